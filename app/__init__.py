@@ -1,0 +1,1 @@
+"""The MONAI Deploy application: composes the operators and maps errors to exit statuses."""

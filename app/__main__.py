@@ -1,0 +1,74 @@
+"""`python -m app -i IN -o OUT [-m MODELS]`: the command of the MAP."""
+
+import argparse
+import os
+import resource
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from app.run import RunRequest, run_application
+from totalmap import log
+from totalmap.errors import ConfigError, TotalMapError
+
+# Holoscan warns and may crash with smaller stacks; threads take the limit at process start.
+STACK_BYTES = 32 * 1024 * 1024
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the application and returns its exit status."""
+    log.configure()
+    try:
+        request = parse_request(arguments, os.environ)
+    except TotalMapError as error:
+        log.get_logger().error("run_failed", kind=type(error).__name__, message=str(error))
+        return error.exit_status
+    return run_application(request).exit_status
+
+
+def parse_request(arguments: Sequence[str] | None, environment: Mapping[str, str]) -> RunRequest:
+    """Reads the arguments, then the HOLOSCAN_* variables of a MAP, then the defaults.
+
+    Raises:
+        ConfigError: Neither names an input or an output folder, or an argument is not known.
+    """
+    parser = _Parser(prog="python -m app", description="Segments the CT study in a folder.")
+    parser.add_argument("-i", "--input", type=Path, help="folder with the DICOM study")
+    parser.add_argument("-o", "--output", type=Path, help="folder for results and status.json")
+    parser.add_argument("-m", "--model", type=Path, help="models folder")
+    parser.add_argument("-c", "--config", type=Path, help="settings file (default: app.yaml)")
+    given = parser.parse_args(arguments)
+
+    def choose(argument: Path | None, name: str, default: Path | None = None) -> Path:
+        value = argument or environment.get(name) or default
+        if value is None:
+            raise ConfigError(f"no {name.split('_')[1].lower()} folder: give an argument or {name}")
+        return Path(value)
+
+    return RunRequest(
+        input_folder=choose(given.input, "HOLOSCAN_INPUT_PATH"),
+        output_folder=choose(given.output, "HOLOSCAN_OUTPUT_PATH"),
+        models_folder=choose(given.model, "HOLOSCAN_MODEL_PATH", REPOSITORY / "models"),
+        settings_file=choose(given.config, "HOLOSCAN_CONFIG_PATH", REPOSITORY / "app.yaml"),
+    )
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise ConfigError(message)
+
+
+def _restart_with_larger_stack() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
+    enough = soft == resource.RLIM_INFINITY or soft >= STACK_BYTES
+    allowed = hard == resource.RLIM_INFINITY or hard >= STACK_BYTES
+    if enough or not allowed:
+        return
+    resource.setrlimit(resource.RLIMIT_STACK, (STACK_BYTES, hard))
+    os.execv(sys.executable, [sys.executable, "-m", "app", *sys.argv[1:]])  # noqa: S606  ourselves
+
+
+if __name__ == "__main__":
+    _restart_with_larger_stack()
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""Which operators, and how they are connected."""
+
+from pathlib import Path
+from typing import Any
+
+from holoscan.conditions import CountCondition
+from holoscan.core import Application
+
+from operators.nifti_writer import NiftiWriterOperator
+from operators.result_writer import ResultWriterOperator
+from operators.seg_writer import SegWriterOperator
+from operators.segmenter import SegmenterOperator
+from operators.series_selector import SeriesSelectorOperator
+from operators.source_writer import SourceWriterOperator
+from operators.study_loader import StudyLoaderOperator
+from operators.volume_builder import VolumeBuilderOperator
+from totalmap.journal import Journal
+from totalmap.settings import ResultKind, Settings
+from totalmap.writers.release import Release
+
+WRITERS: dict[ResultKind, type[ResultWriterOperator]] = {
+    ResultKind.SEG: SegWriterOperator,
+    ResultKind.NIFTI: NiftiWriterOperator,
+}
+
+
+class TotalMapApplication(Application):
+    """study_loader -> series_selector -> volume_builder -> segmenter -> writers."""
+
+    def __init__(
+        self,
+        *args: Any,
+        settings: Settings,
+        input_folder: Path,
+        models_folder: Path,
+        release: Release,
+        journal: Journal,
+        **kwargs: Any,
+    ) -> None:
+        self._settings = settings
+        self._input_folder = input_folder
+        self._models_folder = models_folder
+        self._release = release
+        self._journal = journal
+        super().__init__(*args, **kwargs)
+
+    def compose(self) -> None:
+        """Builds the chain; each writer gets the same segmentation."""
+        journal = self._journal
+        loader = StudyLoaderOperator(
+            self,
+            CountCondition(self, 1),
+            input_folder=self._input_folder,
+            settings=self._settings.study,
+            journal=journal,
+            name="study_loader",
+        )
+        selector = SeriesSelectorOperator(
+            self, rules=self._settings.selection, journal=journal, name="series_selector"
+        )
+        builder = VolumeBuilderOperator(self, journal=journal, name="volume_builder")
+        segmenter = SegmenterOperator(
+            self,
+            settings=self._settings.segmentation,
+            models_folder=self._models_folder,
+            journal=journal,
+            name="segmenter",
+        )
+        self.add_flow(loader, selector, {("study", "study")})
+        self.add_flow(selector, builder, {("series", "series")})
+        self.add_flow(builder, segmenter, {("volume", "volume")})
+        for writer in self._writers():
+            self.add_flow(segmenter, writer, {("segmentation", "segmentation")})
+
+    def _writers(self) -> list[ResultWriterOperator]:
+        writers: list[type[ResultWriterOperator]] = [SourceWriterOperator]
+        writers += [WRITERS[kind] for kind in self._settings.results.kinds]
+        return [
+            writer(self, release=self._release, journal=self._journal, name=writer.stage)
+            for writer in writers
+        ]

@@ -1,0 +1,100 @@
+"""Runs the application on one study: from arguments to status.json and exit status."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from totalmap import log
+from totalmap.errors import ConfigError, OutputError, ResourceError, TotalMapError
+from totalmap.journal import Journal, Observer
+from totalmap.settings import Settings, load_settings
+from totalmap.writers.release import Release, open_release
+from totalmap.writers.status import JsonValue, describe_run
+
+logger = log.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """What to run: the folders of a MAP and the settings file."""
+
+    input_folder: Path
+    output_folder: Path
+    models_folder: Path
+    settings_file: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOutcome:
+    """How a run ended, and the content of its status.json."""
+
+    error: TotalMapError | None
+    status: dict[str, JsonValue]
+
+    @property
+    def exit_status(self) -> int:
+        """0, or the status of the error (sysexits.h)."""
+        return 0 if self.error is None else self.error.exit_status
+
+
+def run_application(request: RunRequest, observer: Observer | None = None) -> RunOutcome:
+    """Segments the study in the input folder and releases the results, or none of them.
+
+    Never raises a TotalMapError: the outcome holds it, and so does status.json wherever the
+    output folder can be written.
+    """
+    journal = Journal(observer)
+    settings: Settings | None = None
+    try:
+        with open_release(request.output_folder) as release:
+            error: TotalMapError | None = None
+            try:
+                settings = load_settings(request.settings_file)
+                log.configure(settings.logging.format)
+                _run_chain(request, settings, release, journal)
+                release.publish()
+            except TotalMapError as caught:
+                error = caught
+                release.discard()
+            status = describe_run(journal, settings, error)
+            release.write_status(status)
+    except TotalMapError as no_folder:
+        error = no_folder
+        status = describe_run(journal, settings, error)
+    if error is None:
+        logger.info("run_succeeded", results=len(journal.results))
+    else:
+        logger.error("run_failed", kind=type(error).__name__, message=str(error))
+    return RunOutcome(error=error, status=status)
+
+
+def _run_chain(request: RunRequest, settings: Settings, release: Release, journal: Journal) -> None:
+    """Runs the operators, and checks that every result asked for was made.
+
+    An operator that returns without emitting ends a Holoscan application as if all were well,
+    with everything downstream skipped; so success is what was written, not what run() says.
+    """
+    if request.output_folder.resolve() == request.input_folder.resolve():
+        raise ConfigError(f"input and output are the same folder: {request.input_folder}")
+    # Here and not above: a wrong argument need not wait for Holoscan.
+    from holoscan.logger import LogLevel, set_log_level
+
+    from app.application import TotalMapApplication
+
+    set_log_level(LogLevel.ERROR)
+
+    application = TotalMapApplication(
+        [],
+        settings=settings,
+        input_folder=request.input_folder,
+        models_folder=request.models_folder,
+        release=release,
+        journal=journal,
+    )
+    try:
+        application.run()
+    except MemoryError as error:
+        raise ResourceError("out of memory: give the run more, or use a coarser variant") from error
+    written = {result.kind for result in journal.results}
+    missing = [kind.value for kind in settings.results.kinds if kind.value not in written]
+    if missing:
+        raise OutputError(f"the chain ended without the results {', '.join(missing)}")

@@ -1,0 +1,12 @@
+"""The chain of a study: thin MONAI Deploy operators, each with one call into `totalmap`.
+
+study_loader -> series_selector -> volume_builder -> segmenter -> seg_writer, nifti_writer,
+source_writer
+
+Operators derive from `holoscan.core.Operator`, the very object that `monai.deploy.core`
+re-exports: importing it from there runs all of MONAI and takes some 10 s more.
+"""
+
+from operators import cuda_runtime
+
+cuda_runtime.preload()

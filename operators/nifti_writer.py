@@ -1,0 +1,17 @@
+"""Operator: segmentation -> NIfTI."""
+
+from operators.result_writer import ResultWriterOperator
+from totalmap.journal import Result
+from totalmap.segmentation import Segmentation
+from totalmap.writers.nifti import write_nifti
+from totalmap.writers.release import Release
+
+
+class NiftiWriterOperator(ResultWriterOperator):
+    """Writes the labels as one multi-label NIfTI."""
+
+    stage = "write_nifti"
+
+    def write(self, segmentation: Segmentation, release: Release) -> Result:
+        """Writes the NIfTI and checks it."""
+        return write_nifti(segmentation, release)

@@ -1,0 +1,17 @@
+"""Operator: segmentation -> DICOM SEG."""
+
+from operators.result_writer import ResultWriterOperator
+from totalmap.journal import Result
+from totalmap.segmentation import Segmentation
+from totalmap.writers.release import Release
+from totalmap.writers.seg import write_seg
+
+
+class SegWriterOperator(ResultWriterOperator):
+    """Writes the labels as a DICOM SEG."""
+
+    stage = "write_seg"
+
+    def write(self, segmentation: Segmentation, release: Release) -> Result:
+        """Writes the SEG and checks it."""
+        return write_seg(segmentation, release)

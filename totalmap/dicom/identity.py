@@ -1,0 +1,37 @@
+"""Deterministic UIDs: the same input, weights and settings give the same objects.
+
+DICOM PS3.5 B.2 allows UIDs of the form 2.25.<integer of a UUID>. The integer here comes from
+SHA-256 instead of a random generator, so a re-run never fills an archive with copies.
+"""
+
+import hashlib
+
+from pydicom.dataset import Dataset
+
+# PS3.5 B.2: the UUID is an unsigned integer of 128 bits.
+_UUID_BITS = 128
+
+UID_KEYWORDS = (
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "SeriesInstanceUID",
+    "StudyInstanceUID",
+    "FrameOfReferenceUID",
+)
+
+
+def derived_uid(*parts: str) -> str:
+    """Returns a UID under 2.25 that depends on the parts and on nothing else."""
+    digest = hashlib.sha256("\x1f".join(parts).encode()).digest()
+    return f"2.25.{int.from_bytes(digest[: _UUID_BITS // 8], 'big')}"
+
+
+def text(dataset: Dataset, keyword: str) -> str:
+    """Returns the attribute as text, empty where it is missing, empty or None."""
+    value = dataset.get(keyword)
+    return "" if value is None else str(value).strip()
+
+
+def missing_uids(dataset: Dataset) -> tuple[str, ...]:
+    """Returns the keywords of the UIDs of an image that are missing or empty."""
+    return tuple(keyword for keyword in UID_KEYWORDS if not text(dataset, keyword))

@@ -1,0 +1,1 @@
+"""The inference engine: TotalSegmentator's labels from TotalSegmentator's weights, in memory."""

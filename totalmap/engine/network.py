@@ -1,0 +1,62 @@
+"""Builds a network from its plans and fills in the weights of a verified checkpoint."""
+
+import pickle
+from pathlib import Path
+
+import torch
+from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
+
+from totalmap.engine.plans import Plans
+from totalmap.errors import ModelError
+from totalmap.log import get_logger
+
+log = get_logger()
+
+# A plans.json names the classes to import; only these packages may be named.
+TRUSTED_PACKAGES = ("dynamic_network_architectures.", "torch.nn.")
+
+
+def load_network(plans: Plans, checkpoint: Path) -> torch.nn.Module:
+    """Returns the network in evaluation mode, float32, on the CPU.
+
+    The checkpoint must have been checked against the record beforehand: reading a checkpoint
+    that holds more than tensors and plain values can run code.
+
+    Raises:
+        ModelError: The checkpoint can't be read or does not fit the plans.
+    """
+    architecture = plans.architecture
+    names = [architecture.network_class] + [
+        str(architecture.arguments[name])
+        for name in architecture.arguments_to_import
+        if architecture.arguments[name] is not None
+    ]
+    foreign = [name for name in names if not name.startswith(TRUSTED_PACKAGES)]
+    if foreign:
+        raise ModelError(f"plans.json beside {checkpoint} names a foreign class: {foreign[0]}")
+    network: torch.nn.Module = get_network_from_plans(
+        architecture.network_class,
+        dict(architecture.arguments),
+        architecture.arguments_to_import,
+        input_channels=1,
+        output_channels=plans.heads,
+        allow_init=False,
+        deep_supervision=False,
+    )
+    try:
+        network.load_state_dict(_read_weights(checkpoint))
+    except (KeyError, RuntimeError, TypeError, EOFError, OSError) as error:
+        raise ModelError(f"{checkpoint} does not fit its plans.json: {error}") from error
+    return network.eval()
+
+
+def _read_weights(checkpoint: Path) -> dict[str, torch.Tensor]:
+    try:
+        document = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        # nnU-Net's trainer also stores numpy values, which the safe reader refuses. The
+        # SHA-256 on record has been compared, so these are the bytes that were adopted.
+        log.info("checkpoint_holds_more_than_weights", file=checkpoint.name)
+        document = torch.load(checkpoint, map_location="cpu", weights_only=False)
+    weights: dict[str, torch.Tensor] = document["network_weights"]
+    return weights

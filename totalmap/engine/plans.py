@@ -1,0 +1,144 @@
+"""Reads nnU-Net's plans.json and dataset.json into one frozen value.
+
+Source: nnunetv2.utilities.plans_handling.plans_handler.ConfigurationManager, which also turns
+the plans of older releases into the newer form. It is not imported because it takes 3.5 s.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from totalmap.errors import ModelError
+
+CONFIGURATION = "3d_fullres"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CtNormalization:
+    """Intensity statistics of the training data in HU (nnU-Net's CTNormalization)."""
+
+    lower: float
+    upper: float
+    mean: float
+    std: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Architecture:
+    """How to build the network with dynamic_network_architectures."""
+
+    network_class: str
+    arguments: Mapping[str, Any]
+    arguments_to_import: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plans:
+    """What inference needs to know of a trained network.
+
+    Attributes:
+        patch_size: Voxels of a tile, (z, y, x).
+        spacing_mm: Resolution of the network, (z, y, x).
+        heads: Number of output channels, background included.
+    """
+
+    patch_size: tuple[int, int, int]
+    spacing_mm: tuple[float, float, float]
+    normalization: CtNormalization
+    architecture: Architecture
+    heads: int
+
+
+def read_plans(folder: Path) -> Plans:
+    """Reads plans.json and dataset.json of a trainer folder.
+
+    Raises:
+        ModelError: A file is missing or damaged, or the network needs something that this
+            engine does not do (other normalization, transposed axes, regions).
+    """
+    plans = _read_json(folder / "plans.json")
+    dataset = _read_json(folder / "dataset.json")
+    try:
+        configuration = plans["configurations"][CONFIGURATION]
+        _refuse_unsupported(folder, plans, configuration, dataset)
+        statistics = plans["foreground_intensity_properties_per_channel"]["0"]
+        z, y, x = (int(size) for size in configuration["patch_size"])
+        spacing_z, spacing_y, spacing_x = (float(mm) for mm in configuration["spacing"])
+        return Plans(
+            patch_size=(z, y, x),
+            spacing_mm=(spacing_z, spacing_y, spacing_x),
+            normalization=CtNormalization(
+                lower=float(statistics["percentile_00_5"]),
+                upper=float(statistics["percentile_99_5"]),
+                mean=float(statistics["mean"]),
+                std=float(statistics["std"]),
+            ),
+            architecture=_architecture(configuration),
+            heads=len(dataset["labels"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"plans.json or dataset.json in {folder} is not nnU-Net's: {error}"
+        ) from error
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} can't be read: {error}") from error
+    if not isinstance(document, dict):
+        raise ModelError(f"{path} does not hold a JSON object")
+    return document
+
+
+def _refuse_unsupported(
+    folder: Path,
+    plans: Mapping[str, Any],
+    configuration: Mapping[str, Any],
+    dataset: Mapping[str, Any],
+) -> None:
+    found = {
+        "normalization_schemes": configuration["normalization_schemes"] == ["CTNormalization"],
+        "transpose_forward": list(plans["transpose_forward"]) == [0, 1, 2],
+        "labels": all(isinstance(label, int) for label in dataset["labels"].values()),
+    }
+    unsupported = [name for name, supported in found.items() if not supported]
+    if unsupported:
+        raise ModelError(f"the model in {folder} is not supported: its {', '.join(unsupported)}")
+
+
+def _architecture(configuration: Mapping[str, Any]) -> Architecture:
+    if "architecture" in configuration:
+        new = configuration["architecture"]
+        return Architecture(
+            network_class=new["network_class_name"],
+            arguments=new["arch_kwargs"],
+            arguments_to_import=tuple(new["_kw_requires_import"]),
+        )
+    if configuration["UNet_class_name"] != "PlainConvUNet":
+        raise ValueError(f"unknown network {configuration['UNet_class_name']}")
+    stages = len(configuration["n_conv_per_stage_encoder"])
+    base, most = configuration["UNet_base_num_features"], configuration["unet_max_num_features"]
+    return Architecture(
+        network_class="dynamic_network_architectures.architectures.unet.PlainConvUNet",
+        arguments={
+            "n_stages": stages,
+            "features_per_stage": [min(base * 2**stage, most) for stage in range(stages)],
+            "conv_op": "torch.nn.modules.conv.Conv3d",
+            "kernel_sizes": configuration["conv_kernel_sizes"],
+            "strides": configuration["pool_op_kernel_sizes"],
+            "n_conv_per_stage": configuration["n_conv_per_stage_encoder"],
+            "n_conv_per_stage_decoder": configuration["n_conv_per_stage_decoder"],
+            "conv_bias": True,
+            "norm_op": "torch.nn.modules.instancenorm.InstanceNorm3d",
+            "norm_op_kwargs": {"eps": 1e-5, "affine": True},
+            "dropout_op": None,
+            "dropout_op_kwargs": None,
+            "nonlin": "torch.nn.LeakyReLU",
+            "nonlin_kwargs": {"inplace": True},
+        },
+        arguments_to_import=("conv_op", "norm_op", "dropout_op", "nonlin"),
+    )

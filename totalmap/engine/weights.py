@@ -1,0 +1,203 @@
+"""Weights on record: a models folder holds a manifest with the SHA-256 of every model file.
+
+A models folder has TotalSegmentator's own layout, `Dataset297_.../<trainer>/fold_0/...`, with
+`manifest.json` beside the dataset folders. A folder that holds several such folders (as
+/opt/holoscan/models does in a MAP) is searched one level down.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from totalmap.engine.tasks import SubModel, Task
+from totalmap.errors import ModelError
+from totalmap.log import get_logger
+from totalmap.segmentation import ModelIdentity
+
+MANIFEST_NAME = "manifest.json"
+CHECKPOINT_NAME = "checkpoint_final.pth"
+
+log = get_logger()
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FileRecord(_Record):
+    """A file of a model: its path below the models folder and its SHA-256."""
+
+    path: str
+    sha256: str
+
+
+class ModelRecord(_Record):
+    """One network: its files and where they come from."""
+
+    dataset: str
+    source: str
+    licence: str
+    notice: str = ""
+    files: tuple[FileRecord, ...]
+
+
+class Manifest(_Record):
+    """All networks of a models folder that may be used."""
+
+    version: Literal[1] = 1
+    models: tuple[ModelRecord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifiedModel:
+    """A network whose files were just compared with the record."""
+
+    trainer_folder: Path
+    checkpoint: Path
+    label_table: tuple[int, ...]
+    identity: ModelIdentity
+
+
+def adopt(
+    folder: Path, *, source: str = "adopted", licence: str = "unknown", notice: str = ""
+) -> Manifest:
+    """Records the SHA-256 of every model below a folder of TotalSegmentator's layout.
+
+    Networks on record whose files did not change keep their record.
+
+    Raises:
+        ModelError: The folder holds no model, or the manifest can't be written.
+    """
+    checkpoints = sorted(folder.glob(f"Dataset*/*/fold_*/{CHECKPOINT_NAME}"))
+    if not checkpoints:
+        raise ModelError(
+            f"{folder} holds no model: expected Dataset.../<trainer>/fold_0/{CHECKPOINT_NAME}"
+        )
+    known = read_manifest(folder) if (folder / MANIFEST_NAME).exists() else Manifest()
+    unchanged = {(record.dataset, record.files): record for record in known.models}
+    records: list[ModelRecord] = []
+    for dataset in sorted({checkpoint.relative_to(folder).parts[0] for checkpoint in checkpoints}):
+        files = _hash_files(folder, folder / dataset)
+        fresh = ModelRecord(
+            dataset=dataset, source=source, licence=licence, notice=notice, files=files
+        )
+        records.append(unchanged.get((dataset, files), fresh))
+    manifest = Manifest(models=tuple(records))
+    _write_manifest(folder, manifest)
+    return manifest
+
+
+def _hash_files(folder: Path, dataset_folder: Path) -> tuple[FileRecord, ...]:
+    paths = [
+        *dataset_folder.glob("*/plans.json"),
+        *dataset_folder.glob("*/dataset.json"),
+        *dataset_folder.glob(f"*/fold_*/{CHECKPOINT_NAME}"),
+    ]
+    return tuple(
+        FileRecord(path=path.relative_to(folder).as_posix(), sha256=_sha256(path))
+        for path in sorted(paths)
+    )
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Reads the record of a models folder.
+
+    Raises:
+        ModelError: There is none, or it is damaged.
+    """
+    path = folder / MANIFEST_NAME
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise ModelError(
+            f"the models in {folder} are not on record: run `totalmap models adopt {folder}`"
+        ) from None
+    except (OSError, ValidationError) as error:
+        raise ModelError(f"{path} can't be read: {error}") from error
+
+
+def verify_models(models_folder: Path, task: Task) -> tuple[VerifiedModel, ...]:
+    """Finds the networks of a task and compares every file with the record.
+
+    Raises:
+        ModelError: The folder or a network is missing, is found twice, is not on record, or a
+            file differs from its record.
+    """
+    if not models_folder.is_dir():
+        raise ModelError(f"models folder {models_folder} does not exist")
+    return tuple(_verify(models_folder, task, model) for model in task.models)
+
+
+def _verify(models_folder: Path, task: Task, model: SubModel) -> VerifiedModel:
+    homes = [
+        home
+        for home in (models_folder, *sorted(models_folder.iterdir()))
+        if (home / model.checkpoint).is_file()
+    ]
+    if not homes:
+        raise ModelError(
+            f"weights of task {task.name}, variant {task.variant}, are missing in {models_folder}: "
+            f"{model.checkpoint}. `totalmap models install {task.name} --variant {task.variant}` "
+            "fetches them"
+        )
+    if len(homes) > 1:
+        raise ModelError(
+            f"{model.dataset} is in {homes[0]} and in {homes[1]}: name the one to use with -m"
+        )
+    home = homes[0]
+    record = next((r for r in read_manifest(home).models if r.dataset == model.dataset), None)
+    on_record = {} if record is None else {file.path: file.sha256 for file in record.files}
+    trainer_folder = home / model.dataset / model.trainer_folder
+    used = (home / model.checkpoint, trainer_folder / "plans.json", trainer_folder / "dataset.json")
+    for path in used:
+        _compare(path, on_record.get(path.relative_to(home).as_posix()))
+    if record is None:
+        raise ModelError(f"{model.dataset} is not on record: run `totalmap models adopt {home}`")
+    log.info("model_verified", dataset=model.dataset)
+    return VerifiedModel(
+        trainer_folder=trainer_folder,
+        checkpoint=home / model.checkpoint,
+        label_table=model.label_table,
+        identity=ModelIdentity(
+            dataset=model.dataset,
+            sha256=on_record[model.checkpoint],
+            source=record.source,
+            licence=record.licence,
+            notice=record.notice,
+        ),
+    )
+
+
+def _compare(path: Path, expected: str | None) -> None:
+    if expected is None:
+        raise ModelError(f"{path} is not on record: `totalmap models adopt` records it")
+    if not path.is_file():
+        raise ModelError(f"{path} is on record but missing")
+    found = _sha256(path)
+    if found != expected:
+        raise ModelError(
+            f"{path} was changed: its SHA-256 is {found[:12]}..., on record is {expected[:12]}.... "
+            "Restore the file, or record it with `totalmap models adopt` if the change is yours"
+        )
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(f"{path} can't be read: {error.strerror}") from error
+
+
+def _write_manifest(folder: Path, manifest: Manifest) -> None:
+    path = folder / MANIFEST_NAME
+    aside = path.with_suffix(".part")
+    try:
+        aside.write_text(json.dumps(manifest.model_dump(), indent=2) + "\n", encoding="utf-8")
+        aside.replace(path)
+    except OSError as error:
+        raise ModelError(f"{path} can't be written: {error.strerror}") from error

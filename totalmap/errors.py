@@ -1,0 +1,70 @@
+"""Every error that TotalMAP raises on purpose, and the exit status that each one means.
+
+TotalMapError
+├── ConfigError            64   settings or arguments are wrong
+├── InputError             65   this study can't be segmented; never retried
+│   ├── NoSuitableSeries        no series passes the selection rules
+│   ├── UnsupportedGeometry     the slices do not form a regular volume
+│   ├── IncompleteSeries        slices are missing or doubled
+│   └── UnreadableInstance      a file of the series can't be read or decoded
+├── ModelError             66   weights missing, not on record, or changed
+├── OutputError            70   our own check of a result failed: nothing is released
+└── ResourceError          75   disk full, out of memory: worth another try
+
+The numbers follow BSD sysexits.h. A message says what happened, the value, the limit and what
+to do, and never holds patient data.
+"""
+
+from typing import ClassVar
+
+
+class TotalMapError(Exception):
+    """Base of all errors that TotalMAP raises on purpose."""
+
+    exit_status: ClassVar[int] = 70
+
+
+class ConfigError(TotalMapError):
+    """Settings or arguments are wrong."""
+
+    exit_status = 64
+
+
+class InputError(TotalMapError):
+    """This study can't be segmented, however often it is tried."""
+
+    exit_status = 65
+
+
+class NoSuitableSeries(InputError):
+    """No series of the study passes the selection rules."""
+
+
+class UnsupportedGeometry(InputError):
+    """The slices of the series do not form a regular volume."""
+
+
+class IncompleteSeries(InputError):
+    """Slices of the series are missing or doubled."""
+
+
+class UnreadableInstance(InputError):
+    """A file of the series can't be read or its pixels can't be decoded."""
+
+
+class ModelError(TotalMapError):
+    """Weights are missing, are not on record, or differ from the record."""
+
+    exit_status = 66
+
+
+class OutputError(TotalMapError):
+    """A result did not pass our own check, so nothing is released."""
+
+    exit_status = 70
+
+
+class ResourceError(TotalMapError):
+    """The machine ran out of something; the same study may succeed later."""
+
+    exit_status = 75

@@ -1,0 +1,84 @@
+"""What a run saw and did: filled by the operators, turned into status.json at the end.
+
+The journal is the one mutable object of a run. It is written on success and on failure alike,
+so it must hold whatever is known at the moment of a failure.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from totalmap.dicom.select import Verdict
+from totalmap.segmentation import ModelIdentity, Segmentation, StructureVolume
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """A file or folder that a run wrote; `path` is relative to the output folder."""
+
+    kind: str
+    path: str
+    sop_instance_uid: str | None = None
+
+
+class Observer(Protocol):
+    """Is told what the run is doing, for a progress display."""
+
+    def stage_started(self, stage: str) -> None:
+        """A stage of the chain begins."""
+
+    def progress(self, done: int, total: int) -> None:
+        """So many tiles of so many are done."""
+
+
+class SilentObserver:
+    """Shows nothing."""
+
+    def stage_started(self, stage: str) -> None:
+        """Ignores the stage."""
+
+    def progress(self, done: int, total: int) -> None:
+        """Ignores the tiles."""
+
+
+class Journal:
+    """Collects verdicts, warnings, results and timings of one run."""
+
+    def __init__(self, observer: Observer | None = None) -> None:
+        self.observer: Observer = observer or SilentObserver()
+        self.verdicts: tuple[Verdict, ...] = ()
+        self.warnings: list[str] = []
+        self.results: list[Result] = []
+        self.structures: tuple[StructureVolume, ...] = ()
+        self.models: tuple[ModelIdentity, ...] = ()
+        self.timings_seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Measures a stage of the chain, whether it succeeds or not."""
+        self.observer.stage_started(name)
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.timings_seconds[name] = round(time.perf_counter() - start, 3)
+
+    def warn(self, *messages: str) -> None:
+        """Adds warnings for whoever reads the result."""
+        self.warnings.extend(messages)
+
+    def judged(self, verdicts: tuple[Verdict, ...]) -> None:
+        """Keeps the verdict on every series."""
+        self.verdicts = verdicts
+
+    def segmented(self, segmentation: Segmentation) -> None:
+        """Keeps what was found, and with which weights."""
+        self.structures = segmentation.found()
+        self.models = segmentation.models
+        self.warn(*dict.fromkeys(model.notice for model in segmentation.models if model.notice))
+
+    def wrote(self, result: Result) -> None:
+        """Keeps a result."""
+        self.results.append(result)

@@ -1,0 +1,43 @@
+"""Logging: one line an event on standard error, as text or JSON, never with patient data."""
+
+import logging
+import sys
+from typing import Literal
+
+import structlog
+
+LogFormat = Literal["text", "json"]
+
+
+def configure(log_format: LogFormat = "text") -> None:
+    """Sends our events to standard error and quietens the root logger.
+
+    The root logger stays at WARNING because the SDK writes attribute values of the study at
+    INFO there.
+    """
+    logging.basicConfig(
+        level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(message)s"
+    )
+    # pydicom quotes the offending value in its warnings, and a value may be a patient's.
+    logging.getLogger("pydicom").setLevel(logging.ERROR)
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer()
+        if log_format == "json"
+        else structlog.dev.ConsoleRenderer(colors=False)
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+def get_logger() -> structlog.typing.FilteringBoundLogger:
+    """Returns the logger; events are snake_case verbs, values are keyword arguments."""
+    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+    return logger

@@ -1,0 +1,58 @@
+"""Labels as one multi-label NIfTI, as `TotalSegmentator --ml` writes them."""
+
+import gzip
+from typing import BinaryIO
+
+import nibabel
+import numpy as np
+
+from totalmap.dicom.geometry import to_las
+from totalmap.errors import OutputError
+from totalmap.journal import Result
+from totalmap.segmentation import Segmentation
+from totalmap.writers.release import RESULTS_NAME, Release
+
+FILE_NAME = "labels.nii.gz"
+# Labels are mostly runs of zeros: level 1 is five times faster than 9 for a few per cent.
+COMPRESSION_LEVEL = 1
+
+
+def write_nifti(segmentation: Segmentation, release: Release) -> Result:
+    """Writes the labels on the source grid, axes to the left, anterior and superior.
+
+    The value of a voxel is TotalSegmentator's label number; an extended header names the
+    labels, as totalsegmentator.nifti_ext_header.add_label_map_to_nifti does.
+
+    Raises:
+        OutputError: The file that was written differs from the labels.
+    """
+    labels, affine_ras = to_las(segmentation.labels, segmentation.volume.geometry)
+    image = nibabel.Nifti1Image(labels, affine_ras, dtype=np.uint8)
+    image.header.set_xyzt_units("mm")
+    image.header.extensions.append(nibabel.nifti1.Nifti1Extension(0, _label_table(segmentation)))
+
+    def write(file: BinaryIO) -> None:
+        # No time stamp and no name inside: the same labels give the same bytes.
+        with gzip.GzipFile("", "wb", COMPRESSION_LEVEL, file, mtime=0) as packed:
+            image.to_stream(packed)
+
+    aside = release.write(FILE_NAME, write)
+    with gzip.open(aside) as packed:
+        written = nibabel.Nifti1Image.from_stream(packed)
+        if not np.array_equal(np.asanyarray(written.dataobj), labels):
+            raise OutputError(f"{FILE_NAME} differs from the labels after writing")
+    return Result(kind="nifti", path=f"{RESULTS_NAME}/{FILE_NAME}")
+
+
+def _label_table(segmentation: Segmentation) -> bytes:
+    """Returns the names of the labels in the Caret extension, as TotalSegmentator writes them."""
+    labels = "\n".join(
+        f'<Label Key="{one.label}" Red="1" Green="1" Blue="1" Alpha="1">'
+        f"<![CDATA[{one.name}]]></Label>"
+        for one in segmentation.structures
+    )
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?><CaretExtension><VolumeInformation Index="0">'
+        f"<LabelTable>{labels}</LabelTable><VolumeType><![CDATA[Label]]></VolumeType>"
+        "</VolumeInformation></CaretExtension>"
+    ).encode()

@@ -1,0 +1,59 @@
+"""Who made a result from what: equipment, deterministic UIDs and descriptions of our objects."""
+
+import hashlib
+
+import numpy as np
+
+from totalmap import __version__
+from totalmap.dicom.identity import derived_uid
+from totalmap.segmentation import Segmentation
+
+MANUFACTURER = "TotalMAP"
+MODEL_NAME = "TotalMAP"
+# Type 1 in Enhanced General Equipment (PS3.3 C.7.5.2); software has no serial number.
+DEVICE_SERIAL_NUMBER = "0"
+
+# An LO value holds 64 characters (PS3.5 6.2).
+_LONG_STRING = 64
+
+
+def series_uid(segmentation: Segmentation, kind: str) -> str:
+    """Returns the Series Instance UID of a kind of result.
+
+    It depends on the source instances, the weights, the task and our version: the same run
+    gives the same series, any change gives another one.
+    """
+    return derived_uid("series", kind, *_inputs(segmentation))
+
+
+def instance_uid(segmentation: Segmentation, kind: str) -> str:
+    """Returns the SOP Instance UID of a result; it depends on the labels too."""
+    content = hashlib.sha256(np.ascontiguousarray(segmentation.labels).data).hexdigest()
+    return derived_uid("instance", kind, content, *_inputs(segmentation))
+
+
+def tracking_uid(segmentation: Segmentation, structure_name: str) -> str:
+    """Returns the Tracking UID of a structure in this study (PS3.3 C.8.20.2)."""
+    return derived_uid("tracking", structure_name, *_inputs(segmentation))
+
+
+def series_description(segmentation: Segmentation) -> str:
+    """Returns a Series Description that says what it is and that nobody has verified it."""
+    if any(model.notice for model in segmentation.models):
+        return f"TotalMAP {segmentation.task} DEMO MODEL (not for patients)"[:_LONG_STRING]
+    return f"TotalMAP {segmentation.task} {segmentation.variant} (AI, unverified)"[:_LONG_STRING]
+
+
+def software_versions() -> str:
+    """Returns our version for Software Versions (0018,1020)."""
+    return __version__
+
+
+def _inputs(segmentation: Segmentation) -> tuple[str, ...]:
+    return (
+        __version__,
+        segmentation.task,
+        segmentation.variant,
+        *(model.sha256 for model in segmentation.models),
+        *(instance.sop_instance_uid for instance in segmentation.volume.instances),
+    )

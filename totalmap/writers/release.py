@@ -1,0 +1,163 @@
+"""All or nothing: results are written aside, synced, and made visible by one rename.
+
+Layout of an output folder:
+
+    status.json      written on success and on failure
+    results/         appears in one step, when every result is written and checked
+    .staging/        exists during a run; files in it are called *.part until they are complete
+
+The folder belongs to the application: what an earlier run left there is removed at the start.
+"""
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from totalmap.errors import ConfigError, OutputError, ResourceError, TotalMapError
+from totalmap.log import get_logger
+
+STATUS_NAME = "status.json"
+RESULTS_NAME = "results"
+STAGING_NAME = ".staging"
+PART_SUFFIX = ".part"
+
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+log = get_logger()
+
+
+class Release:
+    """The output folder of one run."""
+
+    def __init__(self, folder: Path) -> None:
+        """Prepares the folder and removes what an earlier run left in it.
+
+        Raises:
+            ConfigError: The folder can't be made or written, or holds a `results` folder
+                without the status.json of a run: it is somebody else's.
+        """
+        self._folder = folder
+        self._staging = folder / STAGING_NAME
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._remove_earlier_run()
+            self._staging.mkdir()
+        except OSError as error:
+            raise _output_error(f"output folder {folder} can't be written", error) from error
+
+    def write(self, name: str, write: Callable[[BinaryIO], None]) -> Path:
+        """Writes one result aside and syncs it.
+
+        Args:
+            name: Path of the result below the results folder.
+            write: Writes the content to an open file.
+
+        Returns:
+            The file aside, to be checked before the release.
+
+        Raises:
+            ResourceError: The disk is full.
+            ConfigError: The folder can't be written.
+        """
+        aside = self._staging / (name + PART_SUFFIX)
+        try:
+            aside.parent.mkdir(parents=True, exist_ok=True)
+            with aside.open("wb") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise _output_error(f"result {name} can't be written", error) from error
+        return aside
+
+    def publish(self) -> None:
+        """Makes all results visible in one step.
+
+        Raises:
+            OutputError: Nothing was written.
+            ResourceError: The disk is full.
+        """
+        parts = sorted(self._staging.rglob(f"*{PART_SUFFIX}"))
+        if not parts:
+            raise OutputError("the run wrote no result")
+        try:
+            for part in parts:
+                part.rename(part.with_name(part.name.removesuffix(PART_SUFFIX)))
+            for folder in {self._staging, *(part.parent for part in parts)}:
+                _sync_folder(folder)
+            self._staging.rename(self._folder / RESULTS_NAME)
+            _sync_folder(self._folder)
+        except OSError as error:
+            raise _output_error("results can't be released", error) from error
+        log.info("results_released", files=len(parts))
+
+    def discard(self) -> None:
+        """Removes everything that was written and not published."""
+        shutil.rmtree(self._staging, ignore_errors=True)
+
+    def write_status(self, status: object) -> None:
+        """Writes status.json in one step.
+
+        Args:
+            status: Anything that json can dump.
+
+        Raises:
+            ResourceError: The disk is full.
+            ConfigError: The folder can't be written.
+        """
+        path = self._folder / STATUS_NAME
+        aside = path.with_name(path.name + PART_SUFFIX)
+        try:
+            with aside.open("w", encoding="utf-8") as file:
+                json.dump(status, file, indent=2)
+                file.write("\n")
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(path)
+            _sync_folder(self._folder)
+        except OSError as error:
+            aside.unlink(missing_ok=True)
+            raise _output_error(f"{path} can't be written", error) from error
+
+    def _remove_earlier_run(self) -> None:
+        status, results = self._folder / STATUS_NAME, self._folder / RESULTS_NAME
+        if results.exists() and not status.exists():
+            raise ConfigError(
+                f"{results} exists and is not of an earlier run: name another output folder"
+            )
+        if self._staging.exists():
+            shutil.rmtree(self._staging)
+        if results.exists():
+            shutil.rmtree(results)
+        status.unlink(missing_ok=True)
+
+
+@contextmanager
+def open_release(folder: Path) -> Iterator[Release]:
+    """Yields the output folder; whatever is not published is gone when the block ends."""
+    release = Release(folder)
+    try:
+        yield release
+    finally:
+        release.discard()
+
+
+def _output_error(what: str, error: OSError) -> TotalMapError:
+    reason = error.strerror or str(error)
+    if error.errno in _DISK_FULL:
+        return ResourceError(f"{what}: {reason}; free some space and run again")
+    return ConfigError(f"{what}: {reason}")
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes renames in the folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
