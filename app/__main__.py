@@ -2,17 +2,15 @@
 
 import argparse
 import os
-import resource
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from app.process import restart_with_larger_stack
 from app.run import RunRequest, run_application
 from totalmap import log
 from totalmap.errors import ConfigError, TotalMapError
 
-# Holoscan warns and may crash with smaller stacks; threads take the limit at process start.
-STACK_BYTES = 32 * 1024 * 1024
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -59,16 +57,6 @@ class _Parser(argparse.ArgumentParser):
         raise ConfigError(message)
 
 
-def _restart_with_larger_stack() -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
-    enough = soft == resource.RLIM_INFINITY or soft >= STACK_BYTES
-    allowed = hard == resource.RLIM_INFINITY or hard >= STACK_BYTES
-    if enough or not allowed:
-        return
-    resource.setrlimit(resource.RLIMIT_STACK, (STACK_BYTES, hard))
-    os.execv(sys.executable, [sys.executable, "-m", "app", *sys.argv[1:]])  # noqa: S606  ourselves
-
-
 if __name__ == "__main__":
-    _restart_with_larger_stack()
+    restart_with_larger_stack("app")
     sys.exit(main())

@@ -1,14 +1,27 @@
 """Runs the application on one study: from arguments to status.json and exit status."""
 
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from totalmap import log
-from totalmap.errors import ConfigError, OutputError, ResourceError, TotalMapError
+from totalmap.errors import (
+    ConfigError,
+    InternalError,
+    OutputError,
+    ResourceError,
+    TotalMapError,
+)
 from totalmap.journal import Journal, Observer
 from totalmap.settings import Settings, load_settings
 from totalmap.writers.release import Release, open_release
-from totalmap.writers.status import JsonValue, describe_run
+from totalmap.writers.status import RunStatus, describe_run
+
+OUT_OF_MEMORY = "out of memory: give the run more of it, or use a coarser variant"
+# What torch says on a CPU, as a RuntimeError.
+TORCH_ALLOCATION_FAILED = "can't allocate memory"
 
 logger = log.get_logger()
 
@@ -25,10 +38,10 @@ class RunRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOutcome:
-    """How a run ended, and the content of its status.json."""
+    """How a run ended, and its status."""
 
     error: TotalMapError | None
-    status: dict[str, JsonValue]
+    status: RunStatus
 
     @property
     def exit_status(self) -> int:
@@ -49,14 +62,15 @@ def run_application(request: RunRequest, observer: Observer | None = None) -> Ru
             error: TotalMapError | None = None
             try:
                 settings = load_settings(request.settings_file)
-                log.configure(settings.logging.format)
+                if observer is None:  # else the observer shows the run its own way
+                    log.configure(settings.logging.format)
                 _run_chain(request, settings, release, journal)
                 release.publish()
             except TotalMapError as caught:
                 error = caught
                 release.discard()
             status = describe_run(journal, settings, error)
-            release.write_status(status)
+            release.write_status(status.as_json())
     except TotalMapError as no_folder:
         error = no_folder
         status = describe_run(journal, settings, error)
@@ -65,6 +79,28 @@ def run_application(request: RunRequest, observer: Observer | None = None) -> Ru
     else:
         logger.error("run_failed", kind=type(error).__name__, message=str(error))
     return RunOutcome(error=error, status=status)
+
+
+@contextmanager
+def _foreign_errors_translated() -> Iterator[None]:
+    """Turns whatever is not a TotalMapError into one, so that every failure has its status.
+
+    The message of a foreign exception may quote patient data and is therefore not repeated.
+    """
+    try:
+        yield
+    except TotalMapError:
+        raise
+    except MemoryError as error:
+        raise ResourceError(OUT_OF_MEMORY) from error
+    except Exception as error:  # the boundary of the process: nothing may pass without a status
+        if TORCH_ALLOCATION_FAILED in str(error):
+            raise ResourceError(OUT_OF_MEMORY) from error
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        raise InternalError(
+            f"unexpected {type(error).__name__} at {Path(place.filename).name}:{place.lineno}; "
+            "this is a defect of TotalMAP, please report it"
+        ) from error
 
 
 def _run_chain(request: RunRequest, settings: Settings, release: Release, journal: Journal) -> None:
@@ -90,10 +126,8 @@ def _run_chain(request: RunRequest, settings: Settings, release: Release, journa
         release=release,
         journal=journal,
     )
-    try:
+    with _foreign_errors_translated():
         application.run()
-    except MemoryError as error:
-        raise ResourceError("out of memory: give the run more, or use a coarser variant") from error
     written = {result.kind for result in journal.results}
     missing = [kind.value for kind in settings.results.kinds if kind.value not in written]
     if missing:

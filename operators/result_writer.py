@@ -37,11 +37,14 @@ class ResultWriterOperator(Operator):
     ) -> None:
         """Writes the result aside; the application releases it at its end."""
         segmentation = op_input.receive("segmentation")
-        with self._journal.stage(self.stage):
-            result = self.write(segmentation, self._release)
-            if result is not None:
-                self._journal.wrote(result)
+        if self.is_needed(segmentation):
+            with self._journal.stage(self.stage):
+                self._journal.wrote(self.write(segmentation, self._release))
 
-    def write(self, segmentation: Segmentation, release: Release) -> Result | None:
-        """Writes one kind of result; None where there is nothing to write."""
+    def is_needed(self, segmentation: Segmentation) -> bool:
+        """Whether there is anything to write for this study."""
+        return True
+
+    def write(self, segmentation: Segmentation, release: Release) -> Result:
+        """Writes one kind of result."""
         raise NotImplementedError

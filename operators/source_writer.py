@@ -4,7 +4,7 @@ from operators.result_writer import ResultWriterOperator
 from totalmap.journal import Result
 from totalmap.segmentation import Segmentation
 from totalmap.writers.release import Release
-from totalmap.writers.source import write_repaired_source
+from totalmap.writers.source import needs_repaired_source, write_repaired_source
 
 
 class SourceWriterOperator(ResultWriterOperator):
@@ -12,6 +12,10 @@ class SourceWriterOperator(ResultWriterOperator):
 
     stage = "write_source"
 
-    def write(self, segmentation: Segmentation, release: Release) -> Result | None:
-        """Writes the copies; nothing for a study whose UIDs are all there."""
+    def is_needed(self, segmentation: Segmentation) -> bool:
+        """Whether any UID had to be derived."""
+        return needs_repaired_source(segmentation.volume)
+
+    def write(self, segmentation: Segmentation, release: Release) -> Result:
+        """Writes the copies."""
         return write_repaired_source(segmentation.volume, release)

@@ -9,6 +9,7 @@ TotalMapError
 │   └── UnreadableInstance      a file of the series can't be read or decoded
 ├── ModelError             66   weights missing, not on record, or changed
 ├── OutputError            70   our own check of a result failed: nothing is released
+├── InternalError          70   a defect of ours
 └── ResourceError          75   disk full, out of memory: worth another try
 
 The numbers follow BSD sysexits.h. A message says what happened, the value, the limit and what
@@ -62,6 +63,10 @@ class OutputError(TotalMapError):
     """A result did not pass our own check, so nothing is released."""
 
     exit_status = 70
+
+
+class InternalError(TotalMapError):
+    """A defect of ours: something that nobody thought of was raised."""
 
 
 class ResourceError(TotalMapError):

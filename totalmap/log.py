@@ -9,7 +9,7 @@ import structlog
 LogFormat = Literal["text", "json"]
 
 
-def configure(log_format: LogFormat = "text") -> None:
+def configure(log_format: LogFormat = "text", level: int = logging.INFO) -> None:
     """Sends our events to standard error and quietens the root logger.
 
     The root logger stays at WARNING because the SDK writes attribute values of the study at
@@ -31,7 +31,7 @@ def configure(log_format: LogFormat = "text") -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )

@@ -33,5 +33,13 @@ def text(dataset: Dataset, keyword: str) -> str:
 
 
 def missing_uids(dataset: Dataset) -> tuple[str, ...]:
-    """Returns the keywords of the UIDs of an image that are missing or empty."""
-    return tuple(keyword for keyword in UID_KEYWORDS if not text(dataset, keyword))
+    """Returns the keywords of the UIDs that an instance must have and that are empty.
+
+    Only what has a position needs a frame of reference (PS3.3 C.7.4.1): reports have none.
+    """
+    needed = [
+        keyword
+        for keyword in UID_KEYWORDS
+        if keyword != "FrameOfReferenceUID" or "ImagePositionPatient" in dataset
+    ]
+    return tuple(keyword for keyword in needed if not text(dataset, keyword))

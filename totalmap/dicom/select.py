@@ -75,6 +75,7 @@ def judge(study: Study, rules: SelectionSection) -> tuple[Verdict, ...]:
         )
         for place, candidate in enumerate(candidates)
     ]
+    rejected.sort(key=lambda verdict: _number_and_uid(verdict.series))
     return (*suitable, *rejected)
 
 
@@ -135,15 +136,18 @@ def _candidate(series: Series) -> _Candidate:
 
 
 def _rank(candidate: _Candidate, rules: SelectionSection) -> tuple[object, ...]:
-    number = candidate.series.number
     return (
         not candidate.is_original,
         rules.soft_kernel_first and candidate.is_sharp,
         round(candidate.spacing_mm, 2),
         -candidate.slices,
-        number if number is not None else float("inf"),
-        candidate.series.uid,
+        *_number_and_uid(candidate.series),
     )
+
+
+def _number_and_uid(series: Series) -> tuple[float, str]:
+    """Returns what decides last, and always differs."""
+    return (float("inf") if series.number is None else series.number, series.uid)
 
 
 def _slice_spacing_mm(series: Series) -> float:

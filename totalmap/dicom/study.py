@@ -74,11 +74,6 @@ class Series:
         number = text(self.header, "SeriesNumber")
         return int(number) if number.lstrip("-").isdigit() else None
 
-    @property
-    def is_repaired(self) -> bool:
-        """Whether any UID was empty and had to be derived."""
-        return any(instance.repaired_uids for instance in self.instances)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Study:
@@ -113,7 +108,8 @@ def read_study(folder: Path, *, repair_missing_uids: bool = True) -> Study:
             header = _read_header(path)
         except BROKEN_FILE as error:
             name = path.relative_to(folder)
-            warnings.append(f"file {name} is a broken DICOM file ({type(error).__name__})")
+            warnings.append(f"file {name} begins like DICOM and is broken: left out")
+            log.warning("file_broken", error=type(error).__name__)
             continue
         if header is None:
             ignored_files += 1
@@ -160,7 +156,8 @@ def _read_header(path: Path) -> Dataset | None:
     if text(header.file_meta, "MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
         return None
     if not text(header, "SOPClassUID") and not text(header, "Modality"):
-        return None
+        # pydicom returns what it has when a file breaks off.
+        raise ValueError("neither SOP Class UID nor Modality")
     return header
 
 

@@ -14,14 +14,13 @@ from totalmap.writers.release import RESULTS_NAME, Release
 FOLDER_NAME = "source"
 
 
-def write_repaired_source(volume: Volume, release: Release) -> Result | None:
-    """Writes copies of the slices with their derived UIDs, pixels untouched.
+def needs_repaired_source(volume: Volume) -> bool:
+    """Returns whether any UID of the source had to be derived."""
+    return any(instance.repaired_uids for instance in volume.instances)
 
-    Returns:
-        The folder of the copies, None where no UID had to be derived.
-    """
-    if not any(instance.repaired_uids for instance in volume.instances):
-        return None
+
+def write_repaired_source(volume: Volume, release: Release) -> Result:
+    """Writes copies of the slices with their derived UIDs, pixels untouched."""
     for number, instance in enumerate(volume.instances, start=1):
         release.write(f"{FOLDER_NAME}/{number:05}.dcm", partial(_write_repaired, instance))
     return Result(kind="source", path=f"{RESULTS_NAME}/{FOLDER_NAME}")

@@ -1,18 +1,20 @@
 """status.json: what a run chose, found, wrote and used, on success and on failure."""
 
 import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Literal
 
 from totalmap import __version__
 from totalmap.dicom.identity import text
 from totalmap.dicom.select import Verdict
 from totalmap.errors import TotalMapError
-from totalmap.journal import Journal
+from totalmap.journal import Journal, Result
+from totalmap.segmentation import StructureVolume
 from totalmap.settings import Settings
 
 SCHEMA_VERSION = 1
-SUCCEEDED = "succeeded"
-FAILED = "failed"
 
 # What decides a result, besides the weights.
 _PACKAGES = (
@@ -28,86 +30,148 @@ _PACKAGES = (
     "scipy",
 )
 
-JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorStatus:
+    """Why a run failed."""
+
+    kind: str
+    message: str
+    exit_status: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesStatus:
+    """A series of the study, chosen or not, and the reason."""
+
+    series_instance_uid: str
+    number: int | None
+    modality: str
+    description: str
+    instances: int
+    chosen: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StructureStatus:
+    """A structure that was found."""
+
+    label: int
+    name: str
+    voxels: int
+    volume_ml: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointStatus:
+    """A network that took part."""
+
+    dataset: str
+    sha256: str
+    source: str
+    licence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelStatus:
+    """What was asked of the engine, and the networks it used."""
+
+    task: str
+    variant: str
+    checkpoints: tuple[CheckpointStatus, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStatus:
+    """The content of status.json; docs/results.md explains each field."""
+
+    schema_version: int
+    outcome: Literal["succeeded", "failed"]
+    error: ErrorStatus | None
+    series: tuple[SeriesStatus, ...]
+    structures: tuple[StructureStatus, ...]
+    results: tuple[Result, ...]
+    timings_seconds: Mapping[str, float]
+    model: ModelStatus | None
+    versions: Mapping[str, str | None]
+    warnings: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns the status as json can dump it."""
+        return asdict(self)
 
 
 def describe_run(
     journal: Journal, settings: Settings | None, error: TotalMapError | None
-) -> dict[str, JsonValue]:
-    """Returns the content of status.json.
+) -> RunStatus:
+    """Returns the status of a run.
 
     Args:
         settings: None where the settings could not be read.
         error: What ended the run, None for a success.
     """
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "outcome": SUCCEEDED if error is None else FAILED,
-        "error": None if error is None else _error(error),
-        "series": [_series(verdict) for verdict in journal.verdicts],
-        "structures": [
-            {
-                "label": found.structure.label,
-                "name": found.structure.name,
-                "voxels": found.voxels,
-                "volume_ml": round(found.volume_ml, 3),
-            }
-            for found in journal.structures
-        ],
-        "results": []
-        if error is not None
-        else [
-            {"kind": one.kind, "path": one.path, "sop_instance_uid": one.sop_instance_uid}
-            for one in journal.results
-        ],
-        "timings_seconds": dict(journal.timings_seconds),
-        "model": _model(journal, settings),
-        "versions": _versions(),
-        "warnings": list(journal.warnings),
-    }
+    return RunStatus(
+        schema_version=SCHEMA_VERSION,
+        outcome="succeeded" if error is None else "failed",
+        error=None if error is None else _error(error),
+        series=tuple(_series(verdict) for verdict in journal.verdicts),
+        structures=tuple(_structure(found) for found in journal.structures),
+        results=tuple(journal.results) if error is None else (),
+        timings_seconds=dict(journal.timings_seconds),
+        model=None if settings is None else _model(journal, settings),
+        versions=_versions(),
+        warnings=tuple(journal.warnings),
+    )
 
 
-def _error(error: TotalMapError) -> JsonValue:
-    return {
-        "kind": type(error).__name__,
-        "message": str(error),
-        "exit_status": error.exit_status,
-    }
+def _error(error: TotalMapError) -> ErrorStatus:
+    return ErrorStatus(kind=type(error).__name__, message=str(error), exit_status=error.exit_status)
 
 
-def _series(verdict: Verdict) -> JsonValue:
-    header = verdict.series.header
-    return {
-        "series_instance_uid": verdict.series.uid,
-        "number": verdict.series.number,
-        "modality": verdict.series.modality,
-        "description": text(header, "SeriesDescription"),
-        "instances": len(verdict.series.instances),
-        "chosen": verdict.chosen,
-        "reason": verdict.reason,
-    }
+def _series(verdict: Verdict) -> SeriesStatus:
+    series = verdict.series
+    return SeriesStatus(
+        series_instance_uid=series.uid,
+        number=series.number,
+        modality=series.modality,
+        description=text(series.header, "SeriesDescription"),
+        instances=len(series.instances),
+        chosen=verdict.chosen,
+        reason=verdict.reason,
+    )
 
 
-def _model(journal: Journal, settings: Settings | None) -> JsonValue:
-    if settings is None:
-        return None
-    return {
-        "task": settings.segmentation.task,
-        "variant": settings.segmentation.variant.value,
-        "checkpoints": [
-            {
-                "dataset": model.dataset,
-                "sha256": model.sha256,
-                "source": model.source,
-                "licence": model.licence,
-            }
+def _structure(found: StructureVolume) -> StructureStatus:
+    return StructureStatus(
+        label=found.structure.label,
+        name=found.structure.name,
+        voxels=found.voxels,
+        volume_ml=round(found.volume_ml, 3),
+    )
+
+
+def _model(journal: Journal, settings: Settings) -> ModelStatus:
+    return ModelStatus(
+        task=settings.segmentation.task,
+        variant=settings.segmentation.variant.value,
+        checkpoints=tuple(
+            CheckpointStatus(
+                dataset=model.dataset,
+                sha256=model.sha256,
+                source=model.source,
+                licence=model.licence,
+            )
             for model in journal.models
-        ],
+        ),
+    )
+
+
+def _versions() -> dict[str, str | None]:
+    versions: dict[str, str | None] = {
+        "totalmap": __version__,
+        "python": platform.python_version(),
     }
-
-
-def _versions() -> dict[str, JsonValue]:
-    versions: dict[str, JsonValue] = {"totalmap": __version__, "python": platform.python_version()}
     for package in _PACKAGES:
         try:
             versions[package] = version(package)

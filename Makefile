@@ -1,0 +1,57 @@
+# make demo    the main job: segment a synthetic study, or INPUT=... with MODELS=... into OUTPUT=...
+# make test    all tests
+# make lint    ruff, mypy, import-linter
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+PHANTOM := build/phantom
+INPUT ?= $(PHANTOM)
+MODELS ?= models/demo
+OUTPUT ?= build/demo
+
+.PHONY: demo test lint format train clean
+
+demo: $(VENV)/.runtime $(if $(filter $(PHANTOM),$(INPUT)),$(PHANTOM)/.done)
+	$(BIN)/totalmap run "$(INPUT)" "$(OUTPUT)" --models "$(MODELS)"
+
+test: $(VENV)/.development
+	$(BIN)/pytest $(TESTS)
+
+lint: $(VENV)/.development
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.development
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Trains the demo model anew: about an hour on two cores.
+train: $(VENV)/.development
+	$(BIN)/python -m training.demo_model
+
+clean:
+	rm -rf build $(VENV)
+
+$(PHANTOM)/.done: $(VENV)/.runtime $(wildcard tests/phantom/*.py)
+	rm -rf $(PHANTOM)
+	$(BIN)/python -m tests.phantom $(PHANTOM)
+	touch $@
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "Python 3.11 or newer is needed, $(PYTHON) is older; try make PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV) || \
+	    { echo "The module venv is missing; on Debian: apt-get install python3-venv"; exit 1; }
+
+$(VENV)/.runtime: $(BIN)/python requirements.txt constraints.txt pyproject.toml
+	$(BIN)/python -m pip install --quiet -r requirements.txt -c constraints.txt
+	$(BIN)/python -m pip install --quiet --no-deps -e .
+	touch $@
+
+$(VENV)/.development: $(VENV)/.runtime requirements-dev.txt
+	$(BIN)/python -m pip install --quiet -r requirements-dev.txt -c constraints.txt
+	touch $@

@@ -1,0 +1,17 @@
+"""`totalmap COMMAND`: run, models."""
+
+import typer
+
+from cli import models, run
+
+app = typer.Typer(
+    help="TotalSegmentator for hospitals: CT study in, DICOM results out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("run")(run.run)
+app.add_typer(models.app, name="models")
+
+if __name__ == "__main__":
+    app(prog_name="totalmap")

@@ -1,0 +1,63 @@
+"""`totalmap models ...`: the record of weights."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from totalmap import log
+from totalmap.engine.download import RELEASES_URL, install
+from totalmap.engine.tasks import load_task
+from totalmap.engine.weights import Manifest, adopt
+from totalmap.errors import TotalMapError
+from totalmap.settings import Variant
+
+DEFAULT_FOLDER = Path("models/totalsegmentator")
+
+app = typer.Typer(help="Records and fetches weights.", no_args_is_help=True)
+console = Console(highlight=False)
+
+
+@app.command("adopt")
+def adopt_command(
+    folder: Annotated[Path, typer.Argument(help="Folder that holds Dataset... folders.")],
+    source: Annotated[str, typer.Option(help="Where the weights come from.")] = "adopted",
+    licence: Annotated[str, typer.Option(help="Licence of the weights.")] = "unknown",
+    notice: Annotated[str, typer.Option(help="A warning to show with every result.")] = "",
+) -> None:
+    """Records the SHA-256 of the weights in a folder of TotalSegmentator's layout."""
+    with _errors_to_exit_status():
+        _show(folder, adopt(folder, source=source, licence=licence, notice=notice))
+
+
+@app.command("install")
+def install_command(
+    task: Annotated[str, typer.Argument(help="Task, for example total.")],
+    variant: Annotated[Variant, typer.Option(help="Resolution.")] = Variant.FAST,
+    folder: Annotated[Path, typer.Option(help="Models folder.")] = DEFAULT_FOLDER,
+    url: Annotated[str, typer.Option(help="Where the archives lie, or a mirror.")] = RELEASES_URL,
+) -> None:
+    """Downloads TotalSegmentator's weights, checks and records them."""
+    with _errors_to_exit_status():
+        _show(folder, install(load_task(task, variant), folder, url))
+
+
+def _show(folder: Path, manifest: Manifest) -> None:
+    for record in manifest.models:
+        for file in record.files:
+            console.print(f"{file.sha256}  {folder / file.path}", soft_wrap=True)
+    console.print(f"{len(manifest.models)} models are on record in {folder}", soft_wrap=True)
+
+
+@contextmanager
+def _errors_to_exit_status() -> Iterator[None]:
+    log.configure()
+    try:
+        yield
+    except TotalMapError as error:
+        Console(stderr=True, highlight=False).print(f"Error: {error}", soft_wrap=True)
+        sys.exit(error.exit_status)

@@ -1,0 +1,129 @@
+"""`totalmap run`: the application on one folder, with a progress display and a summary."""
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console, Group
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from app.__main__ import REPOSITORY
+from app.process import restart_with_larger_stack
+from app.run import RunOutcome, RunRequest, run_application
+from totalmap import log
+from totalmap.writers.release import STATUS_NAME
+from totalmap.writers.status import RunStatus
+
+STAGES = {
+    "read_study": "Reading headers",
+    "select_series": "Choosing a series",
+    "build_volume": "Decoding pixels",
+    "load_models": "Loading networks",
+    "segment": "Segmenting",
+    "write_source": "Writing repaired source",
+    "write_seg": "Writing DICOM SEG",
+    "write_nifti": "Writing NIfTI",
+}
+
+
+def run(
+    input_folder: Annotated[Path, typer.Argument(help="Folder with the DICOM study.")],
+    output_folder: Annotated[Path, typer.Argument(help="Folder for the results.")],
+    models: Annotated[Path, typer.Option(help="Models folder.")] = REPOSITORY / "models",
+    config: Annotated[Path, typer.Option(help="Settings file.")] = REPOSITORY / "app.yaml",
+) -> None:
+    """Segments the CT study in a folder and shows what was found."""
+    restart_with_larger_stack("cli")
+    log.configure(level=logging.CRITICAL)
+    console = Console(highlight=False)
+    request = RunRequest(
+        input_folder=input_folder,
+        output_folder=output_folder,
+        models_folder=models,
+        settings_file=config,
+    )
+    with ProgressDisplay(console) as display:
+        outcome = run_application(request, display)
+    console.print(summary(outcome, output_folder))
+    sys.exit(outcome.exit_status)
+
+
+class ProgressDisplay:
+    """A bar on a terminal, one line a stage elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._progress.add_task("Starting", total=None)
+
+    def __enter__(self) -> "ProgressDisplay":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._progress.stop()
+
+    def stage_started(self, stage: str) -> None:
+        """Names the stage."""
+        description = STAGES.get(stage, stage)
+        if not self._console.is_terminal:
+            self._console.print(f"{description} ...")
+        self._progress.reset(self._task, description=description, total=None)
+
+    def progress(self, done: int, total: int) -> None:
+        """Moves the bar."""
+        self._progress.update(self._task, completed=done, total=total)
+
+
+def summary(outcome: RunOutcome, output_folder: Path) -> Group:
+    """Returns what a person wants to see after a run."""
+    status, lines = outcome.status, []
+    tables = [_series_table(status)]
+    lines += [Text(f"Warning: {warning}", style="yellow") for warning in status.warnings]
+    if outcome.error is None:
+        tables += [_structures_table(status), _timings_table(status)]
+        paths = [*(one.path for one in status.results), STATUS_NAME]
+        lines.append(Text("Results:", style="green"))
+        lines += [Text(f"  {output_folder / path}") for path in paths]
+    else:
+        lines.append(Text(f"Failed: {outcome.error}", style="red"))
+        lines.append(Text(f"Nothing was released. Exit status {outcome.exit_status}."))
+    return Group(*tables, *lines)
+
+
+def _series_table(status: RunStatus) -> Table:
+    table = Table("", "Series", "Modality", "Images", "Why", title="Series", title_justify="left")
+    for series in status.series:
+        name = f"{series.number if series.number is not None else '-'} {series.description}"
+        mark = "*" if series.chosen else ""
+        table.add_row(mark, name, series.modality, str(series.instances), series.reason)
+    return table
+
+
+def _structures_table(status: RunStatus) -> Table:
+    table = Table("Structure", title=f"Structures ({len(status.structures)})", title_justify="left")
+    table.add_column("mL", justify="right")
+    for structure in status.structures:
+        table.add_row(structure.name, f"{structure.volume_ml:.1f}")
+    return table
+
+
+def _timings_table(status: RunStatus) -> Table:
+    table = Table("Stage", title="Time", title_justify="left")
+    table.add_column("Seconds", justify="right")
+    for stage, seconds in status.timings_seconds.items():
+        table.add_row(STAGES.get(stage, stage), f"{seconds:.2f}")
+    table.add_row("All", f"{sum(status.timings_seconds.values()):.2f}")
+    return table

@@ -1,0 +1,53 @@
+"""What many tests share: phantom studies, narrow networks, the real CT."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.networks import build_models
+from tests.phantom.study import WrittenSeries, write_series
+from totalmap.settings import Settings, Variant, load_settings
+
+REPOSITORY = Path(__file__).parent.parent
+DEMO_MODELS = REPOSITORY / "models" / "demo"
+REAL_DATA = REPOSITORY.parent / "shared" / "data" / "totalsegmentator-example"
+
+
+@pytest.fixture(scope="session")
+def phantom_series(tmp_path_factory: pytest.TempPathFactory) -> WrittenSeries:
+    """A small axial CT of the trunk; read it, never change it."""
+    return write_series(tmp_path_factory.mktemp("phantom"), 1)
+
+
+@pytest.fixture
+def phantom_copy(phantom_series: WrittenSeries, tmp_path: Path) -> Path:
+    """A copy of the files of `phantom_series`, to be spoilt."""
+    return Path(shutil.copytree(phantom_series.folder, tmp_path / "study"))
+
+
+@pytest.fixture(scope="session")
+def settings() -> Settings:
+    """The settings of app.yaml without the machine's environment."""
+    return load_settings(REPOSITORY / "app.yaml", {})
+
+
+@pytest.fixture(scope="session")
+def real_ct() -> Path:
+    """A real CT of 20 slices with empty UIDs (Apache-2.0, from TotalSegmentator's repository)."""
+    folder = REAL_DATA / "ct_dicom"
+    if not folder.is_dir():
+        pytest.skip(f"the real CT is not here: {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def fast_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A narrow random 3 mm network."""
+    return build_models(tmp_path_factory.mktemp("fast-models"), Variant.FAST)
+
+
+@pytest.fixture(scope="session")
+def full_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five narrow random 1.5 mm networks."""
+    return build_models(tmp_path_factory.mktemp("full-models"), Variant.FULL)

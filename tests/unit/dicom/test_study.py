@@ -1,0 +1,135 @@
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pydicom
+import pytest
+
+from tests.phantom.study import WrittenSeries
+from totalmap.dicom.study import read_study
+from totalmap.errors import InputError
+
+NOBODY = 65534
+
+
+def test_a_series_is_read_whatever_the_files_are_called(
+    phantom_series: WrittenSeries, phantom_copy: Path
+) -> None:
+    for number, path in enumerate(sorted(phantom_copy.iterdir())):
+        folder = phantom_copy / f"deep/{number % 3}"
+        folder.mkdir(parents=True, exist_ok=True)
+        path.rename(folder / f"file-{number}")
+    (series,) = read_study(phantom_copy).series
+    assert series.uid == phantom_series.series_uid
+    found = {instance.sop_instance_uid for instance in series.instances}
+    assert found == set(phantom_series.sop_uids)
+
+
+def test_files_that_are_not_dicom_are_counted(phantom_copy: Path) -> None:
+    (phantom_copy / "notes.dcm").write_text("not DICOM")
+    (phantom_copy / "IM0001.dcm.json").write_text("{}")
+    (phantom_copy / "empty").touch()
+    study = read_study(phantom_copy)
+    assert study.ignored_files == 3
+    assert study.warnings == ()
+
+
+def test_the_same_file_twice_counts_once(phantom_series: WrittenSeries, phantom_copy: Path) -> None:
+    first = min(phantom_copy.iterdir())
+    shutil.copy(first, phantom_copy / "again.dcm")
+    (series,) = read_study(phantom_copy).series
+    assert len(series.instances) == phantom_series.spec.n_slices
+
+
+def test_a_broken_header_is_named(phantom_series: WrittenSeries, phantom_copy: Path) -> None:
+    first = min(phantom_copy.iterdir())
+    content = first.read_bytes()
+    middle_of_a_value = content.index(b"ORIGINAL") + 4
+    first.write_bytes(content[:middle_of_a_value])
+    study = read_study(phantom_copy)
+    assert len(study.series[0].instances) == phantom_series.spec.n_slices - 1
+    assert study.warnings == (f"file {first.name} begins like DICOM and is broken: left out",)
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no DICOM instance"):
+        read_study(tmp_path)
+
+
+def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="does not exist"):
+        read_study(tmp_path / "none")
+
+
+@pytest.fixture
+def closed_folder() -> Iterator[Path]:
+    """A folder that only root may list, in a place that everybody may reach."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        study = Path(name)
+        study.chmod(0o755)
+        (study / "closed").mkdir(mode=0o700)
+        yield study
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_an_unreadable_folder_is_refused(closed_folder: Path) -> None:
+    os.seteuid(NOBODY)
+    try:
+        with pytest.raises(InputError, match="closed can't be read: Permission denied"):
+            read_study(closed_folder)
+    finally:
+        os.seteuid(0)
+
+
+def without_uids(folder: Path) -> None:
+    for path in folder.iterdir():
+        dataset = pydicom.dcmread(path)
+        for keyword in ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"):
+            setattr(dataset, keyword, "")
+        dataset.save_as(path)
+
+
+def test_empty_uids_are_derived_from_the_content(
+    phantom_copy: Path, phantom_series: WrittenSeries, tmp_path: Path
+) -> None:
+    without_uids(phantom_copy)
+    study = read_study(phantom_copy)
+    (series,) = study.series
+    assert len({one.sop_instance_uid for one in series.instances}) == phantom_series.spec.n_slices
+    assert "were derived from the content" in study.warnings[0]
+
+    moved = shutil.copytree(phantom_copy, tmp_path / "elsewhere")
+    assert read_study(moved).series[0].uid == series.uid
+
+
+def test_empty_uids_may_be_refused(phantom_copy: Path) -> None:
+    without_uids(phantom_copy)
+    with pytest.raises(InputError, match=r"study\.missing_uids is `refuse`"):
+        read_study(phantom_copy, repair_missing_uids=False)
+
+
+def test_two_series_without_uids_stay_apart(phantom_copy: Path) -> None:
+    for path in sorted(phantom_copy.iterdir())[::2]:
+        dataset = pydicom.dcmread(path)
+        dataset.ConvolutionKernel = "LUNG"
+        dataset.save_as(path)
+    without_uids(phantom_copy)
+    assert len(read_study(phantom_copy).series) == 2
+
+
+def test_the_real_ct_is_repaired(real_ct: Path) -> None:
+    (series,) = read_study(real_ct).series
+    assert len(series.instances) == 20
+    assert all(len(instance.repaired_uids) == 4 for instance in series.instances)
+    assert {str(one.header.SOPClassUID.name) for one in series.instances} == {"CT Image Storage"}
+
+
+def test_several_studies_are_mentioned(phantom_copy: Path) -> None:
+    path = min(phantom_copy.iterdir())
+    dataset = pydicom.dcmread(path)
+    dataset.StudyInstanceUID = "1.2.3"
+    dataset.SeriesInstanceUID = "1.2.3.4"
+    dataset.save_as(path)
+    assert "2 studies" in read_study(phantom_copy).warnings[0]

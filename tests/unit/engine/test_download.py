@@ -1,0 +1,127 @@
+import functools
+import http.server
+import threading
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from totalmap.engine.download import install
+from totalmap.engine.tasks import load_task
+from totalmap.engine.weights import verify_models
+from totalmap.errors import ConfigError, ModelError, ResourceError, TotalMapError
+from totalmap.settings import Variant
+
+TASK = load_task("total", Variant.FAST)
+(MODEL,) = TASK.models
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the name of the base
+        """Says nothing."""
+
+
+class ShortHandler(QuietHandler):
+    """Promises more bytes than it sends."""
+
+    def send_header(self, keyword: str, value: str) -> None:
+        super().send_header(keyword, str(int(value) + 7) if keyword == "Content-Length" else value)
+
+
+@pytest.fixture
+def archives(tmp_path: Path) -> Path:
+    """What the server serves."""
+    return tmp_path / "archives"
+
+
+@pytest.fixture
+def server(archives: Path) -> Iterator[str]:
+    yield from serve(QuietHandler, archives)
+
+
+@pytest.fixture
+def breaking_server(archives: Path) -> Iterator[str]:
+    yield from serve(ShortHandler, archives)
+
+
+def serve(handler: type[QuietHandler], folder: Path) -> Iterator[str]:
+    serving = functools.partial(handler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), serving) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def archive(archives: Path, fast_models: Path) -> Path:
+    """A weights archive as TotalSegmentator publishes it."""
+    path = archives / MODEL.release / f"{MODEL.dataset}.zip"
+    path.parent.mkdir(parents=True)
+    with zipfile.ZipFile(path, "w") as packed:
+        for file in sorted((fast_models / MODEL.dataset).rglob("*")):
+            packed.write(file, file.relative_to(fast_models))
+    return path
+
+
+def fails(server: str, folder: Path, error: type[TotalMapError], message: str) -> None:
+    with pytest.raises(error, match=message):
+        install(TASK, folder, server)
+    assert not list(folder.iterdir()), "a failed download must leave nothing behind"
+
+
+@pytest.mark.usefixtures("archive")
+def test_downloaded_weights_are_on_record(server: str, tmp_path: Path) -> None:
+    (record,) = install(TASK, tmp_path / "models", server).models
+    assert record.source == server
+    assert record.licence == "Apache-2.0"
+    verify_models(tmp_path / "models", TASK)
+
+
+def test_what_is_there_is_not_downloaded_again(server: str, archive: Path, tmp_path: Path) -> None:
+    install(TASK, tmp_path / "models", server)
+    archive.unlink()
+    install(TASK, tmp_path / "models", server)
+
+
+def test_a_missing_archive(server: str, tmp_path: Path, archives: Path) -> None:
+    archives.mkdir()
+    fails(server, tmp_path / "models", ModelError, "404")
+
+
+def test_a_damaged_archive(server: str, archive: Path, tmp_path: Path) -> None:
+    content = archive.read_bytes()
+    archive.write_bytes(content[: len(content) // 2])
+    fails(server, tmp_path / "models", ModelError, "not a whole zip")
+
+
+def test_a_download_that_breaks_off(breaking_server: str, archive: Path, tmp_path: Path) -> None:
+    assert archive.exists()
+    fails(breaking_server, tmp_path / "models", ResourceError, "broke off")
+
+
+@pytest.mark.parametrize("member", ["../outside", "/etc/outside"])
+def test_an_archive_with_path_tricks(
+    server: str, archive: Path, tmp_path: Path, member: str
+) -> None:
+    with zipfile.ZipFile(archive, "a") as packed:
+        packed.writestr(member, "x")
+    fails(server, tmp_path / "models", ModelError, "unsafe path")
+    assert not (tmp_path / "outside").exists()
+
+
+def test_an_archive_of_something_else(server: str, archive: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(archive, "w") as packed:
+        packed.writestr("README", "x")
+    fails(server, tmp_path / "models", ModelError, "does not hold")
+
+
+def test_no_server(tmp_path: Path) -> None:
+    fails("http://127.0.0.1:9", tmp_path / "models", ResourceError, "can't be downloaded")
+
+
+def test_other_protocols_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="file://"):
+        install(TASK, tmp_path / "models", "file:///etc")

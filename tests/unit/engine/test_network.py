@@ -1,0 +1,65 @@
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from totalmap.engine.network import load_network
+from totalmap.engine.plans import Plans, read_plans
+from totalmap.engine.tasks import load_task
+from totalmap.errors import ModelError
+from totalmap.settings import Variant
+
+(MODEL,) = load_task("total", Variant.FAST).models
+
+
+@pytest.fixture
+def plans(fast_models: Path) -> Plans:
+    return read_plans(fast_models / MODEL.dataset / MODEL.trainer_folder)
+
+
+def test_network_has_the_weights_of_the_checkpoint(fast_models: Path, plans: Plans) -> None:
+    checkpoint = fast_models / MODEL.checkpoint
+    network = load_network(plans, checkpoint)
+    expected = torch.load(checkpoint, weights_only=True)["network_weights"]
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, expected[name])
+    assert not network.training
+
+
+def test_checkpoints_with_numpy_values_are_read(
+    fast_models: Path, plans: Plans, tmp_path: Path
+) -> None:
+    document = torch.load(fast_models / MODEL.checkpoint, weights_only=True)
+    document["logging"] = {"ema_fg_dice": [np.float64(0.9)]}
+    checkpoint = tmp_path / "checkpoint_final.pth"
+    torch.save(document, checkpoint)
+    with pytest.raises(pickle.UnpicklingError):
+        torch.load(checkpoint, weights_only=True)
+    load_network(plans, checkpoint)
+
+
+def test_a_checkpoint_of_another_network_is_refused(
+    fast_models: Path, plans: Plans, tmp_path: Path
+) -> None:
+    document = torch.load(fast_models / MODEL.checkpoint, weights_only=True)
+    document["network_weights"].popitem()
+    torch.save(document, tmp_path / "other.pth")
+    with pytest.raises(ModelError, match="does not fit"):
+        load_network(plans, tmp_path / "other.pth")
+
+
+def test_plans_may_not_name_foreign_classes(fast_models: Path, tmp_path: Path) -> None:
+    source = fast_models / MODEL.dataset / MODEL.trainer_folder
+    document = json.loads((source / "plans.json").read_text())
+    document["configurations"]["3d_fullres"]["architecture"] = {
+        "network_class_name": "subprocess.Popen",
+        "arch_kwargs": {},
+        "_kw_requires_import": [],
+    }
+    (tmp_path / "plans.json").write_text(json.dumps(document))
+    (tmp_path / "dataset.json").write_bytes((source / "dataset.json").read_bytes())
+    with pytest.raises(ModelError, match="foreign class"):
+        load_network(read_plans(tmp_path), fast_models / MODEL.checkpoint)

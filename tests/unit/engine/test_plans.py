@@ -1,0 +1,73 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+
+from totalmap.engine.plans import read_plans
+from totalmap.engine.tasks import load_task
+from totalmap.errors import ModelError
+from totalmap.settings import Variant
+
+
+@pytest.fixture
+def trainer_folder(fast_models: Path, tmp_path: Path) -> Path:
+    """A copy of the JSON files of a model, to be spoilt."""
+    (model,) = load_task("total", Variant.FAST).models
+    source = fast_models / model.dataset / model.trainer_folder
+    for name in ("plans.json", "dataset.json"):
+        (tmp_path / name).write_bytes((source / name).read_bytes())
+    return tmp_path
+
+
+def change(path: Path, **values: Any) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def test_architecture_is_nnunets(trainer_folder: Path) -> None:
+    plans = read_plans(trainer_folder)
+    document = json.loads((trainer_folder / "plans.json").read_text())
+    theirs = PlansManager(document).get_configuration("3d_fullres")
+    assert plans.architecture.network_class == theirs.network_arch_class_name
+    assert plans.architecture.arguments == theirs.network_arch_init_kwargs
+    assert list(plans.architecture.arguments_to_import) == list(
+        theirs.network_arch_init_kwargs_req_import
+    )
+    assert plans.patch_size == tuple(theirs.patch_size)
+
+
+def test_newer_plans_are_read_as_well(trainer_folder: Path) -> None:
+    old = read_plans(trainer_folder)
+    path = trainer_folder / "plans.json"
+    document = json.loads(path.read_text())
+    document["configurations"]["3d_fullres"]["architecture"] = {
+        "network_class_name": old.architecture.network_class,
+        "arch_kwargs": dict(old.architecture.arguments),
+        "_kw_requires_import": list(old.architecture.arguments_to_import),
+    }
+    path.write_text(json.dumps(document))
+    assert read_plans(trainer_folder) == old
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("plans.json", {"transpose_forward": [2, 0, 1]}, "transpose_forward"),
+        ("dataset.json", {"labels": {"background": 0, "both": [1, 2]}}, "labels"),
+        ("plans.json", {"configurations": {}}, "3d_fullres"),
+    ],
+)
+def test_what_the_engine_does_not_do_is_refused(
+    trainer_folder: Path, name: str, values: dict[str, Any], message: str
+) -> None:
+    change(trainer_folder / name, **values)
+    with pytest.raises(ModelError, match=message):
+        read_plans(trainer_folder)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{"])
+def test_damaged_files_are_refused(trainer_folder: Path, content: str) -> None:
+    (trainer_folder / "plans.json").write_text(content)
+    with pytest.raises(ModelError, match=r"plans\.json"):
+        read_plans(trainer_folder)

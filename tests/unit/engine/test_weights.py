@@ -1,0 +1,88 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from totalmap.engine.tasks import load_task
+from totalmap.engine.weights import MANIFEST_NAME, adopt, read_manifest, verify_models
+from totalmap.errors import ModelError
+from totalmap.settings import Variant
+
+TASK = load_task("total", Variant.FAST)
+(MODEL,) = TASK.models
+
+
+@pytest.fixture
+def models(fast_models: Path, tmp_path: Path) -> Path:
+    """A copy of a models folder on record."""
+    return Path(shutil.copytree(fast_models, tmp_path / "models"))
+
+
+def test_a_model_on_record_is_found(models: Path) -> None:
+    (verified,) = verify_models(models, TASK)
+    assert verified.checkpoint == models / MODEL.checkpoint
+    assert verified.identity.source == "random weights for tests"
+    assert len(verified.identity.sha256) == 64
+
+
+def test_a_models_folder_may_lie_one_level_down(models: Path) -> None:
+    (verified,) = verify_models(models.parent, TASK)
+    assert verified.checkpoint == models / MODEL.checkpoint
+
+
+def test_two_homes_are_refused(models: Path) -> None:
+    shutil.copytree(models, models.parent / "other")
+    with pytest.raises(ModelError, match="other"):
+        verify_models(models.parent, TASK)
+
+
+@pytest.mark.parametrize("name", ["plans.json", "dataset.json", "fold_0/checkpoint_final.pth"])
+def test_a_changed_file_is_refused(models: Path, name: str) -> None:
+    path = models / MODEL.dataset / MODEL.trainer_folder / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match="was changed"):
+        verify_models(models, TASK)
+
+
+def test_a_model_without_record_is_refused(models: Path) -> None:
+    (models / MANIFEST_NAME).unlink()
+    with pytest.raises(ModelError, match="totalmap models adopt"):
+        verify_models(models, TASK)
+
+
+def test_a_missing_model_is_named_with_the_remedy(models: Path) -> None:
+    with pytest.raises(ModelError, match="totalmap models install total --variant full"):
+        verify_models(models, load_task("total", Variant.FULL))
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="none"):
+        verify_models(tmp_path / "none", TASK)
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"models": 3}', '{"modells": []}'])
+def test_a_damaged_record_is_refused(models: Path, content: str) -> None:
+    (models / MANIFEST_NAME).write_text(content)
+    with pytest.raises(ModelError, match=MANIFEST_NAME):
+        verify_models(models, TASK)
+
+
+def test_adopting_again_keeps_what_did_not_change(models: Path) -> None:
+    before = read_manifest(models)
+    assert adopt(models, source="elsewhere") == before
+
+
+def test_adopting_a_changed_model_records_the_new_source(models: Path) -> None:
+    path = models / MODEL.dataset / MODEL.trainer_folder / "dataset.json"
+    path.write_text(path.read_text() + "\n")
+    (record,) = adopt(models, source="elsewhere").models
+    assert record.source == "elsewhere"
+    verify_models(models, TASK)
+
+
+def test_a_folder_without_models_can_not_be_adopted(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="holds no model"):
+        adopt(tmp_path)
+    assert not list(tmp_path.iterdir())

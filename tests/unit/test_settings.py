@@ -1,0 +1,76 @@
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY
+from totalmap.errors import ConfigError
+from totalmap.settings import ResultKind, Settings, Variant, load_settings
+
+APP_YAML = REPOSITORY / "app.yaml"
+
+
+def test_app_yaml_holds_the_defaults() -> None:
+    from_file = load_settings(APP_YAML, {})
+    for section in ("study", "selection", "segmentation", "results", "logging"):
+        assert getattr(from_file, section) == getattr(Settings(), section)
+
+
+def test_environment_overrides_the_file() -> None:
+    settings = load_settings(
+        APP_YAML,
+        {
+            "TOTALMAP_SEGMENTATION__VARIANT": "full",
+            "TOTALMAP_RESULTS__KINDS": "[seg]",
+            "TOTALMAP_SELECTION__MAX_SLICE_SPACING_MM": "2.5",
+            "PATH": "/bin",
+        },
+    )
+    assert settings.segmentation.variant is Variant.FULL
+    assert settings.results.kinds == (ResultKind.SEG,)
+    assert settings.selection.max_slice_spacing_mm == 2.5
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TOTALMAP_SEGMENTATION__VARIENT", "full"),
+        ("TOTALMAP_SEGMENTATON__VARIANT", "full"),
+        ("TOTALMAP_VARIANT", "full"),
+        ("TOTALMAP_SEGMENTATION__VARIANT", "slow"),
+        ("TOTALMAP_SELECTION__MIN_SLICES", "-1"),
+        ("TOTALMAP_RESULTS__KINDS", "[]"),
+        ("TOTALMAP_RESULTS__KINDS", "{"),
+    ],
+)
+def test_wrong_environment_is_refused_by_name(name: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=name.split("__")[-1].lower() + "|" + name):
+        load_settings(APP_YAML, {name: value})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "segmentaton:\n  task: total\n",
+        "segmentation:\n  tsk: total\n",
+        "[1, 2]",
+        "a: [",
+        "study: 3",
+    ],
+)
+def test_wrong_file_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "app.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"app\.yaml"):
+        load_settings(path, {})
+
+
+def test_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="can't be read"):
+        load_settings(tmp_path / "none.yaml", {})
+
+
+def test_every_setting_is_documented() -> None:
+    text = (REPOSITORY / "docs" / "settings.md").read_text()
+    for section, field in Settings.model_fields.items():
+        for key in field.annotation.model_fields:  # type: ignore[union-attr]
+            assert f"`{section}.{key}`" in text

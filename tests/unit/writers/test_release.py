@@ -1,0 +1,103 @@
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+
+from totalmap.errors import ConfigError, OutputError, ResourceError
+from totalmap.writers.release import open_release
+
+
+def one_byte(file: BinaryIO) -> None:
+    file.write(b"1")
+
+
+def names(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_nothing_is_visible_before_everything_is_published(tmp_path: Path) -> None:
+    with open_release(tmp_path) as release:
+        release.write("a.dcm", one_byte)
+        release.write("source/b.dcm", one_byte)
+        assert not list(tmp_path.rglob("*.dcm"))
+        release.publish()
+        assert names(tmp_path) == {"results/a.dcm", "results/source/b.dcm"}
+
+
+def test_what_is_not_published_is_gone(tmp_path: Path) -> None:
+    with open_release(tmp_path) as release:
+        release.write("a.dcm", one_byte)
+    assert names(tmp_path) == set()
+
+
+def test_a_failing_writer_leaves_nothing(tmp_path: Path) -> None:
+    def fail(file: BinaryIO) -> None:
+        file.write(b"half")
+        raise OutputError("stop")
+
+    with pytest.raises(OutputError), open_release(tmp_path) as release:
+        release.write("a.dcm", fail)
+    assert names(tmp_path) == set()
+
+
+def test_publishing_nothing_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(OutputError), open_release(tmp_path) as release:
+        release.publish()
+
+
+def test_an_earlier_run_is_replaced(tmp_path: Path) -> None:
+    for name in ("first.dcm", "second.dcm"):
+        with open_release(tmp_path) as release:
+            release.write(name, one_byte)
+            release.publish()
+            release.write_status({"name": name})
+    assert names(tmp_path) == {"results/second.dcm", "status.json"}
+    assert json.loads((tmp_path / "status.json").read_text()) == {"name": "second.dcm"}
+
+
+def test_a_killed_run_is_cleared_away(tmp_path: Path) -> None:
+    (tmp_path / ".staging").mkdir()
+    (tmp_path / ".staging" / "a.dcm.part").write_bytes(b"half")
+    with open_release(tmp_path) as release:
+        release.write("b.dcm", one_byte)
+        release.publish()
+    assert names(tmp_path) == {"results/b.dcm"}
+
+
+def test_a_strange_results_folder_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "thesis.txt").write_text("mine")
+    with pytest.raises(ConfigError, match="not of an earlier run"), open_release(tmp_path):
+        pass
+    assert names(tmp_path) == {"results/thesis.txt"}
+
+
+def test_a_folder_that_can_not_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="can't be written"), open_release(tmp_path / "file"):
+        pass
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MB; skipped where mounting is not allowed."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small file system needs the right to mount one")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk(small_disk: Path) -> None:
+    with open_release(small_disk) as release:
+        release.write("small.dcm", one_byte)
+        with pytest.raises(ResourceError, match="No space left"):
+            release.write("large.dcm", lambda file: file.write(bytes(2**21)))
+        release.discard()
+        release.write_status({"outcome": "failed"})
+    assert names(small_disk) == {"status.json"}

@@ -1,0 +1,99 @@
+"""Fetches TotalSegmentator's weights: the one place that uses the network, and only when asked.
+
+Source: totalsegmentator.libs.download_pretrained_weights, whose catalogue names the archives.
+"""
+
+import shutil
+import tempfile
+import urllib.error
+import urllib.request
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from totalmap.engine.plans import read_plans
+from totalmap.engine.tasks import SubModel, Task
+from totalmap.engine.weights import Manifest, adopt, verify_models
+from totalmap.errors import ConfigError, ModelError, ResourceError
+from totalmap.log import get_logger
+
+# totalsegmentator/libs.py, download_pretrained_weights.
+RELEASES_URL = "https://github.com/wasserth/TotalSegmentator/releases/download"
+LICENCE = "Apache-2.0"
+TIMEOUT_SECONDS = 60
+
+log = get_logger()
+
+
+def install(task: Task, folder: Path, base_url: str = RELEASES_URL) -> Manifest:
+    """Downloads the networks of a task that the folder does not hold yet, and records them.
+
+    An archive is read whole, unpacked aside and looked at before anything appears in the
+    folder, so a broken download leaves nothing behind.
+
+    Args:
+        task: Names the archives.
+        folder: Models folder, made if missing.
+        base_url: Where `<release>/<dataset>.zip` lies, for example a mirror in the hospital.
+
+    Raises:
+        ResourceError: The server can't be reached or broke off.
+        ModelError: The archive is missing, damaged or not the expected network.
+        ConfigError: The address is not HTTP, or the folder can't be written.
+    """
+    if not base_url.startswith(("https://", "http://")):
+        raise ConfigError(f"{base_url} is not an http or https address")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for model in task.models:
+            if not (folder / model.checkpoint).is_file():
+                _install_model(model, folder, f"{base_url}/{model.release}/{model.dataset}.zip")
+    except PermissionError as error:
+        raise ConfigError(f"{folder} can't be written: {error.strerror}") from error
+    manifest = adopt(folder, source=base_url, licence=LICENCE)
+    verify_models(folder, task)
+    return manifest
+
+
+def _install_model(model: SubModel, folder: Path, url: str) -> None:
+    with tempfile.TemporaryDirectory(prefix=".download-", dir=folder) as name:
+        aside = Path(name)
+        archive = aside / "weights.zip"
+        _download(url, archive)
+        _unpack(archive, aside, url)
+        if not (aside / model.checkpoint).is_file():
+            raise ModelError(f"{url} does not hold {model.checkpoint}")
+        plans = read_plans((aside / model.checkpoint).parent.parent)
+        if plans.heads > len(model.label_table):
+            raise ModelError(f"{url} has {plans.heads} labels, expected {len(model.label_table)}")
+        (aside / model.dataset).rename(folder / model.dataset)
+    log.info("model_installed", dataset=model.dataset, url=url)
+
+
+def _download(url: str, archive: Path) -> None:
+    try:
+        with (
+            urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as answer,  # noqa: S310  checked
+            archive.open("wb") as file,
+        ):
+            shutil.copyfileobj(answer, file)
+            expected = answer.headers.get("Content-Length")
+    except urllib.error.HTTPError as error:
+        raise ModelError(f"{url}: the server answers {error.code} {error.reason}") from error
+    except OSError as error:
+        reason = getattr(error, "reason", None) or error.strerror or error
+        raise ResourceError(f"{url} can't be downloaded: {reason}; try again later") from error
+    found = archive.stat().st_size
+    if expected is not None and found != int(expected):
+        raise ResourceError(f"{url} broke off after {found} of {expected} bytes; try again")
+
+
+def _unpack(archive: Path, folder: Path, url: str) -> None:
+    try:
+        with zipfile.ZipFile(archive) as packed:
+            for member in packed.namelist():
+                path = PurePosixPath(member)
+                if path.is_absolute() or ".." in path.parts:
+                    raise ModelError(f"{url} holds the unsafe path {member}")
+            packed.extractall(folder)
+    except (zipfile.BadZipFile, EOFError) as error:
+        raise ModelError(f"{url} is not a whole zip archive: {error}") from error
