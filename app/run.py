@@ -116,7 +116,8 @@ def _run_chain(request: RunRequest, settings: Settings, release: Release, journa
 
     from app.application import TotalMapApplication
 
-    set_log_level(LogLevel.ERROR)
+    # Holoscan prints every exception with its traceback; we print one line of our own.
+    set_log_level(LogLevel.CRITICAL)
 
     application = TotalMapApplication(
         [],

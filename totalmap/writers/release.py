@@ -148,10 +148,21 @@ def open_release(folder: Path) -> Iterator[Release]:
 
 
 def _output_error(what: str, error: OSError) -> TotalMapError:
-    reason = error.strerror or str(error)
-    if error.errno in _DISK_FULL:
+    cause = _system_error(error)
+    reason = cause.strerror or type(cause).__name__
+    if cause.errno in _DISK_FULL:
         return ResourceError(f"{what}: {reason}; free some space and run again")
     return ConfigError(f"{what}: {reason}")
+
+
+def _system_error(error: BaseException) -> OSError:
+    """Returns the error of the operating system behind an error that a library wrapped."""
+    while not (isinstance(error, OSError) and error.errno is not None):
+        behind = error.__cause__ or error.__context__
+        if behind is None:
+            return error if isinstance(error, OSError) else OSError()
+        error = behind
+    return error
 
 
 def _sync_folder(folder: Path) -> None:

@@ -93,6 +93,17 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
+def test_a_full_disk_is_recognised_behind_a_library(small_disk: Path) -> None:
+    def write(file: BinaryIO) -> None:
+        try:
+            file.write(bytes(2**21))
+        except OSError as error:  # as pydicom does, which drops the number
+            raise OSError(f"With tag (7FE0,0010) got exception: {error}") from error
+
+    with open_release(small_disk) as release, pytest.raises(ResourceError, match="No space left"):
+        release.write("large.dcm", write)
+
+
 def test_a_full_disk(small_disk: Path) -> None:
     with open_release(small_disk) as release:
         release.write("small.dcm", one_byte)

@@ -1,0 +1,344 @@
+"""The application as a hospital runs it: a process, folders, an exit status, status.json."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pydicom
+import pytest
+
+from app.application import TotalMapApplication
+from tests.conftest import REPOSITORY
+from tests.phantom.study import SeriesSpec, WrittenStudy, write_series, write_study
+from totalmap.engine.tasks import load_task
+from totalmap.settings import Variant
+
+(FAST_MODEL,) = load_task("total", Variant.FAST).models
+
+
+class Finished:
+    """What is left of a run."""
+
+    def __init__(self, process: subprocess.CompletedProcess[str], output: Path) -> None:
+        self.exit_status = process.returncode
+        self.text = process.stdout + process.stderr
+        self.output = output
+
+    @property
+    def status(self) -> Any:
+        return json.loads((self.output / "status.json").read_text())
+
+    @property
+    def files(self) -> set[str]:
+        files = (path for path in self.output.rglob("*") if path.is_file())
+        return {path.relative_to(self.output).as_posix() for path in files}
+
+    def fails_with(self, exit_status: int, kind: str, message: str) -> None:
+        """The run failed in the agreed way: one clear line, status.json, nothing else."""
+        assert self.exit_status == exit_status, self.text
+        assert self.files == {"status.json"}
+        status = self.status
+        assert status["outcome"] == "failed"
+        assert status["results"] == []
+        assert status["error"]["kind"] == kind
+        assert status["error"]["exit_status"] == exit_status
+        assert re.search(message, status["error"]["message"])
+        assert "\n" not in status["error"]["message"]
+        assert "Traceback" not in self.text
+
+
+def command(source: Path, output: Path, models: Path) -> list[str]:
+    words = [sys.executable, "-m", "app", "-i", source, "-o", output, "-m", models]
+    return [str(word) for word in words]
+
+
+def run(source: Path, output: Path, models: Path, **environment: str) -> Finished:
+    process = subprocess.run(
+        command(source, output, models),
+        cwd=REPOSITORY,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    return Finished(process, output)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> WrittenStudy:
+    return write_study(tmp_path_factory.mktemp("study"), 5, size=64, n_slices=30)
+
+
+@pytest.fixture(scope="module")
+def finished(
+    study: WrittenStudy, fast_models: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Finished:
+    """A run that succeeds."""
+    return run(study.folder, tmp_path_factory.mktemp("out") / "new", fast_models)
+
+
+def test_a_study_goes_in_and_results_come_out(finished: Finished) -> None:
+    assert finished.exit_status == 0, finished.text
+    assert finished.files == {"status.json", "results/seg.dcm", "results/labels.nii.gz"}
+
+
+def test_status_says_what_was_done(finished: Finished, study: WrittenStudy) -> None:
+    status = finished.status
+    assert status["outcome"] == "succeeded"
+    assert status["error"] is None
+    assert [series["chosen"] for series in status["series"]] == [True] + [False] * 4
+    assert status["series"][0]["series_instance_uid"] == study.thin_soft.series_uid
+    assert all(series["reason"] for series in status["series"])
+    assert {result["kind"] for result in status["results"]} == {"seg", "nifti"}
+    (seg,) = (result for result in status["results"] if result["kind"] == "seg")
+    written = pydicom.dcmread(finished.output / seg["path"])
+    assert written.SOPInstanceUID == seg["sop_instance_uid"]
+    assert len(status["structures"]) == len(written.SegmentSequence)
+    assert list(status["timings_seconds"]) == [
+        "read_study",
+        "select_series",
+        "build_volume",
+        "load_models",
+        "segment",
+        "write_seg",
+        "write_nifti",
+    ]
+    (checkpoint,) = status["model"]["checkpoints"]
+    assert len(checkpoint["sha256"]) == 64
+    assert status["versions"]["TotalSegmentator"] == "2.18.0"
+
+
+def test_no_patient_data_in_output(finished: Finished) -> None:
+    everything = finished.text + (finished.output / "status.json").read_text()
+    header = pydicom.dcmread(min((finished.output / "results").glob("*.dcm")))
+    for keyword in ("PatientName", "PatientID", "PatientBirthDate", "AccessionNumber"):
+        value = str(header[keyword].value)
+        assert value, f"the phantom should have a {keyword}"
+        assert value not in everything
+
+
+def test_the_same_study_gives_the_same_objects(
+    finished: Finished, study: WrittenStudy, fast_models: Path, tmp_path: Path
+) -> None:
+    again = run(study.folder, tmp_path, fast_models)
+    assert again.status["results"] == finished.status["results"]
+    assert again.status["structures"] == finished.status["structures"]
+
+
+def test_only_the_results_asked_for_are_made(
+    study: WrittenStudy, fast_models: Path, tmp_path: Path
+) -> None:
+    done = run(study.folder, tmp_path, fast_models, TOTALMAP_RESULTS__KINDS="[seg]")
+    assert done.files == {"status.json", "results/seg.dcm"}
+
+
+def test_the_real_ct_runs_through(real_ct: Path, fast_models: Path, tmp_path: Path) -> None:
+    done = run(real_ct, tmp_path, fast_models)
+    assert done.exit_status == 0, done.text
+    assert "SOPInstanceUID" in done.status["warnings"][0]
+    assert len(list((tmp_path / "results" / "source").glob("*.dcm"))) == 20
+    source = pydicom.dcmread(min((tmp_path / "results" / "source").iterdir()))
+    seg = pydicom.dcmread(tmp_path / "results" / "seg.dcm")
+    assert seg.StudyInstanceUID == source.StudyInstanceUID
+    assert seg.FrameOfReferenceUID == source.FrameOfReferenceUID
+
+
+def test_studies_without_uids_may_be_refused(
+    real_ct: Path, fast_models: Path, tmp_path: Path
+) -> None:
+    done = run(real_ct, tmp_path, fast_models, TOTALMAP_STUDY__MISSING_UIDS="refuse")
+    done.fails_with(65, "InputError", "20 of 20 instances have no SOPClassUID")
+
+
+def test_nothing_but_the_loopback_is_needed(
+    study: WrittenStudy, fast_models: Path, tmp_path: Path
+) -> None:
+    isolate = shutil.which("unshare")
+    probe = [isolate or "unshare", "--net", "true"]
+    if isolate is None or subprocess.run(probe, check=False).returncode:
+        pytest.skip("a process without network needs `unshare --net`")
+    process = subprocess.run(
+        [isolate, "--net", *command(study.folder, tmp_path / "out", fast_models)],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr
+
+
+# Bad input. Each case: one clear line, the right status, status.json, nothing half-written.
+
+
+def test_an_empty_folder(fast_models: Path, tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    run(source, tmp_path / "out", fast_models).fails_with(65, "InputError", "no DICOM instance")
+
+
+def test_a_missing_folder(fast_models: Path, tmp_path: Path) -> None:
+    done = run(tmp_path / "none", tmp_path / "out", fast_models)
+    done.fails_with(65, "InputError", "none does not exist")
+
+
+def test_a_folder_without_ct(study: WrittenStudy, fast_models: Path, tmp_path: Path) -> None:
+    done = run(study.dose_report.parent, tmp_path, fast_models)
+    done.fails_with(65, "NoSuitableSeries", "none of 1 series can be segmented: no images")
+
+
+def test_only_a_localizer(study: WrittenStudy, fast_models: Path, tmp_path: Path) -> None:
+    done = run(study.localizer.folder, tmp_path, fast_models)
+    done.fails_with(65, "NoSuitableSeries", "image type is LOCALIZER")
+    assert done.status["series"][0]["reason"] == "image type is LOCALIZER"
+
+
+def test_a_text_file_named_dcm(fast_models: Path, tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    (source / "image.dcm").write_text("not DICOM at all, though long enough to hold a preamble" * 9)
+    done = run(source, tmp_path / "out", fast_models)
+    done.fails_with(65, "InputError", "1 files are not DICOM")
+
+
+def test_one_truncated_instance(fast_models: Path, tmp_path: Path) -> None:
+    written = write_series(tmp_path / "in", 5, SeriesSpec(rows=32, columns=32, n_slices=12))
+    path = written.paths[4]
+    path.write_bytes(path.read_bytes()[:-700])
+    done = run(tmp_path / "in", tmp_path / "out", fast_models)
+    done.fails_with(65, "UnreadableInstance", f"{path.name}.*can't be decoded")
+
+
+def test_missing_models(study: WrittenStudy, tmp_path: Path) -> None:
+    done = run(study.folder, tmp_path / "out", tmp_path / "no-models")
+    done.fails_with(66, "ModelError", "no-models does not exist")
+
+
+def test_a_tampered_checkpoint(study: WrittenStudy, fast_models: Path, tmp_path: Path) -> None:
+    models = shutil.copytree(fast_models, tmp_path / "models")
+    with (models / FAST_MODEL.checkpoint).open("r+b") as file:
+        file.seek(-9, os.SEEK_END)
+        file.write(b"\0")
+    done = run(study.folder, tmp_path / "out", models)
+    done.fails_with(66, "ModelError", "was changed: its SHA-256 is")
+
+
+def test_a_misspelt_setting(study: WrittenStudy, fast_models: Path, tmp_path: Path) -> None:
+    done = run(study.folder, tmp_path, fast_models, TOTALMAP_SEGMENTATION__VARIENT="full")
+    done.fails_with(64, "ConfigError", r"segmentation\.varient")
+
+
+def test_an_output_folder_that_can_not_be_written(
+    study: WrittenStudy, fast_models: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    done = run(study.folder, tmp_path / "file" / "out", fast_models)
+    assert done.exit_status == 64, done.text
+    assert "out can't be written" in done.text
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_input_and_output_in_one_folder(fast_models: Path, tmp_path: Path) -> None:
+    written = write_series(tmp_path, 5, SeriesSpec(rows=16, columns=16, n_slices=12))
+    done = run(tmp_path, tmp_path, fast_models)
+    assert done.exit_status == 64
+    assert all(path.exists() for path in written.paths)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system with room for status.json and no results."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small file system needs the right to mount one")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk(study: WrittenStudy, fast_models: Path, small_disk: Path) -> None:
+    done = run(study.folder, small_disk, fast_models)
+    done.fails_with(75, "ResourceError", "No space left on device")
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_kill_in_the_middle(
+    study: WrittenStudy, fast_models: Path, tmp_path: Path, signal_number: signal.Signals
+) -> None:
+    process = subprocess.Popen(
+        command(study.folder, tmp_path, fast_models),
+        cwd=REPOSITORY,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "model_verified" in line:
+            break
+    process.send_signal(signal_number)
+    process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert not (tmp_path / "results").exists()
+    assert not list(tmp_path.rglob("*.dcm"))
+
+    again = run(study.folder, tmp_path, fast_models)
+    assert again.exit_status == 0
+    assert again.files == {"status.json", "results/seg.dcm", "results/labels.nii.gz"}
+
+
+def test_an_operator_that_emits_nothing(
+    study: WrittenStudy, fast_models: Path, tmp_path: Path
+) -> None:
+    program = """
+import sys
+from operators.volume_builder import VolumeBuilderOperator
+VolumeBuilderOperator.compute = lambda self, op_input, *rest: op_input.receive("series") and None
+from app.__main__ import main
+sys.exit(main())
+"""
+    words = [sys.executable, "-c", program, *command(study.folder, tmp_path, fast_models)[3:]]
+    process = subprocess.run(
+        words, cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=False
+    )
+    Finished(process, tmp_path).fails_with(
+        70, "OutputError", "the chain ended without the results seg, nifti"
+    )
+
+
+def test_the_first_operator_starts_within_five_seconds(
+    study: WrittenStudy, fast_models: Path, tmp_path: Path, finished: Finished
+) -> None:
+    assert finished.exit_status == 0  # so the disk cache is warm
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        command(study.folder, tmp_path, fast_models),
+        cwd=REPOSITORY,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "study_read" in line:
+            break
+    seconds = time.perf_counter() - start
+    process.kill()
+    process.communicate()
+    assert seconds < 5, f"{seconds:.1f} s to the end of the first operator"
+
+
+def test_every_kind_of_result_has_an_operator() -> None:
+    from app.application import WRITERS
+    from totalmap.settings import ResultKind
+
+    assert set(WRITERS) == set(ResultKind)
+    assert TotalMapApplication.__base__ is not None

@@ -1,0 +1,47 @@
+from pathlib import Path
+
+import pytest
+
+from app.__main__ import REPOSITORY, parse_request
+from totalmap.errors import ConfigError
+
+MAP_ENVIRONMENT = {
+    "HOLOSCAN_INPUT_PATH": "/var/holoscan/input",
+    "HOLOSCAN_OUTPUT_PATH": "/var/holoscan/output",
+    "HOLOSCAN_MODEL_PATH": "/opt/holoscan/models",
+    "HOLOSCAN_CONFIG_PATH": "/var/holoscan/app.yaml",
+}
+
+
+def test_arguments_name_the_folders() -> None:
+    request = parse_request(["-i", "in", "-o", "out", "-m", "weights"], MAP_ENVIRONMENT)
+    assert request.input_folder == Path("in")
+    assert request.output_folder == Path("out")
+    assert request.models_folder == Path("weights")
+
+
+def test_a_map_is_configured_by_its_environment() -> None:
+    request = parse_request([], MAP_ENVIRONMENT)
+    assert request.input_folder == Path("/var/holoscan/input")
+    assert request.output_folder == Path("/var/holoscan/output")
+    assert request.models_folder == Path("/opt/holoscan/models")
+    assert request.settings_file == Path("/var/holoscan/app.yaml")
+
+
+def test_defaults_lie_beside_the_application() -> None:
+    request = parse_request(["-i", "in", "-o", "out"], {})
+    assert request.models_folder == REPOSITORY / "models"
+    assert request.settings_file == REPOSITORY / "app.yaml"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-o", "out"], "no input folder: give an argument or HOLOSCAN_INPUT_PATH"),
+        (["-i", "in"], "no output folder: give an argument or HOLOSCAN_OUTPUT_PATH"),
+        (["-i", "in", "-o", "out", "--fast"], "--fast"),
+    ],
+)
+def test_wrong_arguments_are_config_errors(arguments: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse_request(arguments, {})

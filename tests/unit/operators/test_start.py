@@ -1,0 +1,54 @@
+"""What makes the application start in 2 s instead of 12, and on a machine without CUDA."""
+
+import subprocess
+import sys
+
+from tests.conftest import REPOSITORY
+
+SAME_OBJECTS = """
+import operators
+from holoscan import core
+from monai.deploy import core as monai_core
+for name in ("Application", "Operator", "OperatorSpec", "Fragment", "ConditionType"):
+    assert getattr(core, name) is getattr(monai_core, name), name
+"""
+
+HEAVY_MODULES = """
+import sys
+import app.application
+print(*sorted({"monai", "torch", "highdicom", "nnunetv2"} & set(sys.modules)))
+"""
+
+CUDA_RUNTIME = """
+import ctypes
+real = ctypes.CDLL
+def only_by_path(name, *args, **kwargs):
+    if "/" not in str(name):
+        raise OSError("not on the linker's path")
+    return real(name, *args, **kwargs)
+ctypes.CDLL = only_by_path
+import operators
+print(open("/proc/self/maps").read().count("site-packages/nvidia/cu13/lib/libcudart.so.13"))
+"""
+
+
+def run(program: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program],
+        cwd=REPOSITORY,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
+
+
+def test_our_base_classes_are_monai_deploys() -> None:
+    run(SAME_OBJECTS)
+
+
+def test_importing_the_application_imports_nothing_heavy() -> None:
+    assert run(HEAVY_MODULES) in {"", "highdicom"}
+
+
+def test_the_cuda_runtime_comes_from_the_wheel_where_the_system_has_none() -> None:
+    assert int(run(CUDA_RUNTIME)) > 0
