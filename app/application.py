@@ -14,6 +14,7 @@ from operators.series_selector import SeriesSelectorOperator
 from operators.source_writer import SourceWriterOperator
 from operators.study_loader import StudyLoaderOperator
 from operators.volume_builder import VolumeBuilderOperator
+from totalmap.errors import OutputError
 from totalmap.journal import Journal
 from totalmap.settings import ResultKind, Settings
 from totalmap.writers.release import Release
@@ -71,6 +72,23 @@ class TotalMapApplication(Application):
         self.add_flow(builder, segmenter, {("volume", "volume")})
         for writer in self._writers():
             self.add_flow(segmenter, writer, {("segmentation", "segmentation")})
+
+    def run(self) -> None:
+        """Runs the chain, and checks that every result asked for was made.
+
+        An operator that returns without emitting ends a Holoscan application as if all were
+        well, with everything downstream skipped. So success is what was written, not that this
+        method of the SDK returned.
+
+        Raises:
+            OutputError: A result is missing.
+            TotalMapError: Whatever an operator raised.
+        """
+        super().run()
+        written = {result.kind for result in self._journal.results}
+        missing = [kind for kind in self._settings.results.kinds if kind not in written]
+        if missing:
+            raise OutputError(f"the chain ended without the results {', '.join(missing)}")
 
     def _writers(self) -> list[ResultWriterOperator]:
         writers: list[type[ResultWriterOperator]] = [SourceWriterOperator]

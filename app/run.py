@@ -10,7 +10,6 @@ from totalmap import log
 from totalmap.errors import (
     ConfigError,
     InternalError,
-    OutputError,
     ResourceError,
     TotalMapError,
 )
@@ -57,28 +56,33 @@ def run_application(request: RunRequest, observer: Observer | None = None) -> Ru
     """
     journal = Journal(observer)
     settings: Settings | None = None
+    error: TotalMapError | None = None
     try:
+        _refuse_overlapping_folders(request)
         with open_release(request.output_folder) as release:
-            error: TotalMapError | None = None
             try:
                 settings = load_settings(request.settings_file)
                 if observer is None:  # else the observer shows the run its own way
                     log.configure(settings.logging.format)
                 _run_chain(request, settings, release, journal)
-                release.publish()
-            except TotalMapError as caught:
-                error = caught
-                release.discard()
-            status = describe_run(journal, settings, error)
-            release.write_status(status.as_json())
-    except TotalMapError as no_folder:
+                release.publish(describe_run(journal, settings, None).as_json())
+            except TotalMapError as failure:
+                error = failure
+                release.fail(describe_run(journal, settings, error).as_json())
+    except TotalMapError as no_folder:  # nor can a status be written
         error = no_folder
-        status = describe_run(journal, settings, error)
     if error is None:
         logger.info("run_succeeded", results=len(journal.results))
     else:
         logger.error("run_failed", kind=type(error).__name__, message=str(error))
-    return RunOutcome(error=error, status=status)
+    return RunOutcome(error=error, status=describe_run(journal, settings, error))
+
+
+def _refuse_overlapping_folders(request: RunRequest) -> None:
+    """Protects the input: the output folder is cleared of earlier results at the start."""
+    source, output = request.input_folder.resolve(), request.output_folder.resolve()
+    if source.is_relative_to(output):
+        raise ConfigError(f"input folder {source} lies in the output folder {output}")
 
 
 @contextmanager
@@ -104,13 +108,6 @@ def _foreign_errors_translated() -> Iterator[None]:
 
 
 def _run_chain(request: RunRequest, settings: Settings, release: Release, journal: Journal) -> None:
-    """Runs the operators, and checks that every result asked for was made.
-
-    An operator that returns without emitting ends a Holoscan application as if all were well,
-    with everything downstream skipped; so success is what was written, not what run() says.
-    """
-    if request.output_folder.resolve() == request.input_folder.resolve():
-        raise ConfigError(f"input and output are the same folder: {request.input_folder}")
     # Here and not above: a wrong argument need not wait for Holoscan.
     from holoscan.logger import LogLevel, set_log_level
 
@@ -129,7 +126,3 @@ def _run_chain(request: RunRequest, settings: Settings, release: Release, journa
     )
     with _foreign_errors_translated():
         application.run()
-    written = {result.kind for result in journal.results}
-    missing = [kind.value for kind in settings.results.kinds if kind.value not in written]
-    if missing:
-        raise OutputError(f"the chain ended without the results {', '.join(missing)}")

@@ -7,6 +7,8 @@ import pytest
 
 from tests.networks import build_models
 from tests.phantom.study import WrittenSeries, write_series
+from tests.segmentations import segmentation_of
+from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings, Variant, load_settings
 
 REPOSITORY = Path(__file__).parent.parent
@@ -18,6 +20,12 @@ REAL_DATA = REPOSITORY.parent / "shared" / "data" / "totalsegmentator-example"
 def phantom_series(tmp_path_factory: pytest.TempPathFactory) -> WrittenSeries:
     """A small axial CT of the trunk; read it, never change it."""
     return write_series(tmp_path_factory.mktemp("phantom"), 1)
+
+
+@pytest.fixture(scope="session")
+def true_segmentation(phantom_series: WrittenSeries) -> Segmentation:
+    """What a perfect network would find in `phantom_series`."""
+    return segmentation_of(phantom_series)
 
 
 @pytest.fixture

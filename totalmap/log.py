@@ -32,9 +32,13 @@ def configure(log_format: LogFormat = "text", level: int = logging.INFO) -> None
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=_standard_error_of_the_moment,
         cache_logger_on_first_use=False,
     )
+
+
+def _standard_error_of_the_moment(*_: object) -> structlog.PrintLogger:
+    return structlog.PrintLogger(sys.stderr)
 
 
 def get_logger() -> structlog.typing.FilteringBoundLogger:

@@ -4,7 +4,7 @@ Layout of an output folder:
 
     status.json      written on success and on failure
     results/         appears in one step, when every result is written and checked
-    .staging/        exists during a run; files in it are called *.part until they are complete
+    .staging/        exists during a run; files in it are called *.part until all are complete
 
 The folder belongs to the application: what an earlier run left there is removed at the start.
 """
@@ -75,33 +75,36 @@ class Release:
             raise _output_error(f"result {name} can't be written", error) from error
         return aside
 
-    def publish(self) -> None:
-        """Makes all results visible in one step.
+    def publish(self, status: object) -> None:
+        """Makes all results visible in one step, and then status.json.
+
+        Args:
+            status: Anything that json can dump. It is written before anything becomes visible,
+                so a full disk can't leave results without a status.
 
         Raises:
             OutputError: Nothing was written.
             ResourceError: The disk is full.
+            ConfigError: The folder can't be written.
         """
         parts = sorted(self._staging.rglob(f"*{PART_SUFFIX}"))
         if not parts:
             raise OutputError("the run wrote no result")
+        self._write_status_aside(status)
         try:
             for part in parts:
                 part.rename(part.with_name(part.name.removesuffix(PART_SUFFIX)))
             for folder in {self._staging, *(part.parent for part in parts)}:
                 _sync_folder(folder)
             self._staging.rename(self._folder / RESULTS_NAME)
+            self._status_aside.replace(self._folder / STATUS_NAME)
             _sync_folder(self._folder)
         except OSError as error:
             raise _output_error("results can't be released", error) from error
         log.info("results_released", files=len(parts))
 
-    def discard(self) -> None:
-        """Removes everything that was written and not published."""
-        shutil.rmtree(self._staging, ignore_errors=True)
-
-    def write_status(self, status: object) -> None:
-        """Writes status.json in one step.
+    def fail(self, status: object) -> None:
+        """Removes everything that was written, then writes status.json.
 
         Args:
             status: Anything that json can dump.
@@ -110,23 +113,38 @@ class Release:
             ResourceError: The disk is full.
             ConfigError: The folder can't be written.
         """
-        path = self._folder / STATUS_NAME
-        aside = path.with_name(path.name + PART_SUFFIX)
+        self.discard()
+        self._write_status_aside(status)
         try:
-            with aside.open("w", encoding="utf-8") as file:
+            self._status_aside.replace(self._folder / STATUS_NAME)
+            _sync_folder(self._folder)
+        except OSError as error:
+            raise _output_error(f"{STATUS_NAME} can't be written", error) from error
+
+    def discard(self) -> None:
+        """Removes everything that was written and not published."""
+        shutil.rmtree(self._staging, ignore_errors=True)
+        self._status_aside.unlink(missing_ok=True)
+
+    @property
+    def _status_aside(self) -> Path:
+        return self._folder / (STATUS_NAME + PART_SUFFIX)
+
+    def _write_status_aside(self, status: object) -> None:
+        try:
+            with self._status_aside.open("w", encoding="utf-8") as file:
                 json.dump(status, file, indent=2)
                 file.write("\n")
                 file.flush()
                 os.fsync(file.fileno())
-            aside.replace(path)
-            _sync_folder(self._folder)
         except OSError as error:
-            aside.unlink(missing_ok=True)
-            raise _output_error(f"{path} can't be written", error) from error
+            self._status_aside.unlink(missing_ok=True)
+            raise _output_error(f"{STATUS_NAME} can't be written", error) from error
 
     def _remove_earlier_run(self) -> None:
-        status, results = self._folder / STATUS_NAME, self._folder / RESULTS_NAME
-        if results.exists() and not status.exists():
+        results, status = self._folder / RESULTS_NAME, self._folder / STATUS_NAME
+        # A run that was killed between its two last renames leaves the status aside.
+        if results.exists() and not (status.exists() or self._status_aside.exists()):
             raise ConfigError(
                 f"{results} exists and is not of an earlier run: name another output folder"
             )
@@ -135,6 +153,7 @@ class Release:
         if results.exists():
             shutil.rmtree(results)
         status.unlink(missing_ok=True)
+        self._status_aside.unlink(missing_ok=True)
 
 
 @contextmanager

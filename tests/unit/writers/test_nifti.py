@@ -12,7 +12,7 @@ from totalmap.writers.release import open_release
 def written_nifti(segmentation: Segmentation, folder: Path) -> Path:
     with open_release(folder) as release:
         result = write_nifti(segmentation, release)
-        release.publish()
+        release.publish({})
     return folder / result.path
 
 

@@ -23,8 +23,8 @@ def test_nothing_is_visible_before_everything_is_published(tmp_path: Path) -> No
         release.write("a.dcm", one_byte)
         release.write("source/b.dcm", one_byte)
         assert not list(tmp_path.rglob("*.dcm"))
-        release.publish()
-        assert names(tmp_path) == {"results/a.dcm", "results/source/b.dcm"}
+        release.publish({})
+        assert names(tmp_path) == {"results/a.dcm", "results/source/b.dcm", "status.json"}
 
 
 def test_what_is_not_published_is_gone(tmp_path: Path) -> None:
@@ -45,15 +45,14 @@ def test_a_failing_writer_leaves_nothing(tmp_path: Path) -> None:
 
 def test_publishing_nothing_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(OutputError), open_release(tmp_path) as release:
-        release.publish()
+        release.publish({})
 
 
 def test_an_earlier_run_is_replaced(tmp_path: Path) -> None:
     for name in ("first.dcm", "second.dcm"):
         with open_release(tmp_path) as release:
             release.write(name, one_byte)
-            release.publish()
-            release.write_status({"name": name})
+            release.publish({"name": name})
     assert names(tmp_path) == {"results/second.dcm", "status.json"}
     assert json.loads((tmp_path / "status.json").read_text()) == {"name": "second.dcm"}
 
@@ -63,8 +62,8 @@ def test_a_killed_run_is_cleared_away(tmp_path: Path) -> None:
     (tmp_path / ".staging" / "a.dcm.part").write_bytes(b"half")
     with open_release(tmp_path) as release:
         release.write("b.dcm", one_byte)
-        release.publish()
-    assert names(tmp_path) == {"results/b.dcm"}
+        release.publish({})
+    assert names(tmp_path) == {"results/b.dcm", "status.json"}
 
 
 def test_a_strange_results_folder_is_left_alone(tmp_path: Path) -> None:
@@ -79,6 +78,16 @@ def test_a_folder_that_can_not_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="can't be written"), open_release(tmp_path / "file"):
         pass
+
+
+def test_a_run_killed_between_its_last_renames_is_cleared_away(tmp_path: Path) -> None:
+    with open_release(tmp_path) as release:
+        release.write("a.dcm", one_byte)
+        release.publish({})
+    (tmp_path / "status.json").rename(tmp_path / "status.json.part")
+    with open_release(tmp_path) as release:
+        release.fail({})
+    assert names(tmp_path) == {"status.json"}
 
 
 @pytest.fixture
@@ -104,11 +113,19 @@ def test_a_full_disk_is_recognised_behind_a_library(small_disk: Path) -> None:
         release.write("large.dcm", write)
 
 
+def test_no_room_for_the_status_means_no_results(small_disk: Path) -> None:
+    with open_release(small_disk) as release:
+        release.write("a.dcm", one_byte)
+        with pytest.raises(ResourceError, match="No space left"):
+            release.publish({"warnings": ["x" * 2**21]})
+        release.fail({"outcome": "failed"})
+    assert names(small_disk) == {"status.json"}
+
+
 def test_a_full_disk(small_disk: Path) -> None:
     with open_release(small_disk) as release:
         release.write("small.dcm", one_byte)
         with pytest.raises(ResourceError, match="No space left"):
             release.write("large.dcm", lambda file: file.write(bytes(2**21)))
-        release.discard()
-        release.write_status({"outcome": "failed"})
+        release.fail({"outcome": "failed"})
     assert names(small_disk) == {"status.json"}

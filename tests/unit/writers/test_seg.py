@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydicom.uid import SegmentationStorage
 
 from tests.phantom.study import CORONAL, SAGITTAL, SeriesSpec, WrittenSeries, write_series
-from tests.unit.writers.conftest import segmentation_of
+from tests.segmentations import segmentation_of
 from totalmap.errors import OutputError
 from totalmap.segmentation import Segmentation
 from totalmap.writers.release import open_release
@@ -28,7 +28,7 @@ SMALL = {"rows": 34, "columns": 37, "n_slices": 20, "slice_spacing_mm": 6.0}
 def written_seg(segmentation: Segmentation, folder: Path) -> Path:
     with open_release(folder) as release:
         result = write_seg(segmentation, release)
-        release.publish()
+        release.publish({})
     return folder / result.path
 
 

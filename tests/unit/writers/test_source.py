@@ -15,7 +15,7 @@ def test_copies_have_uids_and_the_same_pixels(real_ct: Path, tmp_path: Path) -> 
     assert needs_repaired_source(volume)
     with open_release(tmp_path) as release:
         result = write_repaired_source(volume, release)
-        release.publish()
+        release.publish({})
     (copied,) = read_study(tmp_path / result.path).series
     assert copied.uid == series.uid
     copy = build_volume(copied)

@@ -1,6 +1,4 @@
-"""A segmentation whose labels are the phantom's own, without any network."""
-
-import pytest
+"""Segmentations whose labels are the phantom's own, without any network."""
 
 from tests.phantom.study import WrittenSeries
 from totalmap.dicom.study import read_study
@@ -14,13 +12,8 @@ MODEL = ModelIdentity(
 )
 
 
-@pytest.fixture(scope="session")
-def true_segmentation(phantom_series: WrittenSeries) -> Segmentation:
-    """What a perfect network would find in `phantom_series`."""
-    return segmentation_of(phantom_series)
-
-
 def segmentation_of(written: WrittenSeries) -> Segmentation:
+    """Returns what a perfect network would find in a phantom series."""
     (series,) = read_study(written.folder).series
     return Segmentation(
         task="total",

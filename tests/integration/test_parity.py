@@ -1,0 +1,88 @@
+"""Our labels are those of the unmodified TotalSegmentator command with the same weights."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel
+import numpy as np
+
+from tests.conftest import DEMO_MODELS, REPOSITORY
+from tests.networks import build_models
+from tests.peer import totalsegmentator
+from tests.phantom.study import CORONAL, SeriesSpec, write_series
+from totalmap.settings import Variant
+
+AXIAL_SPEC = SeriesSpec(
+    rows=128, columns=128, n_slices=60, pixel_spacing_mm=(3.2, 3.3), slice_spacing_mm=2.5
+)
+CORONAL_SPEC = SeriesSpec(
+    rows=72,
+    columns=64,
+    n_slices=40,
+    pixel_spacing_mm=(5.0, 6.1),
+    slice_spacing_mm=5.5,
+    orientation=CORONAL,
+    file_order="shuffled",
+)
+
+
+def assert_equal_labels(
+    source: Path, models: Path, folder: Path, variant: Variant, *options: str
+) -> None:
+    """Segments a DICOM folder with both and compares every voxel and its place."""
+    theirs_path = folder / "theirs.nii.gz"
+    totalsegmentator(source, theirs_path, models, *options)
+    words = [sys.executable, "-m", "app", "-i", source, "-o", folder / "ours", "-m", models]
+    overrides = {
+        "TOTALMAP_SEGMENTATION__VARIANT": variant.value,
+        "TOTALMAP_RESULTS__KINDS": "[nifti]",
+    }
+    subprocess.run(
+        [str(word) for word in words],
+        cwd=REPOSITORY,
+        env=os.environ | overrides,
+        check=True,
+        capture_output=True,
+        timeout=600,
+    )
+    ours = nibabel.load(folder / "ours" / "results" / "labels.nii.gz")
+    theirs = nibabel.load(theirs_path)
+    np.testing.assert_allclose(ours.affine, theirs.affine, atol=1e-3)
+    values = np.asarray(theirs.dataobj)
+    assert len(np.unique(values)) > 5, "a comparison of empty labels would prove nothing"
+    differing = int(np.count_nonzero(np.asarray(ours.dataobj) != values))
+    assert differing == 0, f"{differing} of {values.size} voxels differ"
+
+
+def test_demo_model_on_the_real_ct(real_ct: Path, tmp_path: Path) -> None:
+    assert_equal_labels(real_ct, DEMO_MODELS, tmp_path, Variant.FAST, "--fast")
+
+
+def test_demo_model_on_a_phantom(tmp_path: Path) -> None:
+    write_series(tmp_path / "in", 7, AXIAL_SPEC)
+    assert_equal_labels(tmp_path / "in", DEMO_MODELS, tmp_path, Variant.FAST, "--fast")
+
+
+def test_random_network_on_the_real_ct(real_ct: Path, fast_models: Path, tmp_path: Path) -> None:
+    """Noise labels change with the last bit of any voxel, so nothing can hide."""
+    assert_equal_labels(real_ct, fast_models, tmp_path, Variant.FAST, "--fast")
+
+
+def test_fastest_on_a_coronal_phantom(tmp_path: Path) -> None:
+    write_series(tmp_path / "in", 8, CORONAL_SPEC)
+    models = build_models(tmp_path / "models", Variant.FASTEST, patch_size=(32, 48, 64))
+    assert_equal_labels(tmp_path / "in", models, tmp_path, Variant.FASTEST, "--fastest")
+
+
+def test_full_lays_five_networks_over_each_other(full_models: Path, tmp_path: Path) -> None:
+    spec = SeriesSpec(
+        rows=64,
+        columns=64,
+        n_slices=12,
+        pixel_spacing_mm=(3.5, 3.5),
+        slice_spacing_mm=6.0,
+    )
+    write_series(tmp_path / "in", 9, spec)
+    assert_equal_labels(tmp_path / "in", full_models, tmp_path, Variant.FULL)

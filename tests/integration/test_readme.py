@@ -1,0 +1,75 @@
+"""Every command in the README is run by a test."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import DEMO_MODELS, REPOSITORY
+
+README = (REPOSITORY / "README.md").read_text()
+COMMANDS = [
+    line.strip()
+    for block in re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
+    for line in block.splitlines()
+]
+
+# Each command of the README, and the test that runs it.
+TESTED = {
+    "make demo": "test_demo_on_the_phantom",
+    "make test": ".ci/run",
+    ".venv/bin/totalmap models install total --variant fast": "tests/unit/engine/test_download.py",
+    "make demo INPUT=/a/folder MODELS=models/totalsegmentator OUTPUT=/another/folder": (
+        "test_demo_on_a_study"
+    ),
+    ".venv/bin/python -m app -i /a/folder -o /another/folder -m models/totalsegmentator": (
+        "tests/integration/test_application.py"
+    ),
+}
+
+
+def test_every_command_has_a_test() -> None:
+    assert sorted(COMMANDS) == sorted(TESTED)
+
+
+def make(*arguments: str) -> str:
+    done = subprocess.run(
+        ["make", *arguments],
+        cwd=REPOSITORY,
+        env={name: value for name, value in os.environ.items() if name != "MAKEFLAGS"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.skipif(not (REPOSITORY / ".venv").is_dir(), reason="make would install everything")
+def test_demo_on_the_phantom(tmp_path: Path) -> None:
+    text = make("demo", f"OUTPUT={tmp_path}")
+    assert "chosen: 160 slices every 3 mm, soft kernel; best of 3 suitable series" in text
+    for structure in ("liver", "spleen", "kidney_left", "vertebrae_L3"):
+        assert structure in text
+    assert "Warning: " in text
+    assert str(tmp_path / "results" / "seg.dcm") in text.replace("\n", "")
+
+
+@pytest.mark.skipif(not (REPOSITORY / ".venv").is_dir(), reason="make would install everything")
+def test_demo_on_a_study(real_ct: Path, tmp_path: Path) -> None:
+    text = make("demo", f"INPUT={real_ct}", f"MODELS={DEMO_MODELS}", f"OUTPUT={tmp_path}")
+    assert "chosen: 20 slices every 2 mm" in text
+    assert (tmp_path / "results" / "seg.dcm").is_file()
+
+
+def test_exit_statuses_are_documented() -> None:
+    from totalmap import errors
+
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    statuses = {kind.exit_status for kind in kinds if issubclass(kind, errors.TotalMapError)}
+    assert {int(code) for code in re.findall(r"^\| (\d+) \|", README, re.MULTILINE)} == (
+        statuses | {0}
+    )

@@ -1,0 +1,52 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+from holoscan.conditions import CountCondition
+from holoscan.core import Operator, OperatorSpec
+
+from app.application import WRITERS, TotalMapApplication
+from operators.seg_writer import SegWriterOperator
+from totalmap.errors import OutputError
+from totalmap.journal import Journal
+from totalmap.settings import ResultKind, Settings
+from totalmap.writers.release import open_release
+
+
+class SilentOperator(Operator):
+    """Runs once and emits nothing."""
+
+    def setup(self, spec: OperatorSpec) -> None:
+        spec.output("segmentation")
+
+    def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
+        """Forgets to emit."""
+
+
+class SilentApplication(TotalMapApplication):
+    """Ends as if all were well, without any result."""
+
+    def compose(self) -> None:
+        silent = SilentOperator(self, CountCondition(self, 1), name="silent")
+        writer = SegWriterOperator(
+            self, release=self._release, journal=self._journal, name="write_seg"
+        )
+        self.add_flow(silent, writer, {("segmentation", "segmentation")})
+
+
+def test_an_operator_that_emits_nothing_is_noticed(tmp_path: Path) -> None:
+    with open_release(tmp_path) as release:
+        application = SilentApplication(
+            [],
+            settings=Settings(),
+            input_folder=tmp_path,
+            models_folder=tmp_path,
+            release=release,
+            journal=Journal(),
+        )
+        with pytest.raises(OutputError, match="ended without the results seg, nifti"):
+            application.run()
+
+
+def test_every_kind_of_result_has_a_writer() -> None:
+    assert set(WRITERS) == set(ResultKind)

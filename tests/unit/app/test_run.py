@@ -1,0 +1,67 @@
+"""Folders that another user may not read or write; only root can try that."""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import holoscan.logger  # noqa: F401  imported now: nobody may not read the interpreter's folders
+import pytest
+
+import app.application  # noqa: F401  likewise
+from app.run import RunRequest, run_application
+from tests.conftest import REPOSITORY
+from totalmap.errors import ConfigError, InputError
+
+NOBODY = 65534
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+
+
+@contextmanager
+def nobody() -> Iterator[None]:
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def open_place() -> Iterator[Path]:
+    """A folder that everybody may reach, read and write."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        Path(name).chmod(0o777)
+        yield Path(name)
+
+
+def request_in(folder: Path) -> RunRequest:
+    return RunRequest(
+        input_folder=folder / "in",
+        output_folder=folder / "out",
+        models_folder=folder,
+        settings_file=REPOSITORY / "app.yaml",
+    )
+
+
+def test_an_unreadable_input_folder(open_place: Path) -> None:
+    (open_place / "in").mkdir(mode=0o700)
+    with nobody():
+        outcome = run_application(request_in(open_place))
+    assert isinstance(outcome.error, InputError)
+    assert "in can't be read: Permission denied" in str(outcome.error)
+    status = json.loads((open_place / "out" / "status.json").read_text())
+    assert status["error"]["exit_status"] == 65
+    assert [path.name for path in (open_place / "out").iterdir()] == ["status.json"]
+
+
+def test_an_output_folder_that_may_not_be_written(open_place: Path) -> None:
+    (open_place / "out").mkdir(mode=0o755)
+    with nobody():
+        outcome = run_application(request_in(open_place))
+    assert isinstance(outcome.error, ConfigError)
+    assert "out can't be written: Permission denied" in str(outcome.error)
+    assert outcome.status.outcome == "failed"
+    assert not list((open_place / "out").iterdir())

@@ -1,0 +1,65 @@
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from app.run import RunOutcome
+from cli.run import ProgressDisplay, summary
+from totalmap.dicom.select import judge
+from totalmap.dicom.study import read_study
+from totalmap.errors import NoSuitableSeries
+from totalmap.journal import Journal, Result
+from totalmap.segmentation import Segmentation
+from totalmap.settings import Settings
+from totalmap.writers.status import describe_run
+
+
+def console_of(file: io.StringIO) -> Console:
+    return Console(file=file, width=100, highlight=False)
+
+
+def printed(outcome: RunOutcome) -> str:
+    file = io.StringIO()
+    console_of(file).print(summary(outcome, Path("out")))
+    return file.getvalue()
+
+
+@pytest.fixture
+def journal(true_segmentation: Segmentation) -> Journal:
+    journal = Journal()
+    study = read_study(true_segmentation.volume.instances[0].path.parent)
+    journal.judged(judge(study, Settings().selection))
+    journal.warn("a warning")
+    with journal.stage("segment"):
+        journal.segmented(true_segmentation)
+    journal.wrote(Result(kind="seg", path="results/seg.dcm", sop_instance_uid="1.2"))
+    return journal
+
+
+def test_success_shows_what_a_person_wants_to_see(journal: Journal) -> None:
+    text = printed(RunOutcome(error=None, status=describe_run(journal, Settings(), None)))
+    for expected in (
+        "chosen: 40 slices",
+        "liver",
+        "Segmenting",
+        "out/results/seg.dcm",
+        "a warning",
+    ):
+        assert expected in text
+
+
+def test_failure_shows_the_reason_and_no_results(journal: Journal) -> None:
+    error = NoSuitableSeries("none of 3 series can be segmented")
+    text = printed(RunOutcome(error=error, status=describe_run(journal, Settings(), error)))
+    assert "Failed: none of 3 series" in text
+    assert "Exit status 65" in text
+    assert "seg.dcm" not in text
+
+
+def test_without_a_terminal_each_stage_is_a_line() -> None:
+    file = io.StringIO()
+    with ProgressDisplay(console_of(file)) as display:
+        display.stage_started("segment")
+        display.progress(1, 4)
+    assert file.getvalue() == "Segmenting ...\n"
