@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import app  # noqa: F401  before any test imports Holoscan
 from tests.networks import build_models
 from tests.phantom.study import WrittenSeries, write_series
 from tests.segmentations import segmentation_of
