@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 import nibabel
 import numpy as np
 import pytest
@@ -25,7 +27,7 @@ ORIENTATIONS = {
 }
 
 
-def geometry_of(orientation: list[float] | NDArray[np.float64]) -> Geometry:
+def geometry_of(orientation: Sequence[float]) -> Geometry:
     step = slice_normal(orientation) * 3.0
     affine = slice_affine(orientation, (0.5, 0.9), np.array([-10.0, 20.0, 30.0]), step)
     return Geometry(affine_lps=affine, shape=(4, 5, 6))
@@ -56,7 +58,7 @@ def test_canonical_is_nibabels(orientation: list[float]) -> None:
 @given(st.tuples(*[st.floats(-180, 180)] * 3))
 def test_canonical_can_be_undone_in_any_orientation(angles: tuple[float, float, float]) -> None:
     matrix = Rotation.from_euler("xyz", angles, degrees=True).as_matrix()
-    geometry = geometry_of(matrix[:, :2].T.ravel())
+    geometry = geometry_of(matrix[:, :2].T.ravel().tolist())
     array = numbered(geometry)
     there = to_canonical(array, geometry)
     np.testing.assert_array_equal(from_canonical(there, geometry), array)
@@ -65,7 +67,7 @@ def test_canonical_can_be_undone_in_any_orientation(angles: tuple[float, float, 
 @given(st.tuples(*[st.floats(-180, 180)] * 3))
 def test_las_keeps_every_voxel_where_it_is(angles: tuple[float, float, float]) -> None:
     matrix = Rotation.from_euler("xyz", angles, degrees=True).as_matrix()
-    geometry = geometry_of(matrix[:, :2].T.ravel())
+    geometry = geometry_of(matrix[:, :2].T.ravel().tolist())
     array = numbered(geometry)
     las, affine = to_las(array, geometry)
     k, j, i = np.argwhere(array == 17)[0]

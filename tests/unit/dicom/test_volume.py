@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from totalmap.dicom.study import read_study
 from totalmap.dicom.volume import Volume, build_volume
 from totalmap.errors import IncompleteSeries, UnreadableInstance, UnsupportedGeometry
 
-SMALL = {"rows": 20, "columns": 24, "n_slices": 12}
+SMALL = SeriesSpec(rows=20, columns=24, n_slices=12)
 PRONE = (-1.0, 0.0, 0.0, 0.0, -1.0, 0.0)
 ROW_TO_THE_RIGHT = (-1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
@@ -31,8 +32,8 @@ def change(path: Path, **values: Any) -> None:
 @pytest.mark.parametrize("orientation", [PRONE, ROW_TO_THE_RIGHT, CORONAL, SAGITTAL])
 @pytest.mark.parametrize("order", ["descending", "shuffled"])
 def test_voxels_and_affine_are_the_phantoms(tmp_path: Path, orientation: Any, order: Any) -> None:
-    spec = SeriesSpec(
-        **SMALL,
+    spec = replace(
+        SMALL,
         pixel_spacing_mm=(12.0, 9.0),
         slice_spacing_mm=5.0,
         orientation=orientation,

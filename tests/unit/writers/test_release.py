@@ -14,6 +14,10 @@ def one_byte(file: BinaryIO) -> None:
     file.write(b"1")
 
 
+def two_megabytes(file: BinaryIO) -> None:
+    file.write(bytes(2**21))
+
+
 def names(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
@@ -126,6 +130,6 @@ def test_a_full_disk(small_disk: Path) -> None:
     with open_release(small_disk) as release:
         release.write("small.dcm", one_byte)
         with pytest.raises(ResourceError, match="No space left"):
-            release.write("large.dcm", lambda file: file.write(bytes(2**21)))
+            release.write("large.dcm", two_megabytes)
         release.fail({"outcome": "failed"})
     assert names(small_disk) == {"status.json"}

@@ -12,6 +12,7 @@ import pydicom
 import pytest
 from numpy.typing import NDArray
 from pydicom.uid import SegmentationStorage
+from totalsegmentator.map_to_binary import class_map
 
 from tests.phantom.study import CORONAL, SAGITTAL, SeriesSpec, WrittenSeries, write_series
 from tests.segmentations import segmentation_of
@@ -22,7 +23,7 @@ from totalmap.writers.seg import check_seg, write_seg
 
 SEGIMAGE2ITKIMAGE = Path(sys.executable).with_name("segimage2itkimage")
 # Columns that are not a multiple of 8: frames begin in the middle of a byte.
-SMALL = {"rows": 34, "columns": 37, "n_slices": 20, "slice_spacing_mm": 6.0}
+SMALL = SeriesSpec(rows=34, columns=37, n_slices=20, slice_spacing_mm=6.0)
 
 
 def written_seg(segmentation: Segmentation, folder: Path) -> Path:
@@ -87,9 +88,8 @@ def read_by_highdicom(path: Path) -> NDArray[np.uint8]:
 
 
 def label_of(name: str) -> int:
-    from totalsegmentator.map_to_binary import class_map
-
-    return {value: key for key, value in class_map["total"].items()}[name]
+    names: dict[int, str] = class_map["total"]
+    return {value: key for key, value in names.items()}[name]
 
 
 @pytest.mark.parametrize(
@@ -107,8 +107,8 @@ def label_of(name: str) -> int:
 def test_dcmqi_reads_our_labels_in_any_orientation(
     tmp_path: Path, orientation: tuple[float, float, float, float, float, float]
 ) -> None:
-    spec = SeriesSpec(
-        **SMALL, pixel_spacing_mm=(11.0, 10.0), orientation=orientation, file_order="shuffled"
+    spec = replace(
+        SMALL, pixel_spacing_mm=(11.0, 10.0), orientation=orientation, file_order="shuffled"
     )
     segmentation = segmentation_of(write_series(tmp_path / "study", 1, spec))
     path = written_seg(segmentation, tmp_path / "out")
@@ -119,8 +119,10 @@ def test_dcmqi_reads_our_labels_in_any_orientation(
 def read_by_dcmqi(path: Path, folder: Path, segmentation: Segmentation) -> NDArray[np.uint8]:
     """Returns (k, j, i) labels, placed by dcmqi's physical positions and nothing else."""
     folder.mkdir()
-    command = [SEGIMAGE2ITKIMAGE, "--inputDICOM", path, "--outputDirectory", folder]
-    subprocess.run([*command, "-t", "nii"], check=True, capture_output=True)
+    command = [str(SEGIMAGE2ITKIMAGE), "--inputDICOM", str(path)]
+    subprocess.run(
+        [*command, "--outputDirectory", str(folder), "-t", "nii"], check=True, capture_output=True
+    )
     meta = json.loads((folder / "meta.json").read_text())
     to_index = np.linalg.inv(segmentation.volume.geometry.affine_ras)
     labels = np.zeros_like(segmentation.labels)
