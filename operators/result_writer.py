@@ -2,44 +2,30 @@
 
 from typing import Any, ClassVar
 
-from holoscan.core import (
-    ExecutionContext,
-    Fragment,
-    InputContext,
-    Operator,
-    OperatorSpec,
-    OutputContext,
-)
-
-from totalmap.journal import Journal, Result
+from operators.chain_operator import ChainOperator
+from totalmap.journal import Result
 from totalmap.segmentation import Segmentation
 from totalmap.writers.release import Release
 
 
-class ResultWriterOperator(Operator):
-    """Hands a segmentation to a writer of `totalmap.writers` and keeps what it wrote."""
+class ResultWriterOperator(ChainOperator):
+    """Hands a segmentation to a writer of `totalmap.writers` and keeps what it wrote.
 
+    The result is written aside; the application releases all of them at its end.
+    """
+
+    receives = "segmentation"
     stage: ClassVar[str]
 
-    def __init__(
-        self, fragment: Fragment, *args: Any, release: Release, journal: Journal, **kwargs: Any
-    ) -> None:
+    def __init__(self, *args: Any, release: Release, **kwargs: Any) -> None:
         self._release = release
-        self._journal = journal
-        super().__init__(fragment, *args, **kwargs)
+        super().__init__(*args, **kwargs)
 
-    def setup(self, spec: OperatorSpec) -> None:
-        """Receives a `Segmentation`."""
-        spec.input("segmentation")
-
-    def compute(
-        self, op_input: InputContext, op_output: OutputContext, context: ExecutionContext
-    ) -> None:
-        """Writes the result aside; the application releases it at its end."""
-        segmentation = op_input.receive("segmentation")
+    def process(self, segmentation: Segmentation) -> None:
+        """Writes the result, where there is anything to write."""
         if self.is_needed(segmentation):
-            with self._journal.stage(self.stage):
-                self._journal.wrote(self.write(segmentation, self._release))
+            with self.journal.stage(self.stage):
+                self.journal.wrote(self.write(segmentation, self._release))
 
     def is_needed(self, segmentation: Segmentation) -> bool:
         """Whether there is anything to write for this study."""

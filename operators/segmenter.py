@@ -3,54 +3,35 @@
 from pathlib import Path
 from typing import Any
 
-from holoscan.core import (
-    ExecutionContext,
-    Fragment,
-    InputContext,
-    Operator,
-    OperatorSpec,
-    OutputContext,
-)
-
+from operators.chain_operator import ChainOperator
+from totalmap.dicom.volume import Volume
 from totalmap.engine.tasks import load_task
-from totalmap.journal import Journal
+from totalmap.segmentation import Segmentation
 from totalmap.settings import SegmentationSection
 
 
-class SegmenterOperator(Operator):
+class SegmenterOperator(ChainOperator):
     """Runs TotalSegmentator's networks over the volume."""
 
+    receives = "volume"
+    emits = "segmentation"
+
     def __init__(
-        self,
-        fragment: Fragment,
-        *args: Any,
-        settings: SegmentationSection,
-        models_folder: Path,
-        journal: Journal,
-        **kwargs: Any,
+        self, *args: Any, settings: SegmentationSection, models_folder: Path, **kwargs: Any
     ) -> None:
         self._settings = settings
         self._models_folder = models_folder
-        self._journal = journal
-        super().__init__(fragment, *args, **kwargs)
+        super().__init__(*args, **kwargs)
 
-    def setup(self, spec: OperatorSpec) -> None:
-        """Receives a `Volume`, emits a `Segmentation`."""
-        spec.input("volume")
-        spec.output("segmentation")
-
-    def compute(
-        self, op_input: InputContext, op_output: OutputContext, context: ExecutionContext
-    ) -> None:
+    def process(self, volume: Volume) -> Segmentation:
         """Loads the networks and segments the volume."""
-        volume = op_input.receive("volume")
-        with self._journal.stage("load_models"):
+        with self.journal.stage("load_models"):
             # Here and not above: torch takes seconds to import.
             from totalmap.engine.predict import Engine
 
             task = load_task(self._settings.task, self._settings.variant)
             engine = Engine(task, self._models_folder)
-        with self._journal.stage("segment"):
-            segmentation = engine.segment(volume, self._journal.observer.progress)
-            self._journal.segmented(segmentation)
-            op_output.emit(segmentation, "segmentation")
+        with self.journal.stage("segment"):
+            segmentation = engine.segment(volume, self.journal.observer.progress)
+            self.journal.segmented(segmentation)
+            return segmentation

@@ -2,45 +2,25 @@
 
 from typing import Any
 
-from holoscan.core import (
-    ExecutionContext,
-    Fragment,
-    InputContext,
-    Operator,
-    OperatorSpec,
-    OutputContext,
-)
-
+from operators.chain_operator import ChainOperator
 from totalmap.dicom.select import chosen_series, judge
-from totalmap.journal import Journal
+from totalmap.dicom.study import Series, Study
 from totalmap.settings import SelectionSection
 
 
-class SeriesSelectorOperator(Operator):
+class SeriesSelectorOperator(ChainOperator):
     """Chooses the series to segment and keeps the reason for every series."""
 
-    def __init__(
-        self,
-        fragment: Fragment,
-        *args: Any,
-        rules: SelectionSection,
-        journal: Journal,
-        **kwargs: Any,
-    ) -> None:
+    receives = "study"
+    emits = "series"
+
+    def __init__(self, *args: Any, rules: SelectionSection, **kwargs: Any) -> None:
         self._rules = rules
-        self._journal = journal
-        super().__init__(fragment, *args, **kwargs)
+        super().__init__(*args, **kwargs)
 
-    def setup(self, spec: OperatorSpec) -> None:
-        """Receives a `Study`, emits a `Series`."""
-        spec.input("study")
-        spec.output("series")
-
-    def compute(
-        self, op_input: InputContext, op_output: OutputContext, context: ExecutionContext
-    ) -> None:
-        """Judges the series and emits the chosen one."""
-        with self._journal.stage("select_series"):
-            verdicts = judge(op_input.receive("study"), self._rules)
-            self._journal.judged(verdicts)
-            op_output.emit(chosen_series(verdicts), "series")
+    def process(self, study: Study) -> Series:
+        """Judges the series and returns the chosen one."""
+        with self.journal.stage("select_series"):
+            verdicts = judge(study, self._rules)
+            self.journal.judged(verdicts)
+            return chosen_series(verdicts)

@@ -1,35 +1,17 @@
 """Operator: series -> volume."""
 
-from typing import Any
-
-from holoscan.core import (
-    ExecutionContext,
-    Fragment,
-    InputContext,
-    Operator,
-    OperatorSpec,
-    OutputContext,
-)
-
-from totalmap.dicom.volume import build_volume
-from totalmap.journal import Journal
+from operators.chain_operator import ChainOperator
+from totalmap.dicom.study import Series
+from totalmap.dicom.volume import Volume, build_volume
 
 
-class VolumeBuilderOperator(Operator):
+class VolumeBuilderOperator(ChainOperator):
     """Decodes the pixels of the series into voxels with a geometry."""
 
-    def __init__(self, fragment: Fragment, *args: Any, journal: Journal, **kwargs: Any) -> None:
-        self._journal = journal
-        super().__init__(fragment, *args, **kwargs)
+    receives = "series"
+    emits = "volume"
 
-    def setup(self, spec: OperatorSpec) -> None:
-        """Receives a `Series`, emits a `Volume`."""
-        spec.input("series")
-        spec.output("volume")
-
-    def compute(
-        self, op_input: InputContext, op_output: OutputContext, context: ExecutionContext
-    ) -> None:
+    def process(self, series: Series) -> Volume:
         """Builds the volume."""
-        with self._journal.stage("build_volume"):
-            op_output.emit(build_volume(op_input.receive("series")), "volume")
+        with self.journal.stage("build_volume"):
+            return build_volume(series)

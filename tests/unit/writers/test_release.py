@@ -1,11 +1,11 @@
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 import pytest
 
+from tests.disk import small_disk
 from totalmap.errors import ConfigError, OutputError, ResourceError
 from totalmap.writers.release import open_release
 
@@ -95,41 +95,36 @@ def test_a_run_killed_between_its_last_renames_is_cleared_away(tmp_path: Path) -
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 1 MB; skipped where mounting is not allowed."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("a small file system needs the right to mount one")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+def full_soon(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MB."""
+    with small_disk(tmp_path / "disk", "1m") as disk:
+        yield disk
 
 
-def test_a_full_disk_is_recognised_behind_a_library(small_disk: Path) -> None:
+def test_a_full_disk_is_recognised_behind_a_library(full_soon: Path) -> None:
     def write(file: BinaryIO) -> None:
         try:
             file.write(bytes(2**21))
         except OSError as error:  # as pydicom does, which drops the number
             raise OSError(f"With tag (7FE0,0010) got exception: {error}") from error
 
-    with open_release(small_disk) as release, pytest.raises(ResourceError, match="No space left"):
+    with open_release(full_soon) as release, pytest.raises(ResourceError, match="No space left"):
         release.write("large.dcm", write)
 
 
-def test_no_room_for_the_status_means_no_results(small_disk: Path) -> None:
-    with open_release(small_disk) as release:
+def test_no_room_for_the_status_means_no_results(full_soon: Path) -> None:
+    with open_release(full_soon) as release:
         release.write("a.dcm", one_byte)
         with pytest.raises(ResourceError, match="No space left"):
             release.publish({"warnings": ["x" * 2**21]})
         release.fail({"outcome": "failed"})
-    assert names(small_disk) == {"status.json"}
+    assert names(full_soon) == {"status.json"}
 
 
-def test_a_full_disk(small_disk: Path) -> None:
-    with open_release(small_disk) as release:
+def test_a_full_disk(full_soon: Path) -> None:
+    with open_release(full_soon) as release:
         release.write("small.dcm", one_byte)
         with pytest.raises(ResourceError, match="No space left"):
             release.write("large.dcm", two_megabytes)
         release.fail({"outcome": "failed"})
-    assert names(small_disk) == {"status.json"}
+    assert names(full_soon) == {"status.json"}
