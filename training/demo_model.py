@@ -24,6 +24,8 @@ from monai.losses import DeepSupervisionLoss, DiceCELoss
 from monai.utils import set_determinism
 from torch import Tensor, nn
 
+from totalmap.engine.weights import adopt
+
 from .bodies import normalised, render, training_transform
 from .finest import start_finest
 from .network import PATCH_SIZE, build_network, export, forward, save_aside
@@ -35,6 +37,9 @@ VALIDATION_SEEDS = (8000, 8001, 8002)
 TRAINING_SEEDS = 6000  # the seeds 0 to 5999; evaluation uses 9000 and above
 TILE_OVERLAP = 0.2  # TotalSegmentator's step of 0.8 for the task `total`
 USABLE_DICE = 0.7
+SOURCE = "training/demo_model.py"
+LICENCE = "Apache-2.0"
+NOTICE = "demo model: it knows synthetic bodies only, not for patients"
 WARM_UP_STEPS = 50
 
 
@@ -174,6 +179,7 @@ class Trainer:
         # the full-resolution head is untrained in the coarse phase
         if finest == 0 and (last or mean >= max(self.progress.best, USABLE_DICE)):
             folder = export(self.network.state_dict(), self.plan.models)
+            adopt(self.plan.models, source=SOURCE, licence=LICENCE, notice=NOTICE)
             log.info("exported to %s", folder)
         self.progress.best = max(self.progress.best, mean) if finest == 0 else 0.0
 
