@@ -37,9 +37,16 @@ def tracking_uid(segmentation: Segmentation, structure_name: str) -> str:
     return derived_uid("tracking", structure_name, *_inputs(segmentation))
 
 
+def algorithm_name(segmentation: Segmentation) -> str:
+    """Returns a Segment Algorithm Name; a demo model does not pass for TotalSegmentator."""
+    if _is_demo(segmentation):
+        return "TotalMAP demo model (not for patients)"
+    return f"TotalSegmentator {segmentation.task} {segmentation.variant}"
+
+
 def series_description(segmentation: Segmentation) -> str:
     """Returns a Series Description that says what it is and that nobody has verified it."""
-    if any(model.notice for model in segmentation.models):
+    if _is_demo(segmentation):
         return f"TotalMAP {segmentation.task} DEMO MODEL (not for patients)"[:_LONG_STRING]
     return f"TotalMAP {segmentation.task} {segmentation.variant} (AI, unverified)"[:_LONG_STRING]
 
@@ -47,6 +54,10 @@ def series_description(segmentation: Segmentation) -> str:
 def software_versions() -> str:
     """Returns our version for Software Versions (0018,1020)."""
     return __version__
+
+
+def _is_demo(segmentation: Segmentation) -> bool:
+    return any(model.notice for model in segmentation.models)
 
 
 def _inputs(segmentation: Segmentation) -> tuple[str, ...]:

@@ -87,7 +87,7 @@ def _describe(segmentation: Segmentation, structure: Structure, number: int) -> 
     code = structure_code(structure.name)
     weights = "+".join(model.sha256[:12] for model in segmentation.models)
     algorithm = highdicom.AlgorithmIdentificationSequence(
-        name=f"TotalSegmentator {segmentation.task} {segmentation.variant}",
+        name=provenance.algorithm_name(segmentation),
         family=ARTIFICIAL_INTELLIGENCE,
         version=provenance.software_versions(),
         source="TotalMAP",

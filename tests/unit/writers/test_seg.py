@@ -184,9 +184,11 @@ def test_nothing_found_is_an_error(true_segmentation: Segmentation, tmp_path: Pa
     assert not list(tmp_path.rglob("*.dcm*"))
 
 
-def test_a_demo_model_is_named_in_the_series(
+def test_a_demo_model_does_not_pass_for_totalsegmentator(
     true_segmentation: Segmentation, tmp_path: Path
 ) -> None:
     (model,) = true_segmentation.models
     demo = replace(true_segmentation, models=(replace(model, notice="not for patients"),))
-    assert "DEMO MODEL" in pydicom.dcmread(written_seg(demo, tmp_path)).SeriesDescription
+    seg = pydicom.dcmread(written_seg(demo, tmp_path))
+    assert "DEMO MODEL" in seg.SeriesDescription
+    assert "demo model" in seg.SegmentSequence[0].SegmentAlgorithmName
