@@ -133,7 +133,7 @@ def read_study(folder: Path, *, repair_missing_uids: bool = True) -> Study:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Yields all files below the folder, in a fixed order."""
+    """Yields all files below the folder, in a fixed order; pipes and sockets are left alone."""
     if not folder.is_dir():
         raise InputError(f"input folder {folder} does not exist or is not a folder")
 
@@ -142,7 +142,11 @@ def _files(folder: Path) -> Iterator[Path]:
 
     for parent, folders, names in os.walk(folder, onerror=refuse):
         folders.sort()
-        yield from (Path(parent) / name for name in sorted(names))
+        for name in sorted(names):
+            path = Path(parent) / name
+            # A link that leads nowhere is read, and fails: somebody expected a file there.
+            if path.is_file() or path.is_symlink():
+                yield path
 
 
 def _read_header(path: Path) -> Dataset | None:

@@ -36,6 +36,18 @@ def test_files_that_are_not_dicom_are_counted(phantom_copy: Path) -> None:
     assert study.warnings == ()
 
 
+def test_a_pipe_in_the_folder_does_not_hang(phantom_copy: Path) -> None:
+    os.mkfifo(phantom_copy / "pipe")
+    (series,) = read_study(phantom_copy).series
+    assert len(series.instances) == 40
+
+
+def test_a_link_that_leads_nowhere_is_named(phantom_copy: Path) -> None:
+    (phantom_copy / "gone.dcm").symlink_to("/nowhere")
+    with pytest.raises(InputError, match=r"gone\.dcm can't be read"):
+        read_study(phantom_copy)
+
+
 def test_the_same_file_twice_counts_once(phantom_series: WrittenSeries, phantom_copy: Path) -> None:
     first = min(phantom_copy.iterdir())
     shutil.copy(first, phantom_copy / "again.dcm")
