@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 import app  # noqa: F401  before any test imports Holoscan
@@ -11,6 +12,10 @@ from tests.phantom.study import WrittenSeries, write_series
 from tests.segmentations import segmentation_of
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings, Variant, load_settings
+
+# A busy machine is no error of ours.
+hypothesis.settings.register_profile("no deadline", deadline=None)
+hypothesis.settings.load_profile("no deadline")
 
 REPOSITORY = Path(__file__).parent.parent
 DEMO_MODELS = REPOSITORY / "models" / "demo"
