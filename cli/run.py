@@ -90,7 +90,7 @@ class ProgressDisplay:
 def summary(outcome: RunOutcome, output_folder: Path) -> Group:
     """Returns what a person wants to see after a run."""
     status, lines = outcome.status, []
-    tables = [_series_table(status)]
+    tables = [_series_table(status)] if status.series else []
     lines += [Text(f"Warning: {warning}", style="yellow") for warning in status.warnings]
     if outcome.error is None:
         tables += [_structures_table(status), _timings_table(status)]
