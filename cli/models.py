@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from cli.console import plain_console
 from totalmap import log
 from totalmap.engine.download import RELEASES_URL, install
 from totalmap.engine.tasks import load_task
@@ -19,7 +19,7 @@ from totalmap.settings import Variant
 DEFAULT_FOLDER = Path("models/totalsegmentator")
 
 app = typer.Typer(help="Records and fetches weights.", no_args_is_help=True)
-console = Console(highlight=False)
+console = plain_console()
 
 
 @app.command("adopt")
@@ -59,5 +59,5 @@ def _errors_to_exit_status() -> Iterator[None]:
     try:
         yield
     except TotalMapError as error:
-        Console(stderr=True, highlight=False).print(f"Error: {error}", soft_wrap=True)
+        plain_console(stderr=True).print(f"Error: {error}", soft_wrap=True)
         sys.exit(error.exit_status)

@@ -14,6 +14,7 @@ from rich.text import Text
 from app.__main__ import REPOSITORY
 from app.process import restart_with_larger_stack
 from app.run import RunOutcome, RunRequest, run_application
+from cli.console import plain_console
 from totalmap import log
 from totalmap.writers.release import STATUS_NAME
 from totalmap.writers.status import RunStatus
@@ -39,7 +40,7 @@ def run(
     """Segments the CT study in a folder and shows what was found."""
     restart_with_larger_stack("cli")
     log.configure(level=logging.CRITICAL)
-    console = Console(highlight=False)
+    console = plain_console()
     request = RunRequest(
         input_folder=input_folder,
         output_folder=output_folder,

@@ -1,10 +1,11 @@
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from app.run import RunOutcome
+from cli.console import plain_console
 from cli.run import ProgressDisplay, summary
 from totalmap.dicom.select import judge
 from totalmap.dicom.study import read_study
@@ -15,13 +16,9 @@ from totalmap.settings import Settings
 from totalmap.writers.status import describe_run
 
 
-def console_of(file: io.StringIO) -> Console:
-    return Console(file=file, width=100, highlight=False)
-
-
 def printed(outcome: RunOutcome) -> str:
     file = io.StringIO()
-    console_of(file).print(summary(outcome, Path("out")))
+    plain_console(file=file, width=100).print(summary(outcome, Path("out")))
     return file.getvalue()
 
 
@@ -49,6 +46,12 @@ def test_success_shows_what_a_person_wants_to_see(journal: Journal) -> None:
         assert expected in text
 
 
+def test_brackets_are_text(journal: Journal) -> None:
+    journal.judged(tuple(replace(one, reason="[bold]why[/x]") for one in journal.verdicts))
+    text = printed(RunOutcome(error=None, status=describe_run(journal, Settings(), None)))
+    assert "[bold]why[/x]" in text
+
+
 def test_failure_shows_the_reason_and_no_results(journal: Journal) -> None:
     error = NoSuitableSeries("none of 3 series can be segmented")
     text = printed(RunOutcome(error=error, status=describe_run(journal, Settings(), error)))
@@ -59,7 +62,7 @@ def test_failure_shows_the_reason_and_no_results(journal: Journal) -> None:
 
 def test_without_a_terminal_each_stage_is_a_line() -> None:
     file = io.StringIO()
-    with ProgressDisplay(console_of(file)) as display:
+    with ProgressDisplay(plain_console(file=file)) as display:
         display.stage_started("segment")
         display.progress(1, 4)
     assert file.getvalue() == "Segmenting ...\n"

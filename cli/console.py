@@ -1,0 +1,12 @@
+"""How the command prints: plain text, since a path or a description may hold brackets."""
+
+from typing import IO
+
+from rich.console import Console
+
+
+def plain_console(
+    *, stderr: bool = False, file: IO[str] | None = None, width: int | None = None
+) -> Console:
+    """Returns a console that prints what it gets and reads no markup in it."""
+    return Console(markup=False, highlight=False, stderr=stderr, file=file, width=width)
