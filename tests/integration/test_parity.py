@@ -7,6 +7,7 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+import pydicom
 
 from tests.conftest import DEMO_MODELS, REPOSITORY
 from tests.networks import build_models
@@ -86,3 +87,21 @@ def test_full_lays_five_networks_over_each_other(full_models: Path, tmp_path: Pa
     )
     write_series(tmp_path / "in", 9, spec)
     assert_equal_labels(tmp_path / "in", full_models, tmp_path, Variant.FULL)
+
+
+def test_a_border_of_zeros_is_cropped_alike(fast_models: Path, tmp_path: Path) -> None:
+    """nnU-Net crops an image to what is not 0, which moves its tiles."""
+    spec = SeriesSpec(
+        rows=96, columns=80, n_slices=36, pixel_spacing_mm=(4.5, 4.5), slice_spacing_mm=4.0
+    )
+    written = write_series(tmp_path / "in", 10, spec)
+    for k, path in enumerate(written.paths):
+        dataset = pydicom.dcmread(path)
+        stored = dataset.pixel_array.copy()
+        zero_hu = -int(dataset.RescaleIntercept)
+        stored[:20], stored[:, :14] = zero_hu, zero_hu
+        if k < 7:
+            stored[:] = zero_hu
+        dataset.PixelData = stored.tobytes()
+        dataset.save_as(path)
+    assert_equal_labels(tmp_path / "in", fast_models, tmp_path, Variant.FAST, "--fast")

@@ -1,0 +1,35 @@
+import pytest
+
+from totalmap.journal import Journal
+from totalmap.segmentation import Segmentation
+
+
+class Recorder:
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.stages: list[str] = []
+        self.tiles: list[tuple[int, int]] = []
+
+    def stage_started(self, stage: str) -> None:
+        self.stages.append(stage)
+
+    def progress(self, done: int, total: int) -> None:
+        self.tiles.append((done, total))
+
+
+def test_a_stage_that_fails_is_timed_too() -> None:
+    recorder = Recorder()
+    journal = Journal(recorder)
+    with pytest.raises(ValueError, match="stop"), journal.stage("segment"):
+        raise ValueError("stop")
+    assert recorder.stages == ["segment"]
+    assert journal.timings_seconds["segment"] >= 0
+
+
+def test_the_segmentation_is_kept_without_its_voxels(true_segmentation: Segmentation) -> None:
+    journal = Journal()
+    journal.segmented(true_segmentation)
+    assert journal.structures == true_segmentation.found()
+    assert journal.models == true_segmentation.models
+    assert journal.warnings == []
