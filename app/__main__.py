@@ -12,6 +12,10 @@ from totalmap import log
 from totalmap.errors import ConfigError, TotalMapError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+DEFAULT_SETTINGS = REPOSITORY / "app.yaml"
+# Where `totalmap models install` puts them. The demo model is never a default: it would be run on
+# a patient sooner or later.
+DEFAULT_MODELS = REPOSITORY / "models" / "totalsegmentator"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,8 +51,8 @@ def parse_request(arguments: Sequence[str] | None, environment: Mapping[str, str
     return RunRequest(
         input_folder=choose(given.input, "HOLOSCAN_INPUT_PATH"),
         output_folder=choose(given.output, "HOLOSCAN_OUTPUT_PATH"),
-        models_folder=choose(given.model, "HOLOSCAN_MODEL_PATH", REPOSITORY / "models"),
-        settings_file=choose(given.config, "HOLOSCAN_CONFIG_PATH", REPOSITORY / "app.yaml"),
+        models_folder=choose(given.model, "HOLOSCAN_MODEL_PATH", DEFAULT_MODELS),
+        settings_file=choose(given.config, "HOLOSCAN_CONFIG_PATH", DEFAULT_SETTINGS),
     )
 
 

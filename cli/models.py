@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from app.__main__ import DEFAULT_MODELS
 from cli.console import plain_console
 from totalmap import log
 from totalmap.engine.download import RELEASES_URL, install
@@ -15,8 +16,6 @@ from totalmap.engine.tasks import load_task
 from totalmap.engine.weights import Manifest, adopt
 from totalmap.errors import TotalMapError
 from totalmap.settings import Variant
-
-DEFAULT_FOLDER = Path("models/totalsegmentator")
 
 app = typer.Typer(help="Records and fetches weights.", no_args_is_help=True)
 console = plain_console()
@@ -38,7 +37,7 @@ def adopt_command(
 def install_command(
     task: Annotated[str, typer.Argument(help="Task, for example total.")],
     variant: Annotated[Variant, typer.Option(help="Resolution.")] = Variant.FAST,
-    folder: Annotated[Path, typer.Option(help="Models folder.")] = DEFAULT_FOLDER,
+    folder: Annotated[Path, typer.Option(help="Models folder.")] = DEFAULT_MODELS,
     url: Annotated[str, typer.Option(help="Where the archives lie, or a mirror.")] = RELEASES_URL,
 ) -> None:
     """Downloads TotalSegmentator's weights, checks and records them."""

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from app.__main__ import REPOSITORY
+from app.__main__ import DEFAULT_MODELS, DEFAULT_SETTINGS
 from app.process import restart_with_larger_stack
 from app.run import RunOutcome, RunRequest, run_application
 from cli.console import plain_console
@@ -34,8 +34,8 @@ STAGES = {
 def run(
     input_folder: Annotated[Path, typer.Argument(help="Folder with the DICOM study.")],
     output_folder: Annotated[Path, typer.Argument(help="Folder for the results.")],
-    models: Annotated[Path, typer.Option(help="Models folder.")] = REPOSITORY / "models",
-    config: Annotated[Path, typer.Option(help="Settings file.")] = REPOSITORY / "app.yaml",
+    models: Annotated[Path, typer.Option(help="Models folder.")] = DEFAULT_MODELS,
+    config: Annotated[Path, typer.Option(help="Settings file.")] = DEFAULT_SETTINGS,
 ) -> None:
     """Segments the CT study in a folder and shows what was found."""
     restart_with_larger_stack("cli")

@@ -128,7 +128,10 @@ def verify_models(models_folder: Path, task: Task) -> tuple[VerifiedModel, ...]:
             file differs from its record.
     """
     if not models_folder.is_dir():
-        raise ModelError(f"models folder {models_folder} does not exist")
+        raise ModelError(
+            f"models folder {models_folder} does not exist: "
+            "name one with -m, or fetch the weights with `totalmap models install`"
+        )
     return tuple(_verify(models_folder, task, model) for model in task.models)
 
 

@@ -30,7 +30,7 @@ def test_a_map_is_configured_by_its_environment() -> None:
 
 def test_defaults_lie_beside_the_application() -> None:
     request = parse_request(["-i", "in", "-o", "out"], {})
-    assert request.models_folder == REPOSITORY / "models"
+    assert request.models_folder == REPOSITORY / "models" / "totalsegmentator"
     assert request.settings_file == REPOSITORY / "app.yaml"
 
 
