@@ -64,7 +64,8 @@ def run_application(request: RunRequest, observer: Observer | None = None) -> Ru
                 settings = load_settings(request.settings_file)
                 if observer is None:  # else the observer shows the run its own way
                     log.configure(settings.logging.format)
-                _run_chain(request, settings, release, journal)
+                with _foreign_errors_translated():
+                    _run_chain(request, settings, release, journal)
                 release.publish(describe_run(journal, settings, None).as_json())
             except TotalMapError as failure:
                 error = failure
@@ -97,6 +98,8 @@ def _foreign_errors_translated() -> Iterator[None]:
         raise
     except MemoryError as error:
         raise ResourceError(OUT_OF_MEMORY) from error
+    except ImportError as error:
+        raise InternalError(f"the installation is not complete: {error}") from error
     except Exception as error:  # the boundary of the process: nothing may pass without a status
         if TORCH_ALLOCATION_FAILED in str(error):
             raise ResourceError(OUT_OF_MEMORY) from error
@@ -124,5 +127,4 @@ def _run_chain(request: RunRequest, settings: Settings, release: Release, journa
         release=release,
         journal=journal,
     )
-    with _foreign_errors_translated():
-        application.run()
+    application.run()

@@ -4,7 +4,7 @@ study_loader -> series_selector -> volume_builder -> segmenter -> seg_writer, ni
 source_writer
 
 Operators derive from `holoscan.core.Operator`, the very object that `monai.deploy.core`
-re-exports: importing it from there runs all of MONAI and takes some 10 s more.
+re-exports: importing it from there runs all of MONAI first (benchmarks/startup.py).
 """
 
 from operators import cuda_runtime

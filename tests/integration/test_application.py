@@ -245,6 +245,16 @@ def test_an_output_folder_that_can_not_be_written(
     assert (tmp_path / "file").read_text() == "mine"
 
 
+def test_an_installation_that_is_not_complete(
+    study: WrittenStudy, fast_models: Path, tmp_path: Path
+) -> None:
+    broken = tmp_path / "packages" / "holoscan"
+    broken.mkdir(parents=True)
+    (broken / "__init__.py").write_text("raise ImportError('libcudart.so.13: cannot open')")
+    done = run(study.folder, tmp_path / "out", fast_models, PYTHONPATH=str(broken.parent))
+    done.fails_with(70, "InternalError", r"not complete: libcudart\.so\.13")
+
+
 @pytest.mark.parametrize("inside", [".", "results"])
 def test_input_in_the_output_folder(fast_models: Path, tmp_path: Path, inside: str) -> None:
     source = tmp_path / inside

@@ -190,7 +190,7 @@ def _repair(folder: Path, instances: list[Instance], *, allowed: bool) -> list[s
             fallback = IMAGE_CLASS_BY_MODALITY.get(text(header, "Modality"), "")
             header.SOPClassUID = text(header.file_meta, "MediaStorageSOPClassUID") or fallback
     _repair_groups(damaged)
-    return [f"{finding}; they were derived from the content, repaired copies are written"]
+    return [f"{finding}; they were derived from the content"]
 
 
 def _repair_groups(damaged: list[Instance]) -> None:

@@ -13,9 +13,9 @@ from totalmap.dicom.identity import text
 from totalmap.dicom.study import BROKEN_FILE, Instance, Series
 from totalmap.errors import IncompleteSeries, UnreadableInstance, UnsupportedGeometry
 
-# Scanners round positions to 1 um at best, many to 10 um; a gap of a slice is far above.
+# Above what writing positions with two decimals can do, far below a missing slice.
 POSITION_TOLERANCE_MM = 0.05
-# Six decimals of a cosine are the least that PS3.3 C.7.6.2.1.1 asks for to be orthogonal.
+# Above what writing cosines with four decimals can do.
 COSINE_TOLERANCE = 1e-4
 
 Voxels = NDArray[np.int16] | NDArray[np.float32]

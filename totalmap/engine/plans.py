@@ -1,7 +1,7 @@
 """Reads nnU-Net's plans.json and dataset.json into one frozen value.
 
 Source: nnunetv2.utilities.plans_handling.plans_handler.ConfigurationManager, which also turns
-the plans of older releases into the newer form. It is not imported because it takes 3.5 s.
+the plans of older releases into the newer form. It is not imported because that takes seconds.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What makes the application start in 2 s instead of 12, and on a machine without CUDA."""
+"""What makes the application start fast, and on a machine without CUDA."""
 
 import subprocess
 import sys
