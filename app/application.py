@@ -57,9 +57,15 @@ class TotalMapApplication(Application):
             name="study_loader",
         )
         selector = SeriesSelectorOperator(
-            self, rules=self._settings.selection, journal=journal, name="series_selector"
+            self,
+            rules=self._settings.selection,
+            geometry=self._settings.geometry,
+            journal=journal,
+            name="series_selector",
         )
-        builder = VolumeBuilderOperator(self, journal=journal, name="volume_builder")
+        builder = VolumeBuilderOperator(
+            self, geometry=self._settings.geometry, journal=journal, name="volume_builder"
+        )
         segmenter = SegmenterOperator(
             self,
             settings=self._settings.segmentation,
@@ -68,10 +74,10 @@ class TotalMapApplication(Application):
             name="segmenter",
         )
         self.add_flow(loader, selector, {("study", "study")})
-        self.add_flow(selector, builder, {("series", "series")})
-        self.add_flow(builder, segmenter, {("volume", "volume")})
+        self.add_flow(selector, builder, {("selections", "selections")})
+        self.add_flow(builder, segmenter, {("volumes", "volumes")})
         for writer in self._writers():
-            self.add_flow(segmenter, writer, {("segmentation", "segmentation")})
+            self.add_flow(segmenter, writer, {("segmentations", "segmentations")})
 
     def run(self) -> None:
         """Runs the chain, and checks that every result asked for was made.

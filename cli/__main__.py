@@ -1,8 +1,8 @@
-"""`totalmap COMMAND`: run, models."""
+"""`totalmap COMMAND`: run, inspect, models."""
 
 import typer
 
-from cli import models, run
+from cli import inspect, models, run
 
 app = typer.Typer(
     help="TotalSegmentator for hospitals: CT study in, DICOM results out.",
@@ -11,6 +11,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("run")(run.run)
+app.command("inspect")(inspect.inspect)
 app.add_typer(models.app, name="models")
 
 if __name__ == "__main__":

@@ -1,8 +1,5 @@
 """`totalmap models ...`: the record of weights."""
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -10,11 +7,11 @@ import typer
 
 from app.__main__ import DEFAULT_MODELS
 from cli.console import plain_console
+from cli.errors import errors_to_exit_status
 from totalmap import log
 from totalmap.engine.download import RELEASES_URL, install
 from totalmap.engine.tasks import load_task
 from totalmap.engine.weights import Manifest, adopt
-from totalmap.errors import TotalMapError
 from totalmap.settings import Variant
 
 app = typer.Typer(help="Records and fetches weights.", no_args_is_help=True)
@@ -29,7 +26,8 @@ def adopt_command(
     notice: Annotated[str, typer.Option(help="A warning to show with every result.")] = "",
 ) -> None:
     """Records the SHA-256 of the weights in a folder of TotalSegmentator's layout."""
-    with _errors_to_exit_status():
+    log.configure()
+    with errors_to_exit_status():
         _show(folder, adopt(folder, source=source, licence=licence, notice=notice))
 
 
@@ -41,7 +39,8 @@ def install_command(
     url: Annotated[str, typer.Option(help="Where the archives lie, or a mirror.")] = RELEASES_URL,
 ) -> None:
     """Downloads TotalSegmentator's weights, checks and records them."""
-    with _errors_to_exit_status():
+    log.configure()
+    with errors_to_exit_status():
         _show(folder, install(load_task(task, variant), folder, url))
 
 
@@ -50,13 +49,3 @@ def _show(folder: Path, manifest: Manifest) -> None:
         for file in record.files:
             console.print(f"{file.sha256}  {folder / file.path}", soft_wrap=True)
     console.print(f"{len(manifest.models)} models are on record in {folder}", soft_wrap=True)
-
-
-@contextmanager
-def _errors_to_exit_status() -> Iterator[None]:
-    log.configure()
-    try:
-        yield
-    except TotalMapError as error:
-        plain_console(stderr=True).print(f"Error: {error}", soft_wrap=True)
-        sys.exit(error.exit_status)

@@ -15,6 +15,7 @@ from app.__main__ import DEFAULT_MODELS, DEFAULT_SETTINGS
 from app.process import restart_with_larger_stack
 from app.run import RunOutcome, RunRequest, run_application
 from cli.console import plain_console
+from cli.series_table import series_table
 from totalmap import log
 from totalmap.writers.release import STATUS_NAME
 from totalmap.writers.status import RunStatus
@@ -91,7 +92,7 @@ class ProgressDisplay:
 def summary(outcome: RunOutcome, output_folder: Path) -> Group:
     """Returns what a person wants to see after a run."""
     status, lines = outcome.status, []
-    tables = [_series_table(status)] if status.series else []
+    tables = [series_table(status.series)] if status.series else []
     lines += [Text(f"Warning: {warning}", style="yellow") for warning in status.warnings]
     if outcome.error is None:
         tables += [_structures_table(status), _timings_table(status)]
@@ -104,20 +105,12 @@ def summary(outcome: RunOutcome, output_folder: Path) -> Group:
     return Group(*tables, *lines)
 
 
-def _series_table(status: RunStatus) -> Table:
-    table = Table("", "Series", "Modality", "Images", "Why", title="Series", title_justify="left")
-    for series in status.series:
-        name = f"{series.number if series.number is not None else '-'} {series.description}"
-        mark = "*" if series.chosen else ""
-        table.add_row(mark, name, series.modality, str(series.instances), series.reason)
-    return table
-
-
 def _structures_table(status: RunStatus) -> Table:
     table = Table("Structure", title=f"Structures ({len(status.structures)})", title_justify="left")
     table.add_column("mL", justify="right")
     for structure in status.structures:
-        table.add_row(structure.name, f"{structure.volume_ml:.1f}")
+        name = f"{structure.folder}/{structure.name}" if structure.folder else structure.name
+        table.add_row(name, f"{structure.volume_ml:.1f}")
     return table
 
 

@@ -1,4 +1,4 @@
-"""Operator base of all writers: segmentation -> one result in the release."""
+"""Operator base of all writers: segmentations -> one result each in the release."""
 
 from typing import Any, ClassVar
 
@@ -14,18 +14,20 @@ class ResultWriterOperator(ChainOperator):
     The result is written aside; the application releases all of them at its end.
     """
 
-    receives = "segmentation"
+    receives = "segmentations"
     stage: ClassVar[str]
 
     def __init__(self, *args: Any, release: Release, **kwargs: Any) -> None:
         self._release = release
         super().__init__(*args, **kwargs)
 
-    def process(self, segmentation: Segmentation) -> None:
-        """Writes the result, where there is anything to write."""
-        if self.is_needed(segmentation):
+    def process(self, segmentations: tuple[Segmentation, ...]) -> None:
+        """Writes the results, where there is anything to write."""
+        needed = [one for one in segmentations if self.is_needed(one)]
+        if needed:
             with self.journal.stage(self.stage):
-                self.journal.wrote(self.write(segmentation, self._release))
+                for segmentation in needed:
+                    self.journal.wrote(self.write(segmentation, self._release))
 
     def is_needed(self, segmentation: Segmentation) -> bool:
         """Whether there is anything to write for this study."""

@@ -1,20 +1,21 @@
-"""Operator: volume -> segmentation."""
+"""Operator: volumes -> segmentations."""
 
 from pathlib import Path
 from typing import Any
 
 from operators.chain_operator import ChainOperator
 from totalmap.dicom.volume import Volume
+from totalmap.engine.segment import segment
 from totalmap.engine.tasks import load_task
 from totalmap.segmentation import Segmentation
 from totalmap.settings import SegmentationSection
 
 
 class SegmenterOperator(ChainOperator):
-    """Runs TotalSegmentator's networks over the volume."""
+    """Runs TotalSegmentator's networks over the volumes."""
 
-    receives = "volume"
-    emits = "segmentation"
+    receives = "volumes"
+    emits = "segmentations"
 
     def __init__(
         self, *args: Any, settings: SegmentationSection, models_folder: Path, **kwargs: Any
@@ -23,15 +24,17 @@ class SegmenterOperator(ChainOperator):
         self._models_folder = models_folder
         super().__init__(*args, **kwargs)
 
-    def process(self, volume: Volume) -> Segmentation:
-        """Loads the networks and segments the volume."""
+    def process(self, volumes: tuple[Volume, ...]) -> tuple[Segmentation, ...]:
+        """Loads the networks once and segments the volumes."""
         with self.journal.stage("load_models"):
             # Here and not above: torch takes seconds to import.
-            from totalmap.engine.predict import Engine
+            from totalmap.engine.predict import Networks
 
             task = load_task(self._settings.task, self._settings.variant)
-            engine = Engine(task, self._models_folder)
+            networks = Networks(task, self._models_folder)
         with self.journal.stage("segment"):
-            segmentation = engine.segment(volume, self.journal.observer.progress)
-            self.journal.segmented(segmentation)
-            return segmentation
+            progress = self.journal.observer.progress
+            segmentations = tuple(segment(volume, networks, progress) for volume in volumes)
+            for segmentation in segmentations:
+                self.journal.segmented(segmentation)
+            return segmentations

@@ -1,26 +1,29 @@
-"""Operator: study -> series."""
+"""Operator: study -> selections."""
 
 from typing import Any
 
 from operators.chain_operator import ChainOperator
-from totalmap.dicom.select import chosen_series, judge
-from totalmap.dicom.study import Series, Study
-from totalmap.settings import SelectionSection
+from totalmap.dicom.select import Selection, judge, selected
+from totalmap.dicom.study import Study
+from totalmap.settings import GeometrySection, SelectionSection
 
 
 class SeriesSelectorOperator(ChainOperator):
-    """Chooses the series to segment and keeps the reason for every series."""
+    """Chooses what to segment and keeps the reason for every series."""
 
     receives = "study"
-    emits = "series"
+    emits = "selections"
 
-    def __init__(self, *args: Any, rules: SelectionSection, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, rules: SelectionSection, geometry: GeometrySection, **kwargs: Any
+    ) -> None:
         self._rules = rules
+        self._geometry = geometry
         super().__init__(*args, **kwargs)
 
-    def process(self, study: Study) -> Series:
-        """Judges the series and returns the chosen one."""
+    def process(self, study: Study) -> tuple[Selection, ...]:
+        """Judges the series and returns what was chosen."""
         with self.journal.stage("select_series"):
-            verdicts = judge(study, self._rules)
-            self.journal.judged(verdicts)
-            return chosen_series(verdicts)
+            judgement = judge(study, self._rules, self._geometry)
+            self.journal.judged(judgement.verdicts)
+            return selected(judgement)

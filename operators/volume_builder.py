@@ -1,17 +1,27 @@
-"""Operator: series -> volume."""
+"""Operator: selections -> volumes."""
+
+from typing import Any
 
 from operators.chain_operator import ChainOperator
-from totalmap.dicom.study import Series
+from totalmap.dicom.select import Selection
 from totalmap.dicom.volume import Volume, build_volume
+from totalmap.settings import GeometrySection
 
 
 class VolumeBuilderOperator(ChainOperator):
-    """Decodes the pixels of the series into voxels with a geometry."""
+    """Decodes the pixels of what was chosen into voxels with a geometry."""
 
-    receives = "series"
-    emits = "volume"
+    receives = "selections"
+    emits = "volumes"
 
-    def process(self, series: Series) -> Volume:
-        """Builds the volume."""
+    def __init__(self, *args: Any, geometry: GeometrySection, **kwargs: Any) -> None:
+        self._geometry = geometry
+        super().__init__(*args, **kwargs)
+
+    def process(self, selections: tuple[Selection, ...]) -> tuple[Volume, ...]:
+        """Builds the volumes."""
         with self.journal.stage("build_volume"):
-            return build_volume(series)
+            volumes = tuple(build_volume(one, self._geometry) for one in selections)
+            for volume in volumes:
+                self.journal.built(volume)
+            return volumes

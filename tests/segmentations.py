@@ -1,25 +1,80 @@
-"""Segmentations whose labels are the phantom's own, without any network."""
+"""Segmentations without any network: the phantom's own labels, or what a threshold finds."""
 
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tests.phantom import STAIN_HU
 from tests.phantom.study import WrittenSeries
+from totalmap.dicom.geometry import canonical_affine_lps, to_canonical
+from totalmap.dicom.select import judge, selected
 from totalmap.dicom.study import read_study
-from totalmap.dicom.volume import build_volume
-from totalmap.engine.tasks import load_task
-from totalmap.segmentation import ModelIdentity, Segmentation
-from totalmap.settings import Variant
+from totalmap.dicom.volume import Volume, build_volume
+from totalmap.engine.segment import Progress
+from totalmap.engine.tasks import Task, load_task
+from totalmap.segmentation import InferenceLabels, ModelIdentity, Segmentation
+from totalmap.settings import GeometrySection, SelectionRule, SelectionSection, Variant
 
 MODEL = ModelIdentity(
     dataset="Dataset297", sha256="0123456789abcdef" * 4, source="test", licence="none", notice=""
 )
+TASK = load_task("total", Variant.FAST)
+RULE = SelectionRule(min_slices=2, min_coverage_mm=1.0, max_slice_spacing_mm=100.0)
+
+
+def volumes_of(
+    folder: Path,
+    geometry: GeometrySection | None = None,
+    rules: tuple[SelectionRule, ...] = (RULE,),
+) -> tuple[Volume, ...]:
+    """Returns what the chain makes of a folder, up to the volumes."""
+    policy = geometry or GeometrySection()
+    judgement = judge(read_study(folder), SelectionSection(rules=rules), policy)
+    return tuple(build_volume(selection, policy) for selection in selected(judgement))
+
+
+def volume_of(
+    folder: Path, geometry: GeometrySection | None = None, rule: SelectionRule = RULE
+) -> Volume:
+    """Returns the volume of a folder in which one rule chooses."""
+    (volume,) = volumes_of(folder, geometry, (rule,))
+    return volume
 
 
 def segmentation_of(written: WrittenSeries) -> Segmentation:
     """Returns what a perfect network would find in a phantom series."""
-    (series,) = read_study(written.folder).series
+    volume = volume_of(written.folder)
     return Segmentation(
         task="total",
         variant="fast",
-        volume=build_volume(series),
+        volume=volume,
         labels=written.labels,
-        structures=load_task("total", Variant.FAST).structures,
+        inference=InferenceLabels(
+            labels=to_canonical(written.labels, volume.geometry),
+            affine_lps=canonical_affine_lps(volume.geometry),
+        ),
+        structures=TASK.structures,
         models=(MODEL,),
     )
+
+
+@dataclass(frozen=True)
+class StainFinder:
+    """A predictor that finds what is stained in a phantom: all that is denser than half the stain.
+
+    It sees an image as a network does and knows nothing of where it came from.
+    """
+
+    label: int
+    spacing_mm: float = TASK.spacing_mm
+    identities: tuple[ModelIdentity, ...] = field(default=(MODEL,))
+
+    @property
+    def task(self) -> Task:
+        return replace(TASK, spacing_mm=self.spacing_mm)
+
+    def predict(self, image: NDArray[np.generic], progress: Progress) -> NDArray[np.uint8]:
+        progress(1, 1)
+        return np.where(np.asarray(image) > STAIN_HU / 2, self.label, 0).astype(np.uint8)

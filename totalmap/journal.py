@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from totalmap.dicom.select import Verdict
+from totalmap.dicom.volume import Volume
 from totalmap.segmentation import ModelIdentity, Segmentation, StructureVolume
 
 
@@ -21,6 +22,14 @@ class Result:
     kind: str
     path: str
     sop_instance_uid: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundStructures:
+    """What was found in one volume; `folder` is that of its results."""
+
+    folder: str
+    structures: tuple[StructureVolume, ...]
 
 
 class Observer(Protocol):
@@ -51,7 +60,7 @@ class Journal:
         self.verdicts: tuple[Verdict, ...] = ()
         self.warnings: list[str] = []
         self.results: list[Result] = []
-        self.structures: tuple[StructureVolume, ...] = ()
+        self.found: list[FoundStructures] = []
         self.models: tuple[ModelIdentity, ...] = ()
         self.timings_seconds: dict[str, float] = {}
 
@@ -70,14 +79,21 @@ class Journal:
         self.warnings.extend(messages)
 
     def judged(self, verdicts: tuple[Verdict, ...]) -> None:
-        """Keeps the verdict on every series."""
+        """Keeps the verdict on every stack of every series."""
         self.verdicts = verdicts
+
+    def built(self, volume: Volume) -> None:
+        """Keeps what the slice audit found, as warnings."""
+        folder = f"{volume.folder}: " if volume.folder else ""
+        self.warn(*(f"{folder}{finding}" for finding in volume.findings))
 
     def segmented(self, segmentation: Segmentation) -> None:
         """Keeps what was found, and with which weights."""
-        self.structures = segmentation.found()
+        folder = segmentation.volume.folder
+        self.found.append(FoundStructures(folder=folder, structures=segmentation.found()))
         self.models = segmentation.models
-        self.warn(*dict.fromkeys(model.notice for model in segmentation.models if model.notice))
+        notices = (model.notice for model in segmentation.models if model.notice)
+        self.warn(*(notice for notice in dict.fromkeys(notices) if notice not in self.warnings))
 
     def wrote(self, result: Result) -> None:
         """Keeps a result."""

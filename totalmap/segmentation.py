@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from totalmap.dicom.geometry import Affine
 from totalmap.dicom.volume import Volume
 
 
@@ -37,12 +38,26 @@ class ModelIdentity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class InferenceLabels:
+    """The labels where the network put them, before they were brought back to the source.
+
+    Attributes:
+        labels: (x, y, z) uint8 on the inference grid.
+        affine_lps: (4, 4), maps (x, y, z, 1) to mm in LPS.
+    """
+
+    labels: NDArray[np.uint8]
+    affine_lps: Affine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Segmentation:
     """The labels of a task for one volume.
 
     Attributes:
         labels: (k, j, i) uint8 on the grid of `volume`; 0 is background, other values are
             labels of `structures`.
+        inference: The same labels where the network put them.
         structures: All structures that the task knows, found or not, by label.
         models: The networks that took part.
     """
@@ -51,19 +66,21 @@ class Segmentation:
     variant: str
     volume: Volume
     labels: NDArray[np.uint8]
+    inference: InferenceLabels
     structures: tuple[Structure, ...]
     models: tuple[ModelIdentity, ...]
 
     def found(self) -> tuple[StructureVolume, ...]:
         """Returns the structures with at least one voxel, by label, with their volumes."""
-        counts = np.bincount(self.labels.ravel(), minlength=256)
-        voxel_ml = self.volume.geometry.voxel_volume_ml
+        by_slice = np.array([np.bincount(one.ravel(), minlength=256) for one in self.labels])
+        voxels = by_slice.sum(axis=0)
+        volumes_ml = self.volume.geometry.voxel_volumes_ml @ by_slice
         return tuple(
             StructureVolume(
                 structure=structure,
-                voxels=int(counts[structure.label]),
-                volume_ml=float(counts[structure.label]) * voxel_ml,
+                voxels=int(voxels[structure.label]),
+                volume_ml=float(volumes_ml[structure.label]),
             )
             for structure in self.structures
-            if counts[structure.label]
+            if voxels[structure.label]
         )

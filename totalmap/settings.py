@@ -4,13 +4,23 @@ Nothing outside this file reads `os.environ`.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+)
 
 from totalmap.errors import ConfigError
 from totalmap.log import LogFormat
@@ -32,6 +42,65 @@ class ResultKind(StrEnum):
 
     SEG = "seg"
     NIFTI = "nifti"
+
+
+class Orientation(StrEnum):
+    """How a slice lies in the patient; oblique is more than 35 degrees off the others."""
+
+    AXIAL = "axial"
+    CORONAL = "coronal"
+    SAGITTAL = "sagittal"
+    OBLIQUE = "oblique"
+
+
+class Contrast(StrEnum):
+    """Whether a contrast agent has to be on record."""
+
+    ANY = "any"
+    WITH = "with"
+    WITHOUT = "without"
+
+
+class Criterion(StrEnum):
+    """What makes one suitable stack better than another."""
+
+    ORIGINAL = "original"
+    AXIAL = "axial"
+    COMPLETE = "complete"
+    SOFT_KERNEL = "soft_kernel"
+    LONG = "long"
+    THIN = "thin"
+    MANY_SLICES = "many_slices"
+    SHARP_KERNEL = "sharp_kernel"
+    WITH_CONTRAST = "with_contrast"
+    WITHOUT_CONTRAST = "without_contrast"
+
+
+class GapPolicy(StrEnum):
+    """What to do with a stack in which slices are missing, unusable or unevenly spaced."""
+
+    REJECT = "reject"
+    FILL = "fill"
+
+
+def _check_pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from error
+    return text
+
+
+Pattern = Annotated[str, AfterValidator(_check_pattern)]
+
+# Image Type (PS3.3 C.8.2.1.1.1, C.8.15.2.1) of what is not a stack of slices as scanned:
+# overviews, projections, reformats, pictures, and maps whose values are not HU.
+IMAGE_TYPES_EXCLUDED = (
+    *("LOCALIZER", "MIP", "MINIP", "MAX_IP", "MIN_IP", "PROJECTION IMAGE", "VRT", "CPR"),
+    *("MPR", "SECONDARY", "SCREEN SAVE"),
+    *("PERFUSION", "CBF", "CBV", "MTT", "TTP", "TMAX", "PERMEABILITY"),
+    *("IODINE", "VNC", "EFF_Z", "ELECTRON_DENSITY", "MAT_SPECIFIC", "SUBTRACTION"),
+)
 
 
 class Section(BaseModel):
@@ -61,13 +130,51 @@ class StudySection(Section):
     missing_uids: Literal["repair", "refuse"] = "repair"
 
 
-class SelectionSection(Section):
-    """Which series may be segmented, and which of them is preferred."""
+class SelectionRule(Section):
+    """Which stacks of slices may be segmented, and which of them is preferred.
 
+    Patterns are regular expressions, found anywhere in the text, capitals or not. An empty list
+    of what is wanted wants all.
+    """
+
+    name: str = Field(default="ct", pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")
     modalities: tuple[str, ...] = ("CT",)
-    min_slices: PositiveInt = 10
+    body_parts: tuple[Pattern, ...] = ()
+    descriptions: tuple[Pattern, ...] = ()
+    descriptions_excluded: tuple[Pattern, ...] = ()
+    image_types: tuple[str, ...] = ()
+    image_types_excluded: tuple[str, ...] = IMAGE_TYPES_EXCLUDED
+    kernels: tuple[Pattern, ...] = ()
+    contrast: Contrast = Contrast.ANY
+    orientations: tuple[Orientation, ...] = ()
+    min_slices: int = Field(default=10, ge=2)
+    max_slices: PositiveInt | None = None
+    min_coverage_mm: PositiveFloat = 20.0
     max_slice_spacing_mm: PositiveFloat = 6.0
-    soft_kernel_first: bool = True
+    max_slice_thickness_mm: PositiveFloat | None = None
+    rank: tuple[Criterion, ...] = tuple(Criterion)[:7]
+
+
+class SelectionSection(Section):
+    """The rules; each one picks a stack, and each stack that is picked is segmented once."""
+
+    rules: tuple[SelectionRule, ...] = Field(default=(SelectionRule(),), min_length=1)
+
+    @field_validator("rules")
+    @classmethod
+    def _names_differ(cls, rules: tuple[SelectionRule, ...]) -> tuple[SelectionRule, ...]:
+        if len({rule.name for rule in rules}) < len(rules):
+            raise ValueError("two rules have the same name")
+        return rules
+
+
+class GeometrySection(Section):
+    """What is made of slices that are missing or lie at varying distances, and size limits."""
+
+    gaps: GapPolicy = GapPolicy.REJECT
+    max_gap_mm: PositiveFloat = 10.0
+    max_extent_mm: PositiveFloat = 2500.0
+    max_voxels: PositiveInt = 1_000_000_000
 
 
 class SegmentationSection(Section):
@@ -96,6 +203,7 @@ class Settings(Section):
     resources: ResourcesSection = ResourcesSection()
     study: StudySection = StudySection()
     selection: SelectionSection = SelectionSection()
+    geometry: GeometrySection = GeometrySection()
     segmentation: SegmentationSection = SegmentationSection()
     results: ResultsSection = ResultsSection()
     logging: LoggingSection = LoggingSection()

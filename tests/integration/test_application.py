@@ -196,8 +196,8 @@ def test_a_folder_without_ct(study: WrittenStudy, fast_models: Path, tmp_path: P
 
 def test_only_a_localizer(study: WrittenStudy, fast_models: Path, tmp_path: Path) -> None:
     done = run(study.localizer.folder, tmp_path, fast_models)
-    done.fails_with(65, "NoSuitableSeries", "image type is LOCALIZER")
-    assert done.status["series"][0]["reason"] == "image type is LOCALIZER"
+    done.fails_with(65, "NoSuitableSeries", "a localizer")
+    assert done.status["series"][0]["reason"] == "a localizer (scout view) (image type LOCALIZER)"
 
 
 def test_a_text_file_named_dcm(fast_models: Path, tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_one_truncated_instance(fast_models: Path, tmp_path: Path) -> None:
     path = written.paths[4]
     path.write_bytes(path.read_bytes()[:-700])
     done = run(tmp_path / "in", tmp_path / "out", fast_models)
-    done.fails_with(65, "UnreadableInstance", f"{path.name}.*can't be decoded")
+    done.fails_with(65, "NoSuitableSeries", rf"1 of 12 images can't be used: {path.name} \(its")
 
 
 def test_missing_models(study: WrittenStudy, tmp_path: Path) -> None:

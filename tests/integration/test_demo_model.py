@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from tests.conftest import DEMO_MODELS
 from tests.phantom.study import SeriesSpec, write_series
-from totalmap.dicom.study import read_study
-from totalmap.dicom.volume import build_volume
-from totalmap.engine.predict import Engine
+from tests.segmentations import volume_of
+from totalmap.engine.predict import Networks
+from totalmap.engine.segment import segment
 from totalmap.engine.tasks import load_task
 from totalmap.engine.weights import read_manifest
 from totalmap.journal import SilentObserver
@@ -32,12 +32,12 @@ def test_mean_dice_on_unseen_phantoms(
     tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     task = load_task("total", Variant.FAST)
-    engine = Engine(task, DEMO_MODELS)
+    networks = Networks(task, DEMO_MODELS)
     scores: dict[str, list[float]] = defaultdict(list)
     for seed in UNSEEN_SEEDS:
         written = write_series(tmp_path / str(seed), seed, SPEC)
-        (series,) = read_study(written.folder).series
-        found = engine.segment(build_volume(series), SilentObserver().progress).labels
+        volume = volume_of(written.folder)
+        found = segment(volume, networks, SilentObserver().progress).labels
         for structure in task.structures:
             true = written.labels == structure.label
             if structure.name in STRUCTURES and true.any():

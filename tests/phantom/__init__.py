@@ -1,11 +1,13 @@
 """Synthetic CT bodies with known anatomy, for tests, demonstrations and training."""
 
 from .anatomy import Anatomy
+from .enhanced import write_enhanced
 from .scanner import SHARP, SOFT, Scanner
 from .study import (
     AXIAL,
     CORONAL,
     SAGITTAL,
+    STAIN_HU,
     SeriesSpec,
     WrittenSeries,
     WrittenStudy,
@@ -19,11 +21,13 @@ __all__ = [
     "SAGITTAL",
     "SHARP",
     "SOFT",
+    "STAIN_HU",
     "Anatomy",
     "Scanner",
     "SeriesSpec",
     "WrittenSeries",
     "WrittenStudy",
+    "write_enhanced",
     "write_series",
     "write_study",
 ]

@@ -69,6 +69,7 @@ class Anatomy:
         shape_kji: tuple[int, int, int],
         *,
         scanner: Scanner | None = SOFT,
+        first_slice: int = 0,
     ) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
         """Returns a CT of the body and its labels on a grid.
 
@@ -77,6 +78,7 @@ class Anatomy:
                 k slices. Any orientation and spacing.
             shape_kji: slices, rows, columns.
             scanner: blur and noise; None gives the bare tissue.
+            first_slice: the number of slice k = 0 in its series; each number has its own noise.
 
         Returns:
             (hu, labels), both (k, j, i): int16 HU, and uint8 class numbers of TotalSegmentator's
@@ -94,7 +96,7 @@ class Anatomy:
             points = _slab_points(along_k[start:stop], in_plane, shape_kji)
             slab = self._paint(points, blocks, start, labels[start:stop])
             self._add_table(slab, affine, start)
-            self._finish(slab, affine, start, scanner, hu[start:stop])
+            self._finish(slab, affine, first_slice + start, scanner, hu[start:stop])
         return hu, labels
 
     def _paint(
@@ -145,7 +147,7 @@ class Anatomy:
         self,
         tissue: NDArray[np.float32],
         affine: NDArray[np.float64],
-        start: int,
+        first_slice: int,
         scanner: Scanner | None,
         out: NDArray[np.int16],
     ) -> None:
@@ -155,7 +157,7 @@ class Anatomy:
             spacing = np.linalg.norm(affine[:3, :3], axis=0)[::-1]
             image = blurred(image, (spacing[0], spacing[1], spacing[2]), scanner)
             for k in range(len(image)):
-                noise = noise_slice(self.seed, start + k, image.shape[1:], scanner)
+                noise = noise_slice(self.seed, first_slice + k, image.shape[1:], scanner)
                 image[k] += noise
         np.clip(np.rint(image), *HU_RANGE, out=image)
         out[...] = image

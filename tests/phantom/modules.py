@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, MRImageStorage
 
 PATIENT_NAME = "PHANTOM^TOTALMAP"
 PATIENT_ID = "TM-PHANTOM-0001"
@@ -73,9 +73,48 @@ def series_modules(
     return ds
 
 
-def ct_modules(ds: Dataset, *, kernel: str, image_type: tuple[str, ...], seed: int) -> None:
-    """Adds what all images of a CT series share: frame of reference, pixels, CT Image module."""
+def ct_modules(
+    ds: Dataset, image_type: tuple[str, ...], seed: int, *, kernel: str, tilt: str
+) -> None:
+    """Adds what all images of a CT series share: frame of reference, pixels, CT Image module.
+
+    tilt is the gantry's, in degrees, as a decimal string.
+    """
     ds.SOPClassUID = CTImageStorage
+    _image_modules(ds, image_type, seed)
+    ds.RescaleIntercept = "-1024"
+    ds.RescaleSlope = "1"
+    if "LOCALIZER" not in image_type:
+        ds.RescaleType = "HU"
+    ds.KVP = "120"
+    ds.XRayTubeCurrent = 200
+    ds.ExposureTime = 500
+    ds.Exposure = 100
+    ds.GantryDetectorTilt = tilt
+    ds.ConvolutionKernel = kernel
+    ds.WindowCenter = "40"
+    ds.WindowWidth = "400"
+
+
+def mr_modules(ds: Dataset, image_type: tuple[str, ...], seed: int) -> None:
+    """Adds what all images of an MR series share: frame of reference, pixels, MR Image module."""
+    ds.SOPClassUID = MRImageStorage
+    _image_modules(ds, image_type, seed)
+    ds.ScanningSequence = "GR"
+    ds.SequenceVariant = "SP"
+    ds.ScanOptions = ""
+    ds.MRAcquisitionType = "2D"
+    ds.RepetitionTime = "180"
+    ds.EchoTime = "2.3"
+    ds.EchoTrainLength = 1
+    ds.MagneticFieldStrength = "1.5"
+    ds.FlipAngle = "70"
+    ds.WindowCenter = "1100"
+    ds.WindowWidth = "600"
+
+
+def _image_modules(ds: Dataset, image_type: tuple[str, ...], seed: int) -> None:
+    """Adds Frame of Reference, General Image and the Image Pixel module: 12 bits unsigned."""
     ds.ImageType = list(image_type)
     ds.FrameOfReferenceUID = phantom_uid("frame of reference", seed)
     ds.PositionReferenceIndicator = ""
@@ -85,21 +124,14 @@ def ct_modules(ds: Dataset, *, kernel: str, image_type: tuple[str, ...], seed: i
     ds.AcquisitionNumber = 1
     ds.AcquisitionDate = STUDY_DATE
     ds.AcquisitionTime = STUDY_TIME
+    pixel_module(ds)
+
+
+def pixel_module(ds: Dataset) -> None:
+    """Adds the Image Pixel module without size and pixels: 12 bits unsigned in 16."""
     ds.SamplesPerPixel = 1
     ds.PhotometricInterpretation = "MONOCHROME2"
     ds.BitsAllocated = 16
     ds.BitsStored = 12
     ds.HighBit = 11
     ds.PixelRepresentation = 0
-    ds.RescaleIntercept = "-1024"
-    ds.RescaleSlope = "1"
-    if "LOCALIZER" not in image_type:
-        ds.RescaleType = "HU"
-    ds.KVP = "120"
-    ds.XRayTubeCurrent = 200
-    ds.ExposureTime = 500
-    ds.Exposure = 100
-    ds.GantryDetectorTilt = "0"
-    ds.ConvolutionKernel = kernel
-    ds.WindowCenter = "40"
-    ds.WindowWidth = "400"

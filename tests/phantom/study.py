@@ -1,4 +1,4 @@
-"""Writes DICOM CT studies of a synthetic body, with the true labels."""
+"""Writes DICOM studies of a synthetic body, with the true labels."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from pydicom.uid import UID
 
 from .anatomy import Anatomy
 from .dose_report import write_dose_report
-from .modules import ct_modules, file_meta, phantom_uid, series_modules
+from .modules import ct_modules, file_meta, mr_modules, phantom_uid, series_modules
 from .scanner import SHARP, SOFT, Scanner
 
 FileOrder = Literal["ascending", "descending", "shuffled"]
+Modality = Literal["CT", "MR"]
 
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 CORONAL = (1.0, 0.0, 0.0, 0.0, 0.0, -1.0)
@@ -27,17 +28,25 @@ THICK_FROM_MM = 4.0  # from here on a slice is the mean of several thin ones
 SUB_SLICES = 3
 STORED_OFFSET = 1024  # stored value = HU + offset
 LOCALIZER_DEPTH_MM = 4.0
+STAIN_HU = 2000
+UNSTAINED_HU = 300  # at most, beside stained structures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesSpec:
-    """One CT series.
+    """One series.
 
     pixel_spacing_mm is DICOM's: (between rows, between columns). orientation is
     ImageOrientationPatient: the direction of a row, then that of a column, in LPS. Slices follow
     each other along the cross product of the two, `slice_spacing_mm` apart. centre_lps_mm is the
     centre of the volume. file_order is the order of the slices in the files' names; the instance
     numbers follow the slices.
+
+    tilt_degrees is the gantry's tilt: each next slice is also shifted along its columns, towards
+    higher rows, by slice_spacing_mm * tan(tilt). slice_steps says where the slices lie, in steps
+    of slice_spacing_mm: (0, 1, 3) lacks a slice; None is 0, 1, 2 and so on. stained are labels
+    that are drawn at exactly STAIN_HU, all else at most at UNSTAINED_HU. scanner=None is bare
+    tissue without noise.
     """
 
     rows: int = 96
@@ -53,7 +62,15 @@ class SeriesSpec:
     description: str = "Trunk 3.0 STANDARD"
     image_type: tuple[str, ...] = ("ORIGINAL", "PRIMARY", "AXIAL")
     file_order: FileOrder = "ascending"
-    scanner: Scanner = field(default=SOFT)
+    scanner: Scanner | None = field(default=SOFT)
+    tilt_degrees: float = 0.0
+    slice_steps: tuple[float, ...] | None = None
+    stained: tuple[int, ...] = ()
+    modality: Modality = "CT"
+
+    def __post_init__(self) -> None:
+        if self.slice_steps is not None and len(self.slice_steps) != self.n_slices:
+            raise ValueError(f"{len(self.slice_steps)} slice steps for {self.n_slices} slices")
 
     @property
     def shape_kji(self) -> tuple[int, int, int]:
@@ -62,23 +79,47 @@ class SeriesSpec:
 
     @property
     def affine_lps(self) -> NDArray[np.float64]:
-        """(4, 4): index (i = column, j = row, k = slice, 1) -> LPS mm."""
+        """(4, 4): index (i = column, j = row, k = slice, 1) -> LPS mm; k is a step of the slices.
+
+        A tilt shears the third column.
+        """
         along_row, along_column = np.reshape(self.orientation, (2, 3)).astype(np.float64)
+        shift = along_column * np.tan(np.radians(self.tilt_degrees))
         affine = np.eye(4)
         affine[:3, 0] = along_row * self.pixel_spacing_mm[1]
         affine[:3, 1] = along_column * self.pixel_spacing_mm[0]
-        affine[:3, 2] = np.cross(along_row, along_column) * self.slice_spacing_mm
-        middle = 0.5 * (np.array([self.columns, self.rows, self.n_slices]) - 1.0)
+        affine[:3, 2] = (self.normal_lps + shift) * self.slice_spacing_mm
+        middle_k = 0.5 * (min(self.steps) + max(self.steps))
+        middle = np.array([0.5 * (self.columns - 1), 0.5 * (self.rows - 1), middle_k])
         affine[:3, 3] = np.asarray(self.centre_lps_mm) - affine[:3, :3] @ middle
         return affine
+
+    @property
+    def normal_lps(self) -> NDArray[np.float64]:
+        """The slices' normal, of length 1, in LPS."""
+        along_row, along_column = np.reshape(self.orientation, (2, 3)).astype(np.float64)
+        return np.cross(along_row, along_column)
+
+    @property
+    def steps(self) -> tuple[float, ...]:
+        """Where each slice lies along the affine's third column: 0, 1, 2 or slice_steps."""
+        return tuple(range(self.n_slices)) if self.slice_steps is None else self.slice_steps
+
+    @property
+    def positions_lps_mm(self) -> NDArray[np.float64]:
+        """(slices, 3): the centre of each slice's first voxel, LPS mm."""
+        affine = self.affine_lps
+        positions: NDArray[np.float64] = affine[:3, 3] + np.outer(self.steps, affine[:3, 2])
+        return positions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenSeries:
     """A series on disk, with what is true about it.
 
-    paths and sop_uids are in the order of the slices (k), whatever the files' names say. hu (int16)
-    and labels (uint8, classes of TotalSegmentator's task `total`) are (k, j, i).
+    paths and sop_uids are in the order of the slices (k), whatever the files' names say; where one
+    file holds all slices they repeat it. hu (int16) and labels (uint8, classes of
+    TotalSegmentator's task `total`) are (k, j, i). hu of an MR series are its stored values.
     """
 
     spec: SeriesSpec
@@ -91,7 +132,7 @@ class WrittenSeries:
 
     @property
     def affine_lps(self) -> NDArray[np.float64]:
-        """(4, 4): index (i, j, k, 1) -> LPS mm."""
+        """(4, 4): index (i, j, k, 1) -> LPS mm; k is a step, see SeriesSpec.slice_steps."""
         return self.spec.affine_lps
 
 
@@ -111,7 +152,7 @@ class WrittenStudy:
 def write_series(
     folder: Path | str, body: Anatomy | int = 0, spec: SeriesSpec | None = None
 ) -> WrittenSeries:
-    """Writes one CT series of a body into a folder and returns it with the truth.
+    """Writes one series of a body into a folder and returns it with the truth.
 
     Args:
         folder: created when it is missing; one file an image is added.
@@ -120,7 +161,7 @@ def write_series(
     """
     anatomy = Anatomy.random(body) if isinstance(body, int) else body
     spec = spec or SeriesSpec()
-    hu, labels = _sample(anatomy, spec)
+    hu, labels = sample_series(anatomy, spec)
     return _write(Path(folder), anatomy.seed, spec, hu, labels)
 
 
@@ -180,19 +221,42 @@ def write_study(
     )
 
 
-def _sample(anatomy: Anatomy, spec: SeriesSpec) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
-    """Returns HU and labels; thick slices are the mean of thin ones, labels those of the middle."""
-    hu, labels = anatomy.sample(spec.affine_lps, spec.shape_kji, scanner=spec.scanner)
-    if spec.slice_thickness_mm < THICK_FROM_MM:
-        return hu, labels
-    total = hu.astype(np.float32)
-    normal = spec.affine_lps[:3, 2] / spec.slice_spacing_mm
-    offsets = [n for n in range(-(SUB_SLICES // 2), SUB_SLICES // 2 + 1) if n]
-    for n in offsets:
-        moved = spec.affine_lps
-        moved[:3, 3] += normal * (n * spec.slice_thickness_mm / SUB_SLICES)
-        total += anatomy.sample(moved, spec.shape_kji, scanner=spec.scanner)[0]
-    return np.rint(total / (1 + len(offsets))).astype(np.int16), labels
+def sample_series(
+    anatomy: Anatomy, spec: SeriesSpec
+) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
+    """Returns a series' values (HU, or what an MR series stores) and labels, both (k, j, i).
+
+    Thick slices are the mean of thin ones, their labels those of the middle.
+    """
+    hu, labels = _sample_at(anatomy, spec, 0.0)
+    if spec.slice_thickness_mm >= THICK_FROM_MM:
+        total = hu.astype(np.float32)
+        offsets = [n for n in range(-(SUB_SLICES // 2), SUB_SLICES // 2 + 1) if n]
+        for n in offsets:
+            total += _sample_at(anatomy, spec, n * spec.slice_thickness_mm / SUB_SLICES)[0]
+        hu = np.rint(total / (1 + len(offsets))).astype(np.int16)
+    if spec.stained:
+        stain = np.isin(labels, spec.stained)
+        hu = np.where(stain, STAIN_HU, np.minimum(hu, UNSTAINED_HU)).astype(np.int16)
+    return (hu + STORED_OFFSET if spec.modality == "MR" else hu), labels
+
+
+def _sample_at(
+    anatomy: Anatomy, spec: SeriesSpec, offset_mm: float
+) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
+    """Returns HU and labels of the slices, moved by offset_mm along their normal."""
+    affine = spec.affine_lps
+    affine[:3, 3] += spec.normal_lps * offset_mm
+    if spec.slice_steps is None:
+        return anatomy.sample(affine, spec.shape_kji, scanner=spec.scanner)
+    hu, labels = np.empty(spec.shape_kji, np.int16), np.empty(spec.shape_kji, np.uint8)
+    shape = (1, spec.rows, spec.columns)
+    for k, position in enumerate(spec.positions_lps_mm):
+        affine[:3, 3] = position + spec.normal_lps * offset_mm
+        hu[k : k + 1], labels[k : k + 1] = anatomy.sample(
+            affine, shape, scanner=spec.scanner, first_slice=k
+        )
+    return hu, labels
 
 
 def _write_localizer(folder: Path, anatomy: Anatomy, length_mm: float) -> WrittenSeries:
@@ -227,22 +291,25 @@ def _write(
 ) -> WrittenSeries:
     folder.mkdir(parents=True, exist_ok=True)
     series_uid = phantom_uid("series", seed, spec)
-    common = series_modules(seed, series_uid, spec.number, spec.description, "CT")
-    ct_modules(common, kernel=spec.kernel, image_type=spec.image_type, seed=seed)
+    common = series_modules(seed, series_uid, spec.number, spec.description, spec.modality)
+    if spec.modality == "MR":
+        mr_modules(common, spec.image_type, seed)
+    else:
+        tilt = decimal(spec.tilt_degrees)
+        ct_modules(common, spec.image_type, seed, kernel=spec.kernel, tilt=tilt)
     common.Rows, common.Columns = spec.rows, spec.columns
     common.PixelSpacing = [decimal(value) for value in spec.pixel_spacing_mm]
     common.SliceThickness = decimal(spec.slice_thickness_mm)
-    if spec.n_slices > 1:
+    if spec.n_slices > 1 and spec.slice_steps is None:
         common.SpacingBetweenSlices = decimal(spec.slice_spacing_mm)
     common.ImageOrientationPatient = [decimal(value) for value in spec.orientation]
-    affine = spec.affine_lps
-    names = _file_numbers(spec, seed)
+    stored = hu if spec.modality == "MR" else stored_values(hu)
+    names = file_numbers(spec, seed)
     paths, sop_uids = [], []
-    for k in range(spec.n_slices):
-        position = affine[:3, 3] + k * affine[:3, 2]
+    for k, position in enumerate(spec.positions_lps_mm):
         sop_uid = phantom_uid("image", series_uid, k)
         path = folder / f"IM{names[k]:04d}.dcm"
-        _write_image(path, common, sop_uid, k, position, hu[k])
+        _write_image(path, common, sop_uid, k, position, stored[k])
         paths.append(path)
         sop_uids.append(str(sop_uid))
     return WrittenSeries(
@@ -262,19 +329,24 @@ def _write_image(
     sop_uid: UID,
     k: int,
     position: NDArray[np.float64],
-    hu: NDArray[np.int16],
+    stored: NDArray[np.integer],
 ) -> None:
     ds = Dataset(common)
     ds.SOPInstanceUID = sop_uid
     ds.InstanceNumber = k + 1
     ds.ImagePositionPatient = [decimal(value) for value in position]
-    ds.PixelData = (hu.astype(np.int32) + STORED_OFFSET).clip(0, 4095).astype("<u2").tobytes()
+    ds.PixelData = stored.astype("<u2").tobytes()
     ds["PixelData"].VR = "OW"
     ds.file_meta = file_meta(ds.SOPClassUID, sop_uid)
     ds.save_as(path, enforce_file_format=True)
 
 
-def _file_numbers(spec: SeriesSpec, seed: int) -> list[int]:
+def stored_values(hu: NDArray[np.int16]) -> NDArray[np.uint16]:
+    """Returns the 12 bits that a CT image stores for HU."""
+    return (hu.astype(np.int32) + STORED_OFFSET).clip(0, 4095).astype(np.uint16)
+
+
+def file_numbers(spec: SeriesSpec, seed: int) -> list[int]:
     """Returns the number in the name of each slice's file."""
     numbers = np.arange(1, spec.n_slices + 1)
     if spec.file_order == "descending":

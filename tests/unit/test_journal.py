@@ -30,6 +30,8 @@ def test_a_stage_that_fails_is_timed_too() -> None:
 def test_the_segmentation_is_kept_without_its_voxels(true_segmentation: Segmentation) -> None:
     journal = Journal()
     journal.segmented(true_segmentation)
-    assert journal.structures == true_segmentation.found()
+    (found,) = journal.found
+    assert found.structures == true_segmentation.found()
+    assert found.folder == ""
     assert journal.models == true_segmentation.models
     assert journal.warnings == []

@@ -4,14 +4,22 @@ import pytest
 
 from tests.conftest import REPOSITORY
 from totalmap.errors import ConfigError
-from totalmap.settings import ResultKind, Settings, Variant, load_settings
+from totalmap.settings import (
+    Criterion,
+    GapPolicy,
+    ResultKind,
+    SelectionRule,
+    Settings,
+    Variant,
+    load_settings,
+)
 
 APP_YAML = REPOSITORY / "app.yaml"
 
 
 def test_app_yaml_holds_the_defaults() -> None:
     from_file = load_settings(APP_YAML, {})
-    for section in ("study", "selection", "segmentation", "results", "logging"):
+    for section in ("study", "selection", "geometry", "segmentation", "results", "logging"):
         assert getattr(from_file, section) == getattr(Settings(), section)
 
 
@@ -21,13 +29,18 @@ def test_environment_overrides_the_file() -> None:
         {
             "TOTALMAP_SEGMENTATION__VARIANT": "full",
             "TOTALMAP_RESULTS__KINDS": "[seg]",
-            "TOTALMAP_SELECTION__MAX_SLICE_SPACING_MM": "2.5",
+            "TOTALMAP_SELECTION__RULES": "[{name: thin, max_slice_spacing_mm: 2.5}]",
+            "TOTALMAP_GEOMETRY__GAPS": "fill",
             "PATH": "/bin",
         },
     )
     assert settings.segmentation.variant is Variant.FULL
     assert settings.results.kinds == (ResultKind.SEG,)
-    assert settings.selection.max_slice_spacing_mm == 2.5
+    (rule,) = settings.selection.rules
+    assert rule.name == "thin"
+    assert rule.max_slice_spacing_mm == 2.5
+    assert rule.min_slices == SelectionRule().min_slices
+    assert settings.geometry.gaps is GapPolicy.FILL
 
 
 @pytest.mark.parametrize(
@@ -37,7 +50,13 @@ def test_environment_overrides_the_file() -> None:
         ("TOTALMAP_SEGMENTATON__VARIANT", "full"),
         ("TOTALMAP_VARIANT", "full"),
         ("TOTALMAP_SEGMENTATION__VARIANT", "slow"),
-        ("TOTALMAP_SELECTION__MIN_SLICES", "-1"),
+        ("TOTALMAP_SELECTION__RULES", "[{min_slices: 1}]"),
+        ("TOTALMAP_SELECTION__RULES", "[]"),
+        ("TOTALMAP_SELECTION__RULES", "[{name: ../up}]"),
+        ("TOTALMAP_SELECTION__RULES", "[{name: a}, {name: a}]"),
+        ("TOTALMAP_SELECTION__RULES", "[{kernels: ['(']}]"),
+        ("TOTALMAP_SELECTION__RULES", "[{rank: [thinn]}]"),
+        ("TOTALMAP_GEOMETRY__GAPS", "guess"),
         ("TOTALMAP_RESULTS__KINDS", "[]"),
         ("TOTALMAP_RESULTS__KINDS", "{"),
     ],
@@ -74,3 +93,9 @@ def test_every_setting_is_documented() -> None:
     for section, field in Settings.model_fields.items():
         for key in field.annotation.model_fields:  # type: ignore[union-attr]
             assert f"`{section}.{key}`" in text
+
+
+def test_every_key_of_a_rule_and_every_criterion_is_documented() -> None:
+    text = (REPOSITORY / "docs" / "settings.md").read_text()
+    for key in (*SelectionRule.model_fields, *Criterion):
+        assert f"`{key}`" in text

@@ -4,9 +4,8 @@ The only place that knows the difference between LPS (DICOM: x to the left, y to
 z to the head) and RAS (NIfTI, nibabel, TotalSegmentator).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from nibabel.affines import voxel_sizes
@@ -19,73 +18,139 @@ from nibabel.orientations import (
 )
 from numpy.typing import NDArray
 
+from totalmap.settings import Orientation
+
 Scalar = TypeVar("Scalar", bound=np.generic)
 Affine = NDArray[np.float64]
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
+# 0.25 degrees shift a stack of 300 mm by 1.3 mm from its first to its last slice: nothing that a
+# network notices, and masks lie on the source's own slices in any case.
+NEGLIGIBLE_TILT_DEGREES = 0.25
+# A plane that is turned by more than 35 degrees is called oblique; gantries tilt by up to 30.
+OBLIQUE_COSINE = 0.819
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plane:
+    """Where one image lies, LPS (PS3.3 C.7.6.2.1.1).
+
+    Attributes:
+        position_mm: (3,) centre of the first pixel, Image Position (Patient).
+        cosines: (6,) direction of a row (along which the column index i grows), then of a column
+            (along which the row index j grows): Image Orientation (Patient).
+        pixel_spacing_mm: (2,) between rows, then between columns: Pixel Spacing.
+    """
+
+    position_mm: tuple[float, ...]
+    cosines: tuple[float, ...]
+    pixel_spacing_mm: tuple[float, ...]
+
+    @property
+    def normal(self) -> NDArray[np.float64]:
+        """(3,) unit vector, row direction x column direction."""
+        normal: NDArray[np.float64] = np.cross(self.cosines[:3], self.cosines[3:])
+        return normal / np.linalg.norm(normal)
+
+    @property
+    def orientation(self) -> Orientation:
+        """The name of the plane that the image lies in."""
+        largest = int(np.argmax(np.abs(self.normal)))
+        if abs(self.normal[largest]) < OBLIQUE_COSINE:
+            return Orientation.OBLIQUE
+        return (Orientation.SAGITTAL, Orientation.CORONAL, Orientation.AXIAL)[largest]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Geometry:
-    """The grid of a volume.
+    """Where the voxels of a stack of parallel slices lie.
 
     Attributes:
-        affine_lps: (4, 4), maps (i, j, k, 1) to mm in LPS, where i is the column, j the row and
-            k the slice of a voxel (PS3.3 C.7.6.2.1.1).
+        affine_lps: (4, 4), maps (i, j, s, 1) to mm in LPS, where i is the column and j the row of
+            a voxel and s its place along the stack in steps (PS3.3 C.7.6.2.1.1). The third
+            column is a shear where the gantry was tilted.
         shape: Number of voxels (k, j, i): slices, rows, columns, the order of our arrays.
+        slice_steps: The place s of each slice k; 0, 1, 2, ... unless slices are missing or their
+            distances vary.
     """
 
     affine_lps: Affine
     shape: tuple[int, int, int]
+    slice_steps: tuple[float, ...]
+
+    @classmethod
+    def regular(cls, affine_lps: Affine, shape: tuple[int, int, int]) -> Self:
+        """Returns the geometry of slices that follow each other in equal steps."""
+        steps = tuple(float(k) for k in range(shape[0]))
+        return cls(affine_lps=affine_lps, shape=shape, slice_steps=steps)
 
     @property
     def affine_ras(self) -> Affine:
-        """(4, 4), maps (i, j, k, 1) to mm in RAS."""
+        """(4, 4), maps (i, j, s, 1) to mm in RAS."""
         return LPS_TO_RAS @ self.affine_lps
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
-        """Distance of neighbouring voxel centres along i, j and k, in mm."""
-        i, j, k = np.linalg.norm(self.affine_lps[:3, :3], axis=0)
-        return float(i), float(j), float(k)
+        """Distance of neighbouring voxel centres along i, along j and a step along s, in mm."""
+        i, j, s = np.linalg.norm(self.affine_lps[:3, :3], axis=0)
+        return float(i), float(j), float(s)
 
     @property
-    def voxel_volume_ml(self) -> float:
-        """Volume of one voxel in mL."""
-        return float(abs(np.linalg.det(self.affine_lps[:3, :3]))) / 1000.0
+    def is_equidistant(self) -> bool:
+        """Whether the slices follow each other in equal steps."""
+        return self.slice_steps == tuple(range(self.shape[0]))
+
+    @property
+    def tilt_degrees(self) -> float:
+        """Angle between the normal of the slices and the direction in which they are stacked."""
+        row, column, step = self.affine_lps[:3, :3].T
+        normal = np.cross(row, column)
+        cosine = abs(normal @ step) / (np.linalg.norm(normal) * np.linalg.norm(step))
+        return float(np.degrees(np.arccos(min(cosine, 1.0))))
+
+    @property
+    def is_grid(self) -> bool:
+        """Whether the voxels form a grid of equidistant points with perpendicular axes."""
+        return self.is_equidistant and self.tilt_degrees <= NEGLIGIBLE_TILT_DEGREES
+
+    @property
+    def coverage_mm(self) -> float:
+        """Distance of the first and the last slice along their normal."""
+        row, column, step = self.affine_lps[:3, :3].T
+        normal = np.cross(row, column)
+        return float(abs(normal @ step) / np.linalg.norm(normal) * self.slice_steps[-1])
+
+    @property
+    def voxel_volumes_ml(self) -> NDArray[np.float64]:
+        """(k,) volume of a voxel in mL; each slice reaches half way to its neighbours."""
+        step_ml = abs(float(np.linalg.det(self.affine_lps[:3, :3]))) / 1000.0
+        distances = np.diff(self.slice_steps)
+        reach = np.concatenate([distances[:1], distances, distances[-1:]])
+        volumes: NDArray[np.float64] = step_ml * (reach[:-1] + reach[1:]) / 2
+        return volumes
+
+    def positions_lps(self, kji: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
+        """Returns where voxels lie, (n, 3) mm in LPS, for indices (n, 3) in the order k, j, i."""
+        k, j, i = kji.T
+        steps = np.asarray(self.slice_steps)[k]
+        index = np.stack([i, j, steps, np.ones(len(kji))])
+        positions: NDArray[np.float64] = (self.affine_lps @ index)[:3].T
+        return positions
 
 
-def slice_normal(orientation: Sequence[float]) -> NDArray[np.float64]:
-    """Returns the unit normal of a slice: row direction x column direction, in LPS.
+def stack_affine(first: Plane, step_mm: NDArray[np.float64]) -> Affine:
+    """Returns the affine of a stack of parallel slices (PS3.3 C.7.6.2.1.1, equation 1).
 
     Args:
-        orientation: Image Orientation (Patient), six cosines (PS3.3 C.7.6.2.1.1).
-    """
-    row, column = np.reshape(np.asarray(orientation, dtype=np.float64), (2, 3))
-    normal: NDArray[np.float64] = np.cross(row, column)
-    return normal / np.linalg.norm(normal)
-
-
-def slice_affine(
-    orientation: Sequence[float],
-    pixel_spacing_mm: Sequence[float],
-    first_position_mm: NDArray[np.float64],
-    slice_step_mm: NDArray[np.float64],
-) -> Affine:
-    """Builds the affine of a stack of equidistant slices (PS3.3 C.7.6.2.1.1, equation 1).
-
-    Args:
-        orientation: Image Orientation (Patient): direction of a row (along which the column
-            index i grows), then of a column (along which the row index j grows).
-        pixel_spacing_mm: Pixel Spacing: between rows, then between columns.
-        first_position_mm: (3,) Image Position (Patient) of slice k = 0, LPS.
-        slice_step_mm: (3,) vector from one slice to the next, LPS.
+        first: The plane of slice k = 0.
+        step_mm: (3,) vector from one slice to the next, LPS.
     """
     affine = np.eye(4)
-    affine[:3, 0] = np.asarray(orientation[:3], dtype=np.float64) * pixel_spacing_mm[1]
-    affine[:3, 1] = np.asarray(orientation[3:], dtype=np.float64) * pixel_spacing_mm[0]
-    affine[:3, 2] = slice_step_mm
-    affine[:3, 3] = first_position_mm
+    affine[:3, 0] = np.multiply(first.cosines[:3], first.pixel_spacing_mm[1])
+    affine[:3, 1] = np.multiply(first.cosines[3:], first.pixel_spacing_mm[0])
+    affine[:3, 2] = step_mm
+    affine[:3, 3] = first.position_mm
     return affine
 
 
@@ -108,6 +173,13 @@ def from_canonical(array: NDArray[Scalar], geometry: Geometry) -> NDArray[Scalar
     return oriented.transpose(2, 1, 0)
 
 
+def canonical_affine_lps(geometry: Geometry) -> Affine:
+    """Returns the (4, 4) affine of what `to_canonical` returns: (x, y, z, 1) to mm in LPS."""
+    transform = ornt_transform(_orientation(geometry), axcodes2ornt("RAS"))
+    affine: Affine = geometry.affine_lps @ inv_ornt_aff(transform, geometry.shape[::-1])
+    return affine
+
+
 def canonical_zooms(geometry: Geometry) -> NDArray[np.float32]:
     """Returns the spacing along the canonical axes x, y, z in mm, as a NIfTI header holds it.
 
@@ -120,6 +192,21 @@ def canonical_zooms(geometry: Geometry) -> NDArray[np.float32]:
     canonical = np.empty(3, dtype=np.float32)
     canonical[axes] = zooms
     return canonical
+
+
+def to_equidistant(array: NDArray[Scalar], geometry: Geometry) -> tuple[NDArray[Scalar], Geometry]:
+    """Returns an array in which every step of the stack has a slice: its nearest one.
+
+    Args:
+        array: (k, j, i) on the grid of `geometry`; returned as it is where nothing is missing.
+    """
+    if geometry.is_equidistant:
+        return array, geometry
+    steps = np.asarray(geometry.slice_steps)
+    wanted = np.arange(int(np.ceil(steps[-1])) + 1)
+    nearest = np.abs(wanted[:, None] - steps).argmin(axis=1)
+    shape = (len(wanted), *geometry.shape[1:])
+    return array[nearest], Geometry.regular(geometry.affine_lps, shape)
 
 
 def to_las(array: NDArray[Scalar], geometry: Geometry) -> tuple[NDArray[Scalar], Affine]:

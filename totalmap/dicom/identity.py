@@ -6,8 +6,6 @@ SHA-256 instead of a random generator, so a re-run never fills an archive with c
 
 import hashlib
 
-from pydicom.dataset import Dataset
-
 # PS3.5 B.2: the UUID is an unsigned integer of 128 bits.
 _UUID_BITS = 128
 
@@ -24,22 +22,3 @@ def derived_uid(*parts: str) -> str:
     """Returns a UID under 2.25 that depends on the parts and on nothing else."""
     digest = hashlib.sha256("\x1f".join(parts).encode()).digest()
     return f"2.25.{int.from_bytes(digest[: _UUID_BITS // 8], 'big')}"
-
-
-def text(dataset: Dataset, keyword: str) -> str:
-    """Returns the attribute as text, empty where it is missing, empty or None."""
-    value = dataset.get(keyword)
-    return "" if value is None else str(value).strip()
-
-
-def missing_uids(dataset: Dataset) -> tuple[str, ...]:
-    """Returns the keywords of the UIDs that an instance must have and that are empty.
-
-    Only what has a position needs a frame of reference (PS3.3 C.7.4.1): reports have none.
-    """
-    needed = [
-        keyword
-        for keyword in UID_KEYWORDS
-        if keyword != "FrameOfReferenceUID" or "ImagePositionPatient" in dataset
-    ]
-    return tuple(keyword for keyword in needed if not text(dataset, keyword))

@@ -1,175 +1,406 @@
-"""Chooses the series to segment: filters first, then a ranking, with a reason for every series.
+"""Chooses the stacks to segment: filters first, then a ranking, with a reason for every stack.
 
 The result does not depend on the order of the files.
 """
 
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-import numpy as np
+from pydicom.uid import (
+    UID,
+    CTImageStorage,
+    EnhancedCTImageStorage,
+    EnhancedMRImageStorage,
+    LegacyConvertedEnhancedCTImageStorage,
+    LegacyConvertedEnhancedMRImageStorage,
+    MRImageStorage,
+)
 
-from totalmap.dicom.geometry import slice_normal
+from totalmap.dicom.audit import Audit, audit_stack, typical_spacing_mm
+from totalmap.dicom.kernels import is_sharp
+from totalmap.dicom.stacks import Stack, split_into_stacks
 from totalmap.dicom.study import Series, Study
-from totalmap.errors import NoSuitableSeries
+from totalmap.errors import InputError, NoSuitableSeries
 from totalmap.log import get_logger
-from totalmap.settings import SelectionSection
+from totalmap.settings import (
+    Contrast,
+    Criterion,
+    GeometrySection,
+    Orientation,
+    SelectionRule,
+    SelectionSection,
+)
 
 log = get_logger()
 
-# Image Type values (PS3.3 C.8.2.1.1.1 and C.7.6.1.1.2) of images that are not a stack of slices.
-UNSUITABLE_IMAGE_TYPES = ("LOCALIZER", "MIP", "MPR", "PROJECTION IMAGE", "SECONDARY")
+SLICE_CLASSES = frozenset(
+    {
+        CTImageStorage,
+        EnhancedCTImageStorage,
+        EnhancedMRImageStorage,
+        LegacyConvertedEnhancedCTImageStorage,
+        LegacyConvertedEnhancedMRImageStorage,
+        MRImageStorage,
+    }
+)
 
-# Kernels for bone and lung. TotalSegmentator was trained mostly on soft kernels. Siemens: the
-# number grows with sharpness, from 10 to 89; GE, Philips and Canon use words.
-SHARP_KERNEL_NUMBER = 50
-SHARP_KERNEL_WORDS = ("BONE", "LUNG", "EDGE", "SHARP", "DETAIL", "YB", "YC")
-_SIEMENS_KERNEL = re.compile(r"^[A-Z][A-Z]?(\d\d)")
+IMAGE_TYPE_WORDS = {
+    "LOCALIZER": "a localizer (scout view)",
+    "MIP": "a maximum intensity projection",
+    "MAX_IP": "a maximum intensity projection",
+    "MINIP": "a minimum intensity projection",
+    "MIN_IP": "a minimum intensity projection",
+    "PROJECTION IMAGE": "a projection",
+    "MPR": "a reformat of another series",
+    "SECONDARY": "computed from another series",
+    "SCREEN SAVE": "a screenshot",
+}
+
+# "Long" is what covers this share of the longest suitable stack.
+LONG_SHARE = 0.8
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Verdict:
-    """Whether a series was chosen, and why, in words for a radiographer."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleVerdict:
+    """What one rule says of a stack, in words for a radiographer."""
 
-    series: Series
+    rule: str
     chosen: bool
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Candidate:
+class Verdict:
+    """What all rules say of a stack, or of a series without images (`stack` is None)."""
+
     series: Series
-    slices: int
+    stack: Stack | None
+    by_rule: tuple[RuleVerdict, ...]
+
+    @property
+    def chosen_by(self) -> tuple[str, ...]:
+        """The names of the rules that chose the stack."""
+        return tuple(one.rule for one in self.by_rule if one.chosen)
+
+    @property
+    def reason(self) -> str:
+        """The reasons of all rules; those that agree are said once."""
+        if len({one.reason for one in self.by_rule}) == 1:
+            return self.by_rule[0].reason
+        return "; ".join(f"{one.rule}: {one.reason}" for one in self.by_rule)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Selection:
+    """A stack to be segmented.
+
+    Attributes:
+        folder: Where its results lie below the results folder: the name of the rule, empty where
+            there is only one.
+    """
+
+    folder: str
+    stack: Stack
+    audit: Audit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Judgement:
+    """The verdict on everything in a study, and what is to be segmented."""
+
+    verdicts: tuple[Verdict, ...]
+    selections: tuple[Selection, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Candidate:
+    """A stack that passed the filters of a rule."""
+
+    stack: Stack
+    audit: Audit
     spacing_mm: float
+    coverage_mm: float
     is_sharp: bool
     is_original: bool
+    orientation: Orientation
+    has_contrast: bool
 
     def describe(self) -> str:
         kernel = "sharp" if self.is_sharp else "soft"
-        return f"{self.slices} slices every {self.spacing_mm:g} mm, {kernel} kernel"
+        words = [f"{len(self.audit.slices)} slices every {self.spacing_mm:g} mm, {kernel} kernel"]
+        if self.orientation is not Orientation.AXIAL:
+            words.append(self.orientation.value)
+        if not self.is_original:
+            words.append("derived")
+        return ", ".join(words)
 
 
-def judge(study: Study, rules: SelectionSection) -> tuple[Verdict, ...]:
-    """Returns the verdict on every series, the chosen one (if any) first.
+def judge(study: Study, rules: SelectionSection, geometry: GeometrySection) -> Judgement:
+    """Applies every rule to every stack of the study.
 
-    Order of preference: original before derived, soft before sharp kernel (a rule), finer
-    slices, more slices, lower series number, UID.
+    Verdicts come with what was chosen first, then what is suitable by rank, then the rest by
+    series number. A stack that several rules choose is segmented once, for the first of them.
     """
-    candidates: list[_Candidate] = []
-    rejected: list[Verdict] = []
-    for series in study.series:
-        reason = _why_not(series, rules)
-        if reason is None:
-            candidates.append(_candidate(series))
-        else:
-            rejected.append(Verdict(series=series, chosen=False, reason=reason))
-    candidates.sort(key=lambda candidate: _rank(candidate, rules))
-    suitable = [
+    stacks = [stack for series in study.series for stack in split_into_stacks(series)]
+    audits = {_key(stack): _audit(stack, geometry) for stack in stacks}
+    rankings = [_Ranking(rule, stacks, audits) for rule in rules.rules]
+    selections: dict[tuple[str, int], Selection] = {}
+    for ranking in rankings:
+        for best in ranking.candidates[:1]:
+            folder = ranking.rule.name if len(rankings) > 1 else ""
+            selections.setdefault(
+                _key(best.stack), Selection(folder=folder, stack=best.stack, audit=best.audit)
+            )
+    verdicts = [
         Verdict(
-            series=candidate.series,
-            chosen=place == 0,
-            reason=(
-                f"chosen: {candidate.describe()}; best of {len(candidates)} suitable series"
-                if place == 0
-                else f"suitable, ranked {place + 1} of {len(candidates)}: {candidate.describe()}"
-            ),
+            series=stack.series,
+            stack=stack,
+            by_rule=tuple(ranking.verdict(stack) for ranking in rankings),
         )
-        for place, candidate in enumerate(candidates)
+        for stack in stacks
     ]
-    rejected.sort(key=lambda verdict: _number_and_uid(verdict.series))
-    return (*suitable, *rejected)
+    verdicts += [_no_images(series, rules) for series in study.series if not _has_images(series)]
+    verdicts.sort(key=lambda verdict: _place(verdict, rankings))
+    return Judgement(verdicts=tuple(verdicts), selections=tuple(selections.values()))
 
 
-def chosen_series(verdicts: tuple[Verdict, ...]) -> Series:
-    """Returns the chosen series.
+def selected(judgement: Judgement) -> tuple[Selection, ...]:
+    """Returns what is to be segmented.
 
     Raises:
-        NoSuitableSeries: No series passed the filters; the message lists the reasons.
+        NoSuitableSeries: No stack passed the filters of any rule; the message lists the reasons.
     """
-    for verdict in verdicts:
-        if verdict.chosen:
-            slices = len(verdict.series.instances)
-            log.info("series_selected", series_uid=verdict.series.uid, slices=slices)
-            return verdict.series
-    reasons = "; ".join(sorted({verdict.reason for verdict in verdicts}))
-    raise NoSuitableSeries(f"none of {len(verdicts)} series can be segmented: {reasons}")
+    for selection in judgement.selections:
+        log.info(
+            "series_selected",
+            series_uid=selection.stack.series.uid,
+            volume=selection.stack.number,
+            slices=len(selection.audit.slices),
+        )
+    if judgement.selections:
+        return judgement.selections
+    reasons = "; ".join(sorted({verdict.reason for verdict in judgement.verdicts}))
+    series = len({verdict.series.uid for verdict in judgement.verdicts})
+    raise NoSuitableSeries(f"none of {series} series can be segmented: {reasons}")
 
 
-def _why_not(series: Series, rules: SelectionSection) -> str | None:
-    """Returns why the series can't be segmented, or None."""
-    if not any(instance.has_pixels for instance in series.instances):
-        return "no images"
-    if series.modality not in rules.modalities:
-        return f"modality is {series.modality or 'empty'}, not {' or '.join(rules.modalities)}"
-    image_type = [value.upper() for value in _values(series, "ImageType")]
-    unsuitable = [value for value in UNSUITABLE_IMAGE_TYPES if value in image_type]
-    if unsuitable:
-        return f"image type is {unsuitable[0]}"
-    slices = len(series.instances)
-    if slices < rules.min_slices:
-        return f"{slices} slices, at least {rules.min_slices} are needed"
-    positioned = all(_is_positioned(series, index) for index in range(slices))
-    if not positioned:
-        return "slices without position or orientation"
-    spacing_mm = _slice_spacing_mm(series)
-    if spacing_mm > rules.max_slice_spacing_mm:
-        limit = rules.max_slice_spacing_mm
-        return f"slices are {spacing_mm:g} mm apart, at most {limit:g} mm are allowed"
+def _key(stack: Stack) -> tuple[str, int]:
+    return stack.series.uid, stack.number
+
+
+def _has_images(series: Series) -> bool:
+    return any(instance.frames for instance in series.instances)
+
+
+def _no_images(series: Series, rules: SelectionSection) -> Verdict:
+    by_rule = tuple(
+        RuleVerdict(rule=rule.name, chosen=False, reason="no images") for rule in rules.rules
+    )
+    return Verdict(series=series, stack=None, by_rule=by_rule)
+
+
+def _audit(stack: Stack, policy: GeometrySection) -> Audit | InputError:
+    try:
+        return audit_stack(stack, policy)
+    except InputError as reason:
+        return reason
+
+
+class _Ranking:
+    """What one rule makes of the stacks of a study."""
+
+    def __init__(
+        self,
+        rule: SelectionRule,
+        stacks: list[Stack],
+        audits: dict[tuple[str, int], Audit | InputError],
+    ) -> None:
+        self.rule = rule
+        self._reasons: dict[tuple[str, int], str] = {}
+        candidates: list[_Candidate] = []
+        for stack in stacks:
+            audit = audits[_key(stack)]
+            reason = _why_not(stack, rule) or _why_no_volume(audit, rule)
+            if isinstance(audit, Audit) and reason is None:
+                candidates.append(_candidate(stack, audit))
+            else:
+                self._reasons[_key(stack)] = f"{_of_stack(stack)}{reason}"
+        self.candidates = _ranked(candidates, rule)
+        self._places = {_key(one.stack): n for n, one in enumerate(self.candidates)}
+
+    def place(self, stack: Stack) -> float:
+        """The place of a stack, from 0; infinite for one that is not suitable."""
+        return self._places.get(_key(stack), float("inf"))
+
+    def verdict(self, stack: Stack) -> RuleVerdict:
+        """Whether a stack was chosen, and why."""
+        place = self._places.get(_key(stack))
+        return RuleVerdict(
+            rule=self.rule.name,
+            chosen=place == 0,
+            reason=self._reasons[_key(stack)] if place is None else self._praise(place),
+        )
+
+    def _praise(self, place: int) -> str:
+        one, count = self.candidates[place], len(self.candidates)
+        if place:
+            words = f"suitable, ranked {place + 1} of {count}: {one.describe()}"
+        else:
+            words = f"chosen: {one.describe()}; best of {count} suitable series"
+        return _of_stack(one.stack) + "; ".join([words, *one.audit.findings])
+
+
+def _of_stack(stack: Stack) -> str:
+    if stack.of == 1:
+        return ""
+    return f"volume {stack.number} of {stack.of} in this series ({stack.split_by}): "
+
+
+def _place(verdict: Verdict, rankings: list[_Ranking]) -> tuple[object, ...]:
+    """Returns where a verdict stands in the list; no two stand at the same place."""
+    stack = verdict.stack
+    best = min(r.place(stack) for r in rankings) if stack else float("inf")
+    number = verdict.series.number
+    return (
+        best,
+        float("inf") if number is None else number,
+        verdict.series.uid,
+        stack.number if stack else 0,
+    )
+
+
+def _why_not(stack: Stack, rule: SelectionRule) -> str | None:
+    """Returns why a rule passes a stack over, by what its headers say; None if it does not."""
+    return next((reason for check in _FILTERS if (reason := check(stack, rule))), None)
+
+
+def _why_no_volume(audit: Audit | InputError, rule: SelectionRule) -> str | None:
+    if isinstance(audit, InputError):
+        return str(audit)
+    coverage_mm = audit.geometry.coverage_mm
+    if coverage_mm < rule.min_coverage_mm:
+        return f"covers {coverage_mm:.0f} mm, at least {rule.min_coverage_mm:g} mm are needed"
     return None
 
 
-def _is_positioned(series: Series, index: int) -> bool:
-    header = series.instances[index].header
-    position = header.get("ImagePositionPatient") or ()
-    orientation = header.get("ImageOrientationPatient") or ()
-    return len(position) == 3 and len(orientation) == 6
+def _wrong_modality(stack: Stack, rule: SelectionRule) -> str | None:
+    modality = stack.series.modality
+    if modality not in rule.modalities:
+        return f"modality is {modality or 'empty'}, not {' or '.join(rule.modalities)}"
+    sop_class = UID(stack.first.instance.sop_class_uid)
+    return None if sop_class in SLICE_CLASSES else f"no slices but {sop_class.name}"
 
 
-def _candidate(series: Series) -> _Candidate:
-    image_type = _values(series, "ImageType")
+def _wrong_image_type(stack: Stack, rule: SelectionRule) -> str | None:
+    found = {value for one in stack.slices for value in one.frame.image_type}
+    for value in rule.image_types_excluded:
+        if value.upper() in found:
+            return f"{IMAGE_TYPE_WORDS.get(value, 'not slices as scanned')} (image type {value})"
+    missing = [value for value in rule.image_types if value.upper() not in found]
+    return f"image type is not {missing[0]}" if missing else None
+
+
+def _wrong_text(stack: Stack, rule: SelectionRule) -> str | None:
+    series = stack.series
+    checks = (
+        ("series description", series.description, rule.descriptions),
+        ("body part", stack.first.instance.body_part, rule.body_parts),
+        ("kernel", stack.first.frame.kernel, rule.kernels),
+    )
+    for name, value, patterns in checks:
+        if patterns and not _matches(value, patterns):
+            return f"{name} does not match {' or '.join(patterns)}"
+    if _matches(series.description, rule.descriptions_excluded):
+        return f"series description matches {' or '.join(rule.descriptions_excluded)}"
+    return None
+
+
+def _matches(value: str, patterns: Iterable[str]) -> bool:
+    return any(re.search(pattern, value, re.IGNORECASE) for pattern in patterns)
+
+
+def _wrong_contrast(stack: Stack, rule: SelectionRule) -> str | None:
+    has_contrast = stack.first.frame.has_contrast
+    if rule.contrast is Contrast.WITH and not has_contrast:
+        return "no contrast agent on record"
+    if rule.contrast is Contrast.WITHOUT and has_contrast:
+        return "a contrast agent is on record"
+    return None
+
+
+def _wrong_orientation(stack: Stack, rule: SelectionRule) -> str | None:
+    if not rule.orientations or stack.first.frame.plane is None:
+        return None
+    orientation = stack.first.plane.orientation
+    if orientation in rule.orientations:
+        return None
+    return f"slices are {orientation}, not {' or '.join(rule.orientations)}"
+
+
+def _wrong_slices(stack: Stack, rule: SelectionRule) -> str | None:
+    count = len(stack.slices)
+    if count < rule.min_slices:
+        return f"{count} slices, at least {rule.min_slices} are needed"
+    if rule.max_slices is not None and count > rule.max_slices:
+        return f"{count} slices, at most {rule.max_slices} are allowed"
+    thickness_mm = stack.first.frame.slice_thickness_mm
+    limit_mm = rule.max_slice_thickness_mm
+    if limit_mm is not None and thickness_mm is not None and thickness_mm > limit_mm:
+        return f"slices are {thickness_mm:g} mm thick, at most {limit_mm:g} mm are allowed"
+    spacing_mm = typical_spacing_mm(stack)
+    if spacing_mm is None:
+        return None  # the audit says what is wrong
+    if spacing_mm > rule.max_slice_spacing_mm:
+        limit_mm = rule.max_slice_spacing_mm
+        return f"slices are {spacing_mm:g} mm apart, at most {limit_mm:g} mm are allowed"
+    return None
+
+
+_FILTERS: tuple[Callable[[Stack, SelectionRule], str | None], ...] = (
+    _wrong_modality,
+    _wrong_image_type,
+    _wrong_text,
+    _wrong_contrast,
+    _wrong_orientation,
+    _wrong_slices,
+)
+
+
+def _candidate(stack: Stack, audit: Audit) -> _Candidate:
+    first = stack.first
     return _Candidate(
-        series=series,
-        slices=len(series.instances),
-        spacing_mm=_slice_spacing_mm(series),
-        is_sharp=any(_is_sharp(kernel) for kernel in _values(series, "ConvolutionKernel")[:1]),
-        is_original="ORIGINAL" in image_type,
+        stack=stack,
+        audit=audit,
+        spacing_mm=typical_spacing_mm(stack) or 0.0,
+        coverage_mm=audit.geometry.coverage_mm,
+        is_sharp=is_sharp(first.frame.kernel),
+        is_original="ORIGINAL" in first.frame.image_type,
+        orientation=first.plane.orientation,
+        has_contrast=first.frame.has_contrast,
     )
 
 
-def _rank(candidate: _Candidate, rules: SelectionSection) -> tuple[object, ...]:
-    return (
-        not candidate.is_original,
-        rules.soft_kernel_first and candidate.is_sharp,
-        round(candidate.spacing_mm, 2),
-        -candidate.slices,
-        *_number_and_uid(candidate.series),
+def _ranked(candidates: list[_Candidate], rule: SelectionRule) -> list[_Candidate]:
+    """Returns the candidates, the best first; series number, UID and stack decide last."""
+    long_mm = LONG_SHARE * max((one.coverage_mm for one in candidates), default=0.0)
+    worse: dict[Criterion, Callable[[_Candidate], float]] = {
+        Criterion.ORIGINAL: lambda one: not one.is_original,
+        Criterion.AXIAL: lambda one: one.orientation is not Orientation.AXIAL,
+        Criterion.COMPLETE: lambda one: bool(one.audit.findings),
+        Criterion.SOFT_KERNEL: lambda one: one.is_sharp,
+        Criterion.SHARP_KERNEL: lambda one: not one.is_sharp,
+        Criterion.LONG: lambda one: one.coverage_mm < long_mm,
+        Criterion.THIN: lambda one: round(one.spacing_mm, 2),
+        Criterion.MANY_SLICES: lambda one: -len(one.audit.slices),
+        Criterion.WITH_CONTRAST: lambda one: not one.has_contrast,
+        Criterion.WITHOUT_CONTRAST: lambda one: one.has_contrast,
+    }
+    return sorted(
+        candidates,
+        key=lambda one: (
+            [worse[criterion](one) for criterion in rule.rank],
+            float("inf") if one.stack.series.number is None else one.stack.series.number,
+            _key(one.stack),
+        ),
     )
-
-
-def _number_and_uid(series: Series) -> tuple[float, str]:
-    """Returns what decides last, and always differs."""
-    return (float("inf") if series.number is None else series.number, series.uid)
-
-
-def _slice_spacing_mm(series: Series) -> float:
-    """Returns the median distance of neighbouring slices in mm, rounded to 1 um."""
-    normal = slice_normal(series.header.ImageOrientationPatient)
-    positions = sorted(
-        float(np.dot(normal, np.asarray(one.header.ImagePositionPatient, dtype=np.float64)))
-        for one in series.instances
-    )
-    return round(float(np.median(np.diff(positions))), 3)
-
-
-def _values(series: Series, keyword: str) -> list[str]:
-    value = series.header.get(keyword)
-    if value is None:
-        return []
-    return [value] if isinstance(value, str) else [str(part) for part in value]
-
-
-def _is_sharp(kernel: str) -> bool:
-    name = kernel.upper()
-    siemens = _SIEMENS_KERNEL.match(name)
-    if siemens:
-        return int(siemens.group(1)) >= SHARP_KERNEL_NUMBER
-    return any(word in name for word in SHARP_KERNEL_WORDS)

@@ -4,54 +4,27 @@ import hashlib
 import os
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import pydicom
-from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
-from pydicom.uid import CTImageStorage, MediaStorageDirectoryStorage, MRImageStorage
+from pydicom.uid import CTImageStorage, MRImageStorage
 
-from totalmap.dicom.identity import derived_uid, missing_uids, text
+from totalmap.dicom.header import BROKEN_FILE
+from totalmap.dicom.identity import derived_uid
+from totalmap.dicom.instance import Instance, missing_uids, read_instance
 from totalmap.errors import InputError
 from totalmap.log import get_logger
 
-# What pydicom raises on files that begin like DICOM and then break off or make no sense.
-BROKEN_FILE = (
-    EOFError,
-    ValueError,
-    LookupError,
-    NotImplementedError,
-    AttributeError,
-    TypeError,
-    RuntimeError,
-)
-
 IMAGE_CLASS_BY_MODALITY = {"CT": CTImageStorage, "MR": MRImageStorage}
+
+# Reading waits for the disk or the network share, so more threads than cores are of use.
+READERS = 8
 
 log = get_logger()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Instance:
-    """One DICOM file: its header without pixels, with empty UIDs replaced by derived ones."""
-
-    path: Path
-    header: Dataset
-    repaired_uids: tuple[str, ...] = ()
-
-    @property
-    def sop_instance_uid(self) -> str:
-        """SOP Instance UID (0008,0018)."""
-        return text(self.header, "SOPInstanceUID")
-
-    @property
-    def has_pixels(self) -> bool:
-        """Whether the instance is an image (PS3.3 C.7.6.3)."""
-        return bool(self.header.get("Rows")) and bool(self.header.get("Columns"))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
     """All instances with one Series Instance UID, ordered by SOP Instance UID."""
 
@@ -59,23 +32,22 @@ class Series:
     instances: tuple[Instance, ...]
 
     @property
-    def header(self) -> Dataset:
-        """The header of the first instance, for what all instances share."""
-        return self.instances[0].header
-
-    @property
     def modality(self) -> str:
         """Modality (0008,0060)."""
-        return text(self.header, "Modality")
+        return self.instances[0].modality
 
     @property
     def number(self) -> int | None:
         """Series Number (0020,0011), None where it is empty."""
-        number = text(self.header, "SeriesNumber")
-        return int(number) if number.lstrip("-").isdigit() else None
+        return self.instances[0].series_number
+
+    @property
+    def description(self) -> str:
+        """Series Description (0008,103E)."""
+        return self.instances[0].series_description
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Study:
     """What a folder holds: its series, ordered by UID, and what was left out."""
 
@@ -89,7 +61,7 @@ def read_study(folder: Path, *, repair_missing_uids: bool = True) -> Study:
     """Reads all headers below a folder, without pixels.
 
     Files that are not DICOM and DICOMDIR files are counted and ignored. A DICOM file whose
-    header is broken is named in the warnings; the audit of the chosen series decides whether it
+    header is broken is named in the warnings; the audit of the chosen stack decides whether it
     is missed.
 
     Args:
@@ -100,36 +72,32 @@ def read_study(folder: Path, *, repair_missing_uids: bool = True) -> Study:
         InputError: The folder can't be read, holds no DICOM instance, or holds instances
             without UIDs that may not be repaired.
     """
-    instances: list[Instance] = []
-    warnings: list[str] = []
-    ignored_files = 0
-    for path in _files(folder):
-        try:
-            header = _read_header(path)
-        except BROKEN_FILE as error:
-            name = path.relative_to(folder)
-            warnings.append(f"file {name} begins like DICOM and is broken: left out")
-            log.warning("file_broken", error=type(error).__name__)
-            continue
-        if header is None:
-            ignored_files += 1
-            continue
-        instances.append(Instance(path=path, header=header, repaired_uids=missing_uids(header)))
+    paths = list(_files(folder))
+    with ThreadPoolExecutor(READERS) as pool:
+        headers = list(pool.map(_read_or_broken, paths))
+    instances = [header for header in headers if isinstance(header, Instance)]
+    broken = [path for path, one in zip(paths, headers, strict=True) if isinstance(one, Exception)]
+    ignored = len(headers) - len(instances) - len(broken)
+    warnings = [
+        f"file {_printable(path.relative_to(folder))} begins like DICOM and is broken: left out"
+        for path in broken
+    ]
     if not instances:
         raise InputError(
-            f"no DICOM instance in {folder}: {ignored_files} files are not DICOM, "
-            f"{len(warnings)} are broken"
+            f"no DICOM instance in {folder}: {ignored} files are not DICOM, "
+            f"{len(broken)} are broken"
         )
-    warnings += _repair(folder, instances, allowed=repair_missing_uids)
-    series = _group(instances)
-    warnings += _count_studies(series)
-    log.info("study_read", instances=len(instances), series=len(series), ignored=ignored_files)
-    return Study(
-        folder=folder,
-        series=series,
-        ignored_files=ignored_files,
-        warnings=tuple(warnings),
-    )
+    repaired, findings = _repair(folder, instances, allowed=repair_missing_uids)
+    warnings += findings
+    series, doubled = _group(repaired)
+    warnings += doubled
+    studies = {instance.study_instance_uid for instance in repaired}
+    if len(studies) > 1:
+        warnings.append(
+            f"the folder holds {len(studies)} studies; only what is chosen is segmented"
+        )
+    log.info("study_read", instances=len(instances), series=len(series), ignored=ignored)
+    return Study(folder=folder, series=series, ignored_files=ignored, warnings=tuple(warnings))
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -149,95 +117,106 @@ def _files(folder: Path) -> Iterator[Path]:
                 yield path
 
 
-def _read_header(path: Path) -> Dataset | None:
-    """Returns the header up to the pixels, or None for a file that is not a DICOM instance."""
+def _read_or_broken(path: Path) -> Instance | Exception | None:
+    """Returns the instance, None for what is not DICOM, or why a file can't be understood."""
     try:
-        header = pydicom.dcmread(path, stop_before_pixels=True)
-    except InvalidDicomError:
-        return None
+        return read_instance(path)
+    except (*BROKEN_FILE, MemoryError) as error:  # a length of gigabytes in a damaged header
+        log.warning("file_broken", error=type(error).__name__)
+        return error
     except OSError as error:
         raise InputError(f"file {path} can't be read: {error.strerror or error}") from error
-    if text(header.file_meta, "MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
-        return None
-    if not text(header, "SOPClassUID") and not text(header, "Modality"):
-        # pydicom returns what it has when a file breaks off.
-        raise ValueError("neither SOP Class UID nor Modality")
-    return header
 
 
-def _repair(folder: Path, instances: list[Instance], *, allowed: bool) -> list[str]:
-    """Fills the empty UIDs of the headers with derived ones and says so.
+def _printable(path: Path) -> str:
+    """Returns the path without line breaks and without bytes that are no text."""
+    return "".join(c if c.isprintable() else "?" for c in str(path))
+
+
+def _repair(
+    folder: Path, instances: list[Instance], *, allowed: bool
+) -> tuple[list[Instance], list[str]]:
+    """Fills empty UIDs with derived ones and says so.
 
     Instances without a Series Instance UID belong together when they lie in one folder and
     agree in what a scanner keeps constant within a series.
     """
-    damaged = [instance for instance in instances if instance.repaired_uids]
+    missing = [missing_uids(instance) for instance in instances]
+    damaged = [one for one, uids in zip(instances, missing, strict=True) if uids]
     if not damaged:
-        return []
-    missing = ", ".join(sorted({name for instance in damaged for name in instance.repaired_uids}))
-    finding = f"{len(damaged)} of {len(instances)} instances have no {missing}"
+        return instances, []
+    names = ", ".join(sorted(set().union(*missing)))
+    finding = f"{len(damaged)} of {len(instances)} instances have no {names}"
     if not allowed:
         raise InputError(
             f"{finding} in {folder}; "
             "study.missing_uids is `refuse`, set it to `repair` to derive them"
         )
+    repaired = [one for one, uids in zip(instances, missing, strict=True) if not uids]
+    groups: dict[tuple[object, ...], list[Instance]] = defaultdict(list)
     for instance in damaged:
-        header = instance.header
-        if "SOPInstanceUID" in instance.repaired_uids:
-            content = hashlib.sha256(instance.path.read_bytes()).hexdigest()
-            header.SOPInstanceUID = derived_uid("instance", content)
-        if "SOPClassUID" in instance.repaired_uids:
-            fallback = IMAGE_CLASS_BY_MODALITY.get(text(header, "Modality"), "")
-            header.SOPClassUID = text(header.file_meta, "MediaStorageSOPClassUID") or fallback
-    _repair_groups(damaged)
-    return [f"{finding}; they were derived from the content"]
-
-
-def _repair_groups(damaged: list[Instance]) -> None:
-    groups: dict[tuple[str, ...], list[Instance]] = defaultdict(list)
-    for instance in damaged:
-        groups[_series_key(instance)].append(instance)
+        groups[_series_key(instance)].append(_with_instance_uids(instance))
     for group in groups.values():
         content = sorted(instance.sop_instance_uid for instance in group)
-        for instance in group:
-            for keyword in ("SeriesInstanceUID", "StudyInstanceUID", "FrameOfReferenceUID"):
-                if keyword in instance.repaired_uids:
-                    setattr(instance.header, keyword, derived_uid(keyword, *content))
+        repaired += [_with_group_uids(instance, content) for instance in group]
+    return repaired, [f"{finding}; they were derived from the content"]
 
 
-def _series_key(instance: Instance) -> tuple[str, ...]:
-    constant = (
-        "SeriesInstanceUID",
-        "StudyInstanceUID",
-        "FrameOfReferenceUID",
-        "Modality",
-        "SeriesNumber",
-        "SeriesDescription",
-        "SeriesTime",
-        "ConvolutionKernel",
-        "ImageType",
-        "ImageOrientationPatient",
-        "Rows",
-        "Columns",
+def _with_instance_uids(instance: Instance) -> Instance:
+    uid = instance.sop_instance_uid
+    if not uid:
+        content = hashlib.sha256(instance.path.read_bytes()).hexdigest()
+        uid = derived_uid("instance", content)
+    return replace(
+        instance,
+        repaired_uids=missing_uids(instance),
+        sop_instance_uid=uid,
+        sop_class_uid=instance.sop_class_uid or IMAGE_CLASS_BY_MODALITY.get(instance.modality, ""),
     )
-    return (str(instance.path.parent), *(text(instance.header, keyword) for keyword in constant))
 
 
-def _group(instances: list[Instance]) -> tuple[Series, ...]:
+def _with_group_uids(instance: Instance, content: list[str]) -> Instance:
+    return replace(
+        instance,
+        series_instance_uid=instance.series_instance_uid
+        or derived_uid("SeriesInstanceUID", *content),
+        study_instance_uid=instance.study_instance_uid or derived_uid("StudyInstanceUID", *content),
+        frame_of_reference_uid=instance.frame_of_reference_uid
+        or derived_uid("FrameOfReferenceUID", *content),
+    )
+
+
+def _series_key(instance: Instance) -> tuple[object, ...]:
+    first = instance.frames[0] if instance.frames else None
+    return (
+        instance.path.parent,
+        instance.series_instance_uid,
+        instance.study_instance_uid,
+        instance.frame_of_reference_uid,
+        instance.modality,
+        instance.series_number,
+        instance.series_description,
+        instance.series_time,
+        instance.rows,
+        instance.columns,
+        first and first.kernel,
+        first and first.image_type,
+        first and first.plane and first.plane.cosines,
+    )
+
+
+def _group(instances: list[Instance]) -> tuple[tuple[Series, ...], list[str]]:
+    """Returns the series, and how many files were left out because another has their UID."""
     members: dict[str, dict[str, Instance]] = defaultdict(dict)
-    for instance in instances:
+    differing = 0
+    for instance in sorted(instances, key=lambda one: str(one.path)):
+        series = members[instance.series_instance_uid]
+        first = series.setdefault(instance.sop_instance_uid, instance)
         # The same file twice in a folder counts once.
-        members[text(instance.header, "SeriesInstanceUID")].setdefault(
-            instance.sop_instance_uid, instance
-        )
-    return tuple(
+        differing += replace(first, path=instance.path) != instance
+    warnings = [f"{differing} files have the UID of another one and differ: left out"]
+    series_of_study = tuple(
         Series(uid=uid, instances=tuple(instance for _, instance in sorted(group.items())))
         for uid, group in sorted(members.items())
     )
-
-
-def _count_studies(series: tuple[Series, ...]) -> list[str]:
-    studies = {text(one.header, "StudyInstanceUID") for one in series}
-    if len(studies) == 1:
-        return []
-    return [f"the folder holds {len(studies)} studies; only the chosen series is segmented"]
+    return series_of_study, warnings if differing else []

@@ -1,167 +1,77 @@
-"""Turns the instances of a series into voxels in HU with their geometry, or says why not."""
+"""Turns a selected stack into voxels with a geometry, or says why that can't be done."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import numpy as np
-import pydicom
-from numpy.typing import NDArray
-from pydicom.dataset import Dataset
-from pydicom.pixels.utils import pixel_array
-
-from totalmap.dicom.geometry import Affine, Geometry, slice_affine, slice_normal
-from totalmap.dicom.identity import text
-from totalmap.dicom.study import BROKEN_FILE, Instance, Series
-from totalmap.errors import IncompleteSeries, UnreadableInstance, UnsupportedGeometry
-
-# Above what writing positions with two decimals can do, far below a missing slice.
-POSITION_TOLERANCE_MM = 0.05
-# Above what writing cosines with four decimals can do.
-COSINE_TOLERANCE = 1e-4
-
-Voxels = NDArray[np.int16] | NDArray[np.float32]
+from totalmap.dicom.audit import audit_stack
+from totalmap.dicom.geometry import Geometry
+from totalmap.dicom.pixels import Undecodable, Voxels, decode_slices
+from totalmap.dicom.select import Selection
+from totalmap.dicom.stacks import Slice, Stack
+from totalmap.errors import UnreadableInstance
+from totalmap.settings import GapPolicy, GeometrySection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Volume:
-    """The voxels of a series.
+    """The voxels of a stack.
 
     Attributes:
         voxels: (k, j, i) = (slices, rows, columns), HU for CT; int16, or float32 where a
             rescale is fractional or leaves the range of int16.
         geometry: Where the voxels lie, LPS.
-        instances: The source of each slice k, in the order of the array.
+        slices: The source of each slice k, in the order of the array.
+        findings: What whoever reads the result must know, in words.
+        folder: Where the results lie below the results folder, empty for the folder itself.
     """
 
     voxels: Voxels
     geometry: Geometry
-    instances: tuple[Instance, ...]
+    slices: tuple[Slice, ...]
+    findings: tuple[str, ...]
+    folder: str
 
 
-def build_volume(series: Series) -> Volume:
-    """Sorts the slices along their normal, audits them, and decodes their pixels.
+def build_volume(selection: Selection, policy: GeometrySection) -> Volume:
+    """Decodes the pixels of the slices.
+
+    Slices that turn out to be undecodable are left out where the policy fills gaps, and the rest
+    is audited again.
 
     Raises:
-        UnsupportedGeometry: Orientation, pixel spacing or matrix differ within the series, or
-            the slices are shifted against each other.
-        IncompleteSeries: Slices are missing or doubled.
-        UnreadableInstance: The pixels of an instance can't be decoded.
+        UnreadableInstance: The pixels of a slice can't be decoded.
+        IncompleteSeries: Without the slices that can't be decoded, the gaps are too large.
+        UnsupportedGeometry: Without them, too little is left.
     """
-    instances = _sorted_slices(series)
-    affine = _audited_affine(instances)
-    header = instances[0].header
-    geometry = Geometry(
-        affine_lps=affine, shape=(len(instances), int(header.Rows), int(header.Columns))
-    )
-    slices = [_decode(instance) for instance in instances]
-    return Volume(voxels=_stack(slices), geometry=geometry, instances=instances)
-
-
-def _sorted_slices(series: Series) -> tuple[Instance, ...]:
-    """Returns the instances along the normal, after checking that they share one grid."""
-    first = series.instances[0].header
-    orientation = np.asarray(first.ImageOrientationPatient, dtype=np.float64)
-    for instance in series.instances:
-        header = instance.header
-        if (header.Rows, header.Columns) != (first.Rows, first.Columns):
-            raise UnsupportedGeometry(
-                f"series {series.uid}: slices of {header.Rows}x{header.Columns} and of "
-                f"{first.Rows}x{first.Columns} pixels"
+    audit = selection.audit
+    voxels, undecodable = decode_slices(audit.slices)
+    if undecodable:
+        if policy.gaps is GapPolicy.REJECT:
+            raise UnreadableInstance(
+                f"{_fault(undecodable[0])} of {undecodable[0].slice.instance.path.name} "
+                f"({len(undecodable)} of {len(audit.slices)} slices); geometry.gaps is `reject`, "
+                "`fill` would leave them out"
             )
-        other = np.asarray(header.ImageOrientationPatient, dtype=np.float64)
-        if np.abs(other - orientation).max() > COSINE_TOLERANCE:
-            raise UnsupportedGeometry(f"series {series.uid}: slices of different orientation")
-        if header.get("PixelSpacing") != first.get("PixelSpacing"):
-            raise UnsupportedGeometry(f"series {series.uid}: slices of different pixel spacing")
-        if text(header, "FrameOfReferenceUID") != text(first, "FrameOfReferenceUID"):
-            raise UnsupportedGeometry(
-                f"series {series.uid}: slices of different frames of reference"
-            )
-    normal = slice_normal(first.ImageOrientationPatient)
-    return tuple(
-        sorted(
-            series.instances,
-            key=lambda instance: (float(normal @ _position(instance)), instance.sop_instance_uid),
-        )
+        audit = audit_stack(_marked(selection.stack, undecodable), policy)
+        places = {one.key: k for k, one in enumerate(selection.audit.slices)}
+        voxels = voxels[[places[one.key] for one in audit.slices]]
+    return Volume(
+        voxels=voxels,
+        geometry=audit.geometry,
+        slices=audit.slices,
+        findings=audit.findings,
+        folder=selection.folder,
     )
 
 
-def _position(instance: Instance) -> NDArray[np.float64]:
-    return np.asarray(instance.header.ImagePositionPatient, dtype=np.float64)
+def _fault(undecodable: Undecodable) -> str:
+    return f"pixels can't be decoded ({undecodable.error})"
 
 
-def _audited_affine(instances: tuple[Instance, ...]) -> Affine:
-    """Returns the affine of equidistant slices, after checking that they are equidistant."""
-    header = instances[0].header
-    if not header.get("PixelSpacing"):
-        raise UnsupportedGeometry(f"series {header.SeriesInstanceUID}: no Pixel Spacing")
-    positions = np.stack([_position(instance) for instance in instances])
-    normal = slice_normal(header.ImageOrientationPatient)
-    distances = np.diff(positions @ normal)
-    _audit_distances(str(header.SeriesInstanceUID), distances)
-    step = (positions[-1] - positions[0]) / (len(instances) - 1)
-    shift_mm = float(np.linalg.norm(step - normal * (step @ normal))) * (len(instances) - 1)
-    expected = positions[0] + np.arange(len(instances))[:, None] * step
-    deviation_mm = float(np.abs(positions - expected).max())
-    if shift_mm > POSITION_TOLERANCE_MM or deviation_mm > POSITION_TOLERANCE_MM:
-        raise UnsupportedGeometry(
-            f"series {header.SeriesInstanceUID}: slices are not stacked along their normal "
-            f"(gantry tilt or shift of {max(shift_mm, deviation_mm):.2f} mm, at most "
-            f"{POSITION_TOLERANCE_MM} mm); tilted series are not supported yet"
-        )
-    return slice_affine(header.ImageOrientationPatient, header.PixelSpacing, positions[0], step)
-
-
-def _audit_distances(series_uid: str, distances: NDArray[np.float64]) -> None:
-    typical = float(np.median(distances))
-    smallest, largest = float(distances.min()), float(distances.max())
-    if smallest < POSITION_TOLERANCE_MM:
-        doubled = int((distances < POSITION_TOLERANCE_MM).sum())
-        raise IncompleteSeries(
-            f"series {series_uid}: {doubled} slices lie at the position of another one; "
-            "the series holds more than one volume"
-        )
-    if largest - smallest > 2 * POSITION_TOLERANCE_MM:
-        raise IncompleteSeries(
-            f"series {series_uid}: distances of slices vary from {smallest:.2f} to "
-            f"{largest:.2f} mm "
-            f"(typical {typical:.2f} mm, at most {2 * POSITION_TOLERANCE_MM:g} mm of difference): "
-            "slices are missing"
-        )
-
-
-def _decode(instance: Instance) -> Voxels:
-    """Returns (rows, columns) rescaled values (Modality LUT, PS3.3 C.11.1)."""
-    try:
-        dataset = pydicom.dcmread(instance.path)
-        stored = pixel_array(dataset)
-    except (*BROKEN_FILE, OSError) as error:
-        raise UnreadableInstance(
-            f"pixels of {instance.path.name} can't be decoded ({type(error).__name__}): "
-            "the file is damaged or its transfer syntax is not supported"
-        ) from error
-    if stored.ndim != 2:
-        raise UnsupportedGeometry(
-            f"{instance.path.name} holds an array of shape {stored.shape}, expected rows x columns"
-        )
-    return _rescale(stored, dataset)
-
-
-def _rescale(stored: NDArray[np.generic], dataset: Dataset) -> Voxels:
-    slope = float(dataset.get("RescaleSlope", 1.0) or 1.0)
-    intercept = float(dataset.get("RescaleIntercept", 0.0) or 0.0)
-    if slope.is_integer() and intercept.is_integer():
-        whole = stored.astype(np.int64) * int(slope) + int(intercept)
-        limits = np.iinfo(np.int16)
-        if whole.min() >= limits.min and whole.max() <= limits.max:
-            return whole.astype(np.int16)
-        return whole.astype(np.float32)
-    return (stored.astype(np.float64) * slope + intercept).astype(np.float32)
-
-
-def _stack(slices: list[Voxels]) -> Voxels:
-    """Returns (k, j, i); int16 if all slices are."""
-    common = np.int16 if all(one.dtype == np.int16 for one in slices) else np.float32
-    volume: Voxels = np.empty((len(slices), *slices[0].shape), dtype=common)
-    for k, one in enumerate(slices):
-        volume[k] = one
-    return volume
+def _marked(stack: Stack, undecodable: tuple[Undecodable, ...]) -> Stack:
+    """Returns the stack with a fault noted on the slices that can't be decoded."""
+    faults = {one.slice.key: _fault(one) for one in undecodable}
+    slices = tuple(
+        replace(one, frame=replace(one.frame, fault=faults[one.key])) if one.key in faults else one
+        for one in stack.slices
+    )
+    return replace(stack, slices=slices)

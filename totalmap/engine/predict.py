@@ -5,7 +5,6 @@ nnunetv2.inference.predict_from_raw_data) with the same weights, voxel by voxel,
 in one process.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,20 +12,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from totalmap.dicom.geometry import canonical_zooms, from_canonical, to_canonical
-from totalmap.dicom.volume import Volume
 from totalmap.engine.network import load_network
 from totalmap.engine.plans import CtNormalization, Plans, read_plans
 from totalmap.engine.postprocess import labels_from_logits, lay_over
-from totalmap.engine.resample import resample_image, resample_labels
+from totalmap.engine.segment import Progress
 from totalmap.engine.tasks import Task
 from totalmap.engine.tiling import Slices, gaussian_weights, pad_to_patch, tiles
 from totalmap.engine.weights import VerifiedModel, verify_models
 from totalmap.errors import ModelError
-from totalmap.segmentation import Segmentation
-
-Progress = Callable[[int, int], None]
-"""Called with the number of tiles done and the number of all tiles."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -36,8 +29,8 @@ class _LoadedModel:
     label_table: tuple[int, ...]
 
 
-class Engine:
-    """The networks of one task, loaded once, for any number of volumes."""
+class Networks:
+    """The networks of one task, loaded once, for any number of images."""
 
     def __init__(self, task: Task, models_folder: Path) -> None:
         """Verifies and loads the networks.
@@ -46,28 +39,20 @@ class Engine:
             ModelError: Weights are missing, not on record, changed, or of another kind.
         """
         verified = verify_models(models_folder, task)
-        self._task = task
-        self._identities = tuple(model.identity for model in verified)
+        self.task = task
+        self.identities = tuple(model.identity for model in verified)
         self._models = tuple(_load(model, task) for model in verified)
 
-    def segment(self, volume: Volume, progress: Progress) -> Segmentation:
-        """Returns the labels of the task on the grid of the volume."""
-        zooms = canonical_zooms(volume.geometry)
-        canonical = to_canonical(volume.voxels, volume.geometry)
-        image = resample_image(canonical, zooms, self._task.spacing_mm)
-        labels = self._predict(image.transpose(2, 1, 0), progress).transpose(2, 1, 0)
-        on_source = resample_labels(labels, canonical.shape)
-        return Segmentation(
-            task=self._task.name,
-            variant=self._task.variant,
-            volume=volume,
-            labels=np.ascontiguousarray(from_canonical(on_source, volume.geometry)),
-            structures=self._task.structures,
-            models=self._identities,
-        )
+    def predict(self, image: NDArray[np.generic], progress: Progress) -> NDArray[np.uint8]:
+        """Returns the labels of all networks laid over each other.
 
-    def _predict(self, image: NDArray[np.generic], progress: Progress) -> NDArray[np.uint8]:
-        """Returns the labels of all networks laid over each other, (z, y, x) both."""
+        Args:
+            image: (z, y, x) in HU, at the spacing of the task.
+            progress: Is told about every tile.
+
+        Returns:
+            (z, y, x) labels of the task.
+        """
         labels = np.zeros(image.shape, dtype=np.uint8)
         box = _nonzero_box(image)
         cropped = image[box].astype(np.float32)
@@ -80,7 +65,7 @@ class Engine:
 
     def _layout(self, shape: tuple[int, ...], plans: Plans) -> list[Slices]:
         padded = tuple(map(max, shape, plans.patch_size))
-        return tiles(padded, plans.patch_size, self._task.step_size)
+        return tiles(padded, plans.patch_size, self.task.step_size)
 
 
 class _TileCounter:

@@ -6,10 +6,11 @@ from typing import BinaryIO
 import nibabel
 import numpy as np
 
-from totalmap.dicom.geometry import to_las
+from totalmap.dicom.geometry import to_equidistant, to_las
 from totalmap.errors import OutputError
 from totalmap.journal import Result
 from totalmap.segmentation import Segmentation
+from totalmap.writers.provenance import result_name
 from totalmap.writers.release import RESULTS_NAME, Release
 
 FILE_NAME = "labels.nii.gz"
@@ -20,13 +21,16 @@ COMPRESSION_LEVEL = 6
 def write_nifti(segmentation: Segmentation, release: Release) -> Result:
     """Writes the labels on the source grid, axes to the left, anterior and superior.
 
+    Where slices are missing or unevenly spaced, a NIfTI has to have some all the same: they get
+    the labels of the nearest slice.
+
     The value of a voxel is TotalSegmentator's label number; an extended header names the
     labels, as totalsegmentator.nifti_ext_header.add_label_map_to_nifti does.
 
     Raises:
         OutputError: The file that was written differs from the labels.
     """
-    labels, affine_ras = to_las(segmentation.labels, segmentation.volume.geometry)
+    labels, affine_ras = to_las(*to_equidistant(segmentation.labels, segmentation.volume.geometry))
     image = nibabel.Nifti1Image(labels, affine_ras, dtype=np.uint8)
     image.header.set_xyzt_units("mm")
     image.header.extensions.append(nibabel.nifti1.Nifti1Extension(0, _label_table(segmentation)))
@@ -36,12 +40,13 @@ def write_nifti(segmentation: Segmentation, release: Release) -> Result:
         with gzip.GzipFile("", "wb", COMPRESSION_LEVEL, file, mtime=0) as packed:
             image.to_stream(packed)
 
-    aside = release.write(FILE_NAME, write)
+    name = result_name(segmentation, FILE_NAME)
+    aside = release.write(name, write)
     with gzip.open(aside) as packed:
         written = nibabel.Nifti1Image.from_stream(packed)
         if not np.array_equal(np.asanyarray(written.dataobj), labels):
-            raise OutputError(f"{FILE_NAME} differs from the labels after writing")
-    return Result(kind="nifti", path=f"{RESULTS_NAME}/{FILE_NAME}")
+            raise OutputError(f"{name} differs from the labels after writing")
+    return Result(kind="nifti", path=f"{RESULTS_NAME}/{name}")
 
 
 def _label_table(segmentation: Segmentation) -> bytes:

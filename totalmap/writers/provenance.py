@@ -17,6 +17,12 @@ DEVICE_SERIAL_NUMBER = "0"
 _LONG_STRING = 64
 
 
+def result_name(segmentation: Segmentation, file_name: str) -> str:
+    """Returns the path of a result below the results folder."""
+    folder = segmentation.volume.folder
+    return f"{folder}/{file_name}" if folder else file_name
+
+
 def series_uid(segmentation: Segmentation, kind: str) -> str:
     """Returns the Series Instance UID of a kind of result.
 
@@ -66,5 +72,5 @@ def _inputs(segmentation: Segmentation) -> tuple[str, ...]:
         segmentation.task,
         segmentation.variant,
         *(model.sha256 for model in segmentation.models),
-        *(instance.sop_instance_uid for instance in segmentation.volume.instances),
+        *(f"{uid}#{frame}" for uid, frame in (one.key for one in segmentation.volume.slices)),
     )

@@ -1,6 +1,6 @@
 """A DICOM Segmentation (PS3.3 A.51): BINARY, one segment a structure, on the source's frames."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
 import highdicom
@@ -13,15 +13,33 @@ from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 from pydicom.uid import ExplicitVRLittleEndian
 
+from totalmap.dicom.instance import read_dataset
+from totalmap.dicom.stacks import Slice
 from totalmap.errors import OutputError
 from totalmap.journal import Result
 from totalmap.segmentation import Segmentation, Structure
 from totalmap.writers import provenance
 from totalmap.writers.codes import StructureCode, structure_code
+from totalmap.writers.frames import functional_group
+from totalmap.writers.placement import Sample, check_placement
 from totalmap.writers.release import RESULTS_NAME, Release
 
 FILE_NAME = "seg.dcm"
 SERIES_NUMBER = 9001
+
+# What a SEG takes from its source: attributes of type 2, which may be empty (PS3.3 C.7.1.1,
+# C.7.2.1) and which anonymisers leave out altogether.
+CARRIED_OVER = (
+    "PatientID",
+    "PatientName",
+    "PatientBirthDate",
+    "PatientSex",
+    "AccessionNumber",
+    "StudyID",
+    "StudyDate",
+    "StudyTime",
+    "ReferringPhysicianName",
+)
 
 # CID 7162 Surface Processing / Algorithm Family; 123110 in PS3.16 annex D.
 ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
@@ -41,18 +59,19 @@ def write_seg(segmentation: Segmentation, release: Release) -> Result:
     if not structures:
         raise OutputError(
             "no structure was found in any of "
-            f"{len(segmentation.volume.instances)} slices: there is nothing to write"
+            f"{len(segmentation.volume.slices)} slices: there is nothing to write"
         )
     dataset = _build(segmentation, structures)
 
     def write(file: BinaryIO) -> None:
         dataset.save_as(file, enforce_file_format=True)
 
-    aside = release.write(FILE_NAME, write)
+    name = provenance.result_name(segmentation, FILE_NAME)
+    aside = release.write(name, write)
     check_seg(pydicom.dcmread(aside), segmentation, structures)
     return Result(
         kind="seg",
-        path=f"{RESULTS_NAME}/{FILE_NAME}",
+        path=f"{RESULTS_NAME}/{name}",
         sop_instance_uid=str(dataset.SOPInstanceUID),
     )
 
@@ -60,8 +79,11 @@ def write_seg(segmentation: Segmentation, release: Release) -> Result:
 def _build(segmentation: Segmentation, structures: tuple[Structure, ...]) -> DicomSegmentation:
     numbers = np.zeros(256, dtype=np.uint8)
     numbers[[structure.label for structure in structures]] = np.arange(1, len(structures) + 1)
-    return DicomSegmentation(
-        source_images=[instance.header for instance in segmentation.volume.instances],
+    slices = segmentation.volume.slices
+    is_multiframe = len(slices[0].instance.frames) > 1
+    seg = DicomSegmentation(
+        source_images=_source_headers(slices),
+        plane_positions=_plane_positions(slices) if is_multiframe else None,
         pixel_array=numbers[segmentation.labels],
         segmentation_type=SegmentationTypeValues.BINARY,
         segment_descriptions=[
@@ -81,6 +103,42 @@ def _build(segmentation: Segmentation, structures: tuple[Structure, ...]) -> Dic
         series_description=provenance.series_description(segmentation),
         content_description=provenance.series_description(segmentation),
     )
+    if is_multiframe:
+        _keep_own_frames(seg, {one.frame.number for one in slices})
+    return seg
+
+
+def _source_headers(slices: Sequence[Slice]) -> list[Dataset]:
+    """Returns the headers of the files of the slices, in their order, each file once."""
+    files = {one.instance.sop_instance_uid: one.instance for one in slices}
+    headers = [read_dataset(instance) for instance in files.values()]
+    for keyword in CARRIED_OVER:
+        if keyword not in headers[0]:
+            setattr(headers[0], keyword, None)
+    return headers
+
+
+def _plane_positions(slices: Sequence[Slice]) -> list[highdicom.PlanePositionSequence]:
+    return [
+        highdicom.PlanePositionSequence(
+            highdicom.CoordinateSystemNames.PATIENT, one.plane.position_mm
+        )
+        for one in slices
+    ]
+
+
+def _keep_own_frames(seg: Dataset, numbers: set[int]) -> None:
+    """Leaves the frames of our volume alone in Derivation Image.
+
+    highdicom names all frames of the source at a position, those of other phases too.
+    """
+    for number in range(int(seg.NumberOfFrames)):
+        derivation = functional_group(seg, number, "DerivationImageSequence")
+        derivation.SourceImageSequence = [
+            source
+            for source in derivation.SourceImageSequence
+            if source.ReferencedFrameNumber in numbers
+        ]
 
 
 def _describe(segmentation: Segmentation, structure: Structure, number: int) -> SegmentDescription:
@@ -126,31 +184,43 @@ def _add_laterality(description: SegmentDescription, code: StructureCode) -> Non
 def check_seg(
     written: Dataset, segmentation: Segmentation, structures: tuple[Structure, ...]
 ) -> None:
-    """Compares a SEG with the labels it was made from, frame by frame.
+    """Compares a SEG with the labels it was made from, frame by frame, and with their places.
 
     Raises:
-        OutputError: A frame differs, lies on an unknown instance, or voxels are missing.
+        OutputError: A frame differs, lies on an unknown slice, voxels are missing, or they do
+            not lie where the network put them.
     """
-    slice_of = {
-        instance.sop_instance_uid: k for k, instance in enumerate(segmentation.volume.instances)
-    }
-    labels = segmentation.labels
+    slice_of = {one.key: k for k, one in enumerate(segmentation.volume.slices)}
     covered = 0
-    for segment_number, source_uid, frame in _frames(written):
-        if source_uid not in slice_of:
-            raise OutputError(f"{FILE_NAME}: a frame refers to an instance that is not a source")
+    samples: list[Sample] = []
+    for number, (segment_number, source, frame) in enumerate(_frames(written)):
+        if source not in slice_of:
+            raise OutputError(f"{FILE_NAME}: a frame refers to an image that is not a source")
         structure = structures[segment_number - 1]
-        expected = labels[slice_of[source_uid]] == structure.label
+        expected = segmentation.labels[slice_of[source]] == structure.label
         if not np.array_equal(frame, expected):
             raise OutputError(f"{FILE_NAME}: a frame of {structure.name} differs from its labels")
         covered += int(np.count_nonzero(frame))
-    total = int(np.count_nonzero(labels))
+        samples += _ends(frame, number, structure.label)
+    total = int(np.count_nonzero(segmentation.labels))
     if covered != total:
         raise OutputError(f"{FILE_NAME} holds {covered} voxels, the labels {total}")
+    check_placement(written, samples, segmentation.inference)
 
 
-def _frames(seg: Dataset) -> Iterator[tuple[int, str, NDArray[np.bool_]]]:
-    """Yields segment number, SOP Instance UID of the source and (rows, columns) of each frame.
+def _ends(frame: NDArray[np.bool_], number: int, label: int) -> list[Sample]:
+    """Returns the first and the last pixel of a frame, and the first and last by columns."""
+    by_rows, by_columns = frame.ravel(), frame.T.ravel()
+    rows, columns = frame.shape
+    first, last = int(by_rows.argmax()), by_rows.size - 1 - int(by_rows[::-1].argmax())
+    left, right = int(by_columns.argmax()), by_columns.size - 1 - int(by_columns[::-1].argmax())
+    places = [divmod(first, columns), divmod(last, columns)]
+    places += [divmod(left, rows)[::-1], divmod(right, rows)[::-1]]
+    return [Sample(label=label, frame=number, row=row, column=column) for row, column in places]
+
+
+def _frames(seg: Dataset) -> Iterator[tuple[int, tuple[str, int], NDArray[np.bool_]]]:
+    """Yields segment number, key of the source slice and (rows, columns) of each frame.
 
     Frames of BINARY pixel data follow each other without padding, first pixel in the lowest
     bit (PS3.5 8.1.1), so a frame may begin in the middle of a byte.
@@ -158,10 +228,11 @@ def _frames(seg: Dataset) -> Iterator[tuple[int, str, NDArray[np.bool_]]]:
     shape = (int(seg.Rows), int(seg.Columns))
     size = shape[0] * shape[1]
     packed = np.frombuffer(seg.PixelData, dtype=np.uint8)
-    for number, group in enumerate(seg.PerFrameFunctionalGroupsSequence):
+    for number in range(len(seg.PerFrameFunctionalGroupsSequence)):
         first = number * size
         chunk = packed[first // 8 : -(-(first + size) // 8)]
         bits = np.unpackbits(chunk, bitorder="little")[first % 8 : first % 8 + size]
-        source = group.DerivationImageSequence[0].SourceImageSequence[0]
-        segment = group.SegmentIdentificationSequence[0].ReferencedSegmentNumber
-        yield int(segment), str(source.ReferencedSOPInstanceUID), bits.astype(bool).reshape(shape)
+        (source,) = functional_group(seg, number, "DerivationImageSequence").SourceImageSequence
+        key = str(source.ReferencedSOPInstanceUID), int(source.get("ReferencedFrameNumber", 1))
+        segment = functional_group(seg, number, "SegmentIdentificationSequence")
+        yield int(segment.ReferencedSegmentNumber), key, bits.astype(bool).reshape(shape)

@@ -7,7 +7,6 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 from totalmap import __version__
-from totalmap.dicom.identity import text
 from totalmap.dicom.select import Verdict
 from totalmap.errors import TotalMapError
 from totalmap.journal import Journal, Result
@@ -42,14 +41,18 @@ class ErrorStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesStatus:
-    """A series of the study, chosen or not, and the reason."""
+    """A series of the study, or one volume of a series that holds several, and the verdict."""
 
     series_instance_uid: str
     number: int | None
     modality: str
     description: str
     instances: int
+    volume: int
+    volumes: int
+    slices: int
     chosen: bool
+    rules: tuple[str, ...]
     reason: str
 
 
@@ -57,6 +60,7 @@ class SeriesStatus:
 class StructureStatus:
     """A structure that was found."""
 
+    folder: str
     label: int
     name: str
     voxels: int
@@ -115,8 +119,10 @@ def describe_run(
         schema_version=SCHEMA_VERSION,
         outcome="succeeded" if error is None else "failed",
         error=None if error is None else _error(error),
-        series=tuple(_series(verdict) for verdict in journal.verdicts),
-        structures=tuple(_structure(found) for found in journal.structures),
+        series=tuple(series_status(verdict) for verdict in journal.verdicts),
+        structures=tuple(
+            _structure(found.folder, one) for found in journal.found for one in found.structures
+        ),
         results=tuple(journal.results) if error is None else (),
         timings_seconds=dict(journal.timings_seconds),
         model=None if settings is None else _model(journal, settings),
@@ -129,21 +135,27 @@ def _error(error: TotalMapError) -> ErrorStatus:
     return ErrorStatus(kind=type(error).__name__, message=str(error), exit_status=error.exit_status)
 
 
-def _series(verdict: Verdict) -> SeriesStatus:
-    series = verdict.series
+def series_status(verdict: Verdict) -> SeriesStatus:
+    """Returns what status.json says of a series, or of one volume of it."""
+    series, stack = verdict.series, verdict.stack
     return SeriesStatus(
         series_instance_uid=series.uid,
         number=series.number,
         modality=series.modality,
-        description=text(series.header, "SeriesDescription"),
+        description=series.description,
         instances=len(series.instances),
-        chosen=verdict.chosen,
+        volume=stack.number if stack else 0,
+        volumes=stack.of if stack else 0,
+        slices=len(stack.slices) if stack else 0,
+        chosen=bool(verdict.chosen_by),
+        rules=verdict.chosen_by,
         reason=verdict.reason,
     )
 
 
-def _structure(found: StructureVolume) -> StructureStatus:
+def _structure(folder: str, found: StructureVolume) -> StructureStatus:
     return StructureStatus(
+        folder=folder,
         label=found.structure.label,
         name=found.structure.name,
         voxels=found.voxels,

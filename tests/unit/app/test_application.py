@@ -17,7 +17,7 @@ class SilentOperator(Operator):
     """Runs once and emits nothing."""
 
     def setup(self, spec: OperatorSpec) -> None:
-        spec.output("segmentation")
+        spec.output("segmentations")
 
     def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
         """Forgets to emit."""
@@ -31,7 +31,7 @@ class SilentApplication(TotalMapApplication):
         writer = SegWriterOperator(
             self, release=self._release, journal=self._journal, name="write_seg"
         )
-        self.add_flow(silent, writer, {("segmentation", "segmentation")})
+        self.add_flow(silent, writer, {("segmentations", "segmentations")})
 
 
 def test_an_operator_that_emits_nothing_is_noticed(tmp_path: Path) -> None:

@@ -25,8 +25,8 @@ def printed(outcome: RunOutcome) -> str:
 @pytest.fixture
 def journal(true_segmentation: Segmentation) -> Journal:
     journal = Journal()
-    study = read_study(true_segmentation.volume.instances[0].path.parent)
-    journal.judged(judge(study, Settings().selection))
+    study = read_study(true_segmentation.volume.slices[0].instance.path.parent)
+    journal.judged(judge(study, Settings().selection, Settings().geometry).verdicts)
     journal.warn("a warning")
     with journal.stage("segment"):
         journal.segmented(true_segmentation)
@@ -47,7 +47,10 @@ def test_success_shows_what_a_person_wants_to_see(journal: Journal) -> None:
 
 
 def test_brackets_are_text(journal: Journal) -> None:
-    journal.judged(tuple(replace(one, reason="[bold]why[/x]") for one in journal.verdicts))
+    (verdict,) = journal.verdicts
+    (by_rule,) = verdict.by_rule
+    by_rule = replace(by_rule, reason="[bold]why[/x]")
+    journal.judged((replace(verdict, by_rule=(by_rule,)),))
     text = printed(RunOutcome(error=None, status=describe_run(journal, Settings(), None)))
     assert "[bold]why[/x]" in text
 

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import replace
 
 import nibabel
 import numpy as np
@@ -10,11 +11,13 @@ from scipy.spatial.transform import Rotation
 
 from totalmap.dicom.geometry import (
     Geometry,
+    Plane,
+    canonical_affine_lps,
     canonical_zooms,
     from_canonical,
-    slice_affine,
-    slice_normal,
+    stack_affine,
     to_canonical,
+    to_equidistant,
     to_las,
 )
 
@@ -28,9 +31,10 @@ ORIENTATIONS = {
 
 
 def geometry_of(orientation: Sequence[float]) -> Geometry:
-    step = slice_normal(orientation) * 3.0
-    affine = slice_affine(orientation, (0.5, 0.9), np.array([-10.0, 20.0, 30.0]), step)
-    return Geometry(affine_lps=affine, shape=(4, 5, 6))
+    plane = Plane(
+        position_mm=(-10.0, 20.0, 30.0), cosines=tuple(orientation), pixel_spacing_mm=(0.5, 0.9)
+    )
+    return Geometry.regular(stack_affine(plane, plane.normal * 3.0), (4, 5, 6))
 
 
 def numbered(geometry: Geometry) -> NDArray[np.int16]:
@@ -42,7 +46,75 @@ def test_pixel_spacing_is_row_spacing_first() -> None:
 
 
 def test_voxel_volume() -> None:
-    assert geometry_of(ORIENTATIONS["coronal"]).voxel_volume_ml == pytest.approx(0.00135)
+    volumes_ml = geometry_of(ORIENTATIONS["coronal"]).voxel_volumes_ml
+    assert volumes_ml.tolist() == pytest.approx([0.00135] * 4)
+
+
+def test_slices_reach_half_way_to_their_neighbours() -> None:
+    geometry = replace(geometry_of(ORIENTATIONS["axial"]), slice_steps=(0.0, 1.0, 2.0, 4.0))
+    in_steps = geometry.voxel_volumes_ml / 0.00135
+    assert in_steps.tolist() == pytest.approx([1.0, 1.0, 1.5, 2.0])
+
+
+def test_positions_are_those_of_the_standard() -> None:
+    geometry = replace(geometry_of(ORIENTATIONS["prone"]), slice_steps=(0.0, 1.0, 2.0, 4.0))
+    (position,) = geometry.positions_lps(np.array([[3, 2, 1]]))
+    # i = 1 column of 0.9 mm to the right, j = 2 rows of 0.5 mm to the front, 4 steps of 3 mm up.
+    assert position.tolist() == pytest.approx([-10 - 0.9, 20 - 1.0, 30 + 12.0])
+
+
+@pytest.mark.parametrize("degrees", [0.0, 0.2, 12.0, -25.0])
+def test_tilt_is_the_angle_to_the_normal(degrees: float) -> None:
+    upright = geometry_of(ORIENTATIONS["axial"])
+    affine = upright.affine_lps.copy()
+    affine[1, 2] = 3.0 * np.tan(np.radians(degrees))
+    tilted = Geometry.regular(affine, upright.shape)
+    assert tilted.tilt_degrees == pytest.approx(abs(degrees), abs=1e-4)
+    assert tilted.is_grid is (abs(degrees) < 0.25)
+
+
+def test_a_missing_slice_is_no_grid() -> None:
+    geometry = replace(geometry_of(ORIENTATIONS["axial"]), slice_steps=(0.0, 1.0, 2.0, 4.0))
+    assert not geometry.is_equidistant
+    assert not geometry.is_grid
+
+
+def test_what_is_missing_gets_the_nearest_slice() -> None:
+    geometry = replace(geometry_of(ORIENTATIONS["axial"]), slice_steps=(0.0, 1.0, 2.0, 4.9))
+    array = numbered(geometry)
+    filled, equidistant = to_equidistant(array, geometry)
+    assert equidistant.shape == (6, 5, 6)
+    np.testing.assert_array_equal(filled, array[[0, 1, 2, 2, 3, 3]])
+    assert to_equidistant(array, geometry_of(ORIENTATIONS["axial"]))[0] is array
+
+
+@pytest.mark.parametrize(
+    ("cosines", "name"),
+    [
+        ((1, 0, 0, 0, 1, 0), "axial"),
+        ((-1, 0, 0, 0, -1, 0), "axial"),
+        ((1, 0, 0, 0, 0.87, -0.5), "axial"),
+        ((1, 0, 0, 0, 0, -1), "coronal"),
+        ((0, 1, 0, 0, 0, -1), "sagittal"),
+        ((1, 0, 0, 0, 0.7071, -0.7071), "oblique"),
+    ],
+)
+def test_orientations_have_names(cosines: tuple[float, ...], name: str) -> None:
+    plane = Plane(position_mm=(0.0, 0.0, 0.0), cosines=cosines, pixel_spacing_mm=(1.0, 1.0))
+    assert plane.orientation == name
+
+
+@given(st.tuples(*[st.floats(-180, 180)] * 3))
+def test_the_canonical_affine_is_that_of_the_canonical_array(
+    angles: tuple[float, float, float],
+) -> None:
+    matrix = Rotation.from_euler("xyz", angles, degrees=True).as_matrix()
+    geometry = geometry_of(matrix[:, :2].T.ravel().tolist())
+    array = numbered(geometry)
+    index = np.argwhere(array == 17)
+    (x, y, z) = np.argwhere(to_canonical(array, geometry) == 17)[0]
+    position = canonical_affine_lps(geometry) @ [x, y, z, 1]
+    np.testing.assert_allclose(position[:3], geometry.positions_lps(index)[0], atol=1e-9)
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS.values(), ids=ORIENTATIONS)

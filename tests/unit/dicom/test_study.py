@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pydicom
 import pytest
+from pydicom.uid import CTImageStorage
 
 from tests.phantom.study import WrittenSeries
 from totalmap.dicom.study import read_study
@@ -53,6 +54,19 @@ def test_the_same_file_twice_counts_once(phantom_series: WrittenSeries, phantom_
     shutil.copy(first, phantom_copy / "again.dcm")
     (series,) = read_study(phantom_copy).series
     assert len(series.instances) == phantom_series.spec.n_slices
+
+
+def test_another_image_with_the_same_uid_is_told(
+    phantom_series: WrittenSeries, phantom_copy: Path
+) -> None:
+    first, last = phantom_series.paths[0].name, phantom_series.paths[-1].name
+    dataset = pydicom.dcmread(phantom_copy / last)
+    dataset.SOPInstanceUID = phantom_series.sop_uids[0]
+    dataset.save_as(phantom_copy / last)
+    study = read_study(phantom_copy)
+    assert study.warnings == ("1 files have the UID of another one and differ: left out",)
+    assert str(phantom_copy / last) not in {str(one.path) for one in study.series[0].instances}
+    assert str(phantom_copy / first) in {str(one.path) for one in study.series[0].instances}
 
 
 def test_a_broken_header_is_named(phantom_series: WrittenSeries, phantom_copy: Path) -> None:
@@ -135,7 +149,7 @@ def test_the_real_ct_is_repaired(real_ct: Path) -> None:
     (series,) = read_study(real_ct).series
     assert len(series.instances) == 20
     assert all(len(instance.repaired_uids) == 4 for instance in series.instances)
-    assert {str(one.header.SOPClassUID.name) for one in series.instances} == {"CT Image Storage"}
+    assert {one.sop_class_uid for one in series.instances} == {CTImageStorage}
 
 
 def test_several_studies_are_mentioned(phantom_copy: Path) -> None:

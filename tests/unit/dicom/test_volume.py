@@ -1,125 +1,85 @@
+"""From a selected stack to voxels. Pixels and slices have tests of their own."""
+
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pydicom
 import pytest
-from pydicom.uid import JPEG2000Lossless, RLELossless
+from pydicom.uid import JPEG2000Lossless
 
-from tests.phantom.study import CORONAL, SAGITTAL, SeriesSpec, WrittenSeries, write_series
-from totalmap.dicom.study import read_study
-from totalmap.dicom.volume import Volume, build_volume
-from totalmap.errors import IncompleteSeries, UnreadableInstance, UnsupportedGeometry
+from tests.phantom import write_enhanced
+from tests.phantom.study import CORONAL, SeriesSpec, WrittenSeries, write_series
+from tests.segmentations import RULE, volume_of, volumes_of
+from tests.transfer_syntaxes import transcode
+from totalmap.errors import IncompleteSeries, UnreadableInstance
+from totalmap.settings import Criterion, GapPolicy, GeometrySection
 
-SMALL = SeriesSpec(rows=20, columns=24, n_slices=12)
-PRONE = (-1.0, 0.0, 0.0, 0.0, -1.0, 0.0)
-ROW_TO_THE_RIGHT = (-1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
-
-
-def volume_of(folder: Path) -> Volume:
-    (series,) = read_study(folder).series
-    return build_volume(series)
+SMALL = SeriesSpec(rows=40, columns=36, n_slices=12)
+FILL = GeometrySection(gaps=GapPolicy.FILL)
 
 
-def change(path: Path, **values: Any) -> None:
-    dataset = pydicom.dcmread(path)
-    for keyword, value in values.items():
-        setattr(dataset, keyword, value)
-    dataset.save_as(path)
+def damage(path: Path) -> None:
+    """Spoils the compressed pixels of a file, its header untouched."""
+    transcode(path, JPEG2000Lossless)
+    content = bytearray(path.read_bytes())
+    start = content.index(b"\xff\x4f\xff\x51") + 4  # start of codestream, size marker
+    content[start:] = bytes(len(content) - start)
+    path.write_bytes(content)
 
 
-@pytest.mark.parametrize("orientation", [PRONE, ROW_TO_THE_RIGHT, CORONAL, SAGITTAL])
-@pytest.mark.parametrize("order", ["descending", "shuffled"])
-def test_voxels_and_affine_are_the_phantoms(tmp_path: Path, orientation: Any, order: Any) -> None:
-    spec = replace(
-        SMALL,
-        pixel_spacing_mm=(12.0, 9.0),
-        slice_spacing_mm=5.0,
-        orientation=orientation,
-        file_order=order,
-    )
+def test_voxels_slices_and_affine_are_the_phantoms(tmp_path: Path) -> None:
+    spec = replace(SMALL, orientation=CORONAL, file_order="shuffled", pixel_spacing_mm=(12.0, 9.0))
     written = write_series(tmp_path, 2, spec)
     volume = volume_of(tmp_path)
     np.testing.assert_allclose(volume.geometry.affine_lps, written.affine_lps, atol=1e-4)
     np.testing.assert_array_equal(volume.voxels, written.hu)
     assert volume.voxels.dtype == np.int16
-    assert [one.sop_instance_uid for one in volume.instances] == list(written.sop_uids)
+    assert [one.instance.sop_instance_uid for one in volume.slices] == list(written.sop_uids)
 
 
-@pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless])
-def test_compressed_pixels(
-    phantom_series: WrittenSeries, phantom_copy: Path, syntax: pydicom.uid.UID
+def test_a_multi_frame_file_gives_the_same_volume(tmp_path: Path) -> None:
+    classic = write_series(tmp_path / "classic", 2, SMALL)
+    write_enhanced(tmp_path / "enhanced", 2, replace(SMALL, file_order="shuffled"))
+    volume = volume_of(tmp_path / "enhanced")
+    np.testing.assert_allclose(volume.geometry.affine_lps, classic.affine_lps, atol=1e-4)
+    np.testing.assert_array_equal(volume.voxels, classic.hu)
+
+
+def test_damaged_pixels_are_named(tmp_path: Path) -> None:
+    written = write_series(tmp_path, 2, SMALL)
+    damage(written.paths[5])
+    with pytest.raises(UnreadableInstance, match=rf"{written.paths[5].name} \(1 of 12 slices\)"):
+        volume_of(tmp_path)
+
+
+def test_damaged_pixels_are_left_out_where_gaps_are_filled(tmp_path: Path) -> None:
+    written = write_series(tmp_path, 2, SMALL)
+    damage(written.paths[5])
+    volume = volume_of(tmp_path, FILL)
+    assert volume.geometry.slice_steps == pytest.approx([0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11])
+    np.testing.assert_array_equal(volume.voxels, np.delete(written.hu, 5, axis=0))
+    assert "1 of 12 images can't be used" in volume.findings[0]
+    assert written.paths[5].name in volume.findings[0]
+
+
+def test_too_many_damaged_slices_are_no_gap(tmp_path: Path) -> None:
+    written = write_series(tmp_path, 2, SMALL)
+    for path in written.paths[4:8]:
+        damage(path)
+    with pytest.raises(IncompleteSeries, match="allows at most 10 mm"):
+        volume_of(tmp_path, FILL)
+
+
+def test_each_rule_has_its_volume_and_its_folder(
+    phantom_series: WrittenSeries, tmp_path: Path
 ) -> None:
-    for path in phantom_copy.iterdir():
+    for path in phantom_series.paths:
         dataset = pydicom.dcmread(path)
-        dataset.compress(syntax, generate_instance_uid=False)
-        dataset.save_as(path)
-    np.testing.assert_array_equal(volume_of(phantom_copy).voxels, phantom_series.hu)
-
-
-def test_rescale_may_differ_from_slice_to_slice(
-    phantom_series: WrittenSeries, phantom_copy: Path
-) -> None:
-    path = phantom_copy / phantom_series.paths[3].name
-    change(path, RescaleIntercept="-1000")
-    voxels = volume_of(phantom_copy).voxels
-    np.testing.assert_array_equal(voxels[3], phantom_series.hu[3] + 24)
-    np.testing.assert_array_equal(voxels[4], phantom_series.hu[4])
-
-
-def test_fractional_rescale_is_kept(phantom_series: WrittenSeries, phantom_copy: Path) -> None:
-    for path in phantom_copy.iterdir():
-        change(path, RescaleSlope="0.5", RescaleIntercept="-1024")
-    voxels = volume_of(phantom_copy).voxels
-    assert voxels.dtype == np.float32
-    expected = (phantom_series.hu.astype(np.float64) + 1024) * 0.5 - 1024
-    np.testing.assert_allclose(voxels, expected)
-
-
-def test_a_missing_slice(phantom_series: WrittenSeries, phantom_copy: Path) -> None:
-    (phantom_copy / phantom_series.paths[7].name).unlink()
-    with pytest.raises(IncompleteSeries, match=r"from 3\.00 to 6\.00 mm.*missing"):
-        volume_of(phantom_copy)
-
-
-def test_a_doubled_slice(phantom_series: WrittenSeries, phantom_copy: Path) -> None:
-    path = phantom_copy / phantom_series.paths[7].name
-    position = pydicom.dcmread(phantom_series.paths[8]).ImagePositionPatient
-    change(path, ImagePositionPatient=position)
-    with pytest.raises(IncompleteSeries, match="1 slices lie at the position of another"):
-        volume_of(phantom_copy)
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"ImageOrientationPatient": [0.8, 0.6, 0, -0.6, 0.8, 0]}, "different orientation"),
-        ({"PixelSpacing": [1, 2]}, "different pixel spacing"),
-        ({"FrameOfReferenceUID": "1.2"}, "different frames of reference"),
-        ({"Rows": 95}, "95x96"),
-    ],
-)
-def test_mixed_geometry(
-    phantom_series: WrittenSeries, phantom_copy: Path, values: dict[str, Any], message: str
-) -> None:
-    change(phantom_copy / phantom_series.paths[4].name, **values)
-    with pytest.raises(UnsupportedGeometry, match=message):
-        volume_of(phantom_copy)
-
-
-def test_gantry_tilt_is_refused_not_ignored(
-    phantom_series: WrittenSeries, phantom_copy: Path
-) -> None:
-    for k, path in enumerate(phantom_series.paths):
-        x, y, z = pydicom.dcmread(path).ImagePositionPatient
-        change(phantom_copy / path.name, ImagePositionPatient=[x, y + 0.5 * k, z])
-    with pytest.raises(UnsupportedGeometry, match="gantry tilt"):
-        volume_of(phantom_copy)
-
-
-def test_truncated_pixels_are_named(phantom_series: WrittenSeries, phantom_copy: Path) -> None:
-    path = phantom_copy / phantom_series.paths[5].name
-    path.write_bytes(path.read_bytes()[:-5000])
-    with pytest.raises(UnreadableInstance, match=path.name):
-        volume_of(phantom_copy)
+        dataset.save_as(tmp_path / path.name)
+    write_series(tmp_path / "b", 1, replace(phantom_series.spec, number=7, n_slices=20))
+    long = RULE.model_copy(update={"name": "long", "rank": (Criterion.MANY_SLICES,)})
+    short = RULE.model_copy(update={"name": "short", "max_slices": 30})
+    first, second = volumes_of(tmp_path, None, (long, short))
+    assert (first.folder, first.voxels.shape[0]) == ("long", 40)
+    assert (second.folder, second.voxels.shape[0]) == ("short", 20)

@@ -1,0 +1,23 @@
+import pytest
+
+from totalmap.dicom.kernels import is_sharp
+
+
+@pytest.mark.parametrize(
+    ("kernel", "expected"),
+    [
+        ("BR38F", False),
+        ("B30S", False),
+        ("B70F", True),
+        ("BL57D", True),
+        ("HR60", True),
+        ("STANDARD", False),
+        ("SOFT", False),
+        ("LUNG", True),
+        ("BONEPLUS", True),
+        ("FC08", False),
+        ("", False),
+    ],
+)
+def test_kernels_of_several_vendors(kernel: str, expected: bool) -> None:
+    assert is_sharp(kernel) is expected

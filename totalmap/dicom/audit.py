@@ -1,0 +1,196 @@
+"""The slice audit: do the slices of a stack form a volume, and which one?
+
+Looks at headers alone, so a series can be judged before any pixel is read.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from totalmap.dicom.geometry import NEGLIGIBLE_TILT_DEGREES, Geometry, stack_affine
+from totalmap.dicom.stacks import SAME_PLACE_MM, Slice, Stack
+from totalmap.errors import IncompleteSeries, UnsupportedGeometry
+from totalmap.settings import GapPolicy, GeometrySection
+
+# Above what writing positions with one decimal can do, far below a missing slice.
+POSITION_TOLERANCE_MM = 0.1
+# Thin slices need a finer eye: a quarter of their distance.
+POSITION_TOLERANCE_STEPS = 0.25
+# With more irregular distances than this share, the spacing varies; with fewer, slices are missing.
+GAP_SHARE = 0.25
+# Of what is not a straight line along the normal or a constant tilt.
+MAX_SHIFT_MM = 0.25
+NAMED_FILES = 3
+ALLOW_GAPS = "geometry.gaps is `reject`, `fill` would allow it"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Audit:
+    """The slices of a volume in the order of its array, and where they lie.
+
+    Attributes:
+        slices: Along their normal.
+        findings: What whoever reads the result must know, in words.
+    """
+
+    slices: tuple[Slice, ...]
+    geometry: Geometry
+    findings: tuple[str, ...]
+
+
+def audit_stack(stack: Stack, policy: GeometrySection) -> Audit:
+    """Sorts the slices of a stack along their normal and measures how they lie.
+
+    Raises:
+        IncompleteSeries: Slices can't be used, are missing or doubled, or their distances vary,
+            and the policy does not allow it.
+        UnsupportedGeometry: The slices are shifted against each other, or the volume is larger
+            than the policy allows.
+    """
+    faults = _audit_faults(stack, policy)
+    if len(stack.usable) < 2:
+        raise UnsupportedGeometry(f"{len(stack.usable)} usable slice; a volume needs two")
+    normal = stack.first.plane.normal
+    distances, slices = _sorted_along(normal, stack.usable)
+    _refuse_doubled(distances)
+    steps, gaps = _steps(distances, policy)
+    positions = np.array([one.plane.position_mm for one in slices])
+    step_mm = (positions[-1] - positions[0]) / steps[-1]
+    _refuse_shifts(positions - positions[0] - steps[:, None] * step_mm)
+    geometry = Geometry(
+        affine_lps=stack_affine(slices[0].plane, step_mm),
+        shape=(len(slices), slices[0].instance.rows, slices[0].instance.columns),
+        slice_steps=tuple(steps.tolist()),
+    )
+    _refuse_size(geometry, policy)
+    findings = (*faults, *gaps, *_tilt(geometry), *_rescales(slices))
+    return Audit(slices=slices, geometry=geometry, findings=findings)
+
+
+def typical_spacing_mm(stack: Stack) -> float | None:
+    """Returns the median distance of neighbouring slices, to 1 um; None for a single slice."""
+    placed = [one for one in stack.slices if one.frame.plane]
+    if len(placed) < 2:
+        return None
+    distances, _ = _sorted_along(placed[0].plane.normal, placed)
+    return round(float(np.median(np.diff(distances))), 3)
+
+
+def _sorted_along(
+    normal: NDArray[np.float64], slices: Iterable[Slice]
+) -> tuple[NDArray[np.float64], tuple[Slice, ...]]:
+    """Returns the places of slices along a normal, in mm and ascending, and the slices."""
+    along = sorted((float(normal @ one.plane.position_mm), one.key, one) for one in slices)
+    return np.array([place for place, _, _ in along]), tuple(one for _, _, one in along)
+
+
+def _audit_faults(stack: Stack, policy: GeometrySection) -> list[str]:
+    faulty = sorted(
+        f"{one.instance.path.name} ({one.frame.fault})" for one in stack.slices if one.frame.fault
+    )
+    if not faulty:
+        return []
+    named = ", ".join(faulty[:NAMED_FILES]) + (", ..." if len(faulty) > NAMED_FILES else "")
+    finding = f"{len(faulty)} of {len(stack.slices)} images can't be used: {named}"
+    if policy.gaps is GapPolicy.REJECT:
+        raise IncompleteSeries(f"{finding}; {ALLOW_GAPS}")
+    return [f"{finding}; left out"]
+
+
+def _refuse_doubled(distances: NDArray[np.float64]) -> None:
+    doubled = int((np.diff(distances) <= SAME_PLACE_MM).sum())
+    if doubled:
+        raise IncompleteSeries(
+            f"{doubled} of {len(distances)} slices lie at the place of another one, and nothing "
+            "in the headers tells two volumes apart"
+        )
+
+
+def _steps(
+    distances: NDArray[np.float64], policy: GeometrySection
+) -> tuple[NDArray[np.float64], list[str]]:
+    """Returns the place of each slice in steps of the stack, and what was found.
+
+    Equal distances give 0, 1, 2, ...; with missing slices some of these are left out; where the
+    distances vary, the steps are fractions of the smallest one.
+    """
+    places, gaps = distances - distances[0], np.diff(distances)
+    count = len(places) - 1
+    equal = np.arange(count + 1, dtype=np.float64)
+    if _is_close(equal, places):
+        return equal, []
+    typical, largest = float(np.median(gaps)), float(gaps.max())
+    whole = np.rint(places / typical)
+    missing = int(whole[-1]) - count
+    if _is_close(whole, places) and missing <= GAP_SHARE * count:
+        finding = (
+            f"{missing} slices are missing: gaps of up to {largest:.2f} mm between slices "
+            f"{typical:.2f} mm apart"
+        )
+    else:
+        finding = f"the distances of slices vary from {gaps.min():.2f} to {largest:.2f} mm"
+        whole = places / float(gaps.min())
+    if policy.gaps is GapPolicy.REJECT:
+        raise IncompleteSeries(f"{finding}; {ALLOW_GAPS}")
+    if largest > policy.max_gap_mm:
+        raise IncompleteSeries(
+            f"{finding}; geometry.max_gap_mm allows at most {policy.max_gap_mm:g} mm"
+        )
+    return whole, [f"{finding}; the network saw values interpolated between the slices there"]
+
+
+def _is_close(steps: NDArray[np.float64], places: NDArray[np.float64]) -> bool:
+    """Whether places lie at whole steps of one length."""
+    if len(set(steps.tolist())) < len(steps):
+        return False
+    step = places[-1] / steps[-1]
+    tolerance = min(POSITION_TOLERANCE_MM, POSITION_TOLERANCE_STEPS * step)
+    return bool(np.abs(places - steps * step).max() <= tolerance)
+
+
+def _refuse_shifts(deviations: NDArray[np.float64]) -> None:
+    shift_mm = float(np.abs(deviations).max())
+    if shift_mm > MAX_SHIFT_MM:
+        raise UnsupportedGeometry(
+            f"slices are shifted against each other by up to {shift_mm:.2f} mm, at most "
+            f"{MAX_SHIFT_MM} mm are allowed"
+        )
+
+
+def _refuse_size(geometry: Geometry, policy: GeometrySection) -> None:
+    corners = np.array([[0, 0, 0], [size - 1 for size in geometry.shape]])
+    low, high = geometry.positions_lps(corners)
+    extent_mm = float(np.abs(high - low).max())
+    if extent_mm > policy.max_extent_mm:
+        raise UnsupportedGeometry(
+            f"the volume is {extent_mm:.0f} mm long or wide; geometry.max_extent_mm allows at "
+            f"most {policy.max_extent_mm:g} mm"
+        )
+    voxels = math.prod(geometry.shape)
+    if voxels > policy.max_voxels:
+        raise UnsupportedGeometry(
+            f"the volume has {voxels} voxels; geometry.max_voxels allows at most "
+            f"{policy.max_voxels}"
+        )
+
+
+def _tilt(geometry: Geometry) -> list[str]:
+    if geometry.tilt_degrees <= NEGLIGIBLE_TILT_DEGREES:
+        return []
+    return [
+        f"the gantry was tilted by {geometry.tilt_degrees:.1f} degrees: straightened for the "
+        "network, masks lie on the tilted slices"
+    ]
+
+
+def _rescales(slices: tuple[Slice, ...]) -> list[str]:
+    without = sum(one.frame.rescale is None for one in slices)
+    if slices[0].instance.modality != "CT" or not without:
+        return []
+    return [
+        f"{without} of {len(slices)} slices have no Rescale Slope and Intercept: stored values "
+        "are taken for HU"
+    ]

@@ -1,0 +1,141 @@
+"""Decodes the pixels of slices into output values: HU for CT."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.pixels.decoders.base import get_decoder
+
+from totalmap.dicom.header import BROKEN_FILE
+from totalmap.dicom.instance import Instance, PixelFormat, Rescale, read_dataset
+from totalmap.dicom.stacks import Slice
+
+Voxels = NDArray[np.int16] | NDArray[np.float32]
+Stored = NDArray[np.integer[Any]]
+Batch = Sequence[tuple[int, Slice]]
+"""Slices of one file, with their places in the volume."""
+
+# Decoders and the disk let other threads run meanwhile.
+DECODERS = 4
+FRAMES_AT_ONCE = 32
+INT16 = np.iinfo(np.int16)
+
+UNCHANGED = Rescale(slope=1.0, intercept=0.0)
+# Padding is made air where it would look denser than all that 12 bits can hold, for a network would
+# take it for metal. Other padding stays as it is, as in TotalSegmentator.
+DENSEST_HU = 3071
+AIR_HU = -1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undecodable:
+    """A slice whose pixels can't be decoded, and the kind of error that said so."""
+
+    slice: Slice
+    error: str
+
+
+def decode_slices(slices: Sequence[Slice]) -> tuple[Voxels, tuple[Undecodable, ...]]:
+    """Returns the output values of slices of one size (Modality LUT, PS3.3 C.11.1).
+
+    Returns:
+        (k, j, i) in the order of the slices: int16, or float32 where a rescale is fractional or
+        a value leaves the range of int16; and the slices that can't be decoded, whose voxels are
+        not to be used.
+    """
+    volume = np.empty((len(slices), slices[0].instance.rows, slices[0].instance.columns), np.int16)
+    wide: dict[int, Voxels] = {}
+
+    def decode(batch: Batch) -> Sequence[Undecodable]:
+        try:
+            for k, values in _decoded(batch):
+                if values.dtype == np.int16:
+                    volume[k] = values
+                else:
+                    wide[k] = values
+        except (*BROKEN_FILE, OSError) as error:
+            return [Undecodable(slice=one, error=type(error).__name__) for _, one in batch]
+        return []
+
+    with ThreadPoolExecutor(DECODERS) as pool:
+        undecodable = tuple(one for lost in pool.map(decode, _batches(slices)) for one in lost)
+    if not wide:
+        return volume, undecodable
+    widened = volume.astype(np.float32)
+    for k, values in wide.items():
+        widened[k] = values
+    return widened, undecodable
+
+
+def _batches(slices: Sequence[Slice]) -> Iterator[Batch]:
+    """Yields slices of one file each."""
+    by_file: dict[str, list[tuple[int, Slice]]] = defaultdict(list)
+    for k, one in enumerate(slices):
+        by_file[one.instance.sop_instance_uid].append((k, one))
+    for group in by_file.values():
+        for first in range(0, len(group), FRAMES_AT_ONCE):
+            yield group[first : first + FRAMES_AT_ONCE]
+
+
+def _decoded(batch: Batch) -> Iterator[tuple[int, Voxels]]:
+    instance = batch[0][1].instance
+    numbers = [one.frame.number for _, one in batch]
+    is_native = instance.pixels.offset is not None
+    frames = _native(instance, numbers) if is_native else _coded(instance, numbers)
+    for (k, one), stored in zip(batch, frames, strict=True):
+        if stored.shape != (instance.rows, instance.columns):
+            raise ValueError(f"decoded into an array of shape {stored.shape}")
+        yield k, _output_values(_without_unused_bits(stored, instance.pixels), one)
+
+
+def _native(instance: Instance, numbers: Sequence[int]) -> Iterator[Stored]:
+    """Yields frames whose stored values lie in the file as they are (PS3.5 8.1.1)."""
+    pixels = instance.pixels
+    count = instance.rows * instance.columns
+    order = "<" if pixels.transfer_syntax.is_little_endian else ">"
+    dtype = np.dtype(f"{order}{'i' if pixels.is_signed else 'u'}{pixels.bits_allocated // 8}")
+    for number in numbers:
+        offset = (pixels.offset or 0) + (number - 1) * count * dtype.itemsize
+        stored = np.fromfile(instance.path, dtype, count, offset=offset)
+        yield stored.reshape(instance.rows, instance.columns).astype(dtype.newbyteorder("="))
+
+
+def _coded(instance: Instance, numbers: Sequence[int]) -> Iterator[Stored]:
+    """Yields frames that pydicom's decoders unpack."""
+    dataset = read_dataset(instance, with_pixels=True)
+    decoder = get_decoder(instance.pixels.transfer_syntax)
+    for number in numbers:
+        stored, _ = decoder.as_array(dataset, index=number - 1, raw=True)
+        yield stored
+
+
+def _without_unused_bits(stored: Stored, pixels: PixelFormat) -> Stored:
+    """Clears bits above Bits Stored, where old scanners keep overlays, and extends the sign."""
+    unused = pixels.bits_allocated - pixels.bits_stored
+    return (stored << unused) >> unused if unused else stored
+
+
+def _output_values(stored: Stored, one: Slice) -> Voxels:
+    rescale = one.frame.rescale or UNCHANGED
+    values = _rescaled(stored, rescale)
+    padding = one.instance.pixels.padding
+    if padding is not None and one.instance.modality == "CT":
+        low, high = np.array(padding).astype(stored.dtype)  # signed values are often said unsigned
+        if _rescaled(np.array([low, high]), rescale).max() > DENSEST_HU:
+            values[(stored >= low) & (stored <= high)] = AIR_HU
+    is_whole = not np.issubdtype(values.dtype, np.floating)
+    if is_whole and INT16.min <= values.min() and values.max() <= INT16.max:
+        return values.astype(np.int16)
+    return values.astype(np.float32)
+
+
+def _rescaled(stored: Stored, rescale: Rescale) -> NDArray[Any]:
+    if not (rescale.slope.is_integer() and rescale.intercept.is_integer()):
+        return stored * rescale.slope + rescale.intercept
+    if rescale.slope == 1 and stored.itemsize <= 2:
+        return stored.astype(np.int32) + int(rescale.intercept)
+    return stored.astype(np.int64) * int(rescale.slope) + int(rescale.intercept)

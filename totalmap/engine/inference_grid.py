@@ -1,0 +1,162 @@
+"""Between the slices of the source and the grid that a network works on, there and back.
+
+Slices that form a grid go the way of TotalSegmentator, voxel by voxel. Slices that do not, because
+the gantry was tilted, slices are missing or their distances vary, are interpolated once, at their
+true positions, on a grid along their rows, columns and normal.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from totalmap.dicom.geometry import (
+    Affine,
+    Geometry,
+    canonical_affine_lps,
+    canonical_zooms,
+    from_canonical,
+    to_canonical,
+)
+from totalmap.dicom.volume import Volume
+from totalmap.engine.resample import resample_image, resample_labels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class InferenceImage:
+    """What a network sees.
+
+    Attributes:
+        voxels: (x, y, z), axes closest to right, anterior and superior.
+        affine_lps: (4, 4), maps (x, y, z, 1) to mm in LPS.
+        to_source: Brings labels on this grid back to the source's slices, (k, j, i).
+    """
+
+    voxels: NDArray[np.generic]
+    affine_lps: Affine
+    to_source: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+
+
+def to_inference_grid(volume: Volume, spacing_mm: float) -> InferenceImage:
+    """Returns the volume at the network's spacing along all axes, linearly interpolated."""
+    if volume.geometry.is_grid:
+        return _zoomed(volume, spacing_mm)
+    return _straightened(volume, spacing_mm)
+
+
+def _zoomed(volume: Volume, spacing_mm: float) -> InferenceImage:
+    """As totalsegmentator.nnunet.nnUNet_predict_image: canonical orientation, then a zoom."""
+    geometry = volume.geometry
+    canonical = to_canonical(volume.voxels, geometry)
+    voxels = resample_image(canonical, canonical_zooms(geometry), spacing_mm)
+
+    def to_source(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return from_canonical(resample_labels(labels, canonical.shape), geometry)
+
+    # A zoom puts the first and the last voxel of both grids on each other.
+    affine = canonical_affine_lps(geometry)
+    for axis, (before, after) in enumerate(zip(canonical.shape, voxels.shape, strict=True)):
+        affine[:3, axis] *= (before - 1) / max(after - 1, 1)
+    return InferenceImage(voxels=voxels, affine_lps=affine, to_source=to_source)
+
+
+def _straightened(volume: Volume, spacing_mm: float) -> InferenceImage:
+    source = _Straight(volume.geometry)
+    grid = source.grid(spacing_mm)
+    voxels = np.empty(grid.shape, dtype=np.int32)
+    fill = float(volume.voxels.min())  # beside tilted slices there is nothing
+
+    @lru_cache(maxsize=2)
+    def plane(k: int) -> NDArray[np.float32]:
+        """Returns slice k on the rows and columns of the grid."""
+        offset = (source.low[:2] - source.shifts[k]) / source.pixel_mm
+        resampled: NDArray[np.float32] = ndimage.affine_transform(
+            volume.voxels[k],
+            spacing_mm / source.pixel_mm,
+            offset,
+            grid.shape[1:],
+            output=np.float32,
+            order=1,
+            cval=fill,
+        )
+        return resampled
+
+    for n in range(grid.shape[0]):
+        # Truncated towards zero, as in `resample_image`.
+        below, share = source.neighbours(n * spacing_mm)
+        voxels[n] = plane(below) * (1 - share) + plane(below + 1) * share
+
+    def to_source(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return source.nearest(from_canonical(labels, grid), spacing_mm)
+
+    return InferenceImage(
+        voxels=to_canonical(voxels, grid),
+        affine_lps=canonical_affine_lps(grid),
+        to_source=to_source,
+    )
+
+
+class _Straight:
+    """The slices of a stack in a frame along their columns, rows and normal, in mm.
+
+    Attributes:
+        pixel_mm: (2,) distance of rows and of columns.
+        shifts: (k, 2) where the first pixel of each slice lies along a column and along a row.
+        heights: (k,) where each slice lies along the normal, ascending from 0.
+        low: (2,) lowest place of any pixel along a column and along a row.
+    """
+
+    def __init__(self, geometry: Geometry) -> None:
+        row, column, step = geometry.affine_lps[:3, :3].T
+        self._geometry = geometry
+        self._origin = geometry.affine_lps[:3, 3]
+        self.pixel_mm = np.array([np.linalg.norm(column), np.linalg.norm(row)])
+        normal = np.cross(row, column)
+        self._axes = np.stack(
+            [column / self.pixel_mm[0], row / self.pixel_mm[1], normal / np.linalg.norm(normal)]
+        )
+        places = np.outer(geometry.slice_steps, self._axes @ step)
+        self.shifts, self.heights = places[:, :2], places[:, 2]
+        self.low = self.shifts.min(axis=0)
+
+    def grid(self, spacing_mm: float) -> Geometry:
+        """Returns the smallest grid at a spacing that holds all slices."""
+        size_mm = self.pixel_mm * (np.array(self._geometry.shape[1:]) - 1)
+        extent_mm = [self.heights[-1], *(np.ptp(self.shifts, axis=0) + size_mm)]
+        slices, rows, columns = (int(np.ceil(mm / spacing_mm)) + 1 for mm in extent_mm)
+        column, row, normal = self._axes
+        affine = np.eye(4)
+        affine[:3, :3] = np.stack([row, column, normal], axis=1) * spacing_mm
+        affine[:3, 3] = self._origin + self.low @ self._axes[:2]
+        return Geometry.regular(affine, (slices, rows, columns))
+
+    def neighbours(self, height_mm: float) -> tuple[int, float]:
+        """Returns the slice below a height, and how far (0..1) it is on the way to the next."""
+        last = len(self.heights) - 2
+        below = int(np.clip(np.searchsorted(self.heights, height_mm, "right") - 1, 0, last))
+        gap = self.heights[below + 1] - self.heights[below]
+        return below, float(np.clip((height_mm - self.heights[below]) / gap, 0.0, 1.0))
+
+    def nearest(self, labels: NDArray[np.uint8], spacing_mm: float) -> NDArray[np.uint8]:
+        """Returns the labels of a `grid`, (n, rows, columns), at the pixels of the slices."""
+        result = np.empty(self._geometry.shape, dtype=np.uint8)
+        for k, (shift, height) in enumerate(zip(self.shifts, self.heights, strict=True)):
+            plane = labels[_index(height, spacing_mm, labels.shape[0])]
+            first = shift - self.low
+            j, i = (
+                _index(start + pixel * np.arange(size), spacing_mm, limit)
+                for start, pixel, size, limit in zip(
+                    first, self.pixel_mm, result.shape[1:], plane.shape, strict=True
+                )
+            )
+            result[k] = plane[np.ix_(j, i)]
+        return result
+
+
+def _index(place_mm: NDArray[np.float64], spacing_mm: float, limit: int) -> NDArray[np.intp]:
+    nearest = np.floor(place_mm / spacing_mm + 0.5).astype(np.intp)
+    clipped: NDArray[np.intp] = np.clip(nearest, 0, limit - 1)
+    return clipped

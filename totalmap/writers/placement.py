@@ -1,0 +1,77 @@
+"""The round trip: does every mask lie where the network put it?
+
+Looks at a SEG as a viewer does, from its own positions, orientation and pixel spacing, and at the
+inference grid as the engine left it. Nothing between the two is used, so a slice that was mirrored,
+shifted or mixed up on the way does not pass.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from totalmap.dicom.audit import MAX_SHIFT_MM
+from totalmap.errors import OutputError
+from totalmap.segmentation import InferenceLabels
+from totalmap.writers.frames import functional_group
+
+# What the slice audit lets pass, and the rounding of decimal strings.
+TOLERANCE_MM = MAX_SHIFT_MM + 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """A labelled pixel of a SEG: its label in the task, its frame from 0, its row and column."""
+
+    label: int
+    frame: int
+    row: int
+    column: int
+
+
+def check_placement(seg: Dataset, samples: Sequence[Sample], inference: InferenceLabels) -> None:
+    """Compares labelled pixels of a SEG with the labels on the inference grid at their positions.
+
+    Raises:
+        OutputError: A pixel lies where the network saw something else.
+    """
+    found = np.array([sample.label for sample in samples])
+    to_index = np.linalg.inv(inference.affine_lps)
+    index = _positions_lps(seg, samples) @ to_index[:3, :3].T + to_index[:3, 3]
+    tolerance = TOLERANCE_MM / np.linalg.norm(inference.affine_lps[:3, :3], axis=0)
+    fits = np.zeros(len(samples), dtype=bool)
+    for corner in product((-1, 1), repeat=3):
+        nearest = np.floor(index + tolerance * corner + 0.5).astype(np.intp)
+        fits |= _labels_at(inference.labels, nearest) == found
+    if not fits.all():
+        first = samples[int(np.argmin(fits))]
+        raise OutputError(
+            f"{np.count_nonzero(~fits)} of {len(fits)} voxels of the SEG lie where the network saw "
+            f"something else, the first of label {first.label} in frame {first.frame + 1}"
+        )
+
+
+def _positions_lps(seg: Dataset, samples: Sequence[Sample]) -> NDArray[np.float64]:
+    """Returns where pixels lie, (n, 3) mm in LPS (PS3.3 C.7.6.2.1.1, equation 1)."""
+    orientation = functional_group(seg, 0, "PlaneOrientationSequence").ImageOrientationPatient
+    rows_mm, columns_mm = map(float, functional_group(seg, 0, "PixelMeasuresSequence").PixelSpacing)
+    cosines = np.asarray(orientation, dtype=float)
+    planes = [functional_group(seg, sample.frame, "PlanePositionSequence") for sample in samples]
+    positions = np.array([plane.ImagePositionPatient for plane in planes], dtype=float)
+    columns = np.array([sample.column for sample in samples])
+    rows = np.array([sample.row for sample in samples])
+    positions += np.outer(columns * columns_mm, cosines[:3])
+    positions += np.outer(rows * rows_mm, cosines[3:])
+    return positions
+
+
+def _labels_at(labels: NDArray[np.uint8], index: NDArray[np.intp]) -> NDArray[np.uint8]:
+    """Returns the labels at (n, 3) indices; 0 outside by more than a voxel."""
+    limits = np.array(labels.shape) - 1
+    inside = ((index >= -1) & (index <= limits + 1)).all(axis=1)
+    x, y, z = np.clip(index, 0, limits).T
+    at: NDArray[np.uint8] = np.where(inside, labels[x, y, z], 0)
+    return at
