@@ -247,8 +247,13 @@ def _sample_at(
     """Returns HU and labels of the slices, moved by offset_mm along their normal."""
     affine = spec.affine_lps
     affine[:3, 3] += spec.normal_lps * offset_mm
-    if spec.slice_steps is None:
-        return anatomy.sample(affine, spec.shape_kji, scanner=spec.scanner)
+    if all(step == int(step) for step in spec.steps):
+        first = int(min(spec.steps))
+        affine[:3, 3] += first * affine[:3, 2]
+        places = [int(step) - first for step in spec.steps]
+        shape = (max(places) + 1, spec.rows, spec.columns)
+        hu, labels = anatomy.sample(affine, shape, scanner=spec.scanner)
+        return hu[places], labels[places]
     hu, labels = np.empty(spec.shape_kji, np.int16), np.empty(spec.shape_kji, np.uint8)
     shape = (1, spec.rows, spec.columns)
     for k, position in enumerate(spec.positions_lps_mm):

@@ -1,0 +1,90 @@
+"""Reads a SEG back as others do, and places its masks by the phantom's own geometry."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import highdicom
+import nibabel
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from totalsegmentator.map_to_binary import class_map
+
+from tests.phantom.study import WrittenSeries, decimal
+
+SEGIMAGE2ITKIMAGE = Path(sys.executable).with_name("segimage2itkimage")
+NUMBER_OF: dict[str, int] = {name: number for number, name in class_map["total"].items()}
+# The SEG repeats the decimal strings of its source.
+SAME_PLACE_MM = 1e-3
+
+Labels = NDArray[np.uint8]
+
+
+def read_by_highdicom(path: Path, written: WrittenSeries) -> Labels:
+    """Returns (k, j, i) labels; each frame goes to the slice at its physical position."""
+    seg = highdicom.seg.segread(path)
+    names = {s.SegmentNumber: s.SegmentLabel for s in seg.SegmentSequence}
+    orientation = _group(seg, 0, "PlaneOrientationSequence").ImageOrientationPatient
+    assert np.allclose(np.array(orientation, float), written.spec.orientation, atol=1e-6)
+    pixels = seg.pixel_array.reshape(-1, seg.Rows, seg.Columns)
+    labels = np.zeros(written.hu.shape, dtype=np.uint8)
+    for frame, pixel in enumerate(pixels):
+        position = _group(seg, frame, "PlanePositionSequence").ImagePositionPatient
+        distances = np.linalg.norm(
+            written.spec.positions_lps_mm - np.array(position, float), axis=1
+        )
+        k = int(distances.argmin())
+        assert distances[k] < SAME_PLACE_MM, "a frame lies where no slice is"
+        number = _group(seg, frame, "SegmentIdentificationSequence").ReferencedSegmentNumber
+        labels[k][pixel > 0] = NUMBER_OF[names[number]]
+    return labels
+
+
+def read_by_dcmqi(path: Path, folder: Path, written: WrittenSeries) -> Labels:
+    """Returns (k, j, i) labels, placed by the physical positions of dcmqi's images.
+
+    An ITK image can't express a tilt: dcmqi 1.5.7 lays frames that are shifted one way over each
+    other, and ends without a result and with exit status 0 for the other way. So it gets a copy
+    of a tilted SEG whose frames were moved over the first slice.
+    """
+    folder.mkdir()
+    upright = written.affine_lps.copy()
+    normal = written.spec.normal_lps
+    upright[:3, 2] = normal * (normal @ upright[:3, 2])
+    if written.spec.tilt_degrees:
+        path = _moved_over_first_slice(path, folder / "upright.dcm", written)
+    command = [SEGIMAGE2ITKIMAGE, "--inputDICOM", path, "--outputDirectory", folder, "-t", "nii"]
+    subprocess.run([str(word) for word in command], check=True, capture_output=True)
+    meta = json.loads((folder / "meta.json").read_text())
+    labels = np.zeros(written.hu.shape, dtype=np.uint8)
+    for number, (segment,) in enumerate(meta["segmentAttributes"], start=1):
+        image = nibabel.load(folder / f"{number}.nii.gz")
+        voxels = np.argwhere(np.asarray(image.dataobj) > 0)
+        to_index = np.linalg.inv(upright) @ np.diag([-1, -1, 1, 1]) @ image.affine
+        index = nibabel.affines.apply_affine(to_index, voxels)
+        k = np.abs(index[:, 2:] - np.array(written.spec.steps)).argmin(axis=1)
+        i, j = np.rint(index[:, :2]).astype(int).T
+        labels[k, j, i] = NUMBER_OF[segment["SegmentLabel"]]
+    return labels
+
+
+def _moved_over_first_slice(path: Path, copy: Path, written: WrittenSeries) -> Path:
+    seg = pydicom.dcmread(path)
+    first, normal = written.spec.positions_lps_mm[0], written.spec.normal_lps
+    for frame in range(int(seg.NumberOfFrames)):
+        plane = _group(seg, frame, "PlanePositionSequence")
+        height = normal @ (np.array(plane.ImagePositionPatient, float) - first)
+        plane.ImagePositionPatient = [decimal(mm) for mm in first + height * normal]
+    seg.save_as(copy)
+    return copy
+
+
+def _group(seg: Dataset, frame: int, sequence: str) -> Dataset:
+    own = seg.PerFrameFunctionalGroupsSequence[frame]
+    item: Dataset = (own if sequence in own else seg.SharedFunctionalGroupsSequence[0])[
+        sequence
+    ].value[0]
+    return item
