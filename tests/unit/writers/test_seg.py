@@ -1,27 +1,30 @@
-import json
 import shutil
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
-import highdicom
-import nibabel
 import numpy as np
 import pydicom
 import pytest
-from numpy.typing import NDArray
 from pydicom.uid import SegmentationStorage
-from totalsegmentator.map_to_binary import class_map
 
+from tests.phantom import write_enhanced
 from tests.phantom.study import CORONAL, SAGITTAL, SeriesSpec, WrittenSeries, write_series
+from tests.readers import read_by_dcmqi, read_by_highdicom
 from tests.segmentations import segmentation_of
+from totalmap.dicom.audit import audit_stack
+from totalmap.dicom.select import Selection
+from totalmap.dicom.stacks import split_into_stacks
+from totalmap.dicom.study import read_study
+from totalmap.dicom.volume import build_volume
 from totalmap.errors import OutputError
 from totalmap.segmentation import Segmentation
+from totalmap.settings import GeometrySection
+from totalmap.writers import provenance
 from totalmap.writers.release import open_release
-from totalmap.writers.seg import check_seg, write_seg
+from totalmap.writers.seg import CARRIED_OVER, check_seg, write_seg
 
-SEGIMAGE2ITKIMAGE = Path(sys.executable).with_name("segimage2itkimage")
+POLICY = GeometrySection()
 # Columns that are not a multiple of 8: frames begin in the middle of a byte.
 SMALL = SeriesSpec(rows=34, columns=37, n_slices=20, slice_spacing_mm=6.0)
 
@@ -69,79 +72,96 @@ def test_it_is_bound_to_the_source(seg_path: Path, phantom_series: WrittenSeries
     assert "unverified" in seg.SeriesDescription
 
 
-def test_highdicom_reads_our_labels(seg_path: Path, true_segmentation: Segmentation) -> None:
-    np.testing.assert_array_equal(read_by_highdicom(seg_path), true_segmentation.labels)
+ORIENTATIONS = {
+    "axial": (1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
+    "prone": (-1.0, 0.0, 0.0, 0.0, -1.0, 0.0),
+    "row to the right": (-1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
+    "oblique": (1.0, 0.0, 0.0, 0.0, 0.8, -0.6),
+    "coronal": CORONAL,
+    "sagittal": SAGITTAL,
+}
 
 
-def read_by_highdicom(path: Path) -> NDArray[np.uint8]:
-    seg = highdicom.seg.segread(path)
-    labels = {s.SegmentNumber: label_of(s.SegmentLabel) for s in seg.SegmentSequence}
-    numbers = seg.get_pixels_by_source_instance(
-        source_sop_instance_uids=[uid for *_, uid in seg.get_source_image_uids()],
-        combine_segments=True,
-        assert_missing_frames_are_empty=True,
-        ignore_spatial_locations=True,
-    )
-    table = np.zeros(256, dtype=np.uint8)
-    table[list(labels)] = list(labels.values())
-    return np.asarray(table[numbers])
-
-
-def label_of(name: str) -> int:
-    names: dict[int, str] = class_map["total"]
-    return {value: key for key, value in names.items()}[name]
-
-
-@pytest.mark.parametrize(
-    "orientation",
-    [
-        (1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
-        (-1.0, 0.0, 0.0, 0.0, -1.0, 0.0),
-        (-1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
-        (1.0, 0.0, 0.0, 0.0, 0.8, -0.6),
-        CORONAL,
-        SAGITTAL,
-    ],
-    ids=["axial", "prone", "row to the right", "oblique", "coronal", "sagittal"],
-)
-def test_dcmqi_reads_our_labels_in_any_orientation(
+@pytest.mark.parametrize("orientation", ORIENTATIONS.values(), ids=ORIENTATIONS)
+def test_others_read_our_labels_in_any_orientation(
     tmp_path: Path, orientation: tuple[float, float, float, float, float, float]
 ) -> None:
     spec = replace(
         SMALL, pixel_spacing_mm=(11.0, 10.0), orientation=orientation, file_order="shuffled"
     )
-    segmentation = segmentation_of(write_series(tmp_path / "study", 1, spec))
+    written = write_series(tmp_path / "study", 1, spec)
+    path = written_seg(segmentation_of(written), tmp_path / "out")
+    np.testing.assert_array_equal(read_by_highdicom(path, written), written.labels)
+    np.testing.assert_array_equal(read_by_dcmqi(path, tmp_path / "dcmqi", written), written.labels)
+
+
+@pytest.mark.parametrize("phase", [1, 2])
+def test_frames_of_a_multi_frame_source_name_the_frames_they_lie_on(
+    tmp_path: Path, phase: int
+) -> None:
+    spec = replace(SMALL, pixel_spacing_mm=(11.0, 10.0), file_order="shuffled")
+    written = write_enhanced(tmp_path / "study", 1, spec, phases=2)
+    (volume,) = [
+        build_volume(Selection(folder="", stack=stack, audit=audit_stack(stack, POLICY)), POLICY)
+        for stack in split_into_stacks(*read_study(written.folder).series)
+        if stack.number == phase
+    ]
+    segmentation = replace(segmentation_of(written), volume=volume)
     path = written_seg(segmentation, tmp_path / "out")
-    labels = read_by_dcmqi(path, tmp_path / "dcmqi", segmentation)
-    np.testing.assert_array_equal(labels, segmentation.labels)
+    seg = pydicom.dcmread(path)
+    source = pydicom.dcmread(written.paths[0])
+    for group in seg.PerFrameFunctionalGroupsSequence:
+        (item,) = group.DerivationImageSequence[0].SourceImageSequence
+        frame = source.PerFrameFunctionalGroupsSequence[item.ReferencedFrameNumber - 1]
+        assert item.ReferencedSOPInstanceUID == source.SOPInstanceUID
+        assert frame.FrameContentSequence[0].TemporalPositionIndex == phase
+        assert (
+            frame.PlanePositionSequence[0].ImagePositionPatient
+            == group.PlanePositionSequence[0].ImagePositionPatient
+        )
+    np.testing.assert_array_equal(read_by_highdicom(path, written), written.labels)
+    np.testing.assert_array_equal(read_by_dcmqi(path, tmp_path / "dcmqi", written), written.labels)
+    assert errors_of_dciodvfy(path) == []
 
 
-def read_by_dcmqi(path: Path, folder: Path, segmentation: Segmentation) -> NDArray[np.uint8]:
-    """Returns (k, j, i) labels, placed by dcmqi's physical positions and nothing else."""
-    folder.mkdir()
-    command = [str(SEGIMAGE2ITKIMAGE), "--inputDICOM", str(path)]
-    subprocess.run(
-        [*command, "--outputDirectory", str(folder), "-t", "nii"], check=True, capture_output=True
-    )
-    meta = json.loads((folder / "meta.json").read_text())
-    to_index = np.linalg.inv(segmentation.volume.geometry.affine_ras)
-    labels = np.zeros_like(segmentation.labels)
-    for number, (segment,) in enumerate(meta["segmentAttributes"], start=1):
-        image = nibabel.load(folder / f"{number}.nii.gz")
-        voxels = np.argwhere(np.asarray(image.dataobj) > 0)
-        world = nibabel.affines.apply_affine(image.affine, voxels)
-        i, j, k = np.rint(nibabel.affines.apply_affine(to_index, world)).astype(int).T
-        labels[k, j, i] = label_of(segment["SegmentLabel"])
-    return labels
+def test_phases_have_objects_of_their_own(tmp_path: Path) -> None:
+    written = write_enhanced(tmp_path / "study", 1, SMALL, phases=2)
+    segmentation = segmentation_of(written)
+    first, second = split_into_stacks(*read_study(written.folder).series)
+    uids = {
+        provenance.series_uid(
+            replace(segmentation, volume=replace(segmentation.volume, slices=stack.slices)), "seg"
+        )
+        for stack in (first, second)
+    }
+    assert len(uids) == 2
+
+
+def test_a_source_without_patient_attributes(tmp_path: Path) -> None:
+    """Anonymisers remove what the standard wants present and empty."""
+    written = write_series(tmp_path / "study", 1, SMALL)
+    for path in written.paths:
+        dataset = pydicom.dcmread(path)
+        for keyword in CARRIED_OVER:
+            if keyword in dataset:
+                del dataset[keyword]
+        dataset.save_as(path)
+    path = written_seg(segmentation_of(written), tmp_path / "out")
+    assert pydicom.dcmread(path).PatientID in ("", None)
+    assert errors_of_dciodvfy(path) == []
 
 
 def test_dciodvfy_finds_no_error(seg_path: Path) -> None:
+    assert errors_of_dciodvfy(seg_path) == []
+
+
+def errors_of_dciodvfy(path: Path) -> list[str]:
     if shutil.which("dciodvfy") is None:
         pytest.skip("dciodvfy is not installed (Debian: dicom3tools)")
-    done = subprocess.run(["dciodvfy", seg_path], capture_output=True, text=True, check=False)
+    done = subprocess.run(["dciodvfy", path], capture_output=True, text=True, check=False)
     findings = done.stderr.splitlines()
-    assert findings[0] == "Segmentation", "dciodvfy did not recognise the object"
-    assert [line for line in findings if line.startswith("Error")] == []
+    assert "Segmentation" in findings, "dciodvfy did not recognise the object"
+    return [line for line in findings if line.startswith("Error")]
 
 
 def test_the_same_labels_give_the_same_uids(
