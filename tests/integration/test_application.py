@@ -10,11 +10,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import pydicom
 import pytest
 
 from tests.conftest import REPOSITORY
 from tests.disk import small_disk
+from tests.phantom import write_enhanced
 from tests.phantom.study import SeriesSpec, WrittenStudy, write_series, write_study
 from totalmap.engine.tasks import load_task
 from totalmap.settings import Variant
@@ -137,6 +139,61 @@ def test_only_the_results_asked_for_are_made(
 ) -> None:
     done = run(study.folder, tmp_path, fast_models, TOTALMAP_RESULTS__KINDS="[seg]")
     assert done.files == {"status.json", "results/seg.dcm"}
+
+
+def test_two_rules_give_two_results(study: WrittenStudy, fast_models: Path, tmp_path: Path) -> None:
+    rules = "[{name: soft}, {name: lung, kernels: [lung]}]"
+    done = run(study.folder, tmp_path, fast_models, TOTALMAP_SELECTION__RULES=rules)
+    assert done.exit_status == 0, done.text
+    names = ("seg.dcm", "labels.nii.gz")
+    results = {f"results/{rule}/{name}" for rule in ("soft", "lung") for name in names}
+    assert done.files == {"status.json"} | results
+    chosen = {one["series_instance_uid"]: one["rules"] for one in done.status["series"]}
+    assert chosen[study.thin_soft.series_uid] == ["soft"]
+    assert chosen[study.thin_sharp.series_uid] == ["lung"]
+    assert {one["folder"] for one in done.status["structures"]} == {"soft", "lung"}
+    for result in done.status["results"]:
+        assert (tmp_path / result["path"]).is_file()
+    sources = {
+        rule: pydicom.dcmread(tmp_path / f"results/{rule}/seg.dcm")
+        .ReferencedSeriesSequence[0]
+        .SeriesInstanceUID
+        for rule in ("soft", "lung")
+    }
+    assert sources == {"soft": study.thin_soft.series_uid, "lung": study.thin_sharp.series_uid}
+
+
+def test_a_tilted_series_with_a_gap(fast_models: Path, tmp_path: Path) -> None:
+    steps = tuple(float(k) for k in range(30) if k != 12)
+    spec = SeriesSpec(rows=48, columns=48, n_slices=29, slice_steps=steps, tilt_degrees=12.0)
+    written = write_series(tmp_path / "in", 5, spec)
+    refused = run(tmp_path / "in", tmp_path / "out", fast_models)
+    refused.fails_with(65, "NoSuitableSeries", "1 slices are missing: gaps of up to 6.00 mm")
+    done = run(tmp_path / "in", tmp_path / "out", fast_models, TOTALMAP_GEOMETRY__GAPS="fill")
+    assert done.exit_status == 0, done.text
+    warnings = " ".join(done.status["warnings"])
+    assert "1 slices are missing" in warnings
+    assert "tilted by 12.0 degrees" in warnings
+    seg = pydicom.dcmread(tmp_path / "out" / "results" / "seg.dcm")
+    sources = {
+        group.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID
+        for group in seg.PerFrameFunctionalGroupsSequence
+    }
+    assert sources <= set(written.sop_uids)
+    labels = nibabel.load(tmp_path / "out" / "results" / "labels.nii.gz")
+    assert labels.shape == (48, 48, 30)
+    for structure in done.status["structures"]:
+        assert structure["volume_ml"] > 0
+
+
+def test_a_multi_frame_ct_runs_through(fast_models: Path, tmp_path: Path) -> None:
+    written = write_enhanced(tmp_path / "in", 5, SeriesSpec(rows=48, columns=48, n_slices=30))
+    done = run(tmp_path / "in", tmp_path / "out", fast_models)
+    assert done.exit_status == 0, done.text
+    seg = pydicom.dcmread(tmp_path / "out" / "results" / "seg.dcm")
+    (item,) = seg.PerFrameFunctionalGroupsSequence[0].DerivationImageSequence[0].SourceImageSequence
+    assert item.ReferencedSOPInstanceUID == written.sop_uids[0]
+    assert 1 <= item.ReferencedFrameNumber <= 30
 
 
 def test_the_real_ct_runs_through(real_ct: Path, fast_models: Path, tmp_path: Path) -> None:

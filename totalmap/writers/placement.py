@@ -59,8 +59,10 @@ def _positions_lps(seg: Dataset, samples: Sequence[Sample]) -> NDArray[np.float6
     orientation = functional_group(seg, 0, "PlaneOrientationSequence").ImageOrientationPatient
     rows_mm, columns_mm = map(float, functional_group(seg, 0, "PixelMeasuresSequence").PixelSpacing)
     cosines = np.asarray(orientation, dtype=float)
-    planes = [functional_group(seg, sample.frame, "PlanePositionSequence") for sample in samples]
-    positions = np.array([plane.ImagePositionPatient for plane in planes], dtype=float)
+    frames = range(len(seg.PerFrameFunctionalGroupsSequence))
+    planes = [functional_group(seg, frame, "PlanePositionSequence") for frame in frames]
+    first_pixels = np.array([plane.ImagePositionPatient for plane in planes], dtype=float)
+    positions = first_pixels[[sample.frame for sample in samples]]
     columns = np.array([sample.column for sample in samples])
     rows = np.array([sample.row for sample in samples])
     positions += np.outer(columns * columns_mm, cosines[:3])

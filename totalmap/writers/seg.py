@@ -209,14 +209,16 @@ def check_seg(
 
 
 def _ends(frame: NDArray[np.bool_], number: int, label: int) -> list[Sample]:
-    """Returns the first and the last pixel of a frame, and the first and last by columns."""
-    by_rows, by_columns = frame.ravel(), frame.T.ravel()
-    rows, columns = frame.shape
-    first, last = int(by_rows.argmax()), by_rows.size - 1 - int(by_rows[::-1].argmax())
-    left, right = int(by_columns.argmax()), by_columns.size - 1 - int(by_columns[::-1].argmax())
-    places = [divmod(first, columns), divmod(last, columns)]
-    places += [divmod(left, rows)[::-1], divmod(right, rows)[::-1]]
-    return [Sample(label=label, frame=number, row=row, column=column) for row, column in places]
+    """Returns a pixel at each of the four ends of what is labelled in a frame."""
+    rows, columns = np.flatnonzero(frame.any(axis=1)), np.flatnonzero(frame.any(axis=0))
+    if not rows.size:
+        return []
+    places = [(row, frame[row].argmax()) for row in (rows[0], rows[-1])]
+    places += [(frame[:, column].argmax(), column) for column in (columns[0], columns[-1])]
+    return [
+        Sample(label=label, frame=number, row=int(row), column=int(column))
+        for row, column in places
+    ]
 
 
 def _frames(seg: Dataset) -> Iterator[tuple[int, tuple[str, int], NDArray[np.bool_]]]:
