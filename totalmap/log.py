@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import warnings
 from typing import Literal
 
 import structlog
@@ -18,8 +19,10 @@ def configure(log_format: LogFormat = "text", level: int = logging.INFO) -> None
     logging.basicConfig(
         level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(message)s"
     )
-    # pydicom quotes the offending value in its warnings, and a value may be a patient's.
-    logging.getLogger("pydicom").setLevel(logging.ERROR)
+    # They quote the offending value in their warnings, and a value may be a patient's.
+    for package in ("pydicom", "highdicom", "pylibjpeg", "openjpeg"):
+        logging.getLogger(package).setLevel(logging.CRITICAL)
+        warnings.filterwarnings("ignore", module=package)
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if log_format == "json"

@@ -310,7 +310,7 @@ def test_the_real_ct_turned_in_every_way(real_ct: Path, tmp_path: Path) -> None:
         np.testing.assert_array_equal(turned.voxels[k, j, i], original.voxels[tuple(index.T)])
 
 
-Turn = Callable[[np.ndarray], np.ndarray]  # type: ignore[type-arg]
+Turn = Callable[[np.ndarray], np.ndarray]
 TURNS: dict[str, Turn] = {
     "prone": lambda pixels: pixels[::-1, ::-1],
     "row to the right": lambda pixels: pixels[:, ::-1],
@@ -329,7 +329,7 @@ def turn_slice(path: Path, turn: Turn) -> None:
     spacing = np.array(dataset.PixelSpacing, float)
     position = np.array(dataset.ImagePositionPatient, float)
 
-    def place(j: int, i: int) -> np.ndarray:  # type: ignore[type-arg]
+    def place(j: int, i: int) -> np.ndarray:
         return np.asarray(
             position + columns[j, i] * spacing[1] * row + rows[j, i] * spacing[0] * column
         )

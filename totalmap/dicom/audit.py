@@ -89,7 +89,7 @@ def _sorted_along(
 
 def _audit_faults(stack: Stack, policy: GeometrySection) -> list[str]:
     faulty = sorted(
-        f"{one.instance.path.name} ({one.frame.fault})" for one in stack.slices if one.frame.fault
+        f"{one.instance.file_name} ({one.frame.fault})" for one in stack.slices if one.frame.fault
     )
     if not faulty:
         return []

@@ -1,14 +1,19 @@
 """The attributes of a DICOM header as plain, checked values. Nothing here trusts a file."""
 
 import math
+import re
 import struct
+import zlib
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import pydicom
 from pydicom import config
 from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException
 from pydicom.multival import MultiValue
+from pydicom.tag import Tag
 
 # What pydicom and its decoders raise on files that begin like DICOM and then break off or make no
 # sense. OSError is not among them: it is the disk's word, not the file's.
@@ -16,6 +21,7 @@ BROKEN_FILE = (
     ArithmeticError,
     AssertionError,
     AttributeError,
+    BytesLengthException,
     EOFError,
     LookupError,
     NotImplementedError,
@@ -23,10 +29,22 @@ BROKEN_FILE = (
     TypeError,
     ValueError,
     struct.error,
+    zlib.error,
 )
+
+# PS3.5 9.1 forbids leading zeros too, but archives know old images by such UIDs.
+_UID = re.compile(r"(?=.{1,64}$)[0-9]+(\.[0-9]+)*")
+_MOMENT = re.compile(r"[0-9.:+-]{1,26}")
+_CODE = re.compile(r"[A-Z0-9_ ]{1,16}")  # VR CS
+
+# What making sense of a value may raise; all bytes are read by then, so OSError is no disk's word.
+BROKEN_VALUE = (*BROKEN_FILE, OSError)
 
 # We judge values ourselves. pydicom would warn and quote the value, which may be a patient's.
 config.settings.reading_validation_mode = config.IGNORE
+
+
+_tag = cache(Tag)
 
 
 class Header:
@@ -54,13 +72,40 @@ class Header:
             frame.malformed |= self.malformed
             yield frame
 
+    def count_frames(self) -> int:
+        """Returns how many headers `frames` yields."""
+        own = self._value(["PerFrameFunctionalGroupsSequence"])
+        return len(own) or 1 if isinstance(own, pydicom.Sequence) else 1
+
+    def has(self, *keywords: str) -> bool:
+        """Returns whether any of the attributes is there and not empty."""
+        return bool(self._value(keywords))
+
     def text(self, *keywords: str) -> str:
-        """Returns the first of the attributes that is there, as text; empty without one."""
+        """Returns the first of the attributes that is there, as printable text; empty without one.
+
+        What is neither text nor number, a sequence or a name, may hold anything and is not shown.
+        """
         value = self._value(keywords)
         if value is None:
             return ""
         parts = value if isinstance(value, MultiValue) else [value]
-        return "\\".join(str(part).replace("\0", "").strip() for part in parts)
+        if not all(isinstance(part, str | int | float) for part in parts):
+            self.malformed.update(keywords)
+            return ""
+        return "\\".join(printable(str(part).replace("\0", "")).strip() for part in parts)
+
+    def uid(self, keyword: str) -> str:
+        """Returns a UID; empty without one."""
+        return self._matching(_UID, self.text(keyword), keyword)
+
+    def code(self, keyword: str) -> str:
+        """Returns a code string (VR CS) in capitals; empty without one."""
+        return self._matching(_CODE, self.text(keyword).upper(), keyword)
+
+    def moment(self, *keywords: str) -> str:
+        """Returns the first of the dates, times or both that is there; empty without one."""
+        return self._matching(_MOMENT, self.text(*keywords), *keywords)
 
     def words(self, *keywords: str) -> tuple[str, ...]:
         """Returns the values of an attribute in capitals, empty ones left out."""
@@ -94,12 +139,19 @@ class Header:
         self.malformed.update(keywords)
         return None
 
+    def _matching(self, pattern: re.Pattern[str], text: str, *keywords: str) -> str:
+        if not text or pattern.fullmatch(text):
+            return text
+        self.malformed.update(keywords)
+        return ""
+
     def _value(self, keywords: Sequence[str]) -> Any:
         for keyword in keywords:
             for dataset in self._datasets:
                 try:
-                    value = dataset.get(keyword)
-                except BROKEN_FILE:
+                    tag = _tag(keyword)
+                    value = dataset[tag].value if tag in dataset else None
+                except BROKEN_VALUE:
                     self.malformed.add(keyword)
                     continue
                 if value is not None and value != "":
@@ -112,6 +164,11 @@ class Header:
         for groups in value if isinstance(value, pydicom.Sequence) else ():
             try:
                 yield [group[0] for element in groups if (group := element.value)]
-            except BROKEN_FILE:
+            except BROKEN_VALUE:
                 self.malformed.add(sequence)
                 yield []
+
+
+def printable(text: str) -> str:
+    """Returns a text with `?` for line breaks, control characters and bytes that are no text."""
+    return "".join(character if character.isprintable() else "?" for character in text)

@@ -1,36 +1,42 @@
 """One DICOM file: what its header says, frame by frame, and why a frame can't be used."""
 
-import math
-import os
-import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
 
-import pydicom
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
-from pydicom.uid import (
-    UID,
-    DeflatedExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-    MediaStorageDirectoryStorage,
-)
+from pydicom.tag import BaseTag, Tag
+from pydicom.uid import UID, MediaStorageDirectoryStorage
 
-from totalmap.dicom.geometry import Plane
-from totalmap.dicom.header import Header
+from totalmap.dicom.files import (
+    PIXEL_DATA_TAG,
+    NativePixels,
+    find_native_pixels,
+    read_all,
+    read_header,
+    syntax_of,
+)
+from totalmap.dicom.frame import FRAME_KEYWORDS, Frame, read_frame
+from totalmap.dicom.header import Header, printable
 from totalmap.dicom.identity import UID_KEYWORDS
 
 # No scanner makes larger images; Rows and Columns can say up to 65535 (PS3.3 C.7.6.3.1).
 MAX_MATRIX = 8192
-# HU reach from -1024 to 30 000 on extended scales, stored values to 65535.
-MAX_RESCALE = 1e6
-# Cosines are written with four decimals or more.
-UNIT_TOLERANCE = 1e-3
 
-PIXEL_DATA = b"\xe0\x7f\x10\x00"
-PIXEL_DATA_BIG_ENDIAN = b"\x7f\xe0\x00\x10"
-UNDEFINED_LENGTH = 0xFFFFFFFF
+
+GREY = ("MONOCHROME1", "MONOCHROME2")
+# What must not be guessed where it is there and makes no sense.
+_PIXEL_KEYWORDS = (
+    "NumberOfFrames",
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+    "PixelPaddingValue",
+    "PixelPaddingRangeLimit",
+)
 
 _INSTANCE_KEYWORDS = (
     *UID_KEYWORDS,
@@ -41,48 +47,11 @@ _INSTANCE_KEYWORDS = (
     "BodyPartExamined",
     "Rows",
     "Columns",
-    "NumberOfFrames",
     "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
-    "SamplesPerPixel",
-    "BitsAllocated",
-    "BitsStored",
-    "HighBit",
-    "PixelRepresentation",
-    "PixelPaddingValue",
-    "PixelPaddingRangeLimit",
+    *_PIXEL_KEYWORDS,
 )
-_FRAME_KEYWORDS = (
-    "ImagePositionPatient",
-    "ImageOrientationPatient",
-    "PixelSpacing",
-    "SliceThickness",
-    "RescaleSlope",
-    "RescaleIntercept",
-    "ImageType",
-    "ConvolutionKernel",
-    "InstanceNumber",
-    "AcquisitionNumber",
-    "AcquisitionDate",
-    "AcquisitionTime",
-    "AcquisitionDateTime",
-    "TemporalPositionIdentifier",
-    "EchoTime",
-    "DiffusionBValue",
-    "NominalPercentageOfCardiacPhase",
-    "TriggerTime",
-    "KVP",
-    "ContrastBolusAgent",
-    "ContrastBolusAgentSequence",
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rescale:
-    """Output value = slope * stored value + intercept (PS3.3 C.11.1)."""
-
-    slope: float
-    intercept: float
+_TAGS: list[BaseTag | int] = [Tag(keyword) for keyword in _INSTANCE_KEYWORDS + FRAME_KEYWORDS]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,37 +70,6 @@ class PixelFormat:
     is_signed: bool
     padding: tuple[int, int] | None
     offset: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Frame:
-    """One image: the only one of a classic file, or one frame of a multi-frame file.
-
-    Attributes:
-        number: The place of the frame in its file, from 1.
-        instance_number: Instance Number; in a multi-frame file the number of the frame.
-        plane: Where it lies; None where the header does not say.
-        fault: Why it can't be used, empty if it can.
-        rescale: None where the header has none.
-    """
-
-    number: int
-    plane: Plane | None
-    fault: str
-    rescale: Rescale | None
-    slice_thickness_mm: float | None
-    image_type: tuple[str, ...]
-    kernel: str
-    instance_number: int
-    acquisition_number: int | None
-    acquisition_time: str
-    temporal_position: int | None
-    echo_time_ms: float | None
-    b_value: float | None
-    cardiac_phase_percent: float | None
-    trigger_time_ms: float | None
-    kvp: float | None
-    has_contrast: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +97,22 @@ class Instance:
     frames: tuple[Frame, ...]
     repaired_uids: tuple[str, ...] = ()
 
+    @property
+    def uids(self) -> tuple[str, ...]:
+        """The values of UID_KEYWORDS, in their order."""
+        return (
+            self.sop_class_uid,
+            self.sop_instance_uid,
+            self.series_instance_uid,
+            self.study_instance_uid,
+            self.frame_of_reference_uid,
+        )
+
+    @property
+    def file_name(self) -> str:
+        """The name of the file, fit to be shown."""
+        return printable(self.path.name)
+
 
 def read_instance(path: Path) -> Instance | None:
     """Returns what the header of a file says, or None for a file that is no DICOM instance.
@@ -169,30 +123,38 @@ def read_instance(path: Path) -> Instance | None:
     """
     with path.open("rb") as file:
         try:
-            dataset = pydicom.dcmread(
-                file,
-                stop_before_pixels=True,
-                specific_tags=[*_INSTANCE_KEYWORDS, *_FRAME_KEYWORDS],
-            )
+            dataset = read_header(file, _TAGS)
         except InvalidDicomError:
             return None
         meta, header = Header(dataset.file_meta), Header(dataset)
+        syntax = syntax_of(dataset, meta.text("TransferSyntaxUID"))
         if meta.text("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
             return None
         if not header.text("SOPClassUID") and not header.text("Modality"):
             # pydicom returns what it has when a file breaks off.
             raise ValueError("neither SOP Class UID nor Modality")
-        syntax = UID(meta.text("TransferSyntaxUID") or ImplicitVRLittleEndian)
-        offset, length = _find_native_pixels(file, syntax)
-    return _instance(path, header, _pixel_format(header, syntax, offset), length)
+        native = find_native_pixels(file, syntax)
+    return _instance(path, header, _pixel_format(header, syntax, native), native)
 
 
 def read_dataset(instance: Instance, *, with_pixels: bool = False) -> Dataset:
-    """Returns all attributes of an instance, its empty UIDs filled with the derived ones."""
-    dataset = pydicom.dcmread(instance.path, stop_before_pixels=not with_pixels)
-    derived = dict(zip(UID_KEYWORDS, _uids(instance), strict=True))
-    for keyword in instance.repaired_uids:
-        setattr(dataset, keyword, derived[keyword])
+    """Returns all attributes of an instance, with the UIDs that it has for us.
+
+    Raises:
+        OSError: The file can't be read.
+        Exception: One of BROKEN_FILE; the file has changed since its header was read.
+    """
+    pixels = instance.pixels
+    with instance.path.open("rb") as file:
+        dataset = read_all(file, with_pixels=with_pixels and pixels.offset is None)
+        if with_pixels and pixels.offset is not None:
+            file.seek(pixels.offset)
+            size = instance.rows * instance.columns * len(instance.frames)
+            content = file.read(size * pixels.bits_allocated // 8)
+            dataset.add_new(PIXEL_DATA_TAG, "OW" if pixels.bits_allocated > 8 else "OB", content)
+    for keyword, uid in zip(UID_KEYWORDS, instance.uids, strict=True):
+        if uid:
+            dataset.add_new(Tag(keyword), "UI", uid)
     return dataset
 
 
@@ -204,40 +166,12 @@ def missing_uids(instance: Instance) -> tuple[str, ...]:
     has_position = any(frame.plane for frame in instance.frames)
     return tuple(
         keyword
-        for keyword, uid in zip(UID_KEYWORDS, _uids(instance), strict=True)
+        for keyword, uid in zip(UID_KEYWORDS, instance.uids, strict=True)
         if not uid and (has_position or keyword != "FrameOfReferenceUID")
     )
 
 
-def _uids(instance: Instance) -> tuple[str, ...]:
-    return (
-        instance.sop_class_uid,
-        instance.sop_instance_uid,
-        instance.series_instance_uid,
-        instance.study_instance_uid,
-        instance.frame_of_reference_uid,
-    )
-
-
-def _find_native_pixels(file: BinaryIO, syntax: UID) -> tuple[int | None, int | None]:
-    """Returns where native pixels begin, and how many bytes of them the file holds.
-
-    None where a decoder has to tell. The file stands where pydicom stopped: at the tag of the
-    pixel data (PS3.5 7.1).
-    """
-    if syntax.is_encapsulated or syntax == DeflatedExplicitVRLittleEndian:
-        return None, None
-    tag = PIXEL_DATA if syntax.is_little_endian else PIXEL_DATA_BIG_ENDIAN
-    head = file.read(8 if syntax.is_implicit_VR else 12)
-    if len(head) < 8 or head[:4] != tag:
-        return None, 0
-    (length,) = struct.unpack("<L" if syntax.is_little_endian else ">L", head[-4:])
-    offset = file.tell()
-    rest = os.fstat(file.fileno()).st_size - offset
-    return offset, 0 if length == UNDEFINED_LENGTH else min(length, rest)
-
-
-def _pixel_format(header: Header, syntax: UID, offset: int | None) -> PixelFormat:
+def _pixel_format(header: Header, syntax: UID, native: NativePixels | None) -> PixelFormat:
     padding = header.integer("PixelPaddingValue")
     limit = header.integer("PixelPaddingRangeLimit")
     ends = [value for value in (padding, limit) if value is not None]
@@ -248,113 +182,80 @@ def _pixel_format(header: Header, syntax: UID, offset: int | None) -> PixelForma
         bits_stored=header.integer("BitsStored") or 0,
         is_signed=header.integer("PixelRepresentation") == 1,
         padding=None if padding is None else (min(ends), max(ends)),
-        offset=offset,
+        offset=native.offset if native else None,
     )
 
 
-def _instance(path: Path, header: Header, pixels: PixelFormat, length: int | None) -> Instance:
-    rows, columns = header.integer("Rows") or 0, header.integer("Columns") or 0
-    frames: tuple[Frame, ...] = ()
-    if rows and columns:
-        headers = list(header.frames())
-        fault = _pixel_fault(header, rows, columns, pixels, len(headers), length)
-        frames = tuple(
-            _frame(one, number, len(headers) == 1, fault)
-            for number, one in enumerate(headers, start=1)
-        )
+def _instance(
+    path: Path, header: Header, pixels: PixelFormat, native: NativePixels | None
+) -> Instance:
     return Instance(
         path=path,
-        sop_class_uid=header.text("SOPClassUID"),
-        sop_instance_uid=header.text("SOPInstanceUID"),
-        series_instance_uid=header.text("SeriesInstanceUID"),
-        study_instance_uid=header.text("StudyInstanceUID"),
-        frame_of_reference_uid=header.text("FrameOfReferenceUID"),
-        modality=header.text("Modality").upper(),
+        sop_class_uid=header.uid("SOPClassUID"),
+        sop_instance_uid=header.uid("SOPInstanceUID"),
+        series_instance_uid=header.uid("SeriesInstanceUID"),
+        study_instance_uid=header.uid("StudyInstanceUID"),
+        frame_of_reference_uid=header.uid("FrameOfReferenceUID"),
+        modality=header.code("Modality"),
         series_number=header.integer("SeriesNumber"),
         series_description=header.text("SeriesDescription"),
         series_time=header.text("SeriesTime"),
         body_part=header.text("BodyPartExamined").upper(),
-        rows=rows,
-        columns=columns,
+        rows=header.integer("Rows") or 0,
+        columns=header.integer("Columns") or 0,
         pixels=pixels,
-        frames=frames,
+        frames=_frames(header, pixels, native),
     )
 
 
-def _pixel_fault(
-    header: Header, rows: int, columns: int, pixels: PixelFormat, groups: int, length: int | None
-) -> str:
-    frames = header.integer("NumberOfFrames") or 1
-    needed = rows * columns * pixels.samples * frames * pixels.bits_allocated // 8
-    if max(rows, columns) > MAX_MATRIX or min(rows, columns) < 0:
-        return f"{rows} x {columns} pixels; at most {MAX_MATRIX} x {MAX_MATRIX} are plausible"
+def _frames(header: Header, pixels: PixelFormat, native: NativePixels | None) -> tuple[Frame, ...]:
+    """Returns the frames; () for what is no image."""
+    rows, columns = header.integer("Rows"), header.integer("Columns")
+    if rows is None or columns is None:
+        return ()
+    count = header.count_frames()
+    if not (0 < rows <= MAX_MATRIX and 0 < columns <= MAX_MATRIX):
+        fault = f"{rows} x {columns} pixels; at most {MAX_MATRIX} x {MAX_MATRIX} are plausible"
+    else:
+        needed = rows * columns * count * pixels.bits_allocated // 8
+        fault = _format_fault(header, pixels) or _length_fault(header, count, needed, native)
+    if fault and count > 1:
+        # Where each one lies is of no use, and a damaged header may promise millions.
+        unusable = replace(read_frame(header, 1, is_only=False, pixel_fault=fault), plane=None)
+        said = max(header.integer("NumberOfFrames") or 1, 1)
+        return tuple(replace(unusable, number=n + 1) for n in range(min(count, said)))
+    return tuple(
+        read_frame(one, number, is_only=count == 1, pixel_fault=fault)
+        for number, one in enumerate(header.frames(), start=1)
+    )
+
+
+def _format_fault(header: Header, pixels: PixelFormat) -> str:
+    """Returns why the stored values can't be understood."""
+    representation, high_bit = header.integer("PixelRepresentation"), header.integer("HighBit")
+    meaning = header.code("PhotometricInterpretation")
+    if nonsense := header.malformed.intersection(_PIXEL_KEYWORDS):
+        return f"{min(nonsense)} makes no sense"
     if pixels.bits_allocated not in (8, 16, 32) or not (
         0 < pixels.bits_stored <= pixels.bits_allocated
     ):
         return f"{pixels.bits_stored} of {pixels.bits_allocated} bits a pixel"
-    if header.integer("HighBit") not in (None, pixels.bits_stored - 1):
+    if high_bit not in (None, pixels.bits_stored - 1):
         return f"the highest of {pixels.bits_stored} bits is not the last (High Bit)"
-    if pixels.samples != 1:
+    if representation not in (0, 1):
+        return "Pixel Representation says neither signed nor unsigned"
+    if pixels.samples != 1 or meaning not in ("", *GREY):
         return "a colour image"
-    if frames != groups:
-        return f"{frames} frames with positions for {groups}"
-    if length is not None and length < needed:
-        return f"its pixels break off after {length} of {needed} bytes"
     return ""
 
 
-def _frame(header: Header, number: int, is_only: bool, pixel_fault: str) -> Frame:
-    plane, plane_fault = _plane(header)
-    rescale, rescale_fault = _rescale(header)
-    return Frame(
-        number=number,
-        plane=plane,
-        fault=pixel_fault or plane_fault or rescale_fault,
-        rescale=rescale,
-        slice_thickness_mm=header.number("SliceThickness"),
-        image_type=header.words("FrameType", "ImageType"),
-        kernel=next(iter(header.words("ConvolutionKernel")), ""),
-        instance_number=header.integer("InstanceNumber") or 0 if is_only else number,
-        acquisition_number=header.integer("FrameAcquisitionNumber", "AcquisitionNumber"),
-        acquisition_time=header.text("FrameAcquisitionDateTime", "AcquisitionDateTime")
-        or header.text("AcquisitionDate") + header.text("AcquisitionTime"),
-        temporal_position=header.integer("TemporalPositionIndex", "TemporalPositionIdentifier"),
-        echo_time_ms=header.number("EffectiveEchoTime", "EchoTime"),
-        b_value=header.number("DiffusionBValue"),
-        cardiac_phase_percent=header.number("NominalPercentageOfCardiacPhase"),
-        trigger_time_ms=header.number("NominalCardiacTriggerDelayTime", "TriggerTime"),
-        kvp=header.number("KVP"),
-        has_contrast=bool(header.text("ContrastBolusAgent", "ContrastBolusAgentSequence")),
-    )
-
-
-def _plane(header: Header) -> tuple[Plane | None, str]:
-    """Returns where a frame lies, or why that can't be told."""
-    position = header.numbers(3, "ImagePositionPatient")
-    cosines = header.numbers(6, "ImageOrientationPatient")
-    spacing = header.numbers(2, "PixelSpacing")
-    if position is None:
-        return None, "no valid Image Position (Patient)"
-    if cosines is None:
-        return None, "no valid Image Orientation (Patient)"
-    if spacing is None or min(spacing) <= 0:
-        return None, "no valid Pixel Spacing"
-    row, column = cosines[:3], cosines[3:]
-    lengths = math.hypot(*row), math.hypot(*column)
-    product = sum(a * b for a, b in zip(row, column, strict=True))
-    if abs(product) > UNIT_TOLERANCE or any(abs(one - 1) > UNIT_TOLERANCE for one in lengths):
-        return None, "Image Orientation (Patient) is not two perpendicular directions"
-    return Plane(position_mm=position, cosines=cosines, pixel_spacing_mm=spacing), ""
-
-
-def _rescale(header: Header) -> tuple[Rescale | None, str]:
-    """Returns the rescale, or None where there is none, and why it can't be used."""
-    slope, intercept = header.number("RescaleSlope"), header.number("RescaleIntercept")
-    if header.malformed & {"RescaleSlope", "RescaleIntercept"}:
-        return None, "Rescale Slope or Intercept is not a number"
-    if slope is None and intercept is None:
-        return None, ""
-    rescale = Rescale(slope=1.0 if slope is None else slope, intercept=intercept or 0.0)
-    if rescale.slope == 0 or max(abs(rescale.slope), abs(rescale.intercept)) > MAX_RESCALE:
-        return None, f"Rescale Slope {rescale.slope:g} and Intercept {rescale.intercept:g}"
-    return rescale, ""
+def _length_fault(header: Header, count: int, needed: int, native: NativePixels | None) -> str:
+    """Returns why the pixels do not fit the frames, which need so many bytes."""
+    frames = header.integer("NumberOfFrames") or 1
+    if "NumberOfFrames" in header.malformed:
+        return "Number of Frames makes no sense"
+    if frames != count:
+        return f"{frames} frames with positions for {count}"
+    if native is not None and native.length < needed:
+        return f"its pixels break off after {native.length} of {needed} bytes"
+    return ""

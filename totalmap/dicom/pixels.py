@@ -8,11 +8,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.encaps import get_frame
 from pydicom.pixels.decoders.base import get_decoder
 
+from totalmap.dicom.codestream import check_codestream
+from totalmap.dicom.frame import Rescale
 from totalmap.dicom.header import BROKEN_FILE
-from totalmap.dicom.instance import Instance, PixelFormat, Rescale, read_dataset
+from totalmap.dicom.instance import Instance, PixelFormat, read_dataset
 from totalmap.dicom.stacks import Slice
+from totalmap.errors import ResourceError
 
 Voxels = NDArray[np.int16] | NDArray[np.float32]
 Stored = NDArray[np.integer[Any]]
@@ -23,6 +27,10 @@ Batch = Sequence[tuple[int, Slice]]
 DECODERS = 4
 FRAMES_AT_ONCE = 32
 INT16 = np.iinfo(np.int16)
+
+# In this order. GDCM is not among them: it unpacks what nothing else can, and on damaged images it
+# may end the process. It comes with TotalSegmentator.
+SAFE_PLUGINS = ("pydicom", "pylibjpeg", "pyjpegls")
 
 UNCHANGED = Rescale(slope=1.0, intercept=0.0)
 # Padding is made air where it would look denser than all that 12 bits can hold, for a network would
@@ -46,8 +54,22 @@ def decode_slices(slices: Sequence[Slice]) -> tuple[Voxels, tuple[Undecodable, .
         (k, j, i) in the order of the slices: int16, or float32 where a rescale is fractional or
         a value leaves the range of int16; and the slices that can't be decoded, whose voxels are
         not to be used.
+
+    Raises:
+        ResourceError: There is not enough memory.
     """
-    volume = np.empty((len(slices), slices[0].instance.rows, slices[0].instance.columns), np.int16)
+    shape = len(slices), slices[0].instance.rows, slices[0].instance.columns
+    try:
+        return _decoded_volume(slices, shape)
+    except MemoryError as error:
+        size = " x ".join(map(str, shape))
+        raise ResourceError(f"{size} voxels do not fit into the memory") from error
+
+
+def _decoded_volume(
+    slices: Sequence[Slice], shape: tuple[int, int, int]
+) -> tuple[Voxels, tuple[Undecodable, ...]]:
+    volume = np.empty(shape, np.int16)
     wide: dict[int, Voxels] = {}
 
     def decode(batch: Batch) -> Sequence[Undecodable]:
@@ -89,7 +111,7 @@ def _decoded(batch: Batch) -> Iterator[tuple[int, Voxels]]:
     for (k, one), stored in zip(batch, frames, strict=True):
         if stored.shape != (instance.rows, instance.columns):
             raise ValueError(f"decoded into an array of shape {stored.shape}")
-        yield k, _output_values(_without_unused_bits(stored, instance.pixels), one)
+        yield k, _output_values(stored, one)
 
 
 def _native(instance: Instance, numbers: Sequence[int]) -> Iterator[Stored]:
@@ -101,15 +123,22 @@ def _native(instance: Instance, numbers: Sequence[int]) -> Iterator[Stored]:
     for number in numbers:
         offset = (pixels.offset or 0) + (number - 1) * count * dtype.itemsize
         stored = np.fromfile(instance.path, dtype, count, offset=offset)
-        yield stored.reshape(instance.rows, instance.columns).astype(dtype.newbyteorder("="))
+        yield stored.reshape(instance.rows, instance.columns).astype(
+            dtype.newbyteorder("="), copy=False
+        )
 
 
 def _coded(instance: Instance, numbers: Sequence[int]) -> Iterator[Stored]:
     """Yields frames that pydicom's decoders unpack."""
     dataset = read_dataset(instance, with_pixels=True)
-    decoder = get_decoder(instance.pixels.transfer_syntax)
+    syntax, count = instance.pixels.transfer_syntax, len(instance.frames)
+    decoder = get_decoder(syntax)
+    plugin = next((one for one in SAFE_PLUGINS if one in decoder.available_plugins), "")
     for number in numbers:
-        stored, _ = decoder.as_array(dataset, index=number - 1, raw=True)
+        if syntax.is_encapsulated:
+            codestream = get_frame(dataset.PixelData, number - 1, number_of_frames=count)
+            check_codestream(codestream, instance)
+        stored, _ = decoder.as_array(dataset, index=number - 1, raw=True, decoding_plugin=plugin)
         yield stored
 
 
@@ -119,14 +148,18 @@ def _without_unused_bits(stored: Stored, pixels: PixelFormat) -> Stored:
     return (stored << unused) >> unused if unused else stored
 
 
-def _output_values(stored: Stored, one: Slice) -> Voxels:
-    rescale = one.frame.rescale or UNCHANGED
-    values = _rescaled(stored, rescale)
-    padding = one.instance.pixels.padding
-    if padding is not None and one.instance.modality == "CT":
-        low, high = np.array(padding).astype(stored.dtype)  # signed values are often said unsigned
-        if _rescaled(np.array([low, high]), rescale).max() > DENSEST_HU:
-            values[(stored >= low) & (stored <= high)] = AIR_HU
+def _output_values(raw: Stored, one: Slice) -> Voxels:
+    pixels = one.instance.pixels
+    values = _rescaled(_without_unused_bits(raw, pixels), one.frame.rescale or UNCHANGED)
+    if pixels.padding is not None and one.instance.modality == "CT":
+        # Padding of signed values is often said unsigned, and may be wider than Bits Stored.
+        ends = np.sort(np.array(pixels.padding).astype(raw.dtype))
+        is_padding = (raw >= ends[0]) & (raw <= ends[1])
+        is_wide = not np.array_equal(_without_unused_bits(ends, pixels), ends)
+        if is_padding.any() and (is_wide or values[is_padding].max() > DENSEST_HU):
+            values[is_padding] = AIR_HU
+    if values.dtype == np.int16:
+        return values
     is_whole = not np.issubdtype(values.dtype, np.floating)
     if is_whole and INT16.min <= values.min() and values.max() <= INT16.max:
         return values.astype(np.int16)
@@ -136,6 +169,12 @@ def _output_values(stored: Stored, one: Slice) -> Voxels:
 def _rescaled(stored: Stored, rescale: Rescale) -> NDArray[Any]:
     if not (rescale.slope.is_integer() and rescale.intercept.is_integer()):
         return stored * rescale.slope + rescale.intercept
+    if rescale.slope == 1 and stored.dtype.itemsize == 2:
+        low, high = int(stored.min()), int(stored.max())
+        intercept = int(rescale.intercept)
+        if INT16.min <= low + intercept and high + intercept <= INT16.max:
+            # The sum fits, so it is right whatever is carried on the way.
+            return stored.view(np.int16) + np.array(intercept).astype(np.int16)
     if rescale.slope == 1 and stored.itemsize <= 2:
         return stored.astype(np.int32) + int(rescale.intercept)
     return stored.astype(np.int64) * int(rescale.slope) + int(rescale.intercept)

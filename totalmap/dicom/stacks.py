@@ -14,8 +14,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from totalmap.dicom.frame import Frame
 from totalmap.dicom.geometry import Plane
-from totalmap.dicom.instance import Frame, Instance
+from totalmap.dicom.instance import Instance
 from totalmap.dicom.study import Series
 
 # Two slices at one place: above what writing positions with one decimal can do.

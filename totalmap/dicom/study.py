@@ -2,21 +2,32 @@
 
 import hashlib
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pydicom.uid import CTImageStorage, MRImageStorage
+from pydicom.uid import (
+    CTImageStorage,
+    EnhancedCTImageStorage,
+    EnhancedMRImageStorage,
+    MRImageStorage,
+)
 
-from totalmap.dicom.header import BROKEN_FILE
+from totalmap.dicom.header import BROKEN_FILE, printable
 from totalmap.dicom.identity import derived_uid
 from totalmap.dicom.instance import Instance, missing_uids, read_instance
 from totalmap.errors import InputError
 from totalmap.log import get_logger
 
-IMAGE_CLASS_BY_MODALITY = {"CT": CTImageStorage, "MR": MRImageStorage}
+# By modality, and whether a file holds several frames.
+IMAGE_CLASSES = {
+    ("CT", False): CTImageStorage,
+    ("CT", True): EnhancedCTImageStorage,
+    ("MR", False): MRImageStorage,
+    ("MR", True): EnhancedMRImageStorage,
+}
 
 # Reading waits for the disk or the network share, so more threads than cores are of use.
 READERS = 8
@@ -79,7 +90,7 @@ def read_study(folder: Path, *, repair_missing_uids: bool = True) -> Study:
     broken = [path for path, one in zip(paths, headers, strict=True) if isinstance(one, Exception)]
     ignored = len(headers) - len(instances) - len(broken)
     warnings = [
-        f"file {_printable(path.relative_to(folder))} begins like DICOM and is broken: left out"
+        f"file {printable(str(path.relative_to(folder)))} begins like DICOM and is broken: left out"
         for path in broken
     ]
     if not instances:
@@ -125,12 +136,8 @@ def _read_or_broken(path: Path) -> Instance | Exception | None:
         log.warning("file_broken", error=type(error).__name__)
         return error
     except OSError as error:
-        raise InputError(f"file {path} can't be read: {error.strerror or error}") from error
-
-
-def _printable(path: Path) -> str:
-    """Returns the path without line breaks and without bytes that are no text."""
-    return "".join(c if c.isprintable() else "?" for c in str(path))
+        name = printable(str(path))
+        raise InputError(f"file {name} can't be read: {error.strerror or error}") from error
 
 
 def _repair(
@@ -171,8 +178,13 @@ def _with_instance_uids(instance: Instance) -> Instance:
         instance,
         repaired_uids=missing_uids(instance),
         sop_instance_uid=uid,
-        sop_class_uid=instance.sop_class_uid or IMAGE_CLASS_BY_MODALITY.get(instance.modality, ""),
+        sop_class_uid=instance.sop_class_uid or _image_class(instance),
     )
+
+
+def _image_class(instance: Instance) -> str:
+    is_multiframe = len(instance.frames) > 1
+    return IMAGE_CLASSES.get((instance.modality, is_multiframe), "")
 
 
 def _with_group_uids(instance: Instance, content: list[str]) -> Instance:
@@ -206,7 +218,7 @@ def _series_key(instance: Instance) -> tuple[object, ...]:
 
 
 def _group(instances: list[Instance]) -> tuple[tuple[Series, ...], list[str]]:
-    """Returns the series, and how many files were left out because another has their UID."""
+    """Returns the series, and how many files were left out because they contradict others."""
     members: dict[str, dict[str, Instance]] = defaultdict(dict)
     differing = 0
     for instance in sorted(instances, key=lambda one: str(one.path)):
@@ -214,9 +226,29 @@ def _group(instances: list[Instance]) -> tuple[tuple[Series, ...], list[str]]:
         first = series.setdefault(instance.sop_instance_uid, instance)
         # The same file twice in a folder counts once.
         differing += replace(first, path=instance.path) != instance
-    warnings = [f"{differing} files have the UID of another one and differ: left out"]
-    series_of_study = tuple(
-        Series(uid=uid, instances=tuple(instance for _, instance in sorted(group.items())))
-        for uid, group in sorted(members.items())
-    )
-    return series_of_study, warnings if differing else []
+    series_of_study, strangers, empty = [], 0, 0
+    for uid, group in sorted(members.items()):
+        agreeing = _agreeing([instance for _, instance in sorted(group.items())])
+        series_of_study.append(Series(uid=uid, instances=agreeing))
+        strangers += len(group) - len(agreeing)
+        images = sum(bool(instance.frames) for instance in agreeing)
+        empty += len(agreeing) - images if images else 0
+    findings = {
+        "have the UID of another one and differ": differing,
+        "name another study, modality or class than most of their series": strangers,
+        "hold no image in a series of images": empty,
+    }
+    return tuple(series_of_study), [
+        f"{count} files {words}: left out" for words, count in findings.items() if count
+    ]
+
+
+def _agreeing(instances: list[Instance]) -> tuple[Instance, ...]:
+    """Returns the instances of a series that are of the study, the modality and the class of most.
+
+    A series has one study and one modality (PS3.3 A.1.2.3), and a volume is of one class.
+    """
+    kinds = [(one.study_instance_uid, one.modality, one.sop_class_uid) for one in instances]
+    counts = Counter(kinds)
+    most = max(counts, key=lambda kind: (counts[kind], kind))
+    return tuple(one for one, kind in zip(instances, kinds, strict=True) if kind == most)

@@ -47,7 +47,7 @@ def build_volume(selection: Selection, policy: GeometrySection) -> Volume:
     if undecodable:
         if policy.gaps is GapPolicy.REJECT:
             raise UnreadableInstance(
-                f"{_fault(undecodable[0])} of {undecodable[0].slice.instance.path.name} "
+                f"{_fault(undecodable[0])} of {undecodable[0].slice.instance.file_name} "
                 f"({len(undecodable)} of {len(audit.slices)} slices); geometry.gaps is `reject`, "
                 "`fill` would leave them out"
             )

@@ -13,7 +13,6 @@ from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 from pydicom.uid import ExplicitVRLittleEndian
 
-from totalmap.dicom.instance import read_dataset
 from totalmap.dicom.stacks import Slice
 from totalmap.errors import OutputError
 from totalmap.journal import Result
@@ -23,23 +22,11 @@ from totalmap.writers.codes import StructureCode, structure_code
 from totalmap.writers.frames import functional_group
 from totalmap.writers.placement import Sample, check_placement
 from totalmap.writers.release import RESULTS_NAME, Release
+from totalmap.writers.source_headers import source_headers
 
 FILE_NAME = "seg.dcm"
 SERIES_NUMBER = 9001
-
-# What a SEG takes from its source: attributes of type 2, which may be empty (PS3.3 C.7.1.1,
-# C.7.2.1) and which anonymisers leave out altogether.
-CARRIED_OVER = (
-    "PatientID",
-    "PatientName",
-    "PatientBirthDate",
-    "PatientSex",
-    "AccessionNumber",
-    "StudyID",
-    "StudyDate",
-    "StudyTime",
-    "ReferringPhysicianName",
-)
+CONTENT_LABEL = "SEGMENTATION"
 
 # CID 7162 Surface Processing / Algorithm Family; 123110 in PS3.16 annex D.
 ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
@@ -82,7 +69,7 @@ def _build(segmentation: Segmentation, structures: tuple[Structure, ...]) -> Dic
     slices = segmentation.volume.slices
     is_multiframe = len(slices[0].instance.frames) > 1
     seg = DicomSegmentation(
-        source_images=_source_headers(slices),
+        source_images=source_headers(segmentation.volume),
         plane_positions=_plane_positions(slices) if is_multiframe else None,
         pixel_array=numbers[segmentation.labels],
         segmentation_type=SegmentationTypeValues.BINARY,
@@ -101,21 +88,12 @@ def _build(segmentation: Segmentation, structures: tuple[Structure, ...]) -> Dic
         transfer_syntax_uid=ExplicitVRLittleEndian,
         omit_empty_frames=True,
         series_description=provenance.series_description(segmentation),
+        content_label=CONTENT_LABEL,
         content_description=provenance.series_description(segmentation),
     )
     if is_multiframe:
         _keep_own_frames(seg, {one.frame.number for one in slices})
     return seg
-
-
-def _source_headers(slices: Sequence[Slice]) -> list[Dataset]:
-    """Returns the headers of the files of the slices, in their order, each file once."""
-    files = {one.instance.sop_instance_uid: one.instance for one in slices}
-    headers = [read_dataset(instance) for instance in files.values()]
-    for keyword in CARRIED_OVER:
-        if keyword not in headers[0]:
-            setattr(headers[0], keyword, None)
-    return headers
 
 
 def _plane_positions(slices: Sequence[Slice]) -> list[highdicom.PlanePositionSequence]:

@@ -22,7 +22,8 @@ from totalmap.segmentation import Segmentation
 from totalmap.settings import GeometrySection
 from totalmap.writers import provenance
 from totalmap.writers.release import open_release
-from totalmap.writers.seg import CARRIED_OVER, check_seg, write_seg
+from totalmap.writers.seg import check_seg, write_seg
+from totalmap.writers.source_headers import CARRIED_OVER
 
 POLICY = GeometrySection()
 # Columns that are not a multiple of 8: frames begin in the middle of a byte.

@@ -1,0 +1,185 @@
+"""Fuzzer: broken studies made of the phantom go through the chain, and none may surprise us.
+
+    python -m tests.fuzz --first 0 --count 1000
+
+One line a mutant on standard output, the tracebacks of failures on standard error; the exit status
+is 1 where anything failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import faulthandler
+import os
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from types import FrameType
+from typing import TextIO
+
+from tests.fuzz.bases import BASES, write_bases
+from tests.fuzz.chain import run_chain
+from tests.fuzz.mutations import mutate
+from tests.fuzz.verdict import Mutant, contents, objections
+from totalmap import log
+from totalmap.settings import GapPolicy
+
+SECONDS = 10
+MEMORY = 2 << 30
+# Where even the alarm is not heard: a decoder that never returns.
+LAST_RESORT_SECONDS = 60
+
+
+class TooLong(BaseException):
+    """The time of a mutant is over; no `except Exception` may hold it up."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a mutant; `failure` is empty where that was expected."""
+
+    seed: int
+    base: str
+    mutations: tuple[str, ...]
+    outcome: str
+    seconds: float
+    failure: str
+
+    def line(self) -> str:
+        """Returns the outcome as one line."""
+        words = " | ".join(self.mutations)
+        return f"{self.seed} {self.outcome} {self.seconds:.2f} s, {self.base}: {words}"
+
+
+class Output:
+    """Takes all that the process writes, from Python or from C, into a file.
+
+    Attributes:
+        stdout: Standard output as it was.
+        stderr: Standard error as it was.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "log"
+        self.stdout, self.stderr = _copy_of(1), _copy_of(2)
+
+    def __enter__(self) -> Output:
+        descriptor = os.open(self._path, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+        os.dup2(descriptor, 1)
+        os.dup2(descriptor, 2)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.stdout.flush()
+        os.dup2(self.stdout.fileno(), 1)
+        os.dup2(self.stderr.fileno(), 2)
+        faulthandler.disable()
+        self.stdout.close()
+        self.stderr.close()
+
+    def taken(self) -> str:
+        """Returns what was written since the last call."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        content = self._path.read_bytes().decode("utf-8", "replace")
+        os.truncate(self._path, 0)
+        return content
+
+
+def _copy_of(descriptor: int) -> TextIO:
+    return os.fdopen(os.dup(descriptor), "w", encoding="utf-8", errors="backslashreplace")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--count", type=int, default=1000, help="how many mutants")
+    parser.add_argument("--folder", type=Path, help="keep the mutants that fail here")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name, Output(Path(name)) as output:
+        folder = Path(name)
+        faulthandler.enable(output.stderr)
+        warnings.simplefilter("always")  # by default a place warns only once
+        log.configure()
+        bases = write_bases(folder / "bases")
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        outcomes = []
+        for seed in range(arguments.first, arguments.first + arguments.count):
+            one = run_mutant(seed, bases, folder / "mutant", output)
+            outcomes.append(one)
+            print(one.line(), file=output.stdout, flush=True)
+            if one.failure:
+                print(f"{one.line()}\n{one.failure}", file=output.stderr, flush=True)
+                if arguments.folder:
+                    shutil.copytree(
+                        folder / "mutant" / "study", arguments.folder / str(seed), symlinks=True
+                    )
+        print(summary(outcomes), file=output.stdout, flush=True)
+    return int(any(one.failure for one in outcomes))
+
+
+def run_mutant(seed: int, bases: dict[str, Path], folder: Path, output: Output) -> Outcome:
+    """Makes a mutant in a folder and runs it."""
+    rng = Random(seed)  # noqa: S311  the same mutant for the same seed
+    base = rng.choice(BASES)
+    gaps = rng.choice(list(GapPolicy))
+    shutil.rmtree(folder, ignore_errors=True)
+    study = folder / "study"
+    shutil.copytree(bases[base], study)
+    mutations = mutate(study, rng)
+    mutant = Mutant(base, contents(bases[base]), study, mutations)
+    output.taken()
+    start = time.monotonic()
+    seconds, outcome, failure = 0.0, "failure", ""
+    try:
+        with limited_time(output.stderr):
+            run = run_chain(study, folder / "results", gaps)
+        seconds, outcome = time.monotonic() - start, run.outcome
+        failure = "\n".join(objections(mutant, run, output.taken()))
+    except (Exception, TooLong):  # whatever it is, the next mutant is still to be tried
+        seconds = seconds or time.monotonic() - start
+        failure = traceback.format_exc()
+    return Outcome(seed, base, mutations, outcome, seconds, failure)
+
+
+@contextmanager
+def limited_time(errors: TextIO) -> Iterator[None]:
+    """Raises TooLong in a block that takes too long, or ends the process if that is not heard."""
+
+    def stop(_: int, __: FrameType | None) -> None:
+        raise TooLong
+
+    signal.signal(signal.SIGALRM, stop)
+    signal.alarm(SECONDS)
+    faulthandler.dump_traceback_later(LAST_RESORT_SECONDS, exit=True, file=errors)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        faulthandler.cancel_dump_traceback_later()
+
+
+def summary(outcomes: list[Outcome]) -> str:
+    """Returns a table of the outcomes, the slowest mutant and the memory."""
+    counts = Counter("FAILED" if one.failure else one.outcome for one in outcomes)
+    lines = [f"{count:6} {name}" for name, count in counts.most_common()]
+    slowest = max(outcomes, key=lambda one: one.seconds)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    lines.append(f"slowest: seed {slowest.seed}, {slowest.seconds:.2f} s")
+    lines.append(f"peak memory: {peak:.0f} MiB")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

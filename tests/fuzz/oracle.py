@@ -1,0 +1,165 @@
+"""Is a volume what its files say? Reads them anew with pydicom and shares no code with us."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.filereader import read_partial
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.tag import BaseTag, Tag
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+
+from totalmap.dicom.stacks import Slice
+from totalmap.dicom.volume import Volume
+
+TOLERANCE_MM = 0.3
+# Padding that would look denser than this is made air.
+DENSEST_HU = 3071
+AIR_HU = -1024
+
+
+class WrongVolume(AssertionError):
+    """A volume that does not say what its files say."""
+
+
+def check_volume(volume: Volume) -> None:
+    """Compares every voxel and the corners of every slice with the source.
+
+    Raises:
+        WrongVolume: They differ.
+    """
+    if len(volume.slices) != len(volume.voxels) or len({s.key for s in volume.slices}) < len(
+        volume.slices
+    ):
+        raise WrongVolume("slices and voxels do not fit together")
+    datasets: dict[str, Dataset] = {}
+    for k, one in enumerate(volume.slices):
+        path = str(one.instance.path)
+        if path not in datasets:
+            datasets[path] = _read(one.instance.path)
+        _check_voxels(volume, k, datasets[path], one)
+        _check_corners(volume, k, datasets[path], one)
+
+
+def _read(path: Path) -> Dataset:
+    """Reads a file up to its pixels, and native pixels with them.
+
+    What lies behind the pixels, and what they say of their length, may be anything.
+    """
+    with path.open("rb") as file:
+        dataset = read_partial(file, stop_when=lambda tag, _, __: tag == Tag("PixelData"))
+        syntax = _syntax(dataset)
+        if syntax.is_encapsulated or syntax == DeflatedExplicitVRLittleEndian:
+            file.seek(0)
+            return read_partial(file, stop_when=lambda tag, _, __: tag > Tag("PixelData"))
+        rest = file.read()
+        dataset.PixelData = rest[12:] if rest[4:6].isalpha() else rest[8:]
+        return dataset
+
+
+def _syntax(dataset: Dataset) -> UID:
+    syntax = dataset.file_meta.get("TransferSyntaxUID")
+    return syntax if isinstance(syntax, UID) and syntax else ImplicitVRLittleEndian
+
+
+def _check_voxels(volume: Volume, k: int, dataset: Dataset, one: Slice) -> None:
+    stored = _stored(dataset, one.frame.number)
+    slope = _number(dataset, one, "RescaleSlope", 1.0)
+    intercept = _number(dataset, one, "RescaleIntercept", 0.0)
+    expected = _exact(stored * slope + intercept, volume.voxels.dtype)
+    wrong = expected != volume.voxels[k]
+    if wrong.any() and dataset.Modality == "CT" and "PixelPaddingValue" in dataset:
+        ends = _padding(dataset)
+        is_padding = (stored >= min(ends)) & (stored <= max(ends))
+        wrong &= ~(is_padding & (volume.voxels[k] == AIR_HU))
+    if wrong.any():
+        raise WrongVolume(f"{np.count_nonzero(wrong)} voxels of slice {k} differ from the file")
+
+
+def _exact(values: NDArray[np.floating[Any]], dtype: np.dtype[Any]) -> NDArray[Any]:
+    if np.issubdtype(dtype, np.integer) and (values != values.astype(dtype)).any():
+        raise WrongVolume(f"the values do not fit into {dtype}")
+    return values.astype(dtype)
+
+
+def _padding(dataset: Dataset) -> tuple[int, int]:
+    """Returns the range of padding, which may be written unsigned where the pixels are signed."""
+    first = dataset.PixelPaddingValue
+    ends = [int(one) for one in (first, dataset.get("PixelPaddingRangeLimit", first))]
+    if dataset.PixelRepresentation == 1:
+        half = 1 << (dataset.BitsAllocated - 1)
+        ends = [(end + half) % (2 * half) - half for end in ends]
+    return ends[0], ends[1]
+
+
+def _stored(dataset: Dataset, number: int) -> NDArray[np.int64]:
+    """Returns the stored values of a frame, (rows, columns), from 1."""
+    syntax = _syntax(dataset)
+    rows, columns, bits = int(dataset.Rows), int(dataset.Columns), int(dataset.BitsAllocated)
+    if syntax.is_encapsulated:
+        coded, _ = get_decoder(syntax).as_array(dataset, index=number - 1, raw=True)
+        values = coded.astype(np.int64)
+    else:
+        order = ">" if dataset.original_encoding == (False, False) else "<"
+        size = rows * columns * bits // 8
+        content = dataset.PixelData[(number - 1) * size : number * size]
+        values = np.frombuffer(content, f"{order}u{bits // 8}").astype(np.int64)
+    used = int(dataset.BitsStored)
+    values = values.reshape(rows, columns) & ((1 << used) - 1)
+    if dataset.PixelRepresentation == 1:
+        values -= (values >> (used - 1)) << used
+    return values
+
+
+def _check_corners(volume: Volume, k: int, dataset: Dataset, one: Slice) -> None:
+    position = _values(dataset, one, "ImagePositionPatient")
+    cosines = _values(dataset, one, "ImageOrientationPatient")
+    between_rows, between_columns = _values(dataset, one, "PixelSpacing")
+    steps = volume.geometry.slice_steps
+    for j in (0, int(dataset.Rows) - 1):
+        for i in (0, int(dataset.Columns) - 1):
+            true = position + cosines[:3] * between_columns * i + cosines[3:] * between_rows * j
+            ours = (volume.geometry.affine_lps @ [i, j, steps[k], 1.0])[:3]
+            distance = float(np.linalg.norm(true - ours))
+            if not distance <= TOLERANCE_MM:
+                raise WrongVolume(f"a corner of slice {k} lies {distance:.2f} mm off")
+
+
+def _number(dataset: Dataset, one: Slice, keyword: str, default: float) -> float:
+    values = _values(dataset, one, keyword)
+    return float(values[0]) if len(values) else default
+
+
+def _values(dataset: Dataset, one: Slice, keyword: str) -> NDArray[np.float64]:
+    """Returns an attribute of a frame: its own, the shared one, or the file's; or nothing."""
+    for place in _places(dataset, one.frame.number):
+        value = place.get(keyword)
+        if value is not None and value != "":
+            return np.atleast_1d(np.asarray(value, dtype=np.float64))
+    return np.empty(0)
+
+
+def _places(dataset: Dataset, number: int) -> Iterator[Dataset]:
+    own = _items(dataset, "PerFrameFunctionalGroupsSequence")
+    shared = _items(dataset, "SharedFunctionalGroupsSequence")
+    for groups in [*own[number - 1 : number], *shared[:1]]:
+        for tag in sorted(groups.keys()):
+            yield from _items(groups, tag)[:1]
+    yield dataset
+
+
+def _items(dataset: Dataset, key: str | BaseTag) -> list[Dataset]:
+    """Returns the items of a sequence; nothing where it is something else."""
+    if key not in dataset or dataset.get_item(key).VR not in ("SQ", None):
+        return []
+    element = dataset[key]
+    return list(element.value) if element.VR == "SQ" else []

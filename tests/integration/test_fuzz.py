@@ -1,0 +1,134 @@
+"""A thousand broken studies: none ends in a traceback, a hang or a silently wrong volume.
+
+The seeds are fixed, so the mutants are the same in every run.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import REPOSITORY
+from tests.fuzz.bases import SPEC
+from tests.fuzz.mutations import MUTATIONS
+from tests.fuzz.oracle import WrongVolume, check_volume
+from tests.fuzz.verdict import secrets_in
+from tests.phantom import write_enhanced, write_series
+from tests.segmentations import volume_of
+from totalmap.dicom.geometry import Geometry
+from totalmap.dicom.volume import Volume
+
+MUTANTS = 1000
+PROCESSES = 2
+LINE = re.compile(r"^(\d+) (\w+) [\d.]+ s, [^:]*: (.*)$", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def output() -> str:
+    """What the fuzzer prints; it has to end well."""
+    share = MUTANTS // PROCESSES
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.fuzz", f"--first={first}", f"--count={share}"],
+            cwd=REPOSITORY,
+            env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for first in range(0, MUTANTS, share)
+    ]
+    texts = []
+    for process in running:
+        stdout, stderr = process.communicate(timeout=600)
+        assert process.returncode == 0, stderr[-10_000:]
+        texts.append(stdout + stderr)
+    return "\n".join(texts)
+
+
+def test_no_mutant_surprises_us(output: str) -> None:
+    assert len(LINE.findall(output)) == MUTANTS
+    assert "Traceback" not in output
+
+
+def test_the_mutants_bite(output: str) -> None:
+    outcomes = Counter(outcome for _, outcome, _ in LINE.findall(output))
+    assert 0.1 * MUTANTS < outcomes["success"] < 0.9 * MUTANTS
+    assert {"NoSuitableSeries", "InputError", "UnreadableInstance"} <= set(outcomes)
+
+
+def test_every_mutation_occurred(output: str) -> None:
+    kinds = {
+        words.split(": ")[0]
+        for _, _, mutations in LINE.findall(output)
+        for words in mutations.split(" | ")
+        if not words.endswith("not possible any more")
+    }
+    assert kinds == {mutation.__name__ for mutation in MUTATIONS}
+
+
+def test_no_patient_data_in_the_output(output: str) -> None:
+    assert secrets_in(output.splitlines()) == []
+
+
+def test_the_fuzzer_needs_no_torch() -> None:
+    program = "import sys, tests.fuzz.__main__; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, check=True)
+
+
+@pytest.fixture(scope="module")
+def volume(tmp_path_factory: pytest.TempPathFactory) -> Volume:
+    write_series(tmp_path_factory.mktemp("classic"), 0, SPEC)
+    return volume_of(tmp_path_factory.getbasetemp() / "classic0")
+
+
+def test_the_oracle_lets_true_volumes_pass(volume: Volume, tmp_path: Path) -> None:
+    check_volume(volume)
+    write_enhanced(tmp_path, 0, replace(SPEC, file_order="shuffled"))
+    check_volume(volume_of(tmp_path))
+
+
+def spoilt(volume: Volume, kind: str) -> Volume:
+    voxels, affine = volume.voxels.copy(), volume.geometry.affine_lps.copy()
+    if kind == "mirrored slice":
+        voxels[5] = voxels[5, :, ::-1]
+    elif kind == "swapped slices":
+        voxels[[5, 6]] = voxels[[6, 5]]
+    elif kind == "one voxel":
+        voxels[3, 4, 5] += 1
+    elif kind == "shifted":
+        affine[0, 3] += 0.5
+    elif kind == "mirrored":
+        affine[:3, 0] *= -1
+    elif kind == "stretched":
+        affine[:3, 2] *= 1.02
+    geometry = Geometry.regular(affine, volume.geometry.shape)
+    return replace(volume, voxels=voxels, geometry=geometry)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["mirrored slice", "swapped slices", "one voxel", "shifted", "mirrored", "stretched"],
+)
+def test_the_oracle_notices(volume: Volume, kind: str) -> None:
+    check_volume(spoilt(volume, "nothing"))
+    with pytest.raises(WrongVolume):
+        check_volume(spoilt(volume, kind))
+
+
+def test_the_oracle_notices_a_slice_too_few(volume: Volume) -> None:
+    with pytest.raises(WrongVolume, match="fit together"):
+        check_volume(replace(volume, voxels=np.delete(volume.voxels, 3, axis=0)))
+
+
+@pytest.mark.parametrize(
+    "text", ["phantom^totalmap", "ID TM-PHANTOM-0001.", "born 19700102", "TMACC0001", "PHANTOM"]
+)
+def test_patient_data_are_noticed(text: str) -> None:
+    assert secrets_in(["nothing", text]) == [f"patient data in {text!r}"]

@@ -1,0 +1,207 @@
+"""Attributes are looked up in order, and what makes no sense reads as missing and is noted."""
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import pydicom
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
+from pydicom.sequence import Sequence
+
+from totalmap.dicom.header import Header
+
+
+def dataset(**values: Any) -> Dataset:
+    made = Dataset()
+    for keyword, value in values.items():
+        setattr(made, keyword, value)
+    return made
+
+
+def item(**values: Any) -> Sequence:
+    return Sequence([dataset(**values)])
+
+
+def raw(group: int, element: int, vr: str, value: bytes) -> Dataset:
+    """A dataset as read from a file, with one element whose value is exactly these bytes."""
+    buffer = DicomBytesIO()
+    buffer.is_little_endian, buffer.is_implicit_VR = True, False
+    made = Dataset()
+    made.add_new((group, element), vr, None)
+    write_dataset(buffer, made)
+    content = buffer.getvalue()[:6] + len(value).to_bytes(2, "little") + value
+    return pydicom.dcmread(io.BytesIO(content), force=True)
+
+
+def slope(text: bytes) -> Header:
+    return Header(raw(0x0028, 0x1053, "DS", text))
+
+
+def test_the_first_dataset_that_has_an_attribute_counts() -> None:
+    header = Header(dataset(SliceThickness="1"), dataset(SliceThickness="2", KVP="120"))
+    assert header.number("SliceThickness") == 1.0
+    assert header.number("KVP") == 120.0
+
+
+def test_an_empty_attribute_does_not_count() -> None:
+    header = Header(dataset(SliceThickness=None, Modality=""), dataset(SliceThickness="2"))
+    assert header.number("SliceThickness") == 2.0
+    assert header.text("Modality") == ""
+    assert header.malformed == set()
+
+
+def test_the_first_keyword_counts_wherever_it_stands() -> None:
+    header = Header(dataset(EchoTime="5"), dataset(EffectiveEchoTime=7.0))
+    assert header.number("EffectiveEchoTime", "EchoTime") == 7.0
+    assert header.number("EchoTime", "EffectiveEchoTime") == 5.0
+
+
+def test_text_of_several_values_is_joined_and_freed_of_what_surrounds_it() -> None:
+    header = Header(dataset(ImageType=["ORIGINAL ", "PRIMARY"], StudyID="  7\0"))
+    assert header.text("ImageType") == "ORIGINAL\\PRIMARY"
+    assert header.text("StudyID") == "7"
+    assert header.text("SeriesDescription") == ""
+
+
+def test_words_are_capitals_without_empty_ones() -> None:
+    header = Header(dataset(ImageType=["original", "", "Axial"]))
+    assert header.words("ImageType") == ("ORIGINAL", "AXIAL")
+    assert header.words("FrameType") == ()
+
+
+@pytest.mark.parametrize(("text", "value"), [(b"1.5 ", 1.5), (b"-2E1", -20.0), (b"0 ", 0.0)])
+def test_a_number_is_read(text: bytes, value: float) -> None:
+    header = slope(text)
+    assert header.number("RescaleSlope") == value
+    assert header.malformed == set()
+
+
+@pytest.mark.parametrize(
+    "text", [b"abc ", b"1,5 ", b"nan ", b"inf ", b"1\\2 ", b"1E999 ", b"\xff\xfe"]
+)
+def test_what_is_no_number_is_noted_and_missing(text: bytes) -> None:
+    header = slope(text)
+    assert header.number("RescaleSlope") is None
+    assert header.malformed == {"RescaleSlope"}
+
+
+@pytest.mark.parametrize("text", [b"", b"  "])
+def test_an_empty_number_is_missing_and_not_malformed(text: bytes) -> None:
+    header = slope(text)
+    assert header.number("RescaleSlope") is None
+    assert header.malformed == set()
+
+
+def test_numbers_have_to_be_as_many_as_asked_for() -> None:
+    header = Header(dataset(PixelSpacing=["0.5", "0.7"], SliceThickness="3"))
+    assert header.numbers(2, "PixelSpacing") == (0.5, 0.7)
+    assert header.numbers(1, "SliceThickness") == (3.0,)
+    assert header.malformed == set()
+    assert header.numbers(3, "PixelSpacing") is None
+    assert header.numbers(2, "SliceThickness") is None
+    assert header.malformed == {"PixelSpacing", "SliceThickness"}
+
+
+def test_one_bad_number_spoils_all() -> None:
+    header = Header(raw(0x0020, 0x0032, "DS", b"1\\x\\3 "))
+    assert header.numbers(3, "ImagePositionPatient") is None
+    assert header.malformed == {"ImagePositionPatient"}
+
+
+def test_an_integer_is_whole() -> None:
+    header = Header(dataset(Rows=512), raw(0x0020, 0x0013, "IS", b"7.5 "))
+    assert header.integer("Rows") == 512
+    assert isinstance(header.integer("Rows"), int)
+    assert header.integer("Columns") is None
+    assert header.malformed == set()
+    assert header.integer("InstanceNumber") is None
+    assert "InstanceNumber" in header.malformed
+
+
+def test_an_integer_that_is_written_as_a_decimal_is_one() -> None:
+    assert Header(raw(0x0020, 0x0013, "IS", b"7.0 ")).integer("InstanceNumber") == 7
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda header: header.number("RescaleSlope"),
+        lambda header: header.numbers(1, "RescaleSlope"),
+        lambda header: header.integer("RescaleSlope"),
+    ],
+)
+def test_a_sequence_where_a_number_belongs_is_malformed(read: Callable[[Header], object]) -> None:
+    spoilt = Dataset()
+    spoilt.add_new(0x00281053, "SQ", [dataset(KVP="1")])
+    header = Header(spoilt)
+    assert read(header) is None
+    assert header.malformed == {"RescaleSlope"}
+
+
+def test_a_classic_file_is_its_own_only_frame() -> None:
+    header = Header(dataset(KVP="120"))
+    assert list(header.frames()) == [header]
+
+
+def test_own_groups_come_before_shared_ones_before_the_file() -> None:
+    shared = dataset(
+        PixelMeasuresSequence=item(SliceThickness="2", PixelSpacing=["1", "1"]),
+        CTXRayDetailsSequence=item(KVP="100"),
+    )
+    own = [
+        dataset(PixelMeasuresSequence=item(SliceThickness="1")),
+        dataset(PlanePositionSequence=item(ImagePositionPatient=["1", "2", "3"])),
+    ]
+    header = Header(
+        dataset(
+            SharedFunctionalGroupsSequence=Sequence([shared]),
+            PerFrameFunctionalGroupsSequence=Sequence(own),
+            KVP="80",
+            SliceThickness="9",
+            Modality="CT",
+        )
+    )
+    first, second = header.frames()
+    assert first.number("SliceThickness") == 1.0
+    assert second.number("SliceThickness") == 2.0
+    assert first.numbers(2, "PixelSpacing") == (1.0, 1.0)
+    assert first.number("KVP") == 100.0
+    assert first.text("Modality") == "CT"
+    assert first.numbers(3, "ImagePositionPatient") is None
+    assert second.numbers(3, "ImagePositionPatient") == (1.0, 2.0, 3.0)
+
+
+def test_what_is_malformed_in_one_frame_is_not_held_against_the_others() -> None:
+    own = [
+        dataset(PlanePositionSequence=item(ImagePositionPatient=["1", "2"])),
+        dataset(PlanePositionSequence=item(ImagePositionPatient=["1", "2", "3"])),
+    ]
+    first, second = Header(dataset(PerFrameFunctionalGroupsSequence=Sequence(own))).frames()
+    assert first.numbers(3, "ImagePositionPatient") is None
+    assert second.numbers(3, "ImagePositionPatient") == (1.0, 2.0, 3.0)
+    assert (first.malformed, second.malformed) == ({"ImagePositionPatient"}, set())
+
+
+def test_empty_groups_are_passed_over() -> None:
+    own = [
+        dataset(PlanePositionSequence=Sequence()),
+        Dataset(),
+        dataset(PlanePositionSequence=item(ImagePositionPatient=["1", "2", "3"])),
+    ]
+    frames = list(Header(dataset(PerFrameFunctionalGroupsSequence=Sequence(own))).frames())
+    assert [frame.numbers(3, "ImagePositionPatient") for frame in frames] == [
+        None,
+        None,
+        (1.0, 2.0, 3.0),
+    ]
+
+
+def test_groups_that_hold_no_sequence_are_noted() -> None:
+    own = [dataset(SliceThickness="3"), dataset(KVP="120")]
+    header = Header(dataset(PerFrameFunctionalGroupsSequence=Sequence(own)))
+    frames = list(header.frames())
+    assert len(frames) == 2
+    assert header.malformed == {"PerFrameFunctionalGroupsSequence"}

@@ -1,0 +1,460 @@
+"""What is read from the header of one file, and why its images can't be used."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pydicom
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.fileset import FileSet
+from pydicom.uid import (
+    UID,
+    CTImageStorage,
+    DeflatedExplicitVRLittleEndian,
+    EnhancedCTImageStorage,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    MRImageStorage,
+    RLELossless,
+)
+
+from tests.phantom import SeriesSpec, WrittenSeries, write_enhanced, write_series, write_study
+from tests.phantom.dose_report import write_dose_report
+from tests.transfer_syntaxes import ALL_SYNTAXES, NATIVE, transcode
+from totalmap.dicom.frame import Rescale
+from totalmap.dicom.geometry import Plane
+from totalmap.dicom.identity import derived_uid
+from totalmap.dicom.instance import (
+    Instance,
+    missing_uids,
+    read_dataset,
+    read_instance,
+)
+
+SPEC = SeriesSpec(
+    rows=36, columns=40, n_slices=3, pixel_spacing_mm=(10.0, 9.0), kernel="B30f", number=7
+)
+BYTES = SPEC.rows * SPEC.columns * 2
+FRAMES = pydicom.datadict.tag_for_keyword("PerFrameFunctionalGroupsSequence")
+
+
+def keyword(uid: UID) -> str:
+    return uid.keyword
+
+
+@pytest.fixture
+def series(tmp_path: Path) -> WrittenSeries:
+    return write_series(tmp_path / "classic", 1, SPEC)
+
+
+@pytest.fixture
+def path(series: WrittenSeries) -> Path:
+    """The file of slice 1."""
+    return series.paths[1]
+
+
+@pytest.fixture
+def enhanced(tmp_path: Path) -> WrittenSeries:
+    return write_enhanced(tmp_path / "enhanced", 1, SPEC)
+
+
+def instance_of(path: Path) -> Instance:
+    instance = read_instance(path)
+    assert instance is not None
+    return instance
+
+
+def change(path: Path, **values: Any) -> None:
+    """Sets attributes; None removes one."""
+    dataset = pydicom.dcmread(path)
+    for name, value in values.items():
+        if value is None:
+            delattr(dataset, name)
+        else:
+            setattr(dataset, name, value)
+    dataset.save_as(path)
+
+
+def overwrite(path: Path, name: str, text: bytes) -> None:
+    """Writes a value that pydicom would refuse, over one of the same length in the file."""
+    dataset = pydicom.dcmread(path)
+    placeholder = b"1" * len(text)
+    setattr(dataset, name, placeholder.decode())
+    dataset.save_as(path)
+    tag = pydicom.tag.Tag(name)
+    start = tag.group.to_bytes(2, "little") + tag.element.to_bytes(2, "little") + b"DS"
+    content = path.read_bytes()
+    place = content.index(start) + 8
+    assert content[place : place + len(text)] == placeholder
+    path.write_bytes(content[:place] + text + content[place + len(text) :])
+
+
+def fault_of(path: Path) -> str:
+    (frame,) = instance_of(path).frames
+    return frame.fault
+
+
+def test_a_classic_ct(series: WrittenSeries, path: Path) -> None:
+    instance = instance_of(path)
+    (frame,) = instance.frames
+    assert instance.path == path
+    assert instance.sop_class_uid == CTImageStorage
+    assert instance.sop_instance_uid == series.sop_uids[1]
+    assert instance.series_instance_uid == series.series_uid
+    assert instance.repaired_uids == ()
+    assert (instance.modality, instance.body_part) == ("CT", "ABDOMEN")
+    assert (instance.series_number, instance.series_description) == (7, SPEC.description)
+    assert (instance.rows, instance.columns) == (36, 40)
+    assert (instance.pixels.samples, instance.pixels.is_signed) == (1, False)
+    assert (instance.pixels.bits_allocated, instance.pixels.bits_stored) == (16, 12)
+    assert instance.pixels.padding is None
+    assert (frame.number, frame.instance_number, frame.fault) == (1, 2, "")
+    assert frame.plane == Plane(
+        position_mm=tuple(float(value) for value in pydicom.dcmread(path).ImagePositionPatient),
+        cosines=SPEC.orientation,
+        pixel_spacing_mm=(10.0, 9.0),
+    )
+    assert frame.rescale == Rescale(slope=1.0, intercept=-1024.0)
+    assert (frame.slice_thickness_mm, frame.kvp, frame.kernel) == (3.0, 120.0, "B30F")
+    assert frame.image_type == ("ORIGINAL", "PRIMARY", "AXIAL")
+    assert (frame.acquisition_number, frame.acquisition_time) == (1, "20200304101112")
+    assert not frame.has_contrast
+
+
+def test_an_enhanced_ct_has_a_frame_for_each_slice(enhanced: WrittenSeries) -> None:
+    instance = instance_of(enhanced.paths[0])
+    assert instance.sop_class_uid == EnhancedCTImageStorage
+    assert [frame.number for frame in instance.frames] == [1, 2, 3]
+    assert [frame.instance_number for frame in instance.frames] == [1, 2, 3]
+    assert {frame.fault for frame in instance.frames} == {""}
+    for frame, position in zip(instance.frames, SPEC.positions_lps_mm, strict=True):
+        assert frame.plane is not None
+        assert frame.plane.position_mm == pytest.approx(position, abs=1e-6)
+        assert frame.plane.pixel_spacing_mm == (10.0, 9.0)
+        assert frame.rescale == Rescale(slope=1.0, intercept=-1024.0)
+        assert (frame.kernel, frame.kvp) == ("B30F", 120.0)
+        assert frame.image_type == ("ORIGINAL", "PRIMARY", "VOLUME", "NONE")
+
+
+def test_the_phases_of_an_enhanced_ct_are_told_apart(tmp_path: Path) -> None:
+    written = write_enhanced(tmp_path, 1, SPEC, phases=2)
+    frames = instance_of(written.paths[0]).frames
+    assert [frame.temporal_position for frame in frames] == [1, 1, 1, 2, 2, 2]
+    assert [frame.acquisition_number for frame in frames] == [1, 1, 1, 2, 2, 2]
+    assert len({frame.acquisition_time for frame in frames}) == 2
+
+
+def test_an_mr_has_an_echo_time_and_no_rescale(tmp_path: Path) -> None:
+    written = write_series(tmp_path, 1, replace(SPEC, modality="MR"))
+    instance = instance_of(written.paths[0])
+    (frame,) = instance.frames
+    assert (instance.modality, instance.sop_class_uid) == ("MR", MRImageStorage)
+    assert (frame.echo_time_ms, frame.rescale, frame.kvp, frame.fault) == (2.3, None, None, "")
+
+
+def test_a_localizer_and_a_dose_report(tmp_path: Path) -> None:
+    study = write_study(tmp_path, 1, size=32, n_slices=4)
+    (frame,) = instance_of(study.localizer.paths[0]).frames
+    assert "LOCALIZER" in frame.image_type
+    assert frame.plane is not None
+    assert frame.plane.orientation == "coronal"
+    report = instance_of(study.dose_report)
+    assert (report.modality, report.frames, report.rows) == ("SR", (), 0)
+    assert missing_uids(report) == ()
+
+
+def test_a_contrast_agent_is_found_in_either_attribute(path: Path) -> None:
+    change(path, ContrastBolusAgent="Iomeprol")
+    assert instance_of(path).frames[0].has_contrast
+    agent = Dataset()
+    agent.CodeMeaning = "Iomeprol"
+    change(path, ContrastBolusAgent="", ContrastBolusAgentSequence=[agent])
+    assert instance_of(path).frames[0].has_contrast
+
+
+@pytest.mark.parametrize("content", [b"", b"no DICOM", b"\0" * 1000])
+def test_what_is_no_dicom_is_none(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_bytes(content)
+    assert read_instance(file) is None
+
+
+def test_a_dicomdir_is_none(series: WrittenSeries, tmp_path: Path) -> None:
+    files = FileSet()
+    for one in series.paths:
+        files.add(one)
+    files.write(tmp_path / "media")
+    assert read_instance(tmp_path / "media" / "DICOMDIR") is None
+
+
+def test_a_file_without_class_and_modality_is_broken(path: Path) -> None:
+    change(path, SOPClassUID="")
+    assert instance_of(path).modality == "CT"
+    change(path, Modality="")
+    with pytest.raises(ValueError, match="neither SOP Class UID nor Modality"):
+        read_instance(path)
+
+
+@pytest.mark.parametrize("syntax", NATIVE, ids=keyword)
+@pytest.mark.parametrize("kind", ["classic", "enhanced"])
+def test_headers_say_the_same_in_every_native_syntax(
+    series: WrittenSeries, enhanced: WrittenSeries, kind: str, syntax: UID
+) -> None:
+    file = series.paths[1] if kind == "classic" else enhanced.paths[0]
+    before = instance_of(file)
+    transcode(file, syntax)
+    after = instance_of(file)
+    assert after.pixels.transfer_syntax == syntax
+    assert after == replace(before, pixels=after.pixels)
+
+
+@pytest.mark.parametrize("syntax", ALL_SYNTAXES, ids=keyword)
+def test_the_place_of_native_pixels_is_told(path: Path, syntax: UID) -> None:
+    transcode(path, syntax)
+    offset = instance_of(path).pixels.offset
+    if syntax.is_encapsulated or syntax == DeflatedExplicitVRLittleEndian:
+        assert offset is None
+    else:
+        assert offset is not None
+        pixels = path.read_bytes()[offset : offset + BYTES]
+        assert pixels == pydicom.dcmread(path).PixelData
+
+
+@pytest.mark.parametrize("size", [60_000, 65_500, 65_536, 70_000, 300_000])
+@pytest.mark.parametrize("syntax", NATIVE, ids=keyword)
+def test_a_long_header_changes_nothing(path: Path, syntax: UID, size: int) -> None:
+    before = instance_of(path)
+    change(path, SourceImageSequence=[_filler(size)])
+    transcode(path, syntax)
+    after = instance_of(path)
+    assert after.frames == before.frames
+    if after.pixels.offset is not None:
+        pixels = path.read_bytes()[after.pixels.offset :][:BYTES]
+        assert pixels == pydicom.dcmread(path).PixelData
+
+
+@pytest.mark.parametrize("length", range(60_000 - 40, 60_000 + 40, 2))
+def test_pixels_are_found_wherever_the_header_ends(path: Path, length: int) -> None:
+    header = path.read_bytes().index(b"\xe0\x7f\x10\x00OW")
+    change(path, SourceImageSequence=[_filler(length - header + 65_536 - 60_000)])
+    offset = instance_of(path).pixels.offset
+    assert offset is not None
+    assert path.read_bytes()[offset : offset + BYTES] == pydicom.dcmread(path).PixelData
+    assert fault_of(path) == ""
+
+
+def _filler(size: int) -> Dataset:
+    made = Dataset()
+    made.add_new(0x00420011, "OB", b"\0" * (size - size % 2))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("values", "fault"),
+    [
+        ({"ImagePositionPatient": None}, "no valid Image Position (Patient)"),
+        ({"ImagePositionPatient": ["1", "2"]}, "no valid Image Position (Patient)"),
+        ({"ImageOrientationPatient": None}, "no valid Image Orientation (Patient)"),
+        ({"PixelSpacing": None}, "no valid Pixel Spacing"),
+        ({"PixelSpacing": ["1", "0"]}, "no valid Pixel Spacing"),
+        ({"PixelSpacing": ["-1", "1"]}, "no valid Pixel Spacing"),
+        (
+            {"ImageOrientationPatient": ["1", "0", "0", "0.6", "0.8", "0"]},
+            "Image Orientation (Patient) is not two perpendicular directions",
+        ),
+        (
+            {"ImageOrientationPatient": ["2", "0", "0", "0", "1", "0"]},
+            "Image Orientation (Patient) is not two perpendicular directions",
+        ),
+        (
+            {"ImageOrientationPatient": ["0"] * 6},
+            "Image Orientation (Patient) is not two perpendicular directions",
+        ),
+    ],
+)
+def test_a_place_that_is_not_told_is_a_fault(
+    path: Path, values: dict[str, Any], fault: str
+) -> None:
+    change(path, **values)
+    assert fault_of(path) == fault
+    assert instance_of(path).frames[0].plane is None
+
+
+def test_cosines_of_four_decimals_are_good_enough(path: Path) -> None:
+    cosines = ["0.9063", "0.4226", "0", "-0.4226", "0.9063", "0"]
+    change(path, ImageOrientationPatient=cosines)
+    assert fault_of(path) == ""
+
+
+@pytest.mark.parametrize("text", [b"nan\\1\\2 ", b"1\\inf\\2 ", b"a\\b\\c "])
+def test_a_position_that_is_no_number_is_a_fault(path: Path, text: bytes) -> None:
+    overwrite(path, "ImagePositionPatient", text)
+    assert fault_of(path) == "no valid Image Position (Patient)"
+
+
+@pytest.mark.parametrize(
+    ("values", "fault"),
+    [
+        ({"RescaleSlope": "0"}, "Rescale Slope 0 and Intercept -1024"),
+        ({"RescaleSlope": "1e7"}, "Rescale Slope 1e+07 and Intercept -1024"),
+        ({"RescaleIntercept": "-1e7"}, "Rescale Slope 1 and Intercept -1e+07"),
+    ],
+)
+def test_a_rescale_that_makes_no_sense_is_a_fault(
+    path: Path, values: dict[str, Any], fault: str
+) -> None:
+    change(path, **values)
+    assert fault_of(path) == fault
+    assert instance_of(path).frames[0].rescale is None
+
+
+@pytest.mark.parametrize("name", ["RescaleSlope", "RescaleIntercept"])
+@pytest.mark.parametrize("text", [b"abc ", b"1,5 ", b"nan "])
+def test_a_rescale_that_is_no_number_is_a_fault(path: Path, name: str, text: bytes) -> None:
+    overwrite(path, name, text)
+    assert fault_of(path) == "Rescale Slope or Intercept is not a number"
+
+
+def test_half_a_rescale_is_completed_and_none_is_none(path: Path) -> None:
+    change(path, RescaleSlope="")
+    assert instance_of(path).frames[0].rescale == Rescale(slope=1.0, intercept=-1024.0)
+    change(path, RescaleSlope="2", RescaleIntercept="")
+    assert instance_of(path).frames[0].rescale == Rescale(slope=2.0, intercept=0.0)
+    change(path, RescaleSlope="", RescaleIntercept="")
+    assert instance_of(path).frames[0].rescale is None
+    assert fault_of(path) == ""
+
+
+@pytest.mark.parametrize(
+    ("values", "fault"),
+    [
+        ({"Rows": 65535}, "65535 x 40 pixels; at most 8192 x 8192 are plausible"),
+        ({"Columns": 8193}, "36 x 8193 pixels; at most 8192 x 8192 are plausible"),
+        ({"BitsAllocated": 12}, "12 of 12 bits a pixel"),
+        ({"BitsStored": 17}, "17 of 16 bits a pixel"),
+        ({"BitsStored": 0}, "0 of 16 bits a pixel"),
+        ({"BitsAllocated": None}, "12 of 0 bits a pixel"),
+        ({"HighBit": 15}, "the highest of 12 bits is not the last (High Bit)"),
+        ({"SamplesPerPixel": 3}, "a colour image"),
+        ({"NumberOfFrames": 2}, "2 frames with positions for 1"),
+        ({"Rows": 37}, f"its pixels break off after {BYTES} of {BYTES + 80} bytes"),
+        ({"PixelData": None}, f"its pixels break off after 0 of {BYTES} bytes"),
+    ],
+)
+def test_pixels_that_can_not_be_what_the_header_says_are_a_fault(
+    path: Path, values: dict[str, Any], fault: str
+) -> None:
+    change(path, **values)
+    assert fault_of(path) == fault
+
+
+def test_a_missing_high_bit_is_no_fault(path: Path) -> None:
+    change(path, HighBit=None)
+    assert fault_of(path) == ""
+
+
+@pytest.mark.parametrize(("name", "size"), [("Rows", "0 x 40"), ("Columns", "36 x 0")])
+def test_an_image_without_a_size_is_a_fault(path: Path, name: str, size: str) -> None:
+    change(path, **{name: 0})
+    assert fault_of(path) == f"{size} pixels; at most 8192 x 8192 are plausible"
+
+
+@pytest.mark.parametrize(
+    "syntax",
+    [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian],
+    ids=keyword,
+)
+@pytest.mark.parametrize("missing", [1, 2, 1000, BYTES])
+def test_pixels_that_break_off_are_counted(path: Path, syntax: UID, missing: int) -> None:
+    transcode(path, syntax)
+    assert fault_of(path) == ""
+    path.write_bytes(path.read_bytes()[:-missing])
+    assert fault_of(path) == f"its pixels break off after {BYTES - missing} of {BYTES} bytes"
+
+
+def test_a_length_of_the_pixels_beyond_the_file_is_not_believed(path: Path) -> None:
+    content = path.read_bytes()
+    place = content.index(b"\xe0\x7f\x10\x00OW") + 8
+    path.write_bytes(content[:place] + b"\xfe\xff\xff\x7f" + content[place + 4 :])
+    assert fault_of(path) == ""
+    path.write_bytes(content[:place] + b"\xff\xff\xff\xff" + content[place + 4 :])
+    assert fault_of(path) == f"its pixels break off after 0 of {BYTES} bytes"
+
+
+def test_frames_without_groups_and_groups_without_frames_are_a_fault(
+    enhanced: WrittenSeries,
+) -> None:
+    file = enhanced.paths[0]
+    change(file, NumberOfFrames=2)
+    assert {one.fault for one in instance_of(file).frames} == {"2 frames with positions for 3"}
+    change(file, NumberOfFrames=4)
+    assert {one.fault for one in instance_of(file).frames} == {"4 frames with positions for 3"}
+
+
+def test_a_frame_without_a_place_is_the_only_one_with_a_fault(enhanced: WrittenSeries) -> None:
+    file = enhanced.paths[0]
+    groups = pydicom.dcmread(file).PerFrameFunctionalGroupsSequence
+    del groups[1].PlanePositionSequence
+    change(file, PerFrameFunctionalGroupsSequence=groups)
+    faults = [frame.fault for frame in instance_of(file).frames]
+    assert faults == ["", "no valid Image Position (Patient)", ""]
+
+
+def test_the_size_of_compressed_pixels_is_left_to_the_decoder(path: Path) -> None:
+    transcode(path, RLELossless)
+    path.write_bytes(path.read_bytes()[:-20])
+    assert fault_of(path) == ""
+
+
+@pytest.mark.parametrize("cut", [200, 400, 800])
+def test_a_header_that_breaks_off_is_an_error_or_a_fault(path: Path, cut: int) -> None:
+    path.write_bytes(path.read_bytes()[:cut])
+    try:
+        assert fault_of(path)
+    except Exception as error:
+        assert not isinstance(error, AssertionError)  # noqa: PT017  a fault that is empty
+
+
+@pytest.mark.parametrize(
+    ("values", "padding"),
+    [
+        ({"PixelPaddingValue": 63536}, (63536, 63536)),
+        ({"PixelPaddingValue": 10, "PixelPaddingRangeLimit": 20}, (10, 20)),
+        ({"PixelPaddingValue": 20, "PixelPaddingRangeLimit": 10}, (10, 20)),
+        ({"PixelPaddingRangeLimit": 10}, None),
+    ],
+)
+def test_padding_is_a_range(
+    path: Path, values: dict[str, int], padding: tuple[int, int] | None
+) -> None:
+    dataset = pydicom.dcmread(path)
+    for name, value in values.items():
+        dataset.add_new(name, "US", value)
+    dataset.save_as(path)
+    assert instance_of(path).pixels.padding == padding
+
+
+def test_what_is_empty_is_named_and_filled_where_it_was_derived(path: Path) -> None:
+    change(path, StudyInstanceUID="", FrameOfReferenceUID="")
+    instance = instance_of(path)
+    assert missing_uids(instance) == ("StudyInstanceUID", "FrameOfReferenceUID")
+    repaired = replace(
+        instance,
+        study_instance_uid=derived_uid("study"),
+        frame_of_reference_uid=derived_uid("frame"),
+        repaired_uids=missing_uids(instance),
+    )
+    dataset = read_dataset(repaired)
+    assert dataset.StudyInstanceUID == derived_uid("study")
+    assert dataset.FrameOfReferenceUID == derived_uid("frame")
+    assert dataset.SeriesInstanceUID == instance.series_instance_uid
+    assert "PixelData" not in dataset
+    assert len(read_dataset(repaired, with_pixels=True).PixelData) == BYTES
+
+
+def test_a_report_needs_no_frame_of_reference(tmp_path: Path) -> None:
+    report = instance_of(write_dose_report(tmp_path / "report.dcm", 1))
+    assert report.frame_of_reference_uid == ""
+    assert missing_uids(report) == ()

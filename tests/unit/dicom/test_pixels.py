@@ -1,0 +1,451 @@
+"""What is stored becomes HU, whatever the syntax, the bits, the rescale and the padding."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+from numpy.typing import NDArray
+from pydicom.encaps import encapsulate, generate_frames
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    RLELossless,
+)
+
+from tests.phantom import SeriesSpec, write_enhanced, write_series
+from tests.transfer_syntaxes import ALL_SYNTAXES, NATIVE, transcode
+from totalmap.dicom.audit import audit_stack
+from totalmap.dicom.pixels import AIR_HU, Undecodable, Voxels, decode_slices
+from totalmap.dicom.select import judge, selected
+from totalmap.dicom.stacks import Slice, split_into_stacks
+from totalmap.dicom.study import read_study
+from totalmap.dicom.volume import build_volume
+from totalmap.errors import IncompleteSeries, UnreadableInstance
+from totalmap.settings import GeometrySection, SelectionRule, SelectionSection
+
+SPEC = SeriesSpec(rows=36, columns=40, n_slices=4, pixel_spacing_mm=(10.0, 10.0))
+SHAPE = SPEC.shape_kji
+COMPRESSED = [syntax for syntax in ALL_SYNTAXES if syntax not in NATIVE]
+# RLE does not say how large its image is.
+SIZED = [syntax for syntax in COMPRESSED if syntax != RLELossless]
+NAMES = [f"IM{k + 1:04d}.dcm" for k in range(SPEC.n_slices)]
+
+Stored = NDArray[np.integer[Any]]
+
+
+def keyword(uid: UID) -> str:
+    return uid.keyword
+
+
+def slices_of(folder: Path) -> tuple[Slice, ...]:
+    (series,) = read_study(folder).series
+    (stack,) = split_into_stacks(series)
+    return audit_stack(stack, GeometrySection()).slices
+
+
+def voxels_of(folder: Path) -> Voxels:
+    voxels, undecodable = decode_slices(slices_of(folder))
+    assert undecodable == ()
+    return voxels
+
+
+def store(folder: Path, stored: Stored, *, bits: int | None = None, **values: Any) -> Path:
+    """Writes a series whose slices hold these stored values, with further attributes."""
+    write_series(folder, 1, SPEC)
+    for name, one in zip(NAMES, stored, strict=True):
+        change(folder / name, **_pixels(one, bits), **values)
+    return folder
+
+
+def _pixels(stored: Stored, bits: int | None) -> dict[str, Any]:
+    allocated = stored.itemsize * 8
+    return {
+        "PixelData": stored.astype(stored.dtype.newbyteorder("<")).tobytes(),
+        "PixelRepresentation": int(stored.dtype.kind == "i"),
+        "BitsAllocated": allocated,
+        "BitsStored": bits or allocated,
+        "HighBit": (bits or allocated) - 1,
+    }
+
+
+def change(path: Path, **values: Any) -> None:
+    dataset = pydicom.dcmread(path)
+    for name, value in values.items():
+        setattr(dataset, name, value)
+    dataset.save_as(path)
+
+
+def pattern(dtype: type[np.integer[Any]], low: int, high: int) -> Stored:
+    """Slices full of different values, with the lowest and the highest among them."""
+    values = np.random.default_rng(3).integers(low, high, SHAPE, endpoint=True)
+    values[:, 0, 0], values[:, 0, 1] = low, high
+    return values.astype(dtype)
+
+
+@pytest.fixture(scope="module")
+def originals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, NDArray[Any]]]:
+    """Folders and their HU: classic and enhanced, 12 bits unsigned and 16 bits signed."""
+    folder = tmp_path_factory.mktemp("originals")
+    signed = pattern(np.int16, -32768, 32767)
+    classic = write_series(folder / "classic", 1, SPEC)
+    enhanced = write_enhanced(folder / "enhanced", 1, SPEC)
+    store(folder / "classic signed", signed, RescaleIntercept="0")
+    path = write_enhanced(folder / "enhanced signed", 1, SPEC).paths[0]
+    shared = pydicom.dcmread(path).SharedFunctionalGroupsSequence
+    shared[0].PixelValueTransformationSequence[0].RescaleIntercept = "0"
+    change(path, SharedFunctionalGroupsSequence=shared, **_pixels(signed, None))
+    return {
+        "classic": (classic.folder, classic.hu),
+        "enhanced": (enhanced.folder, enhanced.hu),
+        "classic signed": (folder / "classic signed", signed),
+        "enhanced signed": (folder / "enhanced signed", signed),
+    }
+
+
+@pytest.mark.parametrize("kind", ["classic", "enhanced", "classic signed", "enhanced signed"])
+@pytest.mark.parametrize("syntax", ALL_SYNTAXES, ids=keyword)
+def test_every_syntax_gives_the_same_voxels(
+    originals: dict[str, tuple[Path, NDArray[Any]]], tmp_path: Path, kind: str, syntax: UID
+) -> None:
+    source, hu = originals[kind]
+    folder = Path(shutil.copytree(source, tmp_path / "in"))
+    for path in folder.iterdir():
+        transcode(path, syntax)
+    voxels = voxels_of(folder)
+    assert voxels.dtype == np.int16
+    np.testing.assert_array_equal(voxels, hu)
+
+
+def test_every_slice_has_its_own_rescale(tmp_path: Path) -> None:
+    stored = pattern(np.uint16, 0, 4095)
+    store(tmp_path, stored)
+    change(tmp_path / NAMES[1], RescaleSlope="2", RescaleIntercept="-2000")
+    change(tmp_path / NAMES[3], RescaleIntercept="-1000")
+    voxels, whole = voxels_of(tmp_path), stored.astype(np.int64)
+    assert voxels.dtype == np.int16
+    np.testing.assert_array_equal(voxels[0], whole[0] - 1024)
+    np.testing.assert_array_equal(voxels[1], whole[1] * 2 - 2000)
+    np.testing.assert_array_equal(voxels[2], whole[2] - 1024)
+    np.testing.assert_array_equal(voxels[3], whole[3] - 1000)
+
+
+@pytest.mark.parametrize(("slope", "intercept"), [("0.5", "-1024"), ("1", "-1024.25")])
+def test_a_fractional_rescale_of_one_slice_makes_all_of_them_float(
+    tmp_path: Path, slope: str, intercept: str
+) -> None:
+    stored = pattern(np.uint16, 0, 4095)
+    store(tmp_path, stored)
+    change(tmp_path / NAMES[2], RescaleSlope=slope, RescaleIntercept=intercept)
+    voxels = voxels_of(tmp_path)
+    assert voxels.dtype == np.float32
+    np.testing.assert_array_equal(voxels[2], stored[2] * float(slope) + float(intercept))
+    np.testing.assert_array_equal(voxels[[0, 1, 3]], stored[[0, 1, 3]] - 1024.0)
+
+
+def test_no_slice_decides_for_the_others_what_the_array_can_hold(tmp_path: Path) -> None:
+    # The SDK takes the type from the first slice: unsigned, where all of it is above 0 HU.
+    stored = np.full(SHAPE, 1124, np.uint16)
+    stored[2] = 0
+    voxels = voxels_of(store(tmp_path, stored))
+    assert voxels[0].min() == 100
+    assert voxels[2].max() == -1024
+
+
+@pytest.mark.parametrize(
+    ("intercept", "dtype"),
+    [("28672", np.int16), ("28673", np.float32), ("-32768", np.int16), ("-32769", np.float32)],
+)
+def test_values_beyond_int16_make_it_float(tmp_path: Path, intercept: str, dtype: type) -> None:
+    stored = pattern(np.uint16, 0, 4095)
+    voxels = voxels_of(store(tmp_path, stored, RescaleIntercept=intercept))
+    assert voxels.dtype == dtype
+    np.testing.assert_array_equal(voxels, stored.astype(np.int64) + int(intercept))
+
+
+def test_a_slope_that_leads_out_of_int16_is_not_cut_off(tmp_path: Path) -> None:
+    stored = pattern(np.int16, -32768, 32767)
+    voxels = voxels_of(store(tmp_path, stored, RescaleSlope="-3", RescaleIntercept="7"))
+    np.testing.assert_array_equal(voxels, stored.astype(np.int64) * -3 + 7)
+
+
+def test_without_a_rescale_the_stored_values_are_taken(tmp_path: Path) -> None:
+    stored = pattern(np.int16, -1024, 3071)
+    store(tmp_path, stored)
+    for path in tmp_path.iterdir():
+        dataset = pydicom.dcmread(path)
+        del dataset.RescaleSlope, dataset.RescaleIntercept
+        dataset.save_as(path)
+    np.testing.assert_array_equal(voxels_of(tmp_path), stored)
+
+
+@pytest.mark.parametrize("overlay", [0x0000, 0x1000, 0x8000, 0xF000])
+def test_unused_bits_of_unsigned_pixels_are_ignored(tmp_path: Path, overlay: int) -> None:
+    stored = pattern(np.uint16, 0, 4095)
+    store(tmp_path, stored | np.uint16(overlay), bits=12)
+    np.testing.assert_array_equal(voxels_of(tmp_path), stored.astype(np.int64) - 1024)
+
+
+@pytest.mark.parametrize("overlay", [0x0000, 0x1000, 0x8000, 0xF000])
+def test_unused_bits_of_signed_pixels_take_the_sign(tmp_path: Path, overlay: int) -> None:
+    values = pattern(np.int16, -2048, 2047)
+    dirty = (values.view(np.uint16) & 0x0FFF | np.uint16(overlay)).view(np.int16)
+    store(tmp_path, dirty, bits=12, RescaleIntercept="0")
+    np.testing.assert_array_equal(voxels_of(tmp_path), values)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "low", "high"),
+    [
+        (np.uint8, 0, 255),
+        (np.int8, -128, 127),
+        (np.uint32, 0, 4095),
+        (np.int32, -1000, 30000),
+    ],
+)
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian], ids=keyword)
+def test_eight_and_thirty_two_bits_are_read(
+    tmp_path: Path, dtype: type[np.integer[Any]], low: int, high: int, syntax: UID
+) -> None:
+    stored = pattern(dtype, low, high)
+    store(tmp_path, stored, RescaleIntercept="-10")
+    for path in tmp_path.iterdir():
+        dataset = pydicom.dcmread(path)
+        dataset["PixelData"].VR = "OB" if stored.itemsize == 1 else "OW"
+        dataset.file_meta.TransferSyntaxUID = syntax
+        dataset.save_as(path)
+    np.testing.assert_array_equal(voxels_of(tmp_path), stored.astype(np.int64) - 10)
+
+
+def set_padding(folder: Path, vr: str, value: int, limit: int | None = None) -> None:
+    for path in folder.iterdir():
+        dataset = pydicom.dcmread(path)
+        dataset.add_new("PixelPaddingValue", vr, value)
+        if limit is not None:
+            dataset.add_new("PixelPaddingRangeLimit", vr, limit)
+        dataset.save_as(path)
+
+
+@pytest.mark.parametrize(("vr", "value"), [("US", 63536), ("SS", -2000)])
+def test_padding_below_air_stays_as_it_is(tmp_path: Path, vr: str, value: int) -> None:
+    stored = pattern(np.int16, -1000, 3000)
+    stored[:, 5] = -2000
+    store(tmp_path, stored, RescaleIntercept="-24")
+    set_padding(tmp_path, vr, value)
+    np.testing.assert_array_equal(voxels_of(tmp_path), stored - 24)
+
+
+@pytest.mark.parametrize("syntax", NATIVE, ids=keyword)
+def test_bright_padding_becomes_air(tmp_path: Path, syntax: UID) -> None:
+    stored = pattern(np.uint16, 0, 4095)
+    stored[1:3, 5] = 65535
+    store(tmp_path, stored)
+    set_padding(tmp_path, "US", 65535)
+    for path in tmp_path.iterdir():
+        transcode(path, syntax)
+    voxels = voxels_of(tmp_path)
+    assert voxels.dtype == np.int16
+    expected = np.where(stored == 65535, AIR_HU, stored.astype(np.int64) - 1024)
+    np.testing.assert_array_equal(voxels, expected)
+
+
+@pytest.mark.parametrize("syntax", NATIVE, ids=keyword)
+@pytest.mark.parametrize(("value", "becomes"), [(32000, AIR_HU), (-32000, -32000)])
+def test_padding_of_signed_pixels_is_read_in_every_syntax(
+    tmp_path: Path, syntax: UID, value: int, becomes: int
+) -> None:
+    stored = pattern(np.int16, -1000, 3000)
+    stored[0, 5] = value
+    store(tmp_path, stored, RescaleIntercept="0")
+    set_padding(tmp_path, "SS", value)
+    for path in tmp_path.iterdir():
+        transcode(path, syntax)
+    np.testing.assert_array_equal(voxels_of(tmp_path), np.where(stored == value, becomes, stored))
+
+
+@pytest.mark.parametrize(("value", "limit"), [(60000, 65535), (65535, 60000)])
+def test_all_values_of_a_padding_range_become_air(tmp_path: Path, value: int, limit: int) -> None:
+    stored = pattern(np.uint16, 0, 4095)
+    stored[0, 5, :4] = 59999, 60000, 62000, 65535
+    store(tmp_path, stored)
+    set_padding(tmp_path, "US", value, limit)
+    voxels = voxels_of(tmp_path)
+    assert voxels[0, 5, :4].tolist() == [59999 - 1024, AIR_HU, AIR_HU, AIR_HU]
+    np.testing.assert_array_equal(voxels[1:], stored[1:].astype(np.int64) - 1024)
+
+
+def test_values_next_to_the_padding_are_not_padding(tmp_path: Path) -> None:
+    stored = pattern(np.uint16, 0, 4095)
+    stored[0, 5, :3] = 4999, 5000, 5001
+    store(tmp_path, stored)
+    set_padding(tmp_path, "US", 5000)
+    assert voxels_of(tmp_path)[0, 5, :3].tolist() == [3975, AIR_HU, 3977]
+
+
+def test_padding_of_another_modality_is_left_alone(tmp_path: Path) -> None:
+    written = write_series(tmp_path, 1, replace(SPEC, modality="MR"))
+    stored = written.hu.astype(np.uint16)
+    stored[:, 5] = 65535
+    for name, one in zip(NAMES, stored, strict=True):
+        change(tmp_path / name, **_pixels(one, None))
+    set_padding(tmp_path, "US", 65535)
+    np.testing.assert_array_equal(voxels_of(tmp_path), stored)
+
+
+def test_frames_come_in_the_order_that_is_asked_for(tmp_path: Path) -> None:
+    spec = replace(SPEC, n_slices=80, slice_spacing_mm=1.0, file_order="shuffled")
+    written = write_enhanced(tmp_path, 1, spec)
+    slices, wanted = slices_of(tmp_path), [71, 3, 40, 4, 0]
+    voxels, undecodable = decode_slices([slices[k] for k in wanted])
+    assert undecodable == ()
+    np.testing.assert_array_equal(voxels, written.hu[wanted])
+    np.testing.assert_array_equal(decode_slices(slices)[0], written.hu)
+
+
+def undecodable_of(folder: Path, hu: NDArray[Any]) -> tuple[Undecodable, ...]:
+    """What can't be decoded of a series; the rest has to be right."""
+    slices = slices_of(folder)
+    voxels, undecodable = decode_slices(slices)
+    lost = {one.slice.key for one in undecodable}
+    assert voxels.shape == hu.shape
+    kept = [k for k, one in enumerate(slices) if one.key not in lost]
+    np.testing.assert_array_equal(voxels[kept], hu[kept])
+    return undecodable
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ExplicitVRBigEndian], ids=keyword)
+def test_native_pixels_that_break_off_are_known_before_they_are_read(
+    tmp_path: Path, syntax: UID
+) -> None:
+    write_series(tmp_path, 1, SPEC)
+    for path in tmp_path.iterdir():
+        transcode(path, syntax)
+    broken = tmp_path / NAMES[2]
+    broken.write_bytes(broken.read_bytes()[:-1])
+    with pytest.raises(IncompleteSeries, match=f"{NAMES[2]} .*break off after 2879 of 2880 bytes"):
+        slices_of(tmp_path)
+
+
+@pytest.mark.parametrize("length", [0, 2000, -1])
+def test_a_file_that_shrinks_after_its_header_was_read(tmp_path: Path, length: int) -> None:
+    hu = write_series(tmp_path, 1, SPEC).hu
+    slices, broken = slices_of(tmp_path), tmp_path / NAMES[1]
+    broken.write_bytes(broken.read_bytes()[:length])
+    voxels, undecodable = decode_slices(slices)
+    assert [one.slice.instance.path for one in undecodable] == [broken]
+    np.testing.assert_array_equal(voxels[[0, 2, 3]], hu[[0, 2, 3]])
+
+
+def test_a_file_that_is_gone_after_its_header_was_read(tmp_path: Path) -> None:
+    write_series(tmp_path, 1, SPEC)
+    slices = slices_of(tmp_path)
+    (tmp_path / NAMES[1]).unlink()
+    _, (undecodable,) = decode_slices(slices)
+    assert (undecodable.slice.instance.path.name, undecodable.error) == (
+        NAMES[1],
+        "FileNotFoundError",
+    )
+
+
+def compressed(folder: Path, syntax: UID) -> NDArray[Any]:
+    hu = write_series(folder, 1, SPEC).hu
+    for path in folder.iterdir():
+        transcode(path, syntax)
+    return hu
+
+
+def set_codestream(path: Path, codestream: bytes) -> None:
+    change(path, PixelData=encapsulate([codestream]))
+
+
+def codestream_of(path: Path) -> bytes:
+    (codestream,) = generate_frames(pydicom.dcmread(path).PixelData, number_of_frames=1)
+    return codestream
+
+
+@pytest.mark.parametrize("syntax", COMPRESSED, ids=keyword)
+def test_half_a_codestream_is_undecodable(tmp_path: Path, syntax: UID) -> None:
+    hu = compressed(tmp_path, syntax)
+    codestream = codestream_of(tmp_path / NAMES[1])
+    set_codestream(tmp_path / NAMES[1], codestream[: len(codestream) // 2])
+    (undecodable,) = undecodable_of(tmp_path, hu)
+    assert undecodable.slice.instance.path.name == NAMES[1]
+
+
+@pytest.mark.parametrize("syntax", COMPRESSED, ids=keyword)
+def test_a_codestream_of_something_else_is_undecodable(tmp_path: Path, syntax: UID) -> None:
+    hu = compressed(tmp_path, syntax)
+    set_codestream(tmp_path / NAMES[1], bytes(range(256)) * 4)
+    (undecodable,) = undecodable_of(tmp_path, hu)
+    assert undecodable.slice.instance.path.name == NAMES[1]
+
+
+@pytest.mark.parametrize("size", [(35, 40), (36, 41), (40, 36), (72, 40), (36, 32)])
+@pytest.mark.parametrize("syntax", SIZED, ids=keyword)
+def test_a_codestream_of_another_size_is_undecodable(
+    tmp_path: Path, syntax: UID, size: tuple[int, int]
+) -> None:
+    hu = compressed(tmp_path / "in", syntax)
+    rows, columns = size
+    write_series(tmp_path / "other", 1, replace(SPEC, rows=rows, columns=columns))
+    transcode(tmp_path / "other" / NAMES[1], syntax)
+    set_codestream(tmp_path / "in" / NAMES[1], codestream_of(tmp_path / "other" / NAMES[1]))
+    (undecodable,) = undecodable_of(tmp_path / "in", hu)
+    assert undecodable.slice.instance.path.name == NAMES[1]
+
+
+@pytest.mark.parametrize("size", [(35, 40), (36, 32)])
+def test_an_rle_segment_that_is_too_short_is_undecodable(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    hu = compressed(tmp_path / "in", RLELossless)
+    rows, columns = size
+    write_series(tmp_path / "other", 1, replace(SPEC, rows=rows, columns=columns))
+    transcode(tmp_path / "other" / NAMES[1], RLELossless)
+    set_codestream(tmp_path / "in" / NAMES[1], codestream_of(tmp_path / "other" / NAMES[1]))
+    (undecodable,) = undecodable_of(tmp_path / "in", hu)
+    assert undecodable.slice.instance.path.name == NAMES[1]
+
+
+@pytest.mark.parametrize("syntax", COMPRESSED, ids=keyword)
+def test_damage_in_a_codestream_harms_no_other_slice(tmp_path: Path, syntax: UID) -> None:
+    # Codestreams have no checksums: damaged ones may well decode, into other values.
+    hu = compressed(tmp_path, syntax)
+    codestream = codestream_of(tmp_path / NAMES[1])
+    slices = slices_of(tmp_path)
+    for place in range(0, len(codestream), max(1, len(codestream) // 40)):
+        damaged = bytearray(codestream)
+        damaged[place : place + 4] = bytes(one ^ 0xFF for one in damaged[place : place + 4])
+        set_codestream(tmp_path / NAMES[1], bytes(damaged))
+        voxels, undecodable = decode_slices(slices)
+        assert voxels.shape == hu.shape
+        assert {one.slice.instance.path.name for one in undecodable} <= {NAMES[1]}
+        np.testing.assert_array_equal(voxels[[0, 2, 3]], hu[[0, 2, 3]])
+
+
+def test_a_damaged_deflated_file_is_named(tmp_path: Path) -> None:
+    write_series(tmp_path, 1, SPEC)
+    for path in tmp_path.iterdir():
+        transcode(path, DeflatedExplicitVRLittleEndian)
+    broken = tmp_path / NAMES[1]
+    content = broken.read_bytes()
+    broken.write_bytes(content[:600] + b"\xff" * 40 + content[640:])
+    assert any(NAMES[1] in warning for warning in read_study(tmp_path).warnings)
+
+
+@pytest.mark.parametrize("syntax", COMPRESSED, ids=keyword)
+def test_a_volume_with_undecodable_pixels_is_refused(tmp_path: Path, syntax: UID) -> None:
+    compressed(tmp_path, syntax)
+    set_codestream(tmp_path / NAMES[1], b"\xff\xd8\x00\x00")
+    rule = SelectionRule(min_slices=2, min_coverage_mm=1.0)
+    policy = GeometrySection()
+    judgement = judge(read_study(tmp_path), SelectionSection(rules=(rule,)), policy)
+    (selection,) = selected(judgement)
+    with pytest.raises(UnreadableInstance, match=f"{NAMES[1]} .1 of 4 slices"):
+        build_volume(selection, policy)
