@@ -171,4 +171,6 @@ class Header:
 
 def printable(text: str) -> str:
     """Returns a text with `?` for line breaks, control characters and bytes that are no text."""
+    if text.isprintable():
+        return text
     return "".join(character if character.isprintable() else "?" for character in text)

@@ -1,5 +1,6 @@
 """Reads the headers of a folder and groups them into series. Content decides, not file names."""
 
+import contextlib
 import hashlib
 import os
 from collections import Counter, defaultdict
@@ -15,6 +16,7 @@ from pydicom.uid import (
     MRImageStorage,
 )
 
+from totalmap.dicom.files import HEAD_BYTES
 from totalmap.dicom.header import BROKEN_FILE, printable
 from totalmap.dicom.identity import derived_uid
 from totalmap.dicom.instance import Instance, missing_uids, read_instance
@@ -85,7 +87,8 @@ def read_study(folder: Path, *, repair_missing_uids: bool = True) -> Study:
     """
     paths = list(_files(folder))
     with ThreadPoolExecutor(READERS) as pool:
-        headers = list(pool.map(_read_or_broken, paths))
+        fetched = pool.map(_fetch, paths)
+        headers = [_read_or_broken(path) for path, _ in zip(paths, fetched, strict=True)]
     instances = [header for header in headers if isinstance(header, Instance)]
     broken = [path for path, one in zip(paths, headers, strict=True) if isinstance(one, Exception)]
     ignored = len(headers) - len(instances) - len(broken)
@@ -126,6 +129,16 @@ def _files(folder: Path) -> Iterator[Path]:
             # A link that leads nowhere is read, and fails: somebody expected a file there.
             if path.is_file() or path.is_symlink():
                 yield path
+
+
+def _fetch(path: Path) -> None:
+    """Brings the start of a file from the disk or the network share into memory.
+
+    That is what takes time and can be done side by side. Making sense of a header is Python's work,
+    and one thread does it sooner than several that wait for each other.
+    """
+    with contextlib.suppress(OSError), path.open("rb") as file:  # whoever reads it next will tell
+        file.read(HEAD_BYTES)
 
 
 def _read_or_broken(path: Path) -> Instance | Exception | None:
