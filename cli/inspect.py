@@ -40,6 +40,8 @@ def inspect(
             console.print(json.dumps([asdict(one) for one in series], indent=2), soft_wrap=True)
         else:
             console.print(series_table(series))
+            if study.ignored_files:
+                console.print(f"{study.ignored_files} files are not DICOM: ignored")
             for warning in study.warnings:
                 console.print(f"Warning: {warning}", soft_wrap=True)
         selected(judgement)

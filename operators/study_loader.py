@@ -25,5 +25,5 @@ class StudyLoaderOperator(ChainOperator):
         with self.journal.stage("read_study"):
             repair = self._settings.missing_uids == "repair"
             study = read_study(self._input_folder, repair_missing_uids=repair)
-            self.journal.warn(*study.warnings)
+            self.journal.read(study)
             return study

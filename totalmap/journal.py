@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from totalmap.dicom.select import Verdict
+from totalmap.dicom.study import Study
 from totalmap.dicom.volume import Volume
 from totalmap.segmentation import ModelIdentity, Segmentation, StructureVolume
 
@@ -58,6 +59,7 @@ class Journal:
     def __init__(self, observer: Observer | None = None) -> None:
         self.observer: Observer = observer or SilentObserver()
         self.verdicts: tuple[Verdict, ...] = ()
+        self.ignored_files = 0
         self.warnings: list[str] = []
         self.results: list[Result] = []
         self.found: list[FoundStructures] = []
@@ -77,6 +79,11 @@ class Journal:
     def warn(self, *messages: str) -> None:
         """Adds warnings for whoever reads the result."""
         self.warnings.extend(messages)
+
+    def read(self, study: Study) -> None:
+        """Keeps what was left out of the study."""
+        self.ignored_files = study.ignored_files
+        self.warn(*study.warnings)
 
     def judged(self, verdicts: tuple[Verdict, ...]) -> None:
         """Keeps the verdict on every stack of every series."""

@@ -95,6 +95,7 @@ def test_status_says_what_was_done(finished: Finished, study: WrittenStudy) -> N
     status = finished.status
     assert status["outcome"] == "succeeded"
     assert status["error"] is None
+    assert status["ignored_files"] == 0
     assert [series["chosen"] for series in status["series"]] == [True] + [False] * 4
     assert status["series"][0]["series_instance_uid"] == study.thin_soft.series_uid
     assert all(series["reason"] for series in status["series"])

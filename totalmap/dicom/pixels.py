@@ -1,17 +1,24 @@
 """Decodes the pixels of slices into output values: HU for CT."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.encaps import get_frame
 from pydicom.pixels.decoders.base import get_decoder
+from pydicom.uid import (
+    UID,
+    JPEG2000TransferSyntaxes,
+    JPEGLSTransferSyntaxes,
+    JPEGTransferSyntaxes,
+)
 
-from totalmap.dicom.codestream import check_codestream
+from totalmap.dicom.codestream import jpeg2000_size, jpeg_size
 from totalmap.dicom.frame import Rescale
 from totalmap.dicom.header import BROKEN_FILE
 from totalmap.dicom.instance import Instance, PixelFormat, read_dataset
@@ -28,9 +35,27 @@ DECODERS = 4
 FRAMES_AT_ONCE = 32
 INT16 = np.iinfo(np.int16)
 
-# In this order. GDCM is not among them: it unpacks what nothing else can, and on damaged images it
-# may end the process. It comes with TotalSegmentator.
-SAFE_PLUGINS = ("pydicom", "pylibjpeg", "pyjpegls")
+
+class _Codec(NamedTuple):
+    """How the codestreams of some transfer syntaxes are unpacked.
+
+    Attributes:
+        size: Returns the rows and columns that a codestream says it has.
+    """
+
+    syntaxes: Sequence[UID]
+    size: Callable[[bytes], tuple[int, int]]
+    decode: Callable[[bytes], NDArray[Any]]
+
+
+# One library for all codestreams: its codecs let other threads run meanwhile and end with an error
+# where an image is damaged. Those that pydicom finds elsewhere hold all threads up, and GDCM's may
+# end the whole process.
+CODECS = (
+    _Codec(JPEG2000TransferSyntaxes, jpeg2000_size, imagecodecs.jpeg2k_decode),
+    _Codec(JPEGLSTransferSyntaxes, jpeg_size, imagecodecs.jpegls_decode),
+    _Codec(JPEGTransferSyntaxes, jpeg_size, imagecodecs.jpeg8_decode),
+)
 
 UNCHANGED = Rescale(slope=1.0, intercept=0.0)
 # Padding is made air where it would look denser than all that 12 bits can hold, for a network would
@@ -129,17 +154,29 @@ def _native(instance: Instance, numbers: Sequence[int]) -> Iterator[Stored]:
 
 
 def _coded(instance: Instance, numbers: Sequence[int]) -> Iterator[Stored]:
-    """Yields frames that pydicom's decoders unpack."""
+    """Yields frames that have to be unpacked."""
     dataset = read_dataset(instance, with_pixels=True)
     syntax, count = instance.pixels.transfer_syntax, len(instance.frames)
-    decoder = get_decoder(syntax)
-    plugin = next((one for one in SAFE_PLUGINS if one in decoder.available_plugins), "")
+    codec = next((one for one in CODECS if syntax in one.syntaxes), None)
     for number in numbers:
-        if syntax.is_encapsulated:
+        if codec is None:  # RLE, deflated
+            stored, _ = get_decoder(syntax).as_array(dataset, index=number - 1, raw=True)
+            yield stored
+        else:
             codestream = get_frame(dataset.PixelData, number - 1, number_of_frames=count)
-            check_codestream(codestream, instance)
-        stored, _ = decoder.as_array(dataset, index=number - 1, raw=True, decoding_plugin=plugin)
-        yield stored
+            yield _unpacked(codestream, codec, instance)
+
+
+def _unpacked(codestream: bytes, codec: _Codec, instance: Instance) -> Stored:
+    """Returns what a codestream holds, with the sign that the dataset says: JPEG knows none."""
+    if codec.size(codestream) != (instance.rows, instance.columns):
+        raise ValueError("a codestream of another size than the dataset says")
+    decoded = codec.decode(codestream)
+    if decoded.dtype.itemsize * 8 != instance.pixels.bits_allocated:
+        raise ValueError(f"decoded into {decoded.dtype}")
+    kind = "i" if instance.pixels.is_signed else "u"
+    stored: Stored = decoded.view(f"{kind}{decoded.dtype.itemsize}")
+    return stored
 
 
 def _without_unused_bits(stored: Stored, pixels: PixelFormat) -> Stored:

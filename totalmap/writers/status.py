@@ -93,6 +93,7 @@ class RunStatus:
     schema_version: int
     outcome: Literal["succeeded", "failed"]
     error: ErrorStatus | None
+    ignored_files: int
     series: tuple[SeriesStatus, ...]
     structures: tuple[StructureStatus, ...]
     results: tuple[Result, ...]
@@ -119,6 +120,7 @@ def describe_run(
         schema_version=SCHEMA_VERSION,
         outcome="succeeded" if error is None else "failed",
         error=None if error is None else _error(error),
+        ignored_files=journal.ignored_files,
         series=tuple(series_status(verdict) for verdict in journal.verdicts),
         structures=tuple(
             _structure(found.folder, one) for found in journal.found for one in found.structures

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,16 @@ def test_every_series_is_shown_with_its_reason(study: WrittenStudy) -> None:
         "no images",
     ):
         assert expected in done.stdout
+
+
+def test_what_is_left_out_is_counted(study: WrittenStudy, tmp_path: Path) -> None:
+    folder = shutil.copytree(study.thin_soft.folder, tmp_path / "in")
+    (folder / "notes.txt").write_text("not DICOM")
+    content = study.thin_soft.paths[0].read_bytes()
+    (folder / "broken.dcm").write_bytes(content[: content.index(b"ORIGINAL") + 4])
+    done = inspected(folder)
+    assert "1 files are not DICOM: ignored" in done.stdout
+    assert "Warning: file broken.dcm begins like DICOM and is broken" in done.stdout
 
 
 def test_json_holds_the_same(study: WrittenStudy) -> None:

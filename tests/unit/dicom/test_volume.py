@@ -46,6 +46,14 @@ def test_a_multi_frame_file_gives_the_same_volume(tmp_path: Path) -> None:
     np.testing.assert_array_equal(volume.voxels, classic.hu)
 
 
+def test_an_mr_series_has_its_stored_values(tmp_path: Path) -> None:
+    written = write_series(tmp_path, 2, replace(SMALL, modality="MR", orientation=CORONAL))
+    volume = volume_of(tmp_path, rule=RULE.model_copy(update={"modalities": ("MR",)}))
+    np.testing.assert_array_equal(volume.voxels, written.hu)
+    np.testing.assert_allclose(volume.geometry.affine_lps, written.affine_lps, atol=1e-4)
+    assert volume.findings == ()
+
+
 def test_damaged_pixels_are_named(tmp_path: Path) -> None:
     written = write_series(tmp_path, 2, SMALL)
     damage(written.paths[5])
