@@ -29,6 +29,16 @@ SLICE_CLASSES = frozenset(
     }
 )
 
+# Rescale Type (PS3.3 C.11.1.1.2) of maps that dual-energy CT computes.
+NOT_HU = {
+    "OD": "optical density",
+    "MGML": "mg/mL",
+    "Z_EFF": "effective atomic numbers",
+    "ED": "electron density",
+    "EDW": "electron density",
+    "PCT": "percent",
+}
+
 IMAGE_TYPE_WORDS = {
     "LOCALIZER": "a localizer (scout view)",
     "MIP": "a maximum intensity projection",
@@ -52,12 +62,17 @@ def why_not(stack: Stack, audit: Audit | InputError, rule: SelectionRule) -> str
     return by_headers or _no_volume(audit, rule)
 
 
-def _wrong_modality(stack: Stack, rule: SelectionRule) -> str | None:
+def _wrong_kind(stack: Stack, rule: SelectionRule) -> str | None:
     modality = stack.series.modality
     if modality not in rule.modalities:
         return f"modality is {modality or 'empty'}, not {' or '.join(rule.modalities)}"
     sop_class = UID(stack.first.instance.sop_class_uid)
-    return None if sop_class in SLICE_CLASSES else f"no slices but {sop_class.name}"
+    if sop_class not in SLICE_CLASSES:
+        return f"no slices but {sop_class.name}"
+    units = sorted({one.frame.unit for one in stack.slices} & NOT_HU.keys())
+    if modality == "CT" and units:
+        return f"values are {NOT_HU[units[0]]}, not HU (rescale type {units[0]})"
+    return None
 
 
 def _wrong_image_type(stack: Stack, rule: SelectionRule) -> str | None:
@@ -135,7 +150,7 @@ def _no_volume(audit: Audit | InputError, rule: SelectionRule) -> str | None:
 
 
 _FILTERS: tuple[Callable[[Stack, SelectionRule], str | None], ...] = (
-    _wrong_modality,
+    _wrong_kind,
     _wrong_image_type,
     _wrong_text,
     _wrong_contrast,

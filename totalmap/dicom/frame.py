@@ -21,6 +21,7 @@ FRAME_KEYWORDS = (
     "SliceThickness",
     "RescaleSlope",
     "RescaleIntercept",
+    "RescaleType",
     "ImageType",
     "ConvolutionKernel",
     "InstanceNumber",
@@ -57,12 +58,14 @@ class Frame:
         plane: Where it lies; None where the header does not say.
         fault: Why it can't be used, empty if it can.
         rescale: None where the header has none.
+        unit: Of the rescaled values, Rescale Type; empty where the header does not say.
     """
 
     number: int
     plane: Plane | None
     fault: str
     rescale: Rescale | None
+    unit: str
     slice_thickness_mm: float | None
     image_type: tuple[str, ...]
     kernel: str
@@ -94,6 +97,7 @@ def read_frame(header: Header, number: int, *, is_only: bool, pixel_fault: str) 
         plane=plane,
         fault=pixel_fault or plane_fault or rescale_fault,
         rescale=rescale,
+        unit=header.text("RescaleType").upper(),
         slice_thickness_mm=header.number("SliceThickness"),
         image_type=header.words("FrameType", "ImageType"),
         kernel=next(iter(header.words("ConvolutionKernel")), ""),

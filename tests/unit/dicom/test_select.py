@@ -175,6 +175,13 @@ def test_what_is_not_scanned_slices_is_passed_over(
     assert only_verdict(tmp_path, SelectionRule(image_types_excluded=())).chosen_by
 
 
+def test_maps_whose_values_are_not_hu_are_passed_over(tmp_path: Path) -> None:
+    for path in write_series(tmp_path, 3, SMALL).paths:
+        change(path, RescaleType="MGML")
+    verdict = only_verdict(tmp_path, SelectionRule(image_types_excluded=()))
+    assert verdict.reason == "values are mg/mL, not HU (rescale type MGML)"
+
+
 def test_derived_and_coronal_slices_come_after_axial_originals(tmp_path: Path) -> None:
     for path in write_series(tmp_path / "1", 3, replace(SMALL, number=1)).paths:
         change(path, ImageType=["DERIVED", "PRIMARY", "AXIAL"])
