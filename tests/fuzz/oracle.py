@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -158,8 +159,11 @@ def _places(dataset: Dataset, number: int) -> Iterator[Dataset]:
 
 
 def _items(dataset: Dataset, key: str | BaseTag) -> list[Dataset]:
-    """Returns the items of a sequence; nothing where it is something else."""
+    """Returns the items of a sequence; nothing where it is something else, or says it is one."""
     if key not in dataset or dataset.get_item(key).VR not in ("SQ", None):
         return []
-    element = dataset[key]
+    try:
+        element = dataset[key]
+    except (struct.error, EOFError):
+        return []
     return list(element.value) if element.VR == "SQ" else []

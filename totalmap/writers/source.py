@@ -29,4 +29,6 @@ def _write_repaired(instance: Instance, file: BinaryIO) -> None:
     dataset = read_dataset(instance, with_pixels=True)
     dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    # What the file is, which is not always what it says or leaves out.
+    dataset.file_meta.TransferSyntaxUID = instance.pixels.transfer_syntax
     dataset.save_as(file, enforce_file_format=True)

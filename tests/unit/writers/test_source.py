@@ -2,11 +2,29 @@ from pathlib import Path
 
 import numpy as np
 import pydicom
+from pydicom.uid import ExplicitVRLittleEndian
 
+from tests.phantom.study import SeriesSpec, write_series
 from tests.segmentations import volume_of
 from totalmap.dicom.study import read_study
 from totalmap.writers.release import open_release
 from totalmap.writers.source import needs_repaired_source, write_repaired_source
+
+
+def test_a_copy_names_the_transfer_syntax_that_its_source_leaves_out(tmp_path: Path) -> None:
+    written = write_series(tmp_path / "in", 2, SeriesSpec(rows=16, columns=16, n_slices=4))
+    for path in written.paths:
+        dataset = pydicom.dcmread(path)
+        dataset.SeriesInstanceUID = ""
+        del dataset.file_meta.TransferSyntaxUID
+        dataset.save_as(path, implicit_vr=False, little_endian=True, enforce_file_format=False)
+    volume = volume_of(tmp_path / "in")
+    with open_release(tmp_path / "out") as release:
+        result = write_repaired_source(volume, release)
+        release.publish({})
+    copy = pydicom.dcmread(min((tmp_path / "out" / result.path).iterdir()))
+    assert copy.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+    np.testing.assert_array_equal(volume_of(tmp_path / "out" / result.path).voxels, written.hu)
 
 
 def test_copies_have_uids_and_the_same_pixels(real_ct: Path, tmp_path: Path) -> None:
