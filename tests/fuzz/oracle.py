@@ -164,6 +164,6 @@ def _items(dataset: Dataset, key: str | BaseTag) -> list[Dataset]:
         return []
     try:
         element = dataset[key]
-    except (struct.error, EOFError):
+    except (struct.error, EOFError, OSError):
         return []
     return list(element.value) if element.VR == "SQ" else []
