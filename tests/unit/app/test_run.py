@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +35,8 @@ def open_place() -> Iterator[Path]:
     """A folder that everybody may reach, read and write."""
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
         Path(name).chmod(0o777)
+        # A repository in root's home is not for everybody to read.
+        shutil.copy(REPOSITORY / "app.yaml", name)
         yield Path(name)
 
 
@@ -42,7 +45,7 @@ def request_in(folder: Path) -> RunRequest:
         input_folder=folder / "in",
         output_folder=folder / "out",
         models_folder=folder,
-        settings_file=REPOSITORY / "app.yaml",
+        settings_file=folder / "app.yaml",
     )
 
 
