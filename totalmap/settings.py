@@ -76,6 +76,17 @@ class Criterion(StrEnum):
     WITHOUT_CONTRAST = "without_contrast"
 
 
+USUAL_RANK = (
+    Criterion.ORIGINAL,
+    Criterion.AXIAL,
+    Criterion.COMPLETE,
+    Criterion.SOFT_KERNEL,
+    Criterion.LONG,
+    Criterion.THIN,
+    Criterion.MANY_SLICES,
+)
+
+
 class GapPolicy(StrEnum):
     """What to do with a stack in which slices are missing, unusable or unevenly spaced."""
 
@@ -152,7 +163,7 @@ class SelectionRule(Section):
     min_coverage_mm: PositiveFloat = 20.0
     max_slice_spacing_mm: PositiveFloat = 6.0
     max_slice_thickness_mm: PositiveFloat | None = None
-    rank: tuple[Criterion, ...] = tuple(Criterion)[:7]
+    rank: tuple[Criterion, ...] = USUAL_RANK
 
 
 class SelectionSection(Section):

@@ -95,6 +95,13 @@ def test_every_setting_is_documented() -> None:
             assert f"`{section}.{key}`" in text
 
 
+def test_the_example_of_the_documentation_can_be_read(tmp_path: Path) -> None:
+    text = (REPOSITORY / "docs" / "settings.md").read_text()
+    (tmp_path / "app.yaml").write_text(text.split("```yaml")[1].split("```")[0])
+    rules = load_settings(tmp_path / "app.yaml", {}).selection.rules
+    assert [rule.name for rule in rules] == ["soft", "lung"]
+
+
 def test_every_key_of_a_rule_and_every_criterion_is_documented() -> None:
     text = (REPOSITORY / "docs" / "settings.md").read_text()
     for key in (*SelectionRule.model_fields, *Criterion):
