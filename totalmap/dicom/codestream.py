@@ -6,6 +6,7 @@ import struct
 # lossy, lossless and JPEG-LS processes that DICOM has.
 JPEG_START = b"\xff\xd8"
 JPEG_END = b"\xff\xd9"
+JPEG_FILL = 0xFF  # may stand before any marker
 JPEG_FRAMES = frozenset({0xC0, 0xC1, 0xC3, 0xF7})
 # ITU-T T.800 table A.2: start of the codestream, then image and tile size.
 JPEG2000_START = b"\xff\x4f\xff\x51"
@@ -40,4 +41,4 @@ def jpeg_size(codestream: bytes) -> tuple[int, int]:
             raise ValueError("a JPEG image with a damaged header")
         if code in JPEG_FRAMES:
             return rows, columns
-        at += 2 + length
+        at += 1 if code == JPEG_FILL else 2 + length

@@ -34,7 +34,7 @@ META_BYTES = 2048  # it is shorter than this
 HEAD_BYTES = 65536
 ELEMENT_BYTES = 12  # tag, VR and length
 # A deflated file may unpack to a thousand times its size.
-MAX_INFLATED_BYTES = 1 << 29
+MAX_INFLATED_BYTES = 1 << 30
 INFLATED_AT_ONCE = 1 << 16
 
 
