@@ -23,6 +23,8 @@ POSITION_TOLERANCE_STEPS = 0.25
 GAP_SHARE = 0.25
 # Of what is not a straight line along the normal or a constant tilt.
 MAX_SHIFT_MM = 0.25
+# Two voxels of TotalSegmentator's coarsest network.
+MIN_EXTENT_MM = 12.0
 NAMED_FILES = 3
 ALLOW_GAPS = "geometry.gaps is `reject`, `fill` would allow it"
 
@@ -161,6 +163,14 @@ def _refuse_shifts(deviations: NDArray[np.float64]) -> None:
 
 
 def _refuse_size(geometry: Geometry, policy: GeometrySection) -> None:
+    slices, rows, columns = geometry.shape
+    counts = columns, rows, geometry.slice_steps[-1] + 1
+    smallest_mm = min(n * mm for n, mm in zip(counts, geometry.spacing_mm, strict=True))
+    if smallest_mm < MIN_EXTENT_MM or min(rows, columns) < 2:
+        raise UnsupportedGeometry(
+            f"{slices} slices of {rows} x {columns} pixels are {smallest_mm:.1f} mm long or wide "
+            f"where they are smallest; a network needs {MIN_EXTENT_MM:g} mm and two pixels"
+        )
     corners = np.array([[0, 0, 0], [size - 1 for size in geometry.shape]])
     low, high = geometry.positions_lps(corners)
     extent_mm = float(np.abs(high - low).max())

@@ -192,6 +192,21 @@ def test_implausible_sizes_are_refused(
         audited(tmp_path, SPEC, policy)
 
 
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (replace(SPEC, pixel_spacing_mm=(0.05, 0.05)), "12 slices of 12 x 14 pixels are 0.6 mm"),
+        (replace(SPEC, slice_spacing_mm=0.5), "are 6.0 mm long or wide where they are smallest"),
+        (replace(SPEC, rows=1, pixel_spacing_mm=(40.0, 4.0)), "1 x 14 pixels .* and two pixels"),
+    ],
+)
+def test_what_is_too_small_for_a_network_is_refused(
+    tmp_path: Path, spec: SeriesSpec, message: str
+) -> None:
+    with pytest.raises(UnsupportedGeometry, match=message):
+        audited(tmp_path, spec)
+
+
 def test_missing_rescale_of_a_ct_is_told(tmp_path: Path) -> None:
     for path in write_series(tmp_path, 1, SPEC).paths[:4]:
         dataset = pydicom.dcmread(path)
@@ -223,7 +238,7 @@ def test_every_slice_lies_where_its_header_says(
     orientation: Any,
 ) -> None:
     spec = replace(
-        without(*missing),
+        without(*missing, count=30),
         slice_spacing_mm=spacing_mm,
         tilt_degrees=tilt,
         orientation=orientation,
