@@ -280,6 +280,26 @@ def test_all_values_of_a_padding_range_become_air(tmp_path: Path, value: int, li
     np.testing.assert_array_equal(voxels[1:], stored[1:].astype(np.int64) - 1024)
 
 
+@pytest.mark.parametrize("value", [65535, 63536, 61440])
+def test_padding_wider_than_bits_stored_becomes_air(tmp_path: Path, value: int) -> None:
+    """Its low 12 bits would pass for a patient: 3071, 1072 and -1024 HU."""
+    stored = pattern(np.uint16, 0, 4095)
+    stored[:, 5] = value
+    store(tmp_path, stored, bits=12)
+    set_padding(tmp_path, "US", value)
+    expected = np.where(stored == value, AIR_HU, stored.astype(np.int64) - 1024)
+    np.testing.assert_array_equal(voxels_of(tmp_path), expected)
+
+
+def test_a_padding_range_of_signed_pixels_may_be_said_unsigned(tmp_path: Path) -> None:
+    """From 63536 to 5000 as unsigned numbers is from -2000 to 5000, which is bright."""
+    stored = pattern(np.int16, 6000, 9000)
+    stored[0, 5, :4] = -2001, -2000, 5000, 5001
+    store(tmp_path, stored, RescaleIntercept="0")
+    set_padding(tmp_path, "US", 63536, 5000)
+    assert voxels_of(tmp_path)[0, 5, :4].tolist() == [-2001, AIR_HU, AIR_HU, 5001]
+
+
 def test_values_next_to_the_padding_are_not_padding(tmp_path: Path) -> None:
     stored = pattern(np.uint16, 0, 4095)
     stored[0, 5, :3] = 4999, 5000, 5001
