@@ -37,6 +37,26 @@ class Variant(StrEnum):
     FASTEST = "fastest"
 
 
+class Arithmetic(StrEnum):
+    """How a network is computed on a CPU.
+
+    `exact` gives TotalSegmentator's labels voxel by voxel; `compiled` is float32 in another order
+    of summation; `bf16` is bfloat16, allowed for weights that were measured with it.
+    """
+
+    EXACT = "exact"
+    COMPILED = "compiled"
+    BF16 = "bf16"
+
+
+class Device(StrEnum):
+    """Where networks run; `auto` takes an NVIDIA GPU if there is one."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
 class ResultKind(StrEnum):
     """What to write: a DICOM SEG, a multi-label NIfTI."""
 
@@ -193,6 +213,8 @@ class SegmentationSection(Section):
 
     task: str = "total"
     variant: Variant = Variant.FAST
+    arithmetic: Arithmetic = Arithmetic.EXACT
+    device: Device = Device.AUTO
 
 
 class ResultsSection(Section):

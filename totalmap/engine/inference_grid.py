@@ -51,7 +51,7 @@ def _zoomed(volume: Volume, spacing_mm: float) -> InferenceImage:
     """As totalsegmentator.nnunet.nnUNet_predict_image: canonical orientation, then a zoom."""
     geometry = volume.geometry
     canonical = to_canonical(volume.voxels, geometry)
-    voxels = resample_image(canonical, canonical_zooms(geometry), spacing_mm)
+    voxels = resample_image(canonical, canonical_zooms(geometry), (spacing_mm,) * 3)
 
     def to_source(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return from_canonical(resample_labels(labels, canonical.shape), geometry)

@@ -1,18 +1,7 @@
-"""From the networks' logits to the labels of the task."""
+"""From the networks' labels to those of the task."""
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-
-
-def labels_from_logits(logits: torch.Tensor) -> NDArray[np.uint8]:
-    """Returns the channel with the largest logit, the first one where several are equal.
-
-    Args:
-        logits: (channel, z, y, x) float16.
-    """
-    labels: NDArray[np.uint8] = logits.argmax(0).to(torch.uint8).numpy()
-    return labels
 
 
 def lay_over(

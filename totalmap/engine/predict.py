@@ -9,15 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from totalmap.engine.allocator import keep_freed_memory
+from totalmap.engine.arithmetic.exact import ExactNetwork
+from totalmap.engine.arithmetic.tile_network import TileNetwork
 from totalmap.engine.network import load_network
 from totalmap.engine.plans import CtNormalization, Plans, read_plans
-from totalmap.engine.postprocess import labels_from_logits, lay_over
+from totalmap.engine.postprocess import lay_over
 from totalmap.engine.segment import Progress
+from totalmap.engine.sliding_window import predict_labels
 from totalmap.engine.tasks import Task
-from totalmap.engine.tiling import Slices, gaussian_weights, pad_to_patch, tiles
+from totalmap.engine.tiling import Slices, pad_to_patch, tiles
 from totalmap.engine.weights import VerifiedModel, verify_models
 from totalmap.errors import ModelError
 
@@ -25,7 +28,7 @@ from totalmap.errors import ModelError
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _LoadedModel:
     plans: Plans
-    network: torch.nn.Module
+    network: TileNetwork
     label_table: tuple[int, ...]
 
 
@@ -38,6 +41,7 @@ class Networks:
         Raises:
             ModelError: Weights are missing, not on record, changed, or of another kind.
         """
+        keep_freed_memory()
         verified = verify_models(models_folder, task)
         self.task = task
         self.identities = tuple(model.identity for model in verified)
@@ -59,8 +63,10 @@ class Networks:
         layouts = [self._layout(cropped.shape, model.plans) for model in self._models]
         counter = _TileCounter(sum(map(len, layouts)), progress)
         for model, layout in zip(self._models, layouts, strict=True):
-            logits = _predict_logits(model, cropped, layout, counter)
-            lay_over(labels[box], labels_from_logits(logits), model.label_table)
+            normalized = _normalize(cropped, model.plans.normalization)
+            padded, inside = pad_to_patch(normalized, model.plans.patch_size)
+            part = predict_labels(padded, layout, model.network, counter.tile_done)[inside]
+            lay_over(labels[box], part, model.label_table)
         return labels
 
     def _layout(self, shape: tuple[int, ...], plans: Plans) -> list[Slices]:
@@ -94,7 +100,7 @@ def _load(model: VerifiedModel, task: Task) -> _LoadedModel:
         )
     return _LoadedModel(
         plans=plans,
-        network=load_network(plans, model.checkpoint),
+        network=ExactNetwork(load_network(plans, model.checkpoint)),
         label_table=model.label_table,
     )
 
@@ -120,33 +126,3 @@ def _normalize(image: NDArray[np.float32], values: CtNormalization) -> NDArray[n
     normalized -= values.mean
     normalized /= max(values.std, 1e-8)
     return normalized
-
-
-@torch.inference_mode()
-def _predict_logits(
-    model: _LoadedModel, image: NDArray[np.float32], layout: list[Slices], counter: _TileCounter
-) -> torch.Tensor:
-    """Returns the weighted mean of the tiles' logits, (channel, z, y, x) float16.
-
-    Sums are kept in float16 tile by tile, as in
-    nnUNetPredictor._internal_predict_sliding_window_return_logits: another order or precision
-    would give other labels where two structures are nearly equal.
-
-    Args:
-        image: (z, y, x), HU at the network's resolution.
-        layout: The tiles of the image padded to at least a patch.
-    """
-    plans = model.plans
-    padded, inside = pad_to_patch(_normalize(image, plans.normalization), plans.patch_size)
-    source = torch.from_numpy(padded)
-    weights = gaussian_weights(plans.patch_size)
-    sums = torch.zeros((plans.heads, *padded.shape), dtype=torch.half)
-    weight_sums = torch.zeros(padded.shape, dtype=torch.half)
-    for tile in layout:
-        prediction = model.network(source[tile][None, None].contiguous())[0]
-        prediction *= weights
-        sums[(slice(None), *tile)] += prediction
-        weight_sums[tile] += weights
-        counter.tile_done()
-    torch.div(sums, weight_sums, out=sums)
-    return sums[(slice(None), *inside)]

@@ -1,18 +1,29 @@
 """Resampling between the source grid and the network's grid, voxel by voxel as the original.
 
-Source: totalsegmentator.resampling.change_spacing and resample_img, which zoom with scipy.
-Arrays are (x, y, z) in canonical orientation.
+Source: totalsegmentator.resampling.change_spacing and resample_img, which call
+scipy.ndimage.zoom. The arithmetic is scipy's (NI_ZoomShift), operation by operation in float64,
+because a constant region may come out as 0.9999 of its value and is truncated afterwards; it is
+done for whole planes at once, in threads, instead of voxel by voxel.
+
+Arrays are (x, y, z) in canonical orientation; their memory is best laid out with x innermost.
 """
+
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+
+Plane = NDArray[np.float64]
 
 
 def resample_image(
-    image: NDArray[np.generic], zooms_mm: NDArray[np.float32], spacing_mm: float
+    image: NDArray[np.generic], zooms_mm: NDArray[np.float32], spacing_mm: tuple[float, ...]
 ) -> NDArray[np.generic]:
-    """Returns the image at `spacing_mm` along all axes, linearly interpolated.
+    """Returns the image at another spacing, linearly interpolated.
 
     Values are truncated towards zero into int32, as the original does before it saves the
     image. An image that has the spacing already is returned as it is.
@@ -20,19 +31,101 @@ def resample_image(
     Args:
         image: (x, y, z), HU.
         zooms_mm: (3,) spacing of `image`, float32 as in a NIfTI header.
-        spacing_mm: The network's spacing.
+        spacing_mm: (3,) the network's spacing, (x, y, z).
     """
-    target = np.full(3, spacing_mm)
+    target = np.asarray(spacing_mm, dtype=np.float64)
     if np.array_equal(zooms_mm, target):
         return image
-    zoomed = ndimage.zoom(image, zooms_mm / target, order=1, mode="nearest", output=np.float64)
-    return np.asarray(zoomed).astype(np.int32)
+    x, y, z = (
+        _LinearAxis.of(before, round(before * zoom))
+        for before, zoom in zip(image.shape, zooms_mm / target, strict=True)
+    )
+    source = image.transpose(2, 1, 0)
+    result = np.empty((z.size, y.size, x.size), dtype=np.int32)
+
+    def fill(planes: Iterable[int]) -> None:
+        corners = lru_cache(maxsize=2)(lambda k: _corners(source[k], y, x))
+        for n in planes:
+            low, high = corners(int(z.index[0][n])), corners(int(z.index[1][n]))
+            total: Plane = low[0] * z.weight[0][n]
+            total += high[0] * z.weight[1][n]
+            for below, above in zip(low[1:], high[1:], strict=True):
+                total += below * z.weight[0][n]
+                total += above * z.weight[1][n]
+            result[n] = total
+
+    _in_threads(fill, z.size)
+    return result.transpose(2, 1, 0)
 
 
 def resample_labels(labels: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """Returns the labels on a grid of `shape`, nearest neighbour; (x, y, z) both."""
     if labels.shape == shape:
         return labels
-    zoom = np.asarray(shape) / np.asarray(labels.shape)
-    resampled: NDArray[np.uint8] = ndimage.zoom(labels, zoom, order=0, mode="nearest")
-    return resampled
+    x, y, z = (
+        _nearest(before, after) for before, after in zip(labels.shape, shape, strict=True)
+    )
+    source = labels.transpose(2, 1, 0)
+    result = np.empty(shape[::-1], dtype=np.uint8)
+
+    def fill(planes: Iterable[int]) -> None:
+        resampled = lru_cache(maxsize=1)(lambda k: source[k].take(x, axis=1).take(y, axis=0))
+        for n in planes:
+            result[n] = resampled(int(z[n]))
+
+    _in_threads(fill, len(z))
+    return result.transpose(2, 1, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _LinearAxis:
+    """Where the voxels of a new axis lie between those of an old one.
+
+    Attributes:
+        index: (2, n) the voxel before and the one after.
+        weight: (2, n) how much of each.
+    """
+
+    index: NDArray[np.intp]
+    weight: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, before: int, after: int) -> "_LinearAxis":
+        place = _places(before, after)
+        first = np.floor(place)
+        share = place - first
+        index = np.stack([first, np.minimum(first + 1, before - 1)]).astype(np.intp)
+        return cls(index=index, weight=np.stack([1.0 - share, share]))
+
+    @property
+    def size(self) -> int:
+        return self.index.shape[1]
+
+
+def _places(before: int, after: int) -> NDArray[np.float64]:
+    """Returns where the voxels of the new axis lie on the old one; the ends meet."""
+    step = (before - 1) / (after - 1) if after > 1 else 1.0
+    return np.clip(np.arange(after, dtype=np.float64) * step, 0, before - 1)
+
+
+def _nearest(before: int, after: int) -> NDArray[np.intp]:
+    return np.minimum(np.floor(_places(before, after) + 0.5), before - 1).astype(np.intp)
+
+
+def _corners(plane: NDArray[np.generic], y: _LinearAxis, x: _LinearAxis) -> list[Plane]:
+    """Returns what the four neighbours within a plane (y, x) give to each new voxel, x first."""
+    corners = []
+    for x_index, x_weight in zip(x.index, x.weight, strict=True):
+        columns = plane.take(x_index, axis=1) * x_weight
+        corners += [
+            columns.take(y_index, axis=0) * y_weight[:, np.newaxis]
+            for y_index, y_weight in zip(y.index, y.weight, strict=True)
+        ]
+    return corners
+
+
+def _in_threads(fill: Callable[[Iterable[int]], None], planes: int) -> None:
+    """Shares neighbouring planes out among as many threads as there are cores for us."""
+    threads = min(len(os.sched_getaffinity(0)), planes)
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(fill, np.array_split(np.arange(planes), threads)))

@@ -24,7 +24,7 @@ def test_there_and_back_is_totalsegmentators(
     theirs = change_spacing(image, target, order=1, dtype=np.int32)
     zooms = np.asarray(image.header.get_zooms(), dtype=np.float32)
     values = image.get_fdata().astype(np.int16)
-    ours = resample_image(values, zooms, target)
+    ours = resample_image(values, zooms, (target,) * 3)
     np.testing.assert_array_equal(ours, theirs.get_fdata())
 
     labels = (np.abs(ours) % 118).astype(np.uint8)
@@ -36,5 +36,5 @@ def test_there_and_back_is_totalsegmentators(
 
 def test_values_are_truncated_not_rounded() -> None:
     step = np.array([0, -1], dtype=np.int16).reshape(2, 1, 1)
-    ours = resample_image(step, np.array([1, 0.5, 0.5], dtype=np.float32), 0.5)
+    ours = resample_image(step, np.array([1, 0.5, 0.5], dtype=np.float32), (0.5,) * 3)
     assert ours.ravel().tolist() == [0, 0, 0, -1]  # 0, -1/3, -2/3, -1

@@ -1,0 +1,1 @@
+"""How the layers of a network are computed: exactly as PyTorch does, compiled, or on a GPU."""

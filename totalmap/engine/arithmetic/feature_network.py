@@ -1,0 +1,50 @@
+"""A U-Net of dynamic_network_architectures, divided before its last layer."""
+
+from math import prod
+from typing import Any
+
+import torch
+
+from totalmap.errors import ModelError
+
+
+class FeatureNetwork(torch.nn.Module):
+    """All of a U-Net but its last layer (dynamic_network_architectures' UNetDecoder.forward).
+
+    Skip connections are dropped as soon as they are used.
+
+    Attributes:
+        strides: Voxels of the image for one at the bottom of the U-Net, (z, y, x).
+    """
+
+    def __init__(self, network: torch.nn.Module) -> None:
+        """Takes over the layers of a network.
+
+        Raises:
+            ModelError: The network is no U-Net.
+        """
+        super().__init__()
+        unet: Any = network
+        try:
+            self.encoder = unet.encoder
+            self.upsamplings = unet.decoder.transpconvs
+            self.stages = unet.decoder.stages
+            # In a tuple it is not registered, and so not traced.
+            self._last_layer = (unet.decoder.seg_layers[-1],)
+        except AttributeError as error:
+            raise ModelError(f"{type(network).__name__} is no U-Net with a decoder") from error
+        self.strides = tuple(prod(axis) for axis in zip(*unet.encoder.strides, strict=True))
+
+    @property
+    def last_layer(self) -> torch.nn.Module:
+        """The convolution that turns features into logits."""
+        layer: torch.nn.Module = self._last_layer[0]
+        return layer
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Returns (1, feature, z, y, x) of an image (1, 1, z, y, x)."""
+        skips = list(self.encoder(image))
+        features: torch.Tensor = skips.pop()
+        for upsample, stage in zip(self.upsamplings, self.stages, strict=True):
+            features = stage(torch.cat((upsample(features), skips.pop()), 1))
+        return features

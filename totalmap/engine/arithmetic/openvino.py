@@ -1,0 +1,71 @@
+"""Layers compiled by OpenVINO for the CPU at hand, in float32 or, where it may be, bfloat16.
+
+No compiler is needed: OpenVINO brings its own kernels. Its frontend is called directly, because
+openvino.convert_model reports its use to the vendor.
+"""
+
+import torch
+from openvino import Core, Model
+from openvino.frontend import FrontEndManager
+from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+from totalmap.engine.arithmetic.exact import FeatureNetwork
+from totalmap.engine.arithmetic.head import Head
+
+# Tracing needs an example that leaves several voxels at the bottom of the U-Net.
+_VOXELS_AT_THE_BOTTOM = 2
+
+
+class OpenVinoNetwork:
+    """A U-Net compiled for one patch size; its last layer stays float32."""
+
+    device = torch.device("cpu")
+    planes_at_once = 1
+
+    def __init__(
+        self, network: torch.nn.Module, patch_size: tuple[int, int, int], *, bfloat16: bool
+    ) -> None:
+        unet = FeatureNetwork(network)
+        self._head = Head(unet.last_layer)
+        precision = "bf16" if bfloat16 else "f32"
+        compiled = Core().compile_model(
+            _converted(unet, patch_size),
+            "CPU",
+            {
+                "INFERENCE_PRECISION_HINT": precision,
+                "PERFORMANCE_HINT": "LATENCY",
+                "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            },
+        )
+        self._request = compiled.create_infer_request()
+
+    @property
+    def heads(self) -> int:
+        """Number of channels of the logits."""
+        return self._head.heads
+
+    def features(self, tile: torch.Tensor) -> torch.Tensor:
+        """Returns what the last layer works on, (feature, z, y, x) float32."""
+        image = tile[None, None].contiguous().numpy()
+        self._request.infer([image], share_inputs=True)
+        return torch.from_numpy(self._request.get_output_tensor().data)[0]
+
+    def logits(self, features: torch.Tensor, planes: slice) -> torch.Tensor:
+        """Returns the logits of some planes, (channel, z, y, x) float32."""
+        return self._head.logits(features, planes)
+
+
+def _converted(network: FeatureNetwork, patch_size: tuple[int, int, int]) -> Model:
+    """Returns the network for images (1, 1, z, y, x) of a patch's size."""
+    # A smaller example than a patch will do: tracing runs the network.
+    shape = [
+        stride * min(_VOXELS_AT_THE_BOTTOM, size // stride)
+        for stride, size in zip(network.strides, patch_size, strict=True)
+    ]
+    with torch.inference_mode():
+        traced = torch.jit.trace(network, torch.zeros(1, 1, *shape), check_trace=False)
+    decoder = TorchScriptPythonDecoder(traced)  # the frontend does not keep it alive
+    frontend = FrontEndManager().load_by_framework("pytorch")
+    model = frontend.convert(frontend.load(decoder))
+    model.reshape([1, 1, *patch_size])
+    return model

@@ -1,0 +1,112 @@
+"""Labels from a network that sees one tile at a time, in memory that does not grow with length.
+
+Source: nnunetv2's nnUNetPredictor._internal_predict_sliding_window_return_logits, which keeps the
+logits of the whole image. Tiles are walked with z outermost, so all planes below the next tile are
+final: their labels are taken and their logits forgotten. Arrays are (z, y, x).
+"""
+
+from collections.abc import Callable, Iterator
+from itertools import groupby
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from totalmap.engine.arithmetic.tile_network import TileNetwork
+from totalmap.engine.tiling import Slices, gaussian_weights
+from totalmap.errors import OutputError
+
+
+@torch.inference_mode()
+def predict_labels(
+    image: NDArray[np.float32],
+    layout: list[Slices],
+    network: TileNetwork,
+    tile_done: Callable[[], None],
+    sums_device: torch.device | None = None,
+) -> NDArray[np.uint8]:
+    """Returns the channel with the largest mean logit, the first where several are equal.
+
+    Args:
+        image: (z, y, x), normalized, at least as large as a tile.
+        layout: Tiles that cover the image, z outermost.
+        network: Sees the tiles.
+        tile_done: Is called after every tile.
+        sums_device: Where the sums are kept; beside the network, if not given.
+
+    Raises:
+        OutputError: A logit is not finite.
+    """
+    source = torch.from_numpy(image)
+    labels = np.empty(image.shape, dtype=np.uint8)
+    patch = tuple(axis.stop - axis.start for axis in layout[0])
+    sums = LogitSums(
+        network.heads, patch, image.shape[1:], sums_device or network.device, network.planes_at_once
+    )
+    for first, tiles in groupby(layout, key=lambda tile: tile[0].start):
+        sums.take_labels(first, labels)
+        for tile in tiles:
+            features = network.features(source[tile].to(network.device))
+            sums.add(tile, lambda planes, seen=features: network.logits(seen, planes))
+            tile_done()
+    sums.take_labels(image.shape[0], labels)
+    return labels
+
+
+class LogitSums:
+    """Weighted sums of logits in float16, for as many planes as a tile is deep.
+
+    Plane z of the image lies in row z modulo the depth. Sums are float16, tile by tile, as in the
+    original: another order or precision would give other labels where two structures are nearly
+    equal.
+    """
+
+    def __init__(
+        self,
+        heads: int,
+        patch: tuple[int, ...],
+        plane_shape: tuple[int, ...],
+        device: torch.device,
+        planes_at_once: int,
+    ) -> None:
+        self._depth = patch[0]
+        self._most = planes_at_once
+        half = {"dtype": torch.half, "device": device}
+        self._sums = torch.zeros((self._depth, heads, *plane_shape), **half)
+        self._weights = torch.zeros((self._depth, 1, *plane_shape), **half)
+        self._gaussian = gaussian_weights((patch[0], patch[1], patch[2])).to(device)
+        # On a CPU the original multiplies float32 by float16: in float32, then.
+        self._factors = self._gaussian.float() if device.type == "cpu" else self._gaussian
+        self._taken = 0
+
+    def add(self, tile: Slices, logits: Callable[[slice], torch.Tensor]) -> None:
+        """Adds the logits of a tile, (channel, z, y, x), asked for by planes of the tile."""
+        z, y, x = tile
+        for planes, rows in self._runs(z.start, z.stop):
+            inside = slice(planes.start - z.start, planes.stop - z.start)
+            some = logits(inside).to(self._sums.device)
+            some *= self._factors[inside]
+            self._sums[rows, :, y, x] += some.transpose(0, 1)
+            self._weights[rows, 0, y, x] += self._gaussian[inside]
+
+    def take_labels(self, until: int, labels: NDArray[np.uint8]) -> None:
+        """Writes the labels of all planes below `until` and makes room for later ones."""
+        for planes, rows in self._runs(self._taken, until):
+            sums = self._sums[rows]
+            sums /= self._weights[rows]
+            # float16 has no infinity to spare: a sum of such values is finite in float32.
+            if not torch.isfinite(sums.sum(dtype=torch.float32)):
+                raise OutputError("the network's logits are not finite; nothing can be said")
+            # argmax would do, four times slower; both give the first of equal values.
+            labels[planes] = sums.max(1).indices.to(torch.uint8).cpu().numpy()
+            sums.zero_()
+            self._weights[rows] = 0
+        self._taken = until
+
+    def _runs(self, first: int, last: int) -> Iterator[tuple[slice, slice]]:
+        """Yields planes first..last in runs of neighbouring rows, and these rows."""
+        while first < last:
+            row = first % self._depth
+            count = min(self._most, last - first, self._depth - row)
+            yield slice(first, first + count), slice(row, row + count)
+            first += count
