@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from totalmap.engine.network import load_network
-from totalmap.engine.plans import CtNormalization, Plans, read_plans
+from totalmap.engine.normalize import normalize
+from totalmap.engine.plans import Plans, read_plans
 from totalmap.engine.postprocess import labels_from_logits, lay_over
 from totalmap.engine.segment import Progress
 from totalmap.engine.tasks import Task
@@ -41,7 +42,7 @@ class Networks:
         verified = verify_models(models_folder, task)
         self.task = task
         self.identities = tuple(model.identity for model in verified)
-        self._models = tuple(_load(model, task) for model in verified)
+        self._models = tuple(_load(model) for model in verified)
 
     def predict(self, image: NDArray[np.generic], progress: Progress) -> NDArray[np.uint8]:
         """Returns the labels of all networks laid over each other.
@@ -55,7 +56,7 @@ class Networks:
         """
         labels = np.zeros(image.shape, dtype=np.uint8)
         box = _nonzero_box(image)
-        cropped = image[box].astype(np.float32)
+        cropped = np.ascontiguousarray(image, dtype=np.float32)[box]  # see normalize
         layouts = [self._layout(cropped.shape, model.plans) for model in self._models]
         counter = _TileCounter(sum(map(len, layouts)), progress)
         for model, layout in zip(self._models, layouts, strict=True):
@@ -81,13 +82,8 @@ class _TileCounter:
         self._progress(self._done, self._total)
 
 
-def _load(model: VerifiedModel, task: Task) -> _LoadedModel:
+def _load(model: VerifiedModel) -> _LoadedModel:
     plans = read_plans(model.trainer_folder)
-    if set(plans.spacing_mm) != {task.spacing_mm}:
-        raise ModelError(
-            f"{model.identity.dataset} works at {plans.spacing_mm} mm, "
-            f"the task at {task.spacing_mm} mm"
-        )
     if plans.heads > len(model.label_table):
         raise ModelError(
             f"{model.identity.dataset} has {plans.heads} labels, the task {len(model.label_table)}"
@@ -114,14 +110,6 @@ def _nonzero_box(image: NDArray[np.generic]) -> Slices:
     return z, y, x
 
 
-def _normalize(image: NDArray[np.float32], values: CtNormalization) -> NDArray[np.float32]:
-    """Clips to the training data's range and scales (nnunetv2's CTNormalization)."""
-    normalized = np.clip(image, values.lower, values.upper)
-    normalized -= values.mean
-    normalized /= max(values.std, 1e-8)
-    return normalized
-
-
 @torch.inference_mode()
 def _predict_logits(
     model: _LoadedModel, image: NDArray[np.float32], layout: list[Slices], counter: _TileCounter
@@ -137,7 +125,7 @@ def _predict_logits(
         layout: The tiles of the image padded to at least a patch.
     """
     plans = model.plans
-    padded, inside = pad_to_patch(_normalize(image, plans.normalization), plans.patch_size)
+    padded, inside = pad_to_patch(normalize(image, plans.normalization), plans.patch_size)
     source = torch.from_numpy(padded)
     weights = gaussian_weights(plans.patch_size)
     sums = torch.zeros((plans.heads, *padded.shape), dtype=torch.half)

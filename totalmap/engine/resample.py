@@ -10,9 +10,11 @@ from scipy import ndimage
 
 
 def resample_image(
-    image: NDArray[np.generic], zooms_mm: NDArray[np.float32], spacing_mm: float
+    image: NDArray[np.generic],
+    zooms_mm: NDArray[np.float32],
+    spacing_mm: tuple[float, float, float],
 ) -> NDArray[np.generic]:
-    """Returns the image at `spacing_mm` along all axes, linearly interpolated.
+    """Returns the image at `spacing_mm`, linearly interpolated.
 
     Values are truncated towards zero into int32, as the original does before it saves the
     image. An image that has the spacing already is returned as it is.
@@ -20,9 +22,9 @@ def resample_image(
     Args:
         image: (x, y, z), HU.
         zooms_mm: (3,) spacing of `image`, float32 as in a NIfTI header.
-        spacing_mm: The network's spacing.
+        spacing_mm: The network's spacing along x, y, z.
     """
-    target = np.full(3, spacing_mm)
+    target = np.array(spacing_mm)
     if np.array_equal(zooms_mm, target):
         return image
     zoomed = ndimage.zoom(image, zooms_mm / target, order=1, mode="nearest", output=np.float64)
