@@ -34,11 +34,13 @@ def adopt_command(
 @app.command("install")
 def install_command(
     task: Annotated[str, typer.Argument(help="Task, for example total.")],
-    variant: Annotated[Variant, typer.Option(help="Resolution.")] = Variant.FAST,
+    variant: Annotated[
+        Variant | None, typer.Option(help="Resolution; fast where the task has it, else full.")
+    ] = None,
     folder: Annotated[Path, typer.Option(help="Models folder.")] = DEFAULT_MODELS,
     url: Annotated[str, typer.Option(help="Where the archives lie, or a mirror.")] = RELEASES_URL,
 ) -> None:
-    """Downloads TotalSegmentator's weights, checks and records them."""
+    """Downloads TotalSegmentator's weights, those of rough networks too, and records them."""
     log.configure()
     with errors_to_exit_status():
         _show(folder, install(load_task(task, variant), folder, url))

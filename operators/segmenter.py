@@ -5,8 +5,7 @@ from typing import Any
 
 from operators.chain_operator import ChainOperator
 from totalmap.dicom.volume import Volume
-from totalmap.engine.segment import segment
-from totalmap.engine.tasks import load_task
+from totalmap.engine.engine import Engine
 from totalmap.segmentation import Segmentation
 from totalmap.settings import SegmentationSection
 
@@ -27,14 +26,10 @@ class SegmenterOperator(ChainOperator):
     def process(self, volumes: tuple[Volume, ...]) -> tuple[Segmentation, ...]:
         """Loads the networks once and segments the volumes."""
         with self.journal.stage("load_models"):
-            # Here and not above: torch takes seconds to import.
-            from totalmap.engine.predict import Networks
-
-            task = load_task(self._settings.task, self._settings.variant)
-            networks = Networks(task, self._models_folder)
+            engine = Engine(self._settings, self._models_folder)
         with self.journal.stage("segment"):
             progress = self.journal.observer.progress
-            segmentations = tuple(segment(volume, networks, progress) for volume in volumes)
+            segmentations = tuple(engine.segment(volume, progress) for volume in volumes)
             for segmentation in segmentations:
                 self.journal.segmented(segmentation)
             return segmentations

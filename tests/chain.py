@@ -49,7 +49,7 @@ def carried(
         spacing_mm: The predictor's resolution.
     """
     volume = volume_of(source or written.folder, geometry, rule)
-    segmentation = segment(volume, StainFinder(LIVER, spacing_mm), SilentObserver().progress)
+    segmentation = segment(volume, (StainFinder(LIVER, spacing_mm),), SilentObserver().progress)
     with open_release(folder) as release:
         result = write_seg(segmentation, release)
         release.publish({})

@@ -1,62 +1,111 @@
-"""Networks of TotalSegmentator's architecture with random weights, in its folder layout."""
+"""Networks of TotalSegmentator's architecture without training, in its folder layout."""
 
 import json
+from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import torch
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
 from totalmap.engine.plans import read_plans
-from totalmap.engine.tasks import SubModel, load_task
+from totalmap.engine.tasks import SubModel, Task, load_task
 from totalmap.engine.weights import adopt
 from totalmap.settings import Variant
 
 # Published with the weights of the 3 mm model.
 INTENSITY = {"mean": -50.38, "std": 503.39, "percentile_00_5": -1004.0, "percentile_99_5": 1588.0}
 STAGES = {Variant.FULL: 6, Variant.FAST: 5, Variant.FASTEST: 5}
+# In a phantom, only what is stained is as bright after any normalization.
+BRIGHT = 2.0
+CONV = "torch.nn.modules.conv.Conv3d"
+Size = tuple[int, int, int]
 
 
 def build_models(
     folder: Path,
     variant: Variant,
     *,
-    patch_size: tuple[int, int, int] = (64, 64, 64),
+    patch_size: Size = (64, 64, 64),
     base_features: int = 4,
 ) -> Path:
     """Writes narrow random networks for task total and puts them on record."""
-    task = load_task("total", variant)
+    return build_task(
+        folder,
+        load_task("total", variant),
+        patch_size=patch_size,
+        base_features=base_features,
+        stages=STAGES[variant],
+    )
+
+
+def build_task(
+    folder: Path,
+    task: Task,
+    *,
+    patch_size: Size = (32, 32, 32),
+    base_features: int = 4,
+    stages: int = 4,
+) -> Path:
+    """Writes narrow random networks for any task, whose labels are noise, and records them."""
     for seed, model in enumerate(task.models):
-        _build_model(
-            folder, model, task.spacing_mm, STAGES[variant], patch_size, base_features, seed
-        )
+        configuration = _random_configuration(patch_size, base_features, stages)
+        torch.manual_seed(seed)
+        _write(folder, task, model, configuration)
     adopt(folder, source="random weights for tests", licence="none")
     return folder
 
 
-def _build_model(
+def build_finder(folder: Path, task: Task, label: int) -> Path:
+    """Writes a network that labels all that is stained in a phantom, and records it."""
+
+    def aim(name: str, weight: torch.Tensor) -> None:
+        weight.zero_()
+        if "seg_layers" in name and name.endswith("weight"):
+            weight[label] = 10.0
+        elif "seg_layers" in name:
+            weight[1:] = -50.0
+            weight[label] = -10.0 * BRIGHT
+        elif name.endswith("weight") and "stages.0" in name:
+            weight[0, -1, 1, 1, 1] = 1.0  # passes the image on, past what is below
+
+    (model,) = task.models
+    _write(folder, task, model, _finder_configuration(), aim)
+    adopt(folder, source="made by hand for tests", licence="none")
+    return folder
+
+
+def build_walk(folder: Path, task: Task) -> Path:
+    """Writes networks for a task and those before it, which find what is stained."""
+    for rough, next_one in pairwise(task.chain):
+        assert next_one.crop is not None
+        build_finder(folder, rough, next_one.crop.labels[0])
+    return build_task(folder, task)
+
+
+def _write(
     folder: Path,
+    task: Task,
     model: SubModel,
-    spacing_mm: float,
-    stages: int,
-    patch_size: tuple[int, int, int],
-    base_features: int,
-    seed: int,
+    configuration: Mapping[str, object],
+    aim: Callable[[str, torch.Tensor], None] | None = None,
 ) -> None:
     trainer = folder / model.dataset / model.trainer_folder
-    (trainer / "fold_0").mkdir(parents=True)
-    plans = _plans(model, spacing_mm, stages, patch_size, base_features)
+    trainer_name, plans_name, configuration_name = model.trainer_folder.split("__")
     labels = {"background": 0} | {f"label_{n}": n for n in range(1, len(model.label_table))}
     dataset = {
-        "channel_names": {"0": "CT"},
+        "channel_names": {"0": task.modality},
         "labels": labels,
         "numTraining": 0,
         "file_ending": ".nii.gz",
         "overwrite_image_reader_writer": "NibabelIOWithReorient",
     }
+    plans = _plans(task, model, configuration, configuration_name, plans_name)
+    trainer.mkdir(parents=True)
     (trainer / "plans.json").write_text(json.dumps(plans))
     (trainer / "dataset.json").write_text(json.dumps(dataset))
     architecture = read_plans(trainer).architecture
-    torch.manual_seed(seed)
     network = get_network_from_plans(
         architecture.network_class,
         dict(architecture.arguments),
@@ -66,34 +115,76 @@ def _build_model(
         allow_init=True,
         deep_supervision=False,
     )
+    if aim:
+        with torch.no_grad():
+            for name, weight in network.named_parameters():
+                aim(name, weight)
     checkpoint = {
         "network_weights": network.state_dict(),
-        "trainer_name": model.trainer_folder.split("__")[0],
-        "init_args": {"configuration": "3d_fullres", "plans": plans, "dataset_json": dataset},
+        "trainer_name": trainer_name,
+        "init_args": {"configuration": configuration_name, "plans": plans, "dataset_json": dataset},
         "inference_allowed_mirroring_axes": None,
     }
-    torch.save(checkpoint, trainer / "fold_0" / "checkpoint_final.pth")
+    for fold in model.folds or (0, 1):
+        (trainer / f"fold_{fold}").mkdir()
+        torch.save(checkpoint, trainer / f"fold_{fold}" / "checkpoint_final.pth")
 
 
 def _plans(
+    task: Task,
     model: SubModel,
-    spacing_mm: float,
-    stages: int,
-    patch_size: tuple[int, int, int],
-    base_features: int,
+    configuration: Mapping[str, object],
+    configuration_name: str,
+    plans_name: str,
 ) -> dict[str, object]:
-    """Returns plans in the format of TotalSegmentator's v2.0.0 weights."""
+    """Returns plans in the format of TotalSegmentator's v2.0.0 weights.
+
+    A configuration with a name of its own inherits from nnU-Net's, as those of real weights do.
+    """
+    spacing_mm = list(task.spacing_mm[::-1]) if any(task.spacing_mm) else [1.5, 1.5, 1.5]
+    scheme = {"CT": "CTNormalization", "MR": "ZScoreNormalization"}[task.modality]
     resample = "resample_data_or_seg_to_shape"
     separate = {"order_z": 0, "force_separate_z": None}
-    configuration = {
+    base = {
         "data_identifier": "nnUNetPlans_3d_fullres",
         "preprocessor_name": "DefaultPreprocessor",
         "batch_size": 2,
-        "patch_size": list(patch_size),
         "median_image_size_in_voxels": [231.0, 243.0, 243.0],
-        "spacing": [spacing_mm] * 3,
-        "normalization_schemes": ["CTNormalization"],
+        "spacing": spacing_mm,
+        "normalization_schemes": [scheme],
         "use_mask_for_norm": [False],
+        "resampling_fn_data": resample,
+        "resampling_fn_seg": resample,
+        "resampling_fn_probabilities": resample,
+        "resampling_fn_data_kwargs": {"is_seg": False, "order": 3, **separate},
+        "resampling_fn_seg_kwargs": {"is_seg": True, "order": 1, **separate},
+        "resampling_fn_probabilities_kwargs": {"is_seg": False, "order": 1, **separate},
+        "batch_dice": False,
+        **configuration,
+    }
+    configurations: dict[str, object] = {"3d_fullres": base}
+    if configuration_name != "3d_fullres":
+        configurations["3d_fullres"] = base | {"spacing": [9.0, 9.0, 9.0]}
+        heir = {"inherits_from": "3d_fullres", "spacing": spacing_mm}
+        configurations[configuration_name] = heir
+    return {
+        "dataset_name": model.dataset,
+        "plans_name": plans_name,
+        "original_median_spacing_after_transp": spacing_mm,
+        "original_median_shape_after_transp": [231, 243, 243],
+        "image_reader_writer": "NibabelIOWithReorient",
+        "transpose_forward": [0, 1, 2],
+        "transpose_backward": [0, 1, 2],
+        "configurations": configurations,
+        "experiment_planner_used": "ExperimentPlanner",
+        "label_manager": "LabelManager",
+        "foreground_intensity_properties_per_channel": {"0": INTENSITY},
+    }
+
+
+def _random_configuration(patch_size: Size, base_features: int, stages: int) -> dict[str, object]:
+    return {
+        "patch_size": list(patch_size),
         "UNet_class_name": "PlainConvUNet",
         "UNet_base_num_features": base_features,
         "n_conv_per_stage_encoder": [2] * stages,
@@ -102,24 +193,31 @@ def _plans(
         "pool_op_kernel_sizes": [[1, 1, 1]] + [[2, 2, 2]] * (stages - 1),
         "conv_kernel_sizes": [[3, 3, 3]] * stages,
         "unet_max_num_features": 32,
-        "resampling_fn_data": resample,
-        "resampling_fn_seg": resample,
-        "resampling_fn_probabilities": resample,
-        "resampling_fn_data_kwargs": {"is_seg": False, "order": 3, **separate},
-        "resampling_fn_seg_kwargs": {"is_seg": True, "order": 1, **separate},
-        "resampling_fn_probabilities_kwargs": {"is_seg": False, "order": 1, **separate},
-        "batch_dice": False,
+    }
+
+
+def _finder_configuration() -> dict[str, object]:
+    arguments: dict[str, Any] = {
+        "n_stages": 2,
+        "features_per_stage": [1, 1],
+        "conv_op": CONV,
+        "kernel_sizes": [[3, 3, 3]] * 2,
+        "strides": [[1, 1, 1], [2, 2, 2]],
+        "n_conv_per_stage": [1, 1],
+        "n_conv_per_stage_decoder": [1],
+        "conv_bias": True,
+        "norm_op": None,
+        "norm_op_kwargs": None,
+        "dropout_op": None,
+        "dropout_op_kwargs": None,
+        "nonlin": None,
+        "nonlin_kwargs": None,
     }
     return {
-        "dataset_name": model.dataset,
-        "plans_name": "nnUNetPlans",
-        "original_median_spacing_after_transp": [spacing_mm] * 3,
-        "original_median_shape_after_transp": [231, 243, 243],
-        "image_reader_writer": "NibabelIOWithReorient",
-        "transpose_forward": [0, 1, 2],
-        "transpose_backward": [0, 1, 2],
-        "configurations": {"3d_fullres": configuration},
-        "experiment_planner_used": "ExperimentPlanner",
-        "label_manager": "LabelManager",
-        "foreground_intensity_properties_per_channel": {"0": INTENSITY},
+        "patch_size": [32, 32, 32],
+        "architecture": {
+            "network_class_name": "dynamic_network_architectures.architectures.unet.PlainConvUNet",
+            "arch_kwargs": arguments,
+            "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
+        },
     }

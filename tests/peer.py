@@ -45,7 +45,8 @@ def totalsegmentator(source: Path, labels: Path, models: Path, *options: str) ->
         "TOTALSEG_WEIGHTS_PATH": str(models),
         "PYTHONPATH": str(home),
     }
-    command = [COMMAND, "-i", source, "-o", labels, "--ml", "-d", "cpu", *options]
+    # One process for saving, for each would import torch.
+    command = [COMMAND, "-i", source, "-o", labels, "--ml", "-d", "cpu", "-ns", "1", *options]
     done = subprocess.run(
         [str(word) for word in command],
         env=environment,

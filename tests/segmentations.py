@@ -68,12 +68,12 @@ class StainFinder:
     """
 
     label: int
-    spacing_mm: float = TASK.spacing_mm
+    spacing_mm: float = TASK.spacing_mm[0]
     identities: tuple[ModelIdentity, ...] = field(default=(MODEL,))
 
     @property
     def task(self) -> Task:
-        return replace(TASK, spacing_mm=self.spacing_mm)
+        return replace(TASK, spacing_mm=(self.spacing_mm,) * 3)
 
     def predict(self, image: NDArray[np.generic], progress: Progress) -> NDArray[np.uint8]:
         progress(1, 1)

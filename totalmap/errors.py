@@ -7,7 +7,8 @@ TotalMapError
 │   ├── UnsupportedGeometry     the slices do not form a regular volume
 │   ├── IncompleteSeries        slices are missing or doubled
 │   └── UnreadableInstance      a file of the series can't be read or decoded
-├── ModelError             66   weights missing, not on record, or changed
+├── ModelError             66   weights missing, not on record or changed; licence missing
+│   └── UnsupportedModel        our engine does not run such a network; TotalSegmentator may
 ├── OutputError            70   our own check of a result failed: nothing is released
 ├── InternalError          70   a defect of ours
 └── ResourceError          75   disk full, out of memory: worth another try
@@ -54,9 +55,13 @@ class UnreadableInstance(InputError):
 
 
 class ModelError(TotalMapError):
-    """Weights are missing, are not on record, or differ from the record."""
+    """Weights are missing, not on record, or differ from the record; or a licence is missing."""
 
     exit_status = 66
+
+
+class UnsupportedModel(ModelError):
+    """A network needs something that our engine does not do."""
 
 
 class OutputError(TotalMapError):

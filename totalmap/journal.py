@@ -13,7 +13,7 @@ from typing import Protocol
 from totalmap.dicom.select import Verdict
 from totalmap.dicom.study import Study
 from totalmap.dicom.volume import Volume
-from totalmap.segmentation import ModelIdentity, Segmentation, StructureVolume
+from totalmap.segmentation import EngineKind, ModelIdentity, Segmentation, StructureVolume
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +64,8 @@ class Journal:
         self.results: list[Result] = []
         self.found: list[FoundStructures] = []
         self.models: tuple[ModelIdentity, ...] = ()
+        self.variant: str | None = None
+        self.engine: EngineKind | None = None
         self.timings_seconds: dict[str, float] = {}
 
     @contextmanager
@@ -99,6 +101,9 @@ class Journal:
         folder = segmentation.volume.folder
         self.found.append(FoundStructures(folder=folder, structures=segmentation.found()))
         self.models = segmentation.models
+        self.variant, self.engine = segmentation.variant, segmentation.engine
+        prefix = f"{folder}: " if folder else ""
+        self.warn(*(f"{prefix}{finding}" for finding in segmentation.findings))
         notices = (model.notice for model in segmentation.models if model.notice)
         self.warn(*(notice for notice in dict.fromkeys(notices) if notice not in self.warnings))
 

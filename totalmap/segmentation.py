@@ -1,12 +1,20 @@
 """What passes from the engine to the writers: labels on the source grid, and their origin."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from totalmap.dicom.geometry import Affine
 from totalmap.dicom.volume import Volume
+
+
+class EngineKind(StrEnum):
+    """What ran the networks: our engine, or TotalSegmentator's python API (docs/tasks.md)."""
+
+    TOTALMAP = "totalmap"
+    TOTALSEGMENTATOR_API = "totalsegmentator-api"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +66,10 @@ class Segmentation:
         labels: (k, j, i) uint8 on the grid of `volume`; 0 is background, other values are
             labels of `structures`.
         inference: The same labels where the network put them.
-        structures: All structures that the task knows, found or not, by label.
+        structures: All structures that were looked for, found or not, by label.
         models: The networks that took part.
+        findings: What whoever reads the result must know, in words.
+        engine: What ran the networks.
     """
 
     task: str
@@ -69,6 +79,8 @@ class Segmentation:
     inference: InferenceLabels
     structures: tuple[Structure, ...]
     models: tuple[ModelIdentity, ...]
+    findings: tuple[str, ...] = ()
+    engine: EngineKind = EngineKind.TOTALMAP
 
     def found(self) -> tuple[StructureVolume, ...]:
         """Returns the structures with at least one voxel, by label, with their volumes."""

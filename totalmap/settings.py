@@ -18,19 +18,27 @@ from pydantic import (
     Field,
     PositiveFloat,
     PositiveInt,
+    SecretStr,
     ValidationError,
     field_validator,
 )
+from totalsegmentator.registry import task_modality
 
 from totalmap.errors import ConfigError
 from totalmap.log import LogFormat
+
+# Never shown, not even in a message about itself.
+_SECRET = ("segmentation.licence_number",)
 
 ENV_PREFIX = "TOTALMAP_"
 ENV_NESTING = "__"
 
 
 class Variant(StrEnum):
-    """Which of TotalSegmentator's resolutions to run: 1.5, 3 or 6 mm for task total."""
+    """Which of TotalSegmentator's resolutions to run: 1.5, 3 or 6 mm for task total.
+
+    Most tasks have `full` alone.
+    """
 
     FULL = "full"
     FAST = "fast"
@@ -55,6 +63,16 @@ class Device(StrEnum):
     AUTO = "auto"
     CPU = "cpu"
     CUDA = "cuda"
+
+
+class MemoryShort(StrEnum):
+    """What to do with a study for which all networks at once need more memory than there is.
+
+    `smaller` loads one network at a time: the same labels, a little later.
+    """
+
+    SMALLER = "smaller"
+    REFUSE = "refuse"
 
 
 class ResultKind(StrEnum):
@@ -165,7 +183,8 @@ class SelectionRule(Section):
     """Which stacks of slices may be segmented, and which of them is preferred.
 
     Patterns are regular expressions, found anywhere in the text, capitals or not. An empty list
-    of what is wanted wants all.
+    of what is wanted wants all. Where a settings file does not say `modalities`, `load_settings`
+    puts in what the task is made for.
     """
 
     name: str = Field(default="ct", pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")
@@ -209,12 +228,21 @@ class GeometrySection(Section):
 
 
 class SegmentationSection(Section):
-    """What is segmented, and with which model."""
+    """What is segmented, and with which model.
+
+    Attributes:
+        variant: None is `fast` where the task has it, else `full`.
+        structures: What to look for, by TotalSegmentator's names; empty is all.
+        licence_number: For the tasks that TotalSegmentator licenses.
+    """
 
     task: str = "total"
-    variant: Variant = Variant.FAST
+    variant: Variant | None = None
+    structures: tuple[str, ...] = ()
     arithmetic: Arithmetic = Arithmetic.EXACT
     device: Device = Device.AUTO
+    memory_short: MemoryShort = MemoryShort.SMALLER
+    licence_number: SecretStr | None = None
 
 
 class ResultsSection(Section):
@@ -254,14 +282,26 @@ def load_settings(path: Path, environment: Mapping[str, str] = os.environ) -> Se
         present = sections.get(section) or {}
         sections[section] = {**present, key: value} if isinstance(present, dict) else present
     try:
-        return Settings.model_validate(sections)
+        return _with_modalities(Settings.model_validate(sections))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
+        value = "" if where in _SECRET else f" (value {first['input']!r})"
         raise ConfigError(
-            f"setting {where}: {first['msg']} (value {first['input']!r}) "
-            f"in {path} or the environment"
+            f"setting {where}: {first['msg']}{value} in {path} or the environment"
         ) from None
+
+
+def _with_modalities(settings: Settings) -> Settings:
+    """Returns the settings with the modality of the task in the rules that name none."""
+    modality = task_modality(settings.segmentation.task)
+    rules = tuple(
+        rule
+        if "modalities" in rule.model_fields_set
+        else rule.model_copy(update={"modalities": (modality,)})
+        for rule in settings.selection.rules
+    )
+    return settings.model_copy(update={"selection": SelectionSection(rules=rules)})
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def _run(run: Run, folder: Path, output: Path, policy: GeometrySection) -> None:
     run.judgement = judge(run.study, RULES, policy)
     (selection,) = selected(run.judgement)
     run.volume = build_volume(selection, policy)
-    segmentation = segment(run.volume, StainFinder(STAIN, spacing_mm=12.0), lambda *_: None)
+    segmentation = segment(run.volume, (StainFinder(STAIN, spacing_mm=12.0),), lambda *_: None)
     with open_release(output) as release:
         write_seg(segmentation, release)
         write_nifti(segmentation, release)

@@ -37,7 +37,7 @@ def test_mean_dice_on_unseen_phantoms(
     for seed in UNSEEN_SEEDS:
         written = write_series(tmp_path / str(seed), seed, SPEC)
         volume = volume_of(written.folder)
-        found = segment(volume, networks, SilentObserver().progress).labels
+        found = segment(volume, (networks,), SilentObserver().progress).labels
         for structure in task.structures:
             true = written.labels == structure.label
             if structure.name in STRUCTURES and true.any():

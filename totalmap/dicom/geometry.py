@@ -22,6 +22,8 @@ from totalmap.settings import Orientation
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 Affine = NDArray[np.float64]
+Box = tuple[slice, slice, slice]
+"""A part of an array (k, j, i)."""
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -180,18 +182,41 @@ def canonical_affine_lps(geometry: Geometry) -> Affine:
     return affine
 
 
-def canonical_zooms(geometry: Geometry) -> NDArray[np.float32]:
-    """Returns the spacing along the canonical axes x, y, z in mm, as a NIfTI header holds it.
+def stored_zooms(affine_lps: Affine) -> NDArray[np.float32]:
+    """Returns the spacing along the axes of an affine in mm, (3,), as a NIfTI file holds it.
 
     TotalSegmentator reads the study from a NIfTI file, whose affine and zooms are float32; the
     labels are only equal to its labels with the same rounding.
     """
-    stored = geometry.affine_ras.astype(np.float32).astype(np.float64)
-    zooms = voxel_sizes(stored).astype(np.float32)
-    axes = _orientation(geometry)[:, 0].astype(int)
+    stored = affine_lps.astype(np.float32).astype(np.float64)
+    zooms: NDArray[np.float32] = voxel_sizes(stored).astype(np.float32)
+    return zooms
+
+
+def canonical_zooms(geometry: Geometry) -> NDArray[np.float32]:
+    """Returns the spacing along the canonical axes x, y, z in mm, as a NIfTI file holds it."""
     canonical = np.empty(3, dtype=np.float32)
-    canonical[axes] = zooms
+    canonical[_canonical_axes(geometry)] = stored_zooms(geometry.affine_lps)
     return canonical
+
+
+def along_axes(xyz: tuple[float, float, float], geometry: Geometry) -> NDArray[np.float64]:
+    """Returns values that belong to the canonical axes x, y, z in the order i, j, s."""
+    values: NDArray[np.float64] = np.asarray(xyz, dtype=float)[_canonical_axes(geometry)]
+    return values
+
+
+def cropped(geometry: Geometry, box: Box) -> Geometry:
+    """Returns where the voxels of a box lie."""
+    k, j, i = box
+    first_step = geometry.slice_steps[k.start]
+    affine = geometry.affine_lps.copy()
+    affine[:, 3] = affine @ [i.start, j.start, first_step, 1.0]
+    return Geometry(
+        affine_lps=affine,
+        shape=(k.stop - k.start, j.stop - j.start, i.stop - i.start),
+        slice_steps=tuple(step - first_step for step in geometry.slice_steps[k]),
+    )
 
 
 def to_equidistant(array: NDArray[Scalar], geometry: Geometry) -> tuple[NDArray[Scalar], Geometry]:
@@ -226,3 +251,9 @@ def to_las(array: NDArray[Scalar], geometry: Geometry) -> tuple[NDArray[Scalar],
 def _orientation(geometry: Geometry) -> NDArray[np.float64]:
     orientation: NDArray[np.float64] = io_orientation(geometry.affine_ras)
     return orientation
+
+
+def _canonical_axes(geometry: Geometry) -> NDArray[np.intp]:
+    """Returns which of x, y, z the axes i, j, s are closest to."""
+    axes: NDArray[np.intp] = _orientation(geometry)[:, 0].astype(np.intp)
+    return axes

@@ -16,8 +16,8 @@ class Volume:
     """The voxels of a stack.
 
     Attributes:
-        voxels: (k, j, i) = (slices, rows, columns), HU for CT; int16, or float32 where a
-            rescale is fractional or leaves the range of int16.
+        voxels: (k, j, i) = (slices, rows, columns), HU for CT, the scanner's own units for MR;
+            int16, or float32 where a rescale is fractional or leaves the range of int16.
         geometry: Where the voxels lie, LPS.
         slices: The source of each slice k, in the order of the array.
         findings: What whoever reads the result must know, in words.
@@ -29,6 +29,11 @@ class Volume:
     slices: tuple[Slice, ...]
     findings: tuple[str, ...]
     folder: str
+
+    @property
+    def modality(self) -> str:
+        """Modality (0008,0060)."""
+        return self.slices[0].instance.modality
 
 
 def build_volume(selection: Selection, policy: GeometrySection) -> Volume:

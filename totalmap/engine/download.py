@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath
 
 from totalmap.engine.plans import read_plans
 from totalmap.engine.tasks import SubModel, Task
-from totalmap.engine.weights import Manifest, adopt, verify_models
-from totalmap.errors import ConfigError, ModelError, ResourceError
+from totalmap.engine.weights import Manifest, adopt, how_to_get, verify_models
+from totalmap.errors import ConfigError, ModelError, ResourceError, UnsupportedModel
 from totalmap.log import get_logger
 
 # totalsegmentator/libs.py, download_pretrained_weights.
@@ -25,7 +25,9 @@ log = get_logger()
 
 
 def install(task: Task, folder: Path, base_url: str = RELEASES_URL) -> Manifest:
-    """Downloads the networks of a task that the folder does not hold yet, and records them.
+    """Downloads the networks of a task, and of those that it needs, and records them.
+
+    What the folder holds already is left as it is.
 
     An archive is read whole, unpacked aside and looked at before anything appears in the
     folder, so a broken download leaves nothing behind.
@@ -37,36 +39,49 @@ def install(task: Task, folder: Path, base_url: str = RELEASES_URL) -> Manifest:
 
     Raises:
         ResourceError: The server can't be reached or broke off.
-        ModelError: The archive is missing, damaged or not the expected network.
+        ModelError: The archive is missing, damaged or not the expected network, or only
+            TotalSegmentator's licence server has it.
         ConfigError: The address is not HTTP, or the folder can't be written.
     """
     if not base_url.startswith(("https://", "http://")):
         raise ConfigError(f"{base_url} is not an http or https address")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for model in task.models:
-            if not (folder / model.checkpoint).is_file():
-                _install_model(model, folder, f"{base_url}/{model.release}/{model.dataset}.zip")
+        for one in task.chain:
+            for model in one.models:
+                if not (folder / model.dataset / model.trainer_folder).is_dir():
+                    _install_model(one, model, folder, base_url)
     except PermissionError as error:
         raise ConfigError(f"{folder} can't be written: {error.strerror}") from error
     manifest = adopt(folder, source=base_url, licence=LICENCE)
-    verify_models(folder, task)
+    for one in task.chain:
+        verify_models(folder, one)
     return manifest
 
 
-def _install_model(model: SubModel, folder: Path, url: str) -> None:
+def _install_model(task: Task, model: SubModel, folder: Path, base_url: str) -> None:
+    if not model.release:
+        raise ModelError(f"weights of task {task.name} can't be installed. {how_to_get(task)}")
+    url = f"{base_url}/{model.release}/{model.dataset}.zip"
     with tempfile.TemporaryDirectory(prefix=".download-", dir=folder) as name:
         aside = Path(name)
         archive = aside / "weights.zip"
         _download(url, archive)
         _unpack(archive, aside, url)
-        if not (aside / model.checkpoint).is_file():
+        if model.folds and not (aside / model.checkpoint).is_file():
             raise ModelError(f"{url} does not hold {model.checkpoint}")
-        plans = read_plans((aside / model.checkpoint).parent.parent)
-        if plans.heads > len(model.label_table):
-            raise ModelError(f"{url} has {plans.heads} labels, expected {len(model.label_table)}")
+        _look_at_plans(aside / model.dataset / model.trainer_folder, model, url)
         (aside / model.dataset).rename(folder / model.dataset)
     log.info("model_installed", dataset=model.dataset, url=url)
+
+
+def _look_at_plans(trainer_folder: Path, model: SubModel, url: str) -> None:
+    try:
+        heads = read_plans(trainer_folder).heads
+    except UnsupportedModel:  # TotalSegmentator's python API may run it
+        return
+    if heads > len(model.label_table):
+        raise ModelError(f"{url} has {heads} labels, expected {len(model.label_table)}")
 
 
 def _download(url: str, archive: Path) -> None:

@@ -16,13 +16,17 @@ from scipy import ndimage
 from totalmap.dicom.geometry import (
     Affine,
     Geometry,
+    along_axes,
     canonical_affine_lps,
     canonical_zooms,
     from_canonical,
+    stored_zooms,
     to_canonical,
 )
 from totalmap.dicom.volume import Volume
 from totalmap.engine.resample import resample_image, resample_labels
+
+Spacing = tuple[float, float, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -32,38 +36,64 @@ class InferenceImage:
     Attributes:
         voxels: (x, y, z), axes closest to right, anterior and superior.
         affine_lps: (4, 4), maps (x, y, z, 1) to mm in LPS.
+        zooms_mm: (3,) spacing along x, y, z, as the NIfTI file holds it that nnU-Net would read.
         to_source: Brings labels on this grid back to the source's slices, (k, j, i).
     """
 
     voxels: NDArray[np.generic]
     affine_lps: Affine
+    zooms_mm: NDArray[np.float32]
     to_source: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 
 
-def to_inference_grid(volume: Volume, spacing_mm: float) -> InferenceImage:
-    """Returns the volume at the network's spacing along all axes, linearly interpolated."""
+def to_inference_grid(volume: Volume, spacing_mm: Spacing) -> InferenceImage:
+    """Returns the volume at the network's spacing along x, y, z, linearly interpolated."""
     if volume.geometry.is_grid:
         return _zoomed(volume, spacing_mm)
-    return _straightened(volume, spacing_mm)
+    return _straightened(volume, along_axes(spacing_mm, _Straight(volume.geometry).frame))
 
 
-def _zoomed(volume: Volume, spacing_mm: float) -> InferenceImage:
+def to_straight_grid(volume: Volume) -> InferenceImage:
+    """Returns the volume at its own spacing: as it is, unless its slices do not form a grid."""
+    geometry = volume.geometry
+    if not geometry.is_grid:
+        return _straightened(volume, np.array(geometry.spacing_mm))
+    return InferenceImage(
+        voxels=to_canonical(volume.voxels, geometry),
+        affine_lps=canonical_affine_lps(geometry),
+        zooms_mm=canonical_zooms(geometry),
+        to_source=lambda labels: from_canonical(labels, geometry),
+    )
+
+
+def _zoomed(volume: Volume, spacing_mm: Spacing) -> InferenceImage:
     """As totalsegmentator.nnunet.nnUNet_predict_image: canonical orientation, then a zoom."""
     geometry = volume.geometry
     canonical = to_canonical(volume.voxels, geometry)
-    voxels = resample_image(canonical, canonical_zooms(geometry), (spacing_mm,) * 3)
+    zooms_mm = canonical_zooms(geometry)
+    voxels = resample_image(canonical, zooms_mm, spacing_mm)
 
     def to_source(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return from_canonical(resample_labels(labels, canonical.shape), geometry)
 
+    # As totalsegmentator.resampling.change_spacing writes it into the file for nnU-Net.
+    stored = canonical_affine_lps(geometry).astype(np.float32).astype(np.float64)
+    stored[:3, :3] /= zooms_mm / np.array(spacing_mm)
     # A zoom puts the first and the last voxel of both grids on each other.
     affine = canonical_affine_lps(geometry)
     for axis, (before, after) in enumerate(zip(canonical.shape, voxels.shape, strict=True)):
         affine[:3, axis] *= (before - 1) / max(after - 1, 1)
-    return InferenceImage(voxels=voxels, affine_lps=affine, to_source=to_source)
+    return InferenceImage(
+        voxels=voxels, affine_lps=affine, zooms_mm=stored_zooms(stored), to_source=to_source
+    )
 
 
-def _straightened(volume: Volume, spacing_mm: float) -> InferenceImage:
+def _straightened(volume: Volume, spacing_mm: NDArray[np.float64]) -> InferenceImage:
+    """Returns a stack on a grid along its rows, columns and normal.
+
+    Args:
+        spacing_mm: (3,) distance of columns, of rows and of slices.
+    """
     source = _Straight(volume.geometry)
     grid = source.grid(spacing_mm)
     voxels = np.empty(grid.shape, dtype=np.int32)
@@ -75,7 +105,7 @@ def _straightened(volume: Volume, spacing_mm: float) -> InferenceImage:
         offset = (source.low[:2] - source.shifts[k]) / source.pixel_mm
         resampled: NDArray[np.float32] = ndimage.affine_transform(
             volume.voxels[k],
-            spacing_mm / source.pixel_mm,
+            spacing_mm[1::-1] / source.pixel_mm,
             offset,
             grid.shape[1:],
             output=np.float32,
@@ -86,7 +116,7 @@ def _straightened(volume: Volume, spacing_mm: float) -> InferenceImage:
 
     for n in range(grid.shape[0]):
         # Truncated towards zero, as in `resample_image`.
-        below, share = source.neighbours(n * spacing_mm)
+        below, share = source.neighbours(n * spacing_mm[2])
         voxels[n] = plane(below) * (1 - share) + plane(below + 1) * share
 
     def to_source(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -95,6 +125,7 @@ def _straightened(volume: Volume, spacing_mm: float) -> InferenceImage:
     return InferenceImage(
         voxels=to_canonical(voxels, grid),
         affine_lps=canonical_affine_lps(grid),
+        zooms_mm=canonical_zooms(grid),
         to_source=to_source,
     )
 
@@ -122,11 +153,21 @@ class _Straight:
         self.shifts, self.heights = places[:, :2], places[:, 2]
         self.low = self.shifts.min(axis=0)
 
-    def grid(self, spacing_mm: float) -> Geometry:
-        """Returns the smallest grid at a spacing that holds all slices."""
+    @property
+    def frame(self) -> Geometry:
+        """Any grid along the rows, columns and normal."""
+        return self.grid(np.ones(3))
+
+    def grid(self, spacing_mm: NDArray[np.float64]) -> Geometry:
+        """Returns the smallest grid that holds all slices.
+
+        Args:
+            spacing_mm: (3,) distance of columns, of rows and of slices.
+        """
         size_mm = self.pixel_mm * (np.array(self._geometry.shape[1:]) - 1)
-        extent_mm = [self.heights[-1], *(np.ptp(self.shifts, axis=0) + size_mm)]
-        slices, rows, columns = (int(np.ceil(mm / spacing_mm)) + 1 for mm in extent_mm)
+        height_mm, width_mm = np.ptp(self.shifts, axis=0) + size_mm
+        extent_mm = np.array([width_mm, height_mm, self.heights[-1]])
+        columns, rows, slices = (int(count) + 1 for count in np.ceil(extent_mm / spacing_mm))
         column, row, normal = self._axes
         affine = np.eye(4)
         affine[:3, :3] = np.stack([row, column, normal], axis=1) * spacing_mm
@@ -140,16 +181,23 @@ class _Straight:
         gap = self.heights[below + 1] - self.heights[below]
         return below, float(np.clip((height_mm - self.heights[below]) / gap, 0.0, 1.0))
 
-    def nearest(self, labels: NDArray[np.uint8], spacing_mm: float) -> NDArray[np.uint8]:
+    def nearest(
+        self, labels: NDArray[np.uint8], spacing_mm: NDArray[np.float64]
+    ) -> NDArray[np.uint8]:
         """Returns the labels of a `grid`, (n, rows, columns), at the pixels of the slices."""
         result = np.empty(self._geometry.shape, dtype=np.uint8)
         for k, (shift, height) in enumerate(zip(self.shifts, self.heights, strict=True)):
-            plane = labels[_index(height, spacing_mm, labels.shape[0])]
+            plane = labels[_index(height, spacing_mm[2], labels.shape[0])]
             first = shift - self.low
             j, i = (
-                _index(start + pixel * np.arange(size), spacing_mm, limit)
-                for start, pixel, size, limit in zip(
-                    first, self.pixel_mm, result.shape[1:], plane.shape, strict=True
+                _index(start + pixel * np.arange(size), step, limit)
+                for start, pixel, size, step, limit in zip(
+                    first,
+                    self.pixel_mm,
+                    result.shape[1:],
+                    spacing_mm[1::-1],
+                    plane.shape,
+                    strict=True,
                 )
             )
             result[k] = plane[np.ix_(j, i)]

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from totalmap.errors import ModelError
+from totalmap.errors import ModelError, UnsupportedModel
 
-CONFIGURATION = "3d_fullres"
+CT, Z_SCORE = "CTNormalization", "ZScoreNormalization"
+# A label of nnU-Net's for voxels that were not annotated; no output channel belongs to it.
+IGNORE_LABEL = "ignore"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +25,14 @@ class CtNormalization:
     upper: float
     mean: float
     std: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZScoreNormalization:
+    """Mean and standard deviation of the image itself (nnU-Net's ZScoreNormalization)."""
+
+
+Normalization = CtNormalization | ZScoreNormalization
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,42 +56,68 @@ class Plans:
 
     patch_size: tuple[int, int, int]
     spacing_mm: tuple[float, float, float]
-    normalization: CtNormalization
+    normalization: Normalization
     architecture: Architecture
     heads: int
+
+    @property
+    def features(self) -> int:
+        """Number of channels of the first stage, which works at full resolution."""
+        return int(self.architecture.arguments["features_per_stage"][0])
 
 
 def read_plans(folder: Path) -> Plans:
     """Reads plans.json and dataset.json of a trainer folder.
 
+    The last part of the folder's name says which configuration of the plans was trained.
+
     Raises:
-        ModelError: A file is missing or damaged, or the network needs something that this
-            engine does not do (other normalization, transposed axes, regions).
+        UnsupportedModel: The network needs something that this engine does not do: another
+            normalization, transposed axes, regions, a second channel, an earlier stage.
+        ModelError: A file is missing or damaged.
     """
     plans = _read_json(folder / "plans.json")
     dataset = _read_json(folder / "dataset.json")
     try:
-        configuration = plans["configurations"][CONFIGURATION]
+        configuration = _configuration(plans, folder.name.rpartition("__")[2])
         _refuse_unsupported(folder, plans, configuration, dataset)
-        statistics = plans["foreground_intensity_properties_per_channel"]["0"]
         z, y, x = (int(size) for size in configuration["patch_size"])
         spacing_z, spacing_y, spacing_x = (float(mm) for mm in configuration["spacing"])
         return Plans(
             patch_size=(z, y, x),
             spacing_mm=(spacing_z, spacing_y, spacing_x),
-            normalization=CtNormalization(
-                lower=float(statistics["percentile_00_5"]),
-                upper=float(statistics["percentile_99_5"]),
-                mean=float(statistics["mean"]),
-                std=float(statistics["std"]),
-            ),
-            architecture=_architecture(configuration),
-            heads=len(dataset["labels"]),
+            normalization=_normalization(plans, configuration),
+            architecture=_architecture(folder, configuration),
+            heads=len(dataset["labels"].keys() - {IGNORE_LABEL}),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(
-            f"plans.json or dataset.json in {folder} is not nnU-Net's: {error}"
+            f"plans.json or dataset.json in {folder} is not nnU-Net's: {error!r}"
         ) from error
+
+
+def _configuration(
+    plans: Mapping[str, Any], name: str, heirs: tuple[str, ...] = ()
+) -> Mapping[str, Any]:
+    """Returns a configuration with what it inherits from others."""
+    if name in heirs:
+        raise ValueError(f"configuration {name} inherits from itself")
+    own: Mapping[str, Any] = plans["configurations"][name]
+    if "inherits_from" not in own:
+        return own
+    return {**_configuration(plans, own["inherits_from"], (*heirs, name)), **own}
+
+
+def _normalization(plans: Mapping[str, Any], configuration: Mapping[str, Any]) -> Normalization:
+    if configuration["normalization_schemes"] == [Z_SCORE]:
+        return ZScoreNormalization()
+    statistics = plans["foreground_intensity_properties_per_channel"]["0"]
+    return CtNormalization(
+        lower=float(statistics["percentile_00_5"]),
+        upper=float(statistics["percentile_99_5"]),
+        mean=float(statistics["mean"]),
+        std=float(statistics["std"]),
+    )
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -100,17 +136,24 @@ def _refuse_unsupported(
     configuration: Mapping[str, Any],
     dataset: Mapping[str, Any],
 ) -> None:
+    schemes = configuration["normalization_schemes"]
     found = {
-        "normalization_schemes": configuration["normalization_schemes"] == ["CTNormalization"],
+        "normalization_schemes": schemes in ([CT], [Z_SCORE]),
+        "use_mask_for_norm": schemes == [CT] or configuration["use_mask_for_norm"] == [False],
         "transpose_forward": list(plans["transpose_forward"]) == [0, 1, 2],
+        "preprocessor_name": configuration["preprocessor_name"] == "DefaultPreprocessor",
+        "previous_stage": configuration.get("previous_stage") is None,
+        "channel_names": len(dataset["channel_names"]) == 1,
         "labels": all(isinstance(label, int) for label in dataset["labels"].values()),
     }
     unsupported = [name for name, supported in found.items() if not supported]
     if unsupported:
-        raise ModelError(f"the model in {folder} is not supported: its {', '.join(unsupported)}")
+        raise UnsupportedModel(
+            f"the model in {folder} is not supported: its {', '.join(unsupported)}"
+        )
 
 
-def _architecture(configuration: Mapping[str, Any]) -> Architecture:
+def _architecture(folder: Path, configuration: Mapping[str, Any]) -> Architecture:
     if "architecture" in configuration:
         new = configuration["architecture"]
         return Architecture(
@@ -119,7 +162,8 @@ def _architecture(configuration: Mapping[str, Any]) -> Architecture:
             arguments_to_import=tuple(new["_kw_requires_import"]),
         )
     if configuration["UNet_class_name"] != "PlainConvUNet":
-        raise ValueError(f"unknown network {configuration['UNet_class_name']}")
+        network = configuration["UNet_class_name"]
+        raise UnsupportedModel(f"the model in {folder} is not supported: its network {network}")
     stages = len(configuration["n_conv_per_stage_encoder"])
     base, most = configuration["UNet_base_num_features"], configuration["unet_max_num_features"]
     return Architecture(

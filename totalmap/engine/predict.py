@@ -7,45 +7,94 @@ in one process.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from totalmap.engine.allocator import keep_freed_memory
-from totalmap.engine.arithmetic.exact import ExactNetwork
+from totalmap.engine.allocator import give_back_freed_memory, keep_freed_memory
+from totalmap.engine.arithmetic.choice import choose_device, ladder
+from totalmap.engine.arithmetic.ladder import Ladder
 from totalmap.engine.arithmetic.tile_network import TileNetwork
+from totalmap.engine.memory import available_bytes, bytes_needed
 from totalmap.engine.network import load_network
-from totalmap.engine.plans import CtNormalization, Plans, read_plans
+from totalmap.engine.normalize import normalize
+from totalmap.engine.plans import Plans, read_plans
 from totalmap.engine.postprocess import lay_over
 from totalmap.engine.segment import Progress
 from totalmap.engine.sliding_window import predict_labels
 from totalmap.engine.tasks import Task
+from totalmap.engine.thirds import SPLIT_ABOVE_VOXELS, is_split, thirds, whole
+from totalmap.engine.tile_counter import TileCounter
 from totalmap.engine.tiling import Slices, pad_to_patch, tiles
 from totalmap.engine.weights import VerifiedModel, verify_models
-from totalmap.errors import ModelError
+from totalmap.errors import ModelError, ResourceError
+from totalmap.log import get_logger
+from totalmap.settings import Arithmetic, Device, MemoryShort
+
+log = get_logger()
+
+GIGABYTE = 1e9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _LoadedModel:
+class _Model:
     plans: Plans
-    network: TileNetwork
+    ladder: Ladder
     label_table: tuple[int, ...]
+    weights_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Part:
+    """Planes of an image, without a border of zeros, and the tiles of each network."""
+
+    image: NDArray[np.float32]
+    box: Slices
+    layouts: tuple[list[Slices], ...]
 
 
 class Networks:
     """The networks of one task, loaded once, for any number of images."""
 
-    def __init__(self, task: Task, models_folder: Path) -> None:
+    def __init__(
+        self,
+        task: Task,
+        models_folder: Path,
+        *,
+        arithmetic: Arithmetic = Arithmetic.EXACT,
+        device: Device = Device.AUTO,
+        memory_short: MemoryShort = MemoryShort.SMALLER,
+        split_above_voxels: int = SPLIT_ABOVE_VOXELS,
+    ) -> None:
         """Verifies and loads the networks.
 
+        Args:
+            task: Names the networks.
+            models_folder: Holds them and their record.
+            arithmetic: On a CPU.
+            device: Where they run.
+            memory_short: What to do where there is not enough memory for all networks.
+            split_above_voxels: Images that are larger are segmented in three parts if the task
+                has several networks, as TotalSegmentator does.
+
         Raises:
-            ModelError: Weights are missing, not on record, changed, or of another kind.
+            ModelError: Weights are missing, not on record, changed, of another kind, or not
+                measured with the arithmetic.
+            ConfigError: There is no such device, or the arithmetic is not installed.
         """
         keep_freed_memory()
         verified = verify_models(models_folder, task)
         self.task = task
         self.identities = tuple(model.identity for model in verified)
-        self._models = tuple(_load(model, task) for model in verified)
+        self._arithmetic = arithmetic
+        self._memory_short = memory_short
+        self._split_above_voxels = split_above_voxels
+        chosen = choose_device(device)
+        self._models = tuple(_model(one, arithmetic, chosen) for one in verified)
+        for model in self._models:
+            model.ladder.load()
 
     def predict(self, image: NDArray[np.generic], progress: Progress) -> NDArray[np.uint8]:
         """Returns the labels of all networks laid over each other.
@@ -56,73 +105,119 @@ class Networks:
 
         Returns:
             (z, y, x) labels of the task.
+
+        Raises:
+            ResourceError: There is not enough memory.
+            OutputError: A network gives no finite numbers.
         """
-        labels = np.zeros(image.shape, dtype=np.uint8)
-        box = _nonzero_box(image)
-        cropped = image[box].astype(np.float32)
-        layouts = [self._layout(cropped.shape, model.plans) for model in self._models]
-        counter = _TileCounter(sum(map(len, layouts)), progress)
-        for model, layout in zip(self._models, layouts, strict=True):
-            normalized = _normalize(cropped, model.plans.normalization)
-            padded, inside = pad_to_patch(normalized, model.plans.patch_size)
-            part = predict_labels(padded, layout, model.network, counter.tile_done)[inside]
-            lay_over(labels[box], part, model.label_table)
+        keep_loaded = self._make_room(image.shape)
+        places = whole(image.shape[0])
+        if self.task.several_models and is_split(image.shape, self._split_above_voxels):
+            places = thirds(image.shape[0])
+        parts = [self._part(image[place.seen]) for place in places]
+        tiles_in_all = sum(len(layout) for part in parts for layout in part.layouts)
+        counter = TileCounter(tiles_in_all, progress)
+        labels = np.empty(image.shape, dtype=np.uint8)
+        for place, part in zip(places, parts, strict=True):
+            seen = np.zeros(image[place.seen].shape, dtype=np.uint8)
+            for model, layout in zip(self._models, part.layouts, strict=True):
+                found = _predict(model, part.image, layout, counter)
+                lay_over(seen[part.box], found, model.label_table)
+                if not keep_loaded:
+                    model.ladder.unload()
+            labels[place.kept] = seen[place.kept_of_seen]
+        log.info("networks_ran", tiles=counter.total, seconds=round(counter.seconds, 3))
         return labels
+
+    def _part(self, image: NDArray[np.generic]) -> _Part:
+        box = nonzero_box(image)
+        # Contiguous before it is cropped: see normalize.
+        cropped = np.ascontiguousarray(image, dtype=np.float32)[box]
+        layouts = tuple(self._layout(cropped.shape, model.plans) for model in self._models)
+        return _Part(image=cropped, box=box, layouts=layouts)
 
     def _layout(self, shape: tuple[int, ...], plans: Plans) -> list[Slices]:
         padded = tuple(map(max, shape, plans.patch_size))
         return tiles(padded, plans.patch_size, self.task.step_size)
 
+    def _make_room(self, shape: tuple[int, ...]) -> bool:
+        """Returns whether all networks may stay loaded; gives up what it can if memory is short.
 
-class _TileCounter:
-    """Counts tiles over all networks of a run and tells the observer."""
-
-    def __init__(self, total: int, progress: Progress) -> None:
-        self._done = 0
-        self._total = total
-        self._progress = progress
-
-    def tile_done(self) -> None:
-        self._done += 1
-        self._progress(self._done, self._total)
-
-
-def _load(model: VerifiedModel, task: Task) -> _LoadedModel:
-    plans = read_plans(model.trainer_folder)
-    if set(plans.spacing_mm) != {task.spacing_mm}:
-        raise ModelError(
-            f"{model.identity.dataset} works at {plans.spacing_mm} mm, "
-            f"the task at {task.spacing_mm} mm"
+        Raises:
+            ResourceError: There is still not enough.
+        """
+        plans = tuple(model.plans for model in self._models)
+        needed = bytes_needed(shape, plans, self._arithmetic)
+        if needed <= available_bytes():
+            return True
+        give_back_freed_memory()
+        if needed <= available_bytes():
+            return True
+        if self._memory_short is MemoryShort.SMALLER and len(self._models) > 1:
+            for model in self._models:
+                model.ladder.unload()
+            give_back_freed_memory()
+            needed += max(model.weights_bytes for model in self._models)
+            if needed <= available_bytes():
+                log.warning("memory_short", going_on_with="one network at a time")
+                return False
+        raise ResourceError(
+            f"an image of {' x '.join(map(str, shape))} voxels for task {self.task.name}, variant "
+            f"{self.task.variant}, needs {needed / GIGABYTE:.1f} GB of memory, and "
+            f"{available_bytes() / GIGABYTE:.1f} GB are free: give the run more, or choose a "
+            "coarser variant"
         )
-    if plans.heads > len(model.label_table):
+
+
+def _model(verified: VerifiedModel, arithmetic: Arithmetic, device: torch.device) -> _Model:
+    plans = read_plans(verified.trainer_folder)
+    if plans.heads > len(verified.label_table):
         raise ModelError(
-            f"{model.identity.dataset} has {plans.heads} labels, the task {len(model.label_table)}"
+            f"{verified.identity.dataset} has {plans.heads} labels, "
+            f"the task {len(verified.label_table)}"
         )
-    return _LoadedModel(
+
+    def load() -> torch.nn.Module:
+        return load_network(plans, verified.checkpoint)
+
+    return _Model(
         plans=plans,
-        network=ExactNetwork(load_network(plans, model.checkpoint)),
-        label_table=model.label_table,
+        ladder=ladder(load, plans, arithmetic, device),
+        label_table=verified.label_table,
+        weights_bytes=verified.checkpoint.stat().st_size,
     )
 
 
-def _nonzero_box(image: NDArray[np.generic]) -> Slices:
+def _predict(
+    model: _Model, image: NDArray[np.float32], layout: list[Slices], counter: TileCounter
+) -> NDArray[np.uint8]:
+    """Returns the labels of one network, (z, y, x), its own numbers."""
+    normalized = normalize(image, model.plans.normalization)
+    padded, inside = pad_to_patch(normalized, model.plans.patch_size)
+
+    def work(network: TileNetwork, sums_device: torch.device) -> NDArray[np.uint8]:
+        with counter.attempt():
+            return predict_labels(padded, layout, network, sums_device, counter)
+
+    return model.ladder.run(work)[inside]
+
+
+def nonzero_box(image: NDArray[np.generic]) -> Slices:
     """Returns the box of all voxels that are not 0 (nnunetv2's crop_to_nonzero).
 
-    The original fills holes first, which can't move the box.
+    The original fills holes first, which can't move the box. An image of zeros is its own box.
     """
-    slices = []
-    for axis in range(3):
-        others = tuple(other for other in range(3) if other != axis)
-        occupied = np.flatnonzero((image != 0).any(axis=others))
-        first, last = (occupied[0], occupied[-1]) if occupied.size else (0, image.shape[axis] - 1)
-        slices.append(slice(int(first), int(last) + 1))
-    z, y, x = slices
-    return z, y, x
+    rows = np.zeros(image.shape[:2], dtype=np.bool_)
+    columns = np.zeros(image.shape[2], dtype=np.bool_)
+    for z, plane in enumerate(image):  # plane by plane, so that no second image is made
+        occupied = plane != 0
+        rows[z] = occupied.any(axis=1)
+        columns |= occupied.any(axis=0)
+    return _extent(rows.any(axis=1)), _extent(rows.any(axis=0)), _extent(columns)
 
 
-def _normalize(image: NDArray[np.float32], values: CtNormalization) -> NDArray[np.float32]:
-    """Clips to the training data's range and scales (nnunetv2's CTNormalization)."""
-    normalized = np.clip(image, values.lower, values.upper)
-    normalized -= values.mean
-    normalized /= max(values.std, 1e-8)
-    return normalized
+def _extent(occupied: Any) -> slice:
+    places = np.flatnonzero(occupied)
+    if not places.size:
+        return slice(0, len(occupied))
+    return slice(int(places[0]), int(places[-1]) + 1)

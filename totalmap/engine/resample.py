@@ -62,9 +62,7 @@ def resample_labels(labels: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArra
     """Returns the labels on a grid of `shape`, nearest neighbour; (x, y, z) both."""
     if labels.shape == shape:
         return labels
-    x, y, z = (
-        _nearest(before, after) for before, after in zip(labels.shape, shape, strict=True)
-    )
+    x, y, z = (_nearest(before, after) for before, after in zip(labels.shape, shape, strict=True))
     source = labels.transpose(2, 1, 0)
     result = np.empty(shape[::-1], dtype=np.uint8)
 
@@ -93,13 +91,13 @@ class _LinearAxis:
     def of(cls, before: int, after: int) -> "_LinearAxis":
         place = _places(before, after)
         first = np.floor(place)
-        share = place - first
+        weight = 1.0 - (place - first)
         index = np.stack([first, np.minimum(first + 1, before - 1)]).astype(np.intp)
-        return cls(index=index, weight=np.stack([1.0 - share, share]))
+        return cls(index=index, weight=np.stack([weight, 1.0 - weight]))
 
     @property
     def size(self) -> int:
-        return self.index.shape[1]
+        return int(self.index.shape[1])
 
 
 def _places(before: int, after: int) -> NDArray[np.float64]:

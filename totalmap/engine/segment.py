@@ -1,18 +1,28 @@
-"""A volume in, its segmentation out: to the network's grid, through a predictor, and back."""
+"""A volume in, its segmentation out: to the network's grid, through a predictor, and back.
 
-from collections.abc import Callable
+A task may look in a box around what a rougher task finds. Then the volume goes this way once for
+each of them.
+"""
+
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from totalmap.dicom.geometry import Box, canonical_affine_lps, to_canonical
 from totalmap.dicom.volume import Volume
+from totalmap.engine.cleanup import clean
+from totalmap.engine.crop import box_around, crop, whole
 from totalmap.engine.inference_grid import to_inference_grid
-from totalmap.engine.tasks import Task
+from totalmap.engine.tasks import Crop, Task
 from totalmap.segmentation import InferenceLabels, ModelIdentity, Segmentation
 
 Progress = Callable[[int, int], None]
 """Called with the number of tiles done and the number of all tiles."""
+
+Found = tuple[NDArray[np.uint8], InferenceLabels]
+"""Labels on the source's slices, (k, j, i), and where the network put them."""
 
 
 class Predictor(Protocol):
@@ -27,20 +37,74 @@ class Predictor(Protocol):
         """The networks that take part."""
 
     def predict(self, image: NDArray[np.generic], progress: Progress) -> NDArray[np.uint8]:
-        """Returns the labels of an image in HU, (z, y, x) both."""
+        """Returns the labels of an image, (z, y, x) both."""
 
 
-def segment(volume: Volume, predictor: Predictor, progress: Progress) -> Segmentation:
-    """Returns the labels of the task on the slices of the volume."""
-    task = predictor.task
-    image = to_inference_grid(volume, task.spacing_mm)
-    labels = predictor.predict(image.voxels.transpose(2, 1, 0), progress).transpose(2, 1, 0)
+def segment(volume: Volume, predictors: Sequence[Predictor], progress: Progress) -> Segmentation:
+    """Returns the labels of the last predictor's task on the slices of the volume.
+
+    Where a rough task finds nothing, the task that looks around it has an empty result, which is
+    said in the findings. A rough task itself then looks everywhere. So does TotalSegmentator.
+
+    Args:
+        predictors: Those of `Task.chain`: each looks around what the one before it finds.
+        progress: Is told about tiles. All predictors count alike, as many tiles as the one that
+            runs: how many a later one has depends on what is found, and what is done never shrinks.
+    """
+    *rough, last = predictors
+    found: Found | None = None
+    for n, predictor in enumerate(rough):
+        box = _box(volume, predictor.task.crop, found)
+        if predictor.task.crop:
+            box = box or whole(volume.geometry)
+        found = _find(volume, predictor, box, _share(progress, n, len(predictors)))
+    findings: tuple[str, ...] = ()
+    box = _box(volume, last.task.crop, found)
+    if last.task.crop and box is None:
+        labels, inference = _nothing(volume)
+        findings = (_why_nothing(last.task, last.task.crop),)
+    else:
+        share = _share(progress, len(rough), len(predictors))
+        labels, inference = _find(volume, last, box, share)
     return Segmentation(
-        task=task.name,
-        variant=task.variant,
+        task=last.task.name,
+        variant=last.task.variant,
         volume=volume,
-        labels=np.ascontiguousarray(image.to_source(labels)),
-        inference=InferenceLabels(labels=labels, affine_lps=image.affine_lps),
-        structures=task.structures,
-        models=predictor.identities,
+        labels=labels,
+        inference=inference,
+        structures=last.task.structures,
+        models=tuple(dict.fromkeys(one for each in predictors for one in each.identities)),
+        findings=findings,
     )
+
+
+def _share(progress: Progress, place: int, of: int) -> Progress:
+    return lambda done, total: progress(place * total + done, of * total)
+
+
+def _box(volume: Volume, looks: Crop | None, found: Found | None) -> Box | None:
+    if looks is None or found is None:
+        return None
+    return box_around(np.isin(found[0], looks.labels), volume.geometry, looks.margin_mm)
+
+
+def _find(volume: Volume, predictor: Predictor, box: Box | None, progress: Progress) -> Found:
+    part = volume if box is None else crop(volume, box)
+    image = to_inference_grid(part, predictor.task.spacing_mm)
+    labels = predictor.predict(image.voxels.transpose(2, 1, 0), progress).transpose(2, 1, 0)
+    labels = clean(labels, predictor.task, image.zooms_mm)
+    on_slices = np.zeros(volume.geometry.shape, dtype=np.uint8)
+    on_slices[... if box is None else box] = image.to_source(labels)
+    return on_slices, InferenceLabels(labels=labels, affine_lps=image.affine_lps)
+
+
+def _nothing(volume: Volume) -> Found:
+    labels = np.zeros(volume.geometry.shape, dtype=np.uint8)
+    affine_lps = canonical_affine_lps(volume.geometry)
+    seen = InferenceLabels(labels=to_canonical(labels, volume.geometry), affine_lps=affine_lps)
+    return labels, seen
+
+
+def _why_nothing(task: Task, looks: Crop) -> str:
+    names = [one.name for one in looks.task.structures if one.label in looks.labels]
+    return f"nothing of {', '.join(names)} is in view, around which task {task.name} looks"

@@ -6,6 +6,7 @@ final: their labels are taken and their logits forgotten. Arrays are (z, y, x).
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import groupby
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from totalmap.engine.arithmetic.tile_network import TileNetwork
+from totalmap.engine.tile_counter import TileCounter
 from totalmap.engine.tiling import Slices, gaussian_weights
 from totalmap.errors import OutputError
 
@@ -22,8 +24,8 @@ def predict_labels(
     image: NDArray[np.float32],
     layout: list[Slices],
     network: TileNetwork,
-    tile_done: Callable[[], None],
-    sums_device: torch.device | None = None,
+    sums_device: torch.device,
+    counter: TileCounter,
 ) -> NDArray[np.uint8]:
     """Returns the channel with the largest mean logit, the first where several are equal.
 
@@ -31,8 +33,8 @@ def predict_labels(
         image: (z, y, x), normalized, at least as large as a tile.
         layout: Tiles that cover the image, z outermost.
         network: Sees the tiles.
-        tile_done: Is called after every tile.
-        sums_device: Where the sums are kept; beside the network, if not given.
+        sums_device: Where the sums are kept.
+        counter: Is told about every tile.
 
     Raises:
         OutputError: A logit is not finite.
@@ -40,15 +42,13 @@ def predict_labels(
     source = torch.from_numpy(image)
     labels = np.empty(image.shape, dtype=np.uint8)
     patch = tuple(axis.stop - axis.start for axis in layout[0])
-    sums = LogitSums(
-        network.heads, patch, image.shape[1:], sums_device or network.device, network.planes_at_once
-    )
+    sums = LogitSums(network.heads, patch, image.shape[1:], sums_device, network.planes_at_once)
     for first, tiles in groupby(layout, key=lambda tile: tile[0].start):
         sums.take_labels(first, labels)
         for tile in tiles:
-            features = network.features(source[tile].to(network.device))
-            sums.add(tile, lambda planes, seen=features: network.logits(seen, planes))
-            tile_done()
+            with counter.tile():
+                features = network.features(source[tile].to(network.device))
+                sums.add(tile, partial(network.logits, features))
     sums.take_labels(image.shape[0], labels)
     return labels
 
@@ -71,9 +71,10 @@ class LogitSums:
     ) -> None:
         self._depth = patch[0]
         self._most = planes_at_once
-        half = {"dtype": torch.half, "device": device}
-        self._sums = torch.zeros((self._depth, heads, *plane_shape), **half)
-        self._weights = torch.zeros((self._depth, 1, *plane_shape), **half)
+        self._sums = torch.zeros(
+            (self._depth, heads, *plane_shape), dtype=torch.half, device=device
+        )
+        self._weights = self._sums.new_zeros((self._depth, 1, *plane_shape))
         self._gaussian = gaussian_weights((patch[0], patch[1], patch[2])).to(device)
         # On a CPU the original multiplies float32 by float16: in float32, then.
         self._factors = self._gaussian.float() if device.type == "cpu" else self._gaussian

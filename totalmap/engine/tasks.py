@@ -1,30 +1,60 @@
-"""TotalSegmentator's tasks, read from its own tables: which networks, labels and resolution."""
+"""TotalSegmentator's tasks, read from its own tables: networks, labels, resolution, crop."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
 
-from totalsegmentator.map_tasks_config import TASK_CONFIGS, TASK_ID_WEIGHTS_CONFIGS
+from totalsegmentator.map_tasks_config import (
+    DEFAULT_CONFIG,
+    TASK_CONFIGS,
+    TASK_ID_WEIGHTS_CONFIGS,
+)
 from totalsegmentator.map_to_binary import (
     class_map,
     class_map_5_parts,
+    class_map_5_parts_total_v3,
+    class_map_parts_headneck_muscles,
+    class_map_parts_mr,
     map_taskid_to_partname_ct,
+    map_taskid_to_partname_ct_v3,
+    map_taskid_to_partname_headneck_muscles,
+    map_taskid_to_partname_mr,
 )
+from totalsegmentator.registry import TASKS, requires_license, task_modality
 
 from totalmap.errors import ConfigError
 from totalmap.segmentation import Structure
 from totalmap.settings import Variant
 
-SUPPORTED_TASKS = ("total",)
-
 # The names of the variants in TASK_CONFIGS[...]["sub_modes"].
 _SUB_MODES = {Variant.FULL: "default", Variant.FAST: "fast", Variant.FASTEST: "fastest"}
 
-# totalsegmentator/python_api.py: the defaults of `plans`, `model` and `folds`.
+# totalsegmentator/python_api.py, totalsegmentator: the default of `plans`.
 _PLANS = "nnUNetPlans"
-_CONFIGURATION = "3d_fullres"
-_FOLD = "fold_0"
 
-# totalsegmentator/nnunet.py, nnUNet_predict_image: tiles of task total overlap by a fifth.
-TOTAL_STEP_SIZE = 0.8
+# totalsegmentator/nnunet.py, nnUNet_predict_image: tiles overlap by a half, those of `total`, whose
+# dice hardly suffers, by a fifth.
+WHOLE_BODY_TASKS = ("total", "total_v3", "total_mr")
+_WHOLE_BODY_STEP_SIZE = 0.8
+_STEP_SIZE = 0.5
+
+# totalsegmentator/python_api.py: "default to 20,20,20". It replaces the `crop_addon` of a task, in
+# millimetres, wherever TotalSegmentator chooses the rough network itself.
+_ROUGH_MARGIN_MM = 20.0
+
+# totalsegmentator/nnunet.py, nnUNet_predict_image: which part of a task a network knows.
+_PARTS: tuple[tuple[Mapping[int, str], Mapping[str, Mapping[int, str]]], ...] = (
+    (map_taskid_to_partname_ct, class_map_5_parts),
+    (map_taskid_to_partname_ct_v3, class_map_5_parts_total_v3),
+    (map_taskid_to_partname_mr, class_map_parts_mr),
+    (map_taskid_to_partname_headneck_muscles, class_map_parts_headneck_muscles),
+)
+
+# totalsegmentator/nnunet.py, nnUNetv2_predict: `chk`.
+CHECKPOINT_NAME = "checkpoint_final.pth"
+
+NO_SPACING_MM = (0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,20 +63,40 @@ class SubModel:
 
     Attributes:
         dataset: Folder name, as TotalSegmentator's catalogue spells it.
-        release: The release of TotalSegmentator that holds the weights.
-        trainer_folder: Folder of plans.json below the dataset folder.
+        release: The release of TotalSegmentator that holds the weights; empty where its licence
+            server does.
+        trainer_folder: Folder of plans.json below the dataset folder: trainer, plans and
+            configuration, joined by two underscores.
         label_table: Place n holds the task's label for the network's label n.
+        folds: Trainings whose outputs are averaged; empty is all that the folder holds.
     """
 
     dataset: str
     release: str
     trainer_folder: str
     label_table: tuple[int, ...]
+    folds: tuple[int, ...] = (0,)
 
     @property
     def checkpoint(self) -> str:
-        """Path of the checkpoint below a models folder."""
-        return f"{self.dataset}/{self.trainer_folder}/{_FOLD}/checkpoint_final.pth"
+        """Path of the first checkpoint below a models folder."""
+        fold = min(self.folds, default=0)
+        return f"{self.dataset}/{self.trainer_folder}/fold_{fold}/{CHECKPOINT_NAME}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crop:
+    """Where a task looks: in a box around what a rougher task finds.
+
+    Attributes:
+        task: The rougher task.
+        labels: Its labels that make the box.
+        margin_mm: Added to the box on all sides.
+    """
+
+    task: "Task"
+    labels: tuple[int, ...]
+    margin_mm: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,57 +104,221 @@ class Task:
     """A task of TotalSegmentator at one resolution.
 
     Attributes:
-        spacing_mm: Resolution of the networks, the same along all axes.
+        modality: What it is made for, CT or MR.
+        needs_licence: Whether TotalSegmentator licenses it.
+        spacing_mm: Resolution of the networks along x, y, z; NO_SPACING_MM where nnU-Net chooses.
         step_size: Distance of neighbouring tiles as a share of the patch size.
+        several_models: Whether TotalSegmentator knows the task as one of several networks, of
+            which `models` may be a part: their labels are merged by table, and a large image is
+            cut into three.
         models: In the order in which their labels are laid over each other.
+        structures: What the result holds.
+        crop: None where the task looks everywhere.
+        refined_by: A task whose result trims that of this one.
+        uncovered: Why our engine does not do this; empty if it does.
     """
 
     name: str
     variant: Variant
-    spacing_mm: float
+    modality: str
+    needs_licence: bool
+    spacing_mm: tuple[float, float, float]
     step_size: float
+    several_models: bool
     models: tuple[SubModel, ...]
     structures: tuple[Structure, ...]
+    crop: Crop | None = None
+    refined_by: "Task | None" = None
+    uncovered: str = ""
+
+    @property
+    def chain(self) -> tuple["Task", ...]:
+        """All tasks that take part, each after those that it needs."""
+        before = self.crop.task.chain if self.crop else ()
+        beside = self.refined_by.chain if self.refined_by else ()
+        return (*before, *beside, self)
 
 
-def load_task(name: str, variant: Variant) -> Task:
-    """Returns the task with the networks of the variant.
+def _has_weights(name: str) -> bool:
+    """Whether TotalSegmentator offers weights; some tasks are its own experiments."""
+    modes = TASK_CONFIGS[name].get("sub_modes", {"": TASK_CONFIGS[name]}).values()
+    ids = [model_id for mode in modes for model_id in _ids(mode)]
+    known = [TASK_ID_WEIGHTS_CONFIGS.get(model_id, {"version": "TODO"}) for model_id in ids]
+    return all(weights.get("version") != "TODO" for weights in known)
+
+
+def _ids(config: Mapping[str, Any]) -> list[int]:
+    task_id: int | list[int] = config["task_id"]
+    return task_id if isinstance(task_id, list) else [task_id]
+
+
+SUPPORTED_TASKS: tuple[str, ...] = tuple(name for name in TASKS if _has_weights(name))
+
+
+def load_task(name: str, variant: Variant | None = None, structures: tuple[str, ...] = ()) -> Task:
+    """Returns the task with its networks, and the rougher tasks that it looks around.
+
+    Source: totalsegmentator.python_api.get_task_config and totalsegmentator.
+
+    Args:
+        name: As `TotalSegmentator --task` knows it.
+        variant: None is `fast` where the task has it, else `full`. Where a task has `fast` and no
+            `fastest`, that is `fast`, as in TotalSegmentator.
+        structures: What the result is restricted to; empty is all. Tasks of the whole body look
+            around these and run the networks that know them, as `--roi_subset` does.
 
     Raises:
-        ConfigError: The task is not supported.
+        ConfigError: TotalSegmentator has no such task, variant or structure.
     """
     if name not in SUPPORTED_TASKS:
         raise ConfigError(
-            f"segmentation.task {name!r} is not supported; supported: {', '.join(SUPPORTED_TASKS)}"
+            f"segmentation.task {name!r} is not supported{_did_you_mean(name, SUPPORTED_TASKS)}; "
+            f"supported: {', '.join(SUPPORTED_TASKS)}"
         )
-    config = TASK_CONFIGS[name]["sub_modes"][_SUB_MODES[variant]]
-    names: dict[int, str] = class_map[name]
-    structures = tuple(Structure(label=label, name=names[label]) for label in sorted(names))
-    task_id = config["task_id"]
-    trainer_folder = f"{config['trainer']}__{_PLANS}__{_CONFIGURATION}"
-    if isinstance(task_id, list):
-        tables = [(part, _part_table(part, structures)) for part in task_id]
-    else:
-        tables = [(task_id, tuple(range(max(names) + 1)))]
+    chosen = _variant(name, variant)
+    kept = _structures(name, structures)
+    config = _config(name, chosen)
+    looks_around = structures if name in WHOLE_BODY_TASKS else config["crop"]
     return Task(
         name=name,
-        variant=variant,
-        spacing_mm=float(config["resample"]),
-        step_size=TOTAL_STEP_SIZE,
-        models=tuple(
-            SubModel(
-                dataset=TASK_ID_WEIGHTS_CONFIGS[model_id]["foldername"],
-                release=TASK_ID_WEIGHTS_CONFIGS[model_id]["version"],
-                trainer_folder=trainer_folder,
-                label_table=table,
-            )
-            for model_id, table in tables
-        ),
-        structures=structures,
+        variant=chosen,
+        modality=task_modality(name),
+        needs_licence=requires_license(name),
+        spacing_mm=_spacing(config["resample"]),
+        step_size=_WHOLE_BODY_STEP_SIZE if name in WHOLE_BODY_TASKS else _STEP_SIZE,
+        several_models=isinstance(config["task_id"], list),
+        models=_models(name, config, {one.name for one in kept}),
+        structures=kept,
+        crop=_crop(name, config, tuple(looks_around)) if looks_around else None,
+        refined_by=load_task("vertebrae_body") if name == "vertebrae_pp_refined" else None,
+        uncovered=_why_uncovered(name, config),
     )
 
 
-def _part_table(model_id: int, structures: tuple[Structure, ...]) -> tuple[int, ...]:
-    label_of = {structure.name: structure.label for structure in structures}
-    part: dict[int, str] = class_map_5_parts[map_taskid_to_partname_ct[model_id]]
-    return tuple(label_of[part[label]] if label in part else 0 for label in range(max(part) + 1))
+def variants(name: str) -> tuple[Variant, ...]:
+    """Returns the variants that a task has."""
+    modes = TASK_CONFIGS[name].get("sub_modes", {"default": {}})
+    return tuple(variant for variant, mode in _SUB_MODES.items() if mode in modes)
+
+
+def _variant(name: str, wanted: Variant | None) -> Variant:
+    known = variants(name)
+    if wanted is None:
+        return Variant.FAST if Variant.FAST in known else Variant.FULL
+    if wanted in known:
+        return wanted
+    if wanted is Variant.FASTEST and Variant.FAST in known:
+        return Variant.FAST
+    raise ConfigError(
+        f"task {name} has no variant {wanted}: write segmentation.variant: "
+        f"{' or '.join(known)}, or leave it out"
+    )
+
+
+def _config(name: str, variant: Variant) -> dict[str, Any]:
+    own: dict[str, Any] = TASK_CONFIGS[name]
+    return {**DEFAULT_CONFIG, **own.get("sub_modes", {}).get(_SUB_MODES[variant], own)}
+
+
+def _structures(name: str, wanted: tuple[str, ...]) -> tuple[Structure, ...]:
+    names: dict[int, str] = class_map[name]
+    known = set(names.values())
+    for one in wanted:
+        if one not in known:
+            raise ConfigError(
+                f"segmentation.structures: task {name} knows no {one!r}"
+                f"{_did_you_mean(one, known)}; "
+                f"`TotalSegmentator --list-classes {name}` lists what it knows"
+            )
+    return tuple(
+        Structure(label=label, name=names[label])
+        for label in sorted(names)
+        if not wanted or names[label] in wanted
+    )
+
+
+def _did_you_mean(word: str, known: Iterable[str]) -> str:
+    close = get_close_matches(word, sorted(known))
+    return f", did you mean {' or '.join(close)}?" if close else ""
+
+
+def _spacing(resample: float | list[float] | None) -> tuple[float, float, float]:
+    if resample is None:
+        return NO_SPACING_MM
+    x, y, z = resample if isinstance(resample, list) else [resample] * 3
+    return float(x), float(y), float(z)
+
+
+def _models(name: str, config: Mapping[str, Any], kept: set[str]) -> tuple[SubModel, ...]:
+    names: dict[int, str] = class_map[name]
+    if isinstance(config["task_id"], list):
+        label_of = {structure: label for label, structure in names.items()}
+        parts = {model_id: _part(model_id) for model_id in config["task_id"]}
+        tables = {
+            model_id: tuple(
+                label_of[part[label]] if label in part else 0 for label in range(max(part) + 1)
+            )
+            for model_id, part in parts.items()
+            if kept & set(part.values())
+        }
+    else:
+        # A network may know more than its task: what helped in training (remove_auxiliary_labels).
+        auxiliary = class_map.get(f"{name}_auxiliary", {})
+        tables = {config["task_id"]: tuple(range(max([*names, *auxiliary]) + 1))}
+    return tuple(_model(model_id, config, table) for model_id, table in tables.items())
+
+
+def _part(model_id: int) -> Mapping[int, str]:
+    return next(parts[names[model_id]] for names, parts in _PARTS if model_id in names)
+
+
+def _model(model_id: int, config: Mapping[str, Any], table: tuple[int, ...]) -> SubModel:
+    weights = TASK_ID_WEIGHTS_CONFIGS[model_id]
+    return SubModel(
+        dataset=weights["foldername"],
+        release=weights.get("version", ""),
+        trainer_folder=f"{config['trainer']}__{config['plans'] or _PLANS}__{config['model']}",
+        label_table=table,
+        folds=tuple(config["folds"] or ()),
+    )
+
+
+def _crop(name: str, config: Mapping[str, Any], around: tuple[str, ...]) -> Crop | None:
+    """Returns where to look; None where the rough task does not know what to look around.
+
+    Source: totalsegmentator.python_api.totalsegmentator, "Generate rough organ segmentation".
+    There, a structure that is new in total_v3 is an error; a crop only saves time.
+    """
+    if config["crop_model"]:
+        rough = load_task(config["crop_model"], Variant.FULL)
+        (margin_mm,) = set(config["crop_addon"])
+    else:
+        rough = _rough_task(name, config["robust_crop"], around)
+        margin_mm = _ROUGH_MARGIN_MM
+    label_of = {one.name: one.label for one in rough.structures}
+    if any(one not in label_of for one in around):
+        return None
+    labels = tuple(sorted(label_of[one] for one in around))
+    return Crop(task=rough, labels=labels, margin_mm=float(margin_mm))
+
+
+def _rough_task(name: str, is_robust: bool, around: tuple[str, ...]) -> Task:
+    if {"body_trunc", "body_extremities"} & set(around):
+        return load_task("body", Variant.FAST)
+    if name.endswith("_mr"):
+        return load_task("total_mr", Variant.FAST)
+    return load_task("total", Variant.FAST if is_robust else Variant.FASTEST)
+
+
+def _why_uncovered(name: str, config: Mapping[str, Any]) -> str:
+    if config["resample"] is None:
+        return "nnU-Net itself resamples the image"
+    if config["folds"] != [0]:
+        return "several networks are averaged"
+    if config["cascade"]:
+        return "one network's result is another one's input"
+    if config["remove_outside"]:
+        return "the rough result trims the final one"
+    if name == "vertebrae_pp_refined":
+        return "another task's result trims the final one"
+    return ""

@@ -7,19 +7,19 @@ A models folder has TotalSegmentator's own layout, `Dataset297_.../<trainer>/fol
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from totalmap.engine.tasks import SubModel, Task
+from totalmap.engine.tasks import CHECKPOINT_NAME, SubModel, Task
 from totalmap.errors import ModelError
 from totalmap.log import get_logger
 from totalmap.segmentation import ModelIdentity
 
 MANIFEST_NAME = "manifest.json"
-CHECKPOINT_NAME = "checkpoint_final.pth"
 
 log = get_logger()
 
@@ -123,56 +123,87 @@ def read_manifest(folder: Path) -> Manifest:
 def verify_models(models_folder: Path, task: Task) -> tuple[VerifiedModel, ...]:
     """Finds the networks of a task and compares every file with the record.
 
+    Returns:
+        One model for each checkpoint, which is one for each network unless several are averaged.
+
     Raises:
         ModelError: The folder or a network is missing, is found twice, is not on record, or a
             file differs from its record.
+    """
+    return tuple(one for model in task.models for one in _verify(models_folder, task, model))
+
+
+def find_home(models_folder: Path, task: Task, model: SubModel) -> Path:
+    """Returns the folder of TotalSegmentator's layout that holds a network.
+
+    Raises:
+        ModelError: The folder or the network is missing, or is found twice.
     """
     if not models_folder.is_dir():
         raise ModelError(
             f"models folder {models_folder} does not exist: "
             "name one with -m, or fetch the weights with `totalmap models install`"
         )
-    return tuple(_verify(models_folder, task, model) for model in task.models)
-
-
-def _verify(models_folder: Path, task: Task, model: SubModel) -> VerifiedModel:
     homes = [
         home
         for home in (models_folder, *sorted(models_folder.iterdir()))
-        if (home / model.checkpoint).is_file()
+        if any(path.is_file() for path in _checkpoints(home, model))
     ]
     if not homes:
         raise ModelError(
             f"weights of task {task.name}, variant {task.variant}, are missing in {models_folder}: "
-            f"{model.checkpoint}. `totalmap models install {task.name} --variant {task.variant}` "
-            "fetches them"
+            f"{model.checkpoint}. {how_to_get(task)}"
         )
     if len(homes) > 1:
         raise ModelError(
             f"{model.dataset} is in {homes[0]} and in {homes[1]}: name the one to use with -m"
         )
-    home = homes[0]
+    return homes[0]
+
+
+def how_to_get(task: Task) -> str:
+    """Returns a sentence that says where the weights of a task are had."""
+    if task.needs_licence:
+        return (
+            "TotalSegmentator's licence server alone has them: fetch them with its command "
+            f"`totalseg_download_weights -t {task.name}` and record them with "
+            "`totalmap models adopt FOLDER`"
+        )
+    return f"`totalmap models install {task.name} --variant {task.variant}` fetches them"
+
+
+def _checkpoints(home: Path, model: SubModel) -> tuple[Path, ...]:
+    """Returns the paths of all checkpoints that are averaged (auto_detect_available_folds)."""
+    trainer_folder = home / model.dataset / model.trainer_folder
+    if model.folds:
+        return tuple(trainer_folder / f"fold_{fold}" / CHECKPOINT_NAME for fold in model.folds)
+    return tuple(sorted(trainer_folder.glob(f"fold_[0-9]*/{CHECKPOINT_NAME}")))
+
+
+def _verify(models_folder: Path, task: Task, model: SubModel) -> Iterator[VerifiedModel]:
+    home = find_home(models_folder, task, model)
     record = next((r for r in read_manifest(home).models if r.dataset == model.dataset), None)
     on_record = {} if record is None else {file.path: file.sha256 for file in record.files}
     trainer_folder = home / model.dataset / model.trainer_folder
-    used = (home / model.checkpoint, trainer_folder / "plans.json", trainer_folder / "dataset.json")
-    for path in used:
+    checkpoints = _checkpoints(home, model)
+    for path in (*checkpoints, trainer_folder / "plans.json", trainer_folder / "dataset.json"):
         _compare(path, on_record.get(path.relative_to(home).as_posix()))
     if record is None:
         raise ModelError(f"{model.dataset} is not on record: run `totalmap models adopt {home}`")
     log.info("model_verified", dataset=model.dataset)
-    return VerifiedModel(
-        trainer_folder=trainer_folder,
-        checkpoint=home / model.checkpoint,
-        label_table=model.label_table,
-        identity=ModelIdentity(
-            dataset=model.dataset,
-            sha256=on_record[model.checkpoint],
-            source=record.source,
-            licence=record.licence,
-            notice=record.notice,
-        ),
-    )
+    for checkpoint in checkpoints:
+        yield VerifiedModel(
+            trainer_folder=trainer_folder,
+            checkpoint=checkpoint,
+            label_table=model.label_table,
+            identity=ModelIdentity(
+                dataset=model.dataset,
+                sha256=on_record[checkpoint.relative_to(home).as_posix()],
+                source=record.source,
+                licence=record.licence,
+                notice=record.notice,
+            ),
+        )
 
 
 def _compare(path: Path, expected: str | None) -> None:

@@ -82,7 +82,8 @@ class ModelStatus:
     """What was asked of the engine, and the networks it used."""
 
     task: str
-    variant: str
+    variant: str | None
+    engine: str | None
     checkpoints: tuple[CheckpointStatus, ...]
 
 
@@ -168,7 +169,8 @@ def _structure(folder: str, found: StructureVolume) -> StructureStatus:
 def _model(journal: Journal, settings: Settings) -> ModelStatus:
     return ModelStatus(
         task=settings.segmentation.task,
-        variant=settings.segmentation.variant.value,
+        variant=journal.variant or settings.segmentation.variant,
+        engine=journal.engine,
         checkpoints=tuple(
             CheckpointStatus(
                 dataset=model.dataset,

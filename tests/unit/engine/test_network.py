@@ -1,5 +1,6 @@
 import json
 import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +60,7 @@ def test_plans_may_not_name_foreign_classes(fast_models: Path, tmp_path: Path) -
         "arch_kwargs": {},
         "_kw_requires_import": [],
     }
-    (tmp_path / "plans.json").write_text(json.dumps(document))
-    (tmp_path / "dataset.json").write_bytes((source / "dataset.json").read_bytes())
+    copy = Path(shutil.copytree(source, tmp_path / source.name))
+    (copy / "plans.json").write_text(json.dumps(document))
     with pytest.raises(ModelError, match="foreign class"):
-        load_network(read_plans(tmp_path), fast_models / MODEL.checkpoint)
+        load_network(read_plans(copy), fast_models / MODEL.checkpoint)

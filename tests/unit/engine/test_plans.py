@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,7 @@ def trainer_folder(fast_models: Path, tmp_path: Path) -> Path:
     """A copy of the JSON files of a model, to be spoilt."""
     (model,) = load_task("total", Variant.FAST).models
     source = fast_models / model.dataset / model.trainer_folder
-    for name in ("plans.json", "dataset.json"):
-        (tmp_path / name).write_bytes((source / name).read_bytes())
-    return tmp_path
+    return Path(shutil.copytree(source, tmp_path / source.name))
 
 
 def change(path: Path, **values: Any) -> None:

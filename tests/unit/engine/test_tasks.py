@@ -12,7 +12,7 @@ from totalmap.settings import Variant
 )
 def test_total_has_its_networks(variant: Variant, spacing_mm: float, networks: int) -> None:
     task = load_task("total", variant)
-    assert task.spacing_mm == spacing_mm
+    assert task.spacing_mm == (spacing_mm,) * 3
     assert len(task.models) == networks
     assert {s.label: s.name for s in task.structures} == class_map["total"]
 

@@ -38,7 +38,9 @@ def segmentation(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Segmentation:
     written = write_series(tmp_path_factory.mktemp("study"), 3, request.param)
-    return segment(volume_of(written.folder, FILL), StainFinder(LIVER), SilentObserver().progress)
+    return segment(
+        volume_of(written.folder, FILL), (StainFinder(LIVER),), SilentObserver().progress
+    )
 
 
 @pytest.fixture

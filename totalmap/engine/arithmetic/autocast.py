@@ -9,15 +9,13 @@ from totalmap.engine.arithmetic.feature_network import FeatureNetwork
 class AutocastNetwork:
     """A U-Net on a device; features and logits are float16 and stay there."""
 
-    def __init__(
-        self, network: torch.nn.Module, device: torch.device, planes_at_once: int
-    ) -> None:
+    def __init__(self, network: torch.nn.Module, device: torch.device, planes_at_once: int) -> None:
         """Takes the network over and moves it to the device."""
         self.device = device
         self.planes_at_once = planes_at_once
         self._unet = FeatureNetwork(network)
         last = self._unet.last_layer.to(device)
-        self._weight, self._bias = last.weight, last.bias
+        self._weight, self._bias = last.weight.detach(), last.bias
         # NVIDIA's tensor cores work on channels that lie side by side.
         self._unet.to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 

@@ -29,17 +29,18 @@ class FeatureNetwork(torch.nn.Module):
             self.encoder = unet.encoder
             self.upsamplings = unet.decoder.transpconvs
             self.stages = unet.decoder.stages
-            # In a tuple it is not registered, and so not traced.
-            self._last_layer = (unet.decoder.seg_layers[-1],)
+            last_layer = unet.decoder.seg_layers[-1]
         except AttributeError as error:
             raise ModelError(f"{type(network).__name__} is no U-Net with a decoder") from error
+        if not isinstance(last_layer, torch.nn.Conv3d) or last_layer.kernel_size != (1, 1, 1):
+            raise ModelError("the last layer is not a convolution by 1 x 1 x 1")
+        self._last_layer = (last_layer,)  # in a tuple it is no part of this module
         self.strides = tuple(prod(axis) for axis in zip(*unet.encoder.strides, strict=True))
 
     @property
-    def last_layer(self) -> torch.nn.Module:
-        """The convolution that turns features into logits."""
-        layer: torch.nn.Module = self._last_layer[0]
-        return layer
+    def last_layer(self) -> torch.nn.Conv3d:
+        """The convolution by 1 x 1 x 1 that turns features into logits."""
+        return self._last_layer[0]
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Returns (1, feature, z, y, x) of an image (1, 1, z, y, x)."""

@@ -16,17 +16,11 @@ class Head:
     same, four times faster. `prove` compares the two on real features.
     """
 
-    def __init__(self, convolution: torch.nn.Module) -> None:
-        weight, bias = convolution.weight, convolution.bias
-        if not isinstance(weight, torch.Tensor) or set(weight.shape[2:]) != {1}:
-            raise TypeError("the last layer is not a convolution by 1 x 1 x 1")
-        self._weight = weight.detach().float()
+    def __init__(self, convolution: torch.nn.Conv3d) -> None:
+        self._weight = convolution.weight.detach()
         self.heads = self._weight.shape[0]
-        self._bias = (
-            bias.detach().float()
-            if isinstance(bias, torch.Tensor)
-            else self._weight.new_zeros(self.heads)
-        )
+        bias = convolution.bias
+        self._bias = self._weight.new_zeros(self.heads) if bias is None else bias.detach()
         self._matrix = torch.cat([self._bias[:, None], self._weight.reshape(self.heads, -1)], 1)
         self._whole: torch.Tensor | None = None
         self._is_exact: bool | None = None

@@ -45,6 +45,10 @@ class Ladder:
         """Loads the fastest way that has room for the network's weights."""
         self.run(lambda _network, _sums_device: None)
 
+    def unload(self) -> None:
+        """Forgets the network until it is needed again."""
+        self._built = None
+
     def run(self, work: Work[Result]) -> Result:
         """Returns what `work` makes of the network, on the first rung that has the memory.
 
@@ -59,7 +63,7 @@ class Ladder:
                     raise
                 if below is None:
                     raise ResourceError(f"out of memory on the {rung.name}") from error
-            self._built = None
+            self.unload()
             log.warning("out_of_memory", on=rung.name, going_on_with=below.name)
         raise AssertionError("a ladder has rungs")
 

@@ -9,7 +9,7 @@ from openvino import Core, Model
 from openvino.frontend import FrontEndManager
 from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
-from totalmap.engine.arithmetic.exact import FeatureNetwork
+from totalmap.engine.arithmetic.feature_network import FeatureNetwork
 from totalmap.engine.arithmetic.head import Head
 
 # Tracing needs an example that leaves several voxels at the bottom of the U-Net.
@@ -63,7 +63,8 @@ def _converted(network: FeatureNetwork, patch_size: tuple[int, int, int]) -> Mod
         for stride, size in zip(network.strides, patch_size, strict=True)
     ]
     with torch.inference_mode():
-        traced = torch.jit.trace(network, torch.zeros(1, 1, *shape), check_trace=False)
+        example = torch.zeros(1, 1, *shape)
+        traced = torch.jit.trace(network, example, check_trace=False)  # type: ignore[no-untyped-call]
     decoder = TorchScriptPythonDecoder(traced)  # the frontend does not keep it alive
     frontend = FrontEndManager().load_by_framework("pytorch")
     model = frontend.convert(frontend.load(decoder))

@@ -1,0 +1,55 @@
+"""What TotalSegmentator does to the labels of some tasks, at the network's resolution.
+
+Source: totalsegmentator.nnunet.nnUNet_predict_image, "Postprocessing multilabel", which goes by the
+name of the task. The functions are TotalSegmentator's own.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from totalsegmentator.map_to_binary import class_map
+from totalsegmentator.postprocessing import (
+    keep_largest_blob_multilabel,
+    postprocess_vertebrae_pp,
+    remove_small_blobs_multilabel,
+)
+
+from totalmap.engine.tasks import Task
+
+SMALLEST_EXTREMITY_MM3 = 50_000
+NO_LIMIT = 1e10
+
+
+def clean(
+    labels: NDArray[np.uint8], task: Task, zooms_mm: NDArray[np.float32]
+) -> NDArray[np.uint8]:
+    """Returns the labels without what the task throws away, and without what has no name in it.
+
+    Args:
+        labels: (x, y, z) as the networks gave them.
+        zooms_mm: Spacing along x, y, z. One digit more or less moves the borders of vertebrae.
+    """
+    names: dict[int, str] = class_map[task.name]
+    volume_mm3 = np.prod(zooms_mm)
+    if task.name == "body":
+        labels = keep_largest_blob_multilabel(labels.copy(), names, ["body_trunc"], quiet=True)
+        interval = [SMALLEST_EXTREMITY_MM3 / volume_mm3, NO_LIMIT]
+        labels = remove_small_blobs_multilabel(
+            labels, names, ["body_extremities"], interval=interval, quiet=True
+        )
+    if task.name == "vertebrae_pp":
+        labels = postprocess_vertebrae_pp(
+            labels.copy(), names, voxel_volume=volume_mm3, voxel_spacing=tuple(zooms_mm)
+        )
+    return only_named(labels, task)
+
+
+def only_named(labels: NDArray[np.uint8], task: Task) -> NDArray[np.uint8]:
+    """Returns the labels of the task's structures, and 0 elsewhere.
+
+    What is left out: labels that helped in training (remove_auxiliary_labels), and structures that
+    were not asked for.
+    """
+    kept = np.zeros(256, dtype=np.uint8)
+    for structure in task.structures:
+        kept[structure.label] = structure.label
+    return kept[labels]

@@ -1,0 +1,63 @@
+"""How much memory a prediction needs, and how much there is."""
+
+import os
+from math import prod
+from pathlib import Path
+
+from totalmap.engine.plans import Plans
+from totalmap.settings import Arithmetic
+
+# What a tile takes at its peak for each voxel and feature of the first stage, measured with
+# TotalSegmentator's networks (benchmarks/memory.py); a third more is allowed for.
+TILE_BYTES = {Arithmetic.EXACT: 44, Arithmetic.COMPILED: 32, Arithmetic.BF16: 28}
+
+_FLOAT32, _FLOAT16, _UINT8 = 4, 2, 1
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def bytes_needed(shape: tuple[int, ...], plans: tuple[Plans, ...], arithmetic: Arithmetic) -> int:
+    """Returns what a prediction takes beside what is in use already, networks loaded.
+
+    Args:
+        shape: (z, y, x) voxels of the image, at the spacing of the networks.
+        plans: Of the networks, which run one after the other.
+        arithmetic: How they are computed.
+    """
+    # The image once cropped and once normalized; the labels of one network and of all.
+    image = prod(shape) * (2 * _FLOAT32 + 2 * _UINT8)
+    return image + max(_tile(shape, one, arithmetic) for one in plans)
+
+
+def _tile(shape: tuple[int, ...], plans: Plans, arithmetic: Arithmetic) -> int:
+    """Returns what a tile takes, with the sums of as many planes as it is deep."""
+    depth = plans.patch_size[0]
+    plane = prod(map(max, shape[1:], plans.patch_size[1:]))
+    sums = depth * plane * (plans.heads + 1) * _FLOAT16
+    return prod(plans.patch_size) * plans.features * TILE_BYTES[arithmetic] + sums
+
+
+def available_bytes() -> int:
+    """Returns what this process may still take, by the machine and by its container."""
+    return min([_free_on_machine(), *_free_in_container()])
+
+
+def _free_on_machine() -> int:
+    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _free_in_container() -> list[int]:
+    """Returns the room below the limit of our control group; nothing if there is no limit."""
+    try:
+        limit = (_CGROUP / "memory.max").read_text(encoding="ascii").strip()
+        used = int((_CGROUP / "memory.current").read_text(encoding="ascii"))
+        statistics = (_CGROUP / "memory.stat").read_text(encoding="ascii").splitlines()
+    except (OSError, ValueError):
+        return []
+    if limit == "max":
+        return []
+    # Pages of files that were not used lately are given up when they are needed.
+    cache = sum(int(one.split()[1]) for one in statistics if one.startswith("inactive_file "))
+    return [int(limit) - used + cache]
