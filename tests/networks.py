@@ -22,29 +22,22 @@ def build_models(
     *,
     patch_size: tuple[int, int, int] = (64, 64, 64),
     base_features: int = 4,
+    max_features: int = 32,
 ) -> Path:
-    """Writes narrow random networks for task total and puts them on record."""
+    """Writes random networks, narrow unless said, for task total and puts them on record."""
     task = load_task("total", variant)
     for seed, model in enumerate(task.models):
-        _build_model(
-            folder, model, task.spacing_mm, STAGES[variant], patch_size, base_features, seed
+        plans = _plans(
+            model, task.spacing_mm, STAGES[variant], patch_size, base_features, max_features
         )
+        _build_model(folder, model, plans, seed)
     adopt(folder, source="random weights for tests", licence="none")
     return folder
 
 
-def _build_model(
-    folder: Path,
-    model: SubModel,
-    spacing_mm: float,
-    stages: int,
-    patch_size: tuple[int, int, int],
-    base_features: int,
-    seed: int,
-) -> None:
+def _build_model(folder: Path, model: SubModel, plans: dict[str, object], seed: int) -> None:
     trainer = folder / model.dataset / model.trainer_folder
     (trainer / "fold_0").mkdir(parents=True)
-    plans = _plans(model, spacing_mm, stages, patch_size, base_features)
     labels = {"background": 0} | {f"label_{n}": n for n in range(1, len(model.label_table))}
     dataset = {
         "channel_names": {"0": "CT"},
@@ -81,6 +74,7 @@ def _plans(
     stages: int,
     patch_size: tuple[int, int, int],
     base_features: int,
+    max_features: int,
 ) -> dict[str, object]:
     """Returns plans in the format of TotalSegmentator's v2.0.0 weights."""
     resample = "resample_data_or_seg_to_shape"
@@ -101,7 +95,7 @@ def _plans(
         "num_pool_per_axis": [stages - 1] * 3,
         "pool_op_kernel_sizes": [[1, 1, 1]] + [[2, 2, 2]] * (stages - 1),
         "conv_kernel_sizes": [[3, 3, 3]] * stages,
-        "unet_max_num_features": 32,
+        "unet_max_num_features": max_features,
         "resampling_fn_data": resample,
         "resampling_fn_seg": resample,
         "resampling_fn_probabilities": resample,
