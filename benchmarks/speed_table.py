@@ -121,19 +121,23 @@ def _row(entry: Entry, reference: _Medians | None, limit: Limit) -> tuple[str, .
         verb = _verb(entry.failure) if entry.failure else "not run"
         return (entry.name, verb, *[UNKNOWN] * (len(HEADINGS) - 2))
     base = None if reference == ours else reference
-    star = "" if all(run.network_told for run in entry.runs) else STAR
+    told = all(run.network_told for run in entry.runs)
     seconds = [run.seconds for run in entry.runs]
     return (
         entry.name,
         _times(ours.seconds, base.seconds if base else None),
         f"{min(seconds):.1f}-{max(seconds):.1f}" if len(seconds) > 1 else UNKNOWN,
-        star + _times(ours.network, base.network if base else None),
-        f"{limit.seconds(entry.precision) / ours.network:.0%}" if limit.tiles else UNKNOWN,
-        _times(ours.outside, base.outside if base else None),
-        f"{ours.outside / ours.network:.0%}",
+        _times(ours.network, base.network if base else None) if told else _starred(ours),
+        f"{limit.seconds(entry.precision) / ours.network:.0%}" if told else UNKNOWN,
+        _times(ours.outside, base.outside if base else None) if told else UNKNOWN,
+        f"{ours.outside / ours.network:.0%}" if told else UNKNOWN,
         f"{max(run.peak_bytes for run in entry.runs) / 1e9:.1f}",
         _differing(entry.agreements),
     )
+
+
+def _starred(medians: _Medians) -> str:
+    return f"{STAR} {medians.network:.1f}"
 
 
 def _limit_row(precision: Precision, reference: _Medians | None, limit: Limit) -> tuple[str, ...]:
