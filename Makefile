@@ -1,5 +1,7 @@
 # make demo    the main job: segment a synthetic study, or INPUT=... with MODELS=... into OUTPUT=...
 # make test    all tests
+# make bench   speed, memory and agreement against TotalSegmentator's own command: more than an hour
+#              on two cores; DEVICE=cuda; a quick run: BENCH="--narrow --variant fast --runs 1"
 # make lint    ruff, mypy, import-linter
 
 PYTHON ?= python3
@@ -11,13 +13,19 @@ INPUT ?= $(PHANTOM)
 MODELS ?= models/demo
 OUTPUT ?= build/demo
 
-.PHONY: demo test lint format train clean
+DEVICE ?= cpu
+BENCH ?= --output benchmarks/results/speed-$(DEVICE).md
+
+.PHONY: demo test bench lint format train clean
 
 demo: $(VENV)/.runtime $(if $(filter $(PHANTOM),$(INPUT)),$(PHANTOM)/.done)
 	$(BIN)/totalmap run "$(INPUT)" "$(OUTPUT)" --models "$(MODELS)"
 
 test: $(VENV)/.development
 	$(BIN)/pytest $(TESTS)
+
+bench: $(VENV)/.development
+	$(BIN)/python -m benchmarks.speed --device $(DEVICE) $(BENCH)
 
 lint: $(VENV)/.development
 	$(BIN)/ruff check .

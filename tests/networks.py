@@ -29,13 +29,15 @@ def build_models(
     *,
     patch_size: Size = (64, 64, 64),
     base_features: int = 4,
+    max_features: int = 32,
 ) -> Path:
-    """Writes narrow random networks for task total and puts them on record."""
+    """Writes random networks, narrow unless said, for task total and puts them on record."""
     return build_task(
         folder,
         load_task("total", variant),
         patch_size=patch_size,
         base_features=base_features,
+        max_features=max_features,
         stages=STAGES[variant],
     )
 
@@ -46,11 +48,12 @@ def build_task(
     *,
     patch_size: Size = (32, 32, 32),
     base_features: int = 4,
+    max_features: int = 32,
     stages: int = 4,
 ) -> Path:
     """Writes narrow random networks for any task, whose labels are noise, and records them."""
     for seed, model in enumerate(task.models):
-        configuration = _random_configuration(patch_size, base_features, stages)
+        configuration = _random_configuration(patch_size, base_features, max_features, stages)
         torch.manual_seed(seed)
         _write(folder, task, model, configuration)
     adopt(folder, source="random weights for tests", licence="none")
@@ -182,7 +185,9 @@ def _plans(
     }
 
 
-def _random_configuration(patch_size: Size, base_features: int, stages: int) -> dict[str, object]:
+def _random_configuration(
+    patch_size: Size, base_features: int, max_features: int, stages: int
+) -> dict[str, object]:
     return {
         "patch_size": list(patch_size),
         "UNet_class_name": "PlainConvUNet",
@@ -192,7 +197,7 @@ def _random_configuration(patch_size: Size, base_features: int, stages: int) -> 
         "num_pool_per_axis": [stages - 1] * 3,
         "pool_op_kernel_sizes": [[1, 1, 1]] + [[2, 2, 2]] * (stages - 1),
         "conv_kernel_sizes": [[3, 3, 3]] * stages,
-        "unet_max_num_features": 32,
+        "unet_max_num_features": max_features,
     }
 
 

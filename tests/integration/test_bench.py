@@ -1,0 +1,36 @@
+"""The benchmark from its start to its table, as small as it gets; its seconds prove nothing."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.conftest import REPOSITORY
+
+SMALL = "--narrow --patch 64 64 64 --variant fast --arithmetic exact --runs 1 --slices 20 --size 64"
+
+
+def test_the_smallest_benchmark(tmp_path: Path) -> None:
+    report = tmp_path / "results" / "speed.md"
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.speed", *SMALL.split(), "--output", str(report)],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = report.read_text()
+    assert text in done.stdout
+    lines = [line.strip("| ").split("|") for line in text.splitlines() if line.startswith("|")]
+    rows = {line[0].strip(): [cell.strip() for cell in line[1:]] for line in lines[2:]}
+    assert list(rows) == [
+        "TotalSegmentator",
+        "exact",
+        "exact, warm",
+        "limit, fp32",
+        "limit, bf16",
+    ]
+    assert rows["exact"][-1] == "0"
+    assert rows["exact, warm"][-1] == "0"
+    assert "Limit: 1 tiles" in text
