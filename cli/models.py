@@ -9,10 +9,13 @@ from app.__main__ import DEFAULT_MODELS
 from cli.console import plain_console
 from cli.errors import errors_to_exit_status
 from totalmap import log
+from totalmap.dicom.select import judge, selected
+from totalmap.dicom.study import read_study
+from totalmap.dicom.volume import Volume, build_volume
 from totalmap.engine.download import RELEASES_URL, install
 from totalmap.engine.tasks import load_task
-from totalmap.engine.weights import Manifest, adopt
-from totalmap.settings import Variant
+from totalmap.engine.weights import BF16_MIN_DICE, Manifest, adopt
+from totalmap.settings import GeometrySection, SelectionRule, SelectionSection, Variant
 
 app = typer.Typer(help="Records and fetches weights.", no_args_is_help=True)
 console = plain_console()
@@ -24,11 +27,29 @@ def adopt_command(
     source: Annotated[str, typer.Option(help="Where the weights come from.")] = "adopted",
     licence: Annotated[str, typer.Option(help="Licence of the weights.")] = "unknown",
     notice: Annotated[str, typer.Option(help="A warning to show with every result.")] = "",
+    bf16_on: Annotated[
+        Path | None,
+        typer.Option(help="A CT study: measure on it whether the weights may be run in bf16."),
+    ] = None,
 ) -> None:
     """Records the SHA-256 of the weights in a folder of TotalSegmentator's layout."""
     log.configure()
     with errors_to_exit_status():
-        _show(folder, adopt(folder, source=source, licence=licence, notice=notice))
+        manifest = adopt(folder, source=source, licence=licence, notice=notice)
+        if bf16_on:
+            # Here and not above: torch takes seconds to import.
+            from totalmap.engine.agreement import measure_bf16
+
+            manifest = measure_bf16(folder, _volume(bf16_on))
+        _show(folder, manifest)
+
+
+def _volume(folder: Path) -> Volume:
+    """Returns the series that the application would choose, CT or MR."""
+    rule = SelectionRule(modalities=("CT", "MR"))
+    policy = GeometrySection()
+    judgement = judge(read_study(folder), SelectionSection(rules=(rule,)), policy)
+    return build_volume(selected(judgement)[0], policy)
 
 
 @app.command("install")
@@ -50,4 +71,12 @@ def _show(folder: Path, manifest: Manifest) -> None:
     for record in manifest.models:
         for file in record.files:
             console.print(f"{file.sha256}  {folder / file.path}", soft_wrap=True)
+        if record.bf16:
+            verdict = "may be run" if record.bf16.is_good else "is refused"
+            console.print(
+                f"bf16 {verdict} with {record.dataset}: Dice of {record.bf16.structures} "
+                f"structures at least {record.bf16.min_dice:.4f} ({record.bf16.structure}), "
+                f"required {BF16_MIN_DICE}",
+                soft_wrap=True,
+            )
     console.print(f"{len(manifest.models)} models are on record in {folder}", soft_wrap=True)

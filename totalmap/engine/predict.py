@@ -28,7 +28,7 @@ from totalmap.engine.tasks import Task
 from totalmap.engine.thirds import SPLIT_ABOVE_VOXELS, is_split, thirds, whole
 from totalmap.engine.tile_counter import TileCounter
 from totalmap.engine.tiling import Slices, pad_to_patch, tiles
-from totalmap.engine.weights import VerifiedModel, verify_models
+from totalmap.engine.weights import VerifiedModel, require_good_bf16, verify_models
 from totalmap.errors import ModelError, ResourceError
 from totalmap.log import get_logger
 from totalmap.settings import Arithmetic, Device, MemoryShort
@@ -67,6 +67,7 @@ class Networks:
         device: Device = Device.AUTO,
         memory_short: MemoryShort = MemoryShort.SMALLER,
         split_above_voxels: int = SPLIT_ABOVE_VOXELS,
+        measured_only: bool = True,
     ) -> None:
         """Verifies and loads the networks.
 
@@ -78,6 +79,8 @@ class Networks:
             memory_short: What to do where there is not enough memory for all networks.
             split_above_voxels: Images that are larger are segmented in three parts if the task
                 has several networks, as TotalSegmentator does.
+            measured_only: Whether bf16 has to be on record as good, which is so but for the
+                measurement itself.
 
         Raises:
             ModelError: Weights are missing, not on record, changed, of another kind, or not
@@ -86,6 +89,8 @@ class Networks:
         """
         keep_freed_memory()
         verified = verify_models(models_folder, task)
+        if arithmetic is Arithmetic.BF16 and measured_only:
+            require_good_bf16(verified)
         self.task = task
         self.identities = tuple(model.identity for model in verified)
         self._arithmetic = arithmetic

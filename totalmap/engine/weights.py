@@ -7,7 +7,7 @@ A models folder has TotalSegmentator's own layout, `Dataset297_.../<trainer>/fol
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -20,6 +20,9 @@ from totalmap.log import get_logger
 from totalmap.segmentation import ModelIdentity
 
 MANIFEST_NAME = "manifest.json"
+
+# Below this, borders have moved too far; segmentation.arithmetic: bf16 is refused.
+BF16_MIN_DICE = 0.98
 
 log = get_logger()
 
@@ -35,13 +38,33 @@ class FileRecord(_Record):
     sha256: str
 
 
+class Agreement(_Record):
+    """How well a network in bfloat16 agreed with itself in exact arithmetic.
+
+    Attributes:
+        min_dice: Of the structure that agreed least.
+        structure: Its name.
+        structures: How many were compared.
+    """
+
+    min_dice: float
+    structure: str
+    structures: int
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the network may be run that way."""
+        return self.min_dice >= BF16_MIN_DICE
+
+
 class ModelRecord(_Record):
-    """One network: its files and where they come from."""
+    """One network: its files, where they come from, and whether bf16 was measured."""
 
     dataset: str
     source: str
     licence: str
     notice: str = ""
+    bf16: Agreement | None = None
     files: tuple[FileRecord, ...]
 
 
@@ -60,6 +83,7 @@ class VerifiedModel:
     checkpoint: Path
     label_table: tuple[int, ...]
     identity: ModelIdentity
+    bf16: Agreement | None
 
 
 def adopt(
@@ -89,6 +113,43 @@ def adopt(
     manifest = Manifest(models=tuple(records))
     _write_manifest(folder, manifest)
     return manifest
+
+
+def record_agreements(folder: Path, agreements: Mapping[str, Agreement]) -> Manifest:
+    """Adds measurements of bf16, by dataset, to the record of a models folder.
+
+    They are forgotten when a file of the network changes and is adopted again.
+    """
+    manifest = Manifest(
+        models=tuple(
+            record.model_copy(update={"bf16": agreements.get(record.dataset, record.bf16)})
+            for record in read_manifest(folder).models
+        )
+    )
+    _write_manifest(folder, manifest)
+    return manifest
+
+
+def require_good_bf16(models: Iterable[VerifiedModel]) -> None:
+    """Lets networks pass whose agreement in bf16 was measured and is good.
+
+    Raises:
+        ModelError: One was not measured, or agrees too little.
+    """
+    for model in models:
+        name, measured = model.identity.dataset, model.bf16
+        if measured is None:
+            raise ModelError(
+                f"segmentation.arithmetic bf16 was not measured with the weights of {name}: "
+                "`totalmap models adopt FOLDER --bf16-on CT_FOLDER` does that; or choose exact "
+                "or compiled"
+            )
+        if not measured.is_good:
+            raise ModelError(
+                f"segmentation.arithmetic bf16 is refused for {name}: the Dice of "
+                f"{measured.structure} against exact arithmetic is {measured.min_dice:.4f}, at "
+                f"least {BF16_MIN_DICE} is required; choose exact or compiled"
+            )
 
 
 def _hash_files(folder: Path, dataset_folder: Path) -> tuple[FileRecord, ...]:
@@ -203,6 +264,7 @@ def _verify(models_folder: Path, task: Task, model: SubModel) -> Iterator[Verifi
                 licence=record.licence,
                 notice=record.notice,
             ),
+            bf16=record.bf16,
         )
 
 
