@@ -155,7 +155,7 @@ def _measure_all(options: Options, folder: Path) -> tuple[str, bool]:
             flop_per_tile=flop_of_tile(task, models),
             flop_per_second={name: max(before[name], after[name]) for name in before},
         )
-        title = f"{variant}, {task.spacing_mm:g} mm; networks: {len(task.models)}"
+        title = f"{variant}, {task.spacing_mm[0]:g} mm; networks: {len(task.models)}"
         sections.append(table(title, race.entries(), limit))
     sections += [*FOOTNOTES, _shim_footnote(folder)]
     return "\n\n".join(sections), failed

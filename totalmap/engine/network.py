@@ -34,18 +34,20 @@ def load_network(plans: Plans, checkpoint: Path) -> torch.nn.Module:
     foreign = [name for name in names if not name.startswith(TRUSTED_PACKAGES)]
     if foreign:
         raise ModelError(f"plans.json beside {checkpoint} names a foreign class: {foreign[0]}")
-    network: torch.nn.Module = get_network_from_plans(
-        architecture.network_class,
-        dict(architecture.arguments),
-        architecture.arguments_to_import,
-        input_channels=1,
-        output_channels=plans.heads,
-        allow_init=False,
-        deep_supervision=False,
-    )
+    with torch.device("meta"):  # without memory: no weights to be drawn and thrown away
+        network: torch.nn.Module = get_network_from_plans(
+            architecture.network_class,
+            dict(architecture.arguments),
+            architecture.arguments_to_import,
+            input_channels=1,
+            output_channels=plans.heads,
+            allow_init=False,
+            deep_supervision=False,
+        )
     try:
-        network.load_state_dict(_read_weights(checkpoint))
-    except (KeyError, RuntimeError, TypeError, EOFError, OSError) as error:
+        weights = {name: value.float() for name, value in _read_weights(checkpoint).items()}
+        network.load_state_dict(weights, assign=True)
+    except (AttributeError, KeyError, RuntimeError, TypeError, EOFError, OSError) as error:
         raise ModelError(f"{checkpoint} does not fit its plans.json: {error}") from error
     return network.eval()
 

@@ -95,11 +95,11 @@ class LogitSums:
         for planes, rows in self._runs(self._taken, until):
             sums = self._sums[rows]
             sums /= self._weights[rows]
-            # float16 has no infinity to spare: a sum of such values is finite in float32.
-            if not torch.isfinite(sums.sum(dtype=torch.float32)):
-                raise OutputError("the network's logits are not finite; nothing can be said")
             # argmax would do, four times slower; both give the first of equal values.
-            labels[planes] = sums.max(1).indices.to(torch.uint8).cpu().numpy()
+            largest = sums.max(1)
+            if not torch.isfinite(largest.values).all():
+                raise OutputError("the network's logits are not finite; nothing can be said")
+            labels[planes] = largest.indices.to(torch.uint8).cpu().numpy()
             sums.zero_()
             self._weights[rows] = 0
         self._taken = until

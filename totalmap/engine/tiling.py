@@ -4,6 +4,7 @@ Source: nnunetv2.inference.sliding_window_prediction (compute_steps_for_sliding_
 compute_gaussian) and acvl_utils' pad_nd_image. Arrays are (z, y, x).
 """
 
+from functools import lru_cache
 from itertools import product
 
 import numpy as np
@@ -46,8 +47,9 @@ def _starts(length: int, patch: int, step_size: float) -> list[int]:
     return [int(np.round(step * place)) for place in range(steps)]
 
 
+@lru_cache(maxsize=8)
 def gaussian_weights(patch_size: tuple[int, int, int]) -> torch.Tensor:
-    """Returns the weight of each voxel of a tile, (z, y, x) float16, never 0."""
+    """Returns the weight of each voxel of a tile, (z, y, x) float16, never 0; do not change it."""
     impulse = np.zeros(patch_size)
     impulse[tuple(size // 2 for size in patch_size)] = 1
     sigmas = [size * SIGMA_OF_PATCH for size in patch_size]

@@ -4,7 +4,15 @@ from pathlib import Path
 import pytest
 
 from totalmap.engine.tasks import load_task
-from totalmap.engine.weights import MANIFEST_NAME, adopt, read_manifest, verify_models
+from totalmap.engine.weights import (
+    MANIFEST_NAME,
+    Agreement,
+    adopt,
+    read_manifest,
+    record_agreements,
+    require_good_bf16,
+    verify_models,
+)
 from totalmap.errors import ModelError
 from totalmap.settings import Variant
 
@@ -86,3 +94,30 @@ def test_a_folder_without_models_can_not_be_adopted(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="holds no model"):
         adopt(tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def agreement(min_dice: float) -> Agreement:
+    return Agreement(min_dice=min_dice, structure="spleen", structures=3)
+
+
+def test_bf16_that_was_not_measured_is_refused_with_the_remedy(models: Path) -> None:
+    with pytest.raises(ModelError, match="--bf16-on"):
+        require_good_bf16(verify_models(models, TASK))
+
+
+def test_bf16_that_agrees_too_little_is_refused_with_the_reason(models: Path) -> None:
+    record_agreements(models, {MODEL.dataset: agreement(0.9799)})
+    with pytest.raises(ModelError, match=r"spleen .* 0\.9799, at least 0\.98"):
+        require_good_bf16(verify_models(models, TASK))
+
+
+def test_bf16_that_agrees_passes_until_a_file_changes(models: Path) -> None:
+    record_agreements(models, {MODEL.dataset: agreement(0.98)})
+    require_good_bf16(verify_models(models, TASK))
+    adopt(models)
+    require_good_bf16(verify_models(models, TASK))
+    path = models / MODEL.dataset / MODEL.trainer_folder / "dataset.json"
+    path.write_text(path.read_text() + " ")
+    adopt(models)
+    with pytest.raises(ModelError, match="was not measured"):
+        require_good_bf16(verify_models(models, TASK))

@@ -4,6 +4,8 @@ No compiler is needed: OpenVINO brings its own kernels. Its frontend is called d
 openvino.convert_model reports its use to the vendor.
 """
 
+import warnings
+
 import torch
 from openvino import Core, Model
 from openvino.frontend import FrontEndManager
@@ -62,7 +64,8 @@ def _converted(network: FeatureNetwork, patch_size: tuple[int, int, int]) -> Mod
         stride * min(_VOXELS_AT_THE_BOTTOM, size // stride)
         for stride, size in zip(network.strides, patch_size, strict=True)
     ]
-    with torch.inference_mode():
+    with torch.inference_mode(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of sizes that are taken for constant, which they are
         example = torch.zeros(1, 1, *shape)
         traced = torch.jit.trace(network, example, check_trace=False)  # type: ignore[no-untyped-call]
     decoder = TorchScriptPythonDecoder(traced)  # the frontend does not keep it alive

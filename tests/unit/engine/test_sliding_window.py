@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from totalmap.engine.sliding_window import predict_labels
+from totalmap.engine.tile_counter import TileCounter
+from totalmap.engine.tiling import gaussian_weights, tiles
+from totalmap.errors import OutputError
+
+PATCH = (6, 5, 7)
+HEADS = 4
+CPU = torch.device("cpu")
+
+sizes = st.tuples(*(st.integers(size, 3 * size + 2) for size in PATCH))
+
+
+class Noise:
+    """Logits that depend on the image and on the place within the tile."""
+
+    heads = HEADS
+    device = CPU
+
+    def __init__(self, planes_at_once: int, scale: float = 1.0) -> None:
+        self.planes_at_once = planes_at_once
+        generator = torch.Generator().manual_seed(0)
+        self._mask = scale * torch.randn((HEADS, *PATCH), generator=generator)
+
+    def features(self, tile: torch.Tensor) -> torch.Tensor:
+        return tile[None]
+
+    def logits(self, features: torch.Tensor, planes: slice) -> torch.Tensor:
+        return features[:, planes] * self._mask[:, planes]
+
+
+def all_at_once(image: NDArray[np.float32], step_size: float, network: Noise) -> NDArray[np.uint8]:
+    """As nnU-Net does it: the logits of the whole image, in float16."""
+    weights = gaussian_weights(PATCH)
+    sums = torch.zeros((HEADS, *image.shape), dtype=torch.half)
+    weight_sums = torch.zeros(image.shape, dtype=torch.half)
+    for tile in tiles(image.shape, PATCH, step_size):
+        features = network.features(torch.from_numpy(image[tile]))
+        prediction = network.logits(features, slice(0, PATCH[0]))
+        prediction *= weights
+        sums[(slice(None), *tile)] += prediction
+        weight_sums[tile] += weights
+    torch.div(sums, weight_sums, out=sums)
+    labels: NDArray[np.uint8] = sums.argmax(0).to(torch.uint8).numpy()
+    return labels
+
+
+@given(sizes, st.sampled_from([0.5, 0.8]), st.integers(1, 7), st.integers(0, 99))
+@settings(max_examples=60)
+def test_slab_by_slab_is_all_at_once(
+    size: tuple[int, int, int], step_size: float, planes_at_once: int, seed: int
+) -> None:
+    # Few different values, so that several channels are often equal and the first has to win.
+    image = np.random.default_rng(seed).integers(-2, 3, size).astype(np.float32)
+    network, layout = Noise(planes_at_once), tiles(size, PATCH, step_size)
+    told: list[tuple[int, int]] = []
+    counter = TileCounter(len(layout), lambda done, total: told.append((done, total)))
+    found = predict_labels(image, layout, network, CPU, counter)
+    np.testing.assert_array_equal(found, all_at_once(image, step_size, network))
+    assert told == [(n, len(layout)) for n in range(1, len(layout) + 1)]
+    assert counter.seconds > 0
+
+
+@pytest.mark.parametrize("scale", [1e6, float("nan")])
+def test_what_is_not_finite_is_an_error(scale: float) -> None:
+    image = np.ones((9, 5, 7), dtype=np.float32)
+    layout = tiles(image.shape, PATCH, 0.5)
+    with pytest.raises(OutputError, match="not finite"):
+        predict_labels(image, layout, Noise(1, scale), CPU, TileCounter(2, lambda *_: None))
