@@ -16,8 +16,7 @@ def main() -> None:
     os.dup2(2, 1)
     server = multiprocessing.get_context("forkserver")
     server.set_forkserver_preload(PRELOADED)
-    # nnU-Net asks for "spawn".
-    multiprocessing.get_context = lambda method=None: server  # type: ignore[assignment,return-value]
+    multiprocessing.get_context = lambda _="spawn": server  # type: ignore[assignment]
 
     from totalsegmentator import python_api
     from totalsegmentator.bin.TotalSegmentator import main as command
