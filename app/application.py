@@ -87,12 +87,19 @@ class TotalMapApplication(Application):
         method of the SDK returned.
 
         Raises:
-            OutputError: A result is missing.
+            OutputError: A result is missing. A SEG is not where nothing was found.
             TotalMapError: Whatever an operator raised.
         """
         super().run()
+        expected = {ResultKind.NIFTI}
+        if any(one.structures for one in self._journal.found) or not self._journal.found:
+            expected.add(ResultKind.SEG)
         written = {result.kind for result in self._journal.results}
-        missing = [kind for kind in self._settings.results.kinds if kind not in written]
+        missing = [
+            kind
+            for kind in self._settings.results.kinds
+            if kind in expected and kind not in written
+        ]
         if missing:
             raise OutputError(f"the chain ended without the results {', '.join(missing)}")
 

@@ -12,6 +12,10 @@ class SegWriterOperator(ResultWriterOperator):
 
     stage = "write_seg"
 
+    def is_needed(self, segmentation: Segmentation) -> bool:
+        """Whether anything was found: a SEG can't be empty."""
+        return bool(segmentation.found())
+
     def write(self, segmentation: Segmentation, release: Release) -> Result:
         """Writes the SEG and checks it."""
         return write_seg(segmentation, release)

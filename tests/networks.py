@@ -84,7 +84,9 @@ def build_walk(folder: Path, task: Task) -> Path:
     for rough, next_one in pairwise(task.chain):
         assert next_one.crop is not None
         build_finder(folder, rough, next_one.crop.labels[0])
-    return build_task(folder, task)
+    is_fine = 0 < min(task.spacing_mm) < 1.5  # few tiles for many voxels
+    whole = load_task(task.name, task.variant)  # TotalSegmentator wants all folders of a task
+    return build_task(folder, whole, patch_size=(64, 64, 64) if is_fine else (32, 32, 32))
 
 
 def _write(

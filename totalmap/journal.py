@@ -99,11 +99,14 @@ class Journal:
     def segmented(self, segmentation: Segmentation) -> None:
         """Keeps what was found, and with which weights."""
         folder = segmentation.volume.folder
-        self.found.append(FoundStructures(folder=folder, structures=segmentation.found()))
+        found = segmentation.found()
+        self.found.append(FoundStructures(folder=folder, structures=found))
         self.models = segmentation.models
         self.variant, self.engine = segmentation.variant, segmentation.engine
         prefix = f"{folder}: " if folder else ""
         self.warn(*(f"{prefix}{finding}" for finding in segmentation.findings))
+        if not found:
+            self.warn(f"{prefix}no structure was found; a SEG can't be empty, so there is none")
         notices = (model.notice for model in segmentation.models if model.notice)
         self.warn(*(notice for notice in dict.fromkeys(notices) if notice not in self.warnings))
 

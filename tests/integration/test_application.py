@@ -16,6 +16,7 @@ import pytest
 
 from tests.conftest import REPOSITORY
 from tests.disk import small_disk
+from tests.networks import build_walk
 from tests.phantom import write_enhanced
 from tests.phantom.study import SeriesSpec, WrittenStudy, write_series, write_study
 from totalmap.engine.tasks import load_task
@@ -352,3 +353,26 @@ def test_a_kill_in_the_middle(
     again = run(study.folder, tmp_path, fast_models)
     assert again.exit_status == 0
     assert again.files == {"status.json", "results/seg.dcm", "results/labels.nii.gz"}
+
+
+def test_nothing_to_look_around_is_a_result_without_seg(tmp_path: Path) -> None:
+    write_series(tmp_path / "in", 1, SeriesSpec(rows=24, columns=20, n_slices=10))
+    models = build_walk(tmp_path / "models", load_task("lung_nodules"))  # find what is stained
+    finished = run(
+        tmp_path / "in", tmp_path / "out", models, TOTALMAP_SEGMENTATION__TASK="lung_nodules"
+    )
+    assert finished.exit_status == 0, finished.text
+    assert finished.files == {"status.json", "results/labels.nii.gz"}
+    status = finished.status
+    assert status["structures"] == []
+    assert any("lung_upper_lobe_left" in warning for warning in status["warnings"])
+    assert status["model"]["variant"] == "full"
+    assert status["model"]["engine"] == "totalmap"
+
+
+def test_a_licensed_task_without_a_licence(tmp_path: Path) -> None:
+    write_series(tmp_path / "in", 1, SeriesSpec(rows=24, columns=20, n_slices=10))
+    finished = run(
+        tmp_path / "in", tmp_path / "out", tmp_path, TOTALMAP_SEGMENTATION__TASK="tissue_types"
+    )
+    finished.fails_with(66, "ModelError", "tissue_types needs a licence")

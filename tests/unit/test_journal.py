@@ -1,3 +1,6 @@
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from totalmap.journal import Journal
@@ -35,3 +38,12 @@ def test_the_segmentation_is_kept_without_its_voxels(true_segmentation: Segmenta
     assert found.folder == ""
     assert journal.models == true_segmentation.models
     assert journal.warnings == []
+
+
+def test_that_nothing_was_found_is_a_warning(true_segmentation: Segmentation) -> None:
+    journal = Journal()
+    empty = np.zeros_like(true_segmentation.labels)
+    journal.segmented(replace(true_segmentation, labels=empty, findings=("no liver in view",)))
+    assert journal.warnings[0] == "no liver in view"
+    assert "no structure was found" in journal.warnings[1]
+    assert journal.engine == "totalmap"

@@ -106,3 +106,21 @@ def test_every_key_of_a_rule_and_every_criterion_is_documented() -> None:
     text = (REPOSITORY / "docs" / "settings.md").read_text()
     for key in (*SelectionRule.model_fields, *Criterion):
         assert f"`{key}`" in text
+
+
+@pytest.mark.parametrize(("task", "modality"), [("total", "CT"), ("total_mr", "MR")])
+def test_the_task_says_which_modality_is_wanted(task: str, modality: str) -> None:
+    overrides = {"TOTALMAP_SEGMENTATION__TASK": task}
+    (rule,) = load_settings(APP_YAML, overrides).selection.rules
+    assert rule.modalities == (modality,)
+    overrides["TOTALMAP_SELECTION__RULES"] = "[{modalities: [PT]}]"
+    (rule,) = load_settings(APP_YAML, overrides).selection.rules
+    assert rule.modalities == ("PT",)
+
+
+def test_the_licence_number_is_never_shown() -> None:
+    name = "TOTALMAP_SEGMENTATION__LICENCE_NUMBER"
+    assert "aca_12345678901234" not in repr(load_settings(APP_YAML, {name: "aca_12345678901234"}))
+    with pytest.raises(ConfigError, match="licence_number") as caught:
+        load_settings(APP_YAML, {name: "123456789012345678"})  # YAML reads a number
+    assert "123456789012345678" not in str(caught.value)

@@ -25,7 +25,7 @@ from totalmap.dicom.volume import Volume
 from totalmap.engine.cleanup import only_named
 from totalmap.engine.inference_grid import InferenceImage, to_straight_grid
 from totalmap.engine.segment import Progress
-from totalmap.engine.tasks import WHOLE_BODY_TASKS, Task
+from totalmap.engine.tasks import WHOLE_BODY_TASKS, Task, load_task
 from totalmap.engine.weights import VerifiedModel, verify_models
 from totalmap.errors import ModelError, ResourceError
 from totalmap.log import get_logger
@@ -49,9 +49,9 @@ class ApiSegmenter:
         """
         self._task = task
         self._licence_number = licence_number
-        self._models = tuple(
-            model for one in task.chain for model in verify_models(models_folder, one)
-        )
+        # Of networks that a subset does not need, TotalSegmentator wants the folders all the same.
+        needed = (*task.chain[:-1], load_task(task.name, task.variant))
+        self._models = tuple(model for one in needed for model in verify_models(models_folder, one))
 
     def segment(self, volume: Volume, progress: Progress) -> Segmentation:
         """Returns the labels of the task on the slices of the volume.

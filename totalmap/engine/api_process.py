@@ -8,6 +8,7 @@ nnU-Net ends with it.
 FOLDER is for TotalSegmentator's files, ARGUMENTS are those of `totalsegmentator` as JSON.
 """
 
+import io
 import json
 import os
 import socket
@@ -33,8 +34,10 @@ def main() -> None:
     result = totalsegmentator(
         image, folder / "labels.nii.gz", ml=True, skip_saving=True, quiet=True, **arguments
     )
-    np.save(labels_out, np.asanyarray(result.dataobj).astype(np.uint8))
-    labels_out.close()
+    packed = io.BytesIO()  # a pipe has no position, which numpy asks for
+    np.save(packed, np.asanyarray(result.dataobj).astype(np.uint8))
+    with labels_out:
+        labels_out.write(packed.getbuffer())
 
 
 def _forbid_network(event: str, values: tuple[Any, ...]) -> None:

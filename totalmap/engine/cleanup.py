@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from totalsegmentator.map_to_binary import class_map
 from totalsegmentator.postprocessing import (
+    dilate_vertebrae_labels,
     keep_largest_blob_multilabel,
     postprocess_vertebrae_pp,
     remove_small_blobs_multilabel,
@@ -37,10 +38,26 @@ def clean(
             labels, names, ["body_extremities"], interval=interval, quiet=True
         )
     if task.name == "vertebrae_pp":
-        labels = postprocess_vertebrae_pp(
-            labels.copy(), names, voxel_volume=volume_mm3, voxel_spacing=tuple(zooms_mm)
-        )
+        labels = _separated(labels, names, volume_mm3, tuple(zooms_mm))
     return only_named(labels, task)
+
+
+def _separated(
+    labels: NDArray[np.uint8],
+    names: dict[int, str],
+    volume_mm3: np.float32,
+    zooms_mm: tuple[np.float32, ...],
+) -> NDArray[np.uint8]:
+    """Returns vertebrae that do not touch, one label each, grown by 3 mm."""
+    separated: NDArray[np.uint8]
+    try:
+        separated = postprocess_vertebrae_pp(
+            labels.copy(), names, voxel_volume=volume_mm3, voxel_spacing=zooms_mm
+        )
+    except IndexError:
+        # TotalSegmentator 2.18 fails where vertebrae that touch are all in one piece.
+        separated = dilate_vertebrae_labels(labels, names, zooms_mm)
+    return separated
 
 
 def only_named(labels: NDArray[np.uint8], task: Task) -> NDArray[np.uint8]:

@@ -51,28 +51,25 @@ def segment(volume: Volume, predictors: Sequence[Predictor], progress: Progress)
         progress: Is told about tiles. All predictors count alike, as many tiles as the one that
             runs: how many a later one has depends on what is found, and what is done never shrinks.
     """
-    *rough, last = predictors
-    found: Found | None = None
-    for n, predictor in enumerate(rough):
-        box = _box(volume, predictor.task.crop, found)
-        if predictor.task.crop:
+    found = _nothing(volume)
+    findings: tuple[str, ...] = ()
+    for n, predictor in enumerate(predictors):
+        box, looks = None, predictor.task.crop
+        if looks:
+            box = box_around(np.isin(found[0], looks.labels), volume.geometry, looks.margin_mm)
+            if box is None and n == len(predictors) - 1:
+                found, findings = _nothing(volume), (_why_nothing(predictor.task, looks),)
+                break
             box = box or whole(volume.geometry)
         found = _find(volume, predictor, box, _share(progress, n, len(predictors)))
-    findings: tuple[str, ...] = ()
-    box = _box(volume, last.task.crop, found)
-    if last.task.crop and box is None:
-        labels, inference = _nothing(volume)
-        findings = (_why_nothing(last.task, last.task.crop),)
-    else:
-        share = _share(progress, len(rough), len(predictors))
-        labels, inference = _find(volume, last, box, share)
+    task = predictors[-1].task
     return Segmentation(
-        task=last.task.name,
-        variant=last.task.variant,
+        task=task.name,
+        variant=task.variant,
         volume=volume,
-        labels=labels,
-        inference=inference,
-        structures=last.task.structures,
+        labels=found[0],
+        inference=found[1],
+        structures=task.structures,
         models=tuple(dict.fromkeys(one for each in predictors for one in each.identities)),
         findings=findings,
     )
@@ -80,12 +77,6 @@ def segment(volume: Volume, predictors: Sequence[Predictor], progress: Progress)
 
 def _share(progress: Progress, place: int, of: int) -> Progress:
     return lambda done, total: progress(place * total + done, of * total)
-
-
-def _box(volume: Volume, looks: Crop | None, found: Found | None) -> Box | None:
-    if looks is None or found is None:
-        return None
-    return box_around(np.isin(found[0], looks.labels), volume.geometry, looks.margin_mm)
 
 
 def _find(volume: Volume, predictor: Predictor, box: Box | None, progress: Progress) -> Found:

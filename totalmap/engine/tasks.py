@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Literal
 
 from totalsegmentator.map_tasks_config import (
     DEFAULT_CONFIG,
@@ -104,7 +104,7 @@ class Task:
     """A task of TotalSegmentator at one resolution.
 
     Attributes:
-        modality: What it is made for, CT or MR.
+        modality: What it is made for.
         needs_licence: Whether TotalSegmentator licenses it.
         spacing_mm: Resolution of the networks along x, y, z; NO_SPACING_MM where nnU-Net chooses.
         step_size: Distance of neighbouring tiles as a share of the patch size.
@@ -120,7 +120,7 @@ class Task:
 
     name: str
     variant: Variant
-    modality: str
+    modality: Literal["CT", "MR"]
     needs_licence: bool
     spacing_mm: tuple[float, float, float]
     step_size: float

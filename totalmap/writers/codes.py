@@ -1,11 +1,13 @@
 """Codes and colours of structures, from TotalSegmentator's SNOMED table."""
 
 import csv
+import hashlib
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
 from pydicom.sr.coding import Code
+from totalsegmentator.map_to_binary import class_map
 
 from totalmap.errors import OutputError
 
@@ -16,6 +18,8 @@ _TYPE = "SegmentedPropertyTypeCodeSequence"
 _TYPE_MODIFIER = "SegmentedPropertyTypeModifierCodeSequence"
 _REGION = "AnatomicRegionSequence"
 _REGION_MODIFIER = "AnatomicRegionModifierSequence"
+
+_ANATOMICAL_STRUCTURE = Code("91723000", "SCT", "Anatomical structure")
 
 # Errors of the table of TotalSegmentator 2.18.
 _SUBCLAVIAN_ARTERY = Code("36765005", "SCT", "Subclavian artery")  # the table has the right one's
@@ -51,13 +55,26 @@ class StructureCode:
 def structure_code(name: str) -> StructureCode:
     """Returns the codes of a structure by TotalSegmentator's name.
 
+    Its table has no codes for some hundred structures of smaller tasks. These are coded as what
+    they all are, an anatomical structure; their segment label is what tells them apart.
+
     Raises:
-        OutputError: The structure has no code; a segment without one would be worthless.
+        OutputError: TotalSegmentator has no such structure.
     """
-    try:
-        return _table()[name]
-    except KeyError:
-        raise OutputError(f"structure {name} has no SNOMED code") from None
+    code = _table().get(name)
+    if code is not None:
+        return code
+    if not any(name in names.values() for names in class_map.values()):
+        raise OutputError(f"structure {name} has no SNOMED code")
+    red, green, blue = hashlib.sha256(name.encode()).digest()[:3]
+    return StructureCode(
+        category=_ANATOMICAL_STRUCTURE,
+        type=_ANATOMICAL_STRUCTURE,
+        modifier=None,
+        region=None,
+        region_modifier=None,
+        rgb=(red, green, blue),
+    )
 
 
 @cache

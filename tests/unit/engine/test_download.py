@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.networks import build_walk
+from totalmap.engine.coverage import why_not_covered
 from totalmap.engine.download import install
-from totalmap.engine.tasks import load_task
+from totalmap.engine.tasks import SubModel, load_task
 from totalmap.engine.weights import verify_models
 from totalmap.errors import ConfigError, ModelError, ResourceError, TotalMapError
 from totalmap.settings import Variant
@@ -58,11 +60,15 @@ def serve(handler: type[QuietHandler], folder: Path) -> Iterator[str]:
 @pytest.fixture
 def archive(archives: Path, fast_models: Path) -> Path:
     """A weights archive as TotalSegmentator publishes it."""
-    path = archives / MODEL.release / f"{MODEL.dataset}.zip"
-    path.parent.mkdir(parents=True)
+    return pack(fast_models, MODEL, archives)
+
+
+def pack(models: Path, model: SubModel, archives: Path) -> Path:
+    path = archives / model.release / f"{model.dataset}.zip"
+    path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w") as packed:
-        for file in sorted((fast_models / MODEL.dataset).rglob("*")):
-            packed.write(file, file.relative_to(fast_models))
+        for file in sorted((models / model.dataset).rglob("*")):
+            packed.write(file, file.relative_to(models))
     return path
 
 
@@ -125,3 +131,23 @@ def test_no_server(tmp_path: Path) -> None:
 def test_other_protocols_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="file://"):
         install(TASK, tmp_path / "models", "file:///etc")
+
+
+@pytest.mark.parametrize("name", ["lung_nodules", "hip_implant"])
+def test_the_networks_that_a_task_looks_around_come_too(
+    server: str, archives: Path, tmp_path: Path, name: str
+) -> None:
+    task = load_task(name)
+    built = build_walk(tmp_path / "built", task)
+    for one in task.chain:
+        for model in one.models:
+            pack(built, model, archives)
+    install(task, tmp_path / "models", server)
+    assert why_not_covered(task, tmp_path / "models") == task.uncovered
+    for one in task.chain:
+        verify_models(tmp_path / "models", one)
+
+
+def test_weights_of_licensed_tasks_come_from_elsewhere(server: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"face.*licence server.*totalseg_download_weights"):
+        install(load_task("face"), tmp_path / "models", server)

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 
-from totalmap.engine.plans import read_plans
+from totalmap.engine.plans import ZScoreNormalization, read_plans
 from totalmap.engine.tasks import load_task
-from totalmap.errors import ModelError
+from totalmap.errors import ModelError, UnsupportedModel
 from totalmap.settings import Variant
 
 
@@ -22,6 +22,12 @@ def trainer_folder(fast_models: Path, tmp_path: Path) -> Path:
 
 def change(path: Path, **values: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def change_configuration(path: Path, **values: Any) -> None:
+    document = json.loads(path.read_text())
+    document["configurations"]["3d_fullres"] |= values
+    path.write_text(json.dumps(document))
 
 
 def test_architecture_is_nnunets(trainer_folder: Path) -> None:
@@ -53,15 +59,75 @@ def test_newer_plans_are_read_as_well(trainer_folder: Path) -> None:
     ("name", "values", "message"),
     [
         ("plans.json", {"transpose_forward": [2, 0, 1]}, "transpose_forward"),
+        ("dataset.json", {"channel_names": {"0": "CT", "1": "PET"}}, "channel_names"),
         ("dataset.json", {"labels": {"background": 0, "both": [1, 2]}}, "labels"),
-        ("plans.json", {"configurations": {}}, "3d_fullres"),
     ],
 )
 def test_what_the_engine_does_not_do_is_refused(
     trainer_folder: Path, name: str, values: dict[str, Any], message: str
 ) -> None:
     change(trainer_folder / name, **values)
-    with pytest.raises(ModelError, match=message):
+    with pytest.raises(UnsupportedModel, match=message):
+        read_plans(trainer_folder)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"normalization_schemes": ["NoNormalization"]}, "normalization_schemes"),
+        (
+            {"normalization_schemes": ["ZScoreNormalization"], "use_mask_for_norm": [True]},
+            "use_mask_for_norm",
+        ),
+        ({"preprocessor_name": "ResamplingPreprocessor"}, "preprocessor_name"),
+        ({"previous_stage": "3d_lowres"}, "previous_stage"),
+        ({"UNet_class_name": "ResidualEncoderUNet"}, "ResidualEncoderUNet"),
+    ],
+)
+def test_what_a_configuration_may_not_ask_for(
+    trainer_folder: Path, values: dict[str, Any], message: str
+) -> None:
+    change_configuration(trainer_folder / "plans.json", **values)
+    with pytest.raises(UnsupportedModel, match=message):
+        read_plans(trainer_folder)
+
+
+def test_z_score(trainer_folder: Path) -> None:
+    change_configuration(
+        trainer_folder / "plans.json", normalization_schemes=["ZScoreNormalization"]
+    )
+    assert read_plans(trainer_folder).normalization == ZScoreNormalization()
+
+
+def test_the_folder_names_the_configuration_which_may_inherit(trainer_folder: Path) -> None:
+    path = trainer_folder / "plans.json"
+    configurations = json.loads(path.read_text())["configurations"]
+    heir = {"inherits_from": "3d_fullres", "patch_size": [48, 32, 64]}
+    change(path, configurations=configurations | {"3d_fullres_high": heir})
+    renamed = trainer_folder.with_name(trainer_folder.name + "_high")
+    trainer_folder.rename(renamed)
+    plans = read_plans(renamed)
+    theirs = PlansManager(json.loads((renamed / "plans.json").read_text())).get_configuration(
+        "3d_fullres_high"
+    )
+    assert plans.patch_size == tuple(theirs.patch_size) == (48, 32, 64)
+    assert plans.spacing_mm == tuple(theirs.spacing)
+
+
+def test_a_label_to_be_ignored_has_no_channel(trainer_folder: Path) -> None:
+    before = read_plans(trainer_folder).heads
+    path = trainer_folder / "dataset.json"
+    labels = json.loads(path.read_text())["labels"]
+    change(path, labels=labels | {"ignore": len(labels)})
+    assert read_plans(trainer_folder).heads == before
+
+
+@pytest.mark.parametrize("configurations", [{}, {"3d_fullres": {"inherits_from": "3d_fullres"}}])
+def test_a_configuration_that_is_not_there(
+    trainer_folder: Path, configurations: dict[str, Any]
+) -> None:
+    change(trainer_folder / "plans.json", configurations=configurations)
+    with pytest.raises(ModelError, match="3d_fullres"):
         read_plans(trainer_folder)
 
 

@@ -1,7 +1,8 @@
 import pytest
 from totalsegmentator.map_to_binary import class_map
+from totalsegmentator.registry import TASKS
 
-from totalmap.engine.tasks import load_task
+from totalmap.engine.tasks import NO_SPACING_MM, SUPPORTED_TASKS, Task, load_task, variants
 from totalmap.errors import ConfigError
 from totalmap.settings import Variant
 
@@ -36,3 +37,117 @@ def test_the_checkpoint_lies_where_totalsegmentator_looks() -> None:
 def test_an_unknown_task_is_refused() -> None:
     with pytest.raises(ConfigError, match="toal"):
         load_task("toal", Variant.FAST)
+
+
+def datasets(task: Task) -> list[int]:
+    """Returns the numbers of a chain's networks, in their order."""
+    return [int(model.dataset[7:10]) for one in task.chain for model in one.models]
+
+
+@pytest.mark.parametrize("name", SUPPORTED_TASKS)
+def test_every_task_can_be_loaded(name: str) -> None:
+    for variant in variants(name):
+        task = load_task(name, variant)
+        assert task.variant is variant
+        assert {s.label: s.name for s in task.structures} == class_map[name]
+        for model in task.models:
+            assert len(model.trainer_folder.split("__")) == 3
+            assert max(model.label_table) >= max(1, len(task.structures) // len(task.models) // 2)
+
+
+def test_tasks_without_weights_are_refused() -> None:
+    assert set(TASKS) - set(SUPPORTED_TASKS) == {"test", "total_highres_test"}
+    with pytest.raises(ConfigError, match="lung_nodules"):
+        load_task("total_highres_test", Variant.FULL)
+
+
+def test_a_misspelt_task_gets_a_hint() -> None:
+    with pytest.raises(ConfigError, match="did you mean lung_nodules"):
+        load_task("lung_nodule")
+
+
+@pytest.mark.parametrize(
+    ("name", "step_size"), [("total", 0.8), ("total_v3", 0.8), ("total_mr", 0.8), ("body", 0.5)]
+)
+def test_tiles_of_whole_body_tasks_overlap_less(name: str, step_size: float) -> None:
+    assert all(load_task(name, variant).step_size == step_size for variant in variants(name))
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers", "labels", "margin_mm"),
+    [
+        ("lung_nodules", [298, 913], (10, 11, 12, 13, 14), 20.0),  # its own 10 mm are not used
+        ("ventricle_parts", [298, 552], (90,), 20.0),  # nor are its 0 mm
+        ("liver_lesions", [297, 591], (5,), 20.0),  # robust_crop
+        ("liver_segments_mr", [852, 576], (5,), 20.0),
+        ("abdominal_muscles", [300, 952], (1,), 20.0),
+        ("teeth", [298, 115, 113], (2, 7), 10.0),  # the one task whose margin counts
+        ("vertebrae_pp_refined", [305, 803], (), None),
+        ("headneck_muscles", [298, 778, 779], (), None),
+    ],
+)
+def test_where_a_task_looks(
+    name: str, numbers: list[int], labels: tuple[int, ...], margin_mm: float | None
+) -> None:
+    task = load_task(name)
+    assert datasets(task) == numbers
+    if margin_mm is not None:
+        assert task.crop is not None
+        assert task.crop.labels == labels
+        assert task.crop.margin_mm == margin_mm
+
+
+def test_what_nnunet_resamples_has_no_spacing() -> None:
+    task = load_task("hip_implant")
+    assert task.spacing_mm == NO_SPACING_MM
+    assert task.uncovered
+
+
+def test_averaged_networks_are_known_by_their_folds() -> None:
+    assert load_task("aorta_annulus").models[0].folds == (0, 1, 2, 3, 4)
+    assert load_task("brain_aneurysm").models[0].folds == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "run"),
+    [
+        ("total", None, Variant.FAST),
+        ("lung_nodules", None, Variant.FULL),
+        ("body", Variant.FASTEST, Variant.FAST),
+    ],
+)
+def test_the_variant_that_is_run(name: str, wanted: Variant | None, run: Variant) -> None:
+    assert load_task(name, wanted).variant is run
+
+
+@pytest.mark.parametrize("variant", [Variant.FAST, Variant.FASTEST])
+def test_a_variant_that_a_task_does_not_have(variant: Variant) -> None:
+    with pytest.raises(ConfigError, match=r"segmentation\.variant: full"):
+        load_task("lung_nodules", variant)
+
+
+@pytest.mark.parametrize(
+    ("name", "variant", "structures", "numbers"),
+    [
+        ("total", Variant.FULL, ("liver", "spleen"), [298, 291]),
+        ("total", Variant.FULL, ("rib_left_1", "aorta"), [298, 293, 295]),
+        ("total", Variant.FASTEST, ("liver",), [298, 298]),
+        ("total_v3", Variant.FULL, ("liver",), [298, 831]),
+        ("total_v3", Variant.FULL, ("vertebrae_L6", "liver"), [831, 832]),  # 298 knows no L6
+        ("total_mr", Variant.FULL, ("liver",), [852, 850]),
+        ("body", Variant.FAST, ("body_trunc",), [300]),
+        ("lung_vessels", Variant.FULL, ("lung_veins",), [297, 117]),
+    ],
+)
+def test_a_subset(
+    name: str, variant: Variant, structures: tuple[str, ...], numbers: list[int]
+) -> None:
+    task = load_task(name, variant, structures)
+    assert datasets(task) == numbers
+    assert {one.name for one in task.structures} == set(structures)
+    assert task.several_models == load_task(name, variant).several_models
+
+
+def test_an_unknown_structure_gets_a_hint() -> None:
+    with pytest.raises(ConfigError, match=r"'lver', did you mean liver.*list-classes total"):
+        load_task("total", Variant.FAST, ("spleen", "lver"))

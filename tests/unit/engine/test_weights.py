@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.networks import build_task
 from totalmap.engine.tasks import load_task
 from totalmap.engine.weights import (
     MANIFEST_NAME,
@@ -121,3 +122,19 @@ def test_bf16_that_agrees_passes_until_a_file_changes(models: Path) -> None:
     adopt(models)
     with pytest.raises(ModelError, match="was not measured"):
         require_good_bf16(verify_models(models, TASK))
+
+
+def test_all_networks_that_are_averaged_are_verified(tmp_path: Path) -> None:
+    task = load_task("brain_aneurysm")
+    (model,) = task.models
+    models = build_task(tmp_path, task)
+    assert len(verify_models(models, task)) == 2
+    added = models / model.dataset / model.trainer_folder / "fold_2"
+    shutil.copytree(added.with_name("fold_1"), added)
+    with pytest.raises(ModelError, match=r"fold_2.*not on record"):
+        verify_models(models, task)
+
+
+def test_missing_weights_of_a_licensed_task_are_named_with_the_remedy(models: Path) -> None:
+    with pytest.raises(ModelError, match="totalseg_download_weights -t face"):
+        verify_models(models, load_task("face"))

@@ -2,6 +2,7 @@ import pytest
 from pydicom.sr.codedict import codes
 from totalsegmentator.map_to_binary import class_map
 
+from totalmap.engine.tasks import SUPPORTED_TASKS
 from totalmap.errors import OutputError
 from totalmap.writers.codes import structure_code
 
@@ -42,6 +43,12 @@ def test_the_left_subclavian_artery_is_not_called_the_right_one() -> None:
     assert structure_code("subclavian_artery_left").type == codes.SCT.SubclavianArtery
 
 
-def test_a_structure_without_code_is_refused() -> None:
+@pytest.mark.parametrize("task", SUPPORTED_TASKS)
+def test_structures_of_all_tasks_have_codes(task: str) -> None:
+    names = class_map[task].values()
+    assert len({structure_code(name).rgb for name in names}) > len(names) * 0.8
+
+
+def test_an_unknown_structure_is_refused() -> None:
     with pytest.raises(OutputError, match="tail"):
         structure_code("tail")

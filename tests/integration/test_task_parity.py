@@ -1,0 +1,192 @@
+"""Every kind of task gives the labels of the unmodified TotalSegmentator with the same weights."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.conftest import REPOSITORY
+from tests.networks import build_finder, build_task, build_walk
+from tests.peer import LICENCE_NUMBER, Peer, shim
+from tests.phantom.study import SeriesSpec, write_series
+from tests.segmentations import RULE, volume_of
+from totalmap.dicom.geometry import to_las
+from totalmap.engine.engine import Engine
+from totalmap.engine.tasks import Task, load_task
+from totalmap.journal import SilentObserver
+from totalmap.segmentation import EngineKind, Segmentation
+from totalmap.settings import SegmentationSection, SelectionRule, Variant
+
+GALLBLADDER = 4
+AROUND_GALLBLADDER = SeriesSpec(
+    rows=40,
+    columns=44,
+    n_slices=32,
+    pixel_spacing_mm=(3.5, 3.3),
+    slice_spacing_mm=4.5,
+    slice_thickness_mm=4.5,
+    centre_lps_mm=(-29.0, -59.0, 110.0),
+    stained=(GALLBLADDER,),
+)
+SMALL = SeriesSpec(
+    rows=24, columns=20, n_slices=14, pixel_spacing_mm=(3.5, 3.3), slice_spacing_mm=5.0
+)
+SEED = 3  # of a body with a gallbladder in the middle of AROUND_GALLBLADDER
+
+Labels = NDArray[np.uint8]
+
+
+@pytest.fixture(scope="module")
+def peer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peer]:
+    with Peer(tmp_path_factory.mktemp("peer")) as process:
+        yield process
+
+
+def section(
+    task: str, variant: Variant = Variant.FULL, structures: tuple[str, ...] = ()
+) -> SegmentationSection:
+    return SegmentationSection.model_validate(
+        {
+            "task": task,
+            "variant": variant,
+            "structures": structures,
+            "licence_number": LICENCE_NUMBER,
+        }
+    )
+
+
+def options(settings: SegmentationSection) -> list[str]:
+    words = ["-ta", settings.task]
+    words += {Variant.FAST: ["--fast"], Variant.FASTEST: ["--fastest"]}.get(
+        settings.variant or Variant.FULL, []
+    )
+    return words + (["--roi_subset", *settings.structures] if settings.structures else [])
+
+
+def equal_labels(
+    peer: Peer,
+    settings: SegmentationSection,
+    spec: SeriesSpec,
+    folder: Path,
+    build: Callable[[Path, Task], Path] = build_walk,
+) -> Segmentation:
+    """Segments a phantom with both, with untrained networks, and compares every voxel."""
+    task = load_task(settings.task, settings.variant, settings.structures)
+    spec = replace(spec, modality=task.modality)
+    written = write_series(folder / "in", SEED, spec)
+    models = build(folder / "models", task)
+    engine = Engine(settings, models)
+    rule = SelectionRule(**(RULE.model_dump() | {"modalities": (task.modality,)}))
+    volume = volume_of(written.folder, rule=rule)
+    segmentation = engine.segment(volume, SilentObserver().progress)
+    peer.totalsegmentator(written.folder, folder / "theirs.nii.gz", models, *options(settings))
+    theirs = nibabel.load(folder / "theirs.nii.gz")
+    ours, affine = to_las(segmentation.labels, volume.geometry)
+    np.testing.assert_allclose(affine, theirs.affine, atol=1e-3)
+    values = np.asarray(theirs.dataobj)
+    assert values.any(), "a comparison of empty labels would prove nothing"
+    differing = int(np.count_nonzero(ours != values))
+    assert differing == 0, f"{differing} of {values.size} voxels differ"
+    return segmentation
+
+
+def is_real_crop(labels: Labels) -> bool:
+    """Whether labels, noise wherever the task looked, fill a part of the image along all axes."""
+    found = np.array([np.ptp(places) + 1 for places in np.nonzero(labels)])
+    shares = (found / labels.shape).tolist()
+    return all(1 / 8 < share < 7 / 8 for share in shares)
+
+
+@pytest.mark.parametrize(
+    ("task", "variant"),
+    [
+        ("body", Variant.FULL),
+        ("body", Variant.FAST),
+        ("body", Variant.FASTEST),  # falls back to fast
+        ("total_mr", Variant.FULL),
+        ("appendicular_bones", Variant.FULL),  # licensed, and with auxiliary labels
+    ],
+)
+def test_a_task_that_looks_everywhere(
+    peer: Peer, tmp_path: Path, task: str, variant: Variant
+) -> None:
+    spec = SMALL if variant is Variant.FULL else AROUND_GALLBLADDER
+    equal_labels(peer, section(task, variant), spec, tmp_path)
+
+
+def test_vertebrae_are_grown_back(peer: Peer, tmp_path: Path) -> None:
+    """By a ball whose size in voxels turns on the last digit of the resampled spacing."""
+
+    def build(folder: Path, task: Task) -> Path:
+        return build_finder(folder, task, 5)
+
+    equal_labels(peer, section("vertebrae_pp"), AROUND_GALLBLADDER, tmp_path, build)
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        "headneck_muscles",  # two networks, 3d_fullres_high, 0.75 x 0.75 x 1 mm
+        "lung_nodules",
+        "liver_segments_mr",  # looks around total_mr, 1.125 x 1.1875 x 3 mm
+        "abdominal_muscles",  # looks around body
+        "teeth",  # looks around craniofacial_structures, which look around total; 3d_lowres_high
+    ],
+)
+def test_a_task_that_looks_around_another(peer: Peer, tmp_path: Path, task: str) -> None:
+    found = equal_labels(peer, section(task), AROUND_GALLBLADDER, tmp_path)
+    assert is_real_crop(found.labels)
+    assert len(found.models) > 1
+
+
+@pytest.mark.parametrize(
+    ("variant", "structures", "networks"),
+    [
+        (Variant.FULL, ("rib_left_3", "aorta"), 1 + 2),
+        (Variant.FAST, ("spinal_cord", "sternum"), 1 + 1),
+    ],
+)
+def test_a_subset_is_searched_where_it_is(
+    peer: Peer, tmp_path: Path, variant: Variant, structures: tuple[str, ...], networks: int
+) -> None:
+    found = equal_labels(peer, section("total", variant, structures), AROUND_GALLBLADDER, tmp_path)
+    assert is_real_crop(found.labels)
+    assert len(found.models) == networks
+    assert {one.structure.name for one in found.found()} <= set(structures)
+
+
+def test_what_our_engine_does_not_cover(
+    peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(shim(tmp_path / "shim")))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    found = equal_labels(peer, section("hip_implant"), AROUND_GALLBLADDER, tmp_path)
+    assert is_real_crop(found.labels)
+    assert found.engine is EngineKind.TOTALSEGMENTATOR_API
+
+
+def test_an_mr_study_through_the_application(peer: Peer, tmp_path: Path) -> None:
+    """The task alone says that MR is wanted."""
+    written = write_series(tmp_path / "in", SEED, replace(SMALL, modality="MR"))
+    models = build_task(tmp_path / "models", load_task("total_mr", Variant.FAST))
+    overrides = {"TOTALMAP_SEGMENTATION__TASK": "total_mr", "TOTALMAP_RESULTS__KINDS": "[nifti]"}
+    subprocess.run(
+        [sys.executable, "-m", "app", "-i", written.folder, "-o", tmp_path / "ours", "-m", models],
+        cwd=REPOSITORY,
+        env=os.environ | overrides,
+        check=True,
+        timeout=600,
+    )
+    words = ["-ta", "total_mr", "--fast"]
+    peer.totalsegmentator(written.folder, tmp_path / "theirs.nii.gz", models, *words)
+    ours = np.asarray(nibabel.load(tmp_path / "ours" / "results" / "labels.nii.gz").dataobj)
+    theirs = np.asarray(nibabel.load(tmp_path / "theirs.nii.gz").dataobj)
+    assert len(np.unique(theirs)) > 5
+    np.testing.assert_array_equal(ours, theirs)

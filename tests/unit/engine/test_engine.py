@@ -1,0 +1,67 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from tests.networks import build_task
+from tests.phantom.study import SeriesSpec, WrittenSeries, write_series
+from tests.segmentations import volume_of
+from tests.unit.test_journal import Recorder
+from totalmap.engine.coverage import why_not_covered
+from totalmap.engine.engine import Engine
+from totalmap.engine.licence import require_licence
+from totalmap.engine.tasks import load_task
+from totalmap.errors import InputError, ModelError
+from totalmap.settings import SegmentationSection, Variant
+
+LICENSED = load_task("appendicular_bones")
+
+
+def test_one_engine_serves_several_volumes(tmp_path: Path) -> None:
+    written = write_series(tmp_path / "in", 1, SeriesSpec(rows=24, columns=20, n_slices=10))
+    models = build_task(tmp_path / "models", load_task("breasts"))
+    engine = Engine(SegmentationSection(task="breasts"), models)
+    volume = volume_of(written.folder)
+    first, second = (engine.segment(volume, Recorder().progress).labels for _ in range(2))
+    assert first.any()
+    assert (first == second).all()
+
+
+def test_another_modality_is_refused(phantom_series: WrittenSeries, tmp_path: Path) -> None:
+    models = build_task(tmp_path, load_task("total_mr", Variant.FAST))
+    engine = Engine(SegmentationSection(task="total_mr"), models)
+    with pytest.raises(InputError, match="total_mr is made for MR, and the series is CT"):
+        engine.segment(volume_of(phantom_series.folder), Recorder().progress)
+
+
+@pytest.mark.parametrize("number", [None, SecretStr("short")])
+def test_a_licensed_task_is_refused_by_name(number: SecretStr | None) -> None:
+    with pytest.raises(ModelError, match=r"appendicular_bones needs a licence.*https://") as caught:
+        require_licence(LICENSED, number)
+    assert "short" not in str(caught.value)
+
+
+def test_a_licence_lets_pass() -> None:
+    require_licence(LICENSED, SecretStr("aca_00000000000000"))
+    require_licence(load_task("total"), None)
+
+
+def test_without_a_licence_nothing_is_loaded(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="licence"):
+        Engine(SegmentationSection(task="appendicular_bones"), tmp_path / "none")
+
+
+def test_weights_at_another_spacing_are_not_covered(tmp_path: Path) -> None:
+    task = load_task("breasts")
+    models = build_task(tmp_path, task)
+    assert why_not_covered(task, models) == ""
+    moved = replace(task, spacing_mm=(1.5, 1.5, 3.0))
+    assert "1.5, 1.5, 1.5" in why_not_covered(moved, models)
+
+
+def test_a_rough_network_has_to_be_covered_too(tmp_path: Path) -> None:
+    task = load_task("lung_nodules")
+    build_task(tmp_path, task)
+    with pytest.raises(ModelError, match="models install total --variant fastest"):
+        why_not_covered(task, tmp_path)

@@ -1,0 +1,100 @@
+"""The walk over several predictors: what each sees, and what comes back."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.segmentations import MODEL, TASK
+from tests.unit.engine.test_inference_grid import geometry_of, volume_of
+from tests.unit.test_journal import Recorder
+from totalmap.dicom.volume import Volume
+from totalmap.engine.segment import Progress, segment
+from totalmap.engine.tasks import Crop, Task
+from totalmap.segmentation import ModelIdentity, Structure
+
+LABEL = 5
+SPACING_MM = (3.0, 2.0, 2.5)
+INSIDE = slice(5, 9), slice(7, 12), slice(5, 9)
+
+
+@dataclass
+class Threshold:
+    """Labels what is brighter than a limit, and remembers the sizes of what it saw."""
+
+    task: Task
+    limit: float
+    tiles: int = 1
+    identities: tuple[ModelIdentity, ...] = (MODEL,)
+    seen: list[tuple[int, ...]] = field(default_factory=list)
+
+    def predict(self, image: NDArray[Any], progress: Progress) -> NDArray[np.uint8]:
+        self.seen.append(image.shape)
+        for tile in range(self.tiles):
+            progress(tile + 1, self.tiles)
+        return np.where(image > self.limit, LABEL, 0).astype(np.uint8)
+
+
+def task(around: Task | None = None) -> Task:
+    crop = Crop(task=around, labels=(LABEL,), margin_mm=3.0) if around else None
+    liver = (Structure(label=LABEL, name="liver"),)
+    return replace(TASK, spacing_mm=SPACING_MM, structures=liver, crop=crop)
+
+
+@pytest.fixture(params=[0.0, 20.0], ids=["grid", "tilted"])
+def volume(request: pytest.FixtureRequest) -> Volume:
+    geometry = geometry_of(tilt_degrees=request.param)
+    voxels = np.full(geometry.shape, -100, dtype=np.int16)
+    voxels[INSIDE] = 1000
+    voxels[:, :, -1] = 500  # nothing that a rough task finds
+    return volume_of(geometry, voxels)
+
+
+def test_the_second_one_looks_around_what_the_first_one_found(volume: Volume) -> None:
+    rough = Threshold(task(), 700)
+    fine = Threshold(task(rough.task), 100)
+    found = segment(volume, (rough, fine), Recorder().progress)
+    assert np.prod(fine.seen[0]) < np.prod(rough.seen[0]) * 0.7
+    assert found.labels[INSIDE].mean() > 0.8
+    assert not found.labels[:, :, -1].any()
+    assert found.labels.shape == volume.geometry.shape
+
+
+def test_labels_lie_where_the_network_put_them(volume: Volume) -> None:
+    rough = Threshold(task(), 700)
+    found = segment(volume, (rough, Threshold(task(rough.task), 100)), Recorder().progress)
+    seen = found.inference
+    places = np.argwhere(seen.labels) @ seen.affine_lps[:3, :3].T + seen.affine_lps[:3, 3]
+    there = volume.geometry.positions_lps(np.argwhere(found.labels))
+    np.testing.assert_allclose(places.mean(axis=0), there.mean(axis=0), atol=2.0)
+
+
+def test_around_nothing_there_is_nothing(volume: Volume) -> None:
+    rough = Threshold(task(), 5000)
+    fine = Threshold(task(rough.task), 100)
+    found = segment(volume, (rough, fine), Recorder().progress)
+    assert not fine.seen
+    assert not found.labels.any()
+    (finding,) = found.findings
+    assert "liver" in finding
+
+
+def test_a_rough_task_around_nothing_looks_everywhere(volume: Volume) -> None:
+    """As in TotalSegmentator, where only the final task may have an empty result."""
+    first = Threshold(task(), 5000)
+    second = Threshold(task(first.task), 700)
+    third = Threshold(task(second.task), 100)
+    found = segment(volume, (first, second, third), Recorder().progress)
+    assert second.seen == first.seen
+    assert found.labels[INSIDE].mean() > 0.8
+
+
+def test_progress_never_runs_backwards(volume: Volume) -> None:
+    recorder = Recorder()
+    rough = Threshold(task(), 700, tiles=3)
+    segment(volume, (rough, Threshold(task(rough.task), 100, tiles=50)), recorder.progress)
+    shares = [done / total for done, total in recorder.tiles]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0

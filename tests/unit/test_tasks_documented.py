@@ -1,0 +1,44 @@
+"""docs/tasks.md says what TotalSegmentator's tables say."""
+
+import pytest
+
+from tests.conftest import REPOSITORY
+from totalmap.engine.tasks import NO_SPACING_MM, SUPPORTED_TASKS, Task, load_task, variants
+from totalmap.settings import Variant
+
+
+def row(name: str) -> str:
+    """Returns the line of the table that belongs to a task."""
+    tasks = [load_task(name, variant) for variant in variants(name)]
+    full = tasks[0]
+    cells = [
+        f"`{name}`",
+        full.modality,
+        ", ".join(f"{_words(task.variant)}{_resolution(task)}" for task in tasks),
+        f"`{full.crop.task.name}` {full.crop.task.variant}" if full.crop else "",
+        f"python API: {full.uncovered}" if full.uncovered else "TotalMAP",
+        "needed" if full.needs_licence else "",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _words(variant: Variant) -> str:
+    return f"`{variant}`"
+
+
+def _resolution(task: Task) -> str:
+    if task.spacing_mm == NO_SPACING_MM:
+        return ""
+    sizes = [f"{mm:.3g}" for mm in task.spacing_mm]
+    return f" {sizes[0] if len(set(sizes)) == 1 else ' x '.join(sizes)} mm"
+
+
+@pytest.mark.parametrize("name", SUPPORTED_TASKS)
+def test_each_task_is_documented(name: str) -> None:
+    lines = (REPOSITORY / "docs" / "tasks.md").read_text().splitlines()
+    assert row(name) in lines
+
+
+def test_no_other_task_is_documented() -> None:
+    lines = (REPOSITORY / "docs" / "tasks.md").read_text().splitlines()
+    assert sum(line.startswith("| `") for line in lines) == len(SUPPORTED_TASKS)
