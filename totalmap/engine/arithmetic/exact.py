@@ -1,14 +1,17 @@
 """PyTorch's own arithmetic in float32, as nnU-Net runs it on a CPU, bit for bit.
 
-Three things are done otherwise than torch.nn does them, none of which changes a bit: instance
-normalization is called as what it is for one image, batch normalization; a transposed
-convolution whose stride is its kernel is one matrix product; and so is the last layer.
+Some things are done otherwise than torch.nn does them, none of which changes a bit: instance
+normalization is called as what it is for one image, batch normalization, and works in place; a
+transposed convolution whose stride is its kernel is one matrix product, and so is the last layer;
+and nothing is kept longer, or copied more often, than it must be.
 """
 
+from collections.abc import Iterator
 from math import prod
 
 import torch
-from torch.nn import functional
+from dynamic_network_architectures.building_blocks.residual import StackedResidualBlocks
+from dynamic_network_architectures.building_blocks.simple_conv_blocks import StackedConvBlocks
 
 from totalmap.engine.arithmetic.feature_network import FeatureNetwork
 from totalmap.engine.arithmetic.head import Head
@@ -34,7 +37,11 @@ class ExactNetwork:
 
     def features(self, tile: torch.Tensor) -> torch.Tensor:
         """Returns what the last layer works on, (feature, z, y, x)."""
-        features: torch.Tensor = self._unet(tile[None, None].contiguous())[0]
+        skips = list(self._unet.encoder(tile[None, None].contiguous()))
+        features: torch.Tensor = skips.pop()
+        for upsample, stage in zip(self._unet.upsamplings, self._unet.stages, strict=True):
+            features = _run(stage, [torch.cat((upsample(features), skips.pop()), 1)])
+        features = features[0]
         self._head.prove(features)
         return features
 
@@ -43,17 +50,49 @@ class ExactNetwork:
         return self._head.logits(features, planes)
 
 
+def _run(stage: torch.nn.Module, inputs: list[torch.Tensor]) -> torch.Tensor:
+    """Returns what a stage makes of its input, which is taken, so that it can be forgotten."""
+    for step in _steps(stage):
+        inputs.append(step(inputs.pop()))
+    return inputs.pop()
+
+
+def _steps(module: torch.nn.Module) -> Iterator[torch.nn.Module]:
+    """Yields the blocks of a stage that run one after the other."""
+    if isinstance(module, torch.nn.Sequential):
+        for one in module:
+            yield from _steps(one)
+    elif isinstance(module, StackedConvBlocks):
+        yield from module.convs
+    elif isinstance(module, StackedResidualBlocks):
+        yield from module.blocks
+    else:
+        yield module
+
+
 class _InstanceNorm(torch.nn.Module):
-    """Instance normalization of one image, as torch.instance_norm ends up calling it."""
+    """Instance normalization of one image, in place, as torch.instance_norm ends up calling it."""
 
     def __init__(self, layer: torch.nn.InstanceNorm3d) -> None:
         super().__init__()
         self.weight, self.bias, self._eps = layer.weight, layer.bias, layer.eps
+        self._mean, self._invstd = torch.empty(2, layer.num_features)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return functional.batch_norm(
-            image, None, None, self.weight, self.bias, training=True, momentum=0.0, eps=self._eps
+        torch.ops.aten.native_batch_norm.out(
+            image,
+            self.weight,
+            self.bias,
+            None,
+            None,
+            True,
+            0.0,
+            self._eps,
+            out=image,
+            save_mean=self._mean,
+            save_invstd=self._invstd,
         )
+        return image
 
 
 class _Upsampling(torch.nn.Module):
