@@ -27,7 +27,8 @@ def series_uid(segmentation: Segmentation, kind: str) -> str:
     """Returns the Series Instance UID of a kind of result.
 
     It depends on the source instances, the weights, the task, the structures that were looked
-    for, the engine and our version: the same run gives the same series, any change gives another one.
+    for, the engine and our version: the same run gives the same series, any change gives another
+    one.
     """
     return derived_uid("series", kind, *_inputs(segmentation))
 
