@@ -137,13 +137,14 @@ def _refuse_unsupported(
     dataset: Mapping[str, Any],
 ) -> None:
     schemes = configuration["normalization_schemes"]
+    channels = dataset["modality"] if "modality" in dataset else dataset["channel_names"]
     found = {
         "normalization_schemes": schemes in ([CT], [Z_SCORE]),
         "use_mask_for_norm": schemes == [CT] or configuration["use_mask_for_norm"] == [False],
         "transpose_forward": list(plans["transpose_forward"]) == [0, 1, 2],
         "preprocessor_name": configuration["preprocessor_name"] == "DefaultPreprocessor",
         "previous_stage": configuration.get("previous_stage") is None,
-        "channel_names": len(dataset["channel_names"]) == 1,
+        "channel_names": len(channels) == 1,
         "labels": all(isinstance(label, int) for label in dataset["labels"].values()),
     }
     unsupported = [name for name, supported in found.items() if not supported]

@@ -26,8 +26,9 @@ def result_name(segmentation: Segmentation, file_name: str) -> str:
 def series_uid(segmentation: Segmentation, kind: str) -> str:
     """Returns the Series Instance UID of a kind of result.
 
-    It depends on the source instances, the weights, the task and our version: the same run
-    gives the same series, any change gives another one.
+    It depends on the source instances, the weights, the task, the structures that were looked
+    for, the engine and our version: the same run gives the same series, any change gives another
+    one.
     """
     return derived_uid("series", kind, *_inputs(segmentation))
 
@@ -71,6 +72,8 @@ def _inputs(segmentation: Segmentation) -> tuple[str, ...]:
         __version__,
         segmentation.task,
         segmentation.variant,
+        segmentation.engine,
+        *(structure.name for structure in segmentation.structures),
         *(model.sha256 for model in segmentation.models),
         *(f"{uid}#{frame}" for uid, frame in (one.key for one in segmentation.volume.slices)),
     )

@@ -1,6 +1,7 @@
 """The fallback's failures; its labels are compared in tests/integration/test_task_parity.py."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest

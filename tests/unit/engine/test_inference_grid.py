@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from totalmap.dicom.geometry import Geometry, Plane, stack_affine
 from totalmap.dicom.volume import Volume
-from totalmap.engine.inference_grid import to_inference_grid
+from totalmap.engine.inference_grid import to_inference_grid, to_straight_grid
 
 SHAPE = (14, 18, 16)
 SPACINGS = st.tuples(*[st.floats(1.5, 4.0)] * 3)
@@ -87,6 +87,19 @@ def test_labels_come_back_to_where_they_were(
     certain = np.abs(distance_mm) > np.linalg.norm(spacing_mm) / 2 * 1.2
     np.testing.assert_array_equal(back[certain].astype(bool), distance_mm[certain] > 0)
     assert certain.mean() > 0.3
+
+
+@settings(max_examples=30)
+@given(geometry=GEOMETRIES)
+def test_a_straight_grid_has_the_spacing_of_the_slices(geometry: Geometry) -> None:
+    gradient = np.array([3.0, -5.0, 7.0])
+    field = all_positions(geometry) @ gradient
+    image = to_straight_grid(volume_of(geometry, field))
+    x, y, z = (size // 2 for size in image.voxels.shape)
+    expected = (image.affine_lps @ [x, y, z, 1])[:3] @ gradient
+    assert image.voxels[x, y, z] == pytest.approx(expected, abs=1.01)
+    labels = np.zeros(image.voxels.shape, dtype=np.uint8)
+    assert image.to_source(labels).shape == geometry.shape
 
 
 @pytest.mark.parametrize("steps", [None, UNEVEN])

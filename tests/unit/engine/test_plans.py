@@ -114,6 +114,14 @@ def test_the_folder_names_the_configuration_which_may_inherit(trainer_folder: Pa
     assert plans.spacing_mm == tuple(theirs.spacing)
 
 
+def test_older_files_say_modality(trainer_folder: Path) -> None:
+    path = trainer_folder / "dataset.json"
+    document = json.loads(path.read_text())
+    document["modality"] = document.pop("channel_names")
+    path.write_text(json.dumps(document))
+    assert read_plans(trainer_folder).heads == len(document["labels"])
+
+
 def test_a_label_to_be_ignored_has_no_channel(trainer_folder: Path) -> None:
     before = read_plans(trainer_folder).heads
     path = trainer_folder / "dataset.json"
