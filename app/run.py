@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from totalmap import log
+from totalmap.allocator import keep_freed_memory
 from totalmap.errors import (
     ConfigError,
     InternalError,
@@ -54,6 +55,7 @@ def run_application(request: RunRequest, observer: Observer | None = None) -> Ru
     Never raises a TotalMapError: the outcome holds it, and so does status.json wherever the
     output folder can be written.
     """
+    keep_freed_memory()
     journal = Journal(observer)
     settings: Settings | None = None
     error: TotalMapError | None = None

@@ -16,7 +16,7 @@ from totalmap.engine.agreement import dice_by_label
 from totalmap.engine.arithmetic.feature_network import FeatureNetwork
 from totalmap.engine.inference_grid import to_inference_grid
 from totalmap.engine.network import load_network
-from totalmap.engine.normalize import normalize
+from totalmap.engine.normalize import scaling
 from totalmap.engine.plans import read_plans
 from totalmap.engine.predict import Networks
 from totalmap.engine.resample import resample_labels
@@ -73,14 +73,11 @@ def fit_last_layer(models: Path, task: Task, volume: Volume, true: NDArray[np.ui
     labels = resample_labels(to_canonical(true, volume.geometry), image.shape)
     patch = np.zeros(PATCH, dtype=np.float32)
     wanted = np.zeros(PATCH, dtype=np.uint8)
-    seen = normalize(image.transpose(2, 1, 0).astype(np.float32), plans.normalization)[
-        : PATCH[0], : PATCH[1], : PATCH[2]
-    ]
+    there = (slice(0, PATCH[0]), slice(0, PATCH[1]), slice(0, PATCH[2]))
+    whole = image.transpose(2, 1, 0)
+    seen = scaling(whole, there, plans.normalization)(whole[there])
     inside = tuple(slice(0, n) for n in seen.shape)
-    patch[inside], wanted[inside] = (
-        seen,
-        labels.transpose(2, 1, 0)[: PATCH[0], : PATCH[1], : PATCH[2]],
-    )
+    patch[inside], wanted[inside] = seen, labels.transpose(2, 1, 0)[there]
     features = FeatureNetwork(load_network(plans, checkpoint))(torch.from_numpy(patch)[None, None])
     columns = features[0].reshape(features.shape[1], -1).double().T
     columns = torch.cat([columns, torch.ones(len(columns), 1)], 1)

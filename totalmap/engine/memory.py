@@ -4,7 +4,7 @@ import os
 from math import prod
 from pathlib import Path
 
-from totalmap.engine.plans import Plans
+from totalmap.engine.plans import Plans, ZScoreNormalization
 from totalmap.settings import Arithmetic
 
 # What a tile takes at its peak for each voxel and feature of the first stage, measured with
@@ -23,8 +23,10 @@ def bytes_needed(shape: tuple[int, ...], plans: tuple[Plans, ...], arithmetic: A
         plans: Of the networks, which run one after the other.
         arithmetic: How they are computed.
     """
-    # The image once cropped and once normalized; the labels of one network and of all.
-    image = prod(shape) * (2 * _FLOAT32 + 2 * _UINT8)
+    # Labels of one network, of a part of the image, and of all.
+    image = prod(shape) * 3 * _UINT8
+    if any(isinstance(one.normalization, ZScoreNormalization) for one in plans):
+        image += prod(shape) * _FLOAT32
     return image + max(_tile(shape, one, arithmetic) for one in plans)
 
 

@@ -3,6 +3,8 @@
 Source: nnunetv2.preprocessing.normalization.default_normalization_schemes.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,20 +14,38 @@ from totalmap.engine.plans import CtNormalization, Normalization
 SMALLEST_STD = 1e-8
 
 
-def normalize(image: NDArray[np.float32], normalization: Normalization) -> NDArray[np.float32]:
-    """Returns the scaled image; the given one is left as it is.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scaling:
+    """What is done to each value: clipped, if there are limits, then shifted and divided."""
+
+    limits: tuple[float, float] | None
+    mean: float | np.float32
+    std: float | np.float32
+
+    def __call__(self, values: NDArray[np.generic]) -> NDArray[np.float32]:
+        """Returns the scaled values; the given ones are left as they are."""
+        scaled = values.astype(np.float32)
+        if self.limits:
+            np.clip(scaled, *self.limits, out=scaled)
+        scaled -= self.mean
+        scaled /= max(self.std, SMALLEST_STD)
+        return scaled
+
+
+def scaling(
+    image: NDArray[np.generic], box: tuple[slice, ...], normalization: Normalization
+) -> Scaling:
+    """Returns how the values of an image are scaled.
 
     Args:
-        image: (z, y, x) within the box of all that is not 0. For a z-score it has to be a view of
-            the C-contiguous whole image, as nnU-Net has it: numpy adds float32 in an order that
-            depends on the memory layout, so the mean of a copy differs in the last digits.
+        image: (z, y, x), whole.
+        box: What of it is not all 0; a z-score looks at nothing else.
+        normalization: Of the network.
     """
     if isinstance(normalization, CtNormalization):
-        scaled = np.clip(image, normalization.lower, normalization.upper)
-        mean, std = normalization.mean, normalization.std
-    else:
-        mean, std = image.mean(), image.std()
-        scaled = image.copy()
-    scaled -= mean
-    scaled /= max(std, SMALLEST_STD)
-    return scaled
+        limits = normalization.lower, normalization.upper
+        return Scaling(limits=limits, mean=normalization.mean, std=normalization.std)
+    # A view of the whole, as nnU-Net has it: numpy adds float32 in an order that depends on the
+    # memory layout, so the mean of a copy would differ in the last digits.
+    seen = np.ascontiguousarray(image, dtype=np.float32)[box]
+    return Scaling(limits=None, mean=seen.mean(), std=seen.std())

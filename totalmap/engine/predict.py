@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from totalmap.engine.allocator import give_back_freed_memory, keep_freed_memory
+from totalmap.allocator import give_back_freed_memory, keep_freed_memory
 from totalmap.engine.arithmetic.choice import choose_device, ladder
 from totalmap.engine.arithmetic.ladder import Ladder
 from totalmap.engine.arithmetic.tile_network import TileNetwork
 from totalmap.engine.memory import available_bytes, bytes_needed
 from totalmap.engine.network import load_network
-from totalmap.engine.normalize import normalize
+from totalmap.engine.normalize import scaling
 from totalmap.engine.plans import Plans, read_plans
 from totalmap.engine.postprocess import lay_over
 from totalmap.engine.segment import Progress
@@ -27,7 +27,8 @@ from totalmap.engine.sliding_window import predict_labels
 from totalmap.engine.tasks import Task
 from totalmap.engine.thirds import SPLIT_ABOVE_VOXELS, is_split, thirds, whole
 from totalmap.engine.tile_counter import TileCounter
-from totalmap.engine.tiling import Slices, pad_to_patch, tiles
+from totalmap.engine.tile_source import TileSource
+from totalmap.engine.tiling import Slices, tiles
 from totalmap.engine.weights import VerifiedModel, require_good_bf16, verify_models
 from totalmap.errors import ModelError, ResourceError
 from totalmap.log import get_logger
@@ -48,9 +49,9 @@ class _Model:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Part:
-    """Planes of an image, without a border of zeros, and the tiles of each network."""
+    """Planes of an image, the box of what is not 0 in them, and the tiles of each network."""
 
-    image: NDArray[np.float32]
+    image: NDArray[np.generic]
     box: Slices
     layouts: tuple[list[Slices], ...]
 
@@ -126,7 +127,7 @@ class Networks:
         for place, part in zip(places, parts, strict=True):
             seen = np.zeros(image[place.seen].shape, dtype=np.uint8)
             for model, layout in zip(self._models, part.layouts, strict=True):
-                found = _predict(model, part.image, layout, counter)
+                found = _predict(model, part, layout, counter)
                 lay_over(seen[part.box], found, model.label_table)
                 if not keep_loaded:
                     model.ladder.unload()
@@ -136,10 +137,8 @@ class Networks:
 
     def _part(self, image: NDArray[np.generic]) -> _Part:
         box = nonzero_box(image)
-        # Contiguous before it is cropped: see normalize.
-        cropped = np.ascontiguousarray(image, dtype=np.float32)[box]
-        layouts = tuple(self._layout(cropped.shape, model.plans) for model in self._models)
-        return _Part(image=cropped, box=box, layouts=layouts)
+        layouts = tuple(self._layout(image[box].shape, model.plans) for model in self._models)
+        return _Part(image=image, box=box, layouts=layouts)
 
     def _layout(self, shape: tuple[int, ...], plans: Plans) -> list[Slices]:
         padded = tuple(map(max, shape, plans.patch_size))
@@ -194,17 +193,17 @@ def _model(verified: VerifiedModel, arithmetic: Arithmetic, device: torch.device
 
 
 def _predict(
-    model: _Model, image: NDArray[np.float32], layout: list[Slices], counter: TileCounter
+    model: _Model, part: _Part, layout: list[Slices], counter: TileCounter
 ) -> NDArray[np.uint8]:
-    """Returns the labels of one network, (z, y, x), its own numbers."""
-    normalized = normalize(image, model.plans.normalization)
-    padded, inside = pad_to_patch(normalized, model.plans.patch_size)
+    """Returns the labels of one network within the box, (z, y, x), its own numbers."""
+    scale = scaling(part.image, part.box, model.plans.normalization)
+    source = TileSource(part.image[part.box], scale, model.plans.patch_size)
 
     def work(network: TileNetwork, sums_device: torch.device) -> NDArray[np.uint8]:
         with counter.attempt():
-            return predict_labels(padded, layout, network, sums_device, counter)
+            return predict_labels(source, source.shape, layout, network, sums_device, counter)
 
-    return model.ladder.run(work)[inside]
+    return model.ladder.run(work)[source.inside]
 
 
 def nonzero_box(image: NDArray[np.generic]) -> Slices:

@@ -25,8 +25,9 @@ def resample_image(
 ) -> NDArray[np.generic]:
     """Returns the image at another spacing, linearly interpolated.
 
-    Values are truncated towards zero into int32, as the original does before it saves the
-    image. An image that has the spacing already is returned as it is.
+    Values are truncated towards zero, as the original does before it saves the image as int32;
+    int16 stays int16, for no value lies beyond its neighbours. An image that has the spacing
+    already is returned as it is.
 
     Args:
         image: (x, y, z), HU.
@@ -41,7 +42,8 @@ def resample_image(
         for before, zoom in zip(image.shape, zooms_mm / target, strict=True)
     )
     source = image.transpose(2, 1, 0)
-    result = np.empty((z.size, y.size, x.size), dtype=np.int32)
+    dtype = np.int16 if image.dtype == np.int16 else np.int32
+    result = np.empty((z.size, y.size, x.size), dtype=dtype)
 
     def fill(planes: Iterable[int]) -> None:
         corners = lru_cache(maxsize=2)(lambda k: _corners(source[k], y, x))

@@ -21,7 +21,8 @@ from totalmap.errors import OutputError
 
 @torch.inference_mode()
 def predict_labels(
-    image: NDArray[np.float32],
+    source: Callable[[Slices], torch.Tensor],
+    shape: tuple[int, ...],
     layout: list[Slices],
     network: TileNetwork,
     sums_device: torch.device,
@@ -30,7 +31,8 @@ def predict_labels(
     """Returns the channel with the largest mean logit, the first where several are equal.
 
     Args:
-        image: (z, y, x), normalized, at least as large as a tile.
+        source: Gives the tiles of a normalized image, (z, y, x).
+        shape: Of this image, which is at least as large as a tile.
         layout: Tiles that cover the image, z outermost.
         network: Sees the tiles.
         sums_device: Where the sums are kept.
@@ -39,17 +41,16 @@ def predict_labels(
     Raises:
         OutputError: A logit is not finite.
     """
-    source = torch.from_numpy(image)
-    labels = np.empty(image.shape, dtype=np.uint8)
+    labels = np.empty(shape, dtype=np.uint8)
     patch = tuple(axis.stop - axis.start for axis in layout[0])
-    sums = LogitSums(network.heads, patch, image.shape[1:], sums_device, network.planes_at_once)
+    sums = LogitSums(network.heads, patch, shape[1:], sums_device, network.planes_at_once)
     for first, tiles in groupby(layout, key=lambda tile: tile[0].start):
         sums.take_labels(first, labels)
         for tile in tiles:
             with counter.tile():
-                features = network.features(source[tile].to(network.device))
+                features = network.features(source(tile).to(network.device))
                 sums.add(tile, partial(network.logits, features))
-    sums.take_labels(image.shape[0], labels)
+    sums.take_labels(shape[0], labels)
     return labels
 
 

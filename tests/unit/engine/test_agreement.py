@@ -6,7 +6,7 @@ import pytest
 
 from tests.conftest import DEMO_MODELS
 from tests.networks import build_task
-from tests.phantom.study import WrittenSeries
+from tests.phantom.study import SeriesSpec, WrittenSeries, write_series
 from tests.segmentations import volume_of
 from totalmap.engine.agreement import dice_by_label, measure_bf16
 from totalmap.engine.predict import Networks
@@ -15,6 +15,7 @@ from totalmap.errors import InputError
 from totalmap.settings import Arithmetic, Variant
 
 TASK = load_task("total", Variant.FAST)
+SPEC = SeriesSpec(rows=192, columns=192, n_slices=110, pixel_spacing_mm=(2.2, 2.2))
 
 
 def test_dice_counts_what_both_found() -> None:
@@ -30,11 +31,10 @@ def test_a_structure_that_one_of_them_misses_agrees_not_at_all() -> None:
     assert dice_by_label(one, other) == {3: 0.0}
 
 
-def test_the_demo_model_is_measured_and_then_runs(
-    phantom_series: WrittenSeries, tmp_path: Path
-) -> None:
+def test_the_demo_model_is_measured_and_then_runs(tmp_path: Path) -> None:
+    written = write_series(tmp_path / "in", 0, SPEC)
     models = Path(shutil.copytree(DEMO_MODELS, tmp_path / "models"))
-    (record,) = measure_bf16(models, volume_of(phantom_series.folder)).models
+    (record,) = measure_bf16(models, volume_of(written.folder)).models
     assert record.bf16 is not None
     assert record.bf16.structures >= 10
     assert 0.98 <= record.bf16.min_dice <= 1

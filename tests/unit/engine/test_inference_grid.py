@@ -128,4 +128,4 @@ def test_a_grid_goes_the_way_of_totalsegmentator() -> None:
     voxels = np.random.default_rng(0).integers(-1000, 1000, SHAPE).astype(np.int16)
     image = to_inference_grid(volume_of(geometry, voxels), (2.0, 2.0, 2.0))
     assert image.voxels.shape == (20, 18, 21)
-    assert image.voxels.dtype == np.int32
+    assert image.voxels.dtype == np.int16

@@ -9,7 +9,7 @@ from nnunetv2.preprocessing.normalization.default_normalization_schemes import (
 from numpy.typing import NDArray
 
 from totalmap.dicom.geometry import Box
-from totalmap.engine.normalize import normalize
+from totalmap.engine.normalize import scaling
 from totalmap.engine.plans import CtNormalization
 from totalmap.engine.plans import ZScoreNormalization as ZScore
 
@@ -32,12 +32,12 @@ def image() -> NDArray[np.float32]:
 def test_z_score(image: NDArray[np.float32], box: Box) -> None:
     theirs = ZScoreNormalization(False, PROPERTIES).run(image.copy()[box])
     before = image.copy()
-    np.testing.assert_array_equal(normalize(image[box], ZScore()), theirs)
+    np.testing.assert_array_equal(scaling(image, box, ZScore())(image[box]), theirs)
     np.testing.assert_array_equal(image, before)
 
 
 def test_the_memory_layout_matters() -> None:
-    """Why `normalize` asks for a view: were this no longer so, it could take any array."""
+    """Why `scaling` looks at a view: were this no longer so, it could take any array."""
     images = np.random.default_rng(1).gamma(2.0, 300.0, (8, 40, 50, 60)).astype(np.float32)
     views = [image[3:30, 7:45, 11:50] for image in images]
     assert any(view.mean() != np.ascontiguousarray(view).mean() for view in views)
@@ -46,9 +46,9 @@ def test_the_memory_layout_matters() -> None:
 @pytest.mark.parametrize("box", BOXES)
 def test_ct(image: NDArray[np.float32], box: Box) -> None:
     theirs = CTNormalization(False, PROPERTIES).run(image.copy()[box])
-    np.testing.assert_array_equal(normalize(image[box], CT), theirs)
+    np.testing.assert_array_equal(scaling(image, box, CT)(image[box]), theirs)
 
 
 def test_an_image_of_one_value(image: NDArray[np.float32]) -> None:
     flat = np.full_like(image, 7.0)
-    np.testing.assert_array_equal(normalize(flat, ZScore()), np.zeros_like(flat))
+    np.testing.assert_array_equal(scaling(flat, BOXES[0], ZScore())(flat), np.zeros_like(flat))

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from numpy.typing import NDArray
 
 from totalmap.engine.sliding_window import predict_labels
 from totalmap.engine.tile_counter import TileCounter
-from totalmap.engine.tiling import gaussian_weights, tiles
+from totalmap.engine.tiling import Slices, gaussian_weights, tiles
 from totalmap.errors import OutputError
 
 PATCH = (6, 5, 7)
@@ -33,6 +35,10 @@ class Noise:
 
     def logits(self, features: torch.Tensor, planes: slice) -> torch.Tensor:
         return features[:, planes] * self._mask[:, planes]
+
+
+def tiles_of(image: NDArray[np.float32]) -> Callable[[Slices], torch.Tensor]:
+    return lambda tile: torch.from_numpy(image[tile])
 
 
 def all_at_once(image: NDArray[np.float32], step_size: float, network: Noise) -> NDArray[np.uint8]:
@@ -61,7 +67,7 @@ def test_slab_by_slab_is_all_at_once(
     network, layout = Noise(planes_at_once), tiles(size, PATCH, step_size)
     told: list[tuple[int, int]] = []
     counter = TileCounter(len(layout), lambda done, total: told.append((done, total)))
-    found = predict_labels(image, layout, network, CPU, counter)
+    found = predict_labels(tiles_of(image), image.shape, layout, network, CPU, counter)
     np.testing.assert_array_equal(found, all_at_once(image, step_size, network))
     assert told == [(n, len(layout)) for n in range(1, len(layout) + 1)]
     assert counter.seconds > 0
@@ -71,5 +77,6 @@ def test_slab_by_slab_is_all_at_once(
 def test_what_is_not_finite_is_an_error(scale: float) -> None:
     image = np.ones((9, 5, 7), dtype=np.float32)
     layout = tiles(image.shape, PATCH, 0.5)
+    counter = TileCounter(2, lambda *_: None)
     with pytest.raises(OutputError, match="not finite"):
-        predict_labels(image, layout, Noise(1, scale), CPU, TileCounter(2, lambda *_: None))
+        predict_labels(tiles_of(image), image.shape, layout, Noise(1, scale), CPU, counter)

@@ -1,7 +1,5 @@
-import numpy as np
 import pytest
 import torch
-from acvl_utils.cropping_and_padding.padding import pad_nd_image
 from hypothesis import given
 from hypothesis import strategies as st
 from nnunetv2.inference.sliding_window_prediction import (
@@ -9,7 +7,7 @@ from nnunetv2.inference.sliding_window_prediction import (
     compute_steps_for_sliding_window,
 )
 
-from totalmap.engine.tiling import gaussian_weights, pad_to_patch, tiles
+from totalmap.engine.tiling import gaussian_weights, tiles
 
 PATCH = (16, 24, 32)
 sizes = st.tuples(*[st.integers(1, 120)] * 3)
@@ -31,13 +29,3 @@ def test_weights_are_nnunets(patch: tuple[int, int, int]) -> None:
         patch, sigma_scale=1 / 8, value_scaling_factor=10, device=torch.device("cpu")
     )
     assert torch.equal(gaussian_weights(patch), expected)
-
-
-@given(sizes)
-def test_padding_is_nnunets(size: tuple[int, int, int]) -> None:
-    image = np.random.default_rng(0).random(size, dtype=np.float32)
-    expected, slicer = pad_nd_image(image, PATCH, "constant", {"constant_values": 0}, True)
-    padded, inside = pad_to_patch(image, PATCH)
-    np.testing.assert_array_equal(padded, expected)
-    assert inside == slicer
-    np.testing.assert_array_equal(padded[inside], image)

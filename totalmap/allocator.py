@@ -6,13 +6,17 @@ import ctypes
 _M_TRIM_THRESHOLD = -1
 _M_TOP_PAD = -2
 _M_MMAP_MAX = -4
+_M_ARENA_MAX = -8
 
-_NEVER = 2**31 - 1
+_NEVER = -1  # as size_t the largest number
 _PAD_BYTES = 64 * 2**20
 
 
 def keep_freed_memory() -> None:
     """Tells glibc to keep what is freed; does nothing with another C library.
+
+    It has to be said before there are threads: what a thread of its own frees goes back for good,
+    unless it shares the memory of the others.
 
     Each layer of a network asks for hundreds of MB and frees them again. By default the kernel
     hands out, clears and takes back every page each time: 1.7 million page faults a tile, a third
@@ -20,6 +24,7 @@ def keep_freed_memory() -> None:
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
+        mallopt(_M_ARENA_MAX, 1)
         mallopt(_M_MMAP_MAX, 0)
         mallopt(_M_TRIM_THRESHOLD, _NEVER)
         mallopt(_M_TOP_PAD, _PAD_BYTES)
