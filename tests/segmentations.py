@@ -70,6 +70,7 @@ class StainFinder:
     label: int
     spacing_mm: float = TASK.spacing_mm[0]
     identities: tuple[ModelIdentity, ...] = field(default=(MODEL,))
+    arithmetic: str = "exact"
 
     @property
     def task(self) -> Task:

@@ -66,6 +66,7 @@ class Journal:
         self.models: tuple[ModelIdentity, ...] = ()
         self.variant: str | None = None
         self.engine: EngineKind | None = None
+        self.arithmetic: str | None = None
         self.timings_seconds: dict[str, float] = {}
 
     @contextmanager
@@ -103,6 +104,7 @@ class Journal:
         self.found.append(FoundStructures(folder=folder, structures=found))
         self.models = segmentation.models
         self.variant, self.engine = segmentation.variant, segmentation.engine
+        self.arithmetic = segmentation.arithmetic
         prefix = f"{folder}: " if folder else ""
         self.warn(*(f"{prefix}{finding}" for finding in segmentation.findings))
         if not found:

@@ -68,6 +68,7 @@ class Segmentation:
         inference: The same labels where the network put them.
         structures: All structures that were looked for, found or not, by label.
         models: The networks that took part.
+        arithmetic: How the networks were computed: exact, compiled, bf16, or float16 on a GPU.
         findings: What whoever reads the result must know, in words.
         engine: What ran the networks.
     """
@@ -79,6 +80,7 @@ class Segmentation:
     inference: InferenceLabels
     structures: tuple[Structure, ...]
     models: tuple[ModelIdentity, ...]
+    arithmetic: str = "exact"
     findings: tuple[str, ...] = ()
     engine: EngineKind = EngineKind.TOTALMAP
 

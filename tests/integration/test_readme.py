@@ -24,6 +24,9 @@ TESTED = {
     "make demo INPUT=/a/folder MODELS=models/totalsegmentator OUTPUT=/another/folder": (
         "test_demo_on_a_study"
     ),
+    ".venv/bin/totalmap models adopt models/totalsegmentator --bf16-on /a/folder": (
+        "tests/unit/cli/test_models.py"
+    ),
     ".venv/bin/totalmap inspect /a/folder": "tests/unit/cli/test_inspect.py",
     ".venv/bin/python -m app -i /a/folder -o /another/folder -m models/totalsegmentator": (
         "tests/integration/test_application.py"

@@ -5,6 +5,7 @@ nnunetv2.inference.predict_from_raw_data) with the same weights, voxel by voxel,
 in one process.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,7 @@ class Networks:
         memory_short: MemoryShort = MemoryShort.SMALLER,
         split_above_voxels: int = SPLIT_ABOVE_VOXELS,
         measured_only: bool = True,
+        free_bytes: Callable[[], int] = available_bytes,
     ) -> None:
         """Verifies and loads the networks.
 
@@ -80,6 +82,7 @@ class Networks:
             memory_short: What to do where there is not enough memory for all networks.
             split_above_voxels: Images that are larger are segmented in three parts if the task
                 has several networks, as TotalSegmentator does.
+            free_bytes: Tells how much memory there is.
             measured_only: Whether bf16 has to be on record as good, which is so but for the
                 measurement itself.
 
@@ -96,11 +99,17 @@ class Networks:
         self.identities = tuple(model.identity for model in verified)
         self._arithmetic = arithmetic
         self._memory_short = memory_short
+        self._free_bytes = free_bytes
         self._split_above_voxels = split_above_voxels
         chosen = choose_device(device)
         self._models = tuple(_model(one, arithmetic, chosen) for one in verified)
         for model in self._models:
             model.ladder.load()
+
+    @property
+    def arithmetic(self) -> str:
+        """What the numbers of the last prediction were; several kinds after a step down."""
+        return "+".join(sorted({model.ladder.arithmetic for model in self._models}))
 
     def predict(self, image: NDArray[np.generic], progress: Progress) -> NDArray[np.uint8]:
         """Returns the labels of all networks laid over each other.
@@ -152,23 +161,23 @@ class Networks:
         """
         plans = tuple(model.plans for model in self._models)
         needed = bytes_needed(shape, plans, self._arithmetic)
-        if needed <= available_bytes():
+        if needed <= self._free_bytes():
             return True
         give_back_freed_memory()
-        if needed <= available_bytes():
+        if needed <= self._free_bytes():
             return True
         if self._memory_short is MemoryShort.SMALLER and len(self._models) > 1:
             for model in self._models:
                 model.ladder.unload()
             give_back_freed_memory()
             needed += max(model.weights_bytes for model in self._models)
-            if needed <= available_bytes():
+            if needed <= self._free_bytes():
                 log.warning("memory_short", going_on_with="one network at a time")
                 return False
         raise ResourceError(
             f"an image of {' x '.join(map(str, shape))} voxels for task {self.task.name}, variant "
             f"{self.task.variant}, needs {needed / GIGABYTE:.1f} GB of memory, and "
-            f"{available_bytes() / GIGABYTE:.1f} GB are free: give the run more, or choose a "
+            f"{self._free_bytes() / GIGABYTE:.1f} GB are free: give the run more, or choose a "
             "coarser variant"
         )
 

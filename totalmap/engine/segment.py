@@ -36,6 +36,10 @@ class Predictor(Protocol):
     def identities(self) -> tuple[ModelIdentity, ...]:
         """The networks that take part."""
 
+    @property
+    def arithmetic(self) -> str:
+        """What the numbers of the last prediction were: exact, compiled, bf16 or float16."""
+
     def predict(self, image: NDArray[np.generic], progress: Progress) -> NDArray[np.uint8]:
         """Returns the labels of an image, (z, y, x) both."""
 
@@ -70,6 +74,7 @@ def segment(volume: Volume, predictors: Sequence[Predictor], progress: Progress)
         labels=found[0],
         inference=found[1],
         structures=task.structures,
+        arithmetic=predictors[-1].arithmetic,
         models=tuple(dict.fromkeys(one for each in predictors for one in each.identities)),
         findings=findings,
     )

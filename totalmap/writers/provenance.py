@@ -27,8 +27,8 @@ def series_uid(segmentation: Segmentation, kind: str) -> str:
     """Returns the Series Instance UID of a kind of result.
 
     It depends on the source instances, the weights, the task, the structures that were looked
-    for, the engine and our version: the same run gives the same series, any change gives another
-    one.
+    for, the engine, its arithmetic and our version: the same run gives the same series, any change
+    gives another one.
     """
     return derived_uid("series", kind, *_inputs(segmentation))
 
@@ -73,6 +73,7 @@ def _inputs(segmentation: Segmentation) -> tuple[str, ...]:
         segmentation.task,
         segmentation.variant,
         segmentation.engine,
+        segmentation.arithmetic,
         *(structure.name for structure in segmentation.structures),
         *(model.sha256 for model in segmentation.models),
         *(f"{uid}#{frame}" for uid, frame in (one.key for one in segmentation.volume.slices)),

@@ -20,6 +20,7 @@ _PACKAGES = (
     "TotalSegmentator",
     "nnunetv2",
     "torch",
+    "openvino",
     "holoscan-cu13",
     "monai-deploy-app-sdk",
     "pydicom",
@@ -84,6 +85,7 @@ class ModelStatus:
     task: str
     variant: str | None
     engine: str | None
+    arithmetic: str | None
     checkpoints: tuple[CheckpointStatus, ...]
 
 
@@ -171,6 +173,7 @@ def _model(journal: Journal, settings: Settings) -> ModelStatus:
         task=settings.segmentation.task,
         variant=journal.variant or settings.segmentation.variant,
         engine=journal.engine,
+        arithmetic=journal.arithmetic,
         checkpoints=tuple(
             CheckpointStatus(
                 dataset=model.dataset,

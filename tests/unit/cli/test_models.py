@@ -1,11 +1,16 @@
+import shutil
 from pathlib import Path
 
 from typer.testing import CliRunner
 
 from cli.__main__ import app
+from tests.conftest import DEMO_MODELS
+from tests.phantom.study import SeriesSpec, write_series
 from totalmap.engine.weights import MANIFEST_NAME, read_manifest
 
 runner = CliRunner()
+
+SMALL = SeriesSpec(rows=96, columns=96, n_slices=60, pixel_spacing_mm=(4.3, 4.3))
 
 
 def test_adopt_records_and_shows_the_hashes(fast_models: Path) -> None:
@@ -30,3 +35,22 @@ def test_install_of_an_unknown_task(tmp_path: Path) -> None:
     done = runner.invoke(app, ["models", "install", "toal", "--folder", str(tmp_path)])
     assert done.exit_code == 64
     assert "toal" in done.stderr
+
+
+def test_adopt_measures_bf16_on_a_study(tmp_path: Path) -> None:
+    models = Path(shutil.copytree(DEMO_MODELS, tmp_path / "models"))
+    study = write_series(tmp_path / "in", 3, SMALL).folder
+    done = runner.invoke(app, ["models", "adopt", str(models), "--bf16-on", str(study)])
+    assert done.exit_code == 0, done.output
+    (record,) = read_manifest(models).models
+    assert record.bf16 is not None
+    verdict = "may be run" if record.bf16.is_good else "is refused"
+    assert f"bf16 {verdict} with {record.dataset}" in done.output
+    assert f"{record.bf16.min_dice:.4f} ({record.bf16.structure})" in done.output
+
+
+def test_adopt_says_which_study_it_can_not_measure_on(fast_models: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    done = runner.invoke(app, ["models", "adopt", str(fast_models), "--bf16-on", str(empty)])
+    assert done.exit_code == 65

@@ -1,15 +1,20 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from structlog.testing import capture_logs
 
 from tests.unit.test_journal import Recorder
-from totalmap.engine.predict import Networks
+from totalmap.engine.predict import Networks, nonzero_box
 from totalmap.engine.tasks import load_task
-from totalmap.settings import Variant
+from totalmap.errors import ResourceError
+from totalmap.settings import MemoryShort, Variant
 
 TASK = load_task("total", Variant.FAST)
+FULL = load_task("total", Variant.FULL)
+PLENTY = 10**12
 
 
 @pytest.fixture(scope="module")
@@ -42,3 +47,49 @@ def test_fractional_values_are_segmented_too(networks: Networks, image: NDArray[
     whole = networks.predict(image, Recorder().progress)
     as_float = networks.predict(image.astype(np.float32), Recorder().progress)
     np.testing.assert_array_equal(as_float, whole)
+
+
+def memory_of(*free_bytes: int) -> Callable[[], int]:
+    """Tells one number after the other, then the last one for ever."""
+    numbers = iter(free_bytes)
+    return lambda: next(numbers, free_bytes[-1])
+
+
+def test_short_memory_runs_one_network_at_a_time(
+    full_models: Path, image: NDArray[np.int32]
+) -> None:
+    expected = Networks(FULL, full_models).predict(image, Recorder().progress)
+    short = Networks(FULL, full_models, free_bytes=memory_of(0, 0, PLENTY))
+    with capture_logs() as events:
+        found = short.predict(image, Recorder().progress)
+    np.testing.assert_array_equal(found, expected)
+    assert "memory_short" in {event["event"] for event in events}
+
+
+@pytest.mark.parametrize("policy", list(MemoryShort))
+def test_a_study_that_does_not_fit_is_refused_with_both_numbers(
+    full_models: Path, image: NDArray[np.int32], policy: MemoryShort
+) -> None:
+    networks = Networks(FULL, full_models, memory_short=policy, free_bytes=memory_of(1_500_000))
+    with pytest.raises(ResourceError, match=r"40 x 80 x 70 voxels .* \d+\.\d GB .* 0\.0 GB"):
+        networks.predict(image, Recorder().progress)
+
+
+def test_a_study_that_does_not_fit_can_be_refused_at_once(
+    full_models: Path, image: NDArray[np.int32]
+) -> None:
+    networks = Networks(
+        FULL,
+        full_models,
+        memory_short=MemoryShort.REFUSE,
+        free_bytes=memory_of(0, 0, PLENTY),
+    )
+    with pytest.raises(ResourceError, match="task total, variant full"):
+        networks.predict(image, Recorder().progress)
+
+
+def test_a_border_of_zeros_has_no_labels_of_its_own() -> None:
+    image = np.zeros((9, 8, 7), dtype=np.int16)
+    image[2:5, 1, 6] = 3
+    assert nonzero_box(image) == (slice(2, 5), slice(1, 2), slice(6, 7))
+    assert nonzero_box(np.zeros_like(image)) == (slice(0, 9), slice(0, 8), slice(0, 7))

@@ -28,6 +28,7 @@ class Threshold:
     limit: float
     tiles: int = 1
     identities: tuple[ModelIdentity, ...] = (MODEL,)
+    arithmetic: str = "exact"
     seen: list[tuple[int, ...]] = field(default_factory=list)
 
     def predict(self, image: NDArray[Any], progress: Progress) -> NDArray[np.uint8]:

@@ -15,6 +15,9 @@ from totalmap.settings import Arithmetic, Device
 
 Load = Callable[[], torch.nn.Module]
 
+# nnU-Net's automatic mixed precision.
+ON_GPU = "float16"
+
 _CPU = torch.device("cpu")
 
 
@@ -42,7 +45,12 @@ def ladder(load: Load, plans: Plans, arithmetic: Arithmetic, device: torch.devic
     Raises:
         ConfigError: What the arithmetic needs is not installed.
     """
-    on_cpu = Rung(name="CPU", build=_on_cpu(load, plans, arithmetic), sums_device=_CPU)
+    on_cpu = Rung(
+        name="CPU",
+        arithmetic=arithmetic,
+        build=_on_cpu(load, plans, arithmetic),
+        sums_device=_CPU,
+    )
     if device.type == "cpu":
         return Ladder([on_cpu])
 
@@ -51,8 +59,13 @@ def ladder(load: Load, plans: Plans, arithmetic: Arithmetic, device: torch.devic
 
     return Ladder(
         [
-            Rung(name="GPU", build=on_gpu, sums_device=device),
-            Rung(name="GPU, sums in main memory", build=on_gpu, sums_device=_CPU),
+            Rung(name="GPU", arithmetic=ON_GPU, build=on_gpu, sums_device=device),
+            Rung(
+                name="GPU, sums in main memory",
+                arithmetic=ON_GPU,
+                build=on_gpu,
+                sums_device=_CPU,
+            ),
             on_cpu,
         ]
     )

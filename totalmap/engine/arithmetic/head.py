@@ -7,6 +7,10 @@ from totalmap.log import get_logger
 
 log = get_logger()
 
+# The logits of a whole tile would be the largest thing in memory. A convolution computes its
+# channels in blocks of 16 at most, so that a part of them has the bits of the whole.
+HEADS_AT_ONCE = 32
+
 
 class Head:
     """Turns features into logits by a matrix product, in memory that is used again and again.
@@ -33,14 +37,20 @@ class Head:
             features: (feature, z, y, x) float32 of one tile.
         """
         if self._is_exact is None:
-            whole = self._convolve(features)
             self._is_exact = all(
-                torch.equal(self._multiply(features[:, z : z + 1]), whole[:, z : z + 1])
-                for z in range(features.shape[1])
+                self._agree(features, slice(first, first + HEADS_AT_ONCE))
+                for first in range(0, self.heads, HEADS_AT_ONCE)
             )
             if not self._is_exact:
                 log.info("shortcut_not_exact_here", operation="head")
-        self._whole = None if self._is_exact else self._convolve(features)
+        self._whole = None if self._is_exact else self._convolve(features, slice(None))
+
+    def _agree(self, features: torch.Tensor, heads: slice) -> bool:
+        expected = self._convolve(features, heads)
+        return all(
+            torch.equal(self._multiply(features[:, z : z + 1])[heads], expected[:, z : z + 1])
+            for z in range(features.shape[1])
+        )
 
     def logits(self, features: torch.Tensor, planes: slice) -> torch.Tensor:
         """Returns (channel, z, y, x) float32 of some planes; they hold until the next call."""
@@ -48,8 +58,8 @@ class Head:
             return self._whole[:, planes]
         return self._multiply(features[:, planes])
 
-    def _convolve(self, features: torch.Tensor) -> torch.Tensor:
-        return functional.conv3d(features[None], self._weight, self._bias)[0]
+    def _convolve(self, features: torch.Tensor, heads: slice) -> torch.Tensor:
+        return functional.conv3d(features[None], self._weight[heads], self._bias[heads])[0]
 
     def _multiply(self, features: torch.Tensor) -> torch.Tensor:
         count, shape = features.shape[0], features.shape[1:]

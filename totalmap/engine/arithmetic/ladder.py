@@ -25,11 +25,13 @@ class Rung:
 
     Attributes:
         name: What to call it in a warning.
+        arithmetic: What its numbers are, for the provenance of results.
         build: Loads the network; called once, when it is needed.
         sums_device: Where the sums of logits are kept.
     """
 
     name: str
+    arithmetic: str
     build: Callable[[], TileNetwork]
     sums_device: torch.device
 
@@ -44,6 +46,11 @@ class Ladder:
     def load(self) -> None:
         """Loads the fastest way that has room for the network's weights."""
         self.run(lambda _network, _sums_device: None)
+
+    @property
+    def arithmetic(self) -> str:
+        """That of the rung in use, or of the first one."""
+        return (self._built[0] if self._built else self._rungs[0]).arithmetic
 
     def unload(self) -> None:
         """Forgets the network until it is needed again."""

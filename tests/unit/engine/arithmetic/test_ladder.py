@@ -21,7 +21,7 @@ class Device:
     """Builds networks, and fails as often as it is told to."""
 
     def __init__(self, name: str, *failures: Exception) -> None:
-        self.rung = Rung(name=name, build=self._build, sums_device=CPU)
+        self.rung = Rung(name=name, arithmetic=name, build=self._build, sums_device=CPU)
         self.built = 0
         self._failures = list(failures)
 
@@ -58,6 +58,7 @@ def test_out_of_memory_steps_down_with_a_warning(failure: Exception) -> None:
     ladder = Ladder([gpu.rung, cpu.rung])
     with capture_logs() as events:
         assert climb(ladder, [gpu, cpu]) == "CPU"
+    assert ladder.arithmetic == "CPU"
     (event,) = events
     assert event["log_level"] == "warning"
     assert (event["on"], event["going_on_with"]) == ("GPU", "CPU")

@@ -1,8 +1,11 @@
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
 import torch
 
+from tests.conftest import REPOSITORY
 from tests.unit.engine.arithmetic.small_networks import PATCH, plain, residual, tile
 from totalmap.engine.arithmetic.openvino import OpenVinoNetwork
 
@@ -30,3 +33,23 @@ def test_the_next_tile_has_its_own_result() -> None:
     again = network.logits(network.features(tile(seed=1)), slice(0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, second)
+
+
+def test_nothing_asks_for_the_network() -> None:
+    """openvino.convert_model would report its use; its frontend, called directly, does not."""
+    program = (
+        "import sys\n"
+        "def refuse(event, arguments):\n"
+        "    if event in ('socket.connect', 'socket.getaddrinfo'):\n"
+        "        sys.exit(f'{event} {arguments}')\n"
+        "sys.addaudithook(refuse)\n"
+        "from tests.unit.engine.arithmetic.small_networks import PATCH, plain, tile\n"
+        "from totalmap.engine.arithmetic.openvino import OpenVinoNetwork\n"
+        "OpenVinoNetwork(plain(), PATCH, bfloat16=False).features(tile())\n"
+        "import threading\n"
+        "assert threading.active_count() == 1, threading.enumerate()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
