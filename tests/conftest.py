@@ -1,6 +1,7 @@
 """What many tests share: phantom studies, narrow networks, the real CT."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -8,6 +9,7 @@ import pytest
 
 import app  # noqa: F401  before any test imports Holoscan
 from tests.networks import build_models
+from tests.peer import Peer
 from tests.phantom.study import WrittenSeries, write_series
 from tests.segmentations import segmentation_of
 from totalmap.segmentation import Segmentation
@@ -65,3 +67,10 @@ def fast_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def full_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Five narrow random 1.5 mm networks."""
     return build_models(tmp_path_factory.mktemp("full-models"), Variant.FULL)
+
+
+@pytest.fixture(scope="session")
+def peer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peer]:
+    """TotalSegmentator's command, many times in one process."""
+    with Peer(tmp_path_factory.mktemp("peer")) as process:
+        yield process

@@ -11,7 +11,7 @@ import pydicom
 
 from tests.conftest import DEMO_MODELS, REPOSITORY
 from tests.networks import build_models
-from tests.peer import totalsegmentator
+from tests.peer import Peer, totalsegmentator
 from tests.phantom.study import CORONAL, SeriesSpec, write_series
 from tests.segmentations import volume_of
 from totalmap.dicom.geometry import to_las
@@ -82,16 +82,10 @@ def test_fastest_on_a_coronal_phantom(tmp_path: Path) -> None:
     assert_equal_labels(tmp_path / "in", models, tmp_path, Variant.FASTEST, "--fastest")
 
 
-def test_full_lays_five_networks_over_each_other(full_models: Path, tmp_path: Path) -> None:
-    spec = SeriesSpec(
-        rows=64,
-        columns=64,
-        n_slices=12,
-        pixel_spacing_mm=(3.5, 3.5),
-        slice_spacing_mm=6.0,
-    )
-    write_series(tmp_path / "in", 9, spec)
-    assert_equal_labels(tmp_path / "in", full_models, tmp_path, Variant.FULL)
+def test_full_lays_five_networks_over_each_other(
+    real_ct: Path, full_models: Path, tmp_path: Path
+) -> None:
+    assert_equal_labels(real_ct, full_models, tmp_path, Variant.FULL)
 
 
 def test_a_border_of_zeros_is_cropped_alike(fast_models: Path, tmp_path: Path) -> None:
@@ -112,22 +106,26 @@ def test_a_border_of_zeros_is_cropped_alike(fast_models: Path, tmp_path: Path) -
     assert_equal_labels(tmp_path / "in", fast_models, tmp_path, Variant.FAST, "--fast")
 
 
-def test_a_thin_stack(full_models: Path, tmp_path: Path) -> None:
+def test_a_thin_stack(peer: Peer, full_models: Path, tmp_path: Path) -> None:
     spec = SeriesSpec(
         rows=80, columns=96, n_slices=30, pixel_spacing_mm=(2.4, 2.4), slice_spacing_mm=1.0
     )
-    write_series(tmp_path / "in", 11, spec)
-    assert_equal_labels(tmp_path / "in", full_models, tmp_path, Variant.FULL)
+    written = write_series(tmp_path / "in", 11, spec)
+    peer.totalsegmentator(written.folder, tmp_path / "theirs.nii.gz", full_models)
+    volume, task = volume_of(written.folder), load_task("total", Variant.FULL)
+    found = segment(volume, (Networks(task, full_models),), lambda *_: None).labels
+    theirs = np.asarray(nibabel.load(tmp_path / "theirs.nii.gz").dataobj)
+    assert np.count_nonzero(to_las(found, volume.geometry)[0] != theirs) == 0
 
 
-def test_a_long_stack_in_three_parts(full_models: Path, tmp_path: Path) -> None:
+def test_a_long_stack_in_three_parts(peer: Peer, full_models: Path, tmp_path: Path) -> None:
     """As TotalSegmentator does it with very large images; here it is told to."""
     spec = SeriesSpec(
         rows=40, columns=48, n_slices=84, pixel_spacing_mm=(3.0, 3.0), slice_spacing_mm=4.0
     )
     written = write_series(tmp_path / "in", 12, spec)
     theirs_path = tmp_path / "theirs.nii.gz"
-    totalsegmentator(written.folder, theirs_path, full_models, "--force_split")
+    peer.totalsegmentator(written.folder, theirs_path, full_models, "--force_split")
     volume, task = volume_of(written.folder), load_task("total", Variant.FULL)
     split = Networks(task, full_models, split_above_voxels=0)
     found = segment(volume, (split,), lambda *_: None).labels

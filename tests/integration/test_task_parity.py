@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,12 +41,6 @@ SMALL = SeriesSpec(
 SEED = 3  # of a body with a gallbladder in the middle of AROUND_GALLBLADDER
 
 Labels = NDArray[np.uint8]
-
-
-@pytest.fixture(scope="module")
-def peer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peer]:
-    with Peer(tmp_path_factory.mktemp("peer")) as process:
-        yield process
 
 
 def section(
