@@ -5,9 +5,11 @@ logits of the whole image. Tiles are walked with z outermost, so all planes belo
 final: their labels are taken and their logits forgotten. Arrays are (z, y, x).
 """
 
+import mmap
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import groupby
+from math import prod
 
 import numpy as np
 import torch
@@ -72,9 +74,7 @@ class LogitSums:
     ) -> None:
         self._depth = patch[0]
         self._most = planes_at_once
-        self._sums = torch.zeros(
-            (self._depth, heads, *plane_shape), dtype=torch.half, device=device
-        )
+        self._sums = _zeros((self._depth, heads, *plane_shape), device)
         self._weights = self._sums.new_zeros((self._depth, 1, *plane_shape))
         self._gaussian = gaussian_weights((patch[0], patch[1], patch[2])).to(device)
         # On a CPU the original multiplies float32 by float16: in float32, then.
@@ -112,3 +112,15 @@ class LogitSums:
             count = min(self._most, last - first, self._depth - row)
             yield slice(first, first + count), slice(row, row + count)
             first += count
+
+
+def _zeros(shape: tuple[int, ...], device: torch.device) -> torch.Tensor:
+    """Returns float16 zeros, on a CPU in a mapping of their own.
+
+    Else they would lie in the heap for many tiles, amid the large blocks that come and go with each
+    of them, and the heap would grow by a gigabyte of holes.
+    """
+    if device.type != "cpu":
+        return torch.zeros(shape, dtype=torch.half, device=device)
+    memory = mmap.mmap(-1, prod(shape) * torch.half.itemsize)
+    return torch.frombuffer(memory, dtype=torch.half).view(shape)
