@@ -15,7 +15,7 @@ from totalmap.errors import (
     TotalMapError,
 )
 from totalmap.journal import Journal, Observer
-from totalmap.settings import Settings, load_settings
+from totalmap.settings import Arithmetic, Settings, load_settings
 from totalmap.writers.release import Release, open_release
 from totalmap.writers.status import RunStatus, describe_run
 
@@ -55,7 +55,6 @@ def run_application(request: RunRequest, observer: Observer | None = None) -> Ru
     Never raises a TotalMapError: the outcome holds it, and so does status.json wherever the
     output folder can be written.
     """
-    keep_freed_memory()
     journal = Journal(observer)
     settings: Settings | None = None
     error: TotalMapError | None = None
@@ -64,6 +63,8 @@ def run_application(request: RunRequest, observer: Observer | None = None) -> Ru
         with open_release(request.output_folder) as release:
             try:
                 settings = load_settings(request.settings_file)
+                if settings.segmentation.arithmetic is Arithmetic.EXACT:
+                    keep_freed_memory()
                 if observer is None:  # else the observer shows the run its own way
                     log.configure(settings.logging.format)
                 with _foreign_errors_translated():

@@ -91,7 +91,8 @@ class Networks:
                 measured with the arithmetic.
             ConfigError: There is no such device, or the arithmetic is not installed.
         """
-        keep_freed_memory()
+        if arithmetic is Arithmetic.EXACT:  # the others keep their memory by themselves
+            keep_freed_memory()
         verified = verify_models(models_folder, task)
         if arithmetic is Arithmetic.BF16 and measured_only:
             require_good_bf16(verified)

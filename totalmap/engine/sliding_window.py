@@ -53,6 +53,7 @@ def predict_labels(
                 features = network.features(source(tile).to(network.device))
                 sums.add(tile, partial(network.logits, features))
     sums.take_labels(shape[0], labels)
+    network.rest()
     return labels
 
 

@@ -27,6 +27,7 @@ class Noise:
 
     def __init__(self, planes_at_once: int, scale: float = 1.0) -> None:
         self.planes_at_once = planes_at_once
+        self.rested = False
         generator = torch.Generator().manual_seed(0)
         self._mask = scale * torch.randn((HEADS, *PATCH), generator=generator)
 
@@ -35,6 +36,9 @@ class Noise:
 
     def logits(self, features: torch.Tensor, planes: slice) -> torch.Tensor:
         return features[:, planes] * self._mask[:, planes]
+
+    def rest(self) -> None:
+        self.rested = True
 
 
 def tiles_of(image: NDArray[np.float32]) -> Callable[[Slices], torch.Tensor]:
@@ -71,6 +75,7 @@ def test_slab_by_slab_is_all_at_once(
     np.testing.assert_array_equal(found, all_at_once(image, step_size, network))
     assert told == [(n, len(layout)) for n in range(1, len(layout) + 1)]
     assert counter.seconds > 0
+    assert network.rested
 
 
 @pytest.mark.parametrize("scale", [1e6, float("nan")])

@@ -35,3 +35,6 @@ class AutocastNetwork:
         """Returns the logits of some planes, (channel, z, y, x) float16."""
         with torch.autocast(self.device.type, dtype=torch.float16):
             return functional.conv3d(features[None, :, planes], self._weight, self._bias)[0]
+
+    def rest(self) -> None:
+        """Does nothing: its memory is shared with all others."""

@@ -49,6 +49,9 @@ class ExactNetwork:
         """Returns the logits of some planes, (channel, z, y, x) float32."""
         return self._head.logits(features, planes)
 
+    def rest(self) -> None:
+        """Does nothing: its memory is shared with all others."""
+
 
 def _run(stage: torch.nn.Module, inputs: list[torch.Tensor]) -> torch.Tensor:
     """Returns what a stage makes of its input, which is taken, so that it can be forgotten."""

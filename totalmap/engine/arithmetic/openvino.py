@@ -1,18 +1,23 @@
 """Layers compiled by OpenVINO for the CPU at hand, in float32 or, where it may be, bfloat16.
 
-No compiler is needed: OpenVINO brings its own kernels. Its frontend is called directly, because
-openvino.convert_model reports its use to the vendor.
+No compiler is needed: OpenVINO brings its own kernels.
 """
 
+import sys
 import warnings
 
 import torch
-from openvino import Core, Model
-from openvino.frontend import FrontEndManager
-from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
-from totalmap.engine.arithmetic.feature_network import FeatureNetwork
-from totalmap.engine.arithmetic.head import Head
+# Each import of OpenVINO, and each call of its convert_model, is reported to Google Analytics.
+# Where that package can't be imported, nothing is; the frontend is called directly.
+sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+
+from openvino import Core, InferRequest, Model  # noqa: E402
+from openvino.frontend import FrontEndManager  # noqa: E402
+from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder  # noqa: E402
+
+from totalmap.engine.arithmetic.feature_network import FeatureNetwork  # noqa: E402
+from totalmap.engine.arithmetic.head import Head  # noqa: E402
 
 # Tracing needs an example that leaves several voxels at the bottom of the U-Net.
 _VOXELS_AT_THE_BOTTOM = 2
@@ -30,7 +35,7 @@ class OpenVinoNetwork:
         unet = FeatureNetwork(network)
         self._head = Head(unet.last_layer)
         precision = "bf16" if bfloat16 else "f32"
-        compiled = Core().compile_model(
+        self._compiled = Core().compile_model(
             _converted(unet, patch_size),
             "CPU",
             {
@@ -39,7 +44,7 @@ class OpenVinoNetwork:
                 "INFERENCE_NUM_THREADS": torch.get_num_threads(),
             },
         )
-        self._request = compiled.create_infer_request()
+        self._request: InferRequest | None = None
 
     @property
     def heads(self) -> int:
@@ -49,12 +54,19 @@ class OpenVinoNetwork:
     def features(self, tile: torch.Tensor) -> torch.Tensor:
         """Returns what the last layer works on, (feature, z, y, x) float32."""
         image = tile[None, None].contiguous().numpy()
+        if self._request is None:
+            self._request = self._compiled.create_infer_request()
         self._request.infer([image], share_inputs=True)
         return torch.from_numpy(self._request.get_output_tensor().data)[0]
 
     def logits(self, features: torch.Tensor, planes: slice) -> torch.Tensor:
         """Returns the logits of some planes, (channel, z, y, x) float32."""
         return self._head.logits(features, planes)
+
+    def rest(self) -> None:
+        """Gives up the memory between the layers, which each network has of its own."""
+        self._request = None
+        self._compiled.release_memory()
 
 
 def _converted(network: FeatureNetwork, patch_size: tuple[int, int, int]) -> Model:

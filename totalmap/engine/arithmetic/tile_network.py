@@ -32,3 +32,6 @@ class TileNetwork(Protocol):
 
     def logits(self, features: torch.Tensor, planes: slice) -> torch.Tensor:
         """Returns (channel, z, y, x) of some planes; they hold until the next call."""
+
+    def rest(self) -> None:
+        """Gives up what memory it needs for a tile alone; called when an image is done."""

@@ -36,7 +36,7 @@ def test_the_next_tile_has_its_own_result() -> None:
 
 
 def test_nothing_asks_for_the_network() -> None:
-    """openvino.convert_model would report its use; its frontend, called directly, does not."""
+    """OpenVINO reports each import to its vendor, in a thread; here it does not."""
     program = (
         "import sys\n"
         "def refuse(event, arguments):\n"
