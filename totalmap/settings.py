@@ -68,7 +68,7 @@ class Device(StrEnum):
 class MemoryShort(StrEnum):
     """What to do with a study for which all networks at once need more memory than there is.
 
-    `smaller` loads one network at a time: the same labels, a little later.
+    `smaller` loads one network at a time and keeps no freed memory: the same labels, later.
     """
 
     SMALLER = "smaller"

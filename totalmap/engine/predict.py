@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from totalmap.allocator import give_back_freed_memory, keep_freed_memory
+from totalmap.allocator import give_back_freed_memory, keep_freed_memory, keep_no_memory
 from totalmap.engine.arithmetic.choice import choose_device, ladder
 from totalmap.engine.arithmetic.ladder import Ladder
 from totalmap.engine.arithmetic.tile_network import TileNetwork
-from totalmap.engine.memory import available_bytes, bytes_needed
+from totalmap.engine.memory import SMALLER_TILE_BYTES, available_bytes, bytes_needed
 from totalmap.engine.network import load_network
 from totalmap.engine.normalize import scaling
 from totalmap.engine.plans import Plans, read_plans
@@ -91,8 +91,6 @@ class Networks:
                 measured with the arithmetic.
             ConfigError: There is no such device, or the arithmetic is not installed.
         """
-        if arithmetic is Arithmetic.EXACT:  # the others keep their memory by themselves
-            keep_freed_memory()
         verified = verify_models(models_folder, task)
         if arithmetic is Arithmetic.BF16 and measured_only:
             require_good_bf16(verified)
@@ -160,6 +158,8 @@ class Networks:
         Raises:
             ResourceError: There is still not enough.
         """
+        if self._arithmetic is Arithmetic.EXACT:  # the others keep their memory by themselves
+            keep_freed_memory()
         plans = tuple(model.plans for model in self._models)
         needed = bytes_needed(shape, plans, self._arithmetic)
         if needed <= self._free_bytes():
@@ -167,13 +167,14 @@ class Networks:
         give_back_freed_memory()
         if needed <= self._free_bytes():
             return True
-        if self._memory_short is MemoryShort.SMALLER and len(self._models) > 1:
+        if self._memory_short is MemoryShort.SMALLER:
             for model in self._models:
                 model.ladder.unload()
-            give_back_freed_memory()
+            keep_no_memory()
+            needed = bytes_needed(shape, plans, self._arithmetic, SMALLER_TILE_BYTES)
             needed += max(model.weights_bytes for model in self._models)
             if needed <= self._free_bytes():
-                log.warning("memory_short", going_on_with="one network at a time")
+                log.warning("memory_short", going_on_with="one network at a time, and slower")
                 return False
         raise ResourceError(
             f"an image of {' x '.join(map(str, shape))} voxels for task {self.task.name}, variant "
