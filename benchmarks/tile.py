@@ -45,7 +45,7 @@ def main() -> None:
         load = _loader(Path(name), arguments.variant)
         tile = torch.randn(patch, generator=torch.Generator().manual_seed(0))
         expected = _plain(load())(tile).argmax(0)
-        print(f"{arguments.variant}: {' x '.join(map(str, patch))} voxels, {patch}")
+        print(f"{arguments.variant}: {' x '.join(map(str, patch))} voxels; seconds")
         print("                              start   first    then   labels equal")
         for title, build in _contenders(load, patch).items():
             print(f"{title:26}{_line(build, tile, expected, arguments.runs)}", flush=True)
