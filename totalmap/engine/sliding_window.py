@@ -50,11 +50,15 @@ def predict_labels(
         sums.take_labels(first, labels)
         for tile in tiles:
             with counter.tile():
-                features = network.features(source(tile).to(network.device))
-                sums.add(tile, partial(network.logits, features))
+                # Features have no name here, so that they are forgotten before the next ones.
+                sums.add(tile, _logits(network, source(tile)))
     sums.take_labels(shape[0], labels)
     network.rest()
     return labels
+
+
+def _logits(network: TileNetwork, tile: torch.Tensor) -> Callable[[slice], torch.Tensor]:
+    return partial(network.logits, network.features(tile.to(network.device)))
 
 
 class LogitSums:

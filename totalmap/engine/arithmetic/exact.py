@@ -11,11 +11,17 @@ from math import prod
 
 import torch
 from dynamic_network_architectures.building_blocks.residual import StackedResidualBlocks
-from dynamic_network_architectures.building_blocks.simple_conv_blocks import StackedConvBlocks
+from dynamic_network_architectures.building_blocks.simple_conv_blocks import (
+    ConvDropoutNormReLU,
+    StackedConvBlocks,
+)
 
+from totalmap.allocator import give_back_freed_memory
+from totalmap.engine.arithmetic.blocks import Blocks
 from totalmap.engine.arithmetic.feature_network import FeatureNetwork
 from totalmap.engine.arithmetic.head import Head
 from totalmap.engine.arithmetic.shortcut import Shortcut
+from totalmap.engine.arithmetic.slabs import SlabConvolution, joined
 
 
 class ExactNetwork:
@@ -28,7 +34,9 @@ class ExactNetwork:
         """Takes the network over: its layers are replaced."""
         self._unet = FeatureNetwork(network)
         self._head = Head(self._unet.last_layer)
-        _quicken(self._unet)
+        self._blocks = Blocks()
+        _quicken(self._unet, self._blocks)
+        self._proven = False
 
     @property
     def heads(self) -> int:
@@ -40,9 +48,12 @@ class ExactNetwork:
         skips = list(self._unet.encoder(tile[None, None].contiguous()))
         features: torch.Tensor = skips.pop()
         for upsample, stage in zip(self._unet.upsamplings, self._unet.stages, strict=True):
-            features = _run(stage, [torch.cat((upsample(features), skips.pop()), 1)])
+            features = _run(stage, [upsample(features), skips.pop()])
         features = features[0]
         self._head.prove(features)
+        if not self._proven:
+            give_back_freed_memory()  # the proofs took more of it than what follows will
+            self._proven = True
         return features
 
     def logits(self, features: torch.Tensor, planes: slice) -> torch.Tensor:
@@ -50,14 +61,26 @@ class ExactNetwork:
         return self._head.logits(features, planes)
 
     def rest(self) -> None:
-        """Does nothing: its memory is shared with all others."""
+        """Gives up its largest blocks; the heap is shared with all others."""
+        self._blocks.give_back()
 
 
-def _run(stage: torch.nn.Module, inputs: list[torch.Tensor]) -> torch.Tensor:
-    """Returns what a stage makes of its input, which is taken, so that it can be forgotten."""
-    for step in _steps(stage):
-        inputs.append(step(inputs.pop()))
-    return inputs.pop()
+def _run(stage: torch.nn.Module, parts: list[torch.Tensor]) -> torch.Tensor:
+    """Returns what a stage makes of an image, of which the channels come in parts.
+
+    The list is emptied, so that they can be forgotten.
+    """
+    first, *others = _steps(stage)
+    image: torch.Tensor = first(parts if _takes_parts(first) else joined(parts))
+    for step in others:
+        image = step(image)
+    return image
+
+
+def _takes_parts(step: torch.nn.Module) -> bool:
+    return isinstance(step, ConvDropoutNormReLU) and isinstance(
+        step.all_modules[0], SlabConvolution
+    )
 
 
 def _steps(module: torch.nn.Module) -> Iterator[torch.nn.Module]:
@@ -101,8 +124,9 @@ class _InstanceNorm(torch.nn.Module):
 class _Upsampling(torch.nn.Module):
     """A transposed convolution whose kernel is its stride: nothing overlaps."""
 
-    def __init__(self, layer: torch.nn.ConvTranspose3d) -> None:
+    def __init__(self, layer: torch.nn.ConvTranspose3d, blocks: Blocks) -> None:
         super().__init__()
+        self._blocks = blocks
         self._stride = layer.stride
         self._inputs, self._outputs = layer.weight.shape[:2]
         copies = prod(self._stride)
@@ -114,7 +138,9 @@ class _Upsampling(torch.nn.Module):
         )
         bias = torch.zeros(self._outputs) if layer.bias is None else layer.bias.detach()
         self._bias = bias.repeat(copies)[:, None].contiguous()
-        self._shortcut = Shortcut("upsampling", usual=layer, quick=self._multiply)
+        self._shortcut = Shortcut(
+            f"upsampling {tuple(layer.weight.shape)}", usual=layer, quick=self._multiply
+        )
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         return self._shortcut(image)
@@ -122,19 +148,25 @@ class _Upsampling(torch.nn.Module):
     def _multiply(self, image: torch.Tensor) -> torch.Tensor:
         z, y, x = image.shape[2:]
         by_z, by_y, by_x = self._stride
-        product = torch.mm(self._matrix, image[0].reshape(self._inputs, -1)).add_(self._bias)
+        rows = image[0].reshape(self._inputs, -1)
+        product = self._blocks.empty((self._matrix.shape[0], rows.shape[1]))
+        torch.mm(self._matrix, rows, out=product).add_(self._bias)
         parts = product.view(by_z, by_y, by_x, self._outputs, z, y, x)
-        return parts.permute(3, 4, 0, 5, 1, 6, 2).reshape(
-            1, self._outputs, z * by_z, y * by_y, x * by_x
+        result = self._blocks.empty((1, self._outputs, z * by_z, y * by_y, x * by_x))
+        result.view(self._outputs, z, by_z, y, by_y, x, by_x).copy_(
+            parts.permute(3, 4, 0, 5, 1, 6, 2)
         )
+        return result
 
 
-def _quicken(module: torch.nn.Module) -> None:
+def _quicken(module: torch.nn.Module, blocks: Blocks) -> None:
     """Replaces layers in place by their quicker equals."""
     for name, layer in module.named_children():
         if isinstance(layer, torch.nn.InstanceNorm3d) and not layer.track_running_stats:
             setattr(module, name, _InstanceNorm(layer))
         elif isinstance(layer, torch.nn.ConvTranspose3d) and layer.kernel_size == layer.stride:
-            setattr(module, name, _Upsampling(layer))
+            setattr(module, name, _Upsampling(layer, blocks))
+        elif isinstance(layer, torch.nn.Conv3d) and SlabConvolution.fits(layer):
+            setattr(module, name, SlabConvolution(layer, blocks))
         else:
-            _quicken(layer)
+            _quicken(layer, blocks)

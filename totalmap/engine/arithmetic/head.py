@@ -3,9 +3,7 @@
 import torch
 from torch.nn import functional
 
-from totalmap.log import get_logger
-
-log = get_logger()
+from totalmap.engine.arithmetic.proofs import proven, record
 
 # The logits of a whole tile would be the largest thing in memory. A convolution computes its
 # channels in blocks of 16 at most, so that a part of them has the bits of the whole.
@@ -27,7 +25,6 @@ class Head:
         self._bias = self._weight.new_zeros(self.heads) if bias is None else bias.detach()
         self._matrix = torch.cat([self._bias[:, None], self._weight.reshape(self.heads, -1)], 1)
         self._whole: torch.Tensor | None = None
-        self._is_exact: bool | None = None
         self._rows = self._out = self._weight.new_empty(0)
 
     def prove(self, features: torch.Tensor) -> None:
@@ -36,14 +33,12 @@ class Head:
         Args:
             features: (feature, z, y, x) float32 of one tile.
         """
-        if self._is_exact is None:
-            self._is_exact = all(
-                self._agree(features, slice(first, first + HEADS_AT_ONCE))
-                for first in range(0, self.heads, HEADS_AT_ONCE)
-            )
-            if not self._is_exact:
-                log.info("shortcut_not_exact_here", operation="head")
-        self._whole = None if self._is_exact else self._convolve(features, slice(None))
+        way = ("head", self.heads, features.shape)
+        if proven(*way) is None:
+            parts = range(0, self.heads, HEADS_AT_ONCE)
+            agree = all(self._agree(features, slice(one, one + HEADS_AT_ONCE)) for one in parts)
+            record(*way, is_exact=agree)
+        self._whole = None if proven(*way) else self._convolve(features, slice(None))
 
     def _agree(self, features: torch.Tensor, heads: slice) -> bool:
         expected = self._convolve(features, heads)
