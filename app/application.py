@@ -8,6 +8,7 @@ from holoscan.core import Application
 
 from operators.nifti_writer import NiftiWriterOperator
 from operators.result_writer import ResultWriterOperator
+from operators.seg_labelmap_writer import SegLabelmapWriterOperator
 from operators.seg_writer import SegWriterOperator
 from operators.segmenter import SegmenterOperator
 from operators.series_selector import SeriesSelectorOperator
@@ -18,11 +19,6 @@ from totalmap.errors import OutputError
 from totalmap.journal import Journal
 from totalmap.settings import ResultKind, Settings
 from totalmap.writers.release import Release
-
-WRITERS: dict[ResultKind, type[ResultWriterOperator]] = {
-    ResultKind.SEG: SegWriterOperator,
-    ResultKind.NIFTI: NiftiWriterOperator,
-}
 
 
 class TotalMapApplication(Application):
@@ -93,7 +89,7 @@ class TotalMapApplication(Application):
         super().run()
         expected = {ResultKind.NIFTI}
         if any(one.structures for one in self._journal.found) or not self._journal.found:
-            expected.add(ResultKind.SEG)
+            expected |= {ResultKind.SEG, ResultKind.SEG_LABELMAP}
         written = {result.kind for result in self._journal.results}
         missing = [
             kind
@@ -104,9 +100,16 @@ class TotalMapApplication(Application):
             raise OutputError(f"the chain ended without the results {', '.join(missing)}")
 
     def _writers(self) -> list[ResultWriterOperator]:
-        writers: list[type[ResultWriterOperator]] = [SourceWriterOperator]
-        writers += [WRITERS[kind] for kind in self._settings.results.kinds]
-        return [
-            writer(self, release=self._release, journal=self._journal, name=writer.stage)
-            for writer in writers
-        ]
+        results = self._settings.results
+        writers = [self._writer(SourceWriterOperator)]
+        if ResultKind.SEG in results.kinds:
+            syntax = results.seg_transfer_syntax
+            writers.append(self._writer(SegWriterOperator, syntax=syntax))
+        if ResultKind.SEG_LABELMAP in results.kinds:
+            writers.append(self._writer(SegLabelmapWriterOperator))
+        if ResultKind.NIFTI in results.kinds:
+            writers.append(self._writer(NiftiWriterOperator))
+        return writers
+
+    def _writer(self, kind: type[ResultWriterOperator], **settings: Any) -> ResultWriterOperator:
+        return kind(self, release=self._release, journal=self._journal, name=kind.stage, **settings)

@@ -28,6 +28,7 @@ STAGES = {
     "segment": "Segmenting",
     "write_source": "Writing repaired source",
     "write_seg": "Writing DICOM SEG",
+    "write_seg_labelmap": "Writing DICOM label map",
     "write_nifti": "Writing NIfTI",
 }
 

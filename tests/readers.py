@@ -38,8 +38,12 @@ def read_by_highdicom(path: Path, written: WrittenSeries) -> Labels:
         )
         k = int(distances.argmin())
         assert distances[k] < SAME_PLACE_MM, "a frame lies where no slice is"
-        number = _group(seg, frame, "SegmentIdentificationSequence").ReferencedSegmentNumber
-        labels[k][pixel > 0] = NUMBER_OF[names[number]]
+        if seg.SegmentationType == "LABELMAP":
+            for number in np.unique(pixel[pixel > 0]):
+                labels[k][pixel == number] = NUMBER_OF[names[int(number)]]
+        else:
+            number = _group(seg, frame, "SegmentIdentificationSequence").ReferencedSegmentNumber
+            labels[k][pixel > 0] = NUMBER_OF[names[number]]
     return labels
 
 
@@ -60,14 +64,18 @@ def read_by_dcmqi(path: Path, folder: Path, written: WrittenSeries) -> Labels:
     subprocess.run([str(word) for word in command], check=True, capture_output=True)
     meta = json.loads((folder / "meta.json").read_text())
     labels = np.zeros(written.hu.shape, dtype=np.uint8)
-    for number, (segment,) in enumerate(meta["segmentAttributes"], start=1):
+    for number, segments in enumerate(meta["segmentAttributes"], start=1):
         image = nibabel.load(folder / f"{number}.nii.gz")
-        voxels = np.argwhere(np.asarray(image.dataobj) > 0)
+        values = np.asarray(image.dataobj)
+        name_of = {segment["labelID"]: segment["SegmentLabel"] for segment in segments}
+        assert set(np.unique(values)) - {0} == set(name_of) - {0}
+        voxels = np.argwhere(values > 0)
         to_index = np.linalg.inv(upright) @ np.diag([-1, -1, 1, 1]) @ image.affine
         index = nibabel.affines.apply_affine(to_index, voxels)
         k = np.abs(index[:, 2:] - np.array(written.spec.steps)).argmin(axis=1)
         i, j = np.rint(index[:, :2]).astype(int).T
-        labels[k, j, i] = NUMBER_OF[segment["SegmentLabel"]]
+        named = values[tuple(voxels.T)]
+        labels[k, j, i] = [NUMBER_OF[name_of[value]] for value in named]
     return labels
 
 

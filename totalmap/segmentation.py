@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +59,7 @@ class InferenceLabels:
     affine_lps: Affine
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Segmentation:
     """The labels of a task for one volume.
 
@@ -86,6 +87,10 @@ class Segmentation:
 
     def found(self) -> tuple[StructureVolume, ...]:
         """Returns the structures with at least one voxel, by label, with their volumes."""
+        return self._found
+
+    @cached_property
+    def _found(self) -> tuple[StructureVolume, ...]:
         by_slice = np.array([np.bincount(one.ravel(), minlength=256) for one in self.labels])
         voxels = by_slice.sum(axis=0)
         volumes_ml = self.volume.geometry.voxel_volumes_ml @ by_slice

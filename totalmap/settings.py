@@ -76,10 +76,18 @@ class MemoryShort(StrEnum):
 
 
 class ResultKind(StrEnum):
-    """What to write: a DICOM SEG, a multi-label NIfTI."""
+    """What to write: a DICOM SEG, one frame a structure or as a label map, a multi-label NIfTI."""
 
     SEG = "seg"
+    SEG_LABELMAP = "seg_labelmap"
     NIFTI = "nifti"
+
+
+class SegTransferSyntax(StrEnum):
+    """How a SEG is encoded: uncompressed, which every reader takes, or deflated, 100x smaller."""
+
+    NATIVE = "native"
+    DEFLATED = "deflated"
 
 
 class Orientation(StrEnum):
@@ -246,9 +254,10 @@ class SegmentationSection(Section):
 
 
 class ResultsSection(Section):
-    """What is written."""
+    """What is written, and how."""
 
     kinds: tuple[ResultKind, ...] = Field(default=(ResultKind.SEG, ResultKind.NIFTI), min_length=1)
+    seg_transfer_syntax: SegTransferSyntax = SegTransferSyntax.NATIVE
 
 
 class LoggingSection(Section):

@@ -15,6 +15,7 @@ DEVICE_SERIAL_NUMBER = "0"
 
 # An LO value holds 64 characters (PS3.5 6.2).
 _LONG_STRING = 64
+_SHORT_TEXT = 1024
 
 
 def result_name(segmentation: Segmentation, file_name: str) -> str:
@@ -56,6 +57,20 @@ def series_description(segmentation: Segmentation) -> str:
     if _is_demo(segmentation):
         return f"TotalMAP {segmentation.task} DEMO MODEL (not for patients)"[:_LONG_STRING]
     return f"TotalMAP {segmentation.task} {segmentation.variant} (AI, unverified)"[:_LONG_STRING]
+
+
+def contribution(segmentation: Segmentation) -> str:
+    """Returns a Contribution Description that says what was computed, how, and by which weights.
+
+    1024 characters at most (ST, PS3.5 6.2).
+    """
+    weights = ", ".join(f"{model.dataset} {model.sha256}" for model in segmentation.models)
+    text = (
+        f"{algorithm_name(segmentation)}; engine {segmentation.engine}, "
+        f"arithmetic {segmentation.arithmetic}; AI result, unverified; "
+        f"SHA-256 of weights: {weights}"
+    )
+    return text[:_SHORT_TEXT]
 
 
 def software_versions() -> str:

@@ -1,162 +1,124 @@
 """A DICOM Segmentation (PS3.3 A.51): BINARY, one segment a structure, on the source's frames."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import BinaryIO
 
-import highdicom
 import numpy as np
 import pydicom
-from highdicom.seg import SegmentAlgorithmTypeValues, SegmentationTypeValues, SegmentDescription
-from highdicom.seg import Segmentation as DicomSegmentation
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.sr.coding import Code
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.tag import Tag
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    SegmentationStorage,
+)
 
-from totalmap.dicom.stacks import Slice
 from totalmap.errors import OutputError
 from totalmap.journal import Result
 from totalmap.segmentation import Segmentation, Structure
+from totalmap.settings import SegTransferSyntax
 from totalmap.writers import provenance
-from totalmap.writers.codes import StructureCode, structure_code
+from totalmap.writers.derived import Kind
+from totalmap.writers.encoding import LONGEST_VALUE, element_header, write_parts
 from totalmap.writers.frames import functional_group
 from totalmap.writers.placement import Sample, check_placement
 from totalmap.writers.release import RESULTS_NAME, Release
-from totalmap.writers.source_headers import source_headers
+from totalmap.writers.seg_frames import SegFrame, packed_pixels, seg_frames
+from totalmap.writers.seg_groups import per_frame_groups
+from totalmap.writers.seg_header import dimensions, require_some, seg_header
 
 FILE_NAME = "seg.dcm"
-SERIES_NUMBER = 9001
-CONTENT_LABEL = "SEGMENTATION"
+KIND = Kind(name="seg", sop_class=SegmentationStorage, modality="SEG", series_number=9001)
 
-# CID 7162 Surface Processing / Algorithm Family; 123110 in PS3.16 annex D.
-ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
+_SYNTAXES: Mapping[SegTransferSyntax, UID] = {
+    SegTransferSyntax.NATIVE: ExplicitVRLittleEndian,
+    SegTransferSyntax.DEFLATED: DeflatedExplicitVRLittleEndian,
+}
+_PIXEL_DATA = Tag("PixelData")
 
 
-def write_seg(segmentation: Segmentation, release: Release) -> Result:
+def write_seg(
+    segmentation: Segmentation,
+    release: Release,
+    syntax: SegTransferSyntax = SegTransferSyntax.NATIVE,
+) -> Result:
     """Writes the labels as a SEG and compares the file with them, voxel by voxel.
 
     Frame of reference, position and matrix are the source's, and every frame names the source
     instance it lies on (Derivation Image). Empty frames are left out.
 
     Raises:
-        OutputError: No structure was found, a structure has no code, or the file that was
-            written differs from the labels.
+        OutputError: No structure was found, a structure has no code, the pixel data are larger
+            than DICOM allows, or the file that was written differs from the labels.
     """
-    structures = tuple(found.structure for found in segmentation.found())
-    if not structures:
-        raise OutputError(
-            "no structure was found in any of "
-            f"{len(segmentation.volume.slices)} slices: there is nothing to write"
-        )
-    dataset = _build(segmentation, structures)
-
-    def write(file: BinaryIO) -> None:
-        dataset.save_as(file, enforce_file_format=True)
-
+    seg = encode_seg(segmentation, syntax)
     name = provenance.result_name(segmentation, FILE_NAME)
-    aside = release.write(name, write)
-    check_seg(pydicom.dcmread(aside), segmentation, structures)
-    return Result(
-        kind="seg",
-        path=f"{RESULTS_NAME}/{name}",
-        sop_instance_uid=str(dataset.SOPInstanceUID),
-    )
+    aside = release.write(name, seg.write)
+    check_seg(pydicom.dcmread(aside), segmentation, seg.structures)
+    uid = str(seg.header.SOPInstanceUID)
+    return Result(kind="seg", path=f"{RESULTS_NAME}/{name}", sop_instance_uid=uid)
 
 
-def _build(segmentation: Segmentation, structures: tuple[Structure, ...]) -> DicomSegmentation:
-    numbers = np.zeros(256, dtype=np.uint8)
-    numbers[[structure.label for structure in structures]] = np.arange(1, len(structures) + 1)
-    slices = segmentation.volume.slices
-    is_multiframe = len(slices[0].instance.frames) > 1
-    seg = DicomSegmentation(
-        source_images=source_headers(segmentation.volume),
-        plane_positions=_plane_positions(slices) if is_multiframe else None,
-        pixel_array=numbers[segmentation.labels],
-        segmentation_type=SegmentationTypeValues.BINARY,
-        segment_descriptions=[
-            _describe(segmentation, structure, number)
-            for number, structure in enumerate(structures, start=1)
-        ],
-        series_instance_uid=provenance.series_uid(segmentation, "seg"),
-        series_number=SERIES_NUMBER,
-        sop_instance_uid=provenance.instance_uid(segmentation, "seg"),
-        instance_number=1,
-        manufacturer=provenance.MANUFACTURER,
-        manufacturer_model_name=provenance.MODEL_NAME,
-        software_versions=provenance.software_versions(),
-        device_serial_number=provenance.DEVICE_SERIAL_NUMBER,
-        transfer_syntax_uid=ExplicitVRLittleEndian,
-        omit_empty_frames=True,
-        series_description=provenance.series_description(segmentation),
-        content_label=CONTENT_LABEL,
-        content_description=provenance.series_description(segmentation),
-    )
-    if is_multiframe:
-        _keep_own_frames(seg, {one.frame.number for one in slices})
-    return seg
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class EncodedSeg:
+    """A SEG that is ready to be written; its pixels are packed while they are.
 
-
-def _plane_positions(slices: Sequence[Slice]) -> list[highdicom.PlanePositionSequence]:
-    return [
-        highdicom.PlanePositionSequence(
-            highdicom.CoordinateSystemNames.PATIENT, one.plane.position_mm
-        )
-        for one in slices
-    ]
-
-
-def _keep_own_frames(seg: Dataset, numbers: set[int]) -> None:
-    """Leaves the frames of our volume alone in Derivation Image.
-
-    highdicom names all frames of the source at a position, those of other phases too.
+    Attributes:
+        structures: By Segment Number, from 1.
+        header: All but the functional groups of the frames and their pixels.
     """
-    for number in range(int(seg.NumberOfFrames)):
-        derivation = functional_group(seg, number, "DerivationImageSequence")
-        derivation.SourceImageSequence = [
-            source
-            for source in derivation.SourceImageSequence
-            if source.ReferencedFrameNumber in numbers
-        ]
+
+    segmentation: Segmentation
+    structures: tuple[Structure, ...]
+    frames: list[SegFrame]
+    header: Dataset
+    syntax: SegTransferSyntax
+
+    def write(self, file: BinaryIO) -> None:
+        """Writes the whole file."""
+        write_parts(file, self.header, self._large_elements(), _SYNTAXES[self.syntax])
+
+    def _large_elements(self) -> Iterator[bytes | memoryview]:
+        labels = self.segmentation.labels
+        length = -(-len(self.frames) * labels[0].size // 8)
+        odd = length % 2
+        if length + odd > LONGEST_VALUE:
+            raise OutputError(
+                f"the pixel data of {len(self.frames)} frames are {length} bytes, more than the "
+                f"{LONGEST_VALUE} of a DICOM element: choose fewer structures"
+            )
+        yield per_frame_groups(self.segmentation.volume, self.frames)
+        yield element_header(_PIXEL_DATA, "OB", length + odd)
+        yield from packed_pixels(labels, self.frames)
+        yield bytes(odd)
 
 
-def _describe(segmentation: Segmentation, structure: Structure, number: int) -> SegmentDescription:
-    code = structure_code(structure.name)
-    weights = "+".join(model.sha256[:12] for model in segmentation.models)
-    algorithm = highdicom.AlgorithmIdentificationSequence(
-        name=provenance.algorithm_name(segmentation),
-        family=ARTIFICIAL_INTELLIGENCE,
-        version=provenance.software_versions(),
-        source="TotalMAP",
-        parameters={"weights_sha256": weights},
+def encode_seg(segmentation: Segmentation, syntax: SegTransferSyntax) -> EncodedSeg:
+    """Returns the SEG of all structures that were found.
+
+    Raises:
+        OutputError: No structure was found, or a structure has no code.
+    """
+    frames = seg_frames(segmentation.labels, [one.label for one in segmentation.structures])
+    found = {frame.label for frame in frames}
+    structures = tuple(one for one in segmentation.structures if one.label in found)
+    require_some(structures, segmentation)
+    header = seg_header(segmentation, KIND, structures)
+    header.update(dimensions(header.SOPInstanceUID, by_segment=True))
+    header.SegmentationType = "BINARY"
+    header.BitsAllocated = header.BitsStored = 1
+    header.HighBit = 0
+    header.NumberOfFrames = len(frames)
+    return EncodedSeg(
+        segmentation=segmentation,
+        structures=structures,
+        frames=frames,
+        header=header,
+        syntax=syntax,
     )
-    description = SegmentDescription(
-        segment_number=number,
-        segment_label=structure.name,
-        segmented_property_category=code.category,
-        segmented_property_type=code.type,
-        algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
-        algorithm_identification=algorithm,
-        tracking_uid=provenance.tracking_uid(segmentation, structure.name),
-        tracking_id=structure.name,
-        anatomic_regions=None if code.region is None else [code.region],
-        display_color=highdicom.color.CIELabColor.from_rgb(*code.rgb),
-    )
-    _add_laterality(description, code)
-    return description
-
-
-def _add_laterality(description: SegmentDescription, code: StructureCode) -> None:
-    """Adds the modifiers inside the coded items, where PS3.3 C.8.20.4 places them."""
-    if code.modifier is not None:
-        description.SegmentedPropertyTypeCodeSequence[
-            0
-        ].SegmentedPropertyTypeModifierCodeSequence = [
-            highdicom.sr.CodedConcept(*code.modifier[:3])
-        ]
-    if code.region_modifier is not None:
-        description.AnatomicRegionSequence[0].AnatomicRegionModifierSequence = [
-            highdicom.sr.CodedConcept(*code.region_modifier[:3])
-        ]
 
 
 def check_seg(

@@ -5,11 +5,11 @@ import pytest
 from holoscan.conditions import CountCondition
 from holoscan.core import Operator, OperatorSpec
 
-from app.application import WRITERS, TotalMapApplication
+from app.application import TotalMapApplication
 from operators.seg_writer import SegWriterOperator
 from totalmap.errors import OutputError
 from totalmap.journal import Journal
-from totalmap.settings import ResultKind, Settings
+from totalmap.settings import ResultKind, ResultsSection, SegTransferSyntax, Settings
 from totalmap.writers.release import open_release
 
 
@@ -29,7 +29,11 @@ class SilentApplication(TotalMapApplication):
     def compose(self) -> None:
         silent = SilentOperator(self, CountCondition(self, 1), name="silent")
         writer = SegWriterOperator(
-            self, release=self._release, journal=self._journal, name="write_seg"
+            self,
+            syntax=SegTransferSyntax.NATIVE,
+            release=self._release,
+            journal=self._journal,
+            name="write_seg",
         )
         self.add_flow(silent, writer, {("segmentations", "segmentations")})
 
@@ -48,5 +52,17 @@ def test_an_operator_that_emits_nothing_is_noticed(tmp_path: Path) -> None:
             application.run()
 
 
-def test_every_kind_of_result_has_a_writer() -> None:
-    assert set(WRITERS) == set(ResultKind)
+@pytest.mark.parametrize("kind", ResultKind)
+def test_every_kind_of_result_has_a_writer(tmp_path: Path, kind: ResultKind) -> None:
+    with open_release(tmp_path / "out") as release:
+        application = TotalMapApplication(
+            [],
+            settings=Settings(results=ResultsSection(kinds=(kind,))),
+            input_folder=tmp_path,
+            models_folder=tmp_path,
+            release=release,
+            journal=Journal(),
+        )
+        application.compose()
+        names = {node.name for node in application.graph.get_nodes()}
+    assert f"write_{kind}" in names

@@ -19,7 +19,7 @@ from totalmap.dicom.study import read_study
 from totalmap.dicom.volume import build_volume
 from totalmap.errors import OutputError
 from totalmap.segmentation import Segmentation
-from totalmap.settings import GeometrySection
+from totalmap.settings import GeometrySection, SegTransferSyntax
 from totalmap.writers import provenance
 from totalmap.writers.release import open_release
 from totalmap.writers.seg import check_seg, write_seg
@@ -30,9 +30,13 @@ POLICY = GeometrySection()
 SMALL = SeriesSpec(rows=34, columns=37, n_slices=20, slice_spacing_mm=6.0)
 
 
-def written_seg(segmentation: Segmentation, folder: Path) -> Path:
+def written_seg(
+    segmentation: Segmentation,
+    folder: Path,
+    syntax: SegTransferSyntax = SegTransferSyntax.NATIVE,
+) -> Path:
     with open_release(folder) as release:
-        result = write_seg(segmentation, release)
+        result = write_seg(segmentation, release, syntax)
         release.publish({})
     return folder / result.path
 
@@ -83,17 +87,22 @@ ORIENTATIONS = {
 }
 
 
+@pytest.mark.parametrize("syntax", SegTransferSyntax)
 @pytest.mark.parametrize("orientation", ORIENTATIONS.values(), ids=ORIENTATIONS)
 def test_others_read_our_labels_in_any_orientation(
-    tmp_path: Path, orientation: tuple[float, float, float, float, float, float]
+    tmp_path: Path,
+    orientation: tuple[float, float, float, float, float, float],
+    syntax: SegTransferSyntax,
 ) -> None:
     spec = replace(
         SMALL, pixel_spacing_mm=(11.0, 10.0), orientation=orientation, file_order="shuffled"
     )
     written = write_series(tmp_path / "study", 1, spec)
-    path = written_seg(segmentation_of(written), tmp_path / "out")
+    path = written_seg(segmentation_of(written), tmp_path / "out", syntax)
     np.testing.assert_array_equal(read_by_highdicom(path, written), written.labels)
     np.testing.assert_array_equal(read_by_dcmqi(path, tmp_path / "dcmqi", written), written.labels)
+    if syntax is SegTransferSyntax.NATIVE:
+        assert findings_of_dciodvfy(path) == []
 
 
 @pytest.mark.parametrize("phase", [1, 2])
@@ -122,7 +131,7 @@ def test_frames_of_a_multi_frame_source_name_the_frames_they_lie_on(
         )
     np.testing.assert_array_equal(read_by_highdicom(path, written), written.labels)
     np.testing.assert_array_equal(read_by_dcmqi(path, tmp_path / "dcmqi", written), written.labels)
-    assert errors_of_dciodvfy(path) == []
+    assert findings_of_dciodvfy(path) == []
 
 
 def test_phases_have_objects_of_their_own(tmp_path: Path) -> None:
@@ -149,29 +158,29 @@ def test_a_source_without_patient_attributes(tmp_path: Path) -> None:
         dataset.save_as(path)
     path = written_seg(segmentation_of(written), tmp_path / "out")
     assert pydicom.dcmread(path).PatientID in ("", None)
-    assert errors_of_dciodvfy(path) == []
+    no_dicomdir = "Warning - Missing attribute or value that would be needed to build DICOMDIR"
+    assert [one for one in findings_of_dciodvfy(path) if not one.startswith(no_dicomdir)] == []
 
 
-def test_dciodvfy_finds_no_error(seg_path: Path) -> None:
-    assert errors_of_dciodvfy(seg_path) == []
+def test_dciodvfy_finds_neither_error_nor_warning(seg_path: Path) -> None:
+    assert findings_of_dciodvfy(seg_path) == []
 
 
-def errors_of_dciodvfy(path: Path) -> list[str]:
+def findings_of_dciodvfy(path: Path) -> list[str]:
     if shutil.which("dciodvfy") is None:
         pytest.skip("dciodvfy is not installed (Debian: dicom3tools)")
     done = subprocess.run(["dciodvfy", path], capture_output=True, text=True, check=False)
     findings = done.stderr.splitlines()
     assert "Segmentation" in findings, "dciodvfy did not recognise the object"
-    return [line for line in findings if line.startswith("Error")]
+    return [line for line in findings if line.startswith(("Error", "Warning"))]
 
 
-def test_the_same_labels_give_the_same_uids(
+def test_the_same_labels_give_the_same_bytes(
     true_segmentation: Segmentation, seg_path: Path, tmp_path: Path
 ) -> None:
+    again = written_seg(true_segmentation, tmp_path / "again")
+    assert again.read_bytes() == seg_path.read_bytes()
     first = pydicom.dcmread(seg_path)
-    again = pydicom.dcmread(written_seg(true_segmentation, tmp_path / "again"))
-    assert again.SOPInstanceUID == first.SOPInstanceUID
-    assert again.SeriesInstanceUID == first.SeriesInstanceUID
     labels = true_segmentation.labels.copy()
     labels[labels == 5] = 0
     other = pydicom.dcmread(

@@ -1,0 +1,21 @@
+"""Operator: segmentation -> Label Map Segmentation."""
+
+from operators.result_writer import ResultWriterOperator
+from totalmap.journal import Result
+from totalmap.segmentation import Segmentation
+from totalmap.writers.release import Release
+from totalmap.writers.seg_labelmap import write_seg_labelmap
+
+
+class SegLabelmapWriterOperator(ResultWriterOperator):
+    """Writes the labels as a DICOM SEG of type LABELMAP."""
+
+    stage = "write_seg_labelmap"
+
+    def is_needed(self, segmentation: Segmentation) -> bool:
+        """Whether anything was found: a SEG can't be empty."""
+        return bool(segmentation.found())
+
+    def write(self, segmentation: Segmentation, release: Release) -> Result:
+        """Writes the label map and checks it."""
+        return write_seg_labelmap(segmentation, release)

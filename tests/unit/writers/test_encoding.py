@@ -1,0 +1,57 @@
+import zlib
+from io import BytesIO
+
+import pydicom
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.tag import Tag
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    SegmentationStorage,
+)
+
+from totalmap.writers.encoding import element_header, encoded, item, write_parts
+
+
+def a_dataset() -> Dataset:
+    dataset = Dataset()
+    dataset.SOPClassUID = SegmentationStorage
+    dataset.SOPInstanceUID = "1.2.3"
+    dataset.SpecificCharacterSet = "ISO_IR 192"
+    dataset.PatientName = "Αθηνά^山田"
+    return dataset
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian])
+@pytest.mark.parametrize("length", [2, 4, 70_000])
+def test_pydicom_reads_what_was_written_in_parts(syntax: UID, length: int) -> None:
+    inner = Dataset()
+    inner.Rows = 7
+    items = item(encoded(inner))
+    value = bytes(range(256)) * (length // 256) + bytes(length % 256)
+    parts: list[bytes | memoryview] = [
+        element_header(Tag("PerFrameFunctionalGroupsSequence"), "SQ", len(items)),
+        items,
+        element_header(Tag("PixelData"), "OB", length),
+        memoryview(value)[:1],
+        value[1:],
+    ]
+    file = BytesIO()
+    write_parts(file, a_dataset(), parts, syntax)
+    assert len(file.getvalue()) % 2 == 0
+    file.seek(0)
+    read = pydicom.dcmread(file)
+    assert read.file_meta.TransferSyntaxUID == syntax
+    assert read.PatientName == "Αθηνά^山田"
+    assert read.PerFrameFunctionalGroupsSequence[0].Rows == 7
+    assert read.PixelData == value
+
+
+def test_the_deflated_stream_has_no_header() -> None:
+    file = BytesIO()
+    write_parts(file, a_dataset(), [], DeflatedExplicitVRLittleEndian)
+    meta = pydicom.dcmread(BytesIO(file.getvalue()), stop_before_pixels=True).file_meta
+    start = 128 + 4 + 12 + meta.FileMetaInformationGroupLength
+    assert zlib.decompress(file.getvalue()[start:], wbits=-15).startswith(b"\x08\x00\x05\x00CS")

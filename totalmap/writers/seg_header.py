@@ -1,0 +1,141 @@
+"""What SEGs of both types say of their segments, the order of their frames, and their source."""
+
+from highdicom.color import CIELabColor
+from pydicom.dataset import Dataset
+from pydicom.sr.coding import Code
+from pydicom.tag import Tag
+
+from totalmap.dicom.identity import derived_uid
+from totalmap.dicom.volume import Volume
+from totalmap.errors import OutputError
+from totalmap.segmentation import Segmentation, Structure
+from totalmap.writers import provenance
+from totalmap.writers.coded import coded
+from totalmap.writers.codes import structure_code
+from totalmap.writers.derived import Kind, derived_header
+from totalmap.writers.seg_groups import shared_groups
+
+# CID 7162 Surface Processing / Algorithm Family; 123110 in PS3.16 annex D.
+ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
+
+_SEGMENT = ("ReferencedSegmentNumber", "SegmentIdentificationSequence")
+_POSITION = ("ImagePositionPatient", "PlanePositionSequence")
+
+
+def seg_header(
+    segmentation: Segmentation, kind: Kind, structures: tuple[Structure, ...]
+) -> Dataset:
+    """Returns a SEG without frames: whose it is, what it refers to, and its segments."""
+    header = derived_header(segmentation, kind)
+    header.ContentLabel = "SEGMENTATION"
+    header.ContentDescription = header.SeriesDescription
+    header.ContentCreatorName = None
+    header.ImageType = ["DERIVED", "PRIMARY"]
+    header.Rows, header.Columns = segmentation.labels.shape[1:]
+    header.SamplesPerPixel = 1
+    header.PhotometricInterpretation = "MONOCHROME2"
+    header.PixelRepresentation = 0
+    header.LossyImageCompression = "00"
+    header.SegmentsOverlap = "NO"
+    header.SegmentSequence = [
+        segment(segmentation, structure, number)
+        for number, structure in enumerate(structures, start=1)
+    ]
+    header.ReferencedSeriesSequence = [referenced_series(segmentation.volume)]
+    header.SharedFunctionalGroupsSequence = [shared_groups(segmentation.volume)]
+    return header
+
+
+def require_some(structures: tuple[Structure, ...], segmentation: Segmentation) -> None:
+    """Makes sure that there is anything to write.
+
+    Raises:
+        OutputError: Nothing was found.
+    """
+    if not structures:
+        raise OutputError(
+            "no structure was found in any of "
+            f"{len(segmentation.volume.slices)} slices: there is nothing to write"
+        )
+
+
+def segment(segmentation: Segmentation, structure: Structure, number: int) -> Dataset:
+    """Returns the item of Segment Sequence (PS3.3 C.8.20.4) of a structure."""
+    code = structure_code(structure.name)
+    one = Dataset()
+    one.SegmentNumber = number
+    one.SegmentLabel = structure.name
+    one.SegmentAlgorithmType = "AUTOMATIC"
+    one.SegmentAlgorithmName = provenance.algorithm_name(segmentation)
+    one.SegmentationAlgorithmIdentificationSequence = [_algorithm(segmentation)]
+    one.SegmentedPropertyCategoryCodeSequence = [coded(code.category)]
+    one.SegmentedPropertyTypeCodeSequence = [
+        _modified(code.type, code.modifier, "SegmentedPropertyTypeModifierCodeSequence")
+    ]
+    if code.region is not None:
+        one.AnatomicRegionSequence = [
+            _modified(code.region, code.region_modifier, "AnatomicRegionModifierSequence")
+        ]
+    one.TrackingID = structure.name
+    one.TrackingUID = provenance.tracking_uid(segmentation, structure.name)
+    one.RecommendedDisplayCIELabValue = list(CIELabColor.from_rgb(*code.rgb).value)
+    return one
+
+
+def _modified(code: Code, modifier: Code | None, sequence: str) -> Dataset:
+    """Returns a code whose modifier stands inside its item, where PS3.3 C.8.20.4 places it."""
+    item = coded(code)
+    if modifier is not None:
+        setattr(item, sequence, [coded(modifier)])
+    return item
+
+
+def _algorithm(segmentation: Segmentation) -> Dataset:
+    """Returns the item of Algorithm Identification (PS3.3 10.16)."""
+    weights = "+".join(model.sha256[:12] for model in segmentation.models)
+    algorithm = Dataset()
+    algorithm.AlgorithmFamilyCodeSequence = [coded(ARTIFICIAL_INTELLIGENCE)]
+    algorithm.AlgorithmName = provenance.algorithm_name(segmentation)
+    algorithm.AlgorithmVersion = provenance.software_versions()
+    algorithm.AlgorithmParameters = f"weights_sha256={weights}"
+    algorithm.AlgorithmSource = provenance.MANUFACTURER
+    return algorithm
+
+
+def dimensions(sop_instance_uid: str, *, by_segment: bool) -> Dataset:
+    """Returns how frames are indexed (PS3.3 C.7.6.17): by segment or not, and by position."""
+    uid = derived_uid("dimensions", sop_instance_uid)
+    indices = [_SEGMENT, _POSITION] if by_segment else [_POSITION]
+    organization = Dataset()
+    organization.DimensionOrganizationUID = uid
+    attributes = Dataset()
+    attributes.DimensionOrganizationSequence = [organization]
+    attributes.DimensionIndexSequence = [_dimension(uid, *index) for index in indices]
+    return attributes
+
+
+def _dimension(uid: str, keyword: str, group: str) -> Dataset:
+    index = Dataset()
+    index.DimensionOrganizationUID = uid
+    index.DimensionIndexPointer = Tag(keyword)
+    index.FunctionalGroupPointer = Tag(group)
+    index.DimensionDescriptionLabel = keyword
+    return index
+
+
+def referenced_series(volume: Volume) -> Dataset:
+    """Returns the item of Common Instance Reference (PS3.3 C.12.2): each file of the source."""
+    classes: dict[str, str] = {
+        one.instance.sop_instance_uid: one.instance.sop_class_uid for one in volume.slices
+    }
+    series = Dataset()
+    series.SeriesInstanceUID = volume.slices[0].instance.series_instance_uid
+    series.ReferencedInstanceSequence = [_reference(uid, of) for uid, of in classes.items()]
+    return series
+
+
+def _reference(instance_uid: str, class_uid: str) -> Dataset:
+    reference = Dataset()
+    reference.ReferencedSOPClassUID = class_uid
+    reference.ReferencedSOPInstanceUID = instance_uid
+    return reference
