@@ -1,6 +1,7 @@
 import csv
 import re
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 from highdicom.color import CIELabColor
@@ -18,6 +19,7 @@ from totalmap.writers.codes import (
     structure_code,
 )
 
+ROOT = Path(__file__).parents[3]
 TEXT = (files("totalmap.writers") / "codes.csv").read_text(encoding="utf-8")
 ROWS = list(csv.DictReader(TEXT.splitlines()))
 NAMES = [row["structure"] for row in ROWS]
@@ -206,6 +208,19 @@ def test_our_scheme_is_private_and_described() -> None:
     assert PRIVATE_SCHEME_DESIGNATOR.startswith("99")
     assert PRIVATE_SCHEME_NAME
     assert PRIVATE_SCHEME_ORGANIZATION
+
+
+def test_the_docs_say_how_many_structures_need_our_own_codes() -> None:
+    needing = [
+        name
+        for name in NAMES
+        if any(
+            one.scheme_designator == PRIVATE_SCHEME_DESIGNATOR
+            for one in codes_of(structure_code(name))
+        )
+    ]
+    docs = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    assert f"{len(needing)} of {len(NAMES)} structures" in docs
 
 
 # What is wrong in TotalSegmentator 2.18's table, and right in ours.
