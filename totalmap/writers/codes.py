@@ -1,49 +1,71 @@
-"""Codes and colours of structures, from TotalSegmentator's SNOMED table."""
+"""Codes, names and colours of structures: what a SEG says of a segment.
+
+They stand in codes.csv, one row a structure, for every structure of every task of TotalSegmentator
+that we offer. A structure that several tasks know, CT or MR, has one row.
+
+The codes are those of PS3.16, as pydicom knows them. Where PS3.16 has none, they are SNOMED CT
+codes that a published table has with the same meaning: the body sites of the European eHDSI, HL7's
+map of TG-263 (mCODE) and approach sites (FHIR), the Philippine road safety guide, or the tables of
+TotalSegmentator and 3D Slicer.
+
+For some structures none of these has a code, only for something broader. No SNOMED code is
+invented: the broader code is the type, and a code of our own tells the structure apart. PS3.3 8.2
+leaves coding scheme designators that begin with 99 to private schemes. Our code is the anatomic
+region (PS3.3 C.8.20.4, for anatomy that the type does not imply) and not the type, so that a
+receiver who has never heard of our scheme still knows the type, and can show our meaning. A thing
+that is no anatomy needs the region to say where it is: there, our code is the type.
+"""
 
 import csv
-import hashlib
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
 from pydicom.sr.coding import Code
-from totalsegmentator.map_to_binary import class_map
 
 from totalmap.errors import OutputError
 
-_TABLE = "totalsegmentator_snomed_mapping.csv"
+# What Coding Scheme Identification Sequence (0008,0110) says of a private scheme (PS3.3 C.12.1). It
+# has no UID and isn't registered.
+PRIVATE_SCHEME_DESIGNATOR = "99TOTALMAP"
+PRIVATE_SCHEME_NAME = "TotalMAP codes for structures of TotalSegmentator"
+PRIVATE_SCHEME_ORGANIZATION = "TotalMAP"
 
-_CATEGORY = "SegmentedPropertyCategoryCodeSequence"
-_TYPE = "SegmentedPropertyTypeCodeSequence"
-_TYPE_MODIFIER = "SegmentedPropertyTypeModifierCodeSequence"
-_REGION = "AnatomicRegionSequence"
-_REGION_MODIFIER = "AnatomicRegionModifierSequence"
+_TABLE = "codes.csv"
 
-_ANATOMICAL_STRUCTURE = Code("91723000", "SCT", "Anatomical structure")
+# CID 7150 Segmentation Property Categories.
+_CATEGORIES = {
+    "anatomical structure": Code("91723000", "SCT", "Anatomical Structure"),
+    "body substance": Code("91720002", "SCT", "Body Substance"),
+    "morphologically abnormal structure": Code(
+        "49755003", "SCT", "Morphologically Abnormal Structure"
+    ),
+    "physical object": Code("260787004", "SCT", "Physical object"),
+    "tissue": Code("85756007", "SCT", "Tissue"),
+}
 
-# Errors of the table of TotalSegmentator 2.18.
-_SUBCLAVIAN_ARTERY = Code("36765005", "SCT", "Subclavian artery")  # the table has the right one's
-_GLUTEUS_MAXIMUS = Code("206007", "SCT", "Gluteus maximus muscle")  # "Entire ..." is no structure
-_GLUTEUS_MINIMUS = Code("75297007", "SCT", "Gluteus minimus muscle")  # misspelt
-_CORRECTED_TYPES = {
-    "subclavian_artery_left": _SUBCLAVIAN_ARTERY,
-    "subclavian_artery_right": _SUBCLAVIAN_ARTERY,
-    "gluteus_maximus_left": _GLUTEUS_MAXIMUS,
-    "gluteus_maximus_right": _GLUTEUS_MAXIMUS,
-    "gluteus_minimus_left": _GLUTEUS_MINIMUS,
-    "gluteus_minimus_right": _GLUTEUS_MINIMUS,
+# CID 244 Laterality.
+_SIDES = {
+    "": None,
+    "left": Code("7771000", "SCT", "Left"),
+    "right": Code("24028007", "SCT", "Right"),
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StructureCode:
-    """How a segment is coded (PS3.3 C.8.20.4) and coloured.
+    """How a segment is coded (PS3.3 C.8.20.4), named and coloured.
 
     Attributes:
-        modifier: Laterality of the type, None for structures that have none.
-        rgb: Display colour, 0..255.
+        display_name: For people, in English, at most 64 characters; no two structures share it.
+        modifier: Laterality of the type; None for structures that have none, and where the type
+            itself says it.
+        region: Where the type alone does not say it.
+        region_modifier: Laterality of the region.
+        rgb: Display colour, 0..255. No two structures of a task share it.
     """
 
+    display_name: str
     category: Code
     type: Code
     modifier: Code | None
@@ -55,52 +77,35 @@ class StructureCode:
 def structure_code(name: str) -> StructureCode:
     """Returns the codes of a structure by TotalSegmentator's name.
 
-    Its table has no codes for some hundred structures of smaller tasks. These are coded as what
-    they all are, an anatomical structure; their segment label is what tells them apart.
-
     Raises:
-        OutputError: TotalSegmentator has no such structure.
+        OutputError: The table has no such structure.
     """
     code = _table().get(name)
-    if code is not None:
-        return code
-    if not any(name in names.values() for names in class_map.values()):
-        raise OutputError(f"structure {name} has no SNOMED code")
-    red, green, blue = hashlib.sha256(name.encode()).digest()[:3]
-    return StructureCode(
-        category=_ANATOMICAL_STRUCTURE,
-        type=_ANATOMICAL_STRUCTURE,
-        modifier=None,
-        region=None,
-        region_modifier=None,
-        rgb=(red, green, blue),
-    )
+    if code is None:
+        raise OutputError(f"structure {name} has no codes in totalmap/writers/{_TABLE}")
+    return code
 
 
 @cache
 def _table() -> dict[str, StructureCode]:
-    text = (files("totalsegmentator") / "resources" / _TABLE).read_text(encoding="utf-8")
-    return {row["Structure"]: _read(row) for row in csv.DictReader(text.splitlines())}
+    text = (files("totalmap.writers") / _TABLE).read_text(encoding="utf-8")
+    return {row["structure"]: _read(row) for row in csv.DictReader(text.splitlines())}
 
 
 def _read(row: dict[str, str]) -> StructureCode:
-    category, type_ = _code(row, _CATEGORY), _code(row, _TYPE)
-    if category is None or type_ is None:
-        raise OutputError(f"{_TABLE}: {row['Structure']} has no category or type")
-    red, green, blue = (int(part) for part in row["DicomRGBColor"].split(","))
+    red, green, blue = (int(part) for part in row["rgb"].split())
+    has_region = bool(row["region"])
     return StructureCode(
-        category=category,
-        type=_CORRECTED_TYPES.get(row["Structure"], type_),
-        modifier=_code(row, _TYPE_MODIFIER),
-        region=_code(row, _REGION),
-        region_modifier=_code(row, _REGION_MODIFIER),
+        display_name=row["display_name"],
+        category=_CATEGORIES[row["category"]],
+        type=_code(row["type"], row["type_meaning"]),
+        modifier=_SIDES[row["side"]],
+        region=_code(row["region"], row["region_meaning"]) if has_region else None,
+        region_modifier=_SIDES[row["region_side"]],
         rgb=(red, green, blue),
     )
 
 
-def _code(row: dict[str, str], sequence: str) -> Code | None:
-    value = row[f"{sequence}.CodeValue"]
-    if not value:
-        return None
-    scheme = row[f"{sequence}.CodingSchemeDesignator"]
-    return Code(value, scheme, row[f"{sequence}.CodeMeaning"])
+def _code(scheme_and_value: str, meaning: str) -> Code:
+    scheme, value = scheme_and_value.split(":")
+    return Code(value, scheme, meaning)
