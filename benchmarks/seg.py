@@ -54,7 +54,7 @@ def main() -> None:
             f"{arguments.size}, {len(TASK.structures)} structures, {frames} frames; median of "
             f"{arguments.runs} runs"
         )
-        print(f"{'':28}{'seconds':>9}{'range':>14}{'MB':>8}{'file MB':>9}   ours is")
+        print(f"{'':28}{'seconds':>9}{'range':>14}{'MB':>8}{'file MB':>9}   of ours")
         runs = [[_run(one, folder) for one in arguments.writers] for _ in range(arguments.runs)]
         best = statistics.median(seconds for seconds, _, _ in (run[0] for run in runs))
         for name, of_one in zip(arguments.writers, zip(*runs, strict=True), strict=True):

@@ -34,3 +34,15 @@ def test_the_smallest_benchmark(tmp_path: Path) -> None:
     assert rows["exact"][-1] == "0"
     assert rows["exact, warm"][-1] == "0"
     assert "Limit: 1 tiles" in text
+
+
+def test_the_smallest_race_of_seg_writers() -> None:
+    command = [sys.executable, "-m", "benchmarks.seg", "--slices", "40", "--size", "64"]
+    command += ["--runs", "1", "--writers", "TotalMAP", "highdicom"]
+    done = subprocess.run(
+        command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    _, _, ours, peer = done.stdout.splitlines()
+    assert ours.startswith("TotalMAP ")
+    assert peer.startswith("highdicom ")

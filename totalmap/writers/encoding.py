@@ -5,16 +5,21 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
+from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset, write_file_meta_info
-from pydicom.tag import BaseTag
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+from pydicom.valuerep import VR
 
 _PREAMBLE = bytes(128) + b"DICM"  # PS3.10 7.1
 # PS3.5 7.1.1: a length is even, and the largest number means "undefined".
 LONGEST_VALUE = 2**32 - 2
+_UNDEFINED = 2**32 - 1
 _ITEM = struct.Struct("<HHL")
+_SHORT_HEADER = struct.Struct("<HH2sH")
 _LONG_HEADER = struct.Struct("<HH2sHL")  # PS3.5 7.1.2: tag, VR, reserved, length
 
 
@@ -31,9 +36,28 @@ def element_header(tag: BaseTag, vr: str, length: int) -> bytes:
     return _LONG_HEADER.pack(tag.group, tag.element, vr.encode("ascii"), 0, length)
 
 
-def item(value: bytes) -> bytes:
-    """Returns an item of a sequence, of explicit length (PS3.5 7.5)."""
-    return _ITEM.pack(0xFFFE, 0xE000, len(value)) + value
+def element(keyword: str, value: str | bytes) -> bytes:
+    """Returns an element with a VR of short length, its value padded to an even one.
+
+    Args:
+        value: Text in ASCII, or bytes in little endian.
+    """
+    tag, vr = Tag(keyword), dictionary_VR(keyword)
+    data = value.encode("ascii") if isinstance(value, str) else value
+    data += (b"\0" if vr == VR.UI else b" ") * (len(data) % 2)
+    return _SHORT_HEADER.pack(tag.group, tag.element, vr.encode("ascii"), len(data)) + data
+
+
+def sequence(keyword: str, *items: bytes) -> bytes:
+    """Returns a sequence of items, all of explicit length (PS3.5 7.5)."""
+    value = b"".join(_ITEM.pack(0xFFFE, 0xE000, len(one)) + one for one in items)
+    return element_header(Tag(keyword), "SQ", len(value)) + value
+
+
+def encapsulated_pixels(frames: list[bytes]) -> bytes:
+    """Returns the whole element Pixel Data, a fragment a frame (PS3.5 A.4)."""
+    header = element_header(Tag("PixelData"), "OB", _UNDEFINED)
+    return header + encapsulate(frames) + _ITEM.pack(0xFFFE, 0xE0DD, 0)
 
 
 def write_parts(

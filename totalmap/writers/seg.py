@@ -1,8 +1,7 @@
 """A DICOM Segmentation (PS3.3 A.51): BINARY, one segment a structure, on the source's frames."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import BinaryIO
+from functools import partial
 
 import numpy as np
 import pydicom
@@ -22,13 +21,13 @@ from totalmap.segmentation import Segmentation, Structure
 from totalmap.settings import SegTransferSyntax
 from totalmap.writers import provenance
 from totalmap.writers.derived import Kind
-from totalmap.writers.encoding import LONGEST_VALUE, element_header, write_parts
+from totalmap.writers.encoding import LONGEST_VALUE, element_header
 from totalmap.writers.frames import functional_group
 from totalmap.writers.placement import Sample, check_placement
 from totalmap.writers.release import RESULTS_NAME, Release
 from totalmap.writers.seg_frames import SegFrame, packed_pixels, seg_frames
 from totalmap.writers.seg_groups import per_frame_groups
-from totalmap.writers.seg_header import dimensions, require_some, seg_header
+from totalmap.writers.seg_header import EncodedSeg, dimensions, require_some, seg_header
 
 FILE_NAME = "seg.dcm"
 KIND = Kind(name="seg", sop_class=SegmentationStorage, modality="SEG", series_number=9001)
@@ -62,50 +61,23 @@ def write_seg(
     return Result(kind="seg", path=f"{RESULTS_NAME}/{name}", sop_instance_uid=uid)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class EncodedSeg:
-    """A SEG that is ready to be written; its pixels are packed while they are.
-
-    Attributes:
-        structures: By Segment Number, from 1.
-        header: All but the functional groups of the frames and their pixels.
-    """
-
-    segmentation: Segmentation
-    structures: tuple[Structure, ...]
-    frames: list[SegFrame]
-    header: Dataset
-    syntax: SegTransferSyntax
-
-    def write(self, file: BinaryIO) -> None:
-        """Writes the whole file."""
-        write_parts(file, self.header, self._large_elements(), _SYNTAXES[self.syntax])
-
-    def _large_elements(self) -> Iterator[bytes | memoryview]:
-        labels = self.segmentation.labels
-        length = -(-len(self.frames) * labels[0].size // 8)
-        odd = length % 2
-        if length + odd > LONGEST_VALUE:
-            raise OutputError(
-                f"the pixel data of {len(self.frames)} frames are {length} bytes, more than the "
-                f"{LONGEST_VALUE} of a DICOM element: choose fewer structures"
-            )
-        yield per_frame_groups(self.segmentation.volume, self.frames)
-        yield element_header(_PIXEL_DATA, "OB", length + odd)
-        yield from packed_pixels(labels, self.frames)
-        yield bytes(odd)
-
-
 def encode_seg(segmentation: Segmentation, syntax: SegTransferSyntax) -> EncodedSeg:
     """Returns the SEG of all structures that were found.
 
     Raises:
-        OutputError: No structure was found, or a structure has no code.
+        OutputError: No structure was found, a structure has no code, or the pixel data are larger
+            than an element can be.
     """
     frames = seg_frames(segmentation.labels, [one.label for one in segmentation.structures])
     found = {frame.label for frame in frames}
     structures = tuple(one for one in segmentation.structures if one.label in found)
     require_some(structures, segmentation)
+    length = len(frames) * segmentation.labels[0].size // 8
+    if length >= LONGEST_VALUE:
+        raise OutputError(
+            f"the pixel data of {len(frames)} frames are {length} bytes, more than the "
+            f"{LONGEST_VALUE} of a DICOM element: choose fewer structures, or a label map"
+        )
     header = seg_header(segmentation, KIND, structures)
     header.update(dimensions(header.SOPInstanceUID, by_segment=True))
     header.SegmentationType = "BINARY"
@@ -113,12 +85,24 @@ def encode_seg(segmentation: Segmentation, syntax: SegTransferSyntax) -> Encoded
     header.HighBit = 0
     header.NumberOfFrames = len(frames)
     return EncodedSeg(
-        segmentation=segmentation,
         structures=structures,
-        frames=frames,
         header=header,
-        syntax=syntax,
+        large_elements=partial(_large_elements, segmentation, frames),
+        syntax=_SYNTAXES[syntax],
     )
+
+
+def _large_elements(
+    segmentation: Segmentation, frames: list[SegFrame]
+) -> Iterator[bytes | memoryview]:
+    """Yields the functional groups of the frames, and their pixels, packed only now."""
+    yield per_frame_groups(segmentation.volume, [(frame.k, frame.segment) for frame in frames])
+    labels = segmentation.labels
+    length = -(-len(frames) * labels[0].size // 8)
+    odd = length % 2
+    yield element_header(_PIXEL_DATA, "OB", length + odd)
+    yield from packed_pixels(labels, frames)
+    yield bytes(odd)
 
 
 def check_seg(

@@ -1,9 +1,14 @@
 """What SEGs of both types say of their segments, the order of their frames, and their source."""
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
 from highdicom.color import CIELabColor
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 from pydicom.tag import Tag
+from pydicom.uid import UID
 
 from totalmap.dicom.identity import derived_uid
 from totalmap.dicom.volume import Volume
@@ -13,6 +18,7 @@ from totalmap.writers import provenance
 from totalmap.writers.coded import coded
 from totalmap.writers.codes import structure_code
 from totalmap.writers.derived import Kind, derived_header
+from totalmap.writers.encoding import write_parts
 from totalmap.writers.seg_groups import shared_groups
 
 # CID 7162 Surface Processing / Algorithm Family; 123110 in PS3.16 annex D.
@@ -20,6 +26,26 @@ ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
 
 _SEGMENT = ("ReferencedSegmentNumber", "SegmentIdentificationSequence")
 _POSITION = ("ImagePositionPatient", "PlanePositionSequence")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class EncodedSeg:
+    """A SEG that is ready to be written.
+
+    Attributes:
+        structures: By Segment Number, from 1.
+        header: All but the functional groups of the frames and their pixels.
+        large_elements: Yields these, encoded, in pieces.
+    """
+
+    structures: tuple[Structure, ...]
+    header: Dataset
+    large_elements: Callable[[], Iterator[bytes | memoryview]]
+    syntax: UID
+
+    def write(self, file: BinaryIO) -> None:
+        """Writes the whole file."""
+        write_parts(file, self.header, self.large_elements(), self.syntax)
 
 
 def seg_header(

@@ -3,14 +3,14 @@
 A hundred times smaller than BINARY and quicker to open, for readers that know it: docs/results.md.
 """
 
-from typing import Any, BinaryIO
+from collections.abc import Iterator
+from typing import Any
 
 import imagecodecs
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.encaps import encapsulate
+from pydicom.dataset import Dataset
 from pydicom.pixels.utils import pixel_array
 from pydicom.sr.coding import Code
 from pydicom.uid import UID, RLELossless
@@ -21,10 +21,11 @@ from totalmap.segmentation import Segmentation, Structure
 from totalmap.writers import provenance
 from totalmap.writers.coded import coded
 from totalmap.writers.derived import Kind
+from totalmap.writers.encoding import encapsulated_pixels
 from totalmap.writers.frames import functional_group
 from totalmap.writers.release import RESULTS_NAME, Release
-from totalmap.writers.seg_groups import source_groups
-from totalmap.writers.seg_header import dimensions, require_some, seg_header
+from totalmap.writers.seg_groups import per_frame_groups
+from totalmap.writers.seg_header import EncodedSeg, dimensions, require_some, seg_header
 
 FILE_NAME = "seg_labelmap.dcm"
 LABEL_MAP_SEGMENTATION_STORAGE = UID("1.2.840.10008.5.1.4.1.1.66.7")  # PS3.6 A; not in pydicom yet
@@ -50,23 +51,19 @@ def write_seg_labelmap(segmentation: Segmentation, release: Release) -> Result:
         OutputError: No structure was found, a structure has no code, or the file that was
             written differs from the labels.
     """
-    dataset = encode_seg_labelmap(segmentation)
-
-    def write(file: BinaryIO) -> None:
-        dataset.save_as(file, enforce_file_format=True)
-
+    seg = encode_seg_labelmap(segmentation)
     name = provenance.result_name(segmentation, FILE_NAME)
-    aside = release.write(name, write)
+    aside = release.write(name, seg.write)
     check_seg_labelmap(pydicom.dcmread(aside), segmentation)
     return Result(
         kind=KIND.name,
         path=f"{RESULTS_NAME}/{name}",
-        sop_instance_uid=str(dataset.SOPInstanceUID),
+        sop_instance_uid=str(seg.header.SOPInstanceUID),
     )
 
 
-def encode_seg_labelmap(segmentation: Segmentation) -> Dataset:
-    """Returns the whole object.
+def encode_seg_labelmap(segmentation: Segmentation) -> EncodedSeg:
+    """Returns the label map of all structures that were found.
 
     Raises:
         OutputError: No structure was found, or a structure has no code.
@@ -83,14 +80,15 @@ def encode_seg_labelmap(segmentation: Segmentation) -> Dataset:
     seg.HighBit = seg.BitsStored - 1
     seg.PixelPaddingValue = 0
     seg.NumberOfFrames = len(used)
-    seg.PerFrameFunctionalGroupsSequence = [
-        source_groups(segmentation.volume.slices[k], [place])
-        for place, k in enumerate(used, start=1)
-    ]
-    seg.PixelData = encapsulate([run_lengths(number_of[segmentation.labels[k]]) for k in used])
-    seg.file_meta = FileMetaDataset()
-    seg.file_meta.TransferSyntaxUID = RLELossless
-    return seg
+
+    def large_elements() -> Iterator[bytes]:
+        yield per_frame_groups(segmentation.volume, [(k, None) for k in used])
+        pixels = [run_lengths(number_of[segmentation.labels[k]]) for k in used]
+        yield encapsulated_pixels(pixels)
+
+    return EncodedSeg(
+        structures=structures, header=seg, large_elements=large_elements, syntax=RLELossless
+    )
 
 
 def check_seg_labelmap(written: Dataset, segmentation: Segmentation) -> None:

@@ -12,7 +12,7 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
-from totalmap.writers.encoding import element_header, encoded, item, write_parts
+from totalmap.writers.encoding import element, element_header, encoded, sequence, write_parts
 
 
 def a_dataset() -> Dataset:
@@ -29,11 +29,9 @@ def a_dataset() -> Dataset:
 def test_pydicom_reads_what_was_written_in_parts(syntax: UID, length: int) -> None:
     inner = Dataset()
     inner.Rows = 7
-    items = item(encoded(inner))
     value = bytes(range(256)) * (length // 256) + bytes(length % 256)
     parts: list[bytes | memoryview] = [
-        element_header(Tag("PerFrameFunctionalGroupsSequence"), "SQ", len(items)),
-        items,
+        sequence("PerFrameFunctionalGroupsSequence", encoded(inner)),
         element_header(Tag("PixelData"), "OB", length),
         memoryview(value)[:1],
         value[1:],
@@ -47,6 +45,22 @@ def test_pydicom_reads_what_was_written_in_parts(syntax: UID, length: int) -> No
     assert read.PatientName == "Αθηνά^山田"
     assert read.PerFrameFunctionalGroupsSequence[0].Rows == 7
     assert read.PixelData == value
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value", "read"),
+    [
+        ("ReferencedSOPInstanceUID", "1.2.3", "1.2.3"),
+        ("ReferencedFrameNumber", "127", 127),
+        ("ImagePositionPatient", "-1.5\\2.0\\3.25", [-1.5, 2.0, 3.25]),
+        ("DimensionIndexValues", bytes([1, 0, 0, 0, 2, 1, 0, 0]), [1, 258]),
+        ("ReferencedSegmentNumber", bytes([3, 1]), 259),
+    ],
+)
+def test_elements_are_those_of_pydicom(keyword: str, value: str | bytes, read: object) -> None:
+    dataset = Dataset()
+    setattr(dataset, keyword, read)
+    assert element(keyword, value) == encoded(dataset)
 
 
 def test_the_deflated_stream_has_no_header() -> None:

@@ -64,7 +64,7 @@ def test_a_multi_frame_source(tmp_path: Path) -> None:
 
 
 def test_it_is_a_series_of_its_own_with_the_same_segments(true_segmentation: Segmentation) -> None:
-    labelmap = encode_seg_labelmap(true_segmentation)
+    labelmap = encode_seg_labelmap(true_segmentation).header
     binary = encode_seg(true_segmentation, SegTransferSyntax.NATIVE).header
     assert labelmap.SeriesInstanceUID != binary.SeriesInstanceUID
     assert labelmap.SOPInstanceUID != binary.SOPInstanceUID
