@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from tests.segmentations import MODEL, TASK, volume_of
-from totalmap.dicom.geometry import canonical_affine_lps, to_canonical
-from totalmap.segmentation import InferenceLabels, Segmentation
+from tests.segmentations import TASK, segmentation_with, volume_of
+from totalmap.dicom.geometry import to_canonical
+from totalmap.segmentation import Segmentation
 from totalmap.settings import SegTransferSyntax
 from totalmap.writers.codes import structure_code
 
@@ -39,19 +39,7 @@ class Case:
     @cached_property
     def segmentation(self) -> Segmentation:
         """What our chain hands to its writers."""
-        volume = volume_of(self.series)
-        return Segmentation(
-            task="total",
-            variant="fast",
-            volume=volume,
-            labels=self.labels,
-            inference=InferenceLabels(
-                labels=to_canonical(self.labels, volume.geometry),
-                affine_lps=canonical_affine_lps(volume.geometry),
-            ),
-            structures=TASK.structures,
-            models=(MODEL,),
-        )
+        return segmentation_with(volume_of(self.series), self.labels)
 
     @cached_property
     def headers(self) -> list[Dataset]:

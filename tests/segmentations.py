@@ -45,14 +45,18 @@ def volume_of(
 
 def segmentation_of(written: WrittenSeries) -> Segmentation:
     """Returns what a perfect network would find in a phantom series."""
-    volume = volume_of(written.folder)
+    return segmentation_with(volume_of(written.folder), written.labels)
+
+
+def segmentation_with(volume: Volume, labels: NDArray[np.uint8]) -> Segmentation:
+    """Returns labels (k, j, i) as if a network had found them in a volume."""
     return Segmentation(
         task="total",
         variant="fast",
         volume=volume,
-        labels=written.labels,
+        labels=labels,
         inference=InferenceLabels(
-            labels=to_canonical(written.labels, volume.geometry),
+            labels=to_canonical(labels, volume.geometry),
             affine_lps=canonical_affine_lps(volume.geometry),
         ),
         structures=TASK.structures,
