@@ -73,6 +73,12 @@ class StructureCode:
     region_modifier: Code | None
     rgb: tuple[int, int, int]
 
+    @property
+    def is_private(self) -> bool:
+        """Whether a code of our own scheme is used."""
+        schemes = {one.scheme_designator for one in (self.type, self.region) if one is not None}
+        return PRIVATE_SCHEME_DESIGNATOR in schemes
+
 
 def structure_code(name: str) -> StructureCode:
     """Returns the codes of a structure by TotalSegmentator's name.

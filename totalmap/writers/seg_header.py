@@ -16,7 +16,12 @@ from totalmap.errors import OutputError
 from totalmap.segmentation import Segmentation, Structure
 from totalmap.writers import provenance
 from totalmap.writers.coded import coded
-from totalmap.writers.codes import structure_code
+from totalmap.writers.codes import (
+    PRIVATE_SCHEME_DESIGNATOR,
+    PRIVATE_SCHEME_NAME,
+    PRIVATE_SCHEME_ORGANIZATION,
+    structure_code,
+)
 from totalmap.writers.derived import Kind, derived_header
 from totalmap.writers.encoding import write_parts
 from totalmap.writers.seg_groups import shared_groups
@@ -67,6 +72,8 @@ def seg_header(
         segment(segmentation, structure, number)
         for number, structure in enumerate(structures, start=1)
     ]
+    if any(structure_code(structure.name).is_private for structure in structures):
+        header.CodingSchemeIdentificationSequence = [_private_scheme()]
     header.ReferencedSeriesSequence = [referenced_series(segmentation.volume)]
     header.SharedFunctionalGroupsSequence = [shared_groups(segmentation.volume)]
     return header
@@ -126,6 +133,15 @@ def _algorithm(segmentation: Segmentation) -> Dataset:
     algorithm.AlgorithmParameters = f"weights_sha256={weights}"
     algorithm.AlgorithmSource = provenance.MANUFACTURER
     return algorithm
+
+
+def _private_scheme() -> Dataset:
+    """Returns what our own codes are (Coding Scheme Identification, PS3.3 C.12.1)."""
+    scheme = Dataset()
+    scheme.CodingSchemeDesignator = PRIVATE_SCHEME_DESIGNATOR
+    scheme.CodingSchemeName = PRIVATE_SCHEME_NAME
+    scheme.CodingSchemeResponsibleOrganization = PRIVATE_SCHEME_ORGANIZATION
+    return scheme
 
 
 def dimensions(sop_instance_uid: str, *, by_segment: bool) -> Dataset:

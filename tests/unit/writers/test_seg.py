@@ -18,11 +18,11 @@ from totalmap.dicom.stacks import split_into_stacks
 from totalmap.dicom.study import read_study
 from totalmap.dicom.volume import build_volume
 from totalmap.errors import OutputError
-from totalmap.segmentation import Segmentation
+from totalmap.segmentation import Segmentation, Structure
 from totalmap.settings import GeometrySection, SegTransferSyntax
 from totalmap.writers import provenance
 from totalmap.writers.release import open_release
-from totalmap.writers.seg import check_seg, write_seg
+from totalmap.writers.seg import check_seg, encode_seg, write_seg
 from totalmap.writers.source_headers import CARRIED_OVER
 
 POLICY = GeometrySection()
@@ -205,6 +205,23 @@ def test_the_check_notices_a_missing_frame(seg_path: Path, true_segmentation: Se
     del seg.PerFrameFunctionalGroupsSequence[-1]
     with pytest.raises(OutputError, match="voxels"):
         check_seg(seg, true_segmentation, structures)
+
+
+def test_our_own_codes_are_explained(true_segmentation: Segmentation, tmp_path: Path) -> None:
+    assert "CodingSchemeIdentificationSequence" not in pydicom.dcmread(
+        written_seg(true_segmentation, tmp_path / "total")
+    )
+    (label, *_) = (found.structure.label for found in true_segmentation.found())
+    own = replace(
+        true_segmentation,
+        task="abdominal_muscles",
+        labels=np.where(true_segmentation.labels == label, label, 0).astype(np.uint8),
+        structures=(Structure(label=label, name="external_oblique_left"),),
+    )
+    seg = encode_seg(own, SegTransferSyntax.NATIVE).header
+    (scheme,) = seg.CodingSchemeIdentificationSequence
+    (region,) = seg.SegmentSequence[0].AnatomicRegionSequence
+    assert scheme.CodingSchemeDesignator == region.CodingSchemeDesignator == "99TOTALMAP"
 
 
 def test_nothing_found_is_an_error(true_segmentation: Segmentation, tmp_path: Path) -> None:
