@@ -73,11 +73,8 @@ class SlabConvolution(torch.nn.Module):
 
     def _way(self, parts: Parts) -> tuple[object, ...]:
         layer = self._layer
-        return "slabs", layer.weight.shape, layer.stride, layer.padding, parts[0].shape[2:]
-
-    def _whole(self, parts: Parts) -> torch.Tensor:
-        whole: torch.Tensor = self._layer(parts[0] if len(parts) == 1 else torch.cat(parts, 1))
-        return whole
+        kernels = layer.weight.shape, layer.stride, layer.padding, layer.groups
+        return "slabs", *kernels, parts[0].shape[2:]
 
     def _slab(self, parts: Parts, planes: slice) -> torch.Tensor:
         """Returns some planes of the result."""
