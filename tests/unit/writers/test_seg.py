@@ -80,6 +80,7 @@ def test_it_is_bound_to_the_source(seg_path: Path, phantom_series: WrittenSeries
 ORIENTATIONS = {
     "axial": (1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
     "prone": (-1.0, 0.0, 0.0, 0.0, -1.0, 0.0),
+    "upside down": (1.0, 0.0, 0.0, 0.0, -1.0, 0.0),
     "row to the right": (-1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
     "oblique": (1.0, 0.0, 0.0, 0.0, 0.8, -0.6),
     "coronal": CORONAL,
