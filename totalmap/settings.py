@@ -84,7 +84,7 @@ class ResultKind(StrEnum):
 
 
 class SegTransferSyntax(StrEnum):
-    """How a SEG is encoded: uncompressed, which every reader takes, or deflated, 100x smaller."""
+    """How a SEG is encoded: uncompressed, which every reader takes, or deflated and small."""
 
     NATIVE = "native"
     DEFLATED = "deflated"

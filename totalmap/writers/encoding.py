@@ -3,6 +3,7 @@
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import BinaryIO
 
 from pydicom.datadict import dictionary_VR
@@ -72,7 +73,7 @@ def write_parts(
         syntax: Explicit VR Little Endian, the same deflated, or one of encapsulated pixel data.
     """
     _write_meta(file, dataset, syntax)
-    pieces: Iterator[bytes | memoryview] = _joined(encoded(dataset), parts)
+    pieces: Iterator[bytes | memoryview] = chain([encoded(dataset)], parts)
     if syntax == DeflatedExplicitVRLittleEndian:
         pieces = _deflated(pieces)
     for piece in pieces:
@@ -87,11 +88,6 @@ def _write_meta(file: BinaryIO, dataset: Dataset, syntax: UID) -> None:
     buffer = DicomBytesIO()
     write_file_meta_info(buffer, meta)
     file.write(_PREAMBLE + buffer.getvalue())
-
-
-def _joined(first: bytes, parts: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview]:
-    yield first
-    yield from parts
 
 
 def _deflated(pieces: Iterable[bytes | memoryview]) -> Iterator[bytes]:

@@ -1,6 +1,6 @@
 """A Label Map Segmentation (PS3.3 A.51, Supplement 243): pixels are Segment Numbers.
 
-A hundred times smaller than BINARY and quicker to open, for readers that know it: docs/results.md.
+Far smaller than BINARY, for readers that know it: docs/results.md.
 """
 
 from collections.abc import Iterator
