@@ -103,13 +103,18 @@ class TotalMapApplication(Application):
         results = self._settings.results
         writers = [self._writer(SourceWriterOperator)]
         if ResultKind.SEG in results.kinds:
-            syntax = results.seg_transfer_syntax
-            writers.append(self._writer(SegWriterOperator, syntax=syntax))
+            writers.append(self._writer(SegWriterOperator))
         if ResultKind.SEG_LABELMAP in results.kinds:
             writers.append(self._writer(SegLabelmapWriterOperator))
         if ResultKind.NIFTI in results.kinds:
             writers.append(self._writer(NiftiWriterOperator))
         return writers
 
-    def _writer(self, kind: type[ResultWriterOperator], **settings: Any) -> ResultWriterOperator:
-        return kind(self, release=self._release, journal=self._journal, name=kind.stage, **settings)
+    def _writer(self, kind: type[ResultWriterOperator]) -> ResultWriterOperator:
+        return kind(
+            self,
+            settings=self._settings,
+            release=self._release,
+            journal=self._journal,
+            name=kind.stage,
+        )

@@ -17,7 +17,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from tests.segmentations import TASK, segmentation_with, volume_of
 from totalmap.dicom.geometry import to_canonical
 from totalmap.segmentation import Segmentation
-from totalmap.settings import SegTransferSyntax
+from totalmap.settings import ResultsSection, SegTransferSyntax, Settings
 from totalmap.writers.codes import structure_code
 
 Write = Callable[[Path], None]
@@ -53,10 +53,11 @@ def _totalmap(syntax: SegTransferSyntax) -> Callable[[Case], Write]:
         from totalmap.writers.seg import encode_seg
 
         segmentation = case.segmentation
+        settings = Settings(results=ResultsSection(seg_transfer_syntax=syntax))
 
         def write(path: Path) -> None:
             with path.open("wb") as file:
-                encode_seg(segmentation, syntax).write(file)
+                encode_seg(segmentation, settings).write(file)
 
         return write
 

@@ -3,6 +3,7 @@
 from operators.result_writer import ResultWriterOperator
 from totalmap.journal import Result
 from totalmap.segmentation import Segmentation
+from totalmap.settings import Settings
 from totalmap.writers.nifti import write_nifti
 from totalmap.writers.release import Release
 
@@ -12,6 +13,6 @@ class NiftiWriterOperator(ResultWriterOperator):
 
     stage = "write_nifti"
 
-    def write(self, segmentation: Segmentation, release: Release) -> Result:
+    def write(self, segmentation: Segmentation, settings: Settings, release: Release) -> Result:
         """Writes the NIfTI and checks it."""
         return write_nifti(segmentation, release)

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from operators.chain_operator import ChainOperator
 from totalmap.journal import Result
 from totalmap.segmentation import Segmentation
+from totalmap.settings import Settings
 from totalmap.writers.release import Release
 
 
@@ -17,7 +18,8 @@ class ResultWriterOperator(ChainOperator):
     receives = "segmentations"
     stage: ClassVar[str]
 
-    def __init__(self, *args: Any, release: Release, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, settings: Settings, release: Release, **kwargs: Any) -> None:
+        self._settings = settings
         self._release = release
         super().__init__(*args, **kwargs)
 
@@ -27,12 +29,12 @@ class ResultWriterOperator(ChainOperator):
         if needed:
             with self.journal.stage(self.stage):
                 for segmentation in needed:
-                    self.journal.wrote(self.write(segmentation, self._release))
+                    self.journal.wrote(self.write(segmentation, self._settings, self._release))
 
     def is_needed(self, segmentation: Segmentation) -> bool:
         """Whether there is anything to write for this study."""
         return True
 
-    def write(self, segmentation: Segmentation, release: Release) -> Result:
+    def write(self, segmentation: Segmentation, settings: Settings, release: Release) -> Result:
         """Writes one kind of result."""
         raise NotImplementedError

@@ -3,6 +3,7 @@
 from operators.result_writer import ResultWriterOperator
 from totalmap.journal import Result
 from totalmap.segmentation import Segmentation
+from totalmap.settings import Settings
 from totalmap.writers.release import Release
 from totalmap.writers.seg_labelmap import write_seg_labelmap
 
@@ -16,6 +17,6 @@ class SegLabelmapWriterOperator(ResultWriterOperator):
         """Whether anything was found: a SEG can't be empty."""
         return bool(segmentation.found())
 
-    def write(self, segmentation: Segmentation, release: Release) -> Result:
+    def write(self, segmentation: Segmentation, settings: Settings, release: Release) -> Result:
         """Writes the label map and checks it."""
-        return write_seg_labelmap(segmentation, release)
+        return write_seg_labelmap(segmentation, settings, release)

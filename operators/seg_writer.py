@@ -1,11 +1,9 @@
 """Operator: segmentation -> DICOM SEG."""
 
-from typing import Any
-
 from operators.result_writer import ResultWriterOperator
 from totalmap.journal import Result
 from totalmap.segmentation import Segmentation
-from totalmap.settings import SegTransferSyntax
+from totalmap.settings import Settings
 from totalmap.writers.release import Release
 from totalmap.writers.seg import write_seg
 
@@ -15,14 +13,10 @@ class SegWriterOperator(ResultWriterOperator):
 
     stage = "write_seg"
 
-    def __init__(self, *args: Any, syntax: SegTransferSyntax, **kwargs: Any) -> None:
-        self._syntax = syntax
-        super().__init__(*args, **kwargs)
-
     def is_needed(self, segmentation: Segmentation) -> bool:
         """Whether anything was found: a SEG can't be empty."""
         return bool(segmentation.found())
 
-    def write(self, segmentation: Segmentation, release: Release) -> Result:
+    def write(self, segmentation: Segmentation, settings: Settings, release: Release) -> Result:
         """Writes the SEG and checks it."""
-        return write_seg(segmentation, release, self._syntax)
+        return write_seg(segmentation, settings, release)

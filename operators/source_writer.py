@@ -3,6 +3,7 @@
 from operators.result_writer import ResultWriterOperator
 from totalmap.journal import Result
 from totalmap.segmentation import Segmentation
+from totalmap.settings import Settings
 from totalmap.writers.release import Release
 from totalmap.writers.source import needs_repaired_source, write_repaired_source
 
@@ -16,6 +17,6 @@ class SourceWriterOperator(ResultWriterOperator):
         """Whether any UID had to be derived."""
         return needs_repaired_source(segmentation.volume)
 
-    def write(self, segmentation: Segmentation, release: Release) -> Result:
+    def write(self, segmentation: Segmentation, settings: Settings, release: Release) -> Result:
         """Writes the copies."""
         return write_repaired_source(segmentation.volume, release)

@@ -13,7 +13,7 @@ from tests.segmentations import RULE, StainFinder, volume_of
 from totalmap.dicom.volume import Volume
 from totalmap.engine.segment import segment
 from totalmap.journal import SilentObserver
-from totalmap.settings import GapPolicy, GeometrySection, SelectionRule
+from totalmap.settings import GapPolicy, GeometrySection, SelectionRule, Settings
 from totalmap.writers.release import open_release
 from totalmap.writers.seg import write_seg
 
@@ -51,7 +51,7 @@ def carried(
     volume = volume_of(source or written.folder, geometry, rule)
     segmentation = segment(volume, (StainFinder(LIVER, spacing_mm),), SilentObserver().progress)
     with open_release(folder) as release:
-        result = write_seg(segmentation, release)
+        result = write_seg(segmentation, Settings(), release)
         release.publish({})
     truth = written.hu > STAIN_HU / 2
     assert truth.sum() > 100, "nothing stained is in view, the comparison would prove nothing"

@@ -13,7 +13,8 @@ from typing import Protocol
 from totalmap.dicom.select import Verdict
 from totalmap.dicom.study import Study
 from totalmap.dicom.volume import Volume
-from totalmap.segmentation import EngineKind, ModelIdentity, Segmentation, StructureVolume
+from totalmap.segmentation import EngineKind, ModelIdentity, Segmentation
+from totalmap.structures import MeasuredStructure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +31,7 @@ class FoundStructures:
     """What was found in one volume; `folder` is that of its results."""
 
     folder: str
-    structures: tuple[StructureVolume, ...]
+    structures: tuple[MeasuredStructure, ...]
 
 
 class Observer(Protocol):

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from totalmap.dicom.geometry import Affine
 from totalmap.dicom.volume import Volume
+from totalmap.label_statistics import LabelStatistics, label_statistics
+from totalmap.structures import MeasuredStructure, Structure
 
 
 class EngineKind(StrEnum):
@@ -16,23 +18,6 @@ class EngineKind(StrEnum):
 
     TOTALMAP = "totalmap"
     TOTALSEGMENTATOR_API = "totalsegmentator-api"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Structure:
-    """One structure of a task, with TotalSegmentator's label number and name."""
-
-    label: int
-    name: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StructureVolume:
-    """How much of a structure was found."""
-
-    structure: Structure
-    voxels: int
-    volume_ml: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,21 +70,40 @@ class Segmentation:
     findings: tuple[str, ...] = ()
     engine: EngineKind = EngineKind.TOTALMAP
 
-    def found(self) -> tuple[StructureVolume, ...]:
-        """Returns the structures with at least one voxel, by label, with their volumes."""
+    @property
+    def device(self) -> str:
+        """The class of device that ran the networks: cpu, cuda, or both after a step down.
+
+        float16 is what a GPU computes with, and nothing else does.
+        """
+        classes = {"cuda" if one == "float16" else "cpu" for one in self.arithmetic.split("+")}
+        return "+".join(sorted(classes))
+
+    def found(self) -> tuple[MeasuredStructure, ...]:
+        """Returns the structures with at least one voxel, by label, measured once."""
         return self._found
 
     @cached_property
-    def _found(self) -> tuple[StructureVolume, ...]:
-        by_slice = np.array([np.bincount(one.ravel(), minlength=256) for one in self.labels])
-        voxels = by_slice.sum(axis=0)
-        volumes_ml = self.volume.geometry.voxel_volumes_ml @ by_slice
-        return tuple(
-            StructureVolume(
-                structure=structure,
-                voxels=int(voxels[structure.label]),
-                volume_ml=float(volumes_ml[structure.label]),
-            )
-            for structure in self.structures
-            if voxels[structure.label]
+    def _found(self) -> tuple[MeasuredStructure, ...]:
+        table = label_statistics(
+            self.labels, self.volume.voxels, self.volume.geometry, self.inference.labels
         )
+        return tuple(
+            _measured(structure, table)
+            for structure in self.structures
+            if structure.label < len(table.voxels) and table.voxels[structure.label]
+        )
+
+
+def _measured(structure: Structure, table: LabelStatistics) -> MeasuredStructure:
+    label = structure.label
+    return MeasuredStructure(
+        structure=structure,
+        voxels=int(table.voxels[label]),
+        volume_ml=round(float(table.volume_ml[label]), 3),
+        mean=round(float(table.mean[label]), 2),
+        sd=round(float(table.sd[label]), 2),
+        faces=table.faces[label],
+        components=int(table.components[label]),
+        largest_share=round(float(table.largest[label] / max(table.counted[label], 1)), 4),
+    )

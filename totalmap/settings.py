@@ -3,6 +3,7 @@
 Nothing outside this file reads `os.environ`.
 """
 
+import hashlib
 import os
 import re
 from collections.abc import Mapping
@@ -76,10 +77,15 @@ class MemoryShort(StrEnum):
 
 
 class ResultKind(StrEnum):
-    """What to write: a DICOM SEG, one frame a structure or as a label map, a multi-label NIfTI."""
+    """What to write: docs/results.md."""
 
     SEG = "seg"
     SEG_LABELMAP = "seg_labelmap"
+    SR = "sr"
+    RTSTRUCT = "rtstruct"
+    PREVIEW = "preview"
+    REPORT = "report"
+    CSV = "csv"
     NIFTI = "nifti"
 
 
@@ -88,6 +94,13 @@ class SegTransferSyntax(StrEnum):
 
     NATIVE = "native"
     DEFLATED = "deflated"
+
+
+class SegSplit(StrEnum):
+    """What goes into one SEG object: everything, or what belongs to one body system."""
+
+    NONE = "none"
+    BODY_SYSTEM = "body_system"
 
 
 class Orientation(StrEnum):
@@ -158,6 +171,12 @@ IMAGE_TYPES_EXCLUDED = (
     *("PERFUSION", "CBF", "CBV", "MTT", "TTP", "TMAX", "PERMEABILITY"),
     *("IODINE", "VNC", "EFF_Z", "ELECTRON_DENSITY", "MAT_SPECIFIC", "SUBTRACTION"),
 )
+
+
+# A label map is left out: few viewers read it.
+USUAL_RESULTS = tuple(kind for kind in ResultKind if kind is not ResultKind.SEG_LABELMAP)
+
+MAX_INTEGER_STRING = 2**31 - 1  # PS3.5 6.2, IS
 
 
 class Section(BaseModel):
@@ -253,11 +272,47 @@ class SegmentationSection(Section):
     licence_number: SecretStr | None = None
 
 
-class ResultsSection(Section):
-    """What is written, and how."""
+class SeriesNumbersSection(Section):
+    """Series Number (0020,0011) of each kind of DICOM result."""
 
-    kinds: tuple[ResultKind, ...] = Field(default=(ResultKind.SEG, ResultKind.NIFTI), min_length=1)
+    seg: int = Field(default=9001, ge=0, le=MAX_INTEGER_STRING)
+    seg_labelmap: int = Field(default=9002, ge=0, le=MAX_INTEGER_STRING)
+    sr: int = Field(default=9003, ge=0, le=MAX_INTEGER_STRING)
+    rtstruct: int = Field(default=9004, ge=0, le=MAX_INTEGER_STRING)
+    preview: int = Field(default=9005, ge=0, le=MAX_INTEGER_STRING)
+
+    def of(self, kind: ResultKind) -> int:
+        """Returns the number of a kind that is a DICOM object."""
+        number: int = getattr(self, kind)
+        return number
+
+
+class ResultsSection(Section):
+    """What is written, and how.
+
+    Attributes:
+        series_description: {task} and {variant} are put in, and it always goes on with what warns
+            that nobody has verified the result.
+        seg_structures: What the SEGs hold, by TotalSegmentator's names; empty is all.
+        rtstruct_structures: The same for the RTSTRUCT.
+    """
+
+    kinds: tuple[ResultKind, ...] = Field(default=USUAL_RESULTS, min_length=1)
+    series_description: str = Field(default="TotalMAP {task} {variant}", min_length=1)
+    series_numbers: SeriesNumbersSection = SeriesNumbersSection()
     seg_transfer_syntax: SegTransferSyntax = SegTransferSyntax.NATIVE
+    seg_split: SegSplit = SegSplit.NONE
+    seg_structures: tuple[str, ...] = ()
+    rtstruct_structures: tuple[str, ...] = ()
+
+    @field_validator("series_description")
+    @classmethod
+    def _can_be_filled_in(cls, text: str) -> str:
+        try:
+            text.format(task="", variant="")
+        except (KeyError, IndexError, ValueError) as error:
+            raise ValueError("only {task} and {variant} can be put in") from error
+        return text
 
 
 class LoggingSection(Section):
@@ -277,6 +332,18 @@ class Settings(Section):
     segmentation: SegmentationSection = SegmentationSection()
     results: ResultsSection = ResultsSection()
     logging: LoggingSection = LoggingSection()
+
+    def fingerprint(self) -> str:
+        """Returns the SHA-256 of all that decides a result, as canonical JSON.
+
+        Left out is what only says where and how it is computed: a result names arithmetic and
+        device itself. A licence number is nobody's business.
+        """
+        document = self.model_dump_json(
+            include={"study", "selection", "geometry", "segmentation", "results"},
+            exclude={"segmentation": {"device", "memory_short", "licence_number"}},
+        )
+        return hashlib.sha256(document.encode()).hexdigest()
 
 
 def load_settings(path: Path, environment: Mapping[str, str] = os.environ) -> Settings:

@@ -12,7 +12,7 @@ from totalmap.dicom.study import Study, read_study
 from totalmap.dicom.volume import Volume, build_volume
 from totalmap.engine.segment import segment
 from totalmap.errors import TotalMapError
-from totalmap.settings import GapPolicy, GeometrySection, SelectionRule, SelectionSection
+from totalmap.settings import GapPolicy, GeometrySection, SelectionRule, SelectionSection, Settings
 from totalmap.writers.nifti import write_nifti
 from totalmap.writers.release import open_release
 from totalmap.writers.seg import write_seg
@@ -74,7 +74,7 @@ def _run(run: Run, folder: Path, output: Path, policy: GeometrySection) -> None:
     run.volume = build_volume(selection, policy)
     segmentation = segment(run.volume, (StainFinder(STAIN, spacing_mm=12.0),), lambda *_: None)
     with open_release(output) as release:
-        write_seg(segmentation, release)
+        write_seg(segmentation, Settings(), release)
         write_nifti(segmentation, release)
         if needs_repaired_source(run.volume):
             write_repaired_source(run.volume, release)

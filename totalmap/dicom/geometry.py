@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 from nibabel.affines import voxel_sizes
 from nibabel.orientations import (
+    aff2axcodes,
     apply_orientation,
     axcodes2ornt,
     inv_ornt_aff,
@@ -19,6 +20,7 @@ from nibabel.orientations import (
 from numpy.typing import NDArray
 
 from totalmap.settings import Orientation
+from totalmap.structures import Face
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 Affine = NDArray[np.float64]
@@ -26,6 +28,16 @@ Box = tuple[slice, slice, slice]
 """A part of an array (k, j, i)."""
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+# Where an axis begins and ends that points to the right, left, front, back, feet or head.
+_ENDS = {
+    "R": (Face.LEFT, Face.RIGHT),
+    "L": (Face.RIGHT, Face.LEFT),
+    "A": (Face.POSTERIOR, Face.ANTERIOR),
+    "P": (Face.ANTERIOR, Face.POSTERIOR),
+    "I": (Face.SUPERIOR, Face.INFERIOR),
+    "S": (Face.INFERIOR, Face.SUPERIOR),
+}
 
 # 0.25 degrees shift a stack of 300 mm by 1.3 mm from its first to its last slice: nothing that a
 # network notices, and masks lie on the source's own slices in any case.
@@ -115,6 +127,15 @@ class Geometry:
     def is_grid(self) -> bool:
         """Whether the voxels form a grid of equidistant points with perpendicular axes."""
         return self.is_equidistant and self.tilt_degrees <= NEGLIGIBLE_TILT_DEGREES
+
+    @property
+    def faces(self) -> tuple[tuple[Face, Face], ...]:
+        """The sides of the patient that the first and the last voxel along k, j and i are next to.
+
+        Of an oblique stack, the closest ones.
+        """
+        directions = aff2axcodes(self.affine_ras)
+        return tuple(_ENDS[code] for code in reversed(directions))
 
     @property
     def coverage_mm(self) -> float:

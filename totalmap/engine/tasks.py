@@ -24,8 +24,8 @@ from totalsegmentator.map_to_binary import (
 from totalsegmentator.registry import TASKS, requires_license, task_modality
 
 from totalmap.errors import ConfigError
-from totalmap.segmentation import Structure
 from totalmap.settings import Variant
+from totalmap.structures import Structure
 
 # The names of the variants in TASK_CONFIGS[...]["sub_modes"].
 _SUB_MODES = {Variant.FULL: "default", Variant.FAST: "fast", Variant.FASTEST: "fastest"}

@@ -11,6 +11,7 @@ from pydicom.sr.coding import Code
 from pydicom.uid import UID
 
 from totalmap.segmentation import Segmentation
+from totalmap.settings import ResultKind, Settings
 from totalmap.writers import provenance
 from totalmap.writers.coded import coded
 from totalmap.writers.source_headers import patient_and_study
@@ -30,33 +31,32 @@ class Kind:
         name: Goes into the UIDs, so that two kinds never share one.
     """
 
-    name: str
+    name: ResultKind
     sop_class: UID
     modality: str
-    series_number: int
 
 
-def derived_header(segmentation: Segmentation, kind: Kind) -> Dataset:
+def derived_header(segmentation: Segmentation, settings: Settings, kind: Kind) -> Dataset:
     """Returns a new object of the patient and study of a volume, without any content."""
     source = segmentation.volume.slices[0].instance
     header = patient_and_study(source)
     header.SOPClassUID = kind.sop_class
-    header.SOPInstanceUID = provenance.instance_uid(segmentation, kind.name)
+    header.SOPInstanceUID = provenance.instance_uid(segmentation, settings, kind.name)
     header.Modality = kind.modality
     header.StudyInstanceUID = source.study_instance_uid
-    header.SeriesInstanceUID = provenance.series_uid(segmentation, kind.name)
-    header.SeriesNumber = kind.series_number
-    header.SeriesDescription = provenance.series_description(segmentation)
+    header.SeriesInstanceUID = provenance.series_uid(segmentation, settings, kind.name)
+    header.SeriesNumber = settings.results.series_numbers.of(kind.name)
+    header.SeriesDescription = provenance.series_description(segmentation, settings)
     header.InstanceNumber = 1
     header.FrameOfReferenceUID = source.frame_of_reference_uid
     header.PositionReferenceIndicator = None
     header.ContentDate = header.StudyDate or _NO_DATE
     header.ContentTime = header.StudyTime or _NO_TIME
-    _add_equipment(header, segmentation)
+    _add_equipment(header, segmentation, settings)
     return header
 
 
-def _add_equipment(header: Dataset, segmentation: Segmentation) -> None:
+def _add_equipment(header: Dataset, segmentation: Segmentation, settings: Settings) -> None:
     header.Manufacturer = provenance.MANUFACTURER
     header.ManufacturerModelName = provenance.MODEL_NAME
     header.DeviceSerialNumber = provenance.DEVICE_SERIAL_NUMBER
@@ -66,5 +66,5 @@ def _add_equipment(header: Dataset, segmentation: Segmentation) -> None:
     contribution.Manufacturer = provenance.MANUFACTURER
     contribution.ManufacturerModelName = provenance.MODEL_NAME
     contribution.SoftwareVersions = provenance.software_versions()
-    contribution.ContributionDescription = provenance.contribution(segmentation)
+    contribution.ContributionDescription = provenance.contribution(segmentation, settings)
     header.ContributingEquipmentSequence = [contribution]

@@ -7,6 +7,7 @@ import numpy as np
 from totalmap import __version__
 from totalmap.dicom.identity import derived_uid
 from totalmap.segmentation import Segmentation
+from totalmap.settings import Settings
 
 MANUFACTURER = "TotalMAP"
 MODEL_NAME = "TotalMAP"
@@ -24,42 +25,44 @@ def result_name(segmentation: Segmentation, file_name: str) -> str:
     return f"{folder}/{file_name}" if folder else file_name
 
 
-def series_uid(segmentation: Segmentation, kind: str) -> str:
+def series_uid(segmentation: Segmentation, settings: Settings, kind: str) -> str:
     """Returns the Series Instance UID of a kind of result.
 
-    It depends on the source instances, the weights, the task, the structures that were looked
-    for, the engine, its arithmetic and our version: the same run gives the same series, any change
-    gives another one.
+    It depends on the source instances, the weights, the settings, the engine, its arithmetic,
+    the kind of device and our version: the same run gives the same series, any change gives
+    another one.
     """
-    return derived_uid("series", kind, *_inputs(segmentation))
+    return derived_uid("series", kind, *_inputs(segmentation, settings))
 
 
-def instance_uid(segmentation: Segmentation, kind: str) -> str:
+def instance_uid(segmentation: Segmentation, settings: Settings, kind: str) -> str:
     """Returns the SOP Instance UID of a result; it depends on the labels too."""
     content = hashlib.sha256(np.ascontiguousarray(segmentation.labels).data).hexdigest()
-    return derived_uid("instance", kind, content, *_inputs(segmentation))
+    return derived_uid("instance", kind, content, *_inputs(segmentation, settings))
 
 
-def tracking_uid(segmentation: Segmentation, structure_name: str) -> str:
+def tracking_uid(segmentation: Segmentation, settings: Settings, structure_name: str) -> str:
     """Returns the Tracking UID of a structure in this study (PS3.3 C.8.20.2)."""
-    return derived_uid("tracking", structure_name, *_inputs(segmentation))
+    return derived_uid("tracking", structure_name, *_inputs(segmentation, settings))
 
 
 def algorithm_name(segmentation: Segmentation) -> str:
     """Returns a Segment Algorithm Name; a demo model does not pass for TotalSegmentator."""
-    if _is_demo(segmentation):
+    if is_demo(segmentation):
         return "TotalMAP demo model (not for patients)"
     return f"TotalSegmentator {segmentation.task} {segmentation.variant}"
 
 
-def series_description(segmentation: Segmentation) -> str:
+def series_description(segmentation: Segmentation, settings: Settings) -> str:
     """Returns a Series Description that says what it is and that nobody has verified it."""
-    if _is_demo(segmentation):
-        return f"TotalMAP {segmentation.task} DEMO MODEL (not for patients)"[:_LONG_STRING]
-    return f"TotalMAP {segmentation.task} {segmentation.variant} (AI, unverified)"[:_LONG_STRING]
+    warning = " DEMO MODEL (not for patients)" if is_demo(segmentation) else " (AI, unverified)"
+    text = settings.results.series_description.format(
+        task=segmentation.task, variant=segmentation.variant
+    )
+    return text[: _LONG_STRING - len(warning)].rstrip() + warning
 
 
-def contribution(segmentation: Segmentation) -> str:
+def contribution(segmentation: Segmentation, settings: Settings) -> str:
     """Returns a Contribution Description that says what was computed, how, and by which weights.
 
     1024 characters at most (ST, PS3.5 6.2).
@@ -67,7 +70,8 @@ def contribution(segmentation: Segmentation) -> str:
     weights = ", ".join(f"{model.dataset} {model.sha256}" for model in segmentation.models)
     text = (
         f"{algorithm_name(segmentation)}; engine {segmentation.engine}, "
-        f"arithmetic {segmentation.arithmetic}; AI result, unverified; "
+        f"arithmetic {segmentation.arithmetic}, device {segmentation.device}; "
+        f"AI result, unverified; SHA-256 of settings: {settings.fingerprint()}; "
         f"SHA-256 of weights: {weights}"
     )
     return text[:_SHORT_TEXT]
@@ -78,17 +82,20 @@ def software_versions() -> str:
     return __version__
 
 
-def _is_demo(segmentation: Segmentation) -> bool:
+def is_demo(segmentation: Segmentation) -> bool:
+    """Returns whether a network took part that is for trying out alone."""
     return any(model.notice for model in segmentation.models)
 
 
-def _inputs(segmentation: Segmentation) -> tuple[str, ...]:
+def _inputs(segmentation: Segmentation, settings: Settings) -> tuple[str, ...]:
     return (
         __version__,
         segmentation.task,
         segmentation.variant,
         segmentation.engine,
         segmentation.arithmetic,
+        segmentation.device,
+        settings.fingerprint(),
         *(structure.name for structure in segmentation.structures),
         *(model.sha256 for model in segmentation.models),
         *(f"{uid}#{frame}" for uid, frame in (one.key for one in segmentation.volume.slices)),

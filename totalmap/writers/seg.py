@@ -17,8 +17,9 @@ from pydicom.uid import (
 
 from totalmap.errors import OutputError
 from totalmap.journal import Result
-from totalmap.segmentation import Segmentation, Structure
-from totalmap.settings import SegTransferSyntax
+from totalmap.segmentation import Segmentation
+from totalmap.settings import ResultKind, SegTransferSyntax, Settings
+from totalmap.structures import Structure
 from totalmap.writers import provenance
 from totalmap.writers.derived import Kind
 from totalmap.writers.encoding import LONGEST_VALUE, element_header
@@ -30,7 +31,7 @@ from totalmap.writers.seg_groups import per_frame_groups
 from totalmap.writers.seg_header import EncodedSeg, dimensions, require_some, seg_header
 
 FILE_NAME = "seg.dcm"
-KIND = Kind(name="seg", sop_class=SegmentationStorage, modality="SEG", series_number=9001)
+KIND = Kind(name=ResultKind.SEG, sop_class=SegmentationStorage, modality="SEG")
 
 _SYNTAXES: Mapping[SegTransferSyntax, UID] = {
     SegTransferSyntax.NATIVE: ExplicitVRLittleEndian,
@@ -39,11 +40,7 @@ _SYNTAXES: Mapping[SegTransferSyntax, UID] = {
 _PIXEL_DATA = Tag("PixelData")
 
 
-def write_seg(
-    segmentation: Segmentation,
-    release: Release,
-    syntax: SegTransferSyntax = SegTransferSyntax.NATIVE,
-) -> Result:
+def write_seg(segmentation: Segmentation, settings: Settings, release: Release) -> Result:
     """Writes the labels as a SEG and compares the file with them, voxel by voxel.
 
     Frame of reference, position and matrix are the source's, and every frame names the source
@@ -53,15 +50,15 @@ def write_seg(
         OutputError: No structure was found, a structure has no code, the pixel data are larger
             than DICOM allows, or the file that was written differs from the labels.
     """
-    seg = encode_seg(segmentation, syntax)
+    seg = encode_seg(segmentation, settings)
     name = provenance.result_name(segmentation, FILE_NAME)
     aside = release.write(name, seg.write)
     check_seg(pydicom.dcmread(aside), segmentation, seg.structures)
     uid = str(seg.header.SOPInstanceUID)
-    return Result(kind="seg", path=f"{RESULTS_NAME}/{name}", sop_instance_uid=uid)
+    return Result(kind=KIND.name, path=f"{RESULTS_NAME}/{name}", sop_instance_uid=uid)
 
 
-def encode_seg(segmentation: Segmentation, syntax: SegTransferSyntax) -> EncodedSeg:
+def encode_seg(segmentation: Segmentation, settings: Settings) -> EncodedSeg:
     """Returns the SEG of all structures that were found.
 
     Raises:
@@ -78,7 +75,7 @@ def encode_seg(segmentation: Segmentation, syntax: SegTransferSyntax) -> Encoded
             f"the pixel data of {len(frames)} frames are {length} bytes, more than the "
             f"{LONGEST_VALUE} of a DICOM element: choose fewer structures, or a label map"
         )
-    header = seg_header(segmentation, KIND, structures)
+    header = seg_header(segmentation, settings, KIND, structures)
     header.update(dimensions(header.SOPInstanceUID, by_segment=True))
     header.SegmentationType = "BINARY"
     header.BitsAllocated = header.BitsStored = 1
@@ -88,7 +85,7 @@ def encode_seg(segmentation: Segmentation, syntax: SegTransferSyntax) -> Encoded
         structures=structures,
         header=header,
         large_elements=partial(_large_elements, segmentation, frames),
-        syntax=_SYNTAXES[syntax],
+        syntax=_SYNTAXES[settings.results.seg_transfer_syntax],
     )
 
 

@@ -13,7 +13,9 @@ from pydicom.uid import UID
 from totalmap.dicom.identity import derived_uid
 from totalmap.dicom.volume import Volume
 from totalmap.errors import OutputError
-from totalmap.segmentation import Segmentation, Structure
+from totalmap.segmentation import Segmentation
+from totalmap.settings import Settings
+from totalmap.structures import Structure
 from totalmap.writers import provenance
 from totalmap.writers.coded import coded
 from totalmap.writers.codes import (
@@ -54,10 +56,10 @@ class EncodedSeg:
 
 
 def seg_header(
-    segmentation: Segmentation, kind: Kind, structures: tuple[Structure, ...]
+    segmentation: Segmentation, settings: Settings, kind: Kind, structures: tuple[Structure, ...]
 ) -> Dataset:
     """Returns a SEG without frames: whose it is, what it refers to, and its segments."""
-    header = derived_header(segmentation, kind)
+    header = derived_header(segmentation, settings, kind)
     header.ContentLabel = "SEGMENTATION"
     header.ContentDescription = header.SeriesDescription
     header.ContentCreatorName = None
@@ -69,7 +71,7 @@ def seg_header(
     header.LossyImageCompression = "00"
     header.SegmentsOverlap = "NO"
     header.SegmentSequence = [
-        segment(segmentation, structure, number)
+        segment(segmentation, settings, structure, number)
         for number, structure in enumerate(structures, start=1)
     ]
     if any(structure_code(structure.name).is_private for structure in structures):
@@ -92,7 +94,9 @@ def require_some(structures: tuple[Structure, ...], segmentation: Segmentation) 
         )
 
 
-def segment(segmentation: Segmentation, structure: Structure, number: int) -> Dataset:
+def segment(
+    segmentation: Segmentation, settings: Settings, structure: Structure, number: int
+) -> Dataset:
     """Returns the item of Segment Sequence (PS3.3 C.8.20.4) of a structure."""
     code = structure_code(structure.name)
     one = Dataset()
@@ -110,7 +114,7 @@ def segment(segmentation: Segmentation, structure: Structure, number: int) -> Da
             _modified(code.region, code.region_modifier, "AnatomicRegionModifierSequence")
         ]
     one.TrackingID = structure.name
-    one.TrackingUID = provenance.tracking_uid(segmentation, structure.name)
+    one.TrackingUID = provenance.tracking_uid(segmentation, settings, structure.name)
     one.RecommendedDisplayCIELabValue = list(CIELabColor.from_rgb(*code.rgb).value)
     return one
 

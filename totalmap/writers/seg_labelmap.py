@@ -17,7 +17,9 @@ from pydicom.uid import UID, RLELossless
 
 from totalmap.errors import OutputError
 from totalmap.journal import Result
-from totalmap.segmentation import Segmentation, Structure
+from totalmap.segmentation import Segmentation
+from totalmap.settings import ResultKind, Settings
+from totalmap.structures import Structure
 from totalmap.writers import provenance
 from totalmap.writers.coded import coded
 from totalmap.writers.derived import Kind
@@ -29,12 +31,7 @@ from totalmap.writers.seg_header import EncodedSeg, dimensions, require_some, se
 
 FILE_NAME = "seg_labelmap.dcm"
 LABEL_MAP_SEGMENTATION_STORAGE = UID("1.2.840.10008.5.1.4.1.1.66.7")  # PS3.6 A; not in pydicom yet
-KIND = Kind(
-    name="seg_labelmap",
-    sop_class=LABEL_MAP_SEGMENTATION_STORAGE,
-    modality="SEG",
-    series_number=9002,
-)
+KIND = Kind(name=ResultKind.SEG_LABELMAP, sop_class=LABEL_MAP_SEGMENTATION_STORAGE, modality="SEG")
 
 SegmentNumbers = NDArray[np.unsignedinteger[Any]]
 
@@ -42,7 +39,7 @@ _BACKGROUND = Code("125040", "DCM", "Background")
 _RLE_HEADER_BYTES = 64  # PS3.5 G.5: number of segments, and where up to 15 of them begin
 
 
-def write_seg_labelmap(segmentation: Segmentation, release: Release) -> Result:
+def write_seg_labelmap(segmentation: Segmentation, settings: Settings, release: Release) -> Result:
     """Writes the labels as a label map and compares the file with them, voxel by voxel.
 
     Pixels are Segment Numbers, the same as in the BINARY object. Empty slices are left out.
@@ -51,7 +48,7 @@ def write_seg_labelmap(segmentation: Segmentation, release: Release) -> Result:
         OutputError: No structure was found, a structure has no code, or the file that was
             written differs from the labels.
     """
-    seg = encode_seg_labelmap(segmentation)
+    seg = encode_seg_labelmap(segmentation, settings)
     name = provenance.result_name(segmentation, FILE_NAME)
     aside = release.write(name, seg.write)
     check_seg_labelmap(pydicom.dcmread(aside), segmentation)
@@ -62,7 +59,7 @@ def write_seg_labelmap(segmentation: Segmentation, release: Release) -> Result:
     )
 
 
-def encode_seg_labelmap(segmentation: Segmentation) -> EncodedSeg:
+def encode_seg_labelmap(segmentation: Segmentation, settings: Settings) -> EncodedSeg:
     """Returns the label map of all structures that were found.
 
     Raises:
@@ -72,7 +69,7 @@ def encode_seg_labelmap(segmentation: Segmentation) -> EncodedSeg:
     require_some(structures, segmentation)
     number_of = _segment_numbers(structures)
     used = [k for k, one in enumerate(segmentation.labels) if one.any()]
-    seg = seg_header(segmentation, KIND, structures)
+    seg = seg_header(segmentation, settings, KIND, structures)
     seg.SegmentSequence.insert(0, _background(seg.SegmentSequence[0]))
     seg.update(dimensions(seg.SOPInstanceUID, by_segment=False))
     seg.SegmentationType = "LABELMAP"

@@ -10,8 +10,8 @@ from totalmap import __version__
 from totalmap.dicom.select import Verdict
 from totalmap.errors import TotalMapError
 from totalmap.journal import Journal, Result
-from totalmap.segmentation import StructureVolume
 from totalmap.settings import Settings
+from totalmap.structures import Face, Flag, MeasuredStructure
 
 SCHEMA_VERSION = 1
 
@@ -66,6 +66,12 @@ class StructureStatus:
     name: str
     voxels: int
     volume_ml: float
+    mean: float
+    sd: float
+    components: int
+    largest_share: float
+    touches: tuple[Face, ...]
+    flags: tuple[Flag, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,13 +164,19 @@ def series_status(verdict: Verdict) -> SeriesStatus:
     )
 
 
-def _structure(folder: str, found: StructureVolume) -> StructureStatus:
+def _structure(folder: str, found: MeasuredStructure) -> StructureStatus:
     return StructureStatus(
         folder=folder,
         label=found.structure.label,
         name=found.structure.name,
         voxels=found.voxels,
-        volume_ml=round(found.volume_ml, 3),
+        volume_ml=found.volume_ml,
+        mean=found.mean,
+        sd=found.sd,
+        components=found.components,
+        largest_share=found.largest_share,
+        touches=found.faces,
+        flags=found.flags,
     )
 
 

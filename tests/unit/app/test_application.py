@@ -9,7 +9,7 @@ from app.application import TotalMapApplication
 from operators.seg_writer import SegWriterOperator
 from totalmap.errors import OutputError
 from totalmap.journal import Journal
-from totalmap.settings import ResultKind, ResultsSection, SegTransferSyntax, Settings
+from totalmap.settings import ResultKind, ResultsSection, Settings
 from totalmap.writers.release import open_release
 
 
@@ -30,7 +30,7 @@ class SilentApplication(TotalMapApplication):
         silent = SilentOperator(self, CountCondition(self, 1), name="silent")
         writer = SegWriterOperator(
             self,
-            syntax=SegTransferSyntax.NATIVE,
+            settings=self._settings,
             release=self._release,
             journal=self._journal,
             name="write_seg",
@@ -42,7 +42,7 @@ def test_an_operator_that_emits_nothing_is_noticed(tmp_path: Path) -> None:
     with open_release(tmp_path) as release:
         application = SilentApplication(
             [],
-            settings=Settings(),
+            settings=Settings(results=ResultsSection(kinds=(ResultKind.SEG, ResultKind.NIFTI))),
             input_folder=tmp_path,
             models_folder=tmp_path,
             release=release,

@@ -13,7 +13,8 @@ from tests.unit.test_journal import Recorder
 from totalmap.dicom.volume import Volume
 from totalmap.engine.segment import Progress, segment
 from totalmap.engine.tasks import Crop, Task
-from totalmap.segmentation import ModelIdentity, Structure
+from totalmap.segmentation import ModelIdentity
+from totalmap.structures import Structure
 
 LABEL = 5
 SPACING_MM = (3.0, 2.0, 2.5)

@@ -16,6 +16,7 @@ from totalmap.engine.segment import segment
 from totalmap.errors import OutputError
 from totalmap.journal import SilentObserver
 from totalmap.segmentation import Segmentation
+from totalmap.settings import Settings
 from totalmap.writers.release import open_release
 from totalmap.writers.seg import check_seg, write_seg
 
@@ -46,7 +47,7 @@ def segmentation(
 @pytest.fixture
 def seg(segmentation: Segmentation, tmp_path: Path) -> Dataset:
     with open_release(tmp_path) as release:
-        result = write_seg(segmentation, release)
+        result = write_seg(segmentation, Settings(), release)
         release.publish({})
     return pydicom.dcmread(tmp_path / result.path)
 

@@ -2,6 +2,7 @@ import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -18,8 +19,9 @@ from totalmap.dicom.stacks import split_into_stacks
 from totalmap.dicom.study import read_study
 from totalmap.dicom.volume import build_volume
 from totalmap.errors import OutputError
-from totalmap.segmentation import Segmentation, Structure
-from totalmap.settings import GeometrySection, SegTransferSyntax
+from totalmap.segmentation import Segmentation
+from totalmap.settings import GeometrySection, ResultsSection, SegTransferSyntax, Settings
+from totalmap.structures import Structure
 from totalmap.writers import provenance
 from totalmap.writers.release import open_release
 from totalmap.writers.seg import check_seg, encode_seg, write_seg
@@ -30,13 +32,13 @@ POLICY = GeometrySection()
 SMALL = SeriesSpec(rows=34, columns=37, n_slices=20, slice_spacing_mm=6.0)
 
 
-def written_seg(
-    segmentation: Segmentation,
-    folder: Path,
-    syntax: SegTransferSyntax = SegTransferSyntax.NATIVE,
-) -> Path:
+def with_results(**results: Any) -> Settings:
+    return Settings(results=ResultsSection(**results))
+
+
+def written_seg(segmentation: Segmentation, folder: Path, **results: Any) -> Path:
     with open_release(folder) as release:
-        result = write_seg(segmentation, release, syntax)
+        result = write_seg(segmentation, with_results(**results), release)
         release.publish({})
     return folder / result.path
 
@@ -99,7 +101,7 @@ def test_others_read_our_labels_in_any_orientation(
         SMALL, pixel_spacing_mm=(11.0, 10.0), orientation=orientation, file_order="shuffled"
     )
     written = write_series(tmp_path / "study", 1, spec)
-    path = written_seg(segmentation_of(written), tmp_path / "out", syntax)
+    path = written_seg(segmentation_of(written), tmp_path / "out", seg_transfer_syntax=syntax)
     np.testing.assert_array_equal(read_by_highdicom(path, written), written.labels)
     np.testing.assert_array_equal(read_by_dcmqi(path, tmp_path / "dcmqi", written), written.labels)
     if syntax is SegTransferSyntax.NATIVE:
@@ -141,7 +143,9 @@ def test_phases_have_objects_of_their_own(tmp_path: Path) -> None:
     first, second = split_into_stacks(*read_study(written.folder).series)
     uids = {
         provenance.series_uid(
-            replace(segmentation, volume=replace(segmentation.volume, slices=stack.slices)), "seg"
+            replace(segmentation, volume=replace(segmentation.volume, slices=stack.slices)),
+            Settings(),
+            "seg",
         )
         for stack in (first, second)
     }
@@ -219,7 +223,7 @@ def test_our_own_codes_are_explained(true_segmentation: Segmentation, tmp_path: 
         labels=np.where(true_segmentation.labels == label, label, 0).astype(np.uint8),
         structures=(Structure(label=label, name="external_oblique_left"),),
     )
-    seg = encode_seg(own, SegTransferSyntax.NATIVE).header
+    seg = encode_seg(own, Settings()).header
     (scheme,) = seg.CodingSchemeIdentificationSequence
     (region,) = seg.SegmentSequence[0].AnatomicRegionSequence
     assert scheme.CodingSchemeDesignator == region.CodingSchemeDesignator == "99TOTALMAP"

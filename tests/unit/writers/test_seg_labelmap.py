@@ -12,7 +12,7 @@ from tests.readers import read_by_dcmqi, read_by_highdicom
 from tests.segmentations import segmentation_of
 from totalmap.errors import OutputError
 from totalmap.segmentation import Segmentation
-from totalmap.settings import SegTransferSyntax
+from totalmap.settings import Settings
 from totalmap.writers.release import open_release
 from totalmap.writers.seg import encode_seg
 from totalmap.writers.seg_labelmap import (
@@ -37,7 +37,7 @@ ORIENTATIONS = {
 
 def written_labelmap(segmentation: Segmentation, folder: Path) -> Path:
     with open_release(folder) as release:
-        result = write_seg_labelmap(segmentation, release)
+        result = write_seg_labelmap(segmentation, Settings(), release)
         release.publish({})
     return folder / result.path
 
@@ -64,8 +64,8 @@ def test_a_multi_frame_source(tmp_path: Path) -> None:
 
 
 def test_it_is_a_series_of_its_own_with_the_same_segments(true_segmentation: Segmentation) -> None:
-    labelmap = encode_seg_labelmap(true_segmentation).header
-    binary = encode_seg(true_segmentation, SegTransferSyntax.NATIVE).header
+    labelmap = encode_seg_labelmap(true_segmentation, Settings()).header
+    binary = encode_seg(true_segmentation, Settings()).header
     assert labelmap.SeriesInstanceUID != binary.SeriesInstanceUID
     assert labelmap.SOPInstanceUID != binary.SOPInstanceUID
     background, *segments = labelmap.SegmentSequence
@@ -116,4 +116,4 @@ def test_run_lengths_of_one_and_two_bytes(dtype: type[np.unsignedinteger]) -> No
 def test_nothing_found_is_an_error(true_segmentation: Segmentation) -> None:
     empty = replace(true_segmentation, labels=np.zeros_like(true_segmentation.labels))
     with pytest.raises(OutputError, match="no structure was found"):
-        encode_seg_labelmap(empty)
+        encode_seg_labelmap(empty, Settings())

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 # Smaller tensors lie well in the heap.
-BLOCK_BYTES = 128 * 2**20
+BLOCK_BYTES = 16 * 2**20
 
 
 class Blocks:
