@@ -50,14 +50,15 @@ class Case:
 
 def _totalmap(syntax: SegTransferSyntax) -> Callable[[Case], Write]:
     def prepare(case: Case) -> Write:
-        from totalmap.writers.seg import encode_seg
+        from totalmap.writers.seg import encode_segs
 
         segmentation = case.segmentation
         settings = Settings(results=ResultsSection(seg_transfer_syntax=syntax))
 
         def write(path: Path) -> None:
             with path.open("wb") as file:
-                encode_seg(segmentation, settings).write(file)
+                (seg,) = encode_segs(segmentation, settings)
+                seg.write(file)
 
         return write
 

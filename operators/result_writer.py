@@ -1,4 +1,4 @@
-"""Operator base of all writers: segmentations -> one result each in the release."""
+"""Operator base of all writers: segmentations -> results in the release."""
 
 from typing import Any, ClassVar
 
@@ -12,7 +12,7 @@ from totalmap.writers.release import Release
 class ResultWriterOperator(ChainOperator):
     """Hands a segmentation to a writer of `totalmap.writers` and keeps what it wrote.
 
-    The result is written aside; the application releases all of them at its end.
+    Results are written aside; the application releases all of them at its end.
     """
 
     receives = "segmentations"
@@ -24,17 +24,13 @@ class ResultWriterOperator(ChainOperator):
         super().__init__(*args, **kwargs)
 
     def process(self, segmentations: tuple[Segmentation, ...]) -> None:
-        """Writes the results, where there is anything to write."""
-        needed = [one for one in segmentations if self.is_needed(one)]
-        if needed:
-            with self.journal.stage(self.stage):
-                for segmentation in needed:
-                    self.journal.wrote(self.write(segmentation, self._settings, self._release))
+        """Writes the results of each segmentation."""
+        with self.journal.stage(self.stage):
+            for segmentation in segmentations:
+                self.journal.wrote(*self.write(segmentation, self._settings, self._release))
 
-    def is_needed(self, segmentation: Segmentation) -> bool:
-        """Whether there is anything to write for this study."""
-        return True
-
-    def write(self, segmentation: Segmentation, settings: Settings, release: Release) -> Result:
-        """Writes one kind of result."""
+    def write(
+        self, segmentation: Segmentation, settings: Settings, release: Release
+    ) -> tuple[Result, ...]:
+        """Writes one kind of result: none where there is nothing to write."""
         raise NotImplementedError

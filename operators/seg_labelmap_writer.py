@@ -13,10 +13,8 @@ class SegLabelmapWriterOperator(ResultWriterOperator):
 
     stage = "write_seg_labelmap"
 
-    def is_needed(self, segmentation: Segmentation) -> bool:
-        """Whether anything was found: a SEG can't be empty."""
-        return bool(segmentation.found())
-
-    def write(self, segmentation: Segmentation, settings: Settings, release: Release) -> Result:
+    def write(
+        self, segmentation: Segmentation, settings: Settings, release: Release
+    ) -> tuple[Result, ...]:
         """Writes the label map and checks it."""
         return write_seg_labelmap(segmentation, settings, release)

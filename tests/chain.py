@@ -51,7 +51,7 @@ def carried(
     volume = volume_of(source or written.folder, geometry, rule)
     segmentation = segment(volume, (StainFinder(LIVER, spacing_mm),), SilentObserver().progress)
     with open_release(folder) as release:
-        result = write_seg(segmentation, Settings(), release)
+        (result,) = write_seg(segmentation, Settings(), release)
         release.publish({})
     truth = written.hu > STAIN_HU / 2
     assert truth.sum() > 100, "nothing stained is in view, the comparison would prove nothing"

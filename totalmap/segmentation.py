@@ -4,12 +4,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
-import numpy as np
-from numpy.typing import NDArray
-
 from totalmap.dicom.geometry import Affine
 from totalmap.dicom.volume import Volume
-from totalmap.label_statistics import LabelStatistics, label_statistics
+from totalmap.label_statistics import Labels, LabelStatistics, label_statistics
 from totalmap.structures import MeasuredStructure, Structure
 
 
@@ -36,11 +33,11 @@ class InferenceLabels:
     """The labels where the network put them, before they were brought back to the source.
 
     Attributes:
-        labels: (x, y, z) uint8 on the inference grid.
+        labels: (x, y, z) on the inference grid.
         affine_lps: (4, 4), maps (x, y, z, 1) to mm in LPS.
     """
 
-    labels: NDArray[np.uint8]
+    labels: Labels
     affine_lps: Affine
 
 
@@ -49,8 +46,8 @@ class Segmentation:
     """The labels of a task for one volume.
 
     Attributes:
-        labels: (k, j, i) uint8 on the grid of `volume`; 0 is background, other values are
-            labels of `structures`.
+        labels: (k, j, i) uint8, or uint16 for more than 255 structures, on the grid of `volume`;
+            0 is background, other values are labels of `structures`.
         inference: The same labels where the network put them.
         structures: All structures that were looked for, found or not, by label.
         models: The networks that took part.
@@ -62,7 +59,7 @@ class Segmentation:
     task: str
     variant: str
     volume: Volume
-    labels: NDArray[np.uint8]
+    labels: Labels
     inference: InferenceLabels
     structures: tuple[Structure, ...]
     models: tuple[ModelIdentity, ...]

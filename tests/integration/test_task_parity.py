@@ -40,7 +40,7 @@ SMALL = SeriesSpec(
 )
 SEED = 3  # of a body with a gallbladder in the middle of AROUND_GALLBLADDER
 
-Labels = NDArray[np.uint8]
+Labels = NDArray[np.uint8] | NDArray[np.uint16]
 
 
 def section(

@@ -15,7 +15,7 @@ from totalmap.settings import SegmentationSection, Variant
 SIZES = ((64, 30), (96, 50), (80, 20))
 STUDIES = 50
 SETTLED = 10
-GROWTH_LIMIT_BYTES = 64e6
+GROWTH_LIMIT_BYTES = 32e6
 
 
 @pytest.fixture(scope="module")

@@ -140,6 +140,7 @@ class Networks:
                 if not keep_loaded:
                     model.ladder.unload()
             labels[place.kept] = seen[place.kept_of_seen]
+        give_back_freed_memory()  # of no use between two studies, and holes in it would add up
         log.info("networks_ran", tiles=counter.total, seconds=round(counter.seconds, 3))
         return labels
 

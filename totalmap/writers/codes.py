@@ -18,6 +18,7 @@ that is no anatomy needs the region to say where it is: there, our code is the t
 
 import csv
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cache
 from importlib.resources import files
 
@@ -32,6 +33,24 @@ PRIVATE_SCHEME_NAME = "TotalMAP codes for structures of TotalSegmentator"
 PRIVATE_SCHEME_ORGANIZATION = "TotalMAP"
 
 _TABLE = "codes.csv"
+
+
+class BodySystem(StrEnum):
+    """What a structure belongs to, for SEGs of one system each.
+
+    `nervous` has eyes and ears, `digestive` mouth and teeth, `other` regions, fat and implants.
+    """
+
+    SKELETAL = "skeletal"
+    MUSCULAR = "muscular"
+    CARDIOVASCULAR = "cardiovascular"
+    RESPIRATORY = "respiratory"
+    DIGESTIVE = "digestive"
+    UROGENITAL = "urogenital"
+    ENDOCRINE_LYMPHATIC = "endocrine_lymphatic"
+    NERVOUS = "nervous"
+    OTHER = "other"
+
 
 # CID 7150 Segmentation Property Categories.
 _CATEGORIES = {
@@ -66,6 +85,7 @@ class StructureCode:
     """
 
     display_name: str
+    system: BodySystem
     category: Code
     type: Code
     modifier: Code | None
@@ -103,6 +123,7 @@ def _read(row: dict[str, str]) -> StructureCode:
     has_region = bool(row["region"])
     return StructureCode(
         display_name=row["display_name"],
+        system=BodySystem(row["system"]),
         category=_CATEGORIES[row["category"]],
         type=_code(row["type"], row["type_meaning"]),
         modifier=_SIDES[row["side"]],

@@ -36,17 +36,26 @@ class Kind:
     modality: str
 
 
-def derived_header(segmentation: Segmentation, settings: Settings, kind: Kind) -> Dataset:
-    """Returns a new object of the patient and study of a volume, without any content."""
+def derived_header(
+    segmentation: Segmentation, settings: Settings, kind: Kind, part: str = ""
+) -> Dataset:
+    """Returns a new object of the patient and study of a volume, without any content.
+
+    Args:
+        segmentation: What it is derived from.
+        settings: Give the number and the description of its series.
+        kind: What it is.
+        part: Names it, where a kind has several objects, each in a series of its own.
+    """
     source = segmentation.volume.slices[0].instance
     header = patient_and_study(source)
     header.SOPClassUID = kind.sop_class
-    header.SOPInstanceUID = provenance.instance_uid(segmentation, settings, kind.name)
+    header.SOPInstanceUID = provenance.instance_uid(segmentation, settings, kind.name, part)
     header.Modality = kind.modality
     header.StudyInstanceUID = source.study_instance_uid
-    header.SeriesInstanceUID = provenance.series_uid(segmentation, settings, kind.name)
+    header.SeriesInstanceUID = provenance.series_uid(segmentation, settings, kind.name, part)
     header.SeriesNumber = settings.results.series_numbers.of(kind.name)
-    header.SeriesDescription = provenance.series_description(segmentation, settings)
+    header.SeriesDescription = provenance.series_description(segmentation, settings, part)
     header.InstanceNumber = 1
     header.FrameOfReferenceUID = source.frame_of_reference_uid
     header.PositionReferenceIndicator = None

@@ -1,18 +1,48 @@
 """Reads the functional groups of the frames of a multi-frame object that we wrote."""
 
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.tag import Tag
 
 
-def functional_group(dataset: Dataset, frame: int, sequence: str) -> Dataset:
-    """Returns the item of a functional group that holds for a frame (PS3.3 C.7.6.16).
+class FunctionalGroups:
+    """The functional groups of a dataset's frames (PS3.3 C.7.6.16).
 
-    What is the same in all frames may stand in the shared groups.
-
-    Args:
-        frame: The place of the frame, from 0.
-        sequence: Keyword of the group's sequence.
+    Thousands of frames lie on a few hundred slices, so most of their items are the same bytes, and
+    to have pydicom read each of them would be most of the time of a check. Equal bytes are read
+    once.
     """
-    own = dataset.PerFrameFunctionalGroupsSequence[frame]
-    shared = dataset.SharedFunctionalGroupsSequence[0]
-    item: Dataset = (own if sequence in own else shared)[sequence].value[0]
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._frames = dataset.PerFrameFunctionalGroupsSequence
+        self._shared = dataset.SharedFunctionalGroupsSequence[0]
+        self._read: dict[tuple[str, bytes], Dataset] = {}
+
+    def __len__(self) -> int:
+        """The number of frames that have groups."""
+        return len(self._frames)
+
+    def item(self, frame: int, sequence: str) -> Dataset:
+        """Returns the item of a group that holds for a frame, which is not to be changed.
+
+        What is the same in all frames may stand in the shared groups.
+
+        Args:
+            frame: The place of the frame, from 0.
+            sequence: Keyword of the group's sequence.
+        """
+        own = self._frames[frame]
+        if sequence not in own:
+            return _first(self._shared, sequence)
+        element = own.get_item(Tag(sequence))
+        if not isinstance(element, RawDataElement) or element.value is None:
+            return _first(own, sequence)
+        key = sequence, element.value
+        if key not in self._read:
+            self._read[key] = _first(own, sequence)
+        return self._read[key]
+
+
+def _first(dataset: Dataset, sequence: str) -> Dataset:
+    item: Dataset = dataset[sequence].value[0]
     return item

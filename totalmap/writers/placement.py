@@ -11,12 +11,12 @@ from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.dataset import Dataset
 
 from totalmap.dicom.audit import MAX_SHIFT_MM
 from totalmap.errors import OutputError
+from totalmap.label_statistics import Labels
 from totalmap.segmentation import InferenceLabels
-from totalmap.writers.frames import functional_group
+from totalmap.writers.frames import FunctionalGroups
 
 # What the slice audit lets pass, and the rounding of decimal strings.
 TOLERANCE_MM = MAX_SHIFT_MM + 0.01
@@ -32,7 +32,9 @@ class Sample:
     column: int
 
 
-def check_placement(seg: Dataset, samples: Sequence[Sample], inference: InferenceLabels) -> None:
+def check_placement(
+    groups: FunctionalGroups, samples: Sequence[Sample], inference: InferenceLabels
+) -> None:
     """Compares labelled pixels of a SEG with the labels on the inference grid at their positions.
 
     Raises:
@@ -40,7 +42,7 @@ def check_placement(seg: Dataset, samples: Sequence[Sample], inference: Inferenc
     """
     found = np.array([sample.label for sample in samples])
     to_index = np.linalg.inv(inference.affine_lps)
-    index = _positions_lps(seg, samples) @ to_index[:3, :3].T + to_index[:3, 3]
+    index = _positions_lps(groups, samples) @ to_index[:3, :3].T + to_index[:3, 3]
     tolerance = TOLERANCE_MM / np.linalg.norm(inference.affine_lps[:3, :3], axis=0)
     fits = np.zeros(len(samples), dtype=bool)
     for corner in product((-1, 1), repeat=3):
@@ -54,13 +56,12 @@ def check_placement(seg: Dataset, samples: Sequence[Sample], inference: Inferenc
         )
 
 
-def _positions_lps(seg: Dataset, samples: Sequence[Sample]) -> NDArray[np.float64]:
+def _positions_lps(groups: FunctionalGroups, samples: Sequence[Sample]) -> NDArray[np.float64]:
     """Returns where pixels lie, (n, 3) mm in LPS (PS3.3 C.7.6.2.1.1, equation 1)."""
-    orientation = functional_group(seg, 0, "PlaneOrientationSequence").ImageOrientationPatient
-    rows_mm, columns_mm = map(float, functional_group(seg, 0, "PixelMeasuresSequence").PixelSpacing)
+    orientation = groups.item(0, "PlaneOrientationSequence").ImageOrientationPatient
+    rows_mm, columns_mm = map(float, groups.item(0, "PixelMeasuresSequence").PixelSpacing)
     cosines = np.asarray(orientation, dtype=float)
-    frames = range(len(seg.PerFrameFunctionalGroupsSequence))
-    planes = [functional_group(seg, frame, "PlanePositionSequence") for frame in frames]
+    planes = [groups.item(frame, "PlanePositionSequence") for frame in range(len(groups))]
     first_pixels = np.array([plane.ImagePositionPatient for plane in planes], dtype=float)
     positions = first_pixels[[sample.frame for sample in samples]]
     columns = np.array([sample.column for sample in samples])
@@ -70,10 +71,10 @@ def _positions_lps(seg: Dataset, samples: Sequence[Sample]) -> NDArray[np.float6
     return positions
 
 
-def _labels_at(labels: NDArray[np.uint8], index: NDArray[np.intp]) -> NDArray[np.uint8]:
+def _labels_at(labels: Labels, index: NDArray[np.intp]) -> Labels:
     """Returns the labels at (n, 3) indices; 0 outside by more than a voxel."""
     limits = np.array(labels.shape) - 1
     inside = ((index >= -1) & (index <= limits + 1)).all(axis=1)
     x, y, z = np.clip(index, 0, limits).T
-    at: NDArray[np.uint8] = np.where(inside, labels[x, y, z], 0)
+    at: Labels = np.where(inside, labels[x, y, z], 0)
     return at

@@ -25,20 +25,20 @@ def result_name(segmentation: Segmentation, file_name: str) -> str:
     return f"{folder}/{file_name}" if folder else file_name
 
 
-def series_uid(segmentation: Segmentation, settings: Settings, kind: str) -> str:
+def series_uid(segmentation: Segmentation, settings: Settings, kind: str, part: str = "") -> str:
     """Returns the Series Instance UID of a kind of result.
 
     It depends on the source instances, the weights, the settings, the engine, its arithmetic,
     the kind of device and our version: the same run gives the same series, any change gives
     another one.
     """
-    return derived_uid("series", kind, *_inputs(segmentation, settings))
+    return derived_uid("series", kind, part, *_inputs(segmentation, settings))
 
 
-def instance_uid(segmentation: Segmentation, settings: Settings, kind: str) -> str:
+def instance_uid(segmentation: Segmentation, settings: Settings, kind: str, part: str = "") -> str:
     """Returns the SOP Instance UID of a result; it depends on the labels too."""
     content = hashlib.sha256(np.ascontiguousarray(segmentation.labels).data).hexdigest()
-    return derived_uid("instance", kind, content, *_inputs(segmentation, settings))
+    return derived_uid("instance", kind, part, content, *_inputs(segmentation, settings))
 
 
 def tracking_uid(segmentation: Segmentation, settings: Settings, structure_name: str) -> str:
@@ -53,12 +53,13 @@ def algorithm_name(segmentation: Segmentation) -> str:
     return f"TotalSegmentator {segmentation.task} {segmentation.variant}"
 
 
-def series_description(segmentation: Segmentation, settings: Settings) -> str:
+def series_description(segmentation: Segmentation, settings: Settings, part: str = "") -> str:
     """Returns a Series Description that says what it is and that nobody has verified it."""
     warning = " DEMO MODEL (not for patients)" if is_demo(segmentation) else " (AI, unverified)"
     text = settings.results.series_description.format(
         task=segmentation.task, variant=segmentation.variant
     )
+    text += f" {part}" if part else ""
     return text[: _LONG_STRING - len(warning)].rstrip() + warning
 
 

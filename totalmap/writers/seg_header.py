@@ -12,7 +12,6 @@ from pydicom.uid import UID
 
 from totalmap.dicom.identity import derived_uid
 from totalmap.dicom.volume import Volume
-from totalmap.errors import OutputError
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
 from totalmap.structures import Structure
@@ -27,6 +26,7 @@ from totalmap.writers.codes import (
 from totalmap.writers.derived import Kind, derived_header
 from totalmap.writers.encoding import write_parts
 from totalmap.writers.seg_groups import shared_groups
+from totalmap.writers.seg_parts import SegPart
 
 # CID 7162 Surface Processing / Algorithm Family; 123110 in PS3.16 annex D.
 ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
@@ -40,12 +40,12 @@ class EncodedSeg:
     """A SEG that is ready to be written.
 
     Attributes:
-        structures: By Segment Number, from 1.
+        part: Which structures it holds.
         header: All but the functional groups of the frames and their pixels.
         large_elements: Yields these, encoded, in pieces.
     """
 
-    structures: tuple[Structure, ...]
+    part: SegPart
     header: Dataset
     large_elements: Callable[[], Iterator[bytes | memoryview]]
     syntax: UID
@@ -56,10 +56,10 @@ class EncodedSeg:
 
 
 def seg_header(
-    segmentation: Segmentation, settings: Settings, kind: Kind, structures: tuple[Structure, ...]
+    segmentation: Segmentation, settings: Settings, kind: Kind, part: SegPart
 ) -> Dataset:
     """Returns a SEG without frames: whose it is, what it refers to, and its segments."""
-    header = derived_header(segmentation, settings, kind)
+    header = derived_header(segmentation, settings, kind, part.name)
     header.ContentLabel = "SEGMENTATION"
     header.ContentDescription = header.SeriesDescription
     header.ContentCreatorName = None
@@ -72,26 +72,13 @@ def seg_header(
     header.SegmentsOverlap = "NO"
     header.SegmentSequence = [
         segment(segmentation, settings, structure, number)
-        for number, structure in enumerate(structures, start=1)
+        for number, structure in enumerate(part.structures, start=1)
     ]
-    if any(structure_code(structure.name).is_private for structure in structures):
+    if any(structure_code(structure.name).is_private for structure in part.structures):
         header.CodingSchemeIdentificationSequence = [_private_scheme()]
     header.ReferencedSeriesSequence = [referenced_series(segmentation.volume)]
     header.SharedFunctionalGroupsSequence = [shared_groups(segmentation.volume)]
     return header
-
-
-def require_some(structures: tuple[Structure, ...], segmentation: Segmentation) -> None:
-    """Makes sure that there is anything to write.
-
-    Raises:
-        OutputError: Nothing was found.
-    """
-    if not structures:
-        raise OutputError(
-            "no structure was found in any of "
-            f"{len(segmentation.volume.slices)} slices: there is nothing to write"
-        )
 
 
 def segment(

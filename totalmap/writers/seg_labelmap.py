@@ -18,16 +18,17 @@ from pydicom.uid import UID, RLELossless
 from totalmap.errors import OutputError
 from totalmap.journal import Result
 from totalmap.segmentation import Segmentation
-from totalmap.settings import ResultKind, Settings
+from totalmap.settings import ResultKind, SegSplit, Settings
 from totalmap.structures import Structure
 from totalmap.writers import provenance
 from totalmap.writers.coded import coded
 from totalmap.writers.derived import Kind
 from totalmap.writers.encoding import encapsulated_pixels
-from totalmap.writers.frames import functional_group
+from totalmap.writers.frames import FunctionalGroups
 from totalmap.writers.release import RESULTS_NAME, Release
 from totalmap.writers.seg_groups import per_frame_groups
-from totalmap.writers.seg_header import EncodedSeg, dimensions, require_some, seg_header
+from totalmap.writers.seg_header import EncodedSeg, dimensions, seg_header
+from totalmap.writers.seg_parts import SegPart, seg_parts
 
 FILE_NAME = "seg_labelmap.dcm"
 LABEL_MAP_SEGMENTATION_STORAGE = UID("1.2.840.10008.5.1.4.1.1.66.7")  # PS3.6 A; not in pydicom yet
@@ -39,37 +40,46 @@ _BACKGROUND = Code("125040", "DCM", "Background")
 _RLE_HEADER_BYTES = 64  # PS3.5 G.5: number of segments, and where up to 15 of them begin
 
 
-def write_seg_labelmap(segmentation: Segmentation, settings: Settings, release: Release) -> Result:
+def write_seg_labelmap(
+    segmentation: Segmentation, settings: Settings, release: Release
+) -> tuple[Result, ...]:
     """Writes the labels as a label map and compares the file with them, voxel by voxel.
 
-    Pixels are Segment Numbers, the same as in the BINARY object. Empty slices are left out.
+    Pixels are Segment Numbers, the same as in one BINARY object. Empty slices are left out.
+
+    Returns:
+        One result, or none where nothing that is wanted was found.
 
     Raises:
-        OutputError: No structure was found, a structure has no code, or the file that was
-            written differs from the labels.
+        OutputError: A structure has no code, or the file that was written differs from the labels.
     """
-    seg = encode_seg_labelmap(segmentation, settings)
-    name = provenance.result_name(segmentation, FILE_NAME)
-    aside = release.write(name, seg.write)
-    check_seg_labelmap(pydicom.dcmread(aside), segmentation)
-    return Result(
-        kind=KIND.name,
-        path=f"{RESULTS_NAME}/{name}",
-        sop_instance_uid=str(seg.header.SOPInstanceUID),
-    )
+    results = []
+    for seg in encode_seg_labelmaps(segmentation, settings):
+        name = provenance.result_name(segmentation, FILE_NAME)
+        aside = release.write(name, seg.write)
+        check_seg_labelmap(pydicom.dcmread(aside), segmentation, seg.part.structures)
+        uid = str(seg.header.SOPInstanceUID)
+        results.append(Result(kind=KIND.name, path=f"{RESULTS_NAME}/{name}", sop_instance_uid=uid))
+    return tuple(results)
 
 
-def encode_seg_labelmap(segmentation: Segmentation, settings: Settings) -> EncodedSeg:
-    """Returns the label map of all structures that were found.
+def encode_seg_labelmaps(segmentation: Segmentation, settings: Settings) -> tuple[EncodedSeg, ...]:
+    """Returns the label map of the structures that were found and are wanted, if there are any.
+
+    It is never split: it has no more frames than the source has slices.
 
     Raises:
-        OutputError: No structure was found, or a structure has no code.
+        OutputError: A structure has no code.
     """
-    structures = tuple(found.structure for found in segmentation.found())
-    require_some(structures, segmentation)
-    number_of = _segment_numbers(structures)
-    used = [k for k, one in enumerate(segmentation.labels) if one.any()]
-    seg = seg_header(segmentation, settings, KIND, structures)
+    found = (one.structure for one in segmentation.found())
+    whole = settings.results.model_copy(update={"seg_split": SegSplit.NONE})
+    return tuple(_encode(segmentation, settings, part) for part in seg_parts(found, whole))
+
+
+def _encode(segmentation: Segmentation, settings: Settings, part: SegPart) -> EncodedSeg:
+    number_of = _segment_numbers(part.structures, segmentation)
+    used = [k for k, one in enumerate(segmentation.labels) if number_of[one].any()]
+    seg = seg_header(segmentation, settings, KIND, part)
     seg.SegmentSequence.insert(0, _background(seg.SegmentSequence[0]))
     seg.update(dimensions(seg.SOPInstanceUID, by_segment=False))
     seg.SegmentationType = "LABELMAP"
@@ -83,23 +93,29 @@ def encode_seg_labelmap(segmentation: Segmentation, settings: Settings) -> Encod
         pixels = [run_lengths(number_of[segmentation.labels[k]]) for k in used]
         yield encapsulated_pixels(pixels)
 
-    return EncodedSeg(
-        structures=structures, header=seg, large_elements=large_elements, syntax=RLELossless
-    )
+    return EncodedSeg(part=part, header=seg, large_elements=large_elements, syntax=RLELossless)
 
 
-def check_seg_labelmap(written: Dataset, segmentation: Segmentation) -> None:
+def check_seg_labelmap(
+    written: Dataset, segmentation: Segmentation, structures: tuple[Structure, ...]
+) -> None:
     """Compares a label map with the labels it was made from, frame by frame.
+
+    Args:
+        written: As pydicom reads it.
+        segmentation: What it was made from.
+        structures: What it has to hold, by Segment Number, from 1.
 
     Raises:
         OutputError: A frame differs, lies on an unknown slice, or slices are missing.
     """
-    number_of = _segment_numbers(tuple(found.structure for found in segmentation.found()))
+    number_of = _segment_numbers(structures, segmentation)
     slice_of = {one.key: k for k, one in enumerate(segmentation.volume.slices)}
-    missing = {k for k, one in enumerate(segmentation.labels) if one.any()}
+    missing = {k for k, one in enumerate(segmentation.labels) if number_of[one].any()}
+    groups = FunctionalGroups(written)
     for place in range(int(written.NumberOfFrames)):
         frame = pixel_array(written, index=place)
-        (source,) = functional_group(written, place, "DerivationImageSequence").SourceImageSequence
+        (source,) = groups.item(place, "DerivationImageSequence").SourceImageSequence
         key = str(source.ReferencedSOPInstanceUID), int(source.get("ReferencedFrameNumber", 1))
         if key not in slice_of:
             raise OutputError(f"{FILE_NAME}: a frame refers to an image that is not a source")
@@ -110,9 +126,11 @@ def check_seg_labelmap(written: Dataset, segmentation: Segmentation) -> None:
         raise OutputError(f"{FILE_NAME}: {len(missing)} slices with labels have no frame")
 
 
-def _segment_numbers(structures: tuple[Structure, ...]) -> SegmentNumbers:
-    """Returns the Segment Number of each label, in as few bytes as hold them all."""
-    highest = max(one.label for one in structures)
+def _segment_numbers(
+    structures: tuple[Structure, ...], segmentation: Segmentation
+) -> SegmentNumbers:
+    """Returns the Segment Number of each label, in as few bytes as hold them all; 0 is none."""
+    highest = max(one.label for one in segmentation.structures)
     numbers = np.zeros(highest + 1, dtype=np.min_scalar_type(len(structures)))
     numbers[[one.label for one in structures]] = np.arange(1, len(structures) + 1)
     return numbers

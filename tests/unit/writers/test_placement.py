@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
@@ -18,7 +17,8 @@ from totalmap.journal import SilentObserver
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
 from totalmap.writers.release import open_release
-from totalmap.writers.seg import check_seg, write_seg
+from totalmap.writers.seg import write_seg
+from totalmap.writers.seg_check import check_seg
 
 SPEC = SeriesSpec(
     rows=60,
@@ -47,7 +47,7 @@ def segmentation(
 @pytest.fixture
 def seg(segmentation: Segmentation, tmp_path: Path) -> Dataset:
     with open_release(tmp_path) as release:
-        result = write_seg(segmentation, Settings(), release)
+        (result,) = write_seg(segmentation, Settings(), release)
         release.publish({})
     return pydicom.dcmread(tmp_path / result.path)
 
@@ -135,6 +135,6 @@ def test_what_lies_wrong_is_not_released(
 
 def test_an_engine_that_mirrors_is_noticed(seg: Dataset, segmentation: Segmentation) -> None:
     inference = segmentation.inference
-    wrong = replace(inference, labels=np.ascontiguousarray(inference.labels[::-1]))
+    wrong = replace(inference, labels=inference.labels[::-1])
     with pytest.raises(OutputError, match="of label 5 in frame"):
         check(seg, replace(segmentation, inference=wrong))

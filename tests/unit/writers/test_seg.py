@@ -4,16 +4,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import highdicom
 import numpy as np
 import pydicom
 import pytest
 from pydicom.uid import SegmentationStorage
+from totalsegmentator.map_to_binary import class_map
 
 from tests.phantom import write_enhanced
 from tests.phantom.study import CORONAL, SAGITTAL, SeriesSpec, WrittenSeries, write_series
 from tests.readers import read_by_dcmqi, read_by_highdicom
 from tests.segmentations import segmentation_of
 from totalmap.dicom.audit import audit_stack
+from totalmap.dicom.geometry import to_canonical
 from totalmap.dicom.select import Selection
 from totalmap.dicom.stacks import split_into_stacks
 from totalmap.dicom.study import read_study
@@ -23,8 +26,10 @@ from totalmap.segmentation import Segmentation
 from totalmap.settings import GeometrySection, ResultsSection, SegTransferSyntax, Settings
 from totalmap.structures import Structure
 from totalmap.writers import provenance
+from totalmap.writers.codes import structure_code
 from totalmap.writers.release import open_release
-from totalmap.writers.seg import check_seg, encode_seg, write_seg
+from totalmap.writers.seg import encode_segs, write_seg
+from totalmap.writers.seg_check import check_seg
 from totalmap.writers.source_headers import CARRIED_OVER
 
 POLICY = GeometrySection()
@@ -38,7 +43,7 @@ def with_results(**results: Any) -> Settings:
 
 def written_seg(segmentation: Segmentation, folder: Path, **results: Any) -> Path:
     with open_release(folder) as release:
-        result = write_seg(segmentation, with_results(**results), release)
+        (result,) = write_seg(segmentation, with_results(**results), release)
         release.publish({})
     return folder / result.path
 
@@ -223,17 +228,82 @@ def test_our_own_codes_are_explained(true_segmentation: Segmentation, tmp_path: 
         labels=np.where(true_segmentation.labels == label, label, 0).astype(np.uint8),
         structures=(Structure(label=label, name="external_oblique_left"),),
     )
-    seg = encode_seg(own, Settings()).header
+    (own_seg,) = encode_segs(own, Settings())
+    seg = own_seg.header
     (scheme,) = seg.CodingSchemeIdentificationSequence
     (region,) = seg.SegmentSequence[0].AnatomicRegionSequence
     assert scheme.CodingSchemeDesignator == region.CodingSchemeDesignator == "99TOTALMAP"
 
 
-def test_nothing_found_is_an_error(true_segmentation: Segmentation, tmp_path: Path) -> None:
+def test_nothing_found_gives_no_object(true_segmentation: Segmentation, tmp_path: Path) -> None:
     empty = replace(true_segmentation, labels=np.zeros_like(true_segmentation.labels))
-    with pytest.raises(OutputError, match="no structure was found"):
-        written_seg(empty, tmp_path)
+    with open_release(tmp_path) as release:
+        assert write_seg(empty, Settings(), release) == ()
     assert not list(tmp_path.rglob("*.dcm*"))
+
+
+def test_a_body_system_each(
+    true_segmentation: Segmentation, phantom_series: WrittenSeries, tmp_path: Path
+) -> None:
+    settings = with_results(seg_split="body_system")
+    with open_release(tmp_path) as release:
+        results = write_seg(true_segmentation, settings, release)
+        release.publish({})
+    paths = [tmp_path / result.path for result in results]
+    assert [path.name for path in paths][:2] == ["seg_skeletal.dcm", "seg_muscular.dcm"]
+    segs = [pydicom.dcmread(path) for path in paths]
+    assert len({seg.SeriesInstanceUID for seg in segs}) == len(segs)
+    assert segs[0].SeriesDescription == "TotalMAP total fast skeletal (AI, unverified)"
+    assert {result.sop_instance_uid for result in results} == {seg.SOPInstanceUID for seg in segs}
+    together = np.zeros_like(phantom_series.labels)
+    for path in paths:
+        part = read_by_highdicom(path, phantom_series)
+        assert not together[part > 0].any()
+        together |= part
+        assert findings_of_dciodvfy(path) == []
+    np.testing.assert_array_equal(together, phantom_series.labels)
+
+
+def test_chosen_structures_alone(
+    true_segmentation: Segmentation, phantom_series: WrittenSeries, tmp_path: Path
+) -> None:
+    wanted = ("spleen", "liver", "brain")  # there is no brain in view
+    path = written_seg(true_segmentation, tmp_path, seg_structures=wanted)
+    seg = pydicom.dcmread(path)
+    assert [segment.SegmentLabel for segment in seg.SegmentSequence] == ["spleen", "liver"]
+    expected = np.where(np.isin(phantom_series.labels, [1, 5]), phantom_series.labels, 0)
+    np.testing.assert_array_equal(read_by_highdicom(path, phantom_series), expected)
+
+
+def test_more_than_255_labels(true_segmentation: Segmentation, tmp_path: Path) -> None:
+    names = list(dict.fromkeys(name for task in class_map.values() for name in task.values()))
+    coded = [name for name in names if has_code(name)][:300]
+    structures = tuple(Structure(label=n, name=name) for n, name in enumerate(coded, start=1))
+    rows = np.arange(true_segmentation.labels[0].size).reshape(true_segmentation.labels[0].shape)
+    labels = np.zeros(true_segmentation.labels.shape, dtype=np.uint16)
+    labels[4] = rows % 301
+    many = replace(
+        true_segmentation,
+        labels=labels,
+        structures=structures,
+        inference=replace(
+            true_segmentation.inference,
+            labels=to_canonical(labels, true_segmentation.volume.geometry),
+        ),
+    )
+    (seg,) = encode_segs(many, Settings())
+    assert len(seg.header.SegmentSequence) == 300
+    path = written_seg(many, tmp_path)  # which compares each frame with the labels
+    pixels = highdicom.seg.segread(path).pixel_array
+    numbers = np.arange(1, 301)[:, None, None]
+    np.testing.assert_array_equal(pixels.astype(bool), labels[4] == numbers)
+
+
+def has_code(name: str) -> bool:
+    try:
+        return bool(structure_code(name))
+    except OutputError:
+        return False
 
 
 def test_a_demo_model_does_not_pass_for_totalsegmentator(

@@ -12,12 +12,13 @@ from tests.readers import read_by_dcmqi, read_by_highdicom
 from tests.segmentations import segmentation_of
 from totalmap.errors import OutputError
 from totalmap.segmentation import Segmentation
-from totalmap.settings import Settings
+from totalmap.settings import ResultsSection, Settings
+from totalmap.structures import Structure
 from totalmap.writers.release import open_release
-from totalmap.writers.seg import encode_seg
+from totalmap.writers.seg import encode_segs
 from totalmap.writers.seg_labelmap import (
     check_seg_labelmap,
-    encode_seg_labelmap,
+    encode_seg_labelmaps,
     run_lengths,
     write_seg_labelmap,
 )
@@ -35,11 +36,17 @@ ORIENTATIONS = {
 }
 
 
-def written_labelmap(segmentation: Segmentation, folder: Path) -> Path:
+def written_labelmap(
+    segmentation: Segmentation, folder: Path, settings: Settings | None = None
+) -> Path:
     with open_release(folder) as release:
-        result = write_seg_labelmap(segmentation, Settings(), release)
+        (result,) = write_seg_labelmap(segmentation, settings or Settings(), release)
         release.publish({})
     return folder / result.path
+
+
+def structures_of(segmentation: Segmentation) -> tuple[Structure, ...]:
+    return tuple(found.structure for found in segmentation.found())
 
 
 def require_equal(path: Path, written: WrittenSeries, folder: Path) -> None:
@@ -64,8 +71,8 @@ def test_a_multi_frame_source(tmp_path: Path) -> None:
 
 
 def test_it_is_a_series_of_its_own_with_the_same_segments(true_segmentation: Segmentation) -> None:
-    labelmap = encode_seg_labelmap(true_segmentation, Settings()).header
-    binary = encode_seg(true_segmentation, Settings()).header
+    (labelmap,) = (seg.header for seg in encode_seg_labelmaps(true_segmentation, Settings()))
+    (binary,) = (seg.header for seg in encode_segs(true_segmentation, Settings()))
     assert labelmap.SeriesInstanceUID != binary.SeriesInstanceUID
     assert labelmap.SOPInstanceUID != binary.SOPInstanceUID
     background, *segments = labelmap.SegmentSequence
@@ -87,14 +94,14 @@ def test_the_check_notices_a_single_voxel(true_segmentation: Segmentation, tmp_p
     frames[5, 3, 4] ^= 1
     seg.PixelData = encapsulate([run_lengths(frame) for frame in frames])
     with pytest.raises(OutputError, match="frame 6 differs"):
-        check_seg_labelmap(seg, true_segmentation)
+        check_seg_labelmap(seg, true_segmentation, structures_of(true_segmentation))
 
 
 def test_the_check_notices_a_missing_frame(true_segmentation: Segmentation, tmp_path: Path) -> None:
     seg = pydicom.dcmread(written_labelmap(true_segmentation, tmp_path))
     seg.NumberOfFrames -= 1
     with pytest.raises(OutputError, match="1 slices with labels have no frame"):
-        check_seg_labelmap(seg, true_segmentation)
+        check_seg_labelmap(seg, true_segmentation, structures_of(true_segmentation))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -113,7 +120,15 @@ def test_run_lengths_of_one_and_two_bytes(dtype: type[np.unsignedinteger]) -> No
     np.testing.assert_array_equal(dataset.pixel_array, frame)
 
 
-def test_nothing_found_is_an_error(true_segmentation: Segmentation) -> None:
+def test_nothing_found_gives_no_object(true_segmentation: Segmentation) -> None:
     empty = replace(true_segmentation, labels=np.zeros_like(true_segmentation.labels))
-    with pytest.raises(OutputError, match="no structure was found"):
-        encode_seg_labelmap(empty, Settings())
+    assert encode_seg_labelmaps(empty, Settings()) == ()
+
+
+def test_chosen_structures_alone(
+    true_segmentation: Segmentation, phantom_series: WrittenSeries, tmp_path: Path
+) -> None:
+    settings = Settings(results=ResultsSection(seg_structures=("liver", "spleen")))
+    path = written_labelmap(true_segmentation, tmp_path, settings)
+    expected = np.where(np.isin(phantom_series.labels, [1, 5]), phantom_series.labels, 0)
+    np.testing.assert_array_equal(read_by_highdicom(path, phantom_series), expected)

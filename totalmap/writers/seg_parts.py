@@ -1,0 +1,50 @@
+"""What goes into which SEG object: everything that was found, what is chosen, or a body system.
+
+Some viewers refuse an object of many frames, or take minutes to open it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from totalmap.settings import ResultsSection, SegSplit
+from totalmap.structures import Structure
+from totalmap.writers.codes import BodySystem, structure_code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegPart:
+    """One SEG object.
+
+    Attributes:
+        name: Empty where there is only one, else the body system.
+        structures: By Segment Number, from 1.
+    """
+
+    name: str
+    structures: tuple[Structure, ...]
+
+
+def seg_parts(found: Iterable[Structure], results: ResultsSection) -> tuple[SegPart, ...]:
+    """Returns the objects to write, none of them empty.
+
+    Args:
+        found: The structures that were found, by label.
+        results: Which of them are wanted, and how they are split.
+
+    Raises:
+        OutputError: A structure has no code.
+    """
+    wanted = chosen(found, results.seg_structures)
+    if results.seg_split is SegSplit.NONE:
+        return (SegPart(name="", structures=wanted),) if wanted else ()
+    systems = {one: structure_code(one.name).system for one in wanted}
+    return tuple(
+        SegPart(name=system, structures=tuple(one for one in wanted if systems[one] is system))
+        for system in BodySystem
+        if system in systems.values()
+    )
+
+
+def chosen(found: Iterable[Structure], names: tuple[str, ...]) -> tuple[Structure, ...]:
+    """Returns the structures that are wanted by name; no name wants all."""
+    return tuple(one for one in found if not names or one.name in names)
