@@ -1,8 +1,8 @@
-"""`totalmap COMMAND`: run, inspect, models."""
+"""`totalmap COMMAND`: run, inspect, trace, verify, models."""
 
 import typer
 
-from cli import inspect, models, run
+from cli import inspect, models, run, trace, verify
 
 app = typer.Typer(
     help="TotalSegmentator for hospitals: CT study in, DICOM results out.",
@@ -12,6 +12,8 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("inspect")(inspect.inspect)
+app.command("trace")(trace.print_trace)
+app.command("verify")(verify.print_verification)
 app.add_typer(models.app, name="models")
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultKind, Settings
 from totalmap.writers import provenance
 from totalmap.writers.coded import coded
+from totalmap.writers.origin import Origin
 from totalmap.writers.source_headers import patient_and_study
 
 # Content Date and Content Time are required; where the study has none, what nobody takes for one.
@@ -75,5 +76,5 @@ def _add_equipment(header: Dataset, segmentation: Segmentation, settings: Settin
     contribution.Manufacturer = provenance.MANUFACTURER
     contribution.ManufacturerModelName = provenance.MODEL_NAME
     contribution.SoftwareVersions = provenance.software_versions()
-    contribution.ContributionDescription = provenance.contribution(segmentation, settings)
+    contribution.ContributionDescription = str(Origin.of(segmentation, settings))
     header.ContributingEquipmentSequence = [contribution]

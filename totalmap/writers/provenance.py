@@ -16,7 +16,6 @@ DEVICE_SERIAL_NUMBER = "0"
 
 # An LO value holds 64 characters (PS3.5 6.2).
 _LONG_STRING = 64
-_SHORT_TEXT = 1024
 
 
 def result_name(segmentation: Segmentation, file_name: str) -> str:
@@ -61,21 +60,6 @@ def series_description(segmentation: Segmentation, settings: Settings, part: str
     )
     text += f" {part}" if part else ""
     return text[: _LONG_STRING - len(warning)].rstrip() + warning
-
-
-def contribution(segmentation: Segmentation, settings: Settings) -> str:
-    """Returns a Contribution Description that says what was computed, how, and by which weights.
-
-    1024 characters at most (ST, PS3.5 6.2).
-    """
-    weights = ", ".join(f"{model.dataset} {model.sha256}" for model in segmentation.models)
-    text = (
-        f"{algorithm_name(segmentation)}; engine {segmentation.engine}, "
-        f"arithmetic {segmentation.arithmetic}, device {segmentation.device}; "
-        f"AI result, unverified; SHA-256 of settings: {settings.fingerprint()}; "
-        f"SHA-256 of weights: {weights}"
-    )
-    return text[:_SHORT_TEXT]
 
 
 def software_versions() -> str:

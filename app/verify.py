@@ -1,0 +1,105 @@
+"""Makes a result anew from its source, and compares."""
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import pydicom
+from pydicom.dataset import Dataset
+
+from app.run import RunRequest, run_application
+from totalmap.dicom.study import read_study
+from totalmap.errors import InputError
+from totalmap.journal import Observer
+from totalmap.settings import load_settings
+from totalmap.writers.origin import Origin
+from totalmap.writers.release import RESULTS_NAME
+from totalmap.writers.trace import Trace, trace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """What a comparison showed: nothing differs, or in which respects, in words."""
+
+    differences: tuple[str, ...]
+
+    @property
+    def is_same(self) -> bool:
+        """Whether the result was made from this source, with these weights and settings."""
+        return not self.differences
+
+
+def verify(result: Path, request: RunRequest, observer: Observer | None = None) -> Verification:
+    """Segments the source again and compares what comes out with a result.
+
+    Args:
+        result: A DICOM object of ours.
+        request: The source, the models and the settings. The output folder is left out of it: a
+            temporary one takes its place.
+        observer: Is told how far it is.
+
+    Raises:
+        InputError: The file is not a result of TotalMAP, or the folder is not its source.
+        TotalMapError: Whatever makes a run fail.
+    """
+    old = trace(result)
+    settings = load_settings(request.settings_file)
+    _require_source(old, request.input_folder)
+    hash_now = settings.fingerprint()
+    if hash_now != old.origin.settings_sha256:
+        return Verification(
+            differences=(
+                f"it was made with other settings, of SHA-256 {old.origin.settings_sha256}; those "
+                f"of {request.settings_file} have {hash_now}: name the ones of that time",
+            )
+        )
+    with tempfile.TemporaryDirectory(prefix="totalmap-") as name:
+        folder = Path(name)
+        outcome = run_application(replace(request, output_folder=folder), observer)
+        if outcome.error is not None:
+            raise outcome.error
+        return Verification(differences=tuple(_differences(result, old, folder / RESULTS_NAME)))
+
+
+def _require_source(old: Trace, folder: Path) -> None:
+    study = read_study(folder)
+    present = {one.sop_instance_uid for series in study.series for one in series.instances}
+    if old.instances and not present & set(old.instances):
+        raise InputError(
+            f"{folder} holds none of the {len(old.instances)} instances that the result refers to"
+        )
+
+
+def _differences(result: Path, old: Trace, folder: Path) -> Iterator[str]:
+    """Yields in which respects a result differs from the new one of its kind."""
+    paths = {path: trace(path) for path in sorted(folder.rglob("*.dcm"))}
+    for path, new in paths.items():
+        if new.sop_instance_uid == old.sop_instance_uid:
+            yield from _different_attributes(pydicom.dcmread(result), pydicom.dcmread(path))
+            return
+    same_series = [
+        new for new in paths.values() if new.series_instance_uid == old.series_instance_uid
+    ]
+    if same_series:
+        yield "the labels differ, though source, weights and settings are the same"
+        return
+    yield "no result of this run is of its series: the source or what made it differs"
+    for new in paths.values():
+        yield from _different_origin(old.origin, new.origin)
+        return
+
+
+def _different_origin(old: Origin, new: Origin) -> Iterator[str]:
+    for field in fields(Origin):
+        then, now = getattr(old, field.name), getattr(new, field.name)
+        if then != now:
+            yield f"{field.name.replace('_', ' ')}: {then} then, {now} now"
+
+
+def _different_attributes(old: Dataset, new: Dataset) -> Iterator[str]:
+    """Yields attributes that differ; their values may be the patient's and are not shown."""
+    for tag in sorted({*old.keys(), *new.keys()}):
+        if old.get(tag) != new.get(tag):
+            name = (old.get(tag) or new.get(tag)).name
+            yield f"attribute {tag} {name} differs"

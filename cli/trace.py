@@ -1,0 +1,49 @@
+"""`totalmap trace`: where a result comes from."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from cli.console import plain_console
+from cli.errors import errors_to_exit_status
+from totalmap.writers.trace import Trace, trace
+
+
+def print_trace(
+    result: Annotated[Path, typer.Argument(help="A DICOM file that TotalMAP wrote.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not a table.")] = False,
+) -> None:
+    """Says which source, weights and settings a result was made from, and by which version.
+
+    The exit status is 65 for a file that TotalMAP did not write. Nothing of the patient is shown.
+    """
+    console = plain_console()
+    with errors_to_exit_status():
+        found = trace(result)
+        if as_json:
+            console.print(json.dumps(asdict(found), indent=2), soft_wrap=True)
+        else:
+            console.print(_table(found))
+
+
+def _table(found: Trace) -> Table:
+    origin = found.origin
+    table = Table(show_header=False, box=None)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row("Result", f"{found.sop_class}: {found.description}")
+    table.add_row("Instance", found.sop_instance_uid)
+    table.add_row("Made by", f"TotalMAP {origin.version}")
+    table.add_row("Task", f"{origin.task}, variant {origin.variant}")
+    table.add_row("Computed by", f"engine {origin.engine}, {origin.arithmetic}, on {origin.device}")
+    for weights in origin.weights:
+        table.add_row("Weights", f"{weights.dataset}, SHA-256 {weights.sha256}")
+    table.add_row("Settings", f"SHA-256 {origin.settings_sha256}")
+    table.add_row("Study", found.study_instance_uid)
+    table.add_row("Refers to", f"{len(found.instances)} instances (all with --json)")
+    table.add_row("Status", "AI result, unverified")
+    return table

@@ -1,0 +1,113 @@
+"""`totalmap trace` and `totalmap verify` on a result of a real run."""
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pydicom
+import pytest
+import yaml
+
+from tests.conftest import REPOSITORY
+from tests.networks import build_models
+from tests.phantom.study import SeriesSpec, write_series
+from totalmap.settings import Variant
+
+SPEC = SeriesSpec(
+    rows=48, columns=48, n_slices=24, slice_spacing_mm=6.0, pixel_spacing_mm=(9.0, 9.0)
+)
+    rows=48, columns=48, n_slices=24, slice_spacing_mm=6.0, pixel_spacing_mm=(9.0, 9.0)
+)
+
+
+@dataclass(frozen=True)
+class Made:
+    """A study, what was made of it, with which settings."""
+
+    source: Path
+    seg: Path
+    settings: Path
+    models: Path
+
+
+def totalmap(*words: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "cli", *map(str, words)]
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+
+
+def verified(seg: Path, made: Made, *, models: Path | None = None) -> tuple[int, str]:
+    done = totalmap(
+        *("verify", seg, "--source", made.source),
+        *("-m", models or made.models, "--config", made.settings),
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, fast_models: Path) -> Made:
+    folder = tmp_path_factory.mktemp("verify")
+    write_series(folder / "study", 5, SPEC)
+    settings = yaml.safe_load((REPOSITORY / "app.yaml").read_text())
+    settings["results"]["kinds"] = ["seg"]
+    (folder / "app.yaml").write_text(yaml.safe_dump(settings))
+    out = folder / "out"
+    done = totalmap(
+        "run", folder / "study", out, "--models", fast_models, "--config", folder / "app.yaml"
+    )
+    assert done.returncode == 0, done.stderr
+    seg = out / "results" / "seg.dcm"
+    return Made(folder / "study", seg, folder / "app.yaml", fast_models)
+
+
+def test_trace_prints_where_a_result_comes_from(made: Made) -> None:
+    done = totalmap("trace", made.seg)
+    assert done.returncode == 0, done.stderr
+    for expected in ("total, variant fast", "Dataset297", "24 instances", "AI result, unverified"):
+        assert expected in done.stdout
+    as_json = json.loads(totalmap("trace", made.seg, "--json").stdout)
+    assert len(as_json["instances"]) == SPEC.n_slices
+    assert len(as_json["origin"]["weights"]) == 1
+
+
+def test_a_result_is_the_same_when_it_is_made_anew(made: Made) -> None:
+    status, text = verified(made.seg, made)
+    assert status == 0, text
+    assert "The same" in text
+
+
+def test_a_changed_attribute_is_named_and_not_shown(made: Made, tmp_path: Path) -> None:
+    seg = pydicom.dcmread(made.seg)
+    seg.PatientID = "changed-4711"
+    seg.save_as(tmp_path / "seg.dcm")
+    status, text = verified(tmp_path / "seg.dcm", made)
+    assert status == 1
+    assert "Patient ID differs" in text
+    assert "changed-4711" not in text
+
+
+def test_other_weights_are_noticed(made: Made, tmp_path: Path) -> None:
+    other = build_models(tmp_path / "models", Variant.FAST, base_features=8)
+    status, text = verified(made.seg, made, models=other)
+    assert status == 1
+    assert "weights" in text
+
+
+def test_other_settings_are_noticed_without_a_run(made: Made, tmp_path: Path) -> None:
+    text = made.settings.read_text().replace("max_gap_mm: 10.0", "max_gap_mm: 11.0")
+    settings = tmp_path / "app.yaml"
+    settings.write_text(text)
+    done = totalmap("verify", made.seg, "--source", made.source, "--config", settings)
+    assert done.returncode == 1
+    assert "other settings" in done.stdout
+    assert "Segmenting" not in done.stdout
+
+
+def test_another_study_is_no_source(made: Made, tmp_path: Path) -> None:
+    write_series(tmp_path / "other", 6, SPEC)
+    done = totalmap("verify", made.seg, "--source", tmp_path / "other", "--config", made.settings)
+    assert done.returncode == 65
+    assert "holds none of the 24 instances" in done.stderr
+    shutil.rmtree(tmp_path / "other")
