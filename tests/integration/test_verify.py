@@ -19,8 +19,6 @@ from totalmap.settings import Variant
 SPEC = SeriesSpec(
     rows=48, columns=48, n_slices=24, slice_spacing_mm=6.0, pixel_spacing_mm=(9.0, 9.0)
 )
-    rows=48, columns=48, n_slices=24, slice_spacing_mm=6.0, pixel_spacing_mm=(9.0, 9.0)
-)
 
 
 @dataclass(frozen=True)
