@@ -13,6 +13,8 @@ class NiftiWriterOperator(ResultWriterOperator):
 
     stage = "write_nifti"
 
-    def write(self, segmentation: Segmentation, settings: Settings, release: Release) -> Result:
+    def write(
+        self, segmentation: Segmentation, settings: Settings, release: Release
+    ) -> tuple[Result, ...]:
         """Writes the NIfTI and checks it."""
-        return write_nifti(segmentation, release)
+        return (write_nifti(segmentation, release),)

@@ -1,4 +1,4 @@
-"""Operator base of all writers: segmentations -> one result each in the release."""
+"""Operator base of all writers: segmentations -> results in the release."""
 
 from typing import Any, ClassVar
 
@@ -29,12 +29,14 @@ class ResultWriterOperator(ChainOperator):
         if needed:
             with self.journal.stage(self.stage):
                 for segmentation in needed:
-                    self.journal.wrote(self.write(segmentation, self._settings, self._release))
+                    self.journal.wrote(*self.write(segmentation, self._settings, self._release))
 
     def is_needed(self, segmentation: Segmentation) -> bool:
         """Whether there is anything to write for this study."""
         return True
 
-    def write(self, segmentation: Segmentation, settings: Settings, release: Release) -> Result:
-        """Writes one kind of result."""
+    def write(
+        self, segmentation: Segmentation, settings: Settings, release: Release
+    ) -> tuple[Result, ...]:
+        """Writes one kind of result; each DICOM object in it is a result of its own."""
         raise NotImplementedError

@@ -17,6 +17,8 @@ class SegLabelmapWriterOperator(ResultWriterOperator):
         """Whether anything was found: a SEG can't be empty."""
         return bool(segmentation.found())
 
-    def write(self, segmentation: Segmentation, settings: Settings, release: Release) -> Result:
+    def write(
+        self, segmentation: Segmentation, settings: Settings, release: Release
+    ) -> tuple[Result, ...]:
         """Writes the label map and checks it."""
-        return write_seg_labelmap(segmentation, settings, release)
+        return (write_seg_labelmap(segmentation, settings, release),)

@@ -17,6 +17,8 @@ class SegWriterOperator(ResultWriterOperator):
         """Whether anything was found: a SEG can't be empty."""
         return bool(segmentation.found())
 
-    def write(self, segmentation: Segmentation, settings: Settings, release: Release) -> Result:
+    def write(
+        self, segmentation: Segmentation, settings: Settings, release: Release
+    ) -> tuple[Result, ...]:
         """Writes the SEG and checks it."""
-        return write_seg(segmentation, settings, release)
+        return (write_seg(segmentation, settings, release),)

@@ -17,6 +17,8 @@ class SourceWriterOperator(ResultWriterOperator):
         """Whether any UID had to be derived."""
         return needs_repaired_source(segmentation.volume)
 
-    def write(self, segmentation: Segmentation, settings: Settings, release: Release) -> Result:
+    def write(
+        self, segmentation: Segmentation, settings: Settings, release: Release
+    ) -> tuple[Result, ...]:
         """Writes the copies."""
-        return write_repaired_source(segmentation.volume, release)
+        return (write_repaired_source(segmentation.volume, release),)

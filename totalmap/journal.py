@@ -113,6 +113,6 @@ class Journal:
         notices = (model.notice for model in segmentation.models if model.notice)
         self.warn(*(notice for notice in dict.fromkeys(notices) if notice not in self.warnings))
 
-    def wrote(self, result: Result) -> None:
-        """Keeps a result."""
-        self.results.append(result)
+    def wrote(self, *results: Result) -> None:
+        """Keeps results."""
+        self.results.extend(results)
