@@ -120,7 +120,8 @@ def _painters(scene: _Scene) -> list[Callable[[Page], None]]:
 
 def _paint_summary(scene: _Scene, page: Page) -> None:
     """Paints the three views beside the legend, or beside as much of it as fits."""
-    page.subtitle(f"{len(scene.entries)} structures · {_source(scene.segmentation)}")
+    number = "1 structure" if len(scene.entries) == 1 else f"{len(scene.entries)} structures"
+    page.subtitle(f"{number} · {_source(scene.segmentation)}")
     body, legend = scene.heading.body, scene.summary_legend
     _paint_views(scene, page, Box(body.left, body.top, legend.left - EDGE, body.bottom))
     rows, entries = rows_in(legend), scene.entries

@@ -36,7 +36,8 @@ def palette(segmentation: Segmentation) -> Rgb:
     Raises:
         OutputError: A structure has no colour.
     """
-    colours = np.zeros((256, 3), dtype=np.uint8)
+    highest = max(one.label for one in segmentation.structures)
+    colours = np.zeros((highest + 1, 3), dtype=np.uint8)
     for one in segmentation.structures:
         colours[one.label] = structure_code(one.name).rgb
     return colours

@@ -33,8 +33,8 @@ _TEMPLATE = "report.html.jinja"
 _JPEG_QUALITY = 88
 # The legend is a table here; these are the pages before it.
 _CAPTIONS = (
-    "Coronal, sagittal and axial view with the structures in colour; all of them are in the table.",
-    "Axial views from head to feet with the structures in colour.",
+    "Coronal, sagittal and axial view; what was found is in colour, and in the table below.",
+    "Axial views from head to feet; what was found is in colour.",
 )
 
 
