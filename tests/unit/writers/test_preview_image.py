@@ -54,7 +54,8 @@ def crowded(true_segmentation: Segmentation) -> Segmentation:
 
 
 def colours_of(page: NDArray[np.uint8]) -> set[tuple[int, ...]]:
-    packed = np.unique(page.astype(np.int32) @ [65536, 256, 1])
+    red, green, blue = np.moveaxis(page.astype(np.int32), 2, 0)
+    packed = np.unique(red << 16 | green << 8 | blue)
     return {(one >> 16, one >> 8 & 255, one & 255) for one in packed.tolist()}
 
 
