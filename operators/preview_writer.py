@@ -1,0 +1,20 @@
+"""Operator: segmentation -> Secondary Capture images and a PNG."""
+
+from operators.result_writer import ResultWriterOperator
+from totalmap.journal import Result
+from totalmap.segmentation import Segmentation
+from totalmap.settings import Settings
+from totalmap.writers.preview import write_preview
+from totalmap.writers.release import Release
+
+
+class PreviewWriterOperator(ResultWriterOperator):
+    """Writes an overview for viewers that show neither SEG nor RTSTRUCT."""
+
+    stage = "write_preview"
+
+    def write(
+        self, segmentation: Segmentation, settings: Settings, release: Release
+    ) -> tuple[Result, ...]:
+        """Draws the pages and checks what was written."""
+        return write_preview(segmentation, settings, release)

@@ -1,0 +1,146 @@
+import base64
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.segmentations import MODEL
+from totalmap.segmentation import Segmentation
+from totalmap.settings import Settings
+from totalmap.writers.codes import structure_code
+from totalmap.writers.release import open_release
+from totalmap.writers.report import report_html, write_report
+
+# Elements that need no end.
+VOID = ("meta", "img", "br", "link")
+
+
+class Page(HTMLParser):
+    """Collects what a browser would see, and makes sure that every element is closed."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self._open: list[str] = []
+        self.feed(html)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self._open and self._open[-1] != "style":
+            self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.fixture(scope="module")
+def html(true_segmentation: Segmentation) -> str:
+    return report_html(true_segmentation, Settings())
+
+
+@pytest.fixture(scope="module")
+def page(html: str) -> Page:
+    return Page(html)
+
+
+def test_every_structure_stands_with_its_numbers(
+    page: Page, true_segmentation: Segmentation
+) -> None:
+    for one in true_segmentation.found():
+        name = structure_code(one.structure.name).display_name
+        row = re.search(rf"^{re.escape(name)}\n(.*?)\n\n", page.text, re.MULTILINE | re.DOTALL)
+        assert row, name
+        assert f"{one.mean:,.1f}\n{one.sd:,.1f}\n{one.voxels:,}" in row[1]
+        for flag in one.flags:
+            assert one.remark(flag) in row[1]
+    missing = structure_code("urinary_bladder").display_name
+    assert re.search(rf"Looked for and not found \(\d+\): .*{missing}", page.text)
+
+
+def test_it_says_where_it_comes_from_and_that_nobody_verified_it(
+    page: Page, true_segmentation: Segmentation
+) -> None:
+    assert page.text.count("AI result, not verified, not for diagnosis") == 2
+    series = true_segmentation.volume.slices[0].instance.series_instance_uid
+    for fact in (MODEL.sha256, MODEL.dataset, Settings().fingerprint(), series, "exact", "cpu"):
+        assert fact in page.text
+    assert "DEMO MODEL" not in page.text
+
+
+def test_a_demo_model_is_named_as_such(true_segmentation: Segmentation) -> None:
+    demo = replace(true_segmentation, models=(replace(MODEL, notice="for trying out only"),))
+    text = Page(report_html(demo, Settings())).text
+    assert "DEMO MODEL, not for patients" in text
+    assert "for trying out only" in text
+
+
+def test_what_is_put_in_is_escaped(true_segmentation: Segmentation) -> None:
+    hostile = replace(
+        true_segmentation,
+        findings=("<script>alert(1)</script> & more",),
+        models=(replace(MODEL, licence='"><img src=x>'),),
+    )
+    page = Page(report_html(hostile, Settings()))
+    assert page.all("script") == []
+    assert len(page.all("img")) == 2
+    assert "<script>alert(1)</script> & more" in page.text
+
+
+def test_it_is_one_file_that_loads_nothing(html: str, page: Page) -> None:
+    for _, attributes in page.tags:
+        for name in ("src", "href", "srcset", "action"):
+            assert (attributes.get(name) or "data:").startswith("data:")
+    assert "http:" not in html
+    assert "https:" not in html
+    assert "url(" not in html
+    assert "@import" not in html
+
+
+def test_pictures_are_inside_and_described(page: Page) -> None:
+    pictures = page.all("img")
+    assert len(pictures) == 2
+    for picture in pictures:
+        assert picture["alt"]
+        kind, data = (picture["src"] or "").split(",")
+        assert kind == "data:image/jpeg;base64"
+        shape = np.asarray(Image.open(BytesIO(base64.b64decode(data)))).shape
+        assert shape == (int(picture["height"] or 0), int(picture["width"] or 0), 3)
+
+
+def test_screen_readers_can_read_it(page: Page) -> None:
+    assert page.all("html") == [{"lang": "en"}]
+    assert len(page.all("caption")) == len(page.all("table")) == 2
+    assert all(header.get("scope") in ("col", "row") for header in page.all("th"))
+    assert len(page.all("h1")) == len(page.all("main")) == 1
+
+
+def test_nothing_found_is_said(true_segmentation: Segmentation) -> None:
+    empty = np.zeros_like(true_segmentation.labels)
+    inference = replace(true_segmentation.inference, labels=empty)
+    nothing = replace(true_segmentation, labels=empty, inference=inference)
+    assert "No structure was found." in Page(report_html(nothing, Settings())).text
+
+
+def test_the_same_result_gives_the_same_bytes(
+    true_segmentation: Segmentation, html: str, tmp_path: Path
+) -> None:
+    with open_release(tmp_path) as release:
+        result = write_report(true_segmentation, Settings(), release)
+        release.publish({})
+    assert result.path == "results/report.html"
+    assert (tmp_path / result.path).read_text(encoding="utf-8") == html

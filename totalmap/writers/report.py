@@ -1,0 +1,216 @@
+"""report.html: what was found, in which images and by what, for people; one file without links.
+
+It names no patient: identifiers of the source alone say where it belongs.
+"""
+
+import base64
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from io import BytesIO
+from typing import BinaryIO
+
+import numpy as np
+from jinja2 import Environment, StrictUndefined, Template
+from numpy.typing import NDArray
+from PIL import Image
+
+from totalmap.errors import OutputError
+from totalmap.journal import Result
+from totalmap.segmentation import ModelIdentity, Segmentation
+from totalmap.settings import ResultKind, Settings
+from totalmap.structures import Flag, MeasuredStructure
+from totalmap.writers import provenance
+from totalmap.writers.codes import structure_code
+from totalmap.writers.preview_image import render_pages
+from totalmap.writers.preview_legend import CUT_SIGN, volume_text
+from totalmap.writers.preview_page import AI_NOTICE, DEMO_NOTICE
+from totalmap.writers.release import RESULTS_NAME, Release
+
+FILE_NAME = "report.html"
+
+_TEMPLATE = "report.html.jinja"
+_JPEG_QUALITY = 88
+# The legend is a table here; these are the pages before it.
+_CAPTIONS = (
+    "Coronal, sagittal and axial view; what was found is in colour, and in the table below.",
+    "Axial views from head to feet; what was found is in colour.",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A structure that was found."""
+
+    name: str
+    colour: str
+    volume: str
+    is_cut: bool
+    mean: str
+    sd: str
+    voxels: str
+    remarks: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A page of the preview; `data_uri` holds all of it."""
+
+    data_uri: str
+    width: int
+    height: int
+    caption: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """A line such as "Slices: 200"."""
+
+    name: str
+    value: str
+    is_code: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """All that the template shows."""
+
+    title: str
+    summary: str
+    notice: str
+    demo_notice: str
+    pictures: tuple[Picture, ...]
+    findings: tuple[str, ...]
+    unit: str
+    rows: tuple[Row, ...]
+    not_found: tuple[str, ...]
+    source: tuple[Fact, ...]
+    origin: tuple[Fact, ...]
+    networks: tuple[ModelIdentity, ...]
+
+
+def write_report(segmentation: Segmentation, settings: Settings, release: Release) -> Result:
+    """Writes the report.
+
+    Raises:
+        OutputError: A structure has no name and colour, or what was written is not what was meant.
+    """
+    content = report_html(segmentation, settings).encode()
+    name = provenance.result_name(segmentation, FILE_NAME)
+
+    def write(file: BinaryIO) -> None:
+        file.write(content)
+
+    aside = release.write(name, write)
+    if aside.read_bytes() != content:
+        raise OutputError(f"{name} differs from the report after writing")
+    return Result(kind=ResultKind.REPORT, path=f"{RESULTS_NAME}/{name}")
+
+
+def report_html(segmentation: Segmentation, settings: Settings) -> str:
+    """Returns the whole page."""
+    return _template().render(report=report_of(segmentation, settings))
+
+
+def report_of(segmentation: Segmentation, settings: Settings) -> Report:
+    """Returns what the page shows.
+
+    Raises:
+        OutputError: A structure has no name and colour.
+    """
+    found = segmentation.found()
+    labels = {one.structure.label for one in found}
+    notices = (model.notice for model in segmentation.models if model.notice)
+    findings = (*segmentation.volume.findings, *segmentation.findings, *notices)
+    return Report(
+        title=f"TotalMAP {segmentation.task} {segmentation.variant}",
+        summary=f"{len(found)} of {len(segmentation.structures)} structures were found.",
+        notice=AI_NOTICE,
+        demo_notice=DEMO_NOTICE if provenance.is_demo(segmentation) else "",
+        pictures=_pictures(render_pages(segmentation)),
+        findings=tuple(dict.fromkeys(findings)),
+        unit="HU" if segmentation.volume.modality == "CT" else "the scanner's own units",
+        rows=tuple(_row(one) for one in found),
+        not_found=tuple(
+            structure_code(one.name).display_name
+            for one in segmentation.structures
+            if one.label not in labels
+        ),
+        source=_source(segmentation),
+        origin=_origin(segmentation, settings),
+        networks=segmentation.models,
+    )
+
+
+def _row(found: MeasuredStructure) -> Row:
+    code = structure_code(found.structure.name)
+    is_cut = Flag.INCOMPLETE in found.flags
+    volume = volume_text(found.volume_ml)
+    red, green, blue = code.rgb
+    return Row(
+        name=code.display_name,
+        colour=f"#{red:02x}{green:02x}{blue:02x}",
+        volume=f"{CUT_SIGN} {volume}" if is_cut else volume,
+        is_cut=is_cut,
+        mean=f"{found.mean:,.1f}",
+        sd=f"{found.sd:,.1f}",
+        voxels=f"{found.voxels:,}",
+        remarks="; ".join(found.remark(flag) for flag in found.flags),
+    )
+
+
+def _pictures(pages: list[NDArray[np.uint8]]) -> tuple[Picture, ...]:
+    return tuple(
+        Picture(
+            data_uri=_data_uri(page), width=page.shape[1], height=page.shape[0], caption=caption
+        )
+        for page, caption in zip(pages, _CAPTIONS, strict=False)
+    )
+
+
+def _data_uri(page: NDArray[np.uint8]) -> str:
+    """Returns a page as JPEG; colours are kept at full resolution for the sake of thin lines."""
+    buffer = BytesIO()
+    Image.fromarray(page).save(buffer, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+
+
+def _source(segmentation: Segmentation) -> tuple[Fact, ...]:
+    volume = segmentation.volume
+    instance = volume.slices[0].instance
+    between_columns, between_rows, between_slices = volume.geometry.spacing_mm
+    slices, rows, columns = volume.geometry.shape
+    chosen_by = (Fact(name="Chosen by rule", value=volume.folder),) if volume.folder else ()
+    return (
+        Fact(name="Series Instance UID", value=instance.series_instance_uid, is_code=True),
+        Fact(name="Study Instance UID", value=instance.study_instance_uid, is_code=True),
+        *chosen_by,
+        Fact(name="Modality", value=volume.modality),
+        Fact(name="Slices", value=f"{slices}, {volume.slices[0].plane.orientation}"),
+        Fact(name="Pixels", value=f"{rows} rows, {columns} columns"),
+        Fact(
+            name="Spacing",
+            value=f"{between_rows:.3f} mm between rows, {between_columns:.3f} mm between columns, "
+            f"{between_slices:.3f} mm between slices",
+        ),
+        Fact(name="Covered", value=f"{volume.geometry.coverage_mm:.0f} mm"),
+    )
+
+
+def _origin(segmentation: Segmentation, settings: Settings) -> tuple[Fact, ...]:
+    return (
+        Fact(name="TotalMAP", value=provenance.software_versions()),
+        Fact(name="Task", value=f"{segmentation.task}, {segmentation.variant}"),
+        Fact(name="Algorithm", value=provenance.algorithm_name(segmentation)),
+        Fact(name="Engine", value=segmentation.engine),
+        Fact(name="Arithmetic", value=segmentation.arithmetic),
+        Fact(name="Device", value=segmentation.device),
+        Fact(name="SHA-256 of settings", value=settings.fingerprint(), is_code=True),
+    )
+
+
+@cache
+def _template() -> Template:
+    """Returns the template; whatever it puts in is escaped, and a name it lacks is an error."""
+    text = (files("totalmap.writers") / _TEMPLATE).read_text(encoding="utf-8")
+    return Environment(autoescape=True, undefined=StrictUndefined).from_string(text)
