@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import highdicom
@@ -123,21 +124,19 @@ def read_by_filling(path: Path, written: WrittenSeries) -> Labels:
 
 
 def read_by_plastimatch(
-    path: Path, folder: Path, written: WrittenSeries
-) -> dict[int, NDArray[np.bool_]]:
-    """Returns the (k, j, i) mask of each label, as plastimatch rasterises contours on an axial CT.
+    path: Path, folder: Path, series: Path
+) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+    """Yields each label and its (k, j, i) mask, as plastimatch rasterises contours on an axial CT.
 
     It writes an image of bytes: bit n of the vector at a voxel is the n-th structure of the list.
     """
     image_path, names = folder / "structures.nrrd", folder / "structures.txt"
-    command = ["plastimatch", "convert", "--input", path, "--referenced-ct", written.folder]
+    command = ["plastimatch", "convert", "--input", path, "--referenced-ct", series]
     command += ["--output-ss-img", image_path, "--output-ss-list", names]
     subprocess.run([str(word) for word in command], check=True, capture_output=True)
     image = sitk.GetArrayFromImage(sitk.ReadImage(str(image_path)))
-    image = image.reshape(*written.hu.shape, -1)
-    masks = {}
+    image = image.reshape(*image.shape[:3], -1)
     for line in names.read_text().splitlines():
         number, _colour, name = line.split("|")
         byte, bit = divmod(int(number), 8)
-        masks[NUMBER_OF[name]] = (image[..., byte] >> bit & 1).astype(bool)
-    return masks
+        yield NUMBER_OF[name], (image[..., byte] >> bit & 1).astype(bool)

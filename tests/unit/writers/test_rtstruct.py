@@ -105,7 +105,7 @@ def test_plastimatch_reads_our_labels(
     """An independent judge; it rasterises contours on the grid of the source."""
     if shutil.which("plastimatch") is None:
         pytest.skip("plastimatch is not installed (Debian: plastimatch)")
-    masks = read_by_plastimatch(rtstruct_path, tmp_path, phantom_series)
+    masks = dict(read_by_plastimatch(rtstruct_path, tmp_path, phantom_series.folder))
     assert sorted(masks) == sorted(set(phantom_series.labels.ravel().tolist()) - {0})
     for label, mask in masks.items():
         expected = phantom_series.labels == label
