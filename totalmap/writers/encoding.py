@@ -3,6 +3,7 @@
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
+from functools import cache
 from itertools import chain
 from typing import BinaryIO
 
@@ -48,7 +49,7 @@ def element(keyword: str, value: str | bytes, *, implicit: bool = False) -> byte
             implicit: its header has more room for the length.
         implicit: Whether the VR is left out.
     """
-    tag, vr = Tag(keyword), dictionary_VR(keyword)
+    tag, vr = _tag_and_vr(keyword)
     data = value.encode("ascii") if isinstance(value, str) else value
     data += (b"\0" if vr == VR.UI else b" ") * (len(data) % 2)
     if implicit:
@@ -59,7 +60,14 @@ def element(keyword: str, value: str | bytes, *, implicit: bool = False) -> byte
 def sequence(keyword: str, *items: bytes, implicit: bool = False) -> bytes:
     """Returns a sequence of items, all of explicit length (PS3.5 7.5)."""
     value = b"".join(_ITEM.pack(0xFFFE, 0xE000, len(one)) + one for one in items)
-    return element_header(Tag(keyword), "SQ", len(value), implicit=implicit) + value
+    tag, vr = _tag_and_vr(keyword)
+    return element_header(tag, vr, len(value), implicit=implicit) + value
+
+
+@cache
+def _tag_and_vr(keyword: str) -> tuple[BaseTag, str]:
+    """Looks a keyword up; few of them stand in thousands of items."""
+    return Tag(keyword), dictionary_VR(keyword)
 
 
 def encapsulated_pixels(frames: list[bytes]) -> bytes:

@@ -95,7 +95,7 @@ def encode_rtstruct(segmentation: Segmentation) -> EncodedRtstruct:
     for label, contour in _contours(segmentation, frames):
         contours[label].append(contour)
     length = sum(len(one) for of_one in contours.values() for one in of_one)
-    if length >= LONGEST_VALUE // 2:  # items add some bytes to each
+    if length >= LONGEST_VALUE // 2:  # the rest is more than what stands around contours needs
         raise OutputError(
             f"the contours are {length} bytes, too many for an element of a DICOM file: choose "
             "fewer structures"

@@ -69,12 +69,13 @@ def _filled(
         OutputError: A contour leaves its image.
     """
     i, j = outlines.points.T
-    low = np.floor([outlines.slices.min(), j.min(), i.min()]).astype(int)
-    high = np.ceil([outlines.slices.max(), j.max(), i.max()]).astype(int) + 1
-    # Lines run half a pixel around the outermost pixels of the image.
-    if (low < [0, -1, -1]).any() or (high > np.add(shape, [0, 1, 1])).any():
+    lowest = np.array([outlines.slices.min(), j.min(), i.min()])
+    highest = np.array([outlines.slices.max(), j.max(), i.max()])
+    # Lines run half a pixel around the outermost pixels of an image, and not beside the next ones.
+    if (lowest <= -1).any() or (highest >= shape).any():
         raise OutputError("a contour of the RTSTRUCT leaves its image")
-    low, high = np.maximum(low, 0), np.minimum(high, shape)
+    low = np.maximum(np.floor(lowest), 0).astype(int)
+    high = np.minimum(np.ceil(highest) + 1, shape).astype(int)
     k, rows, columns = (int(size) for size in high - low)
     points = outlines.points - low[[2, 1]]
     mask = filled(points, outlines.ends, outlines.slices - low[0], (k, rows, columns))

@@ -22,7 +22,7 @@ from totalmap.segmentation import InferenceLabels, Segmentation, Structure
 from totalmap.settings import GapPolicy, GeometrySection
 from totalmap.writers.codes import structure_code
 from totalmap.writers.release import open_release
-from totalmap.writers.rtstruct import encode_rtstruct, write_rtstruct
+from totalmap.writers.rtstruct import write_rtstruct
 from totalmap.writers.rtstruct_check import check_rtstruct
 
 SMALL = SeriesSpec(
@@ -218,13 +218,17 @@ def test_nothing_to_write_is_an_error(
     assert not list(tmp_path.rglob("*.dcm*"))
 
 
-def test_our_own_codes_are_explained(true_segmentation: Segmentation) -> None:
+def test_our_own_codes_are_explained(true_segmentation: Segmentation, tmp_path: Path) -> None:
     (label, *_) = (found.structure.label for found in true_segmentation.found())
     own = replace(
         true_segmentation, structures=(Structure(label=label, name="external_oblique_left"),)
     )
-    (scheme,) = encode_rtstruct(own).header.CodingSchemeIdentificationSequence
-    assert scheme.CodingSchemeDesignator == "99TOTALMAP"
+    path = written_rtstruct(own, tmp_path)
+    rtstruct = pydicom.dcmread(path)
+    (scheme,) = rtstruct.CodingSchemeIdentificationSequence
+    (region,) = rtstruct.RTROIObservationsSequence[0].AnatomicRegionSequence
+    assert scheme.CodingSchemeDesignator == region.CodingSchemeDesignator == "99TOTALMAP"
+    assert not [one for one in findings_of_dciodvfy(path) if "<99TOTALMAP>" not in one]
 
 
 def shift(rtstruct: Dataset, mm: tuple[float, float, float]) -> None:
