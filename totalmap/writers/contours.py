@@ -8,8 +8,10 @@ A hole is joined to the contour around it by a channel of no width, there and ba
 of PS3.3 C.8.8.6.3, the only way to show a hole that every planning system reads.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import cast
 
 import numpy as np
@@ -83,8 +85,8 @@ def _rings(labels: Labels, frame: SegFrame) -> Iterator[Points]:
         if len(offsets) == 2:
             yield points[:-1]
         else:
-            outer, *holes = np.split(points, offsets[1:-1])
-            yield _joined(outer, holes)[:-1]
+            once = np.delete(points, offsets[1:].astype(np.intp) - 1, axis=0)
+            yield _joined(once, offsets[:-1].astype(np.intp) - np.arange(len(offsets) - 1))
 
 
 def _filled(i: NDArray[np.float64], j: NDArray[np.float64], mask: NDArray[np.float64]) -> _Filled:
@@ -107,22 +109,51 @@ def _filled(i: NDArray[np.float64], j: NDArray[np.float64], mask: NDArray[np.flo
     return cast(_Filled, generator.filled(_LOWER, _UPPER))
 
 
-def _joined(outer: Points, holes: Sequence[Points]) -> Points:
-    """Returns a closed line with its holes joined to it.
+def _joined(points: Points, starts: NDArray[np.intp]) -> Points:
+    """Returns a line with its holes joined to it.
 
     The channel leaves a hole at its leftmost point, which lies between two pixels of a row, and
     goes to the left through pixels of the structure, up to the next point between two pixels:
-    one of the line or of a hole further to the left, which was joined before. So channels lie
-    within the structure and never cross.
+    one of the line or of a hole that begins further to the left. So channels lie within the
+    structure and never cross, and no two of them end at one point.
+
+    Args:
+        points: (n, 2) all points, those of the line first, then those of the holes.
+        starts: Where in `points` the line and each hole begin.
     """
-    for hole in sorted(holes, key=lambda ring: float(ring[:, 0].min())):
-        first = int(hole[:, 0].argmin())
-        i, j = hole[first]
-        reached = np.where((outer[:, 1] == j) & (outer[:, 0] < i), outer[:, 0], -np.inf)
-        at = int(reached.argmax())
-        there_and_back = [hole[first:-1], hole[: first + 1]]
-        outer = np.concatenate([outer[: at + 1], *there_and_back, outer[at:]])
-    return outer
+    ends = [*starts[1:].tolist(), len(points)]
+    by_row = np.lexsort(points.T)
+    place = np.empty_like(by_row)
+    place[by_row] = np.arange(len(points))
+    firsts = [
+        start + int(points[start:end, 0].argmin()) for start, end in zip(starts, ends, strict=True)
+    ]
+    inserts: dict[int, list[tuple[int, Points]]] = defaultdict(list)
+    # What a hole takes in begins further to the right, so it is complete before.
+    for hole in sorted(range(1, len(starts)), key=lambda one: -float(points[firsts[one], 0])):
+        whole = _with(points, int(starts[hole]), firsts[hole], ends[hole], inserts.pop(hole, []))
+        reached = int(by_row[place[firsts[hole]] - 1])
+        around = int(np.searchsorted(starts, reached, side="right")) - 1
+        inserts[around].append((reached, whole))
+    return _with(points, 0, 0, ends[0], inserts[0])[:-1]
+
+
+def _with(
+    points: Points, start: int, first: int, end: int, inserts: Sequence[tuple[int, Points]]
+) -> Points:
+    """Returns points[start:end] in a circle from the first one to it, with others put in.
+
+    Args:
+        inserts: After which point, and what; from there, the way leads back to that point.
+    """
+    circle = np.concatenate([points[first:end], points[start : first + 1]])
+    pieces, begin = [], 0
+    for at, insert in sorted(
+        (((n - first) % (end - start), insert) for n, insert in inserts), key=itemgetter(0)
+    ):
+        pieces += [circle[begin : at + 1], insert]
+        begin = at
+    return np.concatenate([*pieces, circle[begin:]])
 
 
 def _corners(points: Points, ends: NDArray[np.intp]) -> NDArray[np.bool_]:
