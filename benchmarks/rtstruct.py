@@ -4,7 +4,8 @@
 
 The CT and the labels are those of benchmarks.seg. Each writer runs in a process of its own, in
 turn, and is timed from the labels and the headers of the series in memory to the file. rt-utils is
-what TotalSegmentator writes its contours with, and is called as TotalSegmentator calls it. The Dice
+what TotalSegmentator writes its contours with, with the same options; that it reads the series is
+not timed. Ours is timed without and with the check of what was written; rt-utils has none. The Dice
 is the lowest of all structures, between the labels and what plastimatch makes of the contours.
 """
 
@@ -60,8 +61,9 @@ def main() -> None:
 
 def _race(folder: Path, slices: int, size: int, runs: int) -> str:
     frames = prepare(folder, slices, size)
+    found = np.count_nonzero(np.unique(Case(folder).labels))  # some are hidden by others
     lines = [
-        f"{os.cpu_count()} cores; {slices} slices of {size} x {size}, {len(TASK.structures)} "
+        f"{os.cpu_count()} cores; {slices} slices of {size} x {size}, {found} "
         f"structures, {frames} masks of slices; median of {runs} runs",
         f"{'':20}{'seconds':>9}{'range':>14}{'MB':>8}{'file MB':>9}{'of ours':>9}   lowest Dice",
     ]
