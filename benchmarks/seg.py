@@ -48,7 +48,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        frames = _prepare(folder, arguments.slices, arguments.size)
+        frames = prepare(folder, arguments.slices, arguments.size)
         print(
             f"{os.cpu_count()} cores; {arguments.slices} slices of {arguments.size} x "
             f"{arguments.size}, {len(TASK.structures)} structures, {frames} frames; median of "
@@ -89,7 +89,8 @@ def ellipsoids(shape: tuple[int, int, int], count: int) -> NDArray[np.uint8]:
     return labels
 
 
-def _prepare(folder: Path, slices: int, size: int) -> int:
+def prepare(folder: Path, slices: int, size: int) -> int:
+    """Writes a CT series and labels for it, see `Case`, and returns how many frames they need."""
     spec = SeriesSpec(
         rows=size,
         columns=size,
@@ -118,24 +119,25 @@ def _run_here(name: str, folder: Path) -> None:
     write = WRITERS[name](Case(folder))
     with tempfile.TemporaryDirectory() as out:
         path = Path(out) / "seg.dcm"
-        before = _begin_peak()
+        before = begin_peak()
         start = time.perf_counter()
         write(path)
         seconds = time.perf_counter() - start
-        memory = _peak_megabytes() - before
+        memory = peak_megabytes() - before
         frames = int(pydicom.dcmread(path, stop_before_pixels=True).NumberOfFrames)
         if frames <= 0:
             raise SystemExit(f"{name} wrote no frame")
         print(json.dumps([seconds, memory, path.stat().st_size / MEGABYTE]))
 
 
-def _begin_peak() -> float:
+def begin_peak() -> float:
     """Makes the kernel forget the peak so far (proc(5), clear_refs), and returns what is held."""
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    return _peak_megabytes()
+    return peak_megabytes()
 
 
-def _peak_megabytes() -> float:
+def peak_megabytes() -> float:
+    """Returns the most memory that this process has held since `begin_peak`, in MB."""
     for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024

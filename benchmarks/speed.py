@@ -222,7 +222,7 @@ def _header(options: Options) -> str:
     packages = ", ".join(f"{name} {version(name)}" for name in (PEER_NAME, "nnunetv2", "torch"))
     return "\n".join(
         [
-            f"- Machine: {_cpu_model()}, {os.cpu_count()} cores"
+            f"- Machine: {cpu_model()}, {os.cpu_count()} cores"
             + (f", {torch.cuda.get_device_name()}" if options.device == "cuda" else ""),
             f"- Versions: {packages}, Python {platform.python_version()}",
             f"- CT: {options.size} x {options.size} x {options.slices}, "
@@ -235,7 +235,8 @@ def _header(options: Options) -> str:
     )
 
 
-def _cpu_model() -> str:
+def cpu_model() -> str:
+    """Returns the name of the processor."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()

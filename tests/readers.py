@@ -1,16 +1,19 @@
-"""Reads a SEG back as others do, and places its masks by the phantom's own geometry."""
+"""Reads SEG and RTSTRUCT back as others do, and places masks by the phantom's own geometry."""
 
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import highdicom
 import nibabel
 import numpy as np
 import pydicom
+import SimpleITK as sitk  # noqa: N813  its usual name
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from skimage.draw import polygon2mask
 from totalsegmentator.map_to_binary import class_map
 
 from tests.phantom.study import WrittenSeries, decimal
@@ -96,3 +99,44 @@ def _group(seg: Dataset, frame: int, sequence: str) -> Dataset:
         sequence
     ].value[0]
     return item
+
+
+def read_by_filling(path: Path, written: WrittenSeries) -> Labels:
+    """Returns (k, j, i) labels: the contours of an RT Structure Set, each filled on its own.
+
+    A contour goes to the slice that it lies on by the phantom's own geometry.
+    """
+    rtstruct = pydicom.dcmread(path)
+    names = {roi.ROINumber: roi.ROIName for roi in rtstruct.StructureSetROISequence}
+    to_index = np.linalg.inv(written.affine_lps)
+    labels = np.zeros(written.hu.shape, dtype=np.uint8)
+    for roi in rtstruct.ROIContourSequence:
+        for contour in roi.ContourSequence:
+            positions = np.array(contour.ContourData, float).reshape(-1, 3)
+            i, j, steps = nibabel.affines.apply_affine(to_index, positions).T
+            k = int(np.abs(steps[0] - np.array(written.spec.steps)).argmin())
+            off_plane = np.abs(steps - written.spec.steps[k]) * written.spec.slice_spacing_mm
+            assert off_plane.max() < 2 * SAME_PLACE_MM
+            mask = polygon2mask(labels.shape[1:], np.column_stack([j, i]))
+            assert not labels[k][mask].any(), "contours overlap"
+            labels[k][mask] = NUMBER_OF[names[roi.ReferencedROINumber]]
+    return labels
+
+
+def read_by_plastimatch(
+    path: Path, folder: Path, series: Path
+) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+    """Yields each label and its (k, j, i) mask, as plastimatch rasterises contours on an axial CT.
+
+    It writes an image of bytes: bit n of the vector at a voxel is the n-th structure of the list.
+    """
+    image_path, names = folder / "structures.nrrd", folder / "structures.txt"
+    command = ["plastimatch", "convert", "--input", path, "--referenced-ct", series]
+    command += ["--output-ss-img", image_path, "--output-ss-list", names]
+    subprocess.run([str(word) for word in command], check=True, capture_output=True)
+    image = sitk.GetArrayFromImage(sitk.ReadImage(str(image_path)))
+    image = image.reshape(*image.shape[:3], -1)
+    for line in names.read_text().splitlines():
+        number, _colour, name = line.split("|")
+        byte, bit = divmod(int(number), 8)
+        yield NUMBER_OF[name], (image[..., byte] >> bit & 1).astype(bool)

@@ -46,3 +46,18 @@ def test_the_smallest_race_of_seg_writers() -> None:
     _, _, ours, peer = done.stdout.splitlines()
     assert ours.startswith("TotalMAP ")
     assert peer.startswith("highdicom ")
+
+
+def test_the_smallest_race_of_rtstruct_writers(tmp_path: Path) -> None:
+    report = tmp_path / "rtstruct.md"
+    command = [sys.executable, "-m", "benchmarks.rtstruct", "--slices", "20", "--size", "64"]
+    command += ["--runs", "1", "--output", str(report)]
+    done = subprocess.run(
+        command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout in report.read_text()
+    _, _, ours, checked, peer = done.stdout.splitlines()
+    assert ours.startswith("TotalMAP ")
+    assert checked.startswith("TotalMAP, checked ")
+    assert peer.startswith("rt-utils ")

@@ -3,6 +3,7 @@
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
+from functools import cache
 from itertools import chain
 from typing import BinaryIO
 
@@ -22,37 +23,51 @@ _UNDEFINED = 2**32 - 1
 _ITEM = struct.Struct("<HHL")
 _SHORT_HEADER = struct.Struct("<HH2sH")
 _LONG_HEADER = struct.Struct("<HH2sHL")  # PS3.5 7.1.2: tag, VR, reserved, length
+_IMPLICIT_HEADER = struct.Struct("<HHL")  # PS3.5 7.1.3: tag, length
 
 
-def encoded(dataset: Dataset) -> bytes:
-    """Returns the elements of a dataset in Explicit VR Little Endian."""
+def encoded(dataset: Dataset, *, implicit: bool = False) -> bytes:
+    """Returns the elements of a dataset in Explicit or Implicit VR Little Endian."""
     buffer = DicomBytesIO()
-    buffer.is_little_endian, buffer.is_implicit_VR = True, False
+    buffer.is_little_endian, buffer.is_implicit_VR = True, implicit
     write_dataset(buffer, dataset)
     return buffer.getvalue()
 
 
-def element_header(tag: BaseTag, vr: str, length: int) -> bytes:
+def element_header(tag: BaseTag, vr: str, length: int, *, implicit: bool = False) -> bytes:
     """Returns what stands before the value of an element with a VR of long length."""
+    if implicit:
+        return _IMPLICIT_HEADER.pack(tag.group, tag.element, length)
     return _LONG_HEADER.pack(tag.group, tag.element, vr.encode("ascii"), 0, length)
 
 
-def element(keyword: str, value: str | bytes) -> bytes:
+def element(keyword: str, value: str | bytes, *, implicit: bool = False) -> bytes:
     """Returns an element with a VR of short length, its value padded to an even one.
 
     Args:
-        value: Text in ASCII, or bytes in little endian.
+        value: Text in ASCII, or bytes in little endian. Longer than 64 kB only where the VR is
+            implicit: its header has more room for the length.
+        implicit: Whether the VR is left out.
     """
-    tag, vr = Tag(keyword), dictionary_VR(keyword)
+    tag, vr = _tag_and_vr(keyword)
     data = value.encode("ascii") if isinstance(value, str) else value
     data += (b"\0" if vr == VR.UI else b" ") * (len(data) % 2)
+    if implicit:
+        return element_header(tag, vr, len(data), implicit=True) + data
     return _SHORT_HEADER.pack(tag.group, tag.element, vr.encode("ascii"), len(data)) + data
 
 
-def sequence(keyword: str, *items: bytes) -> bytes:
+def sequence(keyword: str, *items: bytes, implicit: bool = False) -> bytes:
     """Returns a sequence of items, all of explicit length (PS3.5 7.5)."""
     value = b"".join(_ITEM.pack(0xFFFE, 0xE000, len(one)) + one for one in items)
-    return element_header(Tag(keyword), "SQ", len(value)) + value
+    tag, vr = _tag_and_vr(keyword)
+    return element_header(tag, vr, len(value), implicit=implicit) + value
+
+
+@cache
+def _tag_and_vr(keyword: str) -> tuple[BaseTag, str]:
+    """Looks a keyword up; few of them stand in thousands of items."""
+    return Tag(keyword), dictionary_VR(keyword)
 
 
 def encapsulated_pixels(frames: list[bytes]) -> bytes:
@@ -68,12 +83,14 @@ def write_parts(
 
     Args:
         file: Open for writing.
-        dataset: In Explicit VR Little Endian, all its tags below those of `parts`.
-        parts: The rest of the file, in pieces.
-        syntax: Explicit VR Little Endian, the same deflated, or one of encapsulated pixel data.
+        dataset: All its tags are below those of `parts`.
+        parts: The rest of the file, in pieces, encoded as `syntax` says.
+        syntax: Implicit or Explicit VR Little Endian, the latter deflated, or one of encapsulated
+            pixel data.
     """
     _write_meta(file, dataset, syntax)
-    pieces: Iterator[bytes | memoryview] = chain([encoded(dataset)], parts)
+    header = encoded(dataset, implicit=syntax.is_implicit_VR)
+    pieces: Iterator[bytes | memoryview] = chain([header], parts)
     if syntax == DeflatedExplicitVRLittleEndian:
         pieces = _deflated(pieces)
     for piece in pieces:

@@ -8,6 +8,7 @@ shifted or mixed up on the way does not pass.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,19 +42,32 @@ def check_placement(
         OutputError: A pixel lies where the network saw something else.
     """
     found = np.array([sample.label for sample in samples])
-    to_index = np.linalg.inv(inference.affine_lps)
-    index = _positions_lps(groups, samples) @ to_index[:3, :3].T + to_index[:3, 3]
-    tolerance = TOLERANCE_MM / np.linalg.norm(inference.affine_lps[:3, :3], axis=0)
-    fits = np.zeros(len(samples), dtype=bool)
-    for corner in product((-1, 1), repeat=3):
-        nearest = np.floor(index + tolerance * corner + 0.5).astype(np.intp)
-        fits |= _labels_at(inference.labels, nearest) == found
+    fits = is_placed(_positions_lps(groups, samples), found, inference)
     if not fits.all():
         first = samples[int(np.argmin(fits))]
         raise OutputError(
             f"{np.count_nonzero(~fits)} of {len(fits)} voxels of the SEG lie where the network saw "
             f"something else, the first of label {first.label} in frame {first.frame + 1}"
         )
+
+
+def is_placed(
+    positions_lps: NDArray[np.float64], found: NDArray[np.integer[Any]], inference: InferenceLabels
+) -> NDArray[np.bool_]:
+    """Returns whether the network saw the labels that were found at positions there, too.
+
+    Args:
+        positions_lps: (n, 3) mm.
+        found: (n,) labels.
+    """
+    to_index = np.linalg.inv(inference.affine_lps)
+    index = positions_lps @ to_index[:3, :3].T + to_index[:3, 3]
+    tolerance = TOLERANCE_MM / np.linalg.norm(inference.affine_lps[:3, :3], axis=0)
+    fits = np.zeros(len(index), dtype=bool)
+    for corner in product((-1, 1), repeat=3):
+        nearest = np.floor(index + tolerance * corner + 0.5).astype(np.intp)
+        fits |= _labels_at(inference.labels, nearest) == found
+    return fits
 
 
 def _positions_lps(groups: FunctionalGroups, samples: Sequence[Sample]) -> NDArray[np.float64]:

@@ -75,7 +75,7 @@ def seg_header(
         for number, structure in enumerate(part.structures, start=1)
     ]
     if any(structure_code(structure.name).is_private for structure in part.structures):
-        header.CodingSchemeIdentificationSequence = [_private_scheme()]
+        header.CodingSchemeIdentificationSequence = [private_scheme()]
     header.ReferencedSeriesSequence = [referenced_series(segmentation.volume)]
     header.SharedFunctionalGroupsSequence = [shared_groups(segmentation.volume)]
     return header
@@ -91,14 +91,14 @@ def segment(
     one.SegmentLabel = structure.name
     one.SegmentAlgorithmType = "AUTOMATIC"
     one.SegmentAlgorithmName = provenance.algorithm_name(segmentation)
-    one.SegmentationAlgorithmIdentificationSequence = [_algorithm(segmentation)]
+    one.SegmentationAlgorithmIdentificationSequence = [algorithm(segmentation)]
     one.SegmentedPropertyCategoryCodeSequence = [coded(code.category)]
     one.SegmentedPropertyTypeCodeSequence = [
-        _modified(code.type, code.modifier, "SegmentedPropertyTypeModifierCodeSequence")
+        modified_code(code.type, code.modifier, "SegmentedPropertyTypeModifierCodeSequence")
     ]
     if code.region is not None:
         one.AnatomicRegionSequence = [
-            _modified(code.region, code.region_modifier, "AnatomicRegionModifierSequence")
+            modified_code(code.region, code.region_modifier, "AnatomicRegionModifierSequence")
         ]
     one.TrackingID = structure.name
     one.TrackingUID = provenance.tracking_uid(segmentation, settings, structure.name)
@@ -106,7 +106,7 @@ def segment(
     return one
 
 
-def _modified(code: Code, modifier: Code | None, sequence: str) -> Dataset:
+def modified_code(code: Code, modifier: Code | None, sequence: str) -> Dataset:
     """Returns a code whose modifier stands inside its item, where PS3.3 C.8.20.4 places it."""
     item = coded(code)
     if modifier is not None:
@@ -114,7 +114,7 @@ def _modified(code: Code, modifier: Code | None, sequence: str) -> Dataset:
     return item
 
 
-def _algorithm(segmentation: Segmentation) -> Dataset:
+def algorithm(segmentation: Segmentation) -> Dataset:
     """Returns the item of Algorithm Identification (PS3.3 10.16)."""
     weights = "+".join(model.sha256[:12] for model in segmentation.models)
     algorithm = Dataset()
@@ -126,7 +126,7 @@ def _algorithm(segmentation: Segmentation) -> Dataset:
     return algorithm
 
 
-def _private_scheme() -> Dataset:
+def private_scheme() -> Dataset:
     """Returns what our own codes are (Coding Scheme Identification, PS3.3 C.12.1)."""
     scheme = Dataset()
     scheme.CodingSchemeDesignator = PRIVATE_SCHEME_DESIGNATOR

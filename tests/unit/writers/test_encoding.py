@@ -9,6 +9,7 @@ from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
     SegmentationStorage,
 )
 
@@ -57,10 +58,29 @@ def test_pydicom_reads_what_was_written_in_parts(syntax: UID, length: int) -> No
         ("ReferencedSegmentNumber", bytes([3, 1]), 259),
     ],
 )
-def test_elements_are_those_of_pydicom(keyword: str, value: str | bytes, read: object) -> None:
-    dataset = Dataset()
-    setattr(dataset, keyword, read)
-    assert element(keyword, value) == encoded(dataset)
+@pytest.mark.parametrize("implicit", [False, True])
+def test_elements_are_those_of_pydicom(
+    keyword: str, value: str | bytes, read: object, implicit: bool
+) -> None:
+    inner, dataset = Dataset(), Dataset()
+    setattr(inner, keyword, read)
+    dataset.ContourSequence = [inner]
+    item = element(keyword, value, implicit=implicit)
+    assert item == encoded(inner, implicit=implicit)
+    whole = sequence("ContourSequence", item, implicit=implicit)
+    assert whole == encoded(dataset, implicit=implicit)
+
+
+def test_an_implicit_vr_leaves_room_for_long_values() -> None:
+    value = b"-1.5\\0.25" * 20_000
+    file = BytesIO()
+    part = element("ContourData", value, implicit=True)
+    write_parts(file, a_dataset(), [part], ImplicitVRLittleEndian)
+    file.seek(0)
+    read = pydicom.dcmread(file)
+    assert read.file_meta.TransferSyntaxUID == ImplicitVRLittleEndian
+    assert read.PatientName == "Αθηνά^山田"
+    assert read.get_item("ContourData").value == value
 
 
 def test_the_deflated_stream_has_no_header() -> None:

@@ -1,0 +1,156 @@
+"""An RT Structure Set (PS3.3 A.19): the contours of structures, for planning systems."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import BinaryIO
+
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.uid import ImplicitVRLittleEndian, RTStructureSetStorage
+
+from totalmap.dicom.stacks import Slice
+from totalmap.errors import OutputError
+from totalmap.journal import Result
+from totalmap.segmentation import Segmentation, Structure
+from totalmap.writers import provenance
+from totalmap.writers.codes import structure_code
+from totalmap.writers.contours import positions_lps, slice_contours
+from totalmap.writers.decimal_strings import decimal_strings
+from totalmap.writers.derived import Kind
+from totalmap.writers.encoding import LONGEST_VALUE, element, encoded, sequence, write_parts
+from totalmap.writers.release import RESULTS_NAME, Release
+from totalmap.writers.rtstruct_check import check_rtstruct
+from totalmap.writers.rtstruct_header import observations, structure_set
+from totalmap.writers.seg_frames import SegFrame, seg_frames
+from totalmap.writers.seg_header import require_some
+
+FILE_NAME = "rtstruct.dcm"
+KIND = Kind(
+    name="rtstruct", sop_class=RTStructureSetStorage, modality="RTSTRUCT", series_number=9004
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class EncodedRtstruct:
+    """A structure set that is ready to be written.
+
+    Attributes:
+        structures: Those that have contours.
+        header: All that stands before the contours.
+        contours: The item of ROI Contour Sequence of each structure.
+    """
+
+    structures: tuple[Structure, ...]
+    header: Dataset
+    contours: tuple[bytes, ...]
+
+    def write(self, file: BinaryIO) -> None:
+        """Writes the whole file.
+
+        The VR is implicit: an explicit one leaves 64 kB to a decimal string (PS3.5 7.1.2), too
+        little for a long contour.
+        """
+        parts = [
+            sequence("ROIContourSequence", *self.contours, implicit=True),
+            encoded(observations(self.structures), implicit=True),
+        ]
+        write_parts(file, self.header, parts, ImplicitVRLittleEndian)
+
+
+def write_rtstruct(
+    segmentation: Segmentation, release: Release, structures: tuple[str, ...] = ()
+) -> Result:
+    """Writes contours around the labels, fills them as read back, and compares these masks.
+
+    Args:
+        structures: The names of those that are wanted; () for all. What was not found is left out.
+
+    Raises:
+        OutputError: None of the structures was found, one has no code, the contours are larger
+            than DICOM allows, or those that were written differ from the labels.
+    """
+    chosen = _chosen(segmentation, structures)
+    encoded_set = encode_rtstruct(chosen)
+    name = provenance.result_name(chosen, FILE_NAME)
+    aside = release.write(name, encoded_set.write)
+    check_rtstruct(pydicom.dcmread(aside), chosen, encoded_set.structures)
+    uid = str(encoded_set.header.SOPInstanceUID)
+    return Result(kind=KIND.name, path=f"{RESULTS_NAME}/{name}", sop_instance_uid=uid)
+
+
+def encode_rtstruct(segmentation: Segmentation) -> EncodedRtstruct:
+    """Returns the structure set of all structures that were found.
+
+    Raises:
+        OutputError: No structure was found, a structure has no code, or the contours are larger
+            than an element can be.
+    """
+    frames = seg_frames(segmentation.labels, [one.label for one in segmentation.structures])
+    found = {frame.label for frame in frames}
+    structures = tuple(one for one in segmentation.structures if one.label in found)
+    require_some(structures, segmentation)
+    header = structure_set(segmentation, KIND, structures)
+    contours: dict[int, list[bytes]] = defaultdict(list)
+    for label, contour in _contours(segmentation, frames):
+        contours[label].append(contour)
+    length = sum(len(one) for of_one in contours.values() for one in of_one)
+    if length >= LONGEST_VALUE // 2:  # the rest is more than what stands around contours needs
+        raise OutputError(
+            f"the contours are {length} bytes, too many for an element of a DICOM file: choose "
+            "fewer structures"
+        )
+    items = tuple(_roi_contour(one, contours[one.label]) for one in structures)
+    return EncodedRtstruct(structures=structures, header=header, contours=items)
+
+
+def _chosen(segmentation: Segmentation, names: tuple[str, ...]) -> Segmentation:
+    """Returns a segmentation in which only some structures were looked for.
+
+    So what was chosen goes into the UIDs, too.
+    """
+    if not names:
+        return segmentation
+    structures = tuple(one for one in segmentation.structures if one.name in names)
+    return replace(segmentation, structures=structures)
+
+
+def _contours(
+    segmentation: Segmentation, frames: Sequence[SegFrame]
+) -> Iterator[tuple[int, bytes]]:
+    """Yields label and item of Contour Sequence (PS3.3 C.8.8.6) of all contours, by slice."""
+    by_slice: dict[int, list[SegFrame]] = defaultdict(list)
+    for frame in frames:
+        by_slice[frame.k].append(frame)
+    for k, of_slice in sorted(by_slice.items()):
+        contours = slice_contours(segmentation.labels[k], of_slice)
+        source = segmentation.volume.slices[k]
+        positions = positions_lps(source.plane, contours.points)
+        image = _image(source)
+        texts = decimal_strings(positions.ravel(), contours.ends * 3)
+        for label, text in zip(contours.labels, texts, strict=True):
+            yield label, image + _contour(text)
+
+
+def _image(source: Slice) -> bytes:
+    """Returns Contour Image Sequence: the image that a contour lies on."""
+    image = element("ReferencedSOPClassUID", source.instance.sop_class_uid, implicit=True)
+    image += element("ReferencedSOPInstanceUID", source.instance.sop_instance_uid, implicit=True)
+    if len(source.instance.frames) > 1:
+        image += element("ReferencedFrameNumber", str(source.frame.number), implicit=True)
+    return sequence("ContourImageSequence", image, implicit=True)
+
+
+def _contour(data: bytes) -> bytes:
+    count = (data.count(b"\\") + 1) // 3
+    contour = element("ContourGeometricType", "CLOSED_PLANAR", implicit=True)
+    contour += element("NumberOfContourPoints", str(count), implicit=True)
+    return contour + element("ContourData", data, implicit=True)
+
+
+def _roi_contour(structure: Structure, contours: list[bytes]) -> bytes:
+    """Returns the item of ROI Contour Sequence of a structure."""
+    colour = "\\".join(map(str, structure_code(structure.name).rgb))
+    item = element("ROIDisplayColor", colour, implicit=True)
+    item += sequence("ContourSequence", *contours, implicit=True)
+    return item + element("ReferencedROINumber", str(structure.label), implicit=True)
