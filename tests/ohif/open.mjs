@@ -7,7 +7,7 @@ const { ohif, settings, playwright, chromium, orthanc, study, results, marker, s
   JSON.parse(process.argv[2]);
 const { default: { chromium: browserType } } = await import(playwright);
 
-const TIMEOUT_MS = 60_000;
+const TIMEOUT_MS = 30_000;
 const VIEWPORT = { width: 1200, height: 1150 }; // high enough for all segments
 const TYPES = {
   '.html': 'text/html',
@@ -42,10 +42,15 @@ async function open(series, screenshot, errors) {
     await page.locator(`#thumbnail-${await displaySetOf(page, series)}`).dblclick();
     await page.waitForFunction(isLoaded);
     await page.locator('[data-cy="panelSegmentation-btn"]').click();
-    await page.getByText(marker, { exact: true }).click(); // leads to the middle of the segment
-    await page.waitForFunction(showsMarker, marker);
+    const segmentInList = page.getByText(marker, { exact: true });
+    await segmentInList.waitFor();
+    const segments = await page.evaluate(segmentsShown);
+    await segmentInList.click(); // leads to the middle of the segment
+    await page
+      .waitForFunction(showsMarker, marker)
+      .catch(() => errors.push(`${marker} is not in sight after a click on it in the list`));
     await page.mouse.move(0, 0); // away from the segment, whose statistics would cover the image
-    return await page.evaluate(segmentsShown);
+    return segments;
   } catch (error) {
     throw new Error([error.message, ...errors].join('\n'));
   } finally {

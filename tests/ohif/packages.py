@@ -55,7 +55,7 @@ def require_package(package: Package) -> None:
     BUILD.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=BUILD) as folder:
         done = subprocess.run(
-            [npm, "pack", "--silent", f"{package.name}@{package.version}"],
+            [npm, "pack", "--loglevel=error", f"{package.name}@{package.version}"],
             cwd=folder,
             capture_output=True,
             text=True,
