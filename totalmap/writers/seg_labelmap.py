@@ -80,7 +80,7 @@ def _encode(segmentation: Segmentation, settings: Settings, part: SegPart) -> En
     number_of = _segment_numbers(part.structures, segmentation)
     used = [k for k, one in enumerate(segmentation.labels) if number_of[one].any()]
     seg = seg_header(segmentation, settings, KIND, part)
-    seg.SegmentSequence.insert(0, _background(seg.SegmentSequence[0]))
+    seg.SegmentSequence.append(_background(seg.SegmentSequence[0]))
     seg.update(dimensions(seg.SOPInstanceUID, by_segment=False))
     seg.SegmentationType = "LABELMAP"
     seg.BitsAllocated = seg.BitsStored = number_of.itemsize * 8
@@ -137,7 +137,12 @@ def _segment_numbers(
 
 
 def _background(first: Dataset) -> Dataset:
-    """Returns segment 0: all that no segment is."""
+    """Returns segment 0: all that no segment is.
+
+    PS3.3 C.8.20.2.3 wants an item for every pixel value that occurs, and orders no items. This one
+    is the last: OHIF 3.13 takes the place of an item for its Segment Number, counted from 1, so
+    that behind this one every segment would have the colour of another.
+    """
     background = Dataset()
     background.SegmentNumber = 0
     background.SegmentLabel = "Background"

@@ -176,6 +176,12 @@ def test_dciodvfy_finds_neither_error_nor_warning(seg_path: Path) -> None:
     assert findings_of_dciodvfy(seg_path) == []
 
 
+def test_dcmtk_reads_it_without_a_warning(seg_path: Path) -> None:
+    if shutil.which("dcmdump") is None:
+        pytest.skip("dcmdump is not installed (Debian: dcmtk)")
+    assert subprocess.run(["dcmdump", seg_path], capture_output=True, check=True).stderr == b""
+
+
 def findings_of_dciodvfy(path: Path) -> list[str]:
     if shutil.which("dciodvfy") is None:
         pytest.skip("dciodvfy is not installed (Debian: dicom3tools)")

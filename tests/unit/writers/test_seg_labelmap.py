@@ -75,7 +75,7 @@ def test_it_is_a_series_of_its_own_with_the_same_segments(true_segmentation: Seg
     (binary,) = (seg.header for seg in encode_segs(true_segmentation, Settings()))
     assert labelmap.SeriesInstanceUID != binary.SeriesInstanceUID
     assert labelmap.SOPInstanceUID != binary.SOPInstanceUID
-    background, *segments = labelmap.SegmentSequence
+    *segments, background = labelmap.SegmentSequence
     assert background.SegmentNumber == 0
     assert segments == list(binary.SegmentSequence)
 

@@ -1,0 +1,87 @@
+"""OHIF shows our results of a real CT: every segment, where it is, in its own colour."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pydicom
+import pytest
+
+from tests.conftest import REAL_DATA
+from tests.ohif.viewer import Shown, open_results, require_viewer
+from tests.segmentations import segmentation_with, volume_of
+from tests.servers import running_orthanc
+from totalmap.dicom.geometry import from_canonical
+from totalmap.journal import Result
+from totalmap.segmentation import Segmentation
+from totalmap.writers.codes import structure_code
+from totalmap.writers.release import Release, open_release
+from totalmap.writers.seg import write_seg
+from totalmap.writers.seg_labelmap import write_seg_labelmap
+from totalmap.writers.source import write_repaired_source
+
+RESULTS: dict[str, Callable[[Segmentation, Release], Result]] = {
+    "SEG": write_seg,
+    "SEG label map": write_seg_labelmap,
+}
+MARKER = "brain"  # the CT shows an abdomen
+SAME_PLACE_MM = 0.05
+SAME_COLOUR = 3  # of 255; CIELab, in which a SEG says it, is stored in steps
+
+
+@pytest.fixture(scope="module")
+def segmentation(real_ct: Path) -> Segmentation:
+    """TotalSegmentator's own labels, and a marker that no mirror or turn maps to itself."""
+    volume = volume_of(real_ct)
+    image = nibabel.load(REAL_DATA / "ct_dicom_reference_labels.nii.gz")
+    canonical = np.asarray(nibabel.as_closest_canonical(image).dataobj)
+    labels = from_canonical(canonical, volume.geometry).copy()
+    found = segmentation_with(volume, labels)
+    (label,) = (one.label for one in found.structures if one.name == MARKER)
+    labels[3:12, 150:210, 300:320] = label
+    labels[3:12, 150:165, 300:380] = label
+    labels[3:6, 150:165, 360:380] = 0
+    return segmentation_with(volume, labels)
+
+
+@pytest.fixture(scope="module")
+def shown(segmentation: Segmentation, tmp_path_factory: pytest.TempPathFactory) -> Shown:
+    """What OHIF shows of the results, opened one after the other in one browser."""
+    require_viewer()
+    folder = tmp_path_factory.mktemp("results")
+    with open_release(folder) as release:
+        write_repaired_source(segmentation.volume, release)
+        results = [write(segmentation, release) for write in RESULTS.values()]
+        release.publish({})
+    headers = [pydicom.dcmread(folder / result.path, stop_before_pixels=True) for result in results]
+    with running_orthanc(tmp_path_factory.mktemp("orthanc")) as orthanc:
+        orthanc.stow(*sorted(folder.rglob("*.dcm")))
+        return open_results(
+            orthanc,
+            study=headers[0].StudyInstanceUID,
+            results={
+                name: one.SeriesInstanceUID for name, one in zip(RESULTS, headers, strict=True)
+            },
+            marker=MARKER,
+        )
+
+
+def test_nothing_goes_wrong_in_the_page(shown: Shown) -> None:
+    assert shown.errors == ()
+
+
+@pytest.mark.parametrize("result", RESULTS)
+def test_every_segment_is_shown_where_it_is_in_its_own_colour(
+    shown: Shown, segmentation: Segmentation, result: str
+) -> None:
+    segments = shown.segments[result]
+    names = {found.structure.name for found in segmentation.found()}
+    assert names == segments.keys() - {"Background"}
+    for found in segmentation.found():
+        name, label = found.structure.name, found.structure.label
+        voxels = np.argwhere(segmentation.labels == label)
+        centre = segmentation.volume.geometry.positions_lps(voxels).mean(axis=0)
+        assert segments[name].voxels == len(voxels), name
+        assert segments[name].centre_lps_mm == pytest.approx(centre, abs=SAME_PLACE_MM), name
+        assert segments[name].rgb == pytest.approx(structure_code(name).rgb, abs=SAME_COLOUR), name

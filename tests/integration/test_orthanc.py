@@ -1,0 +1,76 @@
+"""Orthanc takes every object by C-STORE and by STOW-RS, and gives it back as it was."""
+
+import zlib
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from pathlib import Path
+
+import pydicom
+import pytest
+from pydicom.dataset import FileMetaDataset
+from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+from tests.servers import Orthanc, require_program, running_orthanc
+from totalmap.segmentation import Segmentation
+from totalmap.settings import SegTransferSyntax
+from totalmap.writers.release import Release, open_release
+from totalmap.writers.seg import write_seg
+from totalmap.writers.seg_labelmap import write_seg_labelmap
+from totalmap.writers.source import write_repaired_source
+
+BEFORE_META = 128 + 4 + 12  # bytes: preamble, prefix, and the element that holds the length
+
+Write = Callable[[Segmentation, Release], object]
+
+OBJECTS: dict[str, Write] = {
+    "SEG native": lambda one, release: write_seg(one, release, SegTransferSyntax.NATIVE),
+    "SEG deflated": lambda one, release: write_seg(one, release, SegTransferSyntax.DEFLATED),
+    "SEG label map": write_seg_labelmap,
+    "source": lambda one, release: write_repaired_source(one.volume, release),
+}
+
+
+@pytest.fixture(scope="module")
+def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
+    require_program("dcmsend", "dcmtk")
+    with running_orthanc(tmp_path_factory.mktemp("orthanc")) as server:
+        yield server
+
+
+@pytest.mark.parametrize("send", [Orthanc.store, Orthanc.stow], ids=["C-STORE", "STOW-RS"])
+@pytest.mark.parametrize("write", OBJECTS.values(), ids=OBJECTS)
+def test_it_is_taken_and_given_back_unchanged(
+    orthanc: Orthanc,
+    true_segmentation: Segmentation,
+    write: Write,
+    send: Callable[..., None],
+    tmp_path: Path,
+) -> None:
+    with open_release(tmp_path) as release:
+        write(true_segmentation, release)
+        release.publish({})
+    paths = sorted(tmp_path.rglob("*.dcm"))
+    send(orthanc, *paths)
+    for path in paths:
+        sent = path.read_bytes()
+        meta = file_meta(sent)
+        given_back = orthanc.file(meta.MediaStorageSOPInstanceUID)
+        assert file_meta(given_back).TransferSyntaxUID == meta.TransferSyntaxUID
+        assert data_set(given_back) == data_set(sent)
+        orthanc.delete(meta.MediaStorageSOPInstanceUID)
+
+
+def file_meta(file: bytes) -> FileMetaDataset:
+    return pydicom.dcmread(BytesIO(file), stop_before_pixels=True).file_meta
+
+
+def data_set(file: bytes) -> bytes:
+    """Returns what follows the File Meta Information, inflated.
+
+    C-STORE does not carry the File Meta Information (PS3.10 7.1), and dcmtk deflates anew.
+    """
+    meta = file_meta(file)
+    encoded = file[BEFORE_META + meta.FileMetaInformationGroupLength :]
+    if meta.TransferSyntaxUID == DeflatedExplicitVRLittleEndian:
+        return zlib.decompress(encoded, wbits=-zlib.MAX_WBITS)
+    return encoded

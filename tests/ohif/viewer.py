@@ -1,0 +1,104 @@
+"""OHIF, a viewer that runs in a browser, as a reader of our results.
+
+OHIF and the library that steers the browser come from the npm registry, once, into build/ohif. The
+browser is Debian's Chromium, without a window. OHIF's files are handed to it by the driver
+(open.mjs), under the address of the Orthanc that holds the study: no web server is needed.
+"""
+
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.ohif.packages import BUILD, OHIF, PLAYWRIGHT, require_package
+from tests.servers import Orthanc, require_program
+
+HERE = Path(__file__).parent
+SCREENSHOTS = BUILD / "screenshots"
+TIMEOUT_SECONDS = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownSegment:
+    """What OHIF shows of a segment.
+
+    Attributes:
+        voxels: How many voxels have its number.
+        centre_lps_mm: Their mean position, by the planes that OHIF draws them in.
+        rgb: The colour they are drawn in, 0..255.
+    """
+
+    voxels: int
+    centre_lps_mm: tuple[float, float, float]
+    rgb: tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What OHIF shows of some results.
+
+    Attributes:
+        errors: What went wrong in the page.
+        segments: By name of the result and label of the segment.
+    """
+
+    errors: tuple[str, ...]
+    segments: dict[str, dict[str, ShownSegment]]
+
+
+def require_viewer() -> None:
+    """Gets what is needed to run OHIF, or skips the test that needs it."""
+    require_program("chromium", "chromium")
+    require_program("node", "nodejs")
+    require_package(OHIF)
+    require_package(PLAYWRIGHT)
+
+
+def open_results(orthanc: Orthanc, study: str, results: dict[str, str], marker: str) -> Shown:
+    """Opens results in OHIF, one after the other, and goes to a segment in each.
+
+    A picture of each is kept in build/ohif/screenshots.
+
+    Args:
+        orthanc: Holds the study and the results.
+        study: Study Instance UID.
+        results: Series Instance UID of each SEG, by a name for it.
+        marker: Label of the segment to go to.
+    """
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    task = {
+        "ohif": str(OHIF.folder / "dist"),
+        "settings": str(HERE / "app-config.js"),
+        "playwright": str(PLAYWRIGHT.folder / "index.js"),
+        "chromium": str(require_program("chromium", "chromium")),
+        "orthanc": orthanc.url,
+        "study": study,
+        "results": results,
+        "marker": marker,
+        "screenshots": str(SCREENSHOTS),
+    }
+    done = subprocess.run(
+        ["node", HERE / "open.mjs", json.dumps(task)],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    return Shown(
+        errors=tuple(said["errors"]),
+        segments={
+            name: {one["label"]: _segment(one) for one in segments}
+            for name, segments in said["seen"].items()
+        },
+    )
+
+
+def _segment(shown: dict[str, Any]) -> ShownSegment:
+    return ShownSegment(
+        voxels=shown["voxels"],
+        centre_lps_mm=tuple(shown["centre_lps_mm"]),
+        rgb=tuple(shown["rgb"]),
+    )

@@ -1,0 +1,173 @@
+"""Orthanc from Debian, a PACS that many hospitals run, on free ports of this machine."""
+
+import json
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.client import HTTPConnection
+from pathlib import Path
+from types import MappingProxyType
+
+import pydicom
+import pytest
+
+LOOPBACK = "127.0.0.1"
+BOUNDARY = "boundary-between-instances"
+DICOMWEB = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
+START_SECONDS = 60
+POLL_SECONDS = 0.05
+REQUEST_SECONDS = 60
+
+
+def require_program(name: str, debian_package: str) -> Path:
+    """Returns where a program is, or skips the test that needs it."""
+    path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
+    if path is None:
+        pytest.skip(f"{name} is not installed (Debian: {debian_package})")
+    return Path(path)
+
+
+def free_port() -> int:
+    """Returns a TCP port of the loopback that nobody listens on."""
+    with socket.socket() as one:
+        one.bind((LOOPBACK, 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Orthanc:
+    """A running Orthanc with its DICOMweb plugin.
+
+    Attributes:
+        http_port: Of its REST API; DICOMweb is at /dicom-web.
+        dicom_port: Where it takes C-STORE.
+    """
+
+    http_port: int
+    dicom_port: int
+
+    @property
+    def url(self) -> str:
+        """The address for a browser."""
+        return f"http://{LOOPBACK}:{self.http_port}"
+
+    def store(self, *paths: Path) -> None:
+        """Sends files by C-STORE, each in its own transfer syntax and in no other."""
+        command = ["dcmsend", "--decompress-never", "--no-uid-checks", "--verbose"]
+        where = [LOOPBACK, str(self.dicom_port)]
+        done = subprocess.run(
+            [*command, *where, *map(str, paths)], capture_output=True, text=True, check=False
+        )
+        said = done.stdout + done.stderr
+        assert done.returncode == 0, said
+        assert said.count("Received C-STORE Response (Success)") == len(paths), said
+
+    def stow(self, *paths: Path) -> None:
+        """Sends files by STOW-RS (PS3.18 10.5)."""
+        head = f"--{BOUNDARY}\r\nContent-Type: application/dicom\r\n\r\n".encode()
+        parts = b"".join(head + path.read_bytes() + b"\r\n" for path in paths)
+        answer = self._ask(
+            "POST",
+            "/dicom-web/studies",
+            parts + f"--{BOUNDARY}--\r\n".encode(),
+            {
+                "Content-Type": f'multipart/related; type="application/dicom"; boundary={BOUNDARY}',
+                "Accept": "application/dicom+json",
+            },
+        )
+        stored = pydicom.Dataset.from_json(answer.decode())
+        failed = stored.get("FailedSOPSequence")
+        assert not failed, failed
+        assert len(stored.ReferencedSOPSequence) == len(paths)
+
+    def file(self, sop_instance_uid: str) -> bytes:
+        """Returns the file of an instance as Orthanc gives it back."""
+        return self._ask("GET", f"/instances/{self._id(sop_instance_uid)}/file")
+
+    def delete(self, sop_instance_uid: str) -> None:
+        """Makes Orthanc forget an instance."""
+        self._ask("DELETE", f"/instances/{self._id(sop_instance_uid)}")
+
+    def is_up(self) -> bool:
+        """Returns whether it answers at both ports."""
+        try:
+            self._ask("GET", "/dicom-web/studies")
+            socket.create_connection((LOOPBACK, self.dicom_port)).close()
+        except OSError:
+            return False
+        return True
+
+    def _id(self, sop_instance_uid: str) -> str:
+        answer = json.loads(self._ask("POST", "/tools/lookup", sop_instance_uid.encode()))
+        found = [one["ID"] for one in answer if one["Type"] == "Instance"]
+        assert len(found) == 1, f"Orthanc holds {len(found)} of the instance"
+        return str(found[0])
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> bytes:
+        with closing(HTTPConnection(LOOPBACK, self.http_port, timeout=REQUEST_SECONDS)) as http:
+            http.request(method, path, body, dict(headers))
+            response = http.getresponse()
+            answer = response.read()
+        assert response.status == HTTPStatus.OK, f"{path}: {response.status}: {answer!r}"
+        return answer
+
+
+@contextmanager
+def running_orthanc(folder: Path) -> Iterator[Orthanc]:
+    """Yields an empty Orthanc that keeps what it gets in a folder; it ends with the block.
+
+    Skips the test where Orthanc or its DICOMweb plugin is not installed.
+    """
+    program = require_program("Orthanc", "orthanc")
+    if not DICOMWEB.exists():
+        pytest.skip("Orthanc's DICOMweb is not installed (Debian: orthanc-dicomweb)")
+    orthanc = Orthanc(http_port=free_port(), dicom_port=free_port())
+    settings = folder / "orthanc.json"
+    settings.write_text(json.dumps(_settings(orthanc, folder)))
+    with (folder / "orthanc.log").open("w+") as log:
+        process = subprocess.Popen([program, settings], stdout=log, stderr=subprocess.STDOUT)
+        try:
+            _wait_until_up(orthanc, process)
+            yield orthanc
+        except AssertionError as error:
+            log.seek(0)
+            error.add_note(f"Orthanc said: {log.read()[-2000:]}")
+            raise
+        finally:
+            process.kill()  # there is nothing to be kept
+            process.wait()
+
+
+def _settings(orthanc: Orthanc, folder: Path) -> dict[str, object]:
+    return {
+        "Name": "tests",
+        "StorageDirectory": str(folder),
+        "IndexDirectory": str(folder),
+        "HttpPort": orthanc.http_port,
+        "DicomPort": orthanc.dicom_port,
+        "RemoteAccessAllowed": False,
+        "UnknownSopClassAccepted": True,  # Orthanc 1.10 is older than Label Map Segmentation
+        "Plugins": [str(DICOMWEB)],
+        "DicomWeb": {"Enable": True, "StudiesMetadata": "Full", "SeriesMetadata": "Full"},
+    }
+
+
+def _wait_until_up(orthanc: Orthanc, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not orthanc.is_up():
+        assert time.monotonic() < deadline, "Orthanc does not answer"
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(POLL_SECONDS)
+            raise AssertionError("Orthanc has ended")
