@@ -1,5 +1,6 @@
 """What passes from the engine to the writers: labels on the source grid, and their origin."""
 
+import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -82,6 +83,11 @@ class Segmentation:
     def found(self) -> tuple[MeasuredStructure, ...]:
         """Returns the structures with at least one voxel, by label, measured once."""
         return self._found
+
+    @cached_property
+    def labels_sha256(self) -> str:
+        """The SHA-256 of the labels."""
+        return hashlib.sha256(np.ascontiguousarray(self.labels).data).hexdigest()
 
     @cached_property
     def _found(self) -> tuple[MeasuredStructure, ...]:
