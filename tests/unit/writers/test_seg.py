@@ -1,5 +1,3 @@
-import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from tests.phantom import write_enhanced
 from tests.phantom.study import CORONAL, SAGITTAL, SeriesSpec, WrittenSeries, write_series
 from tests.readers import read_by_dcmqi, read_by_highdicom
 from tests.segmentations import segmentation_of
+from tests.validators import findings_of_dciodvfy
 from totalmap.dicom.audit import audit_stack
 from totalmap.dicom.select import Selection
 from totalmap.dicom.stacks import split_into_stacks
@@ -169,15 +168,6 @@ def test_a_source_without_patient_attributes(tmp_path: Path) -> None:
 
 def test_dciodvfy_finds_neither_error_nor_warning(seg_path: Path) -> None:
     assert findings_of_dciodvfy(seg_path) == []
-
-
-def findings_of_dciodvfy(path: Path) -> list[str]:
-    if shutil.which("dciodvfy") is None:
-        pytest.skip("dciodvfy is not installed (Debian: dicom3tools)")
-    done = subprocess.run(["dciodvfy", path], capture_output=True, text=True, check=False)
-    findings = done.stderr.splitlines()
-    assert "Segmentation" in findings, "dciodvfy did not recognise the object"
-    return [line for line in findings if line.startswith(("Error", "Warning"))]
 
 
 def test_the_same_labels_give_the_same_bytes(
