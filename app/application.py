@@ -1,24 +1,41 @@
 """Which operators, and how they are connected."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from holoscan.conditions import CountCondition
 from holoscan.core import Application
 
+from operators.csv_writer import CsvWriterOperator
 from operators.nifti_writer import NiftiWriterOperator
+from operators.preview_writer import PreviewWriterOperator
+from operators.report_writer import ReportWriterOperator
 from operators.result_writer import ResultWriterOperator
+from operators.rtstruct_writer import RtstructWriterOperator
 from operators.seg_labelmap_writer import SegLabelmapWriterOperator
 from operators.seg_writer import SegWriterOperator
 from operators.segmenter import SegmenterOperator
 from operators.series_selector import SeriesSelectorOperator
 from operators.source_writer import SourceWriterOperator
+from operators.sr_writer import SrWriterOperator
 from operators.study_loader import StudyLoaderOperator
 from operators.volume_builder import VolumeBuilderOperator
 from totalmap.errors import OutputError
 from totalmap.journal import Journal
 from totalmap.settings import ResultKind, Settings
 from totalmap.writers.release import Release
+
+WRITERS: Mapping[ResultKind, type[ResultWriterOperator]] = {
+    ResultKind.SEG: SegWriterOperator,
+    ResultKind.SEG_LABELMAP: SegLabelmapWriterOperator,
+    ResultKind.SR: SrWriterOperator,
+    ResultKind.RTSTRUCT: RtstructWriterOperator,
+    ResultKind.PREVIEW: PreviewWriterOperator,
+    ResultKind.REPORT: ReportWriterOperator,
+    ResultKind.CSV: CsvWriterOperator,
+    ResultKind.NIFTI: NiftiWriterOperator,
+}
 
 
 class TotalMapApplication(Application):
@@ -96,15 +113,9 @@ class TotalMapApplication(Application):
             raise OutputError(f"the chain ended without the results {', '.join(missing)}")
 
     def _writers(self) -> list[ResultWriterOperator]:
-        results = self._settings.results
-        writers = [self._writer(SourceWriterOperator)]
-        if ResultKind.SEG in results.kinds:
-            writers.append(self._writer(SegWriterOperator))
-        if ResultKind.SEG_LABELMAP in results.kinds:
-            writers.append(self._writer(SegLabelmapWriterOperator))
-        if ResultKind.NIFTI in results.kinds:
-            writers.append(self._writer(NiftiWriterOperator))
-        return writers
+        kinds = self._settings.results.kinds
+        wanted = [writer for kind, writer in WRITERS.items() if kind in kinds]
+        return [self._writer(SourceWriterOperator), *map(self._writer, wanted)]
 
     def _writer(self, kind: type[ResultWriterOperator]) -> ResultWriterOperator:
         return kind(

@@ -30,6 +30,7 @@ from benchmarks.speed import cpu_model
 from tests.readers import read_by_plastimatch
 from tests.segmentations import TASK
 from totalmap import log
+from totalmap.settings import Settings
 
 Measured = tuple[float, float, float]
 """Seconds, MB of memory on top, MB of the file."""
@@ -131,7 +132,7 @@ def _totalmap(case: Case) -> Write:
 
     def write(path: Path) -> None:
         with path.open("wb") as file:
-            encode_rtstruct(segmentation).write(file)
+            encode_rtstruct(segmentation, Settings()).write(file)
 
     return write
 
@@ -145,7 +146,7 @@ def _totalmap_checked(case: Case) -> Write:
 
     def write(path: Path) -> None:
         with open_release(path.with_suffix("")) as release:
-            result = write_rtstruct(segmentation, release)
+            (result,) = write_rtstruct(segmentation, Settings(), release)
             release.publish({})
         (path.with_suffix("") / result.path).replace(path)
 

@@ -29,6 +29,11 @@ STAGES = {
     "write_source": "Writing repaired source",
     "write_seg": "Writing DICOM SEG",
     "write_seg_labelmap": "Writing DICOM label map",
+    "write_sr": "Writing DICOM SR",
+    "write_rtstruct": "Writing RT Structure Set",
+    "write_preview": "Writing preview",
+    "write_report": "Writing report",
+    "write_csv": "Writing measurements",
     "write_nifti": "Writing NIfTI",
 }
 

@@ -1,8 +1,11 @@
 """What passes from the engine to the writers: labels on the source grid, and their origin."""
 
+import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+
+import numpy as np
 
 from totalmap.dicom.geometry import Affine
 from totalmap.dicom.volume import Volume
@@ -79,6 +82,11 @@ class Segmentation:
     def found(self) -> tuple[MeasuredStructure, ...]:
         """Returns the structures with at least one voxel, by label, measured once."""
         return self._found
+
+    @cached_property
+    def labels_sha256(self) -> str:
+        """The SHA-256 of the labels."""
+        return hashlib.sha256(np.ascontiguousarray(self.labels).data).hexdigest()
 
     @cached_property
     def _found(self) -> tuple[MeasuredStructure, ...]:

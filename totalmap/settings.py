@@ -23,6 +23,7 @@ from pydantic import (
     ValidationError,
     field_validator,
 )
+from totalsegmentator.map_to_binary import class_map
 from totalsegmentator.registry import task_modality
 
 from totalmap.errors import ConfigError
@@ -358,7 +359,7 @@ def load_settings(path: Path, environment: Mapping[str, str] = os.environ) -> Se
         present = sections.get(section) or {}
         sections[section] = {**present, key: value} if isinstance(present, dict) else present
     try:
-        return _with_modalities(Settings.model_validate(sections))
+        settings = _with_modalities(Settings.model_validate(sections))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -366,6 +367,18 @@ def load_settings(path: Path, environment: Mapping[str, str] = os.environ) -> Se
         raise ConfigError(
             f"setting {where}: {first['msg']}{value} in {path} or the environment"
         ) from None
+    _require_known_structures(settings)
+    return settings
+
+
+def _require_known_structures(settings: Settings) -> None:
+    """Makes sure that no name is misspelt, which would leave a structure out without a word."""
+    task = settings.segmentation.task
+    known = class_map.get(task, {}).values()
+    for key in ("seg_structures", "rtstruct_structures"):
+        unknown = [name for name in getattr(settings.results, key) if name not in known]
+        if unknown:
+            raise ConfigError(f"setting results.{key}: task {task} has no structure {unknown[0]!r}")
 
 
 def _with_modalities(settings: Settings) -> Settings:

@@ -13,10 +13,12 @@ from totalmap.dicom.volume import Volume, build_volume
 from totalmap.engine.segment import segment
 from totalmap.errors import TotalMapError
 from totalmap.settings import GapPolicy, GeometrySection, SelectionRule, SelectionSection, Settings
+from totalmap.writers.measurements_csv import write_measurements_csv
 from totalmap.writers.nifti import write_nifti
 from totalmap.writers.release import open_release
 from totalmap.writers.seg import write_seg
 from totalmap.writers.source import needs_repaired_source, write_repaired_source
+from totalmap.writers.sr import write_sr
 
 RULES = SelectionSection(
     rules=(
@@ -75,6 +77,8 @@ def _run(run: Run, folder: Path, output: Path, policy: GeometrySection) -> None:
     segmentation = segment(run.volume, (StainFinder(STAIN, spacing_mm=12.0),), lambda *_: None)
     with open_release(output) as release:
         write_seg(segmentation, Settings(), release)
+        write_sr(segmentation, Settings(), release)
+        write_measurements_csv(segmentation, release)
         write_nifti(segmentation, release)
         if needs_repaired_source(run.volume):
             write_repaired_source(run.volume, release)

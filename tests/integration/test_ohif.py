@@ -15,13 +15,14 @@ from tests.servers import running_orthanc
 from totalmap.dicom.geometry import from_canonical
 from totalmap.journal import Result
 from totalmap.segmentation import Segmentation
+from totalmap.settings import Settings
 from totalmap.writers.codes import structure_code
 from totalmap.writers.release import Release, open_release
 from totalmap.writers.seg import write_seg
 from totalmap.writers.seg_labelmap import write_seg_labelmap
 from totalmap.writers.source import write_repaired_source
 
-RESULTS: dict[str, Callable[[Segmentation, Release], Result]] = {
+RESULTS: dict[str, Callable[[Segmentation, Settings, Release], tuple[Result, ...]]] = {
     "SEG": write_seg,
     "SEG label map": write_seg_labelmap,
 }
@@ -52,7 +53,7 @@ def shown(segmentation: Segmentation, tmp_path_factory: pytest.TempPathFactory) 
     folder = tmp_path_factory.mktemp("results")
     with open_release(folder) as release:
         write_repaired_source(segmentation.volume, release)
-        results = [write(segmentation, release) for write in RESULTS.values()]
+        results = [write(segmentation, Settings(), release)[0] for write in RESULTS.values()]
         release.publish({})
     headers = [pydicom.dcmread(folder / result.path, stop_before_pixels=True) for result in results]
     with running_orthanc(tmp_path_factory.mktemp("orthanc")) as orthanc:

@@ -12,20 +12,28 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from tests.servers import Orthanc, require_program, running_orthanc
 from totalmap.segmentation import Segmentation
-from totalmap.settings import SegTransferSyntax
+from totalmap.settings import ResultsSection, SegTransferSyntax, Settings
+from totalmap.writers.preview import write_preview
 from totalmap.writers.release import Release, open_release
+from totalmap.writers.rtstruct import write_rtstruct
 from totalmap.writers.seg import write_seg
 from totalmap.writers.seg_labelmap import write_seg_labelmap
 from totalmap.writers.source import write_repaired_source
+from totalmap.writers.sr import write_sr
 
 BEFORE_META = 128 + 4 + 12  # bytes: preamble, prefix, and the element that holds the length
 
 Write = Callable[[Segmentation, Release], object]
 
+NATIVE = Settings()
+DEFLATED = Settings(results=ResultsSection(seg_transfer_syntax=SegTransferSyntax.DEFLATED))
 OBJECTS: dict[str, Write] = {
-    "SEG native": lambda one, release: write_seg(one, release, SegTransferSyntax.NATIVE),
-    "SEG deflated": lambda one, release: write_seg(one, release, SegTransferSyntax.DEFLATED),
-    "SEG label map": write_seg_labelmap,
+    "SEG native": lambda one, release: write_seg(one, NATIVE, release),
+    "SEG deflated": lambda one, release: write_seg(one, DEFLATED, release),
+    "SEG label map": lambda one, release: write_seg_labelmap(one, NATIVE, release),
+    "SR": lambda one, release: write_sr(one, NATIVE, release),
+    "RTSTRUCT": lambda one, release: write_rtstruct(one, NATIVE, release),
+    "preview": lambda one, release: write_preview(one, NATIVE, release),
     "source": lambda one, release: write_repaired_source(one.volume, release),
 }
 

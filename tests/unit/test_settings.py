@@ -124,3 +124,30 @@ def test_the_licence_number_is_never_shown() -> None:
     with pytest.raises(ConfigError, match="licence_number") as caught:
         load_settings(APP_YAML, {name: "123456789012345678"})  # YAML reads a number
     assert "123456789012345678" not in str(caught.value)
+
+
+def test_a_structure_that_the_task_does_not_know_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "app.yaml").write_text("results: {rtstruct_structures: [liver, livr]}")
+    with pytest.raises(
+        ConfigError, match="rtstruct_structures: task total has no structure 'livr'"
+    ):
+        load_settings(tmp_path / "app.yaml", {})
+
+
+def test_a_series_description_takes_task_and_variant_alone(tmp_path: Path) -> None:
+    (tmp_path / "app.yaml").write_text("results: {series_description: 'ours {patient}'}")
+    with pytest.raises(ConfigError, match="only {task} and {variant} can be put in"):
+        load_settings(tmp_path / "app.yaml", {})
+
+
+def test_the_fingerprint_is_of_what_decides_a_result() -> None:
+    usual = Settings()
+    assert usual.fingerprint() == Settings().fingerprint()
+    for changed in (
+        Settings(segmentation=SegmentationSection(task="body")),
+        Settings(geometry=GeometrySection(max_gap_mm=11.0)),
+        Settings(results=ResultsSection(series_description="ours")),
+    ):
+        assert changed.fingerprint() != usual.fingerprint()
+    elsewhere = SegmentationSection(device=Device.CPU, licence_number=SecretStr("1234"))
+    assert Settings(segmentation=elsewhere).fingerprint() == usual.fingerprint()

@@ -1,4 +1,4 @@
-"""Codes, names and colours of structures: what a SEG says of a segment.
+"""Codes, names and colours of structures, and codes of what limits their measurements.
 
 They stand in codes.csv, one row a structure, for every structure of every task of TotalSegmentator
 that we offer. A structure that several tasks know, CT or MR, has one row.
@@ -22,15 +22,34 @@ from enum import StrEnum
 from functools import cache
 from importlib.resources import files
 
+from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 
 from totalmap.errors import OutputError
+from totalmap.structures import Face, Flag, MeasuredStructure
 
 # What Coding Scheme Identification Sequence (0008,0110) says of a private scheme (PS3.3 C.12.1). It
 # has no UID and isn't registered.
 PRIVATE_SCHEME_DESIGNATOR = "99TOTALMAP"
-PRIVATE_SCHEME_NAME = "TotalMAP codes for structures of TotalSegmentator"
+PRIVATE_SCHEME_NAME = "TotalMAP codes for structures of TotalSegmentator and their measurements"
 PRIVATE_SCHEME_ORGANIZATION = "TotalMAP"
+
+# What limits a measurement: the question, and the answers to it. No standard has codes for these.
+LIMITATION = Code("limitation", PRIVATE_SCHEME_DESIGNATOR, "Limitation of measurement")
+_INCOMPLETE = {
+    face: Code(
+        f"edge_{face}",
+        PRIVATE_SCHEME_DESIGNATOR,
+        f"Incomplete: touches {face} edge of field of view",
+    )
+    for face in Face
+}
+_LIMITATIONS = {
+    Flag.FEW_VOXELS: Code("few_voxels", PRIVATE_SCHEME_DESIGNATOR, "Very small: few voxels"),
+    Flag.SEVERAL_COMPONENTS: Code(
+        "several_pieces", PRIVATE_SCHEME_DESIGNATOR, "Several separate pieces"
+    ),
+}
 
 _TABLE = "codes.csv"
 
@@ -110,6 +129,21 @@ def structure_code(name: str) -> StructureCode:
     if code is None:
         raise OutputError(f"structure {name} has no codes in totalmap/writers/{_TABLE}")
     return code
+
+
+def limitations(found: MeasuredStructure) -> tuple[Code, ...]:
+    """Returns the flags of a structure as codes: one for each edge that it touches."""
+    edges = tuple(_INCOMPLETE[face] for face in found.faces)
+    return edges + tuple(_LIMITATIONS[flag] for flag in found.flags if flag in _LIMITATIONS)
+
+
+def private_scheme() -> Dataset:
+    """Returns what our own codes are (Coding Scheme Identification, PS3.3 C.12.1)."""
+    scheme = Dataset()
+    scheme.CodingSchemeDesignator = PRIVATE_SCHEME_DESIGNATOR
+    scheme.CodingSchemeName = PRIVATE_SCHEME_NAME
+    scheme.CodingSchemeResponsibleOrganization = PRIVATE_SCHEME_ORGANIZATION
+    return scheme
 
 
 @cache

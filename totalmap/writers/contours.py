@@ -19,7 +19,8 @@ from contourpy import FillType, LineType, SerialContourGenerator, ZInterp
 from numpy.typing import NDArray
 
 from totalmap.dicom.geometry import Plane
-from totalmap.writers.seg_frames import Labels, SegFrame
+from totalmap.label_statistics import Labels
+from totalmap.writers.seg_frames import SegFrame
 
 Points = NDArray[np.float64]
 """(n, 2): column i and row j, multiples of one half."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from totalmap.dicom.geometry import Geometry
+from totalmap.label_statistics import Labels
 from totalmap.segmentation import Segmentation
 
 Millimetres = NDArray[np.float64]
@@ -100,7 +101,7 @@ class Cut:
     """
 
     values: NDArray[np.float32]
-    labels: NDArray[np.uint8]
+    labels: Labels
 
 
 def place_name(axis: int, place_mm: float) -> str:
@@ -146,9 +147,7 @@ def cut(
     return Cut(values=values, labels=labels)
 
 
-def _labels_at(
-    kji: NDArray[np.float64], labels: NDArray[np.uint8]
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+def _labels_at(kji: NDArray[np.float64], labels: Labels) -> tuple[Labels, NDArray[np.bool_]]:
     """Returns the labels of the nearest voxels, 0 outside, and which pixels are outside."""
     shape = np.reshape(labels.shape, (3, 1, 1))
     nearest = np.rint(kji).astype(np.intp)
@@ -193,7 +192,7 @@ def _between_slices(step: NDArray[np.float64], geometry: Geometry) -> NDArray[np
     return k
 
 
-def _found_voxels(labels: NDArray[np.uint8]) -> NDArray[np.intp]:
+def _found_voxels(labels: Labels) -> NDArray[np.intp]:
     """Returns (n, 3) indices k, j, i of labelled voxels: all, or enough to know where they lie."""
     per_slice = labels.reshape(len(labels), -1).max(axis=1)
     over_slices = labels.max(axis=0)

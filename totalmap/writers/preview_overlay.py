@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from totalmap.dicom.volume import Volume
+from totalmap.label_statistics import Labels
 from totalmap.segmentation import Segmentation
 from totalmap.writers.codes import structure_code
 from totalmap.writers.preview_cuts import Cut
@@ -56,7 +57,7 @@ def painted(cut: Cut, window: tuple[float, float], colours: Rgb) -> Rgb:
     return image
 
 
-def _contours(labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
+def _contours(labels: Labels) -> NDArray[np.bool_]:
     """Returns the pixels of structures beside which there is something else."""
     contours = np.zeros(labels.shape, dtype=bool)
     beside, below = labels[:, 1:] != labels[:, :-1], labels[1:] != labels[:-1]

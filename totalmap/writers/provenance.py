@@ -1,9 +1,5 @@
 """Who made a result from what: equipment, deterministic UIDs and descriptions of our objects."""
 
-import hashlib
-
-import numpy as np
-
 from totalmap import __version__
 from totalmap.dicom.identity import derived_uid
 from totalmap.segmentation import Segmentation
@@ -36,8 +32,8 @@ def series_uid(segmentation: Segmentation, settings: Settings, kind: str, part: 
 
 def instance_uid(segmentation: Segmentation, settings: Settings, kind: str, part: str = "") -> str:
     """Returns the SOP Instance UID of a result; it depends on the labels too."""
-    content = hashlib.sha256(np.ascontiguousarray(segmentation.labels).data).hexdigest()
-    return derived_uid("instance", kind, part, content, *_inputs(segmentation, settings))
+    inputs = _inputs(segmentation, settings)
+    return derived_uid("instance", kind, part, segmentation.labels_sha256, *inputs)
 
 
 def tracking_uid(segmentation: Segmentation, settings: Settings, structure_name: str) -> str:
@@ -45,11 +41,22 @@ def tracking_uid(segmentation: Segmentation, settings: Settings, structure_name:
     return derived_uid("tracking", structure_name, *_inputs(segmentation, settings))
 
 
+def device_uid() -> str:
+    """Returns the UID of this version of our software as a device that observes."""
+    return derived_uid("device", MANUFACTURER, MODEL_NAME, __version__)
+
+
 def algorithm_name(segmentation: Segmentation) -> str:
     """Returns a Segment Algorithm Name; a demo model does not pass for TotalSegmentator."""
     if is_demo(segmentation):
         return "TotalMAP demo model (not for patients)"
     return f"TotalSegmentator {segmentation.task} {segmentation.variant}"
+
+
+def algorithm_parameters(segmentation: Segmentation) -> str:
+    """Returns Algorithm Parameters: which weights, by the beginning of their SHA-256."""
+    weights = "+".join(model.sha256[:12] for model in segmentation.models)
+    return f"weights_sha256={weights}"
 
 
 def series_description(segmentation: Segmentation, settings: Settings, part: str = "") -> str:

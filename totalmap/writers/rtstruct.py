@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import BinaryIO
 
 import pydicom
@@ -12,7 +12,9 @@ from pydicom.uid import ImplicitVRLittleEndian, RTStructureSetStorage
 from totalmap.dicom.stacks import Slice
 from totalmap.errors import OutputError
 from totalmap.journal import Result
-from totalmap.segmentation import Segmentation, Structure
+from totalmap.segmentation import Segmentation
+from totalmap.settings import ResultKind, Settings
+from totalmap.structures import Structure
 from totalmap.writers import provenance
 from totalmap.writers.codes import structure_code
 from totalmap.writers.contours import positions_lps, slice_contours
@@ -23,12 +25,10 @@ from totalmap.writers.release import RESULTS_NAME, Release
 from totalmap.writers.rtstruct_check import check_rtstruct
 from totalmap.writers.rtstruct_header import observations, structure_set
 from totalmap.writers.seg_frames import SegFrame, seg_frames
-from totalmap.writers.seg_header import require_some
+from totalmap.writers.seg_parts import chosen
 
 FILE_NAME = "rtstruct.dcm"
-KIND = Kind(
-    name="rtstruct", sop_class=RTStructureSetStorage, modality="RTSTRUCT", series_number=9004
-)
+KIND = Kind(name=ResultKind.RTSTRUCT, sop_class=RTStructureSetStorage, modality="RTSTRUCT")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -59,38 +59,38 @@ class EncodedRtstruct:
 
 
 def write_rtstruct(
-    segmentation: Segmentation, release: Release, structures: tuple[str, ...] = ()
-) -> Result:
+    segmentation: Segmentation, settings: Settings, release: Release
+) -> tuple[Result, ...]:
     """Writes contours around the labels, fills them as read back, and compares these masks.
 
-    Args:
-        structures: The names of those that are wanted; () for all. What was not found is left out.
+    Returns:
+        One result, or none where nothing that is wanted was found.
 
     Raises:
-        OutputError: None of the structures was found, one has no code, the contours are larger
-            than DICOM allows, or those that were written differ from the labels.
+        OutputError: A structure has no code, the contours are larger than DICOM allows, or those
+            that were written differ from the labels.
     """
-    chosen = _chosen(segmentation, structures)
-    encoded_set = encode_rtstruct(chosen)
-    name = provenance.result_name(chosen, FILE_NAME)
+    encoded_set = encode_rtstruct(segmentation, settings)
+    if not encoded_set.structures:
+        return ()
+    name = provenance.result_name(segmentation, FILE_NAME)
     aside = release.write(name, encoded_set.write)
-    check_rtstruct(pydicom.dcmread(aside), chosen, encoded_set.structures)
+    check_rtstruct(pydicom.dcmread(aside), segmentation, encoded_set.structures)
     uid = str(encoded_set.header.SOPInstanceUID)
-    return Result(kind=KIND.name, path=f"{RESULTS_NAME}/{name}", sop_instance_uid=uid)
+    return (Result(kind=KIND.name, path=f"{RESULTS_NAME}/{name}", sop_instance_uid=uid),)
 
 
-def encode_rtstruct(segmentation: Segmentation) -> EncodedRtstruct:
-    """Returns the structure set of all structures that were found.
+def encode_rtstruct(segmentation: Segmentation, settings: Settings) -> EncodedRtstruct:
+    """Returns the structure set of the structures that were found and are wanted.
 
     Raises:
-        OutputError: No structure was found, a structure has no code, or the contours are larger
-            than an element can be.
+        OutputError: A structure has no code, or the contours are larger than an element can be.
     """
-    frames = seg_frames(segmentation.labels, [one.label for one in segmentation.structures])
+    wanted = chosen(segmentation.structures, settings.results.rtstruct_structures)
+    frames = seg_frames(segmentation.labels, [one.label for one in wanted])
     found = {frame.label for frame in frames}
-    structures = tuple(one for one in segmentation.structures if one.label in found)
-    require_some(structures, segmentation)
-    header = structure_set(segmentation, KIND, structures)
+    structures = tuple(one for one in wanted if one.label in found)
+    header = structure_set(segmentation, settings, KIND, structures)
     contours: dict[int, list[bytes]] = defaultdict(list)
     for label, contour in _contours(segmentation, frames):
         contours[label].append(contour)
@@ -98,21 +98,10 @@ def encode_rtstruct(segmentation: Segmentation) -> EncodedRtstruct:
     if length >= LONGEST_VALUE // 2:  # the rest is more than what stands around contours needs
         raise OutputError(
             f"the contours are {length} bytes, too many for an element of a DICOM file: choose "
-            "fewer structures"
+            "fewer results.rtstruct_structures"
         )
     items = tuple(_roi_contour(one, contours[one.label]) for one in structures)
     return EncodedRtstruct(structures=structures, header=header, contours=items)
-
-
-def _chosen(segmentation: Segmentation, names: tuple[str, ...]) -> Segmentation:
-    """Returns a segmentation in which only some structures were looked for.
-
-    So what was chosen goes into the UIDs, too.
-    """
-    if not names:
-        return segmentation
-    structures = tuple(one for one in segmentation.structures if one.name in names)
-    return replace(segmentation, structures=structures)
 
 
 def _contours(

@@ -10,7 +10,8 @@ from pydicom.dataset import Dataset
 from totalmap.dicom.geometry import Plane
 from totalmap.dicom.volume import Volume
 from totalmap.errors import OutputError
-from totalmap.segmentation import Segmentation, Structure
+from totalmap.segmentation import Segmentation
+from totalmap.structures import Structure
 from totalmap.writers.contours import Points, positions_lps
 from totalmap.writers.filling import filled
 from totalmap.writers.placement import is_placed

@@ -3,15 +3,16 @@
 from pydicom.dataset import Dataset
 
 from totalmap.dicom.volume import Volume
-from totalmap.segmentation import Segmentation, Structure
+from totalmap.segmentation import Segmentation
+from totalmap.settings import Settings
+from totalmap.structures import Structure
 from totalmap.writers import provenance
 from totalmap.writers.coded import coded
-from totalmap.writers.codes import structure_code
+from totalmap.writers.codes import private_scheme, structure_code
 from totalmap.writers.derived import Kind, derived_header
 from totalmap.writers.seg_header import (
     algorithm,
     modified_code,
-    private_scheme,
     referenced_series,
 )
 
@@ -22,7 +23,7 @@ _STUDY_CLASS = "1.2.840.10008.3.1.2.3.1"
 
 
 def structure_set(
-    segmentation: Segmentation, kind: Kind, structures: tuple[Structure, ...]
+    segmentation: Segmentation, settings: Settings, kind: Kind, structures: tuple[Structure, ...]
 ) -> Dataset:
     """Returns all that stands before the contours: patient, study, source, and the ROIs.
 
@@ -32,7 +33,7 @@ def structure_set(
     Raises:
         OutputError: A structure has no code.
     """
-    header = derived_header(segmentation, kind)
+    header = derived_header(segmentation, settings, kind)
     header.OperatorsName = None
     header.StructureSetLabel = _LABEL
     header.StructureSetName = header.SeriesDescription

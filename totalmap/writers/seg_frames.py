@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-Labels = NDArray[np.uint8] | NDArray[np.uint16]
+from totalmap.label_statistics import Labels
 
 # A run of frames this long begins and ends between two bytes, whatever the size of a frame.
 _FRAMES_AT_ONCE = 64

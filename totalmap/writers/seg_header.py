@@ -17,14 +17,10 @@ from totalmap.settings import Settings
 from totalmap.structures import Structure
 from totalmap.writers import provenance
 from totalmap.writers.coded import coded
-from totalmap.writers.codes import (
-    PRIVATE_SCHEME_DESIGNATOR,
-    PRIVATE_SCHEME_NAME,
-    PRIVATE_SCHEME_ORGANIZATION,
-    structure_code,
-)
+from totalmap.writers.codes import private_scheme, structure_code
 from totalmap.writers.derived import Kind, derived_header
 from totalmap.writers.encoding import write_parts
+from totalmap.writers.references import references_to
 from totalmap.writers.seg_groups import shared_groups
 from totalmap.writers.seg_parts import SegPart
 
@@ -116,23 +112,13 @@ def modified_code(code: Code, modifier: Code | None, sequence: str) -> Dataset:
 
 def algorithm(segmentation: Segmentation) -> Dataset:
     """Returns the item of Algorithm Identification (PS3.3 10.16)."""
-    weights = "+".join(model.sha256[:12] for model in segmentation.models)
     algorithm = Dataset()
     algorithm.AlgorithmFamilyCodeSequence = [coded(ARTIFICIAL_INTELLIGENCE)]
     algorithm.AlgorithmName = provenance.algorithm_name(segmentation)
     algorithm.AlgorithmVersion = provenance.software_versions()
-    algorithm.AlgorithmParameters = f"weights_sha256={weights}"
+    algorithm.AlgorithmParameters = provenance.algorithm_parameters(segmentation)
     algorithm.AlgorithmSource = provenance.MANUFACTURER
     return algorithm
-
-
-def private_scheme() -> Dataset:
-    """Returns what our own codes are (Coding Scheme Identification, PS3.3 C.12.1)."""
-    scheme = Dataset()
-    scheme.CodingSchemeDesignator = PRIVATE_SCHEME_DESIGNATOR
-    scheme.CodingSchemeName = PRIVATE_SCHEME_NAME
-    scheme.CodingSchemeResponsibleOrganization = PRIVATE_SCHEME_ORGANIZATION
-    return scheme
 
 
 def dimensions(sop_instance_uid: str, *, by_segment: bool) -> Dataset:
@@ -158,17 +144,7 @@ def _dimension(uid: str, keyword: str, group: str) -> Dataset:
 
 def referenced_series(volume: Volume) -> Dataset:
     """Returns the item of Common Instance Reference (PS3.3 C.12.2): each file of the source."""
-    classes: dict[str, str] = {
-        one.instance.sop_instance_uid: one.instance.sop_class_uid for one in volume.slices
-    }
     series = Dataset()
     series.SeriesInstanceUID = volume.slices[0].instance.series_instance_uid
-    series.ReferencedInstanceSequence = [_reference(uid, of) for uid, of in classes.items()]
+    series.ReferencedInstanceSequence = references_to(volume)
     return series
-
-
-def _reference(instance_uid: str, class_uid: str) -> Dataset:
-    reference = Dataset()
-    reference.ReferencedSOPClassUID = class_uid
-    reference.ReferencedSOPInstanceUID = instance_uid
-    return reference

@@ -18,7 +18,7 @@ from pydicom.uid import UID, RLELossless
 from totalmap.errors import OutputError
 from totalmap.journal import Result
 from totalmap.segmentation import Segmentation
-from totalmap.settings import ResultKind, SegSplit, Settings
+from totalmap.settings import ResultKind, Settings
 from totalmap.structures import Structure
 from totalmap.writers import provenance
 from totalmap.writers.coded import coded
@@ -28,7 +28,7 @@ from totalmap.writers.frames import FunctionalGroups
 from totalmap.writers.release import RESULTS_NAME, Release
 from totalmap.writers.seg_groups import per_frame_groups
 from totalmap.writers.seg_header import EncodedSeg, dimensions, seg_header
-from totalmap.writers.seg_parts import SegPart, seg_parts
+from totalmap.writers.seg_parts import SegPart, seg_parts, undivided
 
 FILE_NAME = "seg_labelmap.dcm"
 LABEL_MAP_SEGMENTATION_STORAGE = UID("1.2.840.10008.5.1.4.1.1.66.7")  # PS3.6 A; not in pydicom yet
@@ -72,8 +72,8 @@ def encode_seg_labelmaps(segmentation: Segmentation, settings: Settings) -> tupl
         OutputError: A structure has no code.
     """
     found = (one.structure for one in segmentation.found())
-    whole = settings.results.model_copy(update={"seg_split": SegSplit.NONE})
-    return tuple(_encode(segmentation, settings, part) for part in seg_parts(found, whole))
+    parts = seg_parts(found, undivided(settings.results))
+    return tuple(_encode(segmentation, settings, part) for part in parts)
 
 
 def _encode(segmentation: Segmentation, settings: Settings, part: SegPart) -> EncodedSeg:

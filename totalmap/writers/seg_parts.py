@@ -45,6 +45,11 @@ def seg_parts(found: Iterable[Structure], results: ResultsSection) -> tuple[SegP
     )
 
 
+def undivided(results: ResultsSection) -> ResultsSection:
+    """Returns the same settings with one SEG for all: a label map is never split."""
+    return results.model_copy(update={"seg_split": SegSplit.NONE})
+
+
 def chosen(found: Iterable[Structure], names: tuple[str, ...]) -> tuple[Structure, ...]:
     """Returns the structures that are wanted by name; no name wants all."""
     return tuple(one for one in found if not names or one.name in names)

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 
 from highdicom.enum import PatientSexValues, SpecificCharacterSetValues
 from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
-from pydicom.valuerep import DA, TM, DSfloat
+from pydicom.valuerep import DA, TM, VR, DSfloat
 
 from totalmap.dicom.header import BROKEN_VALUE
 from totalmap.dicom.instance import Instance, read_dataset
@@ -44,7 +45,12 @@ _MORE_OF_THE_STUDY = (
 _GROUPS = (0x0010, 0x0012)
 _WANTED = frozenset(CARRIED_OVER + _MORE_OF_THE_STUDY)
 UTF_8 = "ISO_IR 192"
-_CHARACTER_SETS = frozenset(one.value for one in SpecificCharacterSetValues)
+# highdicom lacks the Korean one.
+_CHARACTER_SETS = frozenset(["ISO 2022 IR 149", *(one.value for one in SpecificCharacterSetValues)])
+# Patient's sequences hold two levels. Out of stack, pydicom writes until memory ends.
+_DEEPEST = 8
+# What decoders leave where bytes are not of the character set: a replacement, or the escape.
+_NOT_DECODED = ("\ufffd", "\x1b")
 _SEXES = ("", *(sex.value for sex in PatientSexValues))
 
 
@@ -94,9 +100,8 @@ def patient_and_study(instance: Instance) -> Dataset:
     for tag in sorted(source.keys()):
         try:
             element = source[tag]
-            is_wanted = tag.group in _GROUPS or element.keyword in _WANTED
-            if is_wanted and element.VR in {dictionary_VR(tag)} - {"SQ", "UN"}:
-                carried.add(element)
+            if tag.group in _GROUPS or element.keyword in _WANTED:
+                carried.add(_understood(element))
         except BROKEN_VALUE:
             continue  # neither can anybody else read it
     if not _is_known(carried.get("SpecificCharacterSet")):
@@ -105,6 +110,36 @@ def patient_and_study(instance: Instance) -> Dataset:
         if not _is_plain(keyword, carried.get(keyword)):
             setattr(carried, keyword, None)
     return carried
+
+
+def _understood(element: DataElement, depth: int = 0) -> DataElement:
+    """Returns an element that was read to the last value of the last item.
+
+    Args:
+        depth: In how many sequences it lies.
+
+    Raises:
+        ValueError: It is not of the kind that PS3.6 says, lies too deep, or holds bytes that are no
+            text: they would be written as other ones.
+    """
+    if depth > _DEEPEST or element.VR not in {dictionary_VR(element.tag)} - {VR.UN}:
+        raise ValueError("an element of an unexpected kind")
+    if element.VR == VR.SQ:
+        items = [_understood_item(one, depth + 1) for one in element.value]
+        return DataElement(element.tag, VR.SQ, items)
+    values = element.value if isinstance(element.value, MultiValue) else [element.value]
+    if any(sign in str(value) for value in values for sign in _NOT_DECODED):
+        raise ValueError("bytes that are no text")
+    return element
+
+
+def _understood_item(source: Dataset, depth: int) -> Dataset:
+    item = Dataset()
+    for tag in sorted(source.keys()):
+        item.add(_understood(source[tag], depth))
+    if not _is_known(item.get("SpecificCharacterSet")):
+        raise ValueError("an unknown character set")
+    return item
 
 
 def _is_plain(keyword: str, value: object) -> bool:
@@ -122,8 +157,13 @@ def _is_plain(keyword: str, value: object) -> bool:
 
 
 def _is_known(character_sets: object) -> bool:
-    """Whether there is none, or all are in PS3.3 C.12.1.1.2; texts are decoded by now anyway."""
+    """Whether there is none, or all are in PS3.3 C.12.1.1.2; texts are decoded by now anyway.
+
+    Of several, the first may be empty: ASCII.
+    """
     if character_sets is None:
         return True
-    names = character_sets if isinstance(character_sets, MultiValue) else [character_sets]
-    return all(name in _CHARACTER_SETS for name in names)
+    if not isinstance(character_sets, MultiValue):
+        return character_sets in _CHARACTER_SETS
+    first, *others = character_sets
+    return first in ("", *_CHARACTER_SETS) and all(name in _CHARACTER_SETS for name in others)

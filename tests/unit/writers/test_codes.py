@@ -1,5 +1,6 @@
 import csv
 import re
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -11,11 +12,14 @@ from totalsegmentator.map_to_binary import class_map
 
 from totalmap.engine.tasks import SUPPORTED_TASKS
 from totalmap.errors import OutputError
+from totalmap.structures import FEW_VOXELS, Face, Flag, MeasuredStructure, Structure
 from totalmap.writers.codes import (
+    LIMITATION,
     PRIVATE_SCHEME_DESIGNATOR,
     PRIVATE_SCHEME_NAME,
     PRIVATE_SCHEME_ORGANIZATION,
     StructureCode,
+    limitations,
     structure_code,
 )
 
@@ -267,3 +271,24 @@ def test_anatomical_structure_is_the_code_of_cid_7150() -> None:
     # 123037004 is SNOMED's "Body structure".
     assert structure_code("liver").category == codes.cid7150.AnatomicalStructure
     assert structure_code("liver").category.value == "91723000"
+
+
+def test_limitations_of_measurements_are_short_and_differ() -> None:
+    everything = MeasuredStructure(
+        structure=Structure(label=1, name="liver"),
+        voxels=FEW_VOXELS - 1,
+        volume_ml=1.0,
+        mean=0.0,
+        sd=0.0,
+        faces=tuple(Face),
+        components=2,
+        largest_share=0.5,
+    )
+    said = limitations(everything)
+    assert len(said) == len(Face) + len(Flag) - 1
+    assert len({one.value for one in said}) == len({one.meaning for one in said}) == len(said)
+    for code in (LIMITATION, *said):
+        assert code.scheme_designator == PRIVATE_SCHEME_DESIGNATOR
+        assert len(code.value) <= CODE_VALUE_LIMIT
+        assert len(code.meaning) <= MEANING_LIMIT
+    assert limitations(replace(everything, voxels=FEW_VOXELS, faces=(), components=1)) == ()

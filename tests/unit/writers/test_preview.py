@@ -10,7 +10,7 @@ from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
-from tests.segmentations import segmentation_with, volume_of
+from tests.segmentations import volume_of
 from totalmap.journal import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
@@ -106,7 +106,7 @@ def test_dciodvfy_finds_no_error_whatever_the_body_part(
         else:
             dataset.BodyPartExamined = body_part
         dataset.save_as(path)
-    segmentation = segmentation_with(volume_of(phantom_copy), true_segmentation.labels)
+    segmentation = replace(true_segmentation, volume=volume_of(phantom_copy))
     folder, results = written_preview(segmentation, tmp_path / "out")
     findings = findings_of_dciodvfy(folder / results[0].path)
     assert [one for one in findings if one.startswith("Error")] == []

@@ -18,8 +18,9 @@ from tests.readers import read_by_filling, read_by_plastimatch
 from tests.segmentations import segmentation_of, segmentation_with, volume_of
 from totalmap.dicom.geometry import Geometry, canonical_affine_lps, to_canonical
 from totalmap.errors import OutputError
-from totalmap.segmentation import InferenceLabels, Segmentation, Structure
-from totalmap.settings import GapPolicy, GeometrySection
+from totalmap.segmentation import InferenceLabels, Segmentation
+from totalmap.settings import GapPolicy, GeometrySection, ResultsSection, Settings
+from totalmap.structures import Structure
 from totalmap.writers.codes import structure_code
 from totalmap.writers.release import open_release
 from totalmap.writers.rtstruct import write_rtstruct
@@ -34,7 +35,8 @@ def written_rtstruct(
     segmentation: Segmentation, folder: Path, structures: tuple[str, ...] = ()
 ) -> Path:
     with open_release(folder) as release:
-        result = write_rtstruct(segmentation, release, structures)
+        settings = Settings(results=ResultsSection(rtstruct_structures=structures))
+        (result,) = write_rtstruct(segmentation, settings, release)
         release.publish({})
     return folder / result.path
 
@@ -209,12 +211,10 @@ def test_a_choice_changes_neither_numbers_nor_colours(
     assert some.SeriesInstanceUID != every.SeriesInstanceUID
 
 
-@pytest.mark.parametrize("structures", [("brain",), ("no such structure",)])
-def test_nothing_to_write_is_an_error(
-    true_segmentation: Segmentation, tmp_path: Path, structures: tuple[str, ...]
-) -> None:
-    with pytest.raises(OutputError, match="no structure was found"):
-        written_rtstruct(true_segmentation, tmp_path, structures)
+def test_nothing_to_write_gives_no_object(true_segmentation: Segmentation, tmp_path: Path) -> None:
+    settings = Settings(results=ResultsSection(rtstruct_structures=("brain",)))
+    with open_release(tmp_path) as release:
+        assert write_rtstruct(true_segmentation, settings, release) == ()
     assert not list(tmp_path.rglob("*.dcm*"))
 
 

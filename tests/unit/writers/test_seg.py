@@ -15,6 +15,7 @@ from tests.phantom import write_enhanced
 from tests.phantom.study import CORONAL, SAGITTAL, SeriesSpec, WrittenSeries, write_series
 from tests.readers import read_by_dcmqi, read_by_highdicom
 from tests.segmentations import segmentation_of
+from tests.validators import findings_of_dciodvfy
 from totalmap.dicom.audit import audit_stack
 from totalmap.dicom.geometry import to_canonical
 from totalmap.dicom.select import Selection
@@ -180,15 +181,6 @@ def test_dcmtk_reads_it_without_a_warning(seg_path: Path) -> None:
     if shutil.which("dcmdump") is None:
         pytest.skip("dcmdump is not installed (Debian: dcmtk)")
     assert subprocess.run(["dcmdump", seg_path], capture_output=True, check=True).stderr == b""
-
-
-def findings_of_dciodvfy(path: Path) -> list[str]:
-    if shutil.which("dciodvfy") is None:
-        pytest.skip("dciodvfy is not installed (Debian: dicom3tools)")
-    done = subprocess.run(["dciodvfy", path], capture_output=True, text=True, check=False)
-    findings = done.stderr.splitlines()
-    assert "Segmentation" in findings, "dciodvfy did not recognise the object"
-    return [line for line in findings if line.startswith(("Error", "Warning"))]
 
 
 def test_the_same_labels_give_the_same_bytes(

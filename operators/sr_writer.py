@@ -1,0 +1,20 @@
+"""Operator: segmentation -> DICOM SR."""
+
+from operators.result_writer import ResultWriterOperator
+from totalmap.journal import Result
+from totalmap.segmentation import Segmentation
+from totalmap.settings import Settings
+from totalmap.writers.release import Release
+from totalmap.writers.sr import write_sr
+
+
+class SrWriterOperator(ResultWriterOperator):
+    """Writes the measurements as a DICOM SR."""
+
+    stage = "write_sr"
+
+    def write(
+        self, segmentation: Segmentation, settings: Settings, release: Release
+    ) -> tuple[Result, ...]:
+        """Writes the SR and checks it."""
+        return write_sr(segmentation, settings, release)

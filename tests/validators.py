@@ -1,0 +1,58 @@
+"""Validators of DICOM objects that others wrote; a test that asks one is skipped without it."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+PIXELMED = Path("/usr/share/java/pixelmed.jar")
+
+
+def findings_of_dciodvfy(path: Path, iod: str = "Segmentation") -> list[str]:
+    """Returns the errors and warnings of dicom3tools, which has to recognise the IOD."""
+    _require("dciodvfy", "dicom3tools")
+    done = subprocess.run(["dciodvfy", path], capture_output=True, check=False)
+    # It quotes values as they are encoded.
+    findings = done.stderr.decode(errors="replace").splitlines()
+    assert iod in findings, "dciodvfy did not recognise the object"
+    return [line for line in findings if line.startswith(("Error", "Warning"))]
+
+
+def rendered_by_dcmtk(path: Path, folder: Path) -> str:
+    """Returns a report as HTML; dcmtk may neither warn nor fail."""
+    _require("dsr2html", "dcmtk")
+    html = folder / "report.html"
+    done = subprocess.run(
+        ["dsr2html", path, html], capture_output=True, text=True, errors="replace", check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    return html.read_text(errors="replace")
+
+
+def errors_of_pixelmed(path: Path) -> list[str]:
+    """Returns the errors of PixelMed's SR validator, which has to know the root template.
+
+    XPath's limits of Java 17 are too low for its rules. It runs for seconds only: to compile it to
+    the end takes longer than it saves.
+    """
+    if not PIXELMED.exists():
+        pytest.skip("PixelMed's tools are not installed (Debian: libpixelmed-java)")
+    _require("java", "default-jre-headless")
+    limits = [f"-Djdk.xml.xpath{name}Limit=0" for name in ("TotalOp", "ExprOp", "ExprGrp")]
+    options = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", *limits, "-cp", str(PIXELMED)]
+    done = subprocess.run(
+        ["java", *options, "com.pixelmed.validate.DicomSRValidator", path],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=True,
+    )
+    lines = (done.stdout + done.stderr).splitlines()
+    assert "Root Template Validation Complete" in lines
+    return [line for line in lines if "Error" in line]
+
+
+def _require(command: str, package: str) -> None:
+    if shutil.which(command) is None:
+        pytest.skip(f"{command} is not installed (Debian: {package})")

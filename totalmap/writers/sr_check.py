@@ -1,0 +1,175 @@
+"""Reads a report back, item by item, and compares it with what was measured."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pydicom.dataset import Dataset
+from pydicom.sr.coding import Code
+
+from totalmap.errors import OutputError
+from totalmap.segmentation import Segmentation
+from totalmap.settings import Settings
+from totalmap.structures import MeasuredStructure
+from totalmap.writers import provenance
+from totalmap.writers.codes import LIMITATION, limitations, structure_code
+from totalmap.writers.intensity import intensity_of
+from totalmap.writers.seg_places import seg_places
+from totalmap.writers.sr_groups import (
+    MEAN,
+    MILLILITRE,
+    STANDARD_DEVIATION,
+    SUM_OF_VOXELS,
+    VOLUME,
+    site_of,
+)
+
+# Concepts of TID 1500, 1411, 1419, 4108 and 4019.
+_IMAGING_MEASUREMENTS = "126010 DCM"
+_MEASUREMENT_GROUP = "125007 DCM"
+_TRACKING_ID, _TRACKING_UID = "112039 DCM", "112040 DCM"
+_FINDING_CATEGORY, _FINDING = "276214006 SCT", "121071 DCM"
+_FINDING_SITE, _LATERALITY = "363698007 SCT", "272741003 SCT"
+_REFERENCED_SEGMENT, _SOURCE_SERIES = "121191 DCM", "121232 DCM"
+_METHOD, _DERIVATION = "370129005 SCT", "121401 DCM"
+_ALGORITHM_NAME, _ALGORITHM_VERSION = "111001 DCM", "111003 DCM"
+_ALGORITHM_PARAMETERS = "111002 DCM"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A content item: its concept, its value as text, and what is said below it."""
+
+    concept: str
+    value: str
+    below: frozenset["Said"] = frozenset()
+
+
+def check_sr(written: Dataset, segmentation: Segmentation, settings: Settings) -> None:
+    """Compares a report with the measurements.
+
+    Raises:
+        OutputError: A structure has no group, something that is said of it differs, or the
+            evidence lacks an image that the report is about.
+    """
+    found = segmentation.found()
+    groups = [
+        group
+        for container in _items(written, _IMAGING_MEASUREMENTS)
+        for group in _items(container, _MEASUREMENT_GROUP)
+    ]
+    if len(groups) != len(found):
+        raise OutputError(
+            f"the SR has {len(groups)} measurement groups for {len(found)} structures"
+        )
+    for group, one in zip(groups, found, strict=True):
+        expected = _structure(segmentation, settings, one) | _algorithm(segmentation)
+        if _below(group) != expected:
+            raise OutputError(f"the SR differs from what was measured of {one.structure.name}")
+    if set(_evidence(written)) != _sources(segmentation, settings):
+        raise OutputError("the evidence of the SR is not its source and its SEG")
+
+
+def _structure(
+    segmentation: Segmentation, settings: Settings, found: MeasuredStructure
+) -> frozenset[Said]:
+    """Returns what has to be said of a structure."""
+    name = found.structure.name
+    code = structure_code(name)
+    site, side = site_of(code)
+    sides = frozenset() if side is None else frozenset([Said(_LATERALITY, _text(side))])
+    return frozenset(
+        [
+            Said(_TRACKING_ID, name),
+            Said(_TRACKING_UID, provenance.tracking_uid(segmentation, settings, name)),
+            Said(_FINDING_CATEGORY, _text(code.category)),
+            Said(_FINDING, _text(code.type)),
+            Said(_FINDING_SITE, _text(site), sides),
+            *(Said(_text(LIMITATION), _text(one)) for one in limitations(found)),
+            *_measurements(segmentation, found),
+            *_segment(segmentation, settings, found),
+        ]
+    )
+
+
+def _measurements(segmentation: Segmentation, found: MeasuredStructure) -> Iterator[Said]:
+    method = frozenset([Said(_METHOD, _text(SUM_OF_VOXELS))])
+    yield Said(_text(VOLUME), f"{found.volume_ml} {_text(MILLILITRE)}", method)
+    intensity = intensity_of(segmentation.volume)
+    if intensity is not None:
+        for derivation, value in ((MEAN, found.mean), (STANDARD_DEVIATION, found.sd)):
+            derived = frozenset([Said(_DERIVATION, _text(derivation))])
+            yield Said(_text(intensity.name), f"{value} {_text(intensity.unit)}", derived)
+
+
+def _segment(
+    segmentation: Segmentation, settings: Settings, found: MeasuredStructure
+) -> Iterator[Said]:
+    place = seg_places(segmentation, settings).get(found.structure)
+    if place is not None:
+        yield Said(_REFERENCED_SEGMENT, f"{place.instance_uid} {place.segment_number}")
+        yield Said(_SOURCE_SERIES, segmentation.volume.slices[0].instance.series_instance_uid)
+
+
+def _algorithm(segmentation: Segmentation) -> frozenset[Said]:
+    return frozenset(
+        [
+            Said(_ALGORITHM_NAME, provenance.algorithm_name(segmentation)),
+            Said(_ALGORITHM_VERSION, provenance.software_versions()),
+            Said(_ALGORITHM_PARAMETERS, provenance.algorithm_parameters(segmentation)),
+        ]
+    )
+
+
+def _sources(segmentation: Segmentation, settings: Settings) -> set[str]:
+    """Returns the instances that the evidence has to list."""
+    segs = {place.instance_uid for place in seg_places(segmentation, settings).values()}
+    return segs | {one.instance.sop_instance_uid for one in segmentation.volume.slices}
+
+
+def _evidence(report: Dataset) -> Iterator[str]:
+    for study in report.CurrentRequestedProcedureEvidenceSequence:
+        for series in study.ReferencedSeriesSequence:
+            for instance in series.ReferencedSOPSequence:
+                yield str(instance.ReferencedSOPInstanceUID)
+
+
+def _items(item: Dataset, concept: str) -> Iterator[Dataset]:
+    """Yields the items below one that have a concept."""
+    for one in item.ContentSequence:
+        if _coded(one.ConceptNameCodeSequence[0]) == concept:
+            yield one
+
+
+def _below(item: Dataset) -> frozenset[Said]:
+    return frozenset(
+        Said(_coded(one.ConceptNameCodeSequence[0]), _value(one), _below(one))
+        for one in item.get("ContentSequence", ())
+    )
+
+
+def _value(item: Dataset) -> str:
+    """Returns the value of a content item (PS3.3 C.17.3, C.18)."""
+    match item.ValueType:
+        case "TEXT":
+            return str(item.TextValue)
+        case "UIDREF":
+            return str(item.UID)
+        case "CODE":
+            return _coded(item.ConceptCodeSequence[0])
+        case "NUM":
+            (measured,) = item.MeasuredValueSequence
+            unit = _coded(measured.MeasurementUnitsCodeSequence[0])
+            return f"{float(measured.NumericValue)} {unit}"
+        case "IMAGE":
+            (referenced,) = item.ReferencedSOPSequence
+            uid, number = referenced.ReferencedSOPInstanceUID, referenced.ReferencedSegmentNumber
+            return f"{uid} {number}"
+    raise OutputError(f"the SR holds an item of type {item.ValueType}, which we never write")
+
+
+def _coded(item: Dataset) -> str:
+    return f"{item.CodeValue} {item.CodingSchemeDesignator}"
+
+
+def _text(code: Code) -> str:
+    return f"{code.value} {code.scheme_designator}"
