@@ -1,13 +1,18 @@
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from tests.conftest import REPOSITORY
 from totalmap.errors import ConfigError
 from totalmap.settings import (
     Criterion,
+    Device,
     GapPolicy,
+    GeometrySection,
     ResultKind,
+    ResultsSection,
+    SegmentationSection,
     SelectionRule,
     Settings,
     Variant,
@@ -128,15 +133,13 @@ def test_the_licence_number_is_never_shown() -> None:
 
 def test_a_structure_that_the_task_does_not_know_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "app.yaml").write_text("results: {rtstruct_structures: [liver, livr]}")
-    with pytest.raises(
-        ConfigError, match="rtstruct_structures: task total has no structure 'livr'"
-    ):
+    with pytest.raises(ConfigError, match=r"rtstruct_structures: .* has no structure 'livr'"):
         load_settings(tmp_path / "app.yaml", {})
 
 
 def test_a_series_description_takes_task_and_variant_alone(tmp_path: Path) -> None:
     (tmp_path / "app.yaml").write_text("results: {series_description: 'ours {patient}'}")
-    with pytest.raises(ConfigError, match="only {task} and {variant} can be put in"):
+    with pytest.raises(ConfigError, match="can be put in"):
         load_settings(tmp_path / "app.yaml", {})
 
 

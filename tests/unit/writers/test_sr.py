@@ -18,7 +18,7 @@ from tests.segmentations import RULE, segmentation_with, volume_of
 from tests.validators import errors_of_pixelmed, findings_of_dciodvfy, rendered_by_dcmtk
 from totalmap.errors import OutputError
 from totalmap.segmentation import Segmentation
-from totalmap.settings import ResultKind, ResultsSection, Settings
+from totalmap.settings import ResultKind, ResultsSection, SegSplit, Settings
 from totalmap.structures import Flag, Structure
 from totalmap.writers import sr_groups
 from totalmap.writers.intensity import intensity_of
@@ -299,7 +299,30 @@ def test_the_check_bites(
         check_sr(report, limited, Settings())
 
 
-def test_nothing_found_is_an_error(whole: Segmentation) -> None:
-    empty = replace(whole, labels=np.zeros_like(whole.labels))
-    with pytest.raises(OutputError, match="no structure was found"):
-        encode_sr(empty, Settings())
+def test_nothing_found_gives_no_report(true_segmentation: Segmentation, tmp_path: Path) -> None:
+    empty = replace(true_segmentation, labels=np.zeros_like(true_segmentation.labels))
+    with open_release(tmp_path) as release:
+        assert write_sr(empty, Settings(), release) == ()
+
+
+def test_it_refers_to_the_seg_of_the_body_system(
+    true_segmentation: Segmentation, tmp_path: Path
+) -> None:
+    settings = Settings(
+        results=ResultsSection(seg_split=SegSplit.BODY_SYSTEM, seg_structures=("liver", "aorta"))
+    )
+    report = encode_sr(true_segmentation, settings)
+    segs = {seg.header.SOPInstanceUID: seg for seg in encode_segs(true_segmentation, settings)}
+    assert len(segs) == 2
+    referred = {}
+    for group in groups_of(report):
+        name = item_of(group, "112039").TextValue
+        template = group.ContentTemplateSequence[0].TemplateIdentifier
+        assert (template == "1411") == (name in ("liver", "aorta"))
+        if template == "1411":
+            (segment,) = item_of(group, "121191").ReferencedSOPSequence
+            seg = segs[segment.ReferencedSOPInstanceUID]
+            referred[name] = seg.part.structures[segment.ReferencedSegmentNumber - 1].name
+    assert referred == {"liver": "liver", "aorta": "aorta"}
+    with open_release(tmp_path) as release:
+        assert write_sr(true_segmentation, settings, release)  # and its own check agrees
