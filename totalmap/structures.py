@@ -77,5 +77,5 @@ class MeasuredStructure:
             faces = ", ".join(self.faces)
             return f"volume incomplete: touches the {faces} edge of the field of view"
         if flag is Flag.FEW_VOXELS:
-            return f"very small: {self.voxels} voxels"
+            return f"very small: {self.voxels} voxel{'s' if self.voxels > 1 else ''}"
         return f"{self.components} separate pieces, the largest is {self.largest_share:.0%}"

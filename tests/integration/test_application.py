@@ -20,9 +20,22 @@ from tests.networks import build_walk
 from tests.phantom import write_enhanced
 from tests.phantom.study import SeriesSpec, WrittenStudy, write_series, write_study
 from totalmap.engine.tasks import load_task
-from totalmap.settings import Variant
+from totalmap.settings import USUAL_RESULTS, Variant
 
 (FAST_MODEL,) = load_task("total", Variant.FAST).models
+
+ALL_FILES = {
+    "status.json",
+    "results/seg.dcm",
+    "results/sr.dcm",
+    "results/rtstruct.dcm",
+    "results/preview.png",
+    "results/report.html",
+    "results/measurements.csv",
+    "results/labels.nii.gz",
+}
+EVERYTHING = {"TOTALMAP_RESULTS__KINDS": f"[{', '.join(USUAL_RESULTS)}]"}
+PAGES = {f"results/preview/page_{n}.dcm" for n in range(1, 9)}  # as many as are needed
 
 
 class Finished:
@@ -65,7 +78,7 @@ def run(source: Path, output: Path, models: Path, **environment: str) -> Finishe
     process = subprocess.run(
         command(source, output, models),
         cwd=REPOSITORY,
-        env=os.environ | environment,
+        env=os.environ | {"TOTALMAP_RESULTS__KINDS": "[seg, nifti]"} | environment,
         capture_output=True,
         text=True,
         timeout=300,
@@ -84,12 +97,13 @@ def finished(
     study: WrittenStudy, fast_models: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Finished:
     """A run that succeeds."""
-    return run(study.folder, tmp_path_factory.mktemp("out") / "new", fast_models)
+    return run(study.folder, tmp_path_factory.mktemp("out") / "new", fast_models, **EVERYTHING)
 
 
 def test_a_study_goes_in_and_results_come_out(finished: Finished) -> None:
     assert finished.exit_status == 0, finished.text
-    assert finished.files == {"status.json", "results/seg.dcm", "results/labels.nii.gz"}
+    assert finished.files - PAGES == ALL_FILES
+    assert finished.files & PAGES
 
 
 def test_status_says_what_was_done(finished: Finished, study: WrittenStudy) -> None:
@@ -100,7 +114,7 @@ def test_status_says_what_was_done(finished: Finished, study: WrittenStudy) -> N
     assert [series["chosen"] for series in status["series"]] == [True] + [False] * 4
     assert status["series"][0]["series_instance_uid"] == study.thin_soft.series_uid
     assert all(series["reason"] for series in status["series"])
-    assert {result["kind"] for result in status["results"]} == {"seg", "nifti"}
+    assert {result["kind"] for result in status["results"]} == set(USUAL_RESULTS)
     (seg,) = (result for result in status["results"] if result["kind"] == "seg")
     written = pydicom.dcmread(finished.output / seg["path"])
     assert written.SOPInstanceUID == seg["sop_instance_uid"]
@@ -111,8 +125,8 @@ def test_status_says_what_was_done(finished: Finished, study: WrittenStudy) -> N
         "build_volume",
         "load_models",
         "segment",
-        "write_seg",
-        "write_nifti",
+        "write_source",
+        *(f"write_{kind}" for kind in USUAL_RESULTS),
     ]
     (checkpoint,) = status["model"]["checkpoints"]
     assert len(checkpoint["sha256"]) == 64
@@ -131,9 +145,11 @@ def test_no_patient_data_in_output(finished: Finished) -> None:
 def test_the_same_study_gives_the_same_objects(
     finished: Finished, study: WrittenStudy, fast_models: Path, tmp_path: Path
 ) -> None:
-    again = run(study.folder, tmp_path, fast_models)
+    again = run(study.folder, tmp_path, fast_models, **EVERYTHING)
     assert again.status["results"] == finished.status["results"]
     assert again.status["structures"] == finished.status["structures"]
+    for name in finished.files - {"status.json"}:
+        assert (again.output / name).read_bytes() == (finished.output / name).read_bytes(), name
 
 
 def test_only_the_results_asked_for_are_made(

@@ -27,6 +27,10 @@ TESTED = {
     ".venv/bin/totalmap models adopt models/totalsegmentator --bf16-on /a/folder": (
         "tests/unit/cli/test_models.py"
     ),
+    ".venv/bin/totalmap trace build/demo/results/seg.dcm": "tests/integration/test_verify.py",
+    (
+        ".venv/bin/totalmap verify build/demo/results/seg.dcm --source build/phantom -m models/demo"
+    ): "tests/integration/test_verify.py",
     ".venv/bin/totalmap inspect /a/folder": "tests/unit/cli/test_inspect.py",
     ".venv/bin/python -m app -i /a/folder -o /another/folder -m models/totalsegmentator": (
         "tests/integration/test_application.py"
