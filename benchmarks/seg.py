@@ -71,12 +71,16 @@ def _line(name: str, runs: list[tuple[float, float, float]], best: float) -> str
 
 
 def ellipsoids(shape: tuple[int, int, int], count: int) -> NDArray[np.uint8]:
-    """Returns (k, j, i) labels 1..count, each an ellipsoid of about the size of an organ."""
+    """Returns (k, j, i) labels 1..count, each an ellipsoid of about the size of an organ.
+
+    The largest come first, so that none of them hides another one.
+    """
     labels = np.zeros(shape, dtype=np.uint8)
     generator = np.random.default_rng(0)
     size = np.array(shape)
-    for label in range(1, count + 1):
-        radius = np.maximum(generator.uniform(0.02, 0.2, 3) * size, 2.0)
+    radii = np.maximum(generator.uniform(0.02, 0.2, (count, 3)) * size, 2.0)
+    largest_first = radii[radii.prod(axis=1).argsort()[::-1]]
+    for label, radius in enumerate(largest_first, start=1):
         centre = generator.uniform(0.2, 0.8, 3) * size
         low = np.maximum(centre - radius, 0).astype(int)
         high = np.minimum(centre + radius + 1, size).astype(int)

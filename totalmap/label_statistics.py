@@ -106,9 +106,13 @@ def _pieces(part: Labels | None, label: int) -> tuple[int, int, int]:
     """Returns the number of connected pieces, the voxels of the largest, and of all."""
     if part is None:
         return 0, 0, 0
-    pieces, number = ndimage.label(part == label, _NEIGHBOURS)
-    sizes = np.bincount(pieces.ravel())[1:]
-    return number, int(sizes.max()), int(sizes.sum())
+    mask = part == label
+    mask = mask.T if mask.flags.f_contiguous else mask  # pieces are the same, and found faster
+    voxels = int(np.count_nonzero(mask))
+    pieces, number = ndimage.label(mask, _NEIGHBOURS)
+    if number == 1:  # so it mostly is, and sizes take as long to count as pieces
+        return number, voxels, voxels
+    return number, int(np.bincount(pieces.ravel())[1:].max()), voxels
 
 
 def _faces(labels: Labels, geometry: Geometry, rows: int) -> tuple[tuple[Face, ...], ...]:

@@ -84,6 +84,21 @@ class Segmentation:
         return self._found
 
     @cached_property
+    def inputs_sha256(self) -> str:
+        """The SHA-256 of what the labels were made from, and how: as in every UID."""
+        inputs = (
+            self.task,
+            self.variant,
+            self.engine,
+            self.arithmetic,
+            self.device,
+            *(structure.name for structure in self.structures),
+            *(model.sha256 for model in self.models),
+            *(f"{uid}#{frame}" for uid, frame in (one.key for one in self.volume.slices)),
+        )
+        return hashlib.sha256("\n".join(inputs).encode()).hexdigest()
+
+    @cached_property
     def labels_sha256(self) -> str:
         """The SHA-256 of the labels."""
         return hashlib.sha256(np.ascontiguousarray(self.labels).data).hexdigest()

@@ -30,11 +30,13 @@ class Kind:
 
     Attributes:
         name: Goes into the UIDs, so that two kinds never share one.
+        title: Goes into the description of its series, for whoever chooses among them.
     """
 
     name: ResultKind
     sop_class: UID
     modality: str
+    title: str = ""
 
 
 def derived_header(
@@ -56,7 +58,9 @@ def derived_header(
     header.StudyInstanceUID = source.study_instance_uid
     header.SeriesInstanceUID = provenance.series_uid(segmentation, settings, kind.name, part)
     header.SeriesNumber = settings.results.series_numbers.of(kind.name)
-    header.SeriesDescription = provenance.series_description(segmentation, settings, part)
+    header.SeriesDescription = provenance.series_description(
+        segmentation, settings, f"{kind.title} {part}".strip()
+    )
     header.InstanceNumber = 1
     header.FrameOfReferenceUID = source.frame_of_reference_uid
     header.PositionReferenceIndicator = None

@@ -30,7 +30,9 @@ from totalmap.writers.release import RESULTS_NAME, Release
 FOLDER_NAME = "preview"
 PNG_NAME = "preview.png"
 # Other, and not the modality of the source: nobody takes a picture of a page for a scan.
-KIND = Kind(name=ResultKind.PREVIEW, sop_class=SecondaryCaptureImageStorage, modality="OT")
+KIND = Kind(
+    name=ResultKind.PREVIEW, sop_class=SecondaryCaptureImageStorage, modality="OT", title="preview"
+)
 
 # CID 7203 Image Derivation, CID 7202 Source Image Purposes of Reference.
 _SEGMENTATION = Code("113076", "DCM", "Segmentation")

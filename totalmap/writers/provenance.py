@@ -59,13 +59,13 @@ def algorithm_parameters(segmentation: Segmentation) -> str:
     return f"weights_sha256={weights}"
 
 
-def series_description(segmentation: Segmentation, settings: Settings, part: str = "") -> str:
+def series_description(segmentation: Segmentation, settings: Settings, title: str = "") -> str:
     """Returns a Series Description that says what it is and that nobody has verified it."""
     warning = " DEMO MODEL (not for patients)" if is_demo(segmentation) else " (AI, unverified)"
     text = settings.results.series_description.format(
         task=segmentation.task, variant=segmentation.variant
     )
-    text += f" {part}" if part else ""
+    text += f" {title}" if title else ""
     return text[: _LONG_STRING - len(warning)].rstrip() + warning
 
 
@@ -80,15 +80,4 @@ def is_demo(segmentation: Segmentation) -> bool:
 
 
 def _inputs(segmentation: Segmentation, settings: Settings) -> tuple[str, ...]:
-    return (
-        __version__,
-        segmentation.task,
-        segmentation.variant,
-        segmentation.engine,
-        segmentation.arithmetic,
-        segmentation.device,
-        settings.fingerprint(),
-        *(structure.name for structure in segmentation.structures),
-        *(model.sha256 for model in segmentation.models),
-        *(f"{uid}#{frame}" for uid, frame in (one.key for one in segmentation.volume.slices)),
-    )
+    return (__version__, settings.fingerprint(), segmentation.inputs_sha256)

@@ -28,7 +28,9 @@ from totalmap.writers.seg_frames import SegFrame, seg_frames
 from totalmap.writers.seg_parts import chosen
 
 FILE_NAME = "rtstruct.dcm"
-KIND = Kind(name=ResultKind.RTSTRUCT, sop_class=RTStructureSetStorage, modality="RTSTRUCT")
+KIND = Kind(
+    name=ResultKind.RTSTRUCT, sop_class=RTStructureSetStorage, modality="RTSTRUCT", title="contours"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

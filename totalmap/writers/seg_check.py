@@ -1,8 +1,6 @@
 """Reads a BINARY SEG back and compares it with the labels it was made from."""
 
-import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,10 +38,11 @@ def check_seg(
             not lie where the network put them.
     """
     groups = FunctionalGroups(written)
-    frames = list(_frames(groups, segmentation, structures))
     packed = np.frombuffer(written.PixelData, dtype=np.uint8)
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        checked = list(pool.map(lambda frame: _check_frame(packed, frame, segmentation), frames))
+    checked = [
+        _check_frame(packed, frame, segmentation)
+        for frame in _frames(groups, segmentation, structures)
+    ]
     covered = sum(voxels for voxels, _ in checked)
     wanted = set(structures)
     total = sum(one.voxels for one in segmentation.found() if one.structure in wanted)

@@ -32,7 +32,12 @@ from totalmap.writers.seg_parts import SegPart, seg_parts, undivided
 
 FILE_NAME = "seg_labelmap.dcm"
 LABEL_MAP_SEGMENTATION_STORAGE = UID("1.2.840.10008.5.1.4.1.1.66.7")  # PS3.6 A; not in pydicom yet
-KIND = Kind(name=ResultKind.SEG_LABELMAP, sop_class=LABEL_MAP_SEGMENTATION_STORAGE, modality="SEG")
+KIND = Kind(
+    name=ResultKind.SEG_LABELMAP,
+    sop_class=LABEL_MAP_SEGMENTATION_STORAGE,
+    modality="SEG",
+    title="label map",
+)
 
 SegmentNumbers = NDArray[np.unsignedinteger[Any]]
 

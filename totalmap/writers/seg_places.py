@@ -37,14 +37,15 @@ def seg_places(segmentation: Segmentation, settings: Settings) -> Mapping[Struct
         kind, results = seg_labelmap.KIND, undivided(results)
     else:
         return {}
-    found = (one.structure for one in segmentation.found())
-    return {
-        structure: SegPlace(
-            sop_class=kind.sop_class,
-            series_uid=provenance.series_uid(segmentation, settings, kind.name, part.name),
-            instance_uid=provenance.instance_uid(segmentation, settings, kind.name, part.name),
-            segment_number=number,
-        )
-        for part in seg_parts(found, results)
-        for number, structure in enumerate(part.structures, start=1)
-    }
+    places: dict[Structure, SegPlace] = {}
+    for part in seg_parts((one.structure for one in segmentation.found()), results):
+        series_uid = provenance.series_uid(segmentation, settings, kind.name, part.name)
+        instance_uid = provenance.instance_uid(segmentation, settings, kind.name, part.name)
+        for number, structure in enumerate(part.structures, start=1):
+            places[structure] = SegPlace(
+                sop_class=kind.sop_class,
+                series_uid=series_uid,
+                instance_uid=instance_uid,
+                segment_number=number,
+            )
+    return places

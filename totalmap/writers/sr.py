@@ -28,7 +28,9 @@ from totalmap.writers.sr_check import check_sr
 from totalmap.writers.sr_groups import measurement_group
 
 FILE_NAME = "sr.dcm"
-KIND = Kind(name=ResultKind.SR, sop_class=Comprehensive3DSRStorage, modality="SR")
+KIND = Kind(
+    name=ResultKind.SR, sop_class=Comprehensive3DSRStorage, modality="SR", title="measurements"
+)
 
 _DEVICE = Code("121007", "DCM", "Device")  # CID 270 Observer Type
 # CID 100 Quantitative Diagnostic Imaging Procedures.

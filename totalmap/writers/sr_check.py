@@ -1,6 +1,6 @@
 """Reads a report back, item by item, and compares it with what was measured."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
@@ -13,7 +13,7 @@ from totalmap.structures import MeasuredStructure
 from totalmap.writers import provenance
 from totalmap.writers.codes import LIMITATION, limitations, structure_code
 from totalmap.writers.intensity import intensity_of
-from totalmap.writers.seg_places import seg_places
+from totalmap.writers.seg_places import SegPlace, seg_places
 from totalmap.writers.sr_groups import (
     MEAN,
     MILLILITRE,
@@ -61,16 +61,21 @@ def check_sr(written: Dataset, segmentation: Segmentation, settings: Settings) -
         raise OutputError(
             f"the SR has {len(groups)} measurement groups for {len(found)} structures"
         )
+    places = seg_places(segmentation, settings)
     for group, one in zip(groups, found, strict=True):
-        expected = _structure(segmentation, settings, one) | _algorithm(segmentation)
+        place = places.get(one.structure)
+        expected = _structure(segmentation, settings, one, place) | _algorithm(segmentation)
         if _below(group) != expected:
             raise OutputError(f"the SR differs from what was measured of {one.structure.name}")
-    if set(_evidence(written)) != _sources(segmentation, settings):
+    if set(_evidence(written)) != _sources(segmentation, places.values()):
         raise OutputError("the evidence of the SR is not its source and its SEG")
 
 
 def _structure(
-    segmentation: Segmentation, settings: Settings, found: MeasuredStructure
+    segmentation: Segmentation,
+    settings: Settings,
+    found: MeasuredStructure,
+    place: SegPlace | None,
 ) -> frozenset[Said]:
     """Returns what has to be said of a structure."""
     name = found.structure.name
@@ -86,7 +91,7 @@ def _structure(
             Said(_FINDING_SITE, _text(site), sides),
             *(Said(_text(LIMITATION), _text(one)) for one in limitations(found)),
             *_measurements(segmentation, found),
-            *_segment(segmentation, settings, found),
+            *_segment(segmentation, place),
         ]
     )
 
@@ -101,10 +106,7 @@ def _measurements(segmentation: Segmentation, found: MeasuredStructure) -> Itera
             yield Said(_text(intensity.name), f"{value} {_text(intensity.unit)}", derived)
 
 
-def _segment(
-    segmentation: Segmentation, settings: Settings, found: MeasuredStructure
-) -> Iterator[Said]:
-    place = seg_places(segmentation, settings).get(found.structure)
+def _segment(segmentation: Segmentation, place: SegPlace | None) -> Iterator[Said]:
     if place is not None:
         yield Said(_REFERENCED_SEGMENT, f"{place.instance_uid} {place.segment_number}")
         yield Said(_SOURCE_SERIES, segmentation.volume.slices[0].instance.series_instance_uid)
@@ -120,9 +122,9 @@ def _algorithm(segmentation: Segmentation) -> frozenset[Said]:
     )
 
 
-def _sources(segmentation: Segmentation, settings: Settings) -> set[str]:
+def _sources(segmentation: Segmentation, places: Iterable[SegPlace]) -> set[str]:
     """Returns the instances that the evidence has to list."""
-    segs = {place.instance_uid for place in seg_places(segmentation, settings).values()}
+    segs = {place.instance_uid for place in places}
     return segs | {one.instance.sop_instance_uid for one in segmentation.volume.slices}
 
 
