@@ -7,6 +7,8 @@ import nibabel
 import numpy as np
 import pydicom
 import pytest
+from numpy.typing import NDArray
+from skimage.draw import polygon2mask
 
 from tests.conftest import REAL_DATA
 from tests.ohif.viewer import Shown, open_results, require_viewer
@@ -18,14 +20,17 @@ from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
 from totalmap.writers.codes import structure_code
 from totalmap.writers.release import Release, open_release
+from totalmap.writers.rtstruct import write_rtstruct
 from totalmap.writers.seg import write_seg
 from totalmap.writers.seg_labelmap import write_seg_labelmap
 from totalmap.writers.source import write_repaired_source
 
-RESULTS: dict[str, Callable[[Segmentation, Settings, Release], tuple[Result, ...]]] = {
+SEGS: dict[str, Callable[[Segmentation, Settings, Release], tuple[Result, ...]]] = {
     "SEG": write_seg,
     "SEG label map": write_seg_labelmap,
 }
+RTSTRUCT = "RTSTRUCT"
+RESULTS = {**SEGS, RTSTRUCT: write_rtstruct}
 MARKER = "brain"  # the CT shows an abdomen
 SAME_PLACE_MM = 0.05
 SAME_COLOUR = 3  # of 255; CIELab, in which a SEG says it, is stored in steps
@@ -72,7 +77,7 @@ def test_nothing_goes_wrong_in_the_page(shown: Shown) -> None:
     assert shown.errors == ()
 
 
-@pytest.mark.parametrize("result", RESULTS)
+@pytest.mark.parametrize("result", SEGS)
 def test_every_segment_is_shown_where_it_is_in_its_own_colour(
     shown: Shown, segmentation: Segmentation, result: str
 ) -> None:
@@ -86,3 +91,26 @@ def test_every_segment_is_shown_where_it_is_in_its_own_colour(
         assert segments[name].voxels == len(voxels), name
         assert segments[name].centre_lps_mm == pytest.approx(centre, abs=SAME_PLACE_MM), name
         assert segments[name].rgb == pytest.approx(structure_code(name).rgb, abs=SAME_COLOUR), name
+
+
+def test_every_contour_is_shown_where_it_is(shown: Shown, segmentation: Segmentation) -> None:
+    """Filled, the contours that OHIF draws are our labels, voxel by voxel."""
+    segments = shown.segments[RTSTRUCT]
+    names = {found.structure.name for found in segmentation.found()}
+    assert names == segments.keys()
+    for found in segmentation.found():
+        mask = filled(segments[found.structure.name].contours_lps_mm, segmentation)
+        np.testing.assert_array_equal(mask, segmentation.labels == found.structure.label)
+
+
+def filled(
+    contours_lps_mm: tuple[NDArray[np.float64], ...], segmentation: Segmentation
+) -> NDArray[np.bool_]:
+    """Returns the voxels (k, j, i) whose centres lie within an odd number of contours."""
+    mask = np.zeros(segmentation.labels.shape, dtype=bool)
+    to_index = np.linalg.inv(segmentation.volume.geometry.affine_lps)
+    for points in contours_lps_mm:
+        i, j, k = (points @ to_index[:3, :3].T + to_index[:3, 3]).T
+        assert np.ptp(k) < 1e-3
+        mask[round(k[0])] ^= polygon2mask(mask.shape[1:], np.stack([j, i], axis=1))
+    return mask

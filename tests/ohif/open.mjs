@@ -97,12 +97,18 @@ function isDrawn() {
 
 function isLoaded() {
   const [segmentation] = cornerstoneTools.segmentation.state.getSegmentations();
+  if (segmentation?.representationData.Contour?.annotationUIDsMap?.size) {
+    return true;
+  }
   const images = segmentation?.representationData.Labelmap?.imageIds ?? [];
   return images.length > 0 && images.every(id => cornerstone.cache.getImage(id));
 }
 
 function showsMarker(marker) {
   const [segmentation] = cornerstoneTools.segmentation.state.getSegmentations();
+  if (!segmentation.representationData.Labelmap) {
+    return true; // a click on a contour in the list leads nowhere in this version
+  }
   const segments = Object.values(segmentation.segments);
   const { segmentIndex } = segments.find(({ label }) => label === marker);
   const viewport = services.cornerstoneViewportService.getCornerstoneViewport(
@@ -117,8 +123,9 @@ function showsMarker(marker) {
 function segmentsShown() {
   const [segmentation] = cornerstoneTools.segmentation.state.getSegmentations();
   const viewport = services.viewportGridService.getActiveViewportId();
+  const { Labelmap, Contour } = segmentation.representationData;
   const sums = {};
-  for (const id of segmentation.representationData.Labelmap.imageIds) {
+  for (const id of Labelmap?.imageIds ?? []) {
     const plane = cornerstone.metaData.get('imagePlaneModule', id);
     const { imagePositionPatient, rowCosines, columnCosines, columns } = plane;
     const numbers = cornerstone.cache.getImage(id).voxelManager.getScalarData();
@@ -139,6 +146,11 @@ function segmentsShown() {
       );
     });
   }
+  const { getAnnotation } = cornerstoneTools.annotation.state;
+  const contoursOf = number =>
+    [...(Contour?.annotationUIDsMap.get(number) ?? [])].map(
+      uid => getAnnotation(uid).data.contour.polyline
+    );
   const lines = document.body.innerText.split('\n');
   const listed = Object.values(segmentation.segments).filter(({ label }) => lines.includes(label));
   return listed.map(({ segmentIndex, label }) => {
@@ -148,7 +160,8 @@ function segmentsShown() {
       segmentation.segmentationId,
       segmentIndex
     );
-    const centre_lps_mm = mm.map(sum => sum / voxels);
-    return { label, voxels, centre_lps_mm, rgb: rgba.slice(0, 3) };
+    const centre_lps_mm = mm.map(sum => (voxels ? sum / voxels : 0));
+    const contours_lps_mm = contoursOf(segmentIndex);
+    return { label, voxels, centre_lps_mm, contours_lps_mm, rgb: rgba.slice(0, 3) };
   });
 }

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tests.ohif.packages import BUILD, OHIF, PLAYWRIGHT, require_package
 from tests.servers import Orthanc, require_program
 
@@ -19,18 +22,20 @@ SCREENSHOTS = BUILD / "screenshots"
 TIMEOUT_SECONDS = 300
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ShownSegment:
     """What OHIF shows of a segment.
 
     Attributes:
         voxels: How many voxels have its number.
         centre_lps_mm: Their mean position, by the planes that OHIF draws them in.
+        contours_lps_mm: (n, 3) points of each contour; an RTSTRUCT has them and no voxels.
         rgb: The colour they are drawn in, 0..255.
     """
 
     voxels: int
     centre_lps_mm: tuple[float, float, float]
+    contours_lps_mm: tuple[NDArray[np.float64], ...]
     rgb: tuple[int, int, int]
 
 
@@ -100,5 +105,6 @@ def _segment(shown: dict[str, Any]) -> ShownSegment:
     return ShownSegment(
         voxels=shown["voxels"],
         centre_lps_mm=tuple(shown["centre_lps_mm"]),
+        contours_lps_mm=tuple(map(np.array, shown["contours_lps_mm"])),
         rgb=tuple(shown["rgb"]),
     )
