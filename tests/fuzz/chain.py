@@ -16,6 +16,7 @@ from totalmap.settings import GapPolicy, GeometrySection, SelectionRule, Selecti
 from totalmap.writers.measurements_csv import write_measurements_csv
 from totalmap.writers.nifti import write_nifti
 from totalmap.writers.release import open_release
+from totalmap.writers.rtstruct import write_rtstruct
 from totalmap.writers.seg import write_seg
 from totalmap.writers.source import needs_repaired_source, write_repaired_source
 from totalmap.writers.sr import write_sr
@@ -36,6 +37,7 @@ class Run:
     study: Study | None = None
     judgement: Judgement | None = None
     volume: Volume | None = None
+    found: bool = False
     error: TotalMapError | None = None
     results: list[Path] = field(default_factory=list)
 
@@ -75,9 +77,11 @@ def _run(run: Run, folder: Path, output: Path, policy: GeometrySection) -> None:
     (selection,) = selected(run.judgement)
     run.volume = build_volume(selection, policy)
     segmentation = segment(run.volume, (StainFinder(STAIN, spacing_mm=12.0),), lambda *_: None)
+    run.found = bool(segmentation.found())
     with open_release(output) as release:
         write_seg(segmentation, Settings(), release)
         write_sr(segmentation, Settings(), release)
+        write_rtstruct(segmentation, Settings(), release)
         write_measurements_csv(segmentation, release)
         write_nifti(segmentation, release)
         if needs_repaired_source(run.volume):

@@ -83,7 +83,10 @@ def _wrong_error(run: Run) -> list[str]:
     error = run.error
     if error is None:
         names = {path.name for path in run.results}
-        missing = {"seg.dcm", "labels.nii.gz", STATUS_NAME} - names
+        expected = {"labels.nii.gz", "measurements.csv", STATUS_NAME}
+        if run.found:  # else there is nothing that they could hold
+            expected |= {"seg.dcm", "sr.dcm", "rtstruct.dcm"}
+        missing = expected - names
         return [f"no {name} was written" for name in missing]
     if isinstance(error, InputError | ResourceError):
         return []
