@@ -12,7 +12,7 @@ from totalmap.dicom.volume import Volume
 from totalmap.engine.engine import Engine
 from totalmap.settings import SegmentationSection, Variant
 
-SIZES = ((64, 30), (96, 50), (80, 20))
+SIZES = ((40, 30), (64, 50), (56, 20))
 STUDIES = 50
 SETTLED = 10
 GROWTH_LIMIT_BYTES = 32e6
