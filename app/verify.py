@@ -1,7 +1,7 @@
 """Makes a result anew from its source, and compares."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -14,7 +14,6 @@ from totalmap.errors import InputError
 from totalmap.journal import Observer
 from totalmap.settings import load_settings
 from totalmap.writers.origin import Origin
-from totalmap.writers.release import RESULTS_NAME
 from totalmap.writers.trace import Trace, trace
 
 
@@ -59,7 +58,8 @@ def verify(result: Path, request: RunRequest, observer: Observer | None = None) 
         outcome = run_application(replace(request, output_folder=folder), observer)
         if outcome.error is not None:
             raise outcome.error
-        return Verification(differences=tuple(_differences(result, old, folder / RESULTS_NAME)))
+        made = [folder / one.path for one in outcome.status.results if one.sop_instance_uid]
+        return Verification(differences=tuple(_differences(result, old, made)))
 
 
 def _require_source(old: Trace, folder: Path) -> None:
@@ -71,9 +71,9 @@ def _require_source(old: Trace, folder: Path) -> None:
         )
 
 
-def _differences(result: Path, old: Trace, folder: Path) -> Iterator[str]:
+def _differences(result: Path, old: Trace, made: Sequence[Path]) -> Iterator[str]:
     """Yields in which respects a result differs from the new one of its kind."""
-    paths = {path: trace(path) for path in sorted(folder.rglob("*.dcm"))}
+    paths = {path: trace(path) for path in made}
     for path, new in paths.items():
         if new.sop_instance_uid == old.sop_instance_uid:
             yield from _different_attributes(pydicom.dcmread(result), pydicom.dcmread(path))

@@ -39,7 +39,8 @@ def print_verification(
         with ProgressDisplay(console) as display:
             verification = verify(result, request, display)
         if verification.is_same:
-            console.print(f"The same: {result} was made from this source with these weights.")
+            same = f"The same: {result} was made from this source with these weights."
+            console.print(same, soft_wrap=True)
             return
         console.print(f"Different: {result}")
         for difference in verification.differences:

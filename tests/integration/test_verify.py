@@ -48,16 +48,19 @@ def verified(seg: Path, made: Made, *, models: Path | None = None) -> tuple[int,
 def made(tmp_path_factory: pytest.TempPathFactory, fast_models: Path) -> Made:
     folder = tmp_path_factory.mktemp("verify")
     write_series(folder / "study", 5, SPEC)
+    return make(folder, folder / "study", fast_models)
+
+
+def make(folder: Path, source: Path, models: Path) -> Made:
+    """Segments a study with the settings of app.yaml, but for the SEG alone."""
     settings = yaml.safe_load((REPOSITORY / "app.yaml").read_text())
     settings["results"]["kinds"] = ["seg"]
     (folder / "app.yaml").write_text(yaml.safe_dump(settings))
     out = folder / "out"
-    done = totalmap(
-        "run", folder / "study", out, "--models", fast_models, "--config", folder / "app.yaml"
-    )
+    done = totalmap("run", source, out, "--models", models, "--config", folder / "app.yaml")
     assert done.returncode == 0, done.stderr
     seg = out / "results" / "seg.dcm"
-    return Made(folder / "study", seg, folder / "app.yaml", fast_models)
+    return Made(source, seg, folder / "app.yaml", models)
 
 
 def test_trace_prints_where_a_result_comes_from(made: Made) -> None:
@@ -74,6 +77,13 @@ def test_a_result_is_the_same_when_it_is_made_anew(made: Made) -> None:
     status, text = verified(made.seg, made)
     assert status == 0, text
     assert "The same" in text
+
+
+def test_a_study_whose_uids_were_repaired(real_ct: Path, fast_models: Path, tmp_path: Path) -> None:
+    """Its results have repaired copies of the source beside them, which are no results of ours."""
+    made = make(tmp_path, real_ct, fast_models)
+    status, text = verified(made.seg, made)
+    assert status == 0, text
 
 
 def test_a_changed_attribute_is_named_and_not_shown(made: Made, tmp_path: Path) -> None:

@@ -42,6 +42,14 @@ class FunctionalGroups:
             self._read[key] = _first(own, sequence)
         return self._read[key]
 
+    def source(self, frame: int) -> tuple[str, int]:
+        """Returns the instance and the number of the frame, from 1, that a frame was made from.
+
+        Derivation Image (PS3.3 C.7.6.16.2.6); as `Slice.key`.
+        """
+        (image,) = self.item(frame, "DerivationImageSequence").SourceImageSequence
+        return str(image.ReferencedSOPInstanceUID), int(image.get("ReferencedFrameNumber", 1))
+
 
 def _first(dataset: Dataset, sequence: str) -> Dataset:
     item: Dataset = dataset[sequence].value[0]

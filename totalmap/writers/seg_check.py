@@ -57,8 +57,7 @@ def _frames(
 ) -> Iterator[_Frame]:
     slice_of = {one.key: k for k, one in enumerate(segmentation.volume.slices)}
     for place in range(len(groups)):
-        (source,) = groups.item(place, "DerivationImageSequence").SourceImageSequence
-        key = str(source.ReferencedSOPInstanceUID), int(source.get("ReferencedFrameNumber", 1))
+        key = groups.source(place)
         if key not in slice_of:
             raise OutputError("the SEG has a frame that refers to an image that is not a source")
         segment = groups.item(place, "SegmentIdentificationSequence")

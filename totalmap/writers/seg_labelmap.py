@@ -120,8 +120,7 @@ def check_seg_labelmap(
     groups = FunctionalGroups(written)
     for place in range(int(written.NumberOfFrames)):
         frame = pixel_array(written, index=place)
-        (source,) = groups.item(place, "DerivationImageSequence").SourceImageSequence
-        key = str(source.ReferencedSOPInstanceUID), int(source.get("ReferencedFrameNumber", 1))
+        key = groups.source(place)
         if key not in slice_of:
             raise OutputError(f"{FILE_NAME}: a frame refers to an image that is not a source")
         if not np.array_equal(frame, number_of[segmentation.labels[slice_of[key]]]):
