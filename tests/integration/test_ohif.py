@@ -93,13 +93,17 @@ def test_every_segment_is_shown_where_it_is_in_its_own_colour(
         assert segments[name].rgb == pytest.approx(structure_code(name).rgb, abs=SAME_COLOUR), name
 
 
-def test_every_contour_is_shown_where_it_is(shown: Shown, segmentation: Segmentation) -> None:
+def test_every_contour_is_shown_where_it_is_in_its_own_colour(
+    shown: Shown, segmentation: Segmentation
+) -> None:
     """Filled, the contours that OHIF draws are our labels, voxel by voxel."""
     segments = shown.segments[RTSTRUCT]
     names = {found.structure.name for found in segmentation.found()}
     assert names == segments.keys()
     for found in segmentation.found():
-        mask = filled(segments[found.structure.name].contours_lps_mm, segmentation)
+        name = found.structure.name
+        mask = filled(segments[name].contours_lps_mm, segmentation)
+        assert segments[name].rgb == structure_code(name).rgb, name
         np.testing.assert_array_equal(mask, segmentation.labels == found.structure.label)
 
 

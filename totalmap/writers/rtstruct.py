@@ -23,7 +23,7 @@ from totalmap.writers.derived import Kind
 from totalmap.writers.encoding import LONGEST_VALUE, element, encoded, sequence, write_parts
 from totalmap.writers.release import RESULTS_NAME, Release
 from totalmap.writers.rtstruct_check import check_rtstruct
-from totalmap.writers.rtstruct_header import observations, structure_set
+from totalmap.writers.rtstruct_header import numbered, observations, structure_set
 from totalmap.writers.seg_frames import SegFrame, seg_frames
 from totalmap.writers.seg_parts import chosen
 
@@ -102,7 +102,9 @@ def encode_rtstruct(segmentation: Segmentation, settings: Settings) -> EncodedRt
             f"the contours are {length} bytes, too many for an element of a DICOM file: choose "
             "fewer results.rtstruct_structures"
         )
-    items = tuple(_roi_contour(one, contours[one.label]) for one in structures)
+    items = tuple(
+        _roi_contour(number, one, contours[one.label]) for number, one in numbered(structures)
+    )
     return EncodedRtstruct(structures=structures, header=header, contours=items)
 
 
@@ -139,9 +141,9 @@ def _contour(data: bytes) -> bytes:
     return contour + element("ContourData", data, implicit=True)
 
 
-def _roi_contour(structure: Structure, contours: list[bytes]) -> bytes:
+def _roi_contour(number: int, structure: Structure, contours: list[bytes]) -> bytes:
     """Returns the item of ROI Contour Sequence of a structure."""
     colour = "\\".join(map(str, structure_code(structure.name).rgb))
     item = element("ROIDisplayColor", colour, implicit=True)
     item += sequence("ContourSequence", *contours, implicit=True)
-    return item + element("ReferencedROINumber", str(structure.label), implicit=True)
+    return item + element("ReferencedROINumber", str(number), implicit=True)

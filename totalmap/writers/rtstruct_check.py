@@ -15,6 +15,7 @@ from totalmap.structures import Structure
 from totalmap.writers.contours import Points, positions_lps
 from totalmap.writers.filling import filled
 from totalmap.writers.placement import is_placed
+from totalmap.writers.rtstruct_header import numbered
 
 # What the rounding of positions could cost a mask of many voxels; in fact, all are exact.
 MIN_DICE = 0.999
@@ -41,13 +42,14 @@ def check_rtstruct(
             lies on no source image, or not where the network put it.
     """
     voxels = {one.structure.label: one.voxels for one in segmentation.found()}
-    missing = {one.label: one for one in structures}
+    missing = dict(numbered(structures))
     samples: list[NDArray[np.intp]] = []
-    for label, outlines in _rois(written, segmentation):
-        structure = missing.pop(label, None)
+    for number, outlines in _rois(written, segmentation):
+        structure = missing.pop(number, None)
         if structure is None:
             raise OutputError("the RTSTRUCT has contours of something that is no structure of it")
         mask, box = _filled(outlines, segmentation.labels.shape)
+        label = structure.label
         common = int(np.count_nonzero(mask & (segmentation.labels[box] == label)))
         dice = 2 * common / (int(np.count_nonzero(mask)) + voxels[label])
         if dice < MIN_DICE:

@@ -1,5 +1,7 @@
 """What an RT Structure Set says besides its contours (PS3.3 A.19.3): whose, of what, which ROIs."""
 
+from collections.abc import Iterator
+
 from pydicom.dataset import Dataset
 
 from totalmap.dicom.volume import Volume
@@ -27,9 +29,6 @@ def structure_set(
 ) -> Dataset:
     """Returns all that stands before the contours: patient, study, source, and the ROIs.
 
-    The number of an ROI is the label of its structure, so it does not depend on what else was
-    found or chosen.
-
     Raises:
         OutputError: A structure has no code.
     """
@@ -40,16 +39,29 @@ def structure_set(
     header.StructureSetDate, header.StructureSetTime = header.ContentDate, header.ContentTime
     del header.ContentDate, header.ContentTime
     header.ReferencedFrameOfReferenceSequence = [_frame_of_reference(segmentation.volume)]
-    header.StructureSetROISequence = [_roi(segmentation, one) for one in structures]
+    header.StructureSetROISequence = [
+        _roi(segmentation, number, one) for number, one in numbered(structures)
+    ]
     if any(structure_code(structure.name).is_private for structure in structures):
         header.CodingSchemeIdentificationSequence = [private_scheme()]
     return header
 
 
+def numbered(structures: tuple[Structure, ...]) -> Iterator[tuple[int, Structure]]:
+    """Yields the structures with their ROI Numbers: 1, 2, and so on without gaps.
+
+    A number means something in its own structure set only (PS3.3 C.8.8.5). OHIF gives the ROI of
+    number n the colour of the n-th one, so that colours would be wrong behind a gap.
+    """
+    return enumerate(structures, start=1)
+
+
 def observations(structures: tuple[Structure, ...]) -> Dataset:
     """Returns all that stands behind the contours: what the ROIs are, and that nobody approved."""
     trailer = Dataset()
-    trailer.RTROIObservationsSequence = [_observation(one) for one in structures]
+    trailer.RTROIObservationsSequence = [
+        _observation(number, one) for number, one in numbered(structures)
+    ]
     trailer.ApprovalStatus = "UNAPPROVED"
     return trailer
 
@@ -71,10 +83,10 @@ def _frame_of_reference(volume: Volume) -> Dataset:
     return frame_of_reference
 
 
-def _roi(segmentation: Segmentation, structure: Structure) -> Dataset:
+def _roi(segmentation: Segmentation, number: int, structure: Structure) -> Dataset:
     """Returns the item of Structure Set ROI Sequence (PS3.3 C.8.8.5) of a structure."""
     roi = Dataset()
-    roi.ROINumber = structure.label
+    roi.ROINumber = number
     roi.ReferencedFrameOfReferenceUID = segmentation.volume.slices[
         0
     ].instance.frame_of_reference_uid
@@ -85,11 +97,15 @@ def _roi(segmentation: Segmentation, structure: Structure) -> Dataset:
     return roi
 
 
-def _observation(structure: Structure) -> Dataset:
-    """Returns the item of RT ROI Observations Sequence (PS3.3 C.8.8.8) of a structure."""
+def _observation(number: int, structure: Structure) -> Dataset:
+    """Returns the item of RT ROI Observations Sequence (PS3.3 C.8.8.8) of a structure.
+
+    Its number is the label of the structure: the same in every study.
+    """
     code = structure_code(structure.name)
     observation = Dataset()
-    observation.ObservationNumber = observation.ReferencedROINumber = structure.label
+    observation.ObservationNumber = structure.label
+    observation.ReferencedROINumber = number
     observation.RTROIInterpretedType = "ORGAN"
     observation.ROIInterpreter = None
     observation.SegmentedPropertyCategoryCodeSequence = [coded(code.category)]

@@ -73,7 +73,10 @@ def test_one_coded_roi_for_each_structure(
     rtstruct = pydicom.dcmread(rtstruct_path)
     found = [one.structure for one in true_segmentation.found()]
     rois = rtstruct.StructureSetROISequence
-    assert [(roi.ROINumber, roi.ROIName) for roi in rois] == [(s.label, s.name) for s in found]
+    assert [roi.ROIName for roi in rois] == [structure.name for structure in found]
+    assert [roi.ROINumber for roi in rois] == list(range(1, len(found) + 1))
+    labels = [one.ObservationNumber for one in rtstruct.RTROIObservationsSequence]
+    assert labels == [structure.label for structure in found]
     assert {roi.ROIGenerationAlgorithm for roi in rois} == {"AUTOMATIC"}
     codes = {
         roi.ROIName: observation.RTROIIdentificationCodeSequence[0]
@@ -193,22 +196,24 @@ def test_the_same_labels_give_the_same_bytes(
     assert again.read_bytes() == rtstruct_path.read_bytes()
 
 
-def test_a_choice_changes_neither_numbers_nor_colours(
+def test_a_choice_changes_neither_contours_nor_colours(
     true_segmentation: Segmentation, rtstruct_path: Path, tmp_path: Path
 ) -> None:
     names = {"kidney_left", "liver"}
     path = written_rtstruct(true_segmentation, tmp_path, (*names, "prostate", "brain"))
     some, every = pydicom.dcmread(path), pydicom.dcmread(rtstruct_path)
-    number_of = {roi.ROIName: roi.ROINumber for roi in every.StructureSetROISequence}
-    assert {roi.ROIName for roi in some.StructureSetROISequence} == names & set(number_of)
-    assert all(number_of[roi.ROIName] == roi.ROINumber for roi in some.StructureSetROISequence)
-    contours = {roi.ReferencedROINumber: roi for roi in every.ROIContourSequence}
-    for roi in some.ROIContourSequence:
-        assert roi == contours[roi.ReferencedROINumber]
-    liver = contours[number_of["liver"]]
-    assert tuple(liver.ROIDisplayColor) == structure_code("liver").rgb
+    contours, all_contours = contours_by_name(some), contours_by_name(every)
+    assert contours.keys() == names & all_contours.keys()
+    for name, roi in contours.items():
+        assert roi.ContourSequence == all_contours[name].ContourSequence
+        assert tuple(roi.ROIDisplayColor) == structure_code(name).rgb
     assert some.SOPInstanceUID != every.SOPInstanceUID
     assert some.SeriesInstanceUID != every.SeriesInstanceUID
+
+
+def contours_by_name(rtstruct: Dataset) -> dict[str, Dataset]:
+    names = {roi.ROINumber: roi.ROIName for roi in rtstruct.StructureSetROISequence}
+    return {names[roi.ReferencedROINumber]: roi for roi in rtstruct.ROIContourSequence}
 
 
 def test_nothing_to_write_gives_no_object(true_segmentation: Segmentation, tmp_path: Path) -> None:
