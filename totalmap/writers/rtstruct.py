@@ -1,8 +1,9 @@
 """An RT Structure Set (PS3.3 A.19): the contours of structures, for planning systems."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import BinaryIO
 
 import pydicom
@@ -89,12 +90,12 @@ def encode_rtstruct(segmentation: Segmentation, settings: Settings) -> EncodedRt
         OutputError: A structure has no code, or the contours are larger than an element can be.
     """
     wanted = chosen(segmentation.structures, settings.results.rtstruct_structures)
-    frames = seg_frames(segmentation.labels, [one.label for one in wanted])
-    found = {frame.label for frame in frames}
-    structures = tuple(one for one in wanted if one.label in found)
+    frames = seg_frames(segmentation.labels)
+    structures = tuple(one for one in wanted if one.label in frames)
     header = structure_set(segmentation, settings, KIND, structures)
     contours: dict[int, list[bytes]] = defaultdict(list)
-    for label, contour in _contours(segmentation, frames):
+    of_structures = chain.from_iterable(frames[one.label] for one in structures)
+    for label, contour in _contours(segmentation, of_structures):
         contours[label].append(contour)
     length = sum(len(one) for of_one in contours.values() for one in of_one)
     if length >= LONGEST_VALUE // 2:  # the rest is more than what stands around contours needs
@@ -109,7 +110,7 @@ def encode_rtstruct(segmentation: Segmentation, settings: Settings) -> EncodedRt
 
 
 def _contours(
-    segmentation: Segmentation, frames: Sequence[SegFrame]
+    segmentation: Segmentation, frames: Iterable[SegFrame]
 ) -> Iterator[tuple[int, bytes]]:
     """Yields label and item of Contour Sequence (PS3.3 C.8.8.6) of all contours, by slice."""
     by_slice: dict[int, list[SegFrame]] = defaultdict(list)

@@ -1,8 +1,6 @@
 """DICOM Segmentations (PS3.3 A.51): BINARY, one segment a structure, on the source's frames."""
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 import pydicom
@@ -70,9 +68,7 @@ def encode_segs(segmentation: Segmentation, settings: Settings) -> tuple[Encoded
         OutputError: A structure has no code, or the pixel data are larger than an element can be.
     """
     wanted = chosen(segmentation.structures, settings.results.seg_structures)
-    frames: dict[int, list[SegFrame]] = defaultdict(list)
-    for frame in seg_frames(segmentation.labels, [one.label for one in wanted]):
-        frames[frame.label].append(frame)
+    frames = seg_frames(segmentation.labels)
     found = (one for one in wanted if one.label in frames)
     return tuple(
         _encode(segmentation, settings, part, frames) for part in seg_parts(found, settings.results)
@@ -83,10 +79,10 @@ def _encode(
     segmentation: Segmentation,
     settings: Settings,
     part: SegPart,
-    frames_of: Mapping[int, list[SegFrame]],
+    frames_of: Mapping[int, Sequence[SegFrame]],
 ) -> EncodedSeg:
     frames = [
-        replace(frame, segment=number)
+        (number, frame)
         for number, structure in enumerate(part.structures, start=1)
         for frame in frames_of[structure.label]
     ]
@@ -112,13 +108,17 @@ def _encode(
 
 
 def _large_elements(
-    segmentation: Segmentation, frames: list[SegFrame]
+    segmentation: Segmentation, frames: Sequence[tuple[int, SegFrame]]
 ) -> Iterator[bytes | memoryview]:
-    """Yields the functional groups of the frames, and their pixels, packed only now."""
-    yield per_frame_groups(segmentation.volume, [(frame.k, frame.segment) for frame in frames])
+    """Yields the functional groups of the frames, and their pixels, packed only now.
+
+    Args:
+        frames: With their Segment Numbers.
+    """
+    yield per_frame_groups(segmentation.volume, [(frame.k, number) for number, frame in frames])
     labels = segmentation.labels
     length = -(-len(frames) * labels[0].size // 8)
     odd = length % 2
     yield element_header(_PIXEL_DATA, "OB", length + odd)
-    yield from packed_pixels(labels, frames)
+    yield from packed_pixels(labels, [frame for _, frame in frames])
     yield bytes(odd)

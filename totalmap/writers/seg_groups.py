@@ -43,11 +43,13 @@ def per_frame_groups(volume: Volume, frames: Sequence[tuple[int, int | None]]) -
     place_of = {k: place for place, k in enumerate(used, start=1)}
     derivations = {k: _derivation(volume.slices[k]) for k in used}
     positions = {k: _position(volume.slices[k]) for k in used}
+    segments = {one for _, one in frames if one is not None}
+    identifications = {segment: _identification(segment) for segment in segments}
     items = []
     for k, segment in frames:
         index = (place_of[k],) if segment is None else (segment, place_of[k])
         groups = derivations[k] + _content(index) + positions[k]
-        items.append(groups if segment is None else groups + _identification(segment))
+        items.append(groups if segment is None else groups + identifications[segment])
     return sequence("PerFrameFunctionalGroupsSequence", *items)
 
 

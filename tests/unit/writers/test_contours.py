@@ -8,10 +8,10 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 from skimage.draw import polygon2mask
 
+from tests.unit.writers.test_seg_frames import frames_of
 from totalmap.dicom.geometry import Plane, stack_affine
 from totalmap.writers.contours import Contours, Points, positions_lps, slice_contours
 from totalmap.writers.filling import filled
-from totalmap.writers.seg_frames import seg_frames
 
 Slice = NDArray[np.uint8]
 
@@ -26,7 +26,7 @@ SPARSE = SHAPES.flatmap(
 
 
 def contours_of(labels: Slice) -> Contours:
-    return slice_contours(labels, seg_frames(labels[None], [1, 2]))
+    return slice_contours(labels, frames_of(labels[None], [1, 2]))
 
 
 def drawn(text: str) -> Slice:

@@ -1,10 +1,14 @@
+from collections.abc import Sequence
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
+from scipy import ndimage
 
-from totalmap.writers.seg_frames import packed_pixels, seg_frames
+from totalmap.label_statistics import Labels
+from totalmap.writers.seg_frames import SegFrame, packed_pixels, seg_frames
 
 # Sparse, so that there are empty frames, slices and structures.
 LABELS = st.tuples(st.integers(1, 9), st.integers(1, 13), st.integers(1, 19)).flatmap(
@@ -22,19 +26,33 @@ def plainly_packed(labels: NDArray[np.uint8], wanted: list[int]) -> bytes:
 @given(labels=LABELS, wanted=st.sampled_from([[1, 2, 7], [7, 1], [2]]))
 @settings(deadline=None)
 def test_boxes_are_packed_as_whole_frames(labels: NDArray[np.uint8], wanted: list[int]) -> None:
-    frames = seg_frames(labels, wanted)
+    frames = frames_of(labels, wanted)
     assert b"".join(map(bytes, packed_pixels(labels, frames))) == plainly_packed(labels, wanted)
-    assert [(frame.segment, frame.k) for frame in frames] == [
-        (n, k)
-        for n, label in enumerate([one for one in wanted if (labels == one).any()], start=1)
-        for k in range(len(labels))
-        if (labels[k] == label).any()
-    ]
+
+
+@given(labels=LABELS)
+@settings(deadline=None)
+def test_boxes_are_the_smallest_around_each_label(labels: NDArray[np.uint8]) -> None:
+    """Scipy finds the same."""
+    expected = {
+        (k, label): box
+        for k, one in enumerate(labels)
+        for label, box in enumerate(ndimage.find_objects(one), start=1)
+        if box is not None
+    }
+    found = [frame for of_label in seg_frames(labels).values() for frame in of_label]
+    assert {(frame.k, frame.label): frame.box for frame in found} == expected
+    assert len(found) == len(expected)
+
+
+def frames_of(labels: Labels, wanted: Sequence[int]) -> list[SegFrame]:
+    frames = seg_frames(labels)
+    return [frame for label in wanted for frame in frames.get(label, ())]
 
 
 def test_more_frames_than_are_packed_at_once() -> None:
     labels = np.random.default_rng(0).integers(0, 5, (70, 11, 13), dtype=np.uint8)
-    frames = seg_frames(labels, range(1, 5))
+    frames = frames_of(labels, range(1, 5))
     expected = plainly_packed(labels, [1, 2, 3, 4])
     assert b"".join(map(bytes, packed_pixels(labels, frames))) == expected
 
@@ -42,7 +60,7 @@ def test_more_frames_than_are_packed_at_once() -> None:
 def test_more_than_255_labels() -> None:
     labels = np.arange(16 * 40, dtype=np.uint16).reshape(1, 16, 40)
     wanted = [1, 255, 256, 639]
-    frames = seg_frames(labels, wanted)
+    frames = frames_of(labels, wanted)
     assert [frame.label for frame in frames] == wanted
     packed = b"".join(map(bytes, packed_pixels(labels, frames)))
     assert np.unpackbits(np.frombuffer(packed, np.uint8), bitorder="little").sum() == len(wanted)
