@@ -12,18 +12,17 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset, write_file_meta_info
-from pydicom.tag import BaseTag, Tag
+from pydicom.tag import Tag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
-from pydicom.valuerep import VR
 
 _PREAMBLE = bytes(128) + b"DICM"  # PS3.10 7.1
 # PS3.5 7.1.1: a length is even, and the largest number means "undefined".
 LONGEST_VALUE = 2**32 - 2
 _UNDEFINED = 2**32 - 1
 _ITEM = struct.Struct("<HHL")
-_SHORT_HEADER = struct.Struct("<HH2sH")
-_LONG_HEADER = struct.Struct("<HH2sHL")  # PS3.5 7.1.2: tag, VR, reserved, length
-_IMPLICIT_HEADER = struct.Struct("<HHL")  # PS3.5 7.1.3: tag, length
+_SHORT_HEADER = struct.Struct("<4s2sH")
+_LONG_HEADER = struct.Struct("<4s2sHL")  # PS3.5 7.1.2: tag, VR, reserved, length
+_IMPLICIT_HEADER = struct.Struct("<4sL")  # PS3.5 7.1.3: tag, length
 
 
 def encoded(dataset: Dataset, *, implicit: bool = False) -> bytes:
@@ -34,11 +33,12 @@ def encoded(dataset: Dataset, *, implicit: bool = False) -> bytes:
     return buffer.getvalue()
 
 
-def element_header(tag: BaseTag, vr: str, length: int, *, implicit: bool = False) -> bytes:
+def element_header(keyword: str, vr: bytes, length: int, *, implicit: bool = False) -> bytes:
     """Returns what stands before the value of an element with a VR of long length."""
+    tag, _ = _tag_and_vr(keyword)
     if implicit:
-        return _IMPLICIT_HEADER.pack(tag.group, tag.element, length)
-    return _LONG_HEADER.pack(tag.group, tag.element, vr.encode("ascii"), 0, length)
+        return _IMPLICIT_HEADER.pack(tag, length)
+    return _LONG_HEADER.pack(tag, vr, 0, length)
 
 
 def element(keyword: str, value: str | bytes, *, implicit: bool = False) -> bytes:
@@ -51,28 +51,29 @@ def element(keyword: str, value: str | bytes, *, implicit: bool = False) -> byte
     """
     tag, vr = _tag_and_vr(keyword)
     data = value.encode("ascii") if isinstance(value, str) else value
-    data += (b"\0" if vr == VR.UI else b" ") * (len(data) % 2)
+    if len(data) % 2:
+        data += b"\0" if vr == b"UI" else b" "
     if implicit:
-        return element_header(tag, vr, len(data), implicit=True) + data
-    return _SHORT_HEADER.pack(tag.group, tag.element, vr.encode("ascii"), len(data)) + data
+        return _IMPLICIT_HEADER.pack(tag, len(data)) + data
+    return _SHORT_HEADER.pack(tag, vr, len(data)) + data
 
 
 def sequence(keyword: str, *items: bytes, implicit: bool = False) -> bytes:
     """Returns a sequence of items, all of explicit length (PS3.5 7.5)."""
-    value = b"".join(_ITEM.pack(0xFFFE, 0xE000, len(one)) + one for one in items)
-    tag, vr = _tag_and_vr(keyword)
-    return element_header(tag, vr, len(value), implicit=implicit) + value
+    value = b"".join([_ITEM.pack(0xFFFE, 0xE000, len(one)) + one for one in items])
+    return element_header(keyword, b"SQ", len(value), implicit=implicit) + value
 
 
 @cache
-def _tag_and_vr(keyword: str) -> tuple[BaseTag, str]:
-    """Looks a keyword up; few of them stand in thousands of items."""
-    return Tag(keyword), dictionary_VR(keyword)
+def _tag_and_vr(keyword: str) -> tuple[bytes, bytes]:
+    """Looks a keyword up, and encodes both; few of them stand in thousands of items."""
+    tag = Tag(keyword)
+    return struct.pack("<HH", tag.group, tag.element), dictionary_VR(tag).encode("ascii")
 
 
 def encapsulated_pixels(frames: list[bytes]) -> bytes:
     """Returns the whole element Pixel Data, a fragment a frame (PS3.5 A.4)."""
-    header = element_header(Tag("PixelData"), "OB", _UNDEFINED)
+    header = element_header("PixelData", b"OB", _UNDEFINED)
     return header + encapsulate(frames) + _ITEM.pack(0xFFFE, 0xE0DD, 0)
 
 

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 import pydicom
-from pydicom.tag import Tag
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -32,7 +31,6 @@ _SYNTAXES: Mapping[SegTransferSyntax, UID] = {
     SegTransferSyntax.NATIVE: ExplicitVRLittleEndian,
     SegTransferSyntax.DEFLATED: DeflatedExplicitVRLittleEndian,
 }
-_PIXEL_DATA = Tag("PixelData")
 
 
 def write_seg(
@@ -119,6 +117,6 @@ def _large_elements(
     labels = segmentation.labels
     length = -(-len(frames) * labels[0].size // 8)
     odd = length % 2
-    yield element_header(_PIXEL_DATA, "OB", length + odd)
+    yield element_header("PixelData", b"OB", length + odd)
     yield from packed_pixels(labels, [frame for _, frame in frames])
     yield bytes(odd)

@@ -66,8 +66,9 @@ def seg_header(
     header.PixelRepresentation = 0
     header.LossyImageCompression = "00"
     header.SegmentsOverlap = "NO"
+    network = algorithm(segmentation)
     header.SegmentSequence = [
-        segment(segmentation, settings, structure, number)
+        _segment(segmentation, settings, network, structure, number)
         for number, structure in enumerate(part.structures, start=1)
     ]
     if any(structure_code(structure.name).is_private for structure in part.structures):
@@ -77,8 +78,12 @@ def seg_header(
     return header
 
 
-def segment(
-    segmentation: Segmentation, settings: Settings, structure: Structure, number: int
+def _segment(
+    segmentation: Segmentation,
+    settings: Settings,
+    network: Dataset,
+    structure: Structure,
+    number: int,
 ) -> Dataset:
     """Returns the item of Segment Sequence (PS3.3 C.8.20.4) of a structure."""
     code = structure_code(structure.name)
@@ -86,8 +91,8 @@ def segment(
     one.SegmentNumber = number
     one.SegmentLabel = structure.name
     one.SegmentAlgorithmType = "AUTOMATIC"
-    one.SegmentAlgorithmName = provenance.algorithm_name(segmentation)
-    one.SegmentationAlgorithmIdentificationSequence = [algorithm(segmentation)]
+    one.SegmentAlgorithmName = network.AlgorithmName
+    one.SegmentationAlgorithmIdentificationSequence = [network]
     one.SegmentedPropertyCategoryCodeSequence = [coded(code.category)]
     one.SegmentedPropertyTypeCodeSequence = [
         modified_code(code.type, code.modifier, "SegmentedPropertyTypeModifierCodeSequence")

@@ -4,7 +4,6 @@ from io import BytesIO
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
-from pydicom.tag import Tag
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -33,7 +32,7 @@ def test_pydicom_reads_what_was_written_in_parts(syntax: UID, length: int) -> No
     value = bytes(range(256)) * (length // 256) + bytes(length % 256)
     parts: list[bytes | memoryview] = [
         sequence("PerFrameFunctionalGroupsSequence", encoded(inner)),
-        element_header(Tag("PixelData"), "OB", length),
+        element_header("PixelData", b"OB", length),
         memoryview(value)[:1],
         value[1:],
     ]
