@@ -8,8 +8,8 @@ import sys
 STACK_BYTES = 32 * 1024 * 1024
 
 
-def restart_with_larger_stack(module: str) -> None:
-    """Replaces the process by `python -m module` with a larger stack, where that is allowed.
+def restart_with_larger_stack() -> None:
+    """Replaces the process by the same command with a larger stack, where that is allowed.
 
     Returns if the stack is large enough already or may not grow.
     """
@@ -19,5 +19,4 @@ def restart_with_larger_stack(module: str) -> None:
     if enough or not allowed:
         return
     resource.setrlimit(resource.RLIMIT_STACK, (STACK_BYTES, hard))
-    command = [sys.executable, "-m", module, *sys.argv[1:]]
-    os.execv(sys.executable, command)  # noqa: S606  no shell is wanted
+    os.execv(sys.executable, sys.orig_argv)  # noqa: S606  no shell is wanted

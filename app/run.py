@@ -4,14 +4,17 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from app.stop import stop_signals_answered
 from totalmap import log
 from totalmap.allocator import keep_freed_memory
 from totalmap.errors import (
     ConfigError,
     InternalError,
     ResourceError,
+    Stopped,
     TotalMapError,
 )
 from totalmap.journal import Journal, Observer
@@ -67,9 +70,10 @@ def run_application(request: RunRequest, observer: Observer | None = None) -> Ru
                     keep_freed_memory()
                 if observer is None:  # else the observer shows the run its own way
                     log.configure(settings.logging.format)
-                with _foreign_errors_translated():
-                    _run_chain(request, settings, release, journal)
-                release.publish(describe_run(journal, settings, None).as_json())
+                with stop_signals_answered(partial(_stop, settings, release, journal)):
+                    with _foreign_errors_translated():
+                        _run_chain(request, settings, release, journal)
+                    release.publish(describe_run(journal, settings, None).as_json())
             except TotalMapError as failure:
                 error = failure
                 release.fail(describe_run(journal, settings, error).as_json())
@@ -80,6 +84,15 @@ def run_application(request: RunRequest, observer: Observer | None = None) -> Ru
     else:
         logger.error("run_failed", kind=type(error).__name__, message=str(error))
     return RunOutcome(error=error, status=describe_run(journal, settings, error))
+
+
+def _stop(settings: Settings, release: Release, journal: Journal, signal_name: str) -> int | None:
+    """Gives up a run, and returns the exit status; None if its results are out already."""
+    error = Stopped(f"stopped by {signal_name}; nothing was released, run it again")
+    if not release.fail(describe_run(journal, settings, error).as_json()):
+        return None
+    logger.error("run_failed", kind=type(error).__name__, message=str(error))
+    return error.exit_status
 
 
 def _refuse_overlapping_folders(request: RunRequest) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from app.__main__ import DEFAULT_SETTINGS
+from app.command import DEFAULT_SETTINGS
 from cli.console import plain_console
 from cli.errors import errors_to_exit_status
 from cli.series_table import series_table

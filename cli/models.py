@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from app.__main__ import DEFAULT_MODELS
+from app.command import DEFAULT_MODELS
 from cli.console import plain_console
 from cli.errors import errors_to_exit_status
 from totalmap import log

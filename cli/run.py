@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from app.__main__ import DEFAULT_MODELS, DEFAULT_SETTINGS
+from app.command import DEFAULT_MODELS, DEFAULT_SETTINGS
 from app.process import restart_with_larger_stack
 from app.run import RunOutcome, RunRequest, run_application
 from cli.console import plain_console
@@ -45,7 +45,7 @@ def run(
     config: Annotated[Path, typer.Option(help="Settings file.")] = DEFAULT_SETTINGS,
 ) -> None:
     """Segments the CT study in a folder and shows what was found."""
-    restart_with_larger_stack("cli")
+    restart_with_larger_stack()
     log.configure(level=logging.CRITICAL)
     console = plain_console()
     request = RunRequest(

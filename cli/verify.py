@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from app.__main__ import DEFAULT_MODELS, DEFAULT_SETTINGS
+from app.command import DEFAULT_MODELS, DEFAULT_SETTINGS
 from app.process import restart_with_larger_stack
 from app.run import RunRequest
 from app.verify import verify
@@ -29,7 +29,7 @@ def print_verification(
 
     The exit status is 0 if they are the same, 1 if not, and that of a run where the run fails.
     """
-    restart_with_larger_stack("cli")
+    restart_with_larger_stack()
     log.configure(level=logging.CRITICAL)
     console = plain_console()
     request = RunRequest(

@@ -12,6 +12,7 @@ TotalMapError
 ├── OutputError            70   our own check of a result failed: nothing is released
 ├── InternalError          70   a defect of ours
 └── ResourceError          75   disk full, out of memory: worth another try
+    └── Stopped                 somebody stopped the run
 
 The numbers follow BSD sysexits.h. A message says what happened, the value, the limit and what
 to do, and never holds patient data.
@@ -78,3 +79,7 @@ class ResourceError(TotalMapError):
     """The machine ran out of something; the same study may succeed later."""
 
     exit_status = 75
+
+
+class Stopped(ResourceError):
+    """The run was told to stop before it was done."""

@@ -13,6 +13,7 @@ import errno
 import json
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,6 +44,9 @@ class Release:
         """
         self._folder = folder
         self._staging = folder / STAGING_NAME
+        # A signal may end a run (app/stop.py) just while it publishes.
+        self._ending = threading.Lock()
+        self._is_published = False
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._remove_earlier_run()
@@ -90,36 +94,45 @@ class Release:
         parts = sorted(self._staging.rglob(f"*{PART_SUFFIX}"))
         if not parts:
             raise OutputError("the run wrote no result")
-        self._write_status_aside(status)
-        try:
-            for part in parts:
-                part.rename(part.with_name(part.name.removesuffix(PART_SUFFIX)))
-            for folder in {self._staging, *(part.parent for part in parts)}:
-                _sync_folder(folder)
-            self._staging.rename(self._folder / RESULTS_NAME)
-            self._status_aside.replace(self._folder / STATUS_NAME)
-            _sync_folder(self._folder)
-        except OSError as error:
-            raise _output_error("results can't be released", error) from error
+        with self._ending:
+            self._write_status_aside(status)
+            try:
+                for part in parts:
+                    part.rename(part.with_name(part.name.removesuffix(PART_SUFFIX)))
+                for folder in {self._staging, *(part.parent for part in parts)}:
+                    _sync_folder(folder)
+                self._staging.rename(self._folder / RESULTS_NAME)
+                self._status_aside.replace(self._folder / STATUS_NAME)
+                _sync_folder(self._folder)
+            except OSError as error:
+                raise _output_error("results can't be released", error) from error
+            self._is_published = True
         log.info("results_released", files=len(parts))
 
-    def fail(self, status: object) -> None:
+    def fail(self, status: object) -> bool:
         """Removes everything that was written, then writes status.json.
 
         Args:
             status: Anything that json can dump.
 
+        Returns:
+            Whether it did: results that are published stay.
+
         Raises:
             ResourceError: The disk is full.
             ConfigError: The folder can't be written.
         """
-        self.discard()
-        self._write_status_aside(status)
-        try:
-            self._status_aside.replace(self._folder / STATUS_NAME)
-            _sync_folder(self._folder)
-        except OSError as error:
-            raise _output_error(f"{STATUS_NAME} can't be written", error) from error
+        with self._ending:
+            if self._is_published:
+                return False
+            self.discard()
+            self._write_status_aside(status)
+            try:
+                self._status_aside.replace(self._folder / STATUS_NAME)
+                _sync_folder(self._folder)
+            except OSError as error:
+                raise _output_error(f"{STATUS_NAME} can't be written", error) from error
+        return True
 
     def discard(self) -> None:
         """Removes everything that was written and not published."""

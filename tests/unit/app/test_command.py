@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from app.__main__ import REPOSITORY, parse_request
+from app.command import REPOSITORY, parse_request
 from totalmap.errors import ConfigError
 
 MAP_ENVIRONMENT = {

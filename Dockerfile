@@ -1,0 +1,76 @@
+# The MAP, built by `make image`: a plain docker build from a stage (image/stage.py), for the CPU
+# or for CUDA. No image of NVIDIA's is needed: torch brings the libraries of CUDA along.
+ARG BASE_IMAGE=debian:bookworm-slim
+# Where packages are installed; not part of the result.
+ARG BUILD_IMAGE=${BASE_IMAGE}
+
+FROM ${BUILD_IMAGE} AS packages
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends python3 python3-venv ca-certificates
+# Builds of torch for the CPU alone are far smaller; empty for CUDA.
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+COPY packages /packages
+RUN python3 -m venv /opt/totalmap \
+    && PIP_EXTRA_INDEX_URL=${TORCH_INDEX} /opt/totalmap/bin/python -m pip install --no-cache-dir \
+        --no-compile -r /packages/torch.txt -c /packages/constraints.txt \
+    && /opt/totalmap/bin/python -m pip install --no-cache-dir --no-compile --no-deps \
+        -r /packages/requirements.txt
+# The holoscan wheel links its libraries when Python starts the first time. Then what no run needs
+# goes away, and what remains is compiled: the image is read-only later.
+RUN /opt/totalmap/bin/python -c "pass" \
+    && cd /opt/totalmap/lib/python3*/site-packages \
+    && rm -rf pip pip-*.dist-info setuptools setuptools-*.dist-info pkg_resources torch/include \
+    && find . -depth -type d \( -name tests -o -name test \) -not -path "./torch/testing*" \
+        -exec rm -rf {} + \
+    && { python3 -m compileall -q -j 0 . || true; }
+
+FROM ${BASE_IMAGE}
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends python3 jq libgomp1 \
+    && rm -rf /var/lib/apt/lists/*
+ARG TITLE
+ARG VERSION
+ARG SDK_VERSION
+ARG HOLOSCAN_VERSION
+LABEL org.opencontainers.image.title=${TITLE} \
+    org.opencontainers.image.version=${VERSION} \
+    org.opencontainers.image.licenses=Apache-2.0 \
+    org.nvidia.holoscan=${HOLOSCAN_VERSION} \
+    org.monai.deploy.app-sdk=${SDK_VERSION}
+
+# Both spellings: what the specification of MAPs says, and what the packager of 4.2 writes.
+ENV PATH=/opt/totalmap/bin:$PATH \
+    HOLOSCAN_INPUT_PATH=/var/holoscan/input/ \
+    HOLOSCAN_OUTPUT_PATH=/var/holoscan/output/ \
+    HOLOSCAN_WORKDIR=/var/holoscan/ \
+    HOLOSCAN_APPLICATION=/opt/holoscan/app/ \
+    HOLOSCAN_MODEL_PATH=/opt/holoscan/models/ \
+    HOLOSCAN_CONFIG_PATH=/var/holoscan/app.yaml \
+    HOLOSCAN_APP_MANIFEST_PATH=/etc/holoscan/app.json \
+    HOLOSCAN_PKG_MANIFEST_PATH=/etc/holoscan/pkg.json \
+    HOLOSCAN_DOCS=/opt/holoscan/docs/ \
+    HOLOSCAN_DOCS_PATH=/opt/holoscan/docs/ \
+    HOLOSCAN_LOGS=/var/holoscan/logs \
+    HOLOSCAN_LOGS_PATH=/var/holoscan/logs \
+    HOLOSCAN_TIMEOUT=0 \
+    HOLOSCAN_VERSION=${HOLOSCAN_VERSION}
+# For any user, also one without a name, on a file system that is read-only but for /tmp.
+ENV HOME=/tmp USER=holoscan LOGNAME=holoscan PYTHONDONTWRITEBYTECODE=1 \
+    CUPY_CACHE_DIR=/tmp/.cupy MPLCONFIGDIR=/tmp/.matplotlib TOTALSEG_HOME_DIR=/tmp/.totalsegmentator
+
+RUN useradd --uid 1000 --user-group --no-create-home --home-dir /tmp --shell /bin/bash holoscan \
+    && install -d -o holoscan -g holoscan \
+        /var/holoscan /var/holoscan/input /var/holoscan/output /var/holoscan/logs \
+    && install -d /opt/holoscan/models /opt/holoscan/docs /etc/holoscan
+COPY --from=packages /opt/totalmap /opt/totalmap
+COPY tools /var/holoscan/tools
+COPY map /etc/holoscan
+COPY app.yaml /var/holoscan/app.yaml
+COPY docs /opt/holoscan/docs
+COPY models /opt/holoscan/models
+COPY app /opt/holoscan/app
+RUN python3 -m compileall -q /opt/holoscan/app
+
+USER holoscan
+WORKDIR /var/holoscan/
+ENTRYPOINT ["/var/holoscan/tools"]

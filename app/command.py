@@ -1,0 +1,59 @@
+"""What `python -m app -i IN -o OUT [-m MODELS]` does: the command of the MAP."""
+
+import argparse
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from app.run import RunRequest, run_application
+from totalmap import log
+from totalmap.errors import ConfigError, TotalMapError
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+DEFAULT_SETTINGS = REPOSITORY / "app.yaml"
+# Where `totalmap models install` puts them. The demo model is never a default: it would be run on
+# a patient sooner or later.
+DEFAULT_MODELS = REPOSITORY / "models" / "totalsegmentator"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the application and returns its exit status."""
+    log.configure()
+    try:
+        request = parse_request(arguments, os.environ)
+    except TotalMapError as error:
+        log.get_logger().error("run_failed", kind=type(error).__name__, message=str(error))
+        return error.exit_status
+    return run_application(request).exit_status
+
+
+def parse_request(arguments: Sequence[str] | None, environment: Mapping[str, str]) -> RunRequest:
+    """Reads the arguments, then the HOLOSCAN_* variables of a MAP, then the defaults.
+
+    Raises:
+        ConfigError: Neither names an input or an output folder, or an argument is not known.
+    """
+    parser = _Parser(prog="python -m app", description="Segments the CT study in a folder.")
+    parser.add_argument("-i", "--input", type=Path, help="folder with the DICOM study")
+    parser.add_argument("-o", "--output", type=Path, help="folder for results and status.json")
+    parser.add_argument("-m", "--model", type=Path, help="models folder")
+    parser.add_argument("-c", "--config", type=Path, help="settings file (default: app.yaml)")
+    given = parser.parse_args(arguments)
+
+    def choose(argument: Path | None, name: str, default: Path | None = None) -> Path:
+        value = argument or environment.get(name) or default
+        if value is None:
+            raise ConfigError(f"no {name.split('_')[1].lower()} folder: give an argument or {name}")
+        return Path(value)
+
+    return RunRequest(
+        input_folder=choose(given.input, "HOLOSCAN_INPUT_PATH"),
+        output_folder=choose(given.output, "HOLOSCAN_OUTPUT_PATH"),
+        models_folder=choose(given.model, "HOLOSCAN_MODEL_PATH", DEFAULT_MODELS),
+        settings_file=choose(given.config, "HOLOSCAN_CONFIG_PATH", DEFAULT_SETTINGS),
+    )
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise ConfigError(message)

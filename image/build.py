@@ -1,0 +1,141 @@
+"""Makes an image from a stage, with `docker build` or with `monai-deploy package`."""
+
+import os
+import shutil
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+from image.manifests import write_manifests
+from image.requirements import names, pinned
+from image.stage import make_stage
+from totalmap.settings import ApplicationSection, load_settings
+
+HERE = Path(__file__).resolve().parent
+RELEASE_MANIFEST = HERE / "release.json"
+HOLOSCAN = "holoscan-cu13"
+SDK = "monai-deploy-app-sdk"
+# What pip picks by itself is built for CUDA.
+CUDA_INDEX = ""
+
+
+class BuildError(Exception):
+    """A command that builds an image failed."""
+
+
+def build_image(
+    repository: Path,
+    stage: Path,
+    *,
+    tag: str,
+    variant: str,
+    models: Path | None,
+    base_image: str | None,
+    build_image: str | None,
+    network: str | None,
+) -> str:
+    """Builds our own Dockerfile, and returns the name of the image.
+
+    Args:
+        repository: The git checkout.
+        stage: Where the build's files are put.
+        tag: Name of the image; its version is the application's.
+        variant: cpu or cuda.
+        models: Weights to bake in, or None.
+        base_image: What the image is built on, or None for the Dockerfile's own.
+        build_image: Where packages are installed, or None for the same.
+        network: Docker's network for the steps, or None for Docker's own.
+
+    Raises:
+        StageError: The stage can't be made.
+        BuildError: Docker failed.
+    """
+    make_stage(repository, stage, models)
+    (stage / "models").mkdir(exist_ok=True)
+    write_manifests(stage, variant, version(SDK))
+    _add_packages(repository, stage / "packages")
+    shutil.copy(HERE / "tools", stage / "tools")
+    application = _application(stage)
+    image = f"{tag}:{application.version}-{variant}"
+    arguments = {
+        "TITLE": application.title,
+        "VERSION": application.version,
+        "SDK_VERSION": version(SDK),
+        "HOLOSCAN_VERSION": version(HOLOSCAN),
+        "BASE_IMAGE": base_image,
+        "BUILD_IMAGE": build_image,
+        "TORCH_INDEX": CUDA_INDEX if variant == "cuda" else None,
+    }
+    _docker_build(repository / "Dockerfile", stage, image, arguments, network)
+    return image
+
+
+def package_image(
+    repository: Path, stage: Path, *, tag: str, models: Path | None, base_image: str | None
+) -> str:
+    """Has `monai-deploy package` build the image, adds what it lacks, and returns its name.
+
+    Raises:
+        StageError: The stage can't be made.
+        BuildError: The packager or Docker failed.
+    """
+    make_stage(repository, stage, models)
+    application = _application(stage)
+    command = [str(Path(sys.executable).with_name("monai-deploy")), "package", str(stage / "app")]
+    command += ["--config", str(stage / "app.yaml"), "--docs", str(stage / "docs")]
+    command += ["--platform", "x86_64", "--source", str(RELEASE_MANIFEST), "--no-cache"]
+    command += ["--tag", f"{tag}-packaged:{application.version}"]
+    if models is not None:
+        command += ["--models", str(stage / "models")]
+    if base_image is not None:
+        command += ["--base-image", base_image]
+    _run(command)
+    # The packager adds the platform to the name.
+    packaged = f"{tag}-packaged-x64-workstation-dgpu-linux-amd64:{application.version}"
+    image = f"{tag}:{application.version}"
+    shutil.copy(HERE / "tools", stage / "tools")
+    _docker_build(HERE / "finish.Dockerfile", stage, image, {"PACKAGED": packaged}, None)
+    return image
+
+
+def _add_packages(repository: Path, folder: Path) -> None:
+    """Writes what the first stage of the Dockerfile installs."""
+    folder.mkdir()
+    lines = pinned(
+        repository / "requirements.txt",
+        repository / "constraints.txt",
+        without=names(HERE / "unused.txt"),
+    )
+    torch = [line for line in lines if line.startswith("torch==")]
+    (folder / "torch.txt").write_text("\n".join(torch) + "\n", encoding="utf-8")
+    (folder / "requirements.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    shutil.copy(repository / "constraints.txt", folder)
+
+
+def _docker_build(
+    dockerfile: Path,
+    context: Path,
+    image: str,
+    arguments: dict[str, str | None],
+    network: str | None,
+) -> None:
+    command = ["docker", "build", "--file", str(dockerfile), "--tag", image]
+    for name, value in arguments.items():
+        if value is not None:
+            command += ["--build-arg", f"{name}={value}"]
+    if network is not None:
+        command += ["--network", network]
+    _run([*command, str(context)])
+
+
+def _application(stage: Path) -> ApplicationSection:
+    return load_settings(stage / "app.yaml").application
+
+
+def _run(command: list[str]) -> None:
+    if shutil.which(command[0]) is None:
+        raise BuildError(f"{Path(command[0]).name} is not installed")
+    done = subprocess.run(command, env=os.environ, check=False)  # noqa: S603  ours
+    if done.returncode:
+        raise BuildError(f"{Path(command[0]).name} {command[1]} ended with {done.returncode}")

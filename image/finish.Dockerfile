@@ -1,0 +1,20 @@
+# What an image of `monai-deploy package` lacks: see docs/image.md.
+ARG PACKAGED
+FROM ${PACKAGED}
+
+# Another user than the one who installed them finds the packages, and need not write beside them.
+ENV PYTHONUSERBASE=/home/holoscan/.local \
+    PYTHONDONTWRITEBYTECODE=1 \
+    HOLOSCAN_DOCS=/opt/holoscan/docs/ \
+    HOLOSCAN_LOGS=/var/holoscan/logs \
+    HOME=/tmp USER=holoscan LOGNAME=holoscan \
+    CUPY_CACHE_DIR=/tmp/.cupy MPLCONFIGDIR=/tmp/.matplotlib TOTALSEG_HOME_DIR=/tmp/.totalsegmentator
+
+USER root
+COPY tools /var/holoscan/tools
+# The holoscan wheel links its libraries when Python starts the first time, as whoever installed it.
+RUN chmod 755 /home/holoscan /var/holoscan/tools \
+    && mkdir -p /var/holoscan/logs \
+    && HOME=/home/holoscan python3 -c "pass" \
+    && HOME=/home/holoscan python3 -m compileall -q -j 0 /opt/holoscan/app /home/holoscan/.local || true
+USER holoscan

@@ -1,0 +1,75 @@
+"""A stage: the files an image is built from, and nothing that lies beside them.
+
+- app/: the application, as `python3 app` runs it, with its requirements.txt
+- docs/: README, licence, documents
+- models/: the weights to bake in, if any, in one folder a model
+- app.yaml
+"""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from image.requirements import pinned
+
+# What runs: these packages; the tests, the benchmarks and the training stay at home.
+PACKAGES = ("app", "cli", "operators", "totalmap")
+DOCUMENTS = ("docs", "README.md", "LICENSE")
+SETTINGS = "app.yaml"
+
+# `python3 /opt/holoscan/app` runs the folder, as the manifest of the MAP wants it.
+_MAIN = '''"""The command of the MAP: the folder is run, and the application in it is `app`."""
+
+import runpy
+
+runpy.run_module("app", run_name="__main__", alter_sys=True)
+'''
+
+
+class StageError(Exception):
+    """A stage can't be made."""
+
+
+def make_stage(repository: Path, stage: Path, models: Path | None) -> None:
+    """Copies the tracked files that an image needs into an empty folder.
+
+    Args:
+        repository: The git checkout.
+        stage: Made anew; what is there is removed.
+        models: A folder of weights with its manifest.json, or None: they are mounted later.
+
+    Raises:
+        StageError: This is no git checkout, or the models folder has no manifest.json.
+    """
+    if models is not None and not (models / "manifest.json").is_file():
+        raise StageError(f"{models} has no manifest.json: run `totalmap models adopt {models}`")
+    shutil.rmtree(stage, ignore_errors=True)
+    application = stage / "app"
+    for name in _tracked(repository, PACKAGES):
+        _copy(repository / name, application / name)
+    for name in _tracked(repository, DOCUMENTS):
+        _copy(repository / name, stage / "docs" / name.removeprefix("docs/"))
+    _copy(repository / SETTINGS, stage / SETTINGS)
+    (application / "__main__.py").write_text(_MAIN, encoding="utf-8")
+    requirements = pinned(repository / "requirements.txt", repository / "constraints.txt")
+    _write_lines(application / "requirements.txt", requirements)
+    if models is not None:
+        shutil.copytree(models, stage / "models" / models.resolve().name)
+
+
+def _tracked(repository: Path, names: tuple[str, ...]) -> list[str]:
+    """Returns the tracked files below folders or with names: no virtual environment, no data."""
+    command = ["git", "-C", str(repository), "ls-files", "-z", "--", *names]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  git
+    if done.returncode:
+        raise StageError(f"git ls-files in {repository} failed: {done.stderr.strip()}")
+    return [name for name in done.stdout.split("\0") if name]
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(source, target)
+
+
+def _write_lines(path: Path, lines: list[str]) -> None:
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
