@@ -4,6 +4,11 @@
 #              on two cores; DEVICE=cuda; a quick run: BENCH="--narrow --variant fast --runs 1"
 # make lint    ruff, mypy, import-linter
 
+# make image     the container image by our own Dockerfile; VARIANT=cuda; WEIGHTS=models/totalsegmentator
+# make package   the same by `monai-deploy package`; both need Docker
+# make test-map  tests of both images, in a Docker engine that they start: root, and minutes
+# make audit     known weaknesses of the packages, and their list as CycloneDX
+
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,9 +19,13 @@ MODELS ?= models/demo
 OUTPUT ?= build/demo
 
 DEVICE ?= cpu
+IMAGE ?= totalmap
+VARIANT ?= cpu
+WEIGHTS ?=
+
 BENCH ?= --output benchmarks/results/speed-$(DEVICE).md
 
-.PHONY: demo test bench lint format train clean
+.PHONY: demo test bench lint image package test-map audit format train clean
 
 demo: $(VENV)/.runtime $(if $(filter $(PHANTOM),$(INPUT)),$(PHANTOM)/.done)
 	$(BIN)/totalmap run "$(INPUT)" "$(OUTPUT)" --models "$(MODELS)"
@@ -32,6 +41,20 @@ lint: $(VENV)/.development
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+image: $(VENV)/.runtime
+	$(BIN)/python -m image build --tag $(IMAGE) --variant $(VARIANT) $(if $(WEIGHTS),--models "$(WEIGHTS)")
+
+package: $(VENV)/.runtime
+	$(BIN)/python -m image package --tag $(IMAGE) $(if $(WEIGHTS),--models "$(WEIGHTS)")
+
+test-map: $(VENV)/.development
+	$(BIN)/pytest tests/acceptance $(TESTS)
+
+audit: $(VENV)/.development
+	mkdir -p build
+	$(BIN)/python -m image requirements > build/requirements.txt
+	$(BIN)/pip-audit --no-deps --disable-pip -r build/requirements.txt --format cyclonedx-json --output build/sbom.json
 
 format: $(VENV)/.development
 	$(BIN)/ruff check --fix .

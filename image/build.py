@@ -82,21 +82,28 @@ def package_image(
     """
     make_stage(repository, stage, models)
     application = _application(stage)
-    command = [str(Path(sys.executable).with_name("monai-deploy")), "package", str(stage / "app")]
-    command += ["--config", str(stage / "app.yaml"), "--docs", str(stage / "docs")]
-    command += ["--platform", "x86_64", "--source", str(RELEASE_MANIFEST), "--no-cache"]
-    command += ["--tag", f"{tag}-packaged:{application.version}"]
-    if models is not None:
-        command += ["--models", str(stage / "models")]
-    if base_image is not None:
-        command += ["--base-image", base_image]
-    _run(command)
+    monai_deploy = str(Path(sys.executable).with_name("monai-deploy"))
+    _run([monai_deploy, *packager_arguments(stage, tag, base_image)])
     # The packager adds the platform to the name.
     packaged = f"{tag}-packaged-x64-workstation-dgpu-linux-amd64:{application.version}"
     image = f"{tag}:{application.version}"
     shutil.copy(HERE / "tools", stage / "tools")
     _docker_build(HERE / "finish.Dockerfile", stage, image, {"PACKAGED": packaged}, None)
     return image
+
+
+def packager_arguments(stage: Path, tag: str, base_image: str | None) -> list[str]:
+    """Returns the arguments of `monai-deploy` that package a stage."""
+    arguments = ["package", str(stage / "app"), "--config", str(stage / "app.yaml")]
+    arguments += ["--docs", str(stage / "docs"), "--platform", "x86_64"]
+    arguments += ["--sdk", "monai-deploy", "--no-cache"]
+    arguments += ["--source", str(RELEASE_MANIFEST)]
+    arguments += ["--tag", f"{tag}-packaged:{_application(stage).version}"]
+    if (stage / "models").is_dir():
+        arguments += ["--models", str(stage / "models")]
+    if base_image is not None:
+        arguments += ["--base-image", base_image]
+    return arguments
 
 
 def _add_packages(repository: Path, folder: Path) -> None:

@@ -1,0 +1,108 @@
+"""Images to build on, made offline of Debian's packages: no registry of images is reached here.
+
+They stand in for `debian:bookworm-slim`, for NVIDIA's CUDA image, and for the package index: all
+wheels lie in a folder of the image that installs them. What asks for more packages of Ubuntu or
+NVIDIA gets commands that do nothing.
+"""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.acceptance.docker_engine import BUILD_SECONDS, DockerEngine
+from tests.conftest import REPOSITORY
+
+BASE = "totalmap-test/debian:1"
+WITH_WHEELS = "totalmap-test/wheels:1"
+PACKAGES = "python3,python3-pip,python3-venv,jq,libgomp1,ca-certificates"
+SUITE, MIRROR = "bookworm", "http://deb.debian.org/debian"
+# Not in bookworm, and these of the next suite run on it.
+TOOLS_SUITE = "trixie"
+NOTHING = "#!/bin/sh\n# A stand-in: all that is wanted is here already.\n"
+NEEDLESS = (
+    "var/lib/apt/lists",
+    "var/cache/apt",
+    "usr/share/doc",
+    "usr/share/locale",
+)
+
+
+def make_base(engine: DockerEngine, folder: Path) -> None:
+    """Makes `BASE`: Debian with Python, as small as debootstrap makes it."""
+    root = folder / "root"
+    if not root.exists():
+        new = folder / "new-root"
+        shutil.rmtree(new, ignore_errors=True)
+        _run("debootstrap", "--variant=minbase", f"--include={PACKAGES}", SUITE, str(new), MIRROR)
+        for name in ("apt-get", "apt", "dpkg", "curl"):
+            (new / "usr/local/bin" / name).write_text(NOTHING, encoding="utf-8")
+            (new / "usr/local/bin" / name).chmod(0o755)
+        for name in NEEDLESS:
+            shutil.rmtree(new / name)
+        (new / "usr/lib/python3.11/EXTERNALLY-MANAGED").unlink()
+        new.rename(root)
+    tar = subprocess.Popen(["tar", "-C", root, "-c", "."], stdout=subprocess.PIPE)
+    subprocess.run(
+        ["docker", "import", "-", BASE],
+        env=engine.environment,
+        stdin=tar.stdout,
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+    assert tar.wait() == 0
+
+
+def make_base_with_wheels(engine: DockerEngine, folder: Path) -> None:
+    """Makes `WITH_WHEELS`: the same, with wheels of all requirements, where pip looks alone."""
+    context = folder / "wheels-context"
+    wheels = context / "wheels"
+    if not wheels.exists():
+        new = folder / "new-wheels"
+        requirements = [
+            f"-r{REPOSITORY / 'requirements.txt'}",
+            f"-c{REPOSITORY / 'constraints.txt'}",
+        ]
+        _run(sys.executable, "-m", "pip", "wheel", "--quiet", f"--wheel-dir={new}", *requirements)
+        context.mkdir(parents=True, exist_ok=True)
+        new.rename(wheels)
+    (context / "Dockerfile").write_text(
+        f"FROM {BASE}\nCOPY wheels /wheels\nENV PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels\n",
+        encoding="utf-8",
+    )
+    engine.docker("build", "--quiet", "--tag", WITH_WHEELS, str(context))
+
+
+def download_tools(folder: Path) -> Path:
+    """Returns a folder with docker-buildx and docker-registry in it, unpacked from Debian."""
+    unpacked = folder / "tools"
+    if unpacked.exists():
+        return unpacked
+    apt = folder / "apt"
+    shutil.rmtree(apt, ignore_errors=True)
+    for name in ("lists/partial", "cache/archives/partial"):
+        (apt / name).mkdir(parents=True)
+    keys = "/usr/share/keyrings/debian-archive-keyring.gpg"
+    source = f"deb [signed-by={keys}] {MIRROR} {TOOLS_SUITE} main\n"
+    (apt / "sources.list").write_text(source, encoding="utf-8")
+    options = [
+        f"-oDir::Etc::sourcelist={apt / 'sources.list'}",
+        "-oDir::Etc::sourceparts=-",
+        f"-oDir::State::lists={apt / 'lists'}",
+        f"-oDir::Cache={apt / 'cache'}",
+        "-oAPT::Sandbox::User=root",
+    ]
+    _run("apt-get", *options, "update")
+    _run("apt-get", *options, "download", "docker-buildx", "docker-registry", cwd=apt)
+    new = folder / "new-tools"
+    for package in apt.glob("*.deb"):
+        _run("dpkg-deb", "-x", str(package), str(new))
+    new.rename(unpacked)
+    return unpacked
+
+
+def _run(*command: str, cwd: Path | None = None) -> None:
+    done = subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False
+    )
+    assert done.returncode == 0, f"{command[0]}: {done.stdout[-2000:]}{done.stderr[-2000:]}"

@@ -1,0 +1,78 @@
+"""Docker, and the images that the tests run: each is built once a session."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.acceptance.base_images import (
+    BASE,
+    WITH_WHEELS,
+    download_tools,
+    make_base,
+    make_base_with_wheels,
+)
+from tests.acceptance.docker_engine import (
+    BUILD_SECONDS,
+    DockerEngine,
+    install_buildx,
+    require_docker,
+    running_engine,
+    running_registry,
+)
+from tests.conftest import DEMO_MODELS, REPOSITORY
+
+# Kept from run to run, for it takes minutes to make; `make clean` removes it.
+WORKSHOP = REPOSITORY / "build" / "acceptance"
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[DockerEngine]:
+    require_docker()
+    with running_engine(WORKSHOP / "docker") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def offline(engine: DockerEngine) -> tuple[str, ...]:
+    """Makes the images to build on, and returns the arguments that choose them."""
+    make_base(engine, WORKSHOP)
+    make_base_with_wheels(engine, WORKSHOP)
+    return ("--base-image", BASE, "--build-image", WITH_WHEELS, "--network", "none")
+
+
+@pytest.fixture(scope="session")
+def own_image(engine: DockerEngine, offline: tuple[str, ...]) -> str:
+    """Our own Dockerfile for the CPU, with the demo model baked in."""
+    return make_image(engine, "build", "--models", str(DEMO_MODELS), *offline)
+
+
+@pytest.fixture(scope="session")
+def packaged_image(engine: DockerEngine, offline: tuple[str, ...]) -> Iterator[str]:
+    """What `monai-deploy package` builds, with the demo model baked in."""
+    tools = download_tools(WORKSHOP)
+    install_buildx(engine, tools / "usr/libexec/docker/cli-plugins/docker-buildx")
+    program = tools / "usr/bin/docker-registry"
+    with running_registry(program, WORKSHOP / "registry") as address:
+        assert WITH_WHEELS in offline
+        base = f"{address}/{WITH_WHEELS}"
+        engine.docker("tag", WITH_WHEELS, base)
+        engine.docker("push", "--quiet", base)
+        arguments = ("package", "--models", str(DEMO_MODELS), "--base-image", base)
+        yield make_image(engine, *arguments)
+
+
+def make_image(engine: DockerEngine, *arguments: str) -> str:
+    """Runs what `make image` and `make package` run, and returns the name of the image."""
+    done = subprocess.run(
+        [sys.executable, "-m", "image", "--tag", "totalmap-test/map", *arguments],
+        cwd=REPOSITORY,
+        env=engine.environment,
+        capture_output=True,
+        text=True,
+        timeout=BUILD_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout.splitlines()[-1]
