@@ -54,7 +54,8 @@ test-map: $(VENV)/.development
 audit: $(VENV)/.development
 	mkdir -p build
 	$(BIN)/python -m image requirements > build/requirements.txt
-	$(BIN)/pip-audit --no-deps --disable-pip -r build/requirements.txt --format cyclonedx-json --output build/sbom.json
+	$(BIN)/cyclonedx-py requirements build/requirements.txt --output-file build/sbom.json
+	$(BIN)/pip-audit --no-deps --disable-pip -r build/requirements.txt
 
 format: $(VENV)/.development
 	$(BIN)/ruff check --fix .

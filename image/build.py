@@ -92,6 +92,15 @@ def package_image(
     return image
 
 
+def image_requirements(repository: Path) -> list[str]:
+    """Returns the packages of our own image, with their versions, as lines for pip."""
+    return pinned(
+        repository / "requirements.txt",
+        repository / "constraints.txt",
+        without=names(HERE / "unused.txt"),
+    )
+
+
 def packager_arguments(stage: Path, tag: str, base_image: str | None) -> list[str]:
     """Returns the arguments of `monai-deploy` that package a stage."""
     arguments = ["package", str(stage / "app"), "--config", str(stage / "app.yaml")]
@@ -109,11 +118,7 @@ def packager_arguments(stage: Path, tag: str, base_image: str | None) -> list[st
 def _add_packages(repository: Path, folder: Path) -> None:
     """Writes what the first stage of the Dockerfile installs."""
     folder.mkdir()
-    lines = pinned(
-        repository / "requirements.txt",
-        repository / "constraints.txt",
-        without=names(HERE / "unused.txt"),
-    )
+    lines = image_requirements(repository)
     torch = [line for line in lines if line.startswith("torch==")]
     (folder / "torch.txt").write_text("\n".join(torch) + "\n", encoding="utf-8")
     (folder / "requirements.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
