@@ -24,8 +24,9 @@ def pinned(requirements: Path, constraints: Path, without: Iterable[str] = ()) -
     """
     versions = {
         canonicalize_name(name): line
-        for line in _lines(constraints)
-        for name in [line.partition("==")[0]]
+        for line in _lines(requirements) + _lines(constraints)
+        for name, pin, _ in [line.partition("==")]
+        if pin
     }
     out = {canonicalize_name(name) for name in without}
     waiting = [Requirement(line) for line in _lines(requirements)]
