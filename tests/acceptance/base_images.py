@@ -42,15 +42,9 @@ def make_base(engine: DockerEngine, folder: Path) -> None:
             shutil.rmtree(new / name)
         (new / "usr/lib/python3.11/EXTERNALLY-MANAGED").unlink()
         new.rename(root)
-    tar = subprocess.Popen(["tar", "-C", root, "-c", "."], stdout=subprocess.PIPE)
-    subprocess.run(
-        ["docker", "import", "-", BASE],
-        env=engine.environment,
-        stdin=tar.stdout,
-        stdout=subprocess.DEVNULL,
-        check=True,
-    )
-    assert tar.wait() == 0
+    archive = folder / "root.tar"
+    _run("tar", "-C", str(root), "-cf", str(archive), ".")
+    engine.docker("import", str(archive), BASE)
 
 
 def make_base_with_wheels(engine: DockerEngine, folder: Path) -> None:

@@ -19,7 +19,6 @@ from tests.acceptance.docker_engine import (
 )
 from tests.conftest import DEMO_MODELS
 from tests.disk import small_disk
-from tests.phantom.study import WrittenSeries
 from totalmap import __version__
 
 MAX_BYTES = 2.5e9
@@ -96,13 +95,14 @@ def test_weights_may_be_mounted(
 def test_a_container_that_is_stopped_leaves_no_result(
     engine: DockerEngine,
     own_image: str,
-    phantom_series: WrittenSeries,
+    phantom_copy: Path,
     tmp_path: Path,
     kill: signal.Signals,
 ) -> None:
+    phantom_copy.chmod(0o755)  # the user of the container is another one
     output = output_folder(tmp_path / "output")
     name = f"totalmap-test-{kill.name.lower()}"
-    options = [*HARDENED, f"--name={name}", *mounts(phantom_series.folder, output)]
+    options = [*HARDENED, f"--name={name}", *mounts(phantom_copy, output)]
     process = subprocess.Popen(
         ["docker", "run", *options, own_image],
         env=engine.environment,

@@ -45,6 +45,7 @@ def test_a_failure_is_seen(engine: DockerEngine, packaged_image: str, tmp_path: 
     """The packager's own entry point would say 0."""
     study = tmp_path / "study"
     study.mkdir()
+    study.chmod(0o755)
     output = output_folder(tmp_path / "output")
     done = monai_deploy_run(engine, packaged_image, study, output)
     assert done.returncode != 0
