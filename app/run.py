@@ -16,6 +16,7 @@ from totalmap.errors import (
 )
 from totalmap.journal import Journal, Observer
 from totalmap.settings import Arithmetic, Settings, load_settings
+from totalmap.writers.metadata import summarise
 from totalmap.writers.release import Release, open_release
 from totalmap.writers.status import RunStatus, describe_run
 
@@ -52,8 +53,8 @@ class RunOutcome:
 def run_application(request: RunRequest, observer: Observer | None = None) -> RunOutcome:
     """Segments the study in the input folder and releases the results, or none of them.
 
-    Never raises a TotalMapError: the outcome holds it, and so does status.json wherever the
-    output folder can be written.
+    Never raises a TotalMapError: the outcome holds it, and so do status.json and metadata.json
+    wherever the output folder can be written.
     """
     journal = Journal(observer)
     settings: Settings | None = None
@@ -69,10 +70,12 @@ def run_application(request: RunRequest, observer: Observer | None = None) -> Ru
                     log.configure(settings.logging.format)
                 with _foreign_errors_translated():
                     _run_chain(request, settings, release, journal)
-                release.publish(describe_run(journal, settings, None).as_json())
+                status = describe_run(journal, settings, None)
+                release.publish(status.as_json(), summarise(status).as_json())
             except TotalMapError as failure:
                 error = failure
-                release.fail(describe_run(journal, settings, error).as_json())
+                status = describe_run(journal, settings, error)
+                release.fail(status.as_json(), summarise(status).as_json())
     except TotalMapError as no_folder:  # nor can a status be written
         error = no_folder
     if error is None:
