@@ -19,6 +19,7 @@ from totalmap.errors import (
 )
 from totalmap.journal import Journal, Observer
 from totalmap.settings import Arithmetic, Settings, load_settings
+from totalmap.writers.metadata import summarise
 from totalmap.writers.release import Release, open_release
 from totalmap.writers.status import RunStatus, describe_run
 
@@ -55,8 +56,8 @@ class RunOutcome:
 def run_application(request: RunRequest, observer: Observer | None = None) -> RunOutcome:
     """Segments the study in the input folder and releases the results, or none of them.
 
-    Never raises a TotalMapError: the outcome holds it, and so does status.json wherever the
-    output folder can be written.
+    Never raises a TotalMapError: the outcome holds it, and so do status.json and metadata.json
+    wherever the output folder can be written.
     """
     journal = Journal(observer)
     settings: Settings | None = None
@@ -73,10 +74,12 @@ def run_application(request: RunRequest, observer: Observer | None = None) -> Ru
                 with stop_signals_answered(partial(_stop, settings, release, journal)):
                     with _foreign_errors_translated():
                         _run_chain(request, settings, release, journal)
-                    release.publish(describe_run(journal, settings, None).as_json())
+                    status = describe_run(journal, settings, None)
+                    release.publish(status.as_json(), summarise(status).as_json())
             except TotalMapError as failure:
                 error = failure
-                release.fail(describe_run(journal, settings, error).as_json())
+                status = describe_run(journal, settings, error)
+                release.fail(status.as_json(), summarise(status).as_json())
     except TotalMapError as no_folder:  # nor can a status be written
         error = no_folder
     if error is None:
@@ -89,7 +92,8 @@ def run_application(request: RunRequest, observer: Observer | None = None) -> Ru
 def _stop(settings: Settings, release: Release, journal: Journal, signal_name: str) -> int | None:
     """Gives up a run, and returns the exit status; None if its results are out already."""
     error = Stopped(f"stopped by {signal_name}; nothing was released, run it again")
-    if not release.fail(describe_run(journal, settings, error).as_json()):
+    status = describe_run(journal, settings, error)
+    if not release.fail(status.as_json(), summarise(status).as_json()):
         return None
     logger.error("run_failed", kind=type(error).__name__, message=str(error))
     return error.exit_status

@@ -32,7 +32,8 @@ def stop_signals_answered(stop: Callable[[str], int | None]) -> Iterator[None]:
         stop: Called with the name of the signal, in a thread of its own; returns the exit status,
             or None to let the run go on.
     """
-    if not STOP_SIGNALS <= signal.pthread_sigmask(signal.SIG_BLOCK, ()):
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    if not held.issuperset(STOP_SIGNALS):
         yield
         return
     done = threading.Event()

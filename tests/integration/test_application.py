@@ -24,8 +24,9 @@ from totalmap.settings import USUAL_RESULTS, Variant
 
 (FAST_MODEL,) = load_task("total", Variant.FAST).models
 
+REPORTS = {"status.json", "metadata.json"}
 ALL_FILES = {
-    "status.json",
+    *REPORTS,
     "results/seg.dcm",
     "results/sr.dcm",
     "results/rtstruct.dcm",
@@ -51,14 +52,18 @@ class Finished:
         return json.loads((self.output / "status.json").read_text())
 
     @property
+    def metadata(self) -> Any:
+        return json.loads((self.output / "metadata.json").read_text())
+
+    @property
     def files(self) -> set[str]:
         files = (path for path in self.output.rglob("*") if path.is_file())
         return {path.relative_to(self.output).as_posix() for path in files}
 
     def fails_with(self, exit_status: int, kind: str, message: str) -> None:
-        """The run failed in the agreed way: one clear line, status.json, nothing else."""
+        """The run failed in the agreed way: one clear line, the two reports, nothing else."""
         assert self.exit_status == exit_status, self.text
-        assert self.files == {"status.json"}
+        assert self.files == REPORTS
         status = self.status
         assert status["outcome"] == "failed"
         assert status["results"] == []
@@ -66,6 +71,12 @@ class Finished:
         assert status["error"]["exit_status"] == exit_status
         assert re.search(message, status["error"]["message"])
         assert "\n" not in status["error"]["message"]
+        metadata = self.metadata
+        assert metadata["outcome"] == "failed"
+        assert metadata["exception"] == kind
+        assert metadata["exception_message"] == status["error"]["message"]
+        assert metadata["exit_status"] == exit_status
+        assert metadata["results"] == 0
         assert "Traceback" not in self.text
 
 
@@ -133,8 +144,27 @@ def test_status_says_what_was_done(finished: Finished, study: WrittenStudy) -> N
     assert status["versions"]["TotalSegmentator"] == "2.18.0"
 
 
+def test_metadata_says_the_same_as_status(finished: Finished) -> None:
+    status, metadata = finished.status, finished.metadata
+    assert metadata["outcome"] == status["outcome"]
+    assert metadata["exit_status"] == finished.exit_status
+    assert "exception" not in metadata
+    assert metadata["task"] == status["model"]["task"]
+    assert metadata["variant"] == status["model"]["variant"] == "fast"
+    assert metadata["arithmetic"] == status["model"]["arithmetic"]
+    assert metadata["series"] == len(status["series"])
+    assert metadata["series_chosen"] == 1
+    names = [structure["name"] for structure in status["structures"]]
+    assert metadata["structures"] == f"[{','.join(names)}]"
+    assert metadata["structures_found"] == len(names)
+    assert metadata["results"] == len(status["results"])
+    assert metadata["warnings"] == len(status["warnings"])
+    assert metadata["version"] == status["versions"]["totalmap"]
+
+
 def test_no_patient_data_in_output(finished: Finished) -> None:
-    everything = finished.text + (finished.output / "status.json").read_text()
+    reports = [(finished.output / name).read_text() for name in sorted(REPORTS)]
+    everything = "".join([finished.text, *reports])
     header = pydicom.dcmread(min((finished.output / "results").glob("*.dcm")))
     for keyword in ("PatientName", "PatientID", "PatientBirthDate", "AccessionNumber"):
         value = str(header[keyword].value)
@@ -156,7 +186,7 @@ def test_only_the_results_asked_for_are_made(
     study: WrittenStudy, fast_models: Path, tmp_path: Path
 ) -> None:
     done = run(study.folder, tmp_path, fast_models, TOTALMAP_RESULTS__KINDS="[seg]")
-    assert done.files == {"status.json", "results/seg.dcm"}
+    assert done.files == REPORTS | {"results/seg.dcm"}
 
 
 def test_two_rules_give_two_results(study: WrittenStudy, fast_models: Path, tmp_path: Path) -> None:
@@ -165,7 +195,7 @@ def test_two_rules_give_two_results(study: WrittenStudy, fast_models: Path, tmp_
     assert done.exit_status == 0, done.text
     names = ("seg.dcm", "labels.nii.gz")
     results = {f"results/{rule}/{name}" for rule in ("soft", "lung") for name in names}
-    assert done.files == {"status.json"} | results
+    assert done.files == REPORTS | results
     chosen = {one["series_instance_uid"]: one["rules"] for one in done.status["series"]}
     assert chosen[study.thin_soft.series_uid] == ["soft"]
     assert chosen[study.thin_sharp.series_uid] == ["lung"]
@@ -250,7 +280,7 @@ def test_nothing_but_the_loopback_is_needed(
     assert process.returncode == 0, process.stderr
 
 
-# Bad input. Each case: one clear line, the right status, status.json, nothing half-written.
+# Bad input. Each case: one clear line, the right status, the reports, nothing half-written.
 
 
 def test_an_empty_folder(fast_models: Path, tmp_path: Path) -> None:
@@ -341,7 +371,7 @@ def test_input_in_the_output_folder(fast_models: Path, tmp_path: Path, inside: s
 
 
 def test_a_full_disk(study: WrittenStudy, fast_models: Path, tmp_path: Path) -> None:
-    with small_disk(tmp_path / "disk", "64k") as disk:  # room for status.json and no results
+    with small_disk(tmp_path / "disk", "64k") as disk:  # room for the reports and no results
         done = run(study.folder, disk, fast_models)
         done.fails_with(75, "ResourceError", "No space left on device")
 
@@ -368,7 +398,7 @@ def test_a_kill_in_the_middle(
 
     again = run(study.folder, tmp_path, fast_models)
     assert again.exit_status == 0
-    assert again.files == {"status.json", "results/seg.dcm", "results/labels.nii.gz"}
+    assert again.files == REPORTS | {"results/seg.dcm", "results/labels.nii.gz"}
 
 
 def test_nothing_to_look_around_is_a_result_without_seg(tmp_path: Path) -> None:
@@ -378,7 +408,7 @@ def test_nothing_to_look_around_is_a_result_without_seg(tmp_path: Path) -> None:
         tmp_path / "in", tmp_path / "out", models, TOTALMAP_SEGMENTATION__TASK="lung_nodules"
     )
     assert finished.exit_status == 0, finished.text
-    assert finished.files == {"status.json", "results/labels.nii.gz"}
+    assert finished.files == REPORTS | {"results/labels.nii.gz"}
     status = finished.status
     assert status["structures"] == []
     assert any("lung_upper_lobe_left" in warning for warning in status["warnings"])

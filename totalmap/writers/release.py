@@ -3,6 +3,7 @@
 Layout of an output folder:
 
     status.json      written on success and on failure
+    metadata.json    likewise, and visible before status.json is
     results/         appears in one step, when every result is written and checked
     .staging/        exists during a run; files in it are called *.part until all are complete
 
@@ -23,6 +24,9 @@ from totalmap.errors import ConfigError, OutputError, ResourceError, TotalMapErr
 from totalmap.log import get_logger
 
 STATUS_NAME = "status.json"
+METADATA_NAME = "metadata.json"
+# In the order of their release: whoever sees status.json sees everything.
+REPORT_NAMES = (METADATA_NAME, STATUS_NAME)
 RESULTS_NAME = "results"
 STAGING_NAME = ".staging"
 PART_SUFFIX = ".part"
@@ -79,12 +83,13 @@ class Release:
             raise _output_error(f"result {name} can't be written", error) from error
         return aside
 
-    def publish(self, status: object) -> None:
-        """Makes all results visible in one step, and then status.json.
+    def publish(self, status: object, metadata: object = None) -> None:
+        """Makes all results visible in one step, and then metadata.json and status.json.
 
         Args:
             status: Anything that json can dump. It is written before anything becomes visible,
                 so a full disk can't leave results without a status.
+            metadata: The same for metadata.json; None writes none.
 
         Raises:
             OutputError: Nothing was written.
@@ -95,25 +100,25 @@ class Release:
         if not parts:
             raise OutputError("the run wrote no result")
         with self._ending:
-            self._write_status_aside(status)
+            reports = self._write_reports_aside(status, metadata)
             try:
                 for part in parts:
                     part.rename(part.with_name(part.name.removesuffix(PART_SUFFIX)))
                 for folder in {self._staging, *(part.parent for part in parts)}:
                     _sync_folder(folder)
                 self._staging.rename(self._folder / RESULTS_NAME)
-                self._status_aside.replace(self._folder / STATUS_NAME)
-                _sync_folder(self._folder)
+                self._show(reports)
             except OSError as error:
                 raise _output_error("results can't be released", error) from error
             self._is_published = True
         log.info("results_released", files=len(parts))
 
-    def fail(self, status: object) -> bool:
-        """Removes everything that was written, then writes status.json.
+    def fail(self, status: object, metadata: object = None) -> bool:
+        """Removes everything that was written, then writes metadata.json and status.json.
 
         Args:
             status: Anything that json can dump.
+            metadata: The same; None writes none.
 
         Returns:
             Whether it did: results that are published stay.
@@ -126,10 +131,9 @@ class Release:
             if self._is_published:
                 return False
             self.discard()
-            self._write_status_aside(status)
+            reports = self._write_reports_aside(status, metadata)
             try:
-                self._status_aside.replace(self._folder / STATUS_NAME)
-                _sync_folder(self._folder)
+                self._show(reports)
             except OSError as error:
                 raise _output_error(f"{STATUS_NAME} can't be written", error) from error
         return True
@@ -137,27 +141,40 @@ class Release:
     def discard(self) -> None:
         """Removes everything that was written and not published."""
         shutil.rmtree(self._staging, ignore_errors=True)
-        self._status_aside.unlink(missing_ok=True)
+        self._remove_reports_aside()
 
-    @property
-    def _status_aside(self) -> Path:
-        return self._folder / (STATUS_NAME + PART_SUFFIX)
+    def _write_reports_aside(self, status: object, metadata: object) -> list[str]:
+        """Writes what there is of the two, and returns their names in the order of release."""
+        contents = dict(zip(REPORT_NAMES, (metadata, status), strict=True))
+        names = [name for name in REPORT_NAMES if contents[name] is not None]
+        for name in names:
+            try:
+                with self._aside(name).open("w", encoding="utf-8") as file:
+                    json.dump(contents[name], file, indent=2)
+                    file.write("\n")
+                    file.flush()
+                    os.fsync(file.fileno())
+            except OSError as error:
+                self._remove_reports_aside()
+                raise _output_error(f"{name} can't be written", error) from error
+        return names
 
-    def _write_status_aside(self, status: object) -> None:
-        try:
-            with self._status_aside.open("w", encoding="utf-8") as file:
-                json.dump(status, file, indent=2)
-                file.write("\n")
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            self._status_aside.unlink(missing_ok=True)
-            raise _output_error(f"{STATUS_NAME} can't be written", error) from error
+    def _show(self, reports: list[str]) -> None:
+        for name in reports:
+            self._aside(name).replace(self._folder / name)
+        _sync_folder(self._folder)
+
+    def _remove_reports_aside(self) -> None:
+        for name in REPORT_NAMES:
+            self._aside(name).unlink(missing_ok=True)
+
+    def _aside(self, report: str) -> Path:
+        return self._folder / (report + PART_SUFFIX)
 
     def _remove_earlier_run(self) -> None:
         results, status = self._folder / RESULTS_NAME, self._folder / STATUS_NAME
         # A run that was killed between its two last renames leaves the status aside.
-        if results.exists() and not (status.exists() or self._status_aside.exists()):
+        if results.exists() and not (status.exists() or self._aside(STATUS_NAME).exists()):
             raise ConfigError(
                 f"{results} exists and is not of an earlier run: name another output folder"
             )
@@ -165,8 +182,9 @@ class Release:
             shutil.rmtree(self._staging)
         if results.exists():
             shutil.rmtree(results)
-        status.unlink(missing_ok=True)
-        self._status_aside.unlink(missing_ok=True)
+        for name in REPORT_NAMES:
+            (self._folder / name).unlink(missing_ok=True)
+        self._remove_reports_aside()
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import app.application  # noqa: F401  likewise
 from app.run import RunRequest, run_application
 from tests.conftest import REPOSITORY
 from totalmap.errors import ConfigError, InputError
+from totalmap.writers.release import REPORT_NAMES
 
 NOBODY = 65534
 
@@ -57,7 +58,10 @@ def test_an_unreadable_input_folder(open_place: Path) -> None:
     assert "in can't be read: Permission denied" in str(outcome.error)
     status = json.loads((open_place / "out" / "status.json").read_text())
     assert status["error"]["exit_status"] == 65
-    assert [path.name for path in (open_place / "out").iterdir()] == ["status.json"]
+    metadata = json.loads((open_place / "out" / "metadata.json").read_text())
+    assert metadata["exception"] == "InputError"
+    assert metadata["exception_message"] == status["error"]["message"]
+    assert {path.name for path in (open_place / "out").iterdir()} == set(REPORT_NAMES)
 
 
 def test_an_output_folder_that_may_not_be_written(open_place: Path) -> None:

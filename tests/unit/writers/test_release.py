@@ -31,6 +31,27 @@ def test_nothing_is_visible_before_everything_is_published(tmp_path: Path) -> No
         assert names(tmp_path) == {"results/a.dcm", "results/source/b.dcm", "status.json"}
 
 
+def test_metadata_is_released_with_the_status(tmp_path: Path) -> None:
+    with open_release(tmp_path) as release:
+        release.write("a.dcm", one_byte)
+        release.publish({"outcome": "succeeded"}, {"exit_status": 0})
+        assert names(tmp_path) == {"results/a.dcm", "status.json", "metadata.json"}
+    assert json.loads((tmp_path / "metadata.json").read_text()) == {"exit_status": 0}
+    with open_release(tmp_path) as release:
+        assert names(tmp_path) == set()
+        release.fail({"outcome": "failed"}, {"exit_status": 65})
+    assert names(tmp_path) == {"status.json", "metadata.json"}
+    assert json.loads((tmp_path / "metadata.json").read_text()) == {"exit_status": 65}
+
+
+def test_metadata_that_can_not_be_shown_leaves_no_status(tmp_path: Path) -> None:
+    with open_release(tmp_path) as release:
+        (tmp_path / "metadata.json").mkdir()
+        with pytest.raises(ConfigError, match="can't be written: Is a directory"):
+            release.fail({"outcome": "failed"}, {"exit_status": 65})
+    assert names(tmp_path) == set()
+
+
 def test_what_is_not_published_is_gone(tmp_path: Path) -> None:
     with open_release(tmp_path) as release:
         release.write("a.dcm", one_byte)
@@ -84,11 +105,15 @@ def test_a_folder_that_can_not_be_made(tmp_path: Path) -> None:
         pass
 
 
-def test_a_run_killed_between_its_last_renames_is_cleared_away(tmp_path: Path) -> None:
+@pytest.mark.parametrize("left", [["status.json"], ["status.json", "metadata.json"]])
+def test_a_run_killed_between_its_last_renames_is_cleared_away(
+    tmp_path: Path, left: list[str]
+) -> None:
     with open_release(tmp_path) as release:
         release.write("a.dcm", one_byte)
-        release.publish({})
-    (tmp_path / "status.json").rename(tmp_path / "status.json.part")
+        release.publish({}, {})
+    for name in left:
+        (tmp_path / name).rename(tmp_path / f"{name}.part")
     with open_release(tmp_path) as release:
         release.fail({})
     assert names(tmp_path) == {"status.json"}
@@ -119,6 +144,17 @@ def test_no_room_for_the_status_means_no_results(full_soon: Path) -> None:
             release.publish({"warnings": ["x" * 2**21]})
         release.fail({"outcome": "failed"})
     assert names(full_soon) == {"status.json"}
+
+
+def test_no_room_for_metadata_means_no_results_and_no_status(full_soon: Path) -> None:
+    with open_release(full_soon) as release:
+        release.write("a.dcm", one_byte)
+        with pytest.raises(ResourceError, match=r"metadata\.json can't be written"):
+            release.publish({"outcome": "succeeded"}, {"structures": "x" * 2**21})
+        assert names(full_soon) == {".staging/a.dcm.part"}
+        with pytest.raises(ResourceError, match=r"status\.json can't be written"):
+            release.publish({"warnings": ["x" * 2**21]}, {"exit_status": 0})
+        assert names(full_soon) == {".staging/a.dcm.part"}
 
 
 def test_a_full_disk(full_soon: Path) -> None:
