@@ -5,6 +5,7 @@ wheels lie in a folder of the image that installs them. What asks for more packa
 NVIDIA gets commands that do nothing.
 """
 
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -13,12 +14,11 @@ from pathlib import Path
 from tests.acceptance.docker_engine import BUILD_SECONDS, DockerEngine
 from tests.conftest import REPOSITORY
 
-BASE = "totalmap-test/debian:1"
-WITH_WHEELS = "totalmap-test/wheels:1"
 PACKAGES = "python3,python3-pip,python3-venv,jq,libgomp1,ca-certificates"
 SUITE, MIRROR = "bookworm", "http://deb.debian.org/debian"
 # Not in bookworm, and these of the next suite run on it.
 TOOLS_SUITE = "trixie"
+REQUIREMENTS = (REPOSITORY / "requirements.txt", REPOSITORY / "constraints.txt")
 NOTHING = "#!/bin/sh\n# A stand-in: all that is wanted is here already.\n"
 NEEDLESS = (
     "var/lib/apt/lists",
@@ -28,8 +28,20 @@ NEEDLESS = (
 )
 
 
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+# Another content has another name, so what is there already is right.
+BASE = f"totalmap-test/debian:{_digest(PACKAGES)}"
+WHEELS = _digest("".join(path.read_text(encoding="utf-8") for path in REQUIREMENTS))
+WITH_WHEELS = f"totalmap-test/wheels:{WHEELS}"
+
+
 def make_base(engine: DockerEngine, folder: Path) -> None:
     """Makes `BASE`: Debian with Python, as small as debootstrap makes it."""
+    if engine.has_image(BASE):
+        return
     root = folder / "root"
     if not root.exists():
         new = folder / "new-root"
@@ -49,15 +61,15 @@ def make_base(engine: DockerEngine, folder: Path) -> None:
 
 def make_base_with_wheels(engine: DockerEngine, folder: Path) -> None:
     """Makes `WITH_WHEELS`: the same, with wheels of all requirements, where pip looks alone."""
-    context = folder / "wheels-context"
+    if engine.has_image(WITH_WHEELS):
+        return
+    context = folder / f"wheels-{WHEELS}"
     wheels = context / "wheels"
     if not wheels.exists():
         new = folder / "new-wheels"
-        requirements = [
-            f"-r{REPOSITORY / 'requirements.txt'}",
-            f"-c{REPOSITORY / 'constraints.txt'}",
-        ]
-        _run(sys.executable, "-m", "pip", "wheel", "--quiet", f"--wheel-dir={new}", *requirements)
+        shutil.rmtree(new, ignore_errors=True)
+        wanted = [f"-r{REQUIREMENTS[0]}", f"-c{REQUIREMENTS[1]}"]
+        _run(sys.executable, "-m", "pip", "wheel", "--quiet", f"--wheel-dir={new}", *wanted)
         context.mkdir(parents=True, exist_ok=True)
         new.rename(wheels)
     (context / "Dockerfile").write_text(

@@ -73,6 +73,10 @@ class DockerEngine:
         assert done.returncode == 0, f"docker {arguments[0]}: {done.stdout}{done.stderr}"
         return done.stdout.strip()
 
+    def has_image(self, image: str) -> bool:
+        """Returns whether the engine has an image of this name."""
+        return bool(self.docker("images", "--quiet", image))
+
     def run(
         self, image: str, source: Path, output: Path, options: Sequence[str] = HARDENED
     ) -> Container:

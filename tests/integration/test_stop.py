@@ -21,7 +21,7 @@ AT_ONCE_SECONDS = 5
 def test_a_run_that_is_stopped_cleans_up(
     phantom_series: WrittenSeries, tmp_path: Path, stop: signal.Signals, stage: str
 ) -> None:
-    folders = ["-i", phantom_series.folder, "-o", tmp_path, "-m", DEMO_MODELS]
+    folders = f"-i{phantom_series.folder}", f"-o{tmp_path}", f"-m{DEMO_MODELS}"
     process = subprocess.Popen(
         [sys.executable, "-m", "app", *folders], cwd=REPOSITORY, stderr=subprocess.PIPE, text=True
     )
