@@ -22,6 +22,7 @@ DEVICE ?= cpu
 IMAGE ?= totalmap
 VARIANT ?= cpu
 WEIGHTS ?=
+OPTIONS ?=
 
 BENCH ?= --output benchmarks/results/speed-$(DEVICE).md
 
@@ -43,10 +44,11 @@ lint: $(VENV)/.development
 	$(BIN)/lint-imports
 
 image: $(VENV)/.runtime
-	$(BIN)/python -m image build --tag $(IMAGE) --variant $(VARIANT) $(if $(WEIGHTS),--models "$(WEIGHTS)")
+	$(BIN)/python -m image build --tag $(IMAGE) --variant $(VARIANT) \
+	    $(if $(WEIGHTS),--models "$(WEIGHTS)") $(OPTIONS)
 
 package: $(VENV)/.runtime
-	$(BIN)/python -m image package --tag $(IMAGE) $(if $(WEIGHTS),--models "$(WEIGHTS)")
+	$(BIN)/python -m image package --tag $(IMAGE) $(if $(WEIGHTS),--models "$(WEIGHTS)") $(OPTIONS)
 
 test-map: $(VENV)/.development
 	$(BIN)/pytest tests/acceptance $(TESTS)

@@ -1,8 +1,8 @@
 """Docker, and the images that the tests run: each is built once a session."""
 
+import shlex
 import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -45,7 +45,7 @@ def offline(engine: DockerEngine) -> tuple[str, ...]:
 @pytest.fixture(scope="session")
 def own_image(engine: DockerEngine, offline: tuple[str, ...]) -> str:
     """Our own Dockerfile for the CPU, with the demo model baked in."""
-    return make_image(engine, "build", "--models", str(DEMO_MODELS), *offline)
+    return make_image(engine, "image", offline)
 
 
 @pytest.fixture(scope="session")
@@ -59,16 +59,24 @@ def packaged_image(engine: DockerEngine, offline: tuple[str, ...]) -> Iterator[s
         base = f"{address}/{WITH_WHEELS}"
         engine.docker("tag", WITH_WHEELS, base)
         engine.docker("push", "--quiet", base)
-        arguments = ("package", "--models", str(DEMO_MODELS), "--base-image", base)
-        yield make_image(engine, *arguments)
+        yield make_image(engine, "package", ("--base-image", base))
 
 
-def make_image(engine: DockerEngine, *arguments: str) -> str:
-    """Runs what `make image` and `make package` run, and returns the name of the image."""
+def make_image(
+    engine: DockerEngine, target: str, options: Sequence[str], variant: str = "cpu"
+) -> str:
+    """Runs `make image` or `make package` with the demo model, and returns the image's name."""
+    given = {"IMAGE": "totalmap-test/map", "VARIANT": variant, "WEIGHTS": str(DEMO_MODELS)}
+    environment = {key: one for key, one in engine.environment.items() if key != "MAKEFLAGS"}
     done = subprocess.run(
-        [sys.executable, "-m", "image", "--tag", "totalmap-test/map", *arguments],
+        [
+            "make",
+            target,
+            *(f"{name}={value}" for name, value in given.items()),
+            f"OPTIONS={shlex.join(options)}",
+        ],
         cwd=REPOSITORY,
-        env=engine.environment,
+        env=environment,
         capture_output=True,
         text=True,
         timeout=BUILD_SECONDS,

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import DEMO_MODELS, REPOSITORY
+from tests.documents import commands
 
 README = (REPOSITORY / "README.md").read_text()
-COMMANDS = [
-    line.strip()
-    for block in re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
-    for line in block.splitlines()
-]
+DOCKER_RUN = (
+    "docker run --rm --network=none --read-only --tmpfs /tmp --cap-drop ALL "
+    "--security-opt no-new-privileges -v /a/folder:/var/holoscan/input:ro "
+    "-v /another/folder:/var/holoscan/output totalmap:0.1.0-cpu"
+)
 
 # Each command of the README, and the test that runs it.
 TESTED = {
@@ -31,6 +32,8 @@ TESTED = {
     (
         ".venv/bin/totalmap verify build/demo/results/seg.dcm --source build/phantom -m models/demo"
     ): "tests/integration/test_verify.py",
+    "make image WEIGHTS=models/totalsegmentator": "tests/acceptance/test_documents.py",
+    DOCKER_RUN: "tests/acceptance/test_documents.py",
     ".venv/bin/totalmap inspect /a/folder": "tests/unit/cli/test_inspect.py",
     ".venv/bin/python -m app -i /a/folder -o /another/folder -m models/totalsegmentator": (
         "tests/integration/test_application.py"
@@ -39,7 +42,7 @@ TESTED = {
 
 
 def test_every_command_has_a_test() -> None:
-    assert sorted(COMMANDS) == sorted(TESTED)
+    assert sorted(commands(REPOSITORY / "README.md")) == sorted(TESTED)
 
 
 def make(*arguments: str) -> str:
