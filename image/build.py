@@ -18,6 +18,7 @@ HOLOSCAN = "holoscan-cu13"
 SDK = "monai-deploy-app-sdk"
 # What pip picks by itself is built for CUDA.
 CUDA_INDEX = ""
+SUFFIXES = {"cpu": "", "cuda": "-cuda"}
 
 
 class BuildError(Exception):
@@ -57,7 +58,7 @@ def build_image(
     _add_packages(repository, stage / "packages")
     shutil.copy(HERE / "tools", stage / "tools")
     application = _application(stage)
-    image = f"{tag}:{application.version}-{variant}"
+    image = f"{tag}:{application.version}{SUFFIXES[variant]}"
     arguments = {
         "TITLE": application.title,
         "VERSION": application.version,
@@ -85,8 +86,8 @@ def package_image(
     monai_deploy = str(Path(sys.executable).with_name("monai-deploy"))
     _run([monai_deploy, *packager_arguments(stage, tag, base_image)])
     # The packager adds the platform to the name.
-    packaged = f"{tag}-packaged-x64-workstation-dgpu-linux-amd64:{application.version}"
-    image = f"{tag}:{application.version}"
+    packaged = f"{tag}-packager-x64-workstation-dgpu-linux-amd64:{application.version}"
+    image = f"{tag}-packaged:{application.version}"
     shutil.copy(HERE / "tools", stage / "tools")
     _docker_build(HERE / "finish.Dockerfile", stage, image, {"PACKAGED": packaged}, None)
     return image
@@ -107,7 +108,7 @@ def packager_arguments(stage: Path, tag: str, base_image: str | None) -> list[st
     arguments += ["--docs", str(stage / "docs"), "--platform", "x86_64"]
     arguments += ["--sdk", "monai-deploy", "--no-cache"]
     arguments += ["--source", str(RELEASE_MANIFEST)]
-    arguments += ["--tag", f"{tag}-packaged:{_application(stage).version}"]
+    arguments += ["--tag", f"{tag}-packager:{_application(stage).version}"]
     if (stage / "models").is_dir():
         arguments += ["--models", str(stage / "models")]
     if base_image is not None:

@@ -33,15 +33,13 @@ def test_a_command_runs(
     document: str,
     command: str,
     engine: DockerEngine,
-    request: pytest.FixtureRequest,
+    own_image: str,
     real_ct: Path,
     tmp_path: Path,
 ) -> None:
-    image = "own_image" if f"totalmap:{__version__}-cpu" in command else "packaged_image"
     output = output_folder(tmp_path / "output")
     replaced = {
-        f"totalmap:{__version__}-cpu": request.getfixturevalue(image),
-        f"totalmap:{__version__}": request.getfixturevalue(image),
+        f"totalmap:{__version__}": own_image,
         INPUT: str(real_ct),
         OUTPUT: str(output),
     }

@@ -14,7 +14,7 @@ README = (REPOSITORY / "README.md").read_text()
 DOCKER_RUN = (
     "docker run --rm --network=none --read-only --tmpfs /tmp --cap-drop ALL "
     "--security-opt no-new-privileges -v /a/folder:/var/holoscan/input:ro "
-    "-v /another/folder:/var/holoscan/output totalmap:0.1.0-cpu"
+    "-v /another/folder:/var/holoscan/output totalmap:0.1.0"
 )
 
 # Each command of the README, and the test that runs it.

@@ -37,7 +37,7 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Path:
     builder = Prepared(arguments.build_parameters, str(made))
     (platform,) = arguments.platforms
     builder.build(platform)
-    assert platform.tag == f"totalmap-packaged-x64-workstation-dgpu-linux-amd64:{__version__}"
+    assert platform.tag == f"totalmap-packager-x64-workstation-dgpu-linux-amd64:{__version__}"
     return made
 
 
