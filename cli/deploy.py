@@ -106,7 +106,7 @@ def _show(report: Report) -> None:
     for file, kind in report.unknown:
         console.print(f"{file}: not checked: {kind}", soft_wrap=True)
     if report.findings:
-        console.print(f"{len(report.findings)} faults", soft_wrap=True)
+        console.print(f"faults: {len(report.findings)}", soft_wrap=True)
     else:
         for file, kind in report.checked:
             console.print(f"{file}: good: {kind}", soft_wrap=True)

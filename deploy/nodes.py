@@ -98,6 +98,13 @@ class Parsed:
 
 def parse(file: Path, text: str) -> Parsed:
     """Reads a file; one whose name ends in `.json` has to be JSON to the letter."""
+    try:
+        return _parse(file, text)
+    except RecursionError:  # an anchor that holds itself, or thousands of brackets
+        return Parsed.broken(Place(file, 1), "nested without end", "write it without anchors")
+
+
+def _parse(file: Path, text: str) -> Parsed:
     if file.suffix.lower() == ".json":
         try:
             json.loads(text)
@@ -119,17 +126,21 @@ def parse(file: Path, text: str) -> Parsed:
     return Parsed(documents, doubled)
 
 
-def _node(file: Path, composed: yaml.Node) -> Node:
+def _node(file: Path, composed: yaml.Node, key: Place | None = None) -> Node:
+    """Returns the value; a mapping or sequence stands where its key does."""
     place = Place(file, composed.start_mark.line + 1)
     if isinstance(composed, yaml.MappingNode):
-        entries = tuple(
-            Entry(str(key.value), Place(file, key.start_mark.line + 1), _node(file, value))
-            for key, value in composed.value
-        )
-        return Node(place, "mapping", entries=entries)
+        entries = tuple(_entry(file, key, value) for key, value in composed.value)
+        return Node(key or place, "mapping", entries=entries)
     if isinstance(composed, yaml.SequenceNode):
-        return Node(place, "sequence", items=tuple(_node(file, one) for one in composed.value))
+        items = tuple(_node(file, one) for one in composed.value)
+        return Node(key or place, "sequence", items=items)
     return Node(place, _KINDS.get(composed.tag, "text"), text=str(composed.value))
+
+
+def _entry(file: Path, key: yaml.Node, value: yaml.Node) -> Entry:
+    place = Place(file, key.start_mark.line + 1)
+    return Entry(str(key.value), place, _node(file, value, place))
 
 
 def _doubled_keys(node: Node) -> Iterator[Finding]:
