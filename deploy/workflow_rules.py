@@ -211,7 +211,7 @@ def _value_findings(workflow: Workflow, task: Task, value: Text) -> Iterator[Fin
         )
         return
     path = match["path"].split(".")
-    if match["suffix"] and (match["braces"] or path[-1] != "output_dir"):
+    if match["suffix"] and (match["braces"] or path[-1] not in ("output_dir", "dicom")):
         yield Finding(
             value.place,
             "artifact-value",
@@ -258,13 +258,31 @@ def _reference_findings(
         )
 
 
-def exported_outputs_are_mandatory(workflow: Workflow) -> Iterator[Finding]:
-    """Else a run without a result is a success, and nobody hears of it."""
+def output_values(workflow: Workflow) -> Iterator[Finding]:
+    """Where an output goes: left out, it is a folder of the output's name."""
+    for task in workflow.tasks:
+        for artifact in task.outputs:
+            value = artifact.value
+            match = _VALUE.fullmatch(value.value)
+            wanted = f"executions.{task.id.value}.output_dir"
+            if value and (match is None or match["path"] != wanted):
+                yield Finding(
+                    value.place,
+                    "output-value",
+                    f"output {artifact.name.value!r} goes to {value.value!r}, which is no place of "
+                    "this task",
+                    "leave value out",
+                )
+
+
+def needed_outputs_are_mandatory(workflow: Workflow) -> Iterator[Finding]:
+    """Else a run without a result is a success, and the failure shows one task late."""
     needed = {
         (match[1], match[2])
         for task in workflow.tasks
         for one in task.inputs
         for match in _OUTPUT.finditer(one.value.value)
+        if one.mandatory
     }
     for task in workflow.tasks:
         for output in task.outputs:
@@ -272,27 +290,30 @@ def exported_outputs_are_mandatory(workflow: Workflow) -> Iterator[Finding]:
                 yield Finding(
                     output.mandatory_place,
                     "mandatory",
-                    f"output {output.name.value!r} is not mandatory, though a later task needs it: "
-                    "a run without it counts as a success",
+                    f"output {output.name.value!r} is not mandatory, though a later task can't do "
+                    "without it: a run that makes none is a success at first",
                     'write "mandatory": true',
                 )
 
 
-def outputs_go_somewhere(workflow: Workflow) -> Iterator[Finding]:
-    """What a task makes is meant for somebody, where the workflow exports at all."""
-    if not workflow.export_destinations:
+def exports_send_results(workflow: Workflow) -> Iterator[Finding]:
+    """Not the study itself, which the PACS has."""
+    exported = [
+        one for task in workflow.tasks if task.type.value == "export" for one in task.inputs
+    ]
+    makers = [
+        task for task in workflow.tasks if task.outputs and task.type.value in ("argo", "docker")
+    ]
+    if not makers or any("context.executions." in one.value.value for one in exported):
         return
-    values = " ".join(one.value.value for task in workflow.tasks for one in task.inputs)
-    for task in workflow.tasks:
-        wanted = f"context.executions.{task.id.value}."
-        if task.outputs and task.type.value in ("argo", "docker") and wanted not in values:
-            yield Finding(
-                task.outputs[0].name.place,
-                "output-unused",
-                f"no later task takes what {task.id.value!r} makes, and it reaches nobody",
-                "let an export task take it, as "
-                f"'{{{{ {wanted}artifacts.{task.outputs[0].name.value} }}}}'",
-            )
+    for artifact in exported:
+        made = f"{makers[-1].id.value}.artifacts.{makers[-1].outputs[0].name.value}"
+        yield Finding(
+            artifact.value.place,
+            "exports-study",
+            f"{artifact.value.value!r} sends the study itself, and nothing that a task made",
+            f"write '{{{{ context.executions.{made} }}}}'",
+        )
 
 
 _OUTPUT = re.compile(r"context\.executions\.([^.\s]+)\.(?:artifacts\.|output_dir \}/)([^.\s/}]+)")
@@ -318,6 +339,7 @@ WORKFLOW_RULES: tuple[WorkflowRule, ...] = (
     exports_are_listed,
     routers_lead_somewhere,
     artifact_values,
-    exported_outputs_are_mandatory,
-    outputs_go_somewhere,
+    output_values,
+    needed_outputs_are_mandatory,
+    exports_send_results,
 )

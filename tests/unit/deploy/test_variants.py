@@ -86,6 +86,18 @@ VARIANTS: dict[str, dict[Path, str]] = {
     "empty text for a list": _json(
         ARGO, lambda one: one["tasks"][1]["task_destinations"][0].update(conditions="")
     ),
+    "a folder of the study": _json(
+        DOCKER,
+        lambda one: one["tasks"][1]["artifacts"]["input"][0].update(
+            value="{ context.input.dicom }/1.2.3"
+        ),
+    ),
+    "an output's own place": _json(
+        ARGO,
+        lambda one: one["tasks"][1]["artifacts"]["output"][0].update(
+            value="{{ context.executions.totalmap.output_dir }}"
+        ),
+    ),
     "the template alone": {YAML_NAME: TEMPLATE},
     "steps": {JSON_NAME: ARGO, YAML_NAME: STEPS},
     "a DAG": {JSON_NAME: ARGO, YAML_NAME: _WITH_DAG},
