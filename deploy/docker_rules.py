@@ -15,6 +15,7 @@ from deploy.images import image_findings
 ENV = "env_"
 INPUT_KEY = f"{ENV}HOLOSCAN_INPUT_PATH"
 OUTPUT_KEY = f"{ENV}HOLOSCAN_OUTPUT_PATH"
+MODELS = "/opt/holoscan/models"
 
 _ARGUMENTS = (
     *("server_url", "entrypoint", "command", "container_image", "temp_storage_container_path"),
@@ -186,6 +187,32 @@ def totalmap_folders(_: Workflow, task: Task) -> Iterator[Finding]:
             )
 
 
+def totalmap_weights(_: Workflow, task: Task) -> Iterator[Finding]:
+    """The plug-in mounts artifacts and nothing else: the weights are in the image."""
+    path = task.args.get(f"{ENV}HOLOSCAN_MODEL_PATH")
+    if task.is_totalmap and path and path.value.rstrip("/") != MODELS:
+        yield Finding(
+            path.place,
+            "models",
+            f"no weights are at {path.value}: those of the image are at {MODELS}, and others can't "
+            "be mounted",
+            f"write {MODELS}/",
+        )
+
+
+def totalmap_input(_: Workflow, task: Task) -> Iterator[Finding]:
+    """Without a study there is nothing to do."""
+    for artifact in task.inputs if task.is_totalmap else ():
+        if not artifact.mandatory:
+            yield Finding(
+                artifact.mandatory_place,
+                "mandatory",
+                f"input {artifact.name.value!r} is not mandatory: the container would run without "
+                "a study",
+                'write "mandatory": true',
+            )
+
+
 def totalmap_user(_: Workflow, task: Task) -> Iterator[Finding]:
     """The folders belong to the Task Manager's user, root, unless a user is named."""
     if task.is_totalmap and not task.args.get("user"):
@@ -237,6 +264,8 @@ DOCKER_RULES: tuple[Callable[[Workflow, Task], Iterator[Finding]], ...] = (
     entrypoint,
     temporary_storage,
     totalmap_folders,
+    totalmap_weights,
+    totalmap_input,
     totalmap_user,
     totalmap_failure,
 )

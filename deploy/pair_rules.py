@@ -26,6 +26,7 @@ def pair_findings(workflow: Workflow, templates: Sequence[WorkflowTemplate]) -> 
             )
             continue
         yield from _inputs(task, template)
+        yield from _optional_inputs(task, template)
         yield from _outputs(task, template)
         yield from _namespace(task, template)
         yield from _deadline(task, template)
@@ -51,6 +52,20 @@ def _inputs(task: Task, document: WorkflowTemplate) -> Iterator[Finding]:
                 f"input artifact {one.name.value!r} is none that task {task.id.value!r} of the "
                 "clinical workflow hands over, so it has no place in the object store",
                 f"write {_or(sorted(delivered))}",
+            )
+
+
+def _optional_inputs(task: Task, document: WorkflowTemplate) -> Iterator[Finding]:
+    if not any(one.is_totalmap for one in document.templates):
+        return
+    for artifact in task.inputs:
+        if not artifact.mandatory:
+            yield Finding(
+                artifact.mandatory_place,
+                "mandatory",
+                f"input {artifact.name.value!r} is not mandatory: TotalMAP would run without a "
+                "study",
+                'write "mandatory": true',
             )
 
 

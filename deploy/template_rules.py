@@ -8,9 +8,10 @@ workflow, adds its own templates, and gives the artifacts their places in the ob
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import PurePosixPath
 
 from deploy.findings import Finding
-from deploy.images import image_findings
+from deploy.pod_rules import POD_RULES
 from deploy.template import Template, TemplateArtifact, WorkflowTemplate
 
 API_VERSION = "argoproj.io/v1alpha1"
@@ -18,8 +19,7 @@ API_VERSION = "argoproj.io/v1alpha1"
 RESERVED = ("md-workflow-entrypoint", "exit-message-template", "send-message")
 
 _DNS_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
-_QUANTITY = re.compile(r"\d+(\.\d+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?")
-_GPU = "nvidia.com/gpu"
+MODELS = "/opt/holoscan/models"
 _FOLDERS = {
     "input": ("HOLOSCAN_INPUT_PATH", "/var/holoscan/input"),
     "output": ("HOLOSCAN_OUTPUT_PATH", "/var/holoscan/output"),
@@ -35,7 +35,12 @@ def head(document: WorkflowTemplate) -> Iterator[Finding]:
         ("kind", document.kind, "WorkflowTemplate"),
     ):
         if text.value != wanted:
-            yield Finding(text.place, "kind", f"{key} is {text.value!r}", f"write {wanted}")
+            yield Finding(
+                text.place,
+                "kind",
+                f"{key} is {text.value!r}: to kubectl this is no WorkflowTemplate",
+                f"write {wanted}",
+            )
     if not _DNS_NAME.fullmatch(document.name.value):
         yield Finding(
             document.name.place,
@@ -198,49 +203,6 @@ def _artifact_findings(
         seen.add(name)
 
 
-def images(document: WorkflowTemplate) -> Iterator[Finding]:
-    """The image has to be the same tomorrow, and its command known without it."""
-    for template in document.templates:
-        if not template.container:
-            continue
-        yield from image_findings(template.image)
-        if not template.container.get("command"):
-            yield Finding(
-                template.container.place,
-                "command",
-                f"template {template.name.value!r} has no command: Argo asks the registry for it, "
-                "and fails where it can't",
-                "write command, for TotalMAP [/var/holoscan/tools]",
-            )
-
-
-def resources(document: WorkflowTemplate) -> Iterator[Finding]:
-    """Quantities as Kubernetes writes them; a GPU is a limit."""
-    for template in document.templates:
-        node = template.container.get("resources")
-        for kind in ("requests", "limits"):
-            for entry in node.get(kind).entries:
-                if not _QUANTITY.fullmatch(entry.value.text):
-                    yield Finding(
-                        entry.value.place,
-                        "quantity",
-                        f"{kind}.{entry.key} is {entry.value.text!r}, which Kubernetes can't read",
-                        "write for example 8Gi, 500m or 1",
-                    )
-        gpu = node.get("requests", _GPU)
-        if gpu and not node.get("limits", _GPU):
-            yield Finding(
-                gpu.place, "gpu", f"{_GPU} is requested and not limited", "move it to limits"
-            )
-        if template.is_totalmap and not node.get("limits", "memory"):
-            yield Finding(
-                node.place,
-                "memory",
-                "TotalMAP runs without a limit of memory: one large study can take the node down",
-                "add resources.limits.memory, 8Gi for the usual CT",
-            )
-
-
 def totalmap_folders(document: WorkflowTemplate) -> Iterator[Finding]:
     """TotalMAP reads and writes where HOLOSCAN_* say."""
     for template in document.templates:
@@ -268,21 +230,22 @@ def totalmap_folders(document: WorkflowTemplate) -> Iterator[Finding]:
                 )
 
 
-def totalmap_waits(document: WorkflowTemplate) -> Iterator[Finding]:
-    """The Task Manager's own limit of tasks at a time never binds: Argo has to queue them."""
+def totalmap_weights(document: WorkflowTemplate) -> Iterator[Finding]:
+    """They are in the image at their usual place, or mounted."""
     for template in document.templates:
-        is_limited = (
-            template.node.get("synchronization")
-            or document.spec.get("synchronization")
-            or template.container.get("resources", "limits", _GPU)
-        )
-        if template.is_totalmap and not is_limited:
+        variable = template.environment().get("HOLOSCAN_MODEL_PATH")
+        if not template.is_totalmap or not variable:
+            continue
+        mounts = template.container.get("volumeMounts").items
+        places = [MODELS, *(one.get("mountPath").text.rstrip("/") for one in mounts)]
+        folder = PurePosixPath(variable.value)
+        if not any(place and folder.is_relative_to(place) for place in places):
             yield Finding(
-                template.place,
-                "no-queue",
-                "nothing limits how many studies are segmented at a time: the Task Manager's own "
-                "limit does not work",
-                "add synchronization with a semaphore to the template",
+                variable.place,
+                "models",
+                f"no weights are at {variable.value}: those of the image are at {MODELS}, and no "
+                "volume is mounted there",
+                f"write {MODELS}/, or mount the weights",
             )
 
 
@@ -313,9 +276,8 @@ TEMPLATE_RULES: tuple[TemplateRule, ...] = (
     everything_is_copied,
     pods_are_kept,
     artifacts,
-    images,
-    resources,
     totalmap_folders,
-    totalmap_waits,
+    totalmap_weights,
     totalmap_can_write,
+    *POD_RULES,
 )

@@ -13,6 +13,8 @@ SEMAPHORE = """\
           key: segmentations
 """
 
+OPTIONAL = [f'dicom }}}}",\n            "mandatory": {value}' for value in ("true", "false")]
+
 MORE = (
     Fault("no gateway", "docker", '"informatics_gateway"', '"gateway"', "gateway", "ae_title", "{"),
     Fault("doubled key", "docker", '"dataRetentionDays"', '"version": "2",\n  "dataRetentionDays"',
@@ -106,6 +108,23 @@ MORE = (
           "            s3:\n              key: is-replaced\n",
           "          parameters:\n          - name: a\n            value: b\n", "arguments",
           "remove the arguments", "arguments:"),
+    Fault("other weights", "docker", '"/opt/holoscan/models/"', '"/weights/"', "models",
+          "/opt/holoscan/models/"),
+    Fault("optional study", "docker", OPTIONAL[0], OPTIONAL[1], "mandatory", "true",
+          '"mandatory": false'),
+    Fault("optional study", "argo", OPTIONAL[0], OPTIONAL[1], "mandatory", "true",
+          '"mandatory": false'),
+    Fault("other weights", "template", "value: /opt/holoscan/models/", "value: /weights/",
+          "models", "/opt/holoscan/models/"),
+    Fault("no volume", "template", "    - name: tmp\n      emptyDir: {}\n", "", "volume",
+          "output", "- name: tmp"),
+    Fault("nothing for the shell", "template",
+          "      args:\n      - /var/holoscan/tools || [ $? -eq 65 ]\n", "", "command", "args",
+          "command:"),
+    Fault("request above limit", "template", "memory: 8Gi", "memory: 16Gi", "request", "8Gi"),
+    Fault("deadline in words", "template", "'1800'", "30m", "number", "whole number"),
+    Fault("semaphore without a number", "template", "          key: segmentations\n", "",
+          "semaphore", "configMapKeyRef", "semaphore:"),
     Fault("not copied", "template", "  templates:\n", "  templates:\n  - name: report\n",
           "not-copied", "remove it", "- name: report"),
 )  # fmt: skip

@@ -194,4 +194,4 @@ spec:
 def test_a_template_without_its_head() -> None:
     template = "metadata:\n  name: organ\nspec:\n  entrypoint: a\n  templates:\n  - name: a\n"
     findings = check_texts({YAML_NAME: template}).findings
-    assert {one.problem for one in findings} == {"apiVersion is ''", "kind is ''"}
+    assert [one.rule for one in findings] == ["kind", "kind"]
