@@ -13,6 +13,8 @@ DOCKER_GRACE_MINUTES = 5  # between the plug-in's time-out and the Workflow Mana
 EXPORT_MINUTES = 15
 
 _DICOM_KINDS = frozenset(ResultKind) - {ResultKind.REPORT, ResultKind.CSV, ResultKind.NIFTI}
+_USER = re.compile(r"[1-9]\d*:\d+")
+_IMAGE = re.compile(r"[\w./:@-]*")
 _MEMORY = re.compile(r"([1-9]\d*)(Mi|Gi)")
 
 
@@ -103,10 +105,16 @@ def application(settings: Settings, site: Site) -> Application:
     """Reads what the files need, and refuses what no site could run.
 
     Raises:
-        ConfigError: A resource or the user is not a number, or no result can be sent to a PACS.
+        ConfigError: A resource or the user is not a number, the image is no reference, or no result
+            can be sent to a PACS.
     """
-    if not re.fullmatch(r"\d+:\d+", site.user):
-        raise ConfigError(f"user is {site.user!r}: write the numbers of user and group, 1000:1000")
+    if not _USER.fullmatch(site.user):
+        raise ConfigError(
+            f"user is {site.user!r}: write the numbers of a user other than root and of a group, "
+            "for example 1000:1000"
+        )
+    if not _IMAGE.fullmatch(site.image):
+        raise ConfigError(f"image is {site.image!r}: write [registry/]name:version")
     if not _DICOM_KINDS.intersection(settings.results.kinds):
         raise ConfigError(
             f"results.kinds is {', '.join(settings.results.kinds)}: none of them can be sent to a "

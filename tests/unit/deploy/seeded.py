@@ -6,11 +6,26 @@ from pathlib import Path
 
 from deploy.check import Report, check_texts
 from deploy.findings import Finding
-from tests.conftest import REPOSITORY
+from deploy.render import render
+from deploy.site import Site, Target
+from totalmap.settings import Settings
 
-DOCKER = (REPOSITORY / "deploy" / "docker" / "totalmap.json").read_text()
-ARGO = (REPOSITORY / "deploy" / "argo" / "totalmap.json").read_text()
-TEMPLATE = (REPOSITORY / "deploy" / "argo" / "totalmap-template.yaml").read_text()
+SETTINGS = Settings.model_validate(
+    {
+        "application": {"version": "0.1.0"},
+        "resources": {"cpu": 2, "memory": "8Gi", "gpu": 0},
+    }
+)
+
+
+def _rendered(target: Target) -> dict[str, str]:
+    site = Site(notify=("pacs-team@hospital.example",))
+    return {one.name: one.text for one in render(target, SETTINGS, site)}
+
+
+DOCKER = _rendered(Target.DOCKER)["totalmap.json"]
+ARGO = _rendered(Target.ARGO)["totalmap.json"]
+TEMPLATE = _rendered(Target.ARGO)["totalmap-template.yaml"]
 
 # The same template, called by steps as sites often write it.
 STEPS = TEMPLATE.replace("  entrypoint: segment\n", "  entrypoint: main\n").replace(

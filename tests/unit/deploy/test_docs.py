@@ -24,6 +24,7 @@ import yaml
 from tests.conftest import REPOSITORY
 from tests.phantom.study import SeriesSpec, write_series
 from tests.servers import LOOPBACK, require_program, running_orthanc
+from totalmap.settings import load_settings
 
 PAGES = ("monai-deploy", "argo", "docker")
 NEEDS_DOCKER = re.compile(r"docker (run|compose) ")
@@ -58,6 +59,11 @@ def test_every_command_has_a_test() -> None:
     for page in PAGES:
         for command in commands(page):
             assert NEEDS_DOCKER.match(command) or command.startswith(tuple(TESTED)), command
+
+
+def test_the_page_names_today_s_image() -> None:
+    version = load_settings(REPOSITORY / "app.yaml", {}).application.version
+    assert only("docker", "docker run").endswith(f" totalmap:{version}")
 
 
 def sh(

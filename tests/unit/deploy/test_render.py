@@ -22,6 +22,13 @@ COMMITTED = {
     Target.DOCKER: Site(),
     Target.ARGO: Site(notify=("pacs-team@hospital.example",)),
 }
+ANEW = {
+    Target.DOCKER: "totalmap deploy render deploy/docker --target docker --force",
+    Target.ARGO: (
+        "totalmap deploy render deploy/argo --target argo --notify pacs-team@hospital.example "
+        "--force"
+    ),
+}
 
 
 def rendered(target: Target, site: Site | None = None, **changes: Any) -> Mapping[str, str]:
@@ -45,7 +52,7 @@ def test_the_files_in_the_repository_are_today_s(target: Target) -> None:
     texts = rendered(target)
     assert {one.name for one in folder.iterdir()} == set(texts)
     for name, text in texts.items():
-        assert (folder / name).read_text() == text, f"render {target.value} anew: {name}"
+        assert (folder / name).read_text() == text, f"{name} is out of date: {ANEW[target]}"
 
 
 @pytest.mark.parametrize("target", Target)
@@ -127,6 +134,8 @@ def test_settings_that_no_site_can_use(changes: dict[str, Any], message: str) ->
         (Target.DOCKER, Site(ae_title="A-TITLE-TOO-LONG"), "16 characters"),
         (Target.DOCKER, Site(image="hospital:5000/totalmap"), "no tag"),
         (Target.DOCKER, Site(user="root"), "user is 'root'"),
+        (Target.ARGO, Site(user="0:0"), "other than root"),
+        (Target.DOCKER, Site(image="totalmap:1 --privileged"), "registry/"),
         (Target.DOCKER, Site(retention_days=0), "dataRetentionDays is 0"),
         (Target.ARGO, Site(server_url="argo"), "server_url is 'argo'"),
         (Target.ARGO, Site(notify=("nobody",)), "'nobody' is not an e-mail address"),
@@ -244,6 +253,12 @@ def test_totalmap_is_shut_in_under_compose() -> None:
     assert service["volumes"][0].endswith(":/var/holoscan/input:ro")
 
 
+def test_names_are_quoted_under_compose() -> None:
+    site = Site(pacs='PACS: "1"')
+    compose = yaml.safe_load(rendered(Target.DOCKER, site)["compose.yaml"])
+    assert compose["services"]["orthanc"]["environment"]["ORTHANC__DICOM_AET"] == site.pacs
+
+
 def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     analyze = require_program("systemd-analyze", "systemd")
     text = rendered(Target.DOCKER)["totalmap@.service"]
@@ -269,7 +284,7 @@ def test_systemd_shuts_it_in() -> None:
         "/input:/var/holoscan/input:ro",
     ):
         assert option in " ".join(line.split())
-    assert line.endswith("totalmap:0.1.0")
+    assert line.endswith(f"totalmap:{SETTINGS.application.version}")
 
 
 def test_scripts_are_executable_and_parse(tmp_path: Path) -> None:
