@@ -253,6 +253,26 @@ def test_totalmap_is_shut_in_under_compose() -> None:
     assert service["volumes"][0].endswith(":/var/holoscan/input:ro")
 
 
+@pytest.mark.parametrize("gpu", [0, 1])
+def test_compose_takes_the_file(gpu: int, tmp_path: Path) -> None:
+    docker = require_program("docker", "docker.io")
+    if subprocess.run([docker, "compose", "version"], capture_output=True, check=False).returncode:
+        pytest.skip("docker compose is not installed (Debian trixie: docker-compose)")
+    resources = {"cpu": 2, "memory": "8Gi", "gpu": gpu}
+    settings = Settings.model_validate(SETTINGS.model_dump() | {"resources": resources})
+    write_files(render(Target.DOCKER, settings, Site()), tmp_path)
+    shutil.copy(tmp_path / "orthanc.env.example", tmp_path / "orthanc.env")
+    options = ["--project-directory", str(tmp_path), "--profile", "segment"]
+    command = [str(docker), "compose", *options, "config"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    services = yaml.safe_load(done.stdout)["services"]
+    assert set(services) == {"orthanc", "totalmap"}
+    assert services["totalmap"]["mem_limit"] == str(8 * 2**30)
+    users = services["orthanc"]["environment"]["ORTHANC__REGISTERED_USERS"]
+    assert json.loads(users) == {"totalmap": "choose-a-password"}
+
+
 def test_names_are_quoted_under_compose() -> None:
     site = Site(pacs='PACS: "1"')
     compose = yaml.safe_load(rendered(Target.DOCKER, site)["compose.yaml"])
