@@ -1,6 +1,7 @@
 """YAML and JSON files, read so that every value knows its line."""
 
 import json
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,34 +114,47 @@ def _parse(file: Path, text: str) -> Parsed:
             return Parsed.broken(place, f"not JSON: {error.msg}", "correct what stands here")
         # YAML allows no tabs for indentation; inside its strings JSON allows none either.
         text = text.replace("\t", " ")
+    source = _Source(file, text)
     try:
         composed = list(yaml.compose_all(text, Loader=yaml.SafeLoader))
     except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        place = source.place(error.problem_mark) if error.problem_mark else Place(file, 1)
         problem = f"not YAML: {error.problem or error.context}"
-        return Parsed.broken(Place(file, line), problem, "correct the indentation or quotes here")
+        return Parsed.broken(place, problem, "correct the indentation or quotes here")
     except yaml.YAMLError as error:
         return Parsed.broken(Place(file, 1), f"not YAML: {error}", "write the file anew, as UTF-8")
-    documents = tuple(_node(file, one) for one in composed if one is not None)
+    documents = tuple(_node(source, one) for one in composed if one is not None)
     doubled = tuple(finding for node in documents for finding in _doubled_keys(node))
     return Parsed(documents, doubled)
 
 
-def _node(file: Path, composed: yaml.Node, key: Place | None = None) -> Node:
+class _Source:
+    """A file's text: finds lines as an editor counts them. YAML has other line ends besides."""
+
+    def __init__(self, file: Path, text: str) -> None:
+        self._file = file
+        self._ends = [position for position, letter in enumerate(text) if letter == "\n"]
+
+    def place(self, mark: yaml.Mark) -> Place:
+        """Returns the line that a mark of the YAML reader is in."""
+        return Place(self._file, bisect_left(self._ends, mark.index) + 1)
+
+
+def _node(source: _Source, composed: yaml.Node, key: Place | None = None) -> Node:
     """Returns the value; a mapping or sequence stands where its key does."""
-    place = Place(file, composed.start_mark.line + 1)
+    place = source.place(composed.start_mark)
     if isinstance(composed, yaml.MappingNode):
-        entries = tuple(_entry(file, key, value) for key, value in composed.value)
+        entries = tuple(_entry(source, key, value) for key, value in composed.value)
         return Node(key or place, "mapping", entries=entries)
     if isinstance(composed, yaml.SequenceNode):
-        items = tuple(_node(file, one) for one in composed.value)
+        items = tuple(_node(source, one) for one in composed.value)
         return Node(key or place, "sequence", items=items)
     return Node(place, _KINDS.get(composed.tag, "text"), text=str(composed.value))
 
 
-def _entry(file: Path, key: yaml.Node, value: yaml.Node) -> Entry:
-    place = Place(file, key.start_mark.line + 1)
-    return Entry(str(key.value), place, _node(file, value, place))
+def _entry(source: _Source, key: yaml.Node, value: yaml.Node) -> Entry:
+    place = source.place(key.start_mark)
+    return Entry(str(key.value), place, _node(source, value, place))
 
 
 def _doubled_keys(node: Node) -> Iterator[Finding]:

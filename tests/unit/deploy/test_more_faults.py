@@ -3,7 +3,7 @@
 import pytest
 
 from deploy.check import check_texts
-from tests.unit.deploy.seeded import Fault, check_fault
+from tests.unit.deploy.seeded import DOCKER, JSON_NAME, Fault, check_fault
 
 SEMAPHORE = """\
     synchronization:
@@ -145,3 +145,11 @@ def test_review_behind_the_docker_plug_in() -> None:
     )
     findings = check_texts({name: reviewed}).findings
     assert any(one.rule == "review" and "under argo" in one.remedy for one in findings)
+
+
+def test_lines_are_those_of_an_editor() -> None:
+    """A line separator of Unicode is a line end to YAML, and to no editor."""
+    text = DOCKER.replace("Segments the study", "Segments\u2028the\u0085study")
+    (finding,) = check_texts({JSON_NAME: text.replace("30", "0")}).findings
+    wanted = text[: text.index("task_timeout_minutes")].count("\n") + 1
+    assert (finding.rule, finding.place.line) == ("docker-timeout", wanted)
