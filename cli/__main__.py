@@ -1,8 +1,8 @@
-"""`totalmap COMMAND`: run, inspect, trace, verify, models."""
+"""`totalmap COMMAND`: run, inspect, trace, verify, models, deploy."""
 
 import typer
 
-from cli import inspect, models, run, trace, verify
+from cli import deploy, inspect, models, run, trace, verify
 
 app = typer.Typer(
     help="TotalSegmentator for hospitals: CT study in, DICOM results out.",
@@ -15,6 +15,7 @@ app.command("inspect")(inspect.inspect)
 app.command("trace")(trace.print_trace)
 app.command("verify")(verify.print_verification)
 app.add_typer(models.app, name="models")
+app.add_typer(deploy.app, name="deploy")
 
 if __name__ == "__main__":
     app(prog_name="totalmap")

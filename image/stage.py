@@ -13,7 +13,7 @@ from pathlib import Path
 from image.requirements import pinned
 
 # What runs: these packages; the tests, the benchmarks and the training stay at home.
-PACKAGES = ("app", "cli", "operators", "totalmap")
+PACKAGES = ("app", "cli", "deploy", "operators", "totalmap")
 DOCUMENTS = ("docs", "README.md", "LICENSE")
 SETTINGS = "app.yaml"
 

@@ -24,6 +24,7 @@ def test_what_runs_is_there_and_nothing_else(stage: Path) -> None:
         "__main__.py",
         "app",
         "cli",
+        "deploy",
         "operators",
         "requirements.txt",
         "totalmap",
