@@ -7,7 +7,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -18,6 +18,8 @@ import pytest
 pytest.importorskip("pika", reason="pika is not installed (requirements-dev.txt)")
 pytest.importorskip("boto3", reason="boto3 is not installed (requirements-dev.txt)")
 pytest.importorskip("moto", reason="moto is not installed (requirements-dev.txt)")
+
+from pika.exceptions import AMQPError
 
 from tests.acceptance.task_manager.broker import Broker, running_broker
 from tests.acceptance.task_manager.bus import (
@@ -60,9 +62,9 @@ USER = "1000:1000"
 MAP_ARGUMENTS = {
     "server_url": "unix:///run/docker.sock",
     "container_image": "totalmap",
-    "entrypoint": "python3",
-    "command": "-m,app",
-    "temp_storage_container_path": "/var/lib/monai",
+    "entrypoint": "/bin/sh,-c",
+    "command": "exec /var/holoscan/tools",
+    "temp_storage_container_path": "/var/lib/mde/",
     "task_timeout_minutes": "30",
     INPUT: "/var/holoscan/input/",
     OUTPUT: "/var/holoscan/output/",
@@ -99,6 +101,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
 @pytest.fixture
 def empty_broker(broker: Broker) -> Broker:
     """The broker with nothing in its queues."""
+    broker.wait_until_up()
     for topic in Topic:
         take_all(broker.port, topic)
         take_all(broker.port, topic.dead_letters)
@@ -299,7 +302,7 @@ QUICK_ARGUMENTS = {
     "container_image": "quick",
     "entrypoint": "sh,-c",
     "command": "true",
-    "temp_storage_container_path": "/var/lib/monai",
+    "temp_storage_container_path": "/var/lib/mde/",
     INPUT: "/input",
     OUTPUT: "/output",
 }
@@ -441,6 +444,20 @@ def test_four_lost_consumers_cost_all_that_was_delivered_to_them(
     wait_until(lambda: depth(port, Topic.DISPATCH.dead_letters) >= lost, f"{lost} dead letters")
     wait_until(lambda: depth(port, Topic.DISPATCH) == 10 - lost, "the rest to be ready again")
     assert depth(port, Topic.DISPATCH.dead_letters) == lost
+
+
+def test_a_killed_broker_counts_as_a_delivery_too(empty_broker: Broker, store: ObjectStore) -> None:
+    broker = empty_broker
+    send(broker.port, [quick_event(store, b"never read")])
+    with suppress(AMQPError), open_channel(broker.port) as channel:
+        next(channel.consume(Topic.DISPATCH))
+        broker.kill()
+    broker.start()
+    broker.wait_until_up()
+    with open_channel(broker.port) as channel:
+        method, properties, _ = next(channel.consume(Topic.DISPATCH))
+        assert properties.headers["x-delivery-count"] == 1
+        channel.basic_ack(method.delivery_tag)
 
 
 def test_a_message_without_a_required_property_is_refused(
