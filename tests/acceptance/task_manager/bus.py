@@ -12,8 +12,8 @@ from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import AMQPConnectionError
 
 from tests.acceptance.task_manager.events import Event
-from tests.servers import LOOPBACK
 
+LOOPBACK = "127.0.0.1"
 VHOST = "monaideploy"
 EXCHANGE = "monaideploy"
 DEAD_LETTER_EXCHANGE = "monaideploy-dead-letter"
@@ -39,7 +39,7 @@ class Topic(StrEnum):
 
 @contextmanager
 def open_channel(port: int) -> Iterator[BlockingChannel]:
-    """Yields a channel on which everything is declared and publishing is confirmed.
+    """Yields a channel on which publishing is confirmed.
 
     Raises:
         AMQPError: The broker is not there, or not ready yet.
@@ -58,7 +58,6 @@ def open_channel(port: int) -> Iterator[BlockingChannel]:
         raise AMQPConnectionError(f"the broker at port {port} went away") from cut
     try:
         channel = connection.channel()
-        declare(channel)
         channel.confirm_delivery()
         yield channel
     finally:
