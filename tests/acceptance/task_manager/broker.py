@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from pika.exceptions import AMQPError
 
-from tests.acceptance.task_manager.bus import USER, VHOST, open_channel
+from tests.acceptance.task_manager.bus import USER, VHOST, declare, open_channel
 from tests.servers import LOOPBACK, POLL_SECONDS, START_SECONDS, free_port, require_program
 
 # Debian's command on the PATH runs this one as another user, in folders of the system.
@@ -72,7 +72,8 @@ class Broker:
 
     def _is_up(self) -> bool:
         try:
-            with open_channel(self.port):
+            with open_channel(self.port) as channel:
+                declare(channel)
                 return True
         except AMQPError:
             return False

@@ -16,12 +16,13 @@ from tests.acceptance.task_manager.bus import Topic, open_channel, properties_of
 from tests.acceptance.task_manager.events import Storage, TaskDispatchEvent
 from tests.acceptance.task_manager.store import ObjectStore
 from tests.conftest import REPOSITORY
-from tests.servers import POLL_SECONDS, START_SECONDS
+from tests.servers import START_SECONDS
 
 BUCKET = "monaideploy"
 APPLICATION = "16988a78-87b5-4168-a5c3-2cfc2bab8e54"  # what the Workflow Manager calls itself
 INPUT = "env_HOLOSCAN_INPUT_PATH"
 OUTPUT = "env_HOLOSCAN_OUTPUT_PATH"
+LOOK_SECONDS = 0.1  # between two looks into a queue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +84,7 @@ def send(port: int, events: Iterable[TaskDispatchEvent]) -> int:
         except AMQPError:
             assert time.monotonic() < deadline, "the broker does not take the tasks"
             again += is_sending
-            time.sleep(POLL_SECONDS)
+            time.sleep(LOOK_SECONDS)
     return again
 
 
@@ -109,7 +110,7 @@ def depth(port: int, queue: str) -> int:
                 return count
         except AMQPError:
             assert time.monotonic() < deadline, "the broker does not come back"
-            time.sleep(POLL_SECONDS)
+            time.sleep(LOOK_SECONDS)
 
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = START_SECONDS) -> None:
@@ -117,7 +118,7 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = START_
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
-        time.sleep(POLL_SECONDS)
+        time.sleep(LOOK_SECONDS)
 
 
 class ManagerProcess:

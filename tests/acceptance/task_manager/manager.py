@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from tests.acceptance.task_manager.bus import (
     Topic,
+    declare,
     missing_property,
     open_channel,
     properties_of,
@@ -52,6 +53,7 @@ class TaskManager:
                 time.sleep(LOOK_UP_SECONDS)  # between two looks whether the broker is back
 
     def _serve(self, channel: BlockingChannel, should_end: Callable[[], bool]) -> None:
+        declare(channel)
         # One at a time: whatever is delivered when this process is killed counts as a delivery,
         # and the fourth is a task's last.
         channel.basic_qos(prefetch_count=1)

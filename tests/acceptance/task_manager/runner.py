@@ -93,19 +93,15 @@ class DockerRunner:
     def run(self, task: ContainerTask) -> int:
         """Returns the exit status of the container."""
         docker = ["docker", "-H", self.host]
+        remove = [*docker, "rm", "--force", task.name]
         # One of an earlier delivery may be there still, and run: the name is taken.
-        subprocess.run(
-            [*docker, "rm", "--force", task.name],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            check=False,
-        )
+        subprocess.run(remove, capture_output=True, check=False)
         status = subprocess.run(
             [*docker, "run", *_words(task), *self.options, self.image, *_arguments(task)],
             timeout=TIMEOUT_SECONDS,
             check=False,
         ).returncode
-        subprocess.run([*docker, "rm", task.name], stdout=subprocess.DEVNULL, check=True)
+        subprocess.run(remove, capture_output=True, check=False)
         return status
 
 

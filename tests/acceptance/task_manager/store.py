@@ -1,19 +1,10 @@
-"""An object store that speaks S3, and the layout that MONAI Deploy gives it."""
+"""The object store, by S3."""
 
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from http.client import HTTPConnection
 from pathlib import Path
 
 import boto3
-import pydicom
 from botocore.config import Config
-
-from tests.servers import LOOPBACK, POLL_SECONDS, START_SECONDS, free_port
 
 KEY = "minioadmin"
 
@@ -84,59 +75,3 @@ class ObjectStore:
         for path in sorted(folder.rglob("*")):
             if path.is_file():
                 self.put(bucket, f"{root}/{path.relative_to(folder)}", path.read_bytes())
-
-    def receive_study(self, bucket: str, payload_id: str, files: list[Path]) -> str:
-        """Puts a study where the Informatics Gateway does, each file beside its JSON.
-
-        Returns:
-            The root of the study: what `context.input.dicom` means in a workflow.
-        """
-        root = f"{payload_id}/dcm"
-        for path in files:
-            header = pydicom.dcmread(path, stop_before_pixels=True)
-            key = (
-                f"{root}/{header.StudyInstanceUID}/{header.SeriesInstanceUID}/"
-                f"{header.SOPInstanceUID}.dcm"
-            )
-            self.put(bucket, key, path.read_bytes())
-            self.put(bucket, f"{key}.json", header.to_json().encode())
-        return root
-
-
-@contextmanager
-def running_store(folder: Path) -> Iterator[ObjectStore]:
-    """Yields an empty object store that is up; it ends with the block."""
-    port = free_port()
-    with (folder / "store.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "moto.server", "-H", LOOPBACK, "-p", str(port)],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        _wait_until_up(port, process)
-        yield ObjectStore(f"{LOOPBACK}:{port}")
-    finally:
-        process.kill()  # it holds all in memory
-        process.wait()
-
-
-def _wait_until_up(port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while not _answers(port):
-        assert time.monotonic() < deadline, "moto does not answer"
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(POLL_SECONDS)
-            raise AssertionError("moto has ended")
-
-
-def _answers(port: int) -> bool:
-    http = HTTPConnection(LOOPBACK, port, timeout=START_SECONDS)
-    try:
-        http.request("GET", "/")
-        http.getresponse().read()
-    except OSError:
-        return False
-    finally:
-        http.close()
-    return True
