@@ -18,6 +18,7 @@ PACKAGES = "python3,python3-pip,python3-venv,jq,libgomp1,ca-certificates"
 SUITE, MIRROR = "bookworm", "http://deb.debian.org/debian"
 # Not in bookworm, and these of the next suite run on it.
 TOOLS_SUITE = "trixie"
+TOOLS = ("docker-buildx", "docker-compose", "docker-registry")
 REQUIREMENTS = (REPOSITORY / "requirements.txt", REPOSITORY / "constraints.txt")
 NOTHING = "#!/bin/sh\n# A stand-in: all that is wanted is here already.\n"
 NEEDLESS = (
@@ -80,7 +81,7 @@ def make_base_with_wheels(engine: DockerEngine, folder: Path) -> None:
 
 
 def download_tools(folder: Path) -> Path:
-    """Returns a folder with docker-buildx and docker-registry in it, unpacked from Debian."""
+    """Returns a folder with what of Docker is not in bookworm, unpacked from Debian."""
     unpacked = folder / "tools"
     if unpacked.exists():
         return unpacked
@@ -99,7 +100,7 @@ def download_tools(folder: Path) -> Path:
         "-oAPT::Sandbox::User=root",
     ]
     _run("apt-get", *options, "update")
-    _run("apt-get", *options, "download", "docker-buildx", "docker-registry", cwd=apt)
+    _run("apt-get", *options, "download", *TOOLS, cwd=apt)
     new = folder / "new-tools"
     for package in apt.glob("*.deb"):
         _run("dpkg-deb", "-x", str(package), str(new))

@@ -16,7 +16,7 @@ from tests.acceptance.base_images import (
 from tests.acceptance.docker_engine import (
     BUILD_SECONDS,
     DockerEngine,
-    install_buildx,
+    install_plugin,
     require_docker,
     running_engine,
     running_registry,
@@ -52,7 +52,7 @@ def own_image(engine: DockerEngine, offline: tuple[str, ...]) -> str:
 def packaged_image(engine: DockerEngine, offline: tuple[str, ...]) -> Iterator[str]:
     """What `monai-deploy package` builds, with the demo model baked in."""
     tools = download_tools(WORKSHOP)
-    install_buildx(engine, tools / "usr/libexec/docker/cli-plugins/docker-buildx")
+    install_plugin(engine, tools / "usr/libexec/docker/cli-plugins/docker-buildx")
     program = tools / "usr/bin/docker-registry"
     with running_registry(program, WORKSHOP / "registry") as address:
         assert WITH_WHEELS in offline

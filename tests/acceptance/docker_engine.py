@@ -202,8 +202,8 @@ def running_registry(program: Path, folder: Path) -> Iterator[str]:
         process.wait(START_SECONDS)
 
 
-def install_buildx(engine: DockerEngine, program: Path) -> None:
-    """Puts Docker's plug-in buildx where `monai-deploy` looks for it."""
+def install_plugin(engine: DockerEngine, program: Path) -> None:
+    """Puts a plug-in of Docker where it, and `monai-deploy`, look for it."""
     folder = engine.home / ".docker" / "cli-plugins"
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy(program, folder / "docker-buildx")
+    shutil.copy(program, folder / program.name)

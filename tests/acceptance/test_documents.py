@@ -1,7 +1,6 @@
-"""Commands of README.md and docs/image.md that need Docker, run as they stand there."""
+"""Commands of our documents that need Docker, run as they stand there."""
 
 import os
-import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -9,58 +8,83 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.docker_engine import BUILD_SECONDS, DockerEngine, output_folder
+from tests.acceptance.base_images import download_tools
+from tests.acceptance.conftest import WORKSHOP
+from tests.acceptance.docker_engine import (
+    BUILD_SECONDS,
+    DockerEngine,
+    install_plugin,
+    output_folder,
+)
 from tests.conftest import REPOSITORY
 from tests.documents import commands
 from totalmap import __version__
 
+DOCUMENTS = ("README.md", "docs/image.md", "docs/docker.md")
 COMMANDS = [
     (document, command)
-    for document in ("README.md", "docs/image.md")
+    for document in DOCUMENTS
     for command in commands(REPOSITORY / document)
     if command.startswith(("docker run", "monai-deploy run"))
 ]
-# What stands for a folder in the documents.
-INPUT, OUTPUT = "/a/folder", "/another/folder"
 
 
-def test_there_are_such_commands() -> None:
-    assert {document for document, _ in COMMANDS} == {"README.md", "docs/image.md"}
+@pytest.fixture(scope="module")
+def named_image(engine: DockerEngine, own_image: str) -> str:
+    """Our image under the name that the documents give it."""
+    name = f"totalmap:{__version__}"
+    engine.docker("tag", own_image, name)
+    return name
 
 
-@pytest.mark.parametrize(("document", "command"), COMMANDS)
-def test_a_command_runs(
-    document: str,
-    command: str,
-    engine: DockerEngine,
-    own_image: str,
-    real_ct: Path,
-    tmp_path: Path,
+def run(
+    engine: DockerEngine, command: str, variables: Mapping[str, str], cwd: Path = REPOSITORY
 ) -> None:
-    output = output_folder(tmp_path / "output")
-    replaced = {
-        f"totalmap:{__version__}": own_image,
-        INPUT: str(real_ct),
-        OUTPUT: str(output),
-    }
-    words = [_replace(word, replaced) for word in shlex.split(command)]
-    if words[0] == "monai-deploy":  # no GPU here, and root's files are not wanted
-        words += ["--gpus", "none", "--uid", "1000", "--gid", "1000"]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
-        words,
-        env={**engine.environment, "PATH": path},
+        ["bash", "-c", command],
+        cwd=cwd,
+        env={**engine.environment, "PATH": path, **variables},
         capture_output=True,
         text=True,
         timeout=BUILD_SECONDS,
         check=False,
     )
-    assert done.returncode == 0, f"{document}: {done.stdout}{done.stderr}"
+    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+
+
+def test_there_are_such_commands() -> None:
+    assert {document for document, _ in COMMANDS} == set(DOCUMENTS)
+
+
+@pytest.mark.usefixtures("named_image")
+@pytest.mark.parametrize(("document", "command"), COMMANDS)
+def test_a_command_runs(
+    document: str, command: str, engine: DockerEngine, real_ct: Path, tmp_path: Path
+) -> None:
+    output = output_folder(tmp_path / "output")
+    command = command.replace("/a/folder", str(real_ct)).replace("/another/folder", str(output))
+    if document == "docs/image.md" and command.startswith("monai-deploy"):
+        command += " --gpus none --uid 1000 --gid 1000"  # there is no GPU, and root is here
+    run(engine, command, {"STUDY": str(real_ct), "RESULTS": str(output)})
     assert (output / "results" / "seg.dcm").is_file()
 
 
-def _replace(word: str, replaced: Mapping[str, str]) -> str:
-    for old, new in replaced.items():
-        if old in word:
-            return word.replace(old, new)
-    return word
+@pytest.mark.usefixtures("named_image")
+def test_the_stack_beside_orthanc_segments_a_study(
+    engine: DockerEngine, real_ct: Path, tmp_path: Path
+) -> None:
+    """Orthanc itself can't be pulled here: the run of a study alone."""
+    install_plugin(
+        engine, download_tools(WORKSHOP) / "usr/libexec/docker/cli-plugins/docker-compose"
+    )
+    said = commands(REPOSITORY / "docs" / "docker.md")
+    (render,) = [one for one in said if "deploy render" in one]
+    (prepare,) = [one for one in said if one.startswith("install -m 600")]
+    (segment,) = [one for one in said if one.endswith("run --rm totalmap")]
+    output = output_folder(tmp_path / "output")
+    variables = {"TOTALMAP_INPUT": str(real_ct), "TOTALMAP_OUTPUT": str(output)}
+    for command in (render, prepare, segment):
+        command = command.replace("build/site", str(tmp_path / "site"))
+        run(engine, command, variables)
+    assert (output / "results" / "seg.dcm").is_file()

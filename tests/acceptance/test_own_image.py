@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import time
+import uuid
 from pathlib import Path
 
 import pydicom
@@ -101,8 +102,8 @@ def test_a_container_that_is_stopped_leaves_no_result(
 ) -> None:
     phantom_copy.chmod(0o755)  # the user of the container is another one
     output = output_folder(tmp_path / "output")
-    name = f"totalmap-test-{kill.name.lower()}"
-    options = [*HARDENED, f"--name={name}", *mounts(phantom_copy, output)]
+    name = f"totalmap-test-{uuid.uuid4()}"
+    options = ["--rm", *HARDENED, f"--name={name}", *mounts(phantom_copy, output)]
     process = subprocess.Popen(
         ["docker", "run", *options, own_image],
         env=engine.environment,
@@ -116,7 +117,6 @@ def test_a_container_that_is_stopped_leaves_no_result(
     process.stderr.read()
     assert time.monotonic() - start < STOP_SECONDS
     exit_status = process.wait()
-    engine.docker("rm", name)
     assert not (output / "results").exists()
     if kill is signal.SIGTERM:
         assert exit_status == 75

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import sys
 import time
 import uuid
@@ -21,6 +20,7 @@ pytest.importorskip("moto", reason="moto is not installed (requirements-dev.txt)
 
 from pika.exceptions import AMQPError
 
+from tests.acceptance.docker_engine import DockerEngine
 from tests.acceptance.task_manager.broker import Broker, running_broker
 from tests.acceptance.task_manager.bus import (
     DELIVERY_LIMIT,
@@ -53,10 +53,6 @@ from tests.acceptance.task_manager.store_server import running_store
 from tests.conftest import DEMO_MODELS, REPOSITORY
 from tests.phantom.study import WrittenStudy, write_study
 
-# The container to test, and where the engine listens; without the first, `python -m app` is run.
-IMAGE_VARIABLE = "TOTALMAP_TEST_IMAGE"
-ENGINE_VARIABLE = "DOCKER_HOST"
-OPTIONS_VARIABLE = "TOTALMAP_TEST_DOCKER_OPTIONS"
 USER = "1000:1000"
 
 # As a clinical workflow gives them. Every variable that the MAP specification and the packager
@@ -110,23 +106,25 @@ def empty_broker(broker: Broker) -> Broker:
     return broker
 
 
+@pytest.fixture(scope="module", params=["process", "container"])
+def map_is_container(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param == "container")
+
+
 @pytest.fixture(scope="module")
-def map_arguments() -> dict[str, str]:
+def map_arguments(map_is_container: bool) -> dict[str, str]:
     """Arguments of the Docker plug-in for the MAP."""
-    user = {"user": USER} if os.environ.get(IMAGE_VARIABLE) else {}
-    return MAP_ARGUMENTS | user
+    return MAP_ARGUMENTS | ({"user": USER} if map_is_container else {})
 
 
 @pytest.fixture(scope="module")
-def map_runner() -> Runner:
+def map_runner(map_is_container: bool, request: pytest.FixtureRequest) -> Runner:
     """The MAP: its container, or the same command as a plain process."""
-    image = os.environ.get(IMAGE_VARIABLE)
-    if image:
-        return DockerRunner(
-            image=image,
-            host=os.environ[ENGINE_VARIABLE],
-            options=os.environ.get(OPTIONS_VARIABLE, "").split(),
-        )
+    if map_is_container:
+        engine: DockerEngine = request.getfixturevalue("engine")
+        image: str = request.getfixturevalue("own_image")
+        host = f"unix://{engine.socket}"
+        return DockerRunner(image=image, host=host, options=("--runtime=nvidia",))
     return ProcessRunner(
         command=(sys.executable, "-m", "app"), folders=IN_THE_IMAGE, cwd=REPOSITORY
     )
