@@ -85,8 +85,9 @@ def package_image(
     application = _application(stage)
     monai_deploy = str(Path(sys.executable).with_name("monai-deploy"))
     _run([monai_deploy, *packager_arguments(stage, tag, base_image)])
-    # The packager adds the platform to the name.
-    packaged = f"{tag}-packager-x64-workstation-dgpu-linux-amd64:{application.version}"
+    # The packager adds the platform to the name, and leaves no slash in it.
+    name = f"{tag}-packager-x64-workstation-dgpu-linux-amd64".replace("/", "-")
+    packaged = f"{name}:{application.version}"
     image = f"{tag}-packaged:{application.version}"
     shutil.copy(HERE / "tools", stage / "tools")
     _docker_build(HERE / "finish.Dockerfile", stage, image, {"PACKAGED": packaged}, None)

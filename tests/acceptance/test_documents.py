@@ -83,7 +83,7 @@ def test_the_stack_beside_orthanc_segments_a_study(
     (prepare,) = [one for one in said if one.startswith("install -m 600")]
     (segment,) = [one for one in said if one.endswith("run --rm totalmap")]
     output = output_folder(tmp_path / "output")
-    variables = {"TOTALMAP_INPUT": str(real_ct), "TOTALMAP_OUTPUT": str(output)}
+    variables = {"INPUT_FOLDER": str(real_ct), "OUTPUT_FOLDER": str(output)}
     for command in (render, prepare, segment):
         command = command.replace("build/site", str(tmp_path / "site"))
         run(engine, command, variables)
