@@ -3,6 +3,7 @@
 import shlex
 import subprocess
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -35,6 +36,15 @@ def engine() -> Iterator[DockerEngine]:
 
 
 @pytest.fixture(scope="session")
+def tools(engine: DockerEngine) -> Path:
+    """What of Docker is not in bookworm; its plug-ins are where `monai-deploy` looks for them."""
+    folder = download_tools(WORKSHOP) / "usr"
+    for name in ("docker-buildx", "docker-compose"):
+        install_plugin(engine, folder / "libexec/docker/cli-plugins" / name)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def offline(engine: DockerEngine) -> tuple[str, ...]:
     """Makes the images to build on, and returns the arguments that choose them."""
     make_base(engine, WORKSHOP)
@@ -49,12 +59,9 @@ def own_image(engine: DockerEngine, offline: tuple[str, ...]) -> str:
 
 
 @pytest.fixture(scope="session")
-def packaged_image(engine: DockerEngine, offline: tuple[str, ...]) -> Iterator[str]:
+def packaged_image(engine: DockerEngine, offline: tuple[str, ...], tools: Path) -> Iterator[str]:
     """What `monai-deploy package` builds, with the demo model baked in."""
-    tools = download_tools(WORKSHOP)
-    install_plugin(engine, tools / "usr/libexec/docker/cli-plugins/docker-buildx")
-    program = tools / "usr/bin/docker-registry"
-    with running_registry(program, WORKSHOP / "registry") as address:
+    with running_registry(tools / "bin/docker-registry", WORKSHOP / "registry") as address:
         assert WITH_WHEELS in offline
         base = f"{address}/{WITH_WHEELS}"
         engine.docker("tag", WITH_WHEELS, base)

@@ -8,12 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.base_images import download_tools
-from tests.acceptance.conftest import WORKSHOP
 from tests.acceptance.docker_engine import (
     BUILD_SECONDS,
     DockerEngine,
-    install_plugin,
     output_folder,
 )
 from tests.conftest import REPOSITORY
@@ -57,7 +54,7 @@ def test_there_are_such_commands() -> None:
     assert {document for document, _ in COMMANDS} == set(DOCUMENTS)
 
 
-@pytest.mark.usefixtures("named_image")
+@pytest.mark.usefixtures("named_image", "tools")
 @pytest.mark.parametrize(("document", "command"), COMMANDS)
 def test_a_command_runs(
     document: str, command: str, engine: DockerEngine, real_ct: Path, tmp_path: Path
@@ -70,14 +67,11 @@ def test_a_command_runs(
     assert (output / "results" / "seg.dcm").is_file()
 
 
-@pytest.mark.usefixtures("named_image")
+@pytest.mark.usefixtures("named_image", "tools")
 def test_the_stack_beside_orthanc_segments_a_study(
     engine: DockerEngine, real_ct: Path, tmp_path: Path
 ) -> None:
     """Orthanc itself can't be pulled here: the run of a study alone."""
-    install_plugin(
-        engine, download_tools(WORKSHOP) / "usr/libexec/docker/cli-plugins/docker-compose"
-    )
     said = commands(REPOSITORY / "docs" / "docker.md")
     (render,) = [one for one in said if "deploy render" in one]
     (prepare,) = [one for one in said if one.startswith("install -m 600")]

@@ -10,7 +10,6 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from tests.acceptance.conftest import make_image
 from tests.acceptance.docker_engine import (
     HARDENED,
     Container,
@@ -198,14 +197,3 @@ def test_what_it_holds_can_be_extracted(
 def test_it_is_no_larger_than_promised(engine: DockerEngine, own_image: str) -> None:
     size = int(engine.docker("image", "inspect", "--format={{.Size}}", own_image))
     assert size <= MAX_BYTES
-
-
-def test_the_cuda_variant_runs_on_a_cpu_too(
-    engine: DockerEngine, offline: tuple[str, ...], real_ct: Path, tmp_path: Path
-) -> None:
-    """Without CUDA's libraries: the wheels of this machine's torch are for the CPU."""
-    image = make_image(engine, "image", offline, "cuda")
-    package = json.loads(engine.docker("run", "--rm", image, "show", "pkg"))
-    assert package["platformConfig"] == "dgpu"
-    container = engine.run(image, real_ct, output_folder(tmp_path / "output"))
-    assert container.exit_status == 0, container.output

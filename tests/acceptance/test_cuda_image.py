@@ -1,0 +1,18 @@
+"""The image of our own Dockerfile for CUDA."""
+
+import json
+from pathlib import Path
+
+from tests.acceptance.conftest import make_image
+from tests.acceptance.docker_engine import DockerEngine, output_folder
+
+
+def test_the_cuda_variant_runs_on_a_cpu_too(
+    engine: DockerEngine, offline: tuple[str, ...], real_ct: Path, tmp_path: Path
+) -> None:
+    """Without CUDA's libraries: the wheels of this machine's torch are for the CPU."""
+    image = make_image(engine, "image", offline, "cuda")
+    package = json.loads(engine.docker("run", "--rm", image, "show", "pkg"))
+    assert package["platformConfig"] == "dgpu"
+    container = engine.run(image, real_ct, output_folder(tmp_path / "output"))
+    assert container.exit_status == 0, container.output
