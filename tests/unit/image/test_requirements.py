@@ -1,5 +1,11 @@
+import json
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
+
+from image.build import image_requirements
 from image.requirements import names, pinned
 from tests.conftest import REPOSITORY
 
@@ -36,3 +42,19 @@ def test_nothing_is_said_to_be_unused_that_nobody_asks_for() -> None:
     asked = {line.partition("==")[0].lower() for line in pinned(REQUIREMENTS, CONSTRAINTS)}
     asked = {one.partition(">")[0] for one in asked}
     assert [name for name in names(UNUSED) if name.lower() not in asked] == []
+
+
+def test_the_packages_of_the_image_as_cyclonedx(tmp_path: Path) -> None:
+    """What `make audit` writes."""
+    program = Path(sys.executable).with_name("cyclonedx-py")
+    if not program.exists():
+        pytest.skip("cyclonedx-bom is not installed (requirements-dev.txt)")
+    listed = tmp_path / "requirements.txt"
+    listed.write_text("\n".join(image_requirements(REPOSITORY)) + "\n")
+    sbom = tmp_path / "sbom.json"
+    subprocess.run([program, "requirements", listed, "--output-file", sbom], check=True)
+    found = json.loads(sbom.read_text())
+    assert found["bomFormat"] == "CycloneDX"
+    versions = {one["name"]: one.get("version") for one in found["components"]}
+    assert versions["torch"] == "2.13.0"
+    assert "vtk" not in versions
