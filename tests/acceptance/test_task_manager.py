@@ -256,18 +256,14 @@ def test_the_json_neighbours_of_the_input_are_passed_over(succeeded: Done) -> No
     assert succeeded.json("status.json")["ignored_files"] == len(neighbours)
 
 
-@pytest.mark.parametrize("which", ["succeeded", "refused"])
-def test_the_input_is_left_as_it_was(
-    which: str, store: ObjectStore, request: pytest.FixtureRequest
-) -> None:
-    done: Done = request.getfixturevalue(which)
-    assert done.inputs == objects(store, done.event.inputs[0].relative_root_path)
+def test_the_input_is_left_as_it_was(succeeded: Done, refused: Done, store: ObjectStore) -> None:
+    for done in (succeeded, refused):
+        assert done.inputs == objects(store, done.event.inputs[0].relative_root_path)
 
 
-@pytest.mark.parametrize("which", ["succeeded", "refused"])
-def test_the_callback_names_the_task(which: str, request: pytest.FixtureRequest) -> None:
-    done: Done = request.getfixturevalue(which)
-    check_callback(done.message, done.event)
+def test_the_callback_names_the_task(succeeded: Done, refused: Done) -> None:
+    for done in (succeeded, refused):
+        check_callback(done.message, done.event)
 
 
 def test_conditions_see_a_success(succeeded: Done, store: ObjectStore) -> None:
