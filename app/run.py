@@ -93,8 +93,11 @@ def _stop(settings: Settings, release: Release, journal: Journal, signal_name: s
     """Gives up a run, and returns the exit status; None if its results are out already."""
     error = Stopped(f"stopped by {signal_name}; nothing was released, run it again")
     status = describe_run(journal, settings, error)
-    if not release.fail(status.as_json(), summarise(status).as_json()):
-        return None
+    try:
+        if not release.fail(status.as_json(), summarise(status).as_json()):
+            return None
+    except TotalMapError as no_status:  # the run ends all the same
+        logger.error("run_failed", kind=type(no_status).__name__, message=str(no_status))
     logger.error("run_failed", kind=type(error).__name__, message=str(error))
     return error.exit_status
 

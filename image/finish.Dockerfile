@@ -16,5 +16,6 @@ COPY tools /var/holoscan/tools
 RUN chmod 755 /home/holoscan /var/holoscan/tools \
     && mkdir -p /var/holoscan/logs \
     && HOME=/home/holoscan python3 -c "pass" \
-    && HOME=/home/holoscan python3 -m compileall -q -j 0 /opt/holoscan/app /home/holoscan/.local || true
+    && { HOME=/home/holoscan python3 -m compileall -q -j 0 \
+        /opt/holoscan/app /home/holoscan/.local || true; }
 USER holoscan
