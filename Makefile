@@ -32,7 +32,7 @@ demo: $(VENV)/.runtime $(if $(filter $(PHANTOM),$(INPUT)),$(PHANTOM)/.done)
 	$(BIN)/totalmap run "$(INPUT)" "$(OUTPUT)" --models "$(MODELS)"
 
 test: $(VENV)/.development
-	$(BIN)/pytest $(TESTS)
+	$(BIN)/pytest --numprocesses=2 --dist=worksteal $(TESTS)
 
 bench: $(VENV)/.development
 	$(BIN)/python -m benchmarks.speed --device $(DEVICE) $(BENCH)

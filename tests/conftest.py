@@ -1,5 +1,6 @@
 """What many tests share: phantom studies, narrow networks, the real CT."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,10 @@ from tests.phantom.study import WrittenSeries, write_series
 from tests.segmentations import segmentation_of
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings, Variant, load_settings
+
+# `make test` runs two tests at once. Threads of torch that spin while they wait would take turns
+# with those they wait for: four times slower.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # A busy machine is no error of ours.
 hypothesis.settings.register_profile("no deadline", deadline=None)

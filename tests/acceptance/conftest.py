@@ -78,6 +78,8 @@ def make_image(
     done = subprocess.run(
         [
             "make",
+            # A make below another names its folder, after all else.
+            "--no-print-directory",
             target,
             *(f"{name}={value}" for name, value in given.items()),
             f"OPTIONS={shlex.join(options)}",

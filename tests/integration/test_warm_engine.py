@@ -12,7 +12,7 @@ from totalmap.dicom.volume import Volume
 from totalmap.engine.engine import Engine
 from totalmap.settings import SegmentationSection, Variant
 
-SIZES = ((40, 30), (64, 50), (56, 20))
+SIZES = ((30, 24), (48, 40), (40, 16))
 STUDIES = 50
 SETTLED = 10
 GROWTH_LIMIT_BYTES = 32e6
