@@ -1,11 +1,14 @@
 """Seconds from `docker run` to the first operator and to the end, hardened, on one study.
 
-    python -m benchmarks.container IMAGE STUDY [--runs 5]
+    python -m benchmarks.container IMAGE STUDY [--models FOLDER] [--runs 5] [--output FILE]
 
-The image is one of `make image` with weights in it. DOCKER_HOST says which engine.
+The image is one of `make image`, and the weights are those in it unless a folder of others is
+mounted. All results of app.yaml are made, after one run that is not counted. The study's
+files are in memory by then. DOCKER_HOST says which engine.
 """
 
 import argparse
+import os
 import re
 import statistics
 import subprocess
@@ -13,6 +16,8 @@ import tempfile
 import time
 from datetime import datetime
 from pathlib import Path
+
+from benchmarks.speed import cpu_model
 
 FIRST_OPERATOR = re.compile(r"^(\S+) .*study_read", re.MULTILINE)
 HARDENED = (
@@ -25,26 +30,42 @@ HARDENED = (
 
 
 def main() -> None:
-    """Measures and prints the table."""
+    """Measures, prints the table, and writes it to a file where one is named."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("image")
     parser.add_argument("study", type=Path)
+    parser.add_argument("--models", type=Path, help="a folder of weights to mount")
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--output", type=Path, help="also write the table to this file")
     given = parser.parse_args()
-    runs = [_run(given.image, given.study.resolve()) for _ in range(given.runs)]
-    command = ["docker", "image", "inspect", "--format={{.Size}}", given.image]
+    volumes = [f"-v{given.study.resolve()}:/var/holoscan/input:ro"]
+    if given.models:
+        volumes.append(f"-v{given.models.resolve()}:/opt/holoscan/models:ro")
+    _run(given.image, volumes)
+    table = _table(given.image, [_run(given.image, volumes) for _ in range(given.runs)])
+    print(table)
+    if given.output:
+        given.output.parent.mkdir(parents=True, exist_ok=True)
+        text = f"# The container\n\n{__doc__.partition('    python')[0]}"
+        text += f"`python -m benchmarks.container`, {cpu_model()}.{__doc__.partition('FILE]')[2]}"
+        given.output.write_text(f"{text}\n```\n{table}\n```\n", encoding="utf-8")
+
+
+def _table(image: str, runs: list[tuple[float, float]]) -> str:
+    command = ["docker", "image", "inspect", "--format={{.Size}}", image]
     size = int(subprocess.run(command, capture_output=True, check=True).stdout)  # noqa: S603  docker
-    print(f"{given.image}: {size / 1e9:.2f} GB; median of {given.runs} runs")
+    lines = [f"{os.cpu_count()} cores; image of {size / 1e9:.2f} GB; median of {len(runs)} runs"]
     for name, seconds in zip(("first operator", "end"), zip(*runs, strict=True), strict=True):
         median = statistics.median(seconds)
-        print(f"{name:16}{median:7.2f} s   {min(seconds):.2f}-{max(seconds):.2f}")
+        lines.append(f"{name:16}{median:7.2f} s   {min(seconds):.2f}-{max(seconds):.2f}")
+    return "\n".join(lines)
 
 
-def _run(image: str, study: Path) -> tuple[float, float]:
+def _run(image: str, volumes: list[str]) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as name:
         output = Path(name)
         output.chmod(0o777)
-        volumes = [f"-v{study}:/var/holoscan/input:ro", f"-v{output}:/var/holoscan/output"]
+        volumes = [*volumes, f"-v{output}:/var/holoscan/output"]
         start = time.time()
         done = subprocess.run(  # noqa: S603  docker
             ["docker", "run", "--rm", *HARDENED, *volumes, image],  # noqa: S607
