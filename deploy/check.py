@@ -91,9 +91,11 @@ def _rule_findings(
 
 
 def _kind(node: Node) -> str:
-    """Returns the kind of a Kubernetes document, and nothing for any other."""
+    """Returns the kind of a document that is no clinical workflow, and nothing for one."""
     if node.get("spec", "templates"):
         return "WorkflowTemplate"  # one that lost its kind too, so that this is found
+    if node.get("services") and not node.get("tasks"):
+        return "compose file"
     return node.get("kind").text if node.get("apiVersion") else ""
 
 

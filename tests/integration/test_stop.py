@@ -4,15 +4,34 @@ import json
 import signal
 import subprocess
 import sys
-import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import DEMO_MODELS, REPOSITORY
+from tests.disk import small_disk
 from tests.phantom.study import WrittenSeries
 
 AT_ONCE_SECONDS = 5
+
+
+def started(series: WrittenSeries, output: Path) -> subprocess.Popen[str]:
+    folders = f"-i{series.folder}", f"-o{output}", f"-m{DEMO_MODELS}"
+    command = [sys.executable, "-m", "app", *folders]
+    return subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(process: subprocess.Popen[str], stage: str) -> None:
+    assert process.stderr is not None
+    assert any(stage in line for line in process.stderr), "it never came so far"
+
+
+def stopped(process: subprocess.Popen[str], stop: signal.Signals) -> str:
+    """Stops a run, which ends soon, and returns what it says meanwhile."""
+    process.send_signal(stop)
+    _, said = process.communicate(timeout=AT_ONCE_SECONDS)
+    return said
 
 
 @pytest.mark.parametrize(
@@ -21,20 +40,26 @@ AT_ONCE_SECONDS = 5
 def test_a_run_that_is_stopped_cleans_up(
     phantom_series: WrittenSeries, tmp_path: Path, stop: signal.Signals, stage: str
 ) -> None:
-    folders = f"-i{phantom_series.folder}", f"-o{tmp_path}", f"-m{DEMO_MODELS}"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "app", *folders], cwd=REPOSITORY, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stderr is not None
-    assert any(stage in line for line in process.stderr), "it never came so far"
-    start = time.monotonic()
-    process.send_signal(stop)
-    said = process.stderr.read()
-    assert process.wait() == 75, said
-    assert time.monotonic() - start < AT_ONCE_SECONDS
+    with started(phantom_series, tmp_path) as process:
+        wait_for(process, stage)
+        said = stopped(process, stop)
+    assert process.returncode == 75, said
     assert not list(tmp_path.rglob("*.part"))
     assert not (tmp_path / "results").exists()
     status = json.loads((tmp_path / "status.json").read_text())
     assert status["outcome"] == "failed"
     assert status["error"]["kind"] == "Stopped"
     assert stop.name in status["error"]["message"]
+
+
+def test_it_ends_though_the_disk_is_full(phantom_series: WrittenSeries, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "output", "64k") as output:
+        with started(phantom_series, output) as process:
+            wait_for(process, "series_selected")
+            with suppress(OSError), (output / "filler").open("wb", buffering=0) as filler:
+                while True:
+                    filler.write(bytes(4096))
+            said = stopped(process, signal.SIGTERM)
+        assert process.returncode == 75, said
+        assert "SIGTERM" in said
+        assert not (output / "results").exists()

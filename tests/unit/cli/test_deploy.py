@@ -68,6 +68,15 @@ def test_check_says_which_files_it_does_not_know(rendered: Path) -> None:
     assert f"{rendered / 'orthanc.yaml'}: not checked: Deployment\n" in done.output
 
 
+def test_check_leaves_a_compose_file_to_docker(tmp_path: Path) -> None:
+    arguments = ["deploy", "render", str(tmp_path), "--target", "docker"]
+    assert runner.invoke(app, arguments).exit_code == 0
+    files = [str(tmp_path / "compose.yaml"), str(tmp_path / "totalmap.json")]
+    done = runner.invoke(app, ["deploy", "check", *files])
+    assert done.exit_code == 0, done.output
+    assert f"{files[0]}: not checked: compose file\n" in done.output
+
+
 def test_check_names_file_line_rule_and_remedy(rendered: Path) -> None:
     workflow = rendered / "totalmap.json"
     workflow.write_text(workflow.read_text().replace('"priority"', '"priority_class"'))
