@@ -81,8 +81,8 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV) || \
 	    { echo "The module venv is missing; on Debian: apt-get install python3-venv"; exit 1; }
 
-$(VENV)/.runtime: $(BIN)/python requirements.txt constraints.txt pyproject.toml
-	$(BIN)/python -m pip install --quiet -r requirements.txt -c constraints.txt
+$(VENV)/.runtime: $(BIN)/python requirements.txt requirements-gateway.txt constraints.txt pyproject.toml
+	$(BIN)/python -m pip install --quiet -r requirements.txt -r requirements-gateway.txt -c constraints.txt
 	$(BIN)/python -m pip install --quiet --no-deps -e .
 	touch $@
 

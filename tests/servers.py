@@ -1,6 +1,7 @@
 """Orthanc from Debian, a PACS that many hospitals run, on free ports of this machine."""
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -125,8 +126,12 @@ class Orthanc:
 
 
 @contextmanager
-def running_orthanc(folder: Path) -> Iterator[Orthanc]:
+def running_orthanc(
+    folder: Path, environment: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Orthanc]:
     """Yields an empty Orthanc that keeps what it gets in a folder; it ends with the block.
+
+    The environment is added to the machine's.
 
     Skips the test where Orthanc or its DICOMweb plugin is not installed.
     """
@@ -137,7 +142,12 @@ def running_orthanc(folder: Path) -> Iterator[Orthanc]:
     settings = folder / "orthanc.json"
     settings.write_text(json.dumps(_settings(orthanc, folder)))
     with (folder / "orthanc.log").open("w+") as log:
-        process = subprocess.Popen([program, settings], stdout=log, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            [program, settings],
+            env=os.environ | environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
         try:
             _wait_until_up(orthanc, process)
             yield orthanc

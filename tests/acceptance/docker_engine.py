@@ -156,6 +156,9 @@ def running_engine(folder: Path) -> Iterator[DockerEngine]:
     finally:
         process.terminate()
         process.wait(START_SECONDS)
+        # It leaves this mounted, and `make clean` could not remove the folder.
+        namespace = str(folder / "exec/netns/default")
+        subprocess.run(["umount", namespace], capture_output=True, check=False)
         _bridge("delete")
 
 

@@ -1,0 +1,157 @@
+"""The one way in: a received file becomes an instance that is safe, or is refused with a reason."""
+
+import hashlib
+import threading
+import time
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+
+from gateway.ledger import KeptInstance, Ledger
+from gateway.storage import Storage, sync
+from totalmap.errors import InputError, ResourceError, UnreadableInstance
+
+BYTES_PER_GB = 1_000_000_000
+UID_CHARACTERS = 64
+_IDENTIFIERS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+
+
+class MismatchedInstance(InputError):
+    """An instance is not the one that the sender announced."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceivedFile:
+    """A complete DICOM file as it came in.
+
+    Attributes:
+        path: In `Storage.incoming`; it is moved or removed.
+        sender: The AE title, or what else names who sent it.
+        sop_instance_uid: As the sender announced it; None: the file says it alone.
+    """
+
+    path: Path
+    sender: str
+    sop_instance_uid: str | None = None
+
+
+class Intake:
+    """Takes files from many threads at once; the price of a commit is shared by those who wait."""
+
+    def __init__(self, storage: Storage, ledger: Ledger, keep_free_gb: float) -> None:
+        self._storage = storage
+        self._ledger = ledger
+        self._keep_free_bytes = keep_free_gb * BYTES_PER_GB
+        self._waiting: SimpleQueue[_Waiting | None] = SimpleQueue()
+        self._committer = threading.Thread(target=self._commit_until_closed, name="intake")
+        self._committer.start()
+
+    def take(self, received: ReceivedFile) -> KeptInstance:
+        """Returns when the file and its entry in the ledger are on the disk.
+
+        An instance that is there already, with the same content, costs nothing.
+
+        Raises:
+            UnreadableInstance: The file is not DICOM, or has no identifier that a study needs.
+            MismatchedInstance: It is another instance than announced.
+            ResourceError: There is too little space, or the disk or database fails.
+        """
+        try:
+            return self._take(received)
+        except OSError as error:
+            raise ResourceError(f"an instance can't be stored: {error.strerror}") from error
+        finally:
+            received.path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Returns when all that was taken is on the disk; nothing may be taken afterwards."""
+        self._waiting.put(None)
+        self._committer.join()
+
+    def _take(self, received: ReceivedFile) -> KeptInstance:
+        free = self._storage.free_bytes()
+        if free < self._keep_free_bytes:
+            raise ResourceError(
+                f"the disk has {free / BYTES_PER_GB:.1f} GB left, receive.keep_free_gb is "
+                f"{self._keep_free_bytes / BYTES_PER_GB:g}"
+            )
+        instance = _describe(received)
+        if not self._ledger.has(instance.sop_instance_uid, instance.sha256):
+            folder = self._storage.keep(received.path, instance.study_instance_uid, instance.sha256)
+            waiting = _Waiting(instance, folder, Future())
+            self._waiting.put(waiting)
+            waiting.done.result()
+        return instance
+
+    def _commit_until_closed(self) -> None:
+        is_open = True
+        while is_open:
+            batch = [self._waiting.get()]
+            while not self._waiting.empty():
+                batch.append(self._waiting.get())
+            is_open = None not in batch
+            self._commit([one for one in batch if one])
+
+    def _commit(self, batch: "list[_Waiting]") -> None:
+        try:
+            for folder in {one.folder for one in batch}:
+                sync(folder)
+            if batch:
+                self._ledger.add([one.instance for one in batch])
+        except Exception as error:  # those who wait have to hear of it
+            for one in batch:
+                one.done.set_exception(error)
+        else:
+            for one in batch:
+                one.done.set_result(None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    instance: KeptInstance
+    folder: Path
+    done: "Future[None]"
+
+
+def _describe(received: ReceivedFile) -> KeptInstance:
+    header = _read_header(received.path)
+    uids = {keyword: str(header.get(keyword) or "") for keyword in _IDENTIFIERS}
+    for keyword, uid in uids.items():
+        if not 0 < len(uid) <= UID_CHARACTERS:
+            raise UnreadableInstance(
+                f"an instance from {received.sender} has a {keyword} of {len(uid)} characters, "
+                f"1 to {UID_CHARACTERS} are allowed"
+            )
+    announced = received.sop_instance_uid
+    if announced is not None and announced != uids["SOPInstanceUID"]:
+        raise MismatchedInstance(
+            f"{received.sender} announced instance {announced} and sent {uids['SOPInstanceUID']}"
+        )
+    with received.path.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    return KeptInstance(
+        sop_instance_uid=uids["SOPInstanceUID"],
+        sha256=digest,
+        sop_class_uid=uids["SOPClassUID"],
+        study_instance_uid=uids["StudyInstanceUID"],
+        series_instance_uid=uids["SeriesInstanceUID"],
+        size_bytes=received.path.stat().st_size,
+        sender=received.sender,
+        received_at=time.time(),
+    )
+
+
+def _read_header(path: Path) -> Dataset:
+    try:
+        return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_IDENTIFIERS))
+    except InvalidDicomError as error:
+        raise UnreadableInstance("what was sent is not a DICOM file") from error
+    except Exception as error:  # pydicom raises many kinds on broken input
+        raise UnreadableInstance(
+            f"the header of an instance can't be read: {type(error).__name__}"
+        ) from error

@@ -1,0 +1,133 @@
+"""Where connections wait until they have asked for an association; only then they get a thread.
+
+pynetdicom starts two threads for each connection, and a few hundred that say nothing keep it from
+everything else. Here they cost a socket each, and those that say something else are closed.
+"""
+
+import socket
+import sys
+import time
+from collections import OrderedDict
+from contextlib import suppress
+from selectors import EVENT_READ, DefaultSelector
+from typing import Any, cast
+
+from pynetdicom.transport import ThreadedAssociationServer
+
+from totalmap.log import get_logger
+
+# PS3.8 9.3.2: the type of an A-ASSOCIATE-RQ PDU, and the length of what follows at 2 to 5.
+REQUEST_TYPE = 1
+HANDSHAKE_TYPE = 22
+HEADER_BYTES = 6
+# 128 presentation contexts with 20 transfer syntaxes each have 80 kB.
+MAX_REQUEST_BYTES = 120_000
+# pynetdicom's select() takes no file descriptor above 1023.
+MAX_WAITING = 500
+
+log = get_logger()
+
+
+class LobbyServer(ThreadedAssociationServer):
+    """A server of pynetdicom's, with a lobby.
+
+    The time of `AE.acse_timeout` is how long a connection may wait in it. With more than
+    `MAX_WAITING`, those that came first have to go.
+    """
+
+    request_queue_size = 128
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._waiting: OrderedDict[socket.socket, float] = OrderedDict()
+        self._selector = DefaultSelector()
+        self._bell, self._listener = socket.socketpair()
+
+    def serve_forever(self, poll_interval: float = 0.5) -> None:
+        """Serves until `stop` is called, in another thread."""
+        doors = {self.socket: self._accept, self._listener: lambda _door: None}
+        for door, answer in doors.items():
+            self._selector.register(cast(socket.socket, door), EVENT_READ, answer)
+        while self._bell.fileno() >= 0:
+            for key, _ in self._selector.select(poll_interval):
+                key.data(key.fileobj)
+            self._turn_out_those_who_waited_long()
+        for connection in list(self._waiting):
+            self._turn_out(connection)
+        self._selector.close()
+        self._listener.close()
+
+    def stop(self) -> None:
+        """Ends `serve_forever`; associations go on."""
+        self._bell.close()
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """Serves a connection, in a thread of its own."""
+        if self.ssl_context:
+            request.settimeout(self.ae.acse_timeout)
+            request = self.ssl_context.wrap_socket(request, server_side=True)
+            request.settimeout(None)
+        super().finish_request(request, client_address)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002  overrides
+        """Says why a connection that had asked for something can't be served."""
+        log.warning("connection_failed", address=client_address[0], error=repr(sys.exception()))
+
+    def _accept(self, door: socket.socket) -> None:
+        with suppress(OSError):  # who came has gone again
+            connection, _ = door.accept()
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, HEADER_BYTES)
+            self._waiting[connection] = time.monotonic()
+            self._selector.register(connection, EVENT_READ, self._look)
+
+    def _look(self, connection: socket.socket) -> None:
+        """Lets a connection in that has asked, and waits on for the rest of a request."""
+        try:
+            said = connection.recv(MAX_REQUEST_BYTES, socket.MSG_PEEK)
+            address = connection.getpeername()
+        except OSError:
+            self._turn_out(connection)
+            return
+        wanted = (_hello_bytes if self.ssl_context else _request_bytes)(said)
+        if wanted is None:
+            log.warning("no_association_request", address=address[0])
+            self._turn_out(connection)
+        elif len(said) < wanted:
+            self._wait_for(connection, wanted)
+        else:
+            self._forget(connection)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+            self.process_request(connection, address)
+
+    def _wait_for(self, connection: socket.socket, wanted: int) -> None:
+        """Looks again when so much has come, or at the end of all that will come."""
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, wanted)
+
+    def _turn_out_those_who_waited_long(self) -> None:
+        now, patience = time.monotonic(), self.ae.acse_timeout or 0.0
+        while self._waiting:
+            connection, since = next(iter(self._waiting.items()))
+            if now - since < patience and len(self._waiting) <= MAX_WAITING:
+                break
+            self._turn_out(connection)
+
+    def _turn_out(self, connection: socket.socket) -> None:
+        self._forget(connection)
+        connection.close()
+
+    def _forget(self, connection: socket.socket) -> None:
+        self._selector.unregister(connection)
+        del self._waiting[connection]
+
+
+def _hello_bytes(said: bytes) -> int | None:
+    """Returns how much of a TLS record of a handshake (RFC 8446 5.1) to wait for."""
+    return HEADER_BYTES if len(said) >= HEADER_BYTES and said[0] == HANDSHAKE_TYPE else None
+
+
+def _request_bytes(said: bytes) -> int | None:
+    """Returns how long a request is that begins like this; None: it is none."""
+    if len(said) < HEADER_BYTES or said[0] != REQUEST_TYPE:
+        return None
+    wanted = HEADER_BYTES + int.from_bytes(said[2:HEADER_BYTES], "big")
+    return wanted if wanted <= MAX_REQUEST_BYTES else None

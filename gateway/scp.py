@@ -1,0 +1,207 @@
+"""The DICOM receiver: C-STORE and C-ECHO; what is acknowledged is safe.
+
+It runs in a process of its own: it says where temporary files go, and nothing that computes may
+hold up a sender.
+"""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from ipaddress import ip_address
+from pathlib import Path
+from ssl import CERT_REQUIRED, Purpose, SSLContext, create_default_context
+from threading import Thread
+from typing import cast
+from weakref import WeakKeyDictionary
+
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000TransferSyntaxes,
+    JPEGLSTransferSyntaxes,
+    JPEGTransferSyntaxes,
+    RLELossless,
+)
+from pynetdicom import AE, AllStoragePresentationContexts, _config, evt
+from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.pdu_primitives import A_ASSOCIATE
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at its import
+from pynetdicom.transport import AssociationSocket
+
+from gateway.config import ReceiveSection, SenderSection, TlsSection
+from gateway.intake import Intake, MismatchedInstance, ReceivedFile
+from gateway.lobby import LobbyServer
+from gateway.storage import Storage
+from totalmap.errors import ConfigError, ResourceError, TotalMapError
+from totalmap.log import get_logger
+
+# Of those that a sender offers for one kind of instance, the first of these is taken.
+TRANSFER_SYNTAXES: tuple[UID, ...] = (
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    DeflatedExplicitVRLittleEndian,
+    *reversed(JPEG2000TransferSyntaxes),
+    *JPEGLSTransferSyntaxes,
+    RLELossless,
+    *reversed(JPEGTransferSyntaxes),
+    ExplicitVRBigEndian,
+)
+# PS3.4 B.2.3
+SUCCESS = 0x0000
+OUT_OF_RESOURCES = 0xA700
+DOES_NOT_MATCH = 0xA900
+CANNOT_UNDERSTAND = 0xC000
+# PS3.8 9.3.4: rejected for good, by the service user, calling AE title not recognized
+UNKNOWN_SENDER = (1, 1, 3)
+BYTES_PER_MB = 1_000_000
+
+log = get_logger()
+
+
+@contextmanager
+def running_receiver(settings: ReceiveSection, intake: Intake, storage: Storage) -> Iterator[int]:
+    """Listens while the block runs, and yields the port; at the end, associations are aborted.
+
+    Args:
+        settings: Where to listen, to whom, and the limits. Port 0 takes one that is free.
+        intake: Where to put what comes.
+        storage: Where files lie while they are received.
+
+    Raises:
+        ConfigError: A certificate or key can't be used.
+        ResourceError: The address or port can't be listened on.
+    """
+    _config.STORE_RECV_CHUNKED_DATASET = True  # into a file and without decoding it
+    tempfile.tempdir = str(storage.incoming)
+    entity = _application_entity(settings)
+    try:
+        server = entity.make_server(
+            (settings.address, settings.port),
+            evt_handlers=_handlers(settings, intake, storage),
+            server_class=LobbyServer,
+            ssl_context=_tls_context(settings.tls) if settings.tls else None,
+        )
+    except OSError as error:
+        raise ResourceError(
+            f"receive.address {settings.address}, receive.port {settings.port}: nobody can listen "
+            f"there: {error.strerror}"
+        ) from error
+    serving = Thread(target=server.serve_forever, name="receiver")
+    serving.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        cast(LobbyServer, server).stop()
+        serving.join()
+        for association in server.active_associations:
+            association.abort()
+        server.server_close()
+
+
+def _tls_context(tls: TlsSection) -> SSLContext:
+    try:
+        context = create_default_context(Purpose.CLIENT_AUTH, cafile=tls.senders_ca_file)
+        context.load_cert_chain(tls.certificate_file, tls.key_file)
+    except OSError as error:  # SSLError is one
+        raise ConfigError(
+            f"receive.tls: {tls.certificate_file}, {tls.key_file} and "
+            f"{tls.senders_ca_file or 'no senders_ca_file'} can't be used: {error}"
+        ) from error
+    if tls.senders_ca_file:
+        context.verify_mode = CERT_REQUIRED
+    return context
+
+
+def _application_entity(settings: ReceiveSection) -> AE:
+    entity = AE(settings.ae_title)
+    entity.require_called_aet = True
+    entity.maximum_associations = settings.max_associations
+    entity.acse_timeout = settings.request_seconds
+    entity.network_timeout = settings.idle_seconds
+    entity.dimse_timeout = settings.idle_seconds
+    entity.add_supported_context(Verification)
+    for context in AllStoragePresentationContexts:
+        entity.add_supported_context(cast(UID, context.abstract_syntax), list(TRANSFER_SYNTAXES))
+    return entity
+
+
+def _handlers(
+    settings: ReceiveSection, intake: Intake, storage: Storage
+) -> list[evt.EventHandlerType]:
+    meter = _Meter(settings.max_instance_mb)
+    return [
+        (evt.EVT_REQUESTED, _reject_strangers, [settings.senders]),
+        (evt.EVT_DATA_RECV, meter.count),
+        (evt.EVT_C_ECHO, lambda _event: SUCCESS),
+        (evt.EVT_C_STORE, _store, [intake, meter]),
+        (evt.EVT_CONN_CLOSE, _remove_halves, [storage, 2 * settings.idle_seconds]),
+    ]
+
+
+def _reject_strangers(event: evt.Event, senders: Sequence[SenderSection]) -> None:
+    requestor = event.assoc.requestor
+    title = cast(A_ASSOCIATE, requestor.primitive).calling_ae_title.strip()
+    address = requestor.address
+    if senders and not any(_is(one, title, address) for one in senders):
+        log.warning("sender_rejected", ae_title=title, address=address)
+        event.assoc.acse.send_reject(*UNKNOWN_SENDER)
+        event.assoc.kill()  # when the answer has gone
+
+
+def _is(sender: SenderSection, title: str, address: str) -> bool:
+    return (sender.ae_title is None or sender.ae_title == title) and (
+        sender.network is None or ip_address(address) in sender.network
+    )
+
+
+def _store(event: evt.Event, intake: Intake, meter: "_Meter") -> int:
+    """Answers a C-STORE request (PS3.4 B.2.3)."""
+    meter.restart(event.assoc)
+    sender = event.assoc.requestor.ae_title.strip()
+    received = ReceivedFile(
+        path=Path(event.dataset_path),
+        sender=sender,
+        sop_instance_uid=str(cast(C_STORE, event.request).AffectedSOPInstanceUID),
+    )
+    try:
+        intake.take(received)
+    except TotalMapError as error:
+        log.warning("instance_refused", sender=sender, reason=str(error))
+        return _status(error)
+    return SUCCESS
+
+
+def _remove_halves(_event: evt.Event, storage: Storage, untouched_seconds: float) -> None:
+    """Removes what a sender left half sent, once its association must have timed out."""
+    storage.remove_halves(untouched_seconds)
+
+
+def _status(error: TotalMapError) -> int:
+    if isinstance(error, ResourceError):
+        return OUT_OF_RESOURCES
+    return DOES_NOT_MATCH if isinstance(error, MismatchedInstance) else CANNOT_UNDERSTAND
+
+
+class _Meter:
+    """Aborts an association in the middle of an instance that is too large."""
+
+    def __init__(self, max_instance_mb: float) -> None:
+        self._max_instance_mb = max_instance_mb
+        self._bytes: WeakKeyDictionary[Association, int] = WeakKeyDictionary()
+
+    def count(self, event: evt.Event) -> None:
+        """Adds what has just come over the network."""
+        so_far = self._bytes.get(event.assoc, 0) + len(event.data)
+        self._bytes[event.assoc] = so_far
+        if so_far > self._max_instance_mb * BYTES_PER_MB:
+            log.warning("instance_too_large", limit_mb=self._max_instance_mb)
+            # An abort would have to wait for the rest of what comes.
+            cast(AssociationSocket, event.assoc.dul.socket).close()
+
+    def restart(self, association: Association) -> None:
+        """Begins to count the next instance."""
+        self._bytes[association] = 0

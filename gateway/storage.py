@@ -1,0 +1,88 @@
+"""Files of what came in: a folder for each study, a file for each instance, never written twice.
+
+```
+STORAGE/incoming/     being received; emptied at each start
+STORAGE/studies/S/I   S: hash of the Study Instance UID; I: SHA-256 of the file
+```
+
+Names are hashes because UIDs come from outside, and a file that is named after its content need
+never be replaced.
+"""
+
+import hashlib
+import os
+import shutil
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from gateway.ledger import KeptInstance, Ledger
+
+STUDY_CHARACTERS = 32
+
+
+class Storage:
+    """A folder on a local file system."""
+
+    def __init__(self, folder: Path) -> None:
+        self.incoming = folder / "incoming"
+        self._studies = folder / "studies"
+        self.incoming.mkdir(parents=True, exist_ok=True)
+        self._studies.mkdir(exist_ok=True)
+
+    def free_bytes(self) -> int:
+        """Returns how much may still be written."""
+        return shutil.disk_usage(self._studies).free
+
+    def study_folder(self, study_instance_uid: str) -> Path:
+        """Returns where the instances of a study lie; it may not be there yet."""
+        digest = hashlib.sha256(study_instance_uid.encode()).hexdigest()
+        return self._studies / digest[:STUDY_CHARACTERS]
+
+    def path(self, instance: KeptInstance) -> Path:
+        """Returns where the file of an instance lies."""
+        return self.study_folder(instance.study_instance_uid) / instance.sha256
+
+    def keep(self, file: Path, study_instance_uid: str, sha256: str) -> Path:
+        """Moves a received file into its study's folder, which is returned.
+
+        The content is on the disk then; the name is after `sync` of the folder. What is there
+        already is never replaced, for it may have been acknowledged.
+        """
+        folder = self.study_folder(study_instance_uid)
+        if not folder.exists():
+            folder.mkdir(exist_ok=True)
+            sync(self._studies)
+        kept = folder / sha256
+        with suppress(FileExistsError):
+            kept.hardlink_to(file)
+        file.unlink()
+        sync(kept)
+        return folder
+
+    def remove_halves(self, untouched_seconds: float) -> None:
+        """Removes what is in `incoming` and was not written to for a time."""
+        for path in self.incoming.iterdir():
+            with suppress(FileNotFoundError):  # it has just moved on
+                if time.time() - path.stat().st_mtime > untouched_seconds:
+                    path.unlink()
+
+    def remove_unacknowledged(self, ledger: Ledger) -> int:
+        """Removes what was being received when the last run ended; returns how many files.
+
+        Only at the start, before anything is received.
+        """
+        on_record = {self.path(one) for one in ledger.instances()}
+        found = {*self.incoming.iterdir(), *self._studies.glob("*/*")}
+        for path in found - on_record:
+            path.unlink()
+        return len(found - on_record)
+
+
+def sync(path: Path) -> None:
+    """Returns when a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,67 @@
+"""A receiving gateway in a process of its own, which can be killed: `python -m ... FOLDER PORT`."""
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from gateway.config import GatewaySettings, ReceiveSection
+from gateway.receive import receiving
+from tests.servers import LOOPBACK, POLL_SECONDS, START_SECONDS, require_program
+from totalmap import log
+
+AE_TITLE = "TOTALMAP"
+
+
+@contextmanager
+def running_gateway(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Yields the process of a gateway that listens; it is killed at the end."""
+    command = [sys.executable, "-m", "tests.gateway_process", str(folder), str(port)]
+    process = subprocess.Popen(command)
+    try:
+        _wait_until_up(process, port)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def storescu(port: int, folders: Sequence[Path], *options: str) -> subprocess.Popen[str]:
+    """Starts dcmtk's sender on all files of some folders, in one association."""
+    program = str(require_program("storescu", "dcmtk"))
+    command = [program, "--call", AE_TITLE, "--propose-lossless", "--scan-directories", *options]
+    where = [LOOPBACK, str(port), *map(str, folders)]
+    return subprocess.Popen(
+        [*command, *where], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def _wait_until_up(process: subprocess.Popen[bytes], port: int) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            socket.create_connection((LOOPBACK, port)).close()
+        except ConnectionRefusedError:
+            assert process.poll() is None, "the gateway has ended"
+            assert time.monotonic() < deadline, "the gateway does not answer"
+            time.sleep(POLL_SECONDS)
+        else:
+            return
+
+
+def _main(arguments: Sequence[str]) -> None:
+    folder, port = arguments
+    log.configure()
+    settings = GatewaySettings(
+        storage_folder=Path(folder), receive=ReceiveSection(port=int(port), keep_free_gb=0.1)
+    )
+    with receiving(settings):
+        signal.sigwait({signal.SIGTERM, signal.SIGINT})
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1:])

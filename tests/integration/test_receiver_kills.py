@@ -1,0 +1,103 @@
+"""kill -9 of the receiver at any moment: what it acknowledged is there, whole, once.
+
+The longer version: KILLS=100 INSTANCES=10000 pytest tests/integration/test_receiver_kills.py
+"""
+
+import hashlib
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+
+import pydicom
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
+from pynetdicom import AE
+
+from gateway.ledger import Ledger
+from gateway.receive import LEDGER_FILE
+from gateway.storage import Storage
+from tests.gateway_process import AE_TITLE, running_gateway
+from tests.phantom.study import WrittenSeries
+from tests.servers import LOOPBACK, free_port
+
+KILLS = int(os.environ.get("KILLS", "6"))
+INSTANCES = int(os.environ.get("INSTANCES", "240"))
+STUDIES = 40
+LONGEST_LIFE_SECONDS = 1.0
+SEED = 7
+
+
+@pytest.fixture(scope="module")
+def instances() -> list[tuple[str, str]]:
+    """Study and SOP Instance UIDs of what is to be sent."""
+    return [(f"2.25.{n % STUDIES + 1}", f"2.25.{n + 1000}") for n in range(INSTANCES)]
+
+
+@contextmanager
+def killed_after(seconds: float, folder: Path, port: int) -> Iterator[None]:
+    with running_gateway(folder, port) as process:
+        timer = threading.Timer(seconds, process.kill)
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+
+def send(port: int, dataset: Dataset, instances: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Returns which instances were acknowledged before the receiver ended."""
+    entity = AE("CT1")
+    entity.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
+    association = entity.associate(LOOPBACK, port, ae_title=AE_TITLE)
+    acknowledged = []
+    for study, uid in instances:
+        dataset.StudyInstanceUID = study
+        dataset.SOPInstanceUID = uid
+        dataset.file_meta.MediaStorageSOPInstanceUID = UID(uid)
+        if not association.is_established:
+            break
+        if association.send_c_store(dataset).get("Status") != 0:
+            break
+        acknowledged.append((study, uid))
+    if association.is_established:
+        association.release()
+    return acknowledged
+
+
+def on_record(folder: Path) -> set[tuple[str, str]]:
+    """Returns what is in the ledger; the file of each has the content that it had."""
+    storage = Storage(folder)
+    with Ledger(f"sqlite:///{folder / LEDGER_FILE}") as ledger:
+        kept = list(ledger.instances())
+    for one in kept:
+        assert hashlib.sha256(storage.path(one).read_bytes()).hexdigest() == one.sha256
+    found = {(one.study_instance_uid, one.sop_instance_uid) for one in kept}
+    assert len(found) == len(kept), "an instance is there twice"
+    return found
+
+
+def test_nothing_acknowledged_is_lost(
+    instances: list[tuple[str, str]], phantom_series: WrittenSeries, tmp_path: Path
+) -> None:
+    random = Random(SEED)  # noqa: S311  when to kill
+    dataset = pydicom.dcmread(phantom_series.paths[0])
+    waiting, acknowledged = list(instances), []
+    port, interrupted = free_port(), 0
+    for _ in range(KILLS):
+        with killed_after(random.uniform(0.0, LONGEST_LIFE_SECONDS), tmp_path, port):
+            sent = send(port, dataset, waiting)
+        acknowledged += sent
+        waiting = waiting[len(sent) :]
+        interrupted += bool(waiting)
+        assert set(acknowledged) <= on_record(tmp_path)
+    with running_gateway(tmp_path, port):
+        acknowledged += send(port, dataset, waiting)
+        assert on_record(tmp_path) == set(acknowledged) == set(instances)
+    assert interrupted >= KILLS // 2, "it was rarely killed while it received"
+    assert not list(Storage(tmp_path).incoming.iterdir())
+    files = list((tmp_path / "studies").glob("*/*"))
+    assert len(files) == len(instances)

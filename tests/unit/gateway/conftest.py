@@ -1,0 +1,26 @@
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from gateway.intake import Intake
+from gateway.ledger import Ledger
+from gateway.storage import Storage
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Storage:
+    return Storage(tmp_path / "storage")
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}") as opened:
+        yield opened
+
+
+@pytest.fixture
+def intake(storage: Storage, ledger: Ledger) -> Iterator[Intake]:
+    with closing(Intake(storage, ledger, keep_free_gb=0.0)) as taking:
+        yield taking

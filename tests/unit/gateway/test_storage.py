@@ -1,0 +1,59 @@
+import hashlib
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from gateway.ledger import Ledger
+from gateway.storage import Storage
+from tests.unit.gateway.test_ledger import ONE
+
+CONTENT = b"content"
+INSTANCE = replace(ONE, sha256=hashlib.sha256(CONTENT).hexdigest())
+
+
+def receive(storage: Storage, content: bytes) -> Path:
+    file = storage.incoming / "received.dcm"
+    file.write_bytes(content)
+    return file
+
+
+def keep(storage: Storage, content: bytes = CONTENT) -> None:
+    storage.keep(receive(storage, content), INSTANCE.study_instance_uid, INSTANCE.sha256)
+
+
+def test_a_kept_file_lies_in_the_folder_of_its_study(storage: Storage) -> None:
+    keep(storage)
+    path = storage.path(INSTANCE)
+    assert path.read_bytes() == CONTENT
+    assert path.parent == storage.study_folder(INSTANCE.study_instance_uid)
+
+
+def test_no_uid_is_part_of_a_path(storage: Storage) -> None:
+    assert storage.study_folder("../../etc").parent == storage.study_folder("1.2").parent
+
+
+def test_what_is_there_is_never_replaced(storage: Storage) -> None:
+    keep(storage)
+    inode = storage.path(INSTANCE).stat().st_ino
+    keep(storage)
+    assert storage.path(INSTANCE).stat().st_ino == inode
+
+
+def test_at_the_start_what_is_not_on_record_goes(storage: Storage, ledger: Ledger) -> None:
+    keep(storage)
+    ledger.add([INSTANCE])
+    storage.keep(receive(storage, b"other"), "1.9", "b" * 64)
+    receive(storage, b"half")
+    assert storage.remove_unacknowledged(ledger) == 2
+    assert storage.path(INSTANCE).read_bytes() == CONTENT
+    assert not list(storage.incoming.iterdir())
+    assert storage.remove_unacknowledged(ledger) == 0
+
+
+def test_what_nobody_goes_on_writing_goes(storage: Storage) -> None:
+    old = receive(storage, b"half")
+    os.utime(old, (0, 0))
+    new = storage.incoming / "new.dcm"
+    new.write_bytes(b"half")
+    storage.remove_halves(untouched_seconds=60)
+    assert list(storage.incoming.iterdir()) == [new]
