@@ -54,7 +54,7 @@ class Intake:
     def take(self, received: ReceivedFile) -> KeptInstance:
         """Returns when the file and its entry in the ledger are on the disk.
 
-        An instance that is there already, with the same content, costs nothing.
+        Of an instance that is there already, with the same content, nothing is kept.
 
         Raises:
             UnreadableInstance: The file is not DICOM, or has no identifier that a study needs.
@@ -81,11 +81,10 @@ class Intake:
                 f"{self._keep_free_bytes / BYTES_PER_GB:g}"
             )
         instance = _describe(received)
-        if not self._ledger.has(instance.sop_instance_uid, instance.sha256):
-            folder = self._storage.keep(received.path, instance.study_instance_uid, instance.sha256)
-            waiting = _Waiting(instance, folder, Future())
-            self._waiting.put(waiting)
-            waiting.done.result()
+        folder = self._storage.keep(received.path, instance.study_instance_uid, instance.sha256)
+        waiting = _Waiting(instance, folder, Future())
+        self._waiting.put(waiting)
+        waiting.done.result()
         return instance
 
     def _commit_until_closed(self) -> None:

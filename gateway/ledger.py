@@ -110,14 +110,6 @@ class Ledger:
         with self._transaction() as connection:
             connection.execute(statement, [asdict(one) for one in instances])
 
-    def has(self, sop_instance_uid: str, sha256: str) -> bool:
-        """Returns whether an instance with this very content is on record."""
-        statement = select(_INSTANCES.c.sha256).where(
-            _INSTANCES.c.sop_instance_uid == sop_instance_uid, _INSTANCES.c.sha256 == sha256
-        )
-        with self._transaction() as connection:
-            return connection.execute(statement).first() is not None
-
     def instances(self, study_instance_uid: str | None = None) -> Iterator[KeptInstance]:
         """Yields the instances of a study, or all, in the order in which they came."""
         statement = select(_INSTANCES).order_by(

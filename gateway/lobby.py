@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from pynetdicom.transport import ThreadedAssociationServer
 
+from gateway.prompt_socket import PromptSocket
 from totalmap.log import get_logger
 
 # PS3.8 9.3.2: the type of an A-ASSOCIATE-RQ PDU, and the length of what follows at 2 to 5.
@@ -29,7 +30,7 @@ log = get_logger()
 
 
 class LobbyServer(ThreadedAssociationServer):
-    """A server of pynetdicom's, with a lobby.
+    """A server of pynetdicom's with a lobby.
 
     The time of `AE.acse_timeout` is how long a connection may wait in it. With more than
     `MAX_WAITING`, those that came first have to go.
@@ -75,7 +76,8 @@ class LobbyServer(ThreadedAssociationServer):
 
     def _accept(self, door: socket.socket) -> None:
         with suppress(OSError):  # who came has gone again
-            connection, _ = door.accept()
+            accepted, _ = door.accept()
+            connection = PromptSocket(fileno=accepted.detach())
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, HEADER_BYTES)
             self._waiting[connection] = time.monotonic()
             self._selector.register(connection, EVENT_READ, self._look)
@@ -90,7 +92,8 @@ class LobbyServer(ThreadedAssociationServer):
             return
         wanted = (_hello_bytes if self.ssl_context else _request_bytes)(said)
         if wanted is None:
-            log.warning("no_association_request", address=address[0])
+            if said:
+                log.warning("no_association_request", address=address[0])
             self._turn_out(connection)
         elif len(said) < wanted:
             self._wait_for(connection, wanted)

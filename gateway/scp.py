@@ -35,6 +35,7 @@ from pynetdicom.transport import AssociationSocket
 from gateway.config import ReceiveSection, SenderSection, TlsSection
 from gateway.intake import Intake, MismatchedInstance, ReceivedFile
 from gateway.lobby import LobbyServer
+from gateway.prompt_socket import PromptTlsSocket
 from gateway.storage import Storage
 from totalmap.errors import ConfigError, ResourceError, TotalMapError
 from totalmap.log import get_logger
@@ -57,6 +58,8 @@ DOES_NOT_MATCH = 0xA900
 CANNOT_UNDERSTAND = 0xC000
 # PS3.8 9.3.4: rejected for good, by the service user, calling AE title not recognized
 UNKNOWN_SENDER = (1, 1, 3)
+# As large as dcmtk sends them: less to do than with many small ones.
+PDU_BYTES = 131_072
 BYTES_PER_MB = 1_000_000
 
 log = get_logger()
@@ -111,6 +114,7 @@ def _tls_context(tls: TlsSection) -> SSLContext:
             f"receive.tls: {tls.certificate_file}, {tls.key_file} and "
             f"{tls.senders_ca_file or 'no senders_ca_file'} can't be used: {error}"
         ) from error
+    context.sslsocket_class = PromptTlsSocket
     if tls.senders_ca_file:
         context.verify_mode = CERT_REQUIRED
     return context
@@ -123,6 +127,7 @@ def _application_entity(settings: ReceiveSection) -> AE:
     entity.acse_timeout = settings.request_seconds
     entity.network_timeout = settings.idle_seconds
     entity.dimse_timeout = settings.idle_seconds
+    entity.maximum_pdu_size = PDU_BYTES
     entity.add_supported_context(Verification)
     for context in AllStoragePresentationContexts:
         entity.add_supported_context(cast(UID, context.abstract_syntax), list(TRANSFER_SYNTAXES))

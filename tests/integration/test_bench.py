@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from tests.conftest import REPOSITORY
+from tests.servers import require_program
 
 SMALL = "--narrow --patch 64 64 64 --variant fast --arithmetic exact --runs 1 --slices 20 --size 64"
 
@@ -61,3 +62,18 @@ def test_the_smallest_race_of_rtstruct_writers(tmp_path: Path) -> None:
     assert ours.startswith("TotalMAP ")
     assert checked.startswith("TotalMAP, checked ")
     assert peer.startswith("rt-utils ")
+
+
+def test_the_smallest_race_of_receivers(tmp_path: Path) -> None:
+    require_program("storescu", "dcmtk")
+    require_program("Orthanc", "orthanc")
+    report = tmp_path / "receiving.md"
+    command = [sys.executable, "-m", "benchmarks.receiving", "--instances", "8", "--runs", "1"]
+    command += ["--output", str(report)]
+    done = subprocess.run(
+        command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout in report.read_text()
+    names = [line[:24].strip() for line in done.stdout.splitlines()[2:]]
+    assert names == ["TotalMAP", "Orthanc", "Orthanc, TCP_NODELAY=1"]
