@@ -24,11 +24,12 @@ def receiving(settings: GatewaySettings) -> Iterator[int]:
 
     Raises:
         ConfigError: The ledger is another version's.
-        ResourceError: The ledger can't be opened, or nobody can listen at the port.
+        ResourceError: Another gateway has the storage folder, the ledger can't be opened, or
+            nobody can listen at the port.
     """
     storage = Storage(settings.storage_folder)
     url = settings.ledger_url or f"sqlite:///{settings.storage_folder.absolute() / LEDGER_FILE}"
-    with Ledger(url) as ledger:
+    with storage.only_here(), Ledger(url) as ledger:
         removed = storage.remove_unacknowledged(ledger)
         if removed:
             log.info("unacknowledged_removed", files=removed)

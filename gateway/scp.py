@@ -192,7 +192,7 @@ def _status(error: TotalMapError) -> int:
 
 
 class _Meter:
-    """Aborts an association in the middle of an instance that is too large."""
+    """Ends an association in the middle of an instance that is too large."""
 
     def __init__(self, max_instance_mb: float) -> None:
         self._max_instance_mb = max_instance_mb

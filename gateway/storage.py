@@ -9,14 +9,17 @@ Names are hashes because UIDs come from outside, and a file that is named after 
 never be replaced.
 """
 
+import fcntl
 import hashlib
 import os
 import shutil
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gateway.ledger import KeptInstance, Ledger
+from totalmap.errors import ResourceError
 
 STUDY_CHARACTERS = 32
 
@@ -27,8 +30,25 @@ class Storage:
     def __init__(self, folder: Path) -> None:
         self.incoming = folder / "incoming"
         self._studies = folder / "studies"
+        self._lock = folder / "lock"
         self.incoming.mkdir(parents=True, exist_ok=True)
         self._studies.mkdir(exist_ok=True)
+
+    @contextmanager
+    def only_here(self) -> Iterator[None]:
+        """Keeps every other process from receiving into this folder while the block runs.
+
+        Raises:
+            ResourceError: Another one does.
+        """
+        with self._lock.open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise ResourceError(
+                    f"{self._lock.parent}: another gateway receives into this folder"
+                ) from error
+            yield
 
     def free_bytes(self) -> int:
         """Returns how much may still be written."""

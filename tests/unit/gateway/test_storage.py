@@ -3,9 +3,14 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from gateway.config import GatewaySettings, ReceiveSection
 from gateway.ledger import Ledger
+from gateway.receive import receiving
 from gateway.storage import Storage
 from tests.unit.gateway.test_ledger import ONE
+from totalmap.errors import ResourceError
 
 CONTENT = b"content"
 INSTANCE = replace(ONE, sha256=hashlib.sha256(CONTENT).hexdigest())
@@ -57,3 +62,15 @@ def test_what_nobody_goes_on_writing_goes(storage: Storage) -> None:
     new.write_bytes(b"half")
     storage.remove_halves(untouched_seconds=60)
     assert list(storage.incoming.iterdir()) == [new]
+
+
+def test_two_gateways_do_not_share_a_folder(tmp_path: Path) -> None:
+    settings = GatewaySettings(storage_folder=tmp_path, receive=ReceiveSection(port=0))
+    with (
+        receiving(settings),
+        pytest.raises(ResourceError, match="another gateway receives into this folder"),
+        receiving(settings),
+    ):
+        pass
+    with receiving(settings):
+        pass
