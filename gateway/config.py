@@ -71,6 +71,18 @@ class ReceiveSection(Section):
     tls: TlsSection | None = None
 
 
+class CompleteSection(Section):
+    """When a study is taken to be complete.
+
+    Attributes:
+        quiet_seconds: After all senders of it have released their associations.
+        quiet_unreleased_seconds: After its last instance, where one has not, or was cut off.
+    """
+
+    quiet_seconds: PositiveFloat = 5.0
+    quiet_unreleased_seconds: PositiveFloat = 60.0
+
+
 class GatewaySettings(Section):
     """All of gateway.yaml.
 
@@ -83,3 +95,4 @@ class GatewaySettings(Section):
     storage_folder: Path = Path("totalmap-gateway")
     ledger_url: str | None = None
     receive: ReceiveSection = ReceiveSection()
+    complete: CompleteSection = CompleteSection()

@@ -12,7 +12,7 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
-from gateway.ledger import KeptInstance, Ledger
+from gateway.ledger import EndedTransfer, KeptInstance, Ledger
 from gateway.storage import Storage, sync
 from totalmap.errors import InputError, ResourceError, UnreadableInstance
 
@@ -32,11 +32,13 @@ class ReceivedFile:
     Attributes:
         path: In `Storage.incoming`; it is moved or removed.
         sender: The AE title, or what else names who sent it.
+        transfer: Names the association, or the request, in which it came.
         sop_instance_uid: As the sender announced it; None: the file says it alone.
     """
 
     path: Path
     sender: str
+    transfer: str
     sop_instance_uid: str | None = None
 
 
@@ -67,6 +69,20 @@ class Intake:
             raise ResourceError(f"an instance can't be stored: {error.strerror}") from error
         finally:
             received.path.unlink(missing_ok=True)
+
+    def end(self, transfer: str, *, is_whole: bool) -> None:
+        """Takes note of the end of a transfer in which instances came.
+
+        Args:
+            transfer: As in `ReceivedFile`.
+            is_whole: Whether the sender said that this is all, and was not cut off.
+
+        Raises:
+            ResourceError: The database fails.
+        """
+        self._ledger.end_transfer(
+            EndedTransfer(transfer=transfer, ended_at=time.time(), is_whole=is_whole)
+        )
 
     def close(self) -> None:
         """Returns when all that was taken is on the disk; nothing may be taken afterwards."""
@@ -141,6 +157,7 @@ def _describe(received: ReceivedFile) -> KeptInstance:
         series_instance_uid=uids["SeriesInstanceUID"],
         size_bytes=received.path.stat().st_size,
         sender=received.sender,
+        transfer=received.transfer,
         received_at=time.time(),
     )
 

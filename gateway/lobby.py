@@ -14,7 +14,6 @@ from typing import Any, cast
 
 from pynetdicom.transport import ThreadedAssociationServer
 
-from gateway.prompt_socket import PromptSocket
 from totalmap.log import get_logger
 
 # PS3.8 9.3.2: the type of an A-ASSOCIATE-RQ PDU, and the length of what follows at 2 to 5.
@@ -76,8 +75,7 @@ class LobbyServer(ThreadedAssociationServer):
 
     def _accept(self, door: socket.socket) -> None:
         with suppress(OSError):  # who came has gone again
-            accepted, _ = door.accept()
-            connection = PromptSocket(fileno=accepted.detach())
+            connection, _ = door.accept()
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, HEADER_BYTES)
             self._waiting[connection] = time.monotonic()
             self._selector.register(connection, EVENT_READ, self._look)

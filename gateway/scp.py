@@ -11,7 +11,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from ssl import CERT_REQUIRED, Purpose, SSLContext, create_default_context
 from threading import Thread
-from typing import cast
+from typing import Any, cast
+from uuid import uuid4
 from weakref import WeakKeyDictionary
 
 from pydicom.uid import (
@@ -28,14 +29,14 @@ from pydicom.uid import (
 from pynetdicom import AE, AllStoragePresentationContexts, _config, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
-from pynetdicom.pdu_primitives import A_ASSOCIATE
+from pynetdicom.pdu_primitives import A_ASSOCIATE, A_RELEASE
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at its import
 from pynetdicom.transport import AssociationSocket
 
 from gateway.config import ReceiveSection, SenderSection, TlsSection
 from gateway.intake import Intake, MismatchedInstance, ReceivedFile
 from gateway.lobby import LobbyServer
-from gateway.prompt_socket import PromptTlsSocket
+from gateway.prompt_socket import PromptSocket
 from gateway.storage import Storage
 from totalmap.errors import ConfigError, ResourceError, TotalMapError
 from totalmap.log import get_logger
@@ -114,7 +115,6 @@ def _tls_context(tls: TlsSection) -> SSLContext:
             f"receive.tls: {tls.certificate_file}, {tls.key_file} and "
             f"{tls.senders_ca_file or 'no senders_ca_file'} can't be used: {error}"
         ) from error
-    context.sslsocket_class = PromptTlsSocket
     if tls.senders_ca_file:
         context.verify_mode = CERT_REQUIRED
     return context
@@ -137,12 +137,15 @@ def _application_entity(settings: ReceiveSection) -> AE:
 def _handlers(
     settings: ReceiveSection, intake: Intake, storage: Storage
 ) -> list[evt.EventHandlerType]:
-    meter = _Meter(settings.max_instance_mb)
+    meter, transfers = _Meter(settings.max_instance_mb), _Transfers(intake)
     return [
         (evt.EVT_REQUESTED, _reject_strangers, [settings.senders]),
+        (evt.EVT_CONN_OPEN, _be_prompt, [settings.max_instance_mb * BYTES_PER_MB]),
         (evt.EVT_DATA_RECV, meter.count),
         (evt.EVT_C_ECHO, lambda _event: SUCCESS),
-        (evt.EVT_C_STORE, _store, [intake, meter]),
+        (evt.EVT_C_STORE, _store, [intake, meter, transfers]),
+        (evt.EVT_ACSE_RECV, transfers.release),
+        (evt.EVT_CONN_CLOSE, transfers.cut_off),
         (evt.EVT_CONN_CLOSE, _remove_halves, [storage, 2 * settings.idle_seconds]),
     ]
 
@@ -163,13 +166,19 @@ def _is(sender: SenderSection, title: str, address: str) -> bool:
     )
 
 
-def _store(event: evt.Event, intake: Intake, meter: "_Meter") -> int:
+def _be_prompt(event: evt.Event, max_bytes: float) -> None:
+    accepted = cast(AssociationSocket, event.assoc.dul.socket)
+    event.assoc.dul.socket = PromptSocket(accepted, max_bytes)
+
+
+def _store(event: evt.Event, intake: Intake, meter: "_Meter", transfers: "_Transfers") -> int:
     """Answers a C-STORE request (PS3.4 B.2.3)."""
     meter.restart(event.assoc)
     sender = event.assoc.requestor.ae_title.strip()
     received = ReceivedFile(
         path=Path(event.dataset_path),
         sender=sender,
+        transfer=transfers.name(event.assoc),
         sop_instance_uid=str(cast(C_STORE, event.request).AffectedSOPInstanceUID),
     )
     try:
@@ -210,3 +219,33 @@ class _Meter:
     def restart(self, association: Association) -> None:
         """Begins to count the next instance."""
         self._bytes[association] = 0
+
+
+class _Transfers:
+    """Gives a name to each association in which instances come, and says when it ends."""
+
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
+        self._names: WeakKeyDictionary[Association, str] = WeakKeyDictionary()
+
+    def name(self, association: Association) -> str:
+        """Returns the name of the transfer, which begins with its first instance."""
+        return self._names.setdefault(association, uuid4().hex)
+
+    def release(self, event: evt.Event) -> None:
+        """Ends a transfer whose sender has asked to release its association."""
+        if isinstance(cast(Any, event).primitive, A_RELEASE):
+            self._end(event.assoc, is_whole=True)
+
+    def cut_off(self, event: evt.Event) -> None:
+        """Ends a transfer whose connection is closed and was not released."""
+        self._end(event.assoc, is_whole=False)
+
+    def _end(self, association: Association, *, is_whole: bool) -> None:
+        name = self._names.pop(association, None)
+        if name is None:
+            return
+        try:
+            self._intake.end(name, is_whole=is_whole)
+        except ResourceError as error:  # its studies wait a little longer
+            log.warning("transfer_end_not_recorded", reason=str(error))

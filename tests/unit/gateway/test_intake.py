@@ -18,7 +18,7 @@ def received(storage: Storage, source: Path, uid: str | None = None) -> Received
     """A copy of a file, as if it had just come in."""
     path = storage.incoming / generate_uid()
     path.write_bytes(source.read_bytes())
-    return ReceivedFile(path=path, sender="CT1", sop_instance_uid=uid)
+    return ReceivedFile(path=path, sender="CT1", transfer="one", sop_instance_uid=uid)
 
 
 def test_an_instance_is_stored_and_on_record(

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
-from gateway.ledger import SCHEMA_VERSION, KeptInstance, Ledger
+from gateway.ledger import SCHEMA_VERSION, EndedTransfer, GrowingStudy, KeptInstance, Ledger
 from totalmap.errors import ConfigError, ResourceError
 
 ONE = KeptInstance(
@@ -15,6 +15,7 @@ ONE = KeptInstance(
     series_instance_uid="1.2.1",
     size_bytes=7,
     sender="CT1",
+    transfer="first",
     received_at=1000.5,
 )
 SECOND = replace(ONE, sop_instance_uid="1.2.4", received_at=1001.0)
@@ -65,3 +66,55 @@ def test_another_layout_is_refused(tmp_path: Path) -> None:
 def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(ResourceError, match=r"nowhere/ledger\.sqlite"):
         Ledger(f"sqlite:///{tmp_path / 'nowhere' / 'ledger.sqlite'}")
+
+
+def end(ledger: Ledger, transfer: str, at: float, *, is_whole: bool = True) -> None:
+    ledger.end_transfer(EndedTransfer(transfer=transfer, ended_at=at, is_whole=is_whole))
+
+
+def test_a_study_grows_until_it_is_passed_on(ledger: Ledger) -> None:
+    ledger.add([ONE, SECOND])
+    (study,) = ledger.growing_studies()
+    assert study == GrowingStudy(
+        study_instance_uid="1.2",
+        n_instances=2,
+        last_received_at=SECOND.received_at,
+        transfers_ended_at=None,
+    )
+    ledger.pass_on(study)
+    assert ledger.growing_studies() == []
+    ledger.add([ONE, SECOND])
+    assert ledger.growing_studies() == [], "an identical instance is nothing new"
+    ledger.add([replace(ONE, sop_instance_uid="1.2.5")])
+    (study,) = ledger.growing_studies()
+    assert study.n_instances == 3
+    assert study.last_received_at == SECOND.received_at
+
+
+def test_what_came_while_a_study_was_passed_on_is_not_forgotten(ledger: Ledger) -> None:
+    ledger.add([ONE])
+    (study,) = ledger.growing_studies()
+    ledger.add([SECOND])
+    ledger.pass_on(study)
+    (again,) = ledger.growing_studies()
+    assert again.n_instances == 2
+
+
+def test_a_study_knows_when_all_its_transfers_have_ended(ledger: Ledger) -> None:
+    ledger.add([ONE, replace(SECOND, transfer="second")])
+    end(ledger, "first", 1002.0)
+    assert [one.transfers_ended_at for one in ledger.growing_studies()] == [None]
+    end(ledger, "second", 1003.0)
+    assert [one.transfers_ended_at for one in ledger.growing_studies()] == [1003.0]
+
+
+def test_a_transfer_that_was_cut_off_has_not_ended(ledger: Ledger) -> None:
+    ledger.add([ONE])
+    end(ledger, "first", 1002.0, is_whole=False)
+    assert [one.transfers_ended_at for one in ledger.growing_studies()] == [None]
+
+
+def test_the_oldest_study_comes_first(ledger: Ledger) -> None:
+    ledger.add([ONE])
+    ledger.add([ELSEWHERE])
+    assert [one.study_instance_uid for one in ledger.growing_studies()] == ["1.3", "1.2"]

@@ -4,8 +4,9 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any, cast
 
 import pydicom
 import pytest
@@ -16,7 +17,7 @@ from pynetdicom.association import Association
 
 from gateway.config import GatewaySettings, ReceiveSection, SenderSection
 from gateway.intake import Intake
-from gateway.ledger import Ledger
+from gateway.ledger import GrowingStudy, Ledger
 from gateway.receive import LEDGER_FILE, receiving
 from gateway.scp import TRANSFER_SYNTAXES, running_receiver
 from gateway.storage import Storage
@@ -139,7 +140,8 @@ def test_only_senders_that_are_named_may_send(
 
 
 def store(association: Association, dataset: Dataset) -> int:
-    return int(association.send_c_store(dataset).Status)
+    """Returns the status, and -1 where there is none."""
+    return int(association.send_c_store(dataset).get("Status", -1))
 
 
 def test_refusals_are_dicom_statuses(
@@ -191,6 +193,16 @@ def test_an_instance_that_is_too_large_ends_its_association(
     ):
         assert "Status" not in association.send_c_store(dataset)  # there is no answer
     assert not list(ledger.instances())
+
+
+def test_a_pdu_that_would_fill_the_memory_ends_its_association(
+    port: int, phantom_series: WrittenSeries
+) -> None:
+    """4 GB are announced after a good request for an association."""
+    with associated(port) as association:
+        cast(Any, association.dul.socket).socket.sendall(b"\x04\x00\xff\xff\xff\xff")
+        with suppress(RuntimeError):  # there is no association any more
+            assert store(association, pydicom.dcmread(phantom_series.paths[0])) == -1
 
 
 def test_many_small_instances_are_not_one_large(
@@ -249,3 +261,35 @@ def test_another_study_is_another_folder(
     send(port, phantom_series.folder, other.folder)
     folders = {storage.path(one).parent for one in ledger.instances()}
     assert sorted(len(list(folder.iterdir())) for folder in folders) == [2, 40]
+
+
+def growing(ledger: Ledger) -> GrowingStudy:
+    (study,) = ledger.growing_studies()
+    return study
+
+
+def test_a_released_association_is_a_whole_transfer(
+    port: int, ledger: Ledger, phantom_series: WrittenSeries
+) -> None:
+    send(port, phantom_series.folder)
+    study = growing(ledger)
+    assert study.n_instances == len(phantom_series.paths)
+    assert study.transfers_ended_at is not None
+    assert study.transfers_ended_at >= study.last_received_at
+
+
+def test_an_association_that_goes_on_is_not_one_yet(
+    port: int, ledger: Ledger, phantom_series: WrittenSeries
+) -> None:
+    with associated(port) as association:
+        store(association, pydicom.dcmread(phantom_series.paths[0]))
+        assert growing(ledger).transfers_ended_at is None
+
+
+def test_an_association_that_is_cut_off_never_is(
+    intake: Intake, storage: Storage, ledger: Ledger, phantom_series: WrittenSeries
+) -> None:
+    with running_receiver(ANY_PORT, intake, storage) as port, associated(port) as association:
+        store(association, pydicom.dcmread(phantom_series.paths[0]))
+        association.abort()
+    assert growing(ledger).transfers_ended_at is None
