@@ -17,7 +17,7 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-from benchmarks.speed import cpu_model
+from benchmarks.report import write_report
 
 FIRST_OPERATOR = re.compile(r"^(\S+) .*study_read", re.MULTILINE)
 HARDENED = (
@@ -45,10 +45,7 @@ def main() -> None:
     table = _table(given.image, [_run(given.image, volumes) for _ in range(given.runs)])
     print(table)
     if given.output:
-        given.output.parent.mkdir(parents=True, exist_ok=True)
-        text = f"# The container\n\n{__doc__.partition('    python')[0]}"
-        text += f"`python -m benchmarks.container`, {cpu_model()}.{__doc__.partition('FILE]')[2]}"
-        given.output.write_text(f"{text}\n```\n{table}\n```\n", encoding="utf-8")
+        write_report(given.output, "The container", "benchmarks.container", __doc__, table)
 
 
 def _table(image: str, runs: list[tuple[float, float]]) -> str:

@@ -19,7 +19,7 @@ from pathlib import Path
 import pydicom
 from pydicom.uid import generate_uid
 
-from benchmarks.speed import cpu_model
+from benchmarks.report import write_report
 from tests.gateway_process import running_gateway, storescu
 from tests.phantom.study import SeriesSpec, write_series
 from tests.servers import free_port, running_orthanc
@@ -65,10 +65,7 @@ def main() -> None:
         table = _race(Path(name), given.instances, given.runs)
     print(table)
     if given.output:
-        given.output.parent.mkdir(parents=True, exist_ok=True)
-        text = f"# Receiving\n\n{__doc__.partition('    python')[0]}"
-        text += f"`python -m benchmarks.receiving`, {cpu_model()}.{__doc__.partition('FILE]')[2]}"
-        given.output.write_text(f"{text}\n```\n{table}\n```\n", encoding="utf-8")
+        write_report(given.output, "Receiving", "benchmarks.receiving", __doc__, table)
 
 
 def _race(folder: Path, instances: int, runs: int) -> str:

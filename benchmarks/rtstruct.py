@@ -24,9 +24,9 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.report import write_report
 from benchmarks.seg import MEGABYTE, begin_peak, peak_megabytes, prepare
 from benchmarks.seg_writers import Case, Write
-from benchmarks.speed import cpu_model
 from tests.readers import read_by_plastimatch
 from tests.segmentations import TASK
 from totalmap import log
@@ -54,10 +54,7 @@ def main() -> None:
         table = _race(Path(name), given.slices, given.size, given.runs)
     print(table)
     if given.output:
-        given.output.parent.mkdir(parents=True, exist_ok=True)
-        text = f"# Writers of RTSTRUCT\n\n{__doc__.partition('    python')[0]}"
-        text += f"`python -m benchmarks.rtstruct`, {cpu_model()}.{__doc__.partition('FILE]')[2]}"
-        given.output.write_text(f"{text}\n```\n{table}\n```\n", encoding="utf-8")
+        write_report(given.output, "Writers of RTSTRUCT", "benchmarks.rtstruct", __doc__, table)
 
 
 def _race(folder: Path, slices: int, size: int, runs: int) -> str:

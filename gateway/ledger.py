@@ -41,7 +41,6 @@ SCHEMA_VERSION = 1
 BUSY_SECONDS = 30
 _SHA256, _UID, _SENDER, _TRANSFER = String(64), String(64), String(64), String(64)
 
-
 _METADATA = MetaData()
 _SCHEMA = Table("schema", _METADATA, Column("version", Integer, primary_key=True))
 _INSTANCES = Table(

@@ -101,8 +101,11 @@ class LobbyServer(ThreadedAssociationServer):
             self.process_request(connection, address)
 
     def _wait_for(self, connection: socket.socket, wanted: int) -> None:
-        """Looks again when so much has come, or at the end of all that will come."""
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, wanted)
+        """Looks again when so much has come; who does so before has come to the end."""
+        if connection.getsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT) == wanted:
+            self._turn_out(connection)
+        else:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, wanted)
 
     def _turn_out_those_who_waited_long(self) -> None:
         now, patience = time.monotonic(), self.ae.acse_timeout or 0.0

@@ -15,12 +15,12 @@ class PromptSocket(AssociationSocket):
     instance.
     """
 
-    def __init__(self, accepted: AssociationSocket, max_bytes: float) -> None:
+    def __init__(self, accepted: AssociationSocket, max_bytes: int) -> None:
         """Takes over an accepted connection.
 
         Args:
             accepted: Of no use afterwards.
-            max_bytes: The most that may be asked to be read at once.
+            max_bytes: The longest PDU that was agreed on (PS3.8 D.1).
         """
         self.__dict__.update(accepted.__dict__)  # a new one would announce the connection again
         self._max_bytes = max_bytes
@@ -29,10 +29,10 @@ class PromptSocket(AssociationSocket):
         """Returns so many bytes, or fewer where the connection ends before.
 
         Raises:
-            OSError: A PDU says that it is longer than an instance may be.
+            OSError: A PDU says that it is longer than was agreed on.
         """
         if nr_bytes > self._max_bytes:
-            raise OSError(f"a PDU of {nr_bytes} bytes, at most {self._max_bytes:.0f} are allowed")
+            raise OSError(f"a PDU of {nr_bytes} bytes, at most {self._max_bytes} are allowed")
         connection = cast(socket.socket, self.socket)
         received, so_far = bytearray(nr_bytes), 0
         while so_far < nr_bytes:
@@ -42,4 +42,5 @@ class PromptSocket(AssociationSocket):
             so_far += count
             # Linux forgets it each time.
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-        return received[:so_far]
+        del received[so_far:]
+        return received

@@ -140,7 +140,7 @@ def _handlers(
     meter, transfers = _Meter(settings.max_instance_mb), _Transfers(intake)
     return [
         (evt.EVT_REQUESTED, _reject_strangers, [settings.senders]),
-        (evt.EVT_CONN_OPEN, _be_prompt, [settings.max_instance_mb * BYTES_PER_MB]),
+        (evt.EVT_CONN_OPEN, _be_prompt),
         (evt.EVT_DATA_RECV, meter.count),
         (evt.EVT_C_ECHO, lambda _event: SUCCESS),
         (evt.EVT_C_STORE, _store, [intake, meter, transfers]),
@@ -166,9 +166,9 @@ def _is(sender: SenderSection, title: str, address: str) -> bool:
     )
 
 
-def _be_prompt(event: evt.Event, max_bytes: float) -> None:
+def _be_prompt(event: evt.Event) -> None:
     accepted = cast(AssociationSocket, event.assoc.dul.socket)
-    event.assoc.dul.socket = PromptSocket(accepted, max_bytes)
+    event.assoc.dul.socket = PromptSocket(accepted, PDU_BYTES)
 
 
 def _store(event: evt.Event, intake: Intake, meter: "_Meter", transfers: "_Transfers") -> int:

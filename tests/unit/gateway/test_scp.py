@@ -19,7 +19,7 @@ from gateway.config import GatewaySettings, ReceiveSection, SenderSection
 from gateway.intake import Intake
 from gateway.ledger import GrowingStudy, Ledger
 from gateway.receive import LEDGER_FILE, receiving
-from gateway.scp import TRANSFER_SYNTAXES, running_receiver
+from gateway.scp import PDU_BYTES, TRANSFER_SYNTAXES, running_receiver
 from gateway.storage import Storage
 from tests.disk import small_disk
 from tests.gateway_process import AE_TITLE, running_gateway, storescu
@@ -198,11 +198,15 @@ def test_an_instance_that_is_too_large_ends_its_association(
 def test_a_pdu_that_would_fill_the_memory_ends_its_association(
     port: int, phantom_series: WrittenSeries
 ) -> None:
-    """4 GB are announced after a good request for an association."""
+    """One byte more than was agreed on is announced, and does not come."""
     with associated(port) as association:
-        cast(Any, association.dul.socket).socket.sendall(b"\x04\x00\xff\xff\xff\xff")
+        cast(Any, association.dul.socket).socket.sendall(
+            b"\x04\x00" + (PDU_BYTES + 1).to_bytes(4, "big")
+        )
+        start = time.monotonic()
         with suppress(RuntimeError):  # there is no association any more
             assert store(association, pydicom.dcmread(phantom_series.paths[0])) == -1
+        assert time.monotonic() - start < SERVED_SECONDS, "it waited for the rest"
 
 
 def test_many_small_instances_are_not_one_large(
@@ -232,6 +236,18 @@ def test_a_flood_of_connections_does_not_shut_a_sender_out(
                 assert store(association, dataset) == 0
             assert time.monotonic() - start < SERVED_SECONDS
     assert len(kept(tmp_path)) == len(datasets)
+
+
+def test_half_a_request_and_its_end_is_let_go_at_once(intake: Intake, storage: Storage) -> None:
+    patient = ANY_PORT.model_copy(update={"request_seconds": 600.0})
+    with (
+        running_receiver(patient, intake, storage) as port,
+        socket.create_connection((LOOPBACK, port), timeout=SERVED_SECONDS) as connection,
+    ):
+        connection.sendall(b"\x01\x00\x00\x00\x00\xc8half")
+        connection.shutdown(socket.SHUT_WR)
+        with suppress(ConnectionResetError):
+            assert connection.recv(1) == b""
 
 
 def test_malformed_requests_change_nothing(
