@@ -1,12 +1,21 @@
 """What gateway.yaml says, section by section; the defaults are safe on a machine of one's own."""
 
+from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, StringConstraints
+from pydantic import (
+    Field,
+    HttpUrl,
+    PositiveFloat,
+    PositiveInt,
+    StringConstraints,
+    model_validator,
+)
 
-from totalmap.settings import Section
+from totalmap.settings import Device, Pattern
+from totalmap.settings_file import Section, read_sections, validated
 
 # PS3.5 6.2, VR AE: 16 characters of the default repertoire; no backslash, no control characters.
 AeTitle = Annotated[
@@ -83,6 +92,155 @@ class CompleteSection(Section):
     quiet_unreleased_seconds: PositiveFloat = 60.0
 
 
+# Where results go that go back to whoever sent the study.
+SENDER = "sender"
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class RuleSection(Section):
+    """Which studies are segmented, how, and where the results go; every rule that fits applies.
+
+    What is wanted of a study is wanted of one of its series; an empty list wants nothing.
+
+    Attributes:
+        name: Shown with every job of the rule.
+        senders: AE titles, or what else names who sent it.
+        modalities: Such as CT.
+        body_parts: Regular expressions, found anywhere in Body Part Examined.
+        descriptions: Regular expressions, found in the description of the study or the series.
+        min_instances: Images; fewer are no study worth a job.
+        urgent: Whether its jobs start before all that are not.
+        application: Sections of app.yaml, laid over `work.settings_file`.
+        destinations: By name; `sender` is the destination whose AE title sent the study.
+    """
+
+    name: Name = "ct"
+    senders: tuple[AeTitle, ...] = ()
+    modalities: tuple[str, ...] = ("CT",)
+    body_parts: tuple[Pattern, ...] = ()
+    descriptions: tuple[Pattern, ...] = ()
+    min_instances: PositiveInt = 1
+    urgent: bool = False
+    application: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    destinations: tuple[str, ...] = ()
+
+
+class DicomDestination(Section):
+    """A DICOM node that takes results by C-STORE.
+
+    Attributes:
+        ae_title: How it is called.
+        calling_ae_title: How this gateway calls itself.
+        connect_seconds: How long to wait for a connection, and for each answer.
+        storage_commitment: Whether to ask it for a promise to keep what it got (PS3.4 J).
+        ca_file: PEM, of those who vouch for it; None: no encryption.
+        certificate_file: PEM, this gateway's, where it wants to see one; with key_file.
+    """
+
+    ae_title: AeTitle
+    address: str
+    port: Port = 104
+    calling_ae_title: AeTitle = "TOTALMAP"
+    connect_seconds: PositiveFloat = 30.0
+    storage_commitment: bool = False
+    ca_file: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+
+
+class StowDestination(Section):
+    """A DICOMweb server that takes results by STOW-RS (PS3.18 10.5).
+
+    Attributes:
+        url: Of the service, to which `/studies` is added.
+        user: With password_file, for basic authentication.
+        password_file: Whose first line is the password.
+        token_file: Whose first line is sent as a bearer token.
+        ca_file: PEM, of those who vouch for the server; None: the usual authorities.
+        connect_seconds: How long to wait for a connection, and for each answer.
+    """
+
+    url: HttpUrl
+    user: str | None = None
+    password_file: Path | None = None
+    token_file: Path | None = None
+    ca_file: Path | None = None
+    connect_seconds: PositiveFloat = 30.0
+
+
+class DestinationSection(Section):
+    """Where results go; it is either `dicom` or `stow`.
+
+    Attributes:
+        kinds: Of results, as in `results.kinds` of app.yaml; empty: all that are DICOM.
+    """
+
+    name: Name
+    dicom: DicomDestination | None = None
+    stow: StowDestination | None = None
+    kinds: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        if (self.dicom is None) == (self.stow is None):
+            raise ValueError(f"destination {self.name} needs either dicom or stow")
+        if self.name == SENDER:
+            raise ValueError(f"no destination can be called {SENDER}")
+        return self
+
+
+class DeliverSection(Section):
+    """How often a destination is tried that does not take results.
+
+    Attributes:
+        first_retry_seconds: After the first failure; each further wait is twice as long.
+        longest_retry_seconds: The longest wait.
+        give_up_days: After so long a delivery is dead, until somebody retries it.
+        at_once: Deliveries to one destination at the same time.
+    """
+
+    first_retry_seconds: PositiveFloat = 10.0
+    longest_retry_seconds: PositiveFloat = 600.0
+    give_up_days: PositiveFloat = 7.0
+    at_once: PositiveInt = 2
+
+
+class Runner(StrEnum):
+    """What segments: the application in the worker's own process, kept warm, or the MAP's image."""
+
+    WARM = "warm"
+    CONTAINER = "container"
+
+
+class WorkSection(Section):
+    """How studies are segmented.
+
+    Attributes:
+        image: Of `runner: container`.
+        settings_file: The application's app.yaml.
+        models_folder: With TotalSegmentator's weights.
+        devices: One worker for each.
+        time_out_minutes: A job that takes longer is stopped and dead.
+        attempts: How often a job is begun that ends its worker, or for which the machine was
+            too small; then it is dead.
+        retry_seconds: Before a job is begun again for which the machine was too small.
+        stop_seconds: How long a job may go on when the gateway is told to stop; then it is begun
+            again at the next start.
+    """
+
+    runner: Runner = Runner.WARM
+    image: str = "totalmap"
+    settings_file: Path | None = None
+    models_folder: Path | None = None
+    devices: tuple[Device, ...] = Field(default=(Device.AUTO,), min_length=1)
+    time_out_minutes: PositiveFloat = 60.0
+    attempts: PositiveInt = 3
+    retry_seconds: PositiveFloat = 60.0
+    stop_seconds: PositiveFloat = 20.0
+
+
 class GatewaySettings(Section):
     """All of gateway.yaml.
 
@@ -96,3 +254,36 @@ class GatewaySettings(Section):
     ledger_url: str | None = None
     receive: ReceiveSection = ReceiveSection()
     complete: CompleteSection = CompleteSection()
+    rules: tuple[RuleSection, ...] = Field(default=(RuleSection(),), min_length=1)
+    destinations: tuple[DestinationSection, ...] = ()
+    work: WorkSection = WorkSection()
+    deliver: DeliverSection = DeliverSection()
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> Self:
+        for kind in ("rules", "destinations"):
+            names = [one.name for one in getattr(self, kind)]
+            if len(set(names)) < len(names):
+                raise ValueError(f"two {kind} have the same name")
+        known = {SENDER, *(one.name for one in self.destinations)}
+        for rule in self.rules:
+            for name in rule.destinations:
+                if name not in known:
+                    raise ValueError(f"rule {rule.name}: there is no destination {name}")
+        return self
+
+    def destination(self, name: str) -> DestinationSection | None:
+        """Returns a destination by its name."""
+        return next((one for one in self.destinations if one.name == name), None)
+
+
+def load_gateway_settings(path: Path | None) -> GatewaySettings:
+    """Reads gateway.yaml; None: the defaults.
+
+    Raises:
+        ConfigError: The file is missing or is not YAML, a section or key is not known, or a value
+            is out of range.
+    """
+    if path is None:
+        return GatewaySettings()
+    return validated(GatewaySettings, read_sections(path), path)

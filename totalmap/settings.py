@@ -14,13 +14,11 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import (
     AfterValidator,
-    BaseModel,
     ConfigDict,
     Field,
     PositiveFloat,
     PositiveInt,
     SecretStr,
-    ValidationError,
     field_validator,
 )
 from totalsegmentator.map_to_binary import class_map
@@ -28,6 +26,7 @@ from totalsegmentator.registry import task_modality
 
 from totalmap.errors import ConfigError
 from totalmap.log import LogFormat
+from totalmap.settings_file import Section, read_sections, validated
 
 # Never shown, not even in a message about itself.
 _SECRET = ("segmentation.licence_number",)
@@ -178,12 +177,6 @@ IMAGE_TYPES_EXCLUDED = (
 USUAL_RESULTS = tuple(kind for kind in ResultKind if kind is not ResultKind.SEG_LABELMAP)
 
 MAX_INTEGER_STRING = 2**31 - 1  # PS3.5 6.2, IS
-
-
-class Section(BaseModel):
-    """Base of all sections: frozen, and a key that is not known is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class ApplicationSection(Section):
@@ -354,19 +347,11 @@ def load_settings(path: Path, environment: Mapping[str, str] = os.environ) -> Se
         ConfigError: The file is missing or is not YAML, a section, key or environment name is
             not known, or a value is out of range.
     """
-    sections = _read_yaml(path)
+    sections = read_sections(path)
     for (section, key), value in _overrides(environment).items():
         present = sections.get(section) or {}
         sections[section] = {**present, key: value} if isinstance(present, dict) else present
-    try:
-        settings = _with_modalities(Settings.model_validate(sections))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        value = "" if where in _SECRET else f" (value {first['input']!r})"
-        raise ConfigError(
-            f"setting {where}: {first['msg']}{value} in {path} or the environment"
-        ) from None
+    settings = _with_modalities(validated(Settings, sections, path, secret=_SECRET))
     _require_known_structures(settings)
     return settings
 
@@ -391,18 +376,6 @@ def _with_modalities(settings: Settings) -> Settings:
         for rule in settings.selection.rules
     )
     return settings.model_copy(update={"selection": SelectionSection(rules=rules)})
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"settings file {path} can't be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"settings file {path} is not valid YAML: {error}") from error
-    if not isinstance(document, dict):
-        raise ConfigError(f"settings file {path} must hold sections such as `segmentation:`")
-    return document
 
 
 def _overrides(environment: Mapping[str, str]) -> dict[tuple[str, str], Any]:
