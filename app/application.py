@@ -15,12 +15,13 @@ from operators.result_writer import ResultWriterOperator
 from operators.rtstruct_writer import RtstructWriterOperator
 from operators.seg_labelmap_writer import SegLabelmapWriterOperator
 from operators.seg_writer import SegWriterOperator
-from operators.segmenter import SegmenterOperator
+from operators.segmenter import EngineLoader, SegmenterOperator
 from operators.series_selector import SeriesSelectorOperator
 from operators.source_writer import SourceWriterOperator
 from operators.sr_writer import SrWriterOperator
 from operators.study_loader import StudyLoaderOperator
 from operators.volume_builder import VolumeBuilderOperator
+from totalmap.engine.engine import Engine
 from totalmap.errors import OutputError
 from totalmap.journal import Journal
 from totalmap.settings import ResultKind, Settings
@@ -49,9 +50,11 @@ class TotalMapApplication(Application):
         models_folder: Path,
         release: Release,
         journal: Journal,
+        load_engine: EngineLoader = Engine,
         **kwargs: Any,
     ) -> None:
         self._settings = settings
+        self._load_engine = load_engine
         self._input_folder = input_folder
         self._models_folder = models_folder
         self._release = release
@@ -83,6 +86,7 @@ class TotalMapApplication(Application):
             self,
             settings=self._settings.segmentation,
             models_folder=self._models_folder,
+            load_engine=self._load_engine,
             journal=journal,
             name="segmenter",
         )

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from app.stop import stop_signals_answered
 from totalmap import log
@@ -22,6 +23,9 @@ from totalmap.settings import Arithmetic, Settings, load_settings
 from totalmap.writers.metadata import summarise
 from totalmap.writers.release import Release, open_release
 from totalmap.writers.status import RunStatus, describe_run
+
+if TYPE_CHECKING:
+    from operators.segmenter import EngineLoader
 
 OUT_OF_MEMORY = "out of memory: give the run more of it, or use a coarser variant"
 # What torch says on a CPU, as a RuntimeError.
@@ -53,11 +57,20 @@ class RunOutcome:
         return 0 if self.error is None else self.error.exit_status
 
 
-def run_application(request: RunRequest, observer: Observer | None = None) -> RunOutcome:
+def run_application(
+    request: RunRequest,
+    observer: Observer | None = None,
+    load_engine: "EngineLoader | None" = None,
+) -> RunOutcome:
     """Segments the study in the input folder and releases the results, or none of them.
 
     Never raises a TotalMapError: the outcome holds it, and so do status.json and metadata.json
     wherever the output folder can be written.
+
+    Args:
+        request: What to run.
+        observer: Is told how far it is.
+        load_engine: Returns an engine that may be loaded already; None loads one.
     """
     journal = Journal(observer)
     settings: Settings | None = None
@@ -73,7 +86,7 @@ def run_application(request: RunRequest, observer: Observer | None = None) -> Ru
                     log.configure(settings.logging.format)
                 with stop_signals_answered(partial(_stop, settings, release, journal)):
                     with _foreign_errors_translated():
-                        _run_chain(request, settings, release, journal)
+                        _run_chain(request, settings, release, journal, load_engine)
                     status = describe_run(journal, settings, None)
                     release.publish(status.as_json(), summarise(status).as_json())
             except TotalMapError as failure:
@@ -133,11 +146,18 @@ def _foreign_errors_translated() -> Iterator[None]:
         ) from error
 
 
-def _run_chain(request: RunRequest, settings: Settings, release: Release, journal: Journal) -> None:
+def _run_chain(
+    request: RunRequest,
+    settings: Settings,
+    release: Release,
+    journal: Journal,
+    load_engine: "EngineLoader | None",
+) -> None:
     # Here and not above: a wrong argument need not wait for Holoscan.
     from holoscan.logger import LogLevel, set_log_level
 
     from app.application import TotalMapApplication
+    from totalmap.engine.engine import Engine
 
     # Holoscan prints every exception with its traceback; we print one line of our own.
     set_log_level(LogLevel.CRITICAL)
@@ -149,5 +169,6 @@ def _run_chain(request: RunRequest, settings: Settings, release: Release, journa
         models_folder=request.models_folder,
         release=release,
         journal=journal,
+        load_engine=load_engine or Engine,
     )
     application.run()

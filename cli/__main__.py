@@ -1,8 +1,8 @@
-"""`totalmap COMMAND`: run, inspect, trace, verify, models, deploy."""
+"""`totalmap COMMAND`: run, inspect, trace, verify, models, deploy, serve."""
 
 import typer
 
-from cli import deploy, inspect, models, run, trace, verify
+from cli import deploy, inspect, models, run, serve, trace, verify
 
 app = typer.Typer(
     help="TotalSegmentator for hospitals: CT study in, DICOM results out.",
@@ -12,6 +12,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("inspect")(inspect.inspect)
+app.command("serve")(serve.run_gateway)
 app.command("trace")(trace.print_trace)
 app.command("verify")(verify.print_verification)
 app.add_typer(models.app, name="models")

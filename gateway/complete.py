@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from gateway.config import CompleteSection
 from gateway.ledger import GrowingStudy, KeptInstance
+from totalmap.dicom.filters import SLICE_CLASSES
 
 
 def is_complete(study: GrowingStudy, now: float, settings: CompleteSection) -> bool:
@@ -34,12 +35,21 @@ def current(instances: Iterable[KeptInstance]) -> tuple[KeptInstance, ...]:
     return tuple(newest[uid] for uid in sorted(newest))
 
 
+def images(instances: Iterable[KeptInstance]) -> tuple[KeptInstance, ...]:
+    """Returns the newest content of each instance that may be segmented, in the order of UIDs.
+
+    A report or a segmentation that comes later makes no other study of it: otherwise our own
+    results, sent back by the archive, would be segmented for ever.
+    """
+    return tuple(one for one in current(instances) if one.sop_class_uid in SLICE_CLASSES)
+
+
 def content_digest(instances: Iterable[KeptInstance]) -> str:
-    """Returns a name for the content of a study: the same instances, the same name.
+    """Returns a name for the images of a study: the same images, the same name.
 
     Whatever the order in which they came, and how often.
     """
     digest = hashlib.sha256()
-    for one in current(instances):
+    for one in images(instances):
         digest.update(f"{one.sop_instance_uid} {one.sha256}\n".encode())
     return digest.hexdigest()

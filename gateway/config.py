@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from totalmap.settings import Device, Pattern
+from totalmap.settings import Pattern
 from totalmap.settings_file import Section, read_sections, validated
 
 # PS3.5 6.2, VR AE: 16 characters of the default repertoire; no backslash, no control characters.
@@ -207,21 +207,38 @@ class DeliverSection(Section):
     at_once: PositiveInt = 2
 
 
-class Runner(StrEnum):
+WorkDevice = Annotated[str, StringConstraints(pattern=r"^(auto|cpu|cuda(:[0-9]{1,2})?)$")]
+
+
+class RunnerKind(StrEnum):
     """What segments: the application in the worker's own process, kept warm, or the MAP's image."""
 
     WARM = "warm"
     CONTAINER = "container"
 
 
+class ContainerSection(Section):
+    """The MAP's image, for `runner: container`.
+
+    Attributes:
+        docker: The command; podman takes the same arguments.
+        memory_gb: The limit of the container.
+        gpus: As Docker's --gpus, such as 1; None: no GPU.
+    """
+
+    image: str = "totalmap"
+    docker: str = "docker"
+    memory_gb: PositiveFloat = 8.0
+    gpus: str | None = None
+
+
 class WorkSection(Section):
     """How studies are segmented.
 
     Attributes:
-        image: Of `runner: container`.
         settings_file: The application's app.yaml.
         models_folder: With TotalSegmentator's weights.
-        devices: One worker for each.
+        devices: One worker for each: auto, cpu, cuda, or cuda:N for the GPU of number N.
         time_out_minutes: A job that takes longer is stopped and dead.
         attempts: How often a job is begun that ends its worker, or for which the machine was
             too small; then it is dead.
@@ -230,11 +247,11 @@ class WorkSection(Section):
             again at the next start.
     """
 
-    runner: Runner = Runner.WARM
-    image: str = "totalmap"
+    runner: RunnerKind = RunnerKind.WARM
+    container: ContainerSection = ContainerSection()
     settings_file: Path | None = None
     models_folder: Path | None = None
-    devices: tuple[Device, ...] = Field(default=(Device.AUTO,), min_length=1)
+    devices: tuple[WorkDevice, ...] = Field(default=("auto",), min_length=1)
     time_out_minutes: PositiveFloat = 60.0
     attempts: PositiveInt = 3
     retry_seconds: PositiveFloat = 60.0

@@ -4,13 +4,12 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 from gateway.config import GatewaySettings
+from gateway.database import open_database
 from gateway.intake import Intake
 from gateway.ledger import Ledger
 from gateway.scp import running_receiver
 from gateway.storage import Storage
 from totalmap.log import get_logger
-
-LEDGER_FILE = "ledger.sqlite"
 
 log = get_logger()
 
@@ -28,8 +27,8 @@ def receiving(settings: GatewaySettings) -> Iterator[int]:
             nobody can listen at the port.
     """
     storage = Storage(settings.storage_folder)
-    url = settings.ledger_url or f"sqlite:///{settings.storage_folder.absolute() / LEDGER_FILE}"
-    with storage.only_here(), Ledger(url) as ledger:
+    with storage.only_here(), open_database(settings) as database:
+        ledger = Ledger(database)
         removed = storage.remove_unacknowledged(ledger)
         if removed:
             log.info("unacknowledged_removed", files=removed)

@@ -3,6 +3,7 @@
 ```
 STORAGE/incoming/     being received; emptied at each start
 STORAGE/studies/S/I   S: hash of the Study Instance UID; I: SHA-256 of the file
+STORAGE/jobs/J        a job's input, settings and output
 ```
 
 Names are hashes because UIDs come from outside, and a file that is named after its content need
@@ -30,9 +31,11 @@ class Storage:
     def __init__(self, folder: Path) -> None:
         self.incoming = folder / "incoming"
         self._studies = folder / "studies"
+        self._jobs = folder / "jobs"
         self._lock = folder / "lock"
         self.incoming.mkdir(parents=True, exist_ok=True)
         self._studies.mkdir(exist_ok=True)
+        self._jobs.mkdir(exist_ok=True)
 
     @contextmanager
     def only_here(self) -> Iterator[None]:
@@ -62,6 +65,14 @@ class Storage:
     def path(self, instance: KeptInstance) -> Path:
         """Returns where the file of an instance lies."""
         return self.study_folder(instance.study_instance_uid) / instance.sha256
+
+    def job_folder(self, job_id: str) -> Path:
+        """Returns where a job's input, settings and output lie; it may not be there yet."""
+        return self._jobs / job_id
+
+    def output_folder(self, job_id: str) -> Path:
+        """Returns where the application leaves what it made of a job."""
+        return self.job_folder(job_id) / "output"
 
     def keep(self, file: Path, study_instance_uid: str, sha256: str) -> Path:
         """Moves a received file into its study's folder, which is returned.

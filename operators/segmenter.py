@@ -1,5 +1,6 @@
 """Operator: volumes -> segmentations."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ from totalmap.engine.engine import Engine
 from totalmap.segmentation import Segmentation
 from totalmap.settings import SegmentationSection
 
+EngineLoader = Callable[[SegmentationSection, Path], Engine]
+
 
 class SegmenterOperator(ChainOperator):
     """Runs TotalSegmentator's networks over the volumes."""
@@ -17,16 +20,22 @@ class SegmenterOperator(ChainOperator):
     emits = "segmentations"
 
     def __init__(
-        self, *args: Any, settings: SegmentationSection, models_folder: Path, **kwargs: Any
+        self,
+        *args: Any,
+        settings: SegmentationSection,
+        models_folder: Path,
+        load_engine: EngineLoader,
+        **kwargs: Any,
     ) -> None:
         self._settings = settings
         self._models_folder = models_folder
+        self._load_engine = load_engine
         super().__init__(*args, **kwargs)
 
     def process(self, volumes: tuple[Volume, ...]) -> tuple[Segmentation, ...]:
         """Loads the networks once and segments the volumes."""
         with self.journal.stage("load_models"):
-            engine = Engine(self._settings, self._models_folder)
+            engine = self._load_engine(self._settings, self._models_folder)
         with self.journal.stage("segment"):
             progress = self.journal.observer.progress
             segmentations = tuple(engine.segment(volume, progress) for volume in volumes)

@@ -17,8 +17,9 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE
 
+from gateway.config import GatewaySettings
+from gateway.database import open_database
 from gateway.ledger import Ledger
-from gateway.receive import LEDGER_FILE
 from gateway.storage import Storage
 from tests.gateway_process import AE_TITLE, running_gateway
 from tests.phantom.study import WrittenSeries
@@ -71,8 +72,8 @@ def send(port: int, dataset: Dataset, instances: list[tuple[str, str]]) -> list[
 def on_record(folder: Path) -> set[tuple[str, str]]:
     """Returns what is in the ledger; the file of each has the content that it had."""
     storage = Storage(folder)
-    with Ledger(f"sqlite:///{folder / LEDGER_FILE}") as ledger:
-        kept = list(ledger.instances())
+    with open_database(GatewaySettings(storage_folder=folder)) as database:
+        kept = list(Ledger(database).instances())
     for one in kept:
         assert hashlib.sha256(storage.path(one).read_bytes()).hexdigest() == one.sha256
     found = {(one.study_instance_uid, one.sop_instance_uid) for one in kept}

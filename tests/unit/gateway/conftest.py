@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.database import Database
 from gateway.intake import Intake
 from gateway.ledger import Ledger
 from gateway.storage import Storage
@@ -15,9 +16,14 @@ def storage(tmp_path: Path) -> Storage:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}") as opened:
+def database(tmp_path: Path) -> Iterator[Database]:
+    with Database(f"sqlite:///{tmp_path / 'ledger.sqlite'}") as opened:
         yield opened
+
+
+@pytest.fixture
+def ledger(database: Database) -> Ledger:
+    return Ledger(database)
 
 
 @pytest.fixture

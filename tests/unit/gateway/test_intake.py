@@ -7,6 +7,7 @@ import pydicom
 import pytest
 from pydicom.uid import generate_uid
 
+from gateway.database import Database
 from gateway.intake import Intake, MismatchedInstance, ReceivedFile
 from gateway.ledger import Ledger
 from gateway.storage import Storage
@@ -100,10 +101,10 @@ def test_a_full_disk_is_worth_another_try(
 
 
 def test_nothing_is_taken_after_the_ledger_failed(
-    intake: Intake, storage: Storage, ledger: Ledger, phantom_series: WrittenSeries
+    intake: Intake, storage: Storage, database: Database, phantom_series: WrittenSeries
 ) -> None:
     intake.take(received(storage, phantom_series.paths[0]))
-    with ledger._engine.begin() as connection:
+    with database.transaction() as connection:
         connection.exec_driver_sql("DROP TABLE instances")
     with pytest.raises(ResourceError, match="ledger"):
         intake.take(received(storage, phantom_series.paths[1]))

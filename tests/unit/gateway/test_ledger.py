@@ -1,11 +1,8 @@
 from dataclasses import replace
-from pathlib import Path
 
-import pytest
-from sqlalchemy import create_engine, text
-
-from gateway.ledger import SCHEMA_VERSION, EndedTransfer, GrowingStudy, KeptInstance, Ledger
-from totalmap.errors import ConfigError, ResourceError
+from gateway.database import Database
+from gateway.joblist import JobList
+from gateway.ledger import EndedTransfer, GrowingStudy, KeptInstance, Ledger
 
 ONE = KeptInstance(
     sop_instance_uid="1.2.3",
@@ -40,39 +37,11 @@ def test_another_content_is_another_entry(ledger: Ledger) -> None:
     assert len(list(ledger.instances())) == 2
 
 
-def test_it_is_there_after_it_was_opened_anew(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
-    with Ledger(url) as ledger:
-        ledger.add([ONE])
-    with Ledger(url) as ledger:
-        assert list(ledger.instances()) == [ONE]
-
-
-def test_a_commit_waits_for_the_disk(ledger: Ledger) -> None:
-    with ledger._engine.connect() as connection:
-        assert connection.execute(text("PRAGMA synchronous")).scalar() == 2
-        assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
-
-
-def test_another_layout_is_refused(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
-    Ledger(url).close()
-    with create_engine(url).begin() as connection:
-        connection.execute(text("UPDATE schema SET version = version + 1"))
-    with pytest.raises(ConfigError, match=f"layout {SCHEMA_VERSION + 1}.*reads {SCHEMA_VERSION}"):
-        Ledger(url)
-
-
-def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ResourceError, match=r"nowhere/ledger\.sqlite"):
-        Ledger(f"sqlite:///{tmp_path / 'nowhere' / 'ledger.sqlite'}")
-
-
 def end(ledger: Ledger, transfer: str, at: float, *, is_whole: bool = True) -> None:
     ledger.end_transfer(EndedTransfer(transfer=transfer, ended_at=at, is_whole=is_whole))
 
 
-def test_a_study_grows_until_it_is_passed_on(ledger: Ledger) -> None:
+def test_a_study_grows_until_it_is_passed_on(ledger: Ledger, database: Database) -> None:
     ledger.add([ONE, SECOND])
     (study,) = ledger.growing_studies()
     assert study == GrowingStudy(
@@ -81,7 +50,7 @@ def test_a_study_grows_until_it_is_passed_on(ledger: Ledger) -> None:
         last_received_at=SECOND.received_at,
         transfers_ended_at=None,
     )
-    ledger.pass_on(study)
+    JobList(database).open(study, [], "")
     assert ledger.growing_studies() == []
     ledger.add([ONE, SECOND])
     assert ledger.growing_studies() == [], "an identical instance is nothing new"
@@ -91,11 +60,13 @@ def test_a_study_grows_until_it_is_passed_on(ledger: Ledger) -> None:
     assert study.last_received_at == SECOND.received_at
 
 
-def test_what_came_while_a_study_was_passed_on_is_not_forgotten(ledger: Ledger) -> None:
+def test_what_came_while_a_study_was_passed_on_is_not_forgotten(
+    ledger: Ledger, database: Database
+) -> None:
     ledger.add([ONE])
     (study,) = ledger.growing_studies()
     ledger.add([SECOND])
-    ledger.pass_on(study)
+    JobList(database).open(study, [], "")
     (again,) = ledger.growing_studies()
     assert again.n_instances == 2
 

@@ -16,9 +16,10 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 
 from gateway.config import GatewaySettings, ReceiveSection, SenderSection
+from gateway.database import open_database
 from gateway.intake import Intake
 from gateway.ledger import GrowingStudy, Ledger
-from gateway.receive import LEDGER_FILE, receiving
+from gateway.receive import receiving
 from gateway.scp import PDU_BYTES, TRANSFER_SYNTAXES, running_receiver
 from gateway.storage import Storage
 from tests.disk import small_disk
@@ -177,8 +178,8 @@ def test_a_full_disk_is_out_of_resources_until_there_is_room(
 
 
 def kept(folder: Path) -> set[str]:
-    with Ledger(f"sqlite:///{folder / LEDGER_FILE}") as ledger:
-        return {one.sop_instance_uid for one in ledger.instances()}
+    with open_database(GatewaySettings(storage_folder=folder)) as database:
+        return {one.sop_instance_uid for one in Ledger(database).instances()}
 
 
 def test_an_instance_that_is_too_large_ends_its_association(

@@ -1,0 +1,36 @@
+"""The application for many studies in one process: networks stay loaded from one to the next."""
+
+from pathlib import Path
+
+from app.run import RunOutcome, RunRequest, run_application
+from totalmap.engine.engine import Engine
+from totalmap.journal import Observer
+from totalmap.settings import SegmentationSection, load_settings
+
+
+class WarmApplication:
+    """Runs studies one after another; of the networks, those of the last run are kept."""
+
+    def __init__(self) -> None:
+        self._engine: Engine | None = None
+        self._loaded: tuple[SegmentationSection, Path] | None = None
+
+    def warm_up(self, settings_file: Path, models_folder: Path) -> None:
+        """Loads the networks of the studies to come.
+
+        Raises:
+            ConfigError: The settings are wrong.
+            ModelError: Weights are missing, not on record or changed, or a licence is missing.
+        """
+        self._load(load_settings(settings_file).segmentation, models_folder)
+
+    def run(self, request: RunRequest, observer: Observer | None = None) -> RunOutcome:
+        """Segments a study, as `run_application` does."""
+        return run_application(request, observer, self._load)
+
+    def _load(self, settings: SegmentationSection, models_folder: Path) -> Engine:
+        wanted = (settings, models_folder)
+        if self._engine is None or self._loaded != wanted:
+            self._engine = None  # two at once might be too large for the machine
+            self._engine, self._loaded = Engine(settings, models_folder), wanted
+        return self._engine

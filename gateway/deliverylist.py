@@ -1,0 +1,277 @@
+"""The deliveries: the results of a job on their way to one destination."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, Row, select, update
+
+from gateway.database import Database
+from gateway.history import What, record
+from gateway.schema import DELIVERIES, JOBS
+
+
+class DeliveryState(StrEnum):
+    """Where a delivery stands."""
+
+    WAITING = "waiting"
+    DELIVERED = "delivered"
+    COMMITTED = "committed"
+    DEAD = "dead"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """A delivery as it stands.
+
+    Attributes:
+        destination: By name.
+        reason: Why it did not succeed when it was last tried, or is dead.
+        attempts: How often it failed, since somebody last asked for it.
+        run: Grows whenever it is put into the queue anew.
+        not_before: Seconds since 1970, UTC, as all moments are.
+        transaction_uid: Of the request for storage commitment that is not yet answered, or was
+            answered last.
+    """
+
+    job_id: str
+    study_instance_uid: str
+    destination: str
+    state: DeliveryState
+    reason: str | None
+    attempts: int
+    run: int
+    not_before: float
+    created_at: float
+    delivered_at: float | None
+    transaction_uid: str | None
+    committed_at: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestinationHealth:
+    """How a destination does.
+
+    Attributes:
+        waiting: Deliveries that are on their way.
+        failing: Those of them that failed already.
+        dead: Deliveries that were given up.
+        last_delivered_at: None: never.
+        last_reason: Of a failure that is not over.
+    """
+
+    destination: str
+    waiting: int
+    failing: int
+    dead: int
+    last_delivered_at: float | None
+    last_reason: str | None
+
+
+class DeliveryList:
+    """Each method raises ResourceError where the database fails or is not there."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def delivery(self, job_id: str, destination: str) -> Delivery | None:
+        """Returns a delivery."""
+        one = self._select(DELIVERIES.c.job_id == job_id, DELIVERIES.c.destination == destination)
+        return next(iter(one), None)
+
+    def of_job(self, job_id: str) -> Sequence[Delivery]:
+        """Returns the deliveries of a job."""
+        return self._select(DELIVERIES.c.job_id == job_id)
+
+    def unqueued(self) -> Sequence[Delivery]:
+        """Returns what is to be put into the queue, the oldest first."""
+        return self._select(~DELIVERIES.c.is_enqueued, DELIVERIES.c.state == DeliveryState.WAITING)
+
+    def unfinished(self) -> Sequence[Delivery]:
+        """Returns what is in the queue or under way, the oldest first."""
+        return self._select(DELIVERIES.c.is_enqueued, DELIVERIES.c.state == DeliveryState.WAITING)
+
+    def enqueued(self, delivery: Delivery) -> None:
+        """Puts on record that a delivery is in the queue."""
+        self._update(delivery, [DeliveryState.WAITING], None, is_enqueued=True)
+
+    def forgotten(self, delivery: Delivery) -> None:
+        """Has a delivery put into the queue again of which the queue knows nothing any more."""
+        self._update(
+            delivery, [DeliveryState.WAITING], None, run=delivery.run + 1, is_enqueued=False
+        )
+
+    def delivered(self, delivery: Delivery, transaction_uid: str | None = None) -> bool:
+        """Ends a delivery of which the destination has everything.
+
+        Args:
+            delivery: Which.
+            transaction_uid: Of the storage commitment that it was asked for.
+        """
+        return self._update(
+            delivery,
+            [DeliveryState.WAITING],
+            What.DELIVERED,
+            state=DeliveryState.DELIVERED,
+            reason=None,
+            delivered_at=time.time(),
+            transaction_uid=transaction_uid,
+        )
+
+    def postpone(self, delivery: Delivery, reason: str, not_before: float) -> bool:
+        """Has a delivery that failed tried again."""
+        return self._update(
+            delivery,
+            [DeliveryState.WAITING],
+            What.NOT_DELIVERED,
+            reason=reason,
+            attempts=delivery.attempts + 1,
+            run=delivery.run + 1,
+            not_before=not_before,
+            is_enqueued=False,
+        )
+
+    def die(self, delivery: Delivery, reason: str) -> bool:
+        """Gives a delivery up."""
+        return self._update(
+            delivery,
+            [DeliveryState.WAITING],
+            What.DEAD,
+            state=DeliveryState.DEAD,
+            reason=reason,
+        )
+
+    def retry(self, delivery: Delivery, who: str) -> bool:
+        """Has a delivery tried at once that waits for its next attempt or was given up."""
+        return self._update(
+            delivery,
+            [DeliveryState.WAITING, DeliveryState.DEAD],
+            What.RETRIED,
+            who=who,
+            state=DeliveryState.WAITING,
+            attempts=0,
+            created_at=time.time(),
+            run=delivery.run + 1,
+            not_before=0.0,
+            is_enqueued=False,
+        )
+
+    def commit(self, transaction_uid: str, failed: Sequence[str]) -> bool:
+        """Puts on record what a destination said about the storage commitment it was asked for.
+
+        Args:
+            transaction_uid: Of the request.
+            failed: SOP Instance UIDs that it does not promise to keep. Then everything is
+                delivered to it again.
+
+        Returns:
+            Whether it was asked.
+        """
+        for one in self._select(
+            DELIVERIES.c.transaction_uid == transaction_uid,
+            DELIVERIES.c.state == DeliveryState.DELIVERED,
+        ):
+            if not failed:
+                return self._update(
+                    one,
+                    [DeliveryState.DELIVERED],
+                    What.COMMITTED,
+                    state=DeliveryState.COMMITTED,
+                    committed_at=time.time(),
+                )
+            return self._update(
+                one,
+                [DeliveryState.DELIVERED],
+                What.NOT_COMMITTED,
+                state=DeliveryState.WAITING,
+                reason=f"it does not promise to keep {len(failed)} of the results",
+                attempts=one.attempts + 1,
+                run=one.run + 1,
+                is_enqueued=False,
+            )
+        return False
+
+    def health(self) -> Sequence[DestinationHealth]:
+        """Returns how the destinations do to which anything was ever to be delivered."""
+        newest_first = self._select(order=DELIVERIES.c.created_at.desc(), limit=1000)
+        names = sorted({one.destination for one in newest_first})
+        return [_health(name, newest_first) for name in names]
+
+    def _update(
+        self,
+        delivery: Delivery,
+        states: Sequence[DeliveryState],
+        what: What | None,
+        *,
+        who: str | None = None,
+        **values: Any,
+    ) -> bool:
+        with self._database.transaction() as connection:
+            changed = connection.execute(
+                update(DELIVERIES)
+                .where(
+                    DELIVERIES.c.job_id == delivery.job_id,
+                    DELIVERIES.c.destination == delivery.destination,
+                    DELIVERIES.c.run == delivery.run,
+                    DELIVERIES.c.state.in_(states),
+                )
+                .values(**values)
+            ).rowcount
+            if changed and what:
+                _record(connection, what, delivery, who, values.get("reason"))
+        return bool(changed)
+
+    def _select(
+        self, *conditions: Any, order: Any = DELIVERIES.c.created_at, limit: int | None = None
+    ) -> Sequence[Delivery]:
+        statement = (
+            select(*_COLUMNS)
+            .join(JOBS, JOBS.c.job_id == DELIVERIES.c.job_id)
+            .where(*conditions)
+            .order_by(order, DELIVERIES.c.job_id, DELIVERIES.c.destination)
+            .limit(limit)
+        )
+        with self._database.transaction() as connection:
+            return [_delivery(row) for row in connection.execute(statement)]
+
+
+_COLUMNS = [
+    *(column for column in DELIVERIES.c if column is not DELIVERIES.c.is_enqueued),
+    JOBS.c.study_instance_uid,
+]
+
+
+def _delivery(row: Row[Any]) -> Delivery:
+    return Delivery(**{**row._mapping, "state": DeliveryState(row.state)})
+
+
+def _record(
+    connection: Connection, what: What, delivery: Delivery, who: str | None, reason: str | None
+) -> None:
+    detail = f"to {delivery.destination}" + (f": {reason}" if reason else "")
+    record(
+        connection,
+        what,
+        delivery.study_instance_uid,
+        job_id=delivery.job_id,
+        who=who,
+        detail=detail,
+    )
+
+
+def _health(destination: str, deliveries: Sequence[Delivery]) -> DestinationHealth:
+    own = [one for one in deliveries if one.destination == destination]
+    waiting = [one for one in own if one.state is DeliveryState.WAITING]
+    failing = [one for one in waiting if one.attempts]
+    moments = [one.delivered_at for one in own if one.delivered_at is not None]
+    return DestinationHealth(
+        destination=destination,
+        waiting=len(waiting),
+        failing=len(failing),
+        dead=sum(one.state is DeliveryState.DEAD for one in own),
+        last_delivered_at=max(moments, default=None),
+        last_reason=next((one.reason for one in failing), None),
+    )

@@ -1,0 +1,130 @@
+"""The tables of the gateway's database, all of them, and the version of their layout."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+# Jobs are queued under it, too: those of another layout would never be begun.
+SCHEMA_VERSION = 1
+
+_SHA256, _UID, _NAME = String(64), String(64), String(64)
+
+METADATA = MetaData()
+
+SCHEMA = Table("schema", METADATA, Column("version", Integer, primary_key=True))
+
+# What came in.
+INSTANCES = Table(
+    "instances",
+    METADATA,
+    Column("sop_instance_uid", _UID, primary_key=True),
+    Column("sha256", _SHA256, primary_key=True),
+    Column("sop_class_uid", _UID, nullable=False),
+    Column("study_instance_uid", _UID, nullable=False, index=True),
+    Column("series_instance_uid", _UID, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("sender", _NAME, nullable=False),
+    Column("transfer", _NAME, nullable=False),
+    Column("received_at", Double, nullable=False),
+)
+TRANSFERS = Table(
+    "transfers",
+    METADATA,
+    Column("transfer", _NAME, primary_key=True),
+    Column("ended_at", Double, nullable=False),
+    Column("is_whole", Boolean, nullable=False),
+)
+STUDIES = Table(
+    "studies",
+    METADATA,
+    Column("study_instance_uid", _UID, primary_key=True),
+    Column("n_instances", Integer, nullable=False),
+    Column("n_passed_on", Integer, nullable=False),
+    Column("last_received_at", Double, nullable=False),
+)
+Index("growing", STUDIES.c.n_instances - STUDIES.c.n_passed_on)
+
+# What is made of it.
+JOBS = Table(
+    "jobs",
+    METADATA,
+    Column("job_id", _SHA256, primary_key=True),
+    Column("study_instance_uid", _UID, nullable=False, index=True),
+    Column("rule", _NAME, nullable=False),
+    Column("sender", _NAME, nullable=False),
+    Column("content_digest", _SHA256, nullable=False),
+    Column("content_until", Double, nullable=False),
+    Column("n_images", Integer, nullable=False),
+    Column("is_urgent", Boolean, nullable=False),
+    Column("application", Text, nullable=False),
+    Column("destinations", Text, nullable=False),
+    Column("state", _NAME, nullable=False, index=True),
+    Column("reason", Text),
+    Column("attempts", Integer, nullable=False),
+    Column("run", Integer, nullable=False),
+    Column("not_before", Double, nullable=False),
+    Column("is_enqueued", Boolean, nullable=False, index=True),
+    Column("created_at", Double, nullable=False, index=True),
+    Column("started_at", Double),
+    Column("ended_at", Double),
+    Column("worker", _NAME),
+    Column("stage", _NAME),
+    Column("tiles_done", Integer),
+    Column("tiles", Integer),
+)
+RESULTS = Table(
+    "results",
+    METADATA,
+    Column("job_id", ForeignKey(JOBS.c.job_id), primary_key=True),
+    Column("path", String(512), primary_key=True),
+    Column("kind", _NAME, nullable=False),
+    Column("sop_instance_uid", _UID, index=True),
+)
+DELIVERIES = Table(
+    "deliveries",
+    METADATA,
+    Column("job_id", ForeignKey(JOBS.c.job_id), primary_key=True),
+    Column("destination", _NAME, primary_key=True),
+    Column("state", _NAME, nullable=False, index=True),
+    Column("reason", Text),
+    Column("attempts", Integer, nullable=False),
+    Column("run", Integer, nullable=False),
+    Column("not_before", Double, nullable=False),
+    Column("is_enqueued", Boolean, nullable=False, index=True),
+    Column("created_at", Double, nullable=False),
+    Column("delivered_at", Double),
+    Column("transaction_uid", _UID, index=True),
+    Column("committed_at", Double),
+)
+
+# What happened, for whoever asks later.
+EVENTS = Table(
+    "events",
+    METADATA,
+    Column("event_id", Integer, primary_key=True, autoincrement=True),
+    Column("at", Double, nullable=False),
+    Column("study_instance_uid", _UID, index=True),
+    Column("job_id", _SHA256),
+    Column("what", _NAME, nullable=False),
+    Column("who", _NAME),
+    Column("detail", Text),
+)
+WORKERS = Table(
+    "workers",
+    METADATA,
+    Column("worker", _NAME, primary_key=True),
+    Column("device", _NAME, nullable=False),
+    Column("seen_at", Double, nullable=False),
+    Column("job_id", _SHA256),
+)
+CONTROLS = Table("controls", METADATA, Column("is_paused", Boolean, primary_key=True))
