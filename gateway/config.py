@@ -3,7 +3,7 @@
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     Field,
@@ -51,8 +51,62 @@ class TlsSection(Section):
     senders_ca_file: Path | None = None
 
 
+class StowReceiveSection(Section):
+    """How studies come in by STOW-RS (PS3.18 10.5), at /dicom-web/studies.
+
+    Attributes:
+        address: Of this machine, to listen on.
+        port: 0 takes one that is free.
+        user: With password_file, for basic authentication; without both and without token_file,
+            everybody who reaches the address may send.
+        password_file: Whose first line is the password.
+        token_file: Whose first line has to be sent as a bearer token.
+        certificate_file: PEM, this gateway's, for HTTPS; with key_file.
+        max_request_mb: A larger request is refused.
+    """
+
+    address: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8043
+    user: str | None = None
+    password_file: Path | None = None
+    token_file: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+    max_request_mb: PositiveFloat = 8192.0
+
+
+class WatchedFolderSection(Section):
+    """A folder into which others put DICOM files; what was taken is removed from it.
+
+    Attributes:
+        folder: With all that lies below it.
+        quiet_seconds: A file is taken that was not written to for so long.
+    """
+
+    folder: Path
+    quiet_seconds: PositiveFloat = 5.0
+
+
+class OrthancSection(Section):
+    """An Orthanc whose studies are taken, by asking it for what the ledger does not have.
+
+    Attributes:
+        url: Of its REST API.
+        user: With password_file, for basic authentication.
+        password_file: Whose first line is the password.
+        poll_seconds: Between two questions.
+        modalities: Of the series to take.
+    """
+
+    url: HttpUrl
+    user: str | None = None
+    password_file: Path | None = None
+    poll_seconds: PositiveFloat = 10.0
+    modalities: tuple[str, ...] = ("CT",)
+
+
 class ReceiveSection(Section):
-    """How studies come in by C-STORE.
+    """How studies come in: by C-STORE always, and in other ways where they are named.
 
     Attributes:
         address: Of this machine, to listen on; 0.0.0.0 for all of them.
@@ -66,6 +120,9 @@ class ReceiveSection(Section):
         keep_free_gb: With less on the disk, instances are refused as "out of resources", which
             senders try again.
         tls: How connections are encrypted; None: they are not.
+        stow: Whether and how studies come in by STOW-RS; None: they do not.
+        folders: That are watched.
+        orthancs: That are asked.
     """
 
     address: str = "127.0.0.1"
@@ -78,6 +135,9 @@ class ReceiveSection(Section):
     idle_seconds: PositiveFloat = 60.0
     keep_free_gb: Annotated[float, Field(ge=0)] = 2.0
     tls: TlsSection | None = None
+    stow: StowReceiveSection | None = None
+    folders: tuple[WatchedFolderSection, ...] = ()
+    orthancs: tuple[OrthancSection, ...] = ()
 
 
 class CompleteSection(Section):
@@ -258,6 +318,65 @@ class WorkSection(Section):
     stop_seconds: PositiveFloat = 20.0
 
 
+class WebSection(Section):
+    """The page, and for other programs /metrics and /health.
+
+    Attributes:
+        address: Of this machine, to listen on.
+        port: 0 takes one that is free.
+        user_header: In which a reverse proxy names the user that it has let in, such as
+            X-Remote-User; None: users log in here.
+        proxies: Where the header is believed from.
+        session_minutes: How long a user may be idle.
+        certificate_file: PEM, this gateway's, for HTTPS; with key_file.
+    """
+
+    address: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    user_header: str | None = None
+    proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    session_minutes: PositiveFloat = 30.0
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+
+
+class SyslogSection(Section):
+    """A collector of audit messages (PS3.15 A.6, A.7)."""
+
+    host: str
+    port: Port = 514
+    protocol: Literal["udp", "tcp", "tls"] = "udp"
+    ca_file: Path | None = None
+
+
+class AuditSection(Section):
+    """Where audit messages (PS3.15 A.5) go.
+
+    Attributes:
+        file: One message a line; None: no file.
+        syslog: A collector; None: none.
+    """
+
+    file: Path | None = None
+    syslog: SyslogSection | None = None
+
+
+class RetentionSection(Section):
+    """What is deleted, and when: never before every destination has its results.
+
+    Where a destination is asked for storage commitment, never before it has committed itself.
+
+    Attributes:
+        sources_days: After the last delivery; None: sources stay.
+        results_days: The same for results.
+        failed_days: For all of a study whose job is dead or was cancelled; None: it stays.
+    """
+
+    sources_days: Annotated[float, Field(ge=0)] | None = None
+    results_days: Annotated[float, Field(ge=0)] | None = None
+    failed_days: Annotated[float, Field(ge=0)] | None = None
+
+
 class GatewaySettings(Section):
     """All of gateway.yaml.
 
@@ -275,6 +394,9 @@ class GatewaySettings(Section):
     destinations: tuple[DestinationSection, ...] = ()
     work: WorkSection = WorkSection()
     deliver: DeliverSection = DeliverSection()
+    web: WebSection = WebSection()
+    audit: AuditSection = AuditSection()
+    retention: RetentionSection = RetentionSection()
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:
