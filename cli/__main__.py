@@ -1,8 +1,8 @@
-"""`totalmap COMMAND`: run, inspect, trace, verify, models, deploy, serve."""
+"""`totalmap COMMAND`: run, inspect, trace, verify, models, deploy, serve, gateway."""
 
 import typer
 
-from cli import deploy, inspect, models, run, serve, trace, verify
+from cli import deploy, gateway, inspect, models, run, trace, verify
 
 app = typer.Typer(
     help="TotalSegmentator for hospitals: CT study in, DICOM results out.",
@@ -12,11 +12,12 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("inspect")(inspect.inspect)
-app.command("serve")(serve.run_gateway)
+app.command("serve")(gateway.serve)
 app.command("trace")(trace.print_trace)
 app.command("verify")(verify.print_verification)
 app.add_typer(models.app, name="models")
 app.add_typer(deploy.app, name="deploy")
+app.add_typer(gateway.app, name="gateway")
 
 if __name__ == "__main__":
     app(prog_name="totalmap")

@@ -87,7 +87,7 @@ def running_receiver(settings: ReceiveSection, intake: Intake, storage: Storage)
             (settings.address, settings.port),
             evt_handlers=_handlers(settings, intake, storage),
             server_class=LobbyServer,
-            ssl_context=_tls_context(settings.tls) if settings.tls else None,
+            ssl_context=tls_context(settings.tls) if settings.tls else None,
         )
     except OSError as error:
         raise ResourceError(
@@ -106,7 +106,12 @@ def running_receiver(settings: ReceiveSection, intake: Intake, storage: Storage)
         server.server_close()
 
 
-def _tls_context(tls: TlsSection) -> SSLContext:
+def tls_context(tls: TlsSection) -> SSLContext:
+    """Returns how connections are encrypted.
+
+    Raises:
+        ConfigError: A certificate or key can't be used.
+    """
     try:
         context = create_default_context(Purpose.CLIENT_AUTH, cafile=tls.senders_ca_file)
         context.load_cert_chain(tls.certificate_file, tls.key_file)

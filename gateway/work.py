@@ -9,18 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from app.command import DEFAULT_SETTINGS
 from gateway.complete import content_digest, images
 from gateway.config import WorkSection
 from gateway.joblist import Job, JobList
 from gateway.ledger import KeptInstance, Ledger
+from gateway.overlay import write_overlay
 from gateway.runner import INPUT_NAME, SETTINGS_NAME, Failure, Outcome, Runner
 from gateway.storage import Storage
 from totalmap.errors import ResourceError
 from totalmap.log import get_logger
-from totalmap.settings_file import read_sections
 
 # Of what a job says about itself; more would keep the database busy.
 PROGRESS_SECONDS = 1.0
@@ -125,13 +123,9 @@ class Work:
         return folder
 
     def _write_settings(self, folder: Path, application: Mapping[str, Any]) -> Path:
-        sections = read_sections(self.settings.settings_file or DEFAULT_SETTINGS)
-        device = {"segmentation": {"device": self.device.partition(":")[0]}}
-        for layer in (application, device):
-            for name, section in layer.items():
-                sections[name] = {**(sections.get(name) or {}), **section}
+        base = self.settings.settings_file or DEFAULT_SETTINGS
         path = folder / SETTINGS_NAME
-        path.write_text(yaml.safe_dump(sections, allow_unicode=True), encoding="utf-8")
+        write_overlay(base, application, self.device, path)
         return path
 
 

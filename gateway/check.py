@@ -1,0 +1,127 @@
+"""Whether the gateway could work as gateway.yaml says, point by point and in words."""
+
+import socket
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from app.command import DEFAULT_MODELS, DEFAULT_SETTINGS
+from app.ready import require_ready
+from gateway.config import DestinationSection, GatewaySettings, RuleSection, RunnerKind
+from gateway.database import open_database
+from gateway.intake import BYTES_PER_GB
+from gateway.overlay import write_overlay
+from gateway.scp import tls_context
+from gateway.send_dicom import echo
+from gateway.send_stow import ask
+from gateway.storage import Storage
+from totalmap.errors import ResourceError, TotalMapError
+from totalmap.settings import load_settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """Something that was looked at.
+
+    Attributes:
+        name: As in gateway.yaml.
+        good: What is well, in words; None where something is not.
+        fault: What is wrong; None where all is well.
+    """
+
+    name: str
+    good: str | None = None
+    fault: str | None = None
+
+
+def check(settings: GatewaySettings) -> Iterator[Point]:
+    """Yields what it finds as it goes; destinations may take their time to answer."""
+    yield _point("storage_folder", partial(_storage, settings))
+    yield _point("ledger_url", partial(_ledger, settings))
+    yield _point("receive", partial(_receive, settings))
+    for rule in settings.rules:
+        yield _point(f"rule {rule.name}", partial(_rule, settings, rule))
+    if settings.work.runner is RunnerKind.CONTAINER:
+        yield _point("work.container", partial(_container, settings))
+    for destination in settings.destinations:
+        yield _point(f"destination {destination.name}", partial(_destination, destination))
+
+
+def _point(name: str, look: Callable[[], str]) -> Point:
+    try:
+        return Point(name=name, good=look())
+    except TotalMapError as error:
+        return Point(name=name, fault=str(error))
+    except OSError as error:
+        return Point(name=name, fault=f"{error.filename or name}: {error.strerror}")
+
+
+def _storage(settings: GatewaySettings) -> str:
+    storage = Storage(settings.storage_folder)
+    with tempfile.TemporaryFile(dir=storage.incoming):
+        free_gb = storage.free_bytes() / BYTES_PER_GB
+    if free_gb < settings.receive.keep_free_gb:
+        raise ResourceError(
+            f"{settings.storage_folder} has {free_gb:.1f} GB left, receive.keep_free_gb is "
+            f"{settings.receive.keep_free_gb:g}: nothing would be received"
+        )
+    return f"{settings.storage_folder.absolute()} can be written, {free_gb:.0f} GB are free"
+
+
+def _ledger(settings: GatewaySettings) -> str:
+    with open_database(settings) as database:
+        return "Postgres answers" if database.is_postgres else "SQLite in the storage folder"
+
+
+def _receive(settings: GatewaySettings) -> str:
+    receive = settings.receive
+    if receive.tls:
+        tls_context(receive.tls)
+    where = f"{receive.ae_title} at {receive.address}:{receive.port}"
+    try:
+        with Storage(settings.storage_folder).only_here():
+            _try_port(receive.address, receive.port)
+    except ResourceError:
+        return f"{where}; a gateway runs on this folder now"
+    return f"{where}, {'encrypted' if receive.tls else 'not encrypted'}"
+
+
+def _try_port(address: str, port: int) -> None:
+    with socket.socket() as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((address, port))
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, f"port {port} of {address}") from error
+
+
+def _rule(settings: GatewaySettings, rule: RuleSection) -> str:
+    work = settings.work
+    with tempfile.TemporaryDirectory(prefix="totalmap-") as folder:
+        path = Path(folder) / "app.yaml"
+        write_overlay(work.settings_file or DEFAULT_SETTINGS, rule.application, "auto", path)
+        if work.runner is RunnerKind.CONTAINER:  # the image has weights of its own
+            load_settings(path)
+            return "its settings are good"
+        return require_ready(path, work.models_folder or DEFAULT_MODELS)
+
+
+def _container(settings: GatewaySettings) -> str:
+    container = settings.work.container
+    words = [container.docker, "image", "inspect", "--format", "{{.Id}}", container.image]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603  no shell
+    if done.returncode:
+        raise ResourceError(f"{container.docker} has no image {container.image}")
+    return f"{container.docker} has the image {container.image}"
+
+
+def _destination(destination: DestinationSection) -> str:
+    if destination.dicom is not None:
+        echo(destination.dicom)
+        return "answers C-ECHO"
+    assert destination.stow is not None  # noqa: S101  one of both is there, says its section
+    ask(destination.stow)
+    return "answers a search for studies"

@@ -1,0 +1,30 @@
+"""The application's settings for one rule: app.yaml with the rule's sections laid over it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from totalmap.settings_file import read_sections
+
+
+def write_overlay(base: Path, application: Mapping[str, Any], device: str, path: Path) -> None:
+    """Writes the settings file that the application is run with.
+
+    Args:
+        base: The application's own app.yaml.
+        application: Sections of it with the keys that differ.
+        device: As in `work.devices`.
+        path: Where to.
+
+    Raises:
+        ConfigError: The base can't be read.
+        OSError: The file can't be written.
+    """
+    sections = read_sections(base)
+    chosen = {"segmentation": {"device": device.partition(":")[0]}}
+    for layer in (application, chosen):
+        for name, section in layer.items():
+            sections[name] = {**(sections.get(name) or {}), **section}
+    path.write_text(yaml.safe_dump(sections, allow_unicode=True), encoding="utf-8")
