@@ -19,7 +19,7 @@ from totalmap.log import get_logger
 
 LOOK_SECONDS = 0.2
 FIRST_WAIT_SECONDS = 0.5
-LONGEST_WAIT_SECONDS = 30.0
+LONGEST_WAIT_SECONDS = 5.0
 # A process that lived so long has started well: the next failure is a first one.
 SETTLED_SECONDS = 60.0
 # Beyond what a worker may take for the job that it does.

@@ -1,0 +1,245 @@
+"""The gateway as a whole: `totalmap serve`, its senders and its archive."""
+
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pydicom
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, SegmentationStorage
+from pynetdicom import AE
+
+from gateway.deliverylist import DeliveryState
+from gateway.history import history
+from gateway.joblist import Job, JobState
+from gateway.roster import Roster
+from tests.archive import Archive, running_archive
+from tests.conftest import DEMO_MODELS
+from tests.gateway_process import AE_TITLE
+from tests.phantom.study import write_series
+from tests.servers import LOOPBACK, free_port
+from tests.service import Service, running_service, wait_until
+
+FIRST_PART, ALL = 25, 40
+
+
+@pytest.fixture(scope="module")
+def archive() -> Iterator[Archive]:
+    with running_archive() as listening:
+        yield listening
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory, archive: Archive) -> Iterator[Service]:
+    with running_service(
+        tmp_path_factory.mktemp("service"),
+        work={"models_folder": str(DEMO_MODELS), "stop_seconds": 0.1},
+        rules=[
+            {"name": "ct", "destinations": ["archive"]},
+            {"name": "stat", "senders": ["STAT"], "urgent": True},
+        ],
+        destinations=[{"name": "archive", "dicom": archive.destination}],
+    ) as running:
+        yield running
+
+
+def datasets(folder: Path, seed: int) -> list[Dataset]:
+    return [pydicom.dcmread(path) for path in write_series(folder, seed).paths]
+
+
+def send(
+    service: Service, instances: list[Dataset], title: str = "CT1", *, is_released: bool = True
+) -> None:
+    entity = AE(title)
+    entity.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
+    association = entity.associate(LOOPBACK, service.settings.receive.port, ae_title=AE_TITLE)
+    assert association.is_established
+    for instance in instances:
+        assert association.send_c_store(instance).Status == 0x0000
+    if is_released:
+        association.release()
+    else:
+        association.abort()
+
+
+def jobs_of(service: Service, instances: list[Dataset]) -> list[Job]:
+    return list(service.jobs.of_study(instances[0].StudyInstanceUID))
+
+
+def wait_for_jobs(service: Service, instances: list[Dataset], number: int) -> list[Job]:
+    wait_until(lambda: len(jobs_of(service, instances)) >= number, f"{number} jobs")
+    return jobs_of(service, instances)
+
+
+def segs_of(archive: Archive, service: Service, job: Job) -> set[str]:
+    uids = {one.sop_instance_uid for one in service.jobs.results(job.job_id)}
+    return {uid for uid in archive.of_class(SegmentationStorage) if uid in uids}
+
+
+def wait_until_delivered(service: Service, job: Job) -> None:
+    service.wait_for(job, JobState.SEGMENTED)
+    wait_until(
+        lambda: all(
+            one.state is DeliveryState.DELIVERED for one in service.deliveries.of_job(job.job_id)
+        ),
+        "delivered",
+    )
+
+
+def test_a_study_that_grows_is_done_again_and_an_identical_one_is_not(
+    service: Service, archive: Archive, tmp_path: Path
+) -> None:
+    instances = datasets(tmp_path, 20)
+    send(service, instances[:FIRST_PART])
+    (first,) = wait_for_jobs(service, instances, 1)
+    wait_until_delivered(service, first)
+    send(service, instances[FIRST_PART:])
+    _, second = wait_for_jobs(service, instances, 2)
+    assert second.n_images == ALL
+    wait_until_delivered(service, second)
+    assert len(segs_of(archive, service, first) | segs_of(archive, service, second)) == 2
+    arrived = len(archive.contents)
+    send(service, instances)
+    send(service, instances, title="CT2")
+    results = [pydicom.dcmread(path) for path in _dicom_results(service, second)]
+    _send_back(service, results)
+    events = history(service.database, instances[0].StudyInstanceUID)
+    wait_until(
+        lambda: (
+            [one.what for one in history(service.database, instances[0].StudyInstanceUID)].count(
+                events[0].what
+            )
+            == 3
+        ),
+        "looked at again, as our own results make it grow",
+    )
+    assert len(jobs_of(service, instances)) == 2
+    assert len(archive.contents) == arrived
+
+
+def _dicom_results(service: Service, job: Job) -> list[Path]:
+    folder = Path(service.settings.storage_folder) / "jobs" / job.job_id / "output"
+    return [folder / one.path for one in service.jobs.results(job.job_id) if one.sop_instance_uid]
+
+
+def _send_back(service: Service, results: Sequence[Dataset]) -> None:
+    entity = AE("ARCHIVE")
+    for one in results:
+        entity.add_requested_context(one.SOPClassUID, one.file_meta.TransferSyntaxUID)
+    association = entity.associate(LOOPBACK, service.settings.receive.port, ae_title=AE_TITLE)
+    for one in results:
+        assert association.send_c_store(one).Status == 0x0000
+    association.release()
+
+
+def test_a_study_that_grows_before_it_is_done_supersedes(service: Service, tmp_path: Path) -> None:
+    instances = datasets(tmp_path, 21)
+    send(service, instances[:FIRST_PART])
+    (first,) = wait_for_jobs(service, instances, 1)
+    service.wait_for(first, JobState.RUNNING)
+    send(service, instances[FIRST_PART:])
+    _, second = wait_for_jobs(service, instances, 2)
+    service.wait_for(first, JobState.SUPERSEDED)
+    service.wait_for(second, JobState.SEGMENTED)
+
+
+def test_a_sender_that_dies_is_waited_for_longer(service: Service, tmp_path: Path) -> None:
+    instances = datasets(tmp_path, 22)
+    send(service, instances[:FIRST_PART], is_released=False)
+    send(service, instances[FIRST_PART:])
+    (job,) = wait_for_jobs(service, instances, 1)
+    assert job.n_images == ALL
+    service.jobs.cancel(job.job_id, "test")
+
+
+def test_one_study_from_two_senders_is_one(service: Service, tmp_path: Path) -> None:
+    instances = datasets(tmp_path, 23)
+    send(service, instances[::2], title="CT1")
+    send(service, instances[1::2], title="CT2")
+    (job,) = wait_for_jobs(service, instances, 1)
+    assert job.n_images == ALL
+    assert job.sender == "CT2"
+    service.wait_for(job, JobState.SEGMENTED)
+
+
+def test_urgent_starts_next_and_a_pause_holds_all(service: Service, tmp_path: Path) -> None:
+    Roster(service.database).pause(is_paused=True)
+    routine = [datasets(tmp_path / str(seed), seed) for seed in (24, 25)]
+    for instances in routine:
+        send(service, instances)
+    waiting = [wait_for_jobs(service, instances, 1)[0] for instances in routine]
+    stat = datasets(tmp_path / "stat", 26)
+    send(service, stat, title="STAT")
+    urgent = next(one for one in wait_for_jobs(service, stat, 2) if one.rule == "stat")
+    assert service.jobs.make_urgent(waiting[1].job_id, "somebody")
+    Roster(service.database).pause(is_paused=False)
+    done = [service.wait_for(job, JobState.SEGMENTED) for job in [urgent, waiting[1], waiting[0]]]
+    begun = [job.started_at or 0.0 for job in done]
+    assert begun == sorted(begun)
+
+
+def test_what_runs_is_cancelled_and_the_next_goes_on(service: Service, tmp_path: Path) -> None:
+    instances = datasets(tmp_path / "one", 27)
+    send(service, instances)
+    (job,) = wait_for_jobs(service, instances, 1)
+    service.wait_for(job, JobState.RUNNING)
+    assert service.jobs.cancel(job.job_id, "somebody")
+    other = datasets(tmp_path / "other", 28)
+    send(service, other)
+    (next_job,) = wait_for_jobs(service, other, 1)
+    service.wait_for(next_job, JobState.SEGMENTED)
+    found = service.jobs.job(job.job_id)
+    assert found
+    assert found.state is JobState.CANCELLED
+    assert found.reason == "cancelled by somebody"
+
+
+def test_a_stop_gives_back_what_runs_and_counts_no_attempt(
+    service: Service, tmp_path: Path
+) -> None:
+    instances = datasets(tmp_path, 29)
+    send(service, instances)
+    (job,) = wait_for_jobs(service, instances, 1)
+    service.wait_for(job, JobState.RUNNING)
+    assert service.stop() == 0
+    given_back = service.jobs.job(job.job_id)
+    assert given_back
+    assert (given_back.state, given_back.attempts) == (JobState.QUEUED, 0)
+    service.start()
+    assert service.wait_for(job, JobState.SEGMENTED).attempts == 1
+
+
+def test_a_job_that_takes_too_long_is_dead(tmp_path: Path) -> None:
+    with running_service(
+        tmp_path, work={"models_folder": str(DEMO_MODELS), "time_out_minutes": 0.02}
+    ) as service:
+        instances = datasets(tmp_path / "study", 30)
+        send(service, instances)
+        (job,) = wait_for_jobs(service, instances, 1)
+        dead = service.wait_for(job, JobState.DEAD)
+        assert dead.reason == "it took longer than 0.02 minutes"
+        assert dead.attempts == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("receive: {prot: 104}", "receive.prot"),
+        ("rules: [{name: ct, destinations: [nowhere]}]", "there is no destination nowhere"),
+        ("work: {models_folder: /nowhere}", "models folder /nowhere does not exist"),
+    ],
+)
+def test_a_gateway_that_can_not_work_says_why_and_ends(
+    tmp_path: Path, text: str, says: str
+) -> None:
+    file = tmp_path / "gateway.yaml"
+    storage = f"storage_folder: {tmp_path / 'storage'}\n"
+    port = "" if "receive" in text else f"receive: {{port: {free_port()}}}\n"
+    file.write_text(f"{storage}{port}{text}\n")
+    words = [sys.executable, "-m", "cli", "serve", str(file)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode in (64, 66)
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr

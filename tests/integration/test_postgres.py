@@ -1,0 +1,65 @@
+"""The gateway on Postgres, with workers on several hosts."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from gateway.joblist import JobState
+from tests.conftest import DEMO_MODELS
+from tests.integration.test_worker_kills import at_stage, send_study
+from tests.postgres import running_postgres
+from tests.service import Service, running_service, wait_until
+
+TAKEN_OVER_SECONDS = 60
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    with (
+        running_postgres() as url,
+        running_service(tmp_path, ledger_url=url, work={"models_folder": str(DEMO_MODELS)}) as one,
+    ):
+        yield one
+
+
+@contextmanager
+def other_host(service: Service, name: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """A worker as `totalmap serve --only-work` starts it on another host."""
+    words = [sys.executable, "-m", "gateway", "work", "--config", str(service.file)]
+    process = subprocess.Popen([*words, "--worker", name])
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_lost_host_is_replaced_within_a_minute(service: Service, tmp_path: Path) -> None:
+    own = service.pid("work")
+    assert own
+    with other_host(service, "lost-host") as lost:
+        first = send_study(service, tmp_path / "first", 40)
+        second = send_study(service, tmp_path / "second", 41)
+        wait_until(lambda: "lost-host" in workers(service), "work on the other host")
+        (taken,) = (
+            job
+            for job in (service.jobs.job(one.job_id) for one in (first, second))
+            if job and job.worker == "lost-host"
+        )
+        at_stage(service, taken, "segment", "load_models", "write_seg")
+        lost.kill()
+        lost_at = time.monotonic()
+    wait_until(lambda: workers(service).get("lost-host") is None, "taken over", TAKEN_OVER_SECONDS)
+    assert time.monotonic() - lost_at < TAKEN_OVER_SECONDS
+    for job in (first, second):
+        service.wait_for(job, JobState.SEGMENTED)
+
+
+def workers(service: Service) -> dict[str, str]:
+    """Returns what runs, by worker."""
+    return {job.worker: job.job_id for job in service.jobs.jobs([JobState.RUNNING]) if job.worker}

@@ -1,0 +1,156 @@
+"""kill -9 at every point of a job's way: nothing is lost, and no result becomes another object.
+
+The longer version: ROUNDS=20 pytest tests/integration/test_worker_kills.py
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pydicom
+import pytest
+from pydicom.uid import SegmentationStorage
+
+from gateway.deliverylist import DeliveryState
+from gateway.history import history
+from gateway.joblist import Job, JobState
+from tests.archive import Archive, running_archive
+from tests.conftest import DEMO_MODELS
+from tests.phantom.study import write_series
+from tests.service import Service, running_service, wait_until
+
+ROUNDS = int(os.environ.get("ROUNDS", "1"))
+ATTEMPTS = 3
+
+
+@pytest.fixture(scope="module")
+def archive() -> Iterator[Archive]:
+    with running_archive() as listening:
+        yield listening
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory, archive: Archive) -> Iterator[Service]:
+    with running_service(
+        tmp_path_factory.mktemp("service"),
+        work={"models_folder": str(DEMO_MODELS), "attempts": ATTEMPTS},
+        rules=[{"name": "ct", "destinations": ["archive"]}],
+        destinations=[{"name": "archive", "dicom": archive.destination}],
+        deliver={"first_retry_seconds": 0.5},
+    ) as running:
+        yield running
+
+
+def send_study(service: Service, folder: Path, seed: int) -> Job:
+    """Sends a study of its own, and returns its job."""
+    series = write_series(folder, seed)
+    service.send(folder)
+    header = pydicom.dcmread(series.paths[0], stop_before_pixels=True)
+    return service.job_of(header.StudyInstanceUID)
+
+
+def at_stage(service: Service, job: Job, *stages: str) -> None:
+    def is_there() -> bool:
+        found = service.jobs.job(job.job_id)
+        return found is not None and found.state is JobState.RUNNING and found.stage in stages
+
+    wait_until(is_there, f"at {' or '.join(stages)}")
+
+
+def kill_when_claimed(service: Service, job: Job, _archive: Archive) -> None:
+    service.wait_for(job, JobState.RUNNING)
+    service.kill("work")
+
+
+def kill_before_inference(service: Service, job: Job, _archive: Archive) -> None:
+    at_stage(service, job, "read_study", "select_series", "build_volume")
+    service.kill("work")
+
+
+def kill_during_inference(service: Service, job: Job, _archive: Archive) -> None:
+    at_stage(service, job, "segment")
+    service.kill("work")
+
+
+def kill_after_inference(service: Service, job: Job, _archive: Archive) -> None:
+    at_stage(service, job, "write_seg", "write_sr", "write_rtstruct", "write_preview")
+    service.kill("work")
+
+
+def kill_while_sending(service: Service, _job: Job, archive: Archive) -> None:
+    archive.hang_at_store.set()
+    assert archive.hangs.wait(60)
+    service.kill("dispatch")
+    archive.go_on.set()
+
+
+def kill_before_marked(service: Service, _job: Job, archive: Archive) -> None:
+    archive.hang_at_release.set()
+    assert archive.hangs.wait(60)
+    service.kill("dispatch")
+    archive.go_on.set()
+
+
+def kill_everything(service: Service, job: Job, _archive: Archive) -> None:
+    at_stage(service, job, "segment")
+    service.kill_all()
+    service.start()
+
+
+POINTS = (
+    kill_when_claimed,
+    kill_before_inference,
+    kill_during_inference,
+    kill_after_inference,
+    kill_while_sending,
+    kill_before_marked,
+    kill_everything,
+)
+
+
+@pytest.mark.parametrize("number", range(ROUNDS * len(POINTS)))
+def test_a_study_comes_through_whatever_is_killed(
+    service: Service, archive: Archive, tmp_path: Path, number: int
+) -> None:
+    before = set(archive.of_class(SegmentationStorage))
+    job = send_study(service, tmp_path / "study", seed=1000 + number)
+    POINTS[number % len(POINTS)](service, job, archive)
+    done = service.wait_for(job, JobState.SEGMENTED)
+    assert done.attempts <= 2
+    wait_until(lambda: delivered(service, job), "delivered")
+    results = [one.sop_instance_uid for one in service.jobs.results(job.job_id)]
+    for uid in filter(None, results):
+        assert len(set(archive.contents[uid])) == 1, "two objects have one UID, or it is missing"
+    made = set(archive.of_class(SegmentationStorage)) - before
+    assert len(made) == 1, "one study has one SEG"
+
+
+def delivered(service: Service, job: Job) -> bool:
+    return all(
+        one.state is DeliveryState.DELIVERED for one in service.deliveries.of_job(job.job_id)
+    )
+
+
+def test_a_study_that_kills_its_worker_is_given_up_and_others_go_on(
+    service: Service, tmp_path: Path
+) -> None:
+    poison = send_study(service, tmp_path / "poison", seed=1)
+    for attempt in range(1, ATTEMPTS + 1):
+        wait_until(lambda n=attempt: is_running(service, poison, n), f"running, attempt {attempt}")  # type: ignore[misc]
+        at_stage(service, poison, "segment")
+        service.kill("work")
+    other = send_study(service, tmp_path / "other", seed=2)
+    dead = service.wait_for(poison, JobState.DEAD)
+    assert dead.reason == (
+        "begun 3 times without success: it has ended its worker, the last time at segment"
+    )
+    service.wait_for(other, JobState.SEGMENTED)
+    assert service.jobs.retry(poison.job_id, "somebody")
+    service.wait_for(poison, JobState.SEGMENTED)
+    events = [str(one.what) for one in history(service.database, poison.study_instance_uid)]
+    assert events[:8] == ["complete", "queued", *["started"] * 4, "dead", "retried"]
+
+
+def is_running(service: Service, job: Job, attempt: int) -> bool:
+    found = service.jobs.job(job.job_id)
+    return found is not None and found.state is JobState.RUNNING and found.attempts == attempt

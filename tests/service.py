@@ -1,0 +1,182 @@
+"""The whole gateway as its user starts it, `totalmap serve`, whose processes can be killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gateway.config import GatewaySettings, load_gateway_settings
+from gateway.database import Database, open_database
+from gateway.deliverylist import DeliveryList
+from gateway.joblist import Job, JobList, JobState
+from tests.gateway_process import storescu
+from tests.servers import free_port
+
+WAIT_SECONDS = 120
+LOOK_SECONDS = 0.005
+QUIET_SECONDS = 0.5
+
+
+def wait_until(is_so: Callable[[], bool], what: str, seconds: float = WAIT_SECONDS) -> None:
+    """Returns when something is so; fails if it never is."""
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, f"after {seconds:g} s: not {what}"
+        time.sleep(LOOK_SECONDS)
+
+
+@dataclass
+class Service:
+    """A running gateway, and what is on record in it.
+
+    Attributes:
+        file: Its gateway.yaml.
+        process: `totalmap serve`.
+    """
+
+    file: Path
+    settings: GatewaySettings
+    database: Database
+    process: "subprocess.Popen[bytes]"
+
+    @property
+    def jobs(self) -> JobList:
+        """The jobs on record."""
+        return JobList(self.database)
+
+    @property
+    def deliveries(self) -> DeliveryList:
+        """The deliveries on record."""
+        return DeliveryList(self.database)
+
+    def send(self, *folders: Path, title: str = "CT1") -> None:
+        """Sends all files of some folders, in one association."""
+        sender = storescu(self.settings.receive.port, folders, "--aetitle", title)
+        said, _ = sender.communicate()
+        assert sender.returncode == 0, said
+
+    def job_of(self, study_instance_uid: str) -> Job:
+        """Returns the one job of a study, once there is one."""
+        wait_until(lambda: bool(self.jobs.of_study(study_instance_uid)), "a job")
+        (job,) = self.jobs.of_study(study_instance_uid)
+        return job
+
+    def wait_for(self, job: Job, state: JobState) -> Job:
+        """Returns a job when it is in a state."""
+
+        def is_there() -> bool:
+            found = self.jobs.job(job.job_id)
+            return found is not None and found.state is state
+
+        wait_until(is_there, f"a job that is {state}")
+        found = self.jobs.job(job.job_id)
+        assert found
+        return found
+
+    def pid(self, role: str) -> int | None:
+        """Returns which process has a role; None while there is none."""
+        for folder in Path("/proc").iterdir():
+            if folder.name.isdigit() and _parent(folder) == self.process.pid:
+                words = _words(folder)
+                if "gateway" in words and role in words:
+                    return int(folder.name)
+        return None
+
+    def kill(self, role: str) -> None:
+        """Kills one of its processes, as kill -9 or the want of memory does."""
+        pid = self.pid(role)
+        assert pid, f"there is no process that does {role}"
+        os.kill(pid, signal.SIGKILL)
+
+    def kill_all(self) -> None:
+        """Kills all of it at once, as the loss of power does."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def start(self) -> None:
+        """Starts it again."""
+        self.process = _start(self.file)
+        self.wait_until_up()
+
+    def stop(self) -> int:
+        """Stops it as systemd does; returns its exit status."""
+        self.process.terminate()
+        return self.process.wait(WAIT_SECONDS)
+
+    def wait_until_up(self) -> None:
+        """Returns when it listens and its worker is ready."""
+        from gateway.roster import Roster
+
+        begun = time.time()
+
+        def is_up() -> bool:
+            assert self.process.poll() is None, "the gateway has ended"
+            seen = [one.seen_at for one in Roster(self.database).workers()]
+            return _listens(self.settings.receive.port) and any(at > begun for at in seen)
+
+        wait_until(is_up, "up")
+
+
+@contextmanager
+def running_service(
+    folder: Path, **sections: Mapping[str, Any] | list[Any] | str
+) -> Iterator[Service]:
+    """Yields a gateway in a folder with the settings given, laid over quick ones."""
+    receive = {"port": free_port(), "keep_free_gb": 0.1}
+    web = {"port": free_port()}
+    complete = {"quiet_seconds": QUIET_SECONDS, "quiet_unreleased_seconds": 3.0}
+    document: dict[str, Any] = {
+        "storage_folder": str(folder / "storage"),
+        "receive": receive,
+        "complete": complete,
+        "web": web,
+    }
+    for name, section in sections.items():
+        present = document.get(name)
+        document[name] = {**present, **section} if isinstance(present, dict) else section  # type: ignore[dict-item]
+    file = folder / "gateway.yaml"
+    file.write_text(yaml.safe_dump(document))
+    settings = load_gateway_settings(file)
+    with open_database(settings) as database:
+        service = Service(file, settings, database, _start(file))
+        try:
+            service.wait_until_up()
+            yield service
+        finally:
+            if service.process.poll() is None:
+                service.kill_all()
+
+
+def _start(file: Path) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", "cli", "serve", str(file)]
+    return subprocess.Popen(command, start_new_session=True)
+
+
+def _listens(port: int) -> bool:
+    line = f":{port:04X} "
+    return any(
+        line in row and " 0A " in row for row in Path("/proc/net/tcp").read_text().splitlines()
+    )
+
+
+def _parent(folder: Path) -> int:
+    try:
+        fields = (folder / "stat").read_text().rpartition(")")[2].split()
+    except OSError:  # it has just ended
+        return 0
+    return int(fields[1])
+
+
+def _words(folder: Path) -> list[str]:
+    try:
+        return (folder / "cmdline").read_text().split("\0")
+    except OSError:
+        return []
