@@ -1,4 +1,5 @@
 # make demo    the main job: segment a synthetic study, or INPUT=... with MODELS=... into OUTPUT=...
+# make demo-gateway  the gateway beside an Orthanc: a study goes in, its results come back
 # make test    all tests
 # make bench   speed, memory and agreement against TotalSegmentator's own command: more than an hour
 #              on two cores; DEVICE=cuda; a quick run: BENCH="--narrow --variant fast --runs 1"
@@ -26,10 +27,13 @@ OPTIONS ?=
 
 BENCH ?= --output benchmarks/results/speed-$(DEVICE).md
 
-.PHONY: demo test bench lint image package test-map audit format train clean
+.PHONY: demo demo-gateway test bench lint image package test-map audit format train clean
 
 demo: $(VENV)/.runtime $(if $(filter $(PHANTOM),$(INPUT)),$(PHANTOM)/.done)
 	$(BIN)/totalmap run "$(INPUT)" "$(OUTPUT)" --models "$(MODELS)"
+
+demo-gateway: $(VENV)/.development $(PHANTOM)/.done
+	$(BIN)/python -m tests.demo_gateway $(PHANTOM)
 
 test: $(VENV)/.development
 	$(BIN)/pytest --numprocesses=2 --dist=worksteal $(TESTS)

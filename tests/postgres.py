@@ -31,17 +31,19 @@ def running_postgres() -> Iterator[str]:
         if os.getuid() == 0:  # as which it refuses to run
             shutil.chown(folder, USER)
         data = Path(folder) / "data"
-        _run([binaries / "initdb", "--pgdata", data, "--username", USER, "--auth", "trust"])
+        _run(
+            [str(binaries / "initdb"), "--pgdata", str(data), "--username", USER, "--auth", "trust"]
+        )
         options = f"-p {port} -c listen_addresses={LOOPBACK} -c unix_socket_directories="
-        control = [binaries / "pg_ctl", "--pgdata", data, "--silent", "--wait"]
-        _run([*control, "--log", data / "log", "--options", options, "start"])
+        control = [str(binaries / "pg_ctl"), "--pgdata", str(data), "--silent", "--wait"]
+        _run([*control, "--log", str(data / "log"), "--options", options, "start"])
         try:
             yield f"postgresql+psycopg://{USER}@{LOOPBACK}:{port}/postgres"
         finally:
             _run([*control, "--mode", "immediate", "stop"])
 
 
-def _run(words: Sequence[Path | str]) -> None:
+def _run(words: Sequence[str]) -> None:
     user = USER if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name
     done = subprocess.run(words, capture_output=True, text=True, user=user, cwd="/", check=False)
     assert done.returncode == 0, done.stderr
