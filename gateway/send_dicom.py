@@ -8,8 +8,9 @@ from pathlib import Path
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import AE
+from pynetdicom import AE, evt
 from pynetdicom.association import Association
+from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at its import
 
 from gateway.config import DicomDestination
@@ -47,13 +48,19 @@ def echo(destination: DicomDestination) -> None:
 
 @contextmanager
 def association(
-    destination: DicomDestination, contexts: Iterable[tuple[UID, Sequence[UID]]]
+    destination: DicomDestination,
+    contexts: Iterable[tuple[UID, Sequence[UID]]],
+    *,
+    roles: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
+    handlers: Sequence[evt.EventHandlerType] = (),
 ) -> Iterator[Association]:
     """Yields an association that is established; it is released at the end, aborted on a failure.
 
     Args:
         destination: With whom.
         contexts: SOP classes, each with the transfer syntaxes to offer for it.
+        roles: Those that are not the usual ones (PS3.7 D.3.3.4).
+        handlers: Of what the other side asks for.
 
     Raises:
         ResourceError: It is not established; with the reason.
@@ -71,6 +78,8 @@ def association(
         destination.address,
         destination.port,
         ae_title=destination.ae_title,
+        ext_neg=[*roles],
+        evt_handlers=[*handlers],
         tls_args=_tls(destination),
     )
     if not established.is_established:
@@ -137,6 +146,9 @@ def _why_not(destination: DicomDestination, tried: Association) -> str:
         answer = tried.acceptor.primitive
         reason = answer.reason_str if answer else "without a reason"
         return f"{_name(destination)} rejects the association: {reason}"
+    if tried.rejected_contexts:
+        names = {UID(str(one.abstract_syntax)).name for one in tried.rejected_contexts}
+        return f"{_name(destination)} does not offer {', '.join(sorted(names))}"
     return f"{_name(destination)} can't be reached, or does not answer as a DICOM node"
 
 
