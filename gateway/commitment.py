@@ -18,7 +18,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at its 
 )
 
 from gateway.config import DicomDestination
-from gateway.send_dicom import association
+from gateway.send_dicom import association, status_text
 from totalmap.errors import ResourceError
 from totalmap.log import get_logger
 
@@ -42,7 +42,7 @@ FAILURES: Mapping[int, str] = {
 }
 NO_SUCH_OBJECT, CLASS_CONFLICT = 0x0112, 0x0119
 # Some answer at once, over the association in which they were asked.
-REPORT_SECONDS = 3.0
+REPORT_SECONDS = 2.0
 _MS_PER_SECOND = 1000
 
 log = get_logger()
@@ -128,14 +128,23 @@ def request_commitment(
         answered, _ = established.send_n_action(
             request, REQUEST, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
         )
-        status = answered.get("Status")
-        if status != SUCCESS:
-            said = "nothing" if status is None else f"status 0x{status:04X}"
-            raise ResourceError(
-                f"{destination.ae_title} answers to a request for storage commitment with {said}"
-            )
+        require_success(
+            answered, f"{destination.ae_title} answers to a request for storage commitment"
+        )
         with suppress(Empty):
             reporting.get(timeout=REPORT_SECONDS).join()  # when its answer has gone
+
+
+def require_success(answer: Dataset, who: str) -> None:
+    """Checks the answer to a request of ours.
+
+    Raises:
+        ResourceError: There is none, or it is another one than success; the message begins with
+            `who`.
+    """
+    status = answer.get("Status")
+    if status != SUCCESS:
+        raise ResourceError(f"{who} with {status_text(status)}")
 
 
 def answer_report(event: evt.Event, take_report: TakeReport) -> tuple[int, None]:

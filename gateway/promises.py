@@ -16,7 +16,13 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at its 
 )
 from sqlalchemy import Delete, Update, delete, select, update
 
-from gateway.commitment import ALL_KEPT, CLASS_CONFLICT, NO_SUCH_OBJECT, NOT_ALL_KEPT, SUCCESS
+from gateway.commitment import (
+    ALL_KEPT,
+    CLASS_CONFLICT,
+    NO_SUCH_OBJECT,
+    NOT_ALL_KEPT,
+    require_success,
+)
 from gateway.config import DicomDestination, GatewaySettings
 from gateway.database import Database
 from gateway.deliver import retry_seconds
@@ -197,17 +203,26 @@ def _report_due(stop: Event, settings: GatewaySettings, promises: Promises) -> N
         if stop.is_set():
             return
         where = (request.address, request.port)
-        if where not in unreachable:
-            event_type, report = promises.report(request)
-            try:
-                _tell(request, settings.receive.ae_title, event_type, report)
-            except ResourceError as error:
-                unreachable[where] = str(error)
-            else:
-                promises.close(request)
-                log.info("promise_reported", sender=request.sender, event_type=event_type)
-                continue
-        _tell_later(request, settings, promises, unreachable[where])
+        reason = unreachable.get(where) or _failure(request, settings, promises)
+        if reason is None:
+            promises.close(request)
+        else:
+            unreachable[where] = reason
+            _tell_later(request, settings, promises, reason)
+
+
+def _failure(request: OpenRequest, settings: GatewaySettings, promises: Promises) -> str | None:
+    """Tells a sender of what it asked for; returns why that failed."""
+    try:
+        event_type, report = promises.report(request)
+        _tell(request, settings.receive.ae_title, event_type, report)
+    except ResourceError as error:
+        return str(error)
+    except Exception as error:  # the other senders are not to wait for this one
+        log.exception("promise_broken", sender=request.sender)
+        return f"unexpected {type(error).__name__}; a defect of TotalMAP"
+    log.info("promise_reported", sender=request.sender, is_given=event_type == ALL_KEPT)
+    return None
 
 
 def _tell_later(
@@ -244,10 +259,7 @@ def _tell(request: OpenRequest, ae_title: str, event_type: int, report: Dataset)
         answered, _ = established.send_n_event_report(
             report, event_type, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
         )
-        status = answered.get("Status")
-        if status != SUCCESS:
-            said = "nothing" if status is None else f"status 0x{status:04X}"
-            raise ResourceError(f"{request.sender} answers to a report with {said}")
+        require_success(answered, f"{request.sender} answers to a report on storage commitment")
 
 
 def _reference(sop_instance_uid: str, sop_class_uid: str) -> Dataset:

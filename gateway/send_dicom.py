@@ -43,7 +43,7 @@ def echo(destination: DicomDestination) -> None:
     with association(destination, [(Verification, [ImplicitVRLittleEndian])]) as established:
         status = established.send_c_echo().get("Status")
         if status != _SUCCESS:
-            raise ResourceError(f"{_name(destination)} answers C-ECHO with {_hex(status)}")
+            raise ResourceError(f"{_name(destination)} answers C-ECHO with {status_text(status)}")
 
 
 @contextmanager
@@ -126,7 +126,7 @@ def _store(established: Association, dataset: Dataset) -> None:
     if status is None:
         raise ResourceError(f"{peer} did not answer, or ended the association")
     if status != _SUCCESS and status & 0xF000 != _WARNING_CLASS:
-        raise ResourceError(f"{peer} answers to {sop_class.name} with {_hex(status)}")
+        raise ResourceError(f"{peer} answers to {sop_class.name} with {status_text(status)}")
 
 
 def _tls(destination: DicomDestination) -> "tuple[ssl.SSLContext, str] | None":
@@ -156,5 +156,6 @@ def _name(destination: DicomDestination) -> str:
     return f"{destination.ae_title} at {destination.address}:{destination.port}"
 
 
-def _hex(status: int | None) -> str:
+def status_text(status: int | None) -> str:
+    """Returns a status of DIMSE (PS3.7 C) for a message; None: there was no answer."""
     return "nothing" if status is None else f"status 0x{status:04X}"
