@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Thread
 
@@ -14,7 +14,7 @@ import yaml
 from pydicom.dataset import Dataset
 from pynetdicom.association import Association
 
-from gateway.commitment import new_transaction
+from gateway.commitment import Report, new_transaction
 from gateway.commitment_scp import commitment_handlers
 from gateway.config import (
     DeliverSection,
@@ -359,6 +359,25 @@ def test_a_report_that_comes_while_the_gateway_still_asks_counts(
     asking.start()
     assert archive.report(gateway.port, AE_TITLE, archive.requests.get(timeout=10)) == SUCCESS
     asking.join()
+    assert gateway.delivery.state is DeliveryState.COMMITTED
+
+
+class MovingOn(DeliveryList):
+    """The delivery is changed by another process just when it was read."""
+
+    def of_transaction(self, transaction_uid: str) -> Delivery | None:
+        read = super().of_transaction(transaction_uid)
+        if read is not None and read.attempts == 0:
+            assert self.asked(read, None, 0.0)
+        return read
+
+
+def test_a_report_counts_that_comes_just_when_the_delivery_changes(
+    gateway: Gateway,
+) -> None:
+    transaction = gateway.act().transaction_uid
+    deliverer = replace(gateway.deliverer, deliveries=MovingOn(gateway.database))
+    assert deliverer.take_report(Report(transaction_uid=f"{transaction}.1", failures={}))
     assert gateway.delivery.state is DeliveryState.COMMITTED
 
 
