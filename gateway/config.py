@@ -23,17 +23,24 @@ AeTitle = Annotated[
     StringConstraints(strip_whitespace=True, min_length=1, max_length=16, pattern=r"^[ -\[\]-~]+$"),
 ]
 
+Port = Annotated[int, Field(ge=1, le=65535)]
+
 
 class SenderSection(Section):
-    """Who may send.
+    """Who may send, or report that it has committed itself to results.
 
     Attributes:
         ae_title: How the sender calls itself; None: any title.
         network: Where it sends from, as 10.1.2.3 or 10.1.2.0/24; None: any address.
+        address: Where it listens for what it asked for storage commitment (PS3.4 J); None: where
+            it asked from.
+        port: At which it does; None: it hears of it over the association in which it asked.
     """
 
     ae_title: AeTitle | None = None
     network: IPv4Network | IPv6Network | None = None
+    address: str | None = None
+    port: Port | None = None
 
 
 class TlsSection(Section):
@@ -156,7 +163,6 @@ class CompleteSection(Section):
 SENDER = "sender"
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
-Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class RuleSection(Section):
@@ -194,7 +200,8 @@ class DicomDestination(Section):
         ae_title: How it is called.
         calling_ae_title: How this gateway calls itself.
         connect_seconds: How long to wait for a connection, and for each answer.
-        storage_commitment: Whether to ask it for a promise to keep what it got (PS3.4 J).
+        storage_commitment: Whether to ask it for a promise to keep what it got (PS3.4 J). Where
+            receive.senders are named it has to be one of them, for it may promise later.
         ca_file: PEM, of those who vouch for it; None: no encryption.
         certificate_file: PEM, this gateway's, where it wants to see one; with key_file.
     """
@@ -249,6 +256,11 @@ class DestinationSection(Section):
         if self.name == SENDER:
             raise ValueError(f"no destination can be called {SENDER}")
         return self
+
+    @property
+    def asks_for_commitment(self) -> bool:
+        """Whether it is asked for a promise to keep what it got."""
+        return self.dicom is not None and self.dicom.storage_commitment
 
 
 class DeliverSection(Section):

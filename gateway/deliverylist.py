@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, or_, select, update
 
 from gateway.database import Database
 from gateway.history import What, record
@@ -33,8 +33,9 @@ class Delivery:
         attempts: How often it failed, since somebody last asked for it.
         run: Grows whenever it is put into the queue anew.
         not_before: Seconds since 1970, UTC, as all moments are.
-        transaction_uid: Of the request for storage commitment that is not yet answered, or was
-            answered last.
+        transaction_uid: With which the Transaction UIDs begin of the requests for storage
+            commitment (gateway/commitment.py); None: there are none.
+        is_asked: Whether the destination has everything, and is asked until it commits itself.
     """
 
     job_id: str
@@ -48,6 +49,7 @@ class Delivery:
     created_at: float
     delivered_at: float | None
     transaction_uid: str | None
+    is_asked: bool
     committed_at: float | None
 
 
@@ -88,29 +90,40 @@ class DeliveryList:
 
     def unqueued(self) -> Sequence[Delivery]:
         """Returns what is to be put into the queue, the oldest first."""
-        return self._select(~DELIVERIES.c.is_enqueued, DELIVERIES.c.state == DeliveryState.WAITING)
+        return self._select(~DELIVERIES.c.is_enqueued, _IS_TO_BE_DONE)
 
     def unfinished(self) -> Sequence[Delivery]:
         """Returns what is in the queue or under way, the oldest first."""
-        return self._select(DELIVERIES.c.is_enqueued, DELIVERIES.c.state == DeliveryState.WAITING)
+        return self._select(DELIVERIES.c.is_enqueued, _IS_TO_BE_DONE)
+
+    def of_transaction(self, transaction_uid: str) -> Delivery | None:
+        """Returns the delivery that asks for storage commitment under a UID."""
+        return next(iter(self._select(DELIVERIES.c.transaction_uid == transaction_uid)), None)
 
     def enqueued(self, delivery: Delivery) -> None:
         """Puts on record that a delivery is in the queue."""
-        self._update(delivery, [DeliveryState.WAITING], None, is_enqueued=True)
+        self._update(delivery, _UNFINISHED, None, is_enqueued=True)
 
     def forgotten(self, delivery: Delivery) -> None:
         """Has a delivery put into the queue again of which the queue knows nothing any more."""
-        self._update(
-            delivery, [DeliveryState.WAITING], None, run=delivery.run + 1, is_enqueued=False
-        )
+        self._update(delivery, _UNFINISHED, None, run=delivery.run + 1, is_enqueued=False)
 
     def delivered(self, delivery: Delivery, transaction_uid: str | None = None) -> bool:
         """Ends a delivery of which the destination has everything.
 
         Args:
             delivery: Which.
-            transaction_uid: Of the storage commitment that it was asked for.
+            transaction_uid: Under which it will be asked for storage commitment, which is the
+                next thing that is queued; None: it will not.
         """
+        asks: dict[str, Any] = {"transaction_uid": transaction_uid}
+        if transaction_uid is not None:
+            asks |= {
+                "is_asked": True,
+                "run": delivery.run + 1,
+                "not_before": 0.0,
+                "is_enqueued": False,
+            }
         return self._update(
             delivery,
             [DeliveryState.WAITING],
@@ -118,15 +131,17 @@ class DeliveryList:
             state=DeliveryState.DELIVERED,
             reason=None,
             delivered_at=time.time(),
-            transaction_uid=transaction_uid,
+            **asks,
         )
 
     def postpone(self, delivery: Delivery, reason: str, not_before: float) -> bool:
-        """Has a delivery that failed tried again."""
+        """Has a delivery tried again that failed, or of which something was lost."""
         return self._update(
             delivery,
-            [DeliveryState.WAITING],
+            _UNFINISHED,
             What.NOT_DELIVERED,
+            state=DeliveryState.WAITING,
+            is_asked=False,
             reason=reason,
             attempts=delivery.attempts + 1,
             run=delivery.run + 1,
@@ -138,9 +153,10 @@ class DeliveryList:
         """Gives a delivery up."""
         return self._update(
             delivery,
-            [DeliveryState.WAITING],
+            _UNFINISHED,
             What.DEAD,
             state=DeliveryState.DEAD,
+            is_asked=False,
             reason=reason,
         )
 
@@ -159,40 +175,46 @@ class DeliveryList:
             is_enqueued=False,
         )
 
-    def commit(self, transaction_uid: str, failed: Sequence[str]) -> bool:
-        """Puts on record what a destination said about the storage commitment it was asked for.
+    def asked(self, delivery: Delivery, reason: str | None, not_before: float) -> bool:
+        """Has a destination asked again for storage commitment that has not answered by then.
 
         Args:
-            transaction_uid: Of the request.
-            failed: SOP Instance UIDs that it does not promise to keep. Then everything is
-                delivered to it again.
-
-        Returns:
-            Whether it was asked.
+            delivery: Which it has.
+            reason: Why it did not take the request, or does not commit itself; None: it took it.
+            not_before: Seconds since 1970, UTC.
         """
-        for one in self._select(
-            DELIVERIES.c.transaction_uid == transaction_uid,
-            DELIVERIES.c.state == DeliveryState.DELIVERED,
-        ):
-            if not failed:
-                return self._update(
-                    one,
-                    [DeliveryState.DELIVERED],
-                    What.COMMITTED,
-                    state=DeliveryState.COMMITTED,
-                    committed_at=time.time(),
-                )
-            return self._update(
-                one,
-                [DeliveryState.DELIVERED],
-                What.NOT_COMMITTED,
-                state=DeliveryState.WAITING,
-                reason=f"it does not promise to keep {len(failed)} of the results",
-                attempts=one.attempts + 1,
-                run=one.run + 1,
-                is_enqueued=False,
-            )
-        return False
+        return self._update(
+            delivery,
+            [DeliveryState.DELIVERED],
+            What.NOT_COMMITTED if reason else None,
+            reason=reason,
+            attempts=delivery.attempts + 1,
+            run=delivery.run + 1,
+            not_before=not_before,
+            is_enqueued=False,
+        )
+
+    def stop_asking(self, delivery: Delivery, reason: str) -> bool:
+        """Asks for storage commitment no more; what comes late is still taken."""
+        return self._update(
+            delivery,
+            [DeliveryState.DELIVERED],
+            What.NOT_COMMITTED,
+            reason=reason,
+            is_asked=False,
+        )
+
+    def commit(self, delivery: Delivery) -> bool:
+        """Puts on record that a destination promises to keep all that it got."""
+        return self._update(
+            delivery,
+            [DeliveryState.DELIVERED],
+            What.COMMITTED,
+            state=DeliveryState.COMMITTED,
+            reason=None,
+            is_asked=False,
+            committed_at=time.time(),
+        )
 
     def health(self) -> Sequence[DestinationHealth]:
         """Returns how the destinations do to which anything was ever to be delivered."""
@@ -238,6 +260,8 @@ class DeliveryList:
             return [_delivery(row) for row in connection.execute(statement)]
 
 
+_UNFINISHED = (DeliveryState.WAITING, DeliveryState.DELIVERED)
+_IS_TO_BE_DONE = or_(DELIVERIES.c.state == DeliveryState.WAITING, DELIVERIES.c.is_asked)
 _COLUMNS = [
     *(column for column in DELIVERIES.c if column is not DELIVERIES.c.is_enqueued),
     JOBS.c.study_instance_uid,

@@ -10,6 +10,7 @@ from gateway.dispatch import Dispatcher
 from gateway.joblist import JobList
 from gateway.jobs import Handlers, running_queue
 from gateway.ledger import Ledger
+from gateway.promises import Promises, reporting
 from gateway.roster import Roster
 from gateway.storage import Storage
 
@@ -17,7 +18,7 @@ EXECUTOR = "dispatcher"
 
 
 def dispatch(settings: GatewaySettings, stop: Event) -> None:
-    """Moves studies on and delivers results until it is told to stop.
+    """Moves studies on, delivers results and keeps senders told until it is told to stop.
 
     Raises:
         ConfigError: The ledger is another version's.
@@ -27,7 +28,10 @@ def dispatch(settings: GatewaySettings, stop: Event) -> None:
     with open_database(settings) as database:
         jobs, deliveries = JobList(database), DeliveryList(database)
         deliverer = Deliverer(settings=settings, storage=storage, jobs=jobs, deliveries=deliveries)
-        with running_queue(settings, EXECUTOR, Handlers(deliver=deliverer.deliver)) as queue:
+        with (
+            running_queue(settings, EXECUTOR, Handlers(deliver=deliverer.deliver)) as queue,
+            reporting(settings, Promises(database, storage)),
+        ):
             Dispatcher(
                 settings=settings,
                 storage=storage,

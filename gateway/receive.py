@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
+from gateway.commitment_scp import commitment_handlers
 from gateway.config import GatewaySettings
 from gateway.database import open_database
 from gateway.intake import Intake
@@ -34,7 +35,9 @@ def receiving(settings: GatewaySettings) -> Iterator[int]:
             log.info("unacknowledged_removed", files=removed)
         with (
             closing(Intake(storage, ledger, settings.receive.keep_free_gb)) as intake,
-            running_receiver(settings.receive, intake, storage) as port,
+            running_receiver(
+                settings.receive, intake, storage, commitment_handlers(settings, storage, database)
+            ) as port,
         ):
             log.info("receiving", address=settings.receive.address, port=port)
             yield port

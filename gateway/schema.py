@@ -104,7 +104,22 @@ DELIVERIES = Table(
     Column("created_at", Double, nullable=False),
     Column("delivered_at", Double),
     Column("transaction_uid", _UID, index=True),
+    Column("is_asked", Boolean, nullable=False, default=False, index=True),
     Column("committed_at", Double),
+)
+
+# What senders asked for and have not heard of yet.
+PROMISES = Table(
+    "promises",
+    METADATA,
+    Column("transaction_uid", _UID, primary_key=True),
+    Column("sender", _NAME, primary_key=True),
+    Column("address", Text, nullable=False),
+    Column("port", Integer, nullable=False),
+    Column("instances", Text, nullable=False),
+    Column("asked_at", Double, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("not_before", Double, nullable=False),
 )
 
 # What happened, for whoever asks later.

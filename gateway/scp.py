@@ -1,4 +1,4 @@
-"""The DICOM receiver: C-STORE and C-ECHO; what is acknowledged is safe.
+"""The DICOM receiver: C-STORE, C-ECHO, storage commitment; what is acknowledged is safe.
 
 It runs in a process of its own: it says where temporary files go, and nothing that computes may
 hold up a sender.
@@ -30,7 +30,10 @@ from pynetdicom import AE, AllStoragePresentationContexts, _config, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu_primitives import A_ASSOCIATE, A_RELEASE
-from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at its import
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at its import
+    StorageCommitmentPushModel,
+    Verification,
+)
 from pynetdicom.transport import AssociationSocket
 
 from gateway.config import ReceiveSection, SenderSection, TlsSection
@@ -67,13 +70,19 @@ log = get_logger()
 
 
 @contextmanager
-def running_receiver(settings: ReceiveSection, intake: Intake, storage: Storage) -> Iterator[int]:
+def running_receiver(
+    settings: ReceiveSection,
+    intake: Intake,
+    storage: Storage,
+    commitment: Sequence[evt.EventHandlerType] = (),
+) -> Iterator[int]:
     """Listens while the block runs, and yields the port; at the end, associations are aborted.
 
     Args:
         settings: Where to listen, to whom, and the limits. Port 0 takes one that is free.
         intake: Where to put what comes.
         storage: Where files lie while they are received.
+        commitment: From gateway/commitment_scp.py; none: storage commitment is not offered.
 
     Raises:
         ConfigError: A certificate or key can't be used.
@@ -82,10 +91,12 @@ def running_receiver(settings: ReceiveSection, intake: Intake, storage: Storage)
     _config.STORE_RECV_CHUNKED_DATASET = True  # into a file and without decoding it
     tempfile.tempdir = str(storage.incoming)
     entity = _application_entity(settings)
+    if commitment:  # as SCP for senders, and as SCU for destinations (PS3.7 D.3.3.4)
+        entity.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)
     try:
         server = entity.make_server(
             (settings.address, settings.port),
-            evt_handlers=_handlers(settings, intake, storage),
+            evt_handlers=[*_handlers(settings, intake, storage), *commitment],
             server_class=LobbyServer,
             ssl_context=tls_context(settings.tls) if settings.tls else None,
         )
@@ -159,13 +170,14 @@ def _reject_strangers(event: evt.Event, senders: Sequence[SenderSection]) -> Non
     requestor = event.assoc.requestor
     title = cast(A_ASSOCIATE, requestor.primitive).calling_ae_title.strip()
     address = requestor.address
-    if senders and not any(_is(one, title, address) for one in senders):
+    if senders and not any(is_from(one, title, address) for one in senders):
         log.warning("sender_rejected", ae_title=title, address=address)
         event.assoc.acse.send_reject(*UNKNOWN_SENDER)
         event.assoc.kill()  # when the answer has gone
 
 
-def _is(sender: SenderSection, title: str, address: str) -> bool:
+def is_from(sender: SenderSection, title: str, address: str) -> bool:
+    """Returns whether who calls itself so and comes from there is the sender."""
     return (sender.ae_title is None or sender.ae_title == title) and (
         sender.network is None or ip_address(address) in sender.network
     )

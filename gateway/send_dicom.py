@@ -8,8 +8,9 @@ from pathlib import Path
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import AE
+from pynetdicom import AE, evt
 from pynetdicom.association import Association
+from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at its import
 
 from gateway.config import DicomDestination
@@ -42,18 +43,24 @@ def echo(destination: DicomDestination) -> None:
     with association(destination, [(Verification, [ImplicitVRLittleEndian])]) as established:
         status = established.send_c_echo().get("Status")
         if status != _SUCCESS:
-            raise ResourceError(f"{_name(destination)} answers C-ECHO with {_hex(status)}")
+            raise ResourceError(f"{_name(destination)} answers C-ECHO with {status_text(status)}")
 
 
 @contextmanager
 def association(
-    destination: DicomDestination, contexts: Iterable[tuple[UID, Sequence[UID]]]
+    destination: DicomDestination,
+    contexts: Iterable[tuple[UID, Sequence[UID]]],
+    *,
+    roles: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
+    handlers: Sequence[evt.EventHandlerType] = (),
 ) -> Iterator[Association]:
     """Yields an association that is established; it is released at the end, aborted on a failure.
 
     Args:
         destination: With whom.
         contexts: SOP classes, each with the transfer syntaxes to offer for it.
+        roles: Those that are not the usual ones (PS3.7 D.3.3.4).
+        handlers: Of what the other side asks for.
 
     Raises:
         ResourceError: It is not established; with the reason.
@@ -71,6 +78,8 @@ def association(
         destination.address,
         destination.port,
         ae_title=destination.ae_title,
+        ext_neg=[*roles],
+        evt_handlers=[*handlers],
         tls_args=_tls(destination),
     )
     if not established.is_established:
@@ -117,7 +126,7 @@ def _store(established: Association, dataset: Dataset) -> None:
     if status is None:
         raise ResourceError(f"{peer} did not answer, or ended the association")
     if status != _SUCCESS and status & 0xF000 != _WARNING_CLASS:
-        raise ResourceError(f"{peer} answers to {sop_class.name} with {_hex(status)}")
+        raise ResourceError(f"{peer} answers to {sop_class.name} with {status_text(status)}")
 
 
 def _tls(destination: DicomDestination) -> "tuple[ssl.SSLContext, str] | None":
@@ -137,6 +146,9 @@ def _why_not(destination: DicomDestination, tried: Association) -> str:
         answer = tried.acceptor.primitive
         reason = answer.reason_str if answer else "without a reason"
         return f"{_name(destination)} rejects the association: {reason}"
+    if tried.rejected_contexts:
+        names = {UID(str(one.abstract_syntax)).name for one in tried.rejected_contexts}
+        return f"{_name(destination)} does not offer {', '.join(sorted(names))}"
     return f"{_name(destination)} can't be reached, or does not answer as a DICOM node"
 
 
@@ -144,5 +156,6 @@ def _name(destination: DicomDestination) -> str:
     return f"{destination.ae_title} at {destination.address}:{destination.port}"
 
 
-def _hex(status: int | None) -> str:
+def status_text(status: int | None) -> str:
+    """Returns a status of DIMSE (PS3.7 C) for a message; None: there was no answer."""
     return "nothing" if status is None else f"status 0x{status:04X}"

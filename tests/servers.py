@@ -95,6 +95,30 @@ class Orthanc:
         """Makes Orthanc forget an instance."""
         self._ask("DELETE", f"/instances/{self._id(sop_instance_uid)}")
 
+    def send(self, modality: str, *sop_instance_uids: str) -> None:
+        """Has Orthanc send instances to one of its modalities by C-STORE."""
+        resources = [self._id(one) for one in sop_instance_uids]
+        self._ask("POST", f"/modalities/{modality}/store", json.dumps(resources).encode())
+
+    def ask_for_commitment(self, modality: str, instances: Mapping[str, str]) -> str:
+        """Has Orthanc ask a modality for storage commitment; returns the transaction's name.
+
+        Args:
+            modality: One of its modalities.
+            instances: SOP Instance UIDs, each with its SOP Class UID.
+        """
+        asked = [
+            {"SOPInstanceUID": uid, "SOPClassUID": sop_class}
+            for uid, sop_class in instances.items()
+        ]
+        path = f"/modalities/{modality}/storage-commitment"
+        answer = self._ask("POST", path, json.dumps({"DicomInstances": asked}).encode())
+        return str(json.loads(answer)["ID"])
+
+    def commitment(self, transaction: str) -> str:
+        """Returns how a request for storage commitment stands: Pending, Success or Failure."""
+        return str(json.loads(self._ask("GET", f"/storage-commitment/{transaction}"))["Status"])
+
     def is_up(self) -> bool:
         """Returns whether it answers at both ports."""
         try:
@@ -127,11 +151,14 @@ class Orthanc:
 
 @contextmanager
 def running_orthanc(
-    folder: Path, environment: Mapping[str, str] = MappingProxyType({})
+    folder: Path,
+    environment: Mapping[str, str] = MappingProxyType({}),
+    modalities: Mapping[str, tuple[str, int]] = MappingProxyType({}),
 ) -> Iterator[Orthanc]:
     """Yields an empty Orthanc that keeps what it gets in a folder; it ends with the block.
 
-    The environment is added to the machine's.
+    The environment is added to the machine's. Modalities are the DICOM nodes of this machine that
+    Orthanc knows: by their names, each an AE title and a port.
 
     Skips the test where Orthanc or its DICOMweb plugin is not installed.
     """
@@ -140,7 +167,8 @@ def running_orthanc(
         pytest.skip("Orthanc's DICOMweb is not installed (Debian: orthanc-dicomweb)")
     orthanc = Orthanc(http_port=free_port(), dicom_port=free_port())
     settings = folder / "orthanc.json"
-    settings.write_text(json.dumps(_settings(orthanc, folder)))
+    nodes = {name: [title, LOOPBACK, port] for name, (title, port) in modalities.items()}
+    settings.write_text(json.dumps(_settings(orthanc, folder) | {"DicomModalities": nodes}))
     with (folder / "orthanc.log").open("w+") as log:
         process = subprocess.Popen(
             [program, settings],
