@@ -1,6 +1,5 @@
 """Runs the application on one study: from arguments to status.json and exit status."""
 
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from totalmap.errors import (
     ResourceError,
     Stopped,
     TotalMapError,
+    internal_error,
 )
 from totalmap.journal import Journal, Observer
 from totalmap.settings import Arithmetic, Settings, load_settings
@@ -139,11 +139,7 @@ def _foreign_errors_translated() -> Iterator[None]:
     except Exception as error:  # the boundary of the process: nothing may pass without a status
         if TORCH_ALLOCATION_FAILED in str(error):
             raise ResourceError(OUT_OF_MEMORY) from error
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        raise InternalError(
-            f"unexpected {type(error).__name__} at {Path(place.filename).name}:{place.lineno}; "
-            "this is a defect of TotalMAP, please report it"
-        ) from error
+        raise internal_error(error) from error
 
 
 def _run_chain(

@@ -12,7 +12,7 @@ from gateway.joblist import JobList
 from gateway.send_dicom import send_dicom
 from gateway.send_stow import send_stow
 from gateway.storage import Storage
-from totalmap.errors import ResourceError
+from totalmap.errors import ResourceError, internal_error
 from totalmap.log import get_logger
 
 SECONDS_PER_DAY = 86_400
@@ -175,7 +175,4 @@ def retry_seconds(failures: int, first: float, longest: float) -> float:
 def _reason(delivery: Delivery, error: Exception) -> str:
     if isinstance(error, ResourceError):
         return str(error)
-    log.error(
-        "delivery_broken", job=delivery.job_id, destination=delivery.destination, exc_info=error
-    )
-    return f"unexpected {type(error).__name__}; a defect of TotalMAP"
+    return str(internal_error(error))

@@ -18,6 +18,8 @@ The numbers follow BSD sysexits.h. A message says what happened, the value, the 
 to do, and never holds patient data.
 """
 
+import traceback
+from pathlib import Path
 from typing import ClassVar
 
 
@@ -73,6 +75,18 @@ class OutputError(TotalMapError):
 
 class InternalError(TotalMapError):
     """A defect of ours: something that nobody thought of was raised."""
+
+
+def internal_error(error: Exception) -> InternalError:
+    """Returns what to say of an exception that nobody thought of.
+
+    Its own message may quote patient data and is therefore not repeated.
+    """
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return InternalError(
+        f"unexpected {type(error).__name__} at {Path(place.filename).name}:{place.lineno}; "
+        "this is a defect of TotalMAP, please report it"
+    )
 
 
 class ResourceError(TotalMapError):
