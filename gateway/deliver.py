@@ -75,7 +75,7 @@ class Deliverer:
             if files:
                 send(section, files)
         except Exception as error:  # a delivery is never left without a reason
-            self._fail(delivery, _reason(delivery, error))
+            self._fail(delivery, _reason(error))
             return
         is_to_commit = bool(files) and section.asks_for_commitment
         self.deliveries.delivered(delivery, new_transaction() if is_to_commit else None)
@@ -97,7 +97,7 @@ class Deliverer:
             transaction = str(delivery.transaction_uid)
             request_commitment(section.dicom, files, transaction, self.take_report)
         except Exception as error:  # a delivery is never left without a reason
-            reason = _reason(delivery, error)
+            reason = _reason(error)
             log.warning("commitment_not_asked", destination=delivery.destination, reason=reason)
         self._ask_later(delivery, reason)
 
@@ -172,7 +172,7 @@ def retry_seconds(failures: int, first: float, longest: float) -> float:
     return min(first * 2.0**doublings, longest)
 
 
-def _reason(delivery: Delivery, error: Exception) -> str:
+def _reason(error: Exception) -> str:
     if isinstance(error, ResourceError):
         return str(error)
     return str(internal_error(error))
