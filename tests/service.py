@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -23,6 +24,13 @@ from tests.servers import free_port
 WAIT_SECONDS = 120
 LOOK_SECONDS = 0.005
 QUIET_SECONDS = 0.5
+SECONDS_PER_HOUR = 3600
+_CLOCK = """
+import time
+
+now = time.time
+time.time = lambda: now() + {seconds}
+"""
 
 
 def wait_until(is_so: Callable[[], bool], what: str, seconds: float = WAIT_SECONDS) -> None:
@@ -101,9 +109,10 @@ class Service:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
-    def start(self) -> None:
-        """Starts it again."""
-        self.process = _start(self.file)
+    def start(self, hours_later: float = 0.0) -> None:
+        """Starts it again, as if so many hours had gone by."""
+        clock = self.file.with_name("clock")
+        self.process = _start(self.file, _later(clock, hours_later) if hours_later else {})
         self.wait_until_up()
 
     def stop(self) -> int:
@@ -115,12 +124,14 @@ class Service:
         """Returns when it listens and its worker is ready."""
         from gateway.roster import Roster
 
-        begun = time.time()
+        def seen() -> list[float]:
+            return [one.seen_at for one in Roster(self.database).workers()]
+
+        before = seen()
 
         def is_up() -> bool:
             assert self.process.poll() is None, "the gateway has ended"
-            seen = [one.seen_at for one in Roster(self.database).workers()]
-            return _listens(self.settings.receive.port) and any(at > begun for at in seen)
+            return _listens(self.settings.receive.port) and seen() not in ([], before)
 
         wait_until(is_up, "up")
 
@@ -155,9 +166,18 @@ def running_service(
                 service.kill_all()
 
 
-def _start(file: Path) -> "subprocess.Popen[bytes]":
+def _start(
+    file: Path, environment: Mapping[str, str] = MappingProxyType({})
+) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "cli", "serve", str(file)]
-    return subprocess.Popen(command, start_new_session=True)
+    return subprocess.Popen(command, start_new_session=True, env=os.environ | environment)
+
+
+def _later(folder: Path, hours: float) -> dict[str, str]:
+    """Returns what moves the clock of Python's processes (libfaketime breaks their sleep)."""
+    folder.mkdir(exist_ok=True)
+    (folder / "sitecustomize.py").write_text(_CLOCK.format(seconds=hours * SECONDS_PER_HOUR))
+    return {"PYTHONPATH": f"{folder}:{os.environ.get('PYTHONPATH', '')}"}
 
 
 def _listens(port: int) -> bool:

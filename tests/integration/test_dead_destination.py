@@ -1,0 +1,70 @@
+"""A destination that is away for minutes, for hours, for a day: everything arrives in the end."""
+
+from pathlib import Path
+
+from gateway.deliverylist import DeliveryState
+from gateway.joblist import Job, JobState
+from tests.archive import running_archive
+from tests.conftest import DEMO_MODELS
+from tests.integration.test_worker_kills import send_study
+from tests.servers import LOOPBACK, free_port
+from tests.service import Service, running_service, wait_until
+
+FIRST_RETRY_SECONDS = 30
+STUDIES = 2
+AWAY_HOURS = (1 / 6, 1.0, 24.0)
+
+
+def state(service: Service, job: Job, destination: str) -> DeliveryState | None:
+    found = service.deliveries.delivery(job.job_id, destination)
+    return found.state if found else None
+
+
+def attempts(service: Service, job: Job) -> int:
+    found = service.deliveries.delivery(job.job_id, "away")
+    return found.attempts if found else 0
+
+
+def test_all_is_delivered_after_a_day_and_nothing_else_waits(tmp_path: Path) -> None:
+    port = free_port()
+    with (
+        running_archive() as archive,
+        running_service(
+            tmp_path,
+            work={"models_folder": str(DEMO_MODELS)},
+            rules=[{"name": "ct", "destinations": ["away", "archive"]}],
+            destinations=[
+                {"name": "archive", "dicom": archive.destination},
+                {"name": "away", "dicom": {"ae_title": "A", "address": LOOPBACK, "port": port}},
+            ],
+        ) as service,
+    ):
+        jobs = [send_study(service, tmp_path / str(n), 50 + n) for n in range(STUDIES)]
+        for job in jobs:
+            service.wait_for(job, JobState.SEGMENTED)
+            wait_until(
+                lambda one=job: state(service, one, "archive") is DeliveryState.DELIVERED,  # type: ignore[misc]
+                "delivered to the one that is there",
+            )
+        wait_until(
+            lambda: attempts(service, jobs[0]) >= 2, "tried a second time", FIRST_RETRY_SECONDS
+        )
+        for hours in AWAY_HOURS:
+            before = attempts(service, jobs[0])
+            assert service.stop() == 0
+            service.start(hours_later=hours)
+            wait_until(
+                lambda n=before: attempts(service, jobs[0]) > n,  # type: ignore[misc]
+                f"tried again after {hours:g} hours",
+                FIRST_RETRY_SECONDS,
+            )
+        assert all(state(service, job, "away") is DeliveryState.WAITING for job in jobs)
+        assert service.stop() == 0
+        with running_archive(port) as back:
+            service.start(hours_later=AWAY_HOURS[-1] + 1)
+            for job in jobs:
+                wait_until(
+                    lambda one=job: state(service, one, "away") is DeliveryState.DELIVERED,  # type: ignore[misc]
+                    "delivered to the one that was away",
+                )
+            assert back.contents == archive.contents
