@@ -14,6 +14,8 @@ from totalmap.errors import ConfigError, ResourceError
 
 LEDGER_FILE = "ledger.sqlite"
 BUSY_SECONDS = 30
+# Any number that others who use the same Postgres do not lock.
+_LOCK = 7_068_252_180
 
 
 class Database:
@@ -41,8 +43,7 @@ class Database:
         if not self.is_postgres:
             event.listen(self._engine, "connect", _make_durable)
         try:
-            METADATA.create_all(self._engine)
-            self._require_version()
+            self._make_tables()
         except OperationalError as error:
             raise ResourceError(
                 f"the ledger {self._engine.url!r} can't be opened: {error.orig}"
@@ -75,8 +76,13 @@ class Database:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _require_version(self) -> None:
+    def _make_tables(self) -> None:
+        """Makes what is missing; of processes that start together, one after the other."""
         with self._engine.begin() as connection:
+            connection.exec_driver_sql(
+                f"SELECT pg_advisory_xact_lock({_LOCK})" if self.is_postgres else "BEGIN IMMEDIATE"
+            )
+            METADATA.create_all(connection)
             version = connection.execute(select(SCHEMA.c.version)).scalar()
             if version is None:
                 connection.execute(insert(SCHEMA).values(version=SCHEMA_VERSION))

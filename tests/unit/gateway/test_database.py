@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ from gateway.ledger import Ledger
 from gateway.schema import SCHEMA_VERSION
 from tests.unit.gateway.test_ledger import ONE
 from totalmap.errors import ConfigError, ResourceError
+
+OPENERS = 8
 
 
 def test_it_is_there_after_it_was_opened_anew(tmp_path: Path) -> None:
@@ -42,3 +45,10 @@ def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
 def test_what_is_no_url_of_a_database_is_refused(url: str) -> None:
     with pytest.raises(ConfigError, match="postgresql"):
         Database(url)
+
+
+def test_many_may_open_it_for_the_first_time_at_once(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+    with ThreadPoolExecutor(OPENERS) as pool:
+        for database in pool.map(Database, [url] * OPENERS):
+            database.close()
