@@ -173,4 +173,4 @@ class Auditor:
             .group_by(INSTANCES.c.sop_class_uid)
         )
         with self._database.transaction() as connection:
-            return dict(connection.execute(statement).tuples().all())
+            return dict(connection.execute(statement).all())

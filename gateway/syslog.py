@@ -96,7 +96,8 @@ class Collector:
             if settings.protocol == "tls":
                 with self._tls().wrap_socket(plain, server_hostname=settings.host) as stream:
                     yield stream
-                    _close_tls(stream)
+                    _say_good_bye(stream)
+                    _wait_until_closed(stream)
             else:
                 yield plain
                 plain.shutdown(socket.SHUT_WR)
@@ -118,13 +119,21 @@ class Collector:
         return header.encode("ascii", "replace") + message.text
 
 
-def _close_tls(stream: ssl.SSLSocket) -> None:
-    """Says that this is all (RFC 5425 4.4), and waits until the collector says so, too."""
-    with suppress(TimeoutError, ssl.SSLEOFError):  # many do not answer, or just close
+def _say_good_bye(stream: ssl.SSLSocket) -> None:
+    """Says that this is all (RFC 5425 4.4), without waiting for the answer."""
+    time_out = stream.gettimeout()
+    stream.settimeout(0)
+    with suppress(ssl.SSLWantReadError, ssl.SSLEOFError):  # many just close the connection
         stream.unwrap()
+    stream.settimeout(time_out)
 
 
 def _wait_until_closed(stream: socket.socket) -> None:
+    """Returns when the other side is closed.
+
+    Raises:
+        OSError: It was not closed, but broken off, or did not want our certificate.
+    """
     with suppress(TimeoutError):  # one that leaves it open may have read everything
         while stream.recv(_READ_BYTES):
             pass
