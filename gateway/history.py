@@ -95,11 +95,15 @@ def record(
     who: str | None = None,
     detail: str | None = None,
     address: str | None = None,
+    at: float | None = None,
 ) -> None:
-    """Puts an event on record, together with whatever else the transaction does."""
+    """Puts an event on record, together with whatever else the transaction does.
+
+    The arguments are as in `Event`; `at` None: now.
+    """
     connection.execute(
         insert(EVENTS).values(
-            at=time.time(),
+            at=time.time() if at is None else at,
             study_instance_uid=study_instance_uid,
             job_id=job_id,
             what=what,

@@ -129,7 +129,8 @@ class Retention:
                     select(func.count()).where(RESULTS.c.job_id == job_id)
                 ).scalar_one()
                 detail = f"results: {number} files"
-                record(connection, What.DELETED, study, job_id=job_id, detail=detail)
+                now = self._clock()
+                record(connection, What.DELETED, study, job_id=job_id, detail=detail, at=now)
         self._leaving.remove(self._storage.job_folder(job_id), job_id)
 
     def _results_may_go(self, connection: Connection, job_id: str, study: str) -> bool:
@@ -147,7 +148,7 @@ class Retention:
                 instances = _delete_rows(connection, study)
                 self._leaving.begin(connection, study)
                 detail = f"sources: {instances} instances"
-                record(connection, What.DELETED, study, detail=detail)
+                record(connection, What.DELETED, study, detail=detail, at=self._clock())
 
     def _sources_may_go(self, connection: Connection, study: str) -> bool:
         is_growing = STUDIES.c.n_instances != STUDIES.c.n_passed_on
