@@ -84,6 +84,16 @@ class Auditor:
     """Writes what was not yet written, whenever it is told to."""
 
     def __init__(self, settings: GatewaySettings, storage: Storage, database: Database) -> None:
+        """Writes nothing yet.
+
+        Args:
+            settings: With the places, if there are any.
+            storage: With the files that Patient IDs are read from.
+            database: With the events.
+
+        Raises:
+            ConfigError: A certificate or key for a collector can't be used.
+        """
         host = socket.gethostname()
         self._source = AuditSource(settings=settings, host=host)
         self._storage = storage

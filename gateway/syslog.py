@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from gateway.config import SyslogSection
-from totalmap.errors import ResourceError
+from totalmap.errors import ConfigError, ResourceError
 
 # PS3.15 A.6: facility 10, security/authorization; 5: normal but significant, 4: warning
 _FACILITY, _NOTICE, _WARNING = 10, 5, 4
@@ -42,9 +42,13 @@ class Collector:
         Args:
             settings: Where it is.
             host: The name of this machine.
+
+        Raises:
+            ConfigError: A certificate or key can't be used.
         """
         self._settings = settings
         self._host = host
+        self._tls = _tls_context(settings)
         self._not_before = 0.0
 
     def is_left_alone(self) -> bool:
@@ -63,11 +67,11 @@ class Collector:
                 self._send_datagrams(messages)
             else:
                 self._send_stream(messages)
-        except OSError as error:  # ssl.SSLError is one
+        except (OSError, UnicodeError) as error:  # ssl.SSLError is one; no name of a host
             self._not_before = time.monotonic() + settings.retry_seconds
             raise ResourceError(
                 f"the syslog collector {settings.host}:{settings.port} does not take messages by "
-                f"{settings.protocol}: {error.strerror or error}"
+                f"{settings.protocol}: {error}"
             ) from error
 
     def _send_datagrams(self, messages: Sequence[SyslogMessage]) -> None:
@@ -93,8 +97,8 @@ class Collector:
         settings = self._settings
         address = (settings.host, settings.port)
         with socket.create_connection(address, settings.time_out_seconds) as plain:
-            if settings.protocol == "tls":
-                with self._tls().wrap_socket(plain, server_hostname=settings.host) as stream:
+            if self._tls is not None:
+                with self._tls.wrap_socket(plain, server_hostname=settings.host) as stream:
                     yield stream
                     _say_good_bye(stream)
                     _wait_until_closed(stream)
@@ -103,20 +107,29 @@ class Collector:
                 plain.shutdown(socket.SHUT_WR)
                 _wait_until_closed(plain)
 
-    def _tls(self) -> ssl.SSLContext:
-        settings = self._settings
-        context = ssl.create_default_context(cafile=settings.ca_file)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if settings.certificate_file is not None:
-            context.load_cert_chain(settings.certificate_file, settings.key_file)
-        return context
-
     def _frame(self, message: SyslogMessage) -> bytes:
         """Returns a message with its header (RFC 5424 6.2), without structured data."""
         priority = _FACILITY * 8 + (_WARNING if message.is_failure else _NOTICE)
         at = datetime.fromtimestamp(message.at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         header = f"<{priority}>1 {at} {self._host} {_PROGRAM} {os.getpid()} {_MESSAGE_ID} - "
         return header.encode("ascii", "replace") + message.text
+
+
+def _tls_context(settings: SyslogSection) -> ssl.SSLContext | None:
+    if settings.protocol != "tls":
+        return None
+    try:
+        context = ssl.create_default_context(cafile=settings.ca_file)
+        if settings.certificate_file is not None:
+            context.load_cert_chain(settings.certificate_file, settings.key_file)
+    except OSError as error:  # SSLError is one
+        raise ConfigError(
+            f"audit.syslog: {settings.ca_file or 'no ca_file'}, "
+            f"{settings.certificate_file or 'no certificate_file'} and "
+            f"{settings.key_file or 'no key_file'} can't be used: {error}"
+        ) from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
 
 
 def _say_good_bye(stream: ssl.SSLSocket) -> None:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Thread
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -383,6 +384,26 @@ def test_an_input_is_not_taken_from_a_worker_that_still_has_it() -> None:
         one.apply()
         assert not one.has("j", INPUT_NAME)
         assert one.has("j", "output")
+
+
+def test_nothing_is_deleted_of_a_job_that_was_retried_just_before() -> None:
+    with box(failed_days=2) as one:
+        studies = [f"1.2.{number}" for number in range(AT_ONCE)]
+        for study in studies:
+            one.receive(study)
+            one.pass_on(study, f"j{study}")
+            assert one.jobs.die(f"j{study}", "it has ended its worker")
+            one.ended(f"j{study}", 20)
+        one.set(update(EVENTS).values(at=one.ago(20)))
+        retrying = Thread(
+            target=lambda: [one.jobs.retry(f"j{study}", "anna") for study in reversed(studies)]
+        )
+        retrying.start()
+        one.apply(1)
+        retrying.join()
+        for study in studies:
+            happened = [event.what for event in history(one.database, study)]
+            assert What.DELETED not in happened[happened.index(What.RETRIED) :]
 
 
 def test_what_must_stay_keeps_nothing_else_from_going() -> None:

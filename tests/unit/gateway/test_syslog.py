@@ -14,7 +14,7 @@ from gateway.config import SyslogSection
 from gateway.syslog import Collector, SyslogMessage
 from tests.servers import LOOPBACK, free_port
 from tests.unit.gateway.collectors import stream_collector, udp_collector
-from totalmap.errors import ResourceError
+from totalmap.errors import ConfigError, ResourceError
 
 ONE = SyslogMessage(at=1_700_000_000.25, is_failure=False, text=b"<AuditMessage one/>")
 FAILED = SyslogMessage(at=1_700_000_000.25, is_failure=True, text=b"<AuditMessage failed/>")
@@ -101,6 +101,16 @@ def test_a_collector_that_wants_a_certificate_sees_one(certificates: Certificate
         shown = {"certificate_file": certificates.own_file, "key_file": certificates.key_file}
         collector(listening.port, **known, **shown).send([ONE])
         assert listening.next()
+
+
+def test_files_that_are_no_certificates_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"audit\.syslog: .*missing\.pem"):
+        collector(6514, protocol="tls", ca_file=tmp_path / "missing.pem")
+
+
+def test_what_is_no_name_of_a_host_is_no_crash() -> None:
+    with pytest.raises(ResourceError, match=r"a\.\.b:514"):
+        Collector(SyslogSection(host="a..b"), "box").send([ONE])
 
 
 def test_a_collector_that_is_away_is_left_alone_for_a_while() -> None:
