@@ -37,6 +37,7 @@ INSTANCES = Table(
     Column("transfer", _NAME, nullable=False),
     Column("received_at", Double, nullable=False),
 )
+Index("instances_of_transfer", INSTANCES.c.transfer)
 TRANSFERS = Table(
     "transfers",
     METADATA,
@@ -53,6 +54,15 @@ STUDIES = Table(
     Column("last_received_at", Double, nullable=False),
 )
 Index("growing", STUDIES.c.n_instances - STUDIES.c.n_passed_on)
+Index("studies_by_age", STUDIES.c.last_received_at)
+# Studies whose sources are deleted on record, while their files go.
+LEAVING = Table(
+    "leaving",
+    METADATA,
+    Column("study_instance_uid", _UID, primary_key=True),
+    Column("since", Double, nullable=False),
+    Column("moved_at", Double),
+)
 
 # What is made of it.
 JOBS = Table(
@@ -133,6 +143,16 @@ EVENTS = Table(
     Column("what", _NAME, nullable=False),
     Column("who", _NAME),
     Column("detail", Text),
+    Column("address", _NAME),
+    Column("transfer", _NAME, index=True),
+)
+Index("events_by_time", EVENTS.c.at)
+# How far each of the places has come to which audit messages go.
+AUDITED = Table(
+    "audited",
+    METADATA,
+    Column("place", _NAME, primary_key=True),
+    Column("event_id", Integer, nullable=False),
 )
 WORKERS = Table(
     "workers",

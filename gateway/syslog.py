@@ -1,0 +1,152 @@
+"""Sends audit messages to a syslog collector (RFC 5424), by UDP, TCP or TLS."""
+
+import os
+import socket
+import ssl
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from gateway.config import SyslogSection
+from totalmap.errors import ConfigError, ResourceError
+
+# PS3.15 A.6: facility 10, security/authorization; 5: normal but significant, 4: warning
+_FACILITY, _NOTICE, _WARNING = 10, 5, 4
+_MESSAGE_ID = "DICOM+RFC3881"
+_PROGRAM = "totalmap"
+_READ_BYTES = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyslogMessage:
+    """An audit message on its way.
+
+    Attributes:
+        at: Seconds since 1970, UTC.
+        text: The message itself, in ASCII.
+    """
+
+    at: float
+    is_failure: bool
+    text: bytes
+
+
+class Collector:
+    """A syslog collector; one that fails is left alone for a while."""
+
+    def __init__(self, settings: SyslogSection, host: str) -> None:
+        """Does not connect yet.
+
+        Args:
+            settings: Where it is.
+            host: The name of this machine.
+
+        Raises:
+            ConfigError: A certificate or key can't be used.
+        """
+        self._settings = settings
+        self._host = host
+        self._tls = _tls_context(settings)
+        self._not_before = 0.0
+
+    def is_left_alone(self) -> bool:
+        """Returns whether it failed so lately that nothing is to be sent."""
+        return time.monotonic() < self._not_before
+
+    def send(self, messages: Sequence[SyslogMessage]) -> None:
+        """Returns when the collector has read all messages, or, by UDP, when they were sent.
+
+        Raises:
+            ResourceError: It did not; it may have read some of them.
+        """
+        settings = self._settings
+        try:
+            if settings.protocol == "udp":
+                self._send_datagrams(messages)
+            else:
+                self._send_stream(messages)
+        except (OSError, UnicodeError) as error:  # ssl.SSLError is one; no name of a host
+            self._not_before = time.monotonic() + settings.retry_seconds
+            raise ResourceError(
+                f"the syslog collector {settings.host}:{settings.port} does not take messages by "
+                f"{settings.protocol}: {error}"
+            ) from error
+
+    def _send_datagrams(self, messages: Sequence[SyslogMessage]) -> None:
+        """RFC 5426: a datagram for each message."""
+        settings = self._settings
+        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_DGRAM)
+        family, kind, protocol, _, address = found[0]
+        with socket.socket(family, kind, protocol) as sender:
+            for one in messages:
+                sender.sendto(self._frame(one), address)
+
+    def _send_stream(self, messages: Sequence[SyslogMessage]) -> None:
+        """RFC 6587 3.4.1 and RFC 5425 4.3: each message after its length.
+
+        There is no answer in syslog; but a collector that closes its side has read ours to the end.
+        """
+        frames = [self._frame(one) for one in messages]
+        with self._connection() as stream:
+            stream.sendall(b"".join(b"%d %s" % (len(one), one) for one in frames))
+
+    @contextmanager
+    def _connection(self) -> Iterator[socket.socket]:
+        settings = self._settings
+        address = (settings.host, settings.port)
+        with socket.create_connection(address, settings.time_out_seconds) as plain:
+            if self._tls is not None:
+                with self._tls.wrap_socket(plain, server_hostname=settings.host) as stream:
+                    yield stream
+                    _say_good_bye(stream)
+                    _wait_until_closed(stream)
+            else:
+                yield plain
+                plain.shutdown(socket.SHUT_WR)
+                _wait_until_closed(plain)
+
+    def _frame(self, message: SyslogMessage) -> bytes:
+        """Returns a message with its header (RFC 5424 6.2), without structured data."""
+        priority = _FACILITY * 8 + (_WARNING if message.is_failure else _NOTICE)
+        at = datetime.fromtimestamp(message.at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        header = f"<{priority}>1 {at} {self._host} {_PROGRAM} {os.getpid()} {_MESSAGE_ID} - "
+        return header.encode("ascii", "replace") + message.text
+
+
+def _tls_context(settings: SyslogSection) -> ssl.SSLContext | None:
+    if settings.protocol != "tls":
+        return None
+    try:
+        context = ssl.create_default_context(cafile=settings.ca_file)
+        if settings.certificate_file is not None:
+            context.load_cert_chain(settings.certificate_file, settings.key_file)
+    except OSError as error:  # SSLError is one
+        raise ConfigError(
+            f"audit.syslog: {settings.ca_file or 'no ca_file'}, "
+            f"{settings.certificate_file or 'no certificate_file'} and "
+            f"{settings.key_file or 'no key_file'} can't be used: {error}"
+        ) from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def _say_good_bye(stream: ssl.SSLSocket) -> None:
+    """Says that this is all (RFC 5425 4.4), without waiting for the answer."""
+    time_out = stream.gettimeout()
+    stream.settimeout(0)
+    with suppress(ssl.SSLWantReadError, ssl.SSLEOFError):  # many just close the connection
+        stream.unwrap()
+    stream.settimeout(time_out)
+
+
+def _wait_until_closed(stream: socket.socket) -> None:
+    """Returns when the other side is closed.
+
+    Raises:
+        OSError: It was not closed, but broken off, or did not want our certificate.
+    """
+    with suppress(TimeoutError):  # one that leaves it open may have read everything
+        while stream.recv(_READ_BYTES):
+            pass
