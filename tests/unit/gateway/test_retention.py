@@ -119,7 +119,9 @@ class Box:
         )
 
     def commit(self, job_id: str, days_ago: float = 20) -> None:
-        assert self.deliveries.commit(f"2.25.{job_id}", [])
+        delivery = self.deliveries.delivery(job_id, "promises")
+        assert delivery is not None
+        assert self.deliveries.commit(delivery)
         self.set(
             update(DELIVERIES)
             .where(DELIVERIES.c.job_id == job_id, DELIVERIES.c.destination == "promises")
