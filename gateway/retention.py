@@ -1,8 +1,8 @@
 """What is deleted: by rule, after delivery and commitment, never before.
 
 Sources go with their rows (gateway/leaving.py): since then nothing of the study counts as
-received. Jobs, results, deliveries and events stay on record as the study's history; a study that is
-sent again after its results were deleted is segmented again (gateway/dispatch.py).
+received. Jobs, results, deliveries and events stay on record as the study's history. What is sent
+again after its results were deleted is segmented again (gateway/dispatch.py).
 """
 
 import time
