@@ -30,6 +30,9 @@ class What(StrEnum):
     COMMITTED = "committed"
     NOT_COMMITTED = "not committed"
     DELETED = "deleted"
+    LOGGED_IN = "logged in"
+    LOGIN_FAILED = "login failed"
+    VIEWED = "viewed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
