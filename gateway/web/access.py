@@ -184,5 +184,3 @@ def _ask_to_log_in(request: Request) -> Response:
     if "hx-request" in request.headers:  # it would put the page to log in into the middle of ours
         return Response(status_code=HTTPStatus.UNAUTHORIZED, headers={"HX-Redirect": where})
     return RedirectResponse(where, HTTPStatus.SEE_OTHER)
-
-

@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-import os
 import secrets
 from contextlib import suppress
 from pathlib import Path
@@ -68,8 +67,8 @@ def _write(storage_folder: Path, password: str, *, replace: bool) -> bool:
     path = storage_folder / FILE_NAME
     try:
         storage_folder.mkdir(parents=True, exist_ok=True)
-        with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(f"{salt.hex()}:{_hash(password, salt).hex()}")
+        aside.touch(mode=0o600, exist_ok=False)
+        aside.write_text(f"{salt.hex()}:{_hash(password, salt).hex()}", "ascii")
         sync(aside)
         if replace:
             aside.replace(path)
