@@ -20,7 +20,7 @@ class Group(StrEnum):
     RUNNING = "running"
     WAITING = "waiting"
     DONE = "done"
-    DROPPED = "dropped"
+    WITHDRAWN = "withdrawn"
 
 
 GROUP_STATES: Mapping[Group, tuple[JobState, ...]] = {
@@ -28,7 +28,7 @@ GROUP_STATES: Mapping[Group, tuple[JobState, ...]] = {
     Group.RUNNING: (JobState.RUNNING,),
     Group.WAITING: (JobState.QUEUED,),
     Group.DONE: (JobState.SEGMENTED,),
-    Group.DROPPED: (JobState.CANCELLED, JobState.SUPERSEDED),
+    Group.WITHDRAWN: (JobState.CANCELLED, JobState.SUPERSEDED),
 }
 
 
@@ -113,7 +113,7 @@ _ORDER: Mapping[Group, tuple[Any, ...]] = {
     Group.RUNNING: (JOBS.c.started_at,),
     Group.WAITING: (JOBS.c.is_urgent.desc(), JOBS.c.created_at),
     Group.DONE: _NEWEST_END,
-    Group.DROPPED: _NEWEST_END,
+    Group.WITHDRAWN: _NEWEST_END,
 }
 
 

@@ -81,6 +81,7 @@ def _environment() -> Environment:
     )
     filters: Mapping[str, Any] = {
         "capitalise": _capitalise,
+        "count": words.count,
         "duration": words.duration,
         "exact_moment": words.exact_moment,
         "iso_moment": words.iso_moment,

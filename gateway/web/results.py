@@ -23,9 +23,9 @@ THUMBNAIL_PIXELS = (192, 144)
 THUMBNAILS_KEPT = 128
 
 _REMARKS = {
-    "incomplete": "cut off at the edge of the images",
+    "incomplete": "cut off at the edge",
     "few_voxels": "very small",
-    "several_components": "in several pieces",
+    "several_components": "several pieces",
 }
 
 

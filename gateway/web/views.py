@@ -41,7 +41,7 @@ _NOTHING: Mapping[Group, str] = {
     Group.RUNNING: "No job runs.",
     Group.WAITING: "No job waits.",
     Group.DONE: "No job is done yet.",
-    Group.DROPPED: "No job was cancelled or superseded.",
+    Group.WITHDRAWN: "No job was cancelled or superseded.",
 }
 
 

@@ -29,7 +29,7 @@ def iso_moment(seconds: float) -> str:
 def time_zone() -> str:
     """Returns what the local time zone is called, and how far it is from UTC."""
     now = _local(time.time())
-    return f"{now.tzname()}, UTC{now:%z}"
+    return f"{now.tzname()} (UTC{now.isoformat()[-6:]})"
 
 
 def duration(seconds: float) -> str:
@@ -42,6 +42,11 @@ def duration(seconds: float) -> str:
     if whole < _DAY:
         return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
     return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"
+
+
+def count(n: int, noun: str) -> str:
+    """Returns how many there are of something."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def size(n_bytes: float) -> str:
