@@ -98,9 +98,7 @@ def test_somebody_without_a_mouse_sees_results_and_retries(gateway: Filled) -> N
     assert seen["saidWithoutScripts"] == "No further job is begun."
     assert seen["reportShown"]
     assert [one for one in said["violations"].values() if one != []] == []
-    (retried,) = [
-        job for job in gateway.jobs.jobs(limit=10) if job.attempts == 0 and job.run == 2
-    ]
+    (retried,) = [job for job in gateway.jobs.jobs(limit=10) if job.attempts == 0 and job.run == 2]
     assert retried.state == "queued"
     assert gateway.roster.is_paused()
 

@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -5,12 +6,20 @@ import httpx
 import pytest
 
 from gateway.config import GatewaySettings, ReceiveSection, WebSection
-from gateway.web.password import set_password
+from gateway.web.password import FILE_NAME, set_password
 from gateway.web.server import running_web
 from tests.phantom.study import WrittenSeries
 from tests.servers import LOOPBACK
 from tests.unit.gateway.web.browsing import PASSWORD, log_in
 from tests.unit.gateway.web.filling import Filled, open_filled
+
+
+@pytest.fixture(scope="session")
+def password_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made once: a password takes its time."""
+    folder = tmp_path_factory.mktemp("password")
+    set_password(folder, PASSWORD)
+    return folder / FILE_NAME
 
 
 @pytest.fixture
@@ -19,13 +28,13 @@ def web() -> WebSection:
 
 
 @pytest.fixture
-def gateway(tmp_path: Path, web: WebSection) -> Iterator[Filled]:
+def gateway(tmp_path: Path, web: WebSection, password_file: Path) -> Iterator[Filled]:
     """An empty gateway."""
     settings = GatewaySettings(
         storage_folder=tmp_path / "storage", receive=ReceiveSection(keep_free_gb=0.0), web=web
     )
     filled = open_filled(settings)
-    set_password(settings.storage_folder, PASSWORD)
+    shutil.copy(password_file, settings.storage_folder)
     with filled.database:
         yield filled
 
