@@ -49,6 +49,14 @@ try {
   await page.locator('#said').getByText('The job is queued again.').waitFor();
   const focusAfter = await page.evaluate(() => document.activeElement.id);
 
+  const alarm = page.locator('#alarm');
+  const problems = errors.length;
+  await context.setOffline(true);
+  await alarm.getByText('does not answer').waitFor();
+  errors.length = problems; // the browser says that it has no network
+  await context.setOffline(false);
+  await alarm.waitFor({ state: 'hidden' });
+
   await page.getByRole('link', { name: patient }).last().press('Enter');
   await page.getByText('spleen').waitFor();
   await look(page, 'study');
