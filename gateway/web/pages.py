@@ -23,6 +23,7 @@ _TYPES = {
     ".json": "application/json",
     ".png": "image/png",
 }
+PAGE_DIGITS = 6
 # It has styles and pictures within itself, and can do nothing.
 REPORT_POLICY = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
@@ -40,7 +41,7 @@ class Pages:
         group = query.get("group", "")
         if group and group not in tuple(Group):
             raise HTTPException(HTTPStatus.NOT_FOUND, "There is no such list.")
-        number = query.get("page", "1")
+        number = query.get("page", "1")[:PAGE_DIGITS]
         page = max(1, int(number)) if number.isascii() and number.isdecimal() else 1
         view = views.overview(self._desk, Group(group) if group else None, page if group else 1)
         return self._show("overview.html.jinja", request, view)

@@ -1,5 +1,6 @@
 """Who gets in: by the password, or through a proxy."""
 
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_network
@@ -123,6 +124,18 @@ def test_after_the_log_out_the_cookie_is_worth_nothing(user: httpx.Client) -> No
     assert press(user, "/logout").headers["location"] == "/login"
     user.cookies.update(cookies)
     assert user.get("/").status_code == 303
+
+
+class TestAShortSession:
+    @pytest.fixture
+    def web(self) -> WebSection:
+        return WebSection(port=0, session_minutes=1 / 60)
+
+    def test_ends_although_the_page_refreshes_itself(self, user: httpx.Client) -> None:
+        deadline = time.monotonic() + 20
+        while user.get("/?automatic=1").status_code == 200:
+            assert time.monotonic() < deadline
+        assert user.get("/").status_code == 303
 
 
 class TestAProxy:
