@@ -338,7 +338,7 @@ class WebSection(Section):
         port: 0 takes one that is free.
         user_header: In which a reverse proxy names the user that it has let in, such as
             X-Remote-User; None: users log in here.
-        proxies: Where the header is believed from.
+        proxies: Where the header is believed from, and X-Forwarded-For and X-Forwarded-Proto.
         session_minutes: How long a user may be idle.
         certificate_file: PEM, this gateway's, for HTTPS; with key_file.
     """

@@ -61,6 +61,8 @@ class What(StrEnum):
     LOGIN_FAILED = "login failed"
     STARTED_UP = "started up"
     SHUT_DOWN = "shut down"
+    PAUSED = "paused"
+    RESUMED = "resumed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""The gateway's page for people, and /health and /metrics for other programs."""

@@ -1,0 +1,65 @@
+"""What users do: each action is put on record with who did it."""
+
+from http import HTTPStatus
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from gateway.web.desk import Desk
+from gateway.web.forms import NEXT_FIELD, own_path, with_query
+from gateway.web.rendering import SAID
+from totalmap.log import get_logger
+
+log = get_logger()
+
+
+class Actions:
+    """The endpoints of the buttons; only whoever is let in gets here, by a form of ours."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def retry(self, request: Request) -> Response:
+        """Queues a job again that failed or was cancelled."""
+        return _done(request, self._desk.jobs.retry(*_job_and_user(request)), "retried")
+
+    def cancel(self, request: Request) -> Response:
+        """Ends a job that waits or runs."""
+        return _done(request, self._desk.jobs.cancel(*_job_and_user(request)), "cancelled")
+
+    def make_urgent(self, request: Request) -> Response:
+        """Moves a job that waits before all that are not urgent."""
+        return _done(request, self._desk.jobs.make_urgent(*_job_and_user(request)), "urgent")
+
+    def retry_delivery(self, request: Request) -> Response:
+        """Has a delivery tried at once."""
+        job_id, user = _job_and_user(request)
+        delivery = self._desk.deliveries.delivery(job_id, request.path_params["destination"])
+        if delivery is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND, "There is no such delivery.")
+        return _done(request, self._desk.deliveries.retry(delivery, user), "delivering")
+
+    def pause(self, request: Request) -> Response:
+        """Has no further job begun."""
+        return self._pause(request, "paused", is_paused=True)
+
+    def resume(self, request: Request) -> Response:
+        """Has jobs begun again."""
+        return self._pause(request, "resumed", is_paused=False)
+
+    def _pause(self, request: Request, said: str, *, is_paused: bool) -> Response:
+        self._desk.roster.pause(is_paused=is_paused)
+        log.info(f"work_{said}", user=request.state.visit.user)
+        return _done(request, True, said)
+
+
+def _job_and_user(request: Request) -> tuple[str, str]:
+    return request.path_params["job_id"], request.state.visit.user
+
+
+def _done(request: Request, is_done: bool, said: str) -> Response:
+    """Goes back to where the button was, which says what came of it."""
+    where = own_path(request.state.form.get(NEXT_FIELD, "/"))
+    where = with_query(where, **{SAID: said if is_done else "unchanged"})
+    return RedirectResponse(where, HTTPStatus.SEE_OTHER)

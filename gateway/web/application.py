@@ -1,0 +1,113 @@
+"""The page as a whole: which address leads where, and what lies behind the door."""
+
+from http import HTTPStatus
+from pathlib import Path
+
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from gateway.web.access import LOGIN_PATH, Guard
+from gateway.web.actions import Actions
+from gateway.web.desk import Desk
+from gateway.web.headers import SecurityHeaders
+from gateway.web.health import check_health
+from gateway.web.login import Login
+from gateway.web.metrics import metrics
+from gateway.web.pages import Pages
+from gateway.web.rendering import render
+from totalmap.errors import ResourceError
+from totalmap.log import get_logger
+
+_STATIC = Path(__file__).parent / "static"
+
+log = get_logger()
+
+
+def create_application(desk: Desk) -> Starlette:
+    """Returns the page as an ASGI application."""
+    behind = Mount("/", routes=_behind_the_door(desk), middleware=[Middleware(Guard, desk.door)])
+    return Starlette(
+        routes=[*_for_everybody(desk), behind],
+        middleware=[Middleware(SecurityHeaders)],
+        exception_handlers={HTTPException: _refused, ResourceError: _failed},
+    )
+
+
+def _for_everybody(desk: Desk) -> list[BaseRoute]:
+    """Returns what nobody has to log in for: nothing here knows of a patient or a study."""
+
+    def health(_request: Request) -> Response:
+        found = check_health(desk)
+        return JSONResponse(
+            {
+                "status": "failing" if found.reasons else "ok",
+                "reasons": [*found.reasons],
+                "workers_seen": found.workers_seen,
+                "free_bytes": found.free_bytes,
+            },
+            HTTPStatus.SERVICE_UNAVAILABLE if found.reasons else HTTPStatus.OK,
+        )
+
+    def show_metrics(_request: Request) -> Response:
+        return Response(metrics(desk), media_type=CONTENT_TYPE_LATEST)
+
+    routes: list[BaseRoute] = [
+        Route("/health", health),
+        Route("/metrics", show_metrics),
+        Mount("/static", _Static(directory=_STATIC)),
+    ]
+    if desk.settings.web.user_header is None:
+        login = Login(desk.door)
+        routes += [
+            Route(LOGIN_PATH, login.show),
+            Route(LOGIN_PATH, login.log_in, methods=["POST"]),
+        ]
+    return routes
+
+
+def _behind_the_door(desk: Desk) -> list[BaseRoute]:
+    pages, actions, login = Pages(desk), Actions(desk), Login(desk.door)
+    delivery = "/jobs/{job_id}/deliveries/{destination}"
+    return [
+        Route("/", pages.overview),
+        Route("/studies/{study:path}", pages.study),
+        Route("/jobs/{job_id}/thumbnail", pages.thumbnail),
+        Route("/jobs/{job_id}/files/{path:path}", pages.file),
+        Route("/jobs/{job_id}/retry", actions.retry, methods=["POST"]),
+        Route("/jobs/{job_id}/cancel", actions.cancel, methods=["POST"]),
+        Route("/jobs/{job_id}/urgent", actions.make_urgent, methods=["POST"]),
+        Route(f"{delivery}/retry", actions.retry_delivery, methods=["POST"]),
+        Route("/pause", actions.pause, methods=["POST"]),
+        Route("/resume", actions.resume, methods=["POST"]),
+        Route("/logout", login.log_out, methods=["POST"]),
+    ]
+
+
+class _Static(StaticFiles):
+    """Files without secrets: a browser may keep them, and asks whether they have changed."""
+
+    def file_response(self, *args: object, **kwargs: object) -> Response:
+        response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
+
+def _refused(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101  for mypy
+    status = HTTPStatus(error.status_code)
+    page = render("problem.html.jinja", status, title=status.phrase, detail=error.detail)
+    page.headers.update(error.headers or {})
+    return page
+
+
+def _failed(_request: Request, error: Exception) -> Response:
+    log.warning("page_not_shown", reason=str(error))
+    detail = "The database or the disk does not answer. The log says more."
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    return render("problem.html.jinja", status, title=status.phrase, detail=detail)

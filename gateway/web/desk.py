@@ -1,0 +1,45 @@
+"""What the page is made of, together."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from gateway.config import GatewaySettings
+from gateway.database import Database
+from gateway.deliverylist import DeliveryList
+from gateway.joblist import JobList
+from gateway.roster import Roster
+from gateway.storage import Storage
+from gateway.web.access import Door
+from gateway.web.patients import Headlines
+from gateway.web.results import Results
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """All that requests need to be answered."""
+
+    settings: GatewaySettings
+    database: Database
+    storage: Storage
+    jobs: JobList
+    deliveries: DeliveryList
+    roster: Roster
+    headlines: Headlines
+    results: Results
+    door: Door
+
+    @classmethod
+    def open(cls, settings: GatewaySettings, database: Database) -> Self:
+        """Returns what belongs to a database and its storage folder."""
+        storage, jobs = Storage(settings.storage_folder), JobList(database)
+        return cls(
+            settings=settings,
+            database=database,
+            storage=storage,
+            jobs=jobs,
+            deliveries=DeliveryList(database),
+            roster=Roster(database),
+            headlines=Headlines(database, storage),
+            results=Results(jobs, storage),
+            door=Door(settings.web, settings.storage_folder, database),
+        )

@@ -1,0 +1,43 @@
+"""What a browser sends from a form."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from urllib.parse import urlencode
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+# Ours are much shorter; and nobody should fill our memory who has not logged in.
+FORM_BYTES = 16_384
+TOKEN_FIELD = "form_token"  # noqa: S105  a name
+NEXT_FIELD = "next"
+
+
+async def read_form(request: Request) -> Mapping[str, str]:
+    """Returns the fields of a form.
+
+    Raises:
+        HTTPException: It is too long, or does not say how long it is.
+    """
+    length = request.headers.get("content-length", "")
+    if not length.isdecimal():
+        raise HTTPException(HTTPStatus.LENGTH_REQUIRED, "The request has no length.")
+    if int(length) > FORM_BYTES:
+        raise HTTPException(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            f"The request has {length} bytes, {FORM_BYTES} are allowed.",
+        )
+    async with request.form() as form:
+        return {name: value for name, value in form.items() if isinstance(value, str)}
+
+
+def own_path(path: str) -> str:
+    """Returns where to go next, if it is a page of ours; the first page if it is not."""
+    # A browser takes // and /\\ for the begin of another server's name.
+    is_own = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
+    return path if is_own else "/"
+
+
+def with_query(path: str, **values: str) -> str:
+    """Returns a path with something added to its query."""
+    return f"{path}{'&' if '?' in path else '?'}{urlencode(values)}"

@@ -1,0 +1,120 @@
+"""/metrics: the state of the gateway for Prometheus, taken from the database at each scrape."""
+
+import time
+from collections.abc import Iterable, Sequence
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+from sqlalchemy import case, func, select
+
+from gateway.database import Database
+from gateway.joblist import JobState
+from gateway.schema import JOBS, STUDIES
+from gateway.web.desk import Desk
+from gateway.web.health import count_workers
+from gateway.web.overview import arriving_studies, count_deliveries, count_jobs
+
+_BUCKETS_SECONDS = (5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
+
+
+def metrics(desk: Desk) -> bytes:
+    """Returns all metrics as text; none has an identifier of a study.
+
+    Raises:
+        ResourceError: The database fails.
+    """
+    registry = CollectorRegistry()
+    registry.register(_Gateway(desk))
+    return generate_latest(registry)
+
+
+class _Gateway(Collector):
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def describe(self) -> Iterable[Metric]:
+        """Says nothing before it is asked for values."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """Yields each metric."""
+        database = self._desk.database
+        jobs = GaugeMetricFamily("totalmap_jobs", "Jobs by state", labels=["state"])
+        for state, n in count_jobs(database).items():
+            jobs.add_metric([state], n)
+        yield jobs
+        deliveries = GaugeMetricFamily(
+            "totalmap_deliveries",
+            "Deliveries by destination and state",
+            labels=["destination", "state"],
+        )
+        for (destination, delivery_state), n in count_deliveries(database).items():
+            deliveries.add_metric([destination, delivery_state], n)
+        yield deliveries
+        yield _gauge(
+            "totalmap_studies_arriving",
+            "Studies that are not yet complete",
+            len(arriving_studies(database)),
+        )
+        yield _gauge(
+            "totalmap_oldest_waiting_seconds",
+            "How long the oldest job waits that was not begun",
+            _oldest_waiting_seconds(database),
+        )
+        yield CounterMetricFamily(
+            "totalmap_instances_received", "Instances on record", value=_instances(database)
+        )
+        yield _segmentation_seconds(database)
+        yield _gauge(
+            "totalmap_free_disk_bytes",
+            "What may still be written to the storage folder",
+            self._desk.storage.free_bytes(),
+        )
+        yield _gauge("totalmap_workers_seen", "Workers seen lately", count_workers(self._desk))
+        yield _gauge("totalmap_paused", "1: no further job is begun", self._desk.roster.is_paused())
+
+
+def _gauge(name: str, documentation: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, documentation, value=value)
+
+
+def _oldest_waiting_seconds(database: Database) -> float:
+    statement = select(func.min(JOBS.c.created_at)).where(JOBS.c.state == JobState.QUEUED)
+    with database.transaction() as connection:
+        oldest = connection.execute(statement).scalar()
+    return 0.0 if oldest is None else max(0.0, time.time() - oldest)
+
+
+def _instances(database: Database) -> int:
+    with database.transaction() as connection:
+        return connection.execute(select(func.sum(STUDIES.c.n_instances))).scalar() or 0
+
+
+def _segmentation_seconds(database: Database) -> Metric:
+    """Returns how long jobs took that succeeded."""
+    took = JOBS.c.ended_at - JOBS.c.started_at
+    within = [func.sum(case((took <= limit, 1), else_=0)) for limit in _BUCKETS_SECONDS]
+    statement = select(func.count(), func.sum(took), *within).where(
+        JOBS.c.state == JobState.SEGMENTED
+    )
+    with database.transaction() as connection:
+        n, total, *counts = connection.execute(statement).one()
+    buckets: Sequence[tuple[str, float]] = [
+        *(
+            (str(limit), n_within or 0)
+            for limit, n_within in zip(_BUCKETS_SECONDS, counts, strict=True)
+        ),
+        ("+Inf", n),
+    ]
+    return HistogramMetricFamily(
+        "totalmap_segmentation_seconds",
+        "How long it took to segment a study",
+        buckets=buckets,
+        sum_value=total or 0.0,
+    )

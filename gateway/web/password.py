@@ -1,0 +1,91 @@
+"""The password of the page: one for all who may see it, kept as a scrypt hash (RFC 7914)."""
+
+import hashlib
+import hmac
+import secrets
+from contextlib import suppress
+from pathlib import Path
+
+from gateway.storage import sync
+from totalmap.errors import ConfigError, ResourceError
+
+FILE_NAME = "web-password"
+LEAST_CHARACTERS = 10
+
+# 16 MB and a tenth of a second for each guess: OWASP's advice where little memory is to be had.
+_COST, _BLOCK, _LANES = 2**14, 8, 5
+_SALT_BYTES = 16
+# Without letters and digits that look like each other.
+_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
+_GROUPS, _GROUP_CHARACTERS = 4, 4
+
+
+def set_password(storage_folder: Path, password: str) -> None:
+    """Takes a password from now on; whoever is logged in stays so.
+
+    Raises:
+        ConfigError: It is too short.
+        ResourceError: The file can't be written.
+    """
+    if len(password) < LEAST_CHARACTERS:
+        raise ConfigError(
+            f"the password has {len(password)} characters, {LEAST_CHARACTERS} are needed"
+        )
+    _write(storage_folder, password, replace=True)
+
+
+def ensure_password(storage_folder: Path) -> str | None:
+    """Makes a random password where there is none, and returns it; None: there is one.
+
+    Raises:
+        ResourceError: The file can't be written.
+    """
+    if (storage_folder / FILE_NAME).exists():
+        return None
+    password = "-".join(_random_group() for _ in range(_GROUPS))
+    return password if _write(storage_folder, password, replace=False) else None
+
+
+def check_password(storage_folder: Path, password: str) -> bool:
+    """Returns whether this is the password, in a time that does not depend on how it differs.
+
+    Raises:
+        ResourceError: There is none, or its file can't be read.
+    """
+    path = storage_folder / FILE_NAME
+    try:
+        salt, expected = (bytes.fromhex(one) for one in path.read_text("ascii").split(":"))
+    except (OSError, ValueError) as error:
+        raise ResourceError(f"{path} can't be read: {type(error).__name__}") from error
+    return hmac.compare_digest(_hash(password, salt), expected)
+
+
+def _write(storage_folder: Path, password: str, *, replace: bool) -> bool:
+    """Writes the file as a whole or not at all; returns whether it did."""
+    salt = secrets.token_bytes(_SALT_BYTES)
+    aside = storage_folder / f"{FILE_NAME}.{secrets.token_hex(4)}"
+    path = storage_folder / FILE_NAME
+    try:
+        storage_folder.mkdir(parents=True, exist_ok=True)
+        aside.touch(mode=0o600, exist_ok=False)
+        aside.write_text(f"{salt.hex()}:{_hash(password, salt).hex()}", "ascii")
+        sync(aside)
+        if replace:
+            aside.replace(path)
+            return True
+        with suppress(FileExistsError):
+            path.hardlink_to(aside)
+            return True
+        return False
+    except OSError as error:
+        raise ResourceError(f"{path} can't be written: {error.strerror}") from error
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _random_group() -> str:
+    return "".join(secrets.choice(_ALPHABET) for _ in range(_GROUP_CHARACTERS))
+
+
+def _hash(password: str, salt: bytes) -> bytes:
+    return hashlib.scrypt(password.encode(), salt=salt, n=_COST, r=_BLOCK, p=_LANES)

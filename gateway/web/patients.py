@@ -1,0 +1,126 @@
+"""Whose study it is: read from a file of it when somebody looks, and kept nowhere but in memory."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.valuerep import PersonName
+from sqlalchemy import select
+
+from gateway.database import Database
+from gateway.schema import INSTANCES
+from gateway.storage import Storage
+from totalmap.log import get_logger
+
+_ATTRIBUTES = ("PatientName", "PatientID", "StudyDate", "StudyDescription")
+# More than a page shows; and what is corrected at the source is soon seen here.
+KEPT = 256
+KEPT_SECONDS = 60.0
+UID_CHARACTERS = 12
+_DATE_CHARACTERS = 8
+
+log = get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Headline:
+    """What people know a study by.
+
+    Attributes:
+        title: The patient's name, or what is left to call the study by.
+        patient_id: Empty where it is not known, as what follows.
+        study_date: As ISO 8601 writes it.
+    """
+
+    title: str
+    patient_id: str = ""
+    study_date: str = ""
+    description: str = ""
+
+
+class Headlines:
+    """May be used by many threads at once."""
+
+    def __init__(self, database: Database, storage: Storage) -> None:
+        self._database = database
+        self._storage = storage
+        self._lock = Lock()
+        self._kept: OrderedDict[str, tuple[Headline, Path, float]] = OrderedDict()
+
+    def of(self, study_instance_uid: str) -> Headline:
+        """Returns what a study is known by: its UID's end where its files were deleted.
+
+        Raises:
+            ResourceError: The database fails.
+        """
+        with self._lock:
+            headline, path, read_at = self._kept.get(study_instance_uid, (None, None, 0.0))
+        if headline and path and time.monotonic() - read_at < KEPT_SECONDS and path.exists():
+            return headline
+        path = self._newest_file(study_instance_uid)
+        headline = _read(path) if path else None
+        if path is None or headline is None:
+            return Headline(title=short_uid(study_instance_uid))
+        with self._lock:
+            self._kept[study_instance_uid] = (headline, path, time.monotonic())
+            self._kept.move_to_end(study_instance_uid)
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        return headline
+
+    def _newest_file(self, study_instance_uid: str) -> Path | None:
+        statement = (
+            select(INSTANCES.c.sha256)
+            .where(INSTANCES.c.study_instance_uid == study_instance_uid)
+            .order_by(INSTANCES.c.received_at.desc())
+            .limit(1)
+        )
+        with self._database.transaction() as connection:
+            sha256 = connection.execute(statement).scalar()
+        return self._storage.study_folder(study_instance_uid) / sha256 if sha256 else None
+
+
+def short_uid(uid: str) -> str:
+    """Returns the end of a UID, where UIDs differ."""
+    return f"…{uid[-UID_CHARACTERS:]}"
+
+
+def _read(path: Path) -> Headline | None:
+    try:
+        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_ATTRIBUTES))
+        return _headline(header)
+    except FileNotFoundError:
+        return None
+    except Exception as error:  # pydicom raises many kinds on broken input
+        log.warning("header_not_read", file=path.name, kind=type(error).__name__)
+        return None
+
+
+def _headline(header: Dataset) -> Headline:
+    texts: Mapping[str, str] = {
+        keyword: str(header.get(keyword) or "").strip() for keyword in _ATTRIBUTES[1:]
+    }
+    return Headline(
+        title=_name(header.get("PatientName")) or "(no name)",
+        patient_id=texts["PatientID"],
+        study_date=_iso_date(texts["StudyDate"]),
+        description=texts["StudyDescription"],
+    )
+
+
+def _name(name: PersonName | str | None) -> str:
+    """Returns a name as it is read: the first of its representations that is there (PS3.5 6.2)."""
+    groups = str(name or "").split("=")
+    parts = next((group for group in groups if group.strip("^ ")), "").split("^")
+    family, *given = (part.strip() for part in parts)
+    return ", ".join(filter(None, (family, " ".join(filter(None, given[:2])))))
+
+
+def _iso_date(date: str) -> str:
+    is_date = len(date) == _DATE_CHARACTERS and date.isdecimal()
+    return f"{date[:4]}-{date[4:6]}-{date[6:]}" if is_date else date

@@ -1,0 +1,137 @@
+"""What a job left in its output folder, as far as the page may show it."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+
+from PIL import Image
+
+from gateway.joblist import JobList
+from gateway.runner import STATUS_NAME
+from gateway.storage import Storage
+
+PREVIEW_NAME = "preview.png"
+REPORT_NAME = "report.html"
+# Some may be older than the list of results; all others have to be on it.
+_ALWAYS_SHOWN = (f"results/{PREVIEW_NAME}", f"results/{REPORT_NAME}")
+
+# Twice what is shown, for screens with small pixels.
+THUMBNAIL_PIXELS = (192, 144)
+THUMBNAILS_KEPT = 128
+
+_REMARKS = {
+    "incomplete": "cut off at the edge",
+    "few_voxels": "very small",
+    "several_components": "several pieces",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultFile:
+    """A file that a user may have.
+
+    Attributes:
+        path: Relative to the job's output folder.
+        kind: As in `results.kinds` of app.yaml; empty where it is not on the list.
+    """
+
+    path: str
+    kind: str
+    size_bytes: int
+
+    @property
+    def name(self) -> str:
+        """What it is called, without its folders."""
+        return PurePosixPath(self.path).name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownStructure:
+    """A structure that was found.
+
+    Attributes:
+        series: The folder of its series, where a job segmented several; otherwise empty.
+        remarks: What matters to whoever reads the volume.
+    """
+
+    series: str
+    name: str
+    volume_ml: float
+    remarks: tuple[str, ...]
+
+
+class Results:
+    """The results of jobs; a file that is not on a job's list is not there."""
+
+    def __init__(self, jobs: JobList, storage: Storage) -> None:
+        self._jobs = jobs
+        self._storage = storage
+
+    def files(self, job_id: str) -> Sequence[ResultFile]:
+        """Returns the files of a job that are still there, in the order of their paths.
+
+        Raises:
+            ResourceError: The database fails.
+        """
+        kinds = dict.fromkeys(_ALWAYS_SHOWN, "")
+        kinds |= {one.path: one.kind for one in self._jobs.results(job_id)}
+        folder = self._storage.output_folder(job_id)
+        return [
+            ResultFile(path=path, kind=kind, size_bytes=(folder / path).stat().st_size)
+            for path, kind in sorted(kinds.items())
+            if _is_inside(folder, path)
+        ]
+
+    def find(self, job_id: str, path: str) -> Path | None:
+        """Returns where a file of a job is; None: a user may not have it, or it is not there.
+
+        Raises:
+            ResourceError: The database fails.
+        """
+        if path not in (one.path for one in self.files(job_id)):
+            return None
+        return self._storage.output_folder(job_id) / path
+
+    def structures(self, job_id: str) -> Sequence[ShownStructure]:
+        """Returns what was found, as status.json has it; nothing where that is not there."""
+        try:
+            text = (self._storage.output_folder(job_id) / STATUS_NAME).read_text("utf-8")
+            return [
+                ShownStructure(
+                    series=one.get("folder", ""),
+                    name=one["name"].replace("_", " "),
+                    volume_ml=one["volume_ml"],
+                    remarks=tuple(_REMARKS.get(flag, flag) for flag in one["flags"]),
+                )
+                for one in json.loads(text)["structures"]
+            ]
+        except FileNotFoundError:
+            return []
+
+
+def has_preview(storage: Storage, job_id: str) -> bool:
+    """Returns whether there is an image to be shown beside a job."""
+    return (storage.output_folder(job_id) / _ALWAYS_SHOWN[0]).is_file()
+
+
+def thumbnail(preview: Path) -> bytes:
+    """Returns a small JPEG of a preview."""
+    return _thumbnail(preview, preview.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=THUMBNAILS_KEPT)
+def _thumbnail(preview: Path, _modified_ns: int) -> bytes:
+    with Image.open(preview) as image:
+        image.thumbnail(THUMBNAIL_PIXELS)
+        small = BytesIO()
+        image.convert("RGB").save(small, "JPEG", quality=80)
+    return small.getvalue()
+
+
+def _is_inside(folder: Path, path: str) -> bool:
+    """Returns whether a file is there, and is not a link to somewhere else."""
+    file = (folder / path).resolve()
+    return file.is_relative_to(folder.resolve()) and file.is_file()

@@ -1,0 +1,36 @@
+// Says when the page is no longer up to date, and where the focus goes when a button has gone.
+const alarm = document.getElementById('alarm');
+const said = document.getElementById('said');
+
+function warn(text) {
+  if (alarm && alarm.textContent !== text) {
+    alarm.textContent = text; // said once, not with each request that fails
+    alarm.hidden = false;
+  }
+}
+
+function isUpToDate() {
+  if (alarm) {
+    alarm.textContent = '';
+    alarm.hidden = true;
+  }
+}
+
+const lost = () => warn('The gateway does not answer. What you see may be out of date.');
+document.body.addEventListener('htmx:sendError', lost);
+document.body.addEventListener('htmx:timeout', lost);
+document.body.addEventListener('htmx:responseError', ({ detail }) => {
+  const isAction = detail.requestConfig.verb === 'post';
+  warn(
+    isAction
+      ? 'That was not done. Load the page again, and repeat it.'
+      : 'The gateway has a problem. What you see may be out of date.'
+  );
+});
+document.body.addEventListener('htmx:afterSettle', ({ detail }) => {
+  isUpToDate();
+  const isAction = detail.requestConfig.verb === 'post';
+  if (isAction && document.activeElement === document.body) {
+    said.focus({ preventScroll: true });
+  }
+});

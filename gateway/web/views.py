@@ -1,0 +1,249 @@
+"""What the pages show, put together from what is on record; no HTML."""
+
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gateway.deliverylist import Delivery, DestinationHealth
+from gateway.history import Event, history
+from gateway.joblist import Job
+from gateway.roster import LOST_SECONDS, Worker
+from gateway.web.desk import Desk
+from gateway.web.health import Health, check_health
+from gateway.web.overview import (
+    GROUP_STATES,
+    ArrivingStudy,
+    Group,
+    ListedDelivery,
+    ListedJob,
+    arriving_studies,
+    count_jobs,
+    deliveries_of,
+    destinations,
+    list_jobs,
+)
+from gateway.web.patients import Headline
+from gateway.web.results import PREVIEW_NAME, ResultFile, ShownStructure, has_preview
+
+PAGE_JOBS = 25
+# Of each group on the first page; what fails and what runs is what people come for.
+FIRST_PAGE_JOBS: Mapping[Group, int] = {
+    Group.FAILED: 5,
+    Group.RUNNING: 10,
+    Group.WAITING: 8,
+    Group.DONE: 10,
+}
+FIRST_PAGE_ARRIVING = 8
+
+_NOTHING: Mapping[Group, str] = {
+    Group.FAILED: "No job has failed.",
+    Group.RUNNING: "No job runs.",
+    Group.WAITING: "No job waits.",
+    Group.DONE: "No job is done yet.",
+    Group.WITHDRAWN: "No job was cancelled or superseded.",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRow:
+    """A job in a list."""
+
+    job: ListedJob
+    headline: Headline
+    deliveries: Sequence[ListedDelivery]
+    has_preview: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """Some jobs of a group.
+
+    Attributes:
+        total: How many there are in all.
+        page: Counted from 1.
+        page_jobs: How many jobs a page has.
+    """
+
+    group: Group
+    rows: Sequence[JobRow]
+    total: int
+    page: int
+    page_jobs: int
+
+    @property
+    def first(self) -> int:
+        """The number of the first job here, counted from 1."""
+        return (self.page - 1) * self.page_jobs + 1
+
+    @property
+    def last(self) -> int:
+        """The number of the last job here."""
+        return self.first + len(self.rows) - 1
+
+    @property
+    def pages(self) -> int:
+        """How many pages there are."""
+        return -(-self.total // self.page_jobs)
+
+    @property
+    def nothing(self) -> str:
+        """What to say where there is no job."""
+        return _NOTHING[self.group]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArrivingRow:
+    """A study that is not complete yet."""
+
+    study: ArrivingStudy
+    headline: Headline
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerRow:
+    """A worker; `works_on` is what people call the study."""
+
+    worker: Worker
+    works_on: str
+    is_lost: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """The first page, or the list of one group where `group` is one."""
+
+    now: float
+    group: Group | None
+    counts: Mapping[Group, int]
+    sections: Sequence[Section]
+    arriving: Sequence[ArrivingRow]
+    n_arriving: int
+    is_paused: bool
+    workers: Sequence[WorkerRow]
+    destinations: Sequence[DestinationHealth]
+    health: Health
+    disk_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyJob:
+    """A job of a study, with all that came of it."""
+
+    job: Job
+    deliveries: Sequence[Delivery]
+    files: Sequence[ResultFile]
+    structures: Sequence[ShownStructure]
+
+    @property
+    def previews(self) -> Sequence[ResultFile]:
+        """The images that show what was found, one for each series."""
+        return [one for one in self.files if one.name == PREVIEW_NAME]
+
+    @property
+    def has_series(self) -> bool:
+        """Whether several series were segmented."""
+        return any(one.series for one in self.structures)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study:
+    """The page of a study."""
+
+    now: float
+    study_instance_uid: str
+    headline: Headline
+    jobs: Sequence[StudyJob]
+    events: Sequence[Event]
+
+
+def overview(desk: Desk, group: Group | None, page: int) -> Overview:
+    """Returns what the first page shows, or the list of a group.
+
+    Args:
+        desk: Of the page.
+        group: None: some of each.
+        page: Of the group's list, counted from 1.
+
+    Raises:
+        ResourceError: The database fails.
+    """
+    states = count_jobs(desk.database)
+    counts = {one: sum(states[state] for state in GROUP_STATES[one]) for one in Group}
+    shown = {group: PAGE_JOBS} if group else FIRST_PAGE_JOBS
+    arriving = arriving_studies(desk.database)
+    return Overview(
+        now=time.time(),
+        group=group,
+        counts=counts,
+        sections=[_section(desk, one, n, page, counts[one]) for one, n in shown.items()],
+        arriving=[
+            ArrivingRow(study=one, headline=desk.headlines.of(one.study_instance_uid))
+            for one in arriving[:FIRST_PAGE_ARRIVING]
+        ],
+        n_arriving=len(arriving),
+        is_paused=desk.roster.is_paused(),
+        workers=_workers(desk),
+        destinations=destinations(desk.database, [one.name for one in desk.settings.destinations]),
+        health=check_health(desk),
+        disk_bytes=shutil.disk_usage(desk.settings.storage_folder).total,
+    )
+
+
+def study(desk: Desk, study_instance_uid: str) -> Study | None:
+    """Returns what the page of a study shows; None: nothing is known of it.
+
+    Raises:
+        ResourceError: The database fails.
+    """
+    jobs = desk.jobs.of_study(study_instance_uid)
+    events = history(desk.database, study_instance_uid)
+    if not jobs and not events:
+        return None
+    return Study(
+        now=time.time(),
+        study_instance_uid=study_instance_uid,
+        headline=desk.headlines.of(study_instance_uid),
+        jobs=[
+            StudyJob(
+                job=job,
+                deliveries=desk.deliveries.of_job(job.job_id),
+                files=desk.results.files(job.job_id),
+                structures=desk.results.structures(job.job_id),
+            )
+            for job in reversed(jobs)
+        ],
+        events=events,
+    )
+
+
+def _section(desk: Desk, group: Group, page_jobs: int, page: int, total: int) -> Section:
+    jobs = list_jobs(desk.database, group, limit=page_jobs, offset=(page - 1) * page_jobs)
+    deliveries = deliveries_of(desk.database, [one.job_id for one in jobs])
+    rows = [
+        JobRow(
+            job=one,
+            headline=desk.headlines.of(one.study_instance_uid),
+            deliveries=deliveries[one.job_id],
+            has_preview=has_preview(desk.storage, one.job_id),
+        )
+        for one in jobs
+    ]
+    return Section(group=group, rows=rows, total=total, page=page, page_jobs=page_jobs)
+
+
+def _workers(desk: Desk) -> Sequence[WorkerRow]:
+    now = time.time()
+    return [
+        WorkerRow(
+            worker=one,
+            works_on=_works_on(desk, one),
+            is_lost=now - one.seen_at > LOST_SECONDS,
+        )
+        for one in desk.roster.workers()
+    ]
+
+
+def _works_on(desk: Desk, worker: Worker) -> str:
+    job = desk.jobs.job(worker.job_id) if worker.job_id else None
+    return desk.headlines.of(job.study_instance_uid).title if job else ""

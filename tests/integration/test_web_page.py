@@ -1,0 +1,133 @@
+"""The page in a browser: a phantom's results, a retry by the keyboard alone, in light and dark."""
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.run import RunRequest, run_application
+from gateway.config import GatewaySettings, ReceiveSection, WebSection
+from gateway.web.password import set_password
+from gateway.web.server import running_web
+from tests.conftest import DEMO_MODELS, REPOSITORY
+from tests.ohif.packages import PLAYWRIGHT, Package, require_package
+from tests.phantom.study import WrittenSeries
+from tests.servers import LOOPBACK, require_program
+from tests.unit.gateway.web.filling import Filled, open_filled
+
+DRIVER = Path(__file__).parent.parent / "unit" / "gateway" / "web" / "browse.mjs"
+SCREENSHOTS = REPOSITORY / "build" / "gateway"
+TIMEOUT_SECONDS = 180
+USER, PASSWORD = "Dr. Example", "a long password"
+REASON = "no CT series with slices of at most 5 mm; 3 series rejected, see status.json"
+
+AXE = Package(
+    name="axe-core",
+    version="4.14.1",
+    sha512="FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ==",
+)
+
+
+@pytest.fixture(scope="module")
+def output(phantom_series: WrittenSeries, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the application makes of the phantom."""
+    folder = tmp_path_factory.mktemp("output")
+    request = RunRequest(
+        input_folder=phantom_series.folder,
+        output_folder=folder,
+        models_folder=DEMO_MODELS,
+        settings_file=REPOSITORY / "app.yaml",
+    )
+    assert run_application(request).error is None
+    return folder
+
+
+@pytest.fixture
+def gateway(tmp_path: Path, phantom_series: WrittenSeries, output: Path) -> Iterator[Filled]:
+    """A gateway in the middle of its work."""
+    settings = GatewaySettings(
+        storage_folder=tmp_path / "storage",
+        receive=ReceiveSection(keep_free_gb=0.0),
+        web=WebSection(port=0),
+    )
+    filled = open_filled(settings)
+    set_password(settings.storage_folder, PASSWORD)
+    with filled.database:
+        _fill(filled, phantom_series.paths, output)
+        yield filled
+
+
+def _fill(gateway: Filled, paths: tuple[Path, ...], output: Path) -> None:
+    done = gateway.open_job(gateway.receive_files(paths), destinations=("archive", "pacs"))
+    gateway.succeed(done, output)
+    pacs, archive = (gateway.deliveries.delivery(done, name) for name in ("pacs", "archive"))
+    assert pacs is not None
+    assert archive is not None
+    gateway.deliveries.delivered(pacs)
+    reason = "archive does not answer: connection refused"
+    gateway.deliveries.postpone(archive, reason, time.time() + 600)
+    names = ("Nowak^Piotr", "Müller^Hans", "Fischer^Eva", "山田^太郎", "Berg^Anna Maria")
+    studies = [
+        gateway.receive(
+            paths[0], PatientName=name, PatientID=f"10{n}", StudyDescription="CT thorax, abdomen"
+        )
+        for n, name in enumerate(names)
+    ]
+    gateway.die(gateway.open_job(studies[0]), REASON)
+    running = gateway.open_job(studies[1])
+    gateway.begin(running)
+    gateway.jobs.progress(running, "segment", 12, 40)
+    gateway.roster.see("box-1", "cuda:0", running)
+    gateway.open_job(studies[2])
+    gateway.open_job(studies[3], is_urgent=True)
+
+
+def test_somebody_without_a_mouse_sees_results_and_retries(gateway: Filled) -> None:
+    said = browse(gateway)
+    seen = said["seen"]
+    assert said["errors"] == []
+    assert said["foreign"] == [], "requests have left the gateway"
+    assert said["wide"] == [], "these have to be scrolled sideways"
+    assert seen["focusKept"] == seen["focusBefore"], "the focus is lost when the page is renewed"
+    assert seen["focusBefore"].startswith("retry-")
+    assert seen["focusAfter"] == "said", "after a button has gone, nobody knows where the focus is"
+    assert seen["saidWithoutScripts"] == "No further job is begun."
+    assert seen["reportShown"]
+    assert [one for one in said["violations"].values() if one != []] == []
+    (retried,) = [job for job in gateway.jobs.jobs(limit=10) if job.attempts == 0 and job.run == 2]
+    assert retried.state == "queued"
+    assert gateway.roster.is_paused()
+
+
+def browse(gateway: Filled) -> dict[str, Any]:
+    """Uses the page in Chromium; returns what the driver prints. Pictures: build/gateway."""
+    chromium = require_program("chromium", "chromium")
+    node = require_program("node", "nodejs")
+    for package in (PLAYWRIGHT, AXE):
+        require_package(package)
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    with running_web(gateway.settings) as port:
+        task = {
+            "playwright": str(PLAYWRIGHT.folder / "index.js"),
+            "axe": str(AXE.folder / "axe.min.js"),
+            "chromium": str(chromium),
+            "url": f"http://{LOOPBACK}:{port}",
+            "user": USER,
+            "password": PASSWORD,
+            "patient": "PHANTOM",
+            "screenshots": str(SCREENSHOTS),
+        }
+        done = subprocess.run(
+            [node, DRIVER, json.dumps(task)],
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_SECONDS,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    said: dict[str, Any] = json.loads(done.stdout)
+    return said

@@ -1,0 +1,27 @@
+"""What a browser does with forms."""
+
+import re
+
+import httpx
+
+USER, PASSWORD = "Dr. Example", "a long password"
+
+
+def form_token(page: httpx.Response) -> str:
+    """Returns what the forms of a page hold."""
+    found = re.search(r'name="form_token" value="([0-9a-f]+)"', page.text)
+    assert found
+    return found[1]
+
+
+def log_in(client: httpx.Client, password: str = PASSWORD, **fields: str) -> httpx.Response:
+    """Fills in the form to log in; returns the answer."""
+    token = form_token(client.get("/login"))
+    form = {"form_token": token, "user": USER, "password": password, **fields}
+    return client.post("/login", data=form)
+
+
+def press(client: httpx.Client, path: str, **fields: str) -> httpx.Response:
+    """Presses a button of the first page; returns the answer."""
+    form = {"form_token": form_token(client.get("/")), "next": "/", **fields}
+    return client.post(path, data=form)

@@ -1,0 +1,89 @@
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import text, update
+
+from gateway.config import GatewaySettings, ReceiveSection, WebSection
+from gateway.schema import DELIVERIES, JOBS, STUDIES, WORKERS
+from gateway.web.server import running_web
+from tests.servers import LOOPBACK
+from tests.unit.gateway.web.filling import Filled
+
+AN_HOUR = 3600.0
+
+
+@pytest.fixture
+def working(gateway: Filled) -> Filled:
+    """A gateway with a worker."""
+    gateway.roster.see("box-1", "cpu", None)
+    return gateway
+
+
+def change(gateway: Filled, statement: Any) -> None:
+    with gateway.database.transaction() as connection:
+        connection.execute(statement)
+
+
+def reasons(client: httpx.Client) -> list[str]:
+    answer = client.get("/health")
+    said = answer.json()
+    assert answer.status_code == (503 if said["reasons"] else 200)
+    assert said["status"] == ("failing" if said["reasons"] else "ok")
+    return list(said["reasons"])
+
+
+def test_all_is_well(stranger: httpx.Client, working: Filled, instance: Path) -> None:
+    working.open_job(working.receive(instance))
+    working.receive(instance)
+    assert reasons(stranger) == []
+    said = stranger.get("/health").json()
+    assert said["workers_seen"] == 1
+    assert said["free_bytes"] > 0
+
+
+def test_a_worker_is_missing(stranger: httpx.Client, gateway: Filled) -> None:
+    assert reasons(stranger) == ["0 of 1 workers were seen within 30 s"]
+    gateway.roster.see("box-1", "cpu", None)
+    assert reasons(stranger) == []
+    change(gateway, update(WORKERS).values(seen_at=time.time() - 31))
+    assert reasons(stranger) == ["0 of 1 workers were seen within 30 s"]
+
+
+def test_the_dispatcher_does_nothing(
+    stranger: httpx.Client, working: Filled, instance: Path
+) -> None:
+    working.receive(instance)
+    change(working, update(STUDIES).values(last_received_at=time.time() - AN_HOUR))
+    assert reasons(stranger) == ["the dispatcher has not passed on 1 studies that are complete"]
+    change(working, update(STUDIES).values(n_passed_on=1))
+    job = working.open_job("1.2")
+    working.succeed(job)
+    working.open_job("1.3")
+    assert reasons(stranger) == []
+    for table in (JOBS, DELIVERIES):
+        change(working, update(table).values(created_at=time.time() - AN_HOUR))
+    assert reasons(stranger) == ["the dispatcher has not queued 2 jobs or deliveries"]
+    change(working, update(JOBS).values(is_enqueued=True))
+    change(working, update(DELIVERIES).values(run=2))  # since when, nobody knows
+    assert reasons(stranger) == []
+
+
+def test_the_disk_is_full(tmp_path: Path) -> None:
+    settings = GatewaySettings(
+        storage_folder=tmp_path / "storage",
+        receive=ReceiveSection(keep_free_gb=1e6),
+        web=WebSection(port=0),
+    )
+    with running_web(settings) as port:
+        _, disk = sorted(httpx.get(f"http://{LOOPBACK}:{port}/health").json()["reasons"])
+    assert "receive.keep_free_gb is 1e+06" in disk
+
+
+def test_the_database_does_not_answer(stranger: httpx.Client, gateway: Filled) -> None:
+    change(gateway, text("DROP TABLE workers"))
+    assert reasons(stranger) == ["the database does not answer"]
+    assert stranger.get("/metrics").status_code == 503
+    assert "sqlite" not in stranger.get("/metrics").text

@@ -1,0 +1,70 @@
+import re
+import time
+from pathlib import Path
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import update
+
+from gateway.schema import JOBS
+from tests.unit.gateway.web.filling import Filled
+
+
+def samples(client: httpx.Client) -> dict[str, float]:
+    """Each sample by its name and labels."""
+    text = client.get("/metrics").text
+    return {
+        "|".join([one.name, *sorted(map("=".join, one.labels.items()))]): one.value
+        for family in text_string_to_metric_families(text)
+        for one in family.samples
+    }
+
+
+def test_they_are_what_the_database_has(
+    stranger: httpx.Client, gateway: Filled, instance: Path
+) -> None:
+    done = gateway.open_job(gateway.receive(instance))
+    gateway.succeed(done)
+    gateway.open_job(gateway.receive(instance))
+    gateway.receive(instance)
+    gateway.roster.see("box-1", "cpu", None)
+    gateway.roster.pause(is_paused=True)
+    now = time.time()
+    with gateway.database.transaction() as connection:
+        queued = JOBS.c.state == "queued"
+        connection.execute(update(JOBS).where(queued).values(created_at=now - 100))
+        connection.execute(update(JOBS).where(~queued).values(started_at=now, ended_at=now + 45))
+    found = samples(stranger)
+    assert found["totalmap_jobs|state=queued"] == 1
+    assert found["totalmap_jobs|state=segmented"] == 1
+    assert found["totalmap_jobs|state=dead"] == 0
+    assert found["totalmap_deliveries|destination=pacs|state=waiting"] == 1
+    assert found["totalmap_instances_received_total"] == 3
+    assert found["totalmap_studies_arriving"] == 1
+    assert 100 <= found["totalmap_oldest_waiting_seconds"] < 160
+    assert found["totalmap_segmentation_seconds_count"] == 1
+    assert abs(found["totalmap_segmentation_seconds_sum"] - 45) < 0.001
+    assert found["totalmap_segmentation_seconds_bucket|le=30.0"] == 0
+    assert found["totalmap_segmentation_seconds_bucket|le=60.0"] == 1
+    assert found["totalmap_segmentation_seconds_bucket|le=+Inf"] == 1
+    assert found["totalmap_free_disk_bytes"] > 0
+    assert found["totalmap_workers_seen"] == 1
+    assert found["totalmap_paused"] == 1
+
+
+def test_an_empty_gateway_has_them_too(stranger: httpx.Client) -> None:
+    found = samples(stranger)
+    assert found["totalmap_oldest_waiting_seconds"] == 0
+    assert found["totalmap_segmentation_seconds_sum"] == 0
+
+
+def test_none_tells_of_a_study(stranger: httpx.Client, gateway: Filled, instance: Path) -> None:
+    study = gateway.receive(instance, PatientName="Müller^Eva")
+    job = gateway.open_job(study)
+    gateway.die(job, f"{study} is too thick")
+    for path in ("/metrics", "/health"):
+        text = stranger.get(path).text
+        assert study not in text
+        assert job not in text
+        assert "Eva" not in text
+        assert not re.search(r"\d+\.\d+\.\d+", text)

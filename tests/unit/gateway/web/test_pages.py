@@ -1,0 +1,232 @@
+import re
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import insert, select
+
+from gateway.history import What
+from gateway.schema import EVENTS, JOBS
+from gateway.web.pages import REPORT_POLICY
+from tests.unit.gateway.web.filling import Filled
+
+HOSTILE = '<script>alert("x")</script>'
+MANY = 10_000
+QUICK_SECONDS = 1.0
+TRICKS = (
+    "status.json",
+    "results/../status.json",
+    "results/%2e%2e/status.json",
+    "results//seg.dcm",
+    "%2e/results/seg.dcm",
+    "..%2fsettings.yaml",
+    "..%2f..%2f..%2fweb-password",
+    "%2fetc%2fpasswd",
+    "results%2fsecret",
+    "results/seg.dcm%00.html",
+    "results",
+    "",
+)
+
+
+@pytest.fixture
+def done(gateway: Filled, instance: Path) -> str:
+    """A job with results."""
+    study = gateway.receive(instance, PatientName="Müller^Eva", PatientID="4711")
+    job = gateway.open_job(study, destinations=("archive", "pacs"))
+    gateway.succeed(job)
+    return job
+
+
+def study_of(gateway: Filled, job_id: str) -> str:
+    job = gateway.jobs.job(job_id)
+    assert job is not None
+    return job.study_instance_uid
+
+
+def headings(page: httpx.Response) -> list[str]:
+    """The names of the studies that are listed."""
+    return re.findall(r"<h3><a [^>]*>([^<]*)</a>", page.text)
+
+
+def test_it_shows_how_everything_stands(
+    user: httpx.Client, gateway: Filled, instance: Path, done: str
+) -> None:
+    names = ("Waiting^W", "Running^R", "Dead^D", "Arriving^A")
+    waiting, running, dead, _ = (gateway.receive(instance, PatientName=name) for name in names)
+    gateway.open_job(waiting)
+    job = gateway.open_job(running)
+    gateway.begin(job)
+    gateway.jobs.progress(job, "segment", 12, 40)
+    gateway.roster.see("box-1", "cuda:0", job)
+    gateway.die(gateway.open_job(dead), "too thick: 7 mm, 5 mm are allowed")
+    page = user.get("/")
+    assert headings(page) == ["Dead, D", "Running, R", "Waiting, W", "Müller, Eva"]
+    assert "<b>Arriving, A</b>" in page.text
+    assert '<progress max="40" value="12"' in page.text
+    assert "too thick: 7 mm, 5 mm are allowed" in page.text
+    assert f'src="/jobs/{done}/thumbnail"' in page.text
+    assert "pacs: waiting" in page.text
+    assert re.search(r"<td>Running, R</td>\s*<td>now</td>", page.text)
+
+
+def test_a_hostile_name_is_a_name(user: httpx.Client, gateway: Filled, instance: Path) -> None:
+    study = gateway.receive(instance, PatientName=HOSTILE, StudyDescription=HOSTILE)
+    job = gateway.open_job(study)
+    gateway.roster.see(HOSTILE, "cpu", None)
+    gateway.die(job, HOSTILE)
+    for path in ("/", "/?group=failed", f"/studies/{study}"):
+        page = user.get(path).text
+        assert "<script>alert" not in page
+        assert page.count("&lt;script&gt;alert(") >= 2
+
+
+def test_a_list_has_pages(user: httpx.Client, gateway: Filled) -> None:
+    for n in range(30):
+        gateway.open_job(f"1.2.{n:02}")
+    first = user.get("/?group=waiting")
+    second = user.get("/?group=waiting&page=2")
+    found = [*headings(first), *headings(second)]
+    assert found == [f"…1.2.{n:02}" for n in range(30)]
+    assert len(headings(first)) == 25
+    assert "Page 2 of 2" in second.text
+    assert headings(user.get("/?group=done")) == []
+    for page in ("99", "9" * 5000):
+        assert headings(user.get(f"/?group=waiting&page={page}")) == []
+    for page in ("-1", "0", "x", "²", ""):
+        assert headings(user.get(f"/?group=waiting&page={page}")) == headings(first)
+    assert user.get("/?group=nothing").status_code == 404
+
+
+def test_the_page_stays_where_it_is(user: httpx.Client, gateway: Filled) -> None:
+    gateway.open_job("1.2.3")
+    page = user.get("/?group=waiting&page=1&automatic=1&said=retried").text
+    assert 'hx-get="/?group=waiting&amp;page=1&amp;automatic=1"' in page
+    assert 'name="next" value="/?group=waiting&amp;page=1"' in page
+    assert "The job is queued again." in page
+
+
+def test_ten_thousand_jobs_are_no_burden(user: httpx.Client, gateway: Filled) -> None:
+    job: dict[str, object] = {
+        **{column.name: None for column in JOBS.c},
+        "study_instance_uid": "1.2",
+        "rule": "ct",
+    }
+    job |= {"sender": "CT1", "content_digest": "a", "content_until": 0.0, "n_images": 1}
+    job |= {"is_urgent": False, "application": "{}", "destinations": "[]", "attempts": 1}
+    job |= {"run": 1, "not_before": 0.0, "is_enqueued": True, "state": "segmented"}
+    rows = [
+        {**job, "job_id": f"{n}", "created_at": n, "started_at": n, "ended_at": n + 45}
+        for n in range(MANY)
+    ]
+    with gateway.database.transaction() as connection:
+        connection.execute(insert(JOBS), rows)
+    for path in ("/", "/?group=done&page=400", "/metrics"):
+        began = time.monotonic()
+        page = user.get(path)
+        assert page.status_code == 200
+        assert time.monotonic() - began < QUICK_SECONDS
+    assert 'totalmap_jobs{state="segmented"} 10000.0' in page.text
+
+
+def test_a_study_is_shown_with_all_that_came_of_it(
+    user: httpx.Client, gateway: Filled, done: str
+) -> None:
+    study = study_of(gateway, done)
+    archive = gateway.deliveries.delivery(done, "archive")
+    assert archive is not None
+    gateway.deliveries.die(archive, "refused for 7 days")
+    page = user.get(f"/studies/{study}").text
+    assert "<h1>Müller, Eva</h1>" in page
+    assert "<dd>4711</dd>" in page
+    assert "Eva" not in page.partition("<title>")[2].partition("</title>")[0]  # browsers keep it
+    assert re.search(
+        r'<th scope="row">kidney left</th><td class="number">102.4</td>'
+        r"<td>cut off at the edge, several pieces</td>",
+        page,
+    )
+    assert "refused for 7 days" in page
+    assert f'action="/jobs/{done}/deliveries/archive/retry"' in page
+    assert f'action="/jobs/{done}/deliveries/pacs/retry"' not in page
+    assert f'href="/jobs/{done}/files/results/seg.dcm"' in page
+    assert "<td>segmented</td>" in page
+
+
+def test_who_looked_at_a_study_is_on_record(user: httpx.Client, gateway: Filled, done: str) -> None:
+    study = study_of(gateway, done)
+    user.get(f"/studies/{study}")
+    user.get(f"/studies/{study}?automatic=1")
+    user.get(f"/jobs/{done}/thumbnail")
+    user.get(f"/jobs/{done}/files/results/preview.png")
+    user.get(f"/jobs/{done}/files/results/seg.dcm")
+    statement = select(EVENTS.c.study_instance_uid, EVENTS.c.who, EVENTS.c.detail)
+    with gateway.database.transaction() as connection:
+        found = connection.execute(statement.where(EVENTS.c.what == What.VIEWED)).all()
+    assert [tuple(row) for row in found] == [
+        (study, "Dr. Example", None),
+        (study, "Dr. Example", "results/seg.dcm"),
+    ]
+
+
+def test_results_are_sent(user: httpx.Client, gateway: Filled, done: str) -> None:
+    folder = gateway.storage.output_folder(done)
+    seg = user.get(f"/jobs/{done}/files/results/seg.dcm")
+    assert seg.content == b"a segmentation"
+    assert seg.headers["content-type"] == "application/dicom"
+    assert seg.headers["content-disposition"] == 'attachment; filename="seg.dcm"'
+    preview = user.get(f"/jobs/{done}/files/results/preview.png")
+    assert preview.content == (folder / "results" / "preview.png").read_bytes()
+    thumbnail = user.get(f"/jobs/{done}/thumbnail")
+    assert thumbnail.headers["content-type"] == "image/jpeg"
+    assert len(thumbnail.content) < len(preview.content) or len(thumbnail.content) < 4000
+
+
+def test_a_report_can_do_nothing(user: httpx.Client, done: str) -> None:
+    report = user.get(f"/jobs/{done}/files/results/report.html")
+    assert report.headers["content-security-policy"] == REPORT_POLICY
+    assert "content-disposition" not in report.headers
+
+
+def test_what_is_no_result_is_not_there(user: httpx.Client, gateway: Filled, done: str) -> None:
+    results = gateway.storage.output_folder(done) / "results"
+    (results / "secret").write_text("not on the list")
+    gateway.storage.job_folder(done).joinpath("settings.yaml").write_text("secret")
+    for path in TRICKS:
+        raw_path = f"/jobs/{done}/files/{path}".encode()
+        assert user.get(user.base_url.copy_with(raw_path=raw_path)).status_code == 404, path
+    raw_path = f"/jobs/{done}/files/results%2fseg.dcm".encode()
+    assert user.get(user.base_url.copy_with(raw_path=raw_path)).status_code == 200
+
+
+def test_a_listed_result_that_is_a_link_to_elsewhere_is_not_there(
+    user: httpx.Client, gateway: Filled, done: str
+) -> None:
+    seg = gateway.storage.output_folder(done) / "results" / "seg.dcm"
+    seg.unlink()
+    seg.symlink_to(gateway.settings.storage_folder / "web-password")
+    assert user.get(f"/jobs/{done}/files/results/seg.dcm").status_code == 404
+
+
+def test_what_is_not_known_is_said_so(user: httpx.Client) -> None:
+    for path in ("/studies/9.9", "/jobs/9/thumbnail", "/jobs/%2e%2e/thumbnail", "/nothing"):
+        assert user.get(path).status_code == 404
+
+
+def test_browsers_are_told_what_they_may_do(stranger: httpx.Client, done: str) -> None:
+    for path in ("/login", "/health", "/metrics", "/", f"/jobs/{done}/thumbnail", "/nothing"):
+        headers = stranger.get(path).headers
+        assert headers["content-security-policy"].startswith("default-src 'self'; base-uri 'none'")
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["cache-control"] == "no-store"
+    assert stranger.get("/static/style.css").headers["cache-control"] == "no-cache"
+
+
+def test_no_page_has_a_script_or_a_style_within(
+    user: httpx.Client, gateway: Filled, done: str
+) -> None:
+    for path in ("/", "/login", "/nothing", f"/studies/{study_of(gateway, done)}"):
+        page = user.get(path).text
+        assert not re.search(r"<script(?! src)|<style|\son\w+=|\sstyle=", page)
+        assert not re.search(r'(src|href)="(?!/[^/]|#)', page)

@@ -1,0 +1,41 @@
+import stat
+from pathlib import Path
+
+import pytest
+
+from gateway.web.password import FILE_NAME, check_password, ensure_password, set_password
+from totalmap.errors import ConfigError, ResourceError
+
+
+def test_the_password_is_known_and_no_other(tmp_path: Path) -> None:
+    set_password(tmp_path, "Schlüssel zum Haus")
+    assert check_password(tmp_path, "Schlüssel zum Haus")
+    assert not check_password(tmp_path, "Schlüssel zum Haus ")
+    assert not check_password(tmp_path, "")
+
+
+def test_what_is_kept_does_not_tell_it_and_is_for_nobody_else(tmp_path: Path) -> None:
+    set_password(tmp_path, "a long password")
+    first = (tmp_path / FILE_NAME).read_text()
+    assert "a long password" not in first
+    assert stat.S_IMODE((tmp_path / FILE_NAME).stat().st_mode) == 0o600
+    set_password(tmp_path, "a long password")
+    assert (tmp_path / FILE_NAME).read_text() != first
+    assert [path.name for path in tmp_path.iterdir()] == [FILE_NAME]
+
+
+def test_the_first_start_makes_one_and_no_later_start(tmp_path: Path) -> None:
+    folder = tmp_path / "storage"
+    password = ensure_password(folder)
+    assert password is not None
+    assert check_password(folder, password)
+    assert ensure_password(folder) is None
+    assert check_password(folder, password)
+    assert ensure_password(tmp_path) != password
+
+
+def test_a_short_one_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="has 5 characters, 10 are needed"):
+        set_password(tmp_path, "short")
+    with pytest.raises(ResourceError, match=FILE_NAME):
+        check_password(tmp_path, "short")

@@ -1,0 +1,64 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from gateway.web.patients import Headline, Headlines
+from tests.unit.gateway.web.filling import Filled
+
+
+@pytest.fixture
+def headlines(gateway: Filled) -> Headlines:
+    return Headlines(gateway.database, gateway.storage)
+
+
+def test_it_is_read_from_a_file(gateway: Filled, headlines: Headlines, instance: Path) -> None:
+    study = gateway.receive(
+        instance,
+        PatientName="Müller^Eva^Maria^Dr.",
+        PatientID="4711",
+        StudyDate="20261126",
+        StudyDescription="CT Hüfte",
+    )
+    assert headlines.of(study) == Headline(
+        title="Müller, Eva Maria",
+        patient_id="4711",
+        study_date="2026-11-26",
+        description="CT Hüfte",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("", "(no name)"),
+        ("^^^", "(no name)"),
+        ("Cher", "Cher"),
+        ("^Anna", "Anna"),
+        ("Yamada^Tarou=山田^太郎", "Yamada, Tarou"),
+        ("=山田^太郎", "山田, 太郎"),
+    ],
+)
+def test_names_as_people_say_them(
+    gateway: Filled, headlines: Headlines, instance: Path, name: str, title: str
+) -> None:
+    assert headlines.of(gateway.receive(instance, PatientName=name)).title == title
+
+
+def test_where_the_files_were_deleted_the_uid_is_left(
+    gateway: Filled, headlines: Headlines, instance: Path
+) -> None:
+    study = gateway.receive(instance, PatientName="Müller^Eva")
+    assert headlines.of(study).title == "Müller, Eva"
+    shutil.rmtree(gateway.storage.study_folder(study))
+    assert headlines.of(study) == Headline(title=f"…{study[-12:]}")
+
+
+def test_what_is_not_known_or_no_dicom_has_its_uid(
+    gateway: Filled, headlines: Headlines, instance: Path
+) -> None:
+    assert headlines.of("1.2.840.99").title == "…1.2.840.99"
+    study = gateway.receive(instance)
+    (file,) = gateway.storage.study_folder(study).iterdir()
+    file.write_bytes(b"no DICOM")
+    assert headlines.of(study).title == f"…{study[-12:]}"

@@ -1,0 +1,76 @@
+import ssl
+import threading
+from pathlib import Path
+
+import httpx
+import pytest
+import trustme
+
+from gateway.config import GatewaySettings, WebSection
+from gateway.web.password import set_password
+from gateway.web.server import running_web, serve_web
+from tests.servers import LOOPBACK, free_port
+from tests.unit.gateway.web.browsing import PASSWORD, log_in
+from totalmap.errors import ConfigError, ResourceError
+
+START_SECONDS = 20
+
+
+def test_it_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
+    port = free_port()
+    settings = GatewaySettings(storage_folder=tmp_path, web=WebSection(port=port))
+    stop = threading.Event()
+    thread = threading.Thread(target=serve_web, args=[settings, stop])
+    thread.start()
+    try:
+        transport = httpx.HTTPTransport(retries=10)
+        with httpx.Client(transport=transport, timeout=START_SECONDS) as client:
+            assert client.get(f"http://{LOOPBACK}:{port}/login").status_code == 200
+    finally:
+        stop.set()
+        thread.join()
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"http://{LOOPBACK}:{port}/login")
+
+
+def test_an_address_that_is_taken_is_named(tmp_path: Path) -> None:
+    with running_web(GatewaySettings(storage_folder=tmp_path, web=WebSection(port=0))) as port:
+        taken = GatewaySettings(storage_folder=tmp_path, web=WebSection(port=port))
+        with (
+            pytest.raises(ResourceError, match=f"127.0.0.1, port {port}: Address already in use"),
+            running_web(taken),
+        ):
+            pass
+
+
+def test_https(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    certificate = tmp_path / "certificate.pem"
+    key = tmp_path / "key.pem"
+    issued = authority.issue_cert(LOOPBACK)
+    issued.private_key_pem.write_to_path(key)
+    for part in issued.cert_chain_pems:
+        part.write_to_path(certificate, append=True)
+    web = WebSection(port=0, certificate_file=certificate, key_file=key)
+    settings = GatewaySettings(storage_folder=tmp_path / "storage", web=web)
+    set_password(settings.storage_folder, PASSWORD)
+    trust = ssl.create_default_context()
+    authority.configure_trust(trust)
+    with (
+        running_web(settings) as port,
+        httpx.Client(base_url=f"https://{LOOPBACK}:{port}", verify=trust) as client,
+    ):
+        assert "Secure" in log_in(client).headers["set-cookie"]
+        assert client.get("/").status_code == 200
+
+
+def test_a_certificate_that_is_none_is_named(tmp_path: Path) -> None:
+    nonsense = tmp_path / "certificate.pem"
+    nonsense.write_text("nonsense")
+    for file in (nonsense, tmp_path / "missing.pem"):
+        web = WebSection(port=0, certificate_file=file, key_file=file)
+        with (
+            pytest.raises(ConfigError, match=r"web\.certificate_file"),
+            running_web(GatewaySettings(storage_folder=tmp_path, web=web)),
+        ):
+            pass
