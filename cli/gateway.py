@@ -8,7 +8,7 @@ import typer
 
 from cli.console import plain_console
 from cli.errors import errors_to_exit_status
-from gateway.config import load_gateway_settings
+from gateway.config import GatewaySettings, load_gateway_settings
 from gateway.process import stop_signals
 from totalmap import log
 from totalmap.errors import ConfigError
@@ -33,7 +33,26 @@ def serve(
     log.configure()
     with errors_to_exit_status(), stop_signals() as stop:
         settings = load_gateway_settings(config)
+        if not only_work:
+            _show_first_password(settings)
         serve(settings, config, roles(settings, only_work=only_work), stop)
+
+
+def _show_first_password(settings: GatewaySettings) -> None:
+    """Says once, at the first start, with which password the page is seen."""
+    from gateway.web.password import ensure_password
+
+    web = settings.web
+    if web.user_header is not None:
+        return
+    password = ensure_password(settings.storage_folder)
+    scheme = "https" if web.certificate_file else "http"
+    console.print(f"The page: {scheme}://{web.address}:{web.port}", soft_wrap=True)
+    if password is not None:
+        console.print(
+            f"Its password, shown this once: {password} (another one: `totalmap gateway password`)",
+            soft_wrap=True,
+        )
 
 
 @app.command("check")

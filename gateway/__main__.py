@@ -17,7 +17,7 @@ from totalmap.errors import TotalMapError
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a process of the gateway until it is told to stop; returns its exit status."""
     parser = argparse.ArgumentParser(prog="python -m gateway")
-    parser.add_argument("role", choices=["receive", "dispatch", "work"])
+    parser.add_argument("role", choices=["receive", "dispatch", "work", "web"])
     parser.add_argument("--config", type=Path)
     parser.add_argument("--worker", default="worker-1")
     parser.add_argument("--device", default="auto")
@@ -47,6 +47,10 @@ def _run(given: argparse.Namespace, settings: GatewaySettings, stop: Event) -> N
         from gateway.dispatching import dispatch
 
         dispatch(settings, stop)
+    elif given.role == "web":
+        from gateway.web.server import serve_web
+
+        serve_web(settings, stop)
     else:
         _, _, number = given.device.partition(":")
         if number:

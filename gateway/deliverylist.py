@@ -53,26 +53,6 @@ class Delivery:
     committed_at: float | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DestinationHealth:
-    """How a destination does.
-
-    Attributes:
-        waiting: Deliveries that are on their way.
-        failing: Those of them that failed already.
-        dead: Deliveries that were given up.
-        last_delivered_at: None: never.
-        last_reason: Of a failure that is not over.
-    """
-
-    destination: str
-    waiting: int
-    failing: int
-    dead: int
-    last_delivered_at: float | None
-    last_reason: str | None
-
-
 class DeliveryList:
     """Each method raises ResourceError where the database fails or is not there."""
 
@@ -216,12 +196,6 @@ class DeliveryList:
             committed_at=time.time(),
         )
 
-    def health(self) -> Sequence[DestinationHealth]:
-        """Returns how the destinations do to which anything was ever to be delivered."""
-        newest_first = self._select(order=DELIVERIES.c.created_at.desc(), limit=1000)
-        names = sorted({one.destination for one in newest_first})
-        return [_health(name, newest_first) for name in names]
-
     def _update(
         self,
         delivery: Delivery,
@@ -283,19 +257,4 @@ def _record(
         job_id=delivery.job_id,
         who=who,
         detail=detail,
-    )
-
-
-def _health(destination: str, deliveries: Sequence[Delivery]) -> DestinationHealth:
-    own = [one for one in deliveries if one.destination == destination]
-    waiting = [one for one in own if one.state is DeliveryState.WAITING]
-    failing = [one for one in waiting if one.attempts]
-    moments = [one.delivered_at for one in own if one.delivered_at is not None]
-    return DestinationHealth(
-        destination=destination,
-        waiting=len(waiting),
-        failing=len(failing),
-        dead=sum(one.state is DeliveryState.DEAD for one in own),
-        last_delivered_at=max(moments, default=None),
-        last_reason=next((one.reason for one in failing), None),
     )

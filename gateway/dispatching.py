@@ -2,6 +2,7 @@
 
 from threading import Event
 
+from gateway.audit import Auditor
 from gateway.config import GatewaySettings
 from gateway.database import open_database
 from gateway.deliver import Deliverer
@@ -11,6 +12,7 @@ from gateway.joblist import JobList
 from gateway.jobs import Handlers, running_queue
 from gateway.ledger import Ledger
 from gateway.promises import Promises, reporting
+from gateway.retention import Retention
 from gateway.roster import Roster
 from gateway.storage import Storage
 
@@ -28,6 +30,8 @@ def dispatch(settings: GatewaySettings, stop: Event) -> None:
     with open_database(settings) as database:
         jobs, deliveries = JobList(database), DeliveryList(database)
         deliverer = Deliverer(settings=settings, storage=storage, jobs=jobs, deliveries=deliveries)
+        retention = Retention(settings, storage, database)
+        auditor = Auditor(settings, storage, database)
         with (
             running_queue(settings, EXECUTOR, Handlers(deliver=deliverer.deliver)) as queue,
             reporting(settings, Promises(database, storage)),
@@ -40,4 +44,4 @@ def dispatch(settings: GatewaySettings, stop: Event) -> None:
                 deliveries=deliveries,
                 roster=Roster(database),
                 queue=queue,
-            ).run(stop)
+            ).run(stop, also=(retention.apply, auditor.write))

@@ -210,16 +210,45 @@ def record_login_failed(
         record_refused(database, address, f"{LOCKED_OUT} to log in", address)
 
 
-def record_viewed(database: Database, study_instance_uid: str, who: str, address: str) -> None:
-    """Puts on record that a user has looked at a study; at most once in a minute.
+def record_viewed(
+    database: Database,
+    study_instance_uid: str,
+    who: str,
+    address: str,
+    *,
+    job_id: str | None = None,
+    detail: str | None = None,
+) -> None:
+    """Puts on record that a user has looked at a study; the same at most once in a minute.
+
+    Args:
+        database: With the events.
+        study_instance_uid: Of the study.
+        who: The user.
+        address: From where.
+        job_id: Whose result it was; None: none.
+        detail: Which result.
 
     Raises:
         ResourceError: The database fails.
     """
+    same = (
+        EVENTS.c.study_instance_uid == study_instance_uid,
+        EVENTS.c.job_id.is_not_distinct_from(job_id),
+        EVENTS.c.detail.is_not_distinct_from(detail),
+        EVENTS.c.who == _name(who),
+    )
     with database.transaction() as connection:
-        same = EVENTS.c.study_instance_uid == study_instance_uid
-        if not _lately(connection, What.VIEWED, same, EVENTS.c.who == _name(who)):
-            record(connection, What.VIEWED, study_instance_uid, who=_name(who), address=address)
+        if not _lately(connection, What.VIEWED, *same):
+            record(
+                connection,
+                What.VIEWED,
+                study_instance_uid,
+                job_id=job_id,
+                who=_name(who),
+                detail=detail,
+                address=address,
+            )
 
 
 def record_started_up(database: Database, process: str) -> None:

@@ -4,9 +4,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, insert, select, update
 
 from gateway.database import Database
+from gateway.history import What, record
 from gateway.schema import CONTROLS, WORKERS
 
 SEEN_SECONDS = 5.0
@@ -71,8 +72,24 @@ class Roster:
         with self._database.transaction() as connection:
             return bool(connection.execute(select(CONTROLS.c.is_paused)).scalar())
 
-    def pause(self, *, is_paused: bool) -> None:
+    def pause(self, who: str, *, is_paused: bool) -> None:
         """Has no further job begun, or has them begun again."""
+        self._control(is_paused=is_paused)
         with self._database.transaction() as connection:
-            connection.execute(delete(CONTROLS))
-            connection.execute(CONTROLS.insert().values(is_paused=is_paused))
+            record(connection, What.PAUSED if is_paused else What.RESUMED, "", who=who)
+
+    def is_draining(self) -> bool:
+        """Returns whether the gateway is to end when all that it has is done."""
+        with self._database.transaction() as connection:
+            return bool(connection.execute(select(CONTROLS.c.is_draining)).scalar())
+
+    def drain(self, *, is_draining: bool) -> None:
+        """Has the gateway take nothing more and end when all that it has is done, or not."""
+        self._control(is_draining=is_draining)
+
+    def _control(self, **values: bool) -> None:
+        with self._database.transaction() as connection:
+            if connection.execute(update(CONTROLS).values(**values)).rowcount == 0:
+                connection.execute(
+                    insert(CONTROLS).values({"is_paused": False, "is_draining": False, **values})
+                )

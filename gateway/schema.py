@@ -162,4 +162,9 @@ WORKERS = Table(
     Column("seen_at", Double, nullable=False),
     Column("job_id", _SHA256),
 )
-CONTROLS = Table("controls", METADATA, Column("is_paused", Boolean, primary_key=True))
+CONTROLS = Table(
+    "controls",
+    METADATA,
+    Column("is_paused", Boolean, nullable=False),
+    Column("is_draining", Boolean, nullable=False),
+)

@@ -43,7 +43,7 @@ def roles(settings: GatewaySettings, *, only_work: bool = False) -> Sequence[Seq
         ["work", "--worker", f"{host}-{number}", "--device", device]
         for number, device in enumerate(settings.work.devices, start=1)
     ]
-    return workers if only_work else [["receive"], ["dispatch"], *workers]
+    return workers if only_work else [["receive"], ["dispatch"], ["web"], *workers]
 
 
 def serve(

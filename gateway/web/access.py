@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.config import WebSection
 from gateway.database import Database
-from gateway.history import What, record
+from gateway.history import record_logged_in, record_login_failed
 from gateway.web.attempts import WITHIN_SECONDS, Attempts
 from gateway.web.forms import TOKEN_FIELD, read_form, with_query
 from gateway.web.origin import origin_of
@@ -66,12 +66,12 @@ class Door:
             HTTPException: There were too many failures from this address.
             ResourceError: The database fails, or there is no password.
         """
-        address = self._begin(connection)
+        address = self._begin(connection, user)
         if not check_password(self._storage_folder, password):
-            self._record(What.LOGIN_FAILED, user, f"wrong password, from {address}")
+            record_login_failed(self._database, user, address)
             raise WrongPassword
         self._attempts.succeeded(address)
-        self._record(What.LOGGED_IN, user, f"from {address}")
+        record_logged_in(self._database, user, address)
         return self._sessions.open(user)
 
     def log_out(self, connection: HTTPConnection) -> None:
@@ -95,15 +95,15 @@ class Door:
         user = user_name(connection.headers.get(header, ""))
         origin = origin_of(connection, self._settings.proxies)
         if user and not origin.is_by_proxy:
-            self._begin(connection)
-            self._record(What.LOGIN_FAILED, user, f"{header} from {origin.address}, no proxy")
+            self._begin(connection, user)
+            record_login_failed(self._database, user, origin.address)
         if not user or not origin.is_by_proxy:
             raise HTTPException(HTTPStatus.FORBIDDEN, "Come in through the hospital's portal.")
         # The proxy decides for how long: its user stays logged in.
         known = self._sessions.find(cookie_of(connection), is_acting=True)
         if known is not None and known.user == user:
             return known
-        self._record(What.LOGGED_IN, user, f"from {origin.address}, by {header}")
+        record_logged_in(self._database, user, origin.address)
         return self._sessions.open(user)
 
     def give_cookie(self, headers: MutableHeaders, connection: HTTPConnection, token: str) -> None:
@@ -118,20 +118,17 @@ class Door:
         )
         headers.append("set-cookie", response.headers["set-cookie"])
 
-    def _begin(self, connection: HTTPConnection) -> str:
+    def _begin(self, connection: HTTPConnection, user: str) -> str:
         """Returns the address of somebody who may try to get in."""
         address = origin_of(connection, self._settings.proxies).address
         if not self._attempts.begin(address):
+            record_login_failed(self._database, user, address, is_locked_out=True)
             raise HTTPException(
                 HTTPStatus.TOO_MANY_REQUESTS,
                 "Too many tries. Wait a minute.",
                 headers={"Retry-After": f"{WITHIN_SECONDS:.0f}"},
             )
         return address
-
-    def _record(self, what: What, user: str, detail: str) -> None:
-        with self._database.transaction() as connection:
-            record(connection, what, "", who=user, detail=detail)
 
 
 class Guard:

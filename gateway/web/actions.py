@@ -9,9 +9,6 @@ from starlette.responses import RedirectResponse, Response
 from gateway.web.desk import Desk
 from gateway.web.forms import NEXT_FIELD, own_path, with_query
 from gateway.web.rendering import SAID
-from totalmap.log import get_logger
-
-log = get_logger()
 
 
 class Actions:
@@ -49,8 +46,7 @@ class Actions:
         return self._pause(request, "resumed", is_paused=False)
 
     def _pause(self, request: Request, said: str, *, is_paused: bool) -> Response:
-        self._desk.roster.pause(is_paused=is_paused)
-        log.info(f"work_{said}", user=request.state.visit.user)
+        self._desk.roster.pause(request.state.visit.user, is_paused=is_paused)
         return _done(request, True, said)
 
 

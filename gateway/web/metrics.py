@@ -15,10 +15,10 @@ from sqlalchemy import case, func, select
 
 from gateway.database import Database
 from gateway.joblist import JobState
+from gateway.overview import arriving_studies, count_deliveries, count_jobs
 from gateway.schema import JOBS, STUDIES
 from gateway.web.desk import Desk
 from gateway.web.health import count_workers
-from gateway.web.overview import arriving_studies, count_deliveries, count_jobs
 
 _BUCKETS_SECONDS = (5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
 

@@ -7,11 +7,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
-from gateway.history import What, record
+from gateway.history import record_viewed
+from gateway.overview import Group
 from gateway.web import views
 from gateway.web.access import AUTOMATIC
 from gateway.web.desk import Desk
-from gateway.web.overview import Group
+from gateway.web.origin import origin_of
 from gateway.web.rendering import render_inside
 from gateway.web.results import PREVIEW_NAME, REPORT_NAME, thumbnail
 
@@ -87,6 +88,6 @@ class Pages:
     def _viewed(
         self, request: Request, study: str, job_id: str | None = None, detail: str | None = None
     ) -> None:
-        with self._desk.database.transaction() as connection:
-            who = request.state.visit.user
-            record(connection, What.VIEWED, study, job_id=job_id, who=who, detail=detail)
+        user = request.state.visit.user
+        address = origin_of(request, self._desk.settings.web.proxies).address
+        record_viewed(self._desk.database, study, user, address, job_id=job_id, detail=detail)

@@ -5,15 +5,13 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gateway.deliverylist import Delivery, DestinationHealth
+from gateway.deliverylist import Delivery
 from gateway.history import Event, history
 from gateway.joblist import Job
-from gateway.roster import LOST_SECONDS, Worker
-from gateway.web.desk import Desk
-from gateway.web.health import Health, check_health
-from gateway.web.overview import (
+from gateway.overview import (
     GROUP_STATES,
     ArrivingStudy,
+    DestinationHealth,
     Group,
     ListedDelivery,
     ListedJob,
@@ -23,6 +21,9 @@ from gateway.web.overview import (
     destinations,
     list_jobs,
 )
+from gateway.roster import LOST_SECONDS, Worker
+from gateway.web.desk import Desk
+from gateway.web.health import Health, check_health
 from gateway.web.patients import Headline
 from gateway.web.results import PREVIEW_NAME, ResultFile, ShownStructure, has_preview
 

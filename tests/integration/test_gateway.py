@@ -165,7 +165,7 @@ def test_one_study_from_two_senders_is_one(service: Service, tmp_path: Path) -> 
 
 
 def test_urgent_starts_next_and_a_pause_holds_all(service: Service, tmp_path: Path) -> None:
-    Roster(service.database).pause(is_paused=True)
+    Roster(service.database).pause("somebody", is_paused=True)
     routine = [datasets(tmp_path / str(seed), seed) for seed in (24, 25)]
     for instances in routine:
         send(service, instances)
@@ -174,7 +174,7 @@ def test_urgent_starts_next_and_a_pause_holds_all(service: Service, tmp_path: Pa
     send(service, stat, title="STAT")
     urgent = next(one for one in wait_for_jobs(service, stat, 2) if one.rule == "stat")
     assert service.jobs.make_urgent(waiting[1].job_id, "somebody")
-    Roster(service.database).pause(is_paused=False)
+    Roster(service.database).pause("somebody", is_paused=False)
     done = [service.wait_for(job, JobState.SEGMENTED) for job in [urgent, waiting[1], waiting[0]]]
     begun = [job.started_at or 0.0 for job in done]
     assert begun == sorted(begun)

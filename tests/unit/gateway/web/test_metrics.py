@@ -28,7 +28,7 @@ def test_they_are_what_the_database_has(
     gateway.open_job(gateway.receive(instance))
     gateway.receive(instance)
     gateway.roster.see("box-1", "cpu", None)
-    gateway.roster.pause(is_paused=True)
+    gateway.roster.pause("anna", is_paused=True)
     now = time.time()
     with gateway.database.transaction() as connection:
         queued = JOBS.c.state == "queued"

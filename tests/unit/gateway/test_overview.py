@@ -3,7 +3,7 @@ from pathlib import Path
 
 from gateway.deliverylist import DeliveryState
 from gateway.joblist import JobState
-from gateway.web.overview import (
+from gateway.overview import (
     Group,
     arriving_studies,
     count_deliveries,

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import case, func, select
 
 from gateway.database import Database
-from gateway.deliverylist import DeliveryState, DestinationHealth
+from gateway.deliverylist import DeliveryState
 from gateway.joblist import JobState
 from gateway.schema import DELIVERIES, JOBS, STUDIES
 
@@ -77,6 +77,26 @@ class ArrivingStudy:
     study_instance_uid: str
     n_instances: int
     last_received_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestinationHealth:
+    """How a destination does.
+
+    Attributes:
+        waiting: Deliveries that are on their way.
+        failing: Those of them that failed already.
+        dead: Deliveries that were given up.
+        last_delivered_at: None: never.
+        last_reason: Of a failure that is not over.
+    """
+
+    destination: str
+    waiting: int
+    failing: int
+    dead: int
+    last_delivered_at: float | None
+    last_reason: str | None
 
 
 def count_jobs(database: Database) -> Mapping[JobState, int]:
