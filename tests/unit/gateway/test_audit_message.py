@@ -267,6 +267,8 @@ def test_steps_inside_the_gateway_are_no_messages() -> None:
         What.POSTPONED,
         What.COMMITTED,
         What.NOT_COMMITTED,
+        What.PAUSED,
+        What.RESUMED,
     }
     said = {what for what in What if audit_message(replace(EVENT, what=what), STUDY, SOURCE)}
     assert said == set(What) - silent

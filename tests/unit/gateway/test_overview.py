@@ -1,6 +1,10 @@
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
+from gateway.config import GatewaySettings
 from gateway.deliverylist import DeliveryState
 from gateway.joblist import JobState
 from gateway.overview import (
@@ -12,7 +16,15 @@ from gateway.overview import (
     destinations,
     list_jobs,
 )
-from tests.unit.gateway.web.filling import Filled
+from tests.phantom.study import WrittenSeries
+from tests.unit.gateway.web.filling import Filled, open_filled
+
+
+@pytest.fixture
+def gateway(tmp_path: Path) -> Iterator[Filled]:
+    filled = open_filled(GatewaySettings(storage_folder=tmp_path / "storage"))
+    with filled.database:
+        yield filled
 
 
 def test_jobs_are_counted_and_listed_by_what_comes_next(gateway: Filled) -> None:
@@ -65,8 +77,10 @@ def test_destinations_are_counted_in_full(gateway: Filled) -> None:
     ]
 
 
-def test_a_study_arrives_until_it_is_passed_on(gateway: Filled, instance: Path) -> None:
-    study = gateway.receive(instance)
+def test_a_study_arrives_until_it_is_passed_on(
+    gateway: Filled, phantom_series: WrittenSeries
+) -> None:
+    study = gateway.receive(phantom_series.paths[0])
     (arriving,) = arriving_studies(gateway.database)
     assert (arriving.study_instance_uid, arriving.n_instances) == (study, 1)
     gateway.open_job(study)
