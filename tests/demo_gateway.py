@@ -23,7 +23,7 @@ from tests.service import Service, running_service
 
 FOLDER = Path("build/demo-gateway")
 TITLE = "TOTALMAP"
-PASSWORD = "demo"  # noqa: S105  of a demo on this machine
+PASSWORD = "demo-password"  # noqa: S105  of a demo on this machine
 WAIT_SECONDS = 300
 LOOK_SECONDS = 0.5
 USUAL_RESULTS = {"SEG", "SR", "RTSTRUCT", "OT"}
