@@ -11,8 +11,8 @@ from totalmap.errors import InputError
 
 MAX_HEADER_BYTES = 16_384
 MAX_PADDING_BYTES = 256
-# RFC 2046 5.1.1
-MAX_BOUNDARY_CHARACTERS = 70
+# RFC 2046 5.1.1 allows 70, and Orthanc sends 73.
+MAX_BOUNDARY_CHARACTERS = 200
 
 
 class MalformedMultipart(InputError):

@@ -4,7 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -164,9 +164,10 @@ class _Receiver:
     async def store(self, request: Request) -> Response:
         """Answers a Store request (PS3.18 10.5)."""
         transfer = _Transfer(uuid4().hex, self._sender(request), request.path_params.get("study"))
-        spool = _Spool(self.storage, Multipart(_boundary(request)))
+        multipart = Multipart(_boundary(request))
         try:
-            outcomes = await self._receive(request, transfer, spool)
+            with closing(_Spool(self.storage, multipart)) as spool:
+                outcomes = await self._receive(request, transfer, spool)
         except BaseException as error:
             self.pool.submit(self._end, transfer, is_whole=False)
             refusal = _refusal(error)
@@ -202,7 +203,6 @@ class _Receiver:
             outcomes += await _done(takes, 0)
         finally:
             await asyncio.gather(*takes, return_exceptions=True)
-            spool.remove_rest()
         return outcomes
 
     async def _chunks(self, request: Request) -> AsyncIterator[bytes]:
@@ -280,7 +280,7 @@ class _Spool:
                 if event is Mark.BEGIN:
                     self._begin()
                 elif event is Mark.END:
-                    self._close()
+                    self._end()
                     n_complete += 1
                 elif self._file is not None:
                     self._file.write(event)
@@ -294,9 +294,9 @@ class _Spool:
         if not self._multipart.is_whole or not self._parts:
             raise MalformedMultipart("the request has no part, or its last boundary is missing")
 
-    def remove_rest(self) -> None:
+    def close(self) -> None:
         """Removes what is not complete."""
-        self._close()
+        self._end()
         for path in self._paths:
             path.unlink(missing_ok=True)
 
@@ -307,7 +307,7 @@ class _Spool:
         self._paths.append(self._storage.new_file())
         self._file = self._paths[-1].open("xb")
 
-    def _close(self) -> None:
+    def _end(self) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None
