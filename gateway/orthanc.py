@@ -52,7 +52,7 @@ def polling_orthanc(
         ConfigError: A certificate or password can't be read.
     """
     with _client(settings) as client:
-        server = _Server(client, f"{settings.url.host}:{settings.url.port}")
+        server = OrthancServer(client, f"{settings.url.host}:{settings.url.port}")
         source = OrthancSource(settings, server, intake, storage, ledger)
         with polling(server.name, source.poll, settings.poll_seconds):
             yield
@@ -100,7 +100,7 @@ class NotServed(ResourceError):
     """An Orthanc answers, but not with what it was asked for."""
 
 
-class _Server:
+class OrthancServer:
     """Orthanc's REST API, of version 1.10 or newer.
 
     Each method raises ResourceError where it does not answer, and NotServed where it refuses.
@@ -176,7 +176,7 @@ class OrthancSource:
     def __init__(
         self,
         settings: OrthancSection,
-        server: _Server,
+        server: OrthancServer,
         intake: Intake,
         storage: Storage,
         ledger: Ledger,

@@ -32,14 +32,16 @@ def wholeness(file: BinaryIO) -> Wholeness:
         return Wholeness.NOT_DICOM
     file.seek(0)
     try:
-        is_whole = _end(file) <= size
+        file.seek(_end(file))
+        rest = file.read()
     except Exception:  # pydicom raises many kinds where a file breaks off
-        is_whole = False
+        return Wholeness.CUT_OFF
+    is_whole = file.tell() <= size and not rest.strip(b"\0")
     return Wholeness.WHOLE if is_whole else Wholeness.CUT_OFF
 
 
 def _end(file: BinaryIO) -> int:
-    """Returns where the last element ends, or would end.
+    """Returns where the last element ends, or would end; less than a header may follow.
 
     Of a deflated file, pydicom finds the end itself.
 
@@ -48,6 +50,7 @@ def _end(file: BinaryIO) -> int:
     """
     header = read_partial(file, stop_when=lambda *_: True)
     is_implicit, is_little_endian = header.original_encoding
+    end = file.tell()
     for _ in data_element_generator(file, bool(is_implicit), bool(is_little_endian), defer_size=0):
-        pass
-    return file.tell()
+        end = file.tell()
+    return end
