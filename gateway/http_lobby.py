@@ -24,9 +24,10 @@ class PatientProtocol(H11Protocol):
         super().connection_made(transport)
         self._came_at = self.loop.time()
         self.loop.call_later(REQUEST_SECONDS, self._turn_out_if_silent)
-        if len(self.connections) > MAX_CONNECTIONS:
-            lobby = cast("set[PatientProtocol]", self.connections)
-            idle = [one for one in lobby if not one._is_busy]
+        everybody = cast("set[PatientProtocol]", self.connections)
+        here = [one for one in everybody if not one.transport.is_closing()]
+        if len(here) > MAX_CONNECTIONS:
+            idle = [one for one in here if not one._is_busy]
             min(idle, key=lambda one: one._came_at).transport.abort()
 
     @property
@@ -35,7 +36,7 @@ class PatientProtocol(H11Protocol):
 
     @property
     def _has_asked(self) -> bool:
-        return cast(object, self.cycle) is not None
+        return cast(object, self.cycle) is not None  # until then it is, whatever its type says
 
     def _turn_out_if_silent(self) -> None:
         if not self._has_asked:

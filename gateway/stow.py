@@ -122,7 +122,7 @@ async def _refuse(request: Request, error: Exception) -> Response:
     log.warning(
         "sender_rejected",
         address=_address(request),
-        status=error.status_code,
+        status=int(error.status_code),
         reason=error.detail,
     )
     return PlainTextResponse(f"{error.detail}\n", error.status_code, error.headers)

@@ -1,9 +1,9 @@
 """All ways in, at once, into one storage."""
 
 import shutil
-import threading
 import time
 from pathlib import Path
+from threading import active_count
 
 import pydicom
 from dicomweb_client.api import DICOMwebClient
@@ -21,19 +21,19 @@ from gateway.ledger import Ledger
 from gateway.receive import receiving
 from tests.gateway_process import storescu
 from tests.phantom.study import SeriesSpec, write_series
-from tests.servers import LOOPBACK, POLL_SECONDS, free_port, running_orthanc
+from tests.servers import LOOPBACK, POLL_SECONDS, free_port
+from tests.unit.gateway.test_orthanc import Archive
 
-DEADLINE_SECONDS = 90.0
+DEADLINE_SECONDS = 30.0
 
 
 def test_what_comes_in_every_way_is_in_one_ledger(tmp_path: Path) -> None:
     spec = SeriesSpec(rows=32, columns=32, n_slices=2)
     one, two, three, four = [write_series(tmp_path / str(n), n, spec) for n in range(4)]
-    watched, archive, before = tmp_path / "watched", tmp_path / "archive", threading.active_count()
+    watched, archive, before = tmp_path / "watched", Archive(tmp_path / "archive"), active_count()
     watched.mkdir()
-    archive.mkdir()
-    with running_orthanc(archive) as orthanc:
-        orthanc.store(*four.paths)
+    with archive.running():
+        archive.store(*four.paths)
         settings = GatewaySettings(
             storage_folder=tmp_path / "storage",
             receive=ReceiveSection(
@@ -41,12 +41,13 @@ def test_what_comes_in_every_way_is_in_one_ledger(tmp_path: Path) -> None:
                 keep_free_gb=0.0,
                 stow=StowReceiveSection(port=free_port()),
                 folders=(WatchedFolderSection(folder=watched, quiet_seconds=0.2),),
-                orthancs=(OrthancSection(url=HttpUrl(orthanc.url), poll_seconds=0.5),),
+                orthancs=(OrthancSection(url=HttpUrl(archive.url), poll_seconds=0.5),),
             ),
         )
         with receiving(settings) as port:
             sender = storescu(port, [one.folder])
-            assert sender.wait() == 0
+            said, _ = sender.communicate()
+            assert sender.returncode == 0, said
             assert settings.receive.stow
             url = f"http://{LOOPBACK}:{settings.receive.stow.port}/dicom-web"
             DICOMwebClient(url).store_instances([pydicom.dcmread(path) for path in two.paths])
@@ -61,7 +62,7 @@ def test_what_comes_in_every_way_is_in_one_ledger(tmp_path: Path) -> None:
         **dict.fromkeys(three.sop_uids, "FOLDER"),
         **dict.fromkeys(four.sop_uids, "ORTHANC"),
     }
-    assert threading.active_count() == before
+    assert active_count() == before
 
 
 def senders(settings: GatewaySettings) -> dict[str, str]:
