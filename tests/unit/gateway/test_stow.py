@@ -246,6 +246,12 @@ def test_a_request_without_its_end_keeps_what_was_whole(
     assert study.transfers_ended_at is None
 
 
+def ends(database: Database) -> list[bool]:
+    """Returns of each transfer that has ended whether it was whole."""
+    with database.transaction() as connection:
+        return [*connection.execute(select(TRANSFERS.c.is_whole)).scalars()]
+
+
 def test_a_sender_that_is_cut_off_has_not_sent_all(
     url: str,
     storage: Storage,
@@ -257,8 +263,7 @@ def test_a_sender_that_is_cut_off_has_not_sent_all(
     with half_sent(url, content):
         wait_until(lambda: len(kept(ledger)) == 1)
     wait_until(lambda: not list(storage.incoming.iterdir()))
-    with database.transaction() as connection:
-        assert connection.execute(select(TRANSFERS.c.is_whole)).scalars().all() == [False]
+    wait_until(lambda: ends(database) == [False])
     (study,) = ledger.growing_studies()
     assert study.transfers_ended_at is None
 
