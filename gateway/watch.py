@@ -88,14 +88,14 @@ class Watch:
         except OSError as error:
             self._trouble = error
         self._taken &= {one.status for one in self._seen.values()}
-        if self._transfer and not self._is_waiting and not stop.is_set():
-            self._intake.end(self._transfer, is_whole=True)
-            self._transfer = None
-        if self._trouble:
+        if self._trouble:  # who knows what else there is
             raise ResourceError(
                 f"receive.folders: in {self._settings.folder} something can't be read, or not be "
                 f"removed: {self._trouble.strerror}"
             ) from self._trouble
+        if self._transfer and not self._is_waiting and not stop.is_set():
+            self._intake.end(self._transfer, is_whole=True)
+            self._transfer = None
 
     def _look_into(self, place: "_Place", stop: Event) -> None:
         with os.scandir(place.descriptor) as entries:

@@ -230,6 +230,22 @@ def test_a_folder_that_is_not_there_yet(folder: Path, watch: Watch, ledger: Ledg
     assert not kept(ledger)
 
 
+def test_a_folder_that_has_gone_is_no_end_of_a_study(
+    folder: Path, watch: Watch, ledger: Ledger, phantom_series: WrittenSeries
+) -> None:
+    shutil.copy(phantom_series.paths[0], folder)
+    (folder / "halted").write_bytes(phantom_series.paths[1].read_bytes()[:-1])
+    look_until(watch, lambda: len(kept(ledger)) == 1)
+    away = folder.rename(folder.with_name("away"))
+    with pytest.raises(ResourceError):
+        watch.look(Event())
+    (study,) = ledger.growing_studies()
+    assert study.transfers_ended_at is None
+    away.rename(folder)
+    (folder / "halted").unlink()
+    look_until(watch, lambda: ledger.growing_studies()[0].transfers_ended_at is not None)
+
+
 def test_a_full_disk_leaves_files_where_they_are(
     folder: Path, ledger: Ledger, phantom_series: WrittenSeries, tmp_path: Path
 ) -> None:
