@@ -74,24 +74,34 @@ class StowReceiveSection(Section):
 
     address: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8043
-    user: str | None = None
+    user: Annotated[str, StringConstraints(pattern=r"^[^:]{1,64}$")] | None = None
     password_file: Path | None = None
     token_file: Path | None = None
     certificate_file: Path | None = None
     key_file: Path | None = None
     max_request_mb: PositiveFloat = 8192.0
 
+    @model_validator(mode="after")
+    def _pairs_are_whole(self) -> Self:
+        if (self.user is None) != (self.password_file is None):
+            raise ValueError("user and password_file need each other")
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValueError("certificate_file and key_file need each other")
+        return self
+
 
 class WatchedFolderSection(Section):
     """A folder into which others put DICOM files; what was taken is removed from it.
 
     Attributes:
-        folder: With all that lies below it.
+        folder: With all that lies below it, but for `rejected`, where that goes which is not DICOM.
         quiet_seconds: A file is taken that was not written to for so long.
+        sender: By what name goes what lies in it, for rules and for `sender` as a destination.
     """
 
     folder: Path
     quiet_seconds: PositiveFloat = 5.0
+    sender: AeTitle = "FOLDER"
 
 
 class OrthancSection(Section):
@@ -101,15 +111,25 @@ class OrthancSection(Section):
         url: Of its REST API.
         user: With password_file, for basic authentication.
         password_file: Whose first line is the password.
+        ca_file: PEM, of those who vouch for it; None: the usual authorities.
         poll_seconds: Between two questions.
         modalities: Of the series to take.
+        sender: By what name goes what comes from it, for rules and for `sender` as a destination.
     """
 
     url: HttpUrl
     user: str | None = None
     password_file: Path | None = None
+    ca_file: Path | None = None
     poll_seconds: PositiveFloat = 10.0
     modalities: tuple[str, ...] = ("CT",)
+    sender: AeTitle = "ORTHANC"
+
+    @model_validator(mode="after")
+    def _pair_is_whole(self) -> Self:
+        if (self.user is None) != (self.password_file is None):
+            raise ValueError("user and password_file need each other")
+        return self
 
 
 class ReceiveSection(Section):

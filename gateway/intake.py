@@ -1,8 +1,8 @@
 """The one way in: a received file becomes an instance that is safe, or is refused with a reason."""
 
-import hashlib
 import threading
 import time
+from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
 from gateway.ledger import EndedTransfer, KeptInstance, Ledger
-from gateway.storage import Storage, sync
+from gateway.storage import Storage, sha256_of, sync
 from totalmap.errors import InputError, ResourceError, UnreadableInstance
 
 BYTES_PER_GB = 1_000_000_000
@@ -22,7 +22,17 @@ _IDENTIFIERS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInst
 
 
 class MismatchedInstance(InputError):
-    """An instance is not the one that the sender announced."""
+    """An instance is not the one that the sender announced, or not of the study.
+
+    Attributes:
+        sop_class_uid: Of the instance that came.
+        sop_instance_uid: The same.
+    """
+
+    def __init__(self, message: str, sop_class_uid: str, sop_instance_uid: str) -> None:
+        super().__init__(message)
+        self.sop_class_uid = sop_class_uid
+        self.sop_instance_uid = sop_instance_uid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +44,14 @@ class ReceivedFile:
         sender: The AE title, or what else names who sent it.
         transfer: Names the association, or the request, in which it came.
         sop_instance_uid: As the sender announced it; None: the file says it alone.
+        study_instance_uid: The same.
     """
 
     path: Path
     sender: str
     transfer: str
     sop_instance_uid: str | None = None
+    study_instance_uid: str | None = None
 
 
 class Intake:
@@ -60,7 +72,7 @@ class Intake:
 
         Raises:
             UnreadableInstance: The file is not DICOM, or has no identifier that a study needs.
-            MismatchedInstance: It is another instance than announced.
+            MismatchedInstance: It is another instance than announced, or of another study.
             ResourceError: There is too little space, or the disk or database fails.
         """
         try:
@@ -96,7 +108,7 @@ class Intake:
                 f"the disk has {free / BYTES_PER_GB:.1f} GB left, receive.keep_free_gb is "
                 f"{self._keep_free_bytes / BYTES_PER_GB:g}"
             )
-        instance = _describe(received)
+        instance = describe(received)
         folder = self._storage.keep(received.path, instance.study_instance_uid, instance.sha256)
         waiting = _Waiting(instance, folder, Future())
         self._waiting.put(waiting)
@@ -133,7 +145,12 @@ class _Waiting:
     done: "Future[None]"
 
 
-def _describe(received: ReceivedFile) -> KeptInstance:
+def describe(received: ReceivedFile) -> KeptInstance:
+    """Returns what is to be on record of a file, which has just come.
+
+    Raises:
+        UnreadableInstance, MismatchedInstance: As `Intake.take`.
+    """
     header = _read_header(received.path)
     uids = {keyword: str(header.get(keyword) or "") for keyword in _IDENTIFIERS}
     for keyword, uid in uids.items():
@@ -142,16 +159,10 @@ def _describe(received: ReceivedFile) -> KeptInstance:
                 f"an instance from {received.sender} has a {keyword} of {len(uid)} characters, "
                 f"1 to {UID_CHARACTERS} are allowed"
             )
-    announced = received.sop_instance_uid
-    if announced is not None and announced != uids["SOPInstanceUID"]:
-        raise MismatchedInstance(
-            f"{received.sender} announced instance {announced} and sent {uids['SOPInstanceUID']}"
-        )
-    with received.path.open("rb") as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    _require_announced(received, uids)
     return KeptInstance(
         sop_instance_uid=uids["SOPInstanceUID"],
-        sha256=digest,
+        sha256=sha256_of(received.path),
         sop_class_uid=uids["SOPClassUID"],
         study_instance_uid=uids["StudyInstanceUID"],
         series_instance_uid=uids["SeriesInstanceUID"],
@@ -160,6 +171,21 @@ def _describe(received: ReceivedFile) -> KeptInstance:
         transfer=received.transfer,
         received_at=time.time(),
     )
+
+
+def _require_announced(received: ReceivedFile, uids: Mapping[str, str]) -> None:
+    announced = {
+        "SOPInstanceUID": received.sop_instance_uid,
+        "StudyInstanceUID": received.study_instance_uid,
+    }
+    for keyword, uid in announced.items():
+        if uid is not None and uid != uids[keyword]:
+            what = keyword.removesuffix("InstanceUID").replace("SOP", "instance").lower()
+            raise MismatchedInstance(
+                f"{received.sender} announced {what} {uid} and sent {uids[keyword]}",
+                uids["SOPClassUID"],
+                uids["SOPInstanceUID"],
+            )
 
 
 def _read_header(path: Path) -> Dataset:

@@ -1,15 +1,19 @@
-"""The receiving side as a whole: ledger, storage, intake, and who listens."""
+"""The receiving side as a whole: ledger, storage, intake, and all ways in."""
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 
 from gateway.commitment_scp import commitment_handlers
 from gateway.config import GatewaySettings
 from gateway.database import open_database
 from gateway.intake import Intake
 from gateway.ledger import Ledger
+from gateway.orthanc import polling_orthanc
+from gateway.recover import recover
 from gateway.scp import running_receiver
 from gateway.storage import Storage
+from gateway.stow import running_stow
+from gateway.watch import watching
 from totalmap.log import get_logger
 
 log = get_logger()
@@ -17,27 +21,31 @@ log = get_logger()
 
 @contextmanager
 def receiving(settings: GatewaySettings) -> Iterator[int]:
-    """Receives while the block runs, and yields the DICOM port.
+    """Receives in all ways that are set while the block runs, and yields the DICOM port.
 
     What was being received when the last run ended, and so was never acknowledged, is removed
-    first.
+    first; what is stored and not on record is put on record again.
 
     Raises:
-        ConfigError: The ledger is another version's.
+        ConfigError: The ledger is another version's, or a certificate or secret can't be read.
         ResourceError: Another gateway has the storage folder, the ledger can't be opened, or
-            nobody can listen at the port.
+            nobody can listen at a port.
     """
-    storage = Storage(settings.storage_folder)
-    with storage.only_here(), open_database(settings) as database:
+    storage, ways = Storage(settings.storage_folder), settings.receive
+    with storage.only_here(), open_database(settings) as database, ExitStack() as running:
         ledger = Ledger(database)
-        removed = storage.remove_unacknowledged(ledger)
-        if removed:
-            log.info("unacknowledged_removed", files=removed)
-        with (
-            closing(Intake(storage, ledger, settings.receive.keep_free_gb)) as intake,
-            running_receiver(
-                settings.receive, intake, storage, commitment_handlers(settings, storage, database)
-            ) as port,
-        ):
-            log.info("receiving", address=settings.receive.address, port=port)
-            yield port
+        recovered = recover(storage, ledger)
+        if recovered.removed or recovered.recorded:
+            log.info("recovered", removed=recovered.removed, recorded=recovered.recorded)
+        intake = running.enter_context(closing(Intake(storage, ledger, ways.keep_free_gb)))
+        commitment = commitment_handlers(settings, storage, database)
+        port = running.enter_context(running_receiver(ways, intake, storage, commitment))
+        log.info("receiving", address=ways.address, port=port)
+        if ways.stow:
+            stow = running_stow(ways.stow, ways.idle_seconds, intake, storage)
+            log.info("receiving_stow", address=ways.stow.address, port=running.enter_context(stow))
+        for folder in ways.folders:
+            running.enter_context(watching(folder, intake, storage))
+        for orthanc in ways.orthancs:
+            running.enter_context(polling_orthanc(orthanc, intake, storage, ledger))
+        yield port

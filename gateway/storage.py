@@ -15,9 +15,10 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from uuid import uuid4
 
 from gateway.ledger import KeptInstance, Ledger
 from totalmap.errors import ResourceError
@@ -56,6 +57,10 @@ class Storage:
     def free_bytes(self) -> int:
         """Returns how much may still be written."""
         return shutil.disk_usage(self._studies).free
+
+    def new_file(self) -> Path:
+        """Returns where a file may be written while it is received; it is not there yet."""
+        return self.incoming / uuid4().hex
 
     def study_folder(self, study_instance_uid: str) -> Path:
         """Returns where the instances of a study lie; it may not be there yet."""
@@ -98,16 +103,20 @@ class Storage:
                 if time.time() - path.stat().st_mtime > untouched_seconds:
                     path.unlink()
 
-    def remove_unacknowledged(self, ledger: Ledger) -> int:
+    def empty_incoming(self) -> int:
         """Removes what was being received when the last run ended; returns how many files.
 
         Only at the start, before anything is received.
         """
-        on_record = {self.path(one) for one in ledger.instances()}
-        found = {*self.incoming.iterdir(), *self._studies.glob("*/*")}
-        for path in found - on_record:
+        halves = [*self.incoming.iterdir()]
+        for path in halves:
             path.unlink()
-        return len(found - on_record)
+        return len(halves)
+
+    def not_on_record(self, ledger: Ledger) -> Sequence[Path]:
+        """Returns the files of studies of which the ledger knows nothing."""
+        on_record = {self.path(one) for one in ledger.instances()}
+        return sorted({*self._studies.glob("*/*")} - on_record)
 
 
 def sync(path: Path) -> None:
@@ -117,3 +126,9 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sha256_of(path: Path) -> str:
+    """Returns the hash of a file's content, as hexadecimal digits."""
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

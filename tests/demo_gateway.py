@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gateway.web.password import set_password
 
+from gateway.web.password import set_password
 from tests.conftest import DEMO_MODELS
 from tests.servers import LOOPBACK, Orthanc, running_orthanc
 from tests.service import Service, running_service

@@ -44,15 +44,17 @@ def test_what_is_there_is_never_replaced(storage: Storage) -> None:
     assert storage.path(INSTANCE).stat().st_ino == inode
 
 
-def test_at_the_start_what_is_not_on_record_goes(storage: Storage, ledger: Ledger) -> None:
-    keep(storage)
-    ledger.add([INSTANCE])
-    storage.keep(receive(storage, b"other"), "1.9", "b" * 64)
+def test_at_the_start_what_was_being_received_goes(storage: Storage) -> None:
     receive(storage, b"half")
-    assert storage.remove_unacknowledged(ledger) == 2
-    assert storage.path(INSTANCE).read_bytes() == CONTENT
-    assert not list(storage.incoming.iterdir())
-    assert storage.remove_unacknowledged(ledger) == 0
+    assert storage.empty_incoming() == 1
+    assert storage.empty_incoming() == 0
+
+
+def test_files_that_are_not_on_record_are_found(storage: Storage, ledger: Ledger) -> None:
+    keep(storage)
+    assert storage.not_on_record(ledger) == [storage.path(INSTANCE)]
+    ledger.add([INSTANCE])
+    assert not storage.not_on_record(ledger)
 
 
 def test_what_nobody_goes_on_writing_goes(storage: Storage) -> None:

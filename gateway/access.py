@@ -1,0 +1,110 @@
+"""Who may send by HTTP: passwords, tokens, and those who try too many."""
+
+import base64
+import time
+from collections import deque
+from collections.abc import Callable
+from hmac import compare_digest
+from pathlib import Path
+
+from gateway.config import StowReceiveSection
+from totalmap.errors import ConfigError, TotalMapError
+
+ANONYMOUS = "STOW-RS"
+MAX_FAILURES = 5
+FAILURES_SECONDS = 60.0
+# Of so many addresses failures are remembered; then those are forgotten that are over.
+MAX_ADDRESSES = 1_000
+
+
+class NotAllowed(TotalMapError):
+    """Whoever asks has not said who it is, or not rightly."""
+
+
+class TooManyFailures(TotalMapError):
+    """From an address came so many wrong passwords that none is looked at any more."""
+
+
+class Access:
+    """Lets those in who know the password or the token."""
+
+    def __init__(self, settings: StowReceiveSection) -> None:
+        """Reads the secrets.
+
+        Raises:
+            ConfigError: A file can't be read or is empty.
+        """
+        self._user = settings.user
+        self._secrets: dict[str, bytes] = {}
+        if settings.user is not None and settings.password_file is not None:
+            secret = f"{settings.user}:{read_secret(settings.password_file)}"
+            self._secrets["basic"] = base64.b64encode(secret.encode())
+        if settings.token_file is not None:
+            self._secrets["bearer"] = read_secret(settings.token_file).encode()
+        self._failures = _Failures()
+
+    @property
+    def challenge(self) -> str:
+        """What to ask for (RFC 9110 11.6.1)."""
+        return ", ".join(f'{scheme.capitalize()} realm="TotalMAP"' for scheme in self._secrets)
+
+    def sender(self, address: str, authorization: str | None) -> str:
+        """Returns by what name goes what comes from an address.
+
+        Args:
+            address: Of whoever asks.
+            authorization: The header; None: there is none.
+
+        Raises:
+            NotAllowed: It is not the right one.
+            TooManyFailures: It is not looked at, even if it were.
+        """
+        if not self._secrets:
+            return ANONYMOUS
+        if self._failures.are_too_many(address):
+            raise TooManyFailures(
+                f"{MAX_FAILURES} wrong passwords or tokens in {FAILURES_SECONDS:g} s"
+            )
+        if authorization is None:
+            raise NotAllowed("no password or token")
+        scheme, _, given = authorization.partition(" ")
+        secret = self._secrets.get(scheme.lower())
+        if secret is None or not compare_digest(given.strip().encode(), secret):
+            self._failures.add(address)
+            raise NotAllowed("a wrong password or token")
+        return self._user or ANONYMOUS if scheme.lower() == "basic" else ANONYMOUS
+
+
+class _Failures:
+    """Remembers for a while what came from where."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._moments: dict[str, deque[float]] = {}
+
+    def add(self, address: str) -> None:
+        if len(self._moments) >= MAX_ADDRESSES:
+            oldest = self._clock() - FAILURES_SECONDS
+            self._moments = {one: at for one, at in self._moments.items() if at[-1] > oldest}
+        self._moments.setdefault(address, deque(maxlen=MAX_FAILURES)).append(self._clock())
+
+    def are_too_many(self, address: str) -> bool:
+        moments = self._moments.get(address)
+        if moments is None or len(moments) < MAX_FAILURES:
+            return False
+        return self._clock() - moments[0] < FAILURES_SECONDS
+
+
+def read_secret(path: Path) -> str:
+    """Returns the first line of a file.
+
+    Raises:
+        ConfigError: It can't be read or is empty.
+    """
+    try:
+        secret = path.read_text(encoding="utf-8").partition("\n")[0].strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: the secret can't be read: {error}") from error
+    if not secret:
+        raise ConfigError(f"{path}: its first line is empty, it has to be a secret")
+    return secret
