@@ -2,8 +2,9 @@
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -15,10 +16,13 @@ from pydicom.errors import InvalidDicomError
 from gateway.ledger import EndedTransfer, KeptInstance, Ledger
 from gateway.storage import Storage, sha256_of, sync
 from totalmap.errors import InputError, ResourceError, UnreadableInstance
+from totalmap.log import get_logger
 
 BYTES_PER_GB = 1_000_000_000
 UID_CHARACTERS = 64
 _IDENTIFIERS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+
+log = get_logger()
 
 
 class MismatchedInstance(InputError):
@@ -96,6 +100,24 @@ class Intake:
             EndedTransfer(transfer=transfer, ended_at=time.time(), is_whole=is_whole)
         )
 
+    def reject(self, who: str, why: str, address: str) -> None:
+        """Takes note of somebody who was not let in.
+
+        Args:
+            who: An AE title, or an address where there is no title.
+            why: One of a few constant texts.
+            address: From where.
+        """
+        log.warning("sender_rejected", who=who, address=address, reason=why)
+        with _noted_if_possible():
+            self._ledger.reject(who, why, address)
+
+    def refuse(self, who: str, why: str, address: str) -> None:
+        """Takes note of a sender that did what is not allowed; the arguments are the same."""
+        log.warning("sender_refused", who=who, address=address, reason=why)
+        with _noted_if_possible():
+            self._ledger.refuse(who, why, address)
+
     def close(self) -> None:
         """Returns when all that was taken is on the disk; nothing may be taken afterwards."""
         self._waiting.put(None)
@@ -136,6 +158,14 @@ class Intake:
         else:
             for one in batch:
                 one.done.set_result(None)
+
+
+@contextmanager
+def _noted_if_possible() -> Iterator[None]:
+    try:
+        yield
+    except ResourceError as error:  # whoever it was is kept out all the same
+        log.warning("not_recorded", reason=str(error))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from sqlalchemy import ColumnElement, Row, case, func, insert, select
 
 from gateway.database import Database
+from gateway.history import record_received, record_refused, record_rejected
 from gateway.schema import INSTANCES, STUDIES, TRANSFERS
 
 
@@ -105,6 +106,15 @@ class Ledger:
         """Puts the end of a transfer on record."""
         with self._database.transaction() as connection:
             connection.execute(insert(TRANSFERS).values(**asdict(ended)))
+        record_received(self._database, ended.transfer)
+
+    def reject(self, who: str, why: str, address: str) -> None:
+        """Puts on record that somebody was not let in; `why` is one of a few constant texts."""
+        record_rejected(self._database, who, why, address)
+
+    def refuse(self, who: str, why: str, address: str) -> None:
+        """Puts on record that a sender did what is not allowed; `why` is a constant text."""
+        record_refused(self._database, who, why, address)
 
     def growing_studies(self) -> Sequence[GrowingStudy]:
         """Returns the studies that have more than was passed on, the oldest first."""

@@ -8,8 +8,10 @@ import socket
 import sys
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from contextlib import suppress
 from selectors import EVENT_READ, DefaultSelector
+from ssl import SSLError
 from typing import Any, cast
 
 from pynetdicom.transport import ThreadedAssociationServer
@@ -42,6 +44,8 @@ class LobbyServer(ThreadedAssociationServer):
         self._waiting: OrderedDict[socket.socket, float] = OrderedDict()
         self._selector = DefaultSelector()
         self._bell, self._listener = socket.socketpair()
+        # Is told from where a connection came whose certificate or encryption is not accepted.
+        self.tls_failed: Callable[[str], None] | None = None
 
     def serve_forever(self, poll_interval: float = 0.5) -> None:
         """Serves until `stop` is called, in another thread."""
@@ -71,7 +75,10 @@ class LobbyServer(ThreadedAssociationServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002  overrides
         """Says why a connection that had asked for something can't be served."""
-        log.warning("connection_failed", address=client_address[0], error=repr(sys.exception()))
+        error = sys.exception()
+        log.warning("connection_failed", address=client_address[0], error=repr(error))
+        if isinstance(error, SSLError) and self.tls_failed:
+            self.tls_failed(client_address[0])
 
     def _accept(self, door: socket.socket) -> None:
         with suppress(OSError):  # who came has gone again

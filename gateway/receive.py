@@ -1,11 +1,12 @@
 """The receiving side as a whole: ledger, storage, intake, and all ways in."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 
 from gateway.commitment_scp import commitment_handlers
 from gateway.config import GatewaySettings
-from gateway.database import open_database
+from gateway.database import Database, open_database
+from gateway.history import record_received, record_shut_down, record_started_up
 from gateway.intake import Intake
 from gateway.ledger import Ledger
 from gateway.orthanc import polling_orthanc
@@ -14,7 +15,10 @@ from gateway.scp import running_receiver
 from gateway.storage import Storage
 from gateway.stow import running_stow
 from gateway.watch import watching
+from totalmap.errors import ResourceError
 from totalmap.log import get_logger
+
+ROLE = "receive"
 
 log = get_logger()
 
@@ -37,6 +41,9 @@ def receiving(settings: GatewaySettings) -> Iterator[int]:
         recovered = recover(storage, ledger)
         if recovered.removed or recovered.recorded:
             log.info("recovered", removed=recovered.removed, recorded=recovered.recorded)
+        record_received(database)  # what a crash has left off the record
+        record_started_up(database, ROLE)
+        running.callback(_record_end, database)
         intake = running.enter_context(closing(Intake(storage, ledger, ways.keep_free_gb)))
         commitment = commitment_handlers(settings, storage, database)
         port = running.enter_context(running_receiver(ways, intake, storage, commitment))
@@ -49,3 +56,8 @@ def receiving(settings: GatewaySettings) -> Iterator[int]:
         for orthanc in ways.orthancs:
             running.enter_context(polling_orthanc(orthanc, intake, storage, ledger))
         yield port
+
+
+def _record_end(database: Database) -> None:
+    with suppress(ResourceError):  # the end does not wait for it
+        record_shut_down(database, ROLE)

@@ -7,6 +7,7 @@ hold up a sender.
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from ssl import CERT_REQUIRED, Purpose, SSLContext, create_default_context
@@ -41,7 +42,7 @@ from gateway.intake import Intake, MismatchedInstance, ReceivedFile
 from gateway.lobby import LobbyServer
 from gateway.prompt_socket import PromptSocket
 from gateway.storage import Storage
-from totalmap.errors import ConfigError, ResourceError, TotalMapError
+from totalmap.errors import ConfigError, InputError, ResourceError, TotalMapError
 from totalmap.log import get_logger
 
 # Of those that a sender offers for one kind of instance, the first of these is taken.
@@ -65,6 +66,7 @@ UNKNOWN_SENDER = (1, 1, 3)
 # As large as dcmtk sends them: less to do than with many small ones.
 PDU_BYTES = 131_072
 BYTES_PER_MB = 1_000_000
+TOO_LARGE = "an instance is larger than receive.max_instance_mb"
 
 log = get_logger()
 
@@ -105,6 +107,7 @@ def running_receiver(
             f"receive.address {settings.address}, receive.port {settings.port}: nobody can listen "
             f"there: {error.strerror}"
         ) from error
+    cast(LobbyServer, server).tls_failed = partial(_tls_failed, intake)
     serving = Thread(target=server.serve_forever, name="receiver")
     serving.start()
     try:
@@ -153,9 +156,10 @@ def _application_entity(settings: ReceiveSection) -> AE:
 def _handlers(
     settings: ReceiveSection, intake: Intake, storage: Storage
 ) -> list[evt.EventHandlerType]:
-    meter, transfers = _Meter(settings.max_instance_mb), _Transfers(intake)
+    meter, transfers = _Meter(settings.max_instance_mb, intake), _Transfers(intake)
     return [
-        (evt.EVT_REQUESTED, _reject_strangers, [settings.senders]),
+        (evt.EVT_REQUESTED, _reject_strangers, [settings.senders, intake]),
+        (evt.EVT_REJECTED, _note_rejection, [intake]),
         (evt.EVT_CONN_OPEN, _be_prompt),
         (evt.EVT_DATA_RECV, meter.count),
         (evt.EVT_C_ECHO, lambda _event: SUCCESS),
@@ -166,14 +170,29 @@ def _handlers(
     ]
 
 
-def _reject_strangers(event: evt.Event, senders: Sequence[SenderSection]) -> None:
-    requestor = event.assoc.requestor
-    title = cast(A_ASSOCIATE, requestor.primitive).calling_ae_title.strip()
-    address = requestor.address
+def _reject_strangers(event: evt.Event, senders: Sequence[SenderSection], intake: Intake) -> None:
+    title, address = _requestor(event)
     if senders and not any(is_from(one, title, address) for one in senders):
-        log.warning("sender_rejected", ae_title=title, address=address)
+        intake.reject(title, "is none of receive.senders", address)
         event.assoc.acse.send_reject(*UNKNOWN_SENDER)
         event.assoc.kill()  # when the answer has gone
+
+
+def _note_rejection(event: evt.Event, intake: Intake) -> None:
+    """Takes note of a sender that pynetdicom has rejected."""
+    title, address = _requestor(event)
+    intake.reject(title, "calls another AE title than receive.ae_title, or came too much", address)
+
+
+def _requestor(event: evt.Event) -> tuple[str, str]:
+    """Returns how a sender calls itself, and where it sends from."""
+    requestor = event.assoc.requestor
+    title = cast(A_ASSOCIATE, requestor.primitive).calling_ae_title
+    return title.strip(), str(requestor.address)
+
+
+def _tls_failed(intake: Intake, address: str) -> None:
+    intake.reject(address, "its certificate, or its TLS, is not accepted", address)
 
 
 def is_from(sender: SenderSection, title: str, address: str) -> bool:
@@ -202,6 +221,8 @@ def _store(event: evt.Event, intake: Intake, meter: "_Meter", transfers: "_Trans
         intake.take(received)
     except TotalMapError as error:
         log.warning("instance_refused", sender=sender, reason=str(error))
+        if isinstance(error, InputError):
+            intake.refuse(sender, type(error).__name__, str(event.assoc.requestor.address))
         return _status(error)
     return SUCCESS
 
@@ -220,8 +241,9 @@ def _status(error: TotalMapError) -> int:
 class _Meter:
     """Ends an association in the middle of an instance that is too large."""
 
-    def __init__(self, max_instance_mb: float) -> None:
+    def __init__(self, max_instance_mb: float, intake: Intake) -> None:
         self._max_instance_mb = max_instance_mb
+        self._intake = intake
         self._bytes: WeakKeyDictionary[Association, int] = WeakKeyDictionary()
 
     def count(self, event: evt.Event) -> None:
@@ -229,7 +251,8 @@ class _Meter:
         so_far = self._bytes.get(event.assoc, 0) + len(event.data)
         self._bytes[event.assoc] = so_far
         if so_far > self._max_instance_mb * BYTES_PER_MB:
-            log.warning("instance_too_large", limit_mb=self._max_instance_mb)
+            title, address = _requestor(event)
+            self._intake.refuse(title, TOO_LARGE, address)
             # An abort would have to wait for the rest of what comes.
             cast(AssociationSocket, event.assoc.dul.socket).close()
 

@@ -93,7 +93,7 @@ def _server_settings(settings: StowReceiveSection, receiver: "_Receiver") -> uvi
     config = uvicorn.Config(
         Starlette(
             routes=[Route(path, receiver.store, methods=["POST"]) for path in PATHS],
-            exception_handlers={HTTPException: _refuse},
+            exception_handlers={HTTPException: receiver.refuse},
         ),
         http=PatientProtocol,
         ws="none",
@@ -115,17 +115,6 @@ def _server_settings(settings: StowReceiveSection, receiver: "_Receiver") -> uvi
             f"{error}"
         ) from error
     return config
-
-
-async def _refuse(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101  starlette calls it with no other
-    log.warning(
-        "sender_rejected",
-        address=_address(request),
-        status=int(error.status_code),
-        reason=error.detail,
-    )
-    return PlainTextResponse(f"{error.detail}\n", error.status_code, error.headers)
 
 
 def _address(request: Request) -> str:
@@ -176,6 +165,15 @@ class _Receiver:
             raise refusal from error
         await self._run(partial(self._end, transfer, is_whole=True))
         return _answer(outcomes)
+
+    async def refuse(self, request: Request, error: Exception) -> Response:
+        """Answers a request that is not taken, and takes note of it."""
+        assert isinstance(error, HTTPException)  # noqa: S101  starlette calls it with no other
+        status, address = HTTPStatus(error.status_code), _address(request)
+        is_stranger = status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS)
+        note = self.intake.reject if is_stranger else self.intake.refuse
+        await self._run(partial(note, address, f"STOW-RS: {status.phrase}", address))
+        return PlainTextResponse(f"{error.detail}\n", status, error.headers)
 
     def _sender(self, request: Request) -> str:
         authorization = request.headers.get("authorization")
