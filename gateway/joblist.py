@@ -1,6 +1,6 @@
 """The jobs: a rule applied to the content of a study. What is here is what is so.
 
-The queue (gateway/queue.py) only says when something is to be begun. Whoever begins it looks
+The queue (gateway/jobs.py) only says when something is to be begun. Whoever begins it looks
 here whether there is still something to do, so that nothing depends on what the queue remembers.
 """
 
@@ -133,6 +133,7 @@ class JobList:
                 .where(JOBS.c.run == run)
                 .values(
                     state=JobState.RUNNING,
+                    reason=None,
                     attempts=JOBS.c.attempts + 1,
                     started_at=time.time(),
                     ended_at=None,
