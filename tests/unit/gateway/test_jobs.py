@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,19 +35,16 @@ JOB = Job(
     tiles_done=None,
     tiles=None,
 )
+NO_DELIVERY: dict[str, Any] = dict.fromkeys(Delivery.__dataclass_fields__)
 DELIVERY = Delivery(
-    job_id="one",
-    study_instance_uid="1.2",
-    destination="pacs",
-    state=DeliveryState.WAITING,
-    reason=None,
-    attempts=0,
-    run=1,
-    not_before=0.0,
-    created_at=0.0,
-    delivered_at=None,
-    transaction_uid=None,
-    committed_at=None,
+    **NO_DELIVERY
+    | {
+        "job_id": "one",
+        "destination": "pacs",
+        "state": DeliveryState.WAITING,
+        "run": 1,
+        "not_before": 0.0,
+    }
 )
 # How long a pause may take to be heard of.
 PAUSE_SECONDS = 1.0
