@@ -1,5 +1,6 @@
 """Those to whom results are sent, and what they got."""
 
+import hashlib
 import ssl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from tests.servers import LOOPBACK
 
 PEER = "PACS"
 SHORT_SECONDS = 2.0
+CHUNK_BYTES = 1 << 16
 CLASSES = (CTImageStorage, SegmentationStorage)
 SYNTAXES = (
     JPEG2000Lossless,
@@ -102,11 +104,12 @@ def running_dicom_peer(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpPeer:
-    """A web server of a test; `bodies` are those of the requests that it has read."""
+    """A web server of a test; it keeps the bodies of requests, or their SHA-256."""
 
     port: int
     scheme: str = "http"
     bodies: list[bytes] = field(default_factory=list)
+    digests: list[str] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
 
     def destination(self, path: str = "/dicom-web/", **more: object) -> StowDestination:
@@ -129,16 +132,22 @@ def ok(_request: BaseHTTPRequestHandler) -> tuple[int, str, bytes]:
 
 @contextmanager
 def running_http_peer(
-    answer: Answer = ok, *, read_bytes: int | None = None, tls: ssl.SSLContext | None = None
+    answer: Answer = ok,
+    *,
+    read_bytes: int | None = None,
+    is_kept: bool = True,
+    tls: ssl.SSLContext | None = None,
 ) -> Iterator[HttpPeer]:
     """Yields a web server.
 
     Args:
         answer: Returns status, content type and content.
         read_bytes: Hangs up after so many of a request; None: it reads them all.
+        is_kept: Whether it keeps what it reads.
         tls: How it encrypts.
     """
     bodies: list[bytes] = []
+    digests: list[str] = []
     headers: list[dict[str, str]] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -149,8 +158,20 @@ def running_http_peer(
                 self.rfile.read(read_bytes)
                 self.close_connection = True
                 return
-            bodies.append(self.rfile.read(length))
+            if is_kept:
+                bodies.append(self.rfile.read(length))
+            else:
+                digests.append(self.digest(length))
             self.do_GET()
+
+        def digest(self, length: int) -> str:
+            digest = hashlib.sha256()
+            while length:
+                chunk = self.rfile.read(min(length, CHUNK_BYTES))
+                assert chunk, "the request ends too early"
+                digest.update(chunk)
+                length -= len(chunk)
+            return digest.hexdigest()
 
         def do_GET(self) -> None:
             status, content_type, content = answer(self)
@@ -173,6 +194,7 @@ def running_http_peer(
                 port=server.server_address[1],
                 scheme="http" if tls is None else "https",
                 bodies=bodies,
+                digests=digests,
                 headers=headers,
             )
         finally:
