@@ -32,7 +32,7 @@ RULE = RuleSection(
     destinations=("sender",),
 )
 SETTINGS = GatewaySettings(rules=(RULE,))
-SMALL = SeriesSpec(rows=30, columns=30, n_slices=24, pixel_spacing_mm=(9.0, 9.0))
+SMALL = SeriesSpec(rows=30, columns=30, n_slices=24, pixel_spacing_mm=(4.5, 4.5))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
