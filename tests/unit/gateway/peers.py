@@ -20,7 +20,7 @@ from pydicom.uid import (
     JPEG2000Lossless,
     SegmentationStorage,
 )
-from pynetdicom import AE, evt
+from pynetdicom import AE, _config, evt
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at its import
 
 from gateway.config import DicomDestination, StowDestination
@@ -96,10 +96,14 @@ def running_dicom_peer(
         (LOOPBACK, 0), block=False, evt_handlers=[(evt.EVT_C_STORE, store)], ssl_context=tls
     )
     assert server is not None
+    # A receiver of ours in the same process has all SCPs write into files.
+    before = _config.STORE_RECV_CHUNKED_DATASET
+    _config.STORE_RECV_CHUNKED_DATASET = False
     try:
         yield DicomPeer(port=server.server_address[1], received=received)
     finally:
         server.shutdown()
+        _config.STORE_RECV_CHUNKED_DATASET = before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
