@@ -14,6 +14,7 @@ from gateway.config import SENDER, GatewaySettings, RuleSection
 from gateway.joblist import NewJob
 from gateway.ledger import KeptInstance
 from gateway.storage import Storage
+from totalmap.errors import ResourceError
 from totalmap.log import get_logger
 
 _ATTRIBUTES = ("Modality", "BodyPartExamined", "StudyDescription", "SeriesDescription")
@@ -39,6 +40,9 @@ def decide(
         instances: All that came of it.
         settings: With the rules.
         storage: Where the files are.
+
+    Raises:
+        ResourceError: A file can't be read now; it may be so later.
     """
     found = images(instances)
     if not found:
@@ -108,9 +112,13 @@ def _one_of_each_series(instances: Iterable[KeptInstance]) -> Iterable[KeptInsta
 
 
 def _read_header(path: Path) -> SeriesHeader:
-    """Returns what a file says of its series; nothing where it can't be read, which is no match."""
+    """Returns what a file says of its series; nothing where it is broken, which is no match."""
     try:
         header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_ATTRIBUTES))
+    except OSError as error:  # else a disk that is away would make a study one that nobody wants
+        raise ResourceError(
+            f"instance {path.name} of a study can't be read: {error.strerror}"
+        ) from error
     except Exception as error:  # pydicom raises many kinds on broken input
         log.warning("header_not_read", file=path.name, kind=type(error).__name__)
         return SeriesHeader(modality="", body_part="", descriptions=("", ""))

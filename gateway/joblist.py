@@ -1,6 +1,6 @@
 """The jobs: a rule applied to the content of a study. What is here is what is so.
 
-The queue (gateway/queue.py) only says when something is to be begun. Whoever begins it looks
+The queue (gateway/jobs.py) only says when something is to be begun. Whoever begins it looks
 here whether there is still something to do, so that nothing depends on what the queue remembers.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, Update, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Update, and_, or_, select, true, update
 
 from gateway.database import Database
 from gateway.history import What, record
@@ -133,6 +133,7 @@ class JobList:
                 .where(JOBS.c.run == run)
                 .values(
                     state=JobState.RUNNING,
+                    reason=None,
                     attempts=JOBS.c.attempts + 1,
                     started_at=time.time(),
                     ended_at=None,
@@ -155,10 +156,18 @@ class JobList:
                 _update(job_id, JobState.RUNNING).values(stage=stage, tiles_done=done, tiles=tiles)
             )
 
-    def succeed(self, job_id: str, results: Sequence[KeptResult]) -> bool:
-        """Ends a job that runs, and opens its deliveries; returns whether it still ran."""
+    def succeed(
+        self, job_id: str, results: Sequence[KeptResult], *, begun: Job | None = None
+    ) -> bool:
+        """Ends a job that runs, and opens its deliveries; returns whether it still ran.
+
+        Args:
+            job_id: Of the job.
+            results: All of them.
+            begun: As its worker began it. One that another worker has begun since goes on.
+        """
         with self._database.transaction() as connection:
-            job = self._end(connection, job_id, JobState.SEGMENTED, None, UNFINISHED)
+            job = self._end(connection, job_id, JobState.SEGMENTED, None, begun)
             if job is None:
                 return False
             connection.execute(RESULTS.delete().where(RESULTS.c.job_id == job_id))
@@ -187,17 +196,29 @@ class JobList:
             _record(connection, What.SEGMENTED, job, detail=f"{len(results)} results")
         return True
 
-    def die(self, job_id: str, reason: str) -> bool:
-        """Ends a job that can't succeed; returns whether it was still to be done."""
-        return self._stop(job_id, JobState.DEAD, What.DEAD, reason, UNFINISHED, None)
+    def die(self, job_id: str, reason: str, *, begun: Job | None = None) -> bool:
+        """Ends a job that can't succeed; returns whether it was still to be done.
+
+        Args:
+            job_id: Of the job.
+            reason: Why.
+            begun: As in `succeed`.
+        """
+        return self._stop(job_id, JobState.DEAD, What.DEAD, reason, begun=begun)
 
     def cancel(self, job_id: str, who: str) -> bool:
         """Ends a job that nobody wants any more; returns whether it was still to be done."""
         reason = f"cancelled by {who}"
-        return self._stop(job_id, JobState.CANCELLED, What.CANCELLED, reason, UNFINISHED, who)
+        return self._stop(job_id, JobState.CANCELLED, What.CANCELLED, reason, who=who)
 
     def postpone(
-        self, job_id: str, reason: str, not_before: float, *, is_attempt: bool = True
+        self,
+        job_id: str,
+        reason: str,
+        not_before: float,
+        *,
+        is_attempt: bool = True,
+        begun: Job | None = None,
     ) -> bool:
         """Puts a job that runs back into the queue.
 
@@ -206,10 +227,13 @@ class JobList:
             reason: Why.
             not_before: When it may begin; seconds since 1970, UTC.
             is_attempt: Whether the run counts as one of its attempts.
+            begun: As in `succeed`.
         """
         with self._database.transaction() as connection:
             row = connection.execute(
-                _queued_anew(job_id, [JobState.RUNNING]).values(
+                _queued_anew(job_id, [JobState.RUNNING])
+                .where(_nobody_else_began(begun))
+                .values(
                     not_before=not_before,
                     reason=reason,
                     attempts=JOBS.c.attempts - (not is_attempt),
@@ -346,11 +370,12 @@ class JobList:
         state: JobState,
         what: What,
         reason: str,
-        states: Sequence[JobState],
-        who: str | None,
+        *,
+        who: str | None = None,
+        begun: Job | None = None,
     ) -> bool:
         with self._database.transaction() as connection:
-            job = self._end(connection, job_id, state, reason, states)
+            job = self._end(connection, job_id, state, reason, begun)
             if job is not None:
                 _record(connection, what, job, who=who, detail=reason)
         return job is not None
@@ -361,10 +386,11 @@ class JobList:
         job_id: str,
         state: JobState,
         reason: str | None,
-        states: Sequence[JobState],
+        begun: Job | None,
     ) -> Job | None:
         row = connection.execute(
-            _update(job_id, *states)
+            _update(job_id, *UNFINISHED)
+            .where(_nobody_else_began(begun))
             .values(state=state, reason=reason, ended_at=time.time())
             .returning(*_COLUMNS)
         ).one_or_none()
@@ -381,6 +407,16 @@ _COLUMNS = [column for column in JOBS.c if column is not JOBS.c.is_enqueued]
 
 def _update(job_id: str, *states: JobState) -> Update:
     return update(JOBS).where(JOBS.c.job_id == job_id, JOBS.c.state.in_(states))
+
+
+def _nobody_else_began(begun: Job | None) -> ColumnElement[bool]:
+    """Returns that a job is not in the hands of another worker than the one that began it."""
+    if begun is None:
+        return true()
+    is_same = and_(
+        JOBS.c.worker == begun.worker, JOBS.c.run == begun.run, JOBS.c.attempts == begun.attempts
+    )
+    return or_(JOBS.c.state != JobState.RUNNING, is_same)
 
 
 def _queued_anew(job_id: str, states: Sequence[JobState]) -> Any:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -55,7 +56,7 @@ class Runner(Protocol):
         """Segments the study of a job."""
 
     def abandon(self, folder: Path) -> None:
-        """Ends a run whose process is going to end."""
+        """Ends a run whose process has ended, or is going to."""
 
 
 class WarmRunner:
@@ -99,7 +100,7 @@ class WarmRunner:
         )
 
     def abandon(self, folder: Path) -> None:
-        """Does nothing: the run ends with this process."""
+        """Does nothing: the run ends with its process."""
 
 
 class ContainerRunner:
@@ -114,23 +115,25 @@ class ContainerRunner:
 
     def run(self, folder: Path, observer: Observer) -> Outcome:
         """Segments the study of a job."""
-        self.abandon(folder)  # what a worker left behind that was killed
         observer.stage_started("container")
         (folder / OUTPUT_NAME).mkdir(exist_ok=True)
+        docker = self._settings.docker
         try:
             done = subprocess.run(  # noqa: S603  no shell; the words are ours and the settings'
-                self._command(folder), capture_output=True, text=True, check=False
+                self._command(folder), capture_output=True, check=False
             )
         except OSError as error:
-            return _not_started(f"{self._settings.docker}: {error.strerror}")
+            return _not_started(f"{docker}: {error.strerror}")
         if done.returncode in _DOCKER_FAILED:
-            return _not_started(done.stderr.strip().splitlines()[-1:])
+            said = done.stderr.decode(errors="replace").strip().splitlines()
+            return _not_started(said[-1] if said else f"{docker} ended with {done.returncode}")
         return _read_status(folder / OUTPUT_NAME, done.returncode)
 
     def abandon(self, folder: Path) -> None:
-        """Removes the container of a job."""
+        """Removes the container of a job, which its worker may have left behind."""
         words = [self._settings.docker, "rm", "--force", _container_name(folder)]
-        subprocess.run(words, capture_output=True, check=False)  # noqa: S603  as above
+        with suppress(OSError):  # without the command there is no container
+            subprocess.run(words, capture_output=True, check=False)  # noqa: S603  as above
 
     def _command(self, folder: Path) -> Sequence[str]:
         settings = self._settings
@@ -156,8 +159,7 @@ def _container_name(folder: Path) -> str:
     return f"totalmap-{folder.name[:_NAME_CHARACTERS]}"
 
 
-def _not_started(why: str | list[str]) -> Outcome:
-    reason = why if isinstance(why, str) else " ".join(why)
+def _not_started(reason: str) -> Outcome:
     return Outcome(
         failure=Failure(message=f"the container was not started: {reason}", is_final=False)
     )
@@ -167,11 +169,12 @@ def _read_status(output: Path, exit_status: int) -> Outcome:
     """Returns what status.json says; a container that wrote none was killed."""
     try:
         status = json.loads((output / STATUS_NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        message = f"the container ended with {exit_status} and left no {STATUS_NAME}"
-        return Outcome(failure=Failure(message=message, is_final=False))
-    error = status["error"]
-    if error is not None:
+        error = status["error"]
+        if error is None:
+            results = tuple(KeptResult(**one) for one in status["results"])
+            return Outcome(failure=None, results=results)
         is_final = error["exit_status"] != ResourceError.exit_status
         return Outcome(failure=Failure(message=error["message"], is_final=is_final))
-    return Outcome(failure=None, results=tuple(KeptResult(**one) for one in status["results"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        message = f"the container ended with {exit_status} and left no {STATUS_NAME}"
+        return Outcome(failure=Failure(message=message, is_final=False))

@@ -20,26 +20,13 @@ def send_stow(destination: StowDestination, files: Sequence[Path]) -> None:
     Raises:
         ResourceError: The server did not take all of them; with the reason.
     """
-    boundary = uuid4().hex
-    headers = {
-        "Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}',
-        "Content-Length": str(sum(map(len, _heads(boundary, files))) + _content_bytes(files)),
-        "Accept": "application/dicom+json",
-    }
     with _client(destination) as client:
-        answer = _asked(
-            destination,
-            lambda: client.post(
-                f"{str(destination.url).rstrip('/')}/studies",
-                content=_body(boundary, files),
-                headers=headers,
-            ),
-        )
+        url = f"{str(destination.url).rstrip('/')}/studies"
+        answer = _asked(destination, lambda: _post(client, url, files))
     if answer.status_code not in (httpx.codes.OK, httpx.codes.ACCEPTED):
         raise ResourceError(f"{_name(destination)} answers with HTTP {answer.status_code}")
-    failed = _failed(answer)
-    if failed:
-        raise ResourceError(f"{_name(destination)} did not take {failed} of {len(files)} objects")
+    if _has_failed(answer):
+        raise ResourceError(f"{_name(destination)} did not take all of {len(files)} objects")
 
 
 def ask(destination: StowDestination) -> None:
@@ -75,21 +62,40 @@ def _client(destination: StowDestination) -> httpx.Client:
     )
 
 
+def _post(client: httpx.Client, url: str, files: Sequence[Path]) -> httpx.Response:
+    boundary = uuid4().hex
+    headers = {
+        "Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}',
+        "Content-Length": str(sum(map(len, _heads(boundary, files))) + _content_bytes(files)),
+        "Accept": "application/dicom+json",
+    }
+    return client.post(url, content=_body(boundary, files), headers=headers)
+
+
 def _asked(destination: StowDestination, ask: Callable[[], httpx.Response]) -> httpx.Response:
     try:
         return ask()
     except httpx.HTTPError as error:
-        raise ResourceError(f"{_name(destination)}: {error or type(error).__name__}") from error
+        reason = str(error) or type(error).__name__
+        raise ResourceError(f"{_name(destination)}: {reason}") from error
+    except OSError as error:  # of a file
+        raise ResourceError(f"a result can't be read: {error.strerror}") from error
 
 
-def _failed(answer: httpx.Response) -> int:
-    """Returns how many objects the server says it did not take (PS3.18 10.5.3.2)."""
+def _has_failed(answer: httpx.Response) -> bool:
+    """Returns whether the server says that it did not take something (PS3.18 10.5.3.2).
+
+    202 says that it has something to say of some objects. So one that can't be understood has to
+    be asked again; the same objects a second time do no harm.
+    """
     try:
         document = answer.json()
-    except ValueError:  # a server that answers in another format has said OK
-        return 0
+    except ValueError:  # nothing, a text, or XML although JSON was asked for
+        is_all = answer.status_code == httpx.codes.OK
+        return not is_all or FAILED_SOP_SEQUENCE in answer.text
     datasets = document if isinstance(document, list) else [document]
-    return sum(len(one.get(FAILED_SOP_SEQUENCE, {}).get("Value", ())) for one in datasets)
+    sequences = [one.get(FAILED_SOP_SEQUENCE) for one in datasets if isinstance(one, dict)]
+    return any(one.get("Value") for one in sequences if isinstance(one, dict))
 
 
 def _body(boundary: str, files: Sequence[Path]) -> Iterator[bytes]:
@@ -117,4 +123,5 @@ def _first_line(path: Path) -> str:
 
 
 def _name(destination: StowDestination) -> str:
-    return str(destination.url).rstrip("/")
+    """Returns the URL without a password that may stand in it."""
+    return str(httpx.URL(str(destination.url)).copy_with(userinfo=b"")).rstrip("/")

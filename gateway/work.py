@@ -17,7 +17,7 @@ from gateway.ledger import KeptInstance, Ledger
 from gateway.overlay import write_overlay
 from gateway.runner import INPUT_NAME, SETTINGS_NAME, Failure, Outcome, Runner
 from gateway.storage import Storage
-from totalmap.errors import ResourceError
+from totalmap.errors import InputError, ResourceError, TotalMapError
 from totalmap.log import get_logger
 
 # Of what a job says about itself; more would keep the database busy.
@@ -43,18 +43,23 @@ class Work:
     worker: str
     device: str
 
-    def segment(self, job_id: str, run: int) -> None:
-        """Does a job that comes out of the queue; does nothing if it is done already.
+    def begin(self, job_id: str, run: int) -> Job | None:
+        """Returns a job that comes out of the queue, None if nothing is left to be done of it.
 
         Raises:
             ResourceError: The database fails; the job is queued again by the next sweep.
         """
-        job = self.jobs.begin(job_id, run, self.worker)
-        if job is None:
-            return
-        log.info("job_started", job=job_id, attempt=job.attempts)
+        return self.jobs.begin(job_id, run, self.worker)
+
+    def segment(self, job: Job) -> None:
+        """Does a job that was begun.
+
+        Raises:
+            ResourceError: As `begin`.
+        """
+        log.info("job_started", job=job.job_id, attempt=job.attempts)
         if job.attempts > self.settings.attempts:
-            outcome = Outcome(failure=_killed(job, self.settings.attempts))
+            outcome = Outcome(failure=Failure(message=_why_killed(job), is_final=False))
         else:
             outcome = self._run(job)
         self._settle(job, outcome)
@@ -77,12 +82,13 @@ class Work:
             shutil.rmtree(folder)
 
     def _run(self, job: Job) -> Outcome:
+        folder = self.storage.job_folder(job.job_id)
         try:
-            folder = self._prepare(job)
-            if folder is None:
-                message = "the study has changed since, and is done anew as it is now"
-                return Outcome(failure=Failure(message=message, is_final=True))
+            self._prepare(job, folder)
             return self.runner.run(folder, _Progress(self.jobs, job.job_id))
+        except TotalMapError as error:
+            is_final = error.exit_status != ResourceError.exit_status
+            return Outcome(failure=Failure(message=str(error), is_final=is_final))
         except OSError as error:
             message = f"the job's folder can't be written: {error.strerror}"
             return Outcome(failure=Failure(message=message, is_final=False))
@@ -90,37 +96,50 @@ class Work:
             log.exception("job_broken", job=job.job_id)
             message = f"unexpected {type(error).__name__}; this is a defect of TotalMAP"
             return Outcome(failure=Failure(message=message, is_final=True))
+        finally:  # links would keep on the disk what is deleted elsewhere
+            shutil.rmtree(folder / INPUT_NAME, ignore_errors=True)
 
     def _settle(self, job: Job, outcome: Outcome) -> None:
         failure = outcome.failure
         if failure is None:
-            self.jobs.succeed(job.job_id, outcome.results)
+            self.jobs.succeed(job.job_id, outcome.results, begun=job)
             log.info("job_succeeded", job=job.job_id, results=len(outcome.results))
         elif failure.is_final or job.attempts >= self.settings.attempts:
-            self.jobs.die(job.job_id, failure.message)
-            log.error("job_dead", job=job.job_id, reason=failure.message)
+            reason = failure.message
+            if not failure.is_final:
+                reason = f"begun {self.settings.attempts} times without success: {reason}"
+            self.jobs.die(job.job_id, reason, begun=job)
+            log.error("job_dead", job=job.job_id, reason=reason)
         else:
             again = time.time() + self.settings.retry_seconds
-            self.jobs.postpone(job.job_id, failure.message, again)
+            self.jobs.postpone(job.job_id, failure.message, again, begun=job)
             log.warning("job_postponed", job=job.job_id, reason=failure.message)
 
-    def _prepare(self, job: Job) -> Path | None:
-        """Returns the folder of a job with its input and settings, None if its input is gone."""
+    def _prepare(self, job: Job, folder: Path) -> None:
+        """Writes input and settings of a job; nothing of an earlier attempt stays.
+
+        Raises:
+            InputError: The study has changed, so that the job's images are no longer all of it.
+            ResourceError: Images of it are not on the disk.
+            ConfigError: The settings file can't be read.
+        """
         found = [
             one
             for one in self.ledger.instances(job.study_instance_uid)
             if one.received_at <= job.content_until
         ]
         if content_digest(found) != job.content_digest:
-            return None
-        folder = self.storage.job_folder(job.job_id)
+            raise InputError("the study has changed since, and is done anew as it is now")
+        self.runner.abandon(folder)
         with suppress(FileNotFoundError):
-            shutil.rmtree(folder / INPUT_NAME)
+            shutil.rmtree(folder)
         (folder / INPUT_NAME).mkdir(parents=True)
         for one in images(found):
-            os.link(self.storage.path(one), folder / INPUT_NAME / _name(one))
+            try:
+                os.link(self.storage.path(one), folder / INPUT_NAME / _name(one))
+            except FileNotFoundError as error:
+                raise ResourceError("images of the study are not on the disk") from error
         self._write_settings(folder, job.application)
-        return folder
 
     def _write_settings(self, folder: Path, application: Mapping[str, Any]) -> Path:
         base = self.settings.settings_file or DEFAULT_SETTINGS
@@ -161,10 +180,9 @@ def _told_if_possible() -> Iterator[None]:
         log.warning("progress_not_recorded", reason=str(error))
 
 
-def _killed(job: Job, attempts: int) -> Failure:
+def _why_killed(job: Job) -> str:
     where = f", the last time at {job.stage}" if job.stage else ""
-    reason = job.reason or f"it has ended its worker{where}"
-    return Failure(message=f"begun {attempts} times without success: {reason}", is_final=True)
+    return f"it has ended its worker{where}"
 
 
 def _name(instance: KeptInstance) -> str:

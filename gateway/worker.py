@@ -16,10 +16,10 @@ from typing import NoReturn
 from app.command import DEFAULT_MODELS
 from gateway.config import GatewaySettings, RunnerKind
 from gateway.database import open_database
-from gateway.joblist import JobList, JobState
+from gateway.joblist import Job, JobList, JobState
 from gateway.jobs import Handlers, running_queue
 from gateway.ledger import Ledger
-from gateway.roster import SEEN_SECONDS, Roster
+from gateway.roster import LOST_SECONDS, SEEN_SECONDS, Roster
 from gateway.runner import ContainerRunner, Runner, WarmRunner
 from gateway.storage import Storage
 from gateway.work import Work
@@ -82,21 +82,27 @@ class _Watch:
         self._work = work
         self._roster = roster
         self._busy = Lock()
-        self._job_id: str | None = None
+        self._job: Job | None = None
         self._seen_at = 0.0
 
     def segment(self, job_id: str, run: int) -> None:
         """Does a job, watched."""
         with self._busy:
-            self._job_id = job_id
+            self._job = self._work.begin(job_id, run)
             try:
-                self._work.segment(job_id, run)
+                if self._job is not None:
+                    self._work.segment(self._job)
             finally:
-                self._job_id = None
+                self._job = None
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Looks while the block runs."""
+        """Looks while the block runs.
+
+        Raises:
+            ResourceError: The database fails.
+        """
+        self._see()  # a worker that was never seen could not be missed
         stop = Event()
         thread = Thread(target=self._look_until, args=[stop], name="watch", daemon=True)
         thread.start()
@@ -108,13 +114,14 @@ class _Watch:
 
     def finish(self, stop_seconds: float) -> None:
         """Lets the job that runs come to its end, or gives it back to the queue."""
-        job_id = self._job_id
         if self._busy.acquire(timeout=stop_seconds):
             self._roster.leave(self._work.worker)
             return
-        if job_id is not None:
-            self._work.jobs.postpone(job_id, "the gateway was stopped", 0.0, is_attempt=False)
-            self._abandon(job_id, "gateway_stopped")
+        job = self._job
+        if job is not None:
+            reason = "the gateway was stopped"
+            self._work.jobs.postpone(job.job_id, reason, 0.0, is_attempt=False, begun=job)
+            self._abandon(job, "gateway_stopped")
 
     def _look_until(self, stop: Event) -> None:
         while not stop.wait(LOOK_SECONDS):
@@ -122,29 +129,37 @@ class _Watch:
                 self._look()
             except ResourceError as error:
                 log.warning("not_watched", reason=str(error))
+                job = self._job
+                if job is not None and time.monotonic() - self._seen_at > LOST_SECONDS:
+                    self._abandon(job, "worker_taken_for_lost")  # another one may have its job
+
+    def _see(self) -> None:
+        job = self._job
+        self._roster.see(self._work.worker, self._work.device, job.job_id if job else None)
+        self._seen_at = time.monotonic()
 
     def _look(self) -> None:
-        job_id = self._job_id
+        begun = self._job
         if time.monotonic() - self._seen_at >= SEEN_SECONDS:
-            self._roster.see(self._work.worker, self._work.device, job_id)
-            self._seen_at = time.monotonic()
-        if job_id is None:
+            self._see()
+        job = self._work.jobs.job(begun.job_id) if begun else None
+        if begun is None or job is None:
             return
-        job = self._work.jobs.job(job_id)
-        if job is None:
-            return
-        is_elsewhere = job.state is JobState.RUNNING and job.worker != self._work.worker
+        is_running = job.state is JobState.RUNNING
+        is_elsewhere = is_running and (job.worker, job.run, job.attempts) != (
+            begun.worker,
+            begun.run,
+            begun.attempts,
+        )
         if is_elsewhere or job.state in (JobState.CANCELLED, JobState.SUPERSEDED):
-            self._abandon(job_id, "job_not_wanted_any_more")
-        if job.state is not JobState.RUNNING:  # not yet, or it has just come to its end
-            return
+            self._abandon(begun, "job_not_wanted_any_more")
         minutes = self._work.settings.time_out_minutes
-        if time.time() - (job.started_at or 0.0) > minutes * SECONDS_PER_MINUTE:
-            self._work.jobs.die(job_id, f"it took longer than {minutes:g} minutes")
-            self._abandon(job_id, "job_timed_out")
+        if is_running and time.time() - (job.started_at or 0.0) > minutes * SECONDS_PER_MINUTE:
+            self._work.jobs.die(job.job_id, f"it took longer than {minutes:g} minutes", begun=begun)
+            self._abandon(begun, "job_timed_out")
 
-    def _abandon(self, job_id: str, event: str) -> NoReturn:
-        log.warning(event, job=job_id)
-        folder: Path = self._work.storage.job_folder(job_id)
+    def _abandon(self, job: Job, event: str) -> NoReturn:
+        log.warning(event, job=job.job_id)
+        folder: Path = self._work.storage.job_folder(job.job_id)
         self._work.runner.abandon(folder)
         os._exit(GAVE_UP)  # what computes may be deep in C++
