@@ -3,11 +3,18 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import structlog
 
 from gateway.database import Database
 from gateway.intake import Intake
 from gateway.ledger import Ledger
 from gateway.storage import Storage
+
+
+@pytest.fixture(autouse=True)
+def _events_are_heard() -> None:
+    """A command that another test has run may have silenced them."""
+    structlog.reset_defaults()
 
 
 @pytest.fixture

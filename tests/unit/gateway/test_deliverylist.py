@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.database import Database
-from gateway.deliverylist import Delivery, DeliveryList, DeliveryState, DestinationHealth
+from gateway.deliverylist import Delivery, DeliveryList, DeliveryState
 from gateway.history import What, history
 from gateway.joblist import JobList
 from tests.unit.gateway.test_joblist import NEW, SEG, STUDY
@@ -151,34 +151,3 @@ def test_whatever_is_asked_nothing_is_lost_nor_sent_again(steps: list[tuple[str,
             if name == "postpone" and now.run > before.run:
                 assert now.attempts == before.attempts + 1
         assert stand(deliveries, "archive").run == 1
-
-
-def test_how_destinations_do(database: Database) -> None:
-    first, second, third = ("1" * 64, "2" * 64, "3" * 64)
-    deliveries = segmented(database, first, second, third)
-
-    def pacs(job_id: str) -> Delivery:
-        found = deliveries.delivery(job_id, "pacs")
-        assert found is not None
-        return found
-
-    deliveries.delivered(pacs(first))
-    deliveries.postpone(pacs(second), "it is down", 0.0)
-    deliveries.die(pacs(third), "it was down for days")
-    archive, health = deliveries.health()
-    assert archive == DestinationHealth(
-        destination="archive",
-        waiting=3,
-        failing=0,
-        dead=0,
-        last_delivered_at=None,
-        last_reason=None,
-    )
-    assert health == DestinationHealth(
-        destination="pacs",
-        waiting=1,
-        failing=1,
-        dead=1,
-        last_delivered_at=pacs(first).delivered_at,
-        last_reason="it is down",
-    )

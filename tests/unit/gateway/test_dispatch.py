@@ -111,7 +111,7 @@ def test_a_complete_study_becomes_a_job_in_the_queue_once(desk: Desk) -> None:
     assert (job.state, job.run) == (JobState.QUEUED, 1)
     assert desk.dispatcher.jobs.unfinished() == [job]
     assert desk.jobs("1.3") == [], "more of it may come"
-    assert desk.told("1.2") == [What.COMPLETE, What.QUEUED]
+    assert desk.told("1.2") == [What.RECEIVED, What.COMPLETE, What.QUEUED]
 
 
 def test_a_study_that_grows_is_done_anew(desk: Desk) -> None:
@@ -131,7 +131,7 @@ def test_a_study_that_nobody_wants_is_looked_at_once(desk: Desk) -> None:
     other = replace(desk.dispatcher, settings=settings)
     for _ in range(2):
         other.tick()
-    assert desk.told("1.2") == [What.COMPLETE, What.NOT_WANTED]
+    assert desk.told("1.2") == [What.RECEIVED, What.COMPLETE, What.NOT_WANTED]
 
 
 def test_what_was_cut_off_between_queue_and_record_is_done_once(desk: Desk, tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ def test_a_header_that_is_broken_holds_up_no_other_study(desk: Desk) -> None:
     path.unlink()
     path.write_bytes(b"no DICOM")
     desk.dispatcher.tick()
-    assert desk.told("1.2") == [What.COMPLETE, What.NOT_WANTED]
+    assert desk.told("1.2") == [What.RECEIVED, What.COMPLETE, What.NOT_WANTED]
     assert len(desk.jobs("1.3")) == 1
 
 
@@ -247,7 +247,7 @@ def test_a_file_that_is_away_holds_up_no_other_study(desk: Desk) -> None:
 
 def test_a_pause_reaches_the_queue(desk: Desk, tmp_path: Path) -> None:
     desk.receive("1.2")
-    desk.dispatcher.roster.pause(is_paused=True)
+    desk.dispatcher.roster.pause("anna", is_paused=True)
     desk.dispatcher.tick()
     (job,) = desk.jobs("1.2")
     assert desk.is_known(job)
@@ -256,7 +256,7 @@ def test_a_pause_reaches_the_queue(desk: Desk, tmp_path: Path) -> None:
         later = replace(DELIVERY, not_before=time.time() + PAUSE_SECONDS)
         desk.dispatcher.queue.put_delivery(later)
         wait_until(lambda: lines(tmp_path, "done") == ["one pacs 1 host-1"])
-        desk.dispatcher.roster.pause(is_paused=False)
+        desk.dispatcher.roster.pause("anna", is_paused=False)
         desk.dispatcher.tick()
         wait_until(lambda: len(lines(tmp_path, "done")) == 2)
 

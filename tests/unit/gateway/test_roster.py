@@ -48,5 +48,5 @@ def test_a_worker_that_is_silent_is_lost_until_it_is_seen_again(
 def test_a_pause_is_on_record(roster: Roster, database: Database) -> None:
     assert not roster.is_paused()
     for is_paused in (True, True, False, False, True):
-        roster.pause(is_paused=is_paused)
+        roster.pause("anna", is_paused=is_paused)
         assert Roster(database).is_paused() is is_paused
