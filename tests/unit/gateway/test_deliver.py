@@ -199,7 +199,7 @@ def test_a_result_that_is_broken_is_a_defect(shop: Shop) -> None:
     with running_dicom_peer() as peer:
         delivery = shop.deliver(pacs(peer))
     assert delivery.state is DeliveryState.WAITING
-    assert delivery.reason == "unexpected InvalidDicomError; a defect of TotalMAP"
+    assert (delivery.reason or "").startswith("unexpected InvalidDicomError")
 
 
 def test_it_is_given_up_after_days_until_somebody_asks(shop: Shop) -> None:
