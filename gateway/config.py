@@ -3,11 +3,12 @@
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     Field,
     HttpUrl,
+    JsonValue,
     PositiveFloat,
     PositiveInt,
     StringConstraints,
@@ -209,7 +210,7 @@ class RuleSection(Section):
     descriptions: tuple[Pattern, ...] = ()
     min_instances: PositiveInt = 1
     urgent: bool = False
-    application: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    application: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
     destinations: tuple[str, ...] = ()
 
 

@@ -64,7 +64,8 @@ class Dispatcher:
         now = time.time()
         for study in self.ledger.growing_studies():
             if is_complete(study, now, self.settings.complete):
-                self._pass_on(study)
+                with _failures_logged():  # of one study, which holds up no other
+                    self._pass_on(study)
         self.queue.pause(is_paused=self.roster.is_paused())
         for job in self.jobs.unqueued():
             self.queue.put_job(job)

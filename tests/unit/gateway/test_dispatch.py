@@ -230,7 +230,6 @@ def test_a_header_that_is_broken_holds_up_no_other_study(desk: Desk) -> None:
     assert len(desk.jobs("1.3")) == 1
 
 
-@pytest.mark.xfail(reason="Dispatcher.tick gives up at the first study that fails", strict=True)
 def test_a_file_that_is_away_holds_up_no_other_study(desk: Desk) -> None:
     away = desk.receive("1.2")
     desk.receive("1.3")
