@@ -39,12 +39,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(given: argparse.Namespace, settings: GatewaySettings, stop: Event) -> None:
     # Each process imports what it needs: networks take seconds, and the receiver needs none.
     if given.role == "receive":
-        from gateway.receive import receiving
+        from gateway.receive.receiving import receiving
 
         with receiving(settings):
             stop.wait()
     elif given.role == "dispatch":
-        from gateway.dispatching import dispatch
+        from gateway.dispatch.dispatching import dispatch
 
         dispatch(settings, stop)
     elif given.role == "web":
@@ -55,7 +55,7 @@ def _run(given: argparse.Namespace, settings: GatewaySettings, stop: Event) -> N
         _, _, number = given.device.partition(":")
         if number:
             os.environ["CUDA_VISIBLE_DEVICES"] = number
-        from gateway.worker import work
+        from gateway.work.worker import work
 
         work(settings, given.worker, given.device, stop)
 

@@ -11,13 +11,13 @@ from pathlib import Path
 from app.command import DEFAULT_MODELS, DEFAULT_SETTINGS
 from app.ready import require_ready
 from gateway.config import DestinationSection, GatewaySettings, RuleSection, RunnerKind
-from gateway.database import open_database
-from gateway.intake import BYTES_PER_GB
-from gateway.overlay import write_overlay
-from gateway.scp import tls_context
-from gateway.send_dicom import echo
-from gateway.send_stow import ask
-from gateway.storage import Storage
+from gateway.deliver.send_dicom import echo
+from gateway.deliver.send_stow import ask
+from gateway.receive.intake import BYTES_PER_GB
+from gateway.receive.scp import tls_context
+from gateway.record.database import open_database
+from gateway.record.storage import Storage
+from gateway.work.overlay import write_overlay
 from totalmap.errors import ResourceError, TotalMapError
 from totalmap.settings import load_settings
 

@@ -1,7 +1,7 @@
 """The queue, which is DBOS: what is put into it is begun, after whatever crash, at least once.
 
 All of DBOS is in this file. It keeps its own tables: a file beside the ledger, or a schema in the
-same Postgres. What a job is and how it stands is not in them (gateway/joblist.py).
+same Postgres. What a job is and how it stands is not in them (gateway/record/joblist.py).
 """
 
 import logging
@@ -14,9 +14,9 @@ from dbos import DBOS, DBOSConfig, EnqueueOptions
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.config import GatewaySettings
-from gateway.deliverylist import Delivery
-from gateway.joblist import Job
-from gateway.schema import SCHEMA_VERSION
+from gateway.record.deliverylist import Delivery
+from gateway.record.joblist import Job
+from gateway.record.schema import SCHEMA_VERSION
 from totalmap.errors import ResourceError
 
 QUEUE_FILE = "queue.sqlite"

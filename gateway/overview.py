@@ -7,10 +7,10 @@ from typing import Any
 
 from sqlalchemy import case, func, select
 
-from gateway.database import Database
-from gateway.deliverylist import DeliveryState
-from gateway.joblist import JobState
-from gateway.schema import DELIVERIES, JOBS, STUDIES
+from gateway.record.database import Database
+from gateway.record.deliverylist import DeliveryState
+from gateway.record.joblist import JobState
+from gateway.record.schema import DELIVERIES, JOBS, STUDIES
 
 
 class Group(StrEnum):

@@ -14,7 +14,7 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu_primitives import A_RELEASE
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at its import
 
-from gateway.scp import TRANSFER_SYNTAXES
+from gateway.receive.scp import TRANSFER_SYNTAXES
 from tests.servers import LOOPBACK, free_port
 
 TITLE = "ARCHIVE"

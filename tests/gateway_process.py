@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gateway.config import GatewaySettings, ReceiveSection
-from gateway.receive import receiving
+from gateway.receive.receiving import receiving
 from tests.servers import LOOPBACK, POLL_SECONDS, START_SECONDS, require_program
 from totalmap import log
 

@@ -15,9 +15,9 @@ from typing import Any
 import yaml
 
 from gateway.config import GatewaySettings, load_gateway_settings
-from gateway.database import Database, open_database
-from gateway.deliverylist import DeliveryList
-from gateway.joblist import Job, JobList, JobState
+from gateway.record.database import Database, open_database
+from gateway.record.deliverylist import DeliveryList
+from gateway.record.joblist import Job, JobList, JobState
 from tests.gateway_process import storescu
 from tests.servers import free_port
 
@@ -122,7 +122,7 @@ class Service:
 
     def wait_until_up(self) -> None:
         """Returns when it listens and its worker is ready."""
-        from gateway.roster import Roster
+        from gateway.record.roster import Roster
 
         def seen() -> list[float]:
             return [one.seen_at for one in Roster(self.database).workers()]

@@ -12,8 +12,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.config import WebSection
-from gateway.database import Database
-from gateway.history import record_logged_in, record_login_failed
+from gateway.record.database import Database
+from gateway.record.history import record_logged_in, record_login_failed
 from gateway.web.attempts import WITHIN_SECONDS, Attempts
 from gateway.web.forms import TOKEN_FIELD, read_form, with_query
 from gateway.web.origin import origin_of

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import Self
 
 from gateway.config import GatewaySettings
-from gateway.database import Database
-from gateway.deliverylist import DeliveryList
-from gateway.joblist import JobList
-from gateway.roster import Roster
-from gateway.storage import Storage
+from gateway.record.database import Database
+from gateway.record.deliverylist import DeliveryList
+from gateway.record.joblist import JobList
+from gateway.record.roster import Roster
+from gateway.record.storage import Storage
 from gateway.web.access import Door
 from gateway.web.patients import Headlines
 from gateway.web.results import Results

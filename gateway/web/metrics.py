@@ -13,10 +13,10 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 from sqlalchemy import case, func, select
 
-from gateway.database import Database
-from gateway.joblist import JobState
 from gateway.overview import arriving_studies, count_deliveries, count_jobs
-from gateway.schema import JOBS, STUDIES
+from gateway.record.database import Database
+from gateway.record.joblist import JobState
+from gateway.record.schema import JOBS, STUDIES
 from gateway.web.desk import Desk
 from gateway.web.health import count_workers
 

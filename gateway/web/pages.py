@@ -7,8 +7,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
-from gateway.history import record_viewed
 from gateway.overview import Group
+from gateway.record.history import record_viewed
 from gateway.web import views
 from gateway.web.access import AUTOMATIC
 from gateway.web.desk import Desk

@@ -12,9 +12,9 @@ from pydicom.dataset import Dataset
 from pydicom.valuerep import PersonName
 from sqlalchemy import select
 
-from gateway.database import Database
-from gateway.schema import INSTANCES
-from gateway.storage import Storage
+from gateway.record.database import Database
+from gateway.record.schema import INSTANCES
+from gateway.record.storage import Storage
 from totalmap.log import get_logger
 
 _ATTRIBUTES = ("PatientName", "PatientID", "StudyDate", "StudyDescription")

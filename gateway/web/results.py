@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath
 
 from PIL import Image
 
-from gateway.joblist import JobList
-from gateway.runner import STATUS_NAME
-from gateway.storage import Storage
+from gateway.record.joblist import JobList
+from gateway.record.storage import Storage
+from gateway.work.runner import STATUS_NAME
 
 PREVIEW_NAME = "preview.png"
 REPORT_NAME = "report.html"

@@ -5,9 +5,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gateway.deliverylist import Delivery
-from gateway.history import Event, history
-from gateway.joblist import Job
 from gateway.overview import (
     GROUP_STATES,
     ArrivingStudy,
@@ -21,7 +18,10 @@ from gateway.overview import (
     destinations,
     list_jobs,
 )
-from gateway.roster import LOST_SECONDS, Worker
+from gateway.record.deliverylist import Delivery
+from gateway.record.history import Event, history
+from gateway.record.joblist import Job
+from gateway.record.roster import LOST_SECONDS, Worker
 from gateway.web.desk import Desk
 from gateway.web.health import Health, check_health
 from gateway.web.patients import Headline

@@ -11,10 +11,10 @@ from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, SegmentationStorage
 from pynetdicom import AE
 
-from gateway.deliverylist import DeliveryState
-from gateway.history import history
-from gateway.joblist import Job, JobState
-from gateway.roster import Roster
+from gateway.record.deliverylist import DeliveryState
+from gateway.record.history import history
+from gateway.record.joblist import Job, JobState
+from gateway.record.roster import Roster
 from tests.archive import Archive, running_archive
 from tests.conftest import DEMO_MODELS
 from tests.gateway_process import AE_TITLE

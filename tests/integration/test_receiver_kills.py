@@ -18,9 +18,9 @@ from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE
 
 from gateway.config import GatewaySettings
-from gateway.database import open_database
-from gateway.ledger import Ledger
-from gateway.storage import Storage
+from gateway.record.database import open_database
+from gateway.record.ledger import Ledger
+from gateway.record.storage import Storage
 from tests.gateway_process import AE_TITLE, running_gateway
 from tests.phantom.study import WrittenSeries
 from tests.servers import LOOPBACK, free_port

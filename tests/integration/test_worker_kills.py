@@ -11,9 +11,9 @@ import pydicom
 import pytest
 from pydicom.uid import SegmentationStorage
 
-from gateway.deliverylist import DeliveryState
-from gateway.history import history
-from gateway.joblist import Job, JobState
+from gateway.record.deliverylist import DeliveryState
+from gateway.record.history import history
+from gateway.record.joblist import Job, JobState
 from tests.archive import Archive, running_archive
 from tests.conftest import DEMO_MODELS
 from tests.phantom.study import write_series

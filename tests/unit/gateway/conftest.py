@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import structlog
 
-from gateway.database import Database
-from gateway.intake import Intake
-from gateway.ledger import Ledger
-from gateway.storage import Storage
+from gateway.receive.intake import Intake
+from gateway.record.database import Database
+from gateway.record.ledger import Ledger
+from gateway.record.storage import Storage
 
 
 @pytest.fixture(autouse=True)

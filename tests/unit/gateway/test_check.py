@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from cli.__main__ import app
 from gateway.check import Point, check
 from gateway.config import GatewaySettings, ReceiveSection
-from gateway.storage import Storage
+from gateway.record.storage import Storage
 from tests.archive import running_archive
 from tests.conftest import DEMO_MODELS
 from tests.servers import LOOPBACK, free_port

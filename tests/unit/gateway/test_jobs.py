@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from gateway.config import GatewaySettings
-from gateway.deliverylist import Delivery, DeliveryState
-from gateway.joblist import Job, JobState
 from gateway.jobs import DELIVER, QUEUE_FILE, SEGMENT, Handlers, JobQueue, running_queue
-from gateway.schema import SCHEMA_VERSION
+from gateway.record.deliverylist import Delivery, DeliveryState
+from gateway.record.joblist import Job, JobState
+from gateway.record.schema import SCHEMA_VERSION
 from tests.unit.gateway.queue_process import lines, running_process, wait_until
-from tests.unit.gateway.test_joblist import NEW
+from tests.unit.gateway.record.test_joblist import NEW
 from totalmap.errors import ResourceError
 
 JOB = Job(

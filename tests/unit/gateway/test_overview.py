@@ -5,8 +5,6 @@ from pathlib import Path
 import pytest
 
 from gateway.config import GatewaySettings
-from gateway.deliverylist import DeliveryState
-from gateway.joblist import JobState
 from gateway.overview import (
     Group,
     arriving_studies,
@@ -16,6 +14,8 @@ from gateway.overview import (
     destinations,
     list_jobs,
 )
+from gateway.record.deliverylist import DeliveryState
+from gateway.record.joblist import JobState
 from tests.phantom.study import WrittenSeries
 from tests.unit.gateway.web.filling import Filled, open_filled
 

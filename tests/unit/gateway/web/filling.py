@@ -15,13 +15,13 @@ from PIL import Image
 from pydicom.uid import generate_uid
 
 from gateway.config import GatewaySettings
-from gateway.database import Database, open_database
-from gateway.deliverylist import DeliveryList
-from gateway.intake import Intake, ReceivedFile
-from gateway.joblist import JobList, KeptResult, NewJob
-from gateway.ledger import EndedTransfer, GrowingStudy, KeptInstance, Ledger
-from gateway.roster import Roster
-from gateway.storage import Storage
+from gateway.receive.intake import Intake, ReceivedFile
+from gateway.record.database import Database, open_database
+from gateway.record.deliverylist import DeliveryList
+from gateway.record.joblist import JobList, KeptResult, NewJob
+from gateway.record.ledger import EndedTransfer, GrowingStudy, KeptInstance, Ledger
+from gateway.record.roster import Roster
+from gateway.record.storage import Storage
 
 STATUS = {
     "structures": [

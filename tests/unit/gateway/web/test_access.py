@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import select
 
 from gateway.config import WebSection
-from gateway.history import What
-from gateway.schema import EVENTS
+from gateway.record.history import What
+from gateway.record.schema import EVENTS
 from tests.unit.gateway.web.browsing import PASSWORD, USER, form_token, log_in, press
 from tests.unit.gateway.web.filling import Filled
 

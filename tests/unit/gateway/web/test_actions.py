@@ -3,7 +3,7 @@ import time
 import httpx
 import pytest
 
-from gateway.history import history
+from gateway.record.history import history
 from tests.unit.gateway.web.browsing import USER, press
 from tests.unit.gateway.web.filling import Filled
 

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text, update
 
 from gateway.config import GatewaySettings, ReceiveSection, WebSection
-from gateway.schema import DELIVERIES, JOBS, STUDIES, WORKERS
+from gateway.record.schema import DELIVERIES, JOBS, STUDIES, WORKERS
 from gateway.web.server import running_web
 from tests.servers import LOOPBACK
 from tests.unit.gateway.web.filling import Filled

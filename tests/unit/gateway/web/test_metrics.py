@@ -6,7 +6,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import update
 
-from gateway.schema import JOBS
+from gateway.record.schema import JOBS
 from tests.unit.gateway.web.filling import Filled
 
 

@@ -6,8 +6,8 @@ import httpx
 import pytest
 from sqlalchemy import insert, select
 
-from gateway.history import What
-from gateway.schema import EVENTS, JOBS
+from gateway.record.history import What
+from gateway.record.schema import EVENTS, JOBS
 from gateway.web.pages import REPORT_POLICY
 from tests.unit.gateway.web.filling import Filled
 

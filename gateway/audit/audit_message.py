@@ -1,0 +1,356 @@
+"""Events as DICOM audit messages (PS3.15 A.5), in the XML of PS3.15 A.5.1.1."""
+
+import re
+from base64 import b64encode
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from xml.etree.ElementTree import Element, SubElement, tostring
+
+from gateway.config import DestinationSection, GatewaySettings
+from gateway.record.history import LOCKED_OUT, Event, What
+
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditedStudy:
+    """What a message says of a study beside its UID.
+
+    Attributes:
+        patient_id: Of the patient; `UNKNOWN` where there is no file of the study any more.
+        instances: How many there are of each SOP class, where the message is about them.
+    """
+
+    patient_id: str
+    instances: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditSource:
+    """Whose messages they are.
+
+    Attributes:
+        host: The name of this machine.
+    """
+
+    settings: GatewaySettings
+    host: str
+
+
+def audit_message(event: Event, study: AuditedStudy | None, source: AuditSource) -> bytes | None:
+    """Returns the message for an event; None where nobody has to hear of it.
+
+    It is one line of ASCII, so that it needs no byte order mark in syslog (RFC 5424 6.4).
+
+    Args:
+        event: What happened.
+        study: To which study; None: to none.
+        source: Who says it.
+    """
+    kind = _kind(event)
+    if kind is None:
+        return None
+    root = Element("AuditMessage")
+    _add_event(root, event, kind)
+    for one in kind.participants(event, source):
+        _add_participant(root, one)
+    own = SubElement(root, "AuditSourceIdentification", AuditSourceID=_at(source, _PROGRAM))
+    SubElement(own, "AuditSourceTypeCode", {"csd-code": _APPLICATION_SERVER})
+    if kind.event_id is _SECURITY_ALERT:
+        _add_alert(root, event)
+    elif study is not None:
+        _add_study(root, event.study_instance_uid, study)
+        _add_patient(root, study.patient_id)
+    message: bytes = tostring(root, encoding="us-ascii")
+    return message
+
+
+def is_failure(event: Event) -> bool:
+    """Returns whether the message for an event says that something failed."""
+    kind = _kind(event)
+    return kind is not None and kind.outcome != _SUCCESS
+
+
+@dataclass(frozen=True, slots=True)
+class _Code:
+    value: str
+    system: str
+    meaning: str
+
+
+def _dcm(value: int, meaning: str) -> _Code:
+    return _Code(str(value), "DCM", meaning)
+
+
+# PS3.16 D
+_APPLICATION_ACTIVITY = _dcm(110100, "Application Activity")
+_INSTANCES_ACCESSED = _dcm(110103, "DICOM Instances Accessed")
+_INSTANCES_TRANSFERRED = _dcm(110104, "DICOM Instances Transferred")
+_STUDY_DELETED = _dcm(110105, "DICOM Study Deleted")
+_PROCEDURE_RECORD = _dcm(110111, "Procedure Record")
+_SECURITY_ALERT = _dcm(110113, "Security Alert")
+_USER_AUTHENTICATION = _dcm(110114, "User Authentication")
+_APPLICATION_START = _dcm(110120, "Application Start")
+_APPLICATION_STOP = _dcm(110121, "Application Stop")
+_LOGIN = _dcm(110122, "Login")
+_NODE_AUTHENTICATION = _dcm(110126, "Node Authentication")
+_RESTRICTED_FUNCTION = _dcm(110132, "Use of Restricted Function")
+_APPLICATION = _dcm(110150, "Application")
+_DESTINATION_ROLE = _dcm(110152, "Destination Role ID")
+_SOURCE_ROLE = _dcm(110153, "Source Role ID")
+_STUDY_INSTANCE_UID = _dcm(110180, "Study Instance UID")
+_NODE_ID = _dcm(110182, "Node ID")
+_PATIENT_NUMBER = _Code("2", "RFC-3881", "Patient Number")
+
+# PS3.15 A.5.1.1
+_CREATE, _READ, _UPDATE, _DELETE, _EXECUTE = "C", "R", "U", "D", "E"
+_SUCCESS, _MINOR, _SERIOUS = "0", "4", "8"
+_MACHINE, _IP_ADDRESS, _URI = "1", "2", "5"
+_PERSON, _SYSTEM_OBJECT = "1", "2"
+_PATIENT, _REPORT, _SECURITY_RESOURCE = "1", "3", "13"
+_APPLICATION_SERVER = "4"
+
+_PROGRAM = "totalmap"
+# Of a text from elsewhere, so that a message stays far below the 32768 bytes of PS3.15 A.6.
+_LONGEST = 2000
+# As gateway/record/deliverylist.py begins what it says of a delivery.
+_TO = re.compile(r"to ([a-z0-9_-]+)(?:: |$)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Participant:
+    """PS3.15 A.5.2, Active Participant."""
+
+    user: str
+    is_requestor: bool
+    role: _Code | None = None
+    ae_title: str | None = None
+    address: str | None = None
+
+
+def _received(event: Event, source: AuditSource) -> Sequence[_Participant]:
+    """Somebody sent instances to the gateway."""
+    sender = _Participant(
+        user=event.who or UNKNOWN, is_requestor=True, role=_SOURCE_ROLE, address=event.address
+    )
+    return [sender, _gateway(source, role=_DESTINATION_ROLE)]
+
+
+def _sent(event: Event, source: AuditSource) -> Sequence[_Participant]:
+    """The gateway sent instances to a destination."""
+    found = _TO.match(event.detail or "")
+    name = found[1] if found else UNKNOWN
+    section = source.settings.destination(name)
+    destination = _Participant(
+        user=name,
+        is_requestor=False,
+        role=_DESTINATION_ROLE,
+        ae_title=section.dicom.ae_title if section and section.dicom else None,
+        address=_address(section) if section else None,
+    )
+    return [_gateway(source, is_requestor=True, role=_SOURCE_ROLE), destination]
+
+
+def _by_gateway(_event: Event, source: AuditSource) -> Sequence[_Participant]:
+    return [_gateway(source, is_requestor=True)]
+
+
+def _by_user(event: Event, source: AuditSource) -> Sequence[_Participant]:
+    """A user did something at the gateway; who logs in needs an address (PS3.15 A.5.3.12)."""
+    user = _Participant(
+        user=_at(source, event.who or UNKNOWN),
+        is_requestor=True,
+        address=event.address or UNKNOWN,
+    )
+    return [user, _gateway(source)]
+
+
+def _process(event: Event, source: AuditSource) -> Sequence[_Participant]:
+    """A process of the gateway began or ended."""
+    return [_gateway(source, name=event.who or _PROGRAM, role=_APPLICATION)]
+
+
+def _turned_away(event: Event, source: AuditSource) -> Sequence[_Participant]:
+    """The gateway reports somebody, who must not be the requestor (PS3.15 A.5.3.11)."""
+    stranger = _Participant(user=event.who or UNKNOWN, is_requestor=False, address=event.address)
+    return [_gateway(source), stranger]
+
+
+def _gateway(
+    source: AuditSource,
+    *,
+    name: str = _PROGRAM,
+    is_requestor: bool = False,
+    role: _Code | None = None,
+) -> _Participant:
+    return _Participant(
+        user=_at(source, name),
+        is_requestor=is_requestor,
+        role=role,
+        ae_title=source.settings.receive.ae_title,
+        address=source.host,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    event_id: _Code
+    action: str
+    participants: Callable[[Event, AuditSource], Sequence[_Participant]]
+    outcome: str = _SUCCESS
+    event_type: _Code | None = None
+
+
+def _login(outcome: str) -> _Kind:
+    return _Kind(_USER_AUTHENTICATION, _EXECUTE, _by_user, outcome, _LOGIN)
+
+
+def _alert(event_type: _Code) -> _Kind:
+    return _Kind(_SECURITY_ALERT, _EXECUTE, _turned_away, _MINOR, event_type)
+
+
+def _activity(event_type: _Code) -> _Kind:
+    return _Kind(_APPLICATION_ACTIVITY, _EXECUTE, _process, _SUCCESS, event_type)
+
+
+# A job is a procedure step that somebody has changed. Application Activity is about a program
+# that starts or stops, and the instances are not touched.
+_JOB_CHANGED = _Kind(_PROCEDURE_RECORD, _UPDATE, _by_user)
+_KINDS: Mapping[What, _Kind] = {
+    # "C": instances that the gateway held already are not on record again
+    What.RECEIVED: _Kind(_INSTANCES_TRANSFERRED, _CREATE, _received),
+    # "R": a sender does not know what the receiver holds
+    What.DELIVERED: _Kind(_INSTANCES_TRANSFERRED, _READ, _sent),
+    # some of the results may have gone before it failed, and it is tried again
+    What.NOT_DELIVERED: _Kind(_INSTANCES_TRANSFERRED, _READ, _sent, _MINOR),
+    What.SEGMENTED: _Kind(_INSTANCES_ACCESSED, _CREATE, _by_gateway),
+    What.VIEWED: _Kind(_INSTANCES_ACCESSED, _READ, _by_user),
+    What.DELETED: _Kind(_STUDY_DELETED, _DELETE, _by_gateway),
+    What.RETRIED: _JOB_CHANGED,
+    What.CANCELLED: _JOB_CHANGED,
+    What.MADE_URGENT: _JOB_CHANGED,
+    What.LOGGED_IN: _login(_SUCCESS),
+    What.LOGIN_FAILED: _login(_MINOR),
+    What.REJECTED: _alert(_NODE_AUTHENTICATION),
+    What.REFUSED: _alert(_RESTRICTED_FUNCTION),
+    What.STARTED_UP: _activity(_APPLICATION_START),
+    What.SHUT_DOWN: _activity(_APPLICATION_STOP),
+}
+_DEAD_JOB = _Kind(_INSTANCES_ACCESSED, _CREATE, _by_gateway, _SERIOUS)
+_DEAD_DELIVERY = _Kind(_INSTANCES_TRANSFERRED, _READ, _sent, _SERIOUS)
+# Not the study, but what was made of it.
+_RESULTS_DELETED = _Kind(_INSTANCES_ACCESSED, _DELETE, _by_gateway)
+_LOCKED_OUT = _login(_SERIOUS)
+
+
+def _kind(event: Event) -> _Kind | None:
+    if event.what is What.DEAD:
+        return _DEAD_DELIVERY if _TO.match(event.detail or "") else _DEAD_JOB
+    if event.what is What.DELETED and event.job_id is not None:
+        return _RESULTS_DELETED
+    if event.what is What.LOGIN_FAILED and event.detail == LOCKED_OUT:
+        return _LOCKED_OUT
+    return _KINDS.get(event.what)
+
+
+def _add_event(root: Element, event: Event, kind: _Kind) -> None:
+    identification = SubElement(
+        root,
+        "EventIdentification",
+        EventActionCode=kind.action,
+        EventDateTime=datetime.fromtimestamp(event.at, UTC).isoformat(timespec="milliseconds"),
+        EventOutcomeIndicator=kind.outcome,
+    )
+    _add_code(identification, "EventID", kind.event_id)
+    if kind.event_type is not None:
+        _add_code(identification, "EventTypeCode", kind.event_type)
+    if kind.outcome != _SUCCESS and event.detail:
+        SubElement(identification, "EventOutcomeDescription").text = _plain(event.detail)
+
+
+def _add_participant(root: Element, participant: _Participant) -> None:
+    attributes = {
+        "UserID": _plain(participant.user),
+        "UserIsRequestor": "true" if participant.is_requestor else "false",
+    }
+    if participant.ae_title is not None:
+        attributes["AlternativeUserID"] = f"AETITLES={participant.ae_title}"
+    if participant.address is not None:
+        attributes["NetworkAccessPointID"] = _plain(participant.address)
+        attributes["NetworkAccessPointTypeCode"] = _address_type(participant.address)
+    element = SubElement(root, "ActiveParticipant", attributes)
+    if participant.role is not None:
+        _add_code(element, "RoleIDCode", participant.role)
+
+
+def _add_study(root: Element, study_instance_uid: str, study: AuditedStudy) -> None:
+    element = _add_object(
+        root, study_instance_uid, _STUDY_INSTANCE_UID, kind=_SYSTEM_OBJECT, role=_REPORT
+    )
+    if study.instances:
+        description = SubElement(element, "ParticipantObjectDescription")
+        for sop_class, number in sorted(study.instances.items()):
+            SubElement(description, "SOPClass", UID=sop_class, NumberOfInstances=str(number))
+
+
+def _add_patient(root: Element, patient_id: str) -> None:
+    _add_object(root, patient_id, _PATIENT_NUMBER, kind=_PERSON, role=_PATIENT)
+
+
+def _add_alert(root: Element, event: Event) -> None:
+    """PS3.15 A.5.3.11, Alert Subject."""
+    node = event.address or event.who or UNKNOWN
+    element = _add_object(root, node, _NODE_ID, kind=_SYSTEM_OBJECT, role=_SECURITY_RESOURCE)
+    value = b64encode(_plain(event.detail or "").encode()).decode()
+    SubElement(element, "ParticipantObjectDetail", type="Alert Description", value=value)
+
+
+def _add_object(root: Element, name: str, id_type: _Code, *, kind: str, role: str) -> Element:
+    element = SubElement(
+        root,
+        "ParticipantObjectIdentification",
+        ParticipantObjectID=_plain(name),
+        ParticipantObjectTypeCode=kind,
+        ParticipantObjectTypeCodeRole=role,
+    )
+    _add_code(element, "ParticipantObjectIDTypeCode", id_type)
+    # The schema wants one; the patient's stays out of it.
+    SubElement(element, "ParticipantObjectName")
+    return element
+
+
+def _add_code(parent: Element, name: str, code: _Code) -> None:
+    attributes = {
+        "csd-code": code.value,
+        "codeSystemName": code.system,
+        "originalText": code.meaning,
+    }
+    SubElement(parent, name, attributes)
+
+
+def _at(source: AuditSource, name: str) -> str:
+    """PS3.15 A.5.2.1."""
+    return f"{name}@{source.host}"
+
+
+def _address(destination: DestinationSection) -> str | None:
+    if destination.dicom is not None:
+        return destination.dicom.address
+    return str(destination.stow.url) if destination.stow is not None else None
+
+
+def _address_type(address: str) -> str:
+    if "://" in address:
+        return _URI
+    try:
+        ip_address(address)
+    except ValueError:
+        return _MACHINE
+    return _IP_ADDRESS
+
+
+def _plain(text: str) -> str:
+    """Returns text without what XML can't hold, without ends of lines, and not too much of it."""
+    return "".join(one if one.isprintable() else "?" for one in text[:_LONGEST])

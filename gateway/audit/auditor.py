@@ -1,0 +1,192 @@
+"""The audit trail: what happened becomes DICOM audit messages, in a file and at a collector.
+
+The events on record are the source (gateway/record/history.py). How far each of the two has come
+is on record, too, and moves only after a message is written: each is written at least once.
+"""
+
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+import pydicom
+from sqlalchemy import func, select
+
+from gateway.audit.audit_message import (
+    UNKNOWN,
+    AuditedStudy,
+    AuditSource,
+    audit_message,
+    is_failure,
+)
+from gateway.audit.syslog import Collector, SyslogMessage
+from gateway.config import GatewaySettings
+from gateway.record.database import Database
+from gateway.record.history import Event, events_after
+from gateway.record.schema import AUDITED, INSTANCES
+from gateway.record.storage import Storage
+from totalmap.errors import ResourceError
+from totalmap.log import get_logger
+
+# More have to wait for the next time, so that nothing else waits for long.
+EVENTS_AT_ONCE = 500
+FILE_MODE = 0o640
+
+log = get_logger()
+
+
+class Place(Protocol):
+    """Where audit messages go."""
+
+    def is_left_alone(self) -> bool:
+        """Returns whether nothing is to be sent for the moment."""
+
+    def send(self, messages: Sequence[SyslogMessage]) -> None:
+        """Returns when the messages are there.
+
+        Raises:
+            ResourceError: They are not, or not all of them.
+        """
+
+
+class AuditFile:
+    """A file with one message a line; it may be renamed by logrotate at any moment."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def is_left_alone(self) -> bool:
+        """Returns False: it is tried every time."""
+        return False
+
+    def send(self, messages: Sequence[SyslogMessage]) -> None:
+        """Returns when the messages are on the disk.
+
+        Raises:
+            ResourceError: They can't be written.
+        """
+        text = b"".join(one.text + b"\n" for one in messages)
+        try:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT, FILE_MODE)
+            with os.fdopen(descriptor, "ab") as file:
+                file.write(_end_of_torn_line(descriptor) + text)
+                file.flush()
+                os.fsync(descriptor)
+        except OSError as error:
+            raise ResourceError(
+                f"audit.file {self._path} can't be written: {error.strerror}"
+            ) from error
+
+
+def _end_of_torn_line(descriptor: int) -> bytes:
+    """Returns what ends a line that a crash has cut off."""
+    size = os.fstat(descriptor).st_size
+    return b"\n" if size and os.pread(descriptor, 1, size - 1) != b"\n" else b""
+
+
+class Auditor:
+    """Writes what was not yet written, whenever it is told to."""
+
+    def __init__(self, settings: GatewaySettings, storage: Storage, database: Database) -> None:
+        """Writes nothing yet.
+
+        Args:
+            settings: With the places, if there are any.
+            storage: With the files that Patient IDs are read from.
+            database: With the events.
+
+        Raises:
+            ConfigError: A certificate or key for a collector can't be used.
+        """
+        host = socket.gethostname()
+        self._source = AuditSource(settings=settings, host=host)
+        self._storage = storage
+        self._database = database
+        self._places: dict[str, Place] = {}
+        if settings.audit.file is not None:
+            self._places["file"] = AuditFile(settings.audit.file)
+        if settings.audit.syslog is not None:
+            self._places["syslog"] = Collector(settings.audit.syslog, host)
+        advance = database.insert_or(AUDITED)
+        self._advance = advance.on_conflict_do_update(
+            index_elements=[AUDITED.c.place], set_={"event_id": advance.excluded.event_id}
+        )
+
+    def write(self) -> None:
+        """Writes the next events to each place; one that fails holds up no other.
+
+        Raises:
+            ResourceError: The database fails.
+        """
+        for name, place in self._places.items():
+            if place.is_left_alone():
+                continue
+            events = events_after(self._database, self._written(name), EVENTS_AT_ONCE)
+            if not events:
+                continue
+            messages = self._messages([event for _, event in events])
+            try:
+                if messages:
+                    place.send(messages)
+            except ResourceError as error:
+                log.warning("audit_not_written", place=name, reason=str(error))
+            else:
+                self._write_down(name, events[-1][0])
+
+    def _written(self, place: str) -> int:
+        with self._database.transaction() as connection:
+            statement = select(AUDITED.c.event_id).where(AUDITED.c.place == place)
+            return connection.execute(statement).scalar() or 0
+
+    def _write_down(self, place: str, event_id: int) -> None:
+        with self._database.transaction() as connection:
+            connection.execute(self._advance, {"place": place, "event_id": event_id})
+
+    def _messages(self, events: Sequence[Event]) -> Sequence[SyslogMessage]:
+        patients: dict[str, str] = {}
+        messages = []
+        for event in events:
+            text = audit_message(event, self._study(event, patients), self._source)
+            if text is not None:
+                failed = is_failure(event)
+                messages.append(SyslogMessage(at=event.at, is_failure=failed, text=text))
+        return messages
+
+    def _study(self, event: Event, patients: dict[str, str]) -> AuditedStudy | None:
+        study = event.study_instance_uid
+        if not study:
+            return None
+        if patients.get(study, UNKNOWN) == UNKNOWN:
+            patients[study] = self._patient_id(event)
+        return AuditedStudy(patient_id=patients[study], instances=self._instances(event))
+
+    def _patient_id(self, event: Event) -> str:
+        """Returns the Patient ID from a file of the study, or of what was made of it."""
+        folders = [self._storage.study_folder(event.study_instance_uid)]
+        if event.job_id is not None:
+            folders.append(self._storage.output_folder(event.job_id))
+        for folder in folders:
+            for path in folder.rglob("*"):
+                with suppress(Exception):  # pydicom raises many kinds on what is not DICOM
+                    header = pydicom.dcmread(
+                        path, stop_before_pixels=True, specific_tags=["PatientID"]
+                    )
+                    return str(header.get("PatientID") or UNKNOWN)
+        return UNKNOWN
+
+    def _instances(self, event: Event) -> Mapping[str, int]:
+        """Returns how many instances of each SOP class came in the transfer of an event."""
+        if event.transfer is None:
+            return {}
+        statement = (
+            select(INSTANCES.c.sop_class_uid, func.count())
+            .where(
+                INSTANCES.c.transfer == event.transfer,
+                INSTANCES.c.study_instance_uid == event.study_instance_uid,
+            )
+            .group_by(INSTANCES.c.sop_class_uid)
+        )
+        with self._database.transaction() as connection:
+            return dict(connection.execute(statement).all())

@@ -1,0 +1,178 @@
+"""Results go to their destinations: each on its own, and tried again for days."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.config import DestinationSection, GatewaySettings
+from gateway.deliver.commitment import Report, new_transaction, request_commitment, transaction_of
+from gateway.deliver.send_dicom import send_dicom
+from gateway.deliver.send_stow import send_stow
+from gateway.record.deliverylist import Delivery, DeliveryList, DeliveryState
+from gateway.record.joblist import JobList
+from gateway.record.storage import Storage
+from totalmap.errors import ResourceError, internal_error
+from totalmap.log import get_logger
+
+SECONDS_PER_DAY = 86_400
+# Most archives answer within seconds, some when they have written to tape.
+ASK_AGAIN_SECONDS = 60.0
+
+log = get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deliverer:
+    """Delivers what is on record."""
+
+    settings: GatewaySettings
+    storage: Storage
+    jobs: JobList
+    deliveries: DeliveryList
+
+    def deliver(self, job_id: str, destination: str, run: int) -> None:
+        """Does what is next for a delivery that comes out of the queue; nothing if it is done.
+
+        First its objects are sent. When that is on record, the destination is asked to promise to
+        keep them, where it is to be asked; so no crash in between loses the one or the other.
+
+        Raises:
+            ResourceError: The database fails; the delivery is queued again by the next sweep.
+        """
+        delivery = self.deliveries.delivery(job_id, destination)
+        if delivery is None or delivery.run != run:
+            return
+        if delivery.state is DeliveryState.WAITING:
+            self._deliver(delivery)
+        elif delivery.is_asked:
+            self._ask(delivery)
+
+    def take_report(self, report: Report) -> bool:
+        """Puts on record what a destination says that was asked for storage commitment.
+
+        Where it has lost something, everything is delivered to it again.
+
+        Returns:
+            Whether it was asked.
+
+        Raises:
+            ResourceError: The database fails.
+        """
+        delivery = self.deliveries.of_transaction(transaction_of(report))
+        while (
+            delivery is not None
+            and delivery.state is DeliveryState.DELIVERED
+            and not self._settle(delivery, report)
+        ):  # it has moved on since it was read
+            delivery = self.deliveries.of_transaction(transaction_of(report))
+        return delivery is not None
+
+    def _deliver(self, delivery: Delivery) -> None:
+        try:
+            section = self._section(delivery)
+            files = self._files(delivery, section)
+            if files:
+                send(section, files)
+        except Exception as error:  # a delivery is never left without a reason
+            self._fail(delivery, _reason(error))
+            return
+        is_to_commit = bool(files) and section.asks_for_commitment
+        self.deliveries.delivered(delivery, new_transaction() if is_to_commit else None)
+        log.info(
+            "delivered",
+            job=delivery.job_id,
+            destination=delivery.destination,
+            instances=len(files),
+        )
+
+    def _ask(self, delivery: Delivery) -> None:
+        reason = None
+        try:
+            section = self._section(delivery)
+            if section.dicom is None or not section.asks_for_commitment:
+                self.deliveries.stop_asking(delivery, "it is not asked for commitment any more")
+                return
+            files = self._files(delivery, section)
+            transaction = str(delivery.transaction_uid)
+            request_commitment(section.dicom, files, transaction, self.take_report)
+        except Exception as error:  # a delivery is never left without a reason
+            reason = _reason(error)
+            log.warning("commitment_not_asked", destination=delivery.destination, reason=reason)
+        self._ask_later(delivery, reason)
+
+    def _settle(self, delivery: Delivery, report: Report) -> bool:
+        log.info("commitment_reported", destination=delivery.destination, said=str(report))
+        if not report.failures:
+            return self.deliveries.commit(delivery)
+        if report.is_something_lost:
+            return self._fail(delivery, str(report))
+        return self._ask_later(delivery, str(report))
+
+    def _section(self, delivery: Delivery) -> DestinationSection:
+        section = self.settings.destination(delivery.destination)
+        if section is None:
+            job = self.jobs.job(delivery.job_id)
+            raise ResourceError(
+                f"no destination is called {delivery.destination}, or has the AE title of "
+                f"the sender, {job.sender if job else 'which is not known'}"
+            )
+        return section
+
+    def _files(self, delivery: Delivery, section: DestinationSection) -> Sequence[Path]:
+        folder = self.storage.output_folder(delivery.job_id)
+        files = [
+            folder / one.path
+            for one in self.jobs.results(delivery.job_id)
+            if one.sop_instance_uid and (not section.kinds or one.kind in section.kinds)
+        ]
+        missing = sum(not path.exists() for path in files)
+        if missing:
+            raise ResourceError(f"{missing} of {len(files)} results are not on the disk any more")
+        return files
+
+    def _fail(self, delivery: Delivery, reason: str) -> bool:
+        settings, now = self.settings.deliver, time.time()
+        if now - delivery.created_at > settings.give_up_days * SECONDS_PER_DAY:
+            log.error("delivery_dead", destination=delivery.destination, reason=reason)
+            return self.deliveries.die(delivery, reason)
+        wait = retry_seconds(
+            delivery.attempts, settings.first_retry_seconds, settings.longest_retry_seconds
+        )
+        log.warning("not_delivered", destination=delivery.destination, reason=reason)
+        return self.deliveries.postpone(delivery, reason, now + wait)
+
+    def _ask_later(self, delivery: Delivery, reason: str | None) -> bool:
+        settings, now = self.settings.deliver, time.time()
+        if now - (delivery.delivered_at or now) > settings.give_up_days * SECONDS_PER_DAY:
+            last = f"; the last time: {reason}" if reason else ""
+            return self.deliveries.stop_asking(
+                delivery, f"no promise to keep it in {settings.give_up_days:g} days{last}"
+            )
+        first = max(settings.first_retry_seconds, ASK_AGAIN_SECONDS)
+        wait = retry_seconds(delivery.attempts, first, settings.longest_retry_seconds)
+        return self.deliveries.asked(delivery, reason, now + wait)
+
+
+def send(destination: DestinationSection, files: Sequence[Path]) -> None:
+    """Sends DICOM files to a destination, all of them again if one is not taken.
+
+    Raises:
+        ResourceError: It did not take all of them; with the reason.
+    """
+    if destination.dicom is not None:
+        send_dicom(destination.dicom, files)
+    elif destination.stow is not None:
+        send_stow(destination.stow, files)
+
+
+def retry_seconds(failures: int, first: float, longest: float) -> float:
+    """Returns how long to wait after a failure, of which there were so many before."""
+    doublings = min(failures, 64)
+    return min(first * 2.0**doublings, longest)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ResourceError):
+        return str(error)
+    return str(internal_error(error))

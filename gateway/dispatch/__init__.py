@@ -1,0 +1,1 @@
+"""The dispatching process: studies become jobs, results go to their destinations."""

@@ -1,0 +1,107 @@
+"""Moves studies on: complete ones become jobs, and what is to be done is put into the queue.
+
+Each tick looks at what is on record and does what is missing, so that it does not matter where
+the last run was cut off.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Event
+
+from gateway.config import GatewaySettings
+from gateway.dispatch.complete import is_complete
+from gateway.dispatch.decide import decide
+from gateway.jobs import JobQueue
+from gateway.record.deliverylist import DeliveryList
+from gateway.record.joblist import JobList
+from gateway.record.ledger import GrowingStudy, Ledger
+from gateway.record.roster import LOST_SECONDS, Roster
+from gateway.record.storage import Storage
+from totalmap.errors import ResourceError
+from totalmap.log import get_logger
+
+TICK_SECONDS = 0.5
+SWEEP_SECONDS = 10.0
+# Of what the queue remembers, which is nothing that anybody looks at.
+FORGET_SECONDS = 86_400.0
+
+log = get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dispatcher:
+    """The whole of it needs but what is on record and the queue."""
+
+    settings: GatewaySettings
+    storage: Storage
+    ledger: Ledger
+    jobs: JobList
+    deliveries: DeliveryList
+    roster: Roster
+    queue: JobQueue
+
+    def run(self, stop: Event, also: Iterable[Callable[[], None]] = ()) -> None:
+        """Ticks and sweeps until it is told to stop.
+
+        Args:
+            stop: Set from elsewhere.
+            also: Done with each sweep.
+        """
+        swept_at = 0.0
+        while not stop.wait(TICK_SECONDS):
+            with _failures_logged():
+                self.tick()
+            if time.monotonic() - swept_at >= SWEEP_SECONDS:
+                swept_at = time.monotonic()
+                for act in (self.sweep, *also):
+                    with _failures_logged():
+                        act()
+
+    def tick(self) -> None:
+        """Makes jobs of studies that are complete, and puts into the queue what is to be done."""
+        now = time.time()
+        for study in self.ledger.growing_studies():
+            if is_complete(study, now, self.settings.complete):
+                with _failures_logged():  # of one study, which holds up no other
+                    self._pass_on(study)
+        self.queue.pause(is_paused=self.roster.is_paused())
+        for job in self.jobs.unqueued():
+            self.queue.put_job(job)
+            self.jobs.enqueued(job)
+        for delivery in self.deliveries.unqueued():
+            self.queue.put_delivery(delivery)
+            self.deliveries.enqueued(delivery)
+
+    def sweep(self) -> None:
+        """Has others do what lost workers did, and queues what the queue has forgotten."""
+        lost = self.queue.executors() & self.roster.lost(LOST_SECONDS)
+        if lost:
+            log.warning("workers_lost", workers=sorted(lost))
+            self.queue.take_over(sorted(lost))
+        jobs = self.jobs.unfinished()
+        for job, is_known in zip(jobs, self.queue.knows_jobs(jobs), strict=True):
+            if not is_known:
+                self.jobs.forgotten(job)
+        deliveries = self.deliveries.unfinished()
+        known = self.queue.knows_deliveries(deliveries)
+        for delivery, is_known in zip(deliveries, known, strict=True):
+            if not is_known:
+                self.deliveries.forgotten(delivery)
+        self.queue.forget(FORGET_SECONDS)
+
+    def _pass_on(self, study: GrowingStudy) -> None:
+        instances = [*self.ledger.instances(study.study_instance_uid)]
+        jobs = decide(instances, self.settings, self.storage)
+        new = self.jobs.open(study, jobs, f"{study.n_instances} instances")
+        log.info("study_complete", instances=study.n_instances, jobs=len(jobs), new=len(new))
+
+
+@contextmanager
+def _failures_logged() -> Iterator[None]:
+    """Lets the next tick try again what failed for want of a disk or a database."""
+    try:
+        yield
+    except ResourceError as error:
+        log.warning("not_dispatched", reason=str(error))

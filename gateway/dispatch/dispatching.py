@@ -1,0 +1,47 @@
+"""The dispatching process as a whole: what is on record, the queue, and what is delivered."""
+
+from threading import Event
+
+from gateway.audit.auditor import Auditor
+from gateway.config import GatewaySettings
+from gateway.deliver.deliverer import Deliverer
+from gateway.deliver.promises import Promises, reporting
+from gateway.dispatch.dispatcher import Dispatcher
+from gateway.jobs import Handlers, running_queue
+from gateway.record.database import open_database
+from gateway.record.deliverylist import DeliveryList
+from gateway.record.joblist import JobList
+from gateway.record.ledger import Ledger
+from gateway.record.roster import Roster
+from gateway.record.storage import Storage
+from gateway.retention.retention import Retention
+
+EXECUTOR = "dispatcher"
+
+
+def dispatch(settings: GatewaySettings, stop: Event) -> None:
+    """Moves studies on, delivers results and keeps senders told until it is told to stop.
+
+    Raises:
+        ConfigError: The ledger is another version's.
+        ResourceError: The database can't be opened, or is lost.
+    """
+    storage = Storage(settings.storage_folder)
+    with open_database(settings) as database:
+        jobs, deliveries = JobList(database), DeliveryList(database)
+        deliverer = Deliverer(settings=settings, storage=storage, jobs=jobs, deliveries=deliveries)
+        retention = Retention(settings, storage, database)
+        auditor = Auditor(settings, storage, database)
+        with (
+            running_queue(settings, EXECUTOR, Handlers(deliver=deliverer.deliver)) as queue,
+            reporting(settings, Promises(database, storage)),
+        ):
+            Dispatcher(
+                settings=settings,
+                storage=storage,
+                ledger=Ledger(database),
+                jobs=jobs,
+                deliveries=deliveries,
+                roster=Roster(database),
+                queue=queue,
+            ).run(stop, also=(retention.apply, auditor.write))

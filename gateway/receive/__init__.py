@@ -1,0 +1,1 @@
+"""The receiving process: all ways in."""

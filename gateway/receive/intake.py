@@ -1,0 +1,229 @@
+"""The one way in: a received file becomes an instance that is safe, or is refused with a reason."""
+
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+
+from gateway.record.ledger import EndedTransfer, KeptInstance, Ledger
+from gateway.record.storage import Storage, sha256_of, sync
+from totalmap.errors import InputError, ResourceError, UnreadableInstance
+from totalmap.log import get_logger
+
+BYTES_PER_GB = 1_000_000_000
+UID_CHARACTERS = 64
+_IDENTIFIERS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+
+log = get_logger()
+
+
+class MismatchedInstance(InputError):
+    """An instance is not the one that the sender announced, or not of the study.
+
+    Attributes:
+        sop_class_uid: Of the instance that came.
+        sop_instance_uid: The same.
+    """
+
+    def __init__(self, message: str, sop_class_uid: str, sop_instance_uid: str) -> None:
+        super().__init__(message)
+        self.sop_class_uid = sop_class_uid
+        self.sop_instance_uid = sop_instance_uid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceivedFile:
+    """A complete DICOM file as it came in.
+
+    Attributes:
+        path: In `Storage.incoming`; it is moved or removed.
+        sender: The AE title, or what else names who sent it.
+        transfer: Names the association, or the request, in which it came.
+        sop_instance_uid: As the sender announced it; None: the file says it alone.
+        study_instance_uid: The same.
+    """
+
+    path: Path
+    sender: str
+    transfer: str
+    sop_instance_uid: str | None = None
+    study_instance_uid: str | None = None
+
+
+class Intake:
+    """Takes files from many threads at once; the price of a commit is shared by those who wait."""
+
+    def __init__(self, storage: Storage, ledger: Ledger, keep_free_gb: float) -> None:
+        self._storage = storage
+        self._ledger = ledger
+        self._keep_free_bytes = keep_free_gb * BYTES_PER_GB
+        self._waiting: SimpleQueue[_Waiting | None] = SimpleQueue()
+        self._committer = threading.Thread(target=self._commit_until_closed, name="intake")
+        self._committer.start()
+
+    def take(self, received: ReceivedFile) -> KeptInstance:
+        """Returns when the file and its entry in the ledger are on the disk.
+
+        Of an instance that is there already, with the same content, nothing is kept.
+
+        Raises:
+            UnreadableInstance: The file is not DICOM, or has no identifier that a study needs.
+            MismatchedInstance: It is another instance than announced, or of another study.
+            ResourceError: There is too little space, or the disk or database fails.
+        """
+        try:
+            return self._take(received)
+        except OSError as error:
+            raise ResourceError(f"an instance can't be stored: {error.strerror}") from error
+        finally:
+            received.path.unlink(missing_ok=True)
+
+    def end(self, transfer: str, *, is_whole: bool) -> None:
+        """Takes note of the end of a transfer in which instances came.
+
+        Args:
+            transfer: As in `ReceivedFile`.
+            is_whole: Whether the sender said that this is all, and was not cut off.
+
+        Raises:
+            ResourceError: The database fails.
+        """
+        self._ledger.end_transfer(
+            EndedTransfer(transfer=transfer, ended_at=time.time(), is_whole=is_whole)
+        )
+
+    def reject(self, who: str, why: str, address: str) -> None:
+        """Takes note of somebody who was not let in.
+
+        Args:
+            who: An AE title, or an address where there is no title.
+            why: One of a few constant texts.
+            address: From where.
+        """
+        log.warning("sender_rejected", who=who, address=address, reason=why)
+        with _noted_if_possible():
+            self._ledger.reject(who, why, address)
+
+    def refuse(self, who: str, why: str, address: str) -> None:
+        """Takes note of a sender that did what is not allowed; the arguments are the same."""
+        log.warning("sender_refused", who=who, address=address, reason=why)
+        with _noted_if_possible():
+            self._ledger.refuse(who, why, address)
+
+    def close(self) -> None:
+        """Returns when all that was taken is on the disk; nothing may be taken afterwards."""
+        self._waiting.put(None)
+        self._committer.join()
+
+    def _take(self, received: ReceivedFile) -> KeptInstance:
+        free = self._storage.free_bytes()
+        if free < self._keep_free_bytes:
+            raise ResourceError(
+                f"the disk has {free / BYTES_PER_GB:.1f} GB left, receive.keep_free_gb is "
+                f"{self._keep_free_bytes / BYTES_PER_GB:g}"
+            )
+        instance = describe(received)
+        folder = self._storage.keep(received.path, instance.study_instance_uid, instance.sha256)
+        waiting = _Waiting(instance, folder, Future())
+        self._waiting.put(waiting)
+        waiting.done.result()
+        return instance
+
+    def _commit_until_closed(self) -> None:
+        is_open = True
+        while is_open:
+            batch = [self._waiting.get()]
+            while not self._waiting.empty():
+                batch.append(self._waiting.get())
+            is_open = None not in batch
+            self._commit([one for one in batch if one])
+
+    def _commit(self, batch: "list[_Waiting]") -> None:
+        try:
+            for folder in {one.folder for one in batch}:
+                sync(folder)
+            if batch:
+                self._ledger.add([one.instance for one in batch])
+        except Exception as error:  # those who wait have to hear of it
+            for one in batch:
+                one.done.set_exception(error)
+        else:
+            for one in batch:
+                one.done.set_result(None)
+
+
+@contextmanager
+def _noted_if_possible() -> Iterator[None]:
+    try:
+        yield
+    except ResourceError as error:  # whoever it was is kept out all the same
+        log.warning("not_recorded", reason=str(error))
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    instance: KeptInstance
+    folder: Path
+    done: "Future[None]"
+
+
+def describe(received: ReceivedFile) -> KeptInstance:
+    """Returns what is to be on record of a file, which has just come.
+
+    Raises:
+        UnreadableInstance, MismatchedInstance: As `Intake.take`.
+    """
+    header = _read_header(received.path)
+    uids = {keyword: str(header.get(keyword) or "") for keyword in _IDENTIFIERS}
+    for keyword, uid in uids.items():
+        if not 0 < len(uid) <= UID_CHARACTERS:
+            raise UnreadableInstance(
+                f"an instance from {received.sender} has a {keyword} of {len(uid)} characters, "
+                f"1 to {UID_CHARACTERS} are allowed"
+            )
+    _require_announced(received, uids)
+    return KeptInstance(
+        sop_instance_uid=uids["SOPInstanceUID"],
+        sha256=sha256_of(received.path),
+        sop_class_uid=uids["SOPClassUID"],
+        study_instance_uid=uids["StudyInstanceUID"],
+        series_instance_uid=uids["SeriesInstanceUID"],
+        size_bytes=received.path.stat().st_size,
+        sender=received.sender,
+        transfer=received.transfer,
+        received_at=time.time(),
+    )
+
+
+def _require_announced(received: ReceivedFile, uids: Mapping[str, str]) -> None:
+    announced = {
+        "SOPInstanceUID": received.sop_instance_uid,
+        "StudyInstanceUID": received.study_instance_uid,
+    }
+    for keyword, uid in announced.items():
+        if uid is not None and uid != uids[keyword]:
+            what = keyword.removesuffix("InstanceUID").replace("SOP", "instance").lower()
+            raise MismatchedInstance(
+                f"{received.sender} announced {what} {uid} and sent {uids[keyword]}",
+                uids["SOPClassUID"],
+                uids["SOPInstanceUID"],
+            )
+
+
+def _read_header(path: Path) -> Dataset:
+    try:
+        return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_IDENTIFIERS))
+    except InvalidDicomError as error:
+        raise UnreadableInstance("what was sent is not a DICOM file") from error
+    except Exception as error:  # pydicom raises many kinds on broken input
+        raise UnreadableInstance(
+            f"the header of an instance can't be read: {type(error).__name__}"
+        ) from error

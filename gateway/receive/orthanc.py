@@ -1,0 +1,275 @@
+"""An Orthanc that is asked: what it has and the ledger does not is taken.
+
+Its StableStudy event is lost with a restart and repeated by an identical re-send, so that nothing
+depends on it: its list of studies is compared with what is on record. That it has not changed
+since, Orthanc says in one answer.
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from ssl import create_default_context
+from threading import Event
+from typing import Annotated, TypeVar
+from uuid import uuid4
+
+import httpx
+from pydantic import AliasPath, BaseModel, Field, TypeAdapter, ValidationError
+
+from gateway.config import OrthancSection
+from gateway.receive.access import read_secret
+from gateway.receive.intake import Intake, ReceivedFile
+from gateway.receive.poll import polling
+from gateway.record.ledger import Ledger
+from gateway.record.storage import Storage
+from totalmap.errors import ConfigError, InputError, ResourceError
+from totalmap.log import get_logger
+
+REQUEST_SECONDS = 30.0
+PAGE = 200
+# So often all is compared even where Orthanc says that nothing has changed.
+COMPARE_SECONDS = 300.0
+
+_Answer = TypeVar("_Answer")
+
+log = get_logger()
+
+
+@contextmanager
+def polling_orthanc(
+    settings: OrthancSection, intake: Intake, storage: Storage, ledger: Ledger
+) -> Iterator[None]:
+    """Takes what comes into an Orthanc while the block runs.
+
+    Args:
+        settings: Which one.
+        intake: Where to put what comes.
+        storage: Where files lie while they are received.
+        ledger: What is here already.
+
+    Raises:
+        ConfigError: A certificate or password can't be read.
+    """
+    with _client(settings) as client:
+        server = OrthancServer(client, f"{settings.url.host}:{settings.url.port}")
+        source = OrthancSource(settings, server, intake, storage, ledger)
+        with polling(server.name, source.poll, settings.poll_seconds):
+            yield
+
+
+def _client(settings: OrthancSection) -> httpx.Client:
+    password = settings.password_file and read_secret(settings.password_file)
+    try:
+        trusted = create_default_context(cafile=settings.ca_file)
+    except OSError as error:  # SSLError is one
+        raise ConfigError(f"{settings.ca_file}: no certificate can be read: {error}") from error
+    return httpx.Client(
+        base_url=str(settings.url),
+        auth=(settings.user, password) if settings.user and password else None,
+        verify=trusted,
+        timeout=REQUEST_SECONDS,
+        trust_env=False,
+    )
+
+
+class _Changes(BaseModel):
+    last: Annotated[int, Field(alias="Last")]
+
+
+class _Study(BaseModel):
+    """`last_update` changes with each instance that is added, to a second."""
+
+    id: Annotated[str, Field(alias="ID")]
+    is_stable: Annotated[bool, Field(alias="IsStable")]
+    last_update: Annotated[str, Field(alias="LastUpdate")]
+    uid: Annotated[str, Field(validation_alias=AliasPath("MainDicomTags", "StudyInstanceUID"))]
+
+
+class _Series(BaseModel):
+    id: Annotated[str, Field(alias="ID")]
+    modality: Annotated[str, Field(validation_alias=AliasPath("MainDicomTags", "Modality"))] = ""
+
+
+class _Instance(BaseModel):
+    id: Annotated[str, Field(alias="ID")]
+    uid: Annotated[str, Field(validation_alias=AliasPath("MainDicomTags", "SOPInstanceUID"))]
+
+
+class NotServed(ResourceError):
+    """An Orthanc answers, but not with what it was asked for."""
+
+
+class OrthancServer:
+    """Orthanc's REST API, of version 1.10 or newer.
+
+    Each method raises ResourceError where it does not answer, and NotServed where it refuses.
+    """
+
+    def __init__(self, client: httpx.Client, name: str) -> None:
+        self._client = client
+        self.name = name
+
+    def last_change(self) -> int:
+        """Returns the number of the last change."""
+        return self._get("/changes", _Changes, {"last": ""}).last
+
+    def studies(self) -> Iterator[_Study]:
+        """Yields all studies, page by page."""
+        start = 0
+        while True:
+            page = self._get(
+                "/studies", list[_Study], {"expand": "", "since": start, "limit": PAGE}
+            )
+            yield from page
+            if len(page) < PAGE:
+                return
+            start += PAGE
+
+    def series(self, study_id: str) -> Sequence[_Series]:
+        """Returns the series of a study."""
+        return self._get(f"/studies/{study_id}/series", list[_Series])
+
+    def instances(self, series_id: str) -> Sequence[_Instance]:
+        """Returns the instances of a series."""
+        return self._get(f"/series/{series_id}/instances", list[_Instance])
+
+    def fetch(self, instance_id: str, path: Path) -> None:
+        """Writes the file of an instance."""
+        try:
+            with self._client.stream("GET", f"/instances/{instance_id}/file") as answer:
+                self._require_success(answer)
+                with path.open("xb") as file:
+                    for chunk in answer.iter_bytes():
+                        file.write(chunk)
+        except httpx.HTTPError as error:
+            raise self._failed(error) from error
+        except OSError as error:
+            raise ResourceError(f"an instance can't be stored: {error.strerror}") from error
+
+    def _get(
+        self, path: str, kind: type[_Answer], parameters: Mapping[str, str | int] | None = None
+    ) -> _Answer:
+        try:
+            answer = self._client.get(path, params=parameters)
+        except httpx.HTTPError as error:
+            raise self._failed(error) from error
+        self._require_success(answer)
+        adapter: TypeAdapter[_Answer] = TypeAdapter(kind)
+        try:
+            return adapter.validate_json(answer.content)
+        except ValidationError as error:
+            raise NotServed(f"{self.name}{path} does not answer as Orthanc does") from error
+
+    def _require_success(self, answer: httpx.Response) -> None:
+        if not answer.is_success:
+            path = answer.request.url.path
+            raise NotServed(f"{self.name}{path} answers with HTTP {answer.status_code}")
+
+    def _failed(self, error: httpx.HTTPError) -> ResourceError:
+        return ResourceError(f"{self.name} does not answer: {str(error) or type(error).__name__}")
+
+
+class OrthancSource:
+    """What is known of an Orthanc between two polls; after a restart all is compared again."""
+
+    def __init__(
+        self,
+        settings: OrthancSection,
+        server: OrthancServer,
+        intake: Intake,
+        storage: Storage,
+        ledger: Ledger,
+    ) -> None:
+        self._settings = settings
+        self._server = server
+        self._intake = intake
+        self._storage = storage
+        self._ledger = ledger
+        self._last_change: int | None = None
+        self._compared_at = 0.0
+        self._settled: dict[str, str] = {}
+        self._transfers: dict[str, str] = {}
+        self._failures: dict[str, str] = {}
+        self._refused: set[str] = set()
+
+    def poll(self, stop: Event) -> None:
+        """Takes what is missing of the studies that are stable.
+
+        Raises:
+            ResourceError: Orthanc does not answer, or the disk or database fails.
+        """
+        last_change = self._server.last_change()
+        is_recent = time.monotonic() - self._compared_at < COMPARE_SECONDS
+        if last_change == self._last_change and is_recent:
+            return
+        self._last_change = None
+        listed: dict[str, str] = {}
+        for study in self._server.studies():
+            if stop.is_set():
+                return
+            listed[study.id] = study.last_update
+            is_new = self._settled.get(study.id) != study.last_update
+            if is_new and study.is_stable and self._complete(study, stop):
+                self._settled[study.id] = study.last_update
+        self._forget_all_but(listed)
+        self._compared_at = time.monotonic()
+        if self._settled == listed:
+            self._last_change = last_change
+
+    def _forget_all_but(self, listed: Mapping[str, str]) -> None:
+        self._settled = {study: at for study, at in self._settled.items() if study in listed}
+        self._transfers = {study: one for study, one in self._transfers.items() if study in listed}
+
+    def _complete(self, study: _Study, stop: Event) -> bool:
+        """Takes what is missing of a study, and returns whether nothing is missing any more."""
+        on_record = {one.sop_instance_uid for one in self._ledger.instances(study.uid)}
+        try:
+            missing = [one for one in self._wanted(study) if one.uid not in on_record]
+        except NotServed as error:
+            self._say(study.id, str(error))
+            return False
+        taken = [self._take(study, one) for one in missing if not stop.is_set()]
+        if stop.is_set() or not all(taken):
+            return False
+        transfer = self._transfers.get(study.id)
+        if transfer is not None:
+            self._intake.end(transfer, is_whole=True)
+            del self._transfers[study.id]
+        return True
+
+    def _wanted(self, study: _Study) -> Iterator[_Instance]:
+        for series in self._server.series(study.id):
+            if series.modality in self._settings.modalities:
+                yield from self._server.instances(series.id)
+
+    def _take(self, study: _Study, instance: _Instance) -> bool:
+        """Returns whether an instance need not be asked for again."""
+        if instance.id in self._refused:
+            return True
+        path = self._storage.new_file()
+        try:
+            self._server.fetch(instance.id, path)
+            self._intake.take(
+                ReceivedFile(
+                    path=path,
+                    sender=self._settings.sender,
+                    transfer=self._transfers.setdefault(study.id, uuid4().hex),
+                    sop_instance_uid=instance.uid,
+                )
+            )
+        except NotServed as error:
+            self._say(instance.id, str(error))
+            return False
+        except InputError as error:
+            self._say(instance.id, str(error))
+            self._refused.add(instance.id)
+        finally:
+            path.unlink(missing_ok=True)
+        return True
+
+    def _say(self, about: str, reason: str) -> None:
+        """Logs why something can't be taken, once until that changes."""
+        if self._failures.get(about) != reason:
+            log.warning("instance_refused", sender=self._settings.sender, reason=reason)
+            self._failures[about] = reason

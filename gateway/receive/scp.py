@@ -1,0 +1,291 @@
+"""The DICOM receiver: C-STORE, C-ECHO, storage commitment; what is acknowledged is safe.
+
+It runs in a process of its own: it says where temporary files go, and nothing that computes may
+hold up a sender.
+"""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from ipaddress import ip_address
+from pathlib import Path
+from ssl import CERT_REQUIRED, Purpose, SSLContext, create_default_context
+from threading import Thread
+from typing import Any, cast
+from uuid import uuid4
+from weakref import WeakKeyDictionary
+
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000TransferSyntaxes,
+    JPEGLSTransferSyntaxes,
+    JPEGTransferSyntaxes,
+    RLELossless,
+)
+from pynetdicom import AE, AllStoragePresentationContexts, _config, evt
+from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.pdu_primitives import A_ASSOCIATE, A_RELEASE
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at its import
+    StorageCommitmentPushModel,
+    Verification,
+)
+from pynetdicom.transport import AssociationSocket
+
+from gateway.config import ReceiveSection, SenderSection, TlsSection
+from gateway.receive.intake import Intake, MismatchedInstance, ReceivedFile
+from gateway.receive.lobby import LobbyServer
+from gateway.receive.prompt_socket import PromptSocket
+from gateway.record.storage import Storage
+from totalmap.errors import ConfigError, InputError, ResourceError, TotalMapError
+from totalmap.log import get_logger
+
+# Of those that a sender offers for one kind of instance, the first of these is taken.
+TRANSFER_SYNTAXES: tuple[UID, ...] = (
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    DeflatedExplicitVRLittleEndian,
+    *reversed(JPEG2000TransferSyntaxes),
+    *JPEGLSTransferSyntaxes,
+    RLELossless,
+    *reversed(JPEGTransferSyntaxes),
+    ExplicitVRBigEndian,
+)
+# PS3.4 B.2.3
+SUCCESS = 0x0000
+OUT_OF_RESOURCES = 0xA700
+DOES_NOT_MATCH = 0xA900
+CANNOT_UNDERSTAND = 0xC000
+# PS3.8 9.3.4: rejected for good, by the service user, calling AE title not recognized
+UNKNOWN_SENDER = (1, 1, 3)
+# As large as dcmtk sends them: less to do than with many small ones.
+PDU_BYTES = 131_072
+BYTES_PER_MB = 1_000_000
+TOO_LARGE = "an instance is larger than receive.max_instance_mb"
+
+log = get_logger()
+
+
+@contextmanager
+def running_receiver(
+    settings: ReceiveSection,
+    intake: Intake,
+    storage: Storage,
+    commitment: Sequence[evt.EventHandlerType] = (),
+) -> Iterator[int]:
+    """Listens while the block runs, and yields the port; at the end, associations are aborted.
+
+    Args:
+        settings: Where to listen, to whom, and the limits. Port 0 takes one that is free.
+        intake: Where to put what comes.
+        storage: Where files lie while they are received.
+        commitment: From gateway/receive/commitment_scp.py; none: storage commitment is not offered.
+
+    Raises:
+        ConfigError: A certificate or key can't be used.
+        ResourceError: The address or port can't be listened on.
+    """
+    _config.STORE_RECV_CHUNKED_DATASET = True  # into a file and without decoding it
+    tempfile.tempdir = str(storage.incoming)
+    entity = _application_entity(settings)
+    if commitment:  # as SCP for senders, and as SCU for destinations (PS3.7 D.3.3.4)
+        entity.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)
+    try:
+        server = entity.make_server(
+            (settings.address, settings.port),
+            evt_handlers=[*_handlers(settings, intake, storage), *commitment],
+            server_class=LobbyServer,
+            ssl_context=tls_context(settings.tls) if settings.tls else None,
+        )
+    except OSError as error:
+        raise ResourceError(
+            f"receive.address {settings.address}, receive.port {settings.port}: nobody can listen "
+            f"there: {error.strerror}"
+        ) from error
+    cast(LobbyServer, server).tls_failed = partial(_tls_failed, intake)
+    serving = Thread(target=server.serve_forever, name="receiver")
+    serving.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        cast(LobbyServer, server).stop()
+        serving.join()
+        for association in server.active_associations:
+            association.abort()
+        server.server_close()
+
+
+def tls_context(tls: TlsSection) -> SSLContext:
+    """Returns how connections are encrypted.
+
+    Raises:
+        ConfigError: A certificate or key can't be used.
+    """
+    try:
+        context = create_default_context(Purpose.CLIENT_AUTH, cafile=tls.senders_ca_file)
+        context.load_cert_chain(tls.certificate_file, tls.key_file)
+    except OSError as error:  # SSLError is one
+        raise ConfigError(
+            f"receive.tls: {tls.certificate_file}, {tls.key_file} and "
+            f"{tls.senders_ca_file or 'no senders_ca_file'} can't be used: {error}"
+        ) from error
+    if tls.senders_ca_file:
+        context.verify_mode = CERT_REQUIRED
+    return context
+
+
+def _application_entity(settings: ReceiveSection) -> AE:
+    entity = AE(settings.ae_title)
+    entity.require_called_aet = True
+    entity.maximum_associations = settings.max_associations
+    entity.acse_timeout = settings.request_seconds
+    entity.network_timeout = settings.idle_seconds
+    entity.dimse_timeout = settings.idle_seconds
+    entity.maximum_pdu_size = PDU_BYTES
+    entity.add_supported_context(Verification)
+    for context in AllStoragePresentationContexts:
+        entity.add_supported_context(cast(UID, context.abstract_syntax), list(TRANSFER_SYNTAXES))
+    return entity
+
+
+def _handlers(
+    settings: ReceiveSection, intake: Intake, storage: Storage
+) -> list[evt.EventHandlerType]:
+    meter, transfers = _Meter(settings.max_instance_mb, intake), _Transfers(intake)
+    return [
+        (evt.EVT_REQUESTED, _reject_strangers, [settings.senders, intake]),
+        (evt.EVT_REJECTED, _note_rejection, [intake]),
+        (evt.EVT_CONN_OPEN, _be_prompt),
+        (evt.EVT_DATA_RECV, meter.count),
+        (evt.EVT_C_ECHO, lambda _event: SUCCESS),
+        (evt.EVT_C_STORE, _store, [intake, meter, transfers]),
+        (evt.EVT_ACSE_RECV, transfers.release),
+        (evt.EVT_CONN_CLOSE, transfers.cut_off),
+        (evt.EVT_CONN_CLOSE, _remove_halves, [storage, 2 * settings.idle_seconds]),
+    ]
+
+
+def _reject_strangers(event: evt.Event, senders: Sequence[SenderSection], intake: Intake) -> None:
+    title, address = _requestor(event)
+    if senders and not any(is_from(one, title, address) for one in senders):
+        intake.reject(title, "is none of receive.senders", address)
+        event.assoc.acse.send_reject(*UNKNOWN_SENDER)
+        event.assoc.kill()  # when the answer has gone
+
+
+def _note_rejection(event: evt.Event, intake: Intake) -> None:
+    """Takes note of a sender that pynetdicom has rejected."""
+    title, address = _requestor(event)
+    intake.reject(title, "calls another AE title than receive.ae_title, or came too much", address)
+
+
+def _requestor(event: evt.Event) -> tuple[str, str]:
+    """Returns how a sender calls itself, and where it sends from."""
+    requestor = event.assoc.requestor
+    title = cast(A_ASSOCIATE, requestor.primitive).calling_ae_title
+    return title.strip(), str(requestor.address)
+
+
+def _tls_failed(intake: Intake, address: str) -> None:
+    intake.reject(address, "its certificate, or its TLS, is not accepted", address)
+
+
+def is_from(sender: SenderSection, title: str, address: str) -> bool:
+    """Returns whether who calls itself so and comes from there is the sender."""
+    return (sender.ae_title is None or sender.ae_title == title) and (
+        sender.network is None or ip_address(address) in sender.network
+    )
+
+
+def _be_prompt(event: evt.Event) -> None:
+    accepted = cast(AssociationSocket, event.assoc.dul.socket)
+    event.assoc.dul.socket = PromptSocket(accepted, PDU_BYTES)
+
+
+def _store(event: evt.Event, intake: Intake, meter: "_Meter", transfers: "_Transfers") -> int:
+    """Answers a C-STORE request (PS3.4 B.2.3)."""
+    meter.restart(event.assoc)
+    sender = event.assoc.requestor.ae_title.strip()
+    received = ReceivedFile(
+        path=Path(event.dataset_path),
+        sender=sender,
+        transfer=transfers.name(event.assoc),
+        sop_instance_uid=str(cast(C_STORE, event.request).AffectedSOPInstanceUID),
+    )
+    try:
+        intake.take(received)
+    except TotalMapError as error:
+        log.warning("instance_refused", sender=sender, reason=str(error))
+        if isinstance(error, InputError):
+            intake.refuse(sender, type(error).__name__, str(event.assoc.requestor.address))
+        return _status(error)
+    return SUCCESS
+
+
+def _remove_halves(_event: evt.Event, storage: Storage, untouched_seconds: float) -> None:
+    """Removes what a sender left half sent, once its association must have timed out."""
+    storage.remove_halves(untouched_seconds)
+
+
+def _status(error: TotalMapError) -> int:
+    if isinstance(error, ResourceError):
+        return OUT_OF_RESOURCES
+    return DOES_NOT_MATCH if isinstance(error, MismatchedInstance) else CANNOT_UNDERSTAND
+
+
+class _Meter:
+    """Ends an association in the middle of an instance that is too large."""
+
+    def __init__(self, max_instance_mb: float, intake: Intake) -> None:
+        self._max_instance_mb = max_instance_mb
+        self._intake = intake
+        self._bytes: WeakKeyDictionary[Association, int] = WeakKeyDictionary()
+
+    def count(self, event: evt.Event) -> None:
+        """Adds what has just come over the network."""
+        so_far = self._bytes.get(event.assoc, 0) + len(event.data)
+        self._bytes[event.assoc] = so_far
+        if so_far > self._max_instance_mb * BYTES_PER_MB:
+            title, address = _requestor(event)
+            self._intake.refuse(title, TOO_LARGE, address)
+            # An abort would have to wait for the rest of what comes.
+            cast(AssociationSocket, event.assoc.dul.socket).close()
+
+    def restart(self, association: Association) -> None:
+        """Begins to count the next instance."""
+        self._bytes[association] = 0
+
+
+class _Transfers:
+    """Gives a name to each association in which instances come, and says when it ends."""
+
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
+        self._names: WeakKeyDictionary[Association, str] = WeakKeyDictionary()
+
+    def name(self, association: Association) -> str:
+        """Returns the name of the transfer, which begins with its first instance."""
+        return self._names.setdefault(association, uuid4().hex)
+
+    def release(self, event: evt.Event) -> None:
+        """Ends a transfer whose sender has asked to release its association."""
+        if isinstance(cast(Any, event).primitive, A_RELEASE):
+            self._end(event.assoc, is_whole=True)
+
+    def cut_off(self, event: evt.Event) -> None:
+        """Ends a transfer whose connection is closed and was not released."""
+        self._end(event.assoc, is_whole=False)
+
+    def _end(self, association: Association, *, is_whole: bool) -> None:
+        name = self._names.pop(association, None)
+        if name is None:
+            return
+        try:
+            self._intake.end(name, is_whole=is_whole)
+        except ResourceError as error:  # its studies wait a little longer
+            log.warning("transfer_end_not_recorded", reason=str(error))

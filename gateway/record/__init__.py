@@ -1,0 +1,1 @@
+"""What the gateway knows: instances, jobs, deliveries, events, and where the files are."""

@@ -1,0 +1,114 @@
+"""The database: SQLite beside the files, or Postgres by its URL."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Self
+
+from sqlalchemy import Connection, Table, create_engine, event, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+
+from gateway.config import GatewaySettings
+from gateway.record.schema import METADATA, SCHEMA, SCHEMA_VERSION
+from totalmap.errors import ConfigError, ResourceError
+
+LEDGER_FILE = "ledger.sqlite"
+BUSY_SECONDS = 30
+# Any number that others who use the same Postgres do not lock.
+_LOCK = 7_068_252_180
+
+
+class Database:
+    """May be used by many threads and processes at once."""
+
+    def __init__(self, url: str) -> None:
+        """Opens the database and makes its tables where there are none.
+
+        Args:
+            url: As SQLAlchemy writes it: `sqlite:////folder/ledger.sqlite`,
+                `postgresql+psycopg://user@host/name`.
+
+        Raises:
+            ConfigError: The URL is not one, or the database was written by another version of
+                TotalMAP.
+            ResourceError: It can't be opened.
+        """
+        try:
+            self._engine = create_engine(url)
+        except (ArgumentError, NoSuchModuleError) as error:
+            raise ConfigError(
+                "ledger_url is not a database's, such as postgresql+psycopg://user@host/name"
+            ) from error
+        self.is_postgres = self._engine.dialect.name == "postgresql"
+        if not self.is_postgres:
+            event.listen(self._engine, "connect", _make_durable)
+        try:
+            self._make_tables()
+        except OperationalError as error:
+            raise ResourceError(
+                f"the ledger {self._engine.url!r} can't be opened: {error.orig}"
+            ) from error
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Commits when the block ends, and rolls back when it fails.
+
+        Raises:
+            ResourceError: The database fails or is not there.
+        """
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except OperationalError as error:
+            raise ResourceError(f"the ledger does not answer: {error.orig}") from error
+
+    def insert_or(self, table: Table) -> "postgresql.Insert | sqlite.Insert":
+        """Returns an insert that can be told what to do with a row that is there already."""
+        return postgresql.insert(table) if self.is_postgres else sqlite.insert(table)
+
+    def close(self) -> None:
+        """Gives up all connections."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _make_tables(self) -> None:
+        """Makes what is missing; of processes that start together, one after the other."""
+        with self._engine.begin() as connection:
+            connection.exec_driver_sql(
+                f"SELECT pg_advisory_xact_lock({_LOCK})" if self.is_postgres else "BEGIN IMMEDIATE"
+            )
+            METADATA.create_all(connection)
+            version = connection.execute(select(SCHEMA.c.version)).scalar()
+            if version is None:
+                connection.execute(insert(SCHEMA).values(version=SCHEMA_VERSION))
+            elif version != SCHEMA_VERSION:
+                raise ConfigError(
+                    f"the ledger {self._engine.url!r} has layout {version}, this version of "
+                    f"TotalMAP reads {SCHEMA_VERSION}"
+                )
+
+
+def open_database(settings: GatewaySettings) -> Database:
+    """Opens the database that the settings name.
+
+    Raises:
+        ConfigError, ResourceError: As `Database`.
+    """
+    settings.storage_folder.mkdir(parents=True, exist_ok=True)
+    file = settings.storage_folder.absolute() / LEDGER_FILE
+    return Database(settings.ledger_url or f"sqlite:///{file}")
+
+
+def _make_durable(connection: Any, _record: object) -> None:
+    """Makes a commit of SQLite wait until it is on the disk, and readers never wait for it."""
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        f"busy_timeout={BUSY_SECONDS * 1000}",
+    ):
+        connection.execute(f"PRAGMA {pragma}")

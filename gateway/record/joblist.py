@@ -1,0 +1,450 @@
+"""The jobs: a rule applied to the content of a study. What is here is what is so.
+
+The queue (gateway/jobs.py) only says when something is to be begun. Whoever begins it looks
+here whether there is still something to do, so that nothing depends on what the queue remembers.
+"""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Update, and_, or_, select, true, update
+
+from gateway.record.database import Database
+from gateway.record.history import What, record
+from gateway.record.ledger import GrowingStudy
+from gateway.record.schema import DELIVERIES, JOBS, RESULTS, STUDIES
+
+
+class JobState(StrEnum):
+    """Where a job stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SEGMENTED = "segmented"
+    DEAD = "dead"
+    CANCELLED = "cancelled"
+    SUPERSEDED = "superseded"
+
+
+UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewJob:
+    """What is to be done.
+
+    Attributes:
+        job_id: Names rule and content: the same again is the same job.
+        sender: Who sent the newest of it.
+        content_digest: Of the images (gateway/dispatch/complete.py).
+        content_until: When the newest of them came; seconds since 1970, UTC.
+        application: Sections of app.yaml that the rule lays over it.
+        destinations: By name.
+    """
+
+    job_id: str
+    study_instance_uid: str
+    rule: str
+    sender: str
+    content_digest: str
+    content_until: float
+    n_images: int
+    is_urgent: bool
+    application: Mapping[str, Any]
+    destinations: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job(NewJob):
+    """A job as it stands.
+
+    Attributes:
+        reason: Why it is dead, was cancelled, or waits.
+        attempts: How often it was begun, since somebody last asked for it.
+        run: Grows whenever it is put into the queue anew.
+        not_before: Seconds since 1970, UTC, as all moments are.
+        worker: Who runs it, or did.
+        stage: What it is doing, as in status.json's `timings_seconds`.
+    """
+
+    state: JobState
+    reason: str | None
+    attempts: int
+    run: int
+    not_before: float
+    created_at: float
+    started_at: float | None
+    ended_at: float | None
+    worker: str | None
+    stage: str | None
+    tiles_done: int | None
+    tiles: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptResult:
+    """A result of a job; `path` is relative to the job's output folder."""
+
+    path: str
+    kind: str
+    sop_instance_uid: str | None
+
+
+class JobList:
+    """Each method raises ResourceError where the database fails or is not there."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._add = database.insert_or(JOBS).on_conflict_do_nothing().returning(JOBS.c.job_id)
+        self._add_delivery = database.insert_or(DELIVERIES).on_conflict_do_nothing()
+
+    def open(self, study: GrowingStudy, jobs: Sequence[NewJob], detail: str) -> list[str]:
+        """Passes a study on as it is: puts its jobs on record, and returns those that are new.
+
+        A job that waits or runs on older content of the study is superseded.
+        """
+        with self._database.transaction() as connection:
+            record(connection, What.COMPLETE, study.study_instance_uid, detail=detail)
+            new = [one.job_id for one in jobs if self._open(connection, one)]
+            if not jobs:
+                record(connection, What.NOT_WANTED, study.study_instance_uid)
+            connection.execute(
+                update(STUDIES)
+                .where(STUDIES.c.study_instance_uid == study.study_instance_uid)
+                .values(n_passed_on=study.n_instances)
+            )
+        return new
+
+    def begin(self, job_id: str, run: int, worker: str) -> Job | None:
+        """Returns a job that a worker begins to work on; None if there is nothing to do.
+
+        Args:
+            job_id: Of the job.
+            run: As it was queued; it may have been queued anew.
+            worker: Who begins it.
+        """
+        with self._database.transaction() as connection:
+            row = connection.execute(
+                _update(job_id, *UNFINISHED)
+                .where(JOBS.c.run == run)
+                .values(
+                    state=JobState.RUNNING,
+                    reason=None,
+                    attempts=JOBS.c.attempts + 1,
+                    started_at=time.time(),
+                    ended_at=None,
+                    worker=worker,
+                )
+                .returning(*_COLUMNS)
+            ).one_or_none()
+            if row is None:
+                return None
+            job = _job(row)
+            _record(connection, What.STARTED, job, who=worker, detail=f"attempt {job.attempts}")
+            return job
+
+    def progress(
+        self, job_id: str, stage: str, done: int | None = None, tiles: int | None = None
+    ) -> None:
+        """Puts on record what a job is doing: so many tiles of so many are done."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                _update(job_id, JobState.RUNNING).values(stage=stage, tiles_done=done, tiles=tiles)
+            )
+
+    def succeed(
+        self, job_id: str, results: Sequence[KeptResult], *, begun: Job | None = None
+    ) -> bool:
+        """Ends a job that runs, and opens its deliveries; returns whether it still ran.
+
+        Args:
+            job_id: Of the job.
+            results: All of them.
+            begun: As its worker began it. One that another worker has begun since goes on.
+        """
+        with self._database.transaction() as connection:
+            job = self._end(connection, job_id, JobState.SEGMENTED, None, begun)
+            if job is None:
+                return False
+            connection.execute(RESULTS.delete().where(RESULTS.c.job_id == job_id))
+            for one in results:
+                connection.execute(
+                    RESULTS.insert().values(
+                        job_id=job_id,
+                        path=one.path,
+                        kind=one.kind,
+                        sop_instance_uid=one.sop_instance_uid,
+                    )
+                )
+            for destination in job.destinations:
+                connection.execute(
+                    self._add_delivery.values(
+                        job_id=job_id,
+                        destination=destination,
+                        state="waiting",
+                        attempts=0,
+                        run=1,
+                        not_before=0.0,
+                        is_enqueued=False,
+                        created_at=time.time(),
+                    )
+                )
+            _record(connection, What.SEGMENTED, job, detail=f"{len(results)} results")
+        return True
+
+    def die(self, job_id: str, reason: str, *, begun: Job | None = None) -> bool:
+        """Ends a job that can't succeed; returns whether it was still to be done.
+
+        Args:
+            job_id: Of the job.
+            reason: Why.
+            begun: As in `succeed`.
+        """
+        return self._stop(job_id, JobState.DEAD, What.DEAD, reason, begun=begun)
+
+    def cancel(self, job_id: str, who: str) -> bool:
+        """Ends a job that nobody wants any more; returns whether it was still to be done."""
+        reason = f"cancelled by {who}"
+        return self._stop(job_id, JobState.CANCELLED, What.CANCELLED, reason, who=who)
+
+    def postpone(
+        self,
+        job_id: str,
+        reason: str,
+        not_before: float,
+        *,
+        is_attempt: bool = True,
+        begun: Job | None = None,
+    ) -> bool:
+        """Puts a job that runs back into the queue.
+
+        Args:
+            job_id: Of the job.
+            reason: Why.
+            not_before: When it may begin; seconds since 1970, UTC.
+            is_attempt: Whether the run counts as one of its attempts.
+            begun: As in `succeed`.
+        """
+        with self._database.transaction() as connection:
+            row = connection.execute(
+                _queued_anew(job_id, [JobState.RUNNING])
+                .where(_nobody_else_began(begun))
+                .values(
+                    not_before=not_before,
+                    reason=reason,
+                    attempts=JOBS.c.attempts - (not is_attempt),
+                )
+            ).one_or_none()
+            if row is not None:
+                _record(connection, What.POSTPONED, _job(row), detail=reason)
+        return row is not None
+
+    def retry(self, job_id: str, who: str) -> bool:
+        """Queues a job that is dead or was cancelled; returns whether it was."""
+        ended = (JobState.DEAD, JobState.CANCELLED)
+        return self._queue_anew(job_id, ended, What.RETRIED, who, attempts=0, not_before=0.0)
+
+    def make_urgent(self, job_id: str, who: str) -> bool:
+        """Moves a job that waits before all that are not urgent; returns whether it did."""
+        return self._queue_anew(
+            job_id, [JobState.QUEUED], What.MADE_URGENT, who, is_urgent=True, not_before=0.0
+        )
+
+    def unqueued(self) -> Sequence[Job]:
+        """Returns what is to be put into the queue, the oldest first."""
+        return self._select(~JOBS.c.is_enqueued, JOBS.c.state.in_(UNFINISHED))
+
+    def unfinished(self) -> Sequence[Job]:
+        """Returns what is in the queue or runs, the oldest first."""
+        return self._select(JOBS.c.is_enqueued, JOBS.c.state.in_(UNFINISHED))
+
+    def enqueued(self, job: Job) -> None:
+        """Puts on record that a job is in the queue."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                update(JOBS)
+                .where(JOBS.c.job_id == job.job_id, JOBS.c.run == job.run)
+                .values(is_enqueued=True)
+            )
+
+    def forgotten(self, job: Job) -> None:
+        """Has a job put into the queue again of which the queue knows nothing any more."""
+        with self._database.transaction() as connection:
+            connection.execute(_queued_anew(job.job_id, UNFINISHED).where(JOBS.c.run == job.run))
+
+    def job(self, job_id: str) -> Job | None:
+        """Returns a job."""
+        return next(iter(self._select(JOBS.c.job_id == job_id)), None)
+
+    def jobs(
+        self, states: Sequence[JobState] = tuple(JobState), *, limit: int = 100, offset: int = 0
+    ) -> Sequence[Job]:
+        """Returns jobs in some states, the newest first."""
+        statement = (
+            select(*_COLUMNS)
+            .where(JOBS.c.state.in_(states))
+            .order_by(JOBS.c.created_at.desc(), JOBS.c.job_id)
+            .limit(limit)
+            .offset(offset)
+        )
+        with self._database.transaction() as connection:
+            return [_job(row) for row in connection.execute(statement)]
+
+    def of_study(self, study_instance_uid: str) -> Sequence[Job]:
+        """Returns the jobs of a study, the oldest first."""
+        return self._select(JOBS.c.study_instance_uid == study_instance_uid)
+
+    def results(self, job_id: str) -> Sequence[KeptResult]:
+        """Returns the results of a job, in the order of their paths."""
+        statement = select(RESULTS.c.path, RESULTS.c.kind, RESULTS.c.sop_instance_uid).where(
+            RESULTS.c.job_id == job_id
+        )
+        with self._database.transaction() as connection:
+            rows = connection.execute(statement.order_by(RESULTS.c.path)).all()
+        return [KeptResult(**row._mapping) for row in rows]
+
+    def _open(self, connection: Connection, job: NewJob) -> bool:
+        added = connection.execute(
+            self._add.values(
+                job_id=job.job_id,
+                study_instance_uid=job.study_instance_uid,
+                rule=job.rule,
+                sender=job.sender,
+                content_digest=job.content_digest,
+                content_until=job.content_until,
+                n_images=job.n_images,
+                is_urgent=job.is_urgent,
+                application=json.dumps(job.application),
+                destinations=json.dumps(job.destinations),
+                state=JobState.QUEUED,
+                attempts=0,
+                run=1,
+                not_before=0.0,
+                is_enqueued=False,
+                created_at=time.time(),
+            )
+        ).one_or_none()
+        if added is None:
+            return False
+        older = (
+            update(JOBS)
+            .where(
+                JOBS.c.study_instance_uid == job.study_instance_uid,
+                JOBS.c.rule == job.rule,
+                JOBS.c.job_id != job.job_id,
+                JOBS.c.state.in_(UNFINISHED),
+            )
+            .values(state=JobState.SUPERSEDED, reason="the study has grown", ended_at=time.time())
+            .returning(*_COLUMNS)
+        )
+        for row in connection.execute(older).all():
+            _record(connection, What.SUPERSEDED, _job(row), detail="the study has grown")
+        record(
+            connection,
+            What.QUEUED,
+            job.study_instance_uid,
+            job_id=job.job_id,
+            detail=f"rule {job.rule}, {job.n_images} images, "
+            f"{'urgent' if job.is_urgent else 'routine'}",
+        )
+        return True
+
+    def _queue_anew(
+        self, job_id: str, states: Sequence[JobState], what: What, who: str, **values: Any
+    ) -> bool:
+        with self._database.transaction() as connection:
+            row = connection.execute(
+                _queued_anew(job_id, states).values(reason=None, **values)
+            ).one_or_none()
+            if row is not None:
+                _record(connection, what, _job(row), who=who)
+        return row is not None
+
+    def _stop(
+        self,
+        job_id: str,
+        state: JobState,
+        what: What,
+        reason: str,
+        *,
+        who: str | None = None,
+        begun: Job | None = None,
+    ) -> bool:
+        with self._database.transaction() as connection:
+            job = self._end(connection, job_id, state, reason, begun)
+            if job is not None:
+                _record(connection, what, job, who=who, detail=reason)
+        return job is not None
+
+    def _end(
+        self,
+        connection: Connection,
+        job_id: str,
+        state: JobState,
+        reason: str | None,
+        begun: Job | None,
+    ) -> Job | None:
+        row = connection.execute(
+            _update(job_id, *UNFINISHED)
+            .where(_nobody_else_began(begun))
+            .values(state=state, reason=reason, ended_at=time.time())
+            .returning(*_COLUMNS)
+        ).one_or_none()
+        return None if row is None else _job(row)
+
+    def _select(self, *conditions: Any) -> Sequence[Job]:
+        statement = select(*_COLUMNS).where(*conditions).order_by(JOBS.c.created_at, JOBS.c.job_id)
+        with self._database.transaction() as connection:
+            return [_job(row) for row in connection.execute(statement)]
+
+
+_COLUMNS = [column for column in JOBS.c if column is not JOBS.c.is_enqueued]
+
+
+def _update(job_id: str, *states: JobState) -> Update:
+    return update(JOBS).where(JOBS.c.job_id == job_id, JOBS.c.state.in_(states))
+
+
+def _nobody_else_began(begun: Job | None) -> ColumnElement[bool]:
+    """Returns that a job is not in the hands of another worker than the one that began it."""
+    if begun is None:
+        return true()
+    is_same = and_(
+        JOBS.c.worker == begun.worker, JOBS.c.run == begun.run, JOBS.c.attempts == begun.attempts
+    )
+    return or_(JOBS.c.state != JobState.RUNNING, is_same)
+
+
+def _queued_anew(job_id: str, states: Sequence[JobState]) -> Any:
+    return (
+        _update(job_id, *states)
+        .values(state=JobState.QUEUED, run=JOBS.c.run + 1, is_enqueued=False, ended_at=None)
+        .returning(*_COLUMNS)
+    )
+
+
+def _job(row: Row[Any]) -> Job:
+    values = dict(row._mapping)
+    return Job(
+        **{
+            **values,
+            "state": JobState(values["state"]),
+            "application": json.loads(values["application"]),
+            "destinations": tuple(json.loads(values["destinations"])),
+        }
+    )
+
+
+def _record(
+    connection: Connection,
+    what: What,
+    job: Job,
+    *,
+    who: str | None = None,
+    detail: str | None = None,
+) -> None:
+    record(connection, what, job.study_instance_uid, job_id=job.job_id, who=who, detail=detail)

@@ -1,0 +1,181 @@
+"""What came in, as the database has it: all SQL of the receiving side.
+
+The order is always the same: a file is safe on the disk before it is in the ledger, and in the
+ledger before it is acknowledged. So a file that is not here was never acknowledged.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import ColumnElement, Row, case, func, insert, select
+
+from gateway.record.database import Database
+from gateway.record.history import record_received, record_refused, record_rejected
+from gateway.record.schema import INSTANCES, STUDIES, TRANSFERS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptInstance:
+    """An instance whose file is safe.
+
+    Attributes:
+        sha256: Of its file, after which that is named. The same instance may come a second time
+            with other content; then there are two.
+        sender: The AE title, or what else names who sent it.
+        transfer: Names the association, or the request, in which it came.
+        received_at: Seconds since 1970, UTC.
+    """
+
+    sop_instance_uid: str
+    sha256: str
+    sop_class_uid: str
+    study_instance_uid: str
+    series_instance_uid: str
+    size_bytes: int
+    sender: str
+    transfer: str
+    received_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndedTransfer:
+    """An association, or a request, in which instances came, and its end.
+
+    Attributes:
+        ended_at: Seconds since 1970, UTC.
+        is_whole: Whether its sender said that this is all, and was not cut off.
+    """
+
+    transfer: str
+    ended_at: float
+    is_whole: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrowingStudy:
+    """A study of which something came that was not yet passed on.
+
+    Attributes:
+        last_received_at: When its newest instance came; seconds since 1970, UTC.
+        transfers_ended_at: When the last of its transfers ended; None while one goes on, or when
+            one was cut off.
+    """
+
+    study_instance_uid: str
+    n_instances: int
+    last_received_at: float
+    transfers_ended_at: float | None
+
+
+class Ledger:
+    """Instances, their transfers, and the studies that they belong to.
+
+    Each method raises ResourceError where the database fails or is not there.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._add_instances = (
+            database.insert_or(INSTANCES)
+            .on_conflict_do_nothing()
+            .returning(INSTANCES.c.study_instance_uid, INSTANCES.c.received_at)
+        )
+        grow = database.insert_or(STUDIES)
+        self._grow_studies = grow.on_conflict_do_update(
+            index_elements=[STUDIES.c.study_instance_uid],
+            set_={
+                "n_instances": STUDIES.c.n_instances + grow.excluded.n_instances,
+                "last_received_at": _later(
+                    STUDIES.c.last_received_at, grow.excluded.last_received_at
+                ),
+            },
+        )
+
+    def add(self, instances: Sequence[KeptInstance]) -> None:
+        """Puts instances on record, all or none; those on record already stay as they are.
+
+        They are on the disk when this returns.
+        """
+        rows = [asdict(one) for one in instances]
+        with self._database.transaction() as connection:
+            new = connection.execute(self._add_instances, rows).all()
+            if new:
+                connection.execute(self._grow_studies, _growth(new))
+
+    def end_transfer(self, ended: EndedTransfer) -> None:
+        """Puts the end of a transfer on record."""
+        with self._database.transaction() as connection:
+            connection.execute(insert(TRANSFERS).values(**asdict(ended)))
+        record_received(self._database, ended.transfer)
+
+    def reject(self, who: str, why: str, address: str) -> None:
+        """Puts on record that somebody was not let in; `why` is one of a few constant texts."""
+        record_rejected(self._database, who, why, address)
+
+    def refuse(self, who: str, why: str, address: str) -> None:
+        """Puts on record that a sender did what is not allowed; `why` is a constant text."""
+        record_refused(self._database, who, why, address)
+
+    def growing_studies(self) -> Sequence[GrowingStudy]:
+        """Returns the studies that have more than was passed on, the oldest first."""
+        ended = func.count(TRANSFERS.c.transfer.distinct())
+        statement = (
+            select(
+                STUDIES.c.study_instance_uid,
+                STUDIES.c.n_instances,
+                STUDIES.c.last_received_at,
+                (func.count(INSTANCES.c.transfer.distinct()) - ended).label("open"),
+                func.max(TRANSFERS.c.ended_at).label("ended_at"),
+            )
+            .join(INSTANCES, INSTANCES.c.study_instance_uid == STUDIES.c.study_instance_uid)
+            .outerjoin(
+                TRANSFERS,
+                (TRANSFERS.c.transfer == INSTANCES.c.transfer) & TRANSFERS.c.is_whole,
+            )
+            .where(STUDIES.c.n_instances - STUDIES.c.n_passed_on > 0)
+            .group_by(STUDIES.c.study_instance_uid)
+            .order_by(STUDIES.c.last_received_at, STUDIES.c.study_instance_uid)
+        )
+        with self._database.transaction() as connection:
+            rows = connection.execute(statement).all()
+        return [
+            GrowingStudy(
+                study_instance_uid=row.study_instance_uid,
+                n_instances=row.n_instances,
+                last_received_at=row.last_received_at,
+                transfers_ended_at=None if row.open else row.ended_at,
+            )
+            for row in rows
+        ]
+
+    def instances(self, study_instance_uid: str | None = None) -> Iterator[KeptInstance]:
+        """Yields the instances of a study, or all, in the order in which they came."""
+        statement = select(INSTANCES).order_by(
+            INSTANCES.c.received_at, INSTANCES.c.sop_instance_uid
+        )
+        if study_instance_uid is not None:
+            statement = statement.where(INSTANCES.c.study_instance_uid == study_instance_uid)
+        with self._database.transaction() as connection:
+            for row in connection.execute(statement):
+                yield KeptInstance(**row._mapping)
+
+
+def _later(one: ColumnElement[float], other: ColumnElement[float]) -> ColumnElement[float]:
+    """Returns the later of two moments; the databases have different words for it."""
+    return case((one > other, one), else_=other)
+
+
+def _growth(new: Sequence[Row[str, float]]) -> list[dict[str, object]]:
+    """Returns what instances that are new, as study and moment, add to their studies."""
+    moments: dict[str, list[float]] = {}
+    for study, received_at in new:
+        moments.setdefault(study, []).append(received_at)
+    return [
+        {
+            "study_instance_uid": study,
+            "n_instances": len(received),
+            "n_passed_on": 0,
+            "last_received_at": max(received),
+        }
+        for study, received in moments.items()
+    ]

@@ -1,0 +1,134 @@
+"""Files of what came in: a folder for each study, a file for each instance, never written twice.
+
+```
+STORAGE/incoming/     being received; emptied at each start
+STORAGE/studies/S/I   S: hash of the Study Instance UID; I: SHA-256 of the file
+STORAGE/jobs/J        a job's input, settings and output
+```
+
+Names are hashes because UIDs come from outside, and a file that is named after its content need
+never be replaced.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from uuid import uuid4
+
+from gateway.record.ledger import KeptInstance, Ledger
+from totalmap.errors import ResourceError
+
+STUDY_CHARACTERS = 32
+
+
+class Storage:
+    """A folder on a local file system."""
+
+    def __init__(self, folder: Path) -> None:
+        self.incoming = folder / "incoming"
+        self._studies = folder / "studies"
+        self._jobs = folder / "jobs"
+        self._lock = folder / "lock"
+        self.incoming.mkdir(parents=True, exist_ok=True)
+        self._studies.mkdir(exist_ok=True)
+        self._jobs.mkdir(exist_ok=True)
+
+    @contextmanager
+    def only_here(self) -> Iterator[None]:
+        """Keeps every other process from receiving into this folder while the block runs.
+
+        Raises:
+            ResourceError: Another one does.
+        """
+        with self._lock.open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise ResourceError(
+                    f"{self._lock.parent}: another gateway receives into this folder"
+                ) from error
+            yield
+
+    def free_bytes(self) -> int:
+        """Returns how much may still be written."""
+        return shutil.disk_usage(self._studies).free
+
+    def new_file(self) -> Path:
+        """Returns where a file may be written while it is received; it is not there yet."""
+        return self.incoming / uuid4().hex
+
+    def study_folder(self, study_instance_uid: str) -> Path:
+        """Returns where the instances of a study lie; it may not be there yet."""
+        digest = hashlib.sha256(study_instance_uid.encode()).hexdigest()
+        return self._studies / digest[:STUDY_CHARACTERS]
+
+    def path(self, instance: KeptInstance) -> Path:
+        """Returns where the file of an instance lies."""
+        return self.study_folder(instance.study_instance_uid) / instance.sha256
+
+    def job_folder(self, job_id: str) -> Path:
+        """Returns where a job's input, settings and output lie; it may not be there yet."""
+        return self._jobs / job_id
+
+    def output_folder(self, job_id: str) -> Path:
+        """Returns where the application leaves what it made of a job."""
+        return self.job_folder(job_id) / "output"
+
+    def keep(self, file: Path, study_instance_uid: str, sha256: str) -> Path:
+        """Moves a received file into its study's folder, which is returned.
+
+        The content is on the disk then; the name is after `sync` of the folder. What is there
+        already is never replaced, for it may have been acknowledged.
+        """
+        folder = self.study_folder(study_instance_uid)
+        if not folder.exists():
+            folder.mkdir(exist_ok=True)
+            sync(self._studies)
+        kept = folder / sha256
+        with suppress(FileExistsError):
+            kept.hardlink_to(file)
+        file.unlink()
+        sync(kept)
+        return folder
+
+    def remove_halves(self, untouched_seconds: float) -> None:
+        """Removes what is in `incoming` and was not written to for a time."""
+        for path in self.incoming.iterdir():
+            with suppress(FileNotFoundError):  # it has just moved on
+                if time.time() - path.stat().st_mtime > untouched_seconds:
+                    path.unlink()
+
+    def empty_incoming(self) -> int:
+        """Removes what was being received when the last run ended; returns how many files.
+
+        Only at the start, before anything is received.
+        """
+        halves = [*self.incoming.iterdir()]
+        for path in halves:
+            path.unlink()
+        return len(halves)
+
+    def not_on_record(self, ledger: Ledger) -> Sequence[Path]:
+        """Returns the files of studies of which the ledger knows nothing."""
+        on_record = {self.path(one) for one in ledger.instances()}
+        return sorted({*self._studies.glob("*/*")} - on_record)
+
+
+def sync(path: Path) -> None:
+    """Returns when a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sha256_of(path: Path) -> str:
+    """Returns the hash of a file's content, as hexadecimal digits."""
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -1,0 +1,270 @@
+"""What is deleted: by rule, after delivery and commitment, never before.
+
+Sources go with their rows (gateway/retention/leaving.py): since then nothing of the study counts as
+received. Jobs, results, deliveries and events stay on record as the study's history. What is sent
+again after its results were deleted is segmented again (gateway/dispatch/dispatcher.py).
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+
+from sqlalchemy import Connection, Row, Select, delete, exists, func, select, update
+
+from gateway.config import GatewaySettings
+from gateway.record.database import Database
+from gateway.record.deliverylist import DeliveryState
+from gateway.record.history import What, record
+from gateway.record.joblist import UNFINISHED, JobState
+from gateway.record.schema import (
+    DELIVERIES,
+    EVENTS,
+    INSTANCES,
+    JOBS,
+    RESULTS,
+    STUDIES,
+    TRANSFERS,
+    WORKERS,
+)
+from gateway.record.storage import Storage
+from gateway.retention.leaving import STEP_SECONDS, Leaving
+from gateway.retention.rules import (
+    SECONDS_PER_DAY,
+    KnownDelivery,
+    KnownJob,
+    KnownStudy,
+    results_may_go,
+    sources_may_go,
+)
+
+# Studies and jobs that are looked at in one sweep, so that nothing else waits for long.
+AT_ONCE = 25
+# As in gateway/work/runner.py, which would load the engine.
+INPUT_NAME = "input"
+
+
+class Retention:
+    """Deletes what may go, a little of it whenever it is told to.
+
+    To be used in the process that puts jobs into the queue, and in the same thread: then none is
+    begun while its folder is deleted.
+    """
+
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        storage: Storage,
+        database: Database,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Deletes nothing yet.
+
+        Args:
+            settings: With the rules, and the folder that the storage has.
+            storage: With the files.
+            database: With what is on record.
+            clock: Returns seconds since 1970, UTC.
+        """
+        self._settings = settings
+        self._rules = settings.retention
+        self._storage = storage
+        self._database = database
+        self._clock = clock
+        self._leaving = Leaving(settings.storage_folder / "leaving", storage, database, clock)
+        self._studies = _Round(self._old_studies)
+        self._jobs = _Round(self._job_folders)
+
+    def apply(self) -> None:
+        """Looks at the next studies and jobs, and goes on with what is leaving.
+
+        Raises:
+            ResourceError: The database fails.
+        """
+        for job_id, study in self._finished(self._jobs.portion()):
+            folder = self._storage.job_folder(job_id)
+            self._leaving.remove(folder / INPUT_NAME, f"{job_id}.{INPUT_NAME}")
+            self._delete_results(job_id, study)
+        for study in self._studies.portion():
+            self._delete_sources(study)
+        self._leaving.go_on()
+
+    def _old_studies(self) -> Iterable[str]:
+        """Returns the studies that came so long ago that they may have to go."""
+        days = [
+            one for one in (self._rules.sources_days, self._rules.failed_days) if one is not None
+        ]
+        if not days:
+            return []
+        before = self._clock() - min(days) * SECONDS_PER_DAY
+        statement = select(STUDIES.c.study_instance_uid).where(STUDIES.c.last_received_at <= before)
+        with self._database.transaction() as connection:
+            ordered = statement.order_by(STUDIES.c.last_received_at)
+            return connection.execute(ordered).scalars().all()
+
+    def _job_folders(self) -> Iterable[str]:
+        folder = self._settings.storage_folder / "jobs"
+        return sorted(path.name for path in folder.iterdir())
+
+    def _finished(self, job_ids: Sequence[str]) -> Sequence[tuple[str, str]]:
+        """Returns those of some jobs on which no worker works any more, each with its study."""
+        statement = select(JOBS.c.job_id, JOBS.c.study_instance_uid).where(
+            JOBS.c.job_id.in_(job_ids),
+            JOBS.c.state.not_in(UNFINISHED),
+            JOBS.c.ended_at <= self._clock() - STEP_SECONDS,
+            ~exists().where(WORKERS.c.job_id == JOBS.c.job_id),
+        )
+        with self._database.transaction() as connection:
+            return [(job_id, study) for job_id, study in connection.execute(statement)]
+
+    def _delete_results(self, job_id: str, study: str) -> None:
+        with self._database.transaction() as connection:
+            if not self._results_may_go(connection, job_id, study):
+                return
+        with self._database.transaction() as connection:
+            _hold(connection, study)
+            if not self._results_may_go(connection, job_id, study):
+                return
+            if not _is_deletion_on_record(connection, job_id, study):
+                number = connection.execute(
+                    select(func.count()).where(RESULTS.c.job_id == job_id)
+                ).scalar_one()
+                detail = f"results: {number} files"
+                now = self._clock()
+                record(connection, What.DELETED, study, job_id=job_id, detail=detail, at=now)
+        self._leaving.remove(self._storage.job_folder(job_id), job_id)
+
+    def _results_may_go(self, connection: Connection, job_id: str, study: str) -> bool:
+        known = self._known(connection, study)
+        (job,) = (one for one in known.jobs if one.job_id == job_id)
+        return results_may_go(job, known, self._rules, self._clock())
+
+    def _delete_sources(self, study: str) -> None:
+        with self._database.transaction() as connection:
+            if not self._sources_may_go(connection, study):
+                return
+        with self._database.transaction() as connection:
+            _hold(connection, study)
+            if self._sources_may_go(connection, study):
+                instances = _delete_rows(connection, study)
+                self._leaving.begin(connection, study)
+                detail = f"sources: {instances} instances"
+                record(connection, What.DELETED, study, detail=detail, at=self._clock())
+
+    def _sources_may_go(self, connection: Connection, study: str) -> bool:
+        is_growing = STUDIES.c.n_instances != STUDIES.c.n_passed_on
+        statement = select(is_growing).where(STUDIES.c.study_instance_uid == study)
+        if connection.execute(statement).scalar() is not False:
+            return False
+        return sources_may_go(self._known(connection, study), self._rules, self._clock())
+
+    def _known(self, connection: Connection, study: str) -> KnownStudy:
+        deliveries: dict[str, list[KnownDelivery]] = {}
+        for row in connection.execute(_deliveries(study)):
+            deliveries.setdefault(row.job_id, []).append(self._known_delivery(row))
+        jobs = connection.execute(
+            select(JOBS.c.job_id, JOBS.c.state, JOBS.c.ended_at).where(
+                JOBS.c.study_instance_uid == study
+            )
+        ).all()
+        return KnownStudy(
+            last_at=_last_at(connection, study),
+            jobs=tuple(
+                KnownJob(
+                    job_id=row.job_id,
+                    state=JobState(row.state),
+                    ended_at=row.ended_at,
+                    deliveries=tuple(deliveries.get(row.job_id, ())),
+                )
+                for row in jobs
+            ),
+        )
+
+    def _known_delivery(self, row: Row[str, str, str, float, float, str]) -> KnownDelivery:
+        section = self._settings.destination(row.destination)
+        dicom = section.dicom if section else None
+        is_asked = row.transaction_uid is not None
+        return KnownDelivery(
+            state=DeliveryState(row.state),
+            needs_commitment=is_asked or (dicom is not None and dicom.storage_commitment),
+            done_at=row.committed_at or row.delivered_at,
+        )
+
+
+class _Round:
+    """Goes through things again and again, a portion at a time, so that none waits for ever."""
+
+    def __init__(self, everything: Callable[[], Iterable[str]]) -> None:
+        self._everything = everything
+        self._left: Iterator[str] = iter(())
+
+    def portion(self) -> Sequence[str]:
+        """Returns the next things; after the last of them, the first again."""
+        found = list(islice(self._left, AT_ONCE))
+        if not found:
+            self._left = iter(self._everything())
+            found = list(islice(self._left, AT_ONCE))
+        return found
+
+
+def _hold(connection: Connection, study: str) -> None:
+    """Keeps everybody else from changing a study, its jobs and deliveries in this transaction.
+
+    An update that changes nothing does so in every database.
+    """
+    jobs = select(JOBS.c.job_id).where(JOBS.c.study_instance_uid == study)
+    of_study = STUDIES.c.study_instance_uid == study
+    connection.execute(update(STUDIES).where(of_study).values(n_passed_on=STUDIES.c.n_passed_on))
+    of_study = JOBS.c.study_instance_uid == study
+    connection.execute(update(JOBS).where(of_study).values(run=JOBS.c.run))
+    of_study = DELIVERIES.c.job_id.in_(jobs)
+    connection.execute(update(DELIVERIES).where(of_study).values(run=DELIVERIES.c.run))
+
+
+def _delete_rows(connection: Connection, study: str) -> int:
+    """Deletes what is on record of the sources of a study; returns how many instances."""
+    others = INSTANCES.alias()
+    transfers = select(INSTANCES.c.transfer).where(INSTANCES.c.study_instance_uid == study)
+    has_others = exists().where(
+        others.c.transfer == TRANSFERS.c.transfer, others.c.study_instance_uid != study
+    )
+    connection.execute(delete(TRANSFERS).where(TRANSFERS.c.transfer.in_(transfers), ~has_others))
+    instances = connection.execute(
+        delete(INSTANCES).where(INSTANCES.c.study_instance_uid == study)
+    ).rowcount
+    connection.execute(delete(STUDIES).where(STUDIES.c.study_instance_uid == study))
+    return instances
+
+
+def _deliveries(study: str) -> Select[str, str, str, float, float, str]:
+    return (
+        select(
+            DELIVERIES.c.job_id,
+            DELIVERIES.c.destination,
+            DELIVERIES.c.state,
+            DELIVERIES.c.delivered_at,
+            DELIVERIES.c.committed_at,
+            DELIVERIES.c.transaction_uid,
+        )
+        .join(JOBS, JOBS.c.job_id == DELIVERIES.c.job_id)
+        .where(JOBS.c.study_instance_uid == study)
+    )
+
+
+def _last_at(connection: Connection, study: str) -> float:
+    received = select(STUDIES.c.last_received_at).where(STUDIES.c.study_instance_uid == study)
+    given_up = select(func.max(EVENTS.c.at)).where(
+        EVENTS.c.study_instance_uid == study, EVENTS.c.what == What.DEAD
+    )
+    moments = (connection.execute(one).scalar() for one in (received, given_up))
+    return max(one or 0.0 for one in moments)
+
+
+def _is_deletion_on_record(connection: Connection, job_id: str, study: str) -> bool:
+    """Returns whether a deletion of the results that a job has now was cut off before."""
+    statement = select(func.count()).where(
+        EVENTS.c.study_instance_uid == study,
+        EVENTS.c.job_id == job_id,
+        EVENTS.c.what == What.DELETED,
+        EVENTS.c.at >= select(JOBS.c.ended_at).where(JOBS.c.job_id == job_id).scalar_subquery(),
+    )
+    return bool(connection.execute(statement).scalar_one())

@@ -1,0 +1,106 @@
+"""The rules of retention: when sources and results may be deleted."""
+
+from dataclasses import dataclass
+
+from gateway.config import RetentionSection
+from gateway.record.deliverylist import DeliveryState
+from gateway.record.joblist import UNFINISHED, JobState
+
+SECONDS_PER_DAY = 86_400
+
+_FAILED_JOBS = (JobState.DEAD, JobState.CANCELLED)
+_FAILED_DELIVERIES = (DeliveryState.DEAD, DeliveryState.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownDelivery:
+    """What the rules want to know of a delivery.
+
+    Attributes:
+        needs_commitment: Whether its destination has to promise to keep what it got.
+        done_at: When it was delivered, or promised; seconds since 1970, UTC. None: not yet.
+    """
+
+    state: DeliveryState
+    needs_commitment: bool
+    done_at: float | None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the destination may still need the results."""
+        return self.state is DeliveryState.WAITING or (
+            self.state is DeliveryState.DELIVERED and self.needs_commitment
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownJob:
+    """What the rules want to know of a job."""
+
+    job_id: str
+    state: JobState
+    ended_at: float | None
+    deliveries: tuple[KnownDelivery, ...]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something of it is still to be done."""
+        return self.state in UNFINISHED or any(one.is_open for one in self.deliveries)
+
+    @property
+    def is_failed(self) -> bool:
+        """Whether somebody may want to try it, or a delivery of it, again."""
+        return self.state in _FAILED_JOBS or any(
+            one.state in _FAILED_DELIVERIES for one in self.deliveries
+        )
+
+    @property
+    def done_at(self) -> float:
+        """When the last of it was done; seconds since 1970, UTC."""
+        moments = (self.ended_at, *(one.done_at for one in self.deliveries))
+        return max((one for one in moments if one is not None), default=0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownStudy:
+    """What the rules want to know of a study.
+
+    Attributes:
+        last_at: When its newest instance came, or when a job or a delivery of it was given up,
+            whichever is later; seconds since 1970, UTC.
+    """
+
+    jobs: tuple[KnownJob, ...]
+    last_at: float
+
+    @property
+    def is_open(self) -> bool:
+        """Whether one of its jobs is."""
+        return any(one.is_open for one in self.jobs)
+
+    @property
+    def is_failed(self) -> bool:
+        """Whether one of its jobs is."""
+        return any(one.is_failed for one in self.jobs)
+
+    @property
+    def done_at(self) -> float:
+        """When the last of it was done; seconds since 1970, UTC."""
+        return max(self.last_at, *(one.done_at for one in self.jobs), 0.0)
+
+
+def sources_may_go(study: KnownStudy, rules: RetentionSection, now: float) -> bool:
+    """Returns whether the sources of a study may be deleted, of which nothing more is coming."""
+    days = rules.failed_days if study.is_failed else rules.sources_days
+    return not study.is_open and _is_past(days, study.done_at, now)
+
+
+def results_may_go(job: KnownJob, study: KnownStudy, rules: RetentionSection, now: float) -> bool:
+    """Returns whether the results of one of the jobs of a study may be deleted."""
+    if study.is_failed:
+        return not study.is_open and _is_past(rules.failed_days, study.done_at, now)
+    return not job.is_open and _is_past(rules.results_days, job.done_at, now)
+
+
+def _is_past(days: float | None, since: float, now: float) -> bool:
+    return days is not None and now - since >= days * SECONDS_PER_DAY

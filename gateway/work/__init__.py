@@ -1,0 +1,1 @@
+"""The working process: one job after another."""

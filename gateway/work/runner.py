@@ -1,0 +1,180 @@
+"""What segments a prepared job: the application in this process, kept warm, or the MAP's image."""
+
+import json
+import os
+import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from app.run import RunRequest
+from app.warm import WarmApplication
+from gateway.config import ContainerSection
+from gateway.record.joblist import KeptResult
+from totalmap.errors import ResourceError
+from totalmap.journal import Observer
+
+INPUT_NAME = "input"
+SETTINGS_NAME = "settings.yaml"
+OUTPUT_NAME = "output"
+STATUS_NAME = "status.json"
+
+_NAME_CHARACTERS = 16
+# Docker's own, when it could not start the container.
+_DOCKER_FAILED = (125, 126, 127)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why a job failed.
+
+    Attributes:
+        is_final: Whether another attempt would fail, too.
+    """
+
+    message: str
+    is_final: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of a job: a failure, or results, with paths relative to the output folder."""
+
+    failure: Failure | None
+    results: tuple[KeptResult, ...] = ()
+
+
+class Runner(Protocol):
+    """Runs the application on the folder of a job: its input and settings, and output."""
+
+    def warm_up(self, settings_file: Path) -> None:
+        """Prepares for studies that come with these settings."""
+
+    def run(self, folder: Path, observer: Observer) -> Outcome:
+        """Segments the study of a job."""
+
+    def abandon(self, folder: Path) -> None:
+        """Ends a run whose process has ended, or is going to."""
+
+
+class WarmRunner:
+    """The application in this process; networks stay loaded."""
+
+    def __init__(self, models_folder: Path) -> None:
+        self._application = WarmApplication()
+        self._models_folder = models_folder
+
+    def warm_up(self, settings_file: Path) -> None:
+        """Loads the networks.
+
+        Raises:
+            ConfigError: The settings are wrong.
+            ModelError: Weights are missing, not on record or changed, or a licence is missing.
+        """
+        self._application.warm_up(settings_file, self._models_folder)
+
+    def run(self, folder: Path, observer: Observer) -> Outcome:
+        """Segments the study of a job."""
+        request = RunRequest(
+            input_folder=folder / INPUT_NAME,
+            output_folder=folder / OUTPUT_NAME,
+            models_folder=self._models_folder,
+            settings_file=folder / SETTINGS_NAME,
+        )
+        outcome = self._application.run(request, observer)
+        if outcome.error is not None:
+            return Outcome(
+                failure=Failure(
+                    message=str(outcome.error),
+                    is_final=outcome.exit_status != ResourceError.exit_status,
+                )
+            )
+        return Outcome(
+            failure=None,
+            results=tuple(
+                KeptResult(path=one.path, kind=one.kind, sop_instance_uid=one.sop_instance_uid)
+                for one in outcome.status.results
+            ),
+        )
+
+    def abandon(self, folder: Path) -> None:
+        """Does nothing: the run ends with its process."""
+
+
+class ContainerRunner:
+    """The MAP's image by Docker, without network and privileges; started anew for each job."""
+
+    def __init__(self, settings: ContainerSection, models_folder: Path | None) -> None:
+        self._settings = settings
+        self._models_folder = models_folder
+
+    def warm_up(self, settings_file: Path) -> None:
+        """Does nothing: each container loads its own networks."""
+
+    def run(self, folder: Path, observer: Observer) -> Outcome:
+        """Segments the study of a job."""
+        observer.stage_started("container")
+        (folder / OUTPUT_NAME).mkdir(exist_ok=True)
+        docker = self._settings.docker
+        try:
+            done = subprocess.run(  # noqa: S603  no shell; the words are ours and the settings'
+                self._command(folder), capture_output=True, check=False
+            )
+        except OSError as error:
+            return _not_started(f"{docker}: {error.strerror}")
+        if done.returncode in _DOCKER_FAILED:
+            said = done.stderr.decode(errors="replace").strip().splitlines()
+            return _not_started(said[-1] if said else f"{docker} ended with {done.returncode}")
+        return _read_status(folder / OUTPUT_NAME, done.returncode)
+
+    def abandon(self, folder: Path) -> None:
+        """Removes the container of a job, which its worker may have left behind."""
+        words = [self._settings.docker, "rm", "--force", _container_name(folder)]
+        with suppress(OSError):  # without the command there is no container
+            subprocess.run(words, capture_output=True, check=False)  # noqa: S603  as above
+
+    def _command(self, folder: Path) -> Sequence[str]:
+        settings = self._settings
+        words = [settings.docker, "run", "--rm", "--name", _container_name(folder)]
+        words += ["--user", f"{os.getuid()}:{os.getgid()}", "--network=none", "--read-only"]
+        words += ["--tmpfs", "/tmp", "--cap-drop", "ALL"]  # noqa: S108  inside the container
+        words += ["--security-opt", "no-new-privileges", "--memory", f"{settings.memory_gb}g"]
+        if settings.gpus is not None:
+            words += ["--gpus", settings.gpus]
+        if self._models_folder is not None:
+            words += ["--volume", f"{self._models_folder.absolute()}:/opt/holoscan/models:ro"]
+        inside = {
+            INPUT_NAME: "/var/holoscan/input:ro",
+            OUTPUT_NAME: "/var/holoscan/output",
+            SETTINGS_NAME: "/var/holoscan/app.yaml:ro",
+        }
+        for name, place in inside.items():
+            words += ["--volume", f"{(folder / name).absolute()}:{place}"]
+        return [*words, settings.image]
+
+
+def _container_name(folder: Path) -> str:
+    return f"totalmap-{folder.name[:_NAME_CHARACTERS]}"
+
+
+def _not_started(reason: str) -> Outcome:
+    return Outcome(
+        failure=Failure(message=f"the container was not started: {reason}", is_final=False)
+    )
+
+
+def _read_status(output: Path, exit_status: int) -> Outcome:
+    """Returns what status.json says; a container that wrote none was killed."""
+    try:
+        status = json.loads((output / STATUS_NAME).read_text(encoding="utf-8"))
+        error = status["error"]
+        if error is None:
+            results = tuple(KeptResult(**one) for one in status["results"])
+            return Outcome(failure=None, results=results)
+        is_final = error["exit_status"] != ResourceError.exit_status
+        return Outcome(failure=Failure(message=error["message"], is_final=is_final))
+    except (OSError, ValueError, KeyError, TypeError):
+        message = f"the container ended with {exit_status} and left no {STATUS_NAME}"
+        return Outcome(failure=Failure(message=message, is_final=False))

@@ -1,0 +1,165 @@
+"""A worker: one process a device, which takes one job after another out of the queue.
+
+It says every few seconds that it lives, and looks whether somebody still wants what it does. If
+not, or if a job takes too long, the process ends in the middle of it, and is started again
+(gateway/serve.py): what computes can't be broken off otherwise.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Lock, Thread
+from typing import NoReturn
+
+from app.command import DEFAULT_MODELS
+from gateway.config import GatewaySettings, RunnerKind
+from gateway.jobs import Handlers, running_queue
+from gateway.record.database import open_database
+from gateway.record.joblist import Job, JobList, JobState
+from gateway.record.ledger import Ledger
+from gateway.record.roster import LOST_SECONDS, SEEN_SECONDS, Roster
+from gateway.record.storage import Storage
+from gateway.work.runner import ContainerRunner, Runner, WarmRunner
+from gateway.work.work import Work
+from totalmap.allocator import keep_freed_memory
+from totalmap.errors import ResourceError
+from totalmap.log import get_logger
+
+LOOK_SECONDS = 1.0
+SECONDS_PER_MINUTE = 60
+# Of a process that gives up a job; it is started again.
+GAVE_UP = 75
+
+log = get_logger()
+
+
+def work(settings: GatewaySettings, worker: str, device: str, stop: Event) -> None:
+    """Works until it is told to stop.
+
+    Args:
+        settings: Of the gateway.
+        worker: Names this worker; the same at each start, and no other one's.
+        device: As in `work.devices`.
+        stop: Set from elsewhere.
+
+    Raises:
+        ConfigError, ModelError: It can't work like this, however often it is started.
+        ResourceError: The database can't be opened, or is lost.
+    """
+    storage = Storage(settings.storage_folder)
+    with open_database(settings) as database:
+        one = Work(
+            settings=settings.work,
+            storage=storage,
+            ledger=Ledger(database),
+            jobs=JobList(database),
+            runner=_runner(settings),
+            worker=worker,
+            device=device,
+        )
+        one.warm_up(settings.rules[0].application)
+        watch = _Watch(one, Roster(database))
+        with watch.watching(), running_queue(settings, worker, Handlers(segment=watch.segment)):
+            log.info("working", worker=worker, device=device)
+            stop.wait()
+        watch.finish(settings.work.stop_seconds)
+
+
+def _runner(settings: GatewaySettings) -> Runner:
+    models = settings.work.models_folder
+    if settings.work.runner is RunnerKind.CONTAINER:
+        return ContainerRunner(settings.work.container, models)
+    keep_freed_memory()
+    return WarmRunner(models or DEFAULT_MODELS)
+
+
+class _Watch:
+    """Knows what the worker works on, and whether it should go on."""
+
+    def __init__(self, work: Work, roster: Roster) -> None:
+        self._work = work
+        self._roster = roster
+        self._busy = Lock()
+        self._job: Job | None = None
+        self._seen_at = 0.0
+
+    def segment(self, job_id: str, run: int) -> None:
+        """Does a job, watched."""
+        with self._busy:
+            self._job = self._work.begin(job_id, run)
+            try:
+                if self._job is not None:
+                    self._work.segment(self._job)
+            finally:
+                self._job = None
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Looks while the block runs.
+
+        Raises:
+            ResourceError: The database fails.
+        """
+        self._see()  # a worker that was never seen could not be missed
+        stop = Event()
+        thread = Thread(target=self._look_until, args=[stop], name="watch", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+    def finish(self, stop_seconds: float) -> None:
+        """Lets the job that runs come to its end, or gives it back to the queue."""
+        if self._busy.acquire(timeout=stop_seconds):
+            self._roster.leave(self._work.worker)
+            return
+        job = self._job
+        if job is not None:
+            reason = "the gateway was stopped"
+            self._work.jobs.postpone(job.job_id, reason, 0.0, is_attempt=False, begun=job)
+            self._abandon(job, "gateway_stopped")
+
+    def _look_until(self, stop: Event) -> None:
+        while not stop.wait(LOOK_SECONDS):
+            try:
+                self._look()
+            except ResourceError as error:
+                log.warning("not_watched", reason=str(error))
+                job = self._job
+                if job is not None and time.monotonic() - self._seen_at > LOST_SECONDS:
+                    self._abandon(job, "worker_taken_for_lost")  # another one may have its job
+
+    def _see(self) -> None:
+        job = self._job
+        self._roster.see(self._work.worker, self._work.device, job.job_id if job else None)
+        self._seen_at = time.monotonic()
+
+    def _look(self) -> None:
+        begun = self._job
+        if time.monotonic() - self._seen_at >= SEEN_SECONDS:
+            self._see()
+        job = self._work.jobs.job(begun.job_id) if begun else None
+        if begun is None or job is None:
+            return
+        is_running = job.state is JobState.RUNNING
+        is_elsewhere = is_running and (job.worker, job.run, job.attempts) != (
+            begun.worker,
+            begun.run,
+            begun.attempts,
+        )
+        if is_elsewhere or job.state in (JobState.CANCELLED, JobState.SUPERSEDED):
+            self._abandon(begun, "job_not_wanted_any_more")
+        minutes = self._work.settings.time_out_minutes
+        if is_running and time.time() - (job.started_at or 0.0) > minutes * SECONDS_PER_MINUTE:
+            self._work.jobs.die(job.job_id, f"it took longer than {minutes:g} minutes", begun=begun)
+            self._abandon(begun, "job_timed_out")
+
+    def _abandon(self, job: Job, event: str) -> NoReturn:
+        log.warning(event, job=job.job_id)
+        folder: Path = self._work.storage.job_folder(job.job_id)
+        self._work.runner.abandon(folder)
+        os._exit(GAVE_UP)  # what computes may be deep in C++

@@ -1,0 +1,293 @@
+"""Every message against the schema of PS3.15 A.5.1.1 and the tables of PS3.15 A.5.3."""
+
+from base64 import b64decode
+from dataclasses import replace
+from pathlib import Path
+from xml.etree.ElementTree import Element, fromstring
+
+import pytest
+from lxml import etree  # type: ignore[import-untyped]
+
+from gateway.audit.audit_message import AuditedStudy, AuditSource, audit_message, is_failure
+from gateway.config import (
+    DestinationSection,
+    DicomDestination,
+    GatewaySettings,
+    StowDestination,
+)
+from gateway.record.history import LOCKED_OUT, Event, What
+
+SCHEMA = etree.RelaxNG(etree.parse(Path(__file__).parent / "audit_message.rng"))
+CT = "1.2.840.10008.5.1.4.1.1.2"
+SOURCE = AuditSource(
+    host="box",
+    settings=GatewaySettings(
+        destinations=(
+            DestinationSection(
+                name="pacs", dicom=DicomDestination(ae_title="PACS", address="10.0.0.1")
+            ),
+            DestinationSection.model_validate(
+                {"name": "web", "stow": StowDestination(url="https://archive.example/dicom-web")}  # type: ignore[arg-type]  # pydantic reads it
+            ),
+        )
+    ),
+)
+STUDY = AuditedStudy(patient_id="PAT-7", instances={})
+EVENT = Event(
+    at=1_700_000_000.25,
+    study_instance_uid="1.2.3",
+    job_id=None,
+    what=What.RECEIVED,
+    who=None,
+    detail=None,
+)
+GATEWAY = "totalmap@box"
+
+
+def message(study: AuditedStudy | None = STUDY, **values: object) -> Element:
+    text = audit_message(replace(EVENT, **values), study, SOURCE)  # type: ignore[arg-type]
+    assert text is not None
+    SCHEMA.assertValid(etree.fromstring(text))
+    return fromstring(text)  # noqa: S314  our own
+
+
+def code(element: Element | None) -> tuple[str, str, str]:
+    assert element is not None
+    csd = element.attrib
+    return csd["csd-code"], csd["codeSystemName"], csd["originalText"]
+
+
+def event_of(root: Element) -> tuple[str, str, str]:
+    """Of a message, the code of its event, its action and its outcome."""
+    identification = root.find("EventIdentification")
+    assert identification is not None
+    value, system, _ = code(identification.find("EventID"))
+    assert system == "DCM"
+    attributes = identification.attrib
+    return value, attributes["EventActionCode"], attributes["EventOutcomeIndicator"]
+
+
+def event_type(root: Element) -> str:
+    return code(root.find("EventIdentification/EventTypeCode"))[0]
+
+
+def participants(root: Element) -> list[tuple[str, str, str | None]]:
+    """The user, whether it is the requestor, and the role, of each participant."""
+    return [
+        (
+            one.attrib["UserID"],
+            one.attrib["UserIsRequestor"],
+            None if one.find("RoleIDCode") is None else code(one.find("RoleIDCode"))[0],
+        )
+        for one in root.findall("ActiveParticipant")
+    ]
+
+
+def objects(root: Element) -> list[tuple[str, str, str, str]]:
+    """The id, its type, the type of the object and its role, of each object."""
+    return [
+        (
+            one.attrib["ParticipantObjectID"],
+            code(one.find("ParticipantObjectIDTypeCode"))[0],
+            one.attrib["ParticipantObjectTypeCode"],
+            one.attrib["ParticipantObjectTypeCodeRole"],
+        )
+        for one in root.findall("ParticipantObjectIdentification")
+    ]
+
+
+STUDY_AND_PATIENT = [("1.2.3", "110180", "2", "3"), ("PAT-7", "2", "1", "1")]
+
+
+def test_the_schema_finds_what_is_wrong() -> None:
+    text = audit_message(EVENT, STUDY, SOURCE)
+    assert text is not None
+    for right, wrong in (
+        (b"csd-code", b"code"),
+        (b'EventOutcomeIndicator="0"', b'EventOutcomeIndicator="1"'),
+        (b"<ParticipantObjectName />", b""),
+        (b"+00:00", b" o'clock"),
+    ):
+        assert right in text
+        assert not SCHEMA.validate(etree.fromstring(text.replace(right, wrong)))
+
+
+def test_received_is_a_transfer_from_the_sender_to_the_gateway() -> None:
+    study = replace(STUDY, instances={CT: 300})
+    root = message(study, who="CT1", detail="300 instances", address="10.0.0.7")
+    assert event_of(root) == ("110104", "C", "0")
+    assert participants(root) == [("CT1", "true", "110153"), (GATEWAY, "false", "110152")]
+    sender, gateway = root.findall("ActiveParticipant")
+    assert sender.attrib["NetworkAccessPointID"] == "10.0.0.7"
+    assert sender.attrib["NetworkAccessPointTypeCode"] == "2"
+    assert gateway.attrib["AlternativeUserID"] == "AETITLES=TOTALMAP"
+    assert gateway.attrib["NetworkAccessPointTypeCode"] == "1"
+    assert objects(root) == STUDY_AND_PATIENT
+    (sop_class,) = root.iter("SOPClass")
+    assert sop_class.attrib == {"UID": CT, "NumberOfInstances": "300"}
+    identification = root.find("EventIdentification")
+    assert identification is not None
+    assert identification.attrib["EventDateTime"] == "2023-11-14T22:13:20.250+00:00"
+    assert root.find("ParticipantObjectIdentification/ParticipantObjectName") is not None
+    source = root.find("AuditSourceIdentification")
+    assert source is not None
+    assert source.attrib["AuditSourceID"] == GATEWAY
+
+
+@pytest.mark.parametrize(
+    ("what", "detail", "outcome"),
+    [
+        (What.DELIVERED, "to pacs", "0"),
+        (What.NOT_DELIVERED, "to pacs: PACS at 10.0.0.1:104 can't be reached", "4"),
+        (What.DEAD, "to pacs: PACS at 10.0.0.1:104 can't be reached", "8"),
+    ],
+)
+def test_a_delivery_is_a_transfer_to_the_destination(what: What, detail: str, outcome: str) -> None:
+    root = message(what=what, detail=detail, job_id="j")
+    assert event_of(root) == ("110104", "R", outcome)
+    assert participants(root) == [(GATEWAY, "true", "110153"), ("pacs", "false", "110152")]
+    _, destination = root.findall("ActiveParticipant")
+    assert destination.attrib["AlternativeUserID"] == "AETITLES=PACS"
+    assert destination.attrib["NetworkAccessPointID"] == "10.0.0.1"
+    assert objects(root) == STUDY_AND_PATIENT
+    said = root.findtext("EventIdentification/EventOutcomeDescription")
+    assert said == (None if outcome == "0" else detail)
+
+
+def test_a_destination_by_stow_has_its_url() -> None:
+    root = message(what=What.DELIVERED, detail="to web", job_id="j")
+    _, destination = root.findall("ActiveParticipant")
+    assert destination.attrib["NetworkAccessPointID"] == "https://archive.example/dicom-web"
+    assert destination.attrib["NetworkAccessPointTypeCode"] == "5"
+
+
+def test_a_destination_that_is_no_more_is_still_named() -> None:
+    root = message(what=What.DELIVERED, detail="to former", job_id="j")
+    assert participants(root)[1] == ("former", "false", "110152")
+
+
+@pytest.mark.parametrize(
+    ("what", "detail", "event"),
+    [
+        (What.SEGMENTED, "5 results", ("110103", "C", "0")),
+        (What.DEAD, "it has ended its worker", ("110103", "C", "8")),
+        (What.DELETED, "results: 5 files", ("110103", "D", "0")),
+    ],
+)
+def test_what_becomes_of_results_is_an_access(
+    what: What, detail: str, event: tuple[str, str, str]
+) -> None:
+    root = message(what=what, detail=detail, job_id="j")
+    assert event_of(root) == event
+    assert participants(root) == [(GATEWAY, "true", None)]
+    assert objects(root) == STUDY_AND_PATIENT
+
+
+def test_sources_deleted_are_a_study_deleted() -> None:
+    root = message(what=What.DELETED, detail="sources: 300 instances")
+    assert event_of(root) == ("110105", "D", "0")
+    assert participants(root) == [(GATEWAY, "true", None)]
+    assert objects(root) == STUDY_AND_PATIENT
+
+
+@pytest.mark.parametrize("what", [What.RETRIED, What.CANCELLED, What.MADE_URGENT])
+def test_a_job_that_a_user_changes_is_a_procedure_record(what: What) -> None:
+    root = message(what=what, who="anna", job_id="j")
+    assert event_of(root) == ("110111", "U", "0")
+    assert participants(root) == [("anna@box", "true", None), (GATEWAY, "false", None)]
+    assert objects(root) == STUDY_AND_PATIENT
+
+
+def test_who_looks_at_a_study_has_accessed_it() -> None:
+    root = message(what=What.VIEWED, who="anna", address="10.0.0.7")
+    assert event_of(root) == ("110103", "R", "0")
+    assert participants(root)[0] == ("anna@box", "true", None)
+    assert objects(root) == STUDY_AND_PATIENT
+
+
+@pytest.mark.parametrize(
+    ("what", "detail", "outcome"),
+    [
+        (What.LOGGED_IN, None, "0"),
+        (What.LOGIN_FAILED, "wrong name or password", "4"),
+        (What.LOGIN_FAILED, LOCKED_OUT, "8"),
+    ],
+)
+def test_a_login_is_a_user_authentication(what: What, detail: str | None, outcome: str) -> None:
+    root = message(
+        None, what=what, study_instance_uid="", who="anna", detail=detail, address="10.0.0.7"
+    )
+    assert event_of(root) == ("110114", "E", outcome)
+    assert event_type(root) == "110122"
+    assert participants(root) == [("anna@box", "true", None), (GATEWAY, "false", None)]
+    user = root.find("ActiveParticipant")
+    assert user is not None
+    assert user.attrib["NetworkAccessPointID"] == "10.0.0.7"
+    assert objects(root) == []
+
+
+@pytest.mark.parametrize(("what", "kind"), [(What.REJECTED, "110126"), (What.REFUSED, "110132")])
+def test_whoever_is_turned_away_is_a_security_alert(what: What, kind: str) -> None:
+    root = message(
+        None,
+        what=what,
+        study_instance_uid="",
+        who="STRANGER",
+        detail="not one of receive.senders",
+        address="10.0.0.9",
+    )
+    assert event_of(root) == ("110113", "E", "4")
+    assert event_type(root) == kind
+    assert participants(root) == [(GATEWAY, "false", None), ("STRANGER", "false", None)]
+    assert objects(root) == [("10.0.0.9", "110182", "2", "13")]
+    detail = root.find("ParticipantObjectIdentification/ParticipantObjectDetail")
+    assert detail is not None
+    assert detail.attrib["type"] == "Alert Description"
+    assert b64decode(detail.attrib["value"]) == b"not one of receive.senders"
+
+
+@pytest.mark.parametrize(
+    ("what", "kind"), [(What.STARTED_UP, "110120"), (What.SHUT_DOWN, "110121")]
+)
+def test_a_process_that_starts_or_stops_is_application_activity(what: What, kind: str) -> None:
+    root = message(None, what=what, study_instance_uid="", who="receive")
+    assert event_of(root) == ("110100", "E", "0")
+    assert event_type(root) == kind
+    assert participants(root) == [("receive@box", "false", "110150")]
+    assert objects(root) == []
+
+
+def test_steps_inside_the_gateway_are_no_messages() -> None:
+    silent = {
+        What.COMPLETE,
+        What.NOT_WANTED,
+        What.QUEUED,
+        What.SUPERSEDED,
+        What.STARTED,
+        What.POSTPONED,
+        What.COMMITTED,
+        What.NOT_COMMITTED,
+        What.PAUSED,
+        What.RESUMED,
+    }
+    said = {what for what in What if audit_message(replace(EVENT, what=what), STUDY, SOURCE)}
+    assert said == set(What) - silent
+
+
+def test_whatever_others_write_is_one_line_of_valid_ascii() -> None:
+    bad = "Müller\n\x00\x1b]\ud800<b>&\"'" + "x" * 100_000
+    for what in What:
+        event = replace(EVENT, what=what, who=bad, detail=bad, address=bad)
+        text = audit_message(event, replace(STUDY, patient_id=bad), SOURCE)
+        if text is not None:
+            SCHEMA.assertValid(etree.fromstring(text))
+            assert b"\n" not in text
+            assert text.isascii()
+            assert len(text) < 32768, "PS3.15 A.6"
+
+
+def test_failures_are_told_apart() -> None:
+    assert is_failure(replace(EVENT, what=What.DEAD))
+    assert is_failure(replace(EVENT, what=What.REJECTED))
+    assert not is_failure(EVENT)
+    assert not is_failure(replace(EVENT, what=What.QUEUED))

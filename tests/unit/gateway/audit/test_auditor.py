@@ -1,0 +1,218 @@
+"""The audit trail: what is on record arrives in a file and at a collector, once."""
+
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from uuid import uuid4
+from xml.etree.ElementTree import Element, fromstring
+
+import pydicom
+import pytest
+
+from gateway.audit.auditor import EVENTS_AT_ONCE, Auditor
+from gateway.config import AuditSection, GatewaySettings, SyslogSection
+from gateway.receive.intake import Intake, ReceivedFile
+from gateway.record.database import Database
+from gateway.record.history import (
+    What,
+    record,
+    record_logged_in,
+    record_received,
+    record_started_up,
+)
+from gateway.record.ledger import Ledger
+from gateway.record.storage import Storage
+from tests.phantom.study import WrittenSeries
+from tests.servers import LOOPBACK, free_port
+from tests.unit.gateway.audit.collectors import stream_collector, udp_collector
+
+PATIENT_ID = "PAT-4711"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "audit.xml"
+
+
+def auditor(database: Database, storage: Storage, **places: object) -> Auditor:
+    audit = AuditSection.model_validate(places)
+    return Auditor(GatewaySettings(audit=audit), storage, database)
+
+
+def messages(file: Path) -> list[Element]:
+    lines = file.read_bytes().splitlines()
+    return [fromstring(one) for one in lines]  # noqa: S314  our own
+
+
+def events(found: Sequence[Element]) -> list[str]:
+    return [one.attrib["csd-code"] for root in found for one in root.iter("EventID")]
+
+
+def ids(root: Element) -> list[str]:
+    found = root.iter("ParticipantObjectIdentification")
+    return [one.attrib["ParticipantObjectID"] for one in found]
+
+
+def receive(intake: Intake, storage: Storage, series: WrittenSeries) -> str:
+    """Takes a study of a patient in; returns its UID."""
+    for path in series.paths:
+        dataset = pydicom.dcmread(path)
+        dataset.PatientID = PATIENT_ID
+        taken = storage.incoming / uuid4().hex
+        dataset.save_as(taken)
+        intake.take(ReceivedFile(path=taken, sender="CT1", transfer="first"))
+    return str(dataset.StudyInstanceUID)
+
+
+def test_what_was_received_names_sender_patient_and_instances(
+    database: Database,
+    storage: Storage,
+    intake: Intake,
+    file: Path,
+    phantom_series: WrittenSeries,
+) -> None:
+    study = receive(intake, storage, phantom_series)
+    record_received(database, "first", "10.0.0.7")
+    auditor(database, storage, file=file).write()
+    (root,) = messages(file)
+    assert ids(root) == [study, PATIENT_ID]
+    (sop_class,) = root.iter("SOPClass")
+    assert sop_class.attrib["NumberOfInstances"] == str(len(phantom_series.paths))
+    assert sop_class.attrib["UID"] == "1.2.840.10008.5.1.4.1.1.2"
+
+
+def test_the_patient_is_known_by_the_results_when_the_sources_are_gone(
+    database: Database, storage: Storage, file: Path, phantom_copy: Path
+) -> None:
+    output = storage.output_folder("j")
+    output.mkdir(parents=True)
+    (output / "status.json").write_text("{}")
+    dataset = pydicom.dcmread(next(phantom_copy.rglob("*.dcm")))
+    dataset.PatientID = PATIENT_ID
+    dataset.save_as(output / "seg.dcm")
+    with database.transaction() as connection:
+        record(connection, What.DELIVERED, "1.2", job_id="j", detail="to pacs")
+        record(connection, What.DELIVERED, "1.3", job_id="k", detail="to pacs")
+    auditor(database, storage, file=file).write()
+    assert [ids(root) for root in messages(file)] == [["1.2", PATIENT_ID], ["1.3", "unknown"]]
+
+
+def test_each_event_is_written_once_whoever_writes(
+    database: Database, storage: Storage, file: Path
+) -> None:
+    record_started_up(database, "receive")
+    first = auditor(database, storage, file=file)
+    first.write()
+    first.write()
+    record_logged_in(database, "anna", "10.0.0.7")
+    with database.transaction() as connection:
+        record(connection, What.COMPLETE, "1.2")
+    auditor(database, storage, file=file).write()
+    auditor(database, storage, file=file).write()
+    assert events(messages(file)) == ["110100", "110114"]
+
+
+def test_many_events_come_in_portions_and_none_is_left_out(
+    database: Database, storage: Storage, file: Path
+) -> None:
+    with database.transaction() as connection:
+        for number in range(EVENTS_AT_ONCE + 10):
+            record(connection, What.STARTED_UP, "", who=f"p{number}")
+    writer = auditor(database, storage, file=file)
+    writer.write()
+    assert len(messages(file)) == EVENTS_AT_ONCE
+    writer.write()
+    assert len(messages(file)) == EVENTS_AT_ONCE + 10
+
+
+def test_the_file_may_be_rotated_and_only_its_group_may_read_it(
+    database: Database, storage: Storage, file: Path
+) -> None:
+    before = os.umask(0o022)
+    try:
+        writer = auditor(database, storage, file=file)
+        record_started_up(database, "receive")
+        writer.write()
+        file.rename(file.with_suffix(".1"))
+        record_started_up(database, "dispatch")
+        writer.write()
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
+    assert len(messages(file.with_suffix(".1"))) == len(messages(file)) == 1
+
+
+def test_a_line_that_a_crash_has_torn_spoils_no_other(
+    database: Database, storage: Storage, file: Path
+) -> None:
+    file.write_bytes(b"<AuditMessage><Event")
+    record_started_up(database, "receive")
+    auditor(database, storage, file=file).write()
+    torn, whole = file.read_bytes().splitlines()
+    assert torn == b"<AuditMessage><Event"
+    assert fromstring(whole).tag == "AuditMessage"  # noqa: S314  our own
+
+
+def test_a_file_that_cannot_be_written_is_tried_again(
+    database: Database, storage: Storage, file: Path
+) -> None:
+    file.mkdir()
+    record_started_up(database, "receive")
+    writer = auditor(database, storage, file=file)
+    writer.write()
+    file.rmdir()
+    writer.write()
+    assert events(messages(file)) == ["110100"]
+
+
+def test_a_collector_gets_the_same_messages(
+    database: Database, storage: Storage, file: Path
+) -> None:
+    record_started_up(database, "receive")
+    with udp_collector() as listening:
+        syslog = SyslogSection(host=LOOPBACK, port=listening.port)
+        auditor(database, storage, file=file, syslog=syslog.model_dump()).write()
+        assert listening.next().endswith(file.read_bytes().strip())
+
+
+def test_a_collector_that_is_away_gets_all_later_and_the_file_does_not_wait(
+    database: Database, storage: Storage, file: Path
+) -> None:
+    port = free_port()
+    syslog = {"host": LOOPBACK, "port": port, "protocol": "tcp", "retry_seconds": 0.001}
+    writer = auditor(database, storage, file=file, syslog=syslog)
+    for process in ("receive", "dispatch"):
+        record_started_up(database, process)
+        writer.write()
+    assert len(messages(file)) == 2
+    with stream_collector(port=port) as listening:
+        writer.write()
+        for user in (b"receive@", b"dispatch@"):
+            assert user in listening.got.get_nowait()
+        writer.write()
+        assert listening.got.empty()
+
+
+def test_without_a_place_nothing_is_done(database: Database, storage: Storage) -> None:
+    record_started_up(database, "receive")
+    auditor(database, storage).write()
+
+
+def test_no_patient_is_in_the_events_or_the_log(
+    database: Database,
+    storage: Storage,
+    intake: Intake,
+    ledger: Ledger,
+    file: Path,
+    phantom_series: WrittenSeries,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    receive(intake, storage, phantom_series)
+    record_received(database, "first")
+    file.mkdir()
+    auditor(database, storage, file=file).write()
+    logged = capfd.readouterr()
+    assert "audit_not_written" in logged.out + logged.err
+    assert PATIENT_ID not in logged.out + logged.err
+    assert all(PATIENT_ID not in repr(one) for one in ledger.instances())

@@ -1,0 +1,246 @@
+import shutil
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import update
+
+from gateway.config import (
+    DeliverSection,
+    DestinationSection,
+    DicomDestination,
+    GatewaySettings,
+    StowDestination,
+)
+from gateway.deliver.deliverer import SECONDS_PER_DAY, Deliverer, retry_seconds
+from gateway.record.database import Database
+from gateway.record.deliverylist import Delivery, DeliveryList, DeliveryState
+from gateway.record.history import What, history
+from gateway.record.joblist import JobList, KeptResult
+from gateway.record.schema import DELIVERIES
+from gateway.record.storage import Storage
+from tests.phantom.study import WrittenSeries
+from tests.servers import LOOPBACK, free_port
+from tests.unit.gateway.peers import (
+    DicomPeer,
+    parts,
+    running_dicom_peer,
+    running_http_peer,
+    unchanged,
+)
+from tests.unit.gateway.record.test_joblist import NEW, STUDY
+
+JOB_ID = NEW.job_id
+SEG, SR, REPORT = "results/seg.dcm", "results/sr.dcm", "results/report.html"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shop:
+    """A job with a SEG, an SR and a report, which are to go to `pacs`."""
+
+    storage: Storage
+    database: Database
+    jobs: JobList
+    deliveries: DeliveryList
+
+    def path(self, name: str) -> Path:
+        return self.storage.output_folder(JOB_ID) / name
+
+    def now(self) -> Delivery:
+        found = self.deliveries.delivery(JOB_ID, "pacs")
+        assert found is not None
+        return found
+
+    def deliver(self, *destinations: DestinationSection, **deliver: float) -> Delivery:
+        """Returns how the delivery stands after it was tried once."""
+        settings = GatewaySettings(
+            destinations=destinations, deliver=DeliverSection.model_validate(deliver)
+        )
+        one = Deliverer(
+            settings=settings, storage=self.storage, jobs=self.jobs, deliveries=self.deliveries
+        )
+        one.deliver(JOB_ID, "pacs", self.now().run)
+        return self.now()
+
+    def is_old(self, days: float) -> None:
+        """Has the delivery been opened so long ago."""
+        with self.database.transaction() as connection:
+            connection.execute(
+                update(DELIVERIES).values(created_at=time.time() - days * SECONDS_PER_DAY)
+            )
+
+
+@pytest.fixture
+def shop(storage: Storage, database: Database, phantom_series: WrittenSeries) -> Shop:
+    jobs = JobList(database)
+    jobs.open(STUDY, [replace(NEW, destinations=("pacs",))], "")
+    jobs.begin(JOB_ID, 1, "host-1")
+    one = Shop(storage=storage, database=database, jobs=jobs, deliveries=DeliveryList(database))
+    one.path("results").mkdir(parents=True)
+    shutil.copy(phantom_series.paths[0], one.path(SEG))
+    shutil.copy(phantom_series.paths[1], one.path(SR))
+    one.path(REPORT).write_text("a report")
+    jobs.succeed(
+        JOB_ID,
+        [
+            KeptResult(path=SEG, kind="seg", sop_instance_uid=phantom_series.sop_uids[0]),
+            KeptResult(path=SR, kind="sr", sop_instance_uid=phantom_series.sop_uids[1]),
+            KeptResult(path=REPORT, kind="report", sop_instance_uid=None),
+        ],
+    )
+    return one
+
+
+def pacs(peer: DicomPeer, *kinds: str) -> DestinationSection:
+    return DestinationSection(name="pacs", dicom=peer.destination(), kinds=kinds)
+
+
+def nowhere() -> DestinationSection:
+    """A destination where nobody listens."""
+    dicom = DicomDestination(ae_title="PACS", address=LOOPBACK, port=free_port())
+    return DestinationSection(name="pacs", dicom=dicom)
+
+
+def test_what_is_dicom_is_delivered(shop: Shop) -> None:
+    before = time.time()
+    with running_dicom_peer() as peer:
+        delivery = shop.deliver(pacs(peer))
+        assert unchanged(peer.received, [shop.path(SEG), shop.path(SR)])
+        assert (delivery.state, delivery.reason) == (DeliveryState.DELIVERED, None)
+        assert delivery.delivered_at is not None
+        assert before <= delivery.delivered_at <= time.time()
+        shop.deliver(pacs(peer))
+        assert len(peer.received) == 2, "what is delivered is not sent again"
+
+
+def test_by_stow_as_well(shop: Shop) -> None:
+    with running_http_peer() as peer:
+        delivery = shop.deliver(DestinationSection(name="pacs", stow=peer.destination()))
+        (body,), (headers,) = peer.bodies, peer.headers
+    assert delivery.state is DeliveryState.DELIVERED
+    assert parts(body, headers["Content-Type"]) == [
+        shop.path(SEG).read_bytes(),
+        shop.path(SR).read_bytes(),
+    ]
+
+
+def test_a_destination_gets_the_kinds_that_it_wants(shop: Shop) -> None:
+    with running_dicom_peer() as peer:
+        assert shop.deliver(pacs(peer, "sr", "report")).state is DeliveryState.DELIVERED
+        assert unchanged(peer.received, [shop.path(SR)])
+
+
+def test_a_destination_that_wants_none_is_not_asked(shop: Shop) -> None:
+    nobody = replace_kinds(nowhere(), "rtstruct")
+    assert shop.deliver(nobody).state is DeliveryState.DELIVERED
+
+
+def replace_kinds(destination: DestinationSection, *kinds: str) -> DestinationSection:
+    return destination.model_copy(update={"kinds": kinds})
+
+
+def test_another_run_than_that_on_record_does_nothing(shop: Shop) -> None:
+    stale = shop.now()
+    shop.deliveries.retry(stale, "anna")
+    one = Deliverer(
+        settings=GatewaySettings(destinations=(nowhere(),)),
+        storage=shop.storage,
+        jobs=shop.jobs,
+        deliveries=shop.deliveries,
+    )
+    one.deliver(JOB_ID, "pacs", stale.run)
+    one.deliver(JOB_ID, "elsewhere", 1)
+    one.deliver("f" * 64, "pacs", 1)
+    assert shop.now().attempts == 0
+
+
+def test_a_destination_that_is_down_is_tried_again_later_and_later(shop: Shop) -> None:
+    waits = []
+    for attempt in range(1, 6):
+        before = time.time()
+        delivery = shop.deliver(nowhere(), first_retry_seconds=10.0, longest_retry_seconds=60.0)
+        assert (delivery.state, delivery.attempts) == (DeliveryState.WAITING, attempt)
+        assert delivery.reason is not None
+        assert delivery.reason.startswith(f"PACS at {LOOPBACK}:")
+        waits.append(round(delivery.not_before - before, 0))
+        assert delivery in shop.deliveries.unqueued()
+    assert waits == [10, 20, 40, 60, 60]
+    with running_dicom_peer() as peer:
+        delivery = shop.deliver(pacs(peer))
+    assert (delivery.state, delivery.reason) == (DeliveryState.DELIVERED, None)
+    told = [one.what for one in history(shop.database, STUDY.study_instance_uid)]
+    assert told.count(What.NOT_DELIVERED) == 5
+    assert told[-1] is What.DELIVERED
+
+
+def test_a_destination_that_is_no_longer_in_the_settings_is_named(shop: Shop) -> None:
+    delivery = shop.deliver()
+    assert delivery.state is DeliveryState.WAITING, "it may come back"
+    assert delivery.reason == (
+        "no destination is called pacs, or has the AE title of the sender, CT1"
+    )
+
+
+def test_results_that_are_gone_are_the_reason(shop: Shop) -> None:
+    shop.path(SR).unlink()
+    with running_dicom_peer() as peer:
+        delivery = shop.deliver(pacs(peer))
+        assert delivery.reason == "1 of 2 results are not on the disk any more"
+        assert not peer.received, "all or none"
+        shop.path("results").rename(shop.path("moved"))
+        assert shop.deliver(pacs(peer)).reason == "2 of 2 results are not on the disk any more"
+
+
+def test_a_result_that_is_broken_is_a_defect(shop: Shop) -> None:
+    shop.path(SEG).write_bytes(b"no DICOM")
+    with running_dicom_peer() as peer:
+        delivery = shop.deliver(pacs(peer))
+    assert delivery.state is DeliveryState.WAITING
+    assert str(delivery.reason).startswith("unexpected InvalidDicomError at ")
+
+
+def test_it_is_given_up_after_days_until_somebody_asks(shop: Shop) -> None:
+    shop.is_old(days=6.9)
+    assert shop.deliver(nowhere(), give_up_days=7.0).state is DeliveryState.WAITING
+    shop.is_old(days=7.1)
+    delivery = shop.deliver(nowhere(), give_up_days=7.0)
+    assert delivery.state is DeliveryState.DEAD
+    assert "can't be reached" in (delivery.reason or "")
+    with running_dicom_peer() as peer:
+        shop.deliver(pacs(peer))
+        assert not peer.received
+        assert shop.deliveries.retry(shop.now(), "anna")
+        assert shop.deliver(pacs(peer)).state is DeliveryState.DELIVERED
+
+
+def test_what_was_asked_for_again_is_not_given_up_at_once(shop: Shop) -> None:
+    shop.is_old(days=30.0)
+    shop.deliveries.retry(shop.now(), "anna")
+    assert shop.deliver(nowhere()).state is DeliveryState.WAITING
+
+
+def test_a_stow_destination_that_is_down(shop: Shop) -> None:
+    stow = StowDestination.model_validate({"url": f"http://{LOOPBACK}:{free_port()}/dicom-web"})
+    delivery = shop.deliver(DestinationSection(name="pacs", stow=stow))
+    assert delivery.state is DeliveryState.WAITING
+    assert (delivery.reason or "").startswith(f"http://{LOOPBACK}:")
+
+
+def test_the_first_retry_comes_within_thirty_seconds() -> None:
+    settings = DeliverSection()
+    assert retry_seconds(0, settings.first_retry_seconds, settings.longest_retry_seconds) <= 30.0
+
+
+@given(
+    failures=st.integers(0, 100_000),
+    first=st.floats(1e-3, 1e6),
+    longest=st.floats(1e-3, 1e6),
+)
+def test_waits_grow_up_to_the_longest(failures: int, first: float, longest: float) -> None:
+    wait = retry_seconds(failures, first, longest)
+    assert min(first, longest) <= wait <= longest
+    assert wait <= retry_seconds(failures + 1, first, longest)
+    assert retry_seconds(64, first, longest) == longest

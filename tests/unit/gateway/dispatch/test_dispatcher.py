@@ -1,0 +1,278 @@
+"""Studies move on by a real queue, whatever was cut off before."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Event
+
+import pytest
+from sqlalchemy import update
+
+from gateway.config import GatewaySettings, RuleSection
+from gateway.dispatch.dispatcher import Dispatcher
+from gateway.jobs import DELIVER, QUEUE_FILE, SEGMENT, Handlers, running_queue
+from gateway.record.database import Database, open_database
+from gateway.record.deliverylist import DeliveryList
+from gateway.record.history import What, history
+from gateway.record.joblist import Job, JobList, JobState
+from gateway.record.ledger import EndedTransfer, KeptInstance, Ledger
+from gateway.record.roster import LOST_SECONDS, Roster
+from gateway.record.schema import JOBS, WORKERS
+from gateway.record.storage import Storage
+from tests.phantom.study import WrittenSeries
+from tests.unit.gateway.queue_process import lines, running_process, wait_until
+from tests.unit.gateway.record.test_joblist import SEG
+from tests.unit.gateway.record.test_ledger import ONE
+from tests.unit.gateway.test_jobs import DELIVERY, PAUSE_SECONDS
+from totalmap.errors import ResourceError
+
+LONG_AGO = 1000.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """A dispatcher and the studies of a test."""
+
+    dispatcher: Dispatcher
+    database: Database
+    file: Path
+
+    def receive(self, study: str, number: int = 1, *, at: float = LONG_AGO) -> KeptInstance:
+        """Puts an instance into storage and ledger; its transfer ended at once."""
+        one = replace(
+            ONE,
+            study_instance_uid=study,
+            sop_instance_uid=f"{study}.{number}",
+            sha256=f"{number:064x}",
+            transfer=f"{study}.{number}",
+            received_at=at,
+        )
+        path = self.dispatcher.storage.path(one)
+        path.parent.mkdir(exist_ok=True)
+        path.hardlink_to(self.file)
+        self.dispatcher.ledger.add([one])
+        ended = EndedTransfer(transfer=one.transfer, ended_at=at, is_whole=True)
+        self.dispatcher.ledger.end_transfer(ended)
+        return one
+
+    def jobs(self, study: str) -> Sequence[Job]:
+        return self.dispatcher.jobs.of_study(study)
+
+    def is_known(self, job: Job) -> bool:
+        return self.dispatcher.queue.knows_jobs([job]) == [True]
+
+    def told(self, study: str) -> list[What]:
+        return [one.what for one in history(self.database, study)]
+
+
+@contextmanager
+def dispatching(folder: Path, file: Path) -> Iterator[Desk]:
+    rule = RuleSection(destinations=("sender",))
+    settings = GatewaySettings(storage_folder=folder, rules=(rule,))
+    with (
+        open_database(settings) as database,
+        running_queue(settings, "dispatcher", Handlers()) as queue,
+    ):
+        dispatcher = Dispatcher(
+            settings=settings,
+            storage=Storage(folder),
+            ledger=Ledger(database),
+            jobs=JobList(database),
+            deliveries=DeliveryList(database),
+            roster=Roster(database),
+            queue=queue,
+        )
+        yield Desk(dispatcher=dispatcher, database=database, file=file)
+
+
+@pytest.fixture
+def file(phantom_series: WrittenSeries, tmp_path: Path) -> Path:
+    """A slice on the file system of the storage."""
+    copy = tmp_path / "slice.dcm"
+    copy.write_bytes(phantom_series.paths[0].read_bytes())
+    return copy
+
+
+@pytest.fixture
+def desk(tmp_path: Path, file: Path) -> Iterator[Desk]:
+    with dispatching(tmp_path, file) as one:
+        yield one
+
+
+def test_a_complete_study_becomes_a_job_in_the_queue_once(desk: Desk) -> None:
+    desk.receive("1.2")
+    desk.receive("1.3", at=time.time())
+    for _ in range(2):
+        desk.dispatcher.tick()
+    (job,) = desk.jobs("1.2")
+    assert desk.is_known(job)
+    assert (job.state, job.run) == (JobState.QUEUED, 1)
+    assert desk.dispatcher.jobs.unfinished() == [job]
+    assert desk.jobs("1.3") == [], "more of it may come"
+    assert desk.told("1.2") == [What.RECEIVED, What.COMPLETE, What.QUEUED]
+
+
+def test_a_study_that_grows_is_done_anew(desk: Desk) -> None:
+    desk.receive("1.2", 1)
+    desk.dispatcher.tick()
+    desk.receive("1.2", 2)
+    desk.dispatcher.tick()
+    old, new = desk.jobs("1.2")
+    assert (old.state, new.state) == (JobState.SUPERSEDED, JobState.QUEUED)
+    assert (old.n_images, new.n_images) == (1, 2)
+    assert desk.is_known(new)
+
+
+def test_a_study_that_nobody_wants_is_looked_at_once(desk: Desk) -> None:
+    desk.receive("1.2")
+    settings = GatewaySettings(rules=(RuleSection(modalities=("MR",)),))
+    other = replace(desk.dispatcher, settings=settings)
+    for _ in range(2):
+        other.tick()
+    assert desk.told("1.2") == [What.RECEIVED, What.COMPLETE, What.NOT_WANTED]
+
+
+def test_what_was_cut_off_between_queue_and_record_is_done_once(desk: Desk, tmp_path: Path) -> None:
+    desk.receive("1.2")
+    desk.dispatcher.tick()
+    (job,) = desk.jobs("1.2")
+    with desk.database.transaction() as connection:
+        connection.execute(update(JOBS).values(is_enqueued=False))
+    desk.dispatcher.tick()
+    assert desk.dispatcher.jobs.unqueued() == []
+    desk.receive("1.3")
+    desk.dispatcher.tick()
+    with running_process(tmp_path, "host-1", SEGMENT):
+        wait_until(lambda: len(lines(tmp_path, "done")) == 2)
+    assert lines(tmp_path, "begun")[0] == f"{job.job_id} 1 host-1"
+
+
+def test_results_are_queued_for_their_destinations(desk: Desk) -> None:
+    desk.receive("1.2")
+    desk.dispatcher.tick()
+    (job,) = desk.jobs("1.2")
+    desk.dispatcher.jobs.succeed(job.job_id, [SEG])
+    desk.dispatcher.tick()
+    (delivery,) = desk.dispatcher.deliveries.unfinished()
+    assert desk.dispatcher.queue.knows_deliveries([delivery]) == [True]
+
+
+def test_what_the_queue_has_forgotten_is_queued_again(tmp_path: Path, file: Path) -> None:
+    with dispatching(tmp_path, file) as desk:
+        for study in ("1.2", "1.3"):
+            desk.receive(study)
+        desk.dispatcher.tick()
+        desk.dispatcher.sweep()
+        (job,), (done,) = desk.jobs("1.2"), desk.jobs("1.3")
+        assert job.run == 1, "the queue knows it"
+        desk.dispatcher.jobs.succeed(done.job_id, [SEG])
+        desk.dispatcher.tick()
+    for path in tmp_path.glob(f"{QUEUE_FILE}*"):
+        path.unlink()
+    with dispatching(tmp_path, file) as desk:
+        desk.dispatcher.tick()
+        assert not desk.is_known(job)
+        desk.dispatcher.sweep()
+        desk.dispatcher.tick()
+        (again,) = desk.jobs("1.2")
+        assert again.run == 2
+        assert desk.is_known(again)
+        (delivery,) = desk.dispatcher.deliveries.unfinished()
+        assert delivery.run == 2
+        assert desk.dispatcher.queue.knows_deliveries([delivery]) == [True]
+        (job,) = desk.jobs("1.3")
+        assert job.state is JobState.SEGMENTED
+
+
+def test_what_a_lost_worker_did_is_done_by_another_one(desk: Desk, tmp_path: Path) -> None:
+    desk.receive("1.2")
+    desk.dispatcher.tick()
+    (job,) = desk.jobs("1.2")
+    held = tmp_path / f"hold-{job.job_id}"
+    held.touch()
+    roster = desk.dispatcher.roster
+    with running_process(tmp_path, "host-1", SEGMENT) as process:
+        wait_until(lambda: len(lines(tmp_path, "begun")) == 1)
+        process.kill()
+    held.unlink()
+    with running_process(tmp_path, "host-2", SEGMENT):
+        seen_last(desk, "host-1", LOST_SECONDS - 10)
+        roster.see("host-2", "cpu", None)
+        desk.dispatcher.sweep()
+        assert desk.dispatcher.queue.executors() == {"host-1"}, "it may be slow"
+        seen_last(desk, "host-1", LOST_SECONDS + 1)
+        desk.dispatcher.sweep()
+        wait_until(lambda: lines(tmp_path, "done") == [f"{job.job_id} 1 host-2"])
+    (job,) = desk.jobs("1.2")
+    assert job.run == 1, "the queue has never forgotten it"
+
+
+def seen_last(desk: Desk, worker: str, seconds_ago: float) -> None:
+    desk.dispatcher.roster.see(worker, "cpu", None)
+    with desk.database.transaction() as connection:
+        connection.execute(
+            update(WORKERS)
+            .where(WORKERS.c.worker == worker)
+            .values(seen_at=time.time() - seconds_ago)
+        )
+
+
+def test_a_header_that_is_broken_holds_up_no_other_study(desk: Desk) -> None:
+    broken = desk.receive("1.2")
+    desk.receive("1.3")
+    path = desk.dispatcher.storage.path(broken)
+    path.unlink()
+    path.write_bytes(b"no DICOM")
+    desk.dispatcher.tick()
+    assert desk.told("1.2") == [What.RECEIVED, What.COMPLETE, What.NOT_WANTED]
+    assert len(desk.jobs("1.3")) == 1
+
+
+def test_a_file_that_is_away_holds_up_no_other_study(desk: Desk) -> None:
+    away = desk.receive("1.2")
+    desk.receive("1.3")
+    path = desk.dispatcher.storage.path(away)
+    path.unlink()
+    desk.dispatcher.tick()
+    (job,) = desk.jobs("1.3")
+    assert desk.is_known(job)
+    assert desk.told("1.2") == [], "it is tried again"
+    path.hardlink_to(desk.file)
+    desk.dispatcher.tick()
+    assert len(desk.jobs("1.2")) == 1
+
+
+def test_a_pause_reaches_the_queue(desk: Desk, tmp_path: Path) -> None:
+    desk.receive("1.2")
+    desk.dispatcher.roster.pause("anna", is_paused=True)
+    desk.dispatcher.tick()
+    (job,) = desk.jobs("1.2")
+    assert desk.is_known(job)
+    with running_process(tmp_path, "host-1", SEGMENT, DELIVER):
+        # When this is done, the job would have been begun long ago, were there no pause.
+        later = replace(DELIVERY, not_before=time.time() + PAUSE_SECONDS)
+        desk.dispatcher.queue.put_delivery(later)
+        wait_until(lambda: lines(tmp_path, "done") == ["one pacs 1 host-1"])
+        desk.dispatcher.roster.pause("anna", is_paused=False)
+        desk.dispatcher.tick()
+        wait_until(lambda: len(lines(tmp_path, "done")) == 2)
+
+
+def test_it_ticks_and_sweeps_whatever_fails_for_want_of_a_disk(desk: Desk) -> None:
+    stop = Event()
+    acted: list[str] = []
+
+    def fail() -> None:
+        acted.append("failed")
+        raise ResourceError("the disk is full")
+
+    def end() -> None:
+        acted.append("ended")
+        stop.set()
+
+    desk.receive("1.2")
+    desk.dispatcher.run(stop, [fail, end])
+    assert acted == ["failed", "ended"]
+    assert len(desk.jobs("1.2")) == 1

@@ -1,0 +1,116 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import pydicom
+import pytest
+from pydicom.uid import generate_uid
+
+from gateway.receive.intake import Intake, MismatchedInstance, ReceivedFile
+from gateway.record.database import Database
+from gateway.record.ledger import Ledger
+from gateway.record.storage import Storage
+from tests.phantom.study import WrittenSeries
+from totalmap.errors import ResourceError, UnreadableInstance
+
+
+def received(storage: Storage, source: Path, uid: str | None = None) -> ReceivedFile:
+    """A copy of a file, as if it had just come in."""
+    path = storage.incoming / generate_uid()
+    path.write_bytes(source.read_bytes())
+    return ReceivedFile(path=path, sender="CT1", transfer="one", sop_instance_uid=uid)
+
+
+def test_an_instance_is_stored_and_on_record(
+    intake: Intake, storage: Storage, ledger: Ledger, phantom_series: WrittenSeries
+) -> None:
+    source = phantom_series.paths[0]
+    kept = intake.take(received(storage, source))
+    assert storage.path(kept).read_bytes() == source.read_bytes()
+    assert list(ledger.instances()) == [kept]
+    header = pydicom.dcmread(source)
+    assert kept.sop_instance_uid == header.SOPInstanceUID
+    assert kept.study_instance_uid == header.StudyInstanceUID
+    assert kept.size_bytes == source.stat().st_size
+    assert kept.sender == "CT1"
+    assert not list(storage.incoming.iterdir())
+
+
+def test_many_at_once_from_many_threads(
+    intake: Intake, storage: Storage, ledger: Ledger, phantom_series: WrittenSeries
+) -> None:
+    twice = [received(storage, path) for path in phantom_series.paths * 2]
+    with ThreadPoolExecutor(8) as pool:
+        kept = list(pool.map(intake.take, twice))
+    assert all(storage.path(one).exists() for one in kept)
+    on_record = {one.sop_instance_uid for one in ledger.instances()}
+    assert len(list(ledger.instances())) == len(on_record) == len(phantom_series.paths)
+    assert not list(storage.incoming.iterdir())
+
+
+def test_an_identical_instance_costs_nothing(
+    intake: Intake, storage: Storage, phantom_series: WrittenSeries
+) -> None:
+    first = intake.take(received(storage, phantom_series.paths[0]))
+    inode = storage.path(first).stat()
+    assert intake.take(received(storage, phantom_series.paths[0])).sha256 == first.sha256
+    assert storage.path(first).stat() == inode
+
+
+def test_another_instance_than_announced_is_refused(
+    intake: Intake, storage: Storage, ledger: Ledger, phantom_series: WrittenSeries
+) -> None:
+    with pytest.raises(MismatchedInstance, match=r"announced instance 1\.2\.3 and sent"):
+        intake.take(received(storage, phantom_series.paths[0], "1.2.3"))
+    assert not list(ledger.instances())
+    assert not list(storage.incoming.iterdir())
+
+
+@pytest.mark.parametrize("content", [b"", b"no DICOM", bytes(128) + b"DICM\xff\xff"])
+def test_what_is_not_dicom_is_refused(
+    intake: Intake, storage: Storage, tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "file").write_bytes(content)
+    with pytest.raises(UnreadableInstance):
+        intake.take(received(storage, tmp_path / "file"))
+    assert not list(storage.incoming.iterdir())
+
+
+@pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID"])
+def test_an_instance_without_an_identifier_is_refused(
+    intake: Intake, storage: Storage, phantom_copy: Path, keyword: str
+) -> None:
+    path = next(phantom_copy.iterdir())
+    dataset = pydicom.dcmread(path)
+    delattr(dataset, keyword)
+    dataset.save_as(path)
+    with pytest.raises(UnreadableInstance, match=f"{keyword} of 0 characters, 1 to 64"):
+        intake.take(received(storage, path))
+
+
+def test_a_full_disk_is_worth_another_try(
+    storage: Storage, ledger: Ledger, phantom_series: WrittenSeries
+) -> None:
+    with (
+        closing(Intake(storage, ledger, keep_free_gb=1e9)) as intake,
+        pytest.raises(ResourceError, match=r"keep_free_gb is 1e\+09"),
+    ):
+        intake.take(received(storage, phantom_series.paths[0]))
+    assert not list(storage.incoming.iterdir())
+
+
+def test_nothing_is_taken_after_the_ledger_failed(
+    intake: Intake, storage: Storage, database: Database, phantom_series: WrittenSeries
+) -> None:
+    intake.take(received(storage, phantom_series.paths[0]))
+    with database.transaction() as connection:
+        connection.exec_driver_sql("DROP TABLE instances")
+    with pytest.raises(ResourceError, match="ledger"):
+        intake.take(received(storage, phantom_series.paths[1]))
+
+
+def test_closing_ends_its_thread(storage: Storage, ledger: Ledger) -> None:
+    before = threading.active_count()
+    Intake(storage, ledger, keep_free_gb=0.0).close()
+    assert threading.active_count() == before

@@ -1,0 +1,512 @@
+"""The DICOMweb receiver, by dicomweb-client, by Orthanc, and by requests that are none."""
+
+import json
+import socket
+import ssl
+import threading
+import time
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pydicom
+import pytest
+import trustme
+from dicomweb_client.api import DICOMwebClient
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
+from sqlalchemy import select
+
+from gateway.config import StowReceiveSection
+from gateway.receive.http_lobby import MAX_CONNECTIONS, REQUEST_SECONDS
+from gateway.receive.intake import Intake
+from gateway.receive.stow import running_stow
+from gateway.record.database import Database
+from gateway.record.ledger import Ledger
+from gateway.record.schema import TRANSFERS
+from gateway.record.storage import Storage
+from tests.disk import small_disk
+from tests.phantom.study import SeriesSpec, WrittenSeries, write_series
+from tests.servers import BOUNDARY, LOOPBACK, POLL_SECONDS, running_orthanc
+from tests.transfer_syntaxes import ALL_SYNTAXES, transcode
+from totalmap.errors import ConfigError, ResourceError
+
+ANY_PORT = StowReceiveSection(port=0)
+IDLE_SECONDS = 20.0
+DEADLINE_SECONDS = 20.0
+SERVED_SECONDS = 5.0
+FLOOD = 700
+MULTIPART = f'multipart/related; type="application/dicom"; boundary={BOUNDARY}'
+
+
+@contextmanager
+def listening(
+    intake: Intake,
+    storage: Storage,
+    settings: StowReceiveSection = ANY_PORT,
+    idle_seconds: float = IDLE_SECONDS,
+) -> Iterator[str]:
+    """Yields the address of the service."""
+    with running_stow(settings, idle_seconds, intake, storage) as port:
+        scheme = "https" if settings.certificate_file else "http"
+        yield f"{scheme}://{LOOPBACK}:{port}/dicom-web"
+
+
+@pytest.fixture
+def url(intake: Intake, storage: Storage) -> Iterator[str]:
+    with listening(intake, storage) as address:
+        yield address
+
+
+def body(*contents: bytes, head: str = "Content-Type: application/dicom\r\n") -> bytes:
+    parts = [f"--{BOUNDARY}\r\n{head}\r\n".encode() + one + b"\r\n" for one in contents]
+    return b"".join([*parts, f"--{BOUNDARY}--\r\n".encode()])
+
+
+def post(url: str, content: bytes, media_type: str = MULTIPART, **more: Any) -> httpx.Response:
+    headers = {"Content-Type": media_type, **more.pop("headers", {})}
+    with httpx.Client(trust_env=False, timeout=DEADLINE_SECONDS, **more) as client:
+        return client.post(f"{url}/studies", content=content, headers=headers)
+
+
+def connected(url: str) -> socket.socket:
+    port = httpx.URL(url).port
+    assert port is not None
+    return socket.create_connection((LOOPBACK, port), timeout=DEADLINE_SECONDS)
+
+
+@contextmanager
+def half_sent(url: str, content: bytes) -> Iterator[socket.socket]:
+    """A request of which the last bytes do not come."""
+    with connected(url) as connection:
+        head = f"POST /dicom-web/studies HTTP/1.1\r\nHost: x\r\nContent-Type: {MULTIPART}\r\n"
+        connection.sendall(f"{head}Content-Length: {len(content)}\r\n\r\n".encode())
+        connection.sendall(content[:-200])
+        yield connection
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(POLL_SECONDS)
+
+
+def said(answer: httpx.Response) -> Dataset:
+    assert answer.headers["content-type"] == "application/dicom+json"
+    return Dataset.from_json(answer.json())
+
+
+def kept(ledger: Ledger) -> set[str]:
+    return {one.sop_instance_uid for one in ledger.instances()}
+
+
+def test_what_dicomweb_client_sends_is_kept(
+    url: str, storage: Storage, ledger: Ledger, phantom_series: WrittenSeries
+) -> None:
+    datasets = [pydicom.dcmread(path) for path in phantom_series.paths]
+    answer = DICOMwebClient(url).store_instances(datasets)
+    assert {one.ReferencedSOPInstanceUID for one in answer.ReferencedSOPSequence} == kept(ledger)
+    assert "FailedSOPSequence" not in answer
+    sent = {one.SOPInstanceUID: one for one in datasets}
+    for one in ledger.instances():
+        assert one.sender == "STOW-RS"
+        assert pydicom.dcmread(storage.path(one)) == sent[UID(one.sop_instance_uid)]
+    assert len(sent) == len(kept(ledger))
+    (study,) = ledger.growing_studies()
+    assert study.transfers_ended_at is not None
+    assert not list(storage.incoming.iterdir())
+
+
+def test_orthanc_sends(
+    intake: Intake, storage: Storage, ledger: Ledger, tmp_path: Path, phantom_series: WrittenSeries
+) -> None:
+    with listening(intake, storage) as url, running_orthanc(tmp_path) as orthanc:
+        orthanc.store(*phantom_series.paths)
+        rest = httpx.Client(base_url=orthanc.url, trust_env=False, timeout=DEADLINE_SECONDS)
+        with rest:
+            rest.put("/dicom-web/servers/gateway", json={"Url": url}).raise_for_status()
+            (study,) = rest.get("/studies").json()
+            rest.post(
+                "/dicom-web/servers/gateway/stow",
+                json={"Resources": [study], "Synchronous": True},
+            ).raise_for_status()
+    assert kept(ledger) == set(phantom_series.sop_uids)
+
+
+@pytest.mark.parametrize("syntax", ALL_SYNTAXES, ids=lambda uid: uid.keyword)
+def test_every_transfer_syntax_is_taken_as_it_is(
+    url: str, storage: Storage, ledger: Ledger, tmp_path: Path, syntax: UID
+) -> None:
+    path = write_series(tmp_path / "in", 1, SeriesSpec(rows=32, columns=32, n_slices=1)).paths[0]
+    transcode(path, syntax)
+    assert post(url, body(path.read_bytes())).status_code == 200
+    (one,) = ledger.instances()
+    assert storage.path(one).read_bytes() == path.read_bytes()
+
+
+def test_some_that_fail_do_not_hold_up_others(
+    url: str, ledger: Ledger, phantom_series: WrittenSeries
+) -> None:
+    good = phantom_series.paths[0].read_bytes()
+    answer = post(url, body(b"PK\x03\x04 a zip", good, b"<html></html>", b""))
+    assert answer.status_code == 202
+    assert len(said(answer).ReferencedSOPSequence) == 1
+    failed = said(answer).OtherFailuresSequence
+    assert [one.FailureReason for one in failed] == [0xC000] * 3
+    assert kept(ledger) == {phantom_series.sop_uids[0]}
+
+
+def test_if_all_fail_nothing_is_stored(url: str, storage: Storage, ledger: Ledger) -> None:
+    answer = post(url, body(b"no DICOM"))
+    assert answer.status_code == 409
+    assert "ReferencedSOPSequence" not in said(answer)
+    assert not kept(ledger)
+    assert not list(storage.incoming.iterdir())
+
+
+def test_only_the_study_that_is_named_is_taken(
+    url: str, ledger: Ledger, phantom_series: WrittenSeries, tmp_path: Path
+) -> None:
+    other = write_series(tmp_path / "other", 2, SeriesSpec(rows=32, columns=32, n_slices=1))
+    ours = pydicom.dcmread(phantom_series.paths[0]).StudyInstanceUID
+    content = body(phantom_series.paths[0].read_bytes(), other.paths[0].read_bytes())
+    headers = {"Content-Type": MULTIPART}
+    answer = httpx.post(f"{url}/studies/{ours}", content=content, headers=headers)
+    assert answer.status_code == 202
+    (failed,) = said(answer).FailedSOPSequence
+    assert failed.FailureReason == 0xA900
+    assert failed.ReferencedSOPInstanceUID == other.sop_uids[0]
+    assert kept(ledger) == {phantom_series.sop_uids[0]}
+
+
+def test_no_name_that_a_part_has_is_a_path(
+    url: str, storage: Storage, ledger: Ledger, phantom_series: WrittenSeries
+) -> None:
+    head = (
+        "Content-Location: ../../../evil.dcm\r\n"
+        'Content-Disposition: attachment; filename="/tmp/evil.dcm"\r\n'
+    )
+    folder = storage.incoming.parent.parent
+    before = {one for one in folder.rglob("*") if "storage" not in one.parts}
+    answer = post(url, body(phantom_series.paths[0].read_bytes(), head=head))
+    assert answer.status_code == 200
+    (one,) = ledger.instances()
+    assert storage.path(one).exists()
+    assert {one for one in folder.rglob("*") if "storage" not in one.parts} == before
+    assert not list(folder.parent.rglob("evil*"))
+
+
+@pytest.mark.parametrize(
+    ("media_type", "status"),
+    [
+        ("application/dicom", 415),
+        (f'multipart/related; type="application/dicom+json"; boundary={BOUNDARY}', 415),
+        (f"multipart/form-data; boundary={BOUNDARY}", 415),
+        ("", 415),
+        ('multipart/related; type="application/dicom"', 400),
+        (f"multipart/related; boundary={'b' * 201}", 400),
+        ("multipart/related; boundary=another", 400),
+        (f"multipart/related; boundary={BOUNDARY}", 200),
+        (f'Multipart/Related; boundary="{BOUNDARY}"; TYPE=Application/DICOM', 200),
+    ],
+)
+def test_other_media_types_are_refused(
+    url: str, phantom_series: WrittenSeries, media_type: str, status: int
+) -> None:
+    answer = post(url, body(phantom_series.paths[0].read_bytes()), media_type)
+    assert answer.status_code == status, answer.text
+
+
+def test_what_is_compressed_on_the_way_is_refused(url: str) -> None:
+    assert post(url, b"", headers={"Content-Encoding": "gzip"}).status_code == 415
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"garbage", body(), body(b"x")[:-8], b"--" + BOUNDARY.encode() + b"x\r\n"]
+)
+def test_malformed_requests_are_refused(
+    url: str, storage: Storage, ledger: Ledger, content: bytes
+) -> None:
+    assert post(url, content).status_code == 400
+    assert not kept(ledger)
+    assert not list(storage.incoming.iterdir())
+
+
+def test_a_request_without_its_end_keeps_what_was_whole(
+    url: str, ledger: Ledger, phantom_series: WrittenSeries
+) -> None:
+    content = body(*(path.read_bytes() for path in phantom_series.paths[:2]))
+    assert post(url, content[:-200]).status_code == 400
+    assert kept(ledger) == {phantom_series.sop_uids[0]}
+    (study,) = ledger.growing_studies()
+    assert study.transfers_ended_at is None
+
+
+def ends(database: Database) -> list[bool]:
+    """Returns of each transfer that has ended whether it was whole."""
+    with database.transaction() as connection:
+        return [*connection.execute(select(TRANSFERS.c.is_whole)).scalars()]
+
+
+def test_a_sender_that_is_cut_off_has_not_sent_all(
+    url: str,
+    storage: Storage,
+    database: Database,
+    ledger: Ledger,
+    phantom_series: WrittenSeries,
+) -> None:
+    content = body(*(path.read_bytes() for path in phantom_series.paths[:2]))
+    with half_sent(url, content):
+        wait_until(lambda: len(kept(ledger)) == 1)
+    wait_until(lambda: not list(storage.incoming.iterdir()))
+    wait_until(lambda: ends(database) == [False])
+    (study,) = ledger.growing_studies()
+    assert study.transfers_ended_at is None
+
+
+def test_a_request_that_is_silent_is_cut_off(intake: Intake, storage: Storage) -> None:
+    with (
+        listening(intake, storage, idle_seconds=0.3) as url,
+        half_sent(url, body(bytes(1000))) as connection,
+    ):
+        assert connection.recv(100).startswith(b"HTTP/1.1 408 ")
+        assert not list(storage.incoming.iterdir())
+
+
+@pytest.mark.parametrize("is_announced", [True, False])
+def test_a_request_that_is_too_large_is_refused(
+    intake: Intake, storage: Storage, ledger: Ledger, is_announced: bool
+) -> None:
+    settings = ANY_PORT.model_copy(update={"max_request_mb": 0.2})
+    content = body(bytes(300_000))
+    with listening(intake, storage, settings) as url:
+        chunks = (content[at : at + 50_000] for at in range(0, len(content), 50_000))
+        answer = httpx.post(
+            f"{url}/studies",
+            content=content if is_announced else chunks,
+            headers={"Content-Type": MULTIPART},
+        )
+        assert answer.status_code == 413
+        assert "0.2 MB" in answer.text
+    assert not list(storage.incoming.iterdir())
+    assert not kept(ledger)
+
+
+def test_a_large_request_is_not_held_in_memory(url: str, storage: Storage) -> None:
+    """While 300 MB come, they are in a file."""
+    seen = 0
+
+    def chunks() -> Iterator[bytes]:
+        nonlocal seen
+        yield f"--{BOUNDARY}\r\n\r\n".encode()
+        for _ in range(300):
+            yield bytes(1_000_000)
+            seen = max([seen, *(one.stat().st_size for one in storage.incoming.iterdir())])
+        yield f"\r\n--{BOUNDARY}--".encode()
+
+    headers = {"Content-Type": MULTIPART}
+    answer = httpx.post(f"{url}/studies", content=chunks(), headers=headers, timeout=60.0)
+    assert answer.status_code == 409
+    assert seen > 290_000_000
+
+
+def test_a_full_disk_is_worth_another_try(
+    ledger: Ledger, phantom_series: WrittenSeries, tmp_path: Path
+) -> None:
+    content = body(phantom_series.paths[0].read_bytes())
+    with small_disk(tmp_path / "disk", "2m") as disk:
+        storage, filler = Storage(disk), disk / "filler"
+        with (
+            closing(Intake(storage, ledger, keep_free_gb=0.001)) as intake,
+            listening(intake, storage) as url,
+        ):
+            filler.write_bytes(bytes(1_500_000))
+            for one in (content, body(bytes(1_000_000))):
+                answer = post(url, one)
+                assert answer.status_code == 503
+                assert answer.headers["retry-after"] == "10"
+            assert not kept(ledger)
+            assert not list(storage.incoming.iterdir())
+            filler.unlink()
+            assert post(url, content).status_code == 200
+            assert kept(ledger) == {phantom_series.sop_uids[0]}
+
+
+@pytest.fixture
+def guarded(tmp_path: Path, intake: Intake, storage: Storage) -> Iterator[str]:
+    """A service with a password and a token."""
+    password, token = tmp_path / "password", tmp_path / "token"
+    password.write_text("geheim: ä\nanother line\n")
+    token.write_text("t0ken\n")
+    settings = StowReceiveSection(port=0, user="ct-1", password_file=password, token_file=token)
+    with listening(intake, storage, settings) as address:
+        yield address
+
+
+def test_the_user_who_logs_in_is_the_sender(
+    guarded: str, ledger: Ledger, phantom_series: WrittenSeries
+) -> None:
+    content = body(phantom_series.paths[0].read_bytes())
+    answer = post(guarded, content, auth=httpx.BasicAuth("ct-1", "geheim: ä"))
+    assert answer.status_code == 200
+    assert [one.sender for one in ledger.instances()] == ["ct-1"]
+    bearer = {"Authorization": "bearer t0ken"}
+    assert post(guarded, content, headers=bearer).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        None,
+        "Basic",
+        "Basic !!!",
+        "Bearer geheim",
+        "Bearer t0ken2",
+        "Digest t0ken",
+        "Bearer \xe4",
+        "Basic " + b64encode(b"ct-1:geheim").decode(),
+        "Basic " + b64encode("ct-2:geheim: ä".encode()).decode(),
+    ],
+)
+def test_others_are_refused(
+    guarded: str,
+    ledger: Ledger,
+    authorization: str | None,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    headers = {"Authorization": authorization.encode("latin-1")} if authorization else {}
+    answer = post(guarded, body(b"x"), headers=headers)
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == ('Basic realm="TotalMAP", Bearer realm="TotalMAP"')
+    said = capsys.readouterr().out
+    assert said.count("sender_rejected") == 1
+    assert "geheim" not in said
+    assert not kept(ledger)
+
+
+def test_who_tries_many_passwords_is_not_heard_any_more(
+    guarded: str, ledger: Ledger, phantom_series: WrittenSeries
+) -> None:
+    content, right = body(phantom_series.paths[0].read_bytes()), {"Authorization": "Bearer t0ken"}
+    for attempt in range(5):
+        wrong = {"Authorization": f"Bearer {attempt}"}
+        assert post(guarded, content, headers=wrong).status_code == 401
+    answer = post(guarded, content, headers=right)
+    assert answer.status_code == 429
+    assert answer.headers["retry-after"] == "60"
+    assert not kept(ledger)
+
+
+def test_https(
+    intake: Intake, storage: Storage, ledger: Ledger, tmp_path: Path, phantom_series: WrittenSeries
+) -> None:
+    authority = trustme.CA()
+    issued = authority.issue_cert(LOOPBACK)
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    issued.private_key_pem.write_to_path(key)
+    issued.cert_chain_pems[0].write_to_path(certificate)
+    settings = StowReceiveSection(port=0, certificate_file=certificate, key_file=key)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    with listening(intake, storage, settings) as url:
+        content = body(phantom_series.paths[0].read_bytes())
+        assert post(url, content, verify=trusting).status_code == 200
+        with pytest.raises(httpx.ConnectError):
+            post(url, content)
+        with pytest.raises(httpx.HTTPError):
+            post(url.replace("https", "http"), content)
+    assert len(kept(ledger)) == 1
+
+
+def test_files_that_can_not_be_used_are_named(
+    intake: Intake, storage: Storage, tmp_path: Path
+) -> None:
+    missing, empty = tmp_path / "missing", tmp_path / "empty"
+    empty.write_text("\n")
+    for settings in (
+        StowReceiveSection(port=0, certificate_file=missing, key_file=missing),
+        StowReceiveSection(port=0, token_file=missing),
+    ):
+        with pytest.raises(ConfigError, match="missing"), listening(intake, storage, settings):
+            pass
+    with (
+        pytest.raises(ConfigError, match="empty"),
+        listening(intake, storage, StowReceiveSection(port=0, token_file=empty)),
+    ):
+        pass
+
+
+def test_a_taken_port_is_said(intake: Intake, storage: Storage) -> None:
+    with socket.create_server((LOOPBACK, 0)) as taken:
+        settings = StowReceiveSection(port=taken.getsockname()[1])
+        with (
+            pytest.raises(ResourceError, match="nobody can listen"),
+            listening(intake, storage, settings),
+        ):
+            pass
+
+
+def is_open(connection: socket.socket) -> bool:
+    connection.setblocking(False)
+    try:
+        return connection.recv(1) != b""
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("said", [b"", b"POST /dicom-web/st"])
+def test_a_connection_that_asks_for_nothing_is_closed(url: str, said: bytes) -> None:
+    with connected(url) as connection:
+        connection.sendall(said)
+        start = time.monotonic()
+        with suppress(ConnectionResetError):
+            assert connection.recv(1) == b""
+        assert time.monotonic() - start < 2 * REQUEST_SECONDS
+
+
+@pytest.mark.parametrize("said", [b"", b"POST /dicom-web/st"])
+def test_a_flood_of_connections_does_not_shut_a_sender_out(
+    url: str, ledger: Ledger, phantom_series: WrittenSeries, said: bytes
+) -> None:
+    with ExitStack() as stack:
+        flood = [stack.enter_context(connected(url)) for _ in range(FLOOD)]
+        for connection in flood:
+            with suppress(OSError):  # it had to go
+                connection.sendall(said)
+        start = time.monotonic()
+        assert post(url, body(phantom_series.paths[0].read_bytes())).status_code == 200
+        assert time.monotonic() - start < SERVED_SECONDS
+        assert sum(not is_open(one) for one in flood) >= FLOOD - MAX_CONNECTIONS
+    assert len(kept(ledger)) == 1
+
+
+def test_another_path_or_method_is_none_of_ours(url: str) -> None:
+    assert httpx.get(f"{url}/studies").status_code == 405
+    assert httpx.post(f"{url}/instances").status_code == 404
+
+
+def test_at_the_end_requests_are_cut_off(
+    intake: Intake, storage: Storage, ledger: Ledger, phantom_series: WrittenSeries
+) -> None:
+    before = threading.active_count()
+    content = body(*(path.read_bytes() for path in phantom_series.paths[:2]))
+    with ExitStack() as after, listening(intake, storage) as url:
+        after.enter_context(half_sent(url, content))
+        wait_until(lambda: len(kept(ledger)) == 1)
+    assert threading.active_count() == before
+    assert not list(storage.incoming.iterdir())
+    (study,) = ledger.growing_studies()
+    assert study.transfers_ended_at is None
+
+
+def test_the_answer_is_what_json_is_for(url: str, phantom_series: WrittenSeries) -> None:
+    """PS3.18 F.2."""
+    answer = post(url, body(phantom_series.paths[0].read_bytes()))
+    (item,) = json.loads(answer.content)["00081199"]["Value"]
+    assert item["00081155"] == {"vr": "UI", "Value": [phantom_series.sop_uids[0]]}

@@ -1,0 +1,424 @@
+"""Retention on a gateway's folder and database: what goes, and that nothing else does."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Thread
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import func, insert, select, update
+
+from gateway.config import (
+    DestinationSection,
+    DicomDestination,
+    GatewaySettings,
+    RetentionSection,
+    RuleSection,
+)
+from gateway.record.database import Database
+from gateway.record.deliverylist import DeliveryList
+from gateway.record.history import What, history
+from gateway.record.joblist import JobList, KeptResult, NewJob
+from gateway.record.ledger import EndedTransfer, KeptInstance, Ledger
+from gateway.record.roster import Roster
+from gateway.record.schema import DELIVERIES, EVENTS, INSTANCES, JOBS, STUDIES, TRANSFERS
+from gateway.record.storage import Storage
+from gateway.retention.leaving import STEP_SECONDS
+from gateway.retention.retention import AT_ONCE, INPUT_NAME, Retention
+from gateway.work.runner import INPUT_NAME as RUNNERS_INPUT_NAME
+
+DAY = 86_400.0
+DESTINATIONS = tuple(
+    DestinationSection(
+        name=name,
+        dicom=DicomDestination(
+            ae_title=name.upper(), address="127.0.0.1", storage_commitment=name == "promises"
+        ),
+    )
+    for name in ("takes", "promises")
+)
+
+
+class Box:
+    """A gateway's folder and database, whose clock is moved by hand; it begins in 30 days."""
+
+    def __init__(self, folder: Path, database: Database, **rules: float | None) -> None:
+        self.now = time.time() + 30 * DAY
+        self.database = database
+        self.settings = GatewaySettings(
+            storage_folder=folder,
+            rules=(RuleSection(destinations=("takes", "promises")),),
+            destinations=DESTINATIONS,
+            retention=RetentionSection.model_validate(rules),
+        )
+        self.storage = Storage(folder)
+        self.ledger = Ledger(database)
+        self.jobs, self.deliveries = JobList(database), DeliveryList(database)
+        self.retention = self.restarted()
+
+    def restarted(self) -> Retention:
+        return Retention(self.settings, self.storage, self.database, lambda: self.now)
+
+    def apply(self, times: int = 4) -> None:
+        for _ in range(times):
+            self.retention.apply()
+            self.now += STEP_SECONDS + 1
+
+    def receive(self, study: str, number: int = 0, days_ago: float = 20) -> KeptInstance:
+        """Takes an instance in, as it is on record and on the disk afterwards."""
+        instance = KeptInstance(
+            sop_instance_uid=f"{study}.{number}",
+            sha256=f"{number:064x}",
+            sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
+            study_instance_uid=study,
+            series_instance_uid=f"{study}.9",
+            size_bytes=7,
+            sender="CT1",
+            transfer=f"t{study}",
+            received_at=self.ago(days_ago),
+        )
+        file = self.storage.incoming / "one"
+        file.write_text("content")
+        self.storage.keep(file, study, instance.sha256)
+        self.ledger.add([instance])
+        return instance
+
+    def pass_on(self, study: str, *job_ids: str, destinations: tuple[str, ...] = ()) -> None:
+        (growing,) = [
+            one for one in self.ledger.growing_studies() if one.study_instance_uid == study
+        ]
+        jobs = [self._job(study, job_id, destinations) for job_id in job_ids]
+        self.jobs.open(growing, jobs, "")
+        for job_id in job_ids:
+            for name in (INPUT_NAME, "output"):
+                folder = self.storage.job_folder(job_id) / name
+                folder.mkdir(parents=True)
+                (folder / "file").write_text("content")
+
+    def succeed(self, job_id: str, days_ago: float = 20) -> None:
+        result = KeptResult(path="file", kind="seg", sop_instance_uid="1.9")
+        assert self.jobs.succeed(job_id, [result])
+        self.ended(job_id, days_ago)
+
+    def ended(self, job_id: str, days_ago: float) -> None:
+        self.set(update(JOBS).where(JOBS.c.job_id == job_id).values(ended_at=self.ago(days_ago)))
+
+    def deliver(self, job_id: str, destination: str, days_ago: float = 20) -> None:
+        delivery = self.deliveries.delivery(job_id, destination)
+        assert delivery is not None
+        transaction = f"2.25.{job_id}" if destination == "promises" else None
+        assert self.deliveries.delivered(delivery, transaction)
+        self.set(
+            update(DELIVERIES)
+            .where(DELIVERIES.c.job_id == job_id, DELIVERIES.c.destination == destination)
+            .values(delivered_at=self.ago(days_ago))
+        )
+
+    def commit(self, job_id: str, days_ago: float = 20) -> None:
+        delivery = self.deliveries.delivery(job_id, "promises")
+        assert delivery is not None
+        assert self.deliveries.commit(delivery)
+        self.set(
+            update(DELIVERIES)
+            .where(DELIVERIES.c.job_id == job_id, DELIVERIES.c.destination == "promises")
+            .values(committed_at=self.ago(days_ago))
+        )
+
+    def ago(self, days: float) -> float:
+        return self.now - days * DAY
+
+    def set(self, statement: object) -> None:
+        with self.database.transaction() as connection:
+            connection.execute(statement)  # type: ignore[call-overload]  # any statement
+
+    def files(self, study: str) -> int:
+        return len([*self.storage.study_folder(study).glob("*")])
+
+    def has(self, job_id: str, name: str) -> bool:
+        return (self.storage.job_folder(job_id) / name).exists()
+
+    def deletions(self, study: str) -> list[str | None]:
+        return [one.detail for one in history(self.database, study) if one.what is What.DELETED]
+
+    def count(self, table: object) -> int:
+        with self.database.transaction() as connection:
+            statement = select(func.count()).select_from(table)  # type: ignore[arg-type]
+            return connection.execute(statement).scalar_one()
+
+    def _job(self, study: str, job_id: str, destinations: tuple[str, ...]) -> NewJob:
+        return NewJob(
+            job_id=job_id,
+            study_instance_uid=study,
+            rule=f"rule-{job_id}",
+            sender="CT1",
+            content_digest=job_id,
+            content_until=self.now,
+            n_images=1,
+            is_urgent=False,
+            application={},
+            destinations=destinations,
+        )
+
+
+@contextmanager
+def box(**rules: float | None) -> Iterator[Box]:
+    with TemporaryDirectory() as folder, Database(f"sqlite:///{folder}/ledger.sqlite") as database:
+        yield Box(Path(folder), database, **rules)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SomeDelivery:
+    state: str
+    days_ago: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SomeJob:
+    state: str
+    days_ago: int
+    deliveries: dict[str, SomeDelivery]
+
+
+AGES = st.integers(0, 9)
+LIMITS = st.sampled_from([None, 0.5, 2.5, 5.5, 8.5])
+OUTCOMES = st.builds(
+    SomeDelivery,
+    state=st.sampled_from(["delivered"] * 3 + ["committed"] * 3 + ["waiting", "dead"]),
+    days_ago=AGES,
+)
+SOME_JOBS = st.lists(
+    st.builds(
+        SomeJob,
+        state=st.sampled_from(
+            ["segmented"] * 5 + ["queued", "running", "dead", "cancelled", "superseded"]
+        ),
+        days_ago=AGES,
+        deliveries=st.dictionaries(st.sampled_from(["takes", "promises"]), OUTCOMES),
+    ),
+    max_size=2,
+)
+
+
+def build(one: Box, jobs: list[SomeJob], received_days_ago: int, *, is_growing: bool) -> None:
+    one.receive("1.2", days_ago=received_days_ago)
+    one.pass_on("1.2", *[str(number) for number, _ in enumerate(jobs)])
+    if is_growing:
+        one.receive("1.2", 1, days_ago=received_days_ago)
+    for number, job in enumerate(jobs):
+        ended_at = None if job.state in ("queued", "running") else one.ago(job.days_ago)
+        row = update(JOBS).where(JOBS.c.job_id == str(number))
+        one.set(row.values(state=job.state, ended_at=ended_at))
+        for destination, delivery in _deliveries(job).items():
+            at = one.ago(delivery.days_ago)
+            if delivery.state == "dead":
+                values = {"at": at, "study_instance_uid": "1.2", "what": "dead"}
+                one.set(insert(EVENTS).values(values))
+            one.set(
+                insert(DELIVERIES).values(
+                    job_id=str(number),
+                    destination=destination,
+                    state=delivery.state,
+                    attempts=0,
+                    run=1,
+                    not_before=0.0,
+                    is_enqueued=True,
+                    created_at=one.ago(10),
+                    delivered_at=at if delivery.state in ("delivered", "committed") else None,
+                    committed_at=at if delivery.state == "committed" else None,
+                )
+            )
+
+
+def _deliveries(job: SomeJob) -> dict[str, SomeDelivery]:
+    return job.deliveries if job.state == "segmented" else {}
+
+
+def _is_done(job: SomeJob) -> bool:
+    """Whether nothing of a job is to come; a failure is nothing to come."""
+    return job.state not in ("queued", "running") and all(
+        one.state in ("committed", "dead") or (one.state == "delivered" and name == "takes")
+        for name, one in _deliveries(job).items()
+    )
+
+
+def _has_failed(job: SomeJob) -> bool:
+    return job.state in ("dead", "cancelled") or any(
+        one.state == "dead" for one in _deliveries(job).values()
+    )
+
+
+def _age(job: SomeJob) -> int:
+    return min([job.days_ago, *(one.days_ago for one in _deliveries(job).values())])
+
+
+def _is_older(age: float, limit: float | None) -> bool:
+    return limit is not None and age >= limit
+
+
+@settings(max_examples=120)
+@given(
+    jobs=SOME_JOBS,
+    received_days_ago=AGES,
+    is_growing=st.sampled_from([False, False, False, True]),
+    sources_days=LIMITS,
+    results_days=LIMITS,
+    failed_days=LIMITS,
+)
+def test_what_a_rule_allows_goes_and_nothing_else(
+    jobs: list[SomeJob],
+    received_days_ago: int,
+    is_growing: bool,
+    sources_days: float | None,
+    results_days: float | None,
+    failed_days: float | None,
+) -> None:
+    with box(sources_days=sources_days, results_days=results_days, failed_days=failed_days) as one:
+        build(one, jobs, received_days_ago, is_growing=is_growing)
+        one.apply()
+        has_failed = any(_has_failed(job) for job in jobs)
+        all_done = all(_is_done(job) for job in jobs)
+        age = min([received_days_ago, *(_age(job) for job in jobs)])
+        is_old = _is_older(age, failed_days if has_failed else sources_days)
+        sources_gone = all_done and is_old and not is_growing
+        assert (one.files("1.2") == 0) is sources_gone
+        assert (one.count(INSTANCES) == 0) is sources_gone
+        assert (one.count(STUDIES) == 0) is sources_gone
+        expected = ["sources: 1 instances"] * sources_gone
+        for number, job in enumerate(jobs):
+            if has_failed:
+                results_gone = all_done and _is_older(age, failed_days)
+            else:
+                results_gone = _is_done(job) and _is_older(_age(job), results_days)
+            assert one.has(str(number), "output") is not results_gone
+            if job.days_ago > 0:
+                is_over = job.state not in ("queued", "running")
+                assert one.has(str(number), INPUT_NAME) is not is_over
+            expected += ["results: 0 files"] * results_gone
+        assert sorted(map(str, one.deletions("1.2"))) == sorted(expected)
+
+
+def test_a_whole_life() -> None:
+    with box(sources_days=2, results_days=4) as one:
+        one.receive("1.2")
+        one.pass_on("1.2", "j", destinations=("takes", "promises"))
+        one.apply()
+        assert one.has("j", INPUT_NAME)
+        one.succeed("j")
+        one.apply()
+        assert not one.has("j", INPUT_NAME)
+        one.deliver("j", "takes")
+        one.deliver("j", "promises")
+        one.now += 10 * DAY
+        one.apply()
+        assert (one.files("1.2"), one.has("j", "output")) == (1, True), "not yet promised"
+        one.commit("j", days_ago=0)
+        one.now += 2 * DAY
+        one.apply()
+        assert (one.files("1.2"), one.has("j", "output")) == (0, True)
+        one.now += 2 * DAY
+        one.apply()
+        assert not one.storage.job_folder("j").exists()
+        assert one.deletions("1.2") == ["sources: 1 instances", "results: 1 files"]
+        assert one.jobs.job("j") is not None, "it stays on record"
+
+
+def test_a_study_that_came_again_lives_on() -> None:
+    with box(sources_days=2) as one:
+        again = one.receive("1.2")
+        one.pass_on("1.2")
+        one.apply(1)
+        assert one.count(INSTANCES) == 0
+        one.receive("1.2", days_ago=0)
+        one.apply()
+        assert one.storage.path(again).read_text() == "content"
+        assert [study.n_instances for study in one.ledger.growing_studies()] == [1]
+
+
+def test_a_deletion_that_was_cut_off_goes_on_after_the_next_start() -> None:
+    with box(sources_days=2, results_days=2) as one:
+        one.receive("1.2")
+        one.pass_on("1.2", "j")
+        one.succeed("j")
+        job = one.storage.job_folder("j")
+        one.apply(1)
+        assert not job.exists()
+        job.mkdir()  # as if it had ended before the folder was moved
+        one.now += STEP_SECONDS + 1
+        one.retention = one.restarted()
+        one.apply()
+        assert not job.exists()
+        assert one.files("1.2") == 0
+        assert sorted(map(str, one.deletions("1.2"))) == [
+            "results: 1 files",
+            "sources: 1 instances",
+        ]
+
+
+def test_a_transfer_is_forgotten_with_the_last_of_its_studies() -> None:
+    with box(sources_days=2) as one:
+        one.receive("1.2")
+        one.receive("1.3")
+        one.set(update(INSTANCES).values(transfer="both"))
+        one.ledger.end_transfer(EndedTransfer(transfer="both", ended_at=one.now, is_whole=True))
+        one.pass_on("1.2")
+        one.apply()
+        assert (one.files("1.2"), one.files("1.3"), one.count(TRANSFERS)) == (0, 1, 1)
+        one.pass_on("1.3")
+        one.apply()
+        assert one.count(TRANSFERS) == 0
+
+
+def test_an_input_is_not_taken_from_a_worker_that_still_has_it() -> None:
+    with box() as one:
+        one.receive("1.2")
+        one.pass_on("1.2", "j")
+        roster = Roster(one.database)
+        roster.see("worker-1", "cpu", "j")
+        assert one.jobs.cancel("j", "anna")
+        one.ended("j", 1)
+        one.apply()
+        assert one.has("j", INPUT_NAME)
+        roster.see("worker-1", "cpu", None)
+        one.apply()
+        assert not one.has("j", INPUT_NAME)
+        assert one.has("j", "output")
+
+
+def test_nothing_is_deleted_of_a_job_that_was_retried_just_before() -> None:
+    with box(failed_days=2) as one:
+        studies = [f"1.2.{number}" for number in range(AT_ONCE)]
+        for study in studies:
+            one.receive(study)
+            one.pass_on(study, f"j{study}")
+            assert one.jobs.die(f"j{study}", "it has ended its worker")
+            one.ended(f"j{study}", 20)
+        one.set(update(EVENTS).values(at=one.ago(20)))
+        retrying = Thread(
+            target=lambda: [one.jobs.retry(f"j{study}", "anna") for study in reversed(studies)]
+        )
+        retrying.start()
+        one.apply(1)
+        retrying.join()
+        for study in studies:
+            happened = [event.what for event in history(one.database, study)]
+            assert What.DELETED not in happened[happened.index(What.RETRIED) :]
+
+
+def test_what_must_stay_keeps_nothing_else_from_going() -> None:
+    with box(sources_days=2) as one:
+        for number in range(AT_ONCE + 5):
+            one.receive(f"1.2.{number}")
+            one.pass_on(f"1.2.{number}", f"j{number}")
+        one.receive("1.3", days_ago=3)
+        one.pass_on("1.3")
+        one.apply(6)
+        assert one.files("1.3") == 0
+        assert one.count(STUDIES) == AT_ONCE + 5
+
+
+def test_the_input_folder_is_called_as_the_runner_calls_it() -> None:
+    assert INPUT_NAME == RUNNERS_INPUT_NAME

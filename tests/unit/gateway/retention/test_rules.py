@@ -1,0 +1,112 @@
+import pytest
+
+from gateway.config import RetentionSection
+from gateway.record.deliverylist import DeliveryState
+from gateway.record.joblist import JobState
+from gateway.retention.rules import (
+    SECONDS_PER_DAY,
+    KnownDelivery,
+    KnownJob,
+    KnownStudy,
+    results_may_go,
+    sources_may_go,
+)
+
+RULES = RetentionSection(sources_days=2, results_days=3, failed_days=7)
+NOW = 100.0 * SECONDS_PER_DAY
+
+
+def at(days_ago: float) -> float:
+    return NOW - days_ago * SECONDS_PER_DAY
+
+
+def delivery(
+    state: DeliveryState, days_ago: float | None = None, *, needs_commitment: bool = False
+) -> KnownDelivery:
+    done_at = None if days_ago is None else at(days_ago)
+    return KnownDelivery(state=state, needs_commitment=needs_commitment, done_at=done_at)
+
+
+def job(state: JobState, days_ago: float | None, *deliveries: KnownDelivery) -> KnownJob:
+    ended_at = None if days_ago is None else at(days_ago)
+    return KnownJob(job_id="j", state=state, ended_at=ended_at, deliveries=deliveries)
+
+
+def study(*jobs: KnownJob, days_ago: float = 50) -> KnownStudy:
+    return KnownStudy(jobs=jobs, last_at=at(days_ago))
+
+
+def may_go(*jobs: KnownJob, rules: RetentionSection = RULES) -> tuple[bool, bool]:
+    """Whether the sources of a study may go, and the results of its first job."""
+    known = study(*jobs)
+    return sources_may_go(known, rules, NOW), results_may_go(jobs[0], known, rules, NOW)
+
+
+def test_what_was_delivered_goes_after_its_days() -> None:
+    for days, gone in ((1, (False, False)), (2, (True, False)), (3, (True, True))):
+        delivered = delivery(DeliveryState.DELIVERED, days)
+        assert may_go(job(JobState.SEGMENTED, 40, delivered)) == gone
+
+
+def test_the_last_delivery_counts() -> None:
+    early, late = (delivery(DeliveryState.DELIVERED, days) for days in (40, 1))
+    assert may_go(job(JobState.SEGMENTED, 40, early, late)) == (False, False)
+
+
+def test_without_a_limit_everything_stays() -> None:
+    delivered = job(JobState.SEGMENTED, 40, delivery(DeliveryState.DELIVERED, 40))
+    dead = job(JobState.DEAD, 40)
+    assert may_go(delivered, rules=RetentionSection()) == (False, False)
+    assert may_go(dead, rules=RetentionSection(sources_days=1, results_days=1)) == (False, False)
+
+
+@pytest.mark.parametrize(
+    "unfinished",
+    [
+        job(JobState.QUEUED, None),
+        job(JobState.RUNNING, None),
+        job(JobState.SEGMENTED, 40, delivery(DeliveryState.WAITING)),
+        job(JobState.SEGMENTED, 40, delivery(DeliveryState.DELIVERED, 40, needs_commitment=True)),
+    ],
+)
+def test_nothing_goes_before_delivery_and_commitment(unfinished: KnownJob) -> None:
+    done = job(JobState.SEGMENTED, 40, delivery(DeliveryState.DELIVERED, 40))
+    assert may_go(unfinished) == (False, False)
+    assert may_go(done, unfinished) == (False, True), "other results are not waited for"
+    dead = job(JobState.DEAD, 40)
+    assert may_go(dead, unfinished) == (False, False)
+
+
+def test_what_a_destination_has_promised_to_keep_goes() -> None:
+    committed = delivery(DeliveryState.COMMITTED, 40, needs_commitment=True)
+    assert may_go(job(JobState.SEGMENTED, 40, committed)) == (True, True)
+
+
+@pytest.mark.parametrize(
+    "failed",
+    [
+        job(JobState.DEAD, 6),
+        job(JobState.CANCELLED, 6),
+        job(JobState.SEGMENTED, 6, delivery(DeliveryState.DEAD)),
+    ],
+)
+def test_a_failure_keeps_everything_of_its_study(failed: KnownJob) -> None:
+    done = job(JobState.SEGMENTED, 40, delivery(DeliveryState.DELIVERED, 40))
+    assert may_go(done, failed) == (False, False)
+    sooner = RetentionSection(sources_days=2, results_days=3, failed_days=6)
+    assert may_go(done, failed, rules=sooner) == (True, True)
+
+
+def test_a_job_that_a_newer_one_replaced_goes_with_the_results() -> None:
+    for days, gone in ((2, False), (3, True)):
+        assert may_go(job(JobState.SUPERSEDED, days))[1] is gone
+
+
+def test_a_study_that_nobody_wanted_goes_after_it_came() -> None:
+    for days, gone in ((1, False), (2, True)):
+        assert sources_may_go(study(days_ago=days), RULES, NOW) is gone
+
+
+def test_a_study_that_came_again_is_as_young_as_what_came() -> None:
+    done = job(JobState.SEGMENTED, 40, delivery(DeliveryState.DELIVERED, 40))
+    assert not sources_may_go(study(done, days_ago=1), RULES, NOW)

@@ -1,0 +1,157 @@
+"""A worker in a process of its own, with a stand-in for Docker that can be kept waiting."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gateway.record.joblist import Job, JobState
+from gateway.work.worker import GAVE_UP
+from tests.phantom.study import WrittenSeries
+from tests.unit.gateway.dispatch.test_dispatcher import Desk, dispatching
+from tests.unit.gateway.queue_process import wait_until
+from tests.unit.gateway.work.docker_stand_in import DockerStandIn
+
+SEG = {"path": "results/seg.dcm", "kind": "seg", "sop_instance_uid": "2.25.1"}
+STUDY = "1.2"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Floor:
+    """A study that is queued, and where a worker can be started for it."""
+
+    desk: Desk
+    docker: DockerStandIn
+    folder: Path
+
+    @contextmanager
+    def worker(self, **work: float) -> Iterator[subprocess.Popen[bytes]]:
+        """Yields a worker; it is killed at the end."""
+        file = self.folder / "gateway.yaml"
+        settings = {
+            "storage_folder": str(self.folder),
+            "work": {
+                "runner": "container",
+                "container": {"docker": str(self.docker.command)},
+                "stop_seconds": 1.0,
+                **work,
+            },
+        }
+        file.write_text(yaml.safe_dump(settings))
+        command = [sys.executable, "-m", "gateway", "work", "--config", str(file)]
+        with subprocess.Popen([*command, "--worker", "host-1", "--device", "cpu"]) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    def job(self) -> Job:
+        (found,) = self.desk.jobs(STUDY)
+        return found
+
+    def has_started(self) -> bool:
+        return self.runs() > 0
+
+    def runs(self) -> int:
+        return sum(words[0] == "run" for words in self.docker.calls())
+
+    def is_done(self) -> bool:
+        return self.job().state is JobState.SEGMENTED
+
+
+@pytest.fixture
+def floor(tmp_path: Path, phantom_series: WrittenSeries) -> Iterator[Floor]:
+    file = tmp_path / "slice.dcm"
+    file.write_bytes(phantom_series.paths[0].read_bytes())
+    docker = DockerStandIn(tmp_path / "docker")
+    docker.succeeds(SEG)
+    with dispatching(tmp_path, file) as desk:
+        desk.receive(STUDY)
+        desk.dispatcher.tick()
+        yield Floor(desk=desk, docker=docker, folder=tmp_path)
+
+
+def test_a_worker_is_on_the_roster_before_it_takes_a_job_and_leaves_it(floor: Floor) -> None:
+    floor.docker.hold.touch()
+    with floor.worker() as process:
+        wait_until(floor.has_started)
+        (seen,) = floor.desk.dispatcher.roster.workers()
+        assert (seen.worker, seen.device) == ("host-1", "cpu")
+        assert floor.job().worker == "host-1"
+        floor.docker.hold.unlink()
+        wait_until(floor.is_done)
+        process.terminate()
+        assert process.wait(30) == 0
+    assert floor.desk.dispatcher.roster.workers() == []
+    assert list((floor.folder / "jobs").iterdir()) == [
+        floor.desk.dispatcher.storage.job_folder(floor.job().job_id)
+    ]
+
+
+def test_a_job_that_is_cancelled_ends_and_its_container_with_it(floor: Floor) -> None:
+    floor.docker.hold.touch()
+    with floor.worker() as process:
+        wait_until(floor.has_started)
+        floor.desk.dispatcher.jobs.cancel(floor.job().job_id, "anna")
+        assert process.wait(30) == GAVE_UP
+    assert [words[0] for words in floor.docker.calls()] == ["rm", "run", "rm"]
+    floor.docker.hold.unlink()
+    floor.desk.receive("1.3")
+    floor.desk.dispatcher.tick()
+    with floor.worker():
+        wait_until(lambda: floor.desk.jobs("1.3")[0].state is JobState.SEGMENTED)
+    assert floor.job().state is JobState.CANCELLED
+    assert floor.runs() == 2
+
+
+def test_a_job_that_takes_too_long_is_dead(floor: Floor) -> None:
+    floor.docker.hold.touch()
+    with floor.worker(time_out_minutes=0.01) as process:
+        assert process.wait(30) == GAVE_UP
+    job = floor.job()
+    assert (job.state, job.reason) == (JobState.DEAD, "it took longer than 0.01 minutes")
+    assert [words[0] for words in floor.docker.calls()] == ["rm", "run", "rm"]
+
+
+def test_a_worker_that_is_told_to_stop_gives_its_job_back(floor: Floor) -> None:
+    floor.docker.hold.touch()
+    with floor.worker() as process:
+        wait_until(floor.has_started)
+        process.terminate()
+        assert process.wait(30) == GAVE_UP
+    job = floor.job()
+    assert (job.state, job.reason) == (JobState.QUEUED, "the gateway was stopped")
+    assert (job.attempts, job.run, job.not_before) == (0, 2, 0.0)
+    floor.docker.hold.unlink()
+    floor.desk.dispatcher.tick()
+    with floor.worker():
+        wait_until(floor.is_done)
+    assert floor.job().attempts == 1
+
+
+def test_a_worker_that_was_taken_for_lost_leaves_its_job_to_the_other(floor: Floor) -> None:
+    floor.docker.hold.touch()
+    with floor.worker() as process:
+        wait_until(floor.has_started)
+        job = floor.job()
+        assert floor.desk.dispatcher.jobs.begin(job.job_id, job.run, "host-2") is not None
+        assert process.wait(30) == GAVE_UP
+    job = floor.job()
+    assert (job.state, job.worker, job.attempts) == (JobState.RUNNING, "host-2", 2)
+
+
+def test_a_job_that_is_done_elsewhere_ends_no_worker(floor: Floor) -> None:
+    """An entry comes again for a job that another worker has, or nobody wants: others go on."""
+    job = floor.job()
+    floor.desk.dispatcher.jobs.cancel(job.job_id, "anna")
+    floor.desk.receive("1.3")
+    floor.desk.dispatcher.tick()
+    with floor.worker() as process:
+        wait_until(lambda: floor.desk.jobs("1.3")[0].state is JobState.SEGMENTED)
+        assert process.poll() is None
+    assert floor.runs() == 1
