@@ -1,4 +1,4 @@
-"""`totalmap COMMAND`: run, inspect, trace, verify, models, deploy, serve, gateway."""
+"""`totalmap COMMAND`: run, inspect, trace, verify, models, deploy, serve, status, gateway."""
 
 import typer
 
@@ -13,6 +13,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("inspect")(inspect.inspect)
 app.command("serve")(gateway.serve)
+app.command("status")(gateway.status)
 app.command("trace")(trace.print_trace)
 app.command("verify")(verify.print_verification)
 app.add_typer(models.app, name="models")

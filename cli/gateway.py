@@ -1,8 +1,11 @@
 """`totalmap serve`, `totalmap status`, `totalmap gateway ...`: the box beside the PACS."""
 
+import getpass
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,16 +16,24 @@ from gateway.process import stop_signals
 from totalmap import log
 from totalmap.errors import ConfigError
 
+# What needs a database is imported by the commands that do: others need not wait for it.
+if TYPE_CHECKING:
+    from gateway.record.joblist import JobList
+    from gateway.record.roster import Roster
+
 app = typer.Typer(help="Looks after the gateway that `totalmap serve` runs.", no_args_is_help=True)
 console = plain_console()
 
 Config = Annotated[
-    Path | None, typer.Argument(help="gateway.yaml; without it, safe defaults on this machine.")
+    Path | None,
+    typer.Option("--config", "-c", help="gateway.yaml; without it, safe defaults."),
 ]
+File = Annotated[Path | None, typer.Argument(help="gateway.yaml; without it, safe defaults.")]
+JobId = Annotated[str, typer.Argument(help="The job, by the first characters of its id.")]
 
 
 def serve(
-    config: Config = None,
+    config: File = None,
     only_work: Annotated[
         bool, typer.Option(help="Segment only, for a gateway whose Postgres and folder are shared.")
     ] = False,
@@ -34,29 +45,21 @@ def serve(
     with errors_to_exit_status(), stop_signals() as stop:
         settings = load_gateway_settings(config)
         if not only_work:
-            _show_first_password(settings)
+            _show_where_the_page_is(settings)
         serve(settings, config, roles(settings, only_work=only_work), stop)
 
 
-def _show_first_password(settings: GatewaySettings) -> None:
-    """Says once, at the first start, with which password the page is seen."""
-    from gateway.web.password import ensure_password
+def status(config: File = None) -> None:
+    """Says what the gateway receives, segments and delivers, and what is wrong."""
+    from cli.status import status_lines
 
-    web = settings.web
-    if web.user_header is not None:
-        return
-    password = ensure_password(settings.storage_folder)
-    scheme = "https" if web.certificate_file else "http"
-    console.print(f"The page: {scheme}://{web.address}:{web.port}", soft_wrap=True)
-    if password is not None:
-        console.print(
-            f"Its password, shown this once: {password} (another one: `totalmap gateway password`)",
-            soft_wrap=True,
-        )
+    with errors_to_exit_status():
+        for line in status_lines(load_gateway_settings(config)):
+            console.print(line, soft_wrap=isinstance(line, str))
 
 
 @app.command("check")
-def check_command(config: Config = None) -> None:
+def check_command(config: File = None) -> None:
     """Says whether the gateway could work like this, and tries each destination."""
     from gateway.check import check
 
@@ -71,3 +74,109 @@ def check_command(config: Config = None) -> None:
         if faults:
             console.print(f"faults: {faults}")
             raise typer.Exit(ConfigError.exit_status)
+
+
+@app.command("password")
+def password_command(config: File = None) -> None:
+    """Asks for the page's password, and sets it."""
+    from gateway.web.password import set_password
+
+    with errors_to_exit_status():
+        settings = load_gateway_settings(config)
+        settings.storage_folder.mkdir(parents=True, exist_ok=True)
+        set_password(settings.storage_folder, getpass.getpass("The page's new password: "))
+
+
+@app.command("retry")
+def retry_command(job: JobId, config: Config = None) -> None:
+    """Queues a job that is dead or was cancelled."""
+    with _found(job, config) as (jobs, job_id):
+        _say(
+            jobs.retry(job_id, _who()), "It is queued.", "It is not dead, or a newer one is there."
+        )
+
+
+@app.command("cancel")
+def cancel_command(job: JobId, config: Config = None) -> None:
+    """Ends a job that waits or runs."""
+    with _found(job, config) as (jobs, job_id):
+        _say(jobs.cancel(job_id, _who()), "It is cancelled.", "It neither waits nor runs.")
+
+
+@app.command("urgent")
+def urgent_command(job: JobId, config: Config = None) -> None:
+    """Moves a job that waits before all that are not urgent."""
+    with _found(job, config) as (jobs, job_id):
+        _say(jobs.make_urgent(job_id, _who()), "It comes next.", "It does not wait.")
+
+
+@app.command("pause")
+def pause_command(config: File = None) -> None:
+    """Has no further job begun; what runs goes on, and studies are received."""
+    with _roster(config) as roster:
+        roster.pause(_who(), is_paused=True)
+    console.print("No further job is begun until `totalmap gateway resume`.")
+
+
+@app.command("resume")
+def resume_command(config: File = None) -> None:
+    """Has jobs begun again."""
+    with _roster(config) as roster:
+        roster.pause(_who(), is_paused=False)
+    console.print("Jobs are begun.")
+
+
+@app.command("drain")
+def drain_command(config: File = None) -> None:
+    """Has the gateway receive nothing more, finish what it has, and end: before an upgrade."""
+    with _roster(config) as roster:
+        roster.drain(is_draining=True)
+    console.print("The gateway ends when it has finished and delivered what it has.")
+
+
+def _show_where_the_page_is(settings: GatewaySettings) -> None:
+    """Says so, and once, at the first start, with which password it is seen."""
+    from gateway.web.password import ensure_password
+
+    web = settings.web
+    scheme = "https" if web.certificate_file else "http"
+    console.print(f"The page: {scheme}://{web.address}:{web.port}", soft_wrap=True)
+    password = None if web.user_header else ensure_password(settings.storage_folder)
+    if password is not None:
+        console.print(
+            f"Its password, shown this once: {password} (`totalmap gateway password` sets another)",
+            soft_wrap=True,
+        )
+
+
+@contextmanager
+def _found(start: str, config: Path | None) -> Iterator[tuple["JobList", str]]:
+    """Yields the list of jobs and the id of the one job that begins so."""
+    from gateway.record.database import open_database
+    from gateway.record.joblist import JobList
+
+    with errors_to_exit_status(), open_database(load_gateway_settings(config)) as database:
+        jobs = JobList(database)
+        found = jobs.starting_with(start)
+        if len(found) != 1:
+            raise ConfigError(f"{len(found) or 'no'} jobs begin with {start}")
+        yield jobs, found[0]
+
+
+@contextmanager
+def _roster(config: Path | None) -> Iterator["Roster"]:
+    from gateway.record.database import open_database
+    from gateway.record.roster import Roster
+
+    with errors_to_exit_status(), open_database(load_gateway_settings(config)) as database:
+        yield Roster(database)
+
+
+def _say(is_done: bool, done: str, not_done: str) -> None:
+    if not is_done:
+        raise ConfigError(not_done)
+    console.print(done)
+
+
+def _who() -> str:
+    return getpass.getuser()

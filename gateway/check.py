@@ -13,10 +13,9 @@ from app.ready import require_ready
 from gateway.config import DestinationSection, GatewaySettings, RuleSection, RunnerKind
 from gateway.deliver.send_dicom import echo
 from gateway.deliver.send_stow import ask
-from gateway.receive.intake import BYTES_PER_GB
 from gateway.receive.scp import tls_context
 from gateway.record.database import open_database
-from gateway.record.storage import Storage
+from gateway.record.storage import BYTES_PER_GB, Storage
 from gateway.work.overlay import write_overlay
 from totalmap.errors import ResourceError, TotalMapError
 from totalmap.settings import load_settings

@@ -9,7 +9,7 @@ from sqlalchemy import case, func, select
 
 from gateway.record.database import Database
 from gateway.record.deliverylist import DeliveryState
-from gateway.record.joblist import JobState
+from gateway.record.joblist import UNFINISHED, JobState
 from gateway.record.schema import DELIVERIES, JOBS, STUDIES
 
 
@@ -109,6 +109,16 @@ def count_jobs(database: Database) -> Mapping[JobState, int]:
     with database.transaction() as connection:
         counts = {JobState(state): n for state, n in connection.execute(statement)}
     return {state: counts.get(state, 0) for state in JobState}
+
+
+def is_idle(database: Database) -> bool:
+    """Returns whether nothing arrives, waits, runs or is to be delivered."""
+    jobs = count_jobs(database)
+    is_delivering = any(
+        n and state is DeliveryState.WAITING for (_, state), n in count_deliveries(database).items()
+    )
+    is_working = any(jobs[state] for state in UNFINISHED)
+    return not (is_working or is_delivering or arriving_studies(database))
 
 
 def list_jobs(

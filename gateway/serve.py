@@ -14,10 +14,14 @@ from pathlib import Path
 from threading import Event
 
 from gateway.config import GatewaySettings
-from totalmap.errors import ConfigError, ModelError, TotalMapError
+from gateway.overview import is_idle
+from gateway.record.database import Database, open_database
+from gateway.record.roster import Roster
+from totalmap.errors import ConfigError, ModelError, ResourceError, TotalMapError
 from totalmap.log import get_logger
 
 LOOK_SECONDS = 0.2
+DRAIN_LOOK_SECONDS = 1.0
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 5.0
 # A process that lived so long has started well: the next failure is a first one.
@@ -61,19 +65,54 @@ def serve(
         stop: Set from elsewhere.
 
     Raises:
+        ResourceError: The database can't be opened.
         TotalMapError: A process can't run with these settings; it has said why.
     """
     config = ["--config", str(settings_file)] if settings_file else []
     processes = [_Process([*one, *config]) for one in roles]
-    try:
-        while not stop.wait(LOOK_SECONDS):
+    with open_database(settings) as database:
+        drain = _Drain(database)
+        if any(role[0] == "receive" for role in roles):
+            drain.forget()
+        try:
+            while not stop.wait(LOOK_SECONDS) and not drain.is_over():
+                for one in processes:
+                    if drain.is_on and one.arguments[0] == "receive":
+                        one.tell_to_stop()
+                    else:
+                        one.keep_up()
+        finally:
             for one in processes:
-                one.keep_up()
-    finally:
-        for one in processes:
-            one.tell_to_stop()
-        for one in processes:
-            one.wait(settings.work.stop_seconds + STOP_SECONDS)
+                one.tell_to_stop()
+            for one in processes:
+                one.wait(settings.work.stop_seconds + STOP_SECONDS)
+
+
+class _Drain:
+    """Whether the gateway is to end when it has done what it has (`totalmap gateway drain`)."""
+
+    def __init__(self, database: Database) -> None:
+        self.is_on = False
+        self._database = database
+        self._roster = Roster(database)
+        self._looked_at = 0.0
+
+    def forget(self) -> None:
+        """Takes back what was asked of the gateway that ran before."""
+        self._roster.drain(is_draining=False)
+
+    def is_over(self) -> bool:
+        """Returns whether it is to end now; looks now and then."""
+        now = time.monotonic()
+        if now - self._looked_at < DRAIN_LOOK_SECONDS:
+            return False
+        self._looked_at = now
+        try:
+            self.is_on = self._roster.is_draining()
+            return self.is_on and is_idle(self._database)
+        except ResourceError as error:
+            log.warning("drain_not_looked_at", reason=str(error))
+            return False
 
 
 @dataclass

@@ -95,6 +95,9 @@ class Dispatcher:
         instances = [*self.ledger.instances(study.study_instance_uid)]
         jobs = decide(instances, self.settings, self.storage)
         new = self.jobs.open(study, jobs, f"{study.n_instances} instances")
+        for job in jobs:
+            if job.job_id not in new and not self.storage.output_folder(job.job_id).exists():
+                self.jobs.reopen(job.job_id)
         log.info("study_complete", instances=study.n_instances, jobs=len(jobs), new=len(new))
 
 

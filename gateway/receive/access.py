@@ -1,20 +1,14 @@
 """Who may send by HTTP: passwords, tokens, and those who try too many."""
 
 import base64
-import time
-from collections import deque
-from collections.abc import Callable
 from hmac import compare_digest
 from pathlib import Path
 
+from gateway.attempts import FAILURES, WITHIN_SECONDS, Attempts
 from gateway.config import StowReceiveSection
 from totalmap.errors import ConfigError, TotalMapError
 
 ANONYMOUS = "STOW-RS"
-MAX_FAILURES = 5
-FAILURES_SECONDS = 60.0
-# Of so many addresses failures are remembered; then those are forgotten that are over.
-MAX_ADDRESSES = 1_000
 
 
 class NotAllowed(TotalMapError):
@@ -41,7 +35,7 @@ class Access:
             self._secrets["basic"] = base64.b64encode(secret.encode())
         if settings.token_file is not None:
             self._secrets["bearer"] = read_secret(settings.token_file).encode()
-        self._failures = _Failures()
+        self._attempts = Attempts()
 
     @property
     def challenge(self) -> str:
@@ -61,38 +55,16 @@ class Access:
         """
         if not self._secrets:
             return ANONYMOUS
-        if self._failures.are_too_many(address):
-            raise TooManyFailures(
-                f"{MAX_FAILURES} wrong passwords or tokens in {FAILURES_SECONDS:g} s"
-            )
         if authorization is None:
             raise NotAllowed("no password or token")
+        if not self._attempts.begin(address):
+            raise TooManyFailures(f"{FAILURES} wrong passwords or tokens in {WITHIN_SECONDS:g} s")
         scheme, _, given = authorization.partition(" ")
         secret = self._secrets.get(scheme.lower())
         if secret is None or not compare_digest(given.strip().encode(), secret):
-            self._failures.add(address)
             raise NotAllowed("a wrong password or token")
+        self._attempts.succeeded(address)
         return self._user or ANONYMOUS if scheme.lower() == "basic" else ANONYMOUS
-
-
-class _Failures:
-    """Remembers for a while what came from where."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._moments: dict[str, deque[float]] = {}
-
-    def add(self, address: str) -> None:
-        if len(self._moments) >= MAX_ADDRESSES:
-            oldest = self._clock() - FAILURES_SECONDS
-            self._moments = {one: at for one, at in self._moments.items() if at[-1] > oldest}
-        self._moments.setdefault(address, deque(maxlen=MAX_FAILURES)).append(self._clock())
-
-    def are_too_many(self, address: str) -> bool:
-        moments = self._moments.get(address)
-        if moments is None or len(moments) < MAX_FAILURES:
-            return False
-        return self._clock() - moments[0] < FAILURES_SECONDS
 
 
 def read_secret(path: Path) -> str:

@@ -14,11 +14,10 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
 from gateway.record.ledger import EndedTransfer, KeptInstance, Ledger
-from gateway.record.storage import Storage, sha256_of, sync
+from gateway.record.storage import BYTES_PER_GB, Storage, sha256_of, sync
 from totalmap.errors import InputError, ResourceError, UnreadableInstance
 from totalmap.log import get_logger
 
-BYTES_PER_GB = 1_000_000_000
 UID_CHARACTERS = 64
 _IDENTIFIERS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 

@@ -22,8 +22,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from gateway.attempts import WITHIN_SECONDS
 from gateway.config import StowReceiveSection
-from gateway.receive.access import FAILURES_SECONDS, Access, NotAllowed, TooManyFailures
+from gateway.receive.access import Access, NotAllowed, TooManyFailures
 from gateway.receive.http_lobby import PatientProtocol
 from gateway.receive.intake import Intake, MismatchedInstance, ReceivedFile
 from gateway.receive.multipart import MAX_BOUNDARY_CHARACTERS, MalformedMultipart, Mark, Multipart
@@ -183,7 +184,7 @@ class _Receiver:
             challenge = {"WWW-Authenticate": self.access.challenge}
             raise HTTPException(HTTPStatus.UNAUTHORIZED, str(error), challenge) from error
         except TooManyFailures as error:
-            later = {"Retry-After": f"{FAILURES_SECONDS:.0f}"}
+            later = {"Retry-After": f"{WITHIN_SECONDS:.0f}"}
             raise HTTPException(HTTPStatus.TOO_MANY_REQUESTS, str(error), later) from error
 
     async def _receive(

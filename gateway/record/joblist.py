@@ -11,7 +11,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Update, and_, or_, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Update,
+    and_,
+    exists,
+    or_,
+    select,
+    true,
+    update,
+)
 
 from gateway.record.database import Database
 from gateway.record.history import What, record
@@ -244,14 +255,36 @@ class JobList:
         return row is not None
 
     def retry(self, job_id: str, who: str) -> bool:
-        """Queues a job that is dead or was cancelled; returns whether it was."""
-        ended = (JobState.DEAD, JobState.CANCELLED)
-        return self._queue_anew(job_id, ended, What.RETRIED, who, attempts=0, not_before=0.0)
+        """Queues a job that is dead or was cancelled; returns whether it did.
+
+        It does not where the study has grown since: a newer job has its place.
+        """
+        newer = JOBS.alias()
+        is_outdated = exists().where(
+            newer.c.study_instance_uid == JOBS.c.study_instance_uid,
+            newer.c.rule == JOBS.c.rule,
+            newer.c.created_at > JOBS.c.created_at,
+        )
+        ended = _queued_anew(job_id, (JobState.DEAD, JobState.CANCELLED)).where(~is_outdated)
+        return self._queue_anew(ended.values(attempts=0, not_before=0.0), What.RETRIED, who)
+
+    def reopen(self, job_id: str) -> bool:
+        """Queues a job that was done and whose results are deleted; returns whether it was."""
+        with self._database.transaction() as connection:
+            row = connection.execute(
+                _queued_anew(job_id, [JobState.SEGMENTED]).values(attempts=0, not_before=0.0)
+            ).one_or_none()
+            if row is not None:
+                for table in (DELIVERIES, RESULTS):
+                    connection.execute(table.delete().where(table.c.job_id == job_id))
+                _record(connection, What.QUEUED, _job(row), detail="its results were deleted")
+        return row is not None
 
     def make_urgent(self, job_id: str, who: str) -> bool:
         """Moves a job that waits before all that are not urgent; returns whether it did."""
+        waiting = _queued_anew(job_id, [JobState.QUEUED])
         return self._queue_anew(
-            job_id, [JobState.QUEUED], What.MADE_URGENT, who, is_urgent=True, not_before=0.0
+            waiting.values(is_urgent=True, not_before=0.0), What.MADE_URGENT, who
         )
 
     def unqueued(self) -> Sequence[Job]:
@@ -275,6 +308,12 @@ class JobList:
         """Has a job put into the queue again of which the queue knows nothing any more."""
         with self._database.transaction() as connection:
             connection.execute(_queued_anew(job.job_id, UNFINISHED).where(JOBS.c.run == job.run))
+
+    def starting_with(self, start: str) -> Sequence[str]:
+        """Returns the ids of jobs that begin so; two of many."""
+        statement = select(JOBS.c.job_id).where(JOBS.c.job_id.startswith(start, autoescape=True))
+        with self._database.transaction() as connection:
+            return connection.execute(statement.limit(2)).scalars().all()
 
     def job(self, job_id: str) -> Job | None:
         """Returns a job."""
@@ -353,13 +392,9 @@ class JobList:
         )
         return True
 
-    def _queue_anew(
-        self, job_id: str, states: Sequence[JobState], what: What, who: str, **values: Any
-    ) -> bool:
+    def _queue_anew(self, statement: Any, what: What, who: str) -> bool:
         with self._database.transaction() as connection:
-            row = connection.execute(
-                _queued_anew(job_id, states).values(reason=None, **values)
-            ).one_or_none()
+            row = connection.execute(statement.values(reason=None)).one_or_none()
             if row is not None:
                 _record(connection, what, _job(row), who=who)
         return row is not None

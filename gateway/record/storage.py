@@ -24,6 +24,13 @@ from gateway.record.ledger import KeptInstance, Ledger
 from totalmap.errors import ResourceError
 
 STUDY_CHARACTERS = 32
+BYTES_PER_GB = 1_000_000_000
+# In the folder of a job.
+INPUT_NAME = "input"
+SETTINGS_NAME = "settings.yaml"
+OUTPUT_NAME = "output"
+# In its output; the application writes it always (docs/results.md).
+STATUS_NAME = "status.json"
 
 
 class Storage:
@@ -77,7 +84,7 @@ class Storage:
 
     def output_folder(self, job_id: str) -> Path:
         """Returns where the application leaves what it made of a job."""
-        return self.job_folder(job_id) / "output"
+        return self.job_folder(job_id) / OUTPUT_NAME
 
     def keep(self, file: Path, study_instance_uid: str, sha256: str) -> Path:
         """Moves a received file into its study's folder, which is returned.

@@ -26,7 +26,7 @@ from gateway.record.schema import (
     TRANSFERS,
     WORKERS,
 )
-from gateway.record.storage import Storage
+from gateway.record.storage import INPUT_NAME, Storage
 from gateway.retention.leaving import STEP_SECONDS, Leaving
 from gateway.retention.rules import (
     SECONDS_PER_DAY,
@@ -39,8 +39,6 @@ from gateway.retention.rules import (
 
 # Studies and jobs that are looked at in one sweep, so that nothing else waits for long.
 AT_ONCE = 25
-# As in gateway/work/runner.py, which would load the engine.
-INPUT_NAME = "input"
 
 
 class Retention:

@@ -11,10 +11,10 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.attempts import WITHIN_SECONDS, Attempts
 from gateway.config import WebSection
 from gateway.record.database import Database
 from gateway.record.history import record_logged_in, record_login_failed
-from gateway.web.attempts import WITHIN_SECONDS, Attempts
 from gateway.web.forms import TOKEN_FIELD, read_form, with_query
 from gateway.web.origin import origin_of
 from gateway.web.password import check_password

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import Select, Table, func, select
 
-from gateway.receive.intake import BYTES_PER_GB
 from gateway.record.deliverylist import DeliveryState
 from gateway.record.joblist import JobState
 from gateway.record.roster import LOST_SECONDS
 from gateway.record.schema import DELIVERIES, JOBS, STUDIES
+from gateway.record.storage import BYTES_PER_GB
 from gateway.web.desk import Desk
 from totalmap.errors import ResourceError
 

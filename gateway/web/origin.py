@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network
 
 from starlette.requests import HTTPConnection
+
+from gateway.attempts import parse_address
 
 Networks = Sequence[IPv4Network | IPv6Network]
 
@@ -45,12 +47,3 @@ def origin_of(connection: HTTPConnection, proxies: Networks) -> Origin:
 def _is_in(address: str, networks: Networks) -> bool:
     parsed = parse_address(address)
     return parsed is not None and any(parsed in network for network in networks)
-
-
-def parse_address(address: str) -> IPv4Address | IPv6Address | None:
-    """Returns an address; one of IPv4 that came by a socket of IPv6 as what it is."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return None
-    return getattr(parsed, "ipv4_mapped", None) or parsed

@@ -10,8 +10,7 @@ from pathlib import Path, PurePosixPath
 from PIL import Image
 
 from gateway.record.joblist import JobList
-from gateway.record.storage import Storage
-from gateway.work.runner import STATUS_NAME
+from gateway.record.storage import STATUS_NAME, Storage
 
 PREVIEW_NAME = "preview.png"
 REPORT_NAME = "report.html"

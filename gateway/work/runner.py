@@ -13,13 +13,9 @@ from app.run import RunRequest
 from app.warm import WarmApplication
 from gateway.config import ContainerSection
 from gateway.record.joblist import KeptResult
+from gateway.record.storage import INPUT_NAME, OUTPUT_NAME, SETTINGS_NAME, STATUS_NAME
 from totalmap.errors import ResourceError
 from totalmap.journal import Observer
-
-INPUT_NAME = "input"
-SETTINGS_NAME = "settings.yaml"
-OUTPUT_NAME = "output"
-STATUS_NAME = "status.json"
 
 _NAME_CHARACTERS = 16
 # Docker's own, when it could not start the container.

@@ -14,9 +14,9 @@ from gateway.config import WorkSection
 from gateway.record.content import content_digest, images
 from gateway.record.joblist import Job, JobList
 from gateway.record.ledger import KeptInstance, Ledger
-from gateway.record.storage import Storage
+from gateway.record.storage import INPUT_NAME, SETTINGS_NAME, Storage
 from gateway.work.overlay import write_overlay
-from gateway.work.runner import INPUT_NAME, SETTINGS_NAME, Failure, Outcome, Runner
+from gateway.work.runner import Failure, Outcome, Runner
 from totalmap.errors import InputError, ResourceError, TotalMapError
 from totalmap.log import get_logger
 

@@ -26,10 +26,9 @@ from gateway.record.joblist import JobList, KeptResult, NewJob
 from gateway.record.ledger import EndedTransfer, KeptInstance, Ledger
 from gateway.record.roster import Roster
 from gateway.record.schema import DELIVERIES, EVENTS, INSTANCES, JOBS, STUDIES, TRANSFERS
-from gateway.record.storage import Storage
+from gateway.record.storage import INPUT_NAME, Storage
 from gateway.retention.leaving import STEP_SECONDS
-from gateway.retention.retention import AT_ONCE, INPUT_NAME, Retention
-from gateway.work.runner import INPUT_NAME as RUNNERS_INPUT_NAME
+from gateway.retention.retention import AT_ONCE, Retention
 
 DAY = 86_400.0
 DESTINATIONS = tuple(
@@ -418,7 +417,3 @@ def test_what_must_stay_keeps_nothing_else_from_going() -> None:
         one.apply(6)
         assert one.files("1.3") == 0
         assert one.count(STUDIES) == AT_ONCE + 5
-
-
-def test_the_input_folder_is_called_as_the_runner_calls_it() -> None:
-    assert INPUT_NAME == RUNNERS_INPUT_NAME

@@ -6,7 +6,8 @@ import pytest
 
 from gateway.config import ContainerSection
 from gateway.record.joblist import KeptResult
-from gateway.work.runner import INPUT_NAME, OUTPUT_NAME, SETTINGS_NAME, ContainerRunner, Outcome
+from gateway.record.storage import INPUT_NAME, OUTPUT_NAME, SETTINGS_NAME
+from gateway.work.runner import ContainerRunner, Outcome
 from tests.unit.gateway.work.docker_stand_in import DockerStandIn
 from totalmap.journal import SilentObserver
 

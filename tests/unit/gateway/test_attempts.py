@@ -1,6 +1,6 @@
 import pytest
 
-from gateway.web.attempts import Attempts
+from gateway.attempts import Attempts
 
 
 def test_after_five_failures_an_address_waits_a_minute() -> None:

@@ -1,11 +1,9 @@
-"""How often somebody may try to log in."""
+"""How often somebody may try a password."""
 
 import time
 from collections.abc import Callable
-from ipaddress import IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from threading import Lock
-
-from gateway.web.origin import parse_address
 
 FAILURES = 5
 WITHIN_SECONDS = 60.0
@@ -60,3 +58,12 @@ def _whose(address: str) -> str:
     if isinstance(parsed, IPv6Address):
         return f"{int(parsed) >> (_IPV6_BITS - IPV6_PREFIX_BITS):x}::"
     return address
+
+
+def parse_address(address: str) -> IPv4Address | IPv6Address | None:
+    """Returns an address; one of IPv4 that came by a socket of IPv6 as what it is."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return None
+    return getattr(parsed, "ipv4_mapped", None) or parsed

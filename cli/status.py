@@ -1,0 +1,87 @@
+"""`totalmap status`: how the gateway stands, as its page shows it, without patients."""
+
+import time
+from collections.abc import Iterator, Sequence
+
+from rich.table import Table
+
+from gateway.config import GatewaySettings
+from gateway.overview import (
+    Group,
+    ListedJob,
+    arriving_studies,
+    count_jobs,
+    destinations,
+    list_jobs,
+)
+from gateway.record.database import Database, open_database
+from gateway.record.roster import LOST_SECONDS, Roster
+from gateway.record.storage import BYTES_PER_GB, Storage
+
+ID_CHARACTERS = 12
+AT_MOST = 20
+
+_SHOWN = (Group.RUNNING, Group.WAITING, Group.FAILED)
+
+
+def status_lines(settings: GatewaySettings) -> Iterator[str | Table]:
+    """Yields what there is to say.
+
+    Raises:
+        ConfigError, ResourceError: The database can't be opened, or fails.
+    """
+    with open_database(settings) as database:
+        yield from _lines(settings, database)
+
+
+def _lines(settings: GatewaySettings, database: Database) -> Iterator[str | Table]:
+    counts = count_jobs(database)
+    yield "Jobs: " + ", ".join(f"{n} {state}" for state, n in counts.items())
+    yield f"Studies that arrive: {len(arriving_studies(database))}"
+    for group in _SHOWN:
+        jobs = list_jobs(database, group, limit=AT_MOST)
+        if jobs:
+            yield _jobs_table(group, jobs)
+    yield from _workers(database)
+    yield from _destinations(settings, database)
+    free_gb = Storage(settings.storage_folder).free_bytes() / BYTES_PER_GB
+    limit_gb = settings.receive.keep_free_gb
+    yield f"Disk: {free_gb:.1f} GB are free; with less than {limit_gb:g} nothing is received"
+
+
+def _jobs_table(group: Group, jobs: Sequence[ListedJob]) -> Table:
+    table = Table("Job", "Rule", "Images", title=group.capitalize(), title_justify="left")
+    table.add_column("How it stands", overflow="fold")
+    for job in jobs:
+        table.add_row(job.job_id[:ID_CHARACTERS], job.rule, str(job.n_images), _how(job))
+    return table
+
+
+def _how(job: ListedJob) -> str:
+    if job.stage is not None and job.started_at is not None and job.ended_at is None:
+        tiles = f", {job.tiles_done} of {job.tiles} tiles" if job.tiles else ""
+        return f"{job.stage}{tiles}, for {time.time() - job.started_at:.0f} s"
+    urgent = "urgent" if job.is_urgent else ""
+    return ", ".join(word for word in (urgent, job.reason) if word)
+
+
+def _workers(database: Database) -> Iterator[str]:
+    roster = Roster(database)
+    if roster.is_paused():
+        yield "No job is begun: somebody has paused it."
+    if roster.is_draining():
+        yield "It is being drained: it ends when all is done."
+    for one in roster.workers():
+        silent = time.time() - one.seen_at
+        lost = ", LOST" if silent > LOST_SECONDS else ""
+        work = f"works on {one.job_id[:ID_CHARACTERS]}" if one.job_id else "waits"
+        yield f"Worker {one.worker} on {one.device}: {work}, seen {silent:.0f} s ago{lost}"
+
+
+def _destinations(settings: GatewaySettings, database: Database) -> Iterator[str]:
+    for one in destinations(database, [section.name for section in settings.destinations]):
+        reason = f": {one.last_reason}" if one.last_reason else ""
+        yield (
+            f"Destination {one.destination}: {one.waiting} wait, {one.failing} of them have "
+            f"failed, {one.dead} dead{reason}"
+        )
