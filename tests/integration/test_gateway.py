@@ -20,7 +20,7 @@ from tests.conftest import DEMO_MODELS
 from tests.gateway_process import AE_TITLE
 from tests.phantom.study import write_series
 from tests.servers import LOOPBACK, free_port
-from tests.service import Service, running_service, wait_until
+from tests.service import WAIT_SECONDS, Service, running_service, wait_until
 
 FIRST_PART, ALL = 25, 40
 
@@ -243,3 +243,22 @@ def test_a_gateway_that_can_not_work_says_why_and_ends(
     assert done.returncode in (64, 66)
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_drain_finishes_what_there_is_and_ends(archive: Archive, tmp_path: Path) -> None:
+    with running_service(
+        tmp_path,
+        work={"models_folder": str(DEMO_MODELS)},
+        rules=[{"name": "ct", "destinations": ["archive"]}],
+        destinations=[{"name": "archive", "dicom": archive.destination}],
+    ) as service:
+        instances = datasets(tmp_path / "study", 31)
+        send(service, instances)
+        words = [sys.executable, "-m", "cli", "gateway", "drain", str(service.file)]
+        subprocess.run(words, check=True)
+        assert service.process.wait(WAIT_SECONDS) == 0
+        (job,) = jobs_of(service, instances)
+        assert job.state is JobState.SEGMENTED
+        assert segs_of(archive, service, job)
+        service.start()
+        assert service.process.poll() is None, "the next start takes it back"

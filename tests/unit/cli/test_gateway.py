@@ -1,0 +1,124 @@
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from cli.__main__ import app
+from gateway.config import GatewaySettings, load_gateway_settings
+from gateway.record.joblist import JobState
+from gateway.record.roster import Roster
+from gateway.web.password import check_password, ensure_password
+from tests.unit.gateway.web.filling import Filled, open_filled
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "gateway.yaml"
+    destination = "{name: pacs, dicom: {ae_title: PACS, address: 127.0.0.1}}"
+    path.write_text(
+        f"storage_folder: {tmp_path / 'storage'}\n"
+        f"rules: [{{name: ct, destinations: [pacs]}}]\ndestinations: [{destination}]\n"
+    )
+    return path
+
+
+@pytest.fixture
+def settings(file: Path) -> GatewaySettings:
+    return load_gateway_settings(file)
+
+
+@pytest.fixture
+def gateway(settings: GatewaySettings) -> Iterator[Filled]:
+    filled = open_filled(settings)
+    with filled.database:
+        yield filled
+
+
+def run(*words: object, entered: str | None = None) -> Result:
+    return CliRunner(env={"COLUMNS": "200"}).invoke(app, [*map(str, words)], input=entered)
+
+
+def test_status_says_how_everything_stands(gateway: Filled, file: Path) -> None:
+    running, waiting, dead = (gateway.open_job(f"1.2.{n}") for n in range(3))
+    gateway.begin(running)
+    gateway.jobs.progress(running, "segment", 3, 12)
+    gateway.jobs.make_urgent(waiting, "anna")
+    gateway.die(dead, "no series has 10 slices")
+    Roster(gateway.database).see("host-1", "cpu", running)
+    Roster(gateway.database).pause("anna", is_paused=True)
+    done = run("status", file)
+    assert done.exit_code == 0, done.output
+    for expected in (
+        "Jobs: 1 queued, 1 running, 0 segmented, 1 dead, 0 cancelled, 0 superseded",
+        "segment, 3 of 12 tiles, for ",
+        "no series has 10 slices",
+        f"Worker host-1 on cpu: works on {running[:12]}, seen ",
+        "Destination pacs: 0 wait, 0 of them have failed, 0 dead",
+        "No job is begun: somebody has paused it.",
+        "GB are free; with less than 2 nothing is received",
+    ):
+        assert expected in done.stdout
+    assert "│ urgent" in done.stdout
+
+
+def test_a_lost_worker_is_named(
+    gateway: Filled, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Roster(gateway.database).see("host-1", "cpu", None)
+    later = time.time() + 60
+    monkeypatch.setattr(time, "time", lambda: later)
+    assert "LOST" in run("status", file).stdout
+
+
+@pytest.mark.parametrize("characters", [8, 64])
+def test_a_job_is_retried_cancelled_and_made_urgent(
+    gateway: Filled, file: Path, characters: int
+) -> None:
+    job_id = gateway.open_job("1.2")
+
+    def changed(command: str) -> Result:
+        return run("gateway", command, job_id[:characters], "-c", file)
+
+    def state() -> JobState | None:
+        job = gateway.jobs.job(job_id)
+        return job.state if job else None
+
+    assert changed("urgent").exit_code == 0
+    assert changed("cancel").exit_code == 0
+    assert state() is JobState.CANCELLED
+    refused = changed("cancel")
+    assert refused.exit_code == 64
+    assert "It neither waits nor runs." in refused.output
+    assert changed("retry").exit_code == 0
+    assert state() is JobState.QUEUED
+    assert "It is not dead" in changed("retry").output
+
+
+@pytest.mark.parametrize(("start", "says"), [("zz", "no jobs begin with zz"), ("", "2 jobs begin")])
+def test_a_job_has_to_be_named(gateway: Filled, file: Path, start: str, says: str) -> None:
+    for n in range(3):
+        gateway.open_job(f"1.2.{n}")
+    done = run("gateway", "cancel", start, "-c", file)
+    assert done.exit_code == 64
+    assert says in done.output
+
+
+def test_pause_resume_drain(gateway: Filled, file: Path) -> None:
+    roster = Roster(gateway.database)
+    assert run("gateway", "pause", file).exit_code == 0
+    assert roster.is_paused()
+    assert run("gateway", "resume", file).exit_code == 0
+    assert not roster.is_paused()
+    assert run("gateway", "drain", file).exit_code == 0
+    assert roster.is_draining()
+
+
+def test_a_password_is_set(
+    file: Path, settings: GatewaySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("getpass.getpass", lambda _prompt: "a-long-password")
+    assert run("gateway", "password", file).exit_code == 0
+    assert check_password(settings.storage_folder, "a-long-password")
+    assert ensure_password(settings.storage_folder) is None
