@@ -3,6 +3,7 @@
 # make test    all tests
 # make bench   speed, memory and agreement against TotalSegmentator's own command: more than an hour
 #              on two cores; DEVICE=cuda; a quick run: BENCH="--narrow --variant fast --runs 1"
+# make soak    the gateway under long load and many kills: two hours and more; MINUTES=15
 # make lint    ruff, mypy, import-linter
 
 # make image     the container image by our own Dockerfile; VARIANT=cuda; WEIGHTS=models/totalsegmentator
@@ -26,8 +27,9 @@ WEIGHTS ?=
 OPTIONS ?=
 
 BENCH ?= --output benchmarks/results/speed-$(DEVICE).md
+MINUTES ?= 120
 
-.PHONY: demo demo-gateway test bench lint image package test-map audit format train clean
+.PHONY: demo demo-gateway test bench soak lint image package test-map audit format train clean
 
 demo: $(VENV)/.runtime $(if $(filter $(PHANTOM),$(INPUT)),$(PHANTOM)/.done)
 	$(BIN)/totalmap run "$(INPUT)" "$(OUTPUT)" --models "$(MODELS)"
@@ -40,6 +42,12 @@ test: $(VENV)/.development
 
 bench: $(VENV)/.development
 	$(BIN)/python -m benchmarks.speed --device $(DEVICE) $(BENCH)
+
+soak: $(VENV)/.development
+	KILLS=100 INSTANCES=10000 $(BIN)/pytest tests/integration/test_receiver_kills.py
+	ROUNDS=20 $(BIN)/pytest tests/integration/test_worker_kills.py
+	QUEUED=100 $(BIN)/pytest tests/unit/gateway/test_jobs.py -k upgrade
+	$(BIN)/python -m benchmarks.soak --minutes $(MINUTES) --output benchmarks/results/soak.md
 
 lint: $(VENV)/.development
 	$(BIN)/ruff check .

@@ -49,7 +49,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=15.0)
     parser.add_argument("--output", type=Path, help="also write the table to this file")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:  # on a disk, where /tmp may be none
+    Path("build").mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir="build") as name:  # on a disk, where /tmp may be none
         table = _soak(Path(name), given.minutes)
     print(table)
     if given.output:

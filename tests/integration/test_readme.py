@@ -9,6 +9,7 @@ import pytest
 
 from tests.conftest import DEMO_MODELS, REPOSITORY
 from tests.documents import commands
+from tests.servers import require_program
 
 README = (REPOSITORY / "README.md").read_text()
 DOCKER_RUN = (
@@ -34,6 +35,8 @@ TESTED = {
     ): "tests/integration/test_verify.py",
     "make image WEIGHTS=models/totalsegmentator": "tests/acceptance/test_documents.py",
     DOCKER_RUN: "tests/acceptance/test_documents.py",
+    "make demo-gateway": "test_demo_of_the_gateway",
+    ".venv/bin/totalmap serve gateway.yaml": "tests/integration/test_gateway.py",
     ".venv/bin/totalmap inspect /a/folder": "tests/unit/cli/test_inspect.py",
     ".venv/bin/python -m app -i /a/folder -o /another/folder -m models/totalsegmentator": (
         "tests/integration/test_application.py"
@@ -43,6 +46,28 @@ TESTED = {
 
 def test_every_command_has_a_test() -> None:
     assert sorted(commands(REPOSITORY / "README.md")) == sorted(TESTED)
+    assert sorted(commands(REPOSITORY / "docs" / "gateway.md")) == sorted(GATEWAY_TESTED)
+
+
+# The same for docs/gateway.md.
+GATEWAY_TESTED = {
+    "make demo-gateway": "test_demo_of_the_gateway",
+    ".venv/bin/totalmap models install total --variant fast": "tests/unit/engine/test_download.py",
+    ".venv/bin/totalmap gateway check gateway.yaml": "tests/unit/gateway/test_check.py",
+    ".venv/bin/totalmap serve gateway.yaml": "tests/integration/test_gateway.py",
+    ".venv/bin/totalmap serve --only-work gateway.yaml": "tests/integration/test_postgres.py",
+    ".venv/bin/totalmap status gateway.yaml": "tests/unit/cli/test_gateway.py",
+    **{
+        f".venv/bin/totalmap gateway {command} JOB --config gateway.yaml": (
+            "tests/unit/cli/test_gateway.py"
+        )
+        for command in ("retry", "cancel", "urgent")
+    },
+    **{
+        f".venv/bin/totalmap gateway {command} gateway.yaml": "tests/unit/cli/test_gateway.py"
+        for command in ("pause", "resume", "drain", "password")
+    },
+}
 
 
 def make(*arguments: str) -> str:
@@ -76,6 +101,14 @@ def test_demo_on_a_study(real_ct: Path, tmp_path: Path) -> None:
     text = make("demo", f"INPUT={real_ct}", f"MODELS={DEMO_MODELS}", f"OUTPUT={tmp_path}")
     assert "chosen: 20 slices every 2 mm" in text
     assert (tmp_path / "results" / "seg.dcm").is_file()
+
+
+@pytest.mark.skipif(not (REPOSITORY / ".venv").is_dir(), reason="make would install everything")
+def test_demo_of_the_gateway() -> None:
+    require_program("Orthanc", "orthanc")
+    text = make("demo-gateway")
+    for modality in ("SEG", "SR", "RTSTRUCT", "OT"):
+        assert f"\n  {modality} " in text
 
 
 def test_exit_statuses_are_documented() -> None:
