@@ -1,0 +1,109 @@
+"""kill -9 of the receiver while studies come in: each is segmented once, as a whole.
+
+The longer version: KILLS=100 STUDIES=40 SLICES=250 pytest tests/integration/test_service_kills.py
+"""
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+from threading import Event, Thread
+
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, SegmentationStorage
+from pynetdicom import AE
+
+from gateway.record.joblist import JobState
+from gateway.record.ledger import Ledger
+from tests.archive import running_archive
+from tests.conftest import DEMO_MODELS
+from tests.gateway_process import AE_TITLE
+from tests.phantom.study import SeriesSpec, write_series
+from tests.servers import LOOPBACK
+from tests.service import Service, running_service, wait_until
+
+KILLS = int(os.environ.get("KILLS", "3"))
+STUDIES = int(os.environ.get("STUDIES", "3"))
+SLICES = int(os.environ.get("SLICES", "40"))
+LONGEST_LIFE_SECONDS = 2.0
+TRY_AGAIN_SECONDS = 0.2
+CUT_OFF_SECONDS = 12.0
+SEGMENT_SECONDS = 120 + 20 * STUDIES
+SEED = 11
+
+
+def study(folder: Path, seed: int) -> list[Dataset]:
+    spec = SeriesSpec(rows=64, columns=64, n_slices=SLICES, pixel_spacing_mm=(5.0, 5.0))
+    return [pydicom.dcmread(path) for path in write_series(folder, seed, spec).paths]
+
+
+def send_part(port: int, instances: Sequence[Dataset]) -> int:
+    """Sends as much as it can in one association; returns how many were acknowledged."""
+    entity = AE("CT1")
+    entity.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
+    association = entity.associate(LOOPBACK, port, ae_title=AE_TITLE)
+    for n, instance in enumerate(instances):
+        if not association.is_established:
+            return n
+        if association.send_c_store(instance).get("Status") != 0x0000:
+            return n
+    association.release()
+    return len(instances)
+
+
+def send(port: int, instances: Sequence[Dataset]) -> None:
+    """Sends a study as modalities do: again and again what was not acknowledged."""
+    while instances:
+        instances = instances[send_part(port, instances) :]
+        if instances:
+            time.sleep(TRY_AGAIN_SECONDS)
+
+
+def kill_until(done: Event, service: Service) -> int:
+    """Kills the receiver at random moments; returns how often."""
+    random, kills = Random(SEED), 0  # noqa: S311  when to kill
+    while kills < KILLS and not done.wait(random.uniform(0.2, LONGEST_LIFE_SECONDS)):
+        if service.pid("receive"):
+            service.kill("receive")
+            kills += 1
+    return kills
+
+
+def test_every_study_is_segmented_once(tmp_path: Path) -> None:
+    studies = [study(tmp_path / str(seed), 200 + seed) for seed in range(STUDIES)]
+    with (
+        running_archive() as archive,
+        running_service(
+            tmp_path,
+            complete={"quiet_unreleased_seconds": CUT_OFF_SECONDS},
+            work={"models_folder": str(DEMO_MODELS)},
+            rules=[{"name": "ct", "destinations": ["archive"]}],
+            destinations=[{"name": "archive", "dicom": archive.destination}],
+        ) as service,
+    ):
+        done, kills = Event(), [0]
+
+        def kill() -> None:
+            kills[0] = kill_until(done, service)
+
+        killer = Thread(target=kill)
+        killer.start()
+        for instances in studies:
+            send(service.settings.receive.port, instances)
+        done.set()
+        killer.join()
+        assert kills[0] >= min(KILLS, STUDIES) // 2, "it was rarely killed while it received"
+        on_record = {one.sop_instance_uid for one in Ledger(service.database).instances()}
+        assert {one.SOPInstanceUID for instances in studies for one in instances} == on_record
+        uids = [instances[0].StudyInstanceUID for instances in studies]
+        wait_until(
+            lambda: len(archive.of_class(SegmentationStorage)) == STUDIES,
+            "a SEG of every study",
+            SEGMENT_SECONDS,
+        )
+        for uid in uids:
+            (job,) = service.jobs.of_study(uid)
+            assert (job.state, job.n_images) == (JobState.SEGMENTED, SLICES)
+        assert all(len(set(found)) == 1 for found in archive.contents.values())
