@@ -21,8 +21,8 @@ from benchmarks.report import write_report
 from gateway.record.joblist import UNFINISHED, JobState
 from tests.archive import Archive, running_archive
 from tests.conftest import DEMO_MODELS
-from tests.phantom.study import SeriesSpec, write_series
-from tests.service import Service, running_service
+from tests.phantom.study import write_series
+from tests.service import SMALL, Service, running_service
 
 ROLES = ("receive", "dispatch", "work", "web")
 SAMPLES = 60
@@ -31,7 +31,6 @@ LOOK_SECONDS = 0.2
 SECONDS_PER_MINUTE = 60
 BYTES_PER_MB = 1_000_000
 PAGE_BYTES = os.sysconf("SC_PAGESIZE")
-STUDY = SeriesSpec(rows=64, columns=64, n_slices=30, pixel_spacing_mm=(5.0, 5.0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +77,7 @@ def _load(service: Service, folder: Path, seconds: float) -> Iterator[Mapping[st
         while time.monotonic() < begun + n * seconds / SAMPLES:
             if len(service.jobs.jobs(UNFINISHED)) < ALWAYS_WAITING:
                 sent += 1
-                series = write_series(folder / str(sent), sent, STUDY)
+                series = write_series(folder / str(sent), sent, SMALL)
                 service.send(series.folder)
             time.sleep(LOOK_SECONDS)
         yield {role: _sample(pid) for role in ROLES if (pid := service.pid(role))}

@@ -19,12 +19,15 @@ from gateway.record.database import Database, open_database
 from gateway.record.deliverylist import DeliveryList
 from gateway.record.joblist import Job, JobList, JobState
 from tests.gateway_process import storescu
+from tests.phantom.study import SeriesSpec
 from tests.servers import free_port
 
 WAIT_SECONDS = 120
 LOOK_SECONDS = 0.005
 QUIET_SECONDS = 0.5
 SECONDS_PER_HOUR = 3600
+# A study that is segmented in seconds.
+SMALL = SeriesSpec(rows=64, columns=64, n_slices=30, pixel_spacing_mm=(5.0, 5.0))
 _CLOCK = """
 import time
 

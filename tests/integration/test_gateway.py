@@ -20,9 +20,9 @@ from tests.conftest import DEMO_MODELS
 from tests.gateway_process import AE_TITLE
 from tests.phantom.study import write_series
 from tests.servers import LOOPBACK, free_port
-from tests.service import WAIT_SECONDS, Service, running_service, wait_until
+from tests.service import SMALL, WAIT_SECONDS, Service, running_service, wait_until
 
-FIRST_PART, ALL = 25, 40
+FIRST_PART, ALL = 20, SMALL.n_slices
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, archive: Archive) -> Itera
 
 
 def datasets(folder: Path, seed: int) -> list[Dataset]:
-    return [pydicom.dcmread(path) for path in write_series(folder, seed).paths]
+    return [pydicom.dcmread(path) for path in write_series(folder, seed, SMALL).paths]
 
 
 def send(

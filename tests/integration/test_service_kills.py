@@ -6,6 +6,7 @@ The longer version: KILLS=100 STUDIES=40 SLICES=250 pytest tests/integration/tes
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from threading import Event, Thread
@@ -20,13 +21,13 @@ from gateway.record.ledger import Ledger
 from tests.archive import running_archive
 from tests.conftest import DEMO_MODELS
 from tests.gateway_process import AE_TITLE
-from tests.phantom.study import SeriesSpec, write_series
+from tests.phantom.study import write_series
 from tests.servers import LOOPBACK
-from tests.service import Service, running_service, wait_until
+from tests.service import SMALL, Service, running_service, wait_until
 
 KILLS = int(os.environ.get("KILLS", "3"))
 STUDIES = int(os.environ.get("STUDIES", "3"))
-SLICES = int(os.environ.get("SLICES", "40"))
+SLICES = int(os.environ.get("SLICES", "30"))
 LONGEST_LIFE_SECONDS = 2.0
 TRY_AGAIN_SECONDS = 0.2
 CUT_OFF_SECONDS = 12.0
@@ -35,7 +36,7 @@ SEED = 11
 
 
 def study(folder: Path, seed: int) -> list[Dataset]:
-    spec = SeriesSpec(rows=64, columns=64, n_slices=SLICES, pixel_spacing_mm=(5.0, 5.0))
+    spec = replace(SMALL, n_slices=SLICES)
     return [pydicom.dcmread(path) for path in write_series(folder, seed, spec).paths]
 
 

@@ -17,7 +17,7 @@ from gateway.record.joblist import Job, JobState
 from tests.archive import Archive, running_archive
 from tests.conftest import DEMO_MODELS
 from tests.phantom.study import write_series
-from tests.service import Service, running_service, wait_until
+from tests.service import SMALL, Service, running_service, wait_until
 
 ROUNDS = int(os.environ.get("ROUNDS", "1"))
 ATTEMPTS = 3
@@ -43,7 +43,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, archive: Archive) -> Itera
 
 def send_study(service: Service, folder: Path, seed: int) -> Job:
     """Sends a study of its own, and returns its job."""
-    series = write_series(folder, seed)
+    series = write_series(folder, seed, SMALL)
     service.send(folder)
     header = pydicom.dcmread(series.paths[0], stop_before_pixels=True)
     return service.job_of(header.StudyInstanceUID)
@@ -148,7 +148,7 @@ def test_a_study_that_kills_its_worker_is_given_up_and_others_go_on(
     assert service.jobs.retry(poison.job_id, "somebody")
     service.wait_for(poison, JobState.SEGMENTED)
     events = [str(one.what) for one in history(service.database, poison.study_instance_uid)]
-    assert events[:8] == ["complete", "queued", *["started"] * 4, "dead", "retried"]
+    assert events[:9] == ["received", "complete", "queued", *["started"] * 4, "dead", "retried"]
 
 
 def is_running(service: Service, job: Job, attempt: int) -> bool:
