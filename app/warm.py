@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from app.run import RunOutcome, RunRequest, run_application
+from totalmap.allocator import give_back_freed_memory
 from totalmap.engine.engine import Engine
 from totalmap.journal import Observer
 from totalmap.settings import SegmentationSection, load_settings
@@ -25,8 +26,14 @@ class WarmApplication:
         self._load(load_settings(settings_file).segmentation, models_folder)
 
     def run(self, request: RunRequest, observer: Observer | None = None) -> RunOutcome:
-        """Segments a study, as `run_application` does."""
-        return run_application(request, observer, self._load)
+        """Segments a study, as `run_application` does.
+
+        What it has freed goes back to the system: otherwise holes add up from study to study.
+        """
+        try:
+            return run_application(request, observer, self._load)
+        finally:
+            give_back_freed_memory()
 
     def _load(self, settings: SegmentationSection, models_folder: Path) -> Engine:
         wanted = (settings, models_folder)

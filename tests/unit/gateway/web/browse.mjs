@@ -47,6 +47,8 @@ try {
   const focusKept = await page.evaluate(twoRefreshes);
   await page.keyboard.press('Enter');
   await page.locator('#said').getByText('The job is queued again.').waitFor();
+  // The page settles a moment after it has changed.
+  await page.waitForFunction(() => document.activeElement.id !== '').catch(() => {});
   const focusAfter = await page.evaluate(() => document.activeElement.id);
 
   const alarm = page.locator('#alarm');
