@@ -12,7 +12,7 @@ from app.command import DEFAULT_MODELS, DEFAULT_SETTINGS
 from app.ready import require_ready
 from gateway.config import DestinationSection, GatewaySettings, RuleSection, RunnerKind
 from gateway.deliver.send_dicom import echo
-from gateway.deliver.send_stow import ask
+from gateway.deliver.send_stow import search
 from gateway.receive.scp import tls_context
 from gateway.record.database import open_database
 from gateway.record.storage import BYTES_PER_GB, Storage
@@ -122,5 +122,5 @@ def _destination(destination: DestinationSection) -> str:
         echo(destination.dicom)
         return "answers C-ECHO"
     assert destination.stow is not None  # noqa: S101  one of both is there, says its section
-    ask(destination.stow)
+    search(destination.stow, {"limit": "1"})
     return "answers a search for studies"

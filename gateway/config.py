@@ -27,6 +27,9 @@ AeTitle = Annotated[
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+
+
 class SenderSection(Section):
     """Who may send, or report that it has committed itself to results.
 
@@ -173,17 +176,21 @@ class CompleteSection(Section):
 
     Attributes:
         quiet_seconds: After all senders of it have released their associations.
-        quiet_unreleased_seconds: After its last instance, where one has not, or was cut off.
+        quiet_unreleased_seconds: After its last instance, where one has not, or was cut off, or
+            the source has more.
+        source: The destination that is asked how many instances a study has there, by C-FIND or
+            QIDO-RS; with all of them it is complete at once. None: nobody is asked.
+        ask_seconds: Between two questions after the same study.
     """
 
     quiet_seconds: PositiveFloat = 5.0
     quiet_unreleased_seconds: PositiveFloat = 60.0
+    source: Name | None = None
+    ask_seconds: PositiveFloat = 3.0
 
 
 # Where results go that go back to whoever sent the study.
 SENDER = "sender"
-
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 
 
 class RuleSection(Section):
@@ -452,6 +459,8 @@ class GatewaySettings(Section):
             if len(set(names)) < len(names):
                 raise ValueError(f"two {kind} have the same name")
         known = {SENDER, *(one.name for one in self.destinations)}
+        if self.complete.source is not None and self.destination(self.complete.source) is None:
+            raise ValueError(f"complete.source: there is no destination {self.complete.source}")
         for rule in self.rules:
             for name in rule.destinations:
                 if name not in known:

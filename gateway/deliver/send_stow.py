@@ -1,6 +1,6 @@
 """Sends DICOM files by STOW-RS (PS3.18 10.5)."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from ssl import create_default_context
 from uuid import uuid4
@@ -29,17 +29,23 @@ def send_stow(destination: StowDestination, files: Sequence[Path]) -> None:
         raise ResourceError(f"{_name(destination)} did not take all of {len(files)} objects")
 
 
-def ask(destination: StowDestination) -> None:
-    """Asks a server for an answer, by a search for one study (QIDO-RS, PS3.18 10.6).
+def search(destination: StowDestination, query: Mapping[str, str]) -> httpx.Response:
+    """Returns what a server answers to a search for studies (QIDO-RS, PS3.18 10.6).
+
+    Args:
+        destination: The server.
+        query: Parameters, such as StudyInstanceUID or limit.
 
     Raises:
         ResourceError: It does not answer as it should; with the reason.
     """
     with _client(destination) as client:
         url = f"{str(destination.url).rstrip('/')}/studies"
-        answer = _asked(destination, lambda: client.get(url, params={"limit": 1}))
+        accept = {"Accept": "application/dicom+json"}
+        answer = _asked(destination, lambda: client.get(url, params=query, headers=accept))
     if answer.is_error:
         raise ResourceError(f"{_name(destination)} answers with HTTP {answer.status_code}")
+    return answer
 
 
 def _client(destination: StowDestination) -> httpx.Client:

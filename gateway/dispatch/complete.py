@@ -9,15 +9,20 @@ from gateway.config import CompleteSection
 from gateway.record.ledger import GrowingStudy
 
 
-def is_complete(study: GrowingStudy, now: float, settings: CompleteSection) -> bool:
+def is_complete(
+    study: GrowingStudy, now: float, settings: CompleteSection, expected: int | None = None
+) -> bool:
     """Returns whether nothing more of a study is to be expected.
 
     Args:
         study: What of it has come.
         now: Seconds since 1970, UTC.
         settings: How long it has to be quiet.
+        expected: How many instances its source has; None: it was not asked, or does not say.
     """
-    if study.transfers_ended_at is not None:
+    if expected is not None and study.n_instances >= expected:
+        return True
+    if study.transfers_ended_at is not None and expected is None:
         quiet_since = max(study.transfers_ended_at, study.last_received_at)
         if now - quiet_since >= settings.quiet_seconds:
             return True

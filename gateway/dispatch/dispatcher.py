@@ -13,6 +13,7 @@ from threading import Event
 from gateway.config import GatewaySettings
 from gateway.dispatch.complete import is_complete
 from gateway.dispatch.decide import decide
+from gateway.dispatch.expected import Expectations
 from gateway.jobs import JobQueue
 from gateway.record.deliverylist import DeliveryList
 from gateway.record.joblist import JobList
@@ -41,6 +42,7 @@ class Dispatcher:
     deliveries: DeliveryList
     roster: Roster
     queue: JobQueue
+    expectations: Expectations
 
     def run(self, stop: Event, also: Iterable[Callable[[], None]] = ()) -> None:
         """Ticks and sweeps until it is told to stop.
@@ -62,8 +64,11 @@ class Dispatcher:
     def tick(self) -> None:
         """Makes jobs of studies that are complete, and puts into the queue what is to be done."""
         now = time.time()
-        for study in self.ledger.growing_studies():
-            if is_complete(study, now, self.settings.complete):
+        growing = self.ledger.growing_studies()
+        self.expectations.forget_but({one.study_instance_uid for one in growing})
+        for study in growing:
+            expected = self.expectations.of(study.study_instance_uid)
+            if is_complete(study, now, self.settings.complete, expected):
                 with _failures_logged():  # of one study, which holds up no other
                     self._pass_on(study)
         self.queue.pause(is_paused=self.roster.is_paused())

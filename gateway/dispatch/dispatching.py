@@ -1,5 +1,6 @@
 """The dispatching process as a whole: what is on record, the queue, and what is delivered."""
 
+from contextlib import closing
 from threading import Event
 
 from gateway.audit.auditor import Auditor
@@ -7,6 +8,7 @@ from gateway.config import GatewaySettings
 from gateway.deliver.deliverer import Deliverer
 from gateway.deliver.promises import Promises, reporting
 from gateway.dispatch.dispatcher import Dispatcher
+from gateway.dispatch.expected import Expectations
 from gateway.jobs import Handlers, running_queue
 from gateway.record.database import open_database
 from gateway.record.deliverylist import DeliveryList
@@ -35,6 +37,7 @@ def dispatch(settings: GatewaySettings, stop: Event) -> None:
         with (
             running_queue(settings, EXECUTOR, Handlers(deliver=deliverer.deliver)) as queue,
             reporting(settings, Promises(database, storage)),
+            closing(_expectations(settings)) as expectations,
         ):
             Dispatcher(
                 settings=settings,
@@ -44,4 +47,11 @@ def dispatch(settings: GatewaySettings, stop: Event) -> None:
                 deliveries=deliveries,
                 roster=Roster(database),
                 queue=queue,
+                expectations=expectations,
             ).run(stop, also=(retention.apply, auditor.write))
+
+
+def _expectations(settings: GatewaySettings) -> Expectations:
+    complete = settings.complete
+    source = settings.destination(complete.source) if complete.source else None
+    return Expectations(source, complete.ask_seconds)

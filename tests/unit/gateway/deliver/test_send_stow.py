@@ -11,7 +11,7 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from gateway.deliver.send_stow import ask, send_stow
+from gateway.deliver.send_stow import search, send_stow
 from tests.phantom.study import WrittenSeries
 from tests.servers import LOOPBACK, Orthanc, free_port, running_orthanc
 from tests.unit.gateway.peers import (
@@ -48,7 +48,7 @@ def answering(status: int, content: object, content_type: str = "application/dic
 
 def test_orthanc_has_what_was_sent(orthanc: Orthanc, phantom_series: WrittenSeries) -> None:
     at = HttpPeer(port=orthanc.http_port).destination()
-    ask(at)
+    search(at, {"limit": "1"})
     for _ in range(2):  # the same again changes nothing
         send_stow(at, phantom_series.paths)
     for path, uid in zip(phantom_series.paths, phantom_series.sop_uids, strict=True):
@@ -138,7 +138,7 @@ def test_a_wrong_url(orthanc: Orthanc, paths: list[Path]) -> None:
     with pytest.raises(ResourceError, match="HTTP 404"):
         send_stow(elsewhere, paths)
     with pytest.raises(ResourceError, match="HTTP 404"):
-        ask(elsewhere)
+        search(elsewhere, {"limit": "1"})
 
 
 def guarded(expected: str) -> Answer:
@@ -162,7 +162,7 @@ def test_user_and_password(
         at = peer.destination(user="anna", password_file=file)
         if is_right:
             send_stow(at, paths)
-            ask(at)
+            search(at, {"limit": "1"})
         else:
             with pytest.raises(ResourceError, match="HTTP 401") as raised:
                 send_stow(at, paths)
@@ -208,7 +208,7 @@ def test_a_server_that_does_not_answer(paths: list[Path]) -> None:
         with pytest.raises(ResourceError, match="timed out"):
             send_stow(at, paths)
         with pytest.raises(ResourceError, match="timed out"):
-            ask(at)
+            search(at, {"limit": "1"})
 
 
 def test_nobody_listens(paths: list[Path]) -> None:

@@ -37,6 +37,22 @@ def test_quiet_is_complete(ended_at: float | None, now: float, expected: bool) -
     assert is_complete(study(ended_at), now, SETTINGS) is expected
 
 
+@pytest.mark.parametrize(
+    ("ended_at", "expected", "now", "complete"),
+    [
+        (None, 3, LAST, True),  # all that the source has is here
+        (None, 2, LAST, True),  # and more than that, since somebody sent an object twice
+        (None, 4, LAST + 59.9, False),
+        (LAST + 1, 4, LAST + 10.0, False),  # released, but the source has more
+        (LAST + 1, 4, LAST + 60.0, True),
+    ],
+)
+def test_the_source_knows_better(
+    ended_at: float | None, expected: int, now: float, complete: bool
+) -> None:
+    assert is_complete(study(ended_at), now, SETTINGS, expected) is complete
+
+
 @given(
     ended_at=st.none() | st.floats(LAST, LAST + 1000),
     later=st.floats(0, 1000),

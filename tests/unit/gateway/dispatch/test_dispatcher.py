@@ -12,6 +12,7 @@ from sqlalchemy import update
 
 from gateway.config import GatewaySettings, RuleSection
 from gateway.dispatch.dispatcher import Dispatcher
+from gateway.dispatch.expected import Expectations
 from gateway.jobs import DELIVER, QUEUE_FILE, SEGMENT, Handlers, running_queue
 from gateway.record.database import Database, open_database
 from gateway.record.deliverylist import DeliveryList
@@ -83,6 +84,7 @@ def dispatching(folder: Path, file: Path) -> Iterator[Desk]:
             deliveries=DeliveryList(database),
             roster=Roster(database),
             queue=queue,
+            expectations=Expectations(None, 1.0),
         )
         yield Desk(dispatcher=dispatcher, database=database, file=file)
 

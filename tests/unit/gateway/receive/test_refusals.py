@@ -1,0 +1,125 @@
+"""Whoever is not let in, or does what is not allowed, is on record, and so in the audit trail."""
+
+from pathlib import Path
+
+import httpx
+import pydicom
+import pytest
+from pydicom.dataset import Dataset
+from sqlalchemy import select
+
+from gateway.config import SenderSection, StowReceiveSection
+from gateway.receive.intake import Intake
+from gateway.receive.scp import running_receiver
+from gateway.receive.stow import running_stow
+from gateway.record.database import Database
+from gateway.record.history import What
+from gateway.record.schema import EVENTS
+from gateway.record.storage import Storage
+from tests.phantom.study import WrittenSeries
+from tests.servers import LOOPBACK
+from tests.service import wait_until
+from tests.unit.gateway.receive.test_scp import ANY_PORT, associated
+from tests.unit.gateway.receive.test_tls import Certificates
+from tests.unit.gateway.receive.test_tls import associated as associated_by_tls
+from tests.unit.gateway.receive.test_tls import settings as with_tls
+
+SECONDS = 10
+
+
+def refused(database: Database) -> list[tuple[str, str, str]]:
+    """Returns what happened, to whom, and why."""
+    statement = select(EVENTS.c.what, EVENTS.c.who, EVENTS.c.detail).where(
+        EVENTS.c.what.in_([What.REJECTED, What.REFUSED])
+    )
+    with database.transaction() as connection:
+        return [(what, who, why) for what, who, why in connection.execute(statement)]
+
+
+def test_a_stranger(intake: Intake, storage: Storage, database: Database) -> None:
+    settings = ANY_PORT.model_copy(update={"senders": (SenderSection(ae_title="CT1"),)})
+    with (
+        running_receiver(settings, intake, storage) as port,
+        associated(port, "CT9") as association,
+    ):
+        assert association.is_rejected
+    assert refused(database) == [(What.REJECTED, "CT9", "is none of receive.senders")]
+
+
+def test_who_calls_another(intake: Intake, storage: Storage, database: Database) -> None:
+    with running_receiver(ANY_PORT, intake, storage) as port:
+        with associated(port, "CT1", called="NOBODY") as association:
+            assert association.is_rejected
+        wait_until(lambda: len(refused(database)) == 1, "on record", SECONDS)
+    ((what, who, why),) = refused(database)
+    assert (what, who) == (What.REJECTED, "CT1")
+    assert "receive.ae_title" in why
+
+
+def test_an_instance_without_a_study(
+    intake: Intake, storage: Storage, database: Database, phantom_series: WrittenSeries
+) -> None:
+    dataset: Dataset = pydicom.dcmread(phantom_series.paths[0])
+    del dataset.StudyInstanceUID
+    with (
+        running_receiver(ANY_PORT, intake, storage) as port,
+        associated(port, "CT1") as association,
+    ):
+        assert association.send_c_store(dataset).Status == 0xC000
+    assert refused(database) == [(What.REFUSED, "CT1", "UnreadableInstance")]
+
+
+def test_an_instance_that_is_too_large(
+    intake: Intake, storage: Storage, database: Database, phantom_series: WrittenSeries
+) -> None:
+    settings = ANY_PORT.model_copy(update={"max_instance_mb": 0.01})
+    with (
+        running_receiver(settings, intake, storage) as port,
+        associated(port, "CT1") as association,
+    ):
+        association.send_c_store(pydicom.dcmread(phantom_series.paths[0]))
+    ((what, who, why),) = refused(database)
+    assert (what, who) == (What.REFUSED, "CT1")
+    assert "receive.max_instance_mb" in why
+
+
+def test_a_wrong_certificate(
+    intake: Intake, storage: Storage, database: Database, tmp_path: Path
+) -> None:
+    certificates = Certificates(tmp_path)
+    wanted = with_tls(certificates, senders_ca_file=certificates.ca)
+    with running_receiver(wanted, intake, storage) as port:
+        assert not associated_by_tls(port, certificates, certificates.stranger).is_established
+        wait_until(lambda: len(refused(database)) == 1, "on record", SECONDS)
+    ((what, who, why),) = refused(database)
+    assert (what, who) == (What.REJECTED, LOOPBACK)
+    assert "certificate" in why
+
+
+@pytest.mark.parametrize(
+    ("password", "content", "what"),
+    [("wrong", "multipart/related", What.REJECTED), ("right", "application/zip", What.REFUSED)],
+)
+def test_by_http(
+    intake: Intake,
+    storage: Storage,
+    database: Database,
+    tmp_path: Path,
+    password: str,
+    content: str,
+    what: What,
+) -> None:
+    file = tmp_path / "password"
+    file.write_text("right")
+    settings = StowReceiveSection(port=0, user="ct", password_file=file)
+    with running_stow(settings, SECONDS, intake, storage) as port:
+        answer = httpx.post(
+            f"http://{LOOPBACK}:{port}/dicom-web/studies",
+            auth=("ct", password),
+            headers={"Content-Type": content},
+            content=b"PK",
+        )
+    assert answer.is_client_error
+    ((found, who, why),) = refused(database)
+    assert (found, who) == (what, LOOPBACK)
+    assert why.startswith("STOW-RS: ")
