@@ -1,11 +1,13 @@
-"""Whether the gateway does its work, as far as the database and the disk can say."""
+"""Whether the gateway does its work, as far as the database, the disk and the port can say."""
 
+import socket
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Select, Table, func, select
 
+from gateway.attempts import parse_address
 from gateway.record.deliverylist import DeliveryState
 from gateway.record.joblist import JobState
 from gateway.record.roster import LOST_SECONDS
@@ -16,6 +18,8 @@ from totalmap.errors import ResourceError
 
 # The dispatcher looks twice a second; so long it never takes when it lives.
 PATIENCE_SECONDS = 30.0
+RECEIVER_SECONDS = 1.0
+LOOPBACKS = {4: "127.0.0.1", 6: "::1"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +39,7 @@ def check_health(desk: Desk) -> Health:
     """Returns how the gateway does."""
     workers_seen = 0
     free_bytes = desk.storage.free_bytes()
-    reasons = [*_disk(desk, free_bytes)]
+    reasons = [*_disk(desk, free_bytes), *_receiver(desk)]
     try:
         workers_seen = count_workers(desk)
         reasons += [*_workers(desk, workers_seen), *_dispatcher(desk)]
@@ -61,6 +65,18 @@ def _disk(desk: Desk, free_bytes: int) -> Iterator[str]:
             f"the disk has {free_bytes / BYTES_PER_GB:.1f} GB left, receive.keep_free_gb is "
             f"{limit_gb:g}: nothing is received"
         )
+
+
+def _receiver(desk: Desk) -> Iterator[str]:
+    """Yields what is wrong with the receiver, whose lobby lets such a connection go."""
+    receive = desk.settings.receive
+    address, parsed = receive.address, parse_address(receive.address)
+    if parsed is not None and parsed.is_unspecified:
+        address = LOOPBACKS[parsed.version]
+    try:
+        socket.create_connection((address, receive.port), RECEIVER_SECONDS).close()
+    except OSError as error:
+        yield f"nobody receives at port {receive.port}: {error.strerror or 'no answer'}"
 
 
 def _workers(desk: Desk, seen: int) -> Iterator[str]:

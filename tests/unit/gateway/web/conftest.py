@@ -1,4 +1,5 @@
 import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,10 +29,21 @@ def web() -> WebSection:
 
 
 @pytest.fixture
-def gateway(tmp_path: Path, web: WebSection, password_file: Path) -> Iterator[Filled]:
+def receiver() -> Iterator[int]:
+    """The port of somebody who listens."""
+    with socket.create_server((LOOPBACK, 0), backlog=1000) as listening:
+        yield listening.getsockname()[1]
+
+
+@pytest.fixture
+def gateway(
+    tmp_path: Path, web: WebSection, password_file: Path, receiver: int
+) -> Iterator[Filled]:
     """An empty gateway."""
     settings = GatewaySettings(
-        storage_folder=tmp_path / "storage", receive=ReceiveSection(keep_free_gb=0.0), web=web
+        storage_folder=tmp_path / "storage",
+        receive=ReceiveSection(port=receiver, keep_free_gb=0.0),
+        web=web,
     )
     filled = open_filled(settings)
     shutil.copy(password_file, settings.storage_folder)

@@ -6,10 +6,10 @@ import httpx
 import pytest
 from sqlalchemy import text, update
 
-from gateway.config import GatewaySettings, ReceiveSection, WebSection
+from gateway.config import GatewaySettings, WebSection
 from gateway.record.schema import DELIVERIES, JOBS, STUDIES, WORKERS
 from gateway.web.server import running_web
-from tests.servers import LOOPBACK
+from tests.servers import LOOPBACK, free_port
 from tests.unit.gateway.web.filling import Filled
 
 AN_HOUR = 3600.0
@@ -74,7 +74,7 @@ def test_the_dispatcher_does_nothing(
 def test_the_disk_is_full(tmp_path: Path) -> None:
     settings = GatewaySettings(
         storage_folder=tmp_path / "storage",
-        receive=ReceiveSection(keep_free_gb=1e6),
+        receive=working.settings.receive.model_copy(update={"keep_free_gb": 1e6}),
         web=WebSection(port=0),
     )
     with running_web(settings) as port:
@@ -87,3 +87,10 @@ def test_the_database_does_not_answer(stranger: httpx.Client, gateway: Filled) -
     assert reasons(stranger) == ["the database does not answer"]
     assert stranger.get("/metrics").status_code == 503
     assert "sqlite" not in stranger.get("/metrics").text
+
+
+def test_nobody_receives(working: Filled) -> None:
+    receive = working.settings.receive.model_copy(update={"port": free_port()})
+    settings = working.settings.model_copy(update={"receive": receive})
+    with running_web(settings) as port, httpx.Client(base_url=f"http://{LOOPBACK}:{port}") as one:
+        assert reasons(one) == [f"nobody receives at port {receive.port}: Connection refused"]
