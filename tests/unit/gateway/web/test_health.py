@@ -71,10 +71,10 @@ def test_the_dispatcher_does_nothing(
     assert reasons(stranger) == []
 
 
-def test_the_disk_is_full(tmp_path: Path) -> None:
+def test_the_disk_is_full(tmp_path: Path, receiver: int) -> None:
     settings = GatewaySettings(
         storage_folder=tmp_path / "storage",
-        receive=working.settings.receive.model_copy(update={"keep_free_gb": 1e6}),
+        receive=ReceiveSection(port=receiver, keep_free_gb=1e6),
         web=WebSection(port=0),
     )
     with running_web(settings) as port:
