@@ -6,7 +6,7 @@ import httpx
 import pytest
 from sqlalchemy import text, update
 
-from gateway.config import GatewaySettings, WebSection
+from gateway.config import GatewaySettings, ReceiveSection, WebSection
 from gateway.record.schema import DELIVERIES, JOBS, STUDIES, WORKERS
 from gateway.web.server import running_web
 from tests.servers import LOOPBACK, free_port
