@@ -23,6 +23,7 @@ DICOMWEB = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 START_SECONDS = 60
 POLL_SECONDS = 0.05
 REQUEST_SECONDS = 60
+_GIVEN_PORTS: set[int] = set()
 
 
 def require_program(name: str, debian_package: str) -> Path:
@@ -34,11 +35,14 @@ def require_program(name: str, debian_package: str) -> Path:
 
 
 def free_port() -> int:
-    """Returns a TCP port of the loopback that nobody listens on."""
-    with socket.socket() as one:
-        one.bind((LOOPBACK, 0))
-        port: int = one.getsockname()[1]
-        return port
+    """Returns a TCP port of the loopback that nobody listens on; never the same twice."""
+    while True:
+        with socket.socket() as one:
+            one.bind((LOOPBACK, 0))
+            port: int = one.getsockname()[1]
+        if port not in _GIVEN_PORTS:
+            _GIVEN_PORTS.add(port)
+            return port
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

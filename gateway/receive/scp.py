@@ -90,8 +90,6 @@ def running_receiver(
         ConfigError: A certificate or key can't be used.
         ResourceError: The address or port can't be listened on.
     """
-    _config.STORE_RECV_CHUNKED_DATASET = True  # into a file and without decoding it
-    tempfile.tempdir = str(storage.incoming)
     entity = _application_entity(settings)
     if commitment:  # as SCP for senders, and as SCU for destinations (PS3.7 D.3.3.4)
         entity.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)
@@ -109,15 +107,27 @@ def running_receiver(
         ) from error
     cast(LobbyServer, server).tls_failed = partial(_tls_failed, intake)
     serving = Thread(target=server.serve_forever, name="receiver")
-    serving.start()
+    with _received_into(storage.incoming):
+        serving.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            cast(LobbyServer, server).stop()
+            serving.join()
+            for association in server.active_associations:
+                association.abort()
+            server.server_close()
+
+
+@contextmanager
+def _received_into(folder: Path) -> Iterator[None]:
+    """Has pynetdicom write what comes into files in a folder, and without decoding it."""
+    before = _config.STORE_RECV_CHUNKED_DATASET, tempfile.tempdir
+    _config.STORE_RECV_CHUNKED_DATASET, tempfile.tempdir = True, str(folder)
     try:
-        yield server.server_address[1]
+        yield
     finally:
-        cast(LobbyServer, server).stop()
-        serving.join()
-        for association in server.active_associations:
-            association.abort()
-        server.server_close()
+        _config.STORE_RECV_CHUNKED_DATASET, tempfile.tempdir = before
 
 
 def tls_context(tls: TlsSection) -> SSLContext:

@@ -12,7 +12,7 @@ from tests.service import Service, running_service, wait_until
 
 FIRST_RETRY_SECONDS = 30
 STUDIES = 2
-AWAY_HOURS = (1 / 6, 1.0, 24.0)
+AWAY_HOURS = (1 / 6, 24.0)
 
 
 def state(service: Service, job: Job, destination: str) -> DeliveryState | None:

@@ -28,7 +28,7 @@ from tests.service import SMALL, Service, running_service, wait_until
 KILLS = int(os.environ.get("KILLS", "3"))
 STUDIES = int(os.environ.get("STUDIES", "3"))
 SLICES = int(os.environ.get("SLICES", "30"))
-LONGEST_LIFE_SECONDS = 2.0
+LONGEST_LIFE_SECONDS = 0.6
 TRY_AGAIN_SECONDS = 0.2
 CUT_OFF_SECONDS = 12.0
 SEGMENT_SECONDS = 120 + 20 * STUDIES
@@ -65,7 +65,7 @@ def send(port: int, instances: Sequence[Dataset]) -> None:
 def kill_until(done: Event, service: Service) -> int:
     """Kills the receiver at random moments; returns how often."""
     random, kills = Random(SEED), 0  # noqa: S311  when to kill
-    while kills < KILLS and not done.wait(random.uniform(0.2, LONGEST_LIFE_SECONDS)):
+    while kills < KILLS and not done.wait(random.uniform(0.05, LONGEST_LIFE_SECONDS)):
         if service.pid("receive"):
             service.kill("receive")
             kills += 1

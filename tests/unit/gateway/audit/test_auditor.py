@@ -25,7 +25,7 @@ from gateway.record.ledger import Ledger
 from gateway.record.storage import Storage
 from tests.phantom.study import WrittenSeries
 from tests.servers import LOOPBACK, free_port
-from tests.unit.gateway.audit.collectors import stream_collector, udp_collector
+from tests.unit.gateway.audit.collectors import WAIT_SECONDS, stream_collector, udp_collector
 
 PATIENT_ID = "PAT-4711"
 
@@ -189,7 +189,7 @@ def test_a_collector_that_is_away_gets_all_later_and_the_file_does_not_wait(
     with stream_collector(port=port) as listening:
         writer.write()
         for user in (b"receive@", b"dispatch@"):
-            assert user in listening.got.get_nowait()
+            assert user in listening.got.get(timeout=WAIT_SECONDS)
         writer.write()
         assert listening.got.empty()
 
