@@ -30,7 +30,7 @@ from gateway.record.database import Database
 from gateway.record.ledger import KeptInstance
 from gateway.record.schema import INSTANCES, PROMISES
 from gateway.record.storage import Storage
-from totalmap.errors import ResourceError
+from totalmap.errors import ResourceError, internal_error
 from totalmap.log import get_logger
 
 LOOK_SECONDS = 0.5
@@ -219,8 +219,7 @@ def _failure(request: OpenRequest, settings: GatewaySettings, promises: Promises
     except ResourceError as error:
         return str(error)
     except Exception as error:  # the other senders are not to wait for this one
-        log.exception("promise_broken", sender=request.sender)
-        return f"unexpected {type(error).__name__}; a defect of TotalMAP"
+        return str(internal_error(error))
     log.info("promise_reported", sender=request.sender, is_given=event_type == ALL_KEPT)
     return None
 

@@ -17,7 +17,7 @@ from gateway.record.ledger import KeptInstance, Ledger
 from gateway.record.storage import INPUT_NAME, SETTINGS_NAME, Storage
 from gateway.work.overlay import write_overlay
 from gateway.work.runner import Failure, Outcome, Runner
-from totalmap.errors import InputError, ResourceError, TotalMapError
+from totalmap.errors import InputError, ResourceError, TotalMapError, internal_error
 from totalmap.log import get_logger
 
 # Of what a job says about itself; more would keep the database busy.
@@ -93,9 +93,7 @@ class Work:
             message = f"the job's folder can't be written: {error.strerror}"
             return Outcome(failure=Failure(message=message, is_final=False))
         except Exception as error:  # a job is never left without a reason
-            log.exception("job_broken", job=job.job_id)
-            message = f"unexpected {type(error).__name__}; this is a defect of TotalMAP"
-            return Outcome(failure=Failure(message=message, is_final=True))
+            return Outcome(failure=Failure(message=str(internal_error(error)), is_final=True))
         finally:  # links would keep on the disk what is deleted elsewhere
             shutil.rmtree(folder / INPUT_NAME, ignore_errors=True)
 
