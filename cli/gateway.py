@@ -11,13 +11,13 @@ import typer
 
 from cli.console import plain_console
 from cli.errors import errors_to_exit_status
-from gateway.config import GatewaySettings, load_gateway_settings
-from gateway.process import stop_signals
 from totalmap import log
 from totalmap.errors import ConfigError
 
-# What needs a database is imported by the commands that do: others need not wait for it.
+# The gateway is imported by its own commands alone: others need not wait for it, and the image of
+# the application comes without it.
 if TYPE_CHECKING:
+    from gateway.config import GatewaySettings
     from gateway.record.joblist import JobList
     from gateway.record.roster import Roster
 
@@ -39,35 +39,38 @@ def serve(
     ] = False,
 ) -> None:
     """Receives studies by DICOM, segments them and sends the results on, until it is stopped."""
-    from gateway.serve import roles, serve
-
     log.configure()
-    with errors_to_exit_status(), stop_signals() as stop:
-        settings = load_gateway_settings(config)
+    with errors_to_exit_status():
+        settings = _settings(config)
+        from gateway.process import stop_signals
+        from gateway.serve import roles, serve
+
         if not only_work:
             _show_where_the_page_is(settings)
-        serve(settings, config, roles(settings, only_work=only_work), stop)
+        with stop_signals() as stop:
+            serve(settings, config, roles(settings, only_work=only_work), stop)
 
 
 def status(config: File = None) -> None:
     """Says what the gateway receives, segments and delivers, and what is wrong."""
-    from cli.status import status_lines
-
     with errors_to_exit_status():
-        for line in status_lines(load_gateway_settings(config)):
+        settings = _settings(config)
+        from cli.status import status_lines
+
+        for line in status_lines(settings):
             console.print(line, soft_wrap=isinstance(line, str))
 
 
 @app.command("check")
 def check_command(config: File = None) -> None:
     """Says whether the gateway could work like this, and tries each destination."""
-    from gateway.check import check
-
     log.configure(level=logging.CRITICAL)
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
     with errors_to_exit_status():
-        faults = 0
-        for point in check(load_gateway_settings(config)):
+        settings, faults = _settings(config), 0
+        from gateway.check import check
+
+        for point in check(settings):
             faults += point.fault is not None
             said = f"good:  {point.good}" if point.fault is None else f"FAULT: {point.fault}"
             console.print(f"{point.name}: {said}", soft_wrap=True)
@@ -79,10 +82,10 @@ def check_command(config: File = None) -> None:
 @app.command("password")
 def password_command(config: File = None) -> None:
     """Asks for the page's password, and sets it."""
-    from gateway.web.password import set_password
-
     with errors_to_exit_status():
-        settings = load_gateway_settings(config)
+        settings = _settings(config)
+        from gateway.web.password import set_password
+
         settings.storage_folder.mkdir(parents=True, exist_ok=True)
         set_password(settings.storage_folder, getpass.getpass("The page's new password: "))
 
@@ -134,7 +137,22 @@ def drain_command(config: File = None) -> None:
     console.print("The gateway ends when it has finished and delivered what it has.")
 
 
-def _show_where_the_page_is(settings: GatewaySettings) -> None:
+def _settings(config: Path | None) -> "GatewaySettings":
+    """Returns what gateway.yaml says.
+
+    Raises:
+        ConfigError: It is wrong, or there is no gateway in this installation.
+    """
+    try:
+        from gateway.config import load_gateway_settings
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            "there is no gateway here: the image of the application comes without it"
+        ) from error
+    return load_gateway_settings(config)
+
+
+def _show_where_the_page_is(settings: "GatewaySettings") -> None:
     """Says so, and once, at the first start, with which password it is seen."""
     from gateway.web.password import ensure_password
 
@@ -152,24 +170,28 @@ def _show_where_the_page_is(settings: GatewaySettings) -> None:
 @contextmanager
 def _found(start: str, config: Path | None) -> Iterator[tuple["JobList", str]]:
     """Yields the list of jobs and the id of the one job that begins so."""
-    from gateway.record.database import open_database
-    from gateway.record.joblist import JobList
+    with errors_to_exit_status():
+        settings = _settings(config)
+        from gateway.record.database import open_database
+        from gateway.record.joblist import JobList
 
-    with errors_to_exit_status(), open_database(load_gateway_settings(config)) as database:
-        jobs = JobList(database)
-        found = jobs.starting_with(start)
-        if len(found) != 1:
-            raise ConfigError(f"{len(found) or 'no'} jobs begin with {start}")
-        yield jobs, found[0]
+        with open_database(settings) as database:
+            jobs = JobList(database)
+            found = jobs.starting_with(start)
+            if len(found) != 1:
+                raise ConfigError(f"{len(found) or 'no'} jobs begin with {start}")
+            yield jobs, found[0]
 
 
 @contextmanager
 def _roster(config: Path | None) -> Iterator["Roster"]:
-    from gateway.record.database import open_database
-    from gateway.record.roster import Roster
+    with errors_to_exit_status():
+        settings = _settings(config)
+        from gateway.record.database import open_database
+        from gateway.record.roster import Roster
 
-    with errors_to_exit_status(), open_database(load_gateway_settings(config)) as database:
-        yield Roster(database)
+        with open_database(settings) as database:
+            yield Roster(database)
 
 
 def _say(is_done: bool, done: str, not_done: str) -> None:
