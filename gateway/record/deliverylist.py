@@ -20,7 +20,6 @@ class DeliveryState(StrEnum):
     DELIVERED = "delivered"
     COMMITTED = "committed"
     DEAD = "dead"
-    CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

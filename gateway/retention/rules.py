@@ -9,7 +9,6 @@ from gateway.record.joblist import UNFINISHED, JobState
 SECONDS_PER_DAY = 86_400
 
 _FAILED_JOBS = (JobState.DEAD, JobState.CANCELLED)
-_FAILED_DELIVERIES = (DeliveryState.DEAD, DeliveryState.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +50,7 @@ class KnownJob:
     def is_failed(self) -> bool:
         """Whether somebody may want to try it, or a delivery of it, again."""
         return self.state in _FAILED_JOBS or any(
-            one.state in _FAILED_DELIVERIES for one in self.deliveries
+            one.state is DeliveryState.DEAD for one in self.deliveries
         )
 
     @property
