@@ -4,8 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +15,12 @@ import yaml
 
 from gateway.config import GatewaySettings, load_gateway_settings
 from gateway.record.database import Database, open_database
-from gateway.record.deliverylist import DeliveryList
+from gateway.record.deliverylist import DeliveryList, DeliveryState
 from gateway.record.joblist import Job, JobList, JobState
 from tests.gateway_process import storescu
 from tests.phantom.study import SeriesSpec
 from tests.servers import free_port
+from tests.waiting import wait_until
 
 WAIT_SECONDS = 120
 LOOK_SECONDS = 0.005
@@ -34,14 +34,6 @@ import time
 now = time.time
 time.time = lambda: now() + {seconds}
 """
-
-
-def wait_until(is_so: Callable[[], bool], what: str, seconds: float = WAIT_SECONDS) -> None:
-    """Returns when something is so; fails if it never is."""
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline, f"after {seconds:g} s: not {what}"
-        time.sleep(LOOK_SECONDS)
 
 
 @dataclass
@@ -91,6 +83,16 @@ class Service:
         found = self.jobs.job(job.job_id)
         assert found
         return found
+
+    def wait_until_delivered(self, job: Job) -> None:
+        """Returns when a job is segmented, and all that was made of it has arrived."""
+        self.wait_for(job, JobState.SEGMENTED)
+        wait_until(
+            lambda: all(
+                one.state is DeliveryState.DELIVERED for one in self.deliveries.of_job(job.job_id)
+            ),
+            "delivered",
+        )
 
     def pid(self, role: str) -> int | None:
         """Returns which process has a role; None while there is none."""

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.waiting import wait_until
+
 pytest.importorskip("pika", reason="pika is not installed (requirements-dev.txt)")
 pytest.importorskip("boto3", reason="boto3 is not installed (requirements-dev.txt)")
 pytest.importorskip("moto", reason="moto is not installed (requirements-dev.txt)")
@@ -42,7 +44,6 @@ from tests.acceptance.task_manager.driver import (
     dispatch_event,
     send,
     take_all,
-    wait_until,
 )
 from tests.acceptance.task_manager.events import TaskCallbackEvent, TaskDispatchEvent
 from tests.acceptance.task_manager.gateway import receive_study

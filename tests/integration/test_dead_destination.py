@@ -8,7 +8,8 @@ from tests.archive import running_archive
 from tests.conftest import DEMO_MODELS
 from tests.integration.test_worker_kills import send_study
 from tests.servers import LOOPBACK, free_port
-from tests.service import Service, running_service, wait_until
+from tests.service import Service, running_service
+from tests.waiting import wait_until
 
 FIRST_RETRY_SECONDS = 30
 STUDIES = 2

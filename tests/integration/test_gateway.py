@@ -11,7 +11,6 @@ from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, SegmentationStorage
 from pynetdicom import AE
 
-from gateway.record.deliverylist import DeliveryState
 from gateway.record.history import history
 from gateway.record.joblist import Job, JobState
 from gateway.record.roster import Roster
@@ -20,7 +19,8 @@ from tests.conftest import DEMO_MODELS
 from tests.gateway_process import AE_TITLE
 from tests.phantom.study import write_series
 from tests.servers import LOOPBACK, free_port
-from tests.service import SMALL, WAIT_SECONDS, Service, running_service, wait_until
+from tests.service import SMALL, Service, running_service
+from tests.waiting import WAIT_SECONDS, wait_until
 
 FIRST_PART, ALL = 20, SMALL.n_slices
 
@@ -78,27 +78,17 @@ def segs_of(archive: Archive, service: Service, job: Job) -> set[str]:
     return {uid for uid in archive.of_class(SegmentationStorage) if uid in uids}
 
 
-def wait_until_delivered(service: Service, job: Job) -> None:
-    service.wait_for(job, JobState.SEGMENTED)
-    wait_until(
-        lambda: all(
-            one.state is DeliveryState.DELIVERED for one in service.deliveries.of_job(job.job_id)
-        ),
-        "delivered",
-    )
-
-
 def test_a_study_that_grows_is_done_again_and_an_identical_one_is_not(
     service: Service, archive: Archive, tmp_path: Path
 ) -> None:
     instances = datasets(tmp_path, 20)
     send(service, instances[:FIRST_PART])
     (first,) = wait_for_jobs(service, instances, 1)
-    wait_until_delivered(service, first)
+    service.wait_until_delivered(first)
     send(service, instances[FIRST_PART:])
     _, second = wait_for_jobs(service, instances, 2)
     assert second.n_images == ALL
-    wait_until_delivered(service, second)
+    service.wait_until_delivered(second)
     assert len(segs_of(archive, service, first) | segs_of(archive, service, second)) == 2
     arrived = len(archive.contents)
     send(service, instances)

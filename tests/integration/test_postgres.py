@@ -13,7 +13,8 @@ from gateway.record.joblist import JobState
 from tests.conftest import DEMO_MODELS
 from tests.integration.test_worker_kills import at_stage, send_study
 from tests.postgres import running_postgres
-from tests.service import Service, running_service, wait_until
+from tests.service import Service, running_service
+from tests.waiting import wait_until
 
 TAKEN_OVER_SECONDS = 60
 

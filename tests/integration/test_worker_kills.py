@@ -11,13 +11,13 @@ import pydicom
 import pytest
 from pydicom.uid import SegmentationStorage
 
-from gateway.record.deliverylist import DeliveryState
 from gateway.record.history import history
 from gateway.record.joblist import Job, JobState
 from tests.archive import Archive, running_archive
 from tests.conftest import DEMO_MODELS
 from tests.phantom.study import write_series
-from tests.service import SMALL, Service, running_service, wait_until
+from tests.service import SMALL, Service, running_service
+from tests.waiting import wait_until
 
 ROUNDS = int(os.environ.get("ROUNDS", "1"))
 ATTEMPTS = 3
@@ -117,18 +117,12 @@ def test_a_study_comes_through_whatever_is_killed(
     POINTS[number % len(POINTS)](service, job, archive)
     done = service.wait_for(job, JobState.SEGMENTED)
     assert done.attempts <= 2
-    wait_until(lambda: delivered(service, job), "delivered")
+    service.wait_until_delivered(job)
     results = [one.sop_instance_uid for one in service.jobs.results(job.job_id)]
     for uid in filter(None, results):
         assert len(set(archive.contents[uid])) == 1, "two objects have one UID, or it is missing"
     made = set(archive.of_class(SegmentationStorage)) - before
     assert len(made) == 1, "one study has one SEG"
-
-
-def delivered(service: Service, job: Job) -> bool:
-    return all(
-        one.state is DeliveryState.DELIVERED for one in service.deliveries.of_job(job.job_id)
-    )
 
 
 def test_a_study_that_kills_its_worker_is_given_up_and_others_go_on(

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,14 +111,6 @@ def depth(port: int, queue: str) -> int:
         except AMQPError:
             assert time.monotonic() < deadline, "the broker does not come back"
             time.sleep(LOOK_SECONDS)
-
-
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = START_SECONDS) -> None:
-    """Returns when a condition is met."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
-        time.sleep(LOOK_SECONDS)
 
 
 class ManagerProcess:

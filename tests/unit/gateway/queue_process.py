@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,14 +31,6 @@ def running_process(folder: Path, name: str, *kinds: str) -> Iterator[subprocess
             yield process
         finally:
             process.kill()
-
-
-def wait_until(is_so: Callable[[], bool], seconds: float = DEADLINE_SECONDS) -> None:
-    """Returns when something is so; it fails when it is not so in time."""
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline, "it has not happened"
-        time.sleep(POLL_SECONDS)
 
 
 def lines(folder: Path, name: str) -> list[str]:

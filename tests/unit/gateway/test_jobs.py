@@ -15,8 +15,9 @@ from gateway.jobs import DELIVER, QUEUE_FILE, SEGMENT, Handlers, JobQueue, runni
 from gateway.record.deliverylist import Delivery, DeliveryState
 from gateway.record.joblist import Job, JobState
 from gateway.record.schema import SCHEMA_VERSION
-from tests.unit.gateway.queue_process import lines, running_process, wait_until
+from tests.unit.gateway.queue_process import lines, running_process
 from tests.unit.gateway.record.test_joblist import NEW
+from tests.waiting import wait_until
 from totalmap.errors import ResourceError
 
 JOB = Job(
@@ -173,7 +174,7 @@ def test_an_upgrade_strands_none(settings: GatewaySettings, tmp_path: Path) -> N
         for n in range(QUEUED):
             queue.put_job(job(f"{n:03}"))
     with running_process(tmp_path, "host-1", SEGMENT):
-        wait_until(lambda: len(lines(tmp_path, "done")) >= QUEUED, QUEUED)
+        wait_until(lambda: len(lines(tmp_path, "done")) >= QUEUED, seconds=QUEUED)
     assert lines(tmp_path, "begun") == [f"{n:03} 1 host-1" for n in range(QUEUED)]
     assert SCHEMA_VERSION == 1, "entries of the former layout are never begun: move them"
 

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,7 +42,8 @@ from tests.committing_archive import (
     send_report,
 )
 from tests.phantom.study import WrittenSeries
-from tests.servers import LOOPBACK, POLL_SECONDS, free_port, running_orthanc
+from tests.servers import LOOPBACK, free_port, running_orthanc
+from tests.waiting import wait_until
 
 AE_TITLE = "TOTALMAP"
 JOB, STUDY, DESTINATION = "1" * 64, "1.2.3", "archive"
@@ -149,13 +150,6 @@ def node(archive: CommittingArchive) -> DicomDestination:
     return DicomDestination(
         ae_title=archive.title, address=LOOPBACK, port=archive.port, storage_commitment=True
     )
-
-
-def wait_until(holds: Callable[[], bool], seconds: float = DEADLINE_SECONDS) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come to it"
-        time.sleep(POLL_SECONDS)
 
 
 @pytest.fixture

@@ -32,8 +32,8 @@ from tests.unit.gateway.peers import (
     running_dicom_peer,
     unchanged,
 )
-from tests.unit.gateway.queue_process import wait_until
 from tests.unit.gateway.receive.test_tls import Certificates, certificates  # noqa: F401  a fixture
+from tests.waiting import wait_until
 from totalmap.errors import ResourceError
 
 OUT_OF_RESOURCES, COERCED = 0xA700, 0xB000

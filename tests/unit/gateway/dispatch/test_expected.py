@@ -10,7 +10,7 @@ from gateway.config import DestinationSection, DicomDestination, StowDestination
 from gateway.dispatch.expected import Expectations, expected_instances
 from tests.phantom.study import WrittenSeries
 from tests.servers import LOOPBACK, Orthanc, free_port, running_orthanc
-from tests.service import wait_until
+from tests.waiting import wait_until
 
 SECONDS = 20
 PART = 5

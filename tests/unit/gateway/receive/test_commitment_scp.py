@@ -1,7 +1,7 @@
 """Senders that ask for storage commitment: of pynetdicom's, and Orthanc."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +29,8 @@ from gateway.record.schema import PROMISES
 from gateway.record.storage import Storage
 from tests.committing_archive import REQUEST, committing, request_for, send_request
 from tests.phantom.study import WrittenSeries
-from tests.servers import LOOPBACK, POLL_SECONDS, free_port, running_orthanc
+from tests.servers import LOOPBACK, free_port, running_orthanc
+from tests.waiting import wait_until
 
 AE_TITLE, SENDER = "TOTALMAP", "CT1"
 ALL_KEPT, NOT_ALL_KEPT = 1, 2
@@ -139,13 +140,6 @@ def store_and_ask(port: int, series: WrittenSeries, instances: Mapping[str, str]
     with committing(port, AE_TITLE, SENDER) as association:
         store(association, *series.paths[:2])
         return send_request(association, request_for(TRANSACTION, instances))
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come to it"
-        time.sleep(POLL_SECONDS)
 
 
 def test_a_sender_hears_over_the_association_in_which_it_asked(

@@ -3,7 +3,6 @@
 import json
 import shutil
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -23,7 +22,8 @@ from gateway.record.ledger import Ledger
 from gateway.record.storage import Storage
 from tests.disk import small_disk
 from tests.phantom.study import SeriesSpec, WrittenSeries, write_series, write_study
-from tests.servers import LOOPBACK, POLL_SECONDS, free_port, require_program
+from tests.servers import LOOPBACK, free_port, require_program
+from tests.waiting import wait_until
 from totalmap.errors import ConfigError, ResourceError
 
 DEADLINE_SECONDS = 30.0
@@ -74,14 +74,6 @@ class Archive:
             return httpx.get(f"{self.url}/system").status_code < 500
         except httpx.TransportError:
             return False
-
-
-def wait_until(is_so: Callable[[], bool], act: Callable[[], None] = lambda: None) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not is_so():
-        assert time.monotonic() < deadline
-        act()
-        time.sleep(POLL_SECONDS)
 
 
 class Recorded:
@@ -176,7 +168,7 @@ def test_only_what_is_stable_is_taken(
     recorded.poll()
     assert not kept(ledger)
     archive.store(*small_series.paths[3:])
-    wait_until(has(ledger, *small_series.sop_uids), recorded.poll)
+    wait_until(has(ledger, *small_series.sop_uids), act=recorded.poll)
 
 
 def test_what_is_added_later_is_all_that_is_asked_for(
@@ -187,7 +179,7 @@ def test_what_is_added_later_is_all_that_is_asked_for(
     tmp_path: Path,
 ) -> None:
     archive.store(*small_series.paths)
-    wait_until(has(ledger, *small_series.sop_uids), recorded.poll)
+    wait_until(has(ledger, *small_series.sop_uids), act=recorded.poll)
     dataset = pydicom.dcmread(small_series.paths[0])
     dataset.SeriesInstanceUID = generate_uid()
     dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
@@ -195,7 +187,7 @@ def test_what_is_added_later_is_all_that_is_asked_for(
     time_of_the_first = archive_seconds(archive)
     wait_until(lambda: archive_seconds(archive) > time_of_the_first)
     archive.store(tmp_path / "later")
-    wait_until(has(ledger, *small_series.sop_uids, dataset.SOPInstanceUID), recorded.poll)
+    wait_until(has(ledger, *small_series.sop_uids, dataset.SOPInstanceUID), act=recorded.poll)
     assert len(recorded.fetched) == len(small_series.paths) + 1
 
 
@@ -208,7 +200,7 @@ def test_an_identical_re_send_and_an_idle_archive_cost_nothing(
     recorded: Recorded, archive: Archive, ledger: Ledger, small_series: WrittenSeries
 ) -> None:
     archive.store(*small_series.paths)
-    wait_until(has(ledger, *small_series.sop_uids), recorded.poll)
+    wait_until(has(ledger, *small_series.sop_uids), act=recorded.poll)
     recorded.poll()
     fetched = recorded.fetched
     archive.store(*small_series.paths)
@@ -225,11 +217,11 @@ def test_a_gateway_that_starts_again_asks_for_what_it_does_not_have(
 ) -> None:
     archive.store(*small_series.paths)
     with closing(Recorded(archive, intake, storage, ledger, stop_after=2)) as first:
-        wait_until(first.stop.is_set, first.poll)
+        wait_until(first.stop.is_set, act=first.poll)
     assert len(kept(ledger)) == 2
     assert not is_whole(ledger)
     with closing(Recorded(archive, intake, storage, ledger)) as second:
-        wait_until(lambda: kept(ledger) == set(small_series.sop_uids), second.poll)
+        wait_until(lambda: kept(ledger) == set(small_series.sop_uids), act=second.poll)
         assert len(second.fetched) == len(small_series.paths) - 2
     with closing(Recorded(archive, intake, storage, ledger)) as third:
         third.poll()
@@ -244,13 +236,13 @@ def test_an_archive_that_starts_again_in_the_middle(
     with closing(Recorded(archive, intake, storage, ledger, stop_after=2)) as recorded:
         with archive.running(SIGTERM):
             archive.store(*small_series.paths)
-            wait_until(recorded.stop.is_set, recorded.poll)
+            wait_until(recorded.stop.is_set, act=recorded.poll)
         assert len(kept(ledger)) == 2
         recorded.stop.clear()
         with pytest.raises(ResourceError, match="does not answer"):
             recorded.poll()
         with archive.running():
-            wait_until(has(ledger, *small_series.sop_uids), recorded.poll)
+            wait_until(has(ledger, *small_series.sop_uids), act=recorded.poll)
         assert len(recorded.fetched) == len(small_series.paths)
 
 
@@ -306,7 +298,7 @@ def test_broken_files_do_not_hold_up_others(
     spoilt, lost, *_ = [one for one in archive.files.rglob("*") if is_dicom(one)]
     spoilt.write_bytes(bytes(spoilt.stat().st_size))
     shutil.move(lost, archive.files / "lost")
-    wait_until(lambda: len(kept(ledger)) == len(small_series.paths) - 2, recorded.poll)
+    wait_until(lambda: len(kept(ledger)) == len(small_series.paths) - 2, act=recorded.poll)
     assert not is_whole(ledger)
     for _ in range(3):
         recorded.poll()
@@ -337,10 +329,10 @@ def test_a_full_disk_is_tried_again(
             closing(Recorded(archive, intake, storage, ledger)) as recorded,
         ):
             with pytest.raises(ResourceError, match="keep_free_gb"):
-                wait_until(lambda: False, recorded.poll)
+                wait_until(lambda: False, act=recorded.poll)
             assert not kept(ledger)
             filler.unlink()
-            wait_until(has(ledger, *small_series.sop_uids), recorded.poll)
+            wait_until(has(ledger, *small_series.sop_uids), act=recorded.poll)
 
 
 def test_many_studies_are_not_asked_for_one_by_one(
@@ -361,7 +353,7 @@ def test_many_studies_are_not_asked_for_one_by_one(
         paths.append(tmp_path / str(number))
         dataset.save_as(paths[-1])
     archive.store(*paths[1:])
-    wait_until(lambda: len(kept(ledger)) == len(paths) - 1 and is_whole(ledger), recorded.poll)
+    wait_until(lambda: len(kept(ledger)) == len(paths) - 1 and is_whole(ledger), act=recorded.poll)
     archive.store(paths[0])
     recorded.asked.clear()
     polls = 0
@@ -371,7 +363,7 @@ def test_many_studies_are_not_asked_for_one_by_one(
         polls += 1
         recorded.poll()
 
-    wait_until(lambda: len(kept(ledger)) == len(paths) and is_whole(ledger), poll)
+    wait_until(lambda: len(kept(ledger)) == len(paths) and is_whole(ledger), act=poll)
     assert len(recorded.fetched) == 1
     assert len(recorded.asked) <= 3 * polls + 3
 

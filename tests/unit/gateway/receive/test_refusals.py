@@ -18,11 +18,11 @@ from gateway.record.schema import EVENTS
 from gateway.record.storage import Storage
 from tests.phantom.study import WrittenSeries
 from tests.servers import LOOPBACK
-from tests.service import wait_until
 from tests.unit.gateway.receive.test_scp import ANY_PORT, associated
 from tests.unit.gateway.receive.test_tls import Certificates
 from tests.unit.gateway.receive.test_tls import associated as associated_by_tls
 from tests.unit.gateway.receive.test_tls import settings as with_tls
+from tests.waiting import wait_until
 
 SECONDS = 10
 

@@ -6,7 +6,7 @@ import ssl
 import threading
 import time
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,9 @@ from gateway.record.schema import TRANSFERS
 from gateway.record.storage import Storage
 from tests.disk import small_disk
 from tests.phantom.study import SeriesSpec, WrittenSeries, write_series
-from tests.servers import BOUNDARY, LOOPBACK, POLL_SECONDS, running_orthanc
+from tests.servers import BOUNDARY, LOOPBACK, running_orthanc
 from tests.transfer_syntaxes import ALL_SYNTAXES, transcode
+from tests.waiting import wait_until
 from totalmap.errors import ConfigError, ResourceError
 
 ANY_PORT = StowReceiveSection(port=0)
@@ -86,13 +87,6 @@ def half_sent(url: str, content: bytes) -> Iterator[socket.socket]:
         connection.sendall(f"{head}Content-Length: {len(content)}\r\n\r\n".encode())
         connection.sendall(content[:-200])
         yield connection
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(POLL_SECONDS)
 
 
 def said(answer: httpx.Response) -> Dataset:

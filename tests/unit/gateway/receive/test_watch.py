@@ -19,7 +19,7 @@ from gateway.record.ledger import Ledger
 from gateway.record.storage import Storage
 from tests.disk import small_disk
 from tests.phantom.study import WrittenSeries
-from tests.servers import POLL_SECONDS
+from tests.waiting import wait_until
 from totalmap.errors import ResourceError
 
 QUIET_SECONDS = 0.1
@@ -43,20 +43,12 @@ def settings_of(folder: Path) -> WatchedFolderSection:
 
 
 def look_until(watch: Watch, is_so: Callable[[], bool]) -> None:
-    wait_until(is_so, lambda: watch.look(Event()))
+    wait_until(is_so, act=lambda: watch.look(Event()))
 
 
 def look_for(watch: Watch, seconds: float) -> None:
     end = time.monotonic() + seconds
     look_until(watch, lambda: time.monotonic() > end)
-
-
-def wait_until(is_so: Callable[[], bool], act: Callable[[], None] = lambda: None) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not is_so():
-        assert time.monotonic() < deadline
-        act()
-        time.sleep(POLL_SECONDS)
 
 
 def kept(ledger: Ledger) -> set[str]:

@@ -14,8 +14,8 @@ from gateway.record.joblist import Job, JobState
 from gateway.work.worker import GAVE_UP
 from tests.phantom.study import WrittenSeries
 from tests.unit.gateway.dispatch.test_dispatcher import Desk, dispatching
-from tests.unit.gateway.queue_process import wait_until
 from tests.unit.gateway.work.docker_stand_in import DockerStandIn
+from tests.waiting import wait_until
 
 SEG = {"path": "results/seg.dcm", "kind": "seg", "sop_instance_uid": "2.25.1"}
 STUDY = "1.2"
