@@ -20,6 +20,7 @@ import pydicom
 from pydicom.uid import generate_uid
 
 from benchmarks.report import write_report
+from gateway.config import ReceiveSection
 from tests.gateway_process import running_gateway, storescu
 from tests.phantom.study import SeriesSpec, write_series
 from tests.servers import free_port, running_orthanc
@@ -31,7 +32,7 @@ SLICES = 40
 @contextmanager
 def _ours(folder: Path) -> Iterator[int]:
     port = free_port()
-    with running_gateway(folder, port):
+    with running_gateway(folder, port, ReceiveSection().processes):
         yield port
 
 

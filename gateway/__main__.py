@@ -17,8 +17,9 @@ from totalmap.errors import TotalMapError
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a process of the gateway until it is told to stop; returns its exit status."""
     parser = argparse.ArgumentParser(prog="python -m gateway")
-    parser.add_argument("role", choices=["receive", "dispatch", "work", "web"])
+    parser.add_argument("role", choices=["receive", "desk", "dispatch", "work", "web"])
     parser.add_argument("--config", type=Path)
+    parser.add_argument("--door", type=int, help="of a desk: the descriptor of its socket")
     parser.add_argument("--worker", default="worker-1")
     parser.add_argument("--device", default="auto")
     given = parser.parse_args(arguments)
@@ -43,6 +44,10 @@ def _run(given: argparse.Namespace, settings: GatewaySettings, stop: Event) -> N
 
         with receiving(settings):
             stop.wait()
+    elif given.role == "desk":
+        from gateway.receive.desks import serve_desk
+
+        serve_desk(given.door)
     elif given.role == "dispatch":
         from gateway.dispatch.dispatching import dispatch
 

@@ -144,6 +144,7 @@ class ReceiveSection(Section):
         port: 104 is DICOM's own, which only root may take.
         ae_title: How senders have to call this gateway.
         senders: Those who may send; none named: everybody who reaches the address.
+        processes: That receive, on a core each.
         max_associations: At the same time. One more is turned away and may come again.
         max_instance_mb: A larger instance ends its association.
         request_seconds: How long a connection may take to ask for an association.
@@ -160,6 +161,7 @@ class ReceiveSection(Section):
     port: Annotated[int, Field(ge=0, le=65535)] = 11112
     ae_title: AeTitle = "TOTALMAP"
     senders: tuple[SenderSection, ...] = ()
+    processes: Annotated[int, Field(ge=1, le=64)] = 2
     max_associations: PositiveInt = 64
     max_instance_mb: PositiveFloat = 4096.0
     request_seconds: PositiveFloat = 3.0

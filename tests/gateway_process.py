@@ -1,4 +1,7 @@
-"""A receiving gateway in a process of its own, which can be killed: `python -m ... FOLDER PORT`."""
+"""A receiving gateway in a process of its own, which can be killed.
+
+`python -m tests.gateway_process FOLDER PORT PROCESSES`
+"""
 
 import signal
 import socket
@@ -18,9 +21,12 @@ AE_TITLE = "TOTALMAP"
 
 
 @contextmanager
-def running_gateway(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+def running_gateway(
+    folder: Path, port: int, processes: int = 1
+) -> Iterator[subprocess.Popen[bytes]]:
     """Yields the process of a gateway that listens; it is killed at the end."""
-    command = [sys.executable, "-m", "tests.gateway_process", str(folder), str(port)]
+    given = [str(folder), str(port), str(processes)]
+    command = [sys.executable, "-m", "tests.gateway_process", *given]
     process = subprocess.Popen(command)
     try:
         _wait_until_up(process, port)
@@ -28,6 +34,12 @@ def running_gateway(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]
     finally:
         process.kill()
         process.wait()
+
+
+def children(pid: int) -> list[int]:
+    """Returns the processes that a process has started."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for one in tasks for child in one.read_text().split()]
 
 
 def storescu(port: int, folders: Sequence[Path], *options: str) -> subprocess.Popen[str]:
@@ -54,11 +66,10 @@ def _wait_until_up(process: subprocess.Popen[bytes], port: int) -> None:
 
 
 def _main(arguments: Sequence[str]) -> None:
-    folder, port = arguments
+    folder, port, processes = arguments
     log.configure()
-    settings = GatewaySettings(
-        storage_folder=Path(folder), receive=ReceiveSection(port=int(port), keep_free_gb=0.1)
-    )
+    ways = ReceiveSection(port=int(port), processes=int(processes), keep_free_gb=0.1)
+    settings = GatewaySettings(storage_folder=Path(folder), receive=ways)
     with receiving(settings):
         signal.sigwait({signal.SIGTERM, signal.SIGINT})
 

@@ -146,7 +146,7 @@ def running_service(
     folder: Path, **sections: Mapping[str, Any] | list[Any] | str
 ) -> Iterator[Service]:
     """Yields a gateway in a folder with the settings given, laid over quick ones."""
-    receive = {"port": free_port(), "keep_free_gb": 0.1}
+    receive = {"port": free_port(), "processes": 1, "keep_free_gb": 0.1}
     web = {"port": free_port()}
     complete = {"quiet_seconds": QUIET_SECONDS, "quiet_unreleased_seconds": 3.0}
     document: dict[str, Any] = {

@@ -1,11 +1,13 @@
 """The one way in: a received file becomes an instance that is safe, or is refused with a reason."""
 
+import hashlib
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader, BytesIO
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -14,11 +16,12 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
 from gateway.record.ledger import EndedTransfer, KeptInstance, Ledger
-from gateway.record.storage import BYTES_PER_GB, Storage, sha256_of, sync
+from gateway.record.storage import BYTES_PER_GB, Storage, sync
 from totalmap.errors import InputError, ResourceError, UnreadableInstance
 from totalmap.log import get_logger
 
 UID_CHARACTERS = 64
+READ_WHOLE_BYTES = 16_000_000
 _IDENTIFIERS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 
 log = get_logger()
@@ -180,7 +183,10 @@ def describe(received: ReceivedFile) -> KeptInstance:
     Raises:
         UnreadableInstance, MismatchedInstance: As `Intake.take`.
     """
-    header = _read_header(received.path)
+    with _open(received.path) as content:
+        header = _read_header(content)
+        content.seek(0)
+        sha256 = hashlib.file_digest(content, "sha256").hexdigest()
     uids = {keyword: str(header.get(keyword) or "") for keyword in _IDENTIFIERS}
     for keyword, uid in uids.items():
         if not 0 < len(uid) <= UID_CHARACTERS:
@@ -191,7 +197,7 @@ def describe(received: ReceivedFile) -> KeptInstance:
     _require_announced(received, uids)
     return KeptInstance(
         sop_instance_uid=uids["SOPInstanceUID"],
-        sha256=sha256_of(received.path),
+        sha256=sha256,
         sop_class_uid=uids["SOPClassUID"],
         study_instance_uid=uids["StudyInstanceUID"],
         series_instance_uid=uids["SeriesInstanceUID"],
@@ -217,9 +223,20 @@ def _require_announced(received: ReceivedFile, uids: Mapping[str, str]) -> None:
             )
 
 
-def _read_header(path: Path) -> Dataset:
+def _open(path: Path) -> BytesIO | BufferedReader:
+    """Opens a file, which is read whole where it is small.
+
+    pydicom asks for its position before each element: in a file a system call each, after which
+    Python's lock has to be had again.
+    """
+    return (
+        BytesIO(path.read_bytes()) if path.stat().st_size <= READ_WHOLE_BYTES else path.open("rb")
+    )
+
+
+def _read_header(content: BytesIO | BufferedReader) -> Dataset:
     try:
-        return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_IDENTIFIERS))
+        return pydicom.dcmread(content, stop_before_pixels=True, specific_tags=list(_IDENTIFIERS))
     except InvalidDicomError as error:
         raise UnreadableInstance("what was sent is not a DICOM file") from error
     except Exception as error:  # pydicom raises many kinds on broken input

@@ -5,17 +5,16 @@ everything else. Here they cost a socket each, and those that say something else
 """
 
 import socket
-import sys
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Sequence
 from contextlib import suppress
 from selectors import EVENT_READ, DefaultSelector
-from ssl import SSLError
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from pynetdicom.transport import ThreadedAssociationServer
 
+from gateway.receive.association_server import AssociationServer
 from totalmap.log import get_logger
 
 # PS3.8 9.3.2: the type of an A-ASSOCIATE-RQ PDU, and the length of what follows at 2 to 5.
@@ -30,32 +29,69 @@ MAX_WAITING = 500
 log = get_logger()
 
 
-class LobbyServer(ThreadedAssociationServer):
+class Desk(Protocol):
+    """Another process that serves connections (gateway/receive/desks.py)."""
+
+    @property
+    def busy(self) -> int:
+        """How many connections it has."""
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it takes connections."""
+
+    def fileno(self) -> int:
+        """Returns what becomes readable when `listen` is to be called."""
+
+    def give(self, connection: socket.socket) -> bool:
+        """Hands a connection over; returns False where it can't be."""
+
+    def listen(self) -> bool:
+        """Takes in what it says of itself; returns False where it has ended."""
+
+    def start_again(self) -> bool:
+        """Starts it again where it ended some time ago; returns whether it did."""
+
+
+class LobbyServer(AssociationServer):
     """A server of pynetdicom's with a lobby.
 
     The time of `AE.acse_timeout` is how long a connection may wait in it. With more than
     `MAX_WAITING`, those that came first have to go.
+
+    Attributes:
+        desks: To which connections are handed over that have the fewest of them.
     """
 
     request_queue_size = 128
+    desks: Sequence[Desk] = ()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._waiting: OrderedDict[socket.socket, float] = OrderedDict()
         self._selector = DefaultSelector()
         self._bell, self._listener = socket.socketpair()
-        # Is told from where a connection came whose certificate or encryption is not accepted.
-        self.tls_failed: Callable[[str], None] | None = None
+
+    def server_bind(self) -> None:
+        """Takes the address."""
+        ThreadedAssociationServer.server_bind(self)
+
+    def server_activate(self) -> None:
+        """Listens there."""
+        ThreadedAssociationServer.server_activate(self)
 
     def serve_forever(self, poll_interval: float = 0.5) -> None:
         """Serves until `stop` is called, in another thread."""
         doors = {self.socket: self._accept, self._listener: lambda _door: None}
         for door, answer in doors.items():
             self._selector.register(cast(socket.socket, door), EVENT_READ, answer)
+        for desk in self.desks:
+            self._selector.register(desk, EVENT_READ, self._listen_to)
         while self._bell.fileno() >= 0:
             for key, _ in self._selector.select(poll_interval):
                 key.data(key.fileobj)
             self._turn_out_those_who_waited_long()
+            self._start_desks_again()
         for connection in list(self._waiting):
             self._turn_out(connection)
         self._selector.close()
@@ -64,21 +100,6 @@ class LobbyServer(ThreadedAssociationServer):
     def stop(self) -> None:
         """Ends `serve_forever`; associations go on."""
         self._bell.close()
-
-    def finish_request(self, request: Any, client_address: Any) -> None:
-        """Serves a connection, in a thread of its own."""
-        if self.ssl_context:
-            request.settimeout(self.ae.acse_timeout)
-            request = self.ssl_context.wrap_socket(request, server_side=True)
-            request.settimeout(None)
-        super().finish_request(request, client_address)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002  overrides
-        """Says why a connection that had asked for something can't be served."""
-        error = sys.exception()
-        log.warning("connection_failed", address=client_address[0], error=repr(error))
-        if isinstance(error, SSLError) and self.tls_failed:
-            self.tls_failed(client_address[0])
 
     def _accept(self, door: socket.socket) -> None:
         with suppress(OSError):  # who came has gone again
@@ -105,7 +126,23 @@ class LobbyServer(ThreadedAssociationServer):
         else:
             self._forget(connection)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+            self._admit(connection, address)
+
+    def _admit(self, connection: socket.socket, address: Any) -> None:
+        """Has a connection served by whoever has the fewest."""
+        desks = sorted((one for one in self.desks if one.is_there), key=lambda one: one.busy)
+        if not (desks and desks[0].busy <= self.busy and desks[0].give(connection)):
             self.process_request(connection, address)
+
+    def _listen_to(self, desk: Desk) -> None:
+        descriptor = desk.fileno()
+        if not desk.listen():
+            self._selector.unregister(descriptor)
+
+    def _start_desks_again(self) -> None:
+        for desk in self.desks:
+            if desk.start_again():
+                self._selector.register(desk, EVENT_READ, self._listen_to)
 
     def _wait_for(self, connection: socket.socket, wanted: int) -> None:
         """Looks again when so much has come; who does so before has come to the end."""

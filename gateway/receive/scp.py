@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from ipaddress import ip_address
+from math import ceil
 from pathlib import Path
 from ssl import CERT_REQUIRED, Purpose, SSLContext, create_default_context
 from threading import Thread
@@ -38,9 +39,10 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at its 
 from pynetdicom.transport import AssociationSocket
 
 from gateway.config import ReceiveSection, SenderSection, TlsSection
+from gateway.receive.association_server import AssociationServer
 from gateway.receive.intake import Intake, MismatchedInstance, ReceivedFile
-from gateway.receive.lobby import LobbyServer
-from gateway.receive.prompt_socket import PromptSocket
+from gateway.receive.lobby import Desk, LobbyServer
+from gateway.receive.prompt_association import make_prompt
 from gateway.record.storage import Storage
 from totalmap.errors import ConfigError, InputError, ResourceError, TotalMapError
 from totalmap.log import get_logger
@@ -77,6 +79,7 @@ def running_receiver(
     intake: Intake,
     storage: Storage,
     commitment: Sequence[evt.EventHandlerType] = (),
+    desks: Sequence[Desk] = (),
 ) -> Iterator[int]:
     """Listens while the block runs, and yields the port; at the end, associations are aborted.
 
@@ -85,49 +88,91 @@ def running_receiver(
         intake: Where to put what comes.
         storage: Where files lie while they are received.
         commitment: From gateway/receive/commitment_scp.py; none: storage commitment is not offered.
+        desks: Other processes, which serve some of the associations.
 
     Raises:
         ConfigError: A certificate or key can't be used.
         ResourceError: The address or port can't be listened on.
     """
-    entity = _application_entity(settings)
-    if commitment:  # as SCP for senders, and as SCU for destinations (PS3.7 D.3.3.4)
-        entity.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)
-    try:
-        server = entity.make_server(
-            (settings.address, settings.port),
-            evt_handlers=[*_handlers(settings, intake, storage), *commitment],
-            server_class=LobbyServer,
-            ssl_context=tls_context(settings.tls) if settings.tls else None,
-        )
-    except OSError as error:
-        raise ResourceError(
-            f"receive.address {settings.address}, receive.port {settings.port}: nobody can listen "
-            f"there: {error.strerror}"
-        ) from error
-    cast(LobbyServer, server).tls_failed = partial(_tls_failed, intake)
-    serving = Thread(target=server.serve_forever, name="receiver")
     with _received_into(storage.incoming):
+        try:
+            made = _server(settings, len(desks) + 1, intake, storage, commitment, LobbyServer)
+        except OSError as error:
+            raise ResourceError(
+                f"receive.address {settings.address}, receive.port {settings.port}: nobody can "
+                f"listen there: {error.strerror}"
+            ) from error
+        server = cast(LobbyServer, made)
+        server.desks = desks
+        serving = Thread(target=server.serve_forever, name="receiver")
         serving.start()
         try:
             yield server.server_address[1]
         finally:
-            cast(LobbyServer, server).stop()
+            server.stop()
             serving.join()
-            for association in server.active_associations:
-                association.abort()
-            server.server_close()
+            server.abort_all()
+
+
+@contextmanager
+def serving_handed_over(
+    settings: ReceiveSection,
+    intake: Intake,
+    storage: Storage,
+    commitment: Sequence[evt.EventHandlerType] = (),
+) -> Iterator[AssociationServer]:
+    """Yields what serves connections that were accepted elsewhere; the same as `running_receiver`.
+
+    Raises:
+        ConfigError: As `running_receiver`.
+    """
+    with _received_into(storage.incoming):
+        server = _server(
+            settings, settings.processes, intake, storage, commitment, AssociationServer
+        )
+        try:
+            yield server
+        finally:
+            server.abort_all()
+
+
+def _server(
+    settings: ReceiveSection,
+    processes: int,
+    intake: Intake,
+    storage: Storage,
+    commitment: Sequence[evt.EventHandlerType],
+    server_class: type[AssociationServer],
+) -> AssociationServer:
+    entity = _application_entity(settings)
+    # Each gets as many as the others: with its share in all of them, the limit is reached.
+    entity.maximum_associations = ceil(settings.max_associations / processes)
+    if commitment:  # as SCP for senders, and as SCU for destinations (PS3.7 D.3.3.4)
+        entity.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)
+    server = entity.make_server(
+        (settings.address, settings.port),
+        evt_handlers=[*_handlers(settings, intake, storage), *commitment],
+        server_class=server_class,
+        ssl_context=tls_context(settings.tls) if settings.tls else None,
+    )
+    made = cast(AssociationServer, server)
+    made.tls_failed = partial(_tls_failed, intake)
+    return made
 
 
 @contextmanager
 def _received_into(folder: Path) -> Iterator[None]:
-    """Has pynetdicom write what comes into files in a folder, and without decoding it."""
-    before = _config.STORE_RECV_CHUNKED_DATASET, tempfile.tempdir
+    """Has pynetdicom write what comes into files in a folder, without decoding it.
+
+    Nor does it put into words what it could say of each message, which nobody reads.
+    """
+    before = _config.STORE_RECV_CHUNKED_DATASET, tempfile.tempdir, _config.LOG_HANDLER_LEVEL
     _config.STORE_RECV_CHUNKED_DATASET, tempfile.tempdir = True, str(folder)
+    _config.LOG_HANDLER_LEVEL = "none"
     try:
         yield
     finally:
-        _config.STORE_RECV_CHUNKED_DATASET, tempfile.tempdir = before
+        _config.STORE_RECV_CHUNKED_DATASET, tempfile.tempdir, _config.LOG_HANDLER_LEVEL = before
 
 
 def tls_context(tls: TlsSection) -> SSLContext:
@@ -152,7 +197,6 @@ def tls_context(tls: TlsSection) -> SSLContext:
 def _application_entity(settings: ReceiveSection) -> AE:
     entity = AE(settings.ae_title)
     entity.require_called_aet = True
-    entity.maximum_associations = settings.max_associations
     entity.acse_timeout = settings.request_seconds
     entity.network_timeout = settings.idle_seconds
     entity.dimse_timeout = settings.idle_seconds
@@ -170,7 +214,7 @@ def _handlers(
     return [
         (evt.EVT_REQUESTED, _reject_strangers, [settings.senders, intake]),
         (evt.EVT_REJECTED, _note_rejection, [intake]),
-        (evt.EVT_CONN_OPEN, _be_prompt),
+        (evt.EVT_CONN_OPEN, lambda event: make_prompt(event.assoc, PDU_BYTES)),
         (evt.EVT_DATA_RECV, meter.count),
         (evt.EVT_C_ECHO, lambda _event: SUCCESS),
         (evt.EVT_C_STORE, _store, [intake, meter, transfers]),
@@ -210,11 +254,6 @@ def is_from(sender: SenderSection, title: str, address: str) -> bool:
     return (sender.ae_title is None or sender.ae_title == title) and (
         sender.network is None or ip_address(address) in sender.network
     )
-
-
-def _be_prompt(event: evt.Event) -> None:
-    accepted = cast(AssociationSocket, event.assoc.dul.socket)
-    event.assoc.dul.socket = PromptSocket(accepted, PDU_BYTES)
 
 
 def _store(event: evt.Event, intake: Intake, meter: "_Meter", transfers: "_Transfers") -> int:

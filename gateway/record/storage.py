@@ -89,18 +89,19 @@ class Storage:
     def keep(self, file: Path, study_instance_uid: str, sha256: str) -> Path:
         """Moves a received file into its study's folder, which is returned.
 
-        The content is on the disk then; the name is after `sync` of the folder. What is there
-        already is never replaced, for it may have been acknowledged.
+        Under that name the content is on the disk; the name is after `sync` of the folder. What is
+        there already stays, for it may have been acknowledged.
         """
         folder = self.study_folder(study_instance_uid)
         if not folder.exists():
             folder.mkdir(exist_ok=True)
             sync(self._studies)
         kept = folder / sha256
-        with suppress(FileExistsError):
-            kept.hardlink_to(file)
-        file.unlink()
-        sync(kept)
+        if kept.exists():
+            file.unlink()
+        else:
+            sync(file)
+            file.rename(kept)
         return folder
 
     def remove_halves(self, untouched_seconds: float) -> None:

@@ -7,7 +7,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from random import Random
 
@@ -24,6 +24,7 @@ from gateway.record.storage import Storage
 from tests.gateway_process import AE_TITLE, running_gateway
 from tests.phantom.study import WrittenSeries
 from tests.servers import LOOPBACK, free_port
+from tests.waiting import wait_until
 
 KILLS = int(os.environ.get("KILLS", "6"))
 INSTANCES = int(os.environ.get("INSTANCES", "240"))
@@ -102,3 +103,37 @@ def test_nothing_acknowledged_is_lost(
     assert not list(Storage(tmp_path).incoming.iterdir())
     files = list((tmp_path / "studies").glob("*/*"))
     assert len(files) == len(instances)
+
+
+def has_a_connection(desk: int) -> bool:
+    """Returns whether a process has a socket beside the one through which it gets them."""
+    sockets = 0
+    for one in Path(f"/proc/{desk}/fd").iterdir():
+        with suppress(FileNotFoundError):  # it has just been closed
+            sockets += str(one.readlink()).startswith("socket:")
+    return sockets > 1
+
+
+def test_nothing_is_lost_with_the_lobby_of_a_desk(
+    instances: list[tuple[str, str]], phantom_series: WrittenSeries, tmp_path: Path
+) -> None:
+    """The desk, another process, is receiving when the one that listens is killed."""
+    dataset, port = pydicom.dcmread(phantom_series.paths[0]), free_port()
+    acknowledged: list[tuple[str, str]] = []
+    with running_gateway(tmp_path, port, processes=2) as process:
+        (desk,) = map(
+            int, Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        )
+
+        def kill() -> None:
+            wait_until(lambda: has_a_connection(desk), "at the desk")
+            process.kill()
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        while killer.is_alive():  # it is not there from the beginning
+            acknowledged = send(port, dataset, instances)
+    with running_gateway(tmp_path, port, processes=2):
+        assert set(acknowledged) <= on_record(tmp_path)
+        assert set(send(port, dataset, instances)) == on_record(tmp_path) == set(instances)
+    wait_until(lambda: not Path(f"/proc/{desk}").exists(), "ended")

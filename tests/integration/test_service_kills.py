@@ -78,6 +78,7 @@ def test_every_study_is_segmented_once(tmp_path: Path) -> None:
         running_archive() as archive,
         running_service(
             tmp_path,
+            receive={"processes": 2},
             complete={"quiet_unreleased_seconds": CUT_OFF_SECONDS},
             work={"models_folder": str(DEMO_MODELS)},
             rules=[{"name": "ct", "destinations": ["archive"]}],

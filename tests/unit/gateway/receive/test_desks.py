@@ -1,0 +1,149 @@
+"""Associations are shared out among processes, and whichever has one does the same with it."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pydicom
+import pytest
+from pynetdicom.association import Association
+
+from gateway.config import GatewaySettings, ReceiveSection, SenderSection
+from gateway.receive.desks import Desk, running_desks
+from gateway.receive.intake import Intake
+from gateway.receive.scp import running_receiver
+from gateway.record.database import Database, open_database
+from gateway.record.ledger import Ledger
+from gateway.record.storage import Storage
+from tests.gateway_process import children
+from tests.phantom.study import WrittenSeries
+from tests.unit.gateway.receive.test_refusals import refused
+from tests.unit.gateway.receive.test_scp import associated
+from tests.unit.gateway.receive.test_tls import Certificates
+from tests.unit.gateway.receive.test_tls import associated as associated_by_tls
+from tests.unit.gateway.receive.test_tls import settings as with_tls
+from tests.waiting import wait_until
+
+ANY_PORT = ReceiveSection(port=0, keep_free_gb=0.0, max_associations=4)
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """A receiver with one desk."""
+
+    port: int
+    desk: Desk
+    storage: Storage
+    database: Database
+
+
+@contextmanager
+def receiver(folder: Path, ways: ReceiveSection = ANY_PORT) -> Iterator[Receiver]:
+    settings = GatewaySettings(storage_folder=folder, receive=ways)
+    storage = Storage(folder)
+    with (
+        open_database(settings) as database,
+        closing(Intake(storage, Ledger(database), 0.0)) as intake,
+        running_desks(settings, 1) as (desk,),
+        running_receiver(ways, intake, storage, desks=[desk]) as port,
+    ):
+        wait_until(lambda: desk.is_there)
+        yield Receiver(port, desk, storage, database)
+
+
+@pytest.fixture
+def receiving(tmp_path: Path) -> Iterator[Receiver]:
+    with receiver(tmp_path) as running:
+        yield running
+
+
+def pid_of_the_desk() -> int:
+    """Returns the one process that this one has started and that is a desk."""
+    (found,) = (
+        pid
+        for pid in children(os.getpid())
+        if b"desk" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    )
+    return found
+
+
+def store(association: Association, path: Path) -> int:
+    return int(association.send_c_store(pydicom.dcmread(path)).Status)
+
+
+def test_associations_are_shared_out_and_all_are_kept(
+    receiving: Receiver, phantom_series: WrittenSeries
+) -> None:
+    with ExitStack() as held:
+        made = [held.enter_context(associated(receiving.port)) for _ in range(4)]
+        wait_until(lambda: receiving.desk.busy == 2, "two of four")
+        for association, path in zip(made, phantom_series.paths, strict=False):
+            assert store(association, path) == 0
+    kept = list(Ledger(receiving.database).instances())
+    assert {one.sop_instance_uid for one in kept} == set(phantom_series.sop_uids[:4])
+    assert len({one.transfer for one in kept}) == 4
+    for one in kept:
+        assert pydicom.dcmread(receiving.storage.path(one)).SOPInstanceUID == one.sop_instance_uid
+    wait_until(lambda: receiving.desk.busy == 0, "none any more")
+
+
+def test_more_than_the_limit_are_turned_away(receiving: Receiver) -> None:
+    with ExitStack() as held:
+        for _ in range(4):
+            assert held.enter_context(associated(receiving.port)).is_established
+        wait_until(lambda: receiving.desk.busy == 2, "two of four")
+        assert held.enter_context(associated(receiving.port)).is_rejected
+
+
+def test_a_stranger_is_turned_away_and_on_record(tmp_path: Path) -> None:
+    ways = ANY_PORT.model_copy(update={"senders": (SenderSection(ae_title="CT1"),)})
+    with receiver(tmp_path, ways) as running:
+        for _ in range(2):
+            with associated(running.port, "CT9") as association:
+                assert association.is_rejected
+        assert {who for _, who, _ in refused(running.database)} == {"CT9"}
+
+
+def test_a_desk_that_is_killed_takes_no_other_along_and_is_started_again(
+    receiving: Receiver, phantom_series: WrittenSeries
+) -> None:
+    with ExitStack() as held:
+        made = [held.enter_context(associated(receiving.port)) for _ in range(2)]
+        killed = pid_of_the_desk()
+        os.kill(killed, signal.SIGKILL)
+        wait_until(lambda: sum(one.is_established for one in made) == 1, "one lost")
+        wait_until(lambda: not receiving.desk.is_there, "noticed")
+        (ours,) = (one for one in made if one.is_established)
+        assert store(ours, phantom_series.paths[0]) == 0
+        with associated(receiving.port) as meanwhile:
+            assert store(meanwhile, phantom_series.paths[1]) == 0
+        wait_until(lambda: receiving.desk.is_there, "there again")
+        assert pid_of_the_desk() != killed
+        with associated(receiving.port) as after:
+            wait_until(lambda: receiving.desk.busy == 1, "at the desk")
+            assert store(after, phantom_series.paths[2]) == 0
+
+
+def test_a_desk_ends_with_its_lobby(tmp_path: Path) -> None:
+    with receiver(tmp_path) as running, associated(running.port) as association:
+        pid = pid_of_the_desk()
+    assert not Path(f"/proc/{pid}").exists()
+    wait_until(lambda: not association.is_established, "cut off")
+
+
+def test_by_tls(tmp_path: Path, phantom_series: WrittenSeries) -> None:
+    certificates = Certificates(tmp_path)
+    ways = with_tls(certificates, senders_ca_file=certificates.ca)
+    with receiver(tmp_path / "storage", ways) as running:
+        for n in range(2):
+            association = associated_by_tls(running.port, certificates, certificates.scanner)
+            assert store(association, phantom_series.paths[n]) == 0
+            association.release()
+        assert not associated_by_tls(
+            running.port, certificates, certificates.stranger
+        ).is_established
+        wait_until(lambda: len(refused(running.database)) == 1, "on record")
+        wait_until(lambda: running.desk.busy == 0, "none any more")
