@@ -1,0 +1,46 @@
+"""A gateway whose worker starts the image for each study (`work.runner: container`)."""
+
+from pathlib import Path
+
+import pytest
+from pydicom.uid import SegmentationStorage
+
+from gateway.record.joblist import Job
+from tests.acceptance.docker_engine import DockerEngine
+from tests.archive import Archive, running_archive
+from tests.integration.test_worker_kills import send_study
+from tests.service import Service, running_service
+from tests.waiting import wait_until
+
+
+def segs_of(archive: Archive, service: Service, job: Job) -> list[str]:
+    results = {one.sop_instance_uid for one in service.jobs.results(job.job_id)}
+    return [uid for uid in archive.of_class(SegmentationStorage) if uid in results]
+
+
+def test_studies_are_segmented_in_the_image_whoever_is_killed(
+    engine: DockerEngine, own_image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in engine.environment.items():
+        monkeypatch.setenv(name, value)
+    with (
+        running_archive() as archive,
+        running_service(
+            tmp_path,
+            work={"runner": "container", "container": {"image": own_image}},
+            rules=[{"name": "ct", "destinations": ["archive"]}],
+            destinations=[{"name": "archive", "dicom": archive.destination}],
+        ) as service,
+    ):
+        first = send_study(service, tmp_path / "first", 1)
+        service.wait_until_delivered(first)
+        assert len(segs_of(archive, service, first)) == 1
+        second = send_study(service, tmp_path / "second", 2)
+        wait_until(lambda: bool(engine.docker("ps", "--quiet")), "a container that runs")
+        service.kill("work")
+        service.wait_until_delivered(second)
+        assert len(segs_of(archive, service, second)) == 1
+        again = service.jobs.job(second.job_id)
+        assert again
+        assert again.attempts == 2
+        assert not engine.docker("ps", "--all", "--quiet"), "a container is left behind"
