@@ -18,13 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.report import write_report
+from gateway.config import ReceiveSection
 from gateway.record.joblist import UNFINISHED, JobState
 from tests.archive import Archive, running_archive
 from tests.conftest import DEMO_MODELS
 from tests.phantom.study import write_series
 from tests.service import SMALL, Service, running_service
 
-ROLES = ("receive", "dispatch", "work", "web")
+ROLES = ("receive", "desk", "dispatch", "work", "web")
 SAMPLES = 60
 ALWAYS_WAITING = 2
 LOOK_SECONDS = 0.2
@@ -61,6 +62,7 @@ def _soak(folder: Path, minutes: float) -> str:
         running_archive() as archive,
         running_service(
             folder,
+            receive={"processes": ReceiveSection().processes},
             work={"models_folder": str(DEMO_MODELS)},
             rules=[{"name": "ct", "destinations": ["archive"]}],
             destinations=[{"name": "archive", "dicom": archive.destination}],

@@ -97,7 +97,7 @@ class Service:
     def pid(self, role: str) -> int | None:
         """Returns which process has a role; None while there is none."""
         for folder in Path("/proc").iterdir():
-            if folder.name.isdigit() and _parent(folder) == self.process.pid:
+            if folder.name.isdigit() and _session(folder) == self.process.pid:
                 words = _words(folder)
                 if "gateway" in words and role in words:
                     return int(folder.name)
@@ -192,12 +192,12 @@ def _listens(port: int) -> bool:
     )
 
 
-def _parent(folder: Path) -> int:
+def _session(folder: Path) -> int:
     try:
         fields = (folder / "stat").read_text().rpartition(")")[2].split()
     except OSError:  # it has just ended
         return 0
-    return int(fields[1])
+    return int(fields[3])
 
 
 def _words(folder: Path) -> list[str]:
