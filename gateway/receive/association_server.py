@@ -6,6 +6,7 @@ from ssl import SSLError
 from threading import Lock
 from typing import Any
 
+from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import ThreadedAssociationServer
 
 from totalmap.log import get_logger
@@ -25,6 +26,7 @@ class AssociationServer(ThreadedAssociationServer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.contexts = _NeverChanged(self.contexts)
         self._starting = 0
         self._lock = Lock()
 
@@ -69,3 +71,10 @@ class AssociationServer(ThreadedAssociationServer):
         for association in self.active_associations:
             association.abort()
         self.server_close()
+
+
+class _NeverChanged(list[PresentationContext]):
+    """What pynetdicom copies for each association, in all its depth, and only reads."""
+
+    def __deepcopy__(self, memo: object) -> list[PresentationContext]:
+        return [*self]

@@ -66,13 +66,17 @@ class PromptSocket(AssociationSocket):
 
     @property
     def ready(self) -> bool:
-        """Returns whether there is something to be read; waits until there is, or to be sent."""
+        """Returns whether there is something to be read.
+
+        Waits until there is, or something to be sent or to be done.
+        """
         if self.socket is None or not self._is_connected:
             return False
         if isinstance(self.socket, SSLSocket) and self.socket.pending():
             return True
+        patience = PATIENCE_SECONDS if self.event_queue.empty() else 0.0
         try:
-            found = [one for one, _ in self._awaited.poll(PATIENCE_SECONDS * 1000)]
+            found = [one for one, _ in self._awaited.poll(patience * 1000)]
         except OSError:
             self.event_queue.put(_CONNECTION_CLOSED)
             return False
