@@ -18,10 +18,11 @@ from totalmap.errors import (
     TotalMapError,
     internal_error,
 )
+from totalmap.finding import Verdict
 from totalmap.journal import Journal, Observer
-from totalmap.settings import Arithmetic, Settings, load_settings
+from totalmap.settings import Arithmetic, Rejected, Settings, load_settings
 from totalmap.writers.metadata import summarise
-from totalmap.writers.release import Release, open_release
+from totalmap.writers.release import REJECTED_NAME, RESULTS_NAME, Release, open_release
 from totalmap.writers.status import RunStatus, describe_run
 
 if TYPE_CHECKING:
@@ -87,8 +88,10 @@ def run_application(
                 with stop_signals_answered(partial(_stop, settings, release, journal)):
                     with _foreign_errors_translated():
                         _run_chain(request, settings, release, journal, load_engine)
+                    folder = _folder_of_results(journal, settings)
+                    journal.results_lie_in(folder)
                     status = describe_run(journal, settings, None)
-                    release.publish(status.as_json(), summarise(status).as_json())
+                    release.publish(status.as_json(), summarise(status).as_json(), folder)
             except TotalMapError as failure:
                 error = failure
                 status = describe_run(journal, settings, error)
@@ -100,6 +103,12 @@ def run_application(
     else:
         logger.error("run_failed", kind=type(error).__name__, message=str(error))
     return RunOutcome(error=error, status=describe_run(journal, settings, error))
+
+
+def _folder_of_results(journal: Journal, settings: Settings) -> str:
+    """Returns where results go that are to be delivered, or are not."""
+    is_held = journal.verdict is Verdict.REJECT and settings.quality.rejected is Rejected.HOLD
+    return REJECTED_NAME if is_held else RESULTS_NAME
 
 
 def _stop(settings: Settings, release: Release, journal: Journal, signal_name: str) -> int | None:

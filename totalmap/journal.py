@@ -7,12 +7,14 @@ so it must hold whatever is known at the moment of a failure.
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 from typing import Protocol
 
-from totalmap.dicom.select import Verdict
+from totalmap.dicom.select import Verdict as SeriesVerdict
 from totalmap.dicom.study import Study
 from totalmap.dicom.volume import Volume
+from totalmap.finding import Finding, Verdict, verdict
 from totalmap.segmentation import EngineKind, ModelIdentity, Segmentation
 from totalmap.structures import MeasuredStructure
 
@@ -32,6 +34,14 @@ class FoundStructures:
 
     folder: str
     structures: tuple[MeasuredStructure, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundReasons:
+    """What was found about one volume and its labels; `folder` is that of its results."""
+
+    folder: str
+    findings: tuple[Finding, ...]
 
 
 class Observer(Protocol):
@@ -59,11 +69,12 @@ class Journal:
 
     def __init__(self, observer: Observer | None = None) -> None:
         self.observer: Observer = observer or SilentObserver()
-        self.verdicts: tuple[Verdict, ...] = ()
+        self.verdicts: tuple[SeriesVerdict, ...] = ()
         self.ignored_files = 0
         self.warnings: list[str] = []
         self.results: list[Result] = []
         self.found: list[FoundStructures] = []
+        self.reasons: list[FoundReasons] = []
         self.models: tuple[ModelIdentity, ...] = ()
         self.variant: str | None = None
         self.engine: EngineKind | None = None
@@ -89,7 +100,7 @@ class Journal:
         self.ignored_files = study.ignored_files
         self.warn(*study.warnings)
 
-    def judged(self, verdicts: tuple[Verdict, ...]) -> None:
+    def judged(self, verdicts: tuple[SeriesVerdict, ...]) -> None:
         """Keeps the verdict on every stack of every series."""
         self.verdicts = verdicts
 
@@ -112,6 +123,24 @@ class Journal:
             self.warn(f"{prefix}no structure was found; a SEG can't be empty, so there is none")
         notices = (model.notice for model in segmentation.models if model.notice)
         self.warn(*(notice for notice in dict.fromkeys(notices) if notice not in self.warnings))
+
+    def assessed(self, segmentation: Segmentation) -> None:
+        """Keeps the reasons not to believe the labels."""
+        if segmentation.assessment is not None:
+            findings = segmentation.assessment.findings
+            self.reasons.append(FoundReasons(folder=segmentation.volume.folder, findings=findings))
+
+    @property
+    def verdict(self) -> Verdict:
+        """What is to be done with the results."""
+        return verdict(one for reasons in self.reasons for one in reasons.findings)
+
+    def results_lie_in(self, folder_name: str) -> None:
+        """Keeps in which folder below the output folder all results appear."""
+        self.results = [
+            replace(one, path="/".join((folder_name, *PurePosixPath(one.path).parts[1:])))
+            for one in self.results
+        ]
 
     def wrote(self, *results: Result) -> None:
         """Keeps results."""

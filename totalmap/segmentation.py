@@ -1,14 +1,17 @@
 """What passes from the engine to the writers: labels on the source grid, and their origin."""
 
 import hashlib
+from copy import copy
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 
 from totalmap.dicom.geometry import Affine
 from totalmap.dicom.volume import Volume
+from totalmap.finding import Assessment, Verdict
 from totalmap.label_statistics import Labels, LabelStatistics, label_statistics
 from totalmap.structures import MeasuredStructure, Structure
 
@@ -57,6 +60,7 @@ class Segmentation:
         arithmetic: How the networks were computed: exact, compiled, bf16, or float16 on a GPU.
         findings: What whoever reads the result must know, in words.
         engine: What ran the networks.
+        assessment: Whether the labels are to be believed; None: nobody has looked.
     """
 
     task: str
@@ -69,6 +73,7 @@ class Segmentation:
     arithmetic: str = "exact"
     findings: tuple[str, ...] = ()
     engine: EngineKind = EngineKind.TOTALMAP
+    assessment: Assessment | None = None
 
     @property
     def device(self) -> str:
@@ -78,6 +83,17 @@ class Segmentation:
         """
         classes = {"cuda" if one == "float16" else "cpu" for one in self.arithmetic.split("+")}
         return "+".join(sorted(classes))
+
+    @property
+    def verdict(self) -> Verdict:
+        """What is to be done with the labels; OK where nobody has looked."""
+        return self.assessment.verdict if self.assessment else Verdict.OK
+
+    def assessed(self, assessment: Assessment) -> Self:
+        """Returns the same with what was found about it; what was measured is not measured anew."""
+        same = copy(self)
+        object.__setattr__(same, "assessment", assessment)
+        return same
 
     def found(self) -> tuple[MeasuredStructure, ...]:
         """Returns the structures with at least one voxel, by label, measured once."""

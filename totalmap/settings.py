@@ -309,6 +309,24 @@ class ResultsSection(Section):
         return text
 
 
+class Rejected(StrEnum):
+    """What is done with results that are not to be believed."""
+
+    HOLD = "hold"
+    DELIVER = "deliver"
+
+
+class QualitySection(Section):
+    """What follows from the verdict on a result.
+
+    Attributes:
+        rejected: `hold`: into the folder `rejected`, which nobody delivers. `deliver`: as all
+            others, with a note of their rejection (IHE IOCM).
+    """
+
+    rejected: Rejected = Rejected.HOLD
+
+
 class LoggingSection(Section):
     """How events are written to standard error."""
 
@@ -325,6 +343,7 @@ class Settings(Section):
     geometry: GeometrySection = GeometrySection()
     segmentation: SegmentationSection = SegmentationSection()
     results: ResultsSection = ResultsSection()
+    quality: QualitySection = QualitySection()
     logging: LoggingSection = LoggingSection()
 
     def fingerprint(self) -> str:

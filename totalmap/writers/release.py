@@ -5,6 +5,7 @@ Layout of an output folder:
     status.json      written on success and on failure
     metadata.json    likewise, and visible before status.json is
     results/         appears in one step, when every result is written and checked
+    rejected/        instead of it, where they are not to be believed and so not to be delivered
     .staging/        exists during a run; files in it are called *.part until all are complete
 
 The folder belongs to the application: what an earlier run left there is removed at the start.
@@ -28,6 +29,7 @@ METADATA_NAME = "metadata.json"
 # In the order of their release: whoever sees status.json sees everything.
 REPORT_NAMES = (METADATA_NAME, STATUS_NAME)
 RESULTS_NAME = "results"
+REJECTED_NAME = "rejected"
 STAGING_NAME = ".staging"
 PART_SUFFIX = ".part"
 
@@ -83,13 +85,16 @@ class Release:
             raise _output_error(f"result {name} can't be written", error) from error
         return aside
 
-    def publish(self, status: object, metadata: object = None) -> None:
+    def publish(
+        self, status: object, metadata: object = None, folder_name: str = RESULTS_NAME
+    ) -> None:
         """Makes all results visible in one step, and then metadata.json and status.json.
 
         Args:
             status: Anything that json can dump. It is written before anything becomes visible,
                 so a full disk can't leave results without a status.
             metadata: The same for metadata.json; None writes none.
+            folder_name: Where they appear; `rejected` where they are held back.
 
         Raises:
             OutputError: Nothing was written.
@@ -106,7 +111,7 @@ class Release:
                     part.rename(part.with_name(part.name.removesuffix(PART_SUFFIX)))
                 for folder in {self._staging, *(part.parent for part in parts)}:
                     _sync_folder(folder)
-                self._staging.rename(self._folder / RESULTS_NAME)
+                self._staging.rename(self._folder / folder_name)
                 self._show(reports)
             except OSError as error:
                 raise _output_error("results can't be released", error) from error
@@ -171,17 +176,21 @@ class Release:
     def _aside(self, report: str) -> Path:
         return self._folder / (report + PART_SUFFIX)
 
+    def _has_status(self) -> bool:
+        """A run that was killed between its two last renames leaves the status aside."""
+        status = self._folder / STATUS_NAME
+        return status.exists() or self._aside(STATUS_NAME).exists()
+
     def _remove_earlier_run(self) -> None:
-        results, status = self._folder / RESULTS_NAME, self._folder / STATUS_NAME
-        # A run that was killed between its two last renames leaves the status aside.
-        if results.exists() and not (status.exists() or self._aside(STATUS_NAME).exists()):
-            raise ConfigError(
-                f"{results} exists and is not of an earlier run: name another output folder"
-            )
-        if self._staging.exists():
-            shutil.rmtree(self._staging)
-        if results.exists():
-            shutil.rmtree(results)
+        earlier = [self._folder / name for name in (RESULTS_NAME, REJECTED_NAME)]
+        present = [one for one in (self._staging, *earlier) if one.exists()]
+        for results in earlier:
+            if results in present and not self._has_status():
+                raise ConfigError(
+                    f"{results} exists and is not of an earlier run: name another output folder"
+                )
+        for one in present:
+            shutil.rmtree(one)
         for name in REPORT_NAMES:
             (self._folder / name).unlink(missing_ok=True)
         self._remove_reports_aside()

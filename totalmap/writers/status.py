@@ -7,13 +7,20 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 from totalmap import __version__
-from totalmap.dicom.select import Verdict
+from totalmap.dicom.select import Verdict as SeriesVerdict
 from totalmap.errors import TotalMapError
+from totalmap.finding import Finding, Severity, Verdict, verdict
 from totalmap.journal import Journal, Result
 from totalmap.settings import Settings
 from totalmap.structures import Face, Flag, MeasuredStructure
 
 SCHEMA_VERSION = 1
+
+FAILED = Finding(
+    code="FAILED",
+    severity=Severity.REJECT,
+    sentence="The study could not be segmented: there is no result.",
+)
 
 # What decides a result, besides the weights.
 _PACKAGES = (
@@ -75,6 +82,28 @@ class StructureStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FindingStatus:
+    """A reason to believe the result less."""
+
+    folder: str
+    code: str
+    severity: Severity
+    structure: str | None
+    value: float | None
+    limit: float | None
+    unit: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QualityStatus:
+    """What is to be done with the result, and why."""
+
+    verdict: Verdict
+    findings: tuple[FindingStatus, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointStatus:
     """A network that took part."""
 
@@ -105,6 +134,7 @@ class RunStatus:
     ignored_files: int
     series: tuple[SeriesStatus, ...]
     structures: tuple[StructureStatus, ...]
+    quality: QualityStatus
     results: tuple[Result, ...]
     timings_seconds: Mapping[str, float]
     model: ModelStatus | None
@@ -134,6 +164,7 @@ def describe_run(
         structures=tuple(
             _structure(found.folder, one) for found in journal.found for one in found.structures
         ),
+        quality=_quality(journal, error),
         results=tuple(journal.results) if error is None else (),
         timings_seconds=dict(journal.timings_seconds),
         model=None if settings is None else _model(journal, settings),
@@ -146,7 +177,7 @@ def _error(error: TotalMapError) -> ErrorStatus:
     return ErrorStatus(kind=type(error).__name__, message=str(error), exit_status=error.exit_status)
 
 
-def series_status(verdict: Verdict) -> SeriesStatus:
+def series_status(verdict: SeriesVerdict) -> SeriesStatus:
     """Returns what status.json says of a series, or of one volume of it."""
     series, stack = verdict.series, verdict.stack
     return SeriesStatus(
@@ -177,6 +208,29 @@ def _structure(folder: str, found: MeasuredStructure) -> StructureStatus:
         largest_share=found.largest_share,
         touches=found.faces,
         flags=found.flags,
+    )
+
+
+def _quality(journal: Journal, error: TotalMapError | None) -> QualityStatus:
+    found = [(reasons.folder, one) for reasons in journal.reasons for one in reasons.findings]
+    if error is not None:
+        found.append(("", FAILED))
+    return QualityStatus(
+        verdict=verdict(finding for _, finding in found),
+        findings=tuple(_finding(folder, finding) for folder, finding in found),
+    )
+
+
+def _finding(folder: str, finding: Finding) -> FindingStatus:
+    return FindingStatus(
+        folder=folder,
+        code=finding.code,
+        severity=finding.severity,
+        structure=finding.structure,
+        value=finding.value,
+        limit=finding.limit,
+        unit=finding.unit,
+        sentence=finding.sentence,
     )
 
 

@@ -1,0 +1,14 @@
+"""The front door: all that is found about a volume and its labels."""
+
+from totalmap.finding import Assessment, Finding
+from totalmap.segmentation import Segmentation
+
+
+def assess(segmentation: Segmentation, suitability: tuple[Finding, ...] = ()) -> Assessment:
+    """Returns what was found about a volume and its labels, and so the verdict.
+
+    Args:
+        segmentation: The labels, and the volume that they are of.
+        suitability: What was found about the volume before it was segmented.
+    """
+    return Assessment(findings=suitability)
