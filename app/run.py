@@ -22,6 +22,7 @@ from totalmap.finding import Verdict
 from totalmap.journal import Journal, Observer
 from totalmap.settings import Arithmetic, Rejected, Settings, load_settings
 from totalmap.writers.metadata import summarise
+from totalmap.writers.rejection import write_rejection
 from totalmap.writers.release import REJECTED_NAME, RESULTS_NAME, Release, open_release
 from totalmap.writers.status import RunStatus, describe_run
 
@@ -88,8 +89,7 @@ def run_application(
                 with stop_signals_answered(partial(_stop, settings, release, journal)):
                     with _foreign_errors_translated():
                         _run_chain(request, settings, release, journal, load_engine)
-                    folder = _folder_of_results(journal, settings)
-                    journal.results_lie_in(folder)
+                    folder = _settle_verdict(journal, settings, release)
                     status = describe_run(journal, settings, None)
                     release.publish(status.as_json(), summarise(status).as_json(), folder)
             except TotalMapError as failure:
@@ -105,10 +105,15 @@ def run_application(
     return RunOutcome(error=error, status=describe_run(journal, settings, error))
 
 
-def _folder_of_results(journal: Journal, settings: Settings) -> str:
-    """Returns where results go that are to be delivered, or are not."""
-    is_held = journal.verdict is Verdict.REJECT and settings.quality.rejected is Rejected.HOLD
-    return REJECTED_NAME if is_held else RESULTS_NAME
+def _settle_verdict(journal: Journal, settings: Settings, release: Release) -> str:
+    """Does with results what the verdict asks for; returns the folder where they are to appear."""
+    if journal.verdict is not Verdict.REJECT:
+        return RESULTS_NAME
+    if settings.quality.rejected is Rejected.HOLD:
+        journal.results_lie_in(REJECTED_NAME)
+        return REJECTED_NAME
+    journal.wrote(*write_rejection(journal.results, journal.findings, settings, release))
+    return RESULTS_NAME
 
 
 def _stop(settings: Settings, release: Release, journal: Journal, signal_name: str) -> int | None:

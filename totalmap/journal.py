@@ -131,9 +131,14 @@ class Journal:
             self.reasons.append(FoundReasons(folder=segmentation.volume.folder, findings=findings))
 
     @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What was found about all volumes and their labels."""
+        return tuple(one for reasons in self.reasons for one in reasons.findings)
+
+    @property
     def verdict(self) -> Verdict:
         """What is to be done with the results."""
-        return verdict(one for reasons in self.reasons for one in reasons.findings)
+        return verdict(self.findings)
 
     def results_lie_in(self, folder_name: str) -> None:
         """Keeps in which folder below the output folder all results appear."""

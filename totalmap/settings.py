@@ -274,6 +274,7 @@ class SeriesNumbersSection(Section):
     sr: int = Field(default=9003, ge=0, le=MAX_INTEGER_STRING)
     rtstruct: int = Field(default=9004, ge=0, le=MAX_INTEGER_STRING)
     preview: int = Field(default=9005, ge=0, le=MAX_INTEGER_STRING)
+    rejection: int = Field(default=9006, ge=0, le=MAX_INTEGER_STRING)
 
     def of(self, kind: ResultKind) -> int:
         """Returns the number of a kind that is a DICOM object."""

@@ -74,7 +74,7 @@ class Release:
             ResourceError: The disk is full.
             ConfigError: The folder can't be written.
         """
-        aside = self._staging / (name + PART_SUFFIX)
+        aside = self.aside(name)
         try:
             aside.parent.mkdir(parents=True, exist_ok=True)
             with aside.open("wb") as file:
@@ -84,6 +84,10 @@ class Release:
         except OSError as error:
             raise _output_error(f"result {name} can't be written", error) from error
         return aside
+
+    def aside(self, name: str) -> Path:
+        """Returns where a result lies, or would lie, before it is published."""
+        return self._staging / (name + PART_SUFFIX)
 
     def publish(
         self, status: object, metadata: object = None, folder_name: str = RESULTS_NAME
@@ -154,7 +158,7 @@ class Release:
         names = [name for name in REPORT_NAMES if contents[name] is not None]
         for name in names:
             try:
-                with self._aside(name).open("w", encoding="utf-8") as file:
+                with self._report_aside(name).open("w", encoding="utf-8") as file:
                     json.dump(contents[name], file, indent=2)
                     file.write("\n")
                     file.flush()
@@ -166,20 +170,20 @@ class Release:
 
     def _show(self, reports: list[str]) -> None:
         for name in reports:
-            self._aside(name).replace(self._folder / name)
+            self._report_aside(name).replace(self._folder / name)
         _sync_folder(self._folder)
 
     def _remove_reports_aside(self) -> None:
         for name in REPORT_NAMES:
-            self._aside(name).unlink(missing_ok=True)
+            self._report_aside(name).unlink(missing_ok=True)
 
-    def _aside(self, report: str) -> Path:
+    def _report_aside(self, report: str) -> Path:
         return self._folder / (report + PART_SUFFIX)
 
     def _has_status(self) -> bool:
         """A run that was killed between its two last renames leaves the status aside."""
         status = self._folder / STATUS_NAME
-        return status.exists() or self._aside(STATUS_NAME).exists()
+        return status.exists() or self._report_aside(STATUS_NAME).exists()
 
     def _remove_earlier_run(self) -> None:
         earlier = [self._folder / name for name in (RESULTS_NAME, REJECTED_NAME)]
