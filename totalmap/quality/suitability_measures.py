@@ -22,10 +22,14 @@ BLOCK = 3
 # Below, no tissue or gas is measured: scanners fill what lies outside their circle with -2000,
 # -2048 or -3024.
 PADDING_BELOW_HU = -1500
+# Noise leaves at most half of the air at the lowest value.
+EVEN_SHARE = 0.9
 # Half way from air to soft tissue.
 BODY_HU = -500
 # Half way from air to fat, with room for air that is not at -1000.
 LIGHT_HU = -300
+# Every body has more fat than that.
+LIGHT_SHARE = 0.01
 # Fat, water, muscle, organs, most blood with a contrast agent.
 TISSUE_HU = (-200, 200)
 # Above cortical bone and most enamel; scanners without an extended scale cut off at 3071.
@@ -35,6 +39,8 @@ METAL_HU = 2500
 NOISE_SLICES = 16
 TILE_MM = 6.0
 MIN_TILE = 4
+# Larger ones hold the borders of organs, nearly all of them.
+MAX_TILE_MM = 8.0
 SOFT_HU = (0, 100)
 QUIET_SHARE = 0.25
 
@@ -53,7 +59,8 @@ class Measures:
         highest_hu: The highest value.
         at_lowest: Share of the lowest value.
         at_highest: Share of the highest value.
-        lightest_hu: 1 % of the values lie at or below it.
+        lightest_hu: 1 % of the values lie at or below it; the lowest value, which may be padding,
+            is not among them.
         tissue: Share of what is denser than air that is fat or soft tissue, 0 to 1.
         body_at_side: Share of the sides of the field of view that the body touches, 0 to 1.
         air_hu: Median of the air at the sides; None where there is too little.
@@ -90,15 +97,17 @@ def measure(volume: Volume) -> Measures:
 
     present = np.flatnonzero(counts)
     lowest, highest = int(present[0]) + INT16.min, int(present[-1]) + INT16.min
+    at_lowest = int(counts[present[0]])
+    light = at_lowest + LIGHT_SHARE * (len(values) - at_lowest)
     sampled_ml = float(volume.geometry.voxel_volumes_ml.mean()) * float(np.prod(steps))
     return Measures(
         voxels=len(values),
         grey_levels=len(present),
         lowest_hu=lowest,
         highest_hu=highest,
-        at_lowest=int(counts[present[0]]) / len(values),
+        at_lowest=at_lowest / len(values),
         at_highest=int(counts[present[-1]]) / len(values),
-        lightest_hu=int(np.searchsorted(sum_of[1:], 0.01 * len(values))) + INT16.min,
+        lightest_hu=int(np.searchsorted(sum_of[1:], light)) + INT16.min,
         tissue=between(*TISSUE_HU) / max(between(BODY_HU, INT16.max), 1),
         body_at_side=body_at_side,
         air_hu=air_hu,
@@ -109,8 +118,12 @@ def measure(volume: Volume) -> Measures:
 
 def _steps(geometry: Geometry) -> tuple[int, int, int]:
     """Returns how many voxels of (k, j, i) there are to a sample."""
-    i_mm, j_mm, k_mm = geometry.spacing_mm
-    k, j, i = (max(1, int(SAMPLE_MM / mm)) for mm in (k_mm, j_mm, i_mm))
+    i_mm, j_mm, _ = geometry.spacing_mm
+    k_mm = geometry.coverage_mm / max(geometry.shape[0] - 1, 1)
+    k, j, i = (
+        max(1, min(int(SAMPLE_MM / mm), size))
+        for mm, size in zip((k_mm, j_mm, i_mm), geometry.shape, strict=True)
+    )
     return k, j, i
 
 
@@ -127,14 +140,16 @@ def _unmeasured(sample: Sample) -> Mask:
     """Whether a voxel lies outside the circle that was reconstructed.
 
     Some scanners fill that with the lowest value that they have, -1024: then all corners hold it,
-    and the middles of the sides do not. Where these hold it too, it is air that was made even.
+    and the air at the middles of the sides does not. Where it does, all air was made even.
     """
     is_lowest = sample == sample.min()
     y, x = (size // 2 for size in sample.shape[1:])
     corners = is_lowest[:, [0, 0, -1, -1], [0, -1, 0, -1]]
-    middles = is_lowest[:, [0, -1, y, y], [x, x, 0, -1]]
+    is_even = is_lowest | (sample > BODY_HU)
+    middles = is_even[:, [0, -1, y, y], [x, x, 0, -1]]
+    is_circle = bool(corners.all()) and middles.mean() < EVEN_SHARE
     is_padding = sample < PADDING_BELOW_HU
-    return is_padding | is_lowest if corners.all() and not middles.all() else is_padding
+    return is_padding | is_lowest if is_circle else is_padding
 
 
 def _sides(sample: Sample, is_empty: Mask) -> tuple[float, float | None]:
@@ -151,8 +166,8 @@ def _sides(sample: Sample, is_empty: Mask) -> tuple[float, float | None]:
     has_both_y = framed[:, :-2, 1:-1] & framed[:, 2:, 1:-1]
     has_both_x = framed[:, 1:-1, :-2] & framed[:, 1:-1, 2:]
     is_rim = is_measured & ~(has_both_y & has_both_x)
-    corner = filled[:, y[:, None], x]
-    air = corner[is_rim & (corner < LIGHT_HU)]
+    of_each = filled[:, y[:, None], x]
+    air = of_each[is_rim & (of_each < LIGHT_HU)]
     share = int((is_rim & (lightest > BODY_HU)).sum()) / max(int(is_rim.sum()), 1)
     return share, float(np.median(air)) if len(air) >= MIN_COUNT else None
 
@@ -163,6 +178,8 @@ def _noise_hu(voxels: Voxels, geometry: Geometry) -> float | None:
     Others hold the borders of organs.
     """
     i_mm, j_mm, _ = geometry.spacing_mm
+    if MIN_TILE * max(i_mm, j_mm) > MAX_TILE_MM:
+        return None
     height, width = (max(MIN_TILE, round(TILE_MM / mm)) for mm in (j_mm, i_mm))
     chosen = np.unique(np.linspace(0, len(voxels) - 1, NOISE_SLICES).astype(int))
     deviations = np.concatenate([_deviations(voxels[k], height, width) for k in chosen])

@@ -1,6 +1,6 @@
 """What the values of a CT say against it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from totalmap.quality.finding import Finding, Severity
 from totalmap.quality.suitability_measures import METAL_HU, Measures
@@ -11,12 +11,12 @@ HU = "[hnsf'U]"
 # What 8 bits can hold. A CT has thousands of values, if enough voxels are looked at.
 GREY_LEVELS = 256
 MIN_VOXELS = 10_000
-# A window heaps up what it cuts off at its end; no tissue is as even as that. 12 bits end at 2047
-# or 3071, where metal is cut off.
+# A window heaps up what it cuts off at its ends. 12 bits end at 2047 or 3071, where metal is cut
+# off, and at -1024, where noise cuts off some of the air.
 CEILING_BELOW_HU = 2000
 CEILING_SHARE = 0.0005
 FLOOR_ABOVE_HU = -900
-FLOOR_SHARE = 0.01
+FLOOR_SHARE = 0.2
 # Every body holds fat, -100 HU, and nearly every image air, -1000 HU.
 LIGHTEST_HU = -50
 MIN_TISSUE = 0.4
@@ -35,7 +35,7 @@ def by_values(measures: Measures) -> tuple[Finding, ...]:
 
     Where they are no HU, that is all that can be said.
     """
-    for check in (_eight_bit, _cut_off_above, _shifted, _cut_off_below):
+    for check in _ARE_NO_HU:
         findings = tuple(check(measures))
         if findings:
             return findings
@@ -76,7 +76,7 @@ def _windowed(value: int, side: str, limit: int) -> Finding:
     )
 
 
-def _shifted(measures: Measures) -> Iterator[Finding]:
+def _nothing_light(measures: Measures) -> Iterator[Finding]:
     if measures.lightest_hu > LIGHTEST_HU:
         yield _not_hu(
             f"Nothing in the images is as light as fat or air: 99 % of the values lie above "
@@ -85,28 +85,27 @@ def _shifted(measures: Measures) -> Iterator[Finding]:
             LIGHTEST_HU,
             HU,
         )
-    elif measures.tissue < MIN_TISSUE:
-        percent = round(100 * measures.tissue)
+
+
+def _little_tissue(measures: Measures) -> Iterator[Finding]:
+    percent = round(100 * measures.tissue)
+    if measures.tissue < MIN_TISSUE:
         yield _not_hu(
             f"Only {percent} % of what is denser than air has the values of fat or soft tissue",
             percent,
             100 * MIN_TISSUE,
             "%",
         )
-    elif _has_shifted_air(measures) and measures.air_hu is not None:
+
+
+def _odd_air(measures: Measures) -> Iterator[Finding]:
+    air_hu = measures.air_hu
+    if air_hu is None or measures.body_at_side > MAX_BODY_AT_SIDE:
+        return  # where the body is cropped, the air at the sides is that of a lung
+    if abs(air_hu - AIR_HU) > MAX_AIR_SHIFT_HU:
         yield _not_hu(
-            f"The air beside the patient has {measures.air_hu:.0f} HU, not about {AIR_HU} HU",
-            measures.air_hu,
-            AIR_HU,
-            HU,
+            f"The air beside the patient has {air_hu:.0f} HU, not {AIR_HU} HU", air_hu, AIR_HU, HU
         )
-
-
-def _has_shifted_air(measures: Measures) -> bool:
-    """Whether air is off; where the body is cropped, the air at the sides is that of a lung."""
-    if measures.air_hu is None or measures.body_at_side > MAX_BODY_AT_SIDE:
-        return False
-    return abs(measures.air_hu - AIR_HU) > MAX_AIR_SHIFT_HU
 
 
 def _not_hu(what: str, value: float, limit: float, unit: str) -> Finding:
@@ -118,6 +117,17 @@ def _not_hu(what: str, value: float, limit: float, unit: str) -> Finding:
         limit=limit,
         unit=unit,
     )
+
+
+# In this order, so that each cause is named rather than its effect on another check.
+_ARE_NO_HU: tuple[Callable[[Measures], Iterator[Finding]], ...] = (
+    _eight_bit,
+    _cut_off_above,
+    _nothing_light,
+    _cut_off_below,
+    _little_tissue,
+    _odd_air,
+)
 
 
 def _cropped(measures: Measures) -> Iterator[Finding]:
