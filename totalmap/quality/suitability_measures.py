@@ -16,12 +16,15 @@ Sample = NDArray[np.int16]
 Mask = NDArray[np.bool_]
 
 SAMPLE_MM = 4.0
-# Samples along each side of a block: the shell of the table is thinner.
+# At least so many samples are along each side of a block: the shell of the table is thinner.
 BLOCK = 3
 
 # Below, no tissue or gas is measured: scanners fill what lies outside their circle with -2000,
 # -2048 or -3024.
 PADDING_BELOW_HU = -1500
+# The middles of the sides are looked at a sixteenth of the field of view inside of them: the circle
+# may be somewhat smaller.
+INSIDE = 16
 # Noise leaves at most half of the air at the lowest value.
 EVEN_SHARE = 0.9
 # Half way from air to soft tissue.
@@ -143,13 +146,18 @@ def _unmeasured(sample: Sample) -> Mask:
     and the air at the middles of the sides does not. Where it does, all air was made even.
     """
     is_lowest = sample == sample.min()
-    y, x = (size // 2 for size in sample.shape[1:])
+    _, height, width = sample.shape
+    y, x = height // INSIDE, width // INSIDE
     corners = is_lowest[:, [0, 0, -1, -1], [0, -1, 0, -1]]
-    is_even = is_lowest | (sample > BODY_HU)
-    middles = is_even[:, [0, -1, y, y], [x, x, 0, -1]]
-    is_circle = bool(corners.all()) and middles.mean() < EVEN_SHARE
+    middles = np.s_[
+        :,
+        [y, height - 1 - y, height // 2, height // 2],
+        [width // 2, width // 2, x, width - 1 - x],
+    ]
+    air = is_lowest[middles] | (sample[middles] < BODY_HU)
+    is_uneven = int(is_lowest[middles].sum()) <= EVEN_SHARE * int(air.sum())
     is_padding = sample < PADDING_BELOW_HU
-    return is_padding | is_lowest if is_circle else is_padding
+    return is_padding | is_lowest if corners.all() and is_uneven else is_padding
 
 
 def _sides(sample: Sample, is_empty: Mask) -> tuple[float, float | None]:
@@ -158,7 +166,7 @@ def _sides(sample: Sample, is_empty: Mask) -> tuple[float, float | None]:
     The rim is made of blocks that lie at a side of what was reconstructed. A block is body where
     all of it is dense, so that a table or a wire is none.
     """
-    y, x = (np.arange(0, size, BLOCK) for size in sample.shape[1:])
+    y, x = (_block_starts(size) for size in sample.shape[1:])
     filled = np.where(is_empty, INT16.max, sample)
     lightest = np.minimum.reduceat(np.minimum.reduceat(filled, y, axis=1), x, axis=2)
     is_measured = lightest < INT16.max
@@ -170,6 +178,11 @@ def _sides(sample: Sample, is_empty: Mask) -> tuple[float, float | None]:
     air = of_each[is_rim & (of_each < LIGHT_HU)]
     share = int((is_rim & (lightest > BODY_HU)).sum()) / max(int(is_rim.sum()), 1)
     return share, float(np.median(air)) if len(air) >= MIN_COUNT else None
+
+
+def _block_starts(size: int) -> NDArray[np.intp]:
+    count = max(1, size // BLOCK)
+    return np.arange(count) * size // count
 
 
 def _noise_hu(voxels: Voxels, geometry: Geometry) -> float | None:
