@@ -22,15 +22,17 @@ ADULT_YEARS = 16
 MAX_THICKNESS_MM = 5.0
 # With less, order and sides can be judged, but not what a structure lies beside.
 MIN_COVERAGE_MM = 100.0
-# Below, iodine and bone are much denser than in the training data, which is 80 kV and more.
+# Below, iodine and bone are much denser than at the usual 100 or 120 kV.
 MIN_KVP = 80.0
 
 # Tasks that were trained on contrast CT alone, or that find nothing without a contrast agent.
-NEED_CONTRAST = {
-    "aortic_dissection": "TotalSegmentator's own aorta report leaves it out in native CT",
-    "coronary_arteries_LEGACY": "all training images have a contrast agent (TotalSegmentator#26)",
-    "liver_vessels": "trained on the portal venous phase (Simpson 2019, arXiv 1902.09063)",
-}
+NEED_CONTRAST = frozenset(
+    {
+        "aortic_dissection",  # TotalSegmentator's own aorta report leaves it out in native CT
+        "coronary_arteries_LEGACY",  # TotalSegmentator#26, #333; its successor was trained on both
+        "liver_vessels",  # the portal venous phase: Simpson 2019, arXiv 1902.09063
+    }
+)
 
 # What a word of Image Type, of its vendor's part too, makes of a series; the first that is there.
 # PS3.3 C.7.6.1.1.2, C.8.2.1.1.1, C.8.16.1.3 and C.8.16.1.4.

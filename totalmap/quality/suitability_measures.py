@@ -62,8 +62,7 @@ class Measures:
         highest_hu: The highest value.
         at_lowest: Share of the lowest value.
         at_highest: Share of the highest value.
-        lightest_hu: 1 % of the values lie at or below it; the lowest value, which may be padding,
-            is not among them.
+        lightest_hu: 1 % of the values lie at or below it.
         tissue: Share of what is denser than air that is fat or soft tissue, 0 to 1.
         body_at_side: Share of the sides of the field of view that the body touches, 0 to 1.
         air_hu: Median of the air at the sides; None where there is too little.
@@ -100,17 +99,15 @@ def measure(volume: Volume) -> Measures:
 
     present = np.flatnonzero(counts)
     lowest, highest = int(present[0]) + INT16.min, int(present[-1]) + INT16.min
-    at_lowest = int(counts[present[0]])
-    light = at_lowest + LIGHT_SHARE * (len(values) - at_lowest)
     sampled_ml = float(volume.geometry.voxel_volumes_ml.mean()) * float(np.prod(steps))
     return Measures(
         voxels=len(values),
         grey_levels=len(present),
         lowest_hu=lowest,
         highest_hu=highest,
-        at_lowest=at_lowest / len(values),
+        at_lowest=int(counts[present[0]]) / len(values),
         at_highest=int(counts[present[-1]]) / len(values),
-        lightest_hu=int(np.searchsorted(sum_of[1:], light)) + INT16.min,
+        lightest_hu=int(np.searchsorted(sum_of[1:], LIGHT_SHARE * len(values))) + INT16.min,
         tissue=between(*TISSUE_HU) / max(between(BODY_HU, INT16.max), 1),
         body_at_side=body_at_side,
         air_hu=air_hu,

@@ -25,6 +25,7 @@ from totalmap.quality.suitability import unsuitable
 NOISY = Scanner(noise_hu=110.0, noise_grain_px=0.0)
 LOW_DOSE = Scanner(noise_hu=40.0, noise_grain_px=0.0)
 SMALL_FIELD = replace(USUAL, pixel_spacing_mm=(1.3, 1.3))
+HEART = replace(USUAL, pixel_spacing_mm=(0.9, 0.9), centre_lps_mm=(0.0, 10.0, 300.0))
 THICK = replace(USUAL, n_slices=18, slice_spacing_mm=7.0, slice_thickness_mm=7.0)
 THICK_AND_CLOSE = replace(USUAL, slice_thickness_mm=8.0)
 
@@ -97,6 +98,7 @@ BAD: dict[str, tuple[str, SeriesSpec, tuple[Spoil, ...]]] = {
     "slices too thick": ("THICK_SLICES", THICK_AND_CLOSE, ()),
     "too short": ("SHORT_COVERAGE", replace(USUAL, n_slices=20), ()),
     "a small field of view": ("CROPPED", SMALL_FIELD, ()),
+    "a small field of view, air of the lung at its sides": ("CROPPED", HEART, ()),
     "a small circle at -1024": ("CROPPED", SMALL_FIELD, (with_hu(padded(-1024)),)),
     "a small circle at -2000": ("CROPPED", SMALL_FIELD, (with_hu(padded(-2000)),)),
     "a tilted gantry": ("TILT", replace(USUAL, tilt_degrees=12.0), ()),
