@@ -16,7 +16,7 @@ from totalmap.quality.finding import Finding, Severity
 from totalmap.settings import Orientation
 from totalmap.structures import Face
 
-# Dice 0.81 in adults, 0.73 in children: Somasundaram 2024, 10.1007/s10278-024-01273-w.
+# Dice 0.81 in adults, 0.73 in children: 10.1007/s10278-024-01273-w.
 ADULT_YEARS = 16
 # The networks see 1.5 or 3 mm; small organs lie between thicker slices.
 MAX_THICKNESS_MM = 5.0
