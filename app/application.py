@@ -81,7 +81,11 @@ class TotalMapApplication(Application):
             name="series_selector",
         )
         builder = VolumeBuilderOperator(
-            self, geometry=self._settings.geometry, journal=journal, name="volume_builder"
+            self,
+            geometry=self._settings.geometry,
+            task=self._settings.segmentation.task,
+            journal=journal,
+            name="volume_builder",
         )
         segmenter = SegmenterOperator(
             self,

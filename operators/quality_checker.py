@@ -14,7 +14,10 @@ class QualityCheckerOperator(ChainOperator):
     def process(self, segmentations: tuple[Segmentation, ...]) -> tuple[Segmentation, ...]:
         """Assesses the segmentations."""
         with self.journal.stage("check_quality"):
-            assessed = tuple(one.assessed(assess(one)) for one in segmentations)
+            assessed = tuple(
+                one.assessed(assess(one, self.journal.reasons_of(one.volume.folder)))
+                for one in segmentations
+            )
             for segmentation in assessed:
                 self.journal.assessed(segmentation)
             return assessed

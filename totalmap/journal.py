@@ -104,8 +104,9 @@ class Journal:
         """Keeps the verdict on every stack of every series."""
         self.verdicts = verdicts
 
-    def built(self, volume: Volume) -> None:
-        """Keeps what the slice audit found, as warnings."""
+    def built(self, volume: Volume, suitability: tuple[Finding, ...] = ()) -> None:
+        """Keeps what the slice audit found, as warnings, and whether the images are suitable."""
+        self.reasons.append(FoundReasons(folder=volume.folder, findings=suitability))
         folder = f"{volume.folder}: " if volume.folder else ""
         self.warn(*(f"{folder}{finding}" for finding in volume.findings))
 
@@ -126,9 +127,15 @@ class Journal:
 
     def assessed(self, segmentation: Segmentation) -> None:
         """Keeps the reasons not to believe the labels."""
-        if segmentation.assessment is not None:
-            findings = segmentation.assessment.findings
-            self.reasons.append(FoundReasons(folder=segmentation.volume.folder, findings=findings))
+        folder = segmentation.volume.folder
+        others = [one for one in self.reasons if one.folder != folder]
+        self.reasons = [*others, FoundReasons(folder=folder, findings=segmentation.reasons)]
+
+    def reasons_of(self, folder: str) -> tuple[Finding, ...]:
+        """Returns what was found so far about the volume whose results go into a folder."""
+        return tuple(
+            finding for one in self.reasons if one.folder == folder for finding in one.findings
+        )
 
     @property
     def findings(self) -> tuple[Finding, ...]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from totalmap.dicom.geometry import Affine
 from totalmap.dicom.volume import Volume
-from totalmap.finding import Assessment, Verdict
+from totalmap.finding import Assessment, Finding, Verdict
 from totalmap.label_statistics import Labels, LabelStatistics, label_statistics
 from totalmap.structures import MeasuredStructure, Structure
 
@@ -88,6 +88,11 @@ class Segmentation:
     def verdict(self) -> Verdict:
         """What is to be done with the labels; OK where nobody has looked."""
         return self.assessment.verdict if self.assessment else Verdict.OK
+
+    @property
+    def reasons(self) -> tuple[Finding, ...]:
+        """Why the labels are to be believed less."""
+        return self.assessment.findings if self.assessment else ()
 
     def assessed(self, assessment: Assessment) -> Self:
         """Returns the same with what was found about it; what was measured is not measured anew."""

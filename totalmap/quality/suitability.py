@@ -1,7 +1,7 @@
 """Whether a series is what TotalSegmentator's networks were made for, before its labels exist."""
 
 from totalmap.dicom.volume import Volume
-from totalmap.quality.finding import Finding
+from totalmap.finding import Finding
 from totalmap.quality.suitability_headers import by_headers, by_headers_of_ct
 from totalmap.quality.suitability_measures import measure
 from totalmap.quality.suitability_values import by_values

@@ -12,7 +12,7 @@ from totalmap.dicom.geometry import NEGLIGIBLE_TILT_DEGREES, Geometry
 from totalmap.dicom.header import Header
 from totalmap.dicom.kernels import is_sharp
 from totalmap.dicom.volume import Volume
-from totalmap.quality.finding import Finding, Severity
+from totalmap.finding import Finding, Severity
 from totalmap.settings import Orientation
 from totalmap.structures import Face
 

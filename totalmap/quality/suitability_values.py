@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from totalmap.quality.finding import Finding, Severity
+from totalmap.finding import Finding, Severity
 from totalmap.quality.suitability_measures import METAL_HU, Measures
 
 HU = "[hnsf'U]"

@@ -105,12 +105,10 @@ def heading(segmentation: Segmentation) -> Heading:
 def quality_notice(segmentation: Segmentation) -> str:
     """Returns why a result is not to be taken as it is; empty where nothing speaks against it."""
     words = {Verdict.REVIEW: REVIEW_NOTICE, Verdict.REJECT: REJECTED_NOTICE}
-    if segmentation.assessment is None or segmentation.verdict not in words:
+    if segmentation.verdict not in words:
         return ""
     grave = [
-        one.sentence
-        for one in segmentation.assessment.findings
-        if one.severity is not Severity.INFORMATION
+        one.sentence for one in segmentation.reasons if one.severity is not Severity.INFORMATION
     ]
     more = f" (and {len(grave) - 1} more)" if len(grave) > 1 else ""
     return f"{words[segmentation.verdict]}: {grave[0]}{more}"

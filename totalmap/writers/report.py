@@ -122,9 +122,8 @@ def report_of(segmentation: Segmentation, settings: Settings) -> Report:
     found = segmentation.found()
     labels = {one.structure.label for one in found}
     notices = (model.notice for model in segmentation.models if model.notice)
-    reasons = segmentation.assessment.findings if segmentation.assessment else ()
     findings = (
-        *(one.sentence for one in reasons),
+        *(one.sentence for one in segmentation.reasons),
         *segmentation.volume.findings,
         *segmentation.findings,
         *notices,

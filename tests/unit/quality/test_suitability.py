@@ -19,7 +19,7 @@ from tests.unit.quality.series import (
     with_hu,
     written,
 )
-from totalmap.quality.finding import Finding, Severity, Verdict, verdict
+from totalmap.finding import Finding, Severity, Verdict, verdict
 from totalmap.quality.suitability import unsuitable
 
 NOISY = Scanner(noise_hu=110.0, noise_grain_px=0.0)
