@@ -15,7 +15,7 @@ from gateway.config import GatewaySettings
 from gateway.record.database import Database
 from gateway.record.deliverylist import DeliveryState
 from gateway.record.history import What, record
-from gateway.record.joblist import UNFINISHED, JobState
+from gateway.record.job import UNFINISHED, JobState
 from gateway.record.schema import (
     DELIVERIES,
     EVENTS,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from gateway.config import RetentionSection
 from gateway.record.deliverylist import DeliveryState
-from gateway.record.joblist import UNFINISHED, JobState
+from gateway.record.job import UNFINISHED, JobState
 
 SECONDS_PER_DAY = 86_400
 

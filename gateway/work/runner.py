@@ -12,7 +12,7 @@ from typing import Protocol
 from app.run import RunRequest
 from app.warm import WarmApplication
 from gateway.config import ContainerSection
-from gateway.record.joblist import KeptResult
+from gateway.record.job import KeptResult
 from gateway.record.storage import INPUT_NAME, OUTPUT_NAME, SETTINGS_NAME, STATUS_NAME
 from totalmap.errors import ResourceError
 from totalmap.journal import Observer

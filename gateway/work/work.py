@@ -12,7 +12,8 @@ from typing import Any
 from app.command import DEFAULT_SETTINGS
 from gateway.config import WorkSection
 from gateway.record.content import content_digest, images
-from gateway.record.joblist import Job, JobList
+from gateway.record.job import Job
+from gateway.record.joblist import JobList
 from gateway.record.ledger import KeptInstance, Ledger
 from gateway.record.storage import INPUT_NAME, SETTINGS_NAME, Storage
 from gateway.work.overlay import write_overlay

@@ -17,7 +17,8 @@ from app.command import DEFAULT_MODELS
 from gateway.config import GatewaySettings, RunnerKind
 from gateway.jobs import Handlers, running_queue
 from gateway.record.database import open_database
-from gateway.record.joblist import Job, JobList, JobState
+from gateway.record.job import Job, JobState
+from gateway.record.joblist import JobList
 from gateway.record.ledger import Ledger
 from gateway.record.roster import LOST_SECONDS, SEEN_SECONDS, Roster
 from gateway.record.storage import Storage

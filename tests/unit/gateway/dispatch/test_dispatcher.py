@@ -17,7 +17,8 @@ from gateway.jobs import DELIVER, QUEUE_FILE, SEGMENT, Handlers, running_queue
 from gateway.record.database import Database, open_database
 from gateway.record.deliverylist import DeliveryList
 from gateway.record.history import What, history
-from gateway.record.joblist import Job, JobList, JobState
+from gateway.record.job import Job, JobState
+from gateway.record.joblist import JobList
 from gateway.record.ledger import EndedTransfer, KeptInstance, Ledger
 from gateway.record.roster import LOST_SECONDS, Roster
 from gateway.record.schema import JOBS, WORKERS

@@ -22,7 +22,8 @@ from gateway.config import (
 from gateway.record.database import Database
 from gateway.record.deliverylist import DeliveryList
 from gateway.record.history import What, history
-from gateway.record.joblist import JobList, KeptResult, NewJob
+from gateway.record.job import KeptResult, NewJob
+from gateway.record.joblist import JobList
 from gateway.record.ledger import EndedTransfer, KeptInstance, Ledger
 from gateway.record.roster import Roster
 from gateway.record.schema import DELIVERIES, EVENTS, INSTANCES, JOBS, STUDIES, TRANSFERS

@@ -2,7 +2,7 @@ import pytest
 
 from gateway.config import RetentionSection
 from gateway.record.deliverylist import DeliveryState
-from gateway.record.joblist import JobState
+from gateway.record.job import JobState
 from gateway.retention.rules import (
     SECONDS_PER_DAY,
     KnownDelivery,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config import ContainerSection
-from gateway.record.joblist import KeptResult
+from gateway.record.job import KeptResult
 from gateway.record.storage import INPUT_NAME, OUTPUT_NAME, SETTINGS_NAME
 from gateway.work.runner import ContainerRunner, Outcome
 from tests.unit.gateway.work.docker_stand_in import DockerStandIn

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gateway.record.joblist import Job, JobState
+from gateway.record.job import Job, JobState
 from gateway.work.worker import GAVE_UP
 from tests.phantom.study import WrittenSeries
 from tests.unit.gateway.dispatch.test_dispatcher import Desk, dispatching
