@@ -24,9 +24,9 @@ from gateway.record.roster import LOST_SECONDS, Roster
 from gateway.record.schema import JOBS, WORKERS
 from gateway.record.storage import Storage
 from tests.phantom.study import WrittenSeries
+from tests.unit.gateway.instances import ONE
 from tests.unit.gateway.queue_process import lines, running_process
 from tests.unit.gateway.record.test_joblist import SEG
-from tests.unit.gateway.record.test_ledger import ONE
 from tests.unit.gateway.test_jobs import DELIVERY, PAUSE_SECONDS
 from tests.waiting import wait_until
 from totalmap.errors import ResourceError
