@@ -129,7 +129,7 @@ class Work:
         ]
         if content_digest(found) != job.content_digest:
             raise InputError("the study has changed since, and is done anew as it is now")
-        self.runner.abandon(folder)
+        self.runner.abandon()
         with suppress(FileNotFoundError):
             shutil.rmtree(folder)
         (folder / INPUT_NAME).mkdir(parents=True)

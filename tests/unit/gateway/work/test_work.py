@@ -78,7 +78,7 @@ class Bench:
             storage=self.storage,
             ledger=self.ledger,
             jobs=self.jobs,
-            runner=runner or ContainerRunner(container, None),
+            runner=runner or ContainerRunner(container, None, worker),
             worker=worker,
             device=device,
         )
