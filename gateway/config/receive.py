@@ -98,6 +98,8 @@ class OrthancSection(Section):
         ca_file: PEM, of those who vouch for it; None: the usual authorities.
         poll_seconds: Between two questions.
         modalities: Of the series to take.
+        since_days: A study is left alone that was there so long before the first question, and has
+            not grown since; None: all are taken.
         sender: By what name goes what comes from it, for rules and for `sender` as a destination.
     """
 
@@ -107,6 +109,7 @@ class OrthancSection(Section):
     ca_file: Path | None = None
     poll_seconds: PositiveFloat = 10.0
     modalities: tuple[str, ...] = ("CT",)
+    since_days: Annotated[float, Field(ge=0)] | None = 1.0
     sender: AeTitle = "ORTHANC"
 
     @model_validator(mode="after")

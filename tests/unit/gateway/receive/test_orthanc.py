@@ -15,11 +15,16 @@ import pytest
 from pydantic import HttpUrl
 from pydicom.uid import UID, generate_uid
 
-from gateway.config import OrthancSection
+from gateway.config import GatewaySettings, OrthancSection, RetentionSection
 from gateway.receive.intake import Intake
-from gateway.receive.orthanc import PAGE, OrthancServer, OrthancSource, polling_orthanc
+from gateway.receive.orthanc import OrthancSource, polling_orthanc
+from gateway.receive.orthanc_server import PAGE, OrthancServer
+from gateway.record.database import Database
+from gateway.record.joblist import JobList
 from gateway.record.ledger import Ledger
+from gateway.record.polled import Polled
 from gateway.record.storage import Storage
+from gateway.retention.retention import Retention
 from tests.disk import small_disk
 from tests.phantom.study import SeriesSpec, WrittenSeries, write_series, write_study
 from tests.servers import LOOPBACK, free_port, require_program
@@ -86,6 +91,7 @@ class Recorded:
         storage: Storage,
         ledger: Ledger,
         stop_after: int | None = None,
+        since_days: float | None = None,
     ) -> None:
         self.asked: list[str] = []
         self.stop = Event()
@@ -93,9 +99,10 @@ class Recorded:
         self.client = httpx.Client(
             base_url=archive.url, trust_env=False, event_hooks={"request": [self._record]}
         )
-        settings = OrthancSection(url=HttpUrl(archive.url))
+        settings = OrthancSection(url=HttpUrl(archive.url), since_days=since_days)
         server = OrthancServer(self.client, "archive")
-        self.source = OrthancSource(settings, server, intake, storage, ledger)
+        self.polled = Polled(ledger, "archive")
+        self.source = OrthancSource(settings, server, intake, storage, ledger, self.polled)
 
     def poll(self) -> None:
         self.source.poll(self.stop)
@@ -180,15 +187,25 @@ def test_what_is_added_later_is_all_that_is_asked_for(
 ) -> None:
     archive.store(*small_series.paths)
     wait_until(has(ledger, *small_series.sop_uids), act=recorded.poll)
-    dataset = pydicom.dcmread(small_series.paths[0])
+    uid = grow(archive, small_series, tmp_path / "later")
+    wait_until(has(ledger, *small_series.sop_uids, uid), act=recorded.poll)
+    assert len(recorded.fetched) == len(small_series.paths) + 1
+
+
+def grow(archive: Archive, study: WrittenSeries, file: Path) -> str:
+    """Stores one more instance of a study, a second later, and returns its UID."""
+    dataset = pydicom.dcmread(study.paths[0])
     dataset.SeriesInstanceUID = generate_uid()
     dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
-    dataset.save_as(tmp_path / "later")
-    time_of_the_first = archive_seconds(archive)
-    wait_until(lambda: archive_seconds(archive) > time_of_the_first)
-    archive.store(tmp_path / "later")
-    wait_until(has(ledger, *small_series.sop_uids, dataset.SOPInstanceUID), act=recorded.poll)
-    assert len(recorded.fetched) == len(small_series.paths) + 1
+    dataset.save_as(file)
+    wait_for_the_next_second(archive)
+    archive.store(file)
+    return str(dataset.SOPInstanceUID)
+
+
+def wait_for_the_next_second(archive: Archive) -> None:
+    now = archive_seconds(archive)
+    wait_until(lambda: archive_seconds(archive) > now)
 
 
 def archive_seconds(archive: Archive) -> int:
@@ -227,6 +244,66 @@ def test_a_gateway_that_starts_again_asks_for_what_it_does_not_have(
         third.poll()
         assert "/changes" in third.asked
         assert not third.fetched
+
+
+def test_what_was_there_long_before_the_first_question_is_left_alone(
+    archive: Archive,
+    intake: Intake,
+    storage: Storage,
+    ledger: Ledger,
+    small_series: WrittenSeries,
+    tmp_path: Path,
+) -> None:
+    archive.store(*small_series.paths)
+    wait_for_the_next_second(archive)
+    with closing(Recorded(archive, intake, storage, ledger, since_days=0)) as first:
+        wait_until(lambda: first.asked[-1:] == ["/changes"], act=first.poll)
+        assert set(first.asked) == {"/changes", "/studies"}, "nothing is asked about it"
+    other = write_series(tmp_path / "other", 2, SMALL)
+    archive.store(*other.paths)
+    wait_for_the_next_second(archive)  # and only then the gateway starts again
+    with closing(Recorded(archive, intake, storage, ledger, since_days=0)) as second:
+        wait_until(has(ledger, *other.sop_uids), act=second.poll)
+        uid = grow(archive, small_series, tmp_path / "later")
+        wait_until(has(ledger, *other.sop_uids, *small_series.sop_uids, uid), act=second.poll)
+
+
+def test_what_retention_has_deleted_is_not_taken_again_unless_it_grows(
+    archive: Archive,
+    intake: Intake,
+    storage: Storage,
+    ledger: Ledger,
+    database: Database,
+    small_series: WrittenSeries,
+    tmp_path: Path,
+) -> None:
+    archive.store(*small_series.paths)
+    with closing(Recorded(archive, intake, storage, ledger)) as first:
+        wait_until(has(ledger, *small_series.sop_uids), act=first.poll)
+    (study,) = ledger.growing_studies()
+    JobList(database).open(study, [], "")
+    gateway = GatewaySettings(
+        storage_folder=storage.incoming.parent, retention=RetentionSection(sources_days=0)
+    )
+    Retention(gateway, storage, database).apply()
+    assert not kept(ledger)
+    with closing(Recorded(archive, intake, storage, ledger)) as second:
+        second.poll()
+        assert second.asked == ["/changes", "/studies"]
+        uid = grow(archive, small_series, tmp_path / "later")
+        wait_until(has(ledger, *small_series.sop_uids, uid), act=second.poll)
+
+
+def test_what_the_archive_has_deleted_is_forgotten(
+    recorded: Recorded, archive: Archive, ledger: Ledger, small_series: WrittenSeries
+) -> None:
+    archive.store(*small_series.paths)
+    wait_until(has(ledger, *small_series.sop_uids), act=recorded.poll)
+    (study,) = recorded.polled.studies()
+    httpx.delete(f"{archive.url}/studies/{study}").raise_for_status()
+    archive.store(write_series(archive.files.parent / "other", 2, SMALL).paths[0])
+    recorded.poll()
+    assert study not in recorded.polled.studies()
 
 
 def test_an_archive_that_starts_again_in_the_middle(
