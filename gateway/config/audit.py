@@ -42,3 +42,9 @@ class AuditSection(Section):
 
     file: Path | None = None
     syslog: SyslogSection | None = None
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Names of those that are set."""
+        places = {"file": self.file, "syslog": self.syslog}
+        return tuple(name for name, place in places.items() if place is not None)

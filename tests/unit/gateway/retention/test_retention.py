@@ -29,7 +29,8 @@ from gateway.record.roster import Roster
 from gateway.record.schema import DELIVERIES, EVENTS, INSTANCES, JOBS, STUDIES, TRANSFERS
 from gateway.record.storage import INPUT_NAME, Storage
 from gateway.retention.leaving import STEP_SECONDS
-from gateway.retention.retention import AT_ONCE, Retention
+from gateway.retention.retention import Retention
+from gateway.retention.rounds import AT_ONCE
 from tests.unit.gateway.instances import ONE
 
 DAY = 86_400.0
