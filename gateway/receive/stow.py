@@ -12,8 +12,8 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from gateway.config import StowReceiveSection
+from gateway.http_lobby import BACKLOG, Door, PatientProtocol
 from gateway.receive.access import Access
-from gateway.receive.http_lobby import PatientProtocol
 from gateway.receive.intake import Intake
 from gateway.receive.stow_receiver import Receiver
 from gateway.record.storage import Storage
@@ -44,6 +44,7 @@ def running_stow(
     with ThreadPoolExecutor(THREADS, "stow") as pool, _door(settings) as door:
         receiver = Receiver(settings, idle_seconds, access, intake, storage, pool)
         server = uvicorn.Server(_server_settings(settings, receiver))
+        door.let_in = server.server_state.connections
         serving = Thread(target=server.run, kwargs={"sockets": [door]}, name="stow")
         serving.start()
         try:
@@ -53,10 +54,10 @@ def running_stow(
             serving.join()
 
 
-def _door(settings: StowReceiveSection) -> socket.socket:
+def _door(settings: StowReceiveSection) -> Door:
     family = socket.AF_INET6 if ":" in settings.address else socket.AF_INET
     try:
-        return socket.create_server((settings.address, settings.port), family=family)
+        return Door(socket.create_server((settings.address, settings.port), family=family))
     except OSError as error:
         raise ResourceError(
             f"receive.stow.address {settings.address}, receive.stow.port {settings.port}: nobody "
@@ -78,6 +79,7 @@ def _server_settings(settings: StowReceiveSection, receiver: Receiver) -> uvicor
         access_log=False,
         proxy_headers=False,
         server_header=False,
+        backlog=BACKLOG,
         timeout_graceful_shutdown=STOP_SECONDS,
         ssl_certfile=settings.certificate_file,
         ssl_keyfile=settings.key_file,
