@@ -286,7 +286,6 @@ def test_what_retention_has_deleted_is_not_taken_again_unless_it_grows(
     storage: Storage,
     ledger: Ledger,
     database: Database,
-    database: Database,
     small_series: WrittenSeries,
     tmp_path: Path,
 ) -> None:
@@ -346,6 +345,7 @@ def test_a_failure_is_said_once(
     intake: Intake,
     storage: Storage,
     ledger: Ledger,
+    database: Database,
     small_series: WrittenSeries,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
