@@ -19,7 +19,7 @@ from pathlib import Path
 
 from benchmarks.report import write_report
 from gateway.config import ReceiveSection
-from gateway.record.joblist import UNFINISHED, JobState
+from gateway.record.job import UNFINISHED, JobState
 from tests.archive import Archive, running_archive
 from tests.conftest import DEMO_MODELS
 from tests.phantom.study import write_series

@@ -72,8 +72,9 @@ def check_command(config: File = None) -> None:
 
         for point in check(settings):
             faults += point.fault is not None
-            said = f"good:  {point.good}" if point.fault is None else f"FAULT: {point.fault}"
-            console.print(f"{point.name}: {said}", soft_wrap=True)
+            said = {"good": point.good, "WARNING": point.warning, "FAULT": point.fault}
+            word, text = next((word, text) for word, text in said.items() if text is not None)
+            console.print(f"{point.name}: {word}: {text}", soft_wrap=True)
         if faults:
             console.print(f"faults: {faults}")
             raise typer.Exit(ConfigError.exit_status)

@@ -6,18 +6,27 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
+from ssl import PROTOCOL_TLS_SERVER, SSLContext
 
 from app.command import DEFAULT_MODELS, DEFAULT_SETTINGS
 from app.ready import require_ready
-from gateway.config import DestinationSection, GatewaySettings, RuleSection, RunnerKind
+from gateway.config import (
+    DestinationSection,
+    GatewaySettings,
+    RuleSection,
+    RunnerKind,
+    StowReceiveSection,
+    WebSection,
+)
 from gateway.deliver.send_dicom import echo
 from gateway.deliver.send_stow import search
 from gateway.receive.scp import tls_context
 from gateway.record.database import open_database
 from gateway.record.storage import BYTES_PER_GB, Storage
 from gateway.work.overlay import write_overlay
-from totalmap.errors import ResourceError, TotalMapError
+from totalmap.errors import ConfigError, ResourceError, TotalMapError
 from totalmap.settings import load_settings
 
 
@@ -28,11 +37,13 @@ class Point:
     Attributes:
         name: As in gateway.yaml.
         good: What is well, in words; None where something is not.
+        warning: What works, and yet should not be so.
         fault: What is wrong; None where all is well.
     """
 
     name: str
     good: str | None = None
+    warning: str | None = None
     fault: str | None = None
 
 
@@ -41,21 +52,31 @@ def check(settings: GatewaySettings) -> Iterator[Point]:
     yield _point("storage_folder", partial(_storage, settings))
     yield _point("ledger_url", partial(_ledger, settings))
     yield _point("receive", partial(_receive, settings))
+    if settings.receive.stow is not None:
+        yield _point("receive.stow", partial(_served, "receive.stow", settings.receive.stow))
     for rule in settings.rules:
         yield _point(f"rule {rule.name}", partial(_rule, settings, rule))
     if settings.work.runner is RunnerKind.CONTAINER:
         yield _point("work.container", partial(_container, settings))
     for destination in settings.destinations:
         yield _point(f"destination {destination.name}", partial(_destination, destination))
+    yield _point("web", partial(_served, "web", settings.web))
+
+
+class _Warning(str):
+    """Said of what works, and yet should not be so."""
 
 
 def _point(name: str, look: Callable[[], str]) -> Point:
     try:
-        return Point(name=name, good=look())
+        said = look()
     except TotalMapError as error:
         return Point(name=name, fault=str(error))
     except OSError as error:
         return Point(name=name, fault=f"{error.filename or name}: {error.strerror}")
+    if isinstance(said, _Warning):
+        return Point(name=name, warning=said)
+    return Point(name=name, good=said)
 
 
 def _storage(settings: GatewaySettings) -> str:
@@ -95,6 +116,36 @@ def _try_port(address: str, port: int) -> None:
             listening.bind((address, port))
         except OSError as error:
             raise OSError(error.errno, error.strerror, f"port {port} of {address}") from error
+
+
+def _served(name: str, section: WebSection | StowReceiveSection) -> str:
+    where = f"{section.address}:{section.port}"
+    if section.certificate_file is not None:
+        _try_certificate(name, section)
+        return f"{where}, encrypted"
+    if _is_loopback(section.address, section.port):
+        return f"{where}, not encrypted; nobody gets there from outside this machine"
+    return _Warning(
+        f"{where} can be reached from outside this machine, and {name}.certificate_file is not "
+        "set: passwords, and all of the patients, can be read on the way. Give it a certificate, "
+        f"or set {name}.address to 127.0.0.1 and put a proxy before it that encrypts"
+    )
+
+
+def _try_certificate(name: str, section: WebSection | StowReceiveSection) -> None:
+    context = SSLContext(PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(str(section.certificate_file), section.key_file)
+    except OSError as error:  # SSLError is one
+        raise ConfigError(
+            f"{name}: {section.certificate_file} and {section.key_file} can't be used: {error}"
+        ) from error
+
+
+def _is_loopback(address: str, port: int) -> bool:
+    """Returns whether a server that listens at an address hears this machine alone."""
+    found = socket.getaddrinfo(address or None, port, flags=socket.AI_PASSIVE)
+    return all(ip_address(str(where[0])).is_loopback for *_, where in found)
 
 
 def _rule(settings: GatewaySettings, rule: RuleSection) -> str:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.config import GatewaySettings
 from gateway.record.deliverylist import Delivery
-from gateway.record.joblist import Job
+from gateway.record.job import Job
 from gateway.record.schema import SCHEMA_VERSION
 from totalmap.errors import ResourceError
 

@@ -9,7 +9,7 @@ from sqlalchemy import case, func, select
 
 from gateway.record.database import Database
 from gateway.record.deliverylist import DeliveryState
-from gateway.record.joblist import UNFINISHED, JobState
+from gateway.record.job import UNFINISHED, JobState
 from gateway.record.schema import DELIVERIES, JOBS, STUDIES
 
 
@@ -34,7 +34,7 @@ GROUP_STATES: Mapping[Group, tuple[JobState, ...]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedJob:
-    """A job as the list shows it; the fields are those of `gateway.joblist.Job`."""
+    """A job as the list shows it; the fields are those of `gateway.record.job.Job`."""
 
     job_id: str
     study_instance_uid: str

@@ -16,7 +16,8 @@ import yaml
 from gateway.config import GatewaySettings, load_gateway_settings
 from gateway.record.database import Database, open_database
 from gateway.record.deliverylist import DeliveryList, DeliveryState
-from gateway.record.joblist import Job, JobList, JobState
+from gateway.record.job import Job, JobState
+from gateway.record.joblist import JobList
 from tests.gateway_process import storescu
 from tests.phantom.study import SeriesSpec
 from tests.servers import free_port

@@ -11,7 +11,7 @@ import pydicom
 
 from gateway.config import SENDER, GatewaySettings, RuleSection
 from gateway.record.content import content_digest, images
-from gateway.record.joblist import NewJob
+from gateway.record.job import NewJob
 from gateway.record.ledger import KeptInstance
 from gateway.record.storage import Storage
 from totalmap.errors import ResourceError

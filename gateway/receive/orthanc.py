@@ -2,43 +2,46 @@
 
 Its StableStudy event is lost with a restart and repeated by an identical re-send, so that nothing
 depends on it: its list of studies is compared with what is on record. That it has not changed
-since, Orthanc says in one answer.
+since, Orthanc says in one answer. Of what it had long before it was asked for the first time,
+nothing is taken: a new gateway should not segment a whole archive.
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from ssl import create_default_context
 from threading import Event
-from typing import Annotated, TypeVar
 from uuid import uuid4
 
 import httpx
-from pydantic import AliasPath, BaseModel, Field, TypeAdapter, ValidationError
 
 from gateway.config import OrthancSection
 from gateway.receive.access import read_secret
 from gateway.receive.intake import Intake, ReceivedFile
+from gateway.receive.orthanc_server import Instance, NotServed, OrthancServer, Study
 from gateway.receive.poll import polling
+from gateway.record.database import Database
 from gateway.record.ledger import Ledger
+from gateway.record.polled import Polled
 from gateway.record.storage import Storage
-from totalmap.errors import ConfigError, InputError, ResourceError
+from totalmap.errors import ConfigError, InputError
 from totalmap.log import get_logger
 
 REQUEST_SECONDS = 30.0
-PAGE = 200
 # So often all is compared even where Orthanc says that nothing has changed.
 COMPARE_SECONDS = 300.0
-
-_Answer = TypeVar("_Answer")
+SECONDS_PER_DAY = 86_400
 
 log = get_logger()
 
 
 @contextmanager
 def polling_orthanc(
-    settings: OrthancSection, intake: Intake, storage: Storage, ledger: Ledger
+    settings: OrthancSection,
+    intake: Intake,
+    storage: Storage,
+    ledger: Ledger,
+    database: Database,
 ) -> Iterator[None]:
     """Takes what comes into an Orthanc while the block runs.
 
@@ -47,13 +50,17 @@ def polling_orthanc(
         intake: Where to put what comes.
         storage: Where files lie while they are received.
         ledger: What is here already.
+        database: What was taken before.
 
     Raises:
         ConfigError: A certificate or password can't be read.
+        ResourceError: The database fails.
     """
     with _client(settings) as client:
-        server = OrthancServer(client, f"{settings.url.host}:{settings.url.port}")
-        source = OrthancSource(settings, server, intake, storage, ledger)
+        url = settings.url
+        server = OrthancServer(client, f"{url.host}:{url.port}")
+        polled = Polled(database, f"{url.host}:{url.port}{url.path or ''}")
+        source = OrthancSource(settings, server, intake, storage, ledger, polled)
         with polling(server.name, source.poll, settings.poll_seconds):
             yield
 
@@ -73,105 +80,11 @@ def _client(settings: OrthancSection) -> httpx.Client:
     )
 
 
-class _Changes(BaseModel):
-    last: Annotated[int, Field(alias="Last")]
-
-
-class _Study(BaseModel):
-    """`last_update` changes with each instance that is added, to a second."""
-
-    id: Annotated[str, Field(alias="ID")]
-    is_stable: Annotated[bool, Field(alias="IsStable")]
-    last_update: Annotated[str, Field(alias="LastUpdate")]
-    uid: Annotated[str, Field(validation_alias=AliasPath("MainDicomTags", "StudyInstanceUID"))]
-
-
-class _Series(BaseModel):
-    id: Annotated[str, Field(alias="ID")]
-    modality: Annotated[str, Field(validation_alias=AliasPath("MainDicomTags", "Modality"))] = ""
-
-
-class _Instance(BaseModel):
-    id: Annotated[str, Field(alias="ID")]
-    uid: Annotated[str, Field(validation_alias=AliasPath("MainDicomTags", "SOPInstanceUID"))]
-
-
-class NotServed(ResourceError):
-    """An Orthanc answers, but not with what it was asked for."""
-
-
-class OrthancServer:
-    """Orthanc's REST API, of version 1.10 or newer.
-
-    Each method raises ResourceError where it does not answer, and NotServed where it refuses.
-    """
-
-    def __init__(self, client: httpx.Client, name: str) -> None:
-        self._client = client
-        self.name = name
-
-    def last_change(self) -> int:
-        """Returns the number of the last change."""
-        return self._get("/changes", _Changes, {"last": ""}).last
-
-    def studies(self) -> Iterator[_Study]:
-        """Yields all studies, page by page."""
-        start = 0
-        while True:
-            page = self._get(
-                "/studies", list[_Study], {"expand": "", "since": start, "limit": PAGE}
-            )
-            yield from page
-            if len(page) < PAGE:
-                return
-            start += PAGE
-
-    def series(self, study_id: str) -> Sequence[_Series]:
-        """Returns the series of a study."""
-        return self._get(f"/studies/{study_id}/series", list[_Series])
-
-    def instances(self, series_id: str) -> Sequence[_Instance]:
-        """Returns the instances of a series."""
-        return self._get(f"/series/{series_id}/instances", list[_Instance])
-
-    def fetch(self, instance_id: str, path: Path) -> None:
-        """Writes the file of an instance."""
-        try:
-            with self._client.stream("GET", f"/instances/{instance_id}/file") as answer:
-                self._require_success(answer)
-                with path.open("xb") as file:
-                    for chunk in answer.iter_bytes():
-                        file.write(chunk)
-        except httpx.HTTPError as error:
-            raise self._failed(error) from error
-        except OSError as error:
-            raise ResourceError(f"an instance can't be stored: {error.strerror}") from error
-
-    def _get(
-        self, path: str, kind: type[_Answer], parameters: Mapping[str, str | int] | None = None
-    ) -> _Answer:
-        try:
-            answer = self._client.get(path, params=parameters)
-        except httpx.HTTPError as error:
-            raise self._failed(error) from error
-        self._require_success(answer)
-        adapter: TypeAdapter[_Answer] = TypeAdapter(kind)
-        try:
-            return adapter.validate_json(answer.content)
-        except ValidationError as error:
-            raise NotServed(f"{self.name}{path} does not answer as Orthanc does") from error
-
-    def _require_success(self, answer: httpx.Response) -> None:
-        if not answer.is_success:
-            path = answer.request.url.path
-            raise NotServed(f"{self.name}{path} answers with HTTP {answer.status_code}")
-
-    def _failed(self, error: httpx.HTTPError) -> ResourceError:
-        return ResourceError(f"{self.name} does not answer: {str(error) or type(error).__name__}")
-
-
 class OrthancSource:
-    """What is known of an Orthanc between two polls; after a restart all is compared again."""
+    """What is known of an Orthanc between two polls; after a restart all is compared again.
+
+    Each method raises ResourceError where the database fails.
+    """
 
     def __init__(
         self,
@@ -180,15 +93,17 @@ class OrthancSource:
         intake: Intake,
         storage: Storage,
         ledger: Ledger,
+        polled: Polled,
     ) -> None:
         self._settings = settings
         self._server = server
         self._intake = intake
         self._storage = storage
         self._ledger = ledger
+        self._polled = polled
         self._last_change: int | None = None
         self._compared_at = 0.0
-        self._settled: dict[str, str] = {}
+        self._settled = dict(polled.studies())
         self._transfers: dict[str, str] = {}
         self._failures: dict[str, str] = {}
         self._refused: set[str] = set()
@@ -204,24 +119,46 @@ class OrthancSource:
         if last_change == self._last_change and is_recent:
             return
         self._last_change = None
-        listed: dict[str, str] = {}
+        since = self._since()
+        listed: set[str] = set()
+        is_all_here = True
         for study in self._server.studies():
             if stop.is_set():
                 return
-            listed[study.id] = study.last_update
-            is_new = self._settled.get(study.id) != study.last_update
-            if is_new and study.is_stable and self._complete(study, stop):
-                self._settled[study.id] = study.last_update
+            listed.add(study.id)
+            if study.last_update >= since and not self._settle(study, stop):
+                is_all_here = False
         self._forget_all_but(listed)
         self._compared_at = time.monotonic()
-        if self._settled == listed:
+        if is_all_here:
             self._last_change = last_change
 
-    def _forget_all_but(self, listed: Mapping[str, str]) -> None:
-        self._settled = {study: at for study, at in self._settled.items() if study in listed}
-        self._transfers = {study: one for study, one in self._transfers.items() if study in listed}
+    def _since(self) -> str:
+        """Returns the least `last_update` of a study to be taken."""
+        begun_at, days = self._polled.begun_at(), self._settings.since_days
+        if days is None:
+            return ""
+        return time.strftime("%Y%m%dT%H%M%S", time.gmtime(begun_at - days * SECONDS_PER_DAY))
 
-    def _complete(self, study: _Study, stop: Event) -> bool:
+    def _forget_all_but(self, listed: set[str]) -> None:
+        self._transfers = {study: one for study, one in self._transfers.items() if study in listed}
+        for study in self._settled.keys() - listed:
+            # A page leaves out one that is there when another one goes meanwhile.
+            if not self._server.has_study(study):
+                self._polled.forget(study)
+                del self._settled[study]
+
+    def _settle(self, study: Study, stop: Event) -> bool:
+        """Returns whether nothing of a study is missing, after what can be taken was."""
+        if self._settled.get(study.id) == study.last_update:
+            return True
+        if not study.is_stable or not self._complete(study, stop):
+            return False
+        self._polled.settle(study.id, study.last_update)
+        self._settled[study.id] = study.last_update
+        return True
+
+    def _complete(self, study: Study, stop: Event) -> bool:
         """Takes what is missing of a study, and returns whether nothing is missing any more."""
         on_record = {one.sop_instance_uid for one in self._ledger.instances(study.uid)}
         try:
@@ -238,12 +175,12 @@ class OrthancSource:
             del self._transfers[study.id]
         return True
 
-    def _wanted(self, study: _Study) -> Iterator[_Instance]:
+    def _wanted(self, study: Study) -> Iterator[Instance]:
         for series in self._server.series(study.id):
             if series.modality in self._settings.modalities:
                 yield from self._server.instances(series.id)
 
-    def _take(self, study: _Study, instance: _Instance) -> bool:
+    def _take(self, study: Study, instance: Instance) -> bool:
         """Returns whether an instance need not be asked for again."""
         if instance.id in self._refused:
             return True

@@ -56,7 +56,7 @@ def receiving(settings: GatewaySettings) -> Iterator[int]:
         for folder in ways.folders:
             running.enter_context(watching(folder, intake, storage))
         for orthanc in ways.orthancs:
-            running.enter_context(polling_orthanc(orthanc, intake, storage, ledger))
+            running.enter_context(polling_orthanc(orthanc, intake, storage, ledger, database))
         yield port
 
 

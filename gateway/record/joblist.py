@@ -4,105 +4,29 @@ The queue (gateway/jobs.py) only says when something is to be begun. Whoever beg
 here whether there is still something to do, so that nothing depends on what the queue remembers.
 """
 
-import json
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Row,
-    Update,
-    and_,
-    exists,
-    or_,
-    select,
-    true,
-    update,
-)
+from sqlalchemy import Connection, select, update
 
 from gateway.record.database import Database
 from gateway.record.history import What, record
+from gateway.record.job import UNFINISHED, Job, JobState, KeptResult, NewJob
+from gateway.record.jobsql import (
+    COLUMNS,
+    delivery_row,
+    is_outdated,
+    job_of,
+    nobody_else_began,
+    queuing_anew,
+    result_row,
+    row_of,
+    superseding,
+    updating,
+)
 from gateway.record.ledger import GrowingStudy
 from gateway.record.schema import DELIVERIES, JOBS, RESULTS, STUDIES
-
-
-class JobState(StrEnum):
-    """Where a job stands."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    SEGMENTED = "segmented"
-    DEAD = "dead"
-    CANCELLED = "cancelled"
-    SUPERSEDED = "superseded"
-
-
-UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewJob:
-    """What is to be done.
-
-    Attributes:
-        job_id: Names rule and content: the same again is the same job.
-        sender: Who sent the newest of it.
-        content_digest: Of the images (gateway/dispatch/complete.py).
-        content_until: When the newest of them came; seconds since 1970, UTC.
-        application: Sections of app.yaml that the rule lays over it.
-        destinations: By name.
-    """
-
-    job_id: str
-    study_instance_uid: str
-    rule: str
-    sender: str
-    content_digest: str
-    content_until: float
-    n_images: int
-    is_urgent: bool
-    application: Mapping[str, Any]
-    destinations: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job(NewJob):
-    """A job as it stands.
-
-    Attributes:
-        reason: Why it is dead, was cancelled, or waits.
-        attempts: How often it was begun, since somebody last asked for it.
-        run: Grows whenever it is put into the queue anew.
-        not_before: Seconds since 1970, UTC, as all moments are.
-        worker: Who runs it, or did.
-        stage: What it is doing, as in status.json's `timings_seconds`.
-    """
-
-    state: JobState
-    reason: str | None
-    attempts: int
-    run: int
-    not_before: float
-    created_at: float
-    started_at: float | None
-    ended_at: float | None
-    worker: str | None
-    stage: str | None
-    tiles_done: int | None
-    tiles: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeptResult:
-    """A result of a job; `path` is relative to the job's output folder."""
-
-    path: str
-    kind: str
-    sop_instance_uid: str | None
 
 
 class JobList:
@@ -140,7 +64,7 @@ class JobList:
         """
         with self._database.transaction() as connection:
             row = connection.execute(
-                _update(job_id, *UNFINISHED)
+                updating(job_id, *UNFINISHED)
                 .where(JOBS.c.run == run)
                 .values(
                     state=JobState.RUNNING,
@@ -150,11 +74,11 @@ class JobList:
                     ended_at=None,
                     worker=worker,
                 )
-                .returning(*_COLUMNS)
+                .returning(*COLUMNS)
             ).one_or_none()
             if row is None:
                 return None
-            job = _job(row)
+            job = job_of(row)
             _record(connection, What.STARTED, job, who=worker, detail=f"attempt {job.attempts}")
             return job
 
@@ -164,7 +88,7 @@ class JobList:
         """Puts on record what a job is doing: so many tiles of so many are done."""
         with self._database.transaction() as connection:
             connection.execute(
-                _update(job_id, JobState.RUNNING).values(stage=stage, tiles_done=done, tiles=tiles)
+                updating(job_id, JobState.RUNNING).values(stage=stage, tiles_done=done, tiles=tiles)
             )
 
     def succeed(
@@ -183,27 +107,9 @@ class JobList:
                 return False
             connection.execute(RESULTS.delete().where(RESULTS.c.job_id == job_id))
             for one in results:
-                connection.execute(
-                    RESULTS.insert().values(
-                        job_id=job_id,
-                        path=one.path,
-                        kind=one.kind,
-                        sop_instance_uid=one.sop_instance_uid,
-                    )
-                )
+                connection.execute(RESULTS.insert().values(result_row(job_id, one)))
             for destination in job.destinations:
-                connection.execute(
-                    self._add_delivery.values(
-                        job_id=job_id,
-                        destination=destination,
-                        state="waiting",
-                        attempts=0,
-                        run=1,
-                        not_before=0.0,
-                        is_enqueued=False,
-                        created_at=time.time(),
-                    )
-                )
+                connection.execute(self._add_delivery.values(delivery_row(job_id, destination)))
             _record(connection, What.SEGMENTED, job, detail=f"{len(results)} results")
         return True
 
@@ -242,8 +148,8 @@ class JobList:
         """
         with self._database.transaction() as connection:
             row = connection.execute(
-                _queued_anew(job_id, [JobState.RUNNING])
-                .where(_nobody_else_began(begun))
+                queuing_anew(job_id, [JobState.RUNNING])
+                .where(nobody_else_began(begun))
                 .values(
                     not_before=not_before,
                     reason=reason,
@@ -251,7 +157,7 @@ class JobList:
                 )
             ).one_or_none()
             if row is not None:
-                _record(connection, What.POSTPONED, _job(row), detail=reason)
+                _record(connection, What.POSTPONED, job_of(row), detail=reason)
         return row is not None
 
     def retry(self, job_id: str, who: str) -> bool:
@@ -259,30 +165,24 @@ class JobList:
 
         It does not where the study has grown since: a newer job has its place.
         """
-        newer = JOBS.alias()
-        is_outdated = exists().where(
-            newer.c.study_instance_uid == JOBS.c.study_instance_uid,
-            newer.c.rule == JOBS.c.rule,
-            newer.c.created_at > JOBS.c.created_at,
-        )
-        ended = _queued_anew(job_id, (JobState.DEAD, JobState.CANCELLED)).where(~is_outdated)
+        ended = queuing_anew(job_id, (JobState.DEAD, JobState.CANCELLED)).where(~is_outdated())
         return self._queue_anew(ended.values(attempts=0, not_before=0.0), What.RETRIED, who)
 
     def reopen(self, job_id: str) -> bool:
         """Queues a job that was done and whose results are deleted; returns whether it was."""
         with self._database.transaction() as connection:
             row = connection.execute(
-                _queued_anew(job_id, [JobState.SEGMENTED]).values(attempts=0, not_before=0.0)
+                queuing_anew(job_id, [JobState.SEGMENTED]).values(attempts=0, not_before=0.0)
             ).one_or_none()
             if row is not None:
                 for table in (DELIVERIES, RESULTS):
                     connection.execute(table.delete().where(table.c.job_id == job_id))
-                _record(connection, What.QUEUED, _job(row), detail="its results were deleted")
+                _record(connection, What.QUEUED, job_of(row), detail="its results were deleted")
         return row is not None
 
     def make_urgent(self, job_id: str, who: str) -> bool:
         """Moves a job that waits before all that are not urgent; returns whether it did."""
-        waiting = _queued_anew(job_id, [JobState.QUEUED])
+        waiting = queuing_anew(job_id, [JobState.QUEUED])
         return self._queue_anew(
             waiting.values(is_urgent=True, not_before=0.0), What.MADE_URGENT, who
         )
@@ -307,7 +207,7 @@ class JobList:
     def forgotten(self, job: Job) -> None:
         """Has a job put into the queue again of which the queue knows nothing any more."""
         with self._database.transaction() as connection:
-            connection.execute(_queued_anew(job.job_id, UNFINISHED).where(JOBS.c.run == job.run))
+            connection.execute(queuing_anew(job.job_id, UNFINISHED).where(JOBS.c.run == job.run))
 
     def starting_with(self, start: str) -> Sequence[str]:
         """Returns the ids of jobs that begin so; two of many."""
@@ -324,14 +224,14 @@ class JobList:
     ) -> Sequence[Job]:
         """Returns jobs in some states, the newest first."""
         statement = (
-            select(*_COLUMNS)
+            select(*COLUMNS)
             .where(JOBS.c.state.in_(states))
             .order_by(JOBS.c.created_at.desc(), JOBS.c.job_id)
             .limit(limit)
             .offset(offset)
         )
         with self._database.transaction() as connection:
-            return [_job(row) for row in connection.execute(statement)]
+            return [job_of(row) for row in connection.execute(statement)]
 
     def of_study(self, study_instance_uid: str) -> Sequence[Job]:
         """Returns the jobs of a study, the oldest first."""
@@ -347,41 +247,11 @@ class JobList:
         return [KeptResult(**row._mapping) for row in rows]
 
     def _open(self, connection: Connection, job: NewJob) -> bool:
-        added = connection.execute(
-            self._add.values(
-                job_id=job.job_id,
-                study_instance_uid=job.study_instance_uid,
-                rule=job.rule,
-                sender=job.sender,
-                content_digest=job.content_digest,
-                content_until=job.content_until,
-                n_images=job.n_images,
-                is_urgent=job.is_urgent,
-                application=json.dumps(job.application),
-                destinations=json.dumps(job.destinations),
-                state=JobState.QUEUED,
-                attempts=0,
-                run=1,
-                not_before=0.0,
-                is_enqueued=False,
-                created_at=time.time(),
-            )
-        ).one_or_none()
-        if added is None:
+        if connection.execute(self._add.values(row_of(job))).one_or_none() is None:
             return False
-        older = (
-            update(JOBS)
-            .where(
-                JOBS.c.study_instance_uid == job.study_instance_uid,
-                JOBS.c.rule == job.rule,
-                JOBS.c.job_id != job.job_id,
-                JOBS.c.state.in_(UNFINISHED),
-            )
-            .values(state=JobState.SUPERSEDED, reason="the study has grown", ended_at=time.time())
-            .returning(*_COLUMNS)
-        )
-        for row in connection.execute(older).all():
-            _record(connection, What.SUPERSEDED, _job(row), detail="the study has grown")
+        reason = "the study has grown"
+        for row in connection.execute(superseding(job, reason)).all():
+            _record(connection, What.SUPERSEDED, job_of(row), detail=reason)
         record(
             connection,
             What.QUEUED,
@@ -396,7 +266,7 @@ class JobList:
         with self._database.transaction() as connection:
             row = connection.execute(statement.values(reason=None)).one_or_none()
             if row is not None:
-                _record(connection, what, _job(row), who=who)
+                _record(connection, what, job_of(row), who=who)
         return row is not None
 
     def _stop(
@@ -424,54 +294,17 @@ class JobList:
         begun: Job | None,
     ) -> Job | None:
         row = connection.execute(
-            _update(job_id, *UNFINISHED)
-            .where(_nobody_else_began(begun))
+            updating(job_id, *UNFINISHED)
+            .where(nobody_else_began(begun))
             .values(state=state, reason=reason, ended_at=time.time())
-            .returning(*_COLUMNS)
+            .returning(*COLUMNS)
         ).one_or_none()
-        return None if row is None else _job(row)
+        return None if row is None else job_of(row)
 
     def _select(self, *conditions: Any) -> Sequence[Job]:
-        statement = select(*_COLUMNS).where(*conditions).order_by(JOBS.c.created_at, JOBS.c.job_id)
+        statement = select(*COLUMNS).where(*conditions).order_by(JOBS.c.created_at, JOBS.c.job_id)
         with self._database.transaction() as connection:
-            return [_job(row) for row in connection.execute(statement)]
-
-
-_COLUMNS = [column for column in JOBS.c if column is not JOBS.c.is_enqueued]
-
-
-def _update(job_id: str, *states: JobState) -> Update:
-    return update(JOBS).where(JOBS.c.job_id == job_id, JOBS.c.state.in_(states))
-
-
-def _nobody_else_began(begun: Job | None) -> ColumnElement[bool]:
-    """Returns that a job is not in the hands of another worker than the one that began it."""
-    if begun is None:
-        return true()
-    is_same = and_(
-        JOBS.c.worker == begun.worker, JOBS.c.run == begun.run, JOBS.c.attempts == begun.attempts
-    )
-    return or_(JOBS.c.state != JobState.RUNNING, is_same)
-
-
-def _queued_anew(job_id: str, states: Sequence[JobState]) -> Any:
-    return (
-        _update(job_id, *states)
-        .values(state=JobState.QUEUED, run=JOBS.c.run + 1, is_enqueued=False, ended_at=None)
-        .returning(*_COLUMNS)
-    )
-
-
-def _job(row: Row[Any]) -> Job:
-    values = dict(row._mapping)
-    return Job(
-        **{
-            **values,
-            "state": JobState(values["state"]),
-            "application": json.loads(values["application"]),
-            "destinations": tuple(json.loads(values["destinations"])),
-        }
-    )
+            return [job_of(row) for row in connection.execute(statement)]
 
 
 def _record(

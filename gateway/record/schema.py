@@ -63,6 +63,20 @@ LEAVING = Table(
     Column("since", Double, nullable=False),
     Column("moved_at", Double),
 )
+# Servers that are polled, and the studies of theirs of which nothing is missing here.
+POLLED = Table(
+    "polled",
+    METADATA,
+    Column("source", Text, primary_key=True),
+    Column("begun_at", Double, nullable=False),
+)
+POLLED_STUDIES = Table(
+    "polled_studies",
+    METADATA,
+    Column("source", Text, primary_key=True),
+    Column("study", _NAME, primary_key=True),
+    Column("version", _NAME, nullable=False),
+)
 
 # What is made of it.
 JOBS = Table(

@@ -1,23 +1,21 @@
 """What is deleted: by rule, after delivery and commitment, never before.
 
 Sources go with their rows (gateway/retention/leaving.py): since then nothing of the study counts as
-received. Jobs, results, deliveries and events stay on record as the study's history. What is sent
-again after its results were deleted is segmented again (gateway/dispatch/dispatcher.py).
+received. Jobs, results, deliveries and events stay on record as the study's history, for years
+(gateway/retention/histories.py). What is sent again after its results were deleted is segmented
+again (gateway/dispatch/dispatcher.py).
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Sequence
 
-from sqlalchemy import Connection, Row, Select, delete, exists, func, select, update
+from sqlalchemy import Connection, delete, exists, func, select
 
 from gateway.config import GatewaySettings
 from gateway.record.database import Database
-from gateway.record.deliverylist import DeliveryState
 from gateway.record.history import What, record
-from gateway.record.joblist import UNFINISHED, JobState
+from gateway.record.job import UNFINISHED
 from gateway.record.schema import (
-    DELIVERIES,
     EVENTS,
     INSTANCES,
     JOBS,
@@ -27,18 +25,15 @@ from gateway.record.schema import (
     WORKERS,
 )
 from gateway.record.storage import INPUT_NAME, Storage
+from gateway.retention.histories import Histories
+from gateway.retention.known import hold, known_study
 from gateway.retention.leaving import STEP_SECONDS, Leaving
+from gateway.retention.rounds import Round
 from gateway.retention.rules import (
     SECONDS_PER_DAY,
-    KnownDelivery,
-    KnownJob,
-    KnownStudy,
     results_may_go,
     sources_may_go,
 )
-
-# Studies and jobs that are looked at in one sweep, so that nothing else waits for long.
-AT_ONCE = 25
 
 
 class Retention:
@@ -69,11 +64,12 @@ class Retention:
         self._database = database
         self._clock = clock
         self._leaving = Leaving(settings.storage_folder / "leaving", storage, database, clock)
-        self._studies = _Round(self._old_studies)
-        self._jobs = _Round(self._job_folders)
+        self._histories = Histories(settings, storage, database, clock)
+        self._studies = Round(self._old_studies)
+        self._jobs = Round(self._job_folders)
 
     def apply(self) -> None:
-        """Looks at the next studies and jobs, and goes on with what is leaving.
+        """Looks at the next studies, jobs and histories, and goes on with what is leaving.
 
         Raises:
             ResourceError: The database fails.
@@ -85,6 +81,7 @@ class Retention:
         for study in self._studies.portion():
             self._delete_sources(study)
         self._leaving.go_on()
+        self._histories.apply()
 
     def _old_studies(self) -> Iterable[str]:
         """Returns the studies that came so long ago that they may have to go."""
@@ -119,7 +116,7 @@ class Retention:
             if not self._results_may_go(connection, job_id, study):
                 return
         with self._database.transaction() as connection:
-            _hold(connection, study)
+            hold(connection, study)
             if not self._results_may_go(connection, job_id, study):
                 return
             if not _is_deletion_on_record(connection, job_id, study):
@@ -132,7 +129,7 @@ class Retention:
         self._leaving.remove(self._storage.job_folder(job_id), job_id)
 
     def _results_may_go(self, connection: Connection, job_id: str, study: str) -> bool:
-        known = self._known(connection, study)
+        known = known_study(connection, study, self._settings)
         (job,) = (one for one in known.jobs if one.job_id == job_id)
         return results_may_go(job, known, self._rules, self._clock())
 
@@ -141,7 +138,7 @@ class Retention:
             if not self._sources_may_go(connection, study):
                 return
         with self._database.transaction() as connection:
-            _hold(connection, study)
+            hold(connection, study)
             if self._sources_may_go(connection, study):
                 instances = _delete_rows(connection, study)
                 self._leaving.begin(connection, study)
@@ -153,69 +150,8 @@ class Retention:
         statement = select(is_growing).where(STUDIES.c.study_instance_uid == study)
         if connection.execute(statement).scalar() is not False:
             return False
-        return sources_may_go(self._known(connection, study), self._rules, self._clock())
-
-    def _known(self, connection: Connection, study: str) -> KnownStudy:
-        deliveries: dict[str, list[KnownDelivery]] = {}
-        for row in connection.execute(_deliveries(study)):
-            deliveries.setdefault(row.job_id, []).append(self._known_delivery(row))
-        jobs = connection.execute(
-            select(JOBS.c.job_id, JOBS.c.state, JOBS.c.ended_at).where(
-                JOBS.c.study_instance_uid == study
-            )
-        ).all()
-        return KnownStudy(
-            last_at=_last_at(connection, study),
-            jobs=tuple(
-                KnownJob(
-                    job_id=row.job_id,
-                    state=JobState(row.state),
-                    ended_at=row.ended_at,
-                    deliveries=tuple(deliveries.get(row.job_id, ())),
-                )
-                for row in jobs
-            ),
-        )
-
-    def _known_delivery(self, row: Row[str, str, str, float, float, str]) -> KnownDelivery:
-        section = self._settings.destination(row.destination)
-        dicom = section.dicom if section else None
-        is_asked = row.transaction_uid is not None
-        return KnownDelivery(
-            state=DeliveryState(row.state),
-            needs_commitment=is_asked or (dicom is not None and dicom.storage_commitment),
-            done_at=row.committed_at or row.delivered_at,
-        )
-
-
-class _Round:
-    """Goes through things again and again, a portion at a time, so that none waits for ever."""
-
-    def __init__(self, everything: Callable[[], Iterable[str]]) -> None:
-        self._everything = everything
-        self._left: Iterator[str] = iter(())
-
-    def portion(self) -> Sequence[str]:
-        """Returns the next things; after the last of them, the first again."""
-        found = list(islice(self._left, AT_ONCE))
-        if not found:
-            self._left = iter(self._everything())
-            found = list(islice(self._left, AT_ONCE))
-        return found
-
-
-def _hold(connection: Connection, study: str) -> None:
-    """Keeps everybody else from changing a study, its jobs and deliveries in this transaction.
-
-    An update that changes nothing does so in every database.
-    """
-    jobs = select(JOBS.c.job_id).where(JOBS.c.study_instance_uid == study)
-    of_study = STUDIES.c.study_instance_uid == study
-    connection.execute(update(STUDIES).where(of_study).values(n_passed_on=STUDIES.c.n_passed_on))
-    of_study = JOBS.c.study_instance_uid == study
-    connection.execute(update(JOBS).where(of_study).values(run=JOBS.c.run))
-    of_study = DELIVERIES.c.job_id.in_(jobs)
-    connection.execute(update(DELIVERIES).where(of_study).values(run=DELIVERIES.c.run))
+        known = known_study(connection, study, self._settings)
+        return sources_may_go(known, self._rules, self._clock())
 
 
 def _delete_rows(connection: Connection, study: str) -> int:
@@ -231,30 +167,6 @@ def _delete_rows(connection: Connection, study: str) -> int:
     ).rowcount
     connection.execute(delete(STUDIES).where(STUDIES.c.study_instance_uid == study))
     return instances
-
-
-def _deliveries(study: str) -> Select[str, str, str, float, float, str]:
-    return (
-        select(
-            DELIVERIES.c.job_id,
-            DELIVERIES.c.destination,
-            DELIVERIES.c.state,
-            DELIVERIES.c.delivered_at,
-            DELIVERIES.c.committed_at,
-            DELIVERIES.c.transaction_uid,
-        )
-        .join(JOBS, JOBS.c.job_id == DELIVERIES.c.job_id)
-        .where(JOBS.c.study_instance_uid == study)
-    )
-
-
-def _last_at(connection: Connection, study: str) -> float:
-    received = select(STUDIES.c.last_received_at).where(STUDIES.c.study_instance_uid == study)
-    given_up = select(func.max(EVENTS.c.at)).where(
-        EVENTS.c.study_instance_uid == study, EVENTS.c.what == What.DEAD
-    )
-    moments = (connection.execute(one).scalar() for one in (received, given_up))
-    return max(one or 0.0 for one in moments)
 
 
 def _is_deletion_on_record(connection: Connection, job_id: str, study: str) -> bool:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from gateway.config import RetentionSection
 from gateway.record.deliverylist import DeliveryState
-from gateway.record.joblist import UNFINISHED, JobState
+from gateway.record.job import UNFINISHED, JobState
 
 SECONDS_PER_DAY = 86_400
 
@@ -23,6 +23,11 @@ class KnownDelivery:
     state: DeliveryState
     needs_commitment: bool
     done_at: float | None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the destination has the results, and has promised to keep them if it has to."""
+        return self.state is not DeliveryState.DEAD and not self.is_open
 
     @property
     def is_open(self) -> bool:
@@ -99,6 +104,24 @@ def results_may_go(job: KnownJob, study: KnownStudy, rules: RetentionSection, no
     if study.is_failed:
         return not study.is_open and _is_past(rules.failed_days, study.done_at, now)
     return not job.is_open and _is_past(rules.results_days, job.done_at, now)
+
+
+def history_may_go(
+    study: KnownStudy, last_event_at: float, rules: RetentionSection, now: float
+) -> bool:
+    """Returns whether all that is on record of a study may be deleted, whose files are gone.
+
+    What a destination never got, or never promised to keep, stays on record.
+    """
+    is_delivered = all(one.is_done for job in study.jobs for one in job.deliveries)
+    is_kept = study.is_failed and rules.failed_days is None
+    last_at = max(study.done_at, last_event_at)
+    return (
+        is_delivered
+        and not study.is_open
+        and not is_kept
+        and _is_past(rules.history_days, last_at, now)
+    )
 
 
 def _is_past(days: float | None, since: float, now: float) -> bool:

@@ -9,7 +9,7 @@ from sqlalchemy import Select, Table, func, select
 
 from gateway.attempts import parse_address
 from gateway.record.deliverylist import DeliveryState
-from gateway.record.joblist import JobState
+from gateway.record.job import JobState
 from gateway.record.roster import LOST_SECONDS
 from gateway.record.schema import DELIVERIES, JOBS, STUDIES
 from gateway.record.storage import BYTES_PER_GB

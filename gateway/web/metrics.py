@@ -15,7 +15,7 @@ from sqlalchemy import case, func, select
 
 from gateway.overview import arriving_studies, count_deliveries, count_jobs
 from gateway.record.database import Database
-from gateway.record.joblist import JobState
+from gateway.record.job import JobState
 from gateway.record.schema import JOBS, STUDIES
 from gateway.web.desk import Desk
 from gateway.web.health import count_workers

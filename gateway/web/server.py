@@ -8,15 +8,13 @@ from threading import Event, Thread
 import uvicorn
 
 from gateway.config import GatewaySettings, WebSection
+from gateway.http_lobby import BACKLOG, Door, PatientProtocol
 from gateway.record.database import open_database
 from gateway.web.application import create_application
 from gateway.web.desk import Desk
 from totalmap.errors import ConfigError, ResourceError
 from totalmap.log import get_logger
 
-BACKLOG = 128
-# More at the same time are turned away: nobody should fill our memory who has not logged in.
-MAX_CONNECTIONS = 200
 STOP_SECONDS = 3
 
 log = get_logger()
@@ -43,6 +41,7 @@ def running_web(settings: GatewaySettings) -> Iterator[int]:
     """
     with open_database(settings) as database, _listening(settings.web) as listener:
         server = uvicorn.Server(_config(settings, Desk.open(settings, database)))
+        listener.let_in = server.server_state.connections
         thread = Thread(target=server.run, args=[[listener]], name="web")
         thread.start()
         try:
@@ -55,12 +54,13 @@ def running_web(settings: GatewaySettings) -> Iterator[int]:
 def _config(settings: GatewaySettings, desk: Desk) -> uvicorn.Config:
     config = uvicorn.Config(
         create_application(desk),
+        http=PatientProtocol,
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,  # gateway/web/origin.py believes proxies, and only those that are set
-        limit_concurrency=MAX_CONNECTIONS,
+        backlog=BACKLOG,
         timeout_graceful_shutdown=STOP_SECONDS,
         ssl_certfile=settings.web.certificate_file,
         ssl_keyfile=settings.web.key_file,
@@ -75,11 +75,13 @@ def _config(settings: GatewaySettings, desk: Desk) -> uvicorn.Config:
 
 
 @contextmanager
-def _listening(web: WebSection) -> Iterator[socket.socket]:
+def _listening(web: WebSection) -> Iterator[Door]:
     # Connections wait in the backlog until the server is up, so that it may be used at once.
     try:
         family = socket.AF_INET6 if ":" in web.address else socket.AF_INET
-        listener = socket.create_server((web.address, web.port), family=family, backlog=BACKLOG)
+        listener = Door(
+            socket.create_server((web.address, web.port), family=family, backlog=BACKLOG)
+        )
     except OSError as error:
         raise ResourceError(
             f"nobody can listen at web.address {web.address}, port {web.port}: {error.strerror}"

@@ -20,7 +20,7 @@ from gateway.overview import (
 )
 from gateway.record.deliverylist import Delivery
 from gateway.record.history import Event, history
-from gateway.record.joblist import Job
+from gateway.record.job import Job
 from gateway.record.roster import LOST_SECONDS, Worker
 from gateway.web.desk import Desk
 from gateway.web.health import Health, check_health

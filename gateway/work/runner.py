@@ -1,7 +1,9 @@
 """What segments a prepared job: the application in this process, kept warm, or the MAP's image."""
 
+import hashlib
 import json
 import os
+import re
 import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
@@ -12,12 +14,12 @@ from typing import Protocol
 from app.run import RunRequest
 from app.warm import WarmApplication
 from gateway.config import ContainerSection
-from gateway.record.joblist import KeptResult
+from gateway.record.job import KeptResult
 from gateway.record.storage import INPUT_NAME, OUTPUT_NAME, SETTINGS_NAME, STATUS_NAME
 from totalmap.errors import ResourceError
 from totalmap.journal import Observer
 
-_NAME_CHARACTERS = 16
+_DIGEST_CHARACTERS = 8
 # Docker's own, when it could not start the container.
 _DOCKER_FAILED = (125, 126, 127)
 
@@ -51,8 +53,8 @@ class Runner(Protocol):
     def run(self, folder: Path, observer: Observer) -> Outcome:
         """Segments the study of a job."""
 
-    def abandon(self, folder: Path) -> None:
-        """Ends a run whose process has ended, or is going to."""
+    def abandon(self) -> None:
+        """Ends this worker's run, whose process has ended or is going to."""
 
 
 class WarmRunner:
@@ -95,19 +97,28 @@ class WarmRunner:
             ),
         )
 
-    def abandon(self, folder: Path) -> None:
+    def abandon(self) -> None:
         """Does nothing: the run ends with its process."""
 
 
 class ContainerRunner:
     """The MAP's image by Docker, without network and privileges; started anew for each job."""
 
-    def __init__(self, settings: ContainerSection, models_folder: Path | None) -> None:
+    def __init__(self, settings: ContainerSection, models_folder: Path | None, name: str) -> None:
+        """Starts nothing yet.
+
+        Args:
+            settings: The image, and what its containers may have.
+            models_folder: Instead of the models in the image; None: those.
+            name: Of the one container that there is at a time (`container_name`).
+        """
         self._settings = settings
         self._models_folder = models_folder
+        self._name = name
 
-    def warm_up(self, settings_file: Path) -> None:
-        """Does nothing: each container loads its own networks."""
+    def warm_up(self, settings_file: Path) -> None:  # noqa: ARG002  each loads its own networks
+        """Removes what the worker may have left behind when it was killed."""
+        self.abandon()
 
     def run(self, folder: Path, observer: Observer) -> Outcome:
         """Segments the study of a job."""
@@ -125,15 +136,15 @@ class ContainerRunner:
             return _not_started(said[-1] if said else f"{docker} ended with {done.returncode}")
         return _read_status(folder / OUTPUT_NAME, done.returncode)
 
-    def abandon(self, folder: Path) -> None:
-        """Removes the container of a job, which its worker may have left behind."""
-        words = [self._settings.docker, "rm", "--force", _container_name(folder)]
+    def abandon(self) -> None:
+        """Removes the container, and none of another worker, be it on the same job."""
+        words = [self._settings.docker, "rm", "--force", self._name]
         with suppress(OSError):  # without the command there is no container
             subprocess.run(words, capture_output=True, check=False)  # noqa: S603  as above
 
     def _command(self, folder: Path) -> Sequence[str]:
         settings = self._settings
-        words = [settings.docker, "run", "--rm", "--name", _container_name(folder)]
+        words = [settings.docker, "run", "--rm", "--name", self._name]
         words += ["--user", f"{os.getuid()}:{os.getgid()}", "--network=none", "--read-only"]
         words += ["--tmpfs", "/tmp", "--cap-drop", "ALL"]  # noqa: S108  inside the container
         words += ["--security-opt", "no-new-privileges", "--memory", f"{settings.memory_gb}g"]
@@ -151,8 +162,16 @@ class ContainerRunner:
         return [*words, settings.image]
 
 
-def _container_name(folder: Path) -> str:
-    return f"totalmap-{folder.name[:_NAME_CHARACTERS]}"
+def container_name(worker: str, storage_folder: Path) -> str:
+    """Returns how a worker calls its container: the same after each start, and no other one does.
+
+    Args:
+        worker: Its name, which may be that of a worker of another gateway on the same machine.
+        storage_folder: Of its own gateway.
+    """
+    digest = hashlib.sha256(f"{worker} {storage_folder.absolute()}".encode()).hexdigest()
+    readable = re.sub(r"[^A-Za-z0-9_.-]", "-", worker)
+    return f"totalmap-{readable}-{digest[:_DIGEST_CHARACTERS]}"
 
 
 def _not_started(reason: str) -> Outcome:

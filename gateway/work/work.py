@@ -12,7 +12,8 @@ from typing import Any
 from app.command import DEFAULT_SETTINGS
 from gateway.config import WorkSection
 from gateway.record.content import content_digest, images
-from gateway.record.joblist import Job, JobList
+from gateway.record.job import Job
+from gateway.record.joblist import JobList
 from gateway.record.ledger import KeptInstance, Ledger
 from gateway.record.storage import INPUT_NAME, SETTINGS_NAME, Storage
 from gateway.work.overlay import write_overlay
@@ -128,7 +129,7 @@ class Work:
         ]
         if content_digest(found) != job.content_digest:
             raise InputError("the study has changed since, and is done anew as it is now")
-        self.runner.abandon(folder)
+        self.runner.abandon()
         with suppress(FileNotFoundError):
             shutil.rmtree(folder)
         (folder / INPUT_NAME).mkdir(parents=True)

@@ -9,7 +9,6 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import NoReturn
 
@@ -17,11 +16,12 @@ from app.command import DEFAULT_MODELS
 from gateway.config import GatewaySettings, RunnerKind
 from gateway.jobs import Handlers, running_queue
 from gateway.record.database import open_database
-from gateway.record.joblist import Job, JobList, JobState
+from gateway.record.job import Job, JobState
+from gateway.record.joblist import JobList
 from gateway.record.ledger import Ledger
 from gateway.record.roster import LOST_SECONDS, SEEN_SECONDS, Roster
 from gateway.record.storage import Storage
-from gateway.work.runner import ContainerRunner, Runner, WarmRunner
+from gateway.work.runner import ContainerRunner, Runner, WarmRunner, container_name
 from gateway.work.work import Work
 from totalmap.allocator import keep_freed_memory
 from totalmap.errors import ResourceError
@@ -55,7 +55,7 @@ def work(settings: GatewaySettings, worker: str, device: str, stop: Event) -> No
             storage=storage,
             ledger=Ledger(database),
             jobs=JobList(database),
-            runner=_runner(settings),
+            runner=_runner(settings, worker),
             worker=worker,
             device=device,
         )
@@ -67,10 +67,11 @@ def work(settings: GatewaySettings, worker: str, device: str, stop: Event) -> No
         watch.finish(settings.work.stop_seconds)
 
 
-def _runner(settings: GatewaySettings) -> Runner:
+def _runner(settings: GatewaySettings, worker: str) -> Runner:
     models = settings.work.models_folder
     if settings.work.runner is RunnerKind.CONTAINER:
-        return ContainerRunner(settings.work.container, models)
+        name = container_name(worker, settings.storage_folder)
+        return ContainerRunner(settings.work.container, models, name)
     keep_freed_memory()
     return WarmRunner(models or DEFAULT_MODELS)
 
@@ -160,6 +161,5 @@ class _Watch:
 
     def _abandon(self, job: Job, event: str) -> NoReturn:
         log.warning(event, job=job.job_id)
-        folder: Path = self._work.storage.job_folder(job.job_id)
-        self._work.runner.abandon(folder)
+        self._work.runner.abandon()
         os._exit(GAVE_UP)  # what computes may be deep in C++

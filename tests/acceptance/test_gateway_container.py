@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydicom.uid import SegmentationStorage
 
-from gateway.record.joblist import Job
+from gateway.record.job import Job
 from tests.acceptance.docker_engine import DockerEngine
 from tests.archive import Archive, running_archive
 from tests.integration.test_worker_kills import send_study

@@ -12,7 +12,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, SegmentationStor
 from pynetdicom import AE
 
 from gateway.record.history import history
-from gateway.record.joblist import Job, JobState
+from gateway.record.job import Job, JobState
 from gateway.record.roster import Roster
 from tests.archive import Archive, running_archive
 from tests.conftest import DEMO_MODELS

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.record.joblist import JobState
+from gateway.record.job import JobState
 from tests.conftest import DEMO_MODELS
 from tests.integration.test_worker_kills import at_stage, send_study
 from tests.postgres import running_postgres

@@ -30,6 +30,7 @@ KILLS = int(os.environ.get("KILLS", "6"))
 INSTANCES = int(os.environ.get("INSTANCES", "240"))
 STUDIES = 40
 LONGEST_LIFE_SECONDS = 1.0
+ASSOCIATIONS = 5
 SEED = 7
 
 
@@ -70,6 +71,18 @@ def send(port: int, dataset: Dataset, instances: list[tuple[str, str]]) -> list[
     return acknowledged
 
 
+def send_all(port: int, dataset: Dataset, instances: list[tuple[str, str]]) -> None:
+    """Sends as modalities do: again what was not acknowledged.
+
+    Of ten thousand answers, pynetdicom's sender may lose one between its two threads.
+    """
+    for _ in range(ASSOCIATIONS):
+        instances = instances[len(send(port, dataset, instances)) :]
+        if not instances:
+            return
+    raise AssertionError(f"{len(instances)} instances were not acknowledged")
+
+
 def on_record(folder: Path) -> set[tuple[str, str]]:
     """Returns what is in the ledger; the file of each has the content that it had."""
     storage = Storage(folder)
@@ -97,8 +110,8 @@ def test_nothing_acknowledged_is_lost(
         interrupted += bool(waiting)
         assert set(acknowledged) <= on_record(tmp_path)
     with running_gateway(tmp_path, port):
-        acknowledged += send(port, dataset, waiting)
-        assert on_record(tmp_path) == set(acknowledged) == set(instances)
+        send_all(port, dataset, waiting)
+        assert on_record(tmp_path) == set(instances)
     assert interrupted >= KILLS // 2, "it was rarely killed while it received"
     assert not list(Storage(tmp_path).incoming.iterdir())
     files = list((tmp_path / "studies").glob("*/*"))
@@ -135,5 +148,6 @@ def test_nothing_is_lost_with_the_lobby_of_a_desk(
             acknowledged = send(port, dataset, instances)
     with running_gateway(tmp_path, port, processes=2):
         assert set(acknowledged) <= on_record(tmp_path)
-        assert set(send(port, dataset, instances)) == on_record(tmp_path) == set(instances)
+        send_all(port, dataset, instances)
+        assert on_record(tmp_path) == set(instances)
     wait_until(lambda: not Path(f"/proc/{desk}").exists(), "ended")

@@ -12,7 +12,7 @@ import pytest
 from pydicom.uid import SegmentationStorage
 
 from gateway.record.history import history
-from gateway.record.joblist import Job, JobState
+from gateway.record.job import Job, JobState
 from tests.archive import Archive, running_archive
 from tests.conftest import DEMO_MODELS
 from tests.phantom.study import write_series

@@ -7,7 +7,7 @@ from typer.testing import CliRunner, Result
 
 from cli.__main__ import app
 from gateway.config import GatewaySettings, load_gateway_settings
-from gateway.record.joblist import JobState
+from gateway.record.job import JobState
 from gateway.record.roster import Roster
 from gateway.web.password import check_password, ensure_password
 from tests.unit.gateway.web.filling import Filled, open_filled

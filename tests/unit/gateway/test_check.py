@@ -3,6 +3,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import trustme
 from typer.testing import CliRunner
 
 from cli.__main__ import app
@@ -12,6 +13,8 @@ from gateway.record.storage import Storage
 from tests.archive import running_archive
 from tests.conftest import DEMO_MODELS
 from tests.servers import LOOPBACK, free_port
+
+EVERYWHERE = "0.0.0.0"  # noqa: S104  nothing is bound to it
 
 
 def settings(tmp_path: Path, **sections: object) -> GatewaySettings:
@@ -35,7 +38,7 @@ def test_all_is_well(tmp_path: Path) -> None:
     assert points["destination archive"].good == "answers C-ECHO"
     assert points["rule ct"].good == "task total, fast"
     assert list(points) == [
-        *("storage_folder", "ledger_url", "receive", "rule ct", "destination archive")
+        *("storage_folder", "ledger_url", "receive", "rule ct", "destination archive", "web")
     ]
 
 
@@ -84,6 +87,49 @@ def test_certificates_that_can_not_be_read(tmp_path: Path) -> None:
     tls = {"certificate_file": tmp_path / "none.pem", "key_file": tmp_path / "none.key"}
     receive = {"port": free_port(), "keep_free_gb": 0.1, "tls": tls}
     assert "none.pem" in str(found(settings(tmp_path, receive=receive))["receive"].fault)
+
+
+@pytest.mark.parametrize("address", [EVERYWHERE, "::", "", "10.1.2.3"])
+def test_passwords_in_clear_from_elsewhere(tmp_path: Path, address: str) -> None:
+    stow = {"address": address, "port": 8043}
+    receive = {"port": free_port(), "keep_free_gb": 0.1, "stow": stow}
+    points = found(settings(tmp_path, receive=receive, web={"address": address}))
+    for name in ("web", "receive.stow"):
+        assert f"{name}.certificate_file is not set: passwords" in str(points[name].warning)
+        assert points[name].good is points[name].fault is None
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
+def test_passwords_in_clear_on_this_machine_alone(tmp_path: Path, address: str) -> None:
+    stow = {"address": address, "port": 8043}
+    receive = {"port": free_port(), "keep_free_gb": 0.1, "stow": stow}
+    points = found(settings(tmp_path, receive=receive, web={"address": address}))
+    for name in ("web", "receive.stow"):
+        assert "not encrypted; nobody gets there from outside" in str(points[name].good)
+
+
+def test_encrypted_from_elsewhere(tmp_path: Path) -> None:
+    certificate = tmp_path / "both.pem"
+    trustme.CA().issue_cert("gateway.example.org").private_key_and_cert_chain_pem.write_to_path(
+        certificate
+    )
+    web = {"address": EVERYWHERE, "certificate_file": certificate, "key_file": certificate}
+    assert found(settings(tmp_path, web=web))["web"].good == "0.0.0.0:8080, encrypted"
+    certificate.write_text("nonsense")
+    assert "both.pem can't be used" in str(found(settings(tmp_path, web=web))["web"].fault)
+
+
+def test_a_warning_is_no_fault(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.yaml"
+    file.write_text(
+        f"storage_folder: {tmp_path / 'storage'}\n"
+        f"receive: {{port: {free_port()}, keep_free_gb: 0.1}}\n"
+        f"work: {{models_folder: {DEMO_MODELS}}}\n"
+        "web: {address: 0.0.0.0}\n"
+    )
+    done = CliRunner().invoke(app, ["gateway", "check", str(file)])
+    assert done.exit_code == 0
+    assert "web: WARNING: 0.0.0.0:8080 can be reached from outside this machine" in done.output
 
 
 @pytest.mark.parametrize(("destination", "status"), [("", 0), ("[{name: x}]", 64)])

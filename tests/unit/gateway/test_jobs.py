@@ -13,7 +13,7 @@ import pytest
 from gateway.config import GatewaySettings
 from gateway.jobs import DELIVER, QUEUE_FILE, SEGMENT, Handlers, JobQueue, running_queue
 from gateway.record.deliverylist import Delivery, DeliveryState
-from gateway.record.joblist import Job, JobState
+from gateway.record.job import Job, JobState
 from gateway.record.schema import SCHEMA_VERSION
 from tests.unit.gateway.queue_process import lines, running_process
 from tests.unit.gateway.record.test_joblist import NEW

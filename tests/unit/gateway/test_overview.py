@@ -15,7 +15,7 @@ from gateway.overview import (
     list_jobs,
 )
 from gateway.record.deliverylist import DeliveryState
-from gateway.record.joblist import JobState
+from gateway.record.job import JobState
 from tests.phantom.study import WrittenSeries
 from tests.unit.gateway.web.filling import Filled, open_filled
 

@@ -29,7 +29,8 @@ from gateway.receive.scp import running_receiver
 from gateway.record.database import Database, open_database
 from gateway.record.deliverylist import Delivery, DeliveryList, DeliveryState
 from gateway.record.history import What, history
-from gateway.record.joblist import JobList, KeptResult, NewJob
+from gateway.record.job import KeptResult, NewJob
+from gateway.record.joblist import JobList
 from gateway.record.ledger import GrowingStudy, Ledger
 from gateway.record.storage import Storage
 from tests.committing_archive import (

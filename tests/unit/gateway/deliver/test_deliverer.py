@@ -19,7 +19,8 @@ from gateway.deliver.deliverer import SECONDS_PER_DAY, Deliverer, retry_seconds
 from gateway.record.database import Database
 from gateway.record.deliverylist import Delivery, DeliveryList, DeliveryState
 from gateway.record.history import What, history
-from gateway.record.joblist import JobList, KeptResult
+from gateway.record.job import KeptResult
+from gateway.record.joblist import JobList
 from gateway.record.schema import DELIVERIES
 from gateway.record.storage import Storage
 from tests.phantom.study import WrittenSeries

@@ -21,7 +21,7 @@ from gateway.dispatch.decide import SeriesHeader, decide, fits
 from gateway.record.ledger import KeptInstance
 from gateway.record.storage import Storage
 from tests.phantom.study import WrittenSeries
-from tests.unit.gateway.record.test_ledger import ONE
+from tests.unit.gateway.instances import ONE
 from totalmap.errors import ResourceError
 
 CHEST = SeriesHeader(modality="CT", body_part="CHEST", descriptions=("Thorax nativ", "1.0 B30f"))

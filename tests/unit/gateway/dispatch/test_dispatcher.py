@@ -17,15 +17,16 @@ from gateway.jobs import DELIVER, QUEUE_FILE, SEGMENT, Handlers, running_queue
 from gateway.record.database import Database, open_database
 from gateway.record.deliverylist import DeliveryList
 from gateway.record.history import What, history
-from gateway.record.joblist import Job, JobList, JobState
+from gateway.record.job import Job, JobState
+from gateway.record.joblist import JobList
 from gateway.record.ledger import EndedTransfer, KeptInstance, Ledger
 from gateway.record.roster import LOST_SECONDS, Roster
 from gateway.record.schema import JOBS, WORKERS
 from gateway.record.storage import Storage
 from tests.phantom.study import WrittenSeries
+from tests.unit.gateway.instances import ONE
 from tests.unit.gateway.queue_process import lines, running_process
 from tests.unit.gateway.record.test_joblist import SEG
-from tests.unit.gateway.record.test_ledger import ONE
 from tests.unit.gateway.test_jobs import DELIVERY, PAUSE_SECONDS
 from tests.waiting import wait_until
 from totalmap.errors import ResourceError

@@ -15,11 +15,16 @@ import pytest
 from pydantic import HttpUrl
 from pydicom.uid import UID, generate_uid
 
-from gateway.config import OrthancSection
+from gateway.config import GatewaySettings, OrthancSection, RetentionSection
 from gateway.receive.intake import Intake
-from gateway.receive.orthanc import PAGE, OrthancServer, OrthancSource, polling_orthanc
+from gateway.receive.orthanc import OrthancSource, polling_orthanc
+from gateway.receive.orthanc_server import PAGE, OrthancServer
+from gateway.record.database import Database
+from gateway.record.joblist import JobList
 from gateway.record.ledger import Ledger
+from gateway.record.polled import Polled
 from gateway.record.storage import Storage
+from gateway.retention.retention import Retention
 from tests.disk import small_disk
 from tests.phantom.study import SeriesSpec, WrittenSeries, write_series, write_study
 from tests.servers import LOOPBACK, free_port, require_program
@@ -85,7 +90,9 @@ class Recorded:
         intake: Intake,
         storage: Storage,
         ledger: Ledger,
+        database: Database,
         stop_after: int | None = None,
+        since_days: float | None = None,
     ) -> None:
         self.asked: list[str] = []
         self.stop = Event()
@@ -93,9 +100,10 @@ class Recorded:
         self.client = httpx.Client(
             base_url=archive.url, trust_env=False, event_hooks={"request": [self._record]}
         )
-        settings = OrthancSection(url=HttpUrl(archive.url))
+        settings = OrthancSection(url=HttpUrl(archive.url), since_days=since_days)
         server = OrthancServer(self.client, "archive")
-        self.source = OrthancSource(settings, server, intake, storage, ledger)
+        self.polled = Polled(database, "archive")
+        self.source = OrthancSource(settings, server, intake, storage, ledger, self.polled)
 
     def poll(self) -> None:
         self.source.poll(self.stop)
@@ -122,9 +130,9 @@ def archive(tmp_path: Path) -> Iterator[Archive]:
 
 @pytest.fixture
 def recorded(
-    archive: Archive, intake: Intake, storage: Storage, ledger: Ledger
+    archive: Archive, intake: Intake, storage: Storage, ledger: Ledger, database: Database
 ) -> Iterator[Recorded]:
-    with closing(Recorded(archive, intake, storage, ledger)) as one:
+    with closing(Recorded(archive, intake, storage, ledger, database)) as one:
         yield one
 
 
@@ -146,14 +154,19 @@ def has(ledger: Ledger, *uids: str) -> Callable[[], bool]:
 
 
 def test_a_study_comes_with_the_series_that_are_wanted(
-    archive: Archive, intake: Intake, storage: Storage, ledger: Ledger, tmp_path: Path
+    archive: Archive,
+    intake: Intake,
+    storage: Storage,
+    ledger: Ledger,
+    database: Database,
+    tmp_path: Path,
 ) -> None:
     study = write_study(tmp_path / "study", 2, size=32, n_slices=6)
     images = [one for one in study.folder.rglob("*.dcm") if one != study.dose_report]
     archive.store(*images, study.dose_report)
     settings = OrthancSection(url=HttpUrl(archive.url), poll_seconds=0.1)
     sent = {pydicom.dcmread(one).SOPInstanceUID: one.read_bytes() for one in images}
-    with polling_orthanc(settings, intake, storage, ledger):
+    with polling_orthanc(settings, intake, storage, ledger, database):
         wait_until(has(ledger, *sent))
     for one in ledger.instances():
         assert storage.path(one).read_bytes() == sent[UID(one.sop_instance_uid)]
@@ -180,15 +193,25 @@ def test_what_is_added_later_is_all_that_is_asked_for(
 ) -> None:
     archive.store(*small_series.paths)
     wait_until(has(ledger, *small_series.sop_uids), act=recorded.poll)
-    dataset = pydicom.dcmread(small_series.paths[0])
+    uid = grow(archive, small_series, tmp_path / "later")
+    wait_until(has(ledger, *small_series.sop_uids, uid), act=recorded.poll)
+    assert len(recorded.fetched) == len(small_series.paths) + 1
+
+
+def grow(archive: Archive, study: WrittenSeries, file: Path) -> str:
+    """Stores one more instance of a study, a second later, and returns its UID."""
+    dataset = pydicom.dcmread(study.paths[0])
     dataset.SeriesInstanceUID = generate_uid()
     dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
-    dataset.save_as(tmp_path / "later")
-    time_of_the_first = archive_seconds(archive)
-    wait_until(lambda: archive_seconds(archive) > time_of_the_first)
-    archive.store(tmp_path / "later")
-    wait_until(has(ledger, *small_series.sop_uids, dataset.SOPInstanceUID), act=recorded.poll)
-    assert len(recorded.fetched) == len(small_series.paths) + 1
+    dataset.save_as(file)
+    wait_for_the_next_second(archive)
+    archive.store(file)
+    return str(dataset.SOPInstanceUID)
+
+
+def wait_for_the_next_second(archive: Archive) -> None:
+    now = archive_seconds(archive)
+    wait_until(lambda: archive_seconds(archive) > now)
 
 
 def archive_seconds(archive: Archive) -> int:
@@ -213,27 +236,98 @@ def test_an_identical_re_send_and_an_idle_archive_cost_nothing(
 
 
 def test_a_gateway_that_starts_again_asks_for_what_it_does_not_have(
-    archive: Archive, intake: Intake, storage: Storage, ledger: Ledger, small_series: WrittenSeries
+    archive: Archive,
+    intake: Intake,
+    storage: Storage,
+    ledger: Ledger,
+    database: Database,
+    small_series: WrittenSeries,
 ) -> None:
     archive.store(*small_series.paths)
-    with closing(Recorded(archive, intake, storage, ledger, stop_after=2)) as first:
+    with closing(Recorded(archive, intake, storage, ledger, database, stop_after=2)) as first:
         wait_until(first.stop.is_set, act=first.poll)
     assert len(kept(ledger)) == 2
     assert not is_whole(ledger)
-    with closing(Recorded(archive, intake, storage, ledger)) as second:
+    with closing(Recorded(archive, intake, storage, ledger, database)) as second:
         wait_until(lambda: kept(ledger) == set(small_series.sop_uids), act=second.poll)
         assert len(second.fetched) == len(small_series.paths) - 2
-    with closing(Recorded(archive, intake, storage, ledger)) as third:
+    with closing(Recorded(archive, intake, storage, ledger, database)) as third:
         third.poll()
         assert "/changes" in third.asked
         assert not third.fetched
 
 
+def test_what_was_there_long_before_the_first_question_is_left_alone(
+    archive: Archive,
+    intake: Intake,
+    storage: Storage,
+    ledger: Ledger,
+    database: Database,
+    small_series: WrittenSeries,
+    tmp_path: Path,
+) -> None:
+    archive.store(*small_series.paths)
+    wait_for_the_next_second(archive)
+    with closing(Recorded(archive, intake, storage, ledger, database, since_days=0)) as first:
+        wait_until(lambda: first.asked[-1:] == ["/changes"], act=first.poll)
+        assert set(first.asked) == {"/changes", "/studies"}, "nothing is asked about it"
+    other = write_series(tmp_path / "other", 2, SMALL)
+    archive.store(*other.paths)
+    wait_for_the_next_second(archive)  # and only then the gateway starts again
+    with closing(Recorded(archive, intake, storage, ledger, database, since_days=0)) as second:
+        wait_until(has(ledger, *other.sop_uids), act=second.poll)
+        uid = grow(archive, small_series, tmp_path / "later")
+        wait_until(has(ledger, *other.sop_uids, *small_series.sop_uids, uid), act=second.poll)
+
+
+def test_what_retention_has_deleted_is_not_taken_again_unless_it_grows(
+    archive: Archive,
+    intake: Intake,
+    storage: Storage,
+    ledger: Ledger,
+    database: Database,
+    small_series: WrittenSeries,
+    tmp_path: Path,
+) -> None:
+    archive.store(*small_series.paths)
+    with closing(Recorded(archive, intake, storage, ledger, database)) as first:
+        wait_until(has(ledger, *small_series.sop_uids), act=first.poll)
+    (study,) = ledger.growing_studies()
+    JobList(database).open(study, [], "")
+    gateway = GatewaySettings(
+        storage_folder=storage.incoming.parent, retention=RetentionSection(sources_days=0)
+    )
+    Retention(gateway, storage, database).apply()
+    assert not kept(ledger)
+    with closing(Recorded(archive, intake, storage, ledger, database)) as second:
+        second.poll()
+        assert second.asked == ["/changes", "/studies"]
+        uid = grow(archive, small_series, tmp_path / "later")
+        wait_until(has(ledger, *small_series.sop_uids, uid), act=second.poll)
+
+
+def test_what_the_archive_has_deleted_is_forgotten(
+    recorded: Recorded, archive: Archive, ledger: Ledger, small_series: WrittenSeries
+) -> None:
+    archive.store(*small_series.paths)
+    wait_until(has(ledger, *small_series.sop_uids), act=recorded.poll)
+    (study,) = recorded.polled.studies()
+    httpx.delete(f"{archive.url}/studies/{study}").raise_for_status()
+    archive.store(write_series(archive.files.parent / "other", 2, SMALL).paths[0])
+    recorded.poll()
+    assert study not in recorded.polled.studies()
+
+
 def test_an_archive_that_starts_again_in_the_middle(
-    tmp_path: Path, intake: Intake, storage: Storage, ledger: Ledger, small_series: WrittenSeries
+    tmp_path: Path,
+    intake: Intake,
+    storage: Storage,
+    ledger: Ledger,
+    database: Database,
+    small_series: WrittenSeries,
 ) -> None:
     archive = Archive(tmp_path / "orthanc")
-    with closing(Recorded(archive, intake, storage, ledger, stop_after=2)) as recorded:
+    with closing(Recorded(archive, intake, storage, ledger, database, stop_after=2)) as recorded:
         with archive.running(SIGTERM):
             archive.store(*small_series.paths)
             wait_until(recorded.stop.is_set, act=recorded.poll)
@@ -251,6 +345,7 @@ def test_a_failure_is_said_once(
     intake: Intake,
     storage: Storage,
     ledger: Ledger,
+    database: Database,
     small_series: WrittenSeries,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -271,7 +366,7 @@ def test_a_failure_is_said_once(
 
         return look
 
-    with polling_orthanc(settings, intake, storage, ledger):
+    with polling_orthanc(settings, intake, storage, ledger, database):
         wait_until(has_said("does not answer"))
         with archive.running():
             wait_until(has_said("HTTP 401"))
@@ -279,7 +374,7 @@ def test_a_failure_is_said_once(
     assert said.count("HTTP 401") == 1
     assert "wrong" not in said
     password.write_text("geheim\n")
-    with archive.running(), polling_orthanc(settings, intake, storage, ledger):
+    with archive.running(), polling_orthanc(settings, intake, storage, ledger, database):
         client = httpx.Client(base_url=archive.url, auth=("gateway", "geheim"), trust_env=False)
         with client:
             client.post("/instances", content=small_series.paths[0].read_bytes())
@@ -318,7 +413,11 @@ def is_dicom(path: Path) -> bool:
 
 
 def test_a_full_disk_is_tried_again(
-    archive: Archive, ledger: Ledger, small_series: WrittenSeries, tmp_path: Path
+    archive: Archive,
+    ledger: Ledger,
+    database: Database,
+    small_series: WrittenSeries,
+    tmp_path: Path,
 ) -> None:
     archive.store(*small_series.paths)
     with small_disk(tmp_path / "disk", "2m") as disk:
@@ -326,7 +425,7 @@ def test_a_full_disk_is_tried_again(
         filler.write_bytes(bytes(1_500_000))
         with (
             closing(Intake(storage, ledger, keep_free_gb=0.001)) as intake,
-            closing(Recorded(archive, intake, storage, ledger)) as recorded,
+            closing(Recorded(archive, intake, storage, ledger, database)) as recorded,
         ):
             with pytest.raises(ResourceError, match="keep_free_gb"):
                 wait_until(lambda: False, act=recorded.poll)
@@ -369,7 +468,7 @@ def test_many_studies_are_not_asked_for_one_by_one(
 
 
 def test_files_that_can_not_be_used_are_named(
-    intake: Intake, storage: Storage, ledger: Ledger, tmp_path: Path
+    intake: Intake, storage: Storage, ledger: Ledger, database: Database, tmp_path: Path
 ) -> None:
     missing, url = tmp_path / "missing", HttpUrl("http://127.0.0.1:1")
     for settings in (
@@ -378,6 +477,6 @@ def test_files_that_can_not_be_used_are_named(
     ):
         with (
             pytest.raises(ConfigError, match="missing"),
-            polling_orthanc(settings, intake, storage, ledger),
+            polling_orthanc(settings, intake, storage, ledger, database),
         ):
             pass

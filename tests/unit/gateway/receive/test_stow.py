@@ -21,7 +21,7 @@ from pydicom.uid import UID
 from sqlalchemy import select
 
 from gateway.config import StowReceiveSection
-from gateway.receive.http_lobby import MAX_CONNECTIONS, REQUEST_SECONDS
+from gateway.http_lobby import MAX_CONNECTIONS, MAX_HANDSHAKES, REQUEST_SECONDS
 from gateway.receive.intake import Intake
 from gateway.receive.stow import running_stow
 from gateway.record.database import Database
@@ -395,18 +395,27 @@ def test_who_tries_many_passwords_is_not_heard_any_more(
     assert not kept(ledger)
 
 
-def test_https(
-    intake: Intake, storage: Storage, ledger: Ledger, tmp_path: Path, phantom_series: WrittenSeries
-) -> None:
+@contextmanager
+def encrypted(
+    intake: Intake, storage: Storage, folder: Path
+) -> Iterator[tuple[str, ssl.SSLContext]]:
+    """Yields the address of the service, and what trusts it."""
     authority = trustme.CA()
     issued = authority.issue_cert(LOOPBACK)
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
     issued.private_key_pem.write_to_path(key)
     issued.cert_chain_pems[0].write_to_path(certificate)
     settings = StowReceiveSection(port=0, certificate_file=certificate, key_file=key)
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
     with listening(intake, storage, settings) as url:
+        yield url, trusting
+
+
+def test_https(
+    intake: Intake, storage: Storage, ledger: Ledger, tmp_path: Path, phantom_series: WrittenSeries
+) -> None:
+    with encrypted(intake, storage, tmp_path) as (url, trusting):
         content = body(phantom_series.paths[0].read_bytes())
         assert post(url, content, verify=trusting).status_code == 200
         with pytest.raises(httpx.ConnectError):
@@ -468,16 +477,54 @@ def test_a_connection_that_asks_for_nothing_is_closed(url: str, said: bytes) -> 
 def test_a_flood_of_connections_does_not_shut_a_sender_out(
     url: str, ledger: Ledger, phantom_series: WrittenSeries, said: bytes
 ) -> None:
+    content = body(phantom_series.paths[0].read_bytes())
+    with flooded(url, said) as flood:
+        start = time.monotonic()
+        assert post(url, content).status_code == 200
+        assert time.monotonic() - start < SERVED_SECONDS
+        assert sum(not is_open(one) for one in flood) >= FLOOD - MAX_CONNECTIONS
+    assert len(kept(ledger)) == 1
+
+
+@pytest.mark.parametrize("said", [b"", b"\x16\x03\x01"], ids=["nothing", "half a hello"])
+def test_a_flood_before_the_handshake_does_not_shut_a_sender_out(
+    intake: Intake, storage: Storage, tmp_path: Path, phantom_series: WrittenSeries, said: bytes
+) -> None:
+    content = body(phantom_series.paths[0].read_bytes())
+    with encrypted(intake, storage, tmp_path) as (url, trusting), flooded(url, said) as flood:
+        start = time.monotonic()
+        assert post(url, content, verify=trusting).status_code == 200
+        assert time.monotonic() - start < SERVED_SECONDS
+        assert sum(not is_open(one) for one in flood) >= FLOOD - MAX_HANDSHAKES
+
+
+def test_a_sender_in_the_middle_of_a_request_outlives_a_flood(
+    intake: Intake, storage: Storage, tmp_path: Path, phantom_series: WrittenSeries
+) -> None:
+    content = body(phantom_series.paths[0].read_bytes())
+    with encrypted(intake, storage, tmp_path) as (url, trusting):
+        flood = ExitStack()
+
+        def slowly() -> Iterator[bytes]:
+            yield content[:1000]
+            flood.enter_context(flooded(url, b""))
+            yield content[1000:]
+
+        with flood, httpx.Client(verify=trusting, trust_env=False) as client:
+            headers = {"Content-Type": MULTIPART}
+            answer = client.post(f"{url}/studies", content=slowly(), headers=headers)
+        assert answer.status_code == 200
+
+
+@contextmanager
+def flooded(url: str, said: bytes) -> Iterator[list[socket.socket]]:
+    """Yields connections that go no further than to say a little."""
     with ExitStack() as stack:
         flood = [stack.enter_context(connected(url)) for _ in range(FLOOD)]
         for connection in flood:
             with suppress(OSError):  # it had to go
                 connection.sendall(said)
-        start = time.monotonic()
-        assert post(url, body(phantom_series.paths[0].read_bytes())).status_code == 200
-        assert time.monotonic() - start < SERVED_SECONDS
-        assert sum(not is_open(one) for one in flood) >= FLOOD - MAX_CONNECTIONS
-    assert len(kept(ledger)) == 1
+        yield flood
 
 
 def test_another_path_or_method_is_none_of_ours(url: str) -> None:

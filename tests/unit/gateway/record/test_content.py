@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from gateway.record.content import content_digest, current
 from gateway.record.ledger import KeptInstance
-from tests.unit.gateway.record.test_ledger import ONE
+from tests.unit.gateway.instances import ONE
 
 INSTANCES = st.lists(
     st.builds(

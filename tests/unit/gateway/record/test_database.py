@@ -7,7 +7,7 @@ from sqlalchemy import create_engine, text
 from gateway.record.database import Database
 from gateway.record.ledger import Ledger
 from gateway.record.schema import SCHEMA_VERSION
-from tests.unit.gateway.record.test_ledger import ONE
+from tests.unit.gateway.instances import ONE
 from totalmap.errors import ConfigError, ResourceError
 
 OPENERS = 8

@@ -18,21 +18,8 @@ from gateway.record.history import (
     record_started_up,
     record_viewed,
 )
-from gateway.record.ledger import KeptInstance, Ledger
-
-ONE = KeptInstance(
-    sop_instance_uid="1.2.3",
-    sha256="a" * 64,
-    sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
-    study_instance_uid="1.2",
-    series_instance_uid="1.2.1",
-    size_bytes=7,
-    sender="CT1",
-    transfer="first",
-    received_at=1000.5,
-)
-SECOND = replace(ONE, sop_instance_uid="1.2.4", received_at=1001.0)
-ELSEWHERE = replace(ONE, sop_instance_uid="1.3.4", study_instance_uid="1.3", received_at=999.0)
+from gateway.record.ledger import Ledger
+from tests.unit.gateway.instances import ELSEWHERE, ONE, SECOND
 
 
 def everything(database: Database) -> list[Event]:

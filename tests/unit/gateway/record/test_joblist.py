@@ -13,9 +13,10 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from gateway.record.database import Database
 from gateway.record.deliverylist import DeliveryList
 from gateway.record.history import What, history
-from gateway.record.joblist import UNFINISHED, Job, JobList, JobState, KeptResult, NewJob
+from gateway.record.job import UNFINISHED, Job, JobState, KeptResult, NewJob
+from gateway.record.joblist import JobList
 from gateway.record.ledger import GrowingStudy, Ledger
-from tests.unit.gateway.record.test_ledger import ONE
+from tests.unit.gateway.instances import ONE
 
 STUDY = GrowingStudy(
     study_instance_uid="1.2", n_instances=1, last_received_at=1000.5, transfers_ended_at=None

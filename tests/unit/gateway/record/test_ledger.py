@@ -2,21 +2,8 @@ from dataclasses import replace
 
 from gateway.record.database import Database
 from gateway.record.joblist import JobList
-from gateway.record.ledger import EndedTransfer, GrowingStudy, KeptInstance, Ledger
-
-ONE = KeptInstance(
-    sop_instance_uid="1.2.3",
-    sha256="a" * 64,
-    sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
-    study_instance_uid="1.2",
-    series_instance_uid="1.2.1",
-    size_bytes=7,
-    sender="CT1",
-    transfer="first",
-    received_at=1000.5,
-)
-SECOND = replace(ONE, sop_instance_uid="1.2.4", received_at=1001.0)
-ELSEWHERE = replace(ONE, sop_instance_uid="1.3.4", study_instance_uid="1.3", received_at=999.0)
+from gateway.record.ledger import EndedTransfer, GrowingStudy, Ledger
+from tests.unit.gateway.instances import ELSEWHERE, ONE, SECOND
 
 
 def test_what_was_added_is_found_in_the_order_in_which_it_came(ledger: Ledger) -> None:

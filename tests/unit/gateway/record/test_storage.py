@@ -9,7 +9,7 @@ from gateway.config import GatewaySettings, ReceiveSection
 from gateway.receive.receiving import receiving
 from gateway.record.ledger import Ledger
 from gateway.record.storage import Storage
-from tests.unit.gateway.record.test_ledger import ONE
+from tests.unit.gateway.instances import ONE
 from totalmap.errors import ResourceError
 
 CONTENT = b"content"

@@ -13,20 +13,9 @@ from gateway.record.ledger import KeptInstance, Ledger
 from gateway.record.schema import INSTANCES, LEAVING, STUDIES
 from gateway.record.storage import Storage
 from gateway.retention.leaving import STEP_SECONDS, Leaving
+from tests.unit.gateway.instances import ONE, SECOND
 
 OLD_SECONDS = 1000.0
-ONE = KeptInstance(
-    sop_instance_uid="1.2.3",
-    sha256="a" * 64,
-    sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
-    study_instance_uid="1.2",
-    series_instance_uid="1.2.1",
-    size_bytes=7,
-    sender="CT1",
-    transfer="first",
-    received_at=1000.5,
-)
-SECOND = replace(ONE, sop_instance_uid="1.2.4", sha256="b" * 64)
 
 
 class Clock:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
@@ -22,13 +22,16 @@ from gateway.config import (
 from gateway.record.database import Database
 from gateway.record.deliverylist import DeliveryList
 from gateway.record.history import What, history
-from gateway.record.joblist import JobList, KeptResult, NewJob
+from gateway.record.job import KeptResult, NewJob
+from gateway.record.joblist import JobList
 from gateway.record.ledger import EndedTransfer, KeptInstance, Ledger
 from gateway.record.roster import Roster
 from gateway.record.schema import DELIVERIES, EVENTS, INSTANCES, JOBS, STUDIES, TRANSFERS
 from gateway.record.storage import INPUT_NAME, Storage
 from gateway.retention.leaving import STEP_SECONDS
-from gateway.retention.retention import AT_ONCE, Retention
+from gateway.retention.retention import Retention
+from gateway.retention.rounds import AT_ONCE
+from tests.unit.gateway.instances import ONE
 
 DAY = 86_400.0
 DESTINATIONS = tuple(
@@ -69,14 +72,11 @@ class Box:
 
     def receive(self, study: str, number: int = 0, days_ago: float = 20) -> KeptInstance:
         """Takes an instance in, as it is on record and on the disk afterwards."""
-        instance = KeptInstance(
+        instance = replace(
+            ONE,
             sop_instance_uid=f"{study}.{number}",
             sha256=f"{number:064x}",
-            sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
             study_instance_uid=study,
-            series_instance_uid=f"{study}.9",
-            size_bytes=7,
-            sender="CT1",
             transfer=f"t{study}",
             received_at=self.ago(days_ago),
         )

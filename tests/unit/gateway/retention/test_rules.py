@@ -2,12 +2,13 @@ import pytest
 
 from gateway.config import RetentionSection
 from gateway.record.deliverylist import DeliveryState
-from gateway.record.joblist import JobState
+from gateway.record.job import JobState
 from gateway.retention.rules import (
     SECONDS_PER_DAY,
     KnownDelivery,
     KnownJob,
     KnownStudy,
+    history_may_go,
     results_may_go,
     sources_may_go,
 )
@@ -110,3 +111,41 @@ def test_a_study_that_nobody_wanted_goes_after_it_came() -> None:
 def test_a_study_that_came_again_is_as_young_as_what_came() -> None:
     done = job(JobState.SEGMENTED, 40, delivery(DeliveryState.DELIVERED, 40))
     assert not sources_may_go(study(done, days_ago=1), RULES, NOW)
+
+
+def history_goes(*jobs: KnownJob, last_event: float = 40, **rules: float | None) -> bool:
+    section = RetentionSection.model_validate({"history_days": 30, "failed_days": 7, **rules})
+    return history_may_go(study(*jobs), at(last_event), section, NOW)
+
+
+def test_a_history_goes_after_its_days() -> None:
+    delivered = job(JobState.SEGMENTED, 40, delivery(DeliveryState.DELIVERED, 40))
+    assert history_goes(delivered)
+    assert history_goes(), "of a study that no rule wanted, too"
+    assert not history_goes(delivered, last_event=29), "somebody has looked at it since"
+    assert not history_goes(job(JobState.SEGMENTED, 29))
+    assert not history_goes(delivered, history_days=None)
+
+
+@pytest.mark.parametrize(
+    "never",
+    [
+        delivery(DeliveryState.WAITING),
+        delivery(DeliveryState.DEAD),
+        delivery(DeliveryState.DELIVERED, 40, needs_commitment=True),
+    ],
+)
+def test_a_history_stays_of_what_a_destination_never_got_or_promised(never: KnownDelivery) -> None:
+    delivered = delivery(DeliveryState.DELIVERED, 40)
+    assert not history_goes(job(JobState.SEGMENTED, 40, delivered, never))
+
+
+@pytest.mark.parametrize("state", [JobState.DEAD, JobState.CANCELLED])
+def test_a_history_of_failures_goes_where_failures_go(state: JobState) -> None:
+    assert history_goes(job(state, 40))
+    assert not history_goes(job(state, 40), failed_days=None)
+
+
+@pytest.mark.parametrize("state", [JobState.QUEUED, JobState.RUNNING])
+def test_a_history_stays_of_what_is_still_to_be_done(state: JobState) -> None:
+    assert not history_goes(job(state, None))

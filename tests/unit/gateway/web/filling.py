@@ -18,7 +18,8 @@ from gateway.config import GatewaySettings
 from gateway.receive.intake import Intake, ReceivedFile
 from gateway.record.database import Database, open_database
 from gateway.record.deliverylist import DeliveryList
-from gateway.record.joblist import JobList, KeptResult, NewJob
+from gateway.record.job import KeptResult, NewJob
+from gateway.record.joblist import JobList
 from gateway.record.ledger import EndedTransfer, GrowingStudy, KeptInstance, Ledger
 from gateway.record.roster import Roster
 from gateway.record.storage import Storage

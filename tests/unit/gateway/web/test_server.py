@@ -1,5 +1,9 @@
+import socket
 import ssl
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
@@ -14,6 +18,8 @@ from tests.unit.gateway.web.browsing import PASSWORD, log_in
 from totalmap.errors import ConfigError, ResourceError
 
 START_SECONDS = 20
+FLOOD = 500
+SERVED_SECONDS = 5.0
 
 
 def test_it_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
@@ -43,25 +49,44 @@ def test_an_address_that_is_taken_is_named(tmp_path: Path) -> None:
             pass
 
 
-def test_https(tmp_path: Path) -> None:
+@contextmanager
+def encrypted(folder: Path) -> Iterator[tuple[int, ssl.SSLContext]]:
+    """Yields the port of a page, and what trusts it."""
     authority = trustme.CA()
-    certificate = tmp_path / "certificate.pem"
-    key = tmp_path / "key.pem"
+    certificate = folder / "certificate.pem"
+    key = folder / "key.pem"
     issued = authority.issue_cert(LOOPBACK)
     issued.private_key_pem.write_to_path(key)
     for part in issued.cert_chain_pems:
         part.write_to_path(certificate, append=True)
     web = WebSection(port=0, certificate_file=certificate, key_file=key)
-    settings = GatewaySettings(storage_folder=tmp_path / "storage", web=web)
+    settings = GatewaySettings(storage_folder=folder / "storage", web=web)
     set_password(settings.storage_folder, PASSWORD)
     trust = ssl.create_default_context()
     authority.configure_trust(trust)
+    with running_web(settings) as port:
+        yield port, trust
+
+
+def test_https(tmp_path: Path) -> None:
     with (
-        running_web(settings) as port,
+        encrypted(tmp_path) as (port, trust),
         httpx.Client(base_url=f"https://{LOOPBACK}:{port}", verify=trust) as client,
     ):
         assert "Secure" in log_in(client).headers["set-cookie"]
         assert client.get("/").status_code == 200
+
+
+def test_a_flood_of_silent_connections_does_not_shut_a_user_out(tmp_path: Path) -> None:
+    with encrypted(tmp_path) as (port, trust), ExitStack() as stack:
+        for _ in range(FLOOD):
+            stack.enter_context(socket.create_connection((LOOPBACK, port)))
+        start = time.monotonic()
+        answer = httpx.get(f"https://{LOOPBACK}:{port}/login", verify=trust)
+        assert time.monotonic() - start < SERVED_SECONDS
+        assert answer.status_code == 200
+        descriptors = [*Path("/proc/self/fd").iterdir()]
+        assert len(descriptors) < 2 * FLOOD, "of those at this end, and at the other"
 
 
 def test_a_certificate_that_is_none_is_named(tmp_path: Path) -> None:

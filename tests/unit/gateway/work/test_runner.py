@@ -1,16 +1,18 @@
 import os
+import re
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from gateway.config import ContainerSection
-from gateway.record.joblist import KeptResult
+from gateway.record.job import KeptResult
 from gateway.record.storage import INPUT_NAME, OUTPUT_NAME, SETTINGS_NAME
-from gateway.work.runner import ContainerRunner, Outcome
+from gateway.work.runner import ContainerRunner, Outcome, container_name
 from tests.unit.gateway.work.docker_stand_in import DockerStandIn
 from totalmap.journal import SilentObserver
 
+NAME = "totalmap-host-1-0123abcd"
 SEG = {"path": "results/seg.dcm", "kind": "seg", "sop_instance_uid": "2.25.1"}
 
 
@@ -31,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
 
 def runner(docker: DockerStandIn, models: Path | None = None, **more: object) -> ContainerRunner:
     return ContainerRunner(
-        ContainerSection.model_validate({"docker": str(docker.command), **more}), models
+        ContainerSection.model_validate({"docker": str(docker.command), **more}), models, NAME
     )
 
 
@@ -57,7 +59,7 @@ def test_a_container_gets_its_job_and_nothing_else(
     one = runner(docker, tmp_path / "models", image="map:1", memory_gb=6.5, gpus="1")
     one.run(folder, SilentObserver())
     (words,) = docker.calls()
-    assert words[:4] == ["run", "--rm", "--name", "totalmap-0123456789abcdef"]
+    assert words[:4] == ["run", "--rm", "--name", NAME]
     assert words[-1] == "map:1"
     following = dict(pairwise(words))
     assert following["--user"] == f"{os.getuid()}:{os.getgid()}"
@@ -84,8 +86,17 @@ def test_without_models_and_gpus_the_image_has_its_own(docker: DockerStandIn, fo
 
 
 def test_a_container_that_was_left_behind_is_removed(docker: DockerStandIn, folder: Path) -> None:
-    runner(docker).abandon(folder)
-    assert docker.calls() == [["rm", "--force", "totalmap-0123456789abcdef"]]
+    runner(docker).warm_up(folder / SETTINGS_NAME)
+    assert docker.calls() == [["rm", "--force", NAME]]
+
+
+def test_no_two_workers_of_a_machine_call_their_containers_alike(tmp_path: Path) -> None:
+    gateways = (tmp_path / "one", tmp_path / "two")
+    names = {container_name(worker, one) for worker in ("host-1", "host-2") for one in gateways}
+    assert len(names) == 4
+    assert container_name("host-1", tmp_path / "one") in names, "the same after each start"
+    odd = container_name("a host/1", tmp_path)
+    assert re.fullmatch(r"totalmap-a-host-1-[0-9a-f]{8}", odd), "Docker takes no other characters"
 
 
 @pytest.mark.parametrize(("exit_status", "is_final"), [(65, True), (66, True), (75, False)])
@@ -142,7 +153,7 @@ def test_a_container_that_docker_did_not_start(
 
 def test_without_docker_the_reason_names_it(docker: DockerStandIn, folder: Path) -> None:
     docker.command.unlink()
-    runner(docker).abandon(folder)
+    runner(docker).abandon()
     failure = run(docker, folder).failure
     assert failure is not None
     assert failure.message.endswith("docker: No such file or directory")

@@ -16,7 +16,8 @@ from gateway.receive.intake import Intake, ReceivedFile
 from gateway.record.database import Database
 from gateway.record.deliverylist import DeliveryList
 from gateway.record.history import What, history
-from gateway.record.joblist import Job, JobList, JobState, KeptResult
+from gateway.record.job import Job, JobState, KeptResult
+from gateway.record.joblist import JobList
 from gateway.record.ledger import KeptInstance, Ledger
 from gateway.record.storage import Storage
 from gateway.work.runner import ContainerRunner, Runner, WarmRunner
@@ -77,7 +78,7 @@ class Bench:
             storage=self.storage,
             ledger=self.ledger,
             jobs=self.jobs,
-            runner=runner or ContainerRunner(container, None),
+            runner=runner or ContainerRunner(container, None, worker),
             worker=worker,
             device=device,
         )

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gateway.record.joblist import Job, JobState
+from gateway.record.job import Job, JobState
+from gateway.work.runner import container_name
 from gateway.work.worker import GAVE_UP
 from tests.phantom.study import WrittenSeries
 from tests.unit.gateway.dispatch.test_dispatcher import Desk, dispatching
@@ -99,7 +100,7 @@ def test_a_job_that_is_cancelled_ends_and_its_container_with_it(floor: Floor) ->
         wait_until(floor.has_started)
         floor.desk.dispatcher.jobs.cancel(floor.job().job_id, "anna")
         assert process.wait(30) == GAVE_UP
-    assert [words[0] for words in floor.docker.calls()] == ["rm", "run", "rm"]
+    assert [words[0] for words in floor.docker.calls()] == ["rm", "rm", "run", "rm"]
     floor.docker.hold.unlink()
     floor.desk.receive("1.3")
     floor.desk.dispatcher.tick()
@@ -109,13 +110,29 @@ def test_a_job_that_is_cancelled_ends_and_its_container_with_it(floor: Floor) ->
     assert floor.runs() == 2
 
 
+def test_a_worker_removes_its_own_container_and_not_that_of_another_worker_on_its_job(
+    floor: Floor,
+) -> None:
+    floor.docker.hold.touch()
+    with floor.worker() as first:
+        wait_until(floor.has_started)
+        job = floor.job()
+        assert floor.desk.dispatcher.jobs.begin(job.job_id, job.run, "host-2") is not None
+        assert first.wait(30) == GAVE_UP
+    floor.docker.hold.unlink()
+    begun, removed = floor.docker.calls()[-2:]
+    name = container_name("host-1", floor.folder)
+    assert begun[:4] == ["run", "--rm", "--name", name]
+    assert removed == ["rm", "--force", name]
+
+
 def test_a_job_that_takes_too_long_is_dead(floor: Floor) -> None:
     floor.docker.hold.touch()
     with floor.worker(time_out_minutes=0.01) as process:
         assert process.wait(30) == GAVE_UP
     job = floor.job()
     assert (job.state, job.reason) == (JobState.DEAD, "it took longer than 0.01 minutes")
-    assert [words[0] for words in floor.docker.calls()] == ["rm", "run", "rm"]
+    assert [words[0] for words in floor.docker.calls()] == ["rm", "rm", "run", "rm"]
 
 
 def test_a_worker_that_is_told_to_stop_gives_its_job_back(floor: Floor) -> None:

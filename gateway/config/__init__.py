@@ -1,0 +1,48 @@
+"""What gateway.yaml says, section by section; the defaults are safe on a machine of one's own."""
+
+from gateway.config.audit import AuditSection, SyslogSection
+from gateway.config.deliver import (
+    SENDER,
+    DeliverSection,
+    DestinationSection,
+    DicomDestination,
+    StowDestination,
+)
+from gateway.config.receive import (
+    OrthancSection,
+    ReceiveSection,
+    SenderSection,
+    StowReceiveSection,
+    TlsSection,
+    WatchedFolderSection,
+)
+from gateway.config.retention import RetentionSection
+from gateway.config.rules import CompleteSection, RuleSection
+from gateway.config.settings import GatewaySettings, load_gateway_settings
+from gateway.config.web import WebSection
+from gateway.config.work import ContainerSection, RunnerKind, WorkSection
+
+__all__ = [
+    "SENDER",
+    "AuditSection",
+    "CompleteSection",
+    "ContainerSection",
+    "DeliverSection",
+    "DestinationSection",
+    "DicomDestination",
+    "GatewaySettings",
+    "OrthancSection",
+    "ReceiveSection",
+    "RetentionSection",
+    "RuleSection",
+    "RunnerKind",
+    "SenderSection",
+    "StowDestination",
+    "StowReceiveSection",
+    "SyslogSection",
+    "TlsSection",
+    "WatchedFolderSection",
+    "WebSection",
+    "WorkSection",
+    "load_gateway_settings",
+]

@@ -1,0 +1,50 @@
+"""Where the audit trail goes."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import PositiveFloat
+
+from gateway.config.values import Port
+from totalmap.settings_file import Section
+
+
+class SyslogSection(Section):
+    """A collector of audit messages: by TLS (PS3.15 A.6), UDP (PS3.15 A.7), or plain TCP.
+
+    Attributes:
+        host: Its name, as in its certificate, or its address.
+        port: 6514 is usual for TLS.
+        protocol: Only TCP and TLS notice that the collector is away.
+        ca_file: PEM, of those who vouch for it; None: the usual authorities.
+        certificate_file: PEM, this gateway's, where it wants to see one; with key_file.
+        time_out_seconds: How long to wait for it.
+        retry_seconds: How long to leave it alone after it did not take a message.
+    """
+
+    host: str
+    port: Port = 514
+    protocol: Literal["udp", "tcp", "tls"] = "udp"
+    ca_file: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+    time_out_seconds: PositiveFloat = 3.0
+    retry_seconds: PositiveFloat = 60.0
+
+
+class AuditSection(Section):
+    """Where audit messages (PS3.15 A.5) go.
+
+    Attributes:
+        file: One message a line; None: no file. It holds Patient IDs, as the standard wants it.
+        syslog: A collector; None: none.
+    """
+
+    file: Path | None = None
+    syslog: SyslogSection | None = None
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Names of those that are set."""
+        places = {"file": self.file, "syslog": self.syslog}
+        return tuple(name for name, place in places.items() if place is not None)

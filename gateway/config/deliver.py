@@ -1,0 +1,98 @@
+"""Where results go, and how often that is tried."""
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import HttpUrl, PositiveFloat, PositiveInt, model_validator
+
+from gateway.config.values import AeTitle, Name, Port
+from totalmap.settings_file import Section
+
+# Where results go that go back to whoever sent the study.
+SENDER = "sender"
+
+
+class DicomDestination(Section):
+    """A DICOM node that takes results by C-STORE.
+
+    Attributes:
+        ae_title: How it is called.
+        calling_ae_title: How this gateway calls itself.
+        connect_seconds: How long to wait for a connection, and for each answer.
+        storage_commitment: Whether to ask it for a promise to keep what it got (PS3.4 J). Where
+            receive.senders are named it has to be one of them, for it may promise later.
+        ca_file: PEM, of those who vouch for it; None: no encryption.
+        certificate_file: PEM, this gateway's, where it wants to see one; with key_file.
+    """
+
+    ae_title: AeTitle
+    address: str
+    port: Port = 104
+    calling_ae_title: AeTitle = "TOTALMAP"
+    connect_seconds: PositiveFloat = 30.0
+    storage_commitment: bool = False
+    ca_file: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+
+
+class StowDestination(Section):
+    """A DICOMweb server that takes results by STOW-RS (PS3.18 10.5).
+
+    Attributes:
+        url: Of the service, to which `/studies` is added.
+        user: With password_file, for basic authentication.
+        password_file: Whose first line is the password.
+        token_file: Whose first line is sent as a bearer token.
+        ca_file: PEM, of those who vouch for the server; None: the usual authorities.
+        connect_seconds: How long to wait for a connection, and for each answer.
+    """
+
+    url: HttpUrl
+    user: str | None = None
+    password_file: Path | None = None
+    token_file: Path | None = None
+    ca_file: Path | None = None
+    connect_seconds: PositiveFloat = 30.0
+
+
+class DestinationSection(Section):
+    """Where results go; it is either `dicom` or `stow`.
+
+    Attributes:
+        kinds: Of results, as in `results.kinds` of app.yaml; empty: all that are DICOM.
+    """
+
+    name: Name
+    dicom: DicomDestination | None = None
+    stow: StowDestination | None = None
+    kinds: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        if (self.dicom is None) == (self.stow is None):
+            raise ValueError(f"destination {self.name} needs either dicom or stow")
+        if self.name == SENDER:
+            raise ValueError(f"no destination can be called {SENDER}")
+        return self
+
+    @property
+    def asks_for_commitment(self) -> bool:
+        """Whether it is asked for a promise to keep what it got."""
+        return self.dicom is not None and self.dicom.storage_commitment
+
+
+class DeliverSection(Section):
+    """How often a destination is tried that does not take results.
+
+    Attributes:
+        first_retry_seconds: After the first failure; each further wait is twice as long.
+        longest_retry_seconds: The longest wait.
+        give_up_days: After so long a delivery is dead, until somebody retries it.
+        at_once: Deliveries to one destination at the same time.
+    """
+
+    first_retry_seconds: PositiveFloat = 10.0
+    longest_retry_seconds: PositiveFloat = 600.0
+    give_up_days: PositiveFloat = 7.0
+    at_once: PositiveInt = 2

@@ -1,0 +1,53 @@
+"""When a study is complete, and what is made of it."""
+
+from pydantic import Field, JsonValue, PositiveFloat, PositiveInt
+
+from gateway.config.values import AeTitle, Name
+from totalmap.settings import Pattern
+from totalmap.settings_file import Section
+
+
+class CompleteSection(Section):
+    """When a study is taken to be complete.
+
+    Attributes:
+        quiet_seconds: After all senders of it have released their associations.
+        quiet_unreleased_seconds: After its last instance, where one has not, or was cut off, or
+            the source has more.
+        source: The destination that is asked how many instances a study has there, by C-FIND or
+            QIDO-RS; with all of them it is complete at once. None: nobody is asked.
+        ask_seconds: Between two questions after the same study.
+    """
+
+    quiet_seconds: PositiveFloat = 5.0
+    quiet_unreleased_seconds: PositiveFloat = 60.0
+    source: Name | None = None
+    ask_seconds: PositiveFloat = 3.0
+
+
+class RuleSection(Section):
+    """Which studies are segmented, how, and where the results go; every rule that fits applies.
+
+    What is wanted of a study is wanted of one of its series; an empty list wants nothing.
+
+    Attributes:
+        name: Shown with every job of the rule.
+        senders: AE titles, or what else names who sent it.
+        modalities: Such as CT.
+        body_parts: Regular expressions, found anywhere in Body Part Examined.
+        descriptions: Regular expressions, found in the description of the study or the series.
+        min_instances: Images; fewer are no study worth a job.
+        urgent: Whether its jobs start before all that are not.
+        application: Sections of app.yaml, laid over `work.settings_file`.
+        destinations: By name; `sender` is the destination whose AE title sent the study.
+    """
+
+    name: Name = "ct"
+    senders: tuple[AeTitle, ...] = ()
+    modalities: tuple[str, ...] = ("CT",)
+    body_parts: tuple[Pattern, ...] = ()
+    descriptions: tuple[Pattern, ...] = ()
+    min_instances: PositiveInt = 1
+    urgent: bool = False
+    application: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
+    destinations: tuple[str, ...] = ()

@@ -1,0 +1,68 @@
+"""All of gateway.yaml, and how it is read."""
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from gateway.config.audit import AuditSection
+from gateway.config.deliver import SENDER, DeliverSection, DestinationSection
+from gateway.config.receive import ReceiveSection
+from gateway.config.retention import RetentionSection
+from gateway.config.rules import CompleteSection, RuleSection
+from gateway.config.web import WebSection
+from gateway.config.work import WorkSection
+from totalmap.settings_file import Section, read_sections, validated
+
+
+class GatewaySettings(Section):
+    """All of gateway.yaml.
+
+    Attributes:
+        storage_folder: Where studies and, but for Postgres, the ledger lie.
+        ledger_url: Of a database, as SQLAlchemy writes it, such as postgresql+psycopg://user@host/db;
+            None: SQLite in the storage folder.
+    """
+
+    storage_folder: Path = Path("totalmap-gateway")
+    ledger_url: str | None = None
+    receive: ReceiveSection = ReceiveSection()
+    complete: CompleteSection = CompleteSection()
+    rules: tuple[RuleSection, ...] = Field(default=(RuleSection(),), min_length=1)
+    destinations: tuple[DestinationSection, ...] = ()
+    work: WorkSection = WorkSection()
+    deliver: DeliverSection = DeliverSection()
+    web: WebSection = WebSection()
+    audit: AuditSection = AuditSection()
+    retention: RetentionSection = RetentionSection()
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> Self:
+        for kind in ("rules", "destinations"):
+            names = [one.name for one in getattr(self, kind)]
+            if len(set(names)) < len(names):
+                raise ValueError(f"two {kind} have the same name")
+        known = {SENDER, *(one.name for one in self.destinations)}
+        if self.complete.source is not None and self.destination(self.complete.source) is None:
+            raise ValueError(f"complete.source: there is no destination {self.complete.source}")
+        for rule in self.rules:
+            for name in rule.destinations:
+                if name not in known:
+                    raise ValueError(f"rule {rule.name}: there is no destination {name}")
+        return self
+
+    def destination(self, name: str) -> DestinationSection | None:
+        """Returns a destination by its name."""
+        return next((one for one in self.destinations if one.name == name), None)
+
+
+def load_gateway_settings(path: Path | None) -> GatewaySettings:
+    """Reads gateway.yaml; None: the defaults.
+
+    Raises:
+        ConfigError: The file is missing or is not YAML, a section or key is not known, or a value
+            is out of range.
+    """
+    if path is None:
+        return GatewaySettings()
+    return validated(GatewaySettings, read_sections(path), path)

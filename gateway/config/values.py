@@ -1,0 +1,18 @@
+"""What several sections are made of."""
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+# PS3.5 6.2, VR AE: 16 characters of the default repertoire; no backslash, no control characters.
+AeTitle = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=16, pattern=r"^[ -\[\]-~]+$"),
+]
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+# 0 takes one that is free.
+ListeningPort = Annotated[int, Field(ge=0, le=65535)]
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]

@@ -1,0 +1,127 @@
+"""A Store request (PS3.18 10.5) as it comes: chunk by chunk, its parts into files."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from http import HTTPStatus
+from pathlib import Path
+from typing import BinaryIO
+
+from python_multipart.multipart import parse_options_header
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from gateway.receive.multipart import MAX_BOUNDARY_CHARACTERS, MalformedMultipart, Mark, Multipart
+from gateway.record.storage import Storage
+from totalmap.errors import InputError, ResourceError
+
+# A whole-body CT has some thousands.
+MAX_PARTS = 50_000
+BYTES_PER_MB = 1_000_000
+
+
+class TooLarge(InputError):
+    """A request has more than a receiver takes."""
+
+    def __init__(self, limit_mb: float) -> None:
+        super().__init__(f"a request has at most {limit_mb:g} MB (receive.stow.max_request_mb)")
+
+
+def boundary_of(request: Request) -> str:
+    """Returns what separates the parts (PS3.18 8.7.1, RFC 2387)."""
+    media_type, options = parse_options_header(request.headers.get("content-type"))
+    part_type = options.get(b"type", b"application/dicom").lower()
+    encoding = request.headers.get("content-encoding", "identity")
+    if media_type != b"multipart/related" or part_type != b"application/dicom":
+        raise HTTPException(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            'only multipart/related; type="application/dicom" is taken',
+        )
+    if encoding != "identity":
+        raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "no Content-Encoding is taken")
+    boundary = options.get(b"boundary", b"").decode("latin-1")
+    if not 0 < len(boundary) <= MAX_BOUNDARY_CHARACTERS or not boundary.isascii():
+        raise HTTPException(
+            HTTPStatus.BAD_REQUEST,
+            f"the boundary has {len(boundary)} characters, 1 to {MAX_BOUNDARY_CHARACTERS} of ASCII "
+            "are allowed",
+        )
+    return boundary
+
+
+async def chunks_of(request: Request, max_mb: float, idle_seconds: float) -> AsyncIterator[bytes]:
+    """Yields the body of a request as it comes.
+
+    Raises:
+        TooLarge: It is larger than allowed, or says that it will be.
+        TimeoutError: It was silent for too long.
+    """
+    limit = max_mb * BYTES_PER_MB
+    announced = request.headers.get("content-length", "0")
+    if int(announced) > limit:
+        raise TooLarge(max_mb)
+    stream, n_bytes = request.stream(), 0
+    while True:
+        async with asyncio.timeout(idle_seconds):
+            chunk = await anext(stream, None)
+        if chunk is None:
+            return
+        n_bytes += len(chunk)
+        if n_bytes > limit:
+            raise TooLarge(max_mb)
+        yield chunk
+
+
+class Spool:
+    """Writes each part of a request into a file, as it comes."""
+
+    def __init__(self, storage: Storage, multipart: Multipart) -> None:
+        self._storage = storage
+        self._multipart = multipart
+        self._parts = 0
+        self._file: BinaryIO | None = None
+        self._paths: list[Path] = []
+
+    def feed(self, chunk: bytes) -> Sequence[Path]:
+        """Returns the files that are complete with what has just come.
+
+        Raises:
+            MalformedMultipart: It is not multipart, or has too many parts.
+            ResourceError: The disk is full.
+        """
+        n_complete = 0
+        try:
+            for event in self._multipart.feed(chunk):
+                if event is Mark.BEGIN:
+                    self._begin()
+                elif event is Mark.END:
+                    self._end()
+                    n_complete += 1
+                elif self._file is not None:
+                    self._file.write(event)
+        except OSError as error:
+            raise ResourceError(f"a request can't be stored: {error.strerror}") from error
+        complete, self._paths = self._paths[:n_complete], self._paths[n_complete:]
+        return complete
+
+    def require_whole(self) -> None:
+        """Raises MalformedMultipart where the last boundary, or any part, is missing."""
+        if not self._multipart.is_whole or not self._parts:
+            raise MalformedMultipart("the request has no part, or its last boundary is missing")
+
+    def close(self) -> None:
+        """Removes what is not complete."""
+        self._end()
+        for path in self._paths:
+            path.unlink(missing_ok=True)
+
+    def _begin(self) -> None:
+        self._parts += 1
+        if self._parts > MAX_PARTS:
+            raise MalformedMultipart(f"a request has at most {MAX_PARTS} parts")
+        self._paths.append(self._storage.new_file())
+        self._file = self._paths[-1].open("xb")
+
+    def _end(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
