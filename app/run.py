@@ -110,7 +110,7 @@ def _settle_verdict(journal: Journal, settings: Settings, release: Release) -> s
     if journal.verdict is not Verdict.REJECT:
         return RESULTS_NAME
     if settings.quality.rejected is Rejected.HOLD:
-        journal.results_lie_in(REJECTED_NAME)
+        journal.hold_back(REJECTED_NAME)
         return REJECTED_NAME
     journal.wrote(*write_rejection(journal.results, journal.findings, settings, release))
     return RESULTS_NAME

@@ -14,7 +14,7 @@ from typing import Protocol
 from totalmap.dicom.select import Verdict as SeriesVerdict
 from totalmap.dicom.study import Study
 from totalmap.dicom.volume import Volume
-from totalmap.finding import Finding, Verdict, verdict
+from totalmap.finding import Finding, Severity, Verdict, verdict
 from totalmap.segmentation import EngineKind, ModelIdentity, Segmentation
 from totalmap.structures import MeasuredStructure
 
@@ -75,6 +75,7 @@ class Journal:
         self.results: list[Result] = []
         self.found: list[FoundStructures] = []
         self.reasons: list[FoundReasons] = []
+        self.held: str | None = None
         self.models: tuple[ModelIdentity, ...] = ()
         self.variant: str | None = None
         self.engine: EngineKind | None = None
@@ -147,8 +148,11 @@ class Journal:
         """What is to be done with the results."""
         return verdict(self.findings)
 
-    def results_lie_in(self, folder_name: str) -> None:
-        """Keeps in which folder below the output folder all results appear."""
+    def hold_back(self, folder_name: str) -> None:
+        """Keeps that all results appear in another folder, for they are not to be believed."""
+        self.held = " ".join(
+            one.sentence for one in self.findings if one.severity is Severity.REJECT
+        )
         self.results = [
             replace(one, path="/".join((folder_name, *PurePosixPath(one.path).parts[1:])))
             for one in self.results

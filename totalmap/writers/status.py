@@ -97,9 +97,14 @@ class FindingStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QualityStatus:
-    """What is to be done with the result, and why."""
+    """What is to be done with the result, and why.
+
+    Attributes:
+        held: Why the results lie in `rejected` and not in `results`; None: they do not.
+    """
 
     verdict: Verdict
+    held: str | None
     findings: tuple[FindingStatus, ...]
 
 
@@ -217,6 +222,7 @@ def _quality(journal: Journal, error: TotalMapError | None) -> QualityStatus:
         found.append(("", FAILED))
     return QualityStatus(
         verdict=verdict(finding for _, finding in found),
+        held=journal.held,
         findings=tuple(_finding(folder, finding) for folder, finding in found),
     )
 
