@@ -68,7 +68,7 @@ class FieldOfView:
                 places = places[self._is_closest(axis, end, places)]
                 outside = places.copy()
                 outside[:, axis] += 2 * end - 1
-                inside_array = (0 <= outside[:, axis]) & (
+                inside_array = (outside[:, axis] >= 0) & (
                     outside[:, axis] < self.geometry.shape[axis]
                 )
                 yield face, np.concatenate([places, outside[inside_array]])
@@ -106,9 +106,8 @@ class FieldOfView:
     def _lines(self, axis: int, places: Places) -> Runs:
         """Returns the runs, (n, 2), of the lines along an axis through voxels."""
         k, j, i = places.T
-        if axis == 0:
-            return self.along_k[j, i]
-        return self.along_j[k, i] if axis == 1 else self.along_i[k, j]
+        lines: Runs = (self.along_k[j, i], self.along_j[k, i], self.along_i[k, j])[axis]
+        return lines
 
 
 def field_of_view(values: Voxels, geometry: Geometry) -> FieldOfView:
@@ -143,7 +142,7 @@ def field_of_view(values: Voxels, geometry: Geometry) -> FieldOfView:
 
 def _padding(values: Voxels) -> float | None:
     """Returns the value of the padding, None where the corners of the slices are not alike."""
-    corners = values[:, ::max(values.shape[1] - 1, 1), ::max(values.shape[2] - 1, 1)]
+    corners = values[:, :: max(values.shape[1] - 1, 1), :: max(values.shape[2] - 1, 1)]
     found, counts = np.unique(corners, return_counts=True)
     most = counts.argmax()
     return float(found[most]) if counts[most] >= _PADDED_CORNERS * corners.size else None
@@ -170,7 +169,7 @@ def _slab_runs(values: Voxels, start: int, padding: float) -> tuple[Runs, Runs, 
 
 
 def _runs(image: NDArray[np.bool_]) -> Runs:
-    """Returns the first and the last True along the last axis; its length and -1 if there's none."""
+    """Returns the first and the last True along the last axis; its length and -1 without one."""
     lines = np.ascontiguousarray(image)
     size = lines.shape[-1]
     first = lines.argmax(axis=-1)

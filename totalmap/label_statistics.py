@@ -178,8 +178,11 @@ def _centres(sums: Numbers, geometry: Geometry) -> Numbers:
 def _ends(labels: Labels, geometry: Geometry, rows: int) -> Numbers:
     """Returns the middle of the outermost voxels of each label, (label, face, 3) in mm LPS."""
     ends = np.full((rows, len(Face), 3), np.nan)
-    sides = [(tuple(Face).index(face), axis, -end) for axis, pair in enumerate(geometry.faces)
-             for end, face in enumerate(pair)]
+    sides = [
+        (tuple(Face).index(face), axis, -end)
+        for axis, pair in enumerate(geometry.faces)
+        for end, face in enumerate(pair)
+    ]
     boxes = ndimage.find_objects(labels, max_label=rows - 1) if rows > 1 else []
     for label, box in enumerate(boxes, start=1):
         if box is None:
@@ -221,12 +224,12 @@ def _holes(part: Labels, mask: NDArray[np.bool_]) -> int:
     step = 2 if mask.size > _LARGE_VOXELS else 1
     every = (slice(None, None, step),) * 3
     spaces, number = ndimage.label(~mask[every])
-    if number <= 1:
-        return 0
     is_open = np.zeros(number + 1, dtype=bool)
     is_open[0] = True  # the label itself
     for axis in range(3):
         is_open[spaces.take((0, -1), axis=axis)] = True
+    if is_open.all():
+        return 0
     enclosed = ~is_open[spaces] & (part[every] == 0)
     return int(np.count_nonzero(enclosed)) * step**3
 

@@ -18,7 +18,9 @@ Mask = NDArray[np.bool_]
 Corrupt = Callable[[Scan], Scan]
 
 SPINE = tuple(
-    f"vertebrae_{part}{n}" for part, last in (("C", 7), ("T", 12), ("L", 5)) for n in range(1, last + 1)
+    f"vertebrae_{part}{n}"
+    for part, last in (("C", 7), ("T", 12), ("L", 5))
+    for n in range(1, last + 1)
 )
 RIBS = tuple(tuple(f"rib_{side}_{n}" for n in range(1, 13)) for side in ("left", "right"))
 BLOB_MM = 20.0
@@ -30,8 +32,8 @@ class Need(StrEnum):
 
     REJECT = "sides, orientation, numbers: reject"
     REVIEW = "missing, though in view: warn"
-    SHOWN = "place and tissue: shown"
-    UNSEEN = "parts lost or moved a little: shown"
+    SHOWN = "place, tissue and shape: warn"
+    UNSEEN = "parts lost or moved a little: only measured"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,14 +107,8 @@ def sides_swapped(scan: Scan, *parts: str) -> Scan:
 
 def flipped(scan: Scan, axis: int) -> Scan:
     """Returns a scan that runs the other way along k, j or i, and does not know it."""
-    labels, values = (np.ascontiguousarray(np.flip(one, axis)) for one in (scan.labels, scan.values))
-    return Scan(
-        labels=labels,
-        values=values,
-        geometry=scan.geometry,
-        view=scan.view,
-        looked_for=scan.looked_for,
-    )
+    labels = np.ascontiguousarray(np.flip(scan.labels, axis))
+    return replace(scan, labels=labels, values=np.ascontiguousarray(np.flip(scan.values, axis)))
 
 
 def mirrored_image(scan: Scan) -> Scan:
@@ -266,9 +262,7 @@ KINDS = (
     _reject("vertebrae -1", lambda s: shifted_names(s, SPINE, by=-1), _LONG, _NUMBERS),
     replace(_reject("a vertebra missing", vertebra_missing, _ANY, _NUMBERS), vertebrae=3),
     _reject("two vertebrae swapped", vertebrae_swapped, _ANY, _NUMBERS),
-    _reject(
-        "two vertebrae taken for one", merged, (View.TRUNK, View.CHEST, *_LOW[1:]), _NUMBERS
-    ),
+    _reject("two vertebrae taken for one", merged, (View.TRUNK, View.CHEST, *_LOW[1:]), _NUMBERS),
     _reject("ribs +1", lambda s: shifted_names(s, *RIBS, by=1), _LONG, _NUMBERS),
     _reject("ribs -1", lambda s: shifted_names(s, *RIBS, by=-1), _LONG, _NUMBERS),
     _reject(
@@ -352,15 +346,15 @@ KINDS = (
         "HU",
         "liver",
     ),
+    _shown(Need.SHOWN, "liver hollow", lambda s: hollow(s, "liver"), "HOLE", "liver"),
+    _shown(Need.SHOWN, "spleen split", lambda s: split(s, "spleen"), "FRAGMENT", "spleen"),
     _shown(
-        Need.SHOWN,
+        Need.UNSEEN,
         "kidney moved by 18 mm",
         lambda s: moved(s, "kidney_left", 18.0, 0.0),
         "HU LEVEL",
         "kidney_left",
     ),
-    _shown(Need.SHOWN, "liver hollow", lambda s: hollow(s, "liver"), "HOLE", "liver"),
-    _shown(Need.SHOWN, "spleen split", lambda s: split(s, "spleen"), "FRAGMENT", "spleen"),
     _shown(
         Need.UNSEEN,
         "liver moved by 12 mm",

@@ -48,7 +48,8 @@ class Scan:
 
     def mask(self, name: str) -> NDArray[np.bool_]:
         """Returns where a structure is."""
-        return self.labels == LABELS[name]
+        mask: NDArray[np.bool_] = self.labels == LABELS[name]
+        return mask
 
     def has(self, *names: str) -> bool:
         """Returns whether structures are there."""
@@ -109,7 +110,11 @@ def painted_names() -> frozenset[str]:
 
 @cache
 def real_scans() -> tuple[Scan, ...]:
-    """Returns the reference segmentations of shared/data; 90 and 40 mm of a body."""
+    """Returns the reference segmentations of shared/data, 90 and 40 mm of a body.
+
+    Raises:
+        FileNotFoundError: The data isn't there.
+    """
     return (
         _real("ct_3mm_small_reference_labels.nii.gz", "ct_3mm_small.nii.gz"),
         _real("ct_dicom_reference_labels.nii.gz", None),

@@ -4,11 +4,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from totalmap.dicom.geometry import Affine, Box, Geometry, cropped
 
-from .scans import Scan, View, axial, phantom_scan
+from .scans import Scan, View, axial, phantom_scan, real_scans
 
 PADDING_HU = -1024
 PIVOT_MM = np.array([0.0, 10.0, 165.0])
@@ -88,12 +89,30 @@ def thick(seed: int, chance: np.random.Generator, spacing_mm: float) -> Scan:
     step = int(chance.integers(1, 3))
     affine = scan.geometry.affine_lps.copy()
     affine[:, 2] *= step
-    labels, values = scan.labels[::step], scan.values[::step]
     order = list(chance.permutation(3))  # which axis of the array is which of this one's
     affine[:, [2, 1, 0]] = affine[:, [2 - axis for axis in order]]
-    labels, values = (np.ascontiguousarray(one.transpose(order)) for one in (labels, values))
+    labels = np.ascontiguousarray(scan.labels[::step].transpose(order))
+    values = np.ascontiguousarray(scan.values[::step].transpose(order))
     geometry = Geometry.regular(affine, labels.shape)
     return replace(scan, labels=labels, values=values, geometry=geometry)
+
+
+def real_turned(seed: int, chance: np.random.Generator, _spacing_mm: float) -> Scan:
+    """Returns a real CT that is turned by up to 12 degrees, scaled and cropped; of its own grid."""
+    scan = real_scans()[seed % len(real_scans())]
+    turn = Rotation.from_euler("xyz", chance.uniform(-12.0, 12.0, 3), degrees=True).as_matrix()
+    world = turn @ np.diag(1.0 / chance.uniform(0.9, 1.1, 3))
+    affine = scan.geometry.affine_lps[:3, :3][:, ::-1]  # of k, j, i
+    matrix = np.linalg.inv(affine) @ world @ affine
+    middle = (np.array(scan.labels.shape) - 1) / 2
+    offset = middle - matrix @ middle
+    labels = ndimage.affine_transform(scan.labels, matrix, offset, order=0)
+    values = ndimage.affine_transform(scan.values, matrix, offset, order=1, cval=PADDING_HU)
+    size = round(chance.uniform(0.5, 1.0) * len(labels))
+    start = int(chance.integers(0, len(labels) - size + 1))
+    whole = replace(scan, labels=labels, values=values)
+    _, n_j, n_i = labels.shape
+    return part(whole, (slice(start, start + size), slice(0, n_j), slice(0, n_i)))
 
 
 VARIANTS: tuple[Vary, ...] = (
@@ -105,6 +124,7 @@ VARIANTS: tuple[Vary, ...] = (
     padded,
     circular,
     thick,
+    real_turned,
 )
 
 

@@ -23,6 +23,7 @@ _ABOVE = {"C": 0, "T": 7, "L": 19}
 CERVICAL, THORACIC, LUMBAR = 7, 12, 5
 LOWEST_VERTEBRA = CERVICAL + THORACIC + LUMBAR
 RIBS = 12
+_SACRUM_LEVELS = 3  # as long as that many lumbar vertebrae
 
 LEFT, RIGHT = "_left", "_right"
 
@@ -93,7 +94,9 @@ def vertebra_name(number: int) -> str:
 
 def level_name(level: float) -> str:
     """Returns how a level is called: that of the closest vertebra."""
-    number = min(max(round(level), 1), LOWEST_VERTEBRA)
+    number = max(round(level), 1)
+    if number > LOWEST_VERTEBRA:
+        return "the sacrum" if number <= LOWEST_VERTEBRA + _SACRUM_LEVELS else "below the sacrum"
     part = max((part for part, above in _ABOVE.items() if above < number), key=_ABOVE.__getitem__)
     return f"{part}{number - _ABOVE[part]}"
 

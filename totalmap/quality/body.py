@@ -18,7 +18,6 @@ Point = NDArray[np.float64]
 _REACH_LEVELS = 4.0
 _MINIMUM_VERTEBRAE = 3
 _STEPS_AT_ENDS = 3
-# A piece of a vertebra smaller than this share of its neighbours is none.
 _CORD, _SACRUM = "spinal_cord", "sacrum"
 
 
@@ -84,11 +83,13 @@ class Body:
 
     def centre(self, name: str) -> Point:
         """Returns the centre of mass of a structure that was found."""
-        return self.table.centre_lps[self.labels[name]]
+        centre: Point = self.table.centre_lps[self.labels[name]]
+        return centre
 
     def end(self, name: str, face: Face) -> Point:
         """Returns the middle of what reaches furthest to a side."""
-        return self.table.ends_lps[self.labels[name], tuple(Face).index(face)]
+        end: Point = self.table.ends_lps[self.labels[name], tuple(Face).index(face)]
+        return end
 
     def faces(self, name: str) -> tuple[Face, ...]:
         """Returns the sides of the field of view that a structure touches."""

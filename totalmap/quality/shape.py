@@ -1,4 +1,4 @@
-"""Structures one by one: cut, in pieces, hollow, too large or small, uneven, of the wrong tissue."""
+"""Structures one by one: cut, in pieces, hollow, too large or small, uneven, of another tissue."""
 
 from collections.abc import Iterator
 

@@ -22,8 +22,8 @@ from totalmap.structures import Face
 _SHORTEST_STEP, _LONGEST_STEP = 0.6, 1.45
 _NEIGHBOURING_STEPS = 2
 
-# The inner end of a rib's label lies between the disc above its vertebra, where the head is, and the
-# vertebra's centre of mass; those of the first and the last two ribs beside the middle of it.
+# The inner end of a rib's label lies between the disc above its vertebra, where the head is, and
+# the vertebra's centre of mass; those of the first and the last two ribs beside the middle of it.
 _HEAD_ABOVE_LEVELS = 0.25
 _AT_THE_MIDDLE = (1, 11, 12)
 # Rib and vertebra are one number apart, or none: half way between lies what is still believed.
@@ -42,9 +42,7 @@ _SACRUM, _ABOVE_SACRUM = "sacrum", vertebra_name(LOWEST_VERTEBRA)
 def vertebra_order(body: Body) -> Iterator[Finding]:
     """Yields VERTEBRA_ORDER where a vertebra lies above one that belongs above it."""
     for upper, lower in pairwise(body.vertebrae):
-        above = float(
-            body.centre(vertebra_name(upper))[2] - body.centre(vertebra_name(lower))[2]
-        )
+        above = float(body.centre(vertebra_name(upper))[2] - body.centre(vertebra_name(lower))[2])
         if above <= 0:
             yield Finding(
                 code="VERTEBRA_ORDER",
@@ -111,13 +109,14 @@ def rib_vertebra(body: Body) -> Iterator[Finding]:
     off = max(below, above, key=len)
     if len(off) < max(_MINIMUM_RIBS, _MINIMUM_SHARE * len(heads)):
         return
+    offset = float(np.median(off))
     yield Finding(
         code="RIB_VERTEBRA",
         severity=Severity.REJECT,
-        sentence=f"Ribs and vertebrae do not fit: of {len(heads)} ribs, the heads of {len(off)} lie "
-        f"{abs(float(np.median(off))):.1f} vertebrae {'below' if below is off else 'above'} where "
-        "their numbers belong.",
-        value=round(float(np.median(off)), 2),
+        sentence=f"Ribs and vertebrae do not fit: of {len(heads)} ribs, the heads of {len(off)} "
+        f"lie {abs(offset):.1f} vertebrae {'below' if offset > 0 else 'above'} where their numbers "
+        "belong.",
+        value=round(offset, 2),
         limit=_RIB_LIMIT_LEVELS,
         unit="{vertebrae}",
     )
@@ -125,7 +124,9 @@ def rib_vertebra(body: Body) -> Iterator[Finding]:
 
 def sacrum(body: Body) -> Iterator[Finding]:
     """Yields SACRUM where what lies on the sacrum isn't L5."""
-    if _SACRUM not in body or not body.vertebrae or Face.SUPERIOR in body.faces(_SACRUM):
+    if _SACRUM not in body or _ABOVE_SACRUM not in body.labels or not body.vertebrae:
+        return
+    if Face.SUPERIOR in body.faces(_SACRUM):
         return
     lowest = body.vertebrae[-1]
     top = float(body.end(_SACRUM, Face.SUPERIOR)[2])
