@@ -125,10 +125,15 @@ class Segmentation:
         return hashlib.sha256(np.ascontiguousarray(self.labels).data).hexdigest()
 
     @cached_property
-    def _found(self) -> tuple[MeasuredStructure, ...]:
-        table = label_statistics(
+    def statistics(self) -> LabelStatistics:
+        """What was counted of the labels, once."""
+        return label_statistics(
             self.labels, self.volume.voxels, self.volume.geometry, self.inference.labels
         )
+
+    @cached_property
+    def _found(self) -> tuple[MeasuredStructure, ...]:
+        table = self.statistics
         return tuple(
             _measured(structure, table)
             for structure in self.structures

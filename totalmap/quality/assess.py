@@ -1,6 +1,7 @@
 """The front door: all that is found about a volume and its labels."""
 
 from totalmap.finding import Assessment, Finding
+from totalmap.quality.plausibility import implausible
 from totalmap.segmentation import Segmentation
 
 
@@ -11,4 +12,6 @@ def assess(segmentation: Segmentation, suitability: tuple[Finding, ...] = ()) ->
         segmentation: The labels, and the volume that they are of.
         suitability: What was found about the volume before it was segmented.
     """
-    return Assessment(findings=suitability)
+    is_hu = segmentation.volume.modality == "CT"
+    doubts = implausible(segmentation.statistics, segmentation.structures, is_hu=is_hu)
+    return Assessment(findings=(*doubts, *suitability))

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+from totalmap.finding import Finding, Severity
 from totalmap.quality.anatomy import Range, anatomy, plain, without_side
 from totalmap.quality.body import Body
-from totalmap.quality.finding import Finding, Severity
 
 # A second piece is worth a look from here on: what networks leave over is smaller.
 _FRAGMENT_ML, _FRAGMENT_SHARE = 2.0, 0.01

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from itertools import combinations
 
+from totalmap.finding import Finding, Severity
 from totalmap.quality.anatomy import LEFT, RIGHT, Anatomy, anatomy, plain, without_side
 from totalmap.quality.body import Body
-from totalmap.quality.finding import Finding, Severity
 
 # Closer to the middle than this, either side is possible: a spine may be bent.
 _MARGIN_MM = 10.0
