@@ -104,6 +104,11 @@ class Service:
                     return int(folder.name)
         return None
 
+    @property
+    def is_receiving(self) -> bool:
+        """Whether it listens for senders."""
+        return _listens(self.settings.receive.port)
+
     def kill(self, role: str) -> None:
         """Kills one of its processes, as kill -9 or the want of memory does."""
         pid = self.pid(role)
@@ -137,7 +142,7 @@ class Service:
 
         def is_up() -> bool:
             assert self.process.poll() is None, "the gateway has ended"
-            return _listens(self.settings.receive.port) and seen() not in ([], before)
+            return self.is_receiving and seen() not in ([], before)
 
         wait_until(is_up, "up")
 
