@@ -1,6 +1,6 @@
 """kill -9 of the receiver while studies come in: each is segmented once, as a whole.
 
-The longer version: KILLS=100 STUDIES=40 SLICES=250 CUT_OFF_SECONDS=60 pytest tests/integration/test_service_kills.py
+The longer version: KILLS=100 STUDIES=40 SLICES=250 CUT_OFF_SECONDS=60, as `make soak` has it.
 """
 
 import os
