@@ -38,6 +38,7 @@ def test_all_is_delivered_after_a_day_and_nothing_else_waits(tmp_path: Path) -> 
                 {"name": "archive", "dicom": archive.destination},
                 {"name": "away", "dicom": {"ae_title": "A", "address": LOOPBACK, "port": port}},
             ],
+            deliver={"first_retry_seconds": 1.0},
         ) as service,
     ):
         jobs = [send_study(service, tmp_path / str(n), 50 + n) for n in range(STUDIES)]
