@@ -21,10 +21,8 @@ from gateway.record.joblist import JobList
 from tests.gateway_process import storescu
 from tests.phantom.study import SeriesSpec
 from tests.servers import free_port
-from tests.waiting import wait_until
+from tests.waiting import WAIT_SECONDS, wait_until
 
-WAIT_SECONDS = 120
-LOOK_SECONDS = 0.005
 QUIET_SECONDS = 0.5
 SECONDS_PER_HOUR = 3600
 # A study that is segmented in seconds.

@@ -45,13 +45,16 @@ def send_part(port: int, instances: Sequence[Dataset]) -> int:
     entity = AE("CT1")
     entity.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
     association = entity.associate(LOOPBACK, port, ae_title=AE_TITLE)
-    for n, instance in enumerate(instances):
+    sent = 0
+    for instance in instances:
         if not association.is_established:
-            return n
+            break
         if association.send_c_store(instance).get("Status") != 0x0000:
-            return n
-    association.release()
-    return len(instances)
+            break
+        sent += 1
+    if association.is_established:
+        association.release()
+    return sent
 
 
 def send(port: int, instances: Sequence[Dataset]) -> None:
