@@ -1,72 +1,11 @@
-"""`python -m gateway ROLE`: one process of the gateway, as gateway/serve.py starts it."""
+"""`python -m gateway`: prepares the process, and only then imports what it runs."""
 
-import argparse
-import logging
-import os
 import sys
-from collections.abc import Sequence
-from pathlib import Path
-from threading import Event
 
-from gateway.config import GatewaySettings, load_gateway_settings
-from gateway.process import stop_signals
-from totalmap import log
-from totalmap.errors import TotalMapError
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a process of the gateway until it is told to stop; returns its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m gateway")
-    parser.add_argument("role", choices=["receive", "desk", "dispatch", "work", "web"])
-    parser.add_argument("--config", type=Path)
-    parser.add_argument("--door", type=int, help="of a desk: the descriptor of its socket")
-    parser.add_argument("--worker", default="worker-1")
-    parser.add_argument("--device", default="auto")
-    given = parser.parse_args(arguments)
-    log.configure()
-    # It writes more than a line about each connection that fails; we say that ourselves.
-    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
-    try:
-        settings = load_gateway_settings(given.config)
-        with stop_signals() as stop:
-            _run(given, settings, stop)
-    except TotalMapError as error:
-        kind = type(error).__name__
-        log.get_logger().error("process_failed", role=given.role, kind=kind, message=str(error))
-        return error.exit_status
-    return 0
-
-
-def _run(given: argparse.Namespace, settings: GatewaySettings, stop: Event) -> None:
-    # Each process imports what it needs: networks take seconds, and the receiver needs none.
-    if given.role == "receive":
-        from gateway.receive.receiving import receiving
-
-        with receiving(settings):
-            stop.wait()
-    elif given.role == "desk":
-        from gateway.receive.desks import serve_desk
-
-        serve_desk(given.door)
-    elif given.role == "dispatch":
-        from gateway.dispatch.dispatching import dispatch
-
-        dispatch(settings, stop)
-    elif given.role == "web":
-        from gateway.web.server import serve_web
-
-        serve_web(settings, stop)
-    else:
-        _, _, number = given.device.partition(":")
-        if number:
-            os.environ["CUDA_VISIBLE_DEVICES"] = number
-        from gateway.work.worker import work
-
-        work(settings, given.worker, given.device, stop)
-
+from app.process import restart_with_larger_stack
 
 if __name__ == "__main__":
-    from app.process import restart_with_larger_stack
-
     restart_with_larger_stack()
+    from gateway.command import main
+
     sys.exit(main())

@@ -187,6 +187,8 @@ def _config(settings: GatewaySettings, executor: str) -> DBOSConfig:
         application_version=str(SCHEMA_VERSION),
         log_level="ERROR",
         enable_otlp=False,
+        # Nobody waits for its messages, but a stop waits for the thread that looks for them.
+        notification_listener_polling_interval_sec=_POLL_SECONDS,
     )
 
 

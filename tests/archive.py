@@ -15,6 +15,7 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # m
 
 from gateway.receive.scp import TRANSFER_SYNTAXES
 from tests.servers import LOOPBACK, free_port
+from tests.serving import serving_dicom
 
 TITLE = "ARCHIVE"
 HANG_SECONDS = 60
@@ -87,14 +88,12 @@ def running_archive(port: int | None = None) -> Iterator[Archive]:
     entity.add_supported_context(Verification)
     for context in AllStoragePresentationContexts:
         entity.add_supported_context(str(context.abstract_syntax), list(TRANSFER_SYNTAXES))
-    server = entity.start_server(
-        (LOOPBACK, archive.port),
-        block=False,
-        evt_handlers=[(evt.EVT_C_STORE, archive.store), (evt.EVT_ACSE_RECV, archive.released)],
-    )
-    assert server
-    try:
-        yield archive
-    finally:
-        archive.go_on.set()
-        server.shutdown()
+    handlers: list[evt.EventHandlerType] = [
+        (evt.EVT_C_STORE, archive.store),
+        (evt.EVT_ACSE_RECV, archive.released),
+    ]
+    with serving_dicom(entity, archive.port, handlers):
+        try:
+            yield archive
+        finally:
+            archive.go_on.set()

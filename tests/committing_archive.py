@@ -19,6 +19,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at its 
 )
 
 from tests.servers import LOOPBACK, free_port
+from tests.serving import serving_dicom
 
 REQUEST, ALL_KEPT, NOT_ALL_KEPT = 1, 1, 2
 
@@ -111,11 +112,8 @@ def running_committing_archive(
         (evt.EVT_N_ACTION, archive.act),
         (evt.EVT_PDU_SENT, archive.sent),
     ]
-    entity.start_server((LOOPBACK, archive.port), block=False, evt_handlers=handlers)
-    try:
+    with serving_dicom(entity, archive.port, handlers):
         yield archive
-    finally:
-        entity.shutdown()
 
 
 @contextmanager

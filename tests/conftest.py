@@ -16,7 +16,7 @@ from tests.segmentations import segmentation_of
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings, Variant, load_settings
 
-# `make test` runs two tests at once. Threads of torch that spin while they wait would take turns
+# `make test` runs three tests at once. Threads of torch that spin while they wait would take turns
 # with those they wait for: four times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 

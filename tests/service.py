@@ -21,10 +21,8 @@ from gateway.record.joblist import JobList
 from tests.gateway_process import storescu
 from tests.phantom.study import SeriesSpec
 from tests.servers import free_port
-from tests.waiting import wait_until
+from tests.waiting import WAIT_SECONDS, wait_until
 
-WAIT_SECONDS = 120
-LOOK_SECONDS = 0.005
 QUIET_SECONDS = 0.5
 SECONDS_PER_HOUR = 3600
 # A study that is segmented in seconds.
@@ -104,6 +102,11 @@ class Service:
                     return int(folder.name)
         return None
 
+    @property
+    def is_receiving(self) -> bool:
+        """Whether it listens for senders."""
+        return _listens(self.settings.receive.port)
+
     def kill(self, role: str) -> None:
         """Kills one of its processes, as kill -9 or the want of memory does."""
         pid = self.pid(role)
@@ -137,7 +140,7 @@ class Service:
 
         def is_up() -> bool:
             assert self.process.poll() is None, "the gateway has ended"
-            return _listens(self.settings.receive.port) and seen() not in ([], before)
+            return self.is_receiving and seen() not in ([], before)
 
         wait_until(is_up, "up")
 

@@ -11,7 +11,6 @@ from tests.servers import LOOPBACK, free_port
 from tests.service import Service, running_service
 from tests.waiting import wait_until
 
-FIRST_RETRY_SECONDS = 30
 STUDIES = 2
 AWAY_HOURS = (1 / 6, 24.0)
 
@@ -38,6 +37,7 @@ def test_all_is_delivered_after_a_day_and_nothing_else_waits(tmp_path: Path) -> 
                 {"name": "archive", "dicom": archive.destination},
                 {"name": "away", "dicom": {"ae_title": "A", "address": LOOPBACK, "port": port}},
             ],
+            deliver={"first_retry_seconds": 1.0},
         ) as service,
     ):
         jobs = [send_study(service, tmp_path / str(n), 50 + n) for n in range(STUDIES)]
@@ -47,9 +47,7 @@ def test_all_is_delivered_after_a_day_and_nothing_else_waits(tmp_path: Path) -> 
                 lambda one=job: state(service, one, "archive") is DeliveryState.DELIVERED,  # type: ignore[misc]
                 "delivered to the one that is there",
             )
-        wait_until(
-            lambda: attempts(service, jobs[0]) >= 2, "tried a second time", FIRST_RETRY_SECONDS
-        )
+        wait_until(lambda: attempts(service, jobs[0]) >= 2, "tried a second time")
         for hours in AWAY_HOURS:
             before = attempts(service, jobs[0])
             assert service.stop() == 0
@@ -57,7 +55,6 @@ def test_all_is_delivered_after_a_day_and_nothing_else_waits(tmp_path: Path) -> 
             wait_until(
                 lambda n=before: attempts(service, jobs[0]) > n,  # type: ignore[misc]
                 f"tried again after {hours:g} hours",
-                FIRST_RETRY_SECONDS,
             )
         assert all(state(service, job, "away") is DeliveryState.WAITING for job in jobs)
         assert service.stop() == 0

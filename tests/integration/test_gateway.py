@@ -10,6 +10,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, SegmentationStorage
 from pynetdicom import AE
+from pynetdicom.association import Association
 
 from gateway.record.history import history
 from gateway.record.job import Job, JobState
@@ -49,15 +50,24 @@ def datasets(folder: Path, seed: int) -> list[Dataset]:
     return [pydicom.dcmread(path) for path in write_series(folder, seed, SMALL).paths]
 
 
-def send(
-    service: Service, instances: list[Dataset], title: str = "CT1", *, is_released: bool = True
-) -> None:
+def associate(service: Service, title: str) -> Association:
     entity = AE(title)
     entity.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
     association = entity.associate(LOOPBACK, service.settings.receive.port, ae_title=AE_TITLE)
     assert association.is_established
+    return association
+
+
+def store(association: Association, instances: Sequence[Dataset]) -> None:
     for instance in instances:
         assert association.send_c_store(instance).Status == 0x0000
+
+
+def send(
+    service: Service, instances: list[Dataset], title: str = "CT1", *, is_released: bool = True
+) -> None:
+    association = associate(service, title)
+    store(association, instances)
     if is_released:
         association.release()
     else:
@@ -119,8 +129,7 @@ def _send_back(service: Service, results: Sequence[Dataset]) -> None:
     for one in results:
         entity.add_requested_context(one.SOPClassUID, one.file_meta.TransferSyntaxUID)
     association = entity.associate(LOOPBACK, service.settings.receive.port, ae_title=AE_TITLE)
-    for one in results:
-        assert association.send_c_store(one).Status == 0x0000
+    store(association, results)
     association.release()
 
 
@@ -146,8 +155,12 @@ def test_a_sender_that_dies_is_waited_for_longer(service: Service, tmp_path: Pat
 
 def test_one_study_from_two_senders_is_one(service: Service, tmp_path: Path) -> None:
     instances = datasets(tmp_path, 23)
-    send(service, instances[::2], title="CT1")
-    send(service, instances[1::2], title="CT2")
+    first, second = associate(service, "CT1"), associate(service, "CT2")
+    store(first, instances[::2])
+    store(second, instances[1:2])
+    first.release()
+    store(second, instances[3::2])
+    second.release()
     (job,) = wait_for_jobs(service, instances, 1)
     assert job.n_images == ALL
     assert job.sender == "CT2"

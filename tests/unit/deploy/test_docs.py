@@ -10,7 +10,6 @@ import re
 import shlex
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ import yaml
 from tests.conftest import REPOSITORY
 from tests.phantom.study import SeriesSpec, write_series
 from tests.servers import LOOPBACK, require_program, running_orthanc
+from tests.serving import serving
 from totalmap.settings import load_settings
 
 PAGES = ("monai-deploy", "argo", "docker")
@@ -138,14 +138,8 @@ def stand_in(answers: Mapping[str, Any] | None = None) -> Iterator[StandIn]:
             pass
 
     server = ThreadingHTTPServer((LOOPBACK, 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    with serving(server):
         yield StandIn(server.server_port, got)
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 NOT_FOUND = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound"}

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,6 +9,7 @@ from typing import Any
 
 from tests.conftest import REPOSITORY
 from tests.servers import LOOPBACK, require_program
+from tests.serving import serving
 
 SCRIPT = REPOSITORY / "deploy" / "docker" / "report-failures.sh"
 
@@ -49,14 +49,8 @@ def workflow_manager(answer: Sequence[Any], status: int = 200) -> Iterator[tuple
             pass
 
     server = ThreadingHTTPServer((LOOPBACK, 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    with serving(server):
         yield f"http://{LOOPBACK}:{server.server_port}", asked
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def report(url: str) -> subprocess.CompletedProcess[str]:

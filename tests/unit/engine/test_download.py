@@ -1,6 +1,5 @@
 import functools
 import http.server
-import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.networks import build_walk
+from tests.serving import serving
 from totalmap.engine.coverage import why_not_covered
 from totalmap.engine.download import install
 from totalmap.engine.tasks import SubModel, load_task
@@ -48,13 +48,10 @@ def breaking_server(archives: Path) -> Iterator[str]:
 
 
 def serve(handler: type[QuietHandler], folder: Path) -> Iterator[str]:
-    serving = functools.partial(handler, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), serving) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    in_folder = functools.partial(handler, directory=str(folder))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), in_folder)
+    with serving(server):
         yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pydicom
 from pydicom.dataset import Dataset
@@ -25,6 +24,7 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # m
 
 from gateway.config import DicomDestination, StowDestination
 from tests.servers import LOOPBACK
+from tests.serving import serving, serving_dicom
 
 PEER = "PACS"
 SHORT_SECONDS = 2.0
@@ -92,17 +92,13 @@ def running_dicom_peer(
             received.append(event.encoded_dataset())
         return status
 
-    server = entity.start_server(
-        (LOOPBACK, 0), block=False, evt_handlers=[(evt.EVT_C_STORE, store)], ssl_context=tls
-    )
-    assert server is not None
     # A receiver of ours in the same process has all SCPs write into files.
     before = _config.STORE_RECV_CHUNKED_DATASET
     _config.STORE_RECV_CHUNKED_DATASET = False
     try:
-        yield DicomPeer(port=server.server_address[1], received=received)
+        with serving_dicom(entity, handlers=[(evt.EVT_C_STORE, store)], tls=tls) as port:
+            yield DicomPeer(port=port, received=received)
     finally:
-        server.shutdown()
         _config.STORE_RECV_CHUNKED_DATASET = before
 
 
@@ -188,22 +184,17 @@ def running_http_peer(
         def log_message(self, *_: object) -> None:
             """Nobody reads it."""
 
-    with ThreadingHTTPServer((LOOPBACK, 0), Handler) as server:
-        if tls is not None:
-            server.socket = tls.wrap_socket(server.socket, server_side=True)
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield HttpPeer(
-                port=server.server_address[1],
-                scheme="http" if tls is None else "https",
-                bodies=bodies,
-                digests=digests,
-                headers=headers,
-            )
-        finally:
-            server.shutdown()
-            thread.join()
+    server = ThreadingHTTPServer((LOOPBACK, 0), Handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    with serving(server):
+        yield HttpPeer(
+            port=server.server_address[1],
+            scheme="http" if tls is None else "https",
+            bodies=bodies,
+            digests=digests,
+            headers=headers,
+        )
 
 
 def parts(body: bytes, content_type: str) -> list[bytes]:

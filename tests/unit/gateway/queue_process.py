@@ -15,9 +15,7 @@ from pathlib import Path
 from gateway.config import GatewaySettings
 from gateway.jobs import DELIVER, SEGMENT, Handlers, running_queue
 from gateway.process import stop_signals
-from tests.servers import POLL_SECONDS
-
-DEADLINE_SECONDS = 30
+from tests.waiting import LOOK_SECONDS
 
 
 @contextmanager
@@ -49,7 +47,7 @@ def _main(folder: Path, name: str, kinds: list[str]) -> None:
     def do(what: str, held: str) -> None:
         _write(folder, "begun", f"{what} {name}")
         while (folder / f"hold-{held}").exists():
-            time.sleep(POLL_SECONDS)
+            time.sleep(LOOK_SECONDS)
         _write(folder, "done", f"{what} {name}")
 
     handlers = Handlers(

@@ -174,7 +174,7 @@ def test_an_upgrade_strands_none(settings: GatewaySettings, tmp_path: Path) -> N
         for n in range(QUEUED):
             queue.put_job(job(f"{n:03}"))
     with running_process(tmp_path, "host-1", SEGMENT):
-        wait_until(lambda: len(lines(tmp_path, "done")) >= QUEUED, seconds=QUEUED)
+        wait_until(lambda: len(lines(tmp_path, "done")) >= QUEUED)
     assert lines(tmp_path, "begun") == [f"{n:03} 1 host-1" for n in range(QUEUED)]
     assert SCHEMA_VERSION == 1, "entries of the former layout are never begun: move them"
 

@@ -292,11 +292,11 @@ def test_a_slow_peer_is_given_its_time(paths: list[Path]) -> None:
     """`connect_seconds` is for each answer, not for all."""
 
     def answer(_event: evt.Event, _number: int) -> int:
-        Event().wait(0.4)
+        Event().wait(0.75)
         return 0x0000
 
     with running_dicom_peer(answer) as peer:
-        send_dicom(peer.destination(connect_seconds=1.0), paths)
+        send_dicom(peer.destination(connect_seconds=2.0), paths)
         assert len(peer.received) == len(paths)
 
 

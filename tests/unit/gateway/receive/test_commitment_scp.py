@@ -29,7 +29,8 @@ from gateway.record.schema import PROMISES
 from gateway.record.storage import Storage
 from tests.committing_archive import REQUEST, committing, request_for, send_request
 from tests.phantom.study import WrittenSeries
-from tests.servers import LOOPBACK, free_port, running_orthanc
+from tests.servers import free_port, running_orthanc
+from tests.serving import serving_dicom
 from tests.waiting import wait_until
 
 AE_TITLE, SENDER = "TOTALMAP", "CT1"
@@ -117,13 +118,8 @@ def listening(heard: Heard, port: int) -> Iterator[None]:
             bool(one.scp_role) for one in event.assoc.requestor.role_selection.values()
         )
 
-    entity.start_server(
-        (LOOPBACK, port), block=False, evt_handlers=[*heard.handlers, (evt.EVT_ACCEPTED, accepted)]
-    )
-    try:
+    with serving_dicom(entity, port, [*heard.handlers, (evt.EVT_ACCEPTED, accepted)]):
         yield
-    finally:
-        entity.shutdown()
 
 
 def stored(results: WrittenSeries, n: int = 2) -> dict[str, str]:

@@ -74,7 +74,10 @@ def floor(tmp_path: Path, phantom_series: WrittenSeries) -> Iterator[Floor]:
     with dispatching(tmp_path, file) as desk:
         desk.receive(STUDY)
         desk.dispatcher.tick()
-        yield Floor(desk=desk, docker=docker, folder=tmp_path)
+        try:
+            yield Floor(desk=desk, docker=docker, folder=tmp_path)
+        finally:
+            docker.hold.unlink(missing_ok=True)  # nobody else ends a container that was given up
 
 
 def test_a_worker_is_on_the_roster_before_it_takes_a_job_and_leaves_it(floor: Floor) -> None:
