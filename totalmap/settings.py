@@ -309,6 +309,16 @@ class ResultsSection(Section):
         return text
 
 
+class QualitySection(Section):
+    """How much is done to find out whether a result is to be believed.
+
+    Attributes:
+        second_opinion: Whether a whole-body task at 1.5 mm is also run with its 3 mm network.
+    """
+
+    second_opinion: bool = False
+
+
 class LoggingSection(Section):
     """How events are written to standard error."""
 
@@ -325,6 +335,7 @@ class Settings(Section):
     geometry: GeometrySection = GeometrySection()
     segmentation: SegmentationSection = SegmentationSection()
     results: ResultsSection = ResultsSection()
+    quality: QualitySection = QualitySection()
     logging: LoggingSection = LoggingSection()
 
     def fingerprint(self) -> str:
@@ -334,7 +345,7 @@ class Settings(Section):
         device itself. A licence number is nobody's business.
         """
         document = self.model_dump_json(
-            include={"study", "selection", "geometry", "segmentation", "results"},
+            include={"study", "selection", "geometry", "segmentation", "results", "quality"},
             exclude={"segmentation": {"device", "memory_short", "licence_number"}},
         )
         return hashlib.sha256(document.encode()).hexdigest()
