@@ -11,20 +11,24 @@ LIVER, SPLEEN, AORTA = (
 )
 
 
+CHOSEN = np.random.default_rng(0).integers(0, 3, SHAPE, dtype=np.uint8)
+MARGINS = np.random.default_rng(1).random(SHAPE, dtype=np.float32)
+
+
 @pytest.fixture
 def sums() -> MarginSums:
-    """Of labels 0..2 and whatever margins, plane by plane and in a run."""
-    rng = np.random.default_rng(0)
-    labels = rng.integers(0, 3, SHAPE, dtype=np.uint8)
-    margins = rng.random(SHAPE, dtype=np.float32)
+    """Of all planes, one by one and in runs."""
     result = MarginSums(INSIDE)
     for planes in (slice(0, 1), slice(1, 3), slice(3, 8), slice(8, 9)):
-        result.add(planes, labels[planes], margins[planes])
-    for label in range(3):
-        chosen = labels[INSIDE] == label
-        assert result.voxels[label] == chosen.sum()
-        assert result.totals[label] == pytest.approx(margins[INSIDE][chosen].sum(dtype=float))
+        result.add(planes, CHOSEN[planes], MARGINS[planes])
     return result
+
+
+def test_sums_are_those_of_all_voxels_of_a_label(sums: MarginSums) -> None:
+    for label in range(3):
+        chosen = CHOSEN[INSIDE] == label
+        assert sums.voxels[label] == chosen.sum()
+        assert sums.totals[label] == pytest.approx(MARGINS[INSIDE][chosen].sum(dtype=float))
 
 
 def test_padding_does_not_count(sums: MarginSums) -> None:
