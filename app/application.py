@@ -90,6 +90,7 @@ class TotalMapApplication(Application):
         segmenter = SegmenterOperator(
             self,
             settings=self._settings.segmentation,
+            quality=self._settings.quality,
             models_folder=self._models_folder,
             load_engine=self._load_engine,
             journal=journal,

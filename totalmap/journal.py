@@ -15,7 +15,7 @@ from totalmap.dicom.select import Verdict as SeriesVerdict
 from totalmap.dicom.study import Study
 from totalmap.dicom.volume import Volume
 from totalmap.finding import Finding, Severity, Verdict, verdict
-from totalmap.segmentation import EngineKind, ModelIdentity, Segmentation
+from totalmap.segmentation import Confidence, EngineKind, ModelIdentity, Segmentation
 from totalmap.structures import MeasuredStructure
 
 
@@ -34,6 +34,7 @@ class FoundStructures:
 
     folder: str
     structures: tuple[MeasuredStructure, ...]
+    confidence: Confidence | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +116,7 @@ class Journal:
         """Keeps what was found, and with which weights."""
         folder = segmentation.volume.folder
         found = segmentation.found()
-        self.found.append(FoundStructures(folder=folder, structures=found))
+        self.found.append(FoundStructures(folder=folder, structures=found, confidence=segmentation.confidence))
         self.models = segmentation.models
         self.variant, self.engine = segmentation.variant, segmentation.engine
         self.arithmetic = segmentation.arithmetic

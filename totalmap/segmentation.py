@@ -47,6 +47,49 @@ class InferenceLabels:
     affine_lps: Affine
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Margin:
+    """By how much a structure's network chose it where it did. No probability.
+
+    Attributes:
+        mean: Mean margin between best and second logit, over these voxels.
+        voxels: On the inference grid.
+    """
+
+    structure: Structure
+    mean: float
+    voxels: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opinion:
+    """How far networks of another resolution agree on a structure.
+
+    Attributes:
+        dice: Of both, 0..1, on the coarser of the two inference grids.
+        volume_ml: Of the result there.
+        other_volume_ml: Of what the other networks found.
+    """
+
+    structure: Structure
+    dice: float
+    volume_ml: float
+    other_volume_ml: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confidence:
+    """What networks' own numbers say of a result; none of them is a probability.
+
+    Attributes:
+        margins: Of all structures that were found.
+        opinions: On all structures that either network found; None: no other was asked.
+    """
+
+    margins: tuple[Margin, ...]
+    opinions: tuple[Opinion, ...] | None = None
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Segmentation:
     """The labels of a task for one volume.
@@ -60,6 +103,7 @@ class Segmentation:
         arithmetic: How the networks were computed: exact, compiled, bf16, or float16 on a GPU.
         findings: What whoever reads the result must know, in words.
         engine: What ran the networks.
+        confidence: What their own numbers say; None where they were not to be had.
         assessment: Whether the labels are to be believed; None: nobody has looked.
     """
 
@@ -73,6 +117,7 @@ class Segmentation:
     arithmetic: str = "exact"
     findings: tuple[str, ...] = ()
     engine: EngineKind = EngineKind.TOTALMAP
+    confidence: Confidence | None = None
     assessment: Assessment | None = None
 
     @property

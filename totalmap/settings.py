@@ -318,13 +318,15 @@ class Rejected(StrEnum):
 
 
 class QualitySection(Section):
-    """What follows from the verdict on a result.
+    """How it is found out whether a result is to be believed, and what follows.
 
     Attributes:
+        second_opinion: Whether a whole-body task at 1.5 mm is also run with its 3 mm network.
         rejected: `hold`: into the folder `rejected`, which nobody delivers. `deliver`: as all
             others, with a note of their rejection (IHE IOCM).
     """
 
+    second_opinion: bool = False
     rejected: Rejected = Rejected.HOLD
 
 
@@ -354,7 +356,7 @@ class Settings(Section):
         device itself. A licence number is nobody's business.
         """
         document = self.model_dump_json(
-            include={"study", "selection", "geometry", "segmentation", "results"},
+            include={"study", "selection", "geometry", "segmentation", "results", "quality"},
             exclude={"segmentation": {"device", "memory_short", "licence_number"}},
         )
         return hashlib.sha256(document.encode()).hexdigest()

@@ -1,6 +1,7 @@
 """The front door: all that is found about a volume and its labels."""
 
 from totalmap.finding import Assessment, Finding
+from totalmap.quality.opinion import disagreements
 from totalmap.quality.plausibility import implausible
 from totalmap.segmentation import Segmentation
 
@@ -14,4 +15,6 @@ def assess(segmentation: Segmentation, suitability: tuple[Finding, ...] = ()) ->
     """
     is_hu = segmentation.volume.modality == "CT"
     doubts = implausible(segmentation.statistics, segmentation.structures, is_hu=is_hu)
-    return Assessment(findings=(*doubts, *suitability))
+    cut = {one.structure.name for one in segmentation.found() if one.faces}
+    differing = disagreements(segmentation.confidence, cut)
+    return Assessment(findings=(*doubts, *differing, *suitability))

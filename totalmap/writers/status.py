@@ -10,7 +10,8 @@ from totalmap import __version__
 from totalmap.dicom.select import Verdict as SeriesVerdict
 from totalmap.errors import TotalMapError
 from totalmap.finding import Finding, Severity, Verdict, verdict
-from totalmap.journal import Journal, Result
+from totalmap.journal import FoundStructures, Journal, Result
+from totalmap.segmentation import Confidence
 from totalmap.settings import Settings
 from totalmap.structures import Face, Flag, MeasuredStructure
 
@@ -66,7 +67,12 @@ class SeriesStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StructureStatus:
-    """A structure that was found."""
+    """A structure that was found.
+
+    Attributes:
+        mean_margin_between_best_and_second_logit: Over its voxels; None where it is not known.
+        second_opinion_dice: With what networks of another resolution found; None without them.
+    """
 
     folder: str
     label: int
@@ -79,6 +85,8 @@ class StructureStatus:
     largest_share: float
     touches: tuple[Face, ...]
     flags: tuple[Flag, ...]
+    mean_margin_between_best_and_second_logit: float | None
+    second_opinion_dice: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +175,7 @@ def describe_run(
         ignored_files=journal.ignored_files,
         series=tuple(series_status(verdict) for verdict in journal.verdicts),
         structures=tuple(
-            _structure(found.folder, one) for found in journal.found for one in found.structures
+            _structure(found, one) for found in journal.found for one in found.structures
         ),
         quality=_quality(journal, error),
         results=tuple(journal.results) if error is None else (),
@@ -200,9 +208,12 @@ def series_status(verdict: SeriesVerdict) -> SeriesStatus:
     )
 
 
-def _structure(folder: str, found: MeasuredStructure) -> StructureStatus:
+def _structure(volume: FoundStructures, found: MeasuredStructure) -> StructureStatus:
+    confidence = volume.confidence or Confidence(margins=())
+    margins = {one.structure: round(one.mean, 4) for one in confidence.margins}
+    agreement = {one.structure: round(one.dice, 4) for one in confidence.opinions or ()}
     return StructureStatus(
-        folder=folder,
+        folder=volume.folder,
         label=found.structure.label,
         name=found.structure.name,
         voxels=found.voxels,
@@ -213,6 +224,8 @@ def _structure(folder: str, found: MeasuredStructure) -> StructureStatus:
         largest_share=found.largest_share,
         touches=found.faces,
         flags=found.flags,
+        mean_margin_between_best_and_second_logit=margins.get(found.structure),
+        second_opinion_dice=agreement.get(found.structure),
     )
 
 
