@@ -145,8 +145,8 @@ def _cost() -> Iterator[str]:
         runs.append(json.loads(done.stdout.splitlines()[-1]))
     seconds, cpu, rules, memory = (statistics.median(one) for one in zip(*runs, strict=True))
     yield (
-        f"{os.cpu_count()} cores; cost: {seconds:.2f} s ({cpu:.2f} s of all cores), {rules:.3f} s of "
-        f"it the rules, {memory:.0f} MB; median of {RUNS} runs"
+        f"{os.cpu_count()} cores; cost: {seconds:.2f} s ({cpu:.2f} s of all cores), {rules:.3f} s "
+        f"of it the rules, {memory:.0f} MB; median of {RUNS} runs"
     )
 
 

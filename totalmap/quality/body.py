@@ -1,6 +1,6 @@
 """The table of label statistics as the rules read it: by name, and along the spine."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -117,8 +117,7 @@ class Body:
     @cached_property
     def vertebrae(self) -> tuple[int, ...]:
         """The numbers of the vertebrae that were found, C1 (1) to L5 (24)."""
-        numbers = range(1, LOWEST_VERTEBRA + 1)
-        return tuple(number for number in numbers if vertebra_name(number) in self)
+        return vertebrae_in(self._found)
 
     @cached_property
     def scale(self) -> SpineScale | None:
@@ -154,6 +153,12 @@ class Body:
     @cached_property
     def _found(self) -> frozenset[str]:
         return frozenset(self.names)
+
+
+def vertebrae_in(names: Container[str]) -> tuple[int, ...]:
+    """Returns the numbers of the vertebrae that are among names, downwards."""
+    numbers = range(1, LOWEST_VERTEBRA + 1)
+    return tuple(number for number in numbers if vertebra_name(number) in names)
 
 
 def body_of(table: LabelStatistics, structures: Iterable[Structure]) -> Body:
