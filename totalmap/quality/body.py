@@ -18,6 +18,7 @@ Point = NDArray[np.float64]
 _REACH_LEVELS = 4.0
 _MINIMUM_VERTEBRAE = 3
 _STEPS_AT_ENDS = 3
+_ENDS = frozenset({Face.SUPERIOR, Face.INFERIOR})
 _CORD, _SACRUM = "spinal_cord", "sacrum"
 
 
@@ -103,9 +104,13 @@ class Body:
         """Returns whether no side of the field of view cuts a structure."""
         return not self.faces(name)
 
+    def is_cut_at_a_side(self, name: str) -> bool:
+        """Returns whether a structure is cut at its left, right, front or back."""
+        return bool(set(self.faces(name)) - _ENDS)
+
     def reaches_whole_height(self, name: str) -> bool:
         """Returns whether a structure is cut neither above nor below."""
-        return not {Face.SUPERIOR, Face.INFERIOR} & set(self.faces(name))
+        return not _ENDS & set(self.faces(name))
 
     @cached_property
     def pairs(self) -> tuple[tuple[str, str], ...]:

@@ -57,8 +57,13 @@ def vertebra_order(body: Body) -> Iterator[Finding]:
 
 
 def vertebra_missing(body: Body) -> Iterator[Finding]:
-    """Yields VERTEBRA_MISSING for vertebrae between others that were found."""
+    """Yields VERTEBRA_MISSING for vertebrae between others that were found.
+
+    Where a side of the field of view cuts these, it may leave out the one in between.
+    """
     for upper, lower in pairwise(body.vertebrae):
+        if any(body.is_cut_at_a_side(vertebra_name(number)) for number in (upper, lower)):
+            continue
         for missing in range(upper + 1, lower):
             if vertebra_name(missing) in body.labels:
                 yield Finding(
@@ -130,6 +135,8 @@ def sacrum(body: Body) -> Iterator[Finding]:
     if Face.SUPERIOR in body.faces(_SACRUM):
         return
     lowest = body.vertebrae[-1]
+    if body.is_cut_at_a_side(vertebra_name(lowest)):
+        return
     top = float(body.end(_SACRUM, Face.SUPERIOR)[2])
     gap = float(body.centre(vertebra_name(lowest))[2]) - top
     if lowest != LOWEST_VERTEBRA:
