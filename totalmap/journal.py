@@ -116,7 +116,9 @@ class Journal:
         """Keeps what was found, and with which weights."""
         folder = segmentation.volume.folder
         found = segmentation.found()
-        self.found.append(FoundStructures(folder=folder, structures=found, confidence=segmentation.confidence))
+        self.found.append(
+            FoundStructures(folder=folder, structures=found, confidence=segmentation.confidence)
+        )
         self.models = segmentation.models
         self.variant, self.engine = segmentation.variant, segmentation.engine
         self.arithmetic = segmentation.arithmetic

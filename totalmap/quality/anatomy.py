@@ -1,9 +1,10 @@
 """What is known of structures: where they lie, how large and how dense they are.
 
 It stands in anatomy.csv, one row a structure of TotalSegmentator's task `total`, each with its
-source. `levels: Gray 2020` are the levels of Gray's Anatomy (42nd edition, 2020), widened by a
-vertebra where breathing and age move an organ. What is an `estimate` has no published table behind
-it and is so wide that only a gross error leaves it.
+source. `levels: textbook` are those that textbooks of anatomy name (Gray's, for one), widened by a
+vertebra or more, since breathing, age and build move organs. `mL: after` rests on the means or the
+95 % of the study that is named, rounded outwards. An
+`estimate` has no published table behind it, and is so wide that only a gross error leaves it.
 
 Levels are places on the scale of vertebrae: C1 is 1, T1 is 8, L1 is 20, and L5 is 24, each at the
 centre of mass of its label. Below L5 it goes on in steps of a lumbar vertebra: L7 is two steps

@@ -1,6 +1,6 @@
 """The table of label statistics as the rules read it: by name, and along the spine."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,6 +18,7 @@ Point = NDArray[np.float64]
 _REACH_LEVELS = 4.0
 _MINIMUM_VERTEBRAE = 3
 _STEPS_AT_ENDS = 3
+_ENDS = frozenset({Face.SUPERIOR, Face.INFERIOR})
 _CORD, _SACRUM = "spinal_cord", "sacrum"
 
 
@@ -103,9 +104,13 @@ class Body:
         """Returns whether no side of the field of view cuts a structure."""
         return not self.faces(name)
 
+    def is_cut_at_a_side(self, name: str) -> bool:
+        """Returns whether a structure is cut at its left, right, front or back."""
+        return bool(set(self.faces(name)) - _ENDS)
+
     def reaches_whole_height(self, name: str) -> bool:
         """Returns whether a structure is cut neither above nor below."""
-        return not {Face.SUPERIOR, Face.INFERIOR} & set(self.faces(name))
+        return not _ENDS & set(self.faces(name))
 
     @cached_property
     def pairs(self) -> tuple[tuple[str, str], ...]:
@@ -117,8 +122,7 @@ class Body:
     @cached_property
     def vertebrae(self) -> tuple[int, ...]:
         """The numbers of the vertebrae that were found, C1 (1) to L5 (24)."""
-        numbers = range(1, LOWEST_VERTEBRA + 1)
-        return tuple(number for number in numbers if vertebra_name(number) in self)
+        return vertebrae_in(self._found)
 
     @cached_property
     def scale(self) -> SpineScale | None:
@@ -154,6 +158,12 @@ class Body:
     @cached_property
     def _found(self) -> frozenset[str]:
         return frozenset(self.names)
+
+
+def vertebrae_in(names: Container[str]) -> tuple[int, ...]:
+    """Returns the numbers of the vertebrae that are among names, downwards."""
+    numbers = range(1, LOWEST_VERTEBRA + 1)
+    return tuple(number for number in numbers if vertebra_name(number) in names)
 
 
 def body_of(table: LabelStatistics, structures: Iterable[Structure]) -> Body:

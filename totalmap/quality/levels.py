@@ -17,11 +17,16 @@ _AROUND_LEVELS = 0.5
 
 
 def level(body: Body) -> Iterator[Finding]:
-    """Yields LEVEL for whole structures that lie far above or below their usual levels."""
+    """Yields LEVEL for whole structures that lie far above or below their usual levels.
+
+    Of what is in pieces, or runs aslant and is cut at a side, the part in view has another centre.
+    """
     if body.scale is None:
         return
     for name, known in known_structures().items():
-        if name not in body or known.levels is None or not body.reaches_whole_height(name):
+        if name not in body or not body.is_complete(name):
+            continue
+        if known.levels is None or not known.is_one_piece:
             continue
         at = body.scale.level_at(float(body.centre(name)[2]))
         if at is None:

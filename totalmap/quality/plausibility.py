@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
-from totalmap.finding import Finding
+from totalmap.finding import Finding, Severity
 from totalmap.label_statistics import LabelStatistics
 from totalmap.quality import levels, shape, sides, spine
 from totalmap.quality.body import Body, body_of
@@ -50,4 +50,9 @@ def implausible(
     rules = SIDES_AND_ORDER
     if body.length_mm >= MINIMUM_LENGTH_MM:
         rules += (*NEED_LENGTH, shape.density) if is_hu else NEED_LENGTH
-    return tuple(finding for rule in (*rules, shape.incomplete) for finding in rule(body))
+    findings = [finding for rule in (*rules, shape.incomplete) for finding in rule(body)]
+    return tuple(sorted(findings, key=_gravity, reverse=True))
+
+
+def _gravity(finding: Finding) -> int:
+    return tuple(Severity).index(finding.severity)

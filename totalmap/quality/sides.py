@@ -70,10 +70,10 @@ def situs(body: Body) -> Iterator[Finding]:
 
 
 def wrong_side(body: Body) -> Iterator[Finding]:
-    """Yields SIDE for a structure of one side that lies on the other, without its partner."""
+    """Yields SIDE for a whole structure of one side that lies on the other, without its partner."""
     paired = {name for pair in body.pairs for name in pair}
     for name in body.names:
-        if name in paired or not (LEFT in name or RIGHT in name):
+        if name in paired or not (LEFT in name or RIGHT in name) or not body.is_complete(name):
             continue
         side = _on_its_side_mm(body, name)
         if side is not None and side < -_MARGIN_MM:

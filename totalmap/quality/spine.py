@@ -41,14 +41,15 @@ _SACRUM, _ABOVE_SACRUM = "sacrum", vertebra_name(LOWEST_VERTEBRA)
 
 def vertebra_order(body: Body) -> Iterator[Finding]:
     """Yields VERTEBRA_ORDER where a vertebra lies above one that belongs above it."""
-    for upper, lower in pairwise(body.vertebrae):
-        above = float(body.centre(vertebra_name(upper))[2] - body.centre(vertebra_name(lower))[2])
-        if above <= 0:
+    for number, next_number in pairwise(body.vertebrae):
+        upper, lower = vertebra_name(number), vertebra_name(next_number)
+        above = float(body.centre(upper)[2] - body.centre(lower)[2])
+        if above <= 0 and _can_be_compared(body, upper, lower):
             yield Finding(
                 code="VERTEBRA_ORDER",
                 severity=Severity.REJECT,
-                sentence=f"Vertebra {level_name(lower)} lies above {level_name(upper)}.",
-                structure=vertebra_name(lower),
+                sentence=f"Vertebra {level_name(next_number)} lies above {level_name(number)}.",
+                structure=lower,
                 value=round(above, 1),
                 limit=0.0,
                 unit="mm",
@@ -56,8 +57,13 @@ def vertebra_order(body: Body) -> Iterator[Finding]:
 
 
 def vertebra_missing(body: Body) -> Iterator[Finding]:
-    """Yields VERTEBRA_MISSING for vertebrae between others that were found."""
+    """Yields VERTEBRA_MISSING for vertebrae between others that were found.
+
+    Where a side of the field of view cuts these, it may leave out the one in between.
+    """
     for upper, lower in pairwise(body.vertebrae):
+        if any(body.is_cut_at_a_side(vertebra_name(number)) for number in (upper, lower)):
+            continue
         for missing in range(upper + 1, lower):
             if vertebra_name(missing) in body.labels:
                 yield Finding(
@@ -129,6 +135,8 @@ def sacrum(body: Body) -> Iterator[Finding]:
     if Face.SUPERIOR in body.faces(_SACRUM):
         return
     lowest = body.vertebrae[-1]
+    if body.is_cut_at_a_side(vertebra_name(lowest)):
+        return
     top = float(body.end(_SACRUM, Face.SUPERIOR)[2])
     gap = float(body.centre(vertebra_name(lowest))[2]) - top
     if lowest != LOWEST_VERTEBRA:
@@ -141,6 +149,18 @@ def sacrum(body: Body) -> Iterator[Finding]:
                 f"Vertebra L5 lies {abs(levels):.1f} vertebrae {where} the top of the sacrum",
                 round(levels, 2),
             )
+
+
+def _can_be_compared(body: Body, upper: str, lower: str) -> bool:
+    """Returns whether the centres of two vertebrae say which one lies higher.
+
+    Of a cut one, the spinous process alone may be left, which hangs down beside the next. Which of
+    the two the edge cuts says it then.
+    """
+    if body.reaches_whole_height(upper) and body.reaches_whole_height(lower):
+        return True
+    of_upper, of_lower = set(body.faces(upper)), set(body.faces(lower))
+    return Face.SUPERIOR in of_lower - of_upper or Face.INFERIOR in of_upper - of_lower
 
 
 def _does_not_fit(what: str, levels: float | None = None) -> Finding:

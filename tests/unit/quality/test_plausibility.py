@@ -93,6 +93,13 @@ def test_with_little_in_view_sides_and_order_alone_are_judged(scans: list[Scan])
     assert not codes & {"LEVEL", "ABSENT", "FRAGMENT", "HOLE", "VOLUME", "HU"}
 
 
+def test_the_gravest_finding_comes_first(scans: list[Scan]) -> None:
+    findings = findings_with("ribs and vertebrae +1", scans[0])
+    severities = [tuple(Severity).index(one.severity) for one in findings]
+    assert severities == sorted(severities, reverse=True)
+    assert len(set(severities)) > 1
+
+
 def test_tissue_is_judged_in_ct_alone() -> None:
     table = table_of(spine() | {"liver": Placed(x=-60, y=-50, z=140, ml=1500, hu=(900, 950, 999))})
     in_ct = implausible(table, TOTAL, is_hu=True)

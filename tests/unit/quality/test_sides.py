@@ -2,6 +2,7 @@ import pytest
 
 from tests.unit.quality.tables import Placed, body, found, height, spine
 from totalmap.quality import sides
+from totalmap.structures import Face
 
 KIDNEYS = {"kidney_left": Placed(x=60.0, z=100.0), "kidney_right": Placed(x=-60.0, z=100.0)}
 ORGANS = {
@@ -48,6 +49,8 @@ def test_organs_on_the_wrong_side_are_a_situs_one_alone_is_not() -> None:
 def test_a_kidney_alone_on_the_other_side() -> None:
     crossed = {"kidney_left": Placed(x=-40.0, z=100.0)}
     assert found(sides.wrong_side, spine() | crossed) == ["SIDE kidney_left review"]
+    cut = {"kidney_left": Placed(x=-40.0, z=100.0, faces=(Face.LEFT,))}
+    assert found(sides.wrong_side, spine() | cut) == []
 
 
 def test_upside_down() -> None:

@@ -42,11 +42,31 @@ def test_two_vertebrae_swapped() -> None:
     assert found(rules.vertebra_order, swapped) == ["VERTEBRA_ORDER vertebrae_T12 reject"]
 
 
+def test_what_is_left_of_a_cut_vertebra_may_hang_down_beside_the_next() -> None:
+    whole = spine(T11, L5)
+    process = replace(whole[vertebra_name(T11)], z=height(T12) - 1.0, faces=(Face.SUPERIOR,))
+    assert found(rules.vertebra_order, whole | {vertebra_name(T11): process}) == []
+    swapped = {
+        vertebra_name(T11): whole[vertebra_name(T12)],
+        vertebra_name(T12): replace(whole[vertebra_name(T11)], faces=(Face.SUPERIOR,)),
+    }
+    expected = ["VERTEBRA_ORDER vertebrae_T12 reject"]
+    assert found(rules.vertebra_order, whole | swapped) == expected
+
+
 def test_a_vertebra_missing_between_others_but_not_at_the_ends() -> None:
     placed = spine(T10, L5)
     assert found(rules.vertebra_missing, placed) == []
     del placed[vertebra_name(T12)]
     assert found(rules.vertebra_missing, placed) == ["VERTEBRA_MISSING vertebrae_T12 reject"]
+
+
+def test_beside_the_edge_of_a_narrow_field_of_view_vertebrae_may_be_missing() -> None:
+    aside = {name: replace(one, faces=(Face.LEFT,)) for name, one in spine(T10, L5).items()}
+    del aside[vertebra_name(T12)]
+    assert found(rules.vertebra_missing, aside) == []
+    del aside[vertebra_name(L5)]
+    assert found(rules.sacrum, aside | sacrum()) == []
 
 
 def test_a_vertebra_that_was_not_looked_for_is_not_missing() -> None:
