@@ -4,7 +4,8 @@
 
 The instances are slices of 512 x 512 of a phantom, uncompressed. Ours has them in its ledger and on
 the disk before it acknowledges them. Orthanc is Debian's with its defaults, and once with
-TCP_NODELAY=1, without which it and storescu wait for each other. Every run starts empty.
+TCP_NODELAY=1, without which it and storescu wait for each other. Every run starts empty, with all
+processes up.
 """
 
 import argparse
@@ -21,9 +22,11 @@ from pydicom.uid import generate_uid
 
 from benchmarks.report import write_report
 from gateway.config import ReceiveSection
-from tests.gateway_process import running_gateway, storescu
+from gateway.record.database import LEDGER_FILE
+from tests.gateway_process import children, open_files, running_gateway, storescu
 from tests.phantom.study import SeriesSpec, write_series
 from tests.servers import free_port, running_orthanc
+from tests.waiting import wait_until
 
 ASSOCIATIONS = (1, 4)
 SLICES = 40
@@ -32,8 +35,15 @@ SLICES = 40
 @contextmanager
 def _ours(folder: Path) -> Iterator[int]:
     port = free_port()
-    with running_gateway(folder, port, ReceiveSection().processes):
+    with running_gateway(folder, port, ReceiveSection().processes) as process:
+        desks = children(process.pid)
+        wait_until(lambda: all(map(_has_its_ledger, desks)), "all processes up")
         yield port
+
+
+def _has_its_ledger(desk: int) -> bool:
+    """Returns whether a process has come so far that it serves."""
+    return any(LEDGER_FILE in one for one in open_files(desk))
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gateway.config import GatewaySettings, ReceiveSection
@@ -40,6 +40,15 @@ def children(pid: int) -> list[int]:
     """Returns the processes that a process has started."""
     tasks = Path(f"/proc/{pid}/task").glob("*/children")
     return [int(child) for one in tasks for child in one.read_text().split()]
+
+
+def open_files(pid: int) -> list[str]:
+    """Returns what a process has open; of sockets, `socket:` and a number."""
+    found = []
+    for one in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # it has just been closed
+            found.append(str(one.readlink()))
+    return found
 
 
 def storescu(port: int, folders: Sequence[Path], *options: str) -> subprocess.Popen[str]:

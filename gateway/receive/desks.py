@@ -155,12 +155,14 @@ def _serve(door: socket.socket, server: AssociationServer) -> None:
     door.settimeout(LOOK_SECONDS)
     taken, told = 0, _NOTHING_SAID
     while True:
-        if told != (told := (taken, server.busy)):
-            door.sendall(_STATE.pack(*told))
         try:
+            if told != (told := (taken, server.busy)):
+                door.sendall(_STATE.pack(*told))
             said, descriptors, _, _ = socket.recv_fds(door, len(_HERE_IS_ONE), 1)
         except TimeoutError:
             continue
+        except ConnectionError:  # the lobby was killed
+            return
         if not said:
             return
         taken += 1

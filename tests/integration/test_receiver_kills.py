@@ -7,7 +7,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
@@ -120,11 +120,7 @@ def test_nothing_acknowledged_is_lost(
 
 def has_a_connection(desk: int) -> bool:
     """Returns whether a process has a socket beside the one through which it gets them."""
-    sockets = 0
-    for one in Path(f"/proc/{desk}/fd").iterdir():
-        with suppress(FileNotFoundError):  # it has just been closed
-            sockets += str(one.readlink()).startswith("socket:")
-    return sockets > 1
+    return sum(one.startswith("socket:") for one in open_files(desk)) > 1
 
 
 def test_nothing_is_lost_with_the_lobby_of_a_desk(
