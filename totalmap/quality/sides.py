@@ -81,7 +81,10 @@ def wrong_side(body: Body) -> Iterator[Finding]:
 
 
 def orientation(body: Body) -> Iterator[Finding]:
-    """Yields ORIENTATION where the body stands on its head, or front and back are swapped."""
+    """Yields ORIENTATION where the body stands on its head, or front and back are swapped.
+
+    Structures whose centres are moved by the edge of the field of view say nothing.
+    """
     upside_down = _share_upside_down(body)
     if upside_down is not None and upside_down > _MOST:
         yield _wrong_way("The structures lie upside down", upside_down)
@@ -145,7 +148,7 @@ def _share_upside_down(body: Body) -> float | None:
 
 def _level(body: Body, name: str) -> float | None:
     known = anatomy(name)
-    if known is None or known.levels is None or not body.reaches_whole_height(name):
+    if known is None or known.levels is None or not body.is_complete(name):
         return None
     return known.levels.middle
 
@@ -156,7 +159,9 @@ def _share_back_to_front(body: Body) -> float | None:
         _is_behind(body, name) is not (known.back_mm > 0)
         for name in body.names
         if (known := anatomy(name)) is not None and _is_telling(known)
-        if known.back_mm is not None and body.spine_at(float(body.centre(name)[2]))
+        if known.back_mm is not None
+        and not body.is_cut_at_a_side(name)
+        and body.spine_at(float(body.centre(name)[2]))
     ]
     return sum(judged) / len(judged) if len(judged) >= _MINIMUM_JUDGED else None
 

@@ -61,6 +61,15 @@ def test_upside_down() -> None:
     assert found(sides.orientation, inverted) == ["ORIENTATION None reject"]
 
 
+def test_what_is_cut_does_not_tell_the_orientation() -> None:
+    levels = {"heart": 16, "liver": 18.5, "kidney_left": 21, "urinary_bladder": 27}
+    cut = {name: Placed(z=-height(n), faces=(Face.RIGHT,)) for name, n in levels.items()}
+    assert found(sides.orientation, cut) == []
+    names = ("liver", "stomach", "pancreas", "sternum")
+    behind = {name: Placed(y=60.0, z=150.0, faces=(Face.ANTERIOR,)) for name in names}
+    assert found(sides.orientation, spine() | behind) == []
+
+
 @pytest.mark.parametrize(("y", "codes"), [(-60.0, []), (60.0, ["ORIENTATION None reject"])])
 def test_front_and_back(y: float, codes: list[str]) -> None:
     placed = {name: Placed(y=y, z=150.0) for name in ("liver", "stomach", "pancreas", "sternum")}
