@@ -21,7 +21,7 @@ from gateway.config import GatewaySettings
 from gateway.record.database import open_database
 from gateway.record.ledger import Ledger
 from gateway.record.storage import Storage
-from tests.gateway_process import AE_TITLE, running_gateway
+from tests.gateway_process import AE_TITLE, children, open_files, running_gateway
 from tests.phantom.study import WrittenSeries
 from tests.servers import LOOPBACK, free_port
 from tests.waiting import wait_until
@@ -130,9 +130,7 @@ def test_nothing_is_lost_with_the_lobby_of_a_desk(
     dataset, port = pydicom.dcmread(phantom_series.paths[0]), free_port()
     acknowledged: list[tuple[str, str]] = []
     with running_gateway(tmp_path, port, processes=2) as process:
-        (desk,) = map(
-            int, Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        )
+        (desk,) = children(process.pid)
 
         def kill() -> None:
             wait_until(lambda: has_a_connection(desk), "at the desk")
