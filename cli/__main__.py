@@ -1,8 +1,8 @@
-"""`totalmap COMMAND`: run, inspect, trace, verify, models, deploy, serve, status, gateway."""
+"""`totalmap COMMAND`: run, inspect, check, trace, verify, models, deploy, serve, gateway ..."""
 
 import typer
 
-from cli import deploy, gateway, inspect, models, run, trace, verify
+from cli import check, deploy, gateway, inspect, models, run, trace, verify
 
 app = typer.Typer(
     help="TotalSegmentator for hospitals: CT study in, DICOM results out.",
@@ -12,6 +12,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("inspect")(inspect.inspect)
+app.command("check")(check.check)
 app.command("serve")(gateway.serve)
 app.command("status")(gateway.status)
 app.command("trace")(trace.print_trace)

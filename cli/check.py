@@ -1,0 +1,41 @@
+"""`totalmap check`: whether an existing result, ours or another tool's, is to be believed."""
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.console import plain_console
+from cli.errors import errors_to_exit_status
+from totalmap import log
+from totalmap.dicom.study import read_study
+from totalmap.quality.existing import findings_of, read_existing, seg_objects
+from totalmap.quality.finding import Severity, Verdict, verdict
+
+EXIT_STATUS = {Verdict.OK: 0, Verdict.REVIEW: 1, Verdict.REJECT: 3}
+
+
+def check(
+    result: Annotated[Path, typer.Argument(help="A SEG file, or a folder with SEG files.")],
+    source: Annotated[Path, typer.Option(help="Folder with the study it was made from.")],
+    everything: Annotated[
+        bool, typer.Option("--all", help="Show what is only for information, too.")
+    ] = False,
+) -> None:
+    """Says whether the labels of a SEG can be those of a body (docs/quality.md).
+
+    The exit status is 0 for ok, 1 for review, 3 for reject, and 65 where the SEG or its source
+    can't be read.
+    """
+    log.configure(level=logging.CRITICAL)
+    console = plain_console()
+    with errors_to_exit_status():
+        findings = findings_of(read_existing(seg_objects(result), read_study(source)))
+        for one in findings:
+            if everything or one.severity is not Severity.INFORMATION:
+                console.print(f"{one.severity:12}{one.code:17}{one.sentence}", soft_wrap=True)
+        told = verdict(findings)
+        console.print(f"Verdict: {told}")
+    sys.exit(EXIT_STATUS[told])

@@ -1,0 +1,47 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from cli.__main__ import app
+from tests.phantom.study import WrittenSeries
+from tests.unit.quality.test_existing import seg_of
+from totalmap.segmentation import Segmentation
+
+
+def checked(*arguments: object) -> Result:
+    return CliRunner(env={"COLUMNS": "200"}).invoke(app, ["check", *map(str, arguments)])
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_the_verdict_is_printed_and_is_the_exit_status(
+    true_segmentation: Segmentation, phantom_series: WrittenSeries, tmp_path: Path, swapped: bool
+) -> None:
+    structures = tuple(
+        replace(one, name=_renamed(one.name)) if swapped else one
+        for one in true_segmentation.structures
+    )
+    seg_of(replace(true_segmentation, structures=structures), tmp_path)
+    done = checked(tmp_path, "--source", phantom_series.folder)
+    if swapped:
+        assert done.exit_code == 3
+        assert "reject      MIRRORED" in done.stdout
+        assert "Verdict: reject" in done.stdout
+    else:
+        assert done.exit_code in (0, 1)
+        assert "Verdict: " in done.stdout
+        assert "INCOMPLETE" not in done.stdout
+        assert "INCOMPLETE" in checked(tmp_path, "--source", phantom_series.folder, "--all").stdout
+
+
+def test_a_source_without_a_seg_is_an_error(phantom_series: WrittenSeries) -> None:
+    done = checked(phantom_series.folder, "--source", phantom_series.folder)
+    assert done.exit_code == 65
+    assert "holds no SEG object" in done.stderr
+
+
+def _renamed(name: str) -> str:
+    if "_left" in name:
+        return name.replace("_left", "_right")
+    return name.replace("_right", "_left")

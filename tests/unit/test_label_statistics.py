@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+
+from tests.phantom import Anatomy
+from tests.phantom.study import SeriesSpec, sample_series
+from totalmap.dicom.geometry import Geometry
+from totalmap.label_statistics import LabelStatistics, label_statistics
+from totalmap.structures import Face
+
+LIVER, AORTA = 5, 52
+
+
+@pytest.fixture(scope="module")
+def tilted() -> tuple[Geometry, np.ndarray, np.ndarray, LabelStatistics]:
+    """Geometry, values, labels and table of slices of a tilted gantry."""
+    spec = SeriesSpec(tilt_degrees=12.0)
+    values, labels = sample_series(Anatomy.random(1), spec)
+    geometry = Geometry.regular(spec.affine_lps, labels.shape)
+    return geometry, values, labels, label_statistics(labels, values, geometry, labels)
+
+
+@pytest.mark.parametrize("label", [LIVER, AORTA])
+def test_centres_and_ends_are_those_of_the_voxels(
+    tilted: tuple[Geometry, np.ndarray, np.ndarray, LabelStatistics], label: int
+) -> None:
+    geometry, _, labels, table = tilted
+    places = np.argwhere(labels == label)
+    assert table.centre_lps[label] == pytest.approx(geometry.positions_lps(places).mean(axis=0))
+    sides = {Face.INFERIOR: (0, min), Face.SUPERIOR: (0, max), Face.ANTERIOR: (1, min)}
+    sides |= {Face.POSTERIOR: (1, max), Face.RIGHT: (2, min), Face.LEFT: (2, max)}
+    for n, face in enumerate(Face):
+        axis, extreme = sides[face]
+        outermost = places[places[:, axis] == extreme(places[:, axis])]
+        expected = geometry.positions_lps(outermost).mean(axis=0)
+        assert table.ends_lps[label, n] == pytest.approx(expected)
+
+
+def test_quartiles_are_values_that_so_many_do_not_exceed(
+    tilted: tuple[Geometry, np.ndarray, np.ndarray, LabelStatistics],
+) -> None:
+    _, values, labels, table = tilted
+    for label in np.unique(labels)[1:]:
+        expected = np.quantile(values[labels == label], (0.25, 0.5, 0.75), method="inverted_cdf")
+        assert table.quartiles[label] == pytest.approx(expected)
+
+
+def test_what_has_no_voxel_has_no_place() -> None:
+    labels = np.zeros((4, 4, 4), np.uint8)
+    labels[1, 1, 1] = 2
+    geometry = Geometry.regular(np.eye(4), labels.shape)
+    table = label_statistics(labels, np.zeros(labels.shape, np.int16), geometry, labels)
+    assert np.isnan(table.centre_lps[1]).all()
+    assert np.isnan(table.ends_lps[1]).all()
+    assert np.isnan(table.quartiles[1]).all()
+    assert table.centre_lps[2].tolist() == [1.0, 1.0, 1.0]
+
+
+def test_values_beyond_the_bins_count_as_the_last_one() -> None:
+    labels = np.ones((2, 2, 2), np.uint8)
+    values = np.full(labels.shape, 30_000.0, np.float32)
+    values[0] = -30_000.0
+    table = label_statistics(labels, values, Geometry.regular(np.eye(4), labels.shape), labels)
+    assert table.quartiles[1].tolist() == [-1024.0, -1024.0, 2047.0]
+    assert table.mean[1] == 0.0
+
+
+@pytest.mark.parametrize("size", [20, 60])
+def test_holes_are_enclosed_and_unlabelled(size: int) -> None:
+    """Of 60 voxels a side, every second one is looked at."""
+    labels = np.zeros((size,) * 3, np.uint8)
+    ball, hole = slice(2, size - 2), slice(6, size - 6)
+    labels[ball, ball, ball] = 1
+    labels[hole, hole, hole] = 0
+    volume = (size - 12) ** 3
+
+    def holes() -> int:
+        geometry = Geometry.regular(np.eye(4), labels.shape)
+        values = np.zeros(labels.shape, np.int16)
+        return int(label_statistics(labels, values, geometry, labels).holes[1])
+
+    assert holes() == volume
+    labels[hole, hole, hole] = 2
+    assert holes() == 0  # another structure fills it
+    labels[hole, hole, hole] = 0
+    labels[hole, hole, 2:6] = 0
+    assert holes() == 0  # open to one side
+
+
+def test_the_second_piece() -> None:
+    labels = np.zeros((12, 12, 12), np.uint8)
+    labels[1:4, 1:4, 1:4] = 1
+    labels[6:8, 6:8, 6:8] = 1
+    labels[10, 10, 10] = 1
+    geometry = Geometry.regular(np.eye(4), labels.shape)
+    table = label_statistics(labels, np.zeros(labels.shape, np.int16), geometry, labels)
+    assert (table.components[1], table.largest[1], table.second[1]) == (3, 27, 8)
