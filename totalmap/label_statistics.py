@@ -19,6 +19,8 @@ Labels = NDArray[np.uint8] | NDArray[np.uint16]
 Counts = NDArray[np.int64]
 Numbers = NDArray[np.float64]
 
+# Networks leave voxels far from all the others; so few do not tell how far a structure reaches.
+_STRAY_SHARE = 0.01
 # Voxels that meet at a corner belong together.
 _NEIGHBOURS = np.ones((3, 3, 3), dtype=bool)
 # In larger boxes, holes are looked for in every second voxel along each axis.
@@ -43,8 +45,8 @@ class LabelStatistics:
         quartiles: (label, 3) a quarter, a half and three quarters of the values are at most as
             large; between -1024 and 2047, and NaN where a label has none.
         centre_lps: (label, 3) centre of mass, mm in LPS; NaN where a label has no voxel.
-        ends_lps: (label, face, 3) middle of the voxels that reach furthest to each side, in the
-            order of `Face`, mm in LPS; NaN where a label has none.
+        ends_lps: (label, face, 3) middle of the voxels that reach furthest to each side, but for
+            one in a hundred, in the order of `Face`, mm in LPS; NaN where a label has none.
         faces: For each label the sides of the field of view that it touches.
         field: The field of view: the array without its padding.
         components: (label,) number of connected pieces.
@@ -190,10 +192,20 @@ def _ends(labels: Labels, geometry: Geometry, rows: int) -> Numbers:
         mask = labels[box] == label
         corner = np.array([side.start for side in box])
         for face, axis, end in sides:
-            outermost = np.argwhere(mask.take(end, axis=axis))
-            kji = np.insert(outermost, axis, (mask.shape[axis] - 1) * -end, axis=1) + corner
+            index = _outermost(mask, axis, end)
+            outermost = np.argwhere(mask.take(index, axis=axis))
+            kji = np.insert(outermost, axis, index, axis=1) + corner
             ends[label, face] = geometry.positions_lps(kji).mean(axis=0)
     return ends
+
+
+def _outermost(mask: NDArray[np.bool_], axis: int, end: int) -> int:
+    """Returns where a label begins (end 0) or ends (-1) along an axis, but for stray voxels."""
+    others = tuple(one for one in range(mask.ndim) if one != axis)
+    counts = np.count_nonzero(mask, axis=others)
+    passed = (counts if end == 0 else counts[::-1]).cumsum()
+    steps = int(np.argmax(passed > _STRAY_SHARE * passed[-1]))
+    return steps if end == 0 else len(counts) - 1 - steps
 
 
 def _boxes(labels: Labels, rows: int) -> Iterator[tuple[Labels | None, int]]:

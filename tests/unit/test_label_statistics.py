@@ -26,13 +26,26 @@ def test_centres_and_ends_are_those_of_the_voxels(
     geometry, _, labels, table = tilted
     places = np.argwhere(labels == label)
     assert table.centre_lps[label] == pytest.approx(geometry.positions_lps(places).mean(axis=0))
-    sides = {Face.INFERIOR: (0, min), Face.SUPERIOR: (0, max), Face.ANTERIOR: (1, min)}
-    sides |= {Face.POSTERIOR: (1, max), Face.RIGHT: (2, min), Face.LEFT: (2, max)}
+    sides = {Face.INFERIOR: (0, 1), Face.SUPERIOR: (0, -1), Face.ANTERIOR: (1, 1)}
+    sides |= {Face.POSTERIOR: (1, -1), Face.RIGHT: (2, 1), Face.LEFT: (2, -1)}
     for n, face in enumerate(Face):
-        axis, extreme = sides[face]
-        outermost = places[places[:, axis] == extreme(places[:, axis])]
+        axis, way = sides[face]
+        inwards = np.sort(places[:, axis])[::way]
+        outermost = places[places[:, axis] == inwards[len(places) // 100]]
         expected = geometry.positions_lps(outermost).mean(axis=0)
         assert table.ends_lps[label, n] == pytest.approx(expected)
+
+
+def test_stray_voxels_do_not_tell_how_far_a_structure_reaches() -> None:
+    labels = np.zeros((40, 20, 20), np.uint8)
+    labels[5:15, 5:15, 5:15] = LIVER
+    geometry = Geometry.regular(np.eye(4), labels.shape)
+    values = np.zeros(labels.shape, np.int16)
+    without = label_statistics(labels, values, geometry, labels).ends_lps[LIVER]
+    labels[39, 0:3, 0:3] = LIVER
+    assert label_statistics(labels, values, geometry, labels).ends_lps[LIVER] == pytest.approx(
+        without
+    )
 
 
 def test_quartiles_are_values_that_so_many_do_not_exceed(
