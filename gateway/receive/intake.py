@@ -230,9 +230,8 @@ def _open(path: Path) -> BytesIO | BufferedReader:
     pydicom asks for its position before each element: in a file a system call each, after which
     Python's lock has to be had again.
     """
-    return (
-        BytesIO(path.read_bytes()) if path.stat().st_size <= READ_WHOLE_BYTES else path.open("rb")
-    )
+    is_small = path.stat().st_size <= READ_WHOLE_BYTES
+    return BytesIO(path.read_bytes()) if is_small else path.open("rb")
 
 
 def _read_header(content: BytesIO | BufferedReader) -> Dataset:

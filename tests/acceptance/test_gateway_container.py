@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from pydicom.uid import SegmentationStorage
 
-from gateway.record.job import Job
+from gateway.record.job import Job, JobState
+from gateway.work.runner import container_name
 from tests.acceptance.docker_engine import DockerEngine
 from tests.archive import Archive, running_archive
 from tests.integration.test_worker_kills import send_study
@@ -16,6 +17,13 @@ from tests.waiting import wait_until
 def segs_of(archive: Archive, service: Service, job: Job) -> list[str]:
     results = {one.sop_instance_uid for one in service.jobs.results(job.job_id)}
     return [uid for uid in archive.of_class(SegmentationStorage) if uid in results]
+
+
+def worker_of(service: Service, job: Job) -> str:
+    """Returns who runs a job, once it is begun."""
+    running = service.wait_for(job, JobState.RUNNING)
+    assert running.worker
+    return running.worker
 
 
 def test_studies_are_segmented_in_the_image_whoever_is_killed(
@@ -36,11 +44,16 @@ def test_studies_are_segmented_in_the_image_whoever_is_killed(
         service.wait_until_delivered(first)
         assert len(segs_of(archive, service, first)) == 1
         second = send_study(service, tmp_path / "second", 2)
-        wait_until(lambda: bool(engine.docker("ps", "--quiet")), "a container that runs")
+        name = container_name(worker_of(service, second), service.settings.storage_folder)
+
+        def is_there() -> bool:
+            return bool(engine.docker("ps", "--all", "--quiet", "--filter", f"name={name}"))
+
+        wait_until(is_there, "a container that runs")
         service.kill("work")
         service.wait_until_delivered(second)
         assert len(segs_of(archive, service, second)) == 1
         again = service.jobs.job(second.job_id)
         assert again
         assert again.attempts == 2
-        assert not engine.docker("ps", "--all", "--quiet"), "a container is left behind"
+        wait_until(lambda: not is_there(), "without its container")

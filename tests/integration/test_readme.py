@@ -33,6 +33,9 @@ TESTED = {
     (
         ".venv/bin/totalmap verify build/demo/results/seg.dcm --source build/phantom -m models/demo"
     ): "tests/integration/test_verify.py",
+    ".venv/bin/totalmap check build/demo/results --source build/phantom": (
+        "tests/unit/cli/test_check.py"
+    ),
     "make image WEIGHTS=models/totalsegmentator": "tests/acceptance/test_documents.py",
     DOCKER_RUN: "tests/acceptance/test_documents.py",
     "make demo-gateway": "test_demo_of_the_gateway",
