@@ -143,11 +143,10 @@ class Intake:
         is_open = True
         while is_open:
             batch = [self._waiting.get()]
-            with self._storage.turn_to_commit():
-                while not self._waiting.empty():
-                    batch.append(self._waiting.get())
-                is_open = None not in batch
-                self._commit([one for one in batch if one])
+            while not self._waiting.empty():
+                batch.append(self._waiting.get())
+            is_open = None not in batch
+            self._commit([one for one in batch if one])
 
     def _commit(self, batch: "list[_Waiting]") -> None:
         try:

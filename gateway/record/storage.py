@@ -41,7 +41,6 @@ class Storage:
         self._studies = folder / "studies"
         self._jobs = folder / "jobs"
         self._lock = folder / "lock"
-        self._turn = folder / "turn"
         self.incoming.mkdir(parents=True, exist_ok=True)
         self._studies.mkdir(exist_ok=True)
         self._jobs.mkdir(exist_ok=True)
@@ -60,16 +59,6 @@ class Storage:
                 raise ResourceError(
                     f"{self._lock.parent}: another gateway receives into this folder"
                 ) from error
-            yield
-
-    @contextmanager
-    def turn_to_commit(self) -> Iterator[None]:
-        """Has one process after the other commit while the block runs.
-
-        SQLite would have those who come second look again after 1, 2, 5, 10 and more milliseconds.
-        """
-        with self._turn.open("w") as turn:
-            fcntl.flock(turn, fcntl.LOCK_EX)
             yield
 
     def free_bytes(self) -> int:
