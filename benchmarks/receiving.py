@@ -1,6 +1,6 @@
 """CT instances a second, from dcmtk's storescu to safe on the disk: ours and Orthanc.
 
-    python -m benchmarks.receiving [--instances 400] [--runs 3] [--output FILE]
+    python -m benchmarks.receiving [--instances 2000] [--runs 3] [--output FILE]
 
 The instances are slices of 512 x 512 of a phantom, uncompressed. Ours has them in its ledger and on
 the disk before it acknowledges them. Orthanc is Debian's with its defaults, and once with
@@ -22,11 +22,9 @@ from pydicom.uid import generate_uid
 
 from benchmarks.report import write_report
 from gateway.config import ReceiveSection
-from gateway.record.database import LEDGER_FILE
-from tests.gateway_process import children, open_files, running_gateway, storescu
+from tests.gateway_process import children, running_gateway, storescu, wait_until_desks_serve
 from tests.phantom.study import SeriesSpec, write_series
 from tests.servers import free_port, running_orthanc
-from tests.waiting import wait_until
 
 ASSOCIATIONS = (1, 4)
 SLICES = 40
@@ -36,14 +34,8 @@ SLICES = 40
 def _ours(folder: Path) -> Iterator[int]:
     port = free_port()
     with running_gateway(folder, port, ReceiveSection().processes) as process:
-        desks = children(process.pid)
-        wait_until(lambda: all(map(_has_its_ledger, desks)), "all processes up")
+        wait_until_desks_serve(children(process.pid), port)
         yield port
-
-
-def _has_its_ledger(desk: int) -> bool:
-    """Returns whether a process has come so far that it serves."""
-    return any(LEDGER_FILE in one for one in open_files(desk))
 
 
 @contextmanager
@@ -68,7 +60,7 @@ RECEIVERS = {
 def main() -> None:
     """Measures, prints the table, and writes it to a file where one is named."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--instances", type=int, default=400)
+    parser.add_argument("--instances", type=int, default=2000)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--output", type=Path, help="also write the table to this file")
     given = parser.parse_args()

@@ -12,9 +12,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from pynetdicom import AE
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+
 from gateway.config import GatewaySettings, ReceiveSection
 from gateway.receive.receiving import receiving
 from tests.servers import LOOPBACK, POLL_SECONDS, START_SECONDS, require_program
+from tests.waiting import wait_until
 from totalmap import log
 
 AE_TITLE = "TOTALMAP"
@@ -42,13 +46,37 @@ def children(pid: int) -> list[int]:
     return [int(child) for one in tasks for child in one.read_text().split()]
 
 
-def open_files(pid: int) -> list[str]:
-    """Returns what a process has open; of sockets, `socket:` and a number."""
-    found = []
-    for one in Path(f"/proc/{pid}/fd").iterdir():
+def has_a_connection(desk: int, port: int) -> bool:
+    """Returns whether a process has a connection that came in at a port."""
+    connected = _connected_sockets(port)
+    for one in Path(f"/proc/{desk}/fd").iterdir():
         with suppress(FileNotFoundError):  # it has just been closed
-            found.append(str(one.readlink()))
-    return found
+            if str(one.readlink()) in connected:
+                return True
+    return False
+
+
+def _connected_sockets(port: int) -> set[str]:
+    """Returns the sockets of a port as /proc/PID/fd names them (proc_net_tcp of Linux)."""
+    rows = [one.split() for one in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return {f"socket:[{one[9]}]" for one in rows if one[1].endswith(f":{port:04X}")}
+
+
+def wait_until_desks_serve(desks: Sequence[int], port: int) -> None:
+    """Returns when each of them has had a connection, which are closed then."""
+    entity = AE("CT1")
+    entity.add_requested_context(Verification)
+
+    def all_serve() -> bool:
+        # Each goes to whoever has the fewest.
+        opened = [entity.associate(LOOPBACK, port, ae_title=AE_TITLE) for _ in (None, *desks)]
+        serve = all(has_a_connection(one, port) for one in desks)
+        for one in opened:
+            one.release()
+        return serve
+
+    wait_until(all_serve, "all processes up")
+    wait_until(lambda: not any(has_a_connection(one, port) for one in desks), "free again")
 
 
 def storescu(port: int, folders: Sequence[Path], *options: str) -> subprocess.Popen[str]:

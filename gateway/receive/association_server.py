@@ -27,13 +27,17 @@ class AssociationServer(ThreadedAssociationServer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.contexts = _NeverChanged(self.contexts)
-        self._starting = 0
+        self._begun = self._starting = self._ended = 0
         self._lock = Lock()
 
     @property
     def busy(self) -> int:
         """How many connections are served, with those that are just being begun."""
-        return self._starting + len(self.active_associations)
+        with self._lock:
+            # For a moment, one is counted as both; but what has ended does not come back.
+            counted = self._starting + len(self.active_associations)
+            self._ended = max(self._ended, self._begun - counted)
+            return self._begun - self._ended
 
     def server_bind(self) -> None:
         """Does nothing."""
@@ -44,6 +48,7 @@ class AssociationServer(ThreadedAssociationServer):
     def process_request(self, request: Any, client_address: Any) -> None:
         """Has a connection served, in a thread of its own."""
         with self._lock:
+            self._begun += 1
             self._starting += 1
         super().process_request(request, client_address)
 

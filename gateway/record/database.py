@@ -34,7 +34,8 @@ class Database:
             ResourceError: It can't be opened.
         """
         try:
-            self._engine = create_engine(url)
+            # Each transaction ends before its connection is given back: nothing to be rolled back.
+            self._engine = create_engine(url, pool_reset_on_return=None)
         except (ArgumentError, NoSuchModuleError) as error:
             raise ConfigError(
                 "ledger_url is not a database's, such as postgresql+psycopg://user@host/name"

@@ -5,7 +5,7 @@ ledger before it is acknowledged. So a file that is not here was never acknowled
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
 from sqlalchemy import ColumnElement, Row, case, func, insert, select
 
@@ -35,6 +35,9 @@ class KeptInstance:
     sender: str
     transfer: str
     received_at: float
+
+
+_COLUMNS = tuple(one.name for one in fields(KeptInstance))  # asdict() would copy each value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +99,7 @@ class Ledger:
 
         They are on the disk when this returns.
         """
-        rows = [asdict(one) for one in instances]
+        rows = [{name: getattr(one, name) for name in _COLUMNS} for one in instances]
         with self._database.transaction() as connection:
             new = connection.execute(self._add_instances, rows).all()
             if new:

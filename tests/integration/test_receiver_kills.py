@@ -21,7 +21,7 @@ from gateway.config import GatewaySettings
 from gateway.record.database import open_database
 from gateway.record.ledger import Ledger
 from gateway.record.storage import Storage
-from tests.gateway_process import AE_TITLE, children, open_files, running_gateway
+from tests.gateway_process import AE_TITLE, children, has_a_connection, running_gateway
 from tests.phantom.study import WrittenSeries
 from tests.servers import LOOPBACK, free_port
 from tests.waiting import wait_until
@@ -118,11 +118,6 @@ def test_nothing_acknowledged_is_lost(
     assert len(files) == len(instances)
 
 
-def has_a_connection(desk: int) -> bool:
-    """Returns whether a process has a socket beside the one through which it gets them."""
-    return sum(one.startswith("socket:") for one in open_files(desk)) > 1
-
-
 def test_nothing_is_lost_with_the_lobby_of_a_desk(
     instances: list[tuple[str, str]], phantom_series: WrittenSeries, tmp_path: Path
 ) -> None:
@@ -133,7 +128,7 @@ def test_nothing_is_lost_with_the_lobby_of_a_desk(
         (desk,) = children(process.pid)
 
         def kill() -> None:
-            wait_until(lambda: has_a_connection(desk), "at the desk")
+            wait_until(lambda: has_a_connection(desk, port), "at the desk")
             process.kill()
 
         killer = threading.Thread(target=kill)

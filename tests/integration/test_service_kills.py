@@ -6,10 +6,11 @@ The longer version: KILLS=100 STUDIES=40 SLICES=250 CUT_OFF_SECONDS=60, as `make
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from random import Random
-from threading import Event, Thread
 
 import pydicom
 from pydicom.dataset import Dataset
@@ -40,39 +41,65 @@ def study(folder: Path, seed: int) -> list[Dataset]:
     return [pydicom.dcmread(path) for path in write_series(folder, seed, spec).paths]
 
 
-def send_part(port: int, instances: Sequence[Dataset]) -> int:
-    """Sends as much as it can in one association; returns how many were acknowledged."""
-    entity = AE("CT1")
-    entity.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
-    association = entity.associate(LOOPBACK, port, ae_title=AE_TITLE)
-    sent = 0
-    for instance in instances:
-        if not association.is_established:
+@dataclass
+class Sender:
+    """Sends studies as modalities do: again and again what was not acknowledged.
+
+    Attributes:
+        n_acknowledged: Instances, so far.
+        is_done: Whether all studies are sent.
+    """
+
+    port: int
+    n_acknowledged: int = 0
+    is_done: bool = False
+
+    def send(self, studies: Sequence[Sequence[Dataset]]) -> None:
+        """Sends one study after the other, all of each."""
+        for instances in studies:
+            sent = self._send_part(instances)
+            while sent < len(instances):
+                time.sleep(TRY_AGAIN_SECONDS)
+                sent += self._send_part(instances[sent:])
+        self.is_done = True
+
+    def _send_part(self, instances: Sequence[Dataset]) -> int:
+        """Sends as much as it can in one association; returns how many were acknowledged."""
+        entity = AE("CT1")
+        entity.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
+        association = entity.associate(LOOPBACK, self.port, ae_title=AE_TITLE)
+        sent = 0
+        for instance in instances:
+            if not association.is_established:
+                break
+            if association.send_c_store(instance).get("Status") != 0x0000:
+                break
+            sent += 1
+            self.n_acknowledged += 1
+        if association.is_established:
+            association.release()
+        return sent
+
+
+def kill_while(sender: Sender, service: Service) -> int:
+    """Kills the receiver a random time after it has begun to receive; returns how often.
+
+    A receiver that never comes to receive would cut every study off for good.
+    """
+    random, kills, before = Random(SEED), 0, -1  # noqa: S311  when to kill
+    while kills < KILLS:
+        wait_until(partial(_is_further, sender, before), "an instance received")
+        time.sleep(random.uniform(0.0, LONGEST_LIFE_SECONDS))
+        if sender.is_done:
             break
-        if association.send_c_store(instance).get("Status") != 0x0000:
-            break
-        sent += 1
-    if association.is_established:
-        association.release()
-    return sent
-
-
-def send(port: int, instances: Sequence[Dataset]) -> None:
-    """Sends a study as modalities do: again and again what was not acknowledged."""
-    while instances:
-        instances = instances[send_part(port, instances) :]
-        if instances:
-            time.sleep(TRY_AGAIN_SECONDS)
-
-
-def kill_until(done: Event, service: Service) -> int:
-    """Kills the receiver at random moments; returns how often."""
-    random, kills = Random(SEED), 0  # noqa: S311  when to kill
-    while kills < KILLS and not done.wait(random.uniform(0.05, LONGEST_LIFE_SECONDS)):
-        if service.is_receiving:
-            service.kill("receive")
-            kills += 1
+        service.kill("receive")
+        kills += 1
+        before = sender.n_acknowledged + 1  # which was on its way
     return kills
+
+
+def _is_further(sender: Sender, before: int) -> bool:
+    return sender.n_acknowledged > before or sender.is_done
 
 
 def test_every_study_is_segmented_once(tmp_path: Path) -> None:
@@ -88,18 +115,11 @@ def test_every_study_is_segmented_once(tmp_path: Path) -> None:
             destinations=[{"name": "archive", "dicom": archive.destination}],
         ) as service,
     ):
-        done, kills = Event(), [0]
-
-        def kill() -> None:
-            kills[0] = kill_until(done, service)
-
-        killer = Thread(target=kill)
-        killer.start()
-        for instances in studies:
-            send(service.settings.receive.port, instances)
-        done.set()
-        killer.join()
-        assert kills[0] >= min(KILLS, STUDIES) // 2, "it was rarely killed while it received"
+        sender = Sender(service.settings.receive.port)
+        with ThreadPoolExecutor() as pool:
+            killer = pool.submit(kill_while, sender, service)
+            sender.send(studies)
+            assert killer.result() >= min(KILLS, STUDIES) // 2, "it was rarely killed"
         on_record = {one.sop_instance_uid for one in Ledger(service.database).instances()}
         assert {one.SOPInstanceUID for instances in studies for one in instances} == on_record
         uids = [instances[0].StudyInstanceUID for instances in studies]
