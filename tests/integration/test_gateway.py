@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pydicom
@@ -18,12 +19,14 @@ from gateway.record.roster import Roster
 from tests.archive import Archive, running_archive
 from tests.conftest import DEMO_MODELS
 from tests.gateway_process import AE_TITLE
-from tests.phantom.study import write_series
+from tests.phantom.study import SeriesSpec, write_series
 from tests.servers import LOOPBACK, free_port
 from tests.service import SMALL, Service, running_service
 from tests.waiting import WAIT_SECONDS, wait_until
 
 FIRST_PART, ALL = 20, SMALL.n_slices
+# One that is not done while it is being stopped.
+LONG = replace(SMALL, n_slices=150)
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +49,8 @@ def service(tmp_path_factory: pytest.TempPathFactory, archive: Archive) -> Itera
         yield running
 
 
-def datasets(folder: Path, seed: int) -> list[Dataset]:
-    return [pydicom.dcmread(path) for path in write_series(folder, seed, SMALL).paths]
+def datasets(folder: Path, seed: int, spec: SeriesSpec = SMALL) -> list[Dataset]:
+    return [pydicom.dcmread(path) for path in write_series(folder, seed, spec).paths]
 
 
 def associate(service: Service, title: str) -> Association:
@@ -202,7 +205,7 @@ def test_what_runs_is_cancelled_and_the_next_goes_on(service: Service, tmp_path:
 def test_a_stop_gives_back_what_runs_and_counts_no_attempt(
     service: Service, tmp_path: Path
 ) -> None:
-    instances = datasets(tmp_path, 29)
+    instances = datasets(tmp_path, 29, LONG)
     send(service, instances)
     (job,) = wait_for_jobs(service, instances, 1)
     service.wait_for(job, JobState.RUNNING)
