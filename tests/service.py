@@ -181,7 +181,7 @@ def _start(
     file: Path, environment: Mapping[str, str] = MappingProxyType({})
 ) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "cli", "serve", str(file)]
-    given = os.environ | _DELIVER_ALL | environment
+    given = {**_DELIVER_ALL, **os.environ, **environment}
     return subprocess.Popen(command, start_new_session=True, env=given)
 
 
