@@ -139,6 +139,7 @@ def test_status_says_what_was_done(finished: Finished, study: WrittenStudy) -> N
         "build_volume",
         "load_models",
         "segment",
+        "check_quality",
         "write_source",
         *(f"write_{kind}" for kind in USUAL_RESULTS),
     ]
