@@ -220,7 +220,7 @@ def test_a_stop_gives_back_what_runs_and_counts_no_attempt(
 def test_what_is_not_to_be_believed_is_delivered_to_nobody(
     archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The demo model mistakes one side for the other in voxels of 5 mm."""
+    """The demo model counts the vertebrae wrongly in voxels of 5 mm."""
     monkeypatch.setenv("TOTALMAP_QUALITY__REJECTED", "hold")
     with running_service(
         tmp_path,
@@ -228,7 +228,7 @@ def test_what_is_not_to_be_believed_is_delivered_to_nobody(
         rules=[{"name": "ct", "destinations": ["archive"]}],
         destinations=[{"name": "archive", "dicom": archive.destination}],
     ) as service:
-        instances = datasets(tmp_path / "study", 21)
+        instances = datasets(tmp_path / "study", 22)
         send(service, instances)
         (job,) = wait_for_jobs(service, instances, 1)
         held = service.wait_for(job, JobState.HELD)
