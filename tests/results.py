@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+from totalmap.writers.release import held_path
 
-def results_in(output: Path) -> Path:
-    """Returns the folder of the results, also of those that are held back.
+
+def result_in(output: Path, name: str) -> Path:
+    """Returns where a result is, also one that is held back.
 
     What networks of random weights make, and the demo model of a real CT, is rightly not believed.
     """
-    (folder,) = [one for one in (output / "results", output / "rejected") if one.exists()]
-    return folder
+    path = f"results/{name}"
+    held = output / held_path(path)
+    return held if held.exists() else output / path

@@ -5,10 +5,9 @@ so it must hold whatever is known at the moment of a failure.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
 from typing import Protocol
 
 from totalmap.dicom.select import Verdict as SeriesVerdict
@@ -151,15 +150,16 @@ class Journal:
         """What is to be done with the results."""
         return verdict(self.findings)
 
-    def hold_back(self, folder_name: str) -> None:
-        """Keeps that all results appear in another folder, for they are not to be believed."""
+    def hold_back(self, held_path: Callable[[str], str]) -> None:
+        """Keeps that no result is delivered, for they are not to be believed.
+
+        Args:
+            held_path: Where each of them appears instead.
+        """
         self.held = " ".join(
             one.sentence for one in self.findings if one.severity is Severity.REJECT
         )
-        self.results = [
-            replace(one, path="/".join((folder_name, *PurePosixPath(one.path).parts[1:])))
-            for one in self.results
-        ]
+        self.results = [replace(one, path=held_path(one.path)) for one in self.results]
 
     def wrote(self, *results: Result) -> None:
         """Keeps results."""

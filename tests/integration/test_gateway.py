@@ -233,7 +233,7 @@ def test_what_is_not_to_be_believed_is_delivered_to_nobody(
         (job,) = wait_for_jobs(service, instances, 1)
         held = service.wait_for(job, JobState.HELD)
         assert held.reason
-        assert any(one.path == "rejected/seg.dcm" for one in service.jobs.results(job.job_id))
+        assert any(one.path == "rejected/seg.dcm.held" for one in service.jobs.results(job.job_id))
         assert not service.deliveries.of_job(job.job_id)
         assert not segs_of(archive, service, job)
 

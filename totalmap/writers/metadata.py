@@ -60,7 +60,8 @@ def summarise(status: RunStatus) -> RunMetadata:
     error, model = status.error, status.model
     found = status.structures
     return RunMetadata(
-        outcome=status.outcome,
+        # Conditions on success, which lead to an export, were written before there was a verdict.
+        outcome="held" if status.quality.held else status.outcome,
         exit_status=error.exit_status if error else 0,
         exception=error.kind if error else None,
         exception_message=error.message if error else None,

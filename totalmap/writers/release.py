@@ -5,7 +5,8 @@ Layout of an output folder:
     status.json      written on success and on failure
     metadata.json    likewise, and visible before status.json is
     results/         appears in one step, when every result is written and checked
-    rejected/        instead of it, where they are not to be believed and so not to be delivered
+    rejected/        instead of it, where they are not to be believed and so not to be delivered;
+                     DICOM objects in it are called *.dcm.held
     .staging/        exists during a run; files in it are called *.part until all are complete
 
 The folder belongs to the application: what an earlier run left there is removed at the start.
@@ -30,6 +31,10 @@ METADATA_NAME = "metadata.json"
 REPORT_NAMES = (METADATA_NAME, STATUS_NAME)
 RESULTS_NAME = "results"
 REJECTED_NAME = "rejected"
+# MONAI's Workflow Manager exports whatever ends with .dcm, wherever it lies (TaskManager of
+# Project-MONAI/monai-deploy-workflow-manager), and scripts that send to an archive do the same.
+HELD_SUFFIX = ".held"
+_DICOM_SUFFIX = ".dcm"
 STAGING_NAME = ".staging"
 PART_SUFFIX = ".part"
 
@@ -89,16 +94,14 @@ class Release:
         """Returns where a result lies, or would lie, before it is published."""
         return self._staging / (name + PART_SUFFIX)
 
-    def publish(
-        self, status: object, metadata: object = None, folder_name: str = RESULTS_NAME
-    ) -> None:
+    def publish(self, status: object, metadata: object = None, *, held: bool = False) -> None:
         """Makes all results visible in one step, and then metadata.json and status.json.
 
         Args:
             status: Anything that json can dump. It is written before anything becomes visible,
                 so a full disk can't leave results without a status.
             metadata: The same for metadata.json; None writes none.
-            folder_name: Where they appear; `rejected` where they are held back.
+            held: Whether they appear as `held_path` has it.
 
         Raises:
             OutputError: Nothing was written.
@@ -112,10 +115,11 @@ class Release:
             reports = self._write_reports_aside(status, metadata)
             try:
                 for part in parts:
-                    part.rename(part.with_name(part.name.removesuffix(PART_SUFFIX)))
+                    name = part.name.removesuffix(PART_SUFFIX)
+                    part.rename(part.with_name(_held_name(name) if held else name))
                 for folder in {self._staging, *(part.parent for part in parts)}:
                     _sync_folder(folder)
-                self._staging.rename(self._folder / folder_name)
+                self._staging.rename(self._folder / (REJECTED_NAME if held else RESULTS_NAME))
                 self._show(reports)
             except OSError as error:
                 raise _output_error("results can't be released", error) from error
@@ -198,6 +202,20 @@ class Release:
         for name in REPORT_NAMES:
             (self._folder / name).unlink(missing_ok=True)
         self._remove_reports_aside()
+
+
+def held_path(path: str) -> str:
+    """Returns where a result appears that is held back, so that nobody delivers it.
+
+    Args:
+        path: Of the result, relative to the output folder: `results/seg.dcm`.
+    """
+    _, _, below = path.partition("/")
+    return f"{REJECTED_NAME}/{_held_name(below)}"
+
+
+def _held_name(name: str) -> str:
+    return name + HELD_SUFFIX if name.endswith(_DICOM_SUFFIX) else name
 
 
 @contextmanager

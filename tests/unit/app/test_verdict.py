@@ -1,5 +1,6 @@
 """What becomes of results that are not to be believed."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,10 +75,19 @@ def test_one_that_is_not_is_held_back(phantom_series: WrittenSeries, tmp_path: P
     assert quality.verdict is Verdict.REJECT
     assert "MIRRORED" in {one.code for one in quality.findings}
     assert quality.held
-    assert [one.path for one in outcome.status.results] == ["rejected/seg.dcm", "rejected/sr.dcm"]
-    assert {one.name for one in (tmp_path / "out/rejected").iterdir()} == {"seg.dcm", "sr.dcm"}
+    assert [one.path for one in outcome.status.results] == [
+        "rejected/seg.dcm.held",
+        "rejected/sr.dcm.held",
+    ]
+    assert {one.name for one in (tmp_path / "out/rejected").iterdir()} == {
+        "seg.dcm.held",
+        "sr.dcm.held",
+    }
     assert not (tmp_path / "out/results").exists()
-    seg = pydicom.dcmread(tmp_path / "out/rejected/seg.dcm", stop_before_pixels=True)
+    assert not list(tmp_path.glob("out/**/*.dcm")), "what ends so is exported"
+    metadata = json.loads((tmp_path / "out/metadata.json").read_text())
+    assert (metadata["outcome"], metadata["verdict"]) == ("held", "reject")
+    seg = pydicom.dcmread(tmp_path / "out/rejected/seg.dcm.held", stop_before_pixels=True)
     assert seg.SeriesDescription.endswith("(AI, REJECTED)")
 
 

@@ -23,7 +23,6 @@ from gateway.record.joblist import JobList
 from gateway.record.ledger import EndedTransfer, GrowingStudy, KeptInstance, Ledger
 from gateway.record.roster import Roster
 from gateway.record.storage import Storage
-from tests.results import results_in
 
 STATUS = {
     "structures": [
@@ -109,8 +108,11 @@ class Filled:
             shutil.copytree(output, folder)
         if held is not None:
             (folder / "results").rename(folder / "rejected")
-        paths = sorted(path for path in results_in(folder).rglob("*") if path.is_file())
-        names = [str(path.relative_to(folder)) for path in paths]
+        names = sorted(
+            path.relative_to(folder).as_posix()
+            for path in folder.rglob("*")
+            if path.is_file() and path.parent != folder
+        )
         results = [KeptResult(path=name, kind="other", sop_instance_uid=None) for name in names]
         assert self.jobs.succeed(job_id, results, held=held)
 
