@@ -12,6 +12,8 @@ from tests.corruptions import (
     Need,
     Scan,
     View,
+    disagreements_of,
+    drawn_anew,
     findings_of,
     phantom_scan,
     real_scans,
@@ -56,6 +58,22 @@ def test_an_error_is_seen_wherever_what_tells_it_is_in_view(scans: list[Scan], n
     assert where
     missed = [scan.view for scan in where if not kind.is_detected(findings_with(name, scan))]
     assert missed == []
+
+
+@pytest.mark.parametrize("name", [k.name for k in KINDS if k.need is Need.UNSEEN])
+def test_a_second_opinion_sees_what_rules_can_not(scans: list[Scan], name: str) -> None:
+    kind = KINDS_BY_NAME[name]
+    where = [scan for scan in scans if kind.applies_to(scan)]
+    assert where
+    for scan in where:
+        other = drawn_anew(scan, SEED)
+        findings = findings_with(name, scan)
+        assert disagreements_of(kind.corrupt(scan), other, findings) or kind.is_detected(findings)
+
+
+def test_a_second_opinion_that_only_draws_borders_anew_is_none(scans: list[Scan]) -> None:
+    for scan in scans:
+        assert disagreements_of(scan, drawn_anew(scan, SEED), findings_of(scan)) == ()
 
 
 @pytest.mark.parametrize("vary", VARIANTS, ids=lambda vary: vary.__name__)
