@@ -19,7 +19,7 @@ from gateway.deliver.deliverer import SECONDS_PER_DAY, Deliverer, retry_seconds
 from gateway.record.database import Database
 from gateway.record.deliverylist import Delivery, DeliveryList, DeliveryState
 from gateway.record.history import What, history
-from gateway.record.job import KeptResult
+from gateway.record.job import Destinations, KeptResult
 from gateway.record.joblist import JobList
 from gateway.record.schema import DELIVERIES
 from gateway.record.storage import Storage
@@ -77,7 +77,7 @@ class Shop:
 @pytest.fixture
 def shop(storage: Storage, database: Database, phantom_series: WrittenSeries) -> Shop:
     jobs = JobList(database)
-    jobs.open(STUDY, [replace(NEW, destinations=("pacs",))], "")
+    jobs.open(STUDY, [replace(NEW, destinations=Destinations.whatever("pacs"))], "")
     jobs.begin(JOB_ID, 1, "host-1")
     one = Shop(storage=storage, database=database, jobs=jobs, deliveries=DeliveryList(database))
     one.path("results").mkdir(parents=True)
