@@ -10,6 +10,7 @@ from holoscan.core import Application
 from operators.csv_writer import CsvWriterOperator
 from operators.nifti_writer import NiftiWriterOperator
 from operators.preview_writer import PreviewWriterOperator
+from operators.quality_checker import QualityCheckerOperator
 from operators.report_writer import ReportWriterOperator
 from operators.result_writer import ResultWriterOperator
 from operators.rtstruct_writer import RtstructWriterOperator
@@ -40,7 +41,7 @@ WRITERS: Mapping[ResultKind, type[ResultWriterOperator]] = {
 
 
 class TotalMapApplication(Application):
-    """study_loader -> series_selector -> volume_builder -> segmenter -> writers."""
+    """Chain: study_loader, series_selector, volume_builder, segmenter, quality_checker, writers."""
 
     def __init__(
         self,
@@ -80,21 +81,28 @@ class TotalMapApplication(Application):
             name="series_selector",
         )
         builder = VolumeBuilderOperator(
-            self, geometry=self._settings.geometry, journal=journal, name="volume_builder"
+            self,
+            geometry=self._settings.geometry,
+            task=self._settings.segmentation.task,
+            journal=journal,
+            name="volume_builder",
         )
         segmenter = SegmenterOperator(
             self,
             settings=self._settings.segmentation,
+            quality=self._settings.quality,
             models_folder=self._models_folder,
             load_engine=self._load_engine,
             journal=journal,
             name="segmenter",
         )
+        checker = QualityCheckerOperator(self, journal=journal, name="quality_checker")
         self.add_flow(loader, selector, {("study", "study")})
         self.add_flow(selector, builder, {("selections", "selections")})
         self.add_flow(builder, segmenter, {("volumes", "volumes")})
+        self.add_flow(segmenter, checker, {("segmentations", "segmentations")})
         for writer in self._writers():
-            self.add_flow(segmenter, writer, {("segmentations", "segmentations")})
+            self.add_flow(checker, writer, {("segmentations", "segmentations")})
 
     def run(self) -> None:
         """Runs the chain, and checks that every writer that was asked for came to its turn.

@@ -18,10 +18,12 @@ from totalmap.errors import (
     TotalMapError,
     internal_error,
 )
+from totalmap.finding import Verdict
 from totalmap.journal import Journal, Observer
-from totalmap.settings import Arithmetic, Settings, load_settings
+from totalmap.settings import Arithmetic, Rejected, Settings, load_settings
 from totalmap.writers.metadata import summarise
-from totalmap.writers.release import Release, open_release
+from totalmap.writers.rejection import write_rejection
+from totalmap.writers.release import Release, held_path, open_release
 from totalmap.writers.status import RunStatus, describe_run
 
 if TYPE_CHECKING:
@@ -87,8 +89,11 @@ def run_application(
                 with stop_signals_answered(partial(_stop, settings, release, journal)):
                     with _foreign_errors_translated():
                         _run_chain(request, settings, release, journal, load_engine)
+                    _settle_verdict(journal, settings, release)
                     status = describe_run(journal, settings, None)
-                    release.publish(status.as_json(), summarise(status).as_json())
+                    release.publish(
+                        status.as_json(), summarise(status).as_json(), held=journal.held is not None
+                    )
             except TotalMapError as failure:
                 error = failure
                 status = describe_run(journal, settings, error)
@@ -100,6 +105,16 @@ def run_application(
     else:
         logger.error("run_failed", kind=type(error).__name__, message=str(error))
     return RunOutcome(error=error, status=describe_run(journal, settings, error))
+
+
+def _settle_verdict(journal: Journal, settings: Settings, release: Release) -> None:
+    """Holds back what is not to be believed, or has a note of its rejection go with it."""
+    if journal.verdict is not Verdict.REJECT:
+        return
+    if settings.quality.rejected is Rejected.HOLD:
+        journal.hold_back(held_path)
+    else:
+        journal.wrote(*write_rejection(journal.results, journal.findings, settings, release))
 
 
 def _stop(settings: Settings, release: Release, journal: Journal, signal_name: str) -> int | None:

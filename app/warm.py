@@ -6,7 +6,7 @@ from app.run import RunOutcome, RunRequest, run_application
 from totalmap.allocator import give_back_freed_memory
 from totalmap.engine.engine import Engine
 from totalmap.journal import Observer
-from totalmap.settings import SegmentationSection, load_settings
+from totalmap.settings import QualitySection, SegmentationSection, load_settings
 
 
 class WarmApplication:
@@ -14,7 +14,7 @@ class WarmApplication:
 
     def __init__(self) -> None:
         self._engine: Engine | None = None
-        self._loaded: tuple[SegmentationSection, Path] | None = None
+        self._loaded: tuple[SegmentationSection, Path, QualitySection] | None = None
 
     def warm_up(self, settings_file: Path, models_folder: Path) -> None:
         """Loads the networks of the studies to come.
@@ -23,7 +23,8 @@ class WarmApplication:
             ConfigError: The settings are wrong.
             ModelError: Weights are missing, not on record or changed, or a licence is missing.
         """
-        self._load(load_settings(settings_file).segmentation, models_folder)
+        settings = load_settings(settings_file)
+        self._load(settings.segmentation, models_folder, settings.quality)
 
     def run(self, request: RunRequest, observer: Observer | None = None) -> RunOutcome:
         """Segments a study, as `run_application` does.
@@ -35,9 +36,11 @@ class WarmApplication:
         finally:
             give_back_freed_memory()
 
-    def _load(self, settings: SegmentationSection, models_folder: Path) -> Engine:
-        wanted = (settings, models_folder)
+    def _load(
+        self, settings: SegmentationSection, models_folder: Path, quality: QualitySection
+    ) -> Engine:
+        wanted = (settings, models_folder, quality)
         if self._engine is None or self._loaded != wanted:
             self._engine = None  # two at once might be too large for the machine
-            self._engine, self._loaded = Engine(settings, models_folder), wanted
+            self._engine, self._loaded = Engine(*wanted), wanted
         return self._engine

@@ -191,6 +191,7 @@ def _our_environment(case: Case, arithmetic: Arithmetic) -> dict[str, str]:
     overrides = {
         "TOTALMAP_SEGMENTATION__VARIANT": case.variant.value,
         "TOTALMAP_RESULTS__KINDS": "[nifti]",
+        "TOTALMAP_QUALITY__REJECTED": "deliver",  # labels of networks with random weights
         "TOTALMAP_LOGGING__FORMAT": "json",
     }
     if arithmetic != "exact":

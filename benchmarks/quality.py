@@ -50,8 +50,8 @@ from tests.corruptions import (
 from tests.corruptions.variants import Vary, scaled, turned
 from tests.segmentations import TASK
 from totalmap.dicom.geometry import Geometry
+from totalmap.finding import Verdict, verdict
 from totalmap.label_statistics import label_statistics
-from totalmap.quality.finding import Verdict, verdict
 from totalmap.quality.plausibility import implausible
 
 VIEWS = (View.TRUNK, View.CHEST, View.ABDOMEN, View.ABDOMEN_AND_PELVIS)

@@ -9,10 +9,11 @@ import typer
 
 from cli.console import plain_console
 from cli.errors import errors_to_exit_status
+from cli.finding_lines import finding_lines
 from totalmap import log
 from totalmap.dicom.study import read_study
+from totalmap.finding import Verdict, verdict
 from totalmap.quality.existing import findings_of, read_existing, seg_objects
-from totalmap.quality.finding import Severity, Verdict, verdict
 
 EXIT_STATUS = {Verdict.OK: 0, Verdict.REVIEW: 1, Verdict.REJECT: 3}
 
@@ -33,9 +34,8 @@ def check(
     console = plain_console()
     with errors_to_exit_status():
         findings = findings_of(read_existing(seg_objects(result), read_study(source)))
-        for one in findings:
-            if everything or one.severity is not Severity.INFORMATION:
-                console.print(f"{one.severity:12}{one.code:17}{one.sentence}", soft_wrap=True)
+        for line in finding_lines(findings, everything=everything):
+            console.print(line, soft_wrap=True)
         told = verdict(findings)
         console.print(f"Verdict: {told}")
     sys.exit(EXIT_STATUS[told])

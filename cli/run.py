@@ -15,8 +15,10 @@ from app.command import DEFAULT_MODELS, DEFAULT_SETTINGS
 from app.process import restart_with_larger_stack
 from app.run import RunOutcome, RunRequest, run_application
 from cli.console import plain_console
+from cli.finding_lines import finding_lines
 from cli.series_table import series_table
 from totalmap import log
+from totalmap.finding import Verdict
 from totalmap.writers.release import STATUS_NAME
 from totalmap.writers.status import RunStatus
 
@@ -26,6 +28,7 @@ STAGES = {
     "build_volume": "Decoding pixels",
     "load_models": "Loading networks",
     "segment": "Segmenting",
+    "check_quality": "Judging the result",
     "write_source": "Writing repaired source",
     "write_seg": "Writing DICOM SEG",
     "write_seg_labelmap": "Writing DICOM label map",
@@ -36,6 +39,7 @@ STAGES = {
     "write_csv": "Writing measurements",
     "write_nifti": "Writing NIfTI",
 }
+_STYLES = {Verdict.OK: "green", Verdict.REVIEW: "yellow", Verdict.REJECT: "red"}
 
 
 def run(
@@ -102,6 +106,7 @@ def summary(outcome: RunOutcome, output_folder: Path) -> Group:
     lines += [Text(f"Warning: {warning}", style="yellow") for warning in status.warnings]
     if outcome.error is None:
         tables += [_structures_table(status), _timings_table(status)]
+        lines += _verdict_lines(status)
         paths = [*(one.path for one in status.results), STATUS_NAME]
         lines.append(Text("Results:", style="green"))
         lines += [Text(f"  {output_folder / path}") for path in paths]
@@ -109,6 +114,16 @@ def summary(outcome: RunOutcome, output_folder: Path) -> Group:
         lines.append(Text(f"Failed: {outcome.error}", style="red"))
         lines.append(Text(f"Nothing was released. Exit status {outcome.exit_status}."))
     return Group(*tables, *lines)
+
+
+def _verdict_lines(status: RunStatus) -> list[Text]:
+    quality = status.quality
+    style = _STYLES[quality.verdict]
+    lines = [Text(line, style=style) for line in finding_lines(quality.findings)]
+    lines.append(Text(f"Verdict: {quality.verdict}", style=style))
+    if quality.held:
+        lines.append(Text("Held back, for nobody to deliver (docs/quality.md).", style=style))
+    return lines
 
 
 def _structures_table(status: RunStatus) -> Table:

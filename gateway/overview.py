@@ -24,7 +24,7 @@ class Group(StrEnum):
 
 
 GROUP_STATES: Mapping[Group, tuple[JobState, ...]] = {
-    Group.FAILED: (JobState.DEAD,),
+    Group.FAILED: (JobState.DEAD, JobState.HELD),
     Group.RUNNING: (JobState.RUNNING,),
     Group.WAITING: (JobState.QUEUED,),
     Group.DONE: (JobState.SEGMENTED,),

@@ -8,9 +8,9 @@ from operators.chain_operator import ChainOperator
 from totalmap.dicom.volume import Volume
 from totalmap.engine.engine import Engine
 from totalmap.segmentation import Segmentation
-from totalmap.settings import SegmentationSection
+from totalmap.settings import QualitySection, SegmentationSection
 
-EngineLoader = Callable[[SegmentationSection, Path], Engine]
+EngineLoader = Callable[[SegmentationSection, Path, QualitySection], Engine]
 
 
 class SegmenterOperator(ChainOperator):
@@ -23,11 +23,13 @@ class SegmenterOperator(ChainOperator):
         self,
         *args: Any,
         settings: SegmentationSection,
+        quality: QualitySection,
         models_folder: Path,
         load_engine: EngineLoader,
         **kwargs: Any,
     ) -> None:
         self._settings = settings
+        self._quality = quality
         self._models_folder = models_folder
         self._load_engine = load_engine
         super().__init__(*args, **kwargs)
@@ -35,7 +37,7 @@ class SegmenterOperator(ChainOperator):
     def process(self, volumes: tuple[Volume, ...]) -> tuple[Segmentation, ...]:
         """Loads the networks once and segments the volumes."""
         with self.journal.stage("load_models"):
-            engine = self._load_engine(self._settings, self._models_folder)
+            engine = self._load_engine(self._settings, self._models_folder, self._quality)
         with self.journal.stage("segment"):
             progress = self.journal.observer.progress
             segmentations = tuple(engine.segment(volume, progress) for volume in volumes)

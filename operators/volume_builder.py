@@ -5,6 +5,7 @@ from typing import Any
 from operators.chain_operator import ChainOperator
 from totalmap.dicom.select import Selection
 from totalmap.dicom.volume import Volume, build_volume
+from totalmap.quality.suitability import unsuitable
 from totalmap.settings import GeometrySection
 
 
@@ -14,14 +15,15 @@ class VolumeBuilderOperator(ChainOperator):
     receives = "selections"
     emits = "volumes"
 
-    def __init__(self, *args: Any, geometry: GeometrySection, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, geometry: GeometrySection, task: str, **kwargs: Any) -> None:
         self._geometry = geometry
+        self._task = task
         super().__init__(*args, **kwargs)
 
     def process(self, selections: tuple[Selection, ...]) -> tuple[Volume, ...]:
-        """Builds the volumes."""
+        """Builds the volumes, and looks whether they suit the task."""
         with self.journal.stage("build_volume"):
             volumes = tuple(build_volume(one, self._geometry) for one in selections)
             for volume in volumes:
-                self.journal.built(volume)
+                self.journal.built(volume, unsuitable(volume, self._task))
             return volumes

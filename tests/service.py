@@ -27,6 +27,8 @@ QUIET_SECONDS = 0.5
 SECONDS_PER_HOUR = 3600
 # A study that is segmented in seconds.
 SMALL = SeriesSpec(rows=64, columns=64, n_slices=30, pixel_spacing_mm=(5.0, 5.0))
+# What is found in so small a study is, rightly, not always believed.
+_DELIVER_ALL = {"TOTALMAP_QUALITY__REJECTED": "deliver"}
 _CLOCK = """
 import time
 
@@ -179,7 +181,8 @@ def _start(
     file: Path, environment: Mapping[str, str] = MappingProxyType({})
 ) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "cli", "serve", str(file)]
-    return subprocess.Popen(command, start_new_session=True, env=os.environ | environment)
+    given = {**_DELIVER_ALL, **os.environ, **environment}
+    return subprocess.Popen(command, start_new_session=True, env=given)
 
 
 def _later(folder: Path, hours: float) -> dict[str, str]:

@@ -5,15 +5,16 @@ so it must hold whatever is known at the moment of a failure.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-from totalmap.dicom.select import Verdict
+from totalmap.dicom.select import Verdict as SeriesVerdict
 from totalmap.dicom.study import Study
 from totalmap.dicom.volume import Volume
-from totalmap.segmentation import EngineKind, ModelIdentity, Segmentation
+from totalmap.finding import Finding, Severity, Verdict, verdict
+from totalmap.segmentation import Confidence, EngineKind, ModelIdentity, Segmentation
 from totalmap.structures import MeasuredStructure
 
 
@@ -32,6 +33,15 @@ class FoundStructures:
 
     folder: str
     structures: tuple[MeasuredStructure, ...]
+    confidence: Confidence | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundReasons:
+    """What was found about one volume and its labels; `folder` is that of its results."""
+
+    folder: str
+    findings: tuple[Finding, ...]
 
 
 class Observer(Protocol):
@@ -59,11 +69,13 @@ class Journal:
 
     def __init__(self, observer: Observer | None = None) -> None:
         self.observer: Observer = observer or SilentObserver()
-        self.verdicts: tuple[Verdict, ...] = ()
+        self.verdicts: tuple[SeriesVerdict, ...] = ()
         self.ignored_files = 0
         self.warnings: list[str] = []
         self.results: list[Result] = []
         self.found: list[FoundStructures] = []
+        self.reasons: list[FoundReasons] = []
+        self.held: str | None = None
         self.models: tuple[ModelIdentity, ...] = ()
         self.variant: str | None = None
         self.engine: EngineKind | None = None
@@ -89,12 +101,13 @@ class Journal:
         self.ignored_files = study.ignored_files
         self.warn(*study.warnings)
 
-    def judged(self, verdicts: tuple[Verdict, ...]) -> None:
+    def judged(self, verdicts: tuple[SeriesVerdict, ...]) -> None:
         """Keeps the verdict on every stack of every series."""
         self.verdicts = verdicts
 
-    def built(self, volume: Volume) -> None:
-        """Keeps what the slice audit found, as warnings."""
+    def built(self, volume: Volume, suitability: tuple[Finding, ...] = ()) -> None:
+        """Keeps what the slice audit found, as warnings, and whether the images are suitable."""
+        self.reasons.append(FoundReasons(folder=volume.folder, findings=suitability))
         folder = f"{volume.folder}: " if volume.folder else ""
         self.warn(*(f"{folder}{finding}" for finding in volume.findings))
 
@@ -102,7 +115,9 @@ class Journal:
         """Keeps what was found, and with which weights."""
         folder = segmentation.volume.folder
         found = segmentation.found()
-        self.found.append(FoundStructures(folder=folder, structures=found))
+        self.found.append(
+            FoundStructures(folder=folder, structures=found, confidence=segmentation.confidence)
+        )
         self.models = segmentation.models
         self.variant, self.engine = segmentation.variant, segmentation.engine
         self.arithmetic = segmentation.arithmetic
@@ -112,6 +127,39 @@ class Journal:
             self.warn(f"{prefix}no structure was found; a SEG can't be empty, so there is none")
         notices = (model.notice for model in segmentation.models if model.notice)
         self.warn(*(notice for notice in dict.fromkeys(notices) if notice not in self.warnings))
+
+    def assessed(self, segmentation: Segmentation) -> None:
+        """Keeps the reasons not to believe the labels."""
+        folder = segmentation.volume.folder
+        others = [one for one in self.reasons if one.folder != folder]
+        self.reasons = [*others, FoundReasons(folder=folder, findings=segmentation.reasons)]
+
+    def reasons_of(self, folder: str) -> tuple[Finding, ...]:
+        """Returns what was found so far about the volume whose results go into a folder."""
+        return tuple(
+            finding for one in self.reasons if one.folder == folder for finding in one.findings
+        )
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What was found about all volumes and their labels."""
+        return tuple(one for reasons in self.reasons for one in reasons.findings)
+
+    @property
+    def verdict(self) -> Verdict:
+        """What is to be done with the results."""
+        return verdict(self.findings)
+
+    def hold_back(self, held_path: Callable[[str], str]) -> None:
+        """Keeps that no result is delivered, for they are not to be believed.
+
+        Args:
+            held_path: Where each of them appears instead.
+        """
+        self.held = " ".join(
+            one.sentence for one in self.findings if one.severity is Severity.REJECT
+        )
+        self.results = [replace(one, path=held_path(one.path)) for one in self.results]
 
     def wrote(self, *results: Result) -> None:
         """Keeps results."""

@@ -1,14 +1,17 @@
 """What passes from the engine to the writers: labels on the source grid, and their origin."""
 
 import hashlib
+from copy import copy
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 
 from totalmap.dicom.geometry import Affine
 from totalmap.dicom.volume import Volume
+from totalmap.finding import Assessment, Finding, Verdict
 from totalmap.label_statistics import Labels, LabelStatistics, label_statistics
 from totalmap.structures import MeasuredStructure, Structure
 
@@ -44,6 +47,49 @@ class InferenceLabels:
     affine_lps: Affine
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Margin:
+    """By how much a structure's network chose it where it did. No probability.
+
+    Attributes:
+        mean: Mean margin between best and second logit, over these voxels.
+        voxels: On the inference grid.
+    """
+
+    structure: Structure
+    mean: float
+    voxels: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opinion:
+    """How far networks of another resolution agree on a structure.
+
+    Attributes:
+        dice: Of both, 0..1, on the coarser of the two inference grids.
+        volume_ml: Of the result there.
+        other_volume_ml: Of what the other networks found.
+    """
+
+    structure: Structure
+    dice: float
+    volume_ml: float
+    other_volume_ml: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confidence:
+    """What networks' own numbers say of a result; none of them is a probability.
+
+    Attributes:
+        margins: Of all structures that were found.
+        opinions: On all structures that either network found; None: no other was asked.
+    """
+
+    margins: tuple[Margin, ...]
+    opinions: tuple[Opinion, ...] | None = None
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Segmentation:
     """The labels of a task for one volume.
@@ -57,6 +103,8 @@ class Segmentation:
         arithmetic: How the networks were computed: exact, compiled, bf16, or float16 on a GPU.
         findings: What whoever reads the result must know, in words.
         engine: What ran the networks.
+        confidence: What their own numbers say; None where they were not to be had.
+        assessment: Whether the labels are to be believed; None: nobody has looked.
     """
 
     task: str
@@ -69,6 +117,8 @@ class Segmentation:
     arithmetic: str = "exact"
     findings: tuple[str, ...] = ()
     engine: EngineKind = EngineKind.TOTALMAP
+    confidence: Confidence | None = None
+    assessment: Assessment | None = None
 
     @property
     def device(self) -> str:
@@ -78,6 +128,22 @@ class Segmentation:
         """
         classes = {"cuda" if one == "float16" else "cpu" for one in self.arithmetic.split("+")}
         return "+".join(sorted(classes))
+
+    @property
+    def verdict(self) -> Verdict:
+        """What is to be done with the labels; OK where nobody has looked."""
+        return self.assessment.verdict if self.assessment else Verdict.OK
+
+    @property
+    def reasons(self) -> tuple[Finding, ...]:
+        """Why the labels are to be believed less."""
+        return self.assessment.findings if self.assessment else ()
+
+    def assessed(self, assessment: Assessment) -> Self:
+        """Returns the same with what was found about it; what was measured is not measured anew."""
+        same = copy(self)
+        object.__setattr__(same, "assessment", assessment)
+        return same
 
     def found(self) -> tuple[MeasuredStructure, ...]:
         """Returns the structures with at least one voxel, by label, measured once."""
@@ -104,10 +170,15 @@ class Segmentation:
         return hashlib.sha256(np.ascontiguousarray(self.labels).data).hexdigest()
 
     @cached_property
-    def _found(self) -> tuple[MeasuredStructure, ...]:
-        table = label_statistics(
+    def statistics(self) -> LabelStatistics:
+        """What was counted of the labels, once."""
+        return label_statistics(
             self.labels, self.volume.voxels, self.volume.geometry, self.inference.labels
         )
+
+    @cached_property
+    def _found(self) -> tuple[MeasuredStructure, ...]:
+        table = self.statistics
         return tuple(
             _measured(structure, table)
             for structure in self.structures

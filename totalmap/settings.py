@@ -274,6 +274,7 @@ class SeriesNumbersSection(Section):
     sr: int = Field(default=9003, ge=0, le=MAX_INTEGER_STRING)
     rtstruct: int = Field(default=9004, ge=0, le=MAX_INTEGER_STRING)
     preview: int = Field(default=9005, ge=0, le=MAX_INTEGER_STRING)
+    rejection: int = Field(default=9006, ge=0, le=MAX_INTEGER_STRING)
 
     def of(self, kind: ResultKind) -> int:
         """Returns the number of a kind that is a DICOM object."""
@@ -309,6 +310,26 @@ class ResultsSection(Section):
         return text
 
 
+class Rejected(StrEnum):
+    """What is done with results that are not to be believed."""
+
+    HOLD = "hold"
+    DELIVER = "deliver"
+
+
+class QualitySection(Section):
+    """How it is found out whether a result is to be believed, and what follows.
+
+    Attributes:
+        second_opinion: Whether a whole-body task at 1.5 mm is also run with its 3 mm network.
+        rejected: `hold`: into the folder `rejected`, which nobody delivers. `deliver`: as all
+            others, with a note of their rejection (IHE IOCM).
+    """
+
+    second_opinion: bool = False
+    rejected: Rejected = Rejected.HOLD
+
+
 class LoggingSection(Section):
     """How events are written to standard error."""
 
@@ -325,6 +346,7 @@ class Settings(Section):
     geometry: GeometrySection = GeometrySection()
     segmentation: SegmentationSection = SegmentationSection()
     results: ResultsSection = ResultsSection()
+    quality: QualitySection = QualitySection()
     logging: LoggingSection = LoggingSection()
 
     def fingerprint(self) -> str:
@@ -334,7 +356,7 @@ class Settings(Section):
         device itself. A licence number is nobody's business.
         """
         document = self.model_dump_json(
-            include={"study", "selection", "geometry", "segmentation", "results"},
+            include={"study", "selection", "geometry", "segmentation", "results", "quality"},
             exclude={"segmentation": {"device", "memory_short", "licence_number"}},
         )
         return hashlib.sha256(document.encode()).hexdigest()

@@ -44,6 +44,7 @@ class What(StrEnum):
     SUPERSEDED = "superseded"
     STARTED = "started"
     SEGMENTED = "segmented"
+    HELD = "held back"
     POSTPONED = "postponed"
     DEAD = "dead"
     CANCELLED = "cancelled"

@@ -7,11 +7,15 @@ from typing import Any
 
 
 class JobState(StrEnum):
-    """Where a job stands."""
+    """Where a job stands.
+
+    `held`: it has results, and they are not to be believed, so that they go nowhere.
+    """
 
     QUEUED = "queued"
     RUNNING = "running"
     SEGMENTED = "segmented"
+    HELD = "held"
     DEAD = "dead"
     CANCELLED = "cancelled"
     SUPERSEDED = "superseded"
@@ -50,7 +54,7 @@ class Job(NewJob):
     """A job as it stands.
 
     Attributes:
-        reason: Why it is dead, was cancelled, or waits.
+        reason: Why it is dead, its results are held, it was cancelled, or waits.
         attempts: How often it was begun, since somebody last asked for it.
         run: Grows whenever it is put into the queue anew.
         not_before: Seconds since 1970, UTC, as all moments are.

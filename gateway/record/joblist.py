@@ -92,25 +92,34 @@ class JobList:
             )
 
     def succeed(
-        self, job_id: str, results: Sequence[KeptResult], *, begun: Job | None = None
+        self,
+        job_id: str,
+        results: Sequence[KeptResult],
+        *,
+        held: str | None = None,
+        begun: Job | None = None,
     ) -> bool:
         """Ends a job that runs, and opens its deliveries; returns whether it still ran.
 
         Args:
             job_id: Of the job.
             results: All of them.
+            held: Why they are not to be believed, and so not delivered; None: they are.
             begun: As its worker began it. One that another worker has begun since goes on.
         """
         with self._database.transaction() as connection:
-            job = self._end(connection, job_id, JobState.SEGMENTED, None, begun)
+            state = JobState.SEGMENTED if held is None else JobState.HELD
+            job = self._end(connection, job_id, state, held, begun)
             if job is None:
                 return False
             connection.execute(RESULTS.delete().where(RESULTS.c.job_id == job_id))
             for one in results:
                 connection.execute(RESULTS.insert().values(result_row(job_id, one)))
-            for destination in job.destinations:
+            for destination in job.destinations if held is None else ():
                 connection.execute(self._add_delivery.values(delivery_row(job_id, destination)))
             _record(connection, What.SEGMENTED, job, detail=f"{len(results)} results")
+            if held is not None:
+                _record(connection, What.HELD, job, detail=held)
         return True
 
     def die(self, job_id: str, reason: str, *, begun: Job | None = None) -> bool:

@@ -8,7 +8,7 @@ from gateway.record.job import UNFINISHED, JobState
 
 SECONDS_PER_DAY = 86_400
 
-_FAILED_JOBS = (JobState.DEAD, JobState.CANCELLED)
+_FAILED_JOBS = (JobState.DEAD, JobState.HELD, JobState.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from gateway.web.access import AUTOMATIC
 from gateway.web.desk import Desk
 from gateway.web.origin import origin_of
 from gateway.web.rendering import render_inside
-from gateway.web.results import PREVIEW_NAME, REPORT_NAME, thumbnail
+from gateway.web.results import PREVIEW_NAME, REPORT_NAME, preview, thumbnail
 
 _TYPES = {
     ".csv": "text/csv",
@@ -59,7 +59,10 @@ class Pages:
 
     def thumbnail(self, request: Request) -> Response:
         """Sends a small preview of a job."""
-        _, _, path = self._file(request, f"results/{PREVIEW_NAME}")
+        job = self._desk.jobs.job(request.path_params["job_id"])
+        path = preview(self._desk.storage, job.job_id) if job else None
+        if path is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND, "There is no such file.")
         return Response(thumbnail(path), media_type="image/jpeg")
 
     def file(self, request: Request) -> Response:

@@ -14,8 +14,11 @@ from gateway.record.storage import STATUS_NAME, Storage
 
 PREVIEW_NAME = "preview.png"
 REPORT_NAME = "report.html"
+# Where a run puts its results, and where those that are held back.
+_FOLDERS = ("results", "rejected")
+_PREVIEWS = tuple(f"{folder}/{PREVIEW_NAME}" for folder in _FOLDERS)
 # Some may be older than the list of results; all others have to be on it.
-_ALWAYS_SHOWN = (f"results/{PREVIEW_NAME}", f"results/{REPORT_NAME}")
+_ALWAYS_SHOWN = (*_PREVIEWS, *(f"{folder}/{REPORT_NAME}" for folder in _FOLDERS))
 
 # Twice what is shown, for screens with small pixels.
 THUMBNAIL_PIXELS = (192, 144)
@@ -111,19 +114,20 @@ class Results:
             return []
 
 
-def has_preview(storage: Storage, job_id: str) -> bool:
-    """Returns whether there is an image to be shown beside a job."""
-    return (storage.output_folder(job_id) / _ALWAYS_SHOWN[0]).is_file()
+def preview(storage: Storage, job_id: str) -> Path | None:
+    """Returns the image to be shown beside a job, where there is one."""
+    folder = storage.output_folder(job_id)
+    return next((folder / one for one in _PREVIEWS if _is_inside(folder, one)), None)
 
 
-def thumbnail(preview: Path) -> bytes:
+def thumbnail(image_file: Path) -> bytes:
     """Returns a small JPEG of a preview."""
-    return _thumbnail(preview, preview.stat().st_mtime_ns)
+    return _thumbnail(image_file, image_file.stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=THUMBNAILS_KEPT)
-def _thumbnail(preview: Path, _modified_ns: int) -> bytes:
-    with Image.open(preview) as image:
+def _thumbnail(image_file: Path, _modified_ns: int) -> bytes:
+    with Image.open(image_file) as image:
         image.thumbnail(THUMBNAIL_PIXELS)
         small = BytesIO()
         image.convert("RGB").save(small, "JPEG", quality=80)

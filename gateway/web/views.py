@@ -25,7 +25,7 @@ from gateway.record.roster import LOST_SECONDS, Worker
 from gateway.web.desk import Desk
 from gateway.web.health import Health, check_health
 from gateway.web.patients import Headline
-from gateway.web.results import PREVIEW_NAME, ResultFile, ShownStructure, has_preview
+from gateway.web.results import PREVIEW_NAME, ResultFile, ShownStructure, preview
 
 PAGE_JOBS = 25
 # Of each group on the first page; what fails and what runs is what people come for.
@@ -226,7 +226,7 @@ def _section(desk: Desk, group: Group, page_jobs: int, page: int, total: int) ->
             job=one,
             headline=desk.headlines.of(one.study_instance_uid),
             deliveries=deliveries[one.job_id],
-            has_preview=has_preview(desk.storage, one.job_id),
+            has_preview=preview(desk.storage, one.job_id) is not None,
         )
         for one in jobs
     ]

@@ -38,10 +38,15 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What came of a job: a failure, or results, with paths relative to the output folder."""
+    """What came of a job: a failure, or results, with paths relative to the output folder.
+
+    Attributes:
+        held: Why the results are held back; None: they are to be delivered.
+    """
 
     failure: Failure | None
     results: tuple[KeptResult, ...] = ()
+    held: str | None = None
 
 
 class Runner(Protocol):
@@ -95,6 +100,7 @@ class WarmRunner:
                 KeptResult(path=one.path, kind=one.kind, sop_instance_uid=one.sop_instance_uid)
                 for one in outcome.status.results
             ),
+            held=outcome.status.quality.held,
         )
 
     def abandon(self) -> None:
@@ -187,7 +193,7 @@ def _read_status(output: Path, exit_status: int) -> Outcome:
         error = status["error"]
         if error is None:
             results = tuple(KeptResult(**one) for one in status["results"])
-            return Outcome(failure=None, results=results)
+            return Outcome(failure=None, results=results, held=status["quality"]["held"])
         is_final = error["exit_status"] != ResourceError.exit_status
         return Outcome(failure=Failure(message=error["message"], is_final=is_final))
     except (OSError, ValueError, KeyError, TypeError):

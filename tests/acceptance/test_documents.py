@@ -15,6 +15,7 @@ from tests.acceptance.docker_engine import (
 )
 from tests.conftest import REPOSITORY
 from tests.documents import commands
+from tests.results import result_in
 from totalmap import __version__
 
 DOCUMENTS = ("README.md", "docs/image.md", "docs/docker.md")
@@ -64,7 +65,7 @@ def test_a_command_runs(
     if document == "docs/image.md" and command.startswith("monai-deploy"):
         command += " --gpus none --uid 1000 --gid 1000"  # there is no GPU, and root is here
     run(engine, command, {"STUDY": str(real_ct), "RESULTS": str(output)})
-    assert (output / "results" / "seg.dcm").is_file()
+    assert result_in(output, "seg.dcm").is_file()
 
 
 @pytest.mark.usefixtures("named_image", "tools")
@@ -81,4 +82,4 @@ def test_the_stack_beside_orthanc_segments_a_study(
     for command in (render, prepare, segment):
         command = command.replace("build/site", str(tmp_path / "site"))
         run(engine, command, variables)
-    assert (output / "results" / "seg.dcm").is_file()
+    assert result_in(output, "seg.dcm").is_file()

@@ -13,6 +13,9 @@ from tests.integration.test_worker_kills import send_study
 from tests.service import Service, running_service
 from tests.waiting import wait_until
 
+# The container gets nothing of the worker's environment.
+DELIVER_ALL = {"quality": {"rejected": "deliver"}}
+
 
 def segs_of(archive: Archive, service: Service, job: Job) -> list[str]:
     results = {one.sop_instance_uid for one in service.jobs.results(job.job_id)}
@@ -36,7 +39,7 @@ def test_studies_are_segmented_in_the_image_whoever_is_killed(
         running_service(
             tmp_path,
             work={"runner": "container", "container": {"image": own_image}},
-            rules=[{"name": "ct", "destinations": ["archive"]}],
+            rules=[{"name": "ct", "destinations": ["archive"], "application": DELIVER_ALL}],
             destinations=[{"name": "archive", "dicom": archive.destination}],
         ) as service,
     ):

@@ -19,6 +19,7 @@ from tests.acceptance.docker_engine import (
 )
 from tests.conftest import DEMO_MODELS
 from tests.disk import small_disk
+from tests.results import result_in
 from totalmap import __version__
 
 MAX_BYTES = 2.5e9
@@ -43,9 +44,9 @@ def status_of(output: Path) -> dict[str, object]:
 def test_a_hardened_container_segments_a_study(done: tuple[Container, Path]) -> None:
     container, output = done
     assert container.exit_status == 0, container.output
-    assert {path.name for path in (output / "results").iterdir()} >= RESULTS
+    assert all(result_in(output, name).is_file() for name in RESULTS)
     assert status_of(output)["outcome"] == "succeeded"
-    seg = pydicom.dcmread(output / "results" / "seg.dcm")
+    seg = pydicom.dcmread(result_in(output, "seg.dcm"))
     assert seg.Modality == "SEG"
     assert seg.NumberOfFrames > 0
 
@@ -63,8 +64,8 @@ def test_an_unknown_user_may_run_it(
     assert container.exit_status == 0, container.output
     assert (output / "status.json").stat().st_uid == 4321
     for name in RESULTS:
-        first = done[1] / "results" / name
-        assert (output / "results" / name).read_bytes() == first.read_bytes()
+        first = result_in(done[1], name)
+        assert result_in(output, name).read_bytes() == first.read_bytes()
 
 
 def test_the_exit_status_is_the_applications(

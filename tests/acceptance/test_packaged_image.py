@@ -9,6 +9,7 @@ import pydicom
 
 from tests.acceptance.docker_engine import BUILD_SECONDS, DockerEngine, output_folder
 from tests.conftest import DEMO_MODELS
+from tests.results import result_in
 from totalmap import __version__
 
 MONAI_DEPLOY = Path(sys.executable).with_name("monai-deploy")
@@ -38,7 +39,7 @@ def test_a_study_is_segmented(
     status = json.loads((output / "status.json").read_text())
     assert status["outcome"] == "succeeded"
     for name, modality in (("seg", "SEG"), ("sr", "SR"), ("rtstruct", "RTSTRUCT")):
-        assert pydicom.dcmread(output / "results" / f"{name}.dcm").Modality == modality
+        assert pydicom.dcmread(result_in(output, f"{name}.dcm")).Modality == modality
 
 
 def test_a_failure_is_seen(engine: DockerEngine, packaged_image: str, tmp_path: Path) -> None:

@@ -76,6 +76,8 @@ MAP_ARGUMENTS = {
     "env_HOLOSCAN_DOCS_PATH": "/opt/holoscan/docs/",
     "env_HOLOSCAN_LOGS": "/var/holoscan/logs/",
     "env_HOLOSCAN_LOGS_PATH": "/var/holoscan/logs/",
+    # What the demo model finds in a phantom is not always believed.
+    "env_TOTALMAP_QUALITY__REJECTED": "deliver",
 }
 IN_THE_IMAGE = {
     "/opt/holoscan/models": DEMO_MODELS,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from tests.phantom.drawing import LABELS
-from totalmap.quality.finding import Finding, Verdict, verdict
+from totalmap.finding import Finding, Verdict, verdict
 
 from .scans import Scan, View
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from tests.phantom import Anatomy
 from tests.phantom.drawing import LABELS
 from totalmap.dicom.geometry import LPS_TO_RAS, Affine, Geometry, to_canonical
+from totalmap.finding import Finding
 from totalmap.label_statistics import label_statistics
-from totalmap.quality.finding import Finding
 from totalmap.quality.plausibility import implausible
 from totalmap.structures import Structure
 

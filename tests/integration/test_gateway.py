@@ -217,6 +217,27 @@ def test_a_stop_gives_back_what_runs_and_counts_no_attempt(
     assert service.wait_for(job, JobState.SEGMENTED).attempts == 1
 
 
+def test_what_is_not_to_be_believed_is_delivered_to_nobody(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The demo model counts the vertebrae wrongly in voxels of 5 mm."""
+    monkeypatch.setenv("TOTALMAP_QUALITY__REJECTED", "hold")
+    with running_service(
+        tmp_path,
+        work={"models_folder": str(DEMO_MODELS)},
+        rules=[{"name": "ct", "destinations": ["archive"]}],
+        destinations=[{"name": "archive", "dicom": archive.destination}],
+    ) as service:
+        instances = datasets(tmp_path / "study", 22)
+        send(service, instances)
+        (job,) = wait_for_jobs(service, instances, 1)
+        held = service.wait_for(job, JobState.HELD)
+        assert held.reason
+        assert any(one.path == "rejected/seg.dcm.held" for one in service.jobs.results(job.job_id))
+        assert not service.deliveries.of_job(job.job_id)
+        assert not segs_of(archive, service, job)
+
+
 def test_a_job_that_takes_too_long_is_dead(tmp_path: Path) -> None:
     with running_service(
         tmp_path, work={"models_folder": str(DEMO_MODELS), "time_out_minutes": 0.02}

@@ -15,6 +15,7 @@ from tests.conftest import DEMO_MODELS, REPOSITORY
 from tests.networks import build_models
 from tests.peer import Peer, totalsegmentator
 from tests.phantom.study import CORONAL, SeriesSpec, write_series
+from tests.results import result_in
 from tests.segmentations import volume_of
 from totalmap.dicom.geometry import Affine, to_las
 from totalmap.engine.predict import Networks
@@ -75,7 +76,7 @@ def test_our_command_and_theirs_on_the_real_ct(real_ct: Path, tmp_path: Path) ->
         capture_output=True,
         timeout=600,
     )
-    ours = nibabel.load(tmp_path / "ours" / "results" / "labels.nii.gz")
+    ours = nibabel.load(result_in(tmp_path / "ours", "labels.nii.gz"))
     compare(np.asarray(ours.dataobj), ours.affine, theirs_path)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.conftest import DEMO_MODELS, REPOSITORY
 from tests.documents import commands
+from tests.results import result_in
 from tests.servers import require_program
 
 README = (REPOSITORY / "README.md").read_text()
@@ -103,7 +104,8 @@ def test_demo_on_the_phantom(tmp_path: Path) -> None:
 def test_demo_on_a_study(real_ct: Path, tmp_path: Path) -> None:
     text = make("demo", f"INPUT={real_ct}", f"MODELS={DEMO_MODELS}", f"OUTPUT={tmp_path}")
     assert "chosen: 20 slices every 2 mm" in text
-    assert (tmp_path / "results" / "seg.dcm").is_file()
+    assert result_in(tmp_path, "seg.dcm").is_file()
+    assert "Verdict: " in text
 
 
 @pytest.mark.skipif(not (REPOSITORY / ".venv").is_dir(), reason="make would install everything")

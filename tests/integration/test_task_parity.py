@@ -16,6 +16,7 @@ from tests.conftest import REPOSITORY
 from tests.networks import build_finder, build_task, build_walk
 from tests.peer import LICENCE_NUMBER, Peer, shim
 from tests.phantom.study import SeriesSpec, write_series
+from tests.results import result_in
 from tests.segmentations import RULE, volume_of
 from totalmap.dicom.geometry import to_las
 from totalmap.engine.engine import Engine
@@ -180,7 +181,7 @@ def test_an_mr_study_through_the_application(peer: Peer, tmp_path: Path) -> None
     )
     words = ["-ta", "total_mr", "--fast"]
     peer.totalsegmentator(written.folder, tmp_path / "theirs.nii.gz", models, *words)
-    ours = np.asarray(nibabel.load(tmp_path / "ours" / "results" / "labels.nii.gz").dataobj)
+    ours = np.asarray(nibabel.load(result_in(tmp_path / "ours", "labels.nii.gz")).dataobj)
     theirs = np.asarray(nibabel.load(tmp_path / "theirs.nii.gz").dataobj)
     assert len(np.unique(theirs)) > 5
     np.testing.assert_array_equal(ours, theirs)

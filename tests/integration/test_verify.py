@@ -14,6 +14,7 @@ import yaml
 from tests.conftest import REPOSITORY
 from tests.networks import build_models
 from tests.phantom.study import SeriesSpec, write_series
+from tests.results import result_in
 from totalmap.settings import Variant
 
 SPEC = SeriesSpec(
@@ -59,7 +60,7 @@ def make(folder: Path, source: Path, models: Path) -> Made:
     out = folder / "out"
     done = totalmap("run", source, out, "--models", models, "--config", folder / "app.yaml")
     assert done.returncode == 0, done.stderr
-    seg = out / "results" / "seg.dcm"
+    seg = result_in(out, "seg.dcm")
     return Made(source, seg, folder / "app.yaml", models)
 
 

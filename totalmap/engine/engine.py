@@ -1,18 +1,21 @@
 """The one warm object: the networks of a task, loaded once, for any number of volumes."""
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from totalmap.dicom.volume import Volume
 from totalmap.engine.api import ApiSegmenter
+from totalmap.engine.confidence import segment_with_confidence
 from totalmap.engine.coverage import why_not_covered
 from totalmap.engine.licence import require_licence
-from totalmap.engine.segment import Progress, segment
+from totalmap.engine.second_opinion import second_opinion_task
+from totalmap.engine.segment import Progress
 from totalmap.engine.tasks import Task, load_task
-from totalmap.errors import InputError
+from totalmap.errors import ConfigError, InputError
 from totalmap.log import get_logger
 from totalmap.segmentation import Segmentation
-from totalmap.settings import SegmentationSection
+from totalmap.settings import QualitySection, SegmentationSection
 
 Segment = Callable[[Volume, Progress], Segmentation]
 
@@ -22,23 +25,31 @@ log = get_logger()
 class Engine:
     """Segments volumes as the settings say, by our own engine where it covers the task."""
 
-    def __init__(self, settings: SegmentationSection, models_folder: Path) -> None:
+    def __init__(
+        self,
+        settings: SegmentationSection,
+        models_folder: Path,
+        quality: QualitySection = QualitySection(),  # noqa: B008  it is frozen
+    ) -> None:
         """Verifies and loads the networks of the task and of the rougher tasks that it needs.
 
         Raises:
-            ConfigError: There is no such task, variant or structure.
+            ConfigError: There is no such task, variant or structure, or no second opinion on it.
             ModelError: Weights are missing, not on record or changed, or a licence is missing.
         """
         self.task = load_task(settings.task, settings.variant, settings.structures)
         require_licence(self.task, settings.licence_number)
+        other = second_opinion_task(self.task) if quality.second_opinion else None
         reason = why_not_covered(self.task, models_folder)
+        if other:
+            _require_covered(reason or why_not_covered(other, models_folder))
         if reason:
             log.info("totalsegmentator_api_used", task=self.task.name, reason=reason)
             self._segment: Segment = ApiSegmenter(
                 self.task, models_folder, settings.licence_number
             ).segment
         else:
-            self._segment = _own_engine(self.task, settings, models_folder)
+            self._segment = _own_engine(self.task, other, settings, models_folder)
 
     def segment(self, volume: Volume, progress: Progress) -> Segmentation:
         """Returns the labels of the task on the slices of the volume.
@@ -56,17 +67,29 @@ class Engine:
         return self._segment(volume, progress)
 
 
-def _own_engine(task: Task, settings: SegmentationSection, models_folder: Path) -> Segment:
+def _require_covered(reason: str) -> None:
+    if reason:
+        raise ConfigError(
+            f"quality.second_opinion is for networks that our own engine runs, but {reason}: "
+            "set it to false"
+        )
+
+
+def _own_engine(
+    task: Task, other: Task | None, settings: SegmentationSection, models_folder: Path
+) -> Segment:
     from totalmap.engine.predict import Networks  # here and not above: torch takes seconds
 
-    networks = tuple(
-        Networks(
+    @cache  # both opinions may look around what the same rough networks find
+    def load(one: Task) -> Networks:
+        return Networks(
             one,
             models_folder,
             arithmetic=settings.arithmetic,
             device=settings.device,
             memory_short=settings.memory_short,
         )
-        for one in task.chain
-    )
-    return lambda volume, progress: segment(volume, networks, progress)
+
+    networks = tuple(load(one) for one in task.chain)
+    others = tuple(load(one) for one in other.chain) if other else ()
+    return lambda volume, progress: segment_with_confidence(volume, networks, others, progress)

@@ -18,6 +18,7 @@ from totalmap.allocator import give_back_freed_memory, keep_freed_memory, keep_n
 from totalmap.engine.arithmetic.choice import choose_device, ladder
 from totalmap.engine.arithmetic.ladder import Ladder
 from totalmap.engine.arithmetic.tile_network import TileNetwork
+from totalmap.engine.margins import MarginSums, TaskMargins
 from totalmap.engine.memory import SMALLER_TILE_BYTES, available_bytes, bytes_needed
 from totalmap.engine.network import load_network
 from totalmap.engine.normalize import scaling
@@ -110,12 +111,15 @@ class Networks:
         """What the numbers of the last prediction were; several kinds after a step down."""
         return "+".join(sorted({model.ladder.arithmetic for model in self._models}))
 
-    def predict(self, image: NDArray[np.generic], progress: Progress) -> NDArray[np.uint8]:
+    def predict(
+        self, image: NDArray[np.generic], progress: Progress, margins: TaskMargins | None = None
+    ) -> NDArray[np.uint8]:
         """Returns the labels of all networks laid over each other.
 
         Args:
             image: (z, y, x) in HU, at the spacing of the task.
             progress: Is told about every tile.
+            margins: Get those of all networks.
 
         Returns:
             (z, y, x) labels of the task.
@@ -135,8 +139,10 @@ class Networks:
         for place, part in zip(places, parts, strict=True):
             seen = np.zeros(image[place.seen].shape, dtype=np.uint8)
             for model, layout in zip(self._models, part.layouts, strict=True):
-                found = _predict(model, part, layout, counter)
+                found, sums = _predict(model, part, layout, counter)
                 lay_over(seen[part.box], found, model.label_table)
+                if margins is not None:
+                    margins.add(sums, model.label_table)
                 if not keep_loaded:
                     model.ladder.unload()
             labels[place.kept] = seen[place.kept_of_seen]
@@ -206,16 +212,22 @@ def _model(verified: VerifiedModel, arithmetic: Arithmetic, device: torch.device
 
 def _predict(
     model: _Model, part: _Part, layout: list[Slices], counter: TileCounter
-) -> NDArray[np.uint8]:
-    """Returns the labels of one network within the box, (z, y, x), its own numbers."""
+) -> tuple[NDArray[np.uint8], MarginSums]:
+    """Returns the labels of one network within the box, (z, y, x), its own numbers; and margins."""
     scale = scaling(part.image, part.box, model.plans.normalization)
     source = TileSource(part.image[part.box], scale, model.plans.patch_size)
 
-    def work(network: TileNetwork, sums_device: torch.device) -> NDArray[np.uint8]:
+    def work(
+        network: TileNetwork, sums_device: torch.device
+    ) -> tuple[NDArray[np.uint8], MarginSums]:
+        margins = MarginSums(source.inside)  # anew for each attempt
         with counter.attempt():
-            return predict_labels(source, source.shape, layout, network, sums_device, counter)
+            labels = predict_labels(
+                source, source.shape, layout, network, sums_device, counter, margins
+            )
+        return labels[source.inside], margins
 
-    return model.ladder.run(work)[source.inside]
+    return model.ladder.run(work)
 
 
 def nonzero_box(image: NDArray[np.generic]) -> Slices:

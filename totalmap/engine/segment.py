@@ -65,7 +65,7 @@ def segment(volume: Volume, predictors: Sequence[Predictor], progress: Progress)
                 found, findings = _nothing(volume), (_why_nothing(predictor.task, looks),)
                 break
             box = box or whole(volume.geometry)
-        found = _find(volume, predictor, box, _share(progress, n, len(predictors)))
+        found = _find(volume, predictor, box, share(progress, n, len(predictors)))
     task = predictors[-1].task
     return Segmentation(
         task=task.name,
@@ -80,7 +80,8 @@ def segment(volume: Volume, predictors: Sequence[Predictor], progress: Progress)
     )
 
 
-def _share(progress: Progress, place: int, of: int) -> Progress:
+def share(progress: Progress, place: int, of: int) -> Progress:
+    """Returns what tells of one run among several that count alike."""
     return lambda done, total: progress(place * total + done, of * total)
 
 

@@ -16,9 +16,10 @@ import torch
 from numpy.typing import NDArray
 
 from totalmap.engine.arithmetic.tile_network import TileNetwork
+from totalmap.engine.margins import MarginSums
 from totalmap.engine.tile_counter import TileCounter
 from totalmap.engine.tiling import Slices, gaussian_weights
-from totalmap.errors import OutputError
+from totalmap.engine.top_two import top_two
 
 
 @torch.inference_mode()
@@ -29,6 +30,7 @@ def predict_labels(
     network: TileNetwork,
     sums_device: torch.device,
     counter: TileCounter,
+    margins: MarginSums,
 ) -> NDArray[np.uint8]:
     """Returns the channel with the largest mean logit, the first where several are equal.
 
@@ -39,6 +41,7 @@ def predict_labels(
         network: Sees the tiles.
         sums_device: Where the sums are kept.
         counter: Is told about every tile.
+        margins: Get those of all voxels.
 
     Raises:
         OutputError: A logit is not finite.
@@ -47,12 +50,12 @@ def predict_labels(
     patch = tuple(axis.stop - axis.start for axis in layout[0])
     sums = LogitSums(network.heads, patch, shape[1:], sums_device, network.planes_at_once)
     for first, tiles in groupby(layout, key=lambda tile: tile[0].start):
-        sums.take_labels(first, labels)
+        sums.take_labels(first, labels, margins)
         for tile in tiles:
             with counter.tile():
                 # Features have no name here, so that they are forgotten before the next ones.
                 sums.add(tile, _logits(network, source(tile)))
-    sums.take_labels(shape[0], labels)
+    sums.take_labels(shape[0], labels, margins)
     network.rest()
     return labels
 
@@ -79,6 +82,8 @@ class LogitSums:
     ) -> None:
         self._depth = patch[0]
         self._most = planes_at_once
+        # What is computed with a plane, channel by channel, has to stay in a processor's cache.
+        self._most_labels = 1 if device.type == "cpu" else planes_at_once
         self._sums = _zeros((self._depth, heads, *plane_shape), device)
         self._weights = self._sums.new_zeros((self._depth, 1, *plane_shape))
         self._gaussian = gaussian_weights((patch[0], patch[1], patch[2])).to(device)
@@ -89,32 +94,28 @@ class LogitSums:
     def add(self, tile: Slices, logits: Callable[[slice], torch.Tensor]) -> None:
         """Adds the logits of a tile, (channel, z, y, x), asked for by planes of the tile."""
         z, y, x = tile
-        for planes, rows in self._runs(z.start, z.stop):
+        for planes, rows in self._runs(z.start, z.stop, self._most):
             inside = slice(planes.start - z.start, planes.stop - z.start)
             some = logits(inside).to(self._sums.device)
             some *= self._factors[inside]
             self._sums[rows, :, y, x] += some.transpose(0, 1)
             self._weights[rows, 0, y, x] += self._gaussian[inside]
 
-    def take_labels(self, until: int, labels: NDArray[np.uint8]) -> None:
+    def take_labels(self, until: int, labels: NDArray[np.uint8], margins: MarginSums) -> None:
         """Writes the labels of all planes below `until` and makes room for later ones."""
-        for planes, rows in self._runs(self._taken, until):
-            sums = self._sums[rows]
-            sums /= self._weights[rows]
-            # argmax would do, four times slower; both give the first of equal values.
-            largest = sums.max(1)
-            if not torch.isfinite(largest.values).all():
-                raise OutputError("the network's logits are not finite; nothing can be said")
-            labels[planes] = largest.indices.to(torch.uint8).cpu().numpy()
-            sums.zero_()
+        for planes, rows in self._runs(self._taken, until, self._most_labels):
+            found = top_two(self._sums[rows], self._weights[rows])
+            labels[planes] = found.labels.cpu().numpy()
+            margins.add(planes, labels[planes], found.margins.cpu().numpy())
+            self._sums[rows] = 0
             self._weights[rows] = 0
         self._taken = until
 
-    def _runs(self, first: int, last: int) -> Iterator[tuple[slice, slice]]:
+    def _runs(self, first: int, last: int, most: int) -> Iterator[tuple[slice, slice]]:
         """Yields planes first..last in runs of neighbouring rows, and these rows."""
         while first < last:
             row = first % self._depth
-            count = min(self._most, last - first, self._depth - row)
+            count = min(most, last - first, self._depth - row)
             yield slice(first, first + count), slice(row, row + count)
             first += count
 

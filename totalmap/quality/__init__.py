@@ -1,1 +1,1 @@
-"""Whether a result is to be believed: findings about the study and its labels, and the verdict."""
+"""Whether a result is to be believed: what is found about the study and its labels."""

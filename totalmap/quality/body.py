@@ -100,6 +100,11 @@ class Body:
         """Returns the volume of a structure."""
         return float(self.table.volume_ml[self.labels[name]])
 
+    def second_share(self, name: str) -> float:
+        """Returns how much of a structure its second largest piece is."""
+        label = self.labels[name]
+        return float(self.table.second[label] / max(self.table.counted[label], 1))
+
     def is_complete(self, name: str) -> bool:
         """Returns whether no side of the field of view cuts a structure."""
         return not self.faces(name)

@@ -20,10 +20,10 @@ from totalmap.dicom.stacks import Stack, split_into_stacks
 from totalmap.dicom.study import Study
 from totalmap.dicom.volume import Volume, build_volume
 from totalmap.errors import InputError
+from totalmap.finding import Finding, Severity
 from totalmap.label_statistics import Labels, label_statistics
 from totalmap.quality.anatomy import known_structures, vertebra_name
 from totalmap.quality.body import vertebrae_in
-from totalmap.quality.finding import Finding, Severity
 from totalmap.quality.plausibility import implausible
 from totalmap.settings import GeometrySection
 from totalmap.structures import Structure

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from totalmap.finding import Finding, Severity
 from totalmap.quality.anatomy import Anatomy, Presence, Range, known_structures, level_name, plain
 from totalmap.quality.body import Body, SpineScale
-from totalmap.quality.finding import Finding, Severity
 
 # Beyond its usual levels by more than this: unusual, and nothing that a living body has.
 _UNUSUAL_LEVELS, _IMPOSSIBLE_LEVELS = 1.0, 3.0

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
+from totalmap.finding import Finding, Severity
 from totalmap.label_statistics import LabelStatistics
 from totalmap.quality import levels, shape, sides, spine
 from totalmap.quality.body import Body, body_of
-from totalmap.quality.finding import Finding, Severity
 from totalmap.structures import Structure
 
 Rule = Callable[[Body], Iterator[Finding]]

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+from totalmap.finding import Finding, Severity
 from totalmap.quality.anatomy import Range, anatomy, plain, without_side
 from totalmap.quality.body import Body
-from totalmap.quality.finding import Finding, Severity
 
 # A second piece is worth a look from here on: what networks leave over is smaller.
 _FRAGMENT_ML, _FRAGMENT_SHARE = 2.0, 0.01
@@ -30,10 +30,10 @@ def incomplete(body: Body) -> Iterator[Finding]:
 def fragment(body: Body) -> Iterator[Finding]:
     """Yields FRAGMENT for whole structures of one piece that are found in several."""
     for name in _whole(body):
-        known, label = anatomy(name), body.labels[name]
+        known = anatomy(name)
         if known is None or not known.is_one_piece:
             continue
-        share = float(body.table.second[label] / max(body.table.counted[label], 1))
+        share = body.second_share(name)
         size_ml = share * body.volume_ml(name)
         if size_ml > _FRAGMENT_ML and share > _FRAGMENT_SHARE:
             yield Finding(

@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from itertools import combinations
 
+from totalmap.finding import Finding, Severity
 from totalmap.quality.anatomy import LEFT, RIGHT, Anatomy, anatomy, plain, without_side
 from totalmap.quality.body import Body
-from totalmap.quality.finding import Finding, Severity
 
 # Closer to the middle than this, either side is possible: a spine may be bent.
 _MARGIN_MM = 10.0
+# What has a second piece of this share of it is crumbs.
+_CRUMBS = 0.1
 # Organs without a name for their side tell it where they usually lie this far from the middle.
 _ASIDE_MM = 12.0
 _SITUS_ORGANS = (
@@ -32,15 +34,21 @@ _MOST = 0.7
 
 
 def mirrored(body: Body) -> Iterator[Finding]:
-    """Yields MIRRORED where the left one of a pair lies to the right of the right one."""
+    """Yields MIRRORED where the left one of a pair lies to the right of the right one.
+
+    Crumbs at the edge of the field of view lie anywhere: pairs in pieces are to be reviewed, unless
+    most pairs are swapped.
+    """
     swapped = [pair for pair in body.pairs if _to_the_left(body, *pair) < -_MARGIN_MM]
     if not swapped:
         return
+    sure = [pair for pair in swapped if all(body.second_share(one) < _CRUMBS for one in pair)]
+    most = 2 * len(swapped) > len(body.pairs)
     names = [plain(without_side(left)) for left, _ in swapped]
     some = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
     yield Finding(
         code="MIRRORED",
-        severity=Severity.REJECT,
+        severity=Severity.REJECT if sure or most else Severity.REVIEW,
         sentence=f"Left and right are swapped in {len(swapped)} of {len(body.pairs)} pairs of "
         f"structures: {some}.",
         structure=swapped[0][0] if len(swapped) == 1 else None,

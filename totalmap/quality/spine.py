@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from totalmap.finding import Finding, Severity
 from totalmap.quality.anatomy import (
     CERVICAL,
     LEFT,
@@ -15,7 +16,6 @@ from totalmap.quality.anatomy import (
     vertebra_name,
 )
 from totalmap.quality.body import Body, SpineScale
-from totalmap.quality.finding import Finding, Severity
 from totalmap.structures import Face
 
 # Distances of neighbouring vertebrae, as a share of those around them.

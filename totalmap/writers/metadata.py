@@ -27,6 +27,7 @@ class RunMetadata:
 
     Attributes:
         structures: Names in square brackets.
+        findings: Codes, the same.
     """
 
     outcome: str
@@ -42,6 +43,8 @@ class RunMetadata:
     structures_found: int
     structures_incomplete: int
     structures: str
+    verdict: str
+    findings: str
     results: int
     ignored_files: int
     warnings: int
@@ -57,7 +60,8 @@ def summarise(status: RunStatus) -> RunMetadata:
     error, model = status.error, status.model
     found = status.structures
     return RunMetadata(
-        outcome=status.outcome,
+        # Conditions on success, which lead to an export, were written before there was a verdict.
+        outcome="held" if status.quality.held else status.outcome,
         exit_status=error.exit_status if error else 0,
         exception=error.kind if error else None,
         exception_message=error.message if error else None,
@@ -70,6 +74,8 @@ def summarise(status: RunStatus) -> RunMetadata:
         structures_found=len(found),
         structures_incomplete=sum(Flag.INCOMPLETE in structure.flags for structure in found),
         structures=_list([structure.name for structure in found]),
+        verdict=status.quality.verdict,
+        findings=_list([finding.code for finding in status.quality.findings]),
         results=len(status.results),
         ignored_files=status.ignored_files,
         warnings=len(status.warnings),

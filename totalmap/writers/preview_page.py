@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from totalmap.finding import Severity, Verdict
 from totalmap.segmentation import Segmentation
 from totalmap.writers import provenance
 from totalmap.writers.preview_cuts import View
@@ -23,6 +24,8 @@ EDGE = 36  # left free on all sides
 
 AI_NOTICE = "AI result, not verified, not for diagnosis"
 DEMO_NOTICE = "DEMO MODEL, not for patients"
+REVIEW_NOTICE = "TO BE REVIEWED"
+REJECTED_NOTICE = "REJECTED"
 
 BACKGROUND: Colour = (18, 21, 26)
 TEXT: Colour = (230, 234, 239)
@@ -85,16 +88,30 @@ def heading(segmentation: Segmentation) -> Heading:
     """Returns the heading of a result."""
     is_demo = provenance.is_demo(segmentation)
     demo = ((DEMO_NOTICE, TEXT, _RED),) if is_demo else ()
+    verdict = quality_notice(segmentation)
+    doubt = ((verdict, TEXT, _RED),) if verdict else ()
     weights = ", ".join(model.sha256[:12] for model in segmentation.models)
     return Heading(
         title=f"TotalMAP {segmentation.task} {segmentation.variant}",
-        notices=((AI_NOTICE, _INK, AMBER), *demo),
+        notices=((AI_NOTICE, _INK, AMBER), *doubt, *demo),
         identity=(
             f"TotalMAP {provenance.software_versions()} · engine {segmentation.engine} · "
             f"{segmentation.arithmetic} arithmetic on {segmentation.device}",
             f"weights {weights}",
         ),
     )
+
+
+def quality_notice(segmentation: Segmentation) -> str:
+    """Returns why a result is not to be taken as it is; empty where nothing speaks against it."""
+    words = {Verdict.REVIEW: REVIEW_NOTICE, Verdict.REJECT: REJECTED_NOTICE}
+    if segmentation.verdict not in words:
+        return ""
+    grave = [
+        one.sentence for one in segmentation.reasons if one.severity is not Severity.INFORMATION
+    ]
+    more = f" (and {len(grave) - 1} more)" if len(grave) > 1 else ""
+    return f"{words[segmentation.verdict]}: {grave[0]}{more}"
 
 
 @cache
@@ -130,7 +147,8 @@ class Page:
             top = row * _BAND
             self._draw.rectangle((0, top, WIDTH - 1, top + _BAND - 1), background)
             middle = (WIDTH // 2, top + _BAND // 2)
-            self.text(middle, words, _BAND_TEXT, colour, anchor="mm")
+            size = fitting_size([words], _BAND_TEXT, WIDTH - 2 * EDGE)
+            self.text(middle, words, size, colour, anchor="mm")
 
     def subtitle(self, words: str) -> None:
         """Draws a line below the title."""

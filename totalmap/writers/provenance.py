@@ -2,6 +2,7 @@
 
 from totalmap import __version__
 from totalmap.dicom.identity import derived_uid
+from totalmap.finding import Verdict
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
 
@@ -9,6 +10,13 @@ MANUFACTURER = "TotalMAP"
 MODEL_NAME = "TotalMAP"
 # Type 1 in Enhanced General Equipment (PS3.3 C.7.5.2); software has no serial number.
 DEVICE_SERIAL_NUMBER = "0"
+
+# What a series says of itself, to whoever chooses among them.
+_WARNINGS = {
+    Verdict.OK: "AI, unverified",
+    Verdict.REVIEW: "AI, unverified, to be REVIEWED",
+    Verdict.REJECT: "AI, REJECTED",
+}
 
 # An LO value holds 64 characters (PS3.5 6.2).
 _LONG_STRING = 64
@@ -61,7 +69,9 @@ def algorithm_parameters(segmentation: Segmentation) -> str:
 
 def series_description(segmentation: Segmentation, settings: Settings, title: str = "") -> str:
     """Returns a Series Description that says what it is and that nobody has verified it."""
-    warning = " DEMO MODEL (not for patients)" if is_demo(segmentation) else " (AI, unverified)"
+    warning = f" ({_WARNINGS[segmentation.verdict]})"
+    if is_demo(segmentation):
+        warning = " DEMO MODEL (not for patients)"
     text = settings.results.series_description.format(
         task=segmentation.task, variant=segmentation.variant
     )

@@ -5,6 +5,8 @@ Layout of an output folder:
     status.json      written on success and on failure
     metadata.json    likewise, and visible before status.json is
     results/         appears in one step, when every result is written and checked
+    rejected/        instead of it, where they are not to be believed and so not to be delivered;
+                     DICOM objects in it are called *.dcm.held
     .staging/        exists during a run; files in it are called *.part until all are complete
 
 The folder belongs to the application: what an earlier run left there is removed at the start.
@@ -28,6 +30,11 @@ METADATA_NAME = "metadata.json"
 # In the order of their release: whoever sees status.json sees everything.
 REPORT_NAMES = (METADATA_NAME, STATUS_NAME)
 RESULTS_NAME = "results"
+REJECTED_NAME = "rejected"
+# MONAI's Workflow Manager exports whatever ends with .dcm, wherever it lies (TaskManager of
+# Project-MONAI/monai-deploy-workflow-manager), and scripts that send to an archive do the same.
+HELD_SUFFIX = ".held"
+_DICOM_SUFFIX = ".dcm"
 STAGING_NAME = ".staging"
 PART_SUFFIX = ".part"
 
@@ -72,7 +79,7 @@ class Release:
             ResourceError: The disk is full.
             ConfigError: The folder can't be written.
         """
-        aside = self._staging / (name + PART_SUFFIX)
+        aside = self.aside(name)
         try:
             aside.parent.mkdir(parents=True, exist_ok=True)
             with aside.open("wb") as file:
@@ -83,13 +90,18 @@ class Release:
             raise _output_error(f"result {name} can't be written", error) from error
         return aside
 
-    def publish(self, status: object, metadata: object = None) -> None:
+    def aside(self, name: str) -> Path:
+        """Returns where a result lies, or would lie, before it is published."""
+        return self._staging / (name + PART_SUFFIX)
+
+    def publish(self, status: object, metadata: object = None, *, held: bool = False) -> None:
         """Makes all results visible in one step, and then metadata.json and status.json.
 
         Args:
             status: Anything that json can dump. It is written before anything becomes visible,
                 so a full disk can't leave results without a status.
             metadata: The same for metadata.json; None writes none.
+            held: Whether they appear as `held_path` has it.
 
         Raises:
             OutputError: Nothing was written.
@@ -103,10 +115,11 @@ class Release:
             reports = self._write_reports_aside(status, metadata)
             try:
                 for part in parts:
-                    part.rename(part.with_name(part.name.removesuffix(PART_SUFFIX)))
+                    name = part.name.removesuffix(PART_SUFFIX)
+                    part.rename(part.with_name(_held_name(name) if held else name))
                 for folder in {self._staging, *(part.parent for part in parts)}:
                     _sync_folder(folder)
-                self._staging.rename(self._folder / RESULTS_NAME)
+                self._staging.rename(self._folder / (REJECTED_NAME if held else RESULTS_NAME))
                 self._show(reports)
             except OSError as error:
                 raise _output_error("results can't be released", error) from error
@@ -149,7 +162,7 @@ class Release:
         names = [name for name in REPORT_NAMES if contents[name] is not None]
         for name in names:
             try:
-                with self._aside(name).open("w", encoding="utf-8") as file:
+                with self._report_aside(name).open("w", encoding="utf-8") as file:
                     json.dump(contents[name], file, indent=2)
                     file.write("\n")
                     file.flush()
@@ -161,30 +174,48 @@ class Release:
 
     def _show(self, reports: list[str]) -> None:
         for name in reports:
-            self._aside(name).replace(self._folder / name)
+            self._report_aside(name).replace(self._folder / name)
         _sync_folder(self._folder)
 
     def _remove_reports_aside(self) -> None:
         for name in REPORT_NAMES:
-            self._aside(name).unlink(missing_ok=True)
+            self._report_aside(name).unlink(missing_ok=True)
 
-    def _aside(self, report: str) -> Path:
+    def _report_aside(self, report: str) -> Path:
         return self._folder / (report + PART_SUFFIX)
 
+    def _has_status(self) -> bool:
+        """A run that was killed between its two last renames leaves the status aside."""
+        status = self._folder / STATUS_NAME
+        return status.exists() or self._report_aside(STATUS_NAME).exists()
+
     def _remove_earlier_run(self) -> None:
-        results, status = self._folder / RESULTS_NAME, self._folder / STATUS_NAME
-        # A run that was killed between its two last renames leaves the status aside.
-        if results.exists() and not (status.exists() or self._aside(STATUS_NAME).exists()):
-            raise ConfigError(
-                f"{results} exists and is not of an earlier run: name another output folder"
-            )
-        if self._staging.exists():
-            shutil.rmtree(self._staging)
-        if results.exists():
-            shutil.rmtree(results)
+        earlier = [self._folder / name for name in (RESULTS_NAME, REJECTED_NAME)]
+        present = [one for one in (self._staging, *earlier) if one.exists()]
+        for results in earlier:
+            if results in present and not self._has_status():
+                raise ConfigError(
+                    f"{results} exists and is not of an earlier run: name another output folder"
+                )
+        for one in present:
+            shutil.rmtree(one)
         for name in REPORT_NAMES:
             (self._folder / name).unlink(missing_ok=True)
         self._remove_reports_aside()
+
+
+def held_path(path: str) -> str:
+    """Returns where a result appears that is held back, so that nobody delivers it.
+
+    Args:
+        path: Of the result, relative to the output folder: `results/seg.dcm`.
+    """
+    _, _, below = path.partition("/")
+    return f"{REJECTED_NAME}/{_held_name(below)}"
+
+
+def _held_name(name: str) -> str:
+    return name + HELD_SUFFIX if name.endswith(_DICOM_SUFFIX) else name
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from totalmap.writers import provenance
 from totalmap.writers.codes import structure_code
 from totalmap.writers.preview_image import render_pages
 from totalmap.writers.preview_legend import CUT_SIGN, volume_text
-from totalmap.writers.preview_page import AI_NOTICE, DEMO_NOTICE
+from totalmap.writers.preview_page import AI_NOTICE, DEMO_NOTICE, quality_notice
 from totalmap.writers.release import RESULTS_NAME, Release
 
 FILE_NAME = "report.html"
@@ -79,6 +79,7 @@ class Report:
     summary: str
     notice: str
     demo_notice: str
+    quality_notice: str
     pictures: tuple[Picture, ...]
     findings: tuple[str, ...]
     unit: str
@@ -121,12 +122,18 @@ def report_of(segmentation: Segmentation, settings: Settings) -> Report:
     found = segmentation.found()
     labels = {one.structure.label for one in found}
     notices = (model.notice for model in segmentation.models if model.notice)
-    findings = (*segmentation.volume.findings, *segmentation.findings, *notices)
+    findings = (
+        *(one.sentence for one in segmentation.reasons),
+        *segmentation.volume.findings,
+        *segmentation.findings,
+        *notices,
+    )
     return Report(
         title=f"TotalMAP {segmentation.task} {segmentation.variant}",
         summary=f"{len(found)} of {len(segmentation.structures)} structures were found.",
         notice=AI_NOTICE,
         demo_notice=DEMO_NOTICE if provenance.is_demo(segmentation) else "",
+        quality_notice=quality_notice(segmentation),
         pictures=_pictures(render_pages(segmentation)),
         findings=tuple(dict.fromkeys(findings)),
         unit="HU" if segmentation.volume.modality == "CT" else "the scanner's own units",

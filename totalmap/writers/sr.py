@@ -26,6 +26,7 @@ from totalmap.writers.release import RESULTS_NAME, Release
 from totalmap.writers.seg_places import SegPlace, seg_places
 from totalmap.writers.sr_check import check_sr
 from totalmap.writers.sr_groups import measurement_group
+from totalmap.writers.sr_quality import evaluations
 
 FILE_NAME = "sr.dcm"
 KIND = Kind(
@@ -75,7 +76,8 @@ def encode_sr(segmentation: Segmentation, settings: Settings) -> Dataset:
     report = _header(segmentation, settings)
     report.CurrentRequestedProcedureEvidenceSequence = [_evidence(segmentation, places.values())]
     codes = [structure_code(one.structure.name) for one in found]
-    if any(code.is_private for code in codes) or any(limitations(one) for one in found):
+    has_own = any(code.is_private for code in codes) or any(limitations(one) for one in found)
+    if has_own or segmentation.assessment is not None:
         report.CodingSchemeIdentificationSequence = [private_scheme()]
     (content,) = MeasurementReport(
         observation_context=_observer(),
@@ -85,6 +87,8 @@ def encode_sr(segmentation: Segmentation, settings: Settings) -> Dataset:
             for one in found
         ],
     )
+    if segmentation.assessment is not None:
+        content.ContentSequence.append(evaluations(segmentation.assessment))
     report.update(content)
     return report
 

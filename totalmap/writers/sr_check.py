@@ -7,6 +7,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 
 from totalmap.errors import OutputError
+from totalmap.finding import Assessment
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
 from totalmap.structures import MeasuredStructure
@@ -22,6 +23,7 @@ from totalmap.writers.sr_groups import (
     VOLUME,
     site_of,
 )
+from totalmap.writers.sr_quality import COMMENT, EVALUATIONS, REASON, VERDICT, VERDICTS, reason
 
 # Concepts of TID 1500, 1411, 1419, 4108 and 4019.
 _IMAGING_MEASUREMENTS = "126010 DCM"
@@ -67,8 +69,23 @@ def check_sr(written: Dataset, segmentation: Segmentation, settings: Settings) -
         expected = _structure(segmentation, settings, one, place) | _algorithm(segmentation)
         if _below(group) != expected:
             raise OutputError(f"the SR differs from what was measured of {one.structure.name}")
+    if segmentation.assessment is not None and not _says(written, segmentation.assessment):
+        raise OutputError("the SR differs from what was found about the quality of the result")
     if set(_evidence(written)) != _sources(segmentation, places.values()):
         raise OutputError("the evidence of the SR is not its source and its SEG")
+
+
+def _says(written: Dataset, assessment: Assessment) -> bool:
+    """Returns whether a report has the verdict and each reason, in their order."""
+    expected = [(_text(VERDICT), _text(VERDICTS[assessment.verdict]))]
+    for finding in assessment.findings:
+        expected += [(_text(REASON), _text(reason(finding))), (_text(COMMENT), finding.sentence)]
+    said = [
+        (_coded(one.ConceptNameCodeSequence[0]), _value(one))
+        for container in _items(written, _text(EVALUATIONS))
+        for one in container.ContentSequence
+    ]
+    return said == expected
 
 
 def _structure(

@@ -7,13 +7,21 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 from totalmap import __version__
-from totalmap.dicom.select import Verdict
+from totalmap.dicom.select import Verdict as SeriesVerdict
 from totalmap.errors import TotalMapError
-from totalmap.journal import Journal, Result
+from totalmap.finding import Finding, Severity, Verdict, verdict
+from totalmap.journal import FoundStructures, Journal, Result
+from totalmap.segmentation import Confidence
 from totalmap.settings import Settings
 from totalmap.structures import Face, Flag, MeasuredStructure
 
 SCHEMA_VERSION = 1
+
+FAILED = Finding(
+    code="FAILED",
+    severity=Severity.REJECT,
+    sentence="The study could not be segmented: there is no result.",
+)
 
 # What decides a result, besides the weights.
 _PACKAGES = (
@@ -59,7 +67,12 @@ class SeriesStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StructureStatus:
-    """A structure that was found."""
+    """A structure that was found.
+
+    Attributes:
+        mean_margin_between_best_and_second_logit: Over its voxels; None where it is not known.
+        second_opinion_dice: With what networks of another resolution found; None without them.
+    """
 
     folder: str
     label: int
@@ -72,6 +85,35 @@ class StructureStatus:
     largest_share: float
     touches: tuple[Face, ...]
     flags: tuple[Flag, ...]
+    mean_margin_between_best_and_second_logit: float | None
+    second_opinion_dice: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindingStatus:
+    """A reason to believe the result less."""
+
+    folder: str
+    code: str
+    severity: Severity
+    structure: str | None
+    value: float | None
+    limit: float | None
+    unit: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QualityStatus:
+    """What is to be done with the result, and why.
+
+    Attributes:
+        held: Why the results lie in `rejected` and not in `results`; None: they do not.
+    """
+
+    verdict: Verdict
+    held: str | None
+    findings: tuple[FindingStatus, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +147,7 @@ class RunStatus:
     ignored_files: int
     series: tuple[SeriesStatus, ...]
     structures: tuple[StructureStatus, ...]
+    quality: QualityStatus
     results: tuple[Result, ...]
     timings_seconds: Mapping[str, float]
     model: ModelStatus | None
@@ -132,8 +175,9 @@ def describe_run(
         ignored_files=journal.ignored_files,
         series=tuple(series_status(verdict) for verdict in journal.verdicts),
         structures=tuple(
-            _structure(found.folder, one) for found in journal.found for one in found.structures
+            _structure(found, one) for found in journal.found for one in found.structures
         ),
+        quality=_quality(journal, error),
         results=tuple(journal.results) if error is None else (),
         timings_seconds=dict(journal.timings_seconds),
         model=None if settings is None else _model(journal, settings),
@@ -146,7 +190,7 @@ def _error(error: TotalMapError) -> ErrorStatus:
     return ErrorStatus(kind=type(error).__name__, message=str(error), exit_status=error.exit_status)
 
 
-def series_status(verdict: Verdict) -> SeriesStatus:
+def series_status(verdict: SeriesVerdict) -> SeriesStatus:
     """Returns what status.json says of a series, or of one volume of it."""
     series, stack = verdict.series, verdict.stack
     return SeriesStatus(
@@ -164,9 +208,12 @@ def series_status(verdict: Verdict) -> SeriesStatus:
     )
 
 
-def _structure(folder: str, found: MeasuredStructure) -> StructureStatus:
+def _structure(volume: FoundStructures, found: MeasuredStructure) -> StructureStatus:
+    confidence = volume.confidence or Confidence(margins=())
+    margins = {one.structure: round(one.mean, 4) for one in confidence.margins}
+    agreement = {one.structure: round(one.dice, 4) for one in confidence.opinions or ()}
     return StructureStatus(
-        folder=folder,
+        folder=volume.folder,
         label=found.structure.label,
         name=found.structure.name,
         voxels=found.voxels,
@@ -177,6 +224,32 @@ def _structure(folder: str, found: MeasuredStructure) -> StructureStatus:
         largest_share=found.largest_share,
         touches=found.faces,
         flags=found.flags,
+        mean_margin_between_best_and_second_logit=margins.get(found.structure),
+        second_opinion_dice=agreement.get(found.structure),
+    )
+
+
+def _quality(journal: Journal, error: TotalMapError | None) -> QualityStatus:
+    found = [(reasons.folder, one) for reasons in journal.reasons for one in reasons.findings]
+    if error is not None:
+        found.append(("", FAILED))
+    return QualityStatus(
+        verdict=verdict(finding for _, finding in found),
+        held=journal.held,
+        findings=tuple(_finding(folder, finding) for folder, finding in found),
+    )
+
+
+def _finding(folder: str, finding: Finding) -> FindingStatus:
+    return FindingStatus(
+        folder=folder,
+        code=finding.code,
+        severity=finding.severity,
+        structure=finding.structure,
+        value=finding.value,
+        limit=finding.limit,
+        unit=finding.unit,
+        sentence=finding.sentence,
     )
 
 

@@ -51,7 +51,7 @@ def test_status_says_how_everything_stands(gateway: Filled, file: Path) -> None:
     done = run("status", file)
     assert done.exit_code == 0, done.output
     for expected in (
-        "Jobs: 1 queued, 1 running, 0 segmented, 1 dead, 0 cancelled, 0 superseded",
+        "Jobs: 1 queued, 1 running, 0 segmented, 0 held, 1 dead, 0 cancelled, 0 superseded",
         "segment, 3 of 12 tiles, for ",
         "no series has 10 slices",
         f"Worker host-1 on cpu: works on {running[:12]}, seen ",

@@ -10,9 +10,11 @@ from cli.run import ProgressDisplay, summary
 from totalmap.dicom.select import judge
 from totalmap.dicom.study import read_study
 from totalmap.errors import NoSuitableSeries
+from totalmap.finding import Assessment, Finding, Severity
 from totalmap.journal import Journal, Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
+from totalmap.writers.release import held_path
 from totalmap.writers.status import describe_run
 
 
@@ -44,6 +46,21 @@ def test_success_shows_what_a_person_wants_to_see(journal: Journal) -> None:
         "a warning",
     ):
         assert expected in text
+
+
+def test_what_is_not_to_be_believed_is_said(
+    journal: Journal, true_segmentation: Segmentation
+) -> None:
+    why = Finding(code="MIRRORED", severity=Severity.REJECT, sentence="Left is right.")
+    known = Finding(code="TILT", severity=Severity.INFORMATION, sentence="The gantry was tilted.")
+    journal.assessed(true_segmentation.assessed(Assessment(findings=(why, known))))
+    journal.hold_back(held_path)
+    text = printed(RunOutcome(error=None, status=describe_run(journal, Settings(), None)))
+    assert "reject      MIRRORED         Left is right." in text
+    assert "Verdict: reject" in text
+    assert "Held back" in text
+    assert "out/rejected/seg.dcm.held" in text
+    assert "tilted" not in text
 
 
 def test_brackets_are_text(journal: Journal) -> None:

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from totalmap.engine.margins import LABELS, MarginSums
 from totalmap.engine.sliding_window import predict_labels
 from totalmap.engine.tile_counter import TileCounter
 from totalmap.engine.tiling import Slices, gaussian_weights, tiles
@@ -45,8 +46,13 @@ def tiles_of(image: NDArray[np.float32]) -> Callable[[Slices], torch.Tensor]:
     return lambda tile: torch.from_numpy(image[tile])
 
 
-def all_at_once(image: NDArray[np.float32], step_size: float, network: Noise) -> NDArray[np.uint8]:
-    """As nnU-Net does it: the logits of the whole image, in float16."""
+def everywhere(image: NDArray[np.generic]) -> MarginSums:
+    z, y, x = (slice(0, size) for size in image.shape)
+    return MarginSums((z, y, x))
+
+
+def all_at_once(image: NDArray[np.float32], step_size: float, network: Noise) -> torch.Tensor:
+    """Returns (channel, z, y, x) as nnU-Net does: the logits of the whole image, in float16."""
     weights = gaussian_weights(PATCH)
     sums = torch.zeros((HEADS, *image.shape), dtype=torch.half)
     weight_sums = torch.zeros(image.shape, dtype=torch.half)
@@ -56,9 +62,7 @@ def all_at_once(image: NDArray[np.float32], step_size: float, network: Noise) ->
         prediction *= weights
         sums[(slice(None), *tile)] += prediction
         weight_sums[tile] += weights
-    torch.div(sums, weight_sums, out=sums)
-    labels: NDArray[np.uint8] = sums.argmax(0).to(torch.uint8).numpy()
-    return labels
+    return torch.div(sums, weight_sums, out=sums)
 
 
 @given(sizes, st.sampled_from([0.5, 0.8]), st.integers(1, 7), st.integers(0, 99))
@@ -71,8 +75,14 @@ def test_slab_by_slab_is_all_at_once(
     network, layout = Noise(planes_at_once), tiles(size, PATCH, step_size)
     told: list[tuple[int, int]] = []
     counter = TileCounter(len(layout), lambda done, total: told.append((done, total)))
-    found = predict_labels(tiles_of(image), image.shape, layout, network, CPU, counter)
-    np.testing.assert_array_equal(found, all_at_once(image, step_size, network))
+    margins = everywhere(image)
+    found = predict_labels(tiles_of(image), image.shape, layout, network, CPU, counter, margins)
+    logits = all_at_once(image, step_size, network)
+    np.testing.assert_array_equal(found, logits.argmax(0))
+    best, second = logits.double().topk(2, 0).values.numpy()
+    for label in range(LABELS):
+        assert margins.voxels[label] == (found == label).sum()
+        assert margins.totals[label] == pytest.approx((best - second)[found == label].sum())
     assert told == [(n, len(layout)) for n in range(1, len(layout) + 1)]
     assert counter.seconds > 0
     assert network.rested
@@ -83,5 +93,6 @@ def test_what_is_not_finite_is_an_error(scale: float) -> None:
     image = np.ones((9, 5, 7), dtype=np.float32)
     layout = tiles(image.shape, PATCH, 0.5)
     counter = TileCounter(2, lambda *_: None)
+    network, margins = Noise(1, scale), everywhere(image)
     with pytest.raises(OutputError, match="not finite"):
-        predict_labels(tiles_of(image), image.shape, layout, Noise(1, scale), CPU, counter)
+        predict_labels(tiles_of(image), image.shape, layout, network, CPU, counter, margins)

@@ -8,10 +8,10 @@ import numpy as np
 from tests.phantom.drawing import LABELS
 from totalmap.dicom.geometry import Geometry
 from totalmap.field_of_view import field_of_view
+from totalmap.finding import Finding
 from totalmap.label_statistics import LabelStatistics
 from totalmap.quality.anatomy import vertebra_name
 from totalmap.quality.body import Body, body_of
-from totalmap.quality.finding import Finding
 from totalmap.structures import Face, Structure
 
 STEP_MM = 30.0

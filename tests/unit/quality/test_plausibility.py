@@ -22,7 +22,7 @@ from tests.corruptions.scans import REAL
 from tests.corruptions.variants import Vary, real_turned
 from tests.phantom.drawing import LABELS
 from tests.unit.quality.tables import Placed, spine, table_of
-from totalmap.quality.finding import Finding, Severity, Verdict, verdict
+from totalmap.finding import Finding, Severity, Verdict, verdict
 from totalmap.quality.plausibility import implausible
 from totalmap.structures import Structure
 

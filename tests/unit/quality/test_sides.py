@@ -38,6 +38,17 @@ def test_a_pair_that_is_hardly_apart_is_not_swapped() -> None:
     assert found(sides.mirrored, near) == []
 
 
+def test_crumbs_that_are_swapped_are_no_reason_to_reject() -> None:
+    crumbs = {
+        "lung_upper_lobe_left": Placed(x=-50.0, second=0.2),
+        "lung_upper_lobe_right": Placed(x=50.0),
+    }
+    assert found(sides.mirrored, KIDNEYS | crumbs) == ["MIRRORED lung_upper_lobe_left review"]
+    swapped = on_the_other_side(KIDNEYS, *KIDNEYS)
+    assert found(sides.mirrored, swapped | crumbs) == ["MIRRORED None reject"]
+    assert found(sides.mirrored, crumbs) == ["MIRRORED lung_upper_lobe_left reject"]
+
+
 def test_organs_on_the_wrong_side_are_a_situs_one_alone_is_not() -> None:
     wrong = on_the_other_side(ORGANS, "liver", "spleen", "stomach")
     assert found(sides.situs, spine() | wrong) == ["SITUS None reject"]

@@ -265,6 +265,7 @@ def test_steps_inside_the_gateway_are_no_messages() -> None:
         What.SUPERSEDED,
         What.STARTED,
         What.POSTPONED,
+        What.HELD,
         What.COMMITTED,
         What.NOT_COMMITTED,
         What.PAUSED,

@@ -146,6 +146,17 @@ def test_success_opens_a_delivery_to_each_destination(jobs: JobList, database: D
     assert jobs.results(NEW.job_id) == [REPORT, SEG]
 
 
+def test_results_that_are_held_back_go_nowhere(jobs: JobList, database: Database) -> None:
+    jobs.open(STUDY, [NEW], "")
+    jobs.begin(NEW.job_id, 1, "host-1")
+    assert jobs.succeed(NEW.job_id, [SEG], held="Left and right are swapped.")
+    held = stand(jobs)
+    assert (held.state, held.reason) == (JobState.HELD, "Left and right are swapped.")
+    assert jobs.results(NEW.job_id) == [SEG]
+    assert DeliveryList(database).of_job(NEW.job_id) == []
+    assert told(database)[-2:] == [What.SEGMENTED, What.HELD]
+
+
 def test_why_a_job_waited_is_not_why_it_failed_later(jobs: JobList) -> None:
     jobs.open(STUDY, [NEW], "")
     jobs.begin(NEW.job_id, 1, "host-1")

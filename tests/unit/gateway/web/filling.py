@@ -98,18 +98,23 @@ class Filled:
         assert job is not None
         assert self.jobs.begin(job_id, job.run, worker) is not None
 
-    def succeed(self, job_id: str, output: Path | None = None) -> None:
-        """Ends a job with results: those of a real run, or small ones."""
+    def succeed(self, job_id: str, output: Path | None = None, held: str | None = None) -> None:
+        """Ends a job with results: those of a real run, or small ones; `held`: why held back."""
         self.begin(job_id)
         folder = self.storage.output_folder(job_id)
         if output is None:
             write_output(folder)
         else:
             shutil.copytree(output, folder)
-        paths = sorted(path for path in (folder / "results").rglob("*") if path.is_file())
-        names = [str(path.relative_to(folder)) for path in paths]
+        if held is not None:
+            (folder / "results").rename(folder / "rejected")
+        names = sorted(
+            path.relative_to(folder).as_posix()
+            for path in folder.rglob("*")
+            if path.is_file() and path.parent != folder
+        )
         results = [KeptResult(path=name, kind="other", sop_instance_uid=None) for name in names]
-        assert self.jobs.succeed(job_id, results)
+        assert self.jobs.succeed(job_id, results, held=held)
 
     def die(self, job_id: str, reason: str) -> None:
         """Ends a job that can't succeed."""

@@ -182,6 +182,20 @@ def test_results_are_sent(user: httpx.Client, gateway: Filled, done: str) -> Non
     assert len(thumbnail.content) < len(preview.content) or len(thumbnail.content) < 4000
 
 
+def test_what_is_held_back_is_shown_with_its_reason(
+    user: httpx.Client, gateway: Filled, instance: Path
+) -> None:
+    job = gateway.open_job(gateway.receive(instance))
+    gateway.succeed(job, held="Left and right are swapped.")
+    page = user.get(f"/studies/{study_of(gateway, job)}").text
+    assert "held back" in page
+    assert "Left and right are swapped." in page
+    assert "delivered to nobody" in page
+    assert f'src="/jobs/{job}/files/rejected/preview.png"' in page
+    assert user.get(f"/jobs/{job}/files/rejected/report.html").status_code == 200
+    assert user.get(f"/jobs/{job}/thumbnail").headers["content-type"] == "image/jpeg"
+
+
 def test_a_report_can_do_nothing(user: httpx.Client, done: str) -> None:
     report = user.get(f"/jobs/{done}/files/results/report.html")
     assert report.headers["content-security-policy"] == REPORT_POLICY

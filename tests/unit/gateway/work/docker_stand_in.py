@@ -53,10 +53,10 @@ class DockerStandIn:
         """Has each container leave a status.json."""
         (self._folder / "status.json").write_text(json.dumps(status))
 
-    def succeeds(self, *results: dict[str, Any]) -> None:
-        """Has each container succeed."""
+    def succeeds(self, *results: dict[str, Any], held: str | None = None) -> None:
+        """Has each container succeed, with results that may be held back."""
         self.ends(0)
-        self.leaves({"error": None, "results": results})
+        self.leaves({"error": None, "results": results, "quality": {"held": held}})
 
     def fails(self, exit_status: int, message: str) -> None:
         """Has each container fail, and say why."""

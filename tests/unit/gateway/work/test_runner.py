@@ -52,6 +52,13 @@ def test_results_are_what_status_json_says(docker: DockerStandIn, folder: Path) 
     assert docker.text("settings.yaml") == "logging: {}\n"
 
 
+def test_results_that_are_held_back_say_why(docker: DockerStandIn, folder: Path) -> None:
+    docker.succeeds(SEG, held="Left and right are swapped.")
+    outcome = run(docker, folder)
+    assert (outcome.failure, outcome.held) == (None, "Left and right are swapped.")
+    assert len(outcome.results) == 1
+
+
 def test_a_container_gets_its_job_and_nothing_else(
     docker: DockerStandIn, folder: Path, tmp_path: Path
 ) -> None:

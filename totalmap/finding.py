@@ -26,7 +26,8 @@ class Finding:
     """One reason to believe a result less.
 
     Attributes:
-        code: One of a fixed set of names, in capitals: LEVEL, ABSENT, CHILD.
+        code: One of a fixed set of names, in capitals: LEVEL, ABSENT, CHILD. At most 16 characters,
+            as a Code Value (0008,0100) has.
         severity: What it asks for.
         sentence: What a radiologist reads; without any patient attribute.
         structure: TotalSegmentator's name of the structure that it is about; None: the study.
@@ -42,6 +43,18 @@ class Finding:
     value: float | None = None
     limit: float | None = None
     unit: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assessment:
+    """All that was found about a study and its labels, and the verdict."""
+
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        """What is to be done with the result."""
+        return verdict(self.findings)
 
 
 def verdict(findings: Iterable[Finding]) -> Verdict:

@@ -1,0 +1,208 @@
+"""Networks of the real architecture with margins and a second opinion: the same labels."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.networks import build_models
+from tests.phantom.study import SeriesSpec, write_series
+from tests.segmentations import MODEL, TASK, volume_of
+from tests.unit.test_journal import Recorder
+from totalmap.dicom.volume import Volume
+from totalmap.engine.confidence import MarginPredictor, segment_with_confidence
+from totalmap.engine.engine import Engine
+from totalmap.engine.inference_grid import to_inference_grid
+from totalmap.engine.margins import MarginSums, TaskMargins
+from totalmap.engine.predict import Networks
+from totalmap.engine.second_opinion import opinions
+from totalmap.engine.segment import Progress, segment
+from totalmap.engine.tasks import Crop, Task, load_task
+from totalmap.errors import ConfigError, ModelError
+from totalmap.segmentation import Margin, ModelIdentity, Segmentation
+from totalmap.settings import Arithmetic, QualitySection, SegmentationSection, Variant
+
+# Patches of 64: a single tile, fewer voxels than a tile along one axis, and several tiles.
+SHAPES = [(60, 50, 64), (30, 70, 66), (70, 120, 66)]
+FULL = SegmentationSection(variant=Variant.FULL)
+ASKED = QualitySection(second_opinion=True)
+
+
+@pytest.fixture(scope="module")
+def both_models(
+    full_models: Path, fast_models: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    folder = tmp_path_factory.mktemp("both-models")
+    (folder / "full").symlink_to(full_models)
+    (folder / "fast").symlink_to(fast_models)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def volume(tmp_path_factory: pytest.TempPathFactory) -> Volume:
+    spec = SeriesSpec(rows=22, columns=23, n_slices=28, pixel_spacing_mm=(4.0, 4.1))
+    return volume_of(write_series(tmp_path_factory.mktemp("study"), 5, spec).folder)
+
+
+@pytest.mark.parametrize("arithmetic", [Arithmetic.EXACT, Arithmetic.COMPILED, Arithmetic.BF16])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_margins_change_no_label(
+    fast_models: Path, arithmetic: Arithmetic, shape: tuple[int, int, int]
+) -> None:
+    task = load_task("total", Variant.FAST)
+    networks = Networks(task, fast_models, arithmetic=arithmetic, measured_only=False)
+    image = np.random.default_rng(1).integers(-1000, 1000, shape, dtype=np.int32)
+    margins = TaskMargins()
+    measured = networks.predict(image, Recorder().progress, margins)
+    np.testing.assert_array_equal(measured, networks.predict(image, Recorder().progress))
+    found = margins.of(task.structures)
+    sizes = np.bincount(measured.ravel(), minlength=256)
+    assert len(found) > 3
+    assert {one.structure.label: one.voxels for one in found} == {
+        label: sizes[label] for label in range(1, 256) if sizes[label]
+    }
+    assert max(one.mean for one in found) > 0
+
+
+@pytest.fixture(scope="module")
+def asked(both_models: Path) -> Engine:
+    return Engine(FULL, both_models, ASKED)
+
+
+@pytest.fixture(scope="module")
+def found(asked: Engine, volume: Volume) -> Segmentation:
+    return asked.segment(volume, Recorder().progress)
+
+
+@pytest.fixture(scope="module")
+def alone(both_models: Path, volume: Volume) -> Segmentation:
+    return Engine(FULL, both_models).segment(volume, Recorder().progress)
+
+
+def test_a_second_opinion_changes_nothing_of_the_first(
+    found: Segmentation, alone: Segmentation
+) -> None:
+    np.testing.assert_array_equal(found.labels, alone.labels)
+    assert len(np.unique(found.labels)) > 10
+    assert found.confidence is not None
+    assert alone.confidence is not None
+    assert found.confidence.margins == alone.confidence.margins
+    assert found.confidence.opinions
+    assert alone.confidence.opinions is None
+
+
+def test_every_network_is_named(found: Segmentation, alone: Segmentation) -> None:
+    datasets = [model.dataset[:10] for model in found.models]
+    assert datasets == [f"Dataset{n}" for n in (291, 292, 293, 294, 295, 297)]
+    assert found.models[:5] == alone.models
+
+
+def test_one_engine_serves_several_volumes_alike(
+    asked: Engine, volume: Volume, found: Segmentation
+) -> None:
+    recorder = Recorder()
+    again = asked.segment(volume, recorder.progress)
+    assert again.confidence == found.confidence
+    shares = [done / total for done, total in recorder.tiles]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+
+
+def test_the_opinion_is_that_of_the_coarse_network(
+    volume: Volume, both_models: Path, found: Segmentation
+) -> None:
+    coarse = Networks(load_task("total", Variant.FAST), both_models)
+    other = segment(volume, (coarse,), Recorder().progress)
+    assert found.confidence is not None
+    assert found.confidence.opinions == opinions(found.inference, other.inference, found.structures)
+
+
+def test_networks_that_lie_over_each_other_are_measured_one_by_one(
+    volume: Volume, full_models: Path, alone: Segmentation
+) -> None:
+    task = load_task("total", Variant.FULL)
+    image = to_inference_grid(volume, task.spacing_mm).voxels.transpose(2, 1, 0)
+    expected: list[Margin] = []
+    for model in task.models:
+        margins = TaskMargins()
+        network = Networks(replace(task, models=(model,)), full_models)
+        network.predict(image, Recorder().progress, margins)
+        expected += margins.of(task.structures)
+    assert alone.confidence is not None
+    assert alone.confidence.margins == tuple(sorted(expected, key=lambda one: one.structure.label))
+
+
+@dataclass(frozen=True)
+class Sure:
+    """Finds one label wherever it looks, by a margin of 2."""
+
+    task: Task
+    label: int
+    identities: tuple[ModelIdentity, ...] = (MODEL,)
+    arithmetic: str = "exact"
+
+    def predict(
+        self, image: NDArray[np.generic], progress: Progress, margins: TaskMargins | None = None
+    ) -> NDArray[np.uint8]:
+        progress(1, 1)
+        labels = np.full(image.shape, self.label, dtype=np.uint8)
+        if margins:
+            sums = MarginSums((slice(None), slice(None), slice(None)))
+            sums.voxels[self.label], sums.totals[self.label] = labels.size, 2.0 * labels.size
+            margins.add(sums, tuple(range(256)))
+        return labels
+
+
+@pytest.mark.parametrize(("rough_finds", "voxels"), [(5, 1), (0, 0)])
+def test_only_the_last_predictor_is_measured(volume: Volume, rough_finds: int, voxels: int) -> None:
+    """And where it has nothing to look around, nothing of an earlier volume is left over."""
+    rough = Sure(TASK, rough_finds)
+    looks = Crop(task=TASK, labels=(5,), margin_mm=20.0)
+    chain: Sequence[MarginPredictor] = (rough, Sure(replace(TASK, crop=looks), 1))
+    found = segment_with_confidence(volume, chain, (), Recorder().progress)
+    assert found.confidence is not None
+    names = [(one.structure.name, one.mean) for one in found.confidence.margins]
+    assert names == [("spleen", 2.0)] * voxels
+
+
+def test_networks_that_differ_are_seen_to_differ(volume: Volume) -> None:
+    fine = (replace(Sure(TASK, 5), task=replace(TASK, spacing_mm=(1.5, 1.5, 1.5))),)
+    same = segment_with_confidence(volume, fine, (Sure(TASK, 5),), Recorder().progress)
+    other = segment_with_confidence(volume, fine, (Sure(TASK, 1),), Recorder().progress)
+    for found, expected in ((same, [("liver", 1.0)]), (other, [("spleen", 0.0), ("liver", 0.0)])):
+        assert found.confidence is not None
+        rows = found.confidence.opinions or ()
+        assert [(row.structure.name, row.dice) for row in rows] == expected
+
+
+def test_the_weights_of_the_second_opinion_are_verified(
+    full_models: Path, fast_models: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "full").symlink_to(full_models)
+    with pytest.raises(ModelError, match="models install total --variant fast"):
+        Engine(FULL, tmp_path, ASKED)
+    shutil.copytree(fast_models, tmp_path / "fast")
+    (checkpoint,) = tmp_path.glob("fast/**/checkpoint_final.pth")
+    with checkpoint.open("ab") as file:
+        file.write(b"!")
+    with pytest.raises(ModelError, match=str(checkpoint)):
+        Engine(FULL, tmp_path, ASKED)
+    Engine(FULL, tmp_path)
+
+
+def test_a_coarse_run_has_no_second_opinion(fast_models: Path) -> None:
+    with pytest.raises(ConfigError, match=r"second_opinion: .* variant fast; choose .* full"):
+        Engine(SegmentationSection(), fast_models, ASKED)
+
+
+def test_networks_that_are_not_ours_have_none(full_models: Path, tmp_path: Path) -> None:
+    models = build_models(tmp_path / "fast", Variant.FAST)
+    (plans,) = models.glob("**/plans.json")
+    plans.write_text(plans.read_text().replace("DefaultPreprocessor", "Another"))
+    (tmp_path / "full").symlink_to(full_models)
+    with pytest.raises(ConfigError, match=r"our own engine runs, but .*preprocessor_name"):
+        Engine(FULL, tmp_path, ASKED)
