@@ -206,7 +206,7 @@ def test_what_is_to_be_reviewed_is_done_and_says_why(
     job = gateway.open_job(gateway.receive(instance))
     gateway.succeed(job, judgement=Judgement(verdict=Verdict.REVIEW, reasons=("A hole.",)))
     page = user.get(f"/studies/{study_of(gateway, job)}").text
-    assert "done" in page
+    assert "done, in doubt" in page
     assert "To be reviewed: A hole." in page
 
 
