@@ -118,7 +118,7 @@ def test_ten_thousand_jobs_are_no_burden(user: httpx.Client, gateway: Filled) ->
         "rule": "ct",
     }
     job |= {"sender": "CT1", "content_digest": "a", "content_until": 0.0, "n_images": 1}
-    job |= {"is_urgent": False, "application": "{}", "destinations": "[]", "attempts": 1}
+    job |= {"is_urgent": False, "application": "{}", "destinations": "{}", "attempts": 1}
     job |= {"run": 1, "not_before": 0.0, "is_enqueued": True, "state": "segmented"}
     rows = [
         {**job, "job_id": f"{n}", "created_at": n, "started_at": n, "ended_at": n + 45}
