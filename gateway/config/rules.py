@@ -66,7 +66,9 @@ class RuleSection(Section):
     def _rejected_is_said_once(self) -> Self:
         quality = self.application.get("quality", {})
         if self.reject_destinations is not None and "rejected" in quality:
-            raise ValueError("reject_destinations and application.quality.rejected say the same")
+            raise ValueError(
+                "reject_destinations and application.quality.rejected say the same; leave one out"
+            )
         return self
 
     @property

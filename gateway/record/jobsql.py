@@ -30,7 +30,9 @@ def job_of(row: Row[Any]) -> Job:
     )
 
 
-def _destinations(names: dict[str, list[str]]) -> Destinations:
+def _destinations(names: dict[str, list[str]] | list[str]) -> Destinations:
+    if isinstance(names, list):  # as jobs were queued before the verdict had a say
+        return Destinations.whatever(*names)
     return Destinations(**{verdict: tuple(those) for verdict, those in names.items()})
 
 

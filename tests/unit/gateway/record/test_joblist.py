@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
+from sqlalchemy import update
 
 from gateway.record.database import Database
 from gateway.record.deliverylist import DeliveryList
@@ -25,6 +26,7 @@ from gateway.record.job import (
 )
 from gateway.record.joblist import JobList
 from gateway.record.ledger import GrowingStudy, Ledger
+from gateway.record.schema import JOBS
 from tests.unit.gateway.instances import ONE
 from totalmap.finding import Verdict
 
@@ -155,6 +157,15 @@ def test_success_opens_a_delivery_to_each_destination(jobs: JobList, database: D
     assert {one.destination for one in deliveries.unqueued()} == {"pacs", "archive"}
     assert not jobs.succeed(NEW.job_id, []), "it is done already"
     assert jobs.results(NEW.job_id) == [REPORT, SEG]
+
+
+def test_a_job_of_an_earlier_version_has_the_same_destinations_whatever_the_verdict(
+    jobs: JobList, database: Database
+) -> None:
+    jobs.open(STUDY, [NEW], "")
+    with database.transaction() as connection:
+        connection.execute(update(JOBS).values(destinations='["pacs", "archive"]'))
+    assert stand(jobs).destinations == Destinations.whatever("pacs", "archive")
 
 
 def test_results_that_are_held_back_go_nowhere(jobs: JobList, database: Database) -> None:
