@@ -28,6 +28,7 @@ from tests.phantom.study import SeriesSpec, write_series
 from tests.servers import LOOPBACK, free_port
 from tests.service import SMALL, Service, running_service
 from tests.waiting import WAIT_SECONDS, wait_until
+from totalmap.finding import REJECTION_NOTE
 
 FIRST_PART, ALL = 20, SMALL.n_slices
 # One that is not done while it is being stopped.
@@ -250,9 +251,9 @@ def test_what_is_not_to_be_believed_goes_nowhere_or_where_a_rule_wants_it(
         (delivery,) = service.deliveries.of_job(jobs["study"].job_id)
         assert delivery.destination == "archive"
         assert len(segs_of(archive, service, jobs["study"])) == 1
-        (rejection,) = archive.of_class(KeyObjectSelectionDocumentStorage)
-        delivered = service.jobs.results(jobs["study"].job_id)
-        assert rejection in {one.sop_instance_uid for one in delivered}
+        results = service.jobs.results(jobs["study"].job_id)
+        (note,) = [one.sop_instance_uid for one in results if one.kind == REJECTION_NOTE]
+        assert note in archive.of_class(KeyObjectSelectionDocumentStorage)
 
 
 def test_a_job_that_takes_too_long_is_dead(tmp_path: Path) -> None:
