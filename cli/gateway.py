@@ -93,10 +93,12 @@ def password_command(config: File = None) -> None:
 
 @app.command("retry")
 def retry_command(job: JobId, config: Config = None) -> None:
-    """Queues a job that is dead or was cancelled."""
+    """Queues a job that is dead, held back or cancelled."""
     with _found(job, config) as (jobs, job_id):
         _say(
-            jobs.retry(job_id, _who()), "It is queued.", "It is not dead, or a newer one is there."
+            jobs.retry(job_id, _who()),
+            "It is queued.",
+            "It has not failed, or a newer one is there.",
         )
 
 

@@ -8,13 +8,13 @@ from rich.table import Table
 from gateway.config import GatewaySettings
 from gateway.overview import (
     Group,
-    ListedJob,
     arriving_studies,
     count_jobs,
     destinations,
     list_jobs,
 )
 from gateway.record.database import Database, open_database
+from gateway.record.job import Job
 from gateway.record.roster import LOST_SECONDS, Roster
 from gateway.record.storage import BYTES_PER_GB, Storage
 
@@ -49,7 +49,7 @@ def _lines(settings: GatewaySettings, database: Database) -> Iterator[str | Tabl
     yield f"Disk: {free_gb:.1f} GB are free; with less than {limit_gb:g} nothing is received"
 
 
-def _jobs_table(group: Group, jobs: Sequence[ListedJob]) -> Table:
+def _jobs_table(group: Group, jobs: Sequence[Job]) -> Table:
     table = Table("Job", "Rule", "Images", title=group.capitalize(), title_justify="left")
     table.add_column("How it stands", overflow="fold")
     for job in jobs:
@@ -57,7 +57,7 @@ def _jobs_table(group: Group, jobs: Sequence[ListedJob]) -> Table:
     return table
 
 
-def _how(job: ListedJob) -> str:
+def _how(job: Job) -> str:
     if job.stage is not None and job.started_at is not None and job.ended_at is None:
         tiles = f", {job.tiles_done} of {job.tiles} tiles" if job.tiles else ""
         return f"{job.stage}{tiles}, for {time.time() - job.started_at:.0f} s"

@@ -152,7 +152,7 @@ def _rule(settings: GatewaySettings, rule: RuleSection) -> str:
     work = settings.work
     with tempfile.TemporaryDirectory(prefix="totalmap-") as folder:
         path = Path(folder) / "app.yaml"
-        write_overlay(work.settings_file or DEFAULT_SETTINGS, rule.application, "auto", path)
+        write_overlay(work.settings_file or DEFAULT_SETTINGS, rule.whole_application, "auto", path)
         if work.runner is RunnerKind.CONTAINER:  # the image has weights of its own
             load_settings(path)
             return "its settings are good"

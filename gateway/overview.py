@@ -9,7 +9,8 @@ from sqlalchemy import case, func, select
 
 from gateway.record.database import Database
 from gateway.record.deliverylist import DeliveryState
-from gateway.record.job import UNFINISHED, JobState
+from gateway.record.job import UNFINISHED, Job, JobState
+from gateway.record.jobsql import COLUMNS, job_of
 from gateway.record.schema import DELIVERIES, JOBS, STUDIES
 
 
@@ -30,29 +31,6 @@ GROUP_STATES: Mapping[Group, tuple[JobState, ...]] = {
     Group.DONE: (JobState.SEGMENTED,),
     Group.WITHDRAWN: (JobState.CANCELLED, JobState.SUPERSEDED),
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListedJob:
-    """A job as the list shows it; the fields are those of `gateway.record.job.Job`."""
-
-    job_id: str
-    study_instance_uid: str
-    rule: str
-    sender: str
-    n_images: int
-    is_urgent: bool
-    state: JobState
-    reason: str | None
-    attempts: int
-    not_before: float
-    created_at: float
-    started_at: float | None
-    ended_at: float | None
-    worker: str | None
-    stage: str | None
-    tiles_done: int | None
-    tiles: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,20 +99,17 @@ def is_idle(database: Database) -> bool:
     return not (is_working or is_delivering or arriving_studies(database))
 
 
-def list_jobs(
-    database: Database, group: Group, *, limit: int, offset: int = 0
-) -> Sequence[ListedJob]:
+def list_jobs(database: Database, group: Group, *, limit: int, offset: int = 0) -> Sequence[Job]:
     """Returns jobs of a group: first what comes next, or what ended last."""
     statement = (
-        select(*(JOBS.c[name] for name in ListedJob.__slots__))
+        select(*COLUMNS)
         .where(JOBS.c.state.in_(GROUP_STATES[group]))
         .order_by(*_ORDER[group], JOBS.c.job_id)
         .limit(limit)
         .offset(offset)
     )
     with database.transaction() as connection:
-        rows = connection.execute(statement).all()
-    return [ListedJob(**{**row._mapping, "state": JobState(row.state)}) for row in rows]
+        return [job_of(row) for row in connection.execute(statement)]
 
 
 _NEWEST_END = (JOBS.c.ended_at.desc(),)

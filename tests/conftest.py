@@ -7,6 +7,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+import structlog
 
 import app  # noqa: F401  before any test imports Holoscan
 from tests.networks import build_models
@@ -27,6 +28,13 @@ hypothesis.settings.load_profile("no deadline")
 REPOSITORY = Path(__file__).parent.parent
 DEMO_MODELS = REPOSITORY / "models" / "demo"
 REAL_DATA = REPOSITORY.parent / "shared" / "data" / "totalsegmentator-example"
+
+
+@pytest.fixture(autouse=True)
+def _logging_of_its_own() -> Iterator[None]:
+    """A command that a test ran in this process leaves its log level to no other test."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

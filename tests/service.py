@@ -13,11 +13,13 @@ from typing import Any
 
 import yaml
 
+from app.command import DEFAULT_SETTINGS
 from gateway.config import GatewaySettings, load_gateway_settings
 from gateway.record.database import Database, open_database
 from gateway.record.deliverylist import DeliveryList, DeliveryState
 from gateway.record.job import Job, JobState
 from gateway.record.joblist import JobList
+from gateway.work.overlay import write_overlay
 from tests.gateway_process import storescu
 from tests.phantom.study import SeriesSpec
 from tests.servers import free_port
@@ -28,7 +30,7 @@ SECONDS_PER_HOUR = 3600
 # A study that is segmented in seconds.
 SMALL = SeriesSpec(rows=64, columns=64, n_slices=30, pixel_spacing_mm=(5.0, 5.0))
 # What is found in so small a study is, rightly, not always believed.
-_DELIVER_ALL = {"TOTALMAP_QUALITY__REJECTED": "deliver"}
+_DELIVER_ALL = {"quality": {"rejected": "deliver"}}
 _CLOCK = """
 import time
 
@@ -151,7 +153,12 @@ class Service:
 def running_service(
     folder: Path, **sections: Mapping[str, Any] | list[Any] | str
 ) -> Iterator[Service]:
-    """Yields a gateway in a folder with the settings given, laid over quick ones."""
+    """Yields a gateway in a folder with the settings given, laid over quick ones.
+
+    Whatever the verdict on results, they are delivered, but for `work={"settings_file": None}`.
+    """
+    settings_file = folder / "app.yaml"
+    write_overlay(DEFAULT_SETTINGS, _DELIVER_ALL, "auto", settings_file)
     receive = {"port": free_port(), "processes": 1, "keep_free_gb": 0.1}
     web = {"port": free_port()}
     complete = {"quiet_seconds": QUIET_SECONDS, "quiet_unreleased_seconds": 3.0}
@@ -160,6 +167,7 @@ def running_service(
         "receive": receive,
         "complete": complete,
         "web": web,
+        "work": {"settings_file": str(settings_file)},
     }
     for name, section in sections.items():
         present = document.get(name)
@@ -181,8 +189,7 @@ def _start(
     file: Path, environment: Mapping[str, str] = MappingProxyType({})
 ) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "cli", "serve", str(file)]
-    given = {**_DELIVER_ALL, **os.environ, **environment}
-    return subprocess.Popen(command, start_new_session=True, env=given)
+    return subprocess.Popen(command, start_new_session=True, env={**os.environ, **environment})
 
 
 def _later(folder: Path, hours: float) -> dict[str, str]:

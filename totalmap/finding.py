@@ -4,6 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+# The kind of the result that says that all others are rejected.
+REJECTION_NOTE = "rejection"
+
 
 class Severity(StrEnum):
     """What a finding asks for; in ascending order."""

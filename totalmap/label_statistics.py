@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from totalmap.structures import Face
 Labels = NDArray[np.uint8] | NDArray[np.uint16]
 Counts = NDArray[np.int64]
 Numbers = NDArray[np.float64]
+_Box = tuple[slice, ...]
 
 # Networks leave voxels far from all the others; so few do not tell how far a structure reaches.
 _STRAY_SHARE = 0.01
@@ -101,7 +103,8 @@ def label_statistics(
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         parts = pool.map(lambda slab: _slab_sums(labels[slab], values[slab], rows), slabs)
         sums, histogram = _added(parts, rows)
-        pieces = np.array(list(pool.map(_pieces, *zip(*_boxes(inference, rows), strict=True))))
+        pieces = np.array([*pool.map(partial(_pieces, inference), *_boxes(inference, rows))])
+        ends = np.array([*pool.map(partial(_ends, labels, geometry), *_boxes(labels, rows))])
     voxels, total, squares = sums[:, :3].sum(axis=0)
     field = field_of_view(values, geometry)
     with np.errstate(invalid="ignore"):
@@ -114,7 +117,7 @@ def label_statistics(
         sd=np.sqrt(np.maximum(variance, 0)),
         quartiles=_quartiles(histogram),
         centre_lps=_centres(sums, geometry),
-        ends_lps=_ends(labels, geometry, rows),
+        ends_lps=ends,
         faces=_faces(labels, field, rows),
         field=field,
         components=pieces[:, 0],
@@ -177,25 +180,19 @@ def _centres(sums: Numbers, geometry: Geometry) -> Numbers:
     return centres
 
 
-def _ends(labels: Labels, geometry: Geometry, rows: int) -> Numbers:
-    """Returns the middle of the outermost voxels of each label, (label, face, 3) in mm LPS."""
-    ends = np.full((rows, len(Face), 3), np.nan)
-    sides = [
-        (tuple(Face).index(face), axis, -end)
-        for axis, pair in enumerate(geometry.faces)
-        for end, face in enumerate(pair)
-    ]
-    boxes = ndimage.find_objects(labels, max_label=rows - 1) if rows > 1 else []
-    for label, box in enumerate(boxes, start=1):
-        if box is None:
-            continue
-        mask = labels[box] == label
-        corner = np.array([side.start for side in box])
-        for face, axis, end in sides:
-            index = _outermost(mask, axis, end)
+def _ends(labels: Labels, geometry: Geometry, box: _Box | None, label: int) -> Numbers:
+    """Returns the middle of the outermost voxels of a label, (face, 3) in mm LPS."""
+    ends = np.full((len(Face), 3), np.nan)
+    if box is None:
+        return ends
+    mask = labels[box] == label
+    corner = np.array([side.start for side in box])
+    for axis, pair in enumerate(geometry.faces):
+        for end, face in enumerate(pair):
+            index = _outermost(mask, axis, -end)
             outermost = np.argwhere(mask.take(index, axis=axis))
             kji = np.insert(outermost, axis, index, axis=1) + corner
-            ends[label, face] = geometry.positions_lps(kji).mean(axis=0)
+            ends[tuple(Face).index(face)] = geometry.positions_lps(kji).mean(axis=0)
     return ends
 
 
@@ -208,18 +205,17 @@ def _outermost(mask: NDArray[np.bool_], axis: int, end: int) -> int:
     return steps if end == 0 else len(counts) - 1 - steps
 
 
-def _boxes(labels: Labels, rows: int) -> Iterator[tuple[Labels | None, int]]:
-    """Yields for each label what lies in the box around it."""
-    yield None, 0  # the background is no structure
+def _boxes(labels: Labels, rows: int) -> tuple[list[_Box | None], range]:
+    """Returns the box around each label, and the label; the background is no structure."""
     boxes = ndimage.find_objects(labels, max_label=rows - 1) if rows > 1 else []
-    for label, box in enumerate(boxes, start=1):
-        yield None if box is None else labels[box], label
+    return [None, *boxes], range(rows)
 
 
-def _pieces(part: Labels | None, label: int) -> _Pieces:
+def _pieces(labels: Labels, box: _Box | None, label: int) -> _Pieces:
     """Returns what pieces a label has in the box around it."""
-    if part is None:
+    if box is None:
         return _Pieces()
+    part = labels[box]
     part = part.T if part.flags.f_contiguous else part  # pieces are the same, and found faster
     mask = part == label
     voxels = int(np.count_nonzero(mask))

@@ -60,7 +60,8 @@ class DestinationSection(Section):
     """Where results go; it is either `dicom` or `stow`.
 
     Attributes:
-        kinds: Of results, as in `results.kinds` of app.yaml; empty: all that are DICOM.
+        kinds: Of results, as in `results.kinds` of app.yaml; empty: all that are DICOM. The note
+            that rejects them always comes with them.
     """
 
     name: Name

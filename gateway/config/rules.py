@@ -1,8 +1,12 @@
 """When a study is complete, and what is made of it."""
 
-from pydantic import Field, JsonValue, PositiveFloat, PositiveInt
+from collections.abc import Mapping
+from typing import Self
+
+from pydantic import Field, JsonValue, PositiveFloat, PositiveInt, model_validator
 
 from gateway.config.values import AeTitle, Name
+from totalmap.finding import Verdict
 from totalmap.settings import Pattern
 from totalmap.settings_file import Section
 
@@ -40,6 +44,10 @@ class RuleSection(Section):
         urgent: Whether its jobs start before all that are not.
         application: Sections of app.yaml, laid over `work.settings_file`.
         destinations: By name; `sender` is the destination whose AE title sent the study.
+        review_destinations: Of results that are to be reviewed; None: as `destinations`.
+        reject_destinations: Of results that are not to be believed, which come marked so, with a
+            Key Object Selection that rejects them; no name: they are held back. None: it is as
+            the application's quality.rejected says.
     """
 
     name: Name = "ct"
@@ -51,3 +59,36 @@ class RuleSection(Section):
     urgent: bool = False
     application: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
     destinations: tuple[str, ...] = ()
+    review_destinations: tuple[str, ...] | None = None
+    reject_destinations: tuple[str, ...] | None = None
+
+    @model_validator(mode="after")
+    def _rejected_is_said_once(self) -> Self:
+        quality = self.application.get("quality", {})
+        if self.reject_destinations is not None and "rejected" in quality:
+            raise ValueError(
+                "reject_destinations and application.quality.rejected say the same; leave one out"
+            )
+        return self
+
+    @property
+    def destinations_of(self) -> Mapping[Verdict, tuple[str, ...]]:
+        """The destinations of results with each verdict on them, where none is held back."""
+        return {
+            Verdict.OK: self.destinations,
+            Verdict.REVIEW: _first_given(self.review_destinations, self.destinations),
+            Verdict.REJECT: _first_given(self.reject_destinations, self.destinations),
+        }
+
+    @property
+    def whole_application(self) -> dict[str, dict[str, JsonValue]]:
+        """`application` with what `reject_destinations` asks of it."""
+        if self.reject_destinations is None:
+            return self.application
+        rejected = "deliver" if self.reject_destinations else "hold"
+        quality = {**self.application.get("quality", {}), "rejected": rejected}
+        return {**self.application, "quality": quality}
+
+
+def _first_given(names: tuple[str, ...] | None, others: tuple[str, ...]) -> tuple[str, ...]:
+    return others if names is None else names

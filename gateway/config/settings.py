@@ -1,5 +1,6 @@
 """All of gateway.yaml, and how it is read."""
 
+from itertools import chain
 from pathlib import Path
 from typing import Self
 
@@ -46,7 +47,7 @@ class GatewaySettings(Section):
         if self.complete.source is not None and self.destination(self.complete.source) is None:
             raise ValueError(f"complete.source: there is no destination {self.complete.source}")
         for rule in self.rules:
-            for name in rule.destinations:
+            for name in chain.from_iterable(rule.destinations_of.values()):
                 if name not in known:
                     raise ValueError(f"rule {rule.name}: there is no destination {name}")
         return self

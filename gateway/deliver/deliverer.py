@@ -13,6 +13,7 @@ from gateway.record.deliverylist import Delivery, DeliveryList, DeliveryState
 from gateway.record.joblist import JobList
 from gateway.record.storage import Storage
 from totalmap.errors import ResourceError, internal_error
+from totalmap.finding import REJECTION_NOTE
 from totalmap.log import get_logger
 
 SECONDS_PER_DAY = 86_400
@@ -121,11 +122,13 @@ class Deliverer:
 
     def _files(self, delivery: Delivery, section: DestinationSection) -> Sequence[Path]:
         folder = self.storage.output_folder(delivery.job_id)
-        files = [
-            folder / one.path
-            for one in self.jobs.results(delivery.job_id)
-            if one.sop_instance_uid and (not section.kinds or one.kind in section.kinds)
-        ]
+        results = [one for one in self.jobs.results(delivery.job_id) if one.sop_instance_uid]
+        if section.kinds:
+            # Nothing goes anywhere without the note that rejects it.
+            note = [one for one in results if one.kind == REJECTION_NOTE]
+            wanted = [one for one in results if one.kind in section.kinds and one not in note]
+            results = [*wanted, *note] if wanted else []
+        files = [folder / one.path for one in results]
         missing = sum(not path.exists() for path in files)
         if missing:
             raise ResourceError(f"{missing} of {len(files)} results are not on the disk any more")

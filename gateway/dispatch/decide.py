@@ -11,7 +11,7 @@ import pydicom
 
 from gateway.config import SENDER, GatewaySettings, RuleSection
 from gateway.record.content import content_digest, images
-from gateway.record.job import NewJob
+from gateway.record.job import Destinations, NewJob
 from gateway.record.ledger import KeptInstance
 from gateway.record.storage import Storage
 from totalmap.errors import ResourceError
@@ -60,8 +60,8 @@ def decide(
             content_until=newest.received_at,
             n_images=len(found),
             is_urgent=rule.urgent,
-            application=rule.application,
-            destinations=tuple(_destinations(rule, newest.sender, settings)),
+            application=rule.whole_application,
+            destinations=_destinations(rule, newest.sender, settings),
         )
         for rule in settings.rules
         if len(found) >= rule.min_instances and fits(rule, newest.sender, headers)
@@ -86,12 +86,16 @@ def _is_any_found(patterns: Sequence[str], texts: Sequence[str]) -> bool:
     )
 
 
-def _destinations(rule: RuleSection, sender: str, settings: GatewaySettings) -> Iterable[str]:
-    """Yields each destination once; `sender` is the one whose AE title sent the study."""
-    names = dict.fromkeys(
-        _name_of(sender, settings) if name == SENDER else name for name in rule.destinations
+def _destinations(rule: RuleSection, sender: str, settings: GatewaySettings) -> Destinations:
+    """Returns each destination once; `sender` is the one whose AE title sent the study."""
+
+    def known(names: Iterable[str]) -> tuple[str, ...]:
+        named = (_name_of(sender, settings) if name == SENDER else name for name in names)
+        return tuple(dict.fromkeys(named))
+
+    return Destinations(
+        **{verdict.value: known(names) for verdict, names in rule.destinations_of.items()}
     )
-    yield from names
 
 
 def _name_of(sender: str, settings: GatewaySettings) -> str:
@@ -103,7 +107,7 @@ def _name_of(sender: str, settings: GatewaySettings) -> str:
 
 
 def _job_id(digest: str, rule: RuleSection) -> str:
-    document = json.dumps([digest, rule.name, rule.application], sort_keys=True)
+    document = json.dumps([digest, rule.name, rule.whole_application], sort_keys=True)
     return hashlib.sha256(document.encode()).hexdigest()
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from totalmap.finding import Verdict
+
 
 class JobState(StrEnum):
     """Where a job stands.
@@ -21,7 +23,61 @@ class JobState(StrEnum):
     SUPERSEDED = "superseded"
 
 
+# Of many findings, the first say enough for a list.
+REASONS_SHOWN = 3
+_ADVICE = {Verdict.REVIEW: "To be reviewed:", Verdict.REJECT: "Not to be believed:"}
+
 UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
+# Nothing of these was delivered; with other weights or settings it may be.
+FRUITLESS = (JobState.DEAD, JobState.HELD, JobState.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destinations:
+    """Where the results of a job go, by name, with each verdict on them."""
+
+    ok: tuple[str, ...] = ()
+    review: tuple[str, ...] = ()
+    reject: tuple[str, ...] = ()
+
+    @classmethod
+    def whatever(cls, *names: str) -> "Destinations":
+        """Returns the same ones for every verdict."""
+        return cls(ok=names, review=names, reject=names)
+
+    def of(self, verdict: Verdict) -> tuple[str, ...]:
+        """Returns those of results with a verdict."""
+        return {
+            Verdict.OK: self.ok,
+            Verdict.REVIEW: self.review,
+            Verdict.REJECT: self.reject,
+        }[verdict]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What the application says of its results.
+
+    Attributes:
+        reasons: For the verdict, in sentences.
+        is_held: Whether the application held them back.
+    """
+
+    verdict: Verdict = Verdict.OK
+    reasons: tuple[str, ...] = ()
+    is_held: bool = False
+
+    @property
+    def summary(self) -> str | None:
+        """What is to be done and the first reasons; None where nothing is."""
+        if self.verdict is Verdict.OK:
+            return None
+        more = len(self.reasons) - REASONS_SHOWN
+        rest = (f"And {more} more.",) if more > 0 else ()
+        return " ".join((_ADVICE[self.verdict], *self.reasons[:REASONS_SHOWN], *rest))
+
+
+NO_DOUBT = Judgement()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +90,6 @@ class NewJob:
         content_digest: Of the images (gateway/dispatch/complete.py).
         content_until: When the newest of them came; seconds since 1970, UTC.
         application: Sections of app.yaml that the rule lays over it.
-        destinations: By name.
     """
 
     job_id: str
@@ -46,7 +101,7 @@ class NewJob:
     n_images: int
     is_urgent: bool
     application: Mapping[str, Any]
-    destinations: tuple[str, ...]
+    destinations: Destinations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +109,7 @@ class Job(NewJob):
     """A job as it stands.
 
     Attributes:
-        reason: Why it is dead, its results are held, it was cancelled, or waits.
+        reason: Why it is dead, its results are held or to be reviewed, it was cancelled, or waits.
         attempts: How often it was begun, since somebody last asked for it.
         run: Grows whenever it is put into the queue anew.
         not_before: Seconds since 1970, UTC, as all moments are.

@@ -12,7 +12,16 @@ from sqlalchemy import Connection, select, update
 
 from gateway.record.database import Database
 from gateway.record.history import What, record
-from gateway.record.job import UNFINISHED, Job, JobState, KeptResult, NewJob
+from gateway.record.job import (
+    FRUITLESS,
+    NO_DOUBT,
+    UNFINISHED,
+    Job,
+    JobState,
+    Judgement,
+    KeptResult,
+    NewJob,
+)
 from gateway.record.jobsql import (
     COLUMNS,
     delivery_row,
@@ -96,7 +105,7 @@ class JobList:
         job_id: str,
         results: Sequence[KeptResult],
         *,
-        held: str | None = None,
+        judgement: Judgement = NO_DOUBT,
         begun: Job | None = None,
     ) -> bool:
         """Ends a job that runs, and opens its deliveries; returns whether it still ran.
@@ -104,22 +113,23 @@ class JobList:
         Args:
             job_id: Of the job.
             results: All of them.
-            held: Why they are not to be believed, and so not delivered; None: they are.
+            judgement: The verdict on them, which says where they go.
             begun: As its worker began it. One that another worker has begun since goes on.
         """
         with self._database.transaction() as connection:
-            state = JobState.SEGMENTED if held is None else JobState.HELD
-            job = self._end(connection, job_id, state, held, begun)
+            state = JobState.HELD if judgement.is_held else JobState.SEGMENTED
+            job = self._end(connection, job_id, state, judgement.summary, begun)
             if job is None:
                 return False
             connection.execute(RESULTS.delete().where(RESULTS.c.job_id == job_id))
             for one in results:
                 connection.execute(RESULTS.insert().values(result_row(job_id, one)))
-            for destination in job.destinations if held is None else ():
+            for destination in () if judgement.is_held else job.destinations.of(judgement.verdict):
                 connection.execute(self._add_delivery.values(delivery_row(job_id, destination)))
-            _record(connection, What.SEGMENTED, job, detail=f"{len(results)} results")
-            if held is not None:
-                _record(connection, What.HELD, job, detail=held)
+            said = f"{len(results)} results, verdict {judgement.verdict}"
+            _record(connection, What.SEGMENTED, job, detail=said)
+            if judgement.is_held:
+                _record(connection, What.HELD, job, detail=judgement.summary)
         return True
 
     def die(self, job_id: str, reason: str, *, begun: Job | None = None) -> bool:
@@ -170,11 +180,11 @@ class JobList:
         return row is not None
 
     def retry(self, job_id: str, who: str) -> bool:
-        """Queues a job that is dead or was cancelled; returns whether it did.
+        """Queues a job that is dead, held back or cancelled; returns whether it did.
 
         It does not where the study has grown since: a newer job has its place.
         """
-        ended = queuing_anew(job_id, (JobState.DEAD, JobState.CANCELLED)).where(~is_outdated())
+        ended = queuing_anew(job_id, FRUITLESS).where(~is_outdated())
         return self._queue_anew(ended.values(attempts=0, not_before=0.0), What.RETRIED, who)
 
     def reopen(self, job_id: str) -> bool:
@@ -275,7 +285,9 @@ class JobList:
         with self._database.transaction() as connection:
             row = connection.execute(statement.values(reason=None)).one_or_none()
             if row is not None:
-                _record(connection, what, job_of(row), who=who)
+                job = job_of(row)
+                connection.execute(RESULTS.delete().where(RESULTS.c.job_id == job.job_id))
+                _record(connection, what, job, who=who)
         return row is not None
 
     def _stop(

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Update, and_, exists, or_, true, update
 
-from gateway.record.job import UNFINISHED, Job, JobState, KeptResult, NewJob
+from gateway.record.job import UNFINISHED, Destinations, Job, JobState, KeptResult, NewJob
 from gateway.record.schema import JOBS
 
 COLUMNS = [column for column in JOBS.c if column is not JOBS.c.is_enqueued]
@@ -25,9 +25,15 @@ def job_of(row: Row[Any]) -> Job:
             **values,
             "state": JobState(values["state"]),
             "application": json.loads(values["application"]),
-            "destinations": tuple(json.loads(values["destinations"])),
+            "destinations": _destinations(json.loads(values["destinations"])),
         }
     )
+
+
+def _destinations(names: dict[str, list[str]] | list[str]) -> Destinations:
+    if isinstance(names, list):  # as jobs were queued before the verdict had a say
+        return Destinations.whatever(*names)
+    return Destinations(**{verdict: tuple(those) for verdict, those in names.items()})
 
 
 def row_of(job: NewJob) -> dict[str, Any]:
@@ -35,7 +41,7 @@ def row_of(job: NewJob) -> dict[str, Any]:
     return {
         **asdict(job),
         "application": json.dumps(job.application),
-        "destinations": json.dumps(job.destinations),
+        "destinations": json.dumps(asdict(job.destinations)),
         "state": JobState.QUEUED,
         "attempts": 0,
         "run": 1,

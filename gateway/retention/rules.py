@@ -4,11 +4,9 @@ from dataclasses import dataclass
 
 from gateway.config import RetentionSection
 from gateway.record.deliverylist import DeliveryState
-from gateway.record.job import UNFINISHED, JobState
+from gateway.record.job import FRUITLESS, UNFINISHED, JobState
 
 SECONDS_PER_DAY = 86_400
-
-_FAILED_JOBS = (JobState.DEAD, JobState.HELD, JobState.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +52,7 @@ class KnownJob:
     @property
     def is_failed(self) -> bool:
         """Whether somebody may want to try it, or a delivery of it, again."""
-        return self.state in _FAILED_JOBS or any(
+        return self.state in FRUITLESS or any(
             one.state is DeliveryState.DEAD for one in self.deliveries
         )
 

@@ -11,7 +11,6 @@ from gateway.overview import (
     DestinationHealth,
     Group,
     ListedDelivery,
-    ListedJob,
     arriving_studies,
     count_jobs,
     deliveries_of,
@@ -50,7 +49,7 @@ _NOTHING: Mapping[Group, str] = {
 class JobRow:
     """A job in a list."""
 
-    job: ListedJob
+    job: Job
     headline: Headline
     deliveries: Sequence[ListedDelivery]
     has_preview: bool

@@ -5,18 +5,19 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from app.run import RunRequest
 from app.warm import WarmApplication
 from gateway.config import ContainerSection
-from gateway.record.job import KeptResult
+from gateway.record.job import NO_DOUBT, Judgement, KeptResult
 from gateway.record.storage import INPUT_NAME, OUTPUT_NAME, SETTINGS_NAME, STATUS_NAME
 from totalmap.errors import ResourceError
+from totalmap.finding import Verdict
 from totalmap.journal import Observer
 
 _DIGEST_CHARACTERS = 8
@@ -38,15 +39,11 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What came of a job: a failure, or results, with paths relative to the output folder.
-
-    Attributes:
-        held: Why the results are held back; None: they are to be delivered.
-    """
+    """What came of a job: a failure, or results, with paths relative to the output folder."""
 
     failure: Failure | None
     results: tuple[KeptResult, ...] = ()
-    held: str | None = None
+    judgement: Judgement = NO_DOUBT
 
 
 class Runner(Protocol):
@@ -100,7 +97,7 @@ class WarmRunner:
                 KeptResult(path=one.path, kind=one.kind, sop_instance_uid=one.sop_instance_uid)
                 for one in outcome.status.results
             ),
-            held=outcome.status.quality.held,
+            judgement=_judgement(asdict(outcome.status.quality)),
         )
 
     def abandon(self) -> None:
@@ -186,6 +183,16 @@ def _not_started(reason: str) -> Outcome:
     )
 
 
+def _judgement(quality: Mapping[str, Any]) -> Judgement:
+    """Returns what `quality` of status.json says."""
+    verdict = Verdict(quality["verdict"])
+    return Judgement(
+        verdict=verdict,
+        reasons=tuple(one["sentence"] for one in quality["findings"] if one["severity"] == verdict),
+        is_held=quality["held"] is not None,
+    )
+
+
 def _read_status(output: Path, exit_status: int) -> Outcome:
     """Returns what status.json says; a container that wrote none was killed."""
     try:
@@ -193,7 +200,7 @@ def _read_status(output: Path, exit_status: int) -> Outcome:
         error = status["error"]
         if error is None:
             results = tuple(KeptResult(**one) for one in status["results"])
-            return Outcome(failure=None, results=results, held=status["quality"]["held"])
+            return Outcome(failure=None, results=results, judgement=_judgement(status["quality"]))
         is_final = error["exit_status"] != ResourceError.exit_status
         return Outcome(failure=Failure(message=error["message"], is_final=is_final))
     except (OSError, ValueError, KeyError, TypeError):

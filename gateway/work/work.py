@@ -101,9 +101,10 @@ class Work:
     def _settle(self, job: Job, outcome: Outcome) -> None:
         failure = outcome.failure
         if failure is None:
-            self.jobs.succeed(job.job_id, outcome.results, held=outcome.held, begun=job)
-            event = "job_succeeded" if outcome.held is None else "results_held_back"
-            log.info(event, job=job.job_id, results=len(outcome.results))
+            self.jobs.succeed(job.job_id, outcome.results, judgement=outcome.judgement, begun=job)
+            event = "results_held_back" if outcome.judgement.is_held else "job_succeeded"
+            verdict = outcome.judgement.verdict
+            log.info(event, job=job.job_id, results=len(outcome.results), verdict=verdict)
         elif failure.is_final or job.attempts >= self.settings.attempts:
             reason = failure.message
             if not failure.is_final:

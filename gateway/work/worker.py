@@ -59,7 +59,7 @@ def work(settings: GatewaySettings, worker: str, device: str, stop: Event) -> No
             worker=worker,
             device=device,
         )
-        one.warm_up(settings.rules[0].application)
+        one.warm_up(settings.rules[0].whole_application)
         watch = _Watch(one, Roster(database))
         with watch.watching(), running_queue(settings, worker, Handlers(segment=watch.segment)):
             log.info("working", worker=worker, device=device)

@@ -5,6 +5,7 @@ and the two reference segmentations of real CTs in shared/data.
 """
 
 from .kinds import KINDS, Kind, Need
+from .other_network import disagreements_of, drawn_anew
 from .scans import Scan, View, findings_of, phantom_scan, real_scans
 from .variants import VARIANTS, valid_variant
 
@@ -15,6 +16,8 @@ __all__ = [
     "Need",
     "Scan",
     "View",
+    "disagreements_of",
+    "drawn_anew",
     "findings_of",
     "phantom_scan",
     "real_scans",

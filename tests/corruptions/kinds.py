@@ -45,6 +45,7 @@ class Kind:
         codes: One of these must say so.
         structures: Must be whole in view for the error to count.
         vertebrae: So many must be there.
+        of_image: The image is wrong, so that every network that sees it errs alike.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Kind:
     codes: frozenset[str]
     structures: tuple[str, ...] = ()
     vertebrae: int = 0
+    of_image: bool = False
 
     def applies_to(self, scan: Scan) -> bool:
         """Returns whether the error can be made here, with enough in view to tell it."""
@@ -175,11 +177,11 @@ def split(scan: Scan, name: str) -> Scan:
 
 
 def half_lost(scan: Scan, name: str) -> Scan:
-    """Returns a scan in which the lower half of a structure was not found."""
-    mask = scan.mask(name)
-    middle = np.median(np.argwhere(mask)[:, 0])
-    lower = np.arange(len(mask)) < middle
-    return scan.with_labels(np.where(mask & lower[:, None, None], 0, scan.labels).astype(np.uint8))
+    """Returns a scan in which the lower half of a structure's voxels was not found."""
+    labels = scan.labels.copy()
+    places = np.flatnonzero(scan.mask(name))  # slice by slice, upwards
+    labels.ravel()[places[: len(places) // 2]] = 0
+    return scan.with_labels(labels)
 
 
 def grown(scan: Scan, name: str) -> Scan:
@@ -219,6 +221,10 @@ def _reject(
     )
 
 
+def _of_image(name: str, corrupt: Corrupt, codes: str) -> Kind:
+    return replace(_reject(name, corrupt, _ANY, codes), of_image=True)
+
+
 def _missing(name: str) -> Kind:
     return Kind(
         name=f"{name.replace('_', ' ')} missing",
@@ -245,8 +251,8 @@ _NUMBERS = "VERTEBRA_ORDER VERTEBRA_MISSING RIB_VERTEBRA SACRUM"
 
 KINDS = (
     _reject("all sides swapped", lambda s: sides_swapped(s, ""), _ANY, "MIRRORED"),
-    _reject("volume mirrored", lambda s: flipped(s, 2), _ANY, "MIRRORED"),
-    _reject("image mirrored, sides named as seen", mirrored_image, _ANY, "SITUS"),
+    _of_image("volume mirrored", lambda s: flipped(s, 2), "MIRRORED"),
+    _of_image("image mirrored, sides named as seen", mirrored_image, "SITUS"),
     _reject("sides of ribs swapped", lambda s: sides_swapped(s, "rib"), _ANY, "MIRRORED"),
     _reject(
         "sides of kidneys swapped",
@@ -256,8 +262,8 @@ KINDS = (
         "kidney_left",
         "kidney_right",
     ),
-    _reject("upside down", lambda s: flipped(s, 0), _ANY, "ORIENTATION VERTEBRA_ORDER"),
-    _reject("front and back flipped", lambda s: flipped(s, 1), _ANY, "ORIENTATION"),
+    _of_image("upside down", lambda s: flipped(s, 0), "ORIENTATION VERTEBRA_ORDER"),
+    _of_image("front and back flipped", lambda s: flipped(s, 1), "ORIENTATION"),
     _reject("vertebrae +1", lambda s: shifted_names(s, SPINE, by=1), _LONG, _NUMBERS),
     _reject("vertebrae -1", lambda s: shifted_names(s, SPINE, by=-1), _LONG, _NUMBERS),
     replace(_reject("a vertebra missing", vertebra_missing, _ANY, _NUMBERS), vertebrae=3),

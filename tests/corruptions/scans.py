@@ -46,6 +46,11 @@ class Scan:
     view: View
     looked_for: frozenset[str]
 
+    @property
+    def structures(self) -> tuple[Structure, ...]:
+        """The structures of `looked_for` with their labels."""
+        return tuple(Structure(label=LABELS[name], name=name) for name in sorted(self.looked_for))
+
     def mask(self, name: str) -> NDArray[np.bool_]:
         """Returns where a structure is."""
         mask: NDArray[np.bool_] = self.labels == LABELS[name]
@@ -64,9 +69,7 @@ def findings_of(scan: Scan) -> tuple[Finding, ...]:
     """Returns what the rules say of a scan."""
     inference = to_canonical(scan.labels, scan.geometry)
     table = label_statistics(scan.labels, scan.values, scan.geometry, inference)
-    names = sorted(scan.looked_for)
-    structures = [Structure(label=LABELS[name], name=name) for name in names]
-    return implausible(table, structures, is_hu=True)
+    return implausible(table, scan.structures, is_hu=True)
 
 
 def phantom_scan(

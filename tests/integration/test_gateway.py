@@ -9,7 +9,12 @@ from pathlib import Path
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, SegmentationStorage
+from pydicom.uid import (
+    CTImageStorage,
+    ExplicitVRLittleEndian,
+    KeyObjectSelectionDocumentStorage,
+    SegmentationStorage,
+)
 from pynetdicom import AE
 from pynetdicom.association import Association
 
@@ -23,6 +28,7 @@ from tests.phantom.study import SeriesSpec, write_series
 from tests.servers import LOOPBACK, free_port
 from tests.service import SMALL, Service, running_service
 from tests.waiting import WAIT_SECONDS, wait_until
+from totalmap.finding import REJECTION_NOTE
 
 FIRST_PART, ALL = 20, SMALL.n_slices
 # One that is not done while it is being stopped.
@@ -217,25 +223,37 @@ def test_a_stop_gives_back_what_runs_and_counts_no_attempt(
     assert service.wait_for(job, JobState.SEGMENTED).attempts == 1
 
 
-def test_what_is_not_to_be_believed_is_delivered_to_nobody(
-    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_is_not_to_be_believed_goes_nowhere_or_where_a_rule_wants_it(
+    archive: Archive, tmp_path: Path
 ) -> None:
     """The demo model counts the vertebrae wrongly in voxels of 5 mm."""
-    monkeypatch.setenv("TOTALMAP_QUALITY__REJECTED", "hold")
     with running_service(
         tmp_path,
-        work={"models_folder": str(DEMO_MODELS)},
-        rules=[{"name": "ct", "destinations": ["archive"]}],
-        destinations=[{"name": "archive", "dicom": archive.destination}],
+        work={"models_folder": str(DEMO_MODELS), "settings_file": None},
+        rules=[
+            {"name": "clinic", "destinations": ["pacs"]},
+            {"name": "study", "destinations": ["pacs"], "reject_destinations": ["archive"]},
+        ],
+        destinations=[
+            {"name": "archive", "dicom": archive.destination},
+            {"name": "pacs", "dicom": {**archive.destination, "port": free_port()}},
+        ],
     ) as service:
         instances = datasets(tmp_path / "study", 22)
         send(service, instances)
-        (job,) = wait_for_jobs(service, instances, 1)
-        held = service.wait_for(job, JobState.HELD)
+        jobs = {job.rule: job for job in wait_for_jobs(service, instances, 2)}
+        held = service.wait_for(jobs["clinic"], JobState.HELD)
         assert held.reason
-        assert any(one.path == "rejected/seg.dcm.held" for one in service.jobs.results(job.job_id))
-        assert not service.deliveries.of_job(job.job_id)
-        assert not segs_of(archive, service, job)
+        results = service.jobs.results(held.job_id)
+        assert any(one.path == "rejected/seg.dcm.held" for one in results)
+        assert not service.deliveries.of_job(held.job_id)
+        service.wait_until_delivered(jobs["study"])
+        (delivery,) = service.deliveries.of_job(jobs["study"].job_id)
+        assert delivery.destination == "archive"
+        assert len(segs_of(archive, service, jobs["study"])) == 1
+        results = service.jobs.results(jobs["study"].job_id)
+        (note,) = [one.sop_instance_uid for one in results if one.kind == REJECTION_NOTE]
+        assert note in archive.of_class(KeyObjectSelectionDocumentStorage)
 
 
 def test_a_job_that_takes_too_long_is_dead(tmp_path: Path) -> None:

@@ -84,7 +84,8 @@ class Sender:
 def kill_while(sender: Sender, service: Service) -> int:
     """Kills the receiver a random time after it has begun to receive; returns how often.
 
-    A receiver that never comes to receive would cut every study off for good.
+    A receiver that never comes to receive would cut every study off for good. What a desk of the
+    one before has still taken does not count.
     """
     random, kills, before = Random(SEED), 0, -1  # noqa: S311  when to kill
     while kills < KILLS:
@@ -92,8 +93,10 @@ def kill_while(sender: Sender, service: Service) -> int:
         time.sleep(random.uniform(0.0, LONGEST_LIFE_SECONDS))
         if sender.is_done:
             break
+        killed = service.pid("receive")
         service.kill("receive")
         kills += 1
+        wait_until(lambda old=killed: service.pid("receive") not in (None, old), "started again")  # type: ignore[misc]
         before = sender.n_acknowledged + 1  # which was on its way
     return kills
 

@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.networks import build_models
 from tests.phantom.study import SeriesSpec, write_series
 from tests.segmentations import volume_of
 from totalmap.dicom.volume import Volume
 from totalmap.engine.engine import Engine
 from totalmap.settings import SegmentationSection, Variant
 
-SIZES = ((30, 24), (48, 40), (40, 16))
+SIZES = ((14, 12), (24, 20), (20, 8))
 STUDIES = 50
 SETTLED = 10
 GROWTH_LIMIT_BYTES = 32e6
@@ -33,15 +34,22 @@ def volumes(tmp_path_factory: pytest.TempPathFactory) -> list[Volume]:
     ]
 
 
+@pytest.fixture(scope="module")
+def small_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A narrow random 3 mm network with small tiles, so that many studies take seconds."""
+    folder = tmp_path_factory.mktemp("small-models")
+    return build_models(folder, Variant.FAST, patch_size=(32, 32, 32))
+
+
 def resident_bytes() -> int:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize()
 
 
 def test_fifty_studies_take_no_more_memory_than_ten(
-    volumes: list[Volume], fast_models: Path
+    volumes: list[Volume], small_models: Path
 ) -> None:
-    engine = Engine(SegmentationSection(variant=Variant.FAST), fast_models)
+    engine = Engine(SegmentationSection(variant=Variant.FAST), small_models)
     first = [engine.segment(volume, lambda *_: None).labels for volume in volumes]
     settled = 0
     for n in range(len(volumes), STUDIES):
@@ -52,9 +60,9 @@ def test_fifty_studies_take_no_more_memory_than_ten(
     assert resident_bytes() - settled < GROWTH_LIMIT_BYTES
 
 
-def test_progress_is_tiles_done_of_tiles(volumes: list[Volume], fast_models: Path) -> None:
+def test_progress_is_tiles_done_of_tiles(volumes: list[Volume], small_models: Path) -> None:
     told: list[tuple[int, int]] = []
-    engine = Engine(SegmentationSection(variant=Variant.FAST), fast_models)
+    engine = Engine(SegmentationSection(variant=Variant.FAST), small_models)
     engine.segment(volumes[1], lambda done, total: told.append((done, total)))
     tiles = told[0][1]
     assert tiles > 1
@@ -62,9 +70,9 @@ def test_progress_is_tiles_done_of_tiles(volumes: list[Volume], fast_models: Pat
 
 
 def test_a_run_that_was_broken_off_leaves_the_engine_as_it_was(
-    volumes: list[Volume], fast_models: Path
+    volumes: list[Volume], small_models: Path
 ) -> None:
-    engine = Engine(SegmentationSection(variant=Variant.FAST), fast_models)
+    engine = Engine(SegmentationSection(variant=Variant.FAST), small_models)
     expected = engine.segment(volumes[1], lambda *_: None).labels
 
     def break_off(done: int, _total: int) -> None:

@@ -9,20 +9,25 @@ from typing import Any
 
 import pytest
 
+from app.command import DEFAULT_SETTINGS
 from app.run import RunRequest, run_application
 from gateway.config import GatewaySettings, ReceiveSection, WebSection
+from gateway.record.job import Judgement
 from gateway.web.password import set_password
 from gateway.web.server import running_web
+from gateway.work.overlay import write_overlay
 from tests.conftest import DEMO_MODELS, REPOSITORY
 from tests.ohif.packages import PLAYWRIGHT, Package, require_package
 from tests.phantom.study import WrittenSeries
 from tests.servers import LOOPBACK, require_program
 from tests.unit.gateway.web.filling import Filled, open_filled
+from totalmap.finding import Verdict
 
 DRIVER = Path(__file__).parent.parent / "unit" / "gateway" / "web" / "browse.mjs"
 SCREENSHOTS = REPOSITORY / "build" / "gateway"
 TIMEOUT_SECONDS = 180
 USER, PASSWORD = "Dr. Example", "a long password"
+DOUBTS = ("The left kidney lies to the right of the right one.", "The liver is hollow.")
 REASON = "no CT series with slices of at most 5 mm; 3 series rejected, see status.json"
 
 AXE = Package(
@@ -34,13 +39,15 @@ AXE = Package(
 
 @pytest.fixture(scope="module")
 def output(phantom_series: WrittenSeries, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the application makes of the phantom."""
+    """What the application makes of the phantom, be it to be believed or not."""
     folder = tmp_path_factory.mktemp("output")
+    settings_file = tmp_path_factory.mktemp("settings") / "app.yaml"
+    write_overlay(DEFAULT_SETTINGS, {"quality": {"rejected": "deliver"}}, "auto", settings_file)
     request = RunRequest(
         input_folder=phantom_series.folder,
         output_folder=folder,
         models_folder=DEMO_MODELS,
-        settings_file=REPOSITORY / "app.yaml",
+        settings_file=settings_file,
     )
     assert run_application(request).error is None
     return folder
@@ -70,6 +77,11 @@ def _fill(gateway: Filled, paths: tuple[Path, ...], output: Path) -> None:
     gateway.deliveries.delivered(pacs)
     reason = "archive does not answer: connection refused"
     gateway.deliveries.postpone(archive, reason, time.time() + 600)
+    for verdict, name in ((Verdict.REVIEW, "Kaya^Deniz"), (Verdict.REJECT, "Moreau^Lucie")):
+        study = gateway.receive(paths[0], PatientName=name, PatientID="200")
+        is_held = verdict is Verdict.REJECT
+        judgement = Judgement(verdict=verdict, reasons=DOUBTS, is_held=is_held)
+        gateway.succeed(gateway.open_job(study), output, judgement)
     names = ("Nowak^Piotr", "Müller^Hans", "Fischer^Eva", "山田^太郎", "Berg^Anna Maria")
     studies = [
         gateway.receive(

@@ -24,14 +24,13 @@ from totalmap.finding import Finding, Severity
 from totalmap.label_statistics import Labels, label_statistics
 from totalmap.quality.anatomy import known_structures, vertebra_name
 from totalmap.quality.body import vertebrae_in
+from totalmap.quality.existing_file import group, named, read_header, slice_of
 from totalmap.quality.plausibility import implausible
 from totalmap.settings import GeometrySection
 from totalmap.structures import Structure
 
 _LABEL_MAP_STORAGE = UID("1.2.840.10008.5.1.4.1.1.66.7")  # PS3.6 A; not in pydicom yet
 _SEG_CLASSES = (SegmentationStorage, _LABEL_MAP_STORAGE)
-# A frame lies on a slice if it is no further from it than this share of a voxel.
-_SAME_PLACE = 0.1
 # With so many of its structures, a result is one of task `total`: it looked for all of them.
 _WHOLE_TASK = 60
 _SPINE = 3
@@ -71,9 +70,9 @@ def read_existing(segs: Sequence[Path], source: Study) -> Existing:
     """Reads SEG objects onto the grid of their source.
 
     Raises:
-        InputError: The source isn't there, or the frames lie on another grid.
+        InputError: The source isn't there, a SEG is not whole, or its frames lie on another grid.
     """
-    datasets = [pydicom.dcmread(path, defer_size="1 MB") for path in segs]
+    datasets = [read_header(path) for path in segs]
     stack = _source_stack(datasets, source)
     policy = GeometrySection()
     selection = Selection(folder="", stack=stack, audit=audit_stack(stack, policy))
@@ -81,7 +80,8 @@ def read_existing(segs: Sequence[Path], source: Study) -> Existing:
     numbers: dict[str, int] = {}
     labels: NDArray[np.uint16] = np.zeros(volume.geometry.shape, dtype=np.uint16)
     for path, dataset in zip(segs, datasets, strict=True):
-        _paint(path, dataset, volume.geometry, numbers, labels)
+        with named(path):
+            _paint(path, dataset, volume.geometry, numbers, labels)
     looked_for = numbers | {name: 0 for name in _looked_for(numbers) if name not in numbers}
     free = 1 + max(numbers.values(), default=0)
     structures = tuple(
@@ -142,7 +142,7 @@ def _is_seg(path: Path) -> bool:
 def _source_stack(segs: Sequence[Dataset], source: Study) -> Stack:
     """Returns the stack that SEGs were made from; the largest one of its series."""
     wanted = {
-        str(one.SeriesInstanceUID)
+        str(one.get("SeriesInstanceUID"))
         for seg in segs
         for one in seg.get("ReferencedSeriesSequence", ())
     }
@@ -175,49 +175,17 @@ def _paint(
             f"the SEG has {seg.Rows} x {seg.Columns} voxels a slice, its source "
             f"{geometry.shape[1]} x {geometry.shape[2]}"
         )
-    for frame, pixels in enumerate(iter_pixels(path)):
-        slice_labels = labels[_slice_of(seg, frame, geometry)]
+    for frame, pixels in zip(range(seg.NumberOfFrames), iter_pixels(path), strict=True):
+        slice_labels = labels[slice_of(seg, frame, geometry)]
         if is_labelmap:
             named = table[np.minimum(pixels, len(table) - 1)]
             slice_labels[named > 0] = named[named > 0]
         else:
-            item = _group(seg, frame, "SegmentIdentificationSequence")
-            slice_labels[pixels > half] = of_segment[int(item.ReferencedSegmentNumber)]
-
-
-def _slice_of(seg: Dataset, frame: int, geometry: Geometry) -> int:
-    """Returns the slice that a frame lies on."""
-    position = _group(seg, frame, "PlanePositionSequence").ImagePositionPatient
-    cosines = _group(seg, frame, "PlaneOrientationSequence").ImageOrientationPatient
-    spacing = _group(seg, frame, "PixelMeasuresSequence").PixelSpacing
-    row, column = np.reshape(np.array(cosines, dtype=float), (2, 3))
-    ends = np.array(position, dtype=float) + np.array(
-        [np.zeros(3), row * float(spacing[1]), column * float(spacing[0])]
-    )
-    at = _indices(ends, geometry)
-    k = int(np.abs(np.subtract(geometry.slice_steps, at[0, 2])).argmin())
-    step = geometry.slice_steps[k]
-    expected = np.array([[0.0, 0.0, step], [1.0, 0.0, step], [0.0, 1.0, step]])
-    if np.abs(at - expected).max() > _SAME_PLACE:
-        raise InputError(f"frame {frame + 1} of the SEG lies on another grid than its source")
-    return k
-
-
-def _indices(points: NDArray[np.float64], geometry: Geometry) -> NDArray[np.float64]:
-    """Returns i, j and steps of points, (n, 3) mm in LPS."""
-    homogeneous = np.column_stack([points, np.ones(len(points))])
-    indices: NDArray[np.float64] = (homogeneous @ np.linalg.inv(geometry.affine_lps).T)[:, :3]
-    return indices
-
-
-def _group(seg: Dataset, frame: int, sequence: str) -> Dataset:
-    """Returns the item of a functional group that holds for a frame (PS3.3 C.7.6.16)."""
-    own = seg.PerFrameFunctionalGroupsSequence[frame]
-    shared = seg.SharedFunctionalGroupsSequence[0]
-    if sequence not in own and sequence not in shared:
-        raise InputError(f"frame {frame + 1} of the SEG does not say where it lies")
-    item: Dataset = (own if sequence in own else shared)[sequence].value[0]
-    return item
+            item = group(seg, frame, "SegmentIdentificationSequence")
+            number = int(item.ReferencedSegmentNumber)
+            if number not in of_segment:
+                raise InputError(f"frame {frame + 1} of the SEG is of segment {number}: not there")
+            slice_labels[pixels > half] = of_segment[number]
 
 
 def _looked_for(numbers: dict[str, int]) -> Iterator[str]:

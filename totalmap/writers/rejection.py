@@ -15,7 +15,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from totalmap.dicom.identity import derived_uid
 from totalmap.errors import OutputError
-from totalmap.finding import Finding, Severity
+from totalmap.finding import REJECTION_NOTE, Finding, Severity
 from totalmap.journal import Result
 from totalmap.settings import Settings
 from totalmap.writers import provenance
@@ -23,7 +23,6 @@ from totalmap.writers.encoding import write_parts
 from totalmap.writers.release import RESULTS_NAME, Release
 
 FILE_NAME = "rejection.dcm"
-KIND = "rejection"
 # What the source has, and the other results had from it.
 _FROM_RESULT = (
     "ContentDate",
@@ -61,7 +60,7 @@ def write_rejection(
     if _referenced(written) != {str(one.SOPInstanceUID) for one in rejected}:
         raise OutputError("the note of the rejection does not name all results")
     uid = str(note.SOPInstanceUID)
-    return (Result(kind=KIND, path=f"{RESULTS_NAME}/{FILE_NAME}", sop_instance_uid=uid),)
+    return (Result(kind=REJECTION_NOTE, path=f"{RESULTS_NAME}/{FILE_NAME}", sop_instance_uid=uid),)
 
 
 def encode_rejection(
@@ -77,9 +76,9 @@ def encode_rejection(
             referenced_objects=rejected,
             description=" ".join(reasons),
         ),
-        series_instance_uid=derived_uid("series", KIND, *uids),
+        series_instance_uid=derived_uid("series", REJECTION_NOTE, *uids),
         series_number=settings.results.series_numbers.rejection,
-        sop_instance_uid=derived_uid("instance", KIND, *uids),
+        sop_instance_uid=derived_uid("instance", REJECTION_NOTE, *uids),
         instance_number=1,
         manufacturer=provenance.MANUFACTURER,
     )

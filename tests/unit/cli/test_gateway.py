@@ -93,7 +93,7 @@ def test_a_job_is_retried_cancelled_and_made_urgent(
     assert "It neither waits nor runs." in refused.output
     assert changed("retry").exit_code == 0
     assert state() is JobState.QUEUED
-    assert "It is not dead" in changed("retry").output
+    assert "It has not failed" in changed("retry").output
 
 
 @pytest.mark.parametrize(("start", "says"), [("zz", "no jobs begin with zz"), ("", "2 jobs begin")])

@@ -77,6 +77,11 @@ def test_nobody_is_the_destination_that_is_called_sender(tmp_path: Path) -> None
         ({"rules": [{"name": "Ct"}]}, "rules.0.name"),
         ({"rules": [{"name": "../up"}]}, "rules.0.name"),
         ({"rules": [{"destinations": ["pcas"]}]}, "rule ct: there is no destination pcas"),
+        ({"rules": [{"reject_destinations": ["pcas"]}]}, "rule ct: there is no destination pcas"),
+        (
+            {"rules": [{"reject_destinations": [], "application": {"quality": {"rejected": 1}}}]},
+            "rules.0: Value error, reject_destinations and application.quality.rejected",
+        ),
         ({"rules": [{"min_instances": 0}]}, "rules.0.min_instances"),
         ({"rules": [{"descriptions": ["("]}]}, "rules.0.descriptions.0"),
         ({"rules": [{"application": {"segmentation": 3}}]}, "rules.0.application.segmentation"),

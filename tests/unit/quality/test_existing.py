@@ -96,6 +96,101 @@ def test_another_grid_is_refused(seg: Path, phantom_series: WrittenSeries, tmp_p
         read_existing([tmp_path / "moved.dcm"], read_study(phantom_series.folder))
 
 
+def without(*keywords: str) -> Callable[[Dataset], None]:
+    def spoil(seg: Dataset) -> None:
+        for keyword in keywords:
+            del seg[keyword]
+
+    return spoil
+
+
+def without_its_number(seg: Dataset) -> None:
+    del seg.SegmentSequence[0].SegmentNumber
+
+
+def without_a_segment(seg: Dataset) -> None:
+    del seg.SegmentSequence[0]
+
+
+def without_a_place(seg: Dataset) -> None:
+    seg.PerFrameFunctionalGroupsSequence[3].PlanePositionSequence = []
+
+
+def with_half_an_orientation(seg: Dataset) -> None:
+    shared = seg.SharedFunctionalGroupsSequence[0]
+    shared.PlaneOrientationSequence[0].ImageOrientationPatient = [1, 0, 0]
+
+
+def with_few_frames(seg: Dataset) -> None:
+    seg.NumberOfFrames = 3
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        *(
+            (without(keyword), "")
+            for keyword in (
+                "BitsAllocated",
+                "BitsStored",
+                "Columns",
+                "NumberOfFrames",
+                "PerFrameFunctionalGroupsSequence",
+                "PhotometricInterpretation",
+                "PixelRepresentation",
+                "Rows",
+                "SamplesPerPixel",
+                "SegmentSequence",
+                "SharedFunctionalGroupsSequence",
+            )
+        ),
+        (without("PixelData"), "has 0 bytes of pixels and needs"),
+        (without_its_number, ""),
+        (without_a_segment, "frame 1 of the SEG is of segment 1: not there"),
+        (without_a_place, ""),
+        (with_half_an_orientation, ""),
+        (with_few_frames, "has 3 frames and places"),
+    ],
+)
+def test_a_broken_seg_is_named(
+    seg: Path,
+    phantom_series: WrittenSeries,
+    tmp_path: Path,
+    spoil: Callable[[Dataset], None],
+    said: str,
+) -> None:
+    dataset = pydicom.dcmread(seg)
+    spoil(dataset)
+    dataset.save_as(tmp_path / "broken.dcm")
+    with pytest.raises(InputError, match=rf"broken\.dcm: .*{said}"):
+        read_existing([tmp_path / "broken.dcm"], read_study(phantom_series.folder))
+
+
+@pytest.mark.parametrize("share", [0.001, 0.5, 0.9999])
+def test_half_a_file_is_no_seg(
+    seg: Path, phantom_series: WrittenSeries, tmp_path: Path, share: float
+) -> None:
+    content = seg.read_bytes()
+    (tmp_path / "half.dcm").write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(InputError, match=r"half\.dcm"):
+        read_existing([tmp_path / "half.dcm"], read_study(phantom_series.folder))
+
+
+def test_of_probabilities_those_above_a_half_count(
+    seg: Path, phantom_series: WrittenSeries, tmp_path: Path
+) -> None:
+    dataset = pydicom.dcmread(seg)
+    expected = read_existing([seg], read_study(phantom_series.folder))
+    found = dataset.pixel_array
+    dataset.SegmentationType, dataset.SegmentationFractionalType = "FRACTIONAL", "PROBABILITY"
+    dataset.MaximumFractionalValue = 200
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
+    dataset.PixelData = np.where(found, 101, 100).astype(np.uint8).tobytes()
+    dataset.save_as(tmp_path / "fractional.dcm")
+    fractional = read_existing([tmp_path / "fractional.dcm"], read_study(phantom_series.folder))
+    assert np.array_equal(fractional.labels, expected.labels)
+
+
 def test_structures_that_nobody_knows_are_counted_and_not_judged(
     seg: Path, phantom_series: WrittenSeries, tmp_path: Path
 ) -> None:

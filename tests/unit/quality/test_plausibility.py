@@ -12,6 +12,8 @@ from tests.corruptions import (
     Need,
     Scan,
     View,
+    disagreements_of,
+    drawn_anew,
     findings_of,
     phantom_scan,
     real_scans,
@@ -56,6 +58,20 @@ def test_an_error_is_seen_wherever_what_tells_it_is_in_view(scans: list[Scan], n
     assert where
     missed = [scan.view for scan in where if not kind.is_detected(findings_with(name, scan))]
     assert missed == []
+
+
+@pytest.mark.parametrize("name", [k.name for k in KINDS if k.need is Need.UNSEEN])
+def test_a_second_opinion_sees_what_rules_can_not(name: str) -> None:
+    kind, scan = KINDS_BY_NAME[name], phantom_scan(SEED)
+    assert kind.applies_to(scan)
+    corrupted = kind.corrupt(scan)
+    findings = findings_of(corrupted)
+    assert disagreements_of(corrupted, drawn_anew(scan, SEED), findings)
+
+
+def test_a_second_opinion_that_only_draws_borders_anew_is_none(scans: list[Scan]) -> None:
+    for scan in scans:
+        assert disagreements_of(scan, drawn_anew(scan, SEED), findings_of(scan)) == ()
 
 
 @pytest.mark.parametrize("vary", VARIANTS, ids=lambda vary: vary.__name__)

@@ -169,7 +169,7 @@ def test_a_destination_that_is_no_more_is_still_named() -> None:
 @pytest.mark.parametrize(
     ("what", "detail", "event"),
     [
-        (What.SEGMENTED, "5 results", ("110103", "C", "0")),
+        (What.SEGMENTED, "5 results, verdict ok", ("110103", "C", "0")),
         (What.DEAD, "it has ended its worker", ("110103", "C", "8")),
         (What.DELETED, "results: 5 files", ("110103", "D", "0")),
     ],

@@ -29,7 +29,7 @@ from gateway.receive.scp import running_receiver
 from gateway.record.database import Database, open_database
 from gateway.record.deliverylist import Delivery, DeliveryList, DeliveryState
 from gateway.record.history import What, history
-from gateway.record.job import KeptResult, NewJob
+from gateway.record.job import Destinations, KeptResult, NewJob
 from gateway.record.joblist import JobList
 from gateway.record.ledger import GrowingStudy, Ledger
 from gateway.record.storage import Storage
@@ -131,7 +131,7 @@ def put_results(jobs: JobList, storage: Storage, results: WrittenSeries) -> None
         n_images=1,
         is_urgent=False,
         application={},
-        destinations=(DESTINATION,),
+        destinations=Destinations.whatever(DESTINATION),
     )
     study = GrowingStudy(
         study_instance_uid=STUDY, n_instances=1, last_received_at=0.0, transfers_ended_at=0.0

@@ -19,9 +19,9 @@ from gateway.deliver.deliverer import SECONDS_PER_DAY, Deliverer, retry_seconds
 from gateway.record.database import Database
 from gateway.record.deliverylist import Delivery, DeliveryList, DeliveryState
 from gateway.record.history import What, history
-from gateway.record.job import KeptResult
+from gateway.record.job import Destinations, KeptResult
 from gateway.record.joblist import JobList
-from gateway.record.schema import DELIVERIES
+from gateway.record.schema import DELIVERIES, RESULTS
 from gateway.record.storage import Storage
 from tests.phantom.study import WrittenSeries
 from tests.servers import LOOPBACK, free_port
@@ -33,9 +33,11 @@ from tests.unit.gateway.peers import (
     unchanged,
 )
 from tests.unit.gateway.record.test_joblist import NEW, STUDY
+from totalmap.finding import REJECTION_NOTE
 
 JOB_ID = NEW.job_id
 SEG, SR, REPORT = "results/seg.dcm", "results/sr.dcm", "results/report.html"
+NOTE = "results/rejection.dcm"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +68,13 @@ class Shop:
         one.deliver(JOB_ID, "pacs", self.now().run)
         return self.now()
 
+    def reject(self, note: Path, sop_instance_uid: str) -> None:
+        """Adds the note that rejects the results."""
+        shutil.copy(note, self.path(NOTE))
+        row = {"path": NOTE, "kind": REJECTION_NOTE, "sop_instance_uid": sop_instance_uid}
+        with self.database.transaction() as connection:
+            connection.execute(RESULTS.insert().values(job_id=JOB_ID, **row))
+
     def is_old(self, days: float) -> None:
         """Has the delivery been opened so long ago."""
         with self.database.transaction() as connection:
@@ -77,7 +86,7 @@ class Shop:
 @pytest.fixture
 def shop(storage: Storage, database: Database, phantom_series: WrittenSeries) -> Shop:
     jobs = JobList(database)
-    jobs.open(STUDY, [replace(NEW, destinations=("pacs",))], "")
+    jobs.open(STUDY, [replace(NEW, destinations=Destinations.whatever("pacs"))], "")
     jobs.begin(JOB_ID, 1, "host-1")
     one = Shop(storage=storage, database=database, jobs=jobs, deliveries=DeliveryList(database))
     one.path("results").mkdir(parents=True)
@@ -134,9 +143,21 @@ def test_a_destination_gets_the_kinds_that_it_wants(shop: Shop) -> None:
         assert unchanged(peer.received, [shop.path(SR)])
 
 
-def test_a_destination_that_wants_none_is_not_asked(shop: Shop) -> None:
+def test_a_destination_that_wants_none_is_not_asked(
+    shop: Shop, phantom_series: WrittenSeries
+) -> None:
+    shop.reject(phantom_series.paths[2], phantom_series.sop_uids[2])
     nobody = replace_kinds(nowhere(), "rtstruct")
     assert shop.deliver(nobody).state is DeliveryState.DELIVERED
+
+
+def test_what_is_rejected_comes_with_the_note_that_says_so(
+    shop: Shop, phantom_series: WrittenSeries
+) -> None:
+    shop.reject(phantom_series.paths[2], phantom_series.sop_uids[2])
+    with running_dicom_peer() as peer:
+        assert shop.deliver(pacs(peer, "sr")).state is DeliveryState.DELIVERED
+        assert unchanged(peer.received, [shop.path(SR), shop.path(NOTE)])
 
 
 def replace_kinds(destination: DestinationSection, *kinds: str) -> DestinationSection:

@@ -18,6 +18,7 @@ from gateway.config import (
     StowDestination,
 )
 from gateway.dispatch.decide import SeriesHeader, decide, fits
+from gateway.record.job import Destinations
 from gateway.record.ledger import KeptInstance
 from gateway.record.storage import Storage
 from tests.phantom.study import WrittenSeries
@@ -170,7 +171,34 @@ def test_results_go_to_each_destination_once(
 ) -> None:
     rule = RuleSection(destinations=tuple(named))
     (job,) = decide([keep(1, sender=sender)], settings(rule), storage)
-    assert job.destinations == expected
+    assert job.destinations == Destinations.whatever(*expected)
+
+
+def test_each_verdict_has_its_destinations(keep: Keep, storage: Storage) -> None:
+    rule = RuleSection(
+        destinations=("web",),
+        review_destinations=("sender", "sender"),
+        reject_destinations=("scanner",),
+        application={"quality": {"second_opinion": True}},
+    )
+    (job,) = decide([keep(1, sender="CT1")], settings(rule), storage)
+    assert job.destinations == Destinations(ok=("web",), review=("scanner",), reject=("scanner",))
+    assert job.application == {"quality": {"second_opinion": True, "rejected": "deliver"}}
+
+
+@pytest.mark.parametrize(
+    ("reject", "application"), [(None, {}), ((), {"quality": {"rejected": "hold"}})]
+)
+def test_without_a_name_for_them_what_is_not_believed_is_held_back(
+    keep: Keep,
+    storage: Storage,
+    reject: tuple[str, ...] | None,
+    application: dict[str, dict[str, Any]],
+) -> None:
+    rule = RuleSection(destinations=("web",), reject_destinations=reject)
+    (job,) = decide([keep(1)], settings(rule), storage)
+    assert job.application == application
+    assert job.destinations.review == ("web",)
 
 
 def test_an_instance_of_no_image_class_is_none(keep: Keep, storage: Storage) -> None:

@@ -9,14 +9,26 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
+from sqlalchemy import update
 
 from gateway.record.database import Database
 from gateway.record.deliverylist import DeliveryList
 from gateway.record.history import What, history
-from gateway.record.job import UNFINISHED, Job, JobState, KeptResult, NewJob
+from gateway.record.job import (
+    NO_DOUBT,
+    UNFINISHED,
+    Destinations,
+    Job,
+    JobState,
+    Judgement,
+    KeptResult,
+    NewJob,
+)
 from gateway.record.joblist import JobList
 from gateway.record.ledger import GrowingStudy, Ledger
+from gateway.record.schema import JOBS
 from tests.unit.gateway.instances import ONE
+from totalmap.finding import Verdict
 
 STUDY = GrowingStudy(
     study_instance_uid="1.2", n_instances=1, last_received_at=1000.5, transfers_ended_at=None
@@ -31,10 +43,11 @@ NEW = NewJob(
     n_images=40,
     is_urgent=False,
     application={"segmentation": {"variant": "fast"}},
-    destinations=("pacs", "archive"),
+    destinations=Destinations.whatever("pacs", "archive"),
 )
 GROWN = replace(NEW, job_id="b" * 64, content_digest="e" * 64, n_images=50)
 SEG = KeptResult(path="results/seg.dcm", kind="seg", sop_instance_uid="2.25.1")
+REJECTED = Judgement(verdict=Verdict.REJECT, reasons=("Left and right are swapped.",))
 REPORT = KeptResult(path="results/report.html", kind="report", sop_instance_uid=None)
 
 
@@ -88,7 +101,7 @@ def test_the_events_tell_the_story(jobs: JobList, database: Database) -> None:
         (What.DEAD, None, "no suitable series"),
         (What.RETRIED, "anna", None),
         (What.STARTED, "host-1", "attempt 1"),
-        (What.SEGMENTED, None, "1 results"),
+        (What.SEGMENTED, None, "1 results, verdict ok"),
     ]
     assert {one.job_id for one in events[1:]} == {NEW.job_id}
 
@@ -146,15 +159,51 @@ def test_success_opens_a_delivery_to_each_destination(jobs: JobList, database: D
     assert jobs.results(NEW.job_id) == [REPORT, SEG]
 
 
+def test_a_job_of_an_earlier_version_has_the_same_destinations_whatever_the_verdict(
+    jobs: JobList, database: Database
+) -> None:
+    jobs.open(STUDY, [NEW], "")
+    with database.transaction() as connection:
+        connection.execute(update(JOBS).values(destinations='["pacs", "archive"]'))
+    assert stand(jobs).destinations == Destinations.whatever("pacs", "archive")
+
+
 def test_results_that_are_held_back_go_nowhere(jobs: JobList, database: Database) -> None:
     jobs.open(STUDY, [NEW], "")
     jobs.begin(NEW.job_id, 1, "host-1")
-    assert jobs.succeed(NEW.job_id, [SEG], held="Left and right are swapped.")
+    assert jobs.succeed(NEW.job_id, [SEG], judgement=replace(REJECTED, is_held=True))
     held = stand(jobs)
-    assert (held.state, held.reason) == (JobState.HELD, "Left and right are swapped.")
+    assert held.state is JobState.HELD
+    assert held.reason == "Not to be believed: Left and right are swapped."
     assert jobs.results(NEW.job_id) == [SEG]
     assert DeliveryList(database).of_job(NEW.job_id) == []
     assert told(database)[-2:] == [What.SEGMENTED, What.HELD]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "reasons", "destination", "reason"),
+    [
+        (Verdict.OK, [], "pacs", None),
+        (Verdict.REVIEW, ["A hole."], "desk", "To be reviewed: A hole."),
+        (Verdict.REVIEW, list("abcde"), "desk", "To be reviewed: a b c And 2 more."),
+        (Verdict.REJECT, ["Swapped."], "study", "Not to be believed: Swapped."),
+    ],
+)
+def test_the_verdict_says_where_results_go(
+    jobs: JobList,
+    database: Database,
+    verdict: Verdict,
+    reasons: list[str],
+    destination: str,
+    reason: str | None,
+) -> None:
+    places = Destinations(ok=("pacs",), review=("desk",), reject=("study",))
+    jobs.open(STUDY, [replace(NEW, destinations=places)], "")
+    jobs.begin(NEW.job_id, 1, "host-1")
+    jobs.succeed(NEW.job_id, [SEG], judgement=Judgement(verdict=verdict, reasons=tuple(reasons)))
+    assert [one.destination for one in DeliveryList(database).unqueued()] == [destination]
+    done = stand(jobs)
+    assert (done.state, done.reason) == (JobState.SEGMENTED, reason)
 
 
 def test_why_a_job_waited_is_not_why_it_failed_later(jobs: JobList) -> None:
@@ -333,12 +382,17 @@ class Jobs(RuleBasedStateMachine):
     def progress(self, job_id: str) -> None:
         self.jobs.progress(job_id, "segment", 1, 2)
 
-    @rule(job_id=opened, results=st.sampled_from([(), (SEG,), (REPORT, SEG)]))
-    def succeed(self, job_id: str, results: Sequence[KeptResult]) -> None:
+    @rule(
+        job_id=opened, results=st.sampled_from([(), (SEG,), (REPORT, SEG)]), is_held=st.booleans()
+    )
+    def succeed(self, job_id: str, results: Sequence[KeptResult], is_held: bool) -> None:
         model = self.models[job_id]
-        assert self.jobs.succeed(job_id, results) == model.is_unfinished
+        judgement = replace(REJECTED, is_held=True) if is_held else NO_DOUBT
+        assert self.jobs.succeed(job_id, results, judgement=judgement) == model.is_unfinished
         if model.is_unfinished:
-            model.end(JobState.SEGMENTED, What.SEGMENTED, None)
+            state = JobState.HELD if is_held else JobState.SEGMENTED
+            model.end(state, What.SEGMENTED, judgement.summary)
+            model.events += [What.HELD] * is_held
             model.results = results
 
     @rule(job_id=opened)
@@ -371,11 +425,11 @@ class Jobs(RuleBasedStateMachine):
     def retry(self, job_id: str) -> None:
         model = self.models[job_id]
         of_rule = [key for key, one in self.models.items() if one.new.rule == model.new.rule]
-        ended = model.state in (JobState.DEAD, JobState.CANCELLED)
+        ended = model.state in (JobState.DEAD, JobState.HELD, JobState.CANCELLED)
         is_to_do = ended and job_id == of_rule[-1]  # a newer one has its place
         assert self.jobs.retry(job_id, "anna") == is_to_do
         if is_to_do:
-            model.attempts, model.not_before = 0, 0.0
+            model.attempts, model.not_before, model.results = 0, 0.0, ()
             model.queue_anew(What.RETRIED)
 
     @rule(job_id=opened)
@@ -447,7 +501,7 @@ class Jobs(RuleBasedStateMachine):
             assert set(self.jobs.results(job_id)) == set(model.results)
             is_done = model.state is JobState.SEGMENTED
             destinations = {one.destination for one in deliveries.of_job(job_id)}
-            assert destinations == (set(NEW.destinations) if is_done else set())
+            assert destinations == (set(NEW.destinations.ok) if is_done else set())
         self.database.close()
 
 

@@ -22,7 +22,7 @@ from gateway.config import (
 from gateway.record.database import Database
 from gateway.record.deliverylist import DeliveryList
 from gateway.record.history import What, history
-from gateway.record.job import KeptResult, NewJob
+from gateway.record.job import Destinations, KeptResult, NewJob
 from gateway.record.joblist import JobList
 from gateway.record.ledger import EndedTransfer, KeptInstance, Ledger
 from gateway.record.roster import Roster
@@ -159,7 +159,7 @@ class Box:
             n_images=1,
             is_urgent=False,
             application={},
-            destinations=destinations,
+            destinations=Destinations.whatever(*destinations),
         )
 
 

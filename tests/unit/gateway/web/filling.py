@@ -18,7 +18,7 @@ from gateway.config import GatewaySettings
 from gateway.receive.intake import Intake, ReceivedFile
 from gateway.record.database import Database, open_database
 from gateway.record.deliverylist import DeliveryList
-from gateway.record.job import KeptResult, NewJob
+from gateway.record.job import NO_DOUBT, Destinations, Judgement, KeptResult, NewJob
 from gateway.record.joblist import JobList
 from gateway.record.ledger import EndedTransfer, GrowingStudy, KeptInstance, Ledger
 from gateway.record.roster import Roster
@@ -98,15 +98,17 @@ class Filled:
         assert job is not None
         assert self.jobs.begin(job_id, job.run, worker) is not None
 
-    def succeed(self, job_id: str, output: Path | None = None, held: str | None = None) -> None:
-        """Ends a job with results: those of a real run, or small ones; `held`: why held back."""
+    def succeed(
+        self, job_id: str, output: Path | None = None, judgement: Judgement = NO_DOUBT
+    ) -> None:
+        """Ends a job with results: those of a real run, or small ones."""
         self.begin(job_id)
         folder = self.storage.output_folder(job_id)
         if output is None:
             write_output(folder)
         else:
             shutil.copytree(output, folder)
-        if held is not None:
+        if judgement.is_held:
             (folder / "results").rename(folder / "rejected")
         names = sorted(
             path.relative_to(folder).as_posix()
@@ -114,7 +116,7 @@ class Filled:
             if path.is_file() and path.parent != folder
         )
         results = [KeptResult(path=name, kind="other", sop_instance_uid=None) for name in names]
-        assert self.jobs.succeed(job_id, results, held=held)
+        assert self.jobs.succeed(job_id, results, judgement=judgement)
 
     def die(self, job_id: str, reason: str) -> None:
         """Ends a job that can't succeed."""
@@ -160,7 +162,7 @@ def new_job(
         n_images=40,
         is_urgent=is_urgent,
         application={},
-        destinations=destinations,
+        destinations=Destinations.whatever(*destinations),
     )
 
 

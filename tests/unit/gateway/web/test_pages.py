@@ -1,5 +1,6 @@
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -7,9 +8,12 @@ import pytest
 from sqlalchemy import insert, select
 
 from gateway.record.history import What
+from gateway.record.job import Judgement
 from gateway.record.schema import EVENTS, JOBS
 from gateway.web.pages import REPORT_POLICY
+from tests.unit.gateway.record.test_joblist import REJECTED
 from tests.unit.gateway.web.filling import Filled
+from totalmap.finding import Verdict
 
 HOSTILE = '<script>alert("x")</script>'
 MANY = 10_000
@@ -114,7 +118,7 @@ def test_ten_thousand_jobs_are_no_burden(user: httpx.Client, gateway: Filled) ->
         "rule": "ct",
     }
     job |= {"sender": "CT1", "content_digest": "a", "content_until": 0.0, "n_images": 1}
-    job |= {"is_urgent": False, "application": "{}", "destinations": "[]", "attempts": 1}
+    job |= {"is_urgent": False, "application": "{}", "destinations": "{}", "attempts": 1}
     job |= {"run": 1, "not_before": 0.0, "is_enqueued": True, "state": "segmented"}
     rows = [
         {**job, "job_id": f"{n}", "created_at": n, "started_at": n, "ended_at": n + 45}
@@ -186,7 +190,7 @@ def test_what_is_held_back_is_shown_with_its_reason(
     user: httpx.Client, gateway: Filled, instance: Path
 ) -> None:
     job = gateway.open_job(gateway.receive(instance))
-    gateway.succeed(job, held="Left and right are swapped.")
+    gateway.succeed(job, judgement=replace(REJECTED, is_held=True))
     page = user.get(f"/studies/{study_of(gateway, job)}").text
     assert "held back" in page
     assert "Left and right are swapped." in page
@@ -194,6 +198,16 @@ def test_what_is_held_back_is_shown_with_its_reason(
     assert f'src="/jobs/{job}/files/rejected/preview.png"' in page
     assert user.get(f"/jobs/{job}/files/rejected/report.html").status_code == 200
     assert user.get(f"/jobs/{job}/thumbnail").headers["content-type"] == "image/jpeg"
+
+
+def test_what_is_to_be_reviewed_is_done_and_says_why(
+    user: httpx.Client, gateway: Filled, instance: Path
+) -> None:
+    job = gateway.open_job(gateway.receive(instance))
+    gateway.succeed(job, judgement=Judgement(verdict=Verdict.REVIEW, reasons=("A hole.",)))
+    page = user.get(f"/studies/{study_of(gateway, job)}").text
+    assert "done, in doubt" in page
+    assert "To be reviewed: A hole." in page
 
 
 def test_a_report_can_do_nothing(user: httpx.Client, done: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +54,18 @@ class DockerStandIn:
         """Has each container leave a status.json."""
         (self._folder / "status.json").write_text(json.dumps(status))
 
-    def succeeds(self, *results: dict[str, Any], held: str | None = None) -> None:
-        """Has each container succeed, with results that may be held back."""
+    def succeeds(
+        self,
+        *results: dict[str, Any],
+        verdict: str = "ok",
+        findings: Iterable[tuple[str, str]] = (),
+        held: str | None = None,
+    ) -> None:
+        """Has each container succeed, with findings of a severity and a sentence."""
         self.ends(0)
-        self.leaves({"error": None, "results": results, "quality": {"held": held}})
+        told = [{"severity": severity, "sentence": sentence} for severity, sentence in findings]
+        quality = {"verdict": verdict, "findings": told, "held": held}
+        self.leaves({"error": None, "results": results, "quality": quality})
 
     def fails(self, exit_status: int, message: str) -> None:
         """Has each container fail, and say why."""

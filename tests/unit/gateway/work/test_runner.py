@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from gateway.config import ContainerSection
-from gateway.record.job import KeptResult
+from gateway.record.job import Judgement, KeptResult
 from gateway.record.storage import INPUT_NAME, OUTPUT_NAME, SETTINGS_NAME
 from gateway.work.runner import ContainerRunner, Outcome, container_name
 from tests.unit.gateway.work.docker_stand_in import DockerStandIn
+from totalmap.finding import Verdict
 from totalmap.journal import SilentObserver
 
 NAME = "totalmap-host-1-0123abcd"
@@ -53,9 +54,13 @@ def test_results_are_what_status_json_says(docker: DockerStandIn, folder: Path) 
 
 
 def test_results_that_are_held_back_say_why(docker: DockerStandIn, folder: Path) -> None:
-    docker.succeeds(SEG, held="Left and right are swapped.")
+    reasons = [("review", "A hole."), ("reject", "Left and right are swapped.")]
+    docker.succeeds(SEG, verdict=Verdict.REJECT, findings=reasons, held="Swapped.")
     outcome = run(docker, folder)
-    assert (outcome.failure, outcome.held) == (None, "Left and right are swapped.")
+    assert outcome.failure is None
+    assert outcome.judgement == Judgement(
+        verdict=Verdict.REJECT, reasons=("Left and right are swapped.",), is_held=True
+    )
     assert len(outcome.results) == 1
 
 
