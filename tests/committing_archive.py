@@ -18,6 +18,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at its 
     StorageCommitmentPushModelInstance,
 )
 
+from gateway.deliver.answers import KEEP_ANSWERS
 from tests.servers import LOOPBACK, free_port
 from tests.serving import serving_dicom
 
@@ -135,7 +136,7 @@ def committing(
         port,
         ae_title=called,
         ext_neg=[role] if is_scp else [],
-        evt_handlers=[*handlers],
+        evt_handlers=[KEEP_ANSWERS, *handlers],
     )
     try:
         yield association

@@ -10,12 +10,9 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import (
-    CTImageStorage,
-    ExplicitVRLittleEndian,
     KeyObjectSelectionDocumentStorage,
     SegmentationStorage,
 )
-from pynetdicom import AE
 from pynetdicom.association import Association
 
 from gateway.record.history import history
@@ -23,9 +20,9 @@ from gateway.record.job import Job, JobState
 from gateway.record.roster import Roster
 from tests.archive import Archive, running_archive
 from tests.conftest import DEMO_MODELS
-from tests.gateway_process import AE_TITLE
 from tests.phantom.study import SeriesSpec, write_series
-from tests.servers import LOOPBACK, free_port
+from tests.sending import associate
+from tests.servers import free_port
 from tests.service import SMALL, Service, running_service
 from tests.waiting import WAIT_SECONDS, wait_until
 from totalmap.finding import REJECTION_NOTE
@@ -59,14 +56,6 @@ def datasets(folder: Path, seed: int, spec: SeriesSpec = SMALL) -> list[Dataset]
     return [pydicom.dcmread(path) for path in write_series(folder, seed, spec).paths]
 
 
-def associate(service: Service, title: str) -> Association:
-    entity = AE(title)
-    entity.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
-    association = entity.associate(LOOPBACK, service.settings.receive.port, ae_title=AE_TITLE)
-    assert association.is_established
-    return association
-
-
 def store(association: Association, instances: Sequence[Dataset]) -> None:
     for instance in instances:
         assert association.send_c_store(instance).Status == 0x0000
@@ -75,7 +64,7 @@ def store(association: Association, instances: Sequence[Dataset]) -> None:
 def send(
     service: Service, instances: list[Dataset], title: str = "CT1", *, is_released: bool = True
 ) -> None:
-    association = associate(service, title)
+    association = associate(service.settings.receive.port, title)
     store(association, instances)
     if is_released:
         association.release()
@@ -134,10 +123,8 @@ def _dicom_results(service: Service, job: Job) -> list[Path]:
 
 
 def _send_back(service: Service, results: Sequence[Dataset]) -> None:
-    entity = AE("ARCHIVE")
-    for one in results:
-        entity.add_requested_context(one.SOPClassUID, one.file_meta.TransferSyntaxUID)
-    association = entity.associate(LOOPBACK, service.settings.receive.port, ae_title=AE_TITLE)
+    contexts = {(one.SOPClassUID, one.file_meta.TransferSyntaxUID) for one in results}
+    association = associate(service.settings.receive.port, "ARCHIVE", contexts=contexts)
     store(association, results)
     association.release()
 
@@ -164,7 +151,8 @@ def test_a_sender_that_dies_is_waited_for_longer(service: Service, tmp_path: Pat
 
 def test_one_study_from_two_senders_is_one(service: Service, tmp_path: Path) -> None:
     instances = datasets(tmp_path, 23)
-    first, second = associate(service, "CT1"), associate(service, "CT2")
+    port = service.settings.receive.port
+    first, second = associate(port, "CT1"), associate(port, "CT2")
     store(first, instances[::2])
     store(second, instances[1:2])
     first.release()

@@ -14,15 +14,13 @@ from random import Random
 
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, SegmentationStorage
-from pynetdicom import AE
+from pydicom.uid import SegmentationStorage
 
 from gateway.record.ledger import Ledger
 from tests.archive import running_archive
 from tests.conftest import DEMO_MODELS
-from tests.gateway_process import AE_TITLE
 from tests.phantom.study import write_series
-from tests.servers import LOOPBACK
+from tests.sending import associate
 from tests.service import SMALL, Service, running_service
 from tests.waiting import wait_until
 
@@ -65,9 +63,7 @@ class Sender:
 
     def _send_part(self, instances: Sequence[Dataset]) -> int:
         """Sends as much as it can in one association; returns how many were acknowledged."""
-        entity = AE("CT1")
-        entity.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
-        association = entity.associate(LOOPBACK, self.port, ae_title=AE_TITLE)
+        association = associate(self.port)
         sent = 0
         for instance in instances:
             if not association.is_established:

@@ -11,8 +11,7 @@ from typing import Any, cast
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
-from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
-from pynetdicom import AE
+from pydicom.uid import UID, CTImageStorage
 from pynetdicom.association import Association
 
 from gateway.config import GatewaySettings, ReceiveSection, SenderSection
@@ -26,6 +25,7 @@ from tests.disk import small_disk
 from tests.gateway_process import AE_TITLE, running_gateway, storescu
 from tests.phantom.study import SeriesSpec, WrittenSeries, write_series
 from tests.segmentations import volume_of
+from tests.sending import associate
 from tests.servers import LOOPBACK, free_port, require_program
 from tests.transfer_syntaxes import ALL_SYNTAXES, transcode
 from totalmap.errors import ResourceError
@@ -44,9 +44,7 @@ def port(intake: Intake, storage: Storage) -> Iterator[int]:
 @contextmanager
 def associated(port: int, title: str = "CT1", called: str = AE_TITLE) -> Iterator[Association]:
     """An association for uncompressed CT."""
-    entity = AE(title)
-    entity.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
-    association = entity.associate(LOOPBACK, port, ae_title=called)
+    association = associate(port, title, called)
     try:
         yield association
     finally:
@@ -96,9 +94,7 @@ def test_every_transfer_syntax_that_we_read_is_taken_as_it_is(
     path = write_series(tmp_path / "in", 1, SeriesSpec(rows=32, columns=32, n_slices=1)).paths[0]
     transcode(path, syntax)
     sent = pydicom.dcmread(path)
-    entity = AE("CT1")
-    entity.add_requested_context(CTImageStorage, syntax)
-    association = entity.associate(LOOPBACK, port, ae_title=AE_TITLE)
+    association = associate(port, contexts=[(CTImageStorage, syntax)])
     assert association.send_c_store(sent).Status == 0
     association.release()
     (kept,) = ledger.instances()

@@ -7,8 +7,6 @@ from pathlib import Path
 import pydicom
 import pytest
 import trustme
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
-from pynetdicom import AE
 from pynetdicom.association import Association
 
 from gateway.config import ReceiveSection, TlsSection
@@ -16,8 +14,9 @@ from gateway.receive.intake import Intake
 from gateway.receive.scp import running_receiver
 from gateway.record.ledger import Ledger
 from gateway.record.storage import Storage
-from tests.gateway_process import AE_TITLE, storescu
+from tests.gateway_process import storescu
 from tests.phantom.study import WrittenSeries
+from tests.sending import associate
 from tests.servers import LOOPBACK
 from totalmap.errors import ConfigError
 
@@ -67,9 +66,7 @@ def associated(
     if shown:
         key, certificate = shown
         context.load_cert_chain(certificate, key)
-    entity = AE("CT1")
-    entity.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
-    return entity.associate(LOOPBACK, port, ae_title=AE_TITLE, tls_args=(context, LOOPBACK))
+    return associate(port, tls=context)
 
 
 def test_storescu_sends_with_its_certificate(
@@ -105,9 +102,7 @@ def test_without_a_list_of_those_who_vouch_no_certificate_is_wanted(
 
 
 def test_nobody_gets_in_without_tls(port: int) -> None:
-    entity = AE("CT1")
-    entity.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
-    assert not entity.associate(LOOPBACK, port, ae_title=AE_TITLE).is_established
+    assert not associate(port).is_established
 
 
 def test_files_that_are_no_certificates_are_named(
