@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
@@ -27,8 +28,13 @@ _GIVEN_PORTS: set[int] = set()
 
 
 def require_program(name: str, debian_package: str) -> Path:
-    """Returns where a program is, or skips the test that needs it."""
-    path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
+    """Returns where a program is, or skips the test that needs it.
+
+    Those of our own environment do not count: pynetdicom brings a storescu that is not dcmtk's.
+    """
+    own = Path(sys.executable).parent
+    folders = [one for one in os.get_exec_path() if Path(one) != own]
+    path = shutil.which(name, path=os.pathsep.join([*folders, "/usr/sbin", "/sbin"]))
     if path is None:
         pytest.skip(f"{name} is not installed (Debian: {debian_package})")
     return Path(path)

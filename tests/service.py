@@ -27,8 +27,8 @@ from tests.waiting import WAIT_SECONDS, wait_until
 
 QUIET_SECONDS = 0.5
 SECONDS_PER_HOUR = 3600
-# A study that is segmented in seconds.
-SMALL = SeriesSpec(rows=64, columns=64, n_slices=30, pixel_spacing_mm=(5.0, 5.0))
+# A study that is segmented in seconds: one tile of the demo model.
+SMALL = SeriesSpec(rows=64, columns=64, n_slices=30, pixel_spacing_mm=(4.4, 4.4))
 # What is found in so small a study is, rightly, not always believed.
 _DELIVER_ALL = {"quality": {"rejected": "deliver"}}
 _CLOCK = """
