@@ -74,6 +74,33 @@ class LabelStatistics:
     counted: Counts
 
 
+class _Sums(NamedTuple):
+    """Sums over the voxels of each label.
+
+    Attributes:
+        of_values: (2, label) of values and of their squares.
+        of_slices: (3, label, k) in each slice: number, sums of j and of i.
+        of_rows: (3, label, j) in each row: number, sums of steps along the slices and of i.
+        of_columns: (3, label, i) in each column: number, sums of steps along the slices and of j.
+        histogram: (label, bin) how often each label has each value.
+    """
+
+    of_values: Numbers
+    of_slices: Numbers
+    of_rows: Numbers
+    of_columns: Numbers
+    histogram: Counts
+
+
+class _Planes(NamedTuple):
+    """Of the voxels in each plane across an axis, (label, plane): number, and sums of places."""
+
+    voxels: Numbers
+    steps: Numbers
+    j: Numbers
+    i: Numbers
+
+
 class _Pieces(NamedTuple):
     """The pieces of a label."""
 
@@ -99,25 +126,28 @@ def label_statistics(
             counted here, where slices are not yet thick.
     """
     rows = 1 + max(int(labels.max(initial=0)), int(inference.max(initial=0)))
+    steps = np.asarray(geometry.slice_steps)
     slabs = [slice(start, start + _SLAB) for start in range(0, len(labels), _SLAB)]
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        parts = pool.map(lambda slab: _slab_sums(labels[slab], values[slab], rows), slabs)
-        sums, histogram = _added(parts, rows)
+        parts = pool.map(
+            lambda slab: _slab_sums(labels[slab], values[slab], steps[slab], rows), slabs
+        )
+        sums = _added(parts)
         pieces = np.array([*pool.map(partial(_pieces, inference), *_boxes(inference, rows))])
-        ends = np.array([*pool.map(partial(_ends, labels, geometry), *_boxes(labels, rows))])
-    voxels, total, squares = sums[:, :3].sum(axis=0)
+    planes = _planes(sums, steps)
+    voxels, (total, squares) = planes[0].voxels.sum(axis=1), sums.of_values
     field = field_of_view(values, geometry)
     with np.errstate(invalid="ignore"):
         mean = total / voxels
         variance = squares / voxels - mean**2
     return LabelStatistics(
         voxels=voxels.astype(np.int64),
-        volume_ml=geometry.voxel_volumes_ml @ sums[:, 0],
+        volume_ml=planes[0].voxels @ geometry.voxel_volumes_ml,
         mean=mean,
         sd=np.sqrt(np.maximum(variance, 0)),
-        quartiles=_quartiles(histogram),
-        centre_lps=_centres(sums, geometry),
-        ends_lps=ends,
+        quartiles=_quartiles(sums.histogram),
+        centre_lps=_middles(_Planes(*(one.sum(axis=1) for one in planes[0])), geometry),
+        ends_lps=_ends(planes, geometry),
         faces=_faces(labels, field, rows),
         field=field,
         components=pieces[:, 0],
@@ -128,38 +158,71 @@ def label_statistics(
     )
 
 
-def _slab_sums(labels: Labels, values: Voxels, rows: int) -> tuple[Numbers, Counts]:
-    """Returns the sums of some slices, and how often each label has each value, (label, bin)."""
-    sums, cells = zip(
-        *(_slice_sums(*one, rows) for one in zip(labels, values, strict=True)), strict=True
+def _slab_sums(labels: Labels, values: Voxels, steps: Numbers, rows: int) -> _Sums:
+    """Returns the sums of some slices."""
+    _, n_j, n_i = labels.shape
+    of_values, of_slices, cells = np.zeros((2, rows)), np.zeros((3, rows, len(steps))), []
+    of_rows, of_columns = np.zeros((3, rows, n_j)), np.zeros((3, rows, n_i))
+    for k, step in enumerate(steps):
+        labelled = np.flatnonzero(labels[k]).astype(np.int32)
+        of = labels[k].ravel()[labelled].astype(np.int32)
+        value = values[k].ravel()[labelled].astype(np.float64)
+        j, i = np.divmod(labelled, np.int32(n_i))
+        in_rows, i_of_rows = _counted(of, j, i, (rows, n_j))
+        in_columns, j_of_columns = _counted(of, i, j, (rows, n_i))
+        of_values += [np.bincount(of, weights=one, minlength=rows) for one in (value, value**2)]
+        of_slices[:, :, k] = [one.sum(axis=1) for one in (in_rows, j_of_columns, i_of_rows)]
+        of_rows += in_rows, step * in_rows, i_of_rows
+        of_columns += in_columns, step * in_columns, j_of_columns
+        cells.append(of * np.int32(_BINS) + _bin_of(value))
+    histogram = np.bincount(np.concatenate(cells), minlength=rows * _BINS).reshape(rows, _BINS)
+    return _Sums(of_values, of_slices, of_rows, of_columns, histogram)
+
+
+def _counted(
+    of: NDArray[np.int32],
+    place: NDArray[np.int32],
+    other: NDArray[np.int32],
+    shape: tuple[int, int],
+) -> tuple[Counts, Numbers]:
+    """Returns for each label and place how many voxels there are, and the sum of `other`."""
+    cell, cells = of * np.int32(shape[1]) + place, shape[0] * shape[1]
+    number = np.bincount(cell, minlength=cells).astype(np.int64, copy=False)
+    sums = np.bincount(cell, other, minlength=cells).astype(np.float64, copy=False)
+    return number.reshape(shape), sums.reshape(shape)
+
+
+def _bin_of(value: Numbers) -> NDArray[np.int32]:
+    return np.clip(value, _LOWEST, _HIGHEST).astype(np.int32) - np.int32(_LOWEST)
+
+
+def _added(parts: Iterator[_Sums]) -> _Sums:
+    """Returns the sums of all slices, from those of slabs in their order."""
+    total = next(parts)
+    of_slices = [total.of_slices]
+    for one in parts:
+        of_slices.append(one.of_slices)
+        total = _Sums(
+            of_values=total.of_values + one.of_values,
+            of_slices=one.of_slices,
+            of_rows=total.of_rows + one.of_rows,
+            of_columns=total.of_columns + one.of_columns,
+            histogram=total.histogram + one.histogram,
+        )
+    return total._replace(of_slices=np.concatenate(of_slices, axis=2))
+
+
+def _planes(sums: _Sums, steps: Numbers) -> tuple[_Planes, _Planes, _Planes]:
+    """Returns the planes across k, j and i."""
+    in_slices, j_of_slices, i_of_slices = sums.of_slices
+    in_rows, steps_of_rows, i_of_rows = sums.of_rows
+    in_columns, steps_of_columns, j_of_columns = sums.of_columns
+    j, i = np.arange(in_rows.shape[1]), np.arange(in_columns.shape[1])
+    return (
+        _Planes(in_slices, in_slices * steps, j_of_slices, i_of_slices),
+        _Planes(in_rows, steps_of_rows, in_rows * j, i_of_rows),
+        _Planes(in_columns, steps_of_columns, j_of_columns, in_columns * i),
     )
-    histogram = np.bincount(np.concatenate(cells), minlength=rows * _BINS)
-    return np.array(sums), histogram.reshape(rows, _BINS)
-
-
-def _slice_sums(labels: Labels, values: Voxels, rows: int) -> tuple[Numbers, NDArray[np.int32]]:
-    """Returns the sums of a slice, and in which cell of the histogram each labelled voxel counts.
-
-    Sums are (5, label): number, sum and sum of squares of the values, sums of j and of i.
-    """
-    labelled = np.flatnonzero(labels).astype(np.int32)
-    of = labels.ravel()[labelled]
-    value = values.ravel()[labelled].astype(np.float64)
-    j, i = np.divmod(labelled, np.int32(labels.shape[1]))
-    sums = [np.bincount(of, weights=one, minlength=rows) for one in (value, value**2, j, i)]
-    cell = np.clip(value, _LOWEST, _HIGHEST).astype(np.int32) - _LOWEST
-    cell += of.astype(np.int32) * np.int32(_BINS)
-    return np.array([np.bincount(of, minlength=rows), *sums]), cell
-
-
-def _added(parts: Iterator[tuple[Numbers, Counts]], rows: int) -> tuple[Numbers, Counts]:
-    """Returns the sums of all slices, (k, 5, label), and one histogram."""
-    sums: list[Numbers] = []
-    histogram = np.zeros((rows, _BINS), dtype=np.int64)
-    for slab_sums, slab_histogram in parts:
-        sums.append(slab_sums)
-        histogram += slab_histogram
-    return np.concatenate(sums), histogram
 
 
 def _quartiles(histogram: Counts) -> Numbers:
@@ -169,40 +232,39 @@ def _quartiles(histogram: Counts) -> Numbers:
     return np.where(all_of_it[:, None] > 0, np.transpose(bins) + float(_LOWEST), np.nan)
 
 
-def _centres(sums: Numbers, geometry: Geometry) -> Numbers:
-    """Returns the centres of mass, (label, 3) in mm LPS; the affine maps means to means."""
-    voxels = sums[:, 0].sum(axis=0)
-    steps = np.asarray(geometry.slice_steps) @ sums[:, 0]
-    j, i = sums[:, 3].sum(axis=0), sums[:, 4].sum(axis=0)
+def _middles(sums: _Planes, geometry: Geometry) -> Numbers:
+    """Returns the middle of some voxels of each label, from their sums, (label, 3) in mm LPS.
+
+    The affine maps means to means. NaN where there is no voxel.
+    """
     with np.errstate(invalid="ignore"):
-        means = np.stack([i, j, steps, voxels]) / voxels
-    centres: Numbers = (geometry.affine_lps @ means)[:3].T
-    return centres
+        means = np.stack([sums.i, sums.j, sums.steps, sums.voxels]) / sums.voxels
+    middles: Numbers = (geometry.affine_lps @ means)[:3].T
+    return middles
 
 
-def _ends(labels: Labels, geometry: Geometry, box: _Box | None, label: int) -> Numbers:
-    """Returns the middle of the outermost voxels of a label, (face, 3) in mm LPS."""
-    ends = np.full((len(Face), 3), np.nan)
-    if box is None:
-        return ends
-    mask = labels[box] == label
-    corner = np.array([side.start for side in box])
-    for axis, pair in enumerate(geometry.faces):
-        for end, face in enumerate(pair):
-            index = _outermost(mask, axis, -end)
-            outermost = np.argwhere(mask.take(index, axis=axis))
-            kji = np.insert(outermost, axis, index, axis=1) + corner
-            ends[tuple(Face).index(face)] = geometry.positions_lps(kji).mean(axis=0)
+def _ends(planes: tuple[_Planes, ...], geometry: Geometry) -> Numbers:
+    """Returns the middle of the outermost voxels of each label, (label, face, 3) in mm LPS."""
+    every = np.arange(len(planes[0].voxels))
+    ends = np.empty((len(every), len(Face), 3))
+    for across, pair in zip(planes, geometry.faces, strict=True):
+        for outermost, face in zip(_outermost(across.voxels), pair, strict=True):
+            there = _Planes(*(one[every, outermost] for one in across))
+            ends[:, tuple(Face).index(face)] = _middles(there, geometry)
     return ends
 
 
-def _outermost(mask: NDArray[np.bool_], axis: int, end: int) -> int:
-    """Returns where a label begins (end 0) or ends (-1) along an axis, but for stray voxels."""
-    others = tuple(one for one in range(mask.ndim) if one != axis)
-    counts = np.count_nonzero(mask, axis=others)
-    passed = (counts if end == 0 else counts[::-1]).cumsum()
-    steps = int(np.argmax(passed > _STRAY_SHARE * passed[-1]))
-    return steps if end == 0 else len(counts) - 1 - steps
+def _outermost(counts: Numbers) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Returns in which plane each label begins and ends, but for stray voxels.
+
+    Args:
+        counts: (label, plane) of its voxels.
+    """
+    stray = _STRAY_SHARE * counts.sum(axis=1, keepdims=True)
+    first, last = (
+        np.argmax(one.cumsum(axis=1) > stray, axis=1) for one in (counts, counts[:, ::-1])
+    )
+    return first, counts.shape[1] - 1 - last
 
 
 def _boxes(labels: Labels, rows: int) -> tuple[list[_Box | None], range]:

@@ -1,3 +1,6 @@
+from dataclasses import replace
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 
@@ -10,20 +13,41 @@ from totalmap.structures import Face
 LIVER, AORTA = 5, 52
 
 
+class Counted(NamedTuple):
+    """Labels, and the table of them."""
+
+    geometry: Geometry
+    values: np.ndarray
+    labels: np.ndarray
+    table: LabelStatistics
+
+
+def counted(geometry: Geometry, values: np.ndarray, labels: np.ndarray) -> Counted:
+    return Counted(geometry, values, labels, label_statistics(labels, values, geometry, labels))
+
+
 @pytest.fixture(scope="module")
-def tilted() -> tuple[Geometry, np.ndarray, np.ndarray, LabelStatistics]:
-    """Geometry, values, labels and table of slices of a tilted gantry."""
+def tilted() -> Counted:
+    """Slices of a tilted gantry."""
     spec = SeriesSpec(tilt_degrees=12.0)
     values, labels = sample_series(Anatomy.random(1), spec)
-    geometry = Geometry.regular(spec.affine_lps, labels.shape)
-    return geometry, values, labels, label_statistics(labels, values, geometry, labels)
+    return counted(Geometry.regular(spec.affine_lps, labels.shape), values, labels)
+
+
+@pytest.fixture(scope="module")
+def uneven(tilted: Counted) -> Counted:
+    """The same slices at other distances, some of them missing."""
+    steps = np.arange(len(tilted.labels)) * 1.25 + np.arange(len(tilted.labels)) // 10
+    geometry = replace(tilted.geometry, slice_steps=tuple(steps.tolist()))
+    return counted(geometry, tilted.values, tilted.labels)
 
 
 @pytest.mark.parametrize("label", [LIVER, AORTA])
+@pytest.mark.parametrize("kind", ["tilted", "uneven"])
 def test_centres_and_ends_are_those_of_the_voxels(
-    tilted: tuple[Geometry, np.ndarray, np.ndarray, LabelStatistics], label: int
+    request: pytest.FixtureRequest, kind: str, label: int
 ) -> None:
-    geometry, _, labels, table = tilted
+    geometry, _, labels, table = request.getfixturevalue(kind)
     places = np.argwhere(labels == label)
     assert table.centre_lps[label] == pytest.approx(geometry.positions_lps(places).mean(axis=0))
     sides = {Face.INFERIOR: (0, 1), Face.SUPERIOR: (0, -1), Face.ANTERIOR: (1, 1)}
@@ -49,7 +73,7 @@ def test_stray_voxels_do_not_tell_how_far_a_structure_reaches() -> None:
 
 
 def test_quartiles_are_values_that_so_many_do_not_exceed(
-    tilted: tuple[Geometry, np.ndarray, np.ndarray, LabelStatistics],
+    tilted: Counted,
 ) -> None:
     _, values, labels, table = tilted
     for label in np.unique(labels)[1:]:
