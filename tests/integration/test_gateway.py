@@ -9,10 +9,7 @@ from pathlib import Path
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
-from pydicom.uid import (
-    KeyObjectSelectionDocumentStorage,
-    SegmentationStorage,
-)
+from pydicom.uid import KeyObjectSelectionDocumentStorage, SegmentationStorage
 from pynetdicom.association import Association
 
 from gateway.record.history import history
