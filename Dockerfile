@@ -1,5 +1,5 @@
 # The MAP, built by `make image`: a plain docker build from a stage (image/stage.py), for the CPU
-# or for CUDA. No image of NVIDIA's is needed: torch brings the libraries of CUDA along.
+# or for CUDA. No image of NVIDIA's is needed: PyTorch brings the libraries of CUDA along.
 ARG BASE_IMAGE=debian:bookworm-slim
 # Where packages are installed; not part of the result.
 ARG BUILD_IMAGE=${BASE_IMAGE}
@@ -7,21 +7,19 @@ ARG BUILD_IMAGE=${BASE_IMAGE}
 FROM ${BUILD_IMAGE} AS packages
 RUN apt-get update \
     && apt-get install -y --no-install-recommends python3 python3-venv ca-certificates
-# Builds of torch for the CPU alone are far smaller; empty for CUDA.
+# Which PyTorch: cpu or cuda; and where the one for the CPU lies, since PyPI has it for CUDA only.
+ARG TORCH=cpu
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 COPY packages /packages
+WORKDIR /packages
 RUN python3 -m venv /opt/totalmap \
-    && PIP_EXTRA_INDEX_URL=${TORCH_INDEX} /opt/totalmap/bin/python -m pip install --no-cache-dir \
-        --no-compile -r /packages/torch.txt -c /packages/constraints.txt \
-    && /opt/totalmap/bin/python -m pip install --no-cache-dir --no-compile --no-deps \
-        -r /packages/requirements.txt
-# The holoscan wheel links its libraries when Python starts the first time. Then what no run needs
-# goes away, and what remains is compiled: the image is read-only later.
-RUN /opt/totalmap/bin/python -c "pass" \
-    && cd /opt/totalmap/lib/python3*/site-packages \
-    && rm -rf pip pip-*.dist-info setuptools setuptools-*.dist-info pkg_resources torch/include \
-    && find . -depth -type d \( -name tests -o -name test \) -not -path "./torch/testing*" \
-        -exec rm -rf {} + \
+    && PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1 /opt/totalmap/bin/python -m install.packages run \
+        --torch ${TORCH} --torch-index ${TORCH_INDEX} --without-totalmap \
+    && /opt/totalmap/bin/python -m install.licences --installed NOTICE
+# What installs packages goes away, and what remains is compiled: the image is read-only later.
+RUN cd /opt/totalmap/lib/python3*/site-packages \
+    && rm -rf pip pip-*.dist-info setuptools setuptools-*.dist-info pkg_resources \
+        hatchling hatchling-*.dist-info \
     && { python3 -m compileall -q -j 0 . || true; }
 
 FROM ${BASE_IMAGE}
@@ -67,6 +65,7 @@ COPY tools /var/holoscan/tools
 COPY map /etc/holoscan
 COPY app.yaml /var/holoscan/app.yaml
 COPY docs /opt/holoscan/docs
+COPY --from=packages /packages/NOTICE /opt/holoscan/docs/NOTICE
 COPY models /opt/holoscan/models
 COPY app /opt/holoscan/app
 RUN python3 -m compileall -q /opt/holoscan/app

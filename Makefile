@@ -11,9 +11,21 @@
 # make test-map  tests of both images, in a Docker engine that they start: root, and minutes
 # make audit     known weaknesses of the packages, and their list as CycloneDX
 
+# make install        .venv with what a run and the gateway need, which `make demo` does by itself
+# make check-install  whether all locked packages can be had from PyPI, for each supported Python
+# make locks          resolves the requirements anew into locks/
+# make licences       writes docs/licences.md from the installed packages
+# make bundle         a folder that installs TotalMAP where there is no network; BUNDLE=, WEIGHTS=
+#
+# TORCH=cpu|cuda says which PyTorch is installed; without it, CUDA's where there is an NVIDIA GPU.
+
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+
+TORCH ?= auto
+# Where PyTorch for the CPU lies: PyPI has it for CUDA only.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 PHANTOM := build/phantom
 INPUT ?= $(PHANTOM)
@@ -28,8 +40,10 @@ OPTIONS ?=
 
 BENCH ?= --output benchmarks/results/speed-$(DEVICE).md
 MINUTES ?= 120
+BUNDLE ?= build/bundle
 
 .PHONY: demo demo-gateway test bench soak lint image package test-map audit format train clean
+.PHONY: install check-install locks licences bundle
 
 demo: $(VENV)/.runtime $(if $(filter $(PHANTOM),$(INPUT)),$(PHANTOM)/.done)
 	$(BIN)/totalmap run "$(INPUT)" "$(OUTPUT)" --models "$(MODELS)"
@@ -59,11 +73,11 @@ lint: $(VENV)/.development
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-image: $(VENV)/.runtime
-	$(BIN)/python -m image build --tag $(IMAGE) --variant $(VARIANT) \
+image: $(VENV)/.development
+	$(BIN)/python -m image build --tag $(IMAGE) --variant $(VARIANT) --torch-index "$(TORCH_INDEX)" \
 	    $(if $(WEIGHTS),--models "$(WEIGHTS)") $(OPTIONS)
 
-package: $(VENV)/.runtime
+package: $(VENV)/.development
 	$(BIN)/python -m image package --tag $(IMAGE) $(if $(WEIGHTS),--models "$(WEIGHTS)") $(OPTIONS)
 
 test-map: $(VENV)/.development
@@ -71,7 +85,7 @@ test-map: $(VENV)/.development
 
 audit: $(VENV)/.development
 	mkdir -p build
-	$(BIN)/python -m image requirements > build/requirements.txt
+	cat locks/run.txt locks/torch-cuda.txt > build/requirements.txt
 	$(BIN)/cyclonedx-py requirements build/requirements.txt --output-file build/sbom.json
 	$(BIN)/pip-audit --no-deps --disable-pip -r build/requirements.txt
 
@@ -91,17 +105,36 @@ $(PHANTOM)/.done: $(VENV)/.runtime $(wildcard tests/phantom/*.py)
 	$(BIN)/python -m tests.phantom $(PHANTOM)
 	touch $@
 
+install: $(VENV)/.runtime
+
+check-install: $(VENV)/.development
+	$(BIN)/python -m install.check_locks
+
+locks: $(VENV)/.development
+	$(BIN)/python -m install.renew_locks
+
+licences: $(VENV)/.runtime
+	$(BIN)/python -m install.licences docs/licences.md
+
+bundle: $(VENV)/.runtime
+	$(BIN)/python -m install.bundle "$(BUNDLE)" --torch $(TORCH) --torch-index "$(TORCH_INDEX)" \
+	    $(if $(WEIGHTS),--models "$(WEIGHTS)")
+
 $(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	    { echo "Python 3.11 or newer is needed, $(PYTHON) is older; try make PYTHON=python3.11"; exit 1; }
-	$(PYTHON) -m venv $(VENV) || \
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not installed"; exit 1; }
+	@$(PYTHON) install/system.py
+	@$(PYTHON) -m venv $(VENV) || \
 	    { echo "The module venv is missing; on Debian: apt-get install python3-venv"; exit 1; }
 
-$(VENV)/.runtime: $(BIN)/python requirements.txt requirements-gateway.txt constraints.txt pyproject.toml
-	$(BIN)/python -m pip install --quiet -r requirements.txt -r requirements-gateway.txt -c constraints.txt
-	$(BIN)/python -m pip install --quiet --no-deps -e .
-	touch $@
+$(VENV)/.runtime: $(BIN)/python $(wildcard locks/*.txt) pyproject.toml $(VENV)/.torch-$(TORCH)
+	@$(BIN)/python -m install.packages run gateway --torch $(TORCH) --torch-index "$(TORCH_INDEX)"
+	@touch $@
 
-$(VENV)/.development: $(VENV)/.runtime requirements-dev.txt
-	$(BIN)/python -m pip install --quiet -r requirements-dev.txt -c constraints.txt
-	touch $@
+$(VENV)/.development: $(VENV)/.runtime
+	@$(BIN)/python -m install.packages development --torch $(TORCH) --torch-index "$(TORCH_INDEX)"
+	@touch $@
+
+# Made anew where another PyTorch is wanted than the time before.
+$(VENV)/.torch-$(TORCH): $(BIN)/python
+	@rm -f $(VENV)/.torch-*
+	@touch $@

@@ -1,10 +1,10 @@
-"""`python -m image build|package|requirements`: makes an image of the MAP with Docker."""
+"""`python -m image build|package`: makes an image of the MAP with Docker."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from image.build import BuildError, build_image, image_requirements, package_image
+from image.build import BuildError, build_image, package_image
 from image.stage import StageError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -16,8 +16,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m image", description=__doc__)
     parser.add_argument(
         "way",
-        choices=("build", "package", "requirements"),
-        help="with our own Dockerfile, with `monai-deploy package`, or only say what goes into it",
+        choices=("build", "package"),
+        help="with our own Dockerfile, or with `monai-deploy package`",
     )
     parser.add_argument("--tag", default="totalmap", help="name of the image, without a version")
     parser.add_argument("--variant", choices=("cpu", "cuda"), default="cpu", help="for build")
@@ -25,10 +25,9 @@ def main() -> int:
     parser.add_argument("--base-image", help="another base than Debian's or NVIDIA's")
     parser.add_argument("--build-image", help="for build: where packages are installed")
     parser.add_argument("--network", help="for build: network of the steps, as of docker build")
+    parser.add_argument("--torch", choices=("cpu", "cuda"), help="for build: if not as the variant")
+    parser.add_argument("--torch-index", help="for build: where PyTorch for the CPU lies")
     given = parser.parse_args()
-    if given.way == "requirements":
-        sys.stdout.write("\n".join(image_requirements(REPOSITORY)) + "\n")
-        return 0
     try:
         if given.way == "build":
             image = build_image(
@@ -40,6 +39,8 @@ def main() -> int:
                 base_image=given.base_image,
                 build_image=given.build_image,
                 network=given.network,
+                torch=given.torch,
+                torch_index=given.torch_index,
             )
         else:
             image = package_image(

@@ -8,16 +8,14 @@ from importlib.metadata import version
 from pathlib import Path
 
 from image.manifests import write_manifests
-from image.requirements import names, pinned
 from image.stage import make_stage
+from install.locks import LOCKS
 from totalmap.settings import ApplicationSection, load_settings
 
 HERE = Path(__file__).resolve().parent
 RELEASE_MANIFEST = HERE / "release.json"
 HOLOSCAN = "holoscan-cu13"
 SDK = "monai-deploy-app-sdk"
-# What pip picks by itself is built for CUDA.
-CUDA_INDEX = ""
 SUFFIXES = {"cpu": "", "cuda": "-cuda"}
 
 
@@ -35,6 +33,8 @@ def build_image(
     base_image: str | None,
     build_image: str | None,
     network: str | None,
+    torch: str | None = None,
+    torch_index: str | None = None,
 ) -> str:
     """Builds our own Dockerfile, and returns the name of the image.
 
@@ -47,6 +47,8 @@ def build_image(
         base_image: What the image is built on, or None for the Dockerfile's own.
         build_image: Where packages are installed, or None for the same.
         network: Docker's network for the steps, or None for Docker's own.
+        torch: Which PyTorch is installed, cpu or cuda; None for that of the variant.
+        torch_index: Address of the index that has PyTorch for the CPU; None for PyTorch's own.
 
     Raises:
         StageError: The stage can't be made.
@@ -66,7 +68,8 @@ def build_image(
         "HOLOSCAN_VERSION": version(HOLOSCAN),
         "BASE_IMAGE": base_image,
         "BUILD_IMAGE": build_image,
-        "TORCH_INDEX": CUDA_INDEX if variant == "cuda" else None,
+        "TORCH": torch or variant,
+        "TORCH_INDEX": torch_index,
     }
     _docker_build(repository / "Dockerfile", stage, image, arguments, network)
     return image
@@ -94,15 +97,6 @@ def package_image(
     return image
 
 
-def image_requirements(repository: Path) -> list[str]:
-    """Returns the packages of our own image, with their versions, as lines for pip."""
-    return pinned(
-        repository / "requirements.txt",
-        repository / "constraints.txt",
-        without=names(HERE / "unused.txt"),
-    )
-
-
 def packager_arguments(stage: Path, tag: str, base_image: str | None) -> list[str]:
     """Returns the arguments of `monai-deploy` that package a stage."""
     arguments = ["package", str(stage / "app"), "--config", str(stage / "app.yaml")]
@@ -118,13 +112,12 @@ def packager_arguments(stage: Path, tag: str, base_image: str | None) -> list[st
 
 
 def _add_packages(repository: Path, folder: Path) -> None:
-    """Writes what the first stage of the Dockerfile installs."""
+    """Adds the locks, and what installs them in the first stage of the Dockerfile."""
     folder.mkdir()
-    lines = image_requirements(repository)
-    torch = [line for line in lines if line.startswith("torch==")]
-    (folder / "torch.txt").write_text("\n".join(torch) + "\n", encoding="utf-8")
-    (folder / "requirements.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    shutil.copy(repository / "constraints.txt", folder)
+    shutil.copytree(LOCKS, folder / "locks")
+    shutil.copytree(
+        repository / "install", folder / "install", ignore=shutil.ignore_patterns("__pycache__")
+    )
 
 
 def _docker_build(

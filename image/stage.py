@@ -8,9 +8,10 @@
 
 import shutil
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
-from image.requirements import pinned
+from install.locks import lock_of
 
 # What runs: these packages; the tests, the benchmarks and the training stay at home.
 PACKAGES = ("app", "cli", "deploy", "operators", "totalmap")
@@ -51,8 +52,7 @@ def make_stage(repository: Path, stage: Path, models: Path | None) -> None:
         _copy(repository / name, stage / "docs" / name.removeprefix("docs/"))
     _copy(repository / SETTINGS, stage / SETTINGS)
     (application / "__main__.py").write_text(_MAIN, encoding="utf-8")
-    requirements = pinned(repository / "requirements.txt", repository / "constraints.txt")
-    _write_lines(application / "requirements.txt", requirements)
+    _write_lines(application / "requirements.txt", lock_of("packaged").pins)
     if models is not None:
         shutil.copytree(models, stage / "models" / models.resolve().name)
 
@@ -71,5 +71,5 @@ def _copy(source: Path, target: Path) -> None:
     shutil.copy(source, target)
 
 
-def _write_lines(path: Path, lines: list[str]) -> None:
+def _write_lines(path: Path, lines: Iterable[str]) -> None:
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")

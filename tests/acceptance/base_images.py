@@ -11,15 +11,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+from install.locks import lock_of
 from tests.acceptance.docker_engine import BUILD_SECONDS, DockerEngine
-from tests.conftest import REPOSITORY
 
 PACKAGES = "python3,python3-pip,python3-venv,jq,libgomp1,ca-certificates"
 SUITE, MIRROR = "bookworm", "http://deb.debian.org/debian"
 # Not in bookworm, and these of the next suite run on it.
 TOOLS_SUITE = "trixie"
 TOOLS = ("docker-buildx", "docker-compose", "docker-registry")
-REQUIREMENTS = (REPOSITORY / "requirements.txt", REPOSITORY / "constraints.txt")
+# What our own image and the packager's install, with PyTorch for the CPU.
+SETS = ("build", "run", "torch-cpu", "packaged")
 NOTHING = "#!/bin/sh\n# A stand-in: all that is wanted is here already.\n"
 NEEDLESS = (
     "var/lib/apt/lists",
@@ -35,7 +36,7 @@ def _digest(text: str) -> str:
 
 # Another content has another name, so what is there already is right.
 BASE = f"totalmap-test/debian:{_digest(PACKAGES)}"
-WHEELS = _digest("".join(path.read_text(encoding="utf-8") for path in REQUIREMENTS))
+WHEELS = _digest("".join(lock_of(name).path.read_text(encoding="utf-8") for name in SETS))
 WITH_WHEELS = f"totalmap-test/wheels:{WHEELS}"
 
 
@@ -69,8 +70,8 @@ def make_base_with_wheels(engine: DockerEngine, folder: Path) -> None:
     if not wheels.exists():
         new = folder / "new-wheels"
         shutil.rmtree(new, ignore_errors=True)
-        wanted = [f"-r{REQUIREMENTS[0]}", f"-c{REQUIREMENTS[1]}"]
-        _run(sys.executable, "-m", "pip", "wheel", "--quiet", f"--wheel-dir={new}", *wanted)
+        for name in SETS:
+            _download(name, new)
         context.mkdir(parents=True, exist_ok=True)
         new.rename(wheels)
     (context / "Dockerfile").write_text(
@@ -78,6 +79,18 @@ def make_base_with_wheels(engine: DockerEngine, folder: Path) -> None:
         encoding="utf-8",
     )
     engine.docker("build", "--quiet", "--tag", WITH_WHEELS, str(context))
+
+
+def _download(name: str, folder: Path) -> None:
+    """Downloads the files of a lock as they are: their hashes are those of the lock.
+
+    What the packager installs is downloaded with all that it asks for: pip looks for that, too.
+    """
+    options = ["--quiet", "--no-build-isolation", f"--dest={folder}"]
+    options += [f"--requirement={lock_of(name).path}"]
+    if name != "packaged":
+        options += ["--no-deps"]
+    _run(sys.executable, "-m", "pip", "download", *options)
 
 
 def download_tools(folder: Path) -> Path:

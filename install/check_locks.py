@@ -1,0 +1,163 @@
+"""`make check-install`: whether every locked set can be installed from PyPI, and from PyPI alone.
+
+For each supported Python, uv resolves the requirements files with the locked versions, and finds
+for each package a file with one of the locked hashes. pip does the same for the Python that runs.
+Whatever is configured on this machine (other indexes, local wheels, constraints) is switched off.
+Only metadata is downloaded. A check that can't be made counts as failed.
+"""
+
+import os
+import ssl
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from install.locks import LOCKS, REPOSITORY, UNUSED, lock_of, names_in
+from install.renew_locks import INDEX, INSTALLERS, NEVER
+from install.system import GLIBC, MACHINE, PYTHONS
+
+REACH_SECONDS = 10
+# What a user installs, by its name: the locks, in their order. PyPI has no PyTorch for the CPU;
+# there, PyTorch is taken for the version that CUDA's lock names.
+SETS = {
+    "run time, CUDA": ("run", "torch-cuda"),
+    "run time and gateway, CUDA": ("run", "torch-cuda", "gateway"),
+    "run time and gateway, CPU": ("run", "gateway"),
+    "development": ("run", "torch-cuda", "gateway", "development"),
+    "build of TotalMAP's package": ("build",),
+    "image, CPU": ("run",),
+    "image, CUDA": ("run", "torch-cuda"),
+}
+# pip's own variables that say how to reach PyPI, and nothing of what is there.
+KEPT_VARIABLES = ("PIP_CERT", "PIP_PROXY", "PIP_DEFAULT_TIMEOUT", "UV_NATIVE_TLS")
+PACKAGED_PYTHONS = (PYTHONS[0], PYTHONS[1])
+
+
+def main() -> int:
+    """Makes all checks, prints a line for each, and returns 1 if one failed."""
+    fault = unreachable(INDEX)
+    if fault:
+        sys.stderr.write(f"{INDEX} can't be reached: {fault}. Nothing was checked.\n")
+        return 1
+    failed = 0
+    for name, reason in checks():
+        failed += bool(reason)
+        sys.stdout.write(f"{name}: {'FAILED' if reason else 'good'}\n{reason}")
+        sys.stdout.flush()
+    sys.stdout.write(f"{failed} checks failed\n")
+    return int(failed > 0)
+
+
+def unreachable(index: str) -> str:
+    """Returns why an index can't be reached; empty where it answers within ten seconds."""
+    request = urllib.request.Request(f"{index}/pip/", method="HEAD")  # noqa: S310  https
+    context = ssl.create_default_context(cafile=os.environ.get("PIP_CERT"))
+    try:
+        with urllib.request.urlopen(  # noqa: S310  https
+            request, timeout=REACH_SECONDS, context=context
+        ):
+            return ""
+    except urllib.error.HTTPError as error:
+        return f"it answers {error.code}"
+    except OSError as error:
+        return str(getattr(error, "reason", error))
+
+
+def checks() -> Iterator[tuple[str, str]]:
+    """Yields each check by its name, with its output where it failed."""
+    with ThreadPoolExecutor(2) as pool:
+        for python in PYTHONS:
+            version = "{}.{}".format(*python)
+            found = pool.map(lambda locks, to=version: installable(locks, to), SETS.values())
+            for name, reason in zip(SETS, found, strict=True):
+                yield f"Python {version}, {name}", reason
+        for python in PYTHONS:
+            version = "{}.{}".format(*python)
+            yield f"Python {version}, requirements agree with the locks", consistent(version)
+        for python in PACKAGED_PYTHONS:
+            version = "{}.{}".format(*python)
+            yield f"Python {version}, image by `monai-deploy package`", packaged(version)
+        yield f"pip on Python {sys.version_info[0]}.{sys.version_info[1]}", pip_agrees()
+
+
+def installable(locks: Sequence[str], python: str) -> str:
+    """Returns why locks can't be installed for a Python; empty where they can."""
+    with tempfile.TemporaryDirectory() as target:
+        return _output_of_failure(
+            *_uv("pip", "install", "--dry-run", "--no-deps", "--require-hashes"),
+            *(f"--requirement={LOCKS / name}.txt" for name in locks),
+            *("--python-version", python, "--target", target),
+        )
+
+
+def consistent(python: str) -> str:
+    """Returns where the locks contradict what the packages ask for; empty where they agree."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        overrides, constraints = folder / "overrides.txt", folder / "constraints.txt"
+        unused = [one for one in names_in(UNUSED) if one not in INSTALLERS]
+        overrides.write_text("\n".join(f"{one}; {NEVER}" for one in unused), encoding="utf-8")
+        pins = [pin for lock in ("run", "torch-cuda", "gateway") for pin in lock_of(lock).pins]
+        constraints.write_text("\n".join(pins), encoding="utf-8")
+        return _output_of_failure(
+            *_uv("pip", "compile", "--python-version", python, "--override", str(overrides)),
+            *("--constraint", str(constraints), "--output-file", os.devnull),
+            *(str(REPOSITORY / f"requirements{kind}.txt") for kind in ("", "-gateway")),
+        )
+
+
+def packaged(python: str) -> str:
+    """Returns why pip in the packager's image would fail; empty where it would not."""
+    return _output_of_failure(
+        *_uv("pip", "compile", "--python-version", python, "--output-file", os.devnull),
+        str(LOCKS / "packaged.txt"),
+    )
+
+
+def pip_agrees() -> str:
+    """Returns what pip itself has against the locks, for the Python that runs."""
+    pins = [
+        pin
+        for lock in ("build", "run", "torch-cuda", "gateway", "development")
+        for pin in lock_of(lock).pins
+    ]
+    with tempfile.TemporaryDirectory() as name:
+        wanted = Path(name) / "requirements.txt"
+        # Without hashes: with them, pip downloads each file to compute its hash.
+        wanted.write_text("\n".join(sorted(set(pins))), encoding="utf-8")
+        return _output_of_failure(
+            *(sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed"),
+            *("--no-deps", "--quiet", "--use-feature=fast-deps"),
+            *("--index-url", INDEX, "--requirement", str(wanted)),
+        )
+
+
+def _uv(*arguments: str) -> list[str]:
+    glibc = "{}_{}".format(*GLIBC)
+    platform = f"{MACHINE}-manylinux_{glibc}"
+    return [
+        *(sys.executable, "-m", "uv", *arguments, "--no-config", "--quiet"),
+        *("--default-index", INDEX, "--python-platform", platform),
+    ]
+
+
+def _output_of_failure(*command: str) -> str:
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name in KEPT_VARIABLES or not name.startswith(("PIP_", "UV_"))
+    }
+    environment["PIP_CONFIG_FILE"] = os.devnull
+    done = subprocess.run(  # noqa: S603  our own command
+        command, env=environment, capture_output=True, text=True, check=False
+    )
+    return f"{done.stdout}{done.stderr}" if done.returncode else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,54 @@
+"""Reads the lock files: which packages each set holds, in which version, with which hashes.
+
+A set is installed with `pip install --no-deps`, after the sets that it builds on. What a package
+asks for and no run imports (unused.txt) is in none of them.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+LOCKS = REPOSITORY / "locks"
+UNUSED = Path(__file__).resolve().parent / "unused.txt"
+
+_PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^\s;\\]+)")
+_DOWNLOAD = re.compile(r"^# Download: (?P<megabytes>\d+) MB")
+
+
+@dataclass(frozen=True)
+class Lock:
+    """One lock file.
+
+    Attributes:
+        path: The file.
+        pins: The packages as `name==version`, in the order of the file.
+        download_mb: Size of all downloads in MB; 0 where the file does not say.
+    """
+
+    path: Path
+    pins: tuple[str, ...]
+    download_mb: int
+
+
+def read_lock(path: Path) -> Lock:
+    """Reads a lock file."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    sizes = [int(found["megabytes"]) for line in lines if (found := _DOWNLOAD.match(line))]
+    pins = [found[0] for line in lines if (found := _PIN.match(line))]
+    return Lock(path=path, pins=tuple(pins), download_mb=sum(sizes))
+
+
+def lock_of(name: str) -> Lock:
+    """Reads the lock file of a set, by its name.
+
+    Args:
+        name: run, torch-cpu, torch-cuda, gateway, development, packaged or build.
+    """
+    return read_lock(LOCKS / f"{name}.txt")
+
+
+def names_in(path: Path) -> list[str]:
+    """Returns the names in a list of packages, one a line, with comments."""
+    text = path.read_text(encoding="utf-8")
+    return [line for raw in text.splitlines() if (line := re.sub(r"\s*#.*", "", raw).strip())]

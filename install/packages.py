@@ -1,0 +1,147 @@
+"""Installs locked sets of packages into a virtual environment, and shows what and how much.
+
+Runs before anything is installed: it imports the standard library only.
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+
+from install.locks import REPOSITORY, Lock, lock_of
+from install.trim import trim
+
+# PyTorch's own index has the builds for the CPU.
+TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
+GPU_FILES = ("/proc/driver/nvidia/version", "/dev/nvidia0", "/dev/dxg")
+# Of pip's output: the rest names every package several times.
+SHOWN = ("Downloading ", "Building wheel", "Installing collected packages")
+SHOWN_CHARACTERS = 100
+
+
+def main() -> int:
+    """Installs what the arguments name, and returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m install.packages", description=__doc__)
+    parser.add_argument("sets", nargs="+", choices=("run", "gateway", "development"))
+    parser.add_argument("--torch", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--torch-index", default=TORCH_INDEX, help="where PyTorch for the CPU lies")
+    parser.add_argument("--without-totalmap", action="store_true", help="only what it needs")
+    given = parser.parse_args()
+    try:
+        install(given.sets, given.torch, given.torch_index, itself=not given.without_totalmap)
+    except InstallError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+class InstallError(Exception):
+    """pip could not install a set of packages."""
+
+
+def install(sets: Sequence[str], torch: str, torch_index: str, *, itself: bool) -> None:
+    """Installs sets of packages, PyTorch and TotalMAP itself into this Python's environment.
+
+    Args:
+        sets: Names of lock files, each after those that it builds on.
+        torch: cpu, cuda, or auto: cuda where there is an NVIDIA GPU.
+        torch_index: Address of the index that has PyTorch for the CPU.
+        itself: Whether TotalMAP is installed too, from this checkout.
+
+    Raises:
+        InstallError: pip failed.
+    """
+    if torch == "auto":
+        torch = "cuda" if has_gpu() else "cpu"
+    locks = [lock_of("build"), lock_of(f"torch-{torch}"), *map(lock_of, sets)]
+    _say_what_comes(locks, torch)
+    start = time.monotonic()
+    for lock in locks:
+        index = torch_index if lock.path.stem == "torch-cpu" else ""
+        _install_lock(lock, index, replace_torch=_is_other_torch(lock))
+    if itself:
+        _pip("--no-deps", "--no-build-isolation", "--editable", str(REPOSITORY))
+    # Holoscan's wheel makes links to its libraries when Python starts the first time.
+    subprocess.run([sys.executable, "-c", ""], check=True)
+    if "run" in sets:
+        trim(Path(sysconfig.get_paths()["purelib"]))
+    _write_line(f"Installed in {time.monotonic() - start:.0f} s.")
+
+
+def has_gpu() -> bool:
+    """Whether this machine has an NVIDIA GPU with its driver."""
+    return any(Path(name).exists() for name in GPU_FILES) or shutil.which("nvidia-smi") is not None
+
+
+def _say_what_comes(locks: Sequence[Lock], torch: str) -> None:
+    packages = sum(len(lock.pins) for lock in locks)
+    megabytes = sum(lock.download_mb for lock in locks)
+    kind = {"cpu": "the CPU (TORCH=cuda: for NVIDIA GPUs)", "cuda": "NVIDIA GPUs (TORCH=cpu: CPU)"}
+    _write_line(
+        f"Installing {packages} packages into {sys.prefix}, with PyTorch for {kind[torch]}: "
+        f"up to {megabytes} MB of downloads."
+    )
+
+
+def _install_lock(lock: Lock, index: str, *, replace_torch: bool) -> None:
+    options = ["--no-deps", "--no-build-isolation", "--requirement", str(lock.path)]
+    if index:
+        options += ["--index-url", index, "--retries", "1"]
+    else:
+        options += ["--require-hashes"]
+    if replace_torch:
+        options += ["--force-reinstall"]
+    try:
+        _pip(*options)
+    except InstallError as error:
+        if not index:
+            raise
+        raise InstallError(
+            f"PyTorch for the CPU can't be installed from {index}. Set TORCH_INDEX to another "
+            "address that has it, or take the larger build from PyPI with TORCH=cuda."
+        ) from error
+
+
+def _is_other_torch(lock: Lock) -> bool:
+    """Whether PyTorch is installed for the CPU and wanted for CUDA, or the other way round.
+
+    To pip, both are the same version.
+    """
+    (wanted,) = [pin for pin in lock.pins if pin.startswith("torch==")] or [""]
+    try:
+        found = metadata.version("torch")
+    except metadata.PackageNotFoundError:
+        return False
+    return bool(wanted) and wanted != f"torch=={found}"
+
+
+def _pip(*options: str) -> None:
+    """Runs `pip install` and shows the lines that tell how far it is.
+
+    Raises:
+        InstallError: pip failed. Its own words are on standard error.
+    """
+    command = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", *options]
+    with subprocess.Popen(  # noqa: S603  our own command
+        command, stdout=subprocess.PIPE, text=True, bufsize=1
+    ) as pip:
+        assert pip.stdout is not None  # noqa: S101  it is a pipe
+        for line in pip.stdout:
+            if line.strip().startswith(SHOWN):
+                _write_line(f"  {line.strip()[:SHOWN_CHARACTERS]}")
+    if pip.returncode:
+        raise InstallError(f"pip ended with status {pip.returncode}; see its messages above.")
+
+
+def _write_line(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
