@@ -14,24 +14,24 @@ import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import Empty, Queue
+from threading import Thread
 
 from install.locks import LOCKS, REPOSITORY, UNUSED, lock_of, names_in
 from install.renew_locks import INDEX, INSTALLERS, NEVER
 from install.system import GLIBC, MACHINE, PYTHONS
 
 REACH_SECONDS = 10
-# What a user installs, by its name: the locks, in their order. PyPI has no PyTorch for the CPU;
-# there, PyTorch is taken for the version that CUDA's lock names.
+# What a user installs, by its name: the locks, in their order. The container holds the run time.
+# PyPI has no PyTorch for the CPU: the sets without PyTorch are what is installed beside it.
 SETS = {
-    "run time, CUDA": ("run", "torch-cuda"),
+    "run time and container, CUDA": ("run", "torch-cuda"),
+    "run time and container, CPU": ("run",),
     "run time and gateway, CUDA": ("run", "torch-cuda", "gateway"),
     "run time and gateway, CPU": ("run", "gateway"),
     "development": ("run", "torch-cuda", "gateway", "development"),
     "build of TotalMAP's package": ("build",),
-    "image, CPU": ("run",),
-    "image, CUDA": ("run", "torch-cuda"),
 }
 # pip's own variables that say how to reach PyPI, and nothing of what is there.
 KEPT_VARIABLES = ("PIP_CERT", "PIP_PROXY", "PIP_DEFAULT_TIMEOUT", "UV_NATIVE_TLS")
@@ -53,13 +53,28 @@ def main() -> int:
     return int(failed > 0)
 
 
-def unreachable(index: str) -> str:
-    """Returns why an index can't be reached; empty where it answers within ten seconds."""
+def unreachable(index: str, seconds: float = REACH_SECONDS) -> str:
+    """Returns why an index can't be reached; empty where it answers in time.
+
+    Args:
+        index: Its address.
+        seconds: How long it may take, looking up its name included.
+    """
+    reasons: Queue[str] = Queue()
+    # A thread of its own: nothing ends a look-up of a name that gets no answer.
+    Thread(target=lambda: reasons.put(_reason(index, seconds)), daemon=True).start()
+    try:
+        return reasons.get(timeout=seconds)
+    except Empty:
+        return f"no answer within {seconds:g} s"
+
+
+def _reason(index: str, seconds: float) -> str:
     request = urllib.request.Request(f"{index}/pip/", method="HEAD")  # noqa: S310  https
     context = ssl.create_default_context(cafile=os.environ.get("PIP_CERT"))
     try:
         with urllib.request.urlopen(  # noqa: S310  https
-            request, timeout=REACH_SECONDS, context=context
+            request, timeout=seconds, context=context
         ):
             return ""
     except urllib.error.HTTPError as error:
@@ -70,27 +85,27 @@ def unreachable(index: str) -> str:
 
 def checks() -> Iterator[tuple[str, str]]:
     """Yields each check by its name, with its output where it failed."""
-    with ThreadPoolExecutor(2) as pool:
-        for python in PYTHONS:
-            version = "{}.{}".format(*python)
-            found = pool.map(lambda locks, to=version: installable(locks, to), SETS.values())
-            for name, reason in zip(SETS, found, strict=True):
-                yield f"Python {version}, {name}", reason
-        for python in PYTHONS:
-            version = "{}.{}".format(*python)
-            yield f"Python {version}, requirements agree with the locks", consistent(version)
-        for python in PACKAGED_PYTHONS:
-            version = "{}.{}".format(*python)
-            yield f"Python {version}, image by `monai-deploy package`", packaged(version)
-        yield f"pip on Python {sys.version_info[0]}.{sys.version_info[1]}", pip_agrees()
+    for python in PYTHONS:
+        version = "{}.{}".format(*python)
+        for name, locks in SETS.items():
+            paths = [lock_of(lock).path for lock in locks]
+            yield f"Python {version}, {name}", installable(paths, version)
+        yield f"Python {version}, requirements agree with the locks", consistent(version)
+    for python in PACKAGED_PYTHONS:
+        version = "{}.{}".format(*python)
+        yield f"Python {version}, image by `monai-deploy package`", packaged(version)
+    pins = [pin for name in ("build", *SETS["development"]) for pin in lock_of(name).pins]
+    name = "pip on Python {}.{}, all locks".format(*sys.version_info[:2])
+    yield name, pip_agrees(sorted(set(pins)))
 
 
-def installable(locks: Sequence[str], python: str) -> str:
-    """Returns why locks can't be installed for a Python; empty where they can."""
+def installable(locks: Sequence[Path], python: str, index: str = INDEX) -> str:
+    """Returns why lock files can't be installed for a Python; empty where they can."""
     with tempfile.TemporaryDirectory() as target:
         return _output_of_failure(
-            *_uv("pip", "install", "--dry-run", "--no-deps", "--require-hashes"),
-            *(f"--requirement={LOCKS / name}.txt" for name in locks),
+            *_uv("pip", "install", index=index),
+            *("--dry-run", "--no-deps", "--require-hashes"),
+            *(f"--requirement={path}" for path in locks),
             *("--python-version", python, "--target", target),
         )
 
@@ -119,30 +134,24 @@ def packaged(python: str) -> str:
     )
 
 
-def pip_agrees() -> str:
-    """Returns what pip itself has against the locks, for the Python that runs."""
-    pins = [
-        pin
-        for lock in ("build", "run", "torch-cuda", "gateway", "development")
-        for pin in lock_of(lock).pins
-    ]
+def pip_agrees(pins: Sequence[str], index: str = INDEX) -> str:
+    """Returns what pip itself has against pinned packages, for the Python that runs."""
     with tempfile.TemporaryDirectory() as name:
         wanted = Path(name) / "requirements.txt"
-        # Without hashes: with them, pip downloads each file to compute its hash.
-        wanted.write_text("\n".join(sorted(set(pins))), encoding="utf-8")
+        # Without hashes, and with fast-deps: otherwise pip downloads every file whole.
+        wanted.write_text("\n".join(pins), encoding="utf-8")
         return _output_of_failure(
             *(sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed"),
             *("--no-deps", "--quiet", "--use-feature=fast-deps"),
-            *("--index-url", INDEX, "--requirement", str(wanted)),
+            *("--index-url", index, "--requirement", str(wanted)),
         )
 
 
-def _uv(*arguments: str) -> list[str]:
-    glibc = "{}_{}".format(*GLIBC)
-    platform = f"{MACHINE}-manylinux_{glibc}"
+def _uv(*arguments: str, index: str = INDEX) -> list[str]:
+    platform = f"{MACHINE}-manylinux_" + "{}_{}".format(*GLIBC)
     return [
         *(sys.executable, "-m", "uv", *arguments, "--no-config", "--quiet"),
-        *("--default-index", INDEX, "--python-platform", platform),
+        *("--default-index", index, "--python-platform", platform),
     ]
 
 

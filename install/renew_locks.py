@@ -272,7 +272,10 @@ def _supported_tags(python: tuple[int, int]) -> frozenset[Tag]:
 
 
 def _condition(marker: Marker | None) -> str | None:
-    """Returns the marker where some supported Pythons fulfil it, "" where all do, None where none."""
+    """Returns "" where every supported Python fulfils a marker, and None where no one does.
+
+    In between, returns the marker.
+    """
     linux = {
         "sys_platform": "linux",
         "platform_system": "Linux",

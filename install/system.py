@@ -3,6 +3,7 @@
 Runs as a script, with whatever Python the user has: it needs no package, and no new syntax.
 """
 
+import os
 import platform
 import sys
 from typing import Optional, Tuple
@@ -50,7 +51,10 @@ def unsupported(
 
 def glibc_version() -> Optional[Tuple[int, int]]:
     """Returns the version of the GNU C library, or None where there is another one."""
-    name, version = platform.libc_ver()
+    try:
+        name, _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")
+    except (AttributeError, ValueError):  # not Linux, or another C library
+        return None
     if name != "glibc":
         return None
     major, minor = version.split(".")[:2]
