@@ -1,12 +1,13 @@
 """`make check-install`: whether every locked set can be installed from PyPI, and from PyPI alone.
 
-For each supported Python, uv resolves the requirements files with the locked versions, and finds
-for each package a file with one of the locked hashes. pip does the same for the Python that runs.
+For each supported Python, uv resolves the requirements files with the locked versions and finds a
+file of each package; pip does so for the Python that runs. PyPI has to list every locked hash.
 Whatever is configured on this machine (other indexes, local wheels, constraints) is switched off.
 Only metadata is downloaded. A check that can't be made counts as failed.
 """
 
 import os
+import re
 import ssl
 import subprocess
 import sys
@@ -14,15 +15,18 @@ import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
 
-from install.locks import LOCKS, REPOSITORY, UNUSED, lock_of, names_in
+from install.locks import LOCKS, REPOSITORY, UNUSED, Lock, lock_of, names_in
 from install.renew_locks import INDEX, INSTALLERS, NEVER
 from install.system import GLIBC, MACHINE, PYTHONS
 
 REACH_SECONDS = 10
+PAGE_SECONDS = 60
+_SHA256 = re.compile(r"sha256=([0-9a-f]{64})")  # in the address of each file (PEP 503)
 # What a user installs, by its name: the locks, in their order. The container holds the run time.
 # PyPI has no PyTorch for the CPU: the sets without PyTorch are what is installed beside it.
 SETS = {
@@ -91,6 +95,8 @@ def checks() -> Iterator[tuple[str, str]]:
             paths = [lock_of(lock).path for lock in locks]
             yield f"Python {version}, {name}", installable(paths, version)
         yield f"Python {version}, requirements agree with the locks", consistent(version)
+    for name in ("run", "torch-cuda", "gateway", "development", "build"):
+        yield f"hashes of {name}", strange_hashes(lock_of(name))
     for python in PACKAGED_PYTHONS:
         version = "{}.{}".format(*python)
         yield f"Python {version}, image by `monai-deploy package`", packaged(version)
@@ -108,6 +114,25 @@ def installable(locks: Sequence[Path], python: str, index: str = INDEX) -> str:
             *(f"--requirement={path}" for path in locks),
             *("--python-version", python, "--target", target),
         )
+
+
+def strange_hashes(lock: Lock, index: str = INDEX) -> str:
+    """Returns which packages have a locked hash that the index does not list; empty if none."""
+    names = [pin.partition("==")[0] for pin in lock.pins]
+    with ThreadPoolExecutor() as pool:
+        listed = list(pool.map(lambda name: _listed_hashes(index, name), names))
+    strange = [
+        f"{pin}: {index} does not list the hash {sha256}\n"
+        for pin, locked, known in zip(lock.pins, lock.hashes, listed, strict=True)
+        for sha256 in locked - known
+    ]
+    return "".join(strange)
+
+
+def _listed_hashes(index: str, name: str) -> set[str]:
+    request = urllib.request.Request(f"{index}/{name}/")  # noqa: S310  https
+    with urllib.request.urlopen(request, timeout=PAGE_SECONDS) as answer:  # noqa: S310  https
+        return set(_SHA256.findall(answer.read().decode()))
 
 
 def consistent(python: str) -> str:

@@ -13,7 +13,8 @@ LOCKS = REPOSITORY / "locks"
 UNUSED = Path(__file__).resolve().parent / "unused.txt"
 
 _PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^\s;\\]+)")
-_DOWNLOAD = re.compile(r"^# Download: (?P<megabytes>\d+) MB")
+_HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
+_DOWNLOAD = re.compile(r"^# Download: (?P<megabytes>\d+) MB", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -23,20 +24,27 @@ class Lock:
     Attributes:
         path: The file.
         pins: The packages as `name==version`, in the order of the file.
+        hashes: The SHA-256 of the files that may be installed, for each pin.
         download_mb: Size of all downloads in MB; 0 where the file does not say.
     """
 
     path: Path
     pins: tuple[str, ...]
+    hashes: tuple[frozenset[str], ...]
     download_mb: int
 
 
 def read_lock(path: Path) -> Lock:
     """Reads a lock file."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    sizes = [int(found["megabytes"]) for line in lines if (found := _DOWNLOAD.match(line))]
-    pins = [found[0] for line in lines if (found := _PIN.match(line))]
-    return Lock(path=path, pins=tuple(pins), download_mb=sum(sizes))
+    text = path.read_text(encoding="utf-8")
+    entries = [entry for entry in re.split(r"\n(?=\S)", text) if _PIN.match(entry)]
+    size = _DOWNLOAD.search(text)
+    return Lock(
+        path=path,
+        pins=tuple(entry.split()[0] for entry in entries),
+        hashes=tuple(frozenset(_HASH.findall(entry)) for entry in entries),
+        download_mb=int(size["megabytes"]) if size else 0,
+    )
 
 
 def lock_of(name: str) -> Lock:

@@ -21,7 +21,6 @@ TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
 GPU_FILES = ("/proc/driver/nvidia/version", "/dev/nvidia0", "/dev/dxg")
 # Of pip's output: the rest names every package several times.
 SHOWN = ("Downloading ", "Building wheel", "Installing collected packages")
-SHOWN_CHARACTERS = 100
 
 
 def main() -> int:
@@ -132,8 +131,9 @@ def _pip(*options: str) -> None:
     ) as pip:
         assert pip.stdout is not None  # noqa: S101  it is a pipe
         for line in pip.stdout:
-            if line.strip().startswith(SHOWN):
-                _write_line(f"  {line.strip()[:SHOWN_CHARACTERS]}")
+            words = line.strip().partition(": ")[0]
+            if words.startswith(SHOWN):
+                _write_line(f"  {words}")
     if pip.returncode:
         raise InstallError(f"pip ended with status {pip.returncode}; see its messages above.")
 

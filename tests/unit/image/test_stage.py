@@ -32,6 +32,12 @@ def test_what_runs_is_there_and_nothing_else(stage: Path) -> None:
     assert (stage / "docs" / "LICENSE").is_file()
 
 
+def test_the_packager_gets_every_package_in_one_version(stage: Path) -> None:
+    lines = (stage / "app" / "requirements.txt").read_text().splitlines()
+    assert "torch==2.13.0" in lines
+    assert all("==" in line for line in lines)
+
+
 def test_files_that_are_not_tracked_stay_out(tmp_path: Path) -> None:
     checkout = tmp_path / "checkout"
     files = subprocess.run(

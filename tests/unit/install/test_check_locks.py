@@ -1,0 +1,108 @@
+"""The check of the locks, against a package index on loopback that holds one package."""
+
+import hashlib
+import socket
+import sys
+import time
+import zipfile
+from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from install.check_locks import installable, pip_agrees, strange_hashes, unreachable
+from install.locks import read_lock
+
+PYTHON = "{}.{}".format(*sys.version_info[:2])
+WHEEL = "alpha-1.0-py3-none-any.whl"
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("index") / "simple" / "alpha" / WHEEL
+    path.parent.mkdir(parents=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("alpha.py", "")
+        folder = "alpha-1.0.dist-info"
+        archive.writestr(f"{folder}/METADATA", "Metadata-Version: 2.1\nName: alpha\nVersion: 1.0\n")
+        archive.writestr(f"{folder}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\n")
+        archive.writestr(f"{folder}/RECORD", "")
+    (path.parent / "index.html").write_text(
+        f'<a href="{WHEEL}#sha256={digest_of(path)}">{WHEEL}</a>', encoding="utf-8"
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def index(wheel: Path) -> Iterator[str]:
+    handler = partial(QuietHandler, directory=str(wheel.parents[2]))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/simple"
+        server.shutdown()
+
+
+def digest_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def lock(folder: Path, pin: str, digest: str) -> Path:
+    path = folder / "lock.txt"
+    path.write_text(f"{pin} \\\n    --hash=sha256:{digest}\n", encoding="utf-8")
+    return path
+
+
+def test_a_lock_that_the_index_has_is_good(index: str, wheel: Path, tmp_path: Path) -> None:
+    assert installable([lock(tmp_path, "alpha==1.0", digest_of(wheel))], PYTHON, index) == ""
+
+
+def test_a_version_that_the_index_lacks_is_named(index: str, tmp_path: Path) -> None:
+    assert "alpha==2.0" in installable([lock(tmp_path, "alpha==2.0", "0" * 64)], PYTHON, index)
+
+
+def test_a_locked_hash_has_to_be_one_that_the_index_lists(
+    index: str, wheel: Path, tmp_path: Path
+) -> None:
+    good = lock(tmp_path, "alpha==1.0", digest_of(wheel))
+    assert strange_hashes(read_lock(good), index) == ""
+    bad = lock(tmp_path, "alpha==1.0", "0" * 64)
+    assert "alpha==1.0" in strange_hashes(read_lock(bad), index)
+
+
+def test_pip_agrees_with_what_the_index_has_and_with_nothing_else(
+    index: str, monkeypatch: pytest.MonkeyPatch, wheel: Path, tmp_path: Path
+) -> None:
+    """A folder of local wheels is configured, and does not count."""
+    local = tmp_path / "alpha-3.0-py3-none-any.whl"
+    local.write_bytes(wheel.read_bytes())
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    assert pip_agrees(["alpha==1.0"], index) == ""
+    assert "alpha==3.0" in pip_agrees(["alpha==3.0"], index)
+
+
+def test_an_index_that_answers_is_reachable(index: str) -> None:
+    assert "404" in unreachable(index)  # it has no pip
+
+
+def test_an_index_behind_a_closed_port_is_unreachable() -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        port = server.getsockname()[1]
+    assert "refused" in unreachable(f"http://127.0.0.1:{port}/simple")
+
+
+def test_an_index_that_never_answers_is_given_up() -> None:
+    start = time.thread_time()
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        port = server.getsockname()[1]
+        reason = unreachable(f"http://127.0.0.1:{port}/simple", seconds=0.5)
+    assert reason in ("no answer within 0.5 s", "timed out")
+    assert time.thread_time() - start < 1

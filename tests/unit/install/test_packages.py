@@ -1,0 +1,33 @@
+import subprocess
+import sys
+from importlib import metadata
+
+from tests.conftest import REPOSITORY
+
+
+def test_what_is_installed_here_is_what_the_locks_name() -> None:
+    """But for PyTorch, which is another one on a machine with a GPU."""
+    from install.locks import lock_of
+
+    pins = [pin for lock in ("run", "gateway", "development") for pin in lock_of(lock).pins]
+    wanted = dict(pin.split("==") for pin in pins)
+    found = {}
+    for name in wanted:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:  # asked for by another Python only
+            found[name] = wanted[name]
+    assert found == wanted
+
+
+def test_the_installer_needs_nothing_that_it_installs() -> None:
+    """It runs in a new environment: with the standard library alone."""
+    program = "import install.packages, install.licences, install.bundle; print('imported')"
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", program],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "imported\n", done.stderr

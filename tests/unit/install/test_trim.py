@@ -1,0 +1,18 @@
+from pathlib import Path
+
+from install.trim import trim
+
+
+def test_tests_and_headers_go_and_what_is_imported_stays(tmp_path: Path) -> None:
+    gone = ("scipy/linalg/tests/test_a.py", "torch/test/a", "torch/include/a.h", "torch/bin/protoc")
+    kept = ("scipy/linalg/a.py", "torch/testing/test/a.py", "torch/bin/torch_shm_manager")
+    for name in (*gone, *kept):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    trim(tmp_path)
+    assert [name for name in gone if (tmp_path / name).exists()] == []
+    assert [name for name in kept if not (tmp_path / name).exists()] == []
+
+
+def test_an_environment_without_torch_is_trimmed_too(tmp_path: Path) -> None:
+    trim(tmp_path)
