@@ -92,6 +92,7 @@ def package_image(
     name = f"{tag}-packager-x64-workstation-dgpu-linux-amd64".replace("/", "-")
     packaged = f"{name}:{application.version}"
     image = f"{tag}-packaged:{application.version}"
+    _add_packages(repository, stage / "packages")
     shutil.copy(HERE / "tools", stage / "tools")
     _docker_build(HERE / "finish.Dockerfile", stage, image, {"PACKAGED": packaged}, None)
     return image

@@ -12,10 +12,14 @@ ENV PYTHONUSERBASE=/home/holoscan/.local \
 
 USER root
 COPY tools /var/holoscan/tools
+COPY packages /tmp/packages
 # The holoscan wheel links its libraries when Python starts the first time, as whoever installed it.
 RUN chmod 755 /home/holoscan /var/holoscan/tools \
     && mkdir -p /var/holoscan/logs \
     && HOME=/home/holoscan python3 -c "pass" \
+    && cd /tmp/packages \
+    && HOME=/home/holoscan python3 -m install.licences --installed /opt/holoscan/docs/NOTICE \
+    && rm -rf /tmp/packages \
     && { HOME=/home/holoscan python3 -m compileall -q -j 0 \
         /opt/holoscan/app /home/holoscan/.local || true; }
 USER holoscan

@@ -137,10 +137,21 @@ def test_a_full_disk_is_said(
         assert not (output / "results").exists()
 
 
+def test_the_image_lists_its_packages_and_their_licences(
+    engine: DockerEngine, own_image: str
+) -> None:
+    notice = engine.docker(
+        "run", "--rm", "--entrypoint=cat", own_image, "/opt/holoscan/docs/NOTICE"
+    )
+    assert "highdicom 0.28.2: MIT" in notice
+    assert "nvidia-cuda-runtime" in notice
+    assert "vtk" not in notice
+
+
 def test_both_engines_and_every_arithmetic_run_in_it(
     engine: DockerEngine, own_image: str, real_ct: Path, tmp_path: Path
 ) -> None:
-    """Nothing that inference needs was left out (image/unused.txt)."""
+    """Nothing that inference needs was left out (install/unused.txt)."""
     variable = "--env=TOTALMAP_SEGMENTATION__ARITHMETIC=compiled"
     output = output_folder(tmp_path / "compiled")
     container = engine.run(own_image, real_ct, output, (*HARDENED, variable))
