@@ -95,7 +95,7 @@ def main() -> int:
     run = resolve(run_time, pins, without=[*unused, *CUDA_ONLY])
     cuda = resolve(run_time, pins, without=unused)
     gateway = resolve(service, [*pins, *_lines(run)], without=[*unused, *CUDA_ONLY])
-    development = resolve(tools, [*pins, *_lines(gateway)], without=[])
+    development = resolve(tools, [*pins, *_lines(gateway)], without=CUDA_ONLY)
     # PyTorch itself asks for the parts of CUDA in one version each.
     packaged = resolve(run_time, [*pins, *_lines(cuda)], without=CUDA_ONLY)
     with tempfile.TemporaryDirectory() as name:

@@ -13,6 +13,7 @@ import json
 import os
 import socket
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ def main() -> None:
     import numpy as np
     from totalsegmentator.python_api import totalsegmentator
 
+    _register_trainers(Path(os.environ["TOTALSEG_WEIGHTS_PATH"]))
     image = nibabel.Nifti1Image.from_bytes(sys.stdin.buffer.read())
     # Without an output it would look everywhere where there is nothing to look around; the command,
     # which has one, finds nothing.
@@ -38,6 +40,26 @@ def main() -> None:
     np.save(packed, np.asanyarray(result.dataobj).astype(np.uint8))
     with labels_out:
         labels_out.write(packed.getbuffer())
+
+
+def _register_trainers(weights: Path) -> None:
+    """Imports the trainers that the weights name, and nothing else.
+
+    nnU-Net imports all of its trainers, one after another, to find one by its name. One of them
+    needs timm, which needs torchvision: neither is installed, since no network of ours uses them.
+
+    Args:
+        weights: Folder with dataset folders, each with folders named trainer__plans__configuration.
+    """
+    import nnunetv2
+    from totalsegmentator.nnunet import custom_trainers
+
+    package = Path(nnunetv2.__file__).parent
+    for name in {folder.name.partition("__")[0] for folder in weights.glob("*/*__*__*")}:
+        for path in (package / "training" / "nnUNetTrainer").rglob("*.py"):
+            if name not in custom_trainers and f"class {name}(" in path.read_text(encoding="utf-8"):
+                parts = path.relative_to(package.parent).with_suffix("").parts
+                custom_trainers[name] = getattr(import_module(".".join(parts)), name)
 
 
 def _forbid_network(event: str, values: tuple[Any, ...]) -> None:
