@@ -94,7 +94,9 @@ class _LinearAxis:
         place = _places(before, after)
         first = np.floor(place)
         weight = 1.0 - (place - first)
-        index = np.stack([first, np.minimum(first + 1, before - 1)]).astype(np.intp)
+        # A place may lie beyond the last voxel by a rounding error. scipy then weighs that voxel
+        # twice; the weights stay, for the sum of the products may fall below an integer.
+        index = np.minimum(np.stack([first, first + 1]), before - 1).astype(np.intp)
         return cls(index=index, weight=np.stack([weight, 1.0 - weight]))
 
     @property
@@ -103,9 +105,12 @@ class _LinearAxis:
 
 
 def _places(before: int, after: int) -> NDArray[np.float64]:
-    """Returns where the voxels of the new axis lie on the old one; the ends meet."""
+    """Returns where the voxels of the new axis lie on the old one; the ends meet.
+
+    As NI_ZoomShift computes them: the last one may exceed the last voxel by a rounding error.
+    """
     step = (before - 1) / (after - 1) if after > 1 else 1.0
-    return np.clip(np.arange(after, dtype=np.float64) * step, 0, before - 1)
+    return np.arange(after, dtype=np.float64) * step
 
 
 def _nearest(before: int, after: int) -> NDArray[np.intp]:
