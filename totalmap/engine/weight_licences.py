@@ -16,6 +16,10 @@ _TABLE = "weight_licences.csv"
 
 # SPDX's word for a licence that is not stated.
 NOT_STATED = "NOASSERTION"
+# The contract that comes with a licence number of TotalSegmentator.
+BY_NUMBER = "LicenseRef-TotalSegmentator"
+# These allow any use, commercial use too, and need no word of the site.
+FREE = frozenset({"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC-BY-4.0", "CC0-1.0", "MIT"})
 
 
 class Use(StrEnum):
@@ -33,8 +37,7 @@ class WeightLicence:
 
     Attributes:
         dataset: Folder name of the weights, as TotalSegmentator's catalogue spells it.
-        licence: SPDX identifier. `LicenseRef-TotalSegmentator` stands for the contract that comes
-            with a licence number of TotalSegmentator.
+        licence: SPDX identifier, BY_NUMBER or NOT_STATED.
         use: What the licence allows.
         small_data: Whether TotalSegmentator marks the task as trained on a small data set.
         source: Address of the passage that states the licence.
