@@ -14,6 +14,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from totalmap.engine.learnt import learnt_labels
 from totalmap.engine.tasks import CHECKPOINT_NAME, SubModel, Task
 from totalmap.engine.weight_licences import NOT_STATED, licence_of
 from totalmap.errors import ModelError
@@ -103,13 +104,19 @@ class Manifest(_Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedModel:
-    """A network whose files were just compared with the record."""
+    """A network whose files were just compared with the record.
+
+    Attributes:
+        label_table: Place n holds the task's label for the network's label n.
+        learnt: Labels of the task that the network can find.
+    """
 
     trainer_folder: Path
     checkpoint: Path
     label_table: tuple[int, ...]
     identity: ModelIdentity
     bf16: Agreement | None
+    learnt: frozenset[int]
 
 
 def published_licence(dataset: str) -> str:
@@ -320,6 +327,7 @@ def _verify(models_folder: Path, task: Task, model: SubModel) -> Iterator[Verifi
     if record is None:
         raise ModelError(f"{model.dataset} is not on record: run `totalmap models adopt {home}`")
     log.info("model_verified", dataset=model.dataset)
+    learnt = learnt_labels(trainer_folder, model.label_table)
     for checkpoint in checkpoints:
         yield VerifiedModel(
             trainer_folder=trainer_folder,
@@ -333,6 +341,7 @@ def _verify(models_folder: Path, task: Task, model: SubModel) -> Iterator[Verifi
                 notice=record.notice,
             ),
             bf16=record.bf16,
+            learnt=learnt,
         )
 
 

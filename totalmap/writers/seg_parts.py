@@ -45,6 +45,23 @@ def seg_parts(found: Iterable[Structure], results: ResultsSection) -> tuple[SegP
     )
 
 
+def would_hold(
+    structures: Iterable[Structure], results: ResultsSection, part: str
+) -> tuple[Structure, ...]:
+    """Returns which of the structures an object would hold if all were found.
+
+    Args:
+        structures: All that were looked for, by label.
+        results: Which of them are wanted.
+        part: The name of the object, as `SegPart` has it.
+
+    Raises:
+        OutputError: A structure has no code.
+    """
+    wanted = chosen(structures, results.seg_structures)
+    return tuple(one for one in wanted if not part or structure_code(one.name).system == part)
+
+
 def undivided(results: ResultsSection) -> ResultsSection:
     """Returns the same settings with one SEG for all: a label map is never split."""
     return results.model_copy(update={"seg_split": SegSplit.NONE})

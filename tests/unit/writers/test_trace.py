@@ -7,9 +7,9 @@ import pytest
 from tests.phantom.study import WrittenSeries
 from totalmap import __version__
 from totalmap.errors import InputError
+from totalmap.origin import Origin
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultsSection, Settings
-from totalmap.writers.origin import Origin
 from totalmap.writers.release import open_release
 from totalmap.writers.seg import write_seg
 from totalmap.writers.trace import trace
