@@ -1,12 +1,14 @@
 """Writes where a result comes from into every DICOM object, and reads it back.
 
-Contributing Equipment Sequence (PS3.3 C.12.1) has two items of TotalMAP, since a Contribution
-Description holds 1024 characters: how the result was made, and of what.
+Contributing Equipment Sequence (PS3.3 C.12.1) has several items of TotalMAP, since a Contribution
+Description holds 1024 characters: how the result was made, further weights where they do not fit
+there, and what was looked for, with the licences of the weights.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, islice
 from typing import Self
 
 from pydicom.dataset import Dataset
@@ -24,13 +26,15 @@ _HOW = re.compile(
     r"AI result, unverified; SHA-256 of settings (?P<settings>[0-9a-f]{64}), "
     r"of weights (?P<weights>.*)"
 )
+_FURTHER = re.compile(r"TotalMAP; further weights (?P<weights>.*)")
 _WEIGHTS = re.compile(r"(\S+) ([0-9a-f]{64})")
 
 _WHAT = re.compile(r"TotalMAP; labels looked for: (?P<labels>[0-9,-]*)(?P<licences>(; .*)?)")
-_LICENCE = re.compile(r"; licence (\S+) of (\S+(?:, \S+)*)")
+_LICENCE = re.compile(r"; licence (\S+) of ([^\s;,]+(?:, [^\s;,]+)*)")
 _NO_LETTER_OF_A_LICENCE = re.compile(r"[^A-Za-z0-9.+-]+")
-# With more, those of seven networks would not fit.
+# With more, those of seven networks might not fit.
 _LICENCE_LENGTH = 40
+_SHORT_TEXT = 1024  # PS3.5 6.2, ST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,24 +111,31 @@ class Origin:
             label for first, _, last in ends for label in range(int(first), int(last or first) + 1)
         )
 
-    def lines(self) -> tuple[str, str]:
-        """Returns what stands in the object; `read` reads it.
-
-        For seven networks each has at most 1024 characters, as an ST may have (PS3.5 6.2).
-        """
-        weights = ", ".join(f"{one.dataset} {one.sha256}" for one in self.weights)
+    def lines(self) -> tuple[str, ...]:
+        """Returns what stands in the object, in texts of at most 1024 characters for `read`."""
         how = (
             f"TotalMAP {self.version}; task {self.task}, variant {self.variant}; "
             f"engine {self.engine}, arithmetic {self.arithmetic}, device {self.device}; "
             f"AI result, unverified; SHA-256 of settings {self.settings_sha256}, "
-            f"of weights {weights}"
+            "of weights "
         )
+        further = "TotalMAP; further weights "
+        weights = [f"{one.dataset} {one.sha256}" for one in self.weights]
+        made: list[str] = []
+        while weights or not made:
+            line = further if made else how
+            fitting = max(_fitting(line, weights), 1)
+            made.append(line + ", ".join(weights[:fitting]))
+            weights = weights[fitting:]
+        return (*made, self._what())
+
+    def _what(self) -> str:
         of_licence: dict[str, dict[str, None]] = {}
         for one in self.weights:
             if one.licence:
                 of_licence.setdefault(one.licence, {})[one.dataset] = None
         licences = (f"; licence {name} of {', '.join(sets)}" for name, sets in of_licence.items())
-        return how, f"TotalMAP; labels looked for: {self.looked_for}{''.join(licences)}"
+        return f"TotalMAP; labels looked for: {self.looked_for}{''.join(licences)}"
 
     @classmethod
     def read(cls, lines: Iterable[str]) -> Self | None:
@@ -136,6 +147,7 @@ class Origin:
         how = next(filter(None, map(_HOW.fullmatch, read)), None)
         if how is None:
             return None
+        further = [found["weights"] for found in map(_FURTHER.fullmatch, read) if found]
         what = next(filter(None, map(_WHAT.fullmatch, read)), None)
         licences = dict(_licences(what["licences"])) if what else {}
         return cls(
@@ -148,7 +160,7 @@ class Origin:
             settings_sha256=how["settings"],
             weights=tuple(
                 Weights(dataset=dataset, sha256=sha256, licence=licences.get(dataset, ""))
-                for dataset, sha256 in _WEIGHTS.findall(how["weights"])
+                for dataset, sha256 in _WEIGHTS.findall(", ".join([how["weights"], *further]))
             ),
             looked_for=what["labels"] if what else "",
         )
@@ -161,6 +173,12 @@ def origin_of(result: Dataset) -> Origin | None:
         for item in result.get("ContributingEquipmentSequence") or ()
         if item.get("Manufacturer") == MANUFACTURER
     )
+
+
+def _fitting(line: str, weights: Sequence[str]) -> int:
+    """Returns how many of the weights fit behind the begin of a line."""
+    ends = accumulate((len(one) + len(", ") for one in weights), initial=len(line))
+    return sum(end - len(", ") <= _SHORT_TEXT for end in islice(ends, 1, None))
 
 
 def _licences(text: str) -> Iterator[tuple[str, str]]:

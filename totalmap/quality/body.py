@@ -179,8 +179,6 @@ def body_of(table: LabelStatistics, structures: Iterable[Structure]) -> Body:
     rows = len(table.voxels)
     labels = {one.name: one.label for one in structures if one.label > 0}
     found = (
-        name
-        for name, label in labels.items()
-        if label < rows and table.voxels[label] >= FEW_VOXELS
+        name for name, label in labels.items() if label < rows and table.voxels[label] >= FEW_VOXELS
     )
     return Body(table=table, labels=labels, names=tuple(found))

@@ -56,7 +56,8 @@ def seg_header(
     segmentation: Segmentation, settings: Settings, kind: Kind, part: SegPart
 ) -> Dataset:
     """Returns a SEG without frames: whose it is, what it refers to, and its segments."""
-    structures = would_hold(segmentation.structures, settings.results, part.name)
+    found = tuple(one.structure for one in segmentation.found())
+    structures = would_hold(part, segmentation.structures, found, settings.results)
     header = derived_header(segmentation, settings, kind, part.name, structures)
     header.ContentLabel = "SEGMENTATION"
     header.ContentDescription = header.SeriesDescription

@@ -46,20 +46,31 @@ def seg_parts(found: Iterable[Structure], results: ResultsSection) -> tuple[SegP
 
 
 def would_hold(
-    structures: Iterable[Structure], results: ResultsSection, part: str
+    part: SegPart,
+    structures: Iterable[Structure],
+    found: Iterable[Structure],
+    results: ResultsSection,
 ) -> tuple[Structure, ...]:
-    """Returns which of the structures an object would hold if all were found.
+    """Returns what an object would hold had it been found.
+
+    A body system of which nothing was found has no object; its structures are counted to all
+    others, so that they are missed whichever of them are read.
 
     Args:
+        part: The object.
         structures: All that were looked for, by label.
+        found: Those of them that were found.
         results: Which of them are wanted.
-        part: The name of the object, as `SegPart` has it.
 
     Raises:
         OutputError: A structure has no code.
     """
     wanted = chosen(structures, results.seg_structures)
-    return tuple(one for one in wanted if not part or structure_code(one.name).system == part)
+    if not part.name:
+        return wanted
+    others = {structure_code(one.name).system for one in chosen(found, results.seg_structures)}
+    others -= {BodySystem(part.name)}
+    return tuple(one for one in wanted if structure_code(one.name).system not in others)
 
 
 def undivided(results: ResultsSection) -> ResultsSection:

@@ -6,10 +6,12 @@ import pytest
 
 from tests.phantom.study import WrittenSeries
 from totalmap import __version__
+from totalmap.engine.second_opinion import second_opinion_task
+from totalmap.engine.tasks import load_task
 from totalmap.errors import InputError
 from totalmap.origin import Origin
 from totalmap.segmentation import Segmentation
-from totalmap.settings import ResultsSection, Settings
+from totalmap.settings import ResultsSection, Settings, Variant
 from totalmap.writers.release import open_release
 from totalmap.writers.seg import write_seg
 from totalmap.writers.trace import trace
@@ -44,18 +46,47 @@ def test_nothing_of_the_patient_is_in_it(seg_path: Path) -> None:
         assert str(seg[keyword].value) not in shown
 
 
-def test_the_origin_of_five_networks_fits_into_its_attribute(
+def test_the_origin_of_all_networks_that_take_part_fits_into_its_attributes(
+    true_segmentation: Segmentation,
+) -> None:
+    """With a second opinion on some structures, seven networks of `total` take part."""
+    (model,) = true_segmentation.models
+    task = load_task("total", Variant.FULL, ("liver", "vertebrae_L5", "heart", "hip_left"))
+    chains = (*load_task("total", Variant.FULL).chain, *task.chain)
+    others = second_opinion_task(load_task("total", Variant.FULL)).chain
+    datasets = [one.dataset for each in (*chains, *others) for one in each.models]
+    models = tuple(
+        replace(model, dataset=dataset, licence=f"LicenseRef-{n}".ljust(40, "x"))
+        for n, dataset in enumerate(dict.fromkeys(datasets))
+    )
+    assert len(models) == 7
+    every_second = true_segmentation.structures[::2]
+    origin = Origin.of(replace(true_segmentation, models=models), Settings(), every_second)
+    lines = origin.lines()
+    assert max(map(len, lines)) <= SHORT_TEXT
+    assert Origin.read(lines) == origin
+    assert origin.labels == {one.label for one in every_second}
+
+
+def test_an_object_of_an_earlier_version_is_read_without_licences(
+    true_segmentation: Segmentation,
+) -> None:
+    origin = Origin.of(true_segmentation, Settings())
+    older = Origin.read(origin.lines()[:1])
+    assert older is not None
+    assert (older.looked_for, older.weights[0].licence) == ("", "")
+    assert older.weights[0].sha256 == origin.weights[0].sha256
+    assert Origin.read(origin.lines()[1:]) is None
+
+
+def test_a_licence_of_odd_characters_is_readable_all_the_same(
     true_segmentation: Segmentation,
 ) -> None:
     (model,) = true_segmentation.models
-    names = ("part1_organs", "part2_vertebrae", "part3_cardiac", "part4_muscles", "part5_ribs")
-    models = tuple(
-        replace(model, dataset=f"Dataset29{n}_TotalSegmentator_{name}_1559subj")
-        for n, name in enumerate(names, start=1)
-    )
-    origin = Origin.of(replace(true_segmentation, models=models), Settings())
-    assert len(str(origin)) <= SHORT_TEXT
-    assert Origin.read(str(origin)) == origin
+    odd = replace(model, licence="Ours; see x, 2024 \u00a7 3")
+    origin = Origin.of(replace(true_segmentation, models=(odd,)), Settings())
+    assert origin.weights[0].licence == "Ours-see-x-2024-3"
+    assert Origin.read(origin.lines()) == origin
 
 
 def test_other_settings_are_another_origin() -> None:
