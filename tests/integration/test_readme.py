@@ -99,7 +99,7 @@ def test_demo_on_the_phantom(tmp_path: Path) -> None:
     assert "Warning: " in text
     assert "Verdict: ok" in text
     assert str(tmp_path / "results" / "seg.dcm") in text
-    check = [".venv/bin/totalmap", "check", tmp_path / "results", "--source", "build/phantom"]
+    check = [".venv/bin/totalmap", "check", str(tmp_path / "results"), "--source", "build/phantom"]
     checked = subprocess.run(check, cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert "Verdict: ok" in checked.stdout
 

@@ -11,9 +11,10 @@ from totalmap.engine.tasks import load_task
 from totalmap.errors import InputError
 from totalmap.origin import Origin
 from totalmap.segmentation import Segmentation
-from totalmap.settings import ResultsSection, Settings, Variant
+from totalmap.settings import ResultsSection, SegmentationSection, Settings, Variant
 from totalmap.writers.release import open_release
 from totalmap.writers.seg import write_seg
+from totalmap.writers.sr import write_sr
 from totalmap.writers.trace import trace
 
 SHORT_TEXT = 1024  # PS3.5 6.2, ST: Contribution Description
@@ -37,6 +38,23 @@ def test_a_result_says_where_it_comes_from(
     assert (found.origin.version, found.origin.device) == (__version__, "cpu")
     sources = {pydicom.dcmread(path).SOPInstanceUID for path in phantom_series.paths}
     assert set(found.instances) == sources
+
+
+def test_seg_and_sr_name_the_licence_of_the_weights(
+    true_segmentation: Segmentation, tmp_path: Path
+) -> None:
+    (model,) = true_segmentation.models
+    licensed = replace(true_segmentation, models=(replace(model, licence="CC-BY-NC-4.0"),))
+    with open_release(tmp_path) as release:
+        written = (
+            *write_seg(licensed, Settings(), release),
+            *write_sr(licensed, Settings(), release),
+        )
+        release.publish({})
+    assert len(written) == 2
+    for result in written:
+        (weights,) = trace(tmp_path / result.path).origin.weights
+        assert weights.licence == "CC-BY-NC-4.0"
 
 
 def test_nothing_of_the_patient_is_in_it(seg_path: Path) -> None:
@@ -93,6 +111,11 @@ def test_other_settings_are_another_origin() -> None:
     other = Settings(results=ResultsSection(series_description="Ours {task}"))
     assert other.fingerprint() != Settings().fingerprint()
     assert Settings().fingerprint() == Settings().fingerprint()
+
+
+def test_an_accepted_licence_changes_no_result() -> None:
+    accepting = Settings(segmentation=SegmentationSection(accepted_licences=("CC-BY-NC-4.0",)))
+    assert accepting.fingerprint() == Settings().fingerprint()
 
 
 def test_what_others_made_is_refused(phantom_series: WrittenSeries, tmp_path: Path) -> None:
