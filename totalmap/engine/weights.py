@@ -164,7 +164,7 @@ def adopt(
             dataset=dataset,
             source=source,
             licence=licence or published_licence(dataset),
-            licence_told=licence is not None,
+            licence_told=bool(licence),
             notice=notice,
             files=_hash_files(folder, folder / dataset),
         )
