@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from totalmap.engine.licence import require_licence
+from totalmap.engine.licence import require_licences
 from totalmap.engine.tasks import load_task
 from totalmap.engine.weights import verify_models
 from totalmap.settings import load_settings
@@ -13,11 +13,12 @@ def require_ready(settings_file: Path, models_folder: Path) -> str:
 
     Raises:
         ConfigError: The settings are wrong, or there is no such task, variant or structure.
-        ModelError: Weights are missing, not on record or changed, or a licence is missing.
+        ModelError: Weights are missing, not on record or changed, or a licence is missing or not
+            accepted.
     """
     settings = load_settings(settings_file).segmentation
     task = load_task(settings.task, settings.variant, settings.structures)
-    require_licence(task, settings.licence_number)
+    require_licences(task, settings, models_folder)
     for one in task.chain:
         verify_models(models_folder, one)
     return f"task {task.name}, {task.variant}"

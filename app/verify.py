@@ -12,8 +12,8 @@ from app.run import RunRequest, run_application
 from totalmap.dicom.study import read_study
 from totalmap.errors import InputError
 from totalmap.journal import Observer
+from totalmap.origin import Origin
 from totalmap.settings import load_settings
-from totalmap.writers.origin import Origin
 from totalmap.writers.trace import Trace, trace
 
 

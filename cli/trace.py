@@ -42,6 +42,10 @@ def _table(found: Trace) -> Table:
     table.add_row("Computed by", f"engine {origin.engine}, {origin.arithmetic}, on {origin.device}")
     for weights in origin.weights:
         table.add_row("Weights", f"{weights.dataset}, SHA-256 {weights.sha256}")
+        table.add_row("Licence", weights.licence or "not recorded")
+    if origin.looked_for:
+        labels = f"{len(origin.labels)} structures, labels {origin.looked_for}"
+        table.add_row("Looked for", labels)
     table.add_row("Settings", f"SHA-256 {origin.settings_sha256}")
     table.add_row("Study", found.study_instance_uid)
     table.add_row("Refers to", f"{len(found.instances)} instances (all with --json)")

@@ -56,7 +56,7 @@ def build_task(
         configuration = _random_configuration(patch_size, base_features, max_features, stages)
         torch.manual_seed(seed)
         _write(folder, task, model, configuration)
-    adopt(folder, source="random weights for tests", licence="none")
+    adopt(folder, source="random weights for tests", licence="Apache-2.0")
     return folder
 
 
@@ -75,7 +75,7 @@ def build_finder(folder: Path, task: Task, label: int) -> Path:
 
     (model,) = task.models
     _write(folder, task, model, _finder_configuration(), aim)
-    adopt(folder, source="made by hand for tests", licence="none")
+    adopt(folder, source="made by hand for tests", licence="Apache-2.0")
     return folder
 
 

@@ -98,7 +98,8 @@ class Segmentation:
         labels: (k, j, i) uint8, or uint16 for more than 255 structures, on the grid of `volume`;
             0 is background, other values are labels of `structures`.
         inference: The same labels where the network put them.
-        structures: All structures that were looked for, found or not, by label.
+        structures: All structures that were looked for, found or not, by label: those that were
+            asked for and that the networks have learnt.
         models: The networks that took part.
         arithmetic: How the networks were computed: exact, compiled, bf16, or float16 on a GPU.
         findings: What whoever reads the result must know, in words.

@@ -255,6 +255,8 @@ class SegmentationSection(Section):
         variant: None is `fast` where the task has it, else `full`.
         structures: What to look for, by TotalSegmentator's names; empty is all.
         licence_number: For the tasks that TotalSegmentator licenses.
+        accepted_licences: Licences of weights, beyond those that allow any use, under which the
+            site may use them; SPDX identifiers.
     """
 
     task: str = "total"
@@ -264,6 +266,7 @@ class SegmentationSection(Section):
     device: Device = Device.AUTO
     memory_short: MemoryShort = MemoryShort.SMALLER
     licence_number: SecretStr | None = None
+    accepted_licences: tuple[str, ...] = ()
 
 
 class SeriesNumbersSection(Section):
@@ -353,11 +356,14 @@ class Settings(Section):
         """Returns the SHA-256 of all that decides a result, as canonical JSON.
 
         Left out is what only says where and how it is computed: a result names arithmetic and
-        device itself. A licence number is nobody's business.
+        device itself. A licence number is nobody's business, and which licences are accepted
+        changes no result.
         """
         document = self.model_dump_json(
             include={"study", "selection", "geometry", "segmentation", "results", "quality"},
-            exclude={"segmentation": {"device", "memory_short", "licence_number"}},
+            exclude={
+                "segmentation": {"device", "memory_short", "licence_number", "accepted_licences"}
+            },
         )
         return hashlib.sha256(document.encode()).hexdigest()
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from gateway.record.joblist import JobList
 from gateway.record.storage import STATUS_NAME, Storage
+from totalmap.display_names import display_name
 
 PREVIEW_NAME = "preview.png"
 REPORT_NAME = "report.html"
@@ -104,7 +105,7 @@ class Results:
             return [
                 ShownStructure(
                     series=one.get("folder", ""),
-                    name=one["name"].replace("_", " "),
+                    name=display_name(one["name"]),
                     volume_ml=one["volume_ml"],
                     remarks=tuple(_REMARKS.get(flag, flag) for flag in one["flags"]),
                 )

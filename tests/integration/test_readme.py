@@ -97,7 +97,11 @@ def test_demo_on_the_phantom(tmp_path: Path) -> None:
     for structure in ("liver", "spleen", "kidney_left", "vertebrae_L3"):
         assert structure in text
     assert "Warning: " in text
+    assert "Verdict: ok" in text
     assert str(tmp_path / "results" / "seg.dcm") in text
+    check = [".venv/bin/totalmap", "check", str(tmp_path / "results"), "--source", "build/phantom"]
+    checked = subprocess.run(check, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert "Verdict: ok" in checked.stdout
 
 
 @pytest.mark.skipif(not (REPOSITORY / ".venv").is_dir(), reason="make would install everything")

@@ -3,7 +3,15 @@
 import pytest
 
 from tests.conftest import REPOSITORY
-from totalmap.engine.tasks import NO_SPACING_MM, SUPPORTED_TASKS, Task, load_task, variants
+from totalmap.engine.tasks import (
+    NO_SPACING_MM,
+    SUPPORTED_TASKS,
+    SubModel,
+    Task,
+    load_task,
+    variants,
+)
+from totalmap.engine.weight_licences import BY_NUMBER, NOT_STATED, WeightLicence, licence_of
 from totalmap.settings import Variant
 
 
@@ -17,9 +25,26 @@ def row(name: str) -> str:
         ", ".join(f"{_words(task.variant)}{_resolution(task)}" for task in tasks),
         f"`{full.crop.task.name}` {full.crop.task.variant}" if full.crop else "",
         f"python API: {full.uncovered}" if full.uncovered else "TotalMAP",
-        "needed" if full.needs_licence else "",
+        _licence(full),
+        "a small data set" if _small_data(full) else "",
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def _licence(task: Task) -> str:
+    (licence,) = {_known(model).licence for model in task.models}
+    return {BY_NUMBER: "by number", NOT_STATED: "not stated"}.get(licence, licence)
+
+
+def _small_data(task: Task) -> bool:
+    (is_small,) = {_known(model).small_data for model in task.models}
+    return is_small
+
+
+def _known(model: SubModel) -> WeightLicence:
+    known = licence_of(model.dataset)
+    assert known is not None
+    return known
 
 
 def _words(variant: Variant) -> str:

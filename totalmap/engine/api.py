@@ -24,6 +24,7 @@ from totalmap.dicom.geometry import LPS_TO_RAS
 from totalmap.dicom.volume import Volume
 from totalmap.engine.cleanup import only_named
 from totalmap.engine.inference_grid import InferenceImage, to_straight_grid
+from totalmap.engine.learnt import narrowed, why_fewer
 from totalmap.engine.segment import Progress
 from totalmap.engine.tasks import WHOLE_BODY_TASKS, Task, load_task
 from totalmap.engine.weights import VerifiedModel, verify_models
@@ -46,12 +47,16 @@ class ApiSegmenter:
 
         Raises:
             ModelError: Weights are missing, not on record or changed.
+            ConfigError: The networks have learnt none of the structures.
         """
         self._task = task
         self._licence_number = licence_number
         # Of networks that a subset does not need, TotalSegmentator wants the folders all the same.
         needed = (*task.chain[:-1], load_task(task.name, task.variant))
         self._models = tuple(model for one in needed for model in verify_models(models_folder, one))
+        own = {model.dataset for model in task.models}
+        learnt = [one.learnt for one in self._models if one.identity.dataset in own]
+        self._looked_for = narrowed(task, learnt)
 
     def segment(self, volume: Volume, progress: Progress) -> Segmentation:
         """Returns the labels of the task on the slices of the volume.
@@ -64,7 +69,7 @@ class ApiSegmenter:
         """
         progress(0, 1)
         image = to_straight_grid(volume)
-        labels = only_named(self._run(image), self._task)
+        labels = only_named(self._run(image), self._looked_for)
         progress(1, 1)
         return Segmentation(
             task=self._task.name,
@@ -72,8 +77,9 @@ class ApiSegmenter:
             volume=volume,
             labels=np.ascontiguousarray(image.to_source(labels)),
             inference=InferenceLabels(labels=labels, affine_lps=image.affine_lps),
-            structures=self._task.structures,
+            structures=self._looked_for.structures,
             models=tuple(model.identity for model in self._models),
+            findings=tuple(filter(None, [why_fewer(self._looked_for)])),
             engine=EngineKind.TOTALSEGMENTATOR_API,
         )
 

@@ -44,7 +44,8 @@ def segment_with_confidence(
     if not others:
         return replace(found, confidence=confidence)
     second = segment(volume, others, share(progress, 1, runs))
-    agreement = opinions(found.inference, second.inference, found.structures)
+    both = tuple(one for one in found.structures if one in second.structures)
+    agreement = opinions(found.inference, second.inference, both)
     return replace(
         found,
         confidence=replace(confidence, opinions=agreement),

@@ -8,23 +8,36 @@ import tempfile
 import urllib.error
 import urllib.request
 import zipfile
+from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
+from totalmap.engine.licence import require_accepted
 from totalmap.engine.plans import read_plans
 from totalmap.engine.tasks import SubModel, Task
-from totalmap.engine.weights import Manifest, adopt, how_to_get, verify_models
+from totalmap.engine.weights import (
+    MANIFEST_NAME,
+    Manifest,
+    adopt,
+    how_to_get,
+    read_manifest,
+    verify_models,
+)
 from totalmap.errors import ConfigError, ModelError, ResourceError, UnsupportedModel
 from totalmap.log import get_logger
 
 # totalsegmentator/libs.py, download_pretrained_weights.
 RELEASES_URL = "https://github.com/wasserth/TotalSegmentator/releases/download"
-LICENCE = "Apache-2.0"
 TIMEOUT_SECONDS = 60
 
 log = get_logger()
 
 
-def install(task: Task, folder: Path, base_url: str = RELEASES_URL) -> Manifest:
+def install(
+    task: Task,
+    folder: Path,
+    base_url: str = RELEASES_URL,
+    accepted_licences: Collection[str] = (),
+) -> Manifest:
     """Downloads the networks of a task, and of those that it needs, and records them.
 
     What the folder holds already is left as it is.
@@ -36,27 +49,50 @@ def install(task: Task, folder: Path, base_url: str = RELEASES_URL) -> Manifest:
         task: Names the archives.
         folder: Models folder, made if missing.
         base_url: Where `<release>/<dataset>.zip` lies, for example a mirror in the hospital.
+        accepted_licences: Of weights that are not free for any use.
 
     Raises:
         ResourceError: The server can't be reached or broke off.
-        ModelError: The archive is missing, damaged or not the expected network, or only
-            TotalSegmentator's licence server has it.
+        ModelError: The archive is missing, damaged or not the expected network, only
+            TotalSegmentator's licence server has it, or its licence is not accepted.
         ConfigError: The address is not HTTP, or the folder can't be written.
     """
     if not base_url.startswith(("https://", "http://")):
         raise ConfigError(f"{base_url} is not an http or https address")
+    require_accepted(task, accepted_licences)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for one in task.chain:
-            for model in one.models:
-                if not (folder / model.dataset / model.trainer_folder).is_dir():
-                    _install_model(one, model, folder, base_url)
+        installed = [
+            model.dataset
+            for one in task.chain
+            for model in one.models
+            if _install_if_missing(one, model, folder, base_url)
+        ]
     except PermissionError as error:
         raise ConfigError(f"{folder} can't be written: {error.strerror}") from error
-    manifest = adopt(folder, source=base_url, licence=LICENCE)
+    manifest = _record(task, folder, base_url, installed)
     for one in task.chain:
         verify_models(folder, one)
     return manifest
+
+
+def _record(task: Task, folder: Path, base_url: str, installed: Collection[str]) -> Manifest:
+    """Records the networks that were installed, and those of the task that were not on record."""
+    manifest = read_manifest(folder) if (folder / MANIFEST_NAME).exists() else Manifest()
+    if installed:
+        manifest = adopt(folder, source=base_url, datasets=installed)
+    on_record = {record.dataset for record in manifest.models}
+    needed = {model.dataset for one in task.chain for model in one.models}
+    if others := sorted(needed - on_record):
+        manifest = adopt(folder, datasets=others)
+    return manifest
+
+
+def _install_if_missing(task: Task, model: SubModel, folder: Path, base_url: str) -> bool:
+    if (folder / model.dataset / model.trainer_folder).is_dir():
+        return False
+    _install_model(task, model, folder, base_url)
+    return True
 
 
 def _install_model(task: Task, model: SubModel, folder: Path, base_url: str) -> None:

@@ -8,7 +8,7 @@ from totalmap.dicom.volume import Volume
 from totalmap.engine.api import ApiSegmenter
 from totalmap.engine.confidence import segment_with_confidence
 from totalmap.engine.coverage import why_not_covered
-from totalmap.engine.licence import require_licence
+from totalmap.engine.licence import require_licences
 from totalmap.engine.second_opinion import second_opinion_task
 from totalmap.engine.segment import Progress
 from totalmap.engine.tasks import Task, load_task
@@ -35,11 +35,13 @@ class Engine:
 
         Raises:
             ConfigError: There is no such task, variant or structure, or no second opinion on it.
-            ModelError: Weights are missing, not on record or changed, or a licence is missing.
+            ModelError: Weights are missing, not on record or changed, or a licence is missing or
+                not accepted.
         """
         self.task = load_task(settings.task, settings.variant, settings.structures)
-        require_licence(self.task, settings.licence_number)
         other = second_opinion_task(self.task) if quality.second_opinion else None
+        for one in (self.task, other) if other else (self.task,):
+            require_licences(one, settings, models_folder)
         reason = why_not_covered(self.task, models_folder)
         if other:
             _require_covered(reason or why_not_covered(other, models_folder))

@@ -1,9 +1,15 @@
-"""Refuses the tasks that TotalSegmentator licenses where no licence is configured."""
+"""Refuses weights whose licence the site has not accepted, or has no number for."""
+
+from collections.abc import Collection
+from pathlib import Path
 
 from pydantic import SecretStr
 
 from totalmap.engine.tasks import Task
+from totalmap.engine.weight_licences import BY_NUMBER, FREE, NOT_STATED, Use, licence_of
+from totalmap.engine.weights import find_record, published_licence
 from totalmap.errors import ModelError
+from totalmap.settings import SegmentationSection
 
 # totalsegmentator.config.has_valid_license_offline knows a licence by this alone.
 NUMBER_LENGTH = 18
@@ -13,8 +19,52 @@ WHERE_TO_GET_ONE = (
 )
 
 
-def require_licence(task: Task, number: SecretStr | None) -> None:
-    """Lets a task pass that needs no licence, or for which one is configured.
+def require_licences(task: Task, settings: SegmentationSection, models_folder: Path) -> None:
+    """Lets a task pass where the site may use the weights of all networks that take part.
+
+    A licence that allows any use needs nothing. TotalSegmentator's own licence needs a number. Any
+    other licence has to be accepted by name in the settings.
+
+    Args:
+        task: With the rougher tasks that it needs.
+        settings: Hold the number and the accepted licences.
+        models_folder: Says in its manifest which licence the weights have.
+
+    Raises:
+        ModelError: A licence is missing or not accepted, or weights are missing or not on record.
+    """
+    require_number(task, settings.licence_number)
+    for one in task.chain:
+        for model in one.models:
+            record = find_record(models_folder, one, model)
+            if record is not None and not _may_be_used(record.licence, settings):
+                raise ModelError(
+                    f"{_refusal(task, model.dataset, record.licence)}. If that covers your use, "
+                    f"write segmentation.accepted_licences: [{record.licence}]. If the weights are "
+                    "your own, record their licence with `totalmap models adopt FOLDER --dataset "
+                    f"{model.dataset} --licence LICENCE`"
+                )
+
+
+def require_accepted(task: Task, accepted: Collection[str]) -> None:
+    """Lets a task pass whose weights, as TotalSegmentator publishes them, may be installed.
+
+    Raises:
+        ModelError: A licence does not allow any use and is not accepted.
+    """
+    for one in task.chain:
+        for model in one.models:
+            licence = published_licence(model.dataset)
+            if licence not in (*FREE, BY_NUMBER, *accepted):
+                raise ModelError(
+                    f"{_refusal(task, model.dataset, licence)}. If that covers your use, install "
+                    f"them with --accept-licence {licence}, and write "
+                    f"segmentation.accepted_licences: [{licence}]"
+                )
+
+
+def require_number(task: Task, number: SecretStr | None) -> None:
+    """Lets a task pass that needs no licence number, or for which one is configured.
 
     Raises:
         ModelError: There is none, or it can't be one. The message never holds the number.
@@ -33,3 +83,22 @@ def require_licence(task: Task, number: SecretStr | None) -> None:
             f"{NUMBER_LENGTH} characters; segmentation.licence_number has {length}: "
             f"{WHERE_TO_GET_ONE}"
         )
+
+
+def _may_be_used(licence: str, settings: SegmentationSection) -> bool:
+    if licence == BY_NUMBER and settings.licence_number is not None:
+        return True
+    return licence in FREE or licence in settings.accepted_licences
+
+
+def _refusal(task: Task, dataset: str, licence: str) -> str:
+    """Returns why weights are refused."""
+    known = licence_of(dataset)
+    if licence == NOT_STATED:
+        said = f"have no stated licence ({NOT_STATED})"
+    elif known and known.licence == licence and known.use is Use.NON_COMMERCIAL:
+        said = f"are under {licence}, which allows non-commercial use only"
+    else:
+        said = f"are under {licence}, which is not known to allow any use"
+    source = known.source if known and known.licence == licence else "the models folder's manifest"
+    return f"task {task.name}: the weights {dataset} {said} ({source})"

@@ -18,6 +18,7 @@ from totalmap.allocator import give_back_freed_memory, keep_freed_memory, keep_n
 from totalmap.engine.arithmetic.choice import choose_device, ladder
 from totalmap.engine.arithmetic.ladder import Ladder
 from totalmap.engine.arithmetic.tile_network import TileNetwork
+from totalmap.engine.learnt import narrowed
 from totalmap.engine.margins import MarginSums, TaskMargins
 from totalmap.engine.memory import SMALLER_TILE_BYTES, available_bytes, bytes_needed
 from totalmap.engine.network import load_network
@@ -90,12 +91,13 @@ class Networks:
         Raises:
             ModelError: Weights are missing, not on record, changed, of another kind, or not
                 measured with the arithmetic.
-            ConfigError: There is no such device, or the arithmetic is not installed.
+            ConfigError: There is no such device, the arithmetic is not installed, or the networks
+                have learnt none of the structures.
         """
         verified = verify_models(models_folder, task)
         if arithmetic is Arithmetic.BF16 and measured_only:
             require_good_bf16(verified)
-        self.task = task
+        self.task = narrowed(task, (model.learnt for model in verified))
         self.identities = tuple(model.identity for model in verified)
         self._arithmetic = arithmetic
         self._memory_short = memory_short

@@ -15,6 +15,7 @@ from totalmap.dicom.volume import Volume
 from totalmap.engine.cleanup import clean
 from totalmap.engine.crop import box_around, crop, whole
 from totalmap.engine.inference_grid import to_inference_grid
+from totalmap.engine.learnt import why_fewer
 from totalmap.engine.tasks import Crop, Task
 from totalmap.segmentation import InferenceLabels, ModelIdentity, Segmentation
 
@@ -67,6 +68,8 @@ def segment(volume: Volume, predictors: Sequence[Predictor], progress: Progress)
             box = box or whole(volume.geometry)
         found = _find(volume, predictor, box, share(progress, n, len(predictors)))
     task = predictors[-1].task
+    if fewer := why_fewer(task):
+        findings = (*findings, fewer)
     return Segmentation(
         task=task.name,
         variant=task.variant,

@@ -113,6 +113,7 @@ class Task:
             cut into three.
         models: In the order in which their labels are laid over each other.
         structures: What the result holds.
+        unlearnt: What the result would hold if the weights had learnt it.
         crop: None where the task looks everywhere.
         refined_by: A task whose result trims that of this one.
         uncovered: Why our engine does not do this; empty if it does.
@@ -127,6 +128,7 @@ class Task:
     several_models: bool
     models: tuple[SubModel, ...]
     structures: tuple[Structure, ...]
+    unlearnt: tuple[Structure, ...] = ()
     crop: Crop | None = None
     refined_by: "Task | None" = None
     uncovered: str = ""

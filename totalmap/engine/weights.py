@@ -7,19 +7,29 @@ A models folder has TotalSegmentator's own layout, `Dataset297_.../<trainer>/fol
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from totalmap.engine.learnt import learnt_labels
 from totalmap.engine.tasks import CHECKPOINT_NAME, SubModel, Task
+from totalmap.engine.weight_licences import NOT_STATED, licence_of
 from totalmap.errors import ModelError
 from totalmap.log import get_logger
 from totalmap.segmentation import ModelIdentity
 
 MANIFEST_NAME = "manifest.json"
+
+# What stands for the source of weights whose source nobody named.
+ADOPTED = "adopted"
+
+_CHECKPOINTS = f"Dataset*/*/fold_*/{CHECKPOINT_NAME}"
+
+# What earlier versions recorded for TotalSegmentator's weights, whatever their licence was.
+_RECORDED_UNASKED = ("Apache-2.0", "unknown")
 
 # Below this, borders have moved too far; segmentation.arithmetic: bf16 is refused.
 BF16_MIN_DICE = 0.98
@@ -58,14 +68,31 @@ class Agreement(_Record):
 
 
 class ModelRecord(_Record):
-    """One network: its files, where they come from, and whether bf16 was measured."""
+    """One network: its files, where they come from, and whether bf16 was measured.
+
+    Attributes:
+        licence_told: Whether whoever recorded the weights named the licence. If not, it is the
+            licence of TotalSegmentator's weights of this name.
+    """
 
     dataset: str
     source: str
     licence: str
+    licence_told: bool = False
     notice: str = ""
     bf16: Agreement | None = None
     files: tuple[FileRecord, ...]
+
+    def mended(self) -> Self:
+        """Returns the record with the licence that holds for the weights.
+
+        A licence that was told holds. So does one in an older record, which does not say whether
+        it was told, unless it is what older versions recorded for all weights: then, and for
+        weights that were recorded without one, the table of TotalSegmentator's licences decides.
+        """
+        if self.licence_told or self.licence not in (*_RECORDED_UNASKED, NOT_STATED):
+            return self
+        return self.model_copy(update={"licence": published_licence(self.dataset)})
 
 
 class Manifest(_Record):
@@ -77,40 +104,77 @@ class Manifest(_Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedModel:
-    """A network whose files were just compared with the record."""
+    """A network whose files were just compared with the record.
+
+    Attributes:
+        label_table: Place n holds the task's label for the network's label n.
+        learnt: Labels of the task that the network can find.
+    """
 
     trainer_folder: Path
     checkpoint: Path
     label_table: tuple[int, ...]
     identity: ModelIdentity
     bf16: Agreement | None
+    learnt: frozenset[int]
+
+
+def published_licence(dataset: str) -> str:
+    """Returns the licence under which TotalSegmentator publishes weights; NOT_STATED if unknown."""
+    known = licence_of(dataset)
+    return known.licence if known else NOT_STATED
 
 
 def adopt(
-    folder: Path, *, source: str = "adopted", licence: str = "unknown", notice: str = ""
+    folder: Path,
+    *,
+    source: str = ADOPTED,
+    licence: str | None = None,
+    notice: str = "",
+    datasets: Collection[str] = (),
 ) -> Manifest:
-    """Records the SHA-256 of every model below a folder of TotalSegmentator's layout.
+    """Records the SHA-256 of the models below a folder of TotalSegmentator's layout.
 
-    Networks on record whose files did not change keep their record.
+    Models on record whose files did not change keep their record, unless `datasets` names them.
+
+    Args:
+        folder: Models folder.
+        source: Where the weights come from.
+        licence: SPDX identifier; None: that under which TotalSegmentator publishes weights of this
+            name.
+        notice: A warning to show with every result.
+        datasets: Dataset folders to record anew; other folders keep what is on record. Empty: all
+            folders that are new or whose files changed.
 
     Raises:
-        ModelError: The folder holds no model, or the manifest can't be written.
+        ModelError: The folder holds no model, or not one that is named, or the manifest can't be
+            written.
     """
-    checkpoints = sorted(folder.glob(f"Dataset*/*/fold_*/{CHECKPOINT_NAME}"))
-    if not checkpoints:
+    present = sorted({path.relative_to(folder).parts[0] for path in folder.glob(_CHECKPOINTS)})
+    if not present:
         raise ModelError(
             f"{folder} holds no model: expected Dataset.../<trainer>/fold_0/{CHECKPOINT_NAME}"
         )
+    if missing := sorted(set(datasets) - set(present)):
+        raise ModelError(f"{folder} holds no model {missing[0]}; it holds {', '.join(present)}")
     known = read_manifest(folder) if (folder / MANIFEST_NAME).exists() else Manifest()
-    unchanged = {(record.dataset, record.files): record for record in known.models}
-    records: list[ModelRecord] = []
-    for dataset in sorted({checkpoint.relative_to(folder).parts[0] for checkpoint in checkpoints}):
-        files = _hash_files(folder, folder / dataset)
+    on_record = {record.dataset: record for record in known.models}
+    for dataset in datasets or present:
         fresh = ModelRecord(
-            dataset=dataset, source=source, licence=licence, notice=notice, files=files
+            dataset=dataset,
+            source=source,
+            licence=licence or published_licence(dataset),
+            licence_told=bool(licence),
+            notice=notice,
+            files=_hash_files(folder, folder / dataset),
         )
-        records.append(unchanged.get((dataset, files), fresh))
-    manifest = Manifest(models=tuple(records))
+        old = on_record.get(dataset)
+        if old is None or old.files != fresh.files:
+            on_record[dataset] = fresh
+        elif datasets:
+            on_record[dataset] = fresh.model_copy(update={"bf16": old.bf16})
+    models = tuple(on_record[dataset] for dataset in present if dataset in on_record)
+    manifest = Manifest(models=models)
     _write_manifest(folder, manifest)
     return manifest
 
@@ -172,13 +236,14 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST_NAME
     try:
-        return Manifest.model_validate_json(path.read_bytes())
+        manifest = Manifest.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         raise ModelError(
             f"the models in {folder} are not on record: run `totalmap models adopt {folder}`"
         ) from None
     except (OSError, ValidationError) as error:
         raise ModelError(f"{path} can't be read: {error}") from error
+    return Manifest(models=tuple(record.mended() for record in manifest.models))
 
 
 def verify_models(models_folder: Path, task: Task) -> tuple[VerifiedModel, ...]:
@@ -241,9 +306,19 @@ def _checkpoints(home: Path, model: SubModel) -> tuple[Path, ...]:
     return tuple(sorted(trainer_folder.glob(f"fold_[0-9]*/{CHECKPOINT_NAME}")))
 
 
+def find_record(models_folder: Path, task: Task, model: SubModel) -> ModelRecord | None:
+    """Returns the record of a network; None where its models folder has none of it.
+
+    Raises:
+        ModelError: The folder, the network or the manifest is missing or damaged.
+    """
+    manifest = read_manifest(find_home(models_folder, task, model))
+    return next((one for one in manifest.models if one.dataset == model.dataset), None)
+
+
 def _verify(models_folder: Path, task: Task, model: SubModel) -> Iterator[VerifiedModel]:
     home = find_home(models_folder, task, model)
-    record = next((r for r in read_manifest(home).models if r.dataset == model.dataset), None)
+    record = find_record(models_folder, task, model)
     on_record = {} if record is None else {file.path: file.sha256 for file in record.files}
     trainer_folder = home / model.dataset / model.trainer_folder
     checkpoints = _checkpoints(home, model)
@@ -252,6 +327,7 @@ def _verify(models_folder: Path, task: Task, model: SubModel) -> Iterator[Verifi
     if record is None:
         raise ModelError(f"{model.dataset} is not on record: run `totalmap models adopt {home}`")
     log.info("model_verified", dataset=model.dataset)
+    learnt = learnt_labels(trainer_folder, model.label_table)
     for checkpoint in checkpoints:
         yield VerifiedModel(
             trainer_folder=trainer_folder,
@@ -265,6 +341,7 @@ def _verify(models_folder: Path, task: Task, model: SubModel) -> Iterator[Verifi
                 notice=record.notice,
             ),
             bf16=record.bf16,
+            learnt=learnt,
         )
 
 

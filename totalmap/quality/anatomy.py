@@ -102,16 +102,6 @@ def level_name(level: float) -> str:
     return f"{part}{number - _ABOVE[part]}"
 
 
-def without_side(name: str) -> str:
-    """Returns the name of a pair by the name of one of the two."""
-    return name.replace(LEFT, "").replace(RIGHT, "")
-
-
-def plain(name: str) -> str:
-    """Returns a name as people read it."""
-    return name.replace("_", " ")
-
-
 def _level(text: str) -> float:
     return _ABOVE[text[0]] + float(text[1:])
 

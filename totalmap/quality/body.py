@@ -172,8 +172,13 @@ def vertebrae_in(names: Container[str]) -> tuple[int, ...]:
 
 
 def body_of(table: LabelStatistics, structures: Iterable[Structure]) -> Body:
-    """Returns the table by the names of the structures that were looked for."""
+    """Returns the table by the names of the structures that were looked for.
+
+    The table ends at the last label that was found; others may have been looked for beyond it.
+    """
     rows = len(table.voxels)
-    labels = {one.name: one.label for one in structures if 0 < one.label < rows}
-    found = (name for name, label in labels.items() if table.voxels[label] >= FEW_VOXELS)
+    labels = {one.name: one.label for one in structures if one.label > 0}
+    found = (
+        name for name, label in labels.items() if label < rows and table.voxels[label] >= FEW_VOXELS
+    )
     return Body(table=table, labels=labels, names=tuple(found))

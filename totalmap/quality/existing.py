@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.pixels.utils import iter_pixels
 from pydicom.uid import UID, SegmentationStorage
+from totalsegmentator.map_to_binary import class_map
 
 from totalmap.dicom.audit import audit_stack
 from totalmap.dicom.geometry import Geometry
@@ -22,10 +23,12 @@ from totalmap.dicom.volume import Volume, build_volume
 from totalmap.errors import InputError
 from totalmap.finding import Finding, Severity
 from totalmap.label_statistics import Labels, label_statistics
+from totalmap.origin import Origin, origin_of
 from totalmap.quality.anatomy import known_structures, vertebra_name
 from totalmap.quality.body import vertebrae_in
 from totalmap.quality.existing_file import group, named, read_header, slice_of
 from totalmap.quality.plausibility import implausible
+from totalmap.quality.suitability import unsuitable
 from totalmap.settings import GeometrySection
 from totalmap.structures import Structure
 
@@ -44,13 +47,15 @@ class Existing:
     Attributes:
         labels: (k, j, i) on the grid of the volume.
         structures: What the labels are, and what was looked for and not found.
-        unknown: Segments whose names no rule knows.
+        unknown: Segments whose names neither a rule nor the task knows.
+        task: The task of TotalSegmentator that TotalMAP ran; None for another tool's objects.
     """
 
     volume: Volume
     labels: Labels
     structures: tuple[Structure, ...]
     unknown: tuple[str, ...]
+    task: str | None = None
 
 
 def seg_objects(result: Path) -> tuple[Path, ...]:
@@ -82,23 +87,36 @@ def read_existing(segs: Sequence[Path], source: Study) -> Existing:
     for path, dataset in zip(segs, datasets, strict=True):
         with named(path):
             _paint(path, dataset, volume.geometry, numbers, labels)
-    looked_for = numbers | {name: 0 for name in _looked_for(numbers) if name not in numbers}
+    origins = tuple(filter(None, map(origin_of, datasets)))
+    names = _on_record(origins) if origins else tuple(_guessed(numbers))
+    looked_for = numbers | {name: 0 for name in names if name not in numbers}
     free = 1 + max(numbers.values(), default=0)
     structures = tuple(
         Structure(label=label or free + n, name=name)
         for n, (name, label) in enumerate(looked_for.items())
     )
-    unknown = tuple(name for name in numbers if name not in known_structures())
-    return Existing(volume=volume, labels=labels, structures=structures, unknown=unknown)
+    known = {*known_structures(), *names}
+    return Existing(
+        volume=volume,
+        labels=labels,
+        structures=structures,
+        unknown=tuple(name for name in numbers if name not in known),
+        task=origins[0].task if origins else None,
+    )
 
 
 def findings_of(existing: Existing) -> tuple[Finding, ...]:
-    """Returns what is to be said of an existing result."""
+    """Returns what is to be said of an existing result.
+
+    Of a result of TotalMAP it is what the run itself said, but for what a second opinion found:
+    that takes the networks.
+    """
     volume = existing.volume
     labels, geometry = existing.labels, volume.geometry
     table = label_statistics(labels, volume.voxels, geometry, labels)
     findings = implausible(table, existing.structures, is_hu=volume.modality == "CT")
-    return (*_about_names(existing), *findings)
+    suitability = unsuitable(volume, existing.task) if existing.task else ()
+    return (*_about_names(existing), *findings, *suitability)
 
 
 def structure_name(segment: Dataset) -> str:
@@ -188,7 +206,17 @@ def _paint(
             slice_labels[pixels > half] = of_segment[number]
 
 
-def _looked_for(numbers: dict[str, int]) -> Iterator[str]:
+def _on_record(origins: Sequence[Origin]) -> tuple[str, ...]:
+    """Returns what TotalMAP looked for, as its objects say; objects of older versions: the task."""
+    return tuple(
+        name
+        for origin in origins
+        for label, name in class_map.get(origin.task, {}).items()
+        if not origin.looked_for or label in origin.labels
+    )
+
+
+def _guessed(numbers: dict[str, int]) -> Iterator[str]:
     """Yields what a tool must have looked for that found these structures."""
     known = [name for name in numbers if name in known_structures()]
     if len(known) >= _WHOLE_TASK:

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from totalmap.display_names import in_sentence
 from totalmap.finding import Finding, Severity
-from totalmap.quality.anatomy import Anatomy, Presence, Range, known_structures, level_name, plain
+from totalmap.quality.anatomy import Anatomy, Presence, Range, known_structures, level_name
 from totalmap.quality.body import Body, SpineScale
 
 # Beyond its usual levels by more than this: unusual, and nothing that a living body has.
@@ -51,7 +52,7 @@ def absent(body: Body) -> Iterator[Finding]:
             yield Finding(
                 code="ABSENT",
                 severity=Severity.REVIEW,
-                sentence=f"The {plain(name)} was not found, though its place "
+                sentence=f"The {in_sentence(name)} was not found, though its place "
                 f"({_between(known.levels)}) is in view.",
                 structure=name,
             )
@@ -62,8 +63,8 @@ def _off_level(name: str, usual: Range, at: float, excess: float) -> Finding:
     return Finding(
         code="LEVEL",
         severity=Severity.REJECT if is_impossible else Severity.REVIEW,
-        sentence=f"The {plain(name)} lies at the level of {level_name(at)}, {excess:.1f} vertebrae "
-        f"away from its usual levels ({_between(usual)}).",
+        sentence=f"The {in_sentence(name)} lies at the level of {level_name(at)}, {excess:.1f} "
+        f"vertebrae away from its usual levels ({_between(usual)}).",
         structure=name,
         value=round(excess, 1),
         limit=_IMPOSSIBLE_LEVELS if is_impossible else _UNUSUAL_LEVELS,

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator
 
+from totalmap.display_names import in_sentence
 from totalmap.finding import Finding, Severity
 from totalmap.segmentation import Confidence, Opinion
 
@@ -42,7 +43,7 @@ def _differing(opinions: tuple[Opinion, ...], incomplete: Collection[str]) -> It
             yield Finding(
                 code=CODE,
                 severity=Severity.REVIEW,
-                sentence=f"Two networks disagree about the {name.replace('_', ' ')}: this result "
+                sentence=f"Two networks disagree about the {in_sentence(name)}: this result "
                 f"has {one.volume_ml:.0f} mL, the other one {one.other_volume_ml:.0f} mL, and they "
                 f"overlap by a Dice of {one.dice:.2f} ({LOWEST_DICE} is expected).",
                 structure=name,

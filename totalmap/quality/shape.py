@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
+from totalmap.display_names import in_sentence, pair_in_sentence
 from totalmap.finding import Finding, Severity
-from totalmap.quality.anatomy import Range, anatomy, plain, without_side
+from totalmap.quality.anatomy import Range, anatomy
 from totalmap.quality.body import Body
 
 # A second piece is worth a look from here on: what networks leave over is smaller.
@@ -22,7 +23,8 @@ def incomplete(body: Body) -> Iterator[Finding]:
             yield Finding(
                 code="INCOMPLETE",
                 severity=Severity.INFORMATION,
-                sentence=f"The {plain(name)} is cut by the field of view: {', '.join(faces)}.",
+                sentence=f"The {in_sentence(name)} is cut by the field of view: "
+                f"{', '.join(faces)}.",
                 structure=name,
             )
 
@@ -39,7 +41,7 @@ def fragment(body: Body) -> Iterator[Finding]:
             yield Finding(
                 code="FRAGMENT",
                 severity=Severity.REVIEW,
-                sentence=f"The {plain(name)} is in pieces: the second largest has "
+                sentence=f"The {in_sentence(name)} is in pieces: the second largest has "
                 f"{size_ml:.0f} mL.",
                 structure=name,
                 value=round(size_ml, 1),
@@ -60,7 +62,7 @@ def hole(body: Body) -> Iterator[Finding]:
             yield Finding(
                 code="HOLE",
                 severity=Severity.REVIEW,
-                sentence=f"The {plain(name)} is hollow: {share:.0%} of it is not labelled.",
+                sentence=f"The {in_sentence(name)} is hollow: {share:.0%} of it is not labelled.",
                 structure=name,
                 value=round(share, 3),
                 limit=_HOLE_SHARE,
@@ -83,7 +85,7 @@ def volume(body: Body) -> Iterator[Finding]:
         yield Finding(
             code="VOLUME",
             severity=Severity.REVIEW if is_implausible else Severity.INFORMATION,
-            sentence=f"The volume of the {plain(name)}, {volume_ml:.0f} mL, is "
+            sentence=f"The volume of the {in_sentence(name)}, {volume_ml:.0f} mL, is "
             f"{'implausible' if is_implausible else 'unusual'}: outside {band.low:.0f} to "
             f"{band.high:.0f} mL.",
             structure=name,
@@ -104,7 +106,7 @@ def asymmetry(body: Body) -> Iterator[Finding]:
         yield Finding(
             code="ASYMMETRY",
             severity=Severity.REVIEW,
-            sentence=f"The {plain(without_side(left))} of one side is {large / small:.1f} times as "
+            sentence=f"The {pair_in_sentence(left)} of one side is {large / small:.1f} times as "
             "large as that of the other.",
             structure=left if body.volume_ml(left) == small else right,
             value=round(large / small, 1),
@@ -126,8 +128,8 @@ def density(body: Body) -> Iterator[Finding]:
             yield Finding(
                 code="HU",
                 severity=Severity.REVIEW,
-                sentence=f"A quarter of the {plain(name)} is {'below' if is_too_thin else 'above'} "
-                f"{value:.0f} HU, which is no such tissue.",
+                sentence=f"A quarter of the {in_sentence(name)} is "
+                f"{'below' if is_too_thin else 'above'} {value:.0f} HU, which is no such tissue.",
                 structure=name,
                 value=value,
                 limit=limit,

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from itertools import combinations
 
+from totalmap.display_names import in_sentence, pair_in_sentence
 from totalmap.finding import Finding, Severity
-from totalmap.quality.anatomy import LEFT, RIGHT, Anatomy, anatomy, plain, without_side
+from totalmap.quality.anatomy import LEFT, RIGHT, Anatomy, anatomy
 from totalmap.quality.body import Body
 
 # Closer to the middle than this, either side is possible: a spine may be bent.
@@ -44,7 +45,7 @@ def mirrored(body: Body) -> Iterator[Finding]:
         return
     sure = [pair for pair in swapped if all(body.second_share(one) < _CRUMBS for one in pair)]
     most = 2 * len(swapped) > len(body.pairs)
-    names = [plain(without_side(left)) for left, _ in swapped]
+    names = [pair_in_sentence(left) for left, _ in swapped]
     some = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
     yield Finding(
         code="MIRRORED",
@@ -67,7 +68,8 @@ def situs(body: Body) -> Iterator[Finding]:
         yield Finding(
             code="SITUS",
             severity=Severity.REJECT,
-            sentence=f"Organs lie on the wrong side of the body: {', '.join(map(plain, wrong))}. "
+            sentence="Organs lie on the wrong side of the body: "
+            f"{', '.join(map(in_sentence, wrong))}. "
             "The images may be mirrored, or this is a situs inversus.",
             value=float(len(wrong)),
             limit=float(_SITUS_MINIMUM - 1),
@@ -123,7 +125,7 @@ def _wrong_side(body: Body, name: str) -> Finding:
     return Finding(
         code="SIDE",
         severity=Severity.REVIEW,
-        sentence=f"The {plain(name)} lies on the other side of the spine.",
+        sentence=f"The {in_sentence(name)} lies on the other side of the spine.",
         structure=name,
         value=None if side is None else round(-side, 1),
         limit=_MARGIN_MM,

@@ -20,11 +20,11 @@ import csv
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from importlib.resources import files
 
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 
+from totalmap.display_names import TABLE, table_text
 from totalmap.errors import OutputError
 from totalmap.structures import Face, Flag, MeasuredStructure
 
@@ -50,8 +50,6 @@ _LIMITATIONS = {
         "several_pieces", PRIVATE_SCHEME_DESIGNATOR, "Several separate pieces"
     ),
 }
-
-_TABLE = "codes.csv"
 
 
 class BodySystem(StrEnum):
@@ -127,7 +125,7 @@ def structure_code(name: str) -> StructureCode:
     """
     code = _table().get(name)
     if code is None:
-        raise OutputError(f"structure {name} has no codes in totalmap/writers/{_TABLE}")
+        raise OutputError(f"structure {name} has no codes in totalmap/{TABLE}")
     return code
 
 
@@ -148,8 +146,7 @@ def private_scheme() -> Dataset:
 
 @cache
 def _table() -> dict[str, StructureCode]:
-    text = (files("totalmap.writers") / _TABLE).read_text(encoding="utf-8")
-    return {row["structure"]: _read(row) for row in csv.DictReader(text.splitlines())}
+    return {row["structure"]: _read(row) for row in csv.DictReader(table_text().splitlines())}
 
 
 def _read(row: dict[str, str]) -> StructureCode:

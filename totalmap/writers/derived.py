@@ -4,17 +4,19 @@ PS3.3 C.7.1.1 (patient), C.7.2.1 (study), C.7.3.1 (series), C.7.4.1 (frame of re
 (equipment), C.12.1 (SOP common). Two runs write the same bytes, so no clock is read.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 from pydicom.uid import UID
 
+from totalmap.origin import MANUFACTURER, Origin
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultKind, Settings
+from totalmap.structures import Structure
 from totalmap.writers import provenance
 from totalmap.writers.coded import coded
-from totalmap.writers.origin import Origin
 from totalmap.writers.source_headers import patient_and_study
 
 # Content Date and Content Time are required; where the study has none, what nobody takes for one.
@@ -40,7 +42,11 @@ class Kind:
 
 
 def derived_header(
-    segmentation: Segmentation, settings: Settings, kind: Kind, part: str = ""
+    segmentation: Segmentation,
+    settings: Settings,
+    kind: Kind,
+    part: str = "",
+    structures: Iterable[Structure] | None = None,
 ) -> Dataset:
     """Returns a new object of the patient and study of a volume, without any content.
 
@@ -49,6 +55,7 @@ def derived_header(
         settings: Give the number and the description of its series.
         kind: What it is.
         part: Names it, where a kind has several objects, each in a series of its own.
+        structures: What it would hold had it been found; None: all that was looked for.
     """
     source = segmentation.volume.slices[0].instance
     header = patient_and_study(source)
@@ -66,19 +73,23 @@ def derived_header(
     header.PositionReferenceIndicator = None
     header.ContentDate = header.StudyDate or _NO_DATE
     header.ContentTime = header.StudyTime or _NO_TIME
-    _add_equipment(header, segmentation, settings)
+    _add_equipment(header, Origin.of(segmentation, settings, structures))
     return header
 
 
-def _add_equipment(header: Dataset, segmentation: Segmentation, settings: Settings) -> None:
-    header.Manufacturer = provenance.MANUFACTURER
+def _add_equipment(header: Dataset, origin: Origin) -> None:
+    header.Manufacturer = MANUFACTURER
     header.ManufacturerModelName = provenance.MODEL_NAME
     header.DeviceSerialNumber = provenance.DEVICE_SERIAL_NUMBER
     header.SoftwareVersions = provenance.software_versions()
+    header.ContributingEquipmentSequence = [_contribution(line) for line in origin.lines()]
+
+
+def _contribution(description: str) -> Dataset:
     contribution = Dataset()
     contribution.PurposeOfReferenceCodeSequence = [coded(_PROCESSING_EQUIPMENT)]
-    contribution.Manufacturer = provenance.MANUFACTURER
+    contribution.Manufacturer = MANUFACTURER
     contribution.ManufacturerModelName = provenance.MODEL_NAME
     contribution.SoftwareVersions = provenance.software_versions()
-    contribution.ContributionDescription = str(Origin.of(segmentation, settings))
-    header.ContributingEquipmentSequence = [contribution]
+    contribution.ContributionDescription = description
+    return contribution

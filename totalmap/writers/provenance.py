@@ -3,10 +3,10 @@
 from totalmap import __version__
 from totalmap.dicom.identity import derived_uid
 from totalmap.finding import Verdict
+from totalmap.origin import MANUFACTURER
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
 
-MANUFACTURER = "TotalMAP"
 MODEL_NAME = "TotalMAP"
 # Type 1 in Enhanced General Equipment (PS3.3 C.7.5.2); software has no serial number.
 DEVICE_SERIAL_NUMBER = "0"

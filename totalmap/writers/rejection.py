@@ -17,8 +17,8 @@ from totalmap.dicom.identity import derived_uid
 from totalmap.errors import OutputError
 from totalmap.finding import REJECTION_NOTE, Finding, Severity
 from totalmap.journal import Result
+from totalmap.origin import MANUFACTURER
 from totalmap.settings import Settings
-from totalmap.writers import provenance
 from totalmap.writers.encoding import write_parts
 from totalmap.writers.release import RESULTS_NAME, Release
 
@@ -80,7 +80,7 @@ def encode_rejection(
         series_number=settings.results.series_numbers.rejection,
         sop_instance_uid=derived_uid("instance", REJECTION_NOTE, *uids),
         instance_number=1,
-        manufacturer=provenance.MANUFACTURER,
+        manufacturer=MANUFACTURER,
     )
     note.SeriesDescription = "TotalMAP rejected for quality reasons"
     for keyword in _FROM_RESULT:

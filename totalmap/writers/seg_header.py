@@ -12,6 +12,7 @@ from pydicom.uid import UID
 
 from totalmap.dicom.identity import derived_uid
 from totalmap.dicom.volume import Volume
+from totalmap.origin import MANUFACTURER
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
 from totalmap.structures import Structure
@@ -22,7 +23,7 @@ from totalmap.writers.derived import Kind, derived_header
 from totalmap.writers.encoding import write_parts
 from totalmap.writers.references import references_to
 from totalmap.writers.seg_groups import shared_groups
-from totalmap.writers.seg_parts import SegPart
+from totalmap.writers.seg_parts import SegPart, would_hold
 
 # CID 7162 Surface Processing / Algorithm Family; 123110 in PS3.16 annex D.
 ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
@@ -55,7 +56,9 @@ def seg_header(
     segmentation: Segmentation, settings: Settings, kind: Kind, part: SegPart
 ) -> Dataset:
     """Returns a SEG without frames: whose it is, what it refers to, and its segments."""
-    header = derived_header(segmentation, settings, kind, part.name)
+    found = tuple(one.structure for one in segmentation.found())
+    structures = would_hold(part, segmentation.structures, found, settings.results)
+    header = derived_header(segmentation, settings, kind, part.name, structures)
     header.ContentLabel = "SEGMENTATION"
     header.ContentDescription = header.SeriesDescription
     header.ContentCreatorName = None
@@ -122,7 +125,7 @@ def algorithm(segmentation: Segmentation) -> Dataset:
     algorithm.AlgorithmName = provenance.algorithm_name(segmentation)
     algorithm.AlgorithmVersion = provenance.software_versions()
     algorithm.AlgorithmParameters = provenance.algorithm_parameters(segmentation)
-    algorithm.AlgorithmSource = provenance.MANUFACTURER
+    algorithm.AlgorithmSource = MANUFACTURER
     return algorithm
 
 

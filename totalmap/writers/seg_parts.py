@@ -45,6 +45,34 @@ def seg_parts(found: Iterable[Structure], results: ResultsSection) -> tuple[SegP
     )
 
 
+def would_hold(
+    part: SegPart,
+    structures: Iterable[Structure],
+    found: Iterable[Structure],
+    results: ResultsSection,
+) -> tuple[Structure, ...]:
+    """Returns what an object would hold had it been found.
+
+    A body system of which nothing was found has no object; its structures are counted to all
+    others, so that they are missed whichever of them are read.
+
+    Args:
+        part: The object.
+        structures: All that were looked for, by label.
+        found: Those of them that were found.
+        results: Which of them are wanted.
+
+    Raises:
+        OutputError: A structure has no code.
+    """
+    wanted = chosen(structures, results.seg_structures)
+    if not part.name:
+        return wanted
+    others = {structure_code(one.name).system for one in chosen(found, results.seg_structures)}
+    others -= {BodySystem(part.name)}
+    return tuple(one for one in wanted if structure_code(one.name).system not in others)
+
+
 def undivided(results: ResultsSection) -> ResultsSection:
     """Returns the same settings with one SEG for all: a label map is never split."""
     return results.model_copy(update={"seg_split": SegSplit.NONE})

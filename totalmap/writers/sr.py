@@ -15,6 +15,7 @@ from pydicom.sr.coding import Code
 from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian
 
 from totalmap.journal import Result
+from totalmap.origin import MANUFACTURER
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultKind, Settings
 from totalmap.writers import provenance
@@ -141,7 +142,7 @@ def _observer() -> ObservationContext:
     device = DeviceObserverIdentifyingAttributes(
         uid=provenance.device_uid(),
         name=provenance.MODEL_NAME,
-        manufacturer_name=provenance.MANUFACTURER,
+        manufacturer_name=MANUFACTURER,
         model_name=f"{provenance.MODEL_NAME} {provenance.software_versions()}",
         serial_number=provenance.DEVICE_SERIAL_NUMBER,
     )

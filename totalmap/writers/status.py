@@ -128,12 +128,18 @@ class CheckpointStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelStatus:
-    """What was asked of the engine, and the networks it used."""
+    """What was asked of the engine, and the networks it used.
+
+    Attributes:
+        accepted_licences: Licences of weights that the settings accept, beyond those that allow
+            any use.
+    """
 
     task: str
     variant: str | None
     engine: str | None
     arithmetic: str | None
+    accepted_licences: tuple[str, ...]
     checkpoints: tuple[CheckpointStatus, ...]
 
 
@@ -259,6 +265,7 @@ def _model(journal: Journal, settings: Settings) -> ModelStatus:
         variant=journal.variant or settings.segmentation.variant,
         engine=journal.engine,
         arithmetic=journal.arithmetic,
+        accepted_licences=settings.segmentation.accepted_licences,
         checkpoints=tuple(
             CheckpointStatus(
                 dataset=model.dataset,

@@ -9,8 +9,7 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
 from totalmap.errors import InputError
-from totalmap.writers import provenance
-from totalmap.writers.origin import Origin
+from totalmap.origin import Origin, origin_of
 
 # Their items name the same instances again, frame by frame.
 _REPEATING = ("PerFrameFunctionalGroupsSequence", "ROIContourSequence")
@@ -59,13 +58,12 @@ def trace(path: Path) -> Trace:
 
 
 def _origin(result: Dataset, path: Path) -> Origin:
-    for equipment in result.get("ContributingEquipmentSequence") or ():
-        origin = Origin.read(str(equipment.get("ContributionDescription", "")))
-        if equipment.get("Manufacturer") == provenance.MANUFACTURER and origin is not None:
-            return origin
-    raise InputError(
-        f"{path} was not made by TotalMAP: its Contributing Equipment Sequence does not say how"
-    )
+    origin = origin_of(result)
+    if origin is None:
+        raise InputError(
+            f"{path} was not made by TotalMAP: its Contributing Equipment Sequence does not say how"
+        )
+    return origin
 
 
 def _referenced(dataset: Dataset) -> Iterator[str]:

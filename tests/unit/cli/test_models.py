@@ -23,6 +23,27 @@ def test_adopt_records_and_shows_the_hashes(fast_models: Path) -> None:
         assert file.sha256 in done.output
 
 
+def test_adopt_takes_the_licence_from_the_table_unless_it_is_told(
+    fast_models: Path, tmp_path: Path
+) -> None:
+    models = Path(shutil.copytree(fast_models, tmp_path / "models"))
+    (record,) = read_manifest(models).models
+    arguments = ["models", "adopt", str(models), "--dataset", record.dataset]
+    done = runner.invoke(app, arguments)
+    assert f"{record.dataset}: licence Apache-2.0" in done.output
+    assert not read_manifest(models).models[0].licence_told
+    done = runner.invoke(app, [*arguments, "--licence", "LicenseRef-OurHospital"])
+    assert f"{record.dataset}: licence LicenseRef-OurHospital" in done.output
+
+
+def test_install_of_weights_that_are_not_free_for_any_use_asks_for_their_licence(
+    tmp_path: Path,
+) -> None:
+    done = runner.invoke(app, ["models", "install", "brain_aneurysm", "--folder", str(tmp_path)])
+    assert done.exit_code == 66
+    assert "--accept-licence CC-BY-NC-4.0" in done.stderr
+
+
 def test_a_failure_is_one_line_and_its_exit_status(tmp_path: Path) -> None:
     done = runner.invoke(app, ["models", "adopt", str(tmp_path)])
     assert done.exit_code == 66

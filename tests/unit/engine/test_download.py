@@ -1,12 +1,13 @@
 import functools
 import http.server
+import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.networks import build_walk
+from tests.networks import build_task, build_walk
 from tests.serving import serving
 from totalmap.engine.coverage import why_not_covered
 from totalmap.engine.download import install
@@ -87,6 +88,28 @@ def test_what_is_there_is_not_downloaded_again(server: str, archive: Path, tmp_p
     install(TASK, tmp_path / "models", server)
     archive.unlink()
     install(TASK, tmp_path / "models", server)
+
+
+def test_what_lay_there_is_not_recorded_as_downloaded(
+    server: str, archive: Path, fast_models: Path, tmp_path: Path
+) -> None:
+    archive.unlink()
+    shutil.copytree(fast_models / MODEL.dataset, tmp_path / "models" / MODEL.dataset)
+    (record,) = install(TASK, tmp_path / "models", server).models
+    assert (record.source, record.licence) == ("adopted", "Apache-2.0")
+
+
+def test_non_commercial_weights_are_not_downloaded_unless_accepted(
+    server: str, archives: Path, tmp_path: Path
+) -> None:
+    task = load_task("brain_aneurysm")
+    models = build_task(tmp_path / "built", task)
+    pack(models, task.models[0], archives)
+    with pytest.raises(ModelError, match=r"CC-BY-NC-4\.0.*--accept-licence CC-BY-NC-4\.0"):
+        install(task, tmp_path / "models", server)
+    assert not (tmp_path / "models").exists()
+    (record,) = install(task, tmp_path / "models", server, ("CC-BY-NC-4.0",)).models
+    assert record.licence == "CC-BY-NC-4.0"
 
 
 def test_a_missing_archive(server: str, tmp_path: Path, archives: Path) -> None:

@@ -2,7 +2,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 
 from tests.networks import build_task
 from tests.phantom.study import SeriesSpec, WrittenSeries, write_series
@@ -10,12 +9,9 @@ from tests.segmentations import volume_of
 from tests.unit.test_journal import Recorder
 from totalmap.engine.coverage import why_not_covered
 from totalmap.engine.engine import Engine
-from totalmap.engine.licence import require_licence
 from totalmap.engine.tasks import load_task
 from totalmap.errors import InputError, ModelError
 from totalmap.settings import SegmentationSection, Variant
-
-LICENSED = load_task("appendicular_bones")
 
 
 def test_one_engine_serves_several_volumes(tmp_path: Path) -> None:
@@ -33,18 +29,6 @@ def test_another_modality_is_refused(phantom_series: WrittenSeries, tmp_path: Pa
     engine = Engine(SegmentationSection(task="total_mr"), models)
     with pytest.raises(InputError, match="total_mr is made for MR, and the series is CT"):
         engine.segment(volume_of(phantom_series.folder), Recorder().progress)
-
-
-@pytest.mark.parametrize("number", [None, SecretStr("short")])
-def test_a_licensed_task_is_refused_by_name(number: SecretStr | None) -> None:
-    with pytest.raises(ModelError, match=r"appendicular_bones needs a licence.*https://") as caught:
-        require_licence(LICENSED, number)
-    assert "short" not in str(caught.value)
-
-
-def test_a_licence_lets_pass() -> None:
-    require_licence(LICENSED, SecretStr("aca_00000000000000"))
-    require_licence(load_task("total"), None)
 
 
 def test_without_a_licence_nothing_is_loaded(tmp_path: Path) -> None:

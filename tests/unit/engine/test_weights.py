@@ -91,6 +91,24 @@ def test_adopting_a_changed_model_records_the_new_source(models: Path) -> None:
     verify_models(models, TASK)
 
 
+def test_adopting_a_named_model_records_it_anew_and_leaves_others(models: Path) -> None:
+    other = load_task("total", Variant.FASTEST)
+    build_task(models, other)
+    before = {record.dataset: record for record in read_manifest(models).models}
+    record_agreements(models, {MODEL.dataset: agreement(0.99)})
+    manifest = adopt(models, source="elsewhere", licence="MIT", datasets=[MODEL.dataset])
+    after = {record.dataset: record for record in manifest.models}
+    (unnamed,) = (model.dataset for model in other.models)
+    assert after[unnamed] == before[unnamed]
+    assert (after[MODEL.dataset].source, after[MODEL.dataset].licence) == ("elsewhere", "MIT")
+    assert after[MODEL.dataset].bf16 == agreement(0.99)
+
+
+def test_adopting_a_model_that_is_not_there_is_refused_by_name(models: Path) -> None:
+    with pytest.raises(ModelError, match=f"no model Dataset1_none; it holds {MODEL.dataset}"):
+        adopt(models, datasets=["Dataset1_none"])
+
+
 def test_a_folder_without_models_can_not_be_adopted(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="holds no model"):
         adopt(tmp_path)

@@ -1,7 +1,6 @@
 import csv
 from importlib.resources import files
 
-import pytest
 from totalsegmentator.map_to_binary import class_map
 
 from totalmap.quality.anatomy import (
@@ -10,9 +9,7 @@ from totalmap.quality.anatomy import (
     anatomy,
     known_structures,
     level_name,
-    plain,
     vertebra_name,
-    without_side,
 )
 
 
@@ -56,10 +53,3 @@ def test_vertebrae_are_numbered_downwards() -> None:
 def test_a_range_says_how_far_outside_a_value_is() -> None:
     usual = Range(low=1.0, high=3.0)
     assert [usual.excess(value) for value in (0.5, 1.0, 3.0, 5.0)] == [0.5, 0.0, 0.0, 2.0]
-
-
-@pytest.mark.parametrize(
-    ("name", "pair"), [("rib_left_3", "rib 3"), ("kidney_right", "kidney"), ("liver", "liver")]
-)
-def test_names_of_pairs(name: str, pair: str) -> None:
-    assert plain(without_side(name)) == pair

@@ -8,21 +8,31 @@ import pytest
 from pydicom.dataset import Dataset
 
 from tests.phantom.study import SeriesSpec, WrittenSeries, write_series
+from tests.segmentations import segmentation_of
 from totalmap.dicom.study import read_study
 from totalmap.errors import InputError
+from totalmap.finding import Finding
+from totalmap.quality.assess import assess
 from totalmap.quality.existing import findings_of, read_existing, seg_objects, structure_name
+from totalmap.quality.suitability import unsuitable
 from totalmap.segmentation import Segmentation
-from totalmap.settings import Settings
+from totalmap.settings import ResultsSection, SegSplit, Settings
 from totalmap.writers.release import open_release
 from totalmap.writers.seg import write_seg
 from totalmap.writers.seg_labelmap import write_seg_labelmap
 
 
-def seg_of(segmentation: Segmentation, folder: Path) -> Path:
+def segs_of(segmentation: Segmentation, folder: Path, **results: object) -> tuple[Path, ...]:
+    settings = Settings(results=ResultsSection.model_validate(results))
     with open_release(folder) as release:
-        (result,) = write_seg(segmentation, Settings(), release)
+        written = write_seg(segmentation, settings, release)
         release.publish({})
-    return folder / result.path
+    return tuple(folder / result.path for result in written)
+
+
+def seg_of(segmentation: Segmentation, folder: Path) -> Path:
+    (path,) = segs_of(segmentation, folder)
+    return path
 
 
 def labelmap_of(segmentation: Segmentation, folder: Path) -> Path:
@@ -35,6 +45,19 @@ def labelmap_of(segmentation: Segmentation, folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def seg(true_segmentation: Segmentation, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return seg_of(true_segmentation, tmp_path_factory.mktemp("seg"))
+
+
+@pytest.fixture(scope="module")
+def trunk_series(tmp_path_factory: pytest.TempPathFactory) -> WrittenSeries:
+    """A CT of coarse slices from the lungs to the hips."""
+    spec = SeriesSpec(n_slices=60, slice_spacing_mm=6.0, slice_thickness_mm=6.0)
+    return write_series(tmp_path_factory.mktemp("trunk"), 1, spec)
+
+
+@pytest.fixture(scope="module")
+def trunk(trunk_series: WrittenSeries) -> Segmentation:
+    """What a perfect network would find in it."""
+    return segmentation_of(trunk_series)
 
 
 def spoilt(seg: Path, path: Path, **attributes: object) -> Path:
@@ -71,6 +94,89 @@ def test_what_is_wrong_is_said(
     seg = seg_of(replace(mirrored, inference=inference), tmp_path)
     existing = read_existing([seg], read_study(phantom_series.folder))
     assert "MIRRORED" in {one.code for one in findings_of(existing)}
+
+
+def without_structure(segmentation: Segmentation, name: str) -> Segmentation:
+    (label,) = (one.label for one in segmentation.structures if one.name == name)
+    labels = np.where(segmentation.labels == label, 0, segmentation.labels)
+    seen = segmentation.inference.labels
+    inference = replace(segmentation.inference, labels=np.where(seen == label, 0, seen))
+    return replace(segmentation, labels=labels, inference=inference)
+
+
+def narrow(segmentation: Segmentation, *names: str) -> Segmentation:
+    """Returns what a network would find that has learnt these structures alone."""
+    kept = tuple(one for one in segmentation.structures if one.name in names)
+    for one in segmentation.found():
+        if one.structure not in kept:
+            segmentation = without_structure(segmentation, one.structure.name)
+    return replace(segmentation, structures=kept)
+
+
+def as_the_run_said(segmentation: Segmentation) -> set[Finding]:
+    suitability = unsuitable(segmentation.volume, segmentation.task)
+    return set(assess(segmentation, suitability).findings)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda found: found,
+        lambda found: without_structure(found, "liver"),
+        lambda found: without_structure(found, "vertebrae_T12"),
+        lambda found: narrow(found, "spleen", "vertebrae_T10", "vertebrae_T12", "vertebrae_L2"),
+        lambda found: without_structure(
+            narrow(found, "liver", "spleen", "vertebrae_T11", "vertebrae_T12", "vertebrae_L1"),
+            "liver",
+        ),
+    ],
+    ids=["whole", "no liver", "no T12", "narrow", "narrow without its liver"],
+)
+@pytest.mark.parametrize("split", list(SegSplit))
+def test_a_result_of_ours_is_judged_as_its_run_judged_it(
+    trunk: Segmentation,
+    trunk_series: WrittenSeries,
+    tmp_path: Path,
+    spoil: Callable[[Segmentation], Segmentation],
+    split: SegSplit,
+) -> None:
+    segmentation = spoil(trunk)
+    segs = segs_of(segmentation, tmp_path, seg_split=split)
+    existing = read_existing(segs, read_study(trunk_series.folder))
+    assert set(findings_of(existing)) == as_the_run_said(segmentation)
+
+
+def test_a_missing_liver_is_missed_unless_it_was_not_learnt(
+    trunk: Segmentation, trunk_series: WrittenSeries, tmp_path: Path
+) -> None:
+    missing = without_structure(trunk, "liver")
+    not_learnt = replace(
+        missing, structures=tuple(one for one in missing.structures if one.name != "liver")
+    )
+    for n, (segmentation, is_missed) in enumerate([(missing, True), (not_learnt, False)]):
+        seg = seg_of(segmentation, tmp_path / str(n))
+        findings = findings_of(read_existing([seg], read_study(trunk_series.folder)))
+        assert ("liver" in {one.structure for one in findings if one.code == "ABSENT"}) is is_missed
+
+
+def test_a_seg_that_holds_what_was_chosen_misses_nothing_else(
+    true_segmentation: Segmentation, phantom_series: WrittenSeries, tmp_path: Path
+) -> None:
+    chosen = tuple(one.name for one in true_segmentation.structures if "vertebrae" in one.name)
+    segs = segs_of(true_segmentation, tmp_path, seg_structures=chosen)
+    existing = read_existing(segs, read_study(phantom_series.folder))
+    assert {one.name for one in existing.structures} == set(chosen)
+
+
+def test_a_result_of_an_earlier_version_looked_for_all_of_its_task(
+    true_segmentation: Segmentation, phantom_series: WrittenSeries, tmp_path: Path
+) -> None:
+    seg = seg_of(narrow(true_segmentation, "spleen"), tmp_path)
+    dataset = pydicom.dcmread(seg)
+    del dataset.ContributingEquipmentSequence[1]
+    dataset.save_as(tmp_path / "older.dcm")
+    existing = read_existing([tmp_path / "older.dcm"], read_study(phantom_series.folder))
+    assert len(existing.structures) == len(true_segmentation.structures)
 
 
 def test_all_segs_of_a_folder_are_one_result(seg: Path, tmp_path: Path) -> None:

@@ -1,8 +1,14 @@
 from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
 
 from tests.phantom.drawing import LABELS
+from tests.phantom.study import SeriesSpec, write_series
+from tests.segmentations import segmentation_of
 from tests.unit.quality.tables import STEP_MM, Placed, body, found, height, spine
 from totalmap.quality import levels
+from totalmap.quality.assess import assess
 from totalmap.structures import Face
 
 T9, L2 = 16, 21  # of the liver
@@ -70,3 +76,14 @@ def test_what_lies_outside_a_narrow_field_of_view_is_not_absent() -> None:
     structures = {one.structure for one in levels.absent(body(aside))}
     assert "spleen" not in structures  # would lie at 255 mm
     assert "liver" in structures  # at 95 mm
+
+
+def test_structures_with_a_label_above_all_that_were_found_are_absent_too(tmp_path: Path) -> None:
+    spec = SeriesSpec(n_slices=60, slice_spacing_mm=6.0, slice_thickness_mm=6.0)
+    whole = segmentation_of(write_series(tmp_path, 1, spec))
+    first = min(one.label for one in whole.structures if one.name.startswith("rib_"))
+    without = replace(whole, labels=np.where(whole.labels >= first, 0, whole.labels))
+    seen = np.where(whole.inference.labels >= first, 0, whole.inference.labels)
+    without = replace(without, inference=replace(whole.inference, labels=seen))
+    absent = {one.structure for one in assess(without).findings if one.code == "ABSENT"}
+    assert {"rib_left_9", "rib_right_9"} <= absent

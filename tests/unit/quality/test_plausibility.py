@@ -23,7 +23,7 @@ from tests.corruptions.kinds import flipped
 from tests.corruptions.scans import REAL
 from tests.corruptions.variants import Vary, real_turned
 from tests.phantom.drawing import LABELS
-from tests.unit.quality.tables import Placed, spine, table_of
+from tests.unit.quality.tables import Placed, height, spine, table_of
 from totalmap.finding import Finding, Severity, Verdict, verdict
 from totalmap.quality.plausibility import implausible
 from totalmap.structures import Structure
@@ -151,3 +151,17 @@ def test_only_what_is_almost_never_false_rejects(scans: list[Scan]) -> None:
     kinds = (kind for kind in KINDS if kind.applies_to(trunk))
     findings = [one for kind in kinds for one in findings_with(kind.name, trunk)]
     assert {one.code for one in findings if one.severity is Severity.REJECT} <= may_reject
+
+
+def test_a_body_with_only_what_a_narrow_network_has_learnt_is_not_accused() -> None:
+    """Three vertebrae with others between them, one kidney of two, two ribs, and the sacrum."""
+    vertebrae = {f"vertebrae_{name}": spine()[f"vertebrae_{name}"] for name in ("T9", "T12", "L3")}
+    placed = vertebrae | {
+        "kidney_left": Placed(x=62.0, y=25.0, z=height(20.5), ml=170.0),
+        "rib_left_9": Placed(x=110.0, y=0.0, z=height(17.0), ml=20.0, hu=(150, 250, 350)),
+        "rib_right_9": Placed(x=-110.0, y=0.0, z=height(17.0), ml=20.0, hu=(150, 250, 350)),
+        "sacrum": Placed(y=40.0, z=height(25.5), ml=250.0, hu=(150, 250, 350)),
+    }
+    learnt = tuple(one for one in TOTAL if one.name in placed)
+    assert verdict(implausible(table_of(placed), TOTAL, is_hu=True)) is Verdict.REJECT
+    assert verdict(implausible(table_of(placed), learnt, is_hu=True)) is Verdict.OK

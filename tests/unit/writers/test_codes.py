@@ -24,7 +24,7 @@ from totalmap.writers.codes import (
 )
 
 ROOT = Path(__file__).parents[3]
-TEXT = (files("totalmap.writers") / "codes.csv").read_text(encoding="utf-8")
+TEXT = (files("totalmap") / "codes.csv").read_text(encoding="utf-8")
 ROWS = list(csv.DictReader(TEXT.splitlines()))
 NAMES = [row["structure"] for row in ROWS]
 OFFERED = {name for task in SUPPORTED_TASKS for name in class_map[task].values()}

@@ -1,0 +1,196 @@
+"""Writes where a result comes from into every DICOM object, and reads it back.
+
+Contributing Equipment Sequence (PS3.3 C.12.1) has several items of TotalMAP, since a Contribution
+Description holds 1024 characters: how the result was made, further weights where they do not fit
+there, and what was looked for, with the licences of the weights.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, islice
+from typing import Self
+
+from pydicom.dataset import Dataset
+
+from totalmap import __version__
+from totalmap.segmentation import Segmentation
+from totalmap.settings import Settings
+from totalmap.structures import Structure
+
+MANUFACTURER = "TotalMAP"
+
+_HOW = re.compile(
+    r"TotalMAP (?P<version>\S+); task (?P<task>\S+), variant (?P<variant>\S+); "
+    r"engine (?P<engine>\S+), arithmetic (?P<arithmetic>\S+), device (?P<device>\S+); "
+    r"AI result, unverified; SHA-256 of settings (?P<settings>[0-9a-f]{64}), "
+    r"of weights (?P<weights>.*)"
+)
+_FURTHER = re.compile(r"TotalMAP; further weights (?P<weights>.*)")
+_WEIGHTS = re.compile(r"(\S+) ([0-9a-f]{64})")
+
+_WHAT = re.compile(r"TotalMAP; labels looked for: (?P<labels>[0-9,-]*)(?P<licences>(; .*)?)")
+_LICENCE = re.compile(r"; licence (\S+) of ([^\s;,]+(?:, [^\s;,]+)*)")
+_NO_LETTER_OF_A_LICENCE = re.compile(r"[^A-Za-z0-9.+-]+")
+# With more, those of seven networks might not fit.
+_LICENCE_LENGTH = 40
+_SHORT_TEXT = 1024  # PS3.5 6.2, ST
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """A network, the SHA-256 of its checkpoint, and its licence; empty in older objects."""
+
+    dataset: str
+    sha256: str
+    licence: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """What made a result.
+
+    Attributes:
+        version: Of TotalMAP.
+        settings_sha256: `Settings.fingerprint`.
+        weights: The networks that took part.
+        looked_for: Labels of the task that the object would hold had they been found, as
+            `1-3,5`; empty in older objects.
+    """
+
+    version: str
+    task: str
+    variant: str
+    engine: str
+    arithmetic: str
+    device: str
+    settings_sha256: str
+    weights: tuple[Weights, ...]
+    looked_for: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        segmentation: Segmentation,
+        settings: Settings,
+        structures: Iterable[Structure] | None = None,
+    ) -> Self:
+        """Returns what makes a result of this run.
+
+        Args:
+            segmentation: The result.
+            settings: Those of the run.
+            structures: What the object would hold had it been found; None: all that was looked
+                for.
+        """
+        looked_for = segmentation.structures if structures is None else structures
+        return cls(
+            version=__version__,
+            task=segmentation.task,
+            variant=segmentation.variant,
+            engine=segmentation.engine,
+            arithmetic=segmentation.arithmetic,
+            device=segmentation.device,
+            settings_sha256=settings.fingerprint(),
+            weights=tuple(
+                Weights(
+                    dataset=model.dataset,
+                    sha256=model.sha256,
+                    licence=_NO_LETTER_OF_A_LICENCE.sub("-", model.licence)[:_LICENCE_LENGTH],
+                )
+                for model in segmentation.models
+            ),
+            looked_for=",".join(_ranges(one.label for one in looked_for)),
+        )
+
+    @property
+    def labels(self) -> frozenset[int]:
+        """The labels of `looked_for`; empty where these are not on record."""
+        ends = [part.partition("-") for part in self.looked_for.split(",") if part]
+        return frozenset(
+            label for first, _, last in ends for label in range(int(first), int(last or first) + 1)
+        )
+
+    def lines(self) -> tuple[str, ...]:
+        """Returns what stands in the object, in texts of at most 1024 characters for `read`."""
+        how = (
+            f"TotalMAP {self.version}; task {self.task}, variant {self.variant}; "
+            f"engine {self.engine}, arithmetic {self.arithmetic}, device {self.device}; "
+            f"AI result, unverified; SHA-256 of settings {self.settings_sha256}, "
+            "of weights "
+        )
+        further = "TotalMAP; further weights "
+        weights = [f"{one.dataset} {one.sha256}" for one in self.weights]
+        made: list[str] = []
+        while weights or not made:
+            line = further if made else how
+            fitting = max(_fitting(line, weights), 1)
+            made.append(line + ", ".join(weights[:fitting]))
+            weights = weights[fitting:]
+        return (*made, self._what())
+
+    def _what(self) -> str:
+        of_licence: dict[str, dict[str, None]] = {}
+        for one in self.weights:
+            if one.licence:
+                of_licence.setdefault(one.licence, {})[one.dataset] = None
+        licences = (f"; licence {name} of {', '.join(sets)}" for name, sets in of_licence.items())
+        return f"TotalMAP; labels looked for: {self.looked_for}{''.join(licences)}"
+
+    @classmethod
+    def read(cls, lines: Iterable[str]) -> Self | None:
+        """Returns what `lines` was written from; None where none of them is ours.
+
+        Objects of earlier versions have the first line alone.
+        """
+        read = tuple(lines)
+        how = next(filter(None, map(_HOW.fullmatch, read)), None)
+        if how is None:
+            return None
+        further = [found["weights"] for found in map(_FURTHER.fullmatch, read) if found]
+        what = next(filter(None, map(_WHAT.fullmatch, read)), None)
+        licences = dict(_licences(what["licences"])) if what else {}
+        return cls(
+            version=how["version"],
+            task=how["task"],
+            variant=how["variant"],
+            engine=how["engine"],
+            arithmetic=how["arithmetic"],
+            device=how["device"],
+            settings_sha256=how["settings"],
+            weights=tuple(
+                Weights(dataset=dataset, sha256=sha256, licence=licences.get(dataset, ""))
+                for dataset, sha256 in _WEIGHTS.findall(", ".join([how["weights"], *further]))
+            ),
+            looked_for=what["labels"] if what else "",
+        )
+
+
+def origin_of(result: Dataset) -> Origin | None:
+    """Returns where a DICOM object comes from; None where TotalMAP did not make it."""
+    return Origin.read(
+        str(item.get("ContributionDescription", ""))
+        for item in result.get("ContributingEquipmentSequence") or ()
+        if item.get("Manufacturer") == MANUFACTURER
+    )
+
+
+def _fitting(line: str, weights: Sequence[str]) -> int:
+    """Returns how many of the weights fit behind the begin of a line."""
+    ends = accumulate((len(one) + len(", ") for one in weights), initial=len(line))
+    return sum(end - len(", ") <= _SHORT_TEXT for end in islice(ends, 1, None))
+
+
+def _licences(text: str) -> Iterator[tuple[str, str]]:
+    for name, sets in _LICENCE.findall(text):
+        yield from ((dataset, name) for dataset in sets.split(", "))
+
+
+def _ranges(labels: Iterable[int]) -> Iterator[str]:
+    """Yields runs of consecutive labels, as `1-3` or `5`."""
+    rest = sorted(set(labels))
+    while rest:
+        length = next((n for n, label in enumerate(rest) if label != rest[0] + n), len(rest))
+        first, last = rest[0], rest[length - 1]
+        yield str(first) if first == last else f"{first}-{last}"
+        rest = rest[length:]
