@@ -65,4 +65,4 @@ def test_nothing_is_written(study: WrittenStudy) -> None:
 def test_a_missing_folder(tmp_path: Path) -> None:
     done = inspected(tmp_path / "none")
     assert done.exit_code == 65
-    assert "none does not exist" in done.stderr
+    assert "the input does not exist" in done.stderr
