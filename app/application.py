@@ -80,19 +80,19 @@ class TotalMapApplication(Application):
             ConfigError: No result that is asked for can be made of such a source, or it holds no
                 studies to choose from.
         """
-        if study is not None and source.kind is InputKind.NIFTI:
-            raise ConfigError(
-                "--study chooses among DICOM studies, and the input is a NIfTI file: leave it out"
-            )
         self._source = source
         self._study = study
-        self._writer_of = _writers_for(source.kind, settings.results.kinds)
         self._settings = settings
         self._load_engine = load_engine
         self._models_folder = models_folder
         self._release = release
         self._journal = journal
         super().__init__(*args, **kwargs)
+        if study is not None and source.kind is InputKind.NIFTI:
+            raise ConfigError(
+                "--study chooses among DICOM studies, and the input is a NIfTI file: leave it out"
+            )
+        self._writer_of = _writers_for(source.kind, settings.results.kinds)
 
     def compose(self) -> None:
         """Builds the chain; each writer gets the same segmentation."""

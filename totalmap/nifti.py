@@ -42,6 +42,9 @@ _BROKEN = (
     *(ImageFileError, HeaderDataError, HeaderTypeError, OSError, EOFError, ValueError),
     *(zlib.error, struct.error, OverflowError),
 )
+_CHUNK_BYTES = 1 << 20
+# Nothing has to follow the voxels; what does must not keep us for long.
+_MAX_BYTES_BEHIND = 16 << 20
 # Two affines that differ by less in any place put voxels at the same place.
 _SAME_AFFINE_MM = 0.01
 
@@ -76,6 +79,7 @@ def read_nifti(path: Path, modality: str, policy: GeometrySection) -> Volume:
         image = _parsed(file)
         geometry = _geometry(image, policy)
         voxels = _voxels(image, geometry)
+        _read_to_end(file)
     return Volume(
         voxels=voxels,
         geometry=geometry,
@@ -206,6 +210,21 @@ def _voxels(image: Any, geometry: Geometry) -> Voxels:
         raise _damaged(error) from error
     i, j, k = geometry.shape[::-1]
     return _stored(values.reshape((i, j, k), order="F").transpose(2, 1, 0))
+
+
+def _read_to_end(file: BinaryIO) -> None:
+    """Reads what lies behind the voxels: only at its end does gzip compare its checksum."""
+    behind = 0
+    try:
+        while chunk := file.read(_CHUNK_BYTES):
+            behind += len(chunk)
+            if behind > _MAX_BYTES_BEHIND:
+                raise InputError(
+                    f"more than {_MAX_BYTES_BEHIND} bytes follow the voxels of the NIfTI file: it "
+                    "is damaged"
+                )
+    except _BROKEN as error:
+        raise _damaged(error) from error
 
 
 def _stored(values: NDArray[Any]) -> Voxels:

@@ -34,7 +34,7 @@ class StudyEntry:
 
     def __str__(self) -> str:
         """Returns what tells it from the others."""
-        return f"{self.number}: {self.uid} ({self.series} series, {self.images} images)"
+        return f"{self.number}: {self.uid}, {self.series} series, {self.images} images"
 
 
 def list_studies(content: Study) -> tuple[StudyEntry, ...]:
@@ -78,9 +78,9 @@ def choose_study(content: Study, wanted: str | None) -> StudyEntry:
         if len(studies) == 1:
             return studies[0]
         raise InputError(
-            f"the input holds {len(studies)} studies: choose one of them with --study and its "
-            "number or Study Instance UID, or have `totalmap run --all` segment each in turn; "
-            f"{_listed(studies)}"
+            f"the input holds {len(studies)} studies: choose one with --study and its number or "
+            "Study Instance UID, or run each in turn with `totalmap run --all` "
+            f"({_listed(studies)})"
         )
     for study in studies:
         if wanted.strip() in (study.uid, str(study.number)):
