@@ -1,14 +1,18 @@
 """Which operators, and how they are connected."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from holoscan.conditions import CountCondition
 from holoscan.core import Application
+from totalsegmentator.registry import task_modality
 
+from operators.chain_operator import ChainOperator
 from operators.csv_writer import CsvWriterOperator
+from operators.nifti_loader import NiftiLoaderOperator
 from operators.nifti_writer import NiftiWriterOperator
+from operators.picture_writer import PictureWriterOperator
 from operators.preview_writer import PreviewWriterOperator
 from operators.quality_checker import QualityCheckerOperator
 from operators.report_writer import ReportWriterOperator
@@ -23,7 +27,8 @@ from operators.sr_writer import SrWriterOperator
 from operators.study_loader import StudyLoaderOperator
 from operators.volume_builder import VolumeBuilderOperator
 from totalmap.engine.engine import Engine
-from totalmap.errors import OutputError
+from totalmap.errors import ConfigError, OutputError
+from totalmap.input import InputKind, OpenedInput
 from totalmap.journal import Journal
 from totalmap.settings import ResultKind, Settings
 from totalmap.writers.release import Release
@@ -38,37 +43,84 @@ WRITERS: Mapping[ResultKind, type[ResultWriterOperator]] = {
     ResultKind.CSV: CsvWriterOperator,
     ResultKind.NIFTI: NiftiWriterOperator,
 }
+# What needs no DICOM instances to refer to.
+NIFTI_WRITERS: Mapping[ResultKind, type[ResultWriterOperator]] = {
+    ResultKind.PREVIEW: PictureWriterOperator,
+    ResultKind.REPORT: ReportWriterOperator,
+    ResultKind.CSV: CsvWriterOperator,
+    ResultKind.NIFTI: NiftiWriterOperator,
+}
 
 
 class TotalMapApplication(Application):
-    """Chain: study_loader, series_selector, volume_builder, segmenter, quality_checker, writers."""
+    """Chain: study_loader, series_selector, volume_builder, segmenter, quality_checker, writers.
+
+    For a NIfTI file nifti_loader takes the place of the first three.
+    """
 
     def __init__(
         self,
         *args: Any,
         settings: Settings,
-        input_folder: Path,
+        source: OpenedInput,
         models_folder: Path,
         release: Release,
         journal: Journal,
+        study: str | None = None,
         load_engine: EngineLoader = Engine,
         **kwargs: Any,
     ) -> None:
+        """Prepares a run.
+
+        Args:
+            study: The number or the UID of the study to segment, where the source holds several.
+            load_engine: Returns an engine, which may be loaded already.
+
+        Raises:
+            ConfigError: No result that is asked for can be made of such a source, or it holds no
+                studies to choose from.
+        """
+        self._source = source
+        self._study = study
         self._settings = settings
         self._load_engine = load_engine
-        self._input_folder = input_folder
         self._models_folder = models_folder
         self._release = release
         self._journal = journal
         super().__init__(*args, **kwargs)
+        if study is not None and source.kind is InputKind.NIFTI:
+            raise ConfigError(
+                "--study chooses among DICOM studies, and the input is a NIfTI file: leave it out"
+            )
+        self._writer_of = _writers_for(source.kind, settings.results.kinds)
 
     def compose(self) -> None:
         """Builds the chain; each writer gets the same segmentation."""
+        is_nifti = self._source.kind is InputKind.NIFTI
+        begin = self._nifti_begin() if is_nifti else self._study_begin()
+        segmenter = SegmenterOperator(
+            self,
+            settings=self._settings.segmentation,
+            quality=self._settings.quality,
+            models_folder=self._models_folder,
+            load_engine=self._load_engine,
+            journal=self._journal,
+            name="segmenter",
+        )
+        checker = QualityCheckerOperator(self, journal=self._journal, name="quality_checker")
+        self.add_flow(begin, segmenter, {("volumes", "volumes")})
+        self.add_flow(segmenter, checker, {("segmentations", "segmentations")})
+        for writer in self._writers():
+            self.add_flow(checker, writer, {("segmentations", "segmentations")})
+
+    def _study_begin(self) -> ChainOperator:
+        """Adds what makes volumes of a study, and returns its last operator."""
         journal = self._journal
         loader = StudyLoaderOperator(
             self,
             CountCondition(self, 1),
-            input_folder=self._input_folder,
+            source=self._source,
+            study=self._study,
             settings=self._settings.study,
             journal=journal,
             name="study_loader",
@@ -87,22 +139,23 @@ class TotalMapApplication(Application):
             journal=journal,
             name="volume_builder",
         )
-        segmenter = SegmenterOperator(
-            self,
-            settings=self._settings.segmentation,
-            quality=self._settings.quality,
-            models_folder=self._models_folder,
-            load_engine=self._load_engine,
-            journal=journal,
-            name="segmenter",
-        )
-        checker = QualityCheckerOperator(self, journal=journal, name="quality_checker")
         self.add_flow(loader, selector, {("study", "study")})
         self.add_flow(selector, builder, {("selections", "selections")})
-        self.add_flow(builder, segmenter, {("volumes", "volumes")})
-        self.add_flow(segmenter, checker, {("segmentations", "segmentations")})
-        for writer in self._writers():
-            self.add_flow(checker, writer, {("segmentations", "segmentations")})
+        return builder
+
+    def _nifti_begin(self) -> ChainOperator:
+        """Returns the operator that makes a volume of a NIfTI file."""
+        task = self._settings.segmentation.task
+        return NiftiLoaderOperator(
+            self,
+            CountCondition(self, 1),
+            path=self._source.path,
+            geometry=self._settings.geometry,
+            task=task,
+            modality=task_modality(task),
+            journal=self._journal,
+            name="nifti_loader",
+        )
 
     def run(self) -> None:
         """Runs the chain, and checks that every writer that was asked for came to its turn.
@@ -115,19 +168,20 @@ class TotalMapApplication(Application):
             OutputError: A writer did not run.
             TotalMapError: Whatever an operator raised.
         """
+        if self._source.kind is InputKind.NIFTI:
+            self._journal.warn(*_left_out(self._settings.results.kinds))
         super().run()
         missing = [
-            kind
-            for kind in self._settings.results.kinds
-            if f"write_{kind}" not in self._journal.timings_seconds
+            kind for kind in self._writer_of if f"write_{kind}" not in self._journal.timings_seconds
         ]
         if missing:
             raise OutputError(f"the chain ended without the results {', '.join(missing)}")
 
     def _writers(self) -> list[ResultWriterOperator]:
-        kinds = self._settings.results.kinds
-        wanted = [writer for kind, writer in WRITERS.items() if kind in kinds]
-        return [self._writer(SourceWriterOperator), *map(self._writer, wanted)]
+        writers = [self._writer(writer) for writer in self._writer_of.values()]
+        if self._source.kind is InputKind.NIFTI:
+            return writers
+        return [self._writer(SourceWriterOperator), *writers]
 
     def _writer(self, kind: type[ResultWriterOperator]) -> ResultWriterOperator:
         return kind(
@@ -136,4 +190,30 @@ class TotalMapApplication(Application):
             release=self._release,
             journal=self._journal,
             name=kind.stage,
+        )
+
+
+def _writers_for(
+    kind: InputKind, wanted: Collection[ResultKind]
+) -> dict[ResultKind, type[ResultWriterOperator]]:
+    """Returns the writers of what is wanted and can be made of such an input."""
+    possible = NIFTI_WRITERS if kind is InputKind.NIFTI else WRITERS
+    writers = {result: writer for result, writer in possible.items() if result in wanted}
+    if not writers:
+        raise ConfigError(
+            "DICOM results need DICOM: the input is a NIfTI file, which gives "
+            f"{', '.join(possible)}; setting results.kinds asks for {', '.join(wanted)} alone"
+        )
+    return writers
+
+
+def _left_out(wanted: Collection[ResultKind]) -> Iterator[str]:
+    """Yields a warning where results that are wanted can't be made of a NIfTI file."""
+    left_out = [str(kind) for kind in wanted if kind not in NIFTI_WRITERS]
+    if ResultKind.PREVIEW in wanted:
+        left_out.append("the DICOM pages of the preview")
+    if left_out:
+        yield (
+            "DICOM results need DICOM: the input is a NIfTI file, so these are left out: "
+            + ", ".join(left_out)
         )

@@ -11,6 +11,7 @@ from totalmap.errors import ConfigError, TotalMapError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DEFAULT_SETTINGS = REPOSITORY / "app.yaml"
+INPUT_VARIABLE = "HOLOSCAN_INPUT_PATH"
 # Where `totalmap models install` puts them. The demo model is never a default: it would be run on
 # a patient sooner or later.
 DEFAULT_MODELS = REPOSITORY / "models" / "totalsegmentator"
@@ -33,24 +34,29 @@ def parse_request(arguments: Sequence[str] | None, environment: Mapping[str, str
     Raises:
         ConfigError: Neither names an input or an output folder, or an argument is not known.
     """
-    parser = _Parser(prog="python -m app", description="Segments the CT study in a folder.")
-    parser.add_argument("-i", "--input", type=Path, help="folder with the DICOM study")
+    parser = _Parser(prog="python -m app", description="Segments a study.")
+    parser.add_argument(
+        "-i", "--input", type=Path, help="DICOM folder or file, ZIP archive, or NIfTI file"
+    )
     parser.add_argument("-o", "--output", type=Path, help="folder for results and status.json")
     parser.add_argument("-m", "--model", type=Path, help="models folder")
     parser.add_argument("-c", "--config", type=Path, help="settings file (default: app.yaml)")
+    parser.add_argument("--study", help="number or UID of the study, where the input holds several")
     given = parser.parse_args(arguments)
 
     def choose(argument: Path | None, name: str, default: Path | None = None) -> Path:
         value = argument or environment.get(name) or default
         if value is None:
-            raise ConfigError(f"no {name.split('_')[1].lower()} folder: give an argument or {name}")
+            what = "input" if name == INPUT_VARIABLE else "output folder"
+            raise ConfigError(f"no {what}: give an argument or {name}")
         return Path(value)
 
     return RunRequest(
-        input_folder=choose(given.input, "HOLOSCAN_INPUT_PATH"),
+        input_path=choose(given.input, INPUT_VARIABLE),
         output_folder=choose(given.output, "HOLOSCAN_OUTPUT_PATH"),
         models_folder=choose(given.model, "HOLOSCAN_MODEL_PATH", DEFAULT_MODELS),
         settings_file=choose(given.config, "HOLOSCAN_CONFIG_PATH", DEFAULT_SETTINGS),
+        study=given.study,
     )
 
 

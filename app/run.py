@@ -1,7 +1,7 @@
 """Runs the application on one study: from arguments to status.json and exit status."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from totalmap.errors import (
     internal_error,
 )
 from totalmap.finding import Verdict
+from totalmap.input import OpenedInput, open_input
 from totalmap.journal import Journal, Observer
 from totalmap.settings import Arithmetic, Rejected, Settings, load_settings
 from totalmap.writers.metadata import summarise
@@ -38,12 +39,18 @@ logger = log.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
-    """What to run: the folders of a MAP and the settings file."""
+    """What to run: the folders of a MAP and the settings file.
 
-    input_folder: Path
+    Attributes:
+        input_path: A folder, a ZIP archive, a DICOM file or a NIfTI file (docs/input.md).
+        study: The number or the Study Instance UID of the study to segment; None: the only one.
+    """
+
+    input_path: Path
     output_folder: Path
     models_folder: Path
     settings_file: Path
+    study: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +70,9 @@ def run_application(
     request: RunRequest,
     observer: Observer | None = None,
     load_engine: "EngineLoader | None" = None,
+    source: OpenedInput | None = None,
 ) -> RunOutcome:
-    """Segments the study in the input folder and releases the results, or none of them.
+    """Segments a study of the input and releases the results, or none of them.
 
     Never raises a TotalMapError: the outcome holds it, and so do status.json and metadata.json
     wherever the output folder can be written.
@@ -73,12 +81,13 @@ def run_application(
         request: What to run.
         observer: Is told how far it is.
         load_engine: Returns an engine that may be loaded already; None loads one.
+        source: The input, where it is open already; it stays open.
     """
     journal = Journal(observer)
     settings: Settings | None = None
     error: TotalMapError | None = None
     try:
-        _refuse_overlapping_folders(request)
+        refuse_overlap(request)
         with open_release(request.output_folder) as release:
             try:
                 settings = load_settings(request.settings_file)
@@ -86,9 +95,9 @@ def run_application(
                     keep_freed_memory()
                 if observer is None:  # else the observer shows the run its own way
                     log.configure(settings.logging.format)
-                with stop_signals_answered(partial(_stop, settings, release, journal)):
-                    with _foreign_errors_translated():
-                        _run_chain(request, settings, release, journal, load_engine)
+                with stop_signals_answered(partial(stop_run, settings, release, journal)):
+                    with foreign_errors_translated():
+                        _run_chain(request, settings, release, journal, load_engine, source)
                     _settle_verdict(journal, settings, release)
                     status = describe_run(journal, settings, None)
                     release.publish(
@@ -117,7 +126,9 @@ def _settle_verdict(journal: Journal, settings: Settings, release: Release) -> N
         journal.wrote(*write_rejection(journal.results, journal.findings, settings, release))
 
 
-def _stop(settings: Settings, release: Release, journal: Journal, signal_name: str) -> int | None:
+def stop_run(
+    settings: Settings | None, release: Release, journal: Journal, signal_name: str
+) -> int | None:
     """Gives up a run, and returns the exit status; None if its results are out already."""
     error = Stopped(f"stopped by {signal_name}; nothing was released, run it again")
     status = describe_run(journal, settings, error)
@@ -130,15 +141,19 @@ def _stop(settings: Settings, release: Release, journal: Journal, signal_name: s
     return error.exit_status
 
 
-def _refuse_overlapping_folders(request: RunRequest) -> None:
-    """Protects the input: the output folder is cleared of earlier results at the start."""
-    source, output = request.input_folder.resolve(), request.output_folder.resolve()
+def refuse_overlap(request: RunRequest) -> None:
+    """Protects the input: the output folder is cleared of earlier results at the start.
+
+    Raises:
+        ConfigError: The input lies in the output folder.
+    """
+    source, output = request.input_path.resolve(), request.output_folder.resolve()
     if source.is_relative_to(output):
-        raise ConfigError(f"input folder {source} lies in the output folder {output}")
+        raise ConfigError("the input lies in the output folder: name another output folder")
 
 
 @contextmanager
-def _foreign_errors_translated() -> Iterator[None]:
+def foreign_errors_translated() -> Iterator[None]:
     """Turns whatever is not a TotalMapError into one, so that every failure has its status.
 
     The message of a foreign exception may quote patient data and is therefore not repeated.
@@ -163,6 +178,7 @@ def _run_chain(
     release: Release,
     journal: Journal,
     load_engine: "EngineLoader | None",
+    opened: OpenedInput | None,
 ) -> None:
     # Here and not above: a wrong argument need not wait for Holoscan.
     from holoscan.logger import LogLevel, set_log_level
@@ -173,13 +189,17 @@ def _run_chain(
     # Holoscan prints every exception with its traceback; we print one line of our own.
     set_log_level(LogLevel.CRITICAL)
 
-    application = TotalMapApplication(
-        [],
-        settings=settings,
-        input_folder=request.input_folder,
-        models_folder=request.models_folder,
-        release=release,
-        journal=journal,
-        load_engine=load_engine or Engine,
-    )
-    application.run()
+    opening = nullcontext(opened) if opened else open_input(request.input_path, journal.stage)
+    with opening as source:
+        journal.opened(source.kind)
+        application = TotalMapApplication(
+            [],
+            settings=settings,
+            source=source,
+            study=request.study,
+            models_folder=request.models_folder,
+            release=release,
+            journal=journal,
+            load_engine=load_engine or Engine,
+        )
+        application.run()

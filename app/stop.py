@@ -11,6 +11,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from totalmap.temporary_folders import remove_temporary_folders
+
 STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
 
 _LOOK_EVERY_SECONDS = 0.2
@@ -52,4 +54,5 @@ def _wait(stop: Callable[[str], int | None], done: threading.Event) -> None:
             continue
         status = stop(signal.Signals(received.si_signo).name)
         if status is not None:
+            remove_temporary_folders()
             os._exit(status)  # the thread that computes may be deep in C++

@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 from app.run import RunRequest, run_application
 from totalmap.dicom.study import read_study
 from totalmap.errors import InputError
+from totalmap.input import open_input
 from totalmap.journal import Observer
 from totalmap.origin import Origin
 from totalmap.settings import load_settings
@@ -42,9 +43,14 @@ def verify(result: Path, request: RunRequest, observer: Observer | None = None) 
         InputError: The file is not a result of TotalMAP, or the folder is not its source.
         TotalMapError: Whatever makes a run fail.
     """
+    with open_input(request.input_path) as source:
+        return _verify(result, replace(request, input_path=source.path), observer)
+
+
+def _verify(result: Path, request: RunRequest, observer: Observer | None) -> Verification:
     old = trace(result)
     settings = load_settings(request.settings_file)
-    _require_source(old, request.input_folder)
+    _require_source(old, request.input_path)
     hash_now = settings.fingerprint()
     if hash_now != old.origin.settings_sha256:
         return Verification(
@@ -55,19 +61,20 @@ def verify(result: Path, request: RunRequest, observer: Observer | None = None) 
         )
     with tempfile.TemporaryDirectory(prefix="totalmap-") as name:
         folder = Path(name)
-        outcome = run_application(replace(request, output_folder=folder), observer)
+        wanted = replace(request, output_folder=folder, study=old.study_instance_uid)
+        outcome = run_application(wanted, observer)
         if outcome.error is not None:
             raise outcome.error
         made = [folder / one.path for one in outcome.status.results if one.sop_instance_uid]
         return Verification(differences=tuple(_differences(result, old, made)))
 
 
-def _require_source(old: Trace, folder: Path) -> None:
-    study = read_study(folder)
+def _require_source(old: Trace, source: Path) -> None:
+    study = read_study(source)
     present = {one.sop_instance_uid for series in study.series for one in series.instances}
     if old.instances and not present & set(old.instances):
         raise InputError(
-            f"{folder} holds none of the {len(old.instances)} instances that the result refers to"
+            f"the source holds none of the {len(old.instances)} instances that the result refers to"
         )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from app.run import RunOutcome, RunRequest, run_application
 from totalmap.allocator import give_back_freed_memory
 from totalmap.engine.engine import Engine
+from totalmap.input import OpenedInput
 from totalmap.journal import Observer
 from totalmap.settings import QualitySection, SegmentationSection, load_settings
 
@@ -26,13 +27,18 @@ class WarmApplication:
         settings = load_settings(settings_file)
         self._load(settings.segmentation, models_folder, settings.quality)
 
-    def run(self, request: RunRequest, observer: Observer | None = None) -> RunOutcome:
+    def run(
+        self,
+        request: RunRequest,
+        observer: Observer | None = None,
+        source: OpenedInput | None = None,
+    ) -> RunOutcome:
         """Segments a study, as `run_application` does.
 
         What it has freed goes back to the system: otherwise holes add up from study to study.
         """
         try:
-            return run_application(request, observer, self._load)
+            return run_application(request, observer, self._load, source)
         finally:
             give_back_freed_memory()
 

@@ -14,8 +14,11 @@ from rich.text import Text
 from app.command import DEFAULT_MODELS, DEFAULT_SETTINGS
 from app.process import restart_with_larger_stack
 from app.run import RunOutcome, RunRequest, run_application
+from cli.all_studies import run_and_summarise
 from cli.console import plain_console
+from cli.errors import errors_to_exit_status
 from cli.finding_lines import finding_lines
+from cli.input_help import INPUT_HELP, STUDY_HELP
 from cli.series_table import series_table
 from totalmap import log
 from totalmap.finding import Verdict
@@ -23,7 +26,9 @@ from totalmap.writers.release import STATUS_NAME
 from totalmap.writers.status import RunStatus
 
 STAGES = {
+    "unpack": "Unpacking the archive",
     "read_study": "Reading headers",
+    "read_nifti": "Reading the NIfTI file",
     "select_series": "Choosing a series",
     "build_volume": "Decoding pixels",
     "load_models": "Loading networks",
@@ -43,21 +48,29 @@ _STYLES = {Verdict.OK: "green", Verdict.REVIEW: "yellow", Verdict.REJECT: "red"}
 
 
 def run(
-    input_folder: Annotated[Path, typer.Argument(help="Folder with the DICOM study.")],
+    input_path: Annotated[Path, typer.Argument(help=INPUT_HELP)],
     output_folder: Annotated[Path, typer.Argument(help="Folder for the results.")],
     models: Annotated[Path, typer.Option(help="Models folder.")] = DEFAULT_MODELS,
     config: Annotated[Path, typer.Option(help="Settings file.")] = DEFAULT_SETTINGS,
+    study: Annotated[str | None, typer.Option(help=STUDY_HELP)] = None,
+    every_study: Annotated[
+        bool, typer.Option("--all", help="Segment every study, each into a folder study-001 ...")
+    ] = False,
 ) -> None:
-    """Segments the CT study in a folder and shows what was found."""
+    """Segments a study and shows what was found."""
     restart_with_larger_stack()
     log.configure(level=logging.CRITICAL)
     console = plain_console()
     request = RunRequest(
-        input_folder=input_folder,
+        input_path=input_path,
         output_folder=output_folder,
         models_folder=models,
         settings_file=config,
+        study=study,
     )
+    if every_study:
+        with errors_to_exit_status(), ProgressDisplay(console) as display:
+            sys.exit(run_and_summarise(request, display, console))
     with ProgressDisplay(console) as display:
         outcome = run_application(request, display)
     console.print(summary(outcome, output_folder))

@@ -21,7 +21,7 @@ DIFFERENT = 1
 
 def print_verification(
     result: Annotated[Path, typer.Argument(help="A DICOM file that TotalMAP wrote.")],
-    source: Annotated[Path, typer.Option(help="Folder with the study it was made from.")],
+    source: Annotated[Path, typer.Option(help="The study it was made from: a folder or a ZIP.")],
     models: Annotated[Path, typer.Option("--models", "-m", help="Models folder.")] = DEFAULT_MODELS,
     config: Annotated[Path, typer.Option(help="Settings file.")] = DEFAULT_SETTINGS,
 ) -> None:
@@ -33,7 +33,7 @@ def print_verification(
     log.configure(level=logging.CRITICAL)
     console = plain_console()
     request = RunRequest(
-        input_folder=source, output_folder=Path(), models_folder=models, settings_file=config
+        input_path=source, output_folder=Path(), models_folder=models, settings_file=config
     )
     with errors_to_exit_status():
         with ProgressDisplay(console) as display:

@@ -1,29 +1,38 @@
-"""Operator: input folder -> study."""
+"""Operator: input -> study."""
 
-from pathlib import Path
 from typing import Any
 
 from operators.chain_operator import ChainOperator
-from totalmap.dicom.study import Study, read_study
+from totalmap.dicom.studies import choose_study, of_study
+from totalmap.dicom.study import Study
+from totalmap.input import OpenedInput
 from totalmap.settings import StudySection
 
 
 class StudyLoaderOperator(ChainOperator):
-    """Reads the headers of all DICOM instances below the input folder."""
+    """Reads the headers of all DICOM instances of the input and takes one study."""
 
     emits = "study"
 
     def __init__(
-        self, *args: Any, input_folder: Path, settings: StudySection, **kwargs: Any
+        self,
+        *args: Any,
+        source: OpenedInput,
+        study: str | None,
+        settings: StudySection,
+        **kwargs: Any,
     ) -> None:
-        self._input_folder = input_folder
+        self._source = source
+        self._study = study
         self._settings = settings
         super().__init__(*args, **kwargs)
 
     def process(self, received: None) -> Study:
-        """Reads the study."""
+        """Reads the headers and returns the study that is wanted."""
         with self.journal.stage("read_study"):
             repair = self._settings.missing_uids == "repair"
-            study = read_study(self._input_folder, repair_missing_uids=repair)
-            self.journal.read(study)
-            return study
+            content = self._source.studies(repair_missing_uids=repair)
+            self.journal.read(content)
+            chosen = choose_study(content, self._study)
+            self.journal.chose(chosen)
+            return of_study(content, chosen.uid)

@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from totalmap.dicom.select import Verdict as SeriesVerdict
+from totalmap.dicom.studies import StudyEntry
 from totalmap.dicom.study import Study
 from totalmap.dicom.volume import Volume
 from totalmap.finding import Finding, Severity, Verdict, verdict
+from totalmap.input import InputKind
 from totalmap.segmentation import Confidence, EngineKind, ModelIdentity, Segmentation
 from totalmap.structures import MeasuredStructure
 
@@ -69,6 +71,8 @@ class Journal:
 
     def __init__(self, observer: Observer | None = None) -> None:
         self.observer: Observer = observer or SilentObserver()
+        self.input_kind: InputKind | None = None
+        self.study: StudyEntry | None = None
         self.verdicts: tuple[SeriesVerdict, ...] = ()
         self.ignored_files = 0
         self.warnings: list[str] = []
@@ -96,10 +100,18 @@ class Journal:
         """Adds warnings for whoever reads the result."""
         self.warnings.extend(messages)
 
-    def read(self, study: Study) -> None:
-        """Keeps what was left out of the study."""
-        self.ignored_files = study.ignored_files
-        self.warn(*study.warnings)
+    def opened(self, kind: InputKind) -> None:
+        """Keeps what was given as input."""
+        self.input_kind = kind
+
+    def read(self, content: Study) -> None:
+        """Keeps what was left out of the input."""
+        self.ignored_files = content.ignored_files
+        self.warn(*content.warnings)
+
+    def chose(self, study: StudyEntry) -> None:
+        """Keeps which study of the input is segmented."""
+        self.study = study
 
     def judged(self, verdicts: tuple[SeriesVerdict, ...]) -> None:
         """Keeps the verdict on every stack of every series."""

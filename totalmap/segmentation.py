@@ -161,7 +161,7 @@ class Segmentation:
             self.device,
             *(structure.name for structure in self.structures),
             *(model.sha256 for model in self.models),
-            *(f"{uid}#{frame}" for uid, frame in (one.key for one in self.volume.slices)),
+            *self.volume.source_names,
         )
         return hashlib.sha256("\n".join(inputs).encode()).hexdigest()
 

@@ -78,7 +78,7 @@ class WarmRunner:
     def run(self, folder: Path, observer: Observer) -> Outcome:
         """Segments the study of a job."""
         request = RunRequest(
-            input_folder=folder / INPUT_NAME,
+            input_path=folder / INPUT_NAME,
             output_folder=folder / OUTPUT_NAME,
             models_folder=self._models_folder,
             settings_file=folder / SETTINGS_NAME,

@@ -295,7 +295,7 @@ def test_an_empty_folder(fast_models: Path, tmp_path: Path) -> None:
 
 def test_a_missing_folder(fast_models: Path, tmp_path: Path) -> None:
     done = run(tmp_path / "none", tmp_path / "out", fast_models)
-    done.fails_with(65, "InputError", "none does not exist")
+    done.fails_with(65, "InputError", "the input does not exist")
 
 
 def test_a_folder_without_ct(study: WrittenStudy, fast_models: Path, tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def output(phantom_series: WrittenSeries, tmp_path_factory: pytest.TempPathFacto
     settings_file = tmp_path_factory.mktemp("settings") / "app.yaml"
     write_overlay(DEFAULT_SETTINGS, {"quality": {"rejected": "deliver"}}, "auto", settings_file)
     request = RunRequest(
-        input_folder=phantom_series.folder,
+        input_path=phantom_series.folder,
         output_folder=folder,
         models_folder=DEMO_MODELS,
         settings_file=settings_file,

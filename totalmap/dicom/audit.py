@@ -67,8 +67,8 @@ def audit_stack(stack: Stack, policy: GeometrySection) -> Audit:
         shape=(len(slices), slices[0].instance.rows, slices[0].instance.columns),
         slice_steps=tuple(steps.tolist()),
     )
-    _refuse_size(geometry, policy)
-    findings = (*faults, *gaps, *_tilt(geometry), *_rescales(slices))
+    refuse_size(geometry, policy)
+    findings = (*faults, *gaps, *tilt_findings(geometry), *_rescales(slices))
     return Audit(slices=slices, geometry=geometry, findings=findings)
 
 
@@ -162,11 +162,16 @@ def _refuse_shifts(deviations: NDArray[np.float64]) -> None:
         )
 
 
-def _refuse_size(geometry: Geometry, policy: GeometrySection) -> None:
+def refuse_size(geometry: Geometry, policy: GeometrySection) -> None:
+    """Makes sure that a volume is neither too small for a network nor too large.
+
+    Raises:
+        UnsupportedGeometry: It is.
+    """
     slices, rows, columns = geometry.shape
     counts = columns, rows, geometry.slice_steps[-1] + 1
     smallest_mm = min(n * mm for n, mm in zip(counts, geometry.spacing_mm, strict=True))
-    if smallest_mm < MIN_EXTENT_MM or min(rows, columns) < 2:
+    if smallest_mm < MIN_EXTENT_MM or min(geometry.shape) < 2:
         raise UnsupportedGeometry(
             f"{slices} slices of {rows} x {columns} pixels are {smallest_mm:.1f} mm long or wide "
             f"where they are smallest; a network needs {MIN_EXTENT_MM:g} mm and two pixels"
@@ -187,7 +192,8 @@ def _refuse_size(geometry: Geometry, policy: GeometrySection) -> None:
         )
 
 
-def _tilt(geometry: Geometry) -> list[str]:
+def tilt_findings(geometry: Geometry) -> list[str]:
+    """Returns what to say of slices that are not stacked along their normal."""
     if geometry.tilt_degrees <= NEGLIGIBLE_TILT_DEGREES:
         return []
     return [

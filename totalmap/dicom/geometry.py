@@ -70,10 +70,7 @@ class Plane:
     @property
     def orientation(self) -> Orientation:
         """The name of the plane that the image lies in."""
-        largest = int(np.argmax(np.abs(self.normal)))
-        if abs(self.normal[largest]) < OBLIQUE_COSINE:
-            return Orientation.OBLIQUE
-        return (Orientation.SAGITTAL, Orientation.CORONAL, Orientation.AXIAL)[largest]
+        return _orientation_of(self.normal)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -138,6 +135,13 @@ class Geometry:
         return tuple(_ENDS[code] for code in reversed(directions))
 
     @property
+    def orientation(self) -> Orientation:
+        """The name of the plane that the slices lie in."""
+        row, column, _ = self.affine_lps[:3, :3].T
+        normal = np.cross(row, column)
+        return _orientation_of(normal / np.linalg.norm(normal))
+
+    @property
     def coverage_mm(self) -> float:
         """Distance of the first and the last slice along their normal."""
         row, column, step = self.affine_lps[:3, :3].T
@@ -160,6 +164,23 @@ class Geometry:
         index = np.stack([i, j, steps, np.ones(len(kji))])
         positions: NDArray[np.float64] = (self.affine_lps @ index)[:3].T
         return positions
+
+
+def _orientation_of(normal: NDArray[np.float64]) -> Orientation:
+    largest = int(np.argmax(np.abs(normal)))
+    if abs(normal[largest]) < OBLIQUE_COSINE:
+        return Orientation.OBLIQUE
+    return (Orientation.SAGITTAL, Orientation.CORONAL, Orientation.AXIAL)[largest]
+
+
+def nifti_geometry(affine_ras: Affine, shape_ijk: tuple[int, int, int]) -> Geometry:
+    """Returns where the voxels of a NIfTI image lie; its axes become i, j and the slices k.
+
+    Args:
+        affine_ras: (4, 4), maps (i, j, k, 1) to mm in RAS.
+    """
+    i, j, k = shape_ijk
+    return Geometry.regular(LPS_TO_RAS @ affine_ras, (k, j, i))
 
 
 def stack_affine(first: Plane, step_mm: NDArray[np.float64]) -> Affine:
@@ -267,6 +288,15 @@ def to_las(array: NDArray[Scalar], geometry: Geometry) -> tuple[NDArray[Scalar],
     shape_ijk = geometry.shape[::-1]
     affine: Affine = geometry.affine_ras @ inv_ornt_aff(transform, shape_ijk)
     return apply_orientation(array.transpose(2, 1, 0), transform), affine
+
+
+def to_own_axes(array: NDArray[Scalar], geometry: Geometry) -> tuple[NDArray[Scalar], Affine]:
+    """Returns a view with the axes i, j, k, and its affine to RAS: undoes `nifti_geometry`.
+
+    Args:
+        array: (k, j, i) on the grid of `geometry`.
+    """
+    return array.transpose(2, 1, 0), geometry.affine_ras
 
 
 def _orientation(geometry: Geometry) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import (
     CTImageStorage,
     EnhancedCTImageStorage,
@@ -16,8 +17,8 @@ from pydicom.uid import (
     MRImageStorage,
 )
 
-from totalmap.dicom.files import HEAD_BYTES
-from totalmap.dicom.header import BROKEN_FILE, printable
+from totalmap.dicom.files import HEAD_BYTES, read_header
+from totalmap.dicom.header import BROKEN_FILE, Header, printable
 from totalmap.dicom.identity import derived_uid
 from totalmap.dicom.instance import Instance, missing_uids, read_instance
 from totalmap.errors import InputError
@@ -31,6 +32,13 @@ IMAGE_CLASSES = {
     ("MR", True): EnhancedMRImageStorage,
 }
 
+# What names a study and its patient.
+_STUDY_KEYWORDS = (
+    *("PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate", "PatientSex"),
+    *("StudyID", "StudyDate", "StudyTime", "AccessionNumber"),
+)
+_STUDY_TAGS: list[BaseTag | int] = [Tag(keyword) for keyword in _STUDY_KEYWORDS]
+
 # Reading waits for the disk or the network share, so more threads than cores are of use.
 READERS = 8
 
@@ -43,6 +51,11 @@ class Series:
 
     uid: str
     instances: tuple[Instance, ...]
+
+    @property
+    def study_instance_uid(self) -> str:
+        """Study Instance UID (0020,000D)."""
+        return self.instances[0].study_instance_uid
 
     @property
     def modality(self) -> str:
@@ -62,30 +75,29 @@ class Series:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Study:
-    """What a folder holds: its series, ordered by UID, and what was left out."""
+    """A study, or all studies of an input: series, ordered by UID, and what was left out."""
 
-    folder: Path
     series: tuple[Series, ...]
     ignored_files: int
     warnings: tuple[str, ...]
 
 
-def read_study(folder: Path, *, repair_missing_uids: bool = True) -> Study:
-    """Reads all headers below a folder, without pixels.
+def read_study(source: Path, *, repair_missing_uids: bool = True) -> Study:
+    """Reads all headers below a folder, or that of one file, without pixels.
 
     Files that are not DICOM and DICOMDIR files are counted and ignored. A DICOM file whose
     header is broken is named in the warnings; the audit of the chosen stack decides whether it
     is missed.
 
     Args:
-        folder: Searched at any depth.
+        source: A folder, searched at any depth, or a file.
         repair_missing_uids: Derive empty UIDs from the content instead of refusing the study.
 
     Raises:
-        InputError: The folder can't be read, holds no DICOM instance, or holds instances
+        InputError: The source can't be read, holds no DICOM instance, or holds instances
             without UIDs that may not be repaired.
     """
-    paths = list(_files(folder))
+    paths = list(_files(source))
     with ThreadPoolExecutor(READERS) as pool:
         fetched = pool.map(_fetch, paths)
         headers = [_read_or_broken(path) for path, _ in zip(paths, fetched, strict=True)]
@@ -93,42 +105,46 @@ def read_study(folder: Path, *, repair_missing_uids: bool = True) -> Study:
     broken = [path for path, one in zip(paths, headers, strict=True) if isinstance(one, Exception)]
     ignored = len(headers) - len(instances) - len(broken)
     warnings = [
-        f"file {printable(str(path.relative_to(folder)))} begins like DICOM and is broken: left out"
-        for path in broken
+        f"file {_shown(path, source)} begins like DICOM and is broken: left out" for path in broken
     ]
     if not instances:
         raise InputError(
-            f"no DICOM instance in {folder}: {ignored} files are not DICOM, "
+            f"no DICOM instance in the input: {ignored} files are not DICOM, "
             f"{len(broken)} are broken"
         )
-    repaired, findings = _repair(folder, instances, allowed=repair_missing_uids)
+    repaired, findings = _repair(instances, allowed=repair_missing_uids)
     warnings += findings
     series, doubled = _group(repaired)
     warnings += doubled
-    studies = {instance.study_instance_uid for instance in repaired}
-    if len(studies) > 1:
-        warnings.append(
-            f"the folder holds {len(studies)} studies; only what is chosen is segmented"
-        )
     log.info("study_read", instances=len(instances), series=len(series), ignored=ignored)
-    return Study(folder=folder, series=series, ignored_files=ignored, warnings=tuple(warnings))
+    return Study(series=series, ignored_files=ignored, warnings=tuple(warnings))
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """Yields all files below the folder, in a fixed order; pipes and sockets are left alone."""
-    if not folder.is_dir():
-        raise InputError(f"input folder {folder} does not exist or is not a folder")
+def _files(source: Path) -> Iterator[Path]:
+    """Yields all files of the source, in a fixed order; pipes and sockets are left alone."""
+    if source.is_file():
+        yield source
+        return
+    if not source.is_dir():
+        raise InputError("the input does not exist or is neither a folder nor a file")
 
     def refuse(error: OSError) -> None:
-        raise InputError(f"folder {error.filename} can't be read: {error.strerror}") from error
+        is_source = Path(error.filename) == source
+        which = "the input folder" if is_source else "a folder in the input folder"
+        raise InputError(f"{which} can't be read: {error.strerror}") from error
 
-    for parent, folders, names in os.walk(folder, onerror=refuse):
+    for parent, folders, names in os.walk(source, onerror=refuse):
         folders.sort()
         for name in sorted(names):
             path = Path(parent) / name
             # A link that leads nowhere is read, and fails: somebody expected a file there.
             if path.is_file() or path.is_symlink():
                 yield path
+
+
+def _shown(path: Path, source: Path) -> str:
+    """Returns how a file of the source is named to people."""
+    return printable(path.name if path == source else str(path.relative_to(source)))
 
 
 def _fetch(path: Path) -> None:
@@ -149,17 +165,16 @@ def _read_or_broken(path: Path) -> Instance | Exception | None:
         log.warning("file_broken", error=type(error).__name__)
         return error
     except OSError as error:
-        name = printable(str(path))
+        name = printable(path.name)
         raise InputError(f"file {name} can't be read: {error.strerror or error}") from error
 
 
-def _repair(
-    folder: Path, instances: list[Instance], *, allowed: bool
-) -> tuple[list[Instance], list[str]]:
+def _repair(instances: list[Instance], *, allowed: bool) -> tuple[list[Instance], list[str]]:
     """Fills empty UIDs with derived ones and says so.
 
     Instances without a Series Instance UID belong together when they lie in one folder and
-    agree in what a scanner keeps constant within a series.
+    agree in what a scanner keeps constant within a series. Such series without a Study Instance
+    UID belong together when they agree in what names a study and its patient.
     """
     missing = [missing_uids(instance) for instance in instances]
     damaged = [one for one, uids in zip(instances, missing, strict=True) if uids]
@@ -169,16 +184,19 @@ def _repair(
     finding = f"{len(damaged)} of {len(instances)} instances have no {names}"
     if not allowed:
         raise InputError(
-            f"{finding} in {folder}; "
-            "study.missing_uids is `refuse`, set it to `repair` to derive them"
+            f"{finding}; study.missing_uids is `refuse`, set it to `repair` to derive them"
         )
     repaired = [one for one, uids in zip(instances, missing, strict=True) if not uids]
     groups: dict[tuple[object, ...], list[Instance]] = defaultdict(list)
     for instance in damaged:
         groups[_series_key(instance)].append(_with_instance_uids(instance))
+    of_study: dict[str, list[str]] = defaultdict(list)
+    for group in groups.values():
+        of_study[_study_key(group[0])] += [instance.sop_instance_uid for instance in group]
     for group in groups.values():
         content = sorted(instance.sop_instance_uid for instance in group)
-        repaired += [_with_group_uids(instance, content) for instance in group]
+        study = derived_uid("StudyInstanceUID", *sorted(of_study[_study_key(group[0])]))
+        repaired += [_with_group_uids(instance, content, study) for instance in group]
     return repaired, [f"{finding}; they were derived from the content"]
 
 
@@ -200,15 +218,30 @@ def _image_class(instance: Instance) -> str:
     return IMAGE_CLASSES.get((instance.modality, is_multiframe), "")
 
 
-def _with_group_uids(instance: Instance, content: list[str]) -> Instance:
+def _with_group_uids(instance: Instance, content: list[str], study_uid: str) -> Instance:
     return replace(
         instance,
         series_instance_uid=instance.series_instance_uid
         or derived_uid("SeriesInstanceUID", *content),
-        study_instance_uid=instance.study_instance_uid or derived_uid("StudyInstanceUID", *content),
+        study_instance_uid=instance.study_instance_uid or study_uid,
         frame_of_reference_uid=instance.frame_of_reference_uid
         or derived_uid("FrameOfReferenceUID", *content),
     )
+
+
+def _study_key(instance: Instance) -> str:
+    """Returns a digest of what names the study; read here, so that it is part of no type of ours.
+
+    With the UID where there is one: what lacks another UID has its own study.
+    """
+    try:
+        with instance.path.open("rb") as file:
+            header = Header(read_header(file, _STUDY_TAGS))
+        values = [header.text(keyword) for keyword in _STUDY_KEYWORDS]
+    except (*BROKEN_FILE, OSError):  # it was read a moment ago; whoever reads it next will tell
+        values = []
+    content = "\n".join([instance.study_instance_uid, *values])
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _series_key(instance: Instance) -> tuple[object, ...]:

@@ -1,6 +1,9 @@
 """Turns a selected stack into voxels with a geometry, or says why that can't be done."""
 
+import hashlib
 from dataclasses import dataclass, replace
+
+import numpy as np
 
 from totalmap.dicom.audit import audit_stack
 from totalmap.dicom.geometry import Geometry
@@ -13,27 +16,43 @@ from totalmap.settings import GapPolicy, GeometrySection
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Volume:
-    """The voxels of a stack.
+    """The voxels of a stack of slices, or of a NIfTI image (`totalmap.nifti`).
 
     Attributes:
         voxels: (k, j, i) = (slices, rows, columns), HU for CT, the scanner's own units for MR;
             int16, or float32 where a rescale is fractional or leaves the range of int16.
         geometry: Where the voxels lie, LPS.
-        slices: The source of each slice k, in the order of the array.
+        modality: Modality (0008,0060): CT or MR.
+        slices: The DICOM source of each slice k, in the order of the array; empty for NIfTI.
         findings: What whoever reads the result must know, in words.
         folder: Where the results lie below the results folder, empty for the folder itself.
     """
 
     voxels: Voxels
     geometry: Geometry
+    modality: str
     slices: tuple[Slice, ...]
     findings: tuple[str, ...]
     folder: str
 
     @property
-    def modality(self) -> str:
-        """Modality (0008,0060)."""
-        return self.slices[0].instance.modality
+    def is_dicom(self) -> bool:
+        """Whether the voxels come from DICOM instances, which results can refer to."""
+        return bool(self.slices)
+
+    @property
+    def series_instance_uid(self) -> str:
+        """Series Instance UID (0020,000E) of the source; empty for NIfTI."""
+        return self.slices[0].instance.series_instance_uid if self.slices else ""
+
+    @property
+    def source_names(self) -> tuple[str, ...]:
+        """What names the source: its instances and frames, or the SHA-256 of its voxels."""
+        if self.slices:
+            return tuple(f"{uid}#{frame}" for uid, frame in (one.key for one in self.slices))
+        content = hashlib.sha256(np.ascontiguousarray(self.voxels).data)
+        content.update(self.geometry.affine_lps.tobytes())
+        return (content.hexdigest(),)
 
 
 def build_volume(selection: Selection, policy: GeometrySection) -> Volume:
@@ -62,6 +81,7 @@ def build_volume(selection: Selection, policy: GeometrySection) -> Volume:
     return Volume(
         voxels=voxels,
         geometry=audit.geometry,
+        modality=audit.slices[0].instance.modality,
         slices=audit.slices,
         findings=audit.findings,
         folder=selection.folder,

@@ -2,7 +2,7 @@
 
 from totalmap.dicom.volume import Volume
 from totalmap.finding import Finding
-from totalmap.quality.suitability_headers import by_headers, by_headers_of_ct
+from totalmap.quality.suitability_headers import by_geometry, by_headers, by_headers_of_ct
 from totalmap.quality.suitability_measures import measure
 from totalmap.quality.suitability_values import by_values
 
@@ -17,7 +17,8 @@ def unsuitable(volume: Volume, task: str) -> tuple[Finding, ...]:
         volume: As it was read, before any resampling; only looked at.
         task: TotalSegmentator's name of it.
     """
-    if volume.modality != "CT":
-        return by_headers(volume)
-    values = by_values(measure(volume))
-    return (*by_headers(volume), *by_headers_of_ct(volume, task), *values)
+    of_ct = volume.modality == "CT"
+    values = by_values(measure(volume)) if of_ct else ()
+    if not volume.is_dicom:
+        return (*by_geometry(volume, task), *values)
+    return (*by_headers(volume), *(by_headers_of_ct(volume, task) if of_ct else ()), *values)

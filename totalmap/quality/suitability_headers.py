@@ -63,6 +63,16 @@ def by_headers(volume: Volume) -> tuple[Finding, ...]:
     return (*_child(volume), *_kind(volume), *_short(volume.geometry))
 
 
+def by_geometry(volume: Volume, task: str) -> tuple[Finding, ...]:
+    """Returns what speaks against a volume that has no DICOM headers.
+
+    Args:
+        task: TotalSegmentator's name of it.
+    """
+    of_ct = (*_thick(volume), *_tilt(volume.geometry), *_contrast(volume, task))
+    return (*_short(volume.geometry), *(of_ct if volume.modality == "CT" else ()))
+
+
 def by_headers_of_ct(volume: Volume, task: str) -> tuple[Finding, ...]:
     """Returns what the headers say against a CT series.
 
@@ -175,7 +185,7 @@ def _unit(volume: Volume) -> Iterator[Finding]:
 
 def _thick(volume: Volume) -> Iterator[Finding]:
     said = [one.frame.slice_thickness_mm or 0.0 for one in volume.slices]
-    thickness_mm = round(max(*said, volume.geometry.spacing_mm[2]), 1)
+    thickness_mm = round(max([*said, volume.geometry.spacing_mm[2]]), 1)
     if thickness_mm > MAX_THICKNESS_MM:
         yield Finding(
             code="THICK_SLICES",

@@ -110,7 +110,7 @@ def _row(segmentation: Segmentation, found: MeasuredStructure) -> Row:
         region_meaning=code.region.meaning if code.region else "",
         task=segmentation.task,
         variant=segmentation.variant,
-        series_instance_uid=segmentation.volume.slices[0].instance.series_instance_uid,
+        series_instance_uid=segmentation.volume.series_instance_uid,
     )
 
 

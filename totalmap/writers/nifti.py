@@ -6,7 +6,7 @@ from typing import BinaryIO
 import nibabel
 import numpy as np
 
-from totalmap.dicom.geometry import to_equidistant, to_las
+from totalmap.dicom.geometry import to_equidistant, to_las, to_own_axes
 from totalmap.errors import OutputError
 from totalmap.journal import Result
 from totalmap.segmentation import Segmentation
@@ -19,7 +19,10 @@ COMPRESSION_LEVEL = 6
 
 
 def write_nifti(segmentation: Segmentation, release: Release) -> Result:
-    """Writes the labels on the source grid, axes to the left, anterior and superior.
+    """Writes the labels on the source grid.
+
+    The axes point to the left, anterior and superior, as dicom2nifti has them; where the source is
+    itself a NIfTI, they are its own.
 
     Where slices are missing or unevenly spaced, a NIfTI has to have some all the same: they get
     the labels of the nearest slice.
@@ -30,7 +33,9 @@ def write_nifti(segmentation: Segmentation, release: Release) -> Result:
     Raises:
         OutputError: The file that was written differs from the labels.
     """
-    labels, affine_ras = to_las(*to_equidistant(segmentation.labels, segmentation.volume.geometry))
+    volume = segmentation.volume
+    lay_out = to_las if volume.is_dicom else to_own_axes
+    labels, affine_ras = lay_out(*to_equidistant(segmentation.labels, volume.geometry))
     image = nibabel.Nifti1Image(labels, affine_ras, dtype=np.uint8)
     image.header.set_xyzt_units("mm")
     image.header.extensions.append(nibabel.nifti1.Nifti1Extension(0, _label_table(segmentation)))

@@ -1,6 +1,7 @@
 """The preview as Secondary Capture images (PS3.3 A.8.1), one a page, and its first page as PNG.
 
-Of the Secondary Capture classes, the one with a single frame is shown by every viewer.
+Of the Secondary Capture classes, the one with a single frame is shown by every viewer. A source
+that is not DICOM has the PNG alone.
 """
 
 from functools import partial
@@ -71,6 +72,15 @@ def write_preview(
         for number, page in enumerate(pages, start=1)
     ]
     return (*results, _write_png(segmentation, release, pages[0]))
+
+
+def write_preview_picture(segmentation: Segmentation, release: Release) -> tuple[Result, ...]:
+    """Writes the first page as PNG and compares the file with it.
+
+    Raises:
+        OutputError: A structure has no name and colour, or the file differs from the page.
+    """
+    return (_write_png(segmentation, release, render_pages(segmentation)[0]),)
 
 
 def page_header(first: Dataset, page: NDArray[np.uint8], number: int) -> Dataset:

@@ -8,6 +8,7 @@ Layout of an output folder:
     rejected/        instead of it, where they are not to be believed and so not to be delivered;
                      DICOM objects in it are called *.dcm.held
     .staging/        exists during a run; files in it are called *.part until all are complete
+    study-001/ ...   where all studies of an input were run: a folder like this for each
 
 The folder belongs to the application: what an earlier run left there is removed at the start.
 """
@@ -37,6 +38,8 @@ HELD_SUFFIX = ".held"
 _DICOM_SUFFIX = ".dcm"
 STAGING_NAME = ".staging"
 PART_SUFFIX = ".part"
+_STUDY_FOLDER = "study-{:03}"
+_STUDY_FOLDERS = "study-[0-9][0-9][0-9]*"
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -191,7 +194,8 @@ class Release:
 
     def _remove_earlier_run(self) -> None:
         earlier = [self._folder / name for name in (RESULTS_NAME, REJECTED_NAME)]
-        present = [one for one in (self._staging, *earlier) if one.exists()]
+        studies = [one for one in self._folder.glob(_STUDY_FOLDERS) if _is_of_a_run(one)]
+        present = [one for one in (self._staging, *earlier, *studies) if one.exists()]
         for results in earlier:
             if results in present and not self._has_status():
                 raise ConfigError(
@@ -202,6 +206,11 @@ class Release:
         for name in REPORT_NAMES:
             (self._folder / name).unlink(missing_ok=True)
         self._remove_reports_aside()
+
+
+def study_folder(number: int) -> str:
+    """Returns the name of the folder of a study, where all studies of an input are run."""
+    return _STUDY_FOLDER.format(number)
 
 
 def held_path(path: str) -> str:
@@ -226,6 +235,11 @@ def open_release(folder: Path) -> Iterator[Release]:
         yield release
     finally:
         release.discard()
+
+
+def _is_of_a_run(folder: Path) -> bool:
+    """Whether a folder was made by a run, which may have been killed."""
+    return any((folder / name).exists() for name in (STATUS_NAME, STAGING_NAME))
 
 
 def _output_error(what: str, error: OSError) -> TotalMapError:

@@ -15,6 +15,7 @@ from jinja2 import Environment, StrictUndefined, Template
 from numpy.typing import NDArray
 from PIL import Image
 
+from totalmap.dicom.volume import Volume
 from totalmap.errors import OutputError
 from totalmap.journal import Result
 from totalmap.segmentation import ModelIdentity, Segmentation
@@ -184,16 +185,14 @@ def _data_uri(page: NDArray[np.uint8]) -> str:
 
 def _source(segmentation: Segmentation) -> tuple[Fact, ...]:
     volume = segmentation.volume
-    instance = volume.slices[0].instance
     between_columns, between_rows, between_slices = volume.geometry.spacing_mm
     slices, rows, columns = volume.geometry.shape
     chosen_by = (Fact(name="Chosen by rule", value=volume.folder),) if volume.folder else ()
     return (
-        Fact(name="Series Instance UID", value=instance.series_instance_uid, is_code=True),
-        Fact(name="Study Instance UID", value=instance.study_instance_uid, is_code=True),
+        *_instance_facts(volume),
         *chosen_by,
         Fact(name="Modality", value=volume.modality),
-        Fact(name="Slices", value=f"{slices}, {volume.slices[0].plane.orientation}"),
+        Fact(name="Slices", value=f"{slices}, {volume.geometry.orientation}"),
         Fact(name="Pixels", value=f"{rows} rows, {columns} columns"),
         Fact(
             name="Spacing",
@@ -201,6 +200,21 @@ def _source(segmentation: Segmentation) -> tuple[Fact, ...]:
             f"{between_slices:.3f} mm between slices",
         ),
         Fact(name="Covered", value=f"{volume.geometry.coverage_mm:.0f} mm"),
+    )
+
+
+def _instance_facts(volume: Volume) -> tuple[Fact, ...]:
+    """Returns where the source belongs."""
+    if not volume.is_dicom:
+        (digest,) = volume.source_names
+        return (
+            Fact(name="Source", value="NIfTI file"),
+            Fact(name="SHA-256 of voxels and place", value=digest, is_code=True),
+        )
+    instance = volume.slices[0].instance
+    return (
+        Fact(name="Series Instance UID", value=instance.series_instance_uid, is_code=True),
+        Fact(name="Study Instance UID", value=instance.study_instance_uid, is_code=True),
     )
 
 

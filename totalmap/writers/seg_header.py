@@ -153,6 +153,6 @@ def _dimension(uid: str, keyword: str, group: str) -> Dataset:
 def referenced_series(volume: Volume) -> Dataset:
     """Returns the item of Common Instance Reference (PS3.3 C.12.2): each file of the source."""
     series = Dataset()
-    series.SeriesInstanceUID = volume.slices[0].instance.series_instance_uid
+    series.SeriesInstanceUID = volume.series_instance_uid
     series.ReferencedInstanceSequence = references_to(volume)
     return series

@@ -126,7 +126,7 @@ def _measurements(segmentation: Segmentation, found: MeasuredStructure) -> Itera
 def _segment(segmentation: Segmentation, place: SegPlace | None) -> Iterator[Said]:
     if place is not None:
         yield Said(_REFERENCED_SEGMENT, f"{place.instance_uid} {place.segment_number}")
-        yield Said(_SOURCE_SERIES, segmentation.volume.slices[0].instance.series_instance_uid)
+        yield Said(_SOURCE_SERIES, segmentation.volume.series_instance_uid)
 
 
 def _algorithm(segmentation: Segmentation) -> frozenset[Said]:

@@ -77,7 +77,7 @@ def site_of(code: StructureCode) -> tuple[Code, Code | None]:
 
 
 def _segment(segmentation: Segmentation, place: SegPlace) -> Any:
-    source = segmentation.volume.slices[0].instance.series_instance_uid
+    source = segmentation.volume.series_instance_uid
     return ReferencedSegment(
         sop_class_uid=place.sop_class,
         sop_instance_uid=place.instance_uid,

@@ -10,6 +10,7 @@ from totalmap import __version__
 from totalmap.dicom.select import Verdict as SeriesVerdict
 from totalmap.errors import TotalMapError
 from totalmap.finding import Finding, Severity, Verdict, verdict
+from totalmap.input import InputKind
 from totalmap.journal import FoundStructures, Journal, Result
 from totalmap.segmentation import Confidence
 from totalmap.settings import Settings
@@ -46,6 +47,20 @@ class ErrorStatus:
     kind: str
     message: str
     exit_status: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputStatus:
+    """What was given, and which study of it was taken.
+
+    Attributes:
+        study: Its number among the `studies` of the input; None where no study was chosen.
+    """
+
+    kind: InputKind
+    study: int | None
+    studies: int | None
+    study_instance_uid: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +165,7 @@ class RunStatus:
     schema_version: int
     outcome: Literal["succeeded", "failed"]
     error: ErrorStatus | None
+    input: InputStatus | None
     ignored_files: int
     series: tuple[SeriesStatus, ...]
     structures: tuple[StructureStatus, ...]
@@ -178,6 +194,7 @@ def describe_run(
         schema_version=SCHEMA_VERSION,
         outcome="succeeded" if error is None else "failed",
         error=None if error is None else _error(error),
+        input=_input(journal),
         ignored_files=journal.ignored_files,
         series=tuple(series_status(verdict) for verdict in journal.verdicts),
         structures=tuple(
@@ -194,6 +211,18 @@ def describe_run(
 
 def _error(error: TotalMapError) -> ErrorStatus:
     return ErrorStatus(kind=type(error).__name__, message=str(error), exit_status=error.exit_status)
+
+
+def _input(journal: Journal) -> InputStatus | None:
+    kind, study = journal.input_kind, journal.study
+    if kind is None:
+        return None
+    return InputStatus(
+        kind=kind,
+        study=study.number if study else None,
+        studies=study.of if study else None,
+        study_instance_uid=study.uid if study else None,
+    )
 
 
 def series_status(verdict: SeriesVerdict) -> SeriesStatus:

@@ -8,6 +8,7 @@ from holoscan.core import Operator, OperatorSpec
 from app.application import TotalMapApplication
 from operators.seg_writer import SegWriterOperator
 from totalmap.errors import OutputError
+from totalmap.input import InputKind, OpenedInput
 from totalmap.journal import Journal
 from totalmap.settings import ResultKind, ResultsSection, Settings
 from totalmap.writers.release import open_release
@@ -43,7 +44,7 @@ def test_an_operator_that_emits_nothing_is_noticed(tmp_path: Path) -> None:
         application = SilentApplication(
             [],
             settings=Settings(results=ResultsSection(kinds=(ResultKind.SEG, ResultKind.NIFTI))),
-            input_folder=tmp_path,
+            source=OpenedInput(kind=InputKind.FOLDER, path=tmp_path),
             models_folder=tmp_path,
             release=release,
             journal=Journal(),
@@ -58,7 +59,7 @@ def test_every_kind_of_result_has_a_writer(tmp_path: Path, kind: ResultKind) -> 
         application = TotalMapApplication(
             [],
             settings=Settings(results=ResultsSection(kinds=(kind,))),
-            input_folder=tmp_path,
+            source=OpenedInput(kind=InputKind.FOLDER, path=tmp_path),
             models_folder=tmp_path,
             release=release,
             journal=Journal(),

@@ -15,14 +15,14 @@ MAP_ENVIRONMENT = {
 
 def test_arguments_name_the_folders() -> None:
     request = parse_request(["-i", "in", "-o", "out", "-m", "weights"], MAP_ENVIRONMENT)
-    assert request.input_folder == Path("in")
+    assert request.input_path == Path("in")
     assert request.output_folder == Path("out")
     assert request.models_folder == Path("weights")
 
 
 def test_a_map_is_configured_by_its_environment() -> None:
     request = parse_request([], MAP_ENVIRONMENT)
-    assert request.input_folder == Path("/var/holoscan/input")
+    assert request.input_path == Path("/var/holoscan/input")
     assert request.output_folder == Path("/var/holoscan/output")
     assert request.models_folder == Path("/opt/holoscan/models")
     assert request.settings_file == Path("/var/holoscan/app.yaml")
@@ -37,7 +37,7 @@ def test_defaults_lie_beside_the_application() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["-o", "out"], "no input folder: give an argument or HOLOSCAN_INPUT_PATH"),
+        (["-o", "out"], "no input: give an argument or HOLOSCAN_INPUT_PATH"),
         (["-i", "in"], "no output folder: give an argument or HOLOSCAN_OUTPUT_PATH"),
         (["-i", "in", "-o", "out", "--fast"], "--fast"),
     ],

@@ -43,7 +43,7 @@ def open_place() -> Iterator[Path]:
 
 def request_in(folder: Path) -> RunRequest:
     return RunRequest(
-        input_folder=folder / "in",
+        input_path=folder / "in",
         output_folder=folder / "out",
         models_folder=folder,
         settings_file=folder / "app.yaml",
@@ -55,7 +55,7 @@ def test_an_unreadable_input_folder(open_place: Path) -> None:
     with nobody():
         outcome = run_application(request_in(open_place))
     assert isinstance(outcome.error, InputError)
-    assert "in can't be read: Permission denied" in str(outcome.error)
+    assert "the input folder can't be read: Permission denied" in str(outcome.error)
     status = json.loads((open_place / "out" / "status.json").read_text())
     assert status["error"]["exit_status"] == 65
     metadata = json.loads((open_place / "out" / "metadata.json").read_text())

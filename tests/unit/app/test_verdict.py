@@ -50,7 +50,7 @@ def run(
     file = folder / "app.yaml"
     file.write_text(yaml.safe_dump(settings))
     request = RunRequest(
-        input_folder=series.folder,
+        input_path=series.folder,
         output_folder=folder / "out",
         models_folder=DEMO_MODELS,
         settings_file=file,
@@ -117,7 +117,7 @@ def test_a_run_that_failed_has_a_verdict(tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     request = RunRequest(
-        input_folder=empty,
+        input_path=empty,
         output_folder=tmp_path / "out",
         models_folder=DEMO_MODELS,
         settings_file=REPOSITORY / "app.yaml",

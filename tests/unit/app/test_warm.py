@@ -52,7 +52,7 @@ def write_settings(path: Path, **segmentation: object) -> Path:
 
 def request(one: WrittenSeries, out: Path, settings: Path, models: Path) -> RunRequest:
     return RunRequest(
-        input_folder=one.folder, output_folder=out, models_folder=models, settings_file=settings
+        input_path=one.folder, output_folder=out, models_folder=models, settings_file=settings
     )
 
 
@@ -132,7 +132,7 @@ def test_a_run_that_fails_leaves_the_networks_where_they_are(
     capsys.readouterr()
     (tmp_path / "empty").mkdir()
     empty = RunRequest(
-        input_folder=tmp_path / "empty",
+        input_path=tmp_path / "empty",
         output_folder=tmp_path / "out",
         models_folder=fast_models,
         settings_file=settings_file,

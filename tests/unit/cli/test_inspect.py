@@ -2,11 +2,13 @@ import json
 import shutil
 from pathlib import Path
 
+import nibabel
+import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
 from cli.__main__ import app
-from tests.phantom.study import WrittenStudy, write_study
+from tests.phantom.study import SeriesSpec, WrittenStudy, write_series, write_study
 
 
 @pytest.fixture(scope="module")
@@ -65,4 +67,53 @@ def test_nothing_is_written(study: WrittenStudy) -> None:
 def test_a_missing_folder(tmp_path: Path) -> None:
     done = inspected(tmp_path / "none")
     assert done.exit_code == 65
-    assert "none does not exist" in done.stderr
+    assert "the input does not exist" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def patients(study: WrittenStudy, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two patients in one folder; nothing of the second can be segmented."""
+    folder = tmp_path_factory.mktemp("patients")
+    shutil.copytree(study.folder, folder / "3")
+    write_series(folder / "4", 4, SeriesSpec(rows=16, columns=16, n_slices=4, scanner=None))
+    return folder
+
+
+def test_several_studies_are_shown_with_their_numbers(patients: Path, study: WrittenStudy) -> None:
+    done = inspected(patients)
+    assert done.exit_code == 0
+    number = next(
+        line.split()[1].rstrip(":") for line in done.stdout.splitlines() if study.study_uid in line
+    )
+    other = "2" if number == "1" else "1"
+    assert f"Study {number}: {study.study_uid}, 5 series" in done.stdout
+    assert f"Study {other}: 2.25." in done.stdout
+    assert "1 series, 4 images" in done.stdout
+    assert "The input holds 2 studies: run one of them with --study" in done.stdout
+    alone = inspected(patients, "--study", number)
+    assert alone.exit_code == 0
+    assert "Trunk 3.0 LUNG" in alone.stdout
+    assert "The input holds" not in alone.stdout
+    assert inspected(patients, "--study", other).exit_code == 65
+    assert inspected(patients, "--study", "3").exit_code == 65
+
+
+def test_json_names_the_study_of_each_series(patients: Path) -> None:
+    series = json.loads(inspected(patients, "--json").stdout)
+    assert {one["study"] for one in series} == {1, 2}
+    assert len({one["study_instance_uid"] for one in series}) == 2
+
+
+def test_an_archive_is_shown_like_its_folder(study: WrittenStudy, tmp_path: Path) -> None:
+    archive = shutil.make_archive(str(tmp_path / "study"), "zip", study.folder)
+    assert inspected(archive).stdout == inspected(study.folder).stdout
+
+
+def test_a_nifti_file_is_described(tmp_path: Path) -> None:
+    image = nibabel.Nifti1Image(np.zeros((12, 11, 10), np.int16), np.diag([2.0, 2.0, 3.0, 1.0]))
+    nibabel.save(image, tmp_path / "ct.nii.gz")
+    done = inspected(tmp_path / "ct.nii.gz")
+    assert done.exit_code == 0
+    assert "A NIfTI file of 12 x 11 x 10 voxels, 2.00 x 2.00 x 3.00 mm, axial" in done.stdout
+    assert "DICOM results need DICOM" in done.stdout
+    assert json.loads(inspected(tmp_path / "ct.nii.gz", "--json").stdout)["shape"] == [12, 11, 10]

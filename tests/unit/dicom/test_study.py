@@ -103,14 +103,14 @@ def closed_folder() -> Iterator[Path]:
 def test_an_unreadable_folder_is_refused(closed_folder: Path) -> None:
     os.seteuid(NOBODY)
     try:
-        with pytest.raises(InputError, match="closed can't be read: Permission denied"):
+        with pytest.raises(InputError, match="a folder in the input folder can't be read"):
             read_study(closed_folder)
     finally:
         os.seteuid(0)
 
 
 def without_uids(folder: Path) -> None:
-    for path in folder.iterdir():
+    for path in filter(Path.is_file, folder.iterdir()):
         dataset = pydicom.dcmread(path)
         for keyword in ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"):
             setattr(dataset, keyword, "")
@@ -152,10 +152,37 @@ def test_the_real_ct_is_repaired(real_ct: Path) -> None:
     assert {one.sop_class_uid for one in series.instances} == {CTImageStorage}
 
 
-def test_several_studies_are_mentioned(phantom_copy: Path) -> None:
-    path = min(phantom_copy.iterdir())
-    dataset = pydicom.dcmread(path)
-    dataset.StudyInstanceUID = "1.2.3"
-    dataset.SeriesInstanceUID = "1.2.3.4"
-    dataset.save_as(path)
-    assert "2 studies" in read_study(phantom_copy).warnings[0]
+def test_series_without_a_study_uid_form_one_study_where_patient_and_study_agree(
+    phantom_copy: Path,
+) -> None:
+    paths = sorted(phantom_copy.iterdir())
+    (phantom_copy / "sharp").mkdir()
+    for path in paths[::2]:
+        dataset = pydicom.dcmread(path)
+        dataset.ConvolutionKernel = "LUNG"
+        dataset.save_as(phantom_copy / "sharp" / path.name)
+        path.unlink()
+    for folder in (phantom_copy / "sharp", phantom_copy):
+        without_uids(folder)
+    read = read_study(phantom_copy)
+    assert len(read.series) == 2
+    assert len({series.study_instance_uid for series in read.series}) == 1
+
+
+def test_series_without_a_study_uid_form_two_studies_where_patients_differ(
+    phantom_copy: Path,
+) -> None:
+    for path in sorted(phantom_copy.iterdir())[::2]:
+        dataset = pydicom.dcmread(path)
+        dataset.ConvolutionKernel = "LUNG"
+        dataset.PatientID = "another"
+        dataset.save_as(path)
+    without_uids(phantom_copy)
+    read = read_study(phantom_copy)
+    assert len({series.study_instance_uid for series in read.series}) == 2
+    assert "another" not in str(read)
+
+
+def test_a_single_file_is_read_as_a_folder_with_it_alone(phantom_series: WrittenSeries) -> None:
+    (series,) = read_study(phantom_series.paths[3]).series
+    assert [one.sop_instance_uid for one in series.instances] == [phantom_series.sop_uids[3]]

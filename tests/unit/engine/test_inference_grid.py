@@ -35,7 +35,9 @@ def geometry_of(
 
 
 def volume_of(geometry: Geometry, voxels: NDArray[Any]) -> Volume:
-    return Volume(voxels=voxels, geometry=geometry, slices=(), findings=(), folder="")
+    return Volume(
+        voxels=voxels, geometry=geometry, modality="CT", slices=(), findings=(), folder=""
+    )
 
 
 def all_positions(geometry: Geometry) -> NDArray[np.float64]:

@@ -218,3 +218,13 @@ def test_mr_is_judged_by_its_headers_alone(
     expected: tuple[str, ...], spec: SeriesSpec, spoils: tuple[Spoil, ...], tmp_path: Path
 ) -> None:
     assert tuple(codes(unsuitable(written(tmp_path, spec, *spoils), "total_mr"))) == expected
+
+
+def test_a_volume_without_headers_is_judged_by_its_geometry_and_values(tmp_path: Path) -> None:
+    volume = replace(written(tmp_path / "thick", THICK), slices=())
+    assert [one.code for one in unsuitable(volume, "total")] == ["THICK_SLICES"]
+    window = replace(volume, voxels=volume.voxels.clip(-160, 240))
+    assert "WINDOWED" in {one.code for one in unsuitable(window, "total")}
+    assert "CONTRAST" in {one.code for one in unsuitable(volume, "liver_vessels")}
+    of_mr = replace(volume, modality="MR")
+    assert unsuitable(of_mr, "total_mr") == ()

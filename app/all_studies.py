@@ -1,0 +1,102 @@
+"""Runs every study of an input in turn, each into a folder of its own."""
+
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from app.run import RunOutcome, RunRequest, foreign_errors_translated, refuse_overlap, stop_run
+from app.stop import stop_signals_answered
+from app.warm import WarmApplication
+from totalmap.dicom.studies import StudyEntry, list_studies
+from totalmap.errors import (
+    ConfigError,
+    InputError,
+    ModelError,
+    OutputError,
+    ResourceError,
+    TotalMapError,
+)
+from totalmap.input import InputKind, OpenedInput, open_input
+from totalmap.journal import Journal, Observer
+from totalmap.settings import load_settings
+from totalmap.writers.metadata import summarise
+from totalmap.writers.release import open_release, study_folder
+from totalmap.writers.status import describe_run
+
+# The exit status of all studies is the first of these that any of them has: a defect first, then
+# what ends every study alike, then what is worth another try, then a study that can't be segmented.
+WORST_FIRST = (
+    OutputError.exit_status,
+    ConfigError.exit_status,
+    ModelError.exit_status,
+    ResourceError.exit_status,
+    InputError.exit_status,
+    0,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyRun:
+    """A study, and how its run ended."""
+
+    study: StudyEntry
+    output_folder: Path
+    outcome: RunOutcome
+
+
+def worst_exit_status(runs: Iterable[StudyRun]) -> int:
+    """Returns the exit status of all runs together."""
+    return min((run.outcome.exit_status for run in runs), key=WORST_FIRST.index)
+
+
+def run_all_studies(
+    request: RunRequest, observer: Observer, begins: Callable[[StudyEntry], None]
+) -> tuple[StudyRun, ...]:
+    """Segments the studies by number; one that fails does not keep the others from their turn.
+
+    Args:
+        request: What to run; the output folder gets a folder for each study.
+        observer: Is told how far the study is that is run.
+        begins: Is told which study is next.
+
+    Raises:
+        TotalMapError: No study was run. Wherever the output folder can be written, status.json
+            says why.
+    """
+    refuse_overlap(request)
+    journal = Journal(observer)
+    with open_release(request.output_folder) as release, ExitStack() as kept:
+        try:
+            with (
+                stop_signals_answered(partial(stop_run, None, release, journal)),
+                foreign_errors_translated(),
+            ):
+                source = kept.enter_context(open_input(request.input_path, journal.stage))
+                studies = _studies(source, request, journal)
+        except TotalMapError as error:
+            status = describe_run(journal, None, error)
+            release.fail(status.as_json(), summarise(status).as_json())
+            raise
+        application = WarmApplication()
+        runs = []
+        for study in studies:
+            begins(study)
+            folder = request.output_folder / study_folder(study.number)
+            of_study = replace(request, output_folder=folder, study=study.uid)
+            outcome = application.run(of_study, observer, source)
+            runs.append(StudyRun(study=study, output_folder=folder, outcome=outcome))
+        return tuple(runs)
+
+
+def _studies(source: OpenedInput, request: RunRequest, journal: Journal) -> tuple[StudyEntry, ...]:
+    journal.opened(source.kind)
+    if source.kind is InputKind.NIFTI:
+        raise ConfigError(
+            "--all runs every DICOM study, and the input is a NIfTI file: leave it out"
+        )
+    settings = load_settings(request.settings_file)
+    with journal.stage("read_study"):
+        repair = settings.study.missing_uids == "repair"
+        return list_studies(source.studies(repair_missing_uids=repair))

@@ -1,0 +1,180 @@
+"""All studies of an input in turn, with a narrow network."""
+
+import io
+import json
+import shutil
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+import yaml
+
+from app.all_studies import StudyRun, run_all_studies, worst_exit_status
+from app.run import RunOutcome, RunRequest, run_application
+from tests.phantom.study import SeriesSpec, write_series
+from totalmap.dicom.studies import StudyEntry
+from totalmap.errors import (
+    ConfigError,
+    InputError,
+    ModelError,
+    OutputError,
+    ResourceError,
+    TotalMapError,
+)
+from totalmap.journal import Journal, SilentObserver
+from totalmap.writers.status import describe_run
+
+SMALL = SeriesSpec(rows=24, columns=24, n_slices=12)
+FEW = replace(SMALL, n_slices=4)
+
+
+@pytest.fixture(scope="module")
+def patients(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three patients in one folder; the slices of one are too few."""
+    folder = tmp_path_factory.mktemp("patients")
+    for body, spec in ((1, SMALL), (2, SMALL), (3, FEW)):
+        write_series(folder / f"DOE^{body}", body, spec)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def base(patients: Path, fast_models: Path, tmp_path_factory: pytest.TempPathFactory) -> RunRequest:
+    """All patients into a folder that many tests look at."""
+    folder = tmp_path_factory.mktemp("base")
+    sections = {
+        "segmentation": {"variant": "fast", "device": "cpu"},
+        "results": {"kinds": ["seg", "csv"]},
+        "quality": {"rejected": "deliver"},
+    }
+    (folder / "app.yaml").write_text(yaml.safe_dump(sections))
+    return RunRequest(
+        input_path=patients,
+        output_folder=folder / "out",
+        models_folder=fast_models,
+        settings_file=folder / "app.yaml",
+    )
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a run of all patients gave, and what it logged."""
+
+    runs: tuple[StudyRun, ...]
+    log: str
+
+
+@pytest.fixture(scope="module")
+def finished(base: RunRequest) -> Finished:
+    log = io.StringIO()
+    with redirect_stdout(log), redirect_stderr(log):
+        runs = run(base)
+    return Finished(runs, log.getvalue())
+
+
+@pytest.fixture
+def request_for(base: RunRequest, tmp_path: Path) -> RunRequest:
+    """The same into a folder of the test's own."""
+    return replace(base, output_folder=tmp_path / "out")
+
+
+def run(request: RunRequest) -> tuple[StudyRun, ...]:
+    begun: list[StudyEntry] = []
+    runs = run_all_studies(request, SilentObserver(), begun.append)
+    assert begun == [one.study for one in runs]
+    return runs
+
+
+def names_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_each_study_has_a_folder_and_a_status(base: RunRequest, finished: Finished) -> None:
+    assert names_in(base.output_folder) == {"study-001", "study-002", "study-003"}
+    for one in finished.runs:
+        text = (one.output_folder / "status.json").read_text()
+        status = json.loads(text)
+        assert status["input"]["study_instance_uid"] == one.study.uid
+        assert status["input"]["kind"] == "folder"
+        assert (one.output_folder / "results").exists() is (one.outcome.error is None)
+        assert "DOE^" not in text
+    assert sorted(one.outcome.exit_status for one in finished.runs) == [0, 0, 65]
+    assert worst_exit_status(finished.runs) == 65
+
+
+def test_networks_are_loaded_once(finished: Finished) -> None:
+    assert finished.log.count("model_verified") == 1
+
+
+def test_a_study_gives_the_results_of_a_run_of_its_own(
+    request_for: RunRequest, finished: Finished
+) -> None:
+    one = next(one for one in reversed(finished.runs) if one.outcome.error is None)
+    assert run_application(replace(request_for, study=one.study.uid)).error is None
+    for name in ("seg.dcm", "measurements.csv"):
+        written, expected = (
+            (folder / "results" / name).read_bytes()
+            for folder in (one.output_folder, request_for.output_folder)
+        )
+        assert written == expected
+
+
+def test_what_an_earlier_run_left_is_removed(
+    base: RunRequest, request_for: RunRequest, finished: Finished, patients: Path
+) -> None:
+    output = request_for.output_folder
+    shutil.copytree(base.output_folder, output)
+    assert len(names_in(output)) == len(finished.runs)
+    fewer = replace(request_for, input_path=patients / "DOE^3")
+    run(fewer)
+    assert names_in(output) == {"study-001"}
+    run_application(fewer)
+    assert names_in(output) == {"status.json", "metadata.json"}
+    run(fewer)
+    assert names_in(output) == {"study-001"}
+
+
+def test_a_folder_of_such_a_name_that_no_run_made_stays(
+    request_for: RunRequest, patients: Path
+) -> None:
+    kept = request_for.output_folder / "study-009" / "letter.txt"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("not ours")
+    run(replace(request_for, input_path=patients / "DOE^3"))
+    assert kept.read_text() == "not ours"
+
+
+def test_an_input_without_studies_fails_with_a_status(
+    request_for: RunRequest, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="no DICOM instance"):
+        run(replace(request_for, input_path=tmp_path / "empty"))
+    assert names_in(request_for.output_folder) == {"status.json", "metadata.json"}
+    status = json.loads((request_for.output_folder / "status.json").read_text())
+    assert status["error"]["exit_status"] == 65
+
+
+def test_a_nifti_file_has_no_studies(request_for: RunRequest, tmp_path: Path) -> None:
+    nibabel.save(nibabel.Nifti1Image(np.zeros((9, 9, 9)), np.eye(4)), tmp_path / "ct.nii")
+    with pytest.raises(ConfigError, match="--all"):
+        run(replace(request_for, input_path=tmp_path / "ct.nii"))
+
+
+def ended(error: TotalMapError | None) -> StudyRun:
+    return StudyRun(
+        study=StudyEntry(number=1, of=1, uid="1.2", series=1, images=1),
+        output_folder=Path("out"),
+        outcome=RunOutcome(error=error, status=describe_run(Journal(), None, error)),
+    )
+
+
+def test_the_exit_status_is_the_worst() -> None:
+    """Each error is worse than all that stand after it."""
+    errors = [OutputError(), ConfigError(), ModelError(), ResourceError(), InputError(), None]
+    expected = [70, 64, 66, 75, 65, 0]
+    for first, exit_status in enumerate(expected):
+        runs = [ended(error) for error in reversed(errors[first:])]
+        assert worst_exit_status(runs) == exit_status

@@ -1,0 +1,95 @@
+"""Opens what is given as input: a folder, a ZIP archive, a DICOM file or a NIfTI file.
+
+Content decides where a file's name does not. Messages say "the input": a path may hold a name.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from totalmap.archive import is_zip, unpack
+from totalmap.dicom.study import Study, read_study
+from totalmap.errors import InputError
+from totalmap.nifti import is_nifti
+from totalmap.temporary_folders import temporary_folder
+
+
+class InputKind(StrEnum):
+    """What was given: docs/input.md."""
+
+    FOLDER = "folder"
+    ZIP = "zip"
+    DICOM_FILE = "dicom_file"
+    NIFTI = "nifti"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class OpenedInput:
+    """An input that can be read.
+
+    Attributes:
+        kind: What was given.
+        path: The folder or file to read; for an archive the folder with its files.
+    """
+
+    kind: InputKind
+    path: Path
+    _read: dict[bool, Study] = field(default_factory=dict)
+
+    def studies(self, *, repair_missing_uids: bool) -> Study:
+        """Returns all studies, whose headers are read once.
+
+        Raises:
+            InputError: As `read_study`.
+        """
+        if repair_missing_uids not in self._read:
+            content = read_study(self.path, repair_missing_uids=repair_missing_uids)
+            self._read[repair_missing_uids] = content
+        return self._read[repair_missing_uids]
+
+
+def _unmeasured(_: str) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
+@contextmanager
+def open_input(
+    path: Path, stage: Callable[[str], AbstractContextManager[None]] = _unmeasured
+) -> Iterator[OpenedInput]:
+    """Yields an input; what an archive was unpacked to is removed at the end.
+
+    Args:
+        path: What was given.
+        stage: Measures and shows the unpacking of an archive, which takes a while.
+
+    Raises:
+        InputError: There is no such folder or file, or an archive can't be unpacked.
+        ResourceError: There is not enough space to unpack an archive.
+    """
+    try:
+        kind = _kind(path)
+    except OSError as error:
+        raise InputError(f"the input can't be read: {error.strerror or error}") from error
+    if kind is not InputKind.ZIP:
+        yield OpenedInput(kind=kind, path=path)
+        return
+    with temporary_folder() as folder:
+        with stage("unpack"):
+            unpack(path, folder)
+        yield OpenedInput(kind=kind, path=folder)
+
+
+def _kind(path: Path) -> InputKind:
+    if path.is_dir():
+        return InputKind.FOLDER
+    if not path.exists():
+        raise InputError(
+            "the input does not exist: name a folder, a ZIP archive, a DICOM file or a NIfTI file"
+        )
+    if not path.is_file():  # a pipe would be waited for
+        raise InputError("the input is neither a folder nor a file")
+    if is_zip(path):
+        return InputKind.ZIP
+    return InputKind.NIFTI if is_nifti(path) else InputKind.DICOM_FILE
