@@ -7,13 +7,8 @@ from pathlib import Path
 
 from app.run import RunRequest, run_application
 from totalmap import log
+from totalmap.defaults import DEFAULT_MODELS, DEFAULT_SETTINGS
 from totalmap.errors import ConfigError, TotalMapError
-
-REPOSITORY = Path(__file__).resolve().parent.parent
-DEFAULT_SETTINGS = REPOSITORY / "app.yaml"
-# Where `totalmap models install` puts them. The demo model is never a default: it would be run on
-# a patient sooner or later.
-DEFAULT_MODELS = REPOSITORY / "models" / "totalsegmentator"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,7 +31,7 @@ def parse_request(arguments: Sequence[str] | None, environment: Mapping[str, str
     parser = _Parser(prog="python -m app", description="Segments the CT study in a folder.")
     parser.add_argument("-i", "--input", type=Path, help="folder with the DICOM study")
     parser.add_argument("-o", "--output", type=Path, help="folder for results and status.json")
-    parser.add_argument("-m", "--model", type=Path, help="models folder")
+    parser.add_argument("-m", "--model", "--models", dest="model", type=Path, help="models folder")
     parser.add_argument("-c", "--config", type=Path, help="settings file (default: app.yaml)")
     given = parser.parse_args(arguments)
 

@@ -1,8 +1,8 @@
 """Runs the application on one study: from arguments to status.json and exit status."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 from app.stop import stop_signals_answered
 from totalmap import log
 from totalmap.allocator import keep_freed_memory
+from totalmap.engine.tasks import load_task
 from totalmap.errors import (
     ConfigError,
+    ExitStatus,
     InternalError,
     ResourceError,
     Stopped,
@@ -20,7 +22,7 @@ from totalmap.errors import (
 )
 from totalmap.finding import Verdict
 from totalmap.journal import Journal, Observer
-from totalmap.settings import Arithmetic, Rejected, Settings, load_settings
+from totalmap.settings import Arithmetic, Overrides, Rejected, Settings, load_settings
 from totalmap.writers.metadata import summarise
 from totalmap.writers.rejection import write_rejection
 from totalmap.writers.release import Release, held_path, open_release
@@ -38,12 +40,24 @@ logger = log.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
-    """What to run: the folders of a MAP and the settings file."""
+    """What to run: the folders of a MAP, the settings file, and settings laid over it."""
 
     input_folder: Path
     output_folder: Path
     models_folder: Path
     settings_file: Path
+    overrides: Overrides = field(default_factory=dict)
+
+    def load_settings(self) -> Settings:
+        """Returns the settings of the run.
+
+        Raises:
+            ConfigError: They are wrong, or there is no such task, variant or structure.
+        """
+        settings = load_settings(self.settings_file, overrides=self.overrides)
+        wanted = settings.segmentation
+        load_task(wanted.task, wanted.variant, wanted.structures)
+        return settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,13 +70,14 @@ class RunOutcome:
     @property
     def exit_status(self) -> int:
         """0, or the status of the error (sysexits.h)."""
-        return 0 if self.error is None else self.error.exit_status
+        return ExitStatus.SUCCEEDED if self.error is None else self.error.exit_status
 
 
 def run_application(
     request: RunRequest,
     observer: Observer | None = None,
     load_engine: "EngineLoader | None" = None,
+    stopped: Callable[[TotalMapError], None] | None = None,
 ) -> RunOutcome:
     """Segments the study in the input folder and releases the results, or none of them.
 
@@ -73,6 +88,8 @@ def run_application(
         request: What to run.
         observer: Is told how far it is.
         load_engine: Returns an engine that may be loaded already; None loads one.
+        stopped: Is told why the run is given up when a stop signal ends the process; nothing that
+            the caller has left to do is done after it.
     """
     journal = Journal(observer)
     settings: Settings | None = None
@@ -81,12 +98,12 @@ def run_application(
         _refuse_overlapping_folders(request)
         with open_release(request.output_folder) as release:
             try:
-                settings = load_settings(request.settings_file)
+                settings = request.load_settings()
                 if settings.segmentation.arithmetic is Arithmetic.EXACT:
                     keep_freed_memory()
                 if observer is None:  # else the observer shows the run its own way
                     log.configure(settings.logging.format)
-                with stop_signals_answered(partial(_stop, settings, release, journal)):
+                with stop_signals_answered(partial(_stop, settings, release, journal, stopped)):
                     with _foreign_errors_translated():
                         _run_chain(request, settings, release, journal, load_engine)
                     _settle_verdict(journal, settings, release)
@@ -117,7 +134,13 @@ def _settle_verdict(journal: Journal, settings: Settings, release: Release) -> N
         journal.wrote(*write_rejection(journal.results, journal.findings, settings, release))
 
 
-def _stop(settings: Settings, release: Release, journal: Journal, signal_name: str) -> int | None:
+def _stop(
+    settings: Settings,
+    release: Release,
+    journal: Journal,
+    stopped: Callable[[TotalMapError], None] | None,
+    signal_name: str,
+) -> int | None:
     """Gives up a run, and returns the exit status; None if its results are out already."""
     error = Stopped(f"stopped by {signal_name}; nothing was released, run it again")
     status = describe_run(journal, settings, error)
@@ -127,6 +150,9 @@ def _stop(settings: Settings, release: Release, journal: Journal, signal_name: s
     except TotalMapError as no_status:  # the run ends all the same
         logger.error("run_failed", kind=type(no_status).__name__, message=str(no_status))
     logger.error("run_failed", kind=type(error).__name__, message=str(error))
+    if stopped is not None:
+        with suppress(Exception, SystemExit):  # a terminal that is gone keeps nobody from ending
+            stopped(error)
     return error.exit_status
 
 

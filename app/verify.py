@@ -1,7 +1,8 @@
 """Makes a result anew from its source, and compares."""
 
+import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -10,9 +11,8 @@ from pydicom.dataset import Dataset
 
 from app.run import RunRequest, run_application
 from totalmap.dicom.study import read_study
-from totalmap.errors import InputError
+from totalmap.errors import InputError, TotalMapError
 from totalmap.journal import Observer
-from totalmap.settings import load_settings
 from totalmap.writers.origin import Origin
 from totalmap.writers.trace import Trace, trace
 
@@ -29,7 +29,12 @@ class Verification:
         return not self.differences
 
 
-def verify(result: Path, request: RunRequest, observer: Observer | None = None) -> Verification:
+def verify(
+    result: Path,
+    request: RunRequest,
+    observer: Observer | None = None,
+    stopped: Callable[[TotalMapError], None] | None = None,
+) -> Verification:
     """Segments the source again and compares what comes out with a result.
 
     Args:
@@ -37,13 +42,14 @@ def verify(result: Path, request: RunRequest, observer: Observer | None = None) 
         request: The source, the models and the settings. The output folder is left out of it: a
             temporary one takes its place.
         observer: Is told how far it is.
+        stopped: As for `run_application`.
 
     Raises:
         InputError: The file is not a result of TotalMAP, or the folder is not its source.
         TotalMapError: Whatever makes a run fail.
     """
     old = trace(result)
-    settings = load_settings(request.settings_file)
+    settings = request.load_settings()
     _require_source(old, request.input_folder)
     hash_now = settings.fingerprint()
     if hash_now != old.origin.settings_sha256:
@@ -55,7 +61,15 @@ def verify(result: Path, request: RunRequest, observer: Observer | None = None) 
         )
     with tempfile.TemporaryDirectory(prefix="totalmap-") as name:
         folder = Path(name)
-        outcome = run_application(replace(request, output_folder=folder), observer)
+
+        def cleaned_up(error: TotalMapError) -> None:
+            shutil.rmtree(folder, ignore_errors=True)
+            if stopped is not None:
+                stopped(error)
+
+        outcome = run_application(
+            replace(request, output_folder=folder), observer, stopped=cleaned_up
+        )
         if outcome.error is not None:
             raise outcome.error
         made = [folder / one.path for one in outcome.status.results if one.sop_instance_uid]

@@ -8,30 +8,33 @@ from typing import Annotated
 
 import typer
 
-from app.command import DEFAULT_SETTINGS
-from cli.console import plain_console
 from cli.errors import errors_to_exit_status
-from cli.series_table import series_table
-from totalmap import log
-from totalmap.dicom.select import judge, selected
-from totalmap.dicom.study import read_study
-from totalmap.settings import load_settings
-from totalmap.writers.status import series_status
+from cli.options import Config, TaskName, segmentation_settings
+from totalmap.defaults import DEFAULT_SETTINGS
 
 
 def inspect(
     input_folder: Annotated[Path, typer.Argument(help="Folder with the DICOM study.")],
-    config: Annotated[Path, typer.Option(help="Settings file.")] = DEFAULT_SETTINGS,
+    config: Config = DEFAULT_SETTINGS,
+    task: TaskName = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not a table.")] = False,
 ) -> None:
     """Shows every series of a folder, which one would be segmented, and why.
 
     Reads headers alone. The exit status is 65 where nothing can be segmented.
     """
+    from cli.console import plain_console
+    from cli.series_table import series_table
+    from totalmap import log
+    from totalmap.dicom.select import judge, selected
+    from totalmap.dicom.study import read_study
+    from totalmap.settings import load_settings
+    from totalmap.writers.series_status import series_status
+
     log.configure(level=logging.CRITICAL)
     console = plain_console()
     with errors_to_exit_status():
-        settings = load_settings(config)
+        settings = load_settings(config, overrides=segmentation_settings(task))
         repair = settings.study.missing_uids == "repair"
         study = read_study(input_folder, repair_missing_uids=repair)
         judgement = judge(study, settings.selection, settings.geometry)

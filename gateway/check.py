@@ -10,7 +10,6 @@ from ipaddress import ip_address
 from pathlib import Path
 from ssl import PROTOCOL_TLS_SERVER, SSLContext
 
-from app.command import DEFAULT_MODELS, DEFAULT_SETTINGS
 from app.ready import require_ready
 from gateway.config import (
     DestinationSection,
@@ -26,6 +25,7 @@ from gateway.receive.scp import tls_context
 from gateway.record.database import open_database
 from gateway.record.storage import BYTES_PER_GB, Storage
 from gateway.work.overlay import write_overlay
+from totalmap.defaults import DEFAULT_MODELS, DEFAULT_SETTINGS
 from totalmap.errors import ConfigError, ResourceError, TotalMapError
 from totalmap.settings import load_settings
 

@@ -10,14 +10,13 @@ import urllib.request
 import zipfile
 from pathlib import Path, PurePosixPath
 
+from totalmap.defaults import RELEASES_URL
 from totalmap.engine.plans import read_plans
 from totalmap.engine.tasks import SubModel, Task
 from totalmap.engine.weights import Manifest, adopt, how_to_get, verify_models
 from totalmap.errors import ConfigError, ModelError, ResourceError, UnsupportedModel
 from totalmap.log import get_logger
 
-# totalsegmentator/libs.py, download_pretrained_weights.
-RELEASES_URL = "https://github.com/wasserth/TotalSegmentator/releases/download"
 LICENCE = "Apache-2.0"
 TIMEOUT_SECONDS = 60
 

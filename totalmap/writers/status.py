@@ -7,13 +7,13 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 from totalmap import __version__
-from totalmap.dicom.select import Verdict as SeriesVerdict
 from totalmap.errors import TotalMapError
 from totalmap.finding import Finding, Severity, Verdict, verdict
 from totalmap.journal import FoundStructures, Journal, Result
 from totalmap.segmentation import Confidence
 from totalmap.settings import Settings
 from totalmap.structures import Face, Flag, MeasuredStructure
+from totalmap.writers.series_status import SeriesStatus, series_status
 
 SCHEMA_VERSION = 1
 
@@ -46,23 +46,6 @@ class ErrorStatus:
     kind: str
     message: str
     exit_status: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeriesStatus:
-    """A series of the study, or one volume of a series that holds several, and the verdict."""
-
-    series_instance_uid: str
-    number: int | None
-    modality: str
-    description: str
-    instances: int
-    volume: int
-    volumes: int
-    slices: int
-    chosen: bool
-    rules: tuple[str, ...]
-    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,24 +171,6 @@ def describe_run(
 
 def _error(error: TotalMapError) -> ErrorStatus:
     return ErrorStatus(kind=type(error).__name__, message=str(error), exit_status=error.exit_status)
-
-
-def series_status(verdict: SeriesVerdict) -> SeriesStatus:
-    """Returns what status.json says of a series, or of one volume of it."""
-    series, stack = verdict.series, verdict.stack
-    return SeriesStatus(
-        series_instance_uid=series.uid,
-        number=series.number,
-        modality=series.modality,
-        description=series.description,
-        instances=len(series.instances),
-        volume=stack.number if stack else 0,
-        volumes=stack.of if stack else 0,
-        slices=len(stack.slices) if stack else 0,
-        chosen=bool(verdict.chosen_by),
-        rules=verdict.chosen_by,
-        reason=verdict.reason,
-    )
 
 
 def _structure(volume: FoundStructures, found: MeasuredStructure) -> StructureStatus:

@@ -32,7 +32,7 @@ def test_a_failure_is_one_line_and_its_exit_status(tmp_path: Path) -> None:
 
 
 def test_install_of_an_unknown_task(tmp_path: Path) -> None:
-    done = runner.invoke(app, ["models", "install", "toal", "--folder", str(tmp_path)])
+    done = runner.invoke(app, ["models", "install", "toal", "-m", str(tmp_path)])
     assert done.exit_code == 64
     assert "toal" in done.stderr
 

@@ -6,7 +6,8 @@ import pytest
 
 from app.run import RunOutcome
 from cli.console import plain_console
-from cli.run import ProgressDisplay, summary
+from cli.progress import ProgressDisplay
+from cli.run import summary
 from totalmap.dicom.select import judge
 from totalmap.dicom.study import read_study
 from totalmap.errors import NoSuitableSeries
