@@ -4,7 +4,7 @@ from pathlib import Path
 
 from totalmap.engine.licence import require_licence
 from totalmap.engine.tasks import load_task
-from totalmap.engine.weights import verify_models
+from totalmap.engine.weights import verify_chain
 from totalmap.settings import load_settings
 
 
@@ -18,6 +18,5 @@ def require_ready(settings_file: Path, models_folder: Path) -> str:
     settings = load_settings(settings_file).segmentation
     task = load_task(settings.task, settings.variant, settings.structures)
     require_licence(task, settings.licence_number)
-    for one in task.chain:
-        verify_models(models_folder, one)
+    verify_chain(models_folder, task)
     return f"task {task.name}, {task.variant}"

@@ -13,8 +13,14 @@ from pathlib import Path, PurePosixPath
 from totalmap.defaults import RELEASES_URL
 from totalmap.engine.plans import read_plans
 from totalmap.engine.tasks import SubModel, Task
-from totalmap.engine.weights import Manifest, adopt, how_to_get, verify_models
-from totalmap.errors import ConfigError, ModelError, ResourceError, UnsupportedModel
+from totalmap.engine.weights import Manifest, adopt, how_to_get, verify_chain
+from totalmap.errors import (
+    ConfigError,
+    ModelError,
+    ResourceError,
+    UnsupportedModel,
+    without_credentials,
+)
 from totalmap.log import get_logger
 
 LICENCE = "Apache-2.0"
@@ -52,9 +58,8 @@ def install(task: Task, folder: Path, base_url: str = RELEASES_URL) -> Manifest:
                     _install_model(one, model, folder, base_url)
     except PermissionError as error:
         raise ConfigError(f"{folder} can't be written: {error.strerror}") from error
-    manifest = adopt(folder, source=base_url, licence=LICENCE)
-    for one in task.chain:
-        verify_models(folder, one)
+    manifest = adopt(folder, source=without_credentials(base_url), licence=LICENCE)
+    verify_chain(folder, task)
     return manifest
 
 

@@ -14,7 +14,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from totalmap.engine.tasks import CHECKPOINT_NAME, SubModel, Task
+from totalmap.defaults import DEFAULT_MODELS
+from totalmap.engine.tasks import CHECKPOINT_NAME, SubModel, Task, load_task
 from totalmap.errors import ModelError
 from totalmap.log import get_logger
 from totalmap.segmentation import ModelIdentity
@@ -181,8 +182,26 @@ def read_manifest(folder: Path) -> Manifest:
         raise ModelError(f"{path} can't be read: {error}") from error
 
 
-def verify_models(models_folder: Path, task: Task) -> tuple[VerifiedModel, ...]:
+def verify_chain(models_folder: Path, task: Task) -> tuple[VerifiedModel, ...]:
+    """Finds the networks of a task and of all tasks that it needs, as `verify_models` does.
+
+    Raises:
+        ModelError: As `verify_models`.
+    """
+    return tuple(
+        model for one in task.chain for model in verify_models(models_folder, one, wanted=task)
+    )
+
+
+def verify_models(
+    models_folder: Path, task: Task, wanted: Task | None = None
+) -> tuple[VerifiedModel, ...]:
     """Finds the networks of a task and compares every file with the record.
+
+    Args:
+        models_folder: Holds the networks.
+        task: Whose networks are found, without those of the tasks that it needs.
+        wanted: The task that is to be run, for the message; None: this one.
 
     Returns:
         One model for each checkpoint, which is one for each network unless several are averaged.
@@ -191,19 +210,27 @@ def verify_models(models_folder: Path, task: Task) -> tuple[VerifiedModel, ...]:
         ModelError: The folder or a network is missing, is found twice, is not on record, or a
             file differs from its record.
     """
-    return tuple(one for model in task.models for one in _verify(models_folder, task, model))
+    return tuple(one for model in task.models for one in _verify(models_folder, task, model, wanted))
 
 
-def find_home(models_folder: Path, task: Task, model: SubModel) -> Path:
+def find_home(
+    models_folder: Path, task: Task, model: SubModel, wanted: Task | None = None
+) -> Path:
     """Returns the folder of TotalSegmentator's layout that holds a network.
+
+    Args:
+        models_folder: Where to look: in it, and in the folders in it.
+        task: Whose network it is.
+        model: The network.
+        wanted: The task that is to be run, for the message; None: `task`.
 
     Raises:
         ModelError: The folder or the network is missing, or is found twice.
     """
     if not models_folder.is_dir():
         raise ModelError(
-            f"models folder {models_folder} does not exist: "
-            "name one with -m, or fetch the weights with `totalmap models install`"
+            f"models folder {models_folder} does not exist: name another one with -m, or fetch "
+            f"the weights. {how_to_get(wanted or task, models_folder)}"
         )
     homes = [
         home
@@ -213,7 +240,8 @@ def find_home(models_folder: Path, task: Task, model: SubModel) -> Path:
     if not homes:
         raise ModelError(
             f"weights of task {task.name}, variant {task.variant}, are missing in {models_folder}: "
-            f"{model.checkpoint}. {how_to_get(task)}"
+            f"{model.checkpoint}. {_how_to_get_all(task, wanted or task, models_folder)}; "
+            "or name another folder with -m"
         )
     if len(homes) > 1:
         raise ModelError(
@@ -222,15 +250,25 @@ def find_home(models_folder: Path, task: Task, model: SubModel) -> Path:
     return homes[0]
 
 
-def how_to_get(task: Task) -> str:
-    """Returns a sentence that says where the weights of a task are had."""
+def _how_to_get_all(task: Task, wanted: Task, models_folder: Path) -> str:
+    """Returns how to get the weights of a task, with all others that the wanted task needs."""
+    # What `models install` fetches: nothing of a licensed task, and no rough network that only
+    # a restriction to some structures asks for.
+    installed = () if wanted.needs_licence else load_task(wanted.name, wanted.variant).chain
+    comes_along = (task.name, task.variant) in ((one.name, one.variant) for one in installed)
+    return how_to_get(wanted if comes_along else task, models_folder)
+
+
+def how_to_get(task: Task, models_folder: Path = DEFAULT_MODELS) -> str:
+    """Returns a sentence, without a full stop, that says where the weights of a task are had."""
     if task.needs_licence:
         return (
             "TotalSegmentator's licence server alone has them: fetch them with its command "
             f"`totalseg_download_weights -t {task.name}` and record them with "
             "`totalmap models adopt FOLDER`"
         )
-    return f"`totalmap models install {task.name} --variant {task.variant}` fetches them"
+    folder = "" if models_folder == DEFAULT_MODELS else f" -m {models_folder}"
+    return f"`totalmap models install {task.name} --variant {task.variant}{folder}` fetches them"
 
 
 def _checkpoints(home: Path, model: SubModel) -> tuple[Path, ...]:
@@ -241,8 +279,10 @@ def _checkpoints(home: Path, model: SubModel) -> tuple[Path, ...]:
     return tuple(sorted(trainer_folder.glob(f"fold_[0-9]*/{CHECKPOINT_NAME}")))
 
 
-def _verify(models_folder: Path, task: Task, model: SubModel) -> Iterator[VerifiedModel]:
-    home = find_home(models_folder, task, model)
+def _verify(
+    models_folder: Path, task: Task, model: SubModel, wanted: Task | None
+) -> Iterator[VerifiedModel]:
+    home = find_home(models_folder, task, model, wanted)
     record = next((r for r in read_manifest(home).models if r.dataset == model.dataset), None)
     on_record = {} if record is None else {file.path: file.sha256 for file in record.files}
     trainer_folder = home / model.dataset / model.trainer_folder
