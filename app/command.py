@@ -1,10 +1,10 @@
 """What `python -m app -i IN -o OUT [-m MODELS]` does: the command of the MAP."""
 
-import argparse
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from app.arguments import ArgumentParser
 from app.run import RunRequest, run_application
 from totalmap import log
 from totalmap.defaults import DEFAULT_MODELS, DEFAULT_SETTINGS
@@ -28,7 +28,7 @@ def parse_request(arguments: Sequence[str] | None, environment: Mapping[str, str
     Raises:
         ConfigError: Neither names an input or an output folder, or an argument is not known.
     """
-    parser = _Parser(prog="python -m app", description="Segments the CT study in a folder.")
+    parser = ArgumentParser(prog="python -m app", description="Segments the CT study in a folder.")
     parser.add_argument("-i", "--input", type=Path, help="folder with the DICOM study")
     parser.add_argument("-o", "--output", type=Path, help="folder for results and status.json")
     parser.add_argument("-m", "--model", "--models", dest="model", type=Path, help="models folder")
@@ -47,8 +47,3 @@ def parse_request(arguments: Sequence[str] | None, environment: Mapping[str, str
         models_folder=choose(given.model, "HOLOSCAN_MODEL_PATH", DEFAULT_MODELS),
         settings_file=choose(given.config, "HOLOSCAN_CONFIG_PATH", DEFAULT_SETTINGS),
     )
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:  # type: ignore[override]
-        raise ConfigError(message)

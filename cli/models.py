@@ -16,6 +16,33 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Lists, records and fetches weights.", no_args_is_help=True)
 
 
+@app.command("list")
+def list_command(
+    models: Models = DEFAULT_MODELS,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read every file and compare its SHA-256.")
+    ] = False,
+) -> None:
+    """Lists the tasks, and which of their weights are installed.
+
+    Installed: how many of the networks that take part, with those of the tasks that a task needs.
+    Verified: `on record` where the SHA-256 is on record; with --verify it is compared, which takes
+    some seconds, and then `yes` or `changed`.
+    """
+    with errors_to_exit_status():
+        import logging
+
+        from cli.console import plain_console
+        from cli.models_table import models_table
+        from totalmap import log
+        from totalmap.engine.installed import list_weights
+
+        log.configure(level=logging.CRITICAL)
+        console = plain_console()
+        console.print(models_table(list_weights(models, is_verifying=verify)))
+        console.print(f"Models folder: {models}", soft_wrap=True)
+
+
 @app.command("adopt")
 def adopt_command(
     folder: Annotated[Path, typer.Argument(help="Folder that holds Dataset... folders.")],

@@ -138,7 +138,7 @@ def _try_certificate(name: str, section: WebSection | StowReceiveSection) -> Non
         context.load_cert_chain(str(section.certificate_file), section.key_file)
     except OSError as error:  # SSLError is one
         raise ConfigError(
-            f"{name}: {section.certificate_file} and {section.key_file} can't be used: {error}"
+            f"{name}.certificate_file and {name}.key_file can't be used: {error}"
         ) from error
 
 

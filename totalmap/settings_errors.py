@@ -45,7 +45,8 @@ def explain(model: type[BaseModel], error: ValidationError) -> str:
         return f"setting {_dotted(path)}: it has to be a section with keys of {keys}"
     message = str(context["error"]) if kind == "value_error" else first["msg"]
     is_shown = kind in _OUT_OF_RANGE and isinstance(value, int | float)
-    return f"setting {_dotted(path)}: {message}{f' (value {value!r})' if is_shown else ''}"
+    place = f"setting {_dotted(path)}: " if path else ""
+    return f"{place}{message}{f' (value {value!r})' if is_shown else ''}"
 
 
 def not_one_of(value: object, choices: tuple[str, ...]) -> str:

@@ -124,9 +124,7 @@ def _tls_context(settings: SyslogSection) -> ssl.SSLContext | None:
             context.load_cert_chain(settings.certificate_file, settings.key_file)
     except OSError as error:  # SSLError is one
         raise ConfigError(
-            f"audit.syslog: {settings.ca_file or 'no ca_file'}, "
-            f"{settings.certificate_file or 'no certificate_file'} and "
-            f"{settings.key_file or 'no key_file'} can't be used: {error}"
+            f"the ca_file, certificate_file and key_file of audit.syslog can't be used: {error}"
         ) from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context

@@ -186,8 +186,8 @@ def tls_context(tls: TlsSection) -> SSLContext:
         context.load_cert_chain(tls.certificate_file, tls.key_file)
     except OSError as error:  # SSLError is one
         raise ConfigError(
-            f"receive.tls: {tls.certificate_file}, {tls.key_file} and "
-            f"{tls.senders_ca_file or 'no senders_ca_file'} can't be used: {error}"
+            "the certificate_file, key_file and senders_ca_file of receive.tls can't be used: "
+            f"{error}"
         ) from error
     if tls.senders_ca_file:
         context.verify_mode = CERT_REQUIRED

@@ -88,7 +88,6 @@ def _server_settings(settings: StowReceiveSection, receiver: Receiver) -> uvicor
         config.load()
     except OSError as error:  # SSLError is one
         raise ConfigError(
-            f"receive.stow: {settings.certificate_file} and {settings.key_file} can't be used: "
-            f"{error}"
+            f"receive.stow: certificate_file and key_file can't be used: {error}"
         ) from error
     return config

@@ -210,12 +210,12 @@ def verify_models(
         ModelError: The folder or a network is missing, is found twice, is not on record, or a
             file differs from its record.
     """
-    return tuple(one for model in task.models for one in _verify(models_folder, task, model, wanted))
+    return tuple(
+        one for model in task.models for one in verify_model(models_folder, task, model, wanted)
+    )
 
 
-def find_home(
-    models_folder: Path, task: Task, model: SubModel, wanted: Task | None = None
-) -> Path:
+def find_home(models_folder: Path, task: Task, model: SubModel, wanted: Task | None = None) -> Path:
     """Returns the folder of TotalSegmentator's layout that holds a network.
 
     Args:
@@ -279,20 +279,31 @@ def _checkpoints(home: Path, model: SubModel) -> tuple[Path, ...]:
     return tuple(sorted(trainer_folder.glob(f"fold_[0-9]*/{CHECKPOINT_NAME}")))
 
 
-def _verify(
-    models_folder: Path, task: Task, model: SubModel, wanted: Task | None
+def model_files(home: Path, model: SubModel) -> tuple[Path, ...]:
+    """Returns the paths of all files that a network is loaded from."""
+    trainer_folder = home / model.dataset / model.trainer_folder
+    descriptions = (trainer_folder / "plans.json", trainer_folder / "dataset.json")
+    return (*_checkpoints(home, model), *descriptions)
+
+
+def verify_model(
+    models_folder: Path, task: Task, model: SubModel, wanted: Task | None = None
 ) -> Iterator[VerifiedModel]:
+    """Yields a network of a task, once for each checkpoint, as `verify_models` does.
+
+    Raises:
+        ModelError: As `verify_models`.
+    """
     home = find_home(models_folder, task, model, wanted)
     record = next((r for r in read_manifest(home).models if r.dataset == model.dataset), None)
     on_record = {} if record is None else {file.path: file.sha256 for file in record.files}
     trainer_folder = home / model.dataset / model.trainer_folder
-    checkpoints = _checkpoints(home, model)
-    for path in (*checkpoints, trainer_folder / "plans.json", trainer_folder / "dataset.json"):
+    for path in model_files(home, model):
         _compare(path, on_record.get(path.relative_to(home).as_posix()))
     if record is None:
         raise ModelError(f"{model.dataset} is not on record: run `totalmap models adopt {home}`")
     log.info("model_verified", dataset=model.dataset)
-    for checkpoint in checkpoints:
+    for checkpoint in _checkpoints(home, model):
         yield VerifiedModel(
             trainer_folder=trainer_folder,
             checkpoint=checkpoint,
