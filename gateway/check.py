@@ -19,6 +19,7 @@ from gateway.config import (
     StowReceiveSection,
     WebSection,
 )
+from gateway.config.named_files import shown
 from gateway.deliver.send_dicom import echo
 from gateway.deliver.send_stow import search
 from gateway.receive.scp import tls_context
@@ -138,7 +139,8 @@ def _try_certificate(name: str, section: WebSection | StowReceiveSection) -> Non
         context.load_cert_chain(str(section.certificate_file), section.key_file)
     except OSError as error:  # SSLError is one
         raise ConfigError(
-            f"{name}.certificate_file and {name}.key_file can't be used: {error}"
+            f"{name}: {shown(section.certificate_file, 'certificate_file')} and "
+            f"{shown(section.key_file, 'key_file')} can't be used: {error}"
         ) from error
 
 

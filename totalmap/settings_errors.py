@@ -7,7 +7,7 @@ mistake at least, and then its value is in no message.
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -23,6 +23,7 @@ _NO_SECTION = frozenset({"model_type", "model_attributes_type"})
 _CLOSE_ELSEWHERE = 0.8
 # A name as a key has it; what looks otherwise is perhaps no name.
 _KEY = re.compile(r"[a-z][a-z0-9_]{0,31}")
+_WORD = re.compile(r"[a-z][a-z_]{0,31}")
 # What PyYAML quotes besides the document's own text: kinds of token, and single characters.
 _HARMLESS_QUOTE = re.compile(r"'(<[a-z ]+>|\\?.|\\x..)'")
 
@@ -93,15 +94,23 @@ def _unknown_key(model: type[BaseModel], path: Path, key: object, value: object)
 
 
 def _known_part(model: type[BaseModel], where: Path) -> Path:
-    """Returns a location as far as the model names it; the rest is what the user wrote."""
+    """Returns a location as far as it is that of a setting; the rest may be anything.
+
+    In a section without fixed keys, what looks like a word is taken for a key.
+    """
     found: list[str | int] = []
     section: type[BaseModel] | None = model
+    is_free = False
     for part in where:
         if isinstance(part, int):
             found.append(part)
         elif section is not None and part in section.model_fields:
             found.append(part)
-            section = _section_in(section.model_fields[part].annotation)
+            annotation = section.model_fields[part].annotation
+            section = _section_in(annotation)
+            is_free = get_origin(annotation) is dict
+        elif is_free and _WORD.fullmatch(part):
+            found.append(part)
         else:
             break
     return tuple(found)

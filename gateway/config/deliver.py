@@ -72,7 +72,7 @@ class DestinationSection(Section):
     @model_validator(mode="after")
     def _is_one(self) -> Self:
         if (self.dicom is None) == (self.stow is None):
-            raise ValueError("it needs either dicom or stow")
+            raise ValueError(f"destination {self.name} needs either dicom or stow")
         if self.name == SENDER:
             raise ValueError(f"no destination can be called {SENDER}")
         return self

@@ -47,13 +47,14 @@ class GatewaySettings(Section):
                 raise ValueError(f"two {kind} have the same name")
         known = {SENDER, *(one.name for one in self.destinations)}
         if self.complete.source is not None and self.destination(self.complete.source) is None:
-            raise ValueError(f"complete.source names no destination; {_known(known)}")
+            raise ValueError(f"complete.source: there is no such destination; {_known(known)}")
         for rule in self.rules:
             for name in chain.from_iterable(rule.destinations_of.values()):
                 if name not in known:
                     raise ValueError(
-                        f"a rule names a destination{quoted_if_close(name, known)} that is not "
-                        f"there{did_you_mean(name, known)}; {_known(known)}"
+                        f"rule {rule.name}: there is no such destination"
+                        f"{quoted_if_close(name, known)}{did_you_mean(name, known)}; "
+                        f"{_known(known)}"
                     )
         return self
 

@@ -8,7 +8,7 @@ from uuid import uuid4
 import httpx
 
 from gateway.config import StowDestination
-from gateway.config.secret_file import read_secret
+from gateway.config.named_files import read_secret
 from totalmap.errors import ConfigError, ResourceError
 
 CHUNK_BYTES = 1 << 20

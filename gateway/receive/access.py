@@ -5,7 +5,7 @@ from hmac import compare_digest
 
 from gateway.attempts import FAILURES, WITHIN_SECONDS, Attempts
 from gateway.config import StowReceiveSection
-from gateway.config.secret_file import read_secret
+from gateway.config.named_files import read_secret
 from totalmap.errors import TotalMapError
 
 ANONYMOUS = "STOW-RS"

@@ -16,7 +16,7 @@ from uuid import uuid4
 import httpx
 
 from gateway.config import OrthancSection
-from gateway.config.secret_file import read_secret
+from gateway.config.named_files import read_secret, shown
 from gateway.receive.intake import Intake, ReceivedFile
 from gateway.receive.orthanc_server import Instance, NotServed, OrthancServer, Study
 from gateway.receive.poll import polling
@@ -73,7 +73,7 @@ def _client(settings: OrthancSection) -> httpx.Client:
         trusted = create_default_context(cafile=settings.ca_file)
     except OSError as error:  # SSLError is one
         raise ConfigError(
-            f"the file that receive.orthancs.ca_file names can't be used: {error}"
+            f"{shown(settings.ca_file, 'ca_file')}: no certificate can be read: {error}"
         ) from error
     return httpx.Client(
         base_url=str(settings.url),

@@ -203,6 +203,16 @@ def test_a_password_in_the_place_of_its_file_is_in_no_message(setting: str) -> N
     assert PASSWORD not in "".join(traceback.format_exception(caught.value))
 
 
+def test_a_key_in_the_place_of_its_file_is_in_no_message() -> None:
+    from gateway.config import TlsSection
+    from gateway.receive.scp import tls_context
+
+    tls = TlsSection(certificate_file=Path("/etc/totalmap/gateway.pem"), key_file=Path(PASSWORD))
+    with pytest.raises(ConfigError, match=r"/etc/totalmap/gateway\.pem, key_file") as caught:
+        tls_context(tls)
+    assert PASSWORD not in "".join(traceback.format_exception(caught.value))
+
+
 def test_an_error_never_holds_the_user_information_of_a_url() -> None:
     error = ResourceError(f"https://user:{PASSWORD}@mirror/a.zip can't be downloaded")
     assert str(error) == "https://mirror/a.zip can't be downloaded"

@@ -1,8 +1,24 @@
-"""Reads a password or a token from the file that a setting names."""
+"""Reads the files with secrets that settings name, and names files in messages."""
 
+import re
 from pathlib import Path
 
 from totalmap.errors import ConfigError
+
+_LONGEST_NAME = 255  # of a file, in Linux
+
+
+def shown(path: Path | None, setting: str) -> str:
+    """Returns what a message calls the file of a certificate or key: its path, if it is one.
+
+    Args:
+        path: Of the file, or the key itself, if somebody has put it in the place of its file.
+        setting: That names the file.
+    """
+    if path is None:
+        return f"no {setting}"
+    is_path = path.is_absolute() or re.fullmatch(r"\.[a-z]{2,4}", path.suffix)
+    return str(path) if is_path and len(path.name) <= _LONGEST_NAME else setting
 
 
 def read_secret(path: Path, setting: str) -> str:
