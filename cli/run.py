@@ -53,7 +53,11 @@ def run(
             overrides=segmentation_settings(task, variant, device, structures),
         )
         outcome = run_application(request, display, stopped=display.stopped)
-    console.print(summary(outcome, output_folder))
+    from rich.text import Text
+
+    for part in summary(outcome, output_folder).renderables:
+        # A path or a command is copied from a line, so no line is broken.
+        console.print(part, soft_wrap=isinstance(part, Text))
     sys.exit(outcome.exit_status)
 
 
