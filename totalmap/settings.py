@@ -60,11 +60,18 @@ class Arithmetic(StrEnum):
 
 
 class Device(StrEnum):
-    """Where networks run; `auto` takes an NVIDIA GPU if there is one."""
+    """Where networks run; `auto` takes an NVIDIA GPU if there is one.
+
+    `gpu`, as TotalSegmentator's command has it, is `cuda`.
+    """
 
     AUTO = "auto"
     CPU = "cpu"
     CUDA = "cuda"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Device | None":
+        return cls.CUDA if value == "gpu" else None
 
 
 class MemoryShort(StrEnum):

@@ -142,7 +142,7 @@ def test_options_are_settings_for_run_and_verify_alike(
         (("--variant", "fasst"), "variant 'fasst' is not one of full, fast, fastest, did you mean"),
         (("--task", "toal"), "did you mean total"),
         (("--structures", "livr"), "'livr', did you mean liver"),
-        (("--device", "gpu"), "segmentation.device is not one of auto, cpu, cuda"),
+        (("--device", "cdua"), "device 'cdua' is not one of auto, cpu, cuda, did you mean cuda"),
     ],
 )
 def test_a_wrong_option_is_refused_as_a_wrong_setting(

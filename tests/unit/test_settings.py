@@ -199,6 +199,11 @@ def test_a_misspelt_variable_is_named_with_what_was_meant(name: str, said: str) 
         load_settings(APP_YAML, {name: "full"})
 
 
+def test_a_gpu_may_be_called_as_totalsegmentator_calls_it() -> None:
+    settings = load_settings(APP_YAML, {"TOTALMAP_SEGMENTATION__DEVICE": "gpu"})
+    assert settings.segmentation.device is Device.CUDA
+
+
 def test_overrides_are_laid_over_the_environment_and_count_as_the_file_does(tmp_path: Path) -> None:
     path = tmp_path / "app.yaml"
     path.write_text("segmentation: {task: total, variant: full}\n")
