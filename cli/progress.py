@@ -4,13 +4,7 @@ import time
 from collections.abc import Callable
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cli.console import plain_console
 from totalmap.errors import TotalMapError
@@ -88,14 +82,14 @@ class ProgressDisplay:
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            MofNCompleteColumn(),
+            TextColumn("{task.fields[done]}"),
             TimeElapsedColumn(),
             TextColumn("{task.fields[left]}"),
             console=console,
             transient=True,
             disable=not console.is_terminal,
         )
-        self._task = self._progress.add_task("Starting", total=None, left="")
+        self._task = self._progress.add_task("Starting", total=None, done="", left="")
 
     def __enter__(self) -> "ProgressDisplay":
         self._progress.start()
@@ -119,9 +113,15 @@ class ProgressDisplay:
         if not self._console.is_terminal:
             self._console.print(f"{description} ...")
         self._left.restart()
-        self._progress.reset(self._task, description=description, total=None, left="")
+        self._progress.reset(self._task, description=description, total=None, done="", left="")
 
     def progress(self, done: int, total: int) -> None:
         """Moves the bar."""
         self._left.tiles(done, total)
-        self._progress.update(self._task, completed=done, total=total, left=self._left.text)
+        self._progress.update(
+            self._task,
+            completed=done,
+            total=total,
+            done=f"{done / total:.0%}",
+            left=self._left.text,
+        )

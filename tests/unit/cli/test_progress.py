@@ -1,6 +1,7 @@
 import io
 
 import pytest
+from rich.console import Console
 
 from cli.console import plain_console
 from cli.progress import ProgressDisplay, TimeLeft
@@ -71,3 +72,13 @@ def test_the_estimate_begins_anew_with_another_volume(clock: Clock) -> None:
     told(left, clock, 0, 1, 10)
     told(left, clock, 1, 10, 10)
     assert told(left, clock, 1, 1, 10) == ""
+
+
+def test_a_terminal_shows_the_share_that_is_done() -> None:
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=True, width=100)
+    with ProgressDisplay(console) as display:
+        display.stage_started("segment")
+        display.progress(3, 12)
+    assert "Segmenting" in file.getvalue()
+    assert "25%" in file.getvalue()
