@@ -29,7 +29,7 @@ Config = Annotated[
     typer.Option("--config", "-c", help="gateway.yaml; without it, safe defaults."),
 ]
 File = Annotated[
-    Path | None, typer.Argument(metavar="[CONFIG]", help="gateway.yaml; the same as --config.")
+    Path | None, typer.Argument(metavar="CONFIG", help="gateway.yaml; the same as --config.")
 ]
 JobId = Annotated[str, typer.Argument(help="The job, by the first characters of its id.")]
 
@@ -38,7 +38,10 @@ def serve(
     file: File = None,
     config: Config = None,
     only_work: Annotated[
-        bool, typer.Option(help="Segment only, for a gateway whose Postgres and folder are shared.")
+        bool,
+        typer.Option(
+            "--only-work", help="Segment only, for a gateway whose Postgres and folder are shared."
+        ),
     ] = False,
 ) -> None:
     """Receives studies by DICOM, segments them and sends the results on, until it is stopped."""

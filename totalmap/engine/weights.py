@@ -229,8 +229,8 @@ def find_home(models_folder: Path, task: Task, model: SubModel, wanted: Task | N
     """
     if not models_folder.is_dir():
         raise ModelError(
-            f"models folder {models_folder} does not exist: name another one with -m, or fetch "
-            f"the weights. {how_to_get(wanted or task, models_folder)}"
+            f"models folder {models_folder} does not exist: name another one with -m. "
+            f"{_how_to_get_all(task, wanted or task, models_folder)}"
         )
     homes = [
         home
