@@ -52,7 +52,10 @@ def worst_exit_status(runs: Iterable[StudyRun]) -> int:
 
 
 def run_all_studies(
-    request: RunRequest, observer: Observer, begins: Callable[[StudyEntry], None]
+    request: RunRequest,
+    observer: Observer,
+    begins: Callable[[StudyEntry], None],
+    stopped: Callable[[TotalMapError], None] | None = None,
 ) -> tuple[StudyRun, ...]:
     """Segments the studies by number; one that fails does not keep the others from their turn.
 
@@ -60,6 +63,7 @@ def run_all_studies(
         request: What to run; the output folder gets a folder for each study.
         observer: Is told how far the study is that is run.
         begins: Is told which study is next.
+        stopped: As for `run_application`.
 
     Raises:
         TotalMapError: No study was run. Wherever the output folder can be written, status.json
@@ -70,7 +74,7 @@ def run_all_studies(
     with open_release(request.output_folder) as release, ExitStack() as kept:
         try:
             with (
-                stop_signals_answered(partial(stop_run, None, release, journal)),
+                stop_signals_answered(partial(stop_run, None, release, journal, stopped)),
                 foreign_errors_translated(),
             ):
                 source = kept.enter_context(open_input(request.input_path, journal.stage))
@@ -85,7 +89,7 @@ def run_all_studies(
             begins(study)
             folder = request.output_folder / study_folder(study.number)
             of_study = replace(request, output_folder=folder, study=study.uid)
-            outcome = application.run(of_study, observer, source)
+            outcome = application.run(of_study, observer, source, stopped)
             runs.append(StudyRun(study=study, output_folder=folder, outcome=outcome))
         return tuple(runs)
 

@@ -1,20 +1,16 @@
 """What `python -m app -i IN -o OUT [-m MODELS]` does: the command of the MAP."""
 
-import argparse
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from app.arguments import ArgumentParser
 from app.run import RunRequest, run_application
 from totalmap import log
+from totalmap.defaults import DEFAULT_MODELS, DEFAULT_SETTINGS
 from totalmap.errors import ConfigError, TotalMapError
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-DEFAULT_SETTINGS = REPOSITORY / "app.yaml"
 INPUT_VARIABLE = "HOLOSCAN_INPUT_PATH"
-# Where `totalmap models install` puts them. The demo model is never a default: it would be run on
-# a patient sooner or later.
-DEFAULT_MODELS = REPOSITORY / "models" / "totalsegmentator"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,12 +30,12 @@ def parse_request(arguments: Sequence[str] | None, environment: Mapping[str, str
     Raises:
         ConfigError: Neither names an input or an output folder, or an argument is not known.
     """
-    parser = _Parser(prog="python -m app", description="Segments a study.")
+    parser = ArgumentParser(prog="python -m app", description="Segments a study.")
     parser.add_argument(
         "-i", "--input", type=Path, help="DICOM folder or file, ZIP archive, or NIfTI file"
     )
     parser.add_argument("-o", "--output", type=Path, help="folder for results and status.json")
-    parser.add_argument("-m", "--model", type=Path, help="models folder")
+    parser.add_argument("-m", "--model", "--models", dest="model", type=Path, help="models folder")
     parser.add_argument("-c", "--config", type=Path, help="settings file (default: app.yaml)")
     parser.add_argument("--study", help="number or UID of the study, where the input holds several")
     given = parser.parse_args(arguments)
@@ -58,8 +54,3 @@ def parse_request(arguments: Sequence[str] | None, environment: Mapping[str, str
         settings_file=choose(given.config, "HOLOSCAN_CONFIG_PATH", DEFAULT_SETTINGS),
         study=given.study,
     )
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:  # type: ignore[override]
-        raise ConfigError(message)

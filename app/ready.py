@@ -4,7 +4,7 @@ from pathlib import Path
 
 from totalmap.engine.licence import require_licences
 from totalmap.engine.tasks import load_task
-from totalmap.engine.weights import verify_models
+from totalmap.engine.weights import verify_chain
 from totalmap.settings import load_settings
 
 
@@ -19,6 +19,5 @@ def require_ready(settings_file: Path, models_folder: Path) -> str:
     settings = load_settings(settings_file).segmentation
     task = load_task(settings.task, settings.variant, settings.structures)
     require_licences(task, settings, models_folder)
-    for one in task.chain:
-        verify_models(models_folder, one)
+    verify_chain(models_folder, task)
     return f"task {task.name}, {task.variant}"

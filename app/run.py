@@ -1,8 +1,8 @@
 """Runs the application on one study: from arguments to status.json and exit status."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 from app.stop import stop_signals_answered
 from totalmap import log
 from totalmap.allocator import keep_freed_memory
+from totalmap.engine.tasks import load_task
 from totalmap.errors import (
     ConfigError,
+    ExitStatus,
     InternalError,
     ResourceError,
     Stopped,
@@ -21,7 +23,7 @@ from totalmap.errors import (
 from totalmap.finding import Verdict
 from totalmap.input import OpenedInput, open_input
 from totalmap.journal import Journal, Observer
-from totalmap.settings import Arithmetic, Rejected, Settings, load_settings
+from totalmap.settings import Arithmetic, Overrides, Rejected, Settings, load_settings
 from totalmap.writers.metadata import summarise
 from totalmap.writers.rejection import write_rejection
 from totalmap.writers.release import Release, held_path, open_release
@@ -39,7 +41,7 @@ logger = log.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
-    """What to run: the folders of a MAP and the settings file.
+    """What to run: the folders of a MAP, the settings file, and settings laid over it.
 
     Attributes:
         input_path: A folder, a ZIP archive, a DICOM file or a NIfTI file (docs/input.md).
@@ -51,6 +53,18 @@ class RunRequest:
     models_folder: Path
     settings_file: Path
     study: str | None = None
+    overrides: Overrides = field(default_factory=dict)
+
+    def load_settings(self) -> Settings:
+        """Returns the settings of the run.
+
+        Raises:
+            ConfigError: They are wrong, or there is no such task, variant or structure.
+        """
+        settings = load_settings(self.settings_file, overrides=self.overrides)
+        wanted = settings.segmentation
+        load_task(wanted.task, wanted.variant, wanted.structures)
+        return settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +77,7 @@ class RunOutcome:
     @property
     def exit_status(self) -> int:
         """0, or the status of the error (sysexits.h)."""
-        return 0 if self.error is None else self.error.exit_status
+        return ExitStatus.SUCCEEDED if self.error is None else self.error.exit_status
 
 
 def run_application(
@@ -71,6 +85,7 @@ def run_application(
     observer: Observer | None = None,
     load_engine: "EngineLoader | None" = None,
     source: OpenedInput | None = None,
+    stopped: Callable[[TotalMapError], None] | None = None,
 ) -> RunOutcome:
     """Segments a study of the input and releases the results, or none of them.
 
@@ -82,6 +97,8 @@ def run_application(
         observer: Is told how far it is.
         load_engine: Returns an engine that may be loaded already; None loads one.
         source: The input, where it is open already; it stays open.
+        stopped: Is told why the run is given up when a stop signal ends the process; nothing that
+            the caller has left to do is done after it.
     """
     journal = Journal(observer)
     settings: Settings | None = None
@@ -90,12 +107,12 @@ def run_application(
         refuse_overlap(request)
         with open_release(request.output_folder) as release:
             try:
-                settings = load_settings(request.settings_file)
+                settings = request.load_settings()
                 if settings.segmentation.arithmetic is Arithmetic.EXACT:
                     keep_freed_memory()
                 if observer is None:  # else the observer shows the run its own way
                     log.configure(settings.logging.format)
-                with stop_signals_answered(partial(stop_run, settings, release, journal)):
+                with stop_signals_answered(partial(stop_run, settings, release, journal, stopped)):
                     with foreign_errors_translated():
                         _run_chain(request, settings, release, journal, load_engine, source)
                     _settle_verdict(journal, settings, release)
@@ -127,7 +144,11 @@ def _settle_verdict(journal: Journal, settings: Settings, release: Release) -> N
 
 
 def stop_run(
-    settings: Settings | None, release: Release, journal: Journal, signal_name: str
+    settings: Settings | None,
+    release: Release,
+    journal: Journal,
+    stopped: Callable[[TotalMapError], None] | None,
+    signal_name: str,
 ) -> int | None:
     """Gives up a run, and returns the exit status; None if its results are out already."""
     error = Stopped(f"stopped by {signal_name}; nothing was released, run it again")
@@ -138,6 +159,9 @@ def stop_run(
     except TotalMapError as no_status:  # the run ends all the same
         logger.error("run_failed", kind=type(no_status).__name__, message=str(no_status))
     logger.error("run_failed", kind=type(error).__name__, message=str(error))
+    if stopped is not None:
+        with suppress(Exception, SystemExit):  # a terminal that is gone keeps nobody from ending
+            stopped(error)
     return error.exit_status
 
 

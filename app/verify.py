@@ -1,7 +1,8 @@
 """Makes a result anew from its source, and compares."""
 
+import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -10,11 +11,10 @@ from pydicom.dataset import Dataset
 
 from app.run import RunRequest, run_application
 from totalmap.dicom.study import read_study
-from totalmap.errors import InputError
+from totalmap.errors import InputError, TotalMapError
 from totalmap.input import open_input
 from totalmap.journal import Observer
 from totalmap.origin import Origin
-from totalmap.settings import load_settings
 from totalmap.writers.trace import Trace, trace
 
 
@@ -30,7 +30,12 @@ class Verification:
         return not self.differences
 
 
-def verify(result: Path, request: RunRequest, observer: Observer | None = None) -> Verification:
+def verify(
+    result: Path,
+    request: RunRequest,
+    observer: Observer | None = None,
+    stopped: Callable[[TotalMapError], None] | None = None,
+) -> Verification:
     """Segments the source again and compares what comes out with a result.
 
     Args:
@@ -38,18 +43,24 @@ def verify(result: Path, request: RunRequest, observer: Observer | None = None) 
         request: The source, the models and the settings. The output folder is left out of it: a
             temporary one takes its place.
         observer: Is told how far it is.
+        stopped: As for `run_application`.
 
     Raises:
         InputError: The file is not a result of TotalMAP, or the folder is not its source.
         TotalMapError: Whatever makes a run fail.
     """
     with open_input(request.input_path) as source:
-        return _verify(result, replace(request, input_path=source.path), observer)
+        return _verify(result, replace(request, input_path=source.path), observer, stopped)
 
 
-def _verify(result: Path, request: RunRequest, observer: Observer | None) -> Verification:
+def _verify(
+    result: Path,
+    request: RunRequest,
+    observer: Observer | None,
+    stopped: Callable[[TotalMapError], None] | None,
+) -> Verification:
     old = trace(result)
-    settings = load_settings(request.settings_file)
+    settings = request.load_settings()
     _require_source(old, request.input_path)
     hash_now = settings.fingerprint()
     if hash_now != old.origin.settings_sha256:
@@ -62,7 +73,13 @@ def _verify(result: Path, request: RunRequest, observer: Observer | None) -> Ver
     with tempfile.TemporaryDirectory(prefix="totalmap-") as name:
         folder = Path(name)
         wanted = replace(request, output_folder=folder, study=old.study_instance_uid)
-        outcome = run_application(wanted, observer)
+
+        def cleaned_up(error: TotalMapError) -> None:
+            shutil.rmtree(folder, ignore_errors=True)
+            if stopped is not None:
+                stopped(error)
+
+        outcome = run_application(wanted, observer, stopped=cleaned_up)
         if outcome.error is not None:
             raise outcome.error
         made = [folder / one.path for one in outcome.status.results if one.sop_instance_uid]

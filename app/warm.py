@@ -1,10 +1,12 @@
 """The application for many studies in one process: networks stay loaded from one to the next."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from app.run import RunOutcome, RunRequest, run_application
 from totalmap.allocator import give_back_freed_memory
 from totalmap.engine.engine import Engine
+from totalmap.errors import TotalMapError
 from totalmap.input import OpenedInput
 from totalmap.journal import Observer
 from totalmap.settings import QualitySection, SegmentationSection, load_settings
@@ -32,13 +34,14 @@ class WarmApplication:
         request: RunRequest,
         observer: Observer | None = None,
         source: OpenedInput | None = None,
+        stopped: Callable[[TotalMapError], None] | None = None,
     ) -> RunOutcome:
         """Segments a study, as `run_application` does.
 
         What it has freed goes back to the system: otherwise holes add up from study to study.
         """
         try:
-            return run_application(request, observer, self._load, source)
+            return run_application(request, observer, self._load, source, stopped)
         finally:
             give_back_freed_memory()
 

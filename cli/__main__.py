@@ -1,10 +1,18 @@
-"""`totalmap COMMAND`: run, inspect, check, trace, verify, models, deploy, serve, gateway ..."""
+"""`totalmap COMMAND`: run, inspect, check, trace, verify, models, deploy, serve, gateway ...
+
+The modules of the commands import what a command needs when it runs, so that no help waits for it.
+"""
+
+from typing import Annotated
 
 import typer
 
 from cli import check, deploy, gateway, inspect, models, run, trace, verify
+from cli.usage import CommandGroup
+from cli.version import print_version
 
 app = typer.Typer(
+    cls=CommandGroup,
     help="TotalSegmentator for hospitals: CT study in, DICOM results out.",
     no_args_is_help=True,
     add_completion=False,
@@ -21,5 +29,23 @@ app.add_typer(models.app, name="models")
 app.add_typer(deploy.app, name="deploy")
 app.add_typer(gateway.app, name="gateway")
 
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=print_version,
+            is_eager=True,
+            help="Show the versions of TotalMAP and TotalSegmentator, and end.",
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
 if __name__ == "__main__":
-    app(prog_name="totalmap")
+    from cli.entry import main
+
+    main()

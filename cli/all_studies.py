@@ -7,12 +7,12 @@ from rich.table import Table
 
 from app.all_studies import StudyRun, run_all_studies, worst_exit_status
 from app.run import RunRequest
+from cli.progress import ProgressDisplay
 from totalmap.dicom.studies import StudyEntry
 from totalmap.errors import ConfigError
-from totalmap.journal import Observer
 
 
-def run_and_summarise(request: RunRequest, observer: Observer, console: Console) -> int:
+def run_and_summarise(request: RunRequest, display: ProgressDisplay, console: Console) -> int:
     """Runs every study, prints the summary, and returns the worst exit status.
 
     Raises:
@@ -24,7 +24,7 @@ def run_and_summarise(request: RunRequest, observer: Observer, console: Console)
     def announce(study: StudyEntry) -> None:
         console.print(f"Study {study.number} of {study.of}: {study.uid}", soft_wrap=True)
 
-    runs = run_all_studies(request, observer, announce)
+    runs = run_all_studies(request, display, announce, display.stopped)
     console.print(_table(runs))
     for run in runs:
         if run.outcome.error is not None:

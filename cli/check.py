@@ -1,21 +1,20 @@
 """`totalmap check`: whether an existing result, ours or another tool's, is to be believed."""
 
-import logging
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cli.console import plain_console
 from cli.errors import errors_to_exit_status
-from cli.finding_lines import finding_lines
-from totalmap import log
-from totalmap.dicom.study import read_study
-from totalmap.finding import Verdict, verdict
-from totalmap.quality.existing import findings_of, read_existing, seg_objects
+from totalmap.errors import ExitStatus
+from totalmap.finding import Verdict
 
-EXIT_STATUS = {Verdict.OK: 0, Verdict.REVIEW: 1, Verdict.REJECT: 3}
+EXIT_STATUS = {
+    Verdict.OK: ExitStatus.SUCCEEDED,
+    Verdict.REVIEW: ExitStatus.REVIEW,
+    Verdict.REJECT: ExitStatus.REJECTED,
+}
 
 
 def check(
@@ -30,6 +29,15 @@ def check(
     The exit status is 0 for ok, 1 for review, 3 for reject, and 65 where the SEG or its source
     can't be read.
     """
+    import logging
+
+    from cli.console import plain_console
+    from cli.finding_lines import finding_lines
+    from totalmap import log
+    from totalmap.dicom.study import read_study
+    from totalmap.finding import verdict
+    from totalmap.quality.existing import findings_of, read_existing, seg_objects
+
     log.configure(level=logging.CRITICAL)
     console = plain_console()
     with errors_to_exit_status():

@@ -1,21 +1,20 @@
 """`totalmap deploy ...`: the files that a site needs, and their check."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.command import DEFAULT_SETTINGS
-from cli.console import plain_console
 from cli.errors import errors_to_exit_status
-from deploy.check import Report, check_files
-from deploy.render import render, write_files
+from cli.options import Config
 from deploy.site import Priority, Site, Target
-from totalmap.errors import ConfigError
-from totalmap.settings import load_settings
+from totalmap.defaults import DEFAULT_SETTINGS
+from totalmap.errors import ExitStatus
+
+if TYPE_CHECKING:
+    from deploy.check import Report
 
 app = typer.Typer(help="Files for MONAI Deploy, Argo and Docker.", no_args_is_help=True)
-console = plain_console()
 
 _NEXT = {
     Target.DOCKER: "docs/monai-deploy.md (MONAI Deploy Express) or docs/docker.md (Docker alone)",
@@ -28,7 +27,7 @@ _USUAL = Site()
 def render_command(
     folder: Annotated[Path, typer.Argument(help="Where the files are written.")],
     target: Annotated[Target, typer.Option(help="What runs TotalMAP.")],
-    settings: Annotated[Path, typer.Option(help="Settings file.")] = DEFAULT_SETTINGS,
+    config: Config = DEFAULT_SETTINGS,
     force: Annotated[bool, typer.Option("--force", help="Replaces other files.")] = False,
     ae_title: Annotated[str, typer.Option(help="Where studies are sent to.")] = _USUAL.ae_title,
     pacs: Annotated[
@@ -63,6 +62,11 @@ def render_command(
     ] = None,
 ) -> None:
     """Writes the files that a site needs, made from app.yaml and these options."""
+    from cli.console import plain_console
+    from deploy.render import render, write_files
+    from totalmap.settings import load_settings
+
+    console = plain_console()
     with errors_to_exit_status():
         site = Site(
             ae_title=ae_title,
@@ -80,7 +84,7 @@ def render_command(
             parallel=parallel,
             notify=tuple(notify or ()),
         )
-        files = render(target, load_settings(settings), site)
+        files = render(target, load_settings(config), site)
         for path in write_files(files, folder, force=force):
             console.print(f"written: {path}", soft_wrap=True)
         console.print(f"what comes next: {_NEXT[target]}", soft_wrap=True)
@@ -93,14 +97,19 @@ def check_command(
     ],
 ) -> None:
     """Says what the Workflow Manager and Task Manager would refuse, or take and then fail at."""
+    from deploy.check import check_files
+
     with errors_to_exit_status():
         report = check_files(files)
         _show(report)
         if report.findings:
-            raise typer.Exit(ConfigError.exit_status)
+            raise typer.Exit(ExitStatus.USAGE)
 
 
-def _show(report: Report) -> None:
+def _show(report: "Report") -> None:
+    from cli.console import plain_console
+
+    console = plain_console()
     for finding in report.findings:
         console.print(str(finding), soft_wrap=True)
     for file, kind in report.unknown:

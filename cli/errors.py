@@ -4,7 +4,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from cli.console import plain_console
 from totalmap.errors import TotalMapError
 
 
@@ -14,5 +13,7 @@ def errors_to_exit_status() -> Iterator[None]:
     try:
         yield
     except TotalMapError as error:
+        from cli.console import plain_console
+
         plain_console(stderr=True).print(f"Error: {error}", soft_wrap=True)
         sys.exit(error.exit_status)

@@ -9,82 +9,96 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.console import plain_console
 from cli.errors import errors_to_exit_status
-from totalmap import log
-from totalmap.errors import ConfigError
+from totalmap.errors import ConfigError, ExitStatus
 
 # The gateway is imported by its own commands alone: others need not wait for it, and the image of
 # the application comes without it.
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from gateway.config import GatewaySettings
     from gateway.record.joblist import JobList
     from gateway.record.roster import Roster
 
 app = typer.Typer(help="Looks after the gateway that `totalmap serve` runs.", no_args_is_help=True)
-console = plain_console()
 
+# Every command takes the file as an option; those that need no other argument take it as one, too.
 Config = Annotated[
     Path | None,
     typer.Option("--config", "-c", help="gateway.yaml; without it, safe defaults."),
 ]
-File = Annotated[Path | None, typer.Argument(help="gateway.yaml; without it, safe defaults.")]
+File = Annotated[
+    Path | None, typer.Argument(metavar="CONFIG", help="gateway.yaml; the same as --config.")
+]
 JobId = Annotated[str, typer.Argument(help="The job, by the first characters of its id.")]
 
 
 def serve(
-    config: File = None,
+    file: File = None,
+    config: Config = None,
     only_work: Annotated[
-        bool, typer.Option(help="Segment only, for a gateway whose Postgres and folder are shared.")
+        bool,
+        typer.Option(
+            "--only-work", help="Segment only, for a gateway whose Postgres and folder are shared."
+        ),
     ] = False,
 ) -> None:
     """Receives studies by DICOM, segments them and sends the results on, until it is stopped."""
+    from totalmap import log
+
     log.configure()
     with errors_to_exit_status():
-        settings = _settings(config)
+        path = _given(file, config)
+        settings = _settings(path)
         from gateway.process import stop_signals
         from gateway.serve import roles, serve
 
         if not only_work:
             _show_where_the_page_is(settings)
         with stop_signals() as stop:
-            serve(settings, config, roles(settings, only_work=only_work), stop)
+            serve(settings, path, roles(settings, only_work=only_work), stop)
 
 
-def status(config: File = None) -> None:
+def status(file: File = None, config: Config = None) -> None:
     """Says what the gateway receives, segments and delivers, and what is wrong."""
     with errors_to_exit_status():
-        settings = _settings(config)
+        path = _given(file, config)
+        settings = _settings(path)
         from cli.status import status_lines
 
         for line in status_lines(settings):
-            console.print(line, soft_wrap=isinstance(line, str))
+            _print(line)
 
 
 @app.command("check")
-def check_command(config: File = None) -> None:
+def check_command(file: File = None, config: Config = None) -> None:
     """Says whether the gateway could work like this, and tries each destination."""
+    from totalmap import log
+
     log.configure(level=logging.CRITICAL)
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
     with errors_to_exit_status():
-        settings, faults = _settings(config), 0
+        path = _given(file, config)
+        settings, faults = _settings(path), 0
         from gateway.check import check
 
         for point in check(settings):
             faults += point.fault is not None
             said = {"good": point.good, "WARNING": point.warning, "FAULT": point.fault}
             word, text = next((word, text) for word, text in said.items() if text is not None)
-            console.print(f"{point.name}: {word}: {text}", soft_wrap=True)
+            _print(f"{point.name}: {word}: {text}")
         if faults:
-            console.print(f"faults: {faults}")
-            raise typer.Exit(ConfigError.exit_status)
+            _print(f"faults: {faults}")
+            raise typer.Exit(ExitStatus.USAGE)
 
 
 @app.command("password")
-def password_command(config: File = None) -> None:
+def password_command(file: File = None, config: Config = None) -> None:
     """Asks for the page's password, and sets it."""
     with errors_to_exit_status():
-        settings = _settings(config)
+        path = _given(file, config)
+        settings = _settings(path)
         from gateway.web.password import set_password
 
         settings.storage_folder.mkdir(parents=True, exist_ok=True)
@@ -117,27 +131,44 @@ def urgent_command(job: JobId, config: Config = None) -> None:
 
 
 @app.command("pause")
-def pause_command(config: File = None) -> None:
+def pause_command(file: File = None, config: Config = None) -> None:
     """Has no further job begun; what runs goes on, and studies are received."""
-    with _roster(config) as roster:
+    with _roster(file, config) as roster:
         roster.pause(_who(), is_paused=True)
-    console.print("No further job is begun until `totalmap gateway resume`.")
+    _print("No further job is begun until `totalmap gateway resume`.")
 
 
 @app.command("resume")
-def resume_command(config: File = None) -> None:
+def resume_command(file: File = None, config: Config = None) -> None:
     """Has jobs begun again."""
-    with _roster(config) as roster:
+    with _roster(file, config) as roster:
         roster.pause(_who(), is_paused=False)
-    console.print("Jobs are begun.")
+    _print("Jobs are begun.")
 
 
 @app.command("drain")
-def drain_command(config: File = None) -> None:
+def drain_command(file: File = None, config: Config = None) -> None:
     """Has the gateway receive nothing more, finish what it has, and end: before an upgrade."""
-    with _roster(config) as roster:
+    with _roster(file, config) as roster:
         roster.drain(is_draining=True)
-    console.print("The gateway ends when it has finished and delivered what it has.")
+    _print("The gateway ends when it has finished and delivered what it has.")
+
+
+def _given(file: Path | None, config: Path | None) -> Path | None:
+    """Returns the settings file, which may be given as an argument or as an option.
+
+    Raises:
+        ConfigError: Both are given, and differ.
+    """
+    if file is not None and config is not None and file != config:
+        raise ConfigError(f"two settings files are given, {file} and {config}: give one")
+    return file if config is None else config
+
+
+def _print(line: "str | Table") -> None:
+    from cli.console import plain_console
+
+    plain_console().print(line, soft_wrap=isinstance(line, str))
 
 
 def _settings(config: Path | None) -> "GatewaySettings":
@@ -161,12 +192,11 @@ def _show_where_the_page_is(settings: "GatewaySettings") -> None:
 
     web = settings.web
     scheme = "https" if web.certificate_file else "http"
-    console.print(f"The page: {scheme}://{web.address}:{web.port}", soft_wrap=True)
+    _print(f"The page: {scheme}://{web.address}:{web.port}")
     password = None if web.user_header else ensure_password(settings.storage_folder)
     if password is not None:
-        console.print(
-            f"Its password, shown this once: {password} (`totalmap gateway password` sets another)",
-            soft_wrap=True,
+        _print(
+            f"Its password, shown this once: {password} (`totalmap gateway password` sets another)"
         )
 
 
@@ -187,9 +217,9 @@ def _found(start: str, config: Path | None) -> Iterator[tuple["JobList", str]]:
 
 
 @contextmanager
-def _roster(config: Path | None) -> Iterator["Roster"]:
+def _roster(file: Path | None, config: Path | None) -> Iterator["Roster"]:
     with errors_to_exit_status():
-        settings = _settings(config)
+        settings = _settings(_given(file, config))
         from gateway.record.database import open_database
         from gateway.record.roster import Roster
 
@@ -200,7 +230,7 @@ def _roster(config: Path | None) -> Iterator["Roster"]:
 def _say(is_done: bool, done: str, not_done: str) -> None:
     if not is_done:
         raise ConfigError(not_done)
-    console.print(done)
+    _print(done)
 
 
 def _who() -> str:

@@ -1,24 +1,46 @@
 """`totalmap models ...`: the record of weights."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.command import DEFAULT_MODELS
-from cli.console import plain_console
 from cli.errors import errors_to_exit_status
-from totalmap import log
-from totalmap.dicom.select import judge, selected
-from totalmap.dicom.study import read_study
-from totalmap.dicom.volume import Volume, build_volume
-from totalmap.engine.download import RELEASES_URL, install
-from totalmap.engine.tasks import load_task
-from totalmap.engine.weights import ADOPTED, BF16_MIN_DICE, Manifest, adopt
-from totalmap.settings import GeometrySection, SelectionRule, SelectionSection, Variant
+from cli.options import Models
+from totalmap.defaults import ADOPTED, DEFAULT_MODELS, RELEASES_URL
 
-app = typer.Typer(help="Records and fetches weights.", no_args_is_help=True)
-console = plain_console()
+if TYPE_CHECKING:
+    from totalmap.dicom.volume import Volume
+    from totalmap.engine.weights import Manifest
+
+app = typer.Typer(help="Lists, records and fetches weights.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_command(
+    models: Models = DEFAULT_MODELS,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read every file and compare its SHA-256.")
+    ] = False,
+) -> None:
+    """Lists the tasks, and which of their weights are installed.
+
+    Installed: how many of the networks that take part, with those of the tasks that a task needs.
+    Verified: `on record` where the SHA-256 is on record; with --verify it is compared, which takes
+    some seconds, and then `yes` or `changed`.
+    """
+    with errors_to_exit_status():
+        import logging
+
+        from cli.console import plain_console
+        from cli.models_table import models_table
+        from totalmap import log
+        from totalmap.engine.installed import list_weights
+
+        log.configure(level=logging.CRITICAL)
+        console = plain_console()
+        console.print(models_table(list_weights(models, is_verifying=verify)))
+        console.print(f"Models folder: {models}", soft_wrap=True)
 
 
 @app.command("adopt")
@@ -43,6 +65,9 @@ def adopt_command(
     ] = None,
 ) -> None:
     """Records the SHA-256 of the weights in a folder of TotalSegmentator's layout."""
+    from totalmap import log
+    from totalmap.engine.weights import adopt
+
     log.configure()
     with errors_to_exit_status():
         manifest = adopt(
@@ -56,8 +81,13 @@ def adopt_command(
         _show(folder, manifest)
 
 
-def _volume(folder: Path) -> Volume:
+def _volume(folder: Path) -> "Volume":
     """Returns the series that the application would choose, CT or MR."""
+    from totalmap.dicom.select import judge, selected
+    from totalmap.dicom.study import read_study
+    from totalmap.dicom.volume import build_volume
+    from totalmap.settings import GeometrySection, SelectionRule, SelectionSection
+
     rule = SelectionRule(modalities=("CT", "MR"))
     policy = GeometrySection()
     judgement = judge(read_study(folder), SelectionSection(rules=(rule,)), policy)
@@ -68,9 +98,12 @@ def _volume(folder: Path) -> Volume:
 def install_command(
     task: Annotated[str, typer.Argument(help="Task, for example total.")],
     variant: Annotated[
-        Variant | None, typer.Option(help="Resolution; fast where the task has it, else full.")
+        str | None,
+        typer.Option(
+            help="Resolution: full, fast or fastest; else fast where the task has it, else full."
+        ),
     ] = None,
-    folder: Annotated[Path, typer.Option(help="Models folder.")] = DEFAULT_MODELS,
+    models: Models = DEFAULT_MODELS,
     url: Annotated[str, typer.Option(help="Where the archives lie, or a mirror.")] = RELEASES_URL,
     accept_licence: Annotated[
         list[str] | None,
@@ -78,12 +111,22 @@ def install_command(
     ] = None,
 ) -> None:
     """Downloads TotalSegmentator's weights, those of rough networks too, and records them."""
+    from totalmap import log
+    from totalmap.engine.download import install
+    from totalmap.engine.tasks import load_task
+    from totalmap.settings import parse_variant
+
     log.configure()
     with errors_to_exit_status():
-        _show(folder, install(load_task(task, variant), folder, url, accept_licence or ()))
+        wanted = parse_variant(variant) if variant is not None else None
+        _show(models, install(load_task(task, wanted), models, url, accept_licence or ()))
 
 
-def _show(folder: Path, manifest: Manifest) -> None:
+def _show(folder: Path, manifest: "Manifest") -> None:
+    from cli.console import plain_console
+    from totalmap.engine.weights import BF16_MIN_DICE
+
+    console = plain_console()
     for record in manifest.models:
         console.print(f"{record.dataset}: licence {record.licence}", soft_wrap=True)
         for file in record.files:

@@ -1,13 +1,15 @@
 """The verdict on every series, as a table for a terminal."""
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from totalmap.writers.status import SeriesStatus
+if TYPE_CHECKING:
+    from totalmap.writers.series_status import SeriesStatus
 
 
-def series_table(series: Iterable[SeriesStatus]) -> Table:
+def series_table(series: "Iterable[SeriesStatus]") -> Table:
     """Returns one line for each series, or for each volume of a series that holds several."""
     table = Table("", "Series", "Modality", "Images", "Why", title="Series", title_justify="left")
     for one in series:

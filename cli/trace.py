@@ -3,14 +3,16 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
-from cli.console import plain_console
 from cli.errors import errors_to_exit_status
-from totalmap.writers.trace import Trace, trace
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from totalmap.writers.trace import Trace
 
 
 def print_trace(
@@ -21,6 +23,9 @@ def print_trace(
 
     The exit status is 65 for a file that TotalMAP did not write. Nothing of the patient is shown.
     """
+    from cli.console import plain_console
+    from totalmap.writers.trace import trace
+
     console = plain_console()
     with errors_to_exit_status():
         found = trace(result)
@@ -30,7 +35,9 @@ def print_trace(
             console.print(_table(found))
 
 
-def _table(found: Trace) -> Table:
+def _table(found: "Trace") -> "Table":
+    from rich.table import Table
+
     origin = found.origin
     table = Table(show_header=False, box=None)
     table.add_column(no_wrap=True)

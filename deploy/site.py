@@ -3,16 +3,17 @@
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from totalmap.errors import ConfigError
-from totalmap.settings import ResultKind, Settings
+
+if TYPE_CHECKING:  # the command line shows these defaults and need not wait for the settings
+    from totalmap.settings import Settings
 
 QUEUE_MINUTES = 120  # that a study may wait for others under Argo
 DOCKER_GRACE_MINUTES = 5  # between the plug-in's time-out and the Workflow Manager's
 EXPORT_MINUTES = 15
 
-_DICOM_KINDS = frozenset(ResultKind) - {ResultKind.REPORT, ResultKind.CSV, ResultKind.NIFTI}
 _USER = re.compile(r"[1-9]\d*:\d+")
 _IMAGE = re.compile(r"[\w./:@-]*")
 _MEMORY = re.compile(r"([1-9]\d*)(Mi|Gi)")
@@ -101,13 +102,15 @@ class Application:
         return self.memory.replace("Gi", "g").replace("Mi", "m")
 
 
-def application(settings: Settings, site: Site) -> Application:
+def application(settings: "Settings", site: Site) -> Application:
     """Reads what the files need, and refuses what no site could run.
 
     Raises:
         ConfigError: A resource or the user is not a number, the image is no reference, or no result
             can be sent to a PACS.
     """
+    from totalmap.settings import DICOM_RESULTS
+
     if not _USER.fullmatch(site.user):
         raise ConfigError(
             f"user is {site.user!r}: write the numbers of a user other than root and of a group, "
@@ -115,7 +118,7 @@ def application(settings: Settings, site: Site) -> Application:
         )
     if not _IMAGE.fullmatch(site.image):
         raise ConfigError(f"image is {site.image!r}: write [registry/]name:version")
-    if not _DICOM_KINDS.intersection(settings.results.kinds):
+    if not DICOM_RESULTS.intersection(settings.results.kinds):
         raise ConfigError(
             f"results.kinds is {', '.join(settings.results.kinds)}: none of them can be sent to a "
             "PACS; add seg, sr, rtstruct or preview"

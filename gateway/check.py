@@ -10,7 +10,6 @@ from ipaddress import ip_address
 from pathlib import Path
 from ssl import PROTOCOL_TLS_SERVER, SSLContext
 
-from app.command import DEFAULT_MODELS, DEFAULT_SETTINGS
 from app.ready import require_ready
 from gateway.config import (
     DestinationSection,
@@ -20,12 +19,14 @@ from gateway.config import (
     StowReceiveSection,
     WebSection,
 )
+from gateway.config.named_files import shown
 from gateway.deliver.send_dicom import echo
 from gateway.deliver.send_stow import search
 from gateway.receive.scp import tls_context
 from gateway.record.database import open_database
 from gateway.record.storage import BYTES_PER_GB, Storage
 from gateway.work.overlay import write_overlay
+from totalmap.defaults import DEFAULT_MODELS, DEFAULT_SETTINGS
 from totalmap.errors import ConfigError, ResourceError, TotalMapError
 from totalmap.settings import load_settings
 
@@ -138,7 +139,8 @@ def _try_certificate(name: str, section: WebSection | StowReceiveSection) -> Non
         context.load_cert_chain(str(section.certificate_file), section.key_file)
     except OSError as error:  # SSLError is one
         raise ConfigError(
-            f"{name}: {section.certificate_file} and {section.key_file} can't be used: {error}"
+            f"{name}: {shown(section.certificate_file, 'certificate_file')} and "
+            f"{shown(section.key_file, 'key_file')} can't be used: {error}"
         ) from error
 
 

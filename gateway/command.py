@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from threading import Event
 
+from app.arguments import ArgumentParser
 from gateway.config import GatewaySettings, load_gateway_settings
 from gateway.process import stop_signals
 from totalmap import log
@@ -15,25 +16,31 @@ from totalmap.errors import TotalMapError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a process of the gateway until it is told to stop; returns its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m gateway")
-    parser.add_argument("role", choices=["receive", "desk", "dispatch", "work", "web"])
-    parser.add_argument("--config", type=Path)
-    parser.add_argument("--door", type=int, help="of a desk: the descriptor of its socket")
-    parser.add_argument("--worker", default="worker-1")
-    parser.add_argument("--device", default="auto")
-    given = parser.parse_args(arguments)
     log.configure()
     # It writes more than a line about each connection that fails; we say that ourselves.
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
+    role = ""
     try:
+        given = _parser().parse_args(arguments)
+        role = given.role
         settings = load_gateway_settings(given.config)
         with stop_signals() as stop:
             _run(given, settings, stop)
     except TotalMapError as error:
         kind = type(error).__name__
-        log.get_logger().error("process_failed", role=given.role, kind=kind, message=str(error))
+        log.get_logger().error("process_failed", role=role, kind=kind, message=str(error))
         return error.exit_status
     return 0
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(prog="python -m gateway")
+    parser.add_argument("role", choices=["receive", "desk", "dispatch", "work", "web"])
+    parser.add_argument("-c", "--config", type=Path)
+    parser.add_argument("--door", type=int, help="of a desk: the descriptor of its socket")
+    parser.add_argument("--worker", default="worker-1")
+    parser.add_argument("--device", default="auto")
+    return parser
 
 
 def _run(given: argparse.Namespace, settings: GatewaySettings, stop: Event) -> None:

@@ -24,10 +24,17 @@ class ResultWriterOperator(ChainOperator):
         super().__init__(*args, **kwargs)
 
     def process(self, segmentations: tuple[Segmentation, ...]) -> None:
-        """Writes the results of each segmentation."""
+        """Writes the results of each segmentation for which there is something to write."""
+        due = [one for one in segmentations if self.is_due(one)]
+        if not due:
+            return
         with self.journal.stage(self.stage):
-            for segmentation in segmentations:
+            for segmentation in due:
                 self.journal.wrote(*self.write(segmentation, self._settings, self._release))
+
+    def is_due(self, segmentation: Segmentation) -> bool:
+        """Whether this kind of result is written for a segmentation: always, unless overridden."""
+        return True
 
     def write(
         self, segmentation: Segmentation, settings: Settings, release: Release

@@ -13,10 +13,12 @@ class SourceWriterOperator(ResultWriterOperator):
 
     stage = "write_source"
 
+    def is_due(self, segmentation: Segmentation) -> bool:
+        """Whether any UID of the source had to be derived."""
+        return needs_repaired_source(segmentation.volume)
+
     def write(
         self, segmentation: Segmentation, settings: Settings, release: Release
     ) -> tuple[Result, ...]:
-        """Writes the copies, where any UID had to be derived."""
-        if not needs_repaired_source(segmentation.volume):
-            return ()
+        """Writes the copies."""
         return (write_repaired_source(segmentation.volume, release),)

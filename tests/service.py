@@ -13,7 +13,6 @@ from typing import Any
 
 import yaml
 
-from app.command import DEFAULT_SETTINGS
 from gateway.config import GatewaySettings, load_gateway_settings
 from gateway.record.database import Database, open_database
 from gateway.record.deliverylist import DeliveryList, DeliveryState
@@ -24,6 +23,7 @@ from tests.gateway_process import storescu
 from tests.phantom.study import SeriesSpec
 from tests.servers import free_port
 from tests.waiting import WAIT_SECONDS, wait_until
+from totalmap.defaults import DEFAULT_SETTINGS
 
 QUIET_SECONDS = 0.5
 SECONDS_PER_HOUR = 3600

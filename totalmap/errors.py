@@ -15,30 +15,64 @@ TotalMapError
     └── Stopped                 somebody stopped the run
 
 The numbers follow BSD sysexits.h. A message says what happened, the value, the limit and what
-to do, and never holds patient data.
+to do, and never holds patient data, nor a password that stands in a URL.
 """
 
+import re
 import traceback
+from enum import IntEnum
 from pathlib import Path
 from typing import ClassVar
 
+# The user information of a URL (RFC 3986, 3.2.1). A password may itself hold "/" and "@".
+_USER_INFORMATION = re.compile(r"(?<=://)\S*@")
+
+
+class ExitStatus(IntEnum):
+    """Every status with which a command of TotalMAP ends; from 64 on as in BSD sysexits.h.
+
+    `check` ends with REVIEW or REJECTED, and `verify` with DIFFERENT.
+    """
+
+    SUCCEEDED = 0
+    REVIEW = 1
+    DIFFERENT = 1
+    REJECTED = 3
+    USAGE = 64
+    INPUT = 65
+    MODELS = 66
+    OWN_CHECK = 70
+    TRY_AGAIN = 75
+
+
+def without_credentials(text: str) -> str:
+    """Returns a text in which no URL holds a user or a password any more."""
+    return _USER_INFORMATION.sub("", text)
+
 
 class TotalMapError(Exception):
-    """Base of all errors that TotalMAP raises on purpose."""
+    """Base of all errors that TotalMAP raises on purpose.
 
-    exit_status: ClassVar[int] = 70
+    The message is kept without the user information of URLs: what a library says of a URL may
+    quote it whole.
+    """
+
+    exit_status: ClassVar[ExitStatus] = ExitStatus.OWN_CHECK
+
+    def __init__(self, message: str) -> None:
+        super().__init__(without_credentials(message))
 
 
 class ConfigError(TotalMapError):
     """Settings or arguments are wrong."""
 
-    exit_status = 64
+    exit_status = ExitStatus.USAGE
 
 
 class InputError(TotalMapError):
     """This study can't be segmented, however often it is tried."""
 
-    exit_status = 65
+    exit_status = ExitStatus.INPUT
 
 
 class NoSuitableSeries(InputError):
@@ -60,7 +94,7 @@ class UnreadableInstance(InputError):
 class ModelError(TotalMapError):
     """Weights are missing, not on record, or differ from the record; or a licence is missing."""
 
-    exit_status = 66
+    exit_status = ExitStatus.MODELS
 
 
 class UnsupportedModel(ModelError):
@@ -70,7 +104,7 @@ class UnsupportedModel(ModelError):
 class OutputError(TotalMapError):
     """A result did not pass our own check, so nothing is released."""
 
-    exit_status = 70
+    exit_status = ExitStatus.OWN_CHECK
 
 
 class InternalError(TotalMapError):
@@ -92,7 +126,7 @@ def internal_error(error: Exception) -> InternalError:
 class ResourceError(TotalMapError):
     """The machine ran out of something; the same study may succeed later."""
 
-    exit_status = 75
+    exit_status = ExitStatus.TRY_AGAIN
 
 
 class Stopped(ResourceError):

@@ -7,6 +7,8 @@ from typing import Literal
 
 import structlog
 
+from totalmap.errors import without_credentials
+
 LogFormat = Literal["text", "json"]
 
 
@@ -32,12 +34,23 @@ def configure(log_format: LogFormat = "text", level: int = logging.INFO) -> None
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _without_credentials,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=_standard_error_of_the_moment,
         cache_logger_on_first_use=False,
     )
+
+
+def _without_credentials(
+    _logger: object, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Takes passwords out of the URLs in an event's values."""
+    return {
+        key: without_credentials(value) if isinstance(value, str) else value
+        for key, value in event.items()
+    }
 
 
 def _standard_error_of_the_moment(*_: object) -> structlog.PrintLogger:

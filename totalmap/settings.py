@@ -25,11 +25,12 @@ from totalsegmentator.map_to_binary import class_map
 from totalsegmentator.registry import task_modality
 
 from totalmap.errors import ConfigError
+from totalmap.hints import did_you_mean, nearest, quoted_if_close
 from totalmap.log import LogFormat
+from totalmap.settings_errors import key_elsewhere, not_one_of
 from totalmap.settings_file import Section, read_sections, validated
 
-# Never shown, not even in a message about itself.
-_SECRET = ("segmentation.licence_number",)
+_LAID_OVER = ("the environment", "the arguments")
 
 ENV_PREFIX = "TOTALMAP_"
 ENV_NESTING = "__"
@@ -59,11 +60,18 @@ class Arithmetic(StrEnum):
 
 
 class Device(StrEnum):
-    """Where networks run; `auto` takes an NVIDIA GPU if there is one."""
+    """Where networks run; `auto` takes an NVIDIA GPU if there is one.
+
+    `gpu`, as TotalSegmentator's command has it, is `cuda`.
+    """
 
     AUTO = "auto"
     CPU = "cpu"
     CUDA = "cuda"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Device | None":
+        return cls.CUDA if value == "gpu" else None
 
 
 class MemoryShort(StrEnum):
@@ -157,7 +165,7 @@ def _check_pattern(text: str) -> str:
     try:
         re.compile(text)
     except re.error as error:
-        raise ValueError(f"not a regular expression: {error}") from error
+        raise ValueError("it is not a regular expression") from error
     return text
 
 
@@ -175,6 +183,9 @@ IMAGE_TYPES_EXCLUDED = (
 
 # A label map is left out: few viewers read it.
 USUAL_RESULTS = tuple(kind for kind in ResultKind if kind is not ResultKind.SEG_LABELMAP)
+
+# What can be sent to a PACS.
+DICOM_RESULTS = frozenset(ResultKind) - {ResultKind.REPORT, ResultKind.CSV, ResultKind.NIFTI}
 
 MAX_INTEGER_STRING = 2**31 - 1  # PS3.5 6.2, IS
 
@@ -368,18 +379,25 @@ class Settings(Section):
         return hashlib.sha256(document.encode()).hexdigest()
 
 
-def load_settings(path: Path, environment: Mapping[str, str] = os.environ) -> Settings:
-    """Reads the settings file and lays the environment's overrides over it.
+# Sections with the keys that differ, as in a settings file.
+Overrides = Mapping[str, Mapping[str, Any]]
+
+
+def load_settings(
+    path: Path, environment: Mapping[str, str] = os.environ, overrides: Overrides | None = None
+) -> Settings:
+    """Reads the settings file, and lays the environment and then `overrides` over it.
 
     Raises:
         ConfigError: The file is missing or is not YAML, a section, key or environment name is
             not known, or a value is out of range.
     """
     sections = read_sections(path)
-    for (section, key), value in _overrides(environment).items():
-        present = sections.get(section) or {}
-        sections[section] = {**present, key: value} if isinstance(present, dict) else present
-    settings = _with_modalities(validated(Settings, sections, path, secret=_SECRET))
+    for layer in (_from_environment(environment), overrides or {}):
+        for name, section in layer.items():
+            present = sections.get(name) or {}
+            sections[name] = {**present, **section} if isinstance(present, dict) else present
+    settings = _with_modalities(validated(Settings, sections, path, *_LAID_OVER))
     _require_known_structures(settings)
     return settings
 
@@ -387,11 +405,14 @@ def load_settings(path: Path, environment: Mapping[str, str] = os.environ) -> Se
 def _require_known_structures(settings: Settings) -> None:
     """Makes sure that no name is misspelt, which would leave a structure out without a word."""
     task = settings.segmentation.task
-    known = class_map.get(task, {}).values()
+    known = tuple(class_map.get(task, {}).values())
     for key in ("seg_structures", "rtstruct_structures"):
         unknown = [name for name in getattr(settings.results, key) if name not in known]
         if unknown:
-            raise ConfigError(f"setting results.{key}: task {task} has no structure {unknown[0]!r}")
+            raise ConfigError(
+                f"setting results.{key}: task {task} has no structure"
+                f"{quoted_if_close(unknown[0], known)}{did_you_mean(unknown[0], known)}"
+            )
 
 
 def _with_modalities(settings: Settings) -> Settings:
@@ -406,21 +427,42 @@ def _with_modalities(settings: Settings) -> Settings:
     return settings.model_copy(update={"selection": SelectionSection(rules=rules)})
 
 
-def _overrides(environment: Mapping[str, str]) -> dict[tuple[str, str], Any]:
-    """Returns {(section, key): value} of all TOTALMAP_SECTION__KEY variables."""
-    overrides: dict[tuple[str, str], Any] = {}
+def _from_environment(environment: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """Returns what all TOTALMAP_SECTION__KEY variables say, by section."""
+    sections: dict[str, dict[str, Any]] = {}
     for name, text in environment.items():
         if not name.startswith(ENV_PREFIX):
             continue
         section, nesting, key = name.removeprefix(ENV_PREFIX).lower().partition(ENV_NESTING)
         if not nesting or section not in Settings.model_fields:
-            known = ", ".join(sorted(Settings.model_fields))
-            raise ConfigError(
-                f"environment variable {name} is not a setting: "
-                f"expected {ENV_PREFIX}SECTION{ENV_NESTING}KEY with a section of {known}"
-            )
+            raise ConfigError(f"environment variable {name} is not a setting{_meant(section, key)}")
         try:
-            overrides[section, key] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"environment variable {name} is not valid YAML") from error
-    return overrides
+            sections.setdefault(section, {})[key] = yaml.safe_load(text)
+        except (yaml.YAMLError, ValueError):  # its text quotes the value
+            raise ConfigError(f"environment variable {name} is not valid YAML") from None
+    return sections
+
+
+def _meant(section: str, key: str) -> str:
+    """Returns which variable was meant, or how variables are called."""
+    known = tuple(Settings.model_fields)
+    if key:
+        names = [f"{one}.{key}" for one in nearest(section, known)[:1]]
+    else:
+        names = [one for one in key_elsewhere(Settings, section) if one.count(".") == 1]
+    variables = [ENV_PREFIX + name.replace(".", ENV_NESTING).upper() for name in names]
+    if variables:
+        return f", did you mean {' or '.join(variables)}?"
+    return f": expected {ENV_PREFIX}SECTION{ENV_NESTING}KEY with a section of {', '.join(known)}"
+
+
+def parse_variant(name: str) -> Variant:
+    """Returns the variant of a name.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    try:
+        return Variant(name)
+    except ValueError:
+        raise ConfigError(f"variant{not_one_of(name, tuple(Variant))}") from None

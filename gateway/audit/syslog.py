@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from gateway.config import SyslogSection
+from gateway.config.named_files import shown
 from totalmap.errors import ConfigError, ResourceError
 
 # PS3.15 A.6: facility 10, security/authorization; 5: normal but significant, 4: warning
@@ -124,9 +125,9 @@ def _tls_context(settings: SyslogSection) -> ssl.SSLContext | None:
             context.load_cert_chain(settings.certificate_file, settings.key_file)
     except OSError as error:  # SSLError is one
         raise ConfigError(
-            f"audit.syslog: {settings.ca_file or 'no ca_file'}, "
-            f"{settings.certificate_file or 'no certificate_file'} and "
-            f"{settings.key_file or 'no key_file'} can't be used: {error}"
+            f"audit.syslog: {shown(settings.ca_file, 'ca_file')}, "
+            f"{shown(settings.certificate_file, 'certificate_file')} and "
+            f"{shown(settings.key_file, 'key_file')} can't be used: {error}"
         ) from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Self
 
-from pydantic import HttpUrl, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, HttpUrl, PositiveFloat, PositiveInt, model_validator
 
 from gateway.config.values import AeTitle, Name, Port
 from totalmap.settings_file import Section
@@ -48,7 +48,7 @@ class StowDestination(Section):
         connect_seconds: How long to wait for a connection, and for each answer.
     """
 
-    url: HttpUrl
+    url: HttpUrl = Field(repr=False)  # it may hold a password
     user: str | None = None
     password_file: Path | None = None
     token_file: Path | None = None

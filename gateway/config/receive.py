@@ -103,7 +103,7 @@ class OrthancSection(Section):
         sender: By what name goes what comes from it, for rules and for `sender` as a destination.
     """
 
-    url: HttpUrl
+    url: HttpUrl = Field(repr=False)  # it may hold a password
     user: str | None = None
     password_file: Path | None = None
     ca_file: Path | None = None

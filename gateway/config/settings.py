@@ -1,5 +1,6 @@
 """All of gateway.yaml, and how it is read."""
 
+from collections.abc import Collection
 from itertools import chain
 from pathlib import Path
 from typing import Self
@@ -13,6 +14,7 @@ from gateway.config.retention import RetentionSection
 from gateway.config.rules import CompleteSection, RuleSection
 from gateway.config.web import WebSection
 from gateway.config.work import WorkSection
+from totalmap.hints import did_you_mean, quoted_if_close
 from totalmap.settings_file import Section, read_sections, validated
 
 
@@ -26,7 +28,7 @@ class GatewaySettings(Section):
     """
 
     storage_folder: Path = Path("totalmap-gateway")
-    ledger_url: str | None = None
+    ledger_url: str | None = Field(default=None, repr=False)  # it may hold a password
     receive: ReceiveSection = ReceiveSection()
     complete: CompleteSection = CompleteSection()
     rules: tuple[RuleSection, ...] = Field(default=(RuleSection(),), min_length=1)
@@ -45,16 +47,24 @@ class GatewaySettings(Section):
                 raise ValueError(f"two {kind} have the same name")
         known = {SENDER, *(one.name for one in self.destinations)}
         if self.complete.source is not None and self.destination(self.complete.source) is None:
-            raise ValueError(f"complete.source: there is no destination {self.complete.source}")
+            raise ValueError(f"complete.source: there is no such destination; {_known(known)}")
         for rule in self.rules:
             for name in chain.from_iterable(rule.destinations_of.values()):
                 if name not in known:
-                    raise ValueError(f"rule {rule.name}: there is no destination {name}")
+                    raise ValueError(
+                        f"rule {rule.name}: there is no such destination"
+                        f"{quoted_if_close(name, known)}{did_you_mean(name, known)}; "
+                        f"{_known(known)}"
+                    )
         return self
 
     def destination(self, name: str) -> DestinationSection | None:
         """Returns a destination by its name."""
         return next((one for one in self.destinations if one.name == name), None)
+
+
+def _known(names: Collection[str]) -> str:
+    return f"there are {', '.join(sorted(names))}"
 
 
 def load_gateway_settings(path: Path | None) -> GatewaySettings:

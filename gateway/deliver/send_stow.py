@@ -8,7 +8,8 @@ from uuid import uuid4
 import httpx
 
 from gateway.config import StowDestination
-from totalmap.errors import ResourceError
+from gateway.config.named_files import read_secret
+from totalmap.errors import ConfigError, ResourceError
 
 CHUNK_BYTES = 1 << 20
 FAILED_SOP_SEQUENCE = "00081198"
@@ -52,13 +53,14 @@ def _client(destination: StowDestination) -> httpx.Client:
     headers = {}
     try:
         if destination.token_file is not None:
-            headers["Authorization"] = f"Bearer {_first_line(destination.token_file)}"
-        password = destination.password_file and _first_line(destination.password_file)
+            token = read_secret(destination.token_file, "token_file")
+            headers["Authorization"] = f"Bearer {token}"
+        password = destination.password_file and read_secret(
+            destination.password_file, "password_file"
+        )
         trusted = create_default_context(cafile=destination.ca_file)
-    except OSError as error:
-        raise ResourceError(
-            f"the credentials for {_name(destination)} can't be read: {error}"
-        ) from error
+    except (OSError, ConfigError) as error:
+        raise ResourceError(f"the credentials for {_name(destination)}: {error}") from error
     return httpx.Client(
         auth=(destination.user, password or "") if destination.user else None,
         headers=headers,
@@ -122,10 +124,6 @@ def _heads(boundary: str, files: Sequence[Path]) -> Sequence[bytes]:
 
 def _content_bytes(files: Sequence[Path]) -> int:
     return sum(path.stat().st_size for path in files)
-
-
-def _first_line(path: Path) -> str:
-    return path.read_text(encoding="utf-8").partition("\n")[0].strip()
 
 
 def _name(destination: StowDestination) -> str:

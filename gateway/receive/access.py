@@ -2,11 +2,11 @@
 
 import base64
 from hmac import compare_digest
-from pathlib import Path
 
 from gateway.attempts import FAILURES, WITHIN_SECONDS, Attempts
 from gateway.config import StowReceiveSection
-from totalmap.errors import ConfigError, TotalMapError
+from gateway.config.named_files import read_secret
+from totalmap.errors import TotalMapError
 
 ANONYMOUS = "STOW-RS"
 
@@ -31,10 +31,12 @@ class Access:
         self._user = settings.user
         self._secrets: dict[str, bytes] = {}
         if settings.user is not None and settings.password_file is not None:
-            secret = f"{settings.user}:{read_secret(settings.password_file)}"
+            password = read_secret(settings.password_file, "receive.stow.password_file")
+            secret = f"{settings.user}:{password}"
             self._secrets["basic"] = base64.b64encode(secret.encode())
         if settings.token_file is not None:
-            self._secrets["bearer"] = read_secret(settings.token_file).encode()
+            token = read_secret(settings.token_file, "receive.stow.token_file")
+            self._secrets["bearer"] = token.encode()
         self._attempts = Attempts()
 
     @property
@@ -65,18 +67,3 @@ class Access:
             raise NotAllowed("a wrong password or token")
         self._attempts.succeeded(address)
         return self._user or ANONYMOUS if scheme.lower() == "basic" else ANONYMOUS
-
-
-def read_secret(path: Path) -> str:
-    """Returns the first line of a file.
-
-    Raises:
-        ConfigError: It can't be read or is empty.
-    """
-    try:
-        secret = path.read_text(encoding="utf-8").partition("\n")[0].strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: the secret can't be read: {error}") from error
-    if not secret:
-        raise ConfigError(f"{path}: its first line is empty, it has to be a secret")
-    return secret

@@ -16,7 +16,7 @@ from uuid import uuid4
 import httpx
 
 from gateway.config import OrthancSection
-from gateway.receive.access import read_secret
+from gateway.config.named_files import read_secret, shown
 from gateway.receive.intake import Intake, ReceivedFile
 from gateway.receive.orthanc_server import Instance, NotServed, OrthancServer, Study
 from gateway.receive.poll import polling
@@ -66,11 +66,15 @@ def polling_orthanc(
 
 
 def _client(settings: OrthancSection) -> httpx.Client:
-    password = settings.password_file and read_secret(settings.password_file)
+    password = settings.password_file and read_secret(
+        settings.password_file, "receive.orthancs.password_file"
+    )
     try:
         trusted = create_default_context(cafile=settings.ca_file)
     except OSError as error:  # SSLError is one
-        raise ConfigError(f"{settings.ca_file}: no certificate can be read: {error}") from error
+        raise ConfigError(
+            f"{shown(settings.ca_file, 'ca_file')}: no certificate can be read: {error}"
+        ) from error
     return httpx.Client(
         base_url=str(settings.url),
         auth=(settings.user, password) if settings.user and password else None,

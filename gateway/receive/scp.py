@@ -39,6 +39,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at its 
 from pynetdicom.transport import AssociationSocket
 
 from gateway.config import ReceiveSection, SenderSection, TlsSection
+from gateway.config.named_files import shown
 from gateway.receive.association_server import AssociationServer
 from gateway.receive.intake import Intake, MismatchedInstance, ReceivedFile
 from gateway.receive.lobby import Desk, LobbyServer
@@ -186,8 +187,9 @@ def tls_context(tls: TlsSection) -> SSLContext:
         context.load_cert_chain(tls.certificate_file, tls.key_file)
     except OSError as error:  # SSLError is one
         raise ConfigError(
-            f"receive.tls: {tls.certificate_file}, {tls.key_file} and "
-            f"{tls.senders_ca_file or 'no senders_ca_file'} can't be used: {error}"
+            f"receive.tls: {shown(tls.certificate_file, 'certificate_file')}, "
+            f"{shown(tls.key_file, 'key_file')} and "
+            f"{shown(tls.senders_ca_file, 'senders_ca_file')} can't be used: {error}"
         ) from error
     if tls.senders_ca_file:
         context.verify_mode = CERT_REQUIRED

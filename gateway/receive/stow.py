@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from gateway.config import StowReceiveSection
+from gateway.config.named_files import shown
 from gateway.http_lobby import BACKLOG, Door, PatientProtocol
 from gateway.receive.access import Access
 from gateway.receive.intake import Intake
@@ -88,7 +89,7 @@ def _server_settings(settings: StowReceiveSection, receiver: Receiver) -> uvicor
         config.load()
     except OSError as error:  # SSLError is one
         raise ConfigError(
-            f"receive.stow: {settings.certificate_file} and {settings.key_file} can't be used: "
-            f"{error}"
+            f"receive.stow: {shown(settings.certificate_file, 'certificate_file')} and "
+            f"{shown(settings.key_file, 'key_file')} can't be used: {error}"
         ) from error
     return config

@@ -1,5 +1,6 @@
 """The database: SQLite beside the files, or Postgres by its URL."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Self
@@ -17,6 +18,9 @@ BUSY_SECONDS = 30
 # Any number that others who use the same Postgres do not lock.
 _LOCK = 7_068_252_180
 
+# A part of a password that is shorter tells nothing, and stands in many words.
+_SECRET_CHARACTERS = 3
+
 
 class Database:
     """May be used by many threads and processes at once."""
@@ -33,13 +37,16 @@ class Database:
                 TotalMAP.
             ResourceError: It can't be opened.
         """
+        self._url = url
         try:
             # Each transaction ends before its connection is given back: nothing to be rolled back.
             self._engine = create_engine(url, pool_reset_on_return=None)
-        except (ArgumentError, NoSuchModuleError) as error:
+        except (ArgumentError, NoSuchModuleError, ValueError):
+            # Without a cause: its text quotes the URL, or what it takes for a port.
             raise ConfigError(
-                "ledger_url is not a database's, such as postgresql+psycopg://user@host/name"
-            ) from error
+                "ledger_url is not a database's, such as postgresql+psycopg://host/name with "
+                "a user before the host; a password's special characters have to be %-encoded"
+            ) from None
         self.is_postgres = self._engine.dialect.name == "postgresql"
         if not self.is_postgres:
             event.listen(self._engine, "connect", _make_durable)
@@ -47,8 +54,8 @@ class Database:
             self._make_tables()
         except OperationalError as error:
             raise ResourceError(
-                f"the ledger {self._engine.url!r} can't be opened: {error.orig}"
-            ) from error
+                f"the ledger {self._name} can't be opened: {self._reason(error)}"
+            ) from None
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -61,7 +68,7 @@ class Database:
             with self._engine.begin() as connection:
                 yield connection
         except OperationalError as error:
-            raise ResourceError(f"the ledger does not answer: {error.orig}") from error
+            raise ResourceError(f"the ledger does not answer: {self._reason(error)}") from None
 
     def insert_or(self, table: Table) -> "postgresql.Insert | sqlite.Insert":
         """Returns an insert that can be told what to do with a row that is there already."""
@@ -77,6 +84,16 @@ class Database:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def _name(self) -> str:
+        """What kind of database it is, and where: without user, password and parameters."""
+        url = self._engine.url
+        where = f"{url.host}/{url.database}" if url.host else str(url.database)
+        return f"{url.get_backend_name()} {_without_password(where, self._url)}"
+
+    def _reason(self, error: OperationalError) -> str:
+        return _without_password(str(error.orig), self._url)
+
     def _make_tables(self) -> None:
         """Makes what is missing; of processes that start together, one after the other."""
         with self._engine.begin() as connection:
@@ -89,9 +106,24 @@ class Database:
                 connection.execute(insert(SCHEMA).values(version=SCHEMA_VERSION))
             elif version != SCHEMA_VERSION:
                 raise ConfigError(
-                    f"the ledger {self._engine.url!r} has layout {version}, this version of "
+                    f"the ledger {self._name} has layout {version}, this version of "
                     f"TotalMAP reads {SCHEMA_VERSION}"
                 )
+
+
+def _without_password(text: str, url: str) -> str:
+    """Returns what a database says, without any part of the password in its URL.
+
+    One that is not %-encoded may be taken for a host or a port, which the text names.
+    """
+    rest, _, query = url.partition("://")[2].partition("?")
+    password = rest.rpartition("@")[0].partition(":")[2]
+    values = [one.partition("=")[2] for one in query.split("&")]
+    parts = {password, *re.split(r"[:/@?&=]", password), *values}
+    for part in sorted(parts, key=len, reverse=True):
+        if len(part) >= _SECRET_CHARACTERS:
+            text = text.replace(part, "...")
+    return text
 
 
 def open_database(settings: GatewaySettings) -> Database:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.command import DEFAULT_SETTINGS
 from gateway.config import WorkSection
 from gateway.record.content import content_digest, images
 from gateway.record.job import Job
@@ -18,6 +17,7 @@ from gateway.record.ledger import KeptInstance, Ledger
 from gateway.record.storage import INPUT_NAME, SETTINGS_NAME, Storage
 from gateway.work.overlay import write_overlay
 from gateway.work.runner import Failure, Outcome, Runner
+from totalmap.defaults import DEFAULT_SETTINGS
 from totalmap.errors import InputError, ResourceError, TotalMapError, internal_error
 from totalmap.log import get_logger
 

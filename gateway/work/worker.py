@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from threading import Event, Lock, Thread
 from typing import NoReturn
 
-from app.command import DEFAULT_MODELS
 from gateway.config import GatewaySettings, RunnerKind
 from gateway.jobs import Handlers, running_queue
 from gateway.record.database import open_database
@@ -24,6 +23,7 @@ from gateway.record.storage import Storage
 from gateway.work.runner import ContainerRunner, Runner, WarmRunner, container_name
 from gateway.work.work import Work
 from totalmap.allocator import keep_freed_memory
+from totalmap.defaults import DEFAULT_MODELS
 from totalmap.errors import ResourceError
 from totalmap.log import get_logger
 

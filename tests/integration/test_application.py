@@ -140,7 +140,6 @@ def test_status_says_what_was_done(finished: Finished, study: WrittenStudy) -> N
         "load_models",
         "segment",
         "check_quality",
-        "write_source",
         *(f"write_{kind}" for kind in USUAL_RESULTS),
     ]
     (checkpoint,) = status["model"]["checkpoints"]

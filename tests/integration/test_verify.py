@@ -120,3 +120,36 @@ def test_another_study_is_no_source(made: Made, tmp_path: Path) -> None:
     assert done.returncode == 65
     assert "holds none of the 24 instances" in done.stderr
     shutil.rmtree(tmp_path / "other")
+
+
+def test_options_are_settings_for_run_and_verify_alike(
+    made: Made, fast_models: Path, tmp_path: Path
+) -> None:
+    out, options = tmp_path / "out", ("--device", "cpu", "--structures", "liver,spleen")
+    where = ("-m", fast_models, "-c", made.settings)
+    done = totalmap("run", made.source, out, *where, *options)
+    assert "fastest" in done.stdout, "a restriction to structures asks for a rough network"
+    assert done.returncode == 66
+    assert f"models install total --variant fastest -m {fast_models}" in done.stdout
+    other = totalmap("verify", made.seg, "--source", made.source, *where, "--structures", "liver")
+    assert other.returncode == 1
+    assert "it was made with other settings" in other.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--variant", "fasst"), "variant 'fasst' is not one of full, fast, fastest, did you mean"),
+        (("--task", "toal"), "did you mean total"),
+        (("--structures", "livr"), "'livr', did you mean liver"),
+        (("--device", "cdua"), "device 'cdua' is not one of auto, cpu, cuda, did you mean cuda"),
+    ],
+)
+def test_a_wrong_option_is_refused_as_a_wrong_setting(
+    made: Made, tmp_path: Path, options: tuple[str, str], said: str
+) -> None:
+    done = totalmap("run", made.source, tmp_path, "-c", made.settings, *options)
+    assert done.returncode == 64, done.stdout
+    assert said in done.stdout
+    status = json.loads((tmp_path / "status.json").read_text())
+    assert status["error"]["exit_status"] == 64

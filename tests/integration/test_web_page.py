@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from app.command import DEFAULT_SETTINGS
 from app.run import RunRequest, run_application
 from gateway.config import GatewaySettings, ReceiveSection, WebSection
 from gateway.record.job import Judgement
@@ -21,6 +20,7 @@ from tests.ohif.packages import PLAYWRIGHT, Package, require_package
 from tests.phantom.study import WrittenSeries
 from tests.servers import LOOPBACK, require_program
 from tests.unit.gateway.web.filling import Filled, open_filled
+from totalmap.defaults import DEFAULT_SETTINGS
 from totalmap.finding import Verdict
 
 DRIVER = Path(__file__).parent.parent / "unit" / "gateway" / "web" / "browse.mjs"

@@ -154,3 +154,62 @@ def test_the_fingerprint_is_of_what_decides_a_result() -> None:
         assert changed.fingerprint() != usual.fingerprint()
     elsewhere = SegmentationSection(device=Device.CPU, licence_number=SecretStr("1234"))
     assert Settings(segmentation=elsewhere).fingerprint() == usual.fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "segmentation: {tsk: total}",
+            "segmentation.tsk is not known, did you mean segmentation.task",
+        ),
+        ("segmentaton: {task: total}", "segmentaton is not known, did you mean segmentation?"),
+        ("segmentation: {gaps: fill}", "did you mean geometry.gaps?"),
+        ("variant: fast", "did you mean segmentation.variant?"),
+        ("results: {series_numbers: {sge: 1}}", "did you mean results.series_numbers.seg?"),
+        ("selection: {rules: [{kernel: [a]}]}", "did you mean selection.rules.0.kernels?"),
+        ("quality: {colour: red}", "quality.colour is not known; section quality knows second_op"),
+        ("segmentation: {variant: fasst}", "'fasst' is not one of full, fast, fastest, did you"),
+        ("segmentation: {variant: Fast}", "did you mean fast"),
+        ("segmentation: {variant: hunter2}", "segmentation.variant is not one of full, fast"),
+        ("results: {kinds: [sge]}", "results.kinds.0 'sge' is not one of .* did you mean seg"),
+        ("geometry: {max_gap_mm: -1}", r"should be greater than 0 \(value -1\)"),
+        ("segmentation: total", "segmentation: it has to be a section with keys of task"),
+        ("results: {seg_structures: [livr]}", "no structure 'livr', did you mean liver"),
+    ],
+)
+def test_what_is_wrong_is_said_with_what_was_meant(text: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "app.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=said):
+        load_settings(path, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("TOTALMAP_SEGMENTATION__VARIENT", "did you mean segmentation.variant?"),
+        ("TOTALMAP_SEGMENTATON__VARIANT", "did you mean TOTALMAP_SEGMENTATION__VARIANT?"),
+        ("TOTALMAP_VARIANT", "did you mean TOTALMAP_SEGMENTATION__VARIANT?"),
+        ("TOTALMAP_NONSENSE", "expected TOTALMAP_SECTION__KEY with a section of application"),
+    ],
+)
+def test_a_misspelt_variable_is_named_with_what_was_meant(name: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        load_settings(APP_YAML, {name: "full"})
+
+
+def test_a_gpu_may_be_called_as_totalsegmentator_calls_it() -> None:
+    settings = load_settings(APP_YAML, {"TOTALMAP_SEGMENTATION__DEVICE": "gpu"})
+    assert settings.segmentation.device is Device.CUDA
+
+
+def test_overrides_are_laid_over_the_environment_and_count_as_the_file_does(tmp_path: Path) -> None:
+    path = tmp_path / "app.yaml"
+    path.write_text("segmentation: {task: total, variant: full}\n")
+    environment = {"TOTALMAP_SEGMENTATION__VARIANT": "fastest"}
+    overrides = {"segmentation": {"variant": "fast", "structures": ["liver"]}}
+    overridden = load_settings(path, environment, overrides)
+    path.write_text("segmentation: {task: total, variant: fast, structures: [liver]}\n")
+    assert overridden == load_settings(path, {})
+    assert overridden.fingerprint() == load_settings(path, {}).fingerprint()

@@ -1,22 +1,14 @@
 """Where voxels lie in the patient: one affine in float64, DICOM's LPS frame.
 
 The only place that knows the difference between LPS (DICOM: x to the left, y to the back,
-z to the head) and RAS (NIfTI, nibabel, TotalSegmentator).
+z to the head) and RAS (NIfTI, nibabel, TotalSegmentator). nibabel is imported where it is used:
+whoever only chooses a series need not wait for it.
 """
 
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
 import numpy as np
-from nibabel.affines import voxel_sizes
-from nibabel.orientations import (
-    aff2axcodes,
-    apply_orientation,
-    axcodes2ornt,
-    inv_ornt_aff,
-    io_orientation,
-    ornt_transform,
-)
 from numpy.typing import NDArray
 
 from totalmap.settings import Orientation
@@ -131,6 +123,8 @@ class Geometry:
 
         Of an oblique stack, the closest ones.
         """
+        from nibabel.orientations import aff2axcodes
+
         directions = aff2axcodes(self.affine_ras)
         return tuple(_ENDS[code] for code in reversed(directions))
 
@@ -206,12 +200,16 @@ def to_canonical(array: NDArray[Scalar], geometry: Geometry) -> NDArray[Scalar]:
     Args:
         array: (k, j, i) on the grid of `geometry`.
     """
+    from nibabel.orientations import apply_orientation
+
     oriented: NDArray[Scalar] = apply_orientation(array.transpose(2, 1, 0), _orientation(geometry))
     return oriented
 
 
 def from_canonical(array: NDArray[Scalar], geometry: Geometry) -> NDArray[Scalar]:
     """Undoes `to_canonical`: (x, y, z) back to a view (k, j, i) on the grid of `geometry`."""
+    from nibabel.orientations import apply_orientation, axcodes2ornt, ornt_transform
+
     inverse = ornt_transform(axcodes2ornt("RAS"), _orientation(geometry))
     oriented: NDArray[Scalar] = apply_orientation(array, inverse)
     return oriented.transpose(2, 1, 0)
@@ -219,6 +217,8 @@ def from_canonical(array: NDArray[Scalar], geometry: Geometry) -> NDArray[Scalar
 
 def canonical_affine_lps(geometry: Geometry) -> Affine:
     """Returns the (4, 4) affine of what `to_canonical` returns: (x, y, z, 1) to mm in LPS."""
+    from nibabel.orientations import axcodes2ornt, inv_ornt_aff, ornt_transform
+
     transform = ornt_transform(_orientation(geometry), axcodes2ornt("RAS"))
     affine: Affine = geometry.affine_lps @ inv_ornt_aff(transform, geometry.shape[::-1])
     return affine
@@ -230,6 +230,8 @@ def stored_zooms(affine_lps: Affine) -> NDArray[np.float32]:
     TotalSegmentator reads the study from a NIfTI file, whose affine and zooms are float32; the
     labels are only equal to its labels with the same rounding.
     """
+    from nibabel.affines import voxel_sizes
+
     stored = affine_lps.astype(np.float32).astype(np.float64)
     zooms: NDArray[np.float32] = voxel_sizes(stored).astype(np.float32)
     return zooms
@@ -284,6 +286,8 @@ def to_las(array: NDArray[Scalar], geometry: Geometry) -> tuple[NDArray[Scalar],
     Args:
         array: (k, j, i) on the grid of `geometry`.
     """
+    from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, ornt_transform
+
     transform = ornt_transform(_orientation(geometry), axcodes2ornt("LAS"))
     shape_ijk = geometry.shape[::-1]
     affine: Affine = geometry.affine_ras @ inv_ornt_aff(transform, shape_ijk)
@@ -300,6 +304,8 @@ def to_own_axes(array: NDArray[Scalar], geometry: Geometry) -> tuple[NDArray[Sca
 
 
 def _orientation(geometry: Geometry) -> NDArray[np.float64]:
+    from nibabel.orientations import io_orientation
+
     orientation: NDArray[np.float64] = io_orientation(geometry.affine_ras)
     return orientation
 

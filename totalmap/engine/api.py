@@ -53,7 +53,9 @@ class ApiSegmenter:
         self._licence_number = licence_number
         # Of networks that a subset does not need, TotalSegmentator wants the folders all the same.
         needed = (*task.chain[:-1], load_task(task.name, task.variant))
-        self._models = tuple(model for one in needed for model in verify_models(models_folder, one))
+        self._models = tuple(
+            model for one in needed for model in verify_models(models_folder, one, wanted=task)
+        )
         own = {model.dataset for model in task.models}
         learnt = [one.learnt for one in self._models if one.identity.dataset in own]
         self._looked_for = narrowed(task, learnt)

@@ -25,13 +25,13 @@ def why_not_covered(task: Task, models_folder: Path) -> str:
     """
     for one in task.chain:
         for model in one.models:
-            if reason := one.uncovered or _why_not(one, model, models_folder):
+            if reason := one.uncovered or _why_not(one, model, models_folder, task):
                 return reason
     return ""
 
 
-def _why_not(task: Task, model: SubModel, models_folder: Path) -> str:
-    home = find_home(models_folder, task, model)
+def _why_not(task: Task, model: SubModel, models_folder: Path, wanted: Task) -> str:
+    home = find_home(models_folder, task, model, wanted)
     try:
         plans = read_plans(home / model.dataset / model.trainer_folder)
     except UnsupportedModel as reason:

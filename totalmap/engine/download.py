@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
+from totalmap.defaults import RELEASES_URL
 from totalmap.engine.licence import require_accepted
 from totalmap.engine.plans import read_plans
 from totalmap.engine.tasks import SubModel, Task
@@ -20,13 +21,17 @@ from totalmap.engine.weights import (
     adopt,
     how_to_get,
     read_manifest,
-    verify_models,
+    verify_chain,
 )
-from totalmap.errors import ConfigError, ModelError, ResourceError, UnsupportedModel
+from totalmap.errors import (
+    ConfigError,
+    ModelError,
+    ResourceError,
+    UnsupportedModel,
+    without_credentials,
+)
 from totalmap.log import get_logger
 
-# totalsegmentator/libs.py, download_pretrained_weights.
-RELEASES_URL = "https://github.com/wasserth/TotalSegmentator/releases/download"
 TIMEOUT_SECONDS = 60
 
 log = get_logger()
@@ -70,9 +75,8 @@ def install(
         ]
     except PermissionError as error:
         raise ConfigError(f"{folder} can't be written: {error.strerror}") from error
-    manifest = _record(task, folder, base_url, installed)
-    for one in task.chain:
-        verify_models(folder, one)
+    manifest = _record(task, folder, without_credentials(base_url), installed)
+    verify_chain(folder, task)
     return manifest
 
 

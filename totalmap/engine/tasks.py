@@ -1,8 +1,7 @@
 """TotalSegmentator's tasks, read from its own tables: networks, labels, resolution, crop."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, Literal
 
 from totalsegmentator.map_tasks_config import (
@@ -24,6 +23,7 @@ from totalsegmentator.map_to_binary import (
 from totalsegmentator.registry import TASKS, requires_license, task_modality
 
 from totalmap.errors import ConfigError
+from totalmap.hints import did_you_mean, quoted_if_close
 from totalmap.settings import Variant
 from totalmap.structures import Structure
 
@@ -174,7 +174,8 @@ def load_task(name: str, variant: Variant | None = None, structures: tuple[str, 
     """
     if name not in SUPPORTED_TASKS:
         raise ConfigError(
-            f"segmentation.task {name!r} is not supported{_did_you_mean(name, SUPPORTED_TASKS)}; "
+            f"segmentation.task{quoted_if_close(name, SUPPORTED_TASKS)} is not supported"
+            f"{did_you_mean(name, SUPPORTED_TASKS)}; "
             f"supported: {', '.join(SUPPORTED_TASKS)}"
         )
     chosen = _variant(name, variant)
@@ -224,12 +225,12 @@ def _config(name: str, variant: Variant) -> dict[str, Any]:
 
 def _structures(name: str, wanted: tuple[str, ...]) -> tuple[Structure, ...]:
     names: dict[int, str] = class_map[name]
-    known = set(names.values())
+    known = sorted(names.values())
     for one in wanted:
         if one not in known:
             raise ConfigError(
-                f"segmentation.structures: task {name} knows no {one!r}"
-                f"{_did_you_mean(one, known)}; "
+                f"segmentation.structures: task {name} has no structure"
+                f"{quoted_if_close(one, known)}{did_you_mean(one, known)}; "
                 f"`TotalSegmentator --list-classes {name}` lists what it knows"
             )
     return tuple(
@@ -237,11 +238,6 @@ def _structures(name: str, wanted: tuple[str, ...]) -> tuple[Structure, ...]:
         for label in sorted(names)
         if not wanted or names[label] in wanted
     )
-
-
-def _did_you_mean(word: str, known: Iterable[str]) -> str:
-    close = get_close_matches(word, sorted(known))
-    return f", did you mean {' or '.join(close)}?" if close else ""
 
 
 def _spacing(resample: float | list[float] | None) -> tuple[float, float, float]:

@@ -14,8 +14,9 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from totalmap.defaults import ADOPTED, DEFAULT_MODELS
 from totalmap.engine.learnt import learnt_labels
-from totalmap.engine.tasks import CHECKPOINT_NAME, SubModel, Task
+from totalmap.engine.tasks import CHECKPOINT_NAME, SubModel, Task, load_task
 from totalmap.engine.weight_licences import NOT_STATED, licence_of
 from totalmap.errors import ModelError
 from totalmap.log import get_logger
@@ -24,7 +25,6 @@ from totalmap.segmentation import ModelIdentity
 MANIFEST_NAME = "manifest.json"
 
 # What stands for the source of weights whose source nobody named.
-ADOPTED = "adopted"
 
 _CHECKPOINTS = f"Dataset*/*/fold_*/{CHECKPOINT_NAME}"
 
@@ -246,8 +246,26 @@ def read_manifest(folder: Path) -> Manifest:
     return Manifest(models=tuple(record.mended() for record in manifest.models))
 
 
-def verify_models(models_folder: Path, task: Task) -> tuple[VerifiedModel, ...]:
+def verify_chain(models_folder: Path, task: Task) -> tuple[VerifiedModel, ...]:
+    """Finds the networks of a task and of all tasks that it needs, as `verify_models` does.
+
+    Raises:
+        ModelError: As `verify_models`.
+    """
+    return tuple(
+        model for one in task.chain for model in verify_models(models_folder, one, wanted=task)
+    )
+
+
+def verify_models(
+    models_folder: Path, task: Task, wanted: Task | None = None
+) -> tuple[VerifiedModel, ...]:
     """Finds the networks of a task and compares every file with the record.
+
+    Args:
+        models_folder: Holds the networks.
+        task: Whose networks are found, without those of the tasks that it needs.
+        wanted: The task that is to be run, for the message; None: this one.
 
     Returns:
         One model for each checkpoint, which is one for each network unless several are averaged.
@@ -256,19 +274,27 @@ def verify_models(models_folder: Path, task: Task) -> tuple[VerifiedModel, ...]:
         ModelError: The folder or a network is missing, is found twice, is not on record, or a
             file differs from its record.
     """
-    return tuple(one for model in task.models for one in _verify(models_folder, task, model))
+    return tuple(
+        one for model in task.models for one in verify_model(models_folder, task, model, wanted)
+    )
 
 
-def find_home(models_folder: Path, task: Task, model: SubModel) -> Path:
+def find_home(models_folder: Path, task: Task, model: SubModel, wanted: Task | None = None) -> Path:
     """Returns the folder of TotalSegmentator's layout that holds a network.
+
+    Args:
+        models_folder: Where to look: in it, and in the folders in it.
+        task: Whose network it is.
+        model: The network.
+        wanted: The task that is to be run, for the message; None: `task`.
 
     Raises:
         ModelError: The folder or the network is missing, or is found twice.
     """
     if not models_folder.is_dir():
         raise ModelError(
-            f"models folder {models_folder} does not exist: "
-            "name one with -m, or fetch the weights with `totalmap models install`"
+            f"models folder {models_folder} does not exist: name another one with -m. "
+            f"{_how_to_get_all(task, wanted or task, models_folder)}"
         )
     homes = [
         home
@@ -278,7 +304,8 @@ def find_home(models_folder: Path, task: Task, model: SubModel) -> Path:
     if not homes:
         raise ModelError(
             f"weights of task {task.name}, variant {task.variant}, are missing in {models_folder}: "
-            f"{model.checkpoint}. {how_to_get(task)}"
+            f"{model.checkpoint}. {_how_to_get_all(task, wanted or task, models_folder)}; "
+            "or name another folder with -m"
         )
     if len(homes) > 1:
         raise ModelError(
@@ -287,15 +314,25 @@ def find_home(models_folder: Path, task: Task, model: SubModel) -> Path:
     return homes[0]
 
 
-def how_to_get(task: Task) -> str:
-    """Returns a sentence that says where the weights of a task are had."""
+def _how_to_get_all(task: Task, wanted: Task, models_folder: Path) -> str:
+    """Returns how to get the weights of a task, with all others that the wanted task needs."""
+    # What `models install` fetches: nothing of a licensed task, and no rough network that only
+    # a restriction to some structures asks for.
+    installed = () if wanted.needs_licence else load_task(wanted.name, wanted.variant).chain
+    comes_along = (task.name, task.variant) in ((one.name, one.variant) for one in installed)
+    return how_to_get(wanted if comes_along else task, models_folder)
+
+
+def how_to_get(task: Task, models_folder: Path = DEFAULT_MODELS) -> str:
+    """Returns a sentence, without a full stop, that says where the weights of a task are had."""
     if task.needs_licence:
         return (
             "TotalSegmentator's licence server alone has them: fetch them with its command "
             f"`totalseg_download_weights -t {task.name}` and record them with "
             "`totalmap models adopt FOLDER`"
         )
-    return f"`totalmap models install {task.name} --variant {task.variant}` fetches them"
+    folder = "" if models_folder == DEFAULT_MODELS else f" -m {models_folder}"
+    return f"`totalmap models install {task.name} --variant {task.variant}{folder}` fetches them"
 
 
 def _checkpoints(home: Path, model: SubModel) -> tuple[Path, ...]:
@@ -306,29 +343,44 @@ def _checkpoints(home: Path, model: SubModel) -> tuple[Path, ...]:
     return tuple(sorted(trainer_folder.glob(f"fold_[0-9]*/{CHECKPOINT_NAME}")))
 
 
-def find_record(models_folder: Path, task: Task, model: SubModel) -> ModelRecord | None:
+def find_record(
+    models_folder: Path, task: Task, model: SubModel, wanted: Task | None = None
+) -> ModelRecord | None:
     """Returns the record of a network; None where its models folder has none of it.
 
     Raises:
         ModelError: The folder, the network or the manifest is missing or damaged.
     """
-    manifest = read_manifest(find_home(models_folder, task, model))
+    manifest = read_manifest(find_home(models_folder, task, model, wanted))
     return next((one for one in manifest.models if one.dataset == model.dataset), None)
 
 
-def _verify(models_folder: Path, task: Task, model: SubModel) -> Iterator[VerifiedModel]:
-    home = find_home(models_folder, task, model)
-    record = find_record(models_folder, task, model)
+def model_files(home: Path, model: SubModel) -> tuple[Path, ...]:
+    """Returns the paths of all files that a network is loaded from."""
+    trainer_folder = home / model.dataset / model.trainer_folder
+    descriptions = (trainer_folder / "plans.json", trainer_folder / "dataset.json")
+    return (*_checkpoints(home, model), *descriptions)
+
+
+def verify_model(
+    models_folder: Path, task: Task, model: SubModel, wanted: Task | None = None
+) -> Iterator[VerifiedModel]:
+    """Yields a network of a task, once for each checkpoint, as `verify_models` does.
+
+    Raises:
+        ModelError: As `verify_models`.
+    """
+    home = find_home(models_folder, task, model, wanted)
+    record = find_record(models_folder, task, model, wanted)
     on_record = {} if record is None else {file.path: file.sha256 for file in record.files}
     trainer_folder = home / model.dataset / model.trainer_folder
-    checkpoints = _checkpoints(home, model)
-    for path in (*checkpoints, trainer_folder / "plans.json", trainer_folder / "dataset.json"):
+    for path in model_files(home, model):
         _compare(path, on_record.get(path.relative_to(home).as_posix()))
     if record is None:
         raise ModelError(f"{model.dataset} is not on record: run `totalmap models adopt {home}`")
     log.info("model_verified", dataset=model.dataset)
     learnt = learnt_labels(trainer_folder, model.label_table)
-    for checkpoint in checkpoints:
+    for checkpoint in _checkpoints(home, model):
         yield VerifiedModel(
             trainer_folder=trainer_folder,
             checkpoint=checkpoint,

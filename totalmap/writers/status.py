@@ -7,7 +7,6 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 from totalmap import __version__
-from totalmap.dicom.select import Verdict as SeriesVerdict
 from totalmap.errors import TotalMapError
 from totalmap.finding import Finding, Severity, Verdict, verdict
 from totalmap.input import InputKind
@@ -15,6 +14,7 @@ from totalmap.journal import FoundStructures, Journal, Result
 from totalmap.segmentation import Confidence
 from totalmap.settings import Settings
 from totalmap.structures import Face, Flag, MeasuredStructure
+from totalmap.writers.series_status import SeriesStatus, series_status
 
 SCHEMA_VERSION = 1
 
@@ -61,23 +61,6 @@ class InputStatus:
     study: int | None
     studies: int | None
     study_instance_uid: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeriesStatus:
-    """A series of the study, or one volume of a series that holds several, and the verdict."""
-
-    series_instance_uid: str
-    number: int | None
-    modality: str
-    description: str
-    instances: int
-    volume: int
-    volumes: int
-    slices: int
-    chosen: bool
-    rules: tuple[str, ...]
-    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,24 +205,6 @@ def _input(journal: Journal) -> InputStatus | None:
         study=study.number if study else None,
         studies=study.of if study else None,
         study_instance_uid=study.uid if study else None,
-    )
-
-
-def series_status(verdict: SeriesVerdict) -> SeriesStatus:
-    """Returns what status.json says of a series, or of one volume of it."""
-    series, stack = verdict.series, verdict.stack
-    return SeriesStatus(
-        series_instance_uid=series.uid,
-        number=series.number,
-        modality=series.modality,
-        description=series.description,
-        instances=len(series.instances),
-        volume=stack.number if stack else 0,
-        volumes=stack.of if stack else 0,
-        slices=len(stack.slices) if stack else 0,
-        chosen=bool(verdict.chosen_by),
-        rules=verdict.chosen_by,
-        reason=verdict.reason,
     )
 
 

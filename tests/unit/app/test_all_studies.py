@@ -173,7 +173,8 @@ def ended(error: TotalMapError | None) -> StudyRun:
 
 def test_the_exit_status_is_the_worst() -> None:
     """Each error is worse than all that stand after it."""
-    errors = [OutputError(), ConfigError(), ModelError(), ResourceError(), InputError(), None]
+    kinds = (OutputError, ConfigError, ModelError, ResourceError, InputError)
+    errors = [*(kind("a reason") for kind in kinds), None]
     expected = [70, 64, 66, 75, 65, 0]
     for first, exit_status in enumerate(expected):
         runs = [ended(error) for error in reversed(errors[first:])]

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from app.command import REPOSITORY, parse_request
+from app.command import parse_request
+from totalmap.defaults import REPOSITORY
 from totalmap.errors import ConfigError
 
 MAP_ENVIRONMENT = {

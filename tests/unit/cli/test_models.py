@@ -53,7 +53,7 @@ def test_a_failure_is_one_line_and_its_exit_status(tmp_path: Path) -> None:
 
 
 def test_install_of_an_unknown_task(tmp_path: Path) -> None:
-    done = runner.invoke(app, ["models", "install", "toal", "--folder", str(tmp_path)])
+    done = runner.invoke(app, ["models", "install", "toal", "-m", str(tmp_path)])
     assert done.exit_code == 64
     assert "toal" in done.stderr
 
@@ -75,3 +75,44 @@ def test_adopt_says_which_study_it_can_not_measure_on(fast_models: Path, tmp_pat
     empty.mkdir()
     done = runner.invoke(app, ["models", "adopt", str(fast_models), "--bf16-on", str(empty)])
     assert done.exit_code == 65
+
+
+def row(output: str, task: str, variant: str) -> list[str]:
+    """Returns the cells of a line of the table, after task and variant."""
+    lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in output.splitlines()]
+    (cells,) = (cells[2:] for cells in lines if cells[:2] == [task, variant])
+    return cells
+
+
+def listed(*words: object) -> str:
+    done = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["models", "list", *map(str, words)])
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def test_list_works_where_nothing_is_installed(tmp_path: Path) -> None:
+    output = listed("-m", tmp_path / "none")
+    assert row(output, "total", "full")[:2] == ["no", ""]
+    assert row(output, "heartchambers_highres", "full")[2] == "by licence number"
+
+
+def test_list_counts_the_networks_that_are_installed_and_on_record(fast_models: Path) -> None:
+    output = listed("-m", fast_models)
+    assert row(output, "total", "fast")[:2] == ["yes", "on record"]
+    assert row(output, "lung_vessels", "full")[:2] == ["1 of 2", "on record"]
+    assert row(output, "total", "fastest")[:2] == ["no", ""]
+
+
+def test_list_compares_the_hashes_if_asked(fast_models: Path, tmp_path: Path) -> None:
+    models = Path(shutil.copytree(fast_models, tmp_path / "models"))
+    assert row(listed("-m", models, "--verify"), "total", "fast")[1] == "yes"
+    (plans,) = models.glob("Dataset*/*/plans.json")
+    plans.write_text(plans.read_text() + "\n")
+    assert row(listed("-m", models), "total", "fast")[1] == "on record"
+    assert row(listed("-m", models, "--verify"), "total", "fast")[1] == "changed"
+
+
+def test_list_names_weights_that_are_not_on_record(fast_models: Path, tmp_path: Path) -> None:
+    models = Path(shutil.copytree(fast_models, tmp_path / "models"))
+    (models / MANIFEST_NAME).unlink()
+    assert row(listed("-m", models), "total", "fast")[1] == "not on record"

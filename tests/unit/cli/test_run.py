@@ -6,7 +6,7 @@ import pytest
 
 from app.run import RunOutcome
 from cli.console import plain_console
-from cli.run import ProgressDisplay, summary
+from cli.run import summary
 from totalmap.dicom.select import judge
 from totalmap.dicom.study import read_study
 from totalmap.errors import NoSuitableSeries
@@ -78,11 +78,3 @@ def test_failure_shows_the_reason_and_no_results(journal: Journal) -> None:
     assert "Failed: none of 3 series" in text
     assert "Exit status 65" in text
     assert "seg.dcm" not in text
-
-
-def test_without_a_terminal_each_stage_is_a_line() -> None:
-    file = io.StringIO()
-    with ProgressDisplay(plain_console(file=file)) as display:
-        display.stage_started("segment")
-        display.progress(1, 4)
-    assert file.getvalue() == "Segmenting ...\n"

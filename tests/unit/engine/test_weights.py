@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from tests.networks import build_task
+from totalmap.engine.coverage import why_not_covered
 from totalmap.engine.tasks import load_task
 from totalmap.engine.weights import (
     MANIFEST_NAME,
@@ -12,6 +13,7 @@ from totalmap.engine.weights import (
     read_manifest,
     record_agreements,
     require_good_bf16,
+    verify_chain,
     verify_models,
 )
 from totalmap.errors import ModelError
@@ -156,3 +158,32 @@ def test_all_networks_that_are_averaged_are_verified(tmp_path: Path) -> None:
 def test_missing_weights_of_a_licensed_task_are_named_with_the_remedy(models: Path) -> None:
     with pytest.raises(ModelError, match="totalseg_download_weights -t face"):
         verify_models(models, load_task("face"))
+
+
+def test_the_advice_is_to_install_the_task_that_is_to_be_run(models: Path) -> None:
+    wanted = load_task("lung_nodules")
+    advice = f"totalmap models install lung_nodules --variant full -m {models}"
+    with pytest.raises(ModelError, match=f"{advice}.* or name another folder with -m"):
+        verify_chain(models, wanted)
+    with pytest.raises(ModelError, match=advice):
+        why_not_covered(wanted, models)
+
+
+def test_the_advice_for_a_licensed_task_names_what_can_be_installed(models: Path) -> None:
+    wanted = load_task("brain_structures")
+    rough = wanted.chain[0]
+    advice = f"totalmap models install {rough.name} --variant {rough.variant}"
+    with pytest.raises(ModelError, match=advice):
+        verify_chain(models, wanted)
+
+
+def test_the_advice_for_some_structures_names_the_rough_network(models: Path) -> None:
+    wanted = load_task("total", Variant.FAST, ("liver",))
+    with pytest.raises(ModelError, match="totalmap models install total --variant fastest"):
+        verify_chain(models, wanted)
+
+
+def test_a_missing_folder_is_named_with_the_command_that_makes_it(tmp_path: Path) -> None:
+    folder = tmp_path / "none"
+    with pytest.raises(ModelError, match=f"install total --variant fast -m {folder}"):
+        verify_models(folder, TASK)

@@ -430,14 +430,14 @@ def test_files_that_can_not_be_used_are_named(
 ) -> None:
     missing, empty = tmp_path / "missing", tmp_path / "empty"
     empty.write_text("\n")
-    for settings in (
-        StowReceiveSection(port=0, certificate_file=missing, key_file=missing),
-        StowReceiveSection(port=0, token_file=missing),
+    for settings, said in (
+        (StowReceiveSection(port=0, certificate_file=missing, key_file=missing), "missing"),
+        (StowReceiveSection(port=0, token_file=missing), r"stow\.token_file .* No such file"),
     ):
-        with pytest.raises(ConfigError, match="missing"), listening(intake, storage, settings):
+        with pytest.raises(ConfigError, match=said), listening(intake, storage, settings):
             pass
     with (
-        pytest.raises(ConfigError, match="empty"),
+        pytest.raises(ConfigError, match=r"receive\.stow\.token_file .* first line"),
         listening(intake, storage, StowReceiveSection(port=0, token_file=empty)),
     ):
         pass

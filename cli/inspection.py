@@ -1,0 +1,118 @@
+"""Shows what `totalmap inspect` finds in an input, for people or as JSON."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from cli.series_table import series_table
+from totalmap.dicom.geometry import Geometry
+from totalmap.dicom.select import Judgement, judge, selected
+from totalmap.dicom.studies import StudyEntry, choose_study, list_studies, of_study
+from totalmap.dicom.study import Study
+from totalmap.errors import NoSuitableSeries
+from totalmap.input import InputKind, OpenedInput, open_input
+from totalmap.nifti import read_nifti_geometry
+from totalmap.settings import Settings
+from totalmap.writers.series_status import series_status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Inspected:
+    """A study, and what would be segmented of it."""
+
+    study: StudyEntry
+    judgement: Judgement
+
+
+def show_input(
+    path: Path, settings: Settings, study: str | None, console: Console, *, as_json: bool
+) -> None:
+    """Prints the studies and series of an input, or the grid of a NIfTI file.
+
+    Args:
+        path: The input.
+        settings: The rules of selection and the limits of geometry are read from it.
+        study: The number or the UID of the only study to show; None shows all.
+        console: Where it is printed.
+        as_json: Whether JSON is printed instead of tables.
+
+    Raises:
+        InputError: The input can't be read, or nothing of it can be segmented.
+    """
+    with open_input(path) as source:
+        if source.kind is InputKind.NIFTI:
+            _show_nifti(read_nifti_geometry(source.path, settings.geometry), console, as_json)
+        else:
+            _show_studies(source, settings, study, console, as_json)
+
+
+def _show_studies(
+    source: OpenedInput, settings: Settings, wanted: str | None, console: Console, as_json: bool
+) -> None:
+    content = source.studies(repair_missing_uids=settings.study.missing_uids == "repair")
+    studies = list_studies(content) if wanted is None else (choose_study(content, wanted),)
+    inspected = [
+        _Inspected(
+            study=study,
+            judgement=judge(of_study(content, study.uid), settings.selection, settings.geometry),
+        )
+        for study in studies
+    ]
+    if as_json:
+        console.print(json.dumps(_as_json(inspected), indent=2), soft_wrap=True)
+    else:
+        _print_tables(inspected, content, console)
+    if not any(one.judgement.selections for one in inspected):
+        _refuse(inspected)
+
+
+def _as_json(inspected: list[_Inspected]) -> list[dict[str, object]]:
+    return [
+        {
+            **asdict(series_status(verdict)),
+            "study": one.study.number,
+            "study_instance_uid": one.study.uid,
+        }
+        for one in inspected
+        for verdict in one.judgement.verdicts
+    ]
+
+
+def _print_tables(inspected: list[_Inspected], content: Study, console: Console) -> None:
+    for one in inspected:
+        if one.study.of > 1:
+            console.print(f"Study {one.study}", soft_wrap=True)
+        console.print(series_table(series_status(verdict) for verdict in one.judgement.verdicts))
+    if content.ignored_files:
+        console.print(f"{content.ignored_files} files are not DICOM: ignored")
+    for warning in content.warnings:
+        console.print(f"Warning: {warning}", soft_wrap=True)
+    if len(inspected) > 1:
+        console.print(
+            f"The input holds {len(inspected)} studies: run one of them with --study and its "
+            "number, or each in turn with --all.",
+            soft_wrap=True,
+        )
+
+
+def _refuse(inspected: list[_Inspected]) -> None:
+    if len(inspected) == 1:
+        selected(inspected[0].judgement)
+    raise NoSuitableSeries(f"no series of {len(inspected)} studies can be segmented")
+
+
+def _show_nifti(geometry: Geometry, console: Console, as_json: bool) -> None:
+    shape, spacing_mm = geometry.shape[::-1], geometry.spacing_mm
+    if as_json:
+        found = {"kind": InputKind.NIFTI, "shape": shape, "spacing_mm": spacing_mm}
+        console.print(json.dumps(found, indent=2), soft_wrap=True)
+        return
+    sizes = " x ".join(map(str, shape))
+    distances = " x ".join(f"{mm:.2f}" for mm in spacing_mm)
+    console.print(
+        f"A NIfTI file of {sizes} voxels, {distances} mm, {geometry.orientation}. "
+        "Labels, measurements, preview and report can be made of it; DICOM results need DICOM.",
+        soft_wrap=True,
+    )

@@ -1,0 +1,34 @@
+"""Shows which weights are installed, as a table for a terminal."""
+
+from collections.abc import Iterable
+
+from rich.table import Table
+
+from totalmap.engine.installed import TaskWeights
+
+BYTES_PER_MB = 1_000_000
+
+
+def models_table(weights: Iterable[TaskWeights]) -> Table:
+    """Returns one line for each variant of each task."""
+    table = Table()
+    table.add_column("Task", no_wrap=True)
+    for title in ("Variant", "Installed", "Verified", "Licence"):
+        table.add_column(title)
+    table.add_column("MB", justify="right")
+    for one in weights:
+        table.add_row(
+            one.task.name,
+            one.task.variant,
+            _installed(one),
+            one.record or "",
+            one.licence,
+            f"{one.size_bytes / BYTES_PER_MB:.1f}" if one.installed else "",
+        )
+    return table
+
+
+def _installed(weights: TaskWeights) -> str:
+    if weights.installed == weights.needed:
+        return "yes"
+    return f"{weights.installed} of {weights.needed}" if weights.installed else "no"

@@ -1,0 +1,129 @@
+"""Shows how far a run is: a bar on a terminal, one line a stage elsewhere."""
+
+import time
+from collections.abc import Callable
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from cli.console import plain_console
+from totalmap.errors import TotalMapError
+
+STAGES = {
+    "unpack": "Unpacking the archive",
+    "read_study": "Reading headers",
+    "read_nifti": "Reading the NIfTI file",
+    "select_series": "Choosing a series",
+    "build_volume": "Decoding pixels",
+    "load_models": "Loading networks",
+    "segment": "Segmenting",
+    "check_quality": "Judging the result",
+    "write_source": "Writing repaired source",
+    "write_seg": "Writing DICOM SEG",
+    "write_seg_labelmap": "Writing DICOM label map",
+    "write_sr": "Writing DICOM SR",
+    "write_rtstruct": "Writing RT Structure Set",
+    "write_preview": "Writing preview",
+    "write_report": "Writing report",
+    "write_csv": "Writing measurements",
+    "write_nifti": "Writing NIfTI",
+}
+
+
+class TimeLeft:
+    """Estimates how long the tiles that are left take, from those that are done.
+
+    Tiles of another network take another time, so the estimate begins anew where the number of
+    tiles changes or starts again.
+    """
+
+    # Between two estimates that are shown, so that the text can be read.
+    SHOWN_SECONDS = 1.0
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self.restart()
+
+    def restart(self) -> None:
+        """Forgets everything."""
+        self._total = 0
+        self._done = 0
+        self._first: tuple[float, int] | None = None
+        self._shown_at = 0.0
+        self.text = ""
+
+    def tiles(self, done: int, total: int) -> None:
+        """Hears that so many tiles of so many are done."""
+        now = self._clock()
+        if self._first is None or total != self._total or done < self._done:
+            self._first = (now, done)
+            self.text = ""
+        self._done, self._total = done, total
+        started, done_then = self._first
+        if done >= total or done == done_then:
+            self.text = ""
+        elif not self.text or now - self._shown_at >= self.SHOWN_SECONDS:
+            seconds = (now - started) / (done - done_then) * (total - done)
+            self.text, self._shown_at = f"about {_duration(seconds)} left", now
+
+
+def _duration(seconds: float) -> str:
+    """Returns a duration as it is worth knowing: seconds, or minutes and tens of seconds."""
+    if seconds < 60:
+        return f"{max(1, round(seconds))} s"
+    minutes, rest = divmod(round(seconds / 10) * 10, 60)
+    return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+
+
+class ProgressDisplay:
+    """Shows the stage and the tiles of a run while the block runs."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._left = TimeLeft()
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[done]}"),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._progress.add_task("Starting", total=None, done="", left="")
+
+    def __enter__(self) -> "ProgressDisplay":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Removes the bar and shows the cursor again."""
+        self._progress.stop()
+
+    def stopped(self, error: TotalMapError) -> None:
+        """Leaves the terminal as it was, and says why the run was given up."""
+        self.stop()
+        plain_console(stderr=True).print(f"Error: {error}", soft_wrap=True)
+
+    def stage_started(self, stage: str) -> None:
+        """Names the stage."""
+        description = STAGES.get(stage, stage)
+        if not self._console.is_terminal:
+            self._console.print(f"{description} ...")
+        self._left.restart()
+        self._progress.reset(self._task, description=description, total=None, done="", left="")
+
+    def progress(self, done: int, total: int) -> None:
+        """Moves the bar."""
+        self._left.tiles(done, total)
+        self._progress.update(
+            self._task,
+            completed=done,
+            total=total,
+            done=f"{done / total:.0%}",
+            left=self._left.text,
+        )

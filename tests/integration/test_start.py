@@ -1,0 +1,92 @@
+"""What the commands import: nothing slow for a help, and nothing that segments for `inspect`."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY
+from tests.phantom.study import WrittenSeries
+
+# What takes long to import and no help shows anything of.
+SLOW = frozenset(
+    [
+        "gateway",
+        "highdicom",
+        "holoscan",
+        "imagecodecs",
+        "monai",
+        "nibabel",
+        "numpy",
+        "operators",
+        "pandas",
+        "pydicom",
+        "pynetdicom",
+        "scipy",
+        "sqlalchemy",
+        "structlog",
+        "torch",
+        "totalsegmentator",
+        "uvicorn",
+        "yaml",
+    ]
+)
+SEGMENTING = frozenset(
+    [
+        "highdicom",
+        "holoscan",
+        "imagecodecs",
+        "monai",
+        "nibabel",
+        "openvino",
+        "operators",
+        "pandas",
+        "scipy",
+        "torch",
+    ]
+)
+# One of each group; they are all imported for each of them.
+COMMANDS = ("", "run", "models list", "deploy render", "gateway retry")
+
+
+def imported(*words: str) -> set[str]:
+    """Returns the packages that a command imports, in a process of its own."""
+    command = [sys.executable, "-X", "importtime", "-m", "cli", *words]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-500:]
+    lines = (line for line in done.stderr.splitlines() if line.startswith("import time:"))
+    return {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_help_imports_nothing_slow(command: str) -> None:
+    packages = imported(*command.split(), "--help")
+    assert "typer" in packages
+    assert not packages & SLOW
+
+
+def test_the_version_imports_nothing_slow() -> None:
+    assert not imported("--version") & SLOW
+
+
+def test_inspect_imports_nothing_that_segments(phantom_series: WrittenSeries) -> None:
+    packages = imported("inspect", str(phantom_series.folder))
+    assert "pydicom" in packages
+    assert not packages & SEGMENTING
+
+
+def test_the_benchmark_of_starts_measures_every_help(tmp_path: Path) -> None:
+    report = tmp_path / "startup.md"
+    command = [sys.executable, "-m", "benchmarks.startup", "--runs", "1", "--commands-only"]
+    done = subprocess.run(
+        [*command, "--output", str(report)],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout in report.read_text()
+    for name in ("totalmap models list --help", "totalmap gateway urgent --help", "inspect, 20"):
+        assert name in done.stdout

@@ -1,0 +1,116 @@
+"""Lists TotalSegmentator's tasks, and which of their weights a models folder holds."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from totalmap.engine.tasks import SUPPORTED_TASKS, SubModel, Task, load_task, variants
+from totalmap.engine.weight_licences import NOT_STATED, licence_of
+from totalmap.engine.weights import ModelRecord, find_home, model_files, read_manifest, verify_model
+from totalmap.errors import ModelError
+
+
+class Record(StrEnum):
+    """What is known of weights, from the least to the most."""
+
+    CHANGED = "changed"
+    MISSING = "not on record"
+    PRESENT = "on record"
+    VERIFIED = "yes"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskWeights:
+    """The weights of one variant of a task, with those of the tasks that it needs.
+
+    Attributes:
+        needed: How many networks take part.
+        installed: How many of them the folder holds.
+        record: Of the installed network of which least is known; None: none is installed.
+        licence: Of the task's own networks.
+        size_bytes: Of the files that are installed.
+    """
+
+    task: Task
+    needed: int
+    installed: int
+    record: Record | None
+    licence: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Network:
+    record: Record
+    entry: ModelRecord | None
+    size_bytes: int
+
+
+def list_weights(models_folder: Path, *, is_verifying: bool = False) -> Iterator[TaskWeights]:
+    """Yields all tasks in all their variants, in TotalSegmentator's order.
+
+    Args:
+        models_folder: It need not exist.
+        is_verifying: Whether every file is read and its SHA-256 compared with the record.
+    """
+    looked_at: dict[SubModel, _Network | None] = {}  # many tasks need the same rough network
+    for name in SUPPORTED_TASKS:
+        for variant in variants(name):
+            task = load_task(name, variant)
+            needed = {model: one for one in task.chain for model in one.models}
+            for model, one in needed.items():
+                if model not in looked_at:
+                    looked_at[model] = _look(models_folder, one, model, is_verifying)
+            found = [network for model in needed if (network := looked_at[model]) is not None]
+            own = [network for model in task.models if (network := looked_at[model]) is not None]
+            yield TaskWeights(
+                task=task,
+                needed=len(needed),
+                installed=len(found),
+                record=min((one.record for one in found), key=list(Record).index, default=None),
+                licence=licence_text(task, [one.entry for one in own if one.entry is not None]),
+                size_bytes=sum(one.size_bytes for one in found),
+            )
+
+
+def licence_text(task: Task, records: list[ModelRecord]) -> str:
+    """Returns the licence of a task's weights: as recorded, else as TotalSegmentator has it."""
+    recorded = dict.fromkeys(record.licence for record in records)
+    known = [licence_of(model.dataset) for model in task.models]
+    stated = dict.fromkeys(found.licence if found else NOT_STATED for found in known)
+    return ", ".join(recorded or stated)
+
+
+def _look(models_folder: Path, task: Task, model: SubModel, is_verifying: bool) -> _Network | None:
+    try:
+        home = find_home(models_folder, task, model)
+    except ModelError:  # missing, or there twice
+        return None
+    files = [path for path in model_files(home, model) if path.is_file()]
+    entry = _entry(home, model)
+    on_record = {file.path for file in entry.files} if entry else set()
+    record = Record.PRESENT
+    if any(path.relative_to(home).as_posix() not in on_record for path in files):
+        record = Record.MISSING
+    elif is_verifying:
+        record = _verified(models_folder, task, model)
+    return _Network(
+        record=record, entry=entry, size_bytes=sum(path.stat().st_size for path in files)
+    )
+
+
+def _verified(models_folder: Path, task: Task, model: SubModel) -> Record:
+    try:
+        tuple(verify_model(models_folder, task, model))
+    except ModelError:
+        return Record.CHANGED
+    return Record.VERIFIED
+
+
+def _entry(home: Path, model: SubModel) -> ModelRecord | None:
+    try:
+        records = read_manifest(home).models
+    except ModelError:  # there is none, or it is damaged
+        return None
+    return next((record for record in records if record.dataset == model.dataset), None)

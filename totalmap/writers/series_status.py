@@ -1,0 +1,40 @@
+"""Describes a series of the study and the verdict on it, for status.json and `inspect`."""
+
+from dataclasses import dataclass
+
+from totalmap.dicom.select import Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesStatus:
+    """A series of the study, or one volume of a series that holds several, and the verdict."""
+
+    series_instance_uid: str
+    number: int | None
+    modality: str
+    description: str
+    instances: int
+    volume: int
+    volumes: int
+    slices: int
+    chosen: bool
+    rules: tuple[str, ...]
+    reason: str
+
+
+def series_status(verdict: Verdict) -> SeriesStatus:
+    """Returns what status.json says of a series, or of one volume of it."""
+    series, stack = verdict.series, verdict.stack
+    return SeriesStatus(
+        series_instance_uid=series.uid,
+        number=series.number,
+        modality=series.modality,
+        description=series.description,
+        instances=len(series.instances),
+        volume=stack.number if stack else 0,
+        volumes=stack.of if stack else 0,
+        slices=len(stack.slices) if stack else 0,
+        chosen=bool(verdict.chosen_by),
+        rules=verdict.chosen_by,
+        reason=verdict.reason,
+    )
