@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import httpx
 import pytest
@@ -41,10 +41,10 @@ SERVERS = {
 class Reader:
     """Somebody who follows the tutorial, on free ports and in a folder of a test."""
 
-    def __init__(self, folder: Path, study: Path) -> None:
+    def __init__(self, folder: Path, study: Path, log: BinaryIO) -> None:
         self.ports = {port: free_port() for port in PORTS}
         self.servers: list[subprocess.Popen[bytes]] = []
-        self._log = (folder / "servers.log").open("w+b")
+        self._log = log
         self._replacements = {
             "build/tutorial": str(folder / "tutorial"),
             "build/phantom": str(study),
@@ -118,13 +118,14 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
     if not DICOMWEB.exists():
         pytest.skip("Orthanc's DICOMweb is not installed (Debian: orthanc-dicomweb)")
     study = write_study(tmp_path / "phantom", size=128)
-    reader = Reader(tmp_path, study.folder)
-    try:
-        yield reader
-    finally:
-        for server in reader.servers:
-            server.kill()
-            server.wait()
+    with (tmp_path / "servers.log").open("w+b") as log:
+        reader = Reader(tmp_path, study.folder, log)
+        try:
+            yield reader
+        finally:
+            for server in reader.servers:
+                server.kill()
+                server.wait()
 
 
 def test_the_tutorial_leads_to_masks_in_the_viewer(reader: Reader, tmp_path: Path) -> None:
@@ -161,7 +162,7 @@ def shown_segments_are_those_of_the_results(reader: Reader) -> None:
 def modalities(reader: Reader) -> set[str]:
     """Returns the modalities of all series in Orthanc."""
     series = reader.ask("/series?expand")
-    return {one["MainDicomTags"]["Modality"] for one in series}
+    return {tags["MainDicomTags"]["Modality"] for tags in series}
 
 
 def starting(block: str, known: Mapping[str, str]) -> str | None:
