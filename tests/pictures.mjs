@@ -3,7 +3,7 @@ const { playwright, chromium, url, user, password, screenshot } = JSON.parse(pro
 const { default: { chromium: browserType } } = await import(playwright);
 
 const TIMEOUT_MS = 60_000;
-const VIEWPORT = { width: 1280, height: 800 };
+const VIEWPORT = { width: 1440, height: 900 };
 
 const args = process.getuid() === 0 ? ['--no-sandbox'] : [];
 const browser = await browserType.launch({ executablePath: chromium, args });

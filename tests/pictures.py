@@ -1,10 +1,16 @@
-"""Makes the pictures of the README: `python -m tests.pictures`.
+"""Makes the pictures of our documents: `python -m tests.pictures [NAME ...]`.
 
-Writes docs/pictures/preview.png, the preview of the demo study, and docs/pictures/dashboard.png,
-the page of a gateway that segments synthetic studies and sends the results to an Orthanc. Needs
-the demo study (`make demo` writes it), Chromium, node, npm, dcmtk and Orthanc.
+Writes to docs/pictures:
+
+- preview.png: the preview of the demo study
+- viewer.png: the SEG of the demo study in OHIF
+- dashboard.png: the page of a gateway that segments synthetic studies for an Orthanc
+
+Without a name it makes all. Needs the demo study (`make demo` writes it), Chromium, node, npm,
+dcmtk and Orthanc.
 """
 
+import argparse
 import json
 import subprocess
 import sys
@@ -23,6 +29,7 @@ from gateway.record.job import JobState
 from gateway.web.password import set_password
 from tests.conftest import DEMO_MODELS, REPOSITORY
 from tests.ohif.packages import PLAYWRIGHT, require_package
+from tests.ohif.viewer import SCREENSHOTS, open_results, require_viewer
 from tests.phantom.study import FIELD_OF_VIEW_MM, SeriesSpec, write_series
 from tests.servers import LOOPBACK, require_program, running_orthanc
 from tests.service import Service, running_service
@@ -30,7 +37,7 @@ from tests.waiting import wait_until
 
 PICTURES = REPOSITORY / "docs" / "pictures"
 PHANTOM = REPOSITORY / "build" / "phantom"
-OUTPUT = REPOSITORY / "build" / "pictures"
+NAMES = ("preview", "viewer", "dashboard")
 DRIVER = Path(__file__).with_name("pictures.mjs")
 USER, PASSWORD = "Demo", "a long password"
 COLOURS = 256
@@ -48,8 +55,8 @@ TRUNK = SeriesSpec(
 TOO_FEW_SLICES = SeriesSpec(n_slices=5)
 
 
-def write_preview(output: Path, picture: Path) -> None:
-    """Segments the demo study into an output folder and writes a smaller copy of its preview."""
+def segment_demo_study(output: Path) -> None:
+    """Segments the demo study with the demo model into an output folder."""
     outcome = run_application(
         RunRequest(
             input_folder=PHANTOM,
@@ -60,9 +67,24 @@ def write_preview(output: Path, picture: Path) -> None:
     )
     if outcome.error is not None:
         sys.exit(str(outcome.error))
+
+
+def write_preview(output: Path, picture: Path) -> None:
+    """Writes a smaller copy of a run's preview."""
     preview = Image.open(output / "results" / "preview.png").convert("RGB")
     preview.thumbnail((PREVIEW_WIDTH, PREVIEW_WIDTH), Image.Resampling.LANCZOS)
     save_small(preview, picture)
+
+
+def write_viewer(output: Path, folder: Path, picture: Path) -> None:
+    """Opens the SEG of a run in OHIF, in front of an Orthanc in a folder, and writes that."""
+    require_viewer()
+    seg = pydicom.dcmread(output / "results" / "seg.dcm", stop_before_pixels=True)
+    with running_orthanc(folder) as orthanc:
+        orthanc.stow(*sorted(PHANTOM.rglob("*.dcm")))
+        orthanc.stow(*sorted((output / "results").rglob("*.dcm")))
+        open_results(orthanc.url, seg.StudyInstanceUID, {"SEG": seg.SeriesInstanceUID}, "liver")
+    save_small(Image.open(SCREENSHOTS / "SEG.png").convert("RGB"), picture)
 
 
 def write_dashboard(folder: Path, picture: Path) -> None:
@@ -82,7 +104,7 @@ def write_dashboard(folder: Path, picture: Path) -> None:
         service.wait_for(service.job_of(uid_of(studies.too_short)), JobState.DEAD)
         service.send(studies.running, studies.waiting)
         service.send(studies.urgent, title=EMERGENCY)
-        wait_until(lambda: any(job.stage for job in service.jobs.unfinished()), "a job that runs")
+        wait_until(lambda: any(job.tiles_done for job in service.jobs.unfinished()), "tiles done")
         service.send(studies.arriving)
         web = service.settings.web
         task = {
@@ -139,7 +161,8 @@ def uid_of(study: Path) -> str:
 def save_small(image: Image.Image, picture: Path) -> None:
     """Writes an RGB image as a PNG with a palette."""
     picture.parent.mkdir(parents=True, exist_ok=True)
-    image.quantize(COLOURS, dither=Image.Dither.NONE).save(picture, optimize=True)
+    small = image.quantize(COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    small.save(picture, optimize=True)
 
 
 def _write(
@@ -156,15 +179,35 @@ def _write(
 
 
 def main() -> None:
-    """Makes both pictures."""
+    """Makes the pictures that are named."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.pictures", description="Makes the pictures of our documents."
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}")
+    names = parser.parse_args().names or NAMES
+    if unknown := set(names) - set(NAMES):
+        parser.error(f"no picture is called {unknown.pop()}; known: {', '.join(NAMES)}")
     if not PHANTOM.is_dir():
         sys.exit(f"{PHANTOM} holds no study: `make demo` writes it")
     try:
-        with TemporaryDirectory() as folder:
-            write_dashboard(Path(folder), PICTURES / "dashboard.png")
-        write_preview(OUTPUT, PICTURES / "preview.png")
+        for name in names:
+            _make(name)
     except pytest.skip.Exception as missing:
         sys.exit(f"the pictures need it: {missing}")
+
+
+def _make(name: str) -> None:
+    picture = PICTURES / f"{name}.png"
+    with TemporaryDirectory() as folder:
+        if name == "dashboard":
+            write_dashboard(Path(folder), picture)
+            return
+        output = Path(folder) / "output"
+        segment_demo_study(output)
+        if name == "preview":
+            write_preview(output, picture)
+        else:
+            write_viewer(output, Path(folder), picture)
 
 
 if __name__ == "__main__":

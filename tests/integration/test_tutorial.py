@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import REPOSITORY
 from tests.documents import blocks
 from tests.ohif.viewer import open_in, require_viewer
-from tests.phantom.study import write_study
+from tests.phantom.study import FIELD_OF_VIEW_MM, SeriesSpec, write_series
 from tests.servers import DICOMWEB, LOOPBACK, free_port, require_program
 from tests.waiting import wait_until
 
@@ -23,6 +23,13 @@ PORTS = ("14242", "18042", "11112", "18080", "18050")
 ORTHANC, GATEWAY, VIEWER = PORTS[1], PORTS[3], PORTS[4]
 RESULTS = {"SEG", "SR", "RTSTRUCT", "OT"}
 COMMAND_SECONDS = 120
+PIXELS = 128
+TRUNK = SeriesSpec(
+    rows=PIXELS,
+    columns=PIXELS,
+    n_slices=160,
+    pixel_spacing_mm=(FIELD_OF_VIEW_MM / PIXELS, FIELD_OF_VIEW_MM / PIXELS),
+)
 
 # Blocks that other tests run, or that need root.
 RUN_ELSEWHERE = {
@@ -117,7 +124,7 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
     require_viewer()
     if not DICOMWEB.exists():
         pytest.skip("Orthanc's DICOMweb is not installed (Debian: orthanc-dicomweb)")
-    study = write_study(tmp_path / "phantom", size=128)
+    study = write_series(tmp_path / "phantom", 0, TRUNK)
     with (tmp_path / "servers.log").open("w+b") as log:
         reader = Reader(tmp_path, study.folder, log)
         try:

@@ -40,7 +40,7 @@ class ViewerHandler(SimpleHTTPRequestHandler):
 
     orthanc_url: ClassVar[str]
     protocol_version = "HTTP/1.1"
-    extensions_map: ClassVar[dict[str, str]] = {
+    extensions_map = {  # noqa: RUF012  the base class declares it without ClassVar
         **SimpleHTTPRequestHandler.extensions_map,
         ".js": "text/javascript",
         ".wasm": "application/wasm",
