@@ -14,7 +14,7 @@ DOCUMENTS = (*sorted(REPOSITORY.glob("*.md")), *sorted((REPOSITORY / "docs").glo
 INDEX = REPOSITORY / "docs" / "README.md"
 PICTURES = REPOSITORY / "docs" / "pictures"
 MOST_PICTURE_BYTES = 300_000
-WRITTEN_IN_OTHER_BRANCHES = {"install.md", "input.md", "licences.md"}
+WRITTEN_IN_OTHER_BRANCHES = {"install.md", "input.md"}
 # Keys of a reference in CITATION.cff that a reader needs to find the paper.
 REFERENCE_KEYS = {"type", "title", "authors", "journal", "year", "doi"}
 
