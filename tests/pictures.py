@@ -40,7 +40,8 @@ PHANTOM = REPOSITORY / "build" / "phantom"
 NAMES = ("preview", "viewer", "dashboard")
 DRIVER = Path(__file__).with_name("pictures.mjs")
 USER, PASSWORD = "Demo", "a long password"
-COLOURS = 256
+COLOURS = 256  # of a palette
+MOST_BYTES = 300_000
 PREVIEW_WIDTH = 900
 TIMEOUT_SECONDS = 180
 QUIET_SECONDS = 5.0  # long enough for a study to be seen while it arrives
@@ -159,10 +160,12 @@ def uid_of(study: Path) -> str:
 
 
 def save_small(image: Image.Image, picture: Path) -> None:
-    """Writes an RGB image as a PNG with a palette."""
+    """Writes an RGB image as a PNG, with a palette where the file would be too large."""
     picture.parent.mkdir(parents=True, exist_ok=True)
-    small = image.quantize(COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-    small.save(picture, optimize=True)
+    image.save(picture, optimize=True)
+    if picture.stat().st_size > MOST_BYTES:
+        small = image.quantize(COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+        small.save(picture, optimize=True)
 
 
 def _write(

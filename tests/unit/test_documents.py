@@ -8,12 +8,11 @@ import yaml
 from PIL import Image
 
 from tests.conftest import REPOSITORY
+from tests.pictures import MOST_BYTES, NAMES, PICTURES
 from totalmap import __version__
 
 DOCUMENTS = (*sorted(REPOSITORY.glob("*.md")), *sorted((REPOSITORY / "docs").glob("*.md")))
 INDEX = REPOSITORY / "docs" / "README.md"
-PICTURES = REPOSITORY / "docs" / "pictures"
-MOST_PICTURE_BYTES = 300_000
 WRITTEN_IN_OTHER_BRANCHES = {"install.md", "input.md"}
 # Keys of a reference in CITATION.cff that a reader needs to find the paper.
 REFERENCE_KEYS = {"type", "title", "authors", "journal", "year", "doi"}
@@ -59,10 +58,10 @@ def test_every_picture_is_small_and_shown_in_a_document() -> None:
         (document.parent / link).resolve() for document in DOCUMENTS for link in links(document)
     }
     pictures = set(PICTURES.iterdir())
-    assert {path.stem for path in pictures} == {"dashboard", "preview", "viewer"}
+    assert {path.stem for path in pictures} == set(NAMES)
     assert pictures <= shown
     for path in pictures:
-        assert path.stat().st_size < MOST_PICTURE_BYTES, path
+        assert path.stat().st_size < MOST_BYTES, path
         with Image.open(path) as picture:
             assert min(picture.size) >= 600, path
 
