@@ -39,7 +39,7 @@ RUN_ELSEWHERE = {
 }
 # Blocks that run until Ctrl-C, and the port of each that answers HTTP when it is up.
 SERVERS = {
-    "Orthanc ": ORTHANC,
+    "/usr/sbin/Orthanc ": ORTHANC,
     ".venv/bin/totalmap serve": GATEWAY,
     ".venv/bin/python -m tests.ohif.serve": VIEWER,
 }
@@ -57,7 +57,7 @@ class Reader:
             "build/phantom": str(study),
             ".venv/bin": str(Path(sys.executable).parent),
             "storescu ": f"{require_program('storescu', 'dcmtk')} ",
-            "Orthanc ": f"{require_program('Orthanc', 'orthanc')} ",
+            "/usr/sbin/Orthanc ": f"{require_program('Orthanc', 'orthanc')} ",
             **{port: str(free) for port, free in self.ports.items()},
         }
 

@@ -13,6 +13,18 @@ from totalmap import __version__
 
 DOCUMENTS = (*sorted(REPOSITORY.glob("*.md")), *sorted((REPOSITORY / "docs").glob("*.md")))
 INDEX = REPOSITORY / "docs" / "README.md"
+FOLDERS = (
+    "app",
+    "benchmarks",
+    "cli",
+    "deploy",
+    "gateway",
+    "install",
+    "locks",
+    "operators",
+    "tests",
+    "totalmap",
+)
 WRITTEN_IN_OTHER_BRANCHES = {"install.md", "input.md"}
 # Keys of a reference in CITATION.cff that a reader needs to find the paper.
 REFERENCE_KEYS = {"type", "title", "authors", "journal", "year", "doi"}
@@ -46,6 +58,13 @@ def is_good(link: str, document: Path) -> bool:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
 def test_every_link_leads_somewhere(document: Path) -> None:
     assert [link for link in links(document) if not is_good(link, document)] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_every_named_path_of_the_repository_exists(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    paths = re.findall(rf"`((?:{'|'.join(FOLDERS)})/[\w./*-]*)`", text)
+    assert [path for path in paths if not list(REPOSITORY.glob(path.rstrip("/")))] == []
 
 
 def test_the_index_names_every_page() -> None:
