@@ -118,7 +118,7 @@ def test_the_readme_shows_how_to_run_a_study_of_one_s_own() -> None:
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What stands in documents, and what takes its place: a small study, demo weights, folders."""
     folder = tmp_path_factory.mktemp("reader")
-    study = write_study(folder / "study", size=96, n_slices=120)
+    study = write_study(folder / "study", size=64, n_slices=40)
     models = folder / "models"
     models.mkdir()
     for path in DEMO_MODELS.iterdir():
