@@ -29,6 +29,9 @@ PAGES = {
 
 # Commands that are run below, in this order, and the exit statuses that are right.
 RUN_HERE = {
+    "export HTTPS_PROXY=http://proxy.example.org:3128": (0,),
+    "export PIP_CERT=/etc/ssl/certs/ca-certificates.crt": (0,),
+    "export PIP_INDEX_URL=https://pypi.example.org/simple": (0,),
     f"{TOTALMAP} inspect /a/folder": (0,),
     f"{TOTALMAP} run /a/folder /another/folder": (0,),
     f"{TOTALMAP} trace build/demo/results/seg.dcm": (0,),
@@ -41,6 +44,9 @@ RUN_HERE = {
     f"{TOTALMAP} models adopt models/totalsegmentator": (0,),
 }
 
+# Installations, which make shows here and does not run; tests/unit/install tests their parts.
+SHOWN_BY_MAKE = ("make install", "make install TORCH=cuda", "make install PYTHON=python3.12")
+
 # Commands that other tests run: because they need minutes, root, a network, or a process of which
 # more is tested there.
 RUN_ELSEWHERE = {
@@ -50,6 +56,9 @@ RUN_ELSEWHERE = {
     "make test TESTS=tests/unit/dicom": ".ci/run",
     "make lint": ".ci/run",
     "make audit": ".ci/run",
+    "make check-install": "tests/unit/install/test_check_locks.py",
+    "make bundle WEIGHTS=models/totalsegmentator": "tests/acceptance/test_bundle.py",
+    "sh build/bundle/install.sh /opt/totalmap": "tests/acceptance/test_bundle.py",
     'make bench BENCH="--narrow --variant fast --runs 1"': "tests/integration/test_bench.py",
     "make image WEIGHTS=models/totalsegmentator": "tests/acceptance/test_own_image.py",
     "make package WEIGHTS=models/totalsegmentator": "tests/acceptance/test_packaged_image.py",
@@ -90,7 +99,8 @@ def documented() -> set[str]:
 
 
 def is_run(command: str) -> bool:
-    return command in RUN_HERE or command in RUN_ELSEWHERE or command.startswith(tuple(BEGINNINGS))
+    tables = (RUN_HERE, SHOWN_BY_MAKE, RUN_ELSEWHERE)
+    return any(command in table for table in tables) or command.startswith(BEGINNINGS)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
@@ -101,7 +111,7 @@ def test_every_command_of_a_document_is_run(document: Path) -> None:
 
 def test_every_command_of_the_tables_is_documented() -> None:
     known = documented()
-    tables = [*RUN_HERE, *RUN_ELSEWHERE]
+    tables = [*RUN_HERE, *SHOWN_BY_MAKE, *RUN_ELSEWHERE]
     assert [one for one in tables if not any(text.startswith(one) for text in known)] == []
 
 
@@ -160,3 +170,14 @@ def test_a_documented_command_runs(command: str, workplace: dict[str, str]) -> N
         check=False,
     )
     assert done.returncode in RUN_HERE[command], f"{own}\n{done.stdout}{done.stderr}"
+
+
+@pytest.mark.parametrize("command", SHOWN_BY_MAKE)
+def test_make_knows_a_documented_installation(command: str) -> None:
+    words = command.replace("make ", "make --dry-run --always-make ").split()
+    done = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "install.packages run gateway" in done.stdout
+    for word in words:
+        _, is_variable, value = word.partition("=")
+        assert not is_variable or value in done.stdout
