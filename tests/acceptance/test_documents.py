@@ -18,7 +18,7 @@ from tests.documents import commands
 from tests.results import result_in
 from totalmap import __version__
 
-DOCUMENTS = ("README.md", "docs/image.md", "docs/docker.md")
+DOCUMENTS = ("docs/image.md", "docs/docker.md")
 COMMANDS = [
     (document, command)
     for document in DOCUMENTS

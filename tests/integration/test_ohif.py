@@ -64,7 +64,7 @@ def shown(segmentation: Segmentation, tmp_path_factory: pytest.TempPathFactory) 
     with running_orthanc(tmp_path_factory.mktemp("orthanc")) as orthanc:
         orthanc.stow(*sorted(folder.rglob("*.dcm")))
         return open_results(
-            orthanc,
+            orthanc.url,
             study=headers[0].StudyInstanceUID,
             results={
                 name: one.SeriesInstanceUID for name, one in zip(RESULTS, headers, strict=True)

@@ -1,20 +1,14 @@
 // Opens results of a study in OHIF, one after the other, as a user would, and prints one line of
 // JSON: what OHIF shows of each segment, and what went wrong in the page. See viewer.py.
-import { existsSync } from 'node:fs';
-import { extname, join } from 'node:path';
+import { join } from 'node:path';
 
-const { ohif, settings, playwright, chromium, orthanc, study, results, marker, screenshots } =
-  JSON.parse(process.argv[2]);
+const { playwright, chromium, viewer, study, results, marker, screenshots } = JSON.parse(
+  process.argv[2]
+);
 const { default: { chromium: browserType } } = await import(playwright);
 
 const TIMEOUT_MS = 30_000;
 const VIEWPORT = { width: 1200, height: 1150 }; // high enough for all segments
-const TYPES = {
-  '.html': 'text/html',
-  '.js': 'text/javascript',
-  '.css': 'text/css',
-  '.wasm': 'application/wasm',
-};
 const WITHOUT_GPU = ['--use-gl=angle', '--use-angle=swiftshader', '--enable-unsafe-swiftshader'];
 const AS_ROOT = process.getuid() === 0 ? ['--no-sandbox'] : [];
 
@@ -35,9 +29,9 @@ async function open(series, screenshot, errors) {
   const page = await browser.newPage({ viewport: VIEWPORT, serviceWorkers: 'block' });
   page.setDefaultTimeout(TIMEOUT_MS);
   page.on('pageerror', error => errors.push(String(error)));
-  await page.route('**', serve);
+  await page.route(url => url.origin !== viewer, route => route.abort());
   try {
-    await page.goto(`${orthanc}/viewer?StudyInstanceUIDs=${study}`);
+    await page.goto(`${viewer}/viewer?StudyInstanceUIDs=${study}`);
     await page.waitForFunction(isDrawn); // OHIF loses what is asked for earlier
     await page.locator(`#thumbnail-${await displaySetOf(page, series)}`).dblclick();
     await page.waitForFunction(isLoaded);
@@ -57,27 +51,6 @@ async function open(series, screenshot, errors) {
     await page.screenshot({ path: screenshot });
     await page.close();
   }
-}
-
-// The page comes from where Orthanc is, so that DICOMweb is of the same origin.
-async function serve(route) {
-  const { origin, pathname } = new URL(route.request().url());
-  if (origin !== orthanc) {
-    return route.abort();
-  }
-  if (pathname.startsWith('/dicom-web/')) {
-    return route.continue();
-  }
-  const file = pathname === '/app-config.js' ? settings : join(ohif, pathname);
-  const path = extname(pathname) && existsSync(file) ? file : join(ohif, 'index.html');
-  return route.fulfill({
-    path,
-    headers: {
-      'Content-Type': TYPES[extname(path)] ?? 'application/octet-stream',
-      'Cross-Origin-Opener-Policy': 'same-origin', // the decoders share memory
-      'Cross-Origin-Embedder-Policy': 'require-corp',
-    },
-  });
 }
 
 async function displaySetOf(page, series) {

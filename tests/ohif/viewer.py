@@ -1,8 +1,7 @@
 """OHIF, a viewer that runs in a browser, as a reader of our results.
 
 OHIF and the library that steers the browser come from the npm registry, once, into build/ohif. The
-browser is Debian's Chromium, without a window. OHIF's files are handed to it by the driver
-(open.mjs), under the address of the Orthanc that holds the study: no web server is needed.
+browser is Debian's Chromium, without a window, steered by open.mjs. serve.py is the web server.
 """
 
 import json
@@ -15,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.ohif.packages import BUILD, OHIF, PLAYWRIGHT, require_package
-from tests.servers import Orthanc, require_program
+from tests.ohif.serve import serving_viewer
+from tests.servers import require_program
 
 HERE = Path(__file__).parent
 SCREENSHOTS = BUILD / "screenshots"
@@ -60,24 +60,29 @@ def require_viewer() -> None:
     require_package(PLAYWRIGHT)
 
 
-def open_results(orthanc: Orthanc, study: str, results: dict[str, str], marker: str) -> Shown:
-    """Opens results in OHIF, one after the other, and goes to a segment in each.
-
-    A picture of each is kept in build/ohif/screenshots.
+def open_results(orthanc_url: str, study: str, results: dict[str, str], marker: str) -> Shown:
+    """Opens results in an OHIF of its own; the rest as `open_in`.
 
     Args:
-        orthanc: Holds the study and the results.
+        orthanc_url: Of the Orthanc that holds the study and the results.
         study: Study Instance UID.
         results: Series Instance UID of each SEG, by a name for it.
         marker: Label of the segment to go to.
     """
+    with serving_viewer(orthanc_url) as viewer_url:
+        return open_in(viewer_url, study, results, marker)
+
+
+def open_in(viewer_url: str, study: str, results: dict[str, str], marker: str) -> Shown:
+    """Opens results in a running OHIF, one after the other, and goes to a segment in each.
+
+    A picture of each is kept in build/ohif/screenshots.
+    """
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     task = {
-        "ohif": str(OHIF.folder / "dist"),
-        "settings": str(HERE / "app-config.js"),
         "playwright": str(PLAYWRIGHT.folder / "index.js"),
         "chromium": str(require_program("chromium", "chromium")),
-        "orthanc": orthanc.url,
+        "viewer": viewer_url,
         "study": study,
         "results": results,
         "marker": marker,

@@ -1,0 +1,183 @@
+"""Every command in our documents is run by a test: here, or in the test that is named here."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import DEMO_MODELS, REPOSITORY
+from tests.documents import commands
+from tests.phantom.study import write_study
+from tests.servers import free_port
+
+DOCUMENTS = (
+    *sorted(REPOSITORY.glob("*.md")),
+    *sorted((REPOSITORY / "docs").glob("*.md")),
+)
+TOTALMAP = ".venv/bin/totalmap"
+RUN_SECONDS = 300
+
+# Pages whose every command is run by a test of the page.
+PAGES = {
+    "docs/tutorial.md": "tests/integration/test_tutorial.py",
+    "docs/monai-deploy.md": "tests/unit/deploy/test_docs.py",
+    "docs/argo.md": "tests/unit/deploy/test_docs.py",
+    "docs/docker.md": "tests/unit/deploy/test_docs.py",
+}
+
+# Commands that are run below, in this order, and the exit statuses that are right.
+RUN_HERE = {
+    "export HTTPS_PROXY=http://proxy.example.org:3128": (0,),
+    "export PIP_CERT=/etc/ssl/certs/ca-certificates.crt": (0,),
+    "export PIP_INDEX_URL=https://pypi.example.org/simple": (0,),
+    f"{TOTALMAP} inspect /a/folder": (0,),
+    f"{TOTALMAP} run /a/folder /another/folder": (0,),
+    f"{TOTALMAP} trace build/demo/results/seg.dcm": (0,),
+    f"{TOTALMAP} check build/demo/results --source build/phantom": (0, 1, 3),  # the verdict
+    f"{TOTALMAP} gateway check gateway.yaml": (0,),
+    f"{TOTALMAP} status gateway.yaml": (0,),
+    f"{TOTALMAP} gateway pause gateway.yaml": (0,),
+    f"{TOTALMAP} gateway resume gateway.yaml": (0,),
+    f"{TOTALMAP} gateway drain gateway.yaml": (0,),
+    f"{TOTALMAP} models adopt models/totalsegmentator": (0,),
+}
+
+# Installations, which make shows here and does not run; tests/unit/install tests their parts.
+SHOWN_BY_MAKE = ("make install", "make install TORCH=cuda", "make install PYTHON=python3.12")
+
+# Commands that other tests run: because they need minutes, root, a network, or a process of which
+# more is tested there.
+RUN_ELSEWHERE = {
+    "make demo": "tests/integration/test_readme.py",
+    "make demo-gateway": "tests/integration/test_readme.py",
+    "make test": ".ci/run",
+    "make test TESTS=tests/unit/dicom": ".ci/run",
+    "make lint": ".ci/run",
+    "make audit": ".ci/run",
+    "make check-install": "tests/unit/install/test_check_locks.py",
+    "make bundle WEIGHTS=models/totalsegmentator": "tests/acceptance/test_bundle.py",
+    "sh build/bundle/install.sh /opt/totalmap": "tests/acceptance/test_bundle.py",
+    'make bench BENCH="--narrow --variant fast --runs 1"': "tests/integration/test_bench.py",
+    "make image WEIGHTS=models/totalsegmentator": "tests/acceptance/test_own_image.py",
+    "make package WEIGHTS=models/totalsegmentator": "tests/acceptance/test_packaged_image.py",
+    "docker run": "tests/acceptance/test_documents.py",
+    "monai-deploy run": "tests/acceptance/test_documents.py",
+    f"{TOTALMAP} models install total --variant fast": "tests/unit/engine/test_download.py",
+    f"{TOTALMAP} models adopt models/totalsegmentator --bf16-on /a/folder": (
+        "tests/unit/cli/test_models.py"
+    ),
+    ".venv/bin/python -m app": "tests/integration/test_application.py",
+    f"{TOTALMAP} verify": "tests/integration/test_verify.py",
+    f"{TOTALMAP} serve gateway.yaml": "tests/integration/test_gateway.py",
+    f"{TOTALMAP} serve --only-work gateway.yaml": "tests/integration/test_postgres.py",
+    **{
+        f"{TOTALMAP} gateway {command}": "tests/unit/cli/test_gateway.py"
+        for command in ("retry JOB", "cancel JOB", "urgent JOB", "password gateway.yaml")
+    },
+    f"{TOTALMAP} deploy render": "tests/unit/deploy/test_docs.py",
+    f"{TOTALMAP} deploy check": "tests/unit/deploy/test_docs.py",
+}
+# Of these commands a document may give more words.
+BEGINNINGS = (
+    "docker run",
+    "monai-deploy run",
+    ".venv/bin/python -m app",
+    *(command for command in RUN_ELSEWHERE if command.startswith(TOTALMAP)),
+)
+
+
+def name_of(document: Path) -> str:
+    return str(document.relative_to(REPOSITORY))
+
+
+def documented() -> set[str]:
+    """Returns the commands of all documents that have no test of their own."""
+    pages = [document for document in DOCUMENTS if name_of(document) not in PAGES]
+    return {command for document in pages for command in commands(document)}
+
+
+def is_run(command: str) -> bool:
+    tables = (RUN_HERE, SHOWN_BY_MAKE, RUN_ELSEWHERE)
+    return any(command in table for table in tables) or command.startswith(BEGINNINGS)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_every_command_of_a_document_is_run(document: Path) -> None:
+    if name_of(document) not in PAGES:
+        assert [command for command in commands(document) if not is_run(command)] == []
+
+
+def test_every_command_of_the_tables_is_documented() -> None:
+    known = documented()
+    tables = [*RUN_HERE, *SHOWN_BY_MAKE, *RUN_ELSEWHERE]
+    assert [one for one in tables if not any(text.startswith(one) for text in known)] == []
+
+
+@pytest.mark.parametrize("test", sorted({*PAGES.values(), *RUN_ELSEWHERE.values()}))
+def test_every_named_test_exists(test: str) -> None:
+    assert (REPOSITORY / test).is_file()
+
+
+def test_the_readme_shows_how_to_run_a_study_of_one_s_own() -> None:
+    assert f"{TOTALMAP} run /a/folder /another/folder" in commands(REPOSITORY / "README.md")
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What stands in documents, and what takes its place: a small study, demo weights, folders."""
+    folder = tmp_path_factory.mktemp("reader")
+    study = write_study(folder / "study", size=64, n_slices=40)
+    models = folder / "models"
+    models.mkdir()
+    for path in DEMO_MODELS.iterdir():
+        if path.name != "manifest.json":
+            (models / path.name).symlink_to(path)
+    settings = folder / "app.yaml"
+    text = (REPOSITORY / "app.yaml").read_text()
+    settings.write_text(text.replace("rejected: hold", "rejected: deliver"))
+    gateway = folder / "gateway.yaml"
+    text = (REPOSITORY / "gateway.yaml").read_text()
+    for port in ("11112", "8080"):
+        text = text.replace(f"port: {port}", f"port: {free_port()}")
+    text = text.replace("storage_folder: totalmap-gateway", f"storage_folder: {folder}/gateway")
+    text = text.replace("models_folder: null", f"models_folder: {DEMO_MODELS}")
+    gateway.write_text(text.replace("keep_free_gb: 2.0", "keep_free_gb: 0.1"))
+    return {
+        TOTALMAP: f"{sys.executable} -m cli",
+        "run /a/folder /another/folder": (
+            f"run {study.folder} {folder}/output --models {DEMO_MODELS} --config {settings}"
+        ),
+        "/a/folder": str(study.folder),
+        "build/demo": f"{folder}/output",
+        "build/phantom": str(study.folder),
+        "gateway.yaml": str(gateway),
+        "models/totalsegmentator": str(models),
+    }
+
+
+@pytest.mark.parametrize("command", RUN_HERE)
+def test_a_documented_command_runs(command: str, workplace: dict[str, str]) -> None:
+    pattern = "|".join(map(re.escape, workplace))
+    own = re.sub(pattern, lambda found: workplace[found[0]], command)
+    done = subprocess.run(
+        ["bash", "-c", own],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=RUN_SECONDS,
+        check=False,
+    )
+    assert done.returncode in RUN_HERE[command], f"{own}\n{done.stdout}{done.stderr}"
+
+
+@pytest.mark.parametrize("command", SHOWN_BY_MAKE)
+def test_make_knows_a_documented_installation(command: str) -> None:
+    words = command.replace("make ", "make --dry-run --always-make ").split()
+    done = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "install.packages run gateway" in done.stdout
+    for word in words:
+        _, is_variable, value = word.partition("=")
+        assert not is_variable or value in done.stdout
