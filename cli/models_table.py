@@ -13,17 +13,18 @@ def models_table(weights: Iterable[TaskWeights]) -> Table:
     """Returns one line for each variant of each task."""
     table = Table()
     table.add_column("Task", no_wrap=True)
-    for title in ("Variant", "Installed", "Verified", "Licence"):
-        table.add_column(title)
+    for title in ("Variant", "Installed", "Verified"):
+        table.add_column(title, no_wrap=True)
+    table.add_column("Licence", overflow="fold")
     table.add_column("MB", justify="right")
-    for one in weights:
+    for entry in weights:
         table.add_row(
-            one.task.name,
-            one.task.variant,
-            _installed(one),
-            one.record or "",
-            one.licence,
-            f"{one.size_bytes / BYTES_PER_MB:.1f}" if one.installed else "",
+            entry.task.name,
+            entry.task.variant,
+            _installed(entry),
+            entry.record or "",
+            entry.licence,
+            f"{entry.size_bytes / BYTES_PER_MB:.1f}" if entry.installed else "",
         )
     return table
 

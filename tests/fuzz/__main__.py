@@ -105,7 +105,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--count", type=int, default=1000, help="how many mutants")
-    parser.add_argument("--folder", type=Path, help="keep the mutants that fail here")
+    parser.add_argument("--models", type=Path, help="keep the mutants that fail here")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, Output(Path(name)) as output:
         folder = Path(name)

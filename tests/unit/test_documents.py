@@ -25,7 +25,6 @@ FOLDERS = (
     "tests",
     "totalmap",
 )
-WRITTEN_IN_OTHER_BRANCHES = {"input.md"}
 # Keys of a reference in CITATION.cff that a reader needs to find the paper.
 REFERENCE_KEYS = {"type", "title", "authors", "journal", "year", "doi"}
 

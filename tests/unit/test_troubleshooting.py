@@ -14,6 +14,9 @@ LEAST_LITERAL = 8  # letters and digits; a pattern with fewer would match anythi
 # Messages that are put together from parts that no literal text shows, and the text of the
 # document that explains them.
 COMPOSED_MESSAGES = {
+    "app/arguments.py": "was called with an argument that it does not know",
+    "totalmap/settings.py": "`--variant` is misspelt",
+    "totalmap/settings_file.py": 'and "(in FILE or the environment)"',
     "app/command.py": "was called with an argument that it does not know",
     "cli/gateway.py": "the job is in a state that does not allow it",
     "gateway/deliver/commitment.py": 'then "with status 0x" and a number',

@@ -39,7 +39,7 @@ def test_adopt_takes_the_licence_from_the_table_unless_it_is_told(
 def test_install_of_weights_that_are_not_free_for_any_use_asks_for_their_licence(
     tmp_path: Path,
 ) -> None:
-    done = runner.invoke(app, ["models", "install", "brain_aneurysm", "--folder", str(tmp_path)])
+    done = runner.invoke(app, ["models", "install", "brain_aneurysm", "--models", str(tmp_path)])
     assert done.exit_code == 66
     assert "--accept-licence CC-BY-NC-4.0" in done.stderr
 

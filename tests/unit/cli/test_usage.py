@@ -79,7 +79,7 @@ def test_one_name_stands_for_one_option_everywhere() -> None:
     for words, command in COMMANDS.items():
         for parameter in command.params:
             options = set(parameter.opts)
-            assert not options & {"--folder", "--settings", "--model"}, words
+            assert not options & {"--models", "--settings", "--model"}, words
             for name, letter in (("--models", "-m"), ("--config", "-c")):
                 if options & {name, letter}:
                     names[name] |= options
