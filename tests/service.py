@@ -22,7 +22,7 @@ from gateway.work.overlay import write_overlay
 from tests.gateway_process import storescu
 from tests.phantom.study import SeriesSpec
 from tests.servers import free_port
-from tests.waiting import WAIT_SECONDS, wait_until
+from tests.waiting import NEVER_SECONDS, WAIT_SECONDS, wait_until
 from totalmap.defaults import DEFAULT_SETTINGS
 
 QUIET_SECONDS = 0.5
@@ -31,6 +31,8 @@ SECONDS_PER_HOUR = 3600
 SMALL = SeriesSpec(rows=64, columns=64, n_slices=30, pixel_spacing_mm=(4.4, 4.4))
 # What is found in so small a study is, rightly, not always believed.
 _DELIVER_ALL = {"quality": {"rejected": "deliver"}}
+# No sender is too slow for it.
+_PATIENT = {"request_seconds": NEVER_SECONDS, "idle_seconds": NEVER_SECONDS}
 _CLOCK = """
 import time
 
@@ -159,7 +161,7 @@ def running_service(
     """
     settings_file = folder / "app.yaml"
     write_overlay(DEFAULT_SETTINGS, _DELIVER_ALL, "auto", settings_file)
-    receive = {"port": free_port(), "processes": 1, "keep_free_gb": 0.1}
+    receive = {"port": free_port(), "processes": 1, "keep_free_gb": 0.1, **_PATIENT}
     web = {"port": free_port()}
     complete = {"quiet_seconds": QUIET_SECONDS, "quiet_unreleased_seconds": 3.0}
     document: dict[str, Any] = {

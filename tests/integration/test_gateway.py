@@ -269,7 +269,7 @@ def test_a_gateway_that_can_not_work_says_why_and_ends(
     port = "" if "receive" in text else f"receive: {{port: {free_port()}}}\n"
     file.write_text(f"{storage}{port}{text}\n")
     words = [sys.executable, "-m", "cli", "serve", str(file)]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=WAIT_SECONDS, check=False)
     assert done.returncode in (64, 66)
     assert says in done.stderr
     assert "Traceback" not in done.stderr

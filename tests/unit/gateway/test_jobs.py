@@ -17,7 +17,7 @@ from gateway.record.job import Job, JobState
 from gateway.record.schema import SCHEMA_VERSION
 from tests.unit.gateway.queue_process import lines, running_process
 from tests.unit.gateway.record.test_joblist import NEW
-from tests.waiting import wait_until
+from tests.waiting import WAIT_SECONDS, wait_until
 from totalmap.errors import ResourceError
 
 JOB = Job(
@@ -163,7 +163,7 @@ def test_a_worker_that_is_told_to_stop_leaves_the_rest_in_the_queue(
         wait_until(lambda: len(lines(tmp_path, "begun")) == 1)
         process.terminate()
         held.unlink()
-        assert process.wait(30) == 0
+        assert process.wait(WAIT_SECONDS) == 0
     assert lines(tmp_path, "begun") == lines(tmp_path, "done") == ["0 1 host-1"]
     assert queue.knows_jobs([job("1"), job("2")]) == [True, True]
 

@@ -44,12 +44,11 @@ from tests.committing_archive import (
 )
 from tests.phantom.study import WrittenSeries
 from tests.servers import LOOPBACK, free_port, running_orthanc
-from tests.waiting import wait_until
+from tests.waiting import NEVER_SECONDS, WAIT_SECONDS, wait_until
 
 AE_TITLE = "TOTALMAP"
 JOB, STUDY, DESTINATION = "1" * 64, "1.2.3", "archive"
 N_RESULTS = 3
-DEADLINE_SECONDS = 30.0
 NO_SUCH_OBJECT, PROCESSING_FAILURE = 0x0112, 0x0110
 SUCCESS, NO_SUCH_EVENT_TYPE, INVALID_ARGUMENT = 0x0000, 0x0113, 0x0115
 
@@ -98,7 +97,12 @@ def delivering(
     """A gateway that received and segmented; files of a CT stand for its results."""
     settings = GatewaySettings(
         storage_folder=folder,
-        receive=ReceiveSection(port=port, keep_free_gb=0.0),
+        receive=ReceiveSection(
+            port=port,
+            keep_free_gb=0.0,
+            request_seconds=NEVER_SECONDS,
+            idle_seconds=NEVER_SECONDS,
+        ),
         destinations=(DestinationSection(name=DESTINATION, dicom=archive),),
         deliver=DeliverSection(give_up_days=give_up_days),
     )
@@ -354,7 +358,10 @@ def test_a_report_that_comes_while_the_gateway_still_asks_counts(
     gateway.act()
     asking = Thread(target=gateway.act)
     asking.start()
-    assert archive.report(gateway.port, AE_TITLE, archive.requests.get(timeout=10)) == SUCCESS
+    assert (
+        archive.report(gateway.port, AE_TITLE, archive.requests.get(timeout=WAIT_SECONDS))
+        == SUCCESS
+    )
     asking.join()
     assert gateway.delivery.state is DeliveryState.COMMITTED
 
@@ -389,7 +396,7 @@ def dispatching(settings: GatewaySettings, folder: Path) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        assert process.wait(DEADLINE_SECONDS) == 0
+        assert process.wait(WAIT_SECONDS) == 0
 
 
 def test_orthanc_commits_itself(tmp_path: Path, phantom_series: WrittenSeries) -> None:

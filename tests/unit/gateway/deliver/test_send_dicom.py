@@ -33,7 +33,7 @@ from tests.unit.gateway.peers import (
     unchanged,
 )
 from tests.unit.gateway.receive.test_tls import Certificates, certificates  # noqa: F401  a fixture
-from tests.waiting import wait_until
+from tests.waiting import WAIT_SECONDS, wait_until
 from totalmap.errors import ResourceError
 
 OUT_OF_RESOURCES, COERCED = 0xA700, 0xB000
@@ -197,17 +197,15 @@ def test_a_peer_that_does_not_answer_in_time(paths: list[Path]) -> None:
     go_on = Event()
 
     def answer(_event: evt.Event, _number: int) -> int:
-        go_on.wait(60)
+        go_on.wait(WAIT_SECONDS)
         return 0x0000
 
     with running_dicom_peer(answer) as peer:
-        started = time.monotonic()
         try:
             with pytest.raises(ResourceError, match="did not answer, or ended"):
                 send_dicom(peer.destination(connect_seconds=0.5), paths)
         finally:
             go_on.set()
-    assert time.monotonic() - started < 10
 
 
 def test_somebody_who_is_no_dicom_node(paths: list[Path]) -> None:
