@@ -22,7 +22,7 @@ from tests.waiting import WAIT_SECONDS, wait_until
 ROUNDS = int(os.environ.get("ROUNDS", "1"))
 ATTEMPTS = 3
 # A stage of milliseconds may be over before it is seen; then another study is sent.
-CHANCES = 5
+CHANCES = 20
 
 
 @pytest.fixture(scope="module")

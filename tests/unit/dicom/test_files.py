@@ -7,6 +7,7 @@ from random import Random
 import numpy as np
 import pydicom
 import pytest
+from pydicom.tag import Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from tests.fuzz.damage import deflate_bomb
@@ -28,7 +29,7 @@ def test_a_deflate_bomb_is_refused_without_memory_for_what_it_holds(path: Path) 
     tracemalloc.start()
     try:
         with path.open("rb") as file, pytest.raises(ValueError, match="unpacks to more"):
-            read_header(file, ["Modality"])
+            read_header(file, [Tag("Modality")])
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

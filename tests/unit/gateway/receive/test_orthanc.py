@@ -28,7 +28,7 @@ from gateway.retention.retention import Retention
 from tests.disk import small_disk
 from tests.phantom.study import SeriesSpec, WrittenSeries, write_series, write_study
 from tests.servers import LOOPBACK, free_port, require_program
-from tests.waiting import WAIT_SECONDS, wait_until
+from tests.waiting import NEVER_SECONDS, WAIT_SECONDS, wait_until
 from totalmap.errors import ConfigError, ResourceError
 
 STABLE_SECONDS = 1
@@ -177,13 +177,22 @@ def test_a_study_comes_with_the_series_that_are_wanted(
 
 
 def test_only_what_is_stable_is_taken(
-    recorded: Recorded, archive: Archive, ledger: Ledger, small_series: WrittenSeries
+    tmp_path: Path,
+    intake: Intake,
+    storage: Storage,
+    ledger: Ledger,
+    database: Database,
+    small_series: WrittenSeries,
 ) -> None:
-    archive.store(*small_series.paths[:3])
-    recorded.poll()
-    assert not kept(ledger)
-    archive.store(*small_series.paths[3:])
-    wait_until(has(ledger, *small_series.sop_uids), act=recorded.poll)
+    archive = Archive(tmp_path / "orthanc", StableAge=NEVER_SECONDS)
+    with closing(Recorded(archive, intake, storage, ledger, database)) as recorded:
+        with archive.running(SIGTERM):
+            archive.store(*small_series.paths[:3])
+            recorded.poll()
+            assert not kept(ledger)
+            archive.store(*small_series.paths[3:])
+        with archive.running():  # whatever it has when it starts is stable
+            wait_until(has(ledger, *small_series.sop_uids), act=recorded.poll)
 
 
 def test_what_is_added_later_is_all_that_is_asked_for(
