@@ -215,12 +215,11 @@ def test_who_does_not_answer_is_asked_again_after_a_while(
 ) -> None:
     """Each time under another UID; the answer to any of them counts."""
     gateway.act()
-    waits = []
-    for _ in range(2):
+    for wait in (ASK_AGAIN_SECONDS, 2 * ASK_AGAIN_SECONDS):
+        before = time.time()
         asked = gateway.act()
         assert (asked.state, asked.is_asked) == (DeliveryState.DELIVERED, True)
-        waits.append(asked.not_before - time.time())
-    assert waits == pytest.approx([ASK_AGAIN_SECONDS, 2 * ASK_AGAIN_SECONDS], abs=1.0)
+        assert before <= asked.not_before - wait <= time.time()
     assert len(archive.stored) == N_RESULTS, "it was sent again"
     first, second = archive.requests.get(), archive.requests.get()
     assert first.TransactionUID != second.TransactionUID
@@ -258,13 +257,14 @@ def test_what_an_archive_has_lost_is_sent_again_after_a_while(
 ) -> None:
     gateway.act()
     gateway.act()
+    before = time.time()
     archive.failures = {phantom_series.sop_uids[0]: NO_SUCH_OBJECT}
     assert archive.report(gateway.port, AE_TITLE, archive.requests.get()) == SUCCESS
     lost = gateway.delivery
     assert (lost.state, lost.is_asked) == (DeliveryState.WAITING, False)
     assert lost.reason == ("it does not promise to keep 1 of the results: no such object instance")
     first = gateway.settings.deliver.first_retry_seconds
-    assert lost.not_before - time.time() > first / 2
+    assert lost.not_before - before > first / 2
     archive.failures = {}
     gateway.act()
     assert len(archive.stored) == 2 * N_RESULTS
