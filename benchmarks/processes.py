@@ -6,7 +6,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +45,7 @@ def measure(
     environment: Mapping[str, str] | None = None,
     folder: Path | None = None,
     timeout_seconds: float = TIMEOUT_SECONDS,
+    on_sample: Callable[[], None] = lambda: None,
 ) -> Finished:
     """Runs a command to its end.
 
@@ -52,6 +53,7 @@ def measure(
         environment: The whole environment; None is ours.
         folder: The working directory; None is ours.
         timeout_seconds: After this the command is killed; its status is then -9.
+        on_sample: Called after each sample of the memory.
     """
     with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
         start = time.perf_counter()
@@ -64,7 +66,7 @@ def measure(
             start_new_session=True,
         )
         try:
-            peak_bytes = _watch(process.pid, start + timeout_seconds)
+            peak_bytes = _watch(process.pid, start + timeout_seconds, on_sample)
             seconds = time.perf_counter() - start
         finally:
             # Not yet waited for, so the number of the group still belongs to the command.
@@ -86,7 +88,7 @@ def _content(file: IO[bytes]) -> str:
     return file.read().decode(errors="replace")
 
 
-def _watch(leader: int, deadline: float) -> int:
+def _watch(leader: int, deadline: float, on_sample: Callable[[], None]) -> int:
     """Returns the peak memory in bytes of the leader's session, at the leader's end."""
     ended = os.pidfd_open(leader)
     peak, pause = 0, SAMPLE_SECONDS
@@ -95,6 +97,7 @@ def _watch(leader: int, deadline: float) -> int:
             start = time.perf_counter()
             peak = max(peak, _session_bytes(leader, at_least=peak))
             pause = max(SAMPLE_SECONDS, PAUSE_PER_COST * (time.perf_counter() - start))
+            on_sample()
     finally:
         os.close(ended)
     return peak

@@ -16,9 +16,9 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # m
 from gateway.receive.scp import TRANSFER_SYNTAXES
 from tests.servers import LOOPBACK, free_port
 from tests.serving import serving_dicom
+from tests.waiting import WAIT_SECONDS
 
 TITLE = "ARCHIVE"
-HANG_SECONDS = 60
 
 
 @dataclass
@@ -76,7 +76,7 @@ class Archive:
             wanted.clear()
             self.go_on.clear()
             self.hangs.set()
-            self.go_on.wait(HANG_SECONDS)
+            self.go_on.wait(WAIT_SECONDS)
             self.hangs.clear()
 
 

@@ -20,7 +20,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at its 
 
 from gateway.deliver.answers import KEEP_ANSWERS
 from tests.servers import LOOPBACK, free_port
-from tests.serving import serving_dicom
+from tests.serving import patient, serving_dicom
 
 REQUEST, ALL_KEPT, NOT_ALL_KEPT = 1, 1, 2
 
@@ -127,7 +127,7 @@ def committing(
     handlers: Sequence[evt.EventHandlerType] = (),
 ) -> Iterator[Association]:
     """An association for storage commitment and storage, with a node of this machine."""
-    entity = AE(title)
+    entity = patient(AE(title))
     entity.add_requested_context(StorageCommitmentPushModel)
     entity.add_requested_context(CTImageStorage)
     role = build_role(StorageCommitmentPushModel, scu_role=not is_scp, scp_role=is_scp)

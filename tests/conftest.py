@@ -22,8 +22,10 @@ from totalmap.settings import Settings, Variant, load_settings
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # A busy machine is no error of ours.
-hypothesis.settings.register_profile("no deadline", deadline=None)
-hypothesis.settings.load_profile("no deadline")
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 REPOSITORY = Path(__file__).parent.parent
 DEMO_MODELS = REPOSITORY / "models" / "demo"

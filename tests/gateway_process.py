@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,8 +16,9 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from gateway.config import GatewaySettings, ReceiveSection
 from gateway.receive.receiving import receiving
-from tests.servers import LOOPBACK, POLL_SECONDS, START_SECONDS, require_program
-from tests.waiting import wait_until
+from tests.servers import LOOPBACK, require_program
+from tests.serving import patient
+from tests.waiting import NEVER_SECONDS, wait_until
 from totalmap import log
 
 AE_TITLE = "TOTALMAP"
@@ -64,7 +64,7 @@ def _connected_sockets(port: int) -> set[str]:
 
 def wait_until_desks_serve(desks: Sequence[int], port: int) -> None:
     """Returns when each of them has had a connection, which are closed then."""
-    entity = AE("CT1")
+    entity = patient(AE("CT1"))
     entity.add_requested_context(Verification)
 
     def all_serve() -> bool:
@@ -90,22 +90,27 @@ def storescu(port: int, folders: Sequence[Path], *options: str) -> subprocess.Po
 
 
 def _wait_until_up(process: subprocess.Popen[bytes], port: int) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while True:
+    def is_up() -> bool:
         try:
             socket.create_connection((LOOPBACK, port)).close()
         except ConnectionRefusedError:
             assert process.poll() is None, "the gateway has ended"
-            assert time.monotonic() < deadline, "the gateway does not answer"
-            time.sleep(POLL_SECONDS)
-        else:
-            return
+            return False
+        return True
+
+    wait_until(is_up, "listening")
 
 
 def _main(arguments: Sequence[str]) -> None:
     folder, port, processes = arguments
     log.configure()
-    ways = ReceiveSection(port=int(port), processes=int(processes), keep_free_gb=0.1)
+    ways = ReceiveSection(
+        port=int(port),
+        processes=int(processes),
+        keep_free_gb=0.1,
+        request_seconds=NEVER_SECONDS,
+        idle_seconds=NEVER_SECONDS,
+    )
     settings = GatewaySettings(storage_folder=Path(folder), receive=ways)
     with receiving(settings):
         signal.sigwait({signal.SIGTERM, signal.SIGINT})

@@ -11,9 +11,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
+from tests.waiting import WAIT_SECONDS
+
 COMMAND = Path(sys.executable).with_name("TotalSegmentator")
 DRIVER = Path(__file__).with_name("peer_driver.py")
-TIMEOUT_SECONDS = 600
 LICENCE_NUMBER = "aca_00000000000000"  # what looks like one is one, see config.py
 
 # Each would import torch.
@@ -72,7 +73,7 @@ def totalsegmentator(source: Path, labels: Path, models: Path, *options: str) ->
         env=command.environment,
         capture_output=True,
         text=True,
-        timeout=TIMEOUT_SECONDS,
+        timeout=WAIT_SECONDS,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]

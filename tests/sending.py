@@ -10,6 +10,7 @@ from pynetdicom.association import Association
 from gateway.deliver.answers import KEEP_ANSWERS
 from tests.gateway_process import AE_TITLE
 from tests.servers import LOOPBACK
+from tests.serving import patient
 
 UNCOMPRESSED_CT = (CTImageStorage, ExplicitVRLittleEndian)
 
@@ -30,7 +31,7 @@ def associate(
         contexts: SOP classes, each with a transfer syntax.
         tls: What the sender believes and shows; None: no TLS.
     """
-    entity = AE(title)
+    entity = patient(AE(title))
     for sop_class, syntax in contexts:
         entity.add_requested_context(sop_class, syntax)
     return entity.associate(

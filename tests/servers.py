@@ -18,12 +18,12 @@ from types import MappingProxyType
 import pydicom
 import pytest
 
+from tests.waiting import WAIT_SECONDS
+
 LOOPBACK = "127.0.0.1"
 BOUNDARY = "boundary-between-instances"
 DICOMWEB = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
-START_SECONDS = 60
 POLL_SECONDS = 0.05
-REQUEST_SECONDS = 60
 _GIVEN_PORTS: set[int] = set()
 
 
@@ -49,6 +49,17 @@ def free_port() -> int:
         if port not in _GIVEN_PORTS:
             _GIVEN_PORTS.add(port)
             return port
+
+
+def is_open(connection: socket.socket) -> bool:
+    """Returns whether the other end has not closed a connection over which it sends nothing."""
+    connection.setblocking(False)
+    try:
+        return connection.recv(1) != b""
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +162,7 @@ class Orthanc:
         body: bytes | None = None,
         headers: Mapping[str, str] = MappingProxyType({}),
     ) -> bytes:
-        with closing(HTTPConnection(LOOPBACK, self.http_port, timeout=REQUEST_SECONDS)) as http:
+        with closing(HTTPConnection(LOOPBACK, self.http_port, timeout=WAIT_SECONDS)) as http:
             http.request(method, path, body, dict(headers))
             response = http.getresponse()
             answer = response.read()
@@ -213,7 +224,7 @@ def _settings(orthanc: Orthanc, folder: Path) -> dict[str, object]:
 
 
 def _wait_until_up(orthanc: Orthanc, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + WAIT_SECONDS
     while not orthanc.is_up():
         assert time.monotonic() < deadline, "Orthanc does not answer"
         with suppress(subprocess.TimeoutExpired):

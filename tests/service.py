@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,17 +13,19 @@ from types import MappingProxyType
 from typing import Any
 
 import yaml
+from sqlalchemy import update
 
 from gateway.config import GatewaySettings, load_gateway_settings
 from gateway.record.database import Database, open_database
 from gateway.record.deliverylist import DeliveryList, DeliveryState
 from gateway.record.job import Job, JobState
 from gateway.record.joblist import JobList
+from gateway.record.schema import JOBS, STUDIES
 from gateway.work.overlay import write_overlay
 from tests.gateway_process import storescu
 from tests.phantom.study import SeriesSpec
 from tests.servers import free_port
-from tests.waiting import WAIT_SECONDS, wait_until
+from tests.waiting import NEVER_SECONDS, WAIT_SECONDS, wait_until
 from totalmap.defaults import DEFAULT_SETTINGS
 
 QUIET_SECONDS = 0.5
@@ -31,6 +34,8 @@ SECONDS_PER_HOUR = 3600
 SMALL = SeriesSpec(rows=64, columns=64, n_slices=30, pixel_spacing_mm=(4.4, 4.4))
 # What is found in so small a study is, rightly, not always believed.
 _DELIVER_ALL = {"quality": {"rejected": "deliver"}}
+# No sender is too slow for it.
+_PATIENT = {"request_seconds": NEVER_SECONDS, "idle_seconds": NEVER_SECONDS}
 _CLOCK = """
 import time
 
@@ -97,6 +102,12 @@ class Service:
             "delivered",
         )
 
+    def let_senders_be_silent(self) -> None:
+        """Makes it as if nothing had come for so long that nothing more is waited for."""
+        long_ago = time.time() - 2 * self.settings.complete.quiet_unreleased_seconds
+        with self.database.transaction() as connection:
+            connection.execute(update(STUDIES).values(last_received_at=long_ago))
+
     def pid(self, role: str) -> int | None:
         """Returns which process has a role; None while there is none."""
         for folder in Path("/proc").iterdir():
@@ -116,6 +127,17 @@ class Service:
         pid = self.pid(role)
         assert pid, f"there is no process that does {role}"
         os.kill(pid, signal.SIGKILL)
+
+    @contextmanager
+    def stopped(self, role: str) -> Iterator[None]:
+        """Has one of its processes do nothing while the block runs."""
+        pid = self.pid(role)
+        assert pid, f"there is no process that does {role}"
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
     def kill_all(self) -> None:
         """Kills all of it at once, as the loss of power does."""
@@ -149,6 +171,14 @@ class Service:
         wait_until(is_up, "up")
 
 
+def backdate_start(database: Database, minutes: float) -> None:
+    """Makes it as if the jobs that run had been begun so long ago."""
+    running = JOBS.c.state == JobState.RUNNING
+    with database.transaction() as connection:
+        moment = time.time() - 60 * minutes
+        connection.execute(update(JOBS).where(running).values(started_at=moment))
+
+
 @contextmanager
 def running_service(
     folder: Path, **sections: Mapping[str, Any] | list[Any] | str
@@ -159,9 +189,9 @@ def running_service(
     """
     settings_file = folder / "app.yaml"
     write_overlay(DEFAULT_SETTINGS, _DELIVER_ALL, "auto", settings_file)
-    receive = {"port": free_port(), "processes": 1, "keep_free_gb": 0.1}
+    receive = {"port": free_port(), "processes": 1, "keep_free_gb": 0.1, **_PATIENT}
     web = {"port": free_port()}
-    complete = {"quiet_seconds": QUIET_SECONDS, "quiet_unreleased_seconds": 3.0}
+    complete = {"quiet_seconds": QUIET_SECONDS, "quiet_unreleased_seconds": NEVER_SECONDS}
     document: dict[str, Any] = {
         "storage_folder": str(folder / "storage"),
         "receive": receive,

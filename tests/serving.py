@@ -10,6 +10,7 @@ from pynetdicom import AE, evt
 from pynetdicom.transport import ThreadedAssociationServer
 
 from tests.servers import LOOPBACK
+from tests.waiting import WAIT_SECONDS
 
 # socketserver looks twice a second whether it is to end; hundreds of tests would wait for that.
 LOOK_SECONDS = 0.05
@@ -28,6 +29,12 @@ def serving(server: BaseServer) -> Iterator[None]:
         server.server_close()
 
 
+def patient(entity: AE) -> AE:
+    """Lets a node wait for an answer as long as a test waits for anything, and returns it."""
+    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = WAIT_SECONDS
+    return entity
+
+
 @contextmanager
 def serving_dicom(
     entity: AE,
@@ -43,7 +50,7 @@ def serving_dicom(
         handlers: What it does.
         tls: How it encrypts.
     """
-    server = entity.make_server(
+    server = patient(entity).make_server(
         (LOOPBACK, port),
         evt_handlers=[*handlers],
         ssl_context=tls,

@@ -1,9 +1,16 @@
-"""Waiting for what another process or thread does: never for a fixed time."""
+"""Waits for what another process or thread does: for an event, never for a fixed time.
+
+No verdict of a test depends on how busy the machine is. A wait ends with its event, and a limit in
+seconds is there to end a hang.
+"""
 
 import time
 from collections.abc import Callable
 
-WAIT_SECONDS = 120
+# Ends a hang; no wait takes so long, however busy the machine is.
+WAIT_SECONDS = 600
+# A time-out of the program under test, or of its peer, that has to play no part in a test.
+NEVER_SECONDS = 10 * WAIT_SECONDS
 LOOK_SECONDS = 0.005
 
 

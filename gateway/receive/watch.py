@@ -8,7 +8,7 @@ taken. It is removed only when that is safe.
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -61,12 +61,26 @@ class _Sight:
 
 
 class Watch:
-    """What is known of a folder between two looks."""
+    """What is known of a folder between two looks.
 
-    def __init__(self, settings: WatchedFolderSection, intake: Intake, storage: Storage) -> None:
+    Args:
+        settings: Which folder.
+        intake: Where to put what comes.
+        storage: Where files lie while they are received.
+        clock: Returns seconds that never go back.
+    """
+
+    def __init__(
+        self,
+        settings: WatchedFolderSection,
+        intake: Intake,
+        storage: Storage,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._settings = settings
         self._intake = intake
         self._storage = storage
+        self._clock = clock
         self._transfer: str | None = None
         self._before: dict[PurePath, _Sight] = {}
         self._seen: dict[PurePath, _Sight] = {}
@@ -182,7 +196,7 @@ class Watch:
 
         By our own clock: that of a file server may be wrong.
         """
-        now, before = time.monotonic(), self._before.get(path)
+        now, before = self._clock(), self._before.get(path)
         is_same = before is not None and before.status == _looks(status)
         sight = before if before and is_same else _Sight(_looks(status), now)
         self._seen[path] = sight

@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 
 from tests.servers import free_port, require_program
+from tests.waiting import WAIT_SECONDS
 
 HERE = Path(__file__).parent
 RUNTIME = HERE / "nvidia-runtime"
 BRIDGE = "totalmap-test"
-START_SECONDS = 60
 BUILD_SECONDS = 1200
 # Where the packager of holoscan-cli looks for a builder; a context of this name is one.
 BUILDER = "holoscan_app_builder"
@@ -155,7 +155,7 @@ def running_engine(folder: Path) -> Iterator[DockerEngine]:
         yield engine
     finally:
         process.terminate()
-        process.wait(START_SECONDS)
+        process.wait(WAIT_SECONDS)
         # It leaves this mounted, and `make clean` could not remove the folder.
         namespace = str(folder / "exec/netns/default")
         subprocess.run(["umount", namespace], capture_output=True, check=False)
@@ -169,7 +169,7 @@ def _bridge(*arguments: str) -> None:
 
 
 def _wait_until_up(engine: DockerEngine, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + WAIT_SECONDS
     command = ["docker", f"--host=unix://{engine.socket}", "version"]
     while subprocess.run(command, capture_output=True, check=False).returncode:
         if process.poll() is not None or time.monotonic() > deadline:
@@ -202,7 +202,7 @@ def running_registry(program: Path, folder: Path) -> Iterator[str]:
         yield address
     finally:
         process.terminate()
-        process.wait(START_SECONDS)
+        process.wait(WAIT_SECONDS)
 
 
 def install_plugin(engine: DockerEngine, program: Path) -> None:

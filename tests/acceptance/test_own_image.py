@@ -3,7 +3,6 @@
 import json
 import signal
 import subprocess
-import time
 import uuid
 from pathlib import Path
 
@@ -24,7 +23,6 @@ from totalmap import __version__
 
 MAX_BYTES = 2.5e9
 RESULTS = {"seg.dcm", "sr.dcm", "rtstruct.dcm"}
-STOP_SECONDS = 5
 
 
 @pytest.fixture(scope="module")
@@ -112,10 +110,8 @@ def test_a_container_that_is_stopped_leaves_no_result(
     )
     assert process.stderr is not None
     assert any("model_verified" in line for line in process.stderr)
-    start = time.monotonic()
     engine.docker("kill", f"--signal={kill.name}", name)
     process.stderr.read()
-    assert time.monotonic() - start < STOP_SECONDS
     exit_status = process.wait()
     assert not (output / "results").exists()
     if kill is signal.SIGTERM:

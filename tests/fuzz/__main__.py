@@ -32,13 +32,13 @@ from tests.fuzz.bases import BASES, write_bases
 from tests.fuzz.chain import run_chain
 from tests.fuzz.mutations import mutate
 from tests.fuzz.verdict import Mutant, contents, objections
+from tests.waiting import WAIT_SECONDS
 from totalmap import log
 from totalmap.settings import GapPolicy
 
-SECONDS = 10
+# Of processor time, all threads together: a wall clock would count the work of others too.
+PROCESSOR_SECONDS = 10
 MEMORY = 2 << 30
-# Where even the alarm is not heard: a decoder that never returns.
-LAST_RESORT_SECONDS = 60
 
 
 class TooLong(BaseException):
@@ -53,13 +53,13 @@ class Outcome:
     base: str
     mutations: tuple[str, ...]
     outcome: str
-    seconds: float
+    processor_seconds: float
     failure: str
 
     def line(self) -> str:
         """Returns the outcome as one line."""
         words = " | ".join(self.mutations)
-        return f"{self.seed} {self.outcome} {self.seconds:.2f} s, {self.base}: {words}"
+        return f"{self.seed} {self.outcome} {self.processor_seconds:.2f} s, {self.base}: {words}"
 
 
 class Output:
@@ -140,33 +140,38 @@ def run_mutant(seed: int, bases: dict[str, Path], folder: Path, output: Output) 
     mutations = mutate(study, rng)
     mutant = Mutant(base, contents(bases[base]), study, mutations)
     output.taken()
-    start = time.monotonic()
+    start = time.process_time()
     seconds, outcome, failure = 0.0, "failure", ""
     try:
         with limited_time(output.stderr):
             run = run_chain(study, folder / "results", gaps)
-        seconds, outcome = time.monotonic() - start, run.outcome
+        seconds, outcome = time.process_time() - start, run.outcome
         failure = "\n".join(objections(mutant, run, output.taken()))
     except (Exception, TooLong):  # whatever it is, the next mutant is still to be tried
-        seconds = seconds or time.monotonic() - start
+        seconds = seconds or time.process_time() - start
         failure = traceback.format_exc()
     return Outcome(seed, base, mutations, outcome, seconds, failure)
 
 
 @contextmanager
-def limited_time(errors: TextIO) -> Iterator[None]:
-    """Raises TooLong in a block that takes too long, or ends the process if that is not heard."""
+def limited_time(errors: TextIO, processor_seconds: float = PROCESSOR_SECONDS) -> Iterator[None]:
+    """Raises TooLong in a block that takes too much processor time.
+
+    Ends the process, with its tracebacks, if the block does not hear of it (a decoder that never
+    returns) or takes no time at all (threads that wait for each other).
+    """
 
     def stop(_: int, __: FrameType | None) -> None:
         raise TooLong
 
-    signal.signal(signal.SIGALRM, stop)
-    signal.alarm(SECONDS)
-    faulthandler.dump_traceback_later(LAST_RESORT_SECONDS, exit=True, file=errors)
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, processor_seconds)
+    faulthandler.dump_traceback_later(WAIT_SECONDS, exit=True, file=errors)
     try:
         yield
     finally:
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
         faulthandler.cancel_dump_traceback_later()
 
 
@@ -174,9 +179,10 @@ def summary(outcomes: list[Outcome]) -> str:
     """Returns a table of the outcomes, the slowest mutant and the memory."""
     counts = Counter("FAILED" if one.failure else one.outcome for one in outcomes)
     lines = [f"{count:6} {name}" for name, count in counts.most_common()]
-    slowest = max(outcomes, key=lambda one: one.seconds)
+    slowest = max(outcomes, key=lambda one: one.processor_seconds)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    lines.append(f"slowest: seed {slowest.seed}, {slowest.seconds:.2f} s")
+    seconds = f"{slowest.processor_seconds:.2f} s of processor time"
+    lines.append(f"slowest: seed {slowest.seed}, {seconds}")
     lines.append(f"peak memory: {peak:.0f} MiB")
     return "\n".join(lines)
 

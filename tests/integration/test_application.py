@@ -19,6 +19,7 @@ from tests.disk import small_disk
 from tests.networks import build_walk
 from tests.phantom import write_enhanced
 from tests.phantom.study import SeriesSpec, WrittenStudy, write_series, write_study
+from tests.waiting import WAIT_SECONDS
 from totalmap.engine.tasks import load_task
 from totalmap.settings import USUAL_RESULTS, Variant
 
@@ -95,7 +96,7 @@ def run(source: Path, output: Path, models: Path, **environment: str) -> Finishe
         env=os.environ | UNBELIEVABLE | {"TOTALMAP_RESULTS__KINDS": "[seg, nifti]"} | environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=WAIT_SECONDS,
         check=False,
     )
     return Finished(process, output)
@@ -277,7 +278,7 @@ def test_nothing_but_the_loopback_is_needed(
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=WAIT_SECONDS,
         check=False,
     )
     assert process.returncode == 0, process.stderr
@@ -394,7 +395,7 @@ def test_a_kill_in_the_middle(
         if "series_selected" in line:  # networks are not even loaded
             break
     process.send_signal(signal_number)
-    process.communicate(timeout=60)
+    process.communicate(timeout=WAIT_SECONDS)
     assert process.returncode != 0
     assert not (tmp_path / "results").exists()
     assert not list(tmp_path.rglob("*.dcm"))

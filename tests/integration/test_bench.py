@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tests.conftest import REPOSITORY
 from tests.servers import require_program
+from tests.waiting import WAIT_SECONDS
 
 SMALL = "--narrow --patch 64 64 64 --variant fast --arithmetic exact --runs 1 --slices 20 --size 64"
 
@@ -17,7 +18,7 @@ def test_the_smallest_benchmark(tmp_path: Path) -> None:
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=WAIT_SECONDS,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -41,7 +42,7 @@ def test_the_smallest_race_of_seg_writers() -> None:
     command = [sys.executable, "-m", "benchmarks.seg", "--slices", "40", "--size", "64"]
     command += ["--runs", "1", "--writers", "TotalMAP", "highdicom"]
     done = subprocess.run(
-        command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=False
+        command, cwd=REPOSITORY, capture_output=True, text=True, timeout=WAIT_SECONDS, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     _, _, ours, peer = done.stdout.splitlines()
@@ -54,7 +55,7 @@ def test_the_smallest_race_of_rtstruct_writers(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks.rtstruct", "--slices", "20", "--size", "64"]
     command += ["--runs", "1", "--output", str(report)]
     done = subprocess.run(
-        command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=False
+        command, cwd=REPOSITORY, capture_output=True, text=True, timeout=WAIT_SECONDS, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout in report.read_text()
@@ -71,7 +72,7 @@ def test_the_smallest_race_of_receivers(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks.receiving", "--instances", "8", "--runs", "1"]
     command += ["--output", str(report)]
     done = subprocess.run(
-        command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=False
+        command, cwd=REPOSITORY, capture_output=True, text=True, timeout=WAIT_SECONDS, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout in report.read_text()

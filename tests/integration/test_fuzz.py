@@ -8,13 +8,16 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 import pytest
 
 from tests.conftest import REPOSITORY
+from tests.fuzz.__main__ import TooLong, limited_time
 from tests.fuzz.bases import SPEC
 from tests.fuzz.mutations import MUTATIONS
 from tests.fuzz.oracle import WrongVolume, check_volume
@@ -46,7 +49,7 @@ def output() -> str:
     ]
     texts = []
     for process in running:
-        stdout, stderr = process.communicate(timeout=600)
+        stdout, stderr = process.communicate()  # each mutant has a limit of its own
         assert process.returncode == 0, stderr[-10_000:]
         texts.append(stdout + stderr)
     return "\n".join(texts)
@@ -75,6 +78,28 @@ def test_every_mutation_occurred(output: str) -> None:
 
 def test_no_patient_data_in_the_output(output: str) -> None:
     assert secrets_in(output.splitlines()) == []
+
+
+@pytest.fixture
+def errors(tmp_path: Path) -> Iterator[TextIO]:
+    with (tmp_path / "errors").open("w") as file:
+        yield file
+
+
+def test_a_mutant_that_never_ends_is_stopped(errors: TextIO) -> None:
+    def never_end() -> None:
+        with limited_time(errors, processor_seconds=0.1):
+            while True:
+                pass
+
+    with pytest.raises(TooLong):
+        never_end()
+
+
+def test_a_mutant_does_not_pay_for_the_work_of_other_processes(errors: TextIO) -> None:
+    spin = "import time\nwhile time.process_time() < 1: pass"
+    with limited_time(errors, processor_seconds=0.5):
+        subprocess.run([sys.executable, "-c", spin], check=True)
 
 
 def test_the_fuzzer_needs_no_torch() -> None:

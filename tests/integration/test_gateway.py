@@ -20,7 +20,7 @@ from tests.conftest import DEMO_MODELS
 from tests.phantom.study import SeriesSpec, write_series
 from tests.sending import associate
 from tests.servers import free_port
-from tests.service import SMALL, Service, running_service
+from tests.service import SMALL, Service, backdate_start, running_service
 from tests.waiting import WAIT_SECONDS, wait_until
 from totalmap.finding import REJECTION_NOTE
 
@@ -127,12 +127,13 @@ def _send_back(service: Service, results: Sequence[Dataset]) -> None:
 
 
 def test_a_study_that_grows_before_it_is_done_supersedes(service: Service, tmp_path: Path) -> None:
-    instances = datasets(tmp_path, 21)
-    send(service, instances[:FIRST_PART])
+    instances = datasets(tmp_path, 21, LONG)
+    send(service, instances[:-FIRST_PART])
     (first,) = wait_for_jobs(service, instances, 1)
     service.wait_for(first, JobState.RUNNING)
-    send(service, instances[FIRST_PART:])
-    _, second = wait_for_jobs(service, instances, 2)
+    with service.stopped("work"):  # so that it is not done before
+        send(service, instances[-FIRST_PART:])
+        _, second = wait_for_jobs(service, instances, 2)
     service.wait_for(first, JobState.SUPERSEDED)
     service.wait_for(second, JobState.SEGMENTED)
 
@@ -141,6 +142,8 @@ def test_a_sender_that_dies_is_waited_for_longer(service: Service, tmp_path: Pat
     instances = datasets(tmp_path, 22)
     send(service, instances[:FIRST_PART], is_released=False)
     send(service, instances[FIRST_PART:])
+    assert jobs_of(service, instances) == []
+    service.let_senders_be_silent()
     (job,) = wait_for_jobs(service, instances, 1)
     assert job.n_images == ALL
     service.jobs.cancel(job.job_id, "test")
@@ -243,13 +246,15 @@ def test_what_is_not_to_be_believed_goes_nowhere_or_where_a_rule_wants_it(
 
 def test_a_job_that_takes_too_long_is_dead(tmp_path: Path) -> None:
     with running_service(
-        tmp_path, work={"models_folder": str(DEMO_MODELS), "time_out_minutes": 0.02}
+        tmp_path, work={"models_folder": str(DEMO_MODELS), "time_out_minutes": 30}
     ) as service:
-        instances = datasets(tmp_path / "study", 30)
+        instances = datasets(tmp_path / "study", 30, LONG)
         send(service, instances)
         (job,) = wait_for_jobs(service, instances, 1)
+        service.wait_for(job, JobState.RUNNING)
+        backdate_start(service.database, minutes=31)
         dead = service.wait_for(job, JobState.DEAD)
-        assert dead.reason == "it took longer than 0.02 minutes"
+        assert dead.reason == "it took longer than 30 minutes"
         assert dead.attempts == 1
 
 
@@ -269,7 +274,7 @@ def test_a_gateway_that_can_not_work_says_why_and_ends(
     port = "" if "receive" in text else f"receive: {{port: {free_port()}}}\n"
     file.write_text(f"{storage}{port}{text}\n")
     words = [sys.executable, "-m", "cli", "serve", str(file)]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=WAIT_SECONDS, check=False)
     assert done.returncode in (64, 66)
     assert says in done.stderr
     assert "Traceback" not in done.stderr

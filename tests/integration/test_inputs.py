@@ -13,6 +13,7 @@ import pytest
 
 from tests.conftest import DEMO_MODELS, REPOSITORY
 from tests.phantom.study import SeriesSpec, WrittenSeries, write_series
+from tests.waiting import WAIT_SECONDS
 
 # Too few slices: every study is refused before a network is loaded.
 FEW = SeriesSpec(rows=16, columns=16, n_slices=4, scanner=None)
@@ -98,6 +99,6 @@ def test_a_run_on_an_archive_that_is_stopped_leaves_no_files_behind(
         assert any("series_selected" in line for line in process.stderr)
         assert list(temporary.glob("totalmap-*"))
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
+        process.communicate(timeout=WAIT_SECONDS)
     assert process.returncode == 75
     assert not list(temporary.glob("totalmap-*"))

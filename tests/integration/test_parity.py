@@ -17,6 +17,7 @@ from tests.peer import Peer, totalsegmentator
 from tests.phantom.study import CORONAL, SeriesSpec, write_series
 from tests.results import result_in
 from tests.segmentations import volume_of
+from tests.waiting import WAIT_SECONDS
 from totalmap.dicom.geometry import Affine, to_las
 from totalmap.engine.predict import Networks
 from totalmap.engine.segment import segment
@@ -74,7 +75,7 @@ def test_our_command_and_theirs_on_the_real_ct(real_ct: Path, tmp_path: Path) ->
         env=os.environ | overrides,
         check=True,
         capture_output=True,
-        timeout=600,
+        timeout=WAIT_SECONDS,
     )
     ours = nibabel.load(result_in(tmp_path / "ours", "labels.nii.gz"))
     compare(np.asarray(ours.dataobj), ours.affine, theirs_path)

@@ -10,6 +10,7 @@ import pytest
 from tests.conftest import DEMO_MODELS, REPOSITORY
 from tests.results import result_in
 from tests.servers import require_program
+from tests.waiting import WAIT_SECONDS
 
 README = (REPOSITORY / "README.md").read_text()
 
@@ -23,7 +24,7 @@ def make(*arguments: str) -> str:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=WAIT_SECONDS,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -6,8 +6,7 @@ The longer version: KILLS=100 INSTANCES=10000 pytest tests/integration/test_rece
 import hashlib
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -24,12 +23,13 @@ from tests.gateway_process import children, has_a_connection, running_gateway
 from tests.phantom.study import WrittenSeries
 from tests.sending import associate
 from tests.servers import free_port
-from tests.waiting import wait_until
+from tests.waiting import WAIT_SECONDS, wait_until
 
 KILLS = int(os.environ.get("KILLS", "6"))
 INSTANCES = int(os.environ.get("INSTANCES", "240"))
 STUDIES = 40
-LONGEST_LIFE_SECONDS = 1.0
+# As long as it takes to receive a few instances.
+LONGEST_DELAY_SECONDS = 0.02
 SEED = 7
 
 
@@ -39,22 +39,17 @@ def instances() -> list[tuple[str, str]]:
     return [(f"2.25.{n % STUDIES + 1}", f"2.25.{n + 1000}") for n in range(INSTANCES)]
 
 
-@contextmanager
-def killed_after(seconds: float, folder: Path, port: int) -> Iterator[None]:
-    with running_gateway(folder, port) as process:
-        timer = threading.Timer(seconds, process.kill)
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
-
-
-def send(port: int, dataset: Dataset, instances: list[tuple[str, str]]) -> list[tuple[str, str]]:
+def send(
+    port: int,
+    dataset: Dataset,
+    instances: list[tuple[str, str]],
+    before_each: Callable[[int], object] = lambda _number: None,
+) -> list[tuple[str, str]]:
     """Returns which instances were acknowledged before the receiver ended."""
     association = associate(port)
     acknowledged = []
-    for study, uid in instances:
+    for number, (study, uid) in enumerate(instances):
+        before_each(number)
         dataset.StudyInstanceUID = study
         dataset.SOPInstanceUID = uid
         dataset.file_meta.MediaStorageSOPInstanceUID = UID(uid)
@@ -66,6 +61,27 @@ def send(port: int, dataset: Dataset, instances: list[tuple[str, str]]) -> list[
     if association.is_established:
         association.release()
     return acknowledged
+
+
+def send_and_kill(
+    folder: Path, port: int, dataset: Dataset, instances: list[tuple[str, str]], random: Random
+) -> list[tuple[str, str]]:
+    """Kills the receiver while it takes instances; returns which were acknowledged before.
+
+    It is killed after a random number of them, and anywhere in one of the next; the last instance
+    is kept back until then.
+    """
+    first, last = random.randrange(1, len(instances)), len(instances) - 1
+    with running_gateway(folder, port) as process:
+        killer = threading.Timer(random.uniform(0.0, LONGEST_DELAY_SECONDS), process.kill)
+
+        def before_each(number: int) -> None:
+            if number == first:
+                killer.start()
+            if number == last:
+                process.wait(WAIT_SECONDS)
+
+        return send(port, dataset, instances, before_each)
 
 
 def on_record(folder: Path) -> set[tuple[str, str]]:
@@ -86,18 +102,16 @@ def test_nothing_acknowledged_is_lost(
     random = Random(SEED)  # noqa: S311  when to kill
     dataset = pydicom.dcmread(phantom_series.paths[0])
     waiting, acknowledged = list(instances), []
-    port, interrupted = free_port(), 0
+    port, share = free_port(), INSTANCES // KILLS
     for _ in range(KILLS):
-        with killed_after(random.uniform(0.0, LONGEST_LIFE_SECONDS), tmp_path, port):
-            sent = send(port, dataset, waiting)
+        sent = send_and_kill(tmp_path, port, dataset, waiting[:share], random)
+        assert 0 < len(sent) < share
         acknowledged += sent
         waiting = waiting[len(sent) :]
-        interrupted += bool(waiting)
         assert set(acknowledged) <= on_record(tmp_path)
     with running_gateway(tmp_path, port):
         assert send(port, dataset, waiting) == waiting
         assert on_record(tmp_path) == set(instances)
-    assert interrupted >= KILLS // 2, "it was rarely killed while it received"
     assert not list(Storage(tmp_path).incoming.iterdir())
     files = list((tmp_path / "studies").glob("*/*"))
     assert len(files) == len(instances)

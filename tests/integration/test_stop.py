@@ -1,6 +1,8 @@
 """A run that is told to stop: it says so, leaves nothing half-done, and ends at once."""
 
 import json
+import os
+import resource
 import signal
 import subprocess
 import sys
@@ -12,7 +14,9 @@ import pytest
 from tests.conftest import DEMO_MODELS, REPOSITORY
 from tests.disk import small_disk
 from tests.phantom.study import WrittenSeries
+from tests.waiting import WAIT_SECONDS
 
+# Of processor time; to go on would take more.
 AT_ONCE_SECONDS = 5
 
 
@@ -29,9 +33,22 @@ def wait_for(process: subprocess.Popen[str], stage: str) -> None:
 
 def stopped(process: subprocess.Popen[str], stop: signal.Signals) -> str:
     """Stops a run, which ends soon, and returns what it says meanwhile."""
+    before, reaped = used_so_far(process.pid), used_by_ended_children()
     process.send_signal(stop)
-    _, said = process.communicate(timeout=AT_ONCE_SECONDS)
+    _, said = process.communicate(timeout=WAIT_SECONDS)
+    assert used_by_ended_children() - reaped - before < AT_ONCE_SECONDS
     return said
+
+
+def used_so_far(pid: int) -> float:
+    """Returns the seconds of processor time of a process that runs (proc_pid_stat)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def used_by_ended_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from tests.peer import LICENCE_NUMBER, Peer
 from tests.phantom.study import SeriesSpec, write_series
 from tests.results import result_in
 from tests.segmentations import RULE, volume_of
+from tests.waiting import WAIT_SECONDS
 from totalmap.dicom.geometry import to_las
 from totalmap.engine.engine import Engine
 from totalmap.engine.tasks import Task, load_task
@@ -177,7 +178,7 @@ def test_an_mr_study_through_the_application(peer: Peer, tmp_path: Path) -> None
         cwd=REPOSITORY,
         env=os.environ | overrides,
         check=True,
-        timeout=600,
+        timeout=WAIT_SECONDS,
     )
     words = ["-ta", "total_mr", "--fast"]
     peer.totalsegmentator(written.folder, tmp_path / "theirs.nii.gz", models, *words)

@@ -20,12 +20,12 @@ from tests.ohif.packages import PLAYWRIGHT, Package, require_package
 from tests.phantom.study import WrittenSeries
 from tests.servers import LOOPBACK, require_program
 from tests.unit.gateway.web.filling import Filled, open_filled
+from tests.waiting import WAIT_SECONDS
 from totalmap.defaults import DEFAULT_SETTINGS
 from totalmap.finding import Verdict
 
 DRIVER = Path(__file__).parent.parent / "unit" / "gateway" / "web" / "browse.mjs"
 SCREENSHOTS = REPOSITORY / "build" / "gateway"
-TIMEOUT_SECONDS = 180
 USER, PASSWORD = "Dr. Example", "a long password"
 DOUBTS = ("The left kidney lies to the right of the right one.", "The liver is hollow.")
 REASON = "no CT series with slices of at most 5 mm; 3 series rejected, see status.json"
@@ -137,7 +137,7 @@ def browse(gateway: Filled) -> dict[str, Any]:
             [node, DRIVER, json.dumps(task)],
             capture_output=True,
             text=True,
-            timeout=TIMEOUT_SECONDS,
+            timeout=WAIT_SECONDS,
             check=False,
         )
     assert done.returncode == 0, done.stderr

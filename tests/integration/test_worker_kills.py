@@ -17,12 +17,12 @@ from tests.archive import Archive, running_archive
 from tests.conftest import DEMO_MODELS
 from tests.phantom.study import write_series
 from tests.service import SMALL, Service, running_service
-from tests.waiting import wait_until
+from tests.waiting import WAIT_SECONDS, wait_until
 
 ROUNDS = int(os.environ.get("ROUNDS", "1"))
 ATTEMPTS = 3
 # A stage of milliseconds may be over before it is seen; then another study is sent.
-CHANCES = 5
+CHANCES = 20
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def kill_after_inference(service: Service, job: Job, _archive: Archive) -> bool:
 
 def kill_while_sending(service: Service, _job: Job, archive: Archive) -> bool:
     archive.hang_at_store.set()
-    assert archive.hangs.wait(60)
+    assert archive.hangs.wait(WAIT_SECONDS)
     service.kill("dispatch")
     archive.go_on.set()
     return True
@@ -108,7 +108,7 @@ def kill_while_sending(service: Service, _job: Job, archive: Archive) -> bool:
 
 def kill_before_marked(service: Service, _job: Job, archive: Archive) -> bool:
     archive.hang_at_release.set()
-    assert archive.hangs.wait(60)
+    assert archive.hangs.wait(WAIT_SECONDS)
     service.kill("dispatch")
     archive.go_on.set()
     return True

@@ -7,7 +7,7 @@ const { playwright, chromium, viewer, study, results, marker, screenshots } = JS
 );
 const { default: { chromium: browserType } } = await import(playwright);
 
-const TIMEOUT_MS = 30_000;
+const TIMEOUT_MS = 300_000; // ends a hang
 const VIEWPORT = { width: 1200, height: 1150 }; // high enough for all segments
 const WITHOUT_GPU = ['--use-gl=angle', '--use-angle=swiftshader', '--enable-unsafe-swiftshader'];
 const AS_ROOT = process.getuid() === 0 ? ['--no-sandbox'] : [];

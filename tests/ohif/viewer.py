@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from tests.ohif.packages import BUILD, OHIF, PLAYWRIGHT, require_package
 from tests.ohif.serve import serving_viewer
 from tests.servers import require_program
+from tests.waiting import WAIT_SECONDS
 
 HERE = Path(__file__).parent
 SCREENSHOTS = BUILD / "screenshots"
-TIMEOUT_SECONDS = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -92,7 +92,7 @@ def open_in(viewer_url: str, study: str, results: dict[str, str], marker: str) -
         ["node", HERE / "open.mjs", json.dumps(task)],
         capture_output=True,
         text=True,
-        timeout=TIMEOUT_SECONDS,
+        timeout=WAIT_SECONDS,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -4,6 +4,7 @@ import io
 import os
 import struct
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -144,10 +145,19 @@ def _unpacked_size(file: BinaryIO) -> int:
     start = META_START + int.from_bytes(meta[META_START - 4 : META_START], "little")
     if DeflatedExplicitVRLittleEndian.encode() in meta[:start]:
         file.seek(start)
-        unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
-        for chunk in iter(lambda: file.read(INFLATED_AT_ONCE), b""):
-            size += len(unpacker.decompress(chunk))
+        for piece in _inflated(file):
+            size += len(piece)
             if size > MAX_INFLATED_BYTES:
                 raise ValueError("a deflated file unpacks to more than any image has")
     file.seek(0)
     return size
+
+
+def _inflated(file: BinaryIO) -> Iterator[bytes]:
+    """Yields the unpacked rest of a deflated file in pieces of at most INFLATED_AT_ONCE bytes."""
+    unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
+    while not unpacker.eof:
+        packed = unpacker.unconsumed_tail or file.read(INFLATED_AT_ONCE)
+        if not packed:
+            return
+        yield unpacker.decompress(packed, INFLATED_AT_ONCE)

@@ -13,7 +13,8 @@ import pytest
 from pika.exceptions import AMQPError
 
 from tests.acceptance.task_manager.bus import USER, VHOST, declare, open_channel
-from tests.servers import LOOPBACK, POLL_SECONDS, START_SECONDS, free_port, require_program
+from tests.servers import LOOPBACK, POLL_SECONDS, free_port, require_program
+from tests.waiting import WAIT_SECONDS
 
 # Debian's command on the PATH runs this one as another user, in folders of the system.
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
@@ -50,7 +51,7 @@ class Broker:
 
     def wait_until_up(self) -> None:
         """Returns when queues can be declared."""
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + WAIT_SECONDS
         while not self._is_up():
             assert time.monotonic() < deadline, f"RabbitMQ does not answer: {self._said()}"
             assert self._process is not None

@@ -16,7 +16,7 @@ from tests.acceptance.task_manager.bus import Topic, open_channel, properties_of
 from tests.acceptance.task_manager.events import Storage, TaskDispatchEvent
 from tests.acceptance.task_manager.store import ObjectStore
 from tests.conftest import REPOSITORY
-from tests.servers import START_SECONDS
+from tests.waiting import WAIT_SECONDS
 
 BUCKET = "monaideploy"
 APPLICATION = "16988a78-87b5-4168-a5c3-2cfc2bab8e54"  # what the Workflow Manager calls itself
@@ -71,7 +71,7 @@ def send(port: int, events: Iterable[TaskDispatchEvent]) -> int:
     """
     waiting = [(properties_of(one, one.correlation_id, APPLICATION), one) for one in events]
     again = 0
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + WAIT_SECONDS
     while waiting:
         is_sending = False
         try:
@@ -102,7 +102,7 @@ def take_all(port: int, queue: str) -> list[Message]:
 
 def depth(port: int, queue: str) -> int:
     """Returns how many messages wait in a queue; a broker that went away is waited for."""
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + WAIT_SECONDS
     while True:
         try:
             with open_channel(port) as channel:
@@ -140,7 +140,7 @@ class ManagerProcess:
         """Lets it finish the task at hand."""
         process = self._running()
         process.terminate()
-        assert process.wait(START_SECONDS) == 0, self.said()
+        assert process.wait(WAIT_SECONDS) == 0, self.said()
 
     def said(self) -> str:
         """Returns what it has written since its first start."""

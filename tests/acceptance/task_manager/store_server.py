@@ -9,7 +9,8 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 from tests.acceptance.task_manager.store import ObjectStore
-from tests.servers import LOOPBACK, POLL_SECONDS, START_SECONDS, free_port
+from tests.servers import LOOPBACK, POLL_SECONDS, free_port
+from tests.waiting import WAIT_SECONDS
 
 
 @contextmanager
@@ -31,7 +32,7 @@ def running_store(folder: Path) -> Iterator[ObjectStore]:
 
 
 def _wait_until_up(port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + WAIT_SECONDS
     while not _answers(port):
         assert time.monotonic() < deadline, "moto does not answer"
         with suppress(subprocess.TimeoutExpired):
@@ -40,7 +41,7 @@ def _wait_until_up(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 def _answers(port: int) -> bool:
-    http = HTTPConnection(LOOPBACK, port, timeout=START_SECONDS)
+    http = HTTPConnection(LOOPBACK, port, timeout=WAIT_SECONDS)
     try:
         http.request("GET", "/")
         http.getresponse().read()

@@ -6,6 +6,7 @@ from typer.testing import CliRunner
 from cli.__main__ import app
 from tests.conftest import DEMO_MODELS
 from tests.phantom.study import SeriesSpec, write_series
+from tests.processor import require_bf16
 from totalmap.engine.weights import MANIFEST_NAME, read_manifest
 
 runner = CliRunner()
@@ -59,6 +60,7 @@ def test_install_of_an_unknown_task(tmp_path: Path) -> None:
 
 
 def test_adopt_measures_bf16_on_a_study(tmp_path: Path) -> None:
+    require_bf16()
     models = Path(shutil.copytree(DEMO_MODELS, tmp_path / "models"))
     study = write_series(tmp_path / "in", 3, SMALL).folder
     done = runner.invoke(app, ["models", "adopt", str(models), "--bf16-on", str(study)])

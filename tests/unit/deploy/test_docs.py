@@ -24,6 +24,7 @@ from tests.conftest import REPOSITORY
 from tests.phantom.study import SeriesSpec, write_series
 from tests.servers import LOOPBACK, require_program, running_orthanc
 from tests.serving import serving
+from tests.waiting import WAIT_SECONDS
 from totalmap.settings import load_settings
 
 PAGES = ("monai-deploy", "argo", "docker")
@@ -80,7 +81,7 @@ def sh(
         env={**os.environ, "PYTHONPATH": str(REPOSITORY), **variables},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=WAIT_SECONDS,
         check=False,
     )
 

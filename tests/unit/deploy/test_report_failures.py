@@ -10,6 +10,7 @@ from typing import Any
 from tests.conftest import REPOSITORY
 from tests.servers import LOOPBACK, require_program
 from tests.serving import serving
+from tests.waiting import WAIT_SECONDS
 
 SCRIPT = REPOSITORY / "deploy" / "docker" / "report-failures.sh"
 
@@ -56,7 +57,9 @@ def workflow_manager(answer: Sequence[Any], status: int = 200) -> Iterator[tuple
 def report(url: str) -> subprocess.CompletedProcess[str]:
     for program in ("curl", "jq"):
         require_program(program, program)
-    return subprocess.run([SCRIPT, url], capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        [SCRIPT, url], capture_output=True, text=True, timeout=WAIT_SECONDS, check=False
+    )
 
 
 def test_nothing_failed() -> None:

@@ -7,6 +7,7 @@ import pytest
 from tests.conftest import DEMO_MODELS
 from tests.networks import build_task
 from tests.phantom.study import SeriesSpec, WrittenSeries, write_series
+from tests.processor import require_bf16
 from tests.segmentations import volume_of
 from totalmap.engine.agreement import dice_by_label, measure_bf16
 from totalmap.engine.predict import Networks
@@ -32,6 +33,7 @@ def test_a_structure_that_one_of_them_misses_agrees_not_at_all() -> None:
 
 
 def test_the_demo_model_is_measured_and_then_runs(tmp_path: Path) -> None:
+    require_bf16()
     written = write_series(tmp_path / "in", 0, SPEC)
     models = Path(shutil.copytree(DEMO_MODELS, tmp_path / "models"))
     (record,) = measure_bf16(models, volume_of(written.folder)).models

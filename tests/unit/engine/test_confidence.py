@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tests.networks import build_models
 from tests.phantom.study import SeriesSpec, write_series
+from tests.processor import require_bf16
 from tests.segmentations import MODEL, TASK, volume_of
 from tests.unit.test_journal import Recorder
 from totalmap.dicom.volume import Volume
@@ -53,6 +54,8 @@ def volume(tmp_path_factory: pytest.TempPathFactory) -> Volume:
 def test_margins_change_no_label(
     fast_models: Path, arithmetic: Arithmetic, shape: tuple[int, int, int]
 ) -> None:
+    if arithmetic is Arithmetic.BF16:
+        require_bf16()
     task = load_task("total", Variant.FAST)
     networks = Networks(task, fast_models, arithmetic=arithmetic, measured_only=False)
     image = np.random.default_rng(1).integers(-1000, 1000, shape, dtype=np.int32)

@@ -25,9 +25,9 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # m
 from gateway.config import DicomDestination, StowDestination
 from tests.servers import LOOPBACK
 from tests.serving import serving, serving_dicom
+from tests.waiting import WAIT_SECONDS
 
 PEER = "PACS"
-SHORT_SECONDS = 2.0
 CHUNK_BYTES = 1 << 16
 CLASSES = (CTImageStorage, SegmentationStorage)
 SYNTAXES = (
@@ -51,7 +51,7 @@ class DicomPeer:
                 "ae_title": PEER,
                 "address": LOOPBACK,
                 "port": self.port,
-                "connect_seconds": SHORT_SECONDS,
+                "connect_seconds": WAIT_SECONDS,
                 **more,
             }
         )
@@ -116,7 +116,7 @@ class HttpPeer:
         return StowDestination.model_validate(
             {
                 "url": f"{self.scheme}://{LOOPBACK}:{self.port}{path}",
-                "connect_seconds": SHORT_SECONDS,
+                "connect_seconds": WAIT_SECONDS,
                 **more,
             }
         )

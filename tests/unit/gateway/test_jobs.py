@@ -17,7 +17,7 @@ from gateway.record.job import Job, JobState
 from gateway.record.schema import SCHEMA_VERSION
 from tests.unit.gateway.queue_process import lines, running_process
 from tests.unit.gateway.record.test_joblist import NEW
-from tests.waiting import wait_until
+from tests.waiting import NEVER_SECONDS, WAIT_SECONDS, wait_until
 from totalmap.errors import ResourceError
 
 JOB = Job(
@@ -163,7 +163,7 @@ def test_a_worker_that_is_told_to_stop_leaves_the_rest_in_the_queue(
         wait_until(lambda: len(lines(tmp_path, "begun")) == 1)
         process.terminate()
         held.unlink()
-        assert process.wait(30) == 0
+        assert process.wait(WAIT_SECONDS) == 0
     assert lines(tmp_path, "begun") == lines(tmp_path, "done") == ["0 1 host-1"]
     assert queue.knows_jobs([job("1"), job("2")]) == [True, True]
 
@@ -180,21 +180,21 @@ def test_an_upgrade_strands_none(settings: GatewaySettings, tmp_path: Path) -> N
 
 
 def test_a_job_waits_for_its_moment(queue: JobQueue, tmp_path: Path) -> None:
-    not_before = time.time() + 3.0
-    queue.put_job(job("later", not_before=not_before))
+    never, soon = time.time() + NEVER_SECONDS, time.time() + 2.0
+    queue.put_job(job("never", not_before=never))
+    queue.put_job(job("soon", not_before=soon))
     queue.put_job(job("past", not_before=time.time() - 60))
-    assert queue.knows_jobs([job("later", not_before=not_before)]) == [True]
     with running_process(tmp_path, "host-1", SEGMENT):
-        wait_until(lambda: len(lines(tmp_path, "done")) == 1)
-        assert lines(tmp_path, "done") == ["past 1 host-1"]
         wait_until(lambda: len(lines(tmp_path, "done")) == 2)
-    assert time.time() >= not_before
+    assert time.time() >= soon
+    assert set(lines(tmp_path, "done")) == {"soon 1 host-1", "past 1 host-1"}
+    assert queue.knows_jobs([job("never", not_before=never)]) == [True]
 
 
 def test_no_destination_waits_for_another_one(queue: JobQueue, tmp_path: Path) -> None:
     held = hold(tmp_path, "dead")
-    not_before = time.time() + 2.0
-    later = replace(DELIVERY, job_id="later", not_before=not_before)
+    never = time.time() + NEVER_SECONDS
+    later = replace(DELIVERY, job_id="later", not_before=never)
     queue.put_delivery(later)
     for n in range(4):
         for where in ("dead", "pacs"):
@@ -202,14 +202,22 @@ def test_no_destination_waits_for_another_one(queue: JobQueue, tmp_path: Path) -
     with running_process(tmp_path, "dispatcher-2", DELIVER):
         wait_until(lambda: len(lines(tmp_path, "done")) == 4)
         assert {one.split()[1] for one in lines(tmp_path, "done")} == {"pacs"}
-        begun = [one for one in lines(tmp_path, "begun") if " dead " in one]
-        assert len(begun) == GatewaySettings().deliver.at_once
+        at_once = GatewaySettings().deliver.at_once
+        wait_until(lambda: n_begun(tmp_path, "dead") == at_once, "as many begun as may be")
+        soon = time.time() + 1.0
+        queue.put_delivery(replace(DELIVERY, job_id="soon", not_before=soon))
         wait_until(lambda: len(lines(tmp_path, "done")) == 5)
-        assert time.time() >= not_before
-        assert queue.knows_deliveries([later, replace(DELIVERY, job_id="3", destination="dead")])[1]
+        assert time.time() >= soon
+        assert n_begun(tmp_path, "dead") == at_once
+        waiting = [later, replace(DELIVERY, job_id="3", destination="dead")]
+        assert queue.knows_deliveries(waiting) == [True, True]
         held.unlink()
         wait_until(lambda: len(lines(tmp_path, "done")) == 9)
     assert len(set(lines(tmp_path, "begun"))) == len(lines(tmp_path, "begun")) == 9
+
+
+def n_begun(folder: Path, destination: str) -> int:
+    return sum(f" {destination} " in line for line in lines(folder, "begun"))
 
 
 def test_what_is_delivered_while_the_process_is_killed_is_delivered_again(

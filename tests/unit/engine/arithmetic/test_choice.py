@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from tests.processor import require_bf16
 from tests.unit.engine.arithmetic.small_networks import plain
 from totalmap.engine.arithmetic.choice import choose_device, ladder
 from totalmap.engine.arithmetic.exact import ExactNetwork
@@ -29,6 +30,8 @@ PLANS = Plans(
     ],
 )
 def test_each_arithmetic_has_its_network(arithmetic: Arithmetic, kind: type[TileNetwork]) -> None:
+    if arithmetic is Arithmetic.BF16:
+        require_bf16()
     chosen = ladder(plain, PLANS, arithmetic, CPU)
     assert chosen.run(lambda network, _sums_device: type(network)) is kind
     assert chosen.arithmetic == arithmetic

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tests.conftest import REPOSITORY
+from tests.processor import require_bf16
 from tests.unit.engine.arithmetic.small_networks import PATCH, plain, residual, tile
 from totalmap.engine.arithmetic.openvino import OpenVinoNetwork
 
@@ -17,6 +18,8 @@ def test_it_is_nearly_pytorchs(
     build: Callable[[], torch.nn.Module], bfloat16: bool, tolerance: float
 ) -> None:
     """Logits of these networks have a standard deviation of about 1."""
+    if bfloat16:
+        require_bf16()
     image = tile()
     expected = build()(image[None, None])[0]
     network = OpenVinoNetwork(build(), PATCH, bfloat16=bfloat16)

@@ -10,8 +10,7 @@ from queue import SimpleQueue
 from threading import Thread
 
 from tests.servers import LOOPBACK
-
-WAIT_SECONDS = 20.0
+from tests.waiting import WAIT_SECONDS
 
 
 @dataclass(frozen=True, slots=True)

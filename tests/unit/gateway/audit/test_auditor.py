@@ -26,12 +26,11 @@ from gateway.record.storage import Storage
 from tests.phantom.study import WrittenSeries
 from tests.servers import LOOPBACK, free_port
 from tests.unit.gateway.audit.collectors import (
-    WAIT_SECONDS,
     Listening,
     stream_collector,
     udp_collector,
 )
-from tests.waiting import wait_until
+from tests.waiting import WAIT_SECONDS, wait_until
 
 PATIENT_ID = "PAT-4711"
 

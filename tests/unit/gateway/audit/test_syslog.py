@@ -14,6 +14,7 @@ from gateway.audit.syslog import Collector, SyslogMessage
 from gateway.config import SyslogSection
 from tests.servers import LOOPBACK, free_port
 from tests.unit.gateway.audit.collectors import stream_collector, udp_collector
+from tests.waiting import NEVER_SECONDS, WAIT_SECONDS
 from totalmap.errors import ConfigError, ResourceError
 
 ONE = SyslogMessage(at=1_700_000_000.25, is_failure=False, text=b"<AuditMessage one/>")
@@ -22,7 +23,8 @@ HEADER = rb"<85>1 2023-11-14T22:13:20\.250000Z box totalmap [0-9]+ DICOM\+RFC388
 
 
 def collector(port: int, **values: Any) -> Collector:
-    section = SyslogSection(host=LOOPBACK, port=port, **values)
+    patient = {"time_out_seconds": WAIT_SECONDS, "retry_seconds": NEVER_SECONDS}
+    section = SyslogSection.model_validate({"host": LOOPBACK, "port": port, **patient, **values})
     return Collector(section, "box")
 
 
@@ -123,7 +125,7 @@ def test_a_collector_that_is_away_is_left_alone_for_a_while() -> None:
 
 def test_a_collector_that_breaks_off_has_not_got_the_messages() -> None:
     with socket.create_server((LOOPBACK, 0)) as server:
-        sender = collector(server.getsockname()[1], protocol="tcp", time_out_seconds=20)
+        sender = collector(server.getsockname()[1], protocol="tcp")
 
         def break_off() -> None:
             stream, _ = server.accept()

@@ -80,7 +80,7 @@ def test_a_large_file_is_streamed(tmp_path: Path) -> None:
         file.truncate(LARGE_BYTES)
     with running_http_peer(is_kept=False) as peer:
         tracemalloc.start()
-        send_stow(peer.destination(connect_seconds=30.0), [large])
+        send_stow(peer.destination(), [large])
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert peak < LARGE_BYTES / 10

@@ -10,9 +10,8 @@ from gateway.config import DestinationSection, DicomDestination, StowDestination
 from gateway.dispatch.expected import Expectations, expected_instances
 from tests.phantom.study import WrittenSeries
 from tests.servers import LOOPBACK, Orthanc, free_port, running_orthanc
-from tests.waiting import wait_until
+from tests.waiting import WAIT_SECONDS, wait_until
 
-SECONDS = 20
 PART = 5
 
 
@@ -33,13 +32,15 @@ def study(phantom_series: WrittenSeries) -> str:
 
 
 def by_dicom(port: int) -> DestinationSection:
-    node = DicomDestination(ae_title="ORTHANC", address=LOOPBACK, port=port, connect_seconds=5)
+    node = DicomDestination(
+        ae_title="ORTHANC", address=LOOPBACK, port=port, connect_seconds=WAIT_SECONDS
+    )
     return DestinationSection(name="pacs", dicom=node)
 
 
 def by_web(orthanc: Orthanc) -> DestinationSection:
-    url = f"{orthanc.url}/dicom-web"
-    return DestinationSection(name="pacs", stow=StowDestination.model_validate({"url": url}))
+    to = {"url": f"{orthanc.url}/dicom-web", "connect_seconds": WAIT_SECONDS}
+    return DestinationSection(name="pacs", stow=StowDestination.model_validate(to))
 
 
 @pytest.mark.parametrize("manner", ["dicom", "web"])
@@ -52,7 +53,7 @@ def test_orthanc_says_how_many_instances_it_has(orthanc: Orthanc, study: str, ma
 def test_the_answer_comes_while_nobody_waits(orthanc: Orthanc, study: str) -> None:
     with closing(Expectations(by_dicom(orthanc.dicom_port), 0.1)) as expectations:
         assert expectations.of(study) is None
-        wait_until(lambda: expectations.of(study) == PART, "an answer", SECONDS)
+        wait_until(lambda: expectations.of(study) == PART, "an answer")
         expectations.forget_but(())
         assert expectations.of(study) is None
 
@@ -66,7 +67,7 @@ def test_a_source_that_is_off_says_nothing(study: str, capsys: pytest.CaptureFix
             heard.append(capsys.readouterr().out)
             return "source_not_asked" in "".join(heard)
 
-        wait_until(is_heard, "a failure in the log", SECONDS)
+        wait_until(is_heard, "a failure in the log")
 
 
 def test_nobody_is_asked_where_none_is_named(study: str) -> None:

@@ -31,14 +31,13 @@ from tests.committing_archive import REQUEST, committing, request_for, send_requ
 from tests.phantom.study import WrittenSeries
 from tests.servers import free_port, running_orthanc
 from tests.serving import serving_dicom
-from tests.waiting import wait_until
+from tests.waiting import NEVER_SECONDS, WAIT_SECONDS, wait_until
 
 AE_TITLE, SENDER = "TOTALMAP", "CT1"
 ALL_KEPT, NOT_ALL_KEPT = 1, 2
 SUCCESS, INVALID_ARGUMENT, NO_SUCH_ACTION = 0x0000, 0x0115, 0x0123
 NO_SUCH_OBJECT, CLASS_CONFLICT = 0x0112, 0x0119
 TRANSACTION, UNKNOWN = "1.2.3.4", "1.2.3.5"
-DEADLINE_SECONDS = 30.0
 QUICK = DeliverSection(first_retry_seconds=0.1, longest_retry_seconds=0.2)
 
 
@@ -49,7 +48,13 @@ def receiving(
     """The receiver's part of a gateway; yields its settings and port."""
     settings = GatewaySettings(
         storage_folder=folder,
-        receive=ReceiveSection(port=port, keep_free_gb=0.0, senders=tuple(senders)),
+        receive=ReceiveSection(
+            port=port,
+            keep_free_gb=0.0,
+            senders=tuple(senders),
+            request_seconds=NEVER_SECONDS,
+            idle_seconds=NEVER_SECONDS,
+        ),
         deliver=QUICK,
     )
     storage = Storage(folder)
@@ -92,7 +97,7 @@ class Heard:
 
     def next(self) -> tuple[int | None, Mapping[str, int]]:
         """Returns the type of the next report, and the failures in it."""
-        event_type, report = self.reports.get(timeout=DEADLINE_SECONDS)
+        event_type, report = self.reports.get(timeout=WAIT_SECONDS)
         assert report.TransactionUID == TRANSACTION
         return event_type, {
             one.ReferencedSOPInstanceUID: one.FailureReason
@@ -165,7 +170,7 @@ def test_what_is_not_there_is_not_promised(tmp_path: Path, phantom_series: Writt
     ):
         store(association, *phantom_series.paths[:2])
         assert send_request(association, request_for(TRANSACTION, instances)) == SUCCESS
-        event_type, report = heard.reports.get(timeout=DEADLINE_SECONDS)
+        event_type, report = heard.reports.get(timeout=WAIT_SECONDS)
     assert event_type == NOT_ALL_KEPT
     assert [one.ReferencedSOPInstanceUID for one in report.ReferencedSOPSequence] == [first]
     assert {

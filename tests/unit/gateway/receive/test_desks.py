@@ -25,9 +25,15 @@ from tests.unit.gateway.receive.test_scp import associated
 from tests.unit.gateway.receive.test_tls import Certificates
 from tests.unit.gateway.receive.test_tls import associated as associated_by_tls
 from tests.unit.gateway.receive.test_tls import settings as with_tls
-from tests.waiting import wait_until
+from tests.waiting import NEVER_SECONDS, wait_until
 
-ANY_PORT = ReceiveSection(port=0, keep_free_gb=0.0, max_associations=4)
+ANY_PORT = ReceiveSection(
+    port=0,
+    keep_free_gb=0.0,
+    max_associations=4,
+    request_seconds=NEVER_SECONDS,
+    idle_seconds=NEVER_SECONDS,
+)
 
 
 @dataclass(frozen=True, slots=True)

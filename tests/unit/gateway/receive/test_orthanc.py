@@ -28,10 +28,9 @@ from gateway.retention.retention import Retention
 from tests.disk import small_disk
 from tests.phantom.study import SeriesSpec, WrittenSeries, write_series, write_study
 from tests.servers import LOOPBACK, free_port, require_program
-from tests.waiting import wait_until
+from tests.waiting import NEVER_SECONDS, WAIT_SECONDS, wait_until
 from totalmap.errors import ConfigError, ResourceError
 
-DEADLINE_SECONDS = 30.0
 STABLE_SECONDS = 1
 SMALL = SeriesSpec(rows=16, columns=16, n_slices=6)
 
@@ -70,13 +69,13 @@ class Archive:
             process.wait()
 
     def store(self, *paths: Path) -> None:
-        with httpx.Client(base_url=self.url, trust_env=False, timeout=DEADLINE_SECONDS) as client:
+        with httpx.Client(base_url=self.url, trust_env=False, timeout=WAIT_SECONDS) as client:
             for path in paths:
                 client.post("/instances", content=path.read_bytes()).raise_for_status()
 
     def _is_up(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/system").status_code < 500
+            return httpx.get(f"{self.url}/system", timeout=WAIT_SECONDS).status_code < 500
         except httpx.TransportError:
             return False
 
@@ -98,7 +97,10 @@ class Recorded:
         self.stop = Event()
         self._stop_after = stop_after
         self.client = httpx.Client(
-            base_url=archive.url, trust_env=False, event_hooks={"request": [self._record]}
+            base_url=archive.url,
+            trust_env=False,
+            timeout=WAIT_SECONDS,
+            event_hooks={"request": [self._record]},
         )
         settings = OrthancSection(url=HttpUrl(archive.url), since_days=since_days)
         server = OrthancServer(self.client, "archive")
@@ -175,13 +177,22 @@ def test_a_study_comes_with_the_series_that_are_wanted(
 
 
 def test_only_what_is_stable_is_taken(
-    recorded: Recorded, archive: Archive, ledger: Ledger, small_series: WrittenSeries
+    tmp_path: Path,
+    intake: Intake,
+    storage: Storage,
+    ledger: Ledger,
+    database: Database,
+    small_series: WrittenSeries,
 ) -> None:
-    archive.store(*small_series.paths[:3])
-    recorded.poll()
-    assert not kept(ledger)
-    archive.store(*small_series.paths[3:])
-    wait_until(has(ledger, *small_series.sop_uids), act=recorded.poll)
+    archive = Archive(tmp_path / "orthanc", StableAge=NEVER_SECONDS)
+    with closing(Recorded(archive, intake, storage, ledger, database)) as recorded:
+        with archive.running(SIGTERM):
+            archive.store(*small_series.paths[:3])
+            recorded.poll()
+            assert not kept(ledger)
+            archive.store(*small_series.paths[3:])
+        with archive.running():  # whatever it has when it starts is stable
+            wait_until(has(ledger, *small_series.sop_uids), act=recorded.poll)
 
 
 def test_what_is_added_later_is_all_that_is_asked_for(
@@ -216,7 +227,7 @@ def wait_for_the_next_second(archive: Archive) -> None:
 
 def archive_seconds(archive: Archive) -> int:
     """Returns Orthanc's clock, which counts seconds."""
-    return int(httpx.get(f"{archive.url}/tools/now").text.replace("T", ""))
+    return int(httpx.get(f"{archive.url}/tools/now", timeout=WAIT_SECONDS).text.replace("T", ""))
 
 
 def test_an_identical_re_send_and_an_idle_archive_cost_nothing(
@@ -312,7 +323,7 @@ def test_what_the_archive_has_deleted_is_forgotten(
     archive.store(*small_series.paths)
     wait_until(has(ledger, *small_series.sop_uids), act=recorded.poll)
     (study,) = recorded.polled.studies()
-    httpx.delete(f"{archive.url}/studies/{study}").raise_for_status()
+    httpx.delete(f"{archive.url}/studies/{study}", timeout=WAIT_SECONDS).raise_for_status()
     archive.store(write_series(archive.files.parent / "other", 2, SMALL).paths[0])
     recorded.poll()
     assert study not in recorded.polled.studies()
@@ -375,7 +386,12 @@ def test_a_failure_is_said_once(
     assert "wrong" not in said
     password.write_text("geheim\n")
     with archive.running(), polling_orthanc(settings, intake, storage, ledger, database):
-        client = httpx.Client(base_url=archive.url, auth=("gateway", "geheim"), trust_env=False)
+        client = httpx.Client(
+            base_url=archive.url,
+            auth=("gateway", "geheim"),
+            trust_env=False,
+            timeout=WAIT_SECONDS,
+        )
         with client:
             client.post("/instances", content=small_series.paths[0].read_bytes())
         wait_until(has(ledger, small_series.sop_uids[0]))

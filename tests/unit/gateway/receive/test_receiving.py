@@ -1,7 +1,6 @@
 """All ways in, at once, into one storage."""
 
 import shutil
-import time
 from pathlib import Path
 from threading import active_count
 
@@ -21,10 +20,9 @@ from gateway.record.database import open_database
 from gateway.record.ledger import Ledger
 from tests.gateway_process import storescu
 from tests.phantom.study import SeriesSpec, write_series
-from tests.servers import LOOPBACK, POLL_SECONDS, free_port
+from tests.servers import LOOPBACK, free_port
 from tests.unit.gateway.receive.test_orthanc import Archive
-
-DEADLINE_SECONDS = 30.0
+from tests.waiting import NEVER_SECONDS, wait_until
 
 
 def test_what_comes_in_every_way_is_in_one_ledger(tmp_path: Path) -> None:
@@ -39,6 +37,8 @@ def test_what_comes_in_every_way_is_in_one_ledger(tmp_path: Path) -> None:
             receive=ReceiveSection(
                 port=0,
                 keep_free_gb=0.0,
+                request_seconds=NEVER_SECONDS,
+                idle_seconds=NEVER_SECONDS,
                 stow=StowReceiveSection(port=free_port()),
                 folders=(WatchedFolderSection(folder=watched, quiet_seconds=0.2),),
                 orthancs=(OrthancSection(url=HttpUrl(archive.url), poll_seconds=0.5),),
@@ -52,10 +52,7 @@ def test_what_comes_in_every_way_is_in_one_ledger(tmp_path: Path) -> None:
             url = f"http://{LOOPBACK}:{settings.receive.stow.port}/dicom-web"
             DICOMwebClient(url).store_instances([pydicom.dcmread(path) for path in two.paths])
             shutil.copytree(three.folder, watched / "study")
-            deadline = time.monotonic() + DEADLINE_SECONDS
-            while len(senders(settings)) < 8:
-                assert time.monotonic() < deadline
-                time.sleep(POLL_SECONDS)
+            wait_until(lambda: len(senders(settings)) == 8, "all in the ledger")
     assert senders(settings) == {
         **dict.fromkeys(one.sop_uids, "STORESCU"),
         **dict.fromkeys(two.sop_uids, "STOW-RS"),

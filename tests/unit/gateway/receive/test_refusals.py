@@ -22,9 +22,7 @@ from tests.unit.gateway.receive.test_scp import ANY_PORT, associated
 from tests.unit.gateway.receive.test_tls import Certificates
 from tests.unit.gateway.receive.test_tls import associated as associated_by_tls
 from tests.unit.gateway.receive.test_tls import settings as with_tls
-from tests.waiting import wait_until
-
-SECONDS = 10
+from tests.waiting import NEVER_SECONDS, WAIT_SECONDS, wait_until
 
 
 def refused(database: Database) -> list[tuple[str, str, str]]:
@@ -50,7 +48,7 @@ def test_who_calls_another(intake: Intake, storage: Storage, database: Database)
     with running_receiver(ANY_PORT, intake, storage) as port:
         with associated(port, "CT1", called="NOBODY") as association:
             assert association.is_rejected
-        wait_until(lambda: len(refused(database)) == 1, "on record", SECONDS)
+        wait_until(lambda: len(refused(database)) == 1, "on record")
     ((what, who, why),) = refused(database)
     assert (what, who) == (What.REJECTED, "CT1")
     assert "receive.ae_title" in why
@@ -90,7 +88,7 @@ def test_a_wrong_certificate(
     wanted = with_tls(certificates, senders_ca_file=certificates.ca)
     with running_receiver(wanted, intake, storage) as port:
         assert not associated_by_tls(port, certificates, certificates.stranger).is_established
-        wait_until(lambda: len(refused(database)) == 1, "on record", SECONDS)
+        wait_until(lambda: len(refused(database)) == 1, "on record")
     ((what, who, why),) = refused(database)
     assert (what, who) == (What.REJECTED, LOOPBACK)
     assert "certificate" in why
@@ -112,12 +110,13 @@ def test_by_http(
     file = tmp_path / "password"
     file.write_text("right")
     settings = StowReceiveSection(port=0, user="ct", password_file=file)
-    with running_stow(settings, SECONDS, intake, storage) as port:
+    with running_stow(settings, NEVER_SECONDS, intake, storage) as port:
         answer = httpx.post(
             f"http://{LOOPBACK}:{port}/dicom-web/studies",
             auth=("ct", password),
             headers={"Content-Type": content},
             content=b"PK",
+            timeout=WAIT_SECONDS,
         )
     assert answer.is_client_error
     ((found, who, why),) = refused(database)

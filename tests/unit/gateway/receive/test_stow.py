@@ -4,7 +4,6 @@ import json
 import socket
 import ssl
 import threading
-import time
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -21,7 +20,7 @@ from pydicom.uid import UID
 from sqlalchemy import select
 
 from gateway.config import StowReceiveSection
-from gateway.http_lobby import MAX_CONNECTIONS, MAX_HANDSHAKES, REQUEST_SECONDS
+from gateway.http_lobby import MAX_CONNECTIONS, MAX_HANDSHAKES
 from gateway.receive.intake import Intake
 from gateway.receive.stow import running_stow
 from gateway.record.database import Database
@@ -30,15 +29,12 @@ from gateway.record.schema import TRANSFERS
 from gateway.record.storage import Storage
 from tests.disk import small_disk
 from tests.phantom.study import SeriesSpec, WrittenSeries, write_series
-from tests.servers import BOUNDARY, LOOPBACK, running_orthanc
+from tests.servers import BOUNDARY, LOOPBACK, is_open, running_orthanc
 from tests.transfer_syntaxes import ALL_SYNTAXES, transcode
-from tests.waiting import wait_until
+from tests.waiting import NEVER_SECONDS, WAIT_SECONDS, wait_until
 from totalmap.errors import ConfigError, ResourceError
 
 ANY_PORT = StowReceiveSection(port=0)
-IDLE_SECONDS = 20.0
-DEADLINE_SECONDS = 20.0
-SERVED_SECONDS = 5.0
 FLOOD = 700
 MULTIPART = f'multipart/related; type="application/dicom"; boundary={BOUNDARY}'
 
@@ -48,7 +44,7 @@ def listening(
     intake: Intake,
     storage: Storage,
     settings: StowReceiveSection = ANY_PORT,
-    idle_seconds: float = IDLE_SECONDS,
+    idle_seconds: float = NEVER_SECONDS,
 ) -> Iterator[str]:
     """Yields the address of the service."""
     with running_stow(settings, idle_seconds, intake, storage) as port:
@@ -69,14 +65,14 @@ def body(*contents: bytes, head: str = "Content-Type: application/dicom\r\n") ->
 
 def post(url: str, content: bytes, media_type: str = MULTIPART, **more: Any) -> httpx.Response:
     headers = {"Content-Type": media_type, **more.pop("headers", {})}
-    with httpx.Client(trust_env=False, timeout=DEADLINE_SECONDS, **more) as client:
+    with httpx.Client(trust_env=False, timeout=WAIT_SECONDS, **more) as client:
         return client.post(f"{url}/studies", content=content, headers=headers)
 
 
 def connected(url: str) -> socket.socket:
     port = httpx.URL(url).port
     assert port is not None
-    return socket.create_connection((LOOPBACK, port), timeout=DEADLINE_SECONDS)
+    return socket.create_connection((LOOPBACK, port), timeout=WAIT_SECONDS)
 
 
 @contextmanager
@@ -84,8 +80,8 @@ def half_sent(url: str, content: bytes) -> Iterator[socket.socket]:
     """A request of which the last bytes do not come."""
     with connected(url) as connection:
         head = f"POST /dicom-web/studies HTTP/1.1\r\nHost: x\r\nContent-Type: {MULTIPART}\r\n"
-        connection.sendall(f"{head}Content-Length: {len(content)}\r\n\r\n".encode())
-        connection.sendall(content[:-200])
+        begun = f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content[:-200]
+        connection.sendall(begun)
         yield connection
 
 
@@ -120,7 +116,7 @@ def test_orthanc_sends(
 ) -> None:
     with listening(intake, storage) as url, running_orthanc(tmp_path) as orthanc:
         orthanc.store(*phantom_series.paths)
-        rest = httpx.Client(base_url=orthanc.url, trust_env=False, timeout=DEADLINE_SECONDS)
+        rest = httpx.Client(base_url=orthanc.url, trust_env=False, timeout=WAIT_SECONDS)
         with rest:
             rest.put("/dicom-web/servers/gateway", json={"Url": url}).raise_for_status()
             (study,) = rest.get("/studies").json()
@@ -169,7 +165,9 @@ def test_only_the_study_that_is_named_is_taken(
     ours = pydicom.dcmread(phantom_series.paths[0]).StudyInstanceUID
     content = body(phantom_series.paths[0].read_bytes(), other.paths[0].read_bytes())
     headers = {"Content-Type": MULTIPART}
-    answer = httpx.post(f"{url}/studies/{ours}", content=content, headers=headers)
+    answer = httpx.post(
+        f"{url}/studies/{ours}", content=content, headers=headers, timeout=WAIT_SECONDS
+    )
     assert answer.status_code == 202
     (failed,) = said(answer).FailedSOPSequence
     assert failed.FailureReason == 0xA900
@@ -283,6 +281,7 @@ def test_a_request_that_is_too_large_is_refused(
             f"{url}/studies",
             content=content if is_announced else chunks,
             headers={"Content-Type": MULTIPART},
+            timeout=WAIT_SECONDS,
         )
         assert answer.status_code == 413
         assert "0.2 MB" in answer.text
@@ -303,7 +302,7 @@ def test_a_large_request_is_not_held_in_memory(url: str, storage: Storage) -> No
         yield f"\r\n--{BOUNDARY}--".encode()
 
     headers = {"Content-Type": MULTIPART}
-    answer = httpx.post(f"{url}/studies", content=chunks(), headers=headers, timeout=60.0)
+    answer = httpx.post(f"{url}/studies", content=chunks(), headers=headers, timeout=WAIT_SECONDS)
     assert answer.status_code == 409
     assert seen > 280_000_000
 
@@ -453,24 +452,12 @@ def test_a_taken_port_is_said(intake: Intake, storage: Storage) -> None:
             pass
 
 
-def is_open(connection: socket.socket) -> bool:
-    connection.setblocking(False)
-    try:
-        return connection.recv(1) != b""
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-
-
 @pytest.mark.parametrize("said", [b"", b"POST /dicom-web/st"])
 def test_a_connection_that_asks_for_nothing_is_closed(url: str, said: bytes) -> None:
     with connected(url) as connection:
         connection.sendall(said)
-        start = time.monotonic()
         with suppress(ConnectionResetError):
             assert connection.recv(1) == b""
-        assert time.monotonic() - start < 2 * REQUEST_SECONDS
 
 
 @pytest.mark.parametrize("said", [b"", b"POST /dicom-web/st"])
@@ -479,9 +466,7 @@ def test_a_flood_of_connections_does_not_shut_a_sender_out(
 ) -> None:
     content = body(phantom_series.paths[0].read_bytes())
     with flooded(url, said) as flood:
-        start = time.monotonic()
         assert post(url, content).status_code == 200
-        assert time.monotonic() - start < SERVED_SECONDS
         assert sum(not is_open(one) for one in flood) >= FLOOD - MAX_CONNECTIONS
     assert len(kept(ledger)) == 1
 
@@ -492,10 +477,9 @@ def test_a_flood_before_the_handshake_does_not_shut_a_sender_out(
 ) -> None:
     content = body(phantom_series.paths[0].read_bytes())
     with encrypted(intake, storage, tmp_path) as (url, trusting), flooded(url, said) as flood:
-        start = time.monotonic()
         assert post(url, content, verify=trusting).status_code == 200
-        assert time.monotonic() - start < SERVED_SECONDS
-        assert sum(not is_open(one) for one in flood) >= FLOOD - MAX_HANDSHAKES
+        n_open = sum(is_open(one) for one in flood)
+        assert 0 < n_open <= MAX_HANDSHAKES, "no more than had to go, and these at once"
 
 
 def test_a_sender_in_the_middle_of_a_request_outlives_a_flood(
@@ -510,7 +494,7 @@ def test_a_sender_in_the_middle_of_a_request_outlives_a_flood(
             flood.enter_context(flooded(url, b""))
             yield content[1000:]
 
-        with flood, httpx.Client(verify=trusting, trust_env=False) as client:
+        with flood, httpx.Client(verify=trusting, trust_env=False, timeout=WAIT_SECONDS) as client:
             headers = {"Content-Type": MULTIPART}
             answer = client.post(f"{url}/studies", content=slowly(), headers=headers)
         assert answer.status_code == 200
@@ -528,8 +512,8 @@ def flooded(url: str, said: bytes) -> Iterator[list[socket.socket]]:
 
 
 def test_another_path_or_method_is_none_of_ours(url: str) -> None:
-    assert httpx.get(f"{url}/studies").status_code == 405
-    assert httpx.post(f"{url}/instances").status_code == 404
+    assert httpx.get(f"{url}/studies", timeout=WAIT_SECONDS).status_code == 405
+    assert httpx.post(f"{url}/instances", timeout=WAIT_SECONDS).status_code == 404
 
 
 def test_at_the_end_requests_are_cut_off(

@@ -18,6 +18,7 @@ from tests.gateway_process import storescu
 from tests.phantom.study import WrittenSeries
 from tests.sending import associate
 from tests.servers import LOOPBACK
+from tests.waiting import NEVER_SECONDS
 from totalmap.errors import ConfigError
 
 
@@ -48,7 +49,13 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 def settings(certificates: Certificates, **more: Path) -> ReceiveSection:
     key, certificate = certificates.gateway
     tls = TlsSection(certificate_file=certificate, key_file=key, **more)
-    return ReceiveSection(port=0, keep_free_gb=0.0, tls=tls)
+    return ReceiveSection(
+        port=0,
+        keep_free_gb=0.0,
+        tls=tls,
+        request_seconds=NEVER_SECONDS,
+        idle_seconds=NEVER_SECONDS,
+    )
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from tests.phantom.study import WrittenSeries
 from tests.servers import LOOPBACK
 from tests.unit.gateway.web.browsing import PASSWORD, log_in
 from tests.unit.gateway.web.filling import Filled, open_filled
+from tests.waiting import WAIT_SECONDS
 
 
 @pytest.fixture(scope="session")
@@ -56,7 +57,7 @@ def stranger(gateway: Filled) -> Iterator[httpx.Client]:
     """Somebody who has not logged in."""
     with (
         running_web(gateway.settings) as port,
-        httpx.Client(base_url=f"http://{LOOPBACK}:{port}") as client,
+        httpx.Client(base_url=f"http://{LOOPBACK}:{port}", timeout=WAIT_SECONDS) as client,
     ):
         yield client
 

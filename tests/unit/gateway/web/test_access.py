@@ -1,6 +1,5 @@
 """Who gets in: by the password, or through a proxy."""
 
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_network
@@ -14,6 +13,7 @@ from gateway.record.history import What
 from gateway.record.schema import EVENTS
 from tests.unit.gateway.web.browsing import PASSWORD, USER, form_token, log_in, press
 from tests.unit.gateway.web.filling import Filled
+from tests.waiting import wait_until
 
 BEHIND = ("/", "/?group=failed", "/studies/1.2.3", "/jobs/a/thumbnail", "/jobs/a/files/results/x")
 ACTIONS = (
@@ -133,9 +133,7 @@ class TestAShortSession:
         return WebSection(port=0, session_minutes=1 / 60)
 
     def test_ends_although_the_page_refreshes_itself(self, user: httpx.Client) -> None:
-        deadline = time.monotonic() + 20
-        while user.get("/?automatic=1").status_code == 200:
-            assert time.monotonic() < deadline
+        wait_until(lambda: user.get("/?automatic=1").status_code != 200, "the end of the session")
         assert user.get("/").status_code == 303
 
 

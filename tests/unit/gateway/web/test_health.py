@@ -11,6 +11,7 @@ from gateway.record.schema import DELIVERIES, JOBS, STUDIES, WORKERS
 from gateway.web.server import running_web
 from tests.servers import LOOPBACK, free_port
 from tests.unit.gateway.web.filling import Filled
+from tests.waiting import WAIT_SECONDS
 
 AN_HOUR = 3600.0
 
@@ -78,7 +79,8 @@ def test_the_disk_is_full(tmp_path: Path, receiver: int) -> None:
         web=WebSection(port=0),
     )
     with running_web(settings) as port:
-        _, disk = sorted(httpx.get(f"http://{LOOPBACK}:{port}/health").json()["reasons"])
+        url = f"http://{LOOPBACK}:{port}/health"
+        _, disk = sorted(httpx.get(url, timeout=WAIT_SECONDS).json()["reasons"])
     assert "receive.keep_free_gb is 1e+06" in disk
 
 
@@ -92,5 +94,8 @@ def test_the_database_does_not_answer(stranger: httpx.Client, gateway: Filled) -
 def test_nobody_receives(working: Filled) -> None:
     receive = working.settings.receive.model_copy(update={"port": free_port()})
     settings = working.settings.model_copy(update={"receive": receive})
-    with running_web(settings) as port, httpx.Client(base_url=f"http://{LOOPBACK}:{port}") as one:
+    with (
+        running_web(settings) as port,
+        httpx.Client(base_url=f"http://{LOOPBACK}:{port}", timeout=WAIT_SECONDS) as one,
+    ):
         assert reasons(one) == [f"nobody receives at port {receive.port}: Connection refused"]

@@ -14,9 +14,10 @@ from gateway.record.job import Job, JobState
 from gateway.work.runner import container_name
 from gateway.work.worker import GAVE_UP
 from tests.phantom.study import WrittenSeries
+from tests.service import backdate_start
 from tests.unit.gateway.dispatch.test_dispatcher import Desk, dispatching
 from tests.unit.gateway.work.docker_stand_in import DockerStandIn
-from tests.waiting import wait_until
+from tests.waiting import WAIT_SECONDS, wait_until
 
 SEG = {"path": "results/seg.dcm", "kind": "seg", "sop_instance_uid": "2.25.1"}
 STUDY = "1.2"
@@ -90,7 +91,7 @@ def test_a_worker_is_on_the_roster_before_it_takes_a_job_and_leaves_it(floor: Fl
         floor.docker.hold.unlink()
         wait_until(floor.is_done)
         process.terminate()
-        assert process.wait(30) == 0
+        assert process.wait(WAIT_SECONDS) == 0
     assert floor.desk.dispatcher.roster.workers() == []
     assert list((floor.folder / "jobs").iterdir()) == [
         floor.desk.dispatcher.storage.job_folder(floor.job().job_id)
@@ -102,7 +103,7 @@ def test_a_job_that_is_cancelled_ends_and_its_container_with_it(floor: Floor) ->
     with floor.worker() as process:
         wait_until(floor.has_started)
         floor.desk.dispatcher.jobs.cancel(floor.job().job_id, "anna")
-        assert process.wait(30) == GAVE_UP
+        assert process.wait(WAIT_SECONDS) == GAVE_UP
     assert [words[0] for words in floor.docker.calls()] == ["rm", "rm", "run", "rm"]
     floor.docker.hold.unlink()
     floor.desk.receive("1.3")
@@ -121,7 +122,7 @@ def test_a_worker_removes_its_own_container_and_not_that_of_another_worker_on_it
         wait_until(floor.has_started)
         job = floor.job()
         assert floor.desk.dispatcher.jobs.begin(job.job_id, job.run, "host-2") is not None
-        assert first.wait(30) == GAVE_UP
+        assert first.wait(WAIT_SECONDS) == GAVE_UP
     floor.docker.hold.unlink()
     begun, removed = floor.docker.calls()[-2:]
     name = container_name("host-1", floor.folder)
@@ -131,10 +132,12 @@ def test_a_worker_removes_its_own_container_and_not_that_of_another_worker_on_it
 
 def test_a_job_that_takes_too_long_is_dead(floor: Floor) -> None:
     floor.docker.hold.touch()
-    with floor.worker(time_out_minutes=0.01) as process:
-        assert process.wait(30) == GAVE_UP
+    with floor.worker(time_out_minutes=30) as process:
+        wait_until(floor.has_started)
+        backdate_start(floor.desk.database, minutes=31)
+        assert process.wait(WAIT_SECONDS) == GAVE_UP
     job = floor.job()
-    assert (job.state, job.reason) == (JobState.DEAD, "it took longer than 0.01 minutes")
+    assert (job.state, job.reason) == (JobState.DEAD, "it took longer than 30 minutes")
     assert [words[0] for words in floor.docker.calls()] == ["rm", "rm", "run", "rm"]
 
 
@@ -143,7 +146,7 @@ def test_a_worker_that_is_told_to_stop_gives_its_job_back(floor: Floor) -> None:
     with floor.worker() as process:
         wait_until(floor.has_started)
         process.terminate()
-        assert process.wait(30) == GAVE_UP
+        assert process.wait(WAIT_SECONDS) == GAVE_UP
     job = floor.job()
     assert (job.state, job.reason) == (JobState.QUEUED, "the gateway was stopped")
     assert (job.attempts, job.run, job.not_before) == (0, 2, 0.0)
@@ -160,7 +163,7 @@ def test_a_worker_that_was_taken_for_lost_leaves_its_job_to_the_other(floor: Flo
         wait_until(floor.has_started)
         job = floor.job()
         assert floor.desk.dispatcher.jobs.begin(job.job_id, job.run, "host-2") is not None
-        assert process.wait(30) == GAVE_UP
+        assert process.wait(WAIT_SECONDS) == GAVE_UP
     job = floor.job()
     assert (job.state, job.worker, job.attempts) == (JobState.RUNNING, "host-2", 2)
 
