@@ -23,7 +23,6 @@ import pydicom
 import pytest
 from PIL import Image
 
-from app.command import DEFAULT_SETTINGS
 from app.run import RunRequest, run_application
 from gateway.record.job import JobState
 from gateway.web.password import set_password
@@ -34,6 +33,7 @@ from tests.phantom.study import FIELD_OF_VIEW_MM, SeriesSpec, write_series
 from tests.servers import LOOPBACK, require_program, running_orthanc
 from tests.service import Service, running_service
 from tests.waiting import wait_until
+from totalmap.defaults import DEFAULT_SETTINGS
 
 PICTURES = REPOSITORY / "docs" / "pictures"
 PHANTOM = REPOSITORY / "build" / "phantom"
@@ -60,7 +60,7 @@ def segment_demo_study(output: Path) -> None:
     """Segments the demo study with the demo model into an output folder."""
     outcome = run_application(
         RunRequest(
-            input_folder=PHANTOM,
+            input_path=PHANTOM,
             output_folder=output,
             models_folder=DEMO_MODELS,
             settings_file=DEFAULT_SETTINGS,

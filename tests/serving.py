@@ -30,8 +30,12 @@ def serving(server: BaseServer) -> Iterator[None]:
 
 
 def patient(entity: AE) -> AE:
-    """Lets a node wait for an answer as long as a test waits for anything, and returns it."""
-    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = WAIT_SECONDS
+    """Lets a node wait for an answer as long as a test waits for anything, and returns it.
+
+    An association in which nothing happens is still given up as pynetdicom does: a node takes ten
+    at a time.
+    """
+    entity.acse_timeout = entity.dimse_timeout = WAIT_SECONDS
     return entity
 
 
