@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
+from tests.results import result_in
 
 # A network namespace of its own: not even loopback is up in it.
 OFFLINE = ("unshare", "--net")
@@ -34,7 +35,7 @@ def test_a_machine_without_a_network_is_installed_and_segments_a_study(
     models = target / "models" / "demo"
     output = tmp_path / "output"
     run(*OFFLINE, command, "run", phantom_copy, output, "--models", models, cwd=tmp_path)
-    assert (output / "results" / "seg.dcm").is_file()
+    assert result_in(output, "seg.dcm").is_file()
 
 
 def test_a_damaged_bundle_installs_nothing(bundle: Path, tmp_path: Path) -> None:

@@ -6,9 +6,13 @@ from enum import StrEnum
 from pathlib import Path
 
 from totalmap.engine.tasks import SUPPORTED_TASKS, SubModel, Task, load_task, variants
-from totalmap.engine.weight_licences import NOT_STATED, licence_of
+from totalmap.engine.weight_licences import BY_NUMBER, NOT_STATED, licence_of
 from totalmap.engine.weights import ModelRecord, find_home, model_files, read_manifest, verify_model
 from totalmap.errors import ModelError
+
+
+# What people read instead of an identifier that says nothing to them.
+_WORDS = {BY_NUMBER: "by licence number", NOT_STATED: "not stated"}
 
 
 class Record(StrEnum):
@@ -79,7 +83,7 @@ def licence_text(task: Task, records: list[ModelRecord]) -> str:
     recorded = dict.fromkeys(record.licence for record in records)
     known = [licence_of(model.dataset) for model in task.models]
     stated = dict.fromkeys(found.licence if found else NOT_STATED for found in known)
-    return ", ".join(recorded or stated)
+    return ", ".join(_WORDS.get(licence, licence) for licence in recorded or stated)
 
 
 def _look(models_folder: Path, task: Task, model: SubModel, is_verifying: bool) -> _Network | None:

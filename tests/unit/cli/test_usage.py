@@ -55,7 +55,7 @@ def test_an_unknown_option_ends_every_command_with_64_and_one_line(words: tuple[
     ("words", "said"),
     [
         (["runn"], "Did you mean 'run'?"),
-        (["run"], "Missing argument 'input_folder'"),
+        (["run"], "Missing argument 'input_path'"),
         (["check", "seg.dcm"], "Missing option '--source'"),
         (["models", "install", "total", "--variant", "fasst"], "did you mean fast"),
         (["models", "install", "toal"], "did you mean total"),
@@ -79,7 +79,7 @@ def test_one_name_stands_for_one_option_everywhere() -> None:
     for words, command in COMMANDS.items():
         for parameter in command.params:
             options = set(parameter.opts)
-            assert not options & {"--models", "--settings", "--model"}, words
+            assert not options & {"--folder", "--settings", "--model"}, words
             for name, letter in (("--models", "-m"), ("--config", "-c")):
                 if options & {name, letter}:
                     names[name] |= options

@@ -47,5 +47,5 @@ def test_weights_at_another_spacing_are_not_covered(tmp_path: Path) -> None:
 def test_a_rough_network_has_to_be_covered_too(tmp_path: Path) -> None:
     task = load_task("lung_nodules")
     build_task(tmp_path, task)
-    with pytest.raises(ModelError, match="models install total --variant fastest"):
+    with pytest.raises(ModelError, match="models install lung_nodules --variant full"):
         why_not_covered(task, tmp_path)
