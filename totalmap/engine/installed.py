@@ -10,7 +10,6 @@ from totalmap.engine.weight_licences import BY_NUMBER, NOT_STATED, licence_of
 from totalmap.engine.weights import ModelRecord, find_home, model_files, read_manifest, verify_model
 from totalmap.errors import ModelError
 
-
 # What people read instead of an identifier that says nothing to them.
 _WORDS = {BY_NUMBER: "by licence number", NOT_STATED: "not stated"}
 
