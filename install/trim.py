@@ -1,7 +1,8 @@
 """Removes from an environment what its packages bring along and no run needs.
 
-Removed are the tests of the packages, and PyTorch's C++ headers and test programs: half a
-gigabyte. Runs as a script, in the container's build as well: it imports the standard library only.
+Removed are the tests of the packages, PyTorch's C++ headers and test programs, and OpenVINO's parts
+for devices that TotalMAP does not use. Runs as a script as well, and imports the standard library
+only.
 """
 
 import shutil
@@ -15,6 +16,12 @@ TEST_FOLDERS = ("test", "tests")
 KEPT = ("torch/testing",)
 # PyTorch asks for this program when it is imported; the other ones are tests.
 TORCH_PROGRAM = "torch_shm_manager"
+# OpenVINO computes on the CPU; these are for Intel's GPUs and NPUs.
+OPENVINO_FILES = (
+    "libopenvino_intel_gpu_plugin.so",
+    "libopenvino_intel_npu_plugin.so",
+    "cache.json",
+)
 
 
 def trim(packages: Path) -> None:
@@ -36,6 +43,8 @@ def _needless(packages: Path) -> Iterator[Path]:
     for program in (packages / "torch" / "bin").glob("*"):
         if program.name != TORCH_PROGRAM:
             yield program
+    for name in OPENVINO_FILES:
+        yield packages / "openvino" / "libs" / name
 
 
 if __name__ == "__main__":
