@@ -13,7 +13,7 @@ ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 COPY packages /packages
 WORKDIR /packages
 RUN python3 -m venv /opt/totalmap \
-    && PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1 /opt/totalmap/bin/python -m install.packages run \
+    && PIP_NO_CACHE_DIR=1 /opt/totalmap/bin/python -m install.packages run \
         --torch ${TORCH} --torch-index ${TORCH_INDEX} --without-totalmap \
     && /opt/totalmap/bin/python -m install.licences --installed NOTICE
 # What installs packages goes away, and what remains is compiled: the image is read-only later.

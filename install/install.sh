@@ -44,7 +44,7 @@ echo "Installing into $target/.venv ..."
 cd "$bundle"
 pip() {
     PIP_CONFIG_FILE=/dev/null "$target/.venv/bin/python" -m pip install --quiet --no-index \
-        --no-deps --no-build-isolation --disable-pip-version-check "$@"
+        --no-deps --no-build-isolation --no-compile --disable-pip-version-check "$@"
 }
 pip --require-hashes --requirement requirements.txt
 pip --editable "$target"

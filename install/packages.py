@@ -19,6 +19,16 @@ from install.trim import trim
 # PyTorch's own index has the builds for the CPU.
 TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
 GPU_FILES = ("/proc/driver/nvidia/version", "/dev/nvidia0", "/dev/dxg")
+# Importing these compiles what a run and the gateway need, and nothing else: pip would compile all.
+COMPILED_NOW = (
+    "app.application",
+    "cli.run",
+    "cli.all_studies",
+    "cli.inspection",
+    "gateway.serve",
+    "gateway.web.server",
+    "totalmap.engine.api",
+)
 # Of pip's output: the rest names every package several times.
 SHOWN = ("Downloading ", "Building wheel", "Installing collected packages")
 
@@ -66,9 +76,11 @@ def install(sets: Sequence[str], torch: str, torch_index: str, *, itself: bool) 
     if itself:
         _pip("--no-deps", "--no-build-isolation", "--editable", str(REPOSITORY))
     # Holoscan's wheel makes links to its libraries when Python starts the first time.
-    subprocess.run([sys.executable, "-c", ""], check=True)
+    _run_python("")
     if "run" in sets:
         trim(Path(sysconfig.get_paths()["purelib"]))
+    if itself and "run" in sets:
+        _run_python(f"import {', '.join(COMPILED_NOW)}")
     _write_line(f"Installed in {time.monotonic() - start:.0f} s.")
 
 
@@ -125,7 +137,8 @@ def _pip(*options: str) -> None:
     Raises:
         InstallError: pip failed. Its own words are on standard error.
     """
-    command = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", *options]
+    command = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check"]
+    command += ["--no-compile", *options]
     with subprocess.Popen(  # noqa: S603  our own command
         command, stdout=subprocess.PIPE, text=True, bufsize=1
     ) as pip:
@@ -136,6 +149,11 @@ def _pip(*options: str) -> None:
                 _write_line(f"  {words}")
     if pip.returncode:
         raise InstallError(f"pip ended with status {pip.returncode}; see its messages above.")
+
+
+def _run_python(program: str) -> None:
+    command = [sys.executable, "-W", "ignore", "-c", program]
+    subprocess.run(command, check=True, cwd=REPOSITORY)  # noqa: S603  our own command
 
 
 def _write_line(text: str) -> None:
