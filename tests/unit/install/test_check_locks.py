@@ -1,7 +1,9 @@
 """The check of the locks, against a package index on loopback that holds one package."""
 
 import hashlib
+import os
 import socket
+import subprocess
 import sys
 import time
 import zipfile
@@ -16,6 +18,7 @@ import pytest
 
 from install.check_locks import installable, pip_agrees, strange_hashes, unreachable
 from install.locks import read_lock
+from tests.conftest import REPOSITORY
 
 PYTHON = "{}.{}".format(*sys.version_info[:2])
 WHEEL = "alpha-1.0-py3-none-any.whl"
@@ -106,3 +109,20 @@ def test_an_index_that_never_answers_is_given_up() -> None:
         reason = unreachable(f"http://127.0.0.1:{port}/simple", seconds=0.5)
     assert reason in ("no answer within 0.5 s", "timed out")
     assert time.thread_time() - start < 1
+
+
+def test_the_check_fails_with_one_sentence_where_pypi_is_out_of_reach() -> None:
+    """It does not skip: what could not be checked is not good."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        port = server.getsockname()[1]
+    done = subprocess.run(
+        [sys.executable, "-m", "install.check_locks"],
+        cwd=REPOSITORY,
+        env=os.environ | {"HTTPS_PROXY": f"http://127.0.0.1:{port}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "can't be reached" in done.stderr
