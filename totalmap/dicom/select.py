@@ -139,7 +139,7 @@ def selected(judgement: Judgement) -> tuple[Selection, ...]:
         NoSuitableSeries: No stack passed the filters of any rule; the message lists the reasons.
         MixedPatients: The files of what was chosen disagree in the patient.
     """
-    _refuse_mixed_patients([selection.stack.series for selection in judgement.selections])
+    refuse_mixed_patients(judgement)
     for selection in judgement.selections:
         log.info(
             "series_selected",
@@ -154,7 +154,13 @@ def selected(judgement: Judgement) -> tuple[Selection, ...]:
     raise NoSuitableSeries(f"none of {series} series can be segmented: {reasons}")
 
 
-def _refuse_mixed_patients(chosen: list[Series]) -> None:
+def refuse_mixed_patients(judgement: Judgement) -> None:
+    """Makes sure that what was chosen is of one patient.
+
+    Raises:
+        MixedPatients: It is not; the message names the attributes, and none of their values.
+    """
+    chosen = [selection.stack.series for selection in judgement.selections]
     patients = (instance.patient for series in chosen for instance in series.instances)
     names = {*disagreements(patients), *(name for one in chosen for name in one.disagreements)}
     if names:

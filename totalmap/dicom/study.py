@@ -103,7 +103,7 @@ def read_study(source: Path, *, repair_missing_uids: bool = True) -> Study:
     series, doubled = _group(repaired)
     warnings += doubled
     warnings += [
-        f"{len(one.instances)} files of a series disagree in {', '.join(one.disagreements)}"
+        f"files of a series of {len(one.instances)} disagree in {', '.join(one.disagreements)}"
         for one in series
         if one.disagreements
     ]

@@ -24,7 +24,7 @@ from totalmap.dicom.volume import build_volume
 from totalmap.errors import MixedPatients
 from totalmap.finding import Severity
 from totalmap.quality.suitability_headers import by_headers
-from totalmap.settings import GeometrySection, SelectionSection
+from totalmap.settings import GeometrySection, SelectionRule, SelectionSection
 
 SMALL = SeriesSpec(rows=32, columns=32, n_slices=40, pixel_spacing_mm=(13.0, 13.0), scanner=None)
 PAIR = replace(SMALL, n_slices=2)
@@ -287,7 +287,7 @@ def test_values_that_no_patient_can_have_disagree_in_one_attribute(
     (series,) = study.series
     (keyword,) = [keyword for keyword in pair[0] if keyword != "SpecificCharacterSet"]
     assert series.disagreements == (NAMES[keyword],)
-    assert f"2 files of a series disagree in {NAMES[keyword]}" in study.warnings
+    assert f"files of a series of 2 disagree in {NAMES[keyword]}" in study.warnings
 
 
 def test_there_are_twenty_pairs_of_either_kind() -> None:
@@ -362,6 +362,23 @@ def test_another_series_of_another_patient_gives_a_review(tmp_path: Path) -> Non
     assert finding.severity is Severity.REVIEW
     assert "Patient ID, Patient's Name, Patient's Birth Date" in finding.sentence
     assert "SECRET" not in str(finding)
+
+
+def test_two_chosen_series_of_two_patients_are_refused(tmp_path: Path) -> None:
+    write_series(tmp_path / "a", 1, SMALL)
+    other = write_series(tmp_path / "b", 1, replace(SMALL, number=3, n_slices=12))
+    for path in other.paths:
+        change(path, OTHER)
+    rules = SelectionSection(
+        rules=(
+            SelectionRule(name="long", min_slices=20),
+            SelectionRule(name="short", max_slices=12),
+        )
+    )
+    judgement = judge(read_study(tmp_path), rules, GeometrySection())
+    assert len(judgement.selections) == 2
+    with pytest.raises(MixedPatients):
+        selected(judgement)
 
 
 def test_series_of_one_patient_give_no_review(tmp_path: Path) -> None:
