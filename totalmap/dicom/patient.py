@@ -12,6 +12,7 @@ from hashlib import blake2b
 from unicodedata import normalize
 
 from pydicom.charset import convert_encodings, decode_bytes, python_encoding
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag, Tag
@@ -34,11 +35,12 @@ ATTRIBUTE_NAMES = (
     "Patient's Birth Date",
     "Patient's Sex",
 )
-_TAGS: tuple[BaseTag, ...] = tuple(map(Tag, PATIENT_KEYWORDS))
-_CHARACTER_SET_TAG = Tag("SpecificCharacterSet")
+_TAGS: tuple[BaseTag, ...] = tuple(map(Tag, ("SpecificCharacterSet", *PATIENT_KEYWORDS)))
 _NAME = PATIENT_KEYWORDS.index("PatientName")
 _BIRTH_DATE = PATIENT_KEYWORDS.index("PatientBirthDate")
 _NAME_GROUPS = 3  # PS3.5 6.2.1.1: alphabetic, ideographic, phonetic
+# VRs allow 64, for a name in each group. Longer ones come from damage, and take long to normalise.
+_MOST_CHARACTERS = 4096
 _NAME_DELIMITERS = {ord("^"), ord("=")}
 _DIGEST_BYTES = 16
 
@@ -79,8 +81,10 @@ def read_patient(dataset: Dataset) -> Patient:
     Args:
         dataset: With the attributes of PATIENT_KEYWORDS, decoded or not.
     """
-    contents = tuple(_content(dataset, tag) for tag in (_CHARACTER_SET_TAG, *_TAGS))
-    key = _digest(repr(contents).encode())
+    # Far faster than to ask pydicom for each, which asks what a tag is.
+    elements = dict(dataset.items())
+    contents = tuple([_content(elements.get(tag)) for tag in _TAGS])
+    key = _digest(b"\0".join(map(_marked, contents)))
     patient = _known.get(key)
     if patient is None:
         if len(_known) >= _MOST_KNOWN:
@@ -108,20 +112,24 @@ def _agree(values: Iterable[Meanings]) -> bool:
     return not known or bool(frozenset.intersection(*known))
 
 
-def _content(dataset: Dataset, tag: BaseTag) -> bytes | str:
+def _content(element: RawDataElement | DataElement | None) -> bytes | str:
     """Returns the bytes of a value, or its text where it is decoded; none for a sequence."""
-    try:
-        element = dataset.get_item(tag) if tag in dataset else None
-        value = None if element is None else element.value
-        if isinstance(value, MultiValue):
-            value = "\\".join(map(str, value))
-        return str(value) if isinstance(value, PersonName) else _plain(value)
-    except BROKEN_VALUE:
-        return b""
+    value: object = None if element is None else element.value
+    if value is None or isinstance(value, bytes):
+        return value or b""
+    if isinstance(value, MultiValue):
+        value = "\\".join(map(str, value))
+    return str(value) if isinstance(value, str | PersonName) else b""
 
 
-def _plain(value: object) -> bytes | str:
-    return value if isinstance(value, bytes | str) else b""
+def _marked(content: bytes | str) -> bytes:
+    """Returns what differs for different contents, bytes and text apart."""
+    coded = (
+        content
+        if isinstance(content, bytes)
+        else b"text:" + content.encode("utf-8", "surrogatepass")
+    )
+    return b"%d:%b" % (len(coded), coded)
 
 
 def _understood(character_set: bytes | str, values: Sequence[bytes | str]) -> Patient:
@@ -147,8 +155,8 @@ def _character_sets(value: bytes | str) -> list[str]:
 def _texts(value: bytes | str, character_sets: list[str]) -> list[str]:
     """Returns what a value may say: one text, or several where the character set is not known."""
     if isinstance(value, str):
-        return [value]
-    value = value.strip(b" \0")
+        return [value[:_MOST_CHARACTERS]]
+    value = value.strip(b" \0")[:_MOST_CHARACTERS]
     if value.isascii() and b"\x1b" not in value:
         return [value.decode("ascii")]
     if not _ASCII.issuperset(character_sets):
