@@ -8,7 +8,7 @@ from rich.console import Console
 
 from cli.series_table import series_table
 from totalmap.dicom.geometry import Geometry
-from totalmap.dicom.select import Judgement, judge, selected
+from totalmap.dicom.select import Judgement, judge, refuse_mixed_patients, selected
 from totalmap.dicom.studies import StudyEntry, choose_study, list_studies, of_study
 from totalmap.dicom.study import Study
 from totalmap.errors import NoSuitableSeries
@@ -39,7 +39,8 @@ def show_input(
         as_json: Whether JSON is printed instead of tables.
 
     Raises:
-        InputError: The input can't be read, or nothing of it can be segmented.
+        InputError: The input can't be read, or nothing of it can be segmented, or what was chosen
+            is not of one patient.
     """
     with open_input(path) as source:
         if source.kind is InputKind.NIFTI:
@@ -66,6 +67,8 @@ def _show_studies(
         _print_tables(inspected, content, console)
     if not any(one.judgement.selections for one in inspected):
         _refuse(inspected)
+    if len(inspected) == 1:
+        refuse_mixed_patients(inspected[0].judgement)
 
 
 def _as_json(inspected: list[_Inspected]) -> list[dict[str, object]]:

@@ -4,6 +4,7 @@ TotalMapError
 ├── ConfigError            64   settings or arguments are wrong
 ├── InputError             65   this study can't be segmented; never retried
 │   ├── NoSuitableSeries        no series passes the selection rules
+│   ├── MixedPatients           the slices of a series are not of one patient
 │   ├── UnsupportedGeometry     the slices do not form a regular volume
 │   ├── IncompleteSeries        slices are missing or doubled
 │   └── UnreadableInstance      a file of the series can't be read or decoded
@@ -77,6 +78,10 @@ class InputError(TotalMapError):
 
 class NoSuitableSeries(InputError):
     """No series of the study passes the selection rules."""
+
+
+class MixedPatients(InputError):
+    """The slices of a series disagree in whose they are."""
 
 
 class UnsupportedGeometry(InputError):

@@ -22,6 +22,7 @@ FRAME_KEYWORDS = (
     "RescaleSlope",
     "RescaleIntercept",
     "RescaleType",
+    "ModalityLUTSequence",
     "ImageType",
     "ConvolutionKernel",
     "InstanceNumber",
@@ -141,7 +142,8 @@ def _rescale(header: Header) -> tuple[Rescale | None, str]:
     if header.malformed & {"RescaleSlope", "RescaleIntercept"}:
         return None, "Rescale Slope or Intercept is not a number"
     if slope is None and intercept is None:
-        return None, ""
+        has_table = header.has("ModalityLUTSequence")
+        return None, "a Modality LUT Sequence, which is not applied" if has_table else ""
     rescale = Rescale(slope=1.0 if slope is None else slope, intercept=intercept or 0.0)
     if rescale.slope == 0 or max(abs(rescale.slope), abs(rescale.intercept)) > MAX_RESCALE:
         return None, f"Rescale Slope {rescale.slope:g} and Intercept {rescale.intercept:g}"

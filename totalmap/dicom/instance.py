@@ -6,7 +6,16 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.tag import BaseTag, Tag
-from pydicom.uid import UID, MediaStorageDirectoryStorage
+from pydicom.uid import (
+    UID,
+    CTImageStorage,
+    EnhancedCTImageStorage,
+    EnhancedMRImageStorage,
+    LegacyConvertedEnhancedCTImageStorage,
+    LegacyConvertedEnhancedMRImageStorage,
+    MediaStorageDirectoryStorage,
+    MRImageStorage,
+)
 
 from totalmap.dicom.files import (
     PIXEL_DATA_TAG,
@@ -18,12 +27,24 @@ from totalmap.dicom.files import (
 )
 from totalmap.dicom.frame import FRAME_KEYWORDS, Frame, read_frame
 from totalmap.dicom.header import Header, printable
-from totalmap.dicom.identity import UID_KEYWORDS
+from totalmap.dicom.identity import UID_KEYWORDS, derived_uid
+from totalmap.dicom.patient import PATIENT_KEYWORDS, UNKNOWN, Patient, read_patient
 
 # No scanner makes larger images; Rows and Columns can say up to 65535 (PS3.3 C.7.6.3.1).
 MAX_MATRIX = 8192
 
+# What a class says of the modality, where a de-identifier emptied Modality (0008,0060).
+_MODALITIES: dict[str, str] = {
+    CTImageStorage: "CT",
+    EnhancedCTImageStorage: "CT",
+    LegacyConvertedEnhancedCTImageStorage: "CT",
+    MRImageStorage: "MR",
+    EnhancedMRImageStorage: "MR",
+    LegacyConvertedEnhancedMRImageStorage: "MR",
+}
 
+# Float and Double Float Pixel Data (PS3.3 C.7.6.24, C.7.6.25) have no Bits Stored and no sign.
+FLOAT_BITS = (32, 64)
 GREY = ("MONOCHROME1", "MONOCHROME2")
 # What must not be guessed where it is there and makes no sense.
 _PIXEL_KEYWORDS = (
@@ -50,6 +71,7 @@ _INSTANCE_KEYWORDS = (
     "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
     *_PIXEL_KEYWORDS,
+    *PATIENT_KEYWORDS,
 )
 _TAGS: list[BaseTag | int] = [Tag(keyword) for keyword in _INSTANCE_KEYWORDS + FRAME_KEYWORDS]
 
@@ -74,10 +96,13 @@ class PixelFormat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
-    """One DICOM file. UIDs that were empty are replaced by derived ones and named.
+    """One DICOM file. UIDs that can't be used are replaced by derived ones and named.
 
     Attributes:
+        modality: That of the SOP Class where the attribute is empty.
         frames: Empty where the instance is no image.
+        patient: Whose it is.
+        repaired_uids: The keywords of UIDs that were derived, those from invalid values included.
     """
 
     path: Path
@@ -95,6 +120,7 @@ class Instance:
     columns: int
     pixels: PixelFormat
     frames: tuple[Frame, ...]
+    patient: Patient = UNKNOWN
     repaired_uids: tuple[str, ...] = ()
 
     @property
@@ -134,7 +160,8 @@ def read_instance(path: Path) -> Instance | None:
             # pydicom returns what it has when a file breaks off.
             raise ValueError("neither SOP Class UID nor Modality")
         native = find_native_pixels(file, syntax)
-    return _instance(path, header, _pixel_format(header, syntax, native), native)
+    pixels = _pixel_format(header, syntax, native)
+    return _instance(path, header, pixels, native, read_patient(dataset))
 
 
 def read_dataset(instance: Instance, *, with_pixels: bool = False) -> Dataset:
@@ -187,16 +214,25 @@ def _pixel_format(header: Header, syntax: UID, native: NativePixels | None) -> P
 
 
 def _instance(
-    path: Path, header: Header, pixels: PixelFormat, native: NativePixels | None
+    path: Path,
+    header: Header,
+    pixels: PixelFormat,
+    native: NativePixels | None,
+    patient: Patient,
 ) -> Instance:
+    sop_class, *uids = (header.uid(keyword) for keyword in UID_KEYWORDS)
+    invalid = _invalid_uids(header)
+    sop_instance, series, study, frame_of_reference = (
+        uid or invalid.get(keyword, "") for keyword, uid in zip(UID_KEYWORDS[1:], uids, strict=True)
+    )
     return Instance(
         path=path,
-        sop_class_uid=header.uid("SOPClassUID"),
-        sop_instance_uid=header.uid("SOPInstanceUID"),
-        series_instance_uid=header.uid("SeriesInstanceUID"),
-        study_instance_uid=header.uid("StudyInstanceUID"),
-        frame_of_reference_uid=header.uid("FrameOfReferenceUID"),
-        modality=header.code("Modality"),
+        sop_class_uid=sop_class,
+        sop_instance_uid=sop_instance,
+        series_instance_uid=series,
+        study_instance_uid=study,
+        frame_of_reference_uid=frame_of_reference,
+        modality=header.code("Modality") or _MODALITIES.get(sop_class, ""),
         series_number=header.integer("SeriesNumber"),
         series_description=header.text("SeriesDescription"),
         series_time=header.text("SeriesTime"),
@@ -205,7 +241,21 @@ def _instance(
         columns=header.integer("Columns") or 0,
         pixels=pixels,
         frames=_frames(header, pixels, native),
+        patient=patient,
+        repaired_uids=tuple(invalid),
     )
+
+
+def _invalid_uids(header: Header) -> dict[str, str]:
+    """Returns UIDs that are derived from values that are none, by keyword.
+
+    What had one value in common has one UID in common then. A class can't be derived.
+    """
+    return {
+        keyword: derived_uid(keyword, text)
+        for keyword in UID_KEYWORDS[1:]
+        if keyword in header.malformed and (text := header.text(keyword))
+    }
 
 
 def _frames(header: Header, pixels: PixelFormat, native: NativePixels | None) -> tuple[Frame, ...]:
@@ -236,6 +286,8 @@ def _format_fault(header: Header, pixels: PixelFormat) -> str:
     meaning = header.code("PhotometricInterpretation")
     if nonsense := header.malformed.intersection(_PIXEL_KEYWORDS):
         return f"{min(nonsense)} makes no sense"
+    if pixels.bits_allocated in FLOAT_BITS and pixels.bits_stored == 0 and representation is None:
+        return f"pixels are floating-point numbers of {pixels.bits_allocated} bits, not integers"
     if pixels.bits_allocated not in (8, 16, 32) or not (
         0 < pixels.bits_stored <= pixels.bits_allocated
     ):

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from totalmap.dicom.audit import Audit, audit_stack, typical_spacing_mm
 from totalmap.dicom.filters import why_not
 from totalmap.dicom.kernels import is_sharp
+from totalmap.dicom.patient import disagreements
 from totalmap.dicom.stacks import Stack, split_into_stacks
 from totalmap.dicom.study import Series, Study
-from totalmap.errors import InputError, NoSuitableSeries
+from totalmap.errors import InputError, MixedPatients, NoSuitableSeries
 from totalmap.log import get_logger
 from totalmap.settings import (
     Criterion,
@@ -136,7 +137,9 @@ def selected(judgement: Judgement) -> tuple[Selection, ...]:
 
     Raises:
         NoSuitableSeries: No stack passed the filters of any rule; the message lists the reasons.
+        MixedPatients: The files of what was chosen disagree in the patient.
     """
+    refuse_mixed_patients(judgement)
     for selection in judgement.selections:
         log.info(
             "series_selected",
@@ -149,6 +152,22 @@ def selected(judgement: Judgement) -> tuple[Selection, ...]:
     reasons = "; ".join(sorted({verdict.reason for verdict in judgement.verdicts}))
     series = len({verdict.series.uid for verdict in judgement.verdicts})
     raise NoSuitableSeries(f"none of {series} series can be segmented: {reasons}")
+
+
+def refuse_mixed_patients(judgement: Judgement) -> None:
+    """Makes sure that what was chosen is of one patient.
+
+    Raises:
+        MixedPatients: It is not; the message names the attributes, and none of their values.
+    """
+    chosen = [selection.stack.series for selection in judgement.selections]
+    patients = (instance.patient for series in chosen for instance in series.instances)
+    names = {*disagreements(patients), *(name for one in chosen for name in one.disagreements)}
+    if names:
+        raise MixedPatients(
+            f"the files of the chosen series disagree in {', '.join(sorted(names))}: they are of "
+            "several patients, or one patient was renamed; correct them at their source"
+        )
 
 
 def _key(stack: Stack) -> tuple[str, int]:

@@ -1,43 +1,20 @@
 """Reads the headers of a folder and groups them into series. Content decides, not file names."""
 
 import contextlib
-import hashlib
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pydicom.tag import BaseTag, Tag
-from pydicom.uid import (
-    CTImageStorage,
-    EnhancedCTImageStorage,
-    EnhancedMRImageStorage,
-    MRImageStorage,
-)
-
-from totalmap.dicom.files import HEAD_BYTES, read_header
-from totalmap.dicom.header import BROKEN_FILE, Header, printable
-from totalmap.dicom.identity import derived_uid
-from totalmap.dicom.instance import Instance, missing_uids, read_instance
+from totalmap.dicom.files import HEAD_BYTES
+from totalmap.dicom.header import BROKEN_FILE, printable
+from totalmap.dicom.instance import Instance, read_instance
+from totalmap.dicom.patient import Patient, disagreements
+from totalmap.dicom.uid_repair import repair_uids
 from totalmap.errors import InputError
 from totalmap.log import get_logger
-
-# By modality, and whether a file holds several frames.
-IMAGE_CLASSES = {
-    ("CT", False): CTImageStorage,
-    ("CT", True): EnhancedCTImageStorage,
-    ("MR", False): MRImageStorage,
-    ("MR", True): EnhancedMRImageStorage,
-}
-
-# What names a study and its patient.
-_STUDY_KEYWORDS = (
-    *("PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate", "PatientSex"),
-    *("StudyID", "StudyDate", "StudyTime", "AccessionNumber"),
-)
-_STUDY_TAGS: list[BaseTag | int] = [Tag(keyword) for keyword in _STUDY_KEYWORDS]
 
 # Reading waits for the disk or the network share, so more threads than cores are of use.
 READERS = 8
@@ -47,10 +24,18 @@ log = get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """All instances with one Series Instance UID, ordered by SOP Instance UID."""
+    """All instances with one Series Instance UID, ordered by SOP Instance UID.
+
+    Attributes:
+        disagreements: Names of the patient's attributes in which files of the series disagree,
+            those that were left out included.
+        disagreements_in_study: The same of all series of the study.
+    """
 
     uid: str
     instances: tuple[Instance, ...]
+    disagreements: tuple[str, ...] = ()
+    disagreements_in_study: tuple[str, ...] = ()
 
     @property
     def study_instance_uid(self) -> str:
@@ -91,11 +76,12 @@ def read_study(source: Path, *, repair_missing_uids: bool = True) -> Study:
 
     Args:
         source: A folder, searched at any depth, or a file.
-        repair_missing_uids: Derive empty UIDs from the content instead of refusing the study.
+        repair_missing_uids: Derive UIDs that are missing, invalid, repeated or different in every
+            file instead of refusing the study.
 
     Raises:
         InputError: The source can't be read, holds no DICOM instance, or holds instances
-            without UIDs that may not be repaired.
+            with such UIDs that may not be repaired.
     """
     paths = list(_files(source))
     with ThreadPoolExecutor(READERS) as pool:
@@ -112,10 +98,15 @@ def read_study(source: Path, *, repair_missing_uids: bool = True) -> Study:
             f"no DICOM instance in the input: {ignored} files are not DICOM, "
             f"{len(broken)} are broken"
         )
-    repaired, findings = _repair(instances, allowed=repair_missing_uids)
+    repaired, findings = repair_uids(instances, allowed=repair_missing_uids)
     warnings += findings
     series, doubled = _group(repaired)
     warnings += doubled
+    warnings += [
+        f"files of a series of {len(one.instances)} disagree in {', '.join(one.disagreements)}"
+        for one in series
+        if one.disagreements
+    ]
     log.info("study_read", instances=len(instances), series=len(series), ignored=ignored)
     return Study(series=series, ignored_files=ignored, warnings=tuple(warnings))
 
@@ -169,113 +160,22 @@ def _read_or_broken(path: Path) -> Instance | Exception | None:
         raise InputError(f"file {name} can't be read: {error.strerror or error}") from error
 
 
-def _repair(instances: list[Instance], *, allowed: bool) -> tuple[list[Instance], list[str]]:
-    """Fills empty UIDs with derived ones and says so.
-
-    Instances without a Series Instance UID belong together when they lie in one folder and
-    agree in what a scanner keeps constant within a series. Such series without a Study Instance
-    UID belong together when they agree in what names a study and its patient.
-    """
-    missing = [missing_uids(instance) for instance in instances]
-    damaged = [one for one, uids in zip(instances, missing, strict=True) if uids]
-    if not damaged:
-        return instances, []
-    names = ", ".join(sorted(set().union(*missing)))
-    finding = f"{len(damaged)} of {len(instances)} instances have no {names}"
-    if not allowed:
-        raise InputError(
-            f"{finding}; study.missing_uids is `refuse`, set it to `repair` to derive them"
-        )
-    repaired = [one for one, uids in zip(instances, missing, strict=True) if not uids]
-    groups: dict[tuple[object, ...], list[Instance]] = defaultdict(list)
-    for instance in damaged:
-        groups[_series_key(instance)].append(_with_instance_uids(instance))
-    of_study: dict[str, list[str]] = defaultdict(list)
-    for group in groups.values():
-        of_study[_study_key(group[0])] += [instance.sop_instance_uid for instance in group]
-    for group in groups.values():
-        content = sorted(instance.sop_instance_uid for instance in group)
-        study = derived_uid("StudyInstanceUID", *sorted(of_study[_study_key(group[0])]))
-        repaired += [_with_group_uids(instance, content, study) for instance in group]
-    return repaired, [f"{finding}; they were derived from the content"]
-
-
-def _with_instance_uids(instance: Instance) -> Instance:
-    uid = instance.sop_instance_uid
-    if not uid:
-        content = hashlib.sha256(instance.path.read_bytes()).hexdigest()
-        uid = derived_uid("instance", content)
-    return replace(
-        instance,
-        repaired_uids=missing_uids(instance),
-        sop_instance_uid=uid,
-        sop_class_uid=instance.sop_class_uid or _image_class(instance),
-    )
-
-
-def _image_class(instance: Instance) -> str:
-    is_multiframe = len(instance.frames) > 1
-    return IMAGE_CLASSES.get((instance.modality, is_multiframe), "")
-
-
-def _with_group_uids(instance: Instance, content: list[str], study_uid: str) -> Instance:
-    return replace(
-        instance,
-        series_instance_uid=instance.series_instance_uid
-        or derived_uid("SeriesInstanceUID", *content),
-        study_instance_uid=instance.study_instance_uid or study_uid,
-        frame_of_reference_uid=instance.frame_of_reference_uid
-        or derived_uid("FrameOfReferenceUID", *content),
-    )
-
-
-def _study_key(instance: Instance) -> str:
-    """Returns a digest of what names the study; read here, so that it is part of no type of ours.
-
-    With the UID where there is one: what lacks another UID has its own study.
-    """
-    try:
-        with instance.path.open("rb") as file:
-            header = Header(read_header(file, _STUDY_TAGS))
-        values = [header.text(keyword) for keyword in _STUDY_KEYWORDS]
-    except (*BROKEN_FILE, OSError):  # it was read a moment ago; whoever reads it next will tell
-        values = []
-    content = "\n".join([instance.study_instance_uid, *values])
-    return hashlib.sha256(content.encode()).hexdigest()
-
-
-def _series_key(instance: Instance) -> tuple[object, ...]:
-    first = instance.frames[0] if instance.frames else None
-    return (
-        instance.path.parent,
-        instance.series_instance_uid,
-        instance.study_instance_uid,
-        instance.frame_of_reference_uid,
-        instance.modality,
-        instance.series_number,
-        instance.series_description,
-        instance.series_time,
-        instance.rows,
-        instance.columns,
-        first and first.kernel,
-        first and first.image_type,
-        first and first.plane and first.plane.cosines,
-    )
-
-
 def _group(instances: list[Instance]) -> tuple[tuple[Series, ...], list[str]]:
     """Returns the series, and how many files were left out because they contradict others."""
     members: dict[str, dict[str, Instance]] = defaultdict(dict)
+    patients: dict[str, set[Patient]] = defaultdict(set)
     differing = 0
     for instance in sorted(instances, key=lambda one: str(one.path)):
         series = members[instance.series_instance_uid]
+        patients[instance.series_instance_uid].add(instance.patient)
         first = series.setdefault(instance.sop_instance_uid, instance)
         # The same file twice in a folder counts once.
         differing += replace(first, path=instance.path) != instance
     series_of_study, strangers, empty = [], 0, 0
     for uid, group in sorted(members.items()):
         agreeing = _agreeing([instance for _, instance in sorted(group.items())])
-        series_of_study.append(Series(uid=uid, instances=agreeing))
+        disagreeing = disagreements(patients[uid])
+        series_of_study.append(Series(uid=uid, instances=agreeing, disagreements=disagreeing))
         strangers += len(group) - len(agreeing)
         images = sum(bool(instance.frames) for instance in agreeing)
         empty += len(agreeing) - images if images else 0
@@ -284,9 +184,20 @@ def _group(instances: list[Instance]) -> tuple[tuple[Series, ...], list[str]]:
         "name another study, modality or class than most of their series": strangers,
         "hold no image in a series of images": empty,
     }
-    return tuple(series_of_study), [
+    return _compared(series_of_study, patients), [
         f"{count} files {words}: left out" for words, count in findings.items() if count
     ]
+
+
+def _compared(series: list[Series], patients: Mapping[str, Set[Patient]]) -> tuple[Series, ...]:
+    """Returns the series of all studies, with what the series of a study disagree in."""
+    of_study: dict[str, set[Patient]] = defaultdict(set)
+    for one in series:
+        of_study[one.study_instance_uid] |= patients[one.uid]
+    found = {study: disagreements(all_patients) for study, all_patients in of_study.items()}
+    return tuple(
+        replace(one, disagreements_in_study=found[one.study_instance_uid]) for one in series
+    )
 
 
 def _agreeing(instances: list[Instance]) -> tuple[Instance, ...]:

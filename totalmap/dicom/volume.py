@@ -26,6 +26,8 @@ class Volume:
         slices: The DICOM source of each slice k, in the order of the array; empty for NIfTI.
         findings: What whoever reads the result must know, in words.
         folder: Where the results lie below the results folder, empty for the folder itself.
+        patient_disagreements: Names of the patient's attributes in which series of the study
+            disagree.
     """
 
     voxels: Voxels
@@ -34,6 +36,7 @@ class Volume:
     slices: tuple[Slice, ...]
     findings: tuple[str, ...]
     folder: str
+    patient_disagreements: tuple[str, ...] = ()
 
     @property
     def is_dicom(self) -> bool:
@@ -85,6 +88,7 @@ def build_volume(selection: Selection, policy: GeometrySection) -> Volume:
         slices=audit.slices,
         findings=audit.findings,
         folder=selection.folder,
+        patient_disagreements=selection.stack.series.disagreements_in_study,
     )
 
 

@@ -54,13 +54,21 @@ _AGE = re.compile(r"(\d{1,3})([DWMY])")  # VR AS
 _PER_YEAR = {"D": 365.25, "W": 52.18, "M": 12.0, "Y": 1.0}
 _PATIENT_TAGS: list[BaseTag | int] = [
     Tag(keyword)
-    for keyword in ("PatientAge", "PatientBirthDate", "StudyDate", "SeriesDate", "AcquisitionDate")
+    for keyword in (
+        *("PatientAge", "PatientBirthDate", "StudyDate", "SeriesDate", "AcquisitionDate"),
+        *("PatientIdentityRemoved", "DeidentificationMethod", "DeidentificationMethodCodeSequence"),
+    )
 ]
 
 
 def by_headers(volume: Volume) -> tuple[Finding, ...]:
     """Returns what the headers of a series of any modality say against it."""
-    return (*_child(volume), *_kind(volume), *_short(volume.geometry))
+    return (
+        *_other_patient(volume),
+        *_child(volume),
+        *_kind(volume),
+        *_short(volume.geometry),
+    )
 
 
 def by_geometry(volume: Volume, task: str) -> tuple[Finding, ...]:
@@ -89,6 +97,17 @@ def by_headers_of_ct(volume: Volume, task: str) -> tuple[Finding, ...]:
     )
 
 
+def _other_patient(volume: Volume) -> Iterator[Finding]:
+    names = volume.patient_disagreements
+    if names:
+        yield Finding(
+            code="OTHER_PATIENT",
+            severity=Severity.REVIEW,
+            sentence=f"Series of the study disagree in {', '.join(names)}: make sure that the "
+            "segmented series is of the patient whom it names.",
+        )
+
+
 def _child(volume: Volume) -> Iterator[Finding]:
     # Read here and now, so that no patient attribute is ever part of our types.
     with volume.slices[0].instance.path.open("rb") as file:
@@ -105,16 +124,29 @@ def _child(volume: Volume) -> Iterator[Finding]:
 
 
 def is_child(header: Header) -> bool:
-    """Returns whether Patient's Age, or else the birth date at the study, is below the limit."""
+    """Returns whether Patient's Age, or else the birth date at the study, is below the limit.
+
+    De-identifiers write an age of 0 years, and one date for birth and study: neither is an age.
+    """
+    is_identity_removed = _is_identity_removed(header)
     age = _AGE.fullmatch(header.text("PatientAge").upper())
-    if age:
+    if age and (int(age[1]) > 0 or not (is_identity_removed or age[2] == "Y")):
         return int(age[1]) < ADULT_YEARS * _PER_YEAR[age[2]]
     birth = _date(header.moment("PatientBirthDate"))
     study = _date(header.moment("StudyDate", "SeriesDate", "AcquisitionDate"))
     if birth is None or study is None or study < birth:
         return False
+    if is_identity_removed and study == birth:
+        return False
     years = study.year - birth.year - ((study.month, study.day) < (birth.month, birth.day))
     return years < ADULT_YEARS
+
+
+def _is_identity_removed(header: Header) -> bool:
+    """Returns whether a de-identifier left its mark (PS3.3 C.7.1.1)."""
+    return header.code("PatientIdentityRemoved") == "YES" or header.has(
+        "DeidentificationMethod", "DeidentificationMethodCodeSequence"
+    )
 
 
 def _date(text: str) -> date | None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+import pydicom
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -56,6 +57,20 @@ def test_nothing_to_segment_is_an_exit_status_with_the_table(study: WrittenStudy
     assert done.exit_code == 65
     assert "a localizer (scout view)" in done.stdout
     assert "Error: none of 1 series can be segmented" in done.stderr
+
+
+def test_a_series_of_two_patients_is_an_exit_status_without_their_names(tmp_path: Path) -> None:
+    written = write_series(tmp_path, 1, SeriesSpec(rows=32, columns=32, n_slices=20))
+    for path in written.paths[10:]:
+        dataset = pydicom.dcmread(path)
+        dataset.PatientID, dataset.PatientName = "SECRET-ID", "SECRET^NAME"
+        dataset.save_as(path)
+    done = inspected(tmp_path)
+    assert done.exit_code == 65
+    assert "Error: the files of the chosen series disagree in Patient ID, Patient's Name" in (
+        done.stderr
+    )
+    assert "SECRET" not in done.stdout + done.stderr
 
 
 def test_nothing_is_written(study: WrittenStudy) -> None:

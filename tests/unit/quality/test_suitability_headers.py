@@ -18,7 +18,7 @@ def child(**values: str) -> bool:
     return is_child(Header(dataset))
 
 
-@given(st.integers(0, 999), st.sampled_from("DWMY"))
+@given(st.integers(1, 999), st.sampled_from("DWMY"))
 def test_an_age_in_days_weeks_months_or_years(number: int, unit: str) -> None:
     years = {"D": number / 365.25, "W": number * 7 / 365.25, "M": number / 12, "Y": number}[unit]
     assert child(PatientAge=f"{number:03}{unit}") == (years < 16)
@@ -54,6 +54,32 @@ def test_nonsense_is_no_child_and_no_error(age: str, birth: str, study: str) -> 
         ({"PatientBirthDate": "2019.01.01", "StudyDate": "2020.01.01"}, True),
         ({"PatientBirthDate": "20210101", "StudyDate": "20200101"}, False),
         ({"PatientBirthDate": "20201345", "StudyDate": "20200101"}, False),
+        # De-identifiers write 0 years, or one date for birth and study (CTP).
+        ({"PatientAge": "000Y"}, False),
+        ({"PatientAge": "000Y", "PatientIdentityRemoved": "YES"}, False),
+        ({"PatientAge": "000D", "PatientIdentityRemoved": "YES"}, False),
+        ({"PatientAge": "000D"}, True),
+        ({"PatientAge": "003D", "PatientIdentityRemoved": "YES"}, True),
+        ({"PatientAge": "005Y", "PatientIdentityRemoved": "YES"}, True),
+        ({"PatientAge": "000Y", "PatientBirthDate": "20200101", "StudyDate": "20200601"}, True),
+        ({"PatientAge": "000Y", "PatientBirthDate": "19500101", "StudyDate": "20200601"}, False),
+        (
+            {
+                "PatientBirthDate": "19000101",
+                "StudyDate": "19000101",
+                "PatientIdentityRemoved": "YES",
+            },
+            False,
+        ),
+        (
+            {
+                "PatientBirthDate": "19000101",
+                "StudyDate": "19000101",
+                "DeidentificationMethod": "CTP",
+            },
+            False,
+        ),
+        ({"PatientBirthDate": "20200101", "StudyDate": "20200101"}, True),
     ],
 )
 def test_ages_that_archives_know(values: dict[str, str], expected: bool) -> None:

@@ -1,0 +1,38 @@
+"""docs/input.md says for each kind of file what happens, and the tests that it names exist."""
+
+import ast
+import re
+
+import pytest
+
+from tests.conftest import REPOSITORY
+
+DOCUMENT = (REPOSITORY / "docs" / "input.md").read_text(encoding="utf-8")
+HEADER = "| topic | kind of file | what happens | test |"
+TABLE = DOCUMENT.partition(HEADER)[2].partition("\n\n")[0]
+ROWS = [
+    tuple(cell.strip() for cell in line.strip("|").split(" | "))
+    for line in TABLE.splitlines()
+    if line.startswith("| ") and not line.startswith("| ---")
+]
+TESTS = sorted({row[-1] for row in ROWS})
+
+
+def test_the_table_has_rows_of_four_cells() -> None:
+    assert len(ROWS) > 30
+    assert {len(row) for row in ROWS} == {4}
+    assert all(cell for row in ROWS for cell in row)
+
+
+def test_rows_are_sorted_and_none_is_there_twice() -> None:
+    keys = [(topic.lower(), kind.lower()) for topic, kind, _, _ in ROWS]
+    assert keys == sorted(set(keys))
+
+
+@pytest.mark.parametrize("named", TESTS)
+def test_every_named_test_exists(named: str) -> None:
+    match = re.fullmatch(r"`(tests/[\w/]+\.py)::(test_\w+)`", named)
+    assert match is not None
+    tree = ast.parse((REPOSITORY / match[1]).read_text(encoding="utf-8"))
+    functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    assert match[2] in functions

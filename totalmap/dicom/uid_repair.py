@@ -1,0 +1,313 @@
+"""Derives UIDs from the content where those of the files are missing, invalid, repeated or split.
+
+De-identifiers and converters leave UIDs out, write other text in their place, give all files one
+SOP Instance UID, or give every file a study and a series of its own.
+"""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydicom.tag import BaseTag, Tag
+from pydicom.uid import (
+    CTImageStorage,
+    EnhancedCTImageStorage,
+    EnhancedMRImageStorage,
+    MRImageStorage,
+)
+
+from totalmap.dicom.files import read_header
+from totalmap.dicom.header import BROKEN_FILE, Header
+from totalmap.dicom.identity import UID_KEYWORDS, derived_uid
+from totalmap.dicom.instance import Instance, missing_uids
+from totalmap.dicom.patient import PATIENT_KEYWORDS
+from totalmap.errors import InputError
+
+# By modality, and whether a file holds several frames.
+IMAGE_CLASSES = {
+    ("CT", False): CTImageStorage,
+    ("CT", True): EnhancedCTImageStorage,
+    ("MR", False): MRImageStorage,
+    ("MR", True): EnhancedMRImageStorage,
+}
+
+# What names a study and its patient.
+_STUDY_KEYWORDS = (*PATIENT_KEYWORDS, "StudyID", "StudyDate", "StudyTime", "AccessionNumber")
+_STUDY_TAGS: list[BaseTag | int] = [Tag(keyword) for keyword in _STUDY_KEYWORDS]
+
+_FIELDS = {
+    "SOPClassUID": "sop_class_uid",
+    "SOPInstanceUID": "sop_instance_uid",
+    "SeriesInstanceUID": "series_instance_uid",
+    "StudyInstanceUID": "study_instance_uid",
+    "FrameOfReferenceUID": "frame_of_reference_uid",
+}
+
+# Two images with a series of their own each are nothing unusual: localizers, screenshots.
+FEWEST_SPLIT_SLICES = 3
+# Parallel slices may differ in the last digits of their cosines.
+_COSINE_DIGITS = 3
+
+_Step = Callable[[list[Instance]], tuple[list[Instance], str, str]]
+"""Returns the instances, what is wrong with UIDs in words (empty: nothing), and what was done."""
+
+
+def repair_uids(
+    instances: Iterable[Instance], *, allowed: bool
+) -> tuple[list[Instance], list[str]]:
+    """Returns the instances with UIDs that can be used, and what was wrong in words.
+
+    Args:
+        instances: All of an input.
+        allowed: Whether UIDs may be derived (`study.missing_uids`).
+
+    Raises:
+        InputError: UIDs have to be derived and may not be.
+    """
+    repaired, findings = list(instances), []
+    for step in _STEPS:
+        repaired, finding, remedy = step(repaired)
+        if finding and not allowed:
+            raise InputError(
+                f"{finding}; study.missing_uids is `refuse`, set it to `repair` to derive them"
+            )
+        if finding:
+            findings.append(f"{finding}; {remedy}")
+    return repaired, findings
+
+
+def _name_invalid(instances: list[Instance]) -> tuple[list[Instance], str, str]:
+    """Names the values that were no UIDs: others were derived from them as they were read."""
+    invalid = [instance for instance in instances if instance.repaired_uids]
+    if not invalid:
+        return instances, "", ""
+    names = _names(instance.repaired_uids for instance in invalid)
+    finding = f"{names} of {len(invalid)} of {len(instances)} instances are not valid UIDs"
+    return instances, finding, "others were derived from them"
+
+
+def _fill_missing(instances: list[Instance]) -> tuple[list[Instance], str, str]:
+    """Fills empty UIDs with derived ones.
+
+    Instances without a Series Instance UID belong together when they lie in one folder and
+    agree in what a scanner keeps constant within a series. Such series without a Study Instance
+    UID belong together when they agree in what names a study and its patient.
+    """
+    missing = [missing_uids(instance) for instance in instances]
+    damaged = [one for one, uids in zip(instances, missing, strict=True) if uids]
+    if not damaged:
+        return instances, "", ""
+    finding = f"{len(damaged)} of {len(instances)} instances have no {_names(missing)}"
+    repaired = [one for one, uids in zip(instances, missing, strict=True) if not uids]
+    groups: dict[Hashable, list[Instance]] = defaultdict(list)
+    for instance in damaged:
+        groups[_series_key(instance)].append(_with_instance_uids(instance))
+    of_study: dict[str, list[str]] = defaultdict(list)
+    for group in groups.values():
+        of_study[_study_key(group[0])] += [instance.sop_instance_uid for instance in group]
+    for group in groups.values():
+        content = sorted(instance.sop_instance_uid for instance in group)
+        study = derived_uid("StudyInstanceUID", *sorted(of_study[_study_key(group[0])]))
+        repaired += [_with_group_uids(instance, content, study) for instance in group]
+    return repaired, finding, "they were derived from the content"
+
+
+def _names(keywords: Iterable[Iterable[str]]) -> str:
+    return ", ".join(sorted(set().union(*keywords)))
+
+
+def _with_uids(instance: Instance, uids: Mapping[str, str]) -> Instance:
+    """Returns an instance with other UIDs, by keyword, that it then names as repaired."""
+    repaired = tuple(one for one in UID_KEYWORDS if one in uids or one in instance.repaired_uids)
+    fields: dict[str, Any] = {_FIELDS[keyword]: uid for keyword, uid in uids.items()}
+    return replace(instance, repaired_uids=repaired, **fields)
+
+
+def _with_instance_uids(instance: Instance) -> Instance:
+    uids = {}
+    if not instance.sop_instance_uid:
+        uids["SOPInstanceUID"] = derived_uid("instance", _content_sha256(instance))
+    if not instance.sop_class_uid:
+        kind = instance.modality, len(instance.frames) > 1
+        uids["SOPClassUID"] = IMAGE_CLASSES.get(kind, "")
+    return _with_uids(instance, uids)
+
+
+def _content_sha256(instance: Instance) -> str:
+    return hashlib.sha256(instance.path.read_bytes()).hexdigest()
+
+
+def _with_group_uids(instance: Instance, content: list[str], study_uid: str) -> Instance:
+    derived = {
+        "SeriesInstanceUID": derived_uid("SeriesInstanceUID", *content),
+        "StudyInstanceUID": study_uid,
+        "FrameOfReferenceUID": derived_uid("FrameOfReferenceUID", *content),
+    }
+    missing = {
+        keyword: derived[keyword] for keyword in missing_uids(instance) if keyword in derived
+    }
+    return _with_uids(instance, missing)
+
+
+def _study_key(instance: Instance, *, with_uid: bool = True) -> str:
+    """Returns a digest of what names the study and its patient; read here, so that none is kept.
+
+    Args:
+        instance: Any of the study.
+        with_uid: Whether the UID counts: what lacks another UID has its own study.
+    """
+    try:
+        with instance.path.open("rb") as file:
+            header = Header(read_header(file, _STUDY_TAGS))
+        values = [header.text(keyword) for keyword in _STUDY_KEYWORDS]
+    except (*BROKEN_FILE, OSError):  # it was read a moment ago; whoever reads it next will tell
+        values = []
+    content = "\n".join([instance.study_instance_uid if with_uid else "", *values])
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _series_key(instance: Instance) -> Hashable:
+    return (
+        instance.path.parent,
+        instance.series_instance_uid,
+        instance.study_instance_uid,
+        instance.frame_of_reference_uid,
+        _scan_key(instance),
+    )
+
+
+def _scan_key(instance: Instance) -> Hashable:
+    """Returns what a scanner keeps constant within a series."""
+    first = instance.frames[0] if instance.frames else None
+    return (
+        instance.modality,
+        instance.sop_class_uid,
+        instance.series_number,
+        instance.series_description,
+        instance.series_time,
+        instance.rows,
+        instance.columns,
+        first and first.kernel,
+        first and first.image_type,
+        first and first.plane and tuple(round(one, _COSINE_DIGITS) for one in first.plane.cosines),
+    )
+
+
+def _join_studies(instances: list[Instance]) -> tuple[list[Instance], str, str]:
+    """Gives one study to files that have one each and agree in what names a study."""
+    alone = _alone(instances, lambda one: one.study_instance_uid)
+    groups = _grouped(alone, lambda one: _study_key(one, with_uid=False))
+    joined: dict[Path, Instance] = {}
+    for group in groups:
+        scans = _grouped(group, _scan_key)
+        if any(map(_is_one_scan, scans)):
+            uid = _common_uid("StudyInstanceUID", group)
+            joined |= {one.path: _with_uids(one, {"StudyInstanceUID": uid}) for one in group}
+    return _replaced(instances, joined), *_words("StudyInstanceUID", len(joined))
+
+
+def _join_series(instances: list[Instance]) -> tuple[list[Instance], str, str]:
+    """Gives one series to slices that have one each, and agree in all else."""
+    alone = _alone(instances, lambda one: one.series_instance_uid)
+    groups = _grouped(alone, lambda one: (one.study_instance_uid, _scan_key(one)))
+    joined: dict[Path, Instance] = {}
+    for group in filter(_is_one_scan, groups):
+        uids = {"SeriesInstanceUID": _common_uid("SeriesInstanceUID", group)}
+        if len({one.frame_of_reference_uid for one in group}) > 1:
+            uids["FrameOfReferenceUID"] = _common_uid("FrameOfReferenceUID", group)
+        joined |= {one.path: _with_uids(one, uids) for one in group}
+    return _replaced(instances, joined), *_words("SeriesInstanceUID", len(joined))
+
+
+def _words(keyword: str, files: int) -> tuple[str, str]:
+    if not files:
+        return "", ""
+    return (
+        f"{keyword} differs in each of {files} files that agree in the rest of their headers",
+        "they were put together, with derived UIDs",
+    )
+
+
+def _alone(instances: list[Instance], uid_of: Callable[[Instance], str]) -> list[Instance]:
+    """Returns the instances whose UID no other one has."""
+    counts = Counter(map(uid_of, instances))
+    return [one for one in instances if counts[uid_of(one)] == 1]
+
+
+def _grouped(
+    instances: Sequence[Instance], key: Callable[[Instance], Hashable]
+) -> list[list[Instance]]:
+    """Returns the groups of one key that have enough members."""
+    if len(instances) < FEWEST_SPLIT_SLICES:
+        return []
+    groups: dict[Hashable, list[Instance]] = defaultdict(list)
+    for instance in instances:
+        groups[key(instance)].append(instance)
+    return [group for group in groups.values() if len(group) >= FEWEST_SPLIT_SLICES]
+
+
+def _is_one_scan(slices: list[Instance]) -> bool:
+    """Whether slices follow each other in space as their Instance Numbers do.
+
+    Slices of two scans, and so of two patients, do not, even where all names were removed.
+    """
+    frames_of_reference = {one.frame_of_reference_uid for one in slices}
+    frames = [one.frames[0] for one in slices if len(one.frames) == 1 and one.frames[0].plane]
+    if len(frames) < len(slices) or len(frames_of_reference) not in (1, len(slices)):
+        return False
+    placed = [(one.instance_number, one.plane) for one in frames if one.plane]
+    normal = placed[0][1].normal
+    places = sorted((number, float(normal @ plane.position_mm)) for number, plane in placed)
+    numbers, mm = (np.diff(column) for column in zip(*places, strict=True))
+    return bool((numbers > 0).all() and ((mm > 0).all() or (mm < 0).all()))
+
+
+def _common_uid(keyword: str, group: list[Instance]) -> str:
+    """Returns a UID for all of a group, that depends on all their UIDs."""
+    return derived_uid(keyword, *sorted("\n".join(one.uids) for one in group))
+
+
+def _replaced(instances: list[Instance], others: Mapping[Path, Instance]) -> list[Instance]:
+    return [others.get(one.path, one) for one in instances] if others else instances
+
+
+def _tell_apart(instances: list[Instance]) -> tuple[list[Instance], str, str]:
+    """Gives files of one SOP Instance UID that hold different images a UID each.
+
+    Copies of a file keep one UID in common; files that only differ in other attributes keep
+    theirs, and one of them is left out.
+    """
+    by_uid: dict[Hashable, list[Instance]] = defaultdict(list)
+    for instance in instances:
+        by_uid[instance.series_instance_uid, instance.sop_instance_uid].append(instance)
+    told: dict[Path, Instance] = {}
+    for group in by_uid.values():
+        images: dict[Hashable, list[Instance]] = defaultdict(list)
+        for instance in group if len(group) > 1 else ():
+            images[_image_key(instance)].append(instance)
+        for copies in images.values() if len(images) > 1 else ():
+            content = min(map(_content_sha256, copies))
+            uid = derived_uid("instance", copies[0].series_instance_uid, content)
+            told |= {one.path: _with_uids(one, {"SOPInstanceUID": uid}) for one in copies}
+    finding = f"SOPInstanceUID is repeated in {len(told)} files with different images"
+    remedy = "others were derived from the content"
+    return _replaced(instances, told), finding if told else "", remedy
+
+
+def _image_key(instance: Instance) -> Hashable:
+    """Returns what tells images apart: their place, or their number where it is not known."""
+    first = instance.frames[0] if instance.frames else None
+    return first and (first.plane and first.plane.position_mm, first.instance_number)
+
+
+_STEPS: tuple[_Step, ...] = (
+    _name_invalid,
+    _fill_missing,
+    _join_studies,
+    _join_series,
+    _tell_apart,
+)
