@@ -348,7 +348,7 @@ def test_native_pixels_that_break_off_are_known_before_they_are_read(
         transcode(path, syntax)
     broken = tmp_path / NAMES[2]
     broken.write_bytes(broken.read_bytes()[:-1])
-    with pytest.raises(IncompleteSeries, match=f"{NAMES[2]} .*break off after 2879 of 2880 bytes"):
+    with pytest.raises(IncompleteSeries, match="file 3 .*break off after 2879 of 2880 bytes"):
         slices_of(tmp_path)
 
 
@@ -456,7 +456,7 @@ def test_a_damaged_deflated_file_is_named(tmp_path: Path) -> None:
     broken = tmp_path / NAMES[1]
     content = broken.read_bytes()
     broken.write_bytes(content[:600] + b"\xff" * 40 + content[640:])
-    assert any(NAMES[1] in warning for warning in read_study(tmp_path).warnings)
+    assert any(warning.startswith("file 2 ") for warning in read_study(tmp_path).warnings)
 
 
 @pytest.mark.parametrize("syntax", COMPRESSED, ids=keyword)
@@ -467,5 +467,5 @@ def test_a_volume_with_undecodable_pixels_is_refused(tmp_path: Path, syntax: UID
     policy = GeometrySection()
     judgement = judge(read_study(tmp_path), SelectionSection(rules=(rule,)), policy)
     (selection,) = selected(judgement)
-    with pytest.raises(UnreadableInstance, match=f"{NAMES[1]} .1 of 4 slices"):
+    with pytest.raises(UnreadableInstance, match=r"file 2 \(…[0-9a-f]{4}\) .1 of 4 slices"):
         build_volume(selection, policy)
