@@ -348,7 +348,7 @@ def test_native_pixels_that_break_off_are_known_before_they_are_read(
         transcode(path, syntax)
     broken = tmp_path / NAMES[2]
     broken.write_bytes(broken.read_bytes()[:-1])
-    with pytest.raises(IncompleteSeries, match="file 3 .*break off after 2879 of 2880 bytes"):
+    with pytest.raises(IncompleteSeries, match=r"file 3 .*break off after 2879 of 2880 bytes"):
         slices_of(tmp_path)
 
 
