@@ -69,7 +69,8 @@ def _read(path: Path) -> Dataset:
 
 def _syntax(dataset: Dataset) -> UID:
     syntax = dataset.file_meta.get("TransferSyntaxUID")
-    return syntax if isinstance(syntax, UID) and syntax else ImplicitVRLittleEndian
+    is_known = isinstance(syntax, UID) and syntax.is_transfer_syntax
+    return syntax if is_known else ImplicitVRLittleEndian
 
 
 def _check_voxels(volume: Volume, k: int, dataset: Dataset, one: Slice) -> None:

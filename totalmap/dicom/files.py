@@ -4,7 +4,7 @@ import io
 import os
 import struct
 from collections.abc import MutableSequence, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import BinaryIO, cast
 
 from pydicom.charset import default_encoding
@@ -52,6 +52,8 @@ META_BYTES = 65536  # of group 0002
 # With these begin files whose preamble a planning system or an old scanner left out.
 _FIRST_TAGS = {2: range(0x14), 8: range(0x19)}
 _LONGEST_FIRST_VALUE = 1024
+# pydicom needs ten times as long for an element as a walk over it takes.
+_TOP_LEVEL_COST = 10
 
 Stream = BinaryIO | BoundedReader | Inflated
 
@@ -321,6 +323,23 @@ def _encoding(file: Stream, meta: FileMetaDataset) -> Encoding:
     return Encoding(is_implicit_vr=False, is_little_endian=head[1] == 0)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Skipped:
+    """A sequence that pydicom does not get to see."""
+
+    header_bytes: int
+    length: int
+    walk: Walk
+
+    def skip(self, stream: Stream) -> None:
+        """Moves from its header to its end."""
+        stream.seek(self.header_bytes, os.SEEK_CUR)
+        if self.length == UNDEFINED_LENGTH:
+            self.walk.over(UNDEFINED_LENGTH)
+        else:
+            stream.seek(self.length, os.SEEK_CUR)
+
+
 @dataclass(slots=True)
 class _Stops:
     """Tells pydicom at each element whether to stop, and looks at what it must not read at once.
@@ -328,7 +347,7 @@ class _Stops:
     Attributes:
         size: Of the file, in bytes; None where it is not known.
         pixels: The element of the pixels, once it is reached.
-        skipped: Header length and encoding of a sequence that is to be skipped now.
+        skipped: The sequence that is to be skipped now.
     """
 
     stream: Stream
@@ -337,53 +356,70 @@ class _Stops:
     encoding: Encoding
     budget: Budget = field(init=False)
     pixels: PixelElement | None = None
-    skipped: tuple[int, Walk] | None = None
+    skipped: _Skipped | None = None
 
     def __post_init__(self) -> None:
         self.budget = Budget(items=self.request.max_items)
 
     def __call__(self, tag: BaseTag, vr: str | None, length: int) -> bool:
-        self.budget.spend(0, 1)
+        self.budget.spend(0, _TOP_LEVEL_COST)
+        # pydicom may ask for the first element twice, the first time before it knows its length.
+        if self.pixels is not None and self.stream.tell() > self.pixels.offset + 6:
+            return True  # whatever lies behind the pixels is not needed
         left = None if self.size is None else self.size - self.stream.tell()
         if tag >= FLOAT_PIXEL_DATA_TAGS[0]:
             return self._stop_at_pixels(tag, vr, length, left)
+        if length == UNDEFINED_LENGTH and not self.request.wants(tag):
+            return self._skip(vr, length)
         if length == UNDEFINED_LENGTH:
-            return self._stop_at_sequence(tag, vr)
+            return self._skips(vr, length)
         if left is not None and length > left:
             raise BrokenFile("an element is longer than the rest of the file")
         if self.request.wants(tag) and (vr == "SQ" or (vr is None and is_sequence_tag(tag))):
-            self._walk(vr, length)
+            return self._skips(vr, length)
         return False
 
     def _stop_at_pixels(self, tag: BaseTag, vr: str | None, length: int, left: int | None) -> bool:
         has_length = length != UNDEFINED_LENGTH
-        if self.pixels is None or tag <= PIXEL_DATA_TAG:
-            self.pixels = PixelElement(
-                tag=tag,
-                vr=vr,
-                offset=self.stream.tell(),
-                length=length if has_length else None,
-                stored=left,
-            )
+        self.pixels = PixelElement(
+            tag=tag,
+            vr=vr,
+            offset=self.stream.tell(),
+            length=length if has_length else None,
+            stored=left,
+        )
         most = self.request.pixel_bytes
         if tag != PIXEL_DATA_TAG or most is None:
-            return True  # whatever lies behind the pixels is not needed
+            return True
         if has_length and (length > most + SPARE_BYTES or (left is not None and length > left)):
             raise BrokenFile("its pixels have another length than its attributes declare")
         return False
 
-    def _stop_at_sequence(self, tag: BaseTag, vr: str | None) -> bool:
-        if self.request.wants(tag):
-            self._walk(vr, UNDEFINED_LENGTH)
-            return False
-        header = 12 if vr in EXPLICIT_VR_LENGTH_32 else 8
-        self.skipped = header, self._walker(vr, is_parsed=False)
-        return True
+    def _skips(self, vr: str | None, length: int) -> bool:
+        """Returns whether to skip a sequence that is too large to be parsed.
 
-    def _walk(self, vr: str | None, length: int) -> None:
-        at = self.stream.tell()
-        self._walker(vr, is_parsed=True).over(length)
+        Raises:
+            BrokenFile: It is, and was asked for by name.
+        """
+        at, before = self.stream.tell(), replace(self.budget)
+        try:
+            self._walker(vr, is_parsed=True).over(length)
+        except BrokenFile:
+            if self.request.tags is not None:
+                raise
+            self.budget = before
+            self.stream.seek(at)
+            return self._skip(vr, length)
         self.stream.seek(at)
+        return False
+
+    def _skip(self, vr: str | None, length: int) -> bool:
+        self.skipped = _Skipped(
+            header_bytes=12 if vr in EXPLICIT_VR_LENGTH_32 else 8,
+            length=length,
+            walk=self._walker(vr, is_parsed=False),
+        )
+        return True
 
     def _walker(self, vr: str | None, *, is_parsed: bool) -> Walk:
         encoding = Encoding(
@@ -407,9 +443,7 @@ def _read_elements(stream: Stream, encoding: Encoding, stops: _Stops, request: _
 
     dataset = read(default_encoding)
     while stops.skipped is not None:
-        header, walk = stops.skipped
-        stops.skipped = None
-        stream.seek(header, os.SEEK_CUR)
-        walk.over(UNDEFINED_LENGTH)
+        skipped, stops.skipped = stops.skipped, None
+        skipped.skip(stream)
         dataset.update(read(dataset._character_set))
     return dataset

@@ -99,7 +99,7 @@ def read_study(source: Path, *, repair_missing_uids: bool = True) -> Study:
         InputError: The source can't be read, holds no DICOM instance, or holds instances
             without UIDs that may not be repaired.
     """
-    paths = list(_files(source))
+    paths = list(input_files(source))
     with ThreadPoolExecutor(READERS) as pool:
         fetched = pool.map(_fetch, paths)
         headers = [
@@ -127,8 +127,14 @@ def read_study(source: Path, *, repair_missing_uids: bool = True) -> Study:
     return Study(series=series, ignored_files=ignored, warnings=tuple(warnings))
 
 
-def _files(source: Path) -> Iterator[Path]:
-    """Yields all files of the source, in a fixed order; pipes and sockets are left alone."""
+def input_files(source: Path) -> Iterator[Path]:
+    """Yields all files of the source in a fixed order, that of their numbers from 1.
+
+    Pipes and sockets are left alone.
+
+    Raises:
+        InputError: The source or a folder in it can't be read.
+    """
     if source.is_file():
         yield source
         return
