@@ -3,17 +3,16 @@
 import io
 import os
 import struct
-from collections.abc import MutableSequence, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import BinaryIO, cast
 
-from pydicom.charset import default_encoding
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_dataset
-from pydicom.tag import BaseTag, Tag
+from pydicom.tag import BaseTag
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -21,27 +20,28 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
 )
-from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 from pydicom.values import converters
 
 from totalmap.dicom.bounded import (
     MAX_HEADER_BYTES,
     MAX_ITEMS,
     SPARE_BYTES,
-    UNDEFINED_LENGTH,
     BoundedReader,
     BrokenFile,
-    Budget,
     DiskError,
     Encoding,
     Inflated,
-    Walk,
-    is_sequence_tag,
+)
+from totalmap.dicom.elements import (
+    PIXEL_DATA_TAG,
+    PixelElement,
+    Request,
+    Stops,
+    Stream,
+    read_elements,
 )
 from totalmap.dicom.header import BROKEN_FILE
 
-PIXEL_DATA_TAG = Tag("PixelData")
-FLOAT_PIXEL_DATA_TAGS = (Tag("FloatPixelData"), Tag("DoubleFloatPixelData"))
 PIXEL_DATA_VRS = ("OB", "OW", "UN", None)
 
 # A classic header has a few kB.
@@ -52,32 +52,6 @@ META_BYTES = 65536  # of group 0002
 # With these begin files whose preamble a planning system or an old scanner left out.
 _FIRST_TAGS = {2: range(0x14), 8: range(0x19)}
 _LONGEST_FIRST_VALUE = 1024
-# pydicom needs ten times as long for an element as a walk over it takes.
-_TOP_LEVEL_COST = 10
-
-Stream = BinaryIO | BoundedReader | Inflated
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PixelElement:
-    """The element of the pixels, at which a header ends.
-
-    Attributes:
-        offset: Where its value begins, in bytes of the file, or of the unpacked data set.
-        length: In bytes; None where a delimiter ends it, as it does for encapsulated pixels.
-        stored: How many bytes of it the file can hold; None where that is not known.
-    """
-
-    tag: BaseTag
-    vr: str | None
-    offset: int
-    length: int | None
-    stored: int | None
-
-    @property
-    def is_float(self) -> bool:
-        """Whether it is Float or Double Float Pixel Data."""
-        return self.tag in FLOAT_PIXEL_DATA_TAGS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,26 +60,6 @@ class NativePixels:
 
     offset: int
     length: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Request:
-    """What is wanted of a file.
-
-    Attributes:
-        tags: The attributes; None for all.
-        pixel_bytes: How many bytes of pixels are wanted at most; None for none.
-        max_items: How many sequence items may be parsed.
-        needs_prefix: Whether a file without the prefix DICM is no DICOM file.
-    """
-
-    tags: Sequence[BaseTag | int] | None = None
-    pixel_bytes: int | None = None
-    max_items: int = MAX_ITEMS
-    needs_prefix: bool = False
-
-    def wants(self, tag: int) -> bool:
-        return self.tags is None or tag in self.tags
 
 
 def read_header(
@@ -137,7 +91,7 @@ def read_header_and_pixels(
     Raises:
         Exception: As `read_header`.
     """
-    request = _Request(tags=tags, needs_prefix=needs_prefix)
+    request = Request(tags=tags, needs_prefix=needs_prefix)
     size = _size(file)
     head = BoundedReader(file, HEAD_BYTES).read(HEAD_BYTES)
     try:
@@ -169,7 +123,7 @@ def read_all(
     # Noise gets longer when it is compressed, but not by half.
     spare = 0 if pixel_bytes is None else 2 * pixel_bytes + SPARE_BYTES
     reader = BoundedReader(file, MAX_HEADER_BYTES + spare)
-    return _parse(reader, _size(file), _Request(pixel_bytes=pixel_bytes, max_items=max_items))
+    return _parse(reader, _size(file), Request(pixel_bytes=pixel_bytes, max_items=max_items))
 
 
 def syntax_of(dataset: Dataset, named: str, pixels: PixelElement | None) -> UID:
@@ -214,7 +168,7 @@ def _size(file: BinaryIO) -> int:
 
 
 def _parse(
-    file: io.BytesIO | BoundedReader, size: int, request: _Request
+    file: io.BytesIO | BoundedReader, size: int, request: Request
 ) -> tuple[FileDataset, PixelElement | None]:
     """Reads a file as pydicom.dcmread does, but within limits.
 
@@ -231,7 +185,7 @@ def _parse(
 
 
 def _parse_parts(
-    file: io.BytesIO | BoundedReader, size: int, request: _Request
+    file: io.BytesIO | BoundedReader, size: int, request: Request
 ) -> tuple[FileDataset, PixelElement | None]:
     first = file.read(min(size, PREFIX_AT + 12))
     start = _start(first, needs_prefix=request.needs_prefix)
@@ -245,8 +199,8 @@ def _parse_parts(
     if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
         limit = MAX_HEADER_BYTES + (request.pixel_bytes or 0) + SPARE_BYTES
         stream, left = Inflated(cast(BinaryIO, file), limit), None
-    stops = _Stops(stream, left, request, encoding)
-    dataset = _read_elements(stream, encoding, stops, request)
+    stops = Stops(stream, left, request, encoding)
+    dataset = read_elements(stream, encoding, stops, request)
     is_prefixed = first[PREFIX_AT:].startswith(PREFIX)
     whole = FileDataset(
         io.BytesIO(),
@@ -321,129 +275,3 @@ def _encoding(file: Stream, meta: FileMetaDataset) -> Encoding:
     if len(head) < 6 or head[4:6].decode("latin-1") not in converters:
         return Encoding(is_implicit_vr=True, is_little_endian=True)
     return Encoding(is_implicit_vr=False, is_little_endian=head[1] == 0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Skipped:
-    """A sequence that pydicom does not get to see."""
-
-    header_bytes: int
-    length: int
-    walk: Walk
-
-    def skip(self, stream: Stream) -> None:
-        """Moves from its header to its end."""
-        stream.seek(self.header_bytes, os.SEEK_CUR)
-        if self.length == UNDEFINED_LENGTH:
-            self.walk.over(UNDEFINED_LENGTH)
-        else:
-            stream.seek(self.length, os.SEEK_CUR)
-
-
-@dataclass(slots=True)
-class _Stops:
-    """Tells pydicom at each element whether to stop, and looks at what it must not read at once.
-
-    Attributes:
-        size: Of the file, in bytes; None where it is not known.
-        pixels: The element of the pixels, once it is reached.
-        skipped: The sequence that is to be skipped now.
-    """
-
-    stream: Stream
-    size: int | None
-    request: _Request
-    encoding: Encoding
-    budget: Budget = field(init=False)
-    pixels: PixelElement | None = None
-    skipped: _Skipped | None = None
-
-    def __post_init__(self) -> None:
-        self.budget = Budget(items=self.request.max_items)
-
-    def __call__(self, tag: BaseTag, vr: str | None, length: int) -> bool:
-        self.budget.spend(0, _TOP_LEVEL_COST)
-        # pydicom may ask for the first element twice, the first time before it knows its length.
-        if self.pixels is not None and self.stream.tell() > self.pixels.offset + 6:
-            return True  # whatever lies behind the pixels is not needed
-        left = None if self.size is None else self.size - self.stream.tell()
-        if tag >= FLOAT_PIXEL_DATA_TAGS[0]:
-            return self._stop_at_pixels(tag, vr, length, left)
-        if length == UNDEFINED_LENGTH and not self.request.wants(tag):
-            return self._skip(vr, length)
-        if length == UNDEFINED_LENGTH:
-            return self._skips(vr, length)
-        if left is not None and length > left:
-            raise BrokenFile("an element is longer than the rest of the file")
-        if self.request.wants(tag) and (vr == "SQ" or (vr is None and is_sequence_tag(tag))):
-            return self._skips(vr, length)
-        return False
-
-    def _stop_at_pixels(self, tag: BaseTag, vr: str | None, length: int, left: int | None) -> bool:
-        has_length = length != UNDEFINED_LENGTH
-        self.pixels = PixelElement(
-            tag=tag,
-            vr=vr,
-            offset=self.stream.tell(),
-            length=length if has_length else None,
-            stored=left,
-        )
-        most = self.request.pixel_bytes
-        if tag != PIXEL_DATA_TAG or most is None:
-            return True
-        if has_length and (length > most + SPARE_BYTES or (left is not None and length > left)):
-            raise BrokenFile("its pixels have another length than its attributes declare")
-        return False
-
-    def _skips(self, vr: str | None, length: int) -> bool:
-        """Returns whether to skip a sequence that is too large to be parsed.
-
-        Raises:
-            BrokenFile: It is, and was asked for by name.
-        """
-        at, before = self.stream.tell(), replace(self.budget)
-        try:
-            self._walker(vr, is_parsed=True).over(length)
-        except BrokenFile:
-            if self.request.tags is not None:
-                raise
-            self.budget = before
-            self.stream.seek(at)
-            return self._skip(vr, length)
-        self.stream.seek(at)
-        return False
-
-    def _skip(self, vr: str | None, length: int) -> bool:
-        self.skipped = _Skipped(
-            header_bytes=12 if vr in EXPLICIT_VR_LENGTH_32 else 8,
-            length=length,
-            walk=self._walker(vr, is_parsed=False),
-        )
-        return True
-
-    def _walker(self, vr: str | None, *, is_parsed: bool) -> Walk:
-        encoding = Encoding(
-            is_implicit_vr=vr is None, is_little_endian=self.encoding.is_little_endian
-        )
-        return Walk(self.stream, encoding, self.budget, is_parsed)
-
-
-def _read_elements(stream: Stream, encoding: Encoding, stops: _Stops, request: _Request) -> Dataset:
-    """Reads elements, and skips sequences of undefined length that nobody wants."""
-
-    def read(character_set: str | MutableSequence[str]) -> Dataset:
-        return read_dataset(
-            cast(BinaryIO, stream),
-            encoding.is_implicit_vr,
-            encoding.is_little_endian,
-            stop_when=stops,
-            parent_encoding=character_set,
-            specific_tags=None if request.tags is None else list(request.tags),
-        )
-
-    dataset = read(default_encoding)
-    while stops.skipped is not None:
-        skipped, stops.skipped = stops.skipped, None
-        skipped.skip(stream)
-        dataset.update(read(dataset._character_set))
-    return dataset

@@ -9,11 +9,10 @@ from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, MediaStorageDirectoryStorage
 
 from totalmap.dicom.bounded import SPARE_BYTES, BrokenFile
+from totalmap.dicom.elements import PIXEL_DATA_TAG, PixelElement
 from totalmap.dicom.file_labels import file_label
 from totalmap.dicom.files import (
-    PIXEL_DATA_TAG,
     NativePixels,
-    PixelElement,
     native_pixels,
     read_all,
     read_header_and_pixels,
