@@ -45,12 +45,12 @@ def configure(log_format: LogFormat = "text", level: int = logging.INFO) -> None
 
 
 def _show_warning(
-    _message: Warning | str,
+    message: Warning | str,  # noqa: ARG001
     category: type[Warning],
     filename: str,
     lineno: int,
-    _file: TextIO | None = None,
-    _line: str | None = None,
+    file: TextIO | None = None,  # noqa: ARG001
+    line: str | None = None,  # noqa: ARG001
 ) -> None:
     """Logs that a library warned, and where; its words may quote a value of the study."""
     place = f"{Path(filename).name}:{lineno}"

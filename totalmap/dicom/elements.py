@@ -28,8 +28,8 @@ from totalmap.dicom.bounded import (
 
 PIXEL_DATA_TAG = Tag("PixelData")
 FLOAT_PIXEL_DATA_TAGS = (Tag("FloatPixelData"), Tag("DoubleFloatPixelData"))
-# pydicom needs ten times as long for an element as a walk over it takes.
-_TOP_LEVEL_COST = 10
+# Elements outside sequences. A header has some hundreds.
+MAX_TOP_LEVEL = 100_000
 
 Stream = BinaryIO | BoundedReader | Inflated
 
@@ -111,6 +111,7 @@ class Stops:
     budget: Budget = field(init=False)
     pixels: PixelElement | None = None
     skipped: _Skipped | None = None
+    _elements: int = 0
 
     def __post_init__(self) -> None:
         self.budget = Budget(items=self.request.max_items)
@@ -121,7 +122,9 @@ class Stops:
         Raises:
             BrokenFile: The element is longer than the file, or exceeds a limit.
         """
-        self.budget.spend(0, _TOP_LEVEL_COST)
+        self._elements += 1
+        if self._elements > MAX_TOP_LEVEL:
+            raise BrokenFile("it has more elements than any image")
         # pydicom may ask for the first element twice, the first time before it knows its length.
         if self.pixels is not None and self.stream.tell() > self.pixels.offset + 6:
             return True  # whatever lies behind the pixels is not needed
@@ -134,7 +137,8 @@ class Stops:
             return self._skips(vr, length)
         if left is not None and length > left:
             raise BrokenFile("an element is longer than the rest of the file")
-        if self.request.wants(tag) and (vr == "SQ" or (vr is None and is_sequence_tag(tag))):
+        is_candidate = vr == "SQ" or vr is None
+        if is_candidate and self.request.wants(tag) and (vr or is_sequence_tag(tag)):
             return self._skips(vr, length)
         return False
 

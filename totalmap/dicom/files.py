@@ -191,7 +191,7 @@ def _parse_parts(
     start = _start(first, needs_prefix=request.needs_prefix)
     file.seek(start)
     meta = FileMetaDataset(_read_group(file, size, 2, is_implicit_vr=False))
-    if file.tell() < size:
+    if _next_group(file) == 0:
         _read_group(file, size, 0, is_implicit_vr=True)  # a command set, which belongs to no file
     encoding = _encoding(file, meta)
     stream: Stream = file
@@ -259,6 +259,14 @@ def _read_group(file: Stream, size: int, group: int, *, is_implicit_vr: bool) ->
         return False
 
     return read_dataset(cast(BinaryIO, file), is_implicit_vr, True, stop_when=ends)
+
+
+def _next_group(file: Stream) -> int | None:
+    """Returns the group of the next element, in little endian; None at the end."""
+    at = file.tell()
+    head = file.read(2)
+    file.seek(at)
+    return int.from_bytes(head, "little") if head else None
 
 
 def _encoding(file: Stream, meta: FileMetaDataset) -> Encoding:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
-from pydicom.tag import BaseTag, Tag
+from pydicom.tag import Tag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, MediaStorageDirectoryStorage
 
 from totalmap.dicom.bounded import SPARE_BYTES, BrokenFile
@@ -54,7 +54,7 @@ _INSTANCE_KEYWORDS = (
     "PerFrameFunctionalGroupsSequence",
     *_PIXEL_KEYWORDS,
 )
-_TAGS: list[BaseTag | int] = [Tag(keyword) for keyword in _INSTANCE_KEYWORDS + FRAME_KEYWORDS]
+_TAGS = [int(Tag(keyword)) for keyword in _INSTANCE_KEYWORDS + FRAME_KEYWORDS]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
