@@ -3,6 +3,7 @@
 # make test    all tests
 # make bench   speed, memory and agreement against TotalSegmentator's own command: more than an hour
 #              on two cores; DEVICE=cuda; a quick run: BENCH="--narrow --variant fast --runs 1"
+# make fuzz    200 exports of a PACS and broken studies for an hour; MINUTES=480 at night
 # make soak    the gateway under long load and many kills: two hours and more; MINUTES=15
 # make lint    ruff, mypy, import-linter
 
@@ -39,10 +40,10 @@ WEIGHTS ?=
 OPTIONS ?=
 
 BENCH ?= --output benchmarks/results/speed-$(DEVICE).md
-MINUTES ?= 120
+MINUTES ?= $(if $(filter fuzz,$(MAKECMDGOALS)),60,120)
 BUNDLE ?= build/bundle
 
-.PHONY: demo demo-gateway test bench soak lint image package test-map audit format train clean
+.PHONY: demo demo-gateway test bench fuzz soak lint image package test-map audit format train clean
 .PHONY: install check-install locks licences bundle
 
 demo: $(VENV)/.runtime $(if $(filter $(PHANTOM),$(INPUT)),$(PHANTOM)/.done)
@@ -66,6 +67,11 @@ soak: $(VENV)/.development
 	ROUNDS=20 $(BIN)/pytest tests/integration/test_worker_kills.py
 	QUEUED=100 $(BIN)/pytest tests/unit/gateway/test_jobs.py -k upgrade
 	$(BIN)/python -m benchmarks.soak --minutes $(MINUTES) --output benchmarks/results/soak.md
+
+# Other seeds every time: the first one is the date. What fails is kept in build/fuzz.
+fuzz: $(VENV)/.development
+	$(BIN)/python -m tests.fuzz --first $(shell date +%Y%m%d)000000 --exports 200 \
+	    --minutes $(MINUTES) --folder build/fuzz
 
 lint: $(VENV)/.development
 	$(BIN)/ruff check .

@@ -18,17 +18,23 @@ def inspect(
     task: TaskName = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not a table.")] = False,
     study: Annotated[str | None, typer.Option(help=STUDY_HELP)] = None,
+    files: Annotated[
+        bool, typer.Option("--files", help="Show which path each number of a file stands for.")
+    ] = False,
 ) -> None:
     """Shows the studies of an input and all their series, which would be segmented, and why.
 
     Reads headers alone. The exit status is 65 where nothing can be segmented.
     """
     from cli.console import plain_console
-    from cli.inspection import show_input
+    from cli.inspection import show_files, show_input
     from totalmap import log
     from totalmap.settings import load_settings
 
     log.configure(level=logging.CRITICAL)
     with errors_to_exit_status():
         settings = load_settings(config, overrides=segmentation_settings(task))
-        show_input(input_path, settings, study, plain_console(), as_json=as_json)
+        if files:
+            show_files(input_path, plain_console())
+        else:
+            show_input(input_path, settings, study, plain_console(), as_json=as_json)

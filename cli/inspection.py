@@ -7,10 +7,12 @@ from pathlib import Path
 from rich.console import Console
 
 from cli.series_table import series_table
+from totalmap.dicom.file_labels import file_label
 from totalmap.dicom.geometry import Geometry
+from totalmap.dicom.header import printable
 from totalmap.dicom.select import Judgement, judge, refuse_mixed_patients, selected
 from totalmap.dicom.studies import StudyEntry, choose_study, list_studies, of_study
-from totalmap.dicom.study import Study
+from totalmap.dicom.study import Study, input_files
 from totalmap.errors import NoSuitableSeries
 from totalmap.input import InputKind, OpenedInput, open_input
 from totalmap.nifti import read_nifti_geometry
@@ -47,6 +49,22 @@ def show_input(
             _show_nifti(read_nifti_geometry(source.path, settings.geometry), console, as_json)
         else:
             _show_studies(source, settings, study, console, as_json)
+
+
+def show_files(path: Path, console: Console) -> None:
+    """Prints the number of each file of an input, by which messages name it, and its path.
+
+    Paths may hold names of patients: they are shown here alone, on the terminal of who asks.
+
+    Raises:
+        InputError: The input can't be read.
+    """
+    with open_input(path) as source:
+        for number, file in enumerate(input_files(source.path), start=1):
+            shown = file.name if file == source.path else str(file.relative_to(source.path))
+            console.print(
+                f"{file_label(file, number)}: {printable(shown)}", soft_wrap=True, markup=False
+            )
 
 
 def _show_studies(

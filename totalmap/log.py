@@ -3,7 +3,8 @@
 import logging
 import sys
 import warnings
-from typing import Literal
+from pathlib import Path
+from typing import Literal, TextIO
 
 import structlog
 
@@ -24,7 +25,7 @@ def configure(log_format: LogFormat = "text", level: int = logging.INFO) -> None
     # They quote the offending value in their warnings, and a value may be a patient's.
     for package in ("pydicom", "highdicom", "pylibjpeg", "openjpeg"):
         logging.getLogger(package).setLevel(logging.CRITICAL)
-        warnings.filterwarnings("ignore", module=package)
+    warnings.showwarning = _show_warning
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if log_format == "json"
@@ -41,6 +42,19 @@ def configure(log_format: LogFormat = "text", level: int = logging.INFO) -> None
         logger_factory=_standard_error_of_the_moment,
         cache_logger_on_first_use=False,
     )
+
+
+def _show_warning(
+    message: Warning | str,  # noqa: ARG001
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,  # noqa: ARG001
+    line: str | None = None,  # noqa: ARG001
+) -> None:
+    """Logs that a library warned, and where; its words may quote a value of the study."""
+    place = f"{Path(filename).name}:{lineno}"
+    get_logger().debug("library_warned", kind=category.__name__, place=place)
 
 
 def _without_credentials(

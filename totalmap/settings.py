@@ -257,6 +257,7 @@ class GeometrySection(Section):
     max_gap_mm: PositiveFloat = 10.0
     max_extent_mm: PositiveFloat = 2500.0
     max_voxels: PositiveInt = 1_000_000_000
+    max_series_gb: PositiveFloat = 8.0
 
 
 class SegmentationSection(Section):

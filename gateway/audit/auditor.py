@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-import pydicom
+from pydicom.tag import Tag
 from sqlalchemy import func, select
 
 from gateway.audit.audit_message import (
@@ -27,6 +27,7 @@ from gateway.record.database import Database
 from gateway.record.history import Event, events_after
 from gateway.record.schema import AUDITED, INSTANCES
 from gateway.record.storage import Storage
+from totalmap.dicom.files import read_header
 from totalmap.errors import ResourceError
 from totalmap.log import get_logger
 
@@ -169,10 +170,9 @@ class Auditor:
             folders.append(self._storage.output_folder(event.job_id))
         for folder in folders:
             for path in folder.rglob("*"):
-                with suppress(Exception):  # pydicom raises many kinds on what is not DICOM
-                    header = pydicom.dcmread(
-                        path, stop_before_pixels=True, specific_tags=["PatientID"]
-                    )
+                # pydicom raises many kinds on what is not DICOM
+                with suppress(Exception), path.open("rb") as file:
+                    header = read_header(file, [Tag("PatientID")], needs_prefix=True)
                     return str(header.get("PatientID") or UNKNOWN)
         return UNKNOWN
 

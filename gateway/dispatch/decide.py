@@ -7,17 +7,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pydicom
+from pydicom.tag import Tag
 
 from gateway.config import SENDER, GatewaySettings, RuleSection
 from gateway.record.content import content_digest, images
 from gateway.record.job import Destinations, NewJob
 from gateway.record.ledger import KeptInstance
 from gateway.record.storage import Storage
+from totalmap.dicom.files import read_header
 from totalmap.errors import ResourceError
 from totalmap.log import get_logger
 
 _ATTRIBUTES = ("Modality", "BodyPartExamined", "StudyDescription", "SeriesDescription")
+_TAGS = [Tag(keyword) for keyword in _ATTRIBUTES]
 
 log = get_logger()
 
@@ -118,7 +120,8 @@ def _one_of_each_series(instances: Iterable[KeptInstance]) -> Iterable[KeptInsta
 def _read_header(path: Path) -> SeriesHeader:
     """Returns what a file says of its series; nothing where it is broken, which is no match."""
     try:
-        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_ATTRIBUTES))
+        with path.open("rb") as file:
+            header = read_header(file, _TAGS, needs_prefix=True)
     except OSError as error:  # else a disk that is away would make a study one that nobody wants
         raise ResourceError(
             f"instance {path.name} of a study can't be read: {error.strerror}"

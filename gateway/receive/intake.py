@@ -11,18 +11,20 @@ from io import BufferedReader, BytesIO
 from pathlib import Path
 from queue import SimpleQueue
 
-import pydicom
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
+from pydicom.tag import Tag
 
 from gateway.record.ledger import EndedTransfer, KeptInstance, Ledger
 from gateway.record.storage import BYTES_PER_GB, Storage, sync
+from totalmap.dicom.files import read_header
 from totalmap.errors import InputError, ResourceError, UnreadableInstance
 from totalmap.log import get_logger
 
 UID_CHARACTERS = 64
 READ_WHOLE_BYTES = 16_000_000
 _IDENTIFIERS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+_TAGS = [Tag(keyword) for keyword in _IDENTIFIERS]
 
 log = get_logger()
 
@@ -235,7 +237,7 @@ def _open(path: Path) -> BytesIO | BufferedReader:
 
 def _read_header(content: BytesIO | BufferedReader) -> Dataset:
     try:
-        return pydicom.dcmread(content, stop_before_pixels=True, specific_tags=list(_IDENTIFIERS))
+        return read_header(content, _TAGS, needs_prefix=True)
     except InvalidDicomError as error:
         raise UnreadableInstance("what was sent is not a DICOM file") from error
     except Exception as error:  # pydicom raises many kinds on broken input

@@ -188,7 +188,8 @@ class Watch:
         elif reason is None:
             os.unlink(name, dir_fd=place.descriptor)
         else:
-            log.warning("file_rejected", file=str(place.path / name), reason=reason)
+            # Its path may hold a patient's name; `find -inum` finds the file by this number.
+            log.warning("file_rejected", inode=now.st_ino, reason=reason)
             _reject(place, name)
 
     def _is_quiet(self, path: PurePath, status: os.stat_result, times: int) -> bool:

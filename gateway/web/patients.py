@@ -7,17 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
-import pydicom
 from pydicom.dataset import Dataset
+from pydicom.tag import Tag
 from pydicom.valuerep import PersonName
 from sqlalchemy import select
 
 from gateway.record.database import Database
 from gateway.record.schema import INSTANCES
 from gateway.record.storage import Storage
+from totalmap.dicom.files import read_header
 from totalmap.log import get_logger
 
 _ATTRIBUTES = ("PatientName", "PatientID", "StudyDate", "StudyDescription")
+_TAGS = [Tag(keyword) for keyword in _ATTRIBUTES]
 # More than a page shows; and what is corrected at the source is soon seen here.
 KEPT = 256
 KEPT_SECONDS = 60.0
@@ -92,8 +94,8 @@ def short_uid(uid: str) -> str:
 
 def _read(path: Path) -> Headline | None:
     try:
-        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_ATTRIBUTES))
-        return _headline(header)
+        with path.open("rb") as file:
+            return _headline(read_header(file, _TAGS, needs_prefix=True))
     except FileNotFoundError:
         return None
     except Exception as error:  # pydicom raises many kinds on broken input

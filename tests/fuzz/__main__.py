@@ -1,8 +1,10 @@
 """Fuzzer: broken studies made of the phantom go through the chain, and none may surprise us.
 
     python -m tests.fuzz --first 0 --count 1000
+    python -m tests.fuzz --exports 200 --minutes 60
 
-One line a mutant on standard output, the tracebacks of failures on standard error; the exit status
+Exports of a PACS come first (`tests.fuzz.export`), then mutants. One line a mutant on standard
+output, the tracebacks of failures on standard error; the exit status
 is 1 where anything failed.
 """
 
@@ -23,6 +25,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 from random import Random
 from types import FrameType
@@ -30,8 +33,9 @@ from typing import TextIO
 
 from tests.fuzz.bases import BASES, write_bases
 from tests.fuzz.chain import run_chain
+from tests.fuzz.export import objections_to_export
 from tests.fuzz.mutations import mutate
-from tests.fuzz.verdict import Mutant, contents, objections
+from tests.fuzz.verdict import Mutant, contents, objections, secrets_in
 from tests.waiting import WAIT_SECONDS
 from totalmap import log
 from totalmap.settings import GapPolicy
@@ -105,7 +109,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--count", type=int, default=1000, help="how many mutants")
-    parser.add_argument("--models", type=Path, help="keep the mutants that fail here")
+    parser.add_argument("--minutes", type=float, help="for how long, instead of how many")
+    parser.add_argument("--exports", type=int, default=0, help="how many exports of a PACS")
+    parser.add_argument("--folder", type=Path, help="keep the mutants that fail here")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, Output(Path(name)) as output:
         folder = Path(name)
@@ -114,19 +120,51 @@ def main() -> int:
         log.configure()
         bases = write_bases(folder / "bases")
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        first = arguments.first
+        runs: Iterator[Outcome] = chain(
+            (
+                run_export(seed, folder / "mutant", output)
+                for seed in range(first, first + arguments.exports)
+            ),
+            (run_mutant(seed, bases, folder / "mutant", output) for seed in _seeds(arguments)),
+        )
         outcomes = []
-        for seed in range(arguments.first, arguments.first + arguments.count):
-            one = run_mutant(seed, bases, folder / "mutant", output)
-            outcomes.append(one)
-            print(one.line(), file=output.stdout, flush=True)
-            if one.failure:
-                print(f"{one.line()}\n{one.failure}", file=output.stderr, flush=True)
+        for outcome in runs:
+            outcomes.append(outcome)
+            print(outcome.line(), file=output.stdout, flush=True)
+            if outcome.failure:
+                print(f"{outcome.line()}\n{outcome.failure}", file=output.stderr, flush=True)
                 if arguments.folder:
-                    shutil.copytree(
-                        folder / "mutant" / "study", arguments.folder / str(seed), symlinks=True
-                    )
+                    kept = arguments.folder / f"{outcome.base}-{outcome.seed}"
+                    shutil.copytree(folder / "mutant" / "study", kept, symlinks=True)
         print(summary(outcomes), file=output.stdout, flush=True)
-    return int(any(one.failure for one in outcomes))
+    return int(any(outcome.failure for outcome in outcomes))
+
+
+def _seeds(arguments: argparse.Namespace) -> Iterator[int]:
+    """Yields seeds until there are as many as wanted, or the time is over."""
+    start = time.monotonic()
+    for number in count():
+        minutes = (time.monotonic() - start) / 60
+        is_over = number >= arguments.count if arguments.minutes is None else False
+        if is_over or (arguments.minutes is not None and minutes >= arguments.minutes):
+            return
+        yield arguments.first + number
+
+
+def run_export(seed: int, folder: Path, output: Output) -> Outcome:
+    """Makes an export of a PACS in a folder and reads it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    output.taken()
+    start = time.process_time()
+    try:
+        with limited_time(output.stderr):
+            objections_found = objections_to_export(folder / "study", seed)
+        failure = "\n".join([*objections_found, *secrets_in([output.taken()])])
+    except (Exception, TooLong):  # whatever it is, the next one is still to be tried
+        failure = traceback.format_exc()
+    seconds = time.process_time() - start
+    return Outcome(seed, "export", (), "failure" if failure else "success", seconds, failure)
 
 
 def run_mutant(seed: int, bases: dict[str, Path], folder: Path, output: Output) -> Outcome:

@@ -26,6 +26,7 @@ TOLERANCE_MM = 0.3
 # Padding that would look denser than this is made air.
 DENSEST_HU = 3071
 AIR_HU = -1024
+UNDEFINED = b"\xff\xff\xff\xff"
 
 
 class WrongVolume(AssertionError):
@@ -58,18 +59,22 @@ def _read(path: Path) -> Dataset:
     """
     with path.open("rb") as file:
         dataset = read_partial(file, stop_when=lambda tag, _, __: tag == Tag("PixelData"))
-        syntax = _syntax(dataset)
-        if syntax.is_encapsulated or syntax == DeflatedExplicitVRLittleEndian:
+        at = file.tell()
+        head = file.read(12)
+        has_vr = head[4:6].isalpha()
+        is_encapsulated = (head[8:] if has_vr else head[4:8]) == UNDEFINED
+        if is_encapsulated or _syntax(dataset) == DeflatedExplicitVRLittleEndian:
             file.seek(0)
             return read_partial(file, stop_when=lambda tag, _, __: tag > Tag("PixelData"))
-        rest = file.read()
-        dataset.PixelData = rest[12:] if rest[4:6].isalpha() else rest[8:]
+        file.seek(at + (12 if has_vr else 8))
+        dataset.PixelData = file.read()
         return dataset
 
 
 def _syntax(dataset: Dataset) -> UID:
     syntax = dataset.file_meta.get("TransferSyntaxUID")
-    return syntax if isinstance(syntax, UID) and syntax else ImplicitVRLittleEndian
+    is_known = isinstance(syntax, UID) and syntax.is_transfer_syntax
+    return syntax if is_known else ImplicitVRLittleEndian
 
 
 def _check_voxels(volume: Volume, k: int, dataset: Dataset, one: Slice) -> None:
@@ -106,7 +111,7 @@ def _stored(dataset: Dataset, number: int) -> NDArray[np.int64]:
     """Returns the stored values of a frame, (rows, columns), from 1."""
     syntax = _syntax(dataset)
     rows, columns, bits = int(dataset.Rows), int(dataset.Columns), int(dataset.BitsAllocated)
-    if syntax.is_encapsulated:
+    if dataset["PixelData"].is_undefined_length:  # whatever syntax the file names
         coded, _ = get_decoder(syntax).as_array(dataset, index=number - 1, raw=True)
         values = coded.astype(np.int64)
     else:

@@ -23,6 +23,7 @@ from tests.phantom.dose_report import write_dose_report
 from tests.phantom.study import SeriesSpec, WrittenSeries, write_series
 from tests.segmentations import volume_of, volumes_of
 from tests.transfer_syntaxes import ALL_SYNTAXES, transcode
+from totalmap.dicom.file_labels import file_label
 from totalmap.dicom.select import judge, selected
 from totalmap.dicom.studies import list_studies
 from totalmap.dicom.study import read_study
@@ -202,7 +203,8 @@ def test_one_truncated_file_is_named_and_hides_nothing(tmp_path: Path) -> None:
     rules = SelectionSection(rules=(SelectionRule(),))
     judgement = judge(read_study(tmp_path), rules, REJECT)
     assert selected(judgement)[0].stack.series.uid == thick.series_uid
-    assert f"1 of 48 images can't be used: {thin.paths[5].name}" in judgement.verdicts[1].reason
+    label = file_label(thin.paths[5], len(thick.paths) + 6)
+    assert f"1 of 48 images can't be used: {label}" in judgement.verdicts[1].reason
     allowed = judge(read_study(thin.folder), rules, FILL)
     assert len(selected(allowed)[0].audit.slices) == 47
 

@@ -1,9 +1,13 @@
 import json
 import logging
+import warnings
 from collections.abc import Iterator
 
 import pytest
+from pydicom import config
+from pydicom.valuerep import validate_value
 
+from tests.phantom.modules import PATIENT_NAME
 from totalmap import log
 
 
@@ -35,3 +39,19 @@ def test_the_sdk_may_not_log_attribute_values() -> None:
     log.configure()
     assert logging.getLogger().getEffectiveLevel() >= logging.WARNING
     assert logging.getLogger("pydicom").getEffectiveLevel() >= logging.ERROR
+
+
+@pytest.mark.parametrize("stacklevel", [1, 2, 3])
+def test_a_warning_of_a_library_shows_nothing_of_the_value_that_it_quotes(
+    stacklevel: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Pydicom quotes the sender's value, and gives the caller's module as the warning's place."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        log.configure(level=logging.DEBUG)
+        validate_value("DA", PATIENT_NAME, config.WARN)
+        warnings.warn(f"Invalid value for VR DA: {PATIENT_NAME}", stacklevel=stacklevel)
+        logging.getLogger("pydicom.filereader").error("value %s", PATIENT_NAME)
+    said = "".join(capsys.readouterr())
+    assert PATIENT_NAME not in said
+    assert said.count("library_warned") == 2

@@ -1,14 +1,15 @@
 """One DICOM file: what its header says, frame by frame, and why a frame can't be used."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
-from pydicom.tag import BaseTag, Tag
+from pydicom.tag import Tag
 from pydicom.uid import (
     UID,
     CTImageStorage,
+    DeflatedExplicitVRLittleEndian,
     EnhancedCTImageStorage,
     EnhancedMRImageStorage,
     LegacyConvertedEnhancedCTImageStorage,
@@ -17,18 +18,21 @@ from pydicom.uid import (
     MRImageStorage,
 )
 
+from totalmap.dicom.bounded import SPARE_BYTES, BrokenFile
+from totalmap.dicom.elements import PIXEL_DATA_TAG, PixelElement
+from totalmap.dicom.file_labels import file_label
 from totalmap.dicom.files import (
-    PIXEL_DATA_TAG,
     NativePixels,
-    find_native_pixels,
+    native_pixels,
     read_all,
-    read_header,
+    read_header_and_pixels,
     syntax_of,
 )
 from totalmap.dicom.frame import FRAME_KEYWORDS, Frame, read_frame
-from totalmap.dicom.header import Header, printable
+from totalmap.dicom.header import Header
 from totalmap.dicom.identity import UID_KEYWORDS, derived_uid
 from totalmap.dicom.patient import PATIENT_KEYWORDS, UNKNOWN, Patient, read_patient
+from totalmap.dicom.transfer_syntaxes import DECODABLE
 
 # No scanner makes larger images; Rows and Columns can say up to 65535 (PS3.3 C.7.6.3.1).
 MAX_MATRIX = 8192
@@ -73,7 +77,7 @@ _INSTANCE_KEYWORDS = (
     *_PIXEL_KEYWORDS,
     *PATIENT_KEYWORDS,
 )
-_TAGS: list[BaseTag | int] = [Tag(keyword) for keyword in _INSTANCE_KEYWORDS + FRAME_KEYWORDS]
+_TAGS = [int(Tag(keyword)) for keyword in _INSTANCE_KEYWORDS + FRAME_KEYWORDS]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +107,7 @@ class Instance:
         frames: Empty where the instance is no image.
         patient: Whose it is.
         repaired_uids: The keywords of UIDs that were derived, those from invalid values included.
+        number: The place of the file in the input, from 1.
     """
 
     path: Path
@@ -122,6 +127,7 @@ class Instance:
     frames: tuple[Frame, ...]
     patient: Patient = UNKNOWN
     repaired_uids: tuple[str, ...] = ()
+    number: int = field(default=1, compare=False)
 
     @property
     def uids(self) -> tuple[str, ...]:
@@ -136,12 +142,22 @@ class Instance:
 
     @property
     def file_name(self) -> str:
-        """The name of the file, fit to be shown."""
-        return printable(self.path.name)
+        """What names the file to people: its number, never its path."""
+        return file_label(self.path, self.number)
+
+    @property
+    def pixel_bytes(self) -> int:
+        """How many bytes its pixels have when they are unpacked."""
+        values = self.rows * self.columns * len(self.frames) * self.pixels.samples
+        return values * self.pixels.bits_allocated // 8
 
 
-def read_instance(path: Path) -> Instance | None:
+def read_instance(path: Path, number: int = 1) -> Instance | None:
     """Returns what the header of a file says, or None for a file that is no DICOM instance.
+
+    Args:
+        path: The file.
+        number: By which people are told of it.
 
     Raises:
         OSError: The file can't be read.
@@ -149,19 +165,20 @@ def read_instance(path: Path) -> Instance | None:
     """
     with path.open("rb") as file:
         try:
-            dataset = read_header(file, _TAGS)
+            dataset, element = read_header_and_pixels(file, _TAGS)
         except InvalidDicomError:
             return None
-        meta, header = Header(dataset.file_meta), Header(dataset)
-        syntax = syntax_of(dataset, meta.text("TransferSyntaxUID"))
-        if meta.text("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
-            return None
-        if not header.text("SOPClassUID") and not header.text("Modality"):
-            # pydicom returns what it has when a file breaks off.
-            raise ValueError("neither SOP Class UID nor Modality")
-        native = find_native_pixels(file, syntax)
-    pixels = _pixel_format(header, syntax, native)
-    return _instance(path, header, pixels, native, read_patient(dataset))
+    meta, header = Header(dataset.file_meta), Header(dataset)
+    syntax = syntax_of(dataset, meta.uid("TransferSyntaxUID"), element)
+    if meta.text("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
+        return None
+    if not header.text("SOPClassUID") and not header.text("Modality"):
+        if dataset.preamble is None:
+            return None  # it began like an element by chance
+        # pydicom returns what it has when a file breaks off.
+        raise BrokenFile("it has neither SOP Class UID nor Modality")
+    pixels = _pixel_format(header, syntax, native_pixels(element, syntax))
+    return _instance(path, number, header, pixels, element, read_patient(dataset))
 
 
 def read_dataset(instance: Instance, *, with_pixels: bool = False) -> Dataset:
@@ -172,12 +189,12 @@ def read_dataset(instance: Instance, *, with_pixels: bool = False) -> Dataset:
         Exception: One of BROKEN_FILE; the file has changed since its header was read.
     """
     pixels = instance.pixels
+    is_packed = with_pixels and pixels.offset is None
     with instance.path.open("rb") as file:
-        dataset = read_all(file, with_pixels=with_pixels and pixels.offset is None)
+        dataset, _ = read_all(file, pixel_bytes=instance.pixel_bytes if is_packed else None)
         if with_pixels and pixels.offset is not None:
             file.seek(pixels.offset)
-            size = instance.rows * instance.columns * len(instance.frames)
-            content = file.read(size * pixels.bits_allocated // 8)
+            content = file.read(instance.pixel_bytes)
             dataset.add_new(PIXEL_DATA_TAG, "OW" if pixels.bits_allocated > 8 else "OB", content)
     for keyword, uid in zip(UID_KEYWORDS, instance.uids, strict=True):
         if uid:
@@ -215,9 +232,10 @@ def _pixel_format(header: Header, syntax: UID, native: NativePixels | None) -> P
 
 def _instance(
     path: Path,
+    number: int,
     header: Header,
     pixels: PixelFormat,
-    native: NativePixels | None,
+    element: PixelElement | None,
     patient: Patient,
 ) -> Instance:
     sop_class, *uids = (header.uid(keyword) for keyword in UID_KEYWORDS)
@@ -227,6 +245,7 @@ def _instance(
     )
     return Instance(
         path=path,
+        number=number,
         sop_class_uid=sop_class,
         sop_instance_uid=sop_instance,
         series_instance_uid=series,
@@ -240,7 +259,7 @@ def _instance(
         rows=header.integer("Rows") or 0,
         columns=header.integer("Columns") or 0,
         pixels=pixels,
-        frames=_frames(header, pixels, native),
+        frames=_frames(header, pixels, element),
         patient=patient,
         repaired_uids=tuple(invalid),
     )
@@ -258,7 +277,7 @@ def _invalid_uids(header: Header) -> dict[str, str]:
     }
 
 
-def _frames(header: Header, pixels: PixelFormat, native: NativePixels | None) -> tuple[Frame, ...]:
+def _frames(header: Header, pixels: PixelFormat, element: PixelElement | None) -> tuple[Frame, ...]:
     """Returns the frames; () for what is no image."""
     rows, columns = header.integer("Rows"), header.integer("Columns")
     if rows is None or columns is None:
@@ -268,7 +287,11 @@ def _frames(header: Header, pixels: PixelFormat, native: NativePixels | None) ->
         fault = f"{rows} x {columns} pixels; at most {MAX_MATRIX} x {MAX_MATRIX} are plausible"
     else:
         needed = rows * columns * count * pixels.bits_allocated // 8
-        fault = _format_fault(header, pixels) or _length_fault(header, count, needed, native)
+        fault = (
+            _syntax_fault(pixels.transfer_syntax, element)
+            or _format_fault(header, pixels)
+            or _length_fault(header, count, needed, pixels, element)
+        )
     if fault and count > 1:
         # Where each one lies is of no use, and a damaged header may promise millions.
         unusable = replace(read_frame(header, 1, is_only=False, pixel_fault=fault), plane=None)
@@ -301,13 +324,28 @@ def _format_fault(header: Header, pixels: PixelFormat) -> str:
     return ""
 
 
-def _length_fault(header: Header, count: int, needed: int, native: NativePixels | None) -> str:
+def _length_fault(
+    header: Header, count: int, needed: int, pixels: PixelFormat, element: PixelElement | None
+) -> str:
     """Returns why the pixels do not fit the frames, which need so many bytes."""
     frames = header.integer("NumberOfFrames") or 1
     if "NumberOfFrames" in header.malformed:
         return "Number of Frames makes no sense"
     if frames != count:
         return f"{frames} frames with positions for {count}"
+    native = native_pixels(element, pixels.transfer_syntax)
     if native is not None and native.length < needed:
         return f"its pixels break off after {native.length} of {needed} bytes"
+    is_deflated = pixels.transfer_syntax == DeflatedExplicitVRLittleEndian
+    if is_deflated and element is not None and (element.length or 0) > needed + SPARE_BYTES:
+        return f"its pixels unpack to {element.length} bytes and not to {needed}"
     return ""
+
+
+def _syntax_fault(syntax: UID, element: PixelElement | None) -> str:
+    """Returns why pixels of a transfer syntax or of a kind can't be decoded."""
+    if element is not None and element.is_float:
+        return "Float Pixel Data, and only Pixel Data of whole numbers are read"
+    if syntax in DECODABLE:
+        return ""
+    return f"transfer syntax {syntax.name}, which is not supported"

@@ -16,9 +16,10 @@ from pydicom.uid import (
     JPEG2000TransferSyntaxes,
     JPEGLSTransferSyntaxes,
     JPEGTransferSyntaxes,
+    RLELossless,
 )
 
-from totalmap.dicom.codestream import jpeg2000_size, jpeg_size
+from totalmap.dicom.codestream import decode_rle, jpeg2000_size, jpeg_size
 from totalmap.dicom.frame import Rescale
 from totalmap.dicom.header import BROKEN_FILE
 from totalmap.dicom.instance import Instance, PixelFormat, read_dataset
@@ -159,7 +160,10 @@ def _coded(instance: Instance, numbers: Sequence[int]) -> Iterator[Stored]:
     syntax, count = instance.pixels.transfer_syntax, len(instance.frames)
     codec = next((one for one in CODECS if syntax in one.syntaxes), None)
     for number in numbers:
-        if codec is None:  # RLE, deflated
+        if syntax == RLELossless:
+            codestream = get_frame(dataset.PixelData, number - 1, number_of_frames=count)
+            yield _unpacked_rle(codestream, instance)
+        elif codec is None:  # deflated
             stored, _ = get_decoder(syntax).as_array(dataset, index=number - 1, raw=True)
             yield stored
         else:
@@ -172,10 +176,22 @@ def _unpacked(codestream: bytes, codec: _Codec, instance: Instance) -> Stored:
     if codec.size(codestream) != (instance.rows, instance.columns):
         raise ValueError("a codestream of another size than the dataset says")
     decoded = codec.decode(codestream)
-    if decoded.dtype.itemsize * 8 != instance.pixels.bits_allocated:
+    allocated = instance.pixels.bits_allocated
+    if decoded.dtype.kind not in "iu" or decoded.dtype.itemsize * 8 > allocated:
         raise ValueError(f"decoded into {decoded.dtype}")
+    # Few grey levels are compressed as 8 bits, whatever is allocated for them.
+    wide = decoded.astype(f"{decoded.dtype.kind}{allocated // 8}", copy=False)
     kind = "i" if instance.pixels.is_signed else "u"
-    stored: Stored = decoded.view(f"{kind}{decoded.dtype.itemsize}")
+    stored: Stored = wide.view(f"{kind}{allocated // 8}")
+    return stored
+
+
+def _unpacked_rle(codestream: bytes, instance: Instance) -> Stored:
+    """Returns what an RLE codestream holds, with the sign that the dataset says."""
+    sample_bytes = instance.pixels.bits_allocated // 8
+    kind = "i" if instance.pixels.is_signed else "u"
+    values = decode_rle(codestream, instance.rows, instance.columns, sample_bytes)
+    stored: Stored = values.view(f"{kind}{sample_bytes}")
     return stored
 
 

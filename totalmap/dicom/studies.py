@@ -64,7 +64,7 @@ def of_study(content: Study, uid: str) -> Study:
 
 
 def choose_study(content: Study, wanted: str | None) -> StudyEntry:
-    """Returns the study that is wanted, or the only one.
+    """Returns the study that is wanted, or the only one with images.
 
     Args:
         content: All that was read.
@@ -75,8 +75,10 @@ def choose_study(content: Study, wanted: str | None) -> StudyEntry:
     """
     studies = list_studies(content)
     if wanted is None:
-        if len(studies) == 1:
-            return studies[0]
+        # An ECG or a report of another study beside the images leaves nothing to choose.
+        with_images = [study for study in studies if study.images] or studies
+        if len(with_images) == 1:
+            return with_images[0]
         raise InputError(
             f"the input holds {len(studies)} studies: choose one with --study and its number or "
             "Study Instance UID, or run each in turn with `totalmap run --all` "

@@ -8,8 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from totalmap.dicom.bounded import BrokenFile
+from totalmap.dicom.file_labels import file_label
 from totalmap.dicom.files import HEAD_BYTES
-from totalmap.dicom.header import BROKEN_FILE, printable
+from totalmap.dicom.header import BROKEN_FILE
 from totalmap.dicom.instance import Instance, read_instance
 from totalmap.dicom.patient import Patient, disagreements
 from totalmap.dicom.uid_repair import repair_uids
@@ -83,15 +85,20 @@ def read_study(source: Path, *, repair_missing_uids: bool = True) -> Study:
         InputError: The source can't be read, holds no DICOM instance, or holds instances
             with such UIDs that may not be repaired.
     """
-    paths = list(_files(source))
+    paths = list(input_files(source))
     with ThreadPoolExecutor(READERS) as pool:
         fetched = pool.map(_fetch, paths)
-        headers = [_read_or_broken(path) for path, _ in zip(paths, fetched, strict=True)]
+        headers = [
+            _read_or_broken(path, number)
+            for number, (path, _) in enumerate(zip(paths, fetched, strict=True), start=1)
+        ]
     instances = [header for header in headers if isinstance(header, Instance)]
-    broken = [path for path, one in zip(paths, headers, strict=True) if isinstance(one, Exception)]
+    broken = [header for header in headers if isinstance(header, _Broken)]
     ignored = len(headers) - len(instances) - len(broken)
     warnings = [
-        f"file {_shown(path, source)} begins like DICOM and is broken: left out" for path in broken
+        f"{file_label(one.path, one.number)} begins like DICOM and is broken "
+        f"({one.reason}): left out"
+        for one in broken
     ]
     if not instances:
         raise InputError(
@@ -111,8 +118,14 @@ def read_study(source: Path, *, repair_missing_uids: bool = True) -> Study:
     return Study(series=series, ignored_files=ignored, warnings=tuple(warnings))
 
 
-def _files(source: Path) -> Iterator[Path]:
-    """Yields all files of the source, in a fixed order; pipes and sockets are left alone."""
+def input_files(source: Path) -> Iterator[Path]:
+    """Yields all files of the source in a fixed order, that of their numbers from 1.
+
+    Pipes and sockets are left alone.
+
+    Raises:
+        InputError: The source or a folder in it can't be read.
+    """
     if source.is_file():
         yield source
         return
@@ -133,11 +146,6 @@ def _files(source: Path) -> Iterator[Path]:
                 yield path
 
 
-def _shown(path: Path, source: Path) -> str:
-    """Returns how a file of the source is named to people."""
-    return printable(path.name if path == source else str(path.relative_to(source)))
-
-
 def _fetch(path: Path) -> None:
     """Brings the start of a file from the disk or the network share into memory.
 
@@ -148,16 +156,27 @@ def _fetch(path: Path) -> None:
         file.read(HEAD_BYTES)
 
 
-def _read_or_broken(path: Path) -> Instance | Exception | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Broken:
+    """A file that begins like DICOM and can't be understood, and why."""
+
+    path: Path
+    number: int
+    reason: str
+
+
+def _read_or_broken(path: Path, number: int) -> Instance | _Broken | None:
     """Returns the instance, None for what is not DICOM, or why a file can't be understood."""
     try:
-        return read_instance(path)
+        return read_instance(path, number)
     except (*BROKEN_FILE, MemoryError) as error:  # a length of gigabytes in a damaged header
-        log.warning("file_broken", error=type(error).__name__)
-        return error
+        # pydicom's own messages may quote values.
+        reason = str(error) if isinstance(error, BrokenFile) else type(error).__name__
+        log.warning("file_broken", file=number, reason=reason)
+        return _Broken(path=path, number=number, reason=reason)
     except OSError as error:
-        name = printable(path.name)
-        raise InputError(f"file {name} can't be read: {error.strerror or error}") from error
+        reason = error.strerror or type(error).__name__
+        raise InputError(f"{file_label(path, number)} can't be read: {reason}") from error
 
 
 def _group(instances: list[Instance]) -> tuple[tuple[Series, ...], list[str]]:

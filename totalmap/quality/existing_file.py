@@ -9,13 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from totalmap.dicom.files import find_native_pixels, read_all, syntax_of
+from totalmap.dicom.files import native_pixels, read_all, syntax_of
 from totalmap.dicom.geometry import Geometry
 from totalmap.dicom.header import BROKEN_FILE
 from totalmap.errors import InputError
 
 # A frame lies on a slice if it is no further from it than this share of a voxel.
 _SAME_PLACE = 0.1
+# A SEG of a hundred structures has more frames than any image, with ten items each.
+_MAX_ITEMS = 1_000_000
 
 
 @contextmanager
@@ -40,8 +42,8 @@ def read_header(path: Path) -> Dataset:
         InputError: They are not, or the file is broken.
     """
     with named(path), path.open("rb") as file:
-        seg = read_all(file, with_pixels=False)
-        pixels = find_native_pixels(file, syntax_of(seg, seg.file_meta.TransferSyntaxUID))
+        seg, element = read_all(file, max_items=_MAX_ITEMS)
+        pixels = native_pixels(element, syntax_of(seg, seg.file_meta.TransferSyntaxUID, element))
         bits = seg.Rows * seg.Columns * int(seg.NumberOfFrames) * seg.BitsAllocated
         if pixels is not None and pixels.length < bits / 8:
             raise InputError(

@@ -41,7 +41,13 @@ def test_what_is_left_out_is_counted(study: WrittenStudy, tmp_path: Path) -> Non
     (folder / "broken.dcm").write_bytes(content[: content.index(b"ORIGINAL") + 4])
     done = inspected(folder)
     assert "1 files are not DICOM: ignored" in done.stdout
-    assert "Warning: file broken.dcm begins like DICOM and is broken" in done.stdout
+    assert "Warning: file 21 (…" in done.stdout
+    assert "begins like DICOM and is broken" in done.stdout
+    assert "broken.dcm" not in done.stdout + done.stderr
+    listed = inspected(folder, "--files").stdout.splitlines()
+    assert len(listed) == 22
+    assert listed[20].startswith("file 21 (…")
+    assert listed[20].endswith("): broken.dcm")
 
 
 def test_json_holds_the_same(study: WrittenStudy) -> None:

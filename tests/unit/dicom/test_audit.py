@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests.phantom.study import CORONAL, SAGITTAL, SeriesSpec, write_series
 from totalmap.dicom.audit import Audit, audit_stack, typical_spacing_mm
+from totalmap.dicom.file_labels import file_label
 from totalmap.dicom.stacks import Stack, split_into_stacks
 from totalmap.dicom.study import read_study
 from totalmap.errors import IncompleteSeries, UnsupportedGeometry
@@ -153,8 +154,9 @@ def test_unusable_images_are_named(tmp_path: Path) -> None:
     change(written.paths[9], ImagePositionPatient=None)
     stack = stack_of(tmp_path)
     message = (
-        "2 of 12 images can't be used: IM0004.dcm (its pixels break off after 236 of 336 bytes), "
-        "IM0010.dcm (no valid Image Position (Patient))"
+        f"2 of 12 images can't be used: {file_label(written.paths[9], 10)} (no valid Image "
+        f"Position (Patient)), {file_label(written.paths[3], 4)} (its pixels break off after 236 "
+        "of 336 bytes)"
     )
     with pytest.raises(IncompleteSeries) as caught:
         audit_stack(stack, REJECT)
@@ -167,7 +169,7 @@ def test_unusable_images_are_named(tmp_path: Path) -> None:
 def test_many_unusable_images_are_not_all_named(tmp_path: Path) -> None:
     for path in write_series(tmp_path, 1, SPEC).paths:
         change(path, PixelSpacing=None)
-    with pytest.raises(IncompleteSeries, match=r"12 of 12.*IM0003\.dcm \([^)]*\), \.\.\."):
+    with pytest.raises(IncompleteSeries, match=r"12 of 12.*file \d+ \([^)]*\) \([^)]*\), \.\.\."):
         audit_stack(stack_of(tmp_path), REJECT)
     with pytest.raises(UnsupportedGeometry, match="0 usable slice"):
         audit_stack(stack_of(tmp_path), FILL)

@@ -41,3 +41,11 @@ def test_a_damaged_marker_is_noticed(image: NDArray[np.uint16]) -> None:
 def test_what_is_no_jpeg_2000_image() -> None:
     with pytest.raises(ValueError, match="not found"):
         jpeg2000_size(bytes(100))
+
+
+@pytest.mark.parametrize("padding", [b"\xff", b"\xff\xff", b"\0" * 100, b"\0\xff\0", b"pad"])
+def test_the_end_of_a_jpeg_image_may_stand_a_little_before_the_end_of_its_bytes(
+    image: NDArray[np.uint16], padding: bytes
+) -> None:
+    """Writers make the length even with bytes of any value (PS3.5 A.4.1 asks for zeros)."""
+    assert jpeg_size(bytes(imagecodecs.jpegls_encode(image)) + padding) == (36, 50)

@@ -1,8 +1,11 @@
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydicom.data import get_testdata_file
 
+from tests.phantom.modules import phantom_uid
 from tests.phantom.study import SeriesSpec, write_series
 from totalmap.dicom.studies import choose_study, list_studies, of_study
 from totalmap.dicom.study import Study, read_study
@@ -89,3 +92,12 @@ def test_numbers_do_not_depend_on_the_names_of_files(content: Study, tmp_path: P
     write_series(tmp_path / "y", 2, SMALL)
     again = [study.uid for study in list_studies(read_study(tmp_path))]
     assert again == [study.uid for study in list_studies(content)]
+
+
+def test_a_study_without_images_leaves_nothing_to_choose(tmp_path: Path) -> None:
+    """Pydicom's waveform_ecg.dcm is an ECG of another study."""
+    write_series(tmp_path, 1, SMALL)
+    shutil.copy(str(get_testdata_file("waveform_ecg.dcm")), tmp_path)
+    content = read_study(tmp_path)
+    assert len(list_studies(content)) == 2
+    assert choose_study(content, None).uid == str(phantom_uid("study", 1))

@@ -12,7 +12,8 @@ from tests.phantom import write_enhanced
 from tests.phantom.study import CORONAL, SeriesSpec, WrittenSeries, write_series
 from tests.segmentations import RULE, volume_of, volumes_of
 from tests.transfer_syntaxes import transcode
-from totalmap.errors import IncompleteSeries, UnreadableInstance
+from totalmap.dicom.file_labels import file_label
+from totalmap.errors import IncompleteSeries, UnreadableInstance, UnsupportedGeometry
 from totalmap.settings import Criterion, GapPolicy, GeometrySection
 
 SMALL = SeriesSpec(rows=40, columns=36, n_slices=12)
@@ -57,7 +58,7 @@ def test_an_mr_series_has_its_stored_values(tmp_path: Path) -> None:
 def test_damaged_pixels_are_named(tmp_path: Path) -> None:
     written = write_series(tmp_path, 2, SMALL)
     damage(written.paths[5])
-    with pytest.raises(UnreadableInstance, match=rf"{written.paths[5].name} \(1 of 12 slices\)"):
+    with pytest.raises(UnreadableInstance, match=r"of file 6 \(…[0-9a-f]{4}\) \(1 of 12 slices\)"):
         volume_of(tmp_path)
 
 
@@ -68,7 +69,7 @@ def test_damaged_pixels_are_left_out_where_gaps_are_filled(tmp_path: Path) -> No
     assert volume.geometry.slice_steps == pytest.approx([0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11])
     np.testing.assert_array_equal(volume.voxels, np.delete(written.hu, 5, axis=0))
     assert "1 of 12 images can't be used" in volume.findings[0]
-    assert written.paths[5].name in volume.findings[0]
+    assert file_label(written.paths[5], 6) in volume.findings[0]
 
 
 def test_too_many_damaged_slices_are_no_gap(tmp_path: Path) -> None:
@@ -91,3 +92,11 @@ def test_each_rule_has_its_volume_and_its_folder(
     first, second = volumes_of(tmp_path, None, (long, short))
     assert (first.folder, first.voxels.shape[0]) == ("long", 40)
     assert (second.folder, second.voxels.shape[0]) == ("short", 20)
+
+
+def test_a_series_that_unpacks_to_more_than_the_settings_allow_is_refused(tmp_path: Path) -> None:
+    write_series(tmp_path, 2, SMALL)
+    gigabytes = 12 * 40 * 36 * 2 / 1e9
+    with pytest.raises(UnsupportedGeometry, match=r"geometry\.max_series_gb allows at most"):
+        volume_of(tmp_path, GeometrySection(max_series_gb=0.99 * gigabytes))
+    volume_of(tmp_path, GeometrySection(max_series_gb=1.01 * gigabytes))

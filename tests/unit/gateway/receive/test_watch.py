@@ -170,7 +170,7 @@ def test_what_is_not_dicom_is_put_aside_and_never_replaced(
     assert [one.rstrip(b"\0") for one in rejected(folder)] == [b"one", b"three", b"two"]
     said = capsys.readouterr().out
     assert said.count("file_rejected") == 3
-    assert "a/report.pdf" in said
+    assert "report.pdf" not in said  # a path may hold a patient's name
     watch.look_for(3 * QUIET_SECONDS)
     assert not capsys.readouterr().out, "it is tried again"
     assert not kept(ledger)
