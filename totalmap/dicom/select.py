@@ -7,9 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from totalmap.dicom.audit import Audit, audit_stack, typical_spacing_mm
-from totalmap.dicom.filters import why_not
+from totalmap.dicom.coverage import cover
+from totalmap.dicom.filters import fallback_type, says_type, why_not, why_not_by_headers
 from totalmap.dicom.kernels import is_sharp
-from totalmap.dicom.stacks import Stack, split_into_stacks
+from totalmap.dicom.split_study import split_study
+from totalmap.dicom.stacks import Stack
 from totalmap.dicom.study import Series, Study
 from totalmap.errors import InputError, NoSuitableSeries
 from totalmap.log import get_logger
@@ -64,11 +66,13 @@ class Selection:
     Attributes:
         folder: Where its results lie below the results folder: the name of the rule, empty where
             there is only one.
+        siblings: The other stacks of its series.
     """
 
     folder: str
     stack: Stack
     audit: Audit
+    siblings: tuple[Stack, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -108,15 +112,22 @@ def judge(study: Study, rules: SelectionSection, geometry: GeometrySection) -> J
     Verdicts come with what was chosen first, then what is suitable by rank, then the rest by
     series number. A stack that several rules choose is segmented once, for the first of them.
     """
-    stacks = [stack for series in study.series for stack in split_into_stacks(series)]
+    split = split_study(study)
+    stacks = [stack for of_series in split.values() for stack in of_series]
     audits = {_key(stack): _audit(stack, geometry) for stack in stacks}
-    rankings = [_Ranking(rule, stacks, audits) for rule in rules.rules]
+    rankings = [_Ranking(rule, split, audits) for rule in rules.rules]
     selections: dict[tuple[str, int], Selection] = {}
     for ranking in rankings:
         for best in ranking.candidates[:1]:
             folder = ranking.rule.name if len(rankings) > 1 else ""
             selections.setdefault(
-                _key(best.stack), Selection(folder=folder, stack=best.stack, audit=best.audit)
+                _key(best.stack),
+                Selection(
+                    folder=folder,
+                    stack=best.stack,
+                    audit=best.audit,
+                    siblings=_siblings(best.stack, split),
+                ),
             )
     verdicts = [
         Verdict(
@@ -151,6 +162,10 @@ def selected(judgement: Judgement) -> tuple[Selection, ...]:
     raise NoSuitableSeries(f"none of {series} series can be segmented: {reasons}")
 
 
+def _siblings(stack: Stack, split: dict[str, tuple[Stack, ...]]) -> tuple[Stack, ...]:
+    return tuple(other for other in split[stack.series.uid] if other is not stack)
+
+
 def _key(stack: Stack) -> tuple[str, int]:
     return stack.series.uid, stack.number
 
@@ -179,15 +194,22 @@ class _Ranking:
     def __init__(
         self,
         rule: SelectionRule,
-        stacks: list[Stack],
+        split: dict[str, tuple[Stack, ...]],
         audits: dict[tuple[str, int], Audit | InputError],
     ) -> None:
         self.rule = rule
+        self._split = split
         self._reasons: dict[tuple[str, int], str] = {}
+        stacks = [stack for of_series in split.values() for stack in of_series]
+        has_original = any(
+            not fallback_type(stack, rule) and not why_not_by_headers(stack, rule)
+            for stack in stacks
+        )
         candidates: list[_Candidate] = []
         for stack in stacks:
             audit = audits[_key(stack)]
-            reason = why_not(stack, audit, rule)
+            fallback = fallback_type(stack, rule) if has_original else None
+            reason = says_type(fallback) if fallback else why_not(stack, audit, rule)
             if isinstance(audit, Audit) and reason is None:
                 candidates.append(_candidate(stack, audit))
             else:
@@ -214,7 +236,11 @@ class _Ranking:
             words = f"suitable, ranked {place + 1} of {count}: {one.describe()}"
         else:
             words = f"chosen: {one.describe()}; best of {count} suitable series"
-        return _of_stack(one.stack) + "; ".join([words, *one.audit.findings])
+        coverage = cover(one.stack, one.audit.slices, _siblings(one.stack, self._split))
+        parts = [] if place or coverage.is_whole else [str(coverage)]
+        return _of_stack(one.stack) + "; ".join(
+            [words, *parts, *one.audit.findings, *one.audit.notes]
+        )
 
 
 def _of_stack(stack: Stack) -> str:

@@ -6,10 +6,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from totalmap.dicom.audit import audit_stack
+from totalmap.dicom.coverage import Coverage, cover
 from totalmap.dicom.geometry import Geometry
 from totalmap.dicom.pixels import Undecodable, Voxels, decode_slices
 from totalmap.dicom.select import Selection
-from totalmap.dicom.stacks import Slice, Stack
+from totalmap.dicom.slices import Slice
+from totalmap.dicom.stacks import Stack
 from totalmap.errors import UnreadableInstance
 from totalmap.settings import GapPolicy, GeometrySection
 
@@ -26,6 +28,7 @@ class Volume:
         slices: The DICOM source of each slice k, in the order of the array; empty for NIfTI.
         findings: What whoever reads the result must know, in words.
         folder: Where the results lie below the results folder, empty for the folder itself.
+        coverage: How many slices of its series it has; None for NIfTI.
     """
 
     voxels: Voxels
@@ -34,6 +37,7 @@ class Volume:
     slices: tuple[Slice, ...]
     findings: tuple[str, ...]
     folder: str
+    coverage: Coverage | None = None
 
     @property
     def is_dicom(self) -> bool:
@@ -83,8 +87,9 @@ def build_volume(selection: Selection, policy: GeometrySection) -> Volume:
         geometry=audit.geometry,
         modality=audit.slices[0].instance.modality,
         slices=audit.slices,
-        findings=audit.findings,
+        findings=(*audit.findings, *audit.notes),
         folder=selection.folder,
+        coverage=cover(selection.stack, audit.slices, selection.siblings),
     )
 
 
