@@ -129,14 +129,14 @@ def _lacks_nothing(stack: Stack) -> bool:
     if step_mm is None:
         return False
     distances, _ = _sorted_along(usable[0].plane.normal, usable)
-    return round((distances[-1] - distances[0]) / step_mm) == len(usable) - 1
+    return round(float(distances[-1] - distances[0]) / step_mm) == len(usable) - 1
 
 
 def _notes(left_out: tuple[LeftOut, ...]) -> Iterator[str]:
     for reason in dict.fromkeys(item.reason for item in left_out):
         slices = [item.slice for item in left_out if item.reason == reason]
         named = _named(slices, lambda item: item.instance.file_name)
-        yield f"{len(slices)} {reason} are left out: {named}"
+        yield f"{len(slices)} images are left out ({reason}): {named}"
 
 
 def _refuse_doubled(distances: NDArray[np.float64], slices: tuple[Slice, ...]) -> None:

@@ -9,8 +9,8 @@ from totalmap.dicom.pixels import decode_slices
 from totalmap.dicom.slices import LeftOut, Slice, by_place, in_order
 from totalmap.dicom.stacks import Stack
 
-COPY = "copies of other images of the series, with equal pixels"
-REPLACED = "images that can't be used, at places of images that can be"
+COPY = "copies of other images, with equal pixels"
+REPLACED = "they can't be used, and other images lie at their places"
 # Decoded at once, so that a series of any length takes little memory.
 IMAGES_AT_ONCE = 64
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from totalmap.dicom.image_kinds import kind_of
 from totalmap.dicom.slices import (
@@ -93,7 +94,7 @@ def cover(stack: Stack, slices: tuple[Slice, ...], siblings: Iterable[Stack]) ->
 
 def _comparable(
     first: Slice,
-    covered: "np.ndarray[tuple[int], np.dtype[np.float64]]",
+    covered: NDArray[np.float64],
     step_mm: float,
     other: Stack,
 ) -> Iterator[Slice]:

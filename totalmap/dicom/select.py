@@ -6,7 +6,7 @@ The result does not depend on the order of the files.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from totalmap.dicom.audit import Audit, audit_stack, typical_spacing_mm
+from totalmap.dicom.audit import NAMED_FILES, Audit, audit_stack, typical_spacing_mm
 from totalmap.dicom.coverage import cover
 from totalmap.dicom.filters import fallback_type, says_type, why_not, why_not_by_headers
 from totalmap.dicom.kernels import is_sharp
@@ -77,10 +77,15 @@ class Selection:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Judgement:
-    """The verdict on everything in a study, and what is to be segmented."""
+    """The verdict on everything in a study, and what is to be segmented.
+
+    Attributes:
+        left_out: What was left out when the study was read, in words.
+    """
 
     verdicts: tuple[Verdict, ...]
     selections: tuple[Selection, ...]
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -139,7 +144,9 @@ def judge(study: Study, rules: SelectionSection, geometry: GeometrySection) -> J
     ]
     verdicts += [_no_images(series, rules) for series in study.series if not _has_images(series)]
     verdicts.sort(key=lambda verdict: _place(verdict, rankings))
-    return Judgement(verdicts=tuple(verdicts), selections=tuple(selections.values()))
+    return Judgement(
+        verdicts=tuple(verdicts), selections=tuple(selections.values()), left_out=study.warnings
+    )
 
 
 def selected(judgement: Judgement) -> tuple[Selection, ...]:
@@ -157,7 +164,9 @@ def selected(judgement: Judgement) -> tuple[Selection, ...]:
         )
     if judgement.selections:
         return judgement.selections
-    reasons = "; ".join(sorted({verdict.reason for verdict in judgement.verdicts}))
+    # Files that were left out explain why slices are missing, so they come first.
+    said = judgement.left_out[:NAMED_FILES]
+    reasons = "; ".join([*said, *sorted({verdict.reason for verdict in judgement.verdicts})])
     series = len({verdict.series.uid for verdict in judgement.verdicts})
     raise NoSuitableSeries(f"none of {series} series can be segmented: {reasons}")
 

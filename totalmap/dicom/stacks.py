@@ -39,8 +39,8 @@ from totalmap.dicom.slices import (
 )
 from totalmap.dicom.study import Series
 
-AT_SEAM = "images that repeat the place of another one where acquisitions follow each other"
-FOREIGN = "images without a place, of another size or kind than the slices"
+AT_SEAM = "they repeat places where acquisitions follow each other"
+FOREIGN = "they have no place, and another size or kind than the slices"
 # So many stacks of one slice each are no volumes: they are listed as one.
 SINGLES = 3
 
