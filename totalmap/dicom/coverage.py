@@ -99,12 +99,19 @@ def _comparable(
     other: Stack,
 ) -> Iterator[Slice]:
     """Yields slices of another stack that could be part of the same volume, or continue it."""
-    kind = kind_of(first)
+
+    def is_alike(item: Slice) -> bool:
+        return has_same_direction(first, item) and kind_of(item) == kind_of(first)
+
+    # Only the slices of a stack with a fault differ in what the slices of a volume share.
+    representatives = other.placed if other.fault else [other.first] * len(other.placed)
     alike = [
-        item for item in other.placed if has_same_direction(first, item) and kind_of(item) == kind
+        (item, has_same_matrix(first, representative))
+        for item, representative in zip(other.placed, representatives, strict=True)
+        if is_alike(representative)
     ]
-    places = places_mm(alike, first.plane.normal)
-    for item, place in zip(alike, places, strict=True):
+    places = places_mm([item for item, _ in alike], first.plane.normal)
+    for (item, is_same), place in zip(alike, places, strict=True):
         is_beyond = place < covered[0] - step_mm / 2 or place > covered[-1] + step_mm / 2
-        if has_same_matrix(first, item) or (is_beyond and len(alike) >= FEWEST_SLICES):
+        if is_same or (is_beyond and len(alike) >= FEWEST_SLICES):
             yield item

@@ -27,7 +27,7 @@ class Distinction:
         name: What messages call it.
         value_of: Its value in a slice.
         may_interleave: Whether the slices of one volume may be acquired in turns, each turn with a
-            value of its own.
+            value of its own; not where the value changes how tissue looks.
         is_shown: Whether messages may show a value; where not, the values are counted.
     """
 
@@ -51,10 +51,18 @@ def _file(item: Slice) -> str:
 
 # In the order in which they are tried.
 DISTINCTIONS: tuple[Distinction, ...] = (
-    Distinction(name="time point", value_of=lambda item: item.frame.temporal_position),
+    Distinction(
+        name="time point",
+        value_of=lambda item: item.frame.temporal_position,
+        may_interleave=True,
+    ),
     Distinction(name="echo time", value_of=lambda item: item.frame.echo_time_ms),
     Distinction(name="b-value", value_of=lambda item: item.frame.b_value),
-    Distinction(name="cardiac phase", value_of=lambda item: item.frame.cardiac_phase_percent),
+    Distinction(
+        name="cardiac phase",
+        value_of=lambda item: item.frame.cardiac_phase_percent,
+        may_interleave=True,
+    ),
     Distinction(name="tube voltage", value_of=lambda item: item.frame.kvp),
     Distinction(name="image type", value_of=lambda item: "/".join(item.frame.image_type)),
     Distinction(name="kernel", value_of=lambda item: item.frame.kernel),
@@ -77,10 +85,15 @@ DISTINCTIONS: tuple[Distinction, ...] = (
         value_of=lambda item: item.frame.acquisition_time,
         may_interleave=True,
     ),
-    Distinction(name="series number", value_of=lambda item: item.instance.series_number),
+    Distinction(
+        name="series number",
+        value_of=lambda item: item.instance.series_number,
+        may_interleave=True,
+    ),
     Distinction(
         name="series description",
         value_of=lambda item: item.instance.series_description,
+        may_interleave=True,
         is_shown=False,
     ),
     Distinction(name="slice thickness", value_of=lambda item: item.frame.slice_thickness_mm),

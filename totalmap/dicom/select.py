@@ -245,17 +245,17 @@ class _Ranking:
             words = f"suitable, ranked {place + 1} of {count}: {one.describe()}"
         else:
             words = f"chosen: {one.describe()}; best of {count} suitable series"
-        coverage = cover(one.stack, one.audit.slices, _siblings(one.stack, self._split))
-        parts = [] if place or coverage.is_whole else [str(coverage)]
-        return _of_stack(one.stack) + "; ".join(
-            [words, *parts, *one.audit.findings, *one.audit.notes]
-        )
+            coverage = cover(one.stack, one.audit.slices, _siblings(one.stack, self._split))
+            words += "" if coverage.is_whole else f"; {coverage}"
+        return _of_stack(one.stack) + "; ".join([words, *one.audit.findings, *one.audit.notes])
 
 
 def _of_stack(stack: Stack) -> str:
     if stack.of == 1:
         return ""
-    return f"volume {stack.number} of {stack.of} in this series ({stack.split_by}): "
+    names = sorted(item.instance.file_name for item in stack.slices)
+    files = f"; {', '.join(names)}" if len(names) <= NAMED_FILES else ""
+    return f"volume {stack.number} of {stack.of} in this series ({stack.split_by}{files}): "
 
 
 def _place(verdict: Verdict, rankings: list[_Ranking]) -> tuple[object, ...]:
