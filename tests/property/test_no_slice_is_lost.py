@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
+from pydicom.uid import UID
 
 from tests.phantom import write_enhanced
 from tests.phantom.study import SeriesSpec, write_series
@@ -98,7 +99,8 @@ def write_dealt(
     for k, (step, group) in enumerate(zip(dealt.steps, dealt.groups, strict=True)):
         dataset = deepcopy(template)
         dataset.SeriesInstanceUID = SERIES_UID
-        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"1.2.5.{k + 1}"
+        dataset.SOPInstanceUID = UID(f"1.2.5.{k + 1}")
+        dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
         dataset.InstanceNumber = k + 1
         dataset.ImagePositionPatient = [x, y, round(z + step * STEP_MM, 4)]
         dataset.SliceThickness = f"{thickness * STEP_MM:g}"

@@ -58,7 +58,7 @@ def audit_stack(stack: Stack, policy: GeometrySection) -> Audit:
             than the policy allows.
     """
     if stack.fault:
-        raise UnsupportedGeometry(stack.fault)
+        raise UnsupportedGeometry(f"the slices form no volume: {stack.fault}")
     faults = _audit_faults(stack, policy)
     if len(stack.usable) < 2:
         raise UnsupportedGeometry(f"{len(stack.usable)} usable slice; a volume needs two")
@@ -144,13 +144,13 @@ def _refuse_doubled(distances: NDArray[np.float64], slices: tuple[Slice, ...]) -
     if not doubled:
         return
     groups = by_place(slices)
-    differing = differing_attributes(max(groups, key=len))
     if len(groups) == 1:
-        place = "Image Position (Patient) puts all of them at one place"
-        raise IncompleteSeries(f"{len(slices)} slices form no volume: {place}")
+        raise IncompleteSeries(
+            f"Image Position (Patient) puts all {len(slices)} slices at one place"
+        )
     raise IncompleteSeries(
         f"{doubled} of {len(distances)} slices lie at the place of another one and have other "
-        f"pixels; {_telling(differing)}"
+        f"pixels; {_telling(differing_attributes(max(groups, key=len)))}"
     )
 
 

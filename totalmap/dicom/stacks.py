@@ -176,8 +176,7 @@ def _without_singles(parts: list[_Part]) -> list[_Part]:
         slices=[item for part in singles for item in part.slices],
         labels=tuple((name, f"{name} of its own in each image") for name in names),
         left_out=tuple(item for part in singles for item in part.left_out),
-        fault=f"{len(singles)} images form no volume: each differs from the others in "
-        f"{' and '.join(names)}",
+        fault=f"each of {len(singles)} images differs from the others in {' and '.join(names)}",
     )
     return [part for part in parts if len(part.slices) != 1] + [merged]
 
