@@ -1,7 +1,4 @@
-"""Series as they were reported in public: what is chosen of them, and what is said.
-
-The comments name the report that each case comes from.
-"""
+"""Odd series of public reports, which the comments name: what is chosen of them, and said."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -359,8 +356,7 @@ def test_a_derived_series_beside_its_original_is_passed_over(written: WrittenSer
 
 def test_a_derived_series_beside_a_localizer_is_segmented(written: WrittenSeries) -> None:
     edit(written, as_derived)
-    scout = write_series(written.folder / "scout", 1, replace(SPEC, number=1, n_slices=2))
-    edit(scout, lambda _, ds: setattr(ds, "ImageType", ["ORIGINAL", "PRIMARY", "LOCALIZER"]))
+    add(written, 0, "scout.dcm", SeriesInstanceUID="1.2.3", ImageType=["ORIGINAL", "LOCALIZER"])
     assert volume_of(written.folder).series_instance_uid == written.series_uid
 
 
