@@ -217,9 +217,7 @@ def test_an_image_without_a_place_is_left_out_and_named(written: WrittenSeries, 
     )
 
 
-def test_an_image_without_a_place_that_looks_like_a_slice_is_counted(
-    written: WrittenSeries,
-) -> None:
+def test_an_image_without_a_place_like_a_slice_is_counted(written: WrittenSeries) -> None:
     add(written, 0, "lost.dcm", ImagePositionPatient=None)
     volume = volume_of(written.folder)
     assert len(volume.slices) == COUNT
