@@ -175,10 +175,12 @@ Pattern = Annotated[str, AfterValidator(_check_pattern)]
 # overviews, projections, reformats, pictures, and maps whose values are not HU.
 IMAGE_TYPES_EXCLUDED = (
     *("LOCALIZER", "MIP", "MINIP", "MAX_IP", "MIN_IP", "PROJECTION IMAGE", "VRT", "CPR"),
-    *("MPR", "SECONDARY", "SCREEN SAVE"),
+    *("MPR", "SCREEN SAVE"),
     *("PERFUSION", "CBF", "CBV", "MTT", "TTP", "TMAX", "PERMEABILITY"),
     *("IODINE", "VNC", "EFF_Z", "ELECTRON_DENSITY", "MAT_SPECIFIC", "SUBTRACTION"),
 )
+# Image Type of series that are segmented where the study has no original slices.
+IMAGE_TYPES_FALLBACK = ("SECONDARY",)
 
 
 # A label map is left out: few viewers read it.
@@ -226,6 +228,7 @@ class SelectionRule(Section):
     descriptions_excluded: tuple[Pattern, ...] = ()
     image_types: tuple[str, ...] = ()
     image_types_excluded: tuple[str, ...] = IMAGE_TYPES_EXCLUDED
+    image_types_fallback: tuple[str, ...] = IMAGE_TYPES_FALLBACK
     kernels: tuple[Pattern, ...] = ()
     contrast: Contrast = Contrast.ANY
     orientations: tuple[Orientation, ...] = ()

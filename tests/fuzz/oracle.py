@@ -19,7 +19,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from totalmap.dicom.stacks import Slice
+from totalmap.dicom.slices import Slice
 from totalmap.dicom.volume import Volume
 
 TOLERANCE_MM = 0.3

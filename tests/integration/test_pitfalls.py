@@ -15,7 +15,12 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.fileset import FileSet
-from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+from pydicom.uid import (
+    UID,
+    EncapsulatedPDFStorage,
+    ExplicitVRLittleEndian,
+    SecondaryCaptureImageStorage,
+)
 
 from tests.chain import FILL, LIVER, Carried, carried
 from tests.phantom import write_enhanced
@@ -108,6 +113,50 @@ def test_two_phases_in_one_series(tmp_path: Path) -> None:
         written, tmp_path / "out", source=tmp_path / "in", spacing_mm=SPACING_MM, geometry=REJECT
     )
     assert is_exact(found)
+
+
+def _in_turns(k: int, dataset: Dataset) -> None:
+    dataset.AcquisitionNumber, dataset.AcquisitionTime = 1 + k % 2, f"1010{10 + k % 2}"
+
+
+def _frame_of_reference_of_its_own(k: int, dataset: Dataset) -> None:
+    dataset.FrameOfReferenceUID = f"1.2.3.{k + 1}"
+
+
+@pytest.mark.parametrize("change", [_in_turns, _frame_of_reference_of_its_own])
+def test_slices_that_fill_one_grid_give_all_of_the_body(
+    tmp_path: Path, change: Callable[[int, Dataset], None]
+) -> None:
+    # dcm_qa_xa30: packages of slices are taken for volumes; public lung screening data
+    written = write_series(tmp_path / "in", 3, replace(SPEC, slice_thickness_mm=SPACING_MM))
+    for k, path in enumerate(written.paths):
+        dataset = pydicom.dcmread(path)
+        change(k, dataset)
+        dataset.save_as(path)
+    found = carried(written, tmp_path / "out", spacing_mm=SPACING_MM, geometry=REJECT)
+    assert is_exact(found)
+    assert len(found.volume.slices) == SPEC.n_slices
+
+
+def test_a_concatenation_gives_all_of_the_body(tmp_path: Path) -> None:
+    # OHIF#4388: 1344 frames in 8 files
+    written = write_enhanced(tmp_path / "whole", 3, SPEC)
+    whole = pydicom.dcmread(written.paths[0])
+    groups, pixels = list(whole.PerFrameFunctionalGroupsSequence), whole.PixelData
+    size, each = whole.Rows * whole.Columns * 2, SPEC.n_slices // 4
+    (tmp_path / "parts").mkdir()
+    for n in range(4):
+        first, end = n * each, (n + 1) * each
+        whole.PerFrameFunctionalGroupsSequence = groups[first:end]
+        whole.NumberOfFrames, whole.PixelData = each, pixels[first * size : end * size]
+        whole.SOPInstanceUID = UID(f"1.2.3.{n + 1}")
+        whole.file_meta.MediaStorageSOPInstanceUID = whole.SOPInstanceUID
+        whole.ConcatenationUID, whole.InConcatenationNumber = "1.2.3", n + 1
+        whole.save_as(tmp_path / "parts" / f"{n}.dcm")
+    volume = volume_of(tmp_path / "parts", REJECT)
+    np.testing.assert_array_equal(volume.voxels, written.hu)
+    np.testing.assert_allclose(volume.geometry.affine_lps, written.affine_lps, atol=1e-3)
+    assert len({item.instance.sop_instance_uid for item in volume.slices}) == 4
 
 
 def test_duplicate_slices_that_nothing_tells_apart(tmp_path: Path) -> None:

@@ -4,25 +4,28 @@ Looks at headers alone, so a series can be judged before any pixel is read.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from totalmap.dicom.attributes import differing_attributes, in_words
 from totalmap.dicom.geometry import NEGLIGIBLE_TILT_DEGREES, Geometry, stack_affine
-from totalmap.dicom.stacks import SAME_PLACE_MM, Slice, Stack
+from totalmap.dicom.slices import (
+    GAP_SHARE,
+    MAX_SHIFT_MM,
+    SAME_PLACE_MM,
+    LeftOut,
+    Slice,
+    by_place,
+    grid_step_mm,
+    is_close,
+)
+from totalmap.dicom.stacks import Stack
 from totalmap.errors import IncompleteSeries, UnsupportedGeometry
 from totalmap.settings import GapPolicy, GeometrySection
 
-# Above what writing positions with one decimal can do, far below a missing slice.
-POSITION_TOLERANCE_MM = 0.1
-# Thin slices need a finer eye: a quarter of their distance.
-POSITION_TOLERANCE_STEPS = 0.25
-# With more irregular distances than this share, the spacing varies; with fewer, slices are missing.
-GAP_SHARE = 0.25
-# Of what is not a straight line along the normal or a constant tilt.
-MAX_SHIFT_MM = 0.25
 # Two voxels of TotalSegmentator's coarsest network.
 MIN_EXTENT_MM = 12.0
 NAMED_FILES = 3
@@ -36,11 +39,13 @@ class Audit:
     Attributes:
         slices: Along their normal.
         findings: What whoever reads the result must know, in words.
+        notes: Which images were left out of a volume that lacks nothing without them, and why.
     """
 
     slices: tuple[Slice, ...]
     geometry: Geometry
     findings: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def audit_stack(stack: Stack, policy: GeometrySection) -> Audit:
@@ -52,12 +57,14 @@ def audit_stack(stack: Stack, policy: GeometrySection) -> Audit:
         UnsupportedGeometry: The slices are shifted against each other, or the volume is larger
             than the policy allows.
     """
+    if stack.fault:
+        raise UnsupportedGeometry(f"the slices form no volume: {stack.fault}")
     faults = _audit_faults(stack, policy)
     if len(stack.usable) < 2:
         raise UnsupportedGeometry(f"{len(stack.usable)} usable slice; a volume needs two")
     normal = stack.first.plane.normal
     distances, slices = _sorted_along(normal, stack.usable)
-    _refuse_doubled(distances)
+    _refuse_doubled(distances, slices)
     steps, gaps = _steps(distances, policy)
     positions = np.array([one.plane.position_mm for one in slices])
     step_mm = (positions[-1] - positions[0]) / steps[-1]
@@ -69,12 +76,13 @@ def audit_stack(stack: Stack, policy: GeometrySection) -> Audit:
     )
     refuse_size(geometry, policy)
     findings = (*faults, *gaps, *tilt_findings(geometry), *_rescales(slices))
-    return Audit(slices=slices, geometry=geometry, findings=findings)
+    notes = tuple(_notes(stack.left_out))
+    return Audit(slices=slices, geometry=geometry, findings=findings, notes=notes)
 
 
 def typical_spacing_mm(stack: Stack) -> float | None:
     """Returns the median distance of neighbouring slices, to 1 um; None for a single slice."""
-    placed = [one for one in stack.slices if one.frame.plane]
+    placed = stack.placed
     if len(placed) < 2:
         return None
     distances, _ = _sorted_along(placed[0].plane.normal, placed)
@@ -89,26 +97,67 @@ def _sorted_along(
     return np.array([place for place, _, _ in along]), tuple(one for _, _, one in along)
 
 
-def _audit_faults(stack: Stack, policy: GeometrySection) -> list[str]:
-    faulty = sorted(
-        f"{one.instance.file_name} ({one.frame.fault})" for one in stack.slices if one.frame.fault
-    )
+def describe_faults(stack: Stack) -> str:
+    """Returns how many images can't be used, and why; empty where all can."""
+    faulty = [item for item in stack.slices if item.frame.fault]
     if not faulty:
+        return ""
+    named = _named(faulty, lambda item: f"{item.instance.file_name} ({item.frame.fault})")
+    return f"{len(faulty)} of {len(stack.slices)} images can't be used: {named}"
+
+
+def _named(slices: Iterable[Slice], name_of: Callable[[Slice], str]) -> str:
+    names = sorted(set(map(name_of, slices)))
+    return ", ".join(names[:NAMED_FILES]) + (", ..." if len(names) > NAMED_FILES else "")
+
+
+def _audit_faults(stack: Stack, policy: GeometrySection) -> list[str]:
+    finding = describe_faults(stack)
+    if not finding:
         return []
-    named = ", ".join(faulty[:NAMED_FILES]) + (", ..." if len(faulty) > NAMED_FILES else "")
-    finding = f"{len(faulty)} of {len(stack.slices)} images can't be used: {named}"
-    if policy.gaps is GapPolicy.REJECT:
+    if policy.gaps is GapPolicy.REJECT and not _lacks_nothing(stack):
         raise IncompleteSeries(f"{finding}; {ALLOW_GAPS}")
     return [f"{finding}; left out"]
 
 
-def _refuse_doubled(distances: NDArray[np.float64]) -> None:
+def _lacks_nothing(stack: Stack) -> bool:
+    """Returns whether all images with a fault have no place, and the slices have no gap."""
+    usable = stack.usable
+    if len(stack.placed) > len(usable):
+        return False
+    step_mm = grid_step_mm(usable)
+    if step_mm is None:
+        return False
+    distances, _ = _sorted_along(usable[0].plane.normal, usable)
+    return round(float(distances[-1] - distances[0]) / step_mm) == len(usable) - 1
+
+
+def _notes(left_out: tuple[LeftOut, ...]) -> Iterator[str]:
+    for reason in dict.fromkeys(item.reason for item in left_out):
+        slices = [item.slice for item in left_out if item.reason == reason]
+        named = _named(slices, lambda item: item.instance.file_name)
+        yield f"{len(slices)} images are left out ({reason}): {named}"
+
+
+def _refuse_doubled(distances: NDArray[np.float64], slices: tuple[Slice, ...]) -> None:
     doubled = int((np.diff(distances) <= SAME_PLACE_MM).sum())
-    if doubled:
+    if not doubled:
+        return
+    groups = by_place(slices)
+    if len(groups) == 1:
         raise IncompleteSeries(
-            f"{doubled} of {len(distances)} slices lie at the place of another one, and nothing "
-            "in the headers tells two volumes apart"
+            f"Image Position (Patient) puts all {len(slices)} slices at one place"
         )
+    raise IncompleteSeries(
+        f"{doubled} of {len(distances)} slices lie at the place of another one and have other "
+        f"pixels; {_telling(differing_attributes(max(groups, key=len)))}"
+    )
+
+
+def _telling(keywords: tuple[str, ...]) -> str:
+    if not keywords:
+        return "no attribute tells them apart"
+    return f"they differ in {in_words(keywords)}, which splits them into no volumes"
 
 
 def _steps(
@@ -122,12 +171,12 @@ def _steps(
     places, gaps = distances - distances[0], np.diff(distances)
     count = len(places) - 1
     equal = np.arange(count + 1, dtype=np.float64)
-    if _is_close(equal, places):
+    if is_close(equal, places):
         return equal, []
     typical, largest = float(np.median(gaps)), float(gaps.max())
     whole = np.rint(places / typical)
     missing = int(whole[-1]) - count
-    if _is_close(whole, places) and missing <= GAP_SHARE * count:
+    if is_close(whole, places) and missing <= GAP_SHARE * count:
         finding = (
             f"{missing} slices are missing: gaps of up to {largest:.2f} mm between slices "
             f"{typical:.2f} mm apart"
@@ -142,15 +191,6 @@ def _steps(
             f"{finding}; geometry.max_gap_mm allows at most {policy.max_gap_mm:g} mm"
         )
     return whole, [f"{finding}; the network saw values interpolated between the slices there"]
-
-
-def _is_close(steps: NDArray[np.float64], places: NDArray[np.float64]) -> bool:
-    """Whether places lie at whole steps of one length."""
-    if len(set(steps.tolist())) < len(steps):
-        return False
-    step = places[-1] / steps[-1]
-    tolerance = min(POSITION_TOLERANCE_MM, POSITION_TOLERANCE_STEPS * step)
-    return bool(np.abs(places - steps * step).max() <= tolerance)
 
 
 def _refuse_shifts(deviations: NDArray[np.float64]) -> None:
@@ -203,7 +243,7 @@ def tilt_findings(geometry: Geometry) -> list[str]:
 
 
 def _rescales(slices: tuple[Slice, ...]) -> list[str]:
-    without = sum(one.frame.rescale is None for one in slices)
+    without = sum(item.frame.rescale is None for item in slices)
     if slices[0].instance.modality != "CT" or not without:
         return []
     return [

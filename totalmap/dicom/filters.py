@@ -1,6 +1,7 @@
 """The filters of a selection rule: why a stack is passed over, in words for a radiographer."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable
 
 from pydicom.uid import (
@@ -13,7 +14,9 @@ from pydicom.uid import (
     MRImageStorage,
 )
 
-from totalmap.dicom.audit import Audit, typical_spacing_mm
+from totalmap.dicom.audit import Audit, describe_faults, typical_spacing_mm
+from totalmap.dicom.image_kinds import IMAGE_TYPE_WORDS, NOT_HU
+from totalmap.dicom.slices import Slice
 from totalmap.dicom.stacks import Stack
 from totalmap.errors import InputError
 from totalmap.settings import Contrast, SelectionRule
@@ -29,28 +32,6 @@ SLICE_CLASSES = frozenset(
     }
 )
 
-# Rescale Type (PS3.3 C.11.1.1.2) of maps that dual-energy CT computes.
-NOT_HU = {
-    "OD": "optical density",
-    "MGML": "mg/mL",
-    "Z_EFF": "effective atomic numbers",
-    "ED": "electron density",
-    "EDW": "electron density",
-    "PCT": "percent",
-}
-
-IMAGE_TYPE_WORDS = {
-    "LOCALIZER": "a localizer (scout view)",
-    "MIP": "a maximum intensity projection",
-    "MAX_IP": "a maximum intensity projection",
-    "MINIP": "a minimum intensity projection",
-    "MIN_IP": "a minimum intensity projection",
-    "PROJECTION IMAGE": "a projection",
-    "MPR": "a reformat of another series",
-    "SECONDARY": "computed from another series",
-    "SCREEN SAVE": "a screenshot",
-}
-
 
 def why_not(stack: Stack, audit: Audit | InputError, rule: SelectionRule) -> str | None:
     """Returns why a rule passes a stack over, None if it does not.
@@ -58,8 +39,30 @@ def why_not(stack: Stack, audit: Audit | InputError, rule: SelectionRule) -> str
     Args:
         audit: What the slice audit measured, or why it refused the stack.
     """
-    by_headers = next((reason for check in _FILTERS if (reason := check(stack, rule))), None)
-    return by_headers or _no_volume(audit, rule)
+    return why_not_by_headers(stack, rule) or _no_volume(audit, rule)
+
+
+def why_not_by_headers(stack: Stack, rule: SelectionRule) -> str | None:
+    """Returns why a rule passes a stack over, whatever volume its slices form."""
+    return next((reason for check in _FILTERS if (reason := check(stack, rule))), None)
+
+
+def fallback_type(stack: Stack, rule: SelectionRule) -> str | None:
+    """Returns the Image Type for which a stack is only used where the study has no original."""
+    counts = Counter(word for item in _judged(stack) for word in set(item.frame.image_type))
+    wanted = (value for value in rule.image_types_fallback)
+    return next((v for v in wanted if 2 * counts[v.upper()] > len(_judged(stack))), None)
+
+
+def says_type(value: str) -> str:
+    """Returns what an Image Type says of a series, in words."""
+    meaning = IMAGE_TYPE_WORDS.get(value.upper(), "not slices as scanned")
+    return f"{meaning} (image type {value})"
+
+
+def _judged(stack: Stack) -> tuple[Slice, ...]:
+    """Returns the slices with a place, or all where none has one."""
+    return stack.placed or stack.slices
 
 
 def _wrong_kind(stack: Stack, rule: SelectionRule) -> str | None:
@@ -69,32 +72,32 @@ def _wrong_kind(stack: Stack, rule: SelectionRule) -> str | None:
     sop_class = UID(stack.first.instance.sop_class_uid)
     if sop_class not in SLICE_CLASSES:
         return f"no slices but {sop_class.name}"
-    units = sorted({one.frame.unit for one in stack.slices} & NOT_HU.keys())
+    units = sorted({item.frame.unit for item in _judged(stack)} & NOT_HU.keys())
     if modality == "CT" and units:
         return f"values are {NOT_HU[units[0]]}, not HU (rescale type {units[0]})"
     return None
 
 
 def _wrong_image_type(stack: Stack, rule: SelectionRule) -> str | None:
-    found = {value for one in stack.slices for value in one.frame.image_type}
+    found = {value for item in _judged(stack) for value in item.frame.image_type}
     for value in rule.image_types_excluded:
         if value.upper() in found:
-            return f"{IMAGE_TYPE_WORDS.get(value, 'not slices as scanned')} (image type {value})"
+            return says_type(value)
     missing = [value for value in rule.image_types if value.upper() not in found]
     return f"image type is not {missing[0]}" if missing else None
 
 
 def _wrong_text(stack: Stack, rule: SelectionRule) -> str | None:
-    series = stack.series
+    description = stack.first.instance.series_description
     checks = (
-        ("series description", series.description, rule.descriptions),
+        ("series description", description, rule.descriptions),
         ("body part", stack.first.instance.body_part, rule.body_parts),
         ("kernel", stack.first.frame.kernel, rule.kernels),
     )
     for name, value, patterns in checks:
         if patterns and not _matches(value, patterns):
             return f"{name} does not match {' or '.join(patterns)}"
-    if _matches(series.description, rule.descriptions_excluded):
+    if _matches(description, rule.descriptions_excluded):
         return f"series description matches {' or '.join(rule.descriptions_excluded)}"
     return None
 
@@ -122,7 +125,11 @@ def _wrong_orientation(stack: Stack, rule: SelectionRule) -> str | None:
 
 
 def _wrong_slices(stack: Stack, rule: SelectionRule) -> str | None:
-    count = len(stack.slices)
+    if stack.fault:
+        return stack.fault
+    count, faults = len(stack.slices), describe_faults(stack)
+    if len(stack.usable) < rule.min_slices and faults:
+        return faults
     if count < rule.min_slices:
         return f"{count} slices, at least {rule.min_slices} are needed"
     if rule.max_slices is not None and count > rule.max_slices:

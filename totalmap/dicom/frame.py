@@ -19,6 +19,7 @@ FRAME_KEYWORDS = (
     "ImageOrientationPatient",
     "PixelSpacing",
     "SliceThickness",
+    "SpacingBetweenSlices",
     "RescaleSlope",
     "RescaleIntercept",
     "RescaleType",
@@ -60,6 +61,7 @@ class Frame:
         fault: Why it can't be used, empty if it can.
         rescale: None where the header has none.
         unit: Of the rescaled values, Rescale Type; empty where the header does not say.
+        slice_spacing_mm: What Spacing Between Slices says; places are measured by positions.
     """
 
     number: int
@@ -68,6 +70,7 @@ class Frame:
     rescale: Rescale | None
     unit: str
     slice_thickness_mm: float | None
+    slice_spacing_mm: float | None
     image_type: tuple[str, ...]
     kernel: str
     instance_number: int
@@ -100,6 +103,7 @@ def read_frame(header: Header, number: int, *, is_only: bool, pixel_fault: str) 
         rescale=rescale,
         unit=header.text("RescaleType").upper(),
         slice_thickness_mm=header.number("SliceThickness"),
+        slice_spacing_mm=header.number("SpacingBetweenSlices"),
         image_type=header.words("FrameType", "ImageType"),
         kernel=next(iter(header.words("ConvolutionKernel")), ""),
         instance_number=header.integer("InstanceNumber") or 0 if is_only else number,

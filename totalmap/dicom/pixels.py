@@ -23,7 +23,7 @@ from totalmap.dicom.codestream import decode_rle, jpeg2000_size, jpeg_size
 from totalmap.dicom.frame import Rescale
 from totalmap.dicom.header import BROKEN_FILE
 from totalmap.dicom.instance import Instance, PixelFormat, read_dataset
-from totalmap.dicom.stacks import Slice
+from totalmap.dicom.slices import Slice
 from totalmap.errors import ResourceError
 
 Voxels = NDArray[np.int16] | NDArray[np.float32]

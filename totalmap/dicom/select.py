@@ -6,11 +6,13 @@ The result does not depend on the order of the files.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from totalmap.dicom.audit import Audit, audit_stack, typical_spacing_mm
-from totalmap.dicom.filters import why_not
+from totalmap.dicom.audit import NAMED_FILES, Audit, audit_stack, typical_spacing_mm
+from totalmap.dicom.coverage import cover
+from totalmap.dicom.filters import fallback_type, says_type, why_not, why_not_by_headers
 from totalmap.dicom.kernels import is_sharp
 from totalmap.dicom.patient import disagreements
-from totalmap.dicom.stacks import Stack, split_into_stacks
+from totalmap.dicom.split_study import split_study
+from totalmap.dicom.stacks import Stack
 from totalmap.dicom.study import Series, Study
 from totalmap.errors import InputError, MixedPatients, NoSuitableSeries
 from totalmap.log import get_logger
@@ -65,19 +67,26 @@ class Selection:
     Attributes:
         folder: Where its results lie below the results folder: the name of the rule, empty where
             there is only one.
+        siblings: The other stacks of its series.
     """
 
     folder: str
     stack: Stack
     audit: Audit
+    siblings: tuple[Stack, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Judgement:
-    """The verdict on everything in a study, and what is to be segmented."""
+    """The verdict on everything in a study, and what is to be segmented.
+
+    Attributes:
+        left_out: What was left out when the study was read, in words.
+    """
 
     verdicts: tuple[Verdict, ...]
     selections: tuple[Selection, ...]
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -109,15 +118,22 @@ def judge(study: Study, rules: SelectionSection, geometry: GeometrySection) -> J
     Verdicts come with what was chosen first, then what is suitable by rank, then the rest by
     series number. A stack that several rules choose is segmented once, for the first of them.
     """
-    stacks = [stack for series in study.series for stack in split_into_stacks(series)]
+    split = split_study(study)
+    stacks = [stack for of_series in split.values() for stack in of_series]
     audits = {_key(stack): _audit(stack, geometry) for stack in stacks}
-    rankings = [_Ranking(rule, stacks, audits) for rule in rules.rules]
+    rankings = [_Ranking(rule, split, audits) for rule in rules.rules]
     selections: dict[tuple[str, int], Selection] = {}
     for ranking in rankings:
         for best in ranking.candidates[:1]:
             folder = ranking.rule.name if len(rankings) > 1 else ""
             selections.setdefault(
-                _key(best.stack), Selection(folder=folder, stack=best.stack, audit=best.audit)
+                _key(best.stack),
+                Selection(
+                    folder=folder,
+                    stack=best.stack,
+                    audit=best.audit,
+                    siblings=_siblings(best.stack, split),
+                ),
             )
     verdicts = [
         Verdict(
@@ -129,7 +145,9 @@ def judge(study: Study, rules: SelectionSection, geometry: GeometrySection) -> J
     ]
     verdicts += [_no_images(series, rules) for series in study.series if not _has_images(series)]
     verdicts.sort(key=lambda verdict: _place(verdict, rankings))
-    return Judgement(verdicts=tuple(verdicts), selections=tuple(selections.values()))
+    return Judgement(
+        verdicts=tuple(verdicts), selections=tuple(selections.values()), left_out=study.warnings
+    )
 
 
 def selected(judgement: Judgement) -> tuple[Selection, ...]:
@@ -149,7 +167,9 @@ def selected(judgement: Judgement) -> tuple[Selection, ...]:
         )
     if judgement.selections:
         return judgement.selections
-    reasons = "; ".join(sorted({verdict.reason for verdict in judgement.verdicts}))
+    # Files that were left out explain why slices are missing, so they come first.
+    said = judgement.left_out[:NAMED_FILES]
+    reasons = "; ".join([*said, *sorted({verdict.reason for verdict in judgement.verdicts})])
     series = len({verdict.series.uid for verdict in judgement.verdicts})
     raise NoSuitableSeries(f"none of {series} series can be segmented: {reasons}")
 
@@ -168,6 +188,10 @@ def refuse_mixed_patients(judgement: Judgement) -> None:
             f"the files of the chosen series disagree in {', '.join(sorted(names))}: they are of "
             "several patients, or one patient was renamed; correct them at their source"
         )
+
+
+def _siblings(stack: Stack, split: dict[str, tuple[Stack, ...]]) -> tuple[Stack, ...]:
+    return tuple(other for other in split[stack.series.uid] if other is not stack)
 
 
 def _key(stack: Stack) -> tuple[str, int]:
@@ -198,15 +222,22 @@ class _Ranking:
     def __init__(
         self,
         rule: SelectionRule,
-        stacks: list[Stack],
+        split: dict[str, tuple[Stack, ...]],
         audits: dict[tuple[str, int], Audit | InputError],
     ) -> None:
         self.rule = rule
+        self._split = split
         self._reasons: dict[tuple[str, int], str] = {}
+        stacks = [stack for of_series in split.values() for stack in of_series]
+        has_original = any(
+            not fallback_type(stack, rule) and not why_not_by_headers(stack, rule)
+            for stack in stacks
+        )
         candidates: list[_Candidate] = []
         for stack in stacks:
             audit = audits[_key(stack)]
-            reason = why_not(stack, audit, rule)
+            fallback = fallback_type(stack, rule) if has_original else None
+            reason = says_type(fallback) if fallback else why_not(stack, audit, rule)
             if isinstance(audit, Audit) and reason is None:
                 candidates.append(_candidate(stack, audit))
             else:
@@ -233,13 +264,17 @@ class _Ranking:
             words = f"suitable, ranked {place + 1} of {count}: {one.describe()}"
         else:
             words = f"chosen: {one.describe()}; best of {count} suitable series"
-        return _of_stack(one.stack) + "; ".join([words, *one.audit.findings])
+            coverage = cover(one.stack, one.audit.slices, _siblings(one.stack, self._split))
+            words += "" if coverage.is_whole else f"; {coverage}"
+        return _of_stack(one.stack) + "; ".join([words, *one.audit.findings, *one.audit.notes])
 
 
 def _of_stack(stack: Stack) -> str:
     if stack.of == 1:
         return ""
-    return f"volume {stack.number} of {stack.of} in this series ({stack.split_by}): "
+    names = sorted(item.instance.file_name for item in stack.slices)
+    files = f"; {', '.join(names)}" if len(names) <= NAMED_FILES else ""
+    return f"volume {stack.number} of {stack.of} in this series ({stack.split_by}{files}): "
 
 
 def _place(verdict: Verdict, rankings: list[_Ranking]) -> tuple[object, ...]:

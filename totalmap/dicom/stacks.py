@@ -3,46 +3,46 @@
 A series may hold more than one volume: phases, echoes, energies, time points, repeated
 acquisitions, slices of another orientation or size. Slices that differ in what the slices of a
 volume share are always kept apart. Beyond that, a series is only split where slices of one value
-would lie among slices of another: parts of one scan that follow each other stay together.
+lie among slices of another and do not fill one grid with them: parts of one scan that follow each
+other or were acquired in turns stay together. Each image of a series is in one stack, or is left
+out of one with a reason.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
-from totalmap.dicom.frame import Frame
-from totalmap.dicom.geometry import Plane
-from totalmap.dicom.instance import Instance
+from totalmap.dicom.attributes import differing_attributes, read_distinctions
+from totalmap.dicom.distinctions import (
+    DISTINCTIONS,
+    Distinction,
+    Groups,
+    are_interleaved,
+    are_volumes,
+    grouped,
+    repeated_at_seams,
+)
+from totalmap.dicom.image_kinds import kind_of
+from totalmap.dicom.slices import (
+    COSINE_TOLERANCE,
+    SAME_EXTENT_MM,
+    LeftOut,
+    Slice,
+    by_place,
+    extent_mm,
+    in_order,
+    numbered_places,
+    places_mm,
+)
 from totalmap.dicom.study import Series
 
-# Two slices at one place: above what writing positions with one decimal can do.
-SAME_PLACE_MM = 0.1
-# Cosines are written with four decimals or more.
-COSINE_TOLERANCE = 5e-4
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Slice:
-    """One image of a stack, and the file that holds it."""
-
-    instance: Instance
-    frame: Frame
-
-    @property
-    def key(self) -> tuple[str, int]:
-        """What names the slice in its study."""
-        return self.instance.sop_instance_uid, self.frame.number
-
-    @property
-    def plane(self) -> Plane:
-        """Where the slice lies."""
-        if self.frame.plane is None:
-            raise ValueError("a slice without a place")
-        return self.frame.plane
+AT_SEAM = "they repeat places where acquisitions follow each other"
+FOREIGN = "they have no place, and another size or kind than the slices"
+# So many stacks of one slice each are no volumes: they are listed as one.
+SINGLES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,10 @@ class Stack:
         number: From 1 among the stacks of the series, the one with the most slices first.
         of: How many stacks the series has.
         split_by: What tells this stack from the others, in words; empty in a series of one.
+        differs_in: The names of the attributes that do.
         slices: All that belong here, in no order; those with a fault are missed here.
+        left_out: Images that are part of no stack, each of them named by one stack.
+        fault: Why the slices can't form a volume, whatever the rules; empty if they may.
     """
 
     series: Series
@@ -61,23 +64,73 @@ class Stack:
     of: int
     split_by: str
     slices: tuple[Slice, ...]
+    differs_in: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    fault: str = ""
+
+    @property
+    def placed(self) -> tuple[Slice, ...]:
+        """The slices with a place, usable or not."""
+        return tuple(item for item in self.slices if item.frame.plane)
 
     @property
     def usable(self) -> tuple[Slice, ...]:
         """The slices without a fault."""
-        return tuple(one for one in self.slices if not one.frame.fault)
+        return tuple(item for item in self.slices if not item.frame.fault)
 
     @property
     def first(self) -> Slice:
         """The slice that speaks for what all have in common; a usable one if there is any."""
-        return min(self.usable or self.slices, key=_in_order)
+        return min(self.usable or self.placed or self.slices, key=in_order)
 
 
 Slices = list[Slice]
-Part = tuple[str, Slices]
-"""What tells some slices from the others, in words, and these slices."""
 Places = dict[tuple[str, int], int]
 """The number of the place at which a slice lies, by the slice's key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """Some slices of a series, and what tells them from the others.
+
+    Attributes:
+        labels: Name and words of each attribute by which the series was split.
+    """
+
+    slices: Slices
+    labels: tuple[tuple[str, str], ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    fault: str = ""
+
+    @property
+    def words(self) -> str:
+        return ", ".join(words for _, words in self.labels)
+
+    def split(self, distinction: Distinction, groups: Groups) -> "list[_Part]":
+        """Returns a part for each group; what was left out stays with the largest one."""
+        if len(groups) < 2:
+            return [self]
+        largest = max(range(len(groups)), key=lambda index: (len(groups[index][1]), -index))
+        return [
+            _Part(
+                slices=slices,
+                labels=(
+                    *self.labels,
+                    (distinction.name, distinction.words(value if distinction.is_shown else n + 1)),
+                ),
+                left_out=self.left_out if n == largest else (),
+            )
+            for n, (value, slices) in enumerate(groups)
+        ]
+
+    def without(self, slices: Slices, reason: str) -> "_Part":
+        """Returns the part without some slices, which it names."""
+        gone = {item.key for item in slices}
+        return replace(
+            self,
+            slices=[item for item in self.slices if item.key not in gone],
+            left_out=(*self.left_out, *(LeftOut(slice=i, reason=reason) for i in slices)),
+        )
 
 
 def split_into_stacks(series: Series) -> tuple[Stack, ...]:
@@ -89,126 +142,188 @@ def split_into_stacks(series: Series) -> tuple[Stack, ...]:
     ]
     if not slices:
         return ()
-    parts: list[Part] = [("", [one for one in slices if one.frame.plane])]
-    for split in (_by_orientation, *map(_by_value, _SHARED), _by_distinction):
-        parts = [
-            (", ".join(filter(None, (words, deeper))), part)
-            for words, whole in parts
-            for deeper, part in split(whole)
-        ]
-    parts = sorted(parts, key=_largest_first) or [("", [])]
-    # Nobody knows where slices without a place belong; in the largest part they are missed.
-    parts[0][1].extend(one for one in slices if not one.frame.plane)
+    parts = [_Part(slices=[item for item in slices if item.frame.plane])]
+    for split in (*_SHARED, _by_distinction, _by_attributes, _by_order):
+        parts = [deeper for part in parts for deeper in split(part)]
+    parts = sorted(_without_singles(parts), key=_largest_first)
+    parts[0] = _with_unplaced(parts[0], [item for item in slices if not item.frame.plane])
     return tuple(
-        Stack(series=series, number=number, of=len(parts), split_by=words, slices=tuple(part))
-        for number, (words, part) in enumerate(parts, start=1)
+        Stack(
+            series=series,
+            number=number,
+            of=len(parts),
+            split_by=part.words,
+            differs_in=tuple(name for name, _ in part.labels),
+            slices=tuple(part.slices),
+            left_out=part.left_out,
+            fault=part.fault,
+        )
+        for number, part in enumerate(parts, start=1)
     )
 
 
-def _largest_first(part: Part) -> tuple[object, ...]:
-    words, slices = part
-    return -len(slices), words, sorted(one.key for one in slices)
+def _largest_first(part: _Part) -> tuple[object, ...]:
+    return bool(part.fault), -len(part.slices), part.words, sorted(i.key for i in part.slices)
 
 
-# What the slices of a volume always share. Frames of several multi-frame files stay apart.
-_SHARED: tuple[tuple[str, Callable[[Slice], Hashable]], ...] = (
-    ("pixels", lambda one: f"{one.instance.rows} x {one.instance.columns}"),
-    ("pixel spacing", lambda one: one.plane.pixel_spacing_mm),
-    ("frame of reference", lambda one: one.instance.frame_of_reference_uid),
-    ("file", lambda one: one.instance.sop_instance_uid if len(one.instance.frames) > 1 else ""),
-)
-
-# What may tell volumes apart that lie among each other, in the order in which it is tried.
-_DISTINCTIONS: tuple[tuple[str, Callable[[Slice], Hashable]], ...] = (
-    ("time point", lambda one: one.frame.temporal_position),
-    ("echo time", lambda one: one.frame.echo_time_ms),
-    ("b-value", lambda one: one.frame.b_value),
-    ("cardiac phase", lambda one: one.frame.cardiac_phase_percent),
-    ("tube voltage", lambda one: one.frame.kvp),
-    ("image type", lambda one: "/".join(one.frame.image_type)),
-    ("kernel", lambda one: one.frame.kernel),
-    ("acquisition", lambda one: one.frame.acquisition_number),
-    ("trigger time", lambda one: one.frame.trigger_time_ms),
-    ("acquisition time", lambda one: one.frame.acquisition_time),
-)
+def _without_singles(parts: list[_Part]) -> list[_Part]:
+    """Returns the parts, those of one slice as one part with a fault if there are many of them."""
+    singles = [part for part in parts if len(part.slices) == 1]
+    if len(singles) < SINGLES or 2 * len(singles) <= len(parts):
+        return parts
+    names = list(dict.fromkeys(name for part in singles for name, _ in part.labels))
+    merged = _Part(
+        slices=[item for part in singles for item in part.slices],
+        labels=tuple((name, f"{name} of its own in each image") for name in names),
+        left_out=tuple(item for part in singles for item in part.left_out),
+        fault=f"each of {len(singles)} images differs from the others in {' and '.join(names)}",
+    )
+    return [part for part in parts if len(part.slices) != 1] + [merged]
 
 
-def _by_orientation(slices: Slices) -> list[Part]:
-    groups: list[Slices] = []
-    for one in slices:
-        for group in groups:
-            difference = np.subtract(one.plane.cosines, group[0].plane.cosines)
-            if np.abs(difference).max() <= COSINE_TOLERANCE:
-                group.append(one)
-                break
-        else:
-            groups.append([one])
-    return _named("orientation", [(group[0].plane.orientation, group) for group in groups])
+def _with_unplaced(part: _Part, unplaced: Slices) -> _Part:
+    """Returns the largest part with the slices without a place.
 
-
-def _by_value(feature: tuple[str, Callable[[Slice], Hashable]]) -> Callable[[Slices], list[Part]]:
-    name, value_of = feature
-    return lambda slices: _named(name, _grouped(slices, value_of))
-
-
-def _by_distinction(slices: Slices) -> list[Part]:
-    """Splits until no slices of another value lie among those of a part."""
-    for name, value_of in _DISTINCTIONS:
-        groups = _grouped(slices, value_of)
-        if len(groups) > 1 and _are_volumes([group for _, group in groups]):
-            return [
-                (", ".join(filter(None, (words, deeper))), part)
-                for words, whole in _named(name, groups)
-                for deeper, part in _by_distinction(whole)
-            ]
-    return _by_order(slices)
-
-
-def _are_volumes(groups: list[Slices]) -> bool:
-    """Whether slices of one value form a volume that shares its room with another one.
-
-    They do not where the value belongs to single slices or rotations of the tube, or where the
-    groups follow each other, as from a table that moves between acquisitions.
+    Nobody knows where they belong, so this part misses those that look like its slices; others
+    are foreign.
     """
-    if min(map(len, groups)) < 2:
-        return False
-    places = [_places(group) for group in groups]
-    ends = [(min(span) + SAME_PLACE_MM, 1) for span in places]
-    ends += [(max(span) - SAME_PLACE_MM, -1) for span in places]
-    # The most groups that lie over one place, as the ends of their spans are passed.
-    deepest = int(np.cumsum([change for _, change in sorted(ends)]).max())
-    return deepest > 1 and len(groups) <= 2 * deepest
+    if not part.slices:
+        return replace(part, slices=unplaced)
+
+    def look(item: Slice) -> tuple[int, int, str]:
+        return item.instance.rows, item.instance.columns, kind_of(item)
+
+    wanted = look(part.slices[0])
+    alike = [item for item in unplaced if look(item) == wanted]
+    foreign = [item for item in unplaced if look(item) != wanted]
+    return replace(part, slices=part.slices + alike).without(foreign, FOREIGN)
 
 
-def _by_order(slices: Slices) -> list[Part]:
+_Split = Callable[[_Part], list[_Part]]
+
+
+def _by_value(distinction: Distinction) -> _Split:
+    return lambda part: part.split(distinction, grouped(part.slices, distinction.value_of))
+
+
+def _by_likeness(
+    distinction: Distinction, vector_of: Callable[[Slice], tuple[float, ...]], tolerance: float
+) -> _Split:
+    """Splits where values differ by more than what is written with other digits."""
+
+    def split(part: _Part) -> list[_Part]:
+        groups: Groups = []
+        group_of: dict[tuple[float, ...], int] = {}
+        vectors = np.empty((0, 0))
+        for item in part.slices:
+            vector = vector_of(item)
+            if vector not in group_of:
+                vectors = vectors.reshape(len(groups), len(vector))
+                near = np.abs(vectors - vector).max(axis=1) <= tolerance
+                group_of[vector] = int(near.argmax()) if near.any() else len(groups)
+            if group_of[vector] == len(groups):
+                groups.append((distinction.value_of(item), []))
+                vectors = np.vstack([vectors, vector])
+            groups[group_of[vector]][1].append(item)
+        return part.split(distinction, groups)
+
+    return split
+
+
+# What the slices of a volume always share.
+_SHARED: tuple[_Split, ...] = (
+    _by_likeness(
+        Distinction(name="orientation", value_of=lambda item: item.plane.orientation),
+        lambda item: item.plane.cosines,
+        COSINE_TOLERANCE,
+    ),
+    _by_value(
+        Distinction(
+            name="pixels",
+            value_of=lambda item: f"{item.instance.rows} x {item.instance.columns}",
+        )
+    ),
+    _by_value(Distinction(name="kind", value_of=lambda item: kind_of(item) or "as scanned")),
+    _by_likeness(
+        Distinction(name="pixel spacing", value_of=lambda item: item.plane.pixel_spacing_mm),
+        extent_mm,
+        SAME_EXTENT_MM,
+    ),
+)
+
+
+def _by_distinction(
+    part: _Part, distinctions: tuple[Distinction, ...] = DISTINCTIONS
+) -> list[_Part]:
+    """Splits until no slices of another value lie among those of a part, unless they fill it."""
+    if not part.slices or _is_one_place(part.slices):
+        return [part]
+    for distinction in distinctions:
+        groups = grouped(part.slices, distinction.value_of)
+        volumes = [slices for _, slices in groups]
+        if len(groups) < 2:
+            continue
+        if repeated := repeated_at_seams(volumes):
+            part = part.without(repeated, AT_SEAM)
+        elif are_volumes(volumes) and not (
+            distinction.may_interleave and are_interleaved(part.slices)
+        ):
+            return [
+                deeper
+                for whole in part.split(distinction, groups)
+                for deeper in _by_distinction(whole, distinctions)
+            ]
+    return [part]
+
+
+def _by_attributes(part: _Part) -> list[_Part]:
+    """Splits slices that lie on each other by any attribute that tells them apart."""
+    groups = by_place(part.slices)
+    largest = max(groups, key=len, default=[])
+    if len(largest) < 2 or len(groups) == 1:
+        return [part]
+    keywords = differing_attributes(largest)
+    if not keywords:
+        return [part]
+    return _by_distinction(part, tuple(read_distinctions(part.slices, keywords)))
+
+
+def _is_one_place(slices: Slices) -> bool:
+    return len(set(numbered_places(places_mm(slices)))) == 1
+
+
+def _by_order(part: _Part) -> list[_Part]:
     """Splits slices that lie on each other and that no attribute tells apart.
 
     Either whole volumes follow each other in the order of the instance numbers, or the images
     of one place do. Where neither holds, the slices stay together, and the audit refuses them.
     """
-    ordered = sorted(slices, key=_in_order)
-    places = dict(zip([one.key for one in ordered], _rounded(_places(ordered)), strict=True))
-    most = max(Counter(places.values()).values(), default=1)
-    if most == 1 or len({one.frame.instance_number for one in slices}) < len(slices):
-        return [("", slices)]
+    ordered = sorted(part.slices, key=in_order)
+    numbers = numbered_places(places_mm(ordered))
+    places = dict(zip([item.key for item in ordered], numbers, strict=True))
+    most = max(Counter(numbers).values(), default=1)
+    has_order = len({item.frame.instance_number for item in ordered}) == len(ordered)
+    if most == 1 or len(set(numbers)) == 1 or not has_order:
+        return [part]
     runs = _runs(ordered, places)
     if len(runs) != most or not _are_repetitions(runs, places):
         runs = _layers(ordered, places)
     if len(runs) != most:
-        return [("", slices)]
-    return _named("repetition", list(enumerate(runs, start=1)))
+        return [part]
+    repetition = Distinction(name="repetition", value_of=lambda item: places[item.key])
+    return part.split(repetition, list(enumerate(runs, start=1)))
 
 
 def _runs(ordered: Slices, places: Places) -> list[Slices]:
     """Returns slices that follow each other; one at a place that was seen begins the next run."""
     runs: list[Slices] = []
     seen: set[int] = set()
-    for one in ordered:
-        if not runs or places[one.key] in seen:
+    for item in ordered:
+        if not runs or places[item.key] in seen:
             runs.append([])
             seen.clear()
-        runs[-1].append(one)
-        seen.add(places[one.key])
+        runs[-1].append(item)
+        seen.add(places[item.key])
     return runs
 
 
@@ -219,62 +334,16 @@ def _layers(ordered: Slices, places: Places) -> list[Slices]:
     """
     seen: Counter[int] = Counter()
     layers: dict[int, Slices] = defaultdict(list)
-    for one in ordered:
-        seen[places[one.key]] += 1
-        layers[seen[places[one.key]]].append(one)
+    for item in ordered:
+        seen[places[item.key]] += 1
+        layers[seen[places[item.key]]].append(item)
     return list(layers.values()) if len(set(seen.values())) == 1 else []
 
 
 def _are_repetitions(runs: list[Slices], places: Places) -> bool:
     """Whether runs lead along the stack one way each, and over mostly the same places."""
-    steps = [np.diff(_places(run)) for run in runs]
-    if not all((one > 0).all() or (one < 0).all() for one in steps):
+    steps = [np.diff(places_mm(run)) for run in runs]
+    if not all((step > 0).all() or (step < 0).all() for step in steps):
         return False
-    covered = [{places[one.key] for one in run} for run in runs]
+    covered = [{places[item.key] for item in run} for run in runs]
     return all(2 * len(a & b) > min(len(a), len(b)) for a, b in pairwise(covered))
-
-
-def _grouped(
-    slices: Slices, value_of: Callable[[Slice], Hashable]
-) -> list[tuple[Hashable, Slices]]:
-    """Returns the slices by value, in the order of the values."""
-    groups: dict[Hashable, Slices] = defaultdict(list)
-    for one in slices:
-        groups[value_of(one)].append(one)
-    return sorted(groups.items(), key=lambda group: (group[0] is None, group[0]))
-
-
-def _named(name: str, groups: list[tuple[Hashable, Slices]]) -> list[Part]:
-    """Names groups by their values; UIDs and multi-frame files are counted instead."""
-    if len(groups) < 2:
-        return [("", group) for _, group in groups]
-    if name in {"frame of reference", "file"}:
-        groups = [(number, group) for number, (_, group) in enumerate(groups, start=1)]
-    return [(_words(name, value), group) for value, group in groups]
-
-
-def _words(name: str, value: Hashable) -> str:
-    if value is None or value == "":
-        return f"no {name}"
-    if isinstance(value, tuple):
-        value = " x ".join(f"{one:g}" for one in value)
-    return f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
-
-
-def _places(slices: Slices) -> NDArray[np.float64]:
-    """Returns where slices lie along the normal of the first one, in mm."""
-    positions = np.array([one.plane.position_mm for one in slices]).reshape(-1, 3)
-    places: NDArray[np.float64] = positions @ slices[0].plane.normal if slices else np.empty(0)
-    return places
-
-
-def _rounded(places: NDArray[np.float64]) -> list[int]:
-    """Numbers the places; those within SAME_PLACE_MM of their neighbour are the same."""
-    order = np.argsort(places, kind="stable")
-    numbers = np.empty(len(places), dtype=int)
-    numbers[order] = np.cumsum(np.diff(places[order], prepend=-np.inf) > SAME_PLACE_MM)
-    return [int(number) for number in numbers]
-
-
-def _in_order(one: Slice) -> tuple[int, str, tuple[str, int]]:
-    return one.frame.instance_number, one.frame.acquisition_time, one.key

@@ -6,10 +6,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from totalmap.dicom.audit import audit_stack
+from totalmap.dicom.coverage import Coverage, cover
 from totalmap.dicom.geometry import Geometry
 from totalmap.dicom.pixels import Undecodable, Voxels, decode_slices
 from totalmap.dicom.select import Selection
-from totalmap.dicom.stacks import Slice, Stack
+from totalmap.dicom.slices import Slice
+from totalmap.dicom.stacks import Stack
 from totalmap.errors import UnreadableInstance, UnsupportedGeometry
 from totalmap.settings import GapPolicy, GeometrySection
 
@@ -30,6 +32,7 @@ class Volume:
         folder: Where the results lie below the results folder, empty for the folder itself.
         patient_disagreements: Names of the patient's attributes in which series of the study
             disagree.
+        coverage: How many slices of its series it has; None for NIfTI.
     """
 
     voxels: Voxels
@@ -39,6 +42,7 @@ class Volume:
     findings: tuple[str, ...]
     folder: str
     patient_disagreements: tuple[str, ...] = ()
+    coverage: Coverage | None = None
 
     @property
     def is_dicom(self) -> bool:
@@ -90,9 +94,10 @@ def build_volume(selection: Selection, policy: GeometrySection) -> Volume:
         geometry=audit.geometry,
         modality=audit.slices[0].instance.modality,
         slices=audit.slices,
-        findings=audit.findings,
+        findings=(*audit.findings, *audit.notes),
         folder=selection.folder,
         patient_disagreements=selection.stack.series.disagreements_in_study,
+        coverage=cover(selection.stack, audit.slices, selection.siblings),
     )
 
 

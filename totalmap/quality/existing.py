@@ -17,7 +17,8 @@ from totalsegmentator.map_to_binary import class_map
 from totalmap.dicom.audit import audit_stack
 from totalmap.dicom.geometry import Geometry
 from totalmap.dicom.select import Selection
-from totalmap.dicom.stacks import Stack, split_into_stacks
+from totalmap.dicom.split_study import split_study
+from totalmap.dicom.stacks import Stack
 from totalmap.dicom.study import Study
 from totalmap.dicom.volume import Volume, build_volume
 from totalmap.errors import InputError
@@ -78,9 +79,11 @@ def read_existing(segs: Sequence[Path], source: Study) -> Existing:
         InputError: The source isn't there, a SEG is not whole, or its frames lie on another grid.
     """
     datasets = [read_header(path) for path in segs]
-    stack = _source_stack(datasets, source)
+    stack, *siblings = _source_stacks(datasets, source)
     policy = GeometrySection()
-    selection = Selection(folder="", stack=stack, audit=audit_stack(stack, policy))
+    selection = Selection(
+        folder="", stack=stack, audit=audit_stack(stack, policy), siblings=tuple(siblings)
+    )
     volume = build_volume(selection, policy)
     numbers: dict[str, int] = {}
     labels: NDArray[np.uint16] = np.zeros(volume.geometry.shape, dtype=np.uint16)
@@ -157,22 +160,19 @@ def _is_seg(path: Path) -> bool:
     return dataset.get("SOPClassUID") in _SEG_CLASSES
 
 
-def _source_stack(segs: Sequence[Dataset], source: Study) -> Stack:
-    """Returns the stack that SEGs were made from; the largest one of its series."""
+def _source_stacks(segs: Sequence[Dataset], source: Study) -> tuple[Stack, ...]:
+    """Returns the stack that SEGs were made from, the largest one, and the others of its series."""
     wanted = {
         str(one.get("SeriesInstanceUID"))
         for seg in segs
         for one in seg.get("ReferencedSeriesSequence", ())
     }
-    stacks = [
-        stack
-        for series in source.series
-        if series.uid in wanted
-        for stack in split_into_stacks(series)
-    ]
-    if not stacks:
+    split = [stacks for uid, stacks in split_study(source).items() if uid in wanted and stacks]
+    if not split:
         raise InputError("the source holds none of the series that the SEG was made from")
-    return max(stacks, key=lambda stack: len(stack.usable))
+    largest = max((stack for stacks in split for stack in stacks), key=lambda s: len(s.usable))
+    series = next(stacks for stacks in split if largest in stacks)
+    return (largest, *(stack for stack in series if stack is not largest))
 
 
 def _paint(

@@ -7,9 +7,9 @@ from datetime import date
 from pydicom.tag import BaseTag, Tag
 
 from totalmap.dicom.files import read_header
-from totalmap.dicom.filters import IMAGE_TYPE_WORDS, NOT_HU
 from totalmap.dicom.geometry import NEGLIGIBLE_TILT_DEGREES, Geometry
 from totalmap.dicom.header import Header
+from totalmap.dicom.image_kinds import IMAGE_TYPE_WORDS, NOT_HU
 from totalmap.dicom.kernels import is_sharp
 from totalmap.dicom.volume import Volume
 from totalmap.finding import Finding, Severity
@@ -66,6 +66,7 @@ def by_headers(volume: Volume) -> tuple[Finding, ...]:
     return (
         *_other_patient(volume),
         *_child(volume),
+        *_part(volume),
         *_kind(volume),
         *_short(volume.geometry),
     )
@@ -156,6 +157,19 @@ def _date(text: str) -> date | None:
         return None
 
 
+def _part(volume: Volume) -> Iterator[Finding]:
+    coverage = volume.coverage
+    if coverage is not None and not coverage.is_whole:
+        yield Finding(
+            code="PARTIAL_SERIES",
+            severity=Severity.REVIEW,
+            sentence=f"The result {coverage}.",
+            value=coverage.used,
+            limit=coverage.of,
+            unit="{slices}",
+        )
+
+
 def _kind(volume: Volume) -> Iterator[Finding]:
     values = {value for one in volume.slices for value in one.frame.image_type}
     words = {word for value in values for word in value.split()}
@@ -163,17 +177,18 @@ def _kind(volume: Volume) -> Iterator[Finding]:
     for code, candidates in _KINDS:
         found = [word for word in candidates if word in words]
         if found:
-            yield _of_kind(code, IMAGE_TYPE_WORDS.get(found[0], _MEANINGS[code]))
+            severity = Severity.INFORMATION if found[0] == "DERIVED" else Severity.REVIEW
+            yield _of_kind(code, IMAGE_TYPE_WORDS.get(found[0], _MEANINGS[code]), severity)
             return
         if code == "REFORMAT" and volume.modality == "CT" and orientation is not Orientation.AXIAL:
-            yield _of_kind(code, f"{_MEANINGS[code]} ({orientation})")
+            yield _of_kind(code, f"{_MEANINGS[code]} ({orientation})", Severity.REVIEW)
             return
 
 
-def _of_kind(code: str, meaning: str) -> Finding:
+def _of_kind(code: str, meaning: str, severity: Severity) -> Finding:
     return Finding(
         code=code,
-        severity=Severity.INFORMATION if code == "DERIVED" else Severity.REVIEW,
+        severity=severity,
         sentence=f"The series is {meaning}: the networks were trained on slices as scanned.",
     )
 

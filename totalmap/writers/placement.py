@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from totalmap.dicom.audit import MAX_SHIFT_MM
+from totalmap.dicom.slices import MAX_SHIFT_MM
 from totalmap.errors import OutputError
 from totalmap.label_statistics import Labels
 from totalmap.segmentation import InferenceLabels

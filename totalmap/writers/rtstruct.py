@@ -10,7 +10,7 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import ImplicitVRLittleEndian, RTStructureSetStorage
 
-from totalmap.dicom.stacks import Slice
+from totalmap.dicom.slices import Slice
 from totalmap.errors import OutputError
 from totalmap.journal import Result
 from totalmap.segmentation import Segmentation

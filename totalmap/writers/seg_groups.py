@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 from pydicom.valuerep import DSfloat
 
-from totalmap.dicom.stacks import Slice
+from totalmap.dicom.slices import Slice
 from totalmap.dicom.volume import Volume
 from totalmap.writers.coded import coded
 from totalmap.writers.encoding import element, encoded, sequence

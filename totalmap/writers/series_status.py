@@ -29,7 +29,7 @@ def series_status(verdict: Verdict) -> SeriesStatus:
         series_instance_uid=series.uid,
         number=series.number,
         modality=series.modality,
-        description=series.description,
+        description=stack.first.instance.series_description if stack else series.description,
         instances=len(series.instances),
         volume=stack.number if stack else 0,
         volumes=stack.of if stack else 0,

@@ -16,7 +16,7 @@ from pydicom.valuerep import DA, TM, VR, DSfloat
 
 from totalmap.dicom.header import BROKEN_VALUE
 from totalmap.dicom.instance import Instance, read_dataset
-from totalmap.dicom.stacks import Slice
+from totalmap.dicom.slices import Slice
 from totalmap.dicom.volume import Volume
 
 # Attributes of type 2, which may be empty (PS3.3 C.7.1.1, C.7.2.1) and which anonymisers leave out

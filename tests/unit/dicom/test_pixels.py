@@ -28,7 +28,8 @@ from tests.transfer_syntaxes import ALL_SYNTAXES, NATIVE, transcode
 from totalmap.dicom.audit import audit_stack
 from totalmap.dicom.pixels import AIR_HU, Undecodable, Voxels, decode_slices
 from totalmap.dicom.select import judge, selected
-from totalmap.dicom.stacks import Slice, split_into_stacks
+from totalmap.dicom.slices import Slice
+from totalmap.dicom.stacks import split_into_stacks
 from totalmap.dicom.study import read_study
 from totalmap.dicom.volume import build_volume
 from totalmap.errors import IncompleteSeries, UnreadableInstance

@@ -158,7 +158,6 @@ def test_contrast_on_record(tmp_path: Path) -> None:
         ("ORIGINAL\\PRIMARY\\LOCALIZER", "a localizer (scout view)"),
         ("DERIVED\\SECONDARY\\MIP", "a maximum intensity projection"),
         ("DERIVED\\SECONDARY\\MPR", "a reformat of another series"),
-        ("DERIVED\\SECONDARY", "computed from another series"),
         ("DERIVED\\PRIMARY\\AXIAL\\CBF", "not slices as scanned (image type CBF)"),
         ("DERIVED\\PRIMARY\\AXIAL\\IODINE", "not slices as scanned (image type IODINE)"),
     ],

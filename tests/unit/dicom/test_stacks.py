@@ -97,7 +97,7 @@ def test_two_volumes_on_each_other(
 
 def test_a_phase_between_the_slices_of_another_is_not_woven_into_it(tmp_path: Path) -> None:
     """Two volumes 6 mm apart each, shifted by half a step: together they would look regular."""
-    spec = replace(SPEC, slice_spacing_mm=6.0)
+    spec = replace(SPEC, slice_spacing_mm=6.0, slice_thickness_mm=6.0)
     x, y, z = spec.centre_lps_mm
     write_part(tmp_path, spec, AcquisitionNumber=1)
     write_part(tmp_path, replace(spec, centre_lps_mm=(x, y, z + 3.0)), AcquisitionNumber=2)

@@ -4,10 +4,19 @@ from install.trim import trim
 
 
 def test_tests_and_headers_go_and_what_is_imported_stays(tmp_path: Path) -> None:
-    gone = ("scipy/linalg/tests/test_a.py", "torch/test/a", "torch/include/a.h", "torch/bin/protoc")
-    gone += ("openvino/libs/libopenvino_intel_gpu_plugin.so",)
-    kept = ("scipy/linalg/a.py", "torch/testing/test/a.py", "torch/bin/torch_shm_manager")
-    kept += ("openvino/libs/libopenvino_intel_cpu_plugin.so",)
+    gone = [
+        "scipy/linalg/tests/test_a.py",
+        "torch/test/a",
+        "torch/include/a.h",
+        "torch/bin/protoc",
+        "openvino/libs/libopenvino_intel_gpu_plugin.so",
+    ]
+    kept = [
+        "scipy/linalg/a.py",
+        "torch/testing/test/a.py",
+        "torch/bin/torch_shm_manager",
+        "openvino/libs/libopenvino_intel_cpu_plugin.so",
+    ]
     for name in (*gone, *kept):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("")

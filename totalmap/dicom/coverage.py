@@ -1,0 +1,117 @@
+"""Measures how much of a series a chosen stack covers, so that no part is left out in silence."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from totalmap.dicom.image_kinds import kind_of
+from totalmap.dicom.slices import (
+    POSITION_TOLERANCE_STEPS,
+    SAME_PLACE_MM,
+    Slice,
+    has_same_direction,
+    has_same_matrix,
+    numbered_places,
+    places_mm,
+)
+from totalmap.dicom.stacks import Stack
+
+# Fewer slices of another size are a planning or timing image.
+FEWEST_SLICES = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """How many slices a series has along the direction of a chosen stack.
+
+    Attributes:
+        used: Places of the stack.
+        of: Places of the series.
+        elsewhere: Where the other ones are, in words; no value of an attribute.
+    """
+
+    used: int
+    of: int
+    elsewhere: str
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the stack has all places of its series."""
+        return self.used >= self.of
+
+    def __str__(self) -> str:
+        """Returns what is said of it, in words."""
+        where = f": {self.elsewhere}" if self.elsewhere else ""
+        return f"uses {self.used} of {self.of} slices of the series{where}"
+
+
+def cover(stack: Stack, slices: tuple[Slice, ...], siblings: Iterable[Stack]) -> Coverage:
+    """Counts the places of a series that a volume of it covers.
+
+    Counted are places along the same direction: those of slices with the same pixels, and of
+    volumes with other pixels that reach beyond this one. Images of another kind do not count.
+
+    Args:
+        stack: The chosen one.
+        slices: Those of its slices that the volume is made of, in their order.
+        siblings: The other stacks of the series.
+    """
+    first, used = slices[0], len(slices)
+    normal = first.plane.normal
+    covered = places_mm(slices, normal)
+    step_mm = float(np.median(np.diff(covered)))
+    tolerance_mm = max(SAME_PLACE_MM, POSITION_TOLERANCE_STEPS * step_mm)
+
+    def lost(items: list[Slice]) -> int:
+        places = places_mm(items, normal)
+        if not len(places):
+            return 0
+        after = np.searchsorted(covered, places).clip(1, used - 1)
+        distances = np.minimum(abs(places - covered[after - 1]), abs(places - covered[after]))
+        away = places[distances > tolerance_mm]
+        return len(set(numbered_places(away)))
+
+    unused = {item.key for item in stack.slices} - {item.key for item in slices}
+    faulty = [item for item in stack.placed if item.key in unused]
+    count = lost(faulty) + len(stack.slices) - len(stack.placed)
+    reasons = [f"{count} of them can't be used"] if count else []
+    others: list[Slice] = []
+    names: dict[str, None] = {}
+    for sibling in siblings:
+        beyond = list(_comparable(first, covered, step_mm, sibling))
+        if lost(beyond):
+            others += beyond
+            names |= dict.fromkeys(sibling.differs_in)
+    if others:
+        reasons.append(
+            f"{lost(others)} of them are in other volumes of the series, which differ in "
+            f"{' and '.join(names) or 'their order'}"
+        )
+    return Coverage(used=used, of=used + count + lost(others), elsewhere="; ".join(reasons))
+
+
+def _comparable(
+    first: Slice,
+    covered: NDArray[np.float64],
+    step_mm: float,
+    other: Stack,
+) -> Iterator[Slice]:
+    """Yields slices of another stack that could be part of the same volume, or continue it."""
+
+    def is_alike(item: Slice) -> bool:
+        return has_same_direction(first, item) and kind_of(item) == kind_of(first)
+
+    # Only the slices of a stack with a fault differ in what the slices of a volume share.
+    representatives = other.placed if other.fault else [other.first] * len(other.placed)
+    alike = [
+        (item, has_same_matrix(first, representative))
+        for item, representative in zip(other.placed, representatives, strict=True)
+        if is_alike(representative)
+    ]
+    places = places_mm([item for item, _ in alike], first.plane.normal)
+    for (item, is_same), place in zip(alike, places, strict=True):
+        is_beyond = place < covered[0] - step_mm / 2 or place > covered[-1] + step_mm / 2
+        if is_same or (is_beyond and len(alike) >= FEWEST_SLICES):
+            yield item

@@ -1,0 +1,161 @@
+"""Decides whether slices that differ in an attribute are several volumes or parts of one."""
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from totalmap.dicom.slices import SAME_PLACE_MM, Slice, grid_step_mm, places_mm
+
+# Acquisitions that follow each other repeat at most this share of the shorter one.
+SEAM_SHARE = 0.25
+# Slices are acquired between each other to fill a grid if they are as thick as its step. MR leaves
+# gaps of up to half a slice; volumes that are shifted against each other are thicker.
+FILLING_THICKNESS = 0.5, 1.25
+
+Groups = list[tuple[Hashable, list[Slice]]]
+"""Slices by the value of an attribute, in the order of the values."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Distinction:
+    """An attribute that may tell the volumes of a series apart.
+
+    Attributes:
+        name: What messages call it.
+        value_of: Its value in a slice.
+        may_interleave: Whether the slices of one volume may be acquired in turns, each turn with a
+            value of its own; not where the value changes how tissue looks.
+        is_shown: Whether messages may show a value; where not, the values are counted.
+    """
+
+    name: str
+    value_of: Callable[[Slice], Hashable]
+    may_interleave: bool = False
+    is_shown: bool = True
+
+    def words(self, value: Hashable) -> str:
+        """Returns the name with a value."""
+        if value is None or value == "":
+            return f"no {self.name}"
+        if isinstance(value, tuple):
+            value = " x ".join(f"{number:g}" for number in value)
+        return f"{self.name} {value:g}" if isinstance(value, float) else f"{self.name} {value}"
+
+
+def _file(item: Slice) -> str:
+    return item.instance.sop_instance_uid if len(item.instance.frames) > 1 else ""
+
+
+# In the order in which they are tried.
+DISTINCTIONS: tuple[Distinction, ...] = (
+    Distinction(
+        name="time point",
+        value_of=lambda item: item.frame.temporal_position,
+        may_interleave=True,
+    ),
+    Distinction(name="echo time", value_of=lambda item: item.frame.echo_time_ms),
+    Distinction(name="b-value", value_of=lambda item: item.frame.b_value),
+    Distinction(
+        name="cardiac phase",
+        value_of=lambda item: item.frame.cardiac_phase_percent,
+        may_interleave=True,
+    ),
+    Distinction(name="tube voltage", value_of=lambda item: item.frame.kvp),
+    Distinction(name="image type", value_of=lambda item: "/".join(item.frame.image_type)),
+    Distinction(name="kernel", value_of=lambda item: item.frame.kernel),
+    Distinction(
+        name="frame of reference",
+        value_of=lambda item: item.instance.frame_of_reference_uid,
+        may_interleave=True,
+        is_shown=False,
+    ),
+    Distinction(
+        name="acquisition",
+        value_of=lambda item: item.frame.acquisition_number,
+        may_interleave=True,
+    ),
+    Distinction(
+        name="trigger time", value_of=lambda item: item.frame.trigger_time_ms, may_interleave=True
+    ),
+    Distinction(
+        name="acquisition time",
+        value_of=lambda item: item.frame.acquisition_time,
+        may_interleave=True,
+    ),
+    Distinction(
+        name="series number",
+        value_of=lambda item: item.instance.series_number,
+        may_interleave=True,
+    ),
+    Distinction(
+        name="series description",
+        value_of=lambda item: item.instance.series_description,
+        may_interleave=True,
+        is_shown=False,
+    ),
+    Distinction(name="slice thickness", value_of=lambda item: item.frame.slice_thickness_mm),
+    Distinction(name="file", value_of=_file, may_interleave=True, is_shown=False),
+)
+
+
+def grouped(slices: Sequence[Slice], value_of: Callable[[Slice], Hashable]) -> Groups:
+    """Returns the slices by value, in the order of the values; those without one come last."""
+    groups: dict[Hashable, list[Slice]] = defaultdict(list)
+    for item in slices:
+        groups[value_of(item)].append(item)
+    return sorted(groups.items(), key=lambda group: (group[0] is None, group[0]))
+
+
+def are_volumes(groups: list[list[Slice]]) -> bool:
+    """Returns whether slices of one value form a volume that shares its room with another one.
+
+    They do not where the value belongs to single slices or rotations of the tube, or where the
+    groups follow each other, as from a table that moves between acquisitions.
+    """
+    if min(map(len, groups)) < 2:
+        return False
+    places = [places_mm(group) for group in groups]
+    ends = [(min(span) + SAME_PLACE_MM, 1) for span in places]
+    ends += [(max(span) - SAME_PLACE_MM, -1) for span in places]
+    # The most groups that lie over one place, as the ends of their spans are passed.
+    deepest = int(np.cumsum([change for _, change in sorted(ends)]).max())
+    return deepest > 1 and len(groups) <= 2 * deepest
+
+
+def are_interleaved(slices: Sequence[Slice]) -> bool:
+    """Returns whether slices fill one grid together and are as thick as its step."""
+    step_mm = grid_step_mm(slices)
+    if step_mm is None:
+        return False
+    extents = [item.frame.slice_thickness_mm or item.frame.slice_spacing_mm for item in slices]
+    low, high = FILLING_THICKNESS
+    return all(
+        extent is not None and low < abs(extent) / step_mm <= high for extent in set(extents)
+    )
+
+
+def repeated_at_seams(groups: list[list[Slice]]) -> list[Slice]:
+    """Returns the slices that groups repeat where they follow each other along one grid.
+
+    Empty where the groups do not follow each other, or nothing is repeated.
+    """
+    if min(map(len, groups)) < 2:
+        return []
+    normal = groups[0][0].plane.normal
+    ordered = sorted(groups, key=lambda group: float(places_mm(group, normal).min()))
+    kept, repeated = list(ordered[0]), list[Slice]()
+    for before, group in pairwise(ordered):
+        covered = places_mm(kept, normal)
+        places = places_mm(group, normal)
+        is_seam = places <= covered.max() + SAME_PLACE_MM
+        seam = places[is_seam]
+        if len(seam) > max(1, SEAM_SHARE * min(len(before), len(group))) or is_seam.all():
+            return []
+        if any(np.abs(covered - place).min() > SAME_PLACE_MM for place in seam):
+            return []
+        for item, is_repeated in zip(group, is_seam, strict=True):
+            (repeated if is_repeated else kept).append(item)
+    return repeated if repeated and grid_step_mm(kept) else []
