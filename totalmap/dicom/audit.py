@@ -107,7 +107,8 @@ def describe_faults(stack: Stack) -> str:
 
 
 def _named(slices: Iterable[Slice], name_of: Callable[[Slice], str]) -> str:
-    names = sorted(set(map(name_of, slices)))
+    in_order = sorted(slices, key=lambda item: item.instance.number)
+    names = list(dict.fromkeys(map(name_of, in_order)))
     return ", ".join(names[:NAMED_FILES]) + (", ..." if len(names) > NAMED_FILES else "")
 
 

@@ -47,8 +47,6 @@ _MODALITIES: dict[str, str] = {
     LegacyConvertedEnhancedMRImageStorage: "MR",
 }
 
-# Float and Double Float Pixel Data (PS3.3 C.7.6.24, C.7.6.25) have no Bits Stored and no sign.
-FLOAT_BITS = (32, 64)
 GREY = ("MONOCHROME1", "MONOCHROME2")
 # What must not be guessed where it is there and makes no sense.
 _PIXEL_KEYWORDS = (
@@ -309,8 +307,6 @@ def _format_fault(header: Header, pixels: PixelFormat) -> str:
     meaning = header.code("PhotometricInterpretation")
     if nonsense := header.malformed.intersection(_PIXEL_KEYWORDS):
         return f"{min(nonsense)} makes no sense"
-    if pixels.bits_allocated in FLOAT_BITS and pixels.bits_stored == 0 and representation is None:
-        return f"pixels are floating-point numbers of {pixels.bits_allocated} bits, not integers"
     if pixels.bits_allocated not in (8, 16, 32) or not (
         0 < pixels.bits_stored <= pixels.bits_allocated
     ):
@@ -345,7 +341,8 @@ def _length_fault(
 def _syntax_fault(syntax: UID, element: PixelElement | None) -> str:
     """Returns why pixels of a transfer syntax or of a kind can't be decoded."""
     if element is not None and element.is_float:
-        return "Float Pixel Data, and only Pixel Data of whole numbers are read"
+        return "pixels are floating-point numbers (Float Pixel Data), and only integers are read"
     if syntax in DECODABLE:
         return ""
-    return f"transfer syntax {syntax.name}, which is not supported"
+    name = "" if syntax.name == syntax else f" ({syntax.name})"
+    return f"transfer syntax {syntax}{name}, which is not supported"

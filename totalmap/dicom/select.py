@@ -272,7 +272,8 @@ class _Ranking:
 def _of_stack(stack: Stack) -> str:
     if stack.of == 1:
         return ""
-    names = sorted(item.instance.file_name for item in stack.slices)
+    in_order = sorted(stack.slices, key=lambda item: item.instance.number)
+    names = [item.instance.file_name for item in in_order]
     files = f"; {', '.join(names)}" if len(names) <= NAMED_FILES else ""
     return f"volume {stack.number} of {stack.of} in this series ({stack.split_by}{files}): "
 

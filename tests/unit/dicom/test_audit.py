@@ -154,9 +154,9 @@ def test_unusable_images_are_named(tmp_path: Path) -> None:
     change(written.paths[9], ImagePositionPatient=None)
     stack = stack_of(tmp_path)
     message = (
-        f"2 of 12 images can't be used: {file_label(written.paths[9], 10)} (no valid Image "
-        f"Position (Patient)), {file_label(written.paths[3], 4)} (its pixels break off after 236 "
-        "of 336 bytes)"
+        f"2 of 12 images can't be used: {file_label(written.paths[3], 4)} (its pixels break off "
+        f"after 236 of 336 bytes), {file_label(written.paths[9], 10)} (no valid Image Position "
+        "(Patient))"
     )
     with pytest.raises(IncompleteSeries) as caught:
         audit_stack(stack, REJECT)

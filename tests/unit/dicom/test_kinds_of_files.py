@@ -179,9 +179,7 @@ def test_floating_point_pixels_are_refused_in_true_words(
         dataset.BitsAllocated = 8 * values.itemsize
 
     change_files(written, change)
-    with pytest.raises(
-        NoSuitableSeries, match=r"pixels are floating-point numbers of (32|64) bits"
-    ):
+    with pytest.raises(NoSuitableSeries, match="pixels are floating-point numbers"):
         chosen_volume(written.folder)
 
 

@@ -528,7 +528,7 @@ def test_a_transfer_syntax_that_is_not_supported_is_named_before_the_choice(
     for path in tmp_path.iterdir():
         transcode(path, JPEG2000Lossless)
         name_syntax(path, syntax)
-    with pytest.raises(IncompleteSeries, match=rf"transfer syntax {syntax}, which is not support"):
+    with pytest.raises(IncompleteSeries, match=rf"transfer syntax {syntax}[^,]*, which is not"):
         slices_of(tmp_path)
 
 
@@ -539,5 +539,5 @@ def test_float_pixel_data_are_named(tmp_path: Path) -> None:
         del dataset.PixelData, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation
         dataset.BitsAllocated = 32
         dataset.save_as(path)
-    with pytest.raises(IncompleteSeries, match="Float Pixel Data, and only Pixel Data of whole"):
+    with pytest.raises(IncompleteSeries, match="floating-point numbers"):
         slices_of(tmp_path)
