@@ -153,7 +153,7 @@ def test_both_engines_and_every_arithmetic_run_in_it(
     container = engine.run(own_image, real_ct, output, (*HARDENED, variable))
     assert container.exit_status == 0, container.output
     imports = (
-        "import totalsegmentator.python_api, totalsegmentator.nnunet, cli.__main__, highdicom, "
+        "import operators, totalsegmentator.python_api, totalsegmentator.nnunet, highdicom, "
         "nnunetv2.inference.predict_from_raw_data, imagecodecs, monai, monai.deploy.core"
     )
     engine.docker(

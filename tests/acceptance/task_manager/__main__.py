@@ -18,7 +18,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--broker", type=int, required=True)
     parser.add_argument("--store", required=True)
-    parser.add_argument("--models", type=Path, required=True)
+    parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("command", nargs="+")
     given = parser.parse_args()
     ended = threading.Event()

@@ -118,7 +118,7 @@ class ManagerProcess:
 
     def __init__(self, port: int, store: ObjectStore, folder: Path, command: Sequence[str]) -> None:
         module = [sys.executable, "-m", "tests.acceptance.task_manager"]
-        where = ["--broker", str(port), "--store", store.endpoint, "--models", str(folder)]
+        where = ["--broker", str(port), "--store", store.endpoint, "--folder", str(folder)]
         self._command = [*module, *where, "--", *command]
         self._log = folder / "manager.log"
         self._process: subprocess.Popen[bytes] | None = None
