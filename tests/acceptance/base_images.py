@@ -72,7 +72,7 @@ def make_base_with_wheels(engine: DockerEngine, folder: Path) -> None:
         shutil.rmtree(new, ignore_errors=True)
         for name in SETS:
             _download(name, new)
-        # The packager's pip builds acvl-utils, which PyPI has as a source only and which asks for it.
+        # The packager's pip builds acvl-utils, which PyPI has as a source only, and needs it.
         _run(sys.executable, "-m", "pip", "download", "--quiet", f"--dest={new}", "wheel")
         context.mkdir(parents=True, exist_ok=True)
         new.rename(wheels)
