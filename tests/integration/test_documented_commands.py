@@ -68,6 +68,7 @@ RUN_ELSEWHERE = {
     f"{TOTALMAP} models adopt models/totalsegmentator --bf16-on /a/folder": (
         "tests/unit/cli/test_models.py"
     ),
+    f"{TOTALMAP} run /a/folder /results --": "tests/integration/test_inputs.py",
     ".venv/bin/python -m app": "tests/integration/test_application.py",
     f"{TOTALMAP} verify": "tests/integration/test_verify.py",
     f"{TOTALMAP} serve gateway.yaml": "tests/integration/test_gateway.py",

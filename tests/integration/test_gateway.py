@@ -262,7 +262,7 @@ def test_a_job_that_takes_too_long_is_dead(tmp_path: Path) -> None:
     ("text", "says"),
     [
         ("receive: {prot: 104}", "receive.prot"),
-        ("rules: [{name: ct, destinations: [nowhere]}]", "there is no destination nowhere"),
+        ("rules: [{name: ct, destinations: [nowhere]}]", "rule ct: there is no such destination"),
         ("work: {models_folder: /nowhere}", "models folder /nowhere does not exist"),
     ],
 )

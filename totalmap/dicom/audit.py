@@ -107,9 +107,13 @@ def describe_faults(stack: Stack) -> str:
 
 
 def _named(slices: Iterable[Slice], name_of: Callable[[Slice], str]) -> str:
-    in_order = sorted(slices, key=lambda item: item.instance.number)
-    names = list(dict.fromkeys(map(name_of, in_order)))
-    return ", ".join(names[:NAMED_FILES]) + (", ..." if len(names) > NAMED_FILES else "")
+    names: dict[str, None] = {}
+    for item in sorted(slices, key=lambda item: item.instance.number):
+        # A name takes the reading of its file, and a file may have thousands of slices.
+        names[name_of(item)] = None
+        if len(names) > NAMED_FILES:
+            return ", ".join(list(names)[:NAMED_FILES]) + ", ..."
+    return ", ".join(names)
 
 
 def _audit_faults(stack: Stack, policy: GeometrySection) -> list[str]:
