@@ -15,7 +15,6 @@ from totalmap.dicom.studies import StudyEntry, choose_study, list_studies, of_st
 from totalmap.dicom.study import Study, input_files
 from totalmap.errors import NoSuitableSeries
 from totalmap.input import InputKind, OpenedInput, open_input
-from totalmap.nifti import read_nifti_geometry
 from totalmap.settings import Settings
 from totalmap.writers.series_status import series_status
 
@@ -46,6 +45,8 @@ def show_input(
     """
     with open_input(path) as source:
         if source.kind is InputKind.NIFTI:
+            from totalmap.nifti import read_nifti_geometry
+
             _show_nifti(read_nifti_geometry(source.path, settings.geometry), console, as_json)
         else:
             _show_studies(source, settings, study, console, as_json)

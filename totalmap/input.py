@@ -12,7 +12,6 @@ from pathlib import Path
 from totalmap.archive import is_zip, unpack
 from totalmap.dicom.study import Study, read_study
 from totalmap.errors import InputError
-from totalmap.nifti import is_nifti
 from totalmap.temporary_folders import temporary_folder
 
 
@@ -92,4 +91,6 @@ def _kind(path: Path) -> InputKind:
         raise InputError("the input is neither a folder nor a file")
     if is_zip(path):
         return InputKind.ZIP
+    from totalmap.nifti import is_nifti  # a folder need not wait for the import of nibabel
+
     return InputKind.NIFTI if is_nifti(path) else InputKind.DICOM_FILE

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from totalmap.dicom.pixels import decode_slices
 from totalmap.dicom.slices import LeftOut, Slice, by_place, in_order
 from totalmap.dicom.stacks import Stack
 
@@ -42,6 +41,9 @@ def _damaged(doubled: list[list[Slice]]) -> Iterator[LeftOut]:
 
 def _copies(doubled: list[list[Slice]]) -> list[LeftOut]:
     """Returns all but the first image of each place; nothing if the images of one differ."""
+    # Here and not above: most series have no copies, and codecs take long to import.
+    from totalmap.dicom.pixels import decode_slices
+
     found: list[LeftOut] = []
     usable = [sorted((i for i in group if not i.frame.fault), key=in_order) for group in doubled]
     for batch in _batches([group for group in usable if len(group) > 1]):
