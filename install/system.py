@@ -12,7 +12,7 @@ PYTHONS = ((3, 11), (3, 12), (3, 13))
 # Holoscan's wheel is manylinux_2_35: Debian 12, Ubuntu 22.04 and later.
 GLIBC = (2, 35)
 MACHINE = "x86_64"
-CONTAINER = "use the container instead (README.md, section Container)"
+CONTAINER = "use the container instead (docs/image.md)"
 
 
 def unsupported(
