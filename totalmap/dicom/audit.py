@@ -29,6 +29,7 @@ from totalmap.settings import GapPolicy, GeometrySection
 # Two voxels of TotalSegmentator's coarsest network.
 MIN_EXTENT_MM = 12.0
 NAMED_FILES = 3
+BYTES_PER_GB = 1_000_000_000
 ALLOW_GAPS = "geometry.gaps is `reject`, `fill` would allow it"
 
 
@@ -54,11 +55,12 @@ def audit_stack(stack: Stack, policy: GeometrySection) -> Audit:
     Raises:
         IncompleteSeries: Slices can't be used, are missing or doubled, or their distances vary,
             and the policy does not allow it.
-        UnsupportedGeometry: The slices are shifted against each other, or the volume is larger
-            than the policy allows.
+        UnsupportedGeometry: The slices are shifted against each other, or the volume or its files
+            are larger than the policy allows.
     """
     if stack.fault:
         raise UnsupportedGeometry(f"the slices form no volume: {stack.fault}")
+    _refuse_bytes(stack.slices, policy)
     faults = _audit_faults(stack, policy)
     if len(stack.usable) < 2:
         raise UnsupportedGeometry(f"{len(stack.usable)} usable slice; a volume needs two")
@@ -78,6 +80,21 @@ def audit_stack(stack: Stack, policy: GeometrySection) -> Audit:
     findings = (*faults, *gaps, *tilt_findings(geometry), *_rescales(slices))
     notes = tuple(_notes(stack.left_out))
     return Audit(slices=slices, geometry=geometry, findings=findings, notes=notes)
+
+
+def unpacked_gb(slices: Iterable[Slice]) -> float:
+    """Returns how many gigabytes of pixels the files of slices unpack to, by their headers."""
+    of_file = {one.instance.sop_instance_uid: one.instance.pixel_bytes for one in slices}
+    return sum(of_file.values()) / BYTES_PER_GB
+
+
+def _refuse_bytes(slices: Iterable[Slice], policy: GeometrySection) -> None:
+    gigabytes = unpacked_gb(slices)
+    if gigabytes > policy.max_series_gb:
+        raise UnsupportedGeometry(
+            f"the files of the series unpack to {gigabytes:.1f} GB; geometry.max_series_gb allows "
+            f"at most {policy.max_series_gb:g} GB"
+        )
 
 
 def typical_spacing_mm(stack: Stack) -> float | None:

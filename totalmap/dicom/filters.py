@@ -44,7 +44,12 @@ def why_not(stack: Stack, audit: Audit | InputError, rule: SelectionRule) -> str
 
 def why_not_by_headers(stack: Stack, rule: SelectionRule) -> str | None:
     """Returns why a rule passes a stack over, whatever volume its slices form."""
-    return next((reason for check in _FILTERS if (reason := check(stack, rule))), None)
+    return why_not_by_kind(stack, rule) or _wrong_slices(stack, rule)
+
+
+def why_not_by_kind(stack: Stack, rule: SelectionRule) -> str | None:
+    """Returns why a rule passes a stack over, however many slices it has."""
+    return next((reason for check in _KINDS if (reason := check(stack, rule))), None)
 
 
 def fallback_type(stack: Stack, rule: SelectionRule) -> str | None:
@@ -156,11 +161,10 @@ def _no_volume(audit: Audit | InputError, rule: SelectionRule) -> str | None:
     return None
 
 
-_FILTERS: tuple[Callable[[Stack, SelectionRule], str | None], ...] = (
+_KINDS: tuple[Callable[[Stack, SelectionRule], str | None], ...] = (
     _wrong_kind,
     _wrong_image_type,
     _wrong_text,
     _wrong_contrast,
     _wrong_orientation,
-    _wrong_slices,
 )

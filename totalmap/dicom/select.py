@@ -6,9 +6,15 @@ The result does not depend on the order of the files.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from totalmap.dicom.audit import NAMED_FILES, Audit, audit_stack, typical_spacing_mm
+from totalmap.dicom.audit import NAMED_FILES, Audit, audit_stack, typical_spacing_mm, unpacked_gb
 from totalmap.dicom.coverage import cover
-from totalmap.dicom.filters import fallback_type, says_type, why_not, why_not_by_headers
+from totalmap.dicom.filters import (
+    fallback_type,
+    says_type,
+    why_not,
+    why_not_by_headers,
+    why_not_by_kind,
+)
 from totalmap.dicom.kernels import is_sharp
 from totalmap.dicom.patient import disagreements
 from totalmap.dicom.split_study import split_study
@@ -118,7 +124,7 @@ def judge(study: Study, rules: SelectionSection, geometry: GeometrySection) -> J
     Verdicts come with what was chosen first, then what is suitable by rank, then the rest by
     series number. A stack that several rules choose is segmented once, for the first of them.
     """
-    split = split_study(study)
+    split = split_study(study, lambda stack: _may_decode(stack, rules, geometry))
     stacks = [stack for of_series in split.values() for stack in of_series]
     audits = {_key(stack): _audit(stack, geometry) for stack in stacks}
     rankings = [_Ranking(rule, split, audits) for rule in rules.rules]
@@ -207,6 +213,12 @@ def _no_images(series: Series, rules: SelectionSection) -> Verdict:
         RuleVerdict(rule=rule.name, chosen=False, reason="no images") for rule in rules.rules
     )
     return Verdict(series=series, stack=None, by_rule=by_rule)
+
+
+def _may_decode(stack: Stack, rules: SelectionSection, policy: GeometrySection) -> bool:
+    """Returns whether a stack may be chosen, and is no larger than the policy allows."""
+    is_small = unpacked_gb(stack.slices) <= policy.max_series_gb
+    return is_small and any(not why_not_by_kind(stack, rule) for rule in rules.rules)
 
 
 def _audit(stack: Stack, policy: GeometrySection) -> Audit | InputError:

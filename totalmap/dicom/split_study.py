@@ -1,5 +1,6 @@
 """Splits the series of a study into stacks that hold each place once, where they can."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from totalmap.dicom.copies import without_copies
@@ -8,13 +9,22 @@ from totalmap.dicom.stacks import SINGLES, Stack, split_into_stacks
 from totalmap.dicom.study import Study
 
 
-def split_study(study: Study) -> dict[str, tuple[Stack, ...]]:
+def split_study(study: Study, may_decode: Callable[[Stack], bool]) -> dict[str, tuple[Stack, ...]]:
     """Returns the stacks of each series by its UID.
 
     Series of one slice each that would form a volume together get a fault that says so.
+
+    Args:
+        study: What was read.
+        may_decode: Whether the pixels of a stack may be read where images lie at one place, to
+            leave out copies.
     """
     split = {
-        series.uid: tuple(map(without_copies, split_into_stacks(series))) for series in study.series
+        series.uid: tuple(
+            without_copies(stack) if may_decode(stack) else stack
+            for stack in split_into_stacks(series)
+        )
+        for series in study.series
     }
     scattered = _scattered(split)
     if not scattered:

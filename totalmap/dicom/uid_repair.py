@@ -63,21 +63,29 @@ def repair_uids(
 
     Args:
         instances: All of an input.
-        allowed: Whether UIDs may be derived (`study.missing_uids`).
+        allowed: Whether UIDs of images may be derived (`study.missing_uids`). Other objects, which
+            are only listed, get derived UIDs in any case.
 
     Raises:
-        InputError: UIDs have to be derived and may not be.
+        InputError: UIDs of images have to be derived and may not be.
     """
     repaired, findings = list(instances), []
+    if not allowed:
+        _refuse_to_repair([instance for instance in repaired if instance.frames])
     for step in _STEPS:
         repaired, finding, remedy = step(repaired)
-        if finding and not allowed:
-            raise InputError(
-                f"{finding}; study.missing_uids is `refuse`, set it to `repair` to derive them"
-            )
         if finding:
             findings.append(f"{finding}; {remedy}")
     return repaired, findings
+
+
+def _refuse_to_repair(images: list[Instance]) -> None:
+    for step in _STEPS:
+        _, finding, _ = step(images)
+        if finding:
+            raise InputError(
+                f"{finding}; study.missing_uids is `refuse`, set it to `repair` to derive them"
+            )
 
 
 def _name_invalid(instances: list[Instance]) -> tuple[list[Instance], str, str]:

@@ -12,10 +12,8 @@ from totalmap.dicom.pixels import Undecodable, Voxels, decode_slices
 from totalmap.dicom.select import Selection
 from totalmap.dicom.slices import Slice
 from totalmap.dicom.stacks import Stack
-from totalmap.errors import UnreadableInstance, UnsupportedGeometry
+from totalmap.errors import UnreadableInstance
 from totalmap.settings import GapPolicy, GeometrySection
-
-BYTES_PER_GB = 1e9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -73,11 +71,9 @@ def build_volume(selection: Selection, policy: GeometrySection) -> Volume:
     Raises:
         UnreadableInstance: The pixels of a slice can't be decoded.
         IncompleteSeries: Without the slices that can't be decoded, the gaps are too large.
-        UnsupportedGeometry: Without them, too little is left; or the files unpack to more than
-            the policy allows.
+        UnsupportedGeometry: Without them, too little is left.
     """
     audit = selection.audit
-    _refuse_bytes(audit.slices, policy)
     voxels, undecodable = decode_slices(audit.slices)
     if undecodable:
         if policy.gaps is GapPolicy.REJECT:
@@ -99,17 +95,6 @@ def build_volume(selection: Selection, policy: GeometrySection) -> Volume:
         patient_disagreements=selection.stack.series.disagreements_in_study,
         coverage=cover(selection.stack, audit.slices, selection.siblings),
     )
-
-
-def _refuse_bytes(slices: tuple[Slice, ...], policy: GeometrySection) -> None:
-    """Makes sure that the files of the slices do not unpack to more than the policy allows."""
-    of_file = {one.instance.sop_instance_uid: one.instance.pixel_bytes for one in slices}
-    gigabytes = sum(of_file.values()) / BYTES_PER_GB
-    if gigabytes > policy.max_series_gb:
-        raise UnsupportedGeometry(
-            f"the files of the series unpack to {gigabytes:.1f} GB; geometry.max_series_gb allows "
-            f"at most {policy.max_series_gb:g} GB"
-        )
 
 
 def _fault(undecodable: Undecodable) -> str:

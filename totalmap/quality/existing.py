@@ -68,7 +68,7 @@ def seg_objects(result: Path) -> tuple[Path, ...]:
     files = sorted(result.rglob("*")) if result.is_dir() else [result]
     found = tuple(path for path in files if path.is_file() and _is_seg(path))
     if not found:
-        raise InputError(f"{result} holds no SEG object")
+        raise InputError("the result holds no SEG object")
     return found
 
 
@@ -78,7 +78,8 @@ def read_existing(segs: Sequence[Path], source: Study) -> Existing:
     Raises:
         InputError: The source isn't there, a SEG is not whole, or its frames lie on another grid.
     """
-    datasets = [read_header(path) for path in segs]
+    seg_names = [f"SEG {number} of {len(segs)}" for number in range(1, len(segs) + 1)]
+    datasets = [read_header(path, name) for path, name in zip(segs, seg_names, strict=True)]
     stack, *siblings = _source_stacks(datasets, source)
     policy = GeometrySection()
     selection = Selection(
@@ -87,8 +88,8 @@ def read_existing(segs: Sequence[Path], source: Study) -> Existing:
     volume = build_volume(selection, policy)
     numbers: dict[str, int] = {}
     labels: NDArray[np.uint16] = np.zeros(volume.geometry.shape, dtype=np.uint16)
-    for path, dataset in zip(segs, datasets, strict=True):
-        with named(path):
+    for path, name, dataset in zip(segs, seg_names, datasets, strict=True):
+        with named(name):
             _paint(path, dataset, volume.geometry, numbers, labels)
     origins = tuple(filter(None, map(origin_of, datasets)))
     names = _on_record(origins) if origins else tuple(_guessed(numbers))
@@ -167,7 +168,8 @@ def _source_stacks(segs: Sequence[Dataset], source: Study) -> tuple[Stack, ...]:
         for seg in segs
         for one in seg.get("ReferencedSeriesSequence", ())
     }
-    split = [stacks for uid, stacks in split_study(source).items() if uid in wanted and stacks]
+    stacks_of = split_study(source, may_decode=lambda stack: stack.series.uid in wanted)
+    split = [stacks for uid, stacks in stacks_of.items() if uid in wanted and stacks]
     if not split:
         raise InputError("the source holds none of the series that the SEG was made from")
     largest = max((stack for stacks in split for stack in stacks), key=lambda s: len(s.usable))

@@ -21,8 +21,11 @@ _MAX_ITEMS = 1_000_000
 
 
 @contextmanager
-def named(path: Path) -> Iterator[None]:
+def named(name: str) -> Iterator[None]:
     """Has errors say which SEG they are about; pydicom raises many kinds on a broken one.
+
+    Args:
+        name: Of the SEG, without its path, which may hold a patient's name.
 
     Raises:
         InputError: Instead of all of them.
@@ -30,18 +33,22 @@ def named(path: Path) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+        raise InputError(f"{name}: {error}") from error
     except BROKEN_FILE as error:
-        raise InputError(f"{path}: the SEG is broken: {error}") from error
+        raise InputError(f"{name} is broken ({type(error).__name__})") from error
 
 
-def read_header(path: Path) -> Dataset:
+def read_header(path: Path, name: str) -> Dataset:
     """Returns all of a SEG but its pixels, which are all in the file.
+
+    Args:
+        path: Of the SEG.
+        name: As `named`.
 
     Raises:
         InputError: They are not, or the file is broken.
     """
-    with named(path), path.open("rb") as file:
+    with named(name), path.open("rb") as file:
         seg, element = read_all(file, max_items=_MAX_ITEMS)
         pixels = native_pixels(element, syntax_of(seg, seg.file_meta.TransferSyntaxUID, element))
         bits = seg.Rows * seg.Columns * int(seg.NumberOfFrames) * seg.BitsAllocated

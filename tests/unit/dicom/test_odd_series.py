@@ -256,6 +256,20 @@ def test_copies_with_new_uids_are_used_once(written: WrittenSeries) -> None:
     )
 
 
+def test_copies_are_only_looked_for_in_series_that_may_be_chosen(written: WrittenSeries) -> None:
+    for k in range(COUNT):
+        add(written, k, f"again-{k:02}.dcm")
+    study = read_study(written.folder)
+    other_kind = SelectionSection(rules=(SelectionRule(descriptions=("head",)),))
+    (passed_over,) = judge(study, other_kind, GeometrySection()).verdicts
+    assert passed_over.stack is not None
+    assert len(passed_over.stack.slices) == 2 * COUNT, "pixels were read to leave out copies"
+    (too_large,) = judge(study, RULES, GeometrySection(max_series_gb=1e-6)).verdicts
+    assert too_large.stack is not None
+    assert len(too_large.stack.slices) == 2 * COUNT, "pixels were read beyond the limit"
+    assert "geometry.max_series_gb allows" in too_large.reason
+
+
 def test_a_part_that_was_sent_again_is_used_once(written: WrittenSeries) -> None:
     for k in (3, 4, 5):
         add(written, k, f"again-{k}.dcm", InstanceCreationTime="120000", StationName="B")

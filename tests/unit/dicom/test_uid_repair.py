@@ -140,6 +140,17 @@ def test_such_uids_may_be_refused(case: tuple[Change, tuple[str, ...]], tmp_path
     assert UUID not in str(caught.value)
 
 
+def test_an_object_without_images_and_uids_does_not_refuse_its_study(tmp_path: Path) -> None:
+    written = write_series(tmp_path, 1, SMALL)
+    report = pydicom.dcmread(written.paths[0])
+    for keyword in ("SOPInstanceUID", "SeriesInstanceUID", "Rows", "Columns", "PixelData"):
+        del report[keyword]
+    report.Modality = "SR"
+    report.save_as(tmp_path / "report.dcm")
+    study = read_study(tmp_path, repair_missing_uids=False)
+    assert sorted(len(series.instances) for series in study.series) == [1, SMALL.n_slices]
+
+
 def test_one_image_with_the_uid_of_another_is_kept(tmp_path: Path) -> None:
     written = write_series(tmp_path, 1, SMALL)
     dataset = pydicom.dcmread(written.paths[-1])

@@ -13,7 +13,11 @@ from tests.phantom.study import CORONAL, SeriesSpec, WrittenSeries, write_series
 from tests.segmentations import RULE, volume_of, volumes_of
 from tests.transfer_syntaxes import transcode
 from totalmap.dicom.file_labels import file_label
-from totalmap.errors import IncompleteSeries, UnreadableInstance, UnsupportedGeometry
+from totalmap.errors import (
+    IncompleteSeries,
+    NoSuitableSeries,
+    UnreadableInstance,
+)
 from totalmap.settings import Criterion, GapPolicy, GeometrySection
 
 SMALL = SeriesSpec(rows=40, columns=36, n_slices=12)
@@ -97,6 +101,6 @@ def test_each_rule_has_its_volume_and_its_folder(
 def test_a_series_that_unpacks_to_more_than_the_settings_allow_is_refused(tmp_path: Path) -> None:
     write_series(tmp_path, 2, SMALL)
     gigabytes = 12 * 40 * 36 * 2 / 1e9
-    with pytest.raises(UnsupportedGeometry, match=r"geometry\.max_series_gb allows at most"):
+    with pytest.raises(NoSuitableSeries, match=r"geometry\.max_series_gb allows at most"):
         volume_of(tmp_path, GeometrySection(max_series_gb=0.99 * gigabytes))
     volume_of(tmp_path, GeometrySection(max_series_gb=1.01 * gigabytes))
