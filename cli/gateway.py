@@ -154,6 +154,23 @@ def drain_command(file: File = None, config: Config = None) -> None:
     _print("The gateway ends when it has finished and delivered what it has.")
 
 
+@app.command("downgrade")
+def downgrade_command(
+    version: Annotated[
+        str, typer.Argument(help="The version of TotalMAP to go back to, for example 0.1.0.")
+    ],
+    config: Config = None,
+) -> None:
+    """Changes the ledger back to the layout of an earlier version, after `drain`."""
+    with errors_to_exit_status():
+        settings = _settings(config)
+        from gateway.record.database import open_database
+
+        with open_database(settings) as database:
+            database.downgrade(version)
+        _print(f"The ledger has the layout of version {version}: install that version now.")
+
+
 def _given(file: Path | None, config: Path | None) -> Path | None:
     """Returns the settings file, which may be given as an argument or as an option.
 

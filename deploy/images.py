@@ -20,5 +20,5 @@ def image_findings(image: Text) -> Iterator[Finding]:
         "image",
         f"image {image.value!r} has {'the tag latest' if tag else 'no tag'}: nobody can say which "
         "version made a result",
-        "name the version, for example totalmap:0.1.0",
+        "name the version, for example totalmap:0.2.0",
     )

@@ -16,12 +16,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from gateway.config import GatewaySettings
 from gateway.record.deliverylist import Delivery
 from gateway.record.job import Job
-from gateway.record.schema import SCHEMA_VERSION
 from totalmap.errors import ResourceError
 
 QUEUE_FILE = "queue.sqlite"
 SEGMENT = "segment"
 DELIVER = "deliver"
+# Of what an entry holds: entries of another version are never begun. The ledger's layout has
+# versions of its own, so that an upgrade leaves the queue as it is.
+QUEUE_VERSION = "1"
 
 _URGENT, _ROUTINE = 1, 2
 _POLL_SECONDS = 0.2
@@ -124,7 +126,7 @@ class JobQueue:
         delay = not_before - time.time()
         if delay > 0:
             options["delay_seconds"] = delay
-        options["app_version"] = str(SCHEMA_VERSION)
+        options["app_version"] = QUEUE_VERSION
         DBOS.enqueue_workflow_with_options(options, *arguments)
 
     def _knows(self, keys: Sequence[str]) -> Sequence[bool]:
@@ -183,8 +185,7 @@ def _config(settings: GatewaySettings, executor: str) -> DBOSConfig:
         name="totalmap",
         system_database_url=url,
         executor_id=executor,
-        # Entries of another version are never begun.
-        application_version=str(SCHEMA_VERSION),
+        application_version=QUEUE_VERSION,
         log_level="ERROR",
         enable_otlp=False,
         # Nobody waits for its messages, but a stop waits for the thread that looks for them.

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Self
 
-from sqlalchemy import Connection, Table, create_engine, event, insert, select
+from sqlalchemy import Connection, Table, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
 
 from gateway.config import GatewaySettings
-from gateway.record.schema import METADATA, SCHEMA, SCHEMA_VERSION
+from gateway.record.layout import downgrade_layout, upgrade_layout
 from totalmap.errors import ConfigError, ResourceError
 
 LEDGER_FILE = "ledger.sqlite"
@@ -26,15 +26,15 @@ class Database:
     """May be used by many threads and processes at once."""
 
     def __init__(self, url: str) -> None:
-        """Opens the database and makes its tables where there are none.
+        """Opens the database, makes its tables, or changes those of an earlier version.
 
         Args:
             url: As SQLAlchemy writes it: `sqlite:////folder/ledger.sqlite`,
                 `postgresql+psycopg://user@host/name`.
 
         Raises:
-            ConfigError: The URL is not one, or the database was written by another version of
-                TotalMAP.
+            ConfigError: The URL is not one, or a later version of TotalMAP has changed the layout
+                of the database.
             ResourceError: It can't be opened.
         """
         self._url = url
@@ -74,6 +74,18 @@ class Database:
         """Returns an insert that can be told what to do with a row that is there already."""
         return postgresql.insert(table) if self.is_postgres else sqlite.insert(table)
 
+    def downgrade(self, version: str) -> None:
+        """Changes the layout back to the one of an earlier version of TotalMAP, such as 0.1.0.
+
+        The gateway must not run.
+
+        Raises:
+            ConfigError: There is no way back to that version.
+        """
+        with self.transaction() as connection:
+            self._lock_layout(connection)
+            downgrade_layout(connection, version)
+
     def close(self) -> None:
         """Gives up all connections."""
         self._engine.dispose()
@@ -95,20 +107,16 @@ class Database:
         return _without_password(str(error.orig), self._url)
 
     def _make_tables(self) -> None:
-        """Makes what is missing; of processes that start together, one after the other."""
+        """Brings the layout up to date; of processes that start together, one after the other."""
         with self._engine.begin() as connection:
-            connection.exec_driver_sql(
-                f"SELECT pg_advisory_xact_lock({_LOCK})" if self.is_postgres else "BEGIN IMMEDIATE"
-            )
-            METADATA.create_all(connection)
-            version = connection.execute(select(SCHEMA.c.version)).scalar()
-            if version is None:
-                connection.execute(insert(SCHEMA).values(version=SCHEMA_VERSION))
-            elif version != SCHEMA_VERSION:
-                raise ConfigError(
-                    f"the ledger {self._name} has layout {version}, this version of "
-                    f"TotalMAP reads {SCHEMA_VERSION}"
-                )
+            self._lock_layout(connection)
+            upgrade_layout(connection)
+
+    def _lock_layout(self, connection: Connection) -> None:
+        """Keeps other processes from changing the layout until the transaction ends."""
+        connection.exec_driver_sql(
+            f"SELECT pg_advisory_xact_lock({_LOCK})" if self.is_postgres else "BEGIN IMMEDIATE"
+        )
 
 
 def _without_password(text: str, url: str) -> str:

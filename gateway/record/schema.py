@@ -1,4 +1,7 @@
-"""The tables of the gateway's database, all of them, and the version of their layout."""
+"""Describes the tables of the gateway's database, all of them.
+
+A change of them needs a step in gateway/record/migrations as well.
+"""
 
 from sqlalchemy import (
     BigInteger,
@@ -14,13 +17,14 @@ from sqlalchemy import (
     Text,
 )
 
-# Jobs are queued under it, too: those of another layout would never be begun.
-SCHEMA_VERSION = 1
+# The newest step in gateway/record/migrations/versions.
+LAYOUT = "0002"
 
 _SHA256, _UID, _NAME = String(64), String(64), String(64)
 
 METADATA = MetaData()
 
+# Only version 0.1.0 reads it, and refuses a layout that is not its own.
 SCHEMA = Table("schema", METADATA, Column("version", Integer, primary_key=True))
 
 # What came in.

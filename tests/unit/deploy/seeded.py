@@ -12,7 +12,7 @@ from totalmap.settings import Settings
 
 SETTINGS = Settings.model_validate(
     {
-        "application": {"version": "0.1.0"},
+        "application": {"version": "0.2.0"},
         "resources": {"cpu": 2, "memory": "8Gi", "gpu": 0},
     }
 )
@@ -110,7 +110,7 @@ assert _TIMEOUT
 FAULTS = (
     # What the Workflow Manager refuses at registration.
     Fault("comma", "docker", '"TOTALMAP",', '"TOTALMAP"', "syntax", "correct", '"data_origins"'),
-    Fault("no version", "docker", '"version": "0.1.0"', '"version": ""', "name", '"version"'),
+    Fault("no version", "docker", '"version": "0.2.0"', '"version": ""', "name", '"version"'),
     Fault("long AE title", "docker", '"TOTALMAP"', '"TOTALMAP-RESEARCH"', "ae-title", "at most 15"),
     Fault("task id", "docker", '"id": "router"', '"id": "the router"', "task-id", "letters"),
     Fault("doubled id", "docker", '"id": "export-results"', '"id": "router"', "task-id", "another",
@@ -183,7 +183,7 @@ FAULTS = (
     Fault("failure exported", "docker", _DOCKER_RESULTS,
           "{{ context.executions.totalmap.artifacts.env_HOLOSCAN_OUTPUT_PATH }}",
           "failure-is-success", "/results"),
-    Fault("moving image", "docker", '"totalmap:0.1.0"', '"totalmap:latest"', "image", "version"),
+    Fault("moving image", "docker", '"totalmap:0.2.0"', '"totalmap:latest"', "image", "version"),
     # Argo.
     Fault("underscore", "argo", '"name": "study"', '"name": "input_study"', "artifact-dns-name",
           "'input-study'"),

@@ -40,7 +40,7 @@ MORE = (
     Fault("half minutes", "docker", '"task_timeout_minutes": "30"',
           '"task_timeout_minutes": "0.5"', "docker-timeout", "whole minutes"),
     Fault("no user", "docker", '"user": "1000:1000",', "", "user", "1000:1000", '"args"'),
-    Fault("no tag", "docker", "totalmap:0.1.0", "hospital:5000/totalmap", "image", "version"),
+    Fault("no tag", "docker", "totalmap:0.2.0", "hospital:5000/totalmap", "image", "version"),
     Fault("optional results", "docker", '/results",\n            "mandatory": true',
           '/results",\n            "mandatory": false', "failure-is-success", '"mandatory": true',
           '"mandatory": false'),

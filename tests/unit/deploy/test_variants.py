@@ -53,7 +53,7 @@ VARIANTS: dict[str, dict[Path, str]] = {
     "no time-out": _json(DOCKER, lambda one: one["tasks"][1].pop("timeout_minutes")),
     "kept for ever": {JSON_NAME: DOCKER.replace('Days": 3', 'Days": -1')},
     "registry and digest": {
-        JSON_NAME: DOCKER.replace("totalmap:0.1.0", f"hospital:5000/totalmap@sha256:{'0' * 64}")
+        JSON_NAME: DOCKER.replace("totalmap:0.2.0", f"hospital:5000/totalmap@sha256:{'0' * 64}")
     },
     "whole output folder": _json(
         DOCKER,

@@ -11,10 +11,17 @@ from typing import Any
 import pytest
 
 from gateway.config import GatewaySettings
-from gateway.jobs import DELIVER, QUEUE_FILE, SEGMENT, Handlers, JobQueue, running_queue
+from gateway.jobs import (
+    DELIVER,
+    QUEUE_FILE,
+    QUEUE_VERSION,
+    SEGMENT,
+    Handlers,
+    JobQueue,
+    running_queue,
+)
 from gateway.record.deliverylist import Delivery, DeliveryState
 from gateway.record.job import Job, JobState
-from gateway.record.schema import SCHEMA_VERSION
 from tests.unit.gateway.queue_process import lines, running_process
 from tests.unit.gateway.record.test_joblist import NEW
 from tests.waiting import NEVER_SECONDS, WAIT_SECONDS, wait_until
@@ -169,14 +176,14 @@ def test_a_worker_that_is_told_to_stop_leaves_the_rest_in_the_queue(
 
 
 def test_an_upgrade_strands_none(settings: GatewaySettings, tmp_path: Path) -> None:
-    """What is queued is begun by whoever has the same layout, whatever else has changed."""
+    """Entries are begun by whoever reads their version, whatever else has changed."""
     with running_queue(settings, "dispatcher", Handlers()) as queue:
         for n in range(QUEUED):
             queue.put_job(job(f"{n:03}"))
     with running_process(tmp_path, "host-1", SEGMENT):
         wait_until(lambda: len(lines(tmp_path, "done")) >= QUEUED)
     assert lines(tmp_path, "begun") == [f"{n:03} 1 host-1" for n in range(QUEUED)]
-    assert SCHEMA_VERSION == 1, "entries of the former layout are never begun: move them"
+    assert QUEUE_VERSION == "1", "entries of another version are never begun: move them"
 
 
 def test_a_job_waits_for_its_moment(queue: JobQueue, tmp_path: Path) -> None:

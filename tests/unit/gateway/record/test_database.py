@@ -2,11 +2,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 
 from gateway.record.database import Database
 from gateway.record.ledger import Ledger
-from gateway.record.schema import SCHEMA_VERSION
 from tests.unit.gateway.instances import ONE
 from totalmap.errors import ConfigError, ResourceError
 
@@ -25,15 +24,6 @@ def test_a_commit_waits_for_the_disk(database: Database) -> None:
     with database.transaction() as connection:
         assert connection.execute(text("PRAGMA synchronous")).scalar() == 2
         assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
-
-
-def test_another_layout_is_refused(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
-    Database(url).close()
-    with create_engine(url).begin() as connection:
-        connection.execute(text("UPDATE schema SET version = version + 1"))
-    with pytest.raises(ConfigError, match=f"layout {SCHEMA_VERSION + 1}.*reads {SCHEMA_VERSION}"):
-        Database(url)
 
 
 def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
