@@ -28,6 +28,8 @@ from totalmap.dicom.bounded import (
 
 PIXEL_DATA_TAG = Tag("PixelData")
 FLOAT_PIXEL_DATA_TAGS = (Tag("FloatPixelData"), Tag("DoubleFloatPixelData"))
+# A plain number: a comparison of pydicom's tags takes several calls, at every element.
+_FIRST_PIXEL_TAG = int(FLOAT_PIXEL_DATA_TAGS[0])
 # Elements outside sequences. A header has some hundreds.
 MAX_TOP_LEVEL = 100_000
 
@@ -129,7 +131,7 @@ class Stops:
         if self.pixels is not None and self.stream.tell() > self.pixels.offset + 6:
             return True  # whatever lies behind the pixels is not needed
         left = None if self.size is None else self.size - self.stream.tell()
-        if tag >= FLOAT_PIXEL_DATA_TAGS[0]:
+        if int(tag) >= _FIRST_PIXEL_TAG:
             return self._stop_at_pixels(tag, vr, length, left)
         if length == UNDEFINED_LENGTH and not self.request.wants(tag):
             return self._skip(vr, length)

@@ -78,8 +78,7 @@ def read_existing(segs: Sequence[Path], source: Study) -> Existing:
     Raises:
         InputError: The source isn't there, a SEG is not whole, or its frames lie on another grid.
     """
-    seg_names = [f"SEG {number} of {len(segs)}" for number in range(1, len(segs) + 1)]
-    datasets = [read_header(path, name) for path, name in zip(segs, seg_names, strict=True)]
+    datasets = [read_header(path, number, len(segs)) for number, path in enumerate(segs, start=1)]
     stack, *siblings = _source_stacks(datasets, source)
     policy = GeometrySection()
     selection = Selection(
@@ -88,8 +87,8 @@ def read_existing(segs: Sequence[Path], source: Study) -> Existing:
     volume = build_volume(selection, policy)
     numbers: dict[str, int] = {}
     labels: NDArray[np.uint16] = np.zeros(volume.geometry.shape, dtype=np.uint16)
-    for path, name, dataset in zip(segs, seg_names, datasets, strict=True):
-        with named(name):
+    for number, (path, dataset) in enumerate(zip(segs, datasets, strict=True), start=1):
+        with named(number, len(segs)):
             _paint(path, dataset, volume.geometry, numbers, labels)
     origins = tuple(filter(None, map(origin_of, datasets)))
     names = _on_record(origins) if origins else tuple(_guessed(numbers))

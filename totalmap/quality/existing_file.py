@@ -21,11 +21,12 @@ _MAX_ITEMS = 1_000_000
 
 
 @contextmanager
-def named(name: str) -> Iterator[None]:
+def named(number: int, of: int) -> Iterator[None]:
     """Has errors say which SEG they are about; pydicom raises many kinds on a broken one.
 
     Args:
-        name: Of the SEG, without its path, which may hold a patient's name.
+        number: Of the SEG, from 1; its path may hold a patient's name.
+        of: How many SEGs there are.
 
     Raises:
         InputError: Instead of all of them.
@@ -33,22 +34,23 @@ def named(name: str) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise InputError(f"{name}: {error}") from error
+        raise InputError(f"SEG file {number} of {of}: {error}") from error
     except BROKEN_FILE as error:
-        raise InputError(f"{name} is broken ({type(error).__name__})") from error
+        raise InputError(f"SEG file {number} of {of} is broken ({type(error).__name__})") from error
 
 
-def read_header(path: Path, name: str) -> Dataset:
+def read_header(path: Path, number: int, of: int) -> Dataset:
     """Returns all of a SEG but its pixels, which are all in the file.
 
     Args:
         path: Of the SEG.
-        name: As `named`.
+        number: As `named`.
+        of: The same.
 
     Raises:
         InputError: They are not, or the file is broken.
     """
-    with named(name), path.open("rb") as file:
+    with named(number, of), path.open("rb") as file:
         seg, element = read_all(file, max_items=_MAX_ITEMS)
         pixels = native_pixels(element, syntax_of(seg, seg.file_meta.TransferSyntaxUID, element))
         bits = seg.Rows * seg.Columns * int(seg.NumberOfFrames) * seg.BitsAllocated

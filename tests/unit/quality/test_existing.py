@@ -268,7 +268,7 @@ def test_a_broken_seg_is_named(
     dataset = pydicom.dcmread(seg)
     spoil(dataset)
     dataset.save_as(tmp_path / "broken.dcm")
-    with pytest.raises(InputError, match=rf"^SEG 1 of 1.*{said}"):
+    with pytest.raises(InputError, match=rf"^SEG file 1 of 1.*{said}"):
         read_existing([tmp_path / "broken.dcm"], read_study(phantom_series.folder))
 
 
@@ -278,7 +278,7 @@ def test_half_a_file_is_no_seg(
 ) -> None:
     content = seg.read_bytes()
     (tmp_path / "half.dcm").write_bytes(content[: int(len(content) * share)])
-    with pytest.raises(InputError, match="^SEG 1 of 1"):
+    with pytest.raises(InputError, match=r"^SEG file 1 of 1"):
         read_existing([tmp_path / "half.dcm"], read_study(phantom_series.folder))
 
 
