@@ -22,7 +22,7 @@ from pydicom.uid import generate_uid
 
 from benchmarks.report import write_report
 from gateway.config import ReceiveSection
-from tests.gateway_process import children, running_gateway, storescu, wait_until_desks_serve
+from tests.gateway_process import children, running_gateway, storescu, wait_until_processes_serve
 from tests.phantom.study import SeriesSpec, write_series
 from tests.servers import free_port, running_orthanc
 
@@ -34,7 +34,7 @@ SLICES = 40
 def _ours(folder: Path) -> Iterator[int]:
     port = free_port()
     with running_gateway(folder, port, ReceiveSection().processes) as process:
-        wait_until_desks_serve(children(process.pid), port)
+        wait_until_processes_serve(children(process.pid), port)
         yield port
 
 

@@ -35,9 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(prog="python -m gateway")
-    parser.add_argument("role", choices=["receive", "desk", "dispatch", "work", "web"])
+    parser.add_argument("role", choices=["receive", "receiver", "dispatch", "work", "web"])
     parser.add_argument("-c", "--config", type=Path)
-    parser.add_argument("--door", type=int, help="of a desk: the descriptor of its socket")
+    parser.add_argument("--channel", type=int, help="of a receiver: the descriptor of its socket")
     parser.add_argument("--worker", default="worker-1")
     parser.add_argument("--device", default="auto")
     return parser
@@ -50,10 +50,10 @@ def _run(given: argparse.Namespace, settings: GatewaySettings, stop: Event) -> N
 
         with receiving(settings):
             stop.wait()
-    elif given.role == "desk":
-        from gateway.receive.desks import serve_desk
+    elif given.role == "receiver":
+        from gateway.receive.handed_over_connections import serve_handed_over
 
-        serve_desk(given.door)
+        serve_handed_over(given.channel)
     elif given.role == "dispatch":
         from gateway.dispatch.dispatching import dispatch
 

@@ -46,10 +46,10 @@ def children(pid: int) -> list[int]:
     return [int(child) for one in tasks for child in one.read_text().split()]
 
 
-def has_a_connection(desk: int, port: int) -> bool:
+def has_a_connection(process: int, port: int) -> bool:
     """Returns whether a process has a connection that came in at a port."""
     connected = _connected_sockets(port)
-    for one in Path(f"/proc/{desk}/fd").iterdir():
+    for one in Path(f"/proc/{process}/fd").iterdir():
         with suppress(FileNotFoundError):  # it has just been closed
             if str(one.readlink()) in connected:
                 return True
@@ -62,21 +62,21 @@ def _connected_sockets(port: int) -> set[str]:
     return {f"socket:[{one[9]}]" for one in rows if one[1].endswith(f":{port:04X}")}
 
 
-def wait_until_desks_serve(desks: Sequence[int], port: int) -> None:
+def wait_until_processes_serve(receivers: Sequence[int], port: int) -> None:
     """Returns when each of them has had a connection, which are closed then."""
     entity = patient(AE("CT1"))
     entity.add_requested_context(Verification)
 
     def all_serve() -> bool:
         # Each goes to whoever has the fewest.
-        opened = [entity.associate(LOOPBACK, port, ae_title=AE_TITLE) for _ in (None, *desks)]
-        serve = all(has_a_connection(one, port) for one in desks)
+        opened = [entity.associate(LOOPBACK, port, ae_title=AE_TITLE) for _ in (None, *receivers)]
+        serve = all(has_a_connection(one, port) for one in receivers)
         for one in opened:
             one.release()
         return serve
 
     wait_until(all_serve, "all processes up")
-    wait_until(lambda: not any(has_a_connection(one, port) for one in desks), "free again")
+    wait_until(lambda: not any(has_a_connection(one, port) for one in receivers), "free again")
 
 
 def storescu(port: int, folders: Sequence[Path], *options: str) -> subprocess.Popen[str]:
@@ -109,6 +109,7 @@ def _main(arguments: Sequence[str]) -> None:
         processes=int(processes),
         keep_free_gb=0.1,
         request_seconds=NEVER_SECONDS,
+        pdu_seconds=NEVER_SECONDS,
         idle_seconds=NEVER_SECONDS,
     )
     settings = GatewaySettings(storage_folder=Path(folder), receive=ways)

@@ -21,6 +21,7 @@ def associate(
     called: str = AE_TITLE,
     contexts: Iterable[tuple[UID, UID]] = (UNCOMPRESSED_CT,),
     tls: ssl.SSLContext | None = None,
+    address: str = LOOPBACK,
 ) -> Association:
     """Returns an association with a node of this machine, which may have rejected it.
 
@@ -30,6 +31,7 @@ def associate(
         called: The title by which the node is called.
         contexts: SOP classes, each with a transfer syntax.
         tls: What the sender believes and shows; None: no TLS.
+        address: Of this machine, from where the sender sends.
     """
     entity = patient(AE(title))
     for sop_class, syntax in contexts:
@@ -38,6 +40,7 @@ def associate(
         LOOPBACK,
         port,
         ae_title=called,
+        bind_address=(address, 0),
         evt_handlers=[KEEP_ANSWERS],
         tls_args=(tls, LOOPBACK) if tls else None,
     )

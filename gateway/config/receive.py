@@ -128,9 +128,14 @@ class ReceiveSection(Section):
         ae_title: How senders have to call this gateway.
         senders: Those who may send; none named: everybody who reaches the address.
         processes: That receive, on a core each.
-        max_associations: At the same time. One more is turned away and may come again.
+        max_associations: At the same time. One more is rejected for the moment. An eighth of them
+            is kept for senders that have no association yet.
+        max_associations_per_sender: Of one AE title, and of one address; None: half of
+            max_associations.
         max_instance_mb: A larger instance ends its association.
         request_seconds: How long a connection may take to ask for an association.
+        pdu_seconds: How long a sender may take for one PDU, and for taking an answer. A PDU has at
+            most 128 kB.
         idle_seconds: How long an association may be silent.
         keep_free_gb: With less on the disk, instances are refused as "out of resources", which
             senders try again.
@@ -146,11 +151,18 @@ class ReceiveSection(Section):
     senders: tuple[SenderSection, ...] = ()
     processes: Annotated[int, Field(ge=1, le=64)] = 2
     max_associations: PositiveInt = 64
+    max_associations_per_sender: PositiveInt | None = None
     max_instance_mb: PositiveFloat = 4096.0
     request_seconds: PositiveFloat = 3.0
+    pdu_seconds: PositiveFloat = 10.0
     idle_seconds: PositiveFloat = 60.0
     keep_free_gb: Annotated[float, Field(ge=0)] = 2.0
     tls: TlsSection | None = None
     stow: StowReceiveSection | None = None
     folders: tuple[WatchedFolderSection, ...] = ()
     orthancs: tuple[OrthancSection, ...] = ()
+
+    @property
+    def associations_per_sender(self) -> int:
+        """How many associations a sender may have at the same time."""
+        return self.max_associations_per_sender or max(1, self.max_associations // 2)

@@ -1,34 +1,64 @@
 """Serves connections, each in threads of its own, wherever they were accepted."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from itertools import count
+from math import inf
 from ssl import SSLError
-from threading import Lock
-from typing import Any
+from threading import Lock, RLock
+from typing import Any, Protocol, cast
 
+from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import ThreadedAssociationServer
 
+from gateway.receive.association_limits import Refusal, Sender, StallWatch
+from gateway.receive.event_driven_association import EventDrivenSocket
 from totalmap.log import get_logger
 
 log = get_logger()
+
+
+class Admission(Protocol):
+    """Asks the process that listens for places (gateway/receive/association_limits.py)."""
+
+    def ask(self, number: int, sender: Sender) -> "Future[Refusal | None]":
+        """Asks for a place for an association of this process."""
+
+    def report(self, busy: int, stalled: Mapping[int, float]) -> None:
+        """Tells what this process serves.
+
+        Args:
+            busy: How many connections.
+            stalled: The associations that have a place, and for how many seconds each is inside
+                one PDU.
+        """
 
 
 class AssociationServer(ThreadedAssociationServer):
     """Serves connections that are given to its `process_request`; listens nowhere itself.
 
     Attributes:
-        tls_failed: Is told from where a connection came whose certificate or encryption is not
-            accepted.
+        tls_failed: Is called with the address of a connection whose certificate or encryption is
+            not accepted.
+        admission: Is asked before an association is accepted.
+        pdu_seconds: An association is ended that takes longer for one PDU.
     """
 
     tls_failed: Callable[[str], None] | None = None
+    admission: Admission
+    pdu_seconds: float = inf
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.contexts = _NeverChanged(self.contexts)
         self._begun = self._starting = self._ended = 0
         self._lock = Lock()
+        self._report_lock = RLock()
+        self._numbers = count(1)
+        self._with_place: dict[int, Association] = {}
+        self._watch = StallWatch()
 
     @property
     def busy(self) -> int:
@@ -71,11 +101,72 @@ class AssociationServer(ThreadedAssociationServer):
         if isinstance(error, SSLError) and self.tls_failed:
             self.tls_failed(client_address[0])
 
+    def take_place(self, association: Association, sender: Sender) -> Refusal | None:
+        """Takes a place for an association; returns why there is none."""
+        with self._report_lock:  # a report that was begun before would free the place
+            number = next(self._numbers)
+            self._with_place[number] = association
+            asked = self.admission.ask(number, sender)
+        try:
+            refusal = asked.result(self.ae.acse_timeout)
+        except TimeoutError:
+            refusal = Refusal.NO_ANSWER
+        if refusal is not None:
+            self.free_place(association)
+        return refusal
+
+    def free_place(self, association: Association) -> None:
+        """Frees the place of an association, if it has one."""
+        with self._report_lock:
+            kept = {n: other for n, other in self._with_place.items() if other is not association}
+            if len(kept) == len(self._with_place):
+                return
+            self._with_place = kept
+        self.look()
+
+    def look(self) -> None:
+        """Ends associations that take too long for one PDU, and reports the others."""
+        with self._report_lock:
+            active = self.active_associations
+            stalled = self._watch.look(
+                (association, association.dul.socket)
+                for association in active
+                if isinstance(association.dul.socket, EventDrivenSocket)
+            )
+            for association, seconds in stalled.items():
+                if seconds > self.pdu_seconds:
+                    self._end_stalled(cast(Association, association), seconds)
+            self._with_place = {
+                n: association
+                for n, association in self._with_place.items()
+                if association in active
+            }
+            self.admission.report(
+                self.busy,
+                {n: stalled.get(association, 0.0) for n, association in self._with_place.items()},
+            )
+
+    def cut_off(self, number: int) -> None:
+        """Ends an association that has a place, which another one needs."""
+        association = self._with_place.get(number)
+        if association is not None:
+            log.warning("stalled_association_replaced", address=association.requestor.address)
+            cast(EventDrivenSocket, association.dul.socket).cut_off()
+
     def abort_all(self) -> None:
         """Ends all associations, and serves no more."""
         for association in self.active_associations:
+            transfer = association.dul.socket
+            if isinstance(transfer, EventDrivenSocket) and transfer.is_inside_pdu:
+                transfer.cut_off()  # an abort would wait for the rest of the PDU
             association.abort()
         self.server_close()
+
+    def _end_stalled(self, association: Association, seconds: float) -> None:
+        log.warning(
+            "association_stalled", address=association.requestor.address, seconds=round(seconds, 1)
+        )
+        cast(EventDrivenSocket, association.dul.socket).cut_off()
 
 
 class _NeverChanged(list[PresentationContext]):

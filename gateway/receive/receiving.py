@@ -5,9 +5,9 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 
 from gateway.config import GatewaySettings
 from gateway.receive.commitment_scp import commitment_handlers
-from gateway.receive.desks import running_desks
 from gateway.receive.intake import Intake
 from gateway.receive.orthanc import polling_orthanc
+from gateway.receive.receiver_processes import running_receiver_processes
 from gateway.receive.recover import recover
 from gateway.receive.scp import running_receiver
 from gateway.receive.stow import running_stow
@@ -47,8 +47,8 @@ def receiving(settings: GatewaySettings) -> Iterator[int]:
         running.callback(_record_end, database)
         intake = running.enter_context(closing(Intake(storage, ledger, ways.keep_free_gb)))
         commitment = commitment_handlers(settings, storage, database)
-        desks = running.enter_context(running_desks(settings, ways.processes - 1))
-        port = running.enter_context(running_receiver(ways, intake, storage, commitment, desks))
+        others = running.enter_context(running_receiver_processes(settings, ways.processes - 1))
+        port = running.enter_context(running_receiver(ways, intake, storage, commitment, others))
         log.info("receiving", address=ways.address, port=port)
         if ways.stow:
             stow = running_stow(ways.stow, ways.idle_seconds, intake, storage)

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from ipaddress import ip_address
-from math import ceil
 from pathlib import Path
 from ssl import CERT_REQUIRED, Purpose, SSLContext, create_default_context
 from threading import Thread
@@ -40,10 +39,12 @@ from pynetdicom.transport import AssociationSocket
 
 from gateway.config import ReceiveSection, SenderSection, TlsSection
 from gateway.config.named_files import shown
-from gateway.receive.association_server import AssociationServer
+from gateway.receive.association_limits import AssociationLimits, Sender
+from gateway.receive.association_server import Admission, AssociationServer
+from gateway.receive.event_driven_association import make_event_driven
 from gateway.receive.intake import Intake, MismatchedInstance, ReceivedFile
-from gateway.receive.lobby import Desk, LobbyServer
-from gateway.receive.prompt_association import make_prompt
+from gateway.receive.listening_server import ListeningServer
+from gateway.receive.receiver_processes import ReceiverProcess
 from gateway.record.storage import Storage
 from totalmap.errors import ConfigError, InputError, ResourceError, TotalMapError
 from totalmap.log import get_logger
@@ -64,8 +65,12 @@ SUCCESS = 0x0000
 OUT_OF_RESOURCES = 0xA700
 DOES_NOT_MATCH = 0xA900
 CANNOT_UNDERSTAND = 0xC000
-# PS3.8 9.3.4: rejected for good, by the service user, calling AE title not recognized
-UNKNOWN_SENDER = (1, 1, 3)
+# PS3.8 9.3.4: rejected for good, by the service user; and for now, by the service provider
+CALLING_TITLE_NOT_RECOGNIZED = (1, 1, 3)
+CALLED_TITLE_NOT_RECOGNIZED = (1, 1, 7)
+LOCAL_LIMIT_EXCEEDED = (2, 3, 2)
+# pynetdicom's own limit, which has to play no part.
+NO_LIMIT = 1_000_000
 # As large as dcmtk sends them: less to do than with many small ones.
 PDU_BYTES = 131_072
 BYTES_PER_MB = 1_000_000
@@ -80,7 +85,7 @@ def running_receiver(
     intake: Intake,
     storage: Storage,
     commitment: Sequence[evt.EventHandlerType] = (),
-    desks: Sequence[Desk] = (),
+    processes: Sequence[ReceiverProcess] = (),
 ) -> Iterator[int]:
     """Listens while the block runs, and yields the port; at the end, associations are aborted.
 
@@ -89,7 +94,7 @@ def running_receiver(
         intake: Where to put what comes.
         storage: Where files lie while they are received.
         commitment: From gateway/receive/commitment_scp.py; none: storage commitment is not offered.
-        desks: Other processes, which serve some of the associations.
+        processes: Others, which serve some of the associations.
 
     Raises:
         ConfigError: A certificate or key can't be used.
@@ -97,14 +102,17 @@ def running_receiver(
     """
     with _received_into(storage.incoming):
         try:
-            made = _server(settings, len(desks) + 1, intake, storage, commitment, LobbyServer)
+            made = _server(settings, intake, storage, commitment, ListeningServer)
         except OSError as error:
             raise ResourceError(
                 f"receive.address {settings.address}, receive.port {settings.port}: nobody can "
                 f"listen there: {error.strerror}"
             ) from error
-        server = cast(LobbyServer, made)
-        server.desks = desks
+        server = cast(ListeningServer, made)
+        server.processes = processes
+        server.use_limits(
+            AssociationLimits(settings.max_associations, settings.associations_per_sender)
+        )
         serving = Thread(target=server.serve_forever, name="receiver")
         serving.start()
         try:
@@ -120,17 +128,24 @@ def serving_handed_over(
     settings: ReceiveSection,
     intake: Intake,
     storage: Storage,
+    admission: Admission,
     commitment: Sequence[evt.EventHandlerType] = (),
 ) -> Iterator[AssociationServer]:
-    """Yields what serves connections that were accepted elsewhere; the same as `running_receiver`.
+    """Yields a server for connections that were accepted elsewhere.
+
+    Args:
+        settings: As `running_receiver`.
+        intake: The same.
+        storage: The same.
+        admission: Is asked before an association is accepted.
+        commitment: As `running_receiver`.
 
     Raises:
         ConfigError: As `running_receiver`.
     """
     with _received_into(storage.incoming):
-        server = _server(
-            settings, settings.processes, intake, storage, commitment, AssociationServer
-        )
+        server = _server(settings, intake, storage, commitment, AssociationServer)
+        server.admission = admission
         try:
             yield server
         finally:
@@ -139,15 +154,12 @@ def serving_handed_over(
 
 def _server(
     settings: ReceiveSection,
-    processes: int,
     intake: Intake,
     storage: Storage,
     commitment: Sequence[evt.EventHandlerType],
     server_class: type[AssociationServer],
 ) -> AssociationServer:
     entity = _application_entity(settings)
-    # Each gets as many as the others: with its share in all of them, the limit is reached.
-    entity.maximum_associations = ceil(settings.max_associations / processes)
     if commitment:  # as SCP for senders, and as SCU for destinations (PS3.7 D.3.3.4)
         entity.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)
     server = entity.make_server(
@@ -158,6 +170,7 @@ def _server(
     )
     made = cast(AssociationServer, server)
     made.tls_failed = partial(_tls_failed, intake)
+    made.pdu_seconds = min(settings.pdu_seconds, settings.idle_seconds)
     return made
 
 
@@ -198,7 +211,7 @@ def tls_context(tls: TlsSection) -> SSLContext:
 
 def _application_entity(settings: ReceiveSection) -> AE:
     entity = AE(settings.ae_title)
-    entity.require_called_aet = True
+    entity.maximum_associations = NO_LIMIT
     entity.acse_timeout = settings.request_seconds
     entity.network_timeout = settings.idle_seconds
     entity.dimse_timeout = settings.idle_seconds
@@ -214,30 +227,48 @@ def _handlers(
 ) -> list[evt.EventHandlerType]:
     meter, transfers = _Meter(settings.max_instance_mb, intake), _Transfers(intake)
     return [
-        (evt.EVT_REQUESTED, _reject_strangers, [settings.senders, intake]),
-        (evt.EVT_REJECTED, _note_rejection, [intake]),
-        (evt.EVT_CONN_OPEN, lambda event: make_prompt(event.assoc, PDU_BYTES)),
+        (evt.EVT_REQUESTED, _admit, [settings, intake]),
+        (evt.EVT_CONN_OPEN, lambda event: make_event_driven(event.assoc, PDU_BYTES)),
         (evt.EVT_DATA_RECV, meter.count),
         (evt.EVT_C_ECHO, lambda _event: SUCCESS),
         (evt.EVT_C_STORE, _store, [intake, meter, transfers]),
         (evt.EVT_ACSE_RECV, transfers.release),
         (evt.EVT_CONN_CLOSE, transfers.cut_off),
+        (evt.EVT_CONN_CLOSE, _free_place),
         (evt.EVT_CONN_CLOSE, _remove_halves, [storage, 2 * settings.idle_seconds]),
     ]
 
 
-def _reject_strangers(event: evt.Event, senders: Sequence[SenderSection], intake: Intake) -> None:
+def _admit(event: evt.Event, settings: ReceiveSection, intake: Intake) -> None:
+    """Rejects an association, for one of a few reasons, each of which goes on record."""
     title, address = _requestor(event)
-    if senders and not any(is_from(one, title, address) for one in senders):
-        intake.reject(title, "is none of receive.senders", address)
-        event.assoc.acse.send_reject(*UNKNOWN_SENDER)
-        event.assoc.kill()  # when the answer has gone
+    called = cast(A_ASSOCIATE, event.assoc.requestor.primitive).called_ae_title.strip()
+    senders = settings.senders
+    if called != settings.ae_title:
+        _reject(
+            event,
+            intake,
+            CALLED_TITLE_NOT_RECOGNIZED,
+            "calls another AE title than receive.ae_title",
+        )
+    elif senders and not any(is_from(sender, title, address) for sender in senders):
+        _reject(event, intake, CALLING_TITLE_NOT_RECOGNIZED, "is none of receive.senders")
+    else:
+        server = cast(AssociationServer, event.assoc._server)
+        refusal = server.take_place(event.assoc, Sender(title, address))
+        if refusal is not None:
+            _reject(event, intake, LOCAL_LIMIT_EXCEEDED, refusal.value)
 
 
-def _note_rejection(event: evt.Event, intake: Intake) -> None:
-    """Takes note of a sender that pynetdicom has rejected."""
+def _reject(event: evt.Event, intake: Intake, answer: tuple[int, int, int], why: str) -> None:
     title, address = _requestor(event)
-    intake.reject(title, "calls another AE title than receive.ae_title, or came too much", address)
+    intake.reject(title, why, address)
+    event.assoc.acse.send_reject(*answer)
+    event.assoc.kill()  # when the answer has gone
+
+
+def _free_place(event: evt.Event) -> None:
+    cast(AssociationServer, event.assoc._server).free_place(event.assoc)
 
 
 def _requestor(event: evt.Event) -> tuple[str, str]:

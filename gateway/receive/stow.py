@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from gateway.config import StowReceiveSection
 from gateway.config.named_files import shown
-from gateway.http_lobby import BACKLOG, Door, PatientProtocol
+from gateway.connection_limits import BACKLOG, Door, PatientProtocol
 from gateway.receive.access import Access
 from gateway.receive.intake import Intake
 from gateway.receive.stow_receiver import Receiver

@@ -8,7 +8,7 @@ from threading import Event, Thread
 import uvicorn
 
 from gateway.config import GatewaySettings, WebSection
-from gateway.http_lobby import BACKLOG, Door, PatientProtocol
+from gateway.connection_limits import BACKLOG, Door, PatientProtocol
 from gateway.record.database import open_database
 from gateway.web.application import create_application
 from gateway.web.desk import Desk

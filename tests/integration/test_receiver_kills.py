@@ -117,17 +117,17 @@ def test_nothing_acknowledged_is_lost(
     assert len(files) == len(instances)
 
 
-def test_nothing_is_lost_with_the_lobby_of_a_desk(
+def test_nothing_is_lost_when_the_process_that_listens_is_killed(
     instances: list[tuple[str, str]], phantom_series: WrittenSeries, tmp_path: Path
 ) -> None:
-    """The desk, another process, is receiving when the one that listens is killed."""
+    """Another process is receiving then."""
     dataset, port = pydicom.dcmread(phantom_series.paths[0]), free_port()
     acknowledged: list[tuple[str, str]] = []
     with running_gateway(tmp_path, port, processes=2) as process:
-        (desk,) = children(process.pid)
+        (receiver,) = children(process.pid)
 
         def kill() -> None:
-            wait_until(lambda: has_a_connection(desk, port), "at the desk")
+            wait_until(lambda: has_a_connection(receiver, port), "in the receiver process")
             process.kill()
 
         killer = threading.Thread(target=kill)
@@ -138,4 +138,4 @@ def test_nothing_is_lost_with_the_lobby_of_a_desk(
         assert set(acknowledged) <= on_record(tmp_path)
         assert send(port, dataset, instances) == instances
         assert on_record(tmp_path) == set(instances)
-    wait_until(lambda: not Path(f"/proc/{desk}").exists(), "ended")
+    wait_until(lambda: not Path(f"/proc/{receiver}").exists(), "ended")

@@ -32,7 +32,11 @@ from tests.waiting import NEVER_SECONDS, WAIT_SECONDS
 from totalmap.errors import ResourceError
 
 ANY_PORT = ReceiveSection(
-    port=0, keep_free_gb=0.0, request_seconds=NEVER_SECONDS, idle_seconds=NEVER_SECONDS
+    port=0,
+    keep_free_gb=0.0,
+    request_seconds=NEVER_SECONDS,
+    pdu_seconds=NEVER_SECONDS,
+    idle_seconds=NEVER_SECONDS,
 )
 FLOOD, FLOOD_WAVES = 670, 5
 

@@ -20,7 +20,7 @@ from pydicom.uid import UID
 from sqlalchemy import select
 
 from gateway.config import StowReceiveSection
-from gateway.http_lobby import MAX_CONNECTIONS, MAX_HANDSHAKES
+from gateway.connection_limits import MAX_CONNECTIONS, MAX_HANDSHAKES
 from gateway.receive.intake import Intake
 from gateway.receive.stow import running_stow
 from gateway.record.database import Database

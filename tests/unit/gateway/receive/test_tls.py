@@ -54,6 +54,7 @@ def settings(certificates: Certificates, **more: Path) -> ReceiveSection:
         keep_free_gb=0.0,
         tls=tls,
         request_seconds=NEVER_SECONDS,
+        pdu_seconds=NEVER_SECONDS,
         idle_seconds=NEVER_SECONDS,
     )
 

@@ -12,8 +12,8 @@ import pytest
 from pynetdicom.association import Association
 
 from gateway.config import GatewaySettings, ReceiveSection, SenderSection
-from gateway.receive.desks import Desk, running_desks
 from gateway.receive.intake import Intake
+from gateway.receive.receiver_processes import ReceiverProcess, running_receiver_processes
 from gateway.receive.scp import running_receiver
 from gateway.record.database import Database, open_database
 from gateway.record.ledger import Ledger
@@ -22,6 +22,7 @@ from tests.gateway_process import children
 from tests.phantom.study import WrittenSeries
 from tests.unit.gateway.receive.test_refusals import refused
 from tests.unit.gateway.receive.test_scp import associated
+from tests.unit.gateway.receive.test_silence import associated_in_the_end, silent_senders
 from tests.unit.gateway.receive.test_tls import Certificates
 from tests.unit.gateway.receive.test_tls import associated as associated_by_tls
 from tests.unit.gateway.receive.test_tls import settings as with_tls
@@ -31,6 +32,8 @@ ANY_PORT = ReceiveSection(
     port=0,
     keep_free_gb=0.0,
     max_associations=4,
+    max_associations_per_sender=4,
+    pdu_seconds=NEVER_SECONDS,
     request_seconds=NEVER_SECONDS,
     idle_seconds=NEVER_SECONDS,
 )
@@ -38,26 +41,28 @@ ANY_PORT = ReceiveSection(
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """A receiver with one desk."""
+    """A receiver with one receiver process."""
 
     port: int
-    desk: Desk
+    process: ReceiverProcess
     storage: Storage
     database: Database
 
 
 @contextmanager
-def receiver(folder: Path, ways: ReceiveSection = ANY_PORT) -> Iterator[Receiver]:
+def receiver(
+    folder: Path, ways: ReceiveSection = ANY_PORT, hung_seconds: float = NEVER_SECONDS
+) -> Iterator[Receiver]:
     settings = GatewaySettings(storage_folder=folder, receive=ways)
     storage = Storage(folder)
     with (
         open_database(settings) as database,
         closing(Intake(storage, Ledger(database), 0.0)) as intake,
-        running_desks(settings, 1) as (desk,),
-        running_receiver(ways, intake, storage, desks=[desk]) as port,
+        running_receiver_processes(settings, 1, hung_seconds) as (process,),
+        running_receiver(ways, intake, storage, processes=[process]) as port,
     ):
-        wait_until(lambda: desk.is_there)
-        yield Receiver(port, desk, storage, database)
+        wait_until(lambda: process.is_ready)
+        yield Receiver(port, process, storage, database)
 
 
 @pytest.fixture
@@ -66,12 +71,12 @@ def receiving(tmp_path: Path) -> Iterator[Receiver]:
         yield running
 
 
-def pid_of_the_desk() -> int:
-    """Returns the one process that this one has started and that is a desk."""
+def receiver_process_id() -> int:
+    """Returns the one process that this one has started and that is a receiver process."""
     (found,) = (
         pid
         for pid in children(os.getpid())
-        if b"desk" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        if b"receiver" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     )
     return found
 
@@ -85,7 +90,7 @@ def test_associations_are_shared_out_and_all_are_kept(
 ) -> None:
     with ExitStack() as held:
         made = [held.enter_context(associated(receiving.port)) for _ in range(4)]
-        wait_until(lambda: receiving.desk.busy == 2, "two of four")
+        wait_until(lambda: receiving.process.busy == 2, "two of four")
         for association, path in zip(made, phantom_series.paths, strict=False):
             assert store(association, path) == 0
     kept = list(Ledger(receiving.database).instances())
@@ -93,15 +98,33 @@ def test_associations_are_shared_out_and_all_are_kept(
     assert len({one.transfer for one in kept}) == 4
     for one in kept:
         assert pydicom.dcmread(receiving.storage.path(one)).SOPInstanceUID == one.sop_instance_uid
-    wait_until(lambda: receiving.desk.busy == 0, "none any more")
+    wait_until(lambda: receiving.process.busy == 0, "none any more")
 
 
 def test_more_than_the_limit_are_turned_away(receiving: Receiver) -> None:
     with ExitStack() as held:
         for _ in range(4):
             assert held.enter_context(associated(receiving.port)).is_established
-        wait_until(lambda: receiving.desk.busy == 2, "two of four")
+        wait_until(lambda: receiving.process.busy == 2, "two of four")
         assert held.enter_context(associated(receiving.port)).is_rejected
+
+
+def test_silent_associations_make_room_whichever_process_serves_them(
+    receiving: Receiver, phantom_series: WrittenSeries
+) -> None:
+    with silent_senders(receiving.port, 4), ExitStack() as held:
+        wait_until(lambda: receiving.process.busy == 2, "two of four")
+        for path in phantom_series.paths[:4]:
+            association = held.enter_context(associated_in_the_end(receiving.port))
+            assert store(association, path) == 0
+
+
+def test_a_receiver_process_that_hangs_is_started_again(tmp_path: Path) -> None:
+    with receiver(tmp_path, hung_seconds=1.0) as running:
+        stopped = receiver_process_id()
+        os.kill(stopped, signal.SIGSTOP)
+        wait_until(lambda: not Path(f"/proc/{stopped}").exists(), "killed")
+        wait_until(lambda: running.process.is_ready, "ready again")
 
 
 def test_a_stranger_is_turned_away_and_on_record(tmp_path: Path) -> None:
@@ -113,29 +136,29 @@ def test_a_stranger_is_turned_away_and_on_record(tmp_path: Path) -> None:
         assert {who for _, who, _ in refused(running.database)} == {"CT9"}
 
 
-def test_a_desk_that_is_killed_takes_no_other_along_and_is_started_again(
+def test_a_killed_receiver_process_ends_no_other_and_is_started_again(
     receiving: Receiver, phantom_series: WrittenSeries
 ) -> None:
     with ExitStack() as held:
         made = [held.enter_context(associated(receiving.port)) for _ in range(2)]
-        killed = pid_of_the_desk()
+        killed = receiver_process_id()
         os.kill(killed, signal.SIGKILL)
         wait_until(lambda: sum(one.is_established for one in made) == 1, "one lost")
-        wait_until(lambda: not receiving.desk.is_there, "noticed")
+        wait_until(lambda: not receiving.process.is_ready, "noticed")
         (ours,) = (one for one in made if one.is_established)
         assert store(ours, phantom_series.paths[0]) == 0
         with associated(receiving.port) as meanwhile:
             assert store(meanwhile, phantom_series.paths[1]) == 0
-        wait_until(lambda: receiving.desk.is_there, "there again")
-        assert pid_of_the_desk() != killed
+        wait_until(lambda: receiving.process.is_ready, "there again")
+        assert receiver_process_id() != killed
         with associated(receiving.port) as after:
-            wait_until(lambda: receiving.desk.busy == 1, "at the desk")
+            wait_until(lambda: receiving.process.busy == 1, "in the other process")
             assert store(after, phantom_series.paths[2]) == 0
 
 
-def test_a_desk_ends_with_its_lobby(tmp_path: Path) -> None:
+def test_a_receiver_process_ends_with_the_process_that_listens(tmp_path: Path) -> None:
     with receiver(tmp_path) as running, associated(running.port) as association:
-        pid = pid_of_the_desk()
+        pid = receiver_process_id()
     assert not Path(f"/proc/{pid}").exists()
     wait_until(lambda: not association.is_established, "cut off")
 
@@ -152,4 +175,4 @@ def test_by_tls(tmp_path: Path, phantom_series: WrittenSeries) -> None:
             running.port, certificates, certificates.stranger
         ).is_established
         wait_until(lambda: len(refused(running.database)) == 1, "on record")
-        wait_until(lambda: running.desk.busy == 0, "none any more")
+        wait_until(lambda: running.process.busy == 0, "none any more")

@@ -1,0 +1,202 @@
+"""Accepts connections, and keeps each waiting until it has asked for an association.
+
+pynetdicom starts two threads for each connection, and a few hundred silent ones would take all its
+time. Here a waiting connection costs a socket, and one that sends anything else is closed.
+"""
+
+import socket
+import time
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from selectors import EVENT_READ, DefaultSelector
+from typing import Any, cast
+
+from pynetdicom.transport import ThreadedAssociationServer
+
+from gateway.receive.association_limits import AssociationLimits, Place, Refusal, Sender
+from gateway.receive.association_server import AssociationServer
+from gateway.receive.event_driven_association import detect_dead_peer
+from gateway.receive.receiver_processes import ReceiverProcess
+from totalmap.log import get_logger
+
+# PS3.8 9.3.2: the type of an A-ASSOCIATE-RQ PDU, and the length of what follows at 2 to 5.
+REQUEST_TYPE = 1
+HANDSHAKE_TYPE = 22
+HEADER_BYTES = 6
+# 128 presentation contexts with 20 transfer syntaxes each have 80 kB.
+MAX_REQUEST_BYTES = 120_000
+# Each costs a file descriptor, of which a process has 1024 by default.
+MAX_WAITING = 500
+LOOK_SECONDS = 0.2
+# Of this process, for `AssociationLimits`; receiver processes count from 1.
+THIS_PROCESS = 0
+
+log = get_logger()
+
+
+class ListeningServer(AssociationServer):
+    """A server of pynetdicom's that accepts connections.
+
+    A connection may wait for `AE.acse_timeout` before it asks for an association. With more than
+    `MAX_WAITING`, those that came first are closed.
+
+    Attributes:
+        processes: Connections are handed over to the one that has the fewest of them.
+        limits: Of associations, in all processes together.
+    """
+
+    request_queue_size = 128
+    processes: Sequence[ReceiverProcess] = ()
+    limits: AssociationLimits
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._waiting: OrderedDict[socket.socket, float] = OrderedDict()
+        self._selector = DefaultSelector()
+        self._stop_sender, self._stop_receiver = socket.socketpair()
+
+    def use_limits(self, limits: AssociationLimits) -> None:
+        """Takes the limits, before it serves."""
+        self.limits = limits
+        self.admission = _OwnAdmission(limits)
+        limits.cut_off = self._cut_off_place
+
+    def server_bind(self) -> None:
+        """Takes the address."""
+        ThreadedAssociationServer.server_bind(self)
+
+    def server_activate(self) -> None:
+        """Listens there."""
+        ThreadedAssociationServer.server_activate(self)
+
+    def serve_forever(self, poll_interval: float = LOOK_SECONDS) -> None:
+        """Serves until `stop` is called, in another thread."""
+        sources = {self.socket: self._accept, self._stop_receiver: lambda _source: None}
+        for source, answer in sources.items():
+            self._selector.register(cast(socket.socket, source), EVENT_READ, answer)
+        for process in self.processes:
+            self._selector.register(process, EVENT_READ, self._handle_message)
+        looked_at = 0.0
+        while self._stop_sender.fileno() >= 0:
+            for key, _ in self._selector.select(poll_interval):
+                key.data(key.fileobj)
+            self._close_overdue()
+            if time.monotonic() - looked_at >= LOOK_SECONDS:
+                looked_at = time.monotonic()
+                self.look()
+                self._keep_processes_up()
+        for connection in list(self._waiting):
+            self._close(connection)
+        self._selector.close()
+        self._stop_receiver.close()
+
+    def stop(self) -> None:
+        """Ends `serve_forever`; associations go on."""
+        self._stop_sender.close()
+
+    def _accept(self, listening: socket.socket) -> None:
+        with suppress(OSError):  # the sender has gone again
+            connection, _ = listening.accept()
+            detect_dead_peer(connection)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, HEADER_BYTES)
+            self._waiting[connection] = time.monotonic()
+            self._selector.register(connection, EVENT_READ, self._look_at)
+
+    def _look_at(self, connection: socket.socket) -> None:
+        """Admits a connection whose request is complete, and waits on for the rest of another."""
+        try:
+            received = connection.recv(MAX_REQUEST_BYTES, socket.MSG_PEEK)
+            address = connection.getpeername()
+        except OSError:
+            self._close(connection)
+            return
+        wanted = (_hello_bytes if self.ssl_context else _request_bytes)(received)
+        if wanted is None:
+            if received:
+                log.warning("no_association_request", address=address[0])
+            self._close(connection)
+        elif len(received) < wanted:
+            self._wait_for(connection, wanted)
+        else:
+            self._forget(connection)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+            self._admit(connection, address)
+
+    def _admit(self, connection: socket.socket, address: Any) -> None:
+        """Has a connection served by the process that has the fewest."""
+        ready = [process for process in self.processes if process.is_ready]
+        least = min(ready, key=lambda process: process.busy, default=None)
+        if least is None or least.busy > self.busy or not least.give(connection):
+            self.process_request(connection, address)
+
+    def _handle_message(self, process: ReceiverProcess) -> None:
+        descriptor = process.fileno()
+        if not process.handle_message(self.limits):
+            self._selector.unregister(descriptor)
+
+    def _keep_processes_up(self) -> None:
+        for process in self.processes:
+            if process.keep_up():
+                self._selector.register(process, EVENT_READ, self._handle_message)
+
+    def _cut_off_place(self, place: Place) -> None:
+        if place.process == THIS_PROCESS:
+            self.cut_off(place.number)
+        else:
+            self.processes[place.process - 1].cut_off(place.number)
+
+    def _wait_for(self, connection: socket.socket, wanted: int) -> None:
+        """Waits until so many bytes are readable; an earlier wake-up means end of file."""
+        if connection.getsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT) == wanted:
+            self._close(connection)
+        else:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, wanted)
+
+    def _close_overdue(self) -> None:
+        now, limit = time.monotonic(), self.ae.acse_timeout or 0.0
+        while self._waiting:
+            connection, since = next(iter(self._waiting.items()))
+            if now - since < limit and len(self._waiting) <= MAX_WAITING:
+                break
+            self._close(connection)
+
+    def _close(self, connection: socket.socket) -> None:
+        self._forget(connection)
+        connection.close()
+
+    def _forget(self, connection: socket.socket) -> None:
+        self._selector.unregister(connection)
+        del self._waiting[connection]
+
+
+class _OwnAdmission:
+    """Takes places for the associations of this process."""
+
+    def __init__(self, limits: AssociationLimits) -> None:
+        self._limits = limits
+
+    def ask(self, number: int, sender: Sender) -> "Future[Refusal | None]":
+        """Takes a place, at once."""
+        answered: Future[Refusal | None] = Future()
+        answered.set_result(self._limits.take(Place(THIS_PROCESS, number), sender))
+        return answered
+
+    def report(self, busy: int, stalled: Mapping[int, float]) -> None:  # noqa: ARG002  as Admission
+        """Frees the places of all other associations."""
+        self._limits.update(THIS_PROCESS, stalled)
+
+
+def _hello_bytes(received: bytes) -> int | None:
+    """Returns how much of a TLS record of a handshake (RFC 8446 5.1) to wait for."""
+    is_hello = len(received) >= HEADER_BYTES and received[0] == HANDSHAKE_TYPE
+    return HEADER_BYTES if is_hello else None
+
+
+def _request_bytes(received: bytes) -> int | None:
+    """Returns how long a request is that begins like this; None: it is none."""
+    if len(received) < HEADER_BYTES or received[0] != REQUEST_TYPE:
+        return None
+    wanted = HEADER_BYTES + int.from_bytes(received[2:HEADER_BYTES], "big")
+    return wanted if wanted <= MAX_REQUEST_BYTES else None
