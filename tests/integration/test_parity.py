@@ -37,7 +37,7 @@ CORONAL_SPEC = SeriesSpec(
     orientation=CORONAL,
     file_order="shuffled",
 )
-TOP, BOTTOM, LEFT, RIGHT = 150, 370, 130, 390
+TOP, BOTTOM, LEFT, RIGHT = 195, 325, 195, 325
 
 
 def assert_equal_labels(

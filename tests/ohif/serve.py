@@ -142,6 +142,8 @@ def main() -> None:
     with serving_viewer(arguments.orthanc, arguments.port) as url:
         sys.stdout.write(f"The viewer: {url} (Ctrl-C ends it)\n")
         sys.stdout.flush()
+        # A shell starts what runs in its background with Ctrl-C ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         with suppress(KeyboardInterrupt):
             signal.pause()
 

@@ -176,7 +176,7 @@ def read_images(folder: Path) -> Iterator[tuple[float, float]]:
             yield float(position[2]), float(shared.PixelMeasuresSequence[0].PixelSpacing[1])
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     dealt=DEALT,
     attribute=st.sampled_from(sorted(ATTRIBUTES)),

@@ -73,7 +73,7 @@ def spec_of(
 SIZES = st.tuples(*[st.integers(0, 9)] * 3)
 
 
-@settings(max_examples=30)
+@settings(max_examples=12)
 @given(
     orientation=ORIENTATIONS,
     order=ORDERS,
@@ -99,7 +99,7 @@ def test_exact_where_nothing_is_resampled(
     assert found.volume.findings == ()
 
 
-@settings(max_examples=40)
+@settings(max_examples=16)
 @given(
     orientation=ORIENTATIONS,
     order=ORDERS,

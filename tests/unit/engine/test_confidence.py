@@ -49,8 +49,14 @@ def volume(tmp_path_factory: pytest.TempPathFactory) -> Volume:
     return volume_of(write_series(tmp_path_factory.mktemp("study"), 5, spec).folder)
 
 
-@pytest.mark.parametrize("arithmetic", [Arithmetic.EXACT, Arithmetic.COMPILED, Arithmetic.BF16])
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(
+    ("arithmetic", "shape"),
+    [
+        *((Arithmetic.EXACT, shape) for shape in SHAPES),
+        (Arithmetic.COMPILED, SHAPES[0]),
+        (Arithmetic.BF16, SHAPES[0]),
+    ],
+)
 def test_margins_change_no_label(
     fast_models: Path, arithmetic: Arithmetic, shape: tuple[int, int, int]
 ) -> None:
