@@ -51,12 +51,13 @@ def serve(
     with errors_to_exit_status():
         path = _given(file, config)
         settings = _settings(path)
+        from gateway.ledger_check import checking_ledger
         from gateway.process import stop_signals
         from gateway.serve import roles, serve
 
         if not only_work:
             _show_where_the_page_is(settings)
-        with stop_signals() as stop:
+        with stop_signals() as stop, checking_ledger(settings, stop):
             serve(settings, path, roles(settings, only_work=only_work), stop)
 
 

@@ -8,13 +8,15 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
+from types import MappingProxyType
 
 from gateway.config import GatewaySettings
 from gateway.overview import is_idle
+from gateway.record.damage import DamagedLedger
 from gateway.record.database import Database, open_database
 from gateway.record.roster import Roster
 from totalmap.errors import ConfigError, ModelError, ResourceError, TotalMapError
@@ -29,7 +31,9 @@ SETTLED_SECONDS = 60.0
 # Beyond what a worker may take for the job that it does.
 STOP_SECONDS = 15.0
 # No start of the same process would do better.
-HOPELESS = (ConfigError.exit_status, ModelError.exit_status)
+HOPELESS: Mapping[int, type[TotalMapError]] = MappingProxyType(
+    {error.exit_status: error for error in (ConfigError, ModelError, DamagedLedger)}
+)
 NAME_CHARACTERS = 40
 
 log = get_logger()
@@ -141,7 +145,7 @@ class _Process:
             return
         self._running = None
         if status in HOPELESS:
-            raise _error(status)(f"`{self.arguments[0]}` can't run with these settings; see above")
+            raise HOPELESS[status](f"`{self.arguments[0]}` can't run like this; see above")
         if now - self._started_at > SETTLED_SECONDS:
             self._wait_seconds = FIRST_WAIT_SECONDS
         log.warning("process_ended", role=self.arguments[0], status=status)
@@ -168,7 +172,3 @@ class _Process:
         command = [sys.executable, "-m", "gateway", *self.arguments]
         self._running = subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603  our own
         self._started_at = now
-
-
-def _error(status: int) -> type[TotalMapError]:
-    return ConfigError if status == ConfigError.exit_status else ModelError

@@ -3,13 +3,15 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Self
 
 from sqlalchemy import Connection, Table, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
 
 from gateway.config import GatewaySettings
+from gateway.record.damage import DamageMark, is_damage
 from gateway.record.layout import downgrade_layout, upgrade_layout
 from totalmap.errors import ConfigError, ResourceError
 
@@ -36,6 +38,7 @@ class Database:
             ConfigError: The URL is not one, or a later version of TotalMAP has changed the layout
                 of the database.
             ResourceError: It can't be opened.
+            DamagedLedger: Its file is damaged.
         """
         self._url = url
         try:
@@ -50,12 +53,11 @@ class Database:
         self.is_postgres = self._engine.dialect.name == "postgresql"
         if not self.is_postgres:
             event.listen(self._engine, "connect", _make_durable)
+        self._damage = DamageMark(self._name, self._file)
         try:
             self._make_tables()
-        except OperationalError as error:
-            raise ResourceError(
-                f"the ledger {self._name} can't be opened: {self._reason(error)}"
-            ) from None
+        except DatabaseError as error:
+            raise self._failure(error, f"the ledger {self._name} can't be opened") from None
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -63,12 +65,39 @@ class Database:
 
         Raises:
             ResourceError: The database fails or is not there.
+            DamagedLedger: It is damaged, which is a ResourceError, too.
         """
+        if self._damage.is_set():
+            raise self._damage.error()
         try:
             with self._engine.begin() as connection:
                 yield connection
-        except OperationalError as error:
-            raise ResourceError(f"the ledger does not answer: {self._reason(error)}") from None
+        except DatabaseError as error:
+            raise self._failure(error, "the ledger does not answer") from None
+
+    @property
+    def is_marked_damaged(self) -> bool:
+        """Whether a process has found damage; every transaction is refused then."""
+        return self._damage.is_set()
+
+    def check(self) -> None:
+        """Reads the whole database of SQLite, which takes seconds where it is large.
+
+        Raises:
+            ResourceError: It does not answer.
+            DamagedLedger: It is damaged.
+        """
+        if self.is_postgres:
+            return
+        try:
+            with self._engine.connect() as connection:
+                found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+        except DatabaseError as error:
+            raise self._failure(error, "the ledger does not answer") from None
+        if found != "ok":
+            # Its own words may quote a value.
+            raise self._damage.set("its pages do not fit together")
+        self._damage.clear()
 
     def insert_or(self, table: Table) -> "postgresql.Insert | sqlite.Insert":
         """Returns an insert that can be told what to do with a row that is there already."""
@@ -103,8 +132,19 @@ class Database:
         where = f"{url.host}/{url.database}" if url.host else str(url.database)
         return f"{url.get_backend_name()} {_without_password(where, self._url)}"
 
-    def _reason(self, error: OperationalError) -> str:
-        return _without_password(str(error.orig), self._url)
+    @property
+    def _file(self) -> Path | None:
+        """The file of SQLite."""
+        return None if self.is_postgres else Path(str(self._engine.url.database))
+
+    def _failure(self, error: DatabaseError, what: str) -> Exception:
+        """Returns what to raise for what the database says."""
+        reason = _without_password(str(error.orig), self._url)
+        if is_damage(error.orig):
+            return self._damage.set(reason)
+        if isinstance(error, OperationalError):
+            return ResourceError(f"{what}: {reason}")
+        return error  # a defect of ours
 
     def _make_tables(self) -> None:
         """Brings the layout up to date; of processes that start together, one after the other."""
