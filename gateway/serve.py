@@ -4,7 +4,6 @@ They share nothing but the database and the folder, so that one which is killed 
 other with it.
 """
 
-import socket
 import subprocess
 import sys
 import time
@@ -34,21 +33,22 @@ STOP_SECONDS = 15.0
 HOPELESS: Mapping[int, type[TotalMapError]] = MappingProxyType(
     {error.exit_status: error for error in (ConfigError, ModelError, DamagedLedger)}
 )
-NAME_CHARACTERS = 40
 
 log = get_logger()
 
 
-def roles(settings: GatewaySettings, *, only_work: bool = False) -> Sequence[Sequence[str]]:
+def roles(
+    settings: GatewaySettings, machine: str, *, only_work: bool = False
+) -> Sequence[Sequence[str]]:
     """Returns the arguments of `python -m gateway` for each process of this machine.
 
     Args:
         settings: Of the gateway.
+        machine: Names this machine.
         only_work: Whether another machine receives and delivers.
     """
-    host = socket.gethostname()[:NAME_CHARACTERS]
     workers = [
-        ["work", "--worker", f"{host}-{number}", "--device", device]
+        ["work", "--worker", f"{machine}-{number}", "--device", device]
         for number, device in enumerate(settings.work.devices, start=1)
     ]
     return workers if only_work else [["receive"], ["dispatch"], ["web"], *workers]

@@ -1,8 +1,9 @@
 """The database: SQLite beside the files, or Postgres by its URL."""
 
 import re
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,6 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
 
 from gateway.config import GatewaySettings
+from gateway.record.copying import copy_rows
 from gateway.record.damage import DamageMark, is_damage
 from gateway.record.layout import downgrade_layout, upgrade_layout
 from totalmap.errors import ConfigError, ResourceError
@@ -72,6 +74,44 @@ class Database:
         try:
             with self._engine.begin() as connection:
                 yield connection
+        except DatabaseError as error:
+            raise self._failure(error, "the ledger does not answer") from None
+
+    def save_to(self, file: Path) -> None:
+        """Writes one state of the ledger into a new file of SQLite, while others go on.
+
+        Raises:
+            ResourceError: It does not answer, or the disk is full.
+        """
+        source = self._file
+        if source is not None:
+            save_sqlite(source, file)
+            return
+        with Database(f"sqlite:///{file}") as target:
+            self.copy_to(target)
+
+    def copy_to(self, target: "Database") -> int:
+        """Copies all rows as they are at one moment into an empty database; returns how many.
+
+        Raises:
+            ConfigError: The other database is not empty.
+            ResourceError: A database does not answer.
+        """
+        with self._snapshot() as source, target.transaction() as connection:
+            return copy_rows(source, connection)
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[Connection]:
+        """Yields a connection that sees one state of the database."""
+        if self._damage.is_set():
+            raise self._damage.error()
+        level = "REPEATABLE READ" if self.is_postgres else "SERIALIZABLE"
+        try:
+            with self._engine.connect().execution_options(isolation_level=level) as connection:
+                if not self.is_postgres:  # whose driver begins none for what only reads
+                    connection.exec_driver_sql("BEGIN")
+                yield connection
+                connection.rollback()
         except DatabaseError as error:
             raise self._failure(error, "the ledger does not answer") from None
 
@@ -193,3 +233,20 @@ def _make_durable(connection: Any, _record: object) -> None:
         f"busy_timeout={BUSY_SECONDS * 1000}",
     ):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def save_sqlite(source: Path, target: Path) -> None:
+    """Copies a database of SQLite as it is at one moment, also while it is written to.
+
+    Raises:
+        ResourceError: It can't be read, or the copy can't be written.
+    """
+    try:
+        with (
+            closing(sqlite3.connect(source, timeout=BUSY_SECONDS)) as origin,
+            closing(sqlite3.connect(target)) as copy,
+        ):
+            origin.backup(copy)
+            copy.execute("PRAGMA journal_mode=DELETE")  # one file, which can be hashed
+    except sqlite3.Error as error:
+        raise ResourceError(f"{source.name} can't be saved: {error}") from error
