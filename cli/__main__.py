@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli import check, deploy, gateway, inspect, models, run, trace, verify
+from cli import check, deploy, gateway, gateway_store, inspect, models, run, trace, verify
 from cli.usage import CommandGroup
 from cli.version import print_version
 
@@ -27,7 +27,7 @@ app.command("trace")(trace.print_trace)
 app.command("verify")(verify.print_verification)
 app.add_typer(models.app, name="models")
 app.add_typer(deploy.app, name="deploy")
-app.add_typer(gateway.app, name="gateway")
+app.add_typer(gateway_store.app, name="gateway")
 
 
 @app.callback()

@@ -3,7 +3,7 @@
 import getpass
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -51,13 +51,19 @@ def serve(
     with errors_to_exit_status():
         path = _given(file, config)
         settings = _settings(path)
+        from gateway.ledger_check import checking_ledger
+        from gateway.locks import machine_name, only_gateway
         from gateway.process import stop_signals
         from gateway.serve import roles, serve
 
-        if not only_work:
-            _show_where_the_page_is(settings)
-        with stop_signals() as stop:
-            serve(settings, path, roles(settings, only_work=only_work), stop)
+        with ExitStack() as running:
+            if not only_work:
+                running.enter_context(only_gateway(settings.storage_folder))
+                _show_where_the_page_is(settings)
+            machine = running.enter_context(machine_name(settings.storage_folder))
+            stop = running.enter_context(stop_signals())
+            running.enter_context(checking_ledger(settings, stop))
+            serve(settings, path, roles(settings, machine, only_work=only_work), stop)
 
 
 def status(file: File = None, config: Config = None) -> None:
@@ -68,7 +74,7 @@ def status(file: File = None, config: Config = None) -> None:
         from cli.status import status_lines
 
         for line in status_lines(settings):
-            _print(line)
+            print_line(line)
 
 
 @app.command("check")
@@ -87,9 +93,9 @@ def check_command(file: File = None, config: Config = None) -> None:
             faults += point.fault is not None
             said = {"good": point.good, "WARNING": point.warning, "FAULT": point.fault}
             word, text = next((word, text) for word, text in said.items() if text is not None)
-            _print(f"{point.name}: {word}: {text}")
+            print_line(f"{point.name}: {word}: {text}")
         if faults:
-            _print(f"faults: {faults}")
+            print_line(f"faults: {faults}")
             raise typer.Exit(ExitStatus.USAGE)
 
 
@@ -135,7 +141,7 @@ def pause_command(file: File = None, config: Config = None) -> None:
     """Has no further job begun; what runs goes on, and studies are received."""
     with _roster(file, config) as roster:
         roster.pause(_who(), is_paused=True)
-    _print("No further job is begun until `totalmap gateway resume`.")
+    print_line("No further job is begun until `totalmap gateway resume`.")
 
 
 @app.command("resume")
@@ -143,7 +149,7 @@ def resume_command(file: File = None, config: Config = None) -> None:
     """Has jobs begun again."""
     with _roster(file, config) as roster:
         roster.pause(_who(), is_paused=False)
-    _print("Jobs are begun.")
+    print_line("Jobs are begun.")
 
 
 @app.command("drain")
@@ -151,24 +157,7 @@ def drain_command(file: File = None, config: Config = None) -> None:
     """Has the gateway receive nothing more, finish what it has, and end: before an upgrade."""
     with _roster(file, config) as roster:
         roster.drain(is_draining=True)
-    _print("The gateway ends when it has finished and delivered what it has.")
-
-
-@app.command("downgrade")
-def downgrade_command(
-    version: Annotated[
-        str, typer.Argument(help="The version of TotalMAP to go back to, for example 0.1.0.")
-    ],
-    config: Config = None,
-) -> None:
-    """Changes the ledger back to the layout of an earlier version, after `drain`."""
-    with errors_to_exit_status():
-        settings = _settings(config)
-        from gateway.record.database import open_database
-
-        with open_database(settings) as database:
-            database.downgrade(version)
-        _print(f"The ledger has the layout of version {version}: install that version now.")
+    print_line("The gateway ends when it has finished and delivered what it has.")
 
 
 def _given(file: Path | None, config: Path | None) -> Path | None:
@@ -182,10 +171,20 @@ def _given(file: Path | None, config: Path | None) -> Path | None:
     return file if config is None else config
 
 
-def _print(line: "str | Table") -> None:
+def print_line(line: "str | Table") -> None:
+    """Prints a line or a table as all commands do."""
     from cli.console import plain_console
 
     plain_console().print(line, soft_wrap=isinstance(line, str))
+
+
+def given_settings(config: Path | None, file: Path | None = None) -> "GatewaySettings":
+    """Returns the settings of the file that is given as an option or as an argument.
+
+    Raises:
+        ConfigError: They are wrong, two files are given, or there is no gateway here.
+    """
+    return _settings(_given(file, config))
 
 
 def _settings(config: Path | None) -> "GatewaySettings":
@@ -200,6 +199,9 @@ def _settings(config: Path | None) -> "GatewaySettings":
         raise ConfigError(
             "there is no gateway here: the image of the application comes without it"
         ) from error
+    from gateway.process import keep_files_private
+
+    keep_files_private()
     return load_gateway_settings(config)
 
 
@@ -209,10 +211,10 @@ def _show_where_the_page_is(settings: "GatewaySettings") -> None:
 
     web = settings.web
     scheme = "https" if web.certificate_file else "http"
-    _print(f"The page: {scheme}://{web.address}:{web.port}")
+    print_line(f"The page: {scheme}://{web.address}:{web.port}")
     password = None if web.user_header else ensure_password(settings.storage_folder)
     if password is not None:
-        _print(
+        print_line(
             f"Its password, shown this once: {password} (`totalmap gateway password` sets another)"
         )
 
@@ -247,7 +249,7 @@ def _roster(file: Path | None, config: Path | None) -> Iterator["Roster"]:
 def _say(is_done: bool, done: str, not_done: str) -> None:
     if not is_done:
         raise ConfigError(not_done)
-    _print(done)
+    print_line(done)
 
 
 def _who() -> str:

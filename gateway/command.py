@@ -9,7 +9,7 @@ from threading import Event
 
 from app.arguments import ArgumentParser
 from gateway.config import GatewaySettings, load_gateway_settings
-from gateway.process import stop_signals
+from gateway.process import keep_files_private, stop_signals
 from totalmap import log
 from totalmap.errors import TotalMapError
 
@@ -17,6 +17,7 @@ from totalmap.errors import TotalMapError
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a process of the gateway until it is told to stop; returns its exit status."""
     log.configure()
+    keep_files_private()
     # It writes more than a line about each connection that fails; we say that ourselves.
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
     role = ""

@@ -1,5 +1,6 @@
 """What each process of the gateway does at its start, and how it hears that it has to end."""
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,3 +19,8 @@ def stop_signals() -> Iterator[Event]:
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)
+
+
+def keep_files_private() -> None:
+    """Has all that this process and its children write be readable by their user alone."""
+    os.umask(0o077)

@@ -4,17 +4,18 @@ They share nothing but the database and the folder, so that one which is killed 
 other with it.
 """
 
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
+from types import MappingProxyType
 
 from gateway.config import GatewaySettings
 from gateway.overview import is_idle
+from gateway.record.damage import DamagedLedger
 from gateway.record.database import Database, open_database
 from gateway.record.roster import Roster
 from totalmap.errors import ConfigError, ModelError, ResourceError, TotalMapError
@@ -29,22 +30,25 @@ SETTLED_SECONDS = 60.0
 # Beyond what a worker may take for the job that it does.
 STOP_SECONDS = 15.0
 # No start of the same process would do better.
-HOPELESS = (ConfigError.exit_status, ModelError.exit_status)
-NAME_CHARACTERS = 40
+HOPELESS: Mapping[int, type[TotalMapError]] = MappingProxyType(
+    {error.exit_status: error for error in (ConfigError, ModelError, DamagedLedger)}
+)
 
 log = get_logger()
 
 
-def roles(settings: GatewaySettings, *, only_work: bool = False) -> Sequence[Sequence[str]]:
+def roles(
+    settings: GatewaySettings, machine: str, *, only_work: bool = False
+) -> Sequence[Sequence[str]]:
     """Returns the arguments of `python -m gateway` for each process of this machine.
 
     Args:
         settings: Of the gateway.
+        machine: Names this machine.
         only_work: Whether another machine receives and delivers.
     """
-    host = socket.gethostname()[:NAME_CHARACTERS]
     workers = [
-        ["work", "--worker", f"{host}-{number}", "--device", device]
+        ["work", "--worker", f"{machine}-{number}", "--device", device]
         for number, device in enumerate(settings.work.devices, start=1)
     ]
     return workers if only_work else [["receive"], ["dispatch"], ["web"], *workers]
@@ -141,7 +145,7 @@ class _Process:
             return
         self._running = None
         if status in HOPELESS:
-            raise _error(status)(f"`{self.arguments[0]}` can't run with these settings; see above")
+            raise HOPELESS[status](f"`{self.arguments[0]}` can't run like this; see above")
         if now - self._started_at > SETTLED_SECONDS:
             self._wait_seconds = FIRST_WAIT_SECONDS
         log.warning("process_ended", role=self.arguments[0], status=status)
@@ -168,7 +172,3 @@ class _Process:
         command = [sys.executable, "-m", "gateway", *self.arguments]
         self._running = subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603  our own
         self._started_at = now
-
-
-def _error(status: int) -> type[TotalMapError]:
-    return ConfigError if status == ConfigError.exit_status else ModelError

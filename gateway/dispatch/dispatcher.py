@@ -15,6 +15,7 @@ from gateway.dispatch.complete import is_complete
 from gateway.dispatch.decide import decide
 from gateway.dispatch.expected import Expectations
 from gateway.jobs import JobQueue
+from gateway.record.damage import DamagedLedger
 from gateway.record.deliverylist import DeliveryList
 from gateway.record.joblist import JobList
 from gateway.record.ledger import GrowingStudy, Ledger
@@ -111,5 +112,7 @@ def _failures_logged() -> Iterator[None]:
     """Lets the next tick try again what failed for want of a disk or a database."""
     try:
         yield
+    except DamagedLedger:
+        pass  # the log has it already
     except ResourceError as error:
         log.warning("not_dispatched", reason=str(error))

@@ -1,9 +1,10 @@
-"""What the storage has and the ledger does not: it comes back on record, and is not deleted.
+"""Makes storage and ledger agree after a crash, and after somebody has lost the ledger.
 
-After a receiver was killed that is a file at most for each sender. After somebody has lost the
-ledger it is everything.
+A file keeps its name in `incoming` until it is in the ledger. So a start looks at the files there,
+which are as many as associations were cut off, however much is stored. `repair` looks at all files.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import uuid4
@@ -22,42 +23,80 @@ log = get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recovered:
-    """How many files were removed, as halves, and how many are on record again."""
+    """What was done.
+
+    Attributes:
+        removed: How many files were removed, which were not received whole.
+        recorded: How many files were put on record.
+    """
 
     removed: int
     recorded: int
 
 
 def recover(storage: Storage, ledger: Ledger) -> Recovered:
-    """Makes storage and ledger agree; only at the start, before anything is received.
+    """Puts on record what the last run had stored and not yet recorded, and empties `incoming`.
 
-    What was being received is removed. A file among the studies whose content is what its name
-    says is put on record, as it was received when it was written; only another one is removed.
-    Nothing says that its study is whole, so that this counts as a transfer that was cut off.
+    Only at the start, before anything is received. Where the ledger is empty and there are studies,
+    somebody has lost the ledger: then all files are looked at.
 
     Raises:
         ResourceError: The database fails.
     """
-    removed = storage.empty_incoming()
-    transfer, found = uuid4().hex, []
+    files = [*storage.incoming.iterdir()]
+    if storage.has_studies() and ledger.is_empty():
+        return repair(storage, ledger)
+    kept = [file for file in files if storage.is_kept(file)]
+    described = (_instance(file) for file in kept)
+    recorded = _record(
+        ledger,
+        (instance for instance in described if instance and storage.path(instance).exists()),
+    )
+    for file in files:
+        file.unlink()
+    return Recovered(removed=len(files) - len(kept), recorded=recorded)
+
+
+def repair(storage: Storage, ledger: Ledger) -> Recovered:
+    """Looks at each file that is stored and not on record; only while nothing is received.
+
+    A file whose content is what its name says is put on record, as received when it was written.
+    Another one is removed, and so is what was being received.
+
+    Raises:
+        ResourceError: The database fails.
+    """
+    removed, found = 0, []
+    for file in storage.incoming.iterdir():
+        file.unlink()
+        removed += 1
     for path in storage.not_on_record(ledger):
         if sha256_of(path) != path.name:
             path.unlink()
             removed += 1
-        elif instance := _instance(storage, path, transfer):
-            found.append(instance)
-    for start in range(0, len(found), BATCH):
-        ledger.add(found[start : start + BATCH])
-    return Recovered(removed=removed, recorded=len(found))
+        elif (instance := _instance(path)) is not None:
+            if storage.path(instance) == path:
+                found.append(instance)
+            else:
+                log.warning("unknown_file_left", file=f"{path.parent.name}/{path.name}")
+    return Recovered(removed=removed, recorded=_record(ledger, found))
 
 
-def _instance(storage: Storage, path: Path, transfer: str) -> KeptInstance | None:
-    """Returns what is to be on record; None: the file was not put there by a gateway."""
+def _record(ledger: Ledger, instances: Iterable[KeptInstance]) -> int:
+    """Puts instances on record; returns how many were not there.
+
+    Nothing says that their studies are whole: they count as a transfer that was cut off.
+    """
+    transfer = uuid4().hex
+    found = [replace(instance, transfer=transfer) for instance in instances]
+    return sum(ledger.add(found[start : start + BATCH]) for start in range(0, len(found), BATCH))
+
+
+def _instance(path: Path) -> KeptInstance | None:
+    """Returns what is to be on record of a file; None: a gateway has not put it there."""
     try:
-        instance = describe(ReceivedFile(path=path, sender=SENDER, transfer=transfer))
+        instance = describe(ReceivedFile(path=path, sender=SENDER, transfer=""))
     except UnreadableInstance:
-        instance = None
-    if instance is None or storage.path(instance) != path:
         log.warning("unknown_file_left", file=f"{path.parent.name}/{path.name}")
         return None
     return replace(instance, received_at=path.stat().st_mtime)

@@ -1,15 +1,19 @@
 """The database: SQLite beside the files, or Postgres by its URL."""
 
 import re
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any, Self
 
 from sqlalchemy import Connection, Table, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
 
 from gateway.config import GatewaySettings
+from gateway.record.copying import copy_rows
+from gateway.record.damage import DamageMark, is_damage
 from gateway.record.layout import downgrade_layout, upgrade_layout
 from totalmap.errors import ConfigError, ResourceError
 
@@ -36,6 +40,7 @@ class Database:
             ConfigError: The URL is not one, or a later version of TotalMAP has changed the layout
                 of the database.
             ResourceError: It can't be opened.
+            DamagedLedger: Its file is damaged.
         """
         self._url = url
         try:
@@ -50,12 +55,11 @@ class Database:
         self.is_postgres = self._engine.dialect.name == "postgresql"
         if not self.is_postgres:
             event.listen(self._engine, "connect", _make_durable)
+        self._damage = DamageMark(self._name, self._file)
         try:
             self._make_tables()
-        except OperationalError as error:
-            raise ResourceError(
-                f"the ledger {self._name} can't be opened: {self._reason(error)}"
-            ) from None
+        except DatabaseError as error:
+            raise self._failure(error, f"the ledger {self._name} can't be opened") from None
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -63,12 +67,77 @@ class Database:
 
         Raises:
             ResourceError: The database fails or is not there.
+            DamagedLedger: It is damaged, which is a ResourceError, too.
         """
+        if self._damage.is_set():
+            raise self._damage.error()
         try:
             with self._engine.begin() as connection:
                 yield connection
-        except OperationalError as error:
-            raise ResourceError(f"the ledger does not answer: {self._reason(error)}") from None
+        except DatabaseError as error:
+            raise self._failure(error, "the ledger does not answer") from None
+
+    def save_to(self, file: Path) -> None:
+        """Writes one state of the ledger into a new file of SQLite, while others go on.
+
+        Raises:
+            ResourceError: It does not answer, or the disk is full.
+        """
+        source = self._file
+        if source is not None:
+            save_sqlite(source, file)
+            return
+        with Database(f"sqlite:///{file}") as target:
+            self.copy_to(target)
+
+    def copy_to(self, target: "Database") -> int:
+        """Copies all rows as they are at one moment into an empty database; returns how many.
+
+        Raises:
+            ConfigError: The other database is not empty.
+            ResourceError: A database does not answer.
+        """
+        with self._snapshot() as source, target.transaction() as connection:
+            return copy_rows(source, connection)
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[Connection]:
+        """Yields a connection that sees one state of the database."""
+        if self._damage.is_set():
+            raise self._damage.error()
+        level = "REPEATABLE READ" if self.is_postgres else "SERIALIZABLE"
+        try:
+            with self._engine.connect().execution_options(isolation_level=level) as connection:
+                if not self.is_postgres:  # whose driver begins none for what only reads
+                    connection.exec_driver_sql("BEGIN")
+                yield connection
+                connection.rollback()
+        except DatabaseError as error:
+            raise self._failure(error, "the ledger does not answer") from None
+
+    @property
+    def is_marked_damaged(self) -> bool:
+        """Whether a process has found damage; every transaction is refused then."""
+        return self._damage.is_set()
+
+    def check(self) -> None:
+        """Reads the whole database of SQLite, which takes seconds where it is large.
+
+        Raises:
+            ResourceError: It does not answer.
+            DamagedLedger: It is damaged.
+        """
+        if self.is_postgres:
+            return
+        try:
+            with self._engine.connect() as connection:
+                found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+        except DatabaseError as error:
+            raise self._failure(error, "the ledger does not answer") from None
+        if found != "ok":
+            # Its own words may quote a value.
+            raise self._damage.set("its pages do not fit together")
+        self._damage.clear()
 
     def insert_or(self, table: Table) -> "postgresql.Insert | sqlite.Insert":
         """Returns an insert that can be told what to do with a row that is there already."""
@@ -103,8 +172,19 @@ class Database:
         where = f"{url.host}/{url.database}" if url.host else str(url.database)
         return f"{url.get_backend_name()} {_without_password(where, self._url)}"
 
-    def _reason(self, error: OperationalError) -> str:
-        return _without_password(str(error.orig), self._url)
+    @property
+    def _file(self) -> Path | None:
+        """The file of SQLite."""
+        return None if self.is_postgres else Path(str(self._engine.url.database))
+
+    def _failure(self, error: DatabaseError, what: str) -> Exception:
+        """Returns what to raise for what the database says."""
+        reason = _without_password(str(error.orig), self._url)
+        if is_damage(error.orig):
+            return self._damage.set(reason)
+        if isinstance(error, OperationalError):
+            return ResourceError(f"{what}: {reason}")
+        return error  # a defect of ours
 
     def _make_tables(self) -> None:
         """Brings the layout up to date; of processes that start together, one after the other."""
@@ -153,3 +233,20 @@ def _make_durable(connection: Any, _record: object) -> None:
         f"busy_timeout={BUSY_SECONDS * 1000}",
     ):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def save_sqlite(source: Path, target: Path) -> None:
+    """Copies a database of SQLite as it is at one moment, also while it is written to.
+
+    Raises:
+        ResourceError: It can't be read, or the copy can't be written.
+    """
+    try:
+        with (
+            closing(sqlite3.connect(source, timeout=BUSY_SECONDS)) as origin,
+            closing(sqlite3.connect(target)) as copy,
+        ):
+            origin.backup(copy)
+            copy.execute("PRAGMA journal_mode=DELETE")  # one file, which can be hashed
+    except sqlite3.Error as error:
+        raise ResourceError(f"{source.name} can't be saved: {error}") from error

@@ -94,16 +94,22 @@ class Ledger:
             },
         )
 
-    def add(self, instances: Sequence[KeptInstance]) -> None:
+    def add(self, instances: Sequence[KeptInstance]) -> int:
         """Puts instances on record, all or none; those on record already stay as they are.
 
-        They are on the disk when this returns.
+        They are on the disk when this returns the number of those that are new.
         """
         rows = [{name: getattr(one, name) for name in _COLUMNS} for one in instances]
         with self._database.transaction() as connection:
             new = connection.execute(self._add_instances, rows).all()
             if new:
                 connection.execute(self._grow_studies, _growth(new))
+        return len(new)
+
+    def is_empty(self) -> bool:
+        """Returns whether no study was ever put on record."""
+        with self._database.transaction() as connection:
+            return connection.execute(select(STUDIES.c.study_instance_uid).limit(1)).first() is None
 
     def end_transfer(self, ended: EndedTransfer) -> None:
         """Puts the end of a transfer on record."""

@@ -1,7 +1,7 @@
 """Files of what came in: a folder for each study, a file for each instance, never written twice.
 
 ```
-STORAGE/incoming/     being received; emptied at each start
+STORAGE/incoming/     being received, or not yet in the ledger; emptied at each start
 STORAGE/studies/S/I   S: hash of the Study Instance UID; I: SHA-256 of the file
 STORAGE/jobs/J        a job's input, settings and output
 ```
@@ -37,6 +37,7 @@ class Storage:
     """A folder on a local file system."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder = folder.absolute()
         self.incoming = folder / "incoming"
         self._studies = folder / "studies"
         self._jobs = folder / "jobs"
@@ -44,6 +45,7 @@ class Storage:
         self.incoming.mkdir(parents=True, exist_ok=True)
         self._studies.mkdir(exist_ok=True)
         self._jobs.mkdir(exist_ok=True)
+        _make_private(folder)
 
     @contextmanager
     def only_here(self) -> Iterator[None]:
@@ -87,44 +89,53 @@ class Storage:
         return self.job_folder(job_id) / OUTPUT_NAME
 
     def keep(self, file: Path, study_instance_uid: str, sha256: str) -> Path:
-        """Moves a received file into its study's folder, which is returned.
+        """Gives a received file a second name in its study's folder, which is returned.
 
         Under that name the content is on the disk; the name is after `sync` of the folder. What is
-        there already stays, for it may have been acknowledged.
+        there already stays, for it may have been acknowledged. The first name, in `incoming`, is to
+        be removed when the file is in the ledger: until then it tells the next start of it.
         """
         folder = self.study_folder(study_instance_uid)
         if not folder.exists():
             folder.mkdir(exist_ok=True)
             sync(self._studies)
         kept = folder / sha256
-        if kept.exists():
-            file.unlink()
-        else:
+        if not kept.exists():
             sync(file)
-            file.rename(kept)
+            with suppress(FileExistsError):  # the same content has just come from elsewhere
+                kept.hardlink_to(file)
         return folder
 
     def remove_halves(self, untouched_seconds: float) -> None:
         """Removes what is in `incoming` and was not written to for a time."""
         for path in self.incoming.iterdir():
             with suppress(FileNotFoundError):  # it has just moved on
-                if time.time() - path.stat().st_mtime > untouched_seconds:
+                is_old = time.time() - path.stat().st_mtime > untouched_seconds
+                if is_old and not self.is_kept(path):  # the next start puts that on record
                     path.unlink()
 
-    def empty_incoming(self) -> int:
-        """Removes what was being received when the last run ended; returns how many files.
+    def is_kept(self, file: Path) -> bool:
+        """Returns whether a file in `incoming` has a second name in the folder of a study."""
+        return file.stat().st_nlink > 1
 
-        Only at the start, before anything is received.
-        """
-        halves = [*self.incoming.iterdir()]
-        for path in halves:
-            path.unlink()
-        return len(halves)
+    def has_studies(self) -> bool:
+        """Returns whether there is a folder of a study."""
+        return next(self._studies.iterdir(), None) is not None
 
     def not_on_record(self, ledger: Ledger) -> Sequence[Path]:
         """Returns the files of studies of which the ledger knows nothing."""
         on_record = {self.path(one) for one in ledger.instances()}
         return sorted({*self._studies.glob("*/*")} - on_record)
+
+
+def _make_private(folder: Path) -> None:
+    """Leaves a folder, and what lies in it directly, to its user alone: all below is then, too."""
+    folder.chmod(0o700)
+    for path in folder.iterdir():
+        if path.is_symlink():
+            continue
+        with suppress(FileNotFoundError):  # SQLite removes files of its own
+            path.chmod(0o700 if path.is_dir() else 0o600)
 
 
 def sync(path: Path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Select, Table, func, select
 
 from gateway.attempts import parse_address
+from gateway.record.damage import DamagedLedger
 from gateway.record.deliverylist import DeliveryState
 from gateway.record.job import JobState
 from gateway.record.roster import LOST_SECONDS
@@ -43,6 +44,8 @@ def check_health(desk: Desk) -> Health:
     try:
         workers_seen = count_workers(desk)
         reasons += [*_workers(desk, workers_seen), *_dispatcher(desk)]
+    except DamagedLedger:
+        reasons.append("the ledger is damaged: nothing is received; the log names the remedy")
     except ResourceError:  # its message may name what nobody needs to know who asks
         reasons.append("the database does not answer")
     return Health(reasons=reasons, workers_seen=workers_seen, free_bytes=free_bytes)

@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from gateway.config import GatewaySettings, RunnerKind
 from gateway.jobs import Handlers, running_queue
+from gateway.locks import only_worker
 from gateway.record.database import open_database
 from gateway.record.job import Job, JobState
 from gateway.record.joblist import JobList
@@ -46,10 +47,10 @@ def work(settings: GatewaySettings, worker: str, device: str, stop: Event) -> No
 
     Raises:
         ConfigError, ModelError: It can't work like this, however often it is started.
-        ResourceError: The database can't be opened, or is lost.
+        ResourceError: The database can't be opened, or is lost; or a worker of this name lives.
     """
     storage = Storage(settings.storage_folder)
-    with open_database(settings) as database:
+    with only_worker(settings.storage_folder, worker), open_database(settings) as database:
         one = Work(
             settings=settings.work,
             storage=storage,

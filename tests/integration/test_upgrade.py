@@ -3,9 +3,14 @@
 from pathlib import Path
 from zipfile import ZipFile
 
+from gateway.backup.restore import migrate
+from gateway.config import GatewaySettings
+from gateway.record.database import LEDGER_FILE, open_database
 from gateway.record.history import history
 from gateway.record.job import JobState
+from gateway.record.joblist import JobList
 from tests.conftest import DEMO_MODELS, REPOSITORY
+from tests.postgres import running_postgres
 from tests.service import running_service
 
 OLD_STORE = REPOSITORY / "tests" / "store-0.1.0.zip"
@@ -25,3 +30,22 @@ def test_jobs_that_version_0_1_0_queued_are_run_once(tmp_path: Path) -> None:
             assert events.count("started") == done.attempts
             assert events.count("segmented") == 1
             assert done.attempts == (2 if job.worker else 1) or job.ended_at is not None
+
+
+def test_a_ledger_that_is_migrated_to_postgres_segments_nothing_again(tmp_path: Path) -> None:
+    storage = tmp_path / "storage"
+    with ZipFile(OLD_STORE) as store:
+        store.extractall(storage)
+    with open_database(GatewaySettings(storage_folder=storage)) as database:
+        before = {job.job_id: job for job in JobList(database).jobs(list(JobState))}
+    with running_postgres() as url:
+        migrate(GatewaySettings(storage_folder=storage, ledger_url=url))
+        with running_service(
+            tmp_path, ledger_url=url, work={"models_folder": str(DEMO_MODELS)}
+        ) as service:
+            for job in before.values():
+                after = service.wait_for(job, JobState.SEGMENTED)
+                if job.state is JobState.SEGMENTED:
+                    assert after == job
+            assert len(service.jobs.jobs(list(JobState))) == len(before)
+    assert not (storage / LEDGER_FILE).exists()

@@ -44,12 +44,6 @@ def test_what_is_there_is_never_replaced(storage: Storage) -> None:
     assert storage.path(INSTANCE).stat().st_ino == inode
 
 
-def test_at_the_start_what_was_being_received_goes(storage: Storage) -> None:
-    receive(storage, b"half")
-    assert storage.empty_incoming() == 1
-    assert storage.empty_incoming() == 0
-
-
 def test_files_that_are_not_on_record_are_found(storage: Storage, ledger: Ledger) -> None:
     keep(storage)
     assert storage.not_on_record(ledger) == [storage.path(INSTANCE)]

@@ -1,0 +1,1 @@
+"""Saves what the gateway has, restores it, compares it, and moves the ledger to Postgres."""

@@ -1,0 +1,98 @@
+"""Lets one gateway at a time use a storage folder, and gives each machine a name of its own.
+
+Locks of the file system end with the process that holds them, whatever ends it.
+"""
+
+import fcntl
+import os
+import secrets
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from totalmap.errors import ResourceError
+
+GATEWAY_LOCK = "gateway.lock"
+# A file for each machine, which is named after it and locked while its gateway runs.
+MACHINES_FOLDER = "machines"
+WORKERS_FOLDER = "workers"
+_HOST_CHARACTERS = 30
+_ID_BYTES = 4
+
+
+@contextmanager
+def only_gateway(storage_folder: Path) -> Iterator[None]:
+    """Keeps every other gateway, and every command that changes files, from a storage folder.
+
+    Raises:
+        ResourceError: A gateway, or such a command, uses it.
+    """
+    with _locked(storage_folder / GATEWAY_LOCK) as is_ours:
+        if not is_ours:
+            raise ResourceError(
+                f"{storage_folder}: a gateway uses this folder already: stop it first; further "
+                "machines run `totalmap serve --only-work`"
+            )
+        yield
+
+
+@contextmanager
+def machine_name(storage_folder: Path) -> Iterator[str]:
+    """Yields a name that no other machine has which uses the storage folder now.
+
+    It is made once, of the host's name and a random number, and is the same at each start. Of two
+    machines with one host name, and of copies of a virtual machine, each has a name of its own.
+    """
+    folder = storage_folder / MACHINES_FOLDER
+    host = socket.gethostname()[:_HOST_CHARACTERS]
+    for file in sorted(folder.glob(f"{host}-*")):
+        with _locked(file) as is_ours:
+            if is_ours:
+                yield file.name
+                return
+    new = folder / f"{host}-{secrets.token_hex(_ID_BYTES)}"
+    with _locked(new) as is_ours:
+        if not is_ours:  # another machine has seen it and taken it
+            raise ResourceError(f"{new} is locked already: start again")
+        yield new.name
+
+
+@contextmanager
+def only_worker(storage_folder: Path, worker: str) -> Iterator[None]:
+    """Keeps every other worker from a name while the block runs.
+
+    Raises:
+        ResourceError: A worker of that name lives.
+    """
+    folder = storage_folder / WORKERS_FOLDER
+    with _locked(folder / worker) as is_ours:
+        if not is_ours:
+            raise ResourceError(
+                f"a worker called {worker} runs already: it would take this one's jobs; end it, or "
+                "start this one with another --worker"
+            )
+        yield
+
+
+@contextmanager
+def _locked(file: Path) -> Iterator[bool]:
+    """Yields whether this process holds the lock of a file.
+
+    Raises:
+        ResourceError: The file can't be made.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ResourceError(f"{file} can't be written: {error.strerror}") from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,176 @@
+"""A store with real studies, results and jobs is saved, damaged, restored and verified."""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from threading import Event
+from zipfile import ZipFile
+
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from cli.__main__ import app
+from gateway.config import GatewaySettings, load_gateway_settings
+from gateway.receive.intake import Intake
+from gateway.record.database import LEDGER_FILE, open_database
+from gateway.record.job import JobState
+from gateway.record.joblist import JobList
+from gateway.record.ledger import KeptInstance, Ledger
+from gateway.record.storage import Storage
+from tests.phantom.study import WrittenSeries
+from tests.unit.gateway.receive.test_intake import received
+from tests.unit.gateway.record.test_layout import OLD_STORE
+from totalmap.errors import ExitStatus
+
+N_INSTANCES = 48
+STATES = [JobState.SEGMENTED, JobState.RUNNING, JobState.QUEUED]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    with ZipFile(OLD_STORE) as store:
+        store.extractall(tmp_path / "storage")
+    path = tmp_path / "gateway.yaml"
+    path.write_text(yaml.safe_dump({"storage_folder": str(tmp_path / "storage")}))
+    return path
+
+
+@pytest.fixture
+def settings(file: Path) -> GatewaySettings:
+    return load_gateway_settings(file)
+
+
+@pytest.fixture
+def backup(file: Path, tmp_path: Path) -> Path:
+    folder = tmp_path / "backup"
+    done = run("backup", folder, "-c", file)
+    assert done.exit_code == 0, done.output
+    assert f"{N_INSTANCES} instances" in done.output
+    return folder
+
+
+def run(*words: object) -> Result:
+    return CliRunner(env={"COLUMNS": "200"}).invoke(app, ["gateway", *map(str, words)])
+
+
+def instances(settings: GatewaySettings) -> list[KeptInstance]:
+    with open_database(settings) as database:
+        return [*Ledger(database).instances()]
+
+
+def states(settings: GatewaySettings) -> list[JobState]:
+    with open_database(settings) as database:
+        jobs = JobList(database).jobs(list(JobState))
+        return [job.state for job in sorted(jobs, key=lambda job: job.created_at)]
+
+
+def take(settings: GatewaySettings, paths: list[Path]) -> Iterator[KeptInstance]:
+    storage = Storage(settings.storage_folder)
+    with (
+        open_database(settings) as database,
+        closing(Intake(storage, Ledger(database), keep_free_gb=0.0)) as intake,
+    ):
+        for path in paths:
+            yield intake.take(received(storage, path))
+
+
+def test_a_damaged_ledger_is_restored_with_what_came_after_the_backup(
+    settings: GatewaySettings, file: Path, backup: Path, phantom_series: WrittenSeries
+) -> None:
+    storage = Storage(settings.storage_folder)
+    lost = storage.path(instances(settings)[0])
+    list(take(settings, phantom_series.paths[:1]))
+    before = {instance.sha256 for instance in instances(settings)}
+    lost.unlink()
+    ledger = settings.storage_folder / LEDGER_FILE
+    os.truncate(ledger, ledger.stat().st_size // 2)
+    assert run("verify", "-c", file).exit_code == ExitStatus.OWN_CHECK
+    done = run("restore", backup, "-c", file)
+    assert done.exit_code == 0, done.output
+    assert "1 instances that came after" in done.output
+    assert {instance.sha256 for instance in instances(settings)} == before
+    assert states(settings) == STATES
+    assert run("verify", "-c", file).exit_code == 0
+
+
+def test_a_backup_is_restored_into_an_empty_folder(
+    settings: GatewaySettings, backup: Path, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere.yaml"
+    elsewhere.write_text(yaml.safe_dump({"storage_folder": str(tmp_path / "new")}))
+    done = run("restore", backup, "-c", elsewhere)
+    assert done.exit_code == 0, done.output
+    new = load_gateway_settings(elsewhere)
+    assert instances(new) == instances(settings)
+    assert states(new) == STATES
+    assert run("verify", "-c", elsewhere).exit_code == 0
+
+
+def test_a_backup_made_while_instances_come_in_is_consistent(
+    settings: GatewaySettings, file: Path, tmp_path: Path, phantom_series: WrittenSeries
+) -> None:
+    come = Event()
+
+    def keep_taking() -> list[KeptInstance]:
+        taken = []
+        for instance in take(settings, phantom_series.paths):
+            taken.append(instance)
+            come.set()
+        return taken
+
+    with ThreadPoolExecutor() as pool:
+        taking = pool.submit(keep_taking)
+        assert come.wait(60)
+        done = run("backup", tmp_path / "backup", "-c", file)
+        taking.result()
+    assert done.exit_code == 0, done.output
+    assert run("verify", tmp_path / "backup").exit_code == 0
+    saved = instances(GatewaySettings(storage_folder=tmp_path / "backup"))
+    assert N_INSTANCES < len(saved) <= len(instances(settings))
+
+
+@pytest.mark.parametrize("says", ["missing", "changed"])
+def test_verify_names_files_that_are_missing_or_changed(
+    settings: GatewaySettings, file: Path, backup: Path, says: str
+) -> None:
+    instance = instances(settings)[0]
+    for folder, words in ((settings.storage_folder, ["-c", file]), (backup, [backup])):
+        path = Storage(folder).path(instance)
+        content = path.read_bytes()
+        path.unlink()
+        if says == "changed":
+            path.write_bytes(content[:-1] + b"?")
+        done = run("verify", *words)
+        assert done.exit_code == ExitStatus.OWN_CHECK
+        assert f"{path.name}: {says}" in done.output
+        assert "1 files are missing or changed" in done.output
+
+
+def test_a_backup_that_was_cut_off_or_changed_is_refused(file: Path, backup: Path) -> None:
+    with (backup / LEDGER_FILE).open("ab") as ledger:
+        ledger.write(b"more")
+    assert "ledger.sqlite is changed" in run("restore", backup, "-c", file).output
+    (backup / "SHA256SUMS").unlink()
+    for command in ("restore", "verify"):
+        done = run(command, backup, *(["-c", file] if command == "restore" else []))
+        assert done.exit_code == ExitStatus.INPUT
+        assert "it is no backup, or one that was cut off" in done.output
+
+
+def test_a_folder_with_files_is_no_place_for_a_backup(file: Path, tmp_path: Path) -> None:
+    done = run("backup", tmp_path, "-c", file)
+    assert done.exit_code == ExitStatus.USAGE
+    assert "is not empty" in done.output
+
+
+def test_repair_finds_files_that_the_ledger_does_not_know(
+    settings: GatewaySettings, file: Path
+) -> None:
+    instance = instances(settings)[0]
+    with open_database(settings) as database, database.transaction() as connection:
+        connection.exec_driver_sql("DELETE FROM instances WHERE sha256 = ?", (instance.sha256,))
+    assert "Put on record: 1 files." in run("repair", file).output
+    assert len(instances(settings)) == N_INSTANCES
