@@ -114,9 +114,9 @@ class AssociationLimits:
         )
 
     def _longest_stalled(self, refusal: Refusal, sender: Sender) -> Place | None:
-        candidates: Iterable[Place] = self._taken
+        candidates = [*self._taken]
         if refusal is Refusal.SENDER_TAKEN:
-            candidates = max(self._of(sender), key=lambda places: len(places))
+            candidates = max(self._of(sender), key=len)
         stalled = [
             place for place in candidates if self._stalled.get(place, 0.0) >= STALLED_SECONDS
         ]

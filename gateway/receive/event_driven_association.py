@@ -23,12 +23,6 @@ from pynetdicom.transport import AssociationSocket
 POLL_SECONDS = 0.1
 # PS3.8 9.3.1: type and length, which come before every PDU.
 HEADER_BYTES = 6
-# A peer that has lost its power or its network is noticed after some 60 s of silence. TCP gives up
-# after USER_TIMEOUT_SECONDS what a peer does not acknowledge, or does not read.
-KEEPALIVE_IDLE_SECONDS = 30
-KEEPALIVE_INTERVAL_SECONDS = 10
-KEEPALIVE_PROBES = 3
-USER_TIMEOUT_SECONDS = 30
 _CONNECTION_CLOSED = "Evt17"
 _NO_MESSAGE = (None, None)
 
@@ -49,18 +43,6 @@ def make_event_driven(association: Association, max_pdu_bytes: int) -> None:
     dul.artim_timer = _MonotonicTimer(dul.artim_timer.timeout)
     dul._idle_timer = _MonotonicTimer(dul._idle_timer.timeout)
     dul._run_loop_delay = 0  # it waits in `EventDrivenSocket.ready`
-
-
-def detect_dead_peer(connection: socket.socket) -> None:
-    """Has TCP end a connection whose peer is gone, or takes nothing of what is sent to it."""
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in (
-        (socket.TCP_KEEPIDLE, KEEPALIVE_IDLE_SECONDS),
-        (socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_SECONDS),
-        (socket.TCP_KEEPCNT, KEEPALIVE_PROBES),
-        (socket.TCP_USER_TIMEOUT, USER_TIMEOUT_SECONDS * 1000),
-    ):
-        connection.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 class EventDrivenSocket(AssociationSocket):
@@ -92,9 +74,7 @@ class EventDrivenSocket(AssociationSocket):
         self._max_pdu_bytes = max_pdu_bytes
         self._wake_event = wake_event
         self._awaited = select.poll()  # select() takes no file descriptor above 1023
-        connection = cast(socket.socket, self.socket)
-        detect_dead_peer(connection)
-        for awaited in (connection, wake_event):
+        for awaited in (cast(socket.socket, self.socket), wake_event):
             self._awaited.register(awaited, select.POLLIN)
 
     @property

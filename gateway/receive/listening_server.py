@@ -15,9 +15,9 @@ from typing import Any, cast
 
 from pynetdicom.transport import ThreadedAssociationServer
 
+from gateway.dead_peers import detect_dead_peer
 from gateway.receive.association_limits import AssociationLimits, Place, Refusal, Sender
 from gateway.receive.association_server import AssociationServer
-from gateway.receive.event_driven_association import detect_dead_peer
 from gateway.receive.receiver_processes import ReceiverProcess
 from totalmap.log import get_logger
 

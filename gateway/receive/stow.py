@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from gateway.config import StowReceiveSection
 from gateway.config.named_files import shown
-from gateway.connection_limits import BACKLOG, Door, PatientProtocol
+from gateway.connection_limits import BACKLOG, Deadlines, ListeningSocket, protocol_with
 from gateway.receive.access import Access
 from gateway.receive.intake import Intake
 from gateway.receive.stow_receiver import Receiver
@@ -23,6 +23,8 @@ from totalmap.errors import ConfigError, ResourceError
 PATHS = ("/dicom-web/studies", "/dicom-web/studies/{study}")
 THREADS = 32
 STOP_SECONDS = 2
+# A request that is silent for too long is answered with an error before its connection is ended.
+MARGIN_SECONDS = 1.0
 
 
 @contextmanager
@@ -42,23 +44,25 @@ def running_stow(
         ResourceError: The address or port can't be listened on.
     """
     access = Access(settings)
-    with ThreadPoolExecutor(THREADS, "stow") as pool, _door(settings) as door:
+    with ThreadPoolExecutor(THREADS, "stow") as pool, _listening(settings) as listening:
         receiver = Receiver(settings, idle_seconds, access, intake, storage, pool)
         server = uvicorn.Server(_server_settings(settings, receiver))
-        door.let_in = server.server_state.connections
-        serving = Thread(target=server.run, kwargs={"sockets": [door]}, name="stow")
+        listening.accepted = server.server_state.connections
+        serving = Thread(target=server.run, kwargs={"sockets": [listening]}, name="stow")
         serving.start()
         try:
-            yield door.getsockname()[1]
+            yield listening.getsockname()[1]
         finally:
             server.should_exit = True
             serving.join()
 
 
-def _door(settings: StowReceiveSection) -> Door:
+def _listening(settings: StowReceiveSection) -> ListeningSocket:
     family = socket.AF_INET6 if ":" in settings.address else socket.AF_INET
     try:
-        return Door(socket.create_server((settings.address, settings.port), family=family))
+        return ListeningSocket(
+            socket.create_server((settings.address, settings.port), family=family)
+        )
     except OSError as error:
         raise ResourceError(
             f"receive.stow.address {settings.address}, receive.stow.port {settings.port}: nobody "
@@ -72,7 +76,7 @@ def _server_settings(settings: StowReceiveSection, receiver: Receiver) -> uvicor
             routes=[Route(path, receiver.store, methods=["POST"]) for path in PATHS],
             exception_handlers={HTTPException: receiver.refuse},
         ),
-        http=PatientProtocol,
+        http=protocol_with(Deadlines(body=receiver.idle_seconds + MARGIN_SECONDS)),
         ws="none",
         lifespan="off",
         log_config=None,

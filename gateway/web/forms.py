@@ -5,7 +5,7 @@ from http import HTTPStatus
 from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 # Ours are much shorter; and nobody should fill our memory who has not logged in.
 FORM_BYTES = 16_384
@@ -17,7 +17,7 @@ async def read_form(request: Request) -> Mapping[str, str]:
     """Returns the fields of a form.
 
     Raises:
-        HTTPException: It is too long, or does not say how long it is.
+        HTTPException: It is too long, does not say how long it is, or breaks off.
     """
     length = request.headers.get("content-length", "")
     if not length.isdecimal():
@@ -27,8 +27,11 @@ async def read_form(request: Request) -> Mapping[str, str]:
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             f"The request has {length} bytes, {FORM_BYTES} are allowed.",
         )
-    async with request.form() as form:
-        return {name: value for name, value in form.items() if isinstance(value, str)}
+    try:
+        async with request.form() as form:
+            return {name: value for name, value in form.items() if isinstance(value, str)}
+    except ClientDisconnect as error:
+        raise HTTPException(HTTPStatus.BAD_REQUEST, "The request breaks off.") from error
 
 
 def own_path(path: str) -> str:

@@ -8,7 +8,7 @@ from threading import Event, Thread
 import uvicorn
 
 from gateway.config import GatewaySettings, WebSection
-from gateway.connection_limits import BACKLOG, Door, PatientProtocol
+from gateway.connection_limits import BACKLOG, LimitedProtocol, ListeningSocket
 from gateway.record.database import open_database
 from gateway.web.application import create_application
 from gateway.web.desk import Desk
@@ -41,7 +41,7 @@ def running_web(settings: GatewaySettings) -> Iterator[int]:
     """
     with open_database(settings) as database, _listening(settings.web) as listener:
         server = uvicorn.Server(_config(settings, Desk.open(settings, database)))
-        listener.let_in = server.server_state.connections
+        listener.accepted = server.server_state.connections
         thread = Thread(target=server.run, args=[[listener]], name="web")
         thread.start()
         try:
@@ -54,7 +54,7 @@ def running_web(settings: GatewaySettings) -> Iterator[int]:
 def _config(settings: GatewaySettings, desk: Desk) -> uvicorn.Config:
     config = uvicorn.Config(
         create_application(desk),
-        http=PatientProtocol,
+        http=LimitedProtocol,
         lifespan="off",
         log_config=None,
         access_log=False,
@@ -75,11 +75,11 @@ def _config(settings: GatewaySettings, desk: Desk) -> uvicorn.Config:
 
 
 @contextmanager
-def _listening(web: WebSection) -> Iterator[Door]:
+def _listening(web: WebSection) -> Iterator[ListeningSocket]:
     # Connections wait in the backlog until the server is up, so that it may be used at once.
     try:
         family = socket.AF_INET6 if ":" in web.address else socket.AF_INET
-        listener = Door(
+        listener = ListeningSocket(
             socket.create_server((web.address, web.port), family=family, backlog=BACKLOG)
         )
     except OSError as error:

@@ -88,8 +88,8 @@ def kill_while(sender: Sender, service: Service) -> None:
     """Kills the receiver again and again, a random time after it has begun to receive.
 
     A receiver that never comes to receive would cut every study off for good. What a receiver
-    process of the one before has still taken does not count. The sender is not done before the last
-    kill.
+    process of the one before has still taken does not count. The sender is not done before the
+    last kill.
     """
     random, before = Random(SEED), -1  # noqa: S311  when to kill
     try:

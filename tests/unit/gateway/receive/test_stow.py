@@ -511,6 +511,24 @@ def flooded(url: str, said: bytes) -> Iterator[list[socket.socket]]:
         yield flood
 
 
+def test_a_request_that_trickles_is_ended(
+    intake: Intake, storage: Storage, phantom_series: WrittenSeries
+) -> None:
+    """It is never silent, and never comes to its end."""
+    content = body(phantom_series.paths[0].read_bytes())
+    with (
+        listening(intake, storage, idle_seconds=0.5) as url,
+        half_sent(url, content * 100) as connection,
+    ):
+
+        def trickle() -> None:
+            with suppress(OSError):
+                connection.sendall(b"-")
+
+        wait_until(lambda: not is_open(connection), "ended", act=trickle)
+    assert not list(storage.incoming.iterdir())
+
+
 def test_another_path_or_method_is_none_of_ours(url: str) -> None:
     assert httpx.get(f"{url}/studies", timeout=WAIT_SECONDS).status_code == 405
     assert httpx.post(f"{url}/instances", timeout=WAIT_SECONDS).status_code == 404

@@ -1,8 +1,8 @@
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -14,10 +14,12 @@ from gateway.web.password import set_password
 from gateway.web.server import running_web, serve_web
 from tests.servers import LOOPBACK, free_port, is_open
 from tests.unit.gateway.web.browsing import PASSWORD, log_in
-from tests.waiting import WAIT_SECONDS
+from tests.waiting import WAIT_SECONDS, wait_until
 from totalmap.errors import ConfigError, ResourceError
 
 FLOOD = 500
+SLOW_CLIENTS = 128
+PIPELINED = 16
 
 
 def test_it_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
@@ -87,6 +89,44 @@ def test_a_flood_of_silent_connections_does_not_shut_a_user_out(tmp_path: Path) 
         assert any(is_open(one) for one in flood), "not all of them had to go first"
         descriptors = [*Path("/proc/self/fd").iterdir()]
         assert len(descriptors) < 2 * FLOOD, "of those at this end, and at the other"
+
+
+def slow_post(connection: socket.socket) -> None:
+    """Sends the head of a request, and a little of its body."""
+    head = "POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+    connection.sendall(f"{head}Content-Length: 10000\r\n\r\nuser=".encode())
+
+
+def reads_nothing(connection: socket.socket) -> None:
+    """Asks for much, and reads none of it."""
+    connection.setblocking(False)
+    request = b"GET /static/htmx.min.js HTTP/1.1\r\nHost: x\r\n\r\n"
+    with suppress(BlockingIOError):
+        connection.sendall(request * PIPELINED)
+
+
+@pytest.mark.parametrize("number_of_addresses", [1, 100])
+@pytest.mark.parametrize("attack", [slow_post, reads_nothing])
+def test_slow_clients_do_not_shut_anybody_out(
+    tmp_path: Path, attack: Callable[[socket.socket], None], number_of_addresses: int
+) -> None:
+    """A page is answered once they have made no progress for a second: the promise is 2 s."""
+    settings = GatewaySettings(storage_folder=tmp_path, web=WebSection(port=0))
+    with running_web(settings) as port, ExitStack() as stack:
+
+        def answer_of(path: str) -> int:
+            address = f"http://{LOOPBACK}:{port}{path}"
+            return httpx.get(address, timeout=WAIT_SECONDS).status_code
+
+        for n in range(SLOW_CLIENTS):
+            connection = stack.enter_context(socket.socket())
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.bind((f"127.0.0.{1 + n % number_of_addresses}", 0))
+            connection.connect((LOOPBACK, port))
+            attack(connection)
+        assert answer_of("/metrics") == 200
+        assert answer_of("/health") == 503, "it says that nobody receives"
+        wait_until(lambda: answer_of("/login") == 200, "the page")
 
 
 def test_a_certificate_that_is_none_is_named(tmp_path: Path) -> None:
