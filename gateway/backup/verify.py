@@ -55,7 +55,7 @@ def verify_backup(folder: Path) -> Iterator[Difference]:
         if reason:
             yield Difference(file=entry.path, reason=reason)
     if not (folder / LEDGER_FILE).exists():
-        raise BrokenBackup(f"{folder} has no {LEDGER_FILE}")
+        raise BrokenBackup(f"{folder} has no ledger: it is no backup of a gateway")
     # A copy, for opening a ledger may change its layout.
     with tempfile.TemporaryDirectory() as name:
         copy = Path(name) / LEDGER_FILE

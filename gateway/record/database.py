@@ -59,7 +59,7 @@ class Database:
         try:
             self._make_tables()
         except DatabaseError as error:
-            raise self._failure(error, f"the ledger {self._name} can't be opened") from None
+            raise self._failure(error) from None
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -75,7 +75,7 @@ class Database:
             with self._engine.begin() as connection:
                 yield connection
         except DatabaseError as error:
-            raise self._failure(error, "the ledger does not answer") from None
+            raise self._failure(error) from None
 
     def save_to(self, file: Path) -> None:
         """Writes one state of the ledger into a new file of SQLite, while others go on.
@@ -113,7 +113,7 @@ class Database:
                 yield connection
                 connection.rollback()
         except DatabaseError as error:
-            raise self._failure(error, "the ledger does not answer") from None
+            raise self._failure(error) from None
 
     @property
     def is_marked_damaged(self) -> bool:
@@ -133,7 +133,7 @@ class Database:
             with self._engine.connect() as connection:
                 found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
         except DatabaseError as error:
-            raise self._failure(error, "the ledger does not answer") from None
+            raise self._failure(error) from None
         if found != "ok":
             # Its own words may quote a value.
             raise self._damage.set("its pages do not fit together")
@@ -177,13 +177,13 @@ class Database:
         """The file of SQLite."""
         return None if self.is_postgres else Path(str(self._engine.url.database))
 
-    def _failure(self, error: DatabaseError, what: str) -> Exception:
+    def _failure(self, error: DatabaseError) -> Exception:
         """Returns what to raise for what the database says."""
         reason = _without_password(str(error.orig), self._url)
         if is_damage(error.orig):
             return self._damage.set(reason)
         if isinstance(error, OperationalError):
-            return ResourceError(f"{what}: {reason}")
+            return ResourceError(f"the ledger {self._name} does not answer: {reason}")
         return error  # a defect of ours
 
     def _make_tables(self) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Row,
+    Select,
     String,
     cast,
     exists,
@@ -150,11 +151,25 @@ def record_received(
         .where(~is_on_record)
         .group_by(INSTANCES.c.transfer, INSTANCES.c.study_instance_uid)
     )
-    if transfer is not None:
-        received = received.where(INSTANCES.c.transfer == transfer)
+    chosen = _transfers_without_events() if transfer is None else [transfer]
+    received = received.where(INSTANCES.c.transfer.in_(chosen))
     columns = ["at", "study_instance_uid", "what", "who", "detail", "address", "transfer"]
     with database.transaction() as connection:
         connection.execute(insert(EVENTS).from_select(columns, received))
+
+
+def _transfers_without_events() -> Select[str]:
+    """Selects transfers of which nothing is on record, one step in the index for each transfer."""
+    found = select(func.min(INSTANCES.c.transfer).label("transfer")).cte("found", recursive=True)
+    following = (
+        select(func.min(INSTANCES.c.transfer))
+        .where(INSTANCES.c.transfer > found.c.transfer)
+        .scalar_subquery()
+    )
+    found = found.union_all(select(following).where(found.c.transfer.is_not(None)))
+    return select(found.c.transfer).where(
+        found.c.transfer.is_not(None), ~exists().where(EVENTS.c.transfer == found.c.transfer)
+    )
 
 
 def record_rejected(database: Database, who: str, why: str, address: str | None = None) -> None:

@@ -77,6 +77,10 @@ RUN_ELSEWHERE = {
         f"{TOTALMAP} gateway {command}": "tests/unit/cli/test_gateway.py"
         for command in ("retry JOB", "cancel JOB", "urgent JOB", "password gateway.yaml")
     },
+    **{
+        f"{TOTALMAP} gateway {command}": "tests/unit/gateway/test_backup.py"
+        for command in ("backup", "verify", "restore")
+    },
     f"{TOTALMAP} deploy render": "tests/unit/deploy/test_docs.py",
     f"{TOTALMAP} deploy check": "tests/unit/deploy/test_docs.py",
 }

@@ -1,5 +1,6 @@
 """A gateway of version 0.1.0 that was killed with jobs in its queue is started by this version."""
 
+import stat
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -30,6 +31,20 @@ def test_jobs_that_version_0_1_0_queued_are_run_once(tmp_path: Path) -> None:
             assert events.count("started") == done.attempts
             assert events.count("segmented") == 1
             assert done.attempts == (2 if job.worker else 1) or job.ended_at is not None
+        # Folders of version 0.1.0 were open to all users.
+        storage = service.settings.storage_folder
+        written = [
+            path
+            for job in jobs
+            if not job.ended_at
+            for path in (storage / "jobs" / job.job_id).rglob("*")
+        ]
+        assert written
+        assert [path for path in (storage, *storage.iterdir(), *written) if is_open(path)] == []
+
+
+def is_open(path: Path) -> bool:
+    return bool(path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
 
 
 def test_a_ledger_that_is_migrated_to_postgres_segments_nothing_again(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """A store with real studies, results and jobs is saved, damaged, restored and verified."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -67,7 +67,7 @@ def states(settings: GatewaySettings) -> list[JobState]:
         return [job.state for job in sorted(jobs, key=lambda job: job.created_at)]
 
 
-def take(settings: GatewaySettings, paths: list[Path]) -> Iterator[KeptInstance]:
+def take(settings: GatewaySettings, paths: Sequence[Path]) -> Iterator[KeptInstance]:
     storage = Storage(settings.storage_folder)
     with (
         open_database(settings) as database,

@@ -1,4 +1,6 @@
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +9,8 @@ import pytest
 from sqlalchemy import text, update
 
 from gateway.config import GatewaySettings, ReceiveSection, WebSection
+from gateway.record.damage import DamagedLedger
+from gateway.record.database import LEDGER_FILE
 from gateway.record.schema import DELIVERIES, JOBS, STUDIES, WORKERS
 from gateway.web.server import running_web
 from tests.servers import LOOPBACK, free_port
@@ -70,6 +74,19 @@ def test_the_dispatcher_does_nothing(
     change(working, update(JOBS).values(is_enqueued=True))
     change(working, update(DELIVERIES).values(run=2))  # since when, nobody knows
     assert reasons(stranger) == []
+
+
+def test_a_damaged_ledger_is_named(stranger: httpx.Client, working: Filled) -> None:
+    assert reasons(stranger) == []
+    ledger = working.storage.folder / LEDGER_FILE
+    with closing(sqlite3.connect(ledger)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    ledger.write_bytes(b"no database here" + ledger.read_bytes()[16:])
+    with pytest.raises(DamagedLedger):
+        working.database.check()
+    assert reasons(stranger) == [
+        "the ledger is damaged: nothing is received; the log names the remedy"
+    ]
 
 
 def test_the_disk_is_full(tmp_path: Path, receiver: int) -> None:
