@@ -69,6 +69,12 @@ class ReceiptMonitor:
         self._without_space.discard(association)
         return is_discarded
 
+    def remove_partial_file(self, event: evt.Event) -> None:
+        """Removes what has come of an instance whose connection is closed."""
+        message = event.assoc.dimse.message
+        if message is not None and message._data_set_file is not None:
+            _discard(message)
+
     def _end(self, event: evt.Event, why: str) -> None:
         requestor = event.assoc.requestor
         title = cast(A_ASSOCIATE, requestor.primitive).calling_ae_title.strip()

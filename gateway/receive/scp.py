@@ -211,9 +211,10 @@ def _handlers(
         (evt.EVT_C_ECHO, lambda _event: SUCCESS),
         (evt.EVT_C_STORE, _store, [intake, monitor, transfers]),
         (evt.EVT_ACSE_RECV, transfers.release),
+        (evt.EVT_CONN_CLOSE, monitor.remove_partial_file),
         (evt.EVT_CONN_CLOSE, transfers.cut_off),
         (evt.EVT_CONN_CLOSE, _free_place),
-        (evt.EVT_CONN_CLOSE, _remove_halves, [storage, 2 * settings.idle_seconds]),
+        (evt.EVT_CONN_CLOSE, _remove_partial_files, [storage, 2 * settings.idle_seconds]),
     ]
 
 
@@ -290,9 +291,9 @@ def _store(
     return SUCCESS
 
 
-def _remove_halves(_event: evt.Event, storage: Storage, untouched_seconds: float) -> None:
+def _remove_partial_files(_event: evt.Event, storage: Storage, untouched_seconds: float) -> None:
     """Removes what a sender left half sent, once its association must have timed out."""
-    storage.remove_halves(untouched_seconds)
+    storage.remove_partial_files(untouched_seconds)
 
 
 def _status(error: TotalMapError) -> int:

@@ -224,6 +224,7 @@ def test_an_instance_that_is_too_large_ends_its_association(
         associated(port) as association,
     ):
         assert "Status" not in association.send_c_store(dataset)  # there is no answer
+        wait_until(lambda: not list(storage.incoming.iterdir()), "nothing left of it")
     assert not list(ledger.instances())
 
 
