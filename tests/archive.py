@@ -13,10 +13,10 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.pdu_primitives import A_RELEASE
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at its import
 
-from gateway.receive.scp import TRANSFER_SYNTAXES
 from tests.servers import LOOPBACK, free_port
 from tests.serving import serving_dicom
 from tests.waiting import WAIT_SECONDS
+from totalmap.dicom.transfer_syntaxes import PREFERRED
 
 TITLE = "ARCHIVE"
 
@@ -87,7 +87,7 @@ def running_archive(port: int | None = None) -> Iterator[Archive]:
     entity = AE(TITLE)
     entity.add_supported_context(Verification)
     for context in AllStoragePresentationContexts:
-        entity.add_supported_context(str(context.abstract_syntax), list(TRANSFER_SYNTAXES))
+        entity.add_supported_context(str(context.abstract_syntax), list(PREFERRED))
     handlers: list[evt.EventHandlerType] = [
         (evt.EVT_C_STORE, archive.store),
         (evt.EVT_ACSE_RECV, archive.released),

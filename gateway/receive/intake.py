@@ -15,8 +15,9 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.tag import Tag
 
+from gateway.receive.free_space import FreeSpace
 from gateway.record.ledger import EndedTransfer, KeptInstance, Ledger
-from gateway.record.storage import BYTES_PER_GB, Storage, sync
+from gateway.record.storage import Storage, sync
 from totalmap.dicom.files import read_header
 from totalmap.errors import InputError, ResourceError, UnreadableInstance
 from totalmap.log import get_logger
@@ -63,12 +64,16 @@ class ReceivedFile:
 
 
 class Intake:
-    """Takes files from many threads at once; the price of a commit is shared by those who wait."""
+    """Takes files from many threads at once; the price of a commit is shared by those who wait.
+
+    Attributes:
+        free_space: Is asked before anything is written while it is received.
+    """
 
     def __init__(self, storage: Storage, ledger: Ledger, keep_free_gb: float) -> None:
         self._storage = storage
         self._ledger = ledger
-        self._keep_free_bytes = keep_free_gb * BYTES_PER_GB
+        self.free_space = FreeSpace(storage, keep_free_gb)
         self._waiting: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._committer = threading.Thread(target=self._commit_until_closed, name="intake")
         self._committer.start()
@@ -128,12 +133,7 @@ class Intake:
         self._committer.join()
 
     def _take(self, received: ReceivedFile) -> KeptInstance:
-        free = self._storage.free_bytes()
-        if free < self._keep_free_bytes:
-            raise ResourceError(
-                f"the disk has {free / BYTES_PER_GB:.1f} GB left, receive.keep_free_gb is "
-                f"{self._keep_free_bytes / BYTES_PER_GB:g}"
-            )
+        self.free_space.require(0)
         instance = describe(received)
         folder = self._storage.keep(received.path, instance.study_instance_uid, instance.sha256)
         waiting = _Waiting(instance, folder, Future())

@@ -190,7 +190,7 @@ class OrthancSource:
             return True
         path = self._storage.new_file()
         try:
-            self._server.fetch(instance.id, path)
+            self._server.fetch(instance.id, path, self._intake.free_space)
             self._intake.take(
                 ReceivedFile(
                     path=path,

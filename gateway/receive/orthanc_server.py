@@ -8,6 +8,7 @@ from typing import Annotated, TypeVar
 import httpx
 from pydantic import AliasPath, BaseModel, Field, TypeAdapter, ValidationError
 
+from gateway.receive.free_space import FreeSpace
 from totalmap.errors import ResourceError
 
 PAGE = 200
@@ -90,13 +91,14 @@ class OrthancServer:
         """Returns the instances of a series."""
         return self._get(f"/series/{series_id}/instances", list[Instance])
 
-    def fetch(self, instance_id: str, path: Path) -> None:
-        """Writes the file of an instance."""
+    def fetch(self, instance_id: str, path: Path, free_space: FreeSpace) -> None:
+        """Writes the file of an instance, as far as there is space for it."""
         try:
             with self._client.stream("GET", f"/instances/{instance_id}/file") as answer:
                 self._require_success(answer)
                 with path.open("xb") as file:
                     for chunk in answer.iter_bytes():
+                        free_space.require(len(chunk))
                         file.write(chunk)
         except httpx.HTTPError as error:
             raise self._failed(error) from error

@@ -16,17 +16,7 @@ from typing import Any, cast
 from uuid import uuid4
 from weakref import WeakKeyDictionary
 
-from pydicom.uid import (
-    UID,
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-    JPEG2000TransferSyntaxes,
-    JPEGLSTransferSyntaxes,
-    JPEGTransferSyntaxes,
-    RLELossless,
-)
+from pydicom.uid import UID
 from pynetdicom import AE, AllStoragePresentationContexts, _config, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
@@ -35,7 +25,6 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at its 
     StorageCommitmentPushModel,
     Verification,
 )
-from pynetdicom.transport import AssociationSocket
 
 from gateway.config import ReceiveSection, SenderSection, TlsSection
 from gateway.config.named_files import shown
@@ -44,22 +33,13 @@ from gateway.receive.association_server import Admission, AssociationServer
 from gateway.receive.event_driven_association import make_event_driven
 from gateway.receive.intake import Intake, MismatchedInstance, ReceivedFile
 from gateway.receive.listening_server import ListeningServer
+from gateway.receive.receipt_monitor import ReceiptMonitor
 from gateway.receive.receiver_processes import ReceiverProcess
 from gateway.record.storage import Storage
+from totalmap.dicom.transfer_syntaxes import PREFERRED
 from totalmap.errors import ConfigError, InputError, ResourceError, TotalMapError
 from totalmap.log import get_logger
 
-# Of those that a sender offers for one kind of instance, the first of these is taken.
-TRANSFER_SYNTAXES: tuple[UID, ...] = (
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-    DeflatedExplicitVRLittleEndian,
-    *reversed(JPEG2000TransferSyntaxes),
-    *JPEGLSTransferSyntaxes,
-    RLELossless,
-    *reversed(JPEGTransferSyntaxes),
-    ExplicitVRBigEndian,
-)
 # PS3.4 B.2.3
 SUCCESS = 0x0000
 OUT_OF_RESOURCES = 0xA700
@@ -73,8 +53,6 @@ LOCAL_LIMIT_EXCEEDED = (2, 3, 2)
 NO_LIMIT = 1_000_000
 # As large as dcmtk sends them: less to do than with many small ones.
 PDU_BYTES = 131_072
-BYTES_PER_MB = 1_000_000
-TOO_LARGE = "an instance is larger than receive.max_instance_mb"
 
 log = get_logger()
 
@@ -218,24 +196,25 @@ def _application_entity(settings: ReceiveSection) -> AE:
     entity.maximum_pdu_size = PDU_BYTES
     entity.add_supported_context(Verification)
     for context in AllStoragePresentationContexts:
-        entity.add_supported_context(cast(UID, context.abstract_syntax), list(TRANSFER_SYNTAXES))
+        entity.add_supported_context(cast(UID, context.abstract_syntax), list(PREFERRED))
     return entity
 
 
 def _handlers(
     settings: ReceiveSection, intake: Intake, storage: Storage
 ) -> list[evt.EventHandlerType]:
-    meter, transfers = _Meter(settings.max_instance_mb, intake), _Transfers(intake)
+    monitor, transfers = ReceiptMonitor(settings.max_instance_mb, intake), _Transfers(intake)
     return [
         (evt.EVT_REQUESTED, _admit, [settings, intake]),
         (evt.EVT_CONN_OPEN, lambda event: make_event_driven(event.assoc, PDU_BYTES)),
-        (evt.EVT_DATA_RECV, meter.count),
+        (evt.EVT_DATA_RECV, monitor.look_at),
         (evt.EVT_C_ECHO, lambda _event: SUCCESS),
-        (evt.EVT_C_STORE, _store, [intake, meter, transfers]),
+        (evt.EVT_C_STORE, _store, [intake, monitor, transfers]),
         (evt.EVT_ACSE_RECV, transfers.release),
+        (evt.EVT_CONN_CLOSE, monitor.remove_partial_file),
         (evt.EVT_CONN_CLOSE, transfers.cut_off),
         (evt.EVT_CONN_CLOSE, _free_place),
-        (evt.EVT_CONN_CLOSE, _remove_halves, [storage, 2 * settings.idle_seconds]),
+        (evt.EVT_CONN_CLOSE, _remove_partial_files, [storage, 2 * settings.idle_seconds]),
     ]
 
 
@@ -289,9 +268,12 @@ def is_from(sender: SenderSection, title: str, address: str) -> bool:
     )
 
 
-def _store(event: evt.Event, intake: Intake, meter: "_Meter", transfers: "_Transfers") -> int:
+def _store(
+    event: evt.Event, intake: Intake, monitor: ReceiptMonitor, transfers: "_Transfers"
+) -> int:
     """Answers a C-STORE request (PS3.4 B.2.3)."""
-    meter.restart(event.assoc)
+    if monitor.end_instance(event.assoc):
+        return OUT_OF_RESOURCES
     sender = event.assoc.requestor.ae_title.strip()
     received = ReceivedFile(
         path=Path(event.dataset_path),
@@ -309,38 +291,15 @@ def _store(event: evt.Event, intake: Intake, meter: "_Meter", transfers: "_Trans
     return SUCCESS
 
 
-def _remove_halves(_event: evt.Event, storage: Storage, untouched_seconds: float) -> None:
+def _remove_partial_files(_event: evt.Event, storage: Storage, untouched_seconds: float) -> None:
     """Removes what a sender left half sent, once its association must have timed out."""
-    storage.remove_halves(untouched_seconds)
+    storage.remove_partial_files(untouched_seconds)
 
 
 def _status(error: TotalMapError) -> int:
     if isinstance(error, ResourceError):
         return OUT_OF_RESOURCES
     return DOES_NOT_MATCH if isinstance(error, MismatchedInstance) else CANNOT_UNDERSTAND
-
-
-class _Meter:
-    """Ends an association in the middle of an instance that is too large."""
-
-    def __init__(self, max_instance_mb: float, intake: Intake) -> None:
-        self._max_instance_mb = max_instance_mb
-        self._intake = intake
-        self._bytes: WeakKeyDictionary[Association, int] = WeakKeyDictionary()
-
-    def count(self, event: evt.Event) -> None:
-        """Adds what has just come over the network."""
-        so_far = self._bytes.get(event.assoc, 0) + len(event.data)
-        self._bytes[event.assoc] = so_far
-        if so_far > self._max_instance_mb * BYTES_PER_MB:
-            title, address = _requestor(event)
-            self._intake.refuse(title, TOO_LARGE, address)
-            # An abort would have to wait for the rest of what comes.
-            cast(AssociationSocket, event.assoc.dul.socket).close()
-
-    def restart(self, association: Association) -> None:
-        """Begins to count the next instance."""
-        self._bytes[association] = 0
 
 
 class _Transfers:

@@ -65,7 +65,7 @@ class Receiver:
         transfer = _Transfer(uuid4().hex, self._sender(request), request.path_params.get("study"))
         multipart = Multipart(boundary_of(request))
         try:
-            with closing(Spool(self.storage, multipart)) as spool:
+            with closing(Spool(self.storage, self.intake.free_space, multipart)) as spool:
                 outcomes = await self._receive(request, transfer, spool)
         except BaseException as error:
             self.pool.submit(self._end, transfer, is_whole=False)

@@ -10,6 +10,7 @@ from python_multipart.multipart import parse_options_header
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from gateway.receive.free_space import FreeSpace
 from gateway.receive.multipart import MAX_BOUNDARY_CHARACTERS, MalformedMultipart, Mark, Multipart
 from gateway.record.storage import Storage
 from totalmap.errors import InputError, ResourceError
@@ -74,8 +75,9 @@ async def chunks_of(request: Request, max_mb: float, idle_seconds: float) -> Asy
 class Spool:
     """Writes each part of a request into a file, as it comes."""
 
-    def __init__(self, storage: Storage, multipart: Multipart) -> None:
+    def __init__(self, storage: Storage, free_space: FreeSpace, multipart: Multipart) -> None:
         self._storage = storage
+        self._free_space = free_space
         self._multipart = multipart
         self._parts = 0
         self._file: BinaryIO | None = None
@@ -86,8 +88,9 @@ class Spool:
 
         Raises:
             MalformedMultipart: It is not multipart, or has too many parts.
-            ResourceError: The disk is full.
+            ResourceError: There is too little space, or the disk fails.
         """
+        self._free_space.require(len(chunk))
         n_complete = 0
         try:
             for event in self._multipart.feed(chunk):

@@ -33,7 +33,11 @@ POLLS_IN_QUIET = 2
 MAX_DEPTH = 32
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
-_WHY_NOT = {Wholeness.NOT_DICOM: "it is not DICOM", Wholeness.CUT_OFF: "it is cut off"}
+_WHY_NOT = {
+    Wholeness.NOT_DICOM: "it is not DICOM",
+    Wholeness.CUT_OFF: "it is cut off",
+    Wholeness.TOO_LARGE: "it unpacks to more than 1 GB",
+}
 
 log = get_logger()
 
@@ -161,6 +165,7 @@ class Watch:
         self._transfer = self._transfer or uuid4().hex
         copy = self._storage.new_file()
         try:
+            self._intake.free_space.require(status.st_size)
             file.seek(0)
             with copy.open("xb") as target:
                 copyfileobj(file, target)

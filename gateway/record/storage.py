@@ -106,7 +106,7 @@ class Storage:
                 kept.hardlink_to(file)
         return folder
 
-    def remove_halves(self, untouched_seconds: float) -> None:
+    def remove_partial_files(self, untouched_seconds: float) -> None:
         """Removes what is in `incoming` and was not written to for a time."""
         for path in self.incoming.iterdir():
             with suppress(FileNotFoundError):  # it has just moved on

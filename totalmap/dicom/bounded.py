@@ -28,6 +28,7 @@ MAX_ELEMENTS = 1_000_000
 MAX_DEPTH = 64
 
 _INFLATED_AT_ONCE = 1 << 16
+_HEADER_BYTES = 8  # of an element, but for two bytes and a length of four that some have
 _ITEM = 0xFFFEE000
 _ITEM_END = 0xFFFEE00D
 _SEQUENCE_END = 0xFFFEE0DD
@@ -201,6 +202,29 @@ class Walk:
                 if len(ends) > 2 * MAX_DEPTH:
                     raise BrokenFile("its sequences lie too deep in each other")
 
+    def to_end_of(self, size: int) -> int:
+        """Walks over the elements of a data set, from its first one to the end of the file.
+
+        Args:
+            size: Of the file, in bytes.
+
+        Returns:
+            Where the last element ends, in bytes; more than `size` where it is cut off, and less
+            where the file ends in the header of the next one.
+
+        Raises:
+            BrokenFile: A sequence breaks off, lies too deep, or there are too many elements.
+        """
+        end = self.file.tell()
+        while end + _HEADER_BYTES <= size:
+            inside = self._step(in_item=True)
+            if inside is None:
+                raise BrokenFile("a delimiter stands outside of all sequences")
+            if inside >= 0:
+                self.over(inside)
+            end = self.file.tell()
+        return end
+
     def _end(self, length: int) -> int | None:
         return None if length == UNDEFINED_LENGTH else self.file.tell() + length
 
@@ -210,8 +234,8 @@ class Walk:
         Returns:
             The length of the item or sequence that begins here; -1 for none; None at a delimiter.
         """
-        head = self.file.read(8)
-        if len(head) < 8:
+        head = self.file.read(_HEADER_BYTES)
+        if len(head) < _HEADER_BYTES:
             raise BrokenFile("it breaks off within a sequence")
         group, element, length = self._unpack(head)
         tag = group << 16 | element

@@ -187,13 +187,7 @@ def _parse(
 def _parse_parts(
     file: io.BytesIO | BoundedReader, size: int, request: Request
 ) -> tuple[FileDataset, PixelElement | None]:
-    first = file.read(min(size, PREFIX_AT + 12))
-    start = _start(first, needs_prefix=request.needs_prefix)
-    file.seek(start)
-    meta = FileMetaDataset(_read_group(file, size, 2, is_implicit_vr=False))
-    if _next_group(file) == 0:
-        _read_group(file, size, 0, is_implicit_vr=True)  # a command set, which belongs to no file
-    encoding = _encoding(file, meta)
+    first, meta, encoding = read_file_meta(file, size, needs_prefix=request.needs_prefix)
     stream: Stream = file
     left: int | None = size
     if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
@@ -214,6 +208,30 @@ def _parse_parts(
         encoding.is_implicit_vr, encoding.is_little_endian, dataset._character_set
     )
     return whole, stops.pixels
+
+
+def read_file_meta(
+    file: io.BytesIO | BoundedReader, size: int, *, needs_prefix: bool
+) -> tuple[bytes, FileMetaDataset, Encoding]:
+    """Reads what stands before the data set, at whose first element the file stands then.
+
+    Args:
+        file: At its beginning.
+        size: Of the file, in bytes.
+        needs_prefix: As `read_header`.
+
+    Returns:
+        The first bytes of the file, its group 0002, and how the data set is encoded.
+
+    Raises:
+        Exception: As `read_header`.
+    """
+    first = file.read(min(size, PREFIX_AT + 12))
+    file.seek(_start(first, needs_prefix=needs_prefix))
+    meta = FileMetaDataset(_read_group(file, size, 2, is_implicit_vr=False))
+    if _next_group(file) == 0:
+        _read_group(file, size, 0, is_implicit_vr=True)  # a command set, which belongs to no file
+    return first, meta, _encoding(file, meta)
 
 
 def _start(first: bytes, *, needs_prefix: bool) -> int:

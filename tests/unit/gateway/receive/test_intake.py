@@ -1,11 +1,12 @@
 import threading
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 import pydicom
 import pytest
-from pydicom.uid import generate_uid
+from pydicom.uid import DeflatedExplicitVRLittleEndian, generate_uid
 
 from gateway.receive.intake import Intake, MismatchedInstance, ReceivedFile
 from gateway.record.database import Database
@@ -114,3 +115,22 @@ def test_closing_ends_its_thread(storage: Storage, ledger: Ledger) -> None:
     before = threading.active_count()
     Intake(storage, ledger, keep_free_gb=0.0).close()
     assert threading.active_count() == before
+
+
+def test_a_deflated_header_is_not_unpacked_without_end(
+    intake: Intake, storage: Storage, phantom_series: WrittenSeries
+) -> None:
+    """A private element of 200 MB, packed into 0.2 MB, stands before the study."""
+    dataset = pydicom.dcmread(phantom_series.paths[0])
+    del dataset.PixelData
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    dataset.add_new(0x00091010, "OB", bytes(200_000_000))
+    path = storage.incoming / "bomb"
+    dataset.save_as(path)
+    assert path.stat().st_size < 1_000_000
+    tracemalloc.start()
+    with pytest.raises(UnreadableInstance, match="BrokenFile"):
+        intake.take(ReceivedFile(path=path, sender="CT1", transfer="one"))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 100_000_000

@@ -1,6 +1,8 @@
 """Whoever is not let in, or does what is not allowed, is on record, and so in the audit trail."""
 
+from contextlib import suppress
 from pathlib import Path
+from typing import Any, cast
 
 import httpx
 import pydicom
@@ -10,7 +12,7 @@ from sqlalchemy import select
 
 from gateway.config import SenderSection, StowReceiveSection
 from gateway.receive.intake import Intake
-from gateway.receive.scp import running_receiver
+from gateway.receive.scp import PDU_BYTES, running_receiver
 from gateway.receive.stow import running_stow
 from gateway.record.database import Database
 from gateway.record.history import What
@@ -79,6 +81,21 @@ def test_an_instance_that_is_too_large(
     ((what, who, why),) = refused(database)
     assert (what, who) == (What.REFUSED, "CT1")
     assert "receive.max_instance_mb" in why
+
+
+def test_command_fragments_without_a_last_one_end_their_association(
+    intake: Intake, storage: Storage, database: Database
+) -> None:
+    """PS3.8 E.2; each is as long as was agreed on."""
+    fragment = bytes(PDU_BYTES // 4)
+    value = (len(fragment) + 2).to_bytes(4, "big") + b"\x01\x01" + fragment
+    with running_receiver(ANY_PORT, intake, storage) as port, associated(port) as association:
+        connection = cast(Any, association.dul.socket).socket
+        with suppress(OSError):  # it is ended
+            for _ in range(1000):
+                connection.sendall(b"\x04\x00" + len(value).to_bytes(4, "big") + value)
+        wait_until(lambda: not association.is_established, "ended")
+    assert [why for _, _, why in refused(database)] == ["a command set is larger than 64 kB"]
 
 
 def test_a_wrong_certificate(

@@ -1,8 +1,9 @@
+import tracemalloc
 from pathlib import Path
 
 import pydicom
 import pytest
-from pydicom.uid import UID
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from gateway.receive.whole_file import Wholeness, wholeness
 from tests.phantom.study import SeriesSpec, WrittenSeries, write_series, write_study
@@ -54,3 +55,23 @@ def test_a_sequence_without_an_end_is_cut_off(
     content = (tmp_path / "file").read_bytes()
     assert what_is(tmp_path / "file") is Wholeness.WHOLE
     assert what_is(tmp_path / "file", content[:-8]) is Wholeness.CUT_OFF
+
+
+def test_a_bomb_costs_no_memory(tmp_path: Path, phantom_series: WrittenSeries) -> None:
+    """50 MB that are packed into 50 kB, and 50,000 items before the pixels."""
+    dataset = pydicom.dcmread(phantom_series.paths[0])
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    dataset.PixelData = bytes(50_000_000)
+    dataset.save_as(tmp_path / "deflated")
+    content = phantom_series.paths[0].read_bytes()
+    pixels = content.index(b"\xe0\x7f\x10\x00OW")
+    sequence = b"\x09\x00\x10\x10SQ\x00\x00\xff\xff\xff\xff"
+    items = b"\xfe\xff\x00\xe0\x00\x00\x00\x00" * 50_000 + b"\xfe\xff\xdd\xe0\x00\x00\x00\x00"
+    many = content[:pixels] + sequence + items + content[pixels:]
+    tracemalloc.start()
+    assert what_is(tmp_path / "deflated") is Wholeness.WHOLE
+    assert what_is(tmp_path / "items", many) is Wholeness.WHOLE
+    assert what_is(tmp_path / "items", many[:-1]) is Wholeness.CUT_OFF
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 30_000_000

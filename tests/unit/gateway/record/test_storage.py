@@ -56,7 +56,7 @@ def test_what_nobody_goes_on_writing_goes(storage: Storage) -> None:
     os.utime(old, (0, 0))
     new = storage.incoming / "new.dcm"
     new.write_bytes(b"half")
-    storage.remove_halves(untouched_seconds=60)
+    storage.remove_partial_files(untouched_seconds=60)
     assert list(storage.incoming.iterdir()) == [new]
 
 
