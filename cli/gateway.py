@@ -136,6 +136,30 @@ def urgent_command(job: JobId, config: Config = None) -> None:
         _say(jobs.make_urgent(job_id, _who()), "It comes next.", "It does not wait.")
 
 
+@app.command("held")
+def held_command(file: File = None, config: Config = None) -> None:
+    """Lists the studies whose instances contradict each other; the page shows both sides."""
+    with errors_to_exit_status():
+        settings = _settings(_given(file, config))
+        from cli.held import held_lines
+
+        for line in held_lines(settings):
+            print_line(line)
+
+
+@app.command("confirm-clock")
+def confirm_clock_command(file: File = None, config: Config = None) -> None:
+    """Says that the machine's clock is right, after it has jumped: retention goes on."""
+    with errors_to_exit_status():
+        settings = _settings(_given(file, config))
+        from gateway.record.clockrecord import ClockRecord
+        from gateway.record.database import open_database
+
+        with open_database(settings) as database:
+            is_done = ClockRecord(database).confirm(_who())
+        _say(is_done, "Retention goes on.", "The clock has not jumped.")
+
+
 @app.command("pause")
 def pause_command(file: File = None, config: Config = None) -> None:
     """Has no further job begun; what runs goes on, and studies are received."""

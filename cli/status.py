@@ -13,6 +13,8 @@ from gateway.overview import (
     destinations,
     list_jobs,
 )
+from gateway.record.clockrecord import ClockRecord
+from gateway.record.conflictlist import ConflictList
 from gateway.record.database import Database, open_database
 from gateway.record.job import Job
 from gateway.record.roster import LOST_SECONDS, Roster
@@ -44,6 +46,7 @@ def _lines(settings: GatewaySettings, database: Database) -> Iterator[str | Tabl
             yield _jobs_table(group, jobs)
     yield from _workers(database)
     yield from _destinations(settings, database)
+    yield from _held(database)
     free_gb = Storage(settings.storage_folder).free_bytes() / BYTES_PER_GB
     limit_gb = settings.receive.keep_free_gb
     yield f"Disk: {free_gb:.1f} GB are free; with less than {limit_gb:g} nothing is received"
@@ -76,6 +79,18 @@ def _workers(database: Database) -> Iterator[str]:
         lost = ", LOST" if silent > LOST_SECONDS else ""
         work = f"works on {one.job_id[:ID_CHARACTERS]}" if one.job_id else "waits"
         yield f"Worker {one.worker} on {one.device}: {work}, seen {silent:.0f} s ago{lost}"
+
+
+def _held(database: Database) -> Iterator[str]:
+    held = len(ConflictList(database).undecided())
+    if held:
+        yield f"Held studies: {held}; somebody has to decide on the page"
+    clock = ClockRecord(database).last()
+    if clock is not None and clock.jump_seconds is not None:
+        yield (
+            f"The clock has jumped by {clock.jump_seconds:+.0f} s: nothing is deleted until "
+            "`totalmap gateway confirm-clock`"
+        )
 
 
 def _destinations(settings: GatewaySettings, database: Database) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import case, func, select
 
+from gateway.record.conflict import is_held
 from gateway.record.database import Database
 from gateway.record.deliverylist import DeliveryState
 from gateway.record.job import UNFINISHED, Job, JobState
@@ -90,13 +91,18 @@ def count_jobs(database: Database) -> Mapping[JobState, int]:
 
 
 def is_idle(database: Database) -> bool:
-    """Returns whether nothing arrives, waits, runs or is to be delivered."""
-    jobs = count_jobs(database)
-    is_delivering = any(
-        n and state is DeliveryState.WAITING for (_, state), n in count_deliveries(database).items()
+    """Returns whether nothing arrives, waits, runs or is to be delivered, but for held studies."""
+    unfinished = select(JOBS.c.job_id).where(
+        JOBS.c.state.in_(UNFINISHED), ~is_held(JOBS.c.study_instance_uid)
     )
-    is_working = any(jobs[state] for state in UNFINISHED)
-    return not (is_working or is_delivering or arriving_studies(database))
+    waiting = (
+        select(DELIVERIES.c.job_id)
+        .join(JOBS, JOBS.c.job_id == DELIVERIES.c.job_id)
+        .where(DELIVERIES.c.state == DeliveryState.WAITING, ~is_held(JOBS.c.study_instance_uid))
+    )
+    with database.transaction() as connection:
+        is_busy = any(connection.execute(found.limit(1)).first() for found in (unfinished, waiting))
+    return not (is_busy or arriving_studies(database))
 
 
 def list_jobs(database: Database, group: Group, *, limit: int, offset: int = 0) -> Sequence[Job]:

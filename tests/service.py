@@ -13,14 +13,14 @@ from types import MappingProxyType
 from typing import Any
 
 import yaml
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from gateway.config import GatewaySettings, load_gateway_settings
 from gateway.record.database import Database, open_database
 from gateway.record.deliverylist import DeliveryList, DeliveryState
 from gateway.record.job import Job, JobState
 from gateway.record.joblist import JobList
-from gateway.record.schema import JOBS, STUDIES
+from gateway.record.schema import INSTANCES, JOBS, TRANSFERS
 from gateway.work.overlay import write_overlay
 from tests.gateway_process import storescu
 from tests.phantom.study import SeriesSpec
@@ -103,10 +103,15 @@ class Service:
         )
 
     def let_senders_be_silent(self) -> None:
-        """Makes it as if nothing had come for so long that nothing more is waited for."""
-        long_ago = time.time() - 2 * self.settings.complete.quiet_unreleased_seconds
+        """Makes it as if all that was cut off had been whole, so that nothing is waited for."""
+        ends = self.database.insert_or(TRANSFERS)
+        whole = ends.on_conflict_do_update(
+            index_elements=[TRANSFERS.c.transfer], set_={"is_whole": True}
+        )
         with self.database.transaction() as connection:
-            connection.execute(update(STUDIES).values(last_received_at=long_ago))
+            for name in connection.execute(select(INSTANCES.c.transfer).distinct()).scalars():
+                row = {"transfer": name, "ended_at": time.time(), "is_whole": True}
+                connection.execute(whole.values(row))
 
     def pid(self, role: str) -> int | None:
         """Returns which process has a role; None while there is none."""

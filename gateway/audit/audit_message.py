@@ -231,6 +231,7 @@ _KINDS: Mapping[What, _Kind] = {
     What.RETRIED: _JOB_CHANGED,
     What.CANCELLED: _JOB_CHANGED,
     What.MADE_URGENT: _JOB_CHANGED,
+    What.CONFLICT_DECIDED: _JOB_CHANGED,
     What.LOGGED_IN: _login(_SUCCESS),
     What.LOGIN_FAILED: _login(_MINOR),
     What.REJECTED: _alert(_NODE_AUTHENTICATION),

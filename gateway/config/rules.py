@@ -3,11 +3,20 @@
 from collections.abc import Mapping
 from typing import Self
 
-from pydantic import Field, JsonValue, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    Field,
+    JsonValue,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from gateway.config.values import AeTitle, Name
 from totalmap.finding import Verdict
-from totalmap.settings import Pattern
+from totalmap.settings import Pattern, Settings
+from totalmap.settings_errors import explain
 from totalmap.settings_file import Section
 
 
@@ -61,6 +70,17 @@ class RuleSection(Section):
     destinations: tuple[str, ...] = ()
     review_destinations: tuple[str, ...] | None = None
     reject_destinations: tuple[str, ...] | None = None
+
+    @field_validator("application")
+    @classmethod
+    def _application_knows_its_settings(
+        cls, sections: dict[str, dict[str, JsonValue]]
+    ) -> dict[str, dict[str, JsonValue]]:
+        try:
+            Settings.model_validate(sections)
+        except ValidationError as error:
+            raise ValueError(explain(Settings, error)) from None
+        return sections
 
     @model_validator(mode="after")
     def _rejected_is_said_once(self) -> Self:

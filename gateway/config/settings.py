@@ -11,6 +11,7 @@ from gateway.config.audit import AuditSection
 from gateway.config.deliver import SENDER, DeliverSection, DestinationSection
 from gateway.config.receive import ReceiveSection
 from gateway.config.retention import RetentionSection
+from gateway.config.rule_settings import require_known_settings
 from gateway.config.rules import CompleteSection, RuleSection
 from gateway.config.web import WebSection
 from gateway.config.work import WorkSection
@@ -71,9 +72,12 @@ def load_gateway_settings(path: Path | None) -> GatewaySettings:
     """Reads gateway.yaml; None: the defaults.
 
     Raises:
-        ConfigError: The file is missing or is not YAML, a section or key is not known, or a value
-            is out of range.
+        ConfigError: The file is missing or is not YAML, a section or key is not known, a value is
+            out of range, or the application would not take the settings of a rule.
     """
     if path is None:
         return GatewaySettings()
-    return validated(GatewaySettings, read_sections(path), path)
+    settings = validated(GatewaySettings, read_sections(path), path)
+    for rule in settings.rules:
+        require_known_settings(rule, settings.work.settings_file, path)
+    return settings

@@ -1,5 +1,6 @@
 """Results go to their destinations: each on its own, and tried again for days."""
 
+import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from gateway.deliver.send_dicom import send_dicom
 from gateway.deliver.send_stow import send_stow
 from gateway.record.deliverylist import Delivery, DeliveryList, DeliveryState
 from gateway.record.joblist import JobList
-from gateway.record.storage import Storage
+from gateway.record.storage import SETTINGS_NAME, Storage
 from totalmap.errors import ResourceError, internal_error
 from totalmap.finding import REJECTION_NOTE
 from totalmap.log import get_logger
@@ -19,6 +20,9 @@ from totalmap.log import get_logger
 SECONDS_PER_DAY = 86_400
 # Most archives answer within seconds, some when they have written to tape.
 ASK_AGAIN_SECONDS = 60.0
+# In the folder of a job: notes that reject results which its own ones replace.
+NOTES_NAME = "notes"
+_DIGEST_CHARACTERS = 12
 
 log = get_logger()
 
@@ -45,7 +49,8 @@ class Deliverer:
         if delivery is None or delivery.run != run:
             return
         if delivery.state is DeliveryState.WAITING:
-            self._deliver(delivery)
+            if not delivery.is_held:  # else it is queued again when somebody has decided
+                self._deliver(delivery)
         elif delivery.is_asked:
             self._ask(delivery)
 
@@ -121,18 +126,59 @@ class Deliverer:
         return section
 
     def _files(self, delivery: Delivery, section: DestinationSection) -> Sequence[Path]:
-        folder = self.storage.output_folder(delivery.job_id)
-        results = [one for one in self.jobs.results(delivery.job_id) if one.sop_instance_uid]
-        if section.kinds:
-            # Nothing goes anywhere without the note that rejects it.
-            note = [one for one in results if one.kind == REJECTION_NOTE]
-            wanted = [one for one in results if one.kind in section.kinds and one not in note]
-            results = [*wanted, *note] if wanted else []
-        files = [folder / one.path for one in results]
+        """Returns what goes to a destination: results, and notes about those they replace."""
+        replaced = self.deliveries.replaced(delivery)
+        notes = [
+            note
+            for results in replaced
+            if (note := self._replacement_note(delivery, section, results.job_id))
+        ]
+        if any(results.is_note_alone for results in replaced):
+            return notes
+        files = self._results(delivery.job_id, section)
         missing = sum(not path.exists() for path in files)
         if missing:
             raise ResourceError(f"{missing} of {len(files)} results are not on the disk any more")
-        return files
+        return [*files, *notes]
+
+    def _results(self, job_id: str, section: DestinationSection) -> list[Path]:
+        """Returns where the results of a job lie that a destination wants."""
+        results = [result for result in self.jobs.results(job_id) if result.sop_instance_uid]
+        if section.kinds:
+            # Nothing goes anywhere without the note that rejects it.
+            note = [result for result in results if result.kind == REJECTION_NOTE]
+            wanted = [
+                result for result in results if result.kind in section.kinds and result not in note
+            ]
+            results = [*wanted, *note] if wanted else []
+        return [self.storage.output_folder(job_id) / result.path for result in results]
+
+    def _replacement_note(
+        self, delivery: Delivery, section: DestinationSection, replaced_job_id: str
+    ) -> Path | None:
+        """Returns a note that rejects the results of a replaced job.
+
+        It is written once. None: the destination has no such results, or they are not on the disk
+        any more, which is put on record.
+        """
+        folder = self.storage.job_folder(delivery.job_id) / NOTES_NAME
+        destination = hashlib.sha256(delivery.destination.encode()).hexdigest()
+        target = folder / f"{replaced_job_id}.{destination[:_DIGEST_CHARACTERS]}.dcm"
+        if target.exists():
+            return target
+        found = self._results(replaced_job_id, section)
+        if not found:
+            return None
+        settings_file = self.storage.job_folder(replaced_job_id) / SETTINGS_NAME
+        if not all(path.exists() for path in (*found, settings_file)):
+            self.deliveries.note_missing(delivery)
+            log.error("replaced_results_not_rejected", destination=delivery.destination)
+            return None
+        # Here and not above: it is seldom needed, and what writes DICOM takes long to import.
+        from app.replacement_note import write_replacement_note
+
+        write_replacement_note(found, settings_file, target)
+        return target
 
     def _fail(self, delivery: Delivery, reason: str) -> bool:
         settings, now = self.settings.deliver, time.time()

@@ -39,7 +39,7 @@ def decide(
     """Returns the jobs of a study.
 
     Args:
-        instances: All that came of it.
+        instances: All that it is made of.
         settings: With the rules.
         storage: Where the files are.
 
@@ -49,7 +49,7 @@ def decide(
     found = images(instances)
     if not found:
         return []
-    newest = max(found, key=lambda one: one.received_at)
+    newest = max(found, key=lambda kept: kept.arrival)
     headers = [_read_header(storage.path(one)) for one in _one_of_each_series(found)]
     digest = content_digest(found)
     return [
@@ -59,7 +59,7 @@ def decide(
             rule=rule.name,
             sender=newest.sender,
             content_digest=digest,
-            content_until=newest.received_at,
+            content_until=newest.arrival,
             n_images=len(found),
             is_urgent=rule.urgent,
             application=rule.whole_application,

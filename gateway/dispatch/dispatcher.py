@@ -5,20 +5,21 @@ the last run was cut off.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Event
 
 from gateway.config import GatewaySettings
-from gateway.dispatch.complete import is_complete
+from gateway.dispatch.complete import QuietTimes, is_complete
 from gateway.dispatch.decide import decide
 from gateway.dispatch.expected import Expectations
+from gateway.examine import Examiner
 from gateway.jobs import JobQueue
 from gateway.record.damage import DamagedLedger
 from gateway.record.deliverylist import DeliveryList
 from gateway.record.joblist import JobList
-from gateway.record.ledger import GrowingStudy, Ledger
+from gateway.record.ledger import GrowingStudy, KeptInstance, Ledger
 from gateway.record.roster import LOST_SECONDS, Roster
 from gateway.record.storage import Storage
 from totalmap.errors import ResourceError
@@ -44,6 +45,8 @@ class Dispatcher:
     roster: Roster
     queue: JobQueue
     expectations: Expectations
+    examiner: Examiner
+    quiet_times: QuietTimes
 
     def run(self, stop: Event, also: Iterable[Callable[[], None]] = ()) -> None:
         """Ticks and sweeps until it is told to stop.
@@ -64,14 +67,18 @@ class Dispatcher:
 
     def tick(self) -> None:
         """Makes jobs of studies that are complete, and puts into the queue what is to be done."""
-        now = time.time()
         growing = self.ledger.growing_studies()
-        self.expectations.forget_but({one.study_instance_uid for one in growing})
+        uids = {study.study_instance_uid for study in growing}
+        self.expectations.forget_but(uids)
+        self.examiner.forget_but(uids)
+        self.quiet_times.forget_but(uids)
         for study in growing:
             expected = self.expectations.of(study.study_instance_uid)
-            if is_complete(study, now, self.settings.complete, expected):
+            quiet = self.quiet_times.of(study)
+            is_done = is_complete(study, quiet, self.settings.complete, expected)
+            if is_done or study.has_jobs:
                 with _failures_logged():  # of one study, which holds up no other
-                    self._pass_on(study)
+                    self._look_at(study, is_done=is_done)
         self.queue.pause(is_paused=self.roster.is_paused())
         for job in self.jobs.unqueued():
             self.queue.put_job(job)
@@ -97,9 +104,16 @@ class Dispatcher:
                 self.deliveries.forgotten(delivery)
         self.queue.forget(FORGET_SECONDS)
 
-    def _pass_on(self, study: GrowingStudy) -> None:
-        instances = [*self.ledger.instances(study.study_instance_uid)]
-        jobs = decide(instances, self.settings, self.storage)
+    def _look_at(self, study: GrowingStudy, *, is_done: bool) -> None:
+        """Examines a study, before it is complete if jobs of it may run, and passes it on."""
+        examined = self.examiner.examine(study.study_instance_uid)
+        if is_done and examined.is_held:
+            self.jobs.leave_held(study)
+        elif is_done:
+            self._pass_on(study, examined.content)
+
+    def _pass_on(self, study: GrowingStudy, content: Sequence[KeptInstance]) -> None:
+        jobs = decide(content, self.settings, self.storage)
         new = self.jobs.open(study, jobs, f"{study.n_instances} instances")
         for job in jobs:
             if job.job_id not in new and not self.storage.output_folder(job.job_id).exists():

@@ -4,18 +4,24 @@ from contextlib import closing
 from threading import Event
 
 from gateway.audit.auditor import Auditor
+from gateway.clock import SystemClock
 from gateway.config import GatewaySettings
 from gateway.deliver.deliverer import Deliverer
 from gateway.deliver.promises import Promises, reporting
+from gateway.dispatch.complete import QuietTimes
 from gateway.dispatch.dispatcher import Dispatcher
 from gateway.dispatch.expected import Expectations
+from gateway.examine import Examiner
 from gateway.jobs import Handlers, running_queue
+from gateway.record.clockrecord import ClockRecord
+from gateway.record.conflictlist import ConflictList
 from gateway.record.database import open_database
 from gateway.record.deliverylist import DeliveryList
 from gateway.record.joblist import JobList
 from gateway.record.ledger import Ledger
 from gateway.record.roster import Roster
 from gateway.record.storage import Storage
+from gateway.retention.clock_guard import ClockGuard
 from gateway.retention.retention import Retention
 
 EXECUTOR = "dispatcher"
@@ -30,9 +36,15 @@ def dispatch(settings: GatewaySettings, stop: Event) -> None:
     """
     storage = Storage(settings.storage_folder)
     with open_database(settings) as database:
-        jobs, deliveries = JobList(database), DeliveryList(database)
+        jobs, deliveries, ledger = JobList(database), DeliveryList(database), Ledger(database)
         deliverer = Deliverer(settings=settings, storage=storage, jobs=jobs, deliveries=deliveries)
         retention = Retention(settings, storage, database)
+        guard = ClockGuard(SystemClock(), ClockRecord(database))
+
+        def delete() -> None:
+            if guard.is_trusted():
+                retention.apply()
+
         auditor = Auditor(settings, storage, database)
         with (
             running_queue(settings, EXECUTOR, Handlers(deliver=deliverer.deliver)) as queue,
@@ -42,13 +54,15 @@ def dispatch(settings: GatewaySettings, stop: Event) -> None:
             Dispatcher(
                 settings=settings,
                 storage=storage,
-                ledger=Ledger(database),
+                ledger=ledger,
                 jobs=jobs,
                 deliveries=deliveries,
                 roster=Roster(database),
                 queue=queue,
                 expectations=expectations,
-            ).run(stop, also=(retention.apply, auditor.write))
+                examiner=Examiner(ledger, ConflictList(database), storage),
+                quiet_times=QuietTimes(SystemClock()),
+            ).run(stop, also=(delete, auditor.write))
 
 
 def _expectations(settings: GatewaySettings) -> Expectations:

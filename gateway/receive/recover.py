@@ -79,6 +79,8 @@ def repair(storage: Storage, ledger: Ledger) -> Recovered:
                 found.append(instance)
             else:
                 log.warning("unknown_file_left", file=f"{path.parent.name}/{path.name}")
+    # Of two contents of an instance, the one that was written first stays.
+    found.sort(key=lambda instance: instance.received_at)
     return Recovered(removed=removed, recorded=_record(ledger, found))
 
 

@@ -8,19 +8,25 @@ from totalmap.dicom.filters import SLICE_CLASSES
 
 
 def current(instances: Iterable[KeptInstance]) -> tuple[KeptInstance, ...]:
-    """Returns the newest content of each instance, in the order of their UIDs."""
-    ordered = sorted(instances, key=lambda one: (one.received_at, one.sha256))
-    newest = {one.sop_instance_uid: one for one in ordered}
-    return tuple(newest[uid] for uid in sorted(newest))
+    """Returns the first content of each instance that came, in the order of their UIDs.
+
+    Nobody replaces by sending what is there already: who sends another content causes a conflict
+    (gateway/examine.py).
+    """
+    ordered = sorted(
+        instances, key=lambda kept: (kept.arrival, kept.received_at, kept.sha256), reverse=True
+    )
+    first = {kept.sop_instance_uid: kept for kept in ordered}
+    return tuple(first[uid] for uid in sorted(first))
 
 
 def images(instances: Iterable[KeptInstance]) -> tuple[KeptInstance, ...]:
-    """Returns the newest content of each instance that may be segmented, in the order of UIDs.
+    """Returns the first content of each instance that may be segmented, in the order of UIDs.
 
     A report or a segmentation that comes later makes no other study of it: otherwise our own
     results, sent back by the archive, would be segmented for ever.
     """
-    return tuple(one for one in current(instances) if one.sop_class_uid in SLICE_CLASSES)
+    return tuple(kept for kept in current(instances) if kept.sop_class_uid in SLICE_CLASSES)
 
 
 def content_digest(instances: Iterable[KeptInstance]) -> str:
@@ -29,6 +35,6 @@ def content_digest(instances: Iterable[KeptInstance]) -> str:
     Whatever the order in which they came, and how often.
     """
     digest = hashlib.sha256()
-    for one in images(instances):
-        digest.update(f"{one.sop_instance_uid} {one.sha256}\n".encode())
+    for kept in images(instances):
+        digest.update(f"{kept.sop_instance_uid} {kept.sha256}\n".encode())
     return digest.hexdigest()

@@ -8,8 +8,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, or_, select, update
 
+from gateway.record.conflict import is_held
 from gateway.record.database import Database
 from gateway.record.history import What, record
+from gateway.record.job import JobState
+from gateway.record.replaced import ReplacedResults, record_note_missing, replaced_results
 from gateway.record.schema import DELIVERIES, JOBS
 
 
@@ -35,6 +38,8 @@ class Delivery:
         transaction_uid: With which the Transaction UIDs begin of the requests for storage
             commitment (gateway/deliver/commitment.py); None: there are none.
         is_asked: Whether the destination has everything, and is asked until it commits itself.
+        is_held: Whether nothing may be sent now: the study is held, or another content of it was
+            taken.
     """
 
     job_id: str
@@ -50,6 +55,7 @@ class Delivery:
     transaction_uid: str | None
     is_asked: bool
     committed_at: float | None
+    is_held: bool = False
 
 
 class DeliveryList:
@@ -66,6 +72,16 @@ class DeliveryList:
     def of_job(self, job_id: str) -> Sequence[Delivery]:
         """Returns the deliveries of a job."""
         return self._select(DELIVERIES.c.job_id == job_id)
+
+    def replaced(self, delivery: Delivery) -> Sequence[ReplacedResults]:
+        """Returns the results of other jobs that a delivery has to reject."""
+        return replaced_results(self._database, delivery.job_id, delivery.destination)
+
+    def note_missing(self, delivery: Delivery) -> None:
+        """Puts on record that results of another job can't be rejected."""
+        record_note_missing(
+            self._database, delivery.study_instance_uid, delivery.job_id, delivery.destination
+        )
 
     def unqueued(self) -> Sequence[Delivery]:
         """Returns what is to be put into the queue, the oldest first."""
@@ -234,15 +250,21 @@ class DeliveryList:
 
 
 _UNFINISHED = (DeliveryState.WAITING, DeliveryState.DELIVERED)
-_IS_TO_BE_DONE = or_(DELIVERIES.c.state == DeliveryState.WAITING, DELIVERIES.c.is_asked)
+# Of a delivery that is joined with its job.
+_IS_HELD = or_(JOBS.c.state == JobState.SUPERSEDED, is_held(JOBS.c.study_instance_uid))
+_IS_TO_BE_DONE = or_(
+    (DELIVERIES.c.state == DeliveryState.WAITING) & ~_IS_HELD, DELIVERIES.c.is_asked
+)
 _COLUMNS = [
     *(column for column in DELIVERIES.c if column is not DELIVERIES.c.is_enqueued),
     JOBS.c.study_instance_uid,
+    _IS_HELD.label("is_held"),
 ]
 
 
 def _delivery(row: Row[Any]) -> Delivery:
-    return Delivery(**{**row._mapping, "state": DeliveryState(row.state)})
+    values = {"state": DeliveryState(row.state), "is_held": bool(row.is_held)}
+    return Delivery(**{**row._mapping, **values})
 
 
 def _record(

@@ -55,6 +55,8 @@ class What(StrEnum):
     NOT_DELIVERED = "not delivered"
     COMMITTED = "committed"
     NOT_COMMITTED = "not committed"
+    CONFLICT = "conflict"
+    CONFLICT_DECIDED = "conflict decided"
     DELETED = "deleted"
     VIEWED = "viewed"
     REJECTED = "rejected"
@@ -63,6 +65,8 @@ class What(StrEnum):
     LOGIN_FAILED = "login failed"
     STARTED_UP = "started up"
     SHUT_DOWN = "shut down"
+    CLOCK_JUMPED = "clock jumped"
+    CLOCK_CONFIRMED = "clock confirmed"
     PAUSED = "paused"
     RESUMED = "resumed"
 

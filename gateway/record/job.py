@@ -88,7 +88,7 @@ class NewJob:
         job_id: Names rule and content: the same again is the same job.
         sender: Who sent the newest of it.
         content_digest: Of the images (gateway/dispatch/complete.py).
-        content_until: When the newest of them came; seconds since 1970, UTC.
+        content_until: The `arrival` of the last of them (gateway/record/ledger.py).
         application: Sections of app.yaml that the rule lays over it.
     """
 

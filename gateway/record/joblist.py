@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
+from gateway.record.conflict import is_held
 from gateway.record.database import Database
 from gateway.record.history import What, record
 from gateway.record.job import (
@@ -35,6 +36,7 @@ from gateway.record.jobsql import (
     updating,
 )
 from gateway.record.ledger import GrowingStudy
+from gateway.record.replaced import assign_notes
 from gateway.record.schema import DELIVERIES, JOBS, RESULTS, STUDIES
 
 
@@ -53,15 +55,16 @@ class JobList:
         """
         with self._database.transaction() as connection:
             record(connection, What.COMPLETE, study.study_instance_uid, detail=detail)
-            new = [one.job_id for one in jobs if self._open(connection, one)]
+            new = [job.job_id for job in jobs if self._open(connection, job)]
             if not jobs:
                 record(connection, What.NOT_WANTED, study.study_instance_uid)
-            connection.execute(
-                update(STUDIES)
-                .where(STUDIES.c.study_instance_uid == study.study_instance_uid)
-                .values(n_passed_on=study.n_instances)
-            )
+            _pass_on(connection, study)
         return new
+
+    def leave_held(self, study: GrowingStudy) -> None:
+        """Passes a held study on as it is, without jobs; a decision has it passed on again."""
+        with self._database.transaction() as connection:
+            _pass_on(connection, study)
 
     def begin(self, job_id: str, run: int, worker: str) -> Job | None:
         """Returns a job that a worker begins to work on; None if there is nothing to do.
@@ -74,7 +77,7 @@ class JobList:
         with self._database.transaction() as connection:
             row = connection.execute(
                 updating(job_id, *UNFINISHED)
-                .where(JOBS.c.run == run)
+                .where(JOBS.c.run == run, ~is_held(JOBS.c.study_instance_uid))
                 .values(
                     state=JobState.RUNNING,
                     reason=None,
@@ -124,7 +127,9 @@ class JobList:
             connection.execute(RESULTS.delete().where(RESULTS.c.job_id == job_id))
             for one in results:
                 connection.execute(RESULTS.insert().values(result_row(job_id, one)))
-            for destination in () if judgement.is_held else job.destinations.of(judgement.verdict):
+            wanted = () if judgement.is_held else job.destinations.of(judgement.verdict)
+            noted = assign_notes(connection, job, wanted)
+            for destination in dict.fromkeys((*wanted, *noted)):
                 connection.execute(self._add_delivery.values(delivery_row(job_id, destination)))
             said = f"{len(results)} results, verdict {judgement.verdict}"
             _record(connection, What.SEGMENTED, job, detail=said)
@@ -207,12 +212,12 @@ class JobList:
         )
 
     def unqueued(self) -> Sequence[Job]:
-        """Returns what is to be put into the queue, the oldest first."""
-        return self._select(~JOBS.c.is_enqueued, JOBS.c.state.in_(UNFINISHED))
+        """Returns what is to be put into the queue, the oldest first; nothing of held studies."""
+        return self._select(~JOBS.c.is_enqueued, *_MAY_BE_DONE)
 
     def unfinished(self) -> Sequence[Job]:
-        """Returns what is in the queue or runs, the oldest first."""
-        return self._select(JOBS.c.is_enqueued, JOBS.c.state.in_(UNFINISHED))
+        """Returns what is in the queue or runs, the oldest first; nothing of held studies."""
+        return self._select(JOBS.c.is_enqueued, *_MAY_BE_DONE)
 
     def enqueued(self, job: Job) -> None:
         """Puts on record that a job is in the queue."""
@@ -326,6 +331,17 @@ class JobList:
         statement = select(*COLUMNS).where(*conditions).order_by(JOBS.c.created_at, JOBS.c.job_id)
         with self._database.transaction() as connection:
             return [job_of(row) for row in connection.execute(statement)]
+
+
+_MAY_BE_DONE = (JOBS.c.state.in_(UNFINISHED), ~is_held(JOBS.c.study_instance_uid))
+
+
+def _pass_on(connection: Connection, study: GrowingStudy) -> None:
+    connection.execute(
+        update(STUDIES)
+        .where(STUDIES.c.study_instance_uid == study.study_instance_uid)
+        .values(n_passed_on=study.n_instances)
+    )
 
 
 def _record(

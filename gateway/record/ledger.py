@@ -4,14 +4,23 @@ The order is always the same: a file is safe on the disk before it is in the led
 ledger before it is acknowledged. So a file that is not here was never acknowledged.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, fields
 
-from sqlalchemy import ColumnElement, Row, case, func, insert, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    bindparam,
+    case,
+    exists,
+    func,
+    select,
+    update,
+)
 
 from gateway.record.database import Database
 from gateway.record.history import record_received, record_refused, record_rejected
-from gateway.record.schema import INSTANCES, STUDIES, TRANSFERS
+from gateway.record.schema import INSTANCES, JOBS, SET_ASIDE, STUDIES, TRANSFERS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +32,9 @@ class KeptInstance:
             with other content; then there are two.
         sender: The AE title, or what else names who sent it.
         transfer: Names the association, or the request, in which it came.
-        received_at: Seconds since 1970, UTC.
+        received_at: Seconds since 1970, UTC; for people, since a clock may be set back.
+        arrival: Grows with each instance of the study that comes. The ledger counts it; 0: not
+            yet, or the instance came before it was counted.
     """
 
     sop_instance_uid: str
@@ -35,9 +46,11 @@ class KeptInstance:
     sender: str
     transfer: str
     received_at: float
+    arrival: int = field(default=0, compare=False)
 
 
-_COLUMNS = tuple(one.name for one in fields(KeptInstance))  # asdict() would copy each value
+# asdict() would copy each value.
+_COLUMNS = tuple(column.name for column in fields(KeptInstance) if column.name != "arrival")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,12 +75,14 @@ class GrowingStudy:
         last_received_at: When its newest instance came; seconds since 1970, UTC.
         transfers_ended_at: When the last of its transfers ended; None while one goes on, or when
             one was cut off.
+        has_jobs: Whether it was passed on before and made jobs.
     """
 
     study_instance_uid: str
     n_instances: int
     last_received_at: float
     transfers_ended_at: float | None
+    has_jobs: bool = False
 
 
 class Ledger:
@@ -81,8 +96,9 @@ class Ledger:
         self._add_instances = (
             database.insert_or(INSTANCES)
             .on_conflict_do_nothing()
-            .returning(INSTANCES.c.study_instance_uid, INSTANCES.c.received_at)
+            .returning(INSTANCES.c.sop_instance_uid, INSTANCES.c.sha256)
         )
+        self._end_transfer = database.insert_or(TRANSFERS).on_conflict_do_nothing()
         grow = database.insert_or(STUDIES)
         self._grow_studies = grow.on_conflict_do_update(
             index_elements=[STUDIES.c.study_instance_uid],
@@ -99,12 +115,14 @@ class Ledger:
 
         They are on the disk when this returns the number of those that are new.
         """
-        rows = [{name: getattr(one, name) for name in _COLUMNS} for one in instances]
+        rows = [{name: getattr(given, name) for name in _COLUMNS} for given in instances]
         with self._database.transaction() as connection:
-            new = connection.execute(self._add_instances, rows).all()
-            if new:
-                connection.execute(self._grow_studies, _growth(new))
-        return len(new)
+            inserted = {tuple(key) for key in connection.execute(self._add_instances, rows)}
+            if inserted:
+                new = {_key(given): given for given in instances if _key(given) in inserted}
+                connection.execute(self._grow_studies, _growth(new.values()))
+                _count_arrivals(connection, new.values())
+        return len(inserted)
 
     def is_empty(self) -> bool:
         """Returns whether no study was ever put on record."""
@@ -112,9 +130,9 @@ class Ledger:
             return connection.execute(select(STUDIES.c.study_instance_uid).limit(1)).first() is None
 
     def end_transfer(self, ended: EndedTransfer) -> None:
-        """Puts the end of a transfer on record."""
+        """Puts the end of a transfer on record, once."""
         with self._database.transaction() as connection:
-            connection.execute(insert(TRANSFERS).values(**asdict(ended)))
+            connection.execute(self._end_transfer.values(**asdict(ended)))
         record_received(self._database, ended.transfer)
 
     def reject(self, who: str, why: str, address: str) -> None:
@@ -135,6 +153,9 @@ class Ledger:
                 STUDIES.c.last_received_at,
                 (func.count(INSTANCES.c.transfer.distinct()) - ended).label("open"),
                 func.max(TRANSFERS.c.ended_at).label("ended_at"),
+                exists()
+                .where(JOBS.c.study_instance_uid == STUDIES.c.study_instance_uid)
+                .label("has_jobs"),
             )
             .join(INSTANCES, INSTANCES.c.study_instance_uid == STUDIES.c.study_instance_uid)
             .outerjoin(
@@ -153,20 +174,85 @@ class Ledger:
                 n_instances=row.n_instances,
                 last_received_at=row.last_received_at,
                 transfers_ended_at=None if row.open else row.ended_at,
+                has_jobs=bool(row.has_jobs),
             )
             for row in rows
         ]
 
     def instances(self, study_instance_uid: str | None = None) -> Iterator[KeptInstance]:
-        """Yields the instances of a study, or all, in the order in which they came."""
-        statement = select(INSTANCES).order_by(
-            INSTANCES.c.received_at, INSTANCES.c.sop_instance_uid
-        )
+        """Yields the instances of a study, in the order in which they came; None: of all."""
+        statement = select(INSTANCES)
         if study_instance_uid is not None:
             statement = statement.where(INSTANCES.c.study_instance_uid == study_instance_uid)
         with self._database.transaction() as connection:
-            for row in connection.execute(statement):
+            for row in connection.execute(statement.order_by(*_ARRIVAL_ORDER)):
                 yield KeptInstance(**row._mapping)
+
+    def content(
+        self, study_instance_uid: str, until_arrival: float | None = None
+    ) -> Sequence[KeptInstance]:
+        """Returns the instances that a study is made of, in the order in which they came.
+
+        Left out is what was set aside (gateway/record/conflictlist.py).
+
+        Args:
+            study_instance_uid: Of the study.
+            until_arrival: The `arrival` of the last instance; None: all of them.
+        """
+        is_set_aside = exists().where(
+            SET_ASIDE.c.sop_instance_uid == INSTANCES.c.sop_instance_uid,
+            SET_ASIDE.c.sha256 == INSTANCES.c.sha256,
+        )
+        statement = select(INSTANCES).where(
+            INSTANCES.c.study_instance_uid == study_instance_uid, ~is_set_aside
+        )
+        if until_arrival is not None:
+            statement = statement.where(INSTANCES.c.arrival <= until_arrival)
+        with self._database.transaction() as connection:
+            rows = connection.execute(statement.order_by(*_ARRIVAL_ORDER)).all()
+        return [KeptInstance(**row._mapping) for row in rows]
+
+
+# The clock decides only between instances that came before arrivals were counted.
+_ARRIVAL_ORDER = (
+    INSTANCES.c.arrival,
+    INSTANCES.c.received_at,
+    INSTANCES.c.sop_instance_uid,
+    INSTANCES.c.sha256,
+)
+_SET_ARRIVAL = (
+    update(INSTANCES)
+    .where(
+        INSTANCES.c.sop_instance_uid == bindparam("uid"),
+        INSTANCES.c.sha256 == bindparam("content"),
+    )
+    .values(arrival=bindparam("number"))
+)
+
+
+def _key(instance: KeptInstance) -> tuple[str, str]:
+    return instance.sop_instance_uid, instance.sha256
+
+
+def _count_arrivals(connection: Connection, new: Collection[KeptInstance]) -> None:
+    """Numbers new instances in the order given, after those that their studies have already.
+
+    The transaction has just changed the rows of the studies, so that no other one counts meanwhile.
+    """
+    studies = {instance.study_instance_uid for instance in new}
+    numbers = connection.execute(
+        select(STUDIES.c.study_instance_uid, STUDIES.c.n_instances).where(
+            STUDIES.c.study_instance_uid.in_(studies)
+        )
+    )
+    last: dict[str, int] = dict(numbers.all())
+    arrivals = []
+    for instance in reversed([*new]):
+        uid, content = _key(instance)
+        number = last[instance.study_instance_uid]
+        last[instance.study_instance_uid] = number - 1
+        arrivals.append({"uid": uid, "content": content, "number": number})
+    connection.execute(_SET_ARRIVAL, arrivals)
 
 
 def _later(one: ColumnElement[float], other: ColumnElement[float]) -> ColumnElement[float]:
@@ -174,11 +260,11 @@ def _later(one: ColumnElement[float], other: ColumnElement[float]) -> ColumnElem
     return case((one > other, one), else_=other)
 
 
-def _growth(new: Sequence[Row[str, float]]) -> list[dict[str, object]]:
-    """Returns what instances that are new, as study and moment, add to their studies."""
+def _growth(new: Iterable[KeptInstance]) -> list[dict[str, object]]:
+    """Returns what instances that are new add to their studies."""
     moments: dict[str, list[float]] = {}
-    for study, received_at in new:
-        moments.setdefault(study, []).append(received_at)
+    for instance in new:
+        moments.setdefault(instance.study_instance_uid, []).append(instance.received_at)
     return [
         {
             "study_instance_uid": study,

@@ -15,10 +15,11 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
 )
 
 # The newest step in gateway/record/migrations/versions.
-LAYOUT = "0002"
+LAYOUT = "0004"
 
 _SHA256, _UID, _NAME = String(64), String(64), String(64)
 
@@ -40,6 +41,9 @@ INSTANCES = Table(
     Column("sender", _NAME, nullable=False),
     Column("transfer", _NAME, nullable=False),
     Column("received_at", Double, nullable=False),
+    # Grows with each instance of the study that comes, whatever the clock says. 0: it came before
+    # this was counted.
+    Column("arrival", Integer, nullable=False, server_default="0"),
 )
 Index("instances_of_transfer", INSTANCES.c.transfer)
 TRANSFERS = Table(
@@ -59,6 +63,29 @@ STUDIES = Table(
 )
 Index("growing", STUDIES.c.n_instances - STUDIES.c.n_passed_on)
 Index("studies_by_age", STUDIES.c.last_received_at)
+# Studies whose instances contradict each other, and what somebody decided.
+CONFLICTS = Table(
+    "conflicts",
+    METADATA,
+    Column("conflict_id", Integer, primary_key=True, autoincrement=True),
+    Column("study_instance_uid", _UID, nullable=False, index=True),
+    Column("state", _NAME, nullable=False, index=True),
+    Column("kinds", Text, nullable=False),
+    Column("keywords", Text, nullable=False),
+    Column("found_at", Double, nullable=False),
+    Column("decided_at", Double),
+    Column("decided_by", _NAME),
+)
+# Instances that are stored and are not part of their study.
+SET_ASIDE = Table(
+    "set_aside",
+    METADATA,
+    Column("sop_instance_uid", _UID, primary_key=True),
+    Column("sha256", _SHA256, primary_key=True),
+    Column("study_instance_uid", _UID, nullable=False, index=True),
+    Column("reason", _NAME, nullable=False),
+    Column("conflict_id", Integer, index=True),
+)
 # Studies whose sources are deleted on record, while their files go.
 LEAVING = Table(
     "leaving",
@@ -135,6 +162,17 @@ DELIVERIES = Table(
     Column("is_asked", Boolean, nullable=False, default=False, index=True),
     Column("committed_at", Double),
 )
+# Results that a destination has, and that are to be rejected there: another content of the study
+# was taken instead. The job that replaces them delivers the note.
+REPLACED_RESULTS = Table(
+    "replaced_results",
+    METADATA,
+    Column("job_id", ForeignKey(JOBS.c.job_id), primary_key=True),
+    Column("destination", _NAME, primary_key=True),
+    Column("replaced_at", Double, nullable=False),
+    Column("new_job_id", _SHA256, index=True),
+    Column("is_note_alone", Boolean, nullable=False, server_default=false()),
+)
 
 # What senders asked for and have not heard of yet.
 PROMISES = Table(
@@ -179,6 +217,15 @@ WORKERS = Table(
     Column("device", _NAME, nullable=False),
     Column("seen_at", Double, nullable=False),
     Column("job_id", _SHA256),
+)
+# How the clocks stood when they were looked at last: one row.
+CLOCK = Table(
+    "clock",
+    METADATA,
+    Column("boot_id", _NAME, primary_key=True),
+    Column("boot_seconds", Double, nullable=False),
+    Column("wall_seconds", Double, nullable=False),
+    Column("jump_seconds", Double),
 )
 CONTROLS = Table(
     "controls",

@@ -10,7 +10,17 @@ from sqlalchemy import ColumnElement, Connection, Select, delete, exists, func, 
 
 from gateway.config import GatewaySettings
 from gateway.record.database import Database
-from gateway.record.schema import AUDITED, DELIVERIES, EVENTS, JOBS, LEAVING, RESULTS, STUDIES
+from gateway.record.schema import (
+    AUDITED,
+    CONFLICTS,
+    DELIVERIES,
+    EVENTS,
+    JOBS,
+    LEAVING,
+    REPLACED_RESULTS,
+    RESULTS,
+    STUDIES,
+)
 from gateway.record.storage import Storage
 from gateway.retention.known import hold, known_study
 from gateway.retention.rounds import Round
@@ -123,6 +133,7 @@ def _other_events(is_old: ColumnElement[bool], until: int) -> Select[int]:
 def _delete_jobs(connection: Connection, study: str) -> int:
     """Deletes the jobs of a study, their results and deliveries; returns how many jobs."""
     jobs = select(JOBS.c.job_id).where(JOBS.c.study_instance_uid == study)
-    for table in (DELIVERIES, RESULTS):
+    for table in (DELIVERIES, RESULTS, REPLACED_RESULTS):
         connection.execute(delete(table).where(table.c.job_id.in_(jobs)))
+    connection.execute(delete(CONFLICTS).where(CONFLICTS.c.study_instance_uid == study))
     return connection.execute(delete(JOBS).where(JOBS.c.study_instance_uid == study)).rowcount

@@ -1,12 +1,20 @@
 """What is on record of a study, as the rules of retention want to know it."""
 
-from sqlalchemy import Connection, Row, Select, func, select, update
+from sqlalchemy import Connection, Label, Row, Select, exists, func, select, update
 
 from gateway.config import GatewaySettings
+from gateway.record.conflict import ConflictState
 from gateway.record.deliverylist import DeliveryState
 from gateway.record.history import What
 from gateway.record.job import JobState
-from gateway.record.schema import DELIVERIES, EVENTS, JOBS, STUDIES
+from gateway.record.schema import (
+    CONFLICTS,
+    DELIVERIES,
+    EVENTS,
+    JOBS,
+    REPLACED_RESULTS,
+    STUDIES,
+)
 from gateway.retention.rules import KnownDelivery, KnownJob, KnownStudy
 
 
@@ -22,18 +30,23 @@ def known_study(connection: Connection, study: str, settings: GatewaySettings) -
     for row in connection.execute(_deliveries(study)):
         deliveries.setdefault(row.job_id, []).append(_known_delivery(row, settings))
     jobs = connection.execute(
-        select(JOBS.c.job_id, JOBS.c.state, JOBS.c.ended_at).where(
+        select(JOBS.c.job_id, JOBS.c.state, JOBS.c.ended_at, _is_note_due()).where(
             JOBS.c.study_instance_uid == study
         )
     ).all()
+    conflicts = select(CONFLICTS.c.state).where(CONFLICTS.c.study_instance_uid == study)
+    states = {ConflictState(state) for state in connection.execute(conflicts).scalars()}
     return KnownStudy(
         last_at=_last_at(connection, study),
+        is_held=ConflictState.OPEN in states,
+        is_rejected=ConflictState.REJECTED in states,
         jobs=tuple(
             KnownJob(
                 job_id=row.job_id,
                 state=JobState(row.state),
                 ended_at=row.ended_at,
                 deliveries=tuple(deliveries.get(row.job_id, ())),
+                is_note_due=bool(row.is_note_due),
             )
             for row in jobs
         ),
@@ -80,6 +93,17 @@ def _deliveries(study: str) -> Select[str, str, str, float, float, str]:
         .join(JOBS, JOBS.c.job_id == DELIVERIES.c.job_id)
         .where(JOBS.c.study_instance_uid == study)
     )
+
+
+def _is_note_due() -> "Label[bool]":
+    """Returns whether a note about a job's results has not arrived where these have."""
+    has_arrived = exists().where(
+        DELIVERIES.c.job_id == REPLACED_RESULTS.c.new_job_id,
+        DELIVERIES.c.destination == REPLACED_RESULTS.c.destination,
+        DELIVERIES.c.state.in_((DeliveryState.DELIVERED, DeliveryState.COMMITTED)),
+    )
+    due = exists().where(REPLACED_RESULTS.c.job_id == JOBS.c.job_id, ~has_arrived)
+    return due.label("is_note_due")
 
 
 def _last_at(connection: Connection, study: str) -> float:

@@ -20,6 +20,7 @@ from gateway.record.schema import (
     INSTANCES,
     JOBS,
     RESULTS,
+    SET_ASIDE,
     STUDIES,
     TRANSFERS,
     WORKERS,
@@ -165,7 +166,8 @@ def _delete_rows(connection: Connection, study: str) -> int:
     instances = connection.execute(
         delete(INSTANCES).where(INSTANCES.c.study_instance_uid == study)
     ).rowcount
-    connection.execute(delete(STUDIES).where(STUDIES.c.study_instance_uid == study))
+    for table in (STUDIES, SET_ASIDE):
+        connection.execute(delete(table).where(table.c.study_instance_uid == study))
     return instances
 
 

@@ -37,17 +37,23 @@ class KnownDelivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownJob:
-    """What the rules want to know of a job."""
+    """What the rules want to know of a job.
+
+    Attributes:
+        is_note_due: Whether a destination has its results and is to be told that they are rejected.
+    """
 
     job_id: str
     state: JobState
     ended_at: float | None
     deliveries: tuple[KnownDelivery, ...]
+    is_note_due: bool = False
 
     @property
     def is_open(self) -> bool:
         """Whether something of it is still to be done."""
-        return self.state in UNFINISHED or any(one.is_open for one in self.deliveries)
+        is_unfinished = self.state in UNFINISHED or self.is_note_due
+        return is_unfinished or any(delivery.is_open for delivery in self.deliveries)
 
     @property
     def is_failed(self) -> bool:
@@ -70,20 +76,24 @@ class KnownStudy:
     Attributes:
         last_at: When its newest instance came, or when a job or a delivery of it was given up,
             whichever is later; seconds since 1970, UTC.
+        is_held: Whether somebody has to decide about it.
+        is_rejected: Whether somebody has decided that nothing is made of it.
     """
 
     jobs: tuple[KnownJob, ...]
     last_at: float
+    is_held: bool = False
+    is_rejected: bool = False
 
     @property
     def is_open(self) -> bool:
-        """Whether one of its jobs is."""
-        return any(one.is_open for one in self.jobs)
+        """Whether one of its jobs is, or somebody has to decide about it."""
+        return self.is_held or any(job.is_open for job in self.jobs)
 
     @property
     def is_failed(self) -> bool:
-        """Whether one of its jobs is."""
-        return any(one.is_failed for one in self.jobs)
+        """Whether one of its jobs is, or the study was rejected."""
+        return self.is_rejected or any(job.is_failed for job in self.jobs)
 
     @property
     def done_at(self) -> float:
@@ -101,7 +111,8 @@ def results_may_go(job: KnownJob, study: KnownStudy, rules: RetentionSection, no
     """Returns whether the results of one of the jobs of a study may be deleted."""
     if study.is_failed:
         return not study.is_open and _is_past(rules.failed_days, study.done_at, now)
-    return not job.is_open and _is_past(rules.results_days, job.done_at, now)
+    is_open = job.is_open or study.is_held
+    return not is_open and _is_past(rules.results_days, job.done_at, now)
 
 
 def history_may_go(

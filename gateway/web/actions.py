@@ -6,9 +6,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from gateway.examine import Examiner
 from gateway.web.desk import Desk
 from gateway.web.forms import NEXT_FIELD, own_path, with_query
 from gateway.web.rendering import SAID
+
+# What a user may decide about a conflict, and what the page says afterwards.
+_CHOICES = {"keep": "first-kept", "take": "new-taken", "reject": "study-rejected"}
 
 
 class Actions:
@@ -36,6 +40,32 @@ class Actions:
         if delivery is None:
             raise HTTPException(HTTPStatus.NOT_FOUND, "There is no such delivery.")
         return _done(request, self._desk.deliveries.retry(delivery, user), "delivering")
+
+    def decide(self, request: Request) -> Response:
+        """Decides about a conflict as the user saw it."""
+        choice = request.path_params["choice"]
+        conflict_id, n_instances = (
+            request.path_params[name] for name in ("conflict_id", "n_instances")
+        )
+        conflict = self._desk.conflicts.conflict(conflict_id)
+        if conflict is None or choice not in _CHOICES:
+            raise HTTPException(HTTPStatus.NOT_FOUND, "There is no such conflict.")
+        user, conflicts = request.state.visit.user, self._desk.conflicts
+        if choice == "keep":
+            is_done = conflicts.keep_first(conflict_id, n_instances, user)
+        elif choice == "reject":
+            is_done = conflicts.reject_study(conflict_id, n_instances, user)
+        else:
+            examiner = Examiner(self._desk.ledger, conflicts, self._desk.storage)
+            replaced = examiner.replaced_by(conflict)
+            is_done = conflicts.take_new(conflict_id, n_instances, user, replaced)
+            self._desk.headlines.forget(conflict.study_instance_uid)
+        return _done(request, is_done, _CHOICES[choice])
+
+    def confirm_clock(self, request: Request) -> Response:
+        """Lets retention go on after the clock has jumped."""
+        is_done = self._desk.clock.confirm(request.state.visit.user)
+        return _done(request, is_done, "clock-confirmed")
 
     def pause(self, request: Request) -> Response:
         """Has no further job begun."""

@@ -83,6 +83,12 @@ def _behind_the_door(desk: Desk) -> list[BaseRoute]:
         Route("/jobs/{job_id}/cancel", actions.cancel, methods=["POST"]),
         Route("/jobs/{job_id}/urgent", actions.make_urgent, methods=["POST"]),
         Route(f"{delivery}/retry", actions.retry_delivery, methods=["POST"]),
+        Route(
+            "/conflicts/{conflict_id:int}/{n_instances:int}/{choice}",
+            actions.decide,
+            methods=["POST"],
+        ),
+        Route("/confirm-clock", actions.confirm_clock, methods=["POST"]),
         Route("/pause", actions.pause, methods=["POST"]),
         Route("/resume", actions.resume, methods=["POST"]),
         Route("/logout", login.log_out, methods=["POST"]),

@@ -4,9 +4,12 @@ from dataclasses import dataclass
 from typing import Self
 
 from gateway.config import GatewaySettings
+from gateway.record.clockrecord import ClockRecord
+from gateway.record.conflictlist import ConflictList
 from gateway.record.database import Database
 from gateway.record.deliverylist import DeliveryList
 from gateway.record.joblist import JobList
+from gateway.record.ledger import Ledger
 from gateway.record.roster import Roster
 from gateway.record.storage import Storage
 from gateway.web.access import Door
@@ -23,6 +26,9 @@ class Desk:
     storage: Storage
     jobs: JobList
     deliveries: DeliveryList
+    ledger: Ledger
+    conflicts: ConflictList
+    clock: ClockRecord
     roster: Roster
     headlines: Headlines
     results: Results
@@ -38,6 +44,9 @@ class Desk:
             storage=storage,
             jobs=jobs,
             deliveries=DeliveryList(database),
+            ledger=Ledger(database),
+            conflicts=ConflictList(database),
+            clock=ClockRecord(database),
             roster=Roster(database),
             headlines=Headlines(database, storage),
             results=Results(jobs, storage),

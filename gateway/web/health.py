@@ -5,9 +5,10 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Select, Table, func, select
+from sqlalchemy import Select, Table, exists, func, select
 
 from gateway.attempts import parse_address
+from gateway.record.conflict import is_held
 from gateway.record.damage import DamagedLedger
 from gateway.record.deliverylist import DeliveryState
 from gateway.record.job import JobState
@@ -19,6 +20,7 @@ from totalmap.errors import ResourceError
 
 # The dispatcher looks twice a second; so long it never takes when it lives.
 PATIENCE_SECONDS = 30.0
+JOBS_OF = JOBS.alias()
 RECEIVER_SECONDS = 1.0
 LOOPBACKS = {4: "127.0.0.1", 6: "::1"}
 
@@ -113,6 +115,9 @@ def _dispatcher(desk: Desk) -> Iterator[str]:
 def _not_queued(table: Table, state: str, before: float) -> "Select[int]":
     # Of what is queued anew, nothing says since when.
     of = table.c
+    may_be_done = exists().where(
+        JOBS_OF.c.job_id == of.job_id, ~is_held(JOBS_OF.c.study_instance_uid)
+    )
     return select(func.count()).where(
-        ~of.is_enqueued, of.state == state, of.run == 1, of.created_at < before
+        ~of.is_enqueued, of.state == state, of.run == 1, of.created_at < before, may_be_done
     )

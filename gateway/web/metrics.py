@@ -63,6 +63,11 @@ class _Gateway(Collector):
             len(arriving_studies(database)),
         )
         yield _gauge(
+            "totalmap_studies_held",
+            "Studies about which somebody has to decide",
+            len(self._desk.conflicts.undecided()),
+        )
+        yield _gauge(
             "totalmap_oldest_waiting_seconds",
             "How long the oldest job waits that was not begun",
             _oldest_waiting_seconds(database),

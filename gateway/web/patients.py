@@ -13,14 +13,14 @@ from pydicom.valuerep import PersonName
 from sqlalchemy import select
 
 from gateway.record.database import Database
-from gateway.record.schema import INSTANCES
+from gateway.record.schema import INSTANCES, SET_ASIDE
 from gateway.record.storage import Storage
 from totalmap.dicom.files import read_header
 from totalmap.log import get_logger
 
 _ATTRIBUTES = ("PatientName", "PatientID", "StudyDate", "StudyDescription")
 _TAGS = [Tag(keyword) for keyword in _ATTRIBUTES]
-# More than a page shows; and what is corrected at the source is soon seen here.
+# More than a page shows; and what somebody decides about a conflict is soon seen here.
 KEPT = 256
 KEPT_SECONDS = 60.0
 UID_CHARACTERS = 12
@@ -64,7 +64,7 @@ class Headlines:
             headline, path, read_at = self._kept.get(study_instance_uid, (None, None, 0.0))
         if headline and path and time.monotonic() - read_at < KEPT_SECONDS and path.exists():
             return headline
-        path = self._newest_file(study_instance_uid)
+        path = self._first_file(study_instance_uid)
         headline = _read(path) if path else None
         if path is None or headline is None:
             return Headline(title=short_uid(study_instance_uid))
@@ -75,11 +75,24 @@ class Headlines:
                 self._kept.popitem(last=False)
         return headline
 
-    def _newest_file(self, study_instance_uid: str) -> Path | None:
+    def forget(self, study_instance_uid: str) -> None:
+        """Has a study read again, of which somebody has taken another content."""
+        with self._lock:
+            self._kept.pop(study_instance_uid, None)
+
+    def _first_file(self, study_instance_uid: str) -> Path | None:
         statement = (
             select(INSTANCES.c.sha256)
-            .where(INSTANCES.c.study_instance_uid == study_instance_uid)
-            .order_by(INSTANCES.c.received_at.desc())
+            .outerjoin(
+                SET_ASIDE,
+                (SET_ASIDE.c.sop_instance_uid == INSTANCES.c.sop_instance_uid)
+                & (SET_ASIDE.c.sha256 == INSTANCES.c.sha256),
+            )
+            .where(
+                INSTANCES.c.study_instance_uid == study_instance_uid,
+                SET_ASIDE.c.sha256.is_(None),
+            )
+            .order_by(INSTANCES.c.arrival, INSTANCES.c.received_at)
             .limit(1)
         )
         with self._database.transaction() as connection:

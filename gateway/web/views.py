@@ -17,10 +17,12 @@ from gateway.overview import (
     destinations,
     list_jobs,
 )
+from gateway.record.conflict import Conflict
 from gateway.record.deliverylist import Delivery
 from gateway.record.history import Event, history
 from gateway.record.job import Job
 from gateway.record.roster import LOST_SECONDS, Worker
+from gateway.web.conflicts import ShownConflict, shown_conflicts
 from gateway.web.desk import Desk
 from gateway.web.health import Health, check_health
 from gateway.web.patients import Headline
@@ -35,6 +37,7 @@ FIRST_PAGE_JOBS: Mapping[Group, int] = {
     Group.DONE: 10,
 }
 FIRST_PAGE_ARRIVING = 8
+FIRST_PAGE_HELD = 8
 
 _NOTHING: Mapping[Group, str] = {
     Group.FAILED: "No job has failed.",
@@ -101,6 +104,14 @@ class ArrivingRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeldRow:
+    """A study about which somebody has to decide."""
+
+    conflict: Conflict
+    headline: Headline
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerRow:
     """A worker; `works_on` is what people call the study."""
 
@@ -117,6 +128,9 @@ class Overview:
     group: Group | None
     counts: Mapping[Group, int]
     sections: Sequence[Section]
+    held: Sequence[HeldRow]
+    n_held: int
+    clock_jump_seconds: float | None
     arriving: Sequence[ArrivingRow]
     n_arriving: int
     is_paused: bool
@@ -153,8 +167,19 @@ class Study:
     now: float
     study_instance_uid: str
     headline: Headline
+    conflicts: Sequence[ShownConflict]
     jobs: Sequence[StudyJob]
     events: Sequence[Event]
+
+    @property
+    def delivered(self) -> Sequence[Delivery]:
+        """The deliveries of all jobs that have arrived."""
+        return [
+            delivery
+            for study_job in self.jobs
+            for delivery in study_job.deliveries
+            if delivery.delivered_at is not None
+        ]
 
 
 def overview(desk: Desk, group: Group | None, page: int) -> Overview:
@@ -171,12 +196,19 @@ def overview(desk: Desk, group: Group | None, page: int) -> Overview:
     states = count_jobs(desk.database)
     counts = {one: sum(states[state] for state in GROUP_STATES[one]) for one in Group}
     shown = {group: PAGE_JOBS} if group else FIRST_PAGE_JOBS
-    arriving = arriving_studies(desk.database)
+    arriving, held = arriving_studies(desk.database), desk.conflicts.undecided()
+    clock = desk.clock.last()
     return Overview(
         now=time.time(),
         group=group,
         counts=counts,
         sections=[_section(desk, one, n, page, counts[one]) for one, n in shown.items()],
+        held=[
+            HeldRow(conflict=conflict, headline=desk.headlines.of(conflict.study_instance_uid))
+            for conflict in held[:FIRST_PAGE_HELD]
+        ],
+        n_held=len(held),
+        clock_jump_seconds=clock.jump_seconds if clock else None,
         arriving=[
             ArrivingRow(study=one, headline=desk.headlines.of(one.study_instance_uid))
             for one in arriving[:FIRST_PAGE_ARRIVING]
@@ -204,6 +236,7 @@ def study(desk: Desk, study_instance_uid: str) -> Study | None:
         now=time.time(),
         study_instance_uid=study_instance_uid,
         headline=desk.headlines.of(study_instance_uid),
+        conflicts=shown_conflicts(desk, study_instance_uid),
         jobs=[
             StudyJob(
                 job=job,

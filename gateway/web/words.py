@@ -44,9 +44,9 @@ def duration(seconds: float) -> str:
     return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"
 
 
-def count(n: int, noun: str) -> str:
-    """Returns how many there are of something."""
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+def count(n: int, noun: str, plural: str = "") -> str:
+    """Returns how many there are of something; without a plural, an s is added."""
+    return f"{n} {noun}" if n == 1 else f"{n} {plural or f'{noun}s'}"
 
 
 def size(n_bytes: float) -> str:

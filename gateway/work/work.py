@@ -124,11 +124,7 @@ class Work:
             ResourceError: Images of it are not on the disk.
             ConfigError: The settings file can't be read.
         """
-        found = [
-            one
-            for one in self.ledger.instances(job.study_instance_uid)
-            if one.received_at <= job.content_until
-        ]
+        found = self.ledger.content(job.study_instance_uid, job.content_until)
         if content_digest(found) != job.content_digest:
             raise InputError("the study has changed since, and is done anew as it is now")
         self.runner.abandon()

@@ -12,9 +12,14 @@ from pydicom.dataset import Dataset
 from pydicom.uid import KeyObjectSelectionDocumentStorage, SegmentationStorage
 from pynetdicom.association import Association
 
+from gateway.examine import Examiner
+from gateway.record.conflict import ConflictKind
+from gateway.record.conflictlist import ConflictList
 from gateway.record.history import history
 from gateway.record.job import Job, JobState
+from gateway.record.ledger import Ledger
 from gateway.record.roster import Roster
+from gateway.record.storage import Storage
 from tests.archive import Archive, running_archive
 from tests.conftest import DEMO_MODELS
 from tests.phantom.study import SeriesSpec, write_series
@@ -162,6 +167,44 @@ def test_one_study_from_two_senders_is_one(service: Service, tmp_path: Path) -> 
     assert job.n_images == ALL
     assert job.sender == "CT2"
     service.wait_for(job, JobState.SEGMENTED)
+
+
+def test_another_sender_holds_a_study_and_a_person_decides(
+    service: Service, archive: Archive, tmp_path: Path
+) -> None:
+    instances = datasets(tmp_path, 34)
+    study = str(instances[0].StudyInstanceUID)
+    send(service, instances)
+    (first,) = wait_for_jobs(service, instances, 1)
+    service.wait_until_delivered(first)
+    arrived = set(archive.contents)
+    for dataset in instances:
+        dataset.PatientID, dataset.PatientName = "B-2", "Other^Patient"
+    send(service, instances, title="CT2")
+    conflicts = ConflictList(service.database)
+
+    def is_held() -> bool:
+        return [held.n_instances for held in conflicts.undecided()] == [ALL]
+
+    wait_until(is_held, "held with all that came")
+    (held,) = conflicts.undecided()
+    assert set(held.kinds) == {ConflictKind.PATIENT, ConflictKind.SENDER}
+    assert jobs_of(service, instances) == [service.jobs.job(first.job_id)]
+    assert set(archive.contents) == arrived, "nothing of a held study is delivered"
+    examiner = Examiner(
+        Ledger(service.database), conflicts, Storage(Path(service.settings.storage_folder))
+    )
+    assert conflicts.take_new(held.conflict_id, ALL, "anna", examiner.replaced_by(held))
+    _, second = wait_for_jobs(service, instances, 2)
+    service.wait_until_delivered(second)
+    service.wait_for(first, JobState.SUPERSEDED)
+    new = set(archive.contents) - arrived
+    results = {result.sop_instance_uid for result in service.jobs.results(second.job_id)}
+    (note,) = new - results
+    assert note in archive.of_class(KeyObjectSelectionDocumentStorage)
+    seg = next(path for path in _dicom_results(service, second) if path.name == "seg.dcm")
+    assert pydicom.dcmread(seg, stop_before_pixels=True).PatientID == "B-2"
+    assert not conflicts.is_held(study)
 
 
 def test_urgent_starts_next_and_a_pause_holds_all(service: Service, tmp_path: Path) -> None:

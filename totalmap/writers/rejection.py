@@ -1,9 +1,11 @@
-"""A note that results are rejected: a Key Object Selection, on which archives hide them (IHE IOCM).
+"""Writes a note that results are rejected: a Key Object Selection, on which archives hide them.
 
-PS3.3 A.35.4, PS3.16 TID 2010 and CID 7011: (113001, DCM, "Rejected for Quality Reasons").
+IHE IOCM; PS3.3 A.35.4, PS3.16 TID 2010 and CID 7011: (113001, DCM, "Rejected for Quality Reasons")
+and (113037, DCM, "Rejected for Patient Safety Reasons").
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePosixPath
 
@@ -11,6 +13,7 @@ import pydicom
 from highdicom.ko import KeyObjectSelection, KeyObjectSelectionDocument
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
 from pydicom.uid import ExplicitVRLittleEndian
 
 from totalmap.dicom.identity import derived_uid
@@ -54,7 +57,9 @@ def write_rejection(
     ]
     if not rejected:
         return ()
-    note = encode_rejection(rejected, findings, settings)
+    reasons = [found.sentence for found in findings if found.severity is Severity.REJECT]
+    rejection = Rejection(title=codes.DCM.RejectedForQualityReasons, reasons=" ".join(reasons))
+    note = encode_rejection(rejected, rejection, settings)
     write = partial(write_parts, dataset=note, parts=(), syntax=ExplicitVRLittleEndian)
     written = pydicom.dcmread(release.write(FILE_NAME, write))
     if _referenced(written) != {str(one.SOPInstanceUID) for one in rejected}:
@@ -63,26 +68,41 @@ def write_rejection(
     return (Result(kind=REJECTION_NOTE, path=f"{RESULTS_NAME}/{FILE_NAME}", sop_instance_uid=uid),)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejection:
+    """Why objects are rejected.
+
+    Attributes:
+        title: A code of CID 7011.
+        reasons: In words.
+    """
+
+    title: Code
+    reasons: str
+
+
 def encode_rejection(
-    rejected: Sequence[Dataset], findings: Sequence[Finding], settings: Settings
+    rejected: Sequence[Dataset], rejection: Rejection, settings: Settings
 ) -> Dataset:
     """Returns the note about some objects of one study, with the reasons in words."""
-    uids = [str(one.SOPInstanceUID) for one in rejected]
-    reasons = [one.sentence for one in findings if one.severity is Severity.REJECT]
+    uids = [str(dataset.SOPInstanceUID) for dataset in rejected]
+    # The notes about the same objects that differ in the title are two objects.
+    is_usual = rejection.title == codes.DCM.RejectedForQualityReasons
+    what = REJECTION_NOTE if is_usual else f"{REJECTION_NOTE} {rejection.title.value}"
     note: Dataset = KeyObjectSelectionDocument(
         evidence=rejected,
         content=KeyObjectSelection(
-            document_title=codes.DCM.RejectedForQualityReasons,
+            document_title=rejection.title,
             referenced_objects=rejected,
-            description=" ".join(reasons),
+            description=rejection.reasons,
         ),
-        series_instance_uid=derived_uid("series", REJECTION_NOTE, *uids),
+        series_instance_uid=derived_uid("series", what, *uids),
         series_number=settings.results.series_numbers.rejection,
-        sop_instance_uid=derived_uid("instance", REJECTION_NOTE, *uids),
+        sop_instance_uid=derived_uid("instance", what, *uids),
         instance_number=1,
         manufacturer=MANUFACTURER,
     )
-    note.SeriesDescription = "TotalMAP rejected for quality reasons"
+    note.SeriesDescription = f"TotalMAP {rejection.title.meaning.lower()}"
     for keyword in _FROM_RESULT:
         note[keyword] = rejected[0][keyword]
     for keyword in _CLOCKS:

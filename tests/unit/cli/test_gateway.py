@@ -1,5 +1,6 @@
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,9 +8,12 @@ from typer.testing import CliRunner, Result
 
 from cli.__main__ import app
 from gateway.config import GatewaySettings, load_gateway_settings
+from gateway.record.conflict import ConflictKind, Contradiction
+from gateway.record.conflictlist import ConflictList
 from gateway.record.job import JobState
 from gateway.record.roster import Roster
 from gateway.web.password import check_password, ensure_password
+from tests.unit.gateway.instances import ONE, SECOND
 from tests.unit.gateway.web.filling import Filled, open_filled
 
 
@@ -122,3 +126,16 @@ def test_a_password_is_set(
     assert run("gateway", "password", file).exit_code == 0
     assert check_password(settings.storage_folder, "a-long-password")
     assert ensure_password(settings.storage_folder) is None
+
+
+def test_held_studies_are_listed_without_patients(gateway: Filled, file: Path) -> None:
+    assert run("gateway", "held", file).stdout == "Held studies: 0\n"
+    second = replace(SECOND, sender="CT2")
+    gateway.ledger.add([ONE, second])
+    found = Contradiction(
+        instance=second, kinds=frozenset({ConflictKind.PATIENT}), keywords=("PatientID",)
+    )
+    ConflictList(gateway.database).hold(ONE.study_instance_uid, [found])
+    said = run("gateway", "held", file).stdout
+    for expected in ("Held studies: 1", "…1.2", "patient", "Patient ID", "1 instances", "CT2"):
+        assert expected in said

@@ -55,11 +55,11 @@ def test_each_destination_that_does_not_answer_is_named(tmp_path: Path) -> None:
 
 def test_a_rule_that_the_application_would_refuse(tmp_path: Path) -> None:
     rules = [
-        {"name": "misspelt", "application": {"segmentation": {"taks": "total"}}},
+        {"name": "misspelt", "application": {"segmentation": {"task": "totl"}}},
         {"name": "no-weights", "application": {"segmentation": {"task": "lung_vessels"}}},
     ]
     points = found(settings(tmp_path, rules=rules))
-    assert "segmentation.taks" in str(points["rule misspelt"].fault)
+    assert "segmentation.task" in str(points["rule misspelt"].fault)
     assert "totalmap models install" in str(points["rule no-weights"].fault)
 
 

@@ -84,12 +84,28 @@ def test_nobody_is_the_destination_that_is_called_sender(tmp_path: Path) -> None
             "rule ct: there is no such destination 'sendr', did you mean sender?; there are sender",
         ),
         (
-            {"rules": [{"reject_destinations": [], "application": {"quality": {"rejected": 1}}}]},
+            {
+                "rules": [
+                    {"reject_destinations": [], "application": {"quality": {"rejected": "hold"}}}
+                ]
+            },
             "rules.0: reject_destinations and application.quality.rejected",
         ),
         ({"rules": [{"min_instances": 0}]}, "rules.0.min_instances"),
         ({"rules": [{"descriptions": ["("]}]}, "rules.0.descriptions.0"),
         ({"rules": [{"application": {"segmentation": 3}}]}, "rules.0.application.segmentation"),
+        (
+            {"rules": [{"application": {"segmentation": {"taks": "total"}}}]},
+            "segmentation.taks is not known, did you mean segmentation.task?",
+        ),
+        (
+            {"rules": [{"application": {"segmentation": {"task": "totl"}}}]},
+            "rule ct, application: there is no segmentation.task 'totl', did you mean total",
+        ),
+        (
+            {"rules": [{"application": {"results": {"seg_structures": ["livr"]}}}]},
+            "task total has no structure 'livr', did you mean liver?",
+        ),
         ({"receive": {"port": 70000}}, "receive.port"),
         ({"receive": {"senders": [{"network": "10.1.2.3/24"}]}}, "receive.senders.0.network"),
         ({"deliver": {"first_retry_seconds": 0}}, "deliver.first_retry_seconds"),

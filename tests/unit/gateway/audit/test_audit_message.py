@@ -268,6 +268,9 @@ def test_steps_inside_the_gateway_are_no_messages() -> None:
         What.HELD,
         What.COMMITTED,
         What.NOT_COMMITTED,
+        What.CONFLICT,
+        What.CLOCK_JUMPED,
+        What.CLOCK_CONFIRMED,
         What.PAUSED,
         What.RESUMED,
     }

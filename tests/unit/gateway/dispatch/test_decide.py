@@ -43,6 +43,7 @@ def keep(storage: Storage, phantom_series: WrittenSeries) -> Keep:
             series_instance_uid=series,
             sha256=f"{number:064x}",
             received_at=1000.0 + number,
+            arrival=number,
             **{key: more.pop(key) for key in ("sender", "sop_class_uid") if key in more},
         )
         for keyword, value in more.items():
@@ -114,7 +115,7 @@ def test_a_job_for_each_rule_that_fits(keep: Keep, storage: Storage) -> None:
     assert (first.is_urgent, second.is_urgent) == (True, False)
     assert first.application == {"logging": {"format": "json"}}
     assert (first.study_instance_uid, first.sender, first.n_images) == ("1.2", "CT2", 2)
-    assert first.content_until == instances[1].received_at
+    assert first.content_until == instances[1].arrival
     assert first.content_digest == second.content_digest
     assert first.job_id != second.job_id
 

@@ -11,9 +11,12 @@ import pytest
 from sqlalchemy import update
 
 from gateway.config import GatewaySettings, RuleSection
+from gateway.dispatch.complete import QuietTimes
 from gateway.dispatch.dispatcher import Dispatcher
 from gateway.dispatch.expected import Expectations
+from gateway.examine import Examiner
 from gateway.jobs import DELIVER, QUEUE_FILE, SEGMENT, Handlers, running_queue
+from gateway.record.conflictlist import ConflictList
 from gateway.record.database import Database, open_database
 from gateway.record.deliverylist import DeliveryList
 from gateway.record.history import What, history
@@ -23,6 +26,7 @@ from gateway.record.ledger import EndedTransfer, KeptInstance, Ledger
 from gateway.record.roster import LOST_SECONDS, Roster
 from gateway.record.schema import JOBS, WORKERS
 from gateway.record.storage import Storage
+from tests.clocks import HandSetClock
 from tests.phantom.study import WrittenSeries
 from tests.unit.gateway.instances import ONE
 from tests.unit.gateway.queue_process import lines, running_process
@@ -41,23 +45,31 @@ class Desk:
     dispatcher: Dispatcher
     database: Database
     file: Path
+    clock: HandSetClock
 
-    def receive(self, study: str, number: int = 1, *, at: float = LONG_AGO) -> KeptInstance:
-        """Puts an instance into storage and ledger; its transfer ended at once."""
+    def tick(self) -> None:
+        """Looks at what has come, and again when it has been quiet for long enough."""
+        self.dispatcher.tick()
+        self.clock.advance(self.dispatcher.settings.complete.quiet_seconds)
+        self.dispatcher.tick()
+
+    def receive(self, study: str, number: int = 1, *, is_over: bool = True) -> KeptInstance:
+        """Puts an instance into storage and ledger; its transfer ended at once, or goes on."""
         one = replace(
             ONE,
             study_instance_uid=study,
             sop_instance_uid=f"{study}.{number}",
             sha256=f"{number:064x}",
             transfer=f"{study}.{number}",
-            received_at=at,
+            received_at=LONG_AGO,
         )
         path = self.dispatcher.storage.path(one)
         path.parent.mkdir(exist_ok=True)
         path.hardlink_to(self.file)
         self.dispatcher.ledger.add([one])
-        ended = EndedTransfer(transfer=one.transfer, ended_at=at, is_whole=True)
-        self.dispatcher.ledger.end_transfer(ended)
+        if is_over:
+            ended = EndedTransfer(transfer=one.transfer, ended_at=LONG_AGO, is_whole=True)
+            self.dispatcher.ledger.end_transfer(ended)
         return one
 
     def jobs(self, study: str) -> Sequence[Job]:
@@ -78,17 +90,20 @@ def dispatching(folder: Path, file: Path) -> Iterator[Desk]:
         open_database(settings) as database,
         running_queue(settings, "dispatcher", Handlers()) as queue,
     ):
+        storage, ledger, clock = Storage(folder), Ledger(database), HandSetClock()
         dispatcher = Dispatcher(
             settings=settings,
-            storage=Storage(folder),
-            ledger=Ledger(database),
+            storage=storage,
+            ledger=ledger,
             jobs=JobList(database),
             deliveries=DeliveryList(database),
             roster=Roster(database),
             queue=queue,
             expectations=Expectations(None, 1.0),
+            examiner=Examiner(ledger, ConflictList(database), storage),
+            quiet_times=QuietTimes(clock),
         )
-        yield Desk(dispatcher=dispatcher, database=database, file=file)
+        yield Desk(dispatcher=dispatcher, database=database, file=file, clock=clock)
 
 
 @pytest.fixture
@@ -107,9 +122,9 @@ def desk(tmp_path: Path, file: Path) -> Iterator[Desk]:
 
 def test_a_complete_study_becomes_a_job_in_the_queue_once(desk: Desk) -> None:
     desk.receive("1.2")
-    desk.receive("1.3", at=time.time())
+    desk.receive("1.3", is_over=False)
     for _ in range(2):
-        desk.dispatcher.tick()
+        desk.tick()
     (job,) = desk.jobs("1.2")
     assert desk.is_known(job)
     assert (job.state, job.run) == (JobState.QUEUED, 1)
@@ -120,9 +135,9 @@ def test_a_complete_study_becomes_a_job_in_the_queue_once(desk: Desk) -> None:
 
 def test_a_study_that_grows_is_done_anew(desk: Desk) -> None:
     desk.receive("1.2", 1)
-    desk.dispatcher.tick()
+    desk.tick()
     desk.receive("1.2", 2)
-    desk.dispatcher.tick()
+    desk.tick()
     old, new = desk.jobs("1.2")
     assert (old.state, new.state) == (JobState.SUPERSEDED, JobState.QUEUED)
     assert (old.n_images, new.n_images) == (1, 2)
@@ -134,20 +149,20 @@ def test_a_study_that_nobody_wants_is_looked_at_once(desk: Desk) -> None:
     settings = GatewaySettings(rules=(RuleSection(modalities=("MR",)),))
     other = replace(desk.dispatcher, settings=settings)
     for _ in range(2):
-        other.tick()
+        replace(desk, dispatcher=other).tick()
     assert desk.told("1.2") == [What.RECEIVED, What.COMPLETE, What.NOT_WANTED]
 
 
 def test_what_was_cut_off_between_queue_and_record_is_done_once(desk: Desk, tmp_path: Path) -> None:
     desk.receive("1.2")
-    desk.dispatcher.tick()
+    desk.tick()
     (job,) = desk.jobs("1.2")
     with desk.database.transaction() as connection:
         connection.execute(update(JOBS).values(is_enqueued=False))
-    desk.dispatcher.tick()
+    desk.tick()
     assert desk.dispatcher.jobs.unqueued() == []
     desk.receive("1.3")
-    desk.dispatcher.tick()
+    desk.tick()
     with running_process(tmp_path, "host-1", SEGMENT):
         wait_until(lambda: len(lines(tmp_path, "done")) == 2)
     assert lines(tmp_path, "begun")[0] == f"{job.job_id} 1 host-1"
@@ -155,10 +170,10 @@ def test_what_was_cut_off_between_queue_and_record_is_done_once(desk: Desk, tmp_
 
 def test_results_are_queued_for_their_destinations(desk: Desk) -> None:
     desk.receive("1.2")
-    desk.dispatcher.tick()
+    desk.tick()
     (job,) = desk.jobs("1.2")
     desk.dispatcher.jobs.succeed(job.job_id, [SEG])
-    desk.dispatcher.tick()
+    desk.tick()
     (delivery,) = desk.dispatcher.deliveries.unfinished()
     assert desk.dispatcher.queue.knows_deliveries([delivery]) == [True]
 
@@ -167,19 +182,19 @@ def test_what_the_queue_has_forgotten_is_queued_again(tmp_path: Path, file: Path
     with dispatching(tmp_path, file) as desk:
         for study in ("1.2", "1.3"):
             desk.receive(study)
-        desk.dispatcher.tick()
+        desk.tick()
         desk.dispatcher.sweep()
         (job,), (done,) = desk.jobs("1.2"), desk.jobs("1.3")
         assert job.run == 1, "the queue knows it"
         desk.dispatcher.jobs.succeed(done.job_id, [SEG])
-        desk.dispatcher.tick()
+        desk.tick()
     for path in tmp_path.glob(f"{QUEUE_FILE}*"):
         path.unlink()
     with dispatching(tmp_path, file) as desk:
-        desk.dispatcher.tick()
+        desk.tick()
         assert not desk.is_known(job)
         desk.dispatcher.sweep()
-        desk.dispatcher.tick()
+        desk.tick()
         (again,) = desk.jobs("1.2")
         assert again.run == 2
         assert desk.is_known(again)
@@ -192,7 +207,7 @@ def test_what_the_queue_has_forgotten_is_queued_again(tmp_path: Path, file: Path
 
 def test_what_a_lost_worker_did_is_done_by_another_one(desk: Desk, tmp_path: Path) -> None:
     desk.receive("1.2")
-    desk.dispatcher.tick()
+    desk.tick()
     (job,) = desk.jobs("1.2")
     held = tmp_path / f"hold-{job.job_id}"
     held.touch()
@@ -229,7 +244,7 @@ def test_a_header_that_is_broken_holds_up_no_other_study(desk: Desk) -> None:
     path = desk.dispatcher.storage.path(broken)
     path.unlink()
     path.write_bytes(b"no DICOM")
-    desk.dispatcher.tick()
+    desk.tick()
     assert desk.told("1.2") == [What.RECEIVED, What.COMPLETE, What.NOT_WANTED]
     assert len(desk.jobs("1.3")) == 1
 
@@ -239,19 +254,19 @@ def test_a_file_that_is_away_holds_up_no_other_study(desk: Desk) -> None:
     desk.receive("1.3")
     path = desk.dispatcher.storage.path(away)
     path.unlink()
-    desk.dispatcher.tick()
+    desk.tick()
     (job,) = desk.jobs("1.3")
     assert desk.is_known(job)
     assert desk.told("1.2") == [What.RECEIVED], "it is tried again"
     path.hardlink_to(desk.file)
-    desk.dispatcher.tick()
+    desk.tick()
     assert len(desk.jobs("1.2")) == 1
 
 
 def test_a_pause_reaches_the_queue(desk: Desk, tmp_path: Path) -> None:
     desk.receive("1.2")
     desk.dispatcher.roster.pause("anna", is_paused=True)
-    desk.dispatcher.tick()
+    desk.tick()
     (job,) = desk.jobs("1.2")
     assert desk.is_known(job)
     with running_process(tmp_path, "host-1", SEGMENT, DELIVER):
@@ -260,7 +275,7 @@ def test_a_pause_reaches_the_queue(desk: Desk, tmp_path: Path) -> None:
         desk.dispatcher.queue.put_delivery(later)
         wait_until(lambda: lines(tmp_path, "done") == ["one pacs 1 host-1"])
         desk.dispatcher.roster.pause("anna", is_paused=False)
-        desk.dispatcher.tick()
+        desk.tick()
         wait_until(lambda: len(lines(tmp_path, "done")) == 2)
 
 
@@ -277,6 +292,8 @@ def test_it_ticks_and_sweeps_whatever_fails_for_want_of_a_disk(desk: Desk) -> No
         stop.set()
 
     desk.receive("1.2")
+    desk.dispatcher.tick()
+    desk.clock.advance(LONG_AGO)
     desk.dispatcher.run(stop, [fail, end])
     assert acted == ["failed", "ended"]
     assert len(desk.jobs("1.2")) == 1

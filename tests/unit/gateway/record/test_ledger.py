@@ -7,9 +7,13 @@ from tests.unit.gateway.instances import ELSEWHERE, ONE, SECOND
 
 
 def test_what_was_added_is_found_in_the_order_in_which_it_came(ledger: Ledger) -> None:
-    ledger.add([SECOND, ONE, ELSEWHERE])
-    assert list(ledger.instances()) == [ELSEWHERE, ONE, SECOND]
-    assert list(ledger.instances("1.2")) == [ONE, SECOND]
+    ledger.add([ONE, ELSEWHERE, SECOND])
+    back = replace(ONE, sop_instance_uid="1.2.5", received_at=SECOND.received_at - 3600.0)
+    ledger.add([SECOND, back])  # the clock was set back
+    assert list(ledger.instances("1.2")) == [ONE, SECOND, back]
+    assert [kept.arrival for kept in ledger.content("1.2")] == [1, 2, 3]
+    assert ledger.content("1.2", until_arrival=2) == [ONE, SECOND]
+    assert set(ledger.instances()) == {ONE, ELSEWHERE, SECOND, back}
 
 
 def test_the_same_again_changes_nothing(ledger: Ledger) -> None:

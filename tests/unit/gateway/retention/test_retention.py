@@ -19,6 +19,8 @@ from gateway.config import (
     RetentionSection,
     RuleSection,
 )
+from gateway.record.conflict import ConflictKind, Contradiction
+from gateway.record.conflictlist import ConflictList
 from gateway.record.database import Database
 from gateway.record.deliverylist import DeliveryList
 from gateway.record.history import What, history
@@ -26,7 +28,16 @@ from gateway.record.job import Destinations, KeptResult, NewJob
 from gateway.record.joblist import JobList
 from gateway.record.ledger import EndedTransfer, KeptInstance, Ledger
 from gateway.record.roster import Roster
-from gateway.record.schema import DELIVERIES, EVENTS, INSTANCES, JOBS, STUDIES, TRANSFERS
+from gateway.record.schema import (
+    DELIVERIES,
+    EVENTS,
+    INSTANCES,
+    JOBS,
+    REPLACED_RESULTS,
+    SET_ASIDE,
+    STUDIES,
+    TRANSFERS,
+)
 from gateway.record.storage import INPUT_NAME, Storage
 from gateway.retention.leaving import STEP_SECONDS
 from gateway.retention.retention import Retention
@@ -417,3 +428,50 @@ def test_what_must_stay_keeps_nothing_else_from_going() -> None:
         one.apply(6)
         assert one.files("1.3") == 0
         assert one.count(STUDIES) == AT_ONCE + 5
+
+
+def test_nothing_of_a_held_study_is_deleted_before_somebody_decides() -> None:
+    with box(sources_days=5, results_days=5, failed_days=25) as one:
+        one.receive("1.2")
+        one.pass_on("1.2", "a", destinations=("takes",))
+        one.succeed("a")
+        one.deliver("a", "takes")
+        new = one.receive("1.2", 1)
+        (growing,) = one.ledger.growing_studies()
+        one.jobs.leave_held(growing)
+        conflicts = ConflictList(one.database)
+        found = Contradiction(
+            instance=new, kinds=frozenset({ConflictKind.PATIENT}), keywords=("PatientID",)
+        )
+        conflicts.hold("1.2", [found])
+        one.apply()
+        assert (one.files("1.2"), one.has("a", "output")) == (2, True)
+        (conflict,) = conflicts.undecided()
+        assert conflicts.reject_study(conflict.conflict_id, 1, "anna")
+        one.apply()
+        assert one.files("1.2") == 2, "a rejected study is one that has failed"
+        one.now += 10 * DAY
+        one.apply()
+        assert (one.files("1.2"), one.has("a", "output")) == (0, False)
+        assert one.count(SET_ASIDE) == 0
+
+
+def test_results_stay_until_their_note_of_rejection_has_arrived() -> None:
+    with box(results_days=5) as one:
+        one.receive("1.2")
+        one.pass_on("1.2", "a", destinations=("takes",))
+        one.succeed("a")
+        one.deliver("a", "takes")
+        row = {"job_id": "a", "destination": "takes", "replaced_at": one.now}
+        one.set(insert(REPLACED_RESULTS).values(row))
+        one.apply()
+        assert one.has("a", "output")
+        one.receive("1.2", 1)
+        one.pass_on("1.2", "b", destinations=("takes",))
+        one.set(update(REPLACED_RESULTS).values(new_job_id="b"))
+        one.succeed("b")
+        one.apply()
+        assert one.has("a", "output")
+        one.deliver("b", "takes")
+        one.apply()
+        assert not one.has("a", "output")

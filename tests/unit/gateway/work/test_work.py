@@ -151,10 +151,10 @@ def test_the_input_is_the_jobs_content_although_the_study_has_grown(
     assert bench.docker.text("input").split() == names(kept)
 
 
-def test_only_images_go_in_each_with_its_newest_content(
+def test_only_images_go_in_each_with_its_first_content(
     bench: Bench, small: WrittenSeries, tmp_path: Path
 ) -> None:
-    old, *others = bench.receive(*small.paths)
+    first, *others = bench.receive(*small.paths)
     report = changed(
         small.paths[0],
         tmp_path,
@@ -162,10 +162,10 @@ def test_only_images_go_in_each_with_its_newest_content(
         SOPInstanceUID=generate_uid(),
     )
     (new, _) = bench.receive(changed(small.paths[0], tmp_path, PatientPosition="FFS"), report)
-    assert new.sop_instance_uid == old.sop_instance_uid
+    assert new.sop_instance_uid == first.sop_instance_uid
     bench.docker.succeeds(SEG)
     bench.do(bench.work(), bench.open_job())
-    assert bench.docker.text("input").split() == names([new, *others])
+    assert bench.docker.text("input").split() == names([first, *others])
 
 
 def test_a_job_whose_study_has_changed_is_dead(bench: Bench, small: WrittenSeries) -> None:

@@ -1,0 +1,41 @@
+"""Reads the clocks of this machine: that of the wall, which may jump, and that since the boot."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+_BOOT_ID_FILE = Path("/proc/sys/kernel/random/boot_id")
+
+
+class Clock(Protocol):
+    """What tells the time."""
+
+    def wall_seconds(self) -> float:
+        """Returns seconds since 1970, UTC; somebody may set this clock at any moment."""
+
+    def boot_seconds(self) -> float:
+        """Returns seconds since this machine started; nobody can set this clock."""
+
+    def boot_id(self) -> str:
+        """Returns what names this start of the machine; empty where it has no name."""
+
+
+@dataclass(frozen=True, slots=True)
+class SystemClock:
+    """The clocks of this machine. The one since the boot goes on while the machine sleeps."""
+
+    def wall_seconds(self) -> float:
+        """Returns seconds since 1970, UTC."""
+        return time.time()
+
+    def boot_seconds(self) -> float:
+        """Returns seconds since this machine started."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    def boot_id(self) -> str:
+        """Returns what Linux calls this start of the machine."""
+        try:
+            return _BOOT_ID_FILE.read_text(encoding="ascii").strip()
+        except OSError:
+            return ""

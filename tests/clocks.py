@@ -1,0 +1,44 @@
+"""A clock that tests set by hand."""
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class HandSetClock:
+    """Both clocks of a machine; `advance` lets time go by, `jump` sets the one of the wall.
+
+    Attributes:
+        wall: Seconds since 1970, UTC.
+        boot: Seconds since the start of the machine.
+        boot_name: Names the start of the machine.
+    """
+
+    wall: float = 1_790_000_000.0
+    boot: float = 5000.0
+    boot_name: str = "first boot"
+
+    def advance(self, seconds: float) -> None:
+        """Lets time go by."""
+        self.wall += seconds
+        self.boot += seconds
+
+    def jump(self, seconds: float) -> None:
+        """Sets the clock of the wall, as a person or NTP does."""
+        self.wall += seconds
+
+    def restart(self, off_seconds: float) -> None:
+        """Starts the machine again after it was off for a while."""
+        self.wall += off_seconds
+        self.boot, self.boot_name = 10.0, f"after {self.boot_name}"
+
+    def wall_seconds(self) -> float:
+        """Returns seconds since 1970, UTC."""
+        return self.wall
+
+    def boot_seconds(self) -> float:
+        """Returns seconds since the start of the machine."""
+        return self.boot
+
+    def boot_id(self) -> str:
+        """Returns the name of the start of the machine."""
+        return self.boot_name
