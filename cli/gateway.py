@@ -51,6 +51,7 @@ def serve(
     with errors_to_exit_status():
         path = _given(file, config)
         settings = _settings(path)
+        from gateway.jobs import set_aside_damaged_queue
         from gateway.ledger_check import checking_ledger
         from gateway.locks import machine_name, only_gateway
         from gateway.process import stop_signals
@@ -59,6 +60,7 @@ def serve(
         with ExitStack() as running:
             if not only_work:
                 running.enter_context(only_gateway(settings.storage_folder))
+                set_aside_damaged_queue(settings)
                 _show_where_the_page_is(settings)
             machine = running.enter_context(machine_name(settings.storage_folder))
             stop = running.enter_context(stop_signals())

@@ -5,9 +5,10 @@ same Postgres. What a job is and how it stands is not in them (gateway/record/jo
 """
 
 import logging
+import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 from dbos import DBOS, DBOSConfig, EnqueueOptions
@@ -17,6 +18,7 @@ from gateway.config import GatewaySettings
 from gateway.record.deliverylist import Delivery
 from gateway.record.job import Job
 from totalmap.errors import ResourceError
+from totalmap.log import get_logger
 
 QUEUE_FILE = "queue.sqlite"
 SEGMENT = "segment"
@@ -34,6 +36,8 @@ _NO_LIMIT = None
 _IN_QUEUE = ("ENQUEUED", "DELAYED", "PENDING")
 _UNDER_WAY = ["PENDING"]
 _OVER = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
+
+log = get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +139,28 @@ class JobQueue:
         found = DBOS.list_workflows(workflow_ids=list(keys), load_input=False, load_output=False)
         known = {one.workflow_id for one in found if one.status in _IN_QUEUE}
         return [key in known for key in keys]
+
+
+def set_aside_damaged_queue(settings: GatewaySettings) -> None:
+    """Renames the queue's file of SQLite where it is damaged; only while no process uses it.
+
+    The dispatcher puts all that is to be done into a new queue, from what is in the ledger.
+    """
+    file = settings.storage_folder / QUEUE_FILE
+    if settings.ledger_url or not file.exists():
+        return
+    try:
+        with closing(sqlite3.connect(file)) as connection:
+            found = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.DatabaseError as error:
+        found = (str(error),)
+    if found == ("ok",):
+        return
+    log.warning("damaged_queue_set_aside", reason="its pages do not fit together")
+    for suffix in ("", "-wal", "-shm"):
+        part = file.with_name(f"{file.name}{suffix}")
+        if part.exists():
+            part.rename(part.with_name(f"{part.name}.damaged"))
 
 
 @contextmanager

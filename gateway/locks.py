@@ -4,6 +4,7 @@ Locks of the file system end with the process that holds them, whatever ends it.
 """
 
 import fcntl
+import glob
 import os
 import secrets
 import socket
@@ -46,7 +47,8 @@ def machine_name(storage_folder: Path) -> Iterator[str]:
     """
     folder = storage_folder / MACHINES_FOLDER
     host = socket.gethostname()[:_HOST_CHARACTERS]
-    for file in sorted(folder.glob(f"{host}-*")):
+    made_before = f"{glob.escape(host)}-{'[0-9a-f]' * 2 * _ID_BYTES}"
+    for file in sorted(folder.glob(made_before)):
         with _locked(file) as is_ours:
             if is_ours:
                 yield file.name

@@ -70,8 +70,8 @@ def _back_up(settings: GatewaySettings, folder: Path) -> Saved:
         else:
             missing = instances.count(None)
             raise ResourceError(
-                f"{missing} files of instances on record are missing: `totalmap gateway verify` "
-                "says more"
+                f"{missing} files of instances on record are missing or changed: "
+                "`totalmap gateway verify` says more"
             )
     entries = [Entry(LEDGER_FILE, sha256_of(ledger_file)), *filter(None, instances), *jobs]
     queue = storage.folder / QUEUE_FILE
@@ -83,18 +83,17 @@ def _back_up(settings: GatewaySettings, folder: Path) -> Saved:
 
 
 def _save_instances(storage: Storage, ledger: Ledger, folder: Path) -> Iterator[Entry | None]:
-    """Yields what was saved of each instance on record; None: its file is not there."""
+    """Yields what was saved of each instance on record; None: its file is missing or changed."""
     for instance in ledger.instances():
         source = storage.path(instance)
         path = source.relative_to(storage.folder)
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            sha256 = instance.sha256 if target.exists() else _link_or_copy(source, target)
+            is_saved = target.exists() or _link_or_copy(source, target) == instance.sha256
         except FileNotFoundError:
-            yield None
-        else:
-            yield Entry(str(path), sha256)
+            is_saved = False
+        yield Entry(str(path), instance.sha256) if is_saved else None
 
 
 def _link_or_copy(source: Path, target: Path) -> str:

@@ -1,6 +1,7 @@
 """A store with real studies, results and jobs is saved, damaged, restored and verified."""
 
 import os
+import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -10,20 +11,26 @@ from zipfile import ZipFile
 
 import pytest
 import yaml
+from sqlalchemy import NullPool, create_engine, text
 from typer.testing import CliRunner, Result
 
 from cli.__main__ import app
+from gateway.backup.backup import back_up
+from gateway.backup.restore import migrate, restore
+from gateway.backup.verify import verify_backup
 from gateway.config import GatewaySettings, load_gateway_settings
 from gateway.receive.intake import Intake
 from gateway.record.database import LEDGER_FILE, open_database
 from gateway.record.job import JobState
 from gateway.record.joblist import JobList
 from gateway.record.ledger import KeptInstance, Ledger
+from gateway.record.roster import Roster
 from gateway.record.storage import Storage
 from tests.phantom.study import WrittenSeries
+from tests.postgres import running_postgres
 from tests.unit.gateway.receive.test_intake import received
 from tests.unit.gateway.record.test_layout import OLD_STORE
-from totalmap.errors import ExitStatus
+from totalmap.errors import ConfigError, ExitStatus
 
 N_INSTANCES = 48
 STATES = [JobState.SEGMENTED, JobState.RUNNING, JobState.QUEUED]
@@ -174,3 +181,42 @@ def test_repair_finds_files_that_the_ledger_does_not_know(
         connection.exec_driver_sql("DELETE FROM instances WHERE sha256 = ?", (instance.sha256,))
     assert "Put on record: 1 files." in run("repair", file).output
     assert len(instances(settings)) == N_INSTANCES
+
+
+def test_a_ledger_in_postgres_is_saved_and_restored(
+    settings: GatewaySettings, tmp_path: Path
+) -> None:
+    before = instances(settings)
+    with running_postgres() as url:
+        server = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+        with server.connect() as connection:
+            connection.execute(text("CREATE DATABASE other"))
+        saved = settings.model_copy(update={"ledger_url": url})
+        migrate(saved)
+        back_up(saved, tmp_path / "backup")
+        assert [*verify_backup(tmp_path / "backup")] == []
+        new = saved.model_copy(
+            update={
+                "storage_folder": tmp_path / "new",
+                "ledger_url": f"{url.rpartition('/')[0]}/other",
+            }
+        )
+        restore(new, tmp_path / "backup")
+        assert instances(new) == before
+        assert states(new) == STATES
+        with open_database(new) as database:
+            # The next event gets a number that no other has.
+            Roster(database).pause("test", is_paused=True)
+        with pytest.raises(ConfigError, match="name an empty database"):
+            restore(new, tmp_path / "backup")
+
+
+def test_a_backup_on_another_file_system_holds_copies(
+    settings: GatewaySettings, backup: Path
+) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as name:
+        folder = Path(name)
+        assert folder.stat().st_dev != settings.storage_folder.stat().st_dev
+        back_up(settings, folder)
+        assert (folder / "SHA256SUMS").read_text() == (backup / "SHA256SUMS").read_text()
+        assert [*verify_backup(folder)] == []

@@ -19,6 +19,7 @@ from gateway.jobs import (
     Handlers,
     JobQueue,
     running_queue,
+    set_aside_damaged_queue,
 )
 from gateway.record.deliverylist import Delivery, DeliveryState
 from gateway.record.job import Job, JobState
@@ -296,6 +297,21 @@ def test_a_handler_that_fails_leaves_its_entry_unknown(settings: GatewaySettings
             queue.put_job(job(name))
         wait_until(lambda: done == ["b"])
         wait_until(lambda: queue.knows_jobs([job("a"), job("b")]) == [False, False])
+
+
+def test_a_damaged_queue_is_set_aside_and_a_new_one_is_made(
+    settings: GatewaySettings, tmp_path: Path
+) -> None:
+    with running_queue(settings, "dispatcher", Handlers()) as queue:
+        queue.put_job(job("a"))
+    set_aside_damaged_queue(settings)
+    with running_queue(settings, "dispatcher", Handlers()) as queue:
+        assert queue.knows_jobs([job("a")]) == [True], "a sound queue stays"
+    (tmp_path / QUEUE_FILE).write_bytes(b"no database" * 1000)
+    set_aside_damaged_queue(settings)
+    with running_queue(settings, "dispatcher", Handlers()) as queue:
+        assert queue.knows_jobs([job("a")]) == [False]
+    assert (tmp_path / f"{QUEUE_FILE}.damaged").exists()
 
 
 def test_a_file_that_is_no_database(settings: GatewaySettings, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, NullPool, create_engine, text
 
 from gateway.record import layout
 from gateway.record.database import Database
@@ -50,7 +50,7 @@ def test_the_steps_make_the_tables_that_the_code_describes(tmp_path: Path) -> No
     with running_postgres() as postgres:
         for url in (f"sqlite:///{tmp_path / 'ledger.sqlite'}", postgres):
             Database(url).close()
-            with create_engine(url).connect() as connection:
+            with create_engine(url, poolclass=NullPool).connect() as connection:
                 assert differences(connection) == []
                 found = connection.execute(text("SELECT version_num FROM alembic_version"))
                 assert found.scalars().all() == [LAYOUT]
@@ -67,7 +67,7 @@ def test_a_ledger_of_0_1_0_is_upgraded_and_goes_back_unchanged(old_ledger: Path)
     before, url = content(old_ledger), f"sqlite:///{old_ledger}"
     for _ in range(2):
         Database(url).close()
-        with create_engine(url).connect() as connection:
+        with create_engine(url, poolclass=NullPool).connect() as connection:
             assert differences(connection) == []
             # Version 0.1.0 compares it with 1, and refuses the upgraded ledger.
             assert connection.execute(text("SELECT version FROM schema")).scalar() != 1
