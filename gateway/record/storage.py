@@ -120,7 +120,8 @@ class Storage:
 
     def has_studies(self) -> bool:
         """Returns whether there is a folder of a study."""
-        return next(self._studies.iterdir(), None) is not None
+        with os.scandir(self._studies) as entries:  # which does not list them all
+            return next(entries, None) is not None
 
     def not_on_record(self, ledger: Ledger) -> Sequence[Path]:
         """Returns the files of studies of which the ledger knows nothing."""
