@@ -54,9 +54,10 @@ def serve(
         from gateway.jobs import set_aside_damaged_queue
         from gateway.ledger_check import checking_ledger
         from gateway.locks import machine_name, only_gateway
-        from gateway.process import stop_signals
+        from gateway.process import keep_private, stop_signals
         from gateway.serve import roles, serve
 
+        keep_private(settings.storage_folder)
         with ExitStack() as running:
             if not only_work:
                 running.enter_context(only_gateway(settings.storage_folder))
@@ -232,17 +233,15 @@ def _settings(config: Path | None) -> "GatewaySettings":
 
 
 def _show_where_the_page_is(settings: "GatewaySettings") -> None:
-    """Says so, and once, at the first start, with which password it is seen."""
+    """Says so, and at the first start, where its password is."""
     from gateway.web.password import ensure_password
 
     web = settings.web
     scheme = "https" if web.certificate_file else "http"
     print_line(f"The page: {scheme}://{web.address}:{web.port}")
-    password = None if web.user_header else ensure_password(settings.storage_folder)
-    if password is not None:
-        print_line(
-            f"Its password, shown this once: {password} (`totalmap gateway password` sets another)"
-        )
+    file = None if web.user_header else ensure_password(settings.storage_folder)
+    if file is not None:
+        print_line(f"Its password is in {file} (`totalmap gateway password` sets another)")
 
 
 @contextmanager

@@ -1,40 +1,32 @@
-"""The gateway as a whole: its processes, each started again when it ends.
+"""The gateway as a whole: its processes, each started again when it ends, hangs or grows too large.
 
 They share nothing but the database and the folder, so that one which is killed or hangs takes no
 other with it.
 """
 
-import subprocess
-import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from threading import Event
-from types import MappingProxyType
 
 from gateway.config import GatewaySettings
-from gateway.overview import is_idle
-from gateway.record.damage import DamagedLedger
-from gateway.record.database import Database, open_database
+from gateway.heartbeat import HeartbeatTable, ProcessState, UnpausedClock
+from gateway.record.database import open_database
 from gateway.record.roster import Roster
-from totalmap.errors import ConfigError, ModelError, ResourceError, TotalMapError
-from totalmap.log import get_logger
+from gateway.supervise import systemd
+from gateway.supervise.ledger_watch import LedgerWatch
+from gateway.supervise.process import BYTES_PER_GB, Limits, SupervisedProcess
+from gateway.supervise.process_status import machine_bytes
 
 LOOK_SECONDS = 0.2
-DRAIN_LOOK_SECONDS = 1.0
-FIRST_WAIT_SECONDS = 0.5
-LONGEST_WAIT_SECONDS = 5.0
-# A process that lived so long has started well: the next failure is a first one.
-SETTLED_SECONDS = 60.0
 # Beyond what a worker may take for the job that it does.
 STOP_SECONDS = 15.0
-# No start of the same process would do better.
-HOPELESS: Mapping[int, type[TotalMapError]] = MappingProxyType(
-    {error.exit_status: error for error in (ConfigError, ModelError, DamagedLedger)}
-)
-
-log = get_logger()
+SUPERVISOR = "supervisor"
+RECEIVE = "receive"
+WORK = "work"
+_SUPERVISOR_SLOT = 0
+# Of the machine's memory, where work.memory does not say how much a worker may use.
+_WORKER_SHARE = 0.9
 
 
 def roles(
@@ -48,10 +40,10 @@ def roles(
         only_work: Whether another machine receives and delivers.
     """
     workers = [
-        ["work", "--worker", f"{machine}-{number}", "--device", device]
+        [WORK, "--worker", f"{machine}-{number}", "--device", device]
         for number, device in enumerate(settings.work.devices, start=1)
     ]
-    return workers if only_work else [["receive"], ["dispatch"], ["web"], *workers]
+    return workers if only_work else [[RECEIVE], ["dispatch"], ["web"], *workers]
 
 
 def serve(
@@ -73,102 +65,81 @@ def serve(
         TotalMapError: A process can't run with these settings; it has said why.
     """
     config = ["--config", str(settings_file)] if settings_file else []
-    processes = [_Process([*one, *config]) for one in roles]
+    table = HeartbeatTable.create([SUPERVISOR, *(role[0] for role in roles)])
+    processes = [
+        SupervisedProcess([*role, *config], _limits(settings, role[0]), table, slot)
+        for slot, role in enumerate(roles, start=_SUPERVISOR_SLOT + 1)
+    ]
+    workers = {
+        role[2]: process for role, process in zip(roles, processes, strict=True) if role[0] == WORK
+    }
     with open_database(settings) as database:
-        drain = _Drain(database)
-        if any(role[0] == "receive" for role in roles):
-            drain.forget()
-        try:
-            while not stop.wait(LOOK_SECONDS) and not drain.is_over():
-                for one in processes:
-                    if drain.is_on and one.arguments[0] == "receive":
-                        one.tell_to_stop()
-                    else:
-                        one.keep_up()
-        finally:
-            for one in processes:
-                one.tell_to_stop()
-            for one in processes:
-                one.wait(settings.work.stop_seconds + STOP_SECONDS)
+        if any(role[0] == RECEIVE for role in roles):
+            # Takes back what was asked of the gateway that ran before.
+            Roster(database).drain(is_draining=False)
+        ledger = LedgerWatch(database, settings.work, list(workers))
+        with ledger.looking():
+            try:
+                _supervise(processes, workers, ledger, table, stop)
+            finally:
+                _end(processes, settings.work.stop_seconds + STOP_SECONDS)
 
 
-class _Drain:
-    """Whether the gateway is to end when it has done what it has (`totalmap gateway drain`)."""
+def _supervise(
+    processes: Sequence[SupervisedProcess],
+    workers: "dict[str, SupervisedProcess]",
+    ledger: LedgerWatch,
+    table: HeartbeatTable,
+    stop: Event,
+) -> None:
+    """Keeps the processes up until the gateway is told to stop, or is drained."""
+    clock = UnpausedClock()
+    names = {process: name for name, process in workers.items()}
+    is_first = True
+    while not stop.wait(LOOK_SECONDS) and not ledger.is_drained:
+        now = clock.now()
+        table.beat(_SUPERVISOR_SLOT, ProcessState.RUNNING)
+        overdue = ledger.overdue
+        for process in processes:
+            if ledger.is_draining and process.role == RECEIVE:
+                process.tell_to_stop()
+                continue
+            loss = process.keep_up(now)
+            name = names.get(process, "")
+            if loss is None and name in overdue and process.is_running:
+                loss = process.end(overdue[name])
+            if loss is not None and name:
+                process.start_after(ledger.settle(name, loss))
+        systemd.notify(systemd.READY if is_first else systemd.ALIVE)
+        is_first = False
 
-    def __init__(self, database: Database) -> None:
-        self.is_on = False
-        self._database = database
-        self._roster = Roster(database)
-        self._looked_at = 0.0
 
-    def forget(self) -> None:
-        """Takes back what was asked of the gateway that ran before."""
-        self._roster.drain(is_draining=False)
-
-    def is_over(self) -> bool:
-        """Returns whether it is to end now; looks now and then."""
-        now = time.monotonic()
-        if now - self._looked_at < DRAIN_LOOK_SECONDS:
-            return False
-        self._looked_at = now
-        try:
-            self.is_on = self._roster.is_draining()
-            return self.is_on and is_idle(self._database)
-        except ResourceError as error:
-            log.warning("drain_not_looked_at", reason=str(error))
-            return False
-
-
-@dataclass
-class _Process:
-    """A process of the gateway, and when it may be started again."""
-
-    arguments: Sequence[str]
-    _running: "subprocess.Popen[bytes] | None" = None
-    _started_at: float = 0.0
-    _start_at: float = 0.0
-    _wait_seconds: float = field(default=FIRST_WAIT_SECONDS)
-
-    def keep_up(self) -> None:
-        """Starts it where it does not run, unless it has just failed.
-
-        Raises:
-            TotalMapError: It ended with a status that another start would not change.
-        """
-        now = time.monotonic()
-        if self._running is None:
-            if now >= self._start_at:
-                self._start(now)
+def _end(processes: Collection[SupervisedProcess], patience_seconds: float) -> None:
+    """Has all processes end in their own time, and kills those that do not."""
+    systemd.notify(systemd.STOPPING)
+    for process in processes:
+        process.tell_to_stop()
+    deadline = time.monotonic() + patience_seconds
+    while not all(process.has_ended() for process in processes):
+        systemd.notify(systemd.ALIVE)
+        if time.monotonic() > deadline:
+            for process in processes:
+                if not process.has_ended():
+                    process.kill()
             return
-        status = self._running.poll()
-        if status is None:
-            return
-        self._running = None
-        if status in HOPELESS:
-            raise HOPELESS[status](f"`{self.arguments[0]}` can't run like this; see above")
-        if now - self._started_at > SETTLED_SECONDS:
-            self._wait_seconds = FIRST_WAIT_SECONDS
-        log.warning("process_ended", role=self.arguments[0], status=status)
-        self._start_at = now + self._wait_seconds
-        self._wait_seconds = min(2 * self._wait_seconds, LONGEST_WAIT_SECONDS)
+        time.sleep(LOOK_SECONDS / 4)
 
-    def tell_to_stop(self) -> None:
-        """Has it end in its own time."""
-        if self._running is not None:
-            self._running.terminate()
 
-    def wait(self, seconds: float) -> None:
-        """Returns when it has ended, which it does in the end."""
-        if self._running is None:
-            return
-        try:
-            self._running.wait(seconds)
-        except subprocess.TimeoutExpired:
-            log.warning("process_killed", role=self.arguments[0])
-            self._running.kill()
-            self._running.wait()
-
-    def _start(self, now: float) -> None:
-        command = [sys.executable, "-m", "gateway", *self.arguments]
-        self._running = subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603  our own
-        self._started_at = now
+def _limits(settings: GatewaySettings, role: str) -> Limits:
+    memory = settings.supervise.memory
+    gigabytes = {
+        RECEIVE: memory.receive_gb,
+        "dispatch": memory.dispatch_gb,
+        "web": memory.web_gb,
+        WORK: memory.work_gb or _WORKER_SHARE * machine_bytes() / BYTES_PER_GB,
+    }
+    return Limits(
+        hang_seconds=settings.supervise.hang_seconds,
+        start_seconds=max(settings.supervise.start_seconds, settings.supervise.hang_seconds),
+        memory_bytes=gigabytes[role] * BYTES_PER_GB,
+    )

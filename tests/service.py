@@ -13,14 +13,15 @@ from types import MappingProxyType
 from typing import Any
 
 import yaml
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from gateway.config import GatewaySettings, load_gateway_settings
 from gateway.record.database import Database, open_database
 from gateway.record.deliverylist import DeliveryList, DeliveryState
 from gateway.record.job import Job, JobState
 from gateway.record.joblist import JobList
-from gateway.record.schema import INSTANCES, JOBS, TRANSFERS
+from gateway.record.roster import Roster
+from gateway.record.schema import INSTANCES, TRANSFERS
 from gateway.work.overlay import write_overlay
 from tests.gateway_process import storescu
 from tests.phantom.study import SeriesSpec
@@ -62,6 +63,11 @@ class Service:
     def jobs(self) -> JobList:
         """The jobs on record."""
         return JobList(self.database)
+
+    @property
+    def roster(self) -> Roster:
+        """The workers on record."""
+        return Roster(self.database)
 
     @property
     def deliveries(self) -> DeliveryList:
@@ -162,10 +168,9 @@ class Service:
 
     def wait_until_up(self) -> None:
         """Returns when it listens and its worker is ready."""
-        from gateway.record.roster import Roster
 
         def seen() -> list[float]:
-            return [one.seen_at for one in Roster(self.database).workers()]
+            return [one.seen_at for one in self.roster.workers()]
 
         before = seen()
 
@@ -174,14 +179,6 @@ class Service:
             return self.is_receiving and seen() not in ([], before)
 
         wait_until(is_up, "up")
-
-
-def backdate_start(database: Database, minutes: float) -> None:
-    """Makes it as if the jobs that run had been begun so long ago."""
-    running = JOBS.c.state == JobState.RUNNING
-    with database.transaction() as connection:
-        moment = time.time() - 60 * minutes
-        connection.execute(update(JOBS).where(running).values(started_at=moment))
 
 
 @contextmanager
@@ -203,6 +200,7 @@ def running_service(
         "complete": complete,
         "web": web,
         "work": {"settings_file": str(settings_file)},
+        "supervise": {"hang_seconds": NEVER_SECONDS},
     }
     for name, section in sections.items():
         present = document.get(name)

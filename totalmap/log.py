@@ -2,6 +2,8 @@
 
 import logging
 import sys
+import time
+import traceback
 import warnings
 from pathlib import Path
 from typing import Literal, TextIO
@@ -11,6 +13,8 @@ import structlog
 from totalmap.errors import without_credentials
 
 LogFormat = Literal["text", "json"]
+# After which the same report of a library is logged again.
+_REPEAT_SECONDS = 60.0
 
 
 def configure(log_format: LogFormat = "text", level: int = logging.INFO) -> None:
@@ -19,9 +23,11 @@ def configure(log_format: LogFormat = "text", level: int = logging.INFO) -> None
     The root logger stays at WARNING because the SDK writes attribute values of the study at
     INFO there.
     """
-    logging.basicConfig(
-        level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(message)s"
-    )
+    root = logging.getLogger()
+    root.setLevel(logging.WARNING)
+    if not any(isinstance(handler, _LibraryHandler) for handler in root.handlers):
+        root.addHandler(_LibraryHandler(logging.WARNING))
+    logging.raiseExceptions = False  # the report of a failed message quotes its values
     # They quote the offending value in their warnings, and a value may be a patient's.
     for package in ("pydicom", "highdicom", "pylibjpeg", "openjpeg"):
         logging.getLogger(package).setLevel(logging.CRITICAL)
@@ -42,6 +48,33 @@ def configure(log_format: LogFormat = "text", level: int = logging.INFO) -> None
         logger_factory=_standard_error_of_the_moment,
         cache_logger_on_first_use=False,
     )
+
+
+class _LibraryHandler(logging.Handler):
+    """Logs that a library has reported something, and where; its words may quote a value.
+
+    The same report is logged once a minute: without free descriptors, asyncio reports a thousand
+    times a second.
+    """
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self._reported_at: dict[tuple[str, str, str], float] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Logs a record without its message."""
+        error = record.exc_info[1] if record.exc_info else None
+        place = f"{record.filename}:{record.lineno}"
+        if error is not None and error.__traceback__ is not None:
+            raised = traceback.extract_tb(error.__traceback__)[-1]
+            place = f"{Path(raised.filename).name}:{raised.lineno}"
+        is_error = record.levelno >= logging.ERROR
+        report = get_logger().error if is_error else get_logger().warning
+        kind = record.levelname if error is None else type(error).__name__
+        now, last = time.monotonic(), self._reported_at.get((record.name, kind, place))
+        if last is None or now - last >= _REPEAT_SECONDS:
+            self._reported_at[record.name, kind, place] = now
+            report("library_reported", library=record.name, kind=kind, place=place)
 
 
 def _show_warning(

@@ -72,6 +72,8 @@ class AuditFile:
         try:
             descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT, FILE_MODE)
             with os.fdopen(descriptor, "ab") as file:
+                if os.fstat(descriptor).st_size == 0:  # the umask may be stricter
+                    os.fchmod(descriptor, FILE_MODE)
                 file.write(_end_of_torn_line(descriptor) + text)
                 file.flush()
                 os.fsync(descriptor)

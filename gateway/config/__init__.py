@@ -19,6 +19,7 @@ from gateway.config.receive import (
 from gateway.config.retention import RetentionSection
 from gateway.config.rules import CompleteSection, RuleSection
 from gateway.config.settings import GatewaySettings, load_gateway_settings
+from gateway.config.supervise import MemorySection, SuperviseSection
 from gateway.config.web import WebSection
 from gateway.config.work import ContainerSection, RunnerKind, WorkSection
 
@@ -31,6 +32,7 @@ __all__ = [
     "DestinationSection",
     "DicomDestination",
     "GatewaySettings",
+    "MemorySection",
     "OrthancSection",
     "ReceiveSection",
     "RetentionSection",
@@ -39,6 +41,7 @@ __all__ = [
     "SenderSection",
     "StowDestination",
     "StowReceiveSection",
+    "SuperviseSection",
     "SyslogSection",
     "TlsSection",
     "WatchedFolderSection",

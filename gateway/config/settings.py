@@ -13,6 +13,7 @@ from gateway.config.receive import ReceiveSection
 from gateway.config.retention import RetentionSection
 from gateway.config.rule_settings import require_known_settings
 from gateway.config.rules import CompleteSection, RuleSection
+from gateway.config.supervise import SuperviseSection
 from gateway.config.web import WebSection
 from gateway.config.work import WorkSection
 from totalmap.hints import did_you_mean, quoted_if_close
@@ -35,6 +36,7 @@ class GatewaySettings(Section):
     rules: tuple[RuleSection, ...] = Field(default=(RuleSection(),), min_length=1)
     destinations: tuple[DestinationSection, ...] = ()
     work: WorkSection = WorkSection()
+    supervise: SuperviseSection = SuperviseSection()
     deliver: DeliverSection = DeliverSection()
     web: WebSection = WebSection()
     audit: AuditSection = AuditSection()

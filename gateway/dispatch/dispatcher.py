@@ -7,20 +7,22 @@ the last run was cut off.
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Event
 
 from gateway.config import GatewaySettings
 from gateway.dispatch.complete import QuietTimes, is_complete
 from gateway.dispatch.decide import decide
 from gateway.dispatch.expected import Expectations
+from gateway.dispatch.lost_workers import LostWorkers
+from gateway.dispatch.studies_under_way import StudiesUnderWay
 from gateway.examine import Examiner
 from gateway.jobs import JobQueue
 from gateway.record.damage import DamagedLedger
 from gateway.record.deliverylist import DeliveryList
 from gateway.record.joblist import JobList
 from gateway.record.ledger import GrowingStudy, KeptInstance, Ledger
-from gateway.record.roster import LOST_SECONDS, Roster
+from gateway.record.roster import Roster
 from gateway.record.storage import Storage
 from totalmap.errors import ResourceError
 from totalmap.log import get_logger
@@ -35,7 +37,13 @@ log = get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dispatcher:
-    """The whole of it needs but what is on record and the queue."""
+    """Needs nothing but what is on record and the queue.
+
+    Attributes:
+        turned: Is called after each step, to show that the dispatcher works.
+        lost_workers: Knows which workers are silent.
+        under_way: Knows which studies have ended the dispatcher before; None: nobody does.
+    """
 
     settings: GatewaySettings
     storage: Storage
@@ -47,6 +55,9 @@ class Dispatcher:
     expectations: Expectations
     examiner: Examiner
     quiet_times: QuietTimes
+    turned: Callable[[], None] = lambda: None
+    lost_workers: LostWorkers = field(default_factory=LostWorkers)
+    under_way: StudiesUnderWay | None = None
 
     def run(self, stop: Event, also: Iterable[Callable[[], None]] = ()) -> None:
         """Ticks and sweeps until it is told to stop.
@@ -59,11 +70,13 @@ class Dispatcher:
         while not stop.wait(TICK_SECONDS):
             with _failures_logged():
                 self.tick()
+            self.turned()
             if time.monotonic() - swept_at >= SWEEP_SECONDS:
                 swept_at = time.monotonic()
                 for act in (self.sweep, *also):
                     with _failures_logged():
                         act()
+                    self.turned()
 
     def tick(self) -> None:
         """Makes jobs of studies that are complete, and puts into the queue what is to be done."""
@@ -78,7 +91,8 @@ class Dispatcher:
             is_done = is_complete(study, quiet, self.settings.complete, expected)
             if is_done or study.has_jobs:
                 with _failures_logged():  # of one study, which holds up no other
-                    self._look_at(study, is_done=is_done)
+                    self._look_if_harmless(study, is_done=is_done)
+                self.turned()
         self.queue.pause(is_paused=self.roster.is_paused())
         for job in self.jobs.unqueued():
             self.queue.put_job(job)
@@ -89,7 +103,7 @@ class Dispatcher:
 
     def sweep(self) -> None:
         """Has others do what lost workers did, and queues what the queue has forgotten."""
-        lost = self.queue.executors() & self.roster.lost(LOST_SECONDS)
+        lost = self.queue.executors() & self.lost_workers.among(self.roster.workers())
         if lost:
             log.warning("workers_lost", workers=sorted(lost))
             self.queue.take_over(sorted(lost))
@@ -103,6 +117,15 @@ class Dispatcher:
             if not is_known:
                 self.deliveries.forgotten(delivery)
         self.queue.forget(FORGET_SECONDS)
+
+    def _look_if_harmless(self, study: GrowingStudy, *, is_done: bool) -> None:
+        if self.under_way is None:
+            self._look_at(study, is_done=is_done)
+        elif self.under_way.begin(study.study_instance_uid):
+            try:
+                self._look_at(study, is_done=is_done)
+            finally:
+                self.under_way.end(study.study_instance_uid)
 
     def _look_at(self, study: GrowingStudy, *, is_done: bool) -> None:
         """Examines a study, before it is complete if jobs of it may run, and passes it on."""

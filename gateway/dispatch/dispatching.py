@@ -11,7 +11,9 @@ from gateway.deliver.promises import Promises, reporting
 from gateway.dispatch.complete import QuietTimes
 from gateway.dispatch.dispatcher import Dispatcher
 from gateway.dispatch.expected import Expectations
+from gateway.dispatch.studies_under_way import StudiesUnderWay
 from gateway.examine import Examiner
+from gateway.heartbeat import LONG_STEP_SECONDS, Heartbeat
 from gateway.jobs import Handlers, running_queue
 from gateway.record.clockrecord import ClockRecord
 from gateway.record.conflictlist import ConflictList
@@ -27,8 +29,13 @@ from gateway.retention.retention import Retention
 EXECUTOR = "dispatcher"
 
 
-def dispatch(settings: GatewaySettings, stop: Event) -> None:
+def dispatch(settings: GatewaySettings, heartbeat: Heartbeat, stop: Event) -> None:
     """Moves studies on, delivers results and keeps senders told until it is told to stop.
+
+    Args:
+        settings: Of the gateway.
+        heartbeat: Of this process.
+        stop: Set from elsewhere.
 
     Raises:
         ConfigError: The ledger is another version's.
@@ -50,6 +57,7 @@ def dispatch(settings: GatewaySettings, stop: Event) -> None:
             running_queue(settings, EXECUTOR, Handlers(deliver=deliverer.deliver)) as queue,
             reporting(settings, Promises(database, storage)),
             closing(_expectations(settings)) as expectations,
+            heartbeat.loop("dispatcher", LONG_STEP_SECONDS) as turned,
         ):
             Dispatcher(
                 settings=settings,
@@ -62,6 +70,8 @@ def dispatch(settings: GatewaySettings, stop: Event) -> None:
                 expectations=expectations,
                 examiner=Examiner(ledger, ConflictList(database), storage),
                 quiet_times=QuietTimes(SystemClock()),
+                turned=turned,
+                under_way=StudiesUnderWay(settings.storage_folder),
             ).run(stop, also=(delete, auditor.write))
 
 

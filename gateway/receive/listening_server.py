@@ -7,7 +7,7 @@ time. Here a waiting connection costs a socket, and one that sends anything else
 import socket
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from selectors import EVENT_READ, DefaultSelector
@@ -45,17 +45,20 @@ class ListeningServer(AssociationServer):
     Attributes:
         processes: Connections are handed over to the one that has the fewest of them.
         limits: Of associations, in all processes together.
+        turned: Is called at each turn of the loop.
     """
 
     request_queue_size = 128
     processes: Sequence[ReceiverProcess] = ()
     limits: AssociationLimits
+    turned: Callable[[], None]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._waiting: OrderedDict[socket.socket, float] = OrderedDict()
         self._selector = DefaultSelector()
         self._stop_sender, self._stop_receiver = socket.socketpair()
+        self.turned = lambda: None
 
     def use_limits(self, limits: AssociationLimits) -> None:
         """Takes the limits, before it serves."""
@@ -87,6 +90,7 @@ class ListeningServer(AssociationServer):
                 looked_at = time.monotonic()
                 self.look()
                 self._keep_processes_up()
+                self.turned()
         for connection in list(self._waiting):
             self._close(connection)
         self._selector.close()

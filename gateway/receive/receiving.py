@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 
 from gateway.config import GatewaySettings
+from gateway.heartbeat import Heartbeat
 from gateway.receive.commitment_scp import commitment_handlers
 from gateway.receive.intake import Intake
 from gateway.receive.orthanc import polling_orthanc
@@ -25,11 +26,15 @@ log = get_logger()
 
 
 @contextmanager
-def receiving(settings: GatewaySettings) -> Iterator[int]:
+def receiving(settings: GatewaySettings, heartbeat: Heartbeat | None = None) -> Iterator[int]:
     """Receives in all ways that are set while the block runs, and yields the DICOM port.
 
     What was being received when the last run ended, and so was never acknowledged, is removed
     first; what is stored and not on record is put on record again.
+
+    Args:
+        settings: Of the gateway.
+        heartbeat: Of this process; None: nobody looks at it.
 
     Raises:
         ConfigError: The ledger is another version's, or a certificate or secret can't be read.
@@ -47,8 +52,15 @@ def receiving(settings: GatewaySettings) -> Iterator[int]:
         running.callback(_record_end, database)
         intake = running.enter_context(closing(Intake(storage, ledger, ways.keep_free_gb)))
         commitment = commitment_handlers(settings, storage, database)
-        others = running.enter_context(running_receiver_processes(settings, ways.processes - 1))
-        port = running.enter_context(running_receiver(ways, intake, storage, commitment, others))
+        others = running.enter_context(
+            running_receiver_processes(
+                settings, ways.processes - 1, settings.supervise.hang_seconds
+            )
+        )
+        turned = running.enter_context((heartbeat or Heartbeat()).loop("receiver"))
+        port = running.enter_context(
+            running_receiver(ways, intake, storage, commitment, others, turned=turned)
+        )
         log.info("receiving", address=ways.address, port=port)
         if ways.stow:
             stow = running_stow(ways.stow, ways.idle_seconds, intake, storage)

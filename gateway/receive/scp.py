@@ -5,7 +5,7 @@ hold up a sender.
 """
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from ipaddress import ip_address
@@ -64,6 +64,8 @@ def running_receiver(
     storage: Storage,
     commitment: Sequence[evt.EventHandlerType] = (),
     processes: Sequence[ReceiverProcess] = (),
+    *,
+    turned: Callable[[], None] = lambda: None,
 ) -> Iterator[int]:
     """Listens while the block runs, and yields the port; at the end, associations are aborted.
 
@@ -73,6 +75,7 @@ def running_receiver(
         storage: Where files lie while they are received.
         commitment: From gateway/receive/commitment_scp.py; none: storage commitment is not offered.
         processes: Others, which serve some of the associations.
+        turned: Is called at each turn of the loop that takes connections.
 
     Raises:
         ConfigError: A certificate or key can't be used.
@@ -88,6 +91,7 @@ def running_receiver(
             ) from error
         server = cast(ListeningServer, made)
         server.processes = processes
+        server.turned = turned
         server.use_limits(
             AssociationLimits(settings.max_associations, settings.associations_per_sender)
         )
@@ -230,6 +234,8 @@ def _admit(event: evt.Event, settings: ReceiveSection, intake: Intake) -> None:
             CALLED_TITLE_NOT_RECOGNIZED,
             "calls another AE title than receive.ae_title",
         )
+    elif _is_own_question(event, title, settings):
+        return  # it needs no place, so that it is answered when all of them are taken
     elif senders and not any(is_from(sender, title, address) for sender in senders):
         _reject(event, intake, CALLING_TITLE_NOT_RECOGNIZED, "is none of receive.senders")
     else:
@@ -237,6 +243,20 @@ def _admit(event: evt.Event, settings: ReceiveSection, intake: Intake) -> None:
         refusal = server.take_place(event.assoc, Sender(title, address))
         if refusal is not None:
             _reject(event, intake, LOCAL_LIMIT_EXCEEDED, refusal.value)
+
+
+def _is_own_question(event: evt.Event, title: str, settings: ReceiveSection) -> bool:
+    """Returns whether this is the gateway's own C-ECHO, which /health asks."""
+    association = event.assoc
+    primitive = cast(A_ASSOCIATE, association.requestor.primitive)
+    wanted = {one.abstract_syntax for one in primitive.presentation_context_definition_list}
+    own = cast(Any, association.dul.socket).socket
+    return (
+        title == settings.ae_title
+        and wanted == {Verification}
+        and own is not None
+        and own.getsockname()[0] == association.requestor.address
+    )
 
 
 def _reject(event: evt.Event, intake: Intake, answer: tuple[int, int, int], why: str) -> None:

@@ -16,7 +16,6 @@ from gateway.web.access import LOGIN_PATH, Guard
 from gateway.web.actions import Actions
 from gateway.web.desk import Desk
 from gateway.web.headers import SecurityHeaders
-from gateway.web.health import check_health
 from gateway.web.login import Login
 from gateway.web.metrics import metrics
 from gateway.web.pages import Pages
@@ -42,8 +41,8 @@ def create_application(desk: Desk) -> Starlette:
 def _for_everybody(desk: Desk) -> list[BaseRoute]:
     """Returns what nobody has to log in for: nothing here knows of a patient or a study."""
 
-    def health(_request: Request) -> Response:
-        found = check_health(desk)
+    async def health(_request: Request) -> Response:
+        found = await desk.health.ask()
         return JSONResponse(
             {
                 "status": "failing" if found.reasons else "ok",

@@ -81,7 +81,8 @@ class _Gateway(Collector):
             "What may still be written to the storage folder",
             self._desk.storage.free_bytes(),
         )
-        yield _gauge("totalmap_workers_seen", "Workers seen lately", count_workers(self._desk))
+        n_workers = count_workers(self._desk.roster)
+        yield _gauge("totalmap_workers_seen", "Workers seen lately", n_workers)
         yield _gauge("totalmap_paused", "1: no further job is begun", self._desk.roster.is_paused())
 
 

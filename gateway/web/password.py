@@ -10,6 +10,8 @@ from gateway.record.storage import sync
 from totalmap.errors import ConfigError, ResourceError
 
 FILE_NAME = "web-password"
+# Holds the password that the first start makes, until another one is set.
+FIRST_FILE_NAME = "first-web-password"
 LEAST_CHARACTERS = 10
 
 # 16 MB and a tenth of a second for each guess: OWASP's advice where little memory is to be had.
@@ -32,10 +34,13 @@ def set_password(storage_folder: Path, password: str) -> None:
             f"the password has {len(password)} characters, {LEAST_CHARACTERS} are needed"
         )
     _write(storage_folder, password, replace=True)
+    (storage_folder / FIRST_FILE_NAME).unlink(missing_ok=True)
 
 
-def ensure_password(storage_folder: Path) -> str | None:
-    """Makes a random password where there is none, and returns it; None: there is one.
+def ensure_password(storage_folder: Path) -> Path | None:
+    """Makes a random password where there is none; returns the file with it, None: there is one.
+
+    It is in no log and on no terminal, for both are kept where others may read them.
 
     Raises:
         ResourceError: The file can't be written.
@@ -43,7 +48,16 @@ def ensure_password(storage_folder: Path) -> str | None:
     if (storage_folder / FILE_NAME).exists():
         return None
     password = "-".join(_random_group() for _ in range(_GROUPS))
-    return password if _write(storage_folder, password, replace=False) else None
+    if not _write(storage_folder, password, replace=False):
+        return None
+    path = storage_folder / FIRST_FILE_NAME
+    try:
+        path.unlink(missing_ok=True)
+        path.touch(mode=0o600, exist_ok=False)
+        path.write_text(f"{password}\n", "ascii")
+    except OSError as error:
+        raise ResourceError(f"{path} can't be written: {error.strerror}") from error
+    return path
 
 
 def check_password(storage_folder: Path, password: str) -> bool:

@@ -1,7 +1,7 @@
 """Serves the page over HTTP or HTTPS, in a process of its own."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
 
@@ -9,6 +9,7 @@ import uvicorn
 
 from gateway.config import GatewaySettings, WebSection
 from gateway.connection_limits import BACKLOG, LimitedProtocol, ListeningSocket
+from gateway.heartbeat import Heartbeat
 from gateway.record.database import open_database
 from gateway.web.application import create_application
 from gateway.web.desk import Desk
@@ -16,31 +17,48 @@ from totalmap.errors import ConfigError, ResourceError
 from totalmap.log import get_logger
 
 STOP_SECONDS = 3
+# Between two signs of life of the event loop.
+NOTIFY_SECONDS = 1
 
 log = get_logger()
 
 
-def serve_web(settings: GatewaySettings, stop: Event) -> None:
+def serve_web(settings: GatewaySettings, heartbeat: Heartbeat, stop: Event) -> None:
     """Serves the page until it is told to stop.
+
+    Args:
+        settings: Of the gateway.
+        heartbeat: Of this process.
+        stop: Set from elsewhere.
 
     Raises:
         ConfigError: The certificate can't be used, or the ledger is another version's.
         ResourceError: Nobody can listen at the address, or the database can't be opened.
     """
-    with running_web(settings) as port:
+    with running_web(settings, heartbeat) as port:
         log.info("web_listening", address=settings.web.address, port=port)
         stop.wait()
 
 
 @contextmanager
-def running_web(settings: GatewaySettings) -> Iterator[int]:
+def running_web(settings: GatewaySettings, heartbeat: Heartbeat | None = None) -> Iterator[int]:
     """Serves the page while the block runs, and yields its port.
+
+    Args:
+        settings: Of the gateway.
+        heartbeat: Of this process; None: nobody looks at it.
 
     Raises:
         ConfigError, ResourceError: As `serve_web`.
     """
-    with open_database(settings) as database, _listening(settings.web) as listener:
-        server = uvicorn.Server(_config(settings, Desk.open(settings, database)))
+    beats = heartbeat or Heartbeat()
+    with (
+        open_database(settings) as database,
+        _listening(settings.web) as listener,
+        beats.loop("page") as turned,
+    ):
+        desk = Desk.open(settings, database, beats.table)
+        server = uvicorn.Server(_config(settings, desk, turned))
         listener.accepted = server.server_state.connections
         thread = Thread(target=server.run, args=[[listener]], name="web")
         thread.start()
@@ -51,7 +69,11 @@ def running_web(settings: GatewaySettings) -> Iterator[int]:
             thread.join()
 
 
-def _config(settings: GatewaySettings, desk: Desk) -> uvicorn.Config:
+def _config(settings: GatewaySettings, desk: Desk, turned: Callable[[], None]) -> uvicorn.Config:
+    async def notify() -> None:
+        turned()
+        desk.health.look_at_heartbeats()
+
     config = uvicorn.Config(
         create_application(desk),
         http=LimitedProtocol,
@@ -61,6 +83,8 @@ def _config(settings: GatewaySettings, desk: Desk) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,  # gateway/web/origin.py believes proxies, and only those that are set
         backlog=BACKLOG,
+        callback_notify=notify,
+        timeout_notify=NOTIFY_SECONDS,
         timeout_graceful_shutdown=STOP_SECONDS,
         ssl_certfile=settings.web.certificate_file,
         ssl_keyfile=settings.web.key_file,

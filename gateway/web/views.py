@@ -24,7 +24,7 @@ from gateway.record.job import Job
 from gateway.record.roster import LOST_SECONDS, Worker
 from gateway.web.conflicts import ShownConflict, shown_conflicts
 from gateway.web.desk import Desk
-from gateway.web.health import Health, check_health
+from gateway.web.health import Health
 from gateway.web.patients import Headline
 from gateway.web.results import PREVIEW_NAME, ResultFile, ShownStructure, preview
 
@@ -217,7 +217,7 @@ def overview(desk: Desk, group: Group | None, page: int) -> Overview:
         is_paused=desk.roster.is_paused(),
         workers=_workers(desk),
         destinations=destinations(desk.database, [one.name for one in desk.settings.destinations]),
-        health=check_health(desk),
+        health=desk.health.ask_and_wait(),
         disk_bytes=shutil.disk_usage(desk.settings.storage_folder).total,
     )
 

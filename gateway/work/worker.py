@@ -1,18 +1,18 @@
 """A worker: one process a device, which takes one job after another out of the queue.
 
 It says every few seconds that it lives, and looks whether somebody still wants what it does. If
-not, or if a job takes too long, the process ends in the middle of it, and is started again
-(gateway/serve.py): what computes can't be broken off otherwise.
+not, the process ends in the middle of it, and is started again (gateway/serve.py): what computes
+can't be broken off otherwise. The supervisor ends it where a job takes too long.
 """
 
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event, Lock, Thread
 from typing import NoReturn
 
 from gateway.config import GatewaySettings, RunnerKind
+from gateway.heartbeat import LONG_STEP_SECONDS, Heartbeat, UnpausedClock
 from gateway.jobs import Handlers, running_queue
 from gateway.locks import only_worker
 from gateway.record.database import open_database
@@ -29,20 +29,24 @@ from totalmap.errors import ResourceError
 from totalmap.log import get_logger
 
 LOOK_SECONDS = 1.0
-SECONDS_PER_MINUTE = 60
+# A longer step between two looks counts as a pause of the machine or of this process.
+_LONGEST_STEP_SECONDS = 20.0
 # Of a process that gives up a job; it is started again.
 GAVE_UP = 75
 
 log = get_logger()
 
 
-def work(settings: GatewaySettings, worker: str, device: str, stop: Event) -> None:
+def work(
+    settings: GatewaySettings, worker: str, device: str, heartbeat: Heartbeat, stop: Event
+) -> None:
     """Works until it is told to stop.
 
     Args:
         settings: Of the gateway.
         worker: Names this worker; the same at each start, and no other one's.
         device: As in `work.devices`.
+        heartbeat: Of this process.
         stop: Set from elsewhere.
 
     Raises:
@@ -61,7 +65,7 @@ def work(settings: GatewaySettings, worker: str, device: str, stop: Event) -> No
             device=device,
         )
         one.warm_up(settings.rules[0].whole_application)
-        watch = _Watch(one, Roster(database))
+        watch = _Watch(one, Roster(database), heartbeat)
         with watch.watching(), running_queue(settings, worker, Handlers(segment=watch.segment)):
             log.info("working", worker=worker, device=device)
             stop.wait()
@@ -80,8 +84,10 @@ def _runner(settings: GatewaySettings, worker: str) -> Runner:
 class _Watch:
     """Knows what the worker works on, and whether it should go on."""
 
-    def __init__(self, work: Work, roster: Roster) -> None:
+    def __init__(self, work: Work, roster: Roster, heartbeat: Heartbeat) -> None:
         self._work = work
+        self._heartbeat = heartbeat
+        self._clock = UnpausedClock(_LONGEST_STEP_SECONDS)
         self._roster = roster
         self._busy = Lock()
         self._job: Job | None = None
@@ -126,23 +132,28 @@ class _Watch:
             self._abandon(job, "gateway_stopped")
 
     def _look_until(self, stop: Event) -> None:
-        while not stop.wait(LOOK_SECONDS):
-            try:
-                self._look()
-            except ResourceError as error:
-                log.warning("not_watched", reason=str(error))
-                job = self._job
-                if job is not None and time.monotonic() - self._seen_at > LOST_SECONDS:
-                    self._abandon(job, "worker_taken_for_lost")  # another one may have its job
+        with self._heartbeat.loop("watch", LONG_STEP_SECONDS) as turned:
+            while not stop.wait(LOOK_SECONDS):
+                self._look_if_possible()
+                turned()
+
+    def _look_if_possible(self) -> None:
+        try:
+            self._look()
+        except ResourceError as error:
+            log.warning("not_watched", reason=str(error))
+            job = self._job
+            if job is not None and self._clock.now() - self._seen_at > LOST_SECONDS:
+                self._abandon(job, "worker_taken_for_lost")  # another one may have its job
 
     def _see(self) -> None:
         job = self._job
         self._roster.see(self._work.worker, self._work.device, job.job_id if job else None)
-        self._seen_at = time.monotonic()
+        self._seen_at = self._clock.now()
 
     def _look(self) -> None:
         begun = self._job
-        if time.monotonic() - self._seen_at >= SEEN_SECONDS:
+        if self._clock.now() - self._seen_at >= SEEN_SECONDS:
             self._see()
         job = self._work.jobs.job(begun.job_id) if begun else None
         if begun is None or job is None:
@@ -155,10 +166,6 @@ class _Watch:
         )
         if is_elsewhere or job.state in (JobState.CANCELLED, JobState.SUPERSEDED):
             self._abandon(begun, "job_not_wanted_any_more")
-        minutes = self._work.settings.time_out_minutes
-        if is_running and time.time() - (job.started_at or 0.0) > minutes * SECONDS_PER_MINUTE:
-            self._work.jobs.die(job.job_id, f"it took longer than {minutes:g} minutes", begun=begun)
-            self._abandon(begun, "job_timed_out")
 
     def _abandon(self, job: Job, event: str) -> NoReturn:
         log.warning(event, job=job.job_id)

@@ -25,7 +25,7 @@ from tests.conftest import DEMO_MODELS
 from tests.phantom.study import SeriesSpec, write_series
 from tests.sending import associate
 from tests.servers import free_port
-from tests.service import SMALL, Service, backdate_start, running_service
+from tests.service import SMALL, Service, running_service
 from tests.waiting import WAIT_SECONDS, wait_until
 from totalmap.finding import REJECTION_NOTE
 
@@ -285,20 +285,6 @@ def test_what_is_not_to_be_believed_goes_nowhere_or_where_a_rule_wants_it(
         results = service.jobs.results(jobs["study"].job_id)
         (note,) = [one.sop_instance_uid for one in results if one.kind == REJECTION_NOTE]
         assert note in archive.of_class(KeyObjectSelectionDocumentStorage)
-
-
-def test_a_job_that_takes_too_long_is_dead(tmp_path: Path) -> None:
-    with running_service(
-        tmp_path, work={"models_folder": str(DEMO_MODELS), "time_out_minutes": 30}
-    ) as service:
-        instances = datasets(tmp_path / "study", 30, LONG)
-        send(service, instances)
-        (job,) = wait_for_jobs(service, instances, 1)
-        service.wait_for(job, JobState.RUNNING)
-        backdate_start(service.database, minutes=31)
-        dead = service.wait_for(job, JobState.DEAD)
-        assert dead.reason == "it took longer than 30 minutes"
-        assert dead.attempts == 1
 
 
 @pytest.mark.parametrize(

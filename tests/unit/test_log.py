@@ -55,3 +55,22 @@ def test_a_warning_of_a_library_shows_nothing_of_the_value_that_it_quotes(
     said = "".join(capsys.readouterr())
     assert PATIENT_NAME not in said
     assert said.count("library_warned") == 2
+
+
+def test_what_a_library_logs_is_reported_without_its_words(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    log.configure()
+    library = logging.getLogger("some.library")
+    for _ in range(1000):
+        library.warning("value %s", PATIENT_NAME)
+    library.warning("value %d", PATIENT_NAME)  # an error of its own
+    try:
+        int(PATIENT_NAME)
+    except ValueError:
+        library.exception("failed with %s", PATIENT_NAME)
+    said = "".join(capsys.readouterr())
+    assert PATIENT_NAME not in said
+    assert said.count("library_reported") == 3, "the same report is logged once a minute"
+    assert "ValueError" in said
+    assert "test_log.py" in said

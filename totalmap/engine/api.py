@@ -22,6 +22,7 @@ from pydantic import SecretStr
 
 from totalmap.dicom.geometry import LPS_TO_RAS
 from totalmap.dicom.volume import Volume
+from totalmap.engine.checkpoints import ALLOWED_GLOBALS, require_harmless
 from totalmap.engine.cleanup import only_named
 from totalmap.engine.inference_grid import InferenceImage, to_straight_grid
 from totalmap.engine.learnt import narrowed, why_fewer
@@ -46,7 +47,7 @@ class ApiSegmenter:
         """Verifies the weights; TotalSegmentator loads them anew for each volume.
 
         Raises:
-            ModelError: Weights are missing, not on record or changed.
+            ModelError: Weights are missing, not on record or changed, or name code.
             ConfigError: The networks have learnt none of the structures.
         """
         self._task = task
@@ -56,6 +57,8 @@ class ApiSegmenter:
         self._models = tuple(
             model for one in needed for model in verify_models(models_folder, one, wanted=task)
         )
+        for model in self._models:
+            require_harmless(model.checkpoint)
         own = {model.dataset for model in task.models}
         learnt = [one.learnt for one in self._models if one.identity.dataset in own]
         self._looked_for = narrowed(task, learnt)
@@ -93,11 +96,14 @@ class ApiSegmenter:
             _write_config(home, self._licence_number)
             _link_weights(home / "weights", self._models)
             (home / "tmp").mkdir()
-            command = [sys.executable, "-P", PROCESS, home, json.dumps(_arguments(self._task))]
+            words = [json.dumps(_arguments(self._task)), json.dumps(dict(ALLOWED_GLOBALS))]
+            command = [sys.executable, "-P", PROCESS, home, *words]
             environment = os.environ | {
                 "TOTALSEG_HOME_DIR": name,
                 "TOTALSEG_WEIGHTS_PATH": str(home / "weights"),
                 "TMPDIR": str(home / "tmp"),
+                # Whatever its code asks for: nothing but tensors and ALLOWED_GLOBALS is read.
+                "TORCH_FORCE_WEIGHTS_ONLY_LOAD": "1",
             }
             output = _run_process([str(word) for word in command], environment, nifti.to_bytes())
         labels: NDArray[np.uint8] = np.load(io.BytesIO(output), allow_pickle=False)

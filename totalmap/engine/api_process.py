@@ -3,18 +3,21 @@
 It is run as a file and imports nothing of ours. What it does to the environment, to threads and to
 nnU-Net ends with it.
 
-    api_process.py FOLDER ARGUMENTS < image.nii > labels.npy
+    api_process.py FOLDER ARGUMENTS GLOBALS < image.nii > labels.npy
 
-FOLDER is for TotalSegmentator's files, ARGUMENTS are those of `totalsegmentator` as JSON.
+FOLDER is for TotalSegmentator's files, ARGUMENTS are those of `totalsegmentator` as JSON, GLOBALS
+is what checkpoints may name beside tensors (totalmap/engine/checkpoints.py), as JSON.
 """
 
 import io
 import json
 import os
+import re
 import socket
 import sys
 from importlib import import_module
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 
@@ -24,6 +27,7 @@ def main() -> None:
     labels_out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what TotalSegmentator prints is no label
     sys.addaudithook(_forbid_network)
+    _allow(json.loads(sys.argv[3]))
 
     import nibabel
     import numpy as np
@@ -33,13 +37,32 @@ def main() -> None:
     image = nibabel.Nifti1Image.from_bytes(sys.stdin.buffer.read())
     # Without an output it would look everywhere where there is nothing to look around; the command,
     # which has one, finds nothing.
-    result = totalsegmentator(
-        image, folder / "labels.nii.gz", ml=True, skip_saving=True, quiet=True, **arguments
-    )
+    try:
+        result = totalsegmentator(
+            image, folder / "labels.nii.gz", ml=True, skip_saving=True, quiet=True, **arguments
+        )
+    except UnpicklingError as error:  # whose text advises to switch the protection off
+        named = re.search(r"GLOBAL ([\w.]+)", str(error))
+        what = named[1] if named else "something else"
+        sys.exit(f"a checkpoint names {what}, which could run code")
     packed = io.BytesIO()  # a pipe has no position, which numpy asks for
     np.save(packed, np.asanyarray(result.dataobj).astype(np.uint8))
     with labels_out:
         labels_out.write(packed.getbuffer())
+
+
+def _allow(names: dict[str, str]) -> None:
+    """Has PyTorch read what checkpoints may name.
+
+    Args:
+        names: As in checkpoints, each with where that is in this process.
+    """
+    import torch
+
+    places = [(place.rpartition("."), name) for name, place in names.items()]
+    torch.serialization.add_safe_globals(
+        [(getattr(import_module(module), part), name) for (module, _, part), name in places]
+    )
 
 
 def _register_trainers(weights: Path) -> None:

@@ -1,16 +1,13 @@
 """Builds a network from its plans and fills in the weights of a verified checkpoint."""
 
-import pickle
 from pathlib import Path
 
 import torch
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
+from totalmap.engine.checkpoints import read_weights
 from totalmap.engine.plans import Plans
 from totalmap.errors import ModelError
-from totalmap.log import get_logger
-
-log = get_logger()
 
 # A plans.json names the classes to import; only these packages may be named.
 TRUSTED_PACKAGES = ("dynamic_network_architectures.", "torch.nn.")
@@ -19,11 +16,8 @@ TRUSTED_PACKAGES = ("dynamic_network_architectures.", "torch.nn.")
 def load_network(plans: Plans, checkpoint: Path) -> torch.nn.Module:
     """Returns the network in evaluation mode, float32, on the CPU.
 
-    The checkpoint must have been checked against the record beforehand: reading a checkpoint
-    that holds more than tensors and plain values can run code.
-
     Raises:
-        ModelError: The checkpoint can't be read or does not fit the plans.
+        ModelError: The checkpoint can't be read, names code, or does not fit the plans.
     """
     architecture = plans.architecture
     names = [architecture.network_class] + [
@@ -45,20 +39,8 @@ def load_network(plans: Plans, checkpoint: Path) -> torch.nn.Module:
             deep_supervision=False,
         )
     try:
-        weights = {name: value.float() for name, value in _read_weights(checkpoint).items()}
+        weights = {name: value.float() for name, value in read_weights(checkpoint).items()}
         network.load_state_dict(weights, assign=True)
     except (AttributeError, KeyError, RuntimeError, TypeError, EOFError, OSError) as error:
         raise ModelError(f"{checkpoint} does not fit its plans.json: {error}") from error
     return network.eval()
-
-
-def _read_weights(checkpoint: Path) -> dict[str, torch.Tensor]:
-    try:
-        document = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        # nnU-Net's trainer also stores numpy values, which the safe reader refuses. The
-        # SHA-256 on record has been compared, so these are the bytes that were adopted.
-        log.info("checkpoint_holds_more_than_weights", file=checkpoint.name)
-        document = torch.load(checkpoint, map_location="cpu", weights_only=False)
-    weights: dict[str, torch.Tensor] = document["network_weights"]
-    return weights

@@ -4,7 +4,9 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from pydantic import SecretStr
 
 from tests.networks import build_walk
@@ -99,3 +101,19 @@ def test_changed_weights_are_refused(models: Path, tmp_path: Path) -> None:
     (copy / model.checkpoint).write_bytes(b"other")
     with pytest.raises(ModelError, match="was changed"):
         ApiSegmenter(TASK, copy, None)
+
+
+def test_code_in_its_weights_is_never_run(
+    tmp_path: Path, models: Path, phantom_series: WrittenSeries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even if a file is replaced after it was looked at, and TotalSegmentator allows all."""
+    code, numbers = tmp_path / "code.pth", tmp_path / "numbers.pth"
+    torch.save({"code": eval}, code)
+    torch.save({"numbers": [np.float64(0.5), np.int64(3)]}, numbers)
+    action = (
+        f"import torch; torch.load({str(numbers)!r}, weights_only=False); "
+        f"torch.load({str(code)!r}, weights_only=False)"
+    )
+    error, _ = fail(action, tmp_path, models, phantom_series, monkeypatch)
+    assert "a checkpoint names" in str(error)
+    assert "eval, which could run code" in str(error)

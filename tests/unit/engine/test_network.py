@@ -1,12 +1,16 @@
 import json
+import os
 import pickle
 import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from totalmap.engine.checkpoints import read_weights, require_harmless
 from totalmap.engine.network import load_network
 from totalmap.engine.plans import Plans, read_plans
 from totalmap.engine.tasks import load_task
@@ -34,12 +38,46 @@ def test_checkpoints_with_numpy_values_are_read(
     fast_models: Path, plans: Plans, tmp_path: Path
 ) -> None:
     document = torch.load(fast_models / MODEL.checkpoint, weights_only=True)
-    document["logging"] = {"ema_fg_dice": [np.float64(0.9)]}
+    numbers = [np.float64(0.9), np.float32(0.9), np.int64(9), np.bool_(True)]
+    document["logging"] = {"ema_fg_dice": numbers}
     checkpoint = tmp_path / "checkpoint_final.pth"
     torch.save(document, checkpoint)
     with pytest.raises(pickle.UnpicklingError):
         torch.load(checkpoint, weights_only=True)
     load_network(plans, checkpoint)
+
+
+class Code:
+    """What leaves a file where it is unpickled."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.system, (f"touch {self._file}",)
+
+
+def test_code_in_a_checkpoint_is_never_run(fast_models: Path, plans: Plans, tmp_path: Path) -> None:
+    document = torch.load(fast_models / MODEL.checkpoint, weights_only=True)
+    document["logging"] = Code(tmp_path / "it ran")
+    checkpoint = tmp_path / "checkpoint_final.pth"
+    torch.save(document, checkpoint)
+    for read in (partial(load_network, plans), require_harmless):
+        with pytest.raises(ModelError, match=r"names posix\.system, which") as caught:
+            read(checkpoint)
+        assert "\n" not in str(caught.value)
+    assert not (tmp_path / "it ran").exists()
+
+
+@pytest.mark.parametrize("read", [read_weights, require_harmless])
+def test_what_is_no_checkpoint_is_refused(read: Callable[[Path], object], tmp_path: Path) -> None:
+    file = tmp_path / "it ran"
+    for number, content in enumerate((pickle.dumps(Code(file)), b"", b"PK no zip")):
+        checkpoint = tmp_path / f"{number}.pth"
+        checkpoint.write_bytes(content)
+        with pytest.raises(ModelError):
+            read(checkpoint)
+    assert not file.exists()
 
 
 def test_a_checkpoint_of_another_network_is_refused(

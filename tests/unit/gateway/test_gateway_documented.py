@@ -44,6 +44,15 @@ def test_the_example_has_the_defaults() -> None:
 def test_the_example_shows_every_key_that_has_a_default() -> None:
     text = EXAMPLE.read_text()
     top = list(GatewaySettings.model_fields)
-    for section in ("receive", "complete", "work", "deliver", "web", "audit", "retention"):
+    for section in (
+        "receive",
+        "complete",
+        "work",
+        "supervise",
+        "deliver",
+        "web",
+        "audit",
+        "retention",
+    ):
         top += section_of(GatewaySettings.model_fields[section].annotation).model_fields  # type: ignore[union-attr]
     assert [name for name in top if not re.search(rf"^ *{name}:", text, re.MULTILINE)] == []

@@ -1,5 +1,6 @@
 """Studies move on by a real queue, whatever was cut off before."""
 
+import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,12 +10,21 @@ from threading import Event
 
 import pytest
 from sqlalchemy import update
+from structlog.testing import capture_logs
 
 from gateway.config import GatewaySettings, RuleSection
 from gateway.dispatch.complete import QuietTimes
 from gateway.dispatch.dispatcher import Dispatcher
 from gateway.dispatch.expected import Expectations
+from gateway.dispatch.lost_workers import LostWorkers
+from gateway.dispatch.studies_under_way import (
+    ATTEMPTS,
+    FILE_NAME,
+    WAIT_SECONDS,
+    StudiesUnderWay,
+)
 from gateway.examine import Examiner
+from gateway.heartbeat import UnpausedClock
 from gateway.jobs import DELIVER, QUEUE_FILE, SEGMENT, Handlers, running_queue
 from gateway.record.conflictlist import ConflictList
 from gateway.record.database import Database, open_database
@@ -24,13 +34,14 @@ from gateway.record.job import Job, JobState
 from gateway.record.joblist import JobList
 from gateway.record.ledger import EndedTransfer, KeptInstance, Ledger
 from gateway.record.roster import LOST_SECONDS, Roster
-from gateway.record.schema import JOBS, WORKERS
+from gateway.record.schema import JOBS
 from gateway.record.storage import Storage
 from tests.clocks import HandSetClock
 from tests.phantom.study import WrittenSeries
 from tests.unit.gateway.instances import ONE
 from tests.unit.gateway.queue_process import lines, running_process
 from tests.unit.gateway.record.test_joblist import SEG
+from tests.unit.gateway.test_heartbeat import SetClock
 from tests.unit.gateway.test_jobs import DELIVERY, PAUSE_SECONDS
 from tests.waiting import wait_until
 from totalmap.errors import ResourceError
@@ -216,26 +227,43 @@ def test_what_a_lost_worker_did_is_done_by_another_one(desk: Desk, tmp_path: Pat
         wait_until(lambda: len(lines(tmp_path, "begun")) == 1)
         process.kill()
     held.unlink()
+    moment = SetClock()
+    lost_workers = LostWorkers(UnpausedClock(15.0, moment))
+    dispatcher = replace(desk.dispatcher, lost_workers=lost_workers)
     with running_process(tmp_path, "host-2", SEGMENT):
-        seen_last(desk, "host-1", LOST_SECONDS - 10)
+        roster.see("host-1", "cpu", job.job_id)
         roster.see("host-2", "cpu", None)
-        desk.dispatcher.sweep()
-        assert desk.dispatcher.queue.executors() == {"host-1"}, "it may be slow"
-        seen_last(desk, "host-1", LOST_SECONDS + 1)
-        desk.dispatcher.sweep()
+        for _ in range(int(LOST_SECONDS / 10) + 1):
+            dispatcher.sweep()
+            assert desk.dispatcher.queue.executors() == {"host-1"}, "it may be slow"
+            moment.seconds += 10.0
+        dispatcher.sweep()
         wait_until(lambda: lines(tmp_path, "done") == [f"{job.job_id} 1 host-2"])
     (job,) = desk.jobs("1.2")
     assert job.run == 1, "the queue has never forgotten it"
 
 
-def seen_last(desk: Desk, worker: str, seconds_ago: float) -> None:
-    desk.dispatcher.roster.see(worker, "cpu", None)
-    with desk.database.transaction() as connection:
-        connection.execute(
-            update(WORKERS)
-            .where(WORKERS.c.worker == worker)
-            .values(seen_at=time.time() - seconds_ago)
-        )
+def test_a_study_that_ends_the_dispatcher_is_set_aside_and_others_go_on(
+    desk: Desk, tmp_path: Path
+) -> None:
+    desk.receive("1.2")
+    desk.receive("1.3")
+    for _ in range(ATTEMPTS):
+        assert StudiesUnderWay(tmp_path).begin("1.2")  # and here the dispatcher is killed
+    dispatcher = replace(desk.dispatcher, under_way=StudiesUnderWay(tmp_path))
+    with capture_logs() as events:
+        dispatcher.tick()
+        dispatcher.tick()
+    assert not desk.jobs("1.2")
+    assert len(desk.jobs("1.3")) == 1
+    assert [event["event"] for event in events].count("study_set_aside") == 1
+    begun = json.loads((tmp_path / FILE_NAME).read_text())
+    assert len(begun) == 1
+    later = {key: [attempts, at - WAIT_SECONDS] for key, (attempts, at) in begun.items()}
+    (tmp_path / FILE_NAME).write_text(json.dumps(later))
+    replace(desk.dispatcher, under_way=StudiesUnderWay(tmp_path)).tick()
+    assert len(desk.jobs("1.2")) == 1
+    assert json.loads((tmp_path / FILE_NAME).read_text()) == {}
 
 
 def test_a_header_that_is_broken_holds_up_no_other_study(desk: Desk) -> None:

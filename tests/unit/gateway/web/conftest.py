@@ -1,16 +1,18 @@
 import shutil
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+from pynetdicom import AE
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from gateway.config import GatewaySettings, ReceiveSection, WebSection
 from gateway.web.password import FILE_NAME, set_password
 from gateway.web.server import running_web
 from tests.phantom.study import WrittenSeries
 from tests.servers import LOOPBACK
+from tests.serving import serving_dicom
 from tests.unit.gateway.web.browsing import PASSWORD, log_in
 from tests.unit.gateway.web.filling import Filled, open_filled
 from tests.waiting import WAIT_SECONDS
@@ -31,9 +33,12 @@ def web() -> WebSection:
 
 @pytest.fixture
 def receiver() -> Iterator[int]:
-    """The port of somebody who listens."""
-    with socket.create_server((LOOPBACK, 0), backlog=1000) as listening:
-        yield listening.getsockname()[1]
+    """The port of a receiver, which answers C-ECHO and nothing else."""
+    entity = AE("TOTALMAP")
+    entity.maximum_associations = 1000
+    entity.add_supported_context(Verification)
+    with serving_dicom(entity) as port:
+        yield port
 
 
 @pytest.fixture

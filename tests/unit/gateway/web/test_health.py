@@ -1,3 +1,4 @@
+import socket
 import sqlite3
 import time
 from contextlib import closing
@@ -6,12 +7,20 @@ from typing import Any
 
 import httpx
 import pytest
+from pydicom.uid import CTImageStorage
+from pynetdicom import AE
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 from sqlalchemy import text, update
+from structlog.testing import capture_logs
 
-from gateway.config import GatewaySettings, ReceiveSection, WebSection
+from gateway.config import GatewaySettings, ReceiveSection, SenderSection, WebSection
+from gateway.heartbeat import HeartbeatTable, HeartbeatWatch, ProcessState
+from gateway.receive.intake import Intake
+from gateway.receive.scp import running_receiver
 from gateway.record.damage import DamagedLedger
 from gateway.record.database import LEDGER_FILE
 from gateway.record.schema import DELIVERIES, JOBS, STUDIES, WORKERS
+from gateway.web.receiver_probe import ask_receiver
 from gateway.web.server import running_web
 from tests.servers import LOOPBACK, free_port
 from tests.unit.gateway.web.filling import Filled
@@ -116,3 +125,49 @@ def test_nobody_receives(working: Filled) -> None:
         httpx.Client(base_url=f"http://{LOOPBACK}:{port}", timeout=WAIT_SECONDS) as one,
     ):
         assert reasons(one) == [f"nobody receives at port {receive.port}: Connection refused"]
+
+
+def test_a_receiver_that_hangs_is_named_and_the_answer_comes(working: Filled) -> None:
+    """The kernel accepts connections for a process that does nothing."""
+    with socket.create_server((LOOPBACK, 0), backlog=1000) as listening:
+        receive = working.settings.receive.model_copy(update={"port": listening.getsockname()[1]})
+        settings = working.settings.model_copy(update={"receive": receive})
+        with (
+            running_web(settings) as port,
+            httpx.Client(base_url=f"http://{LOOPBACK}:{port}", timeout=WAIT_SECONDS) as client,
+        ):
+            assert reasons(client) == ["the receiver has not answered yet"]
+
+
+def test_a_process_that_does_not_beat_is_named() -> None:
+    table = HeartbeatTable.create(["supervisor", "dispatch", "receive"])
+    watch = HeartbeatWatch(table)
+    table.beat(0, ProcessState.RUNNING)
+    table.beat(2, ProcessState.HANGING)
+    watch.look()
+    assert watch.reasons() == [
+        "the process `dispatch` is starting",
+        "the process `receive` does not answer",
+    ]
+    table.close()
+
+
+def test_the_receiver_answers_its_own_gateway_whoever_else_may_send(
+    working: Filled, intake: Intake
+) -> None:
+    own = working.settings.receive.model_copy(
+        update={
+            "port": 0,
+            "senders": (SenderSection(ae_title="CT1"),),
+            "max_associations": 1,
+        }
+    )
+    with capture_logs() as events, running_receiver(own, intake, working.storage) as port:
+        receive = own.model_copy(update={"port": port})
+        assert [*ask_receiver(receive)] == []
+        stranger = AE("TOTALMAP")  # which would send images, too
+        stranger.add_requested_context(Verification)
+        stranger.add_requested_context(CTImageStorage)
+        assert stranger.associate(LOOPBACK, port, ae_title="TOTALMAP").is_rejected
+    rejected = [event["who"] for event in events if event["event"] == "sender_rejected"]
+    assert rejected == ["TOTALMAP"], "its own question is not one of them"

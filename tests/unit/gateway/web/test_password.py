@@ -3,7 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from gateway.web.password import FILE_NAME, check_password, ensure_password, set_password
+from gateway.web.password import (
+    FILE_NAME,
+    FIRST_FILE_NAME,
+    check_password,
+    ensure_password,
+    set_password,
+)
 from totalmap.errors import ConfigError, ResourceError
 
 
@@ -26,12 +32,18 @@ def test_what_is_kept_does_not_tell_it_and_is_for_nobody_else(tmp_path: Path) ->
 
 def test_the_first_start_makes_one_and_no_later_start(tmp_path: Path) -> None:
     folder = tmp_path / "storage"
-    password = ensure_password(folder)
-    assert password is not None
+    file = ensure_password(folder)
+    assert file == folder / FIRST_FILE_NAME
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    password = file.read_text().strip()
     assert check_password(folder, password)
     assert ensure_password(folder) is None
     assert check_password(folder, password)
-    assert ensure_password(tmp_path) != password
+    other = ensure_password(tmp_path)
+    assert other is not None
+    assert other.read_text().strip() != password
+    set_password(folder, "a long password")
+    assert not file.exists(), "it is no longer the password"
 
 
 def test_a_short_one_is_refused(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 import trustme
 
 from gateway.config import GatewaySettings, WebSection
+from gateway.heartbeat import Heartbeat
 from gateway.web.password import set_password
 from gateway.web.server import running_web, serve_web
 from tests.servers import LOOPBACK, free_port, is_open
@@ -26,7 +27,7 @@ def test_it_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
     port = free_port()
     settings = GatewaySettings(storage_folder=tmp_path, web=WebSection(port=port))
     stop = threading.Event()
-    thread = threading.Thread(target=serve_web, args=[settings, stop])
+    thread = threading.Thread(target=serve_web, args=[settings, Heartbeat(), stop])
     thread.start()
     try:
         transport = httpx.HTTPTransport(retries=10)

@@ -14,7 +14,6 @@ from gateway.record.job import Job, JobState
 from gateway.work.runner import container_name
 from gateway.work.worker import GAVE_UP
 from tests.phantom.study import WrittenSeries
-from tests.service import backdate_start
 from tests.unit.gateway.dispatch.test_dispatcher import Desk, dispatching
 from tests.unit.gateway.work.docker_stand_in import DockerStandIn
 from tests.waiting import WAIT_SECONDS, wait_until
@@ -128,17 +127,6 @@ def test_a_worker_removes_its_own_container_and_not_that_of_another_worker_on_it
     name = container_name("host-1", floor.folder)
     assert begun[:4] == ["run", "--rm", "--name", name]
     assert removed == ["rm", "--force", name]
-
-
-def test_a_job_that_takes_too_long_is_dead(floor: Floor) -> None:
-    floor.docker.hold.touch()
-    with floor.worker(time_out_minutes=30) as process:
-        wait_until(floor.has_started)
-        backdate_start(floor.desk.database, minutes=31)
-        assert process.wait(WAIT_SECONDS) == GAVE_UP
-    job = floor.job()
-    assert (job.state, job.reason) == (JobState.DEAD, "it took longer than 30 minutes")
-    assert [words[0] for words in floor.docker.calls()] == ["rm", "rm", "run", "rm"]
 
 
 def test_a_worker_that_is_told_to_stop_gives_its_job_back(floor: Floor) -> None:

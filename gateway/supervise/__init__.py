@@ -1,0 +1,1 @@
+"""Watches over the processes of the gateway on this machine."""

@@ -1,0 +1,150 @@
+"""What the supervisor needs of the ledger: drains, and the jobs of processes that it ends.
+
+It is looked at in a thread of its own, so that a database or a disk that does not answer does not
+keep the supervisor from its processes.
+"""
+
+import time
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from threading import Event, Thread
+
+from gateway.config import WorkSection
+from gateway.heartbeat import UnpausedClock
+from gateway.overview import is_idle
+from gateway.record.database import Database
+from gateway.record.job import Job, JobState
+from gateway.record.joblist import JobList
+from gateway.record.roster import Roster
+from gateway.supervise.process import Loss
+from totalmap.errors import ResourceError
+from totalmap.log import get_logger
+
+LOOK_SECONDS = 1.0
+SECONDS_PER_MINUTE = 60.0
+# Of a time-out: a longer step was a pause of the machine, in which no job could go on.
+_LONGEST_STEP_SECONDS = 5.0
+
+log = get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    worker: str
+    loss: Loss
+    done: Event = field(default_factory=Event)
+
+
+class LedgerWatch:
+    """Looks at the ledger for the supervisor.
+
+    Attributes:
+        is_draining: Whether nothing more is to be received.
+        is_drained: Whether the gateway is to end now.
+        overdue: Workers whose job takes too long, with what to do about it.
+    """
+
+    def __init__(self, database: Database, work: WorkSection, workers: Collection[str]) -> None:
+        """Looks at nothing yet.
+
+        Args:
+            database: The ledger's.
+            work: Time-out and number of attempts.
+            workers: Names of those of this machine.
+        """
+        self.is_draining = False
+        self.is_drained = False
+        self.overdue: Mapping[str, Loss] = {}
+        self._database = database
+        self._jobs = JobList(database)
+        self._roster = Roster(database)
+        self._work = work
+        self._workers = workers
+        self._clock = UnpausedClock(_LONGEST_STEP_SECONDS)
+        self._begun_at: dict[tuple[str, int, int], float] = {}
+        self._requests: SimpleQueue[_Request | None] = SimpleQueue()
+        self._trouble = ""
+
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """Looks once a second while the block runs."""
+        thread = Thread(target=self._look_until_told, name="ledger", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._requests.put(None)
+            thread.join(LOOK_SECONDS)
+
+    def settle(self, worker: str, loss: Loss) -> Event:
+        """Puts back into the queue, or ends, the job of a worker that was killed.
+
+        Args:
+            worker: Its name.
+            loss: Why it was killed.
+
+        Returns:
+            What is set when that is done, or has failed.
+        """
+        request = _Request(worker, loss)
+        self._requests.put(request)
+        return request.done
+
+    def _look_until_told(self) -> None:
+        while True:
+            try:
+                request = self._requests.get(timeout=LOOK_SECONDS)
+                if request is None:
+                    return
+            except Empty:
+                request = None
+            try:
+                if request is not None:
+                    self._settle(request)
+                self._look()
+                self._trouble = ""
+            except ResourceError as error:
+                if self._trouble != str(error):
+                    self._trouble = str(error)
+                    log.warning("ledger_not_looked_at", reason=self._trouble)
+            finally:
+                if request is not None:
+                    request.done.set()
+
+    def _look(self) -> None:
+        now = self._clock.now()
+        self.is_draining = self._roster.is_draining()
+        self.is_drained = self.is_draining and is_idle(self._database)
+        keys = {job.worker or "": (job.job_id, job.run, job.attempts) for job in self._own_jobs()}
+        self._begun_at = {key: self._begun_at.get(key, now) for key in keys.values()}
+        limit = self._work.time_out_minutes
+        reason = f"it took longer than {limit:g} minutes"
+        self.overdue = {
+            worker: Loss(reason=reason, is_final=True)
+            for worker, key in keys.items()
+            if now - self._begun_at[key] > limit * SECONDS_PER_MINUTE
+        }
+
+    def _own_jobs(self) -> Collection[Job]:
+        running = self._jobs.jobs([JobState.RUNNING], limit=1000)
+        return [job for job in running if job.worker in self._workers]
+
+    def _settle(self, request: _Request) -> None:
+        self.overdue = {}  # of the job that is settled here
+        for job in self._own_jobs():
+            if job.worker != request.worker:
+                continue
+            loss, reason = request.loss, request.loss.reason
+            is_last = loss.is_attempt and job.attempts >= self._work.attempts
+            if is_last and not loss.is_final:
+                reason = f"begun {job.attempts} times without success: {reason}"
+            if loss.is_final or is_last:
+                self._jobs.die(job.job_id, reason, begun=job)
+                log.error("job_dead", job=job.job_id, reason=reason)
+            else:
+                self._jobs.postpone(
+                    job.job_id, reason, time.time(), is_attempt=loss.is_attempt, begun=job
+                )
+                log.warning("job_postponed", job=job.job_id, reason=reason)

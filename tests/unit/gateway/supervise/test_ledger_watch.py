@@ -1,0 +1,78 @@
+"""What becomes of the jobs of workers that the supervisor ends."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.config import GatewaySettings, WorkSection
+from gateway.record.job import Job, JobState
+from gateway.supervise.ledger_watch import LedgerWatch
+from gateway.supervise.process import Loss
+from tests.unit.gateway.web.filling import Filled, open_filled
+from tests.waiting import WAIT_SECONDS, wait_until
+
+WORKER = "box-1"
+
+
+@pytest.fixture
+def gateway(tmp_path: Path) -> Iterator[Filled]:
+    filled = open_filled(GatewaySettings(storage_folder=tmp_path / "storage"))
+    with filled.database:
+        yield filled
+
+
+def begun(gateway: Filled, attempts: int = 1, worker: str = WORKER) -> str:
+    """Returns the id of a job that a worker has begun so often."""
+    job_id = gateway.open_job("1.2")
+    for _ in range(attempts):
+        gateway.begin(job_id, worker)
+    return job_id
+
+
+def settled(gateway: Filled, job_id: str, loss: Loss) -> Job:
+    """Returns the job after its worker was ended."""
+    watch = LedgerWatch(gateway.database, WorkSection(attempts=3), [WORKER])
+    with watch.looking():
+        assert watch.settle(WORKER, loss).wait(WAIT_SECONDS)
+    job = gateway.jobs.job(job_id)
+    assert job is not None
+    return job
+
+
+def test_a_job_whose_worker_was_stopped_keeps_its_attempt(gateway: Filled) -> None:
+    loss = Loss(reason="its worker was stopped by a signal", is_attempt=False)
+    job = settled(gateway, begun(gateway), loss)
+    assert (job.state, job.attempts, job.reason) == (JobState.QUEUED, 0, loss.reason)
+
+
+@pytest.mark.parametrize(
+    ("attempts", "state", "reason"),
+    [
+        (1, JobState.QUEUED, "its worker hung"),
+        (3, JobState.DEAD, "begun 3 times without success: its worker hung"),
+    ],
+)
+def test_a_job_that_hangs_its_worker_is_dead_after_its_attempts(
+    gateway: Filled, attempts: int, state: JobState, reason: str
+) -> None:
+    job = settled(gateway, begun(gateway, attempts), Loss(reason="its worker hung"))
+    assert (job.state, job.attempts, job.reason) == (state, attempts, reason)
+
+
+def test_a_job_of_another_machines_worker_is_left_alone(gateway: Filled) -> None:
+    job = settled(gateway, begun(gateway, worker="box-2"), Loss(reason="its worker hung"))
+    assert (job.state, job.worker) == (JobState.RUNNING, "box-2")
+
+
+def test_a_job_that_takes_too_long_is_overdue_until_it_is_dead(gateway: Filled) -> None:
+    job_id = begun(gateway)
+    watch = LedgerWatch(gateway.database, WorkSection(time_out_minutes=0.001), [WORKER])
+    with watch.looking():
+        wait_until(lambda: WORKER in watch.overdue)
+        loss = watch.overdue[WORKER]
+        assert watch.settle(WORKER, loss).wait(WAIT_SECONDS)
+        assert not watch.overdue
+    job = gateway.jobs.job(job_id)
+    assert job is not None
+    assert (job.state, job.reason) == (JobState.DEAD, "it took longer than 0.001 minutes")
