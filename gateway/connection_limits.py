@@ -37,7 +37,7 @@ RESERVED_PATHS = ("/health", "/metrics")
 MAX_HANDSHAKES = 128
 BACKLOG = 128
 # Linux would keep up to 4 MB of answers for each client that reads none.
-SEND_BUFFER_BYTES = 262_144
+SEND_BUFFER_BYTES = 65_536
 
 log = get_logger()
 

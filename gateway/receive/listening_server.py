@@ -30,6 +30,8 @@ MAX_REQUEST_BYTES = 120_000
 # Each costs a file descriptor, of which a process has 1024 by default.
 MAX_WAITING = 500
 LOOK_SECONDS = 0.2
+# Answers have some 200 bytes. Linux would keep up to 4 MB of them for a sender that reads none.
+SEND_BUFFER_BYTES = 65_536
 # Of this process, for `AssociationLimits`; receiver processes count from 1.
 THIS_PROCESS = 0
 
@@ -104,6 +106,7 @@ class ListeningServer(AssociationServer):
         with suppress(OSError):  # the sender has gone again
             connection, _ = listening.accept()
             detect_dead_peer(connection)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, HEADER_BYTES)
             self._waiting[connection] = time.monotonic()
             self._selector.register(connection, EVENT_READ, self._look_at)

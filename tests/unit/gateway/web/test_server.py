@@ -92,6 +92,15 @@ def test_a_flood_of_silent_connections_does_not_shut_a_user_out(tmp_path: Path) 
         assert len(descriptors) < 2 * FLOOD, "of those at this end, and at the other"
 
 
+def connect_slow_client(port: int, address: str, held: ExitStack) -> socket.socket:
+    """Returns a connection from an address of this machine, with little space for answers."""
+    connection = held.enter_context(socket.socket())
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.bind((address, 0))
+    connection.connect((LOOPBACK, port))
+    return connection
+
+
 def slow_post(connection: socket.socket) -> None:
     """Sends the head of a request, and a little of its body."""
     head = "POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
@@ -120,11 +129,7 @@ def test_slow_clients_do_not_shut_anybody_out(
             return httpx.get(address, timeout=WAIT_SECONDS).status_code
 
         for n in range(SLOW_CLIENTS):
-            connection = stack.enter_context(socket.socket())
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            connection.bind((f"127.0.0.{1 + n % number_of_addresses}", 0))
-            connection.connect((LOOPBACK, port))
-            attack(connection)
+            attack(connect_slow_client(port, f"127.0.0.{1 + n % number_of_addresses}", stack))
         assert answer_of("/metrics") == 200
         assert answer_of("/health") == 503, "it says that nobody receives"
         wait_until(lambda: answer_of("/login") == 200, "the page")
