@@ -55,6 +55,7 @@ def keep(storage: Storage, instance: KeptInstance, *, is_old: bool = True) -> Pa
         moment = time.time() - OLD_SECONDS
         os.utime(file, (moment, moment))
     storage.keep(file, instance.study_instance_uid, instance.sha256)
+    file.unlink()  # as the receiver does when the file is on record
     return storage.path(instance)
 
 
