@@ -250,10 +250,9 @@ def test_a_study_that_ends_the_dispatcher_is_set_aside_and_others_go_on(
     desk.receive("1.3")
     for _ in range(ATTEMPTS):
         assert StudiesUnderWay(tmp_path).begin("1.2")  # and here the dispatcher is killed
-    dispatcher = replace(desk.dispatcher, under_way=StudiesUnderWay(tmp_path))
+    started_again = replace(desk.dispatcher, under_way=StudiesUnderWay(tmp_path))
     with capture_logs() as events:
-        dispatcher.tick()
-        dispatcher.tick()
+        replace(desk, dispatcher=started_again).tick()
     assert not desk.jobs("1.2")
     assert len(desk.jobs("1.3")) == 1
     assert [event["event"] for event in events].count("study_set_aside") == 1
@@ -261,7 +260,8 @@ def test_a_study_that_ends_the_dispatcher_is_set_aside_and_others_go_on(
     assert len(begun) == 1
     later = {key: [attempts, at - WAIT_SECONDS] for key, (attempts, at) in begun.items()}
     (tmp_path / FILE_NAME).write_text(json.dumps(later))
-    replace(desk.dispatcher, under_way=StudiesUnderWay(tmp_path)).tick()
+    started_again = replace(desk.dispatcher, under_way=StudiesUnderWay(tmp_path))
+    replace(desk, dispatcher=started_again).tick()
     assert len(desk.jobs("1.2")) == 1
     assert json.loads((tmp_path / FILE_NAME).read_text()) == {}
 

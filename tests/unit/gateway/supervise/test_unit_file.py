@@ -16,7 +16,7 @@ def test_the_unit_watches_the_gateway_and_lets_a_drained_one_stay_down() -> None
     settings = dict(line.split("=", 1) for line in lines)
     assert (settings["Type"], settings["UMask"]) == ("notify", "0077")
     assert settings["Restart"] == "on-failure"
-    assert settings["RestartPreventExitStatus"] == "64 66"
+    assert settings["RestartPreventExitStatus"] == "64 66 70"
     assert settings["OOMPolicy"] == "continue", "others go on when the kernel ends a worker"
     assert int(settings["TimeoutStopSec"]) > GatewaySettings().work.stop_seconds
 
