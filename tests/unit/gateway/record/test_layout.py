@@ -45,7 +45,7 @@ def downgrade(url: str, version: str) -> None:
 
 
 # An index of an expression is not compared.
-@pytest.mark.filterwarnings("ignore:Skipped unsupported reflection")
+@pytest.mark.filterwarnings("ignore:Skipped unsupported reflection", "ignore:autogenerate skipping")
 def test_the_steps_make_the_tables_that_the_code_describes(tmp_path: Path) -> None:
     with running_postgres() as postgres:
         for url in (f"sqlite:///{tmp_path / 'ledger.sqlite'}", postgres):
@@ -62,7 +62,7 @@ def test_the_newest_step_is_the_layout_of_the_code() -> None:
     assert ScriptDirectory.from_config(config).get_heads() == [LAYOUT]
 
 
-@pytest.mark.filterwarnings("ignore:Skipped unsupported reflection")
+@pytest.mark.filterwarnings("ignore:Skipped unsupported reflection", "ignore:autogenerate skipping")
 def test_a_ledger_of_0_1_0_is_upgraded_and_goes_back_unchanged(old_ledger: Path) -> None:
     before, url = content(old_ledger), f"sqlite:///{old_ledger}"
     for _ in range(2):
