@@ -152,6 +152,8 @@ class EventDrivenSocket(AssociationSocket):
 class _WakeEvent:
     """Wakes a thread that waits for file descriptors."""
 
+    _descriptor = -1  # where no descriptor is free
+
     def __init__(self) -> None:
         self._descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
@@ -169,7 +171,8 @@ class _WakeEvent:
 
     def __del__(self) -> None:
         # Not before: a thread that still waits would wait for whoever gets the number next.
-        os.close(self._descriptor)
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
 
 
 class _NotifyingQueue(Queue[Any]):
