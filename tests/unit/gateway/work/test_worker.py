@@ -73,7 +73,7 @@ def floor(tmp_path: Path, phantom_series: WrittenSeries) -> Iterator[Floor]:
     docker.succeeds(SEG)
     with dispatching(tmp_path, file) as desk:
         desk.receive(STUDY)
-        desk.dispatcher.tick()
+        desk.tick()
         try:
             yield Floor(desk=desk, docker=docker, folder=tmp_path)
         finally:
@@ -106,7 +106,7 @@ def test_a_job_that_is_cancelled_ends_and_its_container_with_it(floor: Floor) ->
     assert [words[0] for words in floor.docker.calls()] == ["rm", "rm", "run", "rm"]
     floor.docker.hold.unlink()
     floor.desk.receive("1.3")
-    floor.desk.dispatcher.tick()
+    floor.desk.tick()
     with floor.worker():
         wait_until(lambda: floor.desk.jobs("1.3")[0].state is JobState.SEGMENTED)
     assert floor.job().state is JobState.CANCELLED
@@ -139,7 +139,7 @@ def test_a_worker_that_is_told_to_stop_gives_its_job_back(floor: Floor) -> None:
     assert (job.state, job.reason) == (JobState.QUEUED, "the gateway was stopped")
     assert (job.attempts, job.run, job.not_before) == (0, 2, 0.0)
     floor.docker.hold.unlink()
-    floor.desk.dispatcher.tick()
+    floor.desk.tick()
     with floor.worker():
         wait_until(floor.is_done)
     assert floor.job().attempts == 1
@@ -161,7 +161,7 @@ def test_a_job_that_is_done_elsewhere_ends_no_worker(floor: Floor) -> None:
     job = floor.job()
     floor.desk.dispatcher.jobs.cancel(job.job_id, "anna")
     floor.desk.receive("1.3")
-    floor.desk.dispatcher.tick()
+    floor.desk.tick()
     with floor.worker() as process:
         wait_until(lambda: floor.desk.jobs("1.3")[0].state is JobState.SEGMENTED)
         assert process.poll() is None
