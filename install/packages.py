@@ -13,22 +13,13 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
+from install.compiled import compile_all, compile_imported
 from install.locks import REPOSITORY, Lock, lock_of
 from install.trim import trim
 
 # PyTorch's own index has the builds for the CPU.
 TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
 GPU_FILES = ("/proc/driver/nvidia/version", "/dev/nvidia0", "/dev/dxg")
-# Importing these compiles what a run and the gateway need, and nothing else: pip would compile all.
-COMPILED_NOW = (
-    "app.application",
-    "cli.run",
-    "cli.all_studies",
-    "cli.inspection",
-    "gateway.serve",
-    "gateway.web.server",
-    "totalmap.engine.api",
-)
 # Of pip's output: the rest names every package several times.
 SHOWN = ("Downloading ", "Building wheel", "Installing collected packages")
 
@@ -77,10 +68,13 @@ def install(sets: Sequence[str], torch: str, torch_index: str, *, itself: bool) 
         _pip("--no-deps", "--no-build-isolation", "--editable", str(REPOSITORY))
     # Holoscan's wheel makes links to its libraries when Python starts the first time.
     _run_python("")
+    packages = Path(sysconfig.get_paths()["purelib"])
     if "run" in sets:
-        trim(Path(sysconfig.get_paths()["purelib"]))
+        trim(packages)
     if itself and "run" in sets:
-        _run_python(f"import {', '.join(COMPILED_NOW)}")
+        compile_imported()
+    if "development" in sets:
+        compile_all(packages)
     _write_line(f"Installed in {time.monotonic() - start:.0f} s.")
 
 

@@ -9,12 +9,12 @@ import re
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
+from typing import TYPE_CHECKING, Any
 
 from totalmap.errors import ModelError
+
+if TYPE_CHECKING:
+    import torch
 
 _DTYPES = tuple(
     f"numpy.dtypes.{name}DType"
@@ -40,12 +40,15 @@ ALLOWED_GLOBALS: Mapping[str, str] = {
 _REFUSED = re.compile(r"GLOBAL ([\w.]+)")
 
 
-def read_weights(checkpoint: Path) -> dict[str, torch.Tensor]:
+def read_weights(checkpoint: Path) -> "dict[str, torch.Tensor]":
     """Returns the weights of a checkpoint of nnU-Net, on the CPU.
 
     Raises:
         ModelError: The checkpoint names code, or is no checkpoint of nnU-Net.
     """
+    import torch  # here, since a start takes longer with it
+    from torch.serialization import safe_globals
+
     allowed: list[Any] = [(_found(place), name) for name, place in ALLOWED_GLOBALS.items()]
     try:
         with safe_globals(allowed):
@@ -66,6 +69,8 @@ def require_harmless(checkpoint: Path) -> None:
     Raises:
         ModelError: The checkpoint names code, or is no checkpoint of PyTorch.
     """
+    from torch.serialization import get_unsafe_globals_in_checkpoint
+
     try:
         named = get_unsafe_globals_in_checkpoint(str(checkpoint))
     except (EOFError, OSError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
