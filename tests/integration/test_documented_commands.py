@@ -38,6 +38,8 @@ RUN_HERE = {
     f"{TOTALMAP} check build/demo/results --source build/phantom": (0, 1, 3),  # the verdict
     f"{TOTALMAP} gateway check gateway.yaml": (0,),
     f"{TOTALMAP} status gateway.yaml": (0,),
+    f"{TOTALMAP} gateway held gateway.yaml": (0,),
+    f"{TOTALMAP} gateway confirm-clock gateway.yaml": (64,),  # the clock has not jumped
     f"{TOTALMAP} gateway pause gateway.yaml": (0,),
     f"{TOTALMAP} gateway resume gateway.yaml": (0,),
     f"{TOTALMAP} gateway drain gateway.yaml": (0,),
