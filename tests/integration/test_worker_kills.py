@@ -20,7 +20,7 @@ from tests.service import SMALL, Service, running_service
 from tests.waiting import WAIT_SECONDS, wait_until
 
 ROUNDS = int(os.environ.get("ROUNDS", "1"))
-ATTEMPTS = 2
+ATTEMPTS = 3
 # A stage of milliseconds may be over before it is seen; then another study is sent.
 CHANCES = 20
 
