@@ -2,6 +2,8 @@
 
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,12 +58,33 @@ def test_a_process_that_uses_too_much_memory_is_restarted(
     assert (large[0]["role"], large[0]["limit_gb"]) == ("web", 0.003)
 
 
-def test_memory_is_what_a_process_and_those_that_it_started_use_alone() -> None:
-    before = used_bytes(os.getpid())
-    held = bytearray(os.urandom(1)) * 60_000_000
-    assert used_bytes(os.getpid()) - before == pytest.approx(60e6, abs=20e6)
-    assert len(held) == 60_000_000
-    assert next(iter(with_descendants(os.getpid()))) == os.getpid()
+HOLDS_MEMORY = """
+print("started", flush=True)
+held = b"x" * int(input())
+print("holds", flush=True)
+input()
+"""
+
+
+def test_memory_is_what_a_process_uses_alone() -> None:
+    """Of a process of its own: this one frees memory of other tests meanwhile."""
+    held_bytes = 60_000_000
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDS_MEMORY],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == "started\n"
+        before = used_bytes(process.pid)
+        process.stdin.write(f"{held_bytes}\n")
+        assert process.stdout.readline() == "holds\n"
+        assert used_bytes(process.pid) - before == pytest.approx(held_bytes, rel=0.1)
+        assert process.pid in with_descendants(os.getpid())
+        process.stdin.write("\n")
     assert used_bytes(2**22 + 1) == 0, "no such process"
 
 
