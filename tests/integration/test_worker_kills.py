@@ -5,6 +5,7 @@ The longer version: ROUNDS=20 pytest tests/integration/test_worker_kills.py
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pydicom
@@ -15,7 +16,7 @@ from gateway.record.history import history
 from gateway.record.job import Job, JobState
 from tests.archive import Archive, running_archive
 from tests.conftest import DEMO_MODELS
-from tests.phantom.study import write_series
+from tests.phantom.study import SeriesSpec, write_series
 from tests.service import SMALL, Service, running_service
 from tests.waiting import WAIT_SECONDS, wait_until
 
@@ -23,6 +24,8 @@ ROUNDS = int(os.environ.get("ROUNDS", "1"))
 ATTEMPTS = 3
 # A stage of milliseconds may be over before it is seen; then another study is sent.
 CHANCES = 20
+# Reading so many slices takes long enough to be seen, and the network still takes one tile.
+MANY_SLICES = replace(SMALL, n_slices=400, slice_spacing_mm=0.25, slice_thickness_mm=0.25)
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +46,9 @@ def service(tmp_path_factory: pytest.TempPathFactory, archive: Archive) -> Itera
         yield running
 
 
-def send_study(service: Service, folder: Path, seed: int) -> Job:
+def send_study(service: Service, folder: Path, seed: int, spec: SeriesSpec = SMALL) -> Job:
     """Sends a study of its own, and returns its job."""
-    series = write_series(folder, seed, SMALL)
+    series = write_series(folder, seed, spec)
     service.send(folder)
     header = pydicom.dcmread(series.paths[0], stop_before_pixels=True)
     return service.job_of(header.StudyInstanceUID)
@@ -138,10 +141,11 @@ def test_a_study_comes_through_whatever_is_killed(
     service: Service, archive: Archive, tmp_path: Path, number: int
 ) -> None:
     kill = POINTS[number % len(POINTS)]
+    spec = MANY_SLICES if kill is kill_before_inference else SMALL
     for chance in range(CHANCES):
         before = set(archive.of_class(SegmentationStorage))
         seed = 1000 + number + chance * ROUNDS * len(POINTS)
-        job = send_study(service, tmp_path / str(chance), seed)
+        job = send_study(service, tmp_path / str(chance), seed, spec)
         if kill(service, job, archive):
             break
         service.wait_until_delivered(job)
