@@ -1,5 +1,6 @@
 """Finds the attributes in which slices at one place differ; reads their headers whole for that."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from pydicom.datadict import dictionary_description, keyword_for_tag
@@ -40,7 +41,7 @@ def differing_attributes(slices: Sequence[Slice]) -> tuple[str, ...]:
     UIDs, private attributes, those of the patient, and those that differ in every slice of a
     volume are not compared.
     """
-    headers = [dict(_values(item)) for item in slices]
+    headers = [*_headers(slices)]
     keywords = set().union(*headers)
     differing = {
         keyword for keyword in keywords if len({header.get(keyword) for header in headers}) > 1
@@ -86,16 +87,29 @@ def read_distinctions(slices: Sequence[Slice], keywords: Sequence[str]) -> list[
     return [distinction(keyword) for keyword in keywords]
 
 
-def _values(item: Slice) -> Iterator[tuple[str, str]]:
-    """Yields keyword and value of the attributes of a slice that can be compared."""
+def _headers(slices: Sequence[Slice]) -> Iterator[dict[str, str]]:
+    """Yields what can be compared of each slice, by keyword; reads each file once."""
+    of_file: dict[str, list[Slice]] = defaultdict(list)
+    for item in slices:
+        of_file[item.instance.sop_instance_uid].append(item)
+    for items in of_file.values():
+        try:
+            dataset = read_dataset(items[0].instance)
+        except BROKEN_VALUE:  # it was read a moment ago; whoever reads it next will tell
+            yield {}
+            continue
+        common = dict(_comparable(dataset))
+        for item in items:
+            yield common | dict(_of_frame(dataset, item.frame.number))
+
+
+def _of_frame(dataset: Dataset, number: int) -> Iterator[tuple[str, str]]:
     try:
-        dataset = read_dataset(item.instance)
-        yield from _comparable(dataset)
         if FUNCTIONAL_GROUPS in dataset:
-            for element in dataset[FUNCTIONAL_GROUPS].value[item.frame.number - 1]:
+            for element in dataset[FUNCTIONAL_GROUPS].value[number - 1]:
                 for group in element.value or ():
                     yield from _comparable(group)
-    except BROKEN_VALUE:  # it was read a moment ago; whoever reads it next will tell
+    except BROKEN_VALUE:  # the same
         return
 
 

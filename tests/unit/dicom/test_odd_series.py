@@ -1,5 +1,6 @@
 """Odd series of public reports, which the comments name: what is chosen of them, and said."""
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -268,6 +269,23 @@ def test_copies_are_only_looked_for_in_series_that_may_be_chosen(written: Writte
     assert too_large.stack is not None
     assert len(too_large.stack.slices) == 2 * COUNT, "pixels were read beyond the limit"
     assert "geometry.max_series_gb allows" in too_large.reason
+
+
+def test_a_file_of_many_frames_at_one_place_is_read_once_to_compare_them(tmp_path: Path) -> None:
+    """Reading it again for each frame would take minutes of processor time."""
+    path = write_enhanced(tmp_path / "in", 1, SPEC).paths[0]
+    dataset, times = pydicom.dcmread(path), 300
+    pixels = np.repeat(dataset.pixel_array, times, axis=0)
+    frames = dataset.PerFrameFunctionalGroupsSequence
+    dataset.PerFrameFunctionalGroupsSequence = [item for item in frames for _ in range(times)]
+    dataset.NumberOfFrames = times * COUNT
+    dataset.PixelData = pixels.tobytes()
+    dataset.save_as(path)
+    study, start = read_study(tmp_path / "in"), time.process_time()
+    verdicts = judge(study, RULES, GeometrySection()).verdicts
+    assert time.process_time() - start < 20.0
+    stacks = [verdict.stack for verdict in verdicts if verdict.stack]
+    assert sum(len(stack.slices) for stack in stacks) == times * COUNT
 
 
 def test_a_part_that_was_sent_again_is_used_once(written: WrittenSeries) -> None:
