@@ -2,8 +2,8 @@
 
 import sys
 
-from app.process import restart_with_larger_stack
-from app.stop import hold_stop_signals
+from app.stack_size import restart_with_larger_stack
+from app.stop_signals import hold_stop_signals
 
 if __name__ == "__main__":
     hold_stop_signals()

@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 
 from app.run import RunOutcome, RunRequest, foreign_errors_translated, refuse_overlap, stop_run
-from app.stop import stop_signals_answered
-from app.warm import WarmApplication
-from totalmap.dicom.studies import StudyEntry, list_studies
+from app.stop_signals import stop_signals_answered
+from app.warm_application import WarmApplication
+from totalmap.dicom.study_choice import StudyEntry, list_studies
 from totalmap.errors import (
     ConfigError,
     InputError,
@@ -19,7 +19,7 @@ from totalmap.errors import (
     TotalMapError,
 )
 from totalmap.input import InputKind, OpenedInput, open_input
-from totalmap.journal import Journal, Observer
+from totalmap.run_log import Journal, Observer
 from totalmap.settings import load_settings
 from totalmap.writers.metadata import summarise
 from totalmap.writers.release import open_release, study_folder

@@ -12,9 +12,10 @@ from operators.chain_operator import ChainOperator
 from operators.csv_writer import CsvWriterOperator
 from operators.nifti_loader import NiftiLoaderOperator
 from operators.nifti_writer import NiftiWriterOperator
-from operators.picture_writer import PictureWriterOperator
+from operators.preview_picture_writer import PictureWriterOperator
 from operators.preview_writer import PreviewWriterOperator
-from operators.quality_checker import QualityCheckerOperator
+from operators.quality_assessor import QualityCheckerOperator
+from operators.repaired_source_writer import SourceWriterOperator
 from operators.report_writer import ReportWriterOperator
 from operators.result_writer import ResultWriterOperator
 from operators.rtstruct_writer import RtstructWriterOperator
@@ -22,14 +23,13 @@ from operators.seg_labelmap_writer import SegLabelmapWriterOperator
 from operators.seg_writer import SegWriterOperator
 from operators.segmenter import EngineLoader, SegmenterOperator
 from operators.series_selector import SeriesSelectorOperator
-from operators.source_writer import SourceWriterOperator
 from operators.sr_writer import SrWriterOperator
 from operators.study_loader import StudyLoaderOperator
 from operators.volume_builder import VolumeBuilderOperator
 from totalmap.engine.engine import Engine
 from totalmap.errors import ConfigError, OutputError
 from totalmap.input import InputKind, OpenedInput
-from totalmap.journal import Journal
+from totalmap.run_log import Journal
 from totalmap.settings import ResultKind, Settings
 from totalmap.writers.release import Release
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from app.arguments import ArgumentParser
+from app.argument_parser import ArgumentParser
 from app.run import RunRequest, run_application
 from totalmap import log
 from totalmap.defaults import DEFAULT_MODELS, DEFAULT_SETTINGS

@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.stop import stop_signals_answered
+from app.stop_signals import stop_signals_answered
 from totalmap import log
-from totalmap.allocator import keep_freed_memory
+from totalmap.engine.allocator import keep_freed_memory
 from totalmap.engine.tasks import load_task
 from totalmap.errors import (
     ConfigError,
@@ -22,7 +22,7 @@ from totalmap.errors import (
 )
 from totalmap.finding import Verdict
 from totalmap.input import OpenedInput, open_input
-from totalmap.journal import Journal, Observer
+from totalmap.run_log import Journal, Observer
 from totalmap.settings import Arithmetic, Overrides, Rejected, Settings, load_settings
 from totalmap.writers.metadata import summarise
 from totalmap.writers.rejection import write_rejection

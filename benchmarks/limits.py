@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from totalmap.engine.network import load_network
-from totalmap.engine.plans import read_plans
+from totalmap.engine.network_loader import load_network
+from totalmap.engine.nnunet_plans import read_plans
 from totalmap.engine.tasks import Task
 
 GEMM_SIZE = 4096

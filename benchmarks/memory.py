@@ -25,8 +25,8 @@ from totalmap import log
 from totalmap.dicom.geometry import Geometry
 from totalmap.dicom.volume import Volume
 from totalmap.engine.inference_grid import to_inference_grid
-from totalmap.engine.memory import bytes_needed
-from totalmap.engine.plans import read_plans
+from totalmap.engine.memory_need import bytes_needed
+from totalmap.engine.nnunet_plans import read_plans
 from totalmap.engine.predict import Networks
 from totalmap.engine.tasks import load_task
 from totalmap.settings import Arithmetic, Variant

@@ -62,8 +62,8 @@ from tests.corruptions.variants import Vary, scaled, turned
 from tests.segmentations import TASK
 from totalmap.dicom.geometry import Geometry
 from totalmap.finding import Verdict, verdict
-from totalmap.label_statistics import label_statistics
-from totalmap.quality.plausibility import implausible
+from totalmap.measure.label_statistics import label_statistics
+from totalmap.quality.plausibility.rules import implausible
 
 VIEWS = (View.TRUNK, View.CHEST, View.ABDOMEN, View.ABDOMEN_AND_PELVIS)
 ASKEW_SEEDS, VARIANT_SEEDS = 50, 2000  # no scan is of a body of another one

@@ -37,7 +37,7 @@ from tests.phantom import SeriesSpec, write_series
 from tests.transfer_syntaxes import transcode
 from totalmap import log
 from totalmap.dicom.geometry import to_las
-from totalmap.dicom.select import judge, selected
+from totalmap.dicom.series_selection import judge, selected
 from totalmap.dicom.study import read_study
 from totalmap.dicom.volume import Volume, build_volume
 from totalmap.settings import GeometrySection, SelectionSection

@@ -18,10 +18,10 @@ from benchmarks.report import write_report
 from benchmarks.seg import FIELD_OF_VIEW_MM, begin_peak, peak_megabytes
 from tests.phantom.study import SeriesSpec, write_series
 from totalmap import log
-from totalmap.dicom.select import judge, selected
+from totalmap.dicom.series_selection import judge, selected
 from totalmap.dicom.study import read_study
 from totalmap.dicom.volume import Volume, build_volume
-from totalmap.quality.suitability import unsuitable
+from totalmap.quality.suitability.rules import unsuitable
 from totalmap.settings import GeometrySection, SelectionSection
 
 

@@ -20,7 +20,7 @@ from structlog.testing import capture_logs
 from benchmarks.network_time import from_events
 from totalmap import log
 from totalmap.dicom.geometry import to_las
-from totalmap.dicom.select import judge, selected
+from totalmap.dicom.series_selection import judge, selected
 from totalmap.dicom.study import read_study
 from totalmap.dicom.volume import build_volume
 from totalmap.engine.engine import Engine

@@ -23,7 +23,7 @@ from benchmarks.seg import MEGABYTE, ellipsoids, prepare
 from tests.segmentations import TASK, segmentation_with, volume_of
 from totalmap import log
 from totalmap.dicom.volume import Volume
-from totalmap.journal import Result
+from totalmap.run_log import Result
 from totalmap.segmentation import InferenceLabels, Segmentation
 from totalmap.settings import USUAL_RESULTS, ResultKind, Settings
 from totalmap.writers.measurements_csv import write_measurements_csv

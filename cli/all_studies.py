@@ -8,7 +8,7 @@ from rich.table import Table
 from app.all_studies import StudyRun, run_all_studies, worst_exit_status
 from app.run import RunRequest
 from cli.progress import ProgressDisplay
-from totalmap.dicom.studies import StudyEntry
+from totalmap.dicom.study_choice import StudyEntry
 from totalmap.errors import ConfigError
 
 

@@ -36,7 +36,7 @@ def check(
     from totalmap import log
     from totalmap.dicom.study import read_study
     from totalmap.finding import verdict
-    from totalmap.quality.existing import findings_of, read_existing, seg_objects
+    from totalmap.quality.existing_result import findings_of, read_existing, seg_objects
 
     log.configure(level=logging.CRITICAL)
     console = plain_console()

@@ -17,7 +17,7 @@ class StoppedBySignal(BaseException):
 def main() -> None:
     """Runs the command and ends the process.
 
-    `run` and `verify` hold the signals and answer them themselves (app/stop.py).
+    `run` and `verify` hold the signals and answer them themselves (app/stop_signals.py).
     """
     # Until there is something to clean up: no traceback of an import that was broken off.
     signal.signal(signal.SIGINT, signal.SIG_DFL)

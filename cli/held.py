@@ -9,7 +9,7 @@ from gateway.config import GatewaySettings
 from gateway.record.conflict import Conflict
 from gateway.record.conflictlist import ConflictList
 from gateway.record.database import open_database
-from totalmap.dicom.same_content import attribute_name
+from totalmap.dicom.instance_comparison import attribute_name
 
 # The end of a UID, where UIDs differ.
 UID_CHARACTERS = 12

@@ -10,9 +10,9 @@ from cli.series_table import series_table
 from totalmap.dicom.file_labels import file_label
 from totalmap.dicom.geometry import Geometry
 from totalmap.dicom.header import printable
-from totalmap.dicom.select import Judgement, judge, refuse_mixed_patients, selected
-from totalmap.dicom.studies import StudyEntry, choose_study, list_studies, of_study
+from totalmap.dicom.series_selection import Judgement, judge, refuse_mixed_patients, selected
 from totalmap.dicom.study import Study, input_files
+from totalmap.dicom.study_choice import StudyEntry, choose_study, list_studies, of_study
 from totalmap.errors import NoSuitableSeries
 from totalmap.input import InputKind, OpenedInput, open_input
 from totalmap.settings import Settings

@@ -35,7 +35,7 @@ def list_command(
         from cli.console import plain_console
         from cli.models_table import models_table
         from totalmap import log
-        from totalmap.engine.installed import list_weights
+        from totalmap.engine.installed_weights import list_weights
 
         log.configure(level=logging.CRITICAL)
         console = plain_console()
@@ -75,7 +75,7 @@ def adopt_command(
         )
         if bf16_on:
             # Here and not above: torch takes seconds to import.
-            from totalmap.engine.agreement import measure_bf16
+            from totalmap.engine.bf16_agreement import measure_bf16
 
             manifest = measure_bf16(folder, _volume(bf16_on))
         _show(folder, manifest)
@@ -83,7 +83,7 @@ def adopt_command(
 
 def _volume(folder: Path) -> "Volume":
     """Returns the series that the application would choose, CT or MR."""
-    from totalmap.dicom.select import judge, selected
+    from totalmap.dicom.series_selection import judge, selected
     from totalmap.dicom.study import read_study
     from totalmap.dicom.volume import build_volume
     from totalmap.settings import GeometrySection, SelectionRule, SelectionSection
@@ -112,8 +112,8 @@ def install_command(
 ) -> None:
     """Downloads TotalSegmentator's weights, those of rough networks too, and records them."""
     from totalmap import log
-    from totalmap.engine.download import install
     from totalmap.engine.tasks import load_task
+    from totalmap.engine.weights_download import install
     from totalmap.settings import parse_variant
 
     log.configure()

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from rich.table import Table
 
-from totalmap.engine.installed import TaskWeights
+from totalmap.engine.installed_weights import TaskWeights
 
 BYTES_PER_MB = 1_000_000
 

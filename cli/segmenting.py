@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from app.process import restart_with_larger_stack
-from app.stop import hold_stop_signals
+from app.stack_size import restart_with_larger_stack
+from app.stop_signals import hold_stop_signals
 
 if TYPE_CHECKING:
     from rich.console import Console

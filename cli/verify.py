@@ -38,8 +38,8 @@ def print_verification(
 
     with errors_to_exit_status():
         with segmenting() as (console, display):
+            from app.reproduce import verify
             from app.run import RunRequest
-            from app.verify import verify
 
             request = RunRequest(
                 input_path=source,

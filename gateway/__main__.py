@@ -2,7 +2,7 @@
 
 import sys
 
-from app.process import restart_with_larger_stack
+from app.stack_size import restart_with_larger_stack
 
 if __name__ == "__main__":
     restart_with_larger_stack()

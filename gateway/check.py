@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from ssl import PROTOCOL_TLS_SERVER, SSLContext
 
-from app.ready import require_ready
+from app.preflight import require_ready
 from gateway.config import (
     DestinationSection,
     GatewaySettings,

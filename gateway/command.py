@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from threading import Event
 
-from app.arguments import ArgumentParser
+from app.argument_parser import ArgumentParser
 from gateway.config import GatewaySettings, load_gateway_settings
 from gateway.heartbeat import Heartbeat
 from gateway.process import (

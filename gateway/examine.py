@@ -14,7 +14,8 @@ from gateway.record.conflict import AsideReason, Conflict, ConflictKind, Contrad
 from gateway.record.conflictlist import ConflictList
 from gateway.record.ledger import KeptInstance, Ledger
 from gateway.record.storage import Storage
-from totalmap.dicom.files import read_header
+from totalmap.dicom.file_reader import read_header
+from totalmap.dicom.instance_comparison import differing_keywords
 from totalmap.dicom.patient import (
     ATTRIBUTE_NAMES,
     PATIENT_KEYWORDS,
@@ -23,7 +24,6 @@ from totalmap.dicom.patient import (
     disagreements,
     read_patient,
 )
-from totalmap.dicom.same_content import differing_keywords
 from totalmap.errors import ResourceError
 from totalmap.log import get_logger
 

@@ -21,7 +21,7 @@ ENTRY_POINTS = (
     "cli.inspection",
     "gateway.serve",
     "gateway.web.server",
-    "totalmap.engine.api",
+    "totalmap.engine.totalsegmentator_api",
 )
 
 

@@ -11,7 +11,7 @@ from holoscan.core import (
     OutputContext,
 )
 
-from totalmap.journal import Journal
+from totalmap.run_log import Journal
 
 
 class ChainOperator(Operator):

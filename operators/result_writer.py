@@ -3,7 +3,7 @@
 from typing import Any, ClassVar
 
 from operators.chain_operator import ChainOperator
-from totalmap.journal import Result
+from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
 from totalmap.writers.release import Release

@@ -3,7 +3,7 @@
 from typing import Any
 
 from operators.chain_operator import ChainOperator
-from totalmap.dicom.select import Selection, judge, selected
+from totalmap.dicom.series_selection import Selection, judge, selected
 from totalmap.dicom.study import Study
 from totalmap.settings import GeometrySection, SelectionSection
 

@@ -1,7 +1,7 @@
 """Operator: segmentation -> DICOM SR."""
 
 from operators.result_writer import ResultWriterOperator
-from totalmap.journal import Result
+from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
 from totalmap.writers.release import Release

@@ -3,9 +3,9 @@
 from typing import Any
 
 from operators.chain_operator import ChainOperator
-from totalmap.dicom.select import Selection
+from totalmap.dicom.series_selection import Selection
 from totalmap.dicom.volume import Volume, build_volume
-from totalmap.quality.suitability import unsuitable
+from totalmap.quality.suitability.rules import unsuitable
 from totalmap.settings import GeometrySection
 
 

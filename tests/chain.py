@@ -12,7 +12,7 @@ from tests.readers import read_by_dcmqi, read_by_highdicom
 from tests.segmentations import RULE, StainFinder, volume_of
 from totalmap.dicom.volume import Volume
 from totalmap.engine.segment import segment
-from totalmap.journal import SilentObserver
+from totalmap.run_log import SilentObserver
 from totalmap.settings import GapPolicy, GeometrySection, SelectionRule, Settings
 from totalmap.writers.release import open_release
 from totalmap.writers.seg import write_seg

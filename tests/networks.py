@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
-from totalmap.engine.plans import read_plans
+from totalmap.engine.nnunet_plans import read_plans
 from totalmap.engine.tasks import SubModel, Task, load_task
 from totalmap.engine.weights import adopt
 from totalmap.settings import Variant

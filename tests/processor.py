@@ -10,7 +10,7 @@ _WITHOUT_BF16 = ("SSE41", "AVX", "AVX2", "AVX2_VNNI")
 
 def require_bf16() -> None:
     """Skips the test where OpenVINO does not compute in bfloat16, but in float32 instead."""
-    import totalmap.engine.arithmetic.openvino  # noqa: F401  keeps OpenVINO from reporting this
+    import totalmap.engine.arithmetic.openvino_network  # noqa: F401  OpenVINO reports nothing
 
     # isort: split
     from openvino import Core

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from tests.phantom import STAIN_HU
 from tests.phantom.study import WrittenSeries
 from totalmap.dicom.geometry import canonical_affine_lps, to_canonical
-from totalmap.dicom.select import judge, selected
+from totalmap.dicom.series_selection import judge, selected
 from totalmap.dicom.study import read_study
 from totalmap.dicom.volume import Volume, build_volume
 from totalmap.engine.segment import Progress

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from totalmap.archive import is_zip, unpack
 from totalmap.dicom.study import Study, read_study
 from totalmap.errors import InputError
 from totalmap.temporary_folders import temporary_folder
+from totalmap.zip_archive import is_zip, unpack
 
 
 class InputKind(StrEnum):

@@ -18,7 +18,6 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError, HeaderTypeError
 from numpy.typing import NDArray
 
-from totalmap.dicom.audit import refuse_size, tilt_findings
 from totalmap.dicom.geometry import (
     NEGLIGIBLE_TILT_DEGREES,
     Affine,
@@ -26,6 +25,7 @@ from totalmap.dicom.geometry import (
     nifti_geometry,
 )
 from totalmap.dicom.pixels import INT16, Voxels
+from totalmap.dicom.slice_audit import refuse_size, tilt_findings
 from totalmap.dicom.volume import Volume
 from totalmap.errors import InputError, UnsupportedGeometry
 from totalmap.settings import GeometrySection

@@ -12,7 +12,7 @@ import numpy as np
 from totalmap.dicom.geometry import Affine
 from totalmap.dicom.volume import Volume
 from totalmap.finding import Assessment, Finding, Verdict
-from totalmap.label_statistics import Labels, LabelStatistics, label_statistics
+from totalmap.measure.label_statistics import Labels, LabelStatistics, label_statistics
 from totalmap.structures import MeasuredStructure, Structure
 
 

@@ -25,10 +25,10 @@ from totalsegmentator.map_to_binary import class_map
 from totalsegmentator.registry import task_modality
 
 from totalmap.errors import ConfigError
-from totalmap.hints import did_you_mean, nearest, quoted_if_close
 from totalmap.log import LogFormat
 from totalmap.settings_errors import key_elsewhere, not_one_of
 from totalmap.settings_file import Section, read_sections, validated
+from totalmap.suggestions import did_you_mean, nearest, quoted_if_close
 
 _LAID_OVER = ("the environment", "the arguments")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from totalmap.errors import ResourceError
 
-# A process that is ended by os._exit runs no `finally`: app/stop.py asks for their removal.
+# A process that is ended by os._exit runs no `finally`: app/stop_signals.py asks for their removal.
 _existing: set[Path] = set()
 
 

@@ -12,7 +12,7 @@ from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from torch import Tensor, nn
 from totalsegmentator.map_tasks_config import TASK_ID_WEIGHTS_CONFIGS
 
-from totalmap.engine.learnt import LEARNT_KEY
+from totalmap.engine.learnt_structures import LEARNT_KEY
 
 from .bodies import CT_CLIP_HU, CT_MEAN_HU, CT_STD_HU, SPACING_MM
 from .structures import CLASS_NAMES, CLASS_NUMBERS, N_CLASSES, STRUCTURES, TASK_ID
@@ -72,7 +72,7 @@ def plans() -> dict[str, Any]:
 def dataset() -> dict[str, Any]:
     """Returns nnU-Net's description of the data set, with all the task's structures.
 
-    `learnt` tells TotalMAP which of them the model knows (totalmap.engine.learnt).
+    `learnt` tells TotalMAP which of them the model knows (totalmap.engine.learnt_structures).
     """
     names = {name: number for number, name in CLASS_NAMES.items()}
     return {

@@ -27,7 +27,7 @@ from gateway.record.database import Database
 from gateway.record.history import Event, events_after
 from gateway.record.schema import AUDITED, INSTANCES
 from gateway.record.storage import Storage
-from totalmap.dicom.files import read_header
+from totalmap.dicom.file_reader import read_header
 from totalmap.errors import ResourceError
 from totalmap.log import get_logger
 

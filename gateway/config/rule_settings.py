@@ -7,8 +7,8 @@ from totalsegmentator.map_to_binary import class_map
 from gateway.config.rules import RuleSection
 from totalmap.defaults import DEFAULT_SETTINGS
 from totalmap.errors import ConfigError
-from totalmap.hints import did_you_mean, quoted_if_close
 from totalmap.settings import load_settings
+from totalmap.suggestions import did_you_mean, quoted_if_close
 
 
 def require_known_settings(rule: RuleSection, settings_file: Path | None, path: Path) -> None:

@@ -16,8 +16,8 @@ from gateway.config.rules import CompleteSection, RuleSection
 from gateway.config.supervise import SuperviseSection
 from gateway.config.web import WebSection
 from gateway.config.work import WorkSection
-from totalmap.hints import did_you_mean, quoted_if_close
 from totalmap.settings_file import Section, read_sections, validated
+from totalmap.suggestions import did_you_mean, quoted_if_close
 
 
 class GatewaySettings(Section):

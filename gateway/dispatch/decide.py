@@ -14,7 +14,7 @@ from gateway.record.content import content_digest, images
 from gateway.record.job import Destinations, NewJob
 from gateway.record.ledger import KeptInstance
 from gateway.record.storage import Storage
-from totalmap.dicom.files import read_header
+from totalmap.dicom.file_reader import read_header
 from totalmap.errors import ResourceError
 from totalmap.log import get_logger
 

@@ -18,7 +18,7 @@ from pydicom.tag import Tag
 from gateway.receive.free_space import FreeSpace
 from gateway.record.ledger import EndedTransfer, KeptInstance, Ledger
 from gateway.record.storage import Storage, sync
-from totalmap.dicom.files import read_header
+from totalmap.dicom.file_reader import read_header
 from totalmap.errors import InputError, ResourceError, UnreadableInstance
 from totalmap.log import get_logger
 

@@ -7,8 +7,8 @@ from typing import BinaryIO
 
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from totalmap.dicom.bounded import MAX_HEADER_BYTES, BoundedReader, Budget, Walk
-from totalmap.dicom.files import read_file_meta
+from totalmap.dicom.bounded_reader import MAX_HEADER_BYTES, BoundedReader, Budget, Walk
+from totalmap.dicom.file_reader import read_file_meta
 
 # PS3.10 7.1
 PREAMBLE_BYTES = 128

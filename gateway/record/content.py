@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable
 
 from gateway.record.ledger import KeptInstance
-from totalmap.dicom.filters import SLICE_CLASSES
+from totalmap.dicom.selection_filters import SLICE_CLASSES
 
 
 def current(instances: Iterable[KeptInstance]) -> tuple[KeptInstance, ...]:

@@ -13,9 +13,9 @@ from gateway.record.conflict import Conflict
 from gateway.record.ledger import KeptInstance
 from gateway.record.storage import Storage
 from gateway.web.desk import Desk
-from totalmap.dicom.files import read_header
+from totalmap.dicom.file_reader import read_header
+from totalmap.dicom.instance_comparison import PIXEL_DATA, attribute_name
 from totalmap.dicom.patient import PATIENT_KEYWORDS
-from totalmap.dicom.same_content import PIXEL_DATA, attribute_name
 from totalmap.log import get_logger
 
 # Of each side. An attribute has few values, and a page is shown again every two seconds.

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from gateway.record.database import Database
 from gateway.record.schema import INSTANCES, SET_ASIDE
 from gateway.record.storage import Storage
-from totalmap.dicom.files import read_header
+from totalmap.dicom.file_reader import read_header
 from totalmap.log import get_logger
 
 _ATTRIBUTES = ("PatientName", "PatientID", "StudyDate", "StudyDescription")

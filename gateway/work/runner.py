@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from app.run import RunRequest
-from app.warm import WarmApplication
+from app.warm_application import WarmApplication
 from gateway.config import ContainerSection
 from gateway.record.job import NO_DOUBT, Judgement, KeptResult
 from gateway.record.storage import INPUT_NAME, OUTPUT_NAME, SETTINGS_NAME, STATUS_NAME
 from totalmap.errors import ResourceError
 from totalmap.finding import Verdict
-from totalmap.journal import Observer
+from totalmap.run_log import Observer
 
 _DIGEST_CHARACTERS = 8
 # Docker's own, when it could not start the container.

@@ -23,8 +23,8 @@ from gateway.record.roster import LOST_SECONDS, SEEN_SECONDS, Roster
 from gateway.record.storage import Storage
 from gateway.work.runner import ContainerRunner, Runner, WarmRunner, container_name
 from gateway.work.work import Work
-from totalmap.allocator import keep_freed_memory
 from totalmap.defaults import DEFAULT_MODELS
+from totalmap.engine.allocator import keep_freed_memory
 from totalmap.errors import ResourceError
 from totalmap.log import get_logger
 

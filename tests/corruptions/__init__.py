@@ -1,6 +1,7 @@
 """Labels that are wrong in known ways, and labels that are right in unusual scans.
 
-The bodies are those of tests/phantom, whose anatomy knows nothing of totalmap/quality/anatomy.csv,
+The bodies are those of tests/phantom, whose anatomy knows nothing of
+totalmap/quality/plausibility/anatomy.csv,
 and the two reference segmentations of real CTs in shared/data.
 """
 

@@ -13,8 +13,8 @@ from tests.phantom import Anatomy
 from tests.phantom.drawing import LABELS
 from totalmap.dicom.geometry import LPS_TO_RAS, Affine, Geometry, to_canonical
 from totalmap.finding import Finding
-from totalmap.label_statistics import label_statistics
-from totalmap.quality.plausibility import implausible
+from totalmap.measure.label_statistics import label_statistics
+from totalmap.quality.plausibility.rules import implausible
 from totalmap.structures import Structure
 
 REAL = Path(__file__).parents[2].parent / "shared" / "data" / "totalsegmentator-example"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.fuzz.bases import STAIN
 from tests.segmentations import StainFinder
-from totalmap.dicom.select import Judgement, judge, selected
+from totalmap.dicom.series_selection import Judgement, judge, selected
 from totalmap.dicom.study import Study, read_study
 from totalmap.dicom.volume import Volume, build_volume
 from totalmap.engine.segment import segment

@@ -8,9 +8,9 @@ from pathlib import Path
 from tests.fuzz.chain import RULES
 from tests.fuzz.neighbours import write_export
 from tests.fuzz.verdict import secrets_in
-from totalmap.dicom.select import judge, selected
-from totalmap.dicom.studies import choose_study, of_study
+from totalmap.dicom.series_selection import judge, selected
 from totalmap.dicom.study import read_study
+from totalmap.dicom.study_choice import choose_study, of_study
 from totalmap.settings import GeometrySection
 
 LEFT_OUT = re.compile(r"^file \d+ \(…[0-9a-f]{4}\) .*: left out$")

@@ -12,7 +12,7 @@ from tests.fuzz.chain import Run
 from tests.fuzz.oracle import check_volume
 from tests.phantom.modules import ACCESSION_NUMBER, BIRTH_DATE, PATIENT_ID, PATIENT_NAME
 from totalmap.dicom.instance import Instance
-from totalmap.dicom.select import Verdict
+from totalmap.dicom.series_selection import Verdict
 from totalmap.errors import ConfigError, InputError, OutputError, ResourceError
 from totalmap.writers.release import STATUS_NAME
 

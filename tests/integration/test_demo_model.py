@@ -14,7 +14,7 @@ from totalmap.engine.predict import Networks
 from totalmap.engine.segment import segment
 from totalmap.engine.tasks import load_task
 from totalmap.engine.weights import read_manifest
-from totalmap.journal import SilentObserver
+from totalmap.run_log import SilentObserver
 from totalmap.settings import Variant
 from training.structures import STRUCTURES
 

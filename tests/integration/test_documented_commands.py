@@ -66,7 +66,7 @@ RUN_ELSEWHERE = {
     "make package WEIGHTS=models/totalsegmentator": "tests/acceptance/test_packaged_image.py",
     "docker run": "tests/acceptance/test_documents.py",
     "monai-deploy run": "tests/acceptance/test_documents.py",
-    f"{TOTALMAP} models install total --variant fast": "tests/unit/engine/test_download.py",
+    f"{TOTALMAP} models install total --variant fast": "tests/unit/engine/test_weights_download.py",
     f"{TOTALMAP} models adopt models/totalsegmentator --bf16-on /a/folder": (
         "tests/unit/cli/test_models.py"
     ),

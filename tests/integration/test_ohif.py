@@ -15,7 +15,7 @@ from tests.ohif.viewer import Shown, open_results, require_viewer
 from tests.segmentations import segmentation_with, volume_of
 from tests.servers import running_orthanc
 from totalmap.dicom.geometry import from_canonical
-from totalmap.journal import Result
+from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
 from totalmap.writers.codes import structure_code

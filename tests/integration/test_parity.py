@@ -22,7 +22,7 @@ from totalmap.dicom.geometry import Affine, to_las
 from totalmap.engine.predict import Networks
 from totalmap.engine.segment import segment
 from totalmap.engine.tasks import load_task
-from totalmap.journal import SilentObserver
+from totalmap.run_log import SilentObserver
 from totalmap.settings import Variant
 
 AXIAL_SPEC = SeriesSpec(

@@ -29,9 +29,9 @@ from tests.phantom.study import SeriesSpec, WrittenSeries, write_series
 from tests.segmentations import volume_of, volumes_of
 from tests.transfer_syntaxes import ALL_SYNTAXES, transcode
 from totalmap.dicom.file_labels import file_label
-from totalmap.dicom.select import judge, selected
-from totalmap.dicom.studies import list_studies
+from totalmap.dicom.series_selection import judge, selected
 from totalmap.dicom.study import read_study
+from totalmap.dicom.study_choice import list_studies
 from totalmap.errors import NoSuitableSeries
 from totalmap.settings import GeometrySection, SelectionRule, SelectionSection
 

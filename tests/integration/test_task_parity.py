@@ -22,7 +22,7 @@ from tests.waiting import WAIT_SECONDS
 from totalmap.dicom.geometry import to_las
 from totalmap.engine.engine import Engine
 from totalmap.engine.tasks import Task, load_task
-from totalmap.journal import SilentObserver
+from totalmap.run_log import SilentObserver
 from totalmap.segmentation import EngineKind, Segmentation
 from totalmap.settings import SegmentationSection, SelectionRule, Variant
 

@@ -35,7 +35,7 @@ TRUNK = SeriesSpec(
 RUN_ELSEWHERE = {
     "sudo apt-get install": ".ci/run installs the packages",
     "make demo-gateway": "tests/integration/test_readme.py",
-    ".venv/bin/totalmap models install": "tests/unit/engine/test_download.py",
+    ".venv/bin/totalmap models install": "tests/unit/engine/test_weights_download.py",
 }
 # Blocks that run until Ctrl-C, and the port of each that answers HTTP when it is up.
 SERVERS = {

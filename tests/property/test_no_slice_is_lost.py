@@ -16,11 +16,11 @@ from pydicom.uid import UID
 
 from tests.phantom import write_enhanced
 from tests.phantom.study import SeriesSpec, write_series
-from totalmap.dicom.select import Judgement, judge
+from totalmap.dicom.series_selection import Judgement, judge
 from totalmap.dicom.split_study import split_study
 from totalmap.dicom.study import read_study
 from totalmap.dicom.volume import Volume, build_volume
-from totalmap.quality.suitability import unsuitable
+from totalmap.quality.suitability.rules import unsuitable
 from totalmap.settings import GapPolicy, GeometrySection, SelectionRule, SelectionSection
 
 SERIES_UID = "1.2.3.4"

@@ -14,7 +14,7 @@ LEAST_LITERAL = 8  # letters and digits; a pattern with fewer would match anythi
 # Messages that are put together from parts that no literal text shows, and the text of the
 # document that explains them.
 COMPOSED_MESSAGES = {
-    "app/arguments.py": "was called with an argument that it does not know",
+    "app/argument_parser.py": "was called with an argument that it does not know",
     "totalmap/settings.py": "`--variant` is misspelt",
     "totalmap/settings_file.py": 'and "(in FILE or the environment)"',
     "app/command.py": "was called with an argument that it does not know",

@@ -10,7 +10,7 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from totalmap.dicom.bounded import SPARE_BYTES
+from totalmap.dicom.bounded_reader import SPARE_BYTES
 
 # ITU-T T.81 table B.1 and T.87 table C.1: start and end of an image; the frame headers of the
 # lossy, lossless and JPEG-LS processes that DICOM has.

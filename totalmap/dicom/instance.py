@@ -18,10 +18,11 @@ from pydicom.uid import (
     MRImageStorage,
 )
 
-from totalmap.dicom.bounded import SPARE_BYTES, BrokenFile
-from totalmap.dicom.elements import PIXEL_DATA_TAG, PixelElement
+from totalmap.dicom.bounded_reader import SPARE_BYTES, BrokenFile
+from totalmap.dicom.derived_uids import UID_KEYWORDS, derived_uid
+from totalmap.dicom.element_reader import PIXEL_DATA_TAG, PixelElement
 from totalmap.dicom.file_labels import file_label
-from totalmap.dicom.files import (
+from totalmap.dicom.file_reader import (
     NativePixels,
     native_pixels,
     read_all,
@@ -30,7 +31,6 @@ from totalmap.dicom.files import (
 )
 from totalmap.dicom.frame import FRAME_KEYWORDS, Frame, read_frame
 from totalmap.dicom.header import Header
-from totalmap.dicom.identity import UID_KEYWORDS, derived_uid
 from totalmap.dicom.patient import PATIENT_KEYWORDS, UNKNOWN, Patient, read_patient
 from totalmap.dicom.transfer_syntaxes import DECODABLE
 

@@ -15,16 +15,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from totalmap.dicom.attributes import differing_attributes, read_distinctions
-from totalmap.dicom.distinctions import (
-    DISTINCTIONS,
-    Distinction,
-    Groups,
-    are_interleaved,
-    are_volumes,
-    grouped,
-    repeated_at_seams,
-)
+from totalmap.dicom.differing_attributes import differing_attributes, read_distinctions
 from totalmap.dicom.image_kinds import kind_of
 from totalmap.dicom.slices import (
     COSINE_TOLERANCE,
@@ -36,6 +27,15 @@ from totalmap.dicom.slices import (
     in_order,
     numbered_places,
     places_mm,
+)
+from totalmap.dicom.stack_distinctions import (
+    DISTINCTIONS,
+    Distinction,
+    Groups,
+    are_interleaved,
+    are_volumes,
+    grouped,
+    repeated_at_seams,
 )
 from totalmap.dicom.study import Series
 

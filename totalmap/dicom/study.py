@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from totalmap.dicom.bounded import BrokenFile
+from totalmap.dicom.bounded_reader import BrokenFile
 from totalmap.dicom.file_labels import file_label
-from totalmap.dicom.files import HEAD_BYTES
+from totalmap.dicom.file_reader import HEAD_BYTES
 from totalmap.dicom.header import BROKEN_FILE
 from totalmap.dicom.instance import Instance, read_instance
 from totalmap.dicom.patient import Patient, disagreements

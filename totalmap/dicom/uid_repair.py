@@ -20,9 +20,9 @@ from pydicom.uid import (
     MRImageStorage,
 )
 
-from totalmap.dicom.files import read_header
+from totalmap.dicom.derived_uids import UID_KEYWORDS, derived_uid
+from totalmap.dicom.file_reader import read_header
 from totalmap.dicom.header import BROKEN_FILE, Header
-from totalmap.dicom.identity import UID_KEYWORDS, derived_uid
 from totalmap.dicom.instance import Instance, missing_uids
 from totalmap.dicom.patient import PATIENT_KEYWORDS
 from totalmap.errors import InputError

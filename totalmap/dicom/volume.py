@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from totalmap.dicom.audit import audit_stack
-from totalmap.dicom.coverage import Coverage, cover
 from totalmap.dicom.geometry import Geometry
 from totalmap.dicom.pixels import Undecodable, Voxels, decode_slices
-from totalmap.dicom.select import Selection
+from totalmap.dicom.series_coverage import Coverage, cover
+from totalmap.dicom.series_selection import Selection
+from totalmap.dicom.slice_audit import audit_stack
 from totalmap.dicom.slices import Slice
 from totalmap.dicom.stacks import Stack
 from totalmap.errors import UnreadableInstance

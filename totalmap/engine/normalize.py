@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from totalmap.engine.plans import CtNormalization, Normalization
+from totalmap.engine.nnunet_plans import CtNormalization, Normalization
 
 # Of `max(std, eps)` for float32.
 SMALLEST_STD = 1e-8

@@ -14,16 +14,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from totalmap.allocator import give_back_freed_memory, keep_freed_memory, keep_no_memory
-from totalmap.engine.arithmetic.choice import choose_device, ladder
-from totalmap.engine.arithmetic.ladder import Ladder
+from totalmap.engine.allocator import give_back_freed_memory, keep_freed_memory, keep_no_memory
+from totalmap.engine.arithmetic.network_choice import choose_device, ladder
+from totalmap.engine.arithmetic.network_fallbacks import Ladder
 from totalmap.engine.arithmetic.tile_network import TileNetwork
-from totalmap.engine.learnt import narrowed
+from totalmap.engine.learnt_structures import narrowed
 from totalmap.engine.margins import MarginSums, TaskMargins
-from totalmap.engine.memory import SMALLER_TILE_BYTES, available_bytes, bytes_needed
-from totalmap.engine.network import load_network
+from totalmap.engine.memory_need import SMALLER_TILE_BYTES, available_bytes, bytes_needed
+from totalmap.engine.network_loader import load_network
+from totalmap.engine.nnunet_plans import Plans, read_plans
 from totalmap.engine.normalize import scaling
-from totalmap.engine.plans import Plans, read_plans
 from totalmap.engine.postprocess import lay_over
 from totalmap.engine.segment import Progress
 from totalmap.engine.sliding_window import predict_labels

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from totalmap.engine.tasks import WHOLE_BODY_TASKS, Task, load_task
 from totalmap.errors import ConfigError
-from totalmap.label_statistics import Labels
+from totalmap.measure.label_statistics import Labels
 from totalmap.segmentation import InferenceLabels, Opinion
 from totalmap.settings import Variant
 from totalmap.structures import Structure

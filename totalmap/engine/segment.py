@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from totalmap.dicom.geometry import Box, canonical_affine_lps, to_canonical
 from totalmap.dicom.volume import Volume
-from totalmap.engine.cleanup import clean
 from totalmap.engine.crop import box_around, crop, whole
 from totalmap.engine.inference_grid import to_inference_grid
-from totalmap.engine.learnt import why_fewer
+from totalmap.engine.label_cleanup import clean
+from totalmap.engine.learnt_structures import why_fewer
 from totalmap.engine.tasks import Crop, Task
 from totalmap.segmentation import InferenceLabels, ModelIdentity, Segmentation
 

@@ -23,9 +23,9 @@ from totalsegmentator.map_to_binary import (
 from totalsegmentator.registry import TASKS, requires_license, task_modality
 
 from totalmap.errors import ConfigError
-from totalmap.hints import did_you_mean, quoted_if_close
 from totalmap.settings import Variant
 from totalmap.structures import Structure
+from totalmap.suggestions import did_you_mean, quoted_if_close
 
 # The names of the variants in TASK_CONFIGS[...]["sub_modes"].
 _SUB_MODES = {Variant.FULL: "default", Variant.FAST: "fast", Variant.FASTEST: "fastest"}

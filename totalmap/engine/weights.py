@@ -15,7 +15,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from totalmap.defaults import ADOPTED, DEFAULT_MODELS
-from totalmap.engine.learnt import learnt_labels
+from totalmap.engine.learnt_structures import learnt_labels
 from totalmap.engine.tasks import CHECKPOINT_NAME, SubModel, Task, load_task
 from totalmap.engine.weight_licences import NOT_STATED, licence_of
 from totalmap.errors import ModelError

@@ -2,7 +2,7 @@
 
 from totalmap.finding import Assessment, Finding
 from totalmap.quality.opinion import disagreements
-from totalmap.quality.plausibility import implausible
+from totalmap.quality.plausibility.rules import implausible
 from totalmap.segmentation import Segmentation
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from totalmap.dicom.files import native_pixels, read_all, syntax_of
+from totalmap.dicom.file_reader import native_pixels, read_all, syntax_of
 from totalmap.dicom.geometry import Geometry
 from totalmap.dicom.header import BROKEN_FILE
 from totalmap.errors import InputError

@@ -19,7 +19,7 @@ from contourpy import FillType, LineType, SerialContourGenerator, ZInterp
 from numpy.typing import NDArray
 
 from totalmap.dicom.geometry import Plane
-from totalmap.label_statistics import Labels
+from totalmap.measure.label_statistics import Labels
 from totalmap.writers.seg_frames import SegFrame
 
 Points = NDArray[np.float64]

@@ -9,7 +9,7 @@ from typing import BinaryIO
 from pydicom.sr.coding import Code
 
 from totalmap.errors import OutputError
-from totalmap.journal import Result
+from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultKind
 from totalmap.structures import MeasuredStructure

@@ -8,7 +8,7 @@ import numpy as np
 
 from totalmap.dicom.geometry import to_equidistant, to_las, to_own_axes
 from totalmap.errors import OutputError
-from totalmap.journal import Result
+from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.writers.provenance import result_name
 from totalmap.writers.release import RESULTS_NAME, Release

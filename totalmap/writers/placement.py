@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from totalmap.dicom.slices import MAX_SHIFT_MM
 from totalmap.errors import OutputError
-from totalmap.label_statistics import Labels
+from totalmap.measure.label_statistics import Labels
 from totalmap.segmentation import InferenceLabels
 from totalmap.writers.frames import FunctionalGroups
 

@@ -15,10 +15,10 @@ from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
-from totalmap.dicom.identity import derived_uid
+from totalmap.dicom.derived_uids import derived_uid
 from totalmap.dicom.volume import Volume
 from totalmap.errors import OutputError
-from totalmap.journal import Result
+from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultKind, Settings
 from totalmap.writers import provenance

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from totalmap.dicom.geometry import Geometry
-from totalmap.label_statistics import Labels
+from totalmap.measure.label_statistics import Labels
 from totalmap.segmentation import Segmentation
 
 Millimetres = NDArray[np.float64]

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from totalmap.dicom.volume import Volume
-from totalmap.label_statistics import Labels
+from totalmap.measure.label_statistics import Labels
 from totalmap.segmentation import Segmentation
 from totalmap.writers.codes import structure_code
 from totalmap.writers.preview_cuts import Cut

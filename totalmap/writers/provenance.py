@@ -1,7 +1,7 @@
 """Who made a result from what: equipment, deterministic UIDs and descriptions of our objects."""
 
 from totalmap import __version__
-from totalmap.dicom.identity import derived_uid
+from totalmap.dicom.derived_uids import derived_uid
 from totalmap.finding import Verdict
 from totalmap.origin import MANUFACTURER
 from totalmap.segmentation import Segmentation

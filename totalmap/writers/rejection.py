@@ -16,11 +16,11 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 from pydicom.uid import ExplicitVRLittleEndian
 
-from totalmap.dicom.identity import derived_uid
+from totalmap.dicom.derived_uids import derived_uid
 from totalmap.errors import OutputError
 from totalmap.finding import REJECTION_NOTE, Finding, Severity
-from totalmap.journal import Result
 from totalmap.origin import MANUFACTURER
+from totalmap.run_log import Result
 from totalmap.settings import Settings
 from totalmap.writers.encoding import write_parts
 from totalmap.writers.release import RESULTS_NAME, Release

@@ -58,7 +58,7 @@ class Release:
         """
         self._folder = folder
         self._staging = folder / STAGING_NAME
-        # A signal may end a run (app/stop.py) just while it publishes.
+        # A signal may end a run (app/stop_signals.py) just while it publishes.
         self._ending = threading.Lock()
         self._is_published = False
         try:

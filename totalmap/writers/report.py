@@ -17,7 +17,7 @@ from PIL import Image
 
 from totalmap.dicom.volume import Volume
 from totalmap.errors import OutputError
-from totalmap.journal import Result
+from totalmap.run_log import Result
 from totalmap.segmentation import ModelIdentity, Segmentation
 from totalmap.settings import ResultKind, Settings
 from totalmap.structures import Flag, MeasuredStructure

@@ -12,7 +12,7 @@ from pydicom.uid import ImplicitVRLittleEndian, RTStructureSetStorage
 
 from totalmap.dicom.slices import Slice
 from totalmap.errors import OutputError
-from totalmap.journal import Result
+from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultKind, Settings
 from totalmap.structures import Structure

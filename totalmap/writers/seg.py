@@ -12,7 +12,7 @@ from pydicom.uid import (
 )
 
 from totalmap.errors import OutputError
-from totalmap.journal import Result
+from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultKind, SegTransferSyntax, Settings
 from totalmap.writers import provenance

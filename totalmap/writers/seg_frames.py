@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from totalmap.label_statistics import Labels
+from totalmap.measure.label_statistics import Labels
 
 # A run of frames this long begins and ends between two bytes, whatever the size of a frame.
 _FRAMES_AT_ONCE = 64

@@ -10,7 +10,7 @@ from pydicom.sr.coding import Code
 from pydicom.tag import Tag
 from pydicom.uid import UID
 
-from totalmap.dicom.identity import derived_uid
+from totalmap.dicom.derived_uids import derived_uid
 from totalmap.dicom.volume import Volume
 from totalmap.origin import MANUFACTURER
 from totalmap.segmentation import Segmentation

@@ -16,7 +16,7 @@ from pydicom.sr.coding import Code
 from pydicom.uid import UID, RLELossless
 
 from totalmap.errors import OutputError
-from totalmap.journal import Result
+from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultKind, Settings
 from totalmap.structures import Structure

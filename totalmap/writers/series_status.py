@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from totalmap.dicom.select import Verdict
+from totalmap.dicom.series_selection import Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from totalmap import __version__
 from totalmap.errors import TotalMapError
 from totalmap.finding import Finding, Severity, Verdict, verdict
 from totalmap.input import InputKind
-from totalmap.journal import FoundStructures, Journal, Result
+from totalmap.run_log import FoundStructures, Journal, Result
 from totalmap.segmentation import Confidence
 from totalmap.settings import Settings
 from totalmap.structures import Face, Flag, MeasuredStructure

@@ -15,7 +15,7 @@ import yaml
 from app.all_studies import StudyRun, run_all_studies, worst_exit_status
 from app.run import RunOutcome, RunRequest, run_application
 from tests.phantom.study import SeriesSpec, write_series
-from totalmap.dicom.studies import StudyEntry
+from totalmap.dicom.study_choice import StudyEntry
 from totalmap.errors import (
     ConfigError,
     InputError,
@@ -24,7 +24,7 @@ from totalmap.errors import (
     ResourceError,
     TotalMapError,
 )
-from totalmap.journal import Journal, SilentObserver
+from totalmap.run_log import Journal, SilentObserver
 from totalmap.writers.status import describe_run
 
 SMALL = SeriesSpec(rows=24, columns=24, n_slices=12)

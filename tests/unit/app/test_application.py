@@ -9,7 +9,7 @@ from app.application import TotalMapApplication
 from operators.seg_writer import SegWriterOperator
 from totalmap.errors import OutputError
 from totalmap.input import InputKind, OpenedInput
-from totalmap.journal import Journal
+from totalmap.run_log import Journal
 from totalmap.settings import ResultKind, ResultsSection, Settings
 from totalmap.writers.release import open_release
 

@@ -7,11 +7,11 @@ import pytest
 from app.run import RunOutcome
 from cli.console import plain_console
 from cli.run import summary
-from totalmap.dicom.select import judge
+from totalmap.dicom.series_selection import judge
 from totalmap.dicom.study import read_study
 from totalmap.errors import NoSuitableSeries
 from totalmap.finding import Assessment, Finding, Severity
-from totalmap.journal import Journal, Result
+from totalmap.run_log import Journal, Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
 from totalmap.writers.release import held_path

@@ -23,9 +23,9 @@ from pydicom.uid import (
 from tests.phantom import SeriesSpec, WrittenSeries, write_enhanced, write_series, write_study
 from tests.phantom.dose_report import write_dose_report
 from tests.transfer_syntaxes import ALL_SYNTAXES, NATIVE, transcode
+from totalmap.dicom.derived_uids import derived_uid
 from totalmap.dicom.frame import Rescale
 from totalmap.dicom.geometry import Plane
-from totalmap.dicom.identity import derived_uid
 from totalmap.dicom.instance import (
     Instance,
     missing_uids,

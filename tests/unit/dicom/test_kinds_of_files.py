@@ -19,11 +19,11 @@ from pydicom.uid import EnhancedCTImageStorage, LegacyConvertedEnhancedMRImageSt
 
 from tests.phantom import write_enhanced
 from tests.phantom.study import SeriesSpec, WrittenSeries, write_series
-from totalmap.dicom.select import judge, selected
+from totalmap.dicom.series_selection import judge, selected
 from totalmap.dicom.study import read_study
 from totalmap.dicom.volume import Volume, build_volume
 from totalmap.errors import NoSuitableSeries
-from totalmap.quality.suitability import unsuitable
+from totalmap.quality.suitability.rules import unsuitable
 from totalmap.settings import GeometrySection, SelectionSection
 from totalmap.writers.source_headers import patient_and_study
 

@@ -13,7 +13,7 @@ from tests.fuzz.export import objections_to_export
 from tests.fuzz.neighbours import items, write_object
 from tests.phantom.dose_report import write_dose_report
 from tests.phantom.study import WrittenSeries, write_series
-from totalmap.dicom.files import HEAD_BYTES
+from totalmap.dicom.file_reader import HEAD_BYTES
 from totalmap.dicom.study import read_study
 
 

@@ -14,12 +14,12 @@ from pydicom.uid import UID, EnhancedMRImageStorage
 
 from tests.phantom import write_enhanced
 from tests.phantom.study import CORONAL, SeriesSpec, WrittenSeries, write_series
-from totalmap.dicom.select import Judgement, judge, selected
+from totalmap.dicom.series_selection import Judgement, judge, selected
 from totalmap.dicom.study import read_study
 from totalmap.dicom.volume import Volume, build_volume
 from totalmap.errors import NoSuitableSeries
 from totalmap.finding import Severity
-from totalmap.quality.suitability_headers import by_headers
+from totalmap.quality.suitability.header_rules import by_headers
 from totalmap.settings import GeometrySection, SelectionRule, SelectionSection
 
 COUNT = 12

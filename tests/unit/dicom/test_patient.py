@@ -18,12 +18,12 @@ from pydicom.tag import Tag
 from tests.phantom.study import SeriesSpec, WrittenSeries, write_series
 from totalmap.dicom.instance import read_instance
 from totalmap.dicom.patient import UNKNOWN, disagreements, read_patient
-from totalmap.dicom.select import judge, selected
+from totalmap.dicom.series_selection import judge, selected
 from totalmap.dicom.study import Study, read_study
 from totalmap.dicom.volume import build_volume
 from totalmap.errors import MixedPatients
 from totalmap.finding import Severity
-from totalmap.quality.suitability_headers import by_headers
+from totalmap.quality.suitability.header_rules import by_headers
 from totalmap.settings import GeometrySection, SelectionRule, SelectionSection
 
 SMALL = SeriesSpec(rows=32, columns=32, n_slices=40, pixel_spacing_mm=(13.0, 13.0), scanner=None)

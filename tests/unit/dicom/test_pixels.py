@@ -25,9 +25,9 @@ from pydicom.uid import (
 from tests.fuzz.elements import parse, text
 from tests.phantom import SeriesSpec, write_enhanced, write_series
 from tests.transfer_syntaxes import ALL_SYNTAXES, NATIVE, transcode
-from totalmap.dicom.audit import audit_stack
 from totalmap.dicom.pixels import AIR_HU, Undecodable, Voxels, decode_slices
-from totalmap.dicom.select import judge, selected
+from totalmap.dicom.series_selection import judge, selected
+from totalmap.dicom.slice_audit import audit_stack
 from totalmap.dicom.slices import Slice
 from totalmap.dicom.stacks import split_into_stacks
 from totalmap.dicom.study import read_study

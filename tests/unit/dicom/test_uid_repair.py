@@ -15,9 +15,9 @@ from pydicom.dataset import Dataset
 
 from tests.phantom.dose_report import write_dose_report
 from tests.phantom.study import SeriesSpec, WrittenSeries, write_series
-from totalmap.dicom.select import judge, selected
-from totalmap.dicom.studies import choose_study
+from totalmap.dicom.series_selection import judge, selected
 from totalmap.dicom.study import Study, read_study
+from totalmap.dicom.study_choice import choose_study
 from totalmap.dicom.volume import build_volume
 from totalmap.errors import InputError, MixedPatients, NoSuitableSeries
 from totalmap.settings import GeometrySection, SelectionSection

@@ -13,7 +13,7 @@ from tests.networks import build_models
 from tests.phantom.study import SeriesSpec, write_series
 from tests.processor import require_bf16
 from tests.segmentations import MODEL, TASK, volume_of
-from tests.unit.test_journal import Recorder
+from tests.unit.test_run_log import Recorder
 from totalmap.dicom.volume import Volume
 from totalmap.engine.confidence import MarginPredictor, segment_with_confidence
 from totalmap.engine.engine import Engine

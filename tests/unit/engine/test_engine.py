@@ -6,9 +6,9 @@ import pytest
 from tests.networks import build_task
 from tests.phantom.study import SeriesSpec, WrittenSeries, write_series
 from tests.segmentations import volume_of
-from tests.unit.test_journal import Recorder
-from totalmap.engine.coverage import why_not_covered
+from tests.unit.test_run_log import Recorder
 from totalmap.engine.engine import Engine
+from totalmap.engine.task_support import why_not_covered
 from totalmap.engine.tasks import load_task
 from totalmap.errors import InputError, ModelError
 from totalmap.settings import SegmentationSection, Variant

@@ -9,9 +9,9 @@ from nnunetv2.preprocessing.normalization.default_normalization_schemes import (
 from numpy.typing import NDArray
 
 from totalmap.dicom.geometry import Box
+from totalmap.engine.nnunet_plans import CtNormalization
+from totalmap.engine.nnunet_plans import ZScoreNormalization as ZScore
 from totalmap.engine.normalize import scaling
-from totalmap.engine.plans import CtNormalization
-from totalmap.engine.plans import ZScoreNormalization as ZScore
 
 PROPERTIES = {"percentile_00_5": -1004.0, "percentile_99_5": 1588.0, "mean": -50.4, "std": 503.4}
 CT = CtNormalization(lower=-1004.0, upper=1588.0, mean=-50.4, std=503.4)

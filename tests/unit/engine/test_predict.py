@@ -6,7 +6,7 @@ import pytest
 from numpy.typing import NDArray
 from structlog.testing import capture_logs
 
-from tests.unit.test_journal import Recorder
+from tests.unit.test_run_log import Recorder
 from totalmap.engine.predict import Networks, nonzero_box
 from totalmap.engine.tasks import load_task
 from totalmap.errors import ResourceError

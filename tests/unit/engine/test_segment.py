@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tests.segmentations import MODEL, TASK
 from tests.unit.engine.test_inference_grid import geometry_of, volume_of
-from tests.unit.test_journal import Recorder
+from tests.unit.test_run_log import Recorder
 from totalmap.dicom.volume import Volume
 from totalmap.engine.segment import Progress, segment
 from totalmap.engine.tasks import Crop, Task

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from tests.networks import build_task
-from totalmap.engine.coverage import why_not_covered
+from totalmap.engine.task_support import why_not_covered
 from totalmap.engine.tasks import load_task
 from totalmap.engine.weights import (
     MANIFEST_NAME,

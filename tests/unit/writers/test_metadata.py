@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import pytest
 
-from totalmap.dicom.select import judge
+from totalmap.dicom.series_selection import judge
 from totalmap.dicom.study import read_study
 from totalmap.errors import ConfigError, NoSuitableSeries, TotalMapError
-from totalmap.journal import Journal, Result
+from totalmap.run_log import Journal, Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings, Variant
 from totalmap.structures import Flag

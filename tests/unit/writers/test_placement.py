@@ -13,7 +13,7 @@ from tests.phantom.study import SeriesSpec, write_series
 from tests.segmentations import StainFinder, volume_of
 from totalmap.engine.segment import segment
 from totalmap.errors import OutputError
-from totalmap.journal import SilentObserver
+from totalmap.run_log import SilentObserver
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
 from totalmap.writers.release import open_release

@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from tests.segmentations import volume_of
-from totalmap.journal import Result
+from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
 from totalmap.writers.preview import write_preview

@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 
 from tests.validators import findings_of_dciodvfy, rendered_by_dcmtk
 from totalmap.finding import Finding, Severity
-from totalmap.journal import Result
+from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultKind, ResultsSection, Settings
 from totalmap.writers.measurements_csv import write_measurements_csv

@@ -16,9 +16,9 @@ from tests.phantom.study import CORONAL, SAGITTAL, SeriesSpec, WrittenSeries, wr
 from tests.readers import read_by_dcmqi, read_by_highdicom
 from tests.segmentations import segmentation_of
 from tests.validators import findings_of_dciodvfy
-from totalmap.dicom.audit import audit_stack
 from totalmap.dicom.geometry import to_canonical
-from totalmap.dicom.select import Selection
+from totalmap.dicom.series_selection import Selection
+from totalmap.dicom.slice_audit import audit_stack
 from totalmap.dicom.stacks import split_into_stacks
 from totalmap.dicom.study import read_study
 from totalmap.dicom.volume import build_volume

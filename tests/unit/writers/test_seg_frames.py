@@ -7,7 +7,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from totalmap.label_statistics import Labels
+from totalmap.measure.label_statistics import Labels
 from totalmap.writers.seg_frames import SegFrame, packed_pixels, seg_frames
 
 # Sparse, so that there are empty frames, slices and structures.

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from totalmap.journal import Journal
+from totalmap.run_log import Journal
 from totalmap.segmentation import Segmentation
 from totalmap.settings import SegmentationSection, Settings
 from totalmap.writers.status import describe_run

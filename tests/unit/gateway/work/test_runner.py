@@ -11,7 +11,7 @@ from gateway.record.storage import INPUT_NAME, OUTPUT_NAME, SETTINGS_NAME
 from gateway.work.runner import ContainerRunner, Outcome, container_name
 from tests.unit.gateway.work.docker_stand_in import DockerStandIn
 from totalmap.finding import Verdict
-from totalmap.journal import SilentObserver
+from totalmap.run_log import SilentObserver
 
 NAME = "totalmap-host-1-0123abcd"
 SEG = {"path": "results/seg.dcm", "kind": "seg", "sop_instance_uid": "2.25.1"}

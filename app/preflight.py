@@ -1,0 +1,23 @@
+"""Whether the application could segment as some settings say, found out without a study."""
+
+from pathlib import Path
+
+from totalmap.engine.licence_rules import require_licences
+from totalmap.engine.tasks import load_task
+from totalmap.engine.weights import verify_chain
+from totalmap.settings import load_settings
+
+
+def require_ready(settings_file: Path, models_folder: Path) -> str:
+    """Returns what would be run, in words.
+
+    Raises:
+        ConfigError: The settings are wrong, or there is no such task, variant or structure.
+        ModelError: Weights are missing, not on record or changed, or a licence is missing or not
+            accepted.
+    """
+    settings = load_settings(settings_file).segmentation
+    task = load_task(settings.task, settings.variant, settings.structures)
+    require_licences(task, settings, models_folder)
+    verify_chain(models_folder, task)
+    return f"task {task.name}, {task.variant}"

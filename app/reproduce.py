@@ -1,0 +1,129 @@
+"""Makes a result anew from its source, and compares."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import pydicom
+from pydicom.dataset import Dataset
+
+from app.run import RunRequest, run_application
+from totalmap.dicom.study import read_study
+from totalmap.errors import InputError, TotalMapError
+from totalmap.input import open_input
+from totalmap.origin import Origin
+from totalmap.run_log import Observer
+from totalmap.writers.trace import Trace, trace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """What a comparison showed: nothing differs, or in which respects, in words."""
+
+    differences: tuple[str, ...]
+
+    @property
+    def is_same(self) -> bool:
+        """Whether the result was made from this source, with these weights and settings."""
+        return not self.differences
+
+
+def verify(
+    result: Path,
+    request: RunRequest,
+    observer: Observer | None = None,
+    stopped: Callable[[TotalMapError], None] | None = None,
+) -> Verification:
+    """Segments the source again and compares what comes out with a result.
+
+    Args:
+        result: A DICOM object of ours.
+        request: The source, the models and the settings. The output folder is left out of it: a
+            temporary one takes its place.
+        observer: Is told how far it is.
+        stopped: As for `run_application`.
+
+    Raises:
+        InputError: The file is not a result of TotalMAP, or the folder is not its source.
+        TotalMapError: Whatever makes a run fail.
+    """
+    with open_input(request.input_path) as source:
+        return _verify(result, replace(request, input_path=source.path), observer, stopped)
+
+
+def _verify(
+    result: Path,
+    request: RunRequest,
+    observer: Observer | None,
+    stopped: Callable[[TotalMapError], None] | None,
+) -> Verification:
+    old = trace(result)
+    settings = request.load_settings()
+    _require_source(old, request.input_path)
+    hash_now = settings.fingerprint()
+    if hash_now != old.origin.settings_sha256:
+        return Verification(
+            differences=(
+                f"it was made with other settings, of SHA-256 {old.origin.settings_sha256}; those "
+                f"of {request.settings_file} have {hash_now}: name the ones of that time",
+            )
+        )
+    with tempfile.TemporaryDirectory(prefix="totalmap-") as name:
+        folder = Path(name)
+        wanted = replace(request, output_folder=folder, study=old.study_instance_uid)
+
+        def cleaned_up(error: TotalMapError) -> None:
+            shutil.rmtree(folder, ignore_errors=True)
+            if stopped is not None:
+                stopped(error)
+
+        outcome = run_application(wanted, observer, stopped=cleaned_up)
+        if outcome.error is not None:
+            raise outcome.error
+        made = [folder / one.path for one in outcome.status.results if one.sop_instance_uid]
+        return Verification(differences=tuple(_differences(result, old, made)))
+
+
+def _require_source(old: Trace, source: Path) -> None:
+    study = read_study(source)
+    present = {one.sop_instance_uid for series in study.series for one in series.instances}
+    if old.instances and not present & set(old.instances):
+        raise InputError(
+            f"the source holds none of the {len(old.instances)} instances that the result refers to"
+        )
+
+
+def _differences(result: Path, old: Trace, made: Sequence[Path]) -> Iterator[str]:
+    """Yields in which respects a result differs from the new one of its kind."""
+    paths = {path: trace(path) for path in made}
+    for path, new in paths.items():
+        if new.sop_instance_uid == old.sop_instance_uid:
+            yield from _different_attributes(pydicom.dcmread(result), pydicom.dcmread(path))
+            return
+    same_series = [
+        new for new in paths.values() if new.series_instance_uid == old.series_instance_uid
+    ]
+    if same_series:
+        yield "the labels differ, though source, weights and settings are the same"
+        return
+    yield "no result of this run is of its series: the source or what made it differs"
+    for new in paths.values():
+        yield from _different_origin(old.origin, new.origin)
+        return
+
+
+def _different_origin(old: Origin, new: Origin) -> Iterator[str]:
+    for field in fields(Origin):
+        then, now = getattr(old, field.name), getattr(new, field.name)
+        if then != now:
+            yield f"{field.name.replace('_', ' ')}: {then} then, {now} now"
+
+
+def _different_attributes(old: Dataset, new: Dataset) -> Iterator[str]:
+    """Yields attributes that differ; their values may be the patient's and are not shown."""
+    for tag in sorted({*old.keys(), *new.keys()}):
+        if old.get(tag) != new.get(tag):
+            name = (old.get(tag) or new.get(tag)).name
+            yield f"attribute {tag} {name} differs"

@@ -1,0 +1,55 @@
+"""The application for many studies in one process: networks stay loaded from one to the next."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from app.run import RunOutcome, RunRequest, run_application
+from totalmap.engine.allocator import give_back_freed_memory
+from totalmap.engine.engine import Engine
+from totalmap.errors import TotalMapError
+from totalmap.input import OpenedInput
+from totalmap.run_log import Observer
+from totalmap.settings import QualitySection, SegmentationSection, load_settings
+
+
+class WarmApplication:
+    """Runs studies one after another; of the networks, those of the last run are kept."""
+
+    def __init__(self) -> None:
+        self._engine: Engine | None = None
+        self._loaded: tuple[SegmentationSection, Path, QualitySection] | None = None
+
+    def warm_up(self, settings_file: Path, models_folder: Path) -> None:
+        """Loads the networks of the studies to come.
+
+        Raises:
+            ConfigError: The settings are wrong.
+            ModelError: Weights are missing, not on record or changed, or a licence is missing.
+        """
+        settings = load_settings(settings_file)
+        self._load(settings.segmentation, models_folder, settings.quality)
+
+    def run(
+        self,
+        request: RunRequest,
+        observer: Observer | None = None,
+        source: OpenedInput | None = None,
+        stopped: Callable[[TotalMapError], None] | None = None,
+    ) -> RunOutcome:
+        """Segments a study, as `run_application` does.
+
+        What it has freed goes back to the system: otherwise holes add up from study to study.
+        """
+        try:
+            return run_application(request, observer, self._load, source, stopped)
+        finally:
+            give_back_freed_memory()
+
+    def _load(
+        self, settings: SegmentationSection, models_folder: Path, quality: QualitySection
+    ) -> Engine:
+        wanted = (settings, models_folder, quality)
+        if self._engine is None or self._loaded != wanted:
+            self._engine = None  # two at once might be too large for the machine
+            self._engine, self._loaded = Engine(*wanted), wanted
+        return self._engine

@@ -1,0 +1,55 @@
+import csv
+from importlib.resources import files
+
+from totalsegmentator.map_to_binary import class_map
+
+from totalmap.quality.plausibility.anatomy import (
+    LOWEST_VERTEBRA,
+    Range,
+    anatomy,
+    known_structures,
+    level_name,
+    vertebra_name,
+)
+
+
+def test_the_table_knows_the_structures_of_total_each_with_a_source() -> None:
+    text = (files("totalmap.quality.plausibility") / "anatomy.csv").read_text(encoding="utf-8")
+    rows = list(csv.DictReader(text.splitlines()))
+    assert [row["structure"] for row in rows] == list(class_map["total"].values())
+    assert all(row["source"] for row in rows)
+    assert anatomy("lesion") is None
+
+
+def test_ranges_run_upwards() -> None:
+    for known in known_structures().values():
+        for one in (known.levels, known.volume_ml, known.hu):
+            assert one is None or one.low < one.high
+
+
+def test_left_and_right_mirror_each_other() -> None:
+    for name, known in known_structures().items():
+        other = anatomy(name.replace("_left", "_right"))
+        if other is None or other is known or known.left_mm is None or other.left_mm is None:
+            continue
+        assert known.left_mm > 0 > other.left_mm
+
+
+def test_vertebrae_are_numbered_downwards() -> None:
+    names = [vertebra_name(number) for number in range(1, LOWEST_VERTEBRA + 1)]
+    assert (names[0], names[6], names[7], names[18], names[19], names[23]) == (
+        "vertebrae_C1",
+        "vertebrae_C7",
+        "vertebrae_T1",
+        "vertebrae_T12",
+        "vertebrae_L1",
+        "vertebrae_L5",
+    )
+    assert set(names) < set(known_structures())
+    assert level_name(19.4) == "T12"
+    assert level_name(26.0) == "the sacrum"
+
+
+def test_a_range_says_how_far_outside_a_value_is() -> None:
+    usual = Range(low=1.0, high=3.0)
+    assert [usual.excess(value) for value in (0.5, 1.0, 3.0, 5.0)] == [0.5, 0.0, 0.0, 2.0]

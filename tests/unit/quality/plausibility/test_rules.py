@@ -1,0 +1,167 @@
+"""The corruption suite, small: benchmarks/quality.py runs it on more bodies and variants."""
+
+from collections import Counter
+from functools import cache
+
+import pytest
+
+from tests.corruptions import (
+    KINDS,
+    VARIANTS,
+    Kind,
+    Need,
+    Scan,
+    View,
+    disagreements_of,
+    drawn_anew,
+    findings_of,
+    phantom_scan,
+    real_scans,
+    valid_variant,
+)
+from tests.corruptions.kinds import flipped
+from tests.corruptions.scans import REAL
+from tests.corruptions.variants import Vary, real_turned
+from tests.phantom.drawing import LABELS
+from tests.unit.quality.plausibility.tables import Placed, height, spine, table_of
+from totalmap.finding import Finding, Severity, Verdict, verdict
+from totalmap.quality.plausibility.rules import implausible
+from totalmap.structures import Structure
+
+SEED, SPACING_MM = 3, 5.0
+VARIANT_SEEDS = range(2)
+KINDS_BY_NAME = {kind.name: kind for kind in KINDS}
+TOTAL = tuple(Structure(label=label, name=name) for name, label in LABELS.items())
+
+
+@cache
+def findings_with(name: str, scan: Scan) -> tuple[Finding, ...]:
+    """Returns what the rules say of an error."""
+    return findings_of(KINDS_BY_NAME[name].corrupt(scan))
+
+
+@pytest.fixture(scope="module")
+def scans() -> list[Scan]:
+    """The trunk and the chest of a body, and the real CTs."""
+    phantom = [phantom_scan(SEED, view, spacing_mm=SPACING_MM) for view in (View.TRUNK, View.CHEST)]
+    return phantom + (list(real_scans()) if REAL.is_dir() else [])
+
+
+def test_right_labels_are_believed(scans: list[Scan]) -> None:
+    assert {verdict(findings_of(scan)) for scan in scans} == {Verdict.OK}
+
+
+@pytest.mark.parametrize("name", [k.name for k in KINDS if k.need is not Need.UNSEEN])
+def test_an_error_is_seen_wherever_what_tells_it_is_in_view(scans: list[Scan], name: str) -> None:
+    kind: Kind = KINDS_BY_NAME[name]
+    where = [scan for scan in scans if kind.applies_to(scan)]
+    assert where
+    missed = [scan.view for scan in where if not kind.is_detected(findings_with(name, scan))]
+    assert missed == []
+
+
+@pytest.mark.parametrize("name", [k.name for k in KINDS if k.need is Need.UNSEEN])
+def test_a_second_opinion_sees_what_rules_can_not(name: str) -> None:
+    kind, scan = KINDS_BY_NAME[name], phantom_scan(SEED)
+    assert kind.applies_to(scan)
+    corrupted = kind.corrupt(scan)
+    findings = findings_of(corrupted)
+    assert disagreements_of(corrupted, drawn_anew(scan, SEED), findings)
+
+
+def test_a_second_opinion_that_only_draws_borders_anew_is_none(scans: list[Scan]) -> None:
+    for scan in scans:
+        assert disagreements_of(scan, drawn_anew(scan, SEED), findings_of(scan)) == ()
+
+
+@pytest.mark.parametrize("vary", VARIANTS, ids=lambda vary: vary.__name__)
+def test_right_labels_in_unusual_scans_are_believed(vary: Vary) -> None:
+    if vary is real_turned and not REAL.is_dir():
+        pytest.skip("needs shared/data")
+    verdicts = Counter(
+        verdict(findings_of(valid_variant(vary, seed, SPACING_MM))) for seed in VARIANT_SEEDS
+    )
+    assert verdicts == {Verdict.OK: len(VARIANT_SEEDS)}
+
+
+def test_every_error_is_more_than_a_change_of_nothing(scans: list[Scan]) -> None:
+    for kind in KINDS:
+        for scan in (one for one in scans if kind.applies_to(one)):
+            assert (kind.corrupt(scan).labels != scan.labels).any(), kind.name
+
+
+def test_with_little_in_view_sides_and_order_alone_are_judged(scans: list[Scan]) -> None:
+    trunk = scans[0]
+    slices = round(90.0 / SPACING_MM)
+    middle = len(trunk.labels) // 2
+    low = flipped(trunk, 0)  # anything that is wrong in many ways
+    short = Scan(
+        labels=low.labels[middle : middle + slices],
+        values=low.values[middle : middle + slices],
+        geometry=type(low.geometry).regular(
+            low.geometry.affine_lps, (slices, *low.geometry.shape[1:])
+        ),
+        view=low.view,
+        looked_for=low.looked_for,
+    )
+    codes = {one.code for one in findings_of(short)}
+    assert codes & {"ORIENTATION", "VERTEBRA_ORDER"}
+    assert not codes & {"LEVEL", "ABSENT", "FRAGMENT", "HOLE", "VOLUME", "HU"}
+
+
+def test_the_gravest_finding_comes_first(scans: list[Scan]) -> None:
+    findings = findings_with("ribs and vertebrae +1", scans[0])
+    severities = [tuple(Severity).index(one.severity) for one in findings]
+    assert severities == sorted(severities, reverse=True)
+    assert len(set(severities)) > 1
+
+
+def test_tissue_is_judged_in_ct_alone() -> None:
+    table = table_of(spine() | {"liver": Placed(x=-60, y=-50, z=140, ml=1500, hu=(900, 950, 999))})
+    in_ct = implausible(table, TOTAL, is_hu=True)
+    in_mr = implausible(table, TOTAL, is_hu=False)
+    assert ("HU" in {one.code for one in in_ct}, "HU" in {one.code for one in in_mr}) == (
+        True,
+        False,
+    )
+
+
+def test_nothing_found_one_label_and_unknown_structures_are_judged_without_a_crash() -> None:
+    nothing = table_of({})
+    assert {one.code for one in implausible(nothing, TOTAL, is_hu=True)} == set()
+    one = table_of({"liver": Placed(ml=1500.0)})
+    assert implausible(one, TOTAL, is_hu=True) == ()
+    lesions = [Structure(label=LABELS["liver"], name="lesion"), Structure(label=200, name="more")]
+    assert implausible(one, lesions, is_hu=True) == ()
+
+
+def test_only_what_is_almost_never_false_rejects(scans: list[Scan]) -> None:
+    """What operations, fractures and disease look like never rejects: quality.md, section 2."""
+    may_reject = {
+        "MIRRORED",
+        "SITUS",
+        "ORIENTATION",
+        "VERTEBRA_ORDER",
+        "VERTEBRA_MISSING",
+        "RIB_VERTEBRA",
+        "SACRUM",
+        "LEVEL",
+    }
+    trunk = scans[0]
+    kinds = (kind for kind in KINDS if kind.applies_to(trunk))
+    findings = [one for kind in kinds for one in findings_with(kind.name, trunk)]
+    assert {one.code for one in findings if one.severity is Severity.REJECT} <= may_reject
+
+
+def test_a_body_with_only_what_a_narrow_network_has_learnt_is_not_accused() -> None:
+    """Three vertebrae with others between them, one kidney of two, two ribs, and the sacrum."""
+    vertebrae = {f"vertebrae_{name}": spine()[f"vertebrae_{name}"] for name in ("T9", "T12", "L3")}
+    placed = vertebrae | {
+        "kidney_left": Placed(x=62.0, y=25.0, z=height(20.5), ml=170.0),
+        "rib_left_9": Placed(x=110.0, y=0.0, z=height(17.0), ml=20.0, hu=(150, 250, 350)),
+        "rib_right_9": Placed(x=-110.0, y=0.0, z=height(17.0), ml=20.0, hu=(150, 250, 350)),
+        "sacrum": Placed(y=40.0, z=height(25.5), ml=250.0, hu=(150, 250, 350)),
+    }
+    learnt = tuple(one for one in TOTAL if one.name in placed)
+    assert verdict(implausible(table_of(placed), TOTAL, is_hu=True)) is Verdict.REJECT
+    assert verdict(implausible(table_of(placed), learnt, is_hu=True)) is Verdict.OK

@@ -1,0 +1,64 @@
+import pytest
+
+from tests.unit.quality.plausibility.tables import Placed, found
+from totalmap.quality.plausibility import shape
+from totalmap.structures import Face
+
+
+def test_what_is_cut_is_named_with_its_faces() -> None:
+    placed = {"liver": Placed(faces=(Face.RIGHT, Face.INFERIOR)), "spleen": Placed()}
+    assert found(shape.incomplete, placed) == ["INCOMPLETE liver information"]
+
+
+@pytest.mark.parametrize(
+    ("name", "ml", "second", "is_found"),
+    [
+        ("liver", 1500.0, 0.02, True),
+        ("liver", 1500.0, 0.005, False),  # 7.5 mL, but a small part of it
+        ("adrenal_gland_left", 5.0, 0.3, False),  # 1.5 mL
+        ("colon", 800.0, 0.4, False),  # often is in pieces
+    ],
+)
+def test_pieces(name: str, ml: float, second: float, is_found: bool) -> None:
+    codes = found(shape.fragment, {name: Placed(ml=ml, second=second)})
+    assert codes == ([f"FRAGMENT {name} review"] if is_found else [])
+
+
+def test_pieces_of_what_is_cut_may_be_joined_outside() -> None:
+    cut = Placed(ml=1500.0, second=0.3, faces=(Face.SUPERIOR,))
+    assert found(shape.fragment, {"liver": cut}) == []
+
+
+def test_holes() -> None:
+    assert found(shape.hole, {"liver": Placed(holes=0.04)}) == []
+    assert found(shape.hole, {"liver": Placed(holes=0.10)}) == ["HOLE liver review"]
+
+
+@pytest.mark.parametrize(
+    ("ml", "codes"),
+    [
+        (1500.0, []),
+        (700.0, ["VOLUME liver information"]),
+        (2700.0, ["VOLUME liver information"]),
+        (200.0, ["VOLUME liver review"]),
+        (9000.0, ["VOLUME liver review"]),
+    ],
+)
+def test_volumes_in_two_bands(ml: float, codes: list[str]) -> None:
+    assert found(shape.volume, {"liver": Placed(ml=ml)}) == codes
+    assert found(shape.volume, {"liver": Placed(ml=ml, faces=(Face.LEFT,))}) == []
+
+
+def test_pairs_of_uneven_size() -> None:
+    kidneys = {"kidney_left": Placed(ml=200.0), "kidney_right": Placed(ml=60.0)}
+    assert found(shape.asymmetry, kidneys) == ["ASYMMETRY kidney_right review"]
+    kidneys["kidney_right"] = Placed(ml=80.0)
+    assert found(shape.asymmetry, kidneys) == []
+    kidneys["kidney_right"] = Placed(ml=60.0, faces=(Face.INFERIOR,))
+    assert found(shape.asymmetry, kidneys) == []
+
+
+def test_tissue() -> None:
+    assert found(shape.density, {"liver": Placed(hu=(40.0, 50.0, 60.0))}) == []
+    assert found(shape.density, {"liver": Placed(hu=(-90.0, 50.0, 60.0))}) == ["HU liver review"]
+    assert found(shape.density, {"liver": Placed(hu=(40.0, 50.0, 300.0))}) == ["HU liver review"]

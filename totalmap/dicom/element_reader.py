@@ -1,0 +1,214 @@
+"""Reads the elements of a data set up to its pixels, within limits."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import MutableSequence, Sequence
+from dataclasses import dataclass, field, replace
+from typing import BinaryIO, cast
+
+from pydicom.charset import default_encoding
+from pydicom.dataset import Dataset
+from pydicom.filereader import read_dataset
+from pydicom.tag import BaseTag, Tag
+from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
+
+from totalmap.dicom.bounded_reader import (
+    MAX_ITEMS,
+    SPARE_BYTES,
+    UNDEFINED_LENGTH,
+    BoundedReader,
+    BrokenFile,
+    Budget,
+    Encoding,
+    Inflated,
+    Walk,
+    is_sequence_tag,
+)
+
+PIXEL_DATA_TAG = Tag("PixelData")
+FLOAT_PIXEL_DATA_TAGS = (Tag("FloatPixelData"), Tag("DoubleFloatPixelData"))
+# A plain number: a comparison of pydicom's tags takes several calls, at every element.
+_FIRST_PIXEL_TAG = int(FLOAT_PIXEL_DATA_TAGS[0])
+# Elements outside sequences. A header has some hundreds.
+MAX_TOP_LEVEL = 100_000
+
+Stream = BinaryIO | BoundedReader | Inflated
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PixelElement:
+    """The element of the pixels, at which a header ends.
+
+    Attributes:
+        offset: Where its value begins, in bytes of the file, or of the unpacked data set.
+        length: In bytes; None where a delimiter ends it, as it does for encapsulated pixels.
+        stored: How many bytes of it the file can hold; None where that is not known.
+    """
+
+    tag: BaseTag
+    vr: str | None
+    offset: int
+    length: int | None
+    stored: int | None
+
+    @property
+    def is_float(self) -> bool:
+        """Whether it is Float or Double Float Pixel Data."""
+        return self.tag in FLOAT_PIXEL_DATA_TAGS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What is wanted of a file.
+
+    Attributes:
+        tags: The attributes; None for all.
+        pixel_bytes: How many bytes of pixels are wanted at most; None for none.
+        max_items: How many sequence items may be parsed.
+        needs_prefix: Whether a file without the prefix DICM is no DICOM file.
+    """
+
+    tags: Sequence[BaseTag | int] | None = None
+    pixel_bytes: int | None = None
+    max_items: int = MAX_ITEMS
+    needs_prefix: bool = False
+
+    def wants(self, tag: int) -> bool:
+        """Returns whether an attribute is wanted."""
+        return self.tags is None or tag in self.tags
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Skipped:
+    """A sequence that pydicom does not get to see."""
+
+    header_bytes: int
+    length: int
+    walk: Walk
+
+    def skip(self, stream: Stream) -> None:
+        """Moves from its header to its end."""
+        stream.seek(self.header_bytes, os.SEEK_CUR)
+        if self.length == UNDEFINED_LENGTH:
+            self.walk.over(UNDEFINED_LENGTH)
+        else:
+            stream.seek(self.length, os.SEEK_CUR)
+
+
+@dataclass(slots=True)
+class Stops:
+    """Tells pydicom at each element whether to stop, and looks at what it must not read at once.
+
+    Attributes:
+        size: Of the file, in bytes; None where it is not known.
+        pixels: The element of the pixels, once it is reached.
+        skipped: The sequence that is to be skipped now.
+    """
+
+    stream: Stream
+    size: int | None
+    request: Request
+    encoding: Encoding
+    budget: Budget = field(init=False)
+    pixels: PixelElement | None = None
+    skipped: _Skipped | None = None
+    _elements: int = 0
+
+    def __post_init__(self) -> None:
+        self.budget = Budget(items=self.request.max_items)
+
+    def __call__(self, tag: BaseTag, vr: str | None, length: int) -> bool:
+        """Returns whether to stop at an element, at whose value the stream stands.
+
+        Raises:
+            BrokenFile: The element is longer than the file, or exceeds a limit.
+        """
+        self._elements += 1
+        if self._elements > MAX_TOP_LEVEL:
+            raise BrokenFile("it has more elements than any image")
+        # pydicom may ask for the first element twice, the first time before it knows its length.
+        if self.pixels is not None and self.stream.tell() > self.pixels.offset + 6:
+            return True  # whatever lies behind the pixels is not needed
+        left = None if self.size is None else self.size - self.stream.tell()
+        if int(tag) >= _FIRST_PIXEL_TAG:
+            return self._stop_at_pixels(tag, vr, length, left)
+        if length == UNDEFINED_LENGTH and not self.request.wants(tag):
+            return self._skip(vr, length)
+        if length == UNDEFINED_LENGTH:
+            return self._skips(vr, length)
+        if left is not None and length > left:
+            raise BrokenFile("an element is longer than the rest of the file")
+        is_candidate = vr == "SQ" or vr is None
+        if is_candidate and self.request.wants(tag) and (vr or is_sequence_tag(tag)):
+            return self._skips(vr, length)
+        return False
+
+    def _stop_at_pixels(self, tag: BaseTag, vr: str | None, length: int, left: int | None) -> bool:
+        has_length = length != UNDEFINED_LENGTH
+        self.pixels = PixelElement(
+            tag=tag,
+            vr=vr,
+            offset=self.stream.tell(),
+            length=length if has_length else None,
+            stored=left,
+        )
+        most = self.request.pixel_bytes
+        if tag != PIXEL_DATA_TAG or most is None:
+            return True
+        if has_length and (length > most + SPARE_BYTES or (left is not None and length > left)):
+            raise BrokenFile("its pixels have another length than its attributes declare")
+        return False
+
+    def _skips(self, vr: str | None, length: int) -> bool:
+        """Returns whether to skip a sequence that is too large to be parsed.
+
+        Raises:
+            BrokenFile: It is, and was asked for by name.
+        """
+        at, before = self.stream.tell(), replace(self.budget)
+        try:
+            self._walker(vr, is_parsed=True).over(length)
+        except BrokenFile:
+            if self.request.tags is not None:
+                raise
+            self.budget = before
+            self.stream.seek(at)
+            return self._skip(vr, length)
+        self.stream.seek(at)
+        return False
+
+    def _skip(self, vr: str | None, length: int) -> bool:
+        self.skipped = _Skipped(
+            header_bytes=12 if vr in EXPLICIT_VR_LENGTH_32 else 8,
+            length=length,
+            walk=self._walker(vr, is_parsed=False),
+        )
+        return True
+
+    def _walker(self, vr: str | None, *, is_parsed: bool) -> Walk:
+        encoding = Encoding(
+            is_implicit_vr=vr is None, is_little_endian=self.encoding.is_little_endian
+        )
+        return Walk(self.stream, encoding, self.budget, is_parsed)
+
+
+def read_elements(stream: Stream, encoding: Encoding, stops: Stops, request: Request) -> Dataset:
+    """Reads elements, and skips sequences of undefined length that nobody wants."""
+
+    def read(character_set: str | MutableSequence[str]) -> Dataset:
+        return read_dataset(
+            cast(BinaryIO, stream),
+            encoding.is_implicit_vr,
+            encoding.is_little_endian,
+            stop_when=stops,
+            parent_encoding=character_set,
+            specific_tags=None if request.tags is None else list(request.tags),
+        )
+
+    dataset = read(default_encoding)
+    while stops.skipped is not None:
+        skipped, stops.skipped = stops.skipped, None
+        skipped.skip(stream)
+        dataset.update(read(dataset._character_set))
+    return dataset

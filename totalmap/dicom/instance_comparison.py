@@ -1,0 +1,170 @@
+"""Compares two files of one SOP Instance: which attributes differ, and whether the pixels do.
+
+An archive may send an instance on in another transfer syntax, with other meta information, without
+private attributes, or with an empty attribute left out. None of these makes it other content. Nor
+do the five attributes that say whose it is: `totalmap.dicom.patient` compares them.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydicom.datadict import dictionary_description, keyword_for_tag
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+from pydicom.multival import MultiValue
+from pydicom.tag import BaseTag, Tag
+from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+from totalmap.dicom.element_reader import PIXEL_DATA_TAG
+from totalmap.dicom.file_reader import read_all, read_header_and_pixels
+from totalmap.dicom.header import BROKEN_FILE, BROKEN_VALUE
+from totalmap.dicom.instance import Instance, read_instance
+from totalmap.dicom.patient import PATIENT_KEYWORDS
+from totalmap.dicom.slices import Slice
+
+PIXEL_DATA = "PixelData"
+# The keyword of a file whose header can't be read: nothing more can be said of it.
+UNREADABLE = "SOPInstanceUID"
+
+_NOT_COMPARED = frozenset(
+    int(Tag(keyword))
+    for keyword in (
+        *PATIENT_KEYWORDS,
+        "SpecificCharacterSet",  # texts are compared decoded
+        "RetrieveAETitle",
+        "InstanceAvailability",
+        "DataSetTrailingPadding",
+        "MACParametersSequence",
+        "DigitalSignaturesSequence",
+        PIXEL_DATA,
+    )
+)
+_DIGEST_BYTES = 16
+_BLOCK_BYTES = 1_048_576
+
+Digests = Mapping[int, bytes]
+"""A digest of the value of each attribute, by tag; empty values are left out."""
+
+
+def differing_keywords(first: Path, second: Path) -> tuple[str, ...]:
+    """Returns the keywords of the attributes in which two files of one instance differ.
+
+    Returns:
+        Keywords in the order of their tags, with PIXEL_DATA where the decoded pixels differ;
+        UNREADABLE alone where one of the headers can't be read. Empty: the content is the same.
+
+    Raises:
+        OSError: A file can't be read.
+    """
+    digests = [_digests_of(path) for path in (first, second)]
+    if digests[0] is None or digests[1] is None:
+        return (UNREADABLE,)
+    ours, theirs = digests[0], digests[1]
+    tags = sorted(tag for tag in {*ours, *theirs} if ours.get(tag) != theirs.get(tag))
+    keywords = [keyword_for_tag(tag) or str(Tag(tag)) for tag in tags]
+    if not _have_same_pixels(first, second):
+        keywords.append(PIXEL_DATA)
+    return tuple(keywords)
+
+
+def attribute_name(keyword: str) -> str:
+    """Returns how PS3.6 names an attribute; the keyword itself where it is unknown."""
+    try:
+        return dictionary_description(keyword)
+    except (KeyError, ValueError):
+        return keyword
+
+
+def _digests_of(path: Path) -> Digests | None:
+    """Returns what is compared of a header; None where it can't be read."""
+    with path.open("rb") as file:
+        try:
+            dataset, _ = read_all(file)
+        except (*BROKEN_FILE, InvalidDicomError):
+            return None
+    try:
+        return _digests(dataset)
+    except BROKEN_VALUE:
+        return None
+
+
+def _digests(dataset: Dataset) -> dict[int, bytes]:
+    return {
+        int(element.tag): hashlib.blake2b(content, digest_size=_DIGEST_BYTES).digest()
+        for element in dataset
+        if _is_compared(element.tag) and (content := _content(element))
+    }
+
+
+def _is_compared(tag: BaseTag) -> bool:
+    is_group_length = tag.element == 0
+    return not (tag.is_private or is_group_length or int(tag) in _NOT_COMPARED)
+
+
+def _content(element: DataElement) -> bytes:
+    """Returns what a value says, the same in each encoding; empty for an empty value."""
+    value: Any = element.value
+    if element.VR == "SQ":
+        items = [sorted(_digests(item).items()) for item in value or ()]
+        return repr(items).encode() if any(items) else b""
+    if value is None:
+        return b""
+    if isinstance(value, bytes):
+        return value.rstrip(b"\0 ")
+    parts = value if isinstance(value, MultiValue | list) else [value]
+    text = "\\".join(str(part).strip(" \0") for part in parts)
+    return text.encode("utf-8", "surrogatepass") if text.strip("\\") else b""
+
+
+def _have_same_pixels(first: Path, second: Path) -> bool:
+    """Whether the stored or else the decoded pixels are equal; two files without any are equal."""
+    try:
+        stored = [_stored_digest(path) for path in (first, second)]
+        if None not in stored and stored[0] == stored[1]:
+            return True
+        instances = [read_instance(path) for path in (first, second)]
+        if instances[0] is None or instances[1] is None:
+            return False
+        return _have_same_voxels(instances[0], instances[1])
+    except (*BROKEN_FILE, InvalidDicomError):
+        return False
+
+
+def _stored_digest(path: Path) -> bytes | None:
+    """Returns a digest of all bytes from the pixels on; None where the file is deflated."""
+    with path.open("rb") as file:
+        dataset, element = read_header_and_pixels(file, [])
+        if dataset.file_meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+            return None
+        digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
+        if element is not None:
+            length = element.length
+            file.seek(element.offset)
+            left = length if length is not None and element.tag == PIXEL_DATA_TAG else None
+            while block := file.read(_BLOCK_BYTES if left is None else min(left, _BLOCK_BYTES)):
+                digest.update(block)
+                if left is not None:
+                    left -= len(block)
+        return digest.digest()
+
+
+def _have_same_voxels(first: Instance, second: Instance) -> bool:
+    # Here and not above: few instances come in two encodings, and codecs take long to import.
+    from totalmap.dicom.pixels import decode_slices
+
+    if not first.frames or len(first.frames) != len(second.frames):
+        return False
+    if any(frame.fault for frame in (*first.frames, *second.frames)):
+        return False
+    if (first.rows, first.columns) != (second.rows, second.columns):
+        return False
+    for frame, other in zip(first.frames, second.frames, strict=True):  # takes little memory
+        ours, faults = decode_slices([Slice(instance=first, frame=frame)])
+        theirs, more_faults = decode_slices([Slice(instance=second, frame=other)])
+        if faults or more_faults or not np.array_equal(ours, theirs):
+            return False
+    return True

@@ -1,0 +1,348 @@
+"""Chooses the stacks to segment: filters first, then a ranking, with a reason for every stack.
+
+The result does not depend on the order of the files.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from totalmap.dicom.kernels import is_sharp
+from totalmap.dicom.patient import disagreements
+from totalmap.dicom.selection_filters import (
+    fallback_type,
+    says_type,
+    why_not,
+    why_not_by_headers,
+    why_not_by_kind,
+)
+from totalmap.dicom.series_coverage import cover
+from totalmap.dicom.slice_audit import (
+    NAMED_FILES,
+    Audit,
+    audit_stack,
+    typical_spacing_mm,
+    unpacked_gb,
+)
+from totalmap.dicom.split_study import split_study
+from totalmap.dicom.stacks import Stack
+from totalmap.dicom.study import Series, Study
+from totalmap.errors import InputError, MixedPatients, NoSuitableSeries
+from totalmap.log import get_logger
+from totalmap.settings import (
+    Criterion,
+    GeometrySection,
+    Orientation,
+    SelectionRule,
+    SelectionSection,
+)
+
+log = get_logger()
+
+# "Long" is what covers this share of the longest suitable stack.
+LONG_SHARE = 0.8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleVerdict:
+    """What one rule says of a stack, in words for a radiographer."""
+
+    rule: str
+    chosen: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Verdict:
+    """What all rules say of a stack, or of a series without images (`stack` is None)."""
+
+    series: Series
+    stack: Stack | None
+    by_rule: tuple[RuleVerdict, ...]
+
+    @property
+    def chosen_by(self) -> tuple[str, ...]:
+        """The names of the rules that chose the stack."""
+        return tuple(one.rule for one in self.by_rule if one.chosen)
+
+    @property
+    def reason(self) -> str:
+        """The reasons of all rules; those that agree are said once."""
+        if len({one.reason for one in self.by_rule}) == 1:
+            return self.by_rule[0].reason
+        return "; ".join(f"{one.rule}: {one.reason}" for one in self.by_rule)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Selection:
+    """A stack to be segmented.
+
+    Attributes:
+        folder: Where its results lie below the results folder: the name of the rule, empty where
+            there is only one.
+        siblings: The other stacks of its series.
+    """
+
+    folder: str
+    stack: Stack
+    audit: Audit
+    siblings: tuple[Stack, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Judgement:
+    """The verdict on everything in a study, and what is to be segmented.
+
+    Attributes:
+        left_out: What was left out when the study was read, in words.
+    """
+
+    verdicts: tuple[Verdict, ...]
+    selections: tuple[Selection, ...]
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Candidate:
+    """A stack that passed the filters of a rule."""
+
+    stack: Stack
+    audit: Audit
+    spacing_mm: float
+    coverage_mm: float
+    is_sharp: bool
+    is_original: bool
+    orientation: Orientation
+    has_contrast: bool
+
+    def describe(self) -> str:
+        kernel = "sharp" if self.is_sharp else "soft"
+        words = [f"{len(self.audit.slices)} slices every {self.spacing_mm:g} mm, {kernel} kernel"]
+        if self.orientation is not Orientation.AXIAL:
+            words.append(self.orientation.value)
+        if not self.is_original:
+            words.append("derived")
+        return ", ".join(words)
+
+
+def judge(study: Study, rules: SelectionSection, geometry: GeometrySection) -> Judgement:
+    """Applies every rule to every stack of the study.
+
+    Verdicts come with what was chosen first, then what is suitable by rank, then the rest by
+    series number. A stack that several rules choose is segmented once, for the first of them.
+    """
+    split = split_study(study, lambda stack: _may_decode(stack, rules, geometry))
+    stacks = [stack for of_series in split.values() for stack in of_series]
+    audits = {_key(stack): _audit(stack, geometry) for stack in stacks}
+    rankings = [_Ranking(rule, split, audits) for rule in rules.rules]
+    selections: dict[tuple[str, int], Selection] = {}
+    for ranking in rankings:
+        for best in ranking.candidates[:1]:
+            folder = ranking.rule.name if len(rankings) > 1 else ""
+            selections.setdefault(
+                _key(best.stack),
+                Selection(
+                    folder=folder,
+                    stack=best.stack,
+                    audit=best.audit,
+                    siblings=_siblings(best.stack, split),
+                ),
+            )
+    verdicts = [
+        Verdict(
+            series=stack.series,
+            stack=stack,
+            by_rule=tuple(ranking.verdict(stack) for ranking in rankings),
+        )
+        for stack in stacks
+    ]
+    verdicts += [_no_images(series, rules) for series in study.series if not _has_images(series)]
+    verdicts.sort(key=lambda verdict: _place(verdict, rankings))
+    return Judgement(
+        verdicts=tuple(verdicts), selections=tuple(selections.values()), left_out=study.warnings
+    )
+
+
+def selected(judgement: Judgement) -> tuple[Selection, ...]:
+    """Returns what is to be segmented.
+
+    Raises:
+        NoSuitableSeries: No stack passed the filters of any rule; the message lists the reasons.
+        MixedPatients: The files of what was chosen disagree in the patient.
+    """
+    refuse_mixed_patients(judgement)
+    for selection in judgement.selections:
+        log.info(
+            "series_selected",
+            series_uid=selection.stack.series.uid,
+            volume=selection.stack.number,
+            slices=len(selection.audit.slices),
+        )
+    if judgement.selections:
+        return judgement.selections
+    # Files that were left out explain why slices are missing, so they come first.
+    said = judgement.left_out[:NAMED_FILES]
+    reasons = "; ".join([*said, *sorted({verdict.reason for verdict in judgement.verdicts})])
+    series = len({verdict.series.uid for verdict in judgement.verdicts})
+    raise NoSuitableSeries(f"none of {series} series can be segmented: {reasons}")
+
+
+def refuse_mixed_patients(judgement: Judgement) -> None:
+    """Makes sure that what was chosen is of one patient.
+
+    Raises:
+        MixedPatients: It is not; the message names the attributes, and none of their values.
+    """
+    chosen = [selection.stack.series for selection in judgement.selections]
+    patients = (instance.patient for series in chosen for instance in series.instances)
+    names = {*disagreements(patients), *(name for one in chosen for name in one.disagreements)}
+    if names:
+        raise MixedPatients(
+            f"the files of the chosen series disagree in {', '.join(sorted(names))}: they are of "
+            "several patients, or one patient was renamed; correct them at their source"
+        )
+
+
+def _siblings(stack: Stack, split: dict[str, tuple[Stack, ...]]) -> tuple[Stack, ...]:
+    return tuple(other for other in split[stack.series.uid] if other is not stack)
+
+
+def _key(stack: Stack) -> tuple[str, int]:
+    return stack.series.uid, stack.number
+
+
+def _has_images(series: Series) -> bool:
+    return any(instance.frames for instance in series.instances)
+
+
+def _no_images(series: Series, rules: SelectionSection) -> Verdict:
+    by_rule = tuple(
+        RuleVerdict(rule=rule.name, chosen=False, reason="no images") for rule in rules.rules
+    )
+    return Verdict(series=series, stack=None, by_rule=by_rule)
+
+
+def _may_decode(stack: Stack, rules: SelectionSection, policy: GeometrySection) -> bool:
+    """Returns whether a stack may be chosen, and is no larger than the policy allows."""
+    is_small = unpacked_gb(stack.slices) <= policy.max_series_gb
+    return is_small and any(not why_not_by_kind(stack, rule) for rule in rules.rules)
+
+
+def _audit(stack: Stack, policy: GeometrySection) -> Audit | InputError:
+    try:
+        return audit_stack(stack, policy)
+    except InputError as reason:
+        return reason
+
+
+class _Ranking:
+    """What one rule makes of the stacks of a study."""
+
+    def __init__(
+        self,
+        rule: SelectionRule,
+        split: dict[str, tuple[Stack, ...]],
+        audits: dict[tuple[str, int], Audit | InputError],
+    ) -> None:
+        self.rule = rule
+        self._split = split
+        self._reasons: dict[tuple[str, int], str] = {}
+        stacks = [stack for of_series in split.values() for stack in of_series]
+        has_original = any(
+            not fallback_type(stack, rule) and not why_not_by_headers(stack, rule)
+            for stack in stacks
+        )
+        candidates: list[_Candidate] = []
+        for stack in stacks:
+            audit = audits[_key(stack)]
+            fallback = fallback_type(stack, rule) if has_original else None
+            reason = says_type(fallback) if fallback else why_not(stack, audit, rule)
+            if isinstance(audit, Audit) and reason is None:
+                candidates.append(_candidate(stack, audit))
+            else:
+                self._reasons[_key(stack)] = f"{_of_stack(stack)}{reason}"
+        self.candidates = _ranked(candidates, rule)
+        self._places = {_key(one.stack): n for n, one in enumerate(self.candidates)}
+
+    def place(self, stack: Stack) -> float:
+        """The place of a stack, from 0; infinite for one that is not suitable."""
+        return self._places.get(_key(stack), float("inf"))
+
+    def verdict(self, stack: Stack) -> RuleVerdict:
+        """Whether a stack was chosen, and why."""
+        place = self._places.get(_key(stack))
+        return RuleVerdict(
+            rule=self.rule.name,
+            chosen=place == 0,
+            reason=self._reasons[_key(stack)] if place is None else self._praise(place),
+        )
+
+    def _praise(self, place: int) -> str:
+        one, count = self.candidates[place], len(self.candidates)
+        if place:
+            words = f"suitable, ranked {place + 1} of {count}: {one.describe()}"
+        else:
+            words = f"chosen: {one.describe()}; best of {count} suitable series"
+            coverage = cover(one.stack, one.audit.slices, _siblings(one.stack, self._split))
+            words += "" if coverage.is_whole else f"; {coverage}"
+        return _of_stack(one.stack) + "; ".join([words, *one.audit.findings, *one.audit.notes])
+
+
+def _of_stack(stack: Stack) -> str:
+    if stack.of == 1:
+        return ""
+    in_order = sorted(stack.slices, key=lambda item: item.instance.number)
+    names = [item.instance.file_name for item in in_order]
+    files = f"; {', '.join(names)}" if len(names) <= NAMED_FILES else ""
+    return f"volume {stack.number} of {stack.of} in this series ({stack.split_by}{files}): "
+
+
+def _place(verdict: Verdict, rankings: list[_Ranking]) -> tuple[object, ...]:
+    """Returns where a verdict stands in the list; no two stand at the same place."""
+    stack = verdict.stack
+    best = min(r.place(stack) for r in rankings) if stack else float("inf")
+    number = verdict.series.number
+    return (
+        best,
+        float("inf") if number is None else number,
+        verdict.series.uid,
+        stack.number if stack else 0,
+    )
+
+
+def _candidate(stack: Stack, audit: Audit) -> _Candidate:
+    first = stack.first
+    return _Candidate(
+        stack=stack,
+        audit=audit,
+        spacing_mm=typical_spacing_mm(stack) or 0.0,
+        coverage_mm=audit.geometry.coverage_mm,
+        is_sharp=is_sharp(first.frame.kernel),
+        is_original="ORIGINAL" in first.frame.image_type,
+        orientation=first.plane.orientation,
+        has_contrast=first.frame.has_contrast,
+    )
+
+
+def _ranked(candidates: list[_Candidate], rule: SelectionRule) -> list[_Candidate]:
+    """Returns the candidates, the best first; series number, UID and stack decide last."""
+    long_mm = LONG_SHARE * max((one.coverage_mm for one in candidates), default=0.0)
+    worse: dict[Criterion, Callable[[_Candidate], float]] = {
+        Criterion.ORIGINAL: lambda one: not one.is_original,
+        Criterion.AXIAL: lambda one: one.orientation is not Orientation.AXIAL,
+        Criterion.COMPLETE: lambda one: bool(one.audit.findings),
+        Criterion.SOFT_KERNEL: lambda one: one.is_sharp,
+        Criterion.SHARP_KERNEL: lambda one: not one.is_sharp,
+        Criterion.LONG: lambda one: one.coverage_mm < long_mm,
+        Criterion.THIN: lambda one: round(one.spacing_mm, 2),
+        Criterion.MANY_SLICES: lambda one: -len(one.audit.slices),
+        Criterion.WITH_CONTRAST: lambda one: not one.has_contrast,
+        Criterion.WITHOUT_CONTRAST: lambda one: one.has_contrast,
+    }
+    return sorted(
+        candidates,
+        key=lambda one: (
+            [worse[criterion](one) for criterion in rule.rank],
+            float("inf") if one.stack.series.number is None else one.stack.series.number,
+            _key(one.stack),
+        ),
+    )

@@ -1,0 +1,103 @@
+"""Reads which structures a network has learnt, so that no other one is expected of it.
+
+nnU-Net's dataset.json lists the labels of a network. A network may have learnt fewer than it has
+labels for, as one that was trained on a few structures in the layout of a larger task. Its
+dataset.json then names them in a list `learnt` beside `labels`, which nnU-Net and TotalSegmentator
+do not read.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from totalmap.engine.nnunet_plans import IGNORE_LABEL
+from totalmap.engine.tasks import Task
+from totalmap.errors import ConfigError, ModelError
+from totalmap.structures import Structure
+
+LEARNT_KEY = "learnt"
+_BACKGROUND = 0
+# So many names are written out in a sentence.
+_FEW = 5
+
+
+def learnt_labels(trainer_folder: Path, label_table: Sequence[int]) -> frozenset[int]:
+    """Returns the labels of a task that a network can find.
+
+    Args:
+        trainer_folder: Holds dataset.json.
+        label_table: Place n holds the task's label for the network's label n.
+
+    Returns:
+        All labels of the table where dataset.json gives regions instead of labels.
+
+    Raises:
+        ModelError: dataset.json is not nnU-Net's, or its list `learnt` names what is no label.
+    """
+    path = trainer_folder / "dataset.json"
+    try:
+        dataset = json.loads(path.read_text(encoding="utf-8"))
+        labels = dict(dataset["labels"])
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ModelError(f"{path} is not nnU-Net's: {error!r}") from error
+    if not all(isinstance(number, int) for number in labels.values()):
+        return frozenset(label_table) - {_BACKGROUND}
+    labels.pop(IGNORE_LABEL, None)
+    names = _declared(path, dataset, labels)
+    numbers = (labels[name] for name in names)
+    found = (label_table[number] for number in numbers if number < len(label_table))
+    return frozenset(found) - {_BACKGROUND}
+
+
+def narrowed(task: Task, learnt: Iterable[frozenset[int]]) -> Task:
+    """Returns the task with only the structures that its networks have learnt.
+
+    Args:
+        task: With all structures that are wanted.
+        learnt: Labels of the task that each of its networks can find.
+
+    Raises:
+        ConfigError: The networks have learnt none of the structures.
+    """
+    known = frozenset().union(*learnt)
+    kept = tuple(one for one in task.structures if one.label in known)
+    unlearnt = tuple(one for one in task.structures if one.label not in known)
+    if not kept:
+        raise ConfigError(
+            f"the weights of task {task.name}, variant {task.variant}, have not learnt "
+            f"{_names(unlearnt)}: choose other segmentation.structures, or other weights"
+        )
+    return replace(task, structures=kept, unlearnt=unlearnt)
+
+
+def why_fewer(task: Task) -> str:
+    """Returns a sentence about the structures that are not looked for; empty if there are none."""
+    if not task.unlearnt:
+        return ""
+    return (
+        f"the weights have not learnt {_names(task.unlearnt)}"
+        f"{_of_the_task(task)}; these are not looked for"
+    )
+
+
+def _declared(path: Path, dataset: Mapping[str, Any], labels: Mapping[str, int]) -> list[str]:
+    names = dataset.get(LEARNT_KEY, list(labels))
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ModelError(f"{path}: {LEARNT_KEY!r} has to be a list of names of labels")
+    if unknown := [name for name in names if name not in labels]:
+        raise ModelError(f"{path}: {LEARNT_KEY!r} names {unknown[0]!r}, which is no label there")
+    return names
+
+
+def _names(structures: Sequence[Structure]) -> str:
+    if len(structures) > _FEW:
+        return f"{len(structures)} structures"
+    return ", ".join(one.name for one in structures)
+
+
+def _of_the_task(task: Task) -> str:
+    if len(task.unlearnt) <= _FEW:
+        return ""
+    return f" of the {len(task.structures) + len(task.unlearnt)} of task {task.name}"

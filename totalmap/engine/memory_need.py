@@ -1,0 +1,74 @@
+"""How much memory a prediction needs, and how much there is."""
+
+import os
+from collections.abc import Mapping
+from math import prod
+from pathlib import Path
+
+from totalmap.engine.nnunet_plans import Plans, ZScoreNormalization
+from totalmap.settings import Arithmetic
+
+# What a tile takes at its peak for each voxel and feature of the first stage, measured with
+# networks of the real size (benchmarks/memory.py); a fifth more is allowed for.
+TILE_BYTES = {Arithmetic.EXACT: 32, Arithmetic.COMPILED: 24, Arithmetic.BF16: 16}
+# Where freed memory is not kept (totalmap/engine/allocator.py); the other two never keep it.
+SMALLER_TILE_BYTES = TILE_BYTES | {Arithmetic.EXACT: 29}
+
+_FLOAT32, _FLOAT16, _UINT8 = 4, 2, 1
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def bytes_needed(
+    shape: tuple[int, ...],
+    plans: tuple[Plans, ...],
+    arithmetic: Arithmetic,
+    tile_bytes: Mapping[Arithmetic, int] = TILE_BYTES,
+) -> int:
+    """Returns what a prediction takes beside what is in use already, networks loaded.
+
+    Args:
+        shape: (z, y, x) voxels of the image, at the spacing of the networks.
+        plans: Of the networks, which run one after the other.
+        arithmetic: How they are computed.
+        tile_bytes: What a tile takes for each voxel and feature.
+    """
+    # Labels of one network, of a part of the image, and of all.
+    image = prod(shape) * 3 * _UINT8
+    if any(isinstance(one.normalization, ZScoreNormalization) for one in plans):
+        image += prod(shape) * _FLOAT32
+    return image + max(_tile(shape, one, tile_bytes[arithmetic]) for one in plans)
+
+
+def _tile(shape: tuple[int, ...], plans: Plans, tile_bytes: int) -> int:
+    """Returns what a tile takes, with the sums of as many planes as it is deep."""
+    depth = plans.patch_size[0]
+    plane = prod(map(max, shape[1:], plans.patch_size[1:]))
+    sums = depth * plane * (plans.heads + 1) * _FLOAT16
+    return prod(plans.patch_size) * plans.features * tile_bytes + sums
+
+
+def available_bytes() -> int:
+    """Returns what this process may still take, by the machine and by its container."""
+    return min([_free_on_machine(), *_free_in_container()])
+
+
+def _free_on_machine() -> int:
+    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _free_in_container() -> list[int]:
+    """Returns the room below the limit of our control group; nothing if there is no limit."""
+    try:
+        limit = (_CGROUP / "memory.max").read_text(encoding="ascii").strip()
+        used = int((_CGROUP / "memory.current").read_text(encoding="ascii"))
+        statistics = (_CGROUP / "memory.stat").read_text(encoding="ascii").splitlines()
+    except (OSError, ValueError):
+        return []
+    if limit == "max":
+        return []
+    # Pages of files that were not used lately are given up when they are needed.
+    cache = sum(int(one.split()[1]) for one in statistics if one.startswith("inactive_file "))
+    return [int(limit) - used + cache]

@@ -1,0 +1,179 @@
+"""Runs what our own engine does not cover through TotalSegmentator's python API.
+
+In a process of its own and offline. The image goes there and the labels come back through pipes;
+TotalSegmentator puts its own temporary files into a folder that is removed with it.
+"""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import SecretStr
+
+from totalmap.dicom.geometry import LPS_TO_RAS
+from totalmap.dicom.volume import Volume
+from totalmap.engine.checkpoints import ALLOWED_GLOBALS, require_harmless
+from totalmap.engine.inference_grid import InferenceImage, to_straight_grid
+from totalmap.engine.label_cleanup import only_named
+from totalmap.engine.learnt_structures import narrowed, why_fewer
+from totalmap.engine.segment import Progress
+from totalmap.engine.tasks import WHOLE_BODY_TASKS, Task, load_task
+from totalmap.engine.weights import VerifiedModel, verify_models
+from totalmap.errors import ModelError, ResourceError
+from totalmap.log import get_logger
+from totalmap.segmentation import EngineKind, InferenceLabels, Segmentation
+from totalmap.settings import Variant
+
+PROCESS = Path(__file__).with_name("totalsegmentator_process.py")
+OUT_OF_MEMORY = ("MemoryError", "can't allocate memory", "CUDA out of memory", "was likely killed")
+
+log = get_logger()
+
+
+class ApiSegmenter:
+    """TotalSegmentator's python API with verified weights."""
+
+    def __init__(self, task: Task, models_folder: Path, licence_number: SecretStr | None) -> None:
+        """Verifies the weights; TotalSegmentator loads them anew for each volume.
+
+        Raises:
+            ModelError: Weights are missing, not on record or changed, or name code.
+            ConfigError: The networks have learnt none of the structures.
+        """
+        self._task = task
+        self._licence_number = licence_number
+        # Of networks that a subset does not need, TotalSegmentator wants the folders all the same.
+        needed = (*task.chain[:-1], load_task(task.name, task.variant))
+        self._models = tuple(
+            model for one in needed for model in verify_models(models_folder, one, wanted=task)
+        )
+        for model in self._models:
+            require_harmless(model.checkpoint)
+        own = {model.dataset for model in task.models}
+        learnt = [one.learnt for one in self._models if one.identity.dataset in own]
+        self._looked_for = narrowed(task, learnt)
+
+    def segment(self, volume: Volume, progress: Progress) -> Segmentation:
+        """Returns the labels of the task on the slices of the volume.
+
+        Slices that do not form a grid are interpolated on one beforehand.
+
+        Raises:
+            ModelError: TotalSegmentator failed; the message is its own.
+            ResourceError: There is not enough memory.
+        """
+        progress(0, 1)
+        image = to_straight_grid(volume)
+        labels = only_named(self._run(image), self._looked_for)
+        progress(1, 1)
+        return Segmentation(
+            task=self._task.name,
+            variant=self._task.variant,
+            volume=volume,
+            labels=np.ascontiguousarray(image.to_source(labels)),
+            inference=InferenceLabels(labels=labels, affine_lps=image.affine_lps),
+            structures=self._looked_for.structures,
+            models=tuple(model.identity for model in self._models),
+            findings=tuple(filter(None, [why_fewer(self._looked_for)])),
+            engine=EngineKind.TOTALSEGMENTATOR_API,
+        )
+
+    def _run(self, image: InferenceImage) -> NDArray[np.uint8]:
+        """Returns the labels of an image, (x, y, z)."""
+        nifti = nibabel.Nifti1Image(image.voxels, LPS_TO_RAS @ image.affine_lps)
+        with tempfile.TemporaryDirectory(prefix="totalmap-") as name:
+            home = Path(name)
+            _write_config(home, self._licence_number)
+            _link_weights(home / "weights", self._models)
+            (home / "tmp").mkdir()
+            words = [json.dumps(_arguments(self._task)), json.dumps(dict(ALLOWED_GLOBALS))]
+            command = [sys.executable, "-P", PROCESS, home, *words]
+            environment = os.environ | {
+                "TOTALSEG_HOME_DIR": name,
+                "TOTALSEG_WEIGHTS_PATH": str(home / "weights"),
+                "TMPDIR": str(home / "tmp"),
+                # Whatever its code asks for: nothing but tensors and ALLOWED_GLOBALS is read.
+                "TORCH_FORCE_WEIGHTS_ONLY_LOAD": "1",
+            }
+            output = _run_process([str(word) for word in command], environment, nifti.to_bytes())
+        labels: NDArray[np.uint8] = np.load(io.BytesIO(output), allow_pickle=False)
+        return labels
+
+
+def _arguments(task: Task) -> dict[str, Any]:
+    names = [structure.name for structure in task.structures]
+    return {
+        "task": task.name,
+        "fast": task.variant is Variant.FAST,
+        "fastest": task.variant is Variant.FASTEST,
+        "roi_subset": names if task.crop and task.name in WHOLE_BODY_TASKS else None,
+        "nr_thr_saving": 1,  # each would be a process that imports torch
+    }
+
+
+def _write_config(home: Path, licence_number: SecretStr | None) -> None:
+    """Writes what TotalSegmentator would ask its user; no statistics are sent."""
+    config = {
+        "totalseg_id": "totalmap",
+        "send_usage_stats": False,
+        "prediction_counter": 0,
+        "statistics_disclaimer_shown": True,
+    }
+    if licence_number is not None:
+        config["license_number"] = licence_number.get_secret_value()
+    (home / "config.json").write_text(json.dumps(config), encoding="utf-8")
+
+
+def _link_weights(folder: Path, models: tuple[VerifiedModel, ...]) -> None:
+    """Makes a weights folder of links to the files that were verified, and to no others.
+
+    TotalSegmentator removes old weights from its folder; here it finds none.
+    """
+    for model in models:
+        trainer_folder = folder / model.identity.dataset / model.trainer_folder.name
+        fold = trainer_folder / model.checkpoint.parent.name
+        fold.mkdir(parents=True)
+        (fold / model.checkpoint.name).symlink_to(model.checkpoint.resolve())
+        for name in ("plans.json", "dataset.json"):
+            with suppress(FileExistsError):  # made with another fold
+                (trainer_folder / name).symlink_to((model.trainer_folder / name).resolve())
+
+
+def _run_process(command: list[str], environment: dict[str, str], sent: bytes) -> bytes:
+    """Returns what a process writes; it and all that it started end here, whatever happens."""
+    process = subprocess.Popen(  # noqa: S603  our own file
+        command,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        output, messages = process.communicate(sent)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    if process.returncode:
+        _raise(process.returncode, messages.decode(errors="replace"))
+    return output
+
+
+def _raise(status: int, messages: str) -> None:
+    """Raises what the end of a process means; it knows nothing of the patient but voxels."""
+    said = [line for line in messages.splitlines() if line.strip()]
+    last = said[-1].strip() if said else "it said nothing"
+    if status == -signal.SIGKILL or any(words in messages for words in OUT_OF_MEMORY):
+        raise ResourceError("TotalSegmentator ran out of memory: give the run more of it")
+    raise ModelError(f"TotalSegmentator's python API failed with status {status}: {last}")

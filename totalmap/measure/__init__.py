@@ -1,0 +1,1 @@
+"""Measures labels: counts, volumes, values, places, and the field of view."""

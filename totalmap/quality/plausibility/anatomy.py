@@ -1,0 +1,129 @@
+"""What is known of structures: where they lie, how large and how dense they are.
+
+It stands in anatomy.csv, one row a structure of TotalSegmentator's task `total`, each with its
+source. `levels: textbook` are those that textbooks of anatomy name (Gray's, for one), widened by a
+vertebra or more, since breathing, age and build move organs. `mL: after` rests on the means or the
+95 % of the study that is named, rounded outwards. An
+`estimate` has no published table behind it, and is so wide that only a gross error leaves it.
+
+Levels are places on the scale of vertebrae: C1 is 1, T1 is 8, L1 is 20, and L5 is 24, each at the
+centre of mass of its label. Below L5 it goes on in steps of a lumbar vertebra: L7 is two steps
+below L5. Fractions are places in between.
+"""
+
+import csv
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from importlib.resources import files
+
+_TABLE = "anatomy.csv"
+
+# How many vertebrae lie above the first of each part of the spine.
+_ABOVE = {"C": 0, "T": 7, "L": 19}
+CERVICAL, THORACIC, LUMBAR = 7, 12, 5
+LOWEST_VERTEBRA = CERVICAL + THORACIC + LUMBAR
+RIBS = 12
+_SACRUM_LEVELS = 3  # as long as that many lumbar vertebrae
+
+LEFT, RIGHT = "_left", "_right"
+
+
+class Presence(StrEnum):
+    """Whether everybody has a structure whose place is in view, and a network finds it."""
+
+    USUAL = "usual"
+    OPTIONAL = "optional"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """What is usual, from the lowest to the highest."""
+
+    low: float
+    high: float
+
+    @property
+    def middle(self) -> float:
+        """Half way."""
+        return (self.low + self.high) / 2
+
+    def excess(self, value: float) -> float:
+        """Returns how far a value lies outside; 0 inside."""
+        return max(self.low - value, value - self.high, 0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Anatomy:
+    """What is known of one structure; None where nothing is, or where it varies too much.
+
+    Attributes:
+        levels: Where its centre of mass lies on the scale of vertebrae, if it is complete.
+        left_mm: How far its centre lies to the left of the spine; negative: to the right.
+        back_mm: How far behind the middle of the vertebrae; negative: in front.
+        presence: Whether it may be missing.
+        is_one_piece: Whether it is found as one connected piece.
+        volume_ml: 95 % of adults lie in here.
+        hu: A quarter and three quarters of its values lie in here.
+    """
+
+    levels: Range | None
+    left_mm: float | None
+    back_mm: float | None
+    presence: Presence
+    is_one_piece: bool
+    volume_ml: Range | None
+    hu: Range | None
+
+
+def anatomy(name: str) -> Anatomy | None:
+    """Returns what is known of a structure by TotalSegmentator's name; None if it isn't known."""
+    return known_structures().get(name)
+
+
+@cache
+def known_structures() -> dict[str, Anatomy]:
+    """Returns all that is known, by TotalSegmentator's names."""
+    text = (files("totalmap.quality.plausibility") / _TABLE).read_text(encoding="utf-8")
+    return {row["structure"]: _read(row) for row in csv.DictReader(text.splitlines())}
+
+
+def vertebra_name(number: int) -> str:
+    """Returns TotalSegmentator's name of a vertebra by its number, 1 (C1) to 24 (L5)."""
+    return f"vertebrae_{level_name(number)}"
+
+
+def level_name(level: float) -> str:
+    """Returns how a level is called: that of the closest vertebra."""
+    number = max(round(level), 1)
+    if number > LOWEST_VERTEBRA:
+        return "the sacrum" if number <= LOWEST_VERTEBRA + _SACRUM_LEVELS else "below the sacrum"
+    part = max((part for part, above in _ABOVE.items() if above < number), key=_ABOVE.__getitem__)
+    return f"{part}{number - _ABOVE[part]}"
+
+
+def _level(text: str) -> float:
+    return _ABOVE[text[0]] + float(text[1:])
+
+
+def _read(row: dict[str, str]) -> Anatomy:
+    levels = None
+    if row["highest_level"]:  # the scale counts downwards
+        levels = Range(low=_level(row["highest_level"]), high=_level(row["lowest_level"]))
+    return Anatomy(
+        levels=levels,
+        left_mm=_number(row["left_mm"]),
+        back_mm=_number(row["back_mm"]),
+        presence=Presence(row["presence"]),
+        is_one_piece=row["pieces"] == "one",
+        volume_ml=_range(row["lowest_ml"], row["highest_ml"]),
+        hu=_range(row["lowest_hu"], row["highest_hu"]),
+    )
+
+
+def _range(low: str, high: str) -> Range | None:
+    return Range(low=float(low), high=float(high)) if low else None
+
+
+def _number(text: str) -> float | None:
+    return float(text) if text else None

@@ -1,0 +1,58 @@
+"""Whether labels can be those of a body: all rules, one after the other."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from totalmap.finding import Finding, Severity
+from totalmap.measure.label_statistics import LabelStatistics
+from totalmap.quality.plausibility import levels, shape, sides, spine
+from totalmap.quality.plausibility.body import Body, body_of
+from totalmap.structures import Structure
+
+Rule = Callable[[Body], Iterator[Finding]]
+
+# With less of the body in view, cut structures can't be told from wrong ones.
+MINIMUM_LENGTH_MM = 100.0
+
+SIDES_AND_ORDER: tuple[Rule, ...] = (
+    sides.mirrored,
+    sides.situs,
+    sides.wrong_side,
+    sides.orientation,
+    spine.vertebra_order,
+    spine.vertebra_missing,
+)
+NEED_LENGTH: tuple[Rule, ...] = (
+    spine.vertebra_step,
+    spine.rib_vertebra,
+    spine.sacrum,
+    levels.level,
+    levels.absent,
+    shape.fragment,
+    shape.hole,
+    shape.volume,
+    shape.asymmetry,
+)
+
+
+def implausible(
+    table: LabelStatistics, structures: Iterable[Structure], *, is_hu: bool
+) -> tuple[Finding, ...]:
+    """Returns what can't be, or hardly, of labels; the gravest first.
+
+    Structures that anatomy.csv doesn't know are passed over: of a task that knows a few, the rules
+    judge those.
+
+    Args:
+        structures: All that were looked for, found or not.
+        is_hu: Whether values are HU: of MR, they say nothing of the tissue.
+    """
+    body = body_of(table, structures)
+    rules = SIDES_AND_ORDER
+    if body.length_mm >= MINIMUM_LENGTH_MM:
+        rules += (*NEED_LENGTH, shape.density) if is_hu else NEED_LENGTH
+    findings = [finding for rule in (*rules, shape.incomplete) for finding in rule(body)]
+    return tuple(sorted(findings, key=_gravity, reverse=True))
+
+
+def _gravity(finding: Finding) -> int:
+    return tuple(Severity).index(finding.severity)

@@ -1,0 +1,192 @@
+"""Vertebrae, their order and number, and what must fit to them: ribs and sacrum."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+
+from totalmap.finding import Finding, Severity
+from totalmap.quality.plausibility.anatomy import (
+    CERVICAL,
+    LEFT,
+    LOWEST_VERTEBRA,
+    RIBS,
+    RIGHT,
+    level_name,
+    vertebra_name,
+)
+from totalmap.quality.plausibility.body import Body, SpineScale
+from totalmap.structures import Face
+
+# Distances of neighbouring vertebrae, as a share of those around them.
+_SHORTEST_STEP, _LONGEST_STEP = 0.6, 1.45
+_NEIGHBOURING_STEPS = 2
+
+# The inner end of a rib's label lies between the disc above its vertebra, where the head is, and
+# the vertebra's centre of mass; those of the first and the last two ribs beside the middle of it.
+_HEAD_ABOVE_LEVELS = 0.25
+_AT_THE_MIDDLE = (1, 11, 12)
+# Rib and vertebra are one number apart, or none: half way between lies what is still believed.
+_RIB_LIMIT_LEVELS = 0.6
+_MINIMUM_RIBS, _MINIMUM_SHARE = 2, 0.25
+# So far beyond the last vertebra the scale is exact enough.
+_RIB_REACH_LEVELS = 1.0
+# A rib whose inner end lies further from the spine is cut.
+_HEAD_REACH_MM = 45.0
+
+# From the centre of L5 to the top of the sacrum is half a vertebra, to that from L4 one and a half.
+_SACRUM_LIMIT_LEVELS = 1.1
+_SACRUM, _ABOVE_SACRUM = "sacrum", vertebra_name(LOWEST_VERTEBRA)
+
+
+def vertebra_order(body: Body) -> Iterator[Finding]:
+    """Yields VERTEBRA_ORDER where a vertebra lies above one that belongs above it."""
+    for number, next_number in pairwise(body.vertebrae):
+        upper, lower = vertebra_name(number), vertebra_name(next_number)
+        above = float(body.centre(upper)[2] - body.centre(lower)[2])
+        if above <= 0 and _can_be_compared(body, upper, lower):
+            yield Finding(
+                code="VERTEBRA_ORDER",
+                severity=Severity.REJECT,
+                sentence=f"Vertebra {level_name(next_number)} lies above {level_name(number)}.",
+                structure=lower,
+                value=round(above, 1),
+                limit=0.0,
+                unit="mm",
+            )
+
+
+def vertebra_missing(body: Body) -> Iterator[Finding]:
+    """Yields VERTEBRA_MISSING for vertebrae between others that were found.
+
+    Where a side of the field of view cuts these, it may leave out the one in between.
+    """
+    for upper, lower in pairwise(body.vertebrae):
+        if any(body.is_cut_at_a_side(vertebra_name(number)) for number in (upper, lower)):
+            continue
+        for missing in range(upper + 1, lower):
+            if vertebra_name(missing) in body.labels:
+                yield Finding(
+                    code="VERTEBRA_MISSING",
+                    severity=Severity.REJECT,
+                    sentence=f"Vertebra {level_name(missing)} was not found, but "
+                    f"{level_name(upper)} above and {level_name(lower)} below were.",
+                    structure=vertebra_name(missing),
+                )
+
+
+def vertebra_step(body: Body) -> Iterator[Finding]:
+    """Yields VERTEBRA_STEP where neighbours are much closer or further apart than others."""
+    scale = body.scale
+    if scale is None:
+        return
+    steps = -np.diff(scale.z_mm) / np.diff(scale.levels)
+    for n, step in enumerate(steps):
+        around = np.delete(steps, n)[max(n - _NEIGHBOURING_STEPS, 0) : n + _NEIGHBOURING_STEPS]
+        share = float(step / np.median(around))
+        if _SHORTEST_STEP <= share <= _LONGEST_STEP:
+            continue
+        upper, lower = level_name(scale.levels[n]), level_name(scale.levels[n + 1])
+        yield Finding(
+            code="VERTEBRA_STEP",
+            severity=Severity.REVIEW,
+            sentence=f"The distance of vertebrae {upper} and {lower} is {share:.1f} times that of "
+            "their neighbours.",
+            structure=vertebra_name(int(scale.levels[n])),
+            value=round(share, 2),
+            limit=_SHORTEST_STEP if share < 1 else _LONGEST_STEP,
+            unit="1",
+        )
+
+
+def rib_vertebra(body: Body) -> Iterator[Finding]:
+    """Yields RIB_VERTEBRA where the ribs do not lie beside the vertebrae of their numbers."""
+    scale = body.scale
+    if scale is None:
+        return
+    heads = [
+        offset
+        for side in (LEFT, RIGHT)
+        for number in range(1, RIBS + 1)
+        if (offset := _head_offset(body, scale, side, number)) is not None
+    ]
+    below = [offset for offset in heads if offset > _RIB_LIMIT_LEVELS]
+    above = [offset for offset in heads if offset < -_RIB_LIMIT_LEVELS]
+    off = max(below, above, key=len)
+    if len(off) < max(_MINIMUM_RIBS, _MINIMUM_SHARE * len(heads)):
+        return
+    offset = float(np.median(off))
+    yield Finding(
+        code="RIB_VERTEBRA",
+        severity=Severity.REJECT,
+        sentence=f"Ribs and vertebrae do not fit: of {len(heads)} ribs, the heads of {len(off)} "
+        f"lie {abs(offset):.1f} vertebrae {'below' if offset > 0 else 'above'} where their numbers "
+        "belong.",
+        value=round(offset, 2),
+        limit=_RIB_LIMIT_LEVELS,
+        unit="{vertebrae}",
+    )
+
+
+def sacrum(body: Body) -> Iterator[Finding]:
+    """Yields SACRUM where what lies on the sacrum isn't L5."""
+    if _SACRUM not in body or _ABOVE_SACRUM not in body.labels or not body.vertebrae:
+        return
+    if Face.SUPERIOR in body.faces(_SACRUM):
+        return
+    lowest = body.vertebrae[-1]
+    if body.is_cut_at_a_side(vertebra_name(lowest)):
+        return
+    top = float(body.end(_SACRUM, Face.SUPERIOR)[2])
+    gap = float(body.centre(vertebra_name(lowest))[2]) - top
+    if lowest != LOWEST_VERTEBRA:
+        yield _does_not_fit(f"The lowest vertebra above the sacrum is called {level_name(lowest)}")
+    elif body.scale is not None:
+        levels = gap / body.scale.step_at(LOWEST_VERTEBRA)
+        if not -_SACRUM_LIMIT_LEVELS < levels < _SACRUM_LIMIT_LEVELS:
+            where = "above" if levels > 0 else "below"
+            yield _does_not_fit(
+                f"Vertebra L5 lies {abs(levels):.1f} vertebrae {where} the top of the sacrum",
+                round(levels, 2),
+            )
+
+
+def _can_be_compared(body: Body, upper: str, lower: str) -> bool:
+    """Returns whether the centres of two vertebrae say which one lies higher.
+
+    Of a cut one, the spinous process alone may be left, which hangs down beside the next. Which of
+    the two the edge cuts says it then.
+    """
+    if body.reaches_whole_height(upper) and body.reaches_whole_height(lower):
+        return True
+    of_upper, of_lower = set(body.faces(upper)), set(body.faces(lower))
+    return Face.SUPERIOR in of_lower - of_upper or Face.INFERIOR in of_upper - of_lower
+
+
+def _does_not_fit(what: str, levels: float | None = None) -> Finding:
+    return Finding(
+        code="SACRUM",
+        severity=Severity.REJECT,
+        sentence=f"{what}: vertebrae and sacrum do not fit.",
+        structure=_ABOVE_SACRUM,
+        value=levels,
+        limit=None if levels is None else _SACRUM_LIMIT_LEVELS,
+        unit="" if levels is None else "{vertebrae}",
+    )
+
+
+def _head_offset(body: Body, scale: SpineScale, side: str, number: int) -> float | None:
+    """Returns how many vertebrae a rib's head lies below where it belongs."""
+    name = f"rib{side}_{number}"
+    if name not in body:
+        return None
+    inner = body.end(name, Face.RIGHT if side == LEFT else Face.LEFT)
+    spine, level = body.spine_at(float(inner[2])), scale.level_at(float(inner[2]))
+    if spine is None or level is None:
+        return None
+    if not scale.levels[0] - _RIB_REACH_LEVELS <= level <= scale.levels[-1] + _RIB_REACH_LEVELS:
+        return None
+    if abs(float(inner[0]) - spine[0]) > _HEAD_REACH_MM:
+        return None
+    expected = CERVICAL + number - (0.0 if number in _AT_THE_MIDDLE else _HEAD_ABOVE_LEVELS)
+    return level - expected

@@ -1,0 +1,170 @@
+"""What the values of a CT say against it."""
+
+from collections.abc import Callable, Iterator
+
+from totalmap.finding import Finding, Severity
+from totalmap.quality.suitability.measures import METAL_HU, Measures
+
+HU = "[hnsf'U]"
+"""Hounsfield units, in UCUM."""
+
+# What 8 bits can hold. A CT has thousands of values, if enough voxels are looked at.
+GREY_LEVELS = 256
+MIN_VOXELS = 10_000
+# A window heaps up what it cuts off at its ends. 12 bits end at 2047 or 3071, where metal is cut
+# off, and at -1024, where noise cuts off some of the air.
+CEILING_BELOW_HU = 2000
+CEILING_SHARE = 0.0005
+FLOOR_ABOVE_HU = -900
+FLOOR_SHARE = 0.2
+# Every body holds fat, -100 HU, and nearly every image air, -1000 HU.
+LIGHTEST_HU = -50
+MIN_TISSUE = 0.4
+AIR_HU = -1000
+MAX_AIR_SHIFT_HU = 50
+# 0.03 in whole bodies, 0.33 in cropped ones.
+MAX_BODY_AT_SIDE = 0.1
+# About a pedicle screw. Dental fillings and clips are smaller.
+MAX_METAL_ML = 2.0
+# Fat and muscle, 150 HU apart, can hardly be told in single voxels.
+MAX_NOISE_HU = 60.0
+
+
+def by_values(measures: Measures) -> tuple[Finding, ...]:
+    """Returns what the values say against a CT.
+
+    Where they are no HU, that is all that can be said.
+    """
+    for check in _ARE_NO_HU:
+        findings = tuple(check(measures))
+        if findings:
+            return findings
+    return (*_cropped(measures), *_metal(measures), *_noise(measures))
+
+
+def _eight_bit(measures: Measures) -> Iterator[Finding]:
+    if measures.grey_levels <= GREY_LEVELS and measures.voxels >= MIN_VOXELS:
+        yield Finding(
+            code="EIGHT_BIT",
+            severity=Severity.REVIEW,
+            sentence=f"The images have {measures.grey_levels} grey levels, no more than 8 bits "
+            "hold: they are made for viewing, and their values are not those of the scanner.",
+            value=measures.grey_levels,
+            limit=GREY_LEVELS,
+        )
+
+
+def _cut_off_above(measures: Measures) -> Iterator[Finding]:
+    if measures.highest_hu < CEILING_BELOW_HU and measures.at_highest >= CEILING_SHARE:
+        yield _windowed(measures.highest_hu, "above", CEILING_BELOW_HU)
+
+
+def _cut_off_below(measures: Measures) -> Iterator[Finding]:
+    if measures.lowest_hu > FLOOR_ABOVE_HU and measures.at_lowest >= FLOOR_SHARE:
+        yield _windowed(measures.lowest_hu, "below", FLOOR_ABOVE_HU)
+
+
+def _windowed(value: int, side: str, limit: int) -> Finding:
+    return Finding(
+        code="WINDOWED",
+        severity=Severity.REVIEW,
+        sentence=f"All values {side} {value} HU are cut off, as by a window for viewing: the "
+        "networks need the whole range.",
+        value=value,
+        limit=limit,
+        unit=HU,
+    )
+
+
+def _nothing_light(measures: Measures) -> Iterator[Finding]:
+    if measures.lightest_hu > LIGHTEST_HU:
+        yield _not_hu(
+            f"Nothing in the images is as light as fat or air: 99 % of the values lie above "
+            f"{measures.lightest_hu}",
+            measures.lightest_hu,
+            LIGHTEST_HU,
+            HU,
+        )
+
+
+def _little_tissue(measures: Measures) -> Iterator[Finding]:
+    percent = round(100 * measures.tissue)
+    if measures.tissue < MIN_TISSUE:
+        yield _not_hu(
+            f"Only {percent} % of what is denser than air has the values of fat or soft tissue",
+            percent,
+            100 * MIN_TISSUE,
+            "%",
+        )
+
+
+def _odd_air(measures: Measures) -> Iterator[Finding]:
+    air_hu = measures.air_hu
+    if air_hu is None or measures.body_at_side > MAX_BODY_AT_SIDE:
+        return  # where the body is cropped, the air at the sides is that of a lung
+    if abs(air_hu - AIR_HU) > MAX_AIR_SHIFT_HU:
+        yield _not_hu(
+            f"The air beside the patient has {air_hu:.0f} HU, not {AIR_HU} HU", air_hu, AIR_HU, HU
+        )
+
+
+def _not_hu(what: str, value: float, limit: float, unit: str) -> Finding:
+    return Finding(
+        code="SHIFTED_HU",
+        severity=Severity.REVIEW,
+        sentence=f"{what}: the values are shifted or scaled, not HU, or the rescale is wrong.",
+        value=value,
+        limit=limit,
+        unit=unit,
+    )
+
+
+# In this order, so that each cause is named rather than its effect on another check.
+_ARE_NO_HU: tuple[Callable[[Measures], Iterator[Finding]], ...] = (
+    _eight_bit,
+    _cut_off_above,
+    _nothing_light,
+    _cut_off_below,
+    _little_tissue,
+    _odd_air,
+)
+
+
+def _cropped(measures: Measures) -> Iterator[Finding]:
+    if measures.body_at_side > MAX_BODY_AT_SIDE:
+        percent = round(100 * measures.body_at_side)
+        yield Finding(
+            code="CROPPED",
+            severity=Severity.REVIEW,
+            sentence=f"The body touches {percent} % of the sides of the field of view, more than "
+            f"{100 * MAX_BODY_AT_SIDE:g} %: it is cut off, and so are structures near the skin.",
+            value=percent,
+            limit=100 * MAX_BODY_AT_SIDE,
+            unit="%",
+        )
+
+
+def _metal(measures: Measures) -> Iterator[Finding]:
+    if measures.metal_ml > MAX_METAL_ML:
+        yield Finding(
+            code="METAL",
+            severity=Severity.REVIEW,
+            sentence=f"There are {measures.metal_ml:.0f} mL of metal (above {METAL_HU} HU), more "
+            f"than {MAX_METAL_ML:g} mL: structures beside it may be wrong.",
+            value=round(measures.metal_ml, 1),
+            limit=MAX_METAL_ML,
+            unit="mL",
+        )
+
+
+def _noise(measures: Measures) -> Iterator[Finding]:
+    if measures.noise_hu is not None and measures.noise_hu > MAX_NOISE_HU:
+        yield Finding(
+            code="NOISE",
+            severity=Severity.REVIEW,
+            sentence=f"The noise in soft tissue is {measures.noise_hu:.0f} HU, more than "
+            f"{MAX_NOISE_HU:g} HU: organs can hardly be told apart.",
+            value=round(measures.noise_hu, 1),
+            limit=MAX_NOISE_HU,
+            unit=HU,
+        )
