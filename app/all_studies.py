@@ -21,9 +21,9 @@ from totalmap.errors import (
 from totalmap.input import InputKind, OpenedInput, open_input
 from totalmap.run_log import Journal, Observer
 from totalmap.settings import load_settings
-from totalmap.writers.metadata import summarise
+from totalmap.writers.metadata_json import summarise
 from totalmap.writers.release import open_release, study_folder
-from totalmap.writers.status import describe_run
+from totalmap.writers.status_json import describe_run
 
 # The exit status of all studies is the first of these that any of them has: a defect first, then
 # what ends every study alike, then what is worth another try, then a study that can't be segmented.

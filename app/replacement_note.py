@@ -8,8 +8,8 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import ExplicitVRLittleEndian
 
 from totalmap.settings import load_settings
-from totalmap.writers.encoding import write_parts
-from totalmap.writers.rejection import Rejection, encode_rejection
+from totalmap.writers.dicom.encoding import write_parts
+from totalmap.writers.rejection_note import Rejection, encode_rejection
 
 REASON = "The images of this study were replaced. These results were made of the earlier ones."
 

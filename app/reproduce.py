@@ -15,7 +15,7 @@ from totalmap.errors import InputError, TotalMapError
 from totalmap.input import open_input
 from totalmap.origin import Origin
 from totalmap.run_log import Observer
-from totalmap.writers.trace import Trace, trace
+from totalmap.trace_result import Trace, trace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

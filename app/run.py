@@ -24,10 +24,10 @@ from totalmap.finding import Verdict
 from totalmap.input import OpenedInput, open_input
 from totalmap.run_log import Journal, Observer
 from totalmap.settings import Arithmetic, Overrides, Rejected, Settings, load_settings
-from totalmap.writers.metadata import summarise
-from totalmap.writers.rejection import write_rejection
+from totalmap.writers.metadata_json import summarise
+from totalmap.writers.rejection_note import write_rejection
 from totalmap.writers.release import Release, held_path, open_release
-from totalmap.writers.status import RunStatus, describe_run
+from totalmap.writers.status_json import RunStatus, describe_run
 
 if TYPE_CHECKING:
     from operators.segmenter import EngineLoader

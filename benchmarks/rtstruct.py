@@ -123,7 +123,7 @@ def _lowest_dice(name: str, folder: Path) -> str:
 
 
 def _totalmap(case: Case) -> Write:
-    from totalmap.writers.rtstruct import encode_rtstruct
+    from totalmap.writers.rtstruct.writer import encode_rtstruct
 
     segmentation = case.segmentation
 
@@ -136,7 +136,7 @@ def _totalmap(case: Case) -> Write:
 
 def _totalmap_checked(case: Case) -> Write:
     from totalmap.writers.release import open_release
-    from totalmap.writers.rtstruct import write_rtstruct
+    from totalmap.writers.rtstruct.writer import write_rtstruct
 
     segmentation = case.segmentation
     segmentation.found()  # known from the SEG in a run

@@ -18,7 +18,7 @@ from tests.segmentations import TASK, segmentation_with, volume_of
 from totalmap.dicom.geometry import to_canonical
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultsSection, SegTransferSyntax, Settings
-from totalmap.writers.codes import structure_code
+from totalmap.writers.dicom.codes import structure_code
 
 Write = Callable[[Path], None]
 
@@ -50,7 +50,7 @@ class Case:
 
 def _totalmap(syntax: SegTransferSyntax) -> Callable[[Case], Write]:
     def prepare(case: Case) -> Write:
-        from totalmap.writers.seg import encode_segs
+        from totalmap.writers.seg.binary import encode_segs
 
         segmentation = case.segmentation
         settings = Settings(results=ResultsSection(seg_transfer_syntax=syntax))

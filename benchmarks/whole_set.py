@@ -28,12 +28,12 @@ from totalmap.segmentation import InferenceLabels, Segmentation
 from totalmap.settings import USUAL_RESULTS, ResultKind, Settings
 from totalmap.writers.measurements_csv import write_measurements_csv
 from totalmap.writers.nifti import write_nifti
-from totalmap.writers.preview import write_preview
+from totalmap.writers.preview.writer import write_preview
 from totalmap.writers.release import Release, open_release
 from totalmap.writers.report import write_report
-from totalmap.writers.rtstruct import write_rtstruct
-from totalmap.writers.seg import write_seg
-from totalmap.writers.sr import write_sr
+from totalmap.writers.rtstruct.writer import write_rtstruct
+from totalmap.writers.seg.binary import write_seg
+from totalmap.writers.sr.writer import write_sr
 
 Write = Callable[[Segmentation, Settings, Release], Result | tuple[Result, ...]]
 

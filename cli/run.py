@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from app.run import RunOutcome
-    from totalmap.writers.status import RunStatus
+    from totalmap.writers.status_json import RunStatus
 
 _STYLES = {Verdict.OK: "green", Verdict.REVIEW: "yellow", Verdict.REJECT: "red"}
 

@@ -12,7 +12,7 @@ from cli.errors import errors_to_exit_status
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from totalmap.writers.trace import Trace
+    from totalmap.trace_result import Trace
 
 
 def print_trace(
@@ -24,7 +24,7 @@ def print_trace(
     The exit status is 65 for a file that TotalMAP did not write. Nothing of the patient is shown.
     """
     from cli.console import plain_console
-    from totalmap.writers.trace import trace
+    from totalmap.trace_result import trace
 
     console = plain_console()
     with errors_to_exit_status():

@@ -4,7 +4,7 @@ from operators.result_writer import ResultWriterOperator
 from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
-from totalmap.writers.preview import write_preview
+from totalmap.writers.preview.writer import write_preview
 from totalmap.writers.release import Release
 
 

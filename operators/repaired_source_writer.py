@@ -5,7 +5,7 @@ from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
 from totalmap.writers.release import Release
-from totalmap.writers.source import needs_repaired_source, write_repaired_source
+from totalmap.writers.repaired_source import needs_repaired_source, write_repaired_source
 
 
 class SourceWriterOperator(ResultWriterOperator):

@@ -5,7 +5,7 @@ from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
 from totalmap.writers.release import Release
-from totalmap.writers.rtstruct import write_rtstruct
+from totalmap.writers.rtstruct.writer import write_rtstruct
 
 
 class RtstructWriterOperator(ResultWriterOperator):

@@ -5,7 +5,7 @@ from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
 from totalmap.writers.release import Release
-from totalmap.writers.seg_labelmap import write_seg_labelmap
+from totalmap.writers.seg.labelmap import write_seg_labelmap
 
 
 class SegLabelmapWriterOperator(ResultWriterOperator):

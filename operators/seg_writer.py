@@ -5,7 +5,7 @@ from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
 from totalmap.writers.release import Release
-from totalmap.writers.seg import write_seg
+from totalmap.writers.seg.binary import write_seg
 
 
 class SegWriterOperator(ResultWriterOperator):

@@ -5,7 +5,7 @@ from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
 from totalmap.writers.release import Release
-from totalmap.writers.sr import write_sr
+from totalmap.writers.sr.writer import write_sr
 
 
 class SrWriterOperator(ResultWriterOperator):

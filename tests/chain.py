@@ -15,7 +15,7 @@ from totalmap.engine.segment import segment
 from totalmap.run_log import SilentObserver
 from totalmap.settings import GapPolicy, GeometrySection, SelectionRule, Settings
 from totalmap.writers.release import open_release
-from totalmap.writers.seg import write_seg
+from totalmap.writers.seg.binary import write_seg
 
 LIVER = 5
 FILL = GeometrySection(gaps=GapPolicy.FILL, max_gap_mm=30.0)

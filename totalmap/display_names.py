@@ -1,6 +1,6 @@
 """Reads the names of structures as people see them, in every result, message and page.
 
-They stand in codes.csv, beside the codes of the structures (totalmap.writers.codes).
+They stand in codes.csv, beside the codes of the structures (totalmap.writers.dicom.codes).
 """
 
 import csv

@@ -16,10 +16,10 @@ from totalmap.settings import GapPolicy, GeometrySection, SelectionRule, Selecti
 from totalmap.writers.measurements_csv import write_measurements_csv
 from totalmap.writers.nifti import write_nifti
 from totalmap.writers.release import open_release
-from totalmap.writers.rtstruct import write_rtstruct
-from totalmap.writers.seg import write_seg
-from totalmap.writers.source import needs_repaired_source, write_repaired_source
-from totalmap.writers.sr import write_sr
+from totalmap.writers.repaired_source import needs_repaired_source, write_repaired_source
+from totalmap.writers.rtstruct.writer import write_rtstruct
+from totalmap.writers.seg.binary import write_seg
+from totalmap.writers.sr.writer import write_sr
 
 RULES = SelectionSection(
     rules=(

@@ -18,12 +18,12 @@ from totalmap.dicom.geometry import from_canonical
 from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
-from totalmap.writers.codes import structure_code
+from totalmap.writers.dicom.codes import structure_code
 from totalmap.writers.release import Release, open_release
-from totalmap.writers.rtstruct import write_rtstruct
-from totalmap.writers.seg import write_seg
-from totalmap.writers.seg_labelmap import write_seg_labelmap
-from totalmap.writers.source import write_repaired_source
+from totalmap.writers.repaired_source import write_repaired_source
+from totalmap.writers.rtstruct.writer import write_rtstruct
+from totalmap.writers.seg.binary import write_seg
+from totalmap.writers.seg.labelmap import write_seg_labelmap
 
 SEGS: dict[str, Callable[[Segmentation, Settings, Release], tuple[Result, ...]]] = {
     "SEG": write_seg,

@@ -13,13 +13,13 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
 from tests.servers import Orthanc, require_program, running_orthanc
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultsSection, SegTransferSyntax, Settings
-from totalmap.writers.preview import write_preview
+from totalmap.writers.preview.writer import write_preview
 from totalmap.writers.release import Release, open_release
-from totalmap.writers.rtstruct import write_rtstruct
-from totalmap.writers.seg import write_seg
-from totalmap.writers.seg_labelmap import write_seg_labelmap
-from totalmap.writers.source import write_repaired_source
-from totalmap.writers.sr import write_sr
+from totalmap.writers.repaired_source import write_repaired_source
+from totalmap.writers.rtstruct.writer import write_rtstruct
+from totalmap.writers.seg.binary import write_seg
+from totalmap.writers.seg.labelmap import write_seg_labelmap
+from totalmap.writers.sr.writer import write_sr
 
 BEFORE_META = 128 + 4 + 12  # bytes: preamble, prefix, and the element that holds the length
 

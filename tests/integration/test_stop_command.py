@@ -16,7 +16,7 @@ from tests.phantom.study import WrittenSeries
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
 from totalmap.writers.release import open_release
-from totalmap.writers.seg import write_seg
+from totalmap.writers.seg.binary import write_seg
 
 CTRL_C = b"\x03"
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"

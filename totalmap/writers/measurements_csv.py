@@ -13,9 +13,9 @@ from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultKind
 from totalmap.structures import MeasuredStructure
-from totalmap.writers.codes import structure_code
-from totalmap.writers.intensity import intensity_of
-from totalmap.writers.provenance import result_name
+from totalmap.writers.dicom.codes import structure_code
+from totalmap.writers.dicom.intensity import intensity_of
+from totalmap.writers.dicom.provenance import result_name
 from totalmap.writers.release import RESULTS_NAME, Release
 
 FILE_NAME = "measurements.csv"

@@ -21,11 +21,11 @@ from totalmap.run_log import Result
 from totalmap.segmentation import ModelIdentity, Segmentation
 from totalmap.settings import ResultKind, Settings
 from totalmap.structures import Flag, MeasuredStructure
-from totalmap.writers import provenance
-from totalmap.writers.codes import structure_code
-from totalmap.writers.preview_image import render_pages
-from totalmap.writers.preview_legend import CUT_SIGN, volume_text
-from totalmap.writers.preview_page import AI_NOTICE, DEMO_NOTICE, quality_notice
+from totalmap.writers.dicom import provenance
+from totalmap.writers.dicom.codes import structure_code
+from totalmap.writers.preview.drawing import AI_NOTICE, DEMO_NOTICE, quality_notice
+from totalmap.writers.preview.legend import CUT_SIGN, volume_text
+from totalmap.writers.preview.pages import render_pages
 from totalmap.writers.release import RESULTS_NAME, Release
 
 FILE_NAME = "report.html"

@@ -25,7 +25,7 @@ from totalmap.errors import (
     TotalMapError,
 )
 from totalmap.run_log import Journal, SilentObserver
-from totalmap.writers.status import describe_run
+from totalmap.writers.status_json import describe_run
 
 SMALL = SeriesSpec(rows=24, columns=24, n_slices=12)
 FEW = replace(SMALL, n_slices=4)

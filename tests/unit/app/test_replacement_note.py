@@ -8,7 +8,7 @@ from tests.validators import findings_of_dciodvfy
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
 from totalmap.writers.release import open_release
-from totalmap.writers.seg import write_seg
+from totalmap.writers.seg.binary import write_seg
 
 
 def test_the_note_rejects_results_of_the_patient_that_they_name(

@@ -15,7 +15,7 @@ from totalmap.run_log import Journal, Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
 from totalmap.writers.release import held_path
-from totalmap.writers.status import describe_run
+from totalmap.writers.status_json import describe_run
 
 
 def printed(outcome: RunOutcome) -> str:

@@ -25,7 +25,7 @@ from totalmap.dicom.volume import Volume, build_volume
 from totalmap.errors import NoSuitableSeries
 from totalmap.quality.suitability.rules import unsuitable
 from totalmap.settings import GeometrySection, SelectionSection
-from totalmap.writers.source_headers import patient_and_study
+from totalmap.writers.dicom.source_headers import patient_and_study
 
 SMALL = SeriesSpec(rows=32, columns=32, n_slices=40, pixel_spacing_mm=(13.0, 13.0), scanner=None)
 

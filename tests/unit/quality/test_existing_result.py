@@ -18,8 +18,8 @@ from totalmap.quality.suitability.rules import unsuitable
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultsSection, SegSplit, Settings
 from totalmap.writers.release import open_release
-from totalmap.writers.seg import write_seg
-from totalmap.writers.seg_labelmap import write_seg_labelmap
+from totalmap.writers.seg.binary import write_seg
+from totalmap.writers.seg.labelmap import write_seg_labelmap
 
 
 def segs_of(segmentation: Segmentation, folder: Path, **results: object) -> tuple[Path, ...]:

@@ -12,7 +12,7 @@ from PIL import Image
 from tests.segmentations import MODEL
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
-from totalmap.writers.codes import structure_code
+from totalmap.writers.dicom.codes import structure_code
 from totalmap.writers.release import open_release
 from totalmap.writers.report import report_html, write_report
 

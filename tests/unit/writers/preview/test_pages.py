@@ -1,0 +1,143 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.phantom.study import CORONAL, SAGITTAL, SeriesSpec, write_series
+from tests.segmentations import MODEL, RULE, TASK, segmentation_of, volume_of
+from totalmap.segmentation import Segmentation
+from totalmap.writers.dicom.codes import structure_code
+from totalmap.writers.preview.drawing import AMBER, HEIGHT, WIDTH, Page, heading
+from totalmap.writers.preview.legend import legend_entries
+from totalmap.writers.preview.overlay import grey_window
+from totalmap.writers.preview.pages import render_pages
+
+SIZE = 40
+CUBE = SeriesSpec(
+    rows=SIZE,
+    columns=SIZE,
+    n_slices=SIZE,
+    pixel_spacing_mm=(7.0, 7.0),
+    slice_spacing_mm=7.0,
+    slice_thickness_mm=3.0,
+    scanner=None,
+)
+ORIENTATIONS = {
+    "upside down": (1.0, 0.0, 0.0, 0.0, -1.0, 0.0),
+    "prone": (-1.0, 0.0, 0.0, 0.0, -1.0, 0.0),
+    "coronal": CORONAL,
+    "sagittal": SAGITTAL,
+}
+
+
+@pytest.fixture(scope="module")
+def pages(true_segmentation: Segmentation) -> list[NDArray[np.uint8]]:
+    return render_pages(true_segmentation)
+
+
+@pytest.fixture(scope="module")
+def axial_pages(tmp_path_factory: pytest.TempPathFactory) -> list[NDArray[np.uint8]]:
+    return render_pages(segmentation_of(write_series(tmp_path_factory.mktemp("axial"), 1, CUBE)))
+
+
+@pytest.fixture(scope="module")
+def crowded(true_segmentation: Segmentation) -> Segmentation:
+    """All 117 structures in one volume."""
+    labels = np.zeros_like(true_segmentation.labels)
+    for place, one in enumerate(TASK.structures):
+        row, column = divmod(place, 12)
+        labels[10:14, 6 * row + 5 : 6 * row + 10, 6 * column + 5 : 6 * column + 10] = one.label
+    inference = replace(true_segmentation.inference, labels=labels)
+    return replace(true_segmentation, labels=labels, inference=inference)
+
+
+def colours_of(page: NDArray[np.uint8]) -> set[tuple[int, ...]]:
+    red, green, blue = np.moveaxis(page.astype(np.int32), 2, 0)
+    packed = np.unique(red << 16 | green << 8 | blue)
+    return {(one >> 16, one >> 8 & 255, one & 255) for one in packed.tolist()}
+
+
+@pytest.mark.parametrize("orientation", ORIENTATIONS.values(), ids=ORIENTATIONS)
+def test_the_same_voxels_give_the_same_pages_in_any_orientation(
+    tmp_path: Path,
+    axial_pages: list[NDArray[np.uint8]],
+    orientation: tuple[float, float, float, float, float, float],
+) -> None:
+    written = write_series(tmp_path, 1, replace(CUBE, orientation=orientation))
+    for page, axial in zip(render_pages(segmentation_of(written)), axial_pages, strict=True):
+        differs = (np.abs(page.astype(int) - axial) > 16).any(axis=2)
+        assert differs.mean() < 0.01
+
+
+def test_left_is_on_the_right(true_segmentation: Segmentation) -> None:
+    """The spleen is on the patient's left, the gallbladder on the right."""
+    labels = np.where(np.isin(true_segmentation.labels, (1, 4)), true_segmentation.labels, 0)
+    page = render_pages(replace(true_segmentation, labels=labels.astype(np.uint8)))[0]
+    legend_left = 1040
+    columns = [
+        np.nonzero((page[:, :legend_left] == structure_code(name).rgb).all(axis=2))[1].mean()
+        for name in ("gallbladder", "spleen")
+    ]
+    assert columns[0] + 50 < columns[1]
+
+
+def test_every_page_bears_the_notice(crowded: Segmentation) -> None:
+    expected = Page(heading(crowded), 1, 1).pixels()[:46]
+    assert (expected == AMBER).all(axis=2).mean() > 0.8
+    assert not (expected == AMBER).all()
+    pages = render_pages(crowded)
+    assert len(pages) == 3
+    for page in pages:
+        assert page.shape == (HEIGHT, WIDTH, 3)
+        np.testing.assert_array_equal(page[:46], expected)
+
+
+def test_pages_of_a_demo_model_say_so_as_well(true_segmentation: Segmentation) -> None:
+    demo = replace(true_segmentation, models=(replace(MODEL, notice="for trying out"),))
+    both = Page(heading(demo), 1, 1).pixels()[:92]
+    one = Page(heading(true_segmentation), 1, 1).pixels()[:92]
+    np.testing.assert_array_equal(both[:46], one[:46])
+    assert (both[46:, :, 0] > both[46:, :, 1] + 100).mean() > 0.8, "a red band"
+    for page in render_pages(demo):
+        np.testing.assert_array_equal(page[:92], both)
+
+
+def test_every_structure_is_in_the_legend(
+    crowded: Segmentation, true_segmentation: Segmentation, pages: list[NDArray[np.uint8]]
+) -> None:
+    assert [entry.name for entry in legend_entries(crowded)] == [
+        structure_code(one.name).display_name for one in TASK.structures
+    ]
+    last = colours_of(render_pages(crowded)[-1])
+    assert {entry.rgb for entry in legend_entries(crowded)} <= last
+    assert len(pages) == 2, "a short legend needs no page of its own"
+    legend = colours_of(pages[0][:, 1044:])
+    assert {entry.rgb for entry in legend_entries(true_segmentation)} <= legend
+
+
+def test_the_legend_marks_what_is_cut_off(true_segmentation: Segmentation) -> None:
+    entries = {entry.name: entry for entry in legend_entries(true_segmentation)}
+    assert entries["Liver"].is_cut
+    assert entries["Liver"].volume.startswith("> ")
+    assert not entries["Gallbladder"].is_cut
+    assert entries["Gallbladder"].volume == "42.8"
+    assert entries["Left rib 12"].remark == "tiny"
+    assert entries["Pancreas"].remark == "2 pieces"
+
+
+def test_nothing_found_is_said(true_segmentation: Segmentation) -> None:
+    empty = np.zeros_like(true_segmentation.labels)
+    inference = replace(true_segmentation.inference, labels=empty)
+    (page,) = render_pages(replace(true_segmentation, labels=empty, inference=inference))
+    np.testing.assert_array_equal(page[:46], Page(heading(true_segmentation), 1, 1).pixels()[:46])
+    assert (page[:, 1044:] > 200).any(), "words where the legend would be"
+
+
+def test_an_mr_is_shown_from_nearly_its_darkest_to_nearly_its_brightest(tmp_path: Path) -> None:
+    written = write_series(tmp_path, 1, replace(CUBE, modality="MR"))
+    rule = RULE.model_copy(update={"modalities": ("MR",)})
+    low, high = grey_window(volume_of(written.folder, rule=rule))
+    assert written.hu.min() <= low < high <= written.hu.max()
+    assert (written.hu > high).mean() < 0.02

@@ -1,0 +1,125 @@
+"""metadata.json says what status.json says, in the way that workflow conditions can use."""
+
+import json
+import re
+from collections.abc import Mapping
+
+import pytest
+
+from totalmap.dicom.series_selection import judge
+from totalmap.dicom.study import read_study
+from totalmap.errors import ConfigError, NoSuitableSeries, TotalMapError
+from totalmap.run_log import Journal, Result
+from totalmap.segmentation import Segmentation
+from totalmap.settings import Settings, Variant
+from totalmap.structures import Flag
+from totalmap.writers.metadata_json import summarise
+from totalmap.writers.status_json import RunStatus, describe_run
+
+# What Newtonsoft.Json silently turns into a date, and what the conditions split or end at.
+LOOKS_LIKE_A_DATE = re.compile(r"\d{4}-\d\d-\d\dT|/Date\(")
+SPLITS_A_CONDITION = re.compile(r"'|\s(and|or)\s|[()]", re.IGNORECASE)
+
+
+@pytest.fixture
+def journal(true_segmentation: Segmentation) -> Journal:
+    journal = Journal()
+    study = read_study(true_segmentation.volume.slices[0].instance.path.parent)
+    journal.judged(judge(study, Settings().selection, Settings().geometry).verdicts)
+    journal.warn("a warning", "another")
+    journal.segmented(true_segmentation)
+    journal.wrote(Result(kind="seg", path="results/seg.dcm", sop_instance_uid="1.2"))
+    return journal
+
+
+def status_of(journal: Journal, error: TotalMapError | None = None) -> RunStatus:
+    return describe_run(journal, Settings(), error)
+
+
+def metadata_of(status: RunStatus) -> Mapping[str, str | int]:
+    read: dict[str, str | int] = json.loads(json.dumps(summarise(status).as_json()))
+    return read
+
+
+def test_success_says_what_status_says(journal: Journal) -> None:
+    status = status_of(journal)
+    metadata = metadata_of(status)
+    assert metadata["outcome"] == "succeeded"
+    assert metadata["exit_status"] == 0
+    assert metadata["task"] == "total"
+    assert metadata["series"] == metadata["series_chosen"] == 1
+    assert metadata["results"] == 1
+    assert metadata["warnings"] == len(status.warnings) >= 2
+    assert metadata["structures_found"] == len(status.structures) > 1
+    incomplete = [one for one in status.structures if Flag.INCOMPLETE in one.flags]
+    assert metadata["structures_incomplete"] == len(incomplete)
+
+
+def test_an_absent_exception_is_null_in_conditions(journal: Journal) -> None:
+    assert not {"exception", "exception_message"} & set(metadata_of(status_of(journal)))
+
+
+def test_structures_are_a_list_of_the_conditions(journal: Journal) -> None:
+    status = status_of(journal)
+    structures = metadata_of(status)["structures"]
+    assert isinstance(structures, str)
+    assert re.fullmatch(r"\[\w+(,\w+)*\]", structures)
+    assert structures.strip("[]").split(",") == [one.name for one in status.structures]
+
+
+def test_the_same_structure_in_two_volumes_is_listed_once(
+    journal: Journal, true_segmentation: Segmentation
+) -> None:
+    once = metadata_of(status_of(journal))
+    journal.segmented(true_segmentation)
+    twice = metadata_of(status_of(journal))
+    assert twice["structures"] == once["structures"]
+    assert twice["structures_found"] == 2 * int(once["structures_found"])
+
+
+def test_a_handled_failure_is_named() -> None:
+    error = NoSuitableSeries("none of 3 series can be segmented")
+    metadata = metadata_of(status_of(Journal(), error))
+    assert metadata["outcome"] == "failed"
+    assert metadata["exit_status"] == 65
+    assert metadata["exception"] == "NoSuitableSeries"
+    assert metadata["exception_message"] == str(error)
+    assert metadata["structures_found"] == metadata["results"] == 0
+    assert metadata["structures"] == "[]"
+
+
+def test_settings_that_can_not_be_read() -> None:
+    status = describe_run(Journal(), None, ConfigError("settings file a.yaml is not valid YAML"))
+    metadata = metadata_of(status)
+    assert metadata["exception"] == "ConfigError"
+    assert not {"task", "variant", "engine", "arithmetic"} & set(metadata)
+
+
+def test_the_variant_is_that_of_the_run(journal: Journal) -> None:
+    journal.variant, journal.arithmetic = Variant.FASTEST, "exact"
+    metadata = metadata_of(status_of(journal))
+    assert metadata["variant"] == "fastest"
+    assert metadata["arithmetic"] == "exact"
+
+
+@pytest.mark.parametrize("error", [None, NoSuitableSeries("none of 3 series")])
+def test_values_survive_the_way_into_a_condition(
+    journal: Journal, error: TotalMapError | None
+) -> None:
+    metadata = metadata_of(status_of(journal, error))
+    for key, value in metadata.items():
+        assert re.fullmatch(r"[a-z_]+", key), "a point or a quote ends a key"
+        assert type(value) in (int, str), "null fails, fractions depend on the country"
+        assert str(value).strip(), "an empty text becomes NULL"
+        assert not LOOKS_LIKE_A_DATE.search(str(value))
+        if key != "exception_message":
+            assert not SPLITS_A_CONDITION.search(str(value))
+
+
+def test_nothing_of_the_patient(journal: Journal) -> None:
+    status = status_of(journal)
+    text = json.dumps(metadata_of(status))
+    for series in status.series:
+        assert series.series_instance_uid not in text
+        assert series.description, "the phantom should have one"
+        assert series.description not in text

@@ -1,0 +1,95 @@
+"""The note that results are rejected."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pydicom
+import pytest
+from pydicom.dataset import Dataset
+
+from tests.validators import findings_of_dciodvfy, rendered_by_dcmtk
+from totalmap.finding import Finding, Severity
+from totalmap.run_log import Result
+from totalmap.segmentation import Segmentation
+from totalmap.settings import ResultKind, ResultsSection, Settings
+from totalmap.writers.measurements_csv import write_measurements_csv
+from totalmap.writers.rejection_note import write_rejection
+from totalmap.writers.release import Release, open_release
+from totalmap.writers.seg.binary import write_seg
+from totalmap.writers.sr.writer import write_sr
+
+# Of every Key Object Selection.
+REMARK = "W: Check for template constraints not yet supported"
+IOD = "KeyObjectSelectionDocument"
+FINDINGS = (
+    Finding(code="MIRRORED", severity=Severity.REJECT, sentence="Left and right are swapped."),
+    Finding(code="HOLE", severity=Severity.REVIEW, sentence="The liver has holes."),
+)
+SETTINGS = Settings(results=ResultsSection(kinds=(ResultKind.SEG, ResultKind.SR)))
+
+
+def results_of(segmentation: Segmentation, release: Release) -> Sequence[Result]:
+    return (
+        *write_seg(segmentation, SETTINGS, release),
+        *write_sr(segmentation, SETTINGS, release),
+        write_measurements_csv(segmentation, release),
+    )
+
+
+def written(segmentation: Segmentation, folder: Path) -> Path:
+    with open_release(folder) as release:
+        results = results_of(segmentation, release)
+        (note,) = write_rejection(results, FINDINGS, SETTINGS, release)
+        release.publish({})
+    return folder / note.path
+
+
+@pytest.fixture(scope="module")
+def path(true_segmentation: Segmentation, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return written(true_segmentation, tmp_path_factory.mktemp("rejected"))
+
+
+@pytest.fixture(scope="module")
+def note(path: Path) -> Dataset:
+    return pydicom.dcmread(path)
+
+
+def test_it_names_every_dicom_result_and_why(path: Path, note: Dataset) -> None:
+    (title,) = note.ConceptNameCodeSequence
+    assert (title.CodeValue, title.CodingSchemeDesignator) == ("113001", "DCM")
+    results = {
+        pydicom.dcmread(path.with_name(name)).SOPInstanceUID for name in ("seg.dcm", "sr.dcm")
+    }
+    (study,) = note.CurrentRequestedProcedureEvidenceSequence
+    named = {
+        instance.ReferencedSOPInstanceUID
+        for series in study.ReferencedSeriesSequence
+        for instance in series.ReferencedSOPSequence
+    }
+    assert named == results
+    texts = [one.TextValue for one in note.ContentSequence if one.ValueType == "TEXT"]
+    assert texts == ["Left and right are swapped."]
+
+
+def test_it_is_of_the_same_patient_and_study(path: Path, note: Dataset) -> None:
+    seg = pydicom.dcmread(path.with_name("seg.dcm"), stop_before_pixels=True)
+    for keyword in ("PatientID", "PatientName", "StudyInstanceUID", "StudyDate", "ContentDate"):
+        assert note[keyword] == seg[keyword]
+    assert note.SeriesNumber == SETTINGS.results.series_numbers.rejection
+
+
+def test_readers_take_it(path: Path, tmp_path: Path) -> None:
+    assert findings_of_dciodvfy(path, IOD) == []
+    assert "Rejected for Quality Reasons" in rendered_by_dcmtk(path, tmp_path, REMARK)
+
+
+def test_a_second_run_writes_the_same(
+    true_segmentation: Segmentation, path: Path, tmp_path: Path
+) -> None:
+    assert written(true_segmentation, tmp_path).read_bytes() == path.read_bytes()
+
+
+def test_without_dicom_there_is_none(true_segmentation: Segmentation, tmp_path: Path) -> None:
+    with open_release(tmp_path) as release:
+        results = [write_measurements_csv(true_segmentation, release)]
+        assert write_rejection(results, FINDINGS, SETTINGS, release) == ()

@@ -1,0 +1,20 @@
+"""status.json names the licence of each set of weights, and what the site accepts."""
+
+from dataclasses import replace
+
+from totalmap.run_log import Journal
+from totalmap.segmentation import Segmentation
+from totalmap.settings import SegmentationSection, Settings
+from totalmap.writers.status_json import describe_run
+
+
+def test_status_has_the_licence_of_the_weights_and_what_was_accepted(
+    true_segmentation: Segmentation,
+) -> None:
+    (model,) = true_segmentation.models
+    journal = Journal()
+    journal.segmented(replace(true_segmentation, models=(replace(model, licence="CC-BY-NC-4.0"),)))
+    accepting = SegmentationSection(accepted_licences=("CC-BY-NC-4.0",))
+    status = describe_run(journal, Settings(segmentation=accepting), None).as_json()
+    assert status["model"]["accepted_licences"] == ("CC-BY-NC-4.0",)
+    assert [one["licence"] for one in status["model"]["checkpoints"]] == ["CC-BY-NC-4.0"]

@@ -1,0 +1,1 @@
+"""Writes and reads the parts of DICOM objects that several writers share."""

@@ -1,0 +1,1 @@
+"""Writes the preview: pictures of the labels on the images, with a legend."""

@@ -1,0 +1,124 @@
+"""Writes a note that results are rejected: a Key Object Selection, on which archives hide them.
+
+IHE IOCM; PS3.3 A.35.4, PS3.16 TID 2010 and CID 7011: (113001, DCM, "Rejected for Quality Reasons")
+and (113037, DCM, "Rejected for Patient Safety Reasons").
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import PurePosixPath
+
+import pydicom
+from highdicom.ko import KeyObjectSelection, KeyObjectSelectionDocument
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+from pydicom.uid import ExplicitVRLittleEndian
+
+from totalmap.dicom.derived_uids import derived_uid
+from totalmap.errors import OutputError
+from totalmap.finding import REJECTION_NOTE, Finding, Severity
+from totalmap.origin import MANUFACTURER
+from totalmap.run_log import Result
+from totalmap.settings import Settings
+from totalmap.writers.dicom.encoding import write_parts
+from totalmap.writers.release import RESULTS_NAME, Release
+
+FILE_NAME = "rejection.dcm"
+# What the source has, and the other results had from it.
+_FROM_RESULT = (
+    "ContentDate",
+    "ContentTime",
+    "ManufacturerModelName",
+    "DeviceSerialNumber",
+    "SoftwareVersions",
+    "ContributingEquipmentSequence",
+)
+# Clocks of this run: two runs write the same bytes.
+_CLOCKS = ("InstanceCreationDate", "InstanceCreationTime")
+
+
+def write_rejection(
+    results: Sequence[Result], findings: Sequence[Finding], settings: Settings, release: Release
+) -> tuple[Result, ...]:
+    """Writes the note about all DICOM results of a run, which are written aside already.
+
+    Returns:
+        One result, or none where no result is a DICOM object.
+
+    Raises:
+        OutputError: What was written differs from what was meant.
+    """
+    rejected = [
+        pydicom.dcmread(release.aside(_name(one)), stop_before_pixels=True)
+        for one in results
+        if one.sop_instance_uid
+    ]
+    if not rejected:
+        return ()
+    reasons = [found.sentence for found in findings if found.severity is Severity.REJECT]
+    rejection = Rejection(title=codes.DCM.RejectedForQualityReasons, reasons=" ".join(reasons))
+    note = encode_rejection(rejected, rejection, settings)
+    write = partial(write_parts, dataset=note, parts=(), syntax=ExplicitVRLittleEndian)
+    written = pydicom.dcmread(release.write(FILE_NAME, write))
+    if _referenced(written) != {str(one.SOPInstanceUID) for one in rejected}:
+        raise OutputError("the note of the rejection does not name all results")
+    uid = str(note.SOPInstanceUID)
+    return (Result(kind=REJECTION_NOTE, path=f"{RESULTS_NAME}/{FILE_NAME}", sop_instance_uid=uid),)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejection:
+    """Why objects are rejected.
+
+    Attributes:
+        title: A code of CID 7011.
+        reasons: In words.
+    """
+
+    title: Code
+    reasons: str
+
+
+def encode_rejection(
+    rejected: Sequence[Dataset], rejection: Rejection, settings: Settings
+) -> Dataset:
+    """Returns the note about some objects of one study, with the reasons in words."""
+    uids = [str(dataset.SOPInstanceUID) for dataset in rejected]
+    # The notes about the same objects that differ in the title are two objects.
+    is_usual = rejection.title == codes.DCM.RejectedForQualityReasons
+    what = REJECTION_NOTE if is_usual else f"{REJECTION_NOTE} {rejection.title.value}"
+    note: Dataset = KeyObjectSelectionDocument(
+        evidence=rejected,
+        content=KeyObjectSelection(
+            document_title=rejection.title,
+            referenced_objects=rejected,
+            description=rejection.reasons,
+        ),
+        series_instance_uid=derived_uid("series", what, *uids),
+        series_number=settings.results.series_numbers.rejection,
+        sop_instance_uid=derived_uid("instance", what, *uids),
+        instance_number=1,
+        manufacturer=MANUFACTURER,
+    )
+    note.SeriesDescription = f"TotalMAP {rejection.title.meaning.lower()}"
+    for keyword in _FROM_RESULT:
+        note[keyword] = rejected[0][keyword]
+    for keyword in _CLOCKS:
+        if keyword in note:
+            delattr(note, keyword)
+    return note
+
+
+def _name(result: Result) -> str:
+    return str(PurePosixPath(result.path).relative_to(RESULTS_NAME))
+
+
+def _referenced(note: Dataset) -> set[str]:
+    return {
+        str(instance.ReferencedSOPInstanceUID)
+        for study in note.CurrentRequestedProcedureEvidenceSequence
+        for series in study.ReferencedSeriesSequence
+        for instance in series.ReferencedSOPSequence
+    }

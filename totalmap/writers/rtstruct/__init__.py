@@ -1,0 +1,1 @@
+"""Writes the RT Structure Set and compares its contours with the labels."""

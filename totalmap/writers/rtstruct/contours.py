@@ -1,0 +1,174 @@
+"""Contours of structures: closed lines in the plane of a slice, half way between pixels.
+
+A line runs where the mask of a structure would be one half if it were interpolated, so it passes
+between the centres of two pixels wherever one belongs to the structure and the other does not.
+Filled, contours give back the mask, pixel by pixel.
+
+A hole is joined to the contour around it by a channel of no width, there and back: the "keyhole"
+of PS3.3 C.8.8.6.3, the only way to show a hole that every planning system reads.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import cast
+
+import numpy as np
+from contourpy import FillType, LineType, SerialContourGenerator, ZInterp
+from numpy.typing import NDArray
+
+from totalmap.dicom.geometry import Plane
+from totalmap.measure.label_statistics import Labels
+from totalmap.writers.dicom.frames import SegFrame
+
+Points = NDArray[np.float64]
+"""(n, 2): column i and row j, multiples of one half."""
+
+_Filled = tuple[list[Points], list[NDArray[np.uint32]]]
+
+# Masks are 0 and 1: the line is where they change, and nothing lies above the upper level.
+_LOWER, _UPPER = 0.5, 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Contours:
+    """All contours of a slice.
+
+    Attributes:
+        labels: That of the structure that each contour belongs to.
+        points: (n, 2) column i and row j of all corners, contour after contour. The last corner
+            of a contour is connected with its first.
+        ends: Where in `points` each contour ends.
+    """
+
+    labels: tuple[int, ...]
+    points: Points
+    ends: NDArray[np.intp]
+
+
+def slice_contours(labels: Labels, frames: Sequence[SegFrame]) -> Contours:
+    """Returns the contours around structures in a slice.
+
+    Args:
+        labels: (j, i).
+        frames: The structures, and the rows and columns around them.
+    """
+    rings = [(frame.label, ring) for frame in frames for ring in _rings(labels, frame)]
+    points = np.concatenate([ring for _, ring in rings])
+    ends = np.cumsum([len(ring) for _, ring in rings])
+    is_corner = _corners(points, ends)
+    return Contours(
+        labels=tuple(label for label, _ in rings),
+        points=points[is_corner],
+        ends=np.cumsum(is_corner)[ends - 1],
+    )
+
+
+def positions_lps(plane: Plane, points: Points) -> NDArray[np.float64]:
+    """Returns where points of a slice lie, (n, 3) mm in LPS (PS3.3 C.7.6.2.1.1, equation 1)."""
+    rows_mm, columns_mm = plane.pixel_spacing_mm
+    along_row = np.multiply(plane.cosines[:3], columns_mm)
+    along_column = np.multiply(plane.cosines[3:], rows_mm)
+    positions: NDArray[np.float64] = points @ np.stack([along_row, along_column])
+    return positions + plane.position_mm
+
+
+def _rings(labels: Labels, frame: SegFrame) -> Iterator[Points]:
+    """Yields the contours of one structure, each without a repeated last point."""
+    rows, columns = frame.box
+    # With a pixel more on each side, all lines are closed, also at the edge of the image.
+    i = np.arange(columns.start - 1, columns.stop + 1, dtype=np.float64)
+    j = np.arange(rows.start - 1, rows.stop + 1, dtype=np.float64)
+    mask = np.zeros((len(j), len(i)))
+    mask[1:-1, 1:-1] = labels[frame.box] == frame.label
+    for points, offsets in zip(*_filled(i, j, mask), strict=True):
+        if len(offsets) == 2:
+            yield points[:-1]
+        else:
+            once = np.delete(points, offsets[1:].astype(np.intp) - 1, axis=0)
+            yield _joined(once, offsets[:-1].astype(np.intp) - np.arange(len(offsets) - 1))
+
+
+def _filled(i: NDArray[np.float64], j: NDArray[np.float64], mask: NDArray[np.float64]) -> _Filled:
+    """Returns points and, for each outer line and its holes, where in them each of these begins.
+
+    All lines are closed: the last point is the first. contourpy.contour_generator would first look
+    for masked values, which takes longer than to find the lines.
+    """
+    generator = SerialContourGenerator(
+        np.broadcast_to(i, mask.shape),
+        np.broadcast_to(j[:, None], mask.shape),
+        mask,
+        None,  # type: ignore[arg-type]  # None: no point is masked
+        corner_mask=False,
+        line_type=LineType.Separate,
+        fill_type=FillType.OuterOffset,
+        quad_as_tri=False,
+        z_interp=ZInterp.Linear,
+    )
+    return cast(_Filled, generator.filled(_LOWER, _UPPER))
+
+
+def _joined(points: Points, starts: NDArray[np.intp]) -> Points:
+    """Returns a line with its holes joined to it.
+
+    The channel leaves a hole at its leftmost point, which lies between two pixels of a row, and
+    goes to the left through pixels of the structure, up to the next point between two pixels:
+    one of the line or of a hole that begins further to the left. So channels lie within the
+    structure and never cross, and no two of them end at one point.
+
+    Args:
+        points: (n, 2) all points, those of the line first, then those of the holes.
+        starts: Where in `points` the line and each hole begin.
+    """
+    ends = [*starts[1:].tolist(), len(points)]
+    by_row = np.lexsort(points.T)
+    place = np.empty_like(by_row)
+    place[by_row] = np.arange(len(points))
+    firsts = [
+        start + int(points[start:end, 0].argmin()) for start, end in zip(starts, ends, strict=True)
+    ]
+    inserts: dict[int, list[tuple[int, Points]]] = defaultdict(list)
+    # What a hole takes in begins further to the right, so it is complete before.
+    for hole in sorted(range(1, len(starts)), key=lambda one: -float(points[firsts[one], 0])):
+        whole = _with(points, int(starts[hole]), firsts[hole], ends[hole], inserts.pop(hole, []))
+        reached = int(by_row[place[firsts[hole]] - 1])
+        around = int(np.searchsorted(starts, reached, side="right")) - 1
+        inserts[around].append((reached, whole))
+    return _with(points, 0, 0, ends[0], inserts[0])[:-1]
+
+
+def _with(
+    points: Points, start: int, first: int, end: int, inserts: Sequence[tuple[int, Points]]
+) -> Points:
+    """Returns points[start:end] in a circle from the first one to it, with others put in.
+
+    Args:
+        inserts: After which point, and what; from there, the way leads back to that point.
+    """
+    circle = np.concatenate([points[first:end], points[start : first + 1]])
+    pieces, begin = [], 0
+    for at, insert in sorted(
+        (((n - first) % (end - start), insert) for n, insert in inserts), key=itemgetter(0)
+    ):
+        pieces += [circle[begin : at + 1], insert]
+        begin = at
+    return np.concatenate([*pieces, circle[begin:]])
+
+
+def _corners(points: Points, ends: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Returns which points of closed lines are no points within a straight piece of them.
+
+    Steps of one direction are of one length, so a line goes straight on where its step is the
+    one before.
+    """
+    starts = np.concatenate([[0], ends[:-1]])
+    steps = np.empty_like(points)
+    steps[:-1] = points[1:] - points[:-1]
+    steps[ends - 1] = points[starts] - points[ends - 1]
+    before = np.empty_like(steps)
+    before[1:] = steps[:-1]
+    before[starts] = steps[ends - 1]
+    turns: NDArray[np.bool_] = (steps != before).any(axis=1)
+    return turns

@@ -1,0 +1,119 @@
+"""What an RT Structure Set says besides its contours (PS3.3 A.19.3): whose, of what, which ROIs."""
+
+from collections.abc import Iterator
+
+from pydicom.dataset import Dataset
+
+from totalmap.dicom.volume import Volume
+from totalmap.segmentation import Segmentation
+from totalmap.settings import Settings
+from totalmap.structures import Structure
+from totalmap.writers.dicom import provenance
+from totalmap.writers.dicom.coded import coded
+from totalmap.writers.dicom.codes import private_scheme, structure_code
+from totalmap.writers.dicom.derived import Kind, derived_header
+from totalmap.writers.seg.header import (
+    algorithm,
+    modified_code,
+    referenced_series,
+)
+
+# At most 16 characters (SH).
+_LABEL = "TotalMAP"
+# Detached Study Management: retired, but what PS3.3 C.8.8.5 wants a study to be referred to with.
+_STUDY_CLASS = "1.2.840.10008.3.1.2.3.1"
+
+
+def structure_set(
+    segmentation: Segmentation, settings: Settings, kind: Kind, structures: tuple[Structure, ...]
+) -> Dataset:
+    """Returns all that stands before the contours: patient, study, source, and the ROIs.
+
+    Raises:
+        OutputError: A structure has no code.
+    """
+    header = derived_header(segmentation, settings, kind)
+    header.OperatorsName = None
+    header.StructureSetLabel = _LABEL
+    header.StructureSetName = header.SeriesDescription
+    header.StructureSetDate, header.StructureSetTime = header.ContentDate, header.ContentTime
+    del header.ContentDate, header.ContentTime
+    header.ReferencedFrameOfReferenceSequence = [_frame_of_reference(segmentation.volume)]
+    header.StructureSetROISequence = [
+        _roi(segmentation, number, one) for number, one in numbered(structures)
+    ]
+    if any(structure_code(structure.name).is_private for structure in structures):
+        header.CodingSchemeIdentificationSequence = [private_scheme()]
+    return header
+
+
+def numbered(structures: tuple[Structure, ...]) -> Iterator[tuple[int, Structure]]:
+    """Yields the structures with their ROI Numbers: 1, 2, and so on without gaps.
+
+    A number means something in its own structure set only (PS3.3 C.8.8.5). OHIF gives the ROI of
+    number n the colour of the n-th one, so that colours would be wrong behind a gap.
+    """
+    return enumerate(structures, start=1)
+
+
+def observations(structures: tuple[Structure, ...]) -> Dataset:
+    """Returns all that stands behind the contours: what the ROIs are, and that nobody approved."""
+    trailer = Dataset()
+    trailer.RTROIObservationsSequence = [
+        _observation(number, one) for number, one in numbered(structures)
+    ]
+    trailer.ApprovalStatus = "UNAPPROVED"
+    return trailer
+
+
+def _frame_of_reference(volume: Volume) -> Dataset:
+    """Returns the item of Referenced Frame of Reference Sequence, down to every source file."""
+    source = volume.slices[0].instance
+    reference = referenced_series(volume)
+    series = Dataset()
+    series.SeriesInstanceUID = reference.SeriesInstanceUID
+    series.ContourImageSequence = list(reference.ReferencedInstanceSequence)
+    study = Dataset()
+    study.ReferencedSOPClassUID = _STUDY_CLASS
+    study.ReferencedSOPInstanceUID = source.study_instance_uid
+    study.RTReferencedSeriesSequence = [series]
+    frame_of_reference = Dataset()
+    frame_of_reference.FrameOfReferenceUID = source.frame_of_reference_uid
+    frame_of_reference.RTReferencedStudySequence = [study]
+    return frame_of_reference
+
+
+def _roi(segmentation: Segmentation, number: int, structure: Structure) -> Dataset:
+    """Returns the item of Structure Set ROI Sequence (PS3.3 C.8.8.5) of a structure."""
+    roi = Dataset()
+    roi.ROINumber = number
+    roi.ReferencedFrameOfReferenceUID = segmentation.volume.slices[
+        0
+    ].instance.frame_of_reference_uid
+    roi.ROIName = structure.name
+    roi.ROIGenerationAlgorithm = "AUTOMATIC"
+    roi.ROIGenerationDescription = provenance.algorithm_name(segmentation)
+    roi.ROIDerivationAlgorithmIdentificationSequence = [algorithm(segmentation)]
+    return roi
+
+
+def _observation(number: int, structure: Structure) -> Dataset:
+    """Returns the item of RT ROI Observations Sequence (PS3.3 C.8.8.8) of a structure.
+
+    Its number is the label of the structure: the same in every study.
+    """
+    code = structure_code(structure.name)
+    observation = Dataset()
+    observation.ObservationNumber = structure.label
+    observation.ReferencedROINumber = number
+    observation.RTROIInterpretedType = "ORGAN"
+    observation.ROIInterpreter = None
+    observation.SegmentedPropertyCategoryCodeSequence = [coded(code.category)]
+    observation.RTROIIdentificationCodeSequence = [
+        modified_code(code.type, code.modifier, "SegmentedPropertyTypeModifierCodeSequence")
+    ]
+    if code.region is not None:
+        observation.AnatomicRegionSequence = [
+            modified_code(code.region, code.region_modifier, "AnatomicRegionModifierSequence")
+        ]
+    return observation

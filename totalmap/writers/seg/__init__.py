@@ -1,0 +1,1 @@
+"""Writes DICOM Segmentations and compares them with the labels."""

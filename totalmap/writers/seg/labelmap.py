@@ -1,0 +1,176 @@
+"""A Label Map Segmentation (PS3.3 A.51, Supplement 243): pixels are Segment Numbers.
+
+Far smaller than BINARY, for readers that know it: docs/results.md.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.pixels.utils import pixel_array
+from pydicom.sr.coding import Code
+from pydicom.uid import UID, RLELossless
+
+from totalmap.errors import OutputError
+from totalmap.run_log import Result
+from totalmap.segmentation import Segmentation
+from totalmap.settings import ResultKind, Settings
+from totalmap.structures import Structure
+from totalmap.writers.dicom import provenance
+from totalmap.writers.dicom.coded import coded
+from totalmap.writers.dicom.derived import Kind
+from totalmap.writers.dicom.encoding import encapsulated_pixels
+from totalmap.writers.release import RESULTS_NAME, Release
+from totalmap.writers.seg.functional_groups import per_frame_groups
+from totalmap.writers.seg.header import EncodedSeg, dimensions, seg_header
+from totalmap.writers.seg.parts import SegPart, seg_parts, undivided
+from totalmap.writers.seg.read_groups import FunctionalGroups
+
+FILE_NAME = "seg_labelmap.dcm"
+LABEL_MAP_SEGMENTATION_STORAGE = UID("1.2.840.10008.5.1.4.1.1.66.7")  # PS3.6 A; not in pydicom yet
+KIND = Kind(
+    name=ResultKind.SEG_LABELMAP,
+    sop_class=LABEL_MAP_SEGMENTATION_STORAGE,
+    modality="SEG",
+    title="label map",
+)
+
+SegmentNumbers = NDArray[np.unsignedinteger[Any]]
+
+_BACKGROUND = Code("125040", "DCM", "Background")
+_RLE_HEADER_BYTES = 64  # PS3.5 G.5: number of segments, and where up to 15 of them begin
+
+
+def write_seg_labelmap(
+    segmentation: Segmentation, settings: Settings, release: Release
+) -> tuple[Result, ...]:
+    """Writes the labels as a label map and compares the file with them, voxel by voxel.
+
+    Pixels are Segment Numbers, the same as in one BINARY object. Empty slices are left out.
+
+    Returns:
+        One result, or none where nothing that is wanted was found.
+
+    Raises:
+        OutputError: A structure has no code, or the file that was written differs from the labels.
+    """
+    results = []
+    for seg in encode_seg_labelmaps(segmentation, settings):
+        name = provenance.result_name(segmentation, FILE_NAME)
+        aside = release.write(name, seg.write)
+        check_seg_labelmap(pydicom.dcmread(aside), segmentation, seg.part.structures)
+        uid = str(seg.header.SOPInstanceUID)
+        results.append(Result(kind=KIND.name, path=f"{RESULTS_NAME}/{name}", sop_instance_uid=uid))
+    return tuple(results)
+
+
+def encode_seg_labelmaps(segmentation: Segmentation, settings: Settings) -> tuple[EncodedSeg, ...]:
+    """Returns the label map of the structures that were found and are wanted, if there are any.
+
+    It is never split: it has no more frames than the source has slices.
+
+    Raises:
+        OutputError: A structure has no code.
+    """
+    found = (one.structure for one in segmentation.found())
+    parts = seg_parts(found, undivided(settings.results))
+    return tuple(_encode(segmentation, settings, part) for part in parts)
+
+
+def _encode(segmentation: Segmentation, settings: Settings, part: SegPart) -> EncodedSeg:
+    number_of = _segment_numbers(part.structures, segmentation)
+    used = [k for k, one in enumerate(segmentation.labels) if number_of[one].any()]
+    seg = seg_header(segmentation, settings, KIND, part)
+    seg.SegmentSequence.append(_background(seg.SegmentSequence[0]))
+    seg.update(dimensions(seg.SOPInstanceUID, by_segment=False))
+    seg.SegmentationType = "LABELMAP"
+    seg.BitsAllocated = seg.BitsStored = number_of.itemsize * 8
+    seg.HighBit = seg.BitsStored - 1
+    seg.PixelPaddingValue = 0
+    seg.NumberOfFrames = len(used)
+
+    def large_elements() -> Iterator[bytes]:
+        yield per_frame_groups(segmentation.volume, [(k, None) for k in used])
+        pixels = [run_lengths(number_of[segmentation.labels[k]]) for k in used]
+        yield encapsulated_pixels(pixels)
+
+    return EncodedSeg(part=part, header=seg, large_elements=large_elements, syntax=RLELossless)
+
+
+def check_seg_labelmap(
+    written: Dataset, segmentation: Segmentation, structures: tuple[Structure, ...]
+) -> None:
+    """Compares a label map with the labels it was made from, frame by frame.
+
+    Args:
+        written: As pydicom reads it.
+        segmentation: What it was made from.
+        structures: What it has to hold, by Segment Number, from 1.
+
+    Raises:
+        OutputError: A frame differs, lies on an unknown slice, or slices are missing.
+    """
+    number_of = _segment_numbers(structures, segmentation)
+    slice_of = {one.key: k for k, one in enumerate(segmentation.volume.slices)}
+    missing = {k for k, one in enumerate(segmentation.labels) if number_of[one].any()}
+    groups = FunctionalGroups(written)
+    for place in range(int(written.NumberOfFrames)):
+        frame = pixel_array(written, index=place)
+        key = groups.source(place)
+        if key not in slice_of:
+            raise OutputError(f"{FILE_NAME}: a frame refers to an image that is not a source")
+        if not np.array_equal(frame, number_of[segmentation.labels[slice_of[key]]]):
+            raise OutputError(f"{FILE_NAME}: frame {place + 1} differs from its labels")
+        missing.discard(slice_of[key])
+    if missing:
+        raise OutputError(f"{FILE_NAME}: {len(missing)} slices with labels have no frame")
+
+
+def _segment_numbers(
+    structures: tuple[Structure, ...], segmentation: Segmentation
+) -> SegmentNumbers:
+    """Returns the Segment Number of each label, in as few bytes as hold them all; 0 is none."""
+    highest = max(one.label for one in segmentation.structures)
+    numbers = np.zeros(highest + 1, dtype=np.min_scalar_type(len(structures)))
+    numbers[[one.label for one in structures]] = np.arange(1, len(structures) + 1)
+    return numbers
+
+
+def _background(first: Dataset) -> Dataset:
+    """Returns segment 0: all that no segment is.
+
+    PS3.3 C.8.20.2.3 wants an item for every pixel value that occurs, and orders no items. This one
+    is the last: OHIF 3.13 takes the place of an item for its Segment Number, counted from 1, so
+    that behind this one every segment would have the colour of another.
+    """
+    background = Dataset()
+    background.SegmentNumber = 0
+    background.SegmentLabel = "Background"
+    background.SegmentAlgorithmType = first.SegmentAlgorithmType
+    background.SegmentAlgorithmName = first.SegmentAlgorithmName
+    background.SegmentedPropertyCategoryCodeSequence = [coded(_BACKGROUND)]
+    background.SegmentedPropertyTypeCodeSequence = [coded(_BACKGROUND)]
+    return background
+
+
+def run_lengths(frame: NDArray[np.unsignedinteger[Any]]) -> bytes:
+    """Returns a frame as RLE (PS3.5 G): each byte of a pixel, the highest first, row by row."""
+    planes = frame.astype(frame.dtype.newbyteorder(">")).view(np.uint8)
+    planes = planes.reshape(*frame.shape, frame.itemsize)
+    segments = [
+        _even(imagecodecs.packbits_encode(np.ascontiguousarray(planes[..., byte]), axis=-1))
+        for byte in range(frame.itemsize)
+    ]
+    offsets = np.zeros(_RLE_HEADER_BYTES // 4, dtype="<u4")
+    offsets[0] = len(segments)
+    lengths = [_RLE_HEADER_BYTES, *map(len, segments)]
+    offsets[1 : 1 + len(segments)] = np.cumsum(lengths[:-1])
+    return offsets.tobytes() + b"".join(segments)
+
+
+def _even(data: bytes | bytearray) -> bytes:
+    return bytes(data) + bytes(len(data) % 2)

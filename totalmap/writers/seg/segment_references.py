@@ -1,0 +1,52 @@
+"""Where a structure stands in the SEGs of the same run; other objects refer to it there."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydicom.uid import UID
+
+from totalmap.segmentation import Segmentation
+from totalmap.settings import ResultKind, Settings
+from totalmap.structures import Structure
+from totalmap.writers.dicom import provenance
+from totalmap.writers.seg import binary, labelmap
+from totalmap.writers.seg.parts import seg_parts, undivided
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegPlace:
+    """A segment of a SEG."""
+
+    sop_class: UID
+    series_uid: str
+    instance_uid: str
+    segment_number: int
+
+
+def seg_places(segmentation: Segmentation, settings: Settings) -> Mapping[Structure, SegPlace]:
+    """Returns the segment of each structure that has one in a SEG of the run.
+
+    The BINARY object comes first: more readers know it.
+
+    Raises:
+        OutputError: A structure has no code.
+    """
+    results = settings.results
+    if ResultKind.SEG in results.kinds:
+        kind = binary.KIND
+    elif ResultKind.SEG_LABELMAP in results.kinds:
+        kind, results = labelmap.KIND, undivided(results)
+    else:
+        return {}
+    places: dict[Structure, SegPlace] = {}
+    for part in seg_parts((one.structure for one in segmentation.found()), results):
+        series_uid = provenance.series_uid(segmentation, settings, kind.name, part.name)
+        instance_uid = provenance.instance_uid(segmentation, settings, kind.name, part.name)
+        for number, structure in enumerate(part.structures, start=1):
+            places[structure] = SegPlace(
+                sop_class=kind.sop_class,
+                series_uid=series_uid,
+                instance_uid=instance_uid,
+                segment_number=number,
+            )
+    return places

@@ -1,0 +1,1 @@
+"""Writes the DICOM Structured Report of measurements and compares it with them."""

@@ -1,0 +1,149 @@
+"""A Comprehensive 3D SR (PS3.3 A.35.13) of TID 1500: what was measured of each structure."""
+
+from collections.abc import Iterable
+from functools import partial
+
+import pydicom
+from highdicom.sr import (
+    DeviceObserverIdentifyingAttributes,
+    MeasurementReport,
+    ObservationContext,
+    ObserverContext,
+)
+from pydicom.dataset import Dataset
+from pydicom.sr.coding import Code
+from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian
+
+from totalmap.origin import MANUFACTURER
+from totalmap.run_log import Result
+from totalmap.segmentation import Segmentation
+from totalmap.settings import ResultKind, Settings
+from totalmap.writers.dicom import provenance
+from totalmap.writers.dicom.codes import limitations, private_scheme, structure_code
+from totalmap.writers.dicom.derived import Kind, derived_header
+from totalmap.writers.dicom.encoding import write_parts
+from totalmap.writers.dicom.references import reference, references_to
+from totalmap.writers.release import RESULTS_NAME, Release
+from totalmap.writers.seg.segment_references import SegPlace, seg_places
+from totalmap.writers.sr.measurement_groups import measurement_group
+from totalmap.writers.sr.quality_evaluations import evaluations
+from totalmap.writers.sr.read_back import check_sr
+
+FILE_NAME = "sr.dcm"
+KIND = Kind(
+    name=ResultKind.SR, sop_class=Comprehensive3DSRStorage, modality="SR", title="measurements"
+)
+
+_DEVICE = Code("121007", "DCM", "Device")  # CID 270 Observer Type
+# CID 100 Quantitative Diagnostic Imaging Procedures.
+_PROCEDURES = {
+    "CT": Code("25045-6", "LN", "CT unspecified body region"),
+    "MR": Code("25056-3", "LN", "MRI unspecified body region"),
+}
+_ANY_PROCEDURE = Code("363679005", "SCT", "Imaging procedure")
+
+
+def write_sr(
+    segmentation: Segmentation, settings: Settings, release: Release
+) -> tuple[Result, ...]:
+    """Writes the measurements as a DICOM SR and compares the file with them.
+
+    Returns:
+        One result, or none where nothing was found: a measurement report can't be empty.
+
+    Raises:
+        OutputError: A structure has no code, or the file that was written differs from the
+            measurements.
+    """
+    if not segmentation.found():
+        return ()
+    report = encode_sr(segmentation, settings)
+    name = provenance.result_name(segmentation, FILE_NAME)
+    write = partial(write_parts, dataset=report, parts=(), syntax=ExplicitVRLittleEndian)
+    aside = release.write(name, write)
+    check_sr(pydicom.dcmread(aside), segmentation, settings)
+    uid = str(report.SOPInstanceUID)
+    return (Result(kind=KIND.name, path=f"{RESULTS_NAME}/{name}", sop_instance_uid=uid),)
+
+
+def encode_sr(segmentation: Segmentation, settings: Settings) -> Dataset:
+    """Returns the report of all structures that were found, at least one.
+
+    Raises:
+        OutputError: A structure has no code.
+    """
+    found = segmentation.found()
+    places = seg_places(segmentation, settings)
+    report = _header(segmentation, settings)
+    report.CurrentRequestedProcedureEvidenceSequence = [_evidence(segmentation, places.values())]
+    codes = [structure_code(one.structure.name) for one in found]
+    has_own = any(code.is_private for code in codes) or any(limitations(one) for one in found)
+    if has_own or segmentation.assessment is not None:
+        report.CodingSchemeIdentificationSequence = [private_scheme()]
+    (content,) = MeasurementReport(
+        observation_context=_observer(),
+        procedure_reported=_PROCEDURES.get(segmentation.volume.modality, _ANY_PROCEDURE),
+        imaging_measurements=[
+            measurement_group(segmentation, settings, one, places.get(one.structure))
+            for one in found
+        ],
+    )
+    if segmentation.assessment is not None:
+        content.ContentSequence.append(evaluations(segmentation.assessment))
+    report.update(content)
+    return report
+
+
+def _header(segmentation: Segmentation, settings: Settings) -> Dataset:
+    """Returns a report without content (PS3.3 C.17.1, C.17.2).
+
+    All of it is there, so it is complete; a human's report comes after it, so it is preliminary.
+    """
+    header = derived_header(segmentation, settings, KIND)
+    # A report has no image, and its IOD no frame of reference.
+    del header.FrameOfReferenceUID
+    del header.PositionReferenceIndicator
+    header.CompletionFlag = "COMPLETE"
+    header.PreliminaryFlag = "PRELIMINARY"
+    header.VerificationFlag = "UNVERIFIED"
+    header.ReferencedPerformedProcedureStepSequence = []
+    header.PerformedProcedureCodeSequence = []
+    return header
+
+
+def _evidence(segmentation: Segmentation, places: Iterable[SegPlace]) -> Dataset:
+    """Returns the item of Current Requested Procedure Evidence Sequence (PS3.3 C.17.2).
+
+    All are of one study: the source, and each SEG that the content refers to.
+    """
+    source = segmentation.volume.slices[0].instance
+    segs = {one.instance_uid: one for one in places}
+    evidence = Dataset()
+    evidence.ReferencedSeriesSequence = [
+        _series(source.series_instance_uid, references_to(segmentation.volume)),
+        *(
+            _series(one.series_uid, [reference(one.instance_uid, one.sop_class)])
+            for one in segs.values()
+        ),
+    ]
+    evidence.StudyInstanceUID = source.study_instance_uid
+    return evidence
+
+
+def _series(uid: str, references: list[Dataset]) -> Dataset:
+    series = Dataset()
+    series.ReferencedSOPSequence = references
+    series.SeriesInstanceUID = uid
+    return series
+
+
+def _observer() -> ObservationContext:
+    """Returns who observed: this version of our software (TID 1001, TID 1004)."""
+    device = DeviceObserverIdentifyingAttributes(
+        uid=provenance.device_uid(),
+        name=provenance.MODEL_NAME,
+        manufacturer_name=MANUFACTURER,
+        model_name=f"{provenance.MODEL_NAME} {provenance.software_versions()}",
+        serial_number=provenance.DEVICE_SERIAL_NUMBER,
+    )
+    return ObservationContext(ObserverContext(_DEVICE, device))
