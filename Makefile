@@ -65,7 +65,7 @@ soak: $(VENV)/.development
 	KILLS=100 STUDIES=40 SLICES=250 \
 	    $(BIN)/pytest tests/integration/test_service_kills.py
 	ROUNDS=20 $(BIN)/pytest tests/integration/test_worker_kills.py
-	QUEUED=100 $(BIN)/pytest tests/unit/gateway/test_jobs.py -k upgrade
+	QUEUED=100 $(BIN)/pytest tests/unit/gateway/test_job_queue.py -k upgrade
 	$(BIN)/python -m benchmarks.soak --minutes $(MINUTES) --output benchmarks/results/soak.md
 
 # Other seeds every time: the first one is the date. What fails is kept in build/fuzz.

@@ -20,9 +20,9 @@ from pynetdicom import AE
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from benchmarks.report import write_report
-from gateway.record.database import LEDGER_FILE, Database
-from gateway.record.ledger import EndedTransfer, KeptInstance, Ledger
-from gateway.record.storage import Storage
+from gateway.store.database import LEDGER_FILE, Database
+from gateway.store.files import Storage
+from gateway.store.ledger import EndedTransfer, KeptInstance, Ledger
 from tests.gateway_process import AE_TITLE, running_gateway
 from tests.servers import LOOPBACK, free_port
 from tests.serving import patient

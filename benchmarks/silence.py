@@ -21,7 +21,7 @@ import httpx
 
 from benchmarks.report import write_report
 from gateway.config import GatewaySettings, ReceiveSection, WebSection
-from gateway.receive.receiving import receiving
+from gateway.receive.receive_process import receiving
 from gateway.web.server import running_web
 from tests.phantom.study import SeriesSpec, write_series
 from tests.servers import LOOPBACK

@@ -19,13 +19,13 @@ from pathlib import Path
 
 from benchmarks.report import write_report
 from gateway.config import ReceiveSection
-from gateway.record.job import UNFINISHED, JobState
+from gateway.store.job import UNFINISHED, JobState
 from tests.archive import Archive, running_archive
 from tests.conftest import DEMO_MODELS
 from tests.phantom.study import write_series
 from tests.service import SMALL, Service, running_service
 
-ROLES = ("receive", "desk", "dispatch", "work", "web")
+ROLES = ("receive", "receiver", "dispatch", "work", "web")
 SAMPLES = 60
 ALWAYS_WAITING = 2
 LOOK_SECONDS = 0.2

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from gateway.config import GatewaySettings
-    from gateway.record.joblist import JobList
-    from gateway.record.roster import Roster
+    from gateway.store.jobs import JobList
+    from gateway.store.workers import WorkerList
 
 app = typer.Typer(help="Looks after the gateway that `totalmap serve` runs.", no_args_is_help=True)
 
@@ -51,11 +51,11 @@ def serve(
     with errors_to_exit_status():
         path = _given(file, config)
         settings = _settings(path)
-        from gateway.jobs import set_aside_damaged_queue
+        from gateway.folder_locks import machine_name, only_gateway
+        from gateway.job_queue import set_aside_damaged_queue
         from gateway.ledger_check import checking_ledger
-        from gateway.locks import machine_name, only_gateway
         from gateway.process import keep_private, stop_signals
-        from gateway.serve import roles, serve
+        from gateway.supervisor import roles, serve
 
         keep_private(settings.storage_folder)
         with ExitStack() as running:
@@ -90,7 +90,7 @@ def check_command(file: File = None, config: Config = None) -> None:
     with errors_to_exit_status():
         path = _given(file, config)
         settings, faults = _settings(path), 0
-        from gateway.check import check
+        from gateway.preflight import check
 
         for point in check(settings):
             faults += point.fault is not None
@@ -144,7 +144,7 @@ def held_command(file: File = None, config: Config = None) -> None:
     """Lists the studies whose instances contradict each other; the page shows both sides."""
     with errors_to_exit_status():
         settings = _settings(_given(file, config))
-        from cli.held import held_lines
+        from cli.held_studies import held_lines
 
         for line in held_lines(settings):
             print_line(line)
@@ -155,8 +155,8 @@ def confirm_clock_command(file: File = None, config: Config = None) -> None:
     """Says that the machine's clock is right, after it has jumped: retention goes on."""
     with errors_to_exit_status():
         settings = _settings(_given(file, config))
-        from gateway.record.clockrecord import ClockRecord
-        from gateway.record.database import open_database
+        from gateway.store.clock_record import ClockRecord
+        from gateway.store.database import open_database
 
         with open_database(settings) as database:
             is_done = ClockRecord(database).confirm(_who())
@@ -166,24 +166,24 @@ def confirm_clock_command(file: File = None, config: Config = None) -> None:
 @app.command("pause")
 def pause_command(file: File = None, config: Config = None) -> None:
     """Has no further job begun; what runs goes on, and studies are received."""
-    with _roster(file, config) as roster:
-        roster.pause(_who(), is_paused=True)
+    with _worker_list(file, config) as worker_list:
+        worker_list.pause(_who(), is_paused=True)
     print_line("No further job is begun until `totalmap gateway resume`.")
 
 
 @app.command("resume")
 def resume_command(file: File = None, config: Config = None) -> None:
     """Has jobs begun again."""
-    with _roster(file, config) as roster:
-        roster.pause(_who(), is_paused=False)
+    with _worker_list(file, config) as worker_list:
+        worker_list.pause(_who(), is_paused=False)
     print_line("Jobs are begun.")
 
 
 @app.command("drain")
 def drain_command(file: File = None, config: Config = None) -> None:
     """Has the gateway receive nothing more, finish what it has, and end: before an upgrade."""
-    with _roster(file, config) as roster:
-        roster.drain(is_draining=True)
+    with _worker_list(file, config) as worker_list:
+        worker_list.drain(is_draining=True)
     print_line("The gateway ends when it has finished and delivered what it has.")
 
 
@@ -249,8 +249,8 @@ def _found(start: str, config: Path | None) -> Iterator[tuple["JobList", str]]:
     """Yields the list of jobs and the id of the one job that begins so."""
     with errors_to_exit_status():
         settings = _settings(config)
-        from gateway.record.database import open_database
-        from gateway.record.joblist import JobList
+        from gateway.store.database import open_database
+        from gateway.store.jobs import JobList
 
         with open_database(settings) as database:
             jobs = JobList(database)
@@ -261,14 +261,14 @@ def _found(start: str, config: Path | None) -> Iterator[tuple["JobList", str]]:
 
 
 @contextmanager
-def _roster(file: Path | None, config: Path | None) -> Iterator["Roster"]:
+def _worker_list(file: Path | None, config: Path | None) -> Iterator["WorkerList"]:
     with errors_to_exit_status():
         settings = _settings(_given(file, config))
-        from gateway.record.database import open_database
-        from gateway.record.roster import Roster
+        from gateway.store.database import open_database
+        from gateway.store.workers import WorkerList
 
         with open_database(settings) as database:
-            yield Roster(database)
+            yield WorkerList(database)
 
 
 def _say(is_done: bool, done: str, not_done: str) -> None:

@@ -51,7 +51,7 @@ def verify_command(
 ) -> None:
     """Reads all files of a backup, or of the gateway, and compares them with what is on record."""
     with errors_to_exit_status():
-        from gateway.backup.verify import verify_backup, verify_store
+        from gateway.backup.file_comparison import verify_backup, verify_store
 
         found = verify_backup(folder) if folder else verify_store(given_settings(config))
         n_differences = 0
@@ -81,11 +81,11 @@ def repair_command(file: File = None, config: Config = None) -> None:
     """Puts stored files on record that the ledger does not know; the gateway must not run."""
     with errors_to_exit_status():
         settings = given_settings(config, file)
-        from gateway.locks import only_gateway
-        from gateway.receive.recover import repair
-        from gateway.record.database import open_database
-        from gateway.record.ledger import Ledger
-        from gateway.record.storage import Storage
+        from gateway.folder_locks import only_gateway
+        from gateway.receive.recovery import repair
+        from gateway.store.database import open_database
+        from gateway.store.files import Storage
+        from gateway.store.ledger import Ledger
 
         with only_gateway(settings.storage_folder), open_database(settings) as database:
             done = repair(Storage(settings.storage_folder), Ledger(database))
@@ -102,8 +102,8 @@ def downgrade_command(
     """Changes the ledger back to the layout of an earlier version; the gateway must not run."""
     with errors_to_exit_status():
         settings = given_settings(config)
-        from gateway.locks import only_gateway
-        from gateway.record.database import open_database
+        from gateway.folder_locks import only_gateway
+        from gateway.store.database import open_database
 
         with only_gateway(settings.storage_folder), open_database(settings) as database:
             database.downgrade(version)

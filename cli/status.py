@@ -6,19 +6,19 @@ from collections.abc import Iterator, Sequence
 from rich.table import Table
 
 from gateway.config import GatewaySettings
-from gateway.overview import (
+from gateway.store.clock_record import ClockRecord
+from gateway.store.conflicts import ConflictList
+from gateway.store.database import Database, open_database
+from gateway.store.files import BYTES_PER_GB, Storage
+from gateway.store.job import Job
+from gateway.store.overview import (
     Group,
     arriving_studies,
     count_jobs,
     destinations,
     list_jobs,
 )
-from gateway.record.clockrecord import ClockRecord
-from gateway.record.conflictlist import ConflictList
-from gateway.record.database import Database, open_database
-from gateway.record.job import Job
-from gateway.record.roster import LOST_SECONDS, Roster
-from gateway.record.storage import BYTES_PER_GB, Storage
+from gateway.store.workers import LOST_SECONDS, WorkerList
 
 ID_CHARACTERS = 12
 AT_MOST = 20
@@ -69,12 +69,12 @@ def _how(job: Job) -> str:
 
 
 def _workers(database: Database) -> Iterator[str]:
-    roster = Roster(database)
-    if roster.is_paused():
+    worker_list = WorkerList(database)
+    if worker_list.is_paused():
         yield "No job is begun: somebody has paused it."
-    if roster.is_draining():
+    if worker_list.is_draining():
         yield "It is being drained: it ends when all is done."
-    for one in roster.workers():
+    for one in worker_list.workers():
         silent = time.time() - one.seen_at
         lost = ", LOST" if silent > LOST_SECONDS else ""
         work = f"works on {one.job_id[:ID_CHARACTERS]}" if one.job_id else "waits"

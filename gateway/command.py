@@ -1,4 +1,4 @@
-"""`python -m gateway ROLE ...`: one process of the gateway, as gateway/serve.py starts it."""
+"""`python -m gateway ROLE ...`: one process of the gateway, as gateway/supervisor.py starts it."""
 
 import argparse
 import logging
@@ -65,7 +65,7 @@ def _run(
 ) -> None:
     # Each process imports what it needs: networks take seconds, and the receiver needs none.
     if given.role == "receive":
-        from gateway.receive.receiving import receiving
+        from gateway.receive.receive_process import receiving
 
         with receiving(settings, heartbeat):
             stop.wait()
@@ -74,7 +74,7 @@ def _run(
 
         serve_handed_over(given.channel)
     elif given.role == "dispatch":
-        from gateway.dispatch.dispatching import dispatch
+        from gateway.dispatch.dispatch_process import dispatch
 
         dispatch(settings, heartbeat, stop)
     elif given.role == "web":

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.flow_control import service_unavailable
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from gateway.dead_peers import detect_dead_peer
+from gateway.tcp_keepalive import detect_dead_peer
 from totalmap.log import get_logger
 
 REQUEST_SECONDS = 3.0

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from threading import Event, Thread
 
 from gateway.config import GatewaySettings
-from gateway.record.damage import DamagedLedger
-from gateway.record.database import Database, open_database
+from gateway.store.damage import DamagedLedger
+from gateway.store.database import Database, open_database
 from totalmap.errors import ResourceError
 from totalmap.log import get_logger
 

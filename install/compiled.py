@@ -19,7 +19,7 @@ ENTRY_POINTS = (
     "cli.run",
     "cli.all_studies",
     "cli.inspection",
-    "gateway.serve",
+    "gateway.supervisor",
     "gateway.web.server",
     "totalmap.engine.totalsegmentator_api",
 )

@@ -18,7 +18,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at its 
     StorageCommitmentPushModelInstance,
 )
 
-from gateway.deliver.answers import KEEP_ANSWERS
+from gateway.deliver.dimse_replies import KEEP_REPLIES
 from tests.servers import LOOPBACK, free_port
 from tests.serving import patient, serving_dicom
 
@@ -136,7 +136,7 @@ def committing(
         port,
         ae_title=called,
         ext_neg=[role] if is_scp else [],
-        evt_handlers=[KEEP_ANSWERS, *handlers],
+        evt_handlers=[KEEP_REPLIES, *handlers],
     )
     try:
         yield association

@@ -15,7 +15,7 @@ from pynetdicom import AE
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from gateway.config import GatewaySettings, ReceiveSection
-from gateway.receive.receiving import receiving
+from gateway.receive.receive_process import receiving
 from tests.servers import LOOPBACK, require_program
 from tests.serving import patient
 from tests.waiting import NEVER_SECONDS, wait_until

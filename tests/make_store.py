@@ -13,8 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from gateway.record.job import JobState
-from gateway.record.roster import Roster
+from gateway.store.job import JobState
+from gateway.store.workers import WorkerList
 from tests.conftest import DEMO_MODELS
 from tests.phantom.study import SeriesSpec, write_series
 from tests.service import running_service
@@ -34,13 +34,13 @@ def _main(output: Path) -> None:
             write_series(folder / "done", 1, SPEC)
             service.send(folder / "done")
             wait_until(lambda: bool(service.jobs.jobs([JobState.SEGMENTED])))
-            roster = Roster(service.database)
-            roster.pause("test", is_paused=True)
+            worker_list = WorkerList(service.database)
+            worker_list.pause("test", is_paused=True)
             for number in range(WAITING):
                 write_series(folder / f"waits-{number}", 2 + number, SPEC)
                 service.send(folder / f"waits-{number}")
             wait_until(lambda: len(service.jobs.jobs([JobState.QUEUED])) == WAITING)
-            roster.pause("test", is_paused=False)
+            worker_list.pause("test", is_paused=False)
             wait_until(lambda: bool(service.jobs.jobs([JobState.RUNNING])))
             service.kill_all()
         storage = folder / "storage"

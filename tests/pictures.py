@@ -24,7 +24,7 @@ import pytest
 from PIL import Image
 
 from app.run import RunRequest, run_application
-from gateway.record.job import JobState
+from gateway.store.job import JobState
 from gateway.web.password import set_password
 from tests.conftest import DEMO_MODELS, REPOSITORY
 from tests.ohif.packages import PLAYWRIGHT, require_package

@@ -7,7 +7,7 @@ from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE
 from pynetdicom.association import Association
 
-from gateway.deliver.answers import KEEP_ANSWERS
+from gateway.deliver.dimse_replies import KEEP_REPLIES
 from tests.gateway_process import AE_TITLE
 from tests.servers import LOOPBACK
 from tests.serving import patient
@@ -41,6 +41,6 @@ def associate(
         port,
         ae_title=called,
         bind_address=(address, 0),
-        evt_handlers=[KEEP_ANSWERS],
+        evt_handlers=[KEEP_REPLIES],
         tls_args=(tls, LOOPBACK) if tls else None,
     )

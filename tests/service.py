@@ -16,13 +16,13 @@ import yaml
 from sqlalchemy import select
 
 from gateway.config import GatewaySettings, load_gateway_settings
-from gateway.record.database import Database, open_database
-from gateway.record.deliverylist import DeliveryList, DeliveryState
-from gateway.record.job import Job, JobState
-from gateway.record.joblist import JobList
-from gateway.record.roster import Roster
-from gateway.record.schema import INSTANCES, TRANSFERS
-from gateway.work.overlay import write_overlay
+from gateway.store.database import Database, open_database
+from gateway.store.deliveries import DeliveryList, DeliveryState
+from gateway.store.job import Job, JobState
+from gateway.store.jobs import JobList
+from gateway.store.schema import INSTANCES, TRANSFERS
+from gateway.store.workers import WorkerList
+from gateway.work.application_settings import write_overlay
 from tests.gateway_process import storescu
 from tests.phantom.study import SeriesSpec
 from tests.servers import free_port
@@ -65,9 +65,9 @@ class Service:
         return JobList(self.database)
 
     @property
-    def roster(self) -> Roster:
+    def worker_list(self) -> WorkerList:
         """The workers on record."""
-        return Roster(self.database)
+        return WorkerList(self.database)
 
     @property
     def deliveries(self) -> DeliveryList:
@@ -170,7 +170,7 @@ class Service:
         """Returns when it listens and its worker is ready."""
 
         def seen() -> list[float]:
-            return [one.seen_at for one in self.roster.workers()]
+            return [one.seen_at for one in self.worker_list.workers()]
 
         before = seen()
 

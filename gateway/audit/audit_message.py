@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from gateway.config import DestinationSection, GatewaySettings
-from gateway.record.history import LOCKED_OUT, Event, What
+from gateway.store.events import LOCKED_OUT, Event, EventKind
 
 UNKNOWN = "unknown"
 
@@ -115,7 +115,7 @@ _APPLICATION_SERVER = "4"
 _PROGRAM = "totalmap"
 # Of a text from elsewhere, so that a message stays far below the 32768 bytes of PS3.15 A.6.
 _LONGEST = 2000
-# As gateway/record/deliverylist.py begins what it says of a delivery.
+# As gateway/store/deliveries.py begins what it says of a delivery.
 _TO = re.compile(r"to ([a-z0-9_-]+)(?:: |$)")
 
 
@@ -218,26 +218,26 @@ def _activity(event_type: _Code) -> _Kind:
 # A job is a procedure step that somebody has changed. Application Activity is about a program
 # that starts or stops, and the instances are not touched.
 _JOB_CHANGED = _Kind(_PROCEDURE_RECORD, _UPDATE, _by_user)
-_KINDS: Mapping[What, _Kind] = {
+_KINDS: Mapping[EventKind, _Kind] = {
     # "C": instances that the gateway held already are not on record again
-    What.RECEIVED: _Kind(_INSTANCES_TRANSFERRED, _CREATE, _received),
+    EventKind.RECEIVED: _Kind(_INSTANCES_TRANSFERRED, _CREATE, _received),
     # "R": a sender does not know what the receiver holds
-    What.DELIVERED: _Kind(_INSTANCES_TRANSFERRED, _READ, _sent),
+    EventKind.DELIVERED: _Kind(_INSTANCES_TRANSFERRED, _READ, _sent),
     # some of the results may have gone before it failed, and it is tried again
-    What.NOT_DELIVERED: _Kind(_INSTANCES_TRANSFERRED, _READ, _sent, _MINOR),
-    What.SEGMENTED: _Kind(_INSTANCES_ACCESSED, _CREATE, _by_gateway),
-    What.VIEWED: _Kind(_INSTANCES_ACCESSED, _READ, _by_user),
-    What.DELETED: _Kind(_STUDY_DELETED, _DELETE, _by_gateway),
-    What.RETRIED: _JOB_CHANGED,
-    What.CANCELLED: _JOB_CHANGED,
-    What.MADE_URGENT: _JOB_CHANGED,
-    What.CONFLICT_DECIDED: _JOB_CHANGED,
-    What.LOGGED_IN: _login(_SUCCESS),
-    What.LOGIN_FAILED: _login(_MINOR),
-    What.REJECTED: _alert(_NODE_AUTHENTICATION),
-    What.REFUSED: _alert(_RESTRICTED_FUNCTION),
-    What.STARTED_UP: _activity(_APPLICATION_START),
-    What.SHUT_DOWN: _activity(_APPLICATION_STOP),
+    EventKind.NOT_DELIVERED: _Kind(_INSTANCES_TRANSFERRED, _READ, _sent, _MINOR),
+    EventKind.SEGMENTED: _Kind(_INSTANCES_ACCESSED, _CREATE, _by_gateway),
+    EventKind.VIEWED: _Kind(_INSTANCES_ACCESSED, _READ, _by_user),
+    EventKind.DELETED: _Kind(_STUDY_DELETED, _DELETE, _by_gateway),
+    EventKind.RETRIED: _JOB_CHANGED,
+    EventKind.CANCELLED: _JOB_CHANGED,
+    EventKind.MADE_URGENT: _JOB_CHANGED,
+    EventKind.CONFLICT_DECIDED: _JOB_CHANGED,
+    EventKind.LOGGED_IN: _login(_SUCCESS),
+    EventKind.LOGIN_FAILED: _login(_MINOR),
+    EventKind.REJECTED: _alert(_NODE_AUTHENTICATION),
+    EventKind.REFUSED: _alert(_RESTRICTED_FUNCTION),
+    EventKind.STARTED_UP: _activity(_APPLICATION_START),
+    EventKind.SHUT_DOWN: _activity(_APPLICATION_STOP),
 }
 _DEAD_JOB = _Kind(_INSTANCES_ACCESSED, _CREATE, _by_gateway, _SERIOUS)
 _DEAD_DELIVERY = _Kind(_INSTANCES_TRANSFERRED, _READ, _sent, _SERIOUS)
@@ -247,11 +247,11 @@ _LOCKED_OUT = _login(_SERIOUS)
 
 
 def _kind(event: Event) -> _Kind | None:
-    if event.what is What.DEAD:
+    if event.what is EventKind.DEAD:
         return _DEAD_DELIVERY if _TO.match(event.detail or "") else _DEAD_JOB
-    if event.what is What.DELETED and event.job_id is not None:
+    if event.what is EventKind.DELETED and event.job_id is not None:
         return _RESULTS_DELETED
-    if event.what is What.LOGIN_FAILED and event.detail == LOCKED_OUT:
+    if event.what is EventKind.LOGIN_FAILED and event.detail == LOCKED_OUT:
         return _LOCKED_OUT
     return _KINDS.get(event.what)
 

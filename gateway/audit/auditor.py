@@ -1,6 +1,6 @@
 """The audit trail: what happened becomes DICOM audit messages, in a file and at a collector.
 
-The events on record are the source (gateway/record/history.py). How far each of the two has come
+The events on record are the source (gateway/store/events.py). How far each of the two has come
 is on record, too, and moves only after a message is written: each is written at least once.
 """
 
@@ -23,10 +23,10 @@ from gateway.audit.audit_message import (
 )
 from gateway.audit.syslog import Collector, SyslogMessage
 from gateway.config import GatewaySettings
-from gateway.record.database import Database
-from gateway.record.history import Event, events_after
-from gateway.record.schema import AUDITED, INSTANCES
-from gateway.record.storage import Storage
+from gateway.store.database import Database
+from gateway.store.events import Event, events_after
+from gateway.store.files import Storage
+from gateway.store.schema import AUDITED, INSTANCES
 from totalmap.dicom.file_reader import read_header
 from totalmap.errors import ResourceError
 from totalmap.log import get_logger

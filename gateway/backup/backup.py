@@ -17,11 +17,11 @@ from sqlalchemy import select
 
 from gateway.backup.manifest import Entry, copy_with_sha256, write_manifest
 from gateway.config import GatewaySettings
-from gateway.jobs import QUEUE_FILE
-from gateway.record.database import LEDGER_FILE, Database, open_database, save_sqlite
-from gateway.record.ledger import Ledger
-from gateway.record.schema import JOBS
-from gateway.record.storage import INPUT_NAME, Storage, sha256_of
+from gateway.job_queue import QUEUE_FILE
+from gateway.store.database import LEDGER_FILE, Database, open_database, save_sqlite
+from gateway.store.files import INPUT_NAME, Storage, sha256_of
+from gateway.store.ledger import Ledger
+from gateway.store.schema import JOBS
 from totalmap.errors import ConfigError, ResourceError
 
 # Files that are deleted while they are saved make another round necessary.

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from gateway.backup.manifest import BrokenBackup, Entry, copy_with_sha256, read_manifest
 from gateway.config import GatewaySettings
-from gateway.jobs import QUEUE_FILE
-from gateway.locks import only_gateway
-from gateway.receive.recover import repair
-from gateway.record.database import LEDGER_FILE, Database, open_database, save_sqlite
-from gateway.record.ledger import Ledger
-from gateway.record.storage import Storage
+from gateway.folder_locks import only_gateway
+from gateway.job_queue import QUEUE_FILE
+from gateway.receive.recovery import repair
+from gateway.store.database import LEDGER_FILE, Database, open_database, save_sqlite
+from gateway.store.files import Storage
+from gateway.store.ledger import Ledger
 from totalmap.errors import ConfigError, ResourceError
 
 _SQLITE_SUFFIXES = ("", "-wal", "-shm", ".damaged")

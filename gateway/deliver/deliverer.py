@@ -6,13 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.commitment.destination_requests import (
+    Report,
+    new_transaction,
+    request_commitment,
+    transaction_of,
+)
 from gateway.config import DestinationSection, GatewaySettings
-from gateway.deliver.commitment import Report, new_transaction, request_commitment, transaction_of
 from gateway.deliver.send_dicom import send_dicom
 from gateway.deliver.send_stow import send_stow
-from gateway.record.deliverylist import Delivery, DeliveryList, DeliveryState
-from gateway.record.joblist import JobList
-from gateway.record.storage import SETTINGS_NAME, Storage
+from gateway.store.deliveries import Delivery, DeliveryList, DeliveryState
+from gateway.store.files import SETTINGS_NAME, Storage
+from gateway.store.jobs import JobList
 from totalmap.errors import ResourceError, internal_error
 from totalmap.finding import REJECTION_NOTE
 from totalmap.log import get_logger

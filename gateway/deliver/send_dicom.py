@@ -14,7 +14,7 @@ from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at its import
 
 from gateway.config import DicomDestination
-from gateway.deliver.answers import KEEP_ANSWERS
+from gateway.deliver.dimse_replies import KEEP_REPLIES
 from totalmap.errors import ResourceError
 
 # What every DICOM node takes (PS3.5 10.1), and nearly every one.
@@ -80,7 +80,7 @@ def association(
         destination.port,
         ae_title=destination.ae_title,
         ext_neg=[*roles],
-        evt_handlers=[KEEP_ANSWERS, *handlers],
+        evt_handlers=[KEEP_REPLIES, *handlers],
         tls_args=_tls(destination),
     )
     if not established.is_established:

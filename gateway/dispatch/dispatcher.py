@@ -11,19 +11,19 @@ from dataclasses import dataclass, field
 from threading import Event
 
 from gateway.config import GatewaySettings
-from gateway.dispatch.complete import QuietTimes, is_complete
-from gateway.dispatch.decide import decide
-from gateway.dispatch.expected import Expectations
+from gateway.conflict_detection import ConflictDetector
+from gateway.dispatch.completeness import QuietTimes, is_complete
+from gateway.dispatch.crashing_studies import CrashingStudies
+from gateway.dispatch.job_rules import decide
 from gateway.dispatch.lost_workers import LostWorkers
-from gateway.dispatch.studies_under_way import StudiesUnderWay
-from gateway.examine import Examiner
-from gateway.jobs import JobQueue
-from gateway.record.damage import DamagedLedger
-from gateway.record.deliverylist import DeliveryList
-from gateway.record.joblist import JobList
-from gateway.record.ledger import GrowingStudy, KeptInstance, Ledger
-from gateway.record.roster import Roster
-from gateway.record.storage import Storage
+from gateway.dispatch.source_query import ExpectedCounts
+from gateway.job_queue import JobQueue
+from gateway.store.damage import DamagedLedger
+from gateway.store.deliveries import DeliveryList
+from gateway.store.files import Storage
+from gateway.store.jobs import JobList
+from gateway.store.ledger import GrowingStudy, KeptInstance, Ledger
+from gateway.store.workers import WorkerList
 from totalmap.errors import ResourceError
 from totalmap.log import get_logger
 
@@ -50,14 +50,14 @@ class Dispatcher:
     ledger: Ledger
     jobs: JobList
     deliveries: DeliveryList
-    roster: Roster
+    worker_list: WorkerList
     queue: JobQueue
-    expectations: Expectations
-    examiner: Examiner
+    expected_counts: ExpectedCounts
+    conflict_detector: ConflictDetector
     quiet_times: QuietTimes
     turned: Callable[[], None] = lambda: None
     lost_workers: LostWorkers = field(default_factory=LostWorkers)
-    under_way: StudiesUnderWay | None = None
+    crashing_studies: CrashingStudies | None = None
 
     def run(self, stop: Event, also: Iterable[Callable[[], None]] = ()) -> None:
         """Ticks and sweeps until it is told to stop.
@@ -82,18 +82,18 @@ class Dispatcher:
         """Makes jobs of studies that are complete, and puts into the queue what is to be done."""
         growing = self.ledger.growing_studies()
         uids = {study.study_instance_uid for study in growing}
-        self.expectations.forget_but(uids)
-        self.examiner.forget_but(uids)
+        self.expected_counts.forget_but(uids)
+        self.conflict_detector.forget_but(uids)
         self.quiet_times.forget_but(uids)
         for study in growing:
-            expected = self.expectations.of(study.study_instance_uid)
+            expected = self.expected_counts.of(study.study_instance_uid)
             quiet = self.quiet_times.of(study)
             is_done = is_complete(study, quiet, self.settings.complete, expected)
             if is_done or study.has_jobs:
                 with _failures_logged():  # of one study, which holds up no other
                     self._look_if_harmless(study, is_done=is_done)
                 self.turned()
-        self.queue.pause(is_paused=self.roster.is_paused())
+        self.queue.pause(is_paused=self.worker_list.is_paused())
         for job in self.jobs.unqueued():
             self.queue.put_job(job)
             self.jobs.enqueued(job)
@@ -103,7 +103,7 @@ class Dispatcher:
 
     def sweep(self) -> None:
         """Has others do what lost workers did, and queues what the queue has forgotten."""
-        lost = self.queue.executors() & self.lost_workers.among(self.roster.workers())
+        lost = self.queue.executors() & self.lost_workers.among(self.worker_list.workers())
         if lost:
             log.warning("workers_lost", workers=sorted(lost))
             self.queue.take_over(sorted(lost))
@@ -119,21 +119,21 @@ class Dispatcher:
         self.queue.forget(FORGET_SECONDS)
 
     def _look_if_harmless(self, study: GrowingStudy, *, is_done: bool) -> None:
-        if self.under_way is None:
+        if self.crashing_studies is None:
             self._look_at(study, is_done=is_done)
-        elif self.under_way.begin(study.study_instance_uid):
+        elif self.crashing_studies.begin(study.study_instance_uid):
             try:
                 self._look_at(study, is_done=is_done)
             finally:
-                self.under_way.end(study.study_instance_uid)
+                self.crashing_studies.end(study.study_instance_uid)
 
     def _look_at(self, study: GrowingStudy, *, is_done: bool) -> None:
         """Examines a study, before it is complete if jobs of it may run, and passes it on."""
-        examined = self.examiner.examine(study.study_instance_uid)
-        if is_done and examined.is_held:
+        compared = self.conflict_detector.detect(study.study_instance_uid)
+        if is_done and compared.is_held:
             self.jobs.leave_held(study)
         elif is_done:
-            self._pass_on(study, examined.content)
+            self._pass_on(study, compared.content)
 
     def _pass_on(self, study: GrowingStudy, content: Sequence[KeptInstance]) -> None:
         jobs = decide(content, self.settings, self.storage)

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from gateway.heartbeat import Silence, UnpausedClock
-from gateway.record.roster import LOST_SECONDS, Worker
+from gateway.store.workers import LOST_SECONDS, Worker
 
 # Between two looks of the dispatcher there are ten seconds; more was a pause of its machine.
 _LONGEST_STEP_SECONDS = 15.0

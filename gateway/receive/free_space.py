@@ -1,6 +1,6 @@
 """Refuses what would leave less space on the disk than is to stay free."""
 
-from gateway.record.storage import BYTES_PER_GB, Storage
+from gateway.store.files import BYTES_PER_GB, Storage
 from totalmap.errors import ResourceError
 
 

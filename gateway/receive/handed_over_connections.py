@@ -9,16 +9,16 @@ from contextlib import closing
 from threading import Lock
 from typing import Any
 
+from gateway.commitment.commitment_scp import commitment_handlers
 from gateway.config import GatewaySettings
 from gateway.receive.association_limits import Refusal, Sender
 from gateway.receive.association_server import AssociationServer
-from gateway.receive.commitment_scp import commitment_handlers
+from gateway.receive.dicom_receiver import serving_handed_over
 from gateway.receive.intake import Intake
 from gateway.receive.receiver_processes import MAX_MESSAGE_BYTES, MAX_SETTINGS_BYTES
-from gateway.receive.scp import serving_handed_over
-from gateway.record.database import open_database
-from gateway.record.ledger import Ledger
-from gateway.record.storage import Storage
+from gateway.store.database import open_database
+from gateway.store.files import Storage
+from gateway.store.ledger import Ledger
 
 LOOK_SECONDS = 0.2
 

@@ -16,8 +16,8 @@ from pydicom.errors import InvalidDicomError
 from pydicom.tag import Tag
 
 from gateway.receive.free_space import FreeSpace
-from gateway.record.ledger import EndedTransfer, KeptInstance, Ledger
-from gateway.record.storage import Storage, sync
+from gateway.store.files import Storage, sync
+from gateway.store.ledger import EndedTransfer, KeptInstance, Ledger
 from totalmap.dicom.file_reader import read_header
 from totalmap.errors import InputError, ResourceError, UnreadableInstance
 from totalmap.log import get_logger

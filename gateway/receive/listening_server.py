@@ -15,10 +15,10 @@ from typing import Any, cast
 
 from pynetdicom.transport import ThreadedAssociationServer
 
-from gateway.dead_peers import detect_dead_peer
 from gateway.receive.association_limits import AssociationLimits, Place, Refusal, Sender
 from gateway.receive.association_server import AssociationServer
 from gateway.receive.receiver_processes import ReceiverProcess
+from gateway.tcp_keepalive import detect_dead_peer
 from totalmap.log import get_logger
 
 # PS3.8 9.3.2: the type of an A-ASSOCIATE-RQ PDU, and the length of what follows at 2 to 5.

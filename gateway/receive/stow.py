@@ -14,10 +14,10 @@ from starlette.routing import Route
 from gateway.config import StowReceiveSection
 from gateway.config.named_files import shown
 from gateway.connection_limits import BACKLOG, Deadlines, ListeningSocket, protocol_with
-from gateway.receive.access import Access
 from gateway.receive.intake import Intake
+from gateway.receive.stow_authentication import StowAuthenticator
 from gateway.receive.stow_receiver import Receiver
-from gateway.record.storage import Storage
+from gateway.store.files import Storage
 from totalmap.errors import ConfigError, ResourceError
 
 PATHS = ("/dicom-web/studies", "/dicom-web/studies/{study}")
@@ -43,9 +43,9 @@ def running_stow(
         ConfigError: A certificate, key or secret can't be used.
         ResourceError: The address or port can't be listened on.
     """
-    access = Access(settings)
+    authenticator = StowAuthenticator(settings)
     with ThreadPoolExecutor(THREADS, "stow") as pool, _listening(settings) as listening:
-        receiver = Receiver(settings, idle_seconds, access, intake, storage, pool)
+        receiver = Receiver(settings, idle_seconds, authenticator, intake, storage, pool)
         server = uvicorn.Server(_server_settings(settings, receiver))
         listening.accepted = server.server_state.connections
         serving = Thread(target=server.run, kwargs={"sockets": [listening]}, name="stow")

@@ -15,9 +15,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from gateway.attempts import WITHIN_SECONDS
 from gateway.config import StowReceiveSection
-from gateway.receive.access import Access, NotAllowed, TooManyFailures
+from gateway.login_attempts import WITHIN_SECONDS
 from gateway.receive.intake import Intake, MismatchedInstance, ReceivedFile
 from gateway.receive.multipart import Multipart
 from gateway.receive.stow_answer import (
@@ -27,8 +26,9 @@ from gateway.receive.stow_answer import (
     answer_to,
     refusal_after,
 )
+from gateway.receive.stow_authentication import NotAllowed, StowAuthenticator, TooManyFailures
 from gateway.receive.stow_request import Spool, boundary_of, chunks_of
-from gateway.record.storage import Storage
+from gateway.store.files import Storage
 from totalmap.errors import InputError, ResourceError
 from totalmap.log import get_logger
 
@@ -55,7 +55,7 @@ class Receiver:
 
     settings: StowReceiveSection
     idle_seconds: float
-    access: Access
+    authenticator: StowAuthenticator
     intake: Intake
     storage: Storage
     pool: ThreadPoolExecutor
@@ -88,9 +88,9 @@ class Receiver:
     def _sender(self, request: Request) -> str:
         authorization = request.headers.get("authorization")
         try:
-            return self.access.sender(_address(request), authorization)
+            return self.authenticator.sender(_address(request), authorization)
         except NotAllowed as error:
-            challenge = {"WWW-Authenticate": self.access.challenge}
+            challenge = {"WWW-Authenticate": self.authenticator.challenge}
             raise HTTPException(HTTPStatus.UNAUTHORIZED, str(error), challenge) from error
         except TooManyFailures as error:
             later = {"Retry-After": f"{WITHIN_SECONDS:.0f}"}

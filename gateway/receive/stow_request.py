@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from gateway.receive.free_space import FreeSpace
 from gateway.receive.multipart import MAX_BOUNDARY_CHARACTERS, MalformedMultipart, Mark, Multipart
-from gateway.record.storage import Storage
+from gateway.store.files import Storage
 from totalmap.errors import InputError, ResourceError
 
 # A whole-body CT has some thousands.

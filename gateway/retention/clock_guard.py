@@ -6,7 +6,7 @@ the clock must not go back, nor on by more than a day.
 """
 
 from gateway.clock import Clock
-from gateway.record.clockrecord import ClockReading, ClockRecord
+from gateway.store.clock_record import ClockReading, ClockRecord
 from totalmap.log import get_logger
 
 # A clock that is set by NTP moves by less, but for one that has gone wrong for long.

@@ -1,9 +1,9 @@
 """What is deleted: by rule, after delivery and commitment, never before.
 
-Sources go with their rows (gateway/retention/leaving.py): since then nothing of the study counts as
-received. Jobs, results, deliveries and events stay on record as the study's history, for years
-(gateway/retention/histories.py). What is sent again after its results were deleted is segmented
-again (gateway/dispatch/dispatcher.py).
+Sources go with their rows (gateway/retention/file_deletion.py): since then nothing of the study
+counts as received. Jobs, results, deliveries and events stay on record as the study's history, for
+years (gateway/retention/history_deletion.py). What is sent again after its results were deleted is
+segmented again (gateway/dispatch/dispatcher.py).
 """
 
 import time
@@ -12,10 +12,20 @@ from collections.abc import Callable, Iterable, Sequence
 from sqlalchemy import Connection, delete, exists, func, select
 
 from gateway.config import GatewaySettings
-from gateway.record.database import Database
-from gateway.record.history import What, record
-from gateway.record.job import UNFINISHED
-from gateway.record.schema import (
+from gateway.retention.batching import Batches
+from gateway.retention.file_deletion import STEP_SECONDS, FileDeletion
+from gateway.retention.history_deletion import HistoryDeletion
+from gateway.retention.rules import (
+    SECONDS_PER_DAY,
+    results_may_go,
+    sources_may_go,
+)
+from gateway.retention.study_state import hold, known_study
+from gateway.store.database import Database
+from gateway.store.events import EventKind, record
+from gateway.store.files import INPUT_NAME, Storage
+from gateway.store.job import UNFINISHED
+from gateway.store.schema import (
     EVENTS,
     INSTANCES,
     JOBS,
@@ -24,16 +34,6 @@ from gateway.record.schema import (
     STUDIES,
     TRANSFERS,
     WORKERS,
-)
-from gateway.record.storage import INPUT_NAME, Storage
-from gateway.retention.histories import Histories
-from gateway.retention.known import hold, known_study
-from gateway.retention.leaving import STEP_SECONDS, Leaving
-from gateway.retention.rounds import Round
-from gateway.retention.rules import (
-    SECONDS_PER_DAY,
-    results_may_go,
-    sources_may_go,
 )
 
 
@@ -64,10 +64,12 @@ class Retention:
         self._storage = storage
         self._database = database
         self._clock = clock
-        self._leaving = Leaving(settings.storage_folder / "leaving", storage, database, clock)
-        self._histories = Histories(settings, storage, database, clock)
-        self._studies = Round(self._old_studies)
-        self._jobs = Round(self._job_folders)
+        self._file_deletion = FileDeletion(
+            settings.storage_folder / "leaving", storage, database, clock
+        )
+        self._history_deletion = HistoryDeletion(settings, storage, database, clock)
+        self._studies = Batches(self._old_studies)
+        self._jobs = Batches(self._job_folders)
 
     def apply(self) -> None:
         """Looks at the next studies, jobs and histories, and goes on with what is leaving.
@@ -75,14 +77,14 @@ class Retention:
         Raises:
             ResourceError: The database fails.
         """
-        for job_id, study in self._finished(self._jobs.portion()):
+        for job_id, study in self._finished(self._jobs.next_batch()):
             folder = self._storage.job_folder(job_id)
-            self._leaving.remove(folder / INPUT_NAME, f"{job_id}.{INPUT_NAME}")
+            self._file_deletion.remove(folder / INPUT_NAME, f"{job_id}.{INPUT_NAME}")
             self._delete_results(job_id, study)
-        for study in self._studies.portion():
+        for study in self._studies.next_batch():
             self._delete_sources(study)
-        self._leaving.go_on()
-        self._histories.apply()
+        self._file_deletion.go_on()
+        self._history_deletion.apply()
 
     def _old_studies(self) -> Iterable[str]:
         """Returns the studies that came so long ago that they may have to go."""
@@ -126,8 +128,8 @@ class Retention:
                 ).scalar_one()
                 detail = f"results: {number} files"
                 now = self._clock()
-                record(connection, What.DELETED, study, job_id=job_id, detail=detail, at=now)
-        self._leaving.remove(self._storage.job_folder(job_id), job_id)
+                record(connection, EventKind.DELETED, study, job_id=job_id, detail=detail, at=now)
+        self._file_deletion.remove(self._storage.job_folder(job_id), job_id)
 
     def _results_may_go(self, connection: Connection, job_id: str, study: str) -> bool:
         known = known_study(connection, study, self._settings)
@@ -142,9 +144,9 @@ class Retention:
             hold(connection, study)
             if self._sources_may_go(connection, study):
                 instances = _delete_rows(connection, study)
-                self._leaving.begin(connection, study)
+                self._file_deletion.begin(connection, study)
                 detail = f"sources: {instances} instances"
-                record(connection, What.DELETED, study, detail=detail, at=self._clock())
+                record(connection, EventKind.DELETED, study, detail=detail, at=self._clock())
 
     def _sources_may_go(self, connection: Connection, study: str) -> bool:
         is_growing = STUDIES.c.n_instances != STUDIES.c.n_passed_on
@@ -176,7 +178,7 @@ def _is_deletion_on_record(connection: Connection, job_id: str, study: str) -> b
     statement = select(func.count()).where(
         EVENTS.c.study_instance_uid == study,
         EVENTS.c.job_id == job_id,
-        EVENTS.c.what == What.DELETED,
+        EVENTS.c.what == EventKind.DELETED,
         EVENTS.c.at >= select(JOBS.c.ended_at).where(JOBS.c.job_id == job_id).scalar_subquery(),
     )
     return bool(connection.execute(statement).scalar_one())

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from gateway.config import RetentionSection
-from gateway.record.deliverylist import DeliveryState
-from gateway.record.job import FRUITLESS, UNFINISHED, JobState
+from gateway.store.deliveries import DeliveryState
+from gateway.store.job import RETRYABLE_STATES, UNFINISHED, JobState
 
 SECONDS_PER_DAY = 86_400
 
@@ -58,7 +58,7 @@ class KnownJob:
     @property
     def is_failed(self) -> bool:
         """Whether somebody may want to try it, or a delivery of it, again."""
-        return self.state in FRUITLESS or any(
+        return self.state in RETRYABLE_STATES or any(
             one.state is DeliveryState.DEAD for one in self.deliveries
         )
 

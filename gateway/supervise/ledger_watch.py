@@ -13,11 +13,11 @@ from threading import Event, Thread
 
 from gateway.config import WorkSection
 from gateway.heartbeat import UnpausedClock
-from gateway.overview import is_idle
-from gateway.record.database import Database
-from gateway.record.job import Job, JobState
-from gateway.record.joblist import JobList
-from gateway.record.roster import Roster
+from gateway.store.database import Database
+from gateway.store.job import Job, JobState
+from gateway.store.jobs import JobList
+from gateway.store.overview import is_idle
+from gateway.store.workers import WorkerList
 from gateway.supervise.process import Loss
 from totalmap.errors import ResourceError
 from totalmap.log import get_logger
@@ -59,7 +59,7 @@ class LedgerWatch:
         self.overdue: Mapping[str, Loss] = {}
         self._database = database
         self._jobs = JobList(database)
-        self._roster = Roster(database)
+        self._worker_list = WorkerList(database)
         self._work = work
         self._workers = workers
         self._clock = UnpausedClock(_LONGEST_STEP_SECONDS)
@@ -115,7 +115,7 @@ class LedgerWatch:
 
     def _look(self) -> None:
         now = self._clock.now()
-        self.is_draining = self._roster.is_draining()
+        self.is_draining = self._worker_list.is_draining()
         self.is_drained = self.is_draining and is_idle(self._database)
         keys = {job.worker or "": (job.job_id, job.run, job.attempts) for job in self._own_jobs()}
         self._begun_at = {key: self._begun_at.get(key, now) for key in keys.values()}

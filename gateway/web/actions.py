@@ -6,8 +6,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from gateway.examine import Examiner
-from gateway.web.desk import Desk
+from gateway.conflict_detection import ConflictDetector
+from gateway.web.context import WebContext
 from gateway.web.forms import NEXT_FIELD, own_path, with_query
 from gateway.web.rendering import SAID
 
@@ -18,28 +18,28 @@ _CHOICES = {"keep": "first-kept", "take": "new-taken", "reject": "study-rejected
 class Actions:
     """The endpoints of the buttons; only whoever is let in gets here, by a form of ours."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: WebContext) -> None:
+        self._context = context
 
     def retry(self, request: Request) -> Response:
         """Queues a job again that failed or was cancelled."""
-        return _done(request, self._desk.jobs.retry(*_job_and_user(request)), "retried")
+        return _done(request, self._context.jobs.retry(*_job_and_user(request)), "retried")
 
     def cancel(self, request: Request) -> Response:
         """Ends a job that waits or runs."""
-        return _done(request, self._desk.jobs.cancel(*_job_and_user(request)), "cancelled")
+        return _done(request, self._context.jobs.cancel(*_job_and_user(request)), "cancelled")
 
     def make_urgent(self, request: Request) -> Response:
         """Moves a job that waits before all that are not urgent."""
-        return _done(request, self._desk.jobs.make_urgent(*_job_and_user(request)), "urgent")
+        return _done(request, self._context.jobs.make_urgent(*_job_and_user(request)), "urgent")
 
     def retry_delivery(self, request: Request) -> Response:
         """Has a delivery tried at once."""
         job_id, user = _job_and_user(request)
-        delivery = self._desk.deliveries.delivery(job_id, request.path_params["destination"])
+        delivery = self._context.deliveries.delivery(job_id, request.path_params["destination"])
         if delivery is None:
             raise HTTPException(HTTPStatus.NOT_FOUND, "There is no such delivery.")
-        return _done(request, self._desk.deliveries.retry(delivery, user), "delivering")
+        return _done(request, self._context.deliveries.retry(delivery, user), "delivering")
 
     def decide(self, request: Request) -> Response:
         """Decides about a conflict as the user saw it."""
@@ -47,24 +47,26 @@ class Actions:
         conflict_id, n_instances = (
             request.path_params[name] for name in ("conflict_id", "n_instances")
         )
-        conflict = self._desk.conflicts.conflict(conflict_id)
+        conflict = self._context.conflicts.conflict(conflict_id)
         if conflict is None or choice not in _CHOICES:
             raise HTTPException(HTTPStatus.NOT_FOUND, "There is no such conflict.")
-        user, conflicts = request.state.visit.user, self._desk.conflicts
+        user, conflicts = request.state.visit.user, self._context.conflicts
         if choice == "keep":
             is_done = conflicts.keep_first(conflict_id, n_instances, user)
         elif choice == "reject":
             is_done = conflicts.reject_study(conflict_id, n_instances, user)
         else:
-            examiner = Examiner(self._desk.ledger, conflicts, self._desk.storage)
-            replaced = examiner.replaced_by(conflict)
+            conflict_detector = ConflictDetector(
+                self._context.ledger, conflicts, self._context.storage
+            )
+            replaced = conflict_detector.replaced_by(conflict)
             is_done = conflicts.take_new(conflict_id, n_instances, user, replaced)
-            self._desk.headlines.forget(conflict.study_instance_uid)
+            self._context.headlines.forget(conflict.study_instance_uid)
         return _done(request, is_done, _CHOICES[choice])
 
     def confirm_clock(self, request: Request) -> Response:
         """Lets retention go on after the clock has jumped."""
-        is_done = self._desk.clock.confirm(request.state.visit.user)
+        is_done = self._context.clock.confirm(request.state.visit.user)
         return _done(request, is_done, "clock-confirmed")
 
     def pause(self, request: Request) -> Response:
@@ -76,7 +78,7 @@ class Actions:
         return self._pause(request, "resumed", is_paused=False)
 
     def _pause(self, request: Request, said: str, *, is_paused: bool) -> Response:
-        self._desk.roster.pause(request.state.visit.user, is_paused=is_paused)
+        self._context.worker_list.pause(request.state.visit.user, is_paused=is_paused)
         return _done(request, True, said)
 
 

@@ -12,9 +12,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from gateway.web.access import LOGIN_PATH, Guard
 from gateway.web.actions import Actions
-from gateway.web.desk import Desk
+from gateway.web.authentication import LOGIN_PATH, Guard
+from gateway.web.context import WebContext
 from gateway.web.headers import SecurityHeaders
 from gateway.web.login import Login
 from gateway.web.metrics import metrics
@@ -28,21 +28,23 @@ _STATIC = Path(__file__).parent / "static"
 log = get_logger()
 
 
-def create_application(desk: Desk) -> Starlette:
+def create_application(context: WebContext) -> Starlette:
     """Returns the page as an ASGI application."""
-    behind = Mount("/", routes=_behind_the_door(desk), middleware=[Middleware(Guard, desk.door)])
+    behind = Mount(
+        "/", routes=_behind_the_door(context), middleware=[Middleware(Guard, context.authenticator)]
+    )
     return Starlette(
-        routes=[*_for_everybody(desk), behind],
+        routes=[*_for_everybody(context), behind],
         middleware=[Middleware(SecurityHeaders)],
         exception_handlers={HTTPException: _refused, ResourceError: _failed},
     )
 
 
-def _for_everybody(desk: Desk) -> list[BaseRoute]:
+def _for_everybody(context: WebContext) -> list[BaseRoute]:
     """Returns what nobody has to log in for: nothing here knows of a patient or a study."""
 
     async def health(_request: Request) -> Response:
-        found = await desk.health.ask()
+        found = await context.health.ask()
         return JSONResponse(
             {
                 "status": "failing" if found.reasons else "ok",
@@ -54,15 +56,15 @@ def _for_everybody(desk: Desk) -> list[BaseRoute]:
         )
 
     def show_metrics(_request: Request) -> Response:
-        return Response(metrics(desk), media_type=CONTENT_TYPE_LATEST)
+        return Response(metrics(context), media_type=CONTENT_TYPE_LATEST)
 
     routes: list[BaseRoute] = [
         Route("/health", health),
         Route("/metrics", show_metrics),
         Mount("/static", _Static(directory=_STATIC)),
     ]
-    if desk.settings.web.user_header is None:
-        login = Login(desk.door)
+    if context.settings.web.user_header is None:
+        login = Login(context.authenticator)
         routes += [
             Route(LOGIN_PATH, login.show),
             Route(LOGIN_PATH, login.log_in, methods=["POST"]),
@@ -70,8 +72,8 @@ def _for_everybody(desk: Desk) -> list[BaseRoute]:
     return routes
 
 
-def _behind_the_door(desk: Desk) -> list[BaseRoute]:
-    pages, actions, login = Pages(desk), Actions(desk), Login(desk.door)
+def _behind_the_door(context: WebContext) -> list[BaseRoute]:
+    pages, actions, login = Pages(context), Actions(context), Login(context.authenticator)
     delivery = "/jobs/{job_id}/deliveries/{destination}"
     return [
         Route("/", pages.overview),

@@ -15,14 +15,14 @@ from sqlalchemy import Select, Table, exists, func, select
 
 from gateway.config import GatewaySettings
 from gateway.heartbeat import HeartbeatTable, HeartbeatWatch
-from gateway.record.conflict import is_held
-from gateway.record.damage import DamagedLedger
-from gateway.record.database import Database
-from gateway.record.deliverylist import DeliveryState
-from gateway.record.job import JobState
-from gateway.record.roster import LOST_SECONDS, Roster
-from gateway.record.schema import DELIVERIES, JOBS, STUDIES
-from gateway.record.storage import BYTES_PER_GB, Storage
+from gateway.store.conflict import is_held
+from gateway.store.damage import DamagedLedger
+from gateway.store.database import Database
+from gateway.store.deliveries import DeliveryState
+from gateway.store.files import BYTES_PER_GB, Storage
+from gateway.store.job import JobState
+from gateway.store.schema import DELIVERIES, JOBS, STUDIES
+from gateway.store.workers import LOST_SECONDS, WorkerList
 from gateway.web.receiver_probe import ask_receiver
 from totalmap.errors import ResourceError
 
@@ -73,7 +73,7 @@ class HealthCheck:
         self._settings = settings
         self._storage = storage
         self._database = database
-        self._roster = Roster(database)
+        self._worker_list = WorkerList(database)
         self._workers_seen = self._free_bytes = 0
         self._heartbeats = HeartbeatWatch(heartbeats) if heartbeats else None
         self._probes = (
@@ -123,7 +123,7 @@ class HealthCheck:
             )
 
     def _ledger(self) -> Iterator[str]:
-        self._workers_seen = count_workers(self._roster)
+        self._workers_seen = count_workers(self._worker_list)
         expected = len(self._settings.work.devices)
         if self._workers_seen < expected:
             yield (
@@ -209,14 +209,14 @@ class _Probe:
             done.set()
 
 
-def count_workers(roster: Roster) -> int:
+def count_workers(worker_list: WorkerList) -> int:
     """Returns how many workers were seen lately.
 
     Raises:
         ResourceError: The database fails.
     """
-    lost = roster.lost(LOST_SECONDS)
-    return sum(worker.worker not in lost for worker in roster.workers())
+    lost = worker_list.lost(LOST_SECONDS)
+    return sum(worker.worker not in lost for worker in worker_list.workers())
 
 
 def _not_queued(table: Table, state: str, before: float) -> "Select[int]":

@@ -13,30 +13,30 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 from sqlalchemy import case, func, select
 
-from gateway.overview import arriving_studies, count_deliveries, count_jobs
-from gateway.record.database import Database
-from gateway.record.job import JobState
-from gateway.record.schema import JOBS, STUDIES
-from gateway.web.desk import Desk
+from gateway.store.database import Database
+from gateway.store.job import JobState
+from gateway.store.overview import arriving_studies, count_deliveries, count_jobs
+from gateway.store.schema import JOBS, STUDIES
+from gateway.web.context import WebContext
 from gateway.web.health import count_workers
 
 _BUCKETS_SECONDS = (5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
 
 
-def metrics(desk: Desk) -> bytes:
+def metrics(context: WebContext) -> bytes:
     """Returns all metrics as text; none has an identifier of a study.
 
     Raises:
         ResourceError: The database fails.
     """
     registry = CollectorRegistry()
-    registry.register(_Gateway(desk))
+    registry.register(_Gateway(context))
     return generate_latest(registry)
 
 
 class _Gateway(Collector):
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, context: WebContext) -> None:
+        self._context = context
 
     def describe(self) -> Iterable[Metric]:
         """Says nothing before it is asked for values."""
@@ -44,7 +44,7 @@ class _Gateway(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Yields each metric."""
-        database = self._desk.database
+        database = self._context.database
         jobs = GaugeMetricFamily("totalmap_jobs", "Jobs by state", labels=["state"])
         for state, n in count_jobs(database).items():
             jobs.add_metric([state], n)
@@ -65,7 +65,7 @@ class _Gateway(Collector):
         yield _gauge(
             "totalmap_studies_held",
             "Studies about which somebody has to decide",
-            len(self._desk.conflicts.undecided()),
+            len(self._context.conflicts.undecided()),
         )
         yield _gauge(
             "totalmap_oldest_waiting_seconds",
@@ -79,11 +79,13 @@ class _Gateway(Collector):
         yield _gauge(
             "totalmap_free_disk_bytes",
             "What may still be written to the storage folder",
-            self._desk.storage.free_bytes(),
+            self._context.storage.free_bytes(),
         )
-        n_workers = count_workers(self._desk.roster)
+        n_workers = count_workers(self._context.worker_list)
         yield _gauge("totalmap_workers_seen", "Workers seen lately", n_workers)
-        yield _gauge("totalmap_paused", "1: no further job is begun", self._desk.roster.is_paused())
+        yield _gauge(
+            "totalmap_paused", "1: no further job is begun", self._context.worker_list.is_paused()
+        )
 
 
 def _gauge(name: str, documentation: str, value: float) -> Metric:

@@ -6,7 +6,7 @@ from ipaddress import IPv4Network, IPv6Network
 
 from starlette.requests import HTTPConnection
 
-from gateway.attempts import parse_address
+from gateway.login_attempts import parse_address
 
 Networks = Sequence[IPv4Network | IPv6Network]
 

@@ -7,11 +7,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
-from gateway.overview import Group
-from gateway.record.history import record_viewed
+from gateway.store.events import record_viewed
+from gateway.store.overview import Group
 from gateway.web import views
-from gateway.web.access import AUTOMATIC
-from gateway.web.desk import Desk
+from gateway.web.authentication import AUTOMATIC
+from gateway.web.context import WebContext
 from gateway.web.origin import origin_of
 from gateway.web.rendering import render_inside
 from gateway.web.results import PREVIEW_NAME, REPORT_NAME, preview, thumbnail
@@ -32,9 +32,9 @@ REPORT_POLICY = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-i
 class Pages:
     """The endpoints; only whoever is let in gets here."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        self._may_log_out = desk.settings.web.user_header is None
+    def __init__(self, context: WebContext) -> None:
+        self._context = context
+        self._may_log_out = context.settings.web.user_header is None
 
     def overview(self, request: Request) -> Response:
         """Shows how everything stands, or the list of a group."""
@@ -44,13 +44,13 @@ class Pages:
             raise HTTPException(HTTPStatus.NOT_FOUND, "There is no such list.")
         number = query.get("page", "1")[:PAGE_DIGITS]
         page = max(1, int(number)) if number.isascii() and number.isdecimal() else 1
-        view = views.overview(self._desk, Group(group) if group else None, page if group else 1)
+        view = views.overview(self._context, Group(group) if group else None, page if group else 1)
         return self._show("overview.html.jinja", request, view)
 
     def study(self, request: Request) -> Response:
         """Shows a study."""
         uid = request.path_params["study"]
-        view = views.study(self._desk, uid)
+        view = views.study(self._context, uid)
         if view is None:
             raise HTTPException(HTTPStatus.NOT_FOUND, "Nothing is known of this study.")
         if AUTOMATIC not in request.query_params:
@@ -59,8 +59,8 @@ class Pages:
 
     def thumbnail(self, request: Request) -> Response:
         """Sends a small preview of a job."""
-        job = self._desk.jobs.job(request.path_params["job_id"])
-        path = preview(self._desk.storage, job.job_id) if job else None
+        job = self._context.jobs.job(request.path_params["job_id"])
+        path = preview(self._context.storage, job.job_id) if job else None
         if path is None:
             raise HTTPException(HTTPStatus.NOT_FOUND, "There is no such file.")
         return Response(thumbnail(path), media_type="image/jpeg")
@@ -82,8 +82,8 @@ class Pages:
 
     def _file(self, request: Request, name: str) -> tuple[str, str, Path]:
         """Returns the study, the job, and where its file is."""
-        job = self._desk.jobs.job(request.path_params["job_id"])
-        path = self._desk.results.find(job.job_id, name) if job else None
+        job = self._context.jobs.job(request.path_params["job_id"])
+        path = self._context.results.find(job.job_id, name) if job else None
         if job is None or path is None:
             raise HTTPException(HTTPStatus.NOT_FOUND, "There is no such file.")
         return job.study_instance_uid, job.job_id, path
@@ -92,5 +92,5 @@ class Pages:
         self, request: Request, study: str, job_id: str | None = None, detail: str | None = None
     ) -> None:
         user = request.state.visit.user
-        address = origin_of(request, self._desk.settings.web.proxies).address
-        record_viewed(self._desk.database, study, user, address, job_id=job_id, detail=detail)
+        address = origin_of(request, self._context.settings.web.proxies).address
+        record_viewed(self._context.database, study, user, address, job_id=job_id, detail=detail)

@@ -12,9 +12,9 @@ from pydicom.tag import Tag
 from pydicom.valuerep import PersonName
 from sqlalchemy import select
 
-from gateway.record.database import Database
-from gateway.record.schema import INSTANCES, SET_ASIDE
-from gateway.record.storage import Storage
+from gateway.store.database import Database
+from gateway.store.files import Storage
+from gateway.store.schema import INSTANCES, SET_ASIDE
 from totalmap.dicom.file_reader import read_header
 from totalmap.log import get_logger
 

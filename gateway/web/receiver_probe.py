@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pynetdicom import AE
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at its import
 
-from gateway.attempts import parse_address
 from gateway.config import ReceiveSection
+from gateway.login_attempts import parse_address
 
 ANSWER_SECONDS = 10.0
 _LOOPBACKS = {4: "127.0.0.1", 6: "::1"}
@@ -19,8 +19,8 @@ def ask_receiver(receive: ReceiveSection) -> Iterator[str]:
     """Yields what is wrong with the receiver, in words.
 
     The gateway calls itself by its own AE title, which the receiver lets in from its own address
-    (gateway/receive/scp.py). A receiver that rejects the association has answered, too. Where
-    senders need certificates, no more than a connection is tried.
+    (gateway/receive/dicom_receiver.py). A receiver that rejects the association has answered, too.
+    Where senders need certificates, no more than a connection is tried.
     """
     address, parsed = receive.address, parse_address(receive.address)
     if parsed is not None and parsed.is_unspecified:

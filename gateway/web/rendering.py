@@ -9,8 +9,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from gateway.web import words
-from gateway.web.access import AUTOMATIC, Visit
+from gateway.web import formatting
+from gateway.web.authentication import AUTOMATIC, Visit
 from gateway.web.forms import with_query
 from gateway.web.patients import short_uid
 
@@ -85,16 +85,16 @@ def _environment() -> Environment:
     )
     filters: Mapping[str, Any] = {
         "capitalise": _capitalise,
-        "count": words.count,
-        "duration": words.duration,
-        "exact_moment": words.exact_moment,
-        "iso_moment": words.iso_moment,
-        "moment": words.moment,
+        "count": formatting.count,
+        "duration": formatting.duration,
+        "exact_moment": formatting.exact_moment,
+        "iso_moment": formatting.iso_moment,
+        "moment": formatting.moment,
         "short_uid": short_uid,
-        "size": words.size,
+        "size": formatting.size,
     }
     environment.filters.update(filters)
-    environment.globals["time_zone"] = words.time_zone
+    environment.globals["time_zone"] = formatting.time_zone
     return environment
 
 

@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 
 from PIL import Image
 
-from gateway.record.joblist import JobList
-from gateway.record.storage import STATUS_NAME, Storage
+from gateway.store.files import STATUS_NAME, Storage
+from gateway.store.jobs import JobList
 from totalmap.display_names import display_name
 
 PREVIEW_NAME = "preview.png"

@@ -10,9 +10,9 @@ import uvicorn
 from gateway.config import GatewaySettings, WebSection
 from gateway.connection_limits import BACKLOG, LimitedProtocol, ListeningSocket
 from gateway.heartbeat import Heartbeat
-from gateway.record.database import open_database
+from gateway.store.database import open_database
 from gateway.web.application import create_application
-from gateway.web.desk import Desk
+from gateway.web.context import WebContext
 from totalmap.errors import ConfigError, ResourceError
 from totalmap.log import get_logger
 
@@ -57,8 +57,8 @@ def running_web(settings: GatewaySettings, heartbeat: Heartbeat | None = None) -
         _listening(settings.web) as listener,
         beats.loop("page") as turned,
     ):
-        desk = Desk.open(settings, database, beats.table)
-        server = uvicorn.Server(_config(settings, desk, turned))
+        context = WebContext.open(settings, database, beats.table)
+        server = uvicorn.Server(_config(settings, context, turned))
         listener.accepted = server.server_state.connections
         thread = Thread(target=server.run, args=[[listener]], name="web")
         thread.start()
@@ -69,13 +69,15 @@ def running_web(settings: GatewaySettings, heartbeat: Heartbeat | None = None) -
             thread.join()
 
 
-def _config(settings: GatewaySettings, desk: Desk, turned: Callable[[], None]) -> uvicorn.Config:
+def _config(
+    settings: GatewaySettings, context: WebContext, turned: Callable[[], None]
+) -> uvicorn.Config:
     async def notify() -> None:
         turned()
-        desk.health.look_at_heartbeats()
+        context.health.look_at_heartbeats()
 
     config = uvicorn.Config(
-        create_application(desk),
+        create_application(context),
         http=LimitedProtocol,
         lifespan="off",
         log_config=None,

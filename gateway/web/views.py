@@ -5,7 +5,11 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gateway.overview import (
+from gateway.store.conflict import Conflict
+from gateway.store.deliveries import Delivery
+from gateway.store.events import Event, history
+from gateway.store.job import Job
+from gateway.store.overview import (
     GROUP_STATES,
     ArrivingStudy,
     DestinationHealth,
@@ -17,13 +21,9 @@ from gateway.overview import (
     destinations,
     list_jobs,
 )
-from gateway.record.conflict import Conflict
-from gateway.record.deliverylist import Delivery
-from gateway.record.history import Event, history
-from gateway.record.job import Job
-from gateway.record.roster import LOST_SECONDS, Worker
-from gateway.web.conflicts import ShownConflict, shown_conflicts
-from gateway.web.desk import Desk
+from gateway.store.workers import LOST_SECONDS, Worker
+from gateway.web.conflict_views import ShownConflict, shown_conflicts
+from gateway.web.context import WebContext
 from gateway.web.health import Health
 from gateway.web.patients import Headline
 from gateway.web.results import PREVIEW_NAME, ResultFile, ShownStructure, preview
@@ -182,7 +182,7 @@ class Study:
         ]
 
 
-def overview(desk: Desk, group: Group | None, page: int) -> Overview:
+def overview(context: WebContext, group: Group | None, page: int) -> Overview:
     """Returns what the first page shows, or the list of a group.
 
     Args:
@@ -193,56 +193,58 @@ def overview(desk: Desk, group: Group | None, page: int) -> Overview:
     Raises:
         ResourceError: The database fails.
     """
-    states = count_jobs(desk.database)
+    states = count_jobs(context.database)
     counts = {one: sum(states[state] for state in GROUP_STATES[one]) for one in Group}
     shown = {group: PAGE_JOBS} if group else FIRST_PAGE_JOBS
-    arriving, held = arriving_studies(desk.database), desk.conflicts.undecided()
-    clock = desk.clock.last()
+    arriving, held = arriving_studies(context.database), context.conflicts.undecided()
+    clock = context.clock.last()
     return Overview(
         now=time.time(),
         group=group,
         counts=counts,
-        sections=[_section(desk, one, n, page, counts[one]) for one, n in shown.items()],
+        sections=[_section(context, one, n, page, counts[one]) for one, n in shown.items()],
         held=[
-            HeldRow(conflict=conflict, headline=desk.headlines.of(conflict.study_instance_uid))
+            HeldRow(conflict=conflict, headline=context.headlines.of(conflict.study_instance_uid))
             for conflict in held[:FIRST_PAGE_HELD]
         ],
         n_held=len(held),
         clock_jump_seconds=clock.jump_seconds if clock else None,
         arriving=[
-            ArrivingRow(study=one, headline=desk.headlines.of(one.study_instance_uid))
+            ArrivingRow(study=one, headline=context.headlines.of(one.study_instance_uid))
             for one in arriving[:FIRST_PAGE_ARRIVING]
         ],
         n_arriving=len(arriving),
-        is_paused=desk.roster.is_paused(),
-        workers=_workers(desk),
-        destinations=destinations(desk.database, [one.name for one in desk.settings.destinations]),
-        health=desk.health.ask_and_wait(),
-        disk_bytes=shutil.disk_usage(desk.settings.storage_folder).total,
+        is_paused=context.worker_list.is_paused(),
+        workers=_workers(context),
+        destinations=destinations(
+            context.database, [one.name for one in context.settings.destinations]
+        ),
+        health=context.health.ask_and_wait(),
+        disk_bytes=shutil.disk_usage(context.settings.storage_folder).total,
     )
 
 
-def study(desk: Desk, study_instance_uid: str) -> Study | None:
+def study(context: WebContext, study_instance_uid: str) -> Study | None:
     """Returns what the page of a study shows; None: nothing is known of it.
 
     Raises:
         ResourceError: The database fails.
     """
-    jobs = desk.jobs.of_study(study_instance_uid)
-    events = history(desk.database, study_instance_uid)
+    jobs = context.jobs.of_study(study_instance_uid)
+    events = history(context.database, study_instance_uid)
     if not jobs and not events:
         return None
     return Study(
         now=time.time(),
         study_instance_uid=study_instance_uid,
-        headline=desk.headlines.of(study_instance_uid),
-        conflicts=shown_conflicts(desk, study_instance_uid),
+        headline=context.headlines.of(study_instance_uid),
+        conflicts=shown_conflicts(context, study_instance_uid),
         jobs=[
             StudyJob(
                 job=job,
-                deliveries=desk.deliveries.of_job(job.job_id),
-                files=desk.results.files(job.job_id),
-                structures=desk.results.structures(job.job_id),
+                deliveries=context.deliveries.of_job(job.job_id),
+                files=context.results.files(job.job_id),
+                structures=context.results.structures(job.job_id),
             )
             for job in reversed(jobs)
         ],
@@ -250,33 +252,33 @@ def study(desk: Desk, study_instance_uid: str) -> Study | None:
     )
 
 
-def _section(desk: Desk, group: Group, page_jobs: int, page: int, total: int) -> Section:
-    jobs = list_jobs(desk.database, group, limit=page_jobs, offset=(page - 1) * page_jobs)
-    deliveries = deliveries_of(desk.database, [one.job_id for one in jobs])
+def _section(context: WebContext, group: Group, page_jobs: int, page: int, total: int) -> Section:
+    jobs = list_jobs(context.database, group, limit=page_jobs, offset=(page - 1) * page_jobs)
+    deliveries = deliveries_of(context.database, [one.job_id for one in jobs])
     rows = [
         JobRow(
             job=one,
-            headline=desk.headlines.of(one.study_instance_uid),
+            headline=context.headlines.of(one.study_instance_uid),
             deliveries=deliveries[one.job_id],
-            has_preview=preview(desk.storage, one.job_id) is not None,
+            has_preview=preview(context.storage, one.job_id) is not None,
         )
         for one in jobs
     ]
     return Section(group=group, rows=rows, total=total, page=page, page_jobs=page_jobs)
 
 
-def _workers(desk: Desk) -> Sequence[WorkerRow]:
+def _workers(context: WebContext) -> Sequence[WorkerRow]:
     now = time.time()
     return [
         WorkerRow(
             worker=one,
-            works_on=_works_on(desk, one),
+            works_on=_works_on(context, one),
             is_lost=now - one.seen_at > LOST_SECONDS,
         )
-        for one in desk.roster.workers()
+        for one in context.worker_list.workers()
     ]
 
 
-def _works_on(desk: Desk, worker: Worker) -> str:
-    job = desk.jobs.job(worker.job_id) if worker.job_id else None
-    return desk.headlines.of(job.study_instance_uid).title if job else ""
+def _works_on(context: WebContext, worker: Worker) -> str:
+    job = context.jobs.job(worker.job_id) if worker.job_id else None
+    return context.headlines.of(job.study_instance_uid).title if job else ""

@@ -1,8 +1,8 @@
 """A worker: one process a device, which takes one job after another out of the queue.
 
 It says every few seconds that it lives, and looks whether somebody still wants what it does. If
-not, the process ends in the middle of it, and is started again (gateway/serve.py): what computes
-can't be broken off otherwise. The supervisor ends it where a job takes too long.
+not, the process ends in the middle of it, and is started again (gateway/supervisor.py): what
+computes can't be broken off otherwise. The supervisor ends it where a job takes too long.
 """
 
 import os
@@ -12,17 +12,17 @@ from threading import Event, Lock, Thread
 from typing import NoReturn
 
 from gateway.config import GatewaySettings, RunnerKind
+from gateway.folder_locks import only_worker
 from gateway.heartbeat import LONG_STEP_SECONDS, Heartbeat, UnpausedClock
-from gateway.jobs import Handlers, running_queue
-from gateway.locks import only_worker
-from gateway.record.database import open_database
-from gateway.record.job import Job, JobState
-from gateway.record.joblist import JobList
-from gateway.record.ledger import Ledger
-from gateway.record.roster import LOST_SECONDS, SEEN_SECONDS, Roster
-from gateway.record.storage import Storage
-from gateway.work.runner import ContainerRunner, Runner, WarmRunner, container_name
-from gateway.work.work import Work
+from gateway.job_queue import Handlers, running_queue
+from gateway.store.database import open_database
+from gateway.store.files import Storage
+from gateway.store.job import Job, JobState
+from gateway.store.jobs import JobList
+from gateway.store.ledger import Ledger
+from gateway.store.workers import LOST_SECONDS, SEEN_SECONDS, WorkerList
+from gateway.work.application_runner import ContainerRunner, Runner, WarmRunner, container_name
+from gateway.work.job_execution import JobExecutor
 from totalmap.defaults import DEFAULT_MODELS
 from totalmap.engine.allocator import keep_freed_memory
 from totalmap.errors import ResourceError
@@ -55,7 +55,7 @@ def work(
     """
     storage = Storage(settings.storage_folder)
     with only_worker(settings.storage_folder, worker), open_database(settings) as database:
-        one = Work(
+        one = JobExecutor(
             settings=settings.work,
             storage=storage,
             ledger=Ledger(database),
@@ -65,7 +65,7 @@ def work(
             device=device,
         )
         one.warm_up(settings.rules[0].whole_application)
-        watch = _Watch(one, Roster(database), heartbeat)
+        watch = _Watch(one, WorkerList(database), heartbeat)
         with watch.watching(), running_queue(settings, worker, Handlers(segment=watch.segment)):
             log.info("working", worker=worker, device=device)
             stop.wait()
@@ -84,11 +84,11 @@ def _runner(settings: GatewaySettings, worker: str) -> Runner:
 class _Watch:
     """Knows what the worker works on, and whether it should go on."""
 
-    def __init__(self, work: Work, roster: Roster, heartbeat: Heartbeat) -> None:
+    def __init__(self, work: JobExecutor, worker_list: WorkerList, heartbeat: Heartbeat) -> None:
         self._work = work
         self._heartbeat = heartbeat
         self._clock = UnpausedClock(_LONGEST_STEP_SECONDS)
-        self._roster = roster
+        self._worker_list = worker_list
         self._busy = Lock()
         self._job: Job | None = None
         self._seen_at = 0.0
@@ -123,7 +123,7 @@ class _Watch:
     def finish(self, stop_seconds: float) -> None:
         """Lets the job that runs come to its end, or gives it back to the queue."""
         if self._busy.acquire(timeout=stop_seconds):
-            self._roster.leave(self._work.worker)
+            self._worker_list.leave(self._work.worker)
             return
         job = self._job
         if job is not None:
@@ -148,7 +148,7 @@ class _Watch:
 
     def _see(self) -> None:
         job = self._job
-        self._roster.see(self._work.worker, self._work.device, job.job_id if job else None)
+        self._worker_list.see(self._work.worker, self._work.device, job.job_id if job else None)
         self._seen_at = self._clock.now()
 
     def _look(self) -> None:

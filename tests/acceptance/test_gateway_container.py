@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from pydicom.uid import SegmentationStorage
 
-from gateway.record.job import Job, JobState
-from gateway.work.runner import container_name
+from gateway.store.job import Job, JobState
+from gateway.work.application_runner import container_name
 from tests.acceptance.docker_engine import DockerEngine
 from tests.archive import Archive, running_archive
 from tests.integration.test_worker_kills import send_study

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from gateway.record.deliverylist import DeliveryState
-from gateway.record.job import Job, JobState
+from gateway.store.deliveries import DeliveryState
+from gateway.store.job import Job, JobState
 from tests.archive import running_archive
 from tests.conftest import DEMO_MODELS
 from tests.integration.test_worker_kills import send_study

@@ -12,14 +12,14 @@ from pydicom.dataset import Dataset
 from pydicom.uid import KeyObjectSelectionDocumentStorage, SegmentationStorage
 from pynetdicom.association import Association
 
-from gateway.examine import Examiner
-from gateway.record.conflict import ConflictKind
-from gateway.record.conflictlist import ConflictList
-from gateway.record.history import history
-from gateway.record.job import Job, JobState
-from gateway.record.ledger import Ledger
-from gateway.record.roster import Roster
-from gateway.record.storage import Storage
+from gateway.conflict_detection import ConflictDetector
+from gateway.store.conflict import ConflictKind
+from gateway.store.conflicts import ConflictList
+from gateway.store.events import history
+from gateway.store.files import Storage
+from gateway.store.job import Job, JobState
+from gateway.store.ledger import Ledger
+from gateway.store.workers import WorkerList
 from tests.archive import Archive, running_archive
 from tests.conftest import DEMO_MODELS
 from tests.phantom.study import SeriesSpec, write_series
@@ -191,10 +191,10 @@ def test_another_sender_holds_a_study_and_a_person_decides(
     assert set(held.kinds) == {ConflictKind.PATIENT, ConflictKind.SENDER}
     assert jobs_of(service, instances) == [service.jobs.job(first.job_id)]
     assert set(archive.contents) == arrived, "nothing of a held study is delivered"
-    examiner = Examiner(
+    conflict_detector = ConflictDetector(
         Ledger(service.database), conflicts, Storage(Path(service.settings.storage_folder))
     )
-    assert conflicts.take_new(held.conflict_id, ALL, "anna", examiner.replaced_by(held))
+    assert conflicts.take_new(held.conflict_id, ALL, "anna", conflict_detector.replaced_by(held))
     _, second = wait_for_jobs(service, instances, 2)
     service.wait_until_delivered(second)
     service.wait_for(first, JobState.SUPERSEDED)
@@ -208,7 +208,7 @@ def test_another_sender_holds_a_study_and_a_person_decides(
 
 
 def test_urgent_starts_next_and_a_pause_holds_all(service: Service, tmp_path: Path) -> None:
-    Roster(service.database).pause("somebody", is_paused=True)
+    WorkerList(service.database).pause("somebody", is_paused=True)
     routine = [datasets(tmp_path / str(seed), seed) for seed in (24, 25)]
     for instances in routine:
         send(service, instances)
@@ -217,7 +217,7 @@ def test_urgent_starts_next_and_a_pause_holds_all(service: Service, tmp_path: Pa
     send(service, stat, title="STAT")
     urgent = next(one for one in wait_for_jobs(service, stat, 2) if one.rule == "stat")
     assert service.jobs.make_urgent(waiting[1].job_id, "somebody")
-    Roster(service.database).pause("somebody", is_paused=False)
+    WorkerList(service.database).pause("somebody", is_paused=False)
     done = [service.wait_for(job, JobState.SEGMENTED) for job in [urgent, waiting[1], waiting[0]]]
     begun = [job.started_at or 0.0 for job in done]
     assert begun == sorted(begun)

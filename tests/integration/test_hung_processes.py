@@ -14,7 +14,7 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from gateway.record.job import Job, JobState
+from gateway.store.job import Job, JobState
 from tests.phantom.study import write_series
 from tests.service import SMALL, Service, running_service
 from tests.unit.gateway.work.docker_stand_in import DockerStandIn
@@ -99,9 +99,9 @@ def test_a_pause_of_the_whole_machine_restarts_nothing(
         os.killpg(service.process.pid, signal.SIGSTOP)
         time.sleep(PAUSE_SECONDS)
         os.killpg(service.process.pid, signal.SIGCONT)
-        (worker,) = service.roster.workers()
+        (worker,) = service.worker_list.workers()
         # Each has had its period, and is still there.
-        wait_until(lambda: service.roster.workers()[0].seen_at > worker.seen_at + HANG_SECONDS)
+        wait_until(lambda: service.worker_list.workers()[0].seen_at > worker.seen_at + HANG_SECONDS)
         assert processes(service) == before
         docker.hold.unlink()
         done = service.wait_for(job, JobState.SEGMENTED)

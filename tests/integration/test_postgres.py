@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from gateway.dispatch.dispatcher import SWEEP_SECONDS, TICK_SECONDS
-from gateway.record.job import JobState
-from gateway.record.roster import LOST_SECONDS, Roster
+from gateway.store.job import JobState
+from gateway.store.workers import LOST_SECONDS, WorkerList
 from tests.conftest import DEMO_MODELS
 from tests.integration.test_worker_kills import at_stage, send_study
 from tests.postgres import running_postgres
@@ -42,15 +42,16 @@ def other_host(service: Service, name: str) -> Iterator["subprocess.Popen[bytes]
 
 
 def test_a_lost_host_is_replaced_within_a_minute(service: Service, tmp_path: Path) -> None:
-    roster = Roster(service.database)
-    roster.pause("test", is_paused=True)
+    worker_list = WorkerList(service.database)
+    worker_list.pause("test", is_paused=True)
     with other_host(service, "lost-host") as lost:
         first = send_study(service, tmp_path / "first", 40)
         second = send_study(service, tmp_path / "second", 41)
         wait_until(
-            lambda: "lost-host" in {one.worker for one in roster.workers()}, "there, and free too"
+            lambda: "lost-host" in {one.worker for one in worker_list.workers()},
+            "there, and free too",
         )
-        roster.pause("test", is_paused=False)
+        worker_list.pause("test", is_paused=False)
         wait_until(lambda: "lost-host" in workers(service), "work on the other host")
         (taken,) = (
             job

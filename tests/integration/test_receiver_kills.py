@@ -16,9 +16,9 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from gateway.config import GatewaySettings
-from gateway.record.database import open_database
-from gateway.record.ledger import Ledger
-from gateway.record.storage import Storage
+from gateway.store.database import open_database
+from gateway.store.files import Storage
+from gateway.store.ledger import Ledger
 from tests.gateway_process import children, has_a_connection, running_gateway
 from tests.phantom.study import WrittenSeries
 from tests.sending import associate

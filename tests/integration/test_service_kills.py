@@ -17,7 +17,7 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import SegmentationStorage
 
-from gateway.record.ledger import Ledger
+from gateway.store.ledger import Ledger
 from tests.archive import running_archive
 from tests.conftest import DEMO_MODELS
 from tests.phantom.study import write_series

@@ -5,7 +5,7 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from gateway.record.job import JobState
+from gateway.store.job import JobState
 from tests.conftest import DEMO_MODELS
 from tests.phantom.study import WrittenSeries, write_series
 from tests.service import SMALL, running_service

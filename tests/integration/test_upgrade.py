@@ -6,10 +6,10 @@ from zipfile import ZipFile
 
 from gateway.backup.restore import migrate
 from gateway.config import GatewaySettings
-from gateway.record.database import LEDGER_FILE, open_database
-from gateway.record.history import history
-from gateway.record.job import JobState
-from gateway.record.joblist import JobList
+from gateway.store.database import LEDGER_FILE, open_database
+from gateway.store.events import history
+from gateway.store.job import JobState
+from gateway.store.jobs import JobList
 from tests.conftest import DEMO_MODELS, REPOSITORY
 from tests.postgres import running_postgres
 from tests.service import running_service

@@ -11,10 +11,10 @@ import pytest
 
 from app.run import RunRequest, run_application
 from gateway.config import GatewaySettings, ReceiveSection, WebSection
-from gateway.record.job import Judgement
+from gateway.store.job import Judgement
 from gateway.web.password import set_password
 from gateway.web.server import running_web
-from gateway.work.overlay import write_overlay
+from gateway.work.application_settings import write_overlay
 from tests.conftest import DEMO_MODELS, REPOSITORY
 from tests.ohif.packages import PLAYWRIGHT, Package, require_package
 from tests.phantom.study import WrittenSeries
@@ -93,7 +93,7 @@ def _fill(gateway: Filled, paths: tuple[Path, ...], output: Path) -> None:
     running = gateway.open_job(studies[1])
     gateway.begin(running)
     gateway.jobs.progress(running, "segment", 12, 40)
-    gateway.roster.see("box-1", "cuda:0", running)
+    gateway.worker_list.see("box-1", "cuda:0", running)
     gateway.open_job(studies[2])
     gateway.open_job(studies[3], is_urgent=True)
 
@@ -112,7 +112,7 @@ def test_somebody_without_a_mouse_sees_results_and_retries(gateway: Filled) -> N
     assert [one for one in said["violations"].values() if one != []] == []
     (retried,) = [job for job in gateway.jobs.jobs(limit=10) if job.attempts == 0 and job.run == 2]
     assert retried.state == "queued"
-    assert gateway.roster.is_paused()
+    assert gateway.worker_list.is_paused()
 
 
 def browse(gateway: Filled) -> dict[str, Any]:

@@ -12,8 +12,8 @@ import pydicom
 import pytest
 from pydicom.uid import SegmentationStorage
 
-from gateway.record.history import history
-from gateway.record.job import Job, JobState
+from gateway.store.events import history
+from gateway.store.job import Job, JobState
 from tests.archive import Archive, running_archive
 from tests.conftest import DEMO_MODELS
 from tests.phantom.study import SeriesSpec, write_series

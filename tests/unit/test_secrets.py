@@ -182,7 +182,7 @@ def test_a_password_in_any_variable_is_in_no_message(name: str, value: str) -> N
 
 @pytest.mark.parametrize("url", URLS)
 def test_a_password_in_the_ledger_s_url_is_in_no_message(url: str, tmp_path: Path) -> None:
-    from gateway.record.database import open_database
+    from gateway.store.database import open_database
 
     settings = GatewaySettings(storage_folder=tmp_path, ledger_url=url)
     with pytest.raises((ConfigError, ResourceError)) as caught:
@@ -205,7 +205,7 @@ def test_a_password_in_the_place_of_its_file_is_in_no_message(setting: str) -> N
 
 def test_a_key_in_the_place_of_its_file_is_in_no_message() -> None:
     from gateway.config import TlsSection
-    from gateway.receive.scp import tls_context
+    from gateway.receive.dicom_receiver import tls_context
 
     tls = TlsSection(certificate_file=Path("/etc/totalmap/gateway.pem"), key_file=Path(PASSWORD))
     with pytest.raises(ConfigError, match=r"/etc/totalmap/gateway\.pem, key_file") as caught:

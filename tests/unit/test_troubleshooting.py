@@ -19,7 +19,7 @@ COMPOSED_MESSAGES = {
     "totalmap/settings_file.py": 'and "(in FILE or the environment)"',
     "app/command.py": "was called with an argument that it does not know",
     "cli/gateway.py": "the job is in a state that does not allow it",
-    "gateway/deliver/commitment.py": 'then "with status 0x" and a number',
+    "gateway/commitment/destination_requests.py": 'then "with status 0x" and a number',
     "gateway/deliver/send_dicom.py": 'then "rejects the association:" and a reason',
     "gateway/deliver/send_stow.py": "The name of a STOW-RS destination and an error",
     "gateway/receive/stow_request.py": "a request has at most ... MB",

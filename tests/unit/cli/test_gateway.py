@@ -8,10 +8,10 @@ from typer.testing import CliRunner, Result
 
 from cli.__main__ import app
 from gateway.config import GatewaySettings, load_gateway_settings
-from gateway.record.conflict import ConflictKind, Contradiction
-from gateway.record.conflictlist import ConflictList
-from gateway.record.job import JobState
-from gateway.record.roster import Roster
+from gateway.store.conflict import ConflictKind, Contradiction
+from gateway.store.conflicts import ConflictList
+from gateway.store.job import JobState
+from gateway.store.workers import WorkerList
 from gateway.web.password import check_password, ensure_password
 from tests.unit.gateway.instances import ONE, SECOND
 from tests.unit.gateway.web.filling import Filled, open_filled
@@ -50,8 +50,8 @@ def test_status_says_how_everything_stands(gateway: Filled, file: Path) -> None:
     gateway.jobs.progress(running, "segment", 3, 12)
     gateway.jobs.make_urgent(waiting, "anna")
     gateway.die(dead, "no series has 10 slices")
-    Roster(gateway.database).see("host-1", "cpu", running)
-    Roster(gateway.database).pause("anna", is_paused=True)
+    WorkerList(gateway.database).see("host-1", "cpu", running)
+    WorkerList(gateway.database).pause("anna", is_paused=True)
     done = run("status", file)
     assert done.exit_code == 0, done.output
     for expected in (
@@ -70,7 +70,7 @@ def test_status_says_how_everything_stands(gateway: Filled, file: Path) -> None:
 def test_a_lost_worker_is_named(
     gateway: Filled, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Roster(gateway.database).see("host-1", "cpu", None)
+    WorkerList(gateway.database).see("host-1", "cpu", None)
     later = time.time() + 60
     monkeypatch.setattr(time, "time", lambda: later)
     assert "LOST" in run("status", file).stdout
@@ -110,13 +110,13 @@ def test_a_job_has_to_be_named(gateway: Filled, file: Path, start: str, says: st
 
 
 def test_pause_resume_drain(gateway: Filled, file: Path) -> None:
-    roster = Roster(gateway.database)
+    worker_list = WorkerList(gateway.database)
     assert run("gateway", "pause", file).exit_code == 0
-    assert roster.is_paused()
+    assert worker_list.is_paused()
     assert run("gateway", "resume", file).exit_code == 0
-    assert not roster.is_paused()
+    assert not worker_list.is_paused()
     assert run("gateway", "drain", file).exit_code == 0
-    assert roster.is_draining()
+    assert worker_list.is_draining()
 
 
 def test_a_password_is_set(

@@ -6,9 +6,9 @@ import pytest
 import structlog
 
 from gateway.receive.intake import Intake
-from gateway.record.database import Database
-from gateway.record.ledger import Ledger
-from gateway.record.storage import Storage
+from gateway.store.database import Database
+from gateway.store.files import Storage
+from gateway.store.ledger import Ledger
 
 
 @pytest.fixture(autouse=True)

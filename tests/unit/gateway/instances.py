@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from gateway.record.ledger import KeptInstance
+from gateway.store.ledger import KeptInstance
 
 ONE = KeptInstance(
     sop_instance_uid="1.2.3",

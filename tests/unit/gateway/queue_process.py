@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gateway.config import GatewaySettings
-from gateway.jobs import DELIVER, SEGMENT, Handlers, running_queue
+from gateway.job_queue import DELIVER, SEGMENT, Handlers, running_queue
 from gateway.process import stop_signals
 from tests.waiting import LOOK_SECONDS
 

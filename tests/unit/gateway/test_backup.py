@@ -16,20 +16,20 @@ from typer.testing import CliRunner, Result
 
 from cli.__main__ import app
 from gateway.backup.backup import back_up
+from gateway.backup.file_comparison import verify_backup
 from gateway.backup.restore import migrate, restore
-from gateway.backup.verify import verify_backup
 from gateway.config import GatewaySettings, load_gateway_settings
 from gateway.receive.intake import Intake
-from gateway.record.database import LEDGER_FILE, open_database
-from gateway.record.job import JobState
-from gateway.record.joblist import JobList
-from gateway.record.ledger import KeptInstance, Ledger
-from gateway.record.roster import Roster
-from gateway.record.storage import Storage
+from gateway.store.database import LEDGER_FILE, open_database
+from gateway.store.files import Storage
+from gateway.store.job import JobState
+from gateway.store.jobs import JobList
+from gateway.store.ledger import KeptInstance, Ledger
+from gateway.store.workers import WorkerList
 from tests.phantom.study import WrittenSeries
 from tests.postgres import running_postgres
 from tests.unit.gateway.receive.test_intake import received
-from tests.unit.gateway.record.test_layout import OLD_STORE
+from tests.unit.gateway.store.test_layout import OLD_STORE
 from totalmap.errors import ConfigError, ExitStatus
 
 N_INSTANCES = 48
@@ -206,7 +206,7 @@ def test_a_ledger_in_postgres_is_saved_and_restored(
         assert states(new) == STATES
         with open_database(new) as database:
             # The next event gets a number that no other has.
-            Roster(database).pause("test", is_paused=True)
+            WorkerList(database).pause("test", is_paused=True)
         with pytest.raises(ConfigError, match="name an empty database"):
             restore(new, tmp_path / "backup")
 

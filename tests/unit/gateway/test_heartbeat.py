@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from gateway.dispatch.lost_workers import LostWorkers
 from gateway.heartbeat import Heartbeat, HeartbeatTable, ProcessState, Silence, UnpausedClock
-from gateway.record.roster import LOST_SECONDS, Worker
+from gateway.store.workers import LOST_SECONDS, Worker
 from tests.waiting import WAIT_SECONDS, wait_until
 
 

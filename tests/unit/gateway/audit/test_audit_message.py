@@ -15,7 +15,7 @@ from gateway.config import (
     GatewaySettings,
     StowDestination,
 )
-from gateway.record.history import LOCKED_OUT, Event, What
+from gateway.store.events import LOCKED_OUT, Event, EventKind
 
 SCHEMA = etree.RelaxNG(etree.parse(Path(__file__).parent / "audit_message.rng"))
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -37,7 +37,7 @@ EVENT = Event(
     at=1_700_000_000.25,
     study_instance_uid="1.2.3",
     job_id=None,
-    what=What.RECEIVED,
+    what=EventKind.RECEIVED,
     who=None,
     detail=None,
 )
@@ -137,12 +137,14 @@ def test_received_is_a_transfer_from_the_sender_to_the_gateway() -> None:
 @pytest.mark.parametrize(
     ("what", "detail", "outcome"),
     [
-        (What.DELIVERED, "to pacs", "0"),
-        (What.NOT_DELIVERED, "to pacs: PACS at 10.0.0.1:104 can't be reached", "4"),
-        (What.DEAD, "to pacs: PACS at 10.0.0.1:104 can't be reached", "8"),
+        (EventKind.DELIVERED, "to pacs", "0"),
+        (EventKind.NOT_DELIVERED, "to pacs: PACS at 10.0.0.1:104 can't be reached", "4"),
+        (EventKind.DEAD, "to pacs: PACS at 10.0.0.1:104 can't be reached", "8"),
     ],
 )
-def test_a_delivery_is_a_transfer_to_the_destination(what: What, detail: str, outcome: str) -> None:
+def test_a_delivery_is_a_transfer_to_the_destination(
+    what: EventKind, detail: str, outcome: str
+) -> None:
     root = message(what=what, detail=detail, job_id="j")
     assert event_of(root) == ("110104", "R", outcome)
     assert participants(root) == [(GATEWAY, "true", "110153"), ("pacs", "false", "110152")]
@@ -155,27 +157,27 @@ def test_a_delivery_is_a_transfer_to_the_destination(what: What, detail: str, ou
 
 
 def test_a_destination_by_stow_has_its_url() -> None:
-    root = message(what=What.DELIVERED, detail="to web", job_id="j")
+    root = message(what=EventKind.DELIVERED, detail="to web", job_id="j")
     _, destination = root.findall("ActiveParticipant")
     assert destination.attrib["NetworkAccessPointID"] == "https://archive.example/dicom-web"
     assert destination.attrib["NetworkAccessPointTypeCode"] == "5"
 
 
 def test_a_destination_that_is_no_more_is_still_named() -> None:
-    root = message(what=What.DELIVERED, detail="to former", job_id="j")
+    root = message(what=EventKind.DELIVERED, detail="to former", job_id="j")
     assert participants(root)[1] == ("former", "false", "110152")
 
 
 @pytest.mark.parametrize(
     ("what", "detail", "event"),
     [
-        (What.SEGMENTED, "5 results, verdict ok", ("110103", "C", "0")),
-        (What.DEAD, "it has ended its worker", ("110103", "C", "8")),
-        (What.DELETED, "results: 5 files", ("110103", "D", "0")),
+        (EventKind.SEGMENTED, "5 results, verdict ok", ("110103", "C", "0")),
+        (EventKind.DEAD, "it has ended its worker", ("110103", "C", "8")),
+        (EventKind.DELETED, "results: 5 files", ("110103", "D", "0")),
     ],
 )
 def test_what_becomes_of_results_is_an_access(
-    what: What, detail: str, event: tuple[str, str, str]
+    what: EventKind, detail: str, event: tuple[str, str, str]
 ) -> None:
     root = message(what=what, detail=detail, job_id="j")
     assert event_of(root) == event
@@ -184,14 +186,14 @@ def test_what_becomes_of_results_is_an_access(
 
 
 def test_sources_deleted_are_a_study_deleted() -> None:
-    root = message(what=What.DELETED, detail="sources: 300 instances")
+    root = message(what=EventKind.DELETED, detail="sources: 300 instances")
     assert event_of(root) == ("110105", "D", "0")
     assert participants(root) == [(GATEWAY, "true", None)]
     assert objects(root) == STUDY_AND_PATIENT
 
 
-@pytest.mark.parametrize("what", [What.RETRIED, What.CANCELLED, What.MADE_URGENT])
-def test_a_job_that_a_user_changes_is_a_procedure_record(what: What) -> None:
+@pytest.mark.parametrize("what", [EventKind.RETRIED, EventKind.CANCELLED, EventKind.MADE_URGENT])
+def test_a_job_that_a_user_changes_is_a_procedure_record(what: EventKind) -> None:
     root = message(what=what, who="anna", job_id="j")
     assert event_of(root) == ("110111", "U", "0")
     assert participants(root) == [("anna@box", "true", None), (GATEWAY, "false", None)]
@@ -199,7 +201,7 @@ def test_a_job_that_a_user_changes_is_a_procedure_record(what: What) -> None:
 
 
 def test_who_looks_at_a_study_has_accessed_it() -> None:
-    root = message(what=What.VIEWED, who="anna", address="10.0.0.7")
+    root = message(what=EventKind.VIEWED, who="anna", address="10.0.0.7")
     assert event_of(root) == ("110103", "R", "0")
     assert participants(root)[0] == ("anna@box", "true", None)
     assert objects(root) == STUDY_AND_PATIENT
@@ -208,12 +210,14 @@ def test_who_looks_at_a_study_has_accessed_it() -> None:
 @pytest.mark.parametrize(
     ("what", "detail", "outcome"),
     [
-        (What.LOGGED_IN, None, "0"),
-        (What.LOGIN_FAILED, "wrong name or password", "4"),
-        (What.LOGIN_FAILED, LOCKED_OUT, "8"),
+        (EventKind.LOGGED_IN, None, "0"),
+        (EventKind.LOGIN_FAILED, "wrong name or password", "4"),
+        (EventKind.LOGIN_FAILED, LOCKED_OUT, "8"),
     ],
 )
-def test_a_login_is_a_user_authentication(what: What, detail: str | None, outcome: str) -> None:
+def test_a_login_is_a_user_authentication(
+    what: EventKind, detail: str | None, outcome: str
+) -> None:
     root = message(
         None, what=what, study_instance_uid="", who="anna", detail=detail, address="10.0.0.7"
     )
@@ -226,8 +230,10 @@ def test_a_login_is_a_user_authentication(what: What, detail: str | None, outcom
     assert objects(root) == []
 
 
-@pytest.mark.parametrize(("what", "kind"), [(What.REJECTED, "110126"), (What.REFUSED, "110132")])
-def test_whoever_is_turned_away_is_a_security_alert(what: What, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("what", "kind"), [(EventKind.REJECTED, "110126"), (EventKind.REFUSED, "110132")]
+)
+def test_whoever_is_turned_away_is_a_security_alert(what: EventKind, kind: str) -> None:
     root = message(
         None,
         what=what,
@@ -247,9 +253,9 @@ def test_whoever_is_turned_away_is_a_security_alert(what: What, kind: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("what", "kind"), [(What.STARTED_UP, "110120"), (What.SHUT_DOWN, "110121")]
+    ("what", "kind"), [(EventKind.STARTED_UP, "110120"), (EventKind.SHUT_DOWN, "110121")]
 )
-def test_a_process_that_starts_or_stops_is_application_activity(what: What, kind: str) -> None:
+def test_a_process_that_starts_or_stops_is_application_activity(what: EventKind, kind: str) -> None:
     root = message(None, what=what, study_instance_uid="", who="receive")
     assert event_of(root) == ("110100", "E", "0")
     assert event_type(root) == kind
@@ -259,28 +265,28 @@ def test_a_process_that_starts_or_stops_is_application_activity(what: What, kind
 
 def test_steps_inside_the_gateway_are_no_messages() -> None:
     silent = {
-        What.COMPLETE,
-        What.NOT_WANTED,
-        What.QUEUED,
-        What.SUPERSEDED,
-        What.STARTED,
-        What.POSTPONED,
-        What.HELD,
-        What.COMMITTED,
-        What.NOT_COMMITTED,
-        What.CONFLICT,
-        What.CLOCK_JUMPED,
-        What.CLOCK_CONFIRMED,
-        What.PAUSED,
-        What.RESUMED,
+        EventKind.COMPLETE,
+        EventKind.NOT_WANTED,
+        EventKind.QUEUED,
+        EventKind.SUPERSEDED,
+        EventKind.STARTED,
+        EventKind.POSTPONED,
+        EventKind.HELD,
+        EventKind.COMMITTED,
+        EventKind.NOT_COMMITTED,
+        EventKind.CONFLICT,
+        EventKind.CLOCK_JUMPED,
+        EventKind.CLOCK_CONFIRMED,
+        EventKind.PAUSED,
+        EventKind.RESUMED,
     }
-    said = {what for what in What if audit_message(replace(EVENT, what=what), STUDY, SOURCE)}
-    assert said == set(What) - silent
+    said = {what for what in EventKind if audit_message(replace(EVENT, what=what), STUDY, SOURCE)}
+    assert said == set(EventKind) - silent
 
 
 def test_whatever_others_write_is_one_line_of_valid_ascii() -> None:
     bad = "Müller\n\x00\x1b]\ud800<b>&\"'" + "x" * 100_000
-    for what in What:
+    for what in EventKind:
         event = replace(EVENT, what=what, who=bad, detail=bad, address=bad)
         text = audit_message(event, replace(STUDY, patient_id=bad), SOURCE)
         if text is not None:
@@ -291,7 +297,7 @@ def test_whatever_others_write_is_one_line_of_valid_ascii() -> None:
 
 
 def test_failures_are_told_apart() -> None:
-    assert is_failure(replace(EVENT, what=What.DEAD))
-    assert is_failure(replace(EVENT, what=What.REJECTED))
+    assert is_failure(replace(EVENT, what=EventKind.DEAD))
+    assert is_failure(replace(EVENT, what=EventKind.REJECTED))
     assert not is_failure(EVENT)
-    assert not is_failure(replace(EVENT, what=What.QUEUED))
+    assert not is_failure(replace(EVENT, what=EventKind.QUEUED))

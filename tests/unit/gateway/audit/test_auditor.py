@@ -13,16 +13,16 @@ import pytest
 from gateway.audit.auditor import EVENTS_AT_ONCE, Auditor
 from gateway.config import AuditSection, GatewaySettings, SyslogSection
 from gateway.receive.intake import Intake, ReceivedFile
-from gateway.record.database import Database
-from gateway.record.history import (
-    What,
+from gateway.store.database import Database
+from gateway.store.events import (
+    EventKind,
     record,
     record_logged_in,
     record_received,
     record_started_up,
 )
-from gateway.record.ledger import Ledger
-from gateway.record.storage import Storage
+from gateway.store.files import Storage
+from gateway.store.ledger import Ledger
 from tests.phantom.study import WrittenSeries
 from tests.servers import LOOPBACK, free_port
 from tests.unit.gateway.audit.collectors import (
@@ -103,8 +103,8 @@ def test_the_patient_is_known_by_the_results_when_the_sources_are_gone(
     dataset.PatientID = PATIENT_ID
     dataset.save_as(output / "seg.dcm")
     with database.transaction() as connection:
-        record(connection, What.DELIVERED, "1.2", job_id="j", detail="to pacs")
-        record(connection, What.DELIVERED, "1.3", job_id="k", detail="to pacs")
+        record(connection, EventKind.DELIVERED, "1.2", job_id="j", detail="to pacs")
+        record(connection, EventKind.DELIVERED, "1.3", job_id="k", detail="to pacs")
     auditor(database, storage, file=file).write()
     assert [ids(root) for root in messages(file)] == [["1.2", PATIENT_ID], ["1.3", "unknown"]]
 
@@ -118,7 +118,7 @@ def test_each_event_is_written_once_whoever_writes(
     first.write()
     record_logged_in(database, "anna", "10.0.0.7")
     with database.transaction() as connection:
-        record(connection, What.COMPLETE, "1.2")
+        record(connection, EventKind.COMPLETE, "1.2")
     auditor(database, storage, file=file).write()
     auditor(database, storage, file=file).write()
     assert events(messages(file)) == ["110100", "110114"]
@@ -129,7 +129,7 @@ def test_many_events_come_in_portions_and_none_is_left_out(
 ) -> None:
     with database.transaction() as connection:
         for number in range(EVENTS_AT_ONCE + 10):
-            record(connection, What.STARTED_UP, "", who=f"p{number}")
+            record(connection, EventKind.STARTED_UP, "", who=f"p{number}")
     writer = auditor(database, storage, file=file)
     writer.write()
     assert len(messages(file)) == EVENTS_AT_ONCE

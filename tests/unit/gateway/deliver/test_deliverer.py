@@ -16,13 +16,13 @@ from gateway.config import (
     StowDestination,
 )
 from gateway.deliver.deliverer import SECONDS_PER_DAY, Deliverer, retry_seconds
-from gateway.record.database import Database
-from gateway.record.deliverylist import Delivery, DeliveryList, DeliveryState
-from gateway.record.history import What, history
-from gateway.record.job import Destinations, KeptResult
-from gateway.record.joblist import JobList
-from gateway.record.schema import DELIVERIES, RESULTS
-from gateway.record.storage import Storage
+from gateway.store.database import Database
+from gateway.store.deliveries import Delivery, DeliveryList, DeliveryState
+from gateway.store.events import EventKind, history
+from gateway.store.files import Storage
+from gateway.store.job import Destinations, KeptResult
+from gateway.store.jobs import JobList
+from gateway.store.schema import DELIVERIES, RESULTS
 from tests.phantom.study import WrittenSeries
 from tests.servers import LOOPBACK, free_port
 from tests.unit.gateway.peers import (
@@ -32,7 +32,7 @@ from tests.unit.gateway.peers import (
     running_http_peer,
     unchanged,
 )
-from tests.unit.gateway.record.test_joblist import NEW, STUDY
+from tests.unit.gateway.store.test_jobs import NEW, STUDY
 from totalmap.finding import REJECTION_NOTE
 
 JOB_ID = NEW.job_id
@@ -194,8 +194,8 @@ def test_a_destination_that_is_down_is_tried_again_later_and_later(shop: Shop) -
         delivery = shop.deliver(pacs(peer))
     assert (delivery.state, delivery.reason) == (DeliveryState.DELIVERED, None)
     told = [one.what for one in history(shop.database, STUDY.study_instance_uid)]
-    assert told.count(What.NOT_DELIVERED) == 5
-    assert told[-1] is What.DELIVERED
+    assert told.count(EventKind.NOT_DELIVERED) == 5
+    assert told[-1] is EventKind.DELIVERED
 
 
 def test_a_destination_that_is_no_longer_in_the_settings_is_named(shop: Shop) -> None:

@@ -13,36 +13,36 @@ from sqlalchemy import update
 from structlog.testing import capture_logs
 
 from gateway.config import GatewaySettings, RuleSection
-from gateway.dispatch.complete import QuietTimes
-from gateway.dispatch.dispatcher import Dispatcher
-from gateway.dispatch.expected import Expectations
-from gateway.dispatch.lost_workers import LostWorkers
-from gateway.dispatch.studies_under_way import (
+from gateway.conflict_detection import ConflictDetector
+from gateway.dispatch.completeness import QuietTimes
+from gateway.dispatch.crashing_studies import (
     ATTEMPTS,
     FILE_NAME,
     WAIT_SECONDS,
-    StudiesUnderWay,
+    CrashingStudies,
 )
-from gateway.examine import Examiner
+from gateway.dispatch.dispatcher import Dispatcher
+from gateway.dispatch.lost_workers import LostWorkers
+from gateway.dispatch.source_query import ExpectedCounts
 from gateway.heartbeat import UnpausedClock
-from gateway.jobs import DELIVER, QUEUE_FILE, SEGMENT, Handlers, running_queue
-from gateway.record.conflictlist import ConflictList
-from gateway.record.database import Database, open_database
-from gateway.record.deliverylist import DeliveryList
-from gateway.record.history import What, history
-from gateway.record.job import Job, JobState
-from gateway.record.joblist import JobList
-from gateway.record.ledger import EndedTransfer, KeptInstance, Ledger
-from gateway.record.roster import LOST_SECONDS, Roster
-from gateway.record.schema import JOBS
-from gateway.record.storage import Storage
+from gateway.job_queue import DELIVER, QUEUE_FILE, SEGMENT, Handlers, running_queue
+from gateway.store.conflicts import ConflictList
+from gateway.store.database import Database, open_database
+from gateway.store.deliveries import DeliveryList
+from gateway.store.events import EventKind, history
+from gateway.store.files import Storage
+from gateway.store.job import Job, JobState
+from gateway.store.jobs import JobList
+from gateway.store.ledger import EndedTransfer, KeptInstance, Ledger
+from gateway.store.schema import JOBS
+from gateway.store.workers import LOST_SECONDS, WorkerList
 from tests.clocks import HandSetClock
 from tests.phantom.study import WrittenSeries
 from tests.unit.gateway.instances import ONE
 from tests.unit.gateway.queue_process import lines, running_process
-from tests.unit.gateway.record.test_joblist import SEG
+from tests.unit.gateway.store.test_jobs import SEG
 from tests.unit.gateway.test_heartbeat import SetClock
-from tests.unit.gateway.test_jobs import DELIVERY, PAUSE_SECONDS
+from tests.unit.gateway.test_job_queue import DELIVERY, PAUSE_SECONDS
 from tests.waiting import wait_until
 from totalmap.errors import ResourceError
 
@@ -50,7 +50,7 @@ LONG_AGO = 1000.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
+class DispatchBench:
     """A dispatcher and the studies of a test."""
 
     dispatcher: Dispatcher
@@ -89,12 +89,12 @@ class Desk:
     def is_known(self, job: Job) -> bool:
         return self.dispatcher.queue.knows_jobs([job]) == [True]
 
-    def told(self, study: str) -> list[What]:
+    def told(self, study: str) -> list[EventKind]:
         return [one.what for one in history(self.database, study)]
 
 
 @contextmanager
-def dispatching(folder: Path, file: Path) -> Iterator[Desk]:
+def dispatching(folder: Path, file: Path) -> Iterator[DispatchBench]:
     rule = RuleSection(destinations=("sender",))
     settings = GatewaySettings(storage_folder=folder, rules=(rule,))
     with (
@@ -108,13 +108,13 @@ def dispatching(folder: Path, file: Path) -> Iterator[Desk]:
             ledger=ledger,
             jobs=JobList(database),
             deliveries=DeliveryList(database),
-            roster=Roster(database),
+            worker_list=WorkerList(database),
             queue=queue,
-            expectations=Expectations(None, 1.0),
-            examiner=Examiner(ledger, ConflictList(database), storage),
+            expected_counts=ExpectedCounts(None, 1.0),
+            conflict_detector=ConflictDetector(ledger, ConflictList(database), storage),
             quiet_times=QuietTimes(clock),
         )
-        yield Desk(dispatcher=dispatcher, database=database, file=file, clock=clock)
+        yield DispatchBench(dispatcher=dispatcher, database=database, file=file, clock=clock)
 
 
 @pytest.fixture
@@ -126,188 +126,192 @@ def file(phantom_series: WrittenSeries, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, file: Path) -> Iterator[Desk]:
+def bench(tmp_path: Path, file: Path) -> Iterator[DispatchBench]:
     with dispatching(tmp_path, file) as one:
         yield one
 
 
-def test_a_complete_study_becomes_a_job_in_the_queue_once(desk: Desk) -> None:
-    desk.receive("1.2")
-    desk.receive("1.3", is_over=False)
+def test_a_complete_study_becomes_a_job_in_the_queue_once(bench: DispatchBench) -> None:
+    bench.receive("1.2")
+    bench.receive("1.3", is_over=False)
     for _ in range(2):
-        desk.tick()
-    (job,) = desk.jobs("1.2")
-    assert desk.is_known(job)
+        bench.tick()
+    (job,) = bench.jobs("1.2")
+    assert bench.is_known(job)
     assert (job.state, job.run) == (JobState.QUEUED, 1)
-    assert desk.dispatcher.jobs.unfinished() == [job]
-    assert desk.jobs("1.3") == [], "more of it may come"
-    assert desk.told("1.2") == [What.RECEIVED, What.COMPLETE, What.QUEUED]
+    assert bench.dispatcher.jobs.unfinished() == [job]
+    assert bench.jobs("1.3") == [], "more of it may come"
+    assert bench.told("1.2") == [EventKind.RECEIVED, EventKind.COMPLETE, EventKind.QUEUED]
 
 
-def test_a_study_that_grows_is_done_anew(desk: Desk) -> None:
-    desk.receive("1.2", 1)
-    desk.tick()
-    desk.receive("1.2", 2)
-    desk.tick()
-    old, new = desk.jobs("1.2")
+def test_a_study_that_grows_is_done_anew(bench: DispatchBench) -> None:
+    bench.receive("1.2", 1)
+    bench.tick()
+    bench.receive("1.2", 2)
+    bench.tick()
+    old, new = bench.jobs("1.2")
     assert (old.state, new.state) == (JobState.SUPERSEDED, JobState.QUEUED)
     assert (old.n_images, new.n_images) == (1, 2)
-    assert desk.is_known(new)
+    assert bench.is_known(new)
 
 
-def test_a_study_that_nobody_wants_is_looked_at_once(desk: Desk) -> None:
-    desk.receive("1.2")
+def test_a_study_that_nobody_wants_is_looked_at_once(bench: DispatchBench) -> None:
+    bench.receive("1.2")
     settings = GatewaySettings(rules=(RuleSection(modalities=("MR",)),))
-    other = replace(desk.dispatcher, settings=settings)
+    other = replace(bench.dispatcher, settings=settings)
     for _ in range(2):
-        replace(desk, dispatcher=other).tick()
-    assert desk.told("1.2") == [What.RECEIVED, What.COMPLETE, What.NOT_WANTED]
+        replace(bench, dispatcher=other).tick()
+    assert bench.told("1.2") == [EventKind.RECEIVED, EventKind.COMPLETE, EventKind.NOT_WANTED]
 
 
-def test_what_was_cut_off_between_queue_and_record_is_done_once(desk: Desk, tmp_path: Path) -> None:
-    desk.receive("1.2")
-    desk.tick()
-    (job,) = desk.jobs("1.2")
-    with desk.database.transaction() as connection:
+def test_what_was_cut_off_between_queue_and_record_is_done_once(
+    bench: DispatchBench, tmp_path: Path
+) -> None:
+    bench.receive("1.2")
+    bench.tick()
+    (job,) = bench.jobs("1.2")
+    with bench.database.transaction() as connection:
         connection.execute(update(JOBS).values(is_enqueued=False))
-    desk.tick()
-    assert desk.dispatcher.jobs.unqueued() == []
-    desk.receive("1.3")
-    desk.tick()
+    bench.tick()
+    assert bench.dispatcher.jobs.unqueued() == []
+    bench.receive("1.3")
+    bench.tick()
     with running_process(tmp_path, "host-1", SEGMENT):
         wait_until(lambda: len(lines(tmp_path, "done")) == 2)
     assert lines(tmp_path, "begun")[0] == f"{job.job_id} 1 host-1"
 
 
-def test_results_are_queued_for_their_destinations(desk: Desk) -> None:
-    desk.receive("1.2")
-    desk.tick()
-    (job,) = desk.jobs("1.2")
-    desk.dispatcher.jobs.succeed(job.job_id, [SEG])
-    desk.tick()
-    (delivery,) = desk.dispatcher.deliveries.unfinished()
-    assert desk.dispatcher.queue.knows_deliveries([delivery]) == [True]
+def test_results_are_queued_for_their_destinations(bench: DispatchBench) -> None:
+    bench.receive("1.2")
+    bench.tick()
+    (job,) = bench.jobs("1.2")
+    bench.dispatcher.jobs.succeed(job.job_id, [SEG])
+    bench.tick()
+    (delivery,) = bench.dispatcher.deliveries.unfinished()
+    assert bench.dispatcher.queue.knows_deliveries([delivery]) == [True]
 
 
 def test_what_the_queue_has_forgotten_is_queued_again(tmp_path: Path, file: Path) -> None:
-    with dispatching(tmp_path, file) as desk:
+    with dispatching(tmp_path, file) as bench:
         for study in ("1.2", "1.3"):
-            desk.receive(study)
-        desk.tick()
-        desk.dispatcher.sweep()
-        (job,), (done,) = desk.jobs("1.2"), desk.jobs("1.3")
+            bench.receive(study)
+        bench.tick()
+        bench.dispatcher.sweep()
+        (job,), (done,) = bench.jobs("1.2"), bench.jobs("1.3")
         assert job.run == 1, "the queue knows it"
-        desk.dispatcher.jobs.succeed(done.job_id, [SEG])
-        desk.tick()
+        bench.dispatcher.jobs.succeed(done.job_id, [SEG])
+        bench.tick()
     for path in tmp_path.glob(f"{QUEUE_FILE}*"):
         path.unlink()
-    with dispatching(tmp_path, file) as desk:
-        desk.tick()
-        assert not desk.is_known(job)
-        desk.dispatcher.sweep()
-        desk.tick()
-        (again,) = desk.jobs("1.2")
+    with dispatching(tmp_path, file) as bench:
+        bench.tick()
+        assert not bench.is_known(job)
+        bench.dispatcher.sweep()
+        bench.tick()
+        (again,) = bench.jobs("1.2")
         assert again.run == 2
-        assert desk.is_known(again)
-        (delivery,) = desk.dispatcher.deliveries.unfinished()
+        assert bench.is_known(again)
+        (delivery,) = bench.dispatcher.deliveries.unfinished()
         assert delivery.run == 2
-        assert desk.dispatcher.queue.knows_deliveries([delivery]) == [True]
-        (job,) = desk.jobs("1.3")
+        assert bench.dispatcher.queue.knows_deliveries([delivery]) == [True]
+        (job,) = bench.jobs("1.3")
         assert job.state is JobState.SEGMENTED
 
 
-def test_what_a_lost_worker_did_is_done_by_another_one(desk: Desk, tmp_path: Path) -> None:
-    desk.receive("1.2")
-    desk.tick()
-    (job,) = desk.jobs("1.2")
+def test_what_a_lost_worker_did_is_done_by_another_one(
+    bench: DispatchBench, tmp_path: Path
+) -> None:
+    bench.receive("1.2")
+    bench.tick()
+    (job,) = bench.jobs("1.2")
     held = tmp_path / f"hold-{job.job_id}"
     held.touch()
-    roster = desk.dispatcher.roster
+    worker_list = bench.dispatcher.worker_list
     with running_process(tmp_path, "host-1", SEGMENT) as process:
         wait_until(lambda: len(lines(tmp_path, "begun")) == 1)
         process.kill()
     held.unlink()
     moment = SetClock()
     lost_workers = LostWorkers(UnpausedClock(15.0, moment))
-    dispatcher = replace(desk.dispatcher, lost_workers=lost_workers)
+    dispatcher = replace(bench.dispatcher, lost_workers=lost_workers)
     with running_process(tmp_path, "host-2", SEGMENT):
-        roster.see("host-1", "cpu", job.job_id)
-        roster.see("host-2", "cpu", None)
+        worker_list.see("host-1", "cpu", job.job_id)
+        worker_list.see("host-2", "cpu", None)
         for _ in range(int(LOST_SECONDS / 10) + 1):
             dispatcher.sweep()
-            assert desk.dispatcher.queue.executors() == {"host-1"}, "it may be slow"
+            assert bench.dispatcher.queue.executors() == {"host-1"}, "it may be slow"
             moment.seconds += 10.0
         dispatcher.sweep()
         wait_until(lambda: lines(tmp_path, "done") == [f"{job.job_id} 1 host-2"])
-    (job,) = desk.jobs("1.2")
+    (job,) = bench.jobs("1.2")
     assert job.run == 1, "the queue has never forgotten it"
 
 
 def test_a_study_that_ends_the_dispatcher_is_set_aside_and_others_go_on(
-    desk: Desk, tmp_path: Path
+    bench: DispatchBench, tmp_path: Path
 ) -> None:
-    desk.receive("1.2")
-    desk.receive("1.3")
+    bench.receive("1.2")
+    bench.receive("1.3")
     for _ in range(ATTEMPTS):
-        assert StudiesUnderWay(tmp_path).begin("1.2")  # and here the dispatcher is killed
-    started_again = replace(desk.dispatcher, under_way=StudiesUnderWay(tmp_path))
+        assert CrashingStudies(tmp_path).begin("1.2")  # and here the dispatcher is killed
+    started_again = replace(bench.dispatcher, crashing_studies=CrashingStudies(tmp_path))
     with capture_logs() as events:
-        replace(desk, dispatcher=started_again).tick()
-    assert not desk.jobs("1.2")
-    assert len(desk.jobs("1.3")) == 1
+        replace(bench, dispatcher=started_again).tick()
+    assert not bench.jobs("1.2")
+    assert len(bench.jobs("1.3")) == 1
     assert [event["event"] for event in events].count("study_set_aside") == 1
     begun = json.loads((tmp_path / FILE_NAME).read_text())
     assert len(begun) == 1
     later = {key: [attempts, at - WAIT_SECONDS] for key, (attempts, at) in begun.items()}
     (tmp_path / FILE_NAME).write_text(json.dumps(later))
-    started_again = replace(desk.dispatcher, under_way=StudiesUnderWay(tmp_path))
-    replace(desk, dispatcher=started_again).tick()
-    assert len(desk.jobs("1.2")) == 1
+    started_again = replace(bench.dispatcher, crashing_studies=CrashingStudies(tmp_path))
+    replace(bench, dispatcher=started_again).tick()
+    assert len(bench.jobs("1.2")) == 1
     assert json.loads((tmp_path / FILE_NAME).read_text()) == {}
 
 
-def test_a_header_that_is_broken_holds_up_no_other_study(desk: Desk) -> None:
-    broken = desk.receive("1.2")
-    desk.receive("1.3")
-    path = desk.dispatcher.storage.path(broken)
+def test_a_header_that_is_broken_holds_up_no_other_study(bench: DispatchBench) -> None:
+    broken = bench.receive("1.2")
+    bench.receive("1.3")
+    path = bench.dispatcher.storage.path(broken)
     path.unlink()
     path.write_bytes(b"no DICOM")
-    desk.tick()
-    assert desk.told("1.2") == [What.RECEIVED, What.COMPLETE, What.NOT_WANTED]
-    assert len(desk.jobs("1.3")) == 1
+    bench.tick()
+    assert bench.told("1.2") == [EventKind.RECEIVED, EventKind.COMPLETE, EventKind.NOT_WANTED]
+    assert len(bench.jobs("1.3")) == 1
 
 
-def test_a_file_that_is_away_holds_up_no_other_study(desk: Desk) -> None:
-    away = desk.receive("1.2")
-    desk.receive("1.3")
-    path = desk.dispatcher.storage.path(away)
+def test_a_file_that_is_away_holds_up_no_other_study(bench: DispatchBench) -> None:
+    away = bench.receive("1.2")
+    bench.receive("1.3")
+    path = bench.dispatcher.storage.path(away)
     path.unlink()
-    desk.tick()
-    (job,) = desk.jobs("1.3")
-    assert desk.is_known(job)
-    assert desk.told("1.2") == [What.RECEIVED], "it is tried again"
-    path.hardlink_to(desk.file)
-    desk.tick()
-    assert len(desk.jobs("1.2")) == 1
+    bench.tick()
+    (job,) = bench.jobs("1.3")
+    assert bench.is_known(job)
+    assert bench.told("1.2") == [EventKind.RECEIVED], "it is tried again"
+    path.hardlink_to(bench.file)
+    bench.tick()
+    assert len(bench.jobs("1.2")) == 1
 
 
-def test_a_pause_reaches_the_queue(desk: Desk, tmp_path: Path) -> None:
-    desk.receive("1.2")
-    desk.dispatcher.roster.pause("anna", is_paused=True)
-    desk.tick()
-    (job,) = desk.jobs("1.2")
-    assert desk.is_known(job)
+def test_a_pause_reaches_the_queue(bench: DispatchBench, tmp_path: Path) -> None:
+    bench.receive("1.2")
+    bench.dispatcher.worker_list.pause("anna", is_paused=True)
+    bench.tick()
+    (job,) = bench.jobs("1.2")
+    assert bench.is_known(job)
     with running_process(tmp_path, "host-1", SEGMENT, DELIVER):
         # When this is done, the job would have been begun long ago, were there no pause.
         later = replace(DELIVERY, not_before=time.time() + PAUSE_SECONDS)
-        desk.dispatcher.queue.put_delivery(later)
+        bench.dispatcher.queue.put_delivery(later)
         wait_until(lambda: lines(tmp_path, "done") == ["one pacs 1 host-1"])
-        desk.dispatcher.roster.pause("anna", is_paused=False)
-        desk.tick()
+        bench.dispatcher.worker_list.pause("anna", is_paused=False)
+        bench.tick()
         wait_until(lambda: len(lines(tmp_path, "done")) == 2)
 
 
-def test_it_ticks_and_sweeps_whatever_fails_for_want_of_a_disk(desk: Desk) -> None:
+def test_it_ticks_and_sweeps_whatever_fails_for_want_of_a_disk(bench: DispatchBench) -> None:
     stop = Event()
     acted: list[str] = []
 
@@ -319,9 +323,9 @@ def test_it_ticks_and_sweeps_whatever_fails_for_want_of_a_disk(desk: Desk) -> No
         acted.append("ended")
         stop.set()
 
-    desk.receive("1.2")
-    desk.dispatcher.tick()
-    desk.clock.advance(LONG_AGO)
-    desk.dispatcher.run(stop, [fail, end])
+    bench.receive("1.2")
+    bench.dispatcher.tick()
+    bench.clock.advance(LONG_AGO)
+    bench.dispatcher.run(stop, [fail, end])
     assert acted == ["failed", "ended"]
-    assert len(desk.jobs("1.2")) == 1
+    assert len(bench.jobs("1.2")) == 1

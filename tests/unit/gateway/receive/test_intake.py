@@ -9,9 +9,9 @@ import pytest
 from pydicom.uid import DeflatedExplicitVRLittleEndian, generate_uid
 
 from gateway.receive.intake import Intake, MismatchedInstance, ReceivedFile
-from gateway.record.database import Database
-from gateway.record.ledger import Ledger
-from gateway.record.storage import Storage
+from gateway.store.database import Database
+from gateway.store.files import Storage
+from gateway.store.ledger import Ledger
 from tests.phantom.study import WrittenSeries
 from totalmap.errors import ResourceError, UnreadableInstance
 

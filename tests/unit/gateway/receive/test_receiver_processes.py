@@ -12,16 +12,16 @@ import pytest
 from pynetdicom.association import Association
 
 from gateway.config import GatewaySettings, ReceiveSection, SenderSection
+from gateway.receive.dicom_receiver import running_receiver
 from gateway.receive.intake import Intake
 from gateway.receive.receiver_processes import ReceiverProcess, running_receiver_processes
-from gateway.receive.scp import running_receiver
-from gateway.record.database import Database, open_database
-from gateway.record.ledger import Ledger
-from gateway.record.storage import Storage
+from gateway.store.database import Database, open_database
+from gateway.store.files import Storage
+from gateway.store.ledger import Ledger
 from tests.gateway_process import children
 from tests.phantom.study import WrittenSeries
+from tests.unit.gateway.receive.test_dicom_receiver import associated
 from tests.unit.gateway.receive.test_refusals import refused
-from tests.unit.gateway.receive.test_scp import associated
 from tests.unit.gateway.receive.test_silence import associated_in_the_end, silent_senders
 from tests.unit.gateway.receive.test_tls import Certificates
 from tests.unit.gateway.receive.test_tls import associated as associated_by_tls

@@ -11,16 +11,16 @@ from pydicom.dataset import Dataset
 from sqlalchemy import select
 
 from gateway.config import SenderSection, StowReceiveSection
+from gateway.receive.dicom_receiver import PDU_BYTES, running_receiver
 from gateway.receive.intake import Intake
-from gateway.receive.scp import PDU_BYTES, running_receiver
 from gateway.receive.stow import running_stow
-from gateway.record.database import Database
-from gateway.record.history import What
-from gateway.record.schema import EVENTS
-from gateway.record.storage import Storage
+from gateway.store.database import Database
+from gateway.store.events import EventKind
+from gateway.store.files import Storage
+from gateway.store.schema import EVENTS
 from tests.phantom.study import WrittenSeries
 from tests.servers import LOOPBACK
-from tests.unit.gateway.receive.test_scp import ANY_PORT, associated
+from tests.unit.gateway.receive.test_dicom_receiver import ANY_PORT, associated
 from tests.unit.gateway.receive.test_tls import Certificates
 from tests.unit.gateway.receive.test_tls import associated as associated_by_tls
 from tests.unit.gateway.receive.test_tls import settings as with_tls
@@ -30,7 +30,7 @@ from tests.waiting import NEVER_SECONDS, WAIT_SECONDS, wait_until
 def refused(database: Database) -> list[tuple[str, str, str]]:
     """Returns what happened, to whom, and why."""
     statement = select(EVENTS.c.what, EVENTS.c.who, EVENTS.c.detail).where(
-        EVENTS.c.what.in_([What.REJECTED, What.REFUSED])
+        EVENTS.c.what.in_([EventKind.REJECTED, EventKind.REFUSED])
     )
     with database.transaction() as connection:
         return [(what, who, why) for what, who, why in connection.execute(statement)]
@@ -43,7 +43,7 @@ def test_a_stranger(intake: Intake, storage: Storage, database: Database) -> Non
         associated(port, "CT9") as association,
     ):
         assert association.is_rejected
-    assert refused(database) == [(What.REJECTED, "CT9", "is none of receive.senders")]
+    assert refused(database) == [(EventKind.REJECTED, "CT9", "is none of receive.senders")]
 
 
 def test_who_calls_another(intake: Intake, storage: Storage, database: Database) -> None:
@@ -52,7 +52,7 @@ def test_who_calls_another(intake: Intake, storage: Storage, database: Database)
             assert association.is_rejected
         wait_until(lambda: len(refused(database)) == 1, "on record")
     ((what, who, why),) = refused(database)
-    assert (what, who) == (What.REJECTED, "CT1")
+    assert (what, who) == (EventKind.REJECTED, "CT1")
     assert "receive.ae_title" in why
 
 
@@ -66,7 +66,7 @@ def test_an_instance_without_a_study(
         associated(port, "CT1") as association,
     ):
         assert association.send_c_store(dataset).Status == 0xC000
-    assert refused(database) == [(What.REFUSED, "CT1", "UnreadableInstance")]
+    assert refused(database) == [(EventKind.REFUSED, "CT1", "UnreadableInstance")]
 
 
 def test_an_instance_that_is_too_large(
@@ -79,7 +79,7 @@ def test_an_instance_that_is_too_large(
     ):
         association.send_c_store(pydicom.dcmread(phantom_series.paths[0]))
     ((what, who, why),) = refused(database)
-    assert (what, who) == (What.REFUSED, "CT1")
+    assert (what, who) == (EventKind.REFUSED, "CT1")
     assert "receive.max_instance_mb" in why
 
 
@@ -107,13 +107,16 @@ def test_a_wrong_certificate(
         assert not associated_by_tls(port, certificates, certificates.stranger).is_established
         wait_until(lambda: len(refused(database)) == 1, "on record")
     ((what, who, why),) = refused(database)
-    assert (what, who) == (What.REJECTED, LOOPBACK)
+    assert (what, who) == (EventKind.REJECTED, LOOPBACK)
     assert "certificate" in why
 
 
 @pytest.mark.parametrize(
     ("password", "content", "what"),
-    [("wrong", "multipart/related", What.REJECTED), ("right", "application/zip", What.REFUSED)],
+    [
+        ("wrong", "multipart/related", EventKind.REJECTED),
+        ("right", "application/zip", EventKind.REFUSED),
+    ],
 )
 def test_by_http(
     intake: Intake,
@@ -122,7 +125,7 @@ def test_by_http(
     tmp_path: Path,
     password: str,
     content: str,
-    what: What,
+    what: EventKind,
 ) -> None:
     file = tmp_path / "password"
     file.write_text("right")

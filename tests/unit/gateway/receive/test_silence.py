@@ -25,16 +25,16 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # m
 
 from gateway.config import ReceiveSection
 from gateway.receive.association_limits import Refusal
+from gateway.receive.dicom_receiver import running_receiver
 from gateway.receive.intake import Intake
-from gateway.receive.scp import running_receiver
-from gateway.record.database import Database
-from gateway.record.storage import Storage
+from gateway.store.database import Database
+from gateway.store.files import Storage
 from tests.gateway_process import AE_TITLE
 from tests.phantom.study import WrittenSeries
 from tests.sending import associate
 from tests.servers import LOOPBACK
+from tests.unit.gateway.receive.test_dicom_receiver import ANY_PORT
 from tests.unit.gateway.receive.test_refusals import refused
-from tests.unit.gateway.receive.test_scp import ANY_PORT
 from tests.unit.gateway.receive.test_tls import Certificates
 from tests.unit.gateway.receive.test_tls import settings as with_tls
 from tests.waiting import WAIT_SECONDS, wait_until

@@ -23,10 +23,10 @@ from gateway.config import StowReceiveSection
 from gateway.connection_limits import MAX_CONNECTIONS, MAX_HANDSHAKES
 from gateway.receive.intake import Intake
 from gateway.receive.stow import running_stow
-from gateway.record.database import Database
-from gateway.record.ledger import Ledger
-from gateway.record.schema import TRANSFERS
-from gateway.record.storage import Storage
+from gateway.store.database import Database
+from gateway.store.files import Storage
+from gateway.store.ledger import Ledger
+from gateway.store.schema import TRANSFERS
 from tests.disk import small_disk
 from tests.phantom.study import SeriesSpec, WrittenSeries, write_series
 from tests.servers import BOUNDARY, LOOPBACK, is_open, running_orthanc

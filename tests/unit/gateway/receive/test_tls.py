@@ -10,10 +10,10 @@ import trustme
 from pynetdicom.association import Association
 
 from gateway.config import ReceiveSection, TlsSection
+from gateway.receive.dicom_receiver import running_receiver
 from gateway.receive.intake import Intake
-from gateway.receive.scp import running_receiver
-from gateway.record.ledger import Ledger
-from gateway.record.storage import Storage
+from gateway.store.files import Storage
+from gateway.store.ledger import Ledger
 from tests.gateway_process import storescu
 from tests.phantom.study import WrittenSeries
 from tests.sending import associate

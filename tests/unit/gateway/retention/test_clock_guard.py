@@ -2,10 +2,10 @@
 
 import pytest
 
-from gateway.record.clockrecord import ClockRecord
-from gateway.record.database import Database
-from gateway.record.history import events_after
 from gateway.retention.clock_guard import ClockGuard
+from gateway.store.clock_record import ClockRecord
+from gateway.store.database import Database
+from gateway.store.events import events_after
 from tests.clocks import HandSetClock
 
 HOUR, DAY = 3600.0, 86_400.0

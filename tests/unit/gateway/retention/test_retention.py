@@ -19,16 +19,19 @@ from gateway.config import (
     RetentionSection,
     RuleSection,
 )
-from gateway.record.conflict import ConflictKind, Contradiction
-from gateway.record.conflictlist import ConflictList
-from gateway.record.database import Database
-from gateway.record.deliverylist import DeliveryList
-from gateway.record.history import What, history
-from gateway.record.job import Destinations, KeptResult, NewJob
-from gateway.record.joblist import JobList
-from gateway.record.ledger import EndedTransfer, KeptInstance, Ledger
-from gateway.record.roster import Roster
-from gateway.record.schema import (
+from gateway.retention.batching import AT_ONCE
+from gateway.retention.file_deletion import STEP_SECONDS
+from gateway.retention.retention import Retention
+from gateway.store.conflict import ConflictKind, Contradiction
+from gateway.store.conflicts import ConflictList
+from gateway.store.database import Database
+from gateway.store.deliveries import DeliveryList
+from gateway.store.events import EventKind, history
+from gateway.store.files import INPUT_NAME, Storage
+from gateway.store.job import Destinations, KeptResult, NewJob
+from gateway.store.jobs import JobList
+from gateway.store.ledger import EndedTransfer, KeptInstance, Ledger
+from gateway.store.schema import (
     DELIVERIES,
     EVENTS,
     INSTANCES,
@@ -38,10 +41,7 @@ from gateway.record.schema import (
     STUDIES,
     TRANSFERS,
 )
-from gateway.record.storage import INPUT_NAME, Storage
-from gateway.retention.leaving import STEP_SECONDS
-from gateway.retention.retention import Retention
-from gateway.retention.rounds import AT_ONCE
+from gateway.store.workers import WorkerList
 from tests.unit.gateway.instances import ONE
 
 DAY = 86_400.0
@@ -152,7 +152,9 @@ class Box:
         return (self.storage.job_folder(job_id) / name).exists()
 
     def deletions(self, study: str) -> list[str | None]:
-        return [one.detail for one in history(self.database, study) if one.what is What.DELETED]
+        return [
+            one.detail for one in history(self.database, study) if one.what is EventKind.DELETED
+        ]
 
     def count(self, table: object) -> int:
         with self.database.transaction() as connection:
@@ -386,13 +388,13 @@ def test_an_input_is_not_taken_from_a_worker_that_still_has_it() -> None:
     with box() as one:
         one.receive("1.2")
         one.pass_on("1.2", "j")
-        roster = Roster(one.database)
-        roster.see("worker-1", "cpu", "j")
+        worker_list = WorkerList(one.database)
+        worker_list.see("worker-1", "cpu", "j")
         assert one.jobs.cancel("j", "anna")
         one.ended("j", 1)
         one.apply()
         assert one.has("j", INPUT_NAME)
-        roster.see("worker-1", "cpu", None)
+        worker_list.see("worker-1", "cpu", None)
         one.apply()
         assert not one.has("j", INPUT_NAME)
         assert one.has("j", "output")
@@ -415,7 +417,7 @@ def test_nothing_is_deleted_of_a_job_that_was_retried_just_before() -> None:
         retrying.join()
         for study in studies:
             happened = [event.what for event in history(one.database, study)]
-            assert What.DELETED not in happened[happened.index(What.RETRIED) :]
+            assert EventKind.DELETED not in happened[happened.index(EventKind.RETRIED) :]
 
 
 def test_what_must_stay_keeps_nothing_else_from_going() -> None:

@@ -1,8 +1,6 @@
 import pytest
 
 from gateway.config import RetentionSection
-from gateway.record.deliverylist import DeliveryState
-from gateway.record.job import JobState
 from gateway.retention.rules import (
     SECONDS_PER_DAY,
     KnownDelivery,
@@ -12,6 +10,8 @@ from gateway.retention.rules import (
     results_may_go,
     sources_may_go,
 )
+from gateway.store.deliveries import DeliveryState
+from gateway.store.job import JobState
 
 RULES = RetentionSection(sources_days=2, results_days=3, failed_days=7)
 NOW = 100.0 * SECONDS_PER_DAY

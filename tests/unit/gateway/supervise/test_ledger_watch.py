@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config import GatewaySettings, WorkSection
-from gateway.record.job import Job, JobState
+from gateway.store.job import Job, JobState
 from gateway.supervise.ledger_watch import LedgerWatch
 from gateway.supervise.process import Loss
 from tests.unit.gateway.web.filling import Filled, open_filled

@@ -16,13 +16,13 @@ from pydicom.uid import generate_uid
 
 from gateway.config import GatewaySettings
 from gateway.receive.intake import Intake, ReceivedFile
-from gateway.record.database import Database, open_database
-from gateway.record.deliverylist import DeliveryList
-from gateway.record.job import NO_DOUBT, Destinations, Judgement, KeptResult, NewJob
-from gateway.record.joblist import JobList
-from gateway.record.ledger import EndedTransfer, GrowingStudy, KeptInstance, Ledger
-from gateway.record.roster import Roster
-from gateway.record.storage import Storage
+from gateway.store.database import Database, open_database
+from gateway.store.deliveries import DeliveryList
+from gateway.store.files import Storage
+from gateway.store.job import NO_DOUBT, Destinations, Judgement, KeptResult, NewJob
+from gateway.store.jobs import JobList
+from gateway.store.ledger import EndedTransfer, GrowingStudy, KeptInstance, Ledger
+from gateway.store.workers import WorkerList
 
 STATUS = {
     "structures": [
@@ -47,7 +47,7 @@ class Filled:
     ledger: Ledger
     jobs: JobList
     deliveries: DeliveryList
-    roster: Roster
+    worker_list: WorkerList
 
     def receive(self, source: Path, **attributes: Any) -> str:
         """Takes one instance with other attributes; returns its Study Instance UID."""
@@ -143,7 +143,7 @@ def open_filled(settings: GatewaySettings) -> Filled:
         ledger=Ledger(database),
         jobs=JobList(database),
         deliveries=DeliveryList(database),
-        roster=Roster(database),
+        worker_list=WorkerList(database),
     )
 
 

@@ -3,7 +3,7 @@ import time
 import httpx
 import pytest
 
-from gateway.record.history import history
+from gateway.store.events import history
 from tests.unit.gateway.web.browsing import USER, press
 from tests.unit.gateway.web.filling import Filled
 
@@ -59,10 +59,10 @@ def test_a_delivery_is_tried_again(user: httpx.Client, gateway: Filled) -> None:
 
 def test_work_is_paused_and_resumed(user: httpx.Client, gateway: Filled) -> None:
     press(user, "/pause")
-    assert gateway.roster.is_paused()
+    assert gateway.worker_list.is_paused()
     assert "No further job is begun." in user.get("/").text
     press(user, "/resume")
-    assert not gateway.roster.is_paused()
+    assert not gateway.worker_list.is_paused()
 
 
 def test_what_comes_too_late_changes_nothing_and_is_said_so(

@@ -15,11 +15,11 @@ from structlog.testing import capture_logs
 
 from gateway.config import GatewaySettings, ReceiveSection, SenderSection, WebSection
 from gateway.heartbeat import HeartbeatTable, HeartbeatWatch, ProcessState
+from gateway.receive.dicom_receiver import running_receiver
 from gateway.receive.intake import Intake
-from gateway.receive.scp import running_receiver
-from gateway.record.damage import DamagedLedger
-from gateway.record.database import LEDGER_FILE
-from gateway.record.schema import DELIVERIES, JOBS, STUDIES, WORKERS
+from gateway.store.damage import DamagedLedger
+from gateway.store.database import LEDGER_FILE
+from gateway.store.schema import DELIVERIES, JOBS, STUDIES, WORKERS
 from gateway.web.receiver_probe import ask_receiver
 from gateway.web.server import running_web
 from tests.servers import LOOPBACK, free_port
@@ -32,7 +32,7 @@ AN_HOUR = 3600.0
 @pytest.fixture
 def working(gateway: Filled) -> Filled:
     """A gateway with a worker."""
-    gateway.roster.see("box-1", "cpu", None)
+    gateway.worker_list.see("box-1", "cpu", None)
     return gateway
 
 
@@ -60,7 +60,7 @@ def test_all_is_well(stranger: httpx.Client, working: Filled, instance: Path) ->
 
 def test_a_worker_is_missing(stranger: httpx.Client, gateway: Filled) -> None:
     assert reasons(stranger) == ["0 of 1 workers were seen within 30 s"]
-    gateway.roster.see("box-1", "cpu", None)
+    gateway.worker_list.see("box-1", "cpu", None)
     assert reasons(stranger) == []
     change(gateway, update(WORKERS).values(seen_at=time.time() - 31))
     assert reasons(stranger) == ["0 of 1 workers were seen within 30 s"]

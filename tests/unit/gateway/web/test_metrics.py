@@ -6,7 +6,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import update
 
-from gateway.record.schema import JOBS
+from gateway.store.schema import JOBS
 from tests.unit.gateway.web.filling import Filled
 
 
@@ -27,8 +27,8 @@ def test_they_are_what_the_database_has(
     gateway.succeed(done)
     gateway.open_job(gateway.receive(instance))
     gateway.receive(instance)
-    gateway.roster.see("box-1", "cpu", None)
-    gateway.roster.pause("anna", is_paused=True)
+    gateway.worker_list.see("box-1", "cpu", None)
+    gateway.worker_list.pause("anna", is_paused=True)
     now = time.time()
     with gateway.database.transaction() as connection:
         queued = JOBS.c.state == "queued"

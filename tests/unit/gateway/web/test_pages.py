@@ -7,11 +7,11 @@ import httpx
 import pytest
 from sqlalchemy import insert, select
 
-from gateway.record.history import What
-from gateway.record.job import Judgement
-from gateway.record.schema import EVENTS, JOBS
+from gateway.store.events import EventKind
+from gateway.store.job import Judgement
+from gateway.store.schema import EVENTS, JOBS
 from gateway.web.pages import REPORT_POLICY
-from tests.unit.gateway.record.test_joblist import REJECTED
+from tests.unit.gateway.store.test_jobs import REJECTED
 from tests.unit.gateway.web.filling import Filled
 from totalmap.finding import Verdict
 
@@ -63,7 +63,7 @@ def test_it_shows_how_everything_stands(
     job = gateway.open_job(running)
     gateway.begin(job)
     gateway.jobs.progress(job, "segment", 12, 40)
-    gateway.roster.see("box-1", "cuda:0", job)
+    gateway.worker_list.see("box-1", "cuda:0", job)
     gateway.die(gateway.open_job(dead), "too thick: 7 mm, 5 mm are allowed")
     page = user.get("/")
     assert headings(page) == ["Dead, D", "Running, R", "Waiting, W", "Müller, Eva"]
@@ -78,7 +78,7 @@ def test_it_shows_how_everything_stands(
 def test_a_hostile_name_is_a_name(user: httpx.Client, gateway: Filled, instance: Path) -> None:
     study = gateway.receive(instance, PatientName=HOSTILE, StudyDescription=HOSTILE)
     job = gateway.open_job(study)
-    gateway.roster.see(HOSTILE, "cpu", None)
+    gateway.worker_list.see(HOSTILE, "cpu", None)
     gateway.die(job, HOSTILE)
     for path in ("/", "/?group=failed", f"/studies/{study}"):
         page = user.get(path).text
@@ -166,7 +166,7 @@ def test_who_looked_at_a_study_is_on_record(user: httpx.Client, gateway: Filled,
     user.get(f"/jobs/{done}/files/results/seg.dcm")
     statement = select(EVENTS.c.study_instance_uid, EVENTS.c.who, EVENTS.c.detail)
     with gateway.database.transaction() as connection:
-        found = connection.execute(statement.where(EVENTS.c.what == What.VIEWED)).all()
+        found = connection.execute(statement.where(EVENTS.c.what == EventKind.VIEWED)).all()
     assert [tuple(row) for row in found] == [
         (study, "Dr. Example", None),
         (study, "Dr. Example", "results/seg.dcm"),

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gateway.record.job import Job, JobState
-from gateway.work.runner import container_name
+from gateway.store.job import Job, JobState
+from gateway.work.application_runner import container_name
 from gateway.work.worker import GAVE_UP
 from tests.phantom.study import WrittenSeries
-from tests.unit.gateway.dispatch.test_dispatcher import Desk, dispatching
+from tests.unit.gateway.dispatch.test_dispatcher import DispatchBench, dispatching
 from tests.unit.gateway.work.docker_stand_in import DockerStandIn
 from tests.waiting import WAIT_SECONDS, wait_until
 
@@ -26,7 +26,7 @@ STUDY = "1.2"
 class Floor:
     """A study that is queued, and where a worker can be started for it."""
 
-    desk: Desk
+    bench: DispatchBench
     docker: DockerStandIn
     folder: Path
 
@@ -52,7 +52,7 @@ class Floor:
                 process.kill()
 
     def job(self) -> Job:
-        (found,) = self.desk.jobs(STUDY)
+        (found,) = self.bench.jobs(STUDY)
         return found
 
     def has_started(self) -> bool:
@@ -71,11 +71,11 @@ def floor(tmp_path: Path, phantom_series: WrittenSeries) -> Iterator[Floor]:
     file.write_bytes(phantom_series.paths[0].read_bytes())
     docker = DockerStandIn(tmp_path / "docker")
     docker.succeeds(SEG)
-    with dispatching(tmp_path, file) as desk:
-        desk.receive(STUDY)
-        desk.tick()
+    with dispatching(tmp_path, file) as bench:
+        bench.receive(STUDY)
+        bench.tick()
         try:
-            yield Floor(desk=desk, docker=docker, folder=tmp_path)
+            yield Floor(bench=bench, docker=docker, folder=tmp_path)
         finally:
             docker.hold.unlink(missing_ok=True)  # nobody else ends a container that was given up
 
@@ -84,16 +84,16 @@ def test_a_worker_is_on_the_roster_before_it_takes_a_job_and_leaves_it(floor: Fl
     floor.docker.hold.touch()
     with floor.worker() as process:
         wait_until(floor.has_started)
-        (seen,) = floor.desk.dispatcher.roster.workers()
+        (seen,) = floor.bench.dispatcher.worker_list.workers()
         assert (seen.worker, seen.device) == ("host-1", "cpu")
         assert floor.job().worker == "host-1"
         floor.docker.hold.unlink()
         wait_until(floor.is_done)
         process.terminate()
         assert process.wait(WAIT_SECONDS) == 0
-    assert floor.desk.dispatcher.roster.workers() == []
+    assert floor.bench.dispatcher.worker_list.workers() == []
     assert list((floor.folder / "jobs").iterdir()) == [
-        floor.desk.dispatcher.storage.job_folder(floor.job().job_id)
+        floor.bench.dispatcher.storage.job_folder(floor.job().job_id)
     ]
 
 
@@ -101,14 +101,14 @@ def test_a_job_that_is_cancelled_ends_and_its_container_with_it(floor: Floor) ->
     floor.docker.hold.touch()
     with floor.worker() as process:
         wait_until(floor.has_started)
-        floor.desk.dispatcher.jobs.cancel(floor.job().job_id, "anna")
+        floor.bench.dispatcher.jobs.cancel(floor.job().job_id, "anna")
         assert process.wait(WAIT_SECONDS) == GAVE_UP
     assert [words[0] for words in floor.docker.calls()] == ["rm", "rm", "run", "rm"]
     floor.docker.hold.unlink()
-    floor.desk.receive("1.3")
-    floor.desk.tick()
+    floor.bench.receive("1.3")
+    floor.bench.tick()
     with floor.worker():
-        wait_until(lambda: floor.desk.jobs("1.3")[0].state is JobState.SEGMENTED)
+        wait_until(lambda: floor.bench.jobs("1.3")[0].state is JobState.SEGMENTED)
     assert floor.job().state is JobState.CANCELLED
     assert floor.runs() == 2
 
@@ -120,7 +120,7 @@ def test_a_worker_removes_its_own_container_and_not_that_of_another_worker_on_it
     with floor.worker() as first:
         wait_until(floor.has_started)
         job = floor.job()
-        assert floor.desk.dispatcher.jobs.begin(job.job_id, job.run, "host-2") is not None
+        assert floor.bench.dispatcher.jobs.begin(job.job_id, job.run, "host-2") is not None
         assert first.wait(WAIT_SECONDS) == GAVE_UP
     floor.docker.hold.unlink()
     begun, removed = floor.docker.calls()[-2:]
@@ -139,7 +139,7 @@ def test_a_worker_that_is_told_to_stop_gives_its_job_back(floor: Floor) -> None:
     assert (job.state, job.reason) == (JobState.QUEUED, "the gateway was stopped")
     assert (job.attempts, job.run, job.not_before) == (0, 2, 0.0)
     floor.docker.hold.unlink()
-    floor.desk.tick()
+    floor.bench.tick()
     with floor.worker():
         wait_until(floor.is_done)
     assert floor.job().attempts == 1
@@ -150,7 +150,7 @@ def test_a_worker_that_was_taken_for_lost_leaves_its_job_to_the_other(floor: Flo
     with floor.worker() as process:
         wait_until(floor.has_started)
         job = floor.job()
-        assert floor.desk.dispatcher.jobs.begin(job.job_id, job.run, "host-2") is not None
+        assert floor.bench.dispatcher.jobs.begin(job.job_id, job.run, "host-2") is not None
         assert process.wait(WAIT_SECONDS) == GAVE_UP
     job = floor.job()
     assert (job.state, job.worker, job.attempts) == (JobState.RUNNING, "host-2", 2)
@@ -159,10 +159,10 @@ def test_a_worker_that_was_taken_for_lost_leaves_its_job_to_the_other(floor: Flo
 def test_a_job_that_is_done_elsewhere_ends_no_worker(floor: Floor) -> None:
     """An entry comes again for a job that another worker has, or nobody wants: others go on."""
     job = floor.job()
-    floor.desk.dispatcher.jobs.cancel(job.job_id, "anna")
-    floor.desk.receive("1.3")
-    floor.desk.tick()
+    floor.bench.dispatcher.jobs.cancel(job.job_id, "anna")
+    floor.bench.receive("1.3")
+    floor.bench.tick()
     with floor.worker() as process:
-        wait_until(lambda: floor.desk.jobs("1.3")[0].state is JobState.SEGMENTED)
+        wait_until(lambda: floor.bench.jobs("1.3")[0].state is JobState.SEGMENTED)
         assert process.poll() is None
     assert floor.runs() == 1

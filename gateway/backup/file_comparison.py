@@ -1,0 +1,93 @@
+"""Compares the files of a backup, or of a storage folder, with what is on record."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import select
+
+from gateway.backup.manifest import BrokenBackup, read_manifest
+from gateway.config import GatewaySettings
+from gateway.store.database import LEDGER_FILE, Database, open_database, save_sqlite
+from gateway.store.files import Storage, sha256_of
+from gateway.store.ledger import Ledger
+from gateway.store.schema import JOBS, RESULTS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A file that is not as it should be.
+
+    Attributes:
+        file: Relative to the folder; names are hashes, or those of results.
+        reason: `missing` or `changed`.
+    """
+
+    file: str
+    reason: str
+
+
+def verify_store(settings: GatewaySettings) -> Iterator[Difference]:
+    """Yields what is wrong with the files that the ledger names; each is read.
+
+    Raises:
+        ResourceError: The database fails.
+        DamagedLedger: It is damaged.
+    """
+    with open_database(settings) as database:
+        database.check()
+        yield from _differences(Storage(settings.storage_folder), database)
+
+
+def verify_backup(folder: Path) -> Iterator[Difference]:
+    """Yields what is wrong with a backup.
+
+    Raises:
+        BrokenBackup: It is no backup, or was cut off.
+        DamagedLedger: Its ledger is damaged.
+    """
+    listed = set()
+    for entry in read_manifest(folder):
+        listed.add(entry.path)
+        reason = _compare(folder / entry.path, entry.sha256)
+        if reason:
+            yield Difference(file=entry.path, reason=reason)
+    if not (folder / LEDGER_FILE).exists():
+        raise BrokenBackup(f"{folder} has no ledger: it is no backup of a gateway")
+    # A copy, for opening a ledger may change its layout.
+    with tempfile.TemporaryDirectory() as name:
+        copy = Path(name) / LEDGER_FILE
+        save_sqlite(folder / LEDGER_FILE, copy)
+        with closing(Database(f"sqlite:///{copy}")) as database:
+            database.check()
+            storage = Storage(folder)
+            for instance in Ledger(database).instances():
+                path = str(storage.path(instance).relative_to(storage.folder))
+                if path not in listed:
+                    yield Difference(file=path, reason="missing")
+
+
+def _differences(storage: Storage, database: Database) -> Iterator[Difference]:
+    for instance in Ledger(database).instances():
+        path = storage.path(instance)
+        reason = _compare(path, instance.sha256)
+        if reason:
+            yield Difference(file=str(path.relative_to(storage.folder)), reason=reason)
+    with database.transaction() as connection:
+        rows = connection.execute(
+            select(RESULTS.c.job_id, RESULTS.c.path).join(JOBS, JOBS.c.job_id == RESULTS.c.job_id)
+        ).all()
+    for row in rows:
+        path = storage.output_folder(row.job_id) / row.path
+        # Results that retention has deleted keep their rows.
+        if storage.job_folder(row.job_id).exists() and not path.exists():
+            yield Difference(file=str(path.relative_to(storage.folder)), reason="missing")
+
+
+def _compare(path: Path, sha256: str) -> str | None:
+    try:
+        return None if sha256_of(path) == sha256 else "changed"
+    except OSError:
+        return "missing"

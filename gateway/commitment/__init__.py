@@ -1,0 +1,1 @@
+"""Storage commitment (PS3.4 J), asked of destinations and given to senders."""

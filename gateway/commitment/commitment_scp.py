@@ -1,0 +1,132 @@
+"""Storage commitment (PS3.4 J) at the receiver: what senders ask, and what destinations answer."""
+
+from collections.abc import Sequence
+from io import BytesIO
+from typing import cast
+from weakref import WeakKeyDictionary
+
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
+from pynetdicom import evt
+from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import N_ACTION, N_EVENT_REPORT
+from pynetdicom.dsutils import encode
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at its import
+    StorageCommitmentPushModel,
+    StorageCommitmentPushModelInstance,
+)
+
+from gateway.commitment.commitment_requests import CommitmentRequests, Request
+from gateway.commitment.destination_requests import (
+    INVALID_ARGUMENT,
+    NO_SUCH_ACTION,
+    NO_SUCH_INSTANCE,
+    REQUEST,
+    RESOURCE_LIMITATION,
+    SUCCESS,
+    answer_report,
+)
+from gateway.config import GatewaySettings, SenderSection
+from gateway.deliver.deliverer import Deliverer
+from gateway.receive.dicom_receiver import is_from
+from gateway.receive.intake import UID_CHARACTERS
+from gateway.store.database import Database
+from gateway.store.deliveries import DeliveryList
+from gateway.store.files import Storage
+from gateway.store.jobs import JobList
+from totalmap.errors import ResourceError
+from totalmap.log import get_logger
+
+log = get_logger()
+
+
+def commitment_handlers(
+    settings: GatewaySettings, storage: Storage, database: Database
+) -> list[evt.EventHandlerType]:
+    """Returns what `running_receiver` needs to offer storage commitment."""
+    deliverer = Deliverer(
+        settings=settings,
+        storage=storage,
+        jobs=JobList(database),
+        deliveries=DeliveryList(database),
+    )
+    commitment_requests, same = CommitmentRequests(database, storage), _SameAssociation()
+    return [
+        (evt.EVT_N_EVENT_REPORT, answer_report, [deliverer.take_report]),
+        (evt.EVT_N_ACTION, _answer_request, [settings.receive.senders, commitment_requests, same]),
+        (evt.EVT_PDU_SENT, same.send),
+    ]
+
+
+class _SameAssociation:
+    """Sends reports over the associations of their requests, while these are open."""
+
+    def __init__(self) -> None:
+        self._held: WeakKeyDictionary[Association, tuple[int, N_EVENT_REPORT]] = WeakKeyDictionary()
+
+    def hold(self, event: evt.Event, event_type: int, report: Dataset) -> None:
+        """Holds a report until its request is answered."""
+        syntax = UID(event.context.transfer_syntax)
+        message = N_EVENT_REPORT()
+        message.MessageID = 1
+        message.AffectedSOPClassUID = StorageCommitmentPushModel
+        message.AffectedSOPInstanceUID = StorageCommitmentPushModelInstance
+        message.EventTypeID = event_type
+        message.EventInformation = BytesIO(
+            encode(report, syntax.is_implicit_VR, syntax.is_little_endian) or b""
+        )
+        self._held[event.assoc] = (event.context.context_id, message)
+
+    def send(self, event: evt.Event) -> None:
+        """Sends a report when the answer to its request has just gone.
+
+        pynetdicom's own way would take the sender's next request for the answer to the report.
+        """
+        held = self._held.pop(event.assoc, None)
+        if held is not None:
+            context_id, message = held
+            event.assoc.dimse.send_msg(message, context_id)
+
+
+def _answer_request(
+    event: evt.Event,
+    senders: Sequence[SenderSection],
+    commitment_requests: CommitmentRequests,
+    same: _SameAssociation,
+) -> tuple[int, None]:
+    """Answers an N-ACTION request (PS3.4 J.3.2); whether the promise is given is told later."""
+    if event.action_type != REQUEST:
+        return NO_SUCH_ACTION, None
+    wanted = cast(N_ACTION, event.request).RequestedSOPInstanceUID
+    if wanted != StorageCommitmentPushModelInstance:
+        return NO_SUCH_INSTANCE, None
+    title, address = event.assoc.requestor.ae_title.strip(), event.assoc.requestor.address
+    try:
+        request = _read(title, event.action_information)
+    except Exception as error:  # pydicom raises many kinds on broken input
+        log.warning("commitment_request_unreadable", sender=title, kind=type(error).__name__)
+        return INVALID_ARGUMENT, None
+    listening = next(
+        (one for one in senders if one.port and is_from(one, title, address)), SenderSection()
+    )
+    try:
+        if listening.port is None:
+            same.hold(event, *commitment_requests.report(request))
+        else:
+            commitment_requests.add(request, listening.address or address, listening.port)
+    except ResourceError as error:
+        log.warning("commitment_request_refused", sender=title, reason=str(error))
+        return RESOURCE_LIMITATION, None
+    log.info("commitment_requested", sender=title, instances=len(request.instances))
+    return SUCCESS, None
+
+
+def _read(sender: str, asked: Dataset) -> Request:
+    instances = {
+        str(one.ReferencedSOPInstanceUID): str(one.ReferencedSOPClassUID)
+        for one in asked.ReferencedSOPSequence
+    }
+    transaction_uid = str(asked.TransactionUID)
+    if not instances or not 0 < len(transaction_uid) <= UID_CHARACTERS:
+        raise ValueError("a request without instances or Transaction UID")
+    return Request(transaction_uid=transaction_uid, sender=sender, instances=instances)

@@ -1,0 +1,116 @@
+"""How many instances a study has where it comes from, by C-FIND (PS3.4 C) or QIDO-RS."""
+
+import time
+from collections.abc import Container, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import httpx
+from pydicom.dataset import Dataset
+from pydicom.uid import ImplicitVRLittleEndian
+from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at its import
+    StudyRootQueryRetrieveInformationModelFind,
+)
+
+from gateway.config import DestinationSection, DicomDestination, StowDestination
+from gateway.deliver.send_dicom import association
+from gateway.deliver.send_stow import search
+from totalmap.errors import ResourceError
+from totalmap.log import get_logger
+
+ASK_AT_ONCE = 2
+
+NUMBER_TAG = "00201208"  # Number of Study Related Instances
+_PENDING = (0xFF00, 0xFF01)
+_MODEL = StudyRootQueryRetrieveInformationModelFind
+
+log = get_logger()
+
+
+class ExpectedCounts:
+    """What the source says of studies, asked in threads, so that nothing waits for it."""
+
+    def __init__(self, source: DestinationSection | None, ask_seconds: float) -> None:
+        """Asks nothing yet.
+
+        Args:
+            source: Whom to ask; None: nobody.
+            ask_seconds: Between two questions after the same study.
+        """
+        self._source = source
+        self._ask_seconds = ask_seconds
+        self._pool = ThreadPoolExecutor(ASK_AT_ONCE, "source")
+        self._asked: dict[str, tuple[float, Future[int | None]]] = {}
+        self._known: dict[str, int] = {}
+
+    def of(self, study_instance_uid: str) -> int | None:
+        """Returns how many instances the source had of a study when it was asked last."""
+        if self._source is None:
+            return None
+        asked_at, answer = self._asked.get(study_instance_uid, (0.0, None))
+        if answer is not None and answer.done():
+            self._take(study_instance_uid, answer)
+        is_due = time.monotonic() - asked_at >= self._ask_seconds
+        if is_due and (answer is None or answer.done()):
+            question = self._pool.submit(expected_instances, self._source, study_instance_uid)
+            self._asked[study_instance_uid] = (time.monotonic(), question)
+        return self._known.get(study_instance_uid)
+
+    def forget_but(self, study_instance_uids: Container[str]) -> None:
+        """Forgets all studies but some."""
+        for uid in [uid for uid in self._asked if uid not in study_instance_uids]:
+            del self._asked[uid]
+            self._known.pop(uid, None)
+
+    def close(self) -> None:
+        """Asks no more."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _take(self, study_instance_uid: str, answer: "Future[int | None]") -> None:
+        try:
+            number = answer.result()
+        except ResourceError as error:
+            log.warning("source_not_asked", reason=str(error))
+        else:
+            if number is not None:
+                self._known[study_instance_uid] = number
+
+
+def expected_instances(source: DestinationSection, study_instance_uid: str) -> int | None:
+    """Returns how many instances a study has at its source; None: it does not say.
+
+    Raises:
+        ResourceError: The source does not answer as it should; with the reason.
+    """
+    if source.dicom is not None:
+        return _find(source.dicom, study_instance_uid)
+    if source.stow is not None:
+        return _search(source.stow, study_instance_uid)
+    return None
+
+
+def _find(source: DicomDestination, study_instance_uid: str) -> int | None:
+    query = Dataset()
+    query.QueryRetrieveLevel = "STUDY"
+    query.StudyInstanceUID = study_instance_uid
+    query.NumberOfStudyRelatedInstances = None
+    found: list[int] = []
+    with association(source, [(_MODEL, [ImplicitVRLittleEndian])]) as established:
+        for status, answer in established.send_c_find(query, _MODEL):
+            code = status.get("Status")
+            if code is None:
+                raise ResourceError(f"{source.ae_title} did not answer C-FIND")
+            if code in _PENDING and answer and answer.get("NumberOfStudyRelatedInstances"):
+                found.append(int(answer.NumberOfStudyRelatedInstances))
+    return max(found, default=None)
+
+
+def _search(source: StowDestination, study_instance_uid: str) -> int | None:
+    answer = search(source, {"StudyInstanceUID": study_instance_uid, "includefield": NUMBER_TAG})
+    if answer.status_code == httpx.codes.NO_CONTENT:
+        return None
+    return max(_numbers(answer.json()), default=None)
+
+
+def _numbers(studies: Sequence[dict[str, dict[str, list[int]]]]) -> list[int]:
+    values = (one.get(NUMBER_TAG, {}).get("Value", [])[:1] for one in studies)
+    return [int(number) for value in values for number in value]

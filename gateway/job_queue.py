@@ -1,0 +1,239 @@
+"""The queue, which is DBOS: what is put into it is begun, after whatever crash, at least once.
+
+All of DBOS is in this file. It keeps its own tables: a file beside the ledger, or a schema in the
+same Postgres. What a job is and how it stands is not in them (gateway/store/jobs.py).
+"""
+
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+
+from dbos import DBOS, DBOSConfig, EnqueueOptions
+from sqlalchemy.exc import SQLAlchemyError
+
+from gateway.config import GatewaySettings
+from gateway.store.deliveries import Delivery
+from gateway.store.job import Job
+from totalmap.errors import ResourceError
+from totalmap.log import get_logger
+
+QUEUE_FILE = "queue.sqlite"
+SEGMENT = "segment"
+DELIVER = "deliver"
+# Of what an entry holds: entries of another version are never begun. The ledger's layout has
+# versions of its own, so that an upgrade leaves the queue as it is.
+QUEUE_VERSION = "1"
+
+_URGENT, _ROUTINE = 1, 2
+_POLL_SECONDS = 0.2
+_DELETE_AT_ONCE = 1000
+# DBOS begins again what a crash cut off, and counts that; how often is enough is decided where
+# the job is on record.
+_NO_LIMIT = None
+_IN_QUEUE = ("ENQUEUED", "DELAYED", "PENDING")
+_UNDER_WAY = ["PENDING"]
+_OVER = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
+
+log = get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handlers:
+    """What a process does with what it takes from the queue; None: it takes none of that.
+
+    A handler is called again if its process ends before it has returned, so it has to look first
+    what is left to do. It must not raise.
+
+    Attributes:
+        segment: Takes a job's id and its run; one at a time.
+        deliver: Takes a job's id, a destination and the delivery's run.
+    """
+
+    segment: Callable[[str, int], None] | None = None
+    deliver: Callable[[str, str, int], None] | None = None
+
+
+class JobQueue:
+    """The queue as a process sees it that was started with `running_queue`."""
+
+    def put_job(self, job: Job) -> None:
+        """Has a job begun by a worker that is free, urgent ones first; once, however often put."""
+        self._put(
+            {
+                "queue_name": SEGMENT,
+                "workflow_name": SEGMENT,
+                "workflow_id": _job_key(job),
+                "priority": _URGENT if job.is_urgent else _ROUTINE,
+            },
+            job.not_before,
+            job.job_id,
+            job.run,
+        )
+
+    def put_delivery(self, delivery: Delivery) -> None:
+        """Has a delivery begun; no destination waits for another one."""
+        self._put(
+            {
+                "queue_name": DELIVER,
+                "workflow_name": DELIVER,
+                "workflow_id": _delivery_key(delivery),
+                "queue_partition_key": delivery.destination,
+            },
+            delivery.not_before,
+            delivery.job_id,
+            delivery.destination,
+            delivery.run,
+        )
+
+    def knows_jobs(self, jobs: Sequence[Job]) -> Sequence[bool]:
+        """Returns for each job whether it waits in the queue or is under way."""
+        return self._knows([_job_key(one) for one in jobs])
+
+    def knows_deliveries(self, deliveries: Sequence[Delivery]) -> Sequence[bool]:
+        """Returns for each delivery whether it waits in the queue or is under way."""
+        return self._knows([_delivery_key(one) for one in deliveries])
+
+    def pause(self, *, is_paused: bool) -> None:
+        """Has no further job begun, or has them begun again; what runs goes on."""
+        queue = DBOS.retrieve_queue(SEGMENT)
+        concurrency = 0 if is_paused else 1
+        if queue is not None and queue.worker_concurrency != concurrency:
+            queue.set_worker_concurrency(concurrency)
+
+    def take_over(self, executors: Sequence[str]) -> None:
+        """Has begun anew what was under way in processes that are no more."""
+        if executors:
+            DBOS._recover_pending_workflows(list(executors))
+
+    def executors(self) -> set[str]:
+        """Returns the names of the processes that have something under way."""
+        found = DBOS.list_workflows(status=_UNDER_WAY, load_input=False, load_output=False)
+        return {one.executor_id for one in found if one.executor_id}
+
+    def forget(self, older_than_seconds: float) -> int:
+        """Deletes what is over for so long; returns how many entries."""
+        over = DBOS.list_workflows(
+            status=_OVER,
+            completed_before=_iso(time.time() - older_than_seconds),
+            limit=_DELETE_AT_ONCE,
+            load_input=False,
+            load_output=False,
+        )
+        if over:
+            DBOS.delete_workflows([one.workflow_id for one in over])
+        return len(over)
+
+    def _put(self, options: EnqueueOptions, not_before: float, *arguments: str | int) -> None:
+        delay = not_before - time.time()
+        if delay > 0:
+            options["delay_seconds"] = delay
+        options["app_version"] = QUEUE_VERSION
+        DBOS.enqueue_workflow_with_options(options, *arguments)
+
+    def _knows(self, keys: Sequence[str]) -> Sequence[bool]:
+        if not keys:
+            return []
+        found = DBOS.list_workflows(workflow_ids=list(keys), load_input=False, load_output=False)
+        known = {one.workflow_id for one in found if one.status in _IN_QUEUE}
+        return [key in known for key in keys]
+
+
+def set_aside_damaged_queue(settings: GatewaySettings) -> None:
+    """Renames the queue's file of SQLite where it is damaged; only while no process uses it.
+
+    The dispatcher puts all that is to be done into a new queue, from what is in the ledger.
+    """
+    file = settings.storage_folder / QUEUE_FILE
+    if settings.ledger_url or not file.exists():
+        return
+    try:
+        with closing(sqlite3.connect(file)) as connection:
+            found = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.DatabaseError as error:
+        found = (str(error),)
+    if found == ("ok",):
+        return
+    log.warning("damaged_queue_set_aside", reason="its pages do not fit together")
+    for suffix in ("", "-wal", "-shm"):
+        part = file.with_name(f"{file.name}{suffix}")
+        if part.exists():
+            part.rename(part.with_name(f"{part.name}.damaged"))
+
+
+@contextmanager
+def running_queue(
+    settings: GatewaySettings, executor: str, handlers: Handlers
+) -> Iterator[JobQueue]:
+    """Takes part in the queue while the block runs; what was cut off in `executor` begins anew.
+
+    Args:
+        settings: Where the queue is, and how many deliveries go to one destination at once.
+        executor: Names this process; the same at each start, and no other process's.
+        handlers: What it does.
+
+    Raises:
+        ResourceError: The database can't be opened.
+    """
+    logging.getLogger("dbos").setLevel(logging.ERROR)
+    DBOS(config=_config(settings, executor))
+    queues = [SEGMENT] * bool(handlers.segment) + [DELIVER] * bool(handlers.deliver)
+    DBOS.listen_queues(queues)
+    for name, handler in {SEGMENT: handlers.segment, DELIVER: handlers.deliver}.items():
+        if handler is not None:
+            DBOS.workflow(name=name, max_recovery_attempts=_NO_LIMIT)(_named(name, handler))
+    try:
+        DBOS.launch()
+        DBOS.register_queue(
+            SEGMENT,
+            worker_concurrency=1,
+            polling_interval_sec=_POLL_SECONDS,
+            on_conflict="never_update",
+        )
+        DBOS.register_queue(
+            DELIVER,
+            partition_worker_concurrency=settings.deliver.at_once,
+            polling_interval_sec=_POLL_SECONDS,
+            on_conflict="always_update",
+        )
+        yield JobQueue()
+    except SQLAlchemyError as error:
+        raise ResourceError(f"the queue does not answer: {type(error).__name__}") from error
+    finally:
+        DBOS.destroy(destroy_registry=True)
+
+
+def _config(settings: GatewaySettings, executor: str) -> DBOSConfig:
+    url = settings.ledger_url or f"sqlite:///{settings.storage_folder.absolute() / QUEUE_FILE}"
+    return DBOSConfig(
+        name="totalmap",
+        system_database_url=url,
+        executor_id=executor,
+        application_version=QUEUE_VERSION,
+        log_level="ERROR",
+        enable_otlp=False,
+        # Nobody waits for its messages, but a stop waits for the thread that looks for them.
+        notification_listener_polling_interval_sec=_POLL_SECONDS,
+    )
+
+
+def _named(name: str, handler: Callable[..., None]) -> Callable[..., None]:
+    def workflow(*arguments: str | int) -> None:
+        handler(*arguments)
+
+    workflow.__qualname__ = workflow.__name__ = name
+    return workflow
+
+
+def _job_key(job: Job) -> str:
+    return f"{job.job_id}.{job.run}"
+
+
+def _delivery_key(delivery: Delivery) -> str:
+    return f"{delivery.job_id}.{delivery.destination}.{delivery.run}"
+
+
+def _iso(moment: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(moment))

@@ -1,0 +1,216 @@
+"""An Orthanc that is asked: what it has and the ledger does not is taken.
+
+Its StableStudy event is lost with a restart and repeated by an identical re-send, so that nothing
+depends on it: its list of studies is compared with what is on record. That it has not changed
+since, Orthanc says in one answer. Of what it had long before it was asked for the first time,
+nothing is taken: a new gateway should not segment a whole archive.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ssl import create_default_context
+from threading import Event
+from uuid import uuid4
+
+import httpx
+
+from gateway.config import OrthancSection
+from gateway.config.named_files import read_secret, shown
+from gateway.receive.intake import Intake, ReceivedFile
+from gateway.receive.orthanc_server import Instance, NotServed, OrthancServer, Study
+from gateway.receive.polling import polling
+from gateway.store.database import Database
+from gateway.store.files import Storage
+from gateway.store.ledger import Ledger
+from gateway.store.polled_studies import PolledStudies
+from totalmap.errors import ConfigError, InputError
+from totalmap.log import get_logger
+
+REQUEST_SECONDS = 30.0
+# So often all is compared even where Orthanc says that nothing has changed.
+COMPARE_SECONDS = 300.0
+SECONDS_PER_DAY = 86_400
+
+log = get_logger()
+
+
+@contextmanager
+def polling_orthanc(
+    settings: OrthancSection,
+    intake: Intake,
+    storage: Storage,
+    ledger: Ledger,
+    database: Database,
+) -> Iterator[None]:
+    """Takes what comes into an Orthanc while the block runs.
+
+    Args:
+        settings: Which one.
+        intake: Where to put what comes.
+        storage: Where files lie while they are received.
+        ledger: What is here already.
+        database: What was taken before.
+
+    Raises:
+        ConfigError: A certificate or password can't be read.
+        ResourceError: The database fails.
+    """
+    with _client(settings) as client:
+        url = settings.url
+        server = OrthancServer(client, f"{url.host}:{url.port}")
+        polled = PolledStudies(database, f"{url.host}:{url.port}{url.path or ''}")
+        source = OrthancSource(settings, server, intake, storage, ledger, polled)
+        with polling(server.name, source.poll, settings.poll_seconds):
+            yield
+
+
+def _client(settings: OrthancSection) -> httpx.Client:
+    password = settings.password_file and read_secret(
+        settings.password_file, "receive.orthancs.password_file"
+    )
+    try:
+        trusted = create_default_context(cafile=settings.ca_file)
+    except OSError as error:  # SSLError is one
+        raise ConfigError(
+            f"{shown(settings.ca_file, 'ca_file')}: no certificate can be read: {error}"
+        ) from error
+    return httpx.Client(
+        base_url=str(settings.url),
+        auth=(settings.user, password) if settings.user and password else None,
+        verify=trusted,
+        timeout=REQUEST_SECONDS,
+        trust_env=False,
+    )
+
+
+class OrthancSource:
+    """What is known of an Orthanc between two polls; after a restart all is compared again.
+
+    Each method raises ResourceError where the database fails.
+    """
+
+    def __init__(
+        self,
+        settings: OrthancSection,
+        server: OrthancServer,
+        intake: Intake,
+        storage: Storage,
+        ledger: Ledger,
+        polled: PolledStudies,
+    ) -> None:
+        self._settings = settings
+        self._server = server
+        self._intake = intake
+        self._storage = storage
+        self._ledger = ledger
+        self._polled_studies = polled
+        self._last_change: int | None = None
+        self._compared_at = 0.0
+        self._settled = dict(polled.studies())
+        self._transfers: dict[str, str] = {}
+        self._failures: dict[str, str] = {}
+        self._refused: set[str] = set()
+
+    def poll(self, stop: Event) -> None:
+        """Takes what is missing of the studies that are stable.
+
+        Raises:
+            ResourceError: Orthanc does not answer, or the disk or database fails.
+        """
+        last_change = self._server.last_change()
+        is_recent = time.monotonic() - self._compared_at < COMPARE_SECONDS
+        if last_change == self._last_change and is_recent:
+            return
+        self._last_change = None
+        since = self._since()
+        listed: set[str] = set()
+        is_all_here = True
+        for study in self._server.studies():
+            if stop.is_set():
+                return
+            listed.add(study.id)
+            if study.last_update >= since and not self._settle(study, stop):
+                is_all_here = False
+        self._forget_all_but(listed)
+        self._compared_at = time.monotonic()
+        if is_all_here:
+            self._last_change = last_change
+
+    def _since(self) -> str:
+        """Returns the least `last_update` of a study to be taken."""
+        begun_at, days = self._polled_studies.begun_at(), self._settings.since_days
+        if days is None:
+            return ""
+        return time.strftime("%Y%m%dT%H%M%S", time.gmtime(begun_at - days * SECONDS_PER_DAY))
+
+    def _forget_all_but(self, listed: set[str]) -> None:
+        self._transfers = {study: one for study, one in self._transfers.items() if study in listed}
+        for study in self._settled.keys() - listed:
+            # A page leaves out one that is there when another one goes meanwhile.
+            if not self._server.has_study(study):
+                self._polled_studies.forget(study)
+                del self._settled[study]
+
+    def _settle(self, study: Study, stop: Event) -> bool:
+        """Returns whether nothing of a study is missing, after what can be taken was."""
+        if self._settled.get(study.id) == study.last_update:
+            return True
+        if not study.is_stable or not self._complete(study, stop):
+            return False
+        self._polled_studies.settle(study.id, study.last_update)
+        self._settled[study.id] = study.last_update
+        return True
+
+    def _complete(self, study: Study, stop: Event) -> bool:
+        """Takes what is missing of a study, and returns whether nothing is missing any more."""
+        on_record = {one.sop_instance_uid for one in self._ledger.instances(study.uid)}
+        try:
+            missing = [one for one in self._wanted(study) if one.uid not in on_record]
+        except NotServed as error:
+            self._say(study.id, str(error))
+            return False
+        taken = [self._take(study, one) for one in missing if not stop.is_set()]
+        if stop.is_set() or not all(taken):
+            return False
+        transfer = self._transfers.get(study.id)
+        if transfer is not None:
+            self._intake.end(transfer, is_whole=True)
+            del self._transfers[study.id]
+        return True
+
+    def _wanted(self, study: Study) -> Iterator[Instance]:
+        for series in self._server.series(study.id):
+            if series.modality in self._settings.modalities:
+                yield from self._server.instances(series.id)
+
+    def _take(self, study: Study, instance: Instance) -> bool:
+        """Returns whether an instance need not be asked for again."""
+        if instance.id in self._refused:
+            return True
+        path = self._storage.new_file()
+        try:
+            self._server.fetch(instance.id, path, self._intake.free_space)
+            self._intake.take(
+                ReceivedFile(
+                    path=path,
+                    sender=self._settings.sender,
+                    transfer=self._transfers.setdefault(study.id, uuid4().hex),
+                    sop_instance_uid=instance.uid,
+                )
+            )
+        except NotServed as error:
+            self._say(instance.id, str(error))
+            return False
+        except InputError as error:
+            self._say(instance.id, str(error))
+            self._refused.add(instance.id)
+        finally:
+            path.unlink(missing_ok=True)
+        return True
+
+    def _say(self, about: str, reason: str) -> None:
+        """Logs why something can't be taken, once until that changes."""
+        if self._failures.get(about) != reason:
+            log.warning("instance_refused", sender=self._settings.sender, reason=reason)
+            self._failures[about] = reason

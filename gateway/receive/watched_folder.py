@@ -1,0 +1,262 @@
+"""A watched folder: what others put there is taken, once they have stopped writing it.
+
+Whoever may write there may do so at any moment. So folders are held open and nothing is reached by
+a path, no link is followed, and a file is copied: who still has it open can't change what was
+taken. It is removed only when that is safe.
+"""
+
+import os
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from shutil import copyfileobj
+from threading import Event
+from typing import BinaryIO
+from uuid import uuid4
+
+from gateway.config import WatchedFolderSection
+from gateway.receive.file_completeness import Wholeness, wholeness
+from gateway.receive.intake import Intake, ReceivedFile
+from gateway.receive.polling import polling
+from gateway.store.files import Storage
+from totalmap.errors import InputError, ResourceError
+from totalmap.log import get_logger
+
+REJECTED = "rejected"
+# What was cut off may be a copy over a slow network that has halted.
+PATIENCE = 12
+POLLS_IN_QUIET = 2
+# Folders in folders; each costs a file descriptor.
+MAX_DEPTH = 32
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+_WHY_NOT = {
+    Wholeness.NOT_DICOM: "it is not DICOM",
+    Wholeness.CUT_OFF: "it is cut off",
+    Wholeness.TOO_LARGE: "it unpacks to more than 1 GB",
+}
+
+log = get_logger()
+
+
+def watching(
+    settings: WatchedFolderSection, intake: Intake, storage: Storage
+) -> AbstractContextManager[None]:
+    """Takes what comes into a folder while the block runs.
+
+    Args:
+        settings: Which folder.
+        intake: Where to put what comes.
+        storage: Where files lie while they are received.
+    """
+    watch = Watch(settings, intake, storage)
+    return polling(str(settings.folder), watch.look, settings.quiet_seconds / POLLS_IN_QUIET)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sight:
+    """How something looked, and since when (monotonic, seconds)."""
+
+    status: tuple[int, ...]
+    since: float
+
+
+class Watch:
+    """What is known of a folder between two looks.
+
+    Args:
+        settings: Which folder.
+        intake: Where to put what comes.
+        storage: Where files lie while they are received.
+        clock: Returns seconds that never go back.
+    """
+
+    def __init__(
+        self,
+        settings: WatchedFolderSection,
+        intake: Intake,
+        storage: Storage,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._intake = intake
+        self._storage = storage
+        self._clock = clock
+        self._transfer: str | None = None
+        self._before: dict[PurePath, _Sight] = {}
+        self._seen: dict[PurePath, _Sight] = {}
+        self._taken: set[tuple[int, ...]] = set()
+        self._is_waiting = False
+        self._trouble: OSError | None = None
+
+    def look(self, stop: Event) -> None:
+        """Takes what is there and quiet; where nothing else is left, a transfer has ended.
+
+        Raises:
+            ResourceError: The folder can't be read, or the disk or database fails; the files stay.
+        """
+        self._before, self._seen = self._seen, {}
+        self._is_waiting, self._trouble = False, None
+        try:
+            with _opened(str(self._settings.folder), os.O_RDONLY | os.O_DIRECTORY) as root:
+                self._look_into(_Place(root, PurePath(), root), stop)
+        except OSError as error:
+            self._trouble = error
+        self._taken &= {one.status for one in self._seen.values()}
+        if self._trouble:  # who knows what else there is
+            raise ResourceError(
+                f"receive.folders: in {self._settings.folder} something can't be read, or not be "
+                f"removed: {self._trouble.strerror}"
+            ) from self._trouble
+        if self._transfer and not self._is_waiting and not stop.is_set():
+            self._intake.end(self._transfer, is_whole=True)
+            self._transfer = None
+
+    def _look_into(self, place: "_Place", stop: Event) -> None:
+        with os.scandir(place.descriptor) as entries:
+            names = sorted((one.name, one.is_dir(follow_symlinks=False)) for one in entries)
+        for name, is_folder in names:
+            if stop.is_set():
+                return
+            if place.is_root and name == REJECTED:
+                continue
+            try:
+                if not is_folder:
+                    self._look_at(place, name)
+                elif place.depth < MAX_DEPTH:
+                    self._look_at_folder(place, name, stop)
+            except FileNotFoundError:
+                pass  # it has gone
+            except OSError as error:  # the others must not wait for it
+                self._trouble = error
+
+    def _look_at_folder(self, place: "_Place", name: str, stop: Event) -> None:
+        with _opened(name, _FOLDER, place.descriptor) as descriptor:
+            inside = _Place(descriptor, place.path / name, place.root)
+            self._look_into(inside, stop)
+            is_quiet = self._is_quiet(inside.path, os.fstat(descriptor), 1)
+        if is_quiet:
+            with suppress(OSError):  # there is something in it
+                os.rmdir(name, dir_fd=place.descriptor)
+
+    def _look_at(self, place: "_Place", name: str) -> None:
+        status = os.stat(name, dir_fd=place.descriptor, follow_symlinks=False)
+        if not stat.S_ISREG(status.st_mode):
+            return
+        path = place.path / name
+        if not self._is_quiet(path, status, 1):
+            self._is_waiting = True
+            return
+        with _opened_file(name, place.descriptor) as file:
+            what = wholeness(file)
+            if what is Wholeness.CUT_OFF and not self._is_quiet(path, status, PATIENCE):
+                self._is_waiting = True
+                return
+            reason = self._take(file, status) if what is Wholeness.WHOLE else _WHY_NOT[what]
+        self._put_away(place, name, status, reason)
+
+    def _take(self, file: BinaryIO, status: os.stat_result) -> str | None:
+        """Returns why a file can't be taken; None: it is safe, or has changed meanwhile."""
+        if _looks(status) in self._taken:  # and could not be removed
+            return None
+        self._transfer = self._transfer or uuid4().hex
+        copy = self._storage.new_file()
+        try:
+            self._intake.free_space.require(status.st_size)
+            file.seek(0)
+            with copy.open("xb") as target:
+                copyfileobj(file, target)
+            if _looks(os.fstat(file.fileno())) != _looks(status):
+                return None
+            self._intake.take(
+                ReceivedFile(path=copy, sender=self._settings.sender, transfer=self._transfer)
+            )
+            self._taken.add(_looks(status))
+        except InputError as error:
+            return str(error)
+        except OSError as error:
+            raise ResourceError(f"a file can't be taken: {error.strerror}") from error
+        finally:
+            copy.unlink(missing_ok=True)
+        return None
+
+    def _put_away(
+        self, place: "_Place", name: str, status: os.stat_result, reason: str | None
+    ) -> None:
+        """Removes a file that was taken, and rejects another; one that has changed stays."""
+        now = os.stat(name, dir_fd=place.descriptor, follow_symlinks=False)
+        if _looks(now) != _looks(status):
+            self._is_waiting = True
+        elif reason is None:
+            os.unlink(name, dir_fd=place.descriptor)
+        else:
+            # Its path may hold a patient's name; `find -inum` finds the file by this number.
+            log.warning("file_rejected", inode=now.st_ino, reason=reason)
+            _reject(place, name)
+
+    def _is_quiet(self, path: PurePath, status: os.stat_result, times: int) -> bool:
+        """Returns whether something has looked the same for so many times `quiet_seconds`.
+
+        By our own clock: that of a file server may be wrong.
+        """
+        now, before = self._clock(), self._before.get(path)
+        is_same = before is not None and before.status == _looks(status)
+        sight = before if before and is_same else _Sight(_looks(status), now)
+        self._seen[path] = sight
+        return now - sight.since >= times * self._settings.quiet_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A folder that is open, where it is in the one that is watched, and that one."""
+
+    descriptor: int
+    path: PurePath
+    root: int
+
+    @property
+    def is_root(self) -> bool:
+        return not self.path.parts
+
+    @property
+    def depth(self) -> int:
+        return len(self.path.parts)
+
+
+def _reject(place: _Place, name: str) -> None:
+    """Moves a file into the folder of those that are not wanted, where none is replaced."""
+    with suppress(FileExistsError):
+        os.mkdir(REJECTED, dir_fd=place.root)
+    with _opened(REJECTED, _FOLDER, place.root) as rejected:
+        try:
+            os.stat(name, dir_fd=rejected, follow_symlinks=False)
+            kept = uuid4().hex + Path(name).suffix[:16]
+        except FileNotFoundError:
+            kept = name
+        os.rename(name, kept, src_dir_fd=place.descriptor, dst_dir_fd=rejected)
+
+
+def _looks(status: os.stat_result) -> tuple[int, ...]:
+    return (
+        status.st_dev,
+        status.st_ino,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+    )
+
+
+@contextmanager
+def _opened(name: str, flags: int, folder: int | None = None) -> Iterator[int]:
+    descriptor = os.open(name, flags, dir_fd=folder)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _opened_file(name: str, folder: int) -> BinaryIO:
+    return os.fdopen(os.open(name, _FILE, dir_fd=folder), "rb")

@@ -1,0 +1,173 @@
+"""Files of studies that are deleted on record: how they go, while the receiver goes on.
+
+The receiver, which is another process, may be sent a deleted study again at any moment. An
+instance of which there is a file already is not kept twice; so a file must not go when its
+instance has just come again, but has no row yet. Therefore files go in steps:
+
+1. The rows are deleted, and the study is said to be leaving, in one transaction.
+2. A minute later its files that are not on record are moved to STORAGE/leaving. Until then the
+   audit trail can read the Patient ID from them.
+3. Another minute later they are removed. In the meantime a file is moved back that is on record
+   again.
+
+A crash between two steps does no harm: whoever is next goes on.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from sqlalchemy import Connection, delete, exists, select, update
+
+from gateway.store.database import Database
+from gateway.store.files import Storage, sync
+from gateway.store.schema import INSTANCES, LEAVING, STUDIES
+from totalmap.log import get_logger
+
+# Longer than an instance takes from its file to its row, however busy the database is.
+STEP_SECONDS = 60.0
+# Studies whose files are moved at one time.
+AT_ONCE = 25
+
+log = get_logger()
+
+
+class FileDeletion:
+    """What is leaving; each method raises ResourceError where the database fails."""
+
+    def __init__(
+        self, folder: Path, storage: Storage, database: Database, clock: Callable[[], float]
+    ) -> None:
+        """Removes nothing yet.
+
+        Args:
+            folder: In the same file system as the storage; for this alone.
+            storage: With the files.
+            database: With what is on record.
+            clock: Returns seconds since 1970, UTC.
+        """
+        self._folder = folder
+        self._folder.mkdir(exist_ok=True)
+        self._storage = storage
+        self._database = database
+        self._clock = clock
+        begin = database.insert_or(LEAVING)
+        self._begin = begin.on_conflict_do_update(
+            index_elements=[LEAVING.c.study_instance_uid],
+            set_={"since": begin.excluded.since, "moved_at": None},
+        )
+
+    def begin(self, connection: Connection, study: str) -> None:
+        """Says that a study is leaving, in the transaction that deletes its rows."""
+        row = {"study_instance_uid": study, "since": self._clock()}
+        connection.execute(self._begin, row)
+
+    def remove(self, folder: Path, name: str) -> None:
+        """Removes a folder that nobody uses; what can't be removed at once is out of the way.
+
+        Args:
+            folder: With all that is in it; it may be gone already.
+            name: Of its own, and no study's.
+        """
+        with _failure_logged(folder), suppress(FileNotFoundError):
+            folder.rename(self._folder / name)
+            _remove_tree(self._folder / name)
+
+    def go_on(self) -> None:
+        """Does the next step for each study that is leaving."""
+        before = self._clock() - STEP_SECONDS
+        self._move_out(before)
+        self._remove_for_good(before)
+
+    def _move_out(self, before: float) -> None:
+        is_coming = exists().where(
+            STUDIES.c.study_instance_uid == LEAVING.c.study_instance_uid,
+            STUDIES.c.last_received_at > before,
+        )
+        due = select(LEAVING.c.study_instance_uid).where(
+            LEAVING.c.moved_at.is_(None), LEAVING.c.since <= before, ~is_coming
+        )
+        with self._database.transaction() as connection:
+            studies = connection.execute(due.limit(AT_ONCE)).scalars().all()
+        for study in studies:
+            folder = self._storage.study_folder(study)
+            with _failure_logged(folder):
+                _move(folder, self._folder / folder.name, self._on_record(study), before)
+                self._set_moved(study)
+
+    def _remove_for_good(self, before: float) -> None:
+        with self._database.transaction() as connection:
+            rows = connection.execute(select(LEAVING)).all()
+        for study, _, moved_at in rows:
+            folder = self._storage.study_folder(study)
+            leaving = self._folder / folder.name
+            with _failure_logged(folder):
+                _move_back(leaving, folder, self._on_record(study))
+                if moved_at is not None and moved_at <= before:
+                    _remove_tree(leaving)
+                    self._set_gone(study, moved_at)
+        known = {self._storage.study_folder(row.study_instance_uid).name for row in rows}
+        for path in self._folder.iterdir():
+            if path.name not in known:
+                with _failure_logged(path):
+                    _remove_tree(path)
+
+    def _on_record(self, study: str) -> set[str]:
+        statement = select(INSTANCES.c.sha256).where(INSTANCES.c.study_instance_uid == study)
+        with self._database.transaction() as connection:
+            return set(connection.execute(statement).scalars())
+
+    def _set_moved(self, study: str) -> None:
+        with self._database.transaction() as connection:
+            connection.execute(
+                update(LEAVING)
+                .where(LEAVING.c.study_instance_uid == study)
+                .values(moved_at=self._clock())
+            )
+
+    def _set_gone(self, study: str, moved_at: float) -> None:
+        with self._database.transaction() as connection:
+            connection.execute(
+                delete(LEAVING).where(
+                    LEAVING.c.study_instance_uid == study, LEAVING.c.moved_at == moved_at
+                )
+            )
+
+
+def _move(source: Path, target: Path, but: set[str], before: float) -> None:
+    """Moves files whose content was there before some moment, but for some names."""
+    target.mkdir(exist_ok=True)
+    if not source.exists():
+        return
+    for path in source.iterdir():
+        if path.name not in but and path.stat().st_mtime <= before:
+            path.rename(target / path.name)
+    with suppress(OSError):  # it is not empty
+        source.rmdir()
+
+
+def _move_back(source: Path, target: Path, names: set[str]) -> None:
+    if not source.exists():
+        return
+    for path in source.iterdir():
+        if path.name in names:
+            target.mkdir(exist_ok=True)
+            with suppress(FileExistsError):
+                (target / path.name).hardlink_to(path)
+            sync(target)
+            path.unlink()
+
+
+def _remove_tree(path: Path) -> None:
+    with suppress(FileNotFoundError):
+        shutil.rmtree(path)
+
+
+@contextmanager
+def _failure_logged(path: Path) -> Iterator[None]:
+    """Lets the next sweep try again what can't be deleted, and others go on."""
+    try:
+        yield
+    except OSError as error:
+        log.warning("not_deleted", folder=str(path), reason=error.strerror)

@@ -1,0 +1,61 @@
+"""Puts on record how the clocks of the machine stood, and whether that of the wall has jumped."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import delete, insert, select, update
+
+from gateway.store.database import Database
+from gateway.store.events import EventKind, record
+from gateway.store.schema import CLOCK
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockReading:
+    """How the clocks stood (gateway/clock.py).
+
+    Attributes:
+        jump_seconds: How far the clock of the wall has jumped since somebody confirmed it; None:
+            it has not.
+    """
+
+    boot_id: str
+    boot_seconds: float
+    wall_seconds: float
+    jump_seconds: float | None = None
+
+
+class ClockRecord:
+    """Each method raises ResourceError where the database fails or is not there."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def last(self) -> ClockReading | None:
+        """Returns how the clocks stood last; None: nothing is on record yet."""
+        with self._database.transaction() as connection:
+            row = connection.execute(select(CLOCK)).first()
+        return None if row is None else ClockReading(**row._mapping)
+
+    def save(self, reading: ClockReading, moved_seconds: float = 0.0) -> None:
+        """Puts on record how the clocks stand.
+
+        Args:
+            reading: With the whole jump that nobody has confirmed.
+            moved_seconds: How far the clock has jumped since the last reading; 0: it has not.
+        """
+        values = {name: getattr(reading, name) for name in ClockReading.__slots__}
+        with self._database.transaction() as connection:
+            connection.execute(delete(CLOCK))
+            connection.execute(insert(CLOCK).values(values))
+            if moved_seconds:
+                detail = f"by {moved_seconds:+.0f} s"
+                record(connection, EventKind.CLOCK_JUMPED, "", detail=detail)
+
+    def confirm(self, who: str) -> bool:
+        """Puts on record that the clock is right now; returns whether it had jumped."""
+        with self._database.transaction() as connection:
+            jumped = CLOCK.c.jump_seconds.is_not(None)
+            changed = connection.execute(update(CLOCK).where(jumped).values(jump_seconds=None))
+            if changed.rowcount:
+                record(connection, EventKind.CLOCK_CONFIRMED, "", who=who)
+        return bool(changed.rowcount)

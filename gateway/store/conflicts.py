@@ -1,0 +1,356 @@
+"""Studies whose instances contradict each other: what was set aside, and what a person decided.
+
+An instance that contradicts what its study already has is stored, as it was acknowledged, and is
+set aside: it is not part of the study. The study is held until somebody decides. Attributes are on
+record by keyword; no value of them is.
+"""
+
+import json
+import time
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    update,
+)
+
+from gateway.store.conflict import (
+    HOLDING,
+    AsideReason,
+    Conflict,
+    ConflictKind,
+    ConflictState,
+    Contradiction,
+)
+from gateway.store.database import Database
+from gateway.store.deliveries import DeliveryState
+from gateway.store.events import EventKind, record
+from gateway.store.job import UNFINISHED, JobState
+from gateway.store.ledger import KeptInstance
+from gateway.store.schema import (
+    CONFLICTS,
+    DELIVERIES,
+    INSTANCES,
+    JOBS,
+    REPLACED_RESULTS,
+    SET_ASIDE,
+    STUDIES,
+)
+
+_LISTED_SENDERS = 5
+
+
+class ConflictList:
+    """Each method raises ResourceError where the database fails or is not there."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._set_aside = database.insert_or(SET_ASIDE).on_conflict_do_nothing()
+
+    def set_aside(self, instances: Collection[KeptInstance], reason: AsideReason) -> None:
+        """Takes instances out of their study about which nobody has to decide."""
+        with self._database.transaction() as connection:
+            for instance in instances:
+                connection.execute(self._set_aside, _aside_row(instance, reason, None))
+
+    def hold(self, study_instance_uid: str, found: Sequence[Contradiction]) -> None:
+        """Sets instances aside and holds their study until somebody decides.
+
+        What is found while a study is held belongs to the same conflict. A study that somebody
+        rejected stays rejected.
+        """
+        kinds = {kind for contradiction in found for kind in contradiction.kinds}
+        keywords = dict.fromkeys(
+            keyword for contradiction in found for keyword in contradiction.keywords
+        )
+        with self._database.transaction() as connection:
+            conflict_id = _open(connection, study_instance_uid, kinds, [*keywords])
+            for contradiction in found:
+                row = _aside_row(contradiction.instance, AsideReason.CONFLICT, conflict_id)
+                connection.execute(self._set_aside, row)
+            senders = sorted({contradiction.instance.sender for contradiction in found})
+            detail = (
+                f"{len(found)} instances from {', '.join(senders[:_LISTED_SENDERS])}: "
+                f"{', '.join(sorted(kinds))}"
+            )
+            record(connection, EventKind.CONFLICT, study_instance_uid, detail=detail)
+
+    def is_held(self, study_instance_uid: str) -> bool:
+        """Returns whether nothing may be made or delivered of a study now."""
+        statement = select(func.count()).where(
+            CONFLICTS.c.study_instance_uid == study_instance_uid, CONFLICTS.c.state.in_(HOLDING)
+        )
+        with self._database.transaction() as connection:
+            return bool(connection.execute(statement).scalar_one())
+
+    def conflict(self, conflict_id: int) -> Conflict | None:
+        """Returns a conflict."""
+        return next(iter(self._select(CONFLICTS.c.conflict_id == conflict_id)), None)
+
+    def of_study(self, study_instance_uid: str) -> Sequence[Conflict]:
+        """Returns the conflicts of a study, the oldest first."""
+        return self._select(CONFLICTS.c.study_instance_uid == study_instance_uid)
+
+    def undecided(self) -> Sequence[Conflict]:
+        """Returns the conflicts about which somebody has to decide, the oldest first."""
+        return self._select(CONFLICTS.c.state == ConflictState.OPEN)
+
+    def instances(self, conflict_id: int) -> Sequence[KeptInstance]:
+        """Returns what was set aside for a conflict, in the order in which it came."""
+        return self._aside(
+            SET_ASIDE.c.conflict_id == conflict_id, SET_ASIDE.c.reason == AsideReason.CONFLICT
+        )
+
+    def refused(self, study_instance_uid: str) -> Sequence[KeptInstance]:
+        """Returns the instances of a study that somebody decided against."""
+        return self._aside(
+            SET_ASIDE.c.study_instance_uid == study_instance_uid,
+            SET_ASIDE.c.reason.in_((AsideReason.REFUSED, AsideReason.REPLACED)),
+        )
+
+    def keep_first(self, conflict_id: int, n_instances: int, who: str) -> bool:
+        """Decides that the study stays as it was; what was set aside is refused.
+
+        Args:
+            conflict_id: Of the conflict.
+            n_instances: How many instances were set aside when the user looked.
+            who: The user.
+
+        Returns:
+            Whether it was decided: not where more has been set aside meanwhile.
+        """
+        with self._database.transaction() as connection:
+            study = _decide(connection, conflict_id, n_instances, ConflictState.FIRST_KEPT, who)
+            if study is None:
+                return False
+            connection.execute(_of_conflict(conflict_id).values(reason=AsideReason.REFUSED))
+            _look_again(connection, study)
+        return True
+
+    def take_new(
+        self, conflict_id: int, n_instances: int, who: str, replaced: Collection[KeptInstance]
+    ) -> bool:
+        """Decides that what was set aside takes the place of what the study had.
+
+        Jobs on the old content are superseded. What a destination got of them is to be rejected
+        there, with a note that goes together with the new results.
+
+        Args:
+            conflict_id: Of the conflict.
+            n_instances: As in `keep_first`.
+            who: The user.
+            replaced: The instances whose place it takes.
+
+        Returns:
+            As `keep_first`.
+        """
+        with self._database.transaction() as connection:
+            study = _decide(connection, conflict_id, n_instances, ConflictState.NEW_TAKEN, who)
+            if study is None:
+                return False
+            for instance in replaced:
+                row = _aside_row(instance, AsideReason.REPLACED, None)
+                connection.execute(self._set_aside, row)
+            connection.execute(
+                delete(SET_ASIDE).where(
+                    SET_ASIDE.c.conflict_id == conflict_id,
+                    SET_ASIDE.c.reason == AsideReason.CONFLICT,
+                )
+            )
+            _supersede_jobs(connection, study)
+            _look_again(connection, study)
+        return True
+
+    def reject_study(self, conflict_id: int, n_instances: int, who: str) -> bool:
+        """Decides that nothing is made of the study; its jobs and open deliveries end.
+
+        The arguments and what is returned are as in `keep_first`.
+        """
+        reason = f"the study was rejected by {who}"
+        with self._database.transaction() as connection:
+            study = _decide(connection, conflict_id, n_instances, ConflictState.REJECTED, who)
+            if study is None:
+                return False
+            connection.execute(
+                update(JOBS)
+                .where(JOBS.c.study_instance_uid == study, JOBS.c.state.in_(UNFINISHED))
+                .values(state=JobState.CANCELLED, reason=reason, ended_at=time.time())
+            )
+            connection.execute(
+                update(DELIVERIES)
+                .where(
+                    DELIVERIES.c.job_id.in_(_job_ids(study)),
+                    DELIVERIES.c.state == DeliveryState.WAITING,
+                )
+                .values(state=DeliveryState.DEAD, reason=reason)
+            )
+        return True
+
+    def _aside(self, *conditions: ColumnElement[bool]) -> Sequence[KeptInstance]:
+        statement = (
+            select(INSTANCES)
+            .join(
+                SET_ASIDE,
+                (SET_ASIDE.c.sop_instance_uid == INSTANCES.c.sop_instance_uid)
+                & (SET_ASIDE.c.sha256 == INSTANCES.c.sha256),
+            )
+            .where(*conditions)
+            .order_by(INSTANCES.c.arrival, INSTANCES.c.received_at)
+        )
+        with self._database.transaction() as connection:
+            rows = connection.execute(statement).all()
+        return [KeptInstance(**row._mapping) for row in rows]
+
+    def _select(self, *conditions: ColumnElement[bool]) -> Sequence[Conflict]:
+        number = _number_set_aside(CONFLICTS.c.conflict_id).label("n_instances")
+        statement = select(CONFLICTS, number).where(*conditions).order_by(CONFLICTS.c.conflict_id)
+        with self._database.transaction() as connection:
+            return [_conflict(row) for row in connection.execute(statement)]
+
+
+def _conflict(row: Row[Any]) -> Conflict:
+    values = dict(row._mapping)
+    return Conflict(
+        **{
+            **values,
+            "state": ConflictState(values["state"]),
+            "kinds": tuple(map(ConflictKind, json.loads(values["kinds"]))),
+            "keywords": tuple(json.loads(values["keywords"])),
+        }
+    )
+
+
+def _open(
+    connection: Connection, study: str, kinds: Collection[ConflictKind], keywords: list[str]
+) -> int:
+    """Returns the conflict that holds a study, which is made or gets more kinds and keywords."""
+    holding = select(CONFLICTS).where(
+        CONFLICTS.c.study_instance_uid == study, CONFLICTS.c.state.in_(HOLDING)
+    )
+    row = connection.execute(holding).first()
+    before = _conflict_texts(row) if row is not None else ([], [])
+    values = {
+        "kinds": json.dumps(sorted({*before[0], *kinds})),
+        "keywords": json.dumps([*dict.fromkeys([*before[1], *keywords])]),
+    }
+    if row is None:
+        new = {"study_instance_uid": study, "state": ConflictState.OPEN, "found_at": time.time()}
+        made = connection.execute(
+            CONFLICTS.insert().values(**new, **values).returning(CONFLICTS.c.conflict_id)
+        )
+        return int(made.scalar_one())
+    of_row = CONFLICTS.c.conflict_id == row.conflict_id
+    connection.execute(update(CONFLICTS).where(of_row).values(**values))
+    conflict_id: int = row.conflict_id
+    return conflict_id
+
+
+def _conflict_texts(row: Row[Any]) -> tuple[list[str], list[str]]:
+    return json.loads(row.kinds), json.loads(row.keywords)
+
+
+def _decide(
+    connection: Connection, conflict_id: int, n_instances: int, state: ConflictState, who: str
+) -> str | None:
+    """Puts a decision on record; returns the study, or None where it can't be decided so."""
+    study = connection.execute(
+        update(CONFLICTS)
+        .where(
+            CONFLICTS.c.conflict_id == conflict_id,
+            CONFLICTS.c.state.in_(HOLDING),
+            CONFLICTS.c.state != state,
+            _number_set_aside(conflict_id) == n_instances,
+        )
+        .values(state=state, decided_at=time.time(), decided_by=who)
+        .returning(CONFLICTS.c.study_instance_uid)
+    ).scalar_one_or_none()
+    if study is not None:
+        detail = f"{state}; {n_instances} instances had been set aside"
+        record(connection, EventKind.CONFLICT_DECIDED, study, who=who, detail=detail)
+    return study
+
+
+def _look_again(connection: Connection, study: str) -> None:
+    """Has the dispatcher pass a study on again, as it is now."""
+    of_study = STUDIES.c.study_instance_uid == study
+    connection.execute(update(STUDIES).where(of_study).values(n_passed_on=0))
+
+
+def _supersede_jobs(connection: Connection, study: str) -> None:
+    """Ends all jobs of a study, and notes which destinations have, or may have, their results."""
+    of_study = DELIVERIES.c.job_id.in_(_job_ids(study))
+    is_sent = or_(
+        DELIVERIES.c.state.in_((DeliveryState.DELIVERED, DeliveryState.COMMITTED)),
+        DELIVERIES.c.attempts > 0,
+        DELIVERIES.c.delivered_at.is_not(None),
+    )
+    sent = select(DELIVERIES.c.job_id, DELIVERIES.c.destination).where(of_study, is_sent)
+    known = select(REPLACED_RESULTS.c.job_id, REPLACED_RESULTS.c.destination).where(
+        REPLACED_RESULTS.c.job_id.in_(_job_ids(study))
+    )
+    on_record = {tuple(row) for row in connection.execute(known)}
+    for job_id, destination in connection.execute(sent).all():
+        if (job_id, destination) not in on_record:
+            row = {"job_id": job_id, "destination": destination, "replaced_at": time.time()}
+            connection.execute(REPLACED_RESULTS.insert().values(row))
+    is_open = DELIVERIES.c.state.in_((DeliveryState.WAITING, DeliveryState.DEAD))
+    is_undelivered = exists().where(
+        DELIVERIES.c.job_id == REPLACED_RESULTS.c.new_job_id,
+        DELIVERIES.c.destination == REPLACED_RESULTS.c.destination,
+        of_study,
+        is_open,
+    )
+    connection.execute(update(REPLACED_RESULTS).where(is_undelivered).values(new_job_id=None))
+    connection.execute(delete(DELIVERIES).where(of_study, is_open))
+    reason = "another content of the study was taken"
+    connection.execute(
+        update(JOBS)
+        .where(
+            JOBS.c.study_instance_uid == study,
+            JOBS.c.state.in_((*UNFINISHED, JobState.SEGMENTED, JobState.HELD)),
+        )
+        .values(
+            state=JobState.SUPERSEDED,
+            reason=reason,
+            ended_at=func.coalesce(JOBS.c.ended_at, time.time()),
+        )
+    )
+    record(connection, EventKind.SUPERSEDED, study, detail=reason)
+
+
+def _number_set_aside(conflict_id: ColumnElement[int] | int) -> Any:
+    return (
+        select(func.count())
+        .where(SET_ASIDE.c.conflict_id == conflict_id, SET_ASIDE.c.reason == AsideReason.CONFLICT)
+        .scalar_subquery()
+    )
+
+
+def _of_conflict(conflict_id: int) -> Any:
+    return update(SET_ASIDE).where(
+        SET_ASIDE.c.conflict_id == conflict_id, SET_ASIDE.c.reason == AsideReason.CONFLICT
+    )
+
+
+def _job_ids(study: str) -> Any:
+    return select(JOBS.c.job_id).where(JOBS.c.study_instance_uid == study)
+
+
+def _aside_row(
+    instance: KeptInstance, reason: AsideReason, conflict_id: int | None
+) -> dict[str, Any]:
+    return {
+        "sop_instance_uid": instance.sop_instance_uid,
+        "sha256": instance.sha256,
+        "study_instance_uid": instance.study_instance_uid,
+        "reason": reason,
+        "conflict_id": conflict_id,
+    }

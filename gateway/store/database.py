@@ -1,0 +1,252 @@
+"""The database: SQLite beside the files, or Postgres by its URL."""
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+from sqlalchemy import Connection, Table, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
+
+from gateway.config import GatewaySettings
+from gateway.store.damage import DamageMark, is_damage
+from gateway.store.layout import downgrade_layout, upgrade_layout
+from gateway.store.row_copying import copy_rows
+from totalmap.errors import ConfigError, ResourceError
+
+LEDGER_FILE = "ledger.sqlite"
+BUSY_SECONDS = 30
+# Any number that others who use the same Postgres do not lock.
+_LOCK = 7_068_252_180
+
+# A part of a password that is shorter tells nothing, and stands in many words.
+_SECRET_CHARACTERS = 3
+
+
+class Database:
+    """May be used by many threads and processes at once."""
+
+    def __init__(self, url: str) -> None:
+        """Opens the database, makes its tables, or changes those of an earlier version.
+
+        Args:
+            url: As SQLAlchemy writes it: `sqlite:////folder/ledger.sqlite`,
+                `postgresql+psycopg://user@host/name`.
+
+        Raises:
+            ConfigError: The URL is not one, or a later version of TotalMAP has changed the layout
+                of the database.
+            ResourceError: It can't be opened.
+            DamagedLedger: Its file is damaged.
+        """
+        self._url = url
+        try:
+            # Each transaction ends before its connection is given back: nothing to be rolled back.
+            self._engine = create_engine(url, pool_reset_on_return=None)
+        except (ArgumentError, NoSuchModuleError, ValueError):
+            # Without a cause: its text quotes the URL, or what it takes for a port.
+            raise ConfigError(
+                "ledger_url is not a database's, such as postgresql+psycopg://host/name with "
+                "a user before the host; a password's special characters have to be %-encoded"
+            ) from None
+        self.is_postgres = self._engine.dialect.name == "postgresql"
+        if not self.is_postgres:
+            event.listen(self._engine, "connect", _make_durable)
+        self._damage = DamageMark(self._name, self._file)
+        try:
+            self._make_tables()
+        except DatabaseError as error:
+            raise self._failure(error) from None
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Commits when the block ends, and rolls back when it fails.
+
+        Raises:
+            ResourceError: The database fails or is not there.
+            DamagedLedger: It is damaged, which is a ResourceError, too.
+        """
+        if self._damage.is_set():
+            raise self._damage.error()
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except DatabaseError as error:
+            raise self._failure(error) from None
+
+    def save_to(self, file: Path) -> None:
+        """Writes one state of the ledger into a new file of SQLite, while others go on.
+
+        Raises:
+            ResourceError: It does not answer, or the disk is full.
+        """
+        source = self._file
+        if source is not None:
+            save_sqlite(source, file)
+            return
+        with Database(f"sqlite:///{file}") as target:
+            self.copy_to(target)
+
+    def copy_to(self, target: "Database") -> int:
+        """Copies all rows as they are at one moment into an empty database; returns how many.
+
+        Raises:
+            ConfigError: The other database is not empty.
+            ResourceError: A database does not answer.
+        """
+        with self._snapshot() as source, target.transaction() as connection:
+            return copy_rows(source, connection)
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[Connection]:
+        """Yields a connection that sees one state of the database."""
+        if self._damage.is_set():
+            raise self._damage.error()
+        level = "REPEATABLE READ" if self.is_postgres else "SERIALIZABLE"
+        try:
+            with self._engine.connect().execution_options(isolation_level=level) as connection:
+                if not self.is_postgres:  # whose driver begins none for what only reads
+                    connection.exec_driver_sql("BEGIN")
+                yield connection
+                connection.rollback()
+        except DatabaseError as error:
+            raise self._failure(error) from None
+
+    @property
+    def is_marked_damaged(self) -> bool:
+        """Whether a process has found damage; every transaction is refused then."""
+        return self._damage.is_set()
+
+    def check(self) -> None:
+        """Reads the whole database of SQLite, which takes seconds where it is large.
+
+        Raises:
+            ResourceError: It does not answer.
+            DamagedLedger: It is damaged.
+        """
+        if self.is_postgres:
+            return
+        try:
+            with self._engine.connect() as connection:
+                found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+        except DatabaseError as error:
+            raise self._failure(error) from None
+        if found != "ok":
+            # Its own words may quote a value.
+            raise self._damage.set("its pages do not fit together")
+        self._damage.clear()
+
+    def insert_or(self, table: Table) -> "postgresql.Insert | sqlite.Insert":
+        """Returns an insert that can be told what to do with a row that is there already."""
+        return postgresql.insert(table) if self.is_postgres else sqlite.insert(table)
+
+    def downgrade(self, version: str) -> None:
+        """Changes the layout back to the one of an earlier version of TotalMAP, such as 0.1.0.
+
+        The gateway must not run.
+
+        Raises:
+            ConfigError: There is no way back to that version.
+        """
+        with self.transaction() as connection:
+            self._lock_layout(connection)
+            downgrade_layout(connection, version)
+
+    def close(self) -> None:
+        """Gives up all connections."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def _name(self) -> str:
+        """What kind of database it is, and where: without user, password and parameters."""
+        url = self._engine.url
+        where = f"{url.host}/{url.database}" if url.host else str(url.database)
+        return f"{url.get_backend_name()} {_without_password(where, self._url)}"
+
+    @property
+    def _file(self) -> Path | None:
+        """The file of SQLite."""
+        return None if self.is_postgres else Path(str(self._engine.url.database))
+
+    def _failure(self, error: DatabaseError) -> Exception:
+        """Returns what to raise for what the database says."""
+        reason = _without_password(str(error.orig), self._url)
+        if is_damage(error.orig):
+            return self._damage.set(reason)
+        if isinstance(error, OperationalError):
+            return ResourceError(f"the ledger {self._name} does not answer: {reason}")
+        return error  # a defect of ours
+
+    def _make_tables(self) -> None:
+        """Brings the layout up to date; of processes that start together, one after the other."""
+        with self._engine.begin() as connection:
+            self._lock_layout(connection)
+            upgrade_layout(connection)
+
+    def _lock_layout(self, connection: Connection) -> None:
+        """Keeps other processes from changing the layout until the transaction ends."""
+        connection.exec_driver_sql(
+            f"SELECT pg_advisory_xact_lock({_LOCK})" if self.is_postgres else "BEGIN IMMEDIATE"
+        )
+
+
+def _without_password(text: str, url: str) -> str:
+    """Returns what a database says, without any part of the password in its URL.
+
+    One that is not %-encoded may be taken for a host or a port, which the text names.
+    """
+    rest, _, query = url.partition("://")[2].partition("?")
+    password = rest.rpartition("@")[0].partition(":")[2]
+    values = [one.partition("=")[2] for one in query.split("&")]
+    parts = {password, *re.split(r"[:/@?&=]", password), *values}
+    for part in sorted(parts, key=len, reverse=True):
+        if len(part) >= _SECRET_CHARACTERS:
+            text = text.replace(part, "...")
+    return text
+
+
+def open_database(settings: GatewaySettings) -> Database:
+    """Opens the database that the settings name.
+
+    Raises:
+        ConfigError, ResourceError: As `Database`.
+    """
+    settings.storage_folder.mkdir(parents=True, exist_ok=True)
+    file = settings.storage_folder.absolute() / LEDGER_FILE
+    return Database(settings.ledger_url or f"sqlite:///{file}")
+
+
+def _make_durable(connection: Any, _record: object) -> None:
+    """Makes a commit of SQLite wait until it is on the disk, and readers never wait for it."""
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        f"busy_timeout={BUSY_SECONDS * 1000}",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def save_sqlite(source: Path, target: Path) -> None:
+    """Copies a database of SQLite as it is at one moment, also while it is written to.
+
+    Raises:
+        ResourceError: It can't be read, or the copy can't be written.
+    """
+    try:
+        with (
+            closing(sqlite3.connect(source, timeout=BUSY_SECONDS)) as origin,
+            closing(sqlite3.connect(target)) as copy,
+        ):
+            origin.backup(copy)
+            copy.execute("PRAGMA journal_mode=DELETE")  # one file, which can be hashed
+    except sqlite3.Error as error:
+        raise ResourceError(f"{source.name} can't be saved: {error}") from error

@@ -1,0 +1,281 @@
+"""The deliveries: the results of a job on their way to one destination."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, Row, or_, select, update
+
+from gateway.store.conflict import is_held
+from gateway.store.database import Database
+from gateway.store.events import EventKind, record
+from gateway.store.job import JobState
+from gateway.store.replaced_results import ReplacedResults, record_note_missing, replaced_results
+from gateway.store.schema import DELIVERIES, JOBS
+
+
+class DeliveryState(StrEnum):
+    """Where a delivery stands."""
+
+    WAITING = "waiting"
+    DELIVERED = "delivered"
+    COMMITTED = "committed"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """A delivery as it stands.
+
+    Attributes:
+        destination: By name.
+        reason: Why it did not succeed when it was last tried, or is dead.
+        attempts: How often it failed, since somebody last asked for it.
+        run: Grows whenever it is put into the queue anew.
+        not_before: Seconds since 1970, UTC, as all moments are.
+        transaction_uid: With which the Transaction UIDs begin of the requests for storage
+            commitment (gateway/commitment/destination_requests.py); None: there are none.
+        is_asked: Whether the destination has everything, and is asked until it commits itself.
+        is_held: Whether nothing may be sent now: the study is held, or another content of it was
+            taken.
+    """
+
+    job_id: str
+    study_instance_uid: str
+    destination: str
+    state: DeliveryState
+    reason: str | None
+    attempts: int
+    run: int
+    not_before: float
+    created_at: float
+    delivered_at: float | None
+    transaction_uid: str | None
+    is_asked: bool
+    committed_at: float | None
+    is_held: bool = False
+
+
+class DeliveryList:
+    """Each method raises ResourceError where the database fails or is not there."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def delivery(self, job_id: str, destination: str) -> Delivery | None:
+        """Returns a delivery."""
+        one = self._select(DELIVERIES.c.job_id == job_id, DELIVERIES.c.destination == destination)
+        return next(iter(one), None)
+
+    def of_job(self, job_id: str) -> Sequence[Delivery]:
+        """Returns the deliveries of a job."""
+        return self._select(DELIVERIES.c.job_id == job_id)
+
+    def replaced(self, delivery: Delivery) -> Sequence[ReplacedResults]:
+        """Returns the results of other jobs that a delivery has to reject."""
+        return replaced_results(self._database, delivery.job_id, delivery.destination)
+
+    def note_missing(self, delivery: Delivery) -> None:
+        """Puts on record that results of another job can't be rejected."""
+        record_note_missing(
+            self._database, delivery.study_instance_uid, delivery.job_id, delivery.destination
+        )
+
+    def unqueued(self) -> Sequence[Delivery]:
+        """Returns what is to be put into the queue, the oldest first."""
+        return self._select(~DELIVERIES.c.is_enqueued, _IS_TO_BE_DONE)
+
+    def unfinished(self) -> Sequence[Delivery]:
+        """Returns what is in the queue or under way, the oldest first."""
+        return self._select(DELIVERIES.c.is_enqueued, _IS_TO_BE_DONE)
+
+    def of_transaction(self, transaction_uid: str) -> Delivery | None:
+        """Returns the delivery that asks for storage commitment under a UID."""
+        return next(iter(self._select(DELIVERIES.c.transaction_uid == transaction_uid)), None)
+
+    def enqueued(self, delivery: Delivery) -> None:
+        """Puts on record that a delivery is in the queue."""
+        self._update(delivery, _UNFINISHED, None, is_enqueued=True)
+
+    def forgotten(self, delivery: Delivery) -> None:
+        """Has a delivery put into the queue again of which the queue knows nothing any more."""
+        self._update(delivery, _UNFINISHED, None, run=delivery.run + 1, is_enqueued=False)
+
+    def delivered(self, delivery: Delivery, transaction_uid: str | None = None) -> bool:
+        """Ends a delivery of which the destination has everything.
+
+        Args:
+            delivery: Which.
+            transaction_uid: Under which it will be asked for storage commitment, which is the
+                next thing that is queued; None: it will not.
+        """
+        asks: dict[str, Any] = {"transaction_uid": transaction_uid}
+        if transaction_uid is not None:
+            asks |= {
+                "is_asked": True,
+                "run": delivery.run + 1,
+                "not_before": 0.0,
+                "is_enqueued": False,
+            }
+        return self._update(
+            delivery,
+            [DeliveryState.WAITING],
+            EventKind.DELIVERED,
+            state=DeliveryState.DELIVERED,
+            reason=None,
+            delivered_at=time.time(),
+            **asks,
+        )
+
+    def postpone(self, delivery: Delivery, reason: str, not_before: float) -> bool:
+        """Has a delivery tried again that failed, or of which something was lost."""
+        return self._update(
+            delivery,
+            _UNFINISHED,
+            EventKind.NOT_DELIVERED,
+            state=DeliveryState.WAITING,
+            is_asked=False,
+            reason=reason,
+            attempts=delivery.attempts + 1,
+            run=delivery.run + 1,
+            not_before=not_before,
+            is_enqueued=False,
+        )
+
+    def die(self, delivery: Delivery, reason: str) -> bool:
+        """Gives a delivery up."""
+        return self._update(
+            delivery,
+            _UNFINISHED,
+            EventKind.DEAD,
+            state=DeliveryState.DEAD,
+            is_asked=False,
+            reason=reason,
+        )
+
+    def retry(self, delivery: Delivery, who: str) -> bool:
+        """Has a delivery tried at once that waits for its next attempt or was given up."""
+        return self._update(
+            delivery,
+            [DeliveryState.WAITING, DeliveryState.DEAD],
+            EventKind.RETRIED,
+            who=who,
+            state=DeliveryState.WAITING,
+            attempts=0,
+            created_at=time.time(),
+            run=delivery.run + 1,
+            not_before=0.0,
+            is_enqueued=False,
+        )
+
+    def asked(self, delivery: Delivery, reason: str | None, not_before: float) -> bool:
+        """Has a destination asked again for storage commitment that has not answered by then.
+
+        Args:
+            delivery: Which it has.
+            reason: Why it did not take the request, or does not commit itself; None: it took it.
+            not_before: Seconds since 1970, UTC.
+        """
+        return self._update(
+            delivery,
+            [DeliveryState.DELIVERED],
+            EventKind.NOT_COMMITTED if reason else None,
+            reason=reason,
+            attempts=delivery.attempts + 1,
+            run=delivery.run + 1,
+            not_before=not_before,
+            is_enqueued=False,
+        )
+
+    def stop_asking(self, delivery: Delivery, reason: str) -> bool:
+        """Asks for storage commitment no more; what comes late is still taken."""
+        return self._update(
+            delivery,
+            [DeliveryState.DELIVERED],
+            EventKind.NOT_COMMITTED,
+            reason=reason,
+            is_asked=False,
+        )
+
+    def commit(self, delivery: Delivery) -> bool:
+        """Puts on record that a destination promises to keep all that it got."""
+        return self._update(
+            delivery,
+            [DeliveryState.DELIVERED],
+            EventKind.COMMITTED,
+            state=DeliveryState.COMMITTED,
+            reason=None,
+            is_asked=False,
+            committed_at=time.time(),
+        )
+
+    def _update(
+        self,
+        delivery: Delivery,
+        states: Sequence[DeliveryState],
+        what: EventKind | None,
+        *,
+        who: str | None = None,
+        **values: Any,
+    ) -> bool:
+        with self._database.transaction() as connection:
+            changed = connection.execute(
+                update(DELIVERIES)
+                .where(
+                    DELIVERIES.c.job_id == delivery.job_id,
+                    DELIVERIES.c.destination == delivery.destination,
+                    DELIVERIES.c.run == delivery.run,
+                    DELIVERIES.c.state.in_(states),
+                )
+                .values(**values)
+            ).rowcount
+            if changed and what:
+                _record(connection, what, delivery, who, values.get("reason"))
+        return bool(changed)
+
+    def _select(
+        self, *conditions: Any, order: Any = DELIVERIES.c.created_at, limit: int | None = None
+    ) -> Sequence[Delivery]:
+        statement = (
+            select(*_COLUMNS)
+            .join(JOBS, JOBS.c.job_id == DELIVERIES.c.job_id)
+            .where(*conditions)
+            .order_by(order, DELIVERIES.c.job_id, DELIVERIES.c.destination)
+            .limit(limit)
+        )
+        with self._database.transaction() as connection:
+            return [_delivery(row) for row in connection.execute(statement)]
+
+
+_UNFINISHED = (DeliveryState.WAITING, DeliveryState.DELIVERED)
+# Of a delivery that is joined with its job.
+_IS_HELD = or_(JOBS.c.state == JobState.SUPERSEDED, is_held(JOBS.c.study_instance_uid))
+_IS_TO_BE_DONE = or_(
+    (DELIVERIES.c.state == DeliveryState.WAITING) & ~_IS_HELD, DELIVERIES.c.is_asked
+)
+_COLUMNS = [
+    *(column for column in DELIVERIES.c if column is not DELIVERIES.c.is_enqueued),
+    JOBS.c.study_instance_uid,
+    _IS_HELD.label("is_held"),
+]
+
+
+def _delivery(row: Row[Any]) -> Delivery:
+    values = {"state": DeliveryState(row.state), "is_held": bool(row.is_held)}
+    return Delivery(**{**row._mapping, **values})
+
+
+def _record(
+    connection: Connection, what: EventKind, delivery: Delivery, who: str | None, reason: str | None
+) -> None:
+    detail = f"to {delivery.destination}" + (f": {reason}" if reason else "")
+    record(
+        connection,
+        what,
+        delivery.study_instance_uid,
+        job_id=delivery.job_id,
+        who=who,
+        detail=detail,
+    )

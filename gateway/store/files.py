@@ -1,0 +1,154 @@
+"""Files of what came in: a folder for each study, a file for each instance, never written twice.
+
+```
+STORAGE/incoming/     being received, or not yet in the ledger; emptied at each start
+STORAGE/studies/S/I   S: hash of the Study Instance UID; I: SHA-256 of the file
+STORAGE/jobs/J        a job's input, settings and output
+```
+
+Names are hashes because UIDs come from outside, and a file that is named after its content need
+never be replaced.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from uuid import uuid4
+
+from gateway.store.ledger import KeptInstance, Ledger
+from totalmap.errors import ResourceError
+
+STUDY_CHARACTERS = 32
+BYTES_PER_GB = 1_000_000_000
+# In the folder of a job.
+INPUT_NAME = "input"
+SETTINGS_NAME = "settings.yaml"
+OUTPUT_NAME = "output"
+# In its output; the application writes it always (docs/results.md).
+STATUS_NAME = "status.json"
+
+
+class Storage:
+    """A folder on a local file system."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder = folder.absolute()
+        self.incoming = folder / "incoming"
+        self._studies = folder / "studies"
+        self._jobs = folder / "jobs"
+        self._lock = folder / "lock"
+        self.incoming.mkdir(parents=True, exist_ok=True)
+        self._studies.mkdir(exist_ok=True)
+        self._jobs.mkdir(exist_ok=True)
+        _make_private(folder)
+
+    @contextmanager
+    def only_here(self) -> Iterator[None]:
+        """Keeps every other process from receiving into this folder while the block runs.
+
+        Raises:
+            ResourceError: Another one does.
+        """
+        with self._lock.open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise ResourceError(
+                    f"{self._lock.parent}: another gateway receives into this folder"
+                ) from error
+            yield
+
+    def free_bytes(self) -> int:
+        """Returns how much may still be written."""
+        return shutil.disk_usage(self._studies).free
+
+    def new_file(self) -> Path:
+        """Returns where a file may be written while it is received; it is not there yet."""
+        return self.incoming / uuid4().hex
+
+    def study_folder(self, study_instance_uid: str) -> Path:
+        """Returns where the instances of a study lie; it may not be there yet."""
+        digest = hashlib.sha256(study_instance_uid.encode()).hexdigest()
+        return self._studies / digest[:STUDY_CHARACTERS]
+
+    def path(self, instance: KeptInstance) -> Path:
+        """Returns where the file of an instance lies."""
+        return self.study_folder(instance.study_instance_uid) / instance.sha256
+
+    def job_folder(self, job_id: str) -> Path:
+        """Returns where a job's input, settings and output lie; it may not be there yet."""
+        return self._jobs / job_id
+
+    def output_folder(self, job_id: str) -> Path:
+        """Returns where the application leaves what it made of a job."""
+        return self.job_folder(job_id) / OUTPUT_NAME
+
+    def keep(self, file: Path, study_instance_uid: str, sha256: str) -> Path:
+        """Gives a received file a second name in its study's folder, which is returned.
+
+        Under that name the content is on the disk; the name is after `sync` of the folder. What is
+        there already stays, for it may have been acknowledged. The first name, in `incoming`, is to
+        be removed when the file is in the ledger: until then it tells the next start of it.
+        """
+        folder = self.study_folder(study_instance_uid)
+        if not folder.exists():
+            folder.mkdir(exist_ok=True)
+            sync(self._studies)
+        kept = folder / sha256
+        if not kept.exists():
+            sync(file)
+            with suppress(FileExistsError):  # the same content has just come from elsewhere
+                kept.hardlink_to(file)
+        return folder
+
+    def remove_partial_files(self, untouched_seconds: float) -> None:
+        """Removes what is in `incoming` and was not written to for a time."""
+        for path in self.incoming.iterdir():
+            with suppress(FileNotFoundError):  # it has just moved on
+                is_old = time.time() - path.stat().st_mtime > untouched_seconds
+                if is_old and not self.is_kept(path):  # the next start puts that on record
+                    path.unlink()
+
+    def is_kept(self, file: Path) -> bool:
+        """Returns whether a file in `incoming` has a second name in the folder of a study."""
+        return file.stat().st_nlink > 1
+
+    def has_studies(self) -> bool:
+        """Returns whether there is a folder of a study."""
+        with os.scandir(self._studies) as entries:  # which does not list them all
+            return next(entries, None) is not None
+
+    def not_on_record(self, ledger: Ledger) -> Sequence[Path]:
+        """Returns the files of studies of which the ledger knows nothing."""
+        on_record = {self.path(one) for one in ledger.instances()}
+        return sorted({*self._studies.glob("*/*")} - on_record)
+
+
+def _make_private(folder: Path) -> None:
+    """Leaves a folder, and what lies in it directly, to its user alone: all below is then, too."""
+    folder.chmod(0o700)
+    for path in folder.iterdir():
+        if path.is_symlink():
+            continue
+        with suppress(FileNotFoundError):  # SQLite removes files of its own
+            path.chmod(0o700 if path.is_dir() else 0o600)
+
+
+def sync(path: Path) -> None:
+    """Returns when a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sha256_of(path: Path) -> str:
+    """Returns the hash of a file's content, as hexadecimal digits."""
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

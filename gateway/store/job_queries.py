@@ -1,0 +1,119 @@
+"""The SQL of jobs: what is said to the database, and what its rows mean.
+
+When that is said, and what becomes part of the history with it, is the job list's.
+"""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Update, and_, exists, or_, true, update
+
+from gateway.store.job import UNFINISHED, Destinations, Job, JobState, KeptResult, NewJob
+from gateway.store.schema import JOBS
+
+COLUMNS = [column for column in JOBS.c if column is not JOBS.c.is_enqueued]
+
+
+def job_of(row: Row[Any]) -> Job:
+    """Returns the job that a row of `COLUMNS` is."""
+    values = dict(row._mapping)
+    return Job(
+        **{
+            **values,
+            "state": JobState(values["state"]),
+            "application": json.loads(values["application"]),
+            "destinations": _destinations(json.loads(values["destinations"])),
+        }
+    )
+
+
+def _destinations(names: dict[str, list[str]] | list[str]) -> Destinations:
+    if isinstance(names, list):  # as jobs were queued before the verdict had a say
+        return Destinations.whatever(*names)
+    return Destinations(**{verdict: tuple(those) for verdict, those in names.items()})
+
+
+def row_of(job: NewJob) -> dict[str, Any]:
+    """Returns the row of a job that is to be queued."""
+    return {
+        **asdict(job),
+        "application": json.dumps(job.application),
+        "destinations": json.dumps(asdict(job.destinations)),
+        "state": JobState.QUEUED,
+        "attempts": 0,
+        "run": 1,
+        "not_before": 0.0,
+        "is_enqueued": False,
+        "created_at": time.time(),
+    }
+
+
+def delivery_row(job_id: str, destination: str) -> dict[str, Any]:
+    """Returns the row of a delivery that is to be queued."""
+    return {
+        "job_id": job_id,
+        "destination": destination,
+        "state": "waiting",
+        "attempts": 0,
+        "run": 1,
+        "not_before": 0.0,
+        "is_enqueued": False,
+        "created_at": time.time(),
+    }
+
+
+def result_row(job_id: str, result: KeptResult) -> dict[str, Any]:
+    """Returns the row of a result."""
+    return {"job_id": job_id, **asdict(result)}
+
+
+def updating(job_id: str, *states: JobState) -> Update:
+    """Returns an update of a job where it is in one of some states."""
+    return update(JOBS).where(JOBS.c.job_id == job_id, JOBS.c.state.in_(states))
+
+
+def queuing_anew(job_id: str, states: Sequence[JobState]) -> Any:
+    """Returns an update that puts a job into the queue again, and returns its `COLUMNS`."""
+    return (
+        updating(job_id, *states)
+        .values(state=JobState.QUEUED, run=JOBS.c.run + 1, is_enqueued=False, ended_at=None)
+        .returning(*COLUMNS)
+    )
+
+
+def superseding(job: NewJob, reason: str) -> Any:
+    """Returns an update that ends what waits or runs on older content; returns its `COLUMNS`."""
+    return (
+        update(JOBS)
+        .where(
+            JOBS.c.study_instance_uid == job.study_instance_uid,
+            JOBS.c.rule == job.rule,
+            JOBS.c.job_id != job.job_id,
+            JOBS.c.state.in_(UNFINISHED),
+        )
+        .values(state=JobState.SUPERSEDED, reason=reason, ended_at=time.time())
+        .returning(*COLUMNS)
+    )
+
+
+def is_outdated() -> ColumnElement[bool]:
+    """Returns that the study of a job has grown since, so that a newer job has its place."""
+    newer = JOBS.alias()
+    return exists().where(
+        newer.c.study_instance_uid == JOBS.c.study_instance_uid,
+        newer.c.rule == JOBS.c.rule,
+        newer.c.created_at > JOBS.c.created_at,
+    )
+
+
+def nobody_else_began(begun: Job | None) -> ColumnElement[bool]:
+    """Returns that a job is not in the hands of another worker than the one that began it."""
+    if begun is None:
+        return true()
+    is_same = and_(
+        JOBS.c.worker == begun.worker, JOBS.c.run == begun.run, JOBS.c.attempts == begun.attempts
+    )
+    return or_(JOBS.c.state != JobState.RUNNING, is_same)

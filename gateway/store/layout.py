@@ -1,0 +1,101 @@
+"""Changes the tables of a database to the layout of this version, or of an earlier one.
+
+The steps are in gateway/store/migrations. Alembic runs them in the transaction of the caller, so
+that a step that fails leaves the layout as it was.
+"""
+
+from pathlib import Path
+from threading import Lock
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, inspect, text
+
+from gateway.store.schema import LAYOUT
+from totalmap.errors import ConfigError
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+# By version of TotalMAP: the layout that it reads.
+LAYOUTS = MappingProxyType({"0.1.0": "0001"})
+
+_MIGRATIONS = Path(__file__).with_name("migrations")
+_BASELINE = "0001"
+_BASELINE_NUMBER = 1
+# Alembic keeps the connection that it works on in a module.
+_ALEMBIC = Lock()
+
+
+def upgrade_layout(connection: Connection) -> None:
+    """Makes the tables where there are none, and changes those of an earlier version.
+
+    Args:
+        connection: In a transaction in which no other process changes the layout.
+
+    Raises:
+        ConfigError: A later version of TotalMAP has changed the layout.
+    """
+    found = _layout(connection)
+    if found == LAYOUT:
+        return
+    from alembic import command  # only here, for it takes a while
+
+    with _ALEMBIC:
+        config = _config(connection)
+        if found is not None:
+            _require_known(found, config)
+            command.stamp(config, found)
+        command.upgrade(config, LAYOUT)
+
+
+def downgrade_layout(connection: Connection, version: str) -> None:
+    """Changes the tables to the layout of an earlier version of TotalMAP.
+
+    Args:
+        connection: As for `upgrade_layout`; the gateway must not run.
+        version: Such as 0.1.0.
+
+    Raises:
+        ConfigError: There is no such version, or a later one has changed the layout.
+    """
+    if version not in LAYOUTS:
+        raise ConfigError(
+            f"there is no way back to version {version}: choose one of {', '.join(LAYOUTS)}"
+        )
+    upgrade_layout(connection)
+    from alembic import command
+
+    with _ALEMBIC:
+        command.downgrade(_config(connection), LAYOUTS[version])
+
+
+def _layout(connection: Connection) -> str | None:
+    """Returns which layout the tables have; None: there are none."""
+    tables = inspect(connection)
+    if tables.has_table("alembic_version"):
+        return str(connection.execute(text("SELECT version_num FROM alembic_version")).scalar())
+    if not tables.has_table("schema"):
+        return None
+    number = connection.execute(text("SELECT version FROM schema")).scalar()
+    return _BASELINE if number == _BASELINE_NUMBER else f"schema {number}"
+
+
+def _config(connection: Connection) -> "Config":
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _require_known(layout: str, config: "Config") -> None:
+    from alembic.script import ScriptDirectory
+
+    known = [step.revision for step in ScriptDirectory.from_config(config).walk_revisions()]
+    if layout not in known:
+        raise ConfigError(
+            f"the ledger has layout {layout}, and this version of TotalMAP reads those up to "
+            f"{LAYOUT}: install the version that wrote it, or a newer one"
+        )

@@ -1,0 +1,207 @@
+"""What the page shows of the database at a glance: queries that read, and nothing else."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import case, func, select
+
+from gateway.store.conflict import is_held
+from gateway.store.database import Database
+from gateway.store.deliveries import DeliveryState
+from gateway.store.job import UNFINISHED, Job, JobState
+from gateway.store.job_queries import COLUMNS, job_of
+from gateway.store.schema import DELIVERIES, JOBS, STUDIES
+
+
+class Group(StrEnum):
+    """Jobs that somebody looks for together."""
+
+    FAILED = "failed"
+    RUNNING = "running"
+    WAITING = "waiting"
+    DONE = "done"
+    WITHDRAWN = "withdrawn"
+
+
+GROUP_STATES: Mapping[Group, tuple[JobState, ...]] = {
+    Group.FAILED: (JobState.DEAD, JobState.HELD),
+    Group.RUNNING: (JobState.RUNNING,),
+    Group.WAITING: (JobState.QUEUED,),
+    Group.DONE: (JobState.SEGMENTED,),
+    Group.WITHDRAWN: (JobState.CANCELLED, JobState.SUPERSEDED),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedDelivery:
+    """A delivery as the list of jobs shows it; the fields are those of `Delivery`."""
+
+    destination: str
+    state: DeliveryState
+    reason: str | None
+    attempts: int
+    delivered_at: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArrivingStudy:
+    """A study of which something came that was not passed on yet.
+
+    Attributes:
+        last_received_at: Seconds since 1970, UTC.
+    """
+
+    study_instance_uid: str
+    n_instances: int
+    last_received_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestinationHealth:
+    """How a destination does.
+
+    Attributes:
+        waiting: Deliveries that are on their way.
+        failing: Those of them that failed already.
+        dead: Deliveries that were given up.
+        last_delivered_at: None: never.
+        last_reason: Of a failure that is not over.
+    """
+
+    destination: str
+    waiting: int
+    failing: int
+    dead: int
+    last_delivered_at: float | None
+    last_reason: str | None
+
+
+def count_jobs(database: Database) -> Mapping[JobState, int]:
+    """Returns how many jobs are in each state.
+
+    Raises:
+        ResourceError: The database fails, here and in what follows.
+    """
+    statement = select(JOBS.c.state, func.count()).group_by(JOBS.c.state)
+    with database.transaction() as connection:
+        counts = {JobState(state): n for state, n in connection.execute(statement)}
+    return {state: counts.get(state, 0) for state in JobState}
+
+
+def is_idle(database: Database) -> bool:
+    """Returns whether nothing arrives, waits, runs or is to be delivered, but for held studies."""
+    unfinished = select(JOBS.c.job_id).where(
+        JOBS.c.state.in_(UNFINISHED), ~is_held(JOBS.c.study_instance_uid)
+    )
+    waiting = (
+        select(DELIVERIES.c.job_id)
+        .join(JOBS, JOBS.c.job_id == DELIVERIES.c.job_id)
+        .where(DELIVERIES.c.state == DeliveryState.WAITING, ~is_held(JOBS.c.study_instance_uid))
+    )
+    with database.transaction() as connection:
+        is_busy = any(connection.execute(found.limit(1)).first() for found in (unfinished, waiting))
+    return not (is_busy or arriving_studies(database))
+
+
+def list_jobs(database: Database, group: Group, *, limit: int, offset: int = 0) -> Sequence[Job]:
+    """Returns jobs of a group: first what comes next, or what ended last."""
+    statement = (
+        select(*COLUMNS)
+        .where(JOBS.c.state.in_(GROUP_STATES[group]))
+        .order_by(*_ORDER[group], JOBS.c.job_id)
+        .limit(limit)
+        .offset(offset)
+    )
+    with database.transaction() as connection:
+        return [job_of(row) for row in connection.execute(statement)]
+
+
+_NEWEST_END = (JOBS.c.ended_at.desc(),)
+_ORDER: Mapping[Group, tuple[Any, ...]] = {
+    Group.FAILED: _NEWEST_END,
+    Group.RUNNING: (JOBS.c.started_at,),
+    Group.WAITING: (JOBS.c.is_urgent.desc(), JOBS.c.created_at),
+    Group.DONE: _NEWEST_END,
+    Group.WITHDRAWN: _NEWEST_END,
+}
+
+
+def deliveries_of(
+    database: Database, job_ids: Iterable[str]
+) -> Mapping[str, Sequence[ListedDelivery]]:
+    """Returns the deliveries of each job, in the order of their destinations' names."""
+    found: dict[str, list[ListedDelivery]] = {job_id: [] for job_id in job_ids}
+    statement = (
+        select(DELIVERIES.c.job_id, *(DELIVERIES.c[name] for name in ListedDelivery.__slots__))
+        .where(DELIVERIES.c.job_id.in_(found))
+        .order_by(DELIVERIES.c.destination)
+    )
+    with database.transaction() as connection:
+        for job_id, *values in connection.execute(statement):
+            one = dict(zip(ListedDelivery.__slots__, values, strict=True))
+            found[job_id].append(ListedDelivery(**{**one, "state": DeliveryState(one["state"])}))
+    return found
+
+
+def arriving_studies(database: Database) -> Sequence[ArrivingStudy]:
+    """Returns the studies of which more came than was passed on, the newest first."""
+    statement = (
+        select(STUDIES.c.study_instance_uid, STUDIES.c.n_instances, STUDIES.c.last_received_at)
+        .where(STUDIES.c.n_instances - STUDIES.c.n_passed_on > 0)
+        .order_by(STUDIES.c.last_received_at.desc(), STUDIES.c.study_instance_uid)
+    )
+    with database.transaction() as connection:
+        return [ArrivingStudy(**row._mapping) for row in connection.execute(statement)]
+
+
+def count_deliveries(database: Database) -> Mapping[tuple[str, DeliveryState], int]:
+    """Returns how many deliveries to each destination are in each state."""
+    statement = select(DELIVERIES.c.destination, DELIVERIES.c.state, func.count()).group_by(
+        DELIVERIES.c.destination, DELIVERIES.c.state
+    )
+    with database.transaction() as connection:
+        rows = connection.execute(statement).all()
+    return {(destination, DeliveryState(state)): n for destination, state, n in rows}
+
+
+def destinations(database: Database, names: Iterable[str]) -> Sequence[DestinationHealth]:
+    """Returns how destinations do, all deliveries counted.
+
+    Args:
+        database: To be asked.
+        names: Of destinations to which nothing may ever have been delivered, too.
+    """
+    of = DELIVERIES.c
+    is_waiting = of.state == DeliveryState.WAITING
+    is_failing = is_waiting & (of.attempts > 0)
+    statement = select(
+        of.destination,
+        _count(is_waiting),
+        _count(is_failing),
+        _count(of.state == DeliveryState.DEAD),
+        func.max(of.delivered_at),
+    ).group_by(of.destination)
+    newest_reason = select(of.reason).where(is_failing).order_by(of.created_at.desc()).limit(1)
+    with database.transaction() as connection:
+        rows = {name: values for name, *values in connection.execute(statement)}
+        found = []
+        for name in sorted({*names, *rows}):
+            waiting, failing, dead, last_delivered_at = rows.get(name, (0, 0, 0, None))
+            reason = newest_reason.where(of.destination == name)
+            found.append(
+                DestinationHealth(
+                    destination=name,
+                    waiting=waiting,
+                    failing=failing,
+                    dead=dead,
+                    last_delivered_at=last_delivered_at,
+                    last_reason=connection.execute(reason).scalar() if failing else None,
+                )
+            )
+    return found
+
+
+def _count(condition: Any) -> Any:
+    return func.sum(case((condition, 1), else_=0))

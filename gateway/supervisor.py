@@ -1,0 +1,145 @@
+"""The gateway as a whole: its processes, each started again when it ends, hangs or grows too large.
+
+They share nothing but the database and the folder, so that one which is killed or hangs takes no
+other with it.
+"""
+
+import time
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from threading import Event
+
+from gateway.config import GatewaySettings
+from gateway.heartbeat import HeartbeatTable, ProcessState, UnpausedClock
+from gateway.store.database import open_database
+from gateway.store.workers import WorkerList
+from gateway.supervise import systemd
+from gateway.supervise.ledger_watch import LedgerWatch
+from gateway.supervise.process import BYTES_PER_GB, Limits, SupervisedProcess
+from gateway.supervise.process_status import machine_bytes
+
+LOOK_SECONDS = 0.2
+# Beyond what a worker may take for the job that it does.
+STOP_SECONDS = 15.0
+SUPERVISOR = "supervisor"
+RECEIVE = "receive"
+WORK = "work"
+_SUPERVISOR_SLOT = 0
+# Of the machine's memory, where work.memory does not say how much a worker may use.
+_WORKER_SHARE = 0.9
+
+
+def roles(
+    settings: GatewaySettings, machine: str, *, only_work: bool = False
+) -> Sequence[Sequence[str]]:
+    """Returns the arguments of `python -m gateway` for each process of this machine.
+
+    Args:
+        settings: Of the gateway.
+        machine: Names this machine.
+        only_work: Whether another machine receives and delivers.
+    """
+    workers = [
+        [WORK, "--worker", f"{machine}-{number}", "--device", device]
+        for number, device in enumerate(settings.work.devices, start=1)
+    ]
+    return workers if only_work else [[RECEIVE], ["dispatch"], ["web"], *workers]
+
+
+def serve(
+    settings: GatewaySettings,
+    settings_file: Path | None,
+    roles: Sequence[Sequence[str]],
+    stop: Event,
+) -> None:
+    """Runs the processes of the gateway until it is told to stop.
+
+    Args:
+        settings: Of the gateway.
+        settings_file: Where they stand; None: the defaults.
+        roles: Arguments of `python -m gateway`, one list a process.
+        stop: Set from elsewhere.
+
+    Raises:
+        ResourceError: The database can't be opened.
+        TotalMapError: A process can't run with these settings; it has said why.
+    """
+    config = ["--config", str(settings_file)] if settings_file else []
+    table = HeartbeatTable.create([SUPERVISOR, *(role[0] for role in roles)])
+    processes = [
+        SupervisedProcess([*role, *config], _limits(settings, role[0]), table, slot)
+        for slot, role in enumerate(roles, start=_SUPERVISOR_SLOT + 1)
+    ]
+    workers = {
+        role[2]: process for role, process in zip(roles, processes, strict=True) if role[0] == WORK
+    }
+    with open_database(settings) as database:
+        if any(role[0] == RECEIVE for role in roles):
+            # Takes back what was asked of the gateway that ran before.
+            WorkerList(database).drain(is_draining=False)
+        ledger = LedgerWatch(database, settings.work, list(workers))
+        with ledger.looking():
+            try:
+                _supervise(processes, workers, ledger, table, stop)
+            finally:
+                _end(processes, settings.work.stop_seconds + STOP_SECONDS)
+
+
+def _supervise(
+    processes: Sequence[SupervisedProcess],
+    workers: "dict[str, SupervisedProcess]",
+    ledger: LedgerWatch,
+    table: HeartbeatTable,
+    stop: Event,
+) -> None:
+    """Keeps the processes up until the gateway is told to stop, or is drained."""
+    clock = UnpausedClock()
+    names = {process: name for name, process in workers.items()}
+    is_first = True
+    while not stop.wait(LOOK_SECONDS) and not ledger.is_drained:
+        now = clock.now()
+        table.beat(_SUPERVISOR_SLOT, ProcessState.RUNNING)
+        overdue = ledger.overdue
+        for process in processes:
+            if ledger.is_draining and process.role == RECEIVE:
+                process.tell_to_stop()
+                continue
+            loss = process.keep_up(now)
+            name = names.get(process, "")
+            if loss is None and name in overdue and process.is_running:
+                loss = process.end(overdue[name])
+            if loss is not None and name:
+                process.start_after(ledger.settle(name, loss))
+        systemd.notify(systemd.READY if is_first else systemd.ALIVE)
+        is_first = False
+
+
+def _end(processes: Collection[SupervisedProcess], patience_seconds: float) -> None:
+    """Has all processes end in their own time, and kills those that do not."""
+    systemd.notify(systemd.STOPPING)
+    for process in processes:
+        process.tell_to_stop()
+    deadline = time.monotonic() + patience_seconds
+    while not all(process.has_ended() for process in processes):
+        systemd.notify(systemd.ALIVE)
+        if time.monotonic() > deadline:
+            for process in processes:
+                if not process.has_ended():
+                    process.kill()
+            return
+        time.sleep(LOOK_SECONDS / 4)
+
+
+def _limits(settings: GatewaySettings, role: str) -> Limits:
+    memory = settings.supervise.memory
+    gigabytes = {
+        RECEIVE: memory.receive_gb,
+        "dispatch": memory.dispatch_gb,
+        "web": memory.web_gb,
+        WORK: memory.work_gb or _WORKER_SHARE * machine_bytes() / BYTES_PER_GB,
+    }
+    return Limits(
+        hang_seconds=settings.supervise.hang_seconds,
+        start_seconds=max(settings.supervise.start_seconds, settings.supervise.hang_seconds),
+        memory_bytes=gigabytes[role] * BYTES_PER_GB,
+    )

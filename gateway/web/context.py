@@ -1,0 +1,69 @@
+"""What the page is made of, together."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from gateway.config import GatewaySettings
+from gateway.heartbeat import HeartbeatTable
+from gateway.store.clock_record import ClockRecord
+from gateway.store.conflicts import ConflictList
+from gateway.store.database import Database
+from gateway.store.deliveries import DeliveryList
+from gateway.store.files import Storage
+from gateway.store.jobs import JobList
+from gateway.store.ledger import Ledger
+from gateway.store.workers import WorkerList
+from gateway.web.authentication import Authenticator
+from gateway.web.health import HealthCheck
+from gateway.web.patients import Headlines
+from gateway.web.results import Results
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebContext:
+    """All that requests need to be answered."""
+
+    settings: GatewaySettings
+    database: Database
+    storage: Storage
+    jobs: JobList
+    deliveries: DeliveryList
+    ledger: Ledger
+    conflicts: ConflictList
+    clock: ClockRecord
+    worker_list: WorkerList
+    headlines: Headlines
+    results: Results
+    authenticator: Authenticator
+    health: HealthCheck
+
+    @classmethod
+    def open(
+        cls,
+        settings: GatewaySettings,
+        database: Database,
+        heartbeats: HeartbeatTable | None = None,
+    ) -> Self:
+        """Returns what belongs to a database and its storage folder.
+
+        Args:
+            settings: Of the gateway.
+            database: The ledger's.
+            heartbeats: Of all processes of this machine; None: nobody supervises them.
+        """
+        storage, jobs = Storage(settings.storage_folder), JobList(database)
+        return cls(
+            settings=settings,
+            database=database,
+            storage=storage,
+            jobs=jobs,
+            deliveries=DeliveryList(database),
+            ledger=Ledger(database),
+            conflicts=ConflictList(database),
+            clock=ClockRecord(database),
+            worker_list=WorkerList(database),
+            headlines=Headlines(database, storage),
+            results=Results(jobs, storage),
+            authenticator=Authenticator(settings.web, settings.storage_folder, database),
+            health=HealthCheck(settings, storage, database, heartbeats),
+        )

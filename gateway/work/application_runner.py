@@ -1,0 +1,208 @@
+"""What segments a prepared job: the application in this process, kept warm, or the MAP's image."""
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from app.run import RunRequest
+from app.warm_application import WarmApplication
+from gateway.config import ContainerSection
+from gateway.store.files import INPUT_NAME, OUTPUT_NAME, SETTINGS_NAME, STATUS_NAME
+from gateway.store.job import NO_DOUBT, Judgement, KeptResult
+from totalmap.errors import ResourceError
+from totalmap.finding import Verdict
+from totalmap.run_log import Observer
+
+_DIGEST_CHARACTERS = 8
+# Docker's own, when it could not start the container.
+_DOCKER_FAILED = (125, 126, 127)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why a job failed.
+
+    Attributes:
+        is_final: Whether another attempt would fail, too.
+    """
+
+    message: str
+    is_final: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of a job: a failure, or results, with paths relative to the output folder."""
+
+    failure: Failure | None
+    results: tuple[KeptResult, ...] = ()
+    judgement: Judgement = NO_DOUBT
+
+
+class Runner(Protocol):
+    """Runs the application on the folder of a job: its input and settings, and output."""
+
+    def warm_up(self, settings_file: Path) -> None:
+        """Prepares for studies that come with these settings."""
+
+    def run(self, folder: Path, observer: Observer) -> Outcome:
+        """Segments the study of a job."""
+
+    def abandon(self) -> None:
+        """Ends this worker's run, whose process has ended or is going to."""
+
+
+class WarmRunner:
+    """The application in this process; networks stay loaded."""
+
+    def __init__(self, models_folder: Path) -> None:
+        self._application = WarmApplication()
+        self._models_folder = models_folder
+
+    def warm_up(self, settings_file: Path) -> None:
+        """Loads the networks.
+
+        Raises:
+            ConfigError: The settings are wrong.
+            ModelError: Weights are missing, not on record or changed, or a licence is missing.
+        """
+        self._application.warm_up(settings_file, self._models_folder)
+
+    def run(self, folder: Path, observer: Observer) -> Outcome:
+        """Segments the study of a job."""
+        request = RunRequest(
+            input_path=folder / INPUT_NAME,
+            output_folder=folder / OUTPUT_NAME,
+            models_folder=self._models_folder,
+            settings_file=folder / SETTINGS_NAME,
+        )
+        outcome = self._application.run(request, observer)
+        if outcome.error is not None:
+            return Outcome(
+                failure=Failure(
+                    message=str(outcome.error),
+                    is_final=outcome.exit_status != ResourceError.exit_status,
+                )
+            )
+        return Outcome(
+            failure=None,
+            results=tuple(
+                KeptResult(path=one.path, kind=one.kind, sop_instance_uid=one.sop_instance_uid)
+                for one in outcome.status.results
+            ),
+            judgement=_judgement(asdict(outcome.status.quality)),
+        )
+
+    def abandon(self) -> None:
+        """Does nothing: the run ends with its process."""
+
+
+class ContainerRunner:
+    """The MAP's image by Docker, without network and privileges; started anew for each job."""
+
+    def __init__(self, settings: ContainerSection, models_folder: Path | None, name: str) -> None:
+        """Starts nothing yet.
+
+        Args:
+            settings: The image, and what its containers may have.
+            models_folder: Instead of the models in the image; None: those.
+            name: Of the one container that there is at a time (`container_name`).
+        """
+        self._settings = settings
+        self._models_folder = models_folder
+        self._name = name
+
+    def warm_up(self, settings_file: Path) -> None:  # noqa: ARG002  each loads its own networks
+        """Removes what the worker may have left behind when it was killed."""
+        self.abandon()
+
+    def run(self, folder: Path, observer: Observer) -> Outcome:
+        """Segments the study of a job."""
+        observer.stage_started("container")
+        (folder / OUTPUT_NAME).mkdir(exist_ok=True)
+        docker = self._settings.docker
+        try:
+            done = subprocess.run(  # noqa: S603  no shell; the words are ours and the settings'
+                self._command(folder), capture_output=True, check=False
+            )
+        except OSError as error:
+            return _not_started(f"{docker}: {error.strerror}")
+        if done.returncode in _DOCKER_FAILED:
+            said = done.stderr.decode(errors="replace").strip().splitlines()
+            return _not_started(said[-1] if said else f"{docker} ended with {done.returncode}")
+        return _read_status(folder / OUTPUT_NAME, done.returncode)
+
+    def abandon(self) -> None:
+        """Removes the container, and none of another worker, be it on the same job."""
+        words = [self._settings.docker, "rm", "--force", self._name]
+        with suppress(OSError):  # without the command there is no container
+            subprocess.run(words, capture_output=True, check=False)  # noqa: S603  as above
+
+    def _command(self, folder: Path) -> Sequence[str]:
+        settings = self._settings
+        words = [settings.docker, "run", "--rm", "--name", self._name]
+        words += ["--user", f"{os.getuid()}:{os.getgid()}", "--network=none", "--read-only"]
+        words += ["--tmpfs", "/tmp", "--cap-drop", "ALL"]  # noqa: S108  inside the container
+        words += ["--security-opt", "no-new-privileges", "--memory", f"{settings.memory_gb}g"]
+        if settings.gpus is not None:
+            words += ["--gpus", settings.gpus]
+        if self._models_folder is not None:
+            words += ["--volume", f"{self._models_folder.absolute()}:/opt/holoscan/models:ro"]
+        inside = {
+            INPUT_NAME: "/var/holoscan/input:ro",
+            OUTPUT_NAME: "/var/holoscan/output",
+            SETTINGS_NAME: "/var/holoscan/app.yaml:ro",
+        }
+        for name, place in inside.items():
+            words += ["--volume", f"{(folder / name).absolute()}:{place}"]
+        return [*words, settings.image]
+
+
+def container_name(worker: str, storage_folder: Path) -> str:
+    """Returns how a worker calls its container: the same after each start, and no other one does.
+
+    Args:
+        worker: Its name, which may be that of a worker of another gateway on the same machine.
+        storage_folder: Of its own gateway.
+    """
+    digest = hashlib.sha256(f"{worker} {storage_folder.absolute()}".encode()).hexdigest()
+    readable = re.sub(r"[^A-Za-z0-9_.-]", "-", worker)
+    return f"totalmap-{readable}-{digest[:_DIGEST_CHARACTERS]}"
+
+
+def _not_started(reason: str) -> Outcome:
+    return Outcome(
+        failure=Failure(message=f"the container was not started: {reason}", is_final=False)
+    )
+
+
+def _judgement(quality: Mapping[str, Any]) -> Judgement:
+    """Returns what `quality` of status.json says."""
+    verdict = Verdict(quality["verdict"])
+    return Judgement(
+        verdict=verdict,
+        reasons=tuple(one["sentence"] for one in quality["findings"] if one["severity"] == verdict),
+        is_held=quality["held"] is not None,
+    )
+
+
+def _read_status(output: Path, exit_status: int) -> Outcome:
+    """Returns what status.json says; a container that wrote none was killed."""
+    try:
+        status = json.loads((output / STATUS_NAME).read_text(encoding="utf-8"))
+        error = status["error"]
+        if error is None:
+            results = tuple(KeptResult(**one) for one in status["results"])
+            return Outcome(failure=None, results=results, judgement=_judgement(status["quality"]))
+        is_final = error["exit_status"] != ResourceError.exit_status
+        return Outcome(failure=Failure(message=error["message"], is_final=is_final))
+    except (OSError, ValueError, KeyError, TypeError):
+        message = f"the container ended with {exit_status} and left no {STATUS_NAME}"
+        return Outcome(failure=Failure(message=message, is_final=False))

@@ -1,0 +1,313 @@
+"""A watched folder, into which files are put in all the ways that there are."""
+
+import os
+import shutil
+import socket
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+import pydicom
+import pytest
+
+from gateway.config import WatchedFolderSection
+from gateway.receive.intake import Intake
+from gateway.receive.watched_folder import (
+    MAX_DEPTH,
+    PATIENCE,
+    POLLS_IN_QUIET,
+    REJECTED,
+    Watch,
+    watching,
+)
+from gateway.store.files import Storage
+from gateway.store.ledger import Ledger
+from tests.disk import small_disk
+from tests.phantom.study import WrittenSeries
+from tests.waiting import wait_until
+from totalmap.errors import ResourceError
+
+QUIET_SECONDS = 0.125
+MOST_LOOKS = 10 * PATIENCE * POLLS_IN_QUIET
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    watched = tmp_path / "watched"
+    watched.mkdir()
+    return watched
+
+
+@dataclass
+class SteppedWatch:
+    """A watch whose clock goes on with each look, however long the machine takes for it.
+
+    Attributes:
+        seconds: What its clock says.
+    """
+
+    folder: Path
+    intake: Intake
+    storage: Storage
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._watch = Watch(
+            settings_of(self.folder), self.intake, self.storage, clock=lambda: self.seconds
+        )
+
+    def look(self) -> None:
+        """Looks while no time goes by."""
+        self._watch.look(Event())
+
+    def look_for(self, seconds: float) -> None:
+        """Looks as often as the gateway does in so many seconds."""
+        self.look()
+        end = self.seconds + seconds
+        while self.seconds < end:
+            self.seconds = min(end, self.seconds + QUIET_SECONDS / POLLS_IN_QUIET)
+            self.look()
+
+    def look_until(self, is_so: Callable[[], bool]) -> None:
+        """Looks as often as the gateway does until something is so."""
+        for _ in range(MOST_LOOKS):
+            self.look()
+            if is_so():
+                return
+            self.seconds += QUIET_SECONDS / POLLS_IN_QUIET
+        raise AssertionError(f"it is not so after {self.seconds:g} s")
+
+
+@pytest.fixture
+def watch(folder: Path, intake: Intake, storage: Storage) -> SteppedWatch:
+    return SteppedWatch(folder, intake, storage)
+
+
+def settings_of(folder: Path) -> WatchedFolderSection:
+    return WatchedFolderSection(folder=folder, quiet_seconds=QUIET_SECONDS)
+
+
+def kept(ledger: Ledger) -> set[str]:
+    return {one.sop_instance_uid for one in ledger.instances()}
+
+
+def rejected(folder: Path) -> list[bytes]:
+    return sorted(one.read_bytes() for one in (folder / REJECTED).glob("*"))
+
+
+def test_files_and_folders_are_taken_and_go(
+    folder: Path, intake: Intake, storage: Storage, ledger: Ledger, phantom_series: WrittenSeries
+) -> None:
+    paths = phantom_series.paths
+    with watching(settings_of(folder), intake, storage):
+        shutil.copytree(phantom_series.folder, folder / "a" / "study")
+        for path in paths[:3]:
+            shutil.copy(path, folder / "once more")
+            shutil.move(folder / "once more", folder / path.name)
+        wait_until(lambda: not list(folder.iterdir()))
+        assert kept(ledger) == set(phantom_series.sop_uids)
+        wait_until(lambda: ledger.growing_studies()[0].transfers_ended_at is not None)
+    sent = {pydicom.dcmread(path).SOPInstanceUID: path.read_bytes() for path in paths}
+    for one in ledger.instances():
+        assert storage.path(one).read_bytes() == sent[one.sop_instance_uid]
+        assert one.sender == "FOLDER"
+    assert not list(storage.incoming.iterdir())
+
+
+def test_a_file_that_grows_is_not_taken_before_it_is_whole(
+    folder: Path, watch: SteppedWatch, ledger: Ledger, phantom_series: WrittenSeries
+) -> None:
+    content = phantom_series.paths[0].read_bytes()
+    with (folder / "growing").open("wb", buffering=0) as file:
+        for at in range(0, len(content), 2000):
+            file.write(content[at : at + 2000])
+            watch.look()
+            assert not kept(ledger)
+        file.flush()
+        watch.look_for(QUIET_SECONDS / 2)
+        assert not kept(ledger)
+    watch.look_until(lambda: not list(folder.iterdir()))
+    assert kept(ledger) == {phantom_series.sop_uids[0]}
+
+
+def test_a_copy_that_has_halted_is_waited_for(
+    folder: Path, watch: SteppedWatch, ledger: Ledger, phantom_series: WrittenSeries
+) -> None:
+    content = phantom_series.paths[0].read_bytes()
+    shutil.copy(phantom_series.paths[1], folder)
+    with (folder / "halted").open("wb", buffering=0) as file:
+        file.write(content[:-1])
+        watch.look_for(3 * QUIET_SECONDS)
+        assert kept(ledger) == {phantom_series.sop_uids[1]}
+        (study,) = ledger.growing_studies()
+        assert study.transfers_ended_at is None, "there is more to come"
+        file.write(content[-1:])
+    watch.look_until(lambda: not list(folder.iterdir()))
+    assert kept(ledger) == set(phantom_series.sop_uids[:2])
+    (study,) = ledger.growing_studies()
+    assert study.transfers_ended_at is not None
+
+
+def test_a_copy_that_never_ends_is_rejected(
+    folder: Path, watch: SteppedWatch, ledger: Ledger, phantom_series: WrittenSeries
+) -> None:
+    half = phantom_series.paths[0].read_bytes()[:-1]
+    (folder / "half").write_bytes(half)
+    watch.look_until(lambda: rejected(folder) == [half])
+    assert watch.seconds >= PATIENCE * QUIET_SECONDS
+    assert not kept(ledger)
+
+
+def test_what_is_not_dicom_is_put_aside_and_never_replaced(
+    folder: Path, watch: SteppedWatch, ledger: Ledger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for sub, content in (("a", b"one"), ("b", b"two"), ("c", b"three")):
+        (folder / sub).mkdir()
+        (folder / sub / "report.pdf").write_bytes(content + bytes(200))
+    watch.look_until(lambda: len(rejected(folder)) == 3)
+    assert [one.rstrip(b"\0") for one in rejected(folder)] == [b"one", b"three", b"two"]
+    said = capsys.readouterr().out
+    assert said.count("file_rejected") == 3
+    assert "report.pdf" not in said  # a path may hold a patient's name
+    watch.look_for(3 * QUIET_SECONDS)
+    assert not capsys.readouterr().out, "it is tried again"
+    assert not kept(ledger)
+
+
+def test_dicom_that_no_study_needs_is_put_aside(
+    folder: Path, watch: SteppedWatch, phantom_series: WrittenSeries
+) -> None:
+    dataset = pydicom.dcmread(phantom_series.paths[0])
+    del dataset.StudyInstanceUID
+    dataset.save_as(folder / "no study")
+    watch.look_until(lambda: len(rejected(folder)) == 1)
+
+
+def test_nothing_outside_is_reached_by_a_link(
+    folder: Path, watch: SteppedWatch, ledger: Ledger, tmp_path: Path, phantom_series: WrittenSeries
+) -> None:
+    outside = Path(shutil.copytree(phantom_series.folder, tmp_path / "outside"))
+    before = sorted(outside.iterdir())
+    (folder / "link to a file").symlink_to(before[0])
+    (folder / "link to a folder").symlink_to(outside)
+    (folder / REJECTED).symlink_to(outside)
+    (folder / "no DICOM").write_bytes(bytes(200))
+    with pytest.raises(ResourceError, match="not be removed"):
+        watch.look_for(3 * QUIET_SECONDS)
+    assert sorted(outside.iterdir()) == before
+    assert (folder / "no DICOM").exists()
+    assert not kept(ledger)
+
+
+def test_what_is_no_file_is_left_alone(
+    folder: Path, watch: SteppedWatch, ledger: Ledger, phantom_series: WrittenSeries
+) -> None:
+    os.mkfifo(folder / "pipe")
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(str(folder / "socket"))
+        shutil.copy(phantom_series.paths[0], folder)
+        watch.look_until(lambda: len(list(folder.iterdir())) == 2)
+    assert len(kept(ledger)) == 1
+
+
+def test_a_file_that_can_not_be_removed_is_taken_once_and_does_not_hold_up_others(
+    folder: Path,
+    watch: SteppedWatch,
+    storage: Storage,
+    ledger: Ledger,
+    phantom_series: WrittenSeries,
+) -> None:
+    closed = folder / "a"
+    closed.mkdir()
+    shutil.copy(phantom_series.paths[0], closed)
+    with small_disk(folder / "b", "1m") as disk:
+        shutil.copy(phantom_series.paths[1], disk)
+        assert os.system(f"mount -o remount,ro {disk}") == 0  # noqa: S605  our own
+        with pytest.raises(ResourceError, match="not be removed: Read-only file system"):
+            watch.look_for(5 * QUIET_SECONDS)
+        assert kept(ledger) == set(phantom_series.sop_uids[:2])
+        for one in ledger.instances():
+            storage.path(one).unlink()  # it would be there again
+        with pytest.raises(ResourceError):
+            watch.look()
+        assert not [one for one in ledger.instances() if storage.path(one).exists()]
+        assert list(disk.iterdir())
+
+
+def test_empty_folders_go_when_they_are_old(folder: Path, watch: SteppedWatch) -> None:
+    (folder / "a" / "b").mkdir(parents=True)
+    watch.look()
+    assert (folder / "a" / "b").exists()
+    watch.look_until(lambda: not list(folder.iterdir()))
+
+
+def test_a_folder_that_is_very_deep_is_no_error(
+    folder: Path, watch: SteppedWatch, ledger: Ledger, phantom_series: WrittenSeries
+) -> None:
+    deep = folder.joinpath(*["d"] * (MAX_DEPTH + 5))
+    deep.mkdir(parents=True)
+    shutil.copy(phantom_series.paths[0], deep)
+    shutil.copy(phantom_series.paths[1], folder)
+    watch.look_until(lambda: kept(ledger) == {phantom_series.sop_uids[1]})
+    assert list(deep.iterdir())
+
+
+def test_a_folder_that_is_not_there_yet(folder: Path, watch: SteppedWatch, ledger: Ledger) -> None:
+    folder.rmdir()
+    with pytest.raises(ResourceError, match="No such file"):
+        watch.look()
+    folder.mkdir()
+    watch.look()
+    assert not kept(ledger)
+
+
+def test_a_folder_that_has_gone_is_no_end_of_a_study(
+    folder: Path, watch: SteppedWatch, ledger: Ledger, phantom_series: WrittenSeries
+) -> None:
+    shutil.copy(phantom_series.paths[0], folder)
+    (folder / "halted").write_bytes(phantom_series.paths[1].read_bytes()[:-1])
+    watch.look_until(lambda: len(kept(ledger)) == 1)
+    away = folder.rename(folder.with_name("away"))
+    with pytest.raises(ResourceError):
+        watch.look()
+    (study,) = ledger.growing_studies()
+    assert study.transfers_ended_at is None
+    away.rename(folder)
+    (folder / "halted").unlink()
+    watch.look_until(lambda: ledger.growing_studies()[0].transfers_ended_at is not None)
+
+
+def test_a_full_disk_leaves_files_where_they_are(
+    folder: Path, ledger: Ledger, phantom_series: WrittenSeries, tmp_path: Path
+) -> None:
+    shutil.copy(phantom_series.paths[0], folder)
+    with small_disk(tmp_path / "disk", "2m") as disk:
+        storage, filler = Storage(disk), disk / "filler"
+        filler.write_bytes(bytes(1_500_000))
+        with closing(Intake(storage, ledger, keep_free_gb=0.001)) as intake:
+            watch = SteppedWatch(folder, intake, storage)
+            with pytest.raises(ResourceError, match="keep_free_gb"):
+                watch.look_for(5 * QUIET_SECONDS)
+            assert len(list(folder.iterdir())) == 1
+            assert not kept(ledger)
+            filler.unlink()
+            watch.look_until(lambda: not list(folder.iterdir()))
+    assert len(kept(ledger)) == 1
+
+
+def test_who_still_has_a_file_open_can_not_change_what_was_taken(
+    folder: Path,
+    watch: SteppedWatch,
+    storage: Storage,
+    ledger: Ledger,
+    phantom_series: WrittenSeries,
+) -> None:
+    content = phantom_series.paths[0].read_bytes()
+    with (folder / "file").open("wb", buffering=0) as file:
+        file.write(content)
+        watch.look_until(lambda: not list(folder.iterdir()))
+        file.write(b"more")
+    (one,) = ledger.instances()
+    assert storage.path(one).read_bytes() == content

@@ -1,0 +1,44 @@
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from gateway.store.database import Database
+from gateway.store.ledger import Ledger
+from tests.unit.gateway.instances import ONE
+from totalmap.errors import ConfigError, ResourceError
+
+OPENERS = 8
+
+
+def test_it_is_there_after_it_was_opened_anew(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+    with Database(url) as database:
+        Ledger(database).add([ONE])
+    with Database(url) as database:
+        assert list(Ledger(database).instances()) == [ONE]
+
+
+def test_a_commit_waits_for_the_disk(database: Database) -> None:
+    with database.transaction() as connection:
+        assert connection.execute(text("PRAGMA synchronous")).scalar() == 2
+        assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+
+
+def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ResourceError, match=r"nowhere/ledger\.sqlite"):
+        Database(f"sqlite:///{tmp_path / 'nowhere' / 'ledger.sqlite'}")
+
+
+@pytest.mark.parametrize("url", ["nonsense", "nosuch://host/name"])
+def test_what_is_no_url_of_a_database_is_refused(url: str) -> None:
+    with pytest.raises(ConfigError, match="postgresql"):
+        Database(url)
+
+
+def test_many_may_open_it_for_the_first_time_at_once(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+    with ThreadPoolExecutor(OPENERS) as pool:
+        for database in pool.map(Database, [url] * OPENERS):
+            database.close()

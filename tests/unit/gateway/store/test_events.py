@@ -1,0 +1,121 @@
+from dataclasses import replace
+
+from gateway.store.database import Database
+from gateway.store.events import (
+    LOCKED_OUT,
+    SELDOM_AT_MOST,
+    Event,
+    EventKind,
+    events_after,
+    history,
+    record,
+    record_logged_in,
+    record_login_failed,
+    record_received,
+    record_refused,
+    record_rejected,
+    record_shut_down,
+    record_started_up,
+    record_viewed,
+)
+from gateway.store.ledger import Ledger
+from tests.unit.gateway.instances import ELSEWHERE, ONE, SECOND
+
+
+def everything(database: Database) -> list[Event]:
+    return [event for _, event in events_after(database, 0, 1000)]
+
+
+def test_a_transfer_is_on_record_once_for_each_of_its_studies(
+    database: Database, ledger: Ledger
+) -> None:
+    later = replace(ONE, sop_instance_uid="1.2.9", transfer="second", received_at=2000.0)
+    ledger.add([ONE, SECOND, ELSEWHERE, later])
+    for _ in range(2):
+        record_received(database, "first", "10.0.0.7")
+    (event,) = history(database, "1.2")
+    assert event == Event(
+        at=SECOND.received_at,
+        study_instance_uid="1.2",
+        job_id=None,
+        what=EventKind.RECEIVED,
+        who="CT1",
+        detail="2 instances",
+        address="10.0.0.7",
+        transfer="first",
+    )
+    assert [one.detail for one in history(database, "1.3")] == ["1 instances"]
+
+
+def test_what_a_crash_kept_from_being_recorded_is_recorded_at_the_next_start(
+    database: Database, ledger: Ledger
+) -> None:
+    ledger.add([ONE, replace(SECOND, transfer="second")])
+    record_received(database, "first")
+    record_received(database)
+    assert [one.transfer for one in history(database, "1.2")] == ["first", "second"]
+
+
+def test_a_flood_fills_nothing(database: Database) -> None:
+    for _ in range(3):
+        record_rejected(database, "STRANGER", "not one of receive.senders", "10.0.0.9")
+    assert len(everything(database)) == 1
+    record_rejected(database, "STRANGER", "certificate of nobody known", "10.0.0.9")
+    assert len(everything(database)) == 2
+    for number in range(2 * SELDOM_AT_MOST):
+        record_rejected(database, f"STRANGER{number}", "not one of receive.senders")
+    assert len(everything(database)) == SELDOM_AT_MOST
+
+
+def test_a_flood_of_one_kind_leaves_room_for_the_others(database: Database) -> None:
+    for number in range(SELDOM_AT_MOST):
+        record_rejected(database, f"STRANGER{number}", "not one of receive.senders")
+    record_refused(database, "CT1", "an instance is larger than receive.max_instance_mb")
+    assert everything(database)[-1].what is EventKind.REFUSED
+
+
+def test_what_strangers_call_themselves_is_cut_to_what_a_database_holds(
+    database: Database,
+) -> None:
+    record_login_failed(database, "eve\x00\n" + "e" * 500, "10.0.0.9")
+    (event,) = everything(database)
+    assert event.who == ("eve??" + "e" * 500)[:64]
+
+
+def test_whoever_is_locked_out_is_an_alert_as_well(database: Database) -> None:
+    record_login_failed(database, "eve", "10.0.0.9")
+    record_login_failed(database, "eve", "10.0.0.9", is_locked_out=True)
+    failed, locked_out, alert = everything(database)
+    assert failed.detail != LOCKED_OUT
+    assert (locked_out.what, locked_out.detail) == (EventKind.LOGIN_FAILED, LOCKED_OUT)
+    assert (alert.what, alert.who) == (EventKind.REFUSED, "10.0.0.9")
+
+
+def test_every_login_and_start_is_on_record(database: Database) -> None:
+    for _ in range(2):
+        record_started_up(database, "receive")
+        record_logged_in(database, "anna", "10.0.0.7")
+        record_shut_down(database, "receive")
+    assert [(one.what, one.who) for one in everything(database)] == 2 * [
+        (EventKind.STARTED_UP, "receive"),
+        (EventKind.LOGGED_IN, "anna"),
+        (EventKind.SHUT_DOWN, "receive"),
+    ]
+
+
+def test_a_page_that_is_loaded_again_is_one_view(database: Database) -> None:
+    for study, who in (("1.2", "anna"), ("1.2", "anna"), ("1.2", "ben"), ("1.3", "anna")):
+        record_viewed(database, study, who, "10.0.0.7")
+    assert [one.who for one in history(database, "1.2")] == ["anna", "ben"]
+    assert [one.who for one in history(database, "1.3")] == ["anna"]
+
+
+def test_events_come_in_portions_after_one_of_them(database: Database) -> None:
+    with database.transaction() as connection:
+        for what in (EventKind.COMPLETE, EventKind.QUEUED, EventKind.STARTED):
+            record(connection, what, "1.2")
+    (first, complete), (second, queued) = events_after(database, 0, 2)
+    assert [complete.what, queued.what] == [EventKind.COMPLETE, EventKind.QUEUED]
+    assert second > first
+    ((_, started),) = events_after(database, second, 2)
+    assert started.what is EventKind.STARTED

@@ -1,0 +1,514 @@
+"""The jobs against a model of them: whatever is asked of them, in whatever order."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from threading import Thread
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
+from sqlalchemy import update
+
+from gateway.store.database import Database
+from gateway.store.deliveries import DeliveryList
+from gateway.store.events import EventKind, history
+from gateway.store.job import (
+    NO_DOUBT,
+    UNFINISHED,
+    Destinations,
+    Job,
+    JobState,
+    Judgement,
+    KeptResult,
+    NewJob,
+)
+from gateway.store.jobs import JobList
+from gateway.store.ledger import GrowingStudy, Ledger
+from gateway.store.schema import JOBS
+from tests.unit.gateway.instances import ONE
+from totalmap.finding import Verdict
+
+STUDY = GrowingStudy(
+    study_instance_uid="1.2", n_instances=1, last_received_at=1000.5, transfers_ended_at=None
+)
+NEW = NewJob(
+    job_id="a" * 64,
+    study_instance_uid="1.2",
+    rule="ct",
+    sender="CT1",
+    content_digest="d" * 64,
+    content_until=1000.5,
+    n_images=40,
+    is_urgent=False,
+    application={"segmentation": {"variant": "fast"}},
+    destinations=Destinations.whatever("pacs", "archive"),
+)
+GROWN = replace(NEW, job_id="b" * 64, content_digest="e" * 64, n_images=50)
+SEG = KeptResult(path="results/seg.dcm", kind="seg", sop_instance_uid="2.25.1")
+REJECTED = Judgement(verdict=Verdict.REJECT, reasons=("Left and right are swapped.",))
+REPORT = KeptResult(path="results/report.html", kind="report", sop_instance_uid=None)
+
+
+@pytest.fixture
+def jobs(database: Database) -> JobList:
+    return JobList(database)
+
+
+def stand(jobs: JobList, job_id: str = NEW.job_id) -> Job:
+    """Returns how a job stands."""
+    found = jobs.job(job_id)
+    assert found is not None
+    return found
+
+
+def told(database: Database) -> list[EventKind]:
+    """Returns what the history says of the study."""
+    return [one.what for one in history(database, STUDY.study_instance_uid)]
+
+
+def test_a_job_is_what_was_opened(jobs: JobList) -> None:
+    before = time.time()
+    assert jobs.open(STUDY, [NEW], "1 instances") == [NEW.job_id]
+    job = stand(jobs)
+    assert {name: getattr(job, name) for name in NewJob.__dataclass_fields__} == {
+        name: getattr(NEW, name) for name in NewJob.__dataclass_fields__
+    }
+    assert (job.state, job.attempts, job.run) == (JobState.QUEUED, 0, 1)
+    assert before <= job.created_at <= time.time()
+    assert jobs.unqueued() == [job] == list(jobs.jobs()) == list(jobs.of_study("1.2"))
+
+
+def test_the_events_tell_the_story(jobs: JobList, database: Database) -> None:
+    jobs.open(STUDY, [NEW], "40 instances")
+    jobs.begin(NEW.job_id, 1, "host-1")
+    jobs.postpone(NEW.job_id, "out of memory", 0.0)
+    jobs.make_urgent(NEW.job_id, "anna")
+    jobs.begin(NEW.job_id, 3, "host-2")
+    jobs.die(NEW.job_id, "no suitable series")
+    jobs.retry(NEW.job_id, "anna")
+    jobs.begin(NEW.job_id, 4, "host-1")
+    jobs.succeed(NEW.job_id, [SEG])
+    events = history(database, "1.2")
+    assert [(one.what, one.who, one.detail) for one in events] == [
+        (EventKind.COMPLETE, None, "40 instances"),
+        (EventKind.QUEUED, None, "rule ct, 40 images, routine"),
+        (EventKind.STARTED, "host-1", "attempt 1"),
+        (EventKind.POSTPONED, None, "out of memory"),
+        (EventKind.MADE_URGENT, "anna", None),
+        (EventKind.STARTED, "host-2", "attempt 2"),
+        (EventKind.DEAD, None, "no suitable series"),
+        (EventKind.RETRIED, "anna", None),
+        (EventKind.STARTED, "host-1", "attempt 1"),
+        (EventKind.SEGMENTED, None, "1 results, verdict ok"),
+    ]
+    assert {one.job_id for one in events[1:]} == {NEW.job_id}
+
+
+def test_a_study_that_no_rule_wants_is_passed_on(
+    jobs: JobList, ledger: Ledger, database: Database
+) -> None:
+    ledger.add([ONE])
+    assert jobs.open(STUDY, [], "1 instances") == []
+    assert ledger.growing_studies() == []
+    assert told(database) == [EventKind.COMPLETE, EventKind.NOT_WANTED]
+
+
+def test_the_same_content_is_the_same_job(jobs: JobList, database: Database) -> None:
+    jobs.open(STUDY, [NEW], "")
+    jobs.begin(NEW.job_id, 1, "host-1")
+    before = stand(jobs)
+    assert jobs.open(STUDY, [NEW], "") == []
+    assert stand(jobs) == before
+    assert EventKind.SUPERSEDED not in told(database)
+
+
+def test_a_study_that_grows_supersedes_what_waits_of_the_same_rule(
+    jobs: JobList, database: Database
+) -> None:
+    other_rule = replace(NEW, job_id="c" * 64, rule="lungs")
+    other_study = replace(NEW, job_id="d" * 64, study_instance_uid="1.3")
+    jobs.open(STUDY, [NEW, other_rule], "")
+    jobs.open(replace(STUDY, study_instance_uid="1.3"), [other_study], "")
+    assert jobs.open(STUDY, [GROWN], "") == [GROWN.job_id]
+    old = stand(jobs)
+    assert (old.state, old.reason) == (JobState.SUPERSEDED, "the study has grown")
+    assert stand(jobs, other_rule.job_id).state is JobState.QUEUED
+    assert stand(jobs, other_study.job_id).state is JobState.QUEUED
+    assert told(database).count(EventKind.SUPERSEDED) == 1
+    assert jobs.begin(NEW.job_id, 1, "host-1") is None
+
+
+def test_what_is_done_is_not_superseded(jobs: JobList) -> None:
+    jobs.open(STUDY, [NEW], "")
+    jobs.begin(NEW.job_id, 1, "host-1")
+    jobs.succeed(NEW.job_id, [SEG])
+    jobs.open(STUDY, [GROWN], "")
+    assert stand(jobs).state is JobState.SEGMENTED
+
+
+def test_success_opens_a_delivery_to_each_destination(jobs: JobList, database: Database) -> None:
+    jobs.open(STUDY, [NEW], "")
+    jobs.begin(NEW.job_id, 1, "host-1")
+    assert jobs.succeed(NEW.job_id, [SEG, REPORT])
+    assert jobs.results(NEW.job_id) == [REPORT, SEG]
+    deliveries = DeliveryList(database)
+    assert {one.destination for one in deliveries.unqueued()} == {"pacs", "archive"}
+    assert not jobs.succeed(NEW.job_id, []), "it is done already"
+    assert jobs.results(NEW.job_id) == [REPORT, SEG]
+
+
+def test_a_job_of_an_earlier_version_has_the_same_destinations_whatever_the_verdict(
+    jobs: JobList, database: Database
+) -> None:
+    jobs.open(STUDY, [NEW], "")
+    with database.transaction() as connection:
+        connection.execute(update(JOBS).values(destinations='["pacs", "archive"]'))
+    assert stand(jobs).destinations == Destinations.whatever("pacs", "archive")
+
+
+def test_results_that_are_held_back_go_nowhere(jobs: JobList, database: Database) -> None:
+    jobs.open(STUDY, [NEW], "")
+    jobs.begin(NEW.job_id, 1, "host-1")
+    assert jobs.succeed(NEW.job_id, [SEG], judgement=replace(REJECTED, is_held=True))
+    held = stand(jobs)
+    assert held.state is JobState.HELD
+    assert held.reason == "Not to be believed: Left and right are swapped."
+    assert jobs.results(NEW.job_id) == [SEG]
+    assert DeliveryList(database).of_job(NEW.job_id) == []
+    assert told(database)[-2:] == [EventKind.SEGMENTED, EventKind.HELD]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "reasons", "destination", "reason"),
+    [
+        (Verdict.OK, [], "pacs", None),
+        (Verdict.REVIEW, ["A hole."], "desk", "To be reviewed: A hole."),
+        (Verdict.REVIEW, list("abcde"), "desk", "To be reviewed: a b c And 2 more."),
+        (Verdict.REJECT, ["Swapped."], "study", "Not to be believed: Swapped."),
+    ],
+)
+def test_the_verdict_says_where_results_go(
+    jobs: JobList,
+    database: Database,
+    verdict: Verdict,
+    reasons: list[str],
+    destination: str,
+    reason: str | None,
+) -> None:
+    places = Destinations(ok=("pacs",), review=("desk",), reject=("study",))
+    jobs.open(STUDY, [replace(NEW, destinations=places)], "")
+    jobs.begin(NEW.job_id, 1, "host-1")
+    jobs.succeed(NEW.job_id, [SEG], judgement=Judgement(verdict=verdict, reasons=tuple(reasons)))
+    assert [one.destination for one in DeliveryList(database).unqueued()] == [destination]
+    done = stand(jobs)
+    assert (done.state, done.reason) == (JobState.SEGMENTED, reason)
+
+
+def test_why_a_job_waited_is_not_why_it_failed_later(jobs: JobList) -> None:
+    jobs.open(STUDY, [NEW], "")
+    jobs.begin(NEW.job_id, 1, "host-1")
+    jobs.postpone(NEW.job_id, "the gateway was stopped", 5.0, is_attempt=False)
+    waiting = stand(jobs)
+    assert (waiting.reason, waiting.not_before) == ("the gateway was stopped", 5.0)
+    assert (waiting.attempts, waiting.run, waiting.state) == (0, 2, JobState.QUEUED)
+    begun = jobs.begin(NEW.job_id, 2, "host-1")
+    assert begun is not None
+    assert begun.reason is None
+
+
+def test_an_entry_of_an_earlier_run_never_begins(jobs: JobList) -> None:
+    jobs.open(STUDY, [NEW], "")
+    jobs.make_urgent(NEW.job_id, "anna")
+    assert jobs.begin(NEW.job_id, 1, "host-1") is None
+    assert stand(jobs).state is JobState.QUEUED
+    assert jobs.begin(NEW.job_id, 2, "host-1") is not None
+    jobs.cancel(NEW.job_id, "anna")
+    jobs.retry(NEW.job_id, "anna")
+    assert jobs.begin(NEW.job_id, 2, "host-1") is None
+    assert jobs.begin(NEW.job_id, 4, "host-1") is None
+    assert jobs.begin(NEW.job_id, 3, "host-1") is not None
+
+
+def test_nobody_ends_what_another_worker_has_begun_since(jobs: JobList) -> None:
+    jobs.open(STUDY, [NEW], "")
+    first = jobs.begin(NEW.job_id, 1, "host-1")
+    second = jobs.begin(NEW.job_id, 1, "host-2")
+    assert not jobs.succeed(NEW.job_id, [SEG], begun=first)
+    assert not jobs.die(NEW.job_id, "hopeless", begun=first)
+    assert not jobs.postpone(NEW.job_id, "full", 0.0, begun=first)
+    assert stand(jobs) == second
+    assert jobs.succeed(NEW.job_id, [SEG], begun=second)
+
+
+def test_what_a_worker_has_done_counts_although_the_queue_had_forgotten_it(jobs: JobList) -> None:
+    jobs.open(STUDY, [NEW], "")
+    begun = jobs.begin(NEW.job_id, 1, "host-1")
+    jobs.forgotten(stand(jobs))
+    assert stand(jobs).run == 2
+    assert jobs.succeed(NEW.job_id, [SEG], begun=begun)
+
+
+def test_progress_is_of_a_job_that_runs(jobs: JobList) -> None:
+    jobs.open(STUDY, [NEW], "")
+    jobs.progress(NEW.job_id, "segment", 1, 9)
+    assert stand(jobs).stage is None
+    jobs.begin(NEW.job_id, 1, "host-1")
+    jobs.progress(NEW.job_id, "segment", 2, 9)
+    job = stand(jobs)
+    assert (job.stage, job.tiles_done, job.tiles) == ("segment", 2, 9)
+
+
+def test_jobs_come_in_pages_the_newest_first(jobs: JobList) -> None:
+    names = [f"{n:064d}" for n in range(5)]
+    for name in names:
+        jobs.open(STUDY, [replace(NEW, job_id=name, rule=name[-1])], "")
+    assert [one.job_id for one in jobs.jobs(limit=2)] == names[:-3:-1]
+    assert [one.job_id for one in jobs.jobs(limit=2, offset=4)] == names[:1]
+    jobs.begin(names[2], 1, "host-1")
+    assert [one.job_id for one in jobs.jobs([JobState.RUNNING])] == [names[2]]
+
+
+def test_of_two_workers_that_begin_at_once_both_know_who_has_it(jobs: JobList) -> None:
+    """An entry is begun again where its worker seems lost: the list says who has it then."""
+    jobs.open(STUDY, [NEW], "")
+    begun: list[Job | None] = []
+    threads = [
+        Thread(target=lambda name=name: begun.append(jobs.begin(NEW.job_id, 1, name)))
+        for name in ("host-1", "host-2")
+    ]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert sorted(one.attempts for one in begun if one) == [1, 2]
+    last = max((one for one in begun if one), key=lambda one: one.attempts)
+    assert stand(jobs).worker == last.worker
+
+
+@dataclass
+class Model:
+    """How a job has to stand."""
+
+    new: NewJob
+    state: JobState = JobState.QUEUED
+    attempts: int = 0
+    run: int = 1
+    is_urgent: bool = False
+    not_before: float = 0.0
+    reason: str | None = None
+    is_enqueued: bool = False
+    results: Sequence[KeptResult] = ()
+    events: list[EventKind] = field(default_factory=lambda: [EventKind.QUEUED])
+
+    @property
+    def is_unfinished(self) -> bool:
+        return self.state in UNFINISHED
+
+    def end(self, state: JobState, what: EventKind, reason: str | None) -> None:
+        self.state, self.reason = state, reason
+        self.events.append(what)
+
+    def queue_anew(self, what: EventKind | None, reason: str | None = None) -> None:
+        self.state, self.reason = JobState.QUEUED, reason
+        self.run += 1
+        self.is_enqueued = False
+        if what:
+            self.events.append(what)
+
+
+RULES = ("ct", "lungs")
+CONTENTS = ("x", "y")
+
+
+class Jobs(RuleBasedStateMachine):
+    """Two rules on a study whose content changes, and a queue that forgets nothing and repeats."""
+
+    opened = Bundle("opened")
+    snapshots = Bundle("snapshots")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.database = Database("sqlite://")
+        self.jobs = JobList(self.database)
+        self.models: dict[str, Model] = {}
+        self.put: set[tuple[str, int]] = set()
+
+    @initialize(target=opened)
+    def one_job(self) -> str:
+        return self._open("ct", "x")
+
+    @rule(target=opened, name=st.sampled_from(RULES), content=st.sampled_from(CONTENTS))
+    def open(self, name: str, content: str) -> str:
+        return self._open(name, content)
+
+    def _open(self, name: str, content: str) -> str:
+        new = replace(NEW, job_id=f"{name}-{content}", rule=name, content_digest=content)
+        is_new = new.job_id not in self.models
+        assert self.jobs.open(STUDY, [new], "") == [new.job_id] * is_new
+        if is_new:
+            for one in self.models.values():
+                if one.new.rule == name and one.is_unfinished:
+                    one.end(JobState.SUPERSEDED, EventKind.SUPERSEDED, "the study has grown")
+            self.models[new.job_id] = Model(new)
+        return new.job_id
+
+    @rule()
+    def put_into_queue(self) -> None:
+        for job in self.jobs.unqueued():
+            self.put.add((job.job_id, job.run))
+            self.jobs.enqueued(job)
+            self.models[job.job_id].is_enqueued = True
+
+    @rule(job_id=opened, behind=st.sampled_from([0, 0, 1]))
+    def begin(self, job_id: str, behind: int) -> None:
+        """An entry may come a second time, after a crash, and when it is stale."""
+        self.put_into_queue()
+        runs = sorted(run for key, run in self.put if key == job_id)
+        if not runs:
+            return
+        run = runs[max(len(runs) - 1 - behind, 0)]
+        model = self.models[job_id]
+        job = self.jobs.begin(job_id, run, "host-1")
+        assert (job is not None) == (model.is_unfinished and model.run == run)
+        if job is not None:
+            model.attempts += 1
+            model.state, model.reason = JobState.RUNNING, None
+            model.events.append(EventKind.STARTED)
+            assert job == self.jobs.job(job_id)
+
+    @rule(job_id=opened)
+    def progress(self, job_id: str) -> None:
+        self.jobs.progress(job_id, "segment", 1, 2)
+
+    @rule(
+        job_id=opened, results=st.sampled_from([(), (SEG,), (REPORT, SEG)]), is_held=st.booleans()
+    )
+    def succeed(self, job_id: str, results: Sequence[KeptResult], is_held: bool) -> None:
+        model = self.models[job_id]
+        judgement = replace(REJECTED, is_held=True) if is_held else NO_DOUBT
+        assert self.jobs.succeed(job_id, results, judgement=judgement) == model.is_unfinished
+        if model.is_unfinished:
+            state = JobState.HELD if is_held else JobState.SEGMENTED
+            model.end(state, EventKind.SEGMENTED, judgement.summary)
+            model.events += [EventKind.HELD] * is_held
+            model.results = results
+
+    @rule(job_id=opened)
+    def die(self, job_id: str) -> None:
+        model = self.models[job_id]
+        assert self.jobs.die(job_id, "hopeless") == model.is_unfinished
+        if model.is_unfinished:
+            model.end(JobState.DEAD, EventKind.DEAD, "hopeless")
+
+    @rule(job_id=opened)
+    def cancel(self, job_id: str) -> None:
+        model = self.models[job_id]
+        assert self.jobs.cancel(job_id, "anna") == model.is_unfinished
+        if model.is_unfinished:
+            model.end(JobState.CANCELLED, EventKind.CANCELLED, "cancelled by anna")
+
+    @rule(job_id=opened, is_attempt=st.booleans(), is_begun=st.booleans())
+    def postpone(self, job_id: str, is_attempt: bool, is_begun: bool) -> None:
+        if is_begun:
+            self.begin(job_id, 0)
+        model = self.models[job_id]
+        runs = model.state is JobState.RUNNING
+        assert self.jobs.postpone(job_id, "full", 7.0, is_attempt=is_attempt) == runs
+        if runs:
+            model.attempts -= not is_attempt
+            model.not_before = 7.0
+            model.queue_anew(EventKind.POSTPONED, "full")
+
+    @rule(job_id=opened)
+    def retry(self, job_id: str) -> None:
+        model = self.models[job_id]
+        of_rule = [key for key, one in self.models.items() if one.new.rule == model.new.rule]
+        ended = model.state in (JobState.DEAD, JobState.HELD, JobState.CANCELLED)
+        is_to_do = ended and job_id == of_rule[-1]  # a newer one has its place
+        assert self.jobs.retry(job_id, "anna") == is_to_do
+        if is_to_do:
+            model.attempts, model.not_before, model.results = 0, 0.0, ()
+            model.queue_anew(EventKind.RETRIED)
+
+    @rule(job_id=opened)
+    def make_urgent(self, job_id: str) -> None:
+        model = self.models[job_id]
+        waits = model.state is JobState.QUEUED
+        assert self.jobs.make_urgent(job_id, "anna") == waits
+        if waits:
+            model.is_urgent, model.not_before = True, 0.0
+            model.queue_anew(EventKind.MADE_URGENT)
+
+    @rule(target=snapshots, job_id=opened)
+    def look(self, job_id: str) -> Job:
+        return stand(self.jobs, job_id)
+
+    @rule(job=snapshots)
+    def forgotten(self, job: Job) -> None:
+        """The sweep says so of a job as it was when it looked."""
+        self.jobs.forgotten(job)
+        model = self.models[job.job_id]
+        if model.is_unfinished and model.run == job.run:
+            model.queue_anew(None, model.reason)
+
+    @rule(job=snapshots)
+    def enqueued_late(self, job: Job) -> None:
+        """The dispatcher says so of a job as it was when it put it."""
+        if (job.job_id, job.run) in self.put:
+            self.jobs.enqueued(job)
+            model = self.models[job.job_id]
+            model.is_enqueued |= model.run == job.run
+
+    @invariant()
+    def all_stand_as_they_have_to(self) -> None:
+        standing = {one.job_id: one for one in self.jobs.jobs()}
+        assert standing.keys() == self.models.keys()
+        for job_id, model in self.models.items():
+            job = standing[job_id]
+            assert (job.state, job.attempts, job.run) == (model.state, model.attempts, model.run)
+            assert (job.is_urgent, job.not_before) == (model.is_urgent, model.not_before)
+            assert job.reason == model.reason
+            assert (job.ended_at is None) == model.is_unfinished
+
+    @invariant()
+    def nothing_is_lost(self) -> None:
+        """What is not done will be put into the queue, or is there under its run."""
+        to_be_put = {one.job_id for one in self.jobs.unqueued()}
+        in_queue = {one.job_id for one in self.jobs.unfinished()}
+        unfinished = {key for key, one in self.models.items() if one.is_unfinished}
+        assert to_be_put | in_queue == unfinished
+        assert not to_be_put & in_queue
+        for job_id in in_queue:
+            assert (job_id, self.models[job_id].run) in self.put
+
+    @invariant()
+    def only_the_newest_content_of_a_rule_waits(self) -> None:
+        for name in RULES:
+            of_rule = [one for one in self.models.values() if one.new.rule == name]
+            assert not any(one.is_unfinished for one in of_rule[:-1])
+
+    @invariant()
+    def the_events_tell_the_story(self) -> None:
+        events = history(self.database, STUDY.study_instance_uid)
+        for job_id, model in self.models.items():
+            assert [one.what for one in events if one.job_id == job_id] == model.events
+
+    def teardown(self) -> None:
+        deliveries = DeliveryList(self.database)
+        for job_id, model in self.models.items():
+            assert set(self.jobs.results(job_id)) == set(model.results)
+            is_done = model.state is JobState.SEGMENTED
+            destinations = {one.destination for one in deliveries.of_job(job_id)}
+            assert destinations == (set(NEW.destinations.ok) if is_done else set())
+        self.database.close()
+
+
+TestJobs = Jobs.TestCase
+TestJobs.settings = settings(
+    max_examples=100,
+    stateful_step_count=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)

@@ -1,0 +1,38 @@
+import time
+
+import pytest
+
+from gateway.store.database import Database
+from gateway.store.polled_studies import PolledStudies
+
+
+@pytest.fixture
+def polled(database: Database) -> PolledStudies:
+    return PolledStudies(database, "archive:8042")
+
+
+def test_the_first_question_stays_the_first(polled: PolledStudies, database: Database) -> None:
+    before = time.time()
+    first = polled.begun_at()
+    assert before <= first <= time.time()
+    assert polled.begun_at() == PolledStudies(database, "archive:8042").begun_at() == first
+    assert PolledStudies(database, "archive:8043").begun_at() > first
+
+
+def test_a_study_is_settled_as_it_was_last(polled: PolledStudies, database: Database) -> None:
+    polled.settle("one", "20261126T103000")
+    polled.settle("two", "20261126T103000")
+    polled.settle("one", "20261126T103001")
+    again = PolledStudies(database, "archive:8042")
+    assert again.studies() == {"one": "20261126T103001", "two": "20261126T103000"}
+    assert PolledStudies(database, "archive:8043").studies() == {}
+
+
+def test_a_study_is_forgotten_and_no_other_one(polled: PolledStudies, database: Database) -> None:
+    other = PolledStudies(database, "archive:8043")
+    for one in (polled, other):
+        one.settle("one", "1")
+        one.settle("two", "1")
+    polled.forget("one")
+    assert polled.studies() == {"two": "1"}
+    assert other.studies() == {"one": "1", "two": "1"}

@@ -1,0 +1,50 @@
+"""Who may use a storage folder, and how machines and workers are called."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gateway.folder_locks import machine_name, only_gateway, only_worker
+from tests.servers import free_port
+from totalmap.errors import ExitStatus, ResourceError
+
+
+def test_a_second_gateway_on_a_folder_ends_with_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.yaml"
+    port = {"port": free_port()}
+    settings = {"storage_folder": str(tmp_path / "storage"), "receive": port, "web": port}
+    file.write_text(yaml.safe_dump(settings))
+    with only_gateway(tmp_path / "storage"):
+        second = subprocess.run(
+            [sys.executable, "-m", "cli", "serve", str(file)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert second.returncode == ExitStatus.TRY_AGAIN
+    (line,) = second.stderr.splitlines()
+    assert "a gateway uses this folder already" in line
+    assert not second.stdout
+    with only_gateway(tmp_path / "storage"):
+        pass  # the first one has ended
+
+
+def test_a_machine_keeps_its_name_and_another_of_its_host_name_gets_its_own(tmp_path: Path) -> None:
+    with machine_name(tmp_path) as first, machine_name(tmp_path) as second:
+        assert first != second
+    with machine_name(tmp_path) as one, machine_name(tmp_path) as other:
+        assert {one, other} == {first, second}
+    assert len([*(tmp_path / "machines").iterdir()]) == 2
+
+
+def test_a_second_worker_of_a_name_is_refused_while_the_first_lives(tmp_path: Path) -> None:
+    with only_worker(tmp_path, "a-1"):
+        with only_worker(tmp_path, "a-2"):
+            pass
+        with pytest.raises(ResourceError, match="a-1 runs already"), only_worker(tmp_path, "a-1"):
+            pass
+    with only_worker(tmp_path, "a-1"):
+        pass

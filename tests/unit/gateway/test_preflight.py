@@ -1,0 +1,146 @@
+import socket
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import trustme
+from typer.testing import CliRunner
+
+from cli.__main__ import app
+from gateway.config import GatewaySettings, ReceiveSection
+from gateway.preflight import PreflightResult, check
+from gateway.store.files import Storage
+from tests.archive import running_archive
+from tests.conftest import DEMO_MODELS
+from tests.servers import LOOPBACK, free_port
+
+EVERYWHERE = "0.0.0.0"  # noqa: S104  nothing is bound to it
+
+
+def settings(tmp_path: Path, **sections: object) -> GatewaySettings:
+    usual = {
+        "storage_folder": tmp_path / "storage",
+        "receive": {"port": free_port(), "keep_free_gb": 0.1},
+        "work": {"models_folder": DEMO_MODELS},
+    }
+    return GatewaySettings.model_validate({**usual, **sections})
+
+
+def found(one: GatewaySettings) -> dict[str, PreflightResult]:
+    return {point.name: point for point in check(one)}
+
+
+def test_all_is_well(tmp_path: Path) -> None:
+    with running_archive() as archive:
+        destinations = [{"name": "archive", "dicom": archive.destination}]
+        points = found(settings(tmp_path, destinations=destinations))
+    assert all(point.fault is None for point in points.values())
+    assert points["destination archive"].good == "answers C-ECHO"
+    assert points["rule ct"].good == "task total, fast"
+    assert list(points) == [
+        *("storage_folder", "ledger_url", "receive", "rule ct", "destination archive", "web")
+    ]
+
+
+def test_each_destination_that_does_not_answer_is_named(tmp_path: Path) -> None:
+    nobody = free_port()
+    destinations = [
+        {"name": "pacs", "dicom": {"ae_title": "PACS", "address": LOOPBACK, "port": nobody}},
+        {"name": "web", "stow": {"url": f"http://{LOOPBACK}:{nobody}/dicom-web"}},
+    ]
+    points = found(settings(tmp_path, destinations=destinations))
+    assert f"PACS at {LOOPBACK}:{nobody} can't be reached" in str(points["destination pacs"].fault)
+    assert f"http://{LOOPBACK}:{nobody}/dicom-web" in str(points["destination web"].fault)
+
+
+def test_a_rule_that_the_application_would_refuse(tmp_path: Path) -> None:
+    rules = [
+        {"name": "misspelt", "application": {"segmentation": {"task": "totl"}}},
+        {"name": "no-weights", "application": {"segmentation": {"task": "lung_vessels"}}},
+    ]
+    points = found(settings(tmp_path, rules=rules))
+    assert "segmentation.task" in str(points["rule misspelt"].fault)
+    assert "totalmap models install" in str(points["rule no-weights"].fault)
+
+
+def test_a_port_that_is_taken(tmp_path: Path) -> None:
+    with closing(socket.create_server((LOOPBACK, 0))) as taken:
+        port = taken.getsockname()[1]
+        receive = ReceiveSection(port=port, keep_free_gb=0.1).model_dump()
+        points = found(settings(tmp_path, receive=receive))
+    assert points["receive"].fault == f"port {port} of {LOOPBACK}: Address already in use"
+
+
+def test_a_gateway_that_runs_is_no_fault(tmp_path: Path) -> None:
+    one = settings(tmp_path)
+    with Storage(one.storage_folder).only_here():
+        assert "a gateway runs on this folder now" in str(found(one)["receive"].good)
+
+
+def test_too_little_space(tmp_path: Path) -> None:
+    receive = {"port": free_port(), "keep_free_gb": 1e9}
+    points = found(settings(tmp_path, receive=receive))
+    assert "nothing would be received" in str(points["storage_folder"].fault)
+
+
+def test_certificates_that_can_not_be_read(tmp_path: Path) -> None:
+    tls = {"certificate_file": tmp_path / "none.pem", "key_file": tmp_path / "none.key"}
+    receive = {"port": free_port(), "keep_free_gb": 0.1, "tls": tls}
+    assert "none.pem" in str(found(settings(tmp_path, receive=receive))["receive"].fault)
+
+
+@pytest.mark.parametrize("address", [EVERYWHERE, "::", "", "10.1.2.3"])
+def test_passwords_in_clear_from_elsewhere(tmp_path: Path, address: str) -> None:
+    stow = {"address": address, "port": 8043}
+    receive = {"port": free_port(), "keep_free_gb": 0.1, "stow": stow}
+    points = found(settings(tmp_path, receive=receive, web={"address": address}))
+    for name in ("web", "receive.stow"):
+        assert f"{name}.certificate_file is not set: passwords" in str(points[name].warning)
+        assert points[name].good is points[name].fault is None
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
+def test_passwords_in_clear_on_this_machine_alone(tmp_path: Path, address: str) -> None:
+    stow = {"address": address, "port": 8043}
+    receive = {"port": free_port(), "keep_free_gb": 0.1, "stow": stow}
+    points = found(settings(tmp_path, receive=receive, web={"address": address}))
+    for name in ("web", "receive.stow"):
+        assert "not encrypted; nobody gets there from outside" in str(points[name].good)
+
+
+def test_encrypted_from_elsewhere(tmp_path: Path) -> None:
+    certificate = tmp_path / "both.pem"
+    trustme.CA().issue_cert("gateway.example.org").private_key_and_cert_chain_pem.write_to_path(
+        certificate
+    )
+    web = {"address": EVERYWHERE, "certificate_file": certificate, "key_file": certificate}
+    assert found(settings(tmp_path, web=web))["web"].good == "0.0.0.0:8080, encrypted"
+    certificate.write_text("nonsense")
+    assert "both.pem can't be used" in str(found(settings(tmp_path, web=web))["web"].fault)
+
+
+def test_a_warning_is_no_fault(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.yaml"
+    file.write_text(
+        f"storage_folder: {tmp_path / 'storage'}\n"
+        f"receive: {{port: {free_port()}, keep_free_gb: 0.1}}\n"
+        f"work: {{models_folder: {DEMO_MODELS}}}\n"
+        "web: {address: 0.0.0.0}\n"
+    )
+    done = CliRunner().invoke(app, ["gateway", "check", str(file)])
+    assert done.exit_code == 0
+    assert "web: WARNING: 0.0.0.0:8080 can be reached from outside this machine" in done.output
+
+
+@pytest.mark.parametrize(("destination", "status"), [("", 0), ("[{name: x}]", 64)])
+def test_the_command(tmp_path: Path, destination: str, status: int) -> None:
+    file = tmp_path / "gateway.yaml"
+    file.write_text(
+        f"storage_folder: {tmp_path / 'storage'}\n"
+        f"receive: {{port: {free_port()}, keep_free_gb: 0.1}}\n"
+        f"work: {{models_folder: {DEMO_MODELS}}}\n"
+        f"destinations: {destination or '[]'}\n"
+    )
+    done = CliRunner().invoke(app, ["gateway", "check", str(file)])
+    assert done.exit_code == status
+    assert ("needs either dicom or stow" in done.output) is bool(status)

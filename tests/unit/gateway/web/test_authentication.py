@@ -1,0 +1,184 @@
+"""Who gets in: by the password, or through a proxy."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from ipaddress import ip_network
+
+import httpx
+import pytest
+from sqlalchemy import select
+
+from gateway.config import WebSection
+from gateway.store.events import EventKind
+from gateway.store.schema import EVENTS
+from tests.unit.gateway.web.browsing import PASSWORD, USER, form_token, log_in, press
+from tests.unit.gateway.web.filling import Filled
+from tests.waiting import wait_until
+
+BEHIND = ("/", "/?group=failed", "/studies/1.2.3", "/jobs/a/thumbnail", "/jobs/a/files/results/x")
+ACTIONS = (
+    "/jobs/a/retry",
+    "/jobs/a/cancel",
+    "/jobs/a/urgent",
+    "/jobs/a/deliveries/pacs/retry",
+    "/pause",
+    "/resume",
+    "/logout",
+)
+
+
+def recorded(gateway: Filled) -> Sequence[tuple[str, str]]:
+    """What happened and who did it, in order."""
+    statement = select(EVENTS.c.what, EVENTS.c.who).order_by(EVENTS.c.event_id)
+    with gateway.database.transaction() as connection:
+        return [(what, who) for what, who in connection.execute(statement)]
+
+
+def test_a_stranger_sees_nothing(stranger: httpx.Client) -> None:
+    for path in BEHIND:
+        answer = stranger.get(path)
+        assert (answer.status_code, answer.text) == (303, "")
+        assert answer.headers["location"].startswith("/login?next=")
+        assert stranger.get(path, headers={"HX-Request": "true"}).status_code == 401
+
+
+def test_a_stranger_does_nothing(stranger: httpx.Client, gateway: Filled) -> None:
+    token = form_token(stranger.get("/login"))
+    for path in ACTIONS:
+        answer = stranger.post(path, data={"form_token": token})
+        assert answer.headers["location"] == "/login?next=%2F"
+    assert not gateway.worker_list.is_paused()
+
+
+def test_after_the_log_in_there_is_what_was_asked_for(
+    stranger: httpx.Client, gateway: Filled
+) -> None:
+    where = stranger.get("/?group=failed&automatic=1").headers["location"]
+    assert 'name="next" value="/?group=failed"' in stranger.get(where).text
+    answer = log_in(stranger, next="/?group=failed")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/?group=failed")
+    assert stranger.get("/").status_code == 200
+    assert recorded(gateway) == [(EventKind.LOGGED_IN, USER)]
+
+
+def test_nobody_is_led_to_another_server(stranger: httpx.Client) -> None:
+    assert log_in(stranger, next="//evil.example").headers["location"] == "/"
+
+
+def test_the_cookie_is_for_our_pages_alone(stranger: httpx.Client) -> None:
+    before = stranger.get("/login").headers["set-cookie"]
+    after = log_in(stranger).headers["set-cookie"]
+    for cookie in (before, after):
+        assert {"HttpOnly", "SameSite=strict", "Path=/"} <= {*cookie.split("; ")}
+        assert "Secure" not in cookie  # without HTTPS, nobody could log in
+    assert before.split(";")[0] != after.split(";")[0]
+
+
+def test_a_wrong_password_is_said_and_recorded(stranger: httpx.Client, gateway: Filled) -> None:
+    answer = log_in(stranger, "another password")
+    assert answer.status_code == 401
+    assert "That is not the password." in answer.text
+    assert "another password" not in answer.text
+    assert stranger.get("/").status_code == 303
+    assert recorded(gateway) == [(EventKind.LOGIN_FAILED, USER)]
+
+
+def test_a_user_has_a_name_that_can_be_put_on_record(
+    stranger: httpx.Client, gateway: Filled
+) -> None:
+    assert log_in(stranger, user=" \n ").status_code == 401
+    assert log_in(stranger, user="x\n<b>" + "y" * 100).status_code == 303
+    assert recorded(gateway) == [(EventKind.LOGGED_IN, "x<b>" + "y" * 60)]
+    assert "x&lt;b&gt;yyy" in stranger.get("/").text
+
+
+def test_guessing_ends_after_five_failures(stranger: httpx.Client, gateway: Filled) -> None:
+    token = form_token(stranger.get("/login"))
+    form = {"form_token": token, "user": USER, "password": "a guess"}
+    with ThreadPoolExecutor(8) as pool:
+        statuses = [*pool.map(lambda _: stranger.post("/login", data=form).status_code, range(8))]
+    assert sorted(statuses) == [401] * 5 + [429] * 3
+    refused = log_in(stranger, PASSWORD)
+    assert refused.status_code == 429
+    assert refused.headers["retry-after"] == "60"
+    failure, alert = (EventKind.LOGIN_FAILED, USER), (EventKind.REFUSED, "127.0.0.1")
+    assert set(recorded(gateway)) == {failure, alert}
+
+
+def test_a_form_of_another_page_is_refused(user: httpx.Client, gateway: Filled) -> None:
+    for data in ({}, {"form_token": "0" * 64}, {"form_token": form_token(user.get("/"))[:-1]}):
+        assert user.post("/pause", data=data).status_code == 403
+    assert not gateway.worker_list.is_paused()
+    user.cookies.clear()
+    answer = user.post("/login", data={"user": USER, "password": PASSWORD})
+    assert answer.status_code == 401
+    assert recorded(gateway) == [(EventKind.LOGGED_IN, USER)]
+
+
+def test_nothing_is_done_by_a_link(user: httpx.Client, gateway: Filled) -> None:
+    assert {user.get(path).status_code for path in ACTIONS} == {405}
+    assert not gateway.worker_list.is_paused()
+
+
+def test_after_the_log_out_the_cookie_is_worth_nothing(user: httpx.Client) -> None:
+    cookies = dict(user.cookies)
+    assert press(user, "/logout").headers["location"] == "/login"
+    user.cookies.update(cookies)
+    assert user.get("/").status_code == 303
+
+
+class TestAShortSession:
+    @pytest.fixture
+    def web(self) -> WebSection:
+        return WebSection(port=0, session_minutes=1 / 60)
+
+    def test_ends_although_the_page_refreshes_itself(self, user: httpx.Client) -> None:
+        wait_until(lambda: user.get("/?automatic=1").status_code != 200, "the end of the session")
+        assert user.get("/").status_code == 303
+
+
+class TestAProxy:
+    @pytest.fixture
+    def web(self) -> WebSection:
+        proxies = (ip_network("127.0.0.1"),)
+        return WebSection(port=0, user_header="X-Remote-User", proxies=proxies)
+
+    def test_says_who_the_user_is(self, stranger: httpx.Client, gateway: Filled) -> None:
+        stranger.headers["X-Remote-User"] = "anna"
+        page = stranger.get("/")
+        assert "anna" in page.text
+        assert "Log out" not in page.text
+        press(stranger, "/pause")
+        assert gateway.worker_list.is_paused()
+        assert recorded(gateway) == [(EventKind.LOGGED_IN, "anna"), (EventKind.PAUSED, "anna")]
+        assert stranger.get("/login").status_code == 404
+
+    def test_tells_of_https(self, stranger: httpx.Client) -> None:
+        headers = {"X-Remote-User": "anna", "X-Forwarded-Proto": "https"}
+        assert "Secure" in stranger.get("/", headers=headers).headers["set-cookie"]
+
+    def test_has_to_say_it(self, stranger: httpx.Client) -> None:
+        assert stranger.get("/").status_code == 403
+
+    def test_another_user_is_another_session(self, stranger: httpx.Client) -> None:
+        token = form_token(stranger.get("/", headers={"X-Remote-User": "anna"}))
+        answer = stranger.post(
+            "/pause", data={"form_token": token}, headers={"X-Remote-User": "bert"}
+        )
+        assert answer.status_code == 403
+
+
+class TestNoProxy:
+    @pytest.fixture
+    def web(self) -> WebSection:
+        proxies = (ip_network("10.0.0.0/8"),)
+        return WebSection(port=0, user_header="X-Remote-User", proxies=proxies)
+
+    def test_is_not_believed(self, stranger: httpx.Client, gateway: Filled) -> None:
+        headers = {"X-Remote-User": "anna", "X-Forwarded-For": "10.0.0.1"}
+        statuses = [stranger.get("/", headers=headers).status_code for _ in range(7)]
+        assert statuses == [403] * 5 + [429] * 2
+        assert set(recorded(gateway)) == {
+            (EventKind.LOGIN_FAILED, "anna"),
+            (EventKind.REFUSED, "127.0.0.1"),
+        }

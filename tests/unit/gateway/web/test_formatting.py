@@ -1,0 +1,50 @@
+import os
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from gateway.web import formatting
+
+NOON_UTC = 1_795_694_400.0  # 2026-11-26
+
+
+@pytest.fixture(autouse=True)
+def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setitem(os.environ, "TZ", "Europe/Berlin")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_moments_are_local() -> None:
+    assert formatting.moment(NOON_UTC) == "2026-11-26 13:00"
+    assert formatting.exact_moment(NOON_UTC + 5) == "2026-11-26 13:00:05"
+    assert formatting.iso_moment(NOON_UTC) == "2026-11-26T13:00:00+01:00"
+    assert formatting.time_zone() in ("CET (UTC+01:00)", "CEST (UTC+02:00)")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (-1, "0 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 0 s"),
+        (200, "3 min 20 s"),
+        (7500, "2 h 5 min"),
+        (273_600, "3 d 4 h"),
+    ],
+)
+def test_times_have_two_units(seconds: float, expected: str) -> None:
+    assert formatting.duration(seconds) == expected
+
+
+def test_sizes_and_counts() -> None:
+    assert [formatting.size(n) for n in (12, 3400, 5.8e6, 78.5e9)] == [
+        "12 bytes",
+        "3.4 kB",
+        "5.8 MB",
+        "78.5 GB",
+    ]
+    assert [formatting.count(n, "image") for n in (0, 1, 2)] == ["0 images", "1 image", "2 images"]
