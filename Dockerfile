@@ -1,5 +1,6 @@
-# The MAP, built by `make image`: a plain docker build from a stage (image/stage.py), for the CPU
-# or for CUDA. No image of NVIDIA's is needed: PyTorch brings the libraries of CUDA along.
+# The MAP, built by `make image`: a plain docker build from a build context
+# (image/build_context.py), for the CPU or for CUDA. No image of NVIDIA's is needed: PyTorch brings
+# the libraries of CUDA along.
 ARG BASE_IMAGE=debian:bookworm-slim
 # Where packages are installed; not part of the result.
 ARG BUILD_IMAGE=${BASE_IMAGE}

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.report import write_report
+from benchmarks.report_file import write_report
 from gateway.config import ReceiveSection
 from gateway.store.job import UNFINISHED, JobState
 from tests.archive import Archive, running_archive

@@ -12,7 +12,7 @@ from totalmap.defaults import DEFAULT_SETTINGS
 from totalmap.errors import ExitStatus
 
 if TYPE_CHECKING:
-    from deploy.check import Report
+    from deploy.validate.files import Report
 
 app = typer.Typer(help="Files for MONAI Deploy, Argo and Docker.", no_args_is_help=True)
 
@@ -63,7 +63,7 @@ def render_command(
 ) -> None:
     """Writes the files that a site needs, made from app.yaml and these options."""
     from cli.console import plain_console
-    from deploy.render import render, write_files
+    from deploy.render.site_files import render, write_files
     from totalmap.settings import load_settings
 
     console = plain_console()
@@ -97,7 +97,7 @@ def check_command(
     ],
 ) -> None:
     """Says what the Workflow Manager and Task Manager would refuse, or take and then fail at."""
-    from deploy.check import check_files
+    from deploy.validate.files import check_files
 
     with errors_to_exit_status():
         report = check_files(files)

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from image.build import BuildError, build_image, package_image
-from image.stage import StageError
+from image.build_context import StageError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 STAGE = REPOSITORY / "build" / "stage"

@@ -7,8 +7,8 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-from image.manifests import write_manifests
-from image.stage import make_stage
+from image.build_context import make_stage
+from image.map_manifests import write_manifests
 from install.locks import LOCKS
 from totalmap.settings import ApplicationSection, load_settings
 

@@ -51,6 +51,6 @@ pip --editable "$target"
 "$target/.venv/bin/python" "$target/install/trim.py"
 # Holoscan's wheel makes links to its libraries when Python starts the first time.
 "$target/.venv/bin/python" -c ""
-(cd "$target" && .venv/bin/python -m install.compiled)
+(cd "$target" && .venv/bin/python -m install.compile_modules)
 touch "$target/.venv/.torch-auto" "$target/.venv/.runtime"
 echo "Installed. Try it: $target/.venv/bin/totalmap --help"

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
-from install.compiled import compile_all, compile_imported
+from install.compile_modules import compile_all, compile_imported
 from install.locks import REPOSITORY, Lock, lock_of
 from install.trim import trim
 

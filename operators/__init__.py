@@ -10,7 +10,7 @@ nifti_loader -> segmenter -> quality_checker -> picture_writer, report_writer, c
 nifti_writer
 
 Operators derive from `holoscan.core.Operator`, the very object that `monai.deploy.core`
-re-exports: importing it from there runs all of MONAI first (benchmarks/startup.py).
+re-exports: importing it from there runs all of MONAI first (benchmarks/startup_seconds.py).
 """
 
 from operators import cuda_runtime

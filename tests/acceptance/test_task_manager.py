@@ -23,8 +23,11 @@ pytest.importorskip("moto", reason="moto is not installed (requirements-dev.txt)
 from pika.exceptions import AMQPError
 
 from tests.acceptance.docker_engine import DockerEngine
-from tests.acceptance.task_manager.broker import Broker, running_broker
-from tests.acceptance.task_manager.bus import (
+from tests.acceptance.task_manager.container_runner import DockerRunner, ProcessRunner, Runner
+from tests.acceptance.task_manager.events import TaskCallbackEvent, TaskDispatchEvent
+from tests.acceptance.task_manager.informatics_gateway import receive_study
+from tests.acceptance.task_manager.manager import TaskManager
+from tests.acceptance.task_manager.messages import (
     DELIVERY_LIMIT,
     EXCHANGE,
     PERSISTENT,
@@ -33,7 +36,10 @@ from tests.acceptance.task_manager.bus import (
     open_channel,
     properties_of,
 )
-from tests.acceptance.task_manager.driver import (
+from tests.acceptance.task_manager.object_store import ObjectStore
+from tests.acceptance.task_manager.object_store_server import running_store
+from tests.acceptance.task_manager.rabbitmq_broker import Broker, running_broker
+from tests.acceptance.task_manager.workflow_manager import (
     APPLICATION,
     BUCKET,
     INPUT,
@@ -45,12 +51,6 @@ from tests.acceptance.task_manager.driver import (
     send,
     take_all,
 )
-from tests.acceptance.task_manager.events import TaskCallbackEvent, TaskDispatchEvent
-from tests.acceptance.task_manager.gateway import receive_study
-from tests.acceptance.task_manager.manager import TaskManager
-from tests.acceptance.task_manager.runner import DockerRunner, ProcessRunner, Runner
-from tests.acceptance.task_manager.store import ObjectStore
-from tests.acceptance.task_manager.store_server import running_store
 from tests.conftest import DEMO_MODELS, REPOSITORY
 from tests.phantom.study import WrittenStudy, write_study
 

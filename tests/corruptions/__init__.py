@@ -5,10 +5,10 @@ totalmap/quality/plausibility/anatomy.csv,
 and the two reference segmentations of real CTs in shared/data.
 """
 
-from .kinds import KINDS, Kind, Need
-from .other_network import disagreements_of, drawn_anew
-from .scans import Scan, View, findings_of, phantom_scan, real_scans
-from .variants import VARIANTS, valid_variant
+from .label_errors import KINDS, Kind, Need
+from .labelled_scans import Scan, View, findings_of, phantom_scan, real_scans
+from .second_network import disagreements_of, drawn_anew
+from .unusual_scans import VARIANTS, valid_variant
 
 __all__ = [
     "KINDS",

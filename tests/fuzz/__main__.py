@@ -3,9 +3,9 @@
     python -m tests.fuzz --first 0 --count 1000
     python -m tests.fuzz --exports 200 --minutes 60
 
-Exports of a PACS come first (`tests.fuzz.export`), then mutants. One line a mutant on standard
-output, the tracebacks of failures on standard error; the exit status
-is 1 where anything failed.
+Exports of a PACS come first (`tests.fuzz.pacs_export_checks`), then mutants. Standard output has
+one line for each mutant, standard error the tracebacks of failures. The exit status is 1 if
+anything failed.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from random import Random
 from types import FrameType
 from typing import TextIO
 
-from tests.fuzz.bases import BASES, write_bases
-from tests.fuzz.chain import run_chain
-from tests.fuzz.export import objections_to_export
-from tests.fuzz.mutations import mutate
-from tests.fuzz.verdict import Mutant, contents, objections, secrets_in
+from tests.fuzz.folder_to_results import run_chain
+from tests.fuzz.healthy_studies import BASES, write_bases
+from tests.fuzz.mutant_checks import Mutant, contents, objections, secrets_in
+from tests.fuzz.mutants import mutate
+from tests.fuzz.pacs_export_checks import objections_to_export
 from tests.waiting import WAIT_SECONDS
 from totalmap import log
 from totalmap.settings import GapPolicy

@@ -39,7 +39,15 @@ def test_the_smallest_benchmark(tmp_path: Path) -> None:
 
 
 def test_the_smallest_race_of_seg_writers() -> None:
-    command = [sys.executable, "-m", "benchmarks.seg", "--slices", "40", "--size", "64"]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.seg_writing_seconds",
+        "--slices",
+        "40",
+        "--size",
+        "64",
+    ]
     command += ["--runs", "1", "--writers", "TotalMAP", "highdicom"]
     done = subprocess.run(
         command, cwd=REPOSITORY, capture_output=True, text=True, timeout=WAIT_SECONDS, check=False
@@ -52,7 +60,15 @@ def test_the_smallest_race_of_seg_writers() -> None:
 
 def test_the_smallest_race_of_rtstruct_writers(tmp_path: Path) -> None:
     report = tmp_path / "rtstruct.md"
-    command = [sys.executable, "-m", "benchmarks.rtstruct", "--slices", "20", "--size", "64"]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.rtstruct_writing_seconds",
+        "--slices",
+        "20",
+        "--size",
+        "64",
+    ]
     command += ["--runs", "1", "--output", str(report)]
     done = subprocess.run(
         command, cwd=REPOSITORY, capture_output=True, text=True, timeout=WAIT_SECONDS, check=False
@@ -69,7 +85,7 @@ def test_the_smallest_race_of_receivers(tmp_path: Path) -> None:
     require_program("storescu", "dcmtk")
     require_program("Orthanc", "orthanc")
     report = tmp_path / "receiving.md"
-    command = [sys.executable, "-m", "benchmarks.receiving", "--instances", "8", "--runs", "1"]
+    command = [sys.executable, "-m", "benchmarks.receiving_rate", "--instances", "8", "--runs", "1"]
     command += ["--output", str(report)]
     done = subprocess.run(
         command, cwd=REPOSITORY, capture_output=True, text=True, timeout=WAIT_SECONDS, check=False

@@ -16,7 +16,7 @@ from totalmap.engine.tasks import load_task
 from totalmap.engine.weights import read_manifest
 from totalmap.run_log import SilentObserver
 from totalmap.settings import Variant
-from training.structures import STRUCTURES
+from training.demo_structures import STRUCTURES
 
 UNSEEN_SEEDS = (9100, 9101)
 # A trunk from the lungs to the hips, pixels of 1.64 mm, slices of 3 mm.

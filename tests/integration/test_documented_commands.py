@@ -22,9 +22,9 @@ RUN_SECONDS = 300
 # Pages whose every command is run by a test of the page.
 PAGES = {
     "docs/tutorial.md": "tests/integration/test_tutorial.py",
-    "docs/monai-deploy.md": "tests/unit/deploy/test_docs.py",
-    "docs/argo.md": "tests/unit/deploy/test_docs.py",
-    "docs/docker.md": "tests/unit/deploy/test_docs.py",
+    "docs/monai-deploy.md": "tests/unit/deploy/test_deployment_pages.py",
+    "docs/argo.md": "tests/unit/deploy/test_deployment_pages.py",
+    "docs/docker.md": "tests/unit/deploy/test_deployment_pages.py",
 }
 
 # Commands that are run below, in this order, and the exit statuses that are right.
@@ -64,8 +64,8 @@ RUN_ELSEWHERE = {
     'make bench BENCH="--narrow --variant fast --runs 1"': "tests/integration/test_bench.py",
     "make image WEIGHTS=models/totalsegmentator": "tests/acceptance/test_own_image.py",
     "make package WEIGHTS=models/totalsegmentator": "tests/acceptance/test_packaged_image.py",
-    "docker run": "tests/acceptance/test_documents.py",
-    "monai-deploy run": "tests/acceptance/test_documents.py",
+    "docker run": "tests/acceptance/test_docker_commands_of_documents.py",
+    "monai-deploy run": "tests/acceptance/test_docker_commands_of_documents.py",
     f"{TOTALMAP} models install total --variant fast": "tests/unit/engine/test_weights_download.py",
     f"{TOTALMAP} models adopt models/totalsegmentator --bf16-on /a/folder": (
         "tests/unit/cli/test_models.py"
@@ -83,8 +83,8 @@ RUN_ELSEWHERE = {
         f"{TOTALMAP} gateway {command}": "tests/unit/gateway/test_backup.py"
         for command in ("backup", "verify", "restore")
     },
-    f"{TOTALMAP} deploy render": "tests/unit/deploy/test_docs.py",
-    f"{TOTALMAP} deploy check": "tests/unit/deploy/test_docs.py",
+    f"{TOTALMAP} deploy render": "tests/unit/deploy/test_deployment_pages.py",
+    f"{TOTALMAP} deploy check": "tests/unit/deploy/test_deployment_pages.py",
 }
 # Of these commands a document may give more words.
 BEGINNINGS = (

@@ -18,10 +18,10 @@ import pytest
 
 from tests.conftest import REPOSITORY
 from tests.fuzz.__main__ import TooLong, limited_time
-from tests.fuzz.bases import SPEC
-from tests.fuzz.mutations import MUTATIONS
-from tests.fuzz.oracle import WrongVolume, check_volume
-from tests.fuzz.verdict import secrets_in
+from tests.fuzz.healthy_studies import SPEC
+from tests.fuzz.mutant_checks import secrets_in
+from tests.fuzz.mutants import MUTATIONS
+from tests.fuzz.volume_check import WrongVolume, check_volume
 from tests.phantom import write_enhanced, write_series
 from tests.segmentations import volume_of
 from totalmap.dicom.geometry import Geometry

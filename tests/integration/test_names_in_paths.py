@@ -15,9 +15,9 @@ import pytest
 from pydicom.dataelem import RawDataElement
 
 from tests.conftest import REPOSITORY
-from tests.fuzz.bases import OF_PATIENT
-from tests.fuzz.neighbours import write_object
-from tests.fuzz.verdict import secrets_in
+from tests.fuzz.healthy_studies import OF_PATIENT
+from tests.fuzz.mutant_checks import secrets_in
+from tests.fuzz.pacs_export import write_object
 from tests.phantom.modules import PATIENT_ID, PATIENT_NAME
 from tests.phantom.study import SeriesSpec, write_series
 

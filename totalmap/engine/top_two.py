@@ -2,7 +2,7 @@
 
 A running maximum reads each channel once while it lies in the processor's cache, and has no
 branches. It takes half the time of torch.max, which looks for the place of the maximum voxel by
-voxel, and the second largest comes almost free (benchmarks/confidence.py).
+voxel, and the second largest comes almost free (benchmarks/confidence_seconds.py).
 """
 
 from dataclasses import dataclass

@@ -8,9 +8,9 @@ import signal
 import threading
 from pathlib import Path
 
+from tests.acceptance.task_manager.container_runner import ProcessRunner
 from tests.acceptance.task_manager.manager import TaskManager
-from tests.acceptance.task_manager.runner import ProcessRunner
-from tests.acceptance.task_manager.store import ObjectStore
+from tests.acceptance.task_manager.object_store import ObjectStore
 
 
 def main() -> None:

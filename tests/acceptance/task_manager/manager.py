@@ -12,7 +12,9 @@ from pika.exceptions import AMQPError
 from pika.spec import Basic
 from pydantic import ValidationError
 
-from tests.acceptance.task_manager.bus import (
+from tests.acceptance.task_manager.container_runner import ContainerTask, Mount, Runner
+from tests.acceptance.task_manager.events import Storage, TaskCallbackEvent, TaskDispatchEvent
+from tests.acceptance.task_manager.messages import (
     Topic,
     declare,
     missing_property,
@@ -20,9 +22,7 @@ from tests.acceptance.task_manager.bus import (
     properties_of,
     publish,
 )
-from tests.acceptance.task_manager.events import Storage, TaskCallbackEvent, TaskDispatchEvent
-from tests.acceptance.task_manager.runner import ContainerTask, Mount, Runner
-from tests.acceptance.task_manager.store import ObjectStore
+from tests.acceptance.task_manager.object_store import ObjectStore
 
 APPLICATION = "Docker"
 ENVIRONMENT_PREFIX = "env_"

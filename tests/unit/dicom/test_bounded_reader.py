@@ -13,7 +13,7 @@ from pydicom.tag import Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from tests.conftest import REPOSITORY
-from tests.fuzz.elements import parse, text
+from tests.fuzz.raw_elements import parse, text
 from tests.phantom.study import SeriesSpec, write_series
 from tests.segmentations import volume_of
 from totalmap.dicom.bounded_reader import (

@@ -9,7 +9,7 @@ import pydicom
 import pytest
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from tests.fuzz.damage import deflate_bomb
+from tests.fuzz.file_mutations import deflate_bomb
 from tests.phantom.study import SeriesSpec, write_series
 from tests.transfer_syntaxes import transcode
 from totalmap.dicom.bounded_reader import BrokenFile

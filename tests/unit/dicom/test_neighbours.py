@@ -8,9 +8,9 @@ import pytest
 from pydicom.data import get_testdata_file
 from pydicom.uid import ImplicitVRLittleEndian
 
-from tests.fuzz.bases import SPEC, undefine_lengths
-from tests.fuzz.export import objections_to_export
-from tests.fuzz.neighbours import items, write_object
+from tests.fuzz.healthy_studies import SPEC, undefine_lengths
+from tests.fuzz.pacs_export import items, write_object
+from tests.fuzz.pacs_export_checks import objections_to_export
 from tests.phantom.dose_report import write_dose_report
 from tests.phantom.study import WrittenSeries, write_series
 from totalmap.dicom.file_reader import HEAD_BYTES

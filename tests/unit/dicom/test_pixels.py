@@ -22,7 +22,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from tests.fuzz.elements import parse, text
+from tests.fuzz.raw_elements import parse, text
 from tests.phantom import SeriesSpec, write_enhanced, write_series
 from tests.transfer_syntaxes import ALL_SYNTAXES, NATIVE, transcode
 from totalmap.dicom.pixels import AIR_HU, Undecodable, Voxels, decode_slices

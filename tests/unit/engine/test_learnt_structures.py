@@ -16,7 +16,7 @@ from totalmap.errors import ConfigError, ModelError
 from totalmap.quality.assess import assess
 from totalmap.run_log import SilentObserver
 from totalmap.settings import SegmentationSection, Variant
-from training.structures import STRUCTURES
+from training.demo_structures import STRUCTURES
 
 TASK = load_task("total", Variant.FAST)
 SPLEEN, LIVER = 1, 5

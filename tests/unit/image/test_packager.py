@@ -12,7 +12,7 @@ from holoscan_cli.packager.package_command import create_package_parser
 from holoscan_cli.packager.packager import _create_app_manifest, _create_package_manifest
 
 from image.build import RELEASE_MANIFEST, packager_arguments
-from image.stage import make_stage
+from image.build_context import make_stage
 from tests.conftest import DEMO_MODELS, REPOSITORY
 from totalmap import __version__
 

@@ -1,4 +1,4 @@
-"""The corruption suite, small: benchmarks/quality.py runs it on more bodies and variants."""
+"""The corruption suite, small: benchmarks/detection_rate.py runs it on more bodies and variants."""
 
 from collections import Counter
 from functools import cache
@@ -19,9 +19,9 @@ from tests.corruptions import (
     real_scans,
     valid_variant,
 )
-from tests.corruptions.kinds import flipped
-from tests.corruptions.scans import REAL
-from tests.corruptions.variants import Vary, real_turned
+from tests.corruptions.label_errors import flipped
+from tests.corruptions.labelled_scans import REAL
+from tests.corruptions.unusual_scans import Vary, real_turned
 from tests.phantom.drawing import LABELS
 from tests.unit.quality.plausibility.tables import Placed, height, spine, table_of
 from totalmap.finding import Finding, Severity, Verdict, verdict

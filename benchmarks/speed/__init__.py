@@ -1,0 +1,1 @@
+"""Compares speed, memory and labels with the unmodified TotalSegmentator command."""

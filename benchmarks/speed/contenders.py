@@ -1,0 +1,224 @@
+"""What is compared: TotalSegmentator's command, ours cold, and ours as a warm engine."""
+
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+
+from benchmarks.speed.label_agreement import Labels, load_labels
+from benchmarks.speed.network_seconds import NetworkTime, events, from_log, from_progress_bars
+from benchmarks.speed.process_measurement import Finished, measure
+from tests.peer import peer_command
+from totalmap.errors import ConfigError
+from totalmap.settings import Variant
+
+REPOSITORY = Path(__file__).parents[2]
+
+Device = Literal["cpu", "cuda"]
+Arithmetic = Literal["exact", "compiled", "bf16"]
+Precision = Literal["fp32", "bf16"]
+
+PEER_OPTIONS = {Variant.FULL: (), Variant.FAST: ("--fast",)}
+TAIL_LINES = 15
+
+_MESSAGE = re.compile(r"""message=["'](.+)["']$""", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """What everybody segments, with which networks, on what."""
+
+    variant: Variant
+    source: Path
+    models: Path
+    device: Device
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One measured run.
+
+    Attributes:
+        network: The loop over the tiles.
+        network_told: Whether the command told it. If not, its seconds are those of the whole
+            stage `segment`, and the tiles are unknown (0).
+    """
+
+    seconds: float
+    network: NetworkTime
+    network_told: bool
+    peak_bytes: int
+
+    @property
+    def outside_seconds(self) -> float:
+        """Seconds outside the networks."""
+        return self.seconds - self.network.seconds
+
+
+class RunFailed(Exception):
+    """A command failed.
+
+    Attributes:
+        reason: One line.
+        tail: The last lines that the command wrote.
+        refused: Whether it refused its settings: this tree can't do what was asked.
+    """
+
+    def __init__(self, reason: str, tail: str, *, refused: bool) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.tail = tail
+        self.refused = refused
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contender:
+    """Somebody who segments the case.
+
+    Attributes:
+        rounds: How often.
+        precision: The arithmetic whose limit applies.
+        segment: Runs in an empty folder; returns the measurement, and the labels laid out as in
+            TotalSegmentator's NIfTI.
+    """
+
+    name: str
+    rounds: int
+    precision: Precision
+    segment: Callable[[Path], tuple[Run, Labels]]
+
+
+def peer(case: Case, name: str, rounds: int) -> Contender:
+    """TotalSegmentator's own command."""
+
+    def segment(folder: Path) -> tuple[Run, Labels]:
+        labels = folder / "labels.nii.gz"
+        command = peer_command(
+            case.source,
+            labels,
+            case.models,
+            *PEER_OPTIONS[case.variant],
+            device="cpu" if case.device == "cpu" else "gpu",
+        )
+        finished = _measured(command.words, {**command.environment, **_visible_devices(case)})
+        network = from_progress_bars(finished.stderr)
+        if network is None:
+            raise RunFailed("no progress bar was found", _tail(finished), refused=False)
+        return _run(finished, network, told=True), _labels(labels, finished)
+
+    return Contender(name=name, rounds=rounds, precision=_precision(case, "exact"), segment=segment)
+
+
+def cold(case: Case, arithmetic: Arithmetic, rounds: int) -> Contender:
+    """The application, as a MAP starts it."""
+
+    def segment(folder: Path) -> tuple[Run, Labels]:
+        words = [sys.executable, "-m", "app", "-i", str(case.source)]
+        words += ["-o", str(folder), "-m", str(case.models)]
+        finished = _measured(words, _our_environment(case, arithmetic))
+        network = from_log(finished.stderr)
+        labels = _labels(folder / "results" / "labels.nii.gz", finished)
+        return _run(finished, network or _segment_stage(folder), told=network is not None), labels
+
+    return Contender(
+        name=arithmetic,
+        rounds=rounds,
+        precision=_precision(case, arithmetic),
+        segment=segment,
+    )
+
+
+def warm(case: Case, arithmetic: Arithmetic, rounds: int) -> Contender:
+    """The second study of an engine that is kept, up to the labels in memory."""
+
+    def segment(folder: Path) -> tuple[Run, Labels]:
+        labels = folder / "labels.npy"
+        words = [sys.executable, "-m", "benchmarks.speed.warm_engine_run"]
+        words += [str(path) for path in (case.source, case.models, labels)]
+        finished = _measured(words, _our_environment(case, arithmetic))
+        told = json.loads(finished.stdout)
+        network = NetworkTime(
+            tiles=told["tiles"] or 0, seconds=told["network_seconds"] or told["segment_seconds"]
+        )
+        run = _run(finished, network, told=told["network_seconds"] is not None)
+        return replace(run, seconds=told["seconds"]), np.load(labels)
+
+    return Contender(
+        name=f"{arithmetic}, warm",
+        rounds=rounds,
+        precision=_precision(case, arithmetic),
+        segment=segment,
+    )
+
+
+def _measured(words: tuple[str, ...] | list[str], environment: Mapping[str, str]) -> Finished:
+    finished = measure(words, environment, REPOSITORY)
+    if finished.status != 0:
+        raise RunFailed(
+            _reason(finished), _tail(finished), refused=finished.status == ConfigError.exit_status
+        )
+    return finished
+
+
+def _labels(path: Path, finished: Finished) -> Labels:
+    try:
+        return load_labels(path)
+    except (OSError, ImageFileError) as error:
+        raise RunFailed(f"no labels: {error}", _tail(finished), refused=False) from error
+
+
+def _reason(finished: Finished) -> str:
+    """Returns our error's message, which stands in a log of text or JSON, or else the last line."""
+    in_text = [match[1] for match in _MESSAGE.finditer(finished.stderr)]
+    in_json = [entry["message"] for entry in events(finished.stderr) if "message" in entry]
+    lines = [line for line in finished.stderr.splitlines() if line.strip()]
+    said = in_json or in_text or lines or ["without a word"]
+    return f"exit status {finished.status}, {said[-1]}"
+
+
+def _tail(finished: Finished) -> str:
+    return "\n".join((finished.stdout + finished.stderr).splitlines()[-TAIL_LINES:])
+
+
+def _our_environment(case: Case, arithmetic: Arithmetic) -> dict[str, str]:
+    overrides = {
+        "TOTALMAP_SEGMENTATION__VARIANT": case.variant.value,
+        "TOTALMAP_RESULTS__KINDS": "[nifti]",
+        "TOTALMAP_QUALITY__REJECTED": "deliver",  # labels of networks with random weights
+        "TOTALMAP_LOGGING__FORMAT": "json",
+    }
+    if arithmetic != "exact":
+        overrides["TOTALMAP_SEGMENTATION__ARITHMETIC"] = arithmetic
+    if case.device != "cpu":
+        overrides["TOTALMAP_SEGMENTATION__DEVICE"] = case.device
+    return os.environ | overrides | _visible_devices(case)
+
+
+def _visible_devices(case: Case) -> dict[str, str]:
+    return {"CUDA_VISIBLE_DEVICES": ""} if case.device == "cpu" else {}
+
+
+def _precision(case: Case, arithmetic: Arithmetic) -> Precision:
+    """On a GPU nnU-Net calculates in half precision (autocast)."""
+    return "bf16" if case.device == "cuda" or arithmetic == "bf16" else "fp32"
+
+
+def _run(finished: Finished, network: NetworkTime, *, told: bool) -> Run:
+    return Run(
+        seconds=finished.seconds,
+        network=network,
+        network_told=told,
+        peak_bytes=finished.peak_bytes,
+    )
+
+
+def _segment_stage(folder: Path) -> NetworkTime:
+    status = json.loads((folder / "status.json").read_text())
+    return NetworkTime(tiles=0, seconds=status["timings_seconds"]["segment"])

@@ -1,0 +1,132 @@
+"""Seconds that commands take to start: every help, `inspect`, the application, and its peer.
+
+    python -m benchmarks.startup_seconds [--runs 7] [--commands-only] [--output FILE]
+
+Each command is a process of its own, run once without being counted and then so many times; the
+table has the median, the span, and the median of the processor time, which a busy machine changes
+less. `inspect` reads a phantom of 20 slices. The application ends in its first operator, on an
+empty folder. Its peer imports the base classes of operators from `monai.deploy.core`, as the SDK's
+examples do, and does nothing with them.
+"""
+
+import argparse
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import typer.main
+
+from benchmarks.report_file import write_report
+from cli.__main__ import app
+from tests.phantom.study import SeriesSpec, write_series
+
+HELP_LIMIT_SECONDS = 0.4
+INSPECT_LIMIT_SECONDS = 1.0
+NO_STUDY = 65
+
+TOTALMAP = str(Path(sys.executable).parent / "totalmap")
+PEER = (sys.executable, "-c", "from monai.deploy.core import Application, Operator")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timed:
+    """A command, with what is expected of it.
+
+    Attributes:
+        limit_seconds: What its median should not exceed; None: it is only shown.
+    """
+
+    name: str
+    words: Sequence[str]
+    status: int = 0
+    limit_seconds: float | None = None
+
+
+def main() -> None:
+    """Measures, prints the table, and writes it to a file where one is named."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument("--commands-only", action="store_true", help="without application and peer")
+    parser.add_argument("--output", type=Path, help="also write the table to this file")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        timed = [*_helps(), _inspect(folder)]
+        if not given.commands_only:
+            timed += [_application(folder), Timed(name="import monai.deploy.core", words=PEER)]
+        lines = [_measured(one, given.runs) for one in timed]
+    head = f"{'':44}{'median':>8}{'min':>7}{'max':>7}{'processor':>11}{'limit':>7}"
+    table = "\n".join(
+        [f"{os.cpu_count()} cores; seconds, {given.runs} runs, warm cache", head, *lines]
+    )
+    print(table)
+    if given.output:
+        title = "How long commands take to start"
+        write_report(given.output, title, "benchmarks.startup_seconds", __doc__, table)
+
+
+def _helps() -> Iterator[Timed]:
+    """Yields the help of every command, groups too."""
+
+    def below(words: tuple[str, ...], command: Any) -> Iterator[tuple[str, ...]]:
+        yield words
+        for name, one in getattr(command, "commands", {}).items():
+            yield from below((*words, name), one)
+
+    for words in below((), typer.main.get_command(app)):
+        yield Timed(
+            name=" ".join(("totalmap", *words, "--help")),
+            words=(TOTALMAP, *words, "--help"),
+            limit_seconds=HELP_LIMIT_SECONDS,
+        )
+
+
+def _inspect(folder: Path) -> Timed:
+    study = write_series(folder / "study", 1, SeriesSpec(n_slices=20)).folder
+    return Timed(
+        name="totalmap inspect, 20 slices",
+        words=(TOTALMAP, "inspect", str(study)),
+        limit_seconds=INSPECT_LIMIT_SECONDS,
+    )
+
+
+def _application(folder: Path) -> Timed:
+    source = folder / "in"
+    source.mkdir()
+    words = (sys.executable, "-m", "app", "-i", str(source), "-o", str(folder / "out"))
+    return Timed(name="application to its first operator", words=words, status=NO_STUDY)
+
+
+def _measured(timed: Timed, runs: int) -> str:
+    _run(timed)
+    walls, processors = zip(*(_run(timed) for _ in range(runs)), strict=True)
+    limit = f"{timed.limit_seconds:.1f}" if timed.limit_seconds is not None else ""
+    return (
+        f"{timed.name:44}{statistics.median(walls):8.2f}{min(walls):7.2f}{max(walls):7.2f}"
+        f"{statistics.median(processors):11.2f}{limit:>7}"
+    )
+
+
+def _run(timed: Timed) -> tuple[float, float]:
+    """Returns the seconds that a command takes, and those of the processor."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    start = time.perf_counter()
+    done = subprocess.run(timed.words, capture_output=True, check=False)  # noqa: S603  our own
+    seconds = time.perf_counter() - start
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode != timed.status:
+        said = done.stderr.decode()[-500:]
+        raise SystemExit(f"{timed.name} ended with {done.returncode}: {said}")
+    return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""Seconds and memory of the look at a CT before it is segmented, with a volume in memory.
+
+    python -m benchmarks.suitability_seconds [--slices 300] [--size 512] [--runs 9] [--output FILE]
+
+A phantom is written as a DICOM series and read, which is not timed; then its headers and voxels
+are judged, once without being counted. MB is memory on top of what the process held before.
+"""
+
+import argparse
+import logging
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.report_file import write_report
+from benchmarks.seg_writing_seconds import FIELD_OF_VIEW_MM, begin_peak, peak_megabytes
+from tests.phantom.study import SeriesSpec, write_series
+from totalmap import log
+from totalmap.dicom.series_selection import judge, selected
+from totalmap.dicom.study import read_study
+from totalmap.dicom.volume import Volume, build_volume
+from totalmap.quality.suitability.rules import unsuitable
+from totalmap.settings import GeometrySection, SelectionSection
+
+
+def main() -> None:
+    """Measures, prints the table, and writes it to a file where one is named."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--slices", type=int, default=300)
+    parser.add_argument("--size", type=int, default=512, help="rows and columns")
+    parser.add_argument("--runs", type=int, default=9)
+    parser.add_argument("--output", type=Path, help="also write the table to this file")
+    given = parser.parse_args()
+    log.configure(level=logging.WARNING)
+    with tempfile.TemporaryDirectory() as name:
+        volume = _volume(Path(name), given.slices, given.size)
+        table = _measured(volume, given.runs)
+    print(table)
+    if given.output:
+        title = "The look at a CT before it is segmented"
+        write_report(given.output, title, "benchmarks.suitability_seconds", __doc__, table)
+
+
+def _volume(folder: Path, slices: int, size: int) -> Volume:
+    spec = SeriesSpec(
+        rows=size,
+        columns=size,
+        n_slices=slices,
+        pixel_spacing_mm=(FIELD_OF_VIEW_MM / size,) * 2,
+        slice_spacing_mm=1.5,
+        slice_thickness_mm=1.5,
+    )
+    write_series(folder, 0, spec)
+    policy = GeometrySection()
+    (selection,) = selected(judge(read_study(folder), SelectionSection(), policy))
+    return build_volume(selection, policy)
+
+
+def _measured(volume: Volume, runs: int) -> str:
+    before = begin_peak()
+    findings = unsuitable(volume, "total")
+    memory = peak_megabytes() - before
+    seconds = [_seconds(volume) for _ in range(runs)]
+    shape = " x ".join(map(str, volume.voxels.shape))
+    return (
+        f"{os.cpu_count()} cores; {shape} voxels, {len(findings)} findings; median of {runs} runs\n"
+        f"{statistics.median(seconds):.3f} s ({min(seconds):.3f}-{max(seconds):.3f}), "
+        f"{memory:.0f} MB"
+    )
+
+
+def _seconds(volume: Volume) -> float:
+    start = time.perf_counter()
+    unsuitable(volume, "total")
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""The files for one machine with Docker: beside MONAI Deploy Express, or alone with Orthanc."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from deploy.render.write_clinical_workflow import docker_workflow
+from deploy.site import Application, Site
+
+ORTHANC_IMAGE = "orthancteam/orthanc:24.6.1"
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_FILES = ("compose.yaml", "orthanc.env.example", "totalmap@.service", "report-failures.sh")
+
+
+def docker_files(app: Application, site: Site) -> Mapping[str, str]:
+    """Returns {file name: text}."""
+    # Nothing is escaped: these are no HTML pages.
+    environment = Environment(  # noqa: S701
+        loader=FileSystemLoader(_TEMPLATES),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    values = {"app": app, "site": site, "orthanc_image": ORTHANC_IMAGE}
+    rendered = {name: environment.get_template(f"{name}.j2").render(values) for name in _FILES}
+    return {"totalmap.json": docker_workflow(app, site), **rendered}

@@ -1,0 +1,1 @@
+"""Validates clinical workflows of MONAI Deploy and Argo WorkflowTemplates."""

@@ -1,0 +1,489 @@
+"""Mutations that change attributes: removed, contradictory, absurd, or of the wrong kind."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from random import Random
+
+from tests.fuzz.raw_elements import (
+    UNDEFINED,
+    Element,
+    Elements,
+    File,
+    number,
+    parse,
+    sequence,
+    tag_of,
+    text,
+)
+from tests.phantom.modules import ACCESSION_NUMBER, BIRTH_DATE, PATIENT_ID, PATIENT_NAME
+
+ONE_FILE_SHARE = 0.65
+ONE_PLACE_SHARE = 0.5
+
+UIDS = (
+    *("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"),
+    *("FrameOfReferenceUID", "MediaStorageSOPClassUID", "MediaStorageSOPInstanceUID"),
+)
+PIXEL_NUMBERS = (
+    *("Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
+    "SamplesPerPixel",
+)
+DECIMALS = (
+    *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness"),
+    *("RescaleSlope", "RescaleIntercept", "KVP", "WindowCenter", "EchoTime", "GantryDetectorTilt"),
+    *("TriggerTime", "NominalPercentageOfCardiacPhase", "SpacingBetweenSlices"),
+)
+INTEGERS = ("SeriesNumber", "InstanceNumber", "AcquisitionNumber", "NumberOfFrames")
+TEXTS = (
+    *("Modality", "ImageType", "ConvolutionKernel", "SeriesDescription", "BodyPartExamined"),
+    *("StudyID", "PatientSex", "SpecificCharacterSet", "PatientPosition", "LossyImageCompression"),
+    *("PhotometricInterpretation", "ContrastBolusAgent", "Manufacturer", "PatientAge"),
+)
+DATES = ("StudyDate", "StudyTime", "SeriesTime", "AcquisitionDate", "AcquisitionTime")
+PATIENT = ("PatientName", "PatientID", "PatientBirthDate", "AccessionNumber")
+ALL = (*UIDS, "TransferSyntaxUID", *PIXEL_NUMBERS, *DECIMALS, *INTEGERS, *TEXTS, *DATES, *PATIENT)
+
+SECRETS = (PATIENT_NAME, PATIENT_ID, BIRTH_DATE, ACCESSION_NUMBER)
+NO_NUMBERS = (
+    *("NaN", "nan", "inf", "-Infinity", "1e400", "-1e400", "abc", "", "\\", "1\\2", "1\\2\\3\\4"),
+    *("\\".join("1" * 40), "1,5", "0x10", "1_000", "--1", "1e", "\0\0", "\x1b[31m", "1" * 500),
+    *("1\\NaN\\1", "inf\\0\\0", "1e308\\1e308\\1e308", "1e5000", PATIENT_NAME, PATIENT_ID),
+)
+NO_UIDS = (
+    *("../../etc/passwd", "/etc/passwd", "..\\..\\x", "1." * 250, "1.2.840\x00.3", "1.2\n3.4", "."),
+    *("2.25.-1", "1.2.840.10008.5.1.4.1.1.2\\1.2.3", " ", "abc", "\x1b[2J", "%s%n", "'; DROP", "0"),
+    *(PATIENT_NAME, PATIENT_ID, "2.25." + "9" * 59, "1.02.003"),
+)
+NO_TEXTS = (
+    *("", "\0" * 16, "\x1b[31mred\x1b[0m", "a\r\nb", "x" * 5000, "\\" * 60, "\xff\xfe\xfd"),
+    *("../../etc/passwd", "ISO 2022 IR 87\\ISO_IR 999", "{0}", "%s", "CT\\MR", "ct ", "1e400"),
+)
+WRONG_VRS = (
+    *("UN", "OB", "OW", "DS", "IS", "US", "FD", "FL", "UI", "LO", "PN", "AT", "DA", "TM", "UT"),
+    *("SQ", "UR", "OD", "ZZ", "us", "??", "\0\0", "SV", "UV", "OV"),
+)
+LENGTHS = (UNDEFINED, 0xFFFFFFFE, 0x7FFFFFFF, 0x80000000, 0xFFFF, 1, 3, 70_000)
+
+Change = Callable[[File], None]
+
+
+def files_of(study: Path) -> list[Path]:
+    """Returns the files of a study."""
+    return sorted(path for path in study.rglob("*") if path.is_file() and not path.is_symlink())
+
+
+def one_file(study: Path, rng: Random) -> Path:
+    """Returns a file; earlier mutations may have left none."""
+    paths = files_of(study)
+    if not paths:
+        raise ValueError("no file is left")
+    return rng.choice(paths)
+
+
+def some_files(study: Path, rng: Random) -> list[Path]:
+    """Returns one file, or all of its folder."""
+    path = one_file(study, rng)
+    return [path] if rng.random() < ONE_FILE_SHARE else files_of(path.parent)
+
+
+def edit(study: Path, rng: Random, change: Change) -> str:
+    """Changes one file, or all of a folder, and says how many."""
+    paths = some_files(study, rng)
+    for path in paths:
+        file = parse(path.read_bytes())
+        change(file)
+        path.write_bytes(file.to_bytes())
+    return f"in {len(paths)} files"
+
+
+def put(file: File, element: Element, place: float | None = None) -> None:
+    """Puts an element wherever its tag stands, or at one of these places; adds it if it is new.
+
+    Args:
+        place: Chooses the place, from 0 to 1.
+    """
+    places = file.places(element.tag)
+    if not places:
+        elements = file.meta if element.tag[0] == 2 else file.body
+        elements.append(element)
+        elements.sort(key=lambda one: one.tag)
+    elif place is None:
+        for elements, index in places:
+            elements[index] = element
+    else:
+        elements, index = places[int(place * len(places))]
+        elements[index] = element
+
+
+def put_all(study: Path, rng: Random, *elements: Element) -> str:
+    """Puts elements into some files, everywhere or at one place."""
+    place = rng.random() if rng.random() < ONE_PLACE_SHARE else None
+
+    def change(file: File) -> None:
+        for element in elements:
+            put(file, element, place)
+
+    return edit(study, rng, change)
+
+
+def shown(value: str) -> str:
+    """Returns a value as a short word; what belongs to the patient is only named."""
+    return "patient data" if value in SECRETS else ascii(value[:24])
+
+
+def decimals(values: Sequence[float]) -> str:
+    return "\\".join(f"{value:.6g}" for value in values)
+
+
+def attribute_removed(study: Path, rng: Random) -> str:
+    keyword = rng.choice(ALL)
+
+    def change(file: File) -> None:
+        for elements, index in reversed(file.places(tag_of(keyword))):
+            del elements[index]
+
+    return f"{keyword} {edit(study, rng, change)}"
+
+
+def attribute_emptied(study: Path, rng: Random) -> str:
+    keyword = rng.choice(ALL)
+    return f"{keyword} {put_all(study, rng, text(keyword, ''))}"
+
+
+def size_contradicts(study: Path, rng: Random) -> str:
+    rows, columns = rng.choice([(64, 32), (32, 64), (16, 64), (16, 32), (31, 32), (32, 33), (4, 8)])
+    where = put_all(study, rng, number("Rows", rows), number("Columns", columns))
+    return f"{rows} x {columns} {where}"
+
+
+def size_absurd(study: Path, rng: Random) -> str:
+    rows, columns = rng.choice(
+        [
+            (65535, 32),
+            (32, 65535),
+            (65535, 65535),
+            (8192, 8192),
+            (0, 32),
+            (32, 0),
+            (0, 0),
+            (1, 1024),
+        ]
+    )
+    where = put_all(study, rng, number("Rows", rows), number("Columns", columns))
+    return f"{rows} x {columns} {where}"
+
+
+def frames_absurd(study: Path, rng: Random) -> str:
+    value = rng.choice(["1000000", "0", "-1", "2", "2147483648", "1e6", "1\\2", "11", "13", "1.5"])
+    return f"{value} {put_all(study, rng, text('NumberOfFrames', value))}"
+
+
+def bits_contradict(study: Path, rng: Random) -> str:
+    keyword, value = rng.choice(
+        [
+            *(("BitsStored", value) for value in (0, 1, 8, 13, 16, 17, 32, 65535)),
+            *(("BitsAllocated", value) for value in (0, 1, 7, 8, 12, 24, 32, 64, 65535)),
+            *(("HighBit", value) for value in (0, 7, 12, 15, 65535)),
+            *(("PixelRepresentation", value) for value in (1, 2, 7, 65535)),
+        ]
+    )
+    return f"{keyword} {value} {put_all(study, rng, number(keyword, value))}"
+
+
+def colours(study: Path, rng: Random) -> str:
+    samples = rng.choice([0, 1, 3, 4, 65535])
+    meaning = rng.choice(["RGB", "PALETTE COLOR", "MONOCHROME1", "YBR_FULL_422", "NONSENSE", ""])
+    elements = [number("SamplesPerPixel", samples), text("PhotometricInterpretation", meaning)]
+    return f"{samples} {meaning} {put_all(study, rng, *rng.sample(elements, rng.choice([1, 2])))}"
+
+
+def padding_contradicts(study: Path, rng: Random) -> str:
+    values = rng.choice([(0,), (1024,), (65535,), (63536, 4095), (0, 4095), (2000, 1)])
+    elements = [number("PixelPaddingValue", values[0])]
+    elements += [number("PixelPaddingRangeLimit", value) for value in values[1:]]
+    slope = rng.choice(["1", "2", "-3", "0.5"])
+    return f"{values} {put_all(study, rng, *elements, text('RescaleSlope', slope))}"
+
+
+def rescale_extreme(study: Path, rng: Random) -> str:
+    slope = rng.choice(["0", "-1", "0.5", "1e-300", "1e5", "1e6", "1e7", "1e300", "2", "1.0000001"])
+    intercept = rng.choice(["-1024", "0", "1e6", "-1e6", "1e9", "1e300", "0.25", "-32768", "32767"])
+    elements = text("RescaleSlope", slope), text("RescaleIntercept", intercept)
+    return f"{slope} and {intercept} {put_all(study, rng, *elements)}"
+
+
+def place_contradicts(study: Path, rng: Random) -> str:
+    choices: list[tuple[str, list[float]]] = [
+        ("ImagePositionPatient", [rng.uniform(-300, 300) for _ in range(3)]),
+        ("ImagePositionPatient", [0.0, 0.0, 0.0]),
+        ("ImagePositionPatient", [1e30, -1e30, 1e30]),
+        ("ImagePositionPatient", [1e308, 1e308, 1e308]),
+        ("ImageOrientationPatient", [0, 1, 0, 0, 0, -1]),
+        ("ImageOrientationPatient", [-1, 0, 0, 0, 1, 0]),
+        ("ImageOrientationPatient", [1, 0.0004, 0, 0, 1, 0]),
+        ("ImageOrientationPatient", [0.6, 0.8, 0, 0.8, -0.6, 0]),
+        ("PixelSpacing", [9.0, 8.0]),
+        ("PixelSpacing", [0.5, 0.5]),
+        ("PixelSpacing", [9.0004, 9.0]),
+        ("PixelSpacing", [500.0, 500.0]),
+    ]
+    keyword, values = rng.choice(choices)
+    where = put_all(study, rng, text(keyword, decimals(values)))
+    return f"{keyword} {decimals(values)} {where}"
+
+
+def directions_wrong(study: Path, rng: Random) -> str:
+    choices: list[list[float]] = [
+        [0, 0, 0, 0, 0, 0],
+        [2, 0, 0, 0, 2, 0],
+        [1, 0, 0, 1, 0, 0],
+        [1, 0, 0, 0.5, 0.5, 0],
+        [1e200, 0, 0, 0, 1e200, 0],
+        [1e-200, 0, 0, 0, 1e-200, 0],
+        [1, 0, 0],
+        [1, 0, 0, 0, 1, 0, 0],
+    ]
+    values = rng.choice(choices)
+    where = put_all(study, rng, text("ImageOrientationPatient", decimals(values)))
+    return f"{decimals(values)} {where}"
+
+
+def spacing_wrong(study: Path, rng: Random) -> str:
+    value = rng.choice(
+        ["-9\\9", "0\\0", "9\\0", "NaN\\9", "1e-300\\1e-300", "1e300\\1e300", "9", "9\\-9"]
+    )
+    return f"{value} {put_all(study, rng, text('PixelSpacing', value))}"
+
+
+def number_wrong(study: Path, rng: Random) -> str:
+    keyword, value = rng.choice([*DECIMALS, *INTEGERS]), rng.choice(NO_NUMBERS)
+    return f"{keyword} {shown(value)} {put_all(study, rng, text(keyword, value))}"
+
+
+def uid_wrong(study: Path, rng: Random) -> str:
+    keyword, value = rng.choice(UIDS), rng.choice(NO_UIDS)
+    return f"{keyword} {shown(value)} {put_all(study, rng, text(keyword, value))}"
+
+
+def syntax_wrong(study: Path, rng: Random) -> str:
+    value = rng.choice(
+        [
+            *("1.2.840.10008.1.2", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"),
+            *("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.70", "1.2.840.10008.1.2.4.90"),
+            *("1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.100"),
+            *("1.2.840.10008.1.2.4.94", "1.2.840.113619.5.2", "1.2.3.4", "1.2.840.10008.1.2.1"),
+            *NO_UIDS,
+        ]
+    )
+    return f"{shown(value)} {put_all(study, rng, text('TransferSyntaxUID', value))}"
+
+
+def text_wrong(study: Path, rng: Random) -> str:
+    keyword, value = rng.choice([*TEXTS, *DATES]), rng.choice(NO_TEXTS)
+    return f"{keyword} {shown(value)} {put_all(study, rng, text(keyword, value))}"
+
+
+def patient_wrong(study: Path, rng: Random) -> str:
+    """Patient data that break a rule of their VR, which libraries like to quote."""
+    keyword, value = rng.choice(PATIENT), rng.choice(SECRETS)
+    value = rng.choice([value * 20, f"{value}\n{value}", f"{value}\\{value}", f"{value}\xff\x1b"])
+    return f"{keyword} {put_all(study, rng, text(keyword, value))}"
+
+
+def patient_elsewhere(study: Path, rng: Random) -> str:
+    """Patient data where something else belongs; descriptions are shown on purpose.
+
+    Not the birth date, which is a number, a date and a UID in good order.
+    """
+    value = rng.choice([PATIENT_NAME, PATIENT_ID, ACCESSION_NUMBER])
+    keyword = rng.choice([*UIDS, *DECIMALS, *INTEGERS, *DATES, "TransferSyntaxUID", "PatientSex"])
+    return f"{keyword} {put_all(study, rng, text(keyword, value))}"
+
+
+def vr_wrong(study: Path, rng: Random) -> str:
+    keyword, vr = rng.choice([*ALL, "PixelData"]), rng.choice(WRONG_VRS)
+
+    def change(file: File) -> None:
+        if keyword == "PixelData":
+            file.tail = file.tail[:4] + vr.encode("latin-1") + file.tail[6:]
+        for elements, index in file.places(tag_of(keyword)):
+            one = elements[index]
+            elements[index] = Element(one.tag, vr, one.value)
+
+    return f"{keyword} as {vr!a} {edit(study, rng, change)}"
+
+
+def number_type_wrong(study: Path, rng: Random) -> str:
+    """Binary numbers where text belongs and the reverse."""
+    keyword = rng.choice([*DECIMALS, *PIXEL_NUMBERS, *INTEGERS])
+    value = rng.choice([float("nan"), float("inf"), -1.0, 32.0, 1e300])
+    element = rng.choice(
+        [
+            Element(tag_of(keyword), "FD", struct.pack("<d", value)),
+            Element(tag_of(keyword), "FD", struct.pack("<3d", value, 1.0, 0.0)),
+            Element(tag_of(keyword), "FL", b"\0\0\xc0\x7f"),
+            Element(tag_of(keyword), "US", b"\x20\0\x20\0"),
+            Element(tag_of(keyword), "US", b"\x20"),
+            Element(tag_of(keyword), "SS", b"\xff\xff"),
+            text(keyword, "32", "DS"),
+            text(keyword, "32", "LO"),
+        ]
+    )
+    return f"{keyword} as {element.vr} {put_all(study, rng, element)}"
+
+
+def sequence_for_value(study: Path, rng: Random) -> str:
+    keyword = rng.choice(ALL)
+    choices: list[list[Elements]] = [
+        [],
+        [[]],
+        [[text("PatientName", PATIENT_NAME)], [number("Rows", 32)]],
+    ]
+    return f"{keyword} {put_all(study, rng, sequence(keyword, *rng.choice(choices)))}"
+
+
+def value_for_sequence(study: Path, rng: Random) -> str:
+    keyword = rng.choice(
+        [
+            *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
+            *("PlanePositionSequence", "PixelMeasuresSequence", "ContrastBolusAgentSequence"),
+            *("PlaneOrientationSequence", "PixelValueTransformationSequence"),
+        ]
+    )
+    value = text(keyword, rng.choice(["1", "abc", PATIENT_NAME]), rng.choice(["LO", "UN", "DS"]))
+    return f"{keyword} as {value.vr} {put_all(study, rng, value)}"
+
+
+def sequence_deep(study: Path, rng: Random) -> str:
+    """Sequences in sequences, in an attribute that the header needs or in another one."""
+    depth = rng.choice([200, 500, 900, 2000])
+    keyword = rng.choice(
+        ["SharedFunctionalGroupsSequence", "ReferencedImageSequence", "RequestAttributesSequence"]
+    )
+    value = rng.choice([_nested(keyword, depth), _nested_without_lengths(keyword, depth)])
+    element = Element(tag_of(keyword), "SQ", value)
+    if value.startswith(b"\xfe\xff\x00\xe0\xff"):
+        element.length = UNDEFINED
+    return f"{keyword} {depth} deep {put_all(study, rng, element)}"
+
+
+def _nested(keyword: str, depth: int) -> bytes:
+    value = b""
+    for _ in range(depth):
+        head = struct.pack("<HH2s2xL", *tag_of(keyword), b"SQ", len(value))
+        value = struct.pack("<HHL", 0xFFFE, 0xE000, len(head) + len(value)) + head + value
+    return value
+
+
+def _nested_without_lengths(keyword: str, depth: int) -> bytes:
+    head = struct.pack("<HH2s2xL", *tag_of(keyword), b"SQ", UNDEFINED)
+    item = struct.pack("<HHL", 0xFFFE, 0xE000, UNDEFINED)
+    ends = struct.pack("<HHLHHL", 0xFFFE, 0xE00D, 0, 0xFFFE, 0xE0DD, 0)
+    return item + (head + item) * depth + ends * (depth + 1)
+
+
+def groups_odd(study: Path, rng: Random) -> str:
+    """Functional groups where there should be none, too few, too many, or empty ones."""
+    count = rng.choice([0, 1, 2, 11, 13, 5_000])
+    item = rng.choice(
+        [
+            [],
+            [sequence("PlanePositionSequence", [text("ImagePositionPatient", "0\\0\\0")])],
+            [sequence("PlanePositionSequence")],
+            [sequence("FrameContentSequence", [])],
+            [text("ImagePositionPatient", "0\\0\\0")],
+        ]
+    )
+    element = sequence("PerFrameFunctionalGroupsSequence", *([item] * count))
+    frames = text("NumberOfFrames", str(count))
+    return f"{count} items {put_all(study, rng, *rng.choice([[element], [element, frames]]))}"
+
+
+def references_cyclic(study: Path, rng: Random) -> str:
+    """Images that refer to themselves and to each other."""
+    keyword = rng.choice(["ReferencedImageSequence", "SourceImageSequence"])
+    paths = files_of(study)
+    uids = [_text_of(parse(path.read_bytes()), "SOPInstanceUID") for path in paths]
+    distance = rng.choice([0, 1])
+    for n, path in enumerate(paths):
+        file = parse(path.read_bytes())
+        item = [
+            text("ReferencedSOPClassUID", _text_of(file, "SOPClassUID")),
+            text("ReferencedSOPInstanceUID", uids[(n + distance) % len(uids)]),
+        ]
+        put(file, sequence(keyword, [*item, sequence(keyword, item)]))
+        path.write_bytes(file.to_bytes())
+    return f"{keyword}, {distance} further, in {len(paths)} files"
+
+
+def series_mixed(study: Path, rng: Random) -> str:
+    """Files under the UIDs of another series, study, instance or frame of reference."""
+    keyword = rng.choice(UIDS[1:5])
+    donor = parse(one_file(study, rng).read_bytes())
+    value = rng.choice([_text_of(donor, keyword), "2.25.1"])
+    return f"{keyword} {put_all(study, rng, text(keyword, value))}"
+
+
+def instance_doubled(study: Path, rng: Random) -> str:
+    """A file twice, under one UID, with another content."""
+    path = one_file(study, rng)
+    file = parse(path.read_bytes())
+    element = rng.choice(
+        [
+            text("ImagePositionPatient", "0\\0\\0"),
+            text("RescaleIntercept", "0"),
+            text("SeriesDescription", "the double"),
+            text("SeriesInstanceUID", "2.25.2"),
+        ]
+    )
+    put(file, element)
+    path.with_name(rng.choice(["A.dcm", "Z.dcm"])).write_bytes(file.to_bytes())
+    return f"with another {element.tag[0]:04X},{element.tag[1]:04X}"
+
+
+def length_absurd(study: Path, rng: Random) -> str:
+    """An element that says it is longer than the file, or shorter than itself."""
+    length = rng.choice(LENGTHS)
+    element = rng.choice(
+        [
+            Element((0x0009, 0x1001), "OB", b"1234", length),
+            Element((0x0009, 0x1001), "UN", b"1234", length),
+            Element((0x0009, 0x1001), "UT", b"1234", length),
+            Element((0x0018, 0x9346), "SQ", b"", length),
+            Element(tag_of("Rows"), "US", b"\x20\0", length),
+            Element(tag_of("ImagePositionPatient"), "DS", b"0\\0\\0 ", length),
+            Element(tag_of("PatientName"), "PN", PATIENT_NAME.encode(), length),
+        ]
+    )
+    return f"{element.vr} of {length} bytes {put_all(study, rng, element)}"
+
+
+def pixel_length_wrong(study: Path, rng: Random) -> str:
+    """Pixel data that says another length than it has."""
+    length = rng.choice([0, 1, 2047, 2049, *LENGTHS])
+
+    def change(file: File) -> None:
+        file.tail = file.tail[:8] + struct.pack("<L", length) + file.tail[12:]
+
+    return f"{length} bytes {edit(study, rng, change)}"
+
+
+def order_wrong(study: Path, rng: Random) -> str:
+    """Elements out of order, and twice."""
+
+    def change(file: File) -> None:
+        file.body += rng.sample(file.body, 3)
+        rng.shuffle(file.body)
+
+    return edit(study, rng, change)
+
+
+def _text_of(file: File, keyword: str) -> str:
+    for elements, index in file.places(tag_of(keyword)):
+        value = elements[index].value
+        if isinstance(value, bytes):
+            return value.decode("latin-1").rstrip("\0 ")
+    return ""

@@ -1,0 +1,29 @@
+from pathlib import Path
+
+import pytest
+
+from benchmarks.speed.contenders import Case, RunFailed, cold
+from totalmap.settings import Variant
+
+
+def test_a_failure_tells_our_reason_and_the_last_lines(tmp_path: Path) -> None:
+    case = Case(
+        variant=Variant.FAST, source=tmp_path / "in", models=tmp_path / "models", device="cpu"
+    )
+    case.source.mkdir()
+    with pytest.raises(RunFailed, match="exit status 65, ") as raised:
+        cold(case, "exact", rounds=1).segment(tmp_path / "out")
+    assert not raised.value.refused
+    assert "run_failed" in raised.value.tail
+    assert "run_failed" not in raised.value.reason
+
+
+def test_a_setting_that_is_not_known_is_a_refusal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOTALMAP_SEGMENTATION__NONSENSE", "1")
+    case = Case(variant=Variant.FAST, source=tmp_path, models=tmp_path, device="cpu")
+    with pytest.raises(RunFailed, match=r"setting segmentation\.nonsense") as raised:
+        cold(case, "exact", rounds=1).segment(tmp_path / "out")
+    assert raised.value.refused
+    assert "ConfigError" not in raised.value.reason

@@ -1,0 +1,197 @@
+"""Files in the shape of MONAI's published samples: they pass, or a true defect is named.
+
+Written anew: what is alike is the structure.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from deploy.validate.files import check_texts
+
+JSON_NAME, YAML_NAME = Path("sample.json"), Path("sample.yaml")
+
+
+def _express(**changes: Any) -> dict[str, Any]:
+    """Returns the shape of the samples of MONAI Deploy Express: router, container, export."""
+    arguments = {
+        "container_image": "registry.example/organ_seg_app:1.0",
+        "server_url": "unix:///var/run/docker.sock",
+        "entrypoint": "/bin/bash,-c",
+        "command": "python3 -u /opt/monai/app/app.py",
+        "task_timeout_minutes": "5",
+        "temp_storage_container_path": "/var/lib/mde/",
+        "env_MONAI_INPUTPATH": "/var/monai/input/",
+        "env_MONAI_OUTPUTPATH": "/var/monai/output/",
+    }
+    output = "{{ context.executions.organ.artifacts.env_MONAI_OUTPUTPATH }}"
+    return {
+        "name": "organ",
+        "version": "1.0.0",
+        "informatics_gateway": {
+            "ae_title": "MONAI-DEPLOY",
+            "data_origins": ["ORTHANC"],
+            "export_destinations": ["ORTHANC"],
+        },
+        "tasks": [
+            {"id": "router", "type": "router", "task_destinations": [{"name": "organ"} | changes]},
+            {
+                "id": "organ",
+                "type": "docker",
+                "args": arguments,
+                "artifacts": {
+                    "input": [
+                        {"name": "env_MONAI_INPUTPATH", "value": "{{ context.input.dicom }}"}
+                    ],
+                    "output": [{"name": "env_MONAI_OUTPUTPATH", "mandatory": True}],
+                },
+                "task_destinations": [{"name": "export"}],
+            },
+            {
+                "id": "export",
+                "type": "export",
+                "export_destinations": [{"Name": "ORTHANC"}],
+                "artifacts": {"input": [{"name": "export-dicom", "value": output}], "output": []},
+            },
+        ],
+    }
+
+
+def _rules(texts: dict[Path, str]) -> list[str]:
+    return [one.rule for one in check_texts(texts).findings]
+
+
+def test_express_without_a_condition_passes() -> None:
+    assert _rules({JSON_NAME: json.dumps(_express(), indent="\t")}) == []
+
+
+def test_express_with_its_series_conditions() -> None:
+    condition = "{{context.dicom.series.any('0008','103E')}} == 'Axial Chest CT'"
+    document = _express(conditions=[condition])
+    assert _rules({JSON_NAME: json.dumps(document, indent="\t")}) == ["series-condition"]
+
+
+def test_hello_world_of_express() -> None:
+    document = {
+        "name": "hello",
+        "version": "1",
+        "informatics_gateway": {"ae_title": "MONAI-DEPLOY", "export_destinations": ["ORTHANC"]},
+        "tasks": [
+            {
+                "id": "list-files",
+                "type": "docker",
+                "args": {
+                    "container_image": "alpine:latest",
+                    "server_url": "unix:///var/run/docker.sock",
+                    "entrypoint": "/bin/sh,-c",
+                    "command": "find /var/monai/input",
+                    "temp_storage_container_path": "/var/lib/mde/",
+                    "MYINPUT": "/var/monai/input/",
+                },
+                "artifacts": {"input": [{"name": "MYINPUT", "value": "{{ context.input.dicom }}"}]},
+            }
+        ],
+    }
+    assert _rules({JSON_NAME: json.dumps(document, indent=2)}) == ["docker-timeout", "image"]
+
+
+def test_a_pair_of_the_helm_charts() -> None:
+    document = {
+        "name": "organ",
+        "version": "1",
+        "informatics_gateway": {"ae_title": "MONAI-DEPLOY", "export_destinations": ["ORTHANC"]},
+        "tasks": [
+            {
+                "id": "organ",
+                "type": "argo",
+                "args": {
+                    "namespace": "default",
+                    "workflow_template_name": "organ-template",
+                    "server_url": "http://argo:2746",
+                    "allow_insecure": "true",
+                },
+                "task_destinations": [{"name": "export"}],
+                "artifacts": {
+                    "input": [{"name": "input", "value": "{{ context.input.dicom }}"}],
+                    "output": [{"name": "output"}],
+                },
+            },
+            {
+                "id": "export",
+                "type": "export",
+                "export_destinations": [{"name": "ORTHANC"}],
+                "artifacts": {
+                    "input": [
+                        {
+                            "name": "output",
+                            "value": "{{ context.executions.organ.artifacts.output }}",
+                        }
+                    ]
+                },
+            },
+        ],
+    }
+    template = """\
+apiVersion: argoproj.io/v1alpha1
+kind: WorkflowTemplate
+metadata:
+  name: organ-template
+  generateName: organ-
+spec:
+  entrypoint: pipeline
+  podGC:
+    strategy: OnWorkflowSuccess
+  arguments: {}
+  templates:
+    - name: pipeline
+      inputs: {}
+      steps:
+        - - name: step
+            template: organ
+            arguments:
+              artifacts:
+                - name: input
+                  s3: {key: some/where}
+    - name: organ
+      inputs:
+        artifacts:
+          - name: input
+            path: /var/monai/input
+            s3: {key: some/where}
+      outputs:
+        artifacts:
+          - name: output
+            path: /var/monai/output
+      container:
+        image: registry.example/organ_seg_app:1.0
+        command: [/bin/sh]
+        args: ['-c', python3 -u /opt/monai/app/app.py]
+        resources:
+          limits:
+            nvidia.com/gpu: 1
+"""
+    texts = {JSON_NAME: json.dumps(document, indent=2), YAML_NAME: template}
+    assert _rules(texts) == ["pod-gc"]
+
+
+def test_a_demo_whose_yaml_is_broken() -> None:
+    template = """\
+apiVersion: argoproj.io/v1alpha1
+kind: WorkflowTemplate
+spec:
+  templates:
+    - name: segmentation
+      outputs:
+        artifacts:
+        archive:
+          none: {}
+        - name: output
+"""
+    (finding,) = check_texts({YAML_NAME: template}).findings
+    assert (finding.rule, finding.place.line) == ("syntax", 10)
+
+
+def test_a_template_without_its_head() -> None:
+    template = "metadata:\n  name: organ\nspec:\n  entrypoint: a\n  templates:\n  - name: a\n"
+    findings = check_texts({YAML_NAME: template}).findings
+    assert [one.rule for one in findings] == ["kind", "kind"]
