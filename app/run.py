@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from app.stop_signals import stop_signals_answered
 from totalmap import log
-from totalmap.engine.allocator import keep_freed_memory
+from totalmap.allocator import keep_freed_memory
 from totalmap.engine.tasks import load_task
 from totalmap.errors import (
     ConfigError,

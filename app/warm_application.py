@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from app.run import RunOutcome, RunRequest, run_application
-from totalmap.engine.allocator import give_back_freed_memory
+from totalmap.allocator import give_back_freed_memory
 from totalmap.engine.engine import Engine
 from totalmap.errors import TotalMapError
 from totalmap.input import OpenedInput

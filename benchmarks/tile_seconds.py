@@ -20,7 +20,7 @@ import torch
 
 from benchmarks.speed.__main__ import PATCH_SIZES, REAL_FEATURES, WIDEST
 from tests.networks import build_models
-from totalmap.engine.allocator import keep_freed_memory
+from totalmap.allocator import keep_freed_memory
 from totalmap.engine.arithmetic.exact_network import ExactNetwork
 from totalmap.engine.arithmetic.openvino_network import OpenVinoNetwork
 from totalmap.engine.arithmetic.tile_network import TileNetwork

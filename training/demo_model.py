@@ -26,10 +26,10 @@ from torch import Tensor, nn
 
 from totalmap.engine.weights import adopt
 
-from .bodies import normalised, render, training_transform
-from .finest import start_finest
-from .network import PATCH_SIZE, build_network, export, forward, save_aside
-from .structures import STRUCTURES, compact_labels
+from .demo_network import PATCH_SIZE, build_network, export, forward, save_aside
+from .demo_structures import STRUCTURES, compact_labels
+from .finest_decoder_stage import start_finest
+from .phantom_volumes import normalised, render, training_transform
 
 log = logging.getLogger("training")
 

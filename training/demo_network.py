@@ -14,8 +14,8 @@ from totalsegmentator.map_tasks_config import TASK_ID_WEIGHTS_CONFIGS
 
 from totalmap.engine.learnt_structures import LEARNT_KEY
 
-from .bodies import CT_CLIP_HU, CT_MEAN_HU, CT_STD_HU, SPACING_MM
-from .structures import CLASS_NAMES, CLASS_NUMBERS, N_CLASSES, STRUCTURES, TASK_ID
+from .demo_structures import CLASS_NAMES, CLASS_NUMBERS, N_CLASSES, STRUCTURES, TASK_ID
+from .phantom_volumes import CT_CLIP_HU, CT_MEAN_HU, CT_STD_HU, SPACING_MM
 
 PATCH_SIZE = (80, 96, 128)  # z, y, x; x covers a body's whole width
 FEATURES = (16, 16, 32, 64, 128)  # 32, 64, 128, 256, 320 in TotalSegmentator's own network

@@ -23,9 +23,9 @@ from totalsegmentator.resampling import change_spacing
 
 from tests.phantom import Anatomy
 
-from .bodies import SPACING_MM, normalised, render
-from .network import model_folder
-from .structures import CLASS_NUMBERS, STRUCTURES
+from .demo_network import model_folder
+from .demo_structures import CLASS_NUMBERS, STRUCTURES
+from .phantom_volumes import SPACING_MM, normalised, render
 
 TILE_STEP = 0.8  # TotalSegmentator's step for the task `total`
 FINE_SPACING_MM = (1.25, 1.25, 1.5)  # i, j, k

@@ -23,7 +23,7 @@ from tests.phantom import Anatomy
 from tests.phantom.frame import rotation
 from tests.phantom.scanner import Scanner
 
-from .structures import compact_labels
+from .demo_structures import compact_labels
 
 SPACING_MM = 3.0
 CT_CLIP_HU = (-1004.0, 1588.0)  # percentiles 0.5 and 99.5 of TotalSegmentator's task 297

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from totalmap.engine.allocator import give_back_freed_memory, keep_freed_memory, keep_no_memory
+from totalmap.allocator import give_back_freed_memory, keep_freed_memory, keep_no_memory
 from totalmap.engine.arithmetic.network_choice import choose_device, ladder
 from totalmap.engine.arithmetic.network_fallbacks import Ladder
 from totalmap.engine.arithmetic.tile_network import TileNetwork

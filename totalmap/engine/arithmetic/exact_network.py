@@ -16,7 +16,7 @@ from dynamic_network_architectures.building_blocks.simple_conv_blocks import (
     StackedConvBlocks,
 )
 
-from totalmap.engine.allocator import give_back_freed_memory
+from totalmap.allocator import give_back_freed_memory
 from totalmap.engine.arithmetic.feature_network import FeatureNetwork
 from totalmap.engine.arithmetic.last_layer import Head
 from totalmap.engine.arithmetic.shortcut import Shortcut

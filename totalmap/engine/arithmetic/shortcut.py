@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import torch
 
-from totalmap.engine.allocator import give_back_freed_memory
+from totalmap.allocator import give_back_freed_memory
 from totalmap.engine.arithmetic.proofs import proven, record
 
 Operation = Callable[[torch.Tensor], torch.Tensor]

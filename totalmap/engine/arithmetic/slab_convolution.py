@@ -3,7 +3,7 @@
 import torch
 from torch.nn import functional
 
-from totalmap.engine.allocator import give_back_freed_memory
+from totalmap.allocator import give_back_freed_memory
 from totalmap.engine.arithmetic.proofs import proven, record
 from totalmap.engine.arithmetic.tensor_pool import Blocks
 
