@@ -19,7 +19,7 @@ from totalmap.errors import (
     TotalMapError,
 )
 from totalmap.input import InputKind, OpenedInput, open_input
-from totalmap.run_log import Journal, Observer
+from totalmap.run_log import Observer, RunLog
 from totalmap.settings import load_settings
 from totalmap.writers.metadata_json import summarise
 from totalmap.writers.release import open_release, study_folder
@@ -70,17 +70,17 @@ def run_all_studies(
             says why.
     """
     refuse_overlap(request)
-    journal = Journal(observer)
+    run_log = RunLog(observer)
     with open_release(request.output_folder) as release, ExitStack() as kept:
         try:
             with (
-                stop_signals_answered(partial(stop_run, None, release, journal, stopped)),
+                stop_signals_answered(partial(stop_run, None, release, run_log, stopped)),
                 foreign_errors_translated(),
             ):
-                source = kept.enter_context(open_input(request.input_path, journal.stage))
-                studies = _studies(source, request, journal)
+                source = kept.enter_context(open_input(request.input_path, run_log.stage))
+                studies = _studies(source, request, run_log)
         except TotalMapError as error:
-            status = describe_run(journal, None, error)
+            status = describe_run(run_log, None, error)
             release.fail(status.as_json(), summarise(status).as_json())
             raise
         application = WarmApplication()
@@ -94,13 +94,13 @@ def run_all_studies(
         return tuple(runs)
 
 
-def _studies(source: OpenedInput, request: RunRequest, journal: Journal) -> tuple[StudyEntry, ...]:
-    journal.opened(source.kind)
+def _studies(source: OpenedInput, request: RunRequest, run_log: RunLog) -> tuple[StudyEntry, ...]:
+    run_log.opened(source.kind)
     if source.kind is InputKind.NIFTI:
         raise ConfigError(
             "--all runs every DICOM study, and the input is a NIfTI file: leave it out"
         )
     settings = load_settings(request.settings_file)
-    with journal.stage("read_study"):
+    with run_log.stage("read_study"):
         repair = settings.study.missing_uids == "repair"
         return list_studies(source.studies(repair_missing_uids=repair))

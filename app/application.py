@@ -12,10 +12,10 @@ from operators.chain_operator import ChainOperator
 from operators.csv_writer import CsvWriterOperator
 from operators.nifti_loader import NiftiLoaderOperator
 from operators.nifti_writer import NiftiWriterOperator
-from operators.preview_picture_writer import PictureWriterOperator
+from operators.preview_picture_writer import PreviewPictureWriterOperator
 from operators.preview_writer import PreviewWriterOperator
-from operators.quality_assessor import QualityCheckerOperator
-from operators.repaired_source_writer import SourceWriterOperator
+from operators.quality_assessor import QualityAssessorOperator
+from operators.repaired_source_writer import RepairedSourceWriterOperator
 from operators.report_writer import ReportWriterOperator
 from operators.result_writer import ResultWriterOperator
 from operators.rtstruct_writer import RtstructWriterOperator
@@ -29,7 +29,7 @@ from operators.volume_builder import VolumeBuilderOperator
 from totalmap.engine.engine import Engine
 from totalmap.errors import ConfigError, OutputError
 from totalmap.input import InputKind, OpenedInput
-from totalmap.run_log import Journal
+from totalmap.run_log import RunLog
 from totalmap.settings import ResultKind, Settings
 from totalmap.writers.release import Release
 
@@ -45,7 +45,7 @@ WRITERS: Mapping[ResultKind, type[ResultWriterOperator]] = {
 }
 # What needs no DICOM instances to refer to.
 NIFTI_WRITERS: Mapping[ResultKind, type[ResultWriterOperator]] = {
-    ResultKind.PREVIEW: PictureWriterOperator,
+    ResultKind.PREVIEW: PreviewPictureWriterOperator,
     ResultKind.REPORT: ReportWriterOperator,
     ResultKind.CSV: CsvWriterOperator,
     ResultKind.NIFTI: NiftiWriterOperator,
@@ -53,7 +53,7 @@ NIFTI_WRITERS: Mapping[ResultKind, type[ResultWriterOperator]] = {
 
 
 class TotalMapApplication(Application):
-    """Chain: study_loader, series_selector, volume_builder, segmenter, quality_checker, writers.
+    """Chain: study_loader, series_selector, volume_builder, segmenter, quality_assessor, writers.
 
     For a NIfTI file nifti_loader takes the place of the first three.
     """
@@ -65,7 +65,7 @@ class TotalMapApplication(Application):
         source: OpenedInput,
         models_folder: Path,
         release: Release,
-        journal: Journal,
+        run_log: RunLog,
         study: str | None = None,
         load_engine: EngineLoader = Engine,
         **kwargs: Any,
@@ -86,7 +86,7 @@ class TotalMapApplication(Application):
         self._load_engine = load_engine
         self._models_folder = models_folder
         self._release = release
-        self._journal = journal
+        self._run_log = run_log
         super().__init__(*args, **kwargs)
         if study is not None and source.kind is InputKind.NIFTI:
             raise ConfigError(
@@ -104,10 +104,10 @@ class TotalMapApplication(Application):
             quality=self._settings.quality,
             models_folder=self._models_folder,
             load_engine=self._load_engine,
-            journal=self._journal,
+            run_log=self._run_log,
             name="segmenter",
         )
-        checker = QualityCheckerOperator(self, journal=self._journal, name="quality_checker")
+        checker = QualityAssessorOperator(self, run_log=self._run_log, name="quality_assessor")
         self.add_flow(begin, segmenter, {("volumes", "volumes")})
         self.add_flow(segmenter, checker, {("segmentations", "segmentations")})
         for writer in self._writers():
@@ -115,28 +115,28 @@ class TotalMapApplication(Application):
 
     def _study_begin(self) -> ChainOperator:
         """Adds what makes volumes of a study, and returns its last operator."""
-        journal = self._journal
+        run_log = self._run_log
         loader = StudyLoaderOperator(
             self,
             CountCondition(self, 1),
             source=self._source,
             study=self._study,
             settings=self._settings.study,
-            journal=journal,
+            run_log=run_log,
             name="study_loader",
         )
         selector = SeriesSelectorOperator(
             self,
             rules=self._settings.selection,
             geometry=self._settings.geometry,
-            journal=journal,
+            run_log=run_log,
             name="series_selector",
         )
         builder = VolumeBuilderOperator(
             self,
             geometry=self._settings.geometry,
             task=self._settings.segmentation.task,
-            journal=journal,
+            run_log=run_log,
             name="volume_builder",
         )
         self.add_flow(loader, selector, {("study", "study")})
@@ -153,7 +153,7 @@ class TotalMapApplication(Application):
             geometry=self._settings.geometry,
             task=task,
             modality=task_modality(task),
-            journal=self._journal,
+            run_log=self._run_log,
             name="nifti_loader",
         )
 
@@ -169,10 +169,10 @@ class TotalMapApplication(Application):
             TotalMapError: Whatever an operator raised.
         """
         if self._source.kind is InputKind.NIFTI:
-            self._journal.warn(*_left_out(self._settings.results.kinds))
+            self._run_log.warn(*_left_out(self._settings.results.kinds))
         super().run()
         missing = [
-            kind for kind in self._writer_of if f"write_{kind}" not in self._journal.timings_seconds
+            kind for kind in self._writer_of if f"write_{kind}" not in self._run_log.timings_seconds
         ]
         if missing:
             raise OutputError(f"the chain ended without the results {', '.join(missing)}")
@@ -181,14 +181,14 @@ class TotalMapApplication(Application):
         writers = [self._writer(writer) for writer in self._writer_of.values()]
         if self._source.kind is InputKind.NIFTI:
             return writers
-        return [self._writer(SourceWriterOperator), *writers]
+        return [self._writer(RepairedSourceWriterOperator), *writers]
 
     def _writer(self, kind: type[ResultWriterOperator]) -> ResultWriterOperator:
         return kind(
             self,
             settings=self._settings,
             release=self._release,
-            journal=self._journal,
+            run_log=self._run_log,
             name=kind.stage,
         )
 

@@ -19,7 +19,7 @@ from totalmap.trace_result import Trace, trace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verification:
+class Reproduction:
     """What a comparison showed: nothing differs, or in which respects, in words."""
 
     differences: tuple[str, ...]
@@ -30,12 +30,12 @@ class Verification:
         return not self.differences
 
 
-def verify(
+def reproduce(
     result: Path,
     request: RunRequest,
     observer: Observer | None = None,
     stopped: Callable[[TotalMapError], None] | None = None,
-) -> Verification:
+) -> Reproduction:
     """Segments the source again and compares what comes out with a result.
 
     Args:
@@ -50,21 +50,21 @@ def verify(
         TotalMapError: Whatever makes a run fail.
     """
     with open_input(request.input_path) as source:
-        return _verify(result, replace(request, input_path=source.path), observer, stopped)
+        return _reproduce(result, replace(request, input_path=source.path), observer, stopped)
 
 
-def _verify(
+def _reproduce(
     result: Path,
     request: RunRequest,
     observer: Observer | None,
     stopped: Callable[[TotalMapError], None] | None,
-) -> Verification:
+) -> Reproduction:
     old = trace(result)
     settings = request.load_settings()
     _require_source(old, request.input_path)
     hash_now = settings.fingerprint()
     if hash_now != old.origin.settings_sha256:
-        return Verification(
+        return Reproduction(
             differences=(
                 f"it was made with other settings, of SHA-256 {old.origin.settings_sha256}; those "
                 f"of {request.settings_file} have {hash_now}: name the ones of that time",
@@ -83,7 +83,7 @@ def _verify(
         if outcome.error is not None:
             raise outcome.error
         made = [folder / one.path for one in outcome.status.results if one.sop_instance_uid]
-        return Verification(differences=tuple(_differences(result, old, made)))
+        return Reproduction(differences=tuple(_differences(result, old, made)))
 
 
 def _require_source(old: Trace, source: Path) -> None:

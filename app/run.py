@@ -22,7 +22,7 @@ from totalmap.errors import (
 )
 from totalmap.finding import Verdict
 from totalmap.input import OpenedInput, open_input
-from totalmap.run_log import Journal, Observer
+from totalmap.run_log import Observer, RunLog
 from totalmap.settings import Arithmetic, Overrides, Rejected, Settings, load_settings
 from totalmap.writers.metadata_json import summarise
 from totalmap.writers.rejection_note import write_rejection
@@ -100,7 +100,7 @@ def run_application(
         stopped: Is told why the run is given up when a stop signal ends the process; nothing that
             the caller has left to do is done after it.
     """
-    journal = Journal(observer)
+    run_log = RunLog(observer)
     settings: Settings | None = None
     error: TotalMapError | None = None
     try:
@@ -112,47 +112,47 @@ def run_application(
                     keep_freed_memory()
                 if observer is None:  # else the observer shows the run its own way
                     log.configure(settings.logging.format)
-                with stop_signals_answered(partial(stop_run, settings, release, journal, stopped)):
+                with stop_signals_answered(partial(stop_run, settings, release, run_log, stopped)):
                     with foreign_errors_translated():
-                        _run_chain(request, settings, release, journal, load_engine, source)
-                    _settle_verdict(journal, settings, release)
-                    status = describe_run(journal, settings, None)
+                        _run_chain(request, settings, release, run_log, load_engine, source)
+                    _settle_verdict(run_log, settings, release)
+                    status = describe_run(run_log, settings, None)
                     release.publish(
-                        status.as_json(), summarise(status).as_json(), held=journal.held is not None
+                        status.as_json(), summarise(status).as_json(), held=run_log.held is not None
                     )
             except TotalMapError as failure:
                 error = failure
-                status = describe_run(journal, settings, error)
+                status = describe_run(run_log, settings, error)
                 release.fail(status.as_json(), summarise(status).as_json())
     except TotalMapError as no_folder:  # nor can a status be written
         error = no_folder
     if error is None:
-        logger.info("run_succeeded", results=len(journal.results))
+        logger.info("run_succeeded", results=len(run_log.results))
     else:
         logger.error("run_failed", kind=type(error).__name__, message=str(error))
-    return RunOutcome(error=error, status=describe_run(journal, settings, error))
+    return RunOutcome(error=error, status=describe_run(run_log, settings, error))
 
 
-def _settle_verdict(journal: Journal, settings: Settings, release: Release) -> None:
+def _settle_verdict(run_log: RunLog, settings: Settings, release: Release) -> None:
     """Holds back what is not to be believed, or has a note of its rejection go with it."""
-    if journal.verdict is not Verdict.REJECT:
+    if run_log.verdict is not Verdict.REJECT:
         return
     if settings.quality.rejected is Rejected.HOLD:
-        journal.hold_back(held_path)
+        run_log.hold_back(held_path)
     else:
-        journal.wrote(*write_rejection(journal.results, journal.findings, settings, release))
+        run_log.wrote(*write_rejection(run_log.results, run_log.findings, settings, release))
 
 
 def stop_run(
     settings: Settings | None,
     release: Release,
-    journal: Journal,
+    run_log: RunLog,
     stopped: Callable[[TotalMapError], None] | None,
     signal_name: str,
 ) -> int | None:
     """Gives up a run, and returns the exit status; None if its results are out already."""
     error = Stopped(f"stopped by {signal_name}; nothing was released, run it again")
-    status = describe_run(journal, settings, error)
+    status = describe_run(run_log, settings, error)
     try:
         if not release.fail(status.as_json(), summarise(status).as_json()):
             return None
@@ -200,7 +200,7 @@ def _run_chain(
     request: RunRequest,
     settings: Settings,
     release: Release,
-    journal: Journal,
+    run_log: RunLog,
     load_engine: "EngineLoader | None",
     opened: OpenedInput | None,
 ) -> None:
@@ -213,9 +213,9 @@ def _run_chain(
     # Holoscan prints every exception with its traceback; we print one line of our own.
     set_log_level(LogLevel.CRITICAL)
 
-    opening = nullcontext(opened) if opened else open_input(request.input_path, journal.stage)
+    opening = nullcontext(opened) if opened else open_input(request.input_path, run_log.stage)
     with opening as source:
-        journal.opened(source.kind)
+        run_log.opened(source.kind)
         application = TotalMapApplication(
             [],
             settings=settings,
@@ -223,7 +223,7 @@ def _run_chain(
             study=request.study,
             models_folder=request.models_folder,
             release=release,
-            journal=journal,
+            run_log=run_log,
             load_engine=load_engine or Engine,
         )
         application.run()

@@ -93,12 +93,12 @@ def _show_studies(
 def _as_json(inspected: list[_Inspected]) -> list[dict[str, object]]:
     return [
         {
-            **asdict(series_status(verdict)),
+            **asdict(series_status(decision)),
             "study": one.study.number,
             "study_instance_uid": one.study.uid,
         }
         for one in inspected
-        for verdict in one.judgement.verdicts
+        for decision in one.judgement.decisions
     ]
 
 
@@ -106,7 +106,7 @@ def _print_tables(inspected: list[_Inspected], content: Study, console: Console)
     for one in inspected:
         if one.study.of > 1:
             console.print(f"Study {one.study}", soft_wrap=True)
-        console.print(series_table(series_status(verdict) for verdict in one.judgement.verdicts))
+        console.print(series_table(series_status(decision) for decision in one.judgement.decisions))
     if content.ignored_files:
         console.print(f"{content.ignored_files} files are not DICOM: ignored")
     for warning in content.warnings:

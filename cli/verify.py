@@ -38,7 +38,7 @@ def print_verification(
 
     with errors_to_exit_status():
         with segmenting() as (console, display):
-            from app.reproduce import verify
+            from app.reproduce import reproduce
             from app.run import RunRequest
 
             request = RunRequest(
@@ -48,12 +48,12 @@ def print_verification(
                 settings_file=config,
                 overrides=segmentation_settings(task, variant, device, structures),
             )
-            verification = verify(result, request, display, display.stopped)
-        if verification.is_same:
+            reproduction = reproduce(result, request, display, display.stopped)
+        if reproduction.is_same:
             same = f"The same: {result} was made from this source with these weights."
             console.print(same, soft_wrap=True)
             return
         console.print(f"Different: {result}")
-        for difference in verification.differences:
+        for difference in reproduction.differences:
             console.print(f"  {difference}", soft_wrap=True)
     sys.exit(ExitStatus.DIFFERENT)

@@ -11,7 +11,7 @@ from holoscan.core import (
     OutputContext,
 )
 
-from totalmap.run_log import Journal
+from totalmap.run_log import RunLog
 
 
 class ChainOperator(Operator):
@@ -20,8 +20,8 @@ class ChainOperator(Operator):
     receives: ClassVar[str | None] = None
     emits: ClassVar[str | None] = None
 
-    def __init__(self, fragment: Fragment, *args: Any, journal: Journal, **kwargs: Any) -> None:
-        self.journal = journal
+    def __init__(self, fragment: Fragment, *args: Any, run_log: RunLog, **kwargs: Any) -> None:
+        self.run_log = run_log
         super().__init__(fragment, *args, **kwargs)
 
     def setup(self, spec: OperatorSpec) -> None:

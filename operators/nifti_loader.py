@@ -32,7 +32,7 @@ class NiftiLoaderOperator(ChainOperator):
 
     def process(self, received: None) -> tuple[Volume, ...]:
         """Reads the image, and looks whether it suits the task."""
-        with self.journal.stage("read_nifti"):
+        with self.run_log.stage("read_nifti"):
             volume = read_nifti(self._path, self._modality, self._geometry)
-            self.journal.built(volume, unsuitable(volume, self._task))
+            self.run_log.built(volume, unsuitable(volume, self._task))
             return (volume,)

@@ -8,7 +8,7 @@ from totalmap.writers.preview.writer import write_preview_picture
 from totalmap.writers.release import Release
 
 
-class PictureWriterOperator(ResultWriterOperator):
+class PreviewPictureWriterOperator(ResultWriterOperator):
     """Writes an overview of a volume that is not DICOM."""
 
     stage = "write_preview"

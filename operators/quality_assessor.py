@@ -5,7 +5,7 @@ from totalmap.quality.assess import assess
 from totalmap.segmentation import Segmentation
 
 
-class QualityCheckerOperator(ChainOperator):
+class QualityAssessorOperator(ChainOperator):
     """Looks for reasons not to believe the labels."""
 
     receives = "segmentations"
@@ -13,11 +13,11 @@ class QualityCheckerOperator(ChainOperator):
 
     def process(self, segmentations: tuple[Segmentation, ...]) -> tuple[Segmentation, ...]:
         """Assesses the segmentations."""
-        with self.journal.stage("check_quality"):
+        with self.run_log.stage("check_quality"):
             assessed = tuple(
-                one.assessed(assess(one, self.journal.reasons_of(one.volume.folder)))
+                one.assessed(assess(one, self.run_log.reasons_of(one.volume.folder)))
                 for one in segmentations
             )
             for segmentation in assessed:
-                self.journal.assessed(segmentation)
+                self.run_log.assessed(segmentation)
             return assessed

@@ -8,7 +8,7 @@ from totalmap.writers.release import Release
 from totalmap.writers.repaired_source import needs_repaired_source, write_repaired_source
 
 
-class SourceWriterOperator(ResultWriterOperator):
+class RepairedSourceWriterOperator(ResultWriterOperator):
     """Writes copies of source instances whose UIDs were empty."""
 
     stage = "write_source"

@@ -28,9 +28,9 @@ class ResultWriterOperator(ChainOperator):
         due = [one for one in segmentations if self.is_due(one)]
         if not due:
             return
-        with self.journal.stage(self.stage):
+        with self.run_log.stage(self.stage):
             for segmentation in due:
-                self.journal.wrote(*self.write(segmentation, self._settings, self._release))
+                self.run_log.wrote(*self.write(segmentation, self._settings, self._release))
 
     def is_due(self, segmentation: Segmentation) -> bool:
         """Whether this kind of result is written for a segmentation: always, unless overridden."""

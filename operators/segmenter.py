@@ -36,11 +36,11 @@ class SegmenterOperator(ChainOperator):
 
     def process(self, volumes: tuple[Volume, ...]) -> tuple[Segmentation, ...]:
         """Loads the networks once and segments the volumes."""
-        with self.journal.stage("load_models"):
+        with self.run_log.stage("load_models"):
             engine = self._load_engine(self._settings, self._models_folder, self._quality)
-        with self.journal.stage("segment"):
-            progress = self.journal.observer.progress
+        with self.run_log.stage("segment"):
+            progress = self.run_log.observer.progress
             segmentations = tuple(engine.segment(volume, progress) for volume in volumes)
             for segmentation in segmentations:
-                self.journal.segmented(segmentation)
+                self.run_log.segmented(segmentation)
             return segmentations

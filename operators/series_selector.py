@@ -23,7 +23,7 @@ class SeriesSelectorOperator(ChainOperator):
 
     def process(self, study: Study) -> tuple[Selection, ...]:
         """Judges the series and returns what was chosen."""
-        with self.journal.stage("select_series"):
+        with self.run_log.stage("select_series"):
             judgement = judge(study, self._rules, self._geometry)
-            self.journal.judged(judgement.verdicts)
+            self.run_log.judged(judgement.decisions)
             return selected(judgement)

@@ -29,10 +29,10 @@ class StudyLoaderOperator(ChainOperator):
 
     def process(self, received: None) -> Study:
         """Reads the headers and returns the study that is wanted."""
-        with self.journal.stage("read_study"):
+        with self.run_log.stage("read_study"):
             repair = self._settings.missing_uids == "repair"
             content = self._source.studies(repair_missing_uids=repair)
-            self.journal.read(content)
+            self.run_log.read(content)
             chosen = choose_study(content, self._study)
-            self.journal.chose(chosen)
+            self.run_log.chose(chosen)
             return of_study(content, chosen.uid)

@@ -22,8 +22,8 @@ class VolumeBuilderOperator(ChainOperator):
 
     def process(self, selections: tuple[Selection, ...]) -> tuple[Volume, ...]:
         """Builds the volumes, and looks whether they suit the task."""
-        with self.journal.stage("build_volume"):
+        with self.run_log.stage("build_volume"):
             volumes = tuple(build_volume(one, self._geometry) for one in selections)
             for volume in volumes:
-                self.journal.built(volume, unsuitable(volume, self._task))
+                self.run_log.built(volume, unsuitable(volume, self._task))
             return volumes

@@ -1,6 +1,6 @@
 """What a run saw and did: filled by the operators, turned into status.json at the end.
 
-The journal is the one mutable object of a run. It is written on success and on failure alike,
+The run_log is the one mutable object of a run. It is written on success and on failure alike,
 so it must hold whatever is known at the moment of a failure.
 """
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from totalmap.dicom.series_selection import Verdict as SeriesVerdict
+from totalmap.dicom.series_selection import SeriesDecision
 from totalmap.dicom.study import Study
 from totalmap.dicom.study_choice import StudyEntry
 from totalmap.dicom.volume import Volume
@@ -66,14 +66,14 @@ class SilentObserver:
         """Ignores the tiles."""
 
 
-class Journal:
-    """Collects verdicts, warnings, results and timings of one run."""
+class RunLog:
+    """Collects decisions, warnings, results and timings of one run."""
 
     def __init__(self, observer: Observer | None = None) -> None:
         self.observer: Observer = observer or SilentObserver()
         self.input_kind: InputKind | None = None
         self.study: StudyEntry | None = None
-        self.verdicts: tuple[SeriesVerdict, ...] = ()
+        self.decisions: tuple[SeriesDecision, ...] = ()
         self.ignored_files = 0
         self.warnings: list[str] = []
         self.results: list[Result] = []
@@ -113,9 +113,9 @@ class Journal:
         """Keeps which study of the input is segmented."""
         self.study = study
 
-    def judged(self, verdicts: tuple[SeriesVerdict, ...]) -> None:
-        """Keeps the verdict on every stack of every series."""
-        self.verdicts = verdicts
+    def judged(self, decisions: tuple[SeriesDecision, ...]) -> None:
+        """Keeps the decision on every stack of every series."""
+        self.decisions = decisions
 
     def built(self, volume: Volume, suitability: tuple[Finding, ...] = ()) -> None:
         """Keeps what the slice audit found, as warnings, and whether the images are suitable."""

@@ -53,9 +53,9 @@ class Run:
         if self.study:
             messages += self.study.warnings
         if self.judgement:
-            messages += [verdict.reason for verdict in self.judgement.verdicts]
-            messages += [verdict.series.modality for verdict in self.judgement.verdicts]
-            messages += [verdict.series.uid for verdict in self.judgement.verdicts]
+            messages += [decision.reason for decision in self.judgement.decisions]
+            messages += [decision.series.modality for decision in self.judgement.decisions]
+            messages += [decision.series.uid for decision in self.judgement.decisions]
         if self.volume:
             messages += self.volume.findings
         return tuple(messages)

@@ -12,7 +12,7 @@ from tests.fuzz.healthy_studies import TWO_SERIES
 from tests.fuzz.volume_check import check_volume
 from tests.phantom.modules import ACCESSION_NUMBER, BIRTH_DATE, PATIENT_ID, PATIENT_NAME
 from totalmap.dicom.instance import Instance
-from totalmap.dicom.series_selection import Verdict
+from totalmap.dicom.series_selection import SeriesDecision
 from totalmap.errors import ConfigError, InputError, OutputError, ResourceError
 from totalmap.writers.release import STATUS_NAME
 
@@ -111,7 +111,7 @@ def _untold(mutant: Mutant, run: Run) -> list[str]:
         run.study.warnings
         or run.volume.findings
         or run.study.ignored_files
-        or len(run.judgement.verdicts) > series
+        or len(run.judgement.decisions) > series
     )
     return [] if len(used) >= expected or told else [f"{len(used)} of {expected} slices, untold"]
 
@@ -127,16 +127,16 @@ def _hidden(mutant: Mutant, run: Run) -> list[str]:
     if run.judgement is None:
         return [f"all series are hidden by {broken}: {run.error}"]
     others = [
-        verdict
-        for verdict in run.judgement.verdicts
-        if any(one.path.parent != (mutant.folder / broken).parent for one in _instances(verdict))
+        decision
+        for decision in run.judgement.decisions
+        if any(one.path.parent != (mutant.folder / broken).parent for one in _instances(decision))
     ]
     if any(one.path == mutant.folder / broken for other in others for one in _instances(other)):
         return []  # it says that it belongs to the other series: nobody can know better
-    if any(re.search("chosen|suitable", verdict.reason) for verdict in others):
+    if any(re.search("chosen|suitable", decision.reason) for decision in others):
         return []
     return [f"the other series is hidden by {broken}"]
 
 
-def _instances(verdict: Verdict) -> tuple[Instance, ...]:
-    return verdict.series.instances
+def _instances(decision: SeriesDecision) -> tuple[Instance, ...]:
+    return decision.series.instances

@@ -32,5 +32,5 @@ def objections_to_export(folder: Path, seed: int) -> list[str]:
     files = sum(path.is_file() for path in folder.rglob("*"))
     if listed + left_out + content.ignored_files != files:
         found.append(f"{listed} + {left_out} + {content.ignored_files} of {files} files")
-    reasons = [verdict.reason for verdict in judgement.verdicts]
+    reasons = [decision.reason for decision in judgement.decisions]
     return found + secrets_in([*content.warnings, *reasons])

@@ -221,8 +221,8 @@ def test_a_localizer_never_wins_whatever_the_order(tmp_path: Path) -> None:
     rules = SelectionSection(rules=(SelectionRule(min_slices=2),))
     judgement = judge(read_study(tmp_path), rules, REJECT)
     assert selected(judgement)[0].stack.series.uid == ct.series_uid
-    assert [bool(v.chosen_by) for v in judgement.verdicts] == [True, False, False]
-    assert all("a localizer" in v.reason for v in judgement.verdicts[1:])
+    assert [bool(v.chosen_by) for v in judgement.decisions] == [True, False, False]
+    assert all("a localizer" in v.reason for v in judgement.decisions[1:])
 
 
 def test_enhanced_multi_frame_ct(tmp_path: Path) -> None:
@@ -253,7 +253,7 @@ def test_one_truncated_file_is_named_and_hides_nothing(tmp_path: Path) -> None:
     judgement = judge(read_study(tmp_path), rules, REJECT)
     assert selected(judgement)[0].stack.series.uid == thick.series_uid
     label = file_label(thin.paths[5], len(thick.paths) + 6)
-    assert f"1 of 48 images can't be used: {label}" in judgement.verdicts[1].reason
+    assert f"1 of 48 images can't be used: {label}" in judgement.decisions[1].reason
     allowed = judge(read_study(thin.folder), rules, FILL)
     assert len(selected(allowed)[0].audit.slices) == 47
 
@@ -312,7 +312,7 @@ def test_a_folder_as_hospitals_have_it(tmp_path: Path) -> None:
     study = read_study(folder)
     assert study.ignored_files == ignored + 1  # and the DICOMDIR
     assert len(list_studies(study)) == 2
-    reasons = {v.series.uid: v.reason for v in judge(study, SelectionSection(), FILL).verdicts}
+    reasons = {v.series.uid: v.reason for v in judge(study, SelectionSection(), FILL).decisions}
     assert reasons[other.series_uid] == "4 slices, at least 10 are needed"
     assert "no images" in reasons.values()
     assert "no slices but Secondary Capture Image Storage" in reasons.values()

@@ -128,9 +128,9 @@ def require_nothing_lost(folder: Path) -> Judgement:
         for f in one.frames
     ]
     assert sorted(keys) == sorted(frames)
-    listed = {verdict.stack.number for verdict in judgement.verdicts if verdict.stack}
+    listed = {decision.stack.number for decision in judgement.decisions if decision.stack}
     assert listed == {stack.number for stack in stacks}
-    assert all(verdict.reason for verdict in judgement.verdicts)
+    assert all(decision.reason for decision in judgement.decisions)
     for selection in judgement.selections:
         volume = build_volume(selection, policy)
         found = [one for one in unsuitable(volume, "total") if one.code == "PARTIAL_SERIES"]
@@ -139,7 +139,7 @@ def require_nothing_lost(folder: Path) -> Judgement:
         tolerance = max(0.1, 0.25 * volume.geometry.spacing_mm[2])
         lost = [place for place in there if min(abs(place - own) for own in used) > tolerance]
         assert min(np.diff(used)) > 0.01
-        assert bool(found) == bool(lost), (used, there, judgement.verdicts)
+        assert bool(found) == bool(lost), (used, there, judgement.decisions)
         for left_out in selection.stack.left_out:
             assert left_out.slice.instance.file_name
     return judgement

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from totalmap.run_log import Journal
+from totalmap.run_log import RunLog
 from totalmap.segmentation import Segmentation
 
 
@@ -23,27 +23,27 @@ class Recorder:
 
 def test_a_stage_that_fails_is_timed_too() -> None:
     recorder = Recorder()
-    journal = Journal(recorder)
-    with pytest.raises(ValueError, match="stop"), journal.stage("segment"):
+    run_log = RunLog(recorder)
+    with pytest.raises(ValueError, match="stop"), run_log.stage("segment"):
         raise ValueError("stop")
     assert recorder.stages == ["segment"]
-    assert journal.timings_seconds["segment"] >= 0
+    assert run_log.timings_seconds["segment"] >= 0
 
 
 def test_the_segmentation_is_kept_without_its_voxels(true_segmentation: Segmentation) -> None:
-    journal = Journal()
-    journal.segmented(true_segmentation)
-    (found,) = journal.found
+    run_log = RunLog()
+    run_log.segmented(true_segmentation)
+    (found,) = run_log.found
     assert found.structures == true_segmentation.found()
     assert found.folder == ""
-    assert journal.models == true_segmentation.models
-    assert journal.warnings == []
+    assert run_log.models == true_segmentation.models
+    assert run_log.warnings == []
 
 
 def test_that_nothing_was_found_is_a_warning(true_segmentation: Segmentation) -> None:
-    journal = Journal()
+    run_log = RunLog()
     empty = np.zeros_like(true_segmentation.labels)
-    journal.segmented(replace(true_segmentation, labels=empty, findings=("no liver in view",)))
-    assert journal.warnings[0] == "no liver in view"
-    assert "no structure was found" in journal.warnings[1]
-    assert journal.engine == "totalmap"
+    run_log.segmented(replace(true_segmentation, labels=empty, findings=("no liver in view",)))
+    assert run_log.warnings[0] == "no liver in view"
+    assert "no structure was found" in run_log.warnings[1]
+    assert run_log.engine == "totalmap"

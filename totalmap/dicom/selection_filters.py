@@ -15,7 +15,7 @@ from pydicom.uid import (
 )
 
 from totalmap.dicom.image_kinds import IMAGE_TYPE_WORDS, NOT_HU
-from totalmap.dicom.slice_audit import Audit, describe_faults, typical_spacing_mm
+from totalmap.dicom.slice_audit import SliceAudit, describe_faults, typical_spacing_mm
 from totalmap.dicom.slices import Slice
 from totalmap.dicom.stacks import Stack
 from totalmap.errors import InputError
@@ -33,7 +33,7 @@ SLICE_CLASSES = frozenset(
 )
 
 
-def why_not(stack: Stack, audit: Audit | InputError, rule: SelectionRule) -> str | None:
+def why_not(stack: Stack, audit: SliceAudit | InputError, rule: SelectionRule) -> str | None:
     """Returns why a rule passes a stack over, None if it does not.
 
     Args:
@@ -152,7 +152,7 @@ def _wrong_slices(stack: Stack, rule: SelectionRule) -> str | None:
     return None
 
 
-def _no_volume(audit: Audit | InputError, rule: SelectionRule) -> str | None:
+def _no_volume(audit: SliceAudit | InputError, rule: SelectionRule) -> str | None:
     if isinstance(audit, InputError):
         return str(audit)
     coverage_mm = audit.geometry.coverage_mm

@@ -18,7 +18,7 @@ from totalmap.dicom.selection_filters import (
 from totalmap.dicom.series_coverage import cover
 from totalmap.dicom.slice_audit import (
     NAMED_FILES,
-    Audit,
+    SliceAudit,
     audit_stack,
     typical_spacing_mm,
     unpacked_gb,
@@ -43,7 +43,7 @@ LONG_SHARE = 0.8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RuleVerdict:
+class RuleDecision:
     """What one rule says of a stack, in words for a radiographer."""
 
     rule: str
@@ -52,12 +52,12 @@ class RuleVerdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Verdict:
+class SeriesDecision:
     """What all rules say of a stack, or of a series without images (`stack` is None)."""
 
     series: Series
     stack: Stack | None
-    by_rule: tuple[RuleVerdict, ...]
+    by_rule: tuple[RuleDecision, ...]
 
     @property
     def chosen_by(self) -> tuple[str, ...]:
@@ -84,19 +84,19 @@ class Selection:
 
     folder: str
     stack: Stack
-    audit: Audit
+    audit: SliceAudit
     siblings: tuple[Stack, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Judgement:
-    """The verdict on everything in a study, and what is to be segmented.
+    """The decision on everything in a study, and what is to be segmented.
 
     Attributes:
         left_out: What was left out when the study was read, in words.
     """
 
-    verdicts: tuple[Verdict, ...]
+    decisions: tuple[SeriesDecision, ...]
     selections: tuple[Selection, ...]
     left_out: tuple[str, ...] = ()
 
@@ -106,7 +106,7 @@ class _Candidate:
     """A stack that passed the filters of a rule."""
 
     stack: Stack
-    audit: Audit
+    audit: SliceAudit
     spacing_mm: float
     coverage_mm: float
     is_sharp: bool
@@ -127,7 +127,7 @@ class _Candidate:
 def judge(study: Study, rules: SelectionSection, geometry: GeometrySection) -> Judgement:
     """Applies every rule to every stack of the study.
 
-    Verdicts come with what was chosen first, then what is suitable by rank, then the rest by
+    Decisions come with what was chosen first, then what is suitable by rank, then the rest by
     series number. A stack that several rules choose is segmented once, for the first of them.
     """
     split = split_study(study, lambda stack: _may_decode(stack, rules, geometry))
@@ -147,18 +147,18 @@ def judge(study: Study, rules: SelectionSection, geometry: GeometrySection) -> J
                     siblings=_siblings(best.stack, split),
                 ),
             )
-    verdicts = [
-        Verdict(
+    decisions = [
+        SeriesDecision(
             series=stack.series,
             stack=stack,
-            by_rule=tuple(ranking.verdict(stack) for ranking in rankings),
+            by_rule=tuple(ranking.decision(stack) for ranking in rankings),
         )
         for stack in stacks
     ]
-    verdicts += [_no_images(series, rules) for series in study.series if not _has_images(series)]
-    verdicts.sort(key=lambda verdict: _place(verdict, rankings))
+    decisions += [_no_images(series, rules) for series in study.series if not _has_images(series)]
+    decisions.sort(key=lambda decision: _place(decision, rankings))
     return Judgement(
-        verdicts=tuple(verdicts), selections=tuple(selections.values()), left_out=study.warnings
+        decisions=tuple(decisions), selections=tuple(selections.values()), left_out=study.warnings
     )
 
 
@@ -181,8 +181,8 @@ def selected(judgement: Judgement) -> tuple[Selection, ...]:
         return judgement.selections
     # Files that were left out explain why slices are missing, so they come first.
     said = judgement.left_out[:NAMED_FILES]
-    reasons = "; ".join([*said, *sorted({verdict.reason for verdict in judgement.verdicts})])
-    series = len({verdict.series.uid for verdict in judgement.verdicts})
+    reasons = "; ".join([*said, *sorted({decision.reason for decision in judgement.decisions})])
+    series = len({decision.series.uid for decision in judgement.decisions})
     raise NoSuitableSeries(f"none of {series} series can be segmented: {reasons}")
 
 
@@ -214,11 +214,11 @@ def _has_images(series: Series) -> bool:
     return any(instance.frames for instance in series.instances)
 
 
-def _no_images(series: Series, rules: SelectionSection) -> Verdict:
+def _no_images(series: Series, rules: SelectionSection) -> SeriesDecision:
     by_rule = tuple(
-        RuleVerdict(rule=rule.name, chosen=False, reason="no images") for rule in rules.rules
+        RuleDecision(rule=rule.name, chosen=False, reason="no images") for rule in rules.rules
     )
-    return Verdict(series=series, stack=None, by_rule=by_rule)
+    return SeriesDecision(series=series, stack=None, by_rule=by_rule)
 
 
 def _may_decode(stack: Stack, rules: SelectionSection, policy: GeometrySection) -> bool:
@@ -227,7 +227,7 @@ def _may_decode(stack: Stack, rules: SelectionSection, policy: GeometrySection) 
     return is_small and any(not why_not_by_kind(stack, rule) for rule in rules.rules)
 
 
-def _audit(stack: Stack, policy: GeometrySection) -> Audit | InputError:
+def _audit(stack: Stack, policy: GeometrySection) -> SliceAudit | InputError:
     try:
         return audit_stack(stack, policy)
     except InputError as reason:
@@ -241,7 +241,7 @@ class _Ranking:
         self,
         rule: SelectionRule,
         split: dict[str, tuple[Stack, ...]],
-        audits: dict[tuple[str, int], Audit | InputError],
+        audits: dict[tuple[str, int], SliceAudit | InputError],
     ) -> None:
         self.rule = rule
         self._split = split
@@ -256,7 +256,7 @@ class _Ranking:
             audit = audits[_key(stack)]
             fallback = fallback_type(stack, rule) if has_original else None
             reason = says_type(fallback) if fallback else why_not(stack, audit, rule)
-            if isinstance(audit, Audit) and reason is None:
+            if isinstance(audit, SliceAudit) and reason is None:
                 candidates.append(_candidate(stack, audit))
             else:
                 self._reasons[_key(stack)] = f"{_of_stack(stack)}{reason}"
@@ -267,10 +267,10 @@ class _Ranking:
         """The place of a stack, from 0; infinite for one that is not suitable."""
         return self._places.get(_key(stack), float("inf"))
 
-    def verdict(self, stack: Stack) -> RuleVerdict:
+    def decision(self, stack: Stack) -> RuleDecision:
         """Whether a stack was chosen, and why."""
         place = self._places.get(_key(stack))
-        return RuleVerdict(
+        return RuleDecision(
             rule=self.rule.name,
             chosen=place == 0,
             reason=self._reasons[_key(stack)] if place is None else self._praise(place),
@@ -296,20 +296,20 @@ def _of_stack(stack: Stack) -> str:
     return f"volume {stack.number} of {stack.of} in this series ({stack.split_by}{files}): "
 
 
-def _place(verdict: Verdict, rankings: list[_Ranking]) -> tuple[object, ...]:
-    """Returns where a verdict stands in the list; no two stand at the same place."""
-    stack = verdict.stack
+def _place(decision: SeriesDecision, rankings: list[_Ranking]) -> tuple[object, ...]:
+    """Returns where a decision stands in the list; no two stand at the same place."""
+    stack = decision.stack
     best = min(r.place(stack) for r in rankings) if stack else float("inf")
-    number = verdict.series.number
+    number = decision.series.number
     return (
         best,
         float("inf") if number is None else number,
-        verdict.series.uid,
+        decision.series.uid,
         stack.number if stack else 0,
     )
 
 
-def _candidate(stack: Stack, audit: Audit) -> _Candidate:
+def _candidate(stack: Stack, audit: SliceAudit) -> _Candidate:
     first = stack.first
     return _Candidate(
         stack=stack,

@@ -34,7 +34,7 @@ ALLOW_GAPS = "geometry.gaps is `reject`, `fill` would allow it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Audit:
+class SliceAudit:
     """The slices of a volume in the order of its array, and where they lie.
 
     Attributes:
@@ -49,7 +49,7 @@ class Audit:
     notes: tuple[str, ...] = ()
 
 
-def audit_stack(stack: Stack, policy: GeometrySection) -> Audit:
+def audit_stack(stack: Stack, policy: GeometrySection) -> SliceAudit:
     """Sorts the slices of a stack along their normal and measures how they lie.
 
     Raises:
@@ -79,7 +79,7 @@ def audit_stack(stack: Stack, policy: GeometrySection) -> Audit:
     refuse_size(geometry, policy)
     findings = (*faults, *gaps, *tilt_findings(geometry), *_rescales(slices))
     notes = tuple(_notes(stack.left_out))
-    return Audit(slices=slices, geometry=geometry, findings=findings, notes=notes)
+    return SliceAudit(slices=slices, geometry=geometry, findings=findings, notes=notes)
 
 
 def unpacked_gb(slices: Iterable[Slice]) -> float:

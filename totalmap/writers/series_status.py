@@ -1,13 +1,13 @@
-"""Describes a series of the study and the verdict on it, for status.json and `inspect`."""
+"""Describes a series of the study and the decision on it, for status.json and `inspect`."""
 
 from dataclasses import dataclass
 
-from totalmap.dicom.series_selection import Verdict
+from totalmap.dicom.series_selection import SeriesDecision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesStatus:
-    """A series of the study, or one volume of a series that holds several, and the verdict."""
+    """A series of the study, or one volume of a series that holds several, and the decision."""
 
     series_instance_uid: str
     number: int | None
@@ -22,9 +22,9 @@ class SeriesStatus:
     reason: str
 
 
-def series_status(verdict: Verdict) -> SeriesStatus:
+def series_status(decision: SeriesDecision) -> SeriesStatus:
     """Returns what status.json says of a series, or of one volume of it."""
-    series, stack = verdict.series, verdict.stack
+    series, stack = decision.series, decision.stack
     return SeriesStatus(
         series_instance_uid=series.uid,
         number=series.number,
@@ -34,7 +34,7 @@ def series_status(verdict: Verdict) -> SeriesStatus:
         volume=stack.number if stack else 0,
         volumes=stack.of if stack else 0,
         slices=len(stack.slices) if stack else 0,
-        chosen=bool(verdict.chosen_by),
-        rules=verdict.chosen_by,
-        reason=verdict.reason,
+        chosen=bool(decision.chosen_by),
+        rules=decision.chosen_by,
+        reason=decision.reason,
     )

@@ -10,7 +10,7 @@ from totalmap import __version__
 from totalmap.errors import TotalMapError
 from totalmap.finding import Finding, Severity, Verdict, verdict
 from totalmap.input import InputKind
-from totalmap.run_log import FoundStructures, Journal, Result
+from totalmap.run_log import FoundStructures, Result, RunLog
 from totalmap.segmentation import Confidence
 from totalmap.settings import Settings
 from totalmap.structures import Face, Flag, MeasuredStructure
@@ -165,7 +165,7 @@ class RunStatus:
 
 
 def describe_run(
-    journal: Journal, settings: Settings | None, error: TotalMapError | None
+    run_log: RunLog, settings: Settings | None, error: TotalMapError | None
 ) -> RunStatus:
     """Returns the status of a run.
 
@@ -177,18 +177,18 @@ def describe_run(
         schema_version=SCHEMA_VERSION,
         outcome="succeeded" if error is None else "failed",
         error=None if error is None else _error(error),
-        input=_input(journal),
-        ignored_files=journal.ignored_files,
-        series=tuple(series_status(verdict) for verdict in journal.verdicts),
+        input=_input(run_log),
+        ignored_files=run_log.ignored_files,
+        series=tuple(series_status(decision) for decision in run_log.decisions),
         structures=tuple(
-            _structure(found, one) for found in journal.found for one in found.structures
+            _structure(found, one) for found in run_log.found for one in found.structures
         ),
-        quality=_quality(journal, error),
-        results=tuple(journal.results) if error is None else (),
-        timings_seconds=dict(journal.timings_seconds),
-        model=None if settings is None else _model(journal, settings),
+        quality=_quality(run_log, error),
+        results=tuple(run_log.results) if error is None else (),
+        timings_seconds=dict(run_log.timings_seconds),
+        model=None if settings is None else _model(run_log, settings),
         versions=_versions(),
-        warnings=tuple(journal.warnings),
+        warnings=tuple(run_log.warnings),
     )
 
 
@@ -196,8 +196,8 @@ def _error(error: TotalMapError) -> ErrorStatus:
     return ErrorStatus(kind=type(error).__name__, message=str(error), exit_status=error.exit_status)
 
 
-def _input(journal: Journal) -> InputStatus | None:
-    kind, study = journal.input_kind, journal.study
+def _input(run_log: RunLog) -> InputStatus | None:
+    kind, study = run_log.input_kind, run_log.study
     if kind is None:
         return None
     return InputStatus(
@@ -229,13 +229,13 @@ def _structure(volume: FoundStructures, found: MeasuredStructure) -> StructureSt
     )
 
 
-def _quality(journal: Journal, error: TotalMapError | None) -> QualityStatus:
-    found = [(reasons.folder, one) for reasons in journal.reasons for one in reasons.findings]
+def _quality(run_log: RunLog, error: TotalMapError | None) -> QualityStatus:
+    found = [(reasons.folder, one) for reasons in run_log.reasons for one in reasons.findings]
     if error is not None:
         found.append(("", FAILED))
     return QualityStatus(
         verdict=verdict(finding for _, finding in found),
-        held=journal.held,
+        held=run_log.held,
         findings=tuple(_finding(folder, finding) for folder, finding in found),
     )
 
@@ -253,12 +253,12 @@ def _finding(folder: str, finding: Finding) -> FindingStatus:
     )
 
 
-def _model(journal: Journal, settings: Settings) -> ModelStatus:
+def _model(run_log: RunLog, settings: Settings) -> ModelStatus:
     return ModelStatus(
         task=settings.segmentation.task,
-        variant=journal.variant or settings.segmentation.variant,
-        engine=journal.engine,
-        arithmetic=journal.arithmetic,
+        variant=run_log.variant or settings.segmentation.variant,
+        engine=run_log.engine,
+        arithmetic=run_log.arithmetic,
         accepted_licences=settings.segmentation.accepted_licences,
         checkpoints=tuple(
             CheckpointStatus(
@@ -267,7 +267,7 @@ def _model(journal: Journal, settings: Settings) -> ModelStatus:
                 source=model.source,
                 licence=model.licence,
             )
-            for model in journal.models
+            for model in run_log.models
         ),
     )
 

@@ -24,7 +24,7 @@ from totalmap.errors import (
     ResourceError,
     TotalMapError,
 )
-from totalmap.run_log import Journal, SilentObserver
+from totalmap.run_log import RunLog, SilentObserver
 from totalmap.writers.status_json import describe_run
 
 SMALL = SeriesSpec(rows=24, columns=24, n_slices=12)
@@ -167,7 +167,7 @@ def ended(error: TotalMapError | None) -> StudyRun:
     return StudyRun(
         study=StudyEntry(number=1, of=1, uid="1.2", series=1, images=1),
         output_folder=Path("out"),
-        outcome=RunOutcome(error=error, status=describe_run(Journal(), None, error)),
+        outcome=RunOutcome(error=error, status=describe_run(RunLog(), None, error)),
     )
 
 

@@ -9,7 +9,7 @@ from app.application import TotalMapApplication
 from operators.seg_writer import SegWriterOperator
 from totalmap.errors import OutputError
 from totalmap.input import InputKind, OpenedInput
-from totalmap.run_log import Journal
+from totalmap.run_log import RunLog
 from totalmap.settings import ResultKind, ResultsSection, Settings
 from totalmap.writers.release import open_release
 
@@ -33,7 +33,7 @@ class SilentApplication(TotalMapApplication):
             self,
             settings=self._settings,
             release=self._release,
-            journal=self._journal,
+            run_log=self._run_log,
             name="write_seg",
         )
         self.add_flow(silent, writer, {("segmentations", "segmentations")})
@@ -47,7 +47,7 @@ def test_an_operator_that_emits_nothing_is_noticed(tmp_path: Path) -> None:
             source=OpenedInput(kind=InputKind.FOLDER, path=tmp_path),
             models_folder=tmp_path,
             release=release,
-            journal=Journal(),
+            run_log=RunLog(),
         )
         with pytest.raises(OutputError, match="ended without the results seg, nifti"):
             application.run()
@@ -62,7 +62,7 @@ def test_every_kind_of_result_has_a_writer(tmp_path: Path, kind: ResultKind) -> 
             source=OpenedInput(kind=InputKind.FOLDER, path=tmp_path),
             models_folder=tmp_path,
             release=release,
-            journal=Journal(),
+            run_log=RunLog(),
         )
         application.compose()
         names = {node.name for node in application.graph.get_nodes()}

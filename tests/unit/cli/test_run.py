@@ -11,7 +11,7 @@ from totalmap.dicom.series_selection import judge
 from totalmap.dicom.study import read_study
 from totalmap.errors import NoSuitableSeries
 from totalmap.finding import Assessment, Finding, Severity
-from totalmap.run_log import Journal, Result
+from totalmap.run_log import Result, RunLog
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
 from totalmap.writers.release import held_path
@@ -25,19 +25,19 @@ def printed(outcome: RunOutcome) -> str:
 
 
 @pytest.fixture
-def journal(true_segmentation: Segmentation) -> Journal:
-    journal = Journal()
+def run_log(true_segmentation: Segmentation) -> RunLog:
+    run_log = RunLog()
     study = read_study(true_segmentation.volume.slices[0].instance.path.parent)
-    journal.judged(judge(study, Settings().selection, Settings().geometry).verdicts)
-    journal.warn("a warning")
-    with journal.stage("segment"):
-        journal.segmented(true_segmentation)
-    journal.wrote(Result(kind="seg", path="results/seg.dcm", sop_instance_uid="1.2"))
-    return journal
+    run_log.judged(judge(study, Settings().selection, Settings().geometry).decisions)
+    run_log.warn("a warning")
+    with run_log.stage("segment"):
+        run_log.segmented(true_segmentation)
+    run_log.wrote(Result(kind="seg", path="results/seg.dcm", sop_instance_uid="1.2"))
+    return run_log
 
 
-def test_success_shows_what_a_person_wants_to_see(journal: Journal) -> None:
-    text = printed(RunOutcome(error=None, status=describe_run(journal, Settings(), None)))
+def test_success_shows_what_a_person_wants_to_see(run_log: RunLog) -> None:
+    text = printed(RunOutcome(error=None, status=describe_run(run_log, Settings(), None)))
     for expected in (
         "chosen: 40 slices",
         "liver",
@@ -49,13 +49,13 @@ def test_success_shows_what_a_person_wants_to_see(journal: Journal) -> None:
 
 
 def test_what_is_not_to_be_believed_is_said(
-    journal: Journal, true_segmentation: Segmentation
+    run_log: RunLog, true_segmentation: Segmentation
 ) -> None:
     why = Finding(code="MIRRORED", severity=Severity.REJECT, sentence="Left is right.")
     known = Finding(code="TILT", severity=Severity.INFORMATION, sentence="The gantry was tilted.")
-    journal.assessed(true_segmentation.assessed(Assessment(findings=(why, known))))
-    journal.hold_back(held_path)
-    text = printed(RunOutcome(error=None, status=describe_run(journal, Settings(), None)))
+    run_log.assessed(true_segmentation.assessed(Assessment(findings=(why, known))))
+    run_log.hold_back(held_path)
+    text = printed(RunOutcome(error=None, status=describe_run(run_log, Settings(), None)))
     assert "reject      MIRRORED         Left is right." in text
     assert "Verdict: reject" in text
     assert "Held back" in text
@@ -63,18 +63,18 @@ def test_what_is_not_to_be_believed_is_said(
     assert "tilted" not in text
 
 
-def test_brackets_are_text(journal: Journal) -> None:
-    (verdict,) = journal.verdicts
-    (by_rule,) = verdict.by_rule
+def test_brackets_are_text(run_log: RunLog) -> None:
+    (decision,) = run_log.decisions
+    (by_rule,) = decision.by_rule
     by_rule = replace(by_rule, reason="[bold]why[/x]")
-    journal.judged((replace(verdict, by_rule=(by_rule,)),))
-    text = printed(RunOutcome(error=None, status=describe_run(journal, Settings(), None)))
+    run_log.judged((replace(decision, by_rule=(by_rule,)),))
+    text = printed(RunOutcome(error=None, status=describe_run(run_log, Settings(), None)))
     assert "[bold]why[/x]" in text
 
 
-def test_failure_shows_the_reason_and_no_results(journal: Journal) -> None:
+def test_failure_shows_the_reason_and_no_results(run_log: RunLog) -> None:
     error = NoSuitableSeries("none of 3 series can be segmented")
-    text = printed(RunOutcome(error=error, status=describe_run(journal, Settings(), error)))
+    text = printed(RunOutcome(error=error, status=describe_run(run_log, Settings(), error)))
     assert "Failed: none of 3 series" in text
     assert "Exit status 65" in text
     assert "seg.dcm" not in text

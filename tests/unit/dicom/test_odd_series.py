@@ -117,7 +117,7 @@ def test_volumes_that_are_shifted_against_each_other_are_said_to_be_parts(tmp_pa
         "The result uses 12 of 24 slices of the series: 12 of them are in other volumes of the "
         "series, which differ in acquisition."
     )
-    assert "uses 12 of 24 slices of the series" in judged(tmp_path).verdicts[0].reason
+    assert "uses 12 of 24 slices of the series" in judged(tmp_path).decisions[0].reason
 
 
 @pytest.mark.parametrize("other", ["35.0000001", "35.001"])
@@ -129,7 +129,7 @@ def test_pixel_spacing_with_other_digits_is_the_same(written: WrittenSeries, oth
 
 def test_pixel_spacing_that_moves_the_last_pixel_is_another(written: WrittenSeries) -> None:
     edit(written, lambda k, ds: setattr(ds, "PixelSpacing", ["35.02" if k == 11 else "35.0"] * 2))
-    reasons = [verdict.reason for verdict in judged(written.folder).verdicts]
+    reasons = [decision.reason for decision in judged(written.folder).decisions]
     assert "volume 2 of 2 in this series (pixel spacing 35.02 x 35.02; file 12 (" in reasons[1]
 
 
@@ -243,7 +243,7 @@ def test_a_foreign_image_does_not_condemn_its_series(
     # z-rad#67
     add(written, 4, "foreign.dcm", InstanceNumber=41, **values)
     assert is_whole(volume_of(written.folder), written)
-    assert "; file 13 (" in judged(written.folder).verdicts[1].reason
+    assert "; file 13 (" in judged(written.folder).decisions[1].reason
 
 
 def test_copies_with_new_uids_are_used_once(written: WrittenSeries) -> None:
@@ -262,10 +262,10 @@ def test_copies_are_only_looked_for_in_series_that_may_be_chosen(written: Writte
         add(written, k, f"again-{k:02}.dcm")
     study = read_study(written.folder)
     other_kind = SelectionSection(rules=(SelectionRule(descriptions=("head",)),))
-    (passed_over,) = judge(study, other_kind, GeometrySection()).verdicts
+    (passed_over,) = judge(study, other_kind, GeometrySection()).decisions
     assert passed_over.stack is not None
     assert len(passed_over.stack.slices) == 2 * COUNT, "pixels were read to leave out copies"
-    (too_large,) = judge(study, RULES, GeometrySection(max_series_gb=1e-6)).verdicts
+    (too_large,) = judge(study, RULES, GeometrySection(max_series_gb=1e-6)).decisions
     assert too_large.stack is not None
     assert len(too_large.stack.slices) == 2 * COUNT, "pixels were read beyond the limit"
     assert "geometry.max_series_gb allows" in too_large.reason
@@ -282,9 +282,9 @@ def test_a_file_of_many_frames_at_one_place_is_read_once_to_compare_them(tmp_pat
     dataset.PixelData = pixels.tobytes()
     dataset.save_as(path)
     study, start = read_study(tmp_path / "in"), time.process_time()
-    verdicts = judge(study, RULES, GeometrySection()).verdicts
+    decisions = judge(study, RULES, GeometrySection()).decisions
     assert time.process_time() - start < 20.0
-    stacks = [verdict.stack for verdict in verdicts if verdict.stack]
+    stacks = [decision.stack for decision in decisions if decision.stack]
     assert sum(len(stack.slices) for stack in stacks) == times * COUNT
 
 
@@ -359,10 +359,10 @@ def test_phases_are_told_apart_by_any_attribute(tmp_path: Path, name: str) -> No
 
         edit(written, change)
     judgement = judged(tmp_path)
-    assert [len(verdict.stack.slices) for verdict in judgement.verdicts if verdict.stack] == [
+    assert [len(decision.stack.slices) for decision in judgement.decisions if decision.stack] == [
         12
     ] * 2
-    assert all(f"in this series ({name} " in verdict.reason for verdict in judgement.verdicts)
+    assert all(f"in this series ({name} " in decision.reason for decision in judgement.decisions)
     assert "PARTIAL_SERIES" not in [one.code for one in by_headers(volume_of(tmp_path))]
 
 
@@ -380,7 +380,7 @@ def test_a_derived_series_alone_is_segmented_with_a_finding(written: WrittenSeri
 def test_a_derived_series_beside_its_original_is_passed_over(written: WrittenSeries) -> None:
     derived = write_series(written.folder / "derived", 1, replace(SPEC, number=3))
     edit(derived, as_derived)
-    chosen, other = judged(written.folder).verdicts
+    chosen, other = judged(written.folder).decisions
     assert chosen.series.uid == written.series_uid
     assert other.reason == "computed from another series (image type SECONDARY)"
 

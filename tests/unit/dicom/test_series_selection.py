@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from tests.phantom.study import CORONAL, SeriesSpec, WrittenStudy, write_series, write_study
-from totalmap.dicom.series_selection import Judgement, Verdict, judge, selected
+from totalmap.dicom.series_selection import Judgement, SeriesDecision, judge, selected
 from totalmap.dicom.study import Study, read_study
 from totalmap.errors import NoSuitableSeries
 from totalmap.settings import (
@@ -47,13 +47,13 @@ def change(path: Path, **values: Any) -> None:
     dataset.save_as(path)
 
 
-def only_verdict(folder: Path, rule: SelectionRule | None = None) -> Verdict:
-    (verdict,) = judged(read_study(folder), rule or SelectionRule()).verdicts
-    return verdict
+def only_decision(folder: Path, rule: SelectionRule | None = None) -> SeriesDecision:
+    (decision,) = judged(read_study(folder), rule or SelectionRule()).decisions
+    return decision
 
 
 def reason_of(study: Study, uid: str) -> str:
-    return next(v.reason for v in judged(study).verdicts if v.series.uid == uid)
+    return next(v.reason for v in judged(study).decisions if v.series.uid == uid)
 
 
 def test_the_thin_soft_series_wins(study: Study, written: WrittenStudy) -> None:
@@ -61,7 +61,7 @@ def test_the_thin_soft_series_wins(study: Study, written: WrittenStudy) -> None:
     (selection,) = selected(judgement)
     assert selection.stack.series.uid == written.thin_soft.series_uid
     assert selection.folder == ""
-    assert [v.chosen_by for v in judgement.verdicts] == [("ct",)] + [()] * 4
+    assert [v.chosen_by for v in judgement.decisions] == [("ct",)] + [()] * 4
 
 
 def test_every_series_has_a_reason(study: Study, written: WrittenStudy) -> None:
@@ -71,7 +71,7 @@ def test_every_series_has_a_reason(study: Study, written: WrittenStudy) -> None:
     assert "ranked 2 of 3" in reason_of(study, written.thick.series_uid)
     assert "sharp kernel" in reason_of(study, written.thin_sharp.series_uid)
     assert "a localizer (scout view)" in reason_of(study, written.localizer.series_uid)
-    assert "no images" in {verdict.reason for verdict in judged(study).verdicts}
+    assert "no images" in {decision.reason for decision in judged(study).decisions}
 
 
 @given(st.randoms(use_true_random=False))
@@ -84,15 +84,15 @@ def test_the_order_of_series_and_files_does_not_matter(study: Study, random: Any
     )
     other = judged(replace(study, series=series))
     expected = judged(study)
-    assert [v.reason for v in other.verdicts] == [v.reason for v in expected.verdicts]
-    assert [v.series.uid for v in other.verdicts] == [v.series.uid for v in expected.verdicts]
+    assert [v.reason for v in other.decisions] == [v.reason for v in expected.decisions]
+    assert [v.series.uid for v in other.decisions] == [v.series.uid for v in expected.decisions]
 
 
 def test_the_ranking_is_a_rule(study: Study, written: WrittenStudy) -> None:
     sharp = judged(study, SelectionRule(rank=(Criterion.SHARP_KERNEL,)))
     assert selected(sharp)[0].stack.series.uid == written.thin_sharp.series_uid
     many = judged(study, SelectionRule(rank=(Criterion.MANY_SLICES,)))
-    assert [v.series.uid for v in many.verdicts[:3]] == [
+    assert [v.series.uid for v in many.decisions[:3]] == [
         written.thin_soft.series_uid,
         written.thin_sharp.series_uid,
         written.thick.series_uid,
@@ -147,9 +147,9 @@ def test_filters_let_pass_what_fits(
 def test_contrast_on_record(tmp_path: Path) -> None:
     for path in write_series(tmp_path, 3, SMALL).paths:
         change(path, ContrastBolusAgent="Iohexol")
-    assert only_verdict(tmp_path, SelectionRule(contrast=Contrast.WITH)).chosen_by
-    verdict = only_verdict(tmp_path, SelectionRule(contrast=Contrast.WITHOUT))
-    assert verdict.reason == "a contrast agent is on record"
+    assert only_decision(tmp_path, SelectionRule(contrast=Contrast.WITH)).chosen_by
+    decision = only_decision(tmp_path, SelectionRule(contrast=Contrast.WITHOUT))
+    assert decision.reason == "a contrast agent is on record"
 
 
 @pytest.mark.parametrize(
@@ -168,17 +168,17 @@ def test_what_is_not_scanned_slices_is_passed_over(
     """Also where nothing else is there: an answer on the wrong images is worse than none."""
     for path in write_series(tmp_path, 3, SMALL).paths:
         change(path, ImageType=image_type.split("\\"))
-    verdict = only_verdict(tmp_path)
-    assert not verdict.chosen_by
-    assert words in verdict.reason
-    assert only_verdict(tmp_path, SelectionRule(image_types_excluded=())).chosen_by
+    decision = only_decision(tmp_path)
+    assert not decision.chosen_by
+    assert words in decision.reason
+    assert only_decision(tmp_path, SelectionRule(image_types_excluded=())).chosen_by
 
 
 def test_maps_whose_values_are_not_hu_are_passed_over(tmp_path: Path) -> None:
     for path in write_series(tmp_path, 3, SMALL).paths:
         change(path, RescaleType="MGML")
-    verdict = only_verdict(tmp_path, SelectionRule(image_types_excluded=()))
-    assert verdict.reason == "values are mg/mL, not HU (rescale type MGML)"
+    decision = only_decision(tmp_path, SelectionRule(image_types_excluded=()))
+    assert decision.reason == "values are mg/mL, not HU (rescale type MGML)"
 
 
 def test_derived_and_coronal_slices_come_after_axial_originals(tmp_path: Path) -> None:
@@ -191,9 +191,9 @@ def test_derived_and_coronal_slices_come_after_axial_originals(tmp_path: Path) -
     )
     write_series(tmp_path / "3", 3, replace(SMALL, number=3, slice_spacing_mm=4.0))
     judgement = judged(read_study(tmp_path))
-    assert [v.series.number for v in judgement.verdicts] == [3, 2, 1]
-    assert "coronal" in judgement.verdicts[1].reason
-    assert "derived" in judgement.verdicts[2].reason
+    assert [v.series.number for v in judgement.decisions] == [3, 2, 1]
+    assert "coronal" in judgement.decisions[1].reason
+    assert "derived" in judgement.decisions[2].reason
 
 
 def test_a_short_detail_series_does_not_win_because_it_is_thin(tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_a_short_detail_series_does_not_win_because_it_is_thin(tmp_path: Path) -
 def test_a_screenshot_is_no_slice(tmp_path: Path) -> None:
     for path in write_series(tmp_path, 3, SMALL).paths:
         change(path, SOPClassUID=SecondaryCaptureImageStorage)
-    assert only_verdict(tmp_path).reason == "no slices but Secondary Capture Image Storage"
+    assert only_decision(tmp_path).reason == "no slices but Secondary Capture Image Storage"
 
 
 def test_a_series_with_a_gap_loses_to_a_complete_one(tmp_path: Path) -> None:
@@ -219,11 +219,11 @@ def test_a_series_with_a_gap_loses_to_a_complete_one(tmp_path: Path) -> None:
     study = read_study(tmp_path)
     reject = judged(study)
     assert selected(reject)[0].stack.series.number == 2
-    assert "1 slices are missing" in reject.verdicts[1].reason
+    assert "1 slices are missing" in reject.decisions[1].reason
     fill = judged(study, gaps=GapPolicy.FILL)
     assert selected(fill)[0].stack.series.number == 2
-    assert "suitable, ranked 2 of 2" in fill.verdicts[1].reason
-    assert "1 slices are missing" in fill.verdicts[1].reason
+    assert "suitable, ranked 2 of 2" in fill.decisions[1].reason
+    assert "1 slices are missing" in fill.decisions[1].reason
 
 
 def test_several_rules_choose_several_series(study: Study, written: WrittenStudy) -> None:
@@ -235,7 +235,7 @@ def test_several_rules_choose_several_series(study: Study, written: WrittenStudy
     )
     chosen = {one.folder: one.stack.series.uid for one in selected(judgement)}
     assert chosen == {"soft": written.thin_soft.series_uid, "lung": written.thin_sharp.series_uid}
-    by_uid = {v.series.uid: v for v in judgement.verdicts}
+    by_uid = {v.series.uid: v for v in judgement.decisions}
     assert by_uid[written.thin_sharp.series_uid].chosen_by == ("lung",)
     reason = by_uid[written.thin_soft.series_uid].reason
     assert "soft: chosen" in reason
@@ -247,8 +247,8 @@ def test_what_two_rules_choose_is_segmented_once(study: Study) -> None:
     judgement = judged(study, SelectionRule(name="a"), SelectionRule(name="b"))
     (selection,) = selected(judgement)
     assert selection.folder == "a"
-    assert judgement.verdicts[0].chosen_by == ("a", "b")
-    assert judgement.verdicts[0].reason.startswith("chosen: ")
+    assert judgement.decisions[0].chosen_by == ("a", "b")
+    assert judgement.decisions[0].reason.startswith("chosen: ")
 
 
 def test_one_volume_of_a_series_is_chosen(tmp_path: Path) -> None:
@@ -257,7 +257,7 @@ def test_one_volume_of_a_series_is_chosen(tmp_path: Path) -> None:
         series = pydicom.dcmread(min(tmp_path.glob("*.dcm"))).SeriesInstanceUID
         change(path, SeriesInstanceUID=series, AcquisitionNumber=2, InstanceNumber=100 + k)
     judgement = judged(read_study(tmp_path))
-    assert [v.reason for v in judgement.verdicts] == [
+    assert [v.reason for v in judgement.decisions] == [
         "volume 1 of 2 in this series (acquisition 2): chosen: 16 slices every 3 mm, soft kernel; "
         "best of 2 suitable series",
         "volume 2 of 2 in this series (acquisition 1): suitable, ranked 2 of 2: "

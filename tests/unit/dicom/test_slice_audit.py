@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.phantom.study import CORONAL, SAGITTAL, SeriesSpec, write_series
 from totalmap.dicom.file_labels import file_label
-from totalmap.dicom.slice_audit import Audit, audit_stack, typical_spacing_mm
+from totalmap.dicom.slice_audit import SliceAudit, audit_stack, typical_spacing_mm
 from totalmap.dicom.stacks import Stack, split_into_stacks
 from totalmap.dicom.study import read_study
 from totalmap.errors import IncompleteSeries, UnsupportedGeometry
@@ -26,7 +26,7 @@ def stack_of(folder: Path) -> Stack:
     return split_into_stacks(series)[0]
 
 
-def audited(folder: Path, spec: SeriesSpec, policy: GeometrySection = REJECT) -> Audit:
+def audited(folder: Path, spec: SeriesSpec, policy: GeometrySection = REJECT) -> SliceAudit:
     write_series(folder, 1, spec)
     return audit_stack(stack_of(folder), policy)
 

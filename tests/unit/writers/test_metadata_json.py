@@ -9,7 +9,7 @@ import pytest
 from totalmap.dicom.series_selection import judge
 from totalmap.dicom.study import read_study
 from totalmap.errors import ConfigError, NoSuitableSeries, TotalMapError
-from totalmap.run_log import Journal, Result
+from totalmap.run_log import Result, RunLog
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings, Variant
 from totalmap.structures import Flag
@@ -22,18 +22,18 @@ SPLITS_A_CONDITION = re.compile(r"'|\s(and|or)\s|[()]", re.IGNORECASE)
 
 
 @pytest.fixture
-def journal(true_segmentation: Segmentation) -> Journal:
-    journal = Journal()
+def run_log(true_segmentation: Segmentation) -> RunLog:
+    run_log = RunLog()
     study = read_study(true_segmentation.volume.slices[0].instance.path.parent)
-    journal.judged(judge(study, Settings().selection, Settings().geometry).verdicts)
-    journal.warn("a warning", "another")
-    journal.segmented(true_segmentation)
-    journal.wrote(Result(kind="seg", path="results/seg.dcm", sop_instance_uid="1.2"))
-    return journal
+    run_log.judged(judge(study, Settings().selection, Settings().geometry).decisions)
+    run_log.warn("a warning", "another")
+    run_log.segmented(true_segmentation)
+    run_log.wrote(Result(kind="seg", path="results/seg.dcm", sop_instance_uid="1.2"))
+    return run_log
 
 
-def status_of(journal: Journal, error: TotalMapError | None = None) -> RunStatus:
-    return describe_run(journal, Settings(), error)
+def status_of(run_log: RunLog, error: TotalMapError | None = None) -> RunStatus:
+    return describe_run(run_log, Settings(), error)
 
 
 def metadata_of(status: RunStatus) -> Mapping[str, str | int]:
@@ -41,8 +41,8 @@ def metadata_of(status: RunStatus) -> Mapping[str, str | int]:
     return read
 
 
-def test_success_says_what_status_says(journal: Journal) -> None:
-    status = status_of(journal)
+def test_success_says_what_status_says(run_log: RunLog) -> None:
+    status = status_of(run_log)
     metadata = metadata_of(status)
     assert metadata["outcome"] == "succeeded"
     assert metadata["exit_status"] == 0
@@ -55,12 +55,12 @@ def test_success_says_what_status_says(journal: Journal) -> None:
     assert metadata["structures_incomplete"] == len(incomplete)
 
 
-def test_an_absent_exception_is_null_in_conditions(journal: Journal) -> None:
-    assert not {"exception", "exception_message"} & set(metadata_of(status_of(journal)))
+def test_an_absent_exception_is_null_in_conditions(run_log: RunLog) -> None:
+    assert not {"exception", "exception_message"} & set(metadata_of(status_of(run_log)))
 
 
-def test_structures_are_a_list_of_the_conditions(journal: Journal) -> None:
-    status = status_of(journal)
+def test_structures_are_a_list_of_the_conditions(run_log: RunLog) -> None:
+    status = status_of(run_log)
     structures = metadata_of(status)["structures"]
     assert isinstance(structures, str)
     assert re.fullmatch(r"\[\w+(,\w+)*\]", structures)
@@ -68,18 +68,18 @@ def test_structures_are_a_list_of_the_conditions(journal: Journal) -> None:
 
 
 def test_the_same_structure_in_two_volumes_is_listed_once(
-    journal: Journal, true_segmentation: Segmentation
+    run_log: RunLog, true_segmentation: Segmentation
 ) -> None:
-    once = metadata_of(status_of(journal))
-    journal.segmented(true_segmentation)
-    twice = metadata_of(status_of(journal))
+    once = metadata_of(status_of(run_log))
+    run_log.segmented(true_segmentation)
+    twice = metadata_of(status_of(run_log))
     assert twice["structures"] == once["structures"]
     assert twice["structures_found"] == 2 * int(once["structures_found"])
 
 
 def test_a_handled_failure_is_named() -> None:
     error = NoSuitableSeries("none of 3 series can be segmented")
-    metadata = metadata_of(status_of(Journal(), error))
+    metadata = metadata_of(status_of(RunLog(), error))
     assert metadata["outcome"] == "failed"
     assert metadata["exit_status"] == 65
     assert metadata["exception"] == "NoSuitableSeries"
@@ -89,24 +89,24 @@ def test_a_handled_failure_is_named() -> None:
 
 
 def test_settings_that_can_not_be_read() -> None:
-    status = describe_run(Journal(), None, ConfigError("settings file a.yaml is not valid YAML"))
+    status = describe_run(RunLog(), None, ConfigError("settings file a.yaml is not valid YAML"))
     metadata = metadata_of(status)
     assert metadata["exception"] == "ConfigError"
     assert not {"task", "variant", "engine", "arithmetic"} & set(metadata)
 
 
-def test_the_variant_is_that_of_the_run(journal: Journal) -> None:
-    journal.variant, journal.arithmetic = Variant.FASTEST, "exact"
-    metadata = metadata_of(status_of(journal))
+def test_the_variant_is_that_of_the_run(run_log: RunLog) -> None:
+    run_log.variant, run_log.arithmetic = Variant.FASTEST, "exact"
+    metadata = metadata_of(status_of(run_log))
     assert metadata["variant"] == "fastest"
     assert metadata["arithmetic"] == "exact"
 
 
 @pytest.mark.parametrize("error", [None, NoSuitableSeries("none of 3 series")])
 def test_values_survive_the_way_into_a_condition(
-    journal: Journal, error: TotalMapError | None
+    run_log: RunLog, error: TotalMapError | None
 ) -> None:
-    metadata = metadata_of(status_of(journal, error))
+    metadata = metadata_of(status_of(run_log, error))
     for key, value in metadata.items():
         assert re.fullmatch(r"[a-z_]+", key), "a point or a quote ends a key"
         assert type(value) in (int, str), "null fails, fractions depend on the country"
@@ -116,8 +116,8 @@ def test_values_survive_the_way_into_a_condition(
             assert not SPLITS_A_CONDITION.search(str(value))
 
 
-def test_nothing_of_the_patient(journal: Journal) -> None:
-    status = status_of(journal)
+def test_nothing_of_the_patient(run_log: RunLog) -> None:
+    status = status_of(run_log)
     text = json.dumps(metadata_of(status))
     for series in status.series:
         assert series.series_instance_uid not in text

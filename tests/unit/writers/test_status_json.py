@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from totalmap.run_log import Journal
+from totalmap.run_log import RunLog
 from totalmap.segmentation import Segmentation
 from totalmap.settings import SegmentationSection, Settings
 from totalmap.writers.status_json import describe_run
@@ -12,9 +12,9 @@ def test_status_has_the_licence_of_the_weights_and_what_was_accepted(
     true_segmentation: Segmentation,
 ) -> None:
     (model,) = true_segmentation.models
-    journal = Journal()
-    journal.segmented(replace(true_segmentation, models=(replace(model, licence="CC-BY-NC-4.0"),)))
+    run_log = RunLog()
+    run_log.segmented(replace(true_segmentation, models=(replace(model, licence="CC-BY-NC-4.0"),)))
     accepting = SegmentationSection(accepted_licences=("CC-BY-NC-4.0",))
-    status = describe_run(journal, Settings(segmentation=accepting), None).as_json()
+    status = describe_run(run_log, Settings(segmentation=accepting), None).as_json()
     assert status["model"]["accepted_licences"] == ("CC-BY-NC-4.0",)
     assert [one["licence"] for one in status["model"]["checkpoints"]] == ["CC-BY-NC-4.0"]
