@@ -6,7 +6,7 @@ from scipy import ndimage
 
 from totalmap.engine.second_opinion import opinions
 from totalmap.finding import Finding
-from totalmap.quality.opinion import disagreements
+from totalmap.quality.assess import disagreements
 from totalmap.segmentation import Confidence, InferenceLabels
 
 from .labelled_scans import Scan

@@ -1,12 +1,84 @@
 """Splits the series of a study into stacks that hold each place once, where they can."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from totalmap.dicom.copies import without_copies
-from totalmap.dicom.slices import has_same_direction, has_same_matrix, numbered_places, places_mm
+import numpy as np
+
+from totalmap.dicom.slices import (
+    LeftOut,
+    Slice,
+    by_place,
+    has_same_direction,
+    has_same_matrix,
+    in_order,
+    numbered_places,
+    places_mm,
+)
 from totalmap.dicom.stacks import SINGLES, Stack, split_into_stacks
 from totalmap.dicom.study import Study
+
+COPY = "copies of other images, with equal pixels"
+REPLACED = "they can't be used, and other images lie at their places"
+# Decoded at once, so that a series of any length takes little memory.
+IMAGES_AT_ONCE = 64
+
+
+def without_copies(stack: Stack) -> Stack:
+    """Returns a stack with one image at each place where all images of a place are equal.
+
+    Pixels are only read where images lie at one place. They stay as they are where images differ:
+    the audit refuses them.
+    """
+    groups = by_place([item for item in stack.slices if item.frame.plane])
+    doubled = [group for group in groups if len(group) > 1]
+    if not doubled or len(groups) == 1:
+        return stack
+    left_out = [*_damaged(doubled), *_copies(doubled)]
+    gone = {item.slice.key for item in left_out}
+    return replace(
+        stack,
+        slices=tuple(item for item in stack.slices if item.key not in gone),
+        left_out=(*stack.left_out, *left_out),
+    )
+
+
+def _damaged(doubled: list[list[Slice]]) -> Iterator[LeftOut]:
+    for group in doubled:
+        if any(not item.frame.fault for item in group):
+            yield from (LeftOut(slice=item, reason=REPLACED) for item in group if item.frame.fault)
+
+
+def _copies(doubled: list[list[Slice]]) -> list[LeftOut]:
+    """Returns all but the first image of each place; nothing if the images of one differ."""
+    # Here and not above: most series have no copies, and codecs take long to import.
+    from totalmap.dicom.pixels import decode_slices
+
+    found: list[LeftOut] = []
+    usable = [sorted((i for i in group if not i.frame.fault), key=in_order) for group in doubled]
+    for batch in _batches([group for group in usable if len(group) > 1]):
+        voxels, undecodable = decode_slices([item for group in batch for item in group])
+        if undecodable:
+            return []
+        start = 0
+        for group in batch:
+            end = start + len(group)
+            if not all(np.array_equal(voxels[start], voxels[k]) for k in range(start + 1, end)):
+                return []
+            found += [LeftOut(slice=item, reason=COPY) for item in group[1:]]
+            start = end
+    return found
+
+
+def _batches(groups: list[list[Slice]]) -> Iterator[list[list[Slice]]]:
+    batch: list[list[Slice]] = []
+    for group in groups:
+        batch.append(group)
+        if sum(map(len, batch)) >= IMAGES_AT_ONCE or (len(batch) == 1 and group is groups[0]):
+            yield batch  # the first place alone: phases differ there already
+            batch = []
+    if batch:
+        yield batch
 
 
 def split_study(study: Study, may_decode: Callable[[Stack], bool]) -> dict[str, tuple[Stack, ...]]:

@@ -15,8 +15,11 @@ import torch
 from numpy.typing import NDArray
 
 from totalmap.allocator import give_back_freed_memory, keep_freed_memory, keep_no_memory
-from totalmap.engine.arithmetic.network_choice import choose_device, ladder
-from totalmap.engine.arithmetic.network_fallbacks import Ladder
+from totalmap.engine.arithmetic.network_fallbacks import (
+    NetworkFallbacks,
+    choose_device,
+    network_fallbacks,
+)
 from totalmap.engine.arithmetic.tile_network import TileNetwork
 from totalmap.engine.learnt_structures import narrowed
 from totalmap.engine.margins import MarginSums, TaskMargins
@@ -24,14 +27,10 @@ from totalmap.engine.memory_need import SMALLER_TILE_BYTES, available_bytes, byt
 from totalmap.engine.network_loader import load_network
 from totalmap.engine.nnunet_plans import Plans, read_plans
 from totalmap.engine.normalize import scaling
-from totalmap.engine.postprocess import lay_over
 from totalmap.engine.segment import Progress
-from totalmap.engine.sliding_window import predict_labels
+from totalmap.engine.sliding_window import TileCounter, TileSource, predict_labels
 from totalmap.engine.tasks import Task
-from totalmap.engine.thirds import SPLIT_ABOVE_VOXELS, is_split, thirds, whole
-from totalmap.engine.tile_counter import TileCounter
-from totalmap.engine.tile_source import TileSource
-from totalmap.engine.tiling import Slices, tiles
+from totalmap.engine.tiling import SPLIT_ABOVE_VOXELS, Slices, is_split, thirds, tiles, undivided
 from totalmap.engine.weights import VerifiedModel, require_good_bf16, verify_models
 from totalmap.errors import ModelError, ResourceError
 from totalmap.log import get_logger
@@ -45,7 +44,7 @@ GIGABYTE = 1e9
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Model:
     plans: Plans
-    ladder: Ladder
+    fallbacks: NetworkFallbacks
     label_table: tuple[int, ...]
     weights_bytes: int
 
@@ -106,12 +105,12 @@ class Networks:
         chosen = choose_device(device)
         self._models = tuple(_model(one, arithmetic, chosen) for one in verified)
         for model in self._models:
-            model.ladder.load()
+            model.fallbacks.load()
 
     @property
     def arithmetic(self) -> str:
         """What the numbers of the last prediction were; several kinds after a step down."""
-        return "+".join(sorted({model.ladder.arithmetic for model in self._models}))
+        return "+".join(sorted({model.fallbacks.arithmetic for model in self._models}))
 
     def predict(
         self, image: NDArray[np.generic], progress: Progress, margins: TaskMargins | None = None
@@ -131,7 +130,7 @@ class Networks:
             OutputError: A network gives no finite numbers.
         """
         keep_loaded = self._make_room(image.shape)
-        places = whole(image.shape[0])
+        places = undivided(image.shape[0])
         if self.task.several_models and is_split(image.shape, self._split_above_voxels):
             places = thirds(image.shape[0])
         parts = [self._part(image[place.seen]) for place in places]
@@ -146,7 +145,7 @@ class Networks:
                 if margins is not None:
                     margins.add(sums, model.label_table)
                 if not keep_loaded:
-                    model.ladder.unload()
+                    model.fallbacks.unload()
             labels[place.kept] = seen[place.kept_of_seen]
         give_back_freed_memory()  # of no use between two studies, and holes in it would add up
         log.info("networks_ran", tiles=counter.total, seconds=round(counter.seconds, 3))
@@ -178,7 +177,7 @@ class Networks:
             return True
         if self._memory_short is MemoryShort.SMALLER:
             for model in self._models:
-                model.ladder.unload()
+                model.fallbacks.unload()
             keep_no_memory()
             needed = bytes_needed(shape, plans, self._arithmetic, SMALLER_TILE_BYTES)
             needed += max(model.weights_bytes for model in self._models)
@@ -206,7 +205,7 @@ def _model(verified: VerifiedModel, arithmetic: Arithmetic, device: torch.device
 
     return _Model(
         plans=plans,
-        ladder=ladder(load, plans, arithmetic, device),
+        fallbacks=network_fallbacks(load, plans, arithmetic, device),
         label_table=verified.label_table,
         weights_bytes=verified.checkpoint.stat().st_size,
     )
@@ -229,7 +228,19 @@ def _predict(
             )
         return labels[source.inside], margins
 
-    return model.ladder.run(work)
+    return model.fallbacks.run(work)
+
+
+def lay_over(
+    combined: NDArray[np.uint8], part: NDArray[np.uint8], label_table: tuple[int, ...]
+) -> None:
+    """Writes a network's labels, translated to the task's, over `combined` in place.
+
+    A later network wins where two claim a voxel, as in TotalSegmentator's
+    nnUNet_predict_image.
+    """
+    translated = np.asarray(label_table, dtype=np.uint8)[part]
+    np.copyto(combined, translated, where=translated != 0)
 
 
 def nonzero_box(image: NDArray[np.generic]) -> Slices:

@@ -6,7 +6,9 @@ final: their labels are taken and their logits forgotten. Arrays are (z, y, x).
 """
 
 import mmap
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from itertools import groupby
 from math import prod
@@ -17,9 +19,72 @@ from numpy.typing import NDArray
 
 from totalmap.engine.arithmetic.tile_network import TileNetwork
 from totalmap.engine.margins import MarginSums
-from totalmap.engine.tile_counter import TileCounter
-from totalmap.engine.tiling import Slices, gaussian_weights
+from totalmap.engine.normalize import Scaling
+from totalmap.engine.segment import Progress
+from totalmap.engine.tiling import Slices, gaussian_weights, inside_padding
 from totalmap.engine.top_two import top_two
+
+
+class TileSource:
+    """An image as a network sees it: normalized, and padded with 0 to at least a tile.
+
+    Attributes:
+        shape: (z, y, x) with the padding.
+        inside: Where the image lies within.
+    """
+
+    def __init__(
+        self, image: NDArray[np.generic], scaling: Scaling, patch_size: tuple[int, int, int]
+    ) -> None:
+        """Takes an image, (z, y, x), cropped to what is not 0."""
+        self._image = image
+        self._scaling = scaling
+        self.shape, self.inside = inside_padding(image.shape, patch_size)
+
+    def __call__(self, tile: Slices) -> torch.Tensor:
+        """Returns a tile, (z, y, x) float32."""
+        seen, target = [], []
+        for wanted, there in zip(tile, self.inside, strict=True):
+            first, last = max(wanted.start, there.start), min(wanted.stop, there.stop)
+            seen.append(slice(first - there.start, last - there.start))
+            target.append(slice(first - wanted.start, last - wanted.start))
+        result = np.zeros([axis.stop - axis.start for axis in tile], dtype=np.float32)
+        result[tuple(target)] = self._scaling(self._image[tuple(seen)])
+        return torch.from_numpy(result)
+
+
+class TileCounter:
+    """Tells an observer about every tile.
+
+    Attributes:
+        total: How many tiles there will be.
+        seconds: How long all tiles so far have taken.
+    """
+
+    def __init__(self, total: int, progress: Progress) -> None:
+        self.total = total
+        self.seconds = 0.0
+        self._done = 0
+        self._progress = progress
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Takes back the tiles that were done within, if these fail."""
+        done = self._done
+        try:
+            yield
+        except BaseException:
+            self._done = done
+            raise
+
+    @contextmanager
+    def tile(self) -> Iterator[None]:
+        """Counts a tile when its work is done."""
+        start = time.perf_counter()
+        yield
+        self.seconds += time.perf_counter() - start
+        self._done += 1
+        self._progress(self._done, self.total)
 
 
 @torch.inference_mode()

@@ -1,11 +1,16 @@
-"""Where the tiles of a sliding window lie, how they are weighted, and padding to a full tile.
+"""Computes where the tiles of a sliding window lie, their weights, padding, and parts of an image.
 
 Source: nnunetv2.inference.sliding_window_prediction (compute_steps_for_sliding_window,
-compute_gaussian) and acvl_utils' pad_nd_image. Arrays are (z, y, x).
+compute_gaussian), acvl_utils' pad_nd_image, and totalsegmentator.nnunet.nnUNet_predict_image
+(do_triple_split). TotalSegmentator splits a very large image into three parts along z to save
+memory; TotalMAP does the same because the tiles lie elsewhere then, which changes a few labels.
+Arrays are (z, y, x).
 """
 
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
+from math import prod
 
 import numpy as np
 import torch
@@ -76,3 +81,49 @@ def inside_padding(
     before = [total // 2 for total in missing]
     z, y, x = (slice(low, low + length) for low, length in zip(before, shape, strict=True))
     return tuple(map(max, shape, patch_size)), (z, y, x)
+
+
+SPLIT_ABOVE_VOXELS = 512 * 512 * 900
+SPLIT_ABOVE_PLANES = 200
+MARGIN_PLANES = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImagePart:
+    """Planes of an image.
+
+    Attributes:
+        seen: Those that are segmented together.
+        kept: Those whose labels are taken.
+    """
+
+    seen: slice
+    kept: slice
+
+    @property
+    def kept_of_seen(self) -> slice:
+        """Which planes are kept, counted within those that are seen."""
+        return slice(self.kept.start - self.seen.start, self.kept.stop - self.seen.start)
+
+
+def is_split(shape: tuple[int, ...], above_voxels: int = SPLIT_ABOVE_VOXELS) -> bool:
+    """Whether TotalSegmentator splits an image (z, y, x) for a task of several networks."""
+    return prod(shape) > above_voxels and shape[0] > SPLIT_ABOVE_PLANES
+
+
+def thirds(planes: int) -> tuple[ImagePart, ...]:
+    """Returns the three parts of an image with so many planes."""
+    first, second = planes // 3, planes // 3 * 2
+    return (
+        ImagePart(seen=slice(0, first + MARGIN_PLANES), kept=slice(0, first)),
+        ImagePart(
+            seen=slice(first + 1 - MARGIN_PLANES, second + MARGIN_PLANES),
+            kept=slice(first, second),
+        ),
+        ImagePart(seen=slice(second + 1 - MARGIN_PLANES, planes), kept=slice(second, planes)),
+    )
+
+
+def undivided(planes: int) -> tuple[ImagePart, ...]:
+    """Returns the one part of an image that is not split."""
+    return (ImagePart(seen=slice(0, planes), kept=slice(0, planes)),)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from structlog.testing import capture_logs
 
 from tests.unit.test_run_log import Recorder
-from totalmap.engine.predict import Networks, nonzero_box
+from totalmap.engine.predict import Networks, lay_over, nonzero_box
 from totalmap.engine.tasks import load_task
 from totalmap.errors import ResourceError
 from totalmap.settings import MemoryShort, Variant
@@ -94,3 +94,9 @@ def test_a_border_of_zeros_has_no_labels_of_its_own() -> None:
     image[2:5, 1, 6] = 3
     assert nonzero_box(image) == (slice(2, 5), slice(1, 2), slice(6, 7))
     assert nonzero_box(np.zeros_like(image)) == (slice(0, 9), slice(0, 8), slice(0, 7))
+
+
+def test_a_later_network_wins_and_its_background_does_not() -> None:
+    combined = np.array([0, 7, 7], dtype=np.uint8)
+    lay_over(combined, np.array([1, 2, 0], dtype=np.uint8), (0, 50, 60))
+    assert combined.tolist() == [50, 60, 7]

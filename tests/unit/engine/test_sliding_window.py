@@ -3,13 +3,14 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from acvl_utils.cropping_and_padding.padding import pad_nd_image
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from totalmap.engine.margins import LABELS, MarginSums
-from totalmap.engine.sliding_window import predict_labels
-from totalmap.engine.tile_counter import TileCounter
+from totalmap.engine.normalize import Scaling
+from totalmap.engine.sliding_window import TileCounter, TileSource, predict_labels
 from totalmap.engine.tiling import Slices, gaussian_weights, tiles
 from totalmap.errors import OutputError
 
@@ -67,7 +68,7 @@ def all_at_once(image: NDArray[np.float32], step_size: float, network: Noise) ->
 
 @given(sizes, st.sampled_from([0.5, 0.8]), st.integers(1, 7), st.integers(0, 99))
 @settings(max_examples=60)
-def test_slab_by_slab_is_all_at_once(
+def test_labels_taken_plane_by_plane_equal_those_of_the_whole_image(
     size: tuple[int, int, int], step_size: float, planes_at_once: int, seed: int
 ) -> None:
     # Few different values, so that several channels are often equal and the first has to win.
@@ -89,10 +90,53 @@ def test_slab_by_slab_is_all_at_once(
 
 
 @pytest.mark.parametrize("scale", [1e6, float("nan")])
-def test_what_is_not_finite_is_an_error(scale: float) -> None:
+def test_logits_that_are_not_finite_are_an_error(scale: float) -> None:
     image = np.ones((9, 5, 7), dtype=np.float32)
     layout = tiles(image.shape, PATCH, 0.5)
     counter = TileCounter(2, lambda *_: None)
     network, margins = Noise(1, scale), everywhere(image)
     with pytest.raises(OutputError, match="not finite"):
         predict_labels(tiles_of(image), image.shape, layout, network, CPU, counter, margins)
+
+
+TILE = (16, 24, 32)
+SCALING = Scaling(limits=(-900.0, 900.0), mean=3.0, std=7.0)
+image_sizes = st.tuples(*[st.integers(1, 70)] * 3)
+
+
+@given(image_sizes, st.integers(0, 9))
+def test_tiles_are_those_of_nnunets_padded_image(size: tuple[int, int, int], seed: int) -> None:
+    image = np.random.default_rng(seed).integers(-1000, 1000, size, dtype=np.int16)
+    expected, slicer = pad_nd_image(SCALING(image), TILE, "constant", {"constant_values": 0}, True)
+    source = TileSource(image, SCALING, TILE)
+    assert source.shape == expected.shape
+    assert source.inside == slicer
+    for tile in tiles(source.shape, TILE, 0.8):
+        assert torch.equal(source(tile), torch.from_numpy(expected[tile].copy()))
+
+
+def test_tiles_of_an_attempt_that_failed_are_taken_back() -> None:
+    told: list[tuple[int, int]] = []
+    counter = TileCounter(3, lambda done, total: told.append((done, total)))
+    with counter.tile():
+        pass
+    with pytest.raises(MemoryError):
+        _do_one_tile_and_fail(counter)
+    with counter.attempt(), counter.tile():
+        pass
+    assert told == [(1, 3), (2, 3), (2, 3)]
+
+
+def _do_one_tile_and_fail(counter: TileCounter) -> None:
+    with counter.attempt():
+        with counter.tile():
+            pass
+        raise MemoryError
+
+
+def test_a_tile_that_failed_is_not_done() -> None:
+    told: list[tuple[int, int]] = []
+    counter = TileCounter(1, lambda done, total: told.append((done, total)))
+    with pytest.raises(ValueError, match="no"), counter.tile():
+        raise ValueError("no")
+    assert told == []

@@ -19,7 +19,7 @@ from dynamic_network_architectures.building_blocks.simple_conv_blocks import (
 from totalmap.allocator import give_back_freed_memory
 from totalmap.engine.arithmetic.feature_network import FeatureNetwork
 from totalmap.engine.arithmetic.last_layer import Head
-from totalmap.engine.arithmetic.shortcut import Shortcut
+from totalmap.engine.arithmetic.proven_shortcuts import Shortcut
 from totalmap.engine.arithmetic.slab_convolution import SlabConvolution, joined
 from totalmap.engine.arithmetic.tensor_pool import Blocks
 

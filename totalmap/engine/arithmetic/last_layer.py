@@ -3,7 +3,7 @@
 import torch
 from torch.nn import functional
 
-from totalmap.engine.arithmetic.proofs import proven, record
+from totalmap.engine.arithmetic.proven_shortcuts import proven, record
 
 # The logits of a whole tile would be the largest thing in memory. A convolution computes its
 # channels in blocks of 16 at most, so that a part of them has the bits of the whole.

@@ -1,33 +1,38 @@
-"""Where a network runs, and what to step down to when the memory there does not suffice."""
+"""Chooses the device and arithmetic of a network, and slower ones for when memory runs out."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TypeVar
 
 import torch
 
+from totalmap.engine.arithmetic.autocast_network import AutocastNetwork
+from totalmap.engine.arithmetic.exact_network import ExactNetwork
 from totalmap.engine.arithmetic.tile_network import TileNetwork
-from totalmap.errors import ResourceError
+from totalmap.engine.nnunet_plans import Plans
+from totalmap.errors import ConfigError, ResourceError
 from totalmap.log import get_logger
+from totalmap.settings import Arithmetic, Device
 
 log = get_logger()
 
 Result = TypeVar("Result")
 Work = Callable[[TileNetwork, torch.device], Result]
 
-# What torch says on a CPU, where it has no error of its own for this.
+# PyTorch has no exception type for this on a CPU.
 _CPU_OUT_OF_MEMORY = "can't allocate memory"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rung:
-    """One way to run a network.
+class NetworkOption:
+    """A device and an arithmetic to run a network with.
 
     Attributes:
-        name: What to call it in a warning.
-        arithmetic: What its numbers are, for the provenance of results.
+        name: For warnings and errors.
+        arithmetic: Stated in the provenance of results.
         build: Loads the network; called once, when it is needed.
-        sums_device: Where the sums of logits are kept.
+        sums_device: Holds the sums of logits.
     """
 
     name: str
@@ -36,47 +41,47 @@ class Rung:
     sums_device: torch.device
 
 
-class Ladder:
-    """Ways to run one network, the fastest first."""
+class NetworkFallbacks:
+    """The options of one network, the fastest first."""
 
-    def __init__(self, rungs: Sequence[Rung]) -> None:
-        self._rungs = rungs
-        self._built: tuple[Rung, TileNetwork] | None = None
+    def __init__(self, options: Sequence[NetworkOption]) -> None:
+        self._options = options
+        self._built: tuple[NetworkOption, TileNetwork] | None = None
 
     def load(self) -> None:
-        """Loads the fastest way that has room for the network's weights."""
+        """Loads the network with the fastest option whose memory holds its weights."""
         self.run(lambda _network, _sums_device: None)
 
     @property
     def arithmetic(self) -> str:
-        """That of the rung in use, or of the first one."""
-        return (self._built[0] if self._built else self._rungs[0]).arithmetic
+        """The arithmetic of the option in use, or of the first one before any was used."""
+        return (self._built[0] if self._built else self._options[0]).arithmetic
 
     def unload(self) -> None:
-        """Forgets the network until it is needed again."""
+        """Frees the network; the next `run` loads it again."""
         self._built = None
 
     def run(self, work: Work[Result]) -> Result:
-        """Returns what `work` makes of the network, on the first rung that has the memory.
+        """Runs `work` with the fastest option that has enough memory, and returns its result.
 
         Raises:
-            ResourceError: Not even the last one has.
+            ResourceError: The last option ran out of memory, too.
         """
-        for rung, below in zip(self._rungs, [*self._rungs[1:], None], strict=True):
+        for option, slower in zip(self._options, [*self._options[1:], None], strict=True):
             try:
-                return work(self._network(rung), rung.sums_device)
+                return work(self._network(option), option.sums_device)
             except (MemoryError, RuntimeError) as error:
                 if not _is_out_of_memory(error):
                     raise
-                if below is None:
-                    raise ResourceError(f"out of memory on the {rung.name}") from error
+                if slower is None:
+                    raise ResourceError(f"out of memory on the {option.name}") from error
             self.unload()
-            log.warning("out_of_memory", on=rung.name, going_on_with=below.name)
-        raise AssertionError("a ladder has rungs")
+            log.warning("out_of_memory", on=option.name, going_on_with=slower.name)
+        raise AssertionError("there is at least one option")
 
-    def _network(self, rung: Rung) -> TileNetwork:
-        if self._built is None or self._built[0] is not rung:
-            self._built = (rung, rung.build())
+    def _network(self, option: NetworkOption) -> TileNetwork:
+        if self._built is None or self._built[0] is not option:
+            self._built = (option, option.build())
         return self._built[1]
 
 
@@ -85,3 +90,77 @@ def _is_out_of_memory(error: Exception) -> bool:
         isinstance(error, MemoryError | torch.OutOfMemoryError)
         or _CPU_OUT_OF_MEMORY in str(error).lower()
     )
+
+
+Load = Callable[[], torch.nn.Module]
+
+# nnU-Net's automatic mixed precision.
+ON_GPU = "float16"
+
+_CPU = torch.device("cpu")
+
+
+def choose_device(device: Device) -> torch.device:
+    """Returns the GPU if one is available, unless the CPU is asked for.
+
+    Raises:
+        ConfigError: A GPU is asked for and none is available.
+    """
+    has_gpu = torch.cuda.is_available()
+    if device is Device.CUDA and not has_gpu:
+        raise ConfigError("segmentation.device is cuda, but PyTorch finds no NVIDIA GPU")
+    return torch.device("cuda") if has_gpu and device is not Device.CPU else _CPU
+
+
+def network_fallbacks(
+    load: Load, plans: Plans, arithmetic: Arithmetic, device: torch.device
+) -> NetworkFallbacks:
+    """Returns the options of a network.
+
+    Args:
+        load: Returns the network; an option replaces its layers.
+        plans: Those of the network.
+        arithmetic: Used on a CPU. A GPU always computes as nnU-Net does there.
+        device: That of the first option.
+
+    Raises:
+        ConfigError: The arithmetic needs OpenVINO, which is not installed.
+    """
+    on_cpu = NetworkOption(
+        name="CPU",
+        arithmetic=arithmetic,
+        build=_on_cpu(load, plans, arithmetic),
+        sums_device=_CPU,
+    )
+    if device.type == "cpu":
+        return NetworkFallbacks([on_cpu])
+
+    def on_gpu() -> TileNetwork:
+        return AutocastNetwork(load(), device, planes_at_once=plans.patch_size[0])
+
+    return NetworkFallbacks(
+        [
+            NetworkOption(name="GPU", arithmetic=ON_GPU, build=on_gpu, sums_device=device),
+            NetworkOption(
+                name="GPU, sums in main memory",
+                arithmetic=ON_GPU,
+                build=on_gpu,
+                sums_device=_CPU,
+            ),
+            on_cpu,
+        ]
+    )
+
+
+def _on_cpu(load: Load, plans: Plans, arithmetic: Arithmetic) -> Callable[[], TileNetwork]:
+    if arithmetic is Arithmetic.EXACT:
+        return lambda: ExactNetwork(load())
+    if find_spec("openvino") is None:
+        raise ConfigError(
+            f"segmentation.arithmetic {arithmetic} needs OpenVINO: pip install openvino"
+        )
+    # Imported here because OpenVINO is optional.
+    from totalmap.engine.arithmetic.openvino_network import OpenVinoNetwork
+
+    bfloat16 = arithmetic is Arithmetic.BF16
+    return lambda: OpenVinoNetwork(load(), plans.patch_size, bfloat16=bfloat16)

@@ -4,7 +4,7 @@ import torch
 from torch.nn import functional
 
 from totalmap.allocator import give_back_freed_memory
-from totalmap.engine.arithmetic.proofs import proven, record
+from totalmap.engine.arithmetic.proven_shortcuts import proven, record
 from totalmap.engine.arithmetic.tensor_pool import Blocks
 
 # The channels of an image may come in parts, which then need not be put together as a whole. The

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from totalmap.engine.arithmetic import proofs
+from totalmap.engine.arithmetic import proven_shortcuts
 from totalmap.engine.arithmetic.slab_convolution import SlabConvolution
 from totalmap.engine.arithmetic.tensor_pool import Blocks
 
@@ -35,7 +35,7 @@ def test_slabs_are_the_whole(
     )
     image = torch.randn(1, 16, depth, 9, 11)
     quick = SlabConvolution(layer, Blocks(), slab_bytes)
-    proofs._found.clear()
+    proven_shortcuts._found.clear()
     for _ in range(2):  # the first call proves, the second one relies on it
         assert torch.equal(quick(list(image.tensor_split(parts, 1))), layer(image))
 

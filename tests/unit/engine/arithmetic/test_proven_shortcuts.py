@@ -1,6 +1,6 @@
 import torch
 
-from totalmap.engine.arithmetic.shortcut import Shortcut
+from totalmap.engine.arithmetic.proven_shortcuts import Shortcut
 
 
 def double(x: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from totalmap.engine.second_opinion import opinions
 from totalmap.finding import Finding, Severity
-from totalmap.quality.opinion import LOWEST_DICE, disagreements
+from totalmap.quality.assess import LOWEST_DICE, disagreements
 from totalmap.segmentation import Confidence, InferenceLabels, Opinion
 from totalmap.structures import Structure
 
