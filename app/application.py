@@ -1,4 +1,4 @@
-"""Which operators, and how they are connected."""
+"""Composes the operators of a run into a Holoscan application."""
 
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -43,7 +43,7 @@ WRITERS: Mapping[ResultKind, type[ResultWriterOperator]] = {
     ResultKind.CSV: CsvWriterOperator,
     ResultKind.NIFTI: NiftiWriterOperator,
 }
-# What needs no DICOM instances to refer to.
+# Results that need no DICOM instances to refer to.
 NIFTI_WRITERS: Mapping[ResultKind, type[ResultWriterOperator]] = {
     ResultKind.PREVIEW: PreviewPictureWriterOperator,
     ResultKind.REPORT: ReportWriterOperator,
@@ -53,9 +53,9 @@ NIFTI_WRITERS: Mapping[ResultKind, type[ResultWriterOperator]] = {
 
 
 class TotalMapApplication(Application):
-    """Chain: study_loader, series_selector, volume_builder, segmenter, quality_assessor, writers.
+    """The chain study_loader, series_selector, volume_builder, segmenter, quality_assessor, writers.
 
-    For a NIfTI file nifti_loader takes the place of the first three.
+    For a NIfTI file, nifti_loader takes the place of the first three.
     """
 
     def __init__(
@@ -73,12 +73,12 @@ class TotalMapApplication(Application):
         """Prepares a run.
 
         Args:
-            study: The number or the UID of the study to segment, where the source holds several.
+            study: The number or the UID of the study to segment, if the source holds several.
             load_engine: Returns an engine, which may be loaded already.
 
         Raises:
-            ConfigError: No result that is asked for can be made of such a source, or it holds no
-                studies to choose from.
+            ConfigError: The input is a NIfTI file, and a study is chosen or only DICOM results are
+                asked for.
         """
         self._source = source
         self._study = study
@@ -97,7 +97,7 @@ class TotalMapApplication(Application):
     def compose(self) -> None:
         """Builds the chain; each writer gets the same segmentation."""
         is_nifti = self._source.kind is InputKind.NIFTI
-        begin = self._nifti_begin() if is_nifti else self._study_begin()
+        reader = self._nifti_reader() if is_nifti else self._study_reader()
         segmenter = SegmenterOperator(
             self,
             settings=self._settings.segmentation,
@@ -107,14 +107,14 @@ class TotalMapApplication(Application):
             run_log=self._run_log,
             name="segmenter",
         )
-        checker = QualityAssessorOperator(self, run_log=self._run_log, name="quality_assessor")
-        self.add_flow(begin, segmenter, {("volumes", "volumes")})
-        self.add_flow(segmenter, checker, {("segmentations", "segmentations")})
+        assessor = QualityAssessorOperator(self, run_log=self._run_log, name="quality_assessor")
+        self.add_flow(reader, segmenter, {("volumes", "volumes")})
+        self.add_flow(segmenter, assessor, {("segmentations", "segmentations")})
         for writer in self._writers():
-            self.add_flow(checker, writer, {("segmentations", "segmentations")})
+            self.add_flow(assessor, writer, {("segmentations", "segmentations")})
 
-    def _study_begin(self) -> ChainOperator:
-        """Adds what makes volumes of a study, and returns its last operator."""
+    def _study_reader(self) -> ChainOperator:
+        """Adds the operators that make volumes of a study, and returns the last of them."""
         run_log = self._run_log
         loader = StudyLoaderOperator(
             self,
@@ -143,7 +143,7 @@ class TotalMapApplication(Application):
         self.add_flow(selector, builder, {("selections", "selections")})
         return builder
 
-    def _nifti_begin(self) -> ChainOperator:
+    def _nifti_reader(self) -> ChainOperator:
         """Returns the operator that makes a volume of a NIfTI file."""
         task = self._settings.segmentation.task
         return NiftiLoaderOperator(
@@ -158,21 +158,22 @@ class TotalMapApplication(Application):
         )
 
     def run(self) -> None:
-        """Runs the chain, and checks that every writer that was asked for came to its turn.
+        """Runs the chain, and makes sure that every writer has done its work.
 
-        An operator that returns without emitting ends a Holoscan application as if all were
-        well, with everything downstream skipped. So success is what was done, not that this
-        method of the SDK returned.
+        Holoscan's `run` returns normally even if an operator has emitted nothing and all operators
+        after it were skipped. Therefore the run log records the operators that are done.
 
         Raises:
             OutputError: A writer did not run.
-            TotalMapError: Whatever an operator raised.
+            TotalMapError: An operator raised it.
         """
         if self._source.kind is InputKind.NIFTI:
             self._run_log.warn(*_left_out(self._settings.results.kinds))
         super().run()
         missing = [
-            kind for kind in self._writer_of if f"write_{kind}" not in self._run_log.timings_seconds
+            kind
+            for kind, writer in self._writer_of.items()
+            if writer.stage not in self._run_log.completed
         ]
         if missing:
             raise OutputError(f"the chain ended without the results {', '.join(missing)}")
@@ -196,7 +197,7 @@ class TotalMapApplication(Application):
 def _writers_for(
     kind: InputKind, wanted: Collection[ResultKind]
 ) -> dict[ResultKind, type[ResultWriterOperator]]:
-    """Returns the writers of what is wanted and can be made of such an input."""
+    """Returns the writers of all wanted results that such an input allows."""
     possible = NIFTI_WRITERS if kind is InputKind.NIFTI else WRITERS
     writers = {result: writer for result, writer in possible.items() if result in wanted}
     if not writers:

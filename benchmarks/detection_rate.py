@@ -63,7 +63,7 @@ from tests.segmentations import TASK
 from totalmap.dicom.geometry import Geometry
 from totalmap.finding import Verdict, verdict
 from totalmap.measure.label_statistics import label_statistics
-from totalmap.quality.plausibility.rules import implausible
+from totalmap.quality.plausibility.rules import assess_plausibility
 
 VIEWS = (View.TRUNK, View.CHEST, View.ABDOMEN, View.ABDOMEN_AND_PELVIS)
 ASKEW_SEEDS, VARIANT_SEEDS = 50, 2000  # no scan is of a body of another one
@@ -207,7 +207,7 @@ def _cost_here() -> None:
     before, start, cpu = begin_peak(), time.perf_counter(), time.process_time()
     table = label_statistics(labels, values, geometry, inference)
     counted = time.perf_counter()
-    implausible(table, TASK.structures, is_hu=True)
+    assess_plausibility(table, TASK.structures, is_hu=True)
     end = time.perf_counter()
     spent = time.process_time() - cpu
     print(json.dumps([end - start, spent, end - counted, peak_megabytes() - before]))

@@ -21,7 +21,7 @@ from totalmap import log
 from totalmap.dicom.series_selection import judge, selected
 from totalmap.dicom.study import read_study
 from totalmap.dicom.volume import Volume, build_volume
-from totalmap.quality.suitability.rules import unsuitable
+from totalmap.quality.suitability.rules import assess_suitability
 from totalmap.settings import GeometrySection, SelectionSection
 
 
@@ -60,7 +60,7 @@ def _volume(folder: Path, slices: int, size: int) -> Volume:
 
 def _measured(volume: Volume, runs: int) -> str:
     before = begin_peak()
-    findings = unsuitable(volume, "total")
+    findings = assess_suitability(volume, "total")
     memory = peak_megabytes() - before
     seconds = [_seconds(volume) for _ in range(runs)]
     shape = " x ".join(map(str, volume.voxels.shape))
@@ -73,7 +73,7 @@ def _measured(volume: Volume, runs: int) -> str:
 
 def _seconds(volume: Volume) -> float:
     start = time.perf_counter()
-    unsuitable(volume, "total")
+    assess_suitability(volume, "total")
     return time.perf_counter() - start
 
 

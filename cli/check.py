@@ -1,4 +1,4 @@
-"""`totalmap check`: whether an existing result, ours or another tool's, is to be believed."""
+"""`totalmap check`: assesses whether the labels of an existing result are plausible."""
 
 import sys
 from pathlib import Path
@@ -19,12 +19,14 @@ EXIT_STATUS = {
 
 def check(
     result: Annotated[Path, typer.Argument(help="A SEG file, or a folder with SEG files.")],
-    source: Annotated[Path, typer.Option(help="Folder with the study it was made from.")],
+    source: Annotated[
+        Path, typer.Option(help="The study it was made from: a folder or a ZIP archive.")
+    ],
     everything: Annotated[
         bool, typer.Option("--all", help="Show what is only for information, too.")
     ] = False,
 ) -> None:
-    """Says whether the labels of a SEG can be those of a body (docs/quality.md).
+    """Assesses whether the labels of a SEG can be those of a body (docs/quality.md).
 
     The exit status is 0 for ok, 1 for review, 3 for reject, and 65 where the SEG or its source
     can't be read.
@@ -34,16 +36,21 @@ def check(
     from cli.console import plain_console
     from cli.finding_lines import finding_lines
     from totalmap import log
-    from totalmap.dicom.study import read_study
-    from totalmap.finding import verdict
-    from totalmap.quality.existing_result import findings_of, read_existing, seg_objects
+    from totalmap.input import open_input
+    from totalmap.quality.existing_result import (
+        assess_existing_result,
+        read_existing_result,
+        seg_objects,
+    )
 
     log.configure(level=logging.CRITICAL)
     console = plain_console()
     with errors_to_exit_status():
-        findings = findings_of(read_existing(seg_objects(result), read_study(source)))
-        for line in finding_lines(findings, everything=everything):
+        segs = seg_objects(result)
+        with open_input(source) as opened:
+            study = opened.studies(repair_missing_uids=True)
+            assessment = assess_existing_result(read_existing_result(segs, study))
+        for line in finding_lines(assessment.findings, everything=everything):
             console.print(line, soft_wrap=True)
-        told = verdict(findings)
-        console.print(f"Verdict: {told}")
-    sys.exit(EXIT_STATUS[told])
+        console.print(f"Verdict: {assessment.verdict}")
+    sys.exit(EXIT_STATUS[assessment.verdict])

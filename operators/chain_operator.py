@@ -15,7 +15,12 @@ from totalmap.run_log import RunLog
 
 
 class ChainOperator(Operator):
-    """One link of the chain of a study."""
+    """An operator of the chain; the run log records when it has done its work.
+
+    Attributes:
+        receives: Name of the input port; None for the first operator.
+        emits: Name of the output port; None for the last operators.
+    """
 
     receives: ClassVar[str | None] = None
     emits: ClassVar[str | None] = None
@@ -25,7 +30,7 @@ class ChainOperator(Operator):
         super().__init__(fragment, *args, **kwargs)
 
     def setup(self, spec: OperatorSpec) -> None:
-        """Declares the ports that the class names."""
+        """Declares the ports."""
         if self.receives:
             spec.input(self.receives)
         if self.emits:
@@ -34,11 +39,12 @@ class ChainOperator(Operator):
     def compute(
         self, op_input: InputContext, op_output: OutputContext, context: ExecutionContext
     ) -> None:
-        """Hands the received value to `process` and emits what it returns."""
+        """Calls `process` with the received value, and emits the result."""
         result = self.process(op_input.receive(self.receives) if self.receives else None)
+        self.run_log.complete(self.name)
         if self.emits:
             op_output.emit(result, self.emits)
 
     def process(self, received: Any) -> Any:
-        """Does the work of this link; errors of `totalmap` pass through to the application."""
+        """Does the work; errors of `totalmap` pass through to the application."""
         raise NotImplementedError

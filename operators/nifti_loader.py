@@ -6,12 +6,12 @@ from typing import Any
 from operators.chain_operator import ChainOperator
 from totalmap.dicom.volume import Volume
 from totalmap.nifti import read_nifti
-from totalmap.quality.suitability.rules import unsuitable
+from totalmap.quality.suitability.rules import with_suitability
 from totalmap.settings import GeometrySection
 
 
 class NiftiLoaderOperator(ChainOperator):
-    """Reads an image in place of study, series and pixels."""
+    """Reads a NIfTI image; takes the place of the three operators that read DICOM."""
 
     emits = "volumes"
 
@@ -31,8 +31,9 @@ class NiftiLoaderOperator(ChainOperator):
         super().__init__(*args, **kwargs)
 
     def process(self, received: None) -> tuple[Volume, ...]:
-        """Reads the image, and looks whether it suits the task."""
+        """Reads the image and assesses whether it suits the task."""
         with self.run_log.stage("read_nifti"):
-            volume = read_nifti(self._path, self._modality, self._geometry)
-            self.run_log.built(volume, unsuitable(volume, self._task))
+            image = read_nifti(self._path, self._modality, self._geometry)
+            volume = with_suitability(image, self._task)
+            self.run_log.built(volume)
             return (volume,)

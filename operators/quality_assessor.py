@@ -1,4 +1,4 @@
-"""Operator: segmentations -> segmentations of which it is known whether they are to be believed."""
+"""Operator: segmentations -> assessed segmentations."""
 
 from operators.chain_operator import ChainOperator
 from totalmap.quality.assess import assess
@@ -6,7 +6,7 @@ from totalmap.segmentation import Segmentation
 
 
 class QualityAssessorOperator(ChainOperator):
-    """Looks for reasons not to believe the labels."""
+    """Adds quality findings and a verdict to the segmentations."""
 
     receives = "segmentations"
     emits = "segmentations"
@@ -15,8 +15,7 @@ class QualityAssessorOperator(ChainOperator):
         """Assesses the segmentations."""
         with self.run_log.stage("check_quality"):
             assessed = tuple(
-                one.assessed(assess(one, self.run_log.reasons_of(one.volume.folder)))
-                for one in segmentations
+                segmentation.with_assessment(assess(segmentation)) for segmentation in segmentations
             )
             for segmentation in assessed:
                 self.run_log.assessed(segmentation)

@@ -5,12 +5,12 @@ from typing import Any
 from operators.chain_operator import ChainOperator
 from totalmap.dicom.series_selection import Selection
 from totalmap.dicom.volume import Volume, build_volume
-from totalmap.quality.suitability.rules import unsuitable
+from totalmap.quality.suitability.rules import with_suitability
 from totalmap.settings import GeometrySection
 
 
 class VolumeBuilderOperator(ChainOperator):
-    """Decodes the pixels of what was chosen into voxels with a geometry."""
+    """Decodes the pixels of the selections into voxels with a geometry."""
 
     receives = "selections"
     emits = "volumes"
@@ -21,9 +21,12 @@ class VolumeBuilderOperator(ChainOperator):
         super().__init__(*args, **kwargs)
 
     def process(self, selections: tuple[Selection, ...]) -> tuple[Volume, ...]:
-        """Builds the volumes, and looks whether they suit the task."""
+        """Builds the volumes and assesses whether they suit the task."""
         with self.run_log.stage("build_volume"):
-            volumes = tuple(build_volume(one, self._geometry) for one in selections)
+            volumes = tuple(
+                with_suitability(build_volume(selection, self._geometry), self._task)
+                for selection in selections
+            )
             for volume in volumes:
-                self.run_log.built(volume, unsuitable(volume, self._task))
+                self.run_log.built(volume)
             return volumes

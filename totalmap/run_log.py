@@ -1,7 +1,7 @@
-"""What a run saw and did: filled by the operators, turned into status.json at the end.
+"""Records what a run does; the operators fill it, and status.json is written from it.
 
-The run_log is the one mutable object of a run. It is written on success and on failure alike,
-so it must hold whatever is known at the moment of a failure.
+The run log is the only mutable object of a run. status.json is written after a failure, too, so the
+run log holds all that is known at any moment.
 """
 
 import time
@@ -31,7 +31,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundStructures:
-    """What was found in one volume; `folder` is that of its results."""
+    """The structures found in one volume; `folder` is that of its results."""
 
     folder: str
     structures: tuple[MeasuredStructure, ...]
@@ -40,20 +40,20 @@ class FoundStructures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundReasons:
-    """What was found about one volume and its labels; `folder` is that of its results."""
+    """The quality findings about one volume and its labels; `folder` is that of its results."""
 
     folder: str
     findings: tuple[Finding, ...]
 
 
 class Observer(Protocol):
-    """Is told what the run is doing, for a progress display."""
+    """Receives the progress of a run, for a display."""
 
     def stage_started(self, stage: str) -> None:
-        """A stage of the chain begins."""
+        """Called when a stage of the chain begins."""
 
     def progress(self, done: int, total: int) -> None:
-        """So many tiles of so many are done."""
+        """Called when `done` of `total` tiles are done."""
 
 
 class SilentObserver:
@@ -67,13 +67,20 @@ class SilentObserver:
 
 
 class RunLog:
-    """Collects decisions, warnings, results and timings of one run."""
+    """Collects the decisions, warnings, results and timings of one run.
+
+    Attributes:
+        completed: Names of the operators that have done their work.
+        held: Why the results are held back; None: they are delivered.
+        timings_seconds: Duration of each stage, also of one that failed.
+    """
 
     def __init__(self, observer: Observer | None = None) -> None:
         self.observer: Observer = observer or SilentObserver()
         self.input_kind: InputKind | None = None
         self.study: StudyEntry | None = None
         self.decisions: tuple[SeriesDecision, ...] = ()
+        self.completed: set[str] = set()
         self.ignored_files = 0
         self.warnings: list[str] = []
         self.results: list[Result] = []
@@ -88,7 +95,7 @@ class RunLog:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Measures a stage of the chain, whether it succeeds or not."""
+        """Measures the duration of a stage of the chain, also of one that fails."""
         self.observer.stage_started(name)
         start = time.perf_counter()
         try:
@@ -97,34 +104,38 @@ class RunLog:
             self.timings_seconds[name] = round(time.perf_counter() - start, 3)
 
     def warn(self, *messages: str) -> None:
-        """Adds warnings for whoever reads the result."""
+        """Adds warnings for the reader of the result."""
         self.warnings.extend(messages)
 
+    def complete(self, operator: str) -> None:
+        """Records that an operator has done its work, by the operator's name."""
+        self.completed.add(operator)
+
     def opened(self, kind: InputKind) -> None:
-        """Keeps what was given as input."""
+        """Records the kind of the input."""
         self.input_kind = kind
 
     def read(self, content: Study) -> None:
-        """Keeps what was left out of the input."""
+        """Records the files that were left out of the input."""
         self.ignored_files = content.ignored_files
         self.warn(*content.warnings)
 
     def chose(self, study: StudyEntry) -> None:
-        """Keeps which study of the input is segmented."""
+        """Records which study of the input is segmented."""
         self.study = study
 
     def judged(self, decisions: tuple[SeriesDecision, ...]) -> None:
-        """Keeps the decision on every stack of every series."""
+        """Records the decision about every stack of every series."""
         self.decisions = decisions
 
-    def built(self, volume: Volume, suitability: tuple[Finding, ...] = ()) -> None:
-        """Keeps what the slice audit found, as warnings, and whether the images are suitable."""
-        self.reasons.append(FoundReasons(folder=volume.folder, findings=suitability))
+    def built(self, volume: Volume) -> None:
+        """Records the findings of the slice audit, as warnings, and those about suitability."""
+        self.reasons.append(FoundReasons(folder=volume.folder, findings=volume.suitability))
         folder = f"{volume.folder}: " if volume.folder else ""
         self.warn(*(f"{folder}{finding}" for finding in volume.findings))
 
     def segmented(self, segmentation: Segmentation) -> None:
-        """Keeps what was found, and with which weights."""
+        """Records the structures that were found, and the weights that found them."""
         folder = segmentation.volume.folder
         found = segmentation.found()
         self.found.append(
@@ -136,43 +147,37 @@ class RunLog:
         prefix = f"{folder}: " if folder else ""
         self.warn(*(f"{prefix}{finding}" for finding in segmentation.findings))
         if not found:
-            self.warn(f"{prefix}no structure was found; a SEG can't be empty, so there is none")
+            self.warn(f"{prefix}no structure was found; no SEG is written, since it can't be empty")
         notices = (model.notice for model in segmentation.models if model.notice)
         self.warn(*(notice for notice in dict.fromkeys(notices) if notice not in self.warnings))
 
     def assessed(self, segmentation: Segmentation) -> None:
-        """Keeps the reasons not to believe the labels."""
+        """Records the quality findings; they include those about suitability."""
         folder = segmentation.volume.folder
-        others = [one for one in self.reasons if one.folder != folder]
+        others = [reasons for reasons in self.reasons if reasons.folder != folder]
         self.reasons = [*others, FoundReasons(folder=folder, findings=segmentation.reasons)]
-
-    def reasons_of(self, folder: str) -> tuple[Finding, ...]:
-        """Returns what was found so far about the volume whose results go into a folder."""
-        return tuple(
-            finding for one in self.reasons if one.folder == folder for finding in one.findings
-        )
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """What was found about all volumes and their labels."""
-        return tuple(one for reasons in self.reasons for one in reasons.findings)
+        """The quality findings about all volumes and their labels."""
+        return tuple(finding for reasons in self.reasons for finding in reasons.findings)
 
     @property
     def verdict(self) -> Verdict:
-        """What is to be done with the results."""
+        """The verdict on all results together."""
         return verdict(self.findings)
 
     def hold_back(self, held_path: Callable[[str], str]) -> None:
-        """Keeps that no result is delivered, for they are not to be believed.
+        """Records that no result is delivered because quality control rejects them.
 
         Args:
-            held_path: Where each of them appears instead.
+            held_path: Returns the path of a held result from that of the result.
         """
         self.held = " ".join(
-            one.sentence for one in self.findings if one.severity is Severity.REJECT
+            finding.sentence for finding in self.findings if finding.severity is Severity.REJECT
         )
-        self.results = [replace(one, path=held_path(one.path)) for one in self.results]
+        self.results = [replace(result, path=held_path(result.path)) for result in self.results]
 
     def wrote(self, *results: Result) -> None:
-        """Keeps results."""
+        """Records results that were written."""
         self.results.extend(results)

@@ -1,8 +1,7 @@
-"""What passes from the engine to the writers: labels on the source grid, and their origin."""
+"""Holds the labels of a volume, with how they were made and what was measured and found."""
 
 import hashlib
-from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Self
@@ -17,7 +16,7 @@ from totalmap.structures import MeasuredStructure, Structure
 
 
 class EngineKind(StrEnum):
-    """What ran the networks: our engine, or TotalSegmentator's python API (docs/tasks.md)."""
+    """The engine that ran the networks: ours, or TotalSegmentator's python API (docs/tasks.md)."""
 
     TOTALMAP = "totalmap"
     TOTALSEGMENTATOR_API = "totalsegmentator-api"
@@ -25,7 +24,7 @@ class EngineKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelIdentity:
-    """Which weights made a result, for the provenance in every output."""
+    """The weights of a network, for the provenance in every output."""
 
     dataset: str
     sha256: str
@@ -49,11 +48,13 @@ class InferenceLabels:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Margin:
-    """By how much a structure's network chose it where it did. No probability.
+    """By how much a network preferred a structure, over the voxels where it chose it.
+
+    It is not a probability.
 
     Attributes:
-        mean: Mean margin between best and second logit, over these voxels.
-        voxels: On the inference grid.
+        mean: Mean difference of the largest and the second largest logit.
+        voxels: Number of voxels, on the inference grid.
     """
 
     structure: Structure
@@ -66,9 +67,9 @@ class Opinion:
     """How far networks of another resolution agree on a structure.
 
     Attributes:
-        dice: Of both, 0..1, on the coarser of the two inference grids.
-        volume_ml: Of the result there.
-        other_volume_ml: Of what the other networks found.
+        dice: Dice coefficient, 0..1, on the coarser of the two inference grids.
+        volume_ml: Volume in the result, on that grid.
+        other_volume_ml: Volume that the other networks found.
     """
 
     structure: Structure
@@ -79,15 +80,25 @@ class Opinion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confidence:
-    """What networks' own numbers say of a result; none of them is a probability.
+    """How sure the networks are of a result; none of the numbers is a probability.
 
     Attributes:
-        margins: Of all structures that were found.
-        opinions: On all structures that either network found; None: no other was asked.
+        margins: One for each structure that was found.
+        opinions: One for each structure that either network found; None without a second opinion.
     """
 
     margins: tuple[Margin, ...]
     opinions: tuple[Opinion, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Measured:
+    """Statistics of labels, and the objects that they were counted from."""
+
+    volume: Volume
+    labels: Labels
+    inference: InferenceLabels
+    statistics: LabelStatistics
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -102,10 +113,11 @@ class Segmentation:
             asked for and that the networks have learnt.
         models: The networks that took part.
         arithmetic: How the networks were computed: exact, compiled, bf16, or float16 on a GPU.
-        findings: What whoever reads the result must know, in words.
-        engine: What ran the networks.
-        confidence: What their own numbers say; None where they were not to be had.
-        assessment: Whether the labels are to be believed; None: nobody has looked.
+        findings: Sentences for the reader of the result.
+        engine: The engine that ran the networks.
+        confidence: None if the engine does not compute it.
+        assessment: Quality findings and verdict; None before the labels are assessed.
+        measured: Statistics that `with_assessment` hands on; they are not counted again.
     """
 
     task: str
@@ -120,39 +132,45 @@ class Segmentation:
     engine: EngineKind = EngineKind.TOTALMAP
     confidence: Confidence | None = None
     assessment: Assessment | None = None
+    measured: Measured | None = None
 
     @property
     def device(self) -> str:
-        """The class of device that ran the networks: cpu, cuda, or both after a step down.
+        """The class of device that ran the networks: cpu, cuda, or both if a GPU's memory ran out.
 
-        float16 is what a GPU computes with, and nothing else does.
+        Only a GPU computes in float16.
         """
-        classes = {"cuda" if one == "float16" else "cpu" for one in self.arithmetic.split("+")}
+        kinds = self.arithmetic.split("+")
+        classes = {"cuda" if kind == "float16" else "cpu" for kind in kinds}
         return "+".join(sorted(classes))
 
     @property
     def verdict(self) -> Verdict:
-        """What is to be done with the labels; OK where nobody has looked."""
+        """The verdict of the assessment; OK before the labels are assessed."""
         return self.assessment.verdict if self.assessment else Verdict.OK
 
     @property
     def reasons(self) -> tuple[Finding, ...]:
-        """Why the labels are to be believed less."""
+        """The quality findings; empty before the labels are assessed."""
         return self.assessment.findings if self.assessment else ()
 
-    def assessed(self, assessment: Assessment) -> Self:
-        """Returns the same with what was found about it; what was measured is not measured anew."""
-        same = copy(self)
-        object.__setattr__(same, "assessment", assessment)
-        return same
+    def with_assessment(self, assessment: Assessment) -> Self:
+        """Returns a copy with an assessment, which shares the statistics."""
+        measured = Measured(
+            volume=self.volume,
+            labels=self.labels,
+            inference=self.inference,
+            statistics=self.statistics,
+        )
+        return replace(self, assessment=assessment, measured=measured)
 
     def found(self) -> tuple[MeasuredStructure, ...]:
-        """Returns the structures with at least one voxel, by label, measured once."""
+        """Returns the structures with at least one voxel, by label."""
         return self._found
 
     @cached_property
     def inputs_sha256(self) -> str:
-        """The SHA-256 of what the labels were made from, and how: as in every UID."""
+        """The SHA-256 of all that decides the labels; every UID is derived from it."""
         inputs = (
             self.task,
             self.variant,
@@ -172,7 +190,15 @@ class Segmentation:
 
     @cached_property
     def statistics(self) -> LabelStatistics:
-        """What was counted of the labels, once."""
+        """Statistics of all labels, counted once."""
+        measured = self.measured
+        if (
+            measured is not None
+            and measured.labels is self.labels
+            and measured.inference is self.inference
+            and measured.volume is self.volume
+        ):
+            return measured.statistics
         return label_statistics(
             self.labels, self.volume.voxels, self.volume.geometry, self.inference.labels
         )

@@ -14,7 +14,7 @@ from tests.phantom.drawing import LABELS
 from totalmap.dicom.geometry import LPS_TO_RAS, Affine, Geometry, to_canonical
 from totalmap.finding import Finding
 from totalmap.measure.label_statistics import label_statistics
-from totalmap.quality.plausibility.rules import implausible
+from totalmap.quality.plausibility.rules import assess_plausibility
 from totalmap.structures import Structure
 
 REAL = Path(__file__).parents[2].parent / "shared" / "data" / "totalsegmentator-example"
@@ -69,7 +69,7 @@ def findings_of(scan: Scan) -> tuple[Finding, ...]:
     """Returns what the rules say of a scan."""
     inference = to_canonical(scan.labels, scan.geometry)
     table = label_statistics(scan.labels, scan.values, scan.geometry, inference)
-    return implausible(table, scan.structures, is_hu=True)
+    return assess_plausibility(table, scan.structures, is_hu=True)
 
 
 def phantom_scan(

@@ -20,7 +20,7 @@ from totalmap.dicom.series_selection import Judgement, judge
 from totalmap.dicom.split_study import split_study
 from totalmap.dicom.study import read_study
 from totalmap.dicom.volume import Volume, build_volume
-from totalmap.quality.suitability.rules import unsuitable
+from totalmap.quality.suitability.rules import assess_suitability
 from totalmap.settings import GapPolicy, GeometrySection, SelectionRule, SelectionSection
 
 SERIES_UID = "1.2.3.4"
@@ -133,7 +133,7 @@ def require_nothing_lost(folder: Path) -> Judgement:
     assert all(decision.reason for decision in judgement.decisions)
     for selection in judgement.selections:
         volume = build_volume(selection, policy)
-        found = [one for one in unsuitable(volume, "total") if one.code == "PARTIAL_SERIES"]
+        found = [one for one in assess_suitability(volume, "total") if one.code == "PARTIAL_SERIES"]
         used = sorted(item.plane.position_mm[2] for item in volume.slices)
         there = wanted_positions(folder, volume)
         tolerance = max(0.1, 0.25 * volume.geometry.spacing_mm[2])
@@ -253,7 +253,7 @@ def test_a_damaged_slice_of_a_filled_volume_is_counted(tmp_path: Path, template:
     (tmp_path / "5.dcm").write_bytes(content[:-20])
     policy = GeometrySection(gaps=GapPolicy.FILL)
     (selection,) = judge(read_study(tmp_path), RULES, policy).selections
-    found = unsuitable(build_volume(selection, policy), "total")
+    found = assess_suitability(build_volume(selection, policy), "total")
     assert "The result uses 15 of 16 slices of the series: 1 of them can't be used." in [
         one.sentence for one in found
     ]

@@ -1,6 +1,7 @@
-"""One image, whether a file of its own or a frame of a multi-frame file: what its header says."""
+"""Reads what a header says of one image: a classic file, or a frame of a multi-frame file."""
 
 import math
+import re
 from dataclasses import dataclass
 
 from totalmap.dicom.geometry import Plane
@@ -83,6 +84,24 @@ class Frame:
     trigger_time_ms: float | None
     kvp: float | None
     has_contrast: bool
+
+
+# Siemens: the number grows with sharpness, from 10 to 89; GE, Philips and Canon use words.
+SHARP_NUMBER = 50
+SHARP_WORDS = ("BONE", "LUNG", "EDGE", "SHARP", "DETAIL", "YB", "YC")
+_SIEMENS = re.compile(r"^[A-Z][A-Z]?(\d\d)")
+
+
+def is_sharp_kernel(kernel: str) -> bool:
+    """Whether a kernel is made for bone or lung; TotalSegmentator was trained mostly on soft ones.
+
+    Args:
+        kernel: The first value of Convolution Kernel (0018,1210), in capitals.
+    """
+    siemens = _SIEMENS.match(kernel)
+    if siemens:
+        return int(siemens.group(1)) >= SHARP_NUMBER
+    return any(word in kernel for word in SHARP_WORDS)
 
 
 def read_frame(header: Header, number: int, *, is_only: bool, pixel_fault: str) -> Frame:

@@ -6,7 +6,7 @@ The result does not depend on the order of the files.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from totalmap.dicom.kernels import is_sharp
+from totalmap.dicom.frame import is_sharp_kernel
 from totalmap.dicom.patient import disagreements
 from totalmap.dicom.selection_filters import (
     fallback_type,
@@ -316,7 +316,7 @@ def _candidate(stack: Stack, audit: SliceAudit) -> _Candidate:
         audit=audit,
         spacing_mm=typical_spacing_mm(stack) or 0.0,
         coverage_mm=audit.geometry.coverage_mm,
-        is_sharp=is_sharp(first.frame.kernel),
+        is_sharp=is_sharp_kernel(first.frame.kernel),
         is_original="ORIGINAL" in first.frame.image_type,
         orientation=first.plane.orientation,
         has_contrast=first.frame.has_contrast,

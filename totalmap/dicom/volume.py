@@ -13,6 +13,7 @@ from totalmap.dicom.slice_audit import audit_stack
 from totalmap.dicom.slices import Slice
 from totalmap.dicom.stacks import Stack
 from totalmap.errors import UnreadableInstance
+from totalmap.finding import Finding
 from totalmap.settings import GapPolicy, GeometrySection
 
 
@@ -31,6 +32,8 @@ class Volume:
         patient_disagreements: Names of the patient's attributes in which series of the study
             disagree.
         coverage: How many slices of its series it has; None for NIfTI.
+        suitability: Quality findings about the images (totalmap.quality.suitability); empty before
+            they are assessed.
     """
 
     voxels: Voxels
@@ -41,6 +44,7 @@ class Volume:
     folder: str
     patient_disagreements: tuple[str, ...] = ()
     coverage: Coverage | None = None
+    suitability: tuple[Finding, ...] = ()
 
     @property
     def is_dicom(self) -> bool:

@@ -1,6 +1,6 @@
-"""Labels of an existing result, ours or another tool's: SEG objects on their source's grid."""
+"""Reads the SEG objects of an existing result, ours or another tool's, and assesses them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -17,56 +17,58 @@ from pydicom.uid import UID, SegmentationStorage
 from totalsegmentator.map_to_binary import class_map
 
 from totalmap.dicom.file_reader import native_pixels, read_all, syntax_of
-from totalmap.dicom.geometry import Geometry
+from totalmap.dicom.geometry import Geometry, canonical_affine_lps, to_canonical
 from totalmap.dicom.header import BROKEN_FILE
 from totalmap.dicom.series_selection import Selection
 from totalmap.dicom.slice_audit import audit_stack
 from totalmap.dicom.split_study import split_study
 from totalmap.dicom.stacks import Stack
 from totalmap.dicom.study import Study
-from totalmap.dicom.volume import Volume, build_volume
+from totalmap.dicom.volume import build_volume
 from totalmap.errors import InputError
-from totalmap.finding import Finding, Severity
-from totalmap.measure.label_statistics import Labels, label_statistics
+from totalmap.finding import Assessment, Finding, Severity
+from totalmap.measure.label_statistics import Labels
 from totalmap.origin import Origin, origin_of
+from totalmap.quality.assess import assess
 from totalmap.quality.plausibility.anatomy import known_structures, vertebra_name
 from totalmap.quality.plausibility.body import vertebrae_in
-from totalmap.quality.plausibility.rules import implausible
-from totalmap.quality.suitability.rules import unsuitable
+from totalmap.quality.suitability.rules import with_suitability
+from totalmap.segmentation import InferenceLabels, Segmentation
 from totalmap.settings import GeometrySection
 from totalmap.structures import Structure
 
 _LABEL_MAP_STORAGE = UID("1.2.840.10008.5.1.4.1.1.66.7")  # PS3.6 A; not in pydicom yet
 _SEG_CLASSES = (SegmentationStorage, _LABEL_MAP_STORAGE)
-# With so many of its structures, a result is one of task `total`: it looked for all of them.
+# A result of another tool with so many structures of task `total` is one of the whole task.
 _WHOLE_TASK = 60
+# With so many vertebrae, a tool segments the spine.
 _SPINE = 3
 _SIDES = ("left", "right")
+# A frame lies on a slice if their distance is at most this share of a voxel.
+_SAME_PLACE = 0.1
+# A SEG of a hundred structures has more frames than any image, with ten items each.
+_MAX_ITEMS = 1_000_000
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Existing:
-    """What SEG objects hold.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ExistingResult:
+    """The labels of SEG objects, and the segments that no rule can assess.
 
     Attributes:
-        labels: (k, j, i) on the grid of the volume.
-        structures: What the labels are, and what was looked for and not found.
-        unknown: Segments whose names neither a rule nor the task knows.
-        task: The task of TotalSegmentator that TotalMAP ran; None for another tool's objects.
+        segmentation: Labels on the grid of the source. `task` and `variant` are empty for objects
+            of another tool.
+        unknown: Names of segments that are neither in anatomy.csv nor in the task.
     """
 
-    volume: Volume
-    labels: Labels
-    structures: tuple[Structure, ...]
+    segmentation: Segmentation
     unknown: tuple[str, ...]
-    task: str | None = None
 
 
 def seg_objects(result: Path) -> tuple[Path, ...]:
-    """Returns the SEG objects of a result: a file, or all below a folder.
+    """Returns the paths of the SEG objects of a result: of a file, or of all files below a folder.
 
     Raises:
-        InputError: There is none.
+        InputError: There is no SEG object.
     """
     files = sorted(result.rglob("*")) if result.is_dir() else [result]
     found = tuple(path for path in files if path.is_file() and _is_seg(path))
@@ -75,13 +77,16 @@ def seg_objects(result: Path) -> tuple[Path, ...]:
     return found
 
 
-def read_existing(segs: Sequence[Path], source: Study) -> Existing:
+def read_existing_result(segs: Sequence[Path], source: Study) -> ExistingResult:
     """Reads SEG objects onto the grid of their source.
 
     Raises:
-        InputError: The source isn't there, a SEG is not whole, or its frames lie on another grid.
+        InputError: The source is missing, a SEG is damaged, or its frames lie on another grid.
     """
-    datasets = [read_header(path, number, len(segs)) for number, path in enumerate(segs, start=1)]
+    datasets = [
+        _read_seg_header(path, number, len(segs)) for number, path in enumerate(segs, start=1)
+    ]
+    origin = next(filter(None, map(origin_of, datasets)), None)
     stack, *siblings = _source_stacks(datasets, source)
     policy = GeometrySection()
     selection = Selection(
@@ -91,45 +96,41 @@ def read_existing(segs: Sequence[Path], source: Study) -> Existing:
     numbers: dict[str, int] = {}
     labels: NDArray[np.uint16] = np.zeros(volume.geometry.shape, dtype=np.uint16)
     for number, (path, dataset) in enumerate(zip(segs, datasets, strict=True), start=1):
-        with named(number, len(segs)):
+        with _errors_naming_seg(number, len(segs)):
             _paint(path, dataset, volume.geometry, numbers, labels)
-    origins = tuple(filter(None, map(origin_of, datasets)))
-    names = _on_record(origins) if origins else tuple(_guessed(numbers))
-    looked_for = numbers | {name: 0 for name in names if name not in numbers}
-    free = 1 + max(numbers.values(), default=0)
-    structures = tuple(
-        Structure(label=label or free + n, name=name)
-        for n, (name, label) in enumerate(looked_for.items())
+    names = _looked_for(datasets, numbers)
+    segmentation = Segmentation(
+        task=origin.task if origin else "",
+        variant=origin.variant if origin else "",
+        volume=with_suitability(volume, origin.task) if origin else volume,
+        labels=labels,
+        inference=InferenceLabels(
+            labels=to_canonical(labels, volume.geometry),
+            affine_lps=canonical_affine_lps(volume.geometry),
+        ),
+        structures=_structures(numbers, names),
+        models=(),
     )
     known = {*known_structures(), *names}
-    return Existing(
-        volume=volume,
-        labels=labels,
-        structures=structures,
-        unknown=tuple(name for name in numbers if name not in known),
-        task=origins[0].task if origins else None,
-    )
+    unknown = tuple(name for name in numbers if name not in known)
+    return ExistingResult(segmentation=segmentation, unknown=unknown)
 
 
-def findings_of(existing: Existing) -> tuple[Finding, ...]:
-    """Returns what is to be said of an existing result.
+def assess_existing_result(existing: ExistingResult) -> Assessment:
+    """Returns the findings about an existing result, and so the verdict.
 
-    Of a result of TotalMAP it is what the run itself said, but for what a second opinion found:
-    that takes the networks.
+    For a result of TotalMAP these are the findings of its own run, without those of a second
+    opinion, which needs the networks. The suitability of another tool's images is not assessed.
     """
-    volume = existing.volume
-    labels, geometry = existing.labels, volume.geometry
-    table = label_statistics(labels, volume.voxels, geometry, labels)
-    findings = implausible(table, existing.structures, is_hu=volume.modality == "CT")
-    suitability = unsuitable(volume, existing.task) if existing.task else ()
-    return (*_about_names(existing), *findings, *suitability)
+    findings = assess(existing.segmentation).findings
+    return Assessment(findings=(*_about_segments(existing), *findings))
 
 
 def structure_name(segment: Dataset) -> str:
-    """Returns what a segment is called, by TotalSegmentator's name if one of its names is that.
+    """Returns TotalSegmentator's name of a segment, else its label.
 
-    Tried are label, tracking identifier and coded type with its side: `Left kidney`,
-    `kidney_left` and (Kidney, Left) are the same.
+    Segment label, tracking identifier and coded type with its side are compared in turn:
+    `Left kidney`, `kidney_left` and (Kidney, Left) name the same structure.
     """
     type_item = (segment.get("SegmentedPropertyTypeCodeSequence") or [Dataset()])[0]
     side = (type_item.get("SegmentedPropertyTypeModifierCodeSequence") or [Dataset()])[0]
@@ -141,18 +142,27 @@ def structure_name(segment: Dataset) -> str:
     return label or f"segment {segment.SegmentNumber}"
 
 
-def _about_names(existing: Existing) -> Iterator[Finding]:
-    if not existing.labels.any():
+def _about_segments(existing: ExistingResult) -> Iterator[Finding]:
+    if not existing.segmentation.labels.any():
         yield Finding(
-            code="EMPTY", severity=Severity.REVIEW, sentence="No structure was found at all."
+            code="EMPTY", severity=Severity.REVIEW, sentence="The result holds no structure."
         )
     if existing.unknown:
         yield Finding(
             code="UNKNOWN",
             severity=Severity.INFORMATION,
-            sentence=f"{len(existing.unknown)} structures are not known and not judged.",
+            sentence=f"{len(existing.unknown)} structures have names that TotalMAP does not know; "
+            "they are not assessed.",
             value=float(len(existing.unknown)),
         )
+
+
+def _structures(numbers: Mapping[str, int], looked_for: Iterable[str]) -> tuple[Structure, ...]:
+    """Returns the structures that were found, then those that were looked for in vain."""
+    missing = [name for name in dict.fromkeys(looked_for) if name not in numbers]
+    first = 1 + max(numbers.values(), default=0)
+    labels = dict(numbers) | {name: label for label, name in enumerate(missing, start=first)}
+    return tuple(Structure(label=label, name=name) for name, label in labels.items())
 
 
 def _is_seg(path: Path) -> bool:
@@ -164,11 +174,11 @@ def _is_seg(path: Path) -> bool:
 
 
 def _source_stacks(segs: Sequence[Dataset], source: Study) -> tuple[Stack, ...]:
-    """Returns the stack that SEGs were made from, the largest one, and the others of its series."""
+    """Returns the largest stack that the SEGs refer to, then the other stacks of its series."""
     wanted = {
-        str(one.get("SeriesInstanceUID"))
+        str(reference.get("SeriesInstanceUID"))
         for seg in segs
-        for one in seg.get("ReferencedSeriesSequence", ())
+        for reference in seg.get("ReferencedSeriesSequence", ())
     }
     stacks_of = split_study(source, may_decode=lambda stack: stack.series.uid in wanted)
     split = [stacks for uid, stacks in stacks_of.items() if uid in wanted and stacks]
@@ -182,36 +192,44 @@ def _source_stacks(segs: Sequence[Dataset], source: Study) -> tuple[Stack, ...]:
 def _paint(
     path: Path, seg: Dataset, geometry: Geometry, numbers: dict[str, int], labels: Labels
 ) -> None:
-    """Puts the segments of a SEG into labels; numbers new names."""
-    of_segment: dict[int, int] = {}
+    """Writes the segments of a SEG into `labels`; adds new names to `numbers`."""
+    label_of: dict[int, int] = {}
     for segment in seg.SegmentSequence:
         if int(segment.SegmentNumber) > 0:  # 0 is the background of a labelmap
             name = structure_name(segment)
-            of_segment[int(segment.SegmentNumber)] = numbers.setdefault(name, len(numbers) + 1)
+            label_of[int(segment.SegmentNumber)] = numbers.setdefault(name, len(numbers) + 1)
     is_labelmap = seg.get("SegmentationType") == "LABELMAP"
     half = int(seg.get("MaximumFractionalValue", 1)) / 2
-    table = np.zeros(1 + max(of_segment, default=0), dtype=labels.dtype)
-    table[list(of_segment)] = list(of_segment.values())
+    table = np.zeros(1 + max(label_of, default=0), dtype=labels.dtype)
+    table[list(label_of)] = list(label_of.values())
     if (seg.Rows, seg.Columns) != geometry.shape[1:]:
         raise InputError(
             f"the SEG has {seg.Rows} x {seg.Columns} voxels a slice, its source "
             f"{geometry.shape[1]} x {geometry.shape[2]}"
         )
     for frame, pixels in zip(range(seg.NumberOfFrames), iter_pixels(path), strict=True):
-        slice_labels = labels[slice_of(seg, frame, geometry)]
+        slice_labels = labels[_slice_of(seg, frame, geometry)]
         if is_labelmap:
-            named = table[np.minimum(pixels, len(table) - 1)]
-            slice_labels[named > 0] = named[named > 0]
+            values = table[np.minimum(pixels, len(table) - 1)]
+            slice_labels[values > 0] = values[values > 0]
         else:
-            item = group(seg, frame, "SegmentIdentificationSequence")
+            item = _functional_group(seg, frame, "SegmentIdentificationSequence")
             number = int(item.ReferencedSegmentNumber)
-            if number not in of_segment:
-                raise InputError(f"frame {frame + 1} of the SEG is of segment {number}: not there")
-            slice_labels[pixels > half] = of_segment[number]
+            if number not in label_of:
+                raise InputError(
+                    f"frame {frame + 1} of the SEG belongs to segment {number}, which is missing"
+                )
+            slice_labels[pixels > half] = label_of[number]
 
 
-def _on_record(origins: Sequence[Origin]) -> tuple[str, ...]:
-    """Returns what TotalMAP looked for, as its objects say; objects of older versions: the task."""
+def _looked_for(segs: Iterable[Dataset], found: Mapping[str, int]) -> tuple[str, ...]:
+    """Returns the names of the structures that a result was made to find."""
+    origins = tuple(filter(None, map(origin_of, segs)))
+    return _recorded(origins) if origins else tuple(_guessed(found))
+
+
+def _recorded(origins: Iterable[Origin]) -> tuple[str, ...]:
+    """Returns the structures on record in our objects; older objects record the task only."""
     return tuple(
         name
         for origin in origins
@@ -220,9 +238,9 @@ def _on_record(origins: Sequence[Origin]) -> tuple[str, ...]:
     )
 
 
-def _guessed(numbers: dict[str, int]) -> Iterator[str]:
-    """Yields what a tool must have looked for that found these structures."""
-    known = [name for name in numbers if name in known_structures()]
+def _guessed(found: Mapping[str, int]) -> Iterator[str]:
+    """Yields the structures that another tool probably looked for, judging by what it found."""
+    known = [name for name in found if name in known_structures()]
     if len(known) >= _WHOLE_TASK:
         yield from known_structures()
     elif len(vertebrae := vertebrae_in(known)) >= _SPINE:
@@ -232,7 +250,8 @@ def _guessed(numbers: dict[str, int]) -> Iterator[str]:
 def _normal(name: str) -> tuple[str, ...]:
     """Returns the words of a name, its side last."""
     words = name.lower().replace("_", " ").split()
-    return (*(one for one in words if one not in _SIDES), *(one for one in words if one in _SIDES))
+    sides = [word for word in words if word in _SIDES]
+    return (*(word for word in words if word not in _SIDES), *sides)
 
 
 @cache
@@ -240,22 +259,18 @@ def _normal_names() -> dict[tuple[str, ...], str]:
     return {_normal(name): name for name in known_structures()}
 
 
-# A frame lies on a slice if it is no further from it than this share of a voxel.
-_SAME_PLACE = 0.1
-# A SEG of a hundred structures has more frames than any image, with ten items each.
-_MAX_ITEMS = 1_000_000
-
-
 @contextmanager
-def named(number: int, of: int) -> Iterator[None]:
-    """Has errors say which SEG they are about; pydicom raises many kinds on a broken one.
+def _errors_naming_seg(number: int, of: int) -> Iterator[None]:
+    """Turns errors of reading a SEG into InputErrors that name it by its number.
+
+    pydicom raises many kinds of errors for damaged files.
 
     Args:
-        number: Of the SEG, from 1; its path may hold a patient's name.
-        of: How many SEGs there are.
+        number: Number of the SEG, from 1; its path may hold a patient's name.
+        of: Number of all SEGs.
 
     Raises:
-        InputError: Instead of all of them.
+        InputError: The SEG can't be read.
     """
     try:
         yield
@@ -265,18 +280,18 @@ def named(number: int, of: int) -> Iterator[None]:
         raise InputError(f"SEG file {number} of {of} is broken ({type(error).__name__})") from error
 
 
-def read_header(path: Path, number: int, of: int) -> Dataset:
-    """Returns all of a SEG but its pixels, which are all in the file.
+def _read_seg_header(path: Path, number: int, of: int) -> Dataset:
+    """Returns the attributes of a SEG without its pixels, and makes sure that all pixels are there.
 
     Args:
-        path: Of the SEG.
-        number: As `named`.
-        of: The same.
+        path: The SEG file.
+        number: Number of the SEG, from 1, for messages.
+        of: Number of all SEGs.
 
     Raises:
-        InputError: They are not, or the file is broken.
+        InputError: Pixels are missing, or the file is damaged.
     """
-    with named(number, of), path.open("rb") as file:
+    with _errors_naming_seg(number, of), path.open("rb") as file:
         seg, element = read_all(file, max_items=_MAX_ITEMS)
         pixels = native_pixels(element, syntax_of(seg, seg.file_meta.TransferSyntaxUID, element))
         bits = seg.Rows * seg.Columns * int(seg.NumberOfFrames) * seg.BitsAllocated
@@ -286,19 +301,21 @@ def read_header(path: Path, number: int, of: int) -> Dataset:
             )
         placed = len(seg.PerFrameFunctionalGroupsSequence)
         if placed != seg.NumberOfFrames:
-            raise InputError(f"the SEG has {seg.NumberOfFrames} frames and places {placed}")
+            raise InputError(
+                f"the SEG has {seg.NumberOfFrames} frames and positions for {placed} of them"
+            )
         return seg
 
 
-def slice_of(seg: Dataset, frame: int, geometry: Geometry) -> int:
-    """Returns the slice that a frame lies on.
+def _slice_of(seg: Dataset, frame: int, geometry: Geometry) -> int:
+    """Returns the index of the slice that a frame lies on.
 
     Raises:
-        InputError: It lies on none, or does not say where.
+        InputError: The frame lies on no slice, or has no position.
     """
-    position = group(seg, frame, "PlanePositionSequence").ImagePositionPatient
-    cosines = group(seg, frame, "PlaneOrientationSequence").ImageOrientationPatient
-    spacing = group(seg, frame, "PixelMeasuresSequence").PixelSpacing
+    position = _functional_group(seg, frame, "PlanePositionSequence").ImagePositionPatient
+    cosines = _functional_group(seg, frame, "PlaneOrientationSequence").ImageOrientationPatient
+    spacing = _functional_group(seg, frame, "PixelMeasuresSequence").PixelSpacing
     row, column = np.reshape(np.array(cosines, dtype=float), (2, 3))
     ends = np.array(position, dtype=float) + np.array(
         [np.zeros(3), row * float(spacing[1]), column * float(spacing[0])]
@@ -313,21 +330,21 @@ def slice_of(seg: Dataset, frame: int, geometry: Geometry) -> int:
 
 
 def _indices(points: NDArray[np.float64], geometry: Geometry) -> NDArray[np.float64]:
-    """Returns i, j and steps of points, (n, 3) mm in LPS."""
+    """Returns (i, j, s) of points, (n, 3) mm in LPS."""
     homogeneous = np.column_stack([points, np.ones(len(points))])
     indices: NDArray[np.float64] = (homogeneous @ np.linalg.inv(geometry.affine_lps).T)[:, :3]
     return indices
 
 
-def group(seg: Dataset, frame: int, sequence: str) -> Dataset:
-    """Returns the item of a functional group that holds for a frame (PS3.3 C.7.6.16).
+def _functional_group(seg: Dataset, frame: int, sequence: str) -> Dataset:
+    """Returns the item of a functional group that applies to a frame (PS3.3 C.7.6.16).
 
     Raises:
-        InputError: There is none.
+        InputError: There is no such item.
     """
     own = seg.PerFrameFunctionalGroupsSequence[frame]
     shared = seg.SharedFunctionalGroupsSequence[0]
     if sequence not in own and sequence not in shared:
-        raise InputError(f"frame {frame + 1} of the SEG does not say where it lies")
+        raise InputError(f"frame {frame + 1} of the SEG has no {sequence}")
     item: Dataset = (own if sequence in own else shared)[sequence].value[0]
     return item

@@ -67,3 +67,53 @@ def test_every_kind_of_result_has_a_writer(tmp_path: Path, kind: ResultKind) -> 
         application.compose()
         names = {node.name for node in application.graph.get_nodes()}
     assert f"write_{kind}" in names
+
+
+class SkippedWriterOperator(SegWriterOperator):
+    """Measures its stage, and ends before it has written anything."""
+
+    def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
+        """Enters the stage without doing the work."""
+        del op_output, context
+        op_input.receive("segmentations")
+        with self.run_log.stage(self.stage):
+            return
+
+
+class TimedApplication(SilentApplication):
+    """Has a timing for a result that was not written."""
+
+    def compose(self) -> None:
+        sender = SendingOperator(self, CountCondition(self, 1), name="sender")
+        writer = SkippedWriterOperator(
+            self,
+            settings=self._settings,
+            release=self._release,
+            run_log=self._run_log,
+            name="write_seg",
+        )
+        self.add_flow(sender, writer, {("segmentations", "segmentations")})
+
+
+class SendingOperator(SilentOperator):
+    """Emits no segmentations."""
+
+    def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
+        """Emits an empty tuple."""
+        op_output.emit((), "segmentations")
+
+
+def test_writer_with_a_timing_that_has_not_finished_is_noticed(tmp_path: Path) -> None:
+    run_log = RunLog()
+    with open_release(tmp_path) as release:
+        application = TimedApplication(
+            [],
+            settings=Settings(results=ResultsSection(kinds=(ResultKind.SEG,))),
+            source=OpenedInput(kind=InputKind.FOLDER, path=tmp_path),
+            models_folder=tmp_path,
+            release=release,
+            run_log=run_log,
+        )
+        with pytest.raises(OutputError, match="ended without the results seg"):
+            application.run()
+    assert "write_seg" in run_log.timings_seconds

@@ -53,7 +53,7 @@ def test_what_is_not_to_be_believed_is_said(
 ) -> None:
     why = Finding(code="MIRRORED", severity=Severity.REJECT, sentence="Left is right.")
     known = Finding(code="TILT", severity=Severity.INFORMATION, sentence="The gantry was tilted.")
-    run_log.assessed(true_segmentation.assessed(Assessment(findings=(why, known))))
+    run_log.assessed(true_segmentation.with_assessment(Assessment(findings=(why, known))))
     run_log.hold_back(held_path)
     text = printed(RunOutcome(error=None, status=describe_run(run_log, Settings(), None)))
     assert "reject      MIRRORED         Left is right." in text

@@ -23,7 +23,7 @@ from totalmap.dicom.series_selection import judge, selected
 from totalmap.dicom.study import read_study
 from totalmap.dicom.volume import Volume, build_volume
 from totalmap.errors import NoSuitableSeries
-from totalmap.quality.suitability.rules import unsuitable
+from totalmap.quality.suitability.rules import assess_suitability
 from totalmap.settings import GeometrySection, SelectionSection
 from totalmap.writers.dicom.source_headers import patient_and_study
 
@@ -234,5 +234,5 @@ def test_a_de_identified_patient_is_no_child(
             setattr(dataset, keyword, value)
 
     change_files(written, change)
-    findings = unsuitable(chosen_volume(written.folder), "total")
+    findings = assess_suitability(chosen_volume(written.folder), "total")
     assert "CHILD" not in {finding.code for finding in findings}

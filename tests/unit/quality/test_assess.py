@@ -156,8 +156,8 @@ def test_the_sentence_says_what_both_found() -> None:
     opinion = Opinion(structure=KIDNEY, dice=0.4321, volume_ml=150.4, other_volume_ml=51.2)
     (finding,) = disagreements(Confidence(margins=(), opinions=(opinion,)))
     assert finding.sentence == (
-        "Two networks disagree about the right kidney: this result has 150 mL, the other one "
-        "51 mL, and they overlap by a Dice of 0.43 (0.7 is expected)."
+        "Two networks disagree about the right kidney: Dice 0.43 (expected at least 0.7), 150 mL "
+        "in this result and 51 mL in the other one."
     )
 
 

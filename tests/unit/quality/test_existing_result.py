@@ -13,8 +13,14 @@ from totalmap.dicom.study import read_study
 from totalmap.errors import InputError
 from totalmap.finding import Finding
 from totalmap.quality.assess import assess
-from totalmap.quality.existing_result import findings_of, read_existing, seg_objects, structure_name
-from totalmap.quality.suitability.rules import unsuitable
+from totalmap.quality.existing_result import (
+    ExistingResult,
+    assess_existing_result,
+    read_existing_result,
+    seg_objects,
+    structure_name,
+)
+from totalmap.quality.suitability.rules import with_suitability
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultsSection, SegSplit, Settings
 from totalmap.writers.release import open_release
@@ -56,8 +62,12 @@ def trunk_series(tmp_path_factory: pytest.TempPathFactory) -> WrittenSeries:
 
 @pytest.fixture(scope="module")
 def trunk(trunk_series: WrittenSeries) -> Segmentation:
-    """What a perfect network would find in it."""
+    """Returns the labels that a perfect network would find in it."""
     return segmentation_of(trunk_series)
+
+
+def findings_of(existing: ExistingResult) -> tuple[Finding, ...]:
+    return assess_existing_result(existing).findings
 
 
 def spoilt(seg: Path, path: Path, **attributes: object) -> Path:
@@ -69,30 +79,30 @@ def spoilt(seg: Path, path: Path, **attributes: object) -> Path:
 
 
 @pytest.mark.parametrize("written", [seg_of, labelmap_of])
-def test_labels_are_those_that_were_written(
+def test_labels_read_back_are_those_that_were_written(
     true_segmentation: Segmentation,
     phantom_series: WrittenSeries,
     tmp_path: Path,
     written: Callable[[Segmentation, Path], Path],
 ) -> None:
-    existing = read_existing(
+    existing = read_existing_result(
         [written(true_segmentation, tmp_path)], read_study(phantom_series.folder)
     )
     assert existing.unknown == ()
-    label_of = {one.name: one.label for one in existing.structures}
+    label_of = {one.name: one.label for one in existing.segmentation.structures}
     for found in true_segmentation.found():
-        theirs = existing.labels == label_of[found.structure.name]
+        theirs = existing.segmentation.labels == label_of[found.structure.name]
         assert np.array_equal(theirs, phantom_series.labels == found.structure.label)
     assert not {one.code for one in findings_of(existing)} & {"MIRRORED", "ORIENTATION", "EMPTY"}
 
 
-def test_what_is_wrong_is_said(
+def test_mirrored_labels_are_reported(
     true_segmentation: Segmentation, phantom_series: WrittenSeries, tmp_path: Path
 ) -> None:
     mirrored = replace(true_segmentation, labels=true_segmentation.labels[..., ::-1].copy())
     inference = replace(mirrored.inference, labels=mirrored.inference.labels[::-1])
     seg = seg_of(replace(mirrored, inference=inference), tmp_path)
-    existing = read_existing([seg], read_study(phantom_series.folder))
+    existing = read_existing_result([seg], read_study(phantom_series.folder))
     assert "MIRRORED" in {one.code for one in findings_of(existing)}
 
 
@@ -105,7 +115,7 @@ def without_structure(segmentation: Segmentation, name: str) -> Segmentation:
 
 
 def narrow(segmentation: Segmentation, *names: str) -> Segmentation:
-    """Returns what a network would find that has learnt these structures alone."""
+    """Returns the labels of a network that has learnt these structures only."""
     kept = tuple(one for one in segmentation.structures if one.name in names)
     for one in segmentation.found():
         if one.structure not in kept:
@@ -113,9 +123,9 @@ def narrow(segmentation: Segmentation, *names: str) -> Segmentation:
     return replace(segmentation, structures=kept)
 
 
-def as_the_run_said(segmentation: Segmentation) -> set[Finding]:
-    suitability = unsuitable(segmentation.volume, segmentation.task)
-    return set(assess(segmentation, suitability).findings)
+def findings_of_its_run(segmentation: Segmentation) -> set[Finding]:
+    volume = with_suitability(segmentation.volume, segmentation.task)
+    return set(assess(replace(segmentation, volume=volume)).findings)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +143,7 @@ def as_the_run_said(segmentation: Segmentation) -> set[Finding]:
     ids=["whole", "no liver", "no T12", "narrow", "narrow without its liver"],
 )
 @pytest.mark.parametrize("split", list(SegSplit))
-def test_a_result_of_ours_is_judged_as_its_run_judged_it(
+def test_result_of_ours_has_the_findings_of_its_own_run(
     trunk: Segmentation,
     trunk_series: WrittenSeries,
     tmp_path: Path,
@@ -142,11 +152,11 @@ def test_a_result_of_ours_is_judged_as_its_run_judged_it(
 ) -> None:
     segmentation = spoil(trunk)
     segs = segs_of(segmentation, tmp_path, seg_split=split)
-    existing = read_existing(segs, read_study(trunk_series.folder))
-    assert set(findings_of(existing)) == as_the_run_said(segmentation)
+    existing = read_existing_result(segs, read_study(trunk_series.folder))
+    assert set(findings_of(existing)) == findings_of_its_run(segmentation)
 
 
-def test_a_missing_liver_is_missed_unless_it_was_not_learnt(
+def test_missing_liver_is_reported_unless_the_weights_have_not_learnt_it(
     trunk: Segmentation, trunk_series: WrittenSeries, tmp_path: Path
 ) -> None:
     missing = without_structure(trunk, "liver")
@@ -155,51 +165,53 @@ def test_a_missing_liver_is_missed_unless_it_was_not_learnt(
     )
     for n, (segmentation, is_missed) in enumerate([(missing, True), (not_learnt, False)]):
         seg = seg_of(segmentation, tmp_path / str(n))
-        findings = findings_of(read_existing([seg], read_study(trunk_series.folder)))
+        findings = findings_of(read_existing_result([seg], read_study(trunk_series.folder)))
         assert ("liver" in {one.structure for one in findings if one.code == "ABSENT"}) is is_missed
 
 
-def test_a_seg_that_holds_what_was_chosen_misses_nothing_else(
+def test_seg_of_chosen_structures_lacks_no_other_one(
     true_segmentation: Segmentation, phantom_series: WrittenSeries, tmp_path: Path
 ) -> None:
     chosen = tuple(one.name for one in true_segmentation.structures if "vertebrae" in one.name)
     segs = segs_of(true_segmentation, tmp_path, seg_structures=chosen)
-    existing = read_existing(segs, read_study(phantom_series.folder))
-    assert {one.name for one in existing.structures} == set(chosen)
+    existing = read_existing_result(segs, read_study(phantom_series.folder))
+    assert {one.name for one in existing.segmentation.structures} == set(chosen)
 
 
-def test_a_result_of_an_earlier_version_looked_for_all_of_its_task(
+def test_result_of_an_earlier_version_looked_for_all_structures_of_its_task(
     true_segmentation: Segmentation, phantom_series: WrittenSeries, tmp_path: Path
 ) -> None:
     seg = seg_of(narrow(true_segmentation, "spleen"), tmp_path)
     dataset = pydicom.dcmread(seg)
     del dataset.ContributingEquipmentSequence[1]
     dataset.save_as(tmp_path / "older.dcm")
-    existing = read_existing([tmp_path / "older.dcm"], read_study(phantom_series.folder))
-    assert len(existing.structures) == len(true_segmentation.structures)
+    existing = read_existing_result([tmp_path / "older.dcm"], read_study(phantom_series.folder))
+    assert len(existing.segmentation.structures) == len(true_segmentation.structures)
 
 
-def test_all_segs_of_a_folder_are_one_result(seg: Path, tmp_path: Path) -> None:
+def test_all_seg_files_of_a_folder_are_one_result(seg: Path, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("not DICOM")
     with pytest.raises(InputError, match="holds no SEG object"):
         seg_objects(tmp_path)
     assert seg_objects(seg.parent) == (seg,)
 
 
-def test_another_study_is_no_source(seg: Path, tmp_path: Path) -> None:
+def test_another_study_is_refused_as_source(seg: Path, tmp_path: Path) -> None:
     other = write_series(tmp_path, 2, SeriesSpec(rows=32, columns=32, n_slices=20))
     with pytest.raises(InputError, match="none of the series"):
-        read_existing([seg], read_study(other.folder))
+        read_existing_result([seg], read_study(other.folder))
 
 
-def test_another_grid_is_refused(seg: Path, phantom_series: WrittenSeries, tmp_path: Path) -> None:
+def test_frame_on_another_grid_is_refused(
+    seg: Path, phantom_series: WrittenSeries, tmp_path: Path
+) -> None:
     dataset = pydicom.dcmread(seg)
     for frame in dataset.PerFrameFunctionalGroupsSequence:
         position = frame.PlanePositionSequence[0].ImagePositionPatient
         position[0] = f"{float(position[0]) + 2.0:.3f}"
     dataset.save_as(tmp_path / "moved.dcm")
     with pytest.raises(InputError, match="frame 1 of the SEG lies on another grid"):
-        read_existing([tmp_path / "moved.dcm"], read_study(phantom_series.folder))
+        read_existing_result([tmp_path / "moved.dcm"], read_study(phantom_series.folder))
 
 
 def without(*keywords: str) -> Callable[[Dataset], None]:
@@ -252,13 +264,13 @@ def with_few_frames(seg: Dataset) -> None:
         ),
         (without("PixelData"), "has 0 bytes of pixels and needs"),
         (without_its_number, ""),
-        (without_a_segment, "frame 1 of the SEG is of segment 1: not there"),
+        (without_a_segment, "frame 1 of the SEG belongs to segment 1, which is missing"),
         (without_a_place, ""),
         (with_half_an_orientation, ""),
-        (with_few_frames, "has 3 frames and places"),
+        (with_few_frames, "has 3 frames and positions for"),
     ],
 )
-def test_a_broken_seg_is_named(
+def test_damaged_seg_is_named_in_the_error(
     seg: Path,
     phantom_series: WrittenSeries,
     tmp_path: Path,
@@ -269,35 +281,37 @@ def test_a_broken_seg_is_named(
     spoil(dataset)
     dataset.save_as(tmp_path / "broken.dcm")
     with pytest.raises(InputError, match=rf"^SEG file 1 of 1.*{said}"):
-        read_existing([tmp_path / "broken.dcm"], read_study(phantom_series.folder))
+        read_existing_result([tmp_path / "broken.dcm"], read_study(phantom_series.folder))
 
 
 @pytest.mark.parametrize("share", [0.001, 0.5, 0.9999])
-def test_half_a_file_is_no_seg(
+def test_truncated_seg_is_refused(
     seg: Path, phantom_series: WrittenSeries, tmp_path: Path, share: float
 ) -> None:
     content = seg.read_bytes()
     (tmp_path / "half.dcm").write_bytes(content[: int(len(content) * share)])
     with pytest.raises(InputError, match=r"^SEG file 1 of 1"):
-        read_existing([tmp_path / "half.dcm"], read_study(phantom_series.folder))
+        read_existing_result([tmp_path / "half.dcm"], read_study(phantom_series.folder))
 
 
-def test_of_probabilities_those_above_a_half_count(
+def test_probabilities_above_one_half_are_labelled(
     seg: Path, phantom_series: WrittenSeries, tmp_path: Path
 ) -> None:
     dataset = pydicom.dcmread(seg)
-    expected = read_existing([seg], read_study(phantom_series.folder))
+    expected = read_existing_result([seg], read_study(phantom_series.folder))
     found = dataset.pixel_array
     dataset.SegmentationType, dataset.SegmentationFractionalType = "FRACTIONAL", "PROBABILITY"
     dataset.MaximumFractionalValue = 200
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
     dataset.PixelData = np.where(found, 101, 100).astype(np.uint8).tobytes()
     dataset.save_as(tmp_path / "fractional.dcm")
-    fractional = read_existing([tmp_path / "fractional.dcm"], read_study(phantom_series.folder))
-    assert np.array_equal(fractional.labels, expected.labels)
+    fractional = read_existing_result(
+        [tmp_path / "fractional.dcm"], read_study(phantom_series.folder)
+    )
+    assert np.array_equal(fractional.segmentation.labels, expected.segmentation.labels)
 
 
-def test_structures_that_nobody_knows_are_counted_and_not_judged(
+def test_unknown_structures_are_counted_and_not_assessed(
     seg: Path, phantom_series: WrittenSeries, tmp_path: Path
 ) -> None:
     dataset = pydicom.dcmread(seg)
@@ -305,17 +319,15 @@ def test_structures_that_nobody_knows_are_counted_and_not_judged(
         segment.SegmentLabel = segment.TrackingID = f"lesion {n}"
         segment.SegmentedPropertyTypeCodeSequence[0].CodeMeaning = "Lesion"
     dataset.save_as(tmp_path / "lesions.dcm")
-    existing = read_existing([tmp_path / "lesions.dcm"], read_study(phantom_series.folder))
+    existing = read_existing_result([tmp_path / "lesions.dcm"], read_study(phantom_series.folder))
     codes = {one.code for one in findings_of(existing)}
     assert codes == {"UNKNOWN", "INCOMPLETE"}
 
 
-def test_a_seg_without_a_voxel_is_for_review(
-    seg: Path, phantom_series: WrittenSeries, tmp_path: Path
-) -> None:
+def test_empty_seg_is_for_review(seg: Path, phantom_series: WrittenSeries, tmp_path: Path) -> None:
     size = len(pydicom.dcmread(seg).PixelData)
     empty = spoilt(seg, tmp_path / "empty.dcm", PixelData=bytes(size))
-    existing = read_existing([empty], read_study(phantom_series.folder))
+    existing = read_existing_result([empty], read_study(phantom_series.folder))
     assert "EMPTY" in {one.code for one in findings_of(existing)}
 
 
@@ -330,7 +342,9 @@ def test_a_seg_without_a_voxel_is_for_review(
         ("Tumour", "Neoplasm", "", "Tumour"),
     ],
 )
-def test_names_of_other_tools(label: str, meaning: str, side: str, name: str) -> None:
+def test_segment_names_of_other_tools_are_recognised(
+    label: str, meaning: str, side: str, name: str
+) -> None:
     segment, kind, modifier = Dataset(), Dataset(), Dataset()
     modifier.CodeMeaning = side
     kind.CodeMeaning = meaning

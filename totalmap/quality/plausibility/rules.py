@@ -34,7 +34,7 @@ NEED_LENGTH: tuple[Rule, ...] = (
 )
 
 
-def implausible(
+def assess_plausibility(
     table: LabelStatistics, structures: Iterable[Structure], *, is_hu: bool
 ) -> tuple[Finding, ...]:
     """Returns what can't be, or hardly, of labels; the gravest first.

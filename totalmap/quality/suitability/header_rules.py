@@ -7,10 +7,10 @@ from datetime import date
 from pydicom.tag import BaseTag, Tag
 
 from totalmap.dicom.file_reader import read_header
+from totalmap.dicom.frame import is_sharp_kernel
 from totalmap.dicom.geometry import NEGLIGIBLE_TILT_DEGREES, Geometry
 from totalmap.dicom.header import Header
 from totalmap.dicom.image_kinds import IMAGE_TYPE_WORDS, NOT_HU
-from totalmap.dicom.kernels import is_sharp
 from totalmap.dicom.volume import Volume
 from totalmap.finding import Finding, Severity
 from totalmap.settings import Orientation
@@ -282,7 +282,7 @@ def _low_voltage(volume: Volume) -> Iterator[Finding]:
 
 
 def _sharp(volume: Volume) -> Iterator[Finding]:
-    if is_sharp(volume.slices[0].frame.kernel):
+    if is_sharp_kernel(volume.slices[0].frame.kernel):
         yield Finding(
             code="SHARP_KERNEL",
             severity=Severity.INFORMATION,

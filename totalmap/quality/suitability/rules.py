@@ -1,4 +1,6 @@
-"""Whether a series is what TotalSegmentator's networks were made for, before its labels exist."""
+"""Assesses whether a series is what TotalSegmentator's networks were trained for."""
+
+from dataclasses import replace
 
 from totalmap.dicom.volume import Volume
 from totalmap.finding import Finding
@@ -7,15 +9,20 @@ from totalmap.quality.suitability.measures import measure
 from totalmap.quality.suitability.value_rules import by_values
 
 
-def unsuitable(volume: Volume, task: str) -> tuple[Finding, ...]:
-    """Returns what makes the result of a task on a volume less believable.
+def with_suitability(volume: Volume, task: str) -> Volume:
+    """Returns the volume with the findings of `assess_suitability`."""
+    return replace(volume, suitability=assess_suitability(volume, task))
 
-    None of it rejects: a network may do well on any input, and the plausibility of its labels is
-    judged by itself. What is said of Hounsfield units holds for CT alone.
+
+def assess_suitability(volume: Volume, task: str) -> tuple[Finding, ...]:
+    """Returns the reasons why the result of a task on a volume may be wrong.
+
+    No finding rejects: a network may do well on any input, and the plausibility rules judge its
+    labels. Rules about Hounsfield units apply to CT only.
 
     Args:
-        volume: As it was read, before any resampling; only looked at.
-        task: TotalSegmentator's name of it.
+        volume: The volume before any resampling; it is not changed.
+        task: TotalSegmentator's name of the task.
     """
     of_ct = volume.modality == "CT"
     values = by_values(measure(volume)) if of_ct else ()

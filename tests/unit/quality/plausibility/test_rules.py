@@ -25,7 +25,7 @@ from tests.corruptions.unusual_scans import Vary, real_turned
 from tests.phantom.drawing import LABELS
 from tests.unit.quality.plausibility.tables import Placed, height, spine, table_of
 from totalmap.finding import Finding, Severity, Verdict, verdict
-from totalmap.quality.plausibility.rules import implausible
+from totalmap.quality.plausibility.rules import assess_plausibility
 from totalmap.structures import Structure
 
 SEED, SPACING_MM = 3, 5.0
@@ -118,8 +118,8 @@ def test_the_gravest_finding_comes_first(scans: list[Scan]) -> None:
 
 def test_tissue_is_judged_in_ct_alone() -> None:
     table = table_of(spine() | {"liver": Placed(x=-60, y=-50, z=140, ml=1500, hu=(900, 950, 999))})
-    in_ct = implausible(table, TOTAL, is_hu=True)
-    in_mr = implausible(table, TOTAL, is_hu=False)
+    in_ct = assess_plausibility(table, TOTAL, is_hu=True)
+    in_mr = assess_plausibility(table, TOTAL, is_hu=False)
     assert ("HU" in {one.code for one in in_ct}, "HU" in {one.code for one in in_mr}) == (
         True,
         False,
@@ -128,11 +128,11 @@ def test_tissue_is_judged_in_ct_alone() -> None:
 
 def test_nothing_found_one_label_and_unknown_structures_are_judged_without_a_crash() -> None:
     nothing = table_of({})
-    assert {one.code for one in implausible(nothing, TOTAL, is_hu=True)} == set()
+    assert {one.code for one in assess_plausibility(nothing, TOTAL, is_hu=True)} == set()
     one = table_of({"liver": Placed(ml=1500.0)})
-    assert implausible(one, TOTAL, is_hu=True) == ()
+    assert assess_plausibility(one, TOTAL, is_hu=True) == ()
     lesions = [Structure(label=LABELS["liver"], name="lesion"), Structure(label=200, name="more")]
-    assert implausible(one, lesions, is_hu=True) == ()
+    assert assess_plausibility(one, lesions, is_hu=True) == ()
 
 
 def test_only_what_is_almost_never_false_rejects(scans: list[Scan]) -> None:
@@ -163,5 +163,5 @@ def test_a_body_with_only_what_a_narrow_network_has_learnt_is_not_accused() -> N
         "sacrum": Placed(y=40.0, z=height(25.5), ml=250.0, hu=(150, 250, 350)),
     }
     learnt = tuple(one for one in TOTAL if one.name in placed)
-    assert verdict(implausible(table_of(placed), TOTAL, is_hu=True)) is Verdict.REJECT
-    assert verdict(implausible(table_of(placed), learnt, is_hu=True)) is Verdict.OK
+    assert verdict(assess_plausibility(table_of(placed), TOTAL, is_hu=True)) is Verdict.REJECT
+    assert verdict(assess_plausibility(table_of(placed), learnt, is_hu=True)) is Verdict.OK

@@ -20,7 +20,7 @@ from tests.unit.quality.suitability.series import (
     written,
 )
 from totalmap.finding import Finding, Severity, Verdict, verdict
-from totalmap.quality.suitability.rules import unsuitable
+from totalmap.quality.suitability.rules import assess_suitability
 
 NOISY = Scanner(noise_hu=110.0, noise_grain_px=0.0)
 LOW_DOSE = Scanner(noise_hu=40.0, noise_grain_px=0.0)
@@ -144,7 +144,7 @@ def codes(findings: tuple[Finding, ...]) -> list[str]:
 @pytest.mark.parametrize("what", BAD)
 def test_a_bad_input_is_named_and_nothing_else(what: str, tmp_path: Path) -> None:
     code, spec, spoils = BAD[what]
-    findings = unsuitable(written(tmp_path, spec, *spoils), "total")
+    findings = assess_suitability(written(tmp_path, spec, *spoils), "total")
     assert codes(findings) == [code]
     assert verdict(findings) is not Verdict.REJECT
 
@@ -152,26 +152,26 @@ def test_a_bad_input_is_named_and_nothing_else(what: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize("what", GOOD)
 def test_a_good_input_is_not_marked(what: str, tmp_path: Path) -> None:
     spec, spoils = GOOD[what]
-    assert unsuitable(written(tmp_path, spec, *spoils), "total") == ()
+    assert assess_suitability(written(tmp_path, spec, *spoils), "total") == ()
 
 
 @pytest.mark.parametrize("body", range(2, 10))
 def test_any_body_is_good(body: int, tmp_path: Path) -> None:
-    assert unsuitable(written(tmp_path, body=body), "total") == ()
+    assert assess_suitability(written(tmp_path, body=body), "total") == ()
 
 
 def test_a_multi_frame_file_is_good(tmp_path: Path) -> None:
     write_enhanced(tmp_path, 1, USUAL)
-    assert unsuitable(volume_of(tmp_path), "total") == ()
+    assert assess_suitability(volume_of(tmp_path), "total") == ()
 
 
 def test_of_the_real_ct_only_the_length_is_named(real_ct: Path) -> None:
-    (finding,) = unsuitable(volume_of(real_ct), "total")
+    (finding,) = assess_suitability(volume_of(real_ct), "total")
     assert (finding.code, finding.value, finding.limit) == ("SHORT_COVERAGE", 38.0, 100.0)
 
 
 def test_a_finding_has_its_numbers(tmp_path: Path) -> None:
-    (metal,) = unsuitable(written(tmp_path, USUAL, with_hu(with_hip)), "total")
+    (metal,) = assess_suitability(written(tmp_path, USUAL, with_hu(with_hip)), "total")
     assert metal.value == pytest.approx(15.6, rel=0.15)
     assert (metal.limit, metal.unit, metal.severity) == (2.0, "mL", Severity.REVIEW)
     assert "16 mL of metal" in metal.sentence or "15 mL of metal" in metal.sentence
@@ -179,21 +179,21 @@ def test_a_finding_has_its_numbers(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("task", ["aortic_dissection", "coronary_arteries_LEGACY", "liver_vessels"])
 def test_a_task_may_need_a_contrast_agent(task: str, tmp_path: Path) -> None:
-    (finding,) = unsuitable(written(tmp_path / "without"), task)
+    (finding,) = assess_suitability(written(tmp_path / "without"), task)
     assert (finding.code, finding.severity) == ("CONTRAST", Severity.REVIEW)
     assert task in finding.sentence
     agent = said(ContrastBolusAgent="IODINE")
-    assert unsuitable(written(tmp_path / "with", USUAL, agent), task) == ()
+    assert assess_suitability(written(tmp_path / "with", USUAL, agent), task) == ()
 
 
 def test_several_causes_are_all_named(tmp_path: Path) -> None:
     spec = replace(SMALL_FIELD, n_slices=20)
-    findings = unsuitable(written(tmp_path, spec, said(PatientAge="009M")), "total")
+    findings = assess_suitability(written(tmp_path, spec, said(PatientAge="009M")), "total")
     assert codes(findings) == ["CHILD", "SHORT_COVERAGE", "CROPPED"]
 
 
 def test_nothing_of_the_patient_is_told(tmp_path: Path) -> None:
-    findings = unsuitable(
+    findings = assess_suitability(
         written(tmp_path, USUAL, said(PatientAge="013Y", PatientBirthDate="20070203")), "total"
     )
     (child,) = findings
@@ -217,14 +217,16 @@ MR: list[tuple[tuple[str, ...], SeriesSpec, tuple[Spoil, ...]]] = [
 def test_mr_is_judged_by_its_headers_alone(
     expected: tuple[str, ...], spec: SeriesSpec, spoils: tuple[Spoil, ...], tmp_path: Path
 ) -> None:
-    assert tuple(codes(unsuitable(written(tmp_path, spec, *spoils), "total_mr"))) == expected
+    assert (
+        tuple(codes(assess_suitability(written(tmp_path, spec, *spoils), "total_mr"))) == expected
+    )
 
 
 def test_a_volume_without_headers_is_judged_by_its_geometry_and_values(tmp_path: Path) -> None:
     volume = replace(written(tmp_path / "thick", THICK), slices=())
-    assert [one.code for one in unsuitable(volume, "total")] == ["THICK_SLICES"]
+    assert [one.code for one in assess_suitability(volume, "total")] == ["THICK_SLICES"]
     window = replace(volume, voxels=volume.voxels.clip(-160, 240))
-    assert "WINDOWED" in {one.code for one in unsuitable(window, "total")}
-    assert "CONTRAST" in {one.code for one in unsuitable(volume, "liver_vessels")}
+    assert "WINDOWED" in {one.code for one in assess_suitability(window, "total")}
+    assert "CONTRAST" in {one.code for one in assess_suitability(volume, "liver_vessels")}
     of_mr = replace(volume, modality="MR")
-    assert unsuitable(of_mr, "total_mr") == ()
+    assert assess_suitability(of_mr, "total_mr") == ()

@@ -29,7 +29,7 @@ GRAVE = Finding(code="MIRRORED", severity=Severity.REJECT, sentence="Left and ri
 
 
 def doubted(segmentation: Segmentation, *findings: Finding) -> Segmentation:
-    return segmentation.assessed(Assessment(findings=findings))
+    return segmentation.with_assessment(Assessment(findings=findings))
 
 
 @pytest.fixture(scope="module")

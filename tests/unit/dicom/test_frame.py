@@ -1,6 +1,6 @@
 import pytest
 
-from totalmap.dicom.kernels import is_sharp
+from totalmap.dicom.frame import is_sharp_kernel
 
 
 @pytest.mark.parametrize(
@@ -20,4 +20,4 @@ from totalmap.dicom.kernels import is_sharp
     ],
 )
 def test_kernels_of_several_vendors(kernel: str, expected: bool) -> None:
-    assert is_sharp(kernel) is expected
+    assert is_sharp_kernel(kernel) is expected
