@@ -53,7 +53,7 @@ NIFTI_WRITERS: Mapping[ResultKind, type[ResultWriterOperator]] = {
 
 
 class TotalMapApplication(Application):
-    """The chain study_loader, series_selector, volume_builder, segmenter, quality_assessor, writers.
+    """Chain: study_loader, series_selector, volume_builder, segmenter, quality_assessor, writers.
 
     For a NIfTI file, nifti_loader takes the place of the first three.
     """

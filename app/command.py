@@ -1,6 +1,5 @@
-"""What `python -m app -i IN -o OUT [-m MODELS]` does: the command of the MAP."""
+"""Reads the command line of a MAP, `python -m app -i IN -o OUT [-m MODELS]`, and runs it."""
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -8,6 +7,7 @@ from app.argument_parser import ArgumentParser
 from app.run import RunRequest, run_application
 from totalmap import log
 from totalmap.defaults import DEFAULT_MODELS, DEFAULT_SETTINGS
+from totalmap.environment import process_environment
 from totalmap.errors import ConfigError, TotalMapError
 
 INPUT_VARIABLE = "HOLOSCAN_INPUT_PATH"
@@ -17,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the application and returns its exit status."""
     log.configure()
     try:
-        request = parse_request(arguments, os.environ)
+        request = parse_request(arguments, process_environment())
     except TotalMapError as error:
         log.get_logger().error("run_failed", kind=type(error).__name__, message=str(error))
         return error.exit_status
@@ -28,7 +28,7 @@ def parse_request(arguments: Sequence[str] | None, environment: Mapping[str, str
     """Reads the arguments, then the HOLOSCAN_* variables of a MAP, then the defaults.
 
     Raises:
-        ConfigError: Neither names an input or an output folder, or an argument is not known.
+        ConfigError: The input or the output folder is not named, or an argument is not known.
     """
     parser = ArgumentParser(prog="python -m app", description="Segments a study.")
     parser.add_argument(

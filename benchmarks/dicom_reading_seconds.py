@@ -41,7 +41,8 @@ from totalmap.dicom.geometry import to_las
 from totalmap.dicom.series_selection import judge, selected
 from totalmap.dicom.study import read_study
 from totalmap.dicom.volume import Volume, build_volume
-from totalmap.settings import GeometrySection, SelectionSection
+from totalmap.selection_settings import SelectionSection
+from totalmap.settings import GeometrySection
 
 COMPRESSED = (RLELossless, JPEGLSLossless, JPEGLosslessSV1, JPEG2000Lossless, HTJ2KLossless)
 SLOW_RUNS = 2

@@ -22,7 +22,8 @@ from totalmap.dicom.series_selection import judge, selected
 from totalmap.dicom.study import read_study
 from totalmap.dicom.volume import Volume, build_volume
 from totalmap.quality.suitability.rules import assess_suitability
-from totalmap.settings import GeometrySection, SelectionSection
+from totalmap.selection_settings import SelectionSection
+from totalmap.settings import GeometrySection
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from totalmap.defaults import ADOPTED, DEFAULT_MODELS, RELEASES_URL
 
 if TYPE_CHECKING:
     from totalmap.dicom.volume import Volume
-    from totalmap.engine.weights import Manifest
+    from totalmap.engine.weights_manifest import Manifest
 
 app = typer.Typer(help="Lists, records and fetches weights.", no_args_is_help=True)
 
@@ -66,7 +66,7 @@ def adopt_command(
 ) -> None:
     """Records the SHA-256 of the weights in a folder of TotalSegmentator's layout."""
     from totalmap import log
-    from totalmap.engine.weights import adopt
+    from totalmap.engine.weights_manifest import adopt
 
     log.configure()
     with errors_to_exit_status():
@@ -86,7 +86,8 @@ def _volume(folder: Path) -> "Volume":
     from totalmap.dicom.series_selection import judge, selected
     from totalmap.dicom.study import read_study
     from totalmap.dicom.volume import build_volume
-    from totalmap.settings import GeometrySection, SelectionRule, SelectionSection
+    from totalmap.selection_settings import SelectionRule, SelectionSection
+    from totalmap.settings import GeometrySection
 
     rule = SelectionRule(modalities=("CT", "MR"))
     policy = GeometrySection()
@@ -124,7 +125,7 @@ def install_command(
 
 def _show(folder: Path, manifest: "Manifest") -> None:
     from cli.console import plain_console
-    from totalmap.engine.weights import BF16_MIN_DICE
+    from totalmap.engine.weights_manifest import BF16_MIN_DICE
 
     console = plain_console()
     for record in manifest.models:

@@ -5,7 +5,8 @@ from typing import Any
 from operators.chain_operator import ChainOperator
 from totalmap.dicom.series_selection import Selection, judge, selected
 from totalmap.dicom.study import Study
-from totalmap.settings import GeometrySection, SelectionSection
+from totalmap.selection_settings import SelectionSection
+from totalmap.settings import GeometrySection
 
 
 class SeriesSelectorOperator(ChainOperator):

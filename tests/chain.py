@@ -13,7 +13,8 @@ from tests.segmentations import RULE, StainFinder, volume_of
 from totalmap.dicom.volume import Volume
 from totalmap.engine.segment import segment
 from totalmap.run_log import SilentObserver
-from totalmap.settings import GapPolicy, GeometrySection, SelectionRule, Settings
+from totalmap.selection_settings import SelectionRule
+from totalmap.settings import GapPolicy, GeometrySection, Settings
 from totalmap.writers.release import open_release
 from totalmap.writers.seg.binary import write_seg
 

@@ -11,7 +11,7 @@ from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
 from totalmap.engine.nnunet_plans import read_plans
 from totalmap.engine.tasks import SubModel, Task, load_task
-from totalmap.engine.weights import adopt
+from totalmap.engine.weights_manifest import adopt
 from totalmap.settings import Variant
 
 # Published with the weights of the 3 mm model.

@@ -15,7 +15,8 @@ from totalmap.dicom.volume import Volume, build_volume
 from totalmap.engine.segment import Progress
 from totalmap.engine.tasks import Task, load_task
 from totalmap.segmentation import InferenceLabels, ModelIdentity, Segmentation
-from totalmap.settings import GeometrySection, SelectionRule, SelectionSection, Variant
+from totalmap.selection_settings import SelectionRule, SelectionSection
+from totalmap.settings import GeometrySection, Variant
 
 MODEL = ModelIdentity(
     dataset="Dataset297", sha256="0123456789abcdef" * 4, source="test", licence="none", notice=""

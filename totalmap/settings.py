@@ -1,19 +1,13 @@
-"""The settings: app.yaml, overridable as TOTALMAP_SECTION__KEY, read into frozen models.
-
-Nothing outside this file reads `os.environ`.
-"""
+"""Reads the settings: app.yaml, overridden by TOTALMAP_SECTION__KEY, into frozen models."""
 
 import hashlib
-import os
-import re
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import yaml
 from pydantic import (
-    AfterValidator,
     ConfigDict,
     Field,
     PositiveFloat,
@@ -24,8 +18,10 @@ from pydantic import (
 from totalsegmentator.map_to_binary import class_map
 from totalsegmentator.registry import task_modality
 
+from totalmap.environment import process_environment
 from totalmap.errors import ConfigError
 from totalmap.log import LogFormat
+from totalmap.selection_settings import SelectionSection
 from totalmap.settings_errors import key_elsewhere, not_one_of
 from totalmap.settings_file import Section, read_sections, validated
 from totalmap.suggestions import did_you_mean, nearest, quoted_if_close
@@ -111,76 +107,11 @@ class SegSplit(StrEnum):
     BODY_SYSTEM = "body_system"
 
 
-class Orientation(StrEnum):
-    """How a slice lies in the patient; oblique is more than 35 degrees off the others."""
-
-    AXIAL = "axial"
-    CORONAL = "coronal"
-    SAGITTAL = "sagittal"
-    OBLIQUE = "oblique"
-
-
-class Contrast(StrEnum):
-    """Whether a contrast agent has to be on record."""
-
-    ANY = "any"
-    WITH = "with"
-    WITHOUT = "without"
-
-
-class Criterion(StrEnum):
-    """What makes one suitable stack better than another."""
-
-    ORIGINAL = "original"
-    AXIAL = "axial"
-    COMPLETE = "complete"
-    SOFT_KERNEL = "soft_kernel"
-    LONG = "long"
-    THIN = "thin"
-    MANY_SLICES = "many_slices"
-    SHARP_KERNEL = "sharp_kernel"
-    WITH_CONTRAST = "with_contrast"
-    WITHOUT_CONTRAST = "without_contrast"
-
-
-USUAL_RANK = (
-    Criterion.ORIGINAL,
-    Criterion.AXIAL,
-    Criterion.COMPLETE,
-    Criterion.SOFT_KERNEL,
-    Criterion.LONG,
-    Criterion.THIN,
-    Criterion.MANY_SLICES,
-)
-
-
 class GapPolicy(StrEnum):
     """What to do with a stack in which slices are missing, unusable or unevenly spaced."""
 
     REJECT = "reject"
     FILL = "fill"
-
-
-def _check_pattern(text: str) -> str:
-    try:
-        re.compile(text)
-    except re.error as error:
-        raise ValueError("it is not a regular expression") from error
-    return text
-
-
-Pattern = Annotated[str, AfterValidator(_check_pattern)]
-
-# Image Type (PS3.3 C.8.2.1.1.1, C.8.15.2.1) of what is not a stack of slices as scanned:
-# overviews, projections, reformats, pictures, and maps whose values are not HU.
-IMAGE_TYPES_EXCLUDED = (
-    *("LOCALIZER", "MIP", "MINIP", "MAX_IP", "MIN_IP", "PROJECTION IMAGE", "VRT", "CPR"),
-    *("MPR", "SCREEN SAVE"),
-    *("PERFUSION", "CBF", "CBV", "MTT", "TTP", "TMAX", "PERMEABILITY"),
-    *("IODINE", "VNC", "EFF_Z", "ELECTRON_DENSITY", "MAT_SPECIFIC", "SUBTRACTION"),
-)
-# Image Type of series that are segmented where the study has no original slices.
-IMAGE_TYPES_FALLBACK = ("SECONDARY",)
 
 
 # A label map is left out: few viewers read it.
@@ -211,46 +142,6 @@ class StudySection(Section):
     """How a study is read."""
 
     missing_uids: Literal["repair", "refuse"] = "repair"
-
-
-class SelectionRule(Section):
-    """Which stacks of slices may be segmented, and which of them is preferred.
-
-    Patterns are regular expressions, found anywhere in the text, capitals or not. An empty list
-    of what is wanted wants all. Where a settings file does not say `modalities`, `load_settings`
-    puts in what the task is made for.
-    """
-
-    name: str = Field(default="ct", pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")
-    modalities: tuple[str, ...] = ("CT",)
-    body_parts: tuple[Pattern, ...] = ()
-    descriptions: tuple[Pattern, ...] = ()
-    descriptions_excluded: tuple[Pattern, ...] = ()
-    image_types: tuple[str, ...] = ()
-    image_types_excluded: tuple[str, ...] = IMAGE_TYPES_EXCLUDED
-    image_types_fallback: tuple[str, ...] = IMAGE_TYPES_FALLBACK
-    kernels: tuple[Pattern, ...] = ()
-    contrast: Contrast = Contrast.ANY
-    orientations: tuple[Orientation, ...] = ()
-    min_slices: int = Field(default=10, ge=2)
-    max_slices: PositiveInt | None = None
-    min_coverage_mm: PositiveFloat = 20.0
-    max_slice_spacing_mm: PositiveFloat = 6.0
-    max_slice_thickness_mm: PositiveFloat | None = None
-    rank: tuple[Criterion, ...] = USUAL_RANK
-
-
-class SelectionSection(Section):
-    """The rules; each one picks a stack, and each stack that is picked is segmented once."""
-
-    rules: tuple[SelectionRule, ...] = Field(default=(SelectionRule(),), min_length=1)
-
-    @field_validator("rules")
-    @classmethod
-    def _names_differ(cls, rules: tuple[SelectionRule, ...]) -> tuple[SelectionRule, ...]:
-        if len({rule.name for rule in rules}) < len(rules):
-            raise ValueError("two rules have the same name")
-        return rules
 
 
 class GeometrySection(Section):
@@ -388,16 +279,22 @@ Overrides = Mapping[str, Mapping[str, Any]]
 
 
 def load_settings(
-    path: Path, environment: Mapping[str, str] = os.environ, overrides: Overrides | None = None
+    path: Path, environment: Mapping[str, str] | None = None, overrides: Overrides | None = None
 ) -> Settings:
-    """Reads the settings file, and lays the environment and then `overrides` over it.
+    """Reads the settings file; the environment overrides it, and `overrides` override both.
+
+    Args:
+        path: The settings file.
+        environment: None is the environment of this process.
+        overrides: Sections with the keys that differ.
 
     Raises:
         ConfigError: The file is missing or is not YAML, a section, key or environment name is
             not known, or a value is out of range.
     """
     sections = read_sections(path)
-    for layer in (_from_environment(environment), overrides or {}):
+    variables = process_environment() if environment is None else environment
+    for layer in (_from_environment(variables), overrides or {}):
         for name, section in layer.items():
             present = sections.get(name) or {}
             sections[name] = {**present, **section} if isinstance(present, dict) else present

@@ -24,7 +24,7 @@ from monai.losses import DeepSupervisionLoss, DiceCELoss
 from monai.utils import set_determinism
 from torch import Tensor, nn
 
-from totalmap.engine.weights import adopt
+from totalmap.engine.weights_manifest import adopt
 
 from .demo_network import PATCH_SIZE, build_network, export, forward, save_aside
 from .demo_structures import STRUCTURES, compact_labels

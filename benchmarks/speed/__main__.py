@@ -44,7 +44,7 @@ from tests.networks import build_models
 from tests.peer import peer_command
 from tests.phantom import SeriesSpec, write_series
 from totalmap.engine.tasks import load_task
-from totalmap.engine.weights import Agreement, read_manifest, record_agreements
+from totalmap.engine.weights_manifest import Agreement, read_manifest, record_agreements
 from totalmap.settings import Variant
 
 ARITHMETICS: tuple[Arithmetic, ...] = ("exact", "compiled", "bf16")

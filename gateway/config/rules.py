@@ -15,7 +15,8 @@ from pydantic import (
 
 from gateway.config.values import AeTitle, Name
 from totalmap.finding import Verdict
-from totalmap.settings import Pattern, Settings
+from totalmap.selection_settings import Pattern
+from totalmap.settings import Settings
 from totalmap.settings_errors import explain
 from totalmap.settings_file import Section
 

@@ -12,7 +12,8 @@ from totalmap.dicom.study import Study, read_study
 from totalmap.dicom.volume import Volume, build_volume
 from totalmap.engine.segment import segment
 from totalmap.errors import TotalMapError
-from totalmap.settings import GapPolicy, GeometrySection, SelectionRule, SelectionSection, Settings
+from totalmap.selection_settings import SelectionRule, SelectionSection
+from totalmap.settings import GapPolicy, GeometrySection, Settings
 from totalmap.writers.measurements_csv import write_measurements_csv
 from totalmap.writers.nifti import write_nifti
 from totalmap.writers.release import open_release

@@ -21,7 +21,7 @@ from totalmap.engine.normalize import scaling
 from totalmap.engine.predict import Networks
 from totalmap.engine.resample import resample_labels
 from totalmap.engine.tasks import Task, load_task
-from totalmap.engine.weights import adopt
+from totalmap.engine.weights_manifest import adopt
 from totalmap.settings import Arithmetic, Variant
 
 SPEC = SeriesSpec(

@@ -13,7 +13,7 @@ from tests.segmentations import volume_of
 from totalmap.engine.predict import Networks
 from totalmap.engine.segment import segment
 from totalmap.engine.tasks import load_task
-from totalmap.engine.weights import read_manifest
+from totalmap.engine.weights_manifest import read_manifest
 from totalmap.run_log import SilentObserver
 from totalmap.settings import Variant
 from training.demo_structures import STRUCTURES

@@ -33,7 +33,8 @@ from totalmap.dicom.series_selection import judge, selected
 from totalmap.dicom.study import read_study
 from totalmap.dicom.study_choice import list_studies
 from totalmap.errors import NoSuitableSeries
-from totalmap.settings import GeometrySection, SelectionRule, SelectionSection
+from totalmap.selection_settings import SelectionRule, SelectionSection
+from totalmap.settings import GeometrySection
 
 REJECT = GeometrySection()
 SPACING_MM = 6.0

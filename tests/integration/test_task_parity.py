@@ -24,7 +24,8 @@ from totalmap.engine.engine import Engine
 from totalmap.engine.tasks import Task, load_task
 from totalmap.run_log import SilentObserver
 from totalmap.segmentation import EngineKind, Segmentation
-from totalmap.settings import SegmentationSection, SelectionRule, Variant
+from totalmap.selection_settings import SelectionRule
+from totalmap.settings import SegmentationSection, Variant
 
 GALLBLADDER = 4
 AROUND_GALLBLADDER = SeriesSpec(

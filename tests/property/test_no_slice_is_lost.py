@@ -21,7 +21,8 @@ from totalmap.dicom.split_study import split_study
 from totalmap.dicom.study import read_study
 from totalmap.dicom.volume import Volume, build_volume
 from totalmap.quality.suitability.rules import assess_suitability
-from totalmap.settings import GapPolicy, GeometrySection, SelectionRule, SelectionSection
+from totalmap.selection_settings import SelectionRule, SelectionSection
+from totalmap.settings import GapPolicy, GeometrySection
 
 SERIES_UID = "1.2.3.4"
 STEP_MM = 3.0

@@ -5,15 +5,14 @@ from pydantic import SecretStr
 
 from tests.conftest import REPOSITORY
 from totalmap.errors import ConfigError
+from totalmap.selection_settings import Criterion, SelectionRule
 from totalmap.settings import (
-    Criterion,
     Device,
     GapPolicy,
     GeometrySection,
     ResultKind,
     ResultsSection,
     SegmentationSection,
-    SelectionRule,
     Settings,
     Variant,
     load_settings,

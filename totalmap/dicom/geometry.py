@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from totalmap.settings import Orientation
+from totalmap.selection_settings import Orientation
 from totalmap.structures import Face
 
 Scalar = TypeVar("Scalar", bound=np.generic)

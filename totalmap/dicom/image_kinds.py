@@ -1,7 +1,7 @@
 """Names images that are no slices as scanned, by Image Type, Rescale Type and colour."""
 
 from totalmap.dicom.slices import Slice
-from totalmap.settings import IMAGE_TYPES_EXCLUDED
+from totalmap.selection_settings import IMAGE_TYPES_EXCLUDED
 
 # Rescale Type (PS3.3 C.11.1.1.2) of maps that dual-energy CT computes.
 NOT_HU = {

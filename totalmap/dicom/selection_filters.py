@@ -19,7 +19,7 @@ from totalmap.dicom.slice_audit import SliceAudit, describe_faults, typical_spac
 from totalmap.dicom.slices import Slice
 from totalmap.dicom.stacks import Stack
 from totalmap.errors import InputError
-from totalmap.settings import Contrast, SelectionRule
+from totalmap.selection_settings import Contrast, SelectionRule
 
 SLICE_CLASSES = frozenset(
     {

@@ -28,13 +28,8 @@ from totalmap.dicom.stacks import Stack
 from totalmap.dicom.study import Series, Study
 from totalmap.errors import InputError, MixedPatients, NoSuitableSeries
 from totalmap.log import get_logger
-from totalmap.settings import (
-    Criterion,
-    GeometrySection,
-    Orientation,
-    SelectionRule,
-    SelectionSection,
-)
+from totalmap.selection_settings import Criterion, Orientation, SelectionRule, SelectionSection
+from totalmap.settings import GeometrySection
 
 log = get_logger()
 

@@ -16,7 +16,7 @@ from totalmap.engine.inference_grid import to_inference_grid
 from totalmap.engine.predict import Networks
 from totalmap.engine.task_support import why_not_covered
 from totalmap.engine.tasks import SUPPORTED_TASKS, Task, load_task, variants
-from totalmap.engine.weights import Agreement, Manifest, read_manifest, record_agreements
+from totalmap.engine.weights_manifest import Agreement, Manifest, read_manifest, record_agreements
 from totalmap.errors import InputError
 from totalmap.log import get_logger
 from totalmap.settings import Arithmetic, Device

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from totalmap.engine.tasks import SUPPORTED_TASKS, SubModel, Task, load_task, variants
 from totalmap.engine.weight_licences import BY_NUMBER, NOT_STATED, licence_of
-from totalmap.engine.weights import ModelRecord, find_home, model_files, read_manifest, verify_model
+from totalmap.engine.weights import find_home, model_files, verify_model
+from totalmap.engine.weights_manifest import ModelRecord, read_manifest
 from totalmap.errors import ModelError
 
 # What people read instead of an identifier that says nothing to them.

@@ -7,7 +7,8 @@ from pydantic import SecretStr
 
 from totalmap.engine.tasks import Task
 from totalmap.engine.weight_licences import BY_NUMBER, FREE, NOT_STATED, Use, licence_of
-from totalmap.engine.weights import find_record, published_licence
+from totalmap.engine.weights import find_record
+from totalmap.engine.weights_manifest import published_licence
 from totalmap.errors import ModelError
 from totalmap.settings import SegmentationSection
 

@@ -1,7 +1,7 @@
-"""Runs what our own engine does not cover through TotalSegmentator's python API.
+"""Runs tasks that our own engine does not support with TotalSegmentator's python API.
 
-In a process of its own and offline. The image goes there and the labels come back through pipes;
-TotalSegmentator puts its own temporary files into a folder that is removed with it.
+The API runs in a process of its own, offline. Pipes carry the image there and the labels back.
+TotalSegmentator's temporary files lie in a folder that is removed afterwards.
 """
 
 import io
@@ -29,6 +29,7 @@ from totalmap.engine.learnt_structures import narrowed, why_fewer
 from totalmap.engine.segment import Progress
 from totalmap.engine.tasks import WHOLE_BODY_TASKS, Task, load_task
 from totalmap.engine.weights import VerifiedModel, verify_models
+from totalmap.environment import child_environment
 from totalmap.errors import ModelError, ResourceError
 from totalmap.log import get_logger
 from totalmap.segmentation import EngineKind, InferenceLabels, Segmentation
@@ -52,7 +53,7 @@ class ApiSegmenter:
         """
         self._task = task
         self._licence_number = licence_number
-        # Of networks that a subset does not need, TotalSegmentator wants the folders all the same.
+        # TotalSegmentator needs the folders of all networks, even of those that a subset omits.
         needed = (*task.chain[:-1], load_task(task.name, task.variant))
         self._models = tuple(
             model for one in needed for model in verify_models(models_folder, one, wanted=task)
@@ -98,13 +99,15 @@ class ApiSegmenter:
             (home / "tmp").mkdir()
             words = [json.dumps(_arguments(self._task)), json.dumps(dict(ALLOWED_GLOBALS))]
             command = [sys.executable, "-P", PROCESS, home, *words]
-            environment = os.environ | {
-                "TOTALSEG_HOME_DIR": name,
-                "TOTALSEG_WEIGHTS_PATH": str(home / "weights"),
-                "TMPDIR": str(home / "tmp"),
-                # Whatever its code asks for: nothing but tensors and ALLOWED_GLOBALS is read.
-                "TORCH_FORCE_WEIGHTS_ONLY_LOAD": "1",
-            }
+            environment = child_environment(
+                {
+                    "TOTALSEG_HOME_DIR": name,
+                    "TOTALSEG_WEIGHTS_PATH": str(home / "weights"),
+                    "TMPDIR": str(home / "tmp"),
+                    # PyTorch reads tensors and ALLOWED_GLOBALS only, whatever the code asks for.
+                    "TORCH_FORCE_WEIGHTS_ONLY_LOAD": "1",
+                }
+            )
             output = _run_process([str(word) for word in command], environment, nifti.to_bytes())
         labels: NDArray[np.uint8] = np.load(io.BytesIO(output), allow_pickle=False)
         return labels

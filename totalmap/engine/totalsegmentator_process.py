@@ -5,7 +5,8 @@ nnU-Net ends with it.
 
     totalsegmentator_process.py FOLDER ARGUMENTS GLOBALS < image.nii > labels.npy
 
-FOLDER is for TotalSegmentator's files, ARGUMENTS are those of `totalsegmentator` as JSON, GLOBALS
+FOLDER is TotalSegmentator's home folder, with a folder `weights` in it; ARGUMENTS are those of
+`totalsegmentator` as JSON, GLOBALS
 is what checkpoints may name beside tensors (totalmap/engine/checkpoints.py), as JSON.
 """
 
@@ -33,7 +34,7 @@ def main() -> None:
     import numpy as np
     from totalsegmentator.python_api import totalsegmentator
 
-    _register_trainers(Path(os.environ["TOTALSEG_WEIGHTS_PATH"]))
+    _register_trainers(folder / "weights")
     image = nibabel.Nifti1Image.from_bytes(sys.stdin.buffer.read())
     # Without an output it would look everywhere where there is nothing to look around; the command,
     # which has one, finds nothing.

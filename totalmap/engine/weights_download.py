@@ -15,14 +15,8 @@ from totalmap.defaults import RELEASES_URL
 from totalmap.engine.licence_rules import require_accepted
 from totalmap.engine.nnunet_plans import read_plans
 from totalmap.engine.tasks import SubModel, Task
-from totalmap.engine.weights import (
-    MANIFEST_NAME,
-    Manifest,
-    adopt,
-    how_to_get,
-    read_manifest,
-    verify_chain,
-)
+from totalmap.engine.weights import how_to_get, verify_chain
+from totalmap.engine.weights_manifest import MANIFEST_NAME, Manifest, adopt, read_manifest
 from totalmap.errors import (
     ConfigError,
     ModelError,

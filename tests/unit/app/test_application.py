@@ -100,6 +100,7 @@ class SendingOperator(SilentOperator):
 
     def compute(self, op_input: Any, op_output: Any, context: Any) -> None:
         """Emits an empty tuple."""
+        del op_input, context
         op_output.emit((), "segmentations")
 
 

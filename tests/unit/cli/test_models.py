@@ -7,7 +7,7 @@ from cli.__main__ import app
 from tests.conftest import DEMO_MODELS
 from tests.phantom.study import SeriesSpec, write_series
 from tests.processor import require_bf16
-from totalmap.engine.weights import MANIFEST_NAME, read_manifest
+from totalmap.engine.weights_manifest import MANIFEST_NAME, read_manifest
 
 runner = CliRunner()
 

@@ -24,7 +24,8 @@ from totalmap.dicom.study import read_study
 from totalmap.dicom.volume import Volume, build_volume
 from totalmap.errors import NoSuitableSeries
 from totalmap.quality.suitability.rules import assess_suitability
-from totalmap.settings import GeometrySection, SelectionSection
+from totalmap.selection_settings import SelectionSection
+from totalmap.settings import GeometrySection
 from totalmap.writers.dicom.source_headers import patient_and_study
 
 SMALL = SeriesSpec(rows=32, columns=32, n_slices=40, pixel_spacing_mm=(13.0, 13.0), scanner=None)

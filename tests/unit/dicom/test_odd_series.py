@@ -20,7 +20,8 @@ from totalmap.dicom.volume import Volume, build_volume
 from totalmap.errors import NoSuitableSeries
 from totalmap.finding import Severity
 from totalmap.quality.suitability.header_rules import by_headers
-from totalmap.settings import GeometrySection, SelectionRule, SelectionSection
+from totalmap.selection_settings import SelectionRule, SelectionSection
+from totalmap.settings import GeometrySection
 
 COUNT = 12
 SPEC = SeriesSpec(rows=12, columns=12, n_slices=COUNT, pixel_spacing_mm=(35.0, 35.0), scanner=None)

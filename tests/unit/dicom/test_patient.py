@@ -24,7 +24,8 @@ from totalmap.dicom.volume import build_volume
 from totalmap.errors import MixedPatients
 from totalmap.finding import Severity
 from totalmap.quality.suitability.header_rules import by_headers
-from totalmap.settings import GeometrySection, SelectionRule, SelectionSection
+from totalmap.selection_settings import SelectionRule, SelectionSection
+from totalmap.settings import GeometrySection
 
 SMALL = SeriesSpec(rows=32, columns=32, n_slices=40, pixel_spacing_mm=(13.0, 13.0), scanner=None)
 PAIR = replace(SMALL, n_slices=2)

@@ -33,7 +33,8 @@ from totalmap.dicom.stacks import split_into_stacks
 from totalmap.dicom.study import read_study
 from totalmap.dicom.volume import build_volume
 from totalmap.errors import IncompleteSeries, UnreadableInstance
-from totalmap.settings import GeometrySection, SelectionRule, SelectionSection
+from totalmap.selection_settings import SelectionRule, SelectionSection
+from totalmap.settings import GeometrySection
 
 SPEC = SeriesSpec(rows=36, columns=40, n_slices=4, pixel_spacing_mm=(10.0, 10.0))
 SHAPE = SPEC.shape_kji

@@ -12,15 +12,14 @@ from tests.phantom.study import CORONAL, SeriesSpec, WrittenStudy, write_series,
 from totalmap.dicom.series_selection import Judgement, SeriesDecision, judge, selected
 from totalmap.dicom.study import Study, read_study
 from totalmap.errors import NoSuitableSeries
-from totalmap.settings import (
+from totalmap.selection_settings import (
     Contrast,
     Criterion,
-    GapPolicy,
-    GeometrySection,
     Orientation,
     SelectionRule,
     SelectionSection,
 )
+from totalmap.settings import GapPolicy, GeometrySection
 
 SMALL = SeriesSpec(rows=16, columns=16, n_slices=12)
 

@@ -20,7 +20,8 @@ from totalmap.dicom.study import Study, read_study
 from totalmap.dicom.study_choice import choose_study
 from totalmap.dicom.volume import build_volume
 from totalmap.errors import InputError, MixedPatients, NoSuitableSeries
-from totalmap.settings import GeometrySection, SelectionSection
+from totalmap.selection_settings import SelectionSection
+from totalmap.settings import GeometrySection
 
 SMALL = SeriesSpec(rows=32, columns=32, n_slices=40, pixel_spacing_mm=(13.0, 13.0), scanner=None)
 UUID = "5e0b1b1c-6f0a-4d0c-9d1c-aabbccddeeff"

@@ -18,7 +18,8 @@ from totalmap.errors import (
     NoSuitableSeries,
     UnreadableInstance,
 )
-from totalmap.settings import Criterion, GapPolicy, GeometrySection
+from totalmap.selection_settings import Criterion
+from totalmap.settings import GapPolicy, GeometrySection
 
 SMALL = SeriesSpec(rows=40, columns=36, n_slices=12)
 FILL = GeometrySection(gaps=GapPolicy.FILL)

@@ -11,7 +11,8 @@ from tests.segmentations import volume_of
 from totalmap.engine.engine import Engine
 from totalmap.engine.learnt_structures import LEARNT_KEY, learnt_labels, narrowed, why_fewer
 from totalmap.engine.tasks import load_task
-from totalmap.engine.weights import adopt, verify_models
+from totalmap.engine.weights import verify_models
+from totalmap.engine.weights_manifest import adopt
 from totalmap.errors import ConfigError, ModelError
 from totalmap.quality.assess import assess
 from totalmap.run_log import SilentObserver

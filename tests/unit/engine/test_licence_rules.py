@@ -9,7 +9,7 @@ from tests.networks import build_task
 from totalmap.engine.engine import Engine
 from totalmap.engine.licence_rules import require_accepted, require_licences, require_number
 from totalmap.engine.tasks import load_task
-from totalmap.engine.weights import MANIFEST_NAME, adopt, read_manifest
+from totalmap.engine.weights_manifest import MANIFEST_NAME, adopt, read_manifest
 from totalmap.errors import ModelError
 from totalmap.settings import SegmentationSection
 

@@ -6,15 +6,13 @@ import pytest
 from tests.networks import build_task
 from totalmap.engine.task_support import why_not_covered
 from totalmap.engine.tasks import load_task
-from totalmap.engine.weights import (
+from totalmap.engine.weights import require_good_bf16, verify_chain, verify_models
+from totalmap.engine.weights_manifest import (
     MANIFEST_NAME,
     Agreement,
     adopt,
     read_manifest,
     record_agreements,
-    require_good_bf16,
-    verify_chain,
-    verify_models,
 )
 from totalmap.errors import ModelError
 from totalmap.settings import Variant

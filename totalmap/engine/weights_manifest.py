@@ -1,0 +1,221 @@
+"""Reads and writes the manifest of a models folder: the SHA-256 of every model file.
+
+`manifest.json` lies in the models folder, beside the dataset folders of TotalSegmentator's layout,
+`Dataset297_.../<trainer>/fold_0/...`.
+"""
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from totalmap.defaults import ADOPTED
+from totalmap.engine.tasks import CHECKPOINT_NAME
+from totalmap.engine.weight_licences import NOT_STATED, licence_of
+from totalmap.errors import ModelError
+
+MANIFEST_NAME = "manifest.json"
+
+_CHECKPOINTS = f"Dataset*/*/fold_*/{CHECKPOINT_NAME}"
+
+# Earlier versions recorded these for all of TotalSegmentator's weights.
+_RECORDED_UNASKED = ("Apache-2.0", "unknown")
+
+# Below this Dice, borders have moved too far, and segmentation.arithmetic bf16 is refused.
+BF16_MIN_DICE = 0.98
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FileRecord(_Record):
+    """A file of a model: its path below the models folder and its SHA-256."""
+
+    path: str
+    sha256: str
+
+
+class Agreement(_Record):
+    """How well a network in bfloat16 agreed with itself in exact arithmetic.
+
+    Attributes:
+        min_dice: Of the structure that agreed least.
+        structure: Its name.
+        structures: How many were compared.
+    """
+
+    min_dice: float
+    structure: str
+    structures: int
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the network may be run that way."""
+        return self.min_dice >= BF16_MIN_DICE
+
+
+class ModelRecord(_Record):
+    """One network: its files, where they come from, and whether bf16 was measured.
+
+    Attributes:
+        licence_told: Whether whoever recorded the weights named the licence. If not, it is the
+            licence of TotalSegmentator's weights of this name.
+    """
+
+    dataset: str
+    source: str
+    licence: str
+    licence_told: bool = False
+    notice: str = ""
+    bf16: Agreement | None = None
+    files: tuple[FileRecord, ...]
+
+    def mended(self) -> Self:
+        """Returns the record with the licence that holds for the weights.
+
+        A licence that was told holds. So does one in an older record, which does not say whether
+        it was told, unless it is what older versions recorded for all weights: then, and for
+        weights that were recorded without one, the table of TotalSegmentator's licences decides.
+        """
+        if self.licence_told or self.licence not in (*_RECORDED_UNASKED, NOT_STATED):
+            return self
+        return self.model_copy(update={"licence": published_licence(self.dataset)})
+
+
+class Manifest(_Record):
+    """All networks of a models folder that may be used."""
+
+    version: Literal[1] = 1
+    models: tuple[ModelRecord, ...] = ()
+
+
+def published_licence(dataset: str) -> str:
+    """Returns the licence under which TotalSegmentator publishes weights; NOT_STATED if unknown."""
+    known = licence_of(dataset)
+    return known.licence if known else NOT_STATED
+
+
+def adopt(
+    folder: Path,
+    *,
+    source: str = ADOPTED,
+    licence: str | None = None,
+    notice: str = "",
+    datasets: Collection[str] = (),
+) -> Manifest:
+    """Records the SHA-256 of the models below a folder of TotalSegmentator's layout.
+
+    Models on record whose files did not change keep their record, unless `datasets` names them.
+
+    Args:
+        folder: Models folder.
+        source: Where the weights come from.
+        licence: SPDX identifier; None: that under which TotalSegmentator publishes weights of this
+            name.
+        notice: A warning to show with every result.
+        datasets: Dataset folders to record anew; other folders keep what is on record. Empty: all
+            folders that are new or whose files changed.
+
+    Raises:
+        ModelError: The folder holds no model, or not one that is named, or the manifest can't be
+            written.
+    """
+    present = sorted({path.relative_to(folder).parts[0] for path in folder.glob(_CHECKPOINTS)})
+    if not present:
+        raise ModelError(
+            f"{folder} holds no model: expected Dataset.../<trainer>/fold_0/{CHECKPOINT_NAME}"
+        )
+    if missing := sorted(set(datasets) - set(present)):
+        raise ModelError(f"{folder} holds no model {missing[0]}; it holds {', '.join(present)}")
+    known = read_manifest(folder) if (folder / MANIFEST_NAME).exists() else Manifest()
+    on_record = {record.dataset: record for record in known.models}
+    for dataset in datasets or present:
+        fresh = ModelRecord(
+            dataset=dataset,
+            source=source,
+            licence=licence or published_licence(dataset),
+            licence_told=bool(licence),
+            notice=notice,
+            files=_hash_files(folder, folder / dataset),
+        )
+        old = on_record.get(dataset)
+        if old is None or old.files != fresh.files:
+            on_record[dataset] = fresh
+        elif datasets:
+            on_record[dataset] = fresh.model_copy(update={"bf16": old.bf16})
+    models = tuple(on_record[dataset] for dataset in present if dataset in on_record)
+    manifest = Manifest(models=models)
+    _write_manifest(folder, manifest)
+    return manifest
+
+
+def record_agreements(folder: Path, agreements: Mapping[str, Agreement]) -> Manifest:
+    """Adds measurements of bf16, by dataset, to the record of a models folder.
+
+    They are forgotten when a file of the network changes and is adopted again.
+    """
+    manifest = Manifest(
+        models=tuple(
+            record.model_copy(update={"bf16": agreements.get(record.dataset, record.bf16)})
+            for record in read_manifest(folder).models
+        )
+    )
+    _write_manifest(folder, manifest)
+    return manifest
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Reads the record of a models folder.
+
+    Raises:
+        ModelError: There is none, or it is damaged.
+    """
+    path = folder / MANIFEST_NAME
+    try:
+        manifest = Manifest.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise ModelError(
+            f"the models in {folder} are not on record: run `totalmap models adopt {folder}`"
+        ) from None
+    except (OSError, ValidationError) as error:
+        raise ModelError(f"{path} can't be read: {error}") from error
+    return Manifest(models=tuple(record.mended() for record in manifest.models))
+
+
+def _hash_files(folder: Path, dataset_folder: Path) -> tuple[FileRecord, ...]:
+    paths = [
+        *dataset_folder.glob("*/plans.json"),
+        *dataset_folder.glob("*/dataset.json"),
+        *dataset_folder.glob(f"*/fold_*/{CHECKPOINT_NAME}"),
+    ]
+    return tuple(
+        FileRecord(path=path.relative_to(folder).as_posix(), sha256=sha256_of(path))
+        for path in sorted(paths)
+    )
+
+
+def sha256_of(path: Path) -> str:
+    """Returns the SHA-256 of a file.
+
+    Raises:
+        ModelError: The file can't be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(f"{path} can't be read: {error.strerror}") from error
+
+
+def _write_manifest(folder: Path, manifest: Manifest) -> None:
+    path = folder / MANIFEST_NAME
+    aside = path.with_suffix(".part")
+    try:
+        aside.write_text(json.dumps(manifest.model_dump(), indent=2) + "\n", encoding="utf-8")
+        aside.replace(path)
+    except OSError as error:
+        raise ModelError(f"{path} can't be written: {error.strerror}") from error
