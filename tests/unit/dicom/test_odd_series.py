@@ -19,7 +19,7 @@ from totalmap.dicom.study import read_study
 from totalmap.dicom.volume import Volume, build_volume
 from totalmap.errors import NoSuitableSeries
 from totalmap.finding import Severity
-from totalmap.quality.suitability.header_rules import by_headers
+from totalmap.quality.suitability.header_rules import header_findings
 from totalmap.selection_settings import SelectionRule, SelectionSection
 from totalmap.settings import GeometrySection
 
@@ -75,7 +75,7 @@ def is_whole(volume: Volume, written: WrittenSeries) -> bool:
     return (
         volume.geometry.is_grid
         and np.array_equal(volume.voxels, written.hu)
-        and not [one for one in by_headers(volume) if one.code == "PARTIAL_SERIES"]
+        and not [one for one in header_findings(volume) if one.code == "PARTIAL_SERIES"]
     )
 
 
@@ -112,7 +112,7 @@ def test_turns_without_a_slice_are_refused_for_it(written: WrittenSeries) -> Non
 def test_volumes_that_are_shifted_against_each_other_are_said_to_be_parts(tmp_path: Path) -> None:
     written = write_series(tmp_path, 1, replace(SPEC, n_slices=24, slice_thickness_mm=6.0))
     edit(written, TURNS["number"])
-    found = {one.code: one for one in by_headers(volume_of(tmp_path))}
+    found = {one.code: one for one in header_findings(volume_of(tmp_path))}
     assert found["PARTIAL_SERIES"].severity is Severity.REVIEW
     assert found["PARTIAL_SERIES"].sentence == (
         "The result uses 12 of 24 slices of the series: 12 of them are in other volumes of the "
@@ -225,7 +225,7 @@ def test_an_image_without_a_place_like_a_slice_is_counted(written: WrittenSeries
     volume = volume_of(written.folder)
     assert len(volume.slices) == COUNT
     assert "1 of 13 images can't be used: file 13 (" in volume.findings[0]
-    assert "PARTIAL_SERIES" in [one.code for one in by_headers(volume)]
+    assert "PARTIAL_SERIES" in [one.code for one in header_findings(volume)]
 
 
 @pytest.mark.parametrize(
@@ -364,7 +364,7 @@ def test_phases_are_told_apart_by_any_attribute(tmp_path: Path, name: str) -> No
         12
     ] * 2
     assert all(f"in this series ({name} " in decision.reason for decision in judgement.decisions)
-    assert "PARTIAL_SERIES" not in [one.code for one in by_headers(volume_of(tmp_path))]
+    assert "PARTIAL_SERIES" not in [one.code for one in header_findings(volume_of(tmp_path))]
 
 
 def as_derived(_k: int, dataset: Dataset) -> None:
@@ -374,7 +374,7 @@ def as_derived(_k: int, dataset: Dataset) -> None:
 def test_a_derived_series_alone_is_segmented_with_a_finding(written: WrittenSeries) -> None:
     # SimpleITK's own example of how a series is written
     edit(written, as_derived)
-    found = {one.code: one.severity for one in by_headers(volume_of(written.folder))}
+    found = {one.code: one.severity for one in header_findings(volume_of(written.folder))}
     assert found["DERIVED"] is Severity.REVIEW
 
 

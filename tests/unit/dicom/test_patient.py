@@ -23,7 +23,7 @@ from totalmap.dicom.study import Study, read_study
 from totalmap.dicom.volume import build_volume
 from totalmap.errors import MixedPatients
 from totalmap.finding import Severity
-from totalmap.quality.suitability.header_rules import by_headers
+from totalmap.quality.suitability.header_rules import header_findings
 from totalmap.selection_settings import SelectionRule, SelectionSection
 from totalmap.settings import GeometrySection
 
@@ -358,7 +358,7 @@ def test_another_series_of_another_patient_gives_a_review(tmp_path: Path) -> Non
     assert len({series.study_instance_uid for series in study.series}) == 1
     (selection,) = selected(judge(study, SelectionSection(), GeometrySection()))
     assert len(selection.audit.slices) == SMALL.n_slices
-    findings = by_headers(build_volume(selection, GeometrySection()))
+    findings = header_findings(build_volume(selection, GeometrySection()))
     (finding,) = [finding for finding in findings if finding.code == "OTHER_PATIENT"]
     assert finding.severity is Severity.REVIEW
     assert "Patient ID, Patient's Name, Patient's Birth Date" in finding.sentence
@@ -386,7 +386,9 @@ def test_series_of_one_patient_give_no_review(tmp_path: Path) -> None:
     write_series(tmp_path / "a", 1, SMALL)
     write_series(tmp_path / "b", 1, replace(SMALL, number=3))
     (selection,) = selected(judge(read_study(tmp_path), SelectionSection(), GeometrySection()))
-    codes = {finding.code for finding in by_headers(build_volume(selection, GeometrySection()))}
+    codes = {
+        finding.code for finding in header_findings(build_volume(selection, GeometrySection()))
+    }
     assert "OTHER_PATIENT" not in codes
 
 

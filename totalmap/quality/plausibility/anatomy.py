@@ -1,14 +1,14 @@
-"""What is known of structures: where they lie, how large and how dense they are.
+"""Reads anatomy.csv: where structures usually lie, how large and how dense they are.
 
-It stands in anatomy.csv, one row a structure of TotalSegmentator's task `total`, each with its
-source. `levels: textbook` are those that textbooks of anatomy name (Gray's, for one), widened by a
-vertebra or more, since breathing, age and build move organs. `mL: after` rests on the means or the
-95 % of the study that is named, rounded outwards. An
-`estimate` has no published table behind it, and is so wide that only a gross error leaves it.
+The table has one row for each structure of TotalSegmentator's task `total`, with its source.
+`levels: textbook` are the levels in textbooks of anatomy (such as Gray's), widened by a vertebra or
+more, since breathing, age and build move organs. `mL: after` uses the means or the 95 % range of
+the named study, rounded outwards. An `estimate` has no published table behind it; it is so wide
+that only a gross error lies outside.
 
 Levels are places on the scale of vertebrae: C1 is 1, T1 is 8, L1 is 20, and L5 is 24, each at the
-centre of mass of its label. Below L5 it goes on in steps of a lumbar vertebra: L7 is two steps
-below L5. Fractions are places in between.
+centre of mass of its label. Below L5 the scale continues in steps of a lumbar vertebra: L7 is two
+steps below L5. Fractions are places in between.
 """
 
 import csv
@@ -19,18 +19,18 @@ from importlib.resources import files
 
 _TABLE = "anatomy.csv"
 
-# How many vertebrae lie above the first of each part of the spine.
+# Number of vertebrae above the first one of each part of the spine.
 _ABOVE = {"C": 0, "T": 7, "L": 19}
 CERVICAL, THORACIC, LUMBAR = 7, 12, 5
 LOWEST_VERTEBRA = CERVICAL + THORACIC + LUMBAR
 RIBS = 12
-_SACRUM_LEVELS = 3  # as long as that many lumbar vertebrae
+_SACRUM_LEVELS = 3  # length of the sacrum, in lumbar vertebrae
 
 LEFT, RIGHT = "_left", "_right"
 
 
 class Presence(StrEnum):
-    """Whether everybody has a structure whose place is in view, and a network finds it."""
+    """Whether everybody has a structure, and a network finds it if it is in view."""
 
     USUAL = "usual"
     OPTIONAL = "optional"
@@ -38,33 +38,33 @@ class Presence(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Range:
-    """What is usual, from the lowest to the highest."""
+    """The usual range of a value."""
 
     low: float
     high: float
 
     @property
     def middle(self) -> float:
-        """Half way."""
+        """The middle of the range."""
         return (self.low + self.high) / 2
 
     def excess(self, value: float) -> float:
-        """Returns how far a value lies outside; 0 inside."""
+        """Returns how far a value lies outside the range; 0 inside."""
         return max(self.low - value, value - self.high, 0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anatomy:
-    """What is known of one structure; None where nothing is, or where it varies too much.
+    """The usual place, size and density of a structure; None where unknown or too variable.
 
     Attributes:
-        levels: Where its centre of mass lies on the scale of vertebrae, if it is complete.
-        left_mm: How far its centre lies to the left of the spine; negative: to the right.
-        back_mm: How far behind the middle of the vertebrae; negative: in front.
+        levels: Range of its centre of mass on the scale of vertebrae, if it is complete.
+        left_mm: Distance of its centre to the left of the spine; negative: to the right.
+        back_mm: Distance behind the middle of the vertebrae; negative: in front.
         presence: Whether it may be missing.
-        is_one_piece: Whether it is found as one connected piece.
-        volume_ml: 95 % of adults lie in here.
-        hu: A quarter and three quarters of its values lie in here.
+        is_one_piece: Whether it is one connected piece.
+        volume_ml: Range of 95 % of adults.
+        hu: Range of the first and the third quartile of its values.
     """
 
     levels: Range | None
@@ -77,13 +77,13 @@ class Anatomy:
 
 
 def anatomy(name: str) -> Anatomy | None:
-    """Returns what is known of a structure by TotalSegmentator's name; None if it isn't known."""
+    """Returns the anatomy of a structure by TotalSegmentator's name; None if unknown."""
     return known_structures().get(name)
 
 
 @cache
 def known_structures() -> dict[str, Anatomy]:
-    """Returns all that is known, by TotalSegmentator's names."""
+    """Returns the table, by TotalSegmentator's names."""
     text = (files("totalmap.quality.plausibility") / _TABLE).read_text(encoding="utf-8")
     return {row["structure"]: _read(row) for row in csv.DictReader(text.splitlines())}
 
@@ -94,7 +94,7 @@ def vertebra_name(number: int) -> str:
 
 
 def level_name(level: float) -> str:
-    """Returns how a level is called: that of the closest vertebra."""
+    """Returns the name of the vertebra closest to a level."""
     number = max(round(level), 1)
     if number > LOWEST_VERTEBRA:
         return "the sacrum" if number <= LOWEST_VERTEBRA + _SACRUM_LEVELS else "below the sacrum"

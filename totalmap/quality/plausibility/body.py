@@ -1,4 +1,4 @@
-"""The table of label statistics as the rules read it: by name, and along the spine."""
+"""Presents label statistics to the rules: by structure name, and along the spine."""
 
 from collections.abc import Container, Iterable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from totalmap.structures import FEW_VOXELS, Face, Structure
 Point = NDArray[np.float64]
 """(3,) mm in LPS: x to the left, y to the back, z to the head."""
 
-# Beyond the last vertebra found, the scale goes on as far as it may be trusted.
+# The scale is extrapolated by so many levels beyond the last vertebra that was found.
 _REACH_LEVELS = 4.0
 _MINIMUM_VERTEBRAE = 3
 _STEPS_AT_ENDS = 3
@@ -24,24 +24,24 @@ _CORD, _SACRUM = "spinal_cord", "sacrum"
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SpineScale:
-    """Where the levels of the spine are, from vertebrae that are whole.
+    """Heights of the vertebral levels, from vertebrae that are whole.
 
     Attributes:
-        levels: (n,) numbers of vertebrae, ascending: downwards.
-        z_mm: (n,) height of their centres, LPS, descending.
+        levels: (n,) numbers of vertebrae, from head to foot.
+        z_mm: (n,) heights of their centres, LPS, descending.
     """
 
     levels: NDArray[np.float64]
     z_mm: NDArray[np.float64]
 
     def level_at(self, z_mm: float) -> float | None:
-        """Returns the level of a height; None where it is too far from all vertebrae."""
+        """Returns the level at a height; None if it is too far from all vertebrae."""
         level = float(np.interp(-z_mm, -self._z_mm, self._levels))
         at_end = level in (self._levels[0], self._levels[-1])
         return None if at_end else level
 
     def z_at(self, level: float) -> float | None:
-        """Returns the height of a level; None where it is too far from all vertebrae."""
+        """Returns the height of a level; None if it is too far from all vertebrae."""
         if not self._levels[0] <= level <= self._levels[-1]:
             return None
         return float(np.interp(level, self._levels, self._z_mm))
@@ -67,12 +67,12 @@ class SpineScale:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Body:
-    """What was found of a body.
+    """The structures that were found, with their statistics.
 
     Attributes:
         table: The label statistics.
         labels: The label of every structure that was looked for, by name.
-        names: The structures that were found, with more than a few voxels, in the order of labels.
+        names: The structures that were found, except very small ones, by label.
     """
 
     table: LabelStatistics
@@ -88,7 +88,7 @@ class Body:
         return centre
 
     def end(self, name: str, face: Face) -> Point:
-        """Returns the middle of what reaches furthest to a side."""
+        """Returns the middle of the voxels that reach furthest to a side."""
         end: Point = self.table.ends_lps[self.labels[name], tuple(Face).index(face)]
         return end
 
@@ -101,7 +101,7 @@ class Body:
         return float(self.table.volume_ml[self.labels[name]])
 
     def second_share(self, name: str) -> float:
-        """Returns how much of a structure its second largest piece is."""
+        """Returns the share of a structure that its second largest piece has."""
         label = self.labels[name]
         return float(self.table.second[label] / max(self.table.counted[label], 1))
 
@@ -119,7 +119,7 @@ class Body:
 
     @cached_property
     def pairs(self) -> tuple[tuple[str, str], ...]:
-        """The pairs of which both were found, left and right."""
+        """The pairs (left, right) of which both were found."""
         lefts = (name for name in self.names if LEFT in name)
         couples = ((left, left.replace(LEFT, RIGHT)) for left in lefts)
         return tuple((left, right) for left, right in couples if right in self)
@@ -131,7 +131,7 @@ class Body:
 
     @cached_property
     def scale(self) -> SpineScale | None:
-        """The scale of vertebrae; None where there are too few, or not in their order."""
+        """The scale of vertebrae; None if they are too few, or not in order."""
         whole = [n for n in self.vertebrae if self.reaches_whole_height(vertebra_name(n))]
         z = np.array([self.centre(vertebra_name(n))[2] for n in whole])
         if len(whole) < _MINIMUM_VERTEBRAE or (np.diff(z) >= 0).any():
@@ -140,13 +140,13 @@ class Body:
 
     @cached_property
     def length_mm(self) -> float:
-        """How much of the body is in view, from head to foot."""
+        """Length of the body in view, from head to foot, in mm."""
         geometry = self.table.field.geometry
         last = np.array([geometry.shape[2] - 1, geometry.shape[1] - 1, geometry.slice_steps[-1]])
         return float((np.abs(geometry.affine_lps[2, :3]) * last).max())
 
     def spine_at(self, z_mm: float) -> tuple[float, float] | None:
-        """Returns x and y of the middle of the spine at a height; None without a spine."""
+        """Returns x and y of the middle of the spine at a height, in mm; None without a spine."""
         if not len(self._spine):
             return None
         x, y = (float(np.interp(z_mm, self._spine[:, 2], self._spine[:, axis])) for axis in (0, 1))
@@ -174,10 +174,10 @@ def vertebrae_in(names: Container[str]) -> tuple[int, ...]:
 def body_of(table: LabelStatistics, structures: Iterable[Structure]) -> Body:
     """Returns the table by the names of the structures that were looked for.
 
-    The table ends at the last label that was found; others may have been looked for beyond it.
+    The table ends at the last label that was found; the labels of other structures may be larger.
     """
     rows = len(table.voxels)
-    labels = {one.name: one.label for one in structures if one.label > 0}
+    labels = {structure.name: structure.label for structure in structures if structure.label > 0}
     found = (
         name for name, label in labels.items() if label < rows and table.voxels[label] >= FEW_VOXELS
     )

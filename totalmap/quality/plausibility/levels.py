@@ -1,4 +1,4 @@
-"""Where structures lie on the scale of vertebrae, and which should be there."""
+"""Rules about the level of structures on the scale of vertebrae, and about missing structures."""
 
 from collections.abc import Iterator
 
@@ -15,10 +15,10 @@ from totalmap.quality.plausibility.anatomy import (
 )
 from totalmap.quality.plausibility.body import Body, SpineScale
 
-# Beyond its usual levels by more than this: unusual, and nothing that a living body has.
+# More than this outside its usual levels, a structure is unusual, or impossible in a living body.
 _UNUSUAL_LEVELS, _IMPOSSIBLE_LEVELS = 1.0, 3.0
-# What is that far inside the field of view is in view, whoever the patient is; the further from the
-# spine, the more people differ.
+# A place is in view in every patient if it lies this far inside the field of view. People differ
+# more at a greater distance from the spine: 20 mm, and a fifth of that distance.
 _IN_VIEW_MM, _IN_VIEW_SHARE = 20.0, 0.2
 _AROUND_LEVELS = 0.5
 
@@ -26,7 +26,7 @@ _AROUND_LEVELS = 0.5
 def level(body: Body) -> Iterator[Finding]:
     """Yields LEVEL for whole structures that lie far above or below their usual levels.
 
-    Of what is in pieces, or runs aslant and is cut at a side, the part in view has another centre.
+    Structures in pieces are left out, since the centre of the pieces in view is another one.
     """
     if body.scale is None:
         return
@@ -44,10 +44,10 @@ def level(body: Body) -> Iterator[Finding]:
 
 
 def absent(body: Body) -> Iterator[Finding]:
-    """Yields ABSENT for structures of everybody that were not found though their place is in view.
+    """Yields ABSENT for structures that everybody has and that were not found in view.
 
-    The place is the middle of its levels, and half a vertebra more: of what lies further up or
-    down, something still reaches into view.
+    A structure counts as in view if the middle of its usual levels is, with half a vertebra on
+    both sides.
     """
     if body.scale is None:
         return
@@ -58,8 +58,8 @@ def absent(body: Body) -> Iterator[Finding]:
             yield Finding(
                 code="ABSENT",
                 severity=Severity.REVIEW,
-                sentence=f"The {in_sentence(name)} was not found, though its place "
-                f"({_between(known.levels)}) is in view.",
+                sentence=f"The {in_sentence(name)} was not found, although its usual levels "
+                f"({_between(known.levels)}) are in view.",
                 structure=name,
             )
 
@@ -70,7 +70,7 @@ def _off_level(name: str, usual: Range, at: float, excess: float) -> Finding:
         code="LEVEL",
         severity=Severity.REJECT if is_impossible else Severity.REVIEW,
         sentence=f"The {in_sentence(name)} lies at the level of {level_name(at)}, {excess:.1f} "
-        f"vertebrae away from its usual levels ({_between(usual)}).",
+        f"vertebrae outside its expected levels ({_between(usual)}).",
         structure=name,
         value=round(excess, 1),
         limit=_IMPOSSIBLE_LEVELS if is_impossible else _UNUSUAL_LEVELS,

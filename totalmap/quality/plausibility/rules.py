@@ -1,4 +1,4 @@
-"""Whether labels can be those of a body: all rules, one after the other."""
+"""Applies all plausibility rules to labels."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -10,7 +10,7 @@ from totalmap.structures import Structure
 
 Rule = Callable[[Body], Iterator[Finding]]
 
-# With less of the body in view, cut structures can't be told from wrong ones.
+# With less of the body in view, cut structures can't be distinguished from wrong ones.
 MINIMUM_LENGTH_MM = 100.0
 
 SIDES_AND_ORDER: tuple[Rule, ...] = (
@@ -37,22 +37,22 @@ NEED_LENGTH: tuple[Rule, ...] = (
 def assess_plausibility(
     table: LabelStatistics, structures: Iterable[Structure], *, is_hu: bool
 ) -> tuple[Finding, ...]:
-    """Returns what can't be, or hardly, of labels; the gravest first.
+    """Returns the findings about labels, those with the highest severity first.
 
-    Structures that anatomy.csv doesn't know are passed over: of a task that knows a few, the rules
-    judge those.
+    Only structures of anatomy.csv are assessed.
 
     Args:
-        structures: All that were looked for, found or not.
-        is_hu: Whether values are HU: of MR, they say nothing of the tissue.
+        table: Statistics of the labels.
+        structures: All structures that were looked for, found or not.
+        is_hu: Whether the values are HU; the values of MR are no measure of density.
     """
     body = body_of(table, structures)
     rules = SIDES_AND_ORDER
     if body.length_mm >= MINIMUM_LENGTH_MM:
         rules += (*NEED_LENGTH, shape.density) if is_hu else NEED_LENGTH
     findings = [finding for rule in (*rules, shape.incomplete) for finding in rule(body)]
-    return tuple(sorted(findings, key=_gravity, reverse=True))
+    return tuple(sorted(findings, key=_severity, reverse=True))
 
 
-def _gravity(finding: Finding) -> int:
+def _severity(finding: Finding) -> int:
     return tuple(Severity).index(finding.severity)

@@ -1,4 +1,4 @@
-"""Structures one by one: cut, in pieces, hollow, too large or small, uneven, of another tissue."""
+"""Rules about single structures: cut, in pieces, with holes, of unusual size or density."""
 
 from collections.abc import Iterator
 
@@ -7,10 +7,10 @@ from totalmap.finding import Finding, Severity
 from totalmap.quality.plausibility.anatomy import Range, anatomy
 from totalmap.quality.plausibility.body import Body
 
-# A second piece is worth a look from here on: what networks leave over is smaller.
+# Smaller second pieces are crumbs, which networks often leave.
 _FRAGMENT_ML, _FRAGMENT_SHARE = 2.0, 0.01
 _HOLE_SHARE = 0.05
-# Of two sides, the larger may be so many times as large.
+# Largest usual ratio of the volumes of a pair.
 _ASYMMETRY = 3.0
 _SMALLEST_PAIR_ML = 10.0
 
@@ -41,8 +41,8 @@ def fragment(body: Body) -> Iterator[Finding]:
             yield Finding(
                 code="FRAGMENT",
                 severity=Severity.REVIEW,
-                sentence=f"The {in_sentence(name)} is in pieces: the second largest has "
-                f"{size_ml:.0f} mL.",
+                sentence=f"The second largest piece of the {in_sentence(name)} has "
+                f"{size_ml:.0f} mL (expected at most {_FRAGMENT_ML:g} mL).",
                 structure=name,
                 value=round(size_ml, 1),
                 limit=_FRAGMENT_ML,
@@ -51,7 +51,7 @@ def fragment(body: Body) -> Iterator[Finding]:
 
 
 def hole(body: Body) -> Iterator[Finding]:
-    """Yields HOLE for structures of one piece that enclose a hollow space."""
+    """Yields HOLE for structures of one piece that enclose voxels without a label."""
     for name in body.names:
         known, label = anatomy(name), body.labels[name]
         if known is None or not known.is_one_piece:
@@ -62,7 +62,8 @@ def hole(body: Body) -> Iterator[Finding]:
             yield Finding(
                 code="HOLE",
                 severity=Severity.REVIEW,
-                sentence=f"The {in_sentence(name)} is hollow: {share:.0%} of it is not labelled.",
+                sentence=f"{100 * share:.0f} % of the {in_sentence(name)} are unlabelled holes "
+                f"(expected at most {100 * _HOLE_SHARE:.0f} %).",
                 structure=name,
                 value=round(share, 3),
                 limit=_HOLE_SHARE,
@@ -71,7 +72,7 @@ def hole(body: Body) -> Iterator[Finding]:
 
 
 def volume(body: Body) -> Iterator[Finding]:
-    """Yields VOLUME for whole structures that are unusually, or implausibly, large or small."""
+    """Yields VOLUME for whole structures of unusual or implausible size."""
     for name in _whole(body):
         known = anatomy(name)
         if known is None or known.volume_ml is None:
@@ -85,9 +86,9 @@ def volume(body: Body) -> Iterator[Finding]:
         yield Finding(
             code="VOLUME",
             severity=Severity.REVIEW if is_implausible else Severity.INFORMATION,
-            sentence=f"The volume of the {in_sentence(name)}, {volume_ml:.0f} mL, is "
-            f"{'implausible' if is_implausible else 'unusual'}: outside {band.low:.0f} to "
-            f"{band.high:.0f} mL.",
+            sentence=f"The volume of the {in_sentence(name)} is "
+            f"{'implausible' if is_implausible else 'unusual'}: {volume_ml:.0f} mL (expected "
+            f"{band.low:.0f} to {band.high:.0f} mL).",
             structure=name,
             value=round(volume_ml, 1),
             limit=round(band.low if volume_ml < band.low else band.high, 1),
@@ -107,7 +108,7 @@ def asymmetry(body: Body) -> Iterator[Finding]:
             code="ASYMMETRY",
             severity=Severity.REVIEW,
             sentence=f"The {pair_in_sentence(left)} of one side is {large / small:.1f} times as "
-            "large as that of the other.",
+            f"large as that of the other side (expected at most {_ASYMMETRY:g} times).",
             structure=left if body.volume_ml(left) == small else right,
             value=round(large / small, 1),
             limit=_ASYMMETRY,
@@ -116,20 +117,21 @@ def asymmetry(body: Body) -> Iterator[Finding]:
 
 
 def density(body: Body) -> Iterator[Finding]:
-    """Yields HU for structures a quarter of which, or more, is no such tissue."""
+    """Yields HU where a quarter of a structure or more is outside its expected density."""
     for name in body.names:
         known = anatomy(name)
         if known is None or known.hu is None:
             continue
-        lower, _, upper = (float(one) for one in body.table.quartiles[body.labels[name]])
-        is_too_thin = lower < known.hu.low
-        if is_too_thin or upper > known.hu.high:
-            value, limit = (lower, known.hu.low) if is_too_thin else (upper, known.hu.high)
+        lower, _, upper = map(float, body.table.quartiles[body.labels[name]])
+        is_too_light = lower < known.hu.low
+        if is_too_light or upper > known.hu.high:
+            value, limit = (lower, known.hu.low) if is_too_light else (upper, known.hu.high)
             yield Finding(
                 code="HU",
                 severity=Severity.REVIEW,
-                sentence=f"A quarter of the {in_sentence(name)} is "
-                f"{'below' if is_too_thin else 'above'} {value:.0f} HU, which is no such tissue.",
+                sentence=f"25 % of the {in_sentence(name)} is "
+                f"{'below' if is_too_light else 'above'} {value:.0f} HU (expected "
+                f"{known.hu.low:.0f} to {known.hu.high:.0f} HU).",
                 structure=name,
                 value=value,
                 limit=limit,
@@ -142,6 +144,6 @@ def _whole(body: Body) -> Iterator[str]:
 
 
 def _widened(usual: Range) -> Range:
-    """Returns a band three times as wide, in ratios: a kidney can't have less than no volume."""
+    """Returns a band that is three times as wide in ratios, since volumes are positive."""
     ratio = usual.high / usual.low
     return Range(low=usual.low / ratio, high=usual.high * ratio)

@@ -1,4 +1,4 @@
-"""Left and right, above and below, front and back: can be judged however little is in view."""
+"""Rules about left and right, above and below, front and back; they apply to any field of view."""
 
 from collections.abc import Iterator
 from itertools import combinations
@@ -8,11 +8,11 @@ from totalmap.finding import Finding, Severity
 from totalmap.quality.plausibility.anatomy import LEFT, RIGHT, Anatomy, anatomy
 from totalmap.quality.plausibility.body import Body
 
-# Closer to the middle than this, either side is possible: a spine may be bent.
+# Closer to the middle, a structure may lie on either side, since a spine may be bent.
 _MARGIN_MM = 10.0
-# What has a second piece of this share of it is crumbs.
+# A structure whose second largest piece has this share of it consists of crumbs.
 _CRUMBS = 0.1
-# Organs without a name for their side tell it where they usually lie this far from the middle.
+# Unpaired organs show the sides if they usually lie this far from the middle.
 _ASIDE_MM = 12.0
 _SITUS_ORGANS = (
     "liver",
@@ -24,10 +24,11 @@ _SITUS_ORGANS = (
     "inferior_vena_cava",
     "superior_vena_cava",
 )
-# So many must lie on the wrong side, and more than on the right one: one alone may be disease.
+# One organ on the wrong side may be a disease. From two on, and if they are more than the organs on
+# the right side, the image is mirrored or the situs inverted.
 _SITUS_MINIMUM = 2
 
-# What is so much further from the head must lie lower.
+# Structures whose levels differ by more must lie in this order.
 _APART_LEVELS = 3.0
 _IN_FRONT_MM, _BEHIND_MM = -40.0, 30.0
 _MINIMUM_JUDGED = 3
@@ -35,15 +36,15 @@ _MOST = 0.7
 
 
 def mirrored(body: Body) -> Iterator[Finding]:
-    """Yields MIRRORED where the left one of a pair lies to the right of the right one.
+    """Yields MIRRORED where the left structure of a pair lies to the right of the right one.
 
-    Crumbs at the edge of the field of view lie anywhere: pairs in pieces are to be reviewed, unless
-    most pairs are swapped.
+    Crumbs at the edge of the field of view lie anywhere. Therefore pairs in pieces are only to be
+    reviewed, unless most pairs are swapped.
     """
     swapped = [pair for pair in body.pairs if _to_the_left(body, *pair) < -_MARGIN_MM]
     if not swapped:
         return
-    sure = [pair for pair in swapped if all(body.second_share(one) < _CRUMBS for one in pair)]
+    sure = [pair for pair in swapped if all(body.second_share(name) < _CRUMBS for name in pair)]
     most = 2 * len(swapped) > len(body.pairs)
     names = [pair_in_sentence(left) for left, _ in swapped]
     some = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
@@ -51,7 +52,7 @@ def mirrored(body: Body) -> Iterator[Finding]:
         code="MIRRORED",
         severity=Severity.REJECT if sure or most else Severity.REVIEW,
         sentence=f"Left and right are swapped in {len(swapped)} of {len(body.pairs)} pairs of "
-        f"structures: {some}.",
+        f"structures (expected 0): {some}.",
         structure=swapped[0][0] if len(swapped) == 1 else None,
         value=float(len(swapped)),
         limit=0.0,
@@ -68,9 +69,9 @@ def situs(body: Body) -> Iterator[Finding]:
         yield Finding(
             code="SITUS",
             severity=Severity.REJECT,
-            sentence="Organs lie on the wrong side of the body: "
-            f"{', '.join(map(in_sentence, wrong))}. "
-            "The images may be mirrored, or this is a situs inversus.",
+            sentence=f"{len(wrong)} organs lie on the wrong side of the body (expected at most "
+            f"{_SITUS_MINIMUM - 1}): {', '.join(map(in_sentence, wrong))}. "
+            "The images may be mirrored, or the patient has a situs inversus.",
             value=float(len(wrong)),
             limit=float(_SITUS_MINIMUM - 1),
             unit="{organs}",
@@ -80,7 +81,7 @@ def situs(body: Body) -> Iterator[Finding]:
 
 
 def wrong_side(body: Body) -> Iterator[Finding]:
-    """Yields SIDE for a whole structure of one side that lies on the other, without its partner."""
+    """Yields SIDE for a whole structure on the wrong side whose partner was not found."""
     paired = {name for pair in body.pairs for name in pair}
     for name in body.names:
         if name in paired or not (LEFT in name or RIGHT in name) or not body.is_complete(name):
@@ -91,16 +92,22 @@ def wrong_side(body: Body) -> Iterator[Finding]:
 
 
 def orientation(body: Body) -> Iterator[Finding]:
-    """Yields ORIENTATION where the body stands on its head, or front and back are swapped.
+    """Yields ORIENTATION where the body is upside down, or front and back are swapped.
 
-    Structures whose centres are moved by the edge of the field of view say nothing.
+    Structures that the field of view cuts are left out, since their centres are moved.
     """
     upside_down = _share_upside_down(body)
     if upside_down is not None and upside_down > _MOST:
-        yield _wrong_way("The structures lie upside down", upside_down)
+        yield _wrong_way(
+            "The body is upside down", "pairs of structures are in reverse order", upside_down
+        )
     reversed_share = _share_back_to_front(body)
     if reversed_share is not None and reversed_share > _MOST:
-        yield _wrong_way("Front and back are swapped", reversed_share)
+        yield _wrong_way(
+            "Front and back are swapped",
+            "structures lie on the wrong side of the spine",
+            reversed_share,
+        )
 
 
 def _to_the_left(body: Body, name: str, other: str) -> float:
@@ -109,7 +116,7 @@ def _to_the_left(body: Body, name: str, other: str) -> float:
 
 
 def _on_its_side_mm(body: Body, name: str) -> float | None:
-    """Returns how far a structure lies on its own side of the spine; negative: on the other."""
+    """Returns the distance of a structure from the spine in mm; negative on the wrong side."""
     known, centre = anatomy(name), body.centre(name)
     spine = body.spine_at(float(centre[2]))
     if known is None or known.left_mm is None or spine is None:
@@ -121,23 +128,25 @@ def _on_its_side_mm(body: Body, name: str) -> float | None:
 
 
 def _wrong_side(body: Body, name: str) -> Finding:
-    side = _on_its_side_mm(body, name)
+    beyond_mm = -(_on_its_side_mm(body, name) or 0.0)
     return Finding(
         code="SIDE",
         severity=Severity.REVIEW,
-        sentence=f"The {in_sentence(name)} lies on the other side of the spine.",
+        sentence=f"The {in_sentence(name)} lies {beyond_mm:.0f} mm on the wrong side of the spine "
+        f"(expected at most {_MARGIN_MM:.0f} mm).",
         structure=name,
-        value=None if side is None else round(-side, 1),
+        value=round(beyond_mm, 1),
         limit=_MARGIN_MM,
         unit="mm",
     )
 
 
-def _wrong_way(what: str, share: float) -> Finding:
+def _wrong_way(fault: str, counted: str, share: float) -> Finding:
     return Finding(
         code="ORIENTATION",
         severity=Severity.REJECT,
-        sentence=f"{what} ({share:.0%} of what can be compared).",
+        sentence=f"{fault}: {100 * share:.0f} % of the {counted} (expected at most "
+        f"{100 * _MOST:.0f} %).",
         value=round(share, 2),
         limit=_MOST,
         unit="1",
@@ -145,7 +154,7 @@ def _wrong_way(what: str, share: float) -> Finding:
 
 
 def _share_upside_down(body: Body) -> float | None:
-    """Returns in how many pairs of structures the one that belongs lower lies higher."""
+    """Returns the share of pairs of structures in reverse order; None for too few pairs."""
     places = [(_level(body, name), float(body.centre(name)[2])) for name in body.names]
     known = [(level, z) for level, z in places if level is not None]
     apart = [
@@ -164,7 +173,7 @@ def _level(body: Body, name: str) -> float | None:
 
 
 def _share_back_to_front(body: Body) -> float | None:
-    """Returns how many structures lie behind the spine that belong in front of it, or reverse."""
+    """Returns the share of structures on the wrong side, front or back; None for too few."""
     judged = [
         _is_behind(body, name) is not (known.back_mm > 0)
         for name in body.names

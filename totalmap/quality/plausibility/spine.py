@@ -1,4 +1,4 @@
-"""Vertebrae, their order and number, and what must fit to them: ribs and sacrum."""
+"""Rules about vertebrae: their order and distances, and how ribs and sacrum match them."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -18,7 +18,7 @@ from totalmap.quality.plausibility.anatomy import (
 from totalmap.quality.plausibility.body import Body, SpineScale
 from totalmap.structures import Face
 
-# Distances of neighbouring vertebrae, as a share of those around them.
+# Expected distance of two neighbouring vertebrae, as a multiple of the distances around them.
 _SHORTEST_STEP, _LONGEST_STEP = 0.6, 1.45
 _NEIGHBOURING_STEPS = 2
 
@@ -26,21 +26,21 @@ _NEIGHBOURING_STEPS = 2
 # the vertebra's centre of mass; those of the first and the last two ribs beside the middle of it.
 _HEAD_ABOVE_LEVELS = 0.25
 _AT_THE_MIDDLE = (1, 11, 12)
-# Rib and vertebra are one number apart, or none: half way between lies what is still believed.
+# A rib matches its own vertebra or is off by whole numbers; the limit lies about half way.
 _RIB_LIMIT_LEVELS = 0.6
 _MINIMUM_RIBS, _MINIMUM_SHARE = 2, 0.25
-# So far beyond the last vertebra the scale is exact enough.
+# The scale is exact enough up to this distance beyond the last vertebra.
 _RIB_REACH_LEVELS = 1.0
-# A rib whose inner end lies further from the spine is cut.
+# A rib whose inner end lies further from the spine is incomplete.
 _HEAD_REACH_MM = 45.0
 
-# From the centre of L5 to the top of the sacrum is half a vertebra, to that from L4 one and a half.
+# The top of the sacrum lies half a vertebra below the centre of L5, and one and a half below L4.
 _SACRUM_LIMIT_LEVELS = 1.1
 _SACRUM, _ABOVE_SACRUM = "sacrum", vertebra_name(LOWEST_VERTEBRA)
 
 
 def vertebra_order(body: Body) -> Iterator[Finding]:
-    """Yields VERTEBRA_ORDER where a vertebra lies above one that belongs above it."""
+    """Yields VERTEBRA_ORDER where two neighbouring vertebrae are in reverse order."""
     for number, next_number in pairwise(body.vertebrae):
         upper, lower = vertebra_name(number), vertebra_name(next_number)
         above = float(body.centre(upper)[2] - body.centre(lower)[2])
@@ -48,7 +48,8 @@ def vertebra_order(body: Body) -> Iterator[Finding]:
             yield Finding(
                 code="VERTEBRA_ORDER",
                 severity=Severity.REJECT,
-                sentence=f"Vertebra {level_name(next_number)} lies above {level_name(number)}.",
+                sentence=f"Vertebra {level_name(next_number)} lies {-above:.0f} mm above "
+                f"{level_name(number)} (expected below).",
                 structure=lower,
                 value=round(above, 1),
                 limit=0.0,
@@ -59,7 +60,7 @@ def vertebra_order(body: Body) -> Iterator[Finding]:
 def vertebra_missing(body: Body) -> Iterator[Finding]:
     """Yields VERTEBRA_MISSING for vertebrae between others that were found.
 
-    Where a side of the field of view cuts these, it may leave out the one in between.
+    Vertebrae beside one that a side of the field of view cuts may be out of view.
     """
     for upper, lower in pairwise(body.vertebrae):
         if any(body.is_cut_at_a_side(vertebra_name(number)) for number in (upper, lower)):
@@ -76,7 +77,7 @@ def vertebra_missing(body: Body) -> Iterator[Finding]:
 
 
 def vertebra_step(body: Body) -> Iterator[Finding]:
-    """Yields VERTEBRA_STEP where neighbours are much closer or further apart than others."""
+    """Yields VERTEBRA_STEP where two neighbours are unusually close or far apart."""
     scale = body.scale
     if scale is None:
         return
@@ -90,8 +91,8 @@ def vertebra_step(body: Body) -> Iterator[Finding]:
         yield Finding(
             code="VERTEBRA_STEP",
             severity=Severity.REVIEW,
-            sentence=f"The distance of vertebrae {upper} and {lower} is {share:.1f} times that of "
-            "their neighbours.",
+            sentence=f"The distance of vertebrae {upper} and {lower} is {share:.2f} times that of "
+            f"their neighbours (expected {_SHORTEST_STEP} to {_LONGEST_STEP} times).",
             structure=vertebra_name(int(scale.levels[n])),
             value=round(share, 2),
             limit=_SHORTEST_STEP if share < 1 else _LONGEST_STEP,
@@ -100,7 +101,7 @@ def vertebra_step(body: Body) -> Iterator[Finding]:
 
 
 def rib_vertebra(body: Body) -> Iterator[Finding]:
-    """Yields RIB_VERTEBRA where the ribs do not lie beside the vertebrae of their numbers."""
+    """Yields RIB_VERTEBRA where ribs do not lie beside the vertebrae of their number."""
     scale = body.scale
     if scale is None:
         return
@@ -119,9 +120,9 @@ def rib_vertebra(body: Body) -> Iterator[Finding]:
     yield Finding(
         code="RIB_VERTEBRA",
         severity=Severity.REJECT,
-        sentence=f"Ribs and vertebrae do not fit: of {len(heads)} ribs, the heads of {len(off)} "
-        f"lie {abs(offset):.1f} vertebrae {'below' if offset > 0 else 'above'} where their numbers "
-        "belong.",
+        sentence=f"Ribs and vertebrae do not match: the heads of {len(off)} of {len(heads)} "
+        f"ribs lie {abs(offset):.1f} vertebrae {'below' if offset > 0 else 'above'} their expected level "
+        f"(expected at most {_RIB_LIMIT_LEVELS}).",
         value=round(offset, 2),
         limit=_RIB_LIMIT_LEVELS,
         unit="{vertebrae}",
@@ -129,7 +130,7 @@ def rib_vertebra(body: Body) -> Iterator[Finding]:
 
 
 def sacrum(body: Body) -> Iterator[Finding]:
-    """Yields SACRUM where what lies on the sacrum isn't L5."""
+    """Yields SACRUM where the vertebra above the sacrum is not L5."""
     if _SACRUM not in body or _ABOVE_SACRUM not in body.labels or not body.vertebrae:
         return
     if Face.SUPERIOR in body.faces(_SACRUM):
@@ -140,22 +141,25 @@ def sacrum(body: Body) -> Iterator[Finding]:
     top = float(body.end(_SACRUM, Face.SUPERIOR)[2])
     gap = float(body.centre(vertebra_name(lowest))[2]) - top
     if lowest != LOWEST_VERTEBRA:
-        yield _does_not_fit(f"The lowest vertebra above the sacrum is called {level_name(lowest)}")
+        yield _mismatch(
+            f"The lowest vertebra above the sacrum is {level_name(lowest)} (expected L5)"
+        )
     elif body.scale is not None:
         levels = gap / body.scale.step_at(LOWEST_VERTEBRA)
         if not -_SACRUM_LIMIT_LEVELS < levels < _SACRUM_LIMIT_LEVELS:
             where = "above" if levels > 0 else "below"
-            yield _does_not_fit(
-                f"Vertebra L5 lies {abs(levels):.1f} vertebrae {where} the top of the sacrum",
+            yield _mismatch(
+                f"Vertebra L5 lies {abs(levels):.1f} vertebrae {where} the top of the sacrum "
+                f"(expected at most {_SACRUM_LIMIT_LEVELS})",
                 round(levels, 2),
             )
 
 
 def _can_be_compared(body: Body, upper: str, lower: str) -> bool:
-    """Returns whether the centres of two vertebrae say which one lies higher.
+    """Returns whether the centres of two vertebrae show which one lies higher.
 
-    Of a cut one, the spinous process alone may be left, which hangs down beside the next. Which of
-    the two the edge cuts says it then.
+    Only the spinous process of a cut vertebra may be in view, and it hangs down beside the next
+    vertebra. Then the order follows from which of the two vertebrae the edge cuts.
     """
     if body.reaches_whole_height(upper) and body.reaches_whole_height(lower):
         return True
@@ -163,11 +167,11 @@ def _can_be_compared(body: Body, upper: str, lower: str) -> bool:
     return Face.SUPERIOR in of_lower - of_upper or Face.INFERIOR in of_upper - of_lower
 
 
-def _does_not_fit(what: str, levels: float | None = None) -> Finding:
+def _mismatch(sentence: str, levels: float | None = None) -> Finding:
     return Finding(
         code="SACRUM",
         severity=Severity.REJECT,
-        sentence=f"{what}: vertebrae and sacrum do not fit.",
+        sentence=f"{sentence}: vertebrae and sacrum do not match.",
         structure=_ABOVE_SACRUM,
         value=levels,
         limit=None if levels is None else _SACRUM_LIMIT_LEVELS,
@@ -176,7 +180,7 @@ def _does_not_fit(what: str, levels: float | None = None) -> Finding:
 
 
 def _head_offset(body: Body, scale: SpineScale, side: str, number: int) -> float | None:
-    """Returns how many vertebrae a rib's head lies below where it belongs."""
+    """Returns by how many vertebrae the head of a rib lies below its expected level."""
     name = f"rib{side}_{number}"
     if name not in body:
         return None

@@ -1,4 +1,4 @@
-"""What the headers of a series say against it."""
+"""Rules about the headers of a series: patient, image type, geometry, contrast, kernel."""
 
 import re
 from collections.abc import Iterator
@@ -18,14 +18,14 @@ from totalmap.structures import Face
 
 # Dice 0.81 in adults, 0.73 in children: 10.1007/s10278-024-01273-w.
 ADULT_YEARS = 16
-# The networks see 1.5 or 3 mm; small organs lie between thicker slices.
+# The networks work at 1.5 or 3 mm; thicker slices miss small organs.
 MAX_THICKNESS_MM = 5.0
-# With less, order and sides can be judged, but not what a structure lies beside.
+# With less, the rules about levels and volumes do not apply (quality/plausibility/rules.py).
 MIN_COVERAGE_MM = 100.0
-# Below, iodine and bone are much denser than at the usual 100 or 120 kV.
+# Below, iodine and bone have much higher values than at the usual 100 or 120 kV.
 MIN_KVP = 80.0
 
-# Tasks that were trained on contrast CT alone, or that find nothing without a contrast agent.
+# Tasks that were trained on contrast-enhanced CT only, or find nothing without a contrast agent.
 NEED_CONTRAST = frozenset(
     {
         "aortic_dissection",  # TotalSegmentator's own aorta report leaves it out in native CT
@@ -34,7 +34,7 @@ NEED_CONTRAST = frozenset(
     }
 )
 
-# What a word of Image Type, of its vendor's part too, makes of a series; the first that is there.
+# Kinds of series by the words of Image Type, its vendor's part included; the first match counts.
 # PS3.3 C.7.6.1.1.2, C.8.2.1.1.1, C.8.16.1.3 and C.8.16.1.4.
 _KINDS = (
     ("LOCALIZER", ("LOCALIZER",)),
@@ -61,8 +61,8 @@ _PATIENT_TAGS: list[BaseTag | int] = [
 ]
 
 
-def by_headers(volume: Volume) -> tuple[Finding, ...]:
-    """Returns what the headers of a series of any modality say against it."""
+def header_findings(volume: Volume) -> tuple[Finding, ...]:
+    """Returns the findings about the headers of a series of any modality."""
     return (
         *_other_patient(volume),
         *_child(volume),
@@ -72,21 +72,23 @@ def by_headers(volume: Volume) -> tuple[Finding, ...]:
     )
 
 
-def by_geometry(volume: Volume, task: str) -> tuple[Finding, ...]:
-    """Returns what speaks against a volume that has no DICOM headers.
+def geometry_findings(volume: Volume, task: str) -> tuple[Finding, ...]:
+    """Returns the findings about a volume without DICOM headers.
 
     Args:
-        task: TotalSegmentator's name of it.
+        volume: A volume from a NIfTI file.
+        task: TotalSegmentator's name of the task.
     """
     of_ct = (*_thick(volume), *_tilt(volume.geometry), *_contrast(volume, task))
     return (*_short(volume.geometry), *(of_ct if volume.modality == "CT" else ()))
 
 
-def by_headers_of_ct(volume: Volume, task: str) -> tuple[Finding, ...]:
-    """Returns what the headers say against a CT series.
+def ct_header_findings(volume: Volume, task: str) -> tuple[Finding, ...]:
+    """Returns the findings about the headers of a CT series.
 
     Args:
-        task: TotalSegmentator's name of it.
+        volume: The volume of the series.
+        task: TotalSegmentator's name of the task.
     """
     return (
         *_unit(volume),
@@ -105,29 +107,30 @@ def _other_patient(volume: Volume) -> Iterator[Finding]:
             code="OTHER_PATIENT",
             severity=Severity.REVIEW,
             sentence=f"Series of the study disagree in {', '.join(names)}: make sure that the "
-            "segmented series is of the patient whom it names.",
+            "segmented series belongs to the patient it names.",
         )
 
 
 def _child(volume: Volume) -> Iterator[Finding]:
-    # Read here and now, so that no patient attribute is ever part of our types.
+    # Read here, so that no patient attribute is ever stored in our types.
     with volume.slices[0].instance.path.open("rb") as file:
         header = Header(read_header(file, _PATIENT_TAGS))
     if is_child(header):
         yield Finding(
             code="CHILD",
             severity=Severity.REVIEW,
-            sentence=f"The patient is below {ADULT_YEARS} years: the networks were trained on "
-            "adults, and small organs are often wrong.",
+            sentence=f"The patient is younger than {ADULT_YEARS} years: the networks were trained "
+            "on adults, and small organs are often wrong.",
             limit=ADULT_YEARS,
             unit="a",
         )
 
 
 def is_child(header: Header) -> bool:
-    """Returns whether Patient's Age, or else the birth date at the study, is below the limit.
+    """Returns whether the patient is younger than ADULT_YEARS.
 
-    De-identifiers write an age of 0 years, and one date for birth and study: neither is an age.
+    The age is Patient's Age, else it follows from the dates of birth and study. De-identifiers
+    write an age of 0 years, or the same date for both; neither counts as an age.
     """
     is_identity_removed = _is_identity_removed(header)
     age = _AGE.fullmatch(header.text("PatientAge").upper())
@@ -144,7 +147,7 @@ def is_child(header: Header) -> bool:
 
 
 def _is_identity_removed(header: Header) -> bool:
-    """Returns whether a de-identifier left its mark (PS3.3 C.7.1.1)."""
+    """Returns whether the header says that it was de-identified (PS3.3 C.7.1.1)."""
     return header.code("PatientIdentityRemoved") == "YES" or header.has(
         "DeidentificationMethod", "DeidentificationMethodCodeSequence"
     )
@@ -171,7 +174,7 @@ def _part(volume: Volume) -> Iterator[Finding]:
 
 
 def _kind(volume: Volume) -> Iterator[Finding]:
-    values = {value for one in volume.slices for value in one.frame.image_type}
+    values = {value for item in volume.slices for value in item.frame.image_type}
     words = {word for value in values for word in value.split()}
     orientation = volume.slices[0].plane.orientation
     for code, candidates in _KINDS:
@@ -189,7 +192,7 @@ def _of_kind(code: str, meaning: str, severity: Severity) -> Finding:
     return Finding(
         code=code,
         severity=severity,
-        sentence=f"The series is {meaning}: the networks were trained on slices as scanned.",
+        sentence=f"The series is {meaning}: the networks were trained on original slices.",
     )
 
 
@@ -199,9 +202,8 @@ def _short(geometry: Geometry) -> Iterator[Finding]:
         yield Finding(
             code="SHORT_COVERAGE",
             severity=Severity.REVIEW,
-            sentence=f"The series covers {height_mm:.0f} mm from feet to head, less than "
-            f"{MIN_COVERAGE_MM:g} mm: vertebrae are easily misnumbered, and most structures are "
-            "cut off.",
+            sentence=f"The series covers {height_mm:.0f} mm from feet to head (expected at least "
+            f"{MIN_COVERAGE_MM:g} mm): vertebrae may be misnumbered, and most structures are cut.",
             value=round(height_mm, 1),
             limit=MIN_COVERAGE_MM,
             unit="mm",
@@ -209,7 +211,7 @@ def _short(geometry: Geometry) -> Iterator[Finding]:
 
 
 def upright_axis(geometry: Geometry) -> int:
-    """Returns the axis of (k, j, i) that is closest to the patient's length."""
+    """Returns the axis of (k, j, i) that is closest to the direction from feet to head."""
     return next(axis for axis, faces in enumerate(geometry.faces) if Face.SUPERIOR in faces)
 
 
@@ -221,24 +223,24 @@ def _height_mm(geometry: Geometry) -> float:
 
 
 def _unit(volume: Volume) -> Iterator[Finding]:
-    units = sorted({one.frame.unit for one in volume.slices} & NOT_HU.keys())
+    units = sorted({item.frame.unit for item in volume.slices} & NOT_HU.keys())
     if units:
         yield Finding(
             code="NOT_HU",
             severity=Severity.REVIEW,
-            sentence=f"The values are {NOT_HU[units[0]]}, not HU: the networks know HU alone.",
+            sentence=f"The values are {NOT_HU[units[0]]}: the networks were trained on HU.",
         )
 
 
 def _thick(volume: Volume) -> Iterator[Finding]:
-    said = [one.frame.slice_thickness_mm or 0.0 for one in volume.slices]
-    thickness_mm = round(max([*said, volume.geometry.spacing_mm[2]]), 1)
+    thicknesses_mm = [item.frame.slice_thickness_mm or 0.0 for item in volume.slices]
+    thickness_mm = round(max([*thicknesses_mm, volume.geometry.spacing_mm[2]]), 1)
     if thickness_mm > MAX_THICKNESS_MM:
         yield Finding(
             code="THICK_SLICES",
             severity=Severity.REVIEW,
-            sentence=f"Slices are {thickness_mm:g} mm thick or apart, more than "
-            f"{MAX_THICKNESS_MM:g} mm: small structures are blurred or missed between them.",
+            sentence=f"Slices are {thickness_mm:g} mm thick or apart (expected at most "
+            f"{MAX_THICKNESS_MM:g} mm): small structures are blurred or missed.",
             value=thickness_mm,
             limit=MAX_THICKNESS_MM,
             unit="mm",
@@ -250,8 +252,8 @@ def _tilt(geometry: Geometry) -> Iterator[Finding]:
         yield Finding(
             code="TILT",
             severity=Severity.INFORMATION,
-            sentence=f"The gantry was tilted by {geometry.tilt_degrees:.1f} degrees: the network "
-            "saw slices that were straightened by interpolation.",
+            sentence=f"The gantry was tilted by {geometry.tilt_degrees:.1f} degrees (expected at "
+            f"most {NEGLIGIBLE_TILT_DEGREES:g}): the slices were straightened by interpolation.",
             value=round(geometry.tilt_degrees, 1),
             limit=NEGLIGIBLE_TILT_DEGREES,
             unit="deg",
@@ -259,11 +261,11 @@ def _tilt(geometry: Geometry) -> Iterator[Finding]:
 
 
 def _contrast(volume: Volume, task: str) -> Iterator[Finding]:
-    if task in NEED_CONTRAST and not any(one.frame.has_contrast for one in volume.slices):
+    if task in NEED_CONTRAST and not any(item.frame.has_contrast for item in volume.slices):
         yield Finding(
             code="CONTRAST",
             severity=Severity.REVIEW,
-            sentence=f"No contrast agent is on record, and the task {task} needs one.",
+            sentence=f"The header names no contrast agent, and the task {task} needs one.",
         )
 
 
@@ -273,8 +275,8 @@ def _low_voltage(volume: Volume) -> Iterator[Finding]:
         yield Finding(
             code="LOW_KVP",
             severity=Severity.INFORMATION,
-            sentence=f"The tube voltage is {kvp:g} kV, less than {MIN_KVP:g} kV: bone and contrast "
-            "agent are denser than usual, and noise is higher.",
+            sentence=f"The tube voltage is {kvp:g} kV (expected at least {MIN_KVP:g} kV): bone and "
+            "contrast agent have higher values than usual, and noise is higher.",
             value=kvp,
             limit=MIN_KVP,
             unit="kV",
@@ -286,6 +288,6 @@ def _sharp(volume: Volume) -> Iterator[Finding]:
         yield Finding(
             code="SHARP_KERNEL",
             severity=Severity.INFORMATION,
-            sentence="The kernel is made for bone or lung: soft tissue is noisier than in most of "
-            "the training data.",
+            sentence="The kernel is made for bone or lung (expected a soft one): soft tissue is "
+            "noisier than in most of the training data.",
         )

@@ -1,4 +1,4 @@
-"""What a look at some of the voxels of a CT tells: never a copy of the volume, and no labels."""
+"""Measures values of a CT on a sample of its voxels, without labels and without copying it."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,14 +16,14 @@ Sample = NDArray[np.int16]
 Mask = NDArray[np.bool_]
 
 SAMPLE_MM = 4.0
-# At least so many samples are along each side of a block: the shell of the table is thinner.
+# Samples along each side of a block, at least: thicker than the shell of the table.
 BLOCK = 3
 
-# Below, no tissue or gas is measured: scanners fill what lies outside their circle with -2000,
-# -2048 or -3024.
+# Lower values are padding: scanners fill the corners outside their circle with -2000, -2048 or
+# -3024.
 PADDING_BELOW_HU = -1500
-# The middles of the sides are looked at a sixteenth of the field of view inside of them: the circle
-# may be somewhat smaller.
+# The middles of the sides are sampled a sixteenth of the field of view inwards, since the circle
+# may be smaller than the array.
 INSIDE = 16
 # Noise leaves at most half of the air at the lowest value.
 EVEN_SHARE = 0.9
@@ -47,27 +47,27 @@ MAX_TILE_MM = 8.0
 SOFT_HU = (0, 100)
 QUIET_SHARE = 0.25
 
-# Fewer of anything say nothing.
+# Fewer samples are not evaluated.
 MIN_COUNT = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measures:
-    """What is measured of a CT; shares are those of voxels inside the reconstructed circle.
+    """Measures of a CT, of the voxels inside the reconstructed circle.
 
     Attributes:
-        voxels: How many were looked at.
-        grey_levels: How many different values there are among them.
+        voxels: Number of sampled voxels.
+        grey_levels: Number of different values among them.
         lowest_hu: The lowest value.
         highest_hu: The highest value.
-        at_lowest: Share of the lowest value.
-        at_highest: Share of the highest value.
-        lightest_hu: 1 % of the values lie at or below it.
-        tissue: Share of what is denser than air that is fat or soft tissue, 0 to 1.
+        at_lowest: Share of voxels with the lowest value, 0 to 1.
+        at_highest: Share of voxels with the highest value, 0 to 1.
+        lightest_hu: First percentile of the values.
+        tissue: Share of fat and soft tissue among voxels denser than air, 0 to 1.
         body_at_side: Share of the sides of the field of view that the body touches, 0 to 1.
-        air_hu: Median of the air at the sides; None where there is too little.
+        air_hu: Median of the air at the sides; None if there is too little.
         metal_ml: Volume above METAL_HU.
-        noise_hu: Standard deviation in homogeneous soft tissue; None where there is too little.
+        noise_hu: Standard deviation in homogeneous soft tissue; None if there is too little.
     """
 
     voxels: int
@@ -85,7 +85,7 @@ class Measures:
 
 
 def measure(volume: Volume) -> Measures:
-    """Returns the measures of a CT, from a voxel every few mm and some whole slices."""
+    """Returns the measures of a CT, from one voxel every 4 mm and from 16 whole slices."""
     steps = _steps(volume.geometry)
     sample = _sample(volume, steps)
     is_empty = _unmeasured(sample)
@@ -117,7 +117,7 @@ def measure(volume: Volume) -> Measures:
 
 
 def _steps(geometry: Geometry) -> tuple[int, int, int]:
-    """Returns how many voxels of (k, j, i) there are to a sample."""
+    """Returns the sampling steps along (k, j, i), in voxels."""
     i_mm, j_mm, _ = geometry.spacing_mm
     k_mm = geometry.coverage_mm / max(geometry.shape[0] - 1, 1)
     k, j, i = (
@@ -128,7 +128,7 @@ def _steps(geometry: Geometry) -> tuple[int, int, int]:
 
 
 def _sample(volume: Volume, steps: tuple[int, int, int]) -> Sample:
-    """Returns every so many voxels, from the middle of the first step on."""
+    """Returns a sample of the voxels, upright; it begins in the middle of the first step."""
     view = volume.voxels[tuple(slice(step // 2, None, step) for step in steps)]
     upright = np.moveaxis(view, upright_axis(volume.geometry), 0)
     if upright.dtype == np.int16:
@@ -137,10 +137,10 @@ def _sample(volume: Volume, steps: tuple[int, int, int]) -> Sample:
 
 
 def _unmeasured(sample: Sample) -> Mask:
-    """Whether a voxel lies outside the circle that was reconstructed.
+    """Returns which voxels lie outside the reconstructed circle.
 
-    Some scanners fill that with the lowest value that they have, -1024: then all corners hold it,
-    and the air at the middles of the sides does not. Where it does, all air was made even.
+    Some scanners fill the corners with their lowest value, -1024. Then all corners hold it, and the
+    air at the middles of the sides does not. If that air holds it too, all air was made uniform.
     """
     is_lowest = sample == sample.min()
     _, height, width = sample.shape
@@ -160,8 +160,8 @@ def _unmeasured(sample: Sample) -> Mask:
 def _sides(sample: Sample, is_empty: Mask) -> tuple[float, float | None]:
     """Returns the share of the rim that is body, and the median of the air there.
 
-    The rim is made of blocks that lie at a side of what was reconstructed. A block is body where
-    all of it is dense, so that a table or a wire is none.
+    The rim consists of the outermost blocks of the reconstructed circle. A block is body if all of
+    it is dense, which excludes tables and wires.
     """
     y, x = (_block_starts(size) for size in sample.shape[1:])
     filled = np.where(is_empty, INT16.max, sample)
@@ -183,9 +183,9 @@ def _block_starts(size: int) -> NDArray[np.intp]:
 
 
 def _noise_hu(voxels: Voxels, geometry: Geometry) -> float | None:
-    """Returns the standard deviation in the quietest quarter of the tiles of soft tissue.
+    """Returns the first quartile of the standard deviations of tiles of soft tissue.
 
-    Others hold the borders of organs.
+    Tiles with higher ones hold borders of organs.
     """
     i_mm, j_mm, _ = geometry.spacing_mm
     if MIN_TILE * max(i_mm, j_mm) > MAX_TILE_MM:
@@ -198,10 +198,10 @@ def _noise_hu(voxels: Voxels, geometry: Geometry) -> float | None:
     return float(np.quantile(deviations, QUIET_SHARE))
 
 
-def _deviations(one: NDArray[Any], height: int, width: int) -> NDArray[np.float32]:
-    """Returns the standard deviations in those tiles of a slice (j, i) that are soft tissue."""
-    rows, columns = one.shape[0] // height, one.shape[1] // width
-    whole = one[: rows * height, : columns * width]
+def _deviations(values: NDArray[Any], height: int, width: int) -> NDArray[np.float32]:
+    """Returns the standard deviations of the tiles of a slice (j, i) that are soft tissue."""
+    rows, columns = values.shape[0] // height, values.shape[1] // width
+    whole = values[: rows * height, : columns * width]
     by_row = whole.reshape(rows, height, columns, width).swapaxes(1, 2)
     tiles = by_row.reshape(rows * columns, height * width).astype(np.float32)
     means = tiles.mean(axis=1)

@@ -4,9 +4,13 @@ from dataclasses import replace
 
 from totalmap.dicom.volume import Volume
 from totalmap.finding import Finding
-from totalmap.quality.suitability.header_rules import by_geometry, by_headers, by_headers_of_ct
+from totalmap.quality.suitability.header_rules import (
+    ct_header_findings,
+    geometry_findings,
+    header_findings,
+)
 from totalmap.quality.suitability.measures import measure
-from totalmap.quality.suitability.value_rules import by_values
+from totalmap.quality.suitability.value_rules import value_findings
 
 
 def with_suitability(volume: Volume, task: str) -> Volume:
@@ -25,7 +29,7 @@ def assess_suitability(volume: Volume, task: str) -> tuple[Finding, ...]:
         task: TotalSegmentator's name of the task.
     """
     of_ct = volume.modality == "CT"
-    values = by_values(measure(volume)) if of_ct else ()
+    values = value_findings(measure(volume)) if of_ct else ()
     if not volume.is_dicom:
-        return (*by_geometry(volume, task), *values)
-    return (*by_headers(volume), *(by_headers_of_ct(volume, task) if of_ct else ()), *values)
+        return (*geometry_findings(volume, task), *values)
+    return (*header_findings(volume), *(ct_header_findings(volume, task) if of_ct else ()), *values)

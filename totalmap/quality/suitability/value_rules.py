@@ -1,4 +1,4 @@
-"""What the values of a CT say against it."""
+"""Rules about the values of a CT: HU, windows, cropping, metal, noise."""
 
 from collections.abc import Callable, Iterator
 
@@ -8,11 +8,11 @@ from totalmap.quality.suitability.measures import METAL_HU, Measures
 HU = "[hnsf'U]"
 """Hounsfield units, in UCUM."""
 
-# What 8 bits can hold. A CT has thousands of values, if enough voxels are looked at.
+# Number of values in 8 bits. A CT has thousands of values among enough voxels.
 GREY_LEVELS = 256
 MIN_VOXELS = 10_000
-# A window heaps up what it cuts off at its ends. 12 bits end at 2047 or 3071, where metal is cut
-# off, and at -1024, where noise cuts off some of the air.
+# A viewing window moves all values beyond its ends to the ends, where they pile up. 12 bits end at
+# 2047 or 3071 HU, where only metal is cut off, and at -1024 HU, where some of the air is.
 CEILING_BELOW_HU = 2000
 CEILING_SHARE = 0.0005
 FLOOR_ABOVE_HU = -900
@@ -26,17 +26,17 @@ MAX_AIR_SHIFT_HU = 50
 MAX_BODY_AT_SIDE = 0.1
 # About a pedicle screw. Dental fillings and clips are smaller.
 MAX_METAL_ML = 2.0
-# Fat and muscle, 150 HU apart, can hardly be told in single voxels.
+# Above, fat and muscle, which are 150 HU apart, can hardly be distinguished in single voxels.
 MAX_NOISE_HU = 60.0
 
 
-def by_values(measures: Measures) -> tuple[Finding, ...]:
-    """Returns what the values say against a CT.
+def value_findings(measures: Measures) -> tuple[Finding, ...]:
+    """Returns the findings about the values of a CT.
 
-    Where they are no HU, that is all that can be said.
+    If the values are not HU, only this is reported, since the other rules need HU.
     """
-    for check in _ARE_NO_HU:
-        findings = tuple(check(measures))
+    for rule in _HU_RULES:
+        findings = tuple(rule(measures))
         if findings:
             return findings
     return (*_cropped(measures), *_metal(measures), *_noise(measures))
@@ -47,8 +47,8 @@ def _eight_bit(measures: Measures) -> Iterator[Finding]:
         yield Finding(
             code="EIGHT_BIT",
             severity=Severity.REVIEW,
-            sentence=f"The images have {measures.grey_levels} grey levels, no more than 8 bits "
-            "hold: they are made for viewing, and their values are not those of the scanner.",
+            sentence=f"The images have {measures.grey_levels} grey levels (expected more than "
+            f"{GREY_LEVELS}): they were converted to 8 bits for viewing.",
             value=measures.grey_levels,
             limit=GREY_LEVELS,
         )
@@ -68,8 +68,8 @@ def _windowed(value: int, side: str, limit: int) -> Finding:
     return Finding(
         code="WINDOWED",
         severity=Severity.REVIEW,
-        sentence=f"All values {side} {value} HU are cut off, as by a window for viewing: the "
-        "networks need the whole range.",
+        sentence=f"Values {side} {value} HU are cut off (expected a limit {side} {limit} HU), as "
+        "by a viewing window: the networks need the whole range.",
         value=value,
         limit=limit,
         unit=HU,
@@ -79,8 +79,8 @@ def _windowed(value: int, side: str, limit: int) -> Finding:
 def _nothing_light(measures: Measures) -> Iterator[Finding]:
     if measures.lightest_hu > LIGHTEST_HU:
         yield _not_hu(
-            f"Nothing in the images is as light as fat or air: 99 % of the values lie above "
-            f"{measures.lightest_hu}",
+            f"99 % of the values are above {measures.lightest_hu} HU (expected fat or air below "
+            f"{LIGHTEST_HU} HU)",
             measures.lightest_hu,
             LIGHTEST_HU,
             HU,
@@ -91,7 +91,8 @@ def _little_tissue(measures: Measures) -> Iterator[Finding]:
     percent = round(100 * measures.tissue)
     if measures.tissue < MIN_TISSUE:
         yield _not_hu(
-            f"Only {percent} % of what is denser than air has the values of fat or soft tissue",
+            f"{percent} % of the voxels denser than air have values of fat or soft tissue "
+            f"(expected at least {100 * MIN_TISSUE:.0f} %)",
             percent,
             100 * MIN_TISSUE,
             "%",
@@ -101,26 +102,30 @@ def _little_tissue(measures: Measures) -> Iterator[Finding]:
 def _odd_air(measures: Measures) -> Iterator[Finding]:
     air_hu = measures.air_hu
     if air_hu is None or measures.body_at_side > MAX_BODY_AT_SIDE:
-        return  # where the body is cropped, the air at the sides is that of a lung
+        return  # the air at the sides of a cropped body is that of a lung
     if abs(air_hu - AIR_HU) > MAX_AIR_SHIFT_HU:
         yield _not_hu(
-            f"The air beside the patient has {air_hu:.0f} HU, not {AIR_HU} HU", air_hu, AIR_HU, HU
+            f"The air beside the patient has {air_hu:.0f} HU (expected {AIR_HU - MAX_AIR_SHIFT_HU} "
+            f"to {AIR_HU + MAX_AIR_SHIFT_HU} HU)",
+            air_hu,
+            AIR_HU,
+            HU,
         )
 
 
-def _not_hu(what: str, value: float, limit: float, unit: str) -> Finding:
+def _not_hu(evidence: str, value: float, limit: float, unit: str) -> Finding:
     return Finding(
         code="SHIFTED_HU",
         severity=Severity.REVIEW,
-        sentence=f"{what}: the values are shifted or scaled, not HU, or the rescale is wrong.",
+        sentence=f"{evidence}: the values are shifted or scaled, or the rescale is wrong.",
         value=value,
         limit=limit,
         unit=unit,
     )
 
 
-# In this order, so that each cause is named rather than its effect on another check.
-_ARE_NO_HU: tuple[Callable[[Measures], Iterator[Finding]], ...] = (
+# In this order, so that the cause is reported and not its effect on another rule.
+_HU_RULES: tuple[Callable[[Measures], Iterator[Finding]], ...] = (
     _eight_bit,
     _cut_off_above,
     _nothing_light,
@@ -136,8 +141,8 @@ def _cropped(measures: Measures) -> Iterator[Finding]:
         yield Finding(
             code="CROPPED",
             severity=Severity.REVIEW,
-            sentence=f"The body touches {percent} % of the sides of the field of view, more than "
-            f"{100 * MAX_BODY_AT_SIDE:g} %: it is cut off, and so are structures near the skin.",
+            sentence=f"The body touches {percent} % of the sides of the field of view (expected at "
+            f"most {100 * MAX_BODY_AT_SIDE:g} %): structures near the skin are cut off.",
             value=percent,
             limit=100 * MAX_BODY_AT_SIDE,
             unit="%",
@@ -149,8 +154,8 @@ def _metal(measures: Measures) -> Iterator[Finding]:
         yield Finding(
             code="METAL",
             severity=Severity.REVIEW,
-            sentence=f"There are {measures.metal_ml:.0f} mL of metal (above {METAL_HU} HU), more "
-            f"than {MAX_METAL_ML:g} mL: structures beside it may be wrong.",
+            sentence=f"The images show {measures.metal_ml:.0f} mL of metal above {METAL_HU} HU "
+            f"(expected at most {MAX_METAL_ML:g} mL): structures beside it may be wrong.",
             value=round(measures.metal_ml, 1),
             limit=MAX_METAL_ML,
             unit="mL",
@@ -162,8 +167,8 @@ def _noise(measures: Measures) -> Iterator[Finding]:
         yield Finding(
             code="NOISE",
             severity=Severity.REVIEW,
-            sentence=f"The noise in soft tissue is {measures.noise_hu:.0f} HU, more than "
-            f"{MAX_NOISE_HU:g} HU: organs can hardly be told apart.",
+            sentence=f"The noise in soft tissue is {measures.noise_hu:.0f} HU (expected at most "
+            f"{MAX_NOISE_HU:g} HU): organs can hardly be distinguished.",
             value=round(measures.noise_hu, 1),
             limit=MAX_NOISE_HU,
             unit=HU,

@@ -32,7 +32,7 @@ def test_levels() -> None:
 def test_a_sentence_names_levels() -> None:
     (finding,) = levels.level(body(spine() | {"liver": replace(LIVER, z=height(12))}))
     assert finding.sentence == (
-        "The liver lies at the level of T5, 4.0 vertebrae away from its usual levels (T9 to L2)."
+        "The liver lies at the level of T5, 4.0 vertebrae outside its expected levels (T9 to L2)."
     )
     assert (finding.value, finding.limit) == (4.0, 3.0)
 

@@ -198,7 +198,7 @@ def test_nothing_of_the_patient_is_told(tmp_path: Path) -> None:
     )
     (child,) = findings
     assert child.value is None
-    assert child.sentence.startswith("The patient is below 16 years:")
+    assert child.sentence.startswith("The patient is younger than 16 years:")
     assert not any(word in repr(child) for word in ("13", "2007", "0203", "PHANTOM"))
 
 
