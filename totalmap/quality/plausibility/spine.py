@@ -120,9 +120,9 @@ def rib_vertebra(body: Body) -> Iterator[Finding]:
     yield Finding(
         code="RIB_VERTEBRA",
         severity=Severity.REJECT,
-        sentence=f"Ribs and vertebrae do not match: the heads of {len(off)} of {len(heads)} "
-        f"ribs lie {abs(offset):.1f} vertebrae {'below' if offset > 0 else 'above'} their expected level "
-        f"(expected at most {_RIB_LIMIT_LEVELS}).",
+        sentence=f"The heads of {len(off)} of {len(heads)} ribs lie {abs(offset):.1f} vertebrae "
+        f"{'below' if offset > 0 else 'above'} their expected level (expected at most "
+        f"{_RIB_LIMIT_LEVELS}): ribs and vertebrae do not match.",
         value=round(offset, 2),
         limit=_RIB_LIMIT_LEVELS,
         unit="{vertebrae}",
