@@ -82,13 +82,17 @@ def _reproduce(
         outcome = run_application(wanted, observer, stopped=cleaned_up)
         if outcome.error is not None:
             raise outcome.error
-        made = [folder / one.path for one in outcome.status.results if one.sop_instance_uid]
+        made = [
+            folder / written.path for written in outcome.status.results if written.sop_instance_uid
+        ]
         return Reproduction(differences=tuple(_differences(result, old, made)))
 
 
 def _require_source(old: Trace, source: Path) -> None:
     study = read_study(source)
-    present = {one.sop_instance_uid for series in study.series for one in series.instances}
+    present = {
+        instance.sop_instance_uid for series in study.series for instance in series.instances
+    }
     if old.instances and not present & set(old.instances):
         raise InputError(
             f"the source holds none of the {len(old.instances)} instances that the result refers to"

@@ -25,7 +25,7 @@ class ResultWriterOperator(ChainOperator):
 
     def process(self, segmentations: tuple[Segmentation, ...]) -> None:
         """Writes the results of each segmentation for which there is something to write."""
-        due = [one for one in segmentations if self.is_due(one)]
+        due = [segmentation for segmentation in segmentations if self.is_due(segmentation)]
         if not due:
             return
         with self.run_log.stage(self.stage):

@@ -100,7 +100,7 @@ class Origin:
                 )
                 for model in segmentation.models
             ),
-            looked_for=",".join(_ranges(one.label for one in looked_for)),
+            looked_for=",".join(_ranges(structure.label for structure in looked_for)),
         )
 
     @property
@@ -120,7 +120,7 @@ class Origin:
             "of weights "
         )
         further = "TotalMAP; further weights "
-        weights = [f"{one.dataset} {one.sha256}" for one in self.weights]
+        weights = [f"{network.dataset} {network.sha256}" for network in self.weights]
         made: list[str] = []
         while weights or not made:
             line = further if made else how
@@ -131,9 +131,9 @@ class Origin:
 
     def _what(self) -> str:
         of_licence: dict[str, dict[str, None]] = {}
-        for one in self.weights:
-            if one.licence:
-                of_licence.setdefault(one.licence, {})[one.dataset] = None
+        for network in self.weights:
+            if network.licence:
+                of_licence.setdefault(network.licence, {})[network.dataset] = None
         licences = (f"; licence {name} of {', '.join(sets)}" for name, sets in of_licence.items())
         return f"TotalMAP; labels looked for: {self.looked_for}{''.join(licences)}"
 
@@ -177,7 +177,7 @@ def origin_of(result: Dataset) -> Origin | None:
 
 def _fitting(line: str, weights: Sequence[str]) -> int:
     """Returns how many of the weights fit behind the begin of a line."""
-    ends = accumulate((len(one) + len(", ") for one in weights), initial=len(line))
+    ends = accumulate((len(entry) + len(", ") for entry in weights), initial=len(line))
     return sum(end - len(", ") <= _SHORT_TEXT for end in islice(ends, 1, None))
 
 

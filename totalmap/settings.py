@@ -348,9 +348,9 @@ def _meant(section: str, key: str) -> str:
     """Returns which variable was meant, or how variables are called."""
     known = tuple(Settings.model_fields)
     if key:
-        names = [f"{one}.{key}" for one in nearest(section, known)[:1]]
+        names = [f"{close}.{key}" for close in nearest(section, known)[:1]]
     else:
-        names = [one for one in key_elsewhere(Settings, section) if one.count(".") == 1]
+        names = [name for name in key_elsewhere(Settings, section) if name.count(".") == 1]
     variables = [ENV_PREFIX + name.replace(".", ENV_NESTING).upper() for name in names]
     if variables:
         return f", did you mean {' or '.join(variables)}?"

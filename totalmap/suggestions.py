@@ -21,8 +21,8 @@ def nearest(word: object, known: Collection[str], close: float = _CLOSE) -> tupl
     """
     if not isinstance(word, str):
         return ()
-    spelt = {one.lower(): one for one in known}
-    return tuple(spelt[one] for one in get_close_matches(word.lower(), spelt, _AT_MOST, close))
+    spelt = {name.lower(): name for name in known}
+    return tuple(spelt[name] for name in get_close_matches(word.lower(), spelt, _AT_MOST, close))
 
 
 def did_you_mean(word: object, known: Collection[str]) -> str:

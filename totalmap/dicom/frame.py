@@ -154,7 +154,7 @@ def _plane(header: Header) -> tuple[Plane | None, str]:
     row, column = cosines[:3], cosines[3:]
     lengths = math.hypot(*row), math.hypot(*column)
     product = sum(a * b for a, b in zip(row, column, strict=True))
-    if abs(product) > UNIT_TOLERANCE or any(abs(one - 1) > UNIT_TOLERANCE for one in lengths):
+    if abs(product) > UNIT_TOLERANCE or any(abs(length - 1) > UNIT_TOLERANCE for length in lengths):
         return None, "Image Orientation (Patient) is not two perpendicular directions"
     return Plane(position_mm=position, cosines=cosines, pixel_spacing_mm=spacing), ""
 

@@ -296,8 +296,8 @@ def _frames(header: Header, pixels: PixelFormat, element: PixelElement | None) -
         said = max(header.integer("NumberOfFrames") or 1, 1)
         return tuple(replace(unusable, number=n + 1) for n in range(min(count, said)))
     return tuple(
-        read_frame(one, number, is_only=count == 1, pixel_fault=fault)
-        for number, one in enumerate(header.frames(), start=1)
+        read_frame(frame_header, number, is_only=count == 1, pixel_fault=fault)
+        for number, frame_header in enumerate(header.frames(), start=1)
     )
 
 

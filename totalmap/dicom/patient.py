@@ -172,7 +172,7 @@ def _decoded(value: bytes, character_sets: list[str]) -> str | None:
         warnings.simplefilter("always")
         try:
             encodings = convert_encodings(list(character_sets))
-            is_unknown = any("Unknown encoding" in str(one.message) for one in caught)
+            is_unknown = any("Unknown encoding" in str(warning.message) for warning in caught)
             text = decode_bytes(value, encodings, _NAME_DELIMITERS)
         except BROKEN_VALUE:
             return None

@@ -106,11 +106,11 @@ def _decoded_volume(
                 else:
                     wide[k] = values
         except (*BROKEN_FILE, OSError) as error:
-            return [Undecodable(slice=one, error=type(error).__name__) for _, one in batch]
+            return [Undecodable(slice=item, error=type(error).__name__) for _, item in batch]
         return []
 
     with ThreadPoolExecutor(DECODERS) as pool:
-        undecodable = tuple(one for lost in pool.map(decode, _batches(slices)) for one in lost)
+        undecodable = tuple(item for lost in pool.map(decode, _batches(slices)) for item in lost)
     if not wide:
         return volume, undecodable
     widened = volume.astype(np.float32)
@@ -122,8 +122,8 @@ def _decoded_volume(
 def _batches(slices: Sequence[Slice]) -> Iterator[Batch]:
     """Yields slices of one file each."""
     by_file: dict[str, list[tuple[int, Slice]]] = defaultdict(list)
-    for k, one in enumerate(slices):
-        by_file[one.instance.sop_instance_uid].append((k, one))
+    for k, item in enumerate(slices):
+        by_file[item.instance.sop_instance_uid].append((k, item))
     for group in by_file.values():
         for first in range(0, len(group), FRAMES_AT_ONCE):
             yield group[first : first + FRAMES_AT_ONCE]
@@ -131,13 +131,13 @@ def _batches(slices: Sequence[Slice]) -> Iterator[Batch]:
 
 def _decoded(batch: Batch) -> Iterator[tuple[int, Voxels]]:
     instance = batch[0][1].instance
-    numbers = [one.frame.number for _, one in batch]
+    numbers = [item.frame.number for _, item in batch]
     is_native = instance.pixels.offset is not None
     frames = _native(instance, numbers) if is_native else _coded(instance, numbers)
-    for (k, one), stored in zip(batch, frames, strict=True):
+    for (k, item), stored in zip(batch, frames, strict=True):
         if stored.shape != (instance.rows, instance.columns):
             raise ValueError(f"decoded into an array of shape {stored.shape}")
-        yield k, _output_values(stored, one)
+        yield k, _output_values(stored, item)
 
 
 def _native(instance: Instance, numbers: Sequence[int]) -> Iterator[Stored]:
@@ -158,7 +158,7 @@ def _coded(instance: Instance, numbers: Sequence[int]) -> Iterator[Stored]:
     """Yields frames that have to be unpacked."""
     dataset = read_dataset(instance, with_pixels=True)
     syntax, count = instance.pixels.transfer_syntax, len(instance.frames)
-    codec = next((one for one in CODECS if syntax in one.syntaxes), None)
+    codec = next((known for known in CODECS if syntax in known.syntaxes), None)
     for number in numbers:
         if syntax == RLELossless:
             codestream = get_frame(dataset.PixelData, number - 1, number_of_frames=count)
@@ -201,10 +201,10 @@ def _without_unused_bits(stored: Stored, pixels: PixelFormat) -> Stored:
     return (stored << unused) >> unused if unused else stored
 
 
-def _output_values(raw: Stored, one: Slice) -> Voxels:
-    pixels = one.instance.pixels
-    values = _rescaled(_without_unused_bits(raw, pixels), one.frame.rescale or UNCHANGED)
-    if pixels.padding is not None and one.instance.modality == "CT":
+def _output_values(raw: Stored, item: Slice) -> Voxels:
+    pixels = item.instance.pixels
+    values = _rescaled(_without_unused_bits(raw, pixels), item.frame.rescale or UNCHANGED)
+    if pixels.padding is not None and item.instance.modality == "CT":
         # Padding of signed values is often said unsigned, and may be wider than Bits Stored.
         ends = np.sort(np.array(pixels.padding).astype(raw.dtype))
         is_padding = (raw >= ends[0]) & (raw <= ends[1])

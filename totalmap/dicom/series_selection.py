@@ -57,14 +57,14 @@ class SeriesDecision:
     @property
     def chosen_by(self) -> tuple[str, ...]:
         """The names of the rules that chose the stack."""
-        return tuple(one.rule for one in self.by_rule if one.chosen)
+        return tuple(decision.rule for decision in self.by_rule if decision.chosen)
 
     @property
     def reason(self) -> str:
         """The reasons of all rules; those that agree are said once."""
-        if len({one.reason for one in self.by_rule}) == 1:
+        if len({decision.reason for decision in self.by_rule}) == 1:
             return self.by_rule[0].reason
-        return "; ".join(f"{one.rule}: {one.reason}" for one in self.by_rule)
+        return "; ".join(f"{decision.rule}: {decision.reason}" for decision in self.by_rule)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -189,7 +189,10 @@ def refuse_mixed_patients(judgement: Judgement) -> None:
     """
     chosen = [selection.stack.series for selection in judgement.selections]
     patients = (instance.patient for series in chosen for instance in series.instances)
-    names = {*disagreements(patients), *(name for one in chosen for name in one.disagreements)}
+    names = {
+        *disagreements(patients),
+        *(name for series in chosen for name in series.disagreements),
+    }
     if names:
         raise MixedPatients(
             f"the files of the chosen series disagree in {', '.join(sorted(names))}: they are of "
@@ -256,7 +259,7 @@ class _Ranking:
             else:
                 self._reasons[_key(stack)] = f"{_of_stack(stack)}{reason}"
         self.candidates = _ranked(candidates, rule)
-        self._places = {_key(one.stack): n for n, one in enumerate(self.candidates)}
+        self._places = {_key(candidate.stack): n for n, candidate in enumerate(self.candidates)}
 
     def place(self, stack: Stack) -> float:
         """The place of a stack, from 0; infinite for one that is not suitable."""
@@ -272,14 +275,14 @@ class _Ranking:
         )
 
     def _praise(self, place: int) -> str:
-        one, count = self.candidates[place], len(self.candidates)
+        best, count = self.candidates[place], len(self.candidates)
         if place:
-            words = f"suitable, ranked {place + 1} of {count}: {one.describe()}"
+            words = f"suitable, ranked {place + 1} of {count}: {best.describe()}"
         else:
-            words = f"chosen: {one.describe()}; best of {count} suitable series"
-            coverage = cover(one.stack, one.audit.slices, _siblings(one.stack, self._split))
+            words = f"chosen: {best.describe()}; best of {count} suitable series"
+            coverage = cover(best.stack, best.audit.slices, _siblings(best.stack, self._split))
             words += "" if coverage.is_whole else f"; {coverage}"
-        return _of_stack(one.stack) + "; ".join([words, *one.audit.findings, *one.audit.notes])
+        return _of_stack(best.stack) + "; ".join([words, *best.audit.findings, *best.audit.notes])
 
 
 def _of_stack(stack: Stack) -> str:
@@ -320,24 +323,26 @@ def _candidate(stack: Stack, audit: SliceAudit) -> _Candidate:
 
 def _ranked(candidates: list[_Candidate], rule: SelectionRule) -> list[_Candidate]:
     """Returns the candidates, the best first; series number, UID and stack decide last."""
-    long_mm = LONG_SHARE * max((one.coverage_mm for one in candidates), default=0.0)
+    long_mm = LONG_SHARE * max((candidate.coverage_mm for candidate in candidates), default=0.0)
     worse: dict[Criterion, Callable[[_Candidate], float]] = {
-        Criterion.ORIGINAL: lambda one: not one.is_original,
-        Criterion.AXIAL: lambda one: one.orientation is not Orientation.AXIAL,
-        Criterion.COMPLETE: lambda one: bool(one.audit.findings),
-        Criterion.SOFT_KERNEL: lambda one: one.is_sharp,
-        Criterion.SHARP_KERNEL: lambda one: not one.is_sharp,
-        Criterion.LONG: lambda one: one.coverage_mm < long_mm,
-        Criterion.THIN: lambda one: round(one.spacing_mm, 2),
-        Criterion.MANY_SLICES: lambda one: -len(one.audit.slices),
-        Criterion.WITH_CONTRAST: lambda one: not one.has_contrast,
-        Criterion.WITHOUT_CONTRAST: lambda one: one.has_contrast,
+        Criterion.ORIGINAL: lambda candidate: not candidate.is_original,
+        Criterion.AXIAL: lambda candidate: candidate.orientation is not Orientation.AXIAL,
+        Criterion.COMPLETE: lambda candidate: bool(candidate.audit.findings),
+        Criterion.SOFT_KERNEL: lambda candidate: candidate.is_sharp,
+        Criterion.SHARP_KERNEL: lambda candidate: not candidate.is_sharp,
+        Criterion.LONG: lambda candidate: candidate.coverage_mm < long_mm,
+        Criterion.THIN: lambda candidate: round(candidate.spacing_mm, 2),
+        Criterion.MANY_SLICES: lambda candidate: -len(candidate.audit.slices),
+        Criterion.WITH_CONTRAST: lambda candidate: not candidate.has_contrast,
+        Criterion.WITHOUT_CONTRAST: lambda candidate: candidate.has_contrast,
     }
     return sorted(
         candidates,
-        key=lambda one: (
-            [worse[criterion](one) for criterion in rule.rank],
-            float("inf") if one.stack.series.number is None else one.stack.series.number,
-            _key(one.stack),
+        key=lambda candidate: (
+            [worse[criterion](candidate) for criterion in rule.rank],
+            float("inf")
+            if candidate.stack.series.number is None
+            else candidate.stack.series.number,
+            _key(candidate.stack),
         ),
     )

@@ -68,7 +68,7 @@ def audit_stack(stack: Stack, policy: GeometrySection) -> SliceAudit:
     distances, slices = _sorted_along(normal, stack.usable)
     _refuse_doubled(distances, slices)
     steps, gaps = _steps(distances, policy)
-    positions = np.array([one.plane.position_mm for one in slices])
+    positions = np.array([item.plane.position_mm for item in slices])
     step_mm = (positions[-1] - positions[0]) / steps[-1]
     _refuse_shifts(positions - positions[0] - steps[:, None] * step_mm)
     geometry = Geometry(
@@ -84,7 +84,7 @@ def audit_stack(stack: Stack, policy: GeometrySection) -> SliceAudit:
 
 def unpacked_gb(slices: Iterable[Slice]) -> float:
     """Returns how many gigabytes of pixels the files of slices unpack to, by their headers."""
-    of_file = {one.instance.sop_instance_uid: one.instance.pixel_bytes for one in slices}
+    of_file = {item.instance.sop_instance_uid: item.instance.pixel_bytes for item in slices}
     return sum(of_file.values()) / BYTES_PER_GB
 
 
@@ -110,8 +110,8 @@ def _sorted_along(
     normal: NDArray[np.float64], slices: Iterable[Slice]
 ) -> tuple[NDArray[np.float64], tuple[Slice, ...]]:
     """Returns the places of slices along a normal, in mm and ascending, and the slices."""
-    along = sorted((float(normal @ one.plane.position_mm), one.key, one) for one in slices)
-    return np.array([place for place, _, _ in along]), tuple(one for _, _, one in along)
+    along = sorted((float(normal @ item.plane.position_mm), item.key, item) for item in slices)
+    return np.array([place for place, _, _ in along]), tuple(item for _, _, item in along)
 
 
 def describe_faults(stack: Stack) -> str:

@@ -96,9 +96,9 @@ def read_study(source: Path, *, repair_missing_uids: bool = True) -> Study:
     broken = [header for header in headers if isinstance(header, _Broken)]
     ignored = len(headers) - len(instances) - len(broken)
     warnings = [
-        f"{file_label(one.path, one.number)} begins like DICOM and is broken "
-        f"({one.reason}): left out"
-        for one in broken
+        f"{file_label(file.path, file.number)} begins like DICOM and is broken "
+        f"({file.reason}): left out"
+        for file in broken
     ]
     if not instances:
         raise InputError(
@@ -110,9 +110,9 @@ def read_study(source: Path, *, repair_missing_uids: bool = True) -> Study:
     series, doubled = _group(repaired)
     warnings += doubled
     warnings += [
-        f"files of a series of {len(one.instances)} disagree in {', '.join(one.disagreements)}"
-        for one in series
-        if one.disagreements
+        f"files of a series of {len(group.instances)} disagree in {', '.join(group.disagreements)}"
+        for group in series
+        if group.disagreements
     ]
     log.info("study_read", instances=len(instances), series=len(series), ignored=ignored)
     return Study(series=series, ignored_files=ignored, warnings=tuple(warnings))
@@ -184,7 +184,7 @@ def _group(instances: list[Instance]) -> tuple[tuple[Series, ...], list[str]]:
     members: dict[str, dict[str, Instance]] = defaultdict(dict)
     patients: dict[str, set[Patient]] = defaultdict(set)
     differing = 0
-    for instance in sorted(instances, key=lambda one: str(one.path)):
+    for instance in sorted(instances, key=lambda instance: str(instance.path)):
         series = members[instance.series_instance_uid]
         patients[instance.series_instance_uid].add(instance.patient)
         first = series.setdefault(instance.sop_instance_uid, instance)
@@ -211,11 +211,12 @@ def _group(instances: list[Instance]) -> tuple[tuple[Series, ...], list[str]]:
 def _compared(series: list[Series], patients: Mapping[str, Set[Patient]]) -> tuple[Series, ...]:
     """Returns the series of all studies, with what the series of a study disagree in."""
     of_study: dict[str, set[Patient]] = defaultdict(set)
-    for one in series:
-        of_study[one.study_instance_uid] |= patients[one.uid]
+    for member in series:
+        of_study[member.study_instance_uid] |= patients[member.uid]
     found = {study: disagreements(all_patients) for study, all_patients in of_study.items()}
     return tuple(
-        replace(one, disagreements_in_study=found[one.study_instance_uid]) for one in series
+        replace(member, disagreements_in_study=found[member.study_instance_uid])
+        for member in series
     )
 
 
@@ -224,7 +225,10 @@ def _agreeing(instances: list[Instance]) -> tuple[Instance, ...]:
 
     A series has one study and one modality (PS3.3 A.1.2.3), and a volume is of one class.
     """
-    kinds = [(one.study_instance_uid, one.modality, one.sop_class_uid) for one in instances]
+    kinds = [
+        (instance.study_instance_uid, instance.modality, instance.sop_class_uid)
+        for instance in instances
+    ]
     counts = Counter(kinds)
     most = max(counts, key=lambda kind: (counts[kind], kind))
-    return tuple(one for one, kind in zip(instances, kinds, strict=True) if kind == most)
+    return tuple(instance for instance, kind in zip(instances, kinds, strict=True) if kind == most)

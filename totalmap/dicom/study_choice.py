@@ -59,7 +59,8 @@ def list_studies(content: Study) -> tuple[StudyEntry, ...]:
 def of_study(content: Study, uid: str) -> Study:
     """Returns the series of one study."""
     return replace(
-        content, series=tuple(one for one in content.series if one.study_instance_uid == uid)
+        content,
+        series=tuple(series for series in content.series if series.study_instance_uid == uid),
     )
 
 

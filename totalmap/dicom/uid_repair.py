@@ -106,11 +106,11 @@ def _fill_missing(instances: list[Instance]) -> tuple[list[Instance], str, str]:
     UID belong together when they agree in what names a study and its patient.
     """
     missing = [missing_uids(instance) for instance in instances]
-    damaged = [one for one, uids in zip(instances, missing, strict=True) if uids]
+    damaged = [instance for instance, uids in zip(instances, missing, strict=True) if uids]
     if not damaged:
         return instances, "", ""
     finding = f"{len(damaged)} of {len(instances)} instances have no {_names(missing)}"
-    repaired = [one for one, uids in zip(instances, missing, strict=True) if not uids]
+    repaired = [instance for instance, uids in zip(instances, missing, strict=True) if not uids]
     groups: dict[Hashable, list[Instance]] = defaultdict(list)
     for instance in damaged:
         groups[_series_key(instance)].append(_with_instance_uids(instance))
@@ -130,7 +130,9 @@ def _names(keywords: Iterable[Iterable[str]]) -> str:
 
 def _with_uids(instance: Instance, uids: Mapping[str, str]) -> Instance:
     """Returns an instance with other UIDs, by keyword, that it then names as repaired."""
-    repaired = tuple(one for one in UID_KEYWORDS if one in uids or one in instance.repaired_uids)
+    repaired = tuple(
+        keyword for keyword in UID_KEYWORDS if keyword in uids or keyword in instance.repaired_uids
+    )
     fields: dict[str, Any] = {_FIELDS[keyword]: uid for keyword, uid in uids.items()}
     return replace(instance, repaired_uids=repaired, **fields)
 
@@ -201,33 +203,37 @@ def _scan_key(instance: Instance) -> Hashable:
         instance.columns,
         first and first.kernel,
         first and first.image_type,
-        first and first.plane and tuple(round(one, _COSINE_DIGITS) for one in first.plane.cosines),
+        first
+        and first.plane
+        and tuple(round(cosine, _COSINE_DIGITS) for cosine in first.plane.cosines),
     )
 
 
 def _join_studies(instances: list[Instance]) -> tuple[list[Instance], str, str]:
     """Gives one study to files that have one each and agree in what names a study."""
-    alone = _alone(instances, lambda one: one.study_instance_uid)
-    groups = _grouped(alone, lambda one: _study_key(one, with_uid=False))
+    alone = _alone(instances, lambda instance: instance.study_instance_uid)
+    groups = _grouped(alone, lambda instance: _study_key(instance, with_uid=False))
     joined: dict[Path, Instance] = {}
     for group in groups:
         scans = _grouped(group, _scan_key)
         if any(map(_is_one_scan, scans)):
             uid = _common_uid("StudyInstanceUID", group)
-            joined |= {one.path: _with_uids(one, {"StudyInstanceUID": uid}) for one in group}
+            joined |= {
+                instance.path: _with_uids(instance, {"StudyInstanceUID": uid}) for instance in group
+            }
     return _replaced(instances, joined), *_words("StudyInstanceUID", len(joined))
 
 
 def _join_series(instances: list[Instance]) -> tuple[list[Instance], str, str]:
     """Gives one series to slices that have one each, and agree in all else."""
-    alone = _alone(instances, lambda one: one.series_instance_uid)
-    groups = _grouped(alone, lambda one: (one.study_instance_uid, _scan_key(one)))
+    alone = _alone(instances, lambda instance: instance.series_instance_uid)
+    groups = _grouped(alone, lambda instance: (instance.study_instance_uid, _scan_key(instance)))
     joined: dict[Path, Instance] = {}
     for group in filter(_is_one_scan, groups):
         uids = {"SeriesInstanceUID": _common_uid("SeriesInstanceUID", group)}
-        if len({one.frame_of_reference_uid for one in group}) > 1:
+        if len({instance.frame_of_reference_uid for instance in group}) > 1:
             uids["FrameOfReferenceUID"] = _common_uid("FrameOfReferenceUID", group)
-        joined |= {one.path: _with_uids(one, uids) for one in group}
+        joined |= {instance.path: _with_uids(instance, uids) for instance in group}
     return _replaced(instances, joined), *_words("SeriesInstanceUID", len(joined))
 
 
@@ -243,7 +249,7 @@ def _words(keyword: str, files: int) -> tuple[str, str]:
 def _alone(instances: list[Instance], uid_of: Callable[[Instance], str]) -> list[Instance]:
     """Returns the instances whose UID no other one has."""
     counts = Counter(map(uid_of, instances))
-    return [one for one in instances if counts[uid_of(one)] == 1]
+    return [instance for instance in instances if counts[uid_of(instance)] == 1]
 
 
 def _grouped(
@@ -263,11 +269,15 @@ def _is_one_scan(slices: list[Instance]) -> bool:
 
     Slices of two scans, and so of two patients, do not, even where all names were removed.
     """
-    frames_of_reference = {one.frame_of_reference_uid for one in slices}
-    frames = [one.frames[0] for one in slices if len(one.frames) == 1 and one.frames[0].plane]
+    frames_of_reference = {instance.frame_of_reference_uid for instance in slices}
+    frames = [
+        instance.frames[0]
+        for instance in slices
+        if len(instance.frames) == 1 and instance.frames[0].plane
+    ]
     if len(frames) < len(slices) or len(frames_of_reference) not in (1, len(slices)):
         return False
-    placed = [(one.instance_number, one.plane) for one in frames if one.plane]
+    placed = [(frame.instance_number, frame.plane) for frame in frames if frame.plane]
     normal = placed[0][1].normal
     places = sorted((number, float(normal @ plane.position_mm)) for number, plane in placed)
     numbers, mm = (np.diff(column) for column in zip(*places, strict=True))
@@ -276,11 +286,11 @@ def _is_one_scan(slices: list[Instance]) -> bool:
 
 def _common_uid(keyword: str, group: list[Instance]) -> str:
     """Returns a UID for all of a group, that depends on all their UIDs."""
-    return derived_uid(keyword, *sorted("\n".join(one.uids) for one in group))
+    return derived_uid(keyword, *sorted("\n".join(instance.uids) for instance in group))
 
 
 def _replaced(instances: list[Instance], others: Mapping[Path, Instance]) -> list[Instance]:
-    return [others.get(one.path, one) for one in instances] if others else instances
+    return [others.get(instance.path, instance) for instance in instances] if others else instances
 
 
 def _tell_apart(instances: list[Instance]) -> tuple[list[Instance], str, str]:
@@ -300,7 +310,7 @@ def _tell_apart(instances: list[Instance]) -> tuple[list[Instance], str, str]:
         for copies in images.values() if len(images) > 1 else ():
             content = min(map(_content_sha256, copies))
             uid = derived_uid("instance", copies[0].series_instance_uid, content)
-            told |= {one.path: _with_uids(one, {"SOPInstanceUID": uid}) for one in copies}
+            told |= {copy.path: _with_uids(copy, {"SOPInstanceUID": uid}) for copy in copies}
     finding = f"SOPInstanceUID is repeated in {len(told)} files with different images"
     remedy = "others were derived from the content"
     return _replaced(instances, told), finding if told else "", remedy

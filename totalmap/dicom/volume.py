@@ -60,7 +60,7 @@ class Volume:
     def source_names(self) -> tuple[str, ...]:
         """What names the source: its instances and frames, or the SHA-256 of its voxels."""
         if self.slices:
-            return tuple(f"{uid}#{frame}" for uid, frame in (one.key for one in self.slices))
+            return tuple(f"{uid}#{frame}" for uid, frame in (item.key for item in self.slices))
         content = hashlib.sha256(np.ascontiguousarray(self.voxels).data)
         content.update(self.geometry.affine_lps.tobytes())
         return (content.hexdigest(),)
@@ -87,8 +87,8 @@ def build_volume(selection: Selection, policy: GeometrySection) -> Volume:
                 "`fill` would leave them out"
             )
         audit = audit_stack(_marked(selection.stack, undecodable), policy)
-        places = {one.key: k for k, one in enumerate(selection.audit.slices)}
-        voxels = voxels[[places[one.key] for one in audit.slices]]
+        places = {item.key: k for k, item in enumerate(selection.audit.slices)}
+        voxels = voxels[[places[item.key] for item in audit.slices]]
     return Volume(
         voxels=voxels,
         geometry=audit.geometry,
@@ -107,9 +107,11 @@ def _fault(undecodable: Undecodable) -> str:
 
 def _marked(stack: Stack, undecodable: tuple[Undecodable, ...]) -> Stack:
     """Returns the stack with a fault noted on the slices that can't be decoded."""
-    faults = {one.slice.key: _fault(one) for one in undecodable}
+    faults = {failed.slice.key: _fault(failed) for failed in undecodable}
     slices = tuple(
-        replace(one, frame=replace(one.frame, fault=faults[one.key])) if one.key in faults else one
-        for one in stack.slices
+        replace(item, frame=replace(item.frame, fault=faults[item.key]))
+        if item.key in faults
+        else item
+        for item in stack.slices
     )
     return replace(stack, slices=slices)

@@ -92,10 +92,10 @@ def _agreement(task: Task, folder: Path, volume: Volume) -> Agreement | None:
     )
 
 
-def dice_by_label(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> dict[int, float]:
+def dice_by_label(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> dict[int, float]:
     """Returns the Dice coefficient of each label that is not tiny in both label images."""
-    both = np.bincount(one[one == other], minlength=256)
-    sizes = np.bincount(one.ravel(), minlength=256), np.bincount(other.ravel(), minlength=256)
+    both = np.bincount(first[first == second], minlength=256)
+    sizes = np.bincount(first.ravel(), minlength=256), np.bincount(second.ravel(), minlength=256)
     return {
         label: float(2 * both[label] / (sizes[0][label] + sizes[1][label]))
         for label in range(1, 256)

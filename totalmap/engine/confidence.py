@@ -44,7 +44,7 @@ def segment_with_confidence(
     if not others:
         return replace(found, confidence=confidence)
     second = segment(volume, others, share(progress, 1, runs))
-    both = tuple(one for one in found.structures if one in second.structures)
+    both = tuple(structure for structure in found.structures if structure in second.structures)
     agreement = opinions(found.inference, second.inference, both)
     return replace(
         found,

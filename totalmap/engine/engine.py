@@ -40,8 +40,8 @@ class Engine:
         """
         self.task = load_task(settings.task, settings.variant, settings.structures)
         other = second_opinion_task(self.task) if quality.second_opinion else None
-        for one in (self.task, other) if other else (self.task,):
-            require_licences(one, settings, models_folder)
+        for task in (self.task, other) if other else (self.task,):
+            require_licences(task, settings, models_folder)
         reason = why_not_covered(self.task, models_folder)
         if other:
             _require_covered(reason or why_not_covered(other, models_folder))
@@ -83,15 +83,15 @@ def _own_engine(
     from totalmap.engine.predict import Networks  # here and not above: torch takes seconds
 
     @cache  # both opinions may look around what the same rough networks find
-    def load(one: Task) -> Networks:
+    def load(part: Task) -> Networks:
         return Networks(
-            one,
+            part,
             models_folder,
             arithmetic=settings.arithmetic,
             device=settings.device,
             memory_short=settings.memory_short,
         )
 
-    networks = tuple(load(one) for one in task.chain)
-    others = tuple(load(one) for one in other.chain) if other else ()
+    networks = tuple(load(part) for part in task.chain)
+    others = tuple(load(part) for part in other.chain) if other else ()
     return lambda volume, progress: segment_with_confidence(volume, networks, others, progress)

@@ -62,19 +62,23 @@ def list_weights(models_folder: Path, *, is_verifying: bool = False) -> Iterator
     for name in SUPPORTED_TASKS:
         for variant in variants(name):
             task = load_task(name, variant)
-            needed = {model: one for one in task.chain for model in one.models}
-            for model, one in needed.items():
+            needed = {model: part for part in task.chain for model in part.models}
+            for model, part in needed.items():
                 if model not in looked_at:
-                    looked_at[model] = _look(models_folder, one, model, is_verifying)
+                    looked_at[model] = _look(models_folder, part, model, is_verifying)
             found = [network for model in needed if (network := looked_at[model]) is not None]
             own = [network for model in task.models if (network := looked_at[model]) is not None]
             yield TaskWeights(
                 task=task,
                 needed=len(needed),
                 installed=len(found),
-                record=min((one.record for one in found), key=list(Record).index, default=None),
-                licence=licence_text(task, [one.entry for one in own if one.entry is not None]),
-                size_bytes=sum(one.size_bytes for one in found),
+                record=min(
+                    (network.record for network in found), key=list(Record).index, default=None
+                ),
+                licence=licence_text(
+                    task, [network.entry for network in own if network.entry is not None]
+                ),
+                size_bytes=sum(network.size_bytes for network in found),
             )
 
 

@@ -62,8 +62,8 @@ def narrowed(task: Task, learnt: Iterable[frozenset[int]]) -> Task:
         ConfigError: The networks have learnt none of the structures.
     """
     known = frozenset().union(*learnt)
-    kept = tuple(one for one in task.structures if one.label in known)
-    unlearnt = tuple(one for one in task.structures if one.label not in known)
+    kept = tuple(structure for structure in task.structures if structure.label in known)
+    unlearnt = tuple(structure for structure in task.structures if structure.label not in known)
     if not kept:
         raise ConfigError(
             f"the weights of task {task.name}, variant {task.variant}, have not learnt "
@@ -94,7 +94,7 @@ def _declared(path: Path, dataset: Mapping[str, Any], labels: Mapping[str, int])
 def _names(structures: Sequence[Structure]) -> str:
     if len(structures) > _FEW:
         return f"{len(structures)} structures"
-    return ", ".join(one.name for one in structures)
+    return ", ".join(structure.name for structure in structures)
 
 
 def _of_the_task(task: Task) -> str:

@@ -35,9 +35,9 @@ def require_licences(task: Task, settings: SegmentationSection, models_folder: P
         ModelError: A licence is missing or not accepted, or weights are missing or not on record.
     """
     require_number(task, settings.licence_number)
-    for one in task.chain:
-        for model in one.models:
-            record = find_record(models_folder, one, model)
+    for needed in task.chain:
+        for model in needed.models:
+            record = find_record(models_folder, needed, model)
             if record is not None and not _may_be_used(record.licence, settings):
                 raise ModelError(
                     f"{_refusal(task, model.dataset, record.licence)}. If that covers your use, "
@@ -53,8 +53,8 @@ def require_accepted(task: Task, accepted: Collection[str]) -> None:
     Raises:
         ModelError: A licence does not allow any use and is not accepted.
     """
-    for one in task.chain:
-        for model in one.models:
+    for needed in task.chain:
+        for model in needed.models:
             licence = published_licence(model.dataset)
             if licence not in (*FREE, BY_NUMBER, *accepted):
                 raise ModelError(

@@ -62,10 +62,10 @@ class TaskMargins:
         """Returns the mean margin of each structure that a network chose somewhere."""
         return tuple(
             Margin(
-                structure=one,
-                mean=float(self._totals[one.label] / self._voxels[one.label]),
-                voxels=int(self._voxels[one.label]),
+                structure=structure,
+                mean=float(self._totals[structure.label] / self._voxels[structure.label]),
+                voxels=int(self._voxels[structure.label]),
             )
-            for one in structures
-            if self._voxels[one.label]
+            for structure in structures
+            if self._voxels[structure.label]
         )

@@ -34,9 +34,9 @@ def bytes_needed(
     """
     # Labels of one network, of a part of the image, and of all.
     image = prod(shape) * 3 * _UINT8
-    if any(isinstance(one.normalization, ZScoreNormalization) for one in plans):
+    if any(isinstance(plan.normalization, ZScoreNormalization) for plan in plans):
         image += prod(shape) * _FLOAT32
-    return image + max(_tile(shape, one, tile_bytes[arithmetic]) for one in plans)
+    return image + max(_tile(shape, plan, tile_bytes[arithmetic]) for plan in plans)
 
 
 def _tile(shape: tuple[int, ...], plans: Plans, tile_bytes: int) -> int:
@@ -70,5 +70,5 @@ def _free_in_container() -> list[int]:
     if limit == "max":
         return []
     # Pages of files that were not used lately are given up when they are needed.
-    cache = sum(int(one.split()[1]) for one in statistics if one.startswith("inactive_file "))
+    cache = sum(int(line.split()[1]) for line in statistics if line.startswith("inactive_file "))
     return [int(limit) - used + cache]

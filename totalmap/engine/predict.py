@@ -103,7 +103,7 @@ class Networks:
         self._free_bytes = free_bytes
         self._split_above_voxels = split_above_voxels
         chosen = choose_device(device)
-        self._models = tuple(_model(one, arithmetic, chosen) for one in verified)
+        self._models = tuple(_model(model, arithmetic, chosen) for model in verified)
         for model in self._models:
             model.fallbacks.load()
 

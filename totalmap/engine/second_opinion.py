@@ -30,7 +30,7 @@ def second_opinion_task(task: Task) -> Task:
             "or set it to false"
         )
     looks_around = task.structures if task.crop else ()
-    return load_task(task.name, Variant.FAST, tuple(one.name for one in looks_around))
+    return load_task(task.name, Variant.FAST, tuple(structure.name for structure in looks_around))
 
 
 def opinions(
@@ -43,9 +43,11 @@ def opinions(
         other: On the coarser one, which is where they are compared; its axes are parallel.
         structures: Of both.
     """
-    one = _at_voxels_of(other, result)
-    both = np.bincount(one[one == other.labels], minlength=256)
-    sizes, other_sizes = (np.bincount(each.ravel(), minlength=256) for each in (one, other.labels))
+    own_labels = _at_voxels_of(other, result)
+    both = np.bincount(own_labels[own_labels == other.labels], minlength=256)
+    sizes, other_sizes = (
+        np.bincount(labels.ravel(), minlength=256) for labels in (own_labels, other.labels)
+    )
     voxel_ml = abs(float(np.linalg.det(other.affine_lps[:3, :3]))) / 1000.0
     return tuple(
         Opinion(

@@ -85,7 +85,9 @@ def segment(volume: Volume, predictors: Sequence[Predictor], progress: Progress)
         inference=found[1],
         structures=task.structures,
         arithmetic=predictors[-1].arithmetic,
-        models=tuple(dict.fromkeys(one for each in predictors for one in each.identities)),
+        models=tuple(
+            dict.fromkeys(identity for each in predictors for identity in each.identities)
+        ),
         findings=findings,
     )
 
@@ -156,5 +158,7 @@ def _nothing(volume: Volume) -> Found:
 
 
 def _why_nothing(task: Task, looks: Crop) -> str:
-    names = [one.name for one in looks.task.structures if one.label in looks.labels]
+    names = [
+        structure.name for structure in looks.task.structures if structure.label in looks.labels
+    ]
     return f"nothing of {', '.join(names)} is in view, around which task {task.name} looks"

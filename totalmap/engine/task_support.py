@@ -23,9 +23,9 @@ def why_not_covered(task: Task, models_folder: Path) -> str:
     Raises:
         ModelError: Weights are missing, or their plans are damaged.
     """
-    for one in task.chain:
-        for model in one.models:
-            if reason := one.uncovered or _why_not(one, model, models_folder, task):
+    for needed in task.chain:
+        for model in needed.models:
+            if reason := needed.uncovered or _why_not(needed, model, models_folder, task):
                 return reason
     return ""
 

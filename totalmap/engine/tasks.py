@@ -190,7 +190,7 @@ def load_task(name: str, variant: Variant | None = None, structures: tuple[str, 
         spacing_mm=_spacing(config["resample"]),
         step_size=_WHOLE_BODY_STEP_SIZE if name in WHOLE_BODY_TASKS else _STEP_SIZE,
         several_models=isinstance(config["task_id"], list),
-        models=_models(name, config, {one.name for one in kept}),
+        models=_models(name, config, {structure.name for structure in kept}),
         structures=kept,
         crop=_crop(name, config, tuple(looks_around)) if looks_around else None,
         refined_by=load_task("vertebrae_body") if name == "vertebrae_pp_refined" else None,
@@ -226,11 +226,11 @@ def _config(name: str, variant: Variant) -> dict[str, Any]:
 def _structures(name: str, wanted: tuple[str, ...]) -> tuple[Structure, ...]:
     names: dict[int, str] = class_map[name]
     known = sorted(names.values())
-    for one in wanted:
-        if one not in known:
+    for name_wanted in wanted:
+        if name_wanted not in known:
             raise ConfigError(
                 f"segmentation.structures: task {name} has no structure"
-                f"{quoted_if_close(one, known)}{did_you_mean(one, known)}; "
+                f"{quoted_if_close(name_wanted, known)}{did_you_mean(name_wanted, known)}; "
                 f"`TotalSegmentator --list-classes {name}` lists what it knows"
             )
     return tuple(
@@ -293,10 +293,10 @@ def _crop(name: str, config: Mapping[str, Any], around: tuple[str, ...]) -> Crop
     else:
         rough = _rough_task(name, config["robust_crop"], around)
         margin_mm = _ROUGH_MARGIN_MM
-    label_of = {one.name: one.label for one in rough.structures}
-    if any(one not in label_of for one in around):
+    label_of = {structure.name: structure.label for structure in rough.structures}
+    if not label_of.keys() >= set(around):
         return None
-    labels = tuple(sorted(label_of[one] for one in around))
+    labels = tuple(sorted(label_of[structure] for structure in around))
     return Crop(task=rough, labels=labels, margin_mm=float(margin_mm))
 
 

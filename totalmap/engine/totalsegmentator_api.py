@@ -56,12 +56,12 @@ class ApiSegmenter:
         # TotalSegmentator needs the folders of all networks, even of those that a subset omits.
         needed = (*task.chain[:-1], load_task(task.name, task.variant))
         self._models = tuple(
-            model for one in needed for model in verify_models(models_folder, one, wanted=task)
+            model for part in needed for model in verify_models(models_folder, part, wanted=task)
         )
         for model in self._models:
             require_harmless(model.checkpoint)
         own = {model.dataset for model in task.models}
-        learnt = [one.learnt for one in self._models if one.identity.dataset in own]
+        learnt = [model.learnt for model in self._models if model.identity.dataset in own]
         self._looked_for = narrowed(task, learnt)
 
     def segment(self, volume: Volume, progress: Progress) -> Segmentation:

@@ -71,7 +71,7 @@ def verify_chain(models_folder: Path, task: Task) -> tuple[VerifiedModel, ...]:
         ModelError: As `verify_models`.
     """
     return tuple(
-        model for one in task.chain for model in verify_models(models_folder, one, wanted=task)
+        model for part in task.chain for model in verify_models(models_folder, part, wanted=task)
     )
 
 
@@ -93,7 +93,9 @@ def verify_models(
             file differs from its record.
     """
     return tuple(
-        one for model in task.models for one in verify_model(models_folder, task, model, wanted)
+        verified
+        for model in task.models
+        for verified in verify_model(models_folder, task, model, wanted)
     )
 
 
@@ -137,7 +139,7 @@ def _how_to_get_all(task: Task, wanted: Task, models_folder: Path) -> str:
     # What `models install` fetches: nothing of a licensed task, and no rough network that only
     # a restriction to some structures asks for.
     installed = () if wanted.needs_licence else load_task(wanted.name, wanted.variant).chain
-    comes_along = (task.name, task.variant) in ((one.name, one.variant) for one in installed)
+    comes_along = (task.name, task.variant) in ((part.name, part.variant) for part in installed)
     return how_to_get(wanted if comes_along else task, models_folder)
 
 
@@ -170,7 +172,7 @@ def find_record(
         ModelError: The folder, the network or the manifest is missing or damaged.
     """
     manifest = read_manifest(find_home(models_folder, task, model, wanted))
-    return next((one for one in manifest.models if one.dataset == model.dataset), None)
+    return next((entry for entry in manifest.models if entry.dataset == model.dataset), None)
 
 
 def model_files(home: Path, model: SubModel) -> tuple[Path, ...]:

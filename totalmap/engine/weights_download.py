@@ -63,9 +63,9 @@ def install(
         folder.mkdir(parents=True, exist_ok=True)
         installed = [
             model.dataset
-            for one in task.chain
-            for model in one.models
-            if _install_if_missing(one, model, folder, base_url)
+            for needed in task.chain
+            for model in needed.models
+            if _install_if_missing(needed, model, folder, base_url)
         ]
     except PermissionError as error:
         raise ConfigError(f"{folder} can't be written: {error.strerror}") from error
@@ -80,7 +80,7 @@ def _record(task: Task, folder: Path, base_url: str, installed: Collection[str])
     if installed:
         manifest = adopt(folder, source=base_url, datasets=installed)
     on_record = {record.dataset for record in manifest.models}
-    needed = {model.dataset for one in task.chain for model in one.models}
+    needed = {model.dataset for part in task.chain for model in part.models}
     if others := sorted(needed - on_record):
         manifest = adopt(folder, datasets=others)
     return manifest

@@ -127,7 +127,10 @@ def field_of_view(values: Voxels, geometry: Geometry) -> FieldOfView:
         slabs = list(pool.map(lambda start: _slab_runs(values, start, padding), starts))
     stacks, columns, rows = zip(*slabs, strict=True)
     along_k = np.stack(
-        [np.min([one[..., 0] for one in stacks], 0), np.max([one[..., 1] for one in stacks], 0)],
+        [
+            np.min([runs[..., 0] for runs in stacks], 0),
+            np.max([runs[..., 1] for runs in stacks], 0),
+        ],
         axis=-1,
     )
     if (along_k[..., 0] > along_k[..., 1]).all():  # one value everywhere: there is no image

@@ -146,7 +146,7 @@ def label_statistics(
         mean=mean,
         sd=np.sqrt(np.maximum(variance, 0)),
         quartiles=_quartiles(sums.histogram),
-        centre_lps=_middles(_Planes(*(one.sum(axis=1) for one in planes[0])), geometry),
+        centre_lps=_middles(_Planes(*(column.sum(axis=1) for column in planes[0])), geometry),
         ends_lps=_ends(planes, geometry),
         faces=_faces(labels, field, rows),
         field=field,
@@ -170,8 +170,10 @@ def _slab_sums(labels: Labels, values: Voxels, steps: Numbers, rows: int) -> _Su
         j, i = np.divmod(labelled, np.int32(n_i))
         in_rows, i_of_rows = _counted(of, j, i, (rows, n_j))
         in_columns, j_of_columns = _counted(of, i, j, (rows, n_i))
-        of_values += [np.bincount(of, weights=one, minlength=rows) for one in (value, value**2)]
-        of_slices[:, :, k] = [one.sum(axis=1) for one in (in_rows, j_of_columns, i_of_rows)]
+        of_values += [
+            np.bincount(of, weights=weights, minlength=rows) for weights in (value, value**2)
+        ]
+        of_slices[:, :, k] = [sums.sum(axis=1) for sums in (in_rows, j_of_columns, i_of_rows)]
         of_rows += in_rows, step * in_rows, i_of_rows
         of_columns += in_columns, step * in_columns, j_of_columns
         cells.append(of * np.int32(_BINS) + _bin_of(value))
@@ -200,14 +202,14 @@ def _added(parts: Iterator[_Sums]) -> _Sums:
     """Returns the sums of all slices, from those of slabs in their order."""
     total = next(parts)
     of_slices = [total.of_slices]
-    for one in parts:
-        of_slices.append(one.of_slices)
+    for part in parts:
+        of_slices.append(part.of_slices)
         total = _Sums(
-            of_values=total.of_values + one.of_values,
-            of_slices=one.of_slices,
-            of_rows=total.of_rows + one.of_rows,
-            of_columns=total.of_columns + one.of_columns,
-            histogram=total.histogram + one.histogram,
+            of_values=total.of_values + part.of_values,
+            of_slices=part.of_slices,
+            of_rows=total.of_rows + part.of_rows,
+            of_columns=total.of_columns + part.of_columns,
+            histogram=total.histogram + part.histogram,
         )
     return total._replace(of_slices=np.concatenate(of_slices, axis=2))
 
@@ -249,7 +251,7 @@ def _ends(planes: tuple[_Planes, ...], geometry: Geometry) -> Numbers:
     ends = np.empty((len(every), len(Face), 3))
     for across, pair in zip(planes, geometry.faces, strict=True):
         for outermost, face in zip(_outermost(across.voxels), pair, strict=True):
-            there = _Planes(*(one[every, outermost] for one in across))
+            there = _Planes(*(column[every, outermost] for column in across))
             ends[:, tuple(Face).index(face)] = _middles(there, geometry)
     return ends
 
@@ -262,7 +264,7 @@ def _outermost(counts: Numbers) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """
     stray = _STRAY_SHARE * counts.sum(axis=1, keepdims=True)
     first, last = (
-        np.argmax(one.cumsum(axis=1) > stray, axis=1) for one in (counts, counts[:, ::-1])
+        np.argmax(planes.cumsum(axis=1) > stray, axis=1) for planes in (counts, counts[:, ::-1])
     )
     return first, counts.shape[1] - 1 - last
 

@@ -86,8 +86,8 @@ def _takes_parts(step: torch.nn.Module) -> bool:
 def _steps(module: torch.nn.Module) -> Iterator[torch.nn.Module]:
     """Yields the blocks of a stage that run one after the other."""
     if isinstance(module, torch.nn.Sequential):
-        for one in module:
-            yield from _steps(one)
+        for part in module:
+            yield from _steps(part)
     elif isinstance(module, StackedConvBlocks):
         yield from module.convs
     elif isinstance(module, StackedResidualBlocks):

@@ -36,7 +36,9 @@ class Head:
         way = ("head", self.heads, features.shape)
         if proven(*way) is None:
             parts = range(0, self.heads, HEADS_AT_ONCE)
-            agree = all(self._agree(features, slice(one, one + HEADS_AT_ONCE)) for one in parts)
+            agree = all(
+                self._agree(features, slice(first, first + HEADS_AT_ONCE)) for first in parts
+            )
             record(*way, is_exact=agree)
         self._whole = None if proven(*way) else self._convolve(features, slice(None))
 

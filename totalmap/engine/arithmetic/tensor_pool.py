@@ -28,7 +28,7 @@ class Blocks:
         voxels = prod(shape)
         if voxels * torch.float32.itemsize <= BLOCK_BYTES:
             return torch.empty(shape)
-        block = next((one for one in self._blocks if one.suits(voxels)), None)
+        block = next((block for block in self._blocks if block.suits(voxels)), None)
         if block is None:
             block = _Block.of(voxels)
             self._blocks.append(block)
