@@ -1,4 +1,4 @@
-"""`python -m app`: prepares the process, and only then imports what starts threads."""
+"""Runs `python -m app`: prepares the process before it imports modules that start threads."""
 
 import sys
 

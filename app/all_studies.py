@@ -1,4 +1,4 @@
-"""Runs every study of an input in turn, each into a folder of its own."""
+"""Runs all studies of an input one after the other, each into a folder of its own."""
 
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
@@ -25,8 +25,8 @@ from totalmap.writers.metadata_json import summarise
 from totalmap.writers.release import open_release, study_folder
 from totalmap.writers.status_json import describe_run
 
-# The exit status of all studies is the first of these that any of them has: a defect first, then
-# what ends every study alike, then what is worth another try, then a study that can't be segmented.
+# The exit status of all studies is the first of these that any study has: a defect, then an error
+# that ends every study, then a retryable error, then a study that can't be segmented.
 WORST_FIRST = (
     OutputError.exit_status,
     ConfigError.exit_status,
@@ -39,7 +39,7 @@ WORST_FIRST = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyRun:
-    """A study, and how its run ended."""
+    """A study, its output folder and the outcome of its run."""
 
     study: StudyEntry
     output_folder: Path
@@ -57,17 +57,17 @@ def run_all_studies(
     begins: Callable[[StudyEntry], None],
     stopped: Callable[[TotalMapError], None] | None = None,
 ) -> tuple[StudyRun, ...]:
-    """Segments the studies by number; one that fails does not keep the others from their turn.
+    """Segments the studies in the order of their numbers; after a failure the next one follows.
 
     Args:
-        request: What to run; the output folder gets a folder for each study.
-        observer: Is told how far the study is that is run.
-        begins: Is told which study is next.
-        stopped: As for `run_application`.
+        request: The run; the output folder gets a folder for each study.
+        observer: Receives the progress of each study.
+        begins: Called with each study before its run.
+        stopped: As in `run_application`.
 
     Raises:
-        TotalMapError: No study was run. Wherever the output folder can be written, status.json
-            says why.
+        TotalMapError: No study was run. If the output folder can be written, status.json holds the
+            reason.
     """
     refuse_overlap(request)
     run_log = RunLog(observer)
@@ -97,9 +97,7 @@ def run_all_studies(
 def _studies(source: OpenedInput, request: RunRequest, run_log: RunLog) -> tuple[StudyEntry, ...]:
     run_log.opened(source.kind)
     if source.kind is InputKind.NIFTI:
-        raise ConfigError(
-            "--all runs every DICOM study, and the input is a NIfTI file: leave it out"
-        )
+        raise ConfigError("--all runs every DICOM study, and the input is a NIfTI file: omit --all")
     settings = load_settings(request.settings_file)
     with run_log.stage("read_study"):
         repair = settings.study.missing_uids == "repair"

@@ -90,7 +90,7 @@ class TotalMapApplication(Application):
         super().__init__(*args, **kwargs)
         if study is not None and source.kind is InputKind.NIFTI:
             raise ConfigError(
-                "--study chooses among DICOM studies, and the input is a NIfTI file: leave it out"
+                "--study chooses among DICOM studies, and the input is a NIfTI file: omit --study"
             )
         self._writer_of = _writers_for(source.kind, settings.results.kinds)
 

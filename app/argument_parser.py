@@ -1,4 +1,4 @@
-"""Reads command lines without typer: wrong arguments are errors of ours."""
+"""Parses command lines without typer; wrong arguments raise a ConfigError."""
 
 import argparse
 from typing import NoReturn
@@ -7,7 +7,7 @@ from totalmap.errors import ConfigError
 
 
 class ArgumentParser(argparse.ArgumentParser):
-    """A parser for which a wrong argument is an error of ours, with our exit status."""
+    """An argument parser that raises a ConfigError instead of ending the process."""
 
     def error(self, message: str) -> NoReturn:
         """Raises a ConfigError."""

@@ -43,8 +43,8 @@ def parse_request(arguments: Sequence[str] | None, environment: Mapping[str, str
     def choose(argument: Path | None, name: str, default: Path | None = None) -> Path:
         value = argument or environment.get(name) or default
         if value is None:
-            what = "input" if name == INPUT_VARIABLE else "output folder"
-            raise ConfigError(f"no {what}: give an argument or {name}")
+            missing = "input" if name == INPUT_VARIABLE else "output folder"
+            raise ConfigError(f"no {missing}: give an argument or {name}")
         return Path(value)
 
     return RunRequest(

@@ -1,4 +1,4 @@
-"""Whether the application could segment as some settings say, found out without a study."""
+"""Makes sure, without a study, that settings, weights and licences allow a run."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from totalmap.settings import load_settings
 
 
 def require_ready(settings_file: Path, models_folder: Path) -> str:
-    """Returns what would be run, in words.
+    """Returns the name and variant of the task that would run, for people.
 
     Raises:
         ConfigError: The settings are wrong, or there is no such task, variant or structure.

@@ -1,4 +1,4 @@
-"""Writes the note that rejects results which another content of their study has replaced."""
+"""Writes the DICOM object that rejects the results of images that have been replaced."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,19 +11,19 @@ from totalmap.settings import load_settings
 from totalmap.writers.dicom.encoding import write_parts
 from totalmap.writers.rejection_note import Rejection, encode_rejection
 
-REASON = "The images of this study were replaced. These results were made of the earlier ones."
+REASON = "The images of this study were replaced. These results were made from the earlier images."
 
 
 def write_replacement_note(results: Sequence[Path], settings_file: Path, target: Path) -> None:
     """Writes a Key Object Selection that rejects results for reasons of patient safety (IHE IOCM).
 
-    It is of the patient of the results, as they name the patient: the destination knows them so.
-    The same results give the same note.
+    The patient attributes are those of the results, under which the destination has filed them. The
+    same results give the same note.
 
     Args:
         results: DICOM objects of one job, at least one.
-        settings_file: With which they were made.
-        target: The file to write; its folder is made.
+        settings_file: The settings with which they were made.
+        target: The file to write; its folder is created.
 
     Raises:
         ConfigError: The settings file can't be read.

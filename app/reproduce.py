@@ -1,4 +1,4 @@
-"""Makes a result anew from its source, and compares."""
+"""Reproduces a result from its source and compares both."""
 
 import shutil
 import tempfile
@@ -20,13 +20,13 @@ from totalmap.trace_result import Trace, trace
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reproduction:
-    """What a comparison showed: nothing differs, or in which respects, in words."""
+    """The differences of a result and its reproduction, as sentences; empty if there are none."""
 
     differences: tuple[str, ...]
 
     @property
     def is_same(self) -> bool:
-        """Whether the result was made from this source, with these weights and settings."""
+        """Whether the result was made from this source with these weights and settings."""
         return not self.differences
 
 
@@ -36,18 +36,18 @@ def reproduce(
     observer: Observer | None = None,
     stopped: Callable[[TotalMapError], None] | None = None,
 ) -> Reproduction:
-    """Segments the source again and compares what comes out with a result.
+    """Segments the source again and compares the new result with an existing one.
 
     Args:
-        result: A DICOM object of ours.
-        request: The source, the models and the settings. The output folder is left out of it: a
-            temporary one takes its place.
-        observer: Is told how far it is.
-        stopped: As for `run_application`.
+        result: A DICOM object of TotalMAP.
+        request: The source, the models and the settings; its output folder is replaced by a
+            temporary one.
+        observer: Receives the progress.
+        stopped: As in `run_application`.
 
     Raises:
         InputError: The file is not a result of TotalMAP, or the folder is not its source.
-        TotalMapError: Whatever makes a run fail.
+        TotalMapError: The run failed.
     """
     with open_input(request.input_path) as source:
         return _reproduce(result, replace(request, input_path=source.path), observer, stopped)
@@ -67,7 +67,7 @@ def _reproduce(
         return Reproduction(
             differences=(
                 f"it was made with other settings, of SHA-256 {old.origin.settings_sha256}; those "
-                f"of {request.settings_file} have {hash_now}: name the ones of that time",
+                f"of {request.settings_file} have {hash_now}: use the settings of that time",
             )
         )
     with tempfile.TemporaryDirectory(prefix="totalmap-") as name:
@@ -100,7 +100,7 @@ def _require_source(old: Trace, source: Path) -> None:
 
 
 def _differences(result: Path, old: Trace, made: Sequence[Path]) -> Iterator[str]:
-    """Yields in which respects a result differs from the new one of its kind."""
+    """Yields the differences of a result and the new result of its kind."""
     paths = {path: trace(path) for path in made}
     for path, new in paths.items():
         if new.sop_instance_uid == old.sop_instance_uid:
@@ -112,7 +112,7 @@ def _differences(result: Path, old: Trace, made: Sequence[Path]) -> Iterator[str
     if same_series:
         yield "the labels differ, though source, weights and settings are the same"
         return
-    yield "no result of this run is of its series: the source or what made it differs"
+    yield "no result of this run belongs to its series: the source, weights or settings differ"
     for new in paths.values():
         yield from _different_origin(old.origin, new.origin)
         return
@@ -122,11 +122,11 @@ def _different_origin(old: Origin, new: Origin) -> Iterator[str]:
     for field in fields(Origin):
         then, now = getattr(old, field.name), getattr(new, field.name)
         if then != now:
-            yield f"{field.name.replace('_', ' ')}: {then} then, {now} now"
+            yield f"{field.name.replace('_', ' ')}: {then} before, {now} now"
 
 
 def _different_attributes(old: Dataset, new: Dataset) -> Iterator[str]:
-    """Yields attributes that differ; their values may be the patient's and are not shown."""
+    """Yields the attributes that differ; their values may be the patient's and are not shown."""
     for tag in sorted({*old.keys(), *new.keys()}):
         if old.get(tag) != new.get(tag):
             name = (old.get(tag) or new.get(tag)).name

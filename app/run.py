@@ -1,4 +1,4 @@
-"""Runs the application on one study: from arguments to status.json and exit status."""
+"""Runs the application on one study, and writes status.json whatever happens."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -32,8 +32,8 @@ from totalmap.writers.status_json import RunStatus, describe_run
 if TYPE_CHECKING:
     from operators.segmenter import EngineLoader
 
-OUT_OF_MEMORY = "out of memory: give the run more of it, or use a coarser variant"
-# What torch says on a CPU, as a RuntimeError.
+OUT_OF_MEMORY = "out of memory: give the run more memory, or use a coarser variant"
+# Part of PyTorch's message on a CPU, which raises a RuntimeError.
 TORCH_ALLOCATION_FAILED = "can't allocate memory"
 
 logger = log.get_logger()
@@ -41,7 +41,7 @@ logger = log.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
-    """What to run: the folders of a MAP, the settings file, and settings laid over it.
+    """A run: the folders of a MAP, the settings file, and settings that override it.
 
     Attributes:
         input_path: A folder, a ZIP archive, a DICOM file or a NIfTI file (docs/input.md).
@@ -59,7 +59,7 @@ class RunRequest:
         """Returns the settings of the run.
 
         Raises:
-            ConfigError: They are wrong, or there is no such task, variant or structure.
+            ConfigError: They are wrong, or the task, variant or structure does not exist.
         """
         settings = load_settings(self.settings_file, overrides=self.overrides)
         wanted = settings.segmentation
@@ -69,14 +69,14 @@ class RunRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOutcome:
-    """How a run ended, and its status."""
+    """The error of a run, if any, and its status."""
 
     error: TotalMapError | None
     status: RunStatus
 
     @property
     def exit_status(self) -> int:
-        """0, or the status of the error (sysexits.h)."""
+        """0, or the exit status of the error (sysexits.h)."""
         return ExitStatus.SUCCEEDED if self.error is None else self.error.exit_status
 
 
@@ -87,18 +87,17 @@ def run_application(
     source: OpenedInput | None = None,
     stopped: Callable[[TotalMapError], None] | None = None,
 ) -> RunOutcome:
-    """Segments a study of the input and releases the results, or none of them.
+    """Segments a study of the input and releases all results or none.
 
-    Never raises a TotalMapError: the outcome holds it, and so do status.json and metadata.json
-    wherever the output folder can be written.
+    Never raises a TotalMapError: the outcome holds it. status.json and metadata.json hold it too,
+    if the output folder can be written.
 
     Args:
-        request: What to run.
-        observer: Is told how far it is.
+        request: The run.
+        observer: Receives the progress.
         load_engine: Returns an engine that may be loaded already; None loads one.
-        source: The input, where it is open already; it stays open.
-        stopped: Is told why the run is given up when a stop signal ends the process; nothing that
-            the caller has left to do is done after it.
+        source: The input if it is open already; it stays open.
+        stopped: Called with the reason when a stop signal ends the run; the process ends after it.
     """
     run_log = RunLog(observer)
     settings: Settings | None = None
@@ -110,7 +109,7 @@ def run_application(
                 settings = request.load_settings()
                 if settings.segmentation.arithmetic is Arithmetic.EXACT:
                     keep_freed_memory()
-                if observer is None:  # else the observer shows the run its own way
+                if observer is None:  # an observer displays the run itself
                     log.configure(settings.logging.format)
                 with stop_signals_answered(partial(stop_run, settings, release, run_log, stopped)):
                     with foreign_errors_translated():
@@ -124,7 +123,7 @@ def run_application(
                 error = failure
                 status = describe_run(run_log, settings, error)
                 release.fail(status.as_json(), summarise(status).as_json())
-    except TotalMapError as no_folder:  # nor can a status be written
+    except TotalMapError as no_folder:  # a status can't be written either
         error = no_folder
     if error is None:
         logger.info("run_succeeded", results=len(run_log.results))
@@ -134,7 +133,7 @@ def run_application(
 
 
 def _settle_verdict(run_log: RunLog, settings: Settings, release: Release) -> None:
-    """Holds back what is not to be believed, or has a note of its rejection go with it."""
+    """Holds rejected results back, or adds a note of their rejection."""
     if run_log.verdict is not Verdict.REJECT:
         return
     if settings.quality.rejected is Rejected.HOLD:
@@ -150,23 +149,23 @@ def stop_run(
     stopped: Callable[[TotalMapError], None] | None,
     signal_name: str,
 ) -> int | None:
-    """Gives up a run, and returns the exit status; None if its results are out already."""
+    """Ends a run and returns its exit status; None if its results are released already."""
     error = Stopped(f"stopped by {signal_name}; nothing was released, run it again")
     status = describe_run(run_log, settings, error)
     try:
         if not release.fail(status.as_json(), summarise(status).as_json()):
             return None
-    except TotalMapError as no_status:  # the run ends all the same
+    except TotalMapError as no_status:  # the run ends nevertheless
         logger.error("run_failed", kind=type(no_status).__name__, message=str(no_status))
     logger.error("run_failed", kind=type(error).__name__, message=str(error))
     if stopped is not None:
-        with suppress(Exception, SystemExit):  # a terminal that is gone keeps nobody from ending
+        with suppress(Exception, SystemExit):  # the terminal may be gone
             stopped(error)
     return error.exit_status
 
 
 def refuse_overlap(request: RunRequest) -> None:
-    """Protects the input: the output folder is cleared of earlier results at the start.
+    """Protects the input, since the output folder is cleared of earlier results at the start.
 
     Raises:
         ConfigError: The input lies in the output folder.
@@ -178,9 +177,9 @@ def refuse_overlap(request: RunRequest) -> None:
 
 @contextmanager
 def foreign_errors_translated() -> Iterator[None]:
-    """Turns whatever is not a TotalMapError into one, so that every failure has its status.
+    """Turns all other exceptions into TotalMapErrors, so that every failure has a status.
 
-    The message of a foreign exception may quote patient data and is therefore not repeated.
+    The message of a foreign exception may quote patient data and is not repeated.
     """
     try:
         yield
@@ -189,8 +188,8 @@ def foreign_errors_translated() -> Iterator[None]:
     except MemoryError as error:
         raise ResourceError(OUT_OF_MEMORY) from error
     except ImportError as error:
-        raise InternalError(f"the installation is not complete: {error}") from error
-    except Exception as error:  # the boundary of the process: nothing may pass without a status
+        raise InternalError(f"the installation is incomplete: {error}") from error
+    except Exception as error:  # the boundary of the process: every failure needs a status
         if TORCH_ALLOCATION_FAILED in str(error):
             raise ResourceError(OUT_OF_MEMORY) from error
         raise internal_error(error) from error
@@ -204,13 +203,13 @@ def _run_chain(
     load_engine: "EngineLoader | None",
     opened: OpenedInput | None,
 ) -> None:
-    # Here and not above: a wrong argument need not wait for Holoscan.
+    # Imported here, since wrong arguments need not wait for Holoscan.
     from holoscan.logger import LogLevel, set_log_level
 
     from app.application import TotalMapApplication
     from totalmap.engine.engine import Engine
 
-    # Holoscan prints every exception with its traceback; we print one line of our own.
+    # Holoscan prints tracebacks; TotalMAP prints one line instead.
     set_log_level(LogLevel.CRITICAL)
 
     opening = nullcontext(opened) if opened else open_input(request.input_path, run_log.stage)

@@ -1,17 +1,17 @@
-"""What the process needs before Holoscan runs in it."""
+"""Gives the process the stack size that Holoscan needs."""
 
 import os
 import resource
 import sys
 
-# Holoscan warns and may crash with smaller stacks; threads take the limit at process start.
+# Holoscan warns and may crash with smaller stacks. Threads take the limit at the process start.
 STACK_BYTES = 32 * 1024 * 1024
 
 
 def restart_with_larger_stack() -> None:
-    """Replaces the process by the same command with a larger stack, where that is allowed.
+    """Replaces the process by the same command with a larger stack, if the limits allow it.
 
-    Returns if the stack is large enough already or may not grow.
+    Returns if the stack is large enough already or its limit can't be raised.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
     enough = soft == resource.RLIM_INFINITY or soft >= STACK_BYTES

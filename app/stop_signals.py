@@ -1,7 +1,7 @@
-"""SIGTERM and SIGINT: a run that is told to stop cleans up, says so, and ends at once.
+"""Ends a run at once on SIGTERM or SIGINT, after it has cleaned up and written its status.
 
-Python would answer a signal only when Holoscan or a network returns to it, and the first process
-of a container gets none that it does not wait for. So both signals are held back in all threads,
+Python handles a signal only when Holoscan or a network returns to it, and the first process of a
+container receives no signal without a handler. Therefore both signals are blocked in all threads,
 and one thread waits for them.
 """
 
@@ -15,11 +15,11 @@ from totalmap.temporary_folders import remove_temporary_folders
 
 STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
 
-_LOOK_EVERY_SECONDS = 0.2
+_POLL_SECONDS = 0.2
 
 
 def hold_stop_signals() -> None:
-    """Holds the signals back in this thread and in all that it starts; an exec keeps it so."""
+    """Blocks the signals in this thread and in all threads it starts; exec keeps them blocked."""
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
 
 
@@ -27,12 +27,12 @@ def hold_stop_signals() -> None:
 def stop_signals_answered(stop: Callable[[str], int | None]) -> Iterator[None]:
     """Ends the process when a stop signal arrives while the block runs.
 
-    Does nothing where the signals are not held: whoever runs the application inside a program of
-    his own answers them himself.
+    Does nothing if the signals are not blocked: a program that embeds the application handles them
+    itself.
 
     Args:
-        stop: Called with the name of the signal, in a thread of its own; returns the exit status,
-            or None to let the run go on.
+        stop: Called in a thread of its own with the name of the signal; returns the exit status, or
+            None to continue the run.
     """
     held = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     if not held.issuperset(STOP_SIGNALS):
@@ -49,10 +49,10 @@ def stop_signals_answered(stop: Callable[[str], int | None]) -> Iterator[None]:
 
 def _wait(stop: Callable[[str], int | None], done: threading.Event) -> None:
     while not done.is_set():
-        received = signal.sigtimedwait(STOP_SIGNALS, _LOOK_EVERY_SECONDS)
+        received = signal.sigtimedwait(STOP_SIGNALS, _POLL_SECONDS)
         if received is None or done.is_set():
             continue
         status = stop(signal.Signals(received.si_signo).name)
         if status is not None:
             remove_temporary_folders()
-            os._exit(status)  # the thread that computes may be deep in C++
+            os._exit(status)  # the main thread may be inside C++ code

@@ -1,4 +1,4 @@
-"""The application for many studies in one process: networks stay loaded from one to the next."""
+"""Runs many studies in one process; the networks stay loaded between studies."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,14 +13,14 @@ from totalmap.settings import QualitySection, SegmentationSection, load_settings
 
 
 class WarmApplication:
-    """Runs studies one after another; of the networks, those of the last run are kept."""
+    """Runs studies one after the other and keeps the networks of the last run."""
 
     def __init__(self) -> None:
         self._engine: Engine | None = None
         self._loaded: tuple[SegmentationSection, Path, QualitySection] | None = None
 
     def warm_up(self, settings_file: Path, models_folder: Path) -> None:
-        """Loads the networks of the studies to come.
+        """Loads the networks before the first study.
 
         Raises:
             ConfigError: The settings are wrong.
@@ -38,7 +38,7 @@ class WarmApplication:
     ) -> RunOutcome:
         """Segments a study, as `run_application` does.
 
-        What it has freed goes back to the system: otherwise holes add up from study to study.
+        Freed memory returns to the system afterwards; otherwise fragments accumulate.
         """
         try:
             return run_application(request, observer, self._load, source, stopped)
@@ -50,6 +50,6 @@ class WarmApplication:
     ) -> Engine:
         wanted = (settings, models_folder, quality)
         if self._engine is None or self._loaded != wanted:
-            self._engine = None  # two at once might be too large for the machine
+            self._engine = None  # two engines at once may need too much memory
             self._engine, self._loaded = Engine(*wanted), wanted
         return self._engine

@@ -16,5 +16,5 @@ class CsvWriterOperator(ResultWriterOperator):
     def write(
         self, segmentation: Segmentation, settings: Settings, release: Release
     ) -> tuple[Result, ...]:
-        """Writes the table and checks it."""
+        """Writes the table and reads it back."""
         return (write_measurements_csv(segmentation, release),)

@@ -1,7 +1,7 @@
-"""Makes Holoscan importable on a machine without CUDA.
+"""Loads the CUDA runtime library, so that Holoscan can be imported on a machine without CUDA.
 
-`import holoscan` needs libcudart.so.13 even where no GPU is used. The wheel
-nvidia-cuda-runtime brings it, but puts it where the dynamic linker does not look.
+`import holoscan` needs libcudart.so.13 even if no GPU is used. The wheel nvidia-cuda-runtime
+contains it, in a folder that the dynamic linker does not search.
 """
 
 import ctypes
@@ -13,9 +13,9 @@ _FOLDER_IN_WHEEL = Path("cu13") / "lib"
 
 
 def preload() -> None:
-    """Loads the CUDA runtime library, from the system if it is there, else from the wheel.
+    """Loads the CUDA runtime library, from the system if possible, else from the wheel.
 
-    Does nothing if neither has it; `import holoscan` then says what is missing.
+    Does nothing if neither has it; `import holoscan` then reports the missing library.
     """
     candidates = [LIBRARY, *(str(path) for path in _in_wheels())]
     for candidate in candidates:

@@ -16,5 +16,5 @@ class NiftiWriterOperator(ResultWriterOperator):
     def write(
         self, segmentation: Segmentation, settings: Settings, release: Release
     ) -> tuple[Result, ...]:
-        """Writes the NIfTI and checks it."""
+        """Writes the NIfTI and reads it back."""
         return (write_nifti(segmentation, release),)

@@ -1,4 +1,4 @@
-"""Operator: segmentation -> the preview as a PNG alone."""
+"""Operator: segmentation -> preview as a PNG, without DICOM pages."""
 
 from operators.result_writer import ResultWriterOperator
 from totalmap.run_log import Result
@@ -9,12 +9,12 @@ from totalmap.writers.release import Release
 
 
 class PreviewPictureWriterOperator(ResultWriterOperator):
-    """Writes an overview of a volume that is not DICOM."""
+    """Writes the preview of a volume that is not DICOM."""
 
     stage = "write_preview"
 
     def write(
         self, segmentation: Segmentation, settings: Settings, release: Release
     ) -> tuple[Result, ...]:
-        """Draws the page and checks what was written."""
+        """Draws the page, writes it and reads it back."""
         return write_preview_picture(segmentation, release)

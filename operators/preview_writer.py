@@ -9,12 +9,12 @@ from totalmap.writers.release import Release
 
 
 class PreviewWriterOperator(ResultWriterOperator):
-    """Writes an overview for viewers that show neither SEG nor RTSTRUCT."""
+    """Writes a preview for viewers that show neither SEG nor RTSTRUCT."""
 
     stage = "write_preview"
 
     def write(
         self, segmentation: Segmentation, settings: Settings, release: Release
     ) -> tuple[Result, ...]:
-        """Draws the pages and checks what was written."""
+        """Draws the pages, writes them and reads them back."""
         return write_preview(segmentation, settings, release)

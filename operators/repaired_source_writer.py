@@ -1,4 +1,4 @@
-"""Operator: segmentation -> repaired copies of its source, where these were needed."""
+"""Operator: segmentation -> copies of its source instances with repaired UIDs."""
 
 from operators.result_writer import ResultWriterOperator
 from totalmap.run_log import Result
@@ -9,12 +9,12 @@ from totalmap.writers.repaired_source import needs_repaired_source, write_repair
 
 
 class RepairedSourceWriterOperator(ResultWriterOperator):
-    """Writes copies of source instances whose UIDs were empty."""
+    """Writes copies of source instances whose UIDs had to be derived."""
 
     stage = "write_source"
 
     def is_due(self, segmentation: Segmentation) -> bool:
-        """Whether any UID of the source had to be derived."""
+        """Returns whether any UID of the source had to be derived."""
         return needs_repaired_source(segmentation.volume)
 
     def write(

@@ -9,7 +9,7 @@ from totalmap.writers.report import write_report
 
 
 class ReportWriterOperator(ResultWriterOperator):
-    """Writes a page for people, in one file."""
+    """Writes the report, an HTML page in one file."""
 
     stage = "write_report"
 

@@ -1,4 +1,4 @@
-"""Operator base of all writers: segmentations -> results in the release."""
+"""Base of all operators that write results: segmentations -> results in the release."""
 
 from typing import Any, ClassVar
 
@@ -10,9 +10,12 @@ from totalmap.writers.release import Release
 
 
 class ResultWriterOperator(ChainOperator):
-    """Hands a segmentation to a writer of `totalmap.writers` and keeps what it wrote.
+    """Calls a writer of `totalmap.writers` for each segmentation and records its results.
 
-    Results are written aside; the application releases all of them at its end.
+    Results are written into a hidden folder; the application releases all of them at its end.
+
+    Attributes:
+        stage: Name of the stage in status.json, and of the operator.
     """
 
     receives = "segmentations"
@@ -24,7 +27,7 @@ class ResultWriterOperator(ChainOperator):
         super().__init__(*args, **kwargs)
 
     def process(self, segmentations: tuple[Segmentation, ...]) -> None:
-        """Writes the results of each segmentation for which there is something to write."""
+        """Writes the results of each segmentation for which this kind of result is due."""
         due = [segmentation for segmentation in segmentations if self.is_due(segmentation)]
         if not due:
             return
@@ -33,11 +36,11 @@ class ResultWriterOperator(ChainOperator):
                 self.run_log.wrote(*self.write(segmentation, self._settings, self._release))
 
     def is_due(self, segmentation: Segmentation) -> bool:
-        """Whether this kind of result is written for a segmentation: always, unless overridden."""
+        """Returns whether this kind of result is written for a segmentation; by default, always."""
         return True
 
     def write(
         self, segmentation: Segmentation, settings: Settings, release: Release
     ) -> tuple[Result, ...]:
-        """Writes one kind of result: none where there is nothing to write."""
+        """Writes the results of this kind; there may be none."""
         raise NotImplementedError

@@ -16,5 +16,5 @@ class RtstructWriterOperator(ResultWriterOperator):
     def write(
         self, segmentation: Segmentation, settings: Settings, release: Release
     ) -> tuple[Result, ...]:
-        """Writes the structure set and checks it."""
+        """Writes the structure set and reads it back."""
         return write_rtstruct(segmentation, settings, release)

@@ -16,5 +16,5 @@ class SegLabelmapWriterOperator(ResultWriterOperator):
     def write(
         self, segmentation: Segmentation, settings: Settings, release: Release
     ) -> tuple[Result, ...]:
-        """Writes the label map and checks it."""
+        """Writes the label map and reads it back."""
         return write_seg_labelmap(segmentation, settings, release)

@@ -16,5 +16,5 @@ class SegWriterOperator(ResultWriterOperator):
     def write(
         self, segmentation: Segmentation, settings: Settings, release: Release
     ) -> tuple[Result, ...]:
-        """Writes the SEG and checks it."""
+        """Writes the SEG and reads it back."""
         return write_seg(segmentation, settings, release)

@@ -10,7 +10,7 @@ from totalmap.settings import GeometrySection
 
 
 class SeriesSelectorOperator(ChainOperator):
-    """Chooses what to segment and keeps the reason for every series."""
+    """Chooses the series to segment and records the reason for every series."""
 
     receives = "study"
     emits = "selections"
@@ -23,7 +23,7 @@ class SeriesSelectorOperator(ChainOperator):
         super().__init__(*args, **kwargs)
 
     def process(self, study: Study) -> tuple[Selection, ...]:
-        """Judges the series and returns what was chosen."""
+        """Applies the selection rules and returns the selections."""
         with self.run_log.stage("select_series"):
             judgement = judge(study, self._rules, self._geometry)
             self.run_log.judged(judgement.decisions)

@@ -16,5 +16,5 @@ class SrWriterOperator(ResultWriterOperator):
     def write(
         self, segmentation: Segmentation, settings: Settings, release: Release
     ) -> tuple[Result, ...]:
-        """Writes the SR and checks it."""
+        """Writes the SR and reads it back."""
         return write_sr(segmentation, settings, release)

@@ -10,7 +10,7 @@ from totalmap.settings import StudySection
 
 
 class StudyLoaderOperator(ChainOperator):
-    """Reads the headers of all DICOM instances of the input and takes one study."""
+    """Reads the headers of all DICOM instances of the input and chooses one study."""
 
     emits = "study"
 
@@ -28,7 +28,7 @@ class StudyLoaderOperator(ChainOperator):
         super().__init__(*args, **kwargs)
 
     def process(self, received: None) -> Study:
-        """Reads the headers and returns the study that is wanted."""
+        """Reads the headers and returns the chosen study."""
         with self.run_log.stage("read_study"):
             repair = self._settings.missing_uids == "repair"
             content = self._source.studies(repair_missing_uids=repair)

@@ -178,5 +178,5 @@ def _raise(status: int, messages: str) -> None:
     said = [line for line in messages.splitlines() if line.strip()]
     last = said[-1].strip() if said else "it said nothing"
     if status == -signal.SIGKILL or any(words in messages for words in OUT_OF_MEMORY):
-        raise ResourceError("TotalSegmentator ran out of memory: give the run more of it")
+        raise ResourceError("TotalSegmentator ran out of memory: give the run more memory")
     raise ModelError(f"TotalSegmentator's python API failed with status {status}: {last}")
