@@ -1,3 +1,3 @@
-"""TotalMAP: TotalSegmentator in a hospital's daily work, with DICOM in and DICOM out."""
+"""The library of TotalMAP: reads CT studies, segments them, assesses and writes results."""
 
 __version__ = "0.2.0"

@@ -1,22 +1,22 @@
-"""Every error that TotalMAP raises on purpose, and the exit status that each one means.
+"""Defines all errors that TotalMAP raises on purpose, with their exit statuses.
 
 TotalMapError
 ├── ConfigError            64   settings or arguments are wrong
 ├── InputError             65   this study can't be segmented; never retried
 │   ├── NoSuitableSeries        no series passes the selection rules
-│   ├── MixedPatients           the slices of a series are not of one patient
+│   ├── MixedPatients           the slices of a series belong to several patients
 │   ├── UnsupportedGeometry     the slices do not form a regular volume
 │   ├── IncompleteSeries        slices are missing or doubled
 │   └── UnreadableInstance      a file of the series can't be read or decoded
 ├── ModelError             66   weights missing, not on record or changed; licence missing
-│   └── UnsupportedModel        our engine does not run such a network; TotalSegmentator may
+│   └── UnsupportedModel        our engine does not support the network; TotalSegmentator may
 ├── OutputError            70   our own check of a result failed: nothing is released
-├── InternalError          70   a defect of ours
-└── ResourceError          75   disk full, out of memory: worth another try
-    └── Stopped                 somebody stopped the run
+├── InternalError          70   a defect of TotalMAP
+└── ResourceError          75   disk full, out of memory: try again
+    └── Stopped                 a signal stopped the run
 
-The numbers follow BSD sysexits.h. A message says what happened, the value, the limit and what
-to do, and never holds patient data, nor a password that stands in a URL.
+The numbers follow BSD sysexits.h. A message names the problem, the value, the limit and the
+remedy. It never holds patient data or the password of a URL.
 """
 
 import re
@@ -30,7 +30,7 @@ _USER_INFORMATION = re.compile(r"(?<=://)\S*@")
 
 
 class ExitStatus(IntEnum):
-    """Every status with which a command of TotalMAP ends; from 64 on as in BSD sysexits.h.
+    """Exit statuses of all commands; from 64 on as in BSD sysexits.h.
 
     `check` ends with REVIEW or REJECTED, and `verify` with DIFFERENT.
     """
@@ -47,15 +47,15 @@ class ExitStatus(IntEnum):
 
 
 def without_credentials(text: str) -> str:
-    """Returns a text in which no URL holds a user or a password any more."""
+    """Returns the text without users and passwords in URLs."""
     return _USER_INFORMATION.sub("", text)
 
 
 class TotalMapError(Exception):
     """Base of all errors that TotalMAP raises on purpose.
 
-    The message is kept without the user information of URLs: what a library says of a URL may
-    quote it whole.
+    The message is kept without the user information of URLs, since messages of libraries may quote
+    whole URLs.
     """
 
     exit_status: ClassVar[ExitStatus] = ExitStatus.OWN_CHECK
@@ -71,7 +71,7 @@ class ConfigError(TotalMapError):
 
 
 class InputError(TotalMapError):
-    """This study can't be segmented, however often it is tried."""
+    """This study can't be segmented; trying again is useless."""
 
     exit_status = ExitStatus.INPUT
 
@@ -81,7 +81,7 @@ class NoSuitableSeries(InputError):
 
 
 class MixedPatients(InputError):
-    """The slices of a series disagree in whose they are."""
+    """The slices of a series belong to several patients."""
 
 
 class UnsupportedGeometry(InputError):
@@ -103,7 +103,7 @@ class ModelError(TotalMapError):
 
 
 class UnsupportedModel(ModelError):
-    """A network needs something that our engine does not do."""
+    """Our engine does not support a network."""
 
 
 class OutputError(TotalMapError):
@@ -113,13 +113,13 @@ class OutputError(TotalMapError):
 
 
 class InternalError(TotalMapError):
-    """A defect of ours: something that nobody thought of was raised."""
+    """A defect of TotalMAP: an unexpected exception was raised."""
 
 
 def internal_error(error: Exception) -> InternalError:
-    """Returns what to say of an exception that nobody thought of.
+    """Returns the error for an unexpected exception.
 
-    Its own message may quote patient data and is therefore not repeated.
+    The message of the exception may quote patient data and is not repeated.
     """
     place = traceback.extract_tb(error.__traceback__)[-1]
     return InternalError(
@@ -129,10 +129,10 @@ def internal_error(error: Exception) -> InternalError:
 
 
 class ResourceError(TotalMapError):
-    """The machine ran out of something; the same study may succeed later."""
+    """Memory, disk space or a peer is unavailable; the same study may succeed later."""
 
     exit_status = ExitStatus.TRY_AGAIN
 
 
 class Stopped(ResourceError):
-    """The run was told to stop before it was done."""
+    """A signal stopped the run before its end."""

@@ -1,6 +1,7 @@
-"""Opens what is given as input: a folder, a ZIP archive, a DICOM file or a NIfTI file.
+"""Opens the input: a folder, a ZIP archive, a DICOM file or a NIfTI file.
 
-Content decides where a file's name does not. Messages say "the input": a path may hold a name.
+The content of a file decides if its name does not. Messages say "the input", since a path may hold
+a patient's name.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from totalmap.zip_archive import is_zip, unpack
 
 
 class InputKind(StrEnum):
-    """What was given: docs/input.md."""
+    """Kind of the input (docs/input.md)."""
 
     FOLDER = "folder"
     ZIP = "zip"
@@ -29,8 +30,8 @@ class OpenedInput:
     """An input that can be read.
 
     Attributes:
-        kind: What was given.
-        path: The folder or file to read; for an archive the folder with its files.
+        kind: Kind of the input.
+        path: The folder or file to read; for an archive, the folder with its files.
     """
 
     kind: InputKind
@@ -38,10 +39,10 @@ class OpenedInput:
     _read: dict[bool, Study] = field(default_factory=dict)
 
     def studies(self, *, repair_missing_uids: bool) -> Study:
-        """Returns all studies, whose headers are read once.
+        """Returns all studies; their headers are read once.
 
         Raises:
-            InputError: As `read_study`.
+            InputError: As in `read_study`.
         """
         if repair_missing_uids not in self._read:
             content = read_study(self.path, repair_missing_uids=repair_missing_uids)
@@ -57,15 +58,15 @@ def _unmeasured(_: str) -> AbstractContextManager[None]:
 def open_input(
     path: Path, stage: Callable[[str], AbstractContextManager[None]] = _unmeasured
 ) -> Iterator[OpenedInput]:
-    """Yields an input; what an archive was unpacked to is removed at the end.
+    """Yields an input; the unpacked files of an archive are removed at the end.
 
     Args:
-        path: What was given.
-        stage: Measures and shows the unpacking of an archive, which takes a while.
+        path: Path of the input.
+        stage: Measures and displays the unpacking of an archive, which takes a while.
 
     Raises:
-        InputError: There is no such folder or file, or an archive can't be unpacked.
-        ResourceError: There is not enough space to unpack an archive.
+        InputError: The input does not exist, or an archive can't be unpacked.
+        ResourceError: The space is too small to unpack an archive.
     """
     try:
         kind = _kind(path)
@@ -87,10 +88,10 @@ def _kind(path: Path) -> InputKind:
         raise InputError(
             "the input does not exist: name a folder, a ZIP archive, a DICOM file or a NIfTI file"
         )
-    if not path.is_file():  # a pipe would be waited for
+    if not path.is_file():  # reading a pipe would block
         raise InputError("the input is neither a folder nor a file")
     if is_zip(path):
         return InputKind.ZIP
-    from totalmap.nifti import is_nifti  # a folder need not wait for the import of nibabel
+    from totalmap.nifti import is_nifti  # imported here: nibabel takes long to import
 
     return InputKind.NIFTI if is_nifti(path) else InputKind.DICOM_FILE

@@ -1,4 +1,4 @@
-"""Logging: one line an event on standard error, as text or JSON, never with patient data."""
+"""Writes log events to standard error, one line each, as text or JSON, without patient data."""
 
 import logging
 import sys
@@ -13,22 +13,21 @@ import structlog
 from totalmap.errors import without_credentials
 
 LogFormat = Literal["text", "json"]
-# After which the same report of a library is logged again.
+# The same report of a library is logged again after this time.
 _REPEAT_SECONDS = 60.0
 
 
 def configure(log_format: LogFormat = "text", level: int = logging.INFO) -> None:
-    """Sends our events to standard error and quietens the root logger.
+    """Sends our events to standard error and sets the root logger to WARNING.
 
-    The root logger stays at WARNING because the SDK writes attribute values of the study at
-    INFO there.
+    At INFO, the SDK writes attribute values of the study to the root logger.
     """
     root = logging.getLogger()
     root.setLevel(logging.WARNING)
     if not any(isinstance(handler, _LibraryHandler) for handler in root.handlers):
         root.addHandler(_LibraryHandler(logging.WARNING))
-    logging.raiseExceptions = False  # the report of a failed message quotes its values
-    # They quote the offending value in their warnings, and a value may be a patient's.
+    logging.raiseExceptions = False  # such a report quotes the values of the message
+    # Warnings of these packages quote the invalid value, which may be a patient's.
     for package in ("pydicom", "highdicom", "pylibjpeg", "openjpeg"):
         logging.getLogger(package).setLevel(logging.CRITICAL)
     warnings.showwarning = _show_warning
@@ -51,10 +50,10 @@ def configure(log_format: LogFormat = "text", level: int = logging.INFO) -> None
 
 
 class _LibraryHandler(logging.Handler):
-    """Logs that a library has reported something, and where; its words may quote a value.
+    """Logs the name and place of a library's report, without its text, which may quote a value.
 
-    The same report is logged once a minute: without free descriptors, asyncio reports a thousand
-    times a second.
+    The same report is logged once a minute: without free file descriptors, asyncio reports a
+    thousand times a second.
     """
 
     def __init__(self, level: int) -> None:
@@ -85,7 +84,7 @@ def _show_warning(
     file: TextIO | None = None,  # noqa: ARG001
     line: str | None = None,  # noqa: ARG001
 ) -> None:
-    """Logs that a library warned, and where; its words may quote a value of the study."""
+    """Logs the kind and place of a library's warning, without its text, which may quote a value."""
     place = f"{Path(filename).name}:{lineno}"
     get_logger().debug("library_warned", kind=category.__name__, place=place)
 
@@ -93,7 +92,7 @@ def _show_warning(
 def _without_credentials(
     _logger: object, _method: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    """Takes passwords out of the URLs in an event's values."""
+    """Removes passwords from URLs in the values of an event."""
     return {
         key: without_credentials(value) if isinstance(value, str) else value
         for key, value in event.items()

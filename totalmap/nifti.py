@@ -1,7 +1,7 @@
-"""Reads a NIfTI image into a volume, or says why it can't be segmented.
+"""Reads a NIfTI image into a volume.
 
-Format: https://nifti.nimh.nih.gov/pub/dist/src/niftilib/nifti1.h and nifti2.h. A single file is
-read, `.nii` or `.nii.gz`; pairs of `.hdr` and `.img` are not.
+Format: https://nifti.nimh.nih.gov/pub/dist/src/niftilib/nifti1.h and nifti2.h. Only single files
+(`.nii`, `.nii.gz`) are read, not pairs of `.hdr` and `.img`.
 """
 
 import gzip
@@ -34,23 +34,23 @@ SUFFIXES = (".nii", ".nii.gz")
 _GZIP_SIGNATURE = b"\x1f\x8b"
 # The first number of a header is its length, in the byte order of the file.
 _IMAGE_CLASSES = {348: nibabel.Nifti1Image, 540: nibabel.Nifti2Image}
-# Where the magic number stands: "n+1" or "n+2", the one of a single file.
+# Offset of the magic number, "n+1" or "n+2" for a single file, by header length.
 _MAGIC_AT = {348: 344, 540: 4}
 _HEADER_BYTES = 540
-# What nibabel, gzip and zlib raise for a file that is damaged.
+# Exceptions of nibabel, gzip and zlib for a damaged file.
 _BROKEN = (
     *(ImageFileError, HeaderDataError, HeaderTypeError, OSError, EOFError, ValueError),
     *(zlib.error, struct.error, OverflowError),
 )
 _CHUNK_BYTES = 1 << 20
-# Nothing has to follow the voxels; what does must not keep us for long.
+# Bytes may follow the voxels, but only so many are read.
 _MAX_BYTES_BEHIND = 16 << 20
-# Two affines that differ by less in any place put voxels at the same place.
+# Two affines are the same if no element differs by more.
 _SAME_AFFINE_MM = 0.01
 
 
 def is_nifti(path: Path) -> bool:
-    """Returns whether a file is named like a NIfTI image, or begins like one."""
+    """Returns whether a file has the suffix or the header of a NIfTI image."""
     if path.name.lower().endswith(SUFFIXES):
         return True
     try:
@@ -61,14 +61,14 @@ def is_nifti(path: Path) -> bool:
 
 
 def read_nifti(path: Path, modality: str, policy: GeometrySection) -> Volume:
-    """Returns the voxels of an image and where they lie.
+    """Returns the voxels of an image and their geometry.
 
-    Whole numbers that fit become int16, as pixels of DICOM do; all others float32.
+    Whole numbers in the range of int16 become int16, as DICOM pixels do; all others float32.
 
     Args:
-        path: A single NIfTI-1 or NIfTI-2 file, gzip or not.
-        modality: CT or MR: a NIfTI file does not say it.
-        policy: The limits of size.
+        path: A single NIfTI-1 or NIfTI-2 file, compressed by gzip or not.
+        modality: CT or MR, since a NIfTI file does not name it.
+        policy: The size limits.
 
     Raises:
         InputError: The file can't be read, is no image in three dimensions, holds no plain
@@ -95,10 +95,10 @@ def read_nifti(path: Path, modality: str, policy: GeometrySection) -> Volume:
 
 
 def read_nifti_geometry(path: Path, policy: GeometrySection) -> Geometry:
-    """Returns where the voxels of an image lie, from its header alone.
+    """Returns the geometry of an image; reads only its header.
 
     Raises:
-        InputError, UnsupportedGeometry: As `read_nifti`.
+        InputError, UnsupportedGeometry: As in `read_nifti`.
     """
     with _opened(path) as file:
         return _geometry(_parsed(file), policy)
@@ -106,7 +106,7 @@ def read_nifti_geometry(path: Path, policy: GeometrySection) -> Geometry:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
-    """Yields the file, unpacked while it is read."""
+    """Yields the file; gzip is decompressed while it is read."""
     with path.open("rb") as raw:
         is_packed = raw.read(len(_GZIP_SIGNATURE)) == _GZIP_SIGNATURE
         raw.seek(0)
@@ -114,7 +114,7 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
 
 
 def _header_length(head: bytes) -> int | None:
-    """Returns the length of the header that a file begins with; None for other files."""
+    """Returns the length of the NIfTI header of a file; None for other files."""
     for order in "<>":
         length = int(struct.unpack(f"{order}i", head[:4].ljust(4, b"\0"))[0])
         at = _MAGIC_AT.get(length)
@@ -165,7 +165,7 @@ def _affine(image: Any) -> Affine:
         affine: Affine = np.asarray(image.affine, dtype=np.float64)
     except _BROKEN as error:
         raise _damaged(error) from error
-    # Rounding of a true affine leaves far more than that of the product of its spacings.
+    # The determinant of a valid affine is about the product of its spacings.
     columns = affine[:3, :3]
     size = float(np.prod(np.linalg.norm(columns, axis=0)))
     if not np.isfinite(affine).all() or abs(np.linalg.det(columns)) <= 1e-3 * size:
@@ -188,7 +188,7 @@ def _refuse_skew(geometry: Geometry) -> None:
 
 
 def _ambiguity(image: Any) -> Iterator[str]:
-    """Yields a warning where the two transforms of a file disagree: software differs in which."""
+    """Yields a warning if sform and qform differ, since programs differ in the one they use."""
     header = image.header
     if not (header["sform_code"] > 0 and header["qform_code"] > 0):
         return
@@ -213,7 +213,7 @@ def _voxels(image: Any, geometry: Geometry) -> Voxels:
 
 
 def _read_to_end(file: BinaryIO) -> None:
-    """Reads what lies behind the voxels: only at its end does gzip compare its checksum."""
+    """Reads the rest of the file, since gzip compares its checksum only at the end."""
     behind = 0
     try:
         while chunk := file.read(_CHUNK_BYTES):
@@ -245,7 +245,7 @@ def _stored(values: NDArray[Any]) -> Voxels:
 
 
 def _damaged(error: Exception) -> InputError:
-    # What the libraries say may quote the name of the file.
+    # Messages of the libraries may quote the name of the file.
     return InputError(
         f"the NIfTI file can't be read ({type(error).__name__}): it is damaged or not complete"
     )

@@ -1,8 +1,7 @@
-"""Says what is wrong with settings, without ever repeating what may be a secret.
+"""Explains errors in settings without quoting values that may be secrets.
 
-Which values may be repeated follows from the model and the error: numbers that are out of range,
-and words that are close to one of an enumeration. Every other setting can hold a password, by
-mistake at least, and then its value is in no message.
+Messages quote numbers that are out of range, and words close to a member of an enumeration. Any
+other setting may hold a password, at least by mistake, so its value is not quoted.
 """
 
 import re
@@ -19,19 +18,19 @@ _OUT_OF_RANGE = frozenset(
 )
 _NO_CHOICE = frozenset({"enum", "literal_error"})
 _NO_SECTION = frozenset({"model_type", "model_attributes_type"})
-# How close a key has to be to one of another section, to be taken for it.
+# Smallest similarity to a key of another section.
 _CLOSE_ELSEWHERE = 0.8
-# A name as a key has it; what looks otherwise is perhaps no name.
+# Form of a key. Other text may be a secret.
 _KEY = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _WORD = re.compile(r"[a-z][a-z_]{0,31}")
-# What PyYAML quotes besides the document's own text: kinds of token, and single characters.
+# Quotes of PyYAML that hold no text of the document: kinds of token, and single characters.
 _HARMLESS_QUOTE = re.compile(r"'(<[a-z ]+>|\\?.|\\x..)'")
 
 Path = tuple[str | int, ...]
 
 
 def explain(model: type[BaseModel], error: ValidationError) -> str:
-    """Returns what is wrong first, with the closest known key or value."""
+    """Returns a sentence about the first error, with the closest known key or value."""
     first = error.errors(include_url=False)[0]
     kind, where, value = first["type"], first["loc"], first["input"]
     if kind == "extra_forbidden":
@@ -51,7 +50,7 @@ def explain(model: type[BaseModel], error: ValidationError) -> str:
 
 
 def not_one_of(value: object, choices: tuple[str, ...]) -> str:
-    """Returns what to say after the name of a setting whose value is none of its choices."""
+    """Returns the text after the name of a setting whose value is none of its choices."""
     return (
         f"{quoted_if_close(value, choices)} is not one of {', '.join(choices)}"
         f"{did_you_mean(value, choices)}"
@@ -59,7 +58,7 @@ def not_one_of(value: object, choices: tuple[str, ...]) -> str:
 
 
 def explain_yaml(error: yaml.YAMLError | ValueError) -> str:
-    """Returns what is wrong with a document and where, without quoting its lines."""
+    """Returns the error in a document and its place, without quoting lines."""
     mark = getattr(error, "problem_mark", None)
     where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "somewhere"
     problem = getattr(error, "problem", None) or "it can't be read as YAML in UTF-8"
@@ -68,7 +67,7 @@ def explain_yaml(error: yaml.YAMLError | ValueError) -> str:
 
 
 def key_elsewhere(model: type[BaseModel], key: str) -> tuple[str, ...]:
-    """Returns where in the settings a key stands of this or nearly this name: `section.key`."""
+    """Returns the settings with this key, else those with a similar one, as `section.key`."""
     known = {
         _dotted((*path, name)): name
         for path, section in _sections(model, ())
@@ -94,9 +93,9 @@ def _unknown_key(model: type[BaseModel], path: Path, key: object, value: object)
 
 
 def _known_part(model: type[BaseModel], where: Path) -> Path:
-    """Returns a location as far as it is that of a setting; the rest may be anything.
+    """Returns the part of a location that consists of known keys; the rest may be a secret.
 
-    In a section without fixed keys, what looks like a word is taken for a key.
+    In a section without fixed keys, any word counts as a key.
     """
     found: list[str | int] = []
     section: type[BaseModel] | None = model
@@ -125,7 +124,7 @@ def _section_at(model: type[BaseModel], path: Path) -> type[BaseModel] | None:
 
 
 def _section_in(annotation: Any) -> type[BaseModel] | None:
-    """Returns the section that a setting is or holds: of `tuple[Rule, ...]`, the rule."""
+    """Returns the section that a setting is or contains: `Rule` for `tuple[Rule, ...]`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     found = (_section_in(part) for part in get_args(annotation))

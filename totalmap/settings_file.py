@@ -1,4 +1,4 @@
-"""Settings files: YAML, read into frozen models in which a key that is not known is an error."""
+"""Reads YAML settings files into frozen models; unknown keys are errors."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +12,7 @@ from totalmap.settings_errors import explain, explain_yaml
 
 
 class Section(BaseModel):
-    """Base of all sections: frozen, and a key that is not known is an error."""
+    """Base of all sections: frozen, without unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -21,7 +21,7 @@ AnySection = TypeVar("AnySection", bound=Section)
 
 
 def read_sections(path: Path) -> dict[str, Any]:
-    """Returns what a settings file holds, by section.
+    """Returns the sections of a settings file.
 
     Raises:
         ConfigError: The file is missing, is not YAML, or holds no sections.
@@ -31,7 +31,7 @@ def read_sections(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(f"settings file {path} can't be read: {error.strerror}") from error
     except (yaml.YAMLError, ValueError) as error:
-        # Without a cause: its text quotes lines of the file.
+        # Without `from error`: its text quotes lines of the file.
         raise ConfigError(
             f"settings file {path} is not valid YAML: {explain_yaml(error)}"
         ) from None
@@ -46,13 +46,13 @@ def validated(
     """Returns sections as a model.
 
     Args:
-        model: Of the whole file.
-        sections: As read from the file, with what is laid over it.
-        path: Of the file, for the message.
-        others: Where else the sections may come from, for the message.
+        model: Model of the whole file.
+        sections: Sections of the file, with all overrides.
+        path: Path of the file, for the message.
+        others: Other sources of the sections, for the message.
 
     Raises:
-        ConfigError: A section or key is not known, or a value is out of range. The message never
+        ConfigError: A section or key is unknown, or a value is out of range. The message never
             holds a value that may be a secret.
     """
     try:

@@ -1,7 +1,7 @@
-"""Names what somebody probably meant, in messages about a word that is not known.
+"""Suggests known words in messages about unknown ones.
 
-A word is repeated in a message only where it is close to a known one: then it is a misspelling.
-Anything else may be a password that was put in the wrong place.
+A message quotes an unknown word only if it is close to a known one, since it is a misspelling then.
+Any other word may be a password in the wrong place.
 """
 
 from collections.abc import Collection
@@ -12,12 +12,12 @@ _CLOSE = 0.6
 
 
 def nearest(word: object, known: Collection[str], close: float = _CLOSE) -> tuple[str, ...]:
-    """Returns the known words that are closest to a word, capitals or not; the best one first.
+    """Returns the known words that are closest to a word, ignoring case; the closest one first.
 
     Args:
-        word: Nothing is close to what is not text.
-        known: In the order in which equally close ones are returned.
-        close: How similar they have to be, 0..1.
+        word: The unknown word; values that are no text have no close words.
+        known: Equally close words are returned in this order.
+        close: Smallest similarity, 0..1.
     """
     if not isinstance(word, str):
         return ()
@@ -26,11 +26,11 @@ def nearest(word: object, known: Collection[str], close: float = _CLOSE) -> tupl
 
 
 def did_you_mean(word: object, known: Collection[str]) -> str:
-    """Returns ", did you mean ...?" with the closest known words; empty where none is close."""
+    """Returns ", did you mean ...?" with the closest known words; empty if none is close."""
     close = nearest(word, known)
     return f", did you mean {' or '.join(close)}?" if close else ""
 
 
 def quoted_if_close(word: object, known: Collection[str]) -> str:
-    """Returns a word in quotes, with a space before it; empty where it is close to none."""
+    """Returns the word in quotes, after a space; empty if it is not close to a known word."""
     return f" {word!r}" if nearest(word, known) else ""

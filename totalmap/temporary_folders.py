@@ -1,4 +1,4 @@
-"""Makes temporary folders and removes them, also where a signal ends the process."""
+"""Makes temporary folders and removes them, even if a signal ends the process."""
 
 import shutil
 import tempfile
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from totalmap.errors import ResourceError
 
-# A process that is ended by os._exit runs no `finally`: app/stop_signals.py asks for their removal.
+# os._exit runs no `finally`; app/stop_signals.py removes these folders before it.
 _existing: set[Path] = set()
 
 
@@ -34,14 +34,14 @@ def temporary_folder() -> Iterator[Path]:
 
 
 def remove_temporary_folders() -> None:
-    """Removes all temporary folders that exist, while another thread may still write into them."""
+    """Removes all temporary folders; another thread may still write into them."""
     for folder in tuple(_existing):
         _remove(folder)
 
 
 def _remove(folder: Path) -> None:
     _existing.discard(folder)
-    # Under another name, the folder gets no new files while it is removed.
+    # Renamed first, so that no thread adds files while the folder is removed.
     doomed = folder.with_name(f"{folder.name}-removed")
     with suppress(OSError):
         folder.rename(doomed)

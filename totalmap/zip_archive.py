@@ -1,7 +1,7 @@
 """Unpacks a ZIP archive into a folder: within limits, regular files only, under new names.
 
-The names of the members may hold a patient's name. They decide nothing here and appear in no
-message: files are unpacked as 0001/000001, the number of their folder and that of the member.
+The names of the members may hold a patient's name. Therefore no message quotes them, and files are
+unpacked as 0001/000001: the number of their folder and that of the member.
 """
 
 import re
@@ -19,7 +19,7 @@ from totalmap.errors import InputError, ResourceError
 SIGNATURE = b"PK\x03\x04"
 SUFFIX = ".zip"
 
-# APPNOTE 4.3.16, 4.3.15, 4.3.14: what stands at the end of an archive.
+# Records at the end of an archive (APPNOTE 4.3.16, 4.3.15, 4.3.14).
 _END = struct.Struct("<4s8xLL2x")
 _END_SIGNATURE = b"PK\x05\x06"
 _LOCATOR_BYTES = 20
@@ -31,20 +31,20 @@ _ENCRYPTED = 0x1
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _DRIVE = re.compile(r"[A-Za-z]:[/\\]")
 _CHUNK_BYTES = 1 << 20
-# What zipfile raises for an archive or a member that is damaged.
+# Exceptions of zipfile for a damaged archive or member.
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, struct.error)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How large an archive may be.
+    """Size limits of an archive.
 
     Attributes:
-        members: Files and folders. A study of several phases has some 10,000 images.
-        directory_bytes: Of the list of members, which is read as a whole.
-        unpacked_bytes: Of all members together, far above any study.
-        ratio: Of unpacked to packed bytes. Images of noise and air shrink to a half or a tenth.
-        small_bytes: Up to here, the ratio does not matter.
+        members: Number of files and folders. A study of several phases has some 10,000 images.
+        directory_bytes: Size of the list of members, which zipfile reads as a whole.
+        unpacked_bytes: Size of all members together, far above any study.
+        ratio: Unpacked to packed bytes. Images of noise and air shrink to a half or a tenth.
+        small_bytes: The ratio is not limited up to this unpacked size.
     """
 
     members: int = 100_000
@@ -58,7 +58,7 @@ LIMITS = Limits()
 
 
 def is_zip(path: Path) -> bool:
-    """Returns whether a file begins like a ZIP archive, or is named like one."""
+    """Returns whether a file has the signature or the suffix of a ZIP archive."""
     if path.suffix.lower() == SUFFIX:
         return True
     with path.open("rb") as file:
@@ -66,14 +66,14 @@ def is_zip(path: Path) -> bool:
 
 
 def unpack(archive: Path, folder: Path, limits: Limits = LIMITS) -> int:
-    """Unpacks the files of an archive and returns how many there are.
+    """Unpacks the files of an archive and returns their number.
 
-    Archives inside the archive stay packed. Two members of one name are both unpacked.
+    Archives in the archive stay packed. Two members with the same name are both unpacked.
 
     Raises:
         InputError: The archive is broken, encrypted or too large, or holds a link, a device or a
             path that leads out of it.
-        ResourceError: There is not enough space.
+        ResourceError: The disk has too little space.
     """
     with _opened(archive, limits) as opened:
         members = opened.infolist()
@@ -81,7 +81,7 @@ def unpack(archive: Path, folder: Path, limits: Limits = LIMITS) -> int:
         _require_space(folder, sum(member.file_size for member in members))
         try:
             return _unpack_all(opened, members, folder)
-        except OSError as error:  # those of reading are no OSErrors any more
+        except OSError as error:  # errors of reading are InputErrors already
             raise ResourceError(
                 f"the ZIP archive can't be unpacked into the temporary folder: {error.strerror}; "
                 "free some space, or name another place in TMPDIR"
@@ -99,7 +99,7 @@ def _opened(archive: Path, limits: Limits) -> zipfile.ZipFile:
 
 
 def _check_directory(archive: Path, limits: Limits) -> None:
-    """Refuses a list of members that would fill the memory: zipfile reads all of it at once."""
+    """Refuses a list of members that would fill the memory, since zipfile reads all of it."""
     with archive.open("rb") as file:
         size = file.seek(0, 2)
         wanted = _END.size + _LONGEST_COMMENT + _LOCATOR_BYTES + _END_64.size
@@ -115,7 +115,7 @@ def _check_directory(archive: Path, limits: Limits) -> None:
 
 
 def _directory_lengths(tail: bytes, at: int) -> list[int]:
-    """Returns what an end record, and that of ZIP64 before it, says of the length of the list."""
+    """Returns the lengths of the list according to an end record and the ZIP64 record before it."""
     lengths = []
     if len(tail) >= at + _END.size:
         signature, length, _ = _END.unpack_from(tail, at)
@@ -153,7 +153,7 @@ def _check(members: list[zipfile.ZipInfo], packed_bytes: int, limits: Limits) ->
 
 
 def _fault(member: zipfile.ZipInfo) -> str:
-    """Returns why a member is not unpacked; empty for a file or folder as it should be."""
+    """Returns why a member is not unpacked; empty if it is a regular file or folder."""
     path = PurePosixPath(member.orig_filename.replace("\\", "/"))
     kind = stat.S_IFMT(member.external_attr >> 16)
     if path.is_absolute() or ".." in path.parts or _DRIVE.match(member.orig_filename):
@@ -185,7 +185,7 @@ def _unpack_all(opened: zipfile.ZipFile, members: list[zipfile.ZipInfo], folder:
     for number, member in enumerate(members, start=1):
         if member.is_dir():
             continue
-        # Files of one folder stay together: series without UIDs are told apart by it.
+        # Files of one folder stay together, since series without UIDs are distinguished by folder.
         parent = PurePosixPath(member.filename).parent
         if parent not in folders:
             folders[parent] = folder / f"{len(folders) + 1:04}"
@@ -205,7 +205,7 @@ def _unpack_file(
 
 
 def _chunks(opened: zipfile.ZipFile, member: zipfile.ZipInfo, which: str) -> Iterator[bytes]:
-    """Yields the bytes of a member, exactly as many as its entry in the list says."""
+    """Yields the bytes of a member, exactly as many as the list of members states."""
     left = member.file_size
     try:
         with opened.open(member) as packed:
