@@ -11,7 +11,7 @@ from totalmap.settings import Arithmetic
 # What a tile takes at its peak for each voxel and feature of the first stage, measured with
 # networks of the real size (benchmarks/engine_memory.py); a fifth more is allowed for.
 TILE_BYTES = {Arithmetic.EXACT: 32, Arithmetic.COMPILED: 24, Arithmetic.BF16: 16}
-# Where freed memory is not kept (totalmap.allocator.py); the other two never keep it.
+# Where freed memory is not kept (totalmap/allocator.py); the other two never keep it.
 SMALLER_TILE_BYTES = TILE_BYTES | {Arithmetic.EXACT: 29}
 
 _FLOAT32, _FLOAT16, _UINT8 = 4, 2, 1

@@ -16,7 +16,7 @@ BLOCK_BYTES = 16 * 2**20
 class Blocks:
     """Lends float32 tensors; each block is free again when the last tensor on it is forgotten.
 
-    In the heap, which keeps what is freed (totalmap.allocator.py), the largest tensors would
+    In the heap, which keeps what is freed (totalmap/allocator.py), the largest tensors would
     lie amid smaller ones and leave holes that nothing fits: up to 1.5 GB.
     """
 
