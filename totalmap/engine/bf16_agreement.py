@@ -1,7 +1,7 @@
 """Measures how well bfloat16 agrees with exact arithmetic, network by network.
 
-Rounding to 8 bits moves borders. By how much depends on the weights, so it is measured with those
-at hand, on a CT that the user gives, before they may be run that way.
+Rounding to 8 bits moves borders, by an amount that depends on the weights. Therefore bf16 is
+allowed only for weights that were measured on a CT of the user.
 """
 
 from collections.abc import Iterator
@@ -23,19 +23,19 @@ from totalmap.settings import Arithmetic, Device
 
 log = get_logger()
 
-# The Dice of a few voxels says nothing of the weights.
+# The Dice of fewer voxels is not meaningful.
 SMALLEST_VOXELS = 100
 
 
 def measure_bf16(folder: Path, volume: Volume) -> Manifest:
-    """Runs every network of a models folder both ways and records how well they agree.
+    """Runs every network of a models folder in both arithmetics and records their agreement.
 
-    Networks for another modality than the volume's, and those that our engine does not run, are
-    passed over.
+    Networks for another modality than the volume's, and networks that our engine does not support,
+    are skipped.
 
     Args:
         folder: Models on record.
-        volume: Where the networks should find many structures.
+        volume: A volume with many structures of the networks.
 
     Raises:
         ModelError: Weights are not on record or changed.
@@ -58,7 +58,7 @@ def measure_bf16(folder: Path, volume: Volume) -> Manifest:
 
 
 def _networks_one_by_one(folder: Path, modality: str) -> Iterator[Task]:
-    """Yields a task with one network for each one on record that our engine runs."""
+    """Yields a task with a single network for each network on record that our engine supports."""
     on_record = {record.dataset for record in read_manifest(folder).models}
     for name in SUPPORTED_TASKS:
         for variant in variants(name):
@@ -72,7 +72,7 @@ def _networks_one_by_one(folder: Path, modality: str) -> Iterator[Task]:
 
 
 def _agreement(task: Task, folder: Path, volume: Volume) -> Agreement | None:
-    """Returns how well one network agrees; None if it finds nothing."""
+    """Returns the agreement of a network; None if it finds nothing."""
     image = to_inference_grid(volume, task.spacing_mm).voxels.transpose(2, 1, 0)
     exact, rounded = (
         Networks(
@@ -93,7 +93,7 @@ def _agreement(task: Task, folder: Path, volume: Volume) -> Agreement | None:
 
 
 def dice_by_label(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> dict[int, float]:
-    """Returns the Dice coefficient of each label that is not tiny in both label images."""
+    """Returns the Dice coefficient of each label with enough voxels in one of the images."""
     both = np.bincount(first[first == second], minlength=256)
     sizes = np.bincount(first.ravel(), minlength=256), np.bincount(second.ravel(), minlength=256)
     return {

@@ -1,7 +1,7 @@
-"""Reads checkpoints without running code that they may hold.
+"""Reads checkpoints without running code that they may contain.
 
-A checkpoint is a pickle, which can call whatever it names. Only tensors and plain values are read,
-and the few classes of numpy in which nnU-Net's trainer notes its progress.
+A checkpoint is a pickle, which can call any function that it names. Only tensors, plain values and
+a few numpy classes, with which nnU-Net's trainer logs its progress, are read.
 """
 
 import pickle
@@ -30,7 +30,7 @@ _DTYPES = tuple(
         "Bool",
     )
 )
-# What a checkpoint may name beside what PyTorch allows, and where that is in this numpy.
+# Names that a checkpoint may contain in addition to PyTorch's, and their location in this numpy.
 ALLOWED_GLOBALS: Mapping[str, str] = {
     "numpy.core.multiarray.scalar": "numpy._core.multiarray.scalar",
     "numpy._core.multiarray.scalar": "numpy._core.multiarray.scalar",
@@ -46,7 +46,7 @@ def read_weights(checkpoint: Path) -> "dict[str, torch.Tensor]":
     Raises:
         ModelError: The checkpoint names code, or is no checkpoint of nnU-Net.
     """
-    import torch  # here, since a start takes longer with it
+    import torch  # imported here: torch takes seconds
     from torch.serialization import safe_globals
 
     allowed: list[Any] = [(_found(place), name) for name, place in ALLOWED_GLOBALS.items()]
@@ -56,7 +56,7 @@ def read_weights(checkpoint: Path) -> "dict[str, torch.Tensor]":
         weights: dict[str, torch.Tensor] = dict(document["network_weights"])
     except pickle.UnpicklingError as error:
         named = _REFUSED.search(str(error))
-        # Without a cause: its text advises to switch the protection off.
+        # Without `from error`: its text advises to disable the protection.
         raise _names_code(checkpoint, named[1] if named else "something else") from None
     except (EOFError, KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
         raise ModelError(f"{checkpoint} does not fit its plans.json: {error}") from error
@@ -64,7 +64,7 @@ def read_weights(checkpoint: Path) -> "dict[str, torch.Tensor]":
 
 
 def require_harmless(checkpoint: Path) -> None:
-    """Looks at what a checkpoint names, without reading its weights.
+    """Makes sure that a checkpoint names no code; does not read its weights.
 
     Raises:
         ModelError: The checkpoint names code, or is no checkpoint of PyTorch.

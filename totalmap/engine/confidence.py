@@ -1,4 +1,4 @@
-"""A segmentation together with what the networks' own numbers say of it."""
+"""Segments a volume and measures how sure the networks are: margins and a second opinion."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -16,12 +16,12 @@ from totalmap.segmentation import Confidence, ModelIdentity, Segmentation
 
 
 class MarginPredictor(Predictor, Protocol):
-    """A predictor that can tell by how much each label won; `Networks` is one."""
+    """A predictor that also returns margins; `Networks` is one."""
 
     def predict(
         self, image: NDArray[np.generic], progress: Progress, margins: TaskMargins | None = None
     ) -> NDArray[np.uint8]:
-        """Returns the labels of an image, (z, y, x) both, and adds their margins."""
+        """Returns the labels of an image, (z, y, x), and adds to the margins."""
 
 
 def segment_with_confidence(
@@ -30,12 +30,13 @@ def segment_with_confidence(
     others: Sequence[Predictor],
     progress: Progress,
 ) -> Segmentation:
-    """Returns what `segment` does, and what speaks for it.
+    """Returns the segmentation of `segment` with its confidence.
 
     Args:
-        predictors: As for `segment`.
-        others: The same for a second opinion, at a coarser resolution; empty: none is asked for.
-        progress: Is told about tiles. Both opinions count alike.
+        volume: The volume.
+        predictors: As in `segment`.
+        others: Predictors of a second opinion, at a coarser resolution; empty for none.
+        progress: Called with tiles done and all tiles. Both opinions have the same share.
     """
     runs = 2 if others else 1
     last = _Measured(predictors[-1])
@@ -55,7 +56,7 @@ def segment_with_confidence(
 
 @dataclass(frozen=True)
 class _Measured:
-    """A predictor whose margins are kept, for one volume."""
+    """A predictor that keeps the margins of one volume."""
 
     predictor: MarginPredictor
     margins: TaskMargins = field(default_factory=TaskMargins)

@@ -1,4 +1,4 @@
-"""The one warm object: the networks of a task, loaded once, for any number of volumes."""
+"""Loads the networks of a task once, and segments any number of volumes with them."""
 
 from collections.abc import Callable
 from functools import cache
@@ -23,7 +23,7 @@ log = get_logger()
 
 
 class Engine:
-    """Segments volumes as the settings say, by our own engine where it covers the task."""
+    """Segments volumes with our own engine if it supports the task, else with TotalSegmentator."""
 
     def __init__(
         self,
@@ -31,10 +31,10 @@ class Engine:
         models_folder: Path,
         quality: QualitySection = QualitySection(),  # noqa: B008  it is frozen
     ) -> None:
-        """Verifies and loads the networks of the task and of the rougher tasks that it needs.
+        """Verifies and loads the networks of the task and of the rough tasks that it needs.
 
         Raises:
-            ConfigError: There is no such task, variant or structure, or no second opinion on it.
+            ConfigError: The task, variant or structure does not exist, or has no second opinion.
             ModelError: Weights are missing, not on record or changed, or a licence is missing or
                 not accepted.
         """
@@ -57,7 +57,7 @@ class Engine:
         """Returns the labels of the task on the slices of the volume.
 
         Raises:
-            InputError: The task is made for another modality.
+            InputError: The volume has another modality than the task.
             ModelError, ResourceError: TotalSegmentator failed.
         """
         if volume.modality != self.task.modality:
@@ -80,9 +80,9 @@ def _require_covered(reason: str) -> None:
 def _own_engine(
     task: Task, other: Task | None, settings: SegmentationSection, models_folder: Path
 ) -> Segment:
-    from totalmap.engine.predict import Networks  # here and not above: torch takes seconds
+    from totalmap.engine.predict import Networks  # imported here: torch takes seconds
 
-    @cache  # both opinions may look around what the same rough networks find
+    @cache  # both opinions may use the same rough networks
     def load(part: Task) -> Networks:
         return Networks(
             part,

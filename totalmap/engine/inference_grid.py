@@ -1,8 +1,8 @@
-"""Between the slices of the source and the grid that a network works on, there and back.
+"""Resamples volumes to the grid of a network, and labels back to the slices of the source.
 
-Slices that form a grid go the way of TotalSegmentator, voxel by voxel. Slices that do not, because
-the gantry was tilted, slices are missing or their distances vary, are interpolated once, at their
-true positions, on a grid along their rows, columns and normal.
+Slices that form a grid are resampled as in TotalSegmentator, voxel by voxel. If the gantry was
+tilted, slices are missing or their distances vary, the slices are interpolated once, at their true
+positions, on a grid along their rows, columns and normal.
 """
 
 from collections.abc import Callable
@@ -31,13 +31,13 @@ Spacing = tuple[float, float, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class InferenceImage:
-    """What a network sees.
+    """A volume on the grid of a network.
 
     Attributes:
         voxels: (x, y, z), axes closest to right, anterior and superior.
         affine_lps: (4, 4), maps (x, y, z, 1) to mm in LPS.
-        zooms_mm: (3,) spacing along x, y, z, as the NIfTI file holds it that nnU-Net would read.
-        to_source: Brings labels on this grid back to the source's slices, (k, j, i).
+        zooms_mm: (3,) spacing along x, y, z, rounded as in the NIfTI file that nnU-Net would read.
+        to_source: Returns labels on the slices of the source, (k, j, i), from labels on this grid.
     """
 
     voxels: NDArray[np.generic]
@@ -47,14 +47,14 @@ class InferenceImage:
 
 
 def to_inference_grid(volume: Volume, spacing_mm: Spacing) -> InferenceImage:
-    """Returns the volume at the network's spacing along x, y, z, linearly interpolated."""
+    """Returns the volume at a network's spacing along x, y, z, linearly interpolated."""
     if volume.geometry.is_grid:
         return _zoomed(volume, spacing_mm)
     return _straightened(volume, along_axes(spacing_mm, _Straight(volume.geometry).frame))
 
 
 def to_straight_grid(volume: Volume) -> InferenceImage:
-    """Returns the volume at its own spacing: as it is, unless its slices do not form a grid."""
+    """Returns the volume at its own spacing; interpolates only slices that do not form a grid."""
     geometry = volume.geometry
     if not geometry.is_grid:
         return _straightened(volume, np.array(geometry.spacing_mm))
@@ -67,7 +67,7 @@ def to_straight_grid(volume: Volume) -> InferenceImage:
 
 
 def _zoomed(volume: Volume, spacing_mm: Spacing) -> InferenceImage:
-    """As totalsegmentator.nnunet.nnUNet_predict_image: canonical orientation, then a zoom."""
+    """Zooms a volume in canonical orientation, as totalsegmentator.nnunet.nnUNet_predict_image."""
     geometry = volume.geometry
     canonical = to_canonical(volume.voxels, geometry)
     zooms_mm = canonical_zooms(geometry)
@@ -76,10 +76,10 @@ def _zoomed(volume: Volume, spacing_mm: Spacing) -> InferenceImage:
     def to_source(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return from_canonical(resample_labels(labels, canonical.shape), geometry)
 
-    # As totalsegmentator.resampling.change_spacing writes it into the file for nnU-Net.
+    # totalsegmentator.resampling.change_spacing writes this affine into the file for nnU-Net.
     stored = canonical_affine_lps(geometry).astype(np.float32).astype(np.float64)
     stored[:3, :3] /= zooms_mm / np.array(spacing_mm)
-    # A zoom puts the first and the last voxel of both grids on each other.
+    # A zoom aligns the first and the last voxels of both grids.
     affine = canonical_affine_lps(geometry)
     for axis, (before, after) in enumerate(zip(canonical.shape, voxels.shape, strict=True)):
         affine[:3, axis] *= (before - 1) / max(after - 1, 1)
@@ -97,7 +97,7 @@ def _straightened(volume: Volume, spacing_mm: NDArray[np.float64]) -> InferenceI
     source = _Straight(volume.geometry)
     grid = source.grid(spacing_mm)
     voxels = np.empty(grid.shape, dtype=np.int32)
-    fill = float(volume.voxels.min())  # beside tilted slices there is nothing
+    fill = float(volume.voxels.min())  # value of the corners beside tilted slices
 
     @lru_cache(maxsize=2)
     def plane(k: int) -> NDArray[np.float32]:
@@ -135,9 +135,9 @@ class _Straight:
 
     Attributes:
         pixel_mm: (2,) distance of rows and of columns.
-        shifts: (k, 2) where the first pixel of each slice lies along a column and along a row.
-        heights: (k,) where each slice lies along the normal, ascending from 0.
-        low: (2,) lowest place of any pixel along a column and along a row.
+        shifts: (k, 2) position of the first pixel of each slice along a column and along a row.
+        heights: (k,) position of each slice along the normal, ascending from 0.
+        low: (2,) lowest position of any pixel along a column and along a row.
     """
 
     def __init__(self, geometry: Geometry) -> None:
@@ -155,7 +155,7 @@ class _Straight:
 
     @property
     def frame(self) -> Geometry:
-        """Any grid along the rows, columns and normal."""
+        """A grid along the rows, columns and normal, with a spacing of 1 mm."""
         return self.grid(np.ones(3))
 
     def grid(self, spacing_mm: NDArray[np.float64]) -> Geometry:
@@ -175,7 +175,7 @@ class _Straight:
         return Geometry.regular(affine, (slices, rows, columns))
 
     def neighbours(self, height_mm: float) -> tuple[int, float]:
-        """Returns the slice below a height, and how far (0..1) it is on the way to the next."""
+        """Returns the slice below a height, and the fraction (0..1) of the gap above it."""
         last = len(self.heights) - 2
         below = int(np.clip(np.searchsorted(self.heights, height_mm, "right") - 1, 0, last))
         gap = self.heights[below + 1] - self.heights[below]

@@ -1,9 +1,8 @@
-"""Reads which structures a network has learnt, so that no other one is expected of it.
+"""Reads which structures a network has learnt, so that only these are looked for.
 
-nnU-Net's dataset.json lists the labels of a network. A network may have learnt fewer than it has
-labels for, as one that was trained on a few structures in the layout of a larger task. Its
-dataset.json then names them in a list `learnt` beside `labels`, which nnU-Net and TotalSegmentator
-do not read.
+nnU-Net's dataset.json lists the labels of a network. A network that was trained on a few structures
+in the layout of a larger task has labels that it has not learnt. Its dataset.json names the learnt
+ones in a list `learnt` beside `labels`; nnU-Net and TotalSegmentator ignore this list.
 """
 
 import json
@@ -19,7 +18,7 @@ from totalmap.structures import Structure
 
 LEARNT_KEY = "learnt"
 _BACKGROUND = 0
-# So many names are written out in a sentence.
+# A sentence lists up to so many names.
 _FEW = 5
 
 
@@ -34,7 +33,7 @@ def learnt_labels(trainer_folder: Path, label_table: Sequence[int]) -> frozenset
         All labels of the table where dataset.json gives regions instead of labels.
 
     Raises:
-        ModelError: dataset.json is not nnU-Net's, or its list `learnt` names what is no label.
+        ModelError: dataset.json is not nnU-Net's, or its list `learnt` names an unknown label.
     """
     path = trainer_folder / "dataset.json"
     try:
@@ -55,7 +54,7 @@ def narrowed(task: Task, learnt: Iterable[frozenset[int]]) -> Task:
     """Returns the task with only the structures that its networks have learnt.
 
     Args:
-        task: With all structures that are wanted.
+        task: The task with all wanted structures.
         learnt: Labels of the task that each of its networks can find.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Refuses weights whose licence the site has not accepted, or has no number for."""
+"""Refuses weights whose licence the site has not accepted, or for which it has no number."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -12,7 +12,7 @@ from totalmap.engine.weights_manifest import published_licence
 from totalmap.errors import ModelError
 from totalmap.settings import SegmentationSection
 
-# totalsegmentator.config.has_valid_license_offline knows a licence by this alone.
+# totalsegmentator.config.has_valid_license_offline checks the length only.
 NUMBER_LENGTH = 18
 WHERE_TO_GET_ONE = (
     "https://backend.totalsegmentator.com/license-academic/ gives one for non-commercial use, "
@@ -21,15 +21,15 @@ WHERE_TO_GET_ONE = (
 
 
 def require_licences(task: Task, settings: SegmentationSection, models_folder: Path) -> None:
-    """Lets a task pass where the site may use the weights of all networks that take part.
+    """Makes sure that the site may use the weights of all networks of a task.
 
     A licence that allows any use needs nothing. TotalSegmentator's own licence needs a number. Any
     other licence has to be accepted by name in the settings.
 
     Args:
-        task: With the rougher tasks that it needs.
-        settings: Hold the number and the accepted licences.
-        models_folder: Says in its manifest which licence the weights have.
+        task: The task, with the rough tasks that it needs.
+        settings: Hold the licence number and the accepted licences.
+        models_folder: Its manifest names the licence of the weights.
 
     Raises:
         ModelError: A licence is missing or not accepted, or weights are missing or not on record.
@@ -48,7 +48,7 @@ def require_licences(task: Task, settings: SegmentationSection, models_folder: P
 
 
 def require_accepted(task: Task, accepted: Collection[str]) -> None:
-    """Lets a task pass whose weights, as TotalSegmentator publishes them, may be installed.
+    """Makes sure that the weights of a task, as TotalSegmentator publishes them, may be installed.
 
     Raises:
         ModelError: A licence does not allow any use and is not accepted.
@@ -65,10 +65,10 @@ def require_accepted(task: Task, accepted: Collection[str]) -> None:
 
 
 def require_number(task: Task, number: SecretStr | None) -> None:
-    """Lets a task pass that needs no licence number, or for which one is configured.
+    """Makes sure that a licence number is configured if the task needs one.
 
     Raises:
-        ModelError: There is none, or it can't be one. The message never holds the number.
+        ModelError: The number is missing or malformed. The message never holds the number.
     """
     if not task.needs_licence:
         return

@@ -1,7 +1,7 @@
-"""Sums of the margins by which networks chose their labels, label by label.
+"""Sums the margins of the labels that networks choose, label by label.
 
-The margin of a voxel is its largest logit less the second largest. It is no probability: networks
-are sure of wrong labels too, and logits have no scale of their own.
+The margin of a voxel is its largest logit minus the second largest. It is not a probability:
+networks are sure of wrong labels, too, and logits have no fixed scale.
 """
 
 import numpy as np
@@ -14,21 +14,21 @@ LABELS = 256
 
 
 class MarginSums:
-    """Sums and numbers of voxels of each label of one network.
+    """Sums of margins and numbers of voxels of each label of one network.
 
     Attributes:
-        totals: (label,) of the margins.
-        voxels: (label,).
+        totals: (label,) sums of margins.
+        voxels: (label,) numbers of voxels.
     """
 
     def __init__(self, inside: tuple[slice, slice, slice]) -> None:
-        """Takes the box, (z, y, x), in which the image lies within its padding."""
+        """Takes the box (z, y, x) of the image within its padding."""
         self._inside = inside
         self.totals = np.zeros(LABELS)
         self.voxels = np.zeros(LABELS, dtype=np.int64)
 
     def add(self, planes: slice, labels: NDArray[np.uint8], margins: NDArray[np.float32]) -> None:
-        """Adds the voxels of some planes, (z, y, x) both; plane after plane, whoever computes."""
+        """Adds the voxels of some planes, (z, y, x) both, in the order of the planes."""
         z, y, x = self._inside
         box = slice(max(z.start - planes.start, 0), max(z.stop - planes.start, 0)), y, x
         of = labels[box].ravel()
@@ -39,8 +39,8 @@ class MarginSums:
 class TaskMargins:
     """The sums of all networks of a task, by the task's labels.
 
-    A voxel counts for the structure that its network chose, whatever is laid over it or thrown away
-    later. In an image that is cut into three, planes that two parts share count twice.
+    A voxel counts for the structure that its network chose, even if another label replaces it
+    later. In an image that is split into three parts, planes that two parts share count twice.
     """
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class TaskMargins:
         """Adds the sums of a network.
 
         Args:
-            sums: By the network's own labels.
+            sums: Sums by the network's own labels.
             label_table: Place n holds the task's label for the network's label n.
         """
         table = np.asarray(label_table)
@@ -59,7 +59,7 @@ class TaskMargins:
         np.add.at(self._voxels, table, sums.voxels[: len(table)])
 
     def of(self, structures: tuple[Structure, ...]) -> tuple[Margin, ...]:
-        """Returns the mean margin of each structure that a network chose somewhere."""
+        """Returns the mean margin of each structure that a network chose in any voxel."""
         return tuple(
             Margin(
                 structure=structure,

@@ -1,4 +1,4 @@
-"""How much memory a prediction needs, and how much there is."""
+"""Estimates the memory that a prediction needs, and reads how much is available."""
 
 import os
 from collections.abc import Mapping
@@ -8,10 +8,10 @@ from pathlib import Path
 from totalmap.engine.nnunet_plans import Plans, ZScoreNormalization
 from totalmap.settings import Arithmetic
 
-# What a tile takes at its peak for each voxel and feature of the first stage, measured with
-# networks of the real size (benchmarks/engine_memory.py); a fifth more is allowed for.
+# Peak bytes of a tile for each voxel and feature of the first stage, measured with networks of real
+# size (benchmarks/engine_memory.py), and a fifth more.
 TILE_BYTES = {Arithmetic.EXACT: 32, Arithmetic.COMPILED: 24, Arithmetic.BF16: 16}
-# Where freed memory is not kept (totalmap/allocator.py); the other two never keep it.
+# The same if freed memory is not kept (totalmap/allocator.py); the other arithmetics never keep it.
 SMALLER_TILE_BYTES = TILE_BYTES | {Arithmetic.EXACT: 29}
 
 _FLOAT32, _FLOAT16, _UINT8 = 4, 2, 1
@@ -24,15 +24,15 @@ def bytes_needed(
     arithmetic: Arithmetic,
     tile_bytes: Mapping[Arithmetic, int] = TILE_BYTES,
 ) -> int:
-    """Returns what a prediction takes beside what is in use already, networks loaded.
+    """Returns the bytes that a prediction needs in addition, with the networks loaded.
 
     Args:
         shape: (z, y, x) voxels of the image, at the spacing of the networks.
-        plans: Of the networks, which run one after the other.
-        arithmetic: How they are computed.
-        tile_bytes: What a tile takes for each voxel and feature.
+        plans: Plans of the networks, which run one after the other.
+        arithmetic: Arithmetic of the networks.
+        tile_bytes: Bytes of a tile for each voxel and feature.
     """
-    # Labels of one network, of a part of the image, and of all.
+    # Labels of one network, of a part of the image, and of the whole image.
     image = prod(shape) * 3 * _UINT8
     if any(isinstance(plan.normalization, ZScoreNormalization) for plan in plans):
         image += prod(shape) * _FLOAT32
@@ -40,7 +40,7 @@ def bytes_needed(
 
 
 def _tile(shape: tuple[int, ...], plans: Plans, tile_bytes: int) -> int:
-    """Returns what a tile takes, with the sums of as many planes as it is deep."""
+    """Returns the bytes of a tile, with the sums of logits for its planes."""
     depth = plans.patch_size[0]
     plane = prod(map(max, shape[1:], plans.patch_size[1:]))
     sums = depth * plane * (plans.heads + 1) * _FLOAT16
@@ -48,7 +48,7 @@ def _tile(shape: tuple[int, ...], plans: Plans, tile_bytes: int) -> int:
 
 
 def available_bytes() -> int:
-    """Returns what this process may still take, by the machine and by its container."""
+    """Returns the bytes that this process may still allocate, by machine and container."""
     return min([_free_on_machine(), *_free_in_container()])
 
 
@@ -60,7 +60,7 @@ def _free_on_machine() -> int:
 
 
 def _free_in_container() -> list[int]:
-    """Returns the room below the limit of our control group; nothing if there is no limit."""
+    """Returns the bytes below the limit of our control group; empty without a limit."""
     try:
         limit = (_CGROUP / "memory.max").read_text(encoding="ascii").strip()
         used = int((_CGROUP / "memory.current").read_text(encoding="ascii"))
@@ -69,6 +69,6 @@ def _free_in_container() -> list[int]:
         return []
     if limit == "max":
         return []
-    # Pages of files that were not used lately are given up when they are needed.
+    # The kernel frees inactive file pages when memory is needed.
     cache = sum(int(line.split()[1]) for line in statistics if line.startswith("inactive_file "))
     return [int(limit) - used + cache]

@@ -1,4 +1,4 @@
-"""Builds a network from its plans and fills in the weights of a verified checkpoint."""
+"""Builds a network from its plans and loads the weights of a verified checkpoint."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from totalmap.engine.checkpoints import read_weights
 from totalmap.engine.nnunet_plans import Plans
 from totalmap.errors import ModelError
 
-# A plans.json names the classes to import; only these packages may be named.
+# plans.json names classes to import; only these packages are allowed.
 TRUSTED_PACKAGES = ("dynamic_network_architectures.", "torch.nn.")
 
 
@@ -28,7 +28,7 @@ def load_network(plans: Plans, checkpoint: Path) -> torch.nn.Module:
     foreign = [name for name in names if not name.startswith(TRUSTED_PACKAGES)]
     if foreign:
         raise ModelError(f"plans.json beside {checkpoint} names a foreign class: {foreign[0]}")
-    with torch.device("meta"):  # without memory: no weights to be drawn and thrown away
+    with torch.device("meta"):  # allocates and initialises no weights
         network: torch.nn.Module = get_network_from_plans(
             architecture.network_class,
             dict(architecture.arguments),

@@ -1,7 +1,7 @@
-"""Reads nnU-Net's plans.json and dataset.json into one frozen value.
+"""Reads nnU-Net's plans.json and dataset.json into a frozen `Plans`.
 
-Source: nnunetv2.utilities.plans_handling.plans_handler.ConfigurationManager, which also turns
-the plans of older releases into the newer form. It is not imported because that takes seconds.
+Source: nnunetv2.utilities.plans_handling.plans_handler.ConfigurationManager, which also converts
+plans of older releases. It is not imported, since that takes seconds.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Any
 from totalmap.errors import ModelError, UnsupportedModel
 
 CT, Z_SCORE = "CTNormalization", "ZScoreNormalization"
-# A label of nnU-Net's for voxels that were not annotated; no output channel belongs to it.
+# nnU-Net's label of voxels without annotation; it has no output channel.
 IGNORE_LABEL = "ignore"
 
 
@@ -37,7 +37,7 @@ Normalization = CtNormalization | ZScoreNormalization
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Architecture:
-    """How to build the network with dynamic_network_architectures."""
+    """Class and arguments of the network in dynamic_network_architectures."""
 
     network_class: str
     arguments: Mapping[str, Any]
@@ -46,7 +46,7 @@ class Architecture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plans:
-    """What inference needs to know of a trained network.
+    """The properties of a trained network that inference needs.
 
     Attributes:
         patch_size: Voxels of a tile, (z, y, x).
@@ -72,8 +72,8 @@ def read_plans(folder: Path) -> Plans:
     The last part of the folder's name says which configuration of the plans was trained.
 
     Raises:
-        UnsupportedModel: The network needs something that this engine does not do: another
-            normalization, transposed axes, regions, a second channel, an earlier stage.
+        UnsupportedModel: The network needs a feature that our engine lacks: another normalization,
+            transposed axes, regions, a second channel, an earlier stage.
         ModelError: A file is missing or damaged.
     """
     plans = _read_json(folder / "plans.json")
@@ -99,7 +99,7 @@ def read_plans(folder: Path) -> Plans:
 def _configuration(
     plans: Mapping[str, Any], name: str, heirs: tuple[str, ...] = ()
 ) -> Mapping[str, Any]:
-    """Returns a configuration with what it inherits from others."""
+    """Returns a configuration with all inherited values."""
     if name in heirs:
         raise ValueError(f"configuration {name} inherits from itself")
     own: Mapping[str, Any] = plans["configurations"][name]

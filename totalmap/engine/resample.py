@@ -1,9 +1,9 @@
-"""Resampling between the source grid and the network's grid, voxel by voxel as the original.
+"""Resamples images and labels between two grids, with the same result as TotalSegmentator.
 
-Source: totalsegmentator.resampling.change_spacing and resample_img, which call
-scipy.ndimage.zoom. The arithmetic is scipy's (NI_ZoomShift), operation by operation in float64,
-because a constant region may come out as 0.9999 of its value and is truncated afterwards; it is
-done for whole planes at once, in threads, instead of voxel by voxel.
+Source: totalsegmentator.resampling.change_spacing and resample_img, which call scipy.ndimage.zoom.
+The arithmetic is that of scipy (NI_ZoomShift), operation by operation in float64, because a
+constant region may become 0.9999 of its value and is truncated afterwards. Whole planes are
+computed at once, in threads, instead of single voxels.
 
 Arrays are (x, y, z) in canonical orientation; their memory is best laid out with x innermost.
 """
@@ -25,9 +25,9 @@ def resample_image(
 ) -> NDArray[np.generic]:
     """Returns the image at another spacing, linearly interpolated.
 
-    Values are truncated towards zero, as the original does before it saves the image as int32;
-    int16 stays int16, for no value lies beyond its neighbours. An image that has the spacing
-    already is returned as it is.
+    Values are truncated towards zero, as TotalSegmentator does before it saves the image as int32.
+    int16 stays int16, since no value exceeds its neighbours. An image that has the spacing already
+    is returned unchanged.
 
     Args:
         image: (x, y, z), HU.
@@ -79,11 +79,11 @@ def resample_labels(labels: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArra
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _LinearAxis:
-    """Where the voxels of a new axis lie between those of an old one.
+    """Linear interpolation along an axis.
 
     Attributes:
-        index: (2, n) the voxel before and the one after.
-        weight: (2, n) how much of each.
+        index: (2, n) old voxels before and after each new voxel.
+        weight: (2, n) weights of these voxels.
     """
 
     index: NDArray[np.intp]
@@ -94,8 +94,8 @@ class _LinearAxis:
         place = _places(before, after)
         first = np.floor(place)
         weight = 1.0 - (place - first)
-        # A place may lie beyond the last voxel by a rounding error. scipy then weighs that voxel
-        # twice; the weights stay, for the sum of the products may fall below an integer.
+        # A position may exceed the last voxel by a rounding error. scipy then uses that voxel twice
+        # with both weights, and the sum of the products may fall below an integer.
         index = np.minimum(np.stack([first, first + 1]), before - 1).astype(np.intp)
         return cls(index=index, weight=np.stack([weight, 1.0 - weight]))
 
@@ -105,9 +105,9 @@ class _LinearAxis:
 
 
 def _places(before: int, after: int) -> NDArray[np.float64]:
-    """Returns where the voxels of the new axis lie on the old one; the ends meet.
+    """Returns the positions of the new voxels on the old axis; both axes have the same ends.
 
-    As NI_ZoomShift computes them: the last one may exceed the last voxel by a rounding error.
+    As in NI_ZoomShift, the last position may exceed the last voxel by a rounding error.
     """
     step = (before - 1) / (after - 1) if after > 1 else 1.0
     return np.arange(after, dtype=np.float64) * step
@@ -118,7 +118,7 @@ def _nearest(before: int, after: int) -> NDArray[np.intp]:
 
 
 def _corners(plane: NDArray[np.generic], y: _LinearAxis, x: _LinearAxis) -> list[Plane]:
-    """Returns what the four neighbours within a plane (y, x) give to each new voxel, x first."""
+    """Returns the weighted values of the four neighbours in a plane (y, x) of each new voxel."""
     corners = []
     for x_index, x_weight in zip(x.index, x.weight, strict=True):
         columns = plane.take(x_index, axis=1) * x_weight
@@ -130,7 +130,7 @@ def _corners(plane: NDArray[np.generic], y: _LinearAxis, x: _LinearAxis) -> list
 
 
 def _in_threads(fill: Callable[[Iterable[int]], None], planes: int) -> None:
-    """Shares neighbouring planes out among as many threads as there are cores for us."""
+    """Distributes the planes over as many threads as there are cores for this process."""
     threads = min(len(os.sched_getaffinity(0)), planes)
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(fill, np.array_split(np.arange(planes), threads)))

@@ -1,8 +1,8 @@
-"""A second opinion: what networks of another resolution find in the same volume.
+"""Compares a result with a second opinion: the result of networks of another resolution.
 
-TotalSegmentator has one training of each network, but two that are independent of each other, at
-1.5 and at 3 mm. How far they agree on a structure is the pairwise Dice that Zenk et al.
-(arXiv 2406.03323) found the most robust sign of failure. What both do wrong stays unseen.
+TotalSegmentator has independently trained networks at 1.5 and at 3 mm. Their agreement on a
+structure is the pairwise Dice, which Zenk et al. (arXiv 2406.03323) found the most robust sign of
+failure. An error that both make stays unseen.
 """
 
 import numpy as np
@@ -17,15 +17,15 @@ from totalmap.structures import Structure
 
 
 def second_opinion_task(task: Task) -> Task:
-    """Returns the same task at 3 mm, for one at 1.5 mm: an eighth of the voxels, one network.
+    """Returns the task at 3 mm for a task at 1.5 mm: an eighth of the voxels, one network.
 
     Raises:
-        ConfigError: The task has no coarser networks that would cost little and see as much: at
-            6 mm, structures of 1 mL are five voxels.
+        ConfigError: The task has no suitable coarser network. At 6 mm, a structure of 1 mL has only
+            five voxels.
     """
     if task.name not in WHOLE_BODY_TASKS or task.variant is not Variant.FULL:
         raise ConfigError(
-            f"quality.second_opinion: there is none on task {task.name}, variant {task.variant}; "
+            f"quality.second_opinion: there is none for task {task.name}, variant {task.variant}; "
             f"choose segmentation.variant full and a task of {', '.join(WHOLE_BODY_TASKS)}, "
             "or set it to false"
         )
@@ -36,12 +36,12 @@ def second_opinion_task(task: Task) -> Task:
 def opinions(
     result: InferenceLabels, other: InferenceLabels, structures: tuple[Structure, ...]
 ) -> tuple[Opinion, ...]:
-    """Returns how far two label images agree, for each structure that one of them holds.
+    """Returns the agreement of two label images on each structure that either holds.
 
     Args:
-        result: On the finer grid.
-        other: On the coarser one, which is where they are compared; its axes are parallel.
-        structures: Of both.
+        result: Labels on the finer grid.
+        other: Labels on the coarser grid, where both are compared; the axes are parallel.
+        structures: Structures of both.
     """
     own_labels = _at_voxels_of(other, result)
     both = np.bincount(own_labels[own_labels == other.labels], minlength=256)
@@ -62,7 +62,7 @@ def opinions(
 
 
 def _at_voxels_of(grid: InferenceLabels, seen: InferenceLabels) -> Labels:
-    """Returns labels at the centres of the voxels of another grid: those of the nearest voxel."""
+    """Returns the labels nearest to the voxel centres of another grid."""
     index = np.linalg.inv(seen.affine_lps) @ grid.affine_lps
     places = (
         _nearest(index[axis, axis] * np.arange(count) + index[axis, 3], limit)
@@ -74,6 +74,6 @@ def _at_voxels_of(grid: InferenceLabels, seen: InferenceLabels) -> Labels:
 
 
 def _nearest(index: NDArray[np.float64], limit: int) -> NDArray[np.intp]:
-    """Returns whole numbers 0..limit - 1; grids of one volume may end a voxel apart."""
+    """Returns indices 0..limit - 1; the two grids of a volume may end a voxel apart."""
     rounded: NDArray[np.intp] = np.clip(np.floor(index + 0.5), 0, limit - 1).astype(np.intp)
     return rounded

@@ -1,7 +1,7 @@
-"""A volume in, its segmentation out: to the network's grid, through a predictor, and back.
+"""Segments a volume: resamples it, runs the predictors, and brings the labels back.
 
-A task may look in a box around what a rougher task finds. Then the volume goes this way once for
-each of them.
+A task may search only a box around the structures that a rough task finds. Then the rough task is
+segmented first.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,15 +30,15 @@ Progress = Callable[[int, int], None]
 """Called with the number of tiles done and the number of all tiles."""
 
 Found = tuple[NDArray[np.uint8], InferenceLabels]
-"""Labels on the source's slices, (k, j, i), and where the network put them."""
+"""Labels on the slices of the source, (k, j, i), and on the inference grid."""
 
 
 class Predictor(Protocol):
-    """What finds the structures of a task in an image; `totalmap.engine.predict.Networks` does."""
+    """Finds the structures of a task in an image, as `totalmap.engine.predict.Networks` does."""
 
     @property
     def task(self) -> Task:
-        """The task, whose spacing the image has."""
+        """The task; images have its spacing."""
 
     @property
     def identities(self) -> tuple[ModelIdentity, ...]:
@@ -46,31 +46,32 @@ class Predictor(Protocol):
 
     @property
     def arithmetic(self) -> str:
-        """What the numbers of the last prediction were: exact, compiled, bf16 or float16."""
+        """Arithmetic of the last prediction: exact, compiled, bf16 or float16."""
 
     def predict(self, image: NDArray[np.generic], progress: Progress) -> NDArray[np.uint8]:
-        """Returns the labels of an image, (z, y, x) both."""
+        """Returns the labels of an image, both (z, y, x)."""
 
 
 def segment(volume: Volume, predictors: Sequence[Predictor], progress: Progress) -> Segmentation:
     """Returns the labels of the last predictor's task on the slices of the volume.
 
-    Where a rough task finds nothing, the task that looks around it has an empty result, which is
-    said in the findings. A rough task itself then looks everywhere. So does TotalSegmentator.
+    If a rough task finds nothing, the final task has an empty result and a finding. A rough task
+    that follows another one searches the whole volume then. TotalSegmentator does the same.
 
     Args:
-        predictors: Those of `Task.chain`: each looks around what the one before it finds.
-        progress: Is told about tiles. All predictors count alike, as many tiles as the one that
-            runs: how many a later one has depends on what is found, and what is done never shrinks.
+        volume: The volume.
+        predictors: Those of `Task.chain`; each searches around the structures of the one before.
+        progress: Called with tiles done and all tiles. All predictors have the same share, since
+            the number of tiles of a later one depends on the result of the one before.
     """
-    found = _nothing(volume)
+    found = _empty(volume)
     findings: tuple[str, ...] = ()
     for n, predictor in enumerate(predictors):
         box, looks = None, predictor.task.crop
         if looks:
             box = box_around(np.isin(found[0], looks.labels), volume.geometry, looks.margin_mm)
             if box is None and n == len(predictors) - 1:
-                found, findings = _nothing(volume), (_why_nothing(predictor.task, looks),)
+                found, findings = _empty(volume), (_why_nothing(predictor.task, looks),)
                 break
             box = box or whole(volume.geometry)
         found = _find(volume, predictor, box, share(progress, n, len(predictors)))
@@ -93,7 +94,7 @@ def segment(volume: Volume, predictors: Sequence[Predictor], progress: Progress)
 
 
 def share(progress: Progress, place: int, of: int) -> Progress:
-    """Returns what tells of one run among several that count alike."""
+    """Returns the progress function of one of several runs with the same share."""
     return lambda done, total: progress(place * total + done, of * total)
 
 
@@ -112,7 +113,7 @@ def box_around(mask: NDArray[np.bool_], geometry: Geometry, margin_mm: float) ->
     steps = np.asarray(geometry.slice_steps)
     first = int(np.searchsorted(steps, steps[k[0]] - margin_steps, "left"))
     last = int(np.searchsorted(steps, steps[k[1]] + margin_steps, "right"))
-    if not geometry.is_grid:  # between slices one interpolates, for which there have to be two
+    if not geometry.is_grid:  # interpolation needs two slices
         first = min(first, len(steps) - 2)
         last = max(last, first + 2)
     _, rows, columns = geometry.shape
@@ -124,13 +125,13 @@ def box_around(mask: NDArray[np.bool_], geometry: Geometry, margin_mm: float) ->
 
 
 def whole(geometry: Geometry) -> Box:
-    """Returns the box of everything."""
+    """Returns the box of the whole volume."""
     k, j, i = (slice(0, size) for size in geometry.shape)
     return k, j, i
 
 
 def crop(volume: Volume, box: Box) -> Volume:
-    """Returns a part of a volume; fractions of its values are cut off, as TotalSegmentator does."""
+    """Returns a part of a volume; values are truncated to integers, as in TotalSegmentator."""
     voxels = volume.voxels[box]
     return replace(
         volume,
@@ -150,7 +151,7 @@ def _find(volume: Volume, predictor: Predictor, box: Box | None, progress: Progr
     return on_slices, InferenceLabels(labels=labels, affine_lps=image.affine_lps)
 
 
-def _nothing(volume: Volume) -> Found:
+def _empty(volume: Volume) -> Found:
     labels = np.zeros(volume.geometry.shape, dtype=np.uint8)
     affine_lps = canonical_affine_lps(volume.geometry)
     seen = InferenceLabels(labels=to_canonical(labels, volume.geometry), affine_lps=affine_lps)

@@ -1,4 +1,4 @@
-"""Which tasks, and which weights, our own engine runs; TotalSegmentator's python API has the rest.
+"""Decides whether our own engine supports a task; if not, TotalSegmentator's python API runs it.
 
 Reads plans, loads no network.
 """
@@ -12,13 +12,13 @@ from totalmap.engine.tasks import SubModel, Task
 from totalmap.engine.weights import find_home
 from totalmap.errors import UnsupportedModel
 
-# nnU-Net resamples again where the size of an image, rounded to voxels, would change. Below this
-# share it does not in any image that is shorter than 50 000 voxels.
+# nnU-Net resamples again if the size of the image, rounded to voxels, would change. Below this
+# relative difference, the size of no image shorter than 50 000 voxels changes.
 SAME_SPACING = 1e-5
 
 
 def why_not_covered(task: Task, models_folder: Path) -> str:
-    """Returns why our engine does not run a task with these weights; empty if it does.
+    """Returns why our engine does not support a task with these weights; empty if it does.
 
     Raises:
         ModelError: Weights are missing, or their plans are damaged.

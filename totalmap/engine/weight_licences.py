@@ -1,9 +1,8 @@
-"""Reads under which licence TotalSegmentator publishes each set of weights.
+"""Reads weight_licences.csv: the licence of each set of weights that TotalSegmentator publishes.
 
-The table is weight_licences.csv, one row for each dataset folder of TotalSegmentator's catalogue
-that a task can use. TotalSegmentator names licences by task, in its README alone; neither the
-archives nor the python package hold them. The column `source` names the passage. Where that says
-nothing, the table says `NOASSERTION`.
+The table has one row for each dataset folder of TotalSegmentator's catalogue that a task can use.
+TotalSegmentator names licences by task, and only in its README. The column `source` names the
+passage; without one, the licence is `NOASSERTION`.
 """
 
 import csv
@@ -14,16 +13,16 @@ from importlib.resources import files
 
 _TABLE = "weight_licences.csv"
 
-# SPDX's word for a licence that is not stated.
+# SPDX identifier of a licence that is not stated.
 NOT_STATED = "NOASSERTION"
 # The contract that comes with a licence number of TotalSegmentator.
 BY_NUMBER = "LicenseRef-TotalSegmentator"
-# These allow any use, commercial use too, and need no word of the site.
+# These allow any use, also commercial, and need no acceptance by the site.
 FREE = frozenset({"Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC-BY-4.0", "CC0-1.0", "MIT"})
 
 
 class Use(StrEnum):
-    """What a licence allows the weights to be used for."""
+    """The use of the weights that a licence allows."""
 
     ANY = "any"
     NON_COMMERCIAL = "non-commercial"
@@ -38,10 +37,10 @@ class WeightLicence:
     Attributes:
         dataset: Folder name of the weights, as TotalSegmentator's catalogue spells it.
         licence: SPDX identifier, BY_NUMBER or NOT_STATED.
-        use: What the licence allows.
+        use: The use that the licence allows.
         small_data: Whether TotalSegmentator marks the task as trained on a small data set.
         source: Address of the passage that states the licence.
-        remark: What else is to be known; may be empty.
+        remark: Further information; may be empty.
     """
 
     dataset: str
