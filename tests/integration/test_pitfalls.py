@@ -316,7 +316,7 @@ def test_a_folder_as_hospitals_have_it(tmp_path: Path) -> None:
     reasons = {v.series.uid: v.reason for v in judge(study, SelectionSection(), FILL).decisions}
     assert reasons[other.series_uid] == "4 slices, at least 10 are needed"
     assert "no images" in reasons.values()
-    assert "no slices but Secondary Capture Image Storage" in reasons.values()
+    assert "SOP class is Secondary Capture Image Storage, which holds no slices" in reasons.values()
 
 
 @pytest.mark.parametrize("write", [write_series, write_enhanced], ids=["classic", "multi-frame"])

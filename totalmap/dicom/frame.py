@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from totalmap.dicom.geometry import Plane
 from totalmap.dicom.header import Header
 
-# Microscopes and projections have pixels of other sizes, tables are some metres long.
+# Microscopes and projections have pixels of other sizes; tables are some metres long.
 PIXEL_SPACING_MM = (1e-3, 1e3)
 MAX_POSITION_MM = 1e5
 # HU reach from -1024 to 30 000 on extended scales, stored values to 65535.
@@ -56,13 +56,13 @@ class Frame:
     """One image: the only one of a classic file, or one frame of a multi-frame file.
 
     Attributes:
-        number: The place of the frame in its file, from 1.
-        instance_number: Instance Number; in a multi-frame file the number of the frame.
-        plane: Where it lies; None where the header does not say.
-        fault: Why it can't be used, empty if it can.
-        rescale: None where the header has none.
-        unit: Of the rescaled values, Rescale Type; empty where the header does not say.
-        slice_spacing_mm: What Spacing Between Slices says; places are measured by positions.
+        number: Number of the frame in its file, from 1.
+        instance_number: Instance Number; in a multi-frame file, the number of the frame.
+        plane: Position and orientation; None if the header has none.
+        fault: Why the frame can't be used; empty if it can.
+        rescale: None if the header has none.
+        unit: Rescale Type, the unit of the rescaled values; empty if the header has none.
+        slice_spacing_mm: Spacing Between Slices; distances are measured by positions instead.
     """
 
     number: int
@@ -86,14 +86,14 @@ class Frame:
     has_contrast: bool
 
 
-# Siemens: the number grows with sharpness, from 10 to 89; GE, Philips and Canon use words.
+# Siemens numbers kernels by sharpness, from 10 to 89; GE, Philips and Canon use words.
 SHARP_NUMBER = 50
 SHARP_WORDS = ("BONE", "LUNG", "EDGE", "SHARP", "DETAIL", "YB", "YC")
 _SIEMENS = re.compile(r"^[A-Z][A-Z]?(\d\d)")
 
 
 def is_sharp_kernel(kernel: str) -> bool:
-    """Whether a kernel is made for bone or lung; TotalSegmentator was trained mostly on soft ones.
+    """Returns whether a kernel is made for bone or lung; most training data has soft kernels.
 
     Args:
         kernel: The first value of Convolution Kernel (0018,1210), in capitals.
@@ -105,13 +105,13 @@ def is_sharp_kernel(kernel: str) -> bool:
 
 
 def read_frame(header: Header, number: int, *, is_only: bool, pixel_fault: str) -> Frame:
-    """Returns what a header says of a frame.
+    """Returns a frame from its header.
 
     Args:
-        header: That of the frame, see Header.frames.
-        number: The place of the frame in its file, from 1.
-        is_only: Whether it is the only one.
-        pixel_fault: Why the pixels of the whole file can't be used, empty if they can.
+        header: Header of the frame, see Header.frames.
+        number: Number of the frame in its file, from 1.
+        is_only: Whether the file has no other frame.
+        pixel_fault: Why the pixels of the whole file can't be used; empty if they can.
     """
     plane, plane_fault = _plane(header)
     rescale, rescale_fault = _rescale(header)
@@ -140,7 +140,7 @@ def read_frame(header: Header, number: int, *, is_only: bool, pixel_fault: str) 
 
 
 def _plane(header: Header) -> tuple[Plane | None, str]:
-    """Returns where a frame lies, or why that can't be told."""
+    """Returns the plane of a frame, or why it has none."""
     position = header.numbers(3, "ImagePositionPatient")
     cosines = header.numbers(6, "ImageOrientationPatient")
     spacing = header.numbers(2, "PixelSpacing")
@@ -160,7 +160,7 @@ def _plane(header: Header) -> tuple[Plane | None, str]:
 
 
 def _rescale(header: Header) -> tuple[Rescale | None, str]:
-    """Returns the rescale, or None where there is none, and why it can't be used."""
+    """Returns the rescale, None if there is none, and why it can't be used."""
     slope, intercept = header.number("RescaleSlope"), header.number("RescaleIntercept")
     if header.malformed & {"RescaleSlope", "RescaleIntercept"}:
         return None, "Rescale Slope or Intercept is not a number"

@@ -1,8 +1,8 @@
-"""Where voxels lie in the patient: one affine in float64, DICOM's LPS frame.
+"""Describes where voxels lie in the patient: one affine in float64, in DICOM's LPS frame.
 
-The only place that knows the difference between LPS (DICOM: x to the left, y to the back,
-z to the head) and RAS (NIfTI, nibabel, TotalSegmentator). nibabel is imported where it is used:
-whoever only chooses a series need not wait for it.
+Only this module converts between LPS (DICOM: x to the left, y to the back, z to the head) and RAS
+(NIfTI, nibabel, TotalSegmentator). nibabel is imported where it is used, since series selection
+does not need it.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ Box = tuple[slice, slice, slice]
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
-# Where an axis begins and ends that points to the right, left, front, back, feet or head.
+# First and last face along an axis that points to the right, left, front, back, feet or head.
 _ENDS = {
     "R": (Face.LEFT, Face.RIGHT),
     "L": (Face.RIGHT, Face.LEFT),
@@ -31,16 +31,16 @@ _ENDS = {
     "S": (Face.INFERIOR, Face.SUPERIOR),
 }
 
-# 0.25 degrees shift a stack of 300 mm by 1.3 mm from its first to its last slice: nothing that a
-# network notices, and masks lie on the source's own slices in any case.
+# 0.25 degrees shift a stack of 300 mm by 1.3 mm from its first to its last slice. This does not
+# change the labels noticeably, and masks lie on the slices of the source in any case.
 NEGLIGIBLE_TILT_DEGREES = 0.25
-# A plane that is turned by more than 35 degrees is called oblique; gantries tilt by up to 30.
+# A plane that is turned by more than 35 degrees is oblique; gantries tilt by up to 30.
 OBLIQUE_COSINE = 0.819
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plane:
-    """Where one image lies, LPS (PS3.3 C.7.6.2.1.1).
+    """Position and orientation of an image, LPS (PS3.3 C.7.6.2.1.1).
 
     Attributes:
         position_mm: (3,) centre of the first pixel, Image Position (Patient).
@@ -61,20 +61,20 @@ class Plane:
 
     @property
     def orientation(self) -> Orientation:
-        """The name of the plane that the image lies in."""
+        """Orientation of the image."""
         return _orientation_of(self.normal)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Geometry:
-    """Where the voxels of a stack of parallel slices lie.
+    """Geometry of the voxels of a stack of parallel slices.
 
     Attributes:
         affine_lps: (4, 4), maps (i, j, s, 1) to mm in LPS, where i is the column and j the row of
             a voxel and s its place along the stack in steps (PS3.3 C.7.6.2.1.1). The third
             column is a shear where the gantry was tilted.
         shape: Number of voxels (k, j, i): slices, rows, columns, the order of our arrays.
-        slice_steps: The place s of each slice k; 0, 1, 2, ... unless slices are missing or their
+        slice_steps: The position s of each slice k; 0, 1, 2, ... unless slices are missing or their
             distances vary.
     """
 
@@ -119,9 +119,9 @@ class Geometry:
 
     @property
     def faces(self) -> tuple[tuple[Face, Face], ...]:
-        """The sides of the patient that the first and the last voxel along k, j and i are next to.
+        """The sides of the patient at the first and the last voxel along k, j and i.
 
-        Of an oblique stack, the closest ones.
+        For an oblique stack, the closest sides.
         """
         from nibabel.orientations import aff2axcodes
 
@@ -130,7 +130,7 @@ class Geometry:
 
     @property
     def orientation(self) -> Orientation:
-        """The name of the plane that the slices lie in."""
+        """Orientation of the slices."""
         row, column, _ = self.affine_lps[:3, :3].T
         normal = np.cross(row, column)
         return _orientation_of(normal / np.linalg.norm(normal))
@@ -144,7 +144,7 @@ class Geometry:
 
     @property
     def voxel_volumes_ml(self) -> NDArray[np.float64]:
-        """(k,) volume of a voxel in mL; each slice reaches half way to its neighbours."""
+        """(k,) volume of a voxel in mL; each slice extends half way to its neighbours."""
         step_ml = abs(float(np.linalg.det(self.affine_lps[:3, :3]))) / 1000.0
         distances = np.diff(self.slice_steps)
         reach = np.concatenate([distances[:1], distances, distances[-1:]])
@@ -152,7 +152,7 @@ class Geometry:
         return volumes
 
     def positions_lps(self, kji: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
-        """Returns where voxels lie, (n, 3) mm in LPS, for indices (n, 3) in the order k, j, i."""
+        """Returns the positions of voxels, (n, 3) mm in LPS, from indices (n, 3) as k, j, i."""
         k, j, i = kji.T
         steps = np.asarray(self.slice_steps)[k]
         index = np.stack([i, j, steps, np.ones(len(kji))])
@@ -168,7 +168,7 @@ def _orientation_of(normal: NDArray[np.float64]) -> Orientation:
 
 
 def nifti_geometry(affine_ras: Affine, shape_ijk: tuple[int, int, int]) -> Geometry:
-    """Returns where the voxels of a NIfTI image lie; its axes become i, j and the slices k.
+    """Returns the geometry of a NIfTI image; its axes become i, j and the slices k.
 
     Args:
         affine_ras: (4, 4), maps (i, j, k, 1) to mm in RAS.
@@ -216,7 +216,7 @@ def from_canonical(array: NDArray[Scalar], geometry: Geometry) -> NDArray[Scalar
 
 
 def canonical_affine_lps(geometry: Geometry) -> Affine:
-    """Returns the (4, 4) affine of what `to_canonical` returns: (x, y, z, 1) to mm in LPS."""
+    """Returns the (4, 4) affine of the array of `to_canonical`: (x, y, z, 1) to mm in LPS."""
     from nibabel.orientations import axcodes2ornt, inv_ornt_aff, ornt_transform
 
     transform = ornt_transform(_orientation(geometry), axcodes2ornt("RAS"))
@@ -245,13 +245,13 @@ def canonical_zooms(geometry: Geometry) -> NDArray[np.float32]:
 
 
 def along_axes(xyz: tuple[float, float, float], geometry: Geometry) -> NDArray[np.float64]:
-    """Returns values that belong to the canonical axes x, y, z in the order i, j, s."""
+    """Returns values of the canonical axes x, y, z in the order of the axes i, j, s."""
     values: NDArray[np.float64] = np.asarray(xyz, dtype=float)[_canonical_axes(geometry)]
     return values
 
 
 def cropped(geometry: Geometry, box: Box) -> Geometry:
-    """Returns where the voxels of a box lie."""
+    """Returns the geometry of the voxels in a box."""
     k, j, i = box
     first_step = geometry.slice_steps[k.start]
     affine = geometry.affine_lps.copy()
@@ -264,10 +264,10 @@ def cropped(geometry: Geometry, box: Box) -> Geometry:
 
 
 def to_equidistant(array: NDArray[Scalar], geometry: Geometry) -> tuple[NDArray[Scalar], Geometry]:
-    """Returns an array in which every step of the stack has a slice: its nearest one.
+    """Returns an array with a slice at every step of the stack, a copy of the nearest slice.
 
     Args:
-        array: (k, j, i) on the grid of `geometry`; returned as it is where nothing is missing.
+        array: (k, j, i) on the grid of `geometry`; returned unchanged if no slice is missing.
     """
     if geometry.is_equidistant:
         return array, geometry
@@ -281,7 +281,7 @@ def to_equidistant(array: NDArray[Scalar], geometry: Geometry) -> tuple[NDArray[
 def to_las(array: NDArray[Scalar], geometry: Geometry) -> tuple[NDArray[Scalar], Affine]:
     """Returns a view with axes closest to left, anterior, superior, and its affine to RAS.
 
-    This is how dicom2nifti, and so TotalSegmentator, lays out a study as NIfTI.
+    dicom2nifti, and therefore TotalSegmentator, writes NIfTI files with these axes.
 
     Args:
         array: (k, j, i) on the grid of `geometry`.
@@ -311,6 +311,6 @@ def _orientation(geometry: Geometry) -> NDArray[np.float64]:
 
 
 def _canonical_axes(geometry: Geometry) -> NDArray[np.intp]:
-    """Returns which of x, y, z the axes i, j, s are closest to."""
+    """Returns the index in x, y, z of the axis closest to each of the axes i, j, s."""
     axes: NDArray[np.intp] = _orientation(geometry)[:, 0].astype(np.intp)
     return axes

@@ -1,4 +1,4 @@
-"""One DICOM file: what its header says, frame by frame, and why a frame can't be used."""
+"""Reads the header of a DICOM file, frame by frame, and finds frames that can't be used."""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -37,7 +37,7 @@ from totalmap.dicom.transfer_syntaxes import DECODABLE
 # No scanner makes larger images; Rows and Columns can say up to 65535 (PS3.3 C.7.6.3.1).
 MAX_MATRIX = 8192
 
-# What a class says of the modality, where a de-identifier emptied Modality (0008,0060).
+# Modality by SOP Class, for files whose Modality (0008,0060) a de-identifier emptied.
 _MODALITIES: dict[str, str] = {
     CTImageStorage: "CT",
     EnhancedCTImageStorage: "CT",
@@ -48,7 +48,7 @@ _MODALITIES: dict[str, str] = {
 }
 
 GREY = ("MONOCHROME1", "MONOCHROME2")
-# What must not be guessed where it is there and makes no sense.
+# Attributes without a default if their value is invalid.
 _PIXEL_KEYWORDS = (
     "NumberOfFrames",
     "SamplesPerPixel",
@@ -80,11 +80,11 @@ _TAGS = [int(Tag(keyword)) for keyword in _INSTANCE_KEYWORDS + FRAME_KEYWORDS]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PixelFormat:
-    """How the pixels of an instance are stored (PS3.3 C.7.6.3).
+    """Storage format of the pixels of an instance (PS3.3 C.7.6.3).
 
     Attributes:
-        padding: The lowest and the highest stored value that mean "no image here".
-        offset: Where native pixels begin in the file; None where a decoder has to find them.
+        padding: The lowest and the highest stored value of padding; None without padding.
+        offset: Offset of native pixels in the file, in bytes; None for compressed pixels.
     """
 
     transfer_syntax: UID
@@ -98,14 +98,14 @@ class PixelFormat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
-    """One DICOM file. UIDs that can't be used are replaced by derived ones and named.
+    """The header of a DICOM file. Invalid UIDs are replaced by derived ones.
 
     Attributes:
-        modality: That of the SOP Class where the attribute is empty.
-        frames: Empty where the instance is no image.
-        patient: Whose it is.
-        repaired_uids: The keywords of UIDs that were derived, those from invalid values included.
-        number: The place of the file in the input, from 1.
+        modality: Modality of the SOP Class if the attribute is empty.
+        frames: The frames; empty if the instance is no image.
+        patient: Digests of the patient's attributes.
+        repaired_uids: Keywords of the UIDs that were derived.
+        number: Number of the file in the input, from 1.
     """
 
     path: Path
@@ -140,26 +140,26 @@ class Instance:
 
     @property
     def file_name(self) -> str:
-        """What names the file to people: its number, never its path."""
+        """Label of the file in messages, with its number and never its path."""
         return file_label(self.path, self.number)
 
     @property
     def pixel_bytes(self) -> int:
-        """How many bytes its pixels have when they are unpacked."""
+        """Number of bytes of the decompressed pixels."""
         values = self.rows * self.columns * len(self.frames) * self.pixels.samples
         return values * self.pixels.bits_allocated // 8
 
 
 def read_instance(path: Path, number: int = 1) -> Instance | None:
-    """Returns what the header of a file says, or None for a file that is no DICOM instance.
+    """Returns the header of a file; None for a file that is no DICOM instance.
 
     Args:
         path: The file.
-        number: By which people are told of it.
+        number: Number of the file in messages.
 
     Raises:
         OSError: The file can't be read.
-        Exception: One of BROKEN_FILE; the file begins like DICOM and can't be understood.
+        Exception: One of BROKEN_FILE; the file begins like DICOM and is damaged.
     """
     with path.open("rb") as file:
         try:
@@ -172,15 +172,15 @@ def read_instance(path: Path, number: int = 1) -> Instance | None:
         return None
     if not header.text("SOPClassUID") and not header.text("Modality"):
         if dataset.preamble is None:
-            return None  # it began like an element by chance
-        # pydicom returns what it has when a file breaks off.
+            return None  # it begins like an element by chance
+        # pydicom returns the elements before the end of a truncated file.
         raise BrokenFile("it has neither SOP Class UID nor Modality")
     pixels = _pixel_format(header, syntax, native_pixels(element, syntax))
     return _instance(path, number, header, pixels, element, read_patient(dataset))
 
 
 def read_dataset(instance: Instance, *, with_pixels: bool = False) -> Dataset:
-    """Returns all attributes of an instance, with the UIDs that it has for us.
+    """Returns all attributes of an instance, with the derived UIDs.
 
     Raises:
         OSError: The file can't be read.
@@ -201,9 +201,9 @@ def read_dataset(instance: Instance, *, with_pixels: bool = False) -> Dataset:
 
 
 def missing_uids(instance: Instance) -> tuple[str, ...]:
-    """Returns the keywords of the UIDs that an instance must have and that are empty.
+    """Returns the keywords of the UIDs that an instance needs and that are empty.
 
-    Only what has a position needs a frame of reference (PS3.3 C.7.4.1): reports have none.
+    Only images with a position need a frame of reference (PS3.3 C.7.4.1).
     """
     has_position = any(frame.plane for frame in instance.frames)
     return tuple(
@@ -264,9 +264,9 @@ def _instance(
 
 
 def _invalid_uids(header: Header) -> dict[str, str]:
-    """Returns UIDs that are derived from values that are none, by keyword.
+    """Returns UIDs derived from invalid values, by keyword.
 
-    What had one value in common has one UID in common then. A class can't be derived.
+    Equal values give equal UIDs. The SOP Class can't be derived.
     """
     return {
         keyword: derived_uid(keyword, text)
@@ -276,7 +276,7 @@ def _invalid_uids(header: Header) -> dict[str, str]:
 
 
 def _frames(header: Header, pixels: PixelFormat, element: PixelElement | None) -> tuple[Frame, ...]:
-    """Returns the frames; () for what is no image."""
+    """Returns the frames; empty if the instance is no image."""
     rows, columns = header.integer("Rows"), header.integer("Columns")
     if rows is None or columns is None:
         return ()
@@ -291,7 +291,7 @@ def _frames(header: Header, pixels: PixelFormat, element: PixelElement | None) -
             or _length_fault(header, count, needed, pixels, element)
         )
     if fault and count > 1:
-        # Where each one lies is of no use, and a damaged header may promise millions.
+        # Their positions are useless, and a damaged header may declare millions of frames.
         unusable = replace(read_frame(header, 1, is_only=False, pixel_fault=fault), plane=None)
         said = max(header.integer("NumberOfFrames") or 1, 1)
         return tuple(replace(unusable, number=n + 1) for n in range(min(count, said)))
@@ -302,7 +302,7 @@ def _frames(header: Header, pixels: PixelFormat, element: PixelElement | None) -
 
 
 def _format_fault(header: Header, pixels: PixelFormat) -> str:
-    """Returns why the stored values can't be understood."""
+    """Returns why the stored values can't be decoded; empty if they can."""
     representation, high_bit = header.integer("PixelRepresentation"), header.integer("HighBit")
     meaning = header.code("PhotometricInterpretation")
     if nonsense := header.malformed.intersection(_PIXEL_KEYWORDS):
@@ -323,7 +323,7 @@ def _format_fault(header: Header, pixels: PixelFormat) -> str:
 def _length_fault(
     header: Header, count: int, needed: int, pixels: PixelFormat, element: PixelElement | None
 ) -> str:
-    """Returns why the pixels do not fit the frames, which need so many bytes."""
+    """Returns why the pixels do not match the frames, which need `needed` bytes."""
     frames = header.integer("NumberOfFrames") or 1
     if "NumberOfFrames" in header.malformed:
         return "Number of Frames makes no sense"
@@ -339,7 +339,7 @@ def _length_fault(
 
 
 def _syntax_fault(syntax: UID, element: PixelElement | None) -> str:
-    """Returns why pixels of a transfer syntax or of a kind can't be decoded."""
+    """Returns why the transfer syntax or the kind of pixels is not supported."""
     if element is not None and element.is_float:
         return "pixels are floating-point numbers (Float Pixel Data), and only integers are read"
     if syntax in DECODABLE:

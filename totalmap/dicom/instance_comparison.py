@@ -1,8 +1,8 @@
-"""Compares two files of one SOP Instance: which attributes differ, and whether the pixels do.
+"""Compares two files of one SOP Instance: their attributes and their pixels.
 
-An archive may send an instance on in another transfer syntax, with other meta information, without
-private attributes, or with an empty attribute left out. None of these makes it other content. Nor
-do the five attributes that say whose it is: `totalmap.dicom.patient` compares them.
+An archive may change the transfer syntax and the meta information of an instance, or omit private
+and empty attributes. These changes do not count. The five attributes of the patient do not count
+either, since `totalmap.dicom.patient` compares them.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ from totalmap.dicom.patient import PATIENT_KEYWORDS
 from totalmap.dicom.slices import Slice
 
 PIXEL_DATA = "PixelData"
-# The keyword of a file whose header can't be read: nothing more can be said of it.
+# Returned alone for a file whose header can't be read.
 UNREADABLE = "SOPInstanceUID"
 
 _NOT_COMPARED = frozenset(
@@ -47,7 +47,7 @@ _DIGEST_BYTES = 16
 _BLOCK_BYTES = 1_048_576
 
 Digests = Mapping[int, bytes]
-"""A digest of the value of each attribute, by tag; empty values are left out."""
+"""Digests of the values of attributes, by tag; without empty values."""
 
 
 def differing_keywords(first: Path, second: Path) -> tuple[str, ...]:
@@ -72,7 +72,7 @@ def differing_keywords(first: Path, second: Path) -> tuple[str, ...]:
 
 
 def attribute_name(keyword: str) -> str:
-    """Returns how PS3.6 names an attribute; the keyword itself where it is unknown."""
+    """Returns the name of an attribute in PS3.6; the keyword itself if it is unknown."""
     try:
         return dictionary_description(keyword)
     except (KeyError, ValueError):
@@ -80,7 +80,7 @@ def attribute_name(keyword: str) -> str:
 
 
 def _digests_of(path: Path) -> Digests | None:
-    """Returns what is compared of a header; None where it can't be read."""
+    """Returns the digests of a header; None if it can't be read."""
     with path.open("rb") as file:
         try:
             dataset, _ = read_all(file)
@@ -106,7 +106,7 @@ def _is_compared(tag: BaseTag) -> bool:
 
 
 def _content(element: DataElement) -> bytes:
-    """Returns what a value says, the same in each encoding; empty for an empty value."""
+    """Returns a value as bytes that do not depend on its encoding; empty for an empty value."""
     value: Any = element.value
     if element.VR == "SQ":
         items = [sorted(_digests(item).items()) for item in value or ()]
@@ -121,7 +121,7 @@ def _content(element: DataElement) -> bytes:
 
 
 def _have_same_pixels(first: Path, second: Path) -> bool:
-    """Whether the stored or else the decoded pixels are equal; two files without any are equal."""
+    """Returns whether the stored or the decoded pixels are equal, or both files have none."""
     try:
         stored = [_stored_digest(path) for path in (first, second)]
         if None not in stored and stored[0] == stored[1]:
@@ -135,7 +135,7 @@ def _have_same_pixels(first: Path, second: Path) -> bool:
 
 
 def _stored_digest(path: Path) -> bytes | None:
-    """Returns a digest of all bytes from the pixels on; None where the file is deflated."""
+    """Returns a digest of all bytes from the pixels to the end; None for a deflated file."""
     with path.open("rb") as file:
         dataset, element = read_header_and_pixels(file, [])
         if dataset.file_meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
@@ -153,7 +153,7 @@ def _stored_digest(path: Path) -> bytes | None:
 
 
 def _have_same_voxels(first: Instance, second: Instance) -> bool:
-    # Here and not above: few instances come in two encodings, and codecs take long to import.
+    # Imported here: codecs take long to import, and few instances come in two encodings.
     from totalmap.dicom.pixels import decode_slices
 
     if not first.frames or len(first.frames) != len(second.frames):
@@ -162,7 +162,9 @@ def _have_same_voxels(first: Instance, second: Instance) -> bool:
         return False
     if (first.rows, first.columns) != (second.rows, second.columns):
         return False
-    for frame, other in zip(first.frames, second.frames, strict=True):  # takes little memory
+    for frame, other in zip(
+        first.frames, second.frames, strict=True
+    ):  # frame by frame, to save memory
         ours, faults = decode_slices([Slice(instance=first, frame=frame)])
         theirs, more_faults = decode_slices([Slice(instance=second, frame=other)])
         if faults or more_faults or not np.array_equal(ours, theirs):

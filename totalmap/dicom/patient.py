@@ -1,8 +1,8 @@
-"""Compares whose images files are, without keeping or showing a patient's attributes.
+"""Compares the patients of files without keeping or showing the patient's attributes.
 
-Five attributes say whose a file is. A value is decoded by Specific Character Set, then trimmed and
-case-folded, and only digests of it are kept. An empty value agrees with every other one, and so
-does a group of a name (alphabetic, ideographic, phonetic) that one writer left out.
+Five attributes identify the patient. A value is decoded by Specific Character Set, trimmed and
+case-folded, and only digests of it are kept. An empty value agrees with every value; so does a
+missing group of a name (alphabetic, ideographic, phonetic).
 """
 
 import warnings
@@ -27,7 +27,7 @@ PATIENT_KEYWORDS = (
     "PatientBirthDate",
     "PatientSex",
 )
-# As messages name them (PS3.6).
+# Names in messages (PS3.6).
 ATTRIBUTE_NAMES = (
     "Patient ID",
     "Issuer of Patient ID",
@@ -39,49 +39,50 @@ _TAGS: tuple[BaseTag, ...] = tuple(map(Tag, ("SpecificCharacterSet", *PATIENT_KE
 _NAME = PATIENT_KEYWORDS.index("PatientName")
 _BIRTH_DATE = PATIENT_KEYWORDS.index("PatientBirthDate")
 _NAME_GROUPS = 3  # PS3.5 6.2.1.1: alphabetic, ideographic, phonetic
-# VRs allow 64, for a name in each group. Longer ones come from damage, and take long to normalise.
+# VRs allow 64 characters, for a name in each group. Longer values are damaged and slow to
+# normalise.
 _MOST_CHARACTERS = 4096
 _NAME_DELIMITERS = {ord("^"), ord("=")}
 _DIGEST_BYTES = 16
 
-# These name ASCII alone. Writers that know no other name put any bytes behind them.
+# These name ASCII. Some writers use them for any encoding.
 _ASCII = frozenset({"", "ISO_IR 6", "ISO 2022 IR 6"})
-# In what text of an unknown character set may be written: all that DICOM knows.
+# Possible encodings of text in an unknown character set: all encodings of DICOM.
 _ENCODINGS = tuple(sorted({name.lower() for name in python_encoding.values()}))
-# What decoders leave where bytes are not of the character set: a replacement, or the escape.
+# Decoders leave a replacement or the escape for bytes outside the character set.
 _NOT_DECODED = ("\ufffd", "\x1b")
 
 # Slices of a series nearly always have the same bytes here, so each is decoded once.
 _MOST_KNOWN = 1024
 
 Meanings = frozenset[bytes]
-"""Digests of what a value may mean: one, several for bytes of an unknown character set, or none."""
+"""Digests of the possible texts of a value; several if its character set is unknown."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Patient:
-    """Whose a file is, as digests. It has no text of its own, so that no log shows any of it.
+    """Digests of the patient's attributes; its repr shows none of them.
 
     Attributes:
-        meanings: For each of PATIENT_KEYWORDS its parts: three groups for the name, else one.
+        meanings: The parts of each of PATIENT_KEYWORDS: three groups of the name, else one part.
     """
 
     meanings: tuple[tuple[Meanings, ...], ...] = ()
 
 
 UNKNOWN = Patient()
-"""The patient of a file that names none."""
+"""The patient of a file without patient attributes."""
 
 _known: dict[bytes, Patient] = {}
 
 
 def read_patient(dataset: Dataset) -> Patient:
-    """Returns whose a dataset is.
+    """Returns the patient of a dataset.
 
     Args:
-        dataset: With the attributes of PATIENT_KEYWORDS, decoded or not.
+        dataset: The attributes of PATIENT_KEYWORDS, decoded or not.
     """
-    # Far faster than to ask pydicom for each, which asks what a tag is.
+    # Much faster than a lookup by pydicom, which converts each tag.
     elements = dict(dataset.items())
     contents = tuple([_content(elements.get(tag)) for tag in _TAGS])
     key = _digest(b"\0".join(map(_marked, contents)))
@@ -94,7 +95,7 @@ def read_patient(dataset: Dataset) -> Patient:
 
 
 def disagreements(patients: Iterable[Patient]) -> tuple[str, ...]:
-    """Returns the names of the attributes that no single patient can have all values of."""
+    """Returns the names of the attributes whose values can't belong to one patient."""
     different = {patient for patient in patients if patient.meanings}
     if len(different) < 2:
         return ()
@@ -107,13 +108,13 @@ def disagreements(patients: Iterable[Patient]) -> tuple[str, ...]:
 
 
 def _agree(values: Iterable[Meanings]) -> bool:
-    """Whether all values that are there have a meaning in common."""
+    """Returns whether all values that are not empty have a meaning in common."""
     known = {meanings for meanings in values if meanings}
     return not known or bool(frozenset.intersection(*known))
 
 
 def _content(element: RawDataElement | DataElement | None) -> bytes | str:
-    """Returns the bytes of a value, or its text where it is decoded; none for a sequence."""
+    """Returns the bytes of a value, or its text if it is decoded; empty for a sequence."""
     value: object = None if element is None else element.value
     if value is None or isinstance(value, bytes):
         return value or b""
@@ -123,7 +124,7 @@ def _content(element: RawDataElement | DataElement | None) -> bytes | str:
 
 
 def _marked(content: bytes | str) -> bytes:
-    """Returns what differs for different contents, bytes and text apart."""
+    """Returns a key of a value; bytes and text have different keys."""
     coded = (
         content
         if isinstance(content, bytes)
@@ -153,7 +154,7 @@ def _character_sets(value: bytes | str) -> list[str]:
 
 
 def _texts(value: bytes | str, character_sets: list[str]) -> list[str]:
-    """Returns what a value may say: one text, or several where the character set is not known."""
+    """Returns the possible texts of a value; several if the character set is unknown."""
     if isinstance(value, str):
         return [value[:_MOST_CHARACTERS]]
     value = value.strip(b" \0")[:_MOST_CHARACTERS]
@@ -167,7 +168,7 @@ def _texts(value: bytes | str, character_sets: list[str]) -> list[str]:
 
 
 def _decoded(value: bytes, character_sets: list[str]) -> str | None:
-    """Returns a text as its character sets say; None where they are unknown or do not fit."""
+    """Returns a text decoded by its character sets; None if these are unknown or wrong."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -193,13 +194,13 @@ def _name_groups(text: str) -> tuple[str, ...]:
 
 
 def _folded(text: str) -> str:
-    """Returns a text without what two writers of one value may differ in."""
+    """Returns a text in a form that is the same for all writers of the value."""
     folded = normalize("NFKC", normalize("NFKC", text).casefold())
     return " ".join(folded.replace("\0", " ").split())
 
 
 def _date(text: str) -> str:
-    """Returns a date without its separators (ACR-NEMA has points); empty for one of zeros."""
+    """Returns a date without separators (ACR-NEMA uses points); empty for a date of zeros."""
     digits = _folded(text).translate({ord(sign): None for sign in ".-/ "})
     return digits if digits.strip("0") else ""
 

@@ -1,4 +1,4 @@
-"""The filters of a selection rule: why a stack is passed over, in words for a radiographer."""
+"""Applies the filters of a selection rule; returns reasons that a radiographer understands."""
 
 import re
 from collections import Counter
@@ -34,39 +34,49 @@ SLICE_CLASSES = frozenset(
 
 
 def why_not(stack: Stack, audit: SliceAudit | InputError, rule: SelectionRule) -> str | None:
-    """Returns why a rule passes a stack over, None if it does not.
+    """Returns why a rule excludes a stack; None if it does not.
 
     Args:
-        audit: What the slice audit measured, or why it refused the stack.
+        stack: The stack.
+        audit: Result of the slice audit, or the reason why it refused the stack.
+        rule: The selection rule.
     """
     return why_not_by_headers(stack, rule) or _no_volume(audit, rule)
 
 
 def why_not_by_headers(stack: Stack, rule: SelectionRule) -> str | None:
-    """Returns why a rule passes a stack over, whatever volume its slices form."""
+    """Returns why a rule excludes a stack by its headers; None if it does not."""
     return why_not_by_kind(stack, rule) or _wrong_slices(stack, rule)
 
 
 def why_not_by_kind(stack: Stack, rule: SelectionRule) -> str | None:
-    """Returns why a rule passes a stack over, however many slices it has."""
-    return next((reason for check in _KINDS if (reason := check(stack, rule))), None)
+    """Returns why a rule excludes a stack by its kind, not by its slices; None if it does not."""
+    return next(
+        (reason for filter_kind in _KIND_FILTERS if (reason := filter_kind(stack, rule))), None
+    )
 
 
 def fallback_type(stack: Stack, rule: SelectionRule) -> str | None:
-    """Returns the Image Type for which a stack is only used where the study has no original."""
+    """Returns the Image Type that makes a stack a fallback, used without originals; None if none."""
     counts = Counter(word for item in _judged(stack) for word in set(item.frame.image_type))
-    wanted = (value for value in rule.image_types_fallback)
-    return next((v for v in wanted if 2 * counts[v.upper()] > len(_judged(stack))), None)
+    return next(
+        (
+            value
+            for value in rule.image_types_fallback
+            if 2 * counts[value.upper()] > len(_judged(stack))
+        ),
+        None,
+    )
 
 
 def says_type(value: str) -> str:
-    """Returns what an Image Type says of a series, in words."""
-    meaning = IMAGE_TYPE_WORDS.get(value.upper(), "not slices as scanned")
+    """Returns the meaning of an Image Type, for people."""
+    meaning = IMAGE_TYPE_WORDS.get(value.upper(), "not original slices")
     return f"{meaning} (image type {value})"
 
 
 def _judged(stack: Stack) -> tuple[Slice, ...]:
-    """Returns the slices with a place, or all where none has one."""
+    """Returns the slices with a position, or all slices if none has one."""
     return stack.placed or stack.slices
 
 
@@ -76,7 +86,7 @@ def _wrong_kind(stack: Stack, rule: SelectionRule) -> str | None:
         return f"modality is {modality or 'empty'}, not {' or '.join(rule.modalities)}"
     sop_class = UID(stack.first.instance.sop_class_uid)
     if sop_class not in SLICE_CLASSES:
-        return f"no slices but {sop_class.name}"
+        return f"SOP class is {sop_class.name}, which holds no slices"
     units = sorted({item.frame.unit for item in _judged(stack)} & NOT_HU.keys())
     if modality == "CT" and units:
         return f"values are {NOT_HU[units[0]]}, not HU (rescale type {units[0]})"
@@ -114,9 +124,9 @@ def _matches(value: str, patterns: Iterable[str]) -> bool:
 def _wrong_contrast(stack: Stack, rule: SelectionRule) -> str | None:
     has_contrast = stack.first.frame.has_contrast
     if rule.contrast is Contrast.WITH and not has_contrast:
-        return "no contrast agent on record"
+        return "the header names no contrast agent"
     if rule.contrast is Contrast.WITHOUT and has_contrast:
-        return "a contrast agent is on record"
+        return "the header names a contrast agent"
     return None
 
 
@@ -145,7 +155,7 @@ def _wrong_slices(stack: Stack, rule: SelectionRule) -> str | None:
         return f"slices are {thickness_mm:g} mm thick, at most {limit_mm:g} mm are allowed"
     spacing_mm = typical_spacing_mm(stack)
     if spacing_mm is None:
-        return None  # the audit says what is wrong
+        return None  # the audit reports the problem
     if spacing_mm > rule.max_slice_spacing_mm:
         limit_mm = rule.max_slice_spacing_mm
         return f"slices are {spacing_mm:g} mm apart, at most {limit_mm:g} mm are allowed"
@@ -161,7 +171,7 @@ def _no_volume(audit: SliceAudit | InputError, rule: SelectionRule) -> str | Non
     return None
 
 
-_KINDS: tuple[Callable[[Stack, SelectionRule], str | None], ...] = (
+_KIND_FILTERS: tuple[Callable[[Stack, SelectionRule], str | None], ...] = (
     _wrong_kind,
     _wrong_image_type,
     _wrong_text,

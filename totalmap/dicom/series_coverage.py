@@ -1,4 +1,4 @@
-"""Measures how much of a series a chosen stack covers, so that no part is left out in silence."""
+"""Counts the slices of a series that a chosen stack covers, so that missing parts are reported."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,18 +18,18 @@ from totalmap.dicom.slices import (
 )
 from totalmap.dicom.stacks import Stack
 
-# Fewer slices of another size are a planning or timing image.
+# Fewer slices of another size are planning or timing images.
 FEWEST_SLICES = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
-    """How many slices a series has along the direction of a chosen stack.
+    """Number of slices of a series along the direction of a chosen stack.
 
     Attributes:
-        used: Places of the stack.
-        of: Places of the series.
-        elsewhere: Where the other ones are, in words; no value of an attribute.
+        used: Slice positions of the stack.
+        of: Slice positions of the series.
+        elsewhere: A sentence about the other slices, without values of attributes.
     """
 
     used: int
@@ -38,24 +38,24 @@ class Coverage:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the stack has all places of its series."""
+        """Whether the stack has all slice positions of its series."""
         return self.used >= self.of
 
     def __str__(self) -> str:
-        """Returns what is said of it, in words."""
+        """Returns the coverage as text."""
         where = f": {self.elsewhere}" if self.elsewhere else ""
         return f"uses {self.used} of {self.of} slices of the series{where}"
 
 
 def cover(stack: Stack, slices: tuple[Slice, ...], siblings: Iterable[Stack]) -> Coverage:
-    """Counts the places of a series that a volume of it covers.
+    """Counts the slice positions of a series that a volume covers.
 
-    Counted are places along the same direction: those of slices with the same pixels, and of
-    volumes with other pixels that reach beyond this one. Images of another kind do not count.
+    Positions along the same direction count: those of slices with the same matrix, and those of
+    volumes with another matrix that reach beyond this one. Images of another kind do not count.
 
     Args:
-        stack: The chosen one.
-        slices: Those of its slices that the volume is made of, in their order.
+        stack: The chosen stack.
+        slices: The slices of the stack that the volume is made of, in order.
         siblings: The other stacks of the series.
     """
     first, used = slices[0], len(slices)
@@ -98,12 +98,12 @@ def _comparable(
     step_mm: float,
     other: Stack,
 ) -> Iterator[Slice]:
-    """Yields slices of another stack that could be part of the same volume, or continue it."""
+    """Yields slices of another stack that may belong to the same volume or continue it."""
 
     def is_alike(item: Slice) -> bool:
         return has_same_direction(first, item) and kind_of(item) == kind_of(first)
 
-    # Only the slices of a stack with a fault differ in what the slices of a volume share.
+    # The slices of a stack without a fault all have the same direction, matrix and kind.
     representatives = other.placed if other.fault else [other.first] * len(other.placed)
     alike = [
         (item, has_same_matrix(first, representative))

@@ -1,4 +1,4 @@
-"""Reads the headers of a folder and groups them into series. Content decides, not file names."""
+"""Reads the headers of a folder and groups them into series, by content and not by file name."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ from totalmap.dicom.uid_repair import repair_uids
 from totalmap.errors import InputError
 from totalmap.log import get_logger
 
-# Reading waits for the disk or the network share, so more threads than cores are of use.
+# Reading waits for the disk or the network share, so more threads than cores are useful.
 READERS = 8
 
 log = get_logger()
@@ -30,8 +30,8 @@ class Series:
 
     Attributes:
         disagreements: Names of the patient's attributes in which files of the series disagree,
-            those that were left out included.
-        disagreements_in_study: The same of all series of the study.
+            including files that were left out.
+        disagreements_in_study: The same for all series of the study.
     """
 
     uid: str
@@ -62,7 +62,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Study:
-    """A study, or all studies of an input: series, ordered by UID, and what was left out."""
+    """A study, or all studies of an input: series, ordered by UID, and warnings."""
 
     series: tuple[Series, ...]
     ignored_files: int
@@ -70,11 +70,11 @@ class Study:
 
 
 def read_study(source: Path, *, repair_missing_uids: bool = True) -> Study:
-    """Reads all headers below a folder, or that of one file, without pixels.
+    """Reads all headers below a folder, or the header of one file, without pixels.
 
-    Files that are not DICOM and DICOMDIR files are counted and ignored. A DICOM file whose
-    header is broken is named in the warnings; the audit of the chosen stack decides whether it
-    is missed.
+    Files that are not DICOM and DICOMDIR files are counted and ignored. A DICOM file with a damaged
+    header is named in the warnings; the audit of the chosen stack finds out whether it is missing
+    there.
 
     Args:
         source: A folder, searched at any depth, or a file.
@@ -82,8 +82,8 @@ def read_study(source: Path, *, repair_missing_uids: bool = True) -> Study:
             file instead of refusing the study.
 
     Raises:
-        InputError: The source can't be read, holds no DICOM instance, or holds instances
-            with such UIDs that may not be repaired.
+        InputError: The source can't be read, holds no DICOM instance, or holds instances whose UIDs
+            are invalid and may not be repaired.
     """
     paths = list(input_files(source))
     with ThreadPoolExecutor(READERS) as pool:
@@ -119,9 +119,9 @@ def read_study(source: Path, *, repair_missing_uids: bool = True) -> Study:
 
 
 def input_files(source: Path) -> Iterator[Path]:
-    """Yields all files of the source in a fixed order, that of their numbers from 1.
+    """Yields all files of the source in a fixed order, which numbers them from 1.
 
-    Pipes and sockets are left alone.
+    Pipes and sockets are skipped.
 
     Raises:
         InputError: The source or a folder in it can't be read.
@@ -141,24 +141,24 @@ def input_files(source: Path) -> Iterator[Path]:
         folders.sort()
         for name in sorted(names):
             path = Path(parent) / name
-            # A link that leads nowhere is read, and fails: somebody expected a file there.
+            # A broken link is read and fails, since a file is expected there.
             if path.is_file() or path.is_symlink():
                 yield path
 
 
 def _fetch(path: Path) -> None:
-    """Brings the start of a file from the disk or the network share into memory.
+    """Reads the start of a file from the disk or the network share into the page cache.
 
-    That is what takes time and can be done side by side. Making sense of a header is Python's work,
-    and one thread does it sooner than several that wait for each other.
+    Reading is slow and runs in parallel. Parsing is Python code, which one thread does faster than
+    several threads that wait for each other.
     """
-    with contextlib.suppress(OSError), path.open("rb") as file:  # whoever reads it next will tell
+    with contextlib.suppress(OSError), path.open("rb") as file:  # the parser reports the error
         file.read(HEAD_BYTES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Broken:
-    """A file that begins like DICOM and can't be understood, and why."""
+    """A file that begins like DICOM and is damaged, with the reason."""
 
     path: Path
     number: int
@@ -166,7 +166,7 @@ class _Broken:
 
 
 def _read_or_broken(path: Path, number: int) -> Instance | _Broken | None:
-    """Returns the instance, None for what is not DICOM, or why a file can't be understood."""
+    """Returns the instance, None for a file that is not DICOM, or a damaged file."""
     try:
         return read_instance(path, number)
     except (*BROKEN_FILE, MemoryError) as error:  # a length of gigabytes in a damaged header
@@ -180,7 +180,7 @@ def _read_or_broken(path: Path, number: int) -> Instance | _Broken | None:
 
 
 def _group(instances: list[Instance]) -> tuple[tuple[Series, ...], list[str]]:
-    """Returns the series, and how many files were left out because they contradict others."""
+    """Returns the series, and sentences about files that contradict others and were left out."""
     members: dict[str, dict[str, Instance]] = defaultdict(dict)
     patients: dict[str, set[Patient]] = defaultdict(set)
     differing = 0
@@ -209,7 +209,7 @@ def _group(instances: list[Instance]) -> tuple[tuple[Series, ...], list[str]]:
 
 
 def _compared(series: list[Series], patients: Mapping[str, Set[Patient]]) -> tuple[Series, ...]:
-    """Returns the series of all studies, with what the series of a study disagree in."""
+    """Returns the series with the attributes in which the series of a study disagree."""
     of_study: dict[str, set[Patient]] = defaultdict(set)
     for member in series:
         of_study[member.study_instance_uid] |= patients[member.uid]
@@ -221,9 +221,9 @@ def _compared(series: list[Series], patients: Mapping[str, Set[Patient]]) -> tup
 
 
 def _agreeing(instances: list[Instance]) -> tuple[Instance, ...]:
-    """Returns the instances of a series that are of the study, the modality and the class of most.
+    """Returns the instances of a series with the most frequent study, modality and SOP Class.
 
-    A series has one study and one modality (PS3.3 A.1.2.3), and a volume is of one class.
+    A series has one study and one modality (PS3.3 A.1.2.3), and a volume has one class.
     """
     kinds = [
         (instance.study_instance_uid, instance.modality, instance.sop_class_uid)

@@ -1,6 +1,6 @@
-"""Chooses one of the studies that an input holds. A study has a number, in the order of its UID.
+"""Chooses one of the studies of an input. Studies are numbered in the order of their UIDs.
 
-Nothing of a patient is read or said: a Study Instance UID, a number and counts name a study.
+Messages name a study by Study Instance UID, number and counts, never by patient data.
 """
 
 import re
@@ -10,7 +10,7 @@ from totalmap.dicom.study import Study
 from totalmap.errors import InputError
 
 MOST_LISTED = 20
-# What may be repeated in a message: a number or a UID. Anything else may be a name.
+# A message may quote a number or a UID. Any other text may be a patient's name.
 _HARMLESS = re.compile(r"[0-9.]{1,64}")
 
 
@@ -19,11 +19,11 @@ class StudyEntry:
     """A study of an input.
 
     Attributes:
-        number: From 1, in the order of the Study Instance UIDs.
-        of: How many studies the input holds.
+        number: Number from 1, in the order of the Study Instance UIDs.
+        of: Number of studies in the input.
         uid: Study Instance UID (0020,000D).
-        series: How many series it has.
-        images: How many images, frames of multi-frame files included.
+        series: Number of series.
+        images: Number of images, including frames of multi-frame files.
     """
 
     number: int
@@ -33,12 +33,12 @@ class StudyEntry:
     images: int
 
     def __str__(self) -> str:
-        """Returns what tells it from the others."""
+        """Returns number, UID and counts."""
         return f"{self.number}: {self.uid}, {self.series} series, {self.images} images"
 
 
 def list_studies(content: Study) -> tuple[StudyEntry, ...]:
-    """Returns the studies that were read, by number."""
+    """Returns the studies of an input, by number."""
     uids = sorted({series.study_instance_uid for series in content.series})
     return tuple(
         StudyEntry(
@@ -65,18 +65,18 @@ def of_study(content: Study, uid: str) -> Study:
 
 
 def choose_study(content: Study, wanted: str | None) -> StudyEntry:
-    """Returns the study that is wanted, or the only one with images.
+    """Returns the wanted study, or the only study with images.
 
     Args:
-        content: All that was read.
-        wanted: A Study Instance UID, or the number of a study; None: there has to be one alone.
+        content: All studies of the input.
+        wanted: Study Instance UID or number of a study; None if there is only one.
 
     Raises:
-        InputError: There are several and none is wanted, or there is no such study.
+        InputError: There are several studies and none is wanted, or the wanted one is missing.
     """
     studies = list_studies(content)
     if wanted is None:
-        # An ECG or a report of another study beside the images leaves nothing to choose.
+        # Studies without images, such as ECGs or reports, need no choice.
         with_images = [study for study in studies if study.images] or studies
         if len(with_images) == 1:
             return with_images[0]

@@ -12,8 +12,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-# Where there is a choice, the first of these is the best: what costs least to decode, and what is
-# without loss before what may have some.
+# In the order of preference: cheap to decode first, lossless before lossy.
 PREFERRED: tuple[UID, ...] = (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,

@@ -1,4 +1,4 @@
-"""Turns a selected stack into voxels with a geometry, or says why that can't be done."""
+"""Decodes the pixels of a selected stack into a volume with a geometry."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -27,11 +27,11 @@ class Volume:
         geometry: Where the voxels lie, LPS.
         modality: Modality (0008,0060): CT or MR.
         slices: The DICOM source of each slice k, in the order of the array; empty for NIfTI.
-        findings: What whoever reads the result must know, in words.
-        folder: Where the results lie below the results folder, empty for the folder itself.
+        findings: Sentences for the reader of the result.
+        folder: Folder of its results below the results folder; empty for the folder itself.
         patient_disagreements: Names of the patient's attributes in which series of the study
             disagree.
-        coverage: How many slices of its series it has; None for NIfTI.
+        coverage: Number of slices of the series that it has; None for NIfTI.
         suitability: Quality findings about the images (totalmap.quality.suitability); empty before
             they are assessed.
     """
@@ -48,7 +48,7 @@ class Volume:
 
     @property
     def is_dicom(self) -> bool:
-        """Whether the voxels come from DICOM instances, which results can refer to."""
+        """Whether the voxels come from DICOM instances, to which results can refer."""
         return bool(self.slices)
 
     @property
@@ -58,7 +58,7 @@ class Volume:
 
     @property
     def source_names(self) -> tuple[str, ...]:
-        """What names the source: its instances and frames, or the SHA-256 of its voxels."""
+        """Identifiers of the source: its instances and frames, or the SHA-256 of its voxels."""
         if self.slices:
             return tuple(f"{uid}#{frame}" for uid, frame in (item.key for item in self.slices))
         content = hashlib.sha256(np.ascontiguousarray(self.voxels).data)
@@ -69,8 +69,8 @@ class Volume:
 def build_volume(selection: Selection, policy: GeometrySection) -> Volume:
     """Decodes the pixels of the slices.
 
-    Slices that turn out to be undecodable are left out where the policy fills gaps, and the rest
-    is audited again.
+    Slices that can't be decoded are left out if the policy fills gaps; then the remaining slices
+    are audited again.
 
     Raises:
         UnreadableInstance: The pixels of a slice can't be decoded.

@@ -111,10 +111,10 @@ def test_the_ranking_is_a_rule(study: Study, written: WrittenStudy) -> None:
         (SelectionRule(descriptions=("^thorax",)), "series description does not match ^thorax"),
         (SelectionRule(descriptions_excluded=("trunk",)), "series description matches trunk"),
         (SelectionRule(kernels=("^B[1-4]",)), "kernel does not match"),
-        (SelectionRule(contrast=Contrast.WITH), "no contrast agent on record"),
+        (SelectionRule(contrast=Contrast.WITH), "the header names no contrast agent"),
         (SelectionRule(orientations=(Orientation.CORONAL,)), "slices are axial, not coronal"),
         (SelectionRule(image_types=("HELIX",)), "image type is not HELIX"),
-        (SelectionRule(image_types_excluded=("AXIAL",)), "not slices as scanned (image type AXIAL"),
+        (SelectionRule(image_types_excluded=("AXIAL",)), "not original slices (image type AXIAL"),
     ],
 )
 def test_filters_say_the_value_and_the_limit(
@@ -148,7 +148,7 @@ def test_contrast_on_record(tmp_path: Path) -> None:
         change(path, ContrastBolusAgent="Iohexol")
     assert only_decision(tmp_path, SelectionRule(contrast=Contrast.WITH)).chosen_by
     decision = only_decision(tmp_path, SelectionRule(contrast=Contrast.WITHOUT))
-    assert decision.reason == "a contrast agent is on record"
+    assert decision.reason == "the header names a contrast agent"
 
 
 @pytest.mark.parametrize(
@@ -157,8 +157,8 @@ def test_contrast_on_record(tmp_path: Path) -> None:
         ("ORIGINAL\\PRIMARY\\LOCALIZER", "a localizer (scout view)"),
         ("DERIVED\\SECONDARY\\MIP", "a maximum intensity projection"),
         ("DERIVED\\SECONDARY\\MPR", "a reformat of another series"),
-        ("DERIVED\\PRIMARY\\AXIAL\\CBF", "not slices as scanned (image type CBF)"),
-        ("DERIVED\\PRIMARY\\AXIAL\\IODINE", "not slices as scanned (image type IODINE)"),
+        ("DERIVED\\PRIMARY\\AXIAL\\CBF", "not original slices (image type CBF)"),
+        ("DERIVED\\PRIMARY\\AXIAL\\IODINE", "not original slices (image type IODINE)"),
     ],
 )
 def test_what_is_not_scanned_slices_is_passed_over(
@@ -204,7 +204,8 @@ def test_a_short_detail_series_does_not_win_because_it_is_thin(tmp_path: Path) -
 def test_a_screenshot_is_no_slice(tmp_path: Path) -> None:
     for path in write_series(tmp_path, 3, SMALL).paths:
         change(path, SOPClassUID=SecondaryCaptureImageStorage)
-    assert only_decision(tmp_path).reason == "no slices but Secondary Capture Image Storage"
+    reason = only_decision(tmp_path).reason
+    assert reason == "SOP class is Secondary Capture Image Storage, which holds no slices"
 
 
 def test_a_series_with_a_gap_loses_to_a_complete_one(tmp_path: Path) -> None:
