@@ -1,6 +1,6 @@
-"""Looks into compressed images before they are decoded, and decodes RLE.
+"""Reads the size of compressed images before they are decoded, and decodes RLE.
 
-The size that an image says it has is compared before a decoder asks for memory.
+The declared size is compared with the header before a decoder allocates memory.
 """
 
 import struct
@@ -17,7 +17,7 @@ from totalmap.dicom.bounded_reader import SPARE_BYTES
 JPEG_START = b"\xff\xd8"
 JPEG_END = b"\xff\xd9"
 JPEG_FILL = 0xFF  # may stand before any marker
-# Behind the end, writers leave fill bytes. Between start of scan and end, no end can occur.
+# Writers add fill bytes after the end. No end marker occurs inside a scan.
 JPEG_PADDING = b"\0\xff"
 JPEG_TAIL_BYTES = 64
 JPEG_FRAMES = frozenset({0xC0, 0xC1, 0xC3, 0xF7})
@@ -30,8 +30,8 @@ def jpeg2000_size(codestream: bytes) -> tuple[int, int]:
     """Returns rows and columns of a JPEG 2000 or HTJ2K image (ITU-T T.800 A.5.1).
 
     Raises:
-        ValueError: It is none.
-        struct.error: It breaks off.
+        ValueError: It is no such image.
+        struct.error: It is truncated.
     """
     start = codestream.index(JPEG2000_START) + len(JPEG2000_START)
     right, bottom, left, top = struct.unpack_from(">4x4L", codestream, start)
@@ -42,8 +42,8 @@ def jpeg_size(codestream: bytes) -> tuple[int, int]:
     """Returns rows and columns of a JPEG or JPEG-LS image (ITU-T T.81 B.2.2, T.87 C.2.2).
 
     Raises:
-        ValueError: It is none, or breaks off: decoders would make the rest up.
-        struct.error: Its header breaks off.
+        ValueError: It is no such image, or is truncated; decoders would invent the rest.
+        struct.error: Its header is truncated.
     """
     is_whole = JPEG_END in codestream.rstrip(JPEG_PADDING)[-JPEG_TAIL_BYTES:]
     if not (codestream.startswith(JPEG_START) and is_whole):
@@ -62,9 +62,9 @@ def decode_rle(codestream: bytes, rows: int, columns: int, sample_bytes: int) ->
     """Returns the unsigned values of an RLE image of one sample a pixel (PS3.5 G), (rows, columns).
 
     Raises:
-        ValueError: It has another number of segments, or a segment is too short.
-        RuntimeError: A segment is damaged, or unpacks to far more than the image.
-        struct.error: It breaks off.
+        ValueError: The number of segments is wrong, or a segment is too short.
+        RuntimeError: A segment is damaged, or decompresses to far more than the image.
+        struct.error: The codestream is truncated.
     """
     count, *offsets = RLE_HEADER.unpack_from(codestream)
     if count != sample_bytes:

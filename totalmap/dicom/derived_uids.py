@@ -1,7 +1,7 @@
-"""Deterministic UIDs: the same input, weights and settings give the same objects.
+"""Derives UIDs from content, so that the same input, weights and settings give the same objects.
 
-DICOM PS3.5 B.2 allows UIDs of the form 2.25.<integer of a UUID>. The integer here comes from
-SHA-256 instead of a random generator, so a re-run never fills an archive with copies.
+DICOM PS3.5 B.2 allows UIDs of the form 2.25.<integer of a UUID>. The integer comes from SHA-256
+instead of a random generator, so that a second run adds no copies to an archive.
 """
 
 import hashlib
@@ -19,6 +19,6 @@ UID_KEYWORDS = (
 
 
 def derived_uid(*parts: str) -> str:
-    """Returns a UID under 2.25 that depends on the parts and on nothing else."""
+    """Returns a UID under 2.25 that depends only on the parts."""
     digest = hashlib.sha256("\x1f".join(parts).encode()).digest()
     return f"2.25.{int.from_bytes(digest[: _UUID_BITS // 8], 'big')}"

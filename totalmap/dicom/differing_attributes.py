@@ -1,4 +1,4 @@
-"""Finds the attributes in which slices at one place differ; reads their headers whole for that."""
+"""Finds the attributes in which slices at the same position differ; reads their whole headers."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from totalmap.dicom.slices import Slice
 from totalmap.dicom.stack_distinctions import Distinction
 
 FUNCTIONAL_GROUPS = Tag("PerFrameFunctionalGroupsSequence")
-# They differ in every slice, or follow from the pixels.
+# These differ in every slice, or follow from the pixels.
 _OF_EVERY_SLICE = frozenset(
     {
         *("InstanceNumber", "ImagePositionPatient", "SliceLocation", "ImageIndex"),
@@ -26,7 +26,7 @@ _OF_EVERY_SLICE = frozenset(
 )
 _SINGLE_VALUES = frozenset({"AS", "CS", "DA", "DS", "DT", "FD", "FL", "IS", "LO", "LT", "SH"})
 _SINGLE_VALUES |= {"SL", "SS", "ST", "TM", "UL", "US", "UT"}
-# Those that people know come first, then the rest in the order of their tags.
+# Well-known attributes come first, then all others by tag.
 _WELL_KNOWN = (
     *("SeriesDescription", "SeriesNumber", "AcquisitionNumber", "ImageComments"),
     *("NominalPercentageOfRespiratoryPhase", "SliceThickness", "ProtocolName"),
@@ -36,10 +36,10 @@ _PATIENT_GROUP = 0x0010
 
 
 def differing_attributes(slices: Sequence[Slice]) -> tuple[str, ...]:
-    """Returns the keywords of the attributes in which slices at one place differ.
+    """Returns the keywords of the attributes in which slices at the same position differ.
 
-    UIDs, private attributes, those of the patient, and those that differ in every slice of a
-    volume are not compared.
+    UIDs, private attributes, attributes of the patient, and attributes that differ in every slice
+    of a volume are not compared.
     """
     headers = [*_headers(slices)]
     keywords = set().union(*headers)
@@ -51,7 +51,7 @@ def differing_attributes(slices: Sequence[Slice]) -> tuple[str, ...]:
 
 
 def in_words(keywords: Sequence[str]) -> str:
-    """Returns the names of attributes, separated by commas; of many, the first ones."""
+    """Returns the names of the first attributes, separated by commas."""
     names = [attribute_name(keyword) for keyword in keywords[:MAX_NAMED]]
     return ", ".join(names) + (", ..." if len(keywords) > MAX_NAMED else "")
 
@@ -62,7 +62,7 @@ def attribute_name(keyword: str) -> str:
 
 
 def read_distinctions(slices: Sequence[Slice], keywords: Sequence[str]) -> list[Distinction]:
-    """Returns a distinction for each attribute, with the values that the files of slices have."""
+    """Returns a distinction for each attribute, with the values in the files of the slices."""
     texts: dict[tuple[str, int], dict[str, str]] = {}
     wanted = {item.key for item in slices}
     tags: list[BaseTag | int] = [*map(Tag, keywords), FUNCTIONAL_GROUPS]
@@ -74,7 +74,7 @@ def read_distinctions(slices: Sequence[Slice], keywords: Sequence[str]) -> list[
                 key = instance.sop_instance_uid, frame.number
                 if key in wanted:
                     texts[key] = {keyword: own.text(keyword) for keyword in keywords}
-        except BROKEN_VALUE:  # it was read a moment ago; whoever reads it next will tell
+        except BROKEN_VALUE:  # the next reader of the file reports the error
             continue
 
     def distinction(keyword: str) -> Distinction:
@@ -88,14 +88,14 @@ def read_distinctions(slices: Sequence[Slice], keywords: Sequence[str]) -> list[
 
 
 def _headers(slices: Sequence[Slice]) -> Iterator[dict[str, str]]:
-    """Yields what can be compared of each slice, by keyword; reads each file once."""
+    """Yields the comparable attributes of each slice, by keyword; reads each file once."""
     of_file: dict[str, list[Slice]] = defaultdict(list)
     for item in slices:
         of_file[item.instance.sop_instance_uid].append(item)
     for items in of_file.values():
         try:
             dataset = read_dataset(items[0].instance)
-        except BROKEN_VALUE:  # it was read a moment ago; whoever reads it next will tell
+        except BROKEN_VALUE:  # the next reader of the file reports the error
             yield {}
             continue
         common = dict(_comparable(dataset))
@@ -109,7 +109,7 @@ def _of_frame(dataset: Dataset, number: int) -> Iterator[tuple[str, str]]:
             for element in dataset[FUNCTIONAL_GROUPS].value[number - 1]:
                 for group in element.value or ():
                     yield from _comparable(group)
-    except BROKEN_VALUE:  # the same
+    except BROKEN_VALUE:  # the next reader of the file reports the error
         return
 
 

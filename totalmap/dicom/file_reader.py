@@ -49,14 +49,14 @@ HEAD_BYTES = 65536
 PREFIX = b"DICM"
 PREFIX_AT = 128
 META_BYTES = 65536  # of group 0002
-# With these begin files whose preamble a planning system or an old scanner left out.
+# First elements of files without preamble, from planning systems and old scanners.
 _FIRST_TAGS = {2: range(0x14), 8: range(0x19)}
 _LONGEST_FIRST_VALUE = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NativePixels:
-    """Where native pixels lie in a file, and how many bytes of them are there."""
+    """Offset of native pixels in a file, and number of their bytes that are present."""
 
     offset: int
     length: int
@@ -65,16 +65,16 @@ class NativePixels:
 def read_header(
     file: BinaryIO, tags: Sequence[BaseTag | int], *, needs_prefix: bool = False
 ) -> FileDataset:
-    """Returns some attributes of a file, which stand before its pixels.
+    """Returns some attributes of a file from before its pixels.
 
     Args:
-        file: At its beginning.
-        tags: Which attributes; sequences among them count as parsed.
+        file: The file, at its beginning.
+        tags: The attributes; sequences among them count as parsed.
         needs_prefix: Whether a file without preamble and prefix (PS3.10 7.1) is refused.
 
     Raises:
-        InvalidDicomError: It is no DICOM file.
-        DiskError: It can't be read.
+        InvalidDicomError: The file is no DICOM file.
+        DiskError: The file can't be read.
         Exception: One of BROKEN_FILE.
     """
     return read_header_and_pixels(file, tags, needs_prefix=needs_prefix)[0]
@@ -83,13 +83,13 @@ def read_header(
 def read_header_and_pixels(
     file: BinaryIO, tags: Sequence[BaseTag | int], *, needs_prefix: bool = False
 ) -> tuple[FileDataset, PixelElement | None]:
-    """Returns some attributes of a file, and where its pixels lie; None where it has none.
+    """Returns some attributes of a file, and the element of its pixels, if any.
 
-    Nearly every header lies in the first bytes of its file, which are read at once: pydicom asks
-    a file where it stands at every element, and each time another thread takes over.
+    The first bytes of the file, which hold nearly every header, are read at once: pydicom asks the
+    file for its position at every element, which releases the lock of the interpreter.
 
     Raises:
-        Exception: As `read_header`.
+        Exception: As in `read_header`.
     """
     request = Request(tags=tags, needs_prefix=needs_prefix)
     size = _size(file)
@@ -109,29 +109,29 @@ def read_header_and_pixels(
 def read_all(
     file: BinaryIO, *, pixel_bytes: int | None = None, max_items: int = MAX_ITEMS
 ) -> tuple[FileDataset, PixelElement | None]:
-    """Returns all attributes of a file up to its pixels, and where these lie.
+    """Returns all attributes of a file up to its pixels, and the element of its pixels, if any.
 
     Args:
-        file: At its beginning.
-        pixel_bytes: Where the pixels are wanted too, how many bytes they have when unpacked.
-        max_items: How many sequence items may be parsed.
+        file: The file, at its beginning.
+        pixel_bytes: Number of decompressed bytes of the pixels, to read them too.
+        max_items: Largest number of sequence items that may be parsed.
 
     Raises:
-        DiskError: It can't be read.
+        DiskError: The file can't be read.
         Exception: One of BROKEN_FILE.
     """
-    # Noise gets longer when it is compressed, but not by half.
+    # Compressed noise is longer than noise, but by less than a half.
     spare = 0 if pixel_bytes is None else 2 * pixel_bytes + SPARE_BYTES
     reader = BoundedReader(file, MAX_HEADER_BYTES + spare)
     return _parse(reader, _size(file), Request(pixel_bytes=pixel_bytes, max_items=max_items))
 
 
 def syntax_of(dataset: Dataset, named: str, pixels: PixelElement | None) -> UID:
-    """Returns the transfer syntax that a file has: it is not always what the file names.
+    """Returns the true transfer syntax of a file, which may differ from the one it names.
 
-    Encapsulated pixels have no length (PS3.5 A.4): pixels with one were decompressed by a tool that
-    kept the name. pydicom sees whether elements have a VR; it must be asked before they are looked
-    at.
+    Encapsulated pixels have no length (PS3.5 A.4). Pixels with a length were decompressed by a tool
+    that kept the name. pydicom knows whether raw elements have a VR, so this function has to be
+    called before elements are accessed.
     """
     syntax = UID(named or ImplicitVRLittleEndian)
     if not syntax.is_transfer_syntax or syntax == DeflatedExplicitVRLittleEndian:
@@ -148,7 +148,7 @@ def syntax_of(dataset: Dataset, named: str, pixels: PixelElement | None) -> UID:
 
 
 def native_pixels(pixels: PixelElement | None, syntax: UID) -> NativePixels | None:
-    """Returns where native pixels lie, or None where a decoder has to tell (PS3.5 7.1)."""
+    """Returns the place of native pixels; None for compressed pixels (PS3.5 7.1)."""
     if not syntax.is_transfer_syntax or syntax == DeflatedExplicitVRLittleEndian:
         return None
     if syntax.is_encapsulated:
@@ -172,8 +172,7 @@ def _parse(
 ) -> tuple[FileDataset, PixelElement | None]:
     """Reads a file as pydicom.dcmread does, but within limits.
 
-    pydicom raises OSError for a sequence that breaks off. That is no fault of the disk, whose
-    errors are DiskError here.
+    pydicom raises OSError for a truncated sequence. Errors of the disk are DiskErrors here.
     """
     try:
         return _parse_parts(file, size, request)
@@ -213,18 +212,18 @@ def _parse_parts(
 def read_file_meta(
     file: io.BytesIO | BoundedReader, size: int, *, needs_prefix: bool
 ) -> tuple[bytes, FileMetaDataset, Encoding]:
-    """Reads what stands before the data set, at whose first element the file stands then.
+    """Reads the file up to the first element of the data set.
 
     Args:
-        file: At its beginning.
-        size: Of the file, in bytes.
-        needs_prefix: As `read_header`.
+        file: The file, at its beginning.
+        size: Size of the file, in bytes.
+        needs_prefix: As in `read_header`.
 
     Returns:
-        The first bytes of the file, its group 0002, and how the data set is encoded.
+        The first bytes of the file, its group 0002, and the encoding of the data set.
 
     Raises:
-        Exception: As `read_header`.
+        Exception: As in `read_header`.
     """
     first = file.read(min(size, PREFIX_AT + 12))
     file.seek(_start(first, needs_prefix=needs_prefix))
@@ -235,10 +234,10 @@ def read_file_meta(
 
 
 def _start(first: bytes, *, needs_prefix: bool) -> int:
-    """Returns where the first element stands: behind preamble and prefix, or where one looks so.
+    """Returns the offset of the first element: after preamble and prefix, or where one is likely.
 
     Raises:
-        InvalidDicomError: Nowhere.
+        InvalidDicomError: There is no element.
     """
     if first[PREFIX_AT:].startswith(PREFIX):
         return PREFIX_AT + len(PREFIX)
@@ -249,7 +248,7 @@ def _start(first: bytes, *, needs_prefix: bool) -> int:
 
 
 def _looks_like_element(head: bytes) -> bool:
-    """Returns whether bytes can be the header of a file's first element, in any encoding."""
+    """Returns whether bytes may be the header of the first element of a file, in any encoding."""
     if len(head) < 8:
         return False
     for order in "<>":
@@ -267,7 +266,7 @@ def _looks_like_element(head: bytes) -> bool:
 
 
 def _read_group(file: Stream, size: int, group: int, *, is_implicit_vr: bool) -> Dataset:
-    """Returns the elements of a group that stands before the data set, in little endian."""
+    """Returns the elements of a group before the data set, in little endian."""
 
     def ends(tag: BaseTag, _: str | None, length: int) -> bool:
         if tag.group != group:
@@ -288,7 +287,7 @@ def _next_group(file: Stream) -> int | None:
 
 
 def _encoding(file: Stream, meta: FileMetaDataset) -> Encoding:
-    """Returns how the data set is encoded that begins here, as PS3.5 10 and A.1 to A.5 have it."""
+    """Returns the encoding of the data set that begins here (PS3.5 10 and A.1 to A.5)."""
     syntax = meta.get("TransferSyntaxUID")
     if syntax is not None:
         return Encoding(

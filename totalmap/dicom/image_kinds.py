@@ -1,9 +1,9 @@
-"""Names images that are no slices as scanned, by Image Type, Rescale Type and colour."""
+"""Names kinds of images that are not original slices, by Image Type, Rescale Type and colour."""
 
 from totalmap.dicom.slices import Slice
 from totalmap.selection_settings import IMAGE_TYPES_EXCLUDED
 
-# Rescale Type (PS3.3 C.11.1.1.2) of maps that dual-energy CT computes.
+# Rescale Types (PS3.3 C.11.1.1.2) of maps from dual-energy CT.
 NOT_HU = {
     "OD": "optical density",
     "MGML": "mg/mL",
@@ -27,7 +27,7 @@ IMAGE_TYPE_WORDS = {
 
 
 def kind_of(item: Slice) -> str:
-    """Returns what an image is if it is no slice as scanned: LOCALIZER, MIP, MGML, colour."""
+    """Returns the kind of an image, such as LOCALIZER, MIP, MGML or colour; empty for a slice."""
     words = {word for word in item.frame.image_type if word in IMAGE_TYPES_EXCLUDED}
     if item.frame.unit in NOT_HU:
         words.add(item.frame.unit)

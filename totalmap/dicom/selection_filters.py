@@ -57,7 +57,7 @@ def why_not_by_kind(stack: Stack, rule: SelectionRule) -> str | None:
 
 
 def fallback_type(stack: Stack, rule: SelectionRule) -> str | None:
-    """Returns the Image Type that makes a stack a fallback, used without originals; None if none."""
+    """Returns the Image Type that makes a stack a fallback for studies without originals."""
     counts = Counter(word for item in _judged(stack) for word in set(item.frame.image_type))
     return next(
         (

@@ -1,4 +1,4 @@
-"""Chooses the stacks to segment: filters first, then a ranking, with a reason for every stack.
+"""Chooses the stacks to segment by filters and a ranking, with a reason for every stack.
 
 The result does not depend on the order of the files.
 """
@@ -33,13 +33,13 @@ from totalmap.settings import GeometrySection
 
 log = get_logger()
 
-# "Long" is what covers this share of the longest suitable stack.
+# A stack is long if it covers this share of the longest suitable stack.
 LONG_SHARE = 0.8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleDecision:
-    """What one rule says of a stack, in words for a radiographer."""
+    """The decision of a rule about a stack, with a reason that a radiographer understands."""
 
     rule: str
     chosen: bool
@@ -48,7 +48,7 @@ class RuleDecision:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SeriesDecision:
-    """What all rules say of a stack, or of a series without images (`stack` is None)."""
+    """The decisions of all rules about a stack, or about a series without images (no stack)."""
 
     series: Series
     stack: Stack | None
@@ -61,7 +61,7 @@ class SeriesDecision:
 
     @property
     def reason(self) -> str:
-        """The reasons of all rules; those that agree are said once."""
+        """The reasons of all rules; equal reasons appear once."""
         if len({decision.reason for decision in self.by_rule}) == 1:
             return self.by_rule[0].reason
         return "; ".join(f"{decision.rule}: {decision.reason}" for decision in self.by_rule)
@@ -72,8 +72,8 @@ class Selection:
     """A stack to be segmented.
 
     Attributes:
-        folder: Where its results lie below the results folder: the name of the rule, empty where
-            there is only one.
+        folder: Folder of its results below the results folder: the name of the rule, empty for a
+            single rule.
         siblings: The other stacks of its series.
     """
 
@@ -85,10 +85,10 @@ class Selection:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Judgement:
-    """The decision on everything in a study, and what is to be segmented.
+    """The decisions about all series of a study, and the stacks to be segmented.
 
     Attributes:
-        left_out: What was left out when the study was read, in words.
+        left_out: Sentences about files that were left out when the study was read.
     """
 
     decisions: tuple[SeriesDecision, ...]
@@ -122,8 +122,8 @@ class _Candidate:
 def judge(study: Study, rules: SelectionSection, geometry: GeometrySection) -> Judgement:
     """Applies every rule to every stack of the study.
 
-    Decisions come with what was chosen first, then what is suitable by rank, then the rest by
-    series number. A stack that several rules choose is segmented once, for the first of them.
+    The decisions list chosen stacks first, then suitable stacks by rank, then all others by series
+    number. A stack that several rules choose is segmented once, for the first rule.
     """
     split = split_study(study, lambda stack: _may_decode(stack, rules, geometry))
     stacks = [stack for of_series in split.values() for stack in of_series]
@@ -158,11 +158,11 @@ def judge(study: Study, rules: SelectionSection, geometry: GeometrySection) -> J
 
 
 def selected(judgement: Judgement) -> tuple[Selection, ...]:
-    """Returns what is to be segmented.
+    """Returns the stacks to be segmented.
 
     Raises:
         NoSuitableSeries: No stack passed the filters of any rule; the message lists the reasons.
-        MixedPatients: The files of what was chosen disagree in the patient.
+        MixedPatients: The files of the chosen series disagree in the patient.
     """
     refuse_mixed_patients(judgement)
     for selection in judgement.selections:
@@ -175,17 +175,17 @@ def selected(judgement: Judgement) -> tuple[Selection, ...]:
     if judgement.selections:
         return judgement.selections
     # Files that were left out explain why slices are missing, so they come first.
-    said = judgement.left_out[:NAMED_FILES]
-    reasons = "; ".join([*said, *sorted({decision.reason for decision in judgement.decisions})])
+    left_out = judgement.left_out[:NAMED_FILES]
+    reasons = "; ".join([*left_out, *sorted({decision.reason for decision in judgement.decisions})])
     series = len({decision.series.uid for decision in judgement.decisions})
     raise NoSuitableSeries(f"none of {series} series can be segmented: {reasons}")
 
 
 def refuse_mixed_patients(judgement: Judgement) -> None:
-    """Makes sure that what was chosen is of one patient.
+    """Makes sure that all files of the chosen series belong to one patient.
 
     Raises:
-        MixedPatients: It is not; the message names the attributes, and none of their values.
+        MixedPatients: They do not; the message names the attributes without their values.
     """
     chosen = [selection.stack.series for selection in judgement.selections]
     patients = (instance.patient for series in chosen for instance in series.instances)
@@ -195,8 +195,8 @@ def refuse_mixed_patients(judgement: Judgement) -> None:
     }
     if names:
         raise MixedPatients(
-            f"the files of the chosen series disagree in {', '.join(sorted(names))}: they are of "
-            "several patients, or one patient was renamed; correct them at their source"
+            f"the files of the chosen series disagree in {', '.join(sorted(names))}: they belong "
+            "to several patients, or one patient was renamed; correct them at their source"
         )
 
 
@@ -220,7 +220,7 @@ def _no_images(series: Series, rules: SelectionSection) -> SeriesDecision:
 
 
 def _may_decode(stack: Stack, rules: SelectionSection, policy: GeometrySection) -> bool:
-    """Returns whether a stack may be chosen, and is no larger than the policy allows."""
+    """Returns whether a stack may be chosen and is not larger than the policy allows."""
     is_small = unpacked_gb(stack.slices) <= policy.max_series_gb
     return is_small and any(not why_not_by_kind(stack, rule) for rule in rules.rules)
 
@@ -233,7 +233,7 @@ def _audit(stack: Stack, policy: GeometrySection) -> SliceAudit | InputError:
 
 
 class _Ranking:
-    """What one rule makes of the stacks of a study."""
+    """The decisions of a rule about the stacks of a study."""
 
     def __init__(
         self,
@@ -262,19 +262,19 @@ class _Ranking:
         self._places = {_key(candidate.stack): n for n, candidate in enumerate(self.candidates)}
 
     def place(self, stack: Stack) -> float:
-        """The place of a stack, from 0; infinite for one that is not suitable."""
+        """Returns the rank of a stack, from 0; infinite if the stack is not suitable."""
         return self._places.get(_key(stack), float("inf"))
 
     def decision(self, stack: Stack) -> RuleDecision:
-        """Whether a stack was chosen, and why."""
+        """Returns whether the rule chose a stack, and why."""
         place = self._places.get(_key(stack))
         return RuleDecision(
             rule=self.rule.name,
             chosen=place == 0,
-            reason=self._reasons[_key(stack)] if place is None else self._praise(place),
+            reason=self._reasons[_key(stack)] if place is None else self._reason(place),
         )
 
-    def _praise(self, place: int) -> str:
+    def _reason(self, place: int) -> str:
         best, count = self.candidates[place], len(self.candidates)
         if place:
             words = f"suitable, ranked {place + 1} of {count}: {best.describe()}"
@@ -295,7 +295,7 @@ def _of_stack(stack: Stack) -> str:
 
 
 def _place(decision: SeriesDecision, rankings: list[_Ranking]) -> tuple[object, ...]:
-    """Returns where a decision stands in the list; no two stand at the same place."""
+    """Returns the sort key of a decision in the list; all keys differ."""
     stack = decision.stack
     best = min(r.place(stack) for r in rankings) if stack else float("inf")
     number = decision.series.number
@@ -322,7 +322,7 @@ def _candidate(stack: Stack, audit: SliceAudit) -> _Candidate:
 
 
 def _ranked(candidates: list[_Candidate], rule: SelectionRule) -> list[_Candidate]:
-    """Returns the candidates, the best first; series number, UID and stack decide last."""
+    """Returns the candidates, best first; series number, UID and stack break ties."""
     long_mm = LONG_SHARE * max((candidate.coverage_mm for candidate in candidates), default=0.0)
     worse: dict[Criterion, Callable[[_Candidate], float]] = {
         Criterion.ORIGINAL: lambda candidate: not candidate.is_original,

@@ -1,4 +1,4 @@
-"""Splits the series of a study into stacks that hold each place once, where they can."""
+"""Splits the series of a study into stacks, and leaves out copies of images."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -19,16 +19,16 @@ from totalmap.dicom.stacks import SINGLES, Stack, split_into_stacks
 from totalmap.dicom.study import Study
 
 COPY = "copies of other images, with equal pixels"
-REPLACED = "they can't be used, and other images lie at their places"
-# Decoded at once, so that a series of any length takes little memory.
+REPLACED = "they can't be used, and other images have the same positions"
+# Number of images that are decoded at once, to limit the memory.
 IMAGES_AT_ONCE = 64
 
 
 def without_copies(stack: Stack) -> Stack:
-    """Returns a stack with one image at each place where all images of a place are equal.
+    """Returns a stack without copies, if all images at each position are equal.
 
-    Pixels are only read where images lie at one place. They stay as they are where images differ:
-    the audit refuses them.
+    Pixels are read only if several images have the same position. If they differ, the stack stays
+    unchanged, and the audit refuses it.
     """
     groups = by_place([item for item in stack.slices if item.frame.plane])
     doubled = [group for group in groups if len(group) > 1]
@@ -50,8 +50,8 @@ def _damaged(doubled: list[list[Slice]]) -> Iterator[LeftOut]:
 
 
 def _copies(doubled: list[list[Slice]]) -> list[LeftOut]:
-    """Returns all but the first image of each place; nothing if the images of one differ."""
-    # Here and not above: most series have no copies, and codecs take long to import.
+    """Returns all but the first image of each position; empty if images of a position differ."""
+    # Imported here: codecs take long to import, and most series have no copies.
     from totalmap.dicom.pixels import decode_slices
 
     found: list[LeftOut] = []
@@ -75,21 +75,20 @@ def _batches(groups: list[list[Slice]]) -> Iterator[list[list[Slice]]]:
     for group in groups:
         batch.append(group)
         if sum(map(len, batch)) >= IMAGES_AT_ONCE or (len(batch) == 1 and group is groups[0]):
-            yield batch  # the first place alone: phases differ there already
+            yield batch  # the first position alone, since phases already differ there
             batch = []
     if batch:
         yield batch
 
 
 def split_study(study: Study, may_decode: Callable[[Stack], bool]) -> dict[str, tuple[Stack, ...]]:
-    """Returns the stacks of each series by its UID.
+    """Returns the stacks of each series, by Series Instance UID.
 
-    Series of one slice each that would form a volume together get a fault that says so.
+    Series of one slice each that would form a volume together get a fault.
 
     Args:
-        study: What was read.
-        may_decode: Whether the pixels of a stack may be read where images lie at one place, to
-            leave out copies.
+        study: The study.
+        may_decode: Returns whether the pixels of a stack may be read to find copies.
     """
     split = {
         series.uid: tuple(
@@ -111,7 +110,7 @@ def split_study(study: Study, may_decode: Callable[[Stack], bool]) -> dict[str, 
 
 
 def _scattered(split: dict[str, tuple[Stack, ...]]) -> list[str]:
-    """Returns the UIDs of the series of one slice each, if most are and they form a stack."""
+    """Returns the UIDs of series of one slice each that form a stack, if most series are such."""
     with_images = [stacks for stacks in split.values() if stacks]
     single = [
         stacks[0] for stacks in with_images if len(stacks) == 1 and len(stacks[0].slices) == 1

@@ -1,4 +1,4 @@
-"""Decides whether slices that differ in an attribute are several volumes or parts of one."""
+"""Decides whether slices that differ in an attribute form several volumes or one."""
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
@@ -9,10 +9,10 @@ import numpy as np
 
 from totalmap.dicom.slices import SAME_PLACE_MM, Slice, grid_step_mm, places_mm
 
-# Acquisitions that follow each other repeat at most this share of the shorter one.
+# Consecutive acquisitions repeat at most this share of the shorter one.
 SEAM_SHARE = 0.25
-# Slices are acquired between each other to fill a grid if they are as thick as its step. MR leaves
-# gaps of up to half a slice; volumes that are shifted against each other are thicker.
+# Interleaved slices that fill a grid are as thick as its step, times these factors: MR leaves gaps
+# of up to half a slice. Slices of volumes that are shifted against each other are thicker.
 FILLING_THICKNESS = 0.5, 1.25
 
 Groups = list[tuple[Hashable, list[Slice]]]
@@ -21,14 +21,14 @@ Groups = list[tuple[Hashable, list[Slice]]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Distinction:
-    """An attribute that may tell the volumes of a series apart.
+    """An attribute that may distinguish the volumes of a series.
 
     Attributes:
-        name: What messages call it.
-        value_of: Its value in a slice.
-        may_interleave: Whether the slices of one volume may be acquired in turns, each turn with a
-            value of its own; not where the value changes how tissue looks.
-        is_shown: Whether messages may show a value; where not, the values are counted.
+        name: Name in messages.
+        value_of: Returns its value in a slice.
+        may_interleave: Whether the slices of one volume may be acquired in turns, each turn with
+            its own value. False if the value changes the appearance of tissue.
+        is_shown: Whether messages may show a value; otherwise the values are numbered.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Distinction:
     is_shown: bool = True
 
     def words(self, value: Hashable) -> str:
-        """Returns the name with a value."""
+        """Returns the name with a value, as text."""
         if value is None or value == "":
             return f"no {self.name}"
         if isinstance(value, tuple):
@@ -102,7 +102,7 @@ DISTINCTIONS: tuple[Distinction, ...] = (
 
 
 def grouped(slices: Sequence[Slice], value_of: Callable[[Slice], Hashable]) -> Groups:
-    """Returns the slices by value, in the order of the values; those without one come last."""
+    """Returns the slices by value, in the order of the values; slices without a value come last."""
     groups: dict[Hashable, list[Slice]] = defaultdict(list)
     for item in slices:
         groups[value_of(item)].append(item)
@@ -110,23 +110,23 @@ def grouped(slices: Sequence[Slice], value_of: Callable[[Slice], Hashable]) -> G
 
 
 def are_volumes(groups: list[list[Slice]]) -> bool:
-    """Returns whether slices of one value form a volume that shares its room with another one.
+    """Returns whether the groups are volumes that overlap in space.
 
-    They do not where the value belongs to single slices or rotations of the tube, or where the
-    groups follow each other, as from a table that moves between acquisitions.
+    They are not if a value belongs to single slices or rotations of the tube, or if the groups
+    follow each other because the table moved between acquisitions.
     """
     if min(map(len, groups)) < 2:
         return False
     places = [places_mm(group) for group in groups]
     ends = [(min(span) + SAME_PLACE_MM, 1) for span in places]
     ends += [(max(span) - SAME_PLACE_MM, -1) for span in places]
-    # The most groups that lie over one place, as the ends of their spans are passed.
+    # Largest number of groups that overlap at one position.
     deepest = int(np.cumsum([change for _, change in sorted(ends)]).max())
     return deepest > 1 and len(groups) <= 2 * deepest
 
 
 def are_interleaved(slices: Sequence[Slice]) -> bool:
-    """Returns whether slices fill one grid together and are as thick as its step."""
+    """Returns whether the slices together fill one grid and are as thick as its step."""
     step_mm = grid_step_mm(slices)
     if step_mm is None:
         return False
@@ -138,9 +138,9 @@ def are_interleaved(slices: Sequence[Slice]) -> bool:
 
 
 def repeated_at_seams(groups: list[list[Slice]]) -> list[Slice]:
-    """Returns the slices that groups repeat where they follow each other along one grid.
+    """Returns the slices that consecutive groups along one grid repeat.
 
-    Empty where the groups do not follow each other, or nothing is repeated.
+    Empty if the groups are not consecutive, or no slice is repeated.
     """
     if min(map(len, groups)) < 2:
         return []

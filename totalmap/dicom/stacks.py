@@ -1,11 +1,11 @@
 """Splits a series into stacks: sets of slices that can form one volume each.
 
-A series may hold more than one volume: phases, echoes, energies, time points, repeated
-acquisitions, slices of another orientation or size. Slices that differ in what the slices of a
-volume share are always kept apart. Beyond that, a series is only split where slices of one value
-lie among slices of another and do not fill one grid with them: parts of one scan that follow each
-other or were acquired in turns stay together. Each image of a series is in one stack, or is left
-out of one with a reason.
+A series may hold several volumes: phases, echoes, energies, time points, repeated acquisitions,
+slices of another orientation or size. Slices that differ in a property that all slices of a volume
+share are always separated. Otherwise a series is split by an attribute only if slices of one value
+lie between slices of another value and do not fill one grid with them. Parts of a scan that follow
+each other, or were acquired in turns, stay together. Each image of a series belongs to one stack,
+or is left out of one with a reason.
 """
 
 from collections import Counter, defaultdict
@@ -39,9 +39,9 @@ from totalmap.dicom.stack_distinctions import (
 )
 from totalmap.dicom.study import Series
 
-AT_SEAM = "they repeat places where acquisitions follow each other"
-FOREIGN = "they have no place, and another size or kind than the slices"
-# So many stacks of one slice each are no volumes: they are listed as one.
+AT_SEAM = "they repeat slices at the seam of two acquisitions"
+FOREIGN = "they have no position, and another size or kind than the slices"
+# So many stacks of one slice each are listed as one stack, since they are no volumes.
 SINGLES = 3
 
 
@@ -50,12 +50,12 @@ class Stack:
     """Slices of one series that can form one volume.
 
     Attributes:
-        number: From 1 among the stacks of the series, the one with the most slices first.
-        of: How many stacks the series has.
-        split_by: What tells this stack from the others, in words; empty in a series of one.
-        differs_in: The names of the attributes that do.
-        slices: All that belong here, in no order; those with a fault are missed here.
-        left_out: Images that are part of no stack, each of them named by one stack.
+        number: Number from 1 among the stacks of the series, by decreasing number of slices.
+        of: Number of stacks of the series.
+        split_by: Values that distinguish this stack, as text; empty for the only stack.
+        differs_in: Names of the attributes that distinguish it.
+        slices: All its slices, unordered, including slices with a fault.
+        left_out: Images that belong to no stack; each is listed by one stack.
         fault: Why the slices can't form a volume, whatever the rules; empty if they may.
     """
 
@@ -70,7 +70,7 @@ class Stack:
 
     @property
     def placed(self) -> tuple[Slice, ...]:
-        """The slices with a place, usable or not."""
+        """The slices with a position, usable or not."""
         return tuple(item for item in self.slices if item.frame.plane)
 
     @property
@@ -80,21 +80,21 @@ class Stack:
 
     @property
     def first(self) -> Slice:
-        """The slice that speaks for what all have in common; a usable one if there is any."""
+        """A slice with the common properties of all; a usable one if possible."""
         return min(self.usable or self.placed or self.slices, key=in_order)
 
 
 Slices = list[Slice]
 Places = dict[tuple[str, int], int]
-"""The number of the place at which a slice lies, by the slice's key."""
+"""The number of the position of each slice, by the key of the slice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Part:
-    """Some slices of a series, and what tells them from the others.
+    """Some slices of a series, with the values that distinguish them.
 
     Attributes:
-        labels: Name and words of each attribute by which the series was split.
+        labels: Name and text of each attribute by which the series was split.
     """
 
     slices: Slices
@@ -107,7 +107,7 @@ class _Part:
         return ", ".join(words for _, words in self.labels)
 
     def split(self, distinction: Distinction, groups: Groups) -> "list[_Part]":
-        """Returns a part for each group; what was left out stays with the largest one."""
+        """Returns a part for each group; images left out stay with the largest part."""
         if len(groups) < 2:
             return [self]
         largest = max(range(len(groups)), key=lambda index: (len(groups[index][1]), -index))
@@ -124,7 +124,7 @@ class _Part:
         ]
 
     def without(self, slices: Slices, reason: str) -> "_Part":
-        """Returns the part without some slices, which it names."""
+        """Returns the part without some slices, which it lists as left out."""
         gone = {item.key for item in slices}
         return replace(
             self,
@@ -167,7 +167,7 @@ def _largest_first(part: _Part) -> tuple[object, ...]:
 
 
 def _without_singles(parts: list[_Part]) -> list[_Part]:
-    """Returns the parts, those of one slice as one part with a fault if there are many of them."""
+    """Returns the parts; many parts of one slice each become one part with a fault."""
     singles = [part for part in parts if len(part.slices) == 1]
     if len(singles) < SINGLES or 2 * len(singles) <= len(parts):
         return parts
@@ -182,10 +182,9 @@ def _without_singles(parts: list[_Part]) -> list[_Part]:
 
 
 def _with_unplaced(part: _Part, unplaced: Slices) -> _Part:
-    """Returns the largest part with the slices without a place.
+    """Returns the largest part with the slices without a position.
 
-    Nobody knows where they belong, so this part misses those that look like its slices; others
-    are foreign.
+    Slices that look like those of the part count as missing in it; others are left out.
     """
     if not part.slices:
         return replace(part, slices=unplaced)
@@ -209,7 +208,7 @@ def _by_value(distinction: Distinction) -> _Split:
 def _by_likeness(
     distinction: Distinction, vector_of: Callable[[Slice], tuple[float, ...]], tolerance: float
 ) -> _Split:
-    """Splits where values differ by more than what is written with other digits."""
+    """Splits slices whose values differ by more than rounding."""
 
     def split(part: _Part) -> list[_Part]:
         groups: Groups = []
@@ -230,7 +229,7 @@ def _by_likeness(
     return split
 
 
-# What the slices of a volume always share.
+# Properties that all slices of a volume share.
 _SHARED: tuple[_Split, ...] = (
     _by_likeness(
         Distinction(name="orientation", value_of=lambda item: item.plane.orientation),
@@ -255,7 +254,7 @@ _SHARED: tuple[_Split, ...] = (
 def _by_distinction(
     part: _Part, distinctions: tuple[Distinction, ...] = DISTINCTIONS
 ) -> list[_Part]:
-    """Splits until no slices of another value lie among those of a part, unless they fill it."""
+    """Splits until no slices of another value lie between those of a part, unless they fill it."""
     if not part.slices or _is_one_place(part.slices):
         return [part]
     for distinction in distinctions:
@@ -277,7 +276,7 @@ def _by_distinction(
 
 
 def _by_attributes(part: _Part) -> list[_Part]:
-    """Splits slices that lie on each other by any attribute that tells them apart."""
+    """Splits slices at the same positions by any attribute in which they differ."""
     groups = by_place(part.slices)
     largest = max(groups, key=len, default=[])
     if len(largest) < 2 or len(groups) == 1:
@@ -293,10 +292,10 @@ def _is_one_place(slices: Slices) -> bool:
 
 
 def _by_order(part: _Part) -> list[_Part]:
-    """Splits slices that lie on each other and that no attribute tells apart.
+    """Splits slices at the same positions that differ in no attribute.
 
-    Either whole volumes follow each other in the order of the instance numbers, or the images
-    of one place do. Where neither holds, the slices stay together, and the audit refuses them.
+    By instance number, either whole volumes follow each other or the images of one position do. In
+    all other cases the slices stay together, and the audit refuses them.
     """
     ordered = sorted(part.slices, key=in_order)
     numbers = numbered_places(places_mm(ordered))
@@ -315,7 +314,7 @@ def _by_order(part: _Part) -> list[_Part]:
 
 
 def _runs(ordered: Slices, places: Places) -> list[Slices]:
-    """Returns slices that follow each other; one at a place that was seen begins the next run."""
+    """Returns runs of slices; a slice at a position of the current run begins the next run."""
     runs: list[Slices] = []
     seen: set[int] = set()
     for item in ordered:
@@ -328,9 +327,9 @@ def _runs(ordered: Slices, places: Places) -> list[Slices]:
 
 
 def _layers(ordered: Slices, places: Places) -> list[Slices]:
-    """Returns the first slice of every place, the second of every place, and so on.
+    """Returns the first slice of every position, the second of every position, and so on.
 
-    Empty where places have different numbers of slices: nobody knows what is missing where.
+    Empty if the positions have different numbers of slices.
     """
     seen: Counter[int] = Counter()
     layers: dict[int, Slices] = defaultdict(list)
@@ -341,7 +340,7 @@ def _layers(ordered: Slices, places: Places) -> list[Slices]:
 
 
 def _are_repetitions(runs: list[Slices], places: Places) -> bool:
-    """Whether runs lead along the stack one way each, and over mostly the same places."""
+    """Returns whether all runs have one direction each and mostly the same positions."""
     steps = [np.diff(places_mm(run)) for run in runs]
     if not all((step > 0).all() or (step < 0).all() for step in steps):
         return False

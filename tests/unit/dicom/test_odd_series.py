@@ -215,7 +215,7 @@ def test_an_image_without_a_place_is_left_out_and_named(written: WrittenSeries, 
     assert is_whole(volume, written)
     (finding,) = volume.findings
     assert finding.startswith(
-        "1 images are left out (they have no place, and another size or kind than the slices): "
+        "1 images are left out (they have no position, and another size or kind than the slices): "
         "file 13 ("
     )
 
@@ -331,7 +331,7 @@ def test_acquisitions_that_share_a_seam_are_one_volume(
         add(written, k, f"seam-{k}.dcm", PixelData=bytes(2 * 12 * 12), **SEAMS[seam](1))
     volume = volume_of(tmp_path)
     assert is_whole(volume, written)
-    assert f"{shared} images are left out (they repeat places" in volume.findings[0]
+    assert f"{shared} images are left out (they repeat slices" in volume.findings[0]
 
 
 PHASES: dict[str, Callable[[int], dict[str, Any]]] = {
