@@ -168,7 +168,7 @@ def test_duplicate_slices_that_nothing_tells_apart(tmp_path: Path) -> None:
         dataset.SOPInstanceUID = f"1.2.3.{k}"
         dataset.PixelData = bytes(len(dataset.PixelData))
         dataset.save_as(tmp_path / f"again-{k}.dcm")
-    with pytest.raises(NoSuitableSeries, match="3 of 51 slices lie at the place of another one"):
+    with pytest.raises(NoSuitableSeries, match="3 of 51 slices have the position of another slice"):
         volume_of(tmp_path, FILL)
 
 

@@ -1,7 +1,7 @@
-"""Reads bytes of DICOM files within limits: of bytes, of elements, of items and of depth.
+"""Reads bytes of DICOM files within limits of bytes, elements, items and depth.
 
-A few bytes can stand for gigabytes, in a deflated file or in a sequence of a million items. What
-exceeds a limit is refused while it is read. Everything that reads headers uses these limits.
+A few bytes may expand to gigabytes, in a deflated file or in a sequence of a million items. A file
+that exceeds a limit is refused while it is read. All reading of headers uses these limits.
 """
 
 import io
@@ -16,19 +16,19 @@ from pydicom.datadict import dictionary_VR
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, VR
 
 UNDEFINED_LENGTH = 0xFFFFFFFF
-# Of all that stands before the pixels, unpacked. The largest known headers, those of multi-frame
+# Size of the decompressed header before the pixels. The largest known headers, of multi-frame
 # images, have some 20 MB.
 MAX_HEADER_BYTES = 64 << 20
-# Beyond what its attributes declare, so much may be stored or unpacked.
+# Bytes that may be stored or decompressed beyond the size that the attributes declare.
 SPARE_BYTES = 1 << 20
 # pydicom needs 0.1 ms and 2 kB of memory for an item. Ten items describe a frame.
 MAX_ITEMS = 200_000
-# Elements and items that are only walked over, some 1 us each.
+# Elements and items that are only skipped, some 1 us each.
 MAX_ELEMENTS = 1_000_000
 MAX_DEPTH = 64
 
 _INFLATED_AT_ONCE = 1 << 16
-_HEADER_BYTES = 8  # of an element, but for two bytes and a length of four that some have
+_HEADER_BYTES = 8  # of an element; some have two more bytes and a length of four bytes
 _ITEM = 0xFFFEE000
 _ITEM_END = 0xFFFEE00D
 _SEQUENCE_END = 0xFFFEE0DD
@@ -36,20 +36,20 @@ _LONG_VRS = frozenset(vr.encode() for vr in EXPLICIT_VR_LENGTH_32)
 
 
 class BrokenFile(ValueError):
-    """A file breaks off, makes no sense, or exceeds a limit. The message quotes nothing of it."""
+    """A file is truncated, damaged, or exceeds a limit. The message quotes none of its values."""
 
 
 class DiskError(OSError):
-    """The disk or the network share failed while a file was read."""
+    """The disk or the network share failed during reading."""
 
 
 class BoundedReader:
-    """Reads a file, and refuses to read more than so many bytes of it.
+    """Reads a file, and refuses to read more than `max_bytes`.
 
-    pydicom takes whatever is raised while it reads for the end of a sequence, so `fault` keeps it.
+    pydicom treats any exception during reading as the end of a sequence, so `fault` keeps it.
 
     Attributes:
-        fault: What was raised last; None where nothing was.
+        fault: The last exception that was raised; None if there was none.
     """
 
     def __init__(self, file: BinaryIO, max_bytes: int) -> None:
@@ -61,8 +61,8 @@ class BoundedReader:
         """Returns up to `size` bytes.
 
         Raises:
-            BrokenFile: They are more than may be read.
-            DiskError: They can't be read.
+            BrokenFile: The bytes exceed the limit.
+            DiskError: The bytes can't be read.
         """
         if not 0 <= size <= self._left:
             self.fault = BrokenFile("it is larger than its attributes declare")
@@ -85,10 +85,10 @@ class BoundedReader:
 
 
 class Inflated(io.RawIOBase):
-    """The unpacked content of a deflated data set (PS3.5 A.5), unpacked as far as it is read.
+    """The content of a deflated data set (PS3.5 A.5), decompressed as far as it is read.
 
-    Raises BrokenFile where more than `max_bytes` would be unpacked, and zlib.error where the
-    content is damaged.
+    Raises BrokenFile if more than `max_bytes` would be decompressed, and zlib.error if the content
+    is damaged.
     """
 
     def __init__(self, packed: BinaryIO, max_bytes: int) -> None:
@@ -107,7 +107,7 @@ class Inflated(io.RawIOBase):
         return content
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Moves to a position, from the beginning or from here."""
+        """Moves to a position, from the beginning or from the current position."""
         self._position = offset + (self._position if whence == os.SEEK_CUR else 0)
         return self._position
 
@@ -127,7 +127,7 @@ class Inflated(io.RawIOBase):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encoding:
-    """How elements are written (PS3.5 7.1)."""
+    """Encoding of elements (PS3.5 7.1)."""
 
     is_implicit_vr: bool
     is_little_endian: bool
@@ -135,21 +135,21 @@ class Encoding:
 
 @dataclass(slots=True)
 class Budget:
-    """How many items and elements a header may still have.
+    """Number of items and elements that a header may still have.
 
     Attributes:
         items: Items that are parsed.
-        elements: Elements and items, walked over or parsed.
+        elements: Elements and items, skipped or parsed.
     """
 
     items: int = MAX_ITEMS
     elements: int = MAX_ELEMENTS
 
     def spend(self, items: int, elements: int) -> None:
-        """Notes items and elements.
+        """Subtracts items and elements.
 
         Raises:
-            BrokenFile: There are too many.
+            BrokenFile: The header has too many.
         """
         self.items -= items
         self.elements -= elements
@@ -159,12 +159,11 @@ class Budget:
 
 @dataclass(slots=True)
 class Walk:
-    """Walks over sequences without keeping anything of them.
+    """Skips sequences without storing them.
 
     Attributes:
-        read: Reads bytes of the file.
-        is_parsed: Whether the sequence will be parsed: then its items count as such, and those of
-            defined length are walked over too; else they are skipped.
+        is_parsed: Whether the sequence will be parsed. Then its items count as parsed, and items of
+            defined length are entered, too.
     """
 
     file: BinaryIO | BoundedReader | Inflated
@@ -179,15 +178,15 @@ class Walk:
         self._unpack = struct.Struct(f"{self._order}HHL").unpack
 
     def over(self, length: int) -> None:
-        """Walks from the beginning of the value of a sequence to its end.
+        """Moves from the beginning of the value of a sequence to its end.
 
         Args:
-            length: In bytes; UNDEFINED_LENGTH where a delimiter ends it.
+            length: Length in bytes; UNDEFINED_LENGTH if a delimiter ends it.
 
         Raises:
-            BrokenFile: The sequence breaks off, lies too deep, or is too large.
+            BrokenFile: The sequence is truncated, too deep or too large.
         """
-        # The end of each open sequence (even places) and item (odd places); None: a delimiter.
+        # The end of each open sequence (even indices) and item (odd indices); None: a delimiter.
         ends = [self._end(length)]
         while ends:
             end = ends[-1]
@@ -203,17 +202,17 @@ class Walk:
                     raise BrokenFile("its sequences lie too deep in each other")
 
     def to_end_of(self, size: int) -> int:
-        """Walks over the elements of a data set, from its first one to the end of the file.
+        """Skips the elements of a data set, from the first one to the end of the file.
 
         Args:
-            size: Of the file, in bytes.
+            size: Size of the file, in bytes.
 
         Returns:
-            Where the last element ends, in bytes; more than `size` where it is cut off, and less
-            where the file ends in the header of the next one.
+            Offset of the end of the last element, in bytes; more than `size` if it is truncated,
+            less if the file ends in the header of the next element.
 
         Raises:
-            BrokenFile: A sequence breaks off, lies too deep, or there are too many elements.
+            BrokenFile: A sequence is truncated or too deep, or there are too many elements.
         """
         end = self.file.tell()
         while end + _HEADER_BYTES <= size:
@@ -229,7 +228,7 @@ class Walk:
         return None if length == UNDEFINED_LENGTH else self.file.tell() + length
 
     def _step(self, *, in_item: bool) -> int | None:
-        """Passes a header and, where nothing in it is walked over, its value.
+        """Skips a header, and the value if it contains no items to enter.
 
         Returns:
             The length of the item or sequence that begins here; -1 for none; None at a delimiter.
@@ -269,7 +268,7 @@ class Walk:
 
 
 def is_sequence_tag(tag: int) -> bool:
-    """Returns whether PS3.6 knows a tag as that of a sequence."""
+    """Returns whether a tag is that of a sequence in PS3.6."""
     try:
         return dictionary_VR(tag) == VR.SQ
     except KeyError:

@@ -28,7 +28,7 @@ from totalmap.dicom.bounded_reader import (
 
 PIXEL_DATA_TAG = Tag("PixelData")
 FLOAT_PIXEL_DATA_TAGS = (Tag("FloatPixelData"), Tag("DoubleFloatPixelData"))
-# A plain number: a comparison of pydicom's tags takes several calls, at every element.
+# An int, since comparing pydicom's tags takes several calls for each element.
 _FIRST_PIXEL_TAG = int(FLOAT_PIXEL_DATA_TAGS[0])
 # Elements outside sequences. A header has some hundreds.
 MAX_TOP_LEVEL = 100_000
@@ -38,12 +38,12 @@ Stream = BinaryIO | BoundedReader | Inflated
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PixelElement:
-    """The element of the pixels, at which a header ends.
+    """The element of the pixels, which ends a header.
 
     Attributes:
-        offset: Where its value begins, in bytes of the file, or of the unpacked data set.
-        length: In bytes; None where a delimiter ends it, as it does for encapsulated pixels.
-        stored: How many bytes of it the file can hold; None where that is not known.
+        offset: Offset of its value in the file or in the decompressed data set, in bytes.
+        length: Length in bytes; None for encapsulated pixels, which a delimiter ends.
+        stored: Number of bytes after the offset; None if unknown.
     """
 
     tag: BaseTag
@@ -60,13 +60,13 @@ class PixelElement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What is wanted of a file.
+    """The parts of a file to be read.
 
     Attributes:
         tags: The attributes; None for all.
-        pixel_bytes: How many bytes of pixels are wanted at most; None for none.
-        max_items: How many sequence items may be parsed.
-        needs_prefix: Whether a file without the prefix DICM is no DICOM file.
+        pixel_bytes: Largest number of bytes of pixels to read; None to read none.
+        max_items: Largest number of sequence items to parse.
+        needs_prefix: Whether a file without the prefix DICM is refused.
     """
 
     tags: Sequence[BaseTag | int] | None = None
@@ -81,7 +81,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Skipped:
-    """A sequence that pydicom does not get to see."""
+    """A sequence that is skipped before pydicom parses it."""
 
     header_bytes: int
     length: int
@@ -98,12 +98,12 @@ class _Skipped:
 
 @dataclass(slots=True)
 class Stops:
-    """Tells pydicom at each element whether to stop, and looks at what it must not read at once.
+    """Decides at each element whether pydicom stops, and skips sequences that are too large.
 
     Attributes:
-        size: Of the file, in bytes; None where it is not known.
+        size: Size of the file, in bytes; None if unknown.
         pixels: The element of the pixels, once it is reached.
-        skipped: The sequence that is to be skipped now.
+        skipped: The sequence to be skipped next.
     """
 
     stream: Stream
@@ -119,7 +119,7 @@ class Stops:
         self.budget = Budget(items=self.request.max_items)
 
     def __call__(self, tag: BaseTag, vr: str | None, length: int) -> bool:
-        """Returns whether to stop at an element, at whose value the stream stands.
+        """Returns whether to stop at an element; the stream is at its value.
 
         Raises:
             BrokenFile: The element is longer than the file, or exceeds a limit.
@@ -127,9 +127,9 @@ class Stops:
         self._elements += 1
         if self._elements > MAX_TOP_LEVEL:
             raise BrokenFile("it has more elements than any image")
-        # pydicom may ask for the first element twice, the first time before it knows its length.
+        # pydicom may ask about the first element twice, first without its length.
         if self.pixels is not None and self.stream.tell() > self.pixels.offset + 6:
-            return True  # whatever lies behind the pixels is not needed
+            return True  # elements after the pixels are not needed
         left = None if self.size is None else self.size - self.stream.tell()
         if int(tag) >= _FIRST_PIXEL_TAG:
             return self._stop_at_pixels(tag, vr, length, left)
@@ -161,10 +161,10 @@ class Stops:
         return False
 
     def _skips(self, vr: str | None, length: int) -> bool:
-        """Returns whether to skip a sequence that is too large to be parsed.
+        """Returns whether to skip a sequence because it is too large to be parsed.
 
         Raises:
-            BrokenFile: It is, and was asked for by name.
+            BrokenFile: The sequence is too large and was requested.
         """
         at, before = self.stream.tell(), replace(self.budget)
         try:
@@ -194,7 +194,7 @@ class Stops:
 
 
 def read_elements(stream: Stream, encoding: Encoding, stops: Stops, request: Request) -> Dataset:
-    """Reads elements, and skips sequences of undefined length that nobody wants."""
+    """Reads elements, and skips sequences of undefined length that were not requested."""
 
     def read(character_set: str | MutableSequence[str]) -> Dataset:
         return read_dataset(

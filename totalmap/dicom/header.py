@@ -1,4 +1,4 @@
-"""The attributes of a DICOM header as plain, checked values. Nothing here trusts a file."""
+"""Reads attributes of a DICOM header as validated values."""
 
 import math
 import re
@@ -15,8 +15,8 @@ from pydicom.errors import BytesLengthException
 from pydicom.multival import MultiValue
 from pydicom.tag import Tag
 
-# What pydicom and its decoders raise on files that begin like DICOM and then break off or make no
-# sense. OSError is not among them: it is the disk's word, not the file's.
+# Exceptions of pydicom and its decoders for truncated or damaged files. OSError is left out, since
+# it is an error of the disk.
 BROKEN_FILE = (
     ArithmeticError,
     AssertionError,
@@ -32,15 +32,15 @@ BROKEN_FILE = (
     zlib.error,
 )
 
-# PS3.5 9.1 forbids leading zeros too, but archives know old images by such UIDs.
+# PS3.5 9.1 forbids leading zeros, too, but archives store old images with such UIDs.
 _UID = re.compile(r"(?=.{1,64}$)[0-9]+(\.[0-9]+)*")
 _MOMENT = re.compile(r"[0-9.:+-]{1,26}")
 _CODE = re.compile(r"[A-Z0-9_ ]{1,16}")  # VR CS
 
-# What making sense of a value may raise; all bytes are read by then, so OSError is no disk's word.
+# Exceptions while a value is converted. All bytes are read by then, so OSError is no disk error.
 BROKEN_VALUE = (*BROKEN_FILE, OSError)
 
-# We judge values ourselves. pydicom would warn and quote the value, which may be a patient's.
+# Values are validated here. Warnings of pydicom would quote the value, which may be a patient's.
 config.settings.reading_validation_mode = config.IGNORE
 
 
@@ -48,10 +48,10 @@ _tag = cache(Tag)
 
 
 class Header:
-    """Looks attributes up in one dataset, or in several, of which the first that has it counts.
+    """Looks up attributes in one or several datasets; the first dataset that has one counts.
 
-    A value that is there and makes no sense is not replaced by a default: it reads as missing, and
-    its keyword is put into `malformed`, so that what depends on it can be refused.
+    An invalid value is not replaced by a default. It reads as missing, and its keyword is added to
+    `malformed`, so that the caller can refuse the file.
     """
 
     def __init__(self, *datasets: Dataset) -> None:
@@ -73,18 +73,18 @@ class Header:
             yield frame
 
     def count_frames(self) -> int:
-        """Returns how many headers `frames` yields."""
+        """Returns the number of headers that `frames` yields."""
         own = self._value(["PerFrameFunctionalGroupsSequence"])
         return len(own) or 1 if isinstance(own, pydicom.Sequence) else 1
 
     def has(self, *keywords: str) -> bool:
-        """Returns whether any of the attributes is there and not empty."""
+        """Returns whether any of the attributes has a value."""
         return bool(self._value(keywords))
 
     def text(self, *keywords: str) -> str:
-        """Returns the first of the attributes that is there, as printable text; empty without one.
+        """Returns the first attribute that has a value, as printable text; empty without one.
 
-        What is neither text nor number, a sequence or a name, may hold anything and is not shown.
+        Sequences and person names are not shown.
         """
         value = self._value(keywords)
         if value is None:
@@ -104,11 +104,11 @@ class Header:
         return self._matching(_CODE, self.text(keyword).upper(), keyword)
 
     def moment(self, *keywords: str) -> str:
-        """Returns the first of the dates, times or both that is there; empty without one."""
+        """Returns the first date, time or date and time that has a value; empty without one."""
         return self._matching(_MOMENT, self.text(*keywords), *keywords)
 
     def words(self, *keywords: str) -> tuple[str, ...]:
-        """Returns the values of an attribute in capitals, empty ones left out."""
+        """Returns the values of an attribute in capitals, without empty ones."""
         return tuple(word for word in self.text(*keywords).upper().split("\\") if word)
 
     def number(self, *keywords: str) -> float | None:
@@ -125,7 +125,7 @@ class Header:
         return None
 
     def numbers(self, count: int, *keywords: str) -> tuple[float, ...] | None:
-        """Returns so many finite numbers; None without them."""
+        """Returns `count` finite numbers; None without them."""
         value = self._value(keywords)
         if value is None or value == "":
             return None
@@ -170,7 +170,7 @@ class Header:
 
 
 def printable(text: str) -> str:
-    """Returns a text with `?` for line breaks, control characters and bytes that are no text."""
+    """Returns a text with `?` for line breaks, control characters and undecodable bytes."""
     if text.isprintable():
         return text
     return "".join(character if character.isprintable() else "?" for character in text)

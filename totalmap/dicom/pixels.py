@@ -29,19 +29,19 @@ from totalmap.errors import ResourceError
 Voxels = NDArray[np.int16] | NDArray[np.float32]
 Stored = NDArray[np.integer[Any]]
 Batch = Sequence[tuple[int, Slice]]
-"""Slices of one file, with their places in the volume."""
+"""Slices of one file, with their indices in the volume."""
 
-# Decoders and the disk let other threads run meanwhile.
+# Decoders and the disk release the lock of the interpreter.
 DECODERS = 4
 FRAMES_AT_ONCE = 32
 INT16 = np.iinfo(np.int16)
 
 
 class _Codec(NamedTuple):
-    """How the codestreams of some transfer syntaxes are unpacked.
+    """Decoder of the codestreams of some transfer syntaxes.
 
     Attributes:
-        size: Returns the rows and columns that a codestream says it has.
+        size: Returns the declared rows and columns of a codestream.
     """
 
     syntaxes: Sequence[UID]
@@ -49,9 +49,9 @@ class _Codec(NamedTuple):
     decode: Callable[[bytes], NDArray[Any]]
 
 
-# One library for all codestreams: its codecs let other threads run meanwhile and end with an error
-# where an image is damaged. Those that pydicom finds elsewhere hold all threads up, and GDCM's may
-# end the whole process.
+# One library for all codestreams: its codecs release the lock of the interpreter, and raise an
+# exception if an image is damaged. Other plugins of pydicom block all threads, and GDCM may crash
+# the process.
 CODECS = (
     _Codec(JPEG2000TransferSyntaxes, jpeg2000_size, imagecodecs.jpeg2k_decode),
     _Codec(JPEGLSTransferSyntaxes, jpeg_size, imagecodecs.jpegls_decode),
@@ -59,15 +59,15 @@ CODECS = (
 )
 
 UNCHANGED = Rescale(slope=1.0, intercept=0.0)
-# Padding is made air where it would look denser than all that 12 bits can hold, for a network would
-# take it for metal. Other padding stays as it is, as in TotalSegmentator.
+# Padding becomes air if its value exceeds the range of 12 bits, since a network would take it for
+# metal. Other padding stays unchanged, as in TotalSegmentator.
 DENSEST_HU = 3071
 AIR_HU = -1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Undecodable:
-    """A slice whose pixels can't be decoded, and the kind of error that said so."""
+    """A slice whose pixels can't be decoded, and the type of the error."""
 
     slice: Slice
     error: str
@@ -77,12 +77,12 @@ def decode_slices(slices: Sequence[Slice]) -> tuple[Voxels, tuple[Undecodable, .
     """Returns the output values of slices of one size (Modality LUT, PS3.3 C.11.1).
 
     Returns:
-        (k, j, i) in the order of the slices: int16, or float32 where a rescale is fractional or
-        a value leaves the range of int16; and the slices that can't be decoded, whose voxels are
-        not to be used.
+        (k, j, i) in the order of the slices: int16, or float32 if a rescale is fractional or a
+        value is outside the range of int16; and the slices that can't be decoded, whose voxels are
+        undefined.
 
     Raises:
-        ResourceError: There is not enough memory.
+        ResourceError: The memory is too small.
     """
     shape = len(slices), slices[0].instance.rows, slices[0].instance.columns
     try:
@@ -141,7 +141,7 @@ def _decoded(batch: Batch) -> Iterator[tuple[int, Voxels]]:
 
 
 def _native(instance: Instance, numbers: Sequence[int]) -> Iterator[Stored]:
-    """Yields frames whose stored values lie in the file as they are (PS3.5 8.1.1)."""
+    """Yields frames of native pixels (PS3.5 8.1.1)."""
     pixels = instance.pixels
     count = instance.rows * instance.columns
     order = "<" if pixels.transfer_syntax.is_little_endian else ">"
@@ -155,7 +155,7 @@ def _native(instance: Instance, numbers: Sequence[int]) -> Iterator[Stored]:
 
 
 def _coded(instance: Instance, numbers: Sequence[int]) -> Iterator[Stored]:
-    """Yields frames that have to be unpacked."""
+    """Yields frames of compressed pixels."""
     dataset = read_dataset(instance, with_pixels=True)
     syntax, count = instance.pixels.transfer_syntax, len(instance.frames)
     codec = next((known for known in CODECS if syntax in known.syntaxes), None)
@@ -172,14 +172,14 @@ def _coded(instance: Instance, numbers: Sequence[int]) -> Iterator[Stored]:
 
 
 def _unpacked(codestream: bytes, codec: _Codec, instance: Instance) -> Stored:
-    """Returns what a codestream holds, with the sign that the dataset says: JPEG knows none."""
+    """Returns the stored values of a codestream; JPEG has no sign, so the dataset decides it."""
     if codec.size(codestream) != (instance.rows, instance.columns):
-        raise ValueError("a codestream of another size than the dataset says")
+        raise ValueError("a codestream of another size than in the dataset")
     decoded = codec.decode(codestream)
     allocated = instance.pixels.bits_allocated
     if decoded.dtype.kind not in "iu" or decoded.dtype.itemsize * 8 > allocated:
         raise ValueError(f"decoded into {decoded.dtype}")
-    # Few grey levels are compressed as 8 bits, whatever is allocated for them.
+    # Encoders use 8 bits for few grey levels, whatever Bits Allocated is.
     wide = decoded.astype(f"{decoded.dtype.kind}{allocated // 8}", copy=False)
     kind = "i" if instance.pixels.is_signed else "u"
     stored: Stored = wide.view(f"{kind}{allocated // 8}")
@@ -187,7 +187,7 @@ def _unpacked(codestream: bytes, codec: _Codec, instance: Instance) -> Stored:
 
 
 def _unpacked_rle(codestream: bytes, instance: Instance) -> Stored:
-    """Returns what an RLE codestream holds, with the sign that the dataset says."""
+    """Returns the stored values of an RLE codestream, with the sign from the dataset."""
     sample_bytes = instance.pixels.bits_allocated // 8
     kind = "i" if instance.pixels.is_signed else "u"
     values = decode_rle(codestream, instance.rows, instance.columns, sample_bytes)
@@ -196,7 +196,7 @@ def _unpacked_rle(codestream: bytes, instance: Instance) -> Stored:
 
 
 def _without_unused_bits(stored: Stored, pixels: PixelFormat) -> Stored:
-    """Clears bits above Bits Stored, where old scanners keep overlays, and extends the sign."""
+    """Clears bits above Bits Stored, where old scanners store overlays, and extends the sign."""
     unused = pixels.bits_allocated - pixels.bits_stored
     return (stored << unused) >> unused if unused else stored
 
@@ -205,7 +205,7 @@ def _output_values(raw: Stored, item: Slice) -> Voxels:
     pixels = item.instance.pixels
     values = _rescaled(_without_unused_bits(raw, pixels), item.frame.rescale or UNCHANGED)
     if pixels.padding is not None and item.instance.modality == "CT":
-        # Padding of signed values is often said unsigned, and may be wider than Bits Stored.
+        # Padding of signed values is often written unsigned, and may be wider than Bits Stored.
         ends = np.sort(np.array(pixels.padding).astype(raw.dtype))
         is_padding = (raw >= ends[0]) & (raw <= ends[1])
         is_wide = not np.array_equal(_without_unused_bits(ends, pixels), ends)
@@ -226,7 +226,7 @@ def _rescaled(stored: Stored, rescale: Rescale) -> NDArray[Any]:
         low, high = int(stored.min()), int(stored.max())
         intercept = int(rescale.intercept)
         if INT16.min <= low + intercept and high + intercept <= INT16.max:
-            # The sum fits, so it is right whatever is carried on the way.
+            # The sum is in range, so overflow on the way does not matter.
             return stored.view(np.int16) + np.array(intercept).astype(np.int16)
     if rescale.slope == 1 and stored.itemsize <= 2:
         return stored.astype(np.int32) + int(rescale.intercept)

@@ -1,6 +1,6 @@
-"""The slice audit: do the slices of a stack form a volume, and which one?
+"""Audits the slices of a stack: whether they form a volume, and its geometry.
 
-Looks at headers alone, so a series can be judged before any pixel is read.
+Reads headers only, so a series can be assessed before its pixels are read.
 """
 
 import math
@@ -35,12 +35,12 @@ ALLOW_GAPS = "geometry.gaps is `reject`, `fill` would allow it"
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SliceAudit:
-    """The slices of a volume in the order of its array, and where they lie.
+    """The slices of a volume in the order of its array, and their geometry.
 
     Attributes:
-        slices: Along their normal.
-        findings: What whoever reads the result must know, in words.
-        notes: Which images were left out of a volume that lacks nothing without them, and why.
+        slices: The slices, ordered along their normal.
+        findings: Sentences for the reader of the result.
+        notes: Sentences about images that were left out of a volume that is complete without them.
     """
 
     slices: tuple[Slice, ...]
@@ -50,7 +50,7 @@ class SliceAudit:
 
 
 def audit_stack(stack: Stack, policy: GeometrySection) -> SliceAudit:
-    """Sorts the slices of a stack along their normal and measures how they lie.
+    """Sorts the slices of a stack along their normal and measures their positions.
 
     Raises:
         IncompleteSeries: Slices can't be used, are missing or doubled, or their distances vary,
@@ -83,7 +83,7 @@ def audit_stack(stack: Stack, policy: GeometrySection) -> SliceAudit:
 
 
 def unpacked_gb(slices: Iterable[Slice]) -> float:
-    """Returns how many gigabytes of pixels the files of slices unpack to, by their headers."""
+    """Returns the decompressed size of the pixels of slices in GB, by their headers."""
     of_file = {item.instance.sop_instance_uid: item.instance.pixel_bytes for item in slices}
     return sum(of_file.values()) / BYTES_PER_GB
 
@@ -109,13 +109,13 @@ def typical_spacing_mm(stack: Stack) -> float | None:
 def _sorted_along(
     normal: NDArray[np.float64], slices: Iterable[Slice]
 ) -> tuple[NDArray[np.float64], tuple[Slice, ...]]:
-    """Returns the places of slices along a normal, in mm and ascending, and the slices."""
+    """Returns ascending positions of slices along a normal, in mm, and the slices."""
     along = sorted((float(normal @ item.plane.position_mm), item.key, item) for item in slices)
     return np.array([place for place, _, _ in along]), tuple(item for _, _, item in along)
 
 
 def describe_faults(stack: Stack) -> str:
-    """Returns how many images can't be used, and why; empty where all can."""
+    """Returns a sentence about images that can't be used; empty if there are none."""
     faulty = [item for item in stack.slices if item.frame.fault]
     if not faulty:
         return ""
@@ -126,7 +126,7 @@ def describe_faults(stack: Stack) -> str:
 def _named(slices: Iterable[Slice], name_of: Callable[[Slice], str]) -> str:
     names: dict[str, None] = {}
     for item in sorted(slices, key=lambda item: item.instance.number):
-        # A name takes the reading of its file, and a file may have thousands of slices.
+        # The label of a file reads its content, and a file may have thousands of slices.
         names[name_of(item)] = None
         if len(names) > NAMED_FILES:
             return ", ".join(list(names)[:NAMED_FILES]) + ", ..."
@@ -137,13 +137,13 @@ def _audit_faults(stack: Stack, policy: GeometrySection) -> list[str]:
     finding = describe_faults(stack)
     if not finding:
         return []
-    if policy.gaps is GapPolicy.REJECT and not _lacks_nothing(stack):
+    if policy.gaps is GapPolicy.REJECT and not _is_complete_without_faulty(stack):
         raise IncompleteSeries(f"{finding}; {ALLOW_GAPS}")
     return [f"{finding}; left out"]
 
 
-def _lacks_nothing(stack: Stack) -> bool:
-    """Returns whether all images with a fault have no place, and the slices have no gap."""
+def _is_complete_without_faulty(stack: Stack) -> bool:
+    """Returns whether all images with a fault have no position and the usable slices no gap."""
     usable = stack.usable
     if len(stack.placed) > len(usable):
         return False
@@ -167,28 +167,26 @@ def _refuse_doubled(distances: NDArray[np.float64], slices: tuple[Slice, ...]) -
         return
     groups = by_place(slices)
     if len(groups) == 1:
-        raise IncompleteSeries(
-            f"Image Position (Patient) puts all {len(slices)} slices at one place"
-        )
+        raise IncompleteSeries(f"all {len(slices)} slices have the same Image Position (Patient)")
     raise IncompleteSeries(
-        f"{doubled} of {len(distances)} slices lie at the place of another one and have other "
-        f"pixels; {_telling(differing_attributes(max(groups, key=len)))}"
+        f"{doubled} of {len(distances)} slices have the position of another slice and other "
+        f"pixels; {_difference(differing_attributes(max(groups, key=len)))}"
     )
 
 
-def _telling(keywords: tuple[str, ...]) -> str:
+def _difference(keywords: tuple[str, ...]) -> str:
     if not keywords:
-        return "no attribute tells them apart"
-    return f"they differ in {in_words(keywords)}, which splits them into no volumes"
+        return "they differ in no attribute"
+    return f"they differ in {in_words(keywords)}, which does not split them into volumes"
 
 
 def _steps(
     distances: NDArray[np.float64], policy: GeometrySection
 ) -> tuple[NDArray[np.float64], list[str]]:
-    """Returns the place of each slice in steps of the stack, and what was found.
+    """Returns the position of each slice in steps of the stack, and findings.
 
-    Equal distances give 0, 1, 2, ...; with missing slices some of these are left out; where the
-    distances vary, the steps are fractions of the smallest one.
+    Equal distances give 0, 1, 2, ...; missing slices leave gaps. If the distances vary, a step is
+    the smallest distance, and positions are fractions.
     """
     places, gaps = distances - distances[0], np.diff(distances)
     count = len(places) - 1
@@ -212,14 +210,14 @@ def _steps(
         raise IncompleteSeries(
             f"{finding}; geometry.max_gap_mm allows at most {policy.max_gap_mm:g} mm"
         )
-    return whole, [f"{finding}; the network saw values interpolated between the slices there"]
+    return whole, [f"{finding}; values between the slices were interpolated for the network"]
 
 
 def _refuse_shifts(deviations: NDArray[np.float64]) -> None:
     shift_mm = float(np.abs(deviations).max())
     if shift_mm > MAX_SHIFT_MM:
         raise UnsupportedGeometry(
-            f"slices are shifted against each other by up to {shift_mm:.2f} mm, at most "
+            f"slices are shifted against each other by up to {shift_mm:.2f} mm; at most "
             f"{MAX_SHIFT_MM} mm are allowed"
         )
 
@@ -228,23 +226,23 @@ def refuse_size(geometry: Geometry, policy: GeometrySection) -> None:
     """Makes sure that a volume is neither too small for a network nor too large.
 
     Raises:
-        UnsupportedGeometry: It is.
+        UnsupportedGeometry: The volume is too small or too large.
     """
     slices, rows, columns = geometry.shape
     counts = columns, rows, geometry.slice_steps[-1] + 1
     smallest_mm = min(n * mm for n, mm in zip(counts, geometry.spacing_mm, strict=True))
     if smallest_mm < MIN_EXTENT_MM or min(geometry.shape) < 2:
         raise UnsupportedGeometry(
-            f"{slices} slices of {rows} x {columns} pixels are {smallest_mm:.1f} mm long or wide "
-            f"where they are smallest; a network needs {MIN_EXTENT_MM:g} mm and two pixels"
+            f"the smallest side of {slices} slices of {rows} x {columns} pixels is "
+            f"{smallest_mm:.1f} mm; a network needs at least {MIN_EXTENT_MM:g} mm and two pixels"
         )
     corners = np.array([[0, 0, 0], [size - 1 for size in geometry.shape]])
     low, high = geometry.positions_lps(corners)
     extent_mm = float(np.abs(high - low).max())
     if extent_mm > policy.max_extent_mm:
         raise UnsupportedGeometry(
-            f"the volume is {extent_mm:.0f} mm long or wide; geometry.max_extent_mm allows at "
-            f"most {policy.max_extent_mm:g} mm"
+            f"the longest side of the volume is {extent_mm:.0f} mm; geometry.max_extent_mm allows "
+            f"at most {policy.max_extent_mm:g} mm"
         )
     voxels = math.prod(geometry.shape)
     if voxels > policy.max_voxels:
@@ -255,7 +253,7 @@ def refuse_size(geometry: Geometry, policy: GeometrySection) -> None:
 
 
 def tilt_findings(geometry: Geometry) -> list[str]:
-    """Returns what to say of slices that are not stacked along their normal."""
+    """Returns sentences about slices that are not stacked along their normal."""
     if geometry.tilt_degrees <= NEGLIGIBLE_TILT_DEGREES:
         return []
     return [
@@ -269,6 +267,6 @@ def _rescales(slices: tuple[Slice, ...]) -> list[str]:
     if slices[0].instance.modality != "CT" or not without:
         return []
     return [
-        f"{without} of {len(slices)} slices have no Rescale Slope and Intercept: stored values "
-        "are taken for HU"
+        f"{without} of {len(slices)} slices have no Rescale Slope and Intercept: their stored "
+        "values are used as HU"
     ]

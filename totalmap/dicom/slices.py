@@ -1,4 +1,4 @@
-"""Describes single slices, and how they lie among each other along their normal."""
+"""Describes single slices and their positions relative to each other along their normal."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,19 +10,19 @@ from totalmap.dicom.frame import Frame
 from totalmap.dicom.geometry import Plane
 from totalmap.dicom.instance import Instance
 
-# Two slices at one place: above what writing positions with one decimal can do.
+# Two slices closer than this have the same position; positions may be rounded to one decimal.
 SAME_PLACE_MM = 0.1
-# Above what writing positions with one decimal can do, far below a missing slice.
+# Above the error of positions rounded to one decimal, far below a missing slice.
 POSITION_TOLERANCE_MM = 0.1
-# Thin slices need a finer eye: a quarter of their distance.
+# For thin slices, a quarter of their distance.
 POSITION_TOLERANCE_STEPS = 0.25
-# With more irregular distances than this share, the spacing varies; with fewer, slices are missing.
+# If a larger share of the distances is irregular, the spacing varies; otherwise slices are missing.
 GAP_SHARE = 0.25
-# Of what is not a straight line along the normal or a constant tilt.
+# Largest deviation from a straight line along the normal or along a constant tilt.
 MAX_SHIFT_MM = 0.25
-# Cosines are written with four decimals or more.
+# Cosines have at least four decimals.
 COSINE_TOLERANCE = 5e-4
-# Pixel Spacing written with other digits changes the width of an image by less than this.
+# A rounded Pixel Spacing changes the width of an image by less than this.
 SAME_EXTENT_MM = 0.1
 
 
@@ -35,7 +35,7 @@ class Slice:
 
     @property
     def key(self) -> tuple[str, int]:
-        """What names the slice in its study."""
+        """Identifies the slice in its study."""
         return self.instance.sop_instance_uid, self.frame.number
 
     @property
@@ -48,7 +48,7 @@ class Slice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOut:
-    """A slice that is part of no volume, and the reason."""
+    """A slice that belongs to no volume, with the reason."""
 
     slice: Slice
     reason: str
@@ -60,19 +60,19 @@ def in_order(item: Slice) -> tuple[int, str, tuple[str, int]]:
 
 
 def extent_mm(item: Slice) -> tuple[float, float]:
-    """Returns the height and the width of an image."""
+    """Returns the height and the width of an image in mm."""
     rows_mm, columns_mm = item.plane.pixel_spacing_mm
     return rows_mm * item.instance.rows, columns_mm * item.instance.columns
 
 
 def has_same_direction(first: Slice, second: Slice) -> bool:
-    """Returns whether two slices are parallel and their rows point the same way."""
+    """Returns whether two slices are parallel and their rows have the same direction."""
     difference = np.subtract(first.plane.cosines, second.plane.cosines)
     return bool(np.abs(difference).max() <= COSINE_TOLERANCE)
 
 
 def has_same_matrix(first: Slice, second: Slice) -> bool:
-    """Returns whether the pixels of two slices have one number and size."""
+    """Returns whether two slices have the same number and size of pixels."""
     sizes = first.instance.rows, first.instance.columns
     if sizes != (second.instance.rows, second.instance.columns):
         return False
@@ -83,7 +83,7 @@ def has_same_matrix(first: Slice, second: Slice) -> bool:
 def places_mm(
     slices: Sequence[Slice], normal: NDArray[np.float64] | None = None
 ) -> NDArray[np.float64]:
-    """Returns where slices lie along a normal, that of the first one by default, in mm."""
+    """Returns the positions of slices along a normal (default: that of the first slice), in mm."""
     if not slices:
         return np.empty(0)
     positions = np.array([item.plane.position_mm for item in slices])
@@ -92,7 +92,7 @@ def places_mm(
 
 
 def numbered_places(places: NDArray[np.float64]) -> list[int]:
-    """Numbers the places; those within SAME_PLACE_MM of their neighbour are the same."""
+    """Numbers the positions; neighbours within SAME_PLACE_MM have the same number."""
     order = np.argsort(places, kind="stable")
     numbers = np.empty(len(places), dtype=int)
     numbers[order] = np.cumsum(np.diff(places[order], prepend=-np.inf) > SAME_PLACE_MM)
@@ -100,7 +100,7 @@ def numbered_places(places: NDArray[np.float64]) -> list[int]:
 
 
 def by_place(slices: Iterable[Slice]) -> list[list[Slice]]:
-    """Returns the slices of each place, along the normal of the first slice."""
+    """Returns the slices of each position along the normal of the first slice."""
     items = list(slices)
     groups: dict[int, list[Slice]] = {}
     for number, item in zip(numbered_places(places_mm(items)), items, strict=True):
@@ -109,7 +109,7 @@ def by_place(slices: Iterable[Slice]) -> list[list[Slice]]:
 
 
 def is_close(steps: NDArray[np.float64], places: NDArray[np.float64]) -> bool:
-    """Returns whether ascending places, the first at 0 mm, lie at whole steps of one length."""
+    """Returns whether ascending positions, the first at 0 mm, are multiples of one step."""
     if len(set(steps.tolist())) < len(steps):
         return False
     step = places[-1] / steps[-1]
@@ -118,9 +118,9 @@ def is_close(steps: NDArray[np.float64], places: NDArray[np.float64]) -> bool:
 
 
 def grid_step_mm(slices: Sequence[Slice]) -> float | None:
-    """Returns the distance of slices that form one grid, of which some may be missing.
+    """Returns the step of slices that form one grid, of which some may be missing.
 
-    None where slices lie at one place, are shifted against each other, or their distances vary.
+    None if slices have the same position, are shifted against each other, or vary in distance.
     """
     if len(slices) < 2:
         return None

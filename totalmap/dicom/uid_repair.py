@@ -1,7 +1,7 @@
-"""Derives UIDs from the content where those of the files are missing, invalid, repeated or split.
+"""Replaces UIDs that are missing, invalid, repeated or split by UIDs derived from the content.
 
-De-identifiers and converters leave UIDs out, write other text in their place, give all files one
-SOP Instance UID, or give every file a study and a series of its own.
+De-identifiers and converters omit UIDs, replace them by other text, give all files the same SOP
+Instance UID, or give every file its own study and series.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ from totalmap.dicom.instance import Instance, missing_uids
 from totalmap.dicom.patient import PATIENT_KEYWORDS
 from totalmap.errors import InputError
 
-# By modality, and whether a file holds several frames.
+# By modality and whether the file has several frames.
 IMAGE_CLASSES = {
     ("CT", False): CTImageStorage,
     ("CT", True): EnhancedCTImageStorage,
@@ -35,7 +35,7 @@ IMAGE_CLASSES = {
     ("MR", True): EnhancedMRImageStorage,
 }
 
-# What names a study and its patient.
+# Attributes that identify a study and its patient.
 _STUDY_KEYWORDS = (*PATIENT_KEYWORDS, "StudyID", "StudyDate", "StudyTime", "AccessionNumber")
 _STUDY_TAGS: list[BaseTag | int] = [Tag(keyword) for keyword in _STUDY_KEYWORDS]
 
@@ -47,27 +47,27 @@ _FIELDS = {
     "FrameOfReferenceUID": "frame_of_reference_uid",
 }
 
-# Two images with a series of their own each are nothing unusual: localizers, screenshots.
+# Two images with their own series are usual: localizers, screenshots.
 FEWEST_SPLIT_SLICES = 3
 # Parallel slices may differ in the last digits of their cosines.
 _COSINE_DIGITS = 3
 
 _Step = Callable[[list[Instance]], tuple[list[Instance], str, str]]
-"""Returns the instances, what is wrong with UIDs in words (empty: nothing), and what was done."""
+"""Returns the instances, a sentence about wrong UIDs (empty if none), and the remedy."""
 
 
 def repair_uids(
     instances: Iterable[Instance], *, allowed: bool
 ) -> tuple[list[Instance], list[str]]:
-    """Returns the instances with UIDs that can be used, and what was wrong in words.
+    """Returns the instances with valid UIDs, and sentences about the repairs.
 
     Args:
-        instances: All of an input.
+        instances: All instances of an input.
         allowed: Whether UIDs of images may be derived (`study.missing_uids`). Other objects, which
             are only listed, get derived UIDs in any case.
 
     Raises:
-        InputError: UIDs of images have to be derived and may not be.
+        InputError: UIDs of images would have to be derived, which is not allowed.
     """
     repaired, findings = list(instances), []
     if not allowed:
@@ -88,8 +88,8 @@ def _refuse_to_repair(images: list[Instance]) -> None:
             )
 
 
-def _name_invalid(instances: list[Instance]) -> tuple[list[Instance], str, str]:
-    """Names the values that were no UIDs: others were derived from them as they were read."""
+def _report_invalid(instances: list[Instance]) -> tuple[list[Instance], str, str]:
+    """Reports invalid UIDs, which `read_instance` has already replaced."""
     invalid = [instance for instance in instances if instance.repaired_uids]
     if not invalid:
         return instances, "", ""
@@ -101,9 +101,9 @@ def _name_invalid(instances: list[Instance]) -> tuple[list[Instance], str, str]:
 def _fill_missing(instances: list[Instance]) -> tuple[list[Instance], str, str]:
     """Fills empty UIDs with derived ones.
 
-    Instances without a Series Instance UID belong together when they lie in one folder and
-    agree in what a scanner keeps constant within a series. Such series without a Study Instance
-    UID belong together when they agree in what names a study and its patient.
+    Instances without a Series Instance UID form a series if they lie in one folder and agree in
+    the attributes that a scanner keeps constant within a series. Such series without a Study
+    Instance UID form a study if they agree in the attributes that identify study and patient.
     """
     missing = [missing_uids(instance) for instance in instances]
     damaged = [instance for instance, uids in zip(instances, missing, strict=True) if uids]
@@ -129,7 +129,7 @@ def _names(keywords: Iterable[Iterable[str]]) -> str:
 
 
 def _with_uids(instance: Instance, uids: Mapping[str, str]) -> Instance:
-    """Returns an instance with other UIDs, by keyword, that it then names as repaired."""
+    """Returns an instance with other UIDs, by keyword, which it lists as repaired."""
     repaired = tuple(
         keyword for keyword in UID_KEYWORDS if keyword in uids or keyword in instance.repaired_uids
     )
@@ -164,17 +164,17 @@ def _with_group_uids(instance: Instance, content: list[str], study_uid: str) -> 
 
 
 def _study_key(instance: Instance, *, with_uid: bool = True) -> str:
-    """Returns a digest of what names the study and its patient; read here, so that none is kept.
+    """Returns a digest of the attributes that identify study and patient; none of them is stored.
 
     Args:
-        instance: Any of the study.
-        with_uid: Whether the UID counts: what lacks another UID has its own study.
+        instance: Any instance of the study.
+        with_uid: Whether the Study Instance UID counts.
     """
     try:
         with instance.path.open("rb") as file:
             header = Header(read_header(file, _STUDY_TAGS))
         values = [header.text(keyword) for keyword in _STUDY_KEYWORDS]
-    except (*BROKEN_FILE, OSError):  # it was read a moment ago; whoever reads it next will tell
+    except (*BROKEN_FILE, OSError):  # the next reader of the file reports the error
         values = []
     content = "\n".join([instance.study_instance_uid if with_uid else "", *values])
     return hashlib.sha256(content.encode()).hexdigest()
@@ -191,7 +191,7 @@ def _series_key(instance: Instance) -> Hashable:
 
 
 def _scan_key(instance: Instance) -> Hashable:
-    """Returns what a scanner keeps constant within a series."""
+    """Returns the attributes that a scanner keeps constant within a series."""
     first = instance.frames[0] if instance.frames else None
     return (
         instance.modality,
@@ -210,7 +210,7 @@ def _scan_key(instance: Instance) -> Hashable:
 
 
 def _join_studies(instances: list[Instance]) -> tuple[list[Instance], str, str]:
-    """Gives one study to files that have one each and agree in what names a study."""
+    """Joins files with a study each that agree in the attributes that identify a study."""
     alone = _alone(instances, lambda instance: instance.study_instance_uid)
     groups = _grouped(alone, lambda instance: _study_key(instance, with_uid=False))
     joined: dict[Path, Instance] = {}
@@ -225,7 +225,7 @@ def _join_studies(instances: list[Instance]) -> tuple[list[Instance], str, str]:
 
 
 def _join_series(instances: list[Instance]) -> tuple[list[Instance], str, str]:
-    """Gives one series to slices that have one each, and agree in all else."""
+    """Joins slices with a series each that agree in all other attributes."""
     alone = _alone(instances, lambda instance: instance.series_instance_uid)
     groups = _grouped(alone, lambda instance: (instance.study_instance_uid, _scan_key(instance)))
     joined: dict[Path, Instance] = {}
@@ -242,12 +242,12 @@ def _words(keyword: str, files: int) -> tuple[str, str]:
         return "", ""
     return (
         f"{keyword} differs in each of {files} files that agree in the rest of their headers",
-        "they were put together, with derived UIDs",
+        "they were joined, with derived UIDs",
     )
 
 
 def _alone(instances: list[Instance], uid_of: Callable[[Instance], str]) -> list[Instance]:
-    """Returns the instances whose UID no other one has."""
+    """Returns the instances whose UID no other instance has."""
     counts = Counter(map(uid_of, instances))
     return [instance for instance in instances if counts[uid_of(instance)] == 1]
 
@@ -255,7 +255,7 @@ def _alone(instances: list[Instance], uid_of: Callable[[Instance], str]) -> list
 def _grouped(
     instances: Sequence[Instance], key: Callable[[Instance], Hashable]
 ) -> list[list[Instance]]:
-    """Returns the groups of one key that have enough members."""
+    """Returns the groups of equal keys with enough members."""
     if len(instances) < FEWEST_SPLIT_SLICES:
         return []
     groups: dict[Hashable, list[Instance]] = defaultdict(list)
@@ -265,9 +265,9 @@ def _grouped(
 
 
 def _is_one_scan(slices: list[Instance]) -> bool:
-    """Whether slices follow each other in space as their Instance Numbers do.
+    """Returns whether slices follow each other in space in the order of their Instance Numbers.
 
-    Slices of two scans, and so of two patients, do not, even where all names were removed.
+    Slices of two scans, and therefore of two patients, do not, even if all names were removed.
     """
     frames_of_reference = {instance.frame_of_reference_uid for instance in slices}
     frames = [
@@ -285,7 +285,7 @@ def _is_one_scan(slices: list[Instance]) -> bool:
 
 
 def _common_uid(keyword: str, group: list[Instance]) -> str:
-    """Returns a UID for all of a group, that depends on all their UIDs."""
+    """Returns a UID for a group, which depends on all their UIDs."""
     return derived_uid(keyword, *sorted("\n".join(instance.uids) for instance in group))
 
 
@@ -293,11 +293,11 @@ def _replaced(instances: list[Instance], others: Mapping[Path, Instance]) -> lis
     return [others.get(instance.path, instance) for instance in instances] if others else instances
 
 
-def _tell_apart(instances: list[Instance]) -> tuple[list[Instance], str, str]:
-    """Gives files of one SOP Instance UID that hold different images a UID each.
+def _separate_repeated(instances: list[Instance]) -> tuple[list[Instance], str, str]:
+    """Gives different images with the same SOP Instance UID a UID each.
 
-    Copies of a file keep one UID in common; files that only differ in other attributes keep
-    theirs, and one of them is left out.
+    Copies of a file keep a common UID. Files that differ only in other attributes keep theirs, and
+    all but one of them are left out.
     """
     by_uid: dict[Hashable, list[Instance]] = defaultdict(list)
     for instance in instances:
@@ -317,15 +317,15 @@ def _tell_apart(instances: list[Instance]) -> tuple[list[Instance], str, str]:
 
 
 def _image_key(instance: Instance) -> Hashable:
-    """Returns what tells images apart: their place, or their number where it is not known."""
+    """Returns the key of an image: its position and number, or its number without a position."""
     first = instance.frames[0] if instance.frames else None
     return first and (first.plane and first.plane.position_mm, first.instance_number)
 
 
 _STEPS: tuple[_Step, ...] = (
-    _name_invalid,
+    _report_invalid,
     _fill_missing,
     _join_studies,
     _join_series,
-    _tell_apart,
+    _separate_repeated,
 )

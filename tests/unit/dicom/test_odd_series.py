@@ -301,7 +301,7 @@ def test_images_at_one_place_that_differ_are_refused_with_what_tells_them_apart(
     pixels = bytes(2 * 12 * 12)
     add(written, 3, "again.dcm", PixelData=pixels, ImageComments="x", ExposureTime="900")
     assert (
-        "1 of 13 slices lie at the place of another one and have other pixels; they differ in "
+        "1 of 13 slices have the position of another slice and other pixels; they differ in "
         "Image Comments, Exposure Time"
     ) in refusal(written.folder)
 
@@ -410,9 +410,7 @@ def test_one_line_says_that_each_slice_has_a_series_of_its_own(written: WrittenS
 def test_one_line_says_that_all_slices_lie_at_one_place(written: WrittenSeries) -> None:
     # C-arm CT and converters
     edit(written, lambda _, ds: setattr(ds, "ImagePositionPatient", [0, 0, 0]))
-    assert refusal(written.folder).endswith(
-        "Image Position (Patient) puts all 12 slices at one place"
-    )
+    assert refusal(written.folder).endswith("all 12 slices have the same Image Position (Patient)")
 
 
 def test_one_line_says_that_each_slice_has_an_orientation_of_its_own(

@@ -136,7 +136,7 @@ def test_slices_on_each_other_are_refused_whatever_the_policy(tmp_path: Path) ->
     written = write_series(tmp_path, 1, SPEC)
     position = pydicom.dcmread(written.paths[8]).ImagePositionPatient
     change(written.paths[7], ImagePositionPatient=position)
-    with pytest.raises(IncompleteSeries, match="1 of 12 slices lie at the place of another one"):
+    with pytest.raises(IncompleteSeries, match="1 of 12 slices have the position of another slice"):
         audit_stack(stack_of(tmp_path), FILL)
 
 
@@ -184,7 +184,7 @@ def test_a_single_slice_is_no_volume(tmp_path: Path) -> None:
     ("policy", "message"),
     [
         (GeometrySection(max_voxels=2000), "2016 voxels; geometry.max_voxels allows at most 2000"),
-        (GeometrySection(max_extent_mm=50.0), "57 mm long or wide; geometry.max_extent_mm allows"),
+        (GeometrySection(max_extent_mm=50.0), "is 57 mm; geometry.max_extent_mm allows"),
     ],
 )
 def test_implausible_sizes_are_refused(
@@ -198,7 +198,7 @@ def test_implausible_sizes_are_refused(
     ("spec", "message"),
     [
         (replace(SPEC, pixel_spacing_mm=(0.05, 0.05)), "12 slices of 12 x 14 pixels are 0.6 mm"),
-        (replace(SPEC, slice_spacing_mm=0.5), "are 6.0 mm long or wide where they are smallest"),
+        (replace(SPEC, slice_spacing_mm=0.5), "is 6.0 mm; a network needs at least 12 mm"),
         (replace(SPEC, rows=1, pixel_spacing_mm=(40.0, 4.0)), "1 x 14 pixels .* and two pixels"),
     ],
 )
