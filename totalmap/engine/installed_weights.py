@@ -1,4 +1,4 @@
-"""Lists TotalSegmentator's tasks, and which of their weights a models folder holds."""
+"""Lists TotalSegmentator's tasks and the weights that a models folder holds."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from totalmap.engine.weights import find_home, model_files, verify_model
 from totalmap.engine.weights_manifest import ModelRecord, read_manifest
 from totalmap.errors import ModelError
 
-# What people read instead of an identifier that says nothing to them.
+# Shown to people instead of the identifier.
 _WORDS = {BY_NUMBER: "by licence number", NOT_STATED: "not stated"}
 
 
 class Record(StrEnum):
-    """What is known of weights, from the least to the most."""
+    """State of weights, from least to most reliable."""
 
     CHANGED = "changed"
     MISSING = "not on record"
@@ -29,11 +29,11 @@ class TaskWeights:
     """The weights of one variant of a task, with those of the tasks that it needs.
 
     Attributes:
-        needed: How many networks take part.
-        installed: How many of them the folder holds.
-        record: Of the installed network of which least is known; None: none is installed.
-        licence: Of the task's own networks.
-        size_bytes: Of the files that are installed.
+        needed: Number of networks that the task needs.
+        installed: Number of these networks in the folder.
+        record: Least reliable state of the installed networks; None if none is installed.
+        licence: Licence of the task's own networks.
+        size_bytes: Size of the installed files.
     """
 
     task: Task
@@ -55,19 +55,19 @@ def list_weights(models_folder: Path, *, is_verifying: bool = False) -> Iterator
     """Yields all tasks in all their variants, in TotalSegmentator's order.
 
     Args:
-        models_folder: It need not exist.
-        is_verifying: Whether every file is read and its SHA-256 compared with the record.
+        models_folder: The folder; it may be missing.
+        is_verifying: Whether the SHA-256 of every file is compared with the record.
     """
-    looked_at: dict[SubModel, _Network | None] = {}  # many tasks need the same rough network
+    inspected: dict[SubModel, _Network | None] = {}  # many tasks need the same rough network
     for name in SUPPORTED_TASKS:
         for variant in variants(name):
             task = load_task(name, variant)
             needed = {model: part for part in task.chain for model in part.models}
             for model, part in needed.items():
-                if model not in looked_at:
-                    looked_at[model] = _look(models_folder, part, model, is_verifying)
-            found = [network for model in needed if (network := looked_at[model]) is not None]
-            own = [network for model in task.models if (network := looked_at[model]) is not None]
+                if model not in inspected:
+                    inspected[model] = _inspect(models_folder, part, model, is_verifying)
+            found = [network for model in needed if (network := inspected[model]) is not None]
+            own = [network for model in task.models if (network := inspected[model]) is not None]
             yield TaskWeights(
                 task=task,
                 needed=len(needed),
@@ -83,17 +83,19 @@ def list_weights(models_folder: Path, *, is_verifying: bool = False) -> Iterator
 
 
 def licence_text(task: Task, records: list[ModelRecord]) -> str:
-    """Returns the licence of a task's weights: as recorded, else as TotalSegmentator has it."""
+    """Returns the licence of a task's weights: that on record, else that of TotalSegmentator."""
     recorded = dict.fromkeys(record.licence for record in records)
     known = [licence_of(model.dataset) for model in task.models]
     stated = dict.fromkeys(found.licence if found else NOT_STATED for found in known)
     return ", ".join(_WORDS.get(licence, licence) for licence in recorded or stated)
 
 
-def _look(models_folder: Path, task: Task, model: SubModel, is_verifying: bool) -> _Network | None:
+def _inspect(
+    models_folder: Path, task: Task, model: SubModel, is_verifying: bool
+) -> _Network | None:
     try:
         home = find_home(models_folder, task, model)
-    except ModelError:  # missing, or there twice
+    except ModelError:  # missing, or found twice
         return None
     files = [path for path in model_files(home, model) if path.is_file()]
     entry = _entry(home, model)
@@ -119,6 +121,6 @@ def _verified(models_folder: Path, task: Task, model: SubModel) -> Record:
 def _entry(home: Path, model: SubModel) -> ModelRecord | None:
     try:
         records = read_manifest(home).models
-    except ModelError:  # there is none, or it is damaged
+    except ModelError:  # missing or damaged
         return None
     return next((record for record in records if record.dataset == model.dataset), None)

@@ -1,7 +1,7 @@
-"""What TotalSegmentator does to the labels of some tasks, at the network's resolution.
+"""Applies TotalSegmentator's postprocessing to the labels of some tasks, on the inference grid.
 
-Source: totalsegmentator.nnunet.nnUNet_predict_image, "Postprocessing multilabel", which goes by the
-name of the task. The functions are TotalSegmentator's own.
+Source: totalsegmentator.nnunet.nnUNet_predict_image, "Postprocessing multilabel", which depends on
+the name of the task. The functions are TotalSegmentator's.
 """
 
 import numpy as np
@@ -23,11 +23,12 @@ NO_LIMIT = 1e10
 def clean(
     labels: NDArray[np.uint8], task: Task, zooms_mm: NDArray[np.float32]
 ) -> NDArray[np.uint8]:
-    """Returns the labels without what the task throws away, and without what has no name in it.
+    """Returns the labels after the postprocessing of the task, without labels that it does not name.
 
     Args:
-        labels: (x, y, z) as the networks gave them.
-        zooms_mm: Spacing along x, y, z. One digit more or less moves the borders of vertebrae.
+        labels: (x, y, z) from the networks.
+        task: The task.
+        zooms_mm: Spacing along x, y, z. Another rounding moves the borders of vertebrae.
     """
     names: dict[int, str] = class_map[task.name]
     volume_mm3 = np.prod(zooms_mm)
@@ -55,7 +56,7 @@ def _separated(
             labels.copy(), names, voxel_volume=volume_mm3, voxel_spacing=zooms_mm
         )
     except IndexError:
-        # TotalSegmentator 2.18 fails where vertebrae that touch are all in one piece.
+        # TotalSegmentator 2.18 fails if all vertebrae that touch are in one piece.
         separated = dilate_vertebrae_labels(labels, names, zooms_mm)
     return separated
 
@@ -63,8 +64,8 @@ def _separated(
 def only_named(labels: NDArray[np.uint8], task: Task) -> NDArray[np.uint8]:
     """Returns the labels of the task's structures, and 0 elsewhere.
 
-    What is left out: labels that helped in training (remove_auxiliary_labels), and structures that
-    were not asked for.
+    Labels that were only used in training (remove_auxiliary_labels) and structures that were not
+    asked for become 0.
     """
     kept = np.zeros(256, dtype=np.uint8)
     for structure in task.structures:

@@ -1,8 +1,8 @@
-"""Runs the networks of a task over a volume.
+"""Runs the networks of a task on an image.
 
-Gives the labels of TotalSegmentator 2.18 (totalsegmentator.nnunet.nnUNet_predict_image with
-nnunetv2.inference.predict_from_raw_data) with the same weights, voxel by voxel, in memory and
-in one process.
+The labels equal those of TotalSegmentator 2.18 (totalsegmentator.nnunet.nnUNet_predict_image with
+nnunetv2.inference.predict_from_raw_data) voxel by voxel, with the same weights, in memory and in
+one process.
 """
 
 from collections.abc import Callable
@@ -51,7 +51,7 @@ class _Model:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Part:
-    """Planes of an image, the box of what is not 0 in them, and the tiles of each network."""
+    """Planes of an image, the box of their nonzero voxels, and the tiles of each network."""
 
     image: NDArray[np.generic]
     box: Slices
@@ -76,21 +76,20 @@ class Networks:
         """Verifies and loads the networks.
 
         Args:
-            task: Names the networks.
-            models_folder: Holds them and their record.
-            arithmetic: On a CPU.
-            device: Where they run.
-            memory_short: What to do where there is not enough memory for all networks.
-            split_above_voxels: Images that are larger are segmented in three parts if the task
-                has several networks, as TotalSegmentator does.
-            free_bytes: Tells how much memory there is.
-            measured_only: Whether bf16 has to be on record as good, which is so but for the
-                measurement itself.
+            task: The task.
+            models_folder: Holds the networks and their record.
+            arithmetic: Arithmetic on a CPU.
+            device: Device of the networks.
+            memory_short: Policy if the memory is too small for all networks.
+            split_above_voxels: Larger images are segmented in three parts if the task has several
+                networks, as in TotalSegmentator.
+            free_bytes: Returns the available memory in bytes.
+            measured_only: Whether bf16 has to be measured and good; False to measure it.
 
         Raises:
             ModelError: Weights are missing, not on record, changed, of another kind, or not
                 measured with the arithmetic.
-            ConfigError: There is no such device, the arithmetic is not installed, or the networks
+            ConfigError: The device is missing, the arithmetic is not installed, or the networks
                 have learnt none of the structures.
         """
         verified = verify_models(models_folder, task)
@@ -109,27 +108,27 @@ class Networks:
 
     @property
     def arithmetic(self) -> str:
-        """What the numbers of the last prediction were; several kinds after a step down."""
+        """Arithmetic of the last prediction; several joined by + if the memory ran out."""
         return "+".join(sorted({model.fallbacks.arithmetic for model in self._models}))
 
     def predict(
         self, image: NDArray[np.generic], progress: Progress, margins: TaskMargins | None = None
     ) -> NDArray[np.uint8]:
-        """Returns the labels of all networks laid over each other.
+        """Returns the labels of all networks; later networks overwrite earlier ones.
 
         Args:
             image: (z, y, x) in HU, at the spacing of the task.
-            progress: Is told about every tile.
-            margins: Get those of all networks.
+            progress: Called with tiles done and all tiles.
+            margins: The margins of all networks are added to it.
 
         Returns:
             (z, y, x) labels of the task.
 
         Raises:
-            ResourceError: There is not enough memory.
-            OutputError: A network gives no finite numbers.
+            ResourceError: The memory is too small.
+            OutputError: A logit is not finite.
         """
-        keep_loaded = self._make_room(image.shape)
+        keep_loaded = self._ensure_memory(image.shape)
         places = undivided(image.shape[0])
         if self.task.several_models and is_split(image.shape, self._split_above_voxels):
             places = thirds(image.shape[0])
@@ -141,13 +140,13 @@ class Networks:
             seen = np.zeros(image[place.seen].shape, dtype=np.uint8)
             for model, layout in zip(self._models, part.layouts, strict=True):
                 found, sums = _predict(model, part, layout, counter)
-                lay_over(seen[part.box], found, model.label_table)
+                overwrite_labels(seen[part.box], found, model.label_table)
                 if margins is not None:
                     margins.add(sums, model.label_table)
                 if not keep_loaded:
                     model.fallbacks.unload()
             labels[place.kept] = seen[place.kept_of_seen]
-        give_back_freed_memory()  # of no use between two studies, and holes in it would add up
+        give_back_freed_memory()  # otherwise fragments accumulate from study to study
         log.info("networks_ran", tiles=counter.total, seconds=round(counter.seconds, 3))
         return labels
 
@@ -160,13 +159,13 @@ class Networks:
         padded = tuple(map(max, shape, plans.patch_size))
         return tiles(padded, plans.patch_size, self.task.step_size)
 
-    def _make_room(self, shape: tuple[int, ...]) -> bool:
-        """Returns whether all networks may stay loaded; gives up what it can if memory is short.
+    def _ensure_memory(self, shape: tuple[int, ...]) -> bool:
+        """Returns whether all networks may stay loaded; frees memory if it is short.
 
         Raises:
-            ResourceError: There is still not enough.
+            ResourceError: The memory is too small.
         """
-        if self._arithmetic is Arithmetic.EXACT:  # the others keep their memory by themselves
+        if self._arithmetic is Arithmetic.EXACT:  # the others manage their memory themselves
             keep_freed_memory()
         plans = tuple(model.plans for model in self._models)
         needed = bytes_needed(shape, plans, self._arithmetic)
@@ -214,14 +213,14 @@ def _model(verified: VerifiedModel, arithmetic: Arithmetic, device: torch.device
 def _predict(
     model: _Model, part: _Part, layout: list[Slices], counter: TileCounter
 ) -> tuple[NDArray[np.uint8], MarginSums]:
-    """Returns the labels of one network within the box, (z, y, x), its own numbers; and margins."""
+    """Returns the labels of one network in the box, (z, y, x), by its own numbers, and margins."""
     scale = scaling(part.image, part.box, model.plans.normalization)
     source = TileSource(part.image[part.box], scale, model.plans.patch_size)
 
     def work(
         network: TileNetwork, sums_device: torch.device
     ) -> tuple[NDArray[np.uint8], MarginSums]:
-        margins = MarginSums(source.inside)  # anew for each attempt
+        margins = MarginSums(source.inside)  # new for each attempt
         with counter.attempt():
             labels = predict_labels(
                 source, source.shape, layout, network, sums_device, counter, margins
@@ -231,12 +230,12 @@ def _predict(
     return model.fallbacks.run(work)
 
 
-def lay_over(
+def overwrite_labels(
     combined: NDArray[np.uint8], part: NDArray[np.uint8], label_table: tuple[int, ...]
 ) -> None:
-    """Writes a network's labels, translated to the task's, over `combined` in place.
+    """Writes the labels of a network, translated to the task's, into `combined`.
 
-    A later network wins where two claim a voxel, as in TotalSegmentator's
+    Where two networks label a voxel, the later one counts, as in TotalSegmentator's
     nnUNet_predict_image.
     """
     translated = np.asarray(label_table, dtype=np.uint8)[part]
@@ -246,11 +245,12 @@ def lay_over(
 def nonzero_box(image: NDArray[np.generic]) -> Slices:
     """Returns the box of all voxels that are not 0 (nnunetv2's crop_to_nonzero).
 
-    The original fills holes first, which can't move the box. An image of zeros is its own box.
+    nnU-Net fills holes first, which does not change the box. The box of an image of zeros is the
+    whole image.
     """
     rows = np.zeros(image.shape[:2], dtype=np.bool_)
     columns = np.zeros(image.shape[2], dtype=np.bool_)
-    for z, plane in enumerate(image):  # plane by plane, so that no second image is made
+    for z, plane in enumerate(image):  # plane by plane, to avoid a copy of the image
         occupied = plane != 0
         rows[z] = occupied.any(axis=1)
         columns |= occupied.any(axis=0)

@@ -1,8 +1,8 @@
-"""Labels from a network that sees one tile at a time, in memory that does not grow with length.
+"""Computes labels tile by tile, with memory that does not depend on the length of the image.
 
 Source: nnunetv2's nnUNetPredictor._internal_predict_sliding_window_return_logits, which keeps the
-logits of the whole image. Tiles are walked with z outermost, so all planes below the next tile are
-final: their labels are taken and their logits forgotten. Arrays are (z, y, x).
+logits of the whole image. Tiles are ordered by z, so all planes below the next tile are final:
+their labels are computed and their logits deleted. Arrays are (z, y, x).
 """
 
 import mmap
@@ -26,17 +26,19 @@ from totalmap.engine.top_two import top_two
 
 
 class TileSource:
-    """An image as a network sees it: normalized, and padded with 0 to at least a tile.
+    """Cuts tiles out of an image that is normalized and padded with 0 to at least a tile.
+
+    No normalized copy of the whole image is made.
 
     Attributes:
         shape: (z, y, x) with the padding.
-        inside: Where the image lies within.
+        inside: The box of the image within the padding.
     """
 
     def __init__(
         self, image: NDArray[np.generic], scaling: Scaling, patch_size: tuple[int, int, int]
     ) -> None:
-        """Takes an image, (z, y, x), cropped to what is not 0."""
+        """Takes an image, (z, y, x), cropped to its nonzero voxels."""
         self._image = image
         self._scaling = scaling
         self.shape, self.inside = inside_padding(image.shape, patch_size)
@@ -54,11 +56,11 @@ class TileSource:
 
 
 class TileCounter:
-    """Tells an observer about every tile.
+    """Counts the tiles of a run and measures their duration.
 
     Attributes:
-        total: How many tiles there will be.
-        seconds: How long all tiles so far have taken.
+        total: Number of tiles of the run.
+        seconds: Duration of all tiles so far.
     """
 
     def __init__(self, total: int, progress: Progress) -> None:
@@ -69,7 +71,7 @@ class TileCounter:
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
-        """Takes back the tiles that were done within, if these fail."""
+        """Subtracts the tiles of the block again if it fails."""
         done = self._done
         try:
             yield
@@ -79,7 +81,7 @@ class TileCounter:
 
     @contextmanager
     def tile(self) -> Iterator[None]:
-        """Counts a tile when its work is done."""
+        """Counts a tile after its block and reports the progress."""
         start = time.perf_counter()
         yield
         self.seconds += time.perf_counter() - start
@@ -100,13 +102,13 @@ def predict_labels(
     """Returns the channel with the largest mean logit, the first where several are equal.
 
     Args:
-        source: Gives the tiles of a normalized image, (z, y, x).
-        shape: Of this image, which is at least as large as a tile.
-        layout: Tiles that cover the image, z outermost.
-        network: Sees the tiles.
-        sums_device: Where the sums are kept.
-        counter: Is told about every tile.
-        margins: Get those of all voxels.
+        source: Returns tiles of a normalized image, (z, y, x).
+        shape: Shape of this image, which is at least as large as a tile.
+        layout: Tiles that cover the image, ordered by z.
+        network: Computes the logits of a tile.
+        sums_device: Holds the sums of logits.
+        counter: Counts the tiles.
+        margins: The margins of all voxels are added to it.
 
     Raises:
         OutputError: A logit is not finite.
@@ -118,10 +120,10 @@ def predict_labels(
         sums.take_labels(first, labels, margins)
         for tile in tiles:
             with counter.tile():
-                # Features have no name here, so that they are forgotten before the next ones.
+                # Features have no name here, so that they are freed before the next ones.
                 sums.add(tile, _logits(network, source(tile)))
     sums.take_labels(shape[0], labels, margins)
-    network.rest()
+    network.free_tile_memory()
     return labels
 
 
@@ -132,9 +134,8 @@ def _logits(network: TileNetwork, tile: torch.Tensor) -> Callable[[slice], torch
 class LogitSums:
     """Weighted sums of logits in float16, for as many planes as a tile is deep.
 
-    Plane z of the image lies in row z modulo the depth. Sums are float16, tile by tile, as in the
-    original: another order or precision would give other labels where two structures are nearly
-    equal.
+    Plane z of the image is stored in row z modulo the depth. Sums are float16, tile by tile, as in
+    nnU-Net. Another order or precision would change labels where two logits are nearly equal.
     """
 
     def __init__(
@@ -147,17 +148,17 @@ class LogitSums:
     ) -> None:
         self._depth = patch[0]
         self._most = planes_at_once
-        # What is computed with a plane, channel by channel, has to stay in a processor's cache.
+        # A plane has to stay in the processor's cache while its channels are compared.
         self._most_labels = 1 if device.type == "cpu" else planes_at_once
         self._sums = _zeros((self._depth, heads, *plane_shape), device)
         self._weights = self._sums.new_zeros((self._depth, 1, *plane_shape))
         self._gaussian = gaussian_weights((patch[0], patch[1], patch[2])).to(device)
-        # On a CPU the original multiplies float32 by float16: in float32, then.
+        # On a CPU, nnU-Net multiplies float32 by float16, in float32.
         self._factors = self._gaussian.float() if device.type == "cpu" else self._gaussian
         self._taken = 0
 
     def add(self, tile: Slices, logits: Callable[[slice], torch.Tensor]) -> None:
-        """Adds the logits of a tile, (channel, z, y, x), asked for by planes of the tile."""
+        """Adds the logits of a tile, (channel, z, y, x), computed for some planes at a time."""
         z, y, x = tile
         for planes, rows in self._runs(z.start, z.stop, self._most):
             inside = slice(planes.start - z.start, planes.stop - z.start)
@@ -167,7 +168,7 @@ class LogitSums:
             self._weights[rows, 0, y, x] += self._gaussian[inside]
 
     def take_labels(self, until: int, labels: NDArray[np.uint8], margins: MarginSums) -> None:
-        """Writes the labels of all planes below `until` and makes room for later ones."""
+        """Writes the labels of all planes below `until` and clears their sums."""
         for planes, rows in self._runs(self._taken, until, self._most_labels):
             found = top_two(self._sums[rows], self._weights[rows])
             labels[planes] = found.labels.cpu().numpy()
@@ -186,10 +187,10 @@ class LogitSums:
 
 
 def _zeros(shape: tuple[int, ...], device: torch.device) -> torch.Tensor:
-    """Returns float16 zeros, on a CPU in a mapping of their own.
+    """Returns float16 zeros, on a CPU in a memory mapping.
 
-    Else they would lie in the heap for many tiles, amid the large blocks that come and go with each
-    of them, and the heap would grow by a gigabyte of holes.
+    In the heap, they would lie for many tiles between the large blocks of each tile, and fragments
+    would enlarge the heap by a gigabyte.
     """
     if device.type != "cpu":
         return torch.zeros(shape, dtype=torch.half, device=device)

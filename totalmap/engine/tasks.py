@@ -1,4 +1,4 @@
-"""TotalSegmentator's tasks, read from its own tables: networks, labels, resolution, crop."""
+"""Reads TotalSegmentator's tasks from its own tables: networks, labels, resolution, crop."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,17 +33,17 @@ _SUB_MODES = {Variant.FULL: "default", Variant.FAST: "fast", Variant.FASTEST: "f
 # totalsegmentator/python_api.py, totalsegmentator: the default of `plans`.
 _PLANS = "nnUNetPlans"
 
-# totalsegmentator/nnunet.py, nnUNet_predict_image: tiles overlap by a half, those of `total`, whose
-# dice hardly suffers, by a fifth.
+# totalsegmentator/nnunet.py, nnUNet_predict_image: tiles overlap by a half. Those of `total`
+# overlap by a fifth, which hardly reduces the Dice.
 WHOLE_BODY_TASKS = ("total", "total_v3", "total_mr")
 _WHOLE_BODY_STEP_SIZE = 0.8
 _STEP_SIZE = 0.5
 
 # totalsegmentator/python_api.py: "default to 20,20,20". It replaces the `crop_addon` of a task, in
-# millimetres, wherever TotalSegmentator chooses the rough network itself.
+# millimetres, if TotalSegmentator chooses the rough network itself.
 _ROUGH_MARGIN_MM = 20.0
 
-# totalsegmentator/nnunet.py, nnUNet_predict_image: which part of a task a network knows.
+# totalsegmentator/nnunet.py, nnUNet_predict_image: the part of a task that a network knows.
 _PARTS: tuple[tuple[Mapping[int, str], Mapping[str, Mapping[int, str]]], ...] = (
     (map_taskid_to_partname_ct, class_map_5_parts),
     (map_taskid_to_partname_ct_v3, class_map_5_parts_total_v3),
@@ -63,12 +63,12 @@ class SubModel:
 
     Attributes:
         dataset: Folder name, as TotalSegmentator's catalogue spells it.
-        release: The release of TotalSegmentator that holds the weights; empty where its licence
-            server does.
+        release: The release of TotalSegmentator that holds the weights; empty if its licence server
+            holds them.
         trainer_folder: Folder of plans.json below the dataset folder: trainer, plans and
             configuration, joined by two underscores.
         label_table: Place n holds the task's label for the network's label n.
-        folds: Trainings whose outputs are averaged; empty is all that the folder holds.
+        folds: Trainings whose outputs are averaged; empty for all in the folder.
     """
 
     dataset: str
@@ -86,12 +86,12 @@ class SubModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crop:
-    """Where a task looks: in a box around what a rougher task finds.
+    """The box that a task searches, around structures of a rough task.
 
     Attributes:
-        task: The rougher task.
-        labels: Its labels that make the box.
-        margin_mm: Added to the box on all sides.
+        task: The rough task.
+        labels: Labels of the rough task that define the box.
+        margin_mm: Margin of the box on all sides.
     """
 
     task: "Task"
@@ -104,19 +104,19 @@ class Task:
     """A task of TotalSegmentator at one resolution.
 
     Attributes:
-        modality: What it is made for.
-        needs_licence: Whether TotalSegmentator licenses it.
-        spacing_mm: Resolution of the networks along x, y, z; NO_SPACING_MM where nnU-Net chooses.
+        modality: Modality of its training data.
+        needs_licence: Whether it needs a licence number of TotalSegmentator.
+        spacing_mm: Resolution of the networks along x, y, z; NO_SPACING_MM if nnU-Net chooses it.
         step_size: Distance of neighbouring tiles as a share of the patch size.
-        several_models: Whether TotalSegmentator knows the task as one of several networks, of
-            which `models` may be a part: their labels are merged by table, and a large image is
-            cut into three.
-        models: In the order in which their labels are laid over each other.
-        structures: What the result holds.
-        unlearnt: What the result would hold if the weights had learnt it.
-        crop: None where the task looks everywhere.
-        refined_by: A task whose result trims that of this one.
-        uncovered: Why our engine does not do this; empty if it does.
+        several_models: Whether TotalSegmentator has several networks for the task, of which
+            `models` may be a part. Their labels are merged by table, and a large image is split
+            into three.
+        models: Networks in the order in which they overwrite each other's labels.
+        structures: Structures of the result.
+        unlearnt: Structures of the task that the weights have not learnt.
+        crop: The box to search; None for the whole volume.
+        refined_by: A task whose result trims the result of this task.
+        uncovered: Why our engine does not support the task; empty if it does.
     """
 
     name: str
@@ -135,14 +135,14 @@ class Task:
 
     @property
     def chain(self) -> tuple["Task", ...]:
-        """All tasks that take part, each after those that it needs."""
+        """All tasks that take part; each follows the tasks that it needs."""
         before = self.crop.task.chain if self.crop else ()
         beside = self.refined_by.chain if self.refined_by else ()
         return (*before, *beside, self)
 
 
 def _has_weights(name: str) -> bool:
-    """Whether TotalSegmentator offers weights; some tasks are its own experiments."""
+    """Returns whether TotalSegmentator publishes weights; some tasks are experiments."""
     modes = TASK_CONFIGS[name].get("sub_modes", {"": TASK_CONFIGS[name]}).values()
     ids = [model_id for mode in modes for model_id in _ids(mode)]
     known = [TASK_ID_WEIGHTS_CONFIGS.get(model_id, {"version": "TODO"}) for model_id in ids]
@@ -158,16 +158,16 @@ SUPPORTED_TASKS: tuple[str, ...] = tuple(name for name in TASKS if _has_weights(
 
 
 def load_task(name: str, variant: Variant | None = None, structures: tuple[str, ...] = ()) -> Task:
-    """Returns the task with its networks, and the rougher tasks that it looks around.
+    """Returns a task with its networks, and the rough tasks that it needs.
 
     Source: totalsegmentator.python_api.get_task_config and totalsegmentator.
 
     Args:
-        name: As `TotalSegmentator --task` knows it.
-        variant: None is `fast` where the task has it, else `full`. Where a task has `fast` and no
-            `fastest`, that is `fast`, as in TotalSegmentator.
-        structures: What the result is restricted to; empty is all. Tasks of the whole body look
-            around these and run the networks that know them, as `--roi_subset` does.
+        name: Name of the task in `TotalSegmentator --task`.
+        variant: None is `fast` if the task has it, else `full`. `fastest` is `fast` for tasks
+            without `fastest`, as in TotalSegmentator.
+        structures: Structures of the result; empty for all. Tasks of the whole body search around
+            these and run only the networks that know them, as `--roi_subset` does.
 
     Raises:
         ConfigError: TotalSegmentator has no such task, variant or structure.
@@ -214,7 +214,7 @@ def _variant(name: str, wanted: Variant | None) -> Variant:
         return Variant.FAST
     raise ConfigError(
         f"task {name} has no variant {wanted}: write segmentation.variant: "
-        f"{' or '.join(known)}, or leave it out"
+        f"{' or '.join(known)}, or omit it"
     )
 
 
@@ -260,7 +260,7 @@ def _models(name: str, config: Mapping[str, Any], kept: set[str]) -> tuple[SubMo
             if kept & set(part.values())
         }
     else:
-        # A network may know more than its task: what helped in training (remove_auxiliary_labels).
+        # A network may have more labels than its task, used in training (remove_auxiliary_labels).
         auxiliary = class_map.get(f"{name}_auxiliary", {})
         tables = {config["task_id"]: tuple(range(max([*names, *auxiliary]) + 1))}
     return tuple(_model(model_id, config, table) for model_id, table in tables.items())
@@ -282,7 +282,7 @@ def _model(model_id: int, config: Mapping[str, Any], table: tuple[int, ...]) -> 
 
 
 def _crop(name: str, config: Mapping[str, Any], around: tuple[str, ...]) -> Crop | None:
-    """Returns where to look; None where the rough task does not know what to look around.
+    """Returns the box to search; None if the rough task does not know the structures.
 
     Source: totalsegmentator.python_api.totalsegmentator, "Generate rough organ segmentation".
     There, a structure that is new in total_v3 is an error; a crop only saves time.

@@ -27,9 +27,9 @@ PEAK_WEIGHT = 10
 def tiles(
     shape: tuple[int, ...], patch_size: tuple[int, int, int], step_size: float
 ) -> list[Slices]:
-    """Returns the tiles of an image at least as large as a patch, z outermost.
+    """Returns the tiles of an image at least as large as a patch, ordered by z.
 
-    Steps are `step_size` of a patch at most, and evenly spread.
+    Steps are at most `step_size` of a patch, and evenly spread.
     """
     starts = [
         _starts(length, patch, step_size) for length, patch in zip(shape, patch_size, strict=True)
@@ -54,8 +54,8 @@ def _starts(length: int, patch: int, step_size: float) -> list[int]:
 
 @lru_cache(maxsize=8)
 def gaussian_weights(patch_size: tuple[int, int, int]) -> torch.Tensor:
-    """Returns the weight of each voxel of a tile, (z, y, x) float16, never 0; do not change it."""
-    # A filter of a single 1, axis by axis, is the product of three curves.
+    """Returns the weight of each voxel of a tile, (z, y, x) float16, never 0; read-only."""
+    # A filtered impulse is the product of three curves, one for each axis.
     z, y, x = (_bell(size) for size in patch_size)
     weights = z[:, None, None] * y[:, None] * x
     weights /= weights.max() / PEAK_WEIGHT
@@ -76,7 +76,7 @@ def _bell(size: int) -> NDArray[np.float64]:
 def inside_padding(
     shape: tuple[int, ...], patch_size: tuple[int, int, int]
 ) -> tuple[tuple[int, ...], Slices]:
-    """Returns the shape with padding around it to at least a patch, and where the image lies."""
+    """Returns the shape after padding to at least a patch, and the box of the image within."""
     missing = [max(patch - length, 0) for length, patch in zip(shape, patch_size, strict=True)]
     before = [total // 2 for total in missing]
     z, y, x = (slice(low, low + length) for low, length in zip(before, shape, strict=True))
@@ -90,11 +90,11 @@ MARGIN_PLANES = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImagePart:
-    """Planes of an image.
+    """A part of an image along z.
 
     Attributes:
-        seen: Those that are segmented together.
-        kept: Those whose labels are taken.
+        seen: Planes that are segmented together.
+        kept: Planes whose labels are used.
     """
 
     seen: slice
@@ -102,17 +102,17 @@ class ImagePart:
 
     @property
     def kept_of_seen(self) -> slice:
-        """Which planes are kept, counted within those that are seen."""
+        """The planes `kept`, by their index within `seen`."""
         return slice(self.kept.start - self.seen.start, self.kept.stop - self.seen.start)
 
 
 def is_split(shape: tuple[int, ...], above_voxels: int = SPLIT_ABOVE_VOXELS) -> bool:
-    """Whether TotalSegmentator splits an image (z, y, x) for a task of several networks."""
+    """Returns whether TotalSegmentator splits an image (z, y, x) for a task of several networks."""
     return prod(shape) > above_voxels and shape[0] > SPLIT_ABOVE_PLANES
 
 
 def thirds(planes: int) -> tuple[ImagePart, ...]:
-    """Returns the three parts of an image with so many planes."""
+    """Returns the three parts of an image with `planes` planes."""
     first, second = planes // 3, planes // 3 * 2
     return (
         ImagePart(seen=slice(0, first + MARGIN_PLANES), kept=slice(0, first)),
@@ -125,5 +125,5 @@ def thirds(planes: int) -> tuple[ImagePart, ...]:
 
 
 def undivided(planes: int) -> tuple[ImagePart, ...]:
-    """Returns the one part of an image that is not split."""
+    """Returns the only part of an image that is not split."""
     return (ImagePart(seen=slice(0, planes), kept=slice(0, planes)),)

@@ -42,10 +42,10 @@ log = get_logger()
 
 
 class ApiSegmenter:
-    """TotalSegmentator's python API with verified weights."""
+    """Segments volumes with TotalSegmentator's python API and verified weights."""
 
     def __init__(self, task: Task, models_folder: Path, licence_number: SecretStr | None) -> None:
-        """Verifies the weights; TotalSegmentator loads them anew for each volume.
+        """Verifies the weights; TotalSegmentator loads them again for each volume.
 
         Raises:
             ModelError: Weights are missing, not on record or changed, or name code.
@@ -67,11 +67,11 @@ class ApiSegmenter:
     def segment(self, volume: Volume, progress: Progress) -> Segmentation:
         """Returns the labels of the task on the slices of the volume.
 
-        Slices that do not form a grid are interpolated on one beforehand.
+        Slices that do not form a grid are interpolated on a grid first.
 
         Raises:
-            ModelError: TotalSegmentator failed; the message is its own.
-            ResourceError: There is not enough memory.
+            ModelError: TotalSegmentator failed; the message quotes its own.
+            ResourceError: The memory is too small.
         """
         progress(0, 1)
         image = to_straight_grid(volume)
@@ -120,12 +120,12 @@ def _arguments(task: Task) -> dict[str, Any]:
         "fast": task.variant is Variant.FAST,
         "fastest": task.variant is Variant.FASTEST,
         "roi_subset": names if task.crop and task.name in WHOLE_BODY_TASKS else None,
-        "nr_thr_saving": 1,  # each would be a process that imports torch
+        "nr_thr_saving": 1,  # each would start a process that imports torch
     }
 
 
 def _write_config(home: Path, licence_number: SecretStr | None) -> None:
-    """Writes what TotalSegmentator would ask its user; no statistics are sent."""
+    """Writes TotalSegmentator's configuration; no statistics are sent."""
     config = {
         "totalseg_id": "totalmap",
         "send_usage_stats": False,
@@ -138,9 +138,9 @@ def _write_config(home: Path, licence_number: SecretStr | None) -> None:
 
 
 def _link_weights(folder: Path, models: tuple[VerifiedModel, ...]) -> None:
-    """Makes a weights folder of links to the files that were verified, and to no others.
+    """Makes a weights folder with links to the verified files only.
 
-    TotalSegmentator removes old weights from its folder; here it finds none.
+    TotalSegmentator removes old weights from its folder; this folder has none.
     """
     for model in models:
         trainer_folder = folder / model.identity.dataset / model.trainer_folder.name
@@ -148,12 +148,12 @@ def _link_weights(folder: Path, models: tuple[VerifiedModel, ...]) -> None:
         fold.mkdir(parents=True)
         (fold / model.checkpoint.name).symlink_to(model.checkpoint.resolve())
         for name in ("plans.json", "dataset.json"):
-            with suppress(FileExistsError):  # made with another fold
+            with suppress(FileExistsError):  # linked for another fold already
                 (trainer_folder / name).symlink_to((model.trainer_folder / name).resolve())
 
 
 def _run_process(command: list[str], environment: dict[str, str], sent: bytes) -> bytes:
-    """Returns what a process writes; it and all that it started end here, whatever happens."""
+    """Runs a process and returns its output; the process and its children always end here."""
     process = subprocess.Popen(  # noqa: S603  our own file
         command,
         env=environment,
@@ -174,9 +174,9 @@ def _run_process(command: list[str], environment: dict[str, str], sent: bytes) -
 
 
 def _raise(status: int, messages: str) -> None:
-    """Raises what the end of a process means; it knows nothing of the patient but voxels."""
-    said = [line for line in messages.splitlines() if line.strip()]
-    last = said[-1].strip() if said else "it said nothing"
+    """Raises the error of a process; its messages hold no patient data, only voxels were sent."""
+    lines = [line for line in messages.splitlines() if line.strip()]
+    last = lines[-1].strip() if lines else "it wrote no message"
     if status == -signal.SIGKILL or any(words in messages for words in OUT_OF_MEMORY):
         raise ResourceError("TotalSegmentator ran out of memory: give the run more memory")
     raise ModelError(f"TotalSegmentator's python API failed with status {status}: {last}")

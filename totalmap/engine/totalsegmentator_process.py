@@ -1,13 +1,13 @@
 """Runs TotalSegmentator's python API in a process of its own, for totalsegmentator_api.py.
 
-It is run as a file and imports nothing of ours. What it does to the environment, to threads and to
-nnU-Net ends with it.
+It is run as a file and imports no module of TotalMAP. Its changes to the environment, to threads
+and to nnU-Net end with the process.
 
     totalsegmentator_process.py FOLDER ARGUMENTS GLOBALS < image.nii > labels.npy
 
 FOLDER is TotalSegmentator's home folder, with a folder `weights` in it; ARGUMENTS are those of
 `totalsegmentator` as JSON, GLOBALS
-is what checkpoints may name beside tensors (totalmap/engine/checkpoints.py), as JSON.
+is the names that checkpoints may contain beside tensors (totalmap/engine/checkpoints.py), as JSON.
 """
 
 import io
@@ -26,7 +26,7 @@ def main() -> None:
     """Segments the image on standard input and writes the labels, (x, y, z) uint8."""
     folder, arguments = Path(sys.argv[1]), json.loads(sys.argv[2])
     labels_out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what TotalSegmentator prints is no label
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # TotalSegmentator prints to stdout
     sys.addaudithook(_forbid_network)
     _allow(json.loads(sys.argv[3]))
 
@@ -36,27 +36,27 @@ def main() -> None:
 
     _register_trainers(folder / "weights")
     image = nibabel.Nifti1Image.from_bytes(sys.stdin.buffer.read())
-    # Without an output it would look everywhere where there is nothing to look around; the command,
-    # which has one, finds nothing.
+    # Without an output path it would search the whole volume if the rough task finds nothing; the
+    # command, which has an output path, returns an empty result.
     try:
         result = totalsegmentator(
             image, folder / "labels.nii.gz", ml=True, skip_saving=True, quiet=True, **arguments
         )
-    except UnpicklingError as error:  # whose text advises to switch the protection off
+    except UnpicklingError as error:  # its text advises to disable the protection
         named = re.search(r"GLOBAL ([\w.]+)", str(error))
         what = named[1] if named else "something else"
         sys.exit(f"a checkpoint names {what}, which could run code")
-    packed = io.BytesIO()  # a pipe has no position, which numpy asks for
+    packed = io.BytesIO()  # numpy needs the position, which a pipe does not have
     np.save(packed, np.asanyarray(result.dataobj).astype(np.uint8))
     with labels_out:
         labels_out.write(packed.getbuffer())
 
 
 def _allow(names: dict[str, str]) -> None:
-    """Has PyTorch read what checkpoints may name.
+    """Lets PyTorch read the names that checkpoints may contain.
 
     Args:
-        names: As in checkpoints, each with where that is in this process.
+        names: Names in checkpoints, each with its location in this process.
     """
     import torch
 
@@ -67,10 +67,10 @@ def _allow(names: dict[str, str]) -> None:
 
 
 def _register_trainers(weights: Path) -> None:
-    """Imports the trainers that the weights name, and nothing else.
+    """Imports only the trainers that the weights name.
 
-    nnU-Net imports all of its trainers, one after another, to find one by its name. One of them
-    needs timm, which needs torchvision: neither is installed, since no network of ours uses them.
+    nnU-Net imports all of its trainers to find one by its name. One of them needs timm, which needs
+    torchvision. Neither is installed, since no supported network uses them.
 
     Args:
         weights: Folder with dataset folders, each with folders named trainer__plans__configuration.

@@ -27,7 +27,7 @@ log = get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedModel:
-    """A network whose files were just compared with the record.
+    """A network whose files equal the record.
 
     Attributes:
         label_table: Place n holds the task's label for the network's label n.
@@ -43,10 +43,10 @@ class VerifiedModel:
 
 
 def require_good_bf16(models: Iterable[VerifiedModel]) -> None:
-    """Lets networks pass whose agreement in bf16 was measured and is good.
+    """Makes sure that the agreement of all networks in bf16 was measured and is good.
 
     Raises:
-        ModelError: One was not measured, or agrees too little.
+        ModelError: A network was not measured, or agrees too little.
     """
     for model in models:
         name, measured = model.identity.dataset, model.bf16
@@ -65,10 +65,10 @@ def require_good_bf16(models: Iterable[VerifiedModel]) -> None:
 
 
 def verify_chain(models_folder: Path, task: Task) -> tuple[VerifiedModel, ...]:
-    """Finds the networks of a task and of all tasks that it needs, as `verify_models` does.
+    """Finds and verifies the networks of a task and of all tasks that it needs.
 
     Raises:
-        ModelError: As `verify_models`.
+        ModelError: As in `verify_models`.
     """
     return tuple(
         model for part in task.chain for model in verify_models(models_folder, part, wanted=task)
@@ -82,11 +82,11 @@ def verify_models(
 
     Args:
         models_folder: Holds the networks.
-        task: Whose networks are found, without those of the tasks that it needs.
-        wanted: The task that is to be run, for the message; None: this one.
+        task: The task; networks of the tasks that it needs are left out.
+        wanted: The task to run, for messages; None is `task`.
 
     Returns:
-        One model for each checkpoint, which is one for each network unless several are averaged.
+        One model for each checkpoint; a network whose folds are averaged has several.
 
     Raises:
         ModelError: The folder or a network is missing, is found twice, is not on record, or a
@@ -103,10 +103,10 @@ def find_home(models_folder: Path, task: Task, model: SubModel, wanted: Task | N
     """Returns the folder of TotalSegmentator's layout that holds a network.
 
     Args:
-        models_folder: Where to look: in it, and in the folders in it.
-        task: Whose network it is.
+        models_folder: Searched together with the folders in it.
+        task: The task of the network.
         model: The network.
-        wanted: The task that is to be run, for the message; None: `task`.
+        wanted: The task to run, for messages; None is `task`.
 
     Raises:
         ModelError: The folder or the network is missing, or is found twice.
@@ -135,19 +135,19 @@ def find_home(models_folder: Path, task: Task, model: SubModel, wanted: Task | N
 
 
 def _how_to_get_all(task: Task, wanted: Task, models_folder: Path) -> str:
-    """Returns how to get the weights of a task, with all others that the wanted task needs."""
-    # What `models install` fetches: nothing of a licensed task, and no rough network that only
-    # a restriction to some structures asks for.
+    """Returns a sentence on how to get the weights of a task and of the wanted task."""
+    # `models install` fetches nothing of a licensed task, and no rough network that only a
+    # restriction to some structures needs.
     installed = () if wanted.needs_licence else load_task(wanted.name, wanted.variant).chain
     comes_along = (task.name, task.variant) in ((part.name, part.variant) for part in installed)
     return how_to_get(wanted if comes_along else task, models_folder)
 
 
 def how_to_get(task: Task, models_folder: Path = DEFAULT_MODELS) -> str:
-    """Returns a sentence, without a full stop, that says where the weights of a task are had."""
+    """Returns a sentence without full stop on how to get the weights of a task."""
     if task.needs_licence:
         return (
-            "TotalSegmentator's licence server alone has them: fetch them with its command "
+            "only TotalSegmentator's licence server has them: fetch them with its command "
             f"`totalseg_download_weights -t {task.name}` and record them with "
             "`totalmap models adopt FOLDER`"
         )
@@ -156,7 +156,7 @@ def how_to_get(task: Task, models_folder: Path = DEFAULT_MODELS) -> str:
 
 
 def _checkpoints(home: Path, model: SubModel) -> tuple[Path, ...]:
-    """Returns the paths of all checkpoints that are averaged (auto_detect_available_folds)."""
+    """Returns the checkpoints whose outputs are averaged (auto_detect_available_folds)."""
     trainer_folder = home / model.dataset / model.trainer_folder
     if model.folds:
         return tuple(trainer_folder / f"fold_{fold}" / CHECKPOINT_NAME for fold in model.folds)
@@ -166,7 +166,7 @@ def _checkpoints(home: Path, model: SubModel) -> tuple[Path, ...]:
 def find_record(
     models_folder: Path, task: Task, model: SubModel, wanted: Task | None = None
 ) -> ModelRecord | None:
-    """Returns the record of a network; None where its models folder has none of it.
+    """Returns the record of a network; None if its models folder has none.
 
     Raises:
         ModelError: The folder, the network or the manifest is missing or damaged.
@@ -176,7 +176,7 @@ def find_record(
 
 
 def model_files(home: Path, model: SubModel) -> tuple[Path, ...]:
-    """Returns the paths of all files that a network is loaded from."""
+    """Returns the paths of all files of a network."""
     trainer_folder = home / model.dataset / model.trainer_folder
     descriptions = (trainer_folder / "plans.json", trainer_folder / "dataset.json")
     return (*_checkpoints(home, model), *descriptions)
@@ -185,10 +185,10 @@ def model_files(home: Path, model: SubModel) -> tuple[Path, ...]:
 def verify_model(
     models_folder: Path, task: Task, model: SubModel, wanted: Task | None = None
 ) -> Iterator[VerifiedModel]:
-    """Yields a network of a task, once for each checkpoint, as `verify_models` does.
+    """Verifies a network of a task and yields it once for each checkpoint.
 
     Raises:
-        ModelError: As `verify_models`.
+        ModelError: As in `verify_models`.
     """
     home = find_home(models_folder, task, model, wanted)
     record = find_record(models_folder, task, model, wanted)

@@ -1,4 +1,4 @@
-"""Fetches TotalSegmentator's weights: the one place that uses the network, and only when asked.
+"""Downloads TotalSegmentator's weights; only this module uses the network, and only on request.
 
 Source: totalsegmentator.libs.download_pretrained_weights, whose catalogue names the archives.
 """
@@ -37,21 +37,19 @@ def install(
     base_url: str = RELEASES_URL,
     accepted_licences: Collection[str] = (),
 ) -> Manifest:
-    """Downloads the networks of a task, and of those that it needs, and records them.
+    """Downloads and records the networks of a task and of the tasks that it needs.
 
-    What the folder holds already is left as it is.
-
-    An archive is read whole, unpacked aside and looked at before anything appears in the
-    folder, so a broken download leaves nothing behind.
+    Networks that are in the folder already are not downloaded again. An archive is downloaded,
+    unpacked and validated in a hidden folder, so a failed download leaves nothing behind.
 
     Args:
-        task: Names the archives.
-        folder: Models folder, made if missing.
-        base_url: Where `<release>/<dataset>.zip` lies, for example a mirror in the hospital.
-        accepted_licences: Of weights that are not free for any use.
+        task: The task, which names the archives.
+        folder: Models folder; created if missing.
+        base_url: Address of `<release>/<dataset>.zip`, for example of a mirror in the hospital.
+        accepted_licences: Accepted licences of weights that are not free for any use.
 
     Raises:
-        ResourceError: The server can't be reached or broke off.
+        ResourceError: The server can't be reached, or the download is truncated.
         ModelError: The archive is missing, damaged or not the expected network, only
             TotalSegmentator's licence server has it, or its licence is not accepted.
         ConfigError: The address is not HTTP, or the folder can't be written.
@@ -104,15 +102,15 @@ def _install_model(task: Task, model: SubModel, folder: Path, base_url: str) -> 
         _unpack(archive, aside, url)
         if model.folds and not (aside / model.checkpoint).is_file():
             raise ModelError(f"{url} does not hold {model.checkpoint}")
-        _look_at_plans(aside / model.dataset / model.trainer_folder, model, url)
+        _validate_plans(aside / model.dataset / model.trainer_folder, model, url)
         (aside / model.dataset).rename(folder / model.dataset)
     log.info("model_installed", dataset=model.dataset, url=url)
 
 
-def _look_at_plans(trainer_folder: Path, model: SubModel, url: str) -> None:
+def _validate_plans(trainer_folder: Path, model: SubModel, url: str) -> None:
     try:
         heads = read_plans(trainer_folder).heads
-    except UnsupportedModel:  # TotalSegmentator's python API may run it
+    except UnsupportedModel:  # TotalSegmentator's python API may support it
         return
     if heads > len(model.label_table):
         raise ModelError(f"{url} has {heads} labels, expected {len(model.label_table)}")

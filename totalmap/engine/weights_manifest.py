@@ -40,12 +40,12 @@ class FileRecord(_Record):
 
 
 class Agreement(_Record):
-    """How well a network in bfloat16 agreed with itself in exact arithmetic.
+    """Agreement of a network in bfloat16 with the same network in exact arithmetic.
 
     Attributes:
-        min_dice: Of the structure that agreed least.
-        structure: Its name.
-        structures: How many were compared.
+        min_dice: Lowest Dice of a structure.
+        structure: Name of this structure.
+        structures: Number of structures that were compared.
     """
 
     min_dice: float
@@ -54,16 +54,16 @@ class Agreement(_Record):
 
     @property
     def is_good(self) -> bool:
-        """Whether the network may be run that way."""
+        """Whether the network may be run in bfloat16."""
         return self.min_dice >= BF16_MIN_DICE
 
 
 class ModelRecord(_Record):
-    """One network: its files, where they come from, and whether bf16 was measured.
+    """The record of a network: files, source, licence and agreement in bf16.
 
     Attributes:
-        licence_told: Whether whoever recorded the weights named the licence. If not, it is the
-            licence of TotalSegmentator's weights of this name.
+        licence_told: Whether the licence was given when the weights were recorded. If not, it is
+            that of TotalSegmentator's weights of this name.
     """
 
     dataset: str
@@ -75,11 +75,11 @@ class ModelRecord(_Record):
     files: tuple[FileRecord, ...]
 
     def mended(self) -> Self:
-        """Returns the record with the licence that holds for the weights.
+        """Returns the record with the valid licence of the weights.
 
-        A licence that was told holds. So does one in an older record, which does not say whether
-        it was told, unless it is what older versions recorded for all weights: then, and for
-        weights that were recorded without one, the table of TotalSegmentator's licences decides.
+        A licence that was given is valid. So is a licence in an older record, unless it is one that
+        older versions recorded for all weights. In this case, and for weights that were recorded
+        without a licence, the table of TotalSegmentator's licences decides.
         """
         if self.licence_told or self.licence not in (*_RECORDED_UNASKED, NOT_STATED):
             return self
@@ -87,7 +87,7 @@ class ModelRecord(_Record):
 
 
 class Manifest(_Record):
-    """All networks of a models folder that may be used."""
+    """The record of all networks of a models folder."""
 
     version: Literal[1] = 1
     models: tuple[ModelRecord, ...] = ()
@@ -113,15 +113,14 @@ def adopt(
 
     Args:
         folder: Models folder.
-        source: Where the weights come from.
-        licence: SPDX identifier; None: that under which TotalSegmentator publishes weights of this
-            name.
+        source: Source of the weights.
+        licence: SPDX identifier; None for the licence of TotalSegmentator's weights of this name.
         notice: A warning to show with every result.
-        datasets: Dataset folders to record anew; other folders keep what is on record. Empty: all
-            folders that are new or whose files changed.
+        datasets: Dataset folders to record again; all others keep their record. Empty: all folders
+            that are new or whose files changed.
 
     Raises:
-        ModelError: The folder holds no model, or not one that is named, or the manifest can't be
+        ModelError: The folder holds no model, a named model is missing, or the manifest can't be
             written.
     """
     present = sorted({path.relative_to(folder).parts[0] for path in folder.glob(_CHECKPOINTS)})
@@ -156,7 +155,7 @@ def adopt(
 def record_agreements(folder: Path, agreements: Mapping[str, Agreement]) -> Manifest:
     """Adds measurements of bf16, by dataset, to the record of a models folder.
 
-    They are forgotten when a file of the network changes and is adopted again.
+    They are deleted when a changed file of the network is adopted.
     """
     manifest = Manifest(
         models=tuple(
@@ -169,10 +168,10 @@ def record_agreements(folder: Path, agreements: Mapping[str, Agreement]) -> Mani
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Reads the record of a models folder.
+    """Reads the manifest of a models folder.
 
     Raises:
-        ModelError: There is none, or it is damaged.
+        ModelError: The manifest is missing or damaged.
     """
     path = folder / MANIFEST_NAME
     try:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from structlog.testing import capture_logs
 
 from tests.unit.test_run_log import Recorder
-from totalmap.engine.predict import Networks, lay_over, nonzero_box
+from totalmap.engine.predict import Networks, nonzero_box, overwrite_labels
 from totalmap.engine.tasks import load_task
 from totalmap.errors import ResourceError
 from totalmap.settings import MemoryShort, Variant
@@ -98,5 +98,5 @@ def test_a_border_of_zeros_has_no_labels_of_its_own() -> None:
 
 def test_a_later_network_wins_and_its_background_does_not() -> None:
     combined = np.array([0, 7, 7], dtype=np.uint8)
-    lay_over(combined, np.array([1, 2, 0], dtype=np.uint8), (0, 50, 60))
+    overwrite_labels(combined, np.array([1, 2, 0], dtype=np.uint8), (0, 50, 60))
     assert combined.tolist() == [50, 60, 7]

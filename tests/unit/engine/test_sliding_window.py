@@ -29,7 +29,7 @@ class Noise:
 
     def __init__(self, planes_at_once: int, scale: float = 1.0) -> None:
         self.planes_at_once = planes_at_once
-        self.rested = False
+        self.freed = False
         generator = torch.Generator().manual_seed(0)
         self._mask = scale * torch.randn((HEADS, *PATCH), generator=generator)
 
@@ -39,8 +39,8 @@ class Noise:
     def logits(self, features: torch.Tensor, planes: slice) -> torch.Tensor:
         return features[:, planes] * self._mask[:, planes]
 
-    def rest(self) -> None:
-        self.rested = True
+    def free_tile_memory(self) -> None:
+        self.freed = True
 
 
 def tiles_of(image: NDArray[np.float32]) -> Callable[[Slices], torch.Tensor]:
@@ -86,7 +86,7 @@ def test_labels_taken_plane_by_plane_equal_those_of_the_whole_image(
         assert margins.totals[label] == pytest.approx((best - second)[found == label].sum())
     assert told == [(n, len(layout)) for n in range(1, len(layout) + 1)]
     assert counter.seconds > 0
-    assert network.rested
+    assert network.freed
 
 
 @pytest.mark.parametrize("scale", [1e6, float("nan")])

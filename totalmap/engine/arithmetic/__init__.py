@@ -1,1 +1,1 @@
-"""How the layers of a network are computed: exactly as PyTorch does, compiled, or on a GPU."""
+"""Computes the layers of a network: exactly as PyTorch, compiled by OpenVINO, or on a GPU."""

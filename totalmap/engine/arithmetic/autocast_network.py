@@ -1,4 +1,4 @@
-"""PyTorch on a GPU with automatic mixed precision, float16, as nnU-Net runs it there."""
+"""Runs a network on a GPU with automatic mixed precision, float16, as nnU-Net does."""
 
 import torch
 from torch.nn import functional
@@ -7,7 +7,7 @@ from totalmap.engine.arithmetic.feature_network import FeatureNetwork
 
 
 class AutocastNetwork:
-    """A U-Net on a device; features and logits are float16 and stay there."""
+    """A U-Net on a device; features and logits are float16 and stay on it."""
 
     def __init__(self, network: torch.nn.Module, device: torch.device, planes_at_once: int) -> None:
         """Takes the network over and moves it to the device."""
@@ -16,7 +16,7 @@ class AutocastNetwork:
         self._unet = FeatureNetwork(network)
         last = self._unet.last_layer.to(device)
         self._weight, self._bias = last.weight.detach(), last.bias
-        # NVIDIA's tensor cores work on channels that lie side by side.
+        # NVIDIA's tensor cores need the channels side by side in memory.
         self._unet.to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
     @property
@@ -25,7 +25,7 @@ class AutocastNetwork:
         return int(self._weight.shape[0])
 
     def features(self, tile: torch.Tensor) -> torch.Tensor:
-        """Returns what the last layer works on, (feature, z, y, x) float16."""
+        """Returns the input of the last layer, (feature, z, y, x) float16."""
         image = tile[None, None].contiguous(memory_format=torch.channels_last_3d)
         with torch.autocast(self.device.type, dtype=torch.float16):
             features: torch.Tensor = self._unet(image)[0]
@@ -36,5 +36,5 @@ class AutocastNetwork:
         with torch.autocast(self.device.type, dtype=torch.float16):
             return functional.conv3d(features[None, :, planes], self._weight, self._bias)[0]
 
-    def rest(self) -> None:
-        """Does nothing: its memory is shared with all others."""
+    def free_tile_memory(self) -> None:
+        """Does nothing, since all networks share the memory of the device."""

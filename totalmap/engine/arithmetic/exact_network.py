@@ -1,9 +1,8 @@
-"""PyTorch's own arithmetic in float32, as nnU-Net runs it on a CPU, bit for bit.
+"""Computes a network exactly as nnU-Net on a CPU: PyTorch in float32, bit for bit.
 
-Some things are done otherwise than torch.nn does them, none of which changes a bit: instance
-normalization is called as what it is for one image, batch normalization, and works in place; a
-transposed convolution whose stride is its kernel is one matrix product, and so is the last layer;
-and nothing is kept longer, or copied more often, than it must be.
+Some layers are replaced by faster ones with the same bits: instance normalization of one image is
+batch normalization in place; a transposed convolution whose stride is its kernel is a matrix
+product, and so is the last layer. Tensors are freed and copied as little as possible.
 """
 
 from collections.abc import Iterator
@@ -18,14 +17,14 @@ from dynamic_network_architectures.building_blocks.simple_conv_blocks import (
 
 from totalmap.allocator import give_back_freed_memory
 from totalmap.engine.arithmetic.feature_network import FeatureNetwork
-from totalmap.engine.arithmetic.last_layer import Head
+from totalmap.engine.arithmetic.last_layer import LastLayer
 from totalmap.engine.arithmetic.proven_shortcuts import Shortcut
 from totalmap.engine.arithmetic.slab_convolution import SlabConvolution, joined
-from totalmap.engine.arithmetic.tensor_pool import Blocks
+from totalmap.engine.arithmetic.tensor_pool import TensorPool
 
 
 class ExactNetwork:
-    """A U-Net of dynamic_network_architectures for one tile at a time."""
+    """A U-Net of dynamic_network_architectures for single tiles."""
 
     device = torch.device("cpu")
     planes_at_once = 1
@@ -33,9 +32,9 @@ class ExactNetwork:
     def __init__(self, network: torch.nn.Module) -> None:
         """Takes the network over: its layers are replaced."""
         self._unet = FeatureNetwork(network)
-        self._head = Head(self._unet.last_layer)
-        self._blocks = Blocks()
-        _quicken(self._unet, self._blocks)
+        self._head = LastLayer(self._unet.last_layer)
+        self._pool = TensorPool()
+        _accelerate(self._unet, self._pool)
         self._proven = False
 
     @property
@@ -44,7 +43,7 @@ class ExactNetwork:
         return self._head.heads
 
     def features(self, tile: torch.Tensor) -> torch.Tensor:
-        """Returns what the last layer works on, (feature, z, y, x)."""
+        """Returns the input of the last layer, (feature, z, y, x)."""
         skips = list(self._unet.encoder(tile[None, None].contiguous()))
         features: torch.Tensor = skips.pop()
         for upsample, stage in zip(self._unet.upsamplings, self._unet.stages, strict=True):
@@ -52,7 +51,7 @@ class ExactNetwork:
         features = features[0]
         self._head.prove(features)
         if not self._proven:
-            give_back_freed_memory()  # the proofs took more of it than what follows will
+            give_back_freed_memory()  # the comparisons need more memory than all that follows
             self._proven = True
         return features
 
@@ -60,15 +59,15 @@ class ExactNetwork:
         """Returns the logits of some planes, (channel, z, y, x) float32."""
         return self._head.logits(features, planes)
 
-    def rest(self) -> None:
-        """Gives up its largest blocks; the heap is shared with all others."""
-        self._blocks.give_back()
+    def free_tile_memory(self) -> None:
+        """Frees its largest blocks; all networks share the heap."""
+        self._pool.give_back()
 
 
 def _run(stage: torch.nn.Module, parts: list[torch.Tensor]) -> torch.Tensor:
-    """Returns what a stage makes of an image, of which the channels come in parts.
+    """Returns the output of a stage for an image whose channels come in parts.
 
-    The list is emptied, so that they can be forgotten.
+    The list is emptied, so that the parts can be freed.
     """
     first, *others = _steps(stage)
     image: torch.Tensor = first(parts if _takes_parts(first) else joined(parts))
@@ -84,7 +83,7 @@ def _takes_parts(step: torch.nn.Module) -> bool:
 
 
 def _steps(module: torch.nn.Module) -> Iterator[torch.nn.Module]:
-    """Yields the blocks of a stage that run one after the other."""
+    """Yields the blocks of a stage in the order of execution."""
     if isinstance(module, torch.nn.Sequential):
         for part in module:
             yield from _steps(part)
@@ -97,7 +96,7 @@ def _steps(module: torch.nn.Module) -> Iterator[torch.nn.Module]:
 
 
 class _InstanceNorm(torch.nn.Module):
-    """Instance normalization of one image, in place, as torch.instance_norm ends up calling it."""
+    """Instance normalization of one image, in place, with the kernel of torch.instance_norm."""
 
     def __init__(self, layer: torch.nn.InstanceNorm3d) -> None:
         super().__init__()
@@ -122,11 +121,11 @@ class _InstanceNorm(torch.nn.Module):
 
 
 class _Upsampling(torch.nn.Module):
-    """A transposed convolution whose kernel is its stride: nothing overlaps."""
+    """A transposed convolution whose kernel is its stride, so that nothing overlaps."""
 
-    def __init__(self, layer: torch.nn.ConvTranspose3d, blocks: Blocks) -> None:
+    def __init__(self, layer: torch.nn.ConvTranspose3d, pool: TensorPool) -> None:
         super().__init__()
-        self._blocks = blocks
+        self._pool = pool
         self._stride = layer.stride
         self._inputs, self._outputs = layer.weight.shape[:2]
         copies = prod(self._stride)
@@ -139,7 +138,7 @@ class _Upsampling(torch.nn.Module):
         bias = torch.zeros(self._outputs) if layer.bias is None else layer.bias.detach()
         self._bias = bias.repeat(copies)[:, None].contiguous()
         self._shortcut = Shortcut(
-            f"upsampling {tuple(layer.weight.shape)}", usual=layer, quick=self._multiply
+            f"upsampling {tuple(layer.weight.shape)}", usual=layer, fast=self._multiply
         )
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
@@ -149,24 +148,24 @@ class _Upsampling(torch.nn.Module):
         z, y, x = image.shape[2:]
         by_z, by_y, by_x = self._stride
         rows = image[0].reshape(self._inputs, -1)
-        product = self._blocks.empty((self._matrix.shape[0], rows.shape[1]))
+        product = self._pool.empty((self._matrix.shape[0], rows.shape[1]))
         torch.mm(self._matrix, rows, out=product).add_(self._bias)
         parts = product.view(by_z, by_y, by_x, self._outputs, z, y, x)
-        result = self._blocks.empty((1, self._outputs, z * by_z, y * by_y, x * by_x))
+        result = self._pool.empty((1, self._outputs, z * by_z, y * by_y, x * by_x))
         result.view(self._outputs, z, by_z, y, by_y, x, by_x).copy_(
             parts.permute(3, 4, 0, 5, 1, 6, 2)
         )
         return result
 
 
-def _quicken(module: torch.nn.Module, blocks: Blocks) -> None:
-    """Replaces layers in place by their quicker equals."""
+def _accelerate(module: torch.nn.Module, pool: TensorPool) -> None:
+    """Replaces layers in place by faster ones with the same bits."""
     for name, layer in module.named_children():
         if isinstance(layer, torch.nn.InstanceNorm3d) and not layer.track_running_stats:
             setattr(module, name, _InstanceNorm(layer))
         elif isinstance(layer, torch.nn.ConvTranspose3d) and layer.kernel_size == layer.stride:
-            setattr(module, name, _Upsampling(layer, blocks))
+            setattr(module, name, _Upsampling(layer, pool))
         elif isinstance(layer, torch.nn.Conv3d) and SlabConvolution.fits(layer):
-            setattr(module, name, SlabConvolution(layer, blocks))
+            setattr(module, name, SlabConvolution(layer, pool))
         else:
-            _quicken(layer, blocks)
+            _accelerate(layer, pool)

@@ -1,4 +1,4 @@
-"""A U-Net of dynamic_network_architectures, divided before its last layer."""
+"""Splits a U-Net of dynamic_network_architectures before its last layer."""
 
 from math import prod
 from typing import Any
@@ -9,12 +9,12 @@ from totalmap.errors import ModelError
 
 
 class FeatureNetwork(torch.nn.Module):
-    """All of a U-Net but its last layer (dynamic_network_architectures' UNetDecoder.forward).
+    """A U-Net without its last layer (dynamic_network_architectures' UNetDecoder.forward).
 
-    Skip connections are dropped as soon as they are used.
+    Skip connections are freed as soon as they are used.
 
     Attributes:
-        strides: Voxels of the image for one at the bottom of the U-Net, (z, y, x).
+        strides: Voxels of the image for each voxel at the bottom of the U-Net, (z, y, x).
     """
 
     def __init__(self, network: torch.nn.Module) -> None:
@@ -34,7 +34,7 @@ class FeatureNetwork(torch.nn.Module):
             raise ModelError(f"{type(network).__name__} is no U-Net with a decoder") from error
         if not isinstance(last_layer, torch.nn.Conv3d) or last_layer.kernel_size != (1, 1, 1):
             raise ModelError("the last layer is not a convolution by 1 x 1 x 1")
-        self._last_layer = (last_layer,)  # in a tuple it is no part of this module
+        self._last_layer = (last_layer,)  # a tuple hides it from torch.nn.Module
         self.strides = tuple(prod(axis) for axis in zip(*unet.encoder.strides, strict=True))
 
     @property

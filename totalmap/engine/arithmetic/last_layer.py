@@ -1,17 +1,17 @@
-"""The last layer of a network, a convolution by 1 x 1 x 1, for a few planes at a time."""
+"""Computes the last layer of a network, a convolution by 1 x 1 x 1, for a few planes at a time."""
 
 import torch
 from torch.nn import functional
 
 from totalmap.engine.arithmetic.proven_shortcuts import proven, record
 
-# The logits of a whole tile would be the largest thing in memory. A convolution computes its
-# channels in blocks of 16 at most, so that a part of them has the bits of the whole.
+# The logits of a whole tile would need the most memory. A convolution computes its channels in
+# blocks of at most 16, so that some of them have the same bits as in the whole.
 HEADS_AT_ONCE = 32
 
 
-class Head:
-    """Turns features into logits by a matrix product, in memory that is used again and again.
+class LastLayer:
+    """Turns features into logits by a matrix product, in reused memory.
 
     oneDNN starts each sum with the bias and adds the features' products one after the other.
     A feature that is 1 everywhere, with the bias as its weight, makes a matrix product do the
@@ -28,7 +28,7 @@ class Head:
         self._rows = self._out = self._weight.new_empty(0)
 
     def prove(self, features: torch.Tensor) -> None:
-        """Makes sure, the first time, that `logits` are the convolution's, bit for bit.
+        """Compares, the first time, `logits` with the convolution bit for bit.
 
         Args:
             features: (feature, z, y, x) float32 of one tile.

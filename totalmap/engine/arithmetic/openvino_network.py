@@ -1,6 +1,6 @@
-"""Layers compiled by OpenVINO for the CPU at hand, in float32 or, where it may be, bfloat16.
+"""Runs a network that OpenVINO compiles for this CPU, in float32 or bfloat16.
 
-No compiler is needed: OpenVINO brings its own kernels.
+No compiler is needed, since OpenVINO contains its own kernels.
 """
 
 import sys
@@ -8,8 +8,8 @@ import warnings
 
 import torch
 
-# Each import of OpenVINO, and each call of its convert_model, is reported to Google Analytics.
-# Where that package can't be imported, nothing is; the frontend is called directly.
+# openvino_telemetry reports each import of OpenVINO, and each call of convert_model, to Google
+# Analytics. It is made unavailable here, and the frontend is called directly.
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
 
 from openvino import Core, InferRequest, Model  # noqa: E402
@@ -17,9 +17,9 @@ from openvino.frontend import FrontEndManager  # noqa: E402
 from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder  # noqa: E402
 
 from totalmap.engine.arithmetic.feature_network import FeatureNetwork  # noqa: E402
-from totalmap.engine.arithmetic.last_layer import Head  # noqa: E402
+from totalmap.engine.arithmetic.last_layer import LastLayer  # noqa: E402
 
-# Tracing needs an example that leaves several voxels at the bottom of the U-Net.
+# Tracing needs an example with several voxels at the bottom of the U-Net.
 _VOXELS_AT_THE_BOTTOM = 2
 
 
@@ -33,7 +33,7 @@ class OpenVinoNetwork:
         self, network: torch.nn.Module, patch_size: tuple[int, int, int], *, bfloat16: bool
     ) -> None:
         unet = FeatureNetwork(network)
-        self._head = Head(unet.last_layer)
+        self._head = LastLayer(unet.last_layer)
         precision = "bf16" if bfloat16 else "f32"
         self._compiled = Core().compile_model(
             _converted(unet, patch_size),
@@ -52,7 +52,7 @@ class OpenVinoNetwork:
         return self._head.heads
 
     def features(self, tile: torch.Tensor) -> torch.Tensor:
-        """Returns what the last layer works on, (feature, z, y, x) float32."""
+        """Returns the input of the last layer, (feature, z, y, x) float32."""
         image = tile[None, None].contiguous().numpy()
         if self._request is None:
             self._request = self._compiled.create_infer_request()
@@ -63,21 +63,21 @@ class OpenVinoNetwork:
         """Returns the logits of some planes, (channel, z, y, x) float32."""
         return self._head.logits(features, planes)
 
-    def rest(self) -> None:
-        """Gives up the memory between the layers, which each network has of its own."""
+    def free_tile_memory(self) -> None:
+        """Frees the memory of intermediate results, which each network has separately."""
         self._request = None
         self._compiled.release_memory()
 
 
 def _converted(network: FeatureNetwork, patch_size: tuple[int, int, int]) -> Model:
     """Returns the network for images (1, 1, z, y, x) of a patch's size."""
-    # A smaller example than a patch will do: tracing runs the network.
+    # An example smaller than a patch is sufficient; tracing runs the network.
     shape = [
         stride * min(_VOXELS_AT_THE_BOTTOM, size // stride)
         for stride, size in zip(network.strides, patch_size, strict=True)
     ]
     with torch.inference_mode(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of sizes that are taken for constant, which they are
+        warnings.simplefilter("ignore")  # warnings about constant sizes
         example = torch.zeros(1, 1, *shape)
         traced = torch.jit.trace(network, example, check_trace=False)  # type: ignore[no-untyped-call]
     decoder = TorchScriptPythonDecoder(traced)  # the frontend does not keep it alive

@@ -1,8 +1,8 @@
-"""Which quicker ways of computing were proven to have the bits of the usual one.
+"""Replaces operations by faster ones after a comparison has proven that all bits are the same.
 
-Which order of summation a library chooses depends on the processor and on shapes, not on values.
-So every quicker way is compared once in a process for each shape, on real data, and what was found
-holds for all networks.
+The order of summation in a library depends on the processor and on shapes, not on values. Therefore
+each faster operation is compared once in a process for each shape, on real data, and the result is
+valid for all networks.
 """
 
 from collections.abc import Callable, Hashable
@@ -18,12 +18,12 @@ _found: dict[Hashable, bool] = {}
 
 
 def proven(*way: Hashable) -> bool | None:
-    """Returns whether a way, named by its operation and its shapes, is exact; None: not known."""
+    """Returns whether an operation with given shapes is exact; None if it was not compared."""
     return _found.get(way)
 
 
 def record(*way: Hashable, is_exact: bool) -> None:
-    """Remembers what a comparison showed."""
+    """Stores the result of a comparison."""
     _found[way] = is_exact
     if not is_exact:
         log.info("shortcut_not_exact_here", operation=str(way[0]))
@@ -33,27 +33,26 @@ Operation = Callable[[torch.Tensor], torch.Tensor]
 
 
 class Shortcut:
-    """Stands for an operation and gives its results, bit for bit.
+    """Replaces an operation by a faster one with the same results, bit for bit.
 
-    The first call does both, the usual operation and the quick one; where a single bit differs,
-    the usual one stays.
+    The first call runs both operations. If a single bit differs, the usual operation stays.
     """
 
-    def __init__(self, name: str, *, usual: Operation, quick: Operation) -> None:
+    def __init__(self, name: str, *, usual: Operation, fast: Operation) -> None:
         self._name = name
         self._usual = usual
-        self._quick = quick
+        self._fast = fast
 
     def __call__(self, operand: torch.Tensor) -> torch.Tensor:
-        """Returns what the usual operation would."""
+        """Returns the result of the usual operation."""
         exact = proven(self._name, operand.shape)
         if exact is None:
             return self._prove(operand)
-        return self._quick(operand) if exact else self._usual(operand)
+        return self._fast(operand) if exact else self._usual(operand)
 
     def _prove(self, operand: torch.Tensor) -> torch.Tensor:
-        give_back_freed_memory()  # a proof takes more of it than all else
+        give_back_freed_memory()  # the comparison needs the most memory
         expected = self._usual(operand)
         give_back_freed_memory()
-        record(self._name, operand.shape, is_exact=torch.equal(self._quick(operand), expected))
+        record(self._name, operand.shape, is_exact=torch.equal(self._fast(operand), expected))
         return expected

@@ -1,41 +1,41 @@
-"""A convolution of a large image in slabs, bit for bit, in a part of the memory."""
+"""Computes a convolution of a large image in slabs, bit for bit, with less memory."""
 
 import torch
 from torch.nn import functional
 
 from totalmap.allocator import give_back_freed_memory
 from totalmap.engine.arithmetic.proven_shortcuts import proven, record
-from totalmap.engine.arithmetic.tensor_pool import Blocks
+from totalmap.engine.arithmetic.tensor_pool import TensorPool
 
-# The channels of an image may come in parts, which then need not be put together as a whole. The
-# list is emptied, so that they can be forgotten.
+# The channels of an image may come in parts, which are not joined. The list is emptied, so that the
+# parts can be freed.
 Parts = list[torch.Tensor]
 Image = torch.Tensor | Parts
 
-# oneDNN copies its input into blocks of channels and its output back: a convolution takes twice
-# what it reads and writes, up to 1.6 GB for a tile of the 1.5 mm networks.
+# oneDNN copies its input into blocks of channels and its output back. Therefore a convolution needs
+# twice the memory of its input and output, up to 1.6 GB for a tile of the 1.5 mm networks.
 SLAB_BYTES = 32 * 2**20
-# Copying in and out takes time, which is not worth it for a smaller image.
+# Smaller images are not worth the time for copying.
 FEWEST_SLABS = 4
 
 
 class SlabConvolution(torch.nn.Module):
-    """Stands for a convolution, which it does for some planes after the others.
+    """Replaces a convolution and computes it for some planes at a time.
 
-    Each voxel is the same sum; that it is added up in the same order is proven on the first image.
+    Each voxel is the same sum; the first image proves that the order of summation is the same.
     """
 
     def __init__(
-        self, layer: torch.nn.Conv3d, blocks: Blocks, slab_bytes: int = SLAB_BYTES
+        self, layer: torch.nn.Conv3d, pool: TensorPool, slab_bytes: int = SLAB_BYTES
     ) -> None:
         super().__init__()
         self._layer = layer
-        self._blocks = blocks
+        self._pool = pool
         self._slab_bytes = slab_bytes
 
     @staticmethod
     def fits(layer: torch.nn.Conv3d) -> bool:
-        """Returns whether this class can stand for a convolution."""
+        """Returns whether this class can replace a convolution."""
         return (
             set(layer.dilation) == {1}
             and layer.padding_mode == "zeros"
@@ -43,7 +43,7 @@ class SlabConvolution(torch.nn.Module):
         )
 
     def forward(self, image: Image) -> torch.Tensor:
-        """Returns what the layer makes of (1, channel, z, y, x)."""
+        """Returns the output of the layer for an image (1, channel, z, y, x)."""
         parts = [image] if isinstance(image, torch.Tensor) else image
         shape = self._result_shape(parts)
         thickness = self._thickness(parts, shape)
@@ -53,14 +53,14 @@ class SlabConvolution(torch.nn.Module):
             return whole
         if exact is None:
             return self._prove(joined(parts), thickness)
-        result = self._blocks.empty(shape)
+        result = self._pool.empty(shape)
         for planes in _slabs(shape[2], thickness):
             result[:, :, planes] = self._slab(parts, planes)
         return result
 
     def _prove(self, image: torch.Tensor, thickness: int) -> torch.Tensor:
-        """Returns the whole, and compares with it a slab of each kind: at the edges and inside."""
-        give_back_freed_memory()  # a proof takes more of it than all else
+        """Returns the whole result, after comparing with it slabs at the edges and inside."""
+        give_back_freed_memory()  # the comparison needs the most memory
         expected: torch.Tensor = self._layer(image)
         give_back_freed_memory()
         every = _slabs(expected.shape[2], thickness)
@@ -90,7 +90,7 @@ class SlabConvolution(torch.nn.Module):
         )
 
     def _seen(self, parts: Parts, planes: slice) -> torch.Tensor:
-        """Returns the planes from which some of the result come, zeros outside the image."""
+        """Returns the input planes of some planes of the result, with zeros outside the image."""
         stride, padding, kernel = self._along_z()
         _, _, depth, *plane = parts[0].shape
         first = planes.start * stride - padding
@@ -119,7 +119,7 @@ class SlabConvolution(torch.nn.Module):
         return (1, layer.out_channels, *((n + 2 * p - k) // s + 1 for n, p, k, s in sizes))
 
     def _thickness(self, parts: Parts, shape: tuple[int, ...]) -> int:
-        """Returns how many planes of the result make a slab."""
+        """Returns the number of planes of the result in a slab."""
         bytes_in = sum(part.nbytes for part in parts) // shape[2]
         bytes_out = shape[1] * shape[3] * shape[4] * torch.float32.itemsize
         return max(1, self._slab_bytes // max(bytes_in, bytes_out))
@@ -130,7 +130,7 @@ def _slabs(depth: int, thickness: int) -> list[slice]:
 
 
 def joined(parts: Parts) -> torch.Tensor:
-    """Returns (1, channel, z, y, x) with the channels of all parts; empties the list."""
+    """Returns (1, channel, z, y, x) with the channels of all parts, and empties the list."""
     whole = parts[0] if len(parts) == 1 else torch.cat(parts, 1)
     parts.clear()
     return whole

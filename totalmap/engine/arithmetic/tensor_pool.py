@@ -1,4 +1,4 @@
-"""Memory for the largest tensors of a tile, used again tile after tile."""
+"""Reuses the memory of the largest tensors of a tile for the next tiles."""
 
 import mmap
 import weakref
@@ -9,22 +9,22 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-# Smaller tensors lie well in the heap.
+# Smaller tensors use the heap.
 BLOCK_BYTES = 16 * 2**20
 
 
-class Blocks:
-    """Lends float32 tensors; each block is free again when the last tensor on it is forgotten.
+class TensorPool:
+    """Lends float32 tensors; a block is free again when the last tensor on it is deleted.
 
-    In the heap, which keeps what is freed (totalmap/allocator.py), the largest tensors would
-    lie amid smaller ones and leave holes that nothing fits: up to 1.5 GB.
+    In the heap, which keeps freed memory (totalmap/allocator.py), the largest tensors would lie
+    between smaller ones and leave fragments of up to 1.5 GB.
     """
 
     def __init__(self) -> None:
         self._blocks: list[_Block] = []
 
     def empty(self, shape: tuple[int, ...]) -> torch.Tensor:
-        """Returns a tensor with whatever values."""
+        """Returns a tensor with arbitrary values."""
         voxels = prod(shape)
         if voxels * torch.float32.itemsize <= BLOCK_BYTES:
             return torch.empty(shape)
@@ -35,7 +35,7 @@ class Blocks:
         return block.lend().view(shape)
 
     def give_back(self) -> None:
-        """Returns all blocks to the operating system, each as soon as it is not lent any more."""
+        """Returns all blocks to the operating system, each when it is not lent any more."""
         self._blocks.clear()
 
 

@@ -1,4 +1,4 @@
-"""What a sliding window asks of a network."""
+"""Defines the interface of a network for a sliding window."""
 
 from typing import Protocol
 
@@ -6,10 +6,9 @@ import torch
 
 
 class TileNetwork(Protocol):
-    """A network for one tile, in two steps, so that logits exist for a few planes at a time.
+    """A network for single tiles, in two steps, so that logits exist for a few planes at a time.
 
-    The logits of a whole tile are large (118 channels: 0.76 GB), and all that is done with them
-    is to be added up.
+    The logits of a whole tile are large (0.76 GB for 118 channels), and they are only summed.
     """
 
     @property
@@ -18,20 +17,20 @@ class TileNetwork(Protocol):
 
     @property
     def device(self) -> torch.device:
-        """Where tiles are expected and logits come out."""
+        """The device of tiles and logits."""
 
     @property
     def planes_at_once(self) -> int:
-        """For how many planes logits are best asked for."""
+        """Best number of planes for a call of `logits`."""
 
     def features(self, tile: torch.Tensor) -> torch.Tensor:
         """Returns (feature, z, y, x) of a normalized tile, (z, y, x) float32.
 
-        They hold until the next call.
+        They are valid until the next call.
         """
 
     def logits(self, features: torch.Tensor, planes: slice) -> torch.Tensor:
-        """Returns (channel, z, y, x) of some planes; they hold until the next call."""
+        """Returns the logits of some planes, (channel, z, y, x), valid until the next call."""
 
-    def rest(self) -> None:
-        """Gives up what memory it needs for a tile alone; called when an image is done."""
+    def free_tile_memory(self) -> None:
+        """Frees the memory that only tiles need; called after each image."""

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from totalmap.engine.arithmetic.last_layer import Head
+from totalmap.engine.arithmetic.last_layer import LastLayer
 
 
 @pytest.fixture
@@ -14,19 +14,19 @@ def features() -> torch.Tensor:
 def test_it_is_the_convolution(features: torch.Tensor, has_bias: bool) -> None:
     torch.manual_seed(1)
     convolution = torch.nn.Conv3d(8, 5, 1, bias=has_bias)
-    head = Head(convolution)
+    layer = LastLayer(convolution)
     expected = convolution(features[None])[0]
-    torch.testing.assert_close(head.logits(features, slice(0, 6)), expected)
-    head.prove(features)
-    assert torch.equal(head.logits(features, slice(2, 4)), expected[:, 2:4])
+    torch.testing.assert_close(layer.logits(features, slice(0, 6)), expected)
+    layer.prove(features)
+    assert torch.equal(layer.logits(features, slice(2, 4)), expected[:, 2:4])
 
 
 @torch.inference_mode()
 def test_where_the_product_differs_the_convolution_stays(features: torch.Tensor) -> None:
     """As on a processor whose libraries add up in another order."""
     convolution = torch.nn.Conv3d(8, 5, 1)
-    head = Head(convolution)
-    head._matrix = head._matrix + 1e-6
+    layer = LastLayer(convolution)
+    layer._matrix = layer._matrix + 1e-6
     for _ in range(2):
-        head.prove(features)
-        assert torch.equal(head.logits(features, slice(0, 6)), convolution(features[None])[0])
+        layer.prove(features)
+        assert torch.equal(layer.logits(features, slice(0, 6)), convolution(features[None])[0])

@@ -12,14 +12,14 @@ def nearly_double(x: torch.Tensor) -> torch.Tensor:
 
 
 def counted(calls: list[int]) -> Shortcut:
-    def quick(x: torch.Tensor) -> torch.Tensor:
+    def fast(x: torch.Tensor) -> torch.Tensor:
         calls.append(1)
         return x + x
 
-    return Shortcut("double", usual=double, quick=quick)
+    return Shortcut("double", usual=double, fast=fast)
 
 
-def test_an_equal_one_is_taken() -> None:
+def test_faster_operation_with_equal_bits_is_used() -> None:
     calls: list[int] = []
     shortcut = counted(calls)
     operand = torch.ones(3)
@@ -27,8 +27,8 @@ def test_an_equal_one_is_taken() -> None:
     assert len(calls) == 3
 
 
-def test_one_that_differs_in_a_bit_is_not() -> None:
-    shortcut = Shortcut("double", usual=double, quick=nearly_double)
+def test_faster_operation_that_differs_in_a_bit_is_not_used() -> None:
+    shortcut = Shortcut("double", usual=double, fast=nearly_double)
     operand = torch.full((3,), 0.25)
     assert not torch.equal(nearly_double(operand), double(operand))
     for _ in range(3):

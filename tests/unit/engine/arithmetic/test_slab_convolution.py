@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from totalmap.engine.arithmetic import proven_shortcuts
 from totalmap.engine.arithmetic.slab_convolution import SlabConvolution
-from totalmap.engine.arithmetic.tensor_pool import Blocks
+from totalmap.engine.arithmetic.tensor_pool import TensorPool
 
 
 def convolution(**changes: Any) -> torch.nn.Conv3d:
@@ -34,7 +34,7 @@ def test_slabs_are_the_whole(
         kernel_size=kernel, padding=kernel // 2, stride=stride, groups=groups, bias=bias
     )
     image = torch.randn(1, 16, depth, 9, 11)
-    quick = SlabConvolution(layer, Blocks(), slab_bytes)
+    quick = SlabConvolution(layer, TensorPool(), slab_bytes)
     proven_shortcuts._found.clear()
     for _ in range(2):  # the first call proves, the second one relies on it
         assert torch.equal(quick(list(image.tensor_split(parts, 1))), layer(image))
@@ -43,7 +43,7 @@ def test_slabs_are_the_whole(
 @torch.inference_mode()
 def test_what_is_not_exact_is_not_used() -> None:
     layer, image = convolution(), torch.randn(1, 16, 12, 8, 8)
-    quick = SlabConvolution(layer, Blocks(), 4096)
+    quick = SlabConvolution(layer, TensorPool(), 4096)
     layer.register_forward_hook(lambda *_: torch.zeros(1, 16, 12, 8, 8))
     for _ in range(2):
         assert not quick(image).any()
