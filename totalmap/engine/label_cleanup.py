@@ -23,7 +23,7 @@ NO_LIMIT = 1e10
 def clean(
     labels: NDArray[np.uint8], task: Task, zooms_mm: NDArray[np.float32]
 ) -> NDArray[np.uint8]:
-    """Returns the labels after the postprocessing of the task, without labels that it does not name.
+    """Returns the labels after the postprocessing of the task, without labels it does not name.
 
     Args:
         labels: (x, y, z) from the networks.
