@@ -112,10 +112,13 @@ def _verdict_lines(status: "RunStatus") -> "list[Text]":
 def _structures_table(status: "RunStatus") -> "Table":
     from rich.table import Table
 
+    from totalmap.display_names import display_name
+
     table = Table("Structure", title=f"Structures ({len(status.structures)})", title_justify="left")
     table.add_column("mL", justify="right")
     for structure in status.structures:
-        name = f"{structure.folder}/{structure.name}" if structure.folder else structure.name
+        folder = f"{structure.folder}/" if structure.folder else ""
+        name = f"{folder}{display_name(structure.name)}"
         table.add_row(name, f"{structure.volume_ml:.1f}")
     return table
 

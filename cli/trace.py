@@ -1,4 +1,4 @@
-"""`totalmap trace`: where a result comes from."""
+"""Defines `totalmap trace`, which shows the origin of a result."""
 
 import json
 from dataclasses import asdict
@@ -19,9 +19,9 @@ def print_trace(
     result: Annotated[Path, typer.Argument(help="A DICOM file that TotalMAP wrote.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not a table.")] = False,
 ) -> None:
-    """Says which source, weights and settings a result was made from, and by which version.
+    """Shows the source, weights and settings of a result, and the version that made it.
 
-    The exit status is 65 for a file that TotalMAP did not write. Nothing of the patient is shown.
+    The exit status is 65 for a file that TotalMAP did not write. No patient data are shown.
     """
     from cli.console import plain_console
     from totalmap.trace_result import trace

@@ -17,9 +17,11 @@ from skimage.draw import polygon2mask
 from totalsegmentator.map_to_binary import class_map
 
 from tests.phantom.study import WrittenSeries, decimal
+from totalmap.display_names import display_name
 
 SEGIMAGE2ITKIMAGE = Path(sys.executable).with_name("segimage2itkimage")
 NUMBER_OF: dict[str, int] = {name: number for number, name in class_map["total"].items()}
+NUMBER_OF_LABEL = {display_name(name): number for name, number in NUMBER_OF.items()}
 # The SEG repeats the decimal strings of its source.
 SAME_PLACE_MM = 1e-3
 
@@ -43,10 +45,10 @@ def read_by_highdicom(path: Path, written: WrittenSeries) -> Labels:
         assert distances[k] < SAME_PLACE_MM, "a frame lies where no slice is"
         if seg.SegmentationType == "LABELMAP":
             for number in np.unique(pixel[pixel > 0]):
-                labels[k][pixel == number] = NUMBER_OF[names[int(number)]]
+                labels[k][pixel == number] = NUMBER_OF_LABEL[names[int(number)]]
         else:
             number = _group(seg, frame, "SegmentIdentificationSequence").ReferencedSegmentNumber
-            labels[k][pixel > 0] = NUMBER_OF[names[number]]
+            labels[k][pixel > 0] = NUMBER_OF_LABEL[names[number]]
     return labels
 
 
@@ -78,7 +80,7 @@ def read_by_dcmqi(path: Path, folder: Path, written: WrittenSeries) -> Labels:
         k = np.abs(index[:, 2:] - np.array(written.spec.steps)).argmin(axis=1)
         i, j = np.rint(index[:, :2]).astype(int).T
         named = values[tuple(voxels.T)]
-        labels[k, j, i] = [NUMBER_OF[name_of[value]] for value in named]
+        labels[k, j, i] = [NUMBER_OF_LABEL[name_of[value]] for value in named]
     return labels
 
 

@@ -1,6 +1,7 @@
-"""Reads the names of structures as people see them, in every result, message and page.
+"""Reads the display names of structures, for every result, message and page that people read.
 
-They stand in codes.csv, beside the codes of the structures (totalmap.writers.dicom.codes).
+They are a column of codes.csv, beside the codes of the structures (totalmap.writers.dicom.codes).
+Machines get TotalSegmentator's names.
 """
 
 import csv
@@ -14,27 +15,33 @@ _LEFT = re.compile(r"\bleft ", re.IGNORECASE)
 
 
 def display_name(name: str) -> str:
-    """Returns a name for people, as `Left kidney`.
+    """Returns the display name of a structure, such as `Left kidney`.
 
     Args:
-        name: TotalSegmentator's name, or that of another tool, which is returned with spaces.
+        name: TotalSegmentator's name. A name of another tool is returned with spaces for
+            underscores.
     """
     return _names().get(name) or name.replace("_", " ")
 
 
+def is_structure(name: str) -> bool:
+    """Returns whether a name is TotalSegmentator's name of a structure that we offer."""
+    return name in _names()
+
+
 def in_sentence(name: str) -> str:
-    """Returns a name for people within a sentence, as `left kidney`."""
+    """Returns a display name for use within a sentence, such as `left kidney`."""
     shown = display_name(name)
     return shown[:1].lower() + shown[1:]
 
 
 def pair_in_sentence(left: str) -> str:
-    """Returns what a pair is called within a sentence, as `kidney`, by the name of the left one."""
+    """Returns the name of a pair within a sentence, such as `kidney`, from its left structure."""
     return in_sentence(_LEFT.sub("", display_name(left)))
 
 
 def table_text() -> str:
-    """Returns codes.csv."""
+    """Returns the text of codes.csv."""
     return (files("totalmap") / TABLE).read_text(encoding="utf-8")
 
 

@@ -1,15 +1,15 @@
-"""What was found about a study or its labels, and the verdict that follows from all of it."""
+"""Defines the findings of quality control about a study or its labels, and the verdict on them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-# The kind of the result that says that all others are rejected.
+# The kind of the result that marks all others as rejected.
 REJECTION_NOTE = "rejection"
 
 
 class Severity(StrEnum):
-    """What a finding asks for; in ascending order."""
+    """The consequence of a finding; in ascending order."""
 
     INFORMATION = "information"
     REVIEW = "review"
@@ -17,26 +17,34 @@ class Severity(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What is to be done with a result: deliver it, deliver it marked, or keep it back."""
+    """The treatment of a result: deliver it, deliver it marked, or hold it back."""
 
     OK = "ok"
     REVIEW = "review"
     REJECT = "reject"
 
 
+# The words for people, in every result and page.
+VERDICT_WORDS: Mapping[Verdict, str] = {
+    Verdict.OK: "no objection by quality control",
+    Verdict.REVIEW: "needs review",
+    Verdict.REJECT: "rejected by quality control",
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One reason to believe a result less.
+    """One reason to doubt a result.
 
     Attributes:
         code: One of a fixed set of names, in capitals: LEVEL, ABSENT, CHILD. At most 16 characters,
-            as a Code Value (0008,0100) has.
-        severity: What it asks for.
-        sentence: What a radiologist reads; without any patient attribute.
-        structure: TotalSegmentator's name of the structure that it is about; None: the study.
-        value: What was measured; None where there is no number.
-        limit: What it should not exceed, or fall below; None where there is none.
-        unit: Of both, as UCUM writes it; empty: none.
+            the limit of a Code Value (0008,0100).
+        severity: The consequence.
+        sentence: The text for a radiologist, without any patient attribute.
+        structure: TotalSegmentator's name of the structure in question; None: the study.
+        value: The measured value; None where there is no number.
+        limit: The value that should not be exceeded, or fallen below; None where there is none.
+        unit: Unit of value and limit in UCUM; empty: none.
     """
 
     code: str
@@ -50,19 +58,19 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assessment:
-    """All that was found about a study and its labels, and the verdict."""
+    """All findings about a study and its labels, and the verdict."""
 
     findings: tuple[Finding, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
-        """What is to be done with the result."""
+        """The treatment of the result."""
         return verdict(self.findings)
 
 
 def verdict(findings: Iterable[Finding]) -> Verdict:
-    """Returns the verdict: that of the gravest finding, and OK where none asks for more."""
-    severities = {one.severity for one in findings}
+    """Returns the verdict of the most severe finding, OK where no finding asks for more."""
+    severities = {finding.severity for finding in findings}
     if Severity.REJECT in severities:
         return Verdict.REJECT
     return Verdict.REVIEW if Severity.REVIEW in severities else Verdict.OK

@@ -1,9 +1,10 @@
-"""A structure of a task, and what is measured of it where it was found."""
+"""Defines the structures of a task, their measurements, and the limitations of a measurement."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-# A cube of 3 x 3 x 3: of anything smaller, the surface decides what its volume is.
+# A cube of 3 x 3 x 3. The volume of a smaller structure depends on how its surface is sampled.
 FEW_VOXELS = 27
 
 
@@ -18,8 +19,8 @@ class Face(StrEnum):
     SUPERIOR = "superior"
 
 
-class Flag(StrEnum):
-    """What matters to whoever reads a number.
+class Limitation(StrEnum):
+    """A limitation of a measurement; `totalmap.limitation_words` has the words for each.
 
     `incomplete`: the structure touches the edge of the field of view, so its true volume is larger.
     `few_voxels`: fewer than 27 voxels. `several_components`: it is not one connected piece.
@@ -40,16 +41,16 @@ class Structure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredStructure:
-    """A structure that was found, rounded as every result shows it.
+    """A structure that was found, with its measurements rounded as every result shows them.
 
     Attributes:
-        voxels: On the source's slices.
-        volume_ml: Of these voxels; each slice reaches half way to its neighbours.
-        mean: Of their values: HU in CT, the scanner's own units in MR.
+        voxels: Number of voxels on the slices of the source.
+        volume_ml: Volume of these voxels in mL; each slice reaches half way to its neighbours.
+        mean: Mean of their values: HU in CT, the scanner's own units in MR.
         sd: Standard deviation of these values.
         faces: The sides of the field of view that the structure touches.
-        components: Connected pieces, by faces, edges or corners, where the network put them.
-        largest_share: What part of the structure the largest of them is, 0..1.
+        components: Number of pieces on the inference grid, connected by faces, edges or corners.
+        largest_share: Share of the structure in the largest of them, 0..1.
     """
 
     structure: Structure
@@ -62,20 +63,16 @@ class MeasuredStructure:
     largest_share: float
 
     @property
-    def flags(self) -> tuple[Flag, ...]:
-        """What matters to whoever reads the volume."""
-        raised = {
-            Flag.INCOMPLETE: bool(self.faces),
-            Flag.FEW_VOXELS: self.voxels < FEW_VOXELS,
-            Flag.SEVERAL_COMPONENTS: self.components > 1,
+    def limitations(self) -> tuple[Limitation, ...]:
+        """The limitations of this measurement."""
+        applies = {
+            Limitation.INCOMPLETE: bool(self.faces),
+            Limitation.FEW_VOXELS: self.voxels < FEW_VOXELS,
+            Limitation.SEVERAL_COMPONENTS: self.components > 1,
         }
-        return tuple(flag for flag, is_raised in raised.items() if is_raised)
+        return tuple(limitation for limitation in Limitation if applies[limitation])
 
-    def remark(self, flag: Flag) -> str:
-        """Returns what a flag says of this structure, in words."""
-        if flag is Flag.INCOMPLETE:
-            faces = ", ".join(self.faces)
-            return f"volume incomplete: touches the {faces} edge of the field of view"
-        if flag is Flag.FEW_VOXELS:
-            return f"very small: {self.voxels} voxel{'s' if self.voxels > 1 else ''}"
-        return f"{self.components} separate pieces, the largest is {self.largest_share:.0%}"
+
+def chosen(structures: Iterable[Structure], names: tuple[str, ...]) -> tuple[Structure, ...]:
+    """Returns the structures with one of these names, or all if there are no names."""
+    return tuple(structure for structure in structures if not names or structure.name in names)

@@ -1,4 +1,4 @@
-"""Reads out of a DICOM object of ours where it comes from."""
+"""Reads the origin of a result from a DICOM object that TotalMAP wrote."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,17 +11,18 @@ from pydicom.errors import InvalidDicomError
 from totalmap.errors import InputError
 from totalmap.origin import Origin, origin_of
 
-# Their items name the same instances again, frame by frame.
+# The items of these sequences name the same instances again, frame by frame.
 _REPEATING = ("PerFrameFunctionalGroupsSequence", "ROIContourSequence")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
-    """Where a result comes from; nothing in it is of the patient.
+    """The origin of a result, without any patient attribute.
 
     Attributes:
         sop_class: Name of the SOP class.
-        description: Of the series.
+        description: Series Description.
+        origin: Version, task, engine, weights and settings.
         instances: UIDs of all instances that the result refers to, sorted.
     """
 
@@ -35,7 +36,7 @@ class Trace:
 
 
 def trace(path: Path) -> Trace:
-    """Returns where a result comes from.
+    """Returns the origin of a result.
 
     Raises:
         InputError: The file can't be read, is not DICOM, or was not made by TotalMAP.
@@ -67,7 +68,7 @@ def _origin(result: Dataset, path: Path) -> Origin:
 
 
 def _referenced(dataset: Dataset) -> Iterator[str]:
-    """Yields the UIDs of all instances that are named, also in items of items."""
+    """Yields the UIDs of all referenced instances, also in nested sequences."""
     for element in dataset:
         if element.keyword == "ReferencedSOPInstanceUID":
             yield str(element.value)

@@ -12,6 +12,7 @@ from PIL import Image
 from gateway.store.files import STATUS_NAME, Storage
 from gateway.store.jobs import JobList
 from totalmap.display_names import display_name
+from totalmap.limitation_words import limitation_label
 
 PREVIEW_NAME = "preview.png"
 REPORT_NAME = "report.html"
@@ -24,12 +25,6 @@ _ALWAYS_SHOWN = (*_PREVIEWS, *(f"{folder}/{REPORT_NAME}" for folder in _FOLDERS)
 # Twice what is shown, for screens with small pixels.
 THUMBNAIL_PIXELS = (192, 144)
 THUMBNAILS_KEPT = 128
-
-_REMARKS = {
-    "incomplete": "cut off at the edge",
-    "few_voxels": "very small",
-    "several_components": "several pieces",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +102,7 @@ class Results:
                     series=one.get("folder", ""),
                     name=display_name(one["name"]),
                     volume_ml=one["volume_ml"],
-                    remarks=tuple(_REMARKS.get(flag, flag) for flag in one["flags"]),
+                    remarks=tuple(map(limitation_label, one["flags"])),
                 )
                 for one in json.loads(text)["structures"]
             ]

@@ -15,6 +15,7 @@ from tests.ohif.viewer import Shown, open_results, require_viewer
 from tests.segmentations import segmentation_with, volume_of
 from tests.servers import running_orthanc
 from totalmap.dicom.geometry import from_canonical
+from totalmap.display_names import display_name
 from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
@@ -82,15 +83,16 @@ def test_every_segment_is_shown_where_it_is_in_its_own_colour(
     shown: Shown, segmentation: Segmentation, result: str
 ) -> None:
     segments = shown.segments[result]
-    names = {found.structure.name for found in segmentation.found()}
+    names = {display_name(found.structure.name) for found in segmentation.found()}
     assert names == segments.keys() - {"Background"}
     for found in segmentation.found():
-        name, label = found.structure.name, found.structure.label
+        name, label = display_name(found.structure.name), found.structure.label
         voxels = np.argwhere(segmentation.labels == label)
         centre = segmentation.volume.geometry.positions_lps(voxels).mean(axis=0)
         assert segments[name].voxels == len(voxels), name
         assert segments[name].centre_lps_mm == pytest.approx(centre, abs=SAME_PLACE_MM), name
-        assert segments[name].rgb == pytest.approx(structure_code(name).rgb, abs=SAME_COLOUR), name
+        rgb = structure_code(found.structure.name).rgb
+        assert segments[name].rgb == pytest.approx(rgb, abs=SAME_COLOUR), name
 
 
 def test_every_contour_is_shown_where_it_is_in_its_own_colour(

@@ -9,8 +9,9 @@ from totalsegmentator.statistics import get_basic_statistics
 
 from tests.phantom.study import WrittenSeries
 from totalmap.dicom.geometry import LPS_TO_RAS
+from totalmap.limitation_words import remarks
 from totalmap.segmentation import Segmentation
-from totalmap.structures import Face, Flag, MeasuredStructure
+from totalmap.structures import Face, Limitation, MeasuredStructure
 
 LIVER, SPLEEN = 5, 1
 
@@ -70,12 +71,12 @@ def test_each_edge_of_the_field_of_view_has_its_name(true_segmentation: Segmenta
         Face.LEFT: (slice(5, 9), slice(5, 9), slice(5, None)),
     }
     assert labelled(true_segmentation, inside).faces == ()
-    assert labelled(true_segmentation, inside).flags == ()
+    assert labelled(true_segmentation, inside).limitations == ()
     for face, box in ends.items():
         found = labelled(true_segmentation, box)
         assert found.faces == (face,)
-        assert found.flags == (Flag.INCOMPLETE,)
-        assert f"the {face} edge" in found.remark(Flag.INCOMPLETE)
+        assert found.limitations == (Limitation.INCOMPLETE,)
+        assert f"the {face} edge" in remarks(found)
 
 
 def test_pieces_and_few_voxels(true_segmentation: Segmentation) -> None:
@@ -84,7 +85,7 @@ def test_pieces_and_few_voxels(true_segmentation: Segmentation) -> None:
     apart = (slice(11, 13),) * 3
     assert labelled(true_segmentation, large, at_a_corner).components == 1
     two = labelled(true_segmentation, large, apart)
-    assert two.flags == (Flag.SEVERAL_COMPONENTS,)
+    assert two.limitations == (Limitation.SEVERAL_COMPONENTS,)
     assert two.largest_share == pytest.approx(64 / 72, abs=1e-4)
-    assert two.remark(Flag.SEVERAL_COMPONENTS) == "2 separate pieces, the largest is 89%"
-    assert labelled(true_segmentation, apart).flags == (Flag.FEW_VOXELS,)
+    assert remarks(two) == "2 separate pieces, the largest is 89%"
+    assert labelled(true_segmentation, apart).limitations == (Limitation.FEW_VOXELS,)

@@ -28,7 +28,7 @@ def seg_path(true_segmentation: Segmentation, tmp_path: Path) -> Path:
     return tmp_path / result.path
 
 
-def test_a_result_says_where_it_comes_from(
+def test_trace_returns_origin_and_source_of_a_seg(
     seg_path: Path, true_segmentation: Segmentation, phantom_series: WrittenSeries
 ) -> None:
     found = trace(seg_path)
@@ -57,14 +57,14 @@ def test_seg_and_sr_name_the_licence_of_the_weights(
         assert weights.licence == "CC-BY-NC-4.0"
 
 
-def test_nothing_of_the_patient_is_in_it(seg_path: Path) -> None:
+def test_trace_has_nothing_of_the_patient(seg_path: Path) -> None:
     seg = pydicom.dcmread(seg_path)
     shown = str(trace(seg_path))
     for keyword in ("PatientName", "PatientID", "PatientBirthDate", "AccessionNumber"):
         assert str(seg[keyword].value) not in shown
 
 
-def test_the_origin_of_all_networks_that_take_part_fits_into_its_attributes(
+def test_origin_of_seven_networks_fits_into_its_attributes(
     true_segmentation: Segmentation,
 ) -> None:
     """With a second opinion on some structures, seven networks of `total` take part."""
@@ -86,7 +86,7 @@ def test_the_origin_of_all_networks_that_take_part_fits_into_its_attributes(
     assert origin.labels == {one.label for one in every_second}
 
 
-def test_an_object_of_an_earlier_version_is_read_without_licences(
+def test_origin_of_an_earlier_version_is_read_without_licences(
     true_segmentation: Segmentation,
 ) -> None:
     origin = Origin.of(true_segmentation, Settings())
@@ -97,7 +97,7 @@ def test_an_object_of_an_earlier_version_is_read_without_licences(
     assert Origin.read(origin.lines()[1:]) is None
 
 
-def test_a_licence_of_odd_characters_is_readable_all_the_same(
+def test_licence_with_odd_characters_is_written_in_a_readable_form(
     true_segmentation: Segmentation,
 ) -> None:
     (model,) = true_segmentation.models
@@ -107,18 +107,20 @@ def test_a_licence_of_odd_characters_is_readable_all_the_same(
     assert Origin.read(origin.lines()) == origin
 
 
-def test_other_settings_are_another_origin() -> None:
+def test_other_settings_have_another_fingerprint() -> None:
     other = Settings(results=ResultsSection(series_description="Ours {task}"))
     assert other.fingerprint() != Settings().fingerprint()
     assert Settings().fingerprint() == Settings().fingerprint()
 
 
-def test_an_accepted_licence_changes_no_result() -> None:
+def test_accepted_licence_does_not_change_the_fingerprint() -> None:
     accepting = Settings(segmentation=SegmentationSection(accepted_licences=("CC-BY-NC-4.0",)))
     assert accepting.fingerprint() == Settings().fingerprint()
 
 
-def test_what_others_made_is_refused(phantom_series: WrittenSeries, tmp_path: Path) -> None:
+def test_trace_refuses_files_that_totalmap_did_not_write(
+    phantom_series: WrittenSeries, tmp_path: Path
+) -> None:
     with pytest.raises(InputError, match="was not made by TotalMAP"):
         trace(phantom_series.paths[0])
     text = tmp_path / "text.txt"

@@ -25,6 +25,7 @@ from totalmap.dicom.split_study import split_study
 from totalmap.dicom.stacks import Stack
 from totalmap.dicom.study import Study
 from totalmap.dicom.volume import build_volume
+from totalmap.display_names import is_structure
 from totalmap.errors import InputError
 from totalmap.finding import Assessment, Finding, Severity
 from totalmap.measure.label_statistics import Labels
@@ -129,14 +130,18 @@ def assess_existing_result(existing: ExistingResult) -> Assessment:
 def structure_name(segment: Dataset) -> str:
     """Returns TotalSegmentator's name of a segment, else its label.
 
-    Segment label, tracking identifier and coded type with its side are compared in turn:
-    `Left kidney`, `kidney_left` and (Kidney, Left) name the same structure.
+    A tracking identifier that is one of TotalSegmentator's names decides: TotalMAP writes it. Else
+    label, tracking identifier and coded type with its side are compared in turn: `Left kidney`,
+    `kidney_left` and (Kidney, Left) name the same structure.
     """
+    tracking_id = str(segment.get("TrackingID", ""))
+    if is_structure(tracking_id):
+        return tracking_id
     type_item = (segment.get("SegmentedPropertyTypeCodeSequence") or [Dataset()])[0]
     side = (type_item.get("SegmentedPropertyTypeModifierCodeSequence") or [Dataset()])[0]
     coded = f"{type_item.get('CodeMeaning', '')} {side.get('CodeMeaning', '')}"
     label = str(segment.get("SegmentLabel", ""))
-    for name in (label, str(segment.get("TrackingID", "")), coded):
+    for name in (label, tracking_id, coded):
         if _normal(name) in _normal_names():
             return _normal_names()[_normal(name)]
     return label or f"segment {segment.SegmentNumber}"

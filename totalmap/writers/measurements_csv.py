@@ -1,4 +1,4 @@
-"""Measurements as a table for spreadsheets and data frames (RFC 4180): a line a structure."""
+"""Writes measurements.csv (RFC 4180): one line for each structure, for spreadsheets."""
 
 import csv
 import io
@@ -9,12 +9,12 @@ from typing import BinaryIO
 from pydicom.sr.coding import Code
 
 from totalmap.errors import OutputError
+from totalmap.limitation_words import remarks
 from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultKind
 from totalmap.structures import MeasuredStructure
-from totalmap.writers.dicom.codes import structure_code
-from totalmap.writers.dicom.intensity import intensity_of
+from totalmap.writers.dicom.codes import intensity_of, structure_code
 from totalmap.writers.dicom.provenance import result_name
 from totalmap.writers.release import RESULTS_NAME, Release
 
@@ -53,7 +53,7 @@ COLUMNS = tuple(field.name for field in fields(Row))
 def write_measurements_csv(segmentation: Segmentation, release: Release) -> Result:
     """Writes the table and compares the file with the measurements.
 
-    Where nothing was found, it has its header alone.
+    If nothing was found, the table has only its header.
 
     Raises:
         OutputError: A structure has no code, or the file that was written differs.
@@ -65,9 +65,9 @@ def write_measurements_csv(segmentation: Segmentation, release: Release) -> Resu
     table.writerows(asdict(row) for row in rows)
     content = text.getvalue().encode("utf-8")
     name = result_name(segmentation, FILE_NAME)
-    aside = release.write(name, partial(_write, content))
-    with aside.open(encoding="utf-8", newline="") as file:
-        check_measurements_csv(file.read(), rows)
+    staged = release.write(name, partial(_write, content))
+    with staged.open(encoding="utf-8", newline="") as file:
+        compare_measurements_csv(file.read(), rows)
     return Result(kind=ResultKind.CSV, path=f"{RESULTS_NAME}/{name}")
 
 
@@ -75,7 +75,7 @@ def _write(content: bytes, file: BinaryIO) -> None:
     file.write(content)
 
 
-def check_measurements_csv(written: str, rows: list[Row]) -> None:
+def compare_measurements_csv(written: str, rows: list[Row]) -> None:
     """Compares a table with its rows.
 
     Raises:
@@ -83,7 +83,7 @@ def check_measurements_csv(written: str, rows: list[Row]) -> None:
     """
     expected = [[str(value) for value in asdict(row).values()] for row in rows]
     if list(csv.reader(written.splitlines())) != [list(COLUMNS), *expected]:
-        raise OutputError(f"{FILE_NAME} differs from what was measured")
+        raise OutputError(f"{FILE_NAME} differs from the measurements")
 
 
 def _row(segmentation: Segmentation, found: MeasuredStructure) -> Row:
@@ -101,8 +101,8 @@ def _row(segmentation: Segmentation, found: MeasuredStructure) -> Row:
         unit=intensity.symbol if intensity else "",
         components=found.components,
         largest_share=found.largest_share,
-        flags=" ".join(found.flags),
-        remarks="; ".join(found.remark(flag) for flag in found.flags),
+        flags=" ".join(found.limitations),
+        remarks=remarks(found),
         code=_text(code.type),
         code_meaning=code.type.meaning,
         side=side.meaning.lower() if side else "",
@@ -115,5 +115,5 @@ def _row(segmentation: Segmentation, found: MeasuredStructure) -> Row:
 
 
 def _text(code: Code) -> str:
-    """Returns scheme and value, which no spreadsheet takes for a number."""
+    """Returns scheme and value in a form that no spreadsheet mistakes for a number."""
     return f"{code.scheme_designator}:{code.value}"

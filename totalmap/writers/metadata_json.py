@@ -1,23 +1,23 @@
-"""metadata.json: what a clinical workflow may base its decisions on.
+"""Summarises a run for metadata.json, for the conditions of a clinical workflow.
 
 Source: Project-MONAI/monai-deploy-workflow-manager, guidelines/mwm-workflow-spec.md, "Argo
-Metadata" and "Handled Exception Metadata"; and what its code makes of the values
+Metadata" and "Handled Exception Metadata"; and the code that handles the values
 (ArgoMetadataRepository.cs, ConditionalParameterParser.cs, Conditional.cs).
 
-The Task Manager takes the file for a flat dictionary, and the Workflow Manager turns each value
-into text and puts that into the condition. Hence:
+The Task Manager reads the file as a flat dictionary. The Workflow Manager turns each value into
+text and puts it into the condition. Hence:
 
-- a key is left out where there is nothing to say: null is an error there, and an absent key NULL;
-- numbers are integers, for fractions are written in the manner of the server's country;
-- a list is text in square brackets, which CONTAINS takes for a list; a real one is lost on its way
+- a key without a value is left out: null is an error there, and an absent key is NULL;
+- numbers are integers: fractions would be written with the decimal mark of the server's country;
+- a list is text in square brackets, which CONTAINS reads as a list; a JSON list is lost on its way
   through the database;
-- no key is called JobIdentity: the Task Manager adds one of its own and fails on a second.
+- no key is called JobIdentity: the Task Manager adds its own and fails on a second one.
 """
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from totalmap.structures import Flag
+from totalmap.structures import Limitation
 from totalmap.writers.status_json import RunStatus
 
 
@@ -27,7 +27,7 @@ class RunMetadata:
 
     Attributes:
         structures: Names in square brackets.
-        findings: Codes, the same.
+        findings: Codes in square brackets.
     """
 
     outcome: str
@@ -51,16 +51,16 @@ class RunMetadata:
     version: str | None
 
     def as_json(self) -> dict[str, str | int]:
-        """Returns what json can dump, without the keys that have no value."""
+        """Returns a dictionary for json.dump, without the keys that have no value."""
         return {key: value for key, value in asdict(self).items() if value is not None}
 
 
 def summarise(status: RunStatus) -> RunMetadata:
-    """Returns the same as status.json says, for conditions."""
+    """Returns the summary of status.json for conditions."""
     error, model = status.error, status.model
     found = status.structures
     return RunMetadata(
-        # Conditions on success, which lead to an export, were written before there was a verdict.
+        # Existing workflows export on "succeeded", so held results need another outcome.
         outcome="held" if status.quality.held else status.outcome,
         exit_status=error.exit_status if error else 0,
         exception=error.kind if error else None,
@@ -72,7 +72,7 @@ def summarise(status: RunStatus) -> RunMetadata:
         series=len({series.series_instance_uid for series in status.series}),
         series_chosen=sum(series.chosen for series in status.series),
         structures_found=len(found),
-        structures_incomplete=sum(Flag.INCOMPLETE in structure.flags for structure in found),
+        structures_incomplete=sum(Limitation.INCOMPLETE in structure.flags for structure in found),
         structures=_list([structure.name for structure in found]),
         verdict=status.quality.verdict,
         findings=_list([finding.code for finding in status.quality.findings]),
@@ -84,5 +84,5 @@ def summarise(status: RunStatus) -> RunMetadata:
 
 
 def _list(names: Sequence[str]) -> str:
-    """Returns names as a list of the conditions, each once."""
+    """Returns distinct names as a list for conditions."""
     return f"[{','.join(dict.fromkeys(names))}]"

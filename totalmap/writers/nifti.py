@@ -1,4 +1,4 @@
-"""Labels as one multi-label NIfTI, as `TotalSegmentator --ml` writes them."""
+"""Writes the labels as one multi-label NIfTI file, as `TotalSegmentator --ml` does."""
 
 import gzip
 from typing import BinaryIO
@@ -14,21 +14,21 @@ from totalmap.writers.dicom.provenance import result_name
 from totalmap.writers.release import RESULTS_NAME, Release
 
 FILE_NAME = "labels.nii.gz"
-# zlib's own default: labels come out three times smaller than at level 1.
+# The default of zlib: files are three times smaller than at level 1.
 COMPRESSION_LEVEL = 6
 
 
 def write_nifti(segmentation: Segmentation, release: Release) -> Result:
     """Writes the labels on the source grid.
 
-    The axes point to the left, anterior and superior, as dicom2nifti has them; where the source is
-    itself a NIfTI, they are its own.
+    The axes point to the left, anterior and superior, as those of dicom2nifti; a source that is a
+    NIfTI file itself keeps its own axes.
 
-    Where slices are missing or unevenly spaced, a NIfTI has to have some all the same: they get
-    the labels of the nearest slice.
+    A NIfTI file has evenly spaced slices. Where those of the source are missing or unevenly
+    spaced, each slice gets the labels of the nearest one.
 
-    The value of a voxel is TotalSegmentator's label number; an extended header names the
-    labels, as totalsegmentator.nifti_ext_header.add_label_map_to_nifti does.
+    The value of a voxel is TotalSegmentator's label number. An extended header names the labels,
+    as totalsegmentator.nifti_ext_header.add_label_map_to_nifti does.
 
     Raises:
         OutputError: The file that was written differs from the labels.
@@ -46,8 +46,8 @@ def write_nifti(segmentation: Segmentation, release: Release) -> Result:
             image.to_stream(packed)
 
     name = result_name(segmentation, FILE_NAME)
-    aside = release.write(name, write)
-    with gzip.open(aside) as packed:
+    staged = release.write(name, write)
+    with gzip.open(staged) as packed:
         written = nibabel.Nifti1Image.from_stream(packed)
         if not np.array_equal(np.asanyarray(written.dataobj), labels):
             raise OutputError(f"{name} differs from the labels after writing")
@@ -57,9 +57,9 @@ def write_nifti(segmentation: Segmentation, release: Release) -> Result:
 def _label_table(segmentation: Segmentation) -> bytes:
     """Returns the names of the labels in the Caret extension, as TotalSegmentator writes them."""
     labels = "\n".join(
-        f'<Label Key="{one.label}" Red="1" Green="1" Blue="1" Alpha="1">'
-        f"<![CDATA[{one.name}]]></Label>"
-        for one in segmentation.structures
+        f'<Label Key="{structure.label}" Red="1" Green="1" Blue="1" Alpha="1">'
+        f"<![CDATA[{structure.name}]]></Label>"
+        for structure in segmentation.structures
     )
     return (
         '<?xml version="1.0" encoding="UTF-8"?><CaretExtension><VolumeInformation Index="0">'

@@ -1,4 +1,4 @@
-"""Writes a note that results are rejected: a Key Object Selection, on which archives hide them.
+"""Writes the rejection note: a Key Object Selection that makes archives hide rejected results.
 
 IHE IOCM; PS3.3 A.35.4, PS3.16 TID 2010 and CID 7011: (113001, DCM, "Rejected for Quality Reasons")
 and (113037, DCM, "Rejected for Patient Safety Reasons").
@@ -26,7 +26,7 @@ from totalmap.writers.dicom.encoding import write_parts
 from totalmap.writers.release import RESULTS_NAME, Release
 
 FILE_NAME = "rejection.dcm"
-# What the source has, and the other results had from it.
+# Attributes that the results copied from the source, or that all results share.
 _FROM_RESULT = (
     "ContentDate",
     "ContentTime",
@@ -35,46 +35,46 @@ _FROM_RESULT = (
     "SoftwareVersions",
     "ContributingEquipmentSequence",
 )
-# Clocks of this run: two runs write the same bytes.
+# Times of this run, which are removed: two runs write the same bytes.
 _CLOCKS = ("InstanceCreationDate", "InstanceCreationTime")
 
 
 def write_rejection(
     results: Sequence[Result], findings: Sequence[Finding], settings: Settings, release: Release
 ) -> tuple[Result, ...]:
-    """Writes the note about all DICOM results of a run, which are written aside already.
+    """Writes the note about all DICOM results of a run, which are in the staging folder already.
 
     Returns:
-        One result, or none where no result is a DICOM object.
+        One result, or none if no result is a DICOM object.
 
     Raises:
-        OutputError: What was written differs from what was meant.
+        OutputError: The note that was written does not name all results.
     """
     rejected = [
-        pydicom.dcmread(release.aside(_name(one)), stop_before_pixels=True)
-        for one in results
-        if one.sop_instance_uid
+        pydicom.dcmread(release.staged_path(_name(result)), stop_before_pixels=True)
+        for result in results
+        if result.sop_instance_uid
     ]
     if not rejected:
         return ()
-    reasons = [found.sentence for found in findings if found.severity is Severity.REJECT]
+    reasons = [finding.sentence for finding in findings if finding.severity is Severity.REJECT]
     rejection = Rejection(title=codes.DCM.RejectedForQualityReasons, reasons=" ".join(reasons))
     note = encode_rejection(rejected, rejection, settings)
     write = partial(write_parts, dataset=note, parts=(), syntax=ExplicitVRLittleEndian)
     written = pydicom.dcmread(release.write(FILE_NAME, write))
-    if _referenced(written) != {str(one.SOPInstanceUID) for one in rejected}:
-        raise OutputError("the note of the rejection does not name all results")
+    if _referenced(written) != {str(dataset.SOPInstanceUID) for dataset in rejected}:
+        raise OutputError("the rejection note does not name all results")
     uid = str(note.SOPInstanceUID)
     return (Result(kind=REJECTION_NOTE, path=f"{RESULTS_NAME}/{FILE_NAME}", sop_instance_uid=uid),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejection:
-    """Why objects are rejected.
+    """The reasons of a rejection.
 
     Attributes:
         title: A code of CID 7011.
-        reasons: In words.
+        reasons: The reasons in words.
     """
 
     title: Code
@@ -84,11 +84,11 @@ class Rejection:
 def encode_rejection(
     rejected: Sequence[Dataset], rejection: Rejection, settings: Settings
 ) -> Dataset:
-    """Returns the note about some objects of one study, with the reasons in words."""
+    """Returns the note about objects of one study, with the reasons in words."""
     uids = [str(dataset.SOPInstanceUID) for dataset in rejected]
-    # The notes about the same objects that differ in the title are two objects.
+    # Two notes about the same objects with different titles are two objects.
     is_usual = rejection.title == codes.DCM.RejectedForQualityReasons
-    what = REJECTION_NOTE if is_usual else f"{REJECTION_NOTE} {rejection.title.value}"
+    kind = REJECTION_NOTE if is_usual else f"{REJECTION_NOTE} {rejection.title.value}"
     note: Dataset = KeyObjectSelectionDocument(
         evidence=rejected,
         content=KeyObjectSelection(
@@ -96,9 +96,9 @@ def encode_rejection(
             referenced_objects=rejected,
             description=rejection.reasons,
         ),
-        series_instance_uid=derived_uid("series", what, *uids),
+        series_instance_uid=derived_uid("series", kind, *uids),
         series_number=settings.results.series_numbers.rejection,
-        sop_instance_uid=derived_uid("instance", what, *uids),
+        sop_instance_uid=derived_uid("instance", kind, *uids),
         instance_number=1,
         manufacturer=MANUFACTURER,
     )

@@ -1,16 +1,16 @@
-"""All or nothing: results are written aside, synced, and made visible by one rename.
+"""Releases all results of a run or none: writes them to a staging folder, then renames it once.
 
 Layout of an output folder:
 
     status.json      written on success and on failure
-    metadata.json    likewise, and visible before status.json is
-    results/         appears in one step, when every result is written and checked
-    rejected/        instead of it, where they are not to be believed and so not to be delivered;
-                     DICOM objects in it are called *.dcm.held
+    metadata.json    the same, and visible before status.json
+    results/         appears in one step, when every result is written and read back
+    rejected/        replaces results/ if quality control rejects them, so that nobody delivers
+                     them; DICOM objects in it are called *.dcm.held
     .staging/        exists during a run; files in it are called *.part until all are complete
-    study-001/ ...   where all studies of an input were run: a folder like this for each
+    study-001/ ...   one such folder for each study, if all studies of an input were run
 
-The folder belongs to the application: what an earlier run left there is removed at the start.
+The folder belongs to the application: it removes the files of an earlier run at the start.
 """
 
 import errno
@@ -28,12 +28,12 @@ from totalmap.log import get_logger
 
 STATUS_NAME = "status.json"
 METADATA_NAME = "metadata.json"
-# In the order of their release: whoever sees status.json sees everything.
+# In the order of their release: once status.json is visible, everything is.
 REPORT_NAMES = (METADATA_NAME, STATUS_NAME)
 RESULTS_NAME = "results"
 REJECTED_NAME = "rejected"
-# MONAI's Workflow Manager exports whatever ends with .dcm, wherever it lies (TaskManager of
-# Project-MONAI/monai-deploy-workflow-manager), and scripts that send to an archive do the same.
+# MONAI's Workflow Manager exports every file that ends with .dcm, in any folder (TaskManager of
+# Project-MONAI/monai-deploy-workflow-manager), and so do scripts that send to an archive.
 HELD_SUFFIX = ".held"
 _DICOM_SUFFIX = ".dcm"
 STAGING_NAME = ".staging"
@@ -50,15 +50,15 @@ class Release:
     """The output folder of one run."""
 
     def __init__(self, folder: Path) -> None:
-        """Prepares the folder and removes what an earlier run left in it.
+        """Prepares the folder and removes the files of an earlier run.
 
         Raises:
-            ConfigError: The folder can't be made or written, or holds a `results` folder
-                without the status.json of a run: it is somebody else's.
+            ConfigError: The folder can't be made or written, or it contains a `results` folder
+                without the status.json of a run, which then is not ours.
         """
         self._folder = folder
         self._staging = folder / STAGING_NAME
-        # A signal may end a run (app/stop_signals.py) just while it publishes.
+        # A signal may end the run (app/stop_signals.py) while it publishes.
         self._ending = threading.Lock()
         self._is_published = False
         try:
@@ -69,45 +69,45 @@ class Release:
             raise _output_error(f"output folder {folder} can't be written", error) from error
 
     def write(self, name: str, write: Callable[[BinaryIO], None]) -> Path:
-        """Writes one result aside and syncs it.
+        """Writes one result to the staging folder and syncs it.
 
         Args:
             name: Path of the result below the results folder.
             write: Writes the content to an open file.
 
         Returns:
-            The file aside, to be checked before the release.
+            The staged file, to be read back before the release.
 
         Raises:
             ResourceError: The disk is full.
             ConfigError: The folder can't be written.
         """
-        aside = self.aside(name)
+        staged = self.staged_path(name)
         try:
-            aside.parent.mkdir(parents=True, exist_ok=True)
-            with aside.open("wb") as file:
+            staged.parent.mkdir(parents=True, exist_ok=True)
+            with staged.open("wb") as file:
                 write(file)
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
             raise _output_error(f"result {name} can't be written", error) from error
-        return aside
+        return staged
 
-    def aside(self, name: str) -> Path:
-        """Returns where a result lies, or would lie, before it is published."""
+    def staged_path(self, name: str) -> Path:
+        """Returns the path of a result before it is published."""
         return self._staging / (name + PART_SUFFIX)
 
     def publish(self, status: object, metadata: object = None, *, held: bool = False) -> None:
         """Makes all results visible in one step, and then metadata.json and status.json.
 
         Args:
-            status: Anything that json can dump. It is written before anything becomes visible,
-                so a full disk can't leave results without a status.
-            metadata: The same for metadata.json; None writes none.
-            held: Whether they appear as `held_path` has it.
+            status: Content of status.json, for json.dump. It is written before anything becomes
+                visible, so a full disk can't leave results without a status.
+            metadata: Content of metadata.json; None writes none.
+            held: Whether the results are held back, under the paths of `held_path`.
 
         Raises:
-            OutputError: Nothing was written.
+            OutputError: The run wrote no result.
             ResourceError: The disk is full.
             ConfigError: The folder can't be written.
         """
@@ -115,7 +115,7 @@ class Release:
         if not parts:
             raise OutputError("the run wrote no result")
         with self._ending:
-            reports = self._write_reports_aside(status, metadata)
+            reports = self._stage_reports(status, metadata)
             try:
                 for part in parts:
                     name = part.name.removesuffix(PART_SUFFIX)
@@ -130,14 +130,14 @@ class Release:
         log.info("results_released", files=len(parts))
 
     def fail(self, status: object, metadata: object = None) -> bool:
-        """Removes everything that was written, then writes metadata.json and status.json.
+        """Removes all staged results, then writes metadata.json and status.json.
 
         Args:
-            status: Anything that json can dump.
-            metadata: The same; None writes none.
+            status: Content of status.json, for json.dump.
+            metadata: Content of metadata.json; None writes none.
 
         Returns:
-            Whether it did: results that are published stay.
+            False if the results are published already: then nothing is changed.
 
         Raises:
             ResourceError: The disk is full.
@@ -147,7 +147,7 @@ class Release:
             if self._is_published:
                 return False
             self.discard()
-            reports = self._write_reports_aside(status, metadata)
+            reports = self._stage_reports(status, metadata)
             try:
                 self._show(reports)
             except OSError as error:
@@ -155,69 +155,69 @@ class Release:
         return True
 
     def discard(self) -> None:
-        """Removes everything that was written and not published."""
+        """Removes all files that are not published."""
         shutil.rmtree(self._staging, ignore_errors=True)
-        self._remove_reports_aside()
+        self._remove_staged_reports()
 
-    def _write_reports_aside(self, status: object, metadata: object) -> list[str]:
-        """Writes what there is of the two, and returns their names in the order of release."""
+    def _stage_reports(self, status: object, metadata: object) -> list[str]:
+        """Writes the reports under temporary names, and returns their names in order of release."""
         contents = dict(zip(REPORT_NAMES, (metadata, status), strict=True))
         names = [name for name in REPORT_NAMES if contents[name] is not None]
         for name in names:
             try:
-                with self._report_aside(name).open("w", encoding="utf-8") as file:
+                with self._staged_report(name).open("w", encoding="utf-8") as file:
                     json.dump(contents[name], file, indent=2)
                     file.write("\n")
                     file.flush()
                     os.fsync(file.fileno())
             except OSError as error:
-                self._remove_reports_aside()
+                self._remove_staged_reports()
                 raise _output_error(f"{name} can't be written", error) from error
         return names
 
     def _show(self, reports: list[str]) -> None:
         for name in reports:
-            self._report_aside(name).replace(self._folder / name)
+            self._staged_report(name).replace(self._folder / name)
         _sync_folder(self._folder)
 
-    def _remove_reports_aside(self) -> None:
+    def _remove_staged_reports(self) -> None:
         for name in REPORT_NAMES:
-            self._report_aside(name).unlink(missing_ok=True)
+            self._staged_report(name).unlink(missing_ok=True)
 
-    def _report_aside(self, report: str) -> Path:
+    def _staged_report(self, report: str) -> Path:
         return self._folder / (report + PART_SUFFIX)
 
     def _has_status(self) -> bool:
-        """A run that was killed between its two last renames leaves the status aside."""
+        """Whether a run left its status; killed before its last rename, it left a staged one."""
         status = self._folder / STATUS_NAME
-        return status.exists() or self._report_aside(STATUS_NAME).exists()
+        return status.exists() or self._staged_report(STATUS_NAME).exists()
 
     def _remove_earlier_run(self) -> None:
         earlier = [self._folder / name for name in (RESULTS_NAME, REJECTED_NAME)]
-        studies = [one for one in self._folder.glob(_STUDY_FOLDERS) if _is_of_a_run(one)]
-        present = [one for one in (self._staging, *earlier, *studies) if one.exists()]
+        studies = filter(_is_of_a_run, self._folder.glob(_STUDY_FOLDERS))
+        present = [path for path in (self._staging, *earlier, *studies) if path.exists()]
         for results in earlier:
             if results in present and not self._has_status():
                 raise ConfigError(
                     f"{results} exists and is not of an earlier run: name another output folder"
                 )
-        for one in present:
-            shutil.rmtree(one)
+        for folder in present:
+            shutil.rmtree(folder)
         for name in REPORT_NAMES:
             (self._folder / name).unlink(missing_ok=True)
-        self._remove_reports_aside()
+        self._remove_staged_reports()
 
 
 def study_folder(number: int) -> str:
-    """Returns the name of the folder of a study, where all studies of an input are run."""
+    """Returns the name of the folder of one study in a run of all studies."""
     return _STUDY_FOLDER.format(number)
 
 
 def held_path(path: str) -> str:
-    """Returns where a result appears that is held back, so that nobody delivers it.
+    """Returns the path of a result that is held back, so that nobody delivers it.
 
     Args:
-        path: Of the result, relative to the output folder: `results/seg.dcm`.
+        path: Path of the result in the output folder, such as `results/seg.dcm`.
     """
     _, _, below = path.partition("/")
     return f"{REJECTED_NAME}/{_held_name(below)}"
@@ -229,7 +229,7 @@ def _held_name(name: str) -> str:
 
 @contextmanager
 def open_release(folder: Path) -> Iterator[Release]:
-    """Yields the output folder; whatever is not published is gone when the block ends."""
+    """Yields the output folder, and removes all files that are not published at the end."""
     release = Release(folder)
     try:
         yield release
@@ -238,16 +238,16 @@ def open_release(folder: Path) -> Iterator[Release]:
 
 
 def _is_of_a_run(folder: Path) -> bool:
-    """Whether a folder was made by a run, which may have been killed."""
+    """Whether a run, which may have been killed, made the folder."""
     return any((folder / name).exists() for name in (STATUS_NAME, STAGING_NAME))
 
 
-def _output_error(what: str, error: OSError) -> TotalMapError:
+def _output_error(failure: str, error: OSError) -> TotalMapError:
     cause = _system_error(error)
     reason = cause.strerror or type(cause).__name__
     if cause.errno in _DISK_FULL:
-        return ResourceError(f"{what}: {reason}; free some space and run again")
-    return ConfigError(f"{what}: {reason}")
+        return ResourceError(f"{failure}: {reason}; free some space and run again")
+    return ConfigError(f"{failure}: {reason}")
 
 
 def _system_error(error: BaseException) -> OSError:
@@ -261,7 +261,7 @@ def _system_error(error: BaseException) -> OSError:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Makes renames in the folder durable."""
+    """Makes renames in the folder durable, even if the machine crashes."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""Repaired copies of source instances whose UIDs were empty: results are viewed on them."""
+"""Writes copies of source instances whose UIDs were empty, for viewers to show the results on."""
 
 from functools import partial
 from typing import BinaryIO
@@ -13,13 +13,13 @@ FOLDER_NAME = "source"
 
 def needs_repaired_source(volume: Volume) -> bool:
     """Returns whether any UID of the source had to be derived."""
-    return any(one.instance.repaired_uids for one in volume.slices)
+    return any(slice_.instance.repaired_uids for slice_ in volume.slices)
 
 
 def write_repaired_source(volume: Volume, release: Release) -> Result:
-    """Writes copies of the slices with their derived UIDs, pixels untouched."""
+    """Writes copies of the slices with their derived UIDs and unchanged pixels."""
     folder = f"{volume.folder}/{FOLDER_NAME}" if volume.folder else FOLDER_NAME
-    files = {one.instance.sop_instance_uid: one.instance for one in volume.slices}
+    files = {slice_.instance.sop_instance_uid: slice_.instance for slice_ in volume.slices}
     for number, instance in enumerate(files.values(), start=1):
         release.write(f"{folder}/{number:05}.dcm", partial(_write_repaired, instance))
     return Result(kind="source", path=f"{RESULTS_NAME}/{folder}")
@@ -29,6 +29,6 @@ def _write_repaired(instance: Instance, file: BinaryIO) -> None:
     dataset = read_dataset(instance, with_pixels=True)
     dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-    # What the file is, which is not always what it says or leaves out.
+    # The true transfer syntax: the file may state another one, or none.
     dataset.file_meta.TransferSyntaxUID = instance.pixels.transfer_syntax
     dataset.save_as(file, enforce_file_format=True)

@@ -1,6 +1,6 @@
-"""report.html: what was found, in which images and by what, for people; one file without links.
+"""Writes report.html: structures, source and origin of a result for people, in one file.
 
-It names no patient: identifiers of the source alone say where it belongs.
+It loads nothing and names no patient: the UIDs of the source say where it belongs.
 """
 
 import base64
@@ -17,14 +17,15 @@ from PIL import Image
 
 from totalmap.dicom.volume import Volume
 from totalmap.errors import OutputError
+from totalmap.limitation_words import INCOMPLETE_EXPLAINED, remarks
 from totalmap.run_log import Result
 from totalmap.segmentation import ModelIdentity, Segmentation
 from totalmap.settings import ResultKind, Settings
-from totalmap.structures import Flag, MeasuredStructure
+from totalmap.structures import Limitation, MeasuredStructure
 from totalmap.writers.dicom import provenance
 from totalmap.writers.dicom.codes import structure_code
 from totalmap.writers.preview.drawing import AI_NOTICE, DEMO_NOTICE, quality_notice
-from totalmap.writers.preview.legend import CUT_SIGN, volume_text
+from totalmap.writers.preview.legend import volume_text
 from totalmap.writers.preview.pages import render_pages
 from totalmap.writers.release import RESULTS_NAME, Release
 
@@ -32,21 +33,21 @@ FILE_NAME = "report.html"
 
 _TEMPLATE = "report.html.jinja"
 _JPEG_QUALITY = 88
-# The legend is a table here; these are the pages before it.
+# The report shows the pages before the legend; a table takes the place of the legend.
 _CAPTIONS = (
-    "Coronal, sagittal and axial view; what was found is in colour, and in the table below.",
-    "Axial views from head to feet; what was found is in colour.",
+    "Coronal, sagittal and axial view, with the structures of the table below in colour.",
+    "Axial views from head to feet, with the structures in colour.",
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A structure that was found."""
+    """A row of the table: a structure that was found."""
 
     name: str
     colour: str
     volume: str
-    is_cut: bool
+    is_incomplete: bool
     mean: str
     sd: str
     voxels: str
@@ -55,7 +56,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """A page of the preview; `data_uri` holds all of it."""
+    """A page of the preview; `data_uri` contains the image."""
 
     data_uri: str
     width: int
@@ -74,7 +75,7 @@ class Fact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """All that the template shows."""
+    """The content of the template."""
 
     title: str
     summary: str
@@ -83,6 +84,7 @@ class Report:
     quality_notice: str
     pictures: tuple[Picture, ...]
     findings: tuple[str, ...]
+    incomplete_explained: str
     unit: str
     rows: tuple[Row, ...]
     not_found: tuple[str, ...]
@@ -95,7 +97,7 @@ def write_report(segmentation: Segmentation, settings: Settings, release: Releas
     """Writes the report.
 
     Raises:
-        OutputError: A structure has no name and colour, or what was written is not what was meant.
+        OutputError: A structure has no name and colour, or the file differs from the report.
     """
     content = report_html(segmentation, settings).encode()
     name = provenance.result_name(segmentation, FILE_NAME)
@@ -103,28 +105,28 @@ def write_report(segmentation: Segmentation, settings: Settings, release: Releas
     def write(file: BinaryIO) -> None:
         file.write(content)
 
-    aside = release.write(name, write)
-    if aside.read_bytes() != content:
+    staged = release.write(name, write)
+    if staged.read_bytes() != content:
         raise OutputError(f"{name} differs from the report after writing")
     return Result(kind=ResultKind.REPORT, path=f"{RESULTS_NAME}/{name}")
 
 
 def report_html(segmentation: Segmentation, settings: Settings) -> str:
-    """Returns the whole page."""
+    """Returns the report as HTML."""
     return _template().render(report=report_of(segmentation, settings))
 
 
 def report_of(segmentation: Segmentation, settings: Settings) -> Report:
-    """Returns what the page shows.
+    """Returns the content of the report.
 
     Raises:
         OutputError: A structure has no name and colour.
     """
     found = segmentation.found()
-    labels = {one.structure.label for one in found}
+    labels = {measured.structure.label for measured in found}
     notices = (model.notice for model in segmentation.models if model.notice)
     findings = (
-        *(one.sentence for one in segmentation.reasons),
+        *(finding.sentence for finding in segmentation.reasons),
         *segmentation.volume.findings,
         *segmentation.findings,
         *notices,
@@ -137,12 +139,13 @@ def report_of(segmentation: Segmentation, settings: Settings) -> Report:
         quality_notice=quality_notice(segmentation),
         pictures=_pictures(render_pages(segmentation)),
         findings=tuple(dict.fromkeys(findings)),
+        incomplete_explained=INCOMPLETE_EXPLAINED,
         unit="HU" if segmentation.volume.modality == "CT" else "the scanner's own units",
-        rows=tuple(_row(one) for one in found),
+        rows=tuple(map(_row, found)),
         not_found=tuple(
-            structure_code(one.name).display_name
-            for one in segmentation.structures
-            if one.label not in labels
+            structure_code(structure.name).display_name
+            for structure in segmentation.structures
+            if structure.label not in labels
         ),
         source=_source(segmentation),
         origin=_origin(segmentation, settings),
@@ -152,18 +155,16 @@ def report_of(segmentation: Segmentation, settings: Settings) -> Report:
 
 def _row(found: MeasuredStructure) -> Row:
     code = structure_code(found.structure.name)
-    is_cut = Flag.INCOMPLETE in found.flags
-    volume = volume_text(found.volume_ml)
     red, green, blue = code.rgb
     return Row(
         name=code.display_name,
         colour=f"#{red:02x}{green:02x}{blue:02x}",
-        volume=f"{CUT_SIGN} {volume}" if is_cut else volume,
-        is_cut=is_cut,
+        volume=volume_text(found),
+        is_incomplete=Limitation.INCOMPLETE in found.limitations,
         mean=f"{found.mean:,.1f}",
         sd=f"{found.sd:,.1f}",
         voxels=f"{found.voxels:,}",
-        remarks="; ".join(found.remark(flag) for flag in found.flags),
+        remarks=remarks(found),
     )
 
 
@@ -177,7 +178,7 @@ def _pictures(pages: list[NDArray[np.uint8]]) -> tuple[Picture, ...]:
 
 
 def _data_uri(page: NDArray[np.uint8]) -> str:
-    """Returns a page as JPEG; colours are kept at full resolution for the sake of thin lines."""
+    """Returns a page as JPEG, with colours at full resolution for thin lines."""
     buffer = BytesIO()
     Image.fromarray(page).save(buffer, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
@@ -204,7 +205,7 @@ def _source(segmentation: Segmentation) -> tuple[Fact, ...]:
 
 
 def _instance_facts(volume: Volume) -> tuple[Fact, ...]:
-    """Returns where the source belongs."""
+    """Returns the UIDs of the source, or the hash of a NIfTI file."""
     if not volume.is_dicom:
         (digest,) = volume.source_names
         return (
@@ -232,6 +233,6 @@ def _origin(segmentation: Segmentation, settings: Settings) -> tuple[Fact, ...]:
 
 @cache
 def _template() -> Template:
-    """Returns the template; whatever it puts in is escaped, and a name it lacks is an error."""
+    """Returns the template, which escapes every value and fails on an unknown name."""
     text = (files("totalmap.writers") / _TEMPLATE).read_text(encoding="utf-8")
     return Environment(autoescape=True, undefined=StrictUndefined).from_string(text)

@@ -7,7 +7,7 @@ from totalmap.dicom.series_selection import SeriesDecision
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesStatus:
-    """A series of the study, or one volume of a series that holds several, and the decision."""
+    """A series of the study, or one volume of a series with several volumes, and the decision."""
 
     series_instance_uid: str
     number: int | None
@@ -23,7 +23,7 @@ class SeriesStatus:
 
 
 def series_status(decision: SeriesDecision) -> SeriesStatus:
-    """Returns what status.json says of a series, or of one volume of it."""
+    """Returns the entry of a series, or of one volume of it, in status.json."""
     series, stack = decision.series, decision.stack
     return SeriesStatus(
         series_instance_uid=series.uid,

@@ -1,4 +1,4 @@
-"""status.json: what a run chose, found, wrote and used, on success and on failure."""
+"""Describes a run for status.json: series, structures, results and versions, or its failure."""
 
 import platform
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from totalmap.input import InputKind
 from totalmap.run_log import FoundStructures, Result, RunLog
 from totalmap.segmentation import Confidence
 from totalmap.settings import Settings
-from totalmap.structures import Face, Flag, MeasuredStructure
+from totalmap.structures import Face, Limitation, MeasuredStructure
 from totalmap.writers.series_status import SeriesStatus, series_status
 
 SCHEMA_VERSION = 1
@@ -24,7 +24,7 @@ FAILED = Finding(
     sentence="The study could not be segmented: there is no result.",
 )
 
-# What decides a result, besides the weights.
+# The packages that a result depends on, besides the weights.
 _PACKAGES = (
     "TotalSegmentator",
     "nnunetv2",
@@ -42,7 +42,7 @@ _PACKAGES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorStatus:
-    """Why a run failed."""
+    """The error that ended a run."""
 
     kind: str
     message: str
@@ -51,10 +51,10 @@ class ErrorStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputStatus:
-    """What was given, and which study of it was taken.
+    """The input, and the study of it that was segmented.
 
     Attributes:
-        study: Its number among the `studies` of the input; None where no study was chosen.
+        study: The number of the study, from 1 to `studies`; None if no study was chosen.
     """
 
     kind: InputKind
@@ -68,8 +68,10 @@ class StructureStatus:
     """A structure that was found.
 
     Attributes:
-        mean_margin_between_best_and_second_logit: Over its voxels; None where it is not known.
-        second_opinion_dice: With what networks of another resolution found; None without them.
+        flags: The limitations of the measurement.
+        mean_margin_between_best_and_second_logit: Mean over its voxels; None if it is not known.
+        second_opinion_dice: Dice with the result of networks of another resolution; None if there
+            is none.
     """
 
     folder: str
@@ -82,14 +84,14 @@ class StructureStatus:
     components: int
     largest_share: float
     touches: tuple[Face, ...]
-    flags: tuple[Flag, ...]
+    flags: tuple[Limitation, ...]
     mean_margin_between_best_and_second_logit: float | None
     second_opinion_dice: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FindingStatus:
-    """A reason to believe the result less."""
+    """A reason to doubt the result."""
 
     folder: str
     code: str
@@ -103,10 +105,10 @@ class FindingStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QualityStatus:
-    """What is to be done with the result, and why.
+    """The verdict of quality control, and its findings.
 
     Attributes:
-        held: Why the results lie in `rejected` and not in `results`; None: they do not.
+        held: The reasons why the results are in `rejected`; None if they are in `results`.
     """
 
     verdict: Verdict
@@ -116,7 +118,7 @@ class QualityStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointStatus:
-    """A network that took part."""
+    """A network that was used."""
 
     dataset: str
     sha256: str
@@ -126,11 +128,11 @@ class CheckpointStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelStatus:
-    """What was asked of the engine, and the networks it used.
+    """The task of the engine, and the networks that it used.
 
     Attributes:
-        accepted_licences: Licences of weights that the settings accept, beyond those that allow
-            any use.
+        accepted_licences: Licences of weights that the settings accept, besides licences that
+            allow any use.
     """
 
     task: str
@@ -160,7 +162,7 @@ class RunStatus:
     warnings: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """Returns the status as json can dump it."""
+        """Returns the status for json.dump."""
         return asdict(self)
 
 
@@ -170,8 +172,9 @@ def describe_run(
     """Returns the status of a run.
 
     Args:
-        settings: None where the settings could not be read.
-        error: What ended the run, None for a success.
+        run_log: The record of the run.
+        settings: None if the settings could not be read.
+        error: The error that ended the run, None after a success.
     """
     return RunStatus(
         schema_version=SCHEMA_VERSION,
@@ -181,7 +184,7 @@ def describe_run(
         ignored_files=run_log.ignored_files,
         series=tuple(series_status(decision) for decision in run_log.decisions),
         structures=tuple(
-            _structure(found, one) for found in run_log.found for one in found.structures
+            _structure(volume, found) for volume in run_log.found for found in volume.structures
         ),
         quality=_quality(run_log, error),
         results=tuple(run_log.results) if error is None else (),
@@ -210,8 +213,9 @@ def _input(run_log: RunLog) -> InputStatus | None:
 
 def _structure(volume: FoundStructures, found: MeasuredStructure) -> StructureStatus:
     confidence = volume.confidence or Confidence(margins=())
-    margins = {one.structure: round(one.mean, 4) for one in confidence.margins}
-    agreement = {one.structure: round(one.dice, 4) for one in confidence.opinions or ()}
+    margins = {margin.structure: round(margin.mean, 4) for margin in confidence.margins}
+    opinions = confidence.opinions or ()
+    agreement = {opinion.structure: round(opinion.dice, 4) for opinion in opinions}
     return StructureStatus(
         folder=volume.folder,
         label=found.structure.label,
@@ -223,20 +227,22 @@ def _structure(volume: FoundStructures, found: MeasuredStructure) -> StructureSt
         components=found.components,
         largest_share=found.largest_share,
         touches=found.faces,
-        flags=found.flags,
+        flags=found.limitations,
         mean_margin_between_best_and_second_logit=margins.get(found.structure),
         second_opinion_dice=agreement.get(found.structure),
     )
 
 
 def _quality(run_log: RunLog, error: TotalMapError | None) -> QualityStatus:
-    found = [(reasons.folder, one) for reasons in run_log.reasons for one in reasons.findings]
+    findings = [
+        (reasons.folder, finding) for reasons in run_log.reasons for finding in reasons.findings
+    ]
     if error is not None:
-        found.append(("", FAILED))
+        findings.append(("", FAILED))
     return QualityStatus(
-        verdict=verdict(finding for _, finding in found),
+        verdict=verdict(finding for _, finding in findings),
         held=run_log.held,
-        findings=tuple(_finding(folder, finding) for folder, finding in found),
+        findings=tuple(_finding(folder, finding) for folder, finding in findings),
     )
 
 

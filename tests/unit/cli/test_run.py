@@ -40,7 +40,8 @@ def test_success_shows_what_a_person_wants_to_see(run_log: RunLog) -> None:
     text = printed(RunOutcome(error=None, status=describe_run(run_log, Settings(), None)))
     for expected in (
         "chosen: 40 slices",
-        "liver",
+        "Liver",
+        "Left kidney",
         "Segmenting",
         "out/results/seg.dcm",
         "a warning",

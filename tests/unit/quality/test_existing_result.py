@@ -352,3 +352,12 @@ def test_segment_names_of_other_tools_are_recognised(
     segment.SegmentLabel = label
     segment.SegmentedPropertyTypeCodeSequence = [kind]
     assert structure_name(segment) == name
+
+
+def test_name_of_a_segment_that_totalmap_wrote_is_its_tracking_identifier() -> None:
+    """The label of a structure of another task may read like one of the task `total`."""
+    segment = Dataset()
+    segment.SegmentLabel, segment.TrackingID = "Liver vessels", "liver_vessels"
+    assert structure_name(segment) == "liver_vessels"
+    segment.SegmentLabel = "Left kidney"
+    assert structure_name(segment) == "liver_vessels"

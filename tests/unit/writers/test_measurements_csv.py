@@ -11,7 +11,7 @@ from totalmap.errors import OutputError
 from totalmap.segmentation import Segmentation
 from totalmap.writers.measurements_csv import (
     COLUMNS,
-    check_measurements_csv,
+    compare_measurements_csv,
     write_measurements_csv,
 )
 from totalmap.writers.release import open_release
@@ -29,7 +29,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_numbers_are_those_that_were_measured(
+def test_csv_has_the_measured_numbers(
     true_segmentation: Segmentation, phantom_series: WrittenSeries, tmp_path: Path
 ) -> None:
     rows = rows_of(written_table(true_segmentation, tmp_path))
@@ -42,7 +42,7 @@ def test_numbers_are_those_that_were_measured(
         assert (float(row["mean"]), float(row["sd"])) == (found.mean, found.sd)
         assert int(row["components"]) == found.components
         assert float(row["largest_share"]) == found.largest_share
-        assert row["flags"].split() == list(found.flags)
+        assert row["flags"].split() == list(found.limitations)
         assert row["unit"] == "HU"
         assert row["series_instance_uid"] == phantom_series.series_uid
     remarks = [row["remarks"] for row in rows if "incomplete" in row["flags"]]
@@ -50,7 +50,9 @@ def test_numbers_are_those_that_were_measured(
     assert all("touches the" in remark for remark in remarks)
 
 
-def test_codes_and_sides(true_segmentation: Segmentation, tmp_path: Path) -> None:
+def test_csv_has_display_name_codes_and_side_of_a_structure(
+    true_segmentation: Segmentation, tmp_path: Path
+) -> None:
     rows = {row["name"]: row for row in rows_of(written_table(true_segmentation, tmp_path))}
     kidney = rows["kidney_left"]
     assert kidney["display_name"] == "Left kidney"
@@ -59,7 +61,7 @@ def test_codes_and_sides(true_segmentation: Segmentation, tmp_path: Path) -> Non
     assert rows["liver"]["side"] == ""
 
 
-def test_an_mr_has_no_unit(tmp_path: Path) -> None:
+def test_csv_of_an_mr_has_no_unit(tmp_path: Path) -> None:
     spec = SeriesSpec(rows=34, columns=37, n_slices=4, slice_spacing_mm=6.0, modality="MR")
     written = write_series(tmp_path / "study", 1, spec)
     volume = volume_of(written.folder, rule=RULE.model_copy(update={"modalities": ("MR",)}))
@@ -67,20 +69,22 @@ def test_an_mr_has_no_unit(tmp_path: Path) -> None:
     assert {row["unit"] for row in rows} == {""}
 
 
-def test_nothing_found_leaves_the_header(true_segmentation: Segmentation, tmp_path: Path) -> None:
+def test_csv_without_structures_has_only_its_header(
+    true_segmentation: Segmentation, tmp_path: Path
+) -> None:
     empty = replace(true_segmentation, labels=np.zeros_like(true_segmentation.labels))
     assert written_table(empty, tmp_path).read_text() == ",".join(COLUMNS) + "\n"
 
 
-def test_the_same_labels_give_the_same_bytes(
+def test_same_labels_give_the_same_csv_bytes(
     true_segmentation: Segmentation, tmp_path: Path
 ) -> None:
     first, again = (written_table(true_segmentation, tmp_path / name) for name in "ab")
     assert first.read_bytes() == again.read_bytes()
 
 
-def test_the_check_bites() -> None:
+def test_csv_that_differs_from_the_measurements_is_refused() -> None:
     header = ",".join(COLUMNS)
-    check_measurements_csv(f"{header}\n", [])
+    compare_measurements_csv(f"{header}\n", [])
     with pytest.raises(OutputError, match="differs"):
-        check_measurements_csv(f"{header}\n1,liver\n", [])
+        compare_measurements_csv(f"{header}\n1,liver\n", [])

@@ -1,4 +1,4 @@
-"""metadata.json says what status.json says, in the way that workflow conditions can use."""
+"""metadata.json summarises status.json in a form that workflow conditions can use."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from totalmap.errors import ConfigError, NoSuitableSeries, TotalMapError
 from totalmap.run_log import Result, RunLog
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings, Variant
-from totalmap.structures import Flag
+from totalmap.structures import Limitation
 from totalmap.writers.metadata_json import summarise
 from totalmap.writers.status_json import RunStatus, describe_run
 
@@ -41,7 +41,7 @@ def metadata_of(status: RunStatus) -> Mapping[str, str | int]:
     return read
 
 
-def test_success_says_what_status_says(run_log: RunLog) -> None:
+def test_metadata_of_a_success_agrees_with_the_status(run_log: RunLog) -> None:
     status = status_of(run_log)
     metadata = metadata_of(status)
     assert metadata["outcome"] == "succeeded"
@@ -51,15 +51,17 @@ def test_success_says_what_status_says(run_log: RunLog) -> None:
     assert metadata["results"] == 1
     assert metadata["warnings"] == len(status.warnings) >= 2
     assert metadata["structures_found"] == len(status.structures) > 1
-    incomplete = [one for one in status.structures if Flag.INCOMPLETE in one.flags]
+    incomplete = [
+        structure for structure in status.structures if Limitation.INCOMPLETE in structure.flags
+    ]
     assert metadata["structures_incomplete"] == len(incomplete)
 
 
-def test_an_absent_exception_is_null_in_conditions(run_log: RunLog) -> None:
+def test_metadata_of_a_success_has_no_exception_key(run_log: RunLog) -> None:
     assert not {"exception", "exception_message"} & set(metadata_of(status_of(run_log)))
 
 
-def test_structures_are_a_list_of_the_conditions(run_log: RunLog) -> None:
+def test_structures_are_a_list_for_conditions(run_log: RunLog) -> None:
     status = status_of(run_log)
     structures = metadata_of(status)["structures"]
     assert isinstance(structures, str)
@@ -67,7 +69,7 @@ def test_structures_are_a_list_of_the_conditions(run_log: RunLog) -> None:
     assert structures.strip("[]").split(",") == [one.name for one in status.structures]
 
 
-def test_the_same_structure_in_two_volumes_is_listed_once(
+def test_structure_in_two_volumes_is_listed_once(
     run_log: RunLog, true_segmentation: Segmentation
 ) -> None:
     once = metadata_of(status_of(run_log))
@@ -77,7 +79,7 @@ def test_the_same_structure_in_two_volumes_is_listed_once(
     assert twice["structures_found"] == 2 * int(once["structures_found"])
 
 
-def test_a_handled_failure_is_named() -> None:
+def test_metadata_of_a_failure_names_the_exception() -> None:
     error = NoSuitableSeries("none of 3 series can be segmented")
     metadata = metadata_of(status_of(RunLog(), error))
     assert metadata["outcome"] == "failed"
@@ -88,14 +90,14 @@ def test_a_handled_failure_is_named() -> None:
     assert metadata["structures"] == "[]"
 
 
-def test_settings_that_can_not_be_read() -> None:
+def test_metadata_of_unreadable_settings_has_no_model_keys() -> None:
     status = describe_run(RunLog(), None, ConfigError("settings file a.yaml is not valid YAML"))
     metadata = metadata_of(status)
     assert metadata["exception"] == "ConfigError"
     assert not {"task", "variant", "engine", "arithmetic"} & set(metadata)
 
 
-def test_the_variant_is_that_of_the_run(run_log: RunLog) -> None:
+def test_metadata_has_the_variant_of_the_run(run_log: RunLog) -> None:
     run_log.variant, run_log.arithmetic = Variant.FASTEST, "exact"
     metadata = metadata_of(status_of(run_log))
     assert metadata["variant"] == "fastest"
@@ -103,7 +105,7 @@ def test_the_variant_is_that_of_the_run(run_log: RunLog) -> None:
 
 
 @pytest.mark.parametrize("error", [None, NoSuitableSeries("none of 3 series")])
-def test_values_survive_the_way_into_a_condition(
+def test_metadata_values_survive_the_way_into_a_condition(
     run_log: RunLog, error: TotalMapError | None
 ) -> None:
     metadata = metadata_of(status_of(run_log, error))
@@ -116,7 +118,7 @@ def test_values_survive_the_way_into_a_condition(
             assert not SPLITS_A_CONDITION.search(str(value))
 
 
-def test_nothing_of_the_patient(run_log: RunLog) -> None:
+def test_metadata_has_nothing_of_the_patient(run_log: RunLog) -> None:
     status = status_of(run_log)
     text = json.dumps(metadata_of(status))
     for series in status.series:

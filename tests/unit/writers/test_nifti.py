@@ -16,7 +16,7 @@ def written_nifti(segmentation: Segmentation, folder: Path) -> Path:
     return folder / result.path
 
 
-def test_every_voxel_lies_where_the_source_has_it(
+def test_nifti_voxels_have_the_positions_of_the_source(
     true_segmentation: Segmentation, tmp_path: Path
 ) -> None:
     image = nibabel.load(written_nifti(true_segmentation, tmp_path))
@@ -32,12 +32,14 @@ def test_every_voxel_lies_where_the_source_has_it(
     assert (values == 5).sum() == len(x)
 
 
-def test_totalsegmentator_reads_the_names(true_segmentation: Segmentation, tmp_path: Path) -> None:
+def test_totalsegmentator_reads_the_structure_names_from_the_nifti(
+    true_segmentation: Segmentation, tmp_path: Path
+) -> None:
     _, names = load_multilabel_nifti(written_nifti(true_segmentation, tmp_path))
     assert names == {one.label: one.name for one in true_segmentation.structures}
 
 
-def test_the_same_labels_give_the_same_bytes(
+def test_same_labels_give_the_same_nifti_bytes(
     true_segmentation: Segmentation, tmp_path: Path
 ) -> None:
     first = written_nifti(true_segmentation, tmp_path / "a").read_bytes()

@@ -54,7 +54,7 @@ def note(path: Path) -> Dataset:
     return pydicom.dcmread(path)
 
 
-def test_it_names_every_dicom_result_and_why(path: Path, note: Dataset) -> None:
+def test_rejection_note_names_every_dicom_result_and_the_reasons(path: Path, note: Dataset) -> None:
     (title,) = note.ConceptNameCodeSequence
     assert (title.CodeValue, title.CodingSchemeDesignator) == ("113001", "DCM")
     results = {
@@ -71,25 +71,29 @@ def test_it_names_every_dicom_result_and_why(path: Path, note: Dataset) -> None:
     assert texts == ["Left and right are swapped."]
 
 
-def test_it_is_of_the_same_patient_and_study(path: Path, note: Dataset) -> None:
+def test_rejection_note_belongs_to_the_patient_and_study_of_the_results(
+    path: Path, note: Dataset
+) -> None:
     seg = pydicom.dcmread(path.with_name("seg.dcm"), stop_before_pixels=True)
     for keyword in ("PatientID", "PatientName", "StudyInstanceUID", "StudyDate", "ContentDate"):
         assert note[keyword] == seg[keyword]
     assert note.SeriesNumber == SETTINGS.results.series_numbers.rejection
 
 
-def test_readers_take_it(path: Path, tmp_path: Path) -> None:
+def test_dciodvfy_and_dcmtk_accept_the_rejection_note(path: Path, tmp_path: Path) -> None:
     assert findings_of_dciodvfy(path, IOD) == []
     assert "Rejected for Quality Reasons" in rendered_by_dcmtk(path, tmp_path, REMARK)
 
 
-def test_a_second_run_writes_the_same(
+def test_second_run_writes_the_same_rejection_note(
     true_segmentation: Segmentation, path: Path, tmp_path: Path
 ) -> None:
     assert written(true_segmentation, tmp_path).read_bytes() == path.read_bytes()
 
 
-def test_without_dicom_there_is_none(true_segmentation: Segmentation, tmp_path: Path) -> None:
+def test_results_without_a_dicom_object_get_no_rejection_note(
+    true_segmentation: Segmentation, tmp_path: Path
+) -> None:
     with open_release(tmp_path) as release:
         results = [write_measurements_csv(true_segmentation, release)]
         assert write_rejection(results, FINDINGS, SETTINGS, release) == ()

@@ -22,7 +22,7 @@ def names(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_nothing_is_visible_before_everything_is_published(tmp_path: Path) -> None:
+def test_no_result_is_visible_before_all_are_published(tmp_path: Path) -> None:
     with open_release(tmp_path) as release:
         release.write("a.dcm", one_byte)
         release.write("source/b.dcm", one_byte)
@@ -44,7 +44,7 @@ def test_metadata_is_released_with_the_status(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "metadata.json").read_text()) == {"exit_status": 65}
 
 
-def test_metadata_that_can_not_be_shown_leaves_no_status(tmp_path: Path) -> None:
+def test_status_stays_hidden_if_metadata_cannot_be_released(tmp_path: Path) -> None:
     with open_release(tmp_path) as release:
         (tmp_path / "metadata.json").mkdir()
         with pytest.raises(ConfigError, match="can't be written: Is a directory"):
@@ -52,13 +52,13 @@ def test_metadata_that_can_not_be_shown_leaves_no_status(tmp_path: Path) -> None
     assert names(tmp_path) == set()
 
 
-def test_what_is_not_published_is_gone(tmp_path: Path) -> None:
+def test_unpublished_results_are_removed(tmp_path: Path) -> None:
     with open_release(tmp_path) as release:
         release.write("a.dcm", one_byte)
     assert names(tmp_path) == set()
 
 
-def test_a_failing_writer_leaves_nothing(tmp_path: Path) -> None:
+def test_failing_writer_leaves_no_file(tmp_path: Path) -> None:
     def fail(file: BinaryIO) -> None:
         file.write(b"half")
         raise OutputError("stop")
@@ -68,12 +68,12 @@ def test_a_failing_writer_leaves_nothing(tmp_path: Path) -> None:
     assert names(tmp_path) == set()
 
 
-def test_publishing_nothing_is_an_error(tmp_path: Path) -> None:
+def test_publishing_without_results_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OutputError), open_release(tmp_path) as release:
         release.publish({})
 
 
-def test_an_earlier_run_is_replaced(tmp_path: Path) -> None:
+def test_results_of_an_earlier_run_are_replaced(tmp_path: Path) -> None:
     for name in ("first.dcm", "second.dcm"):
         with open_release(tmp_path) as release:
             release.write(name, one_byte)
@@ -82,7 +82,7 @@ def test_an_earlier_run_is_replaced(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "status.json").read_text()) == {"name": "second.dcm"}
 
 
-def test_a_killed_run_is_cleared_away(tmp_path: Path) -> None:
+def test_staged_files_of_a_killed_run_are_removed(tmp_path: Path) -> None:
     (tmp_path / ".staging").mkdir()
     (tmp_path / ".staging" / "a.dcm.part").write_bytes(b"half")
     with open_release(tmp_path) as release:
@@ -91,7 +91,7 @@ def test_a_killed_run_is_cleared_away(tmp_path: Path) -> None:
     assert names(tmp_path) == {"results/b.dcm", "status.json"}
 
 
-def test_a_strange_results_folder_is_left_alone(tmp_path: Path) -> None:
+def test_results_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "thesis.txt").write_text("mine")
     with pytest.raises(ConfigError, match="not of an earlier run"), open_release(tmp_path):
@@ -99,14 +99,14 @@ def test_a_strange_results_folder_is_left_alone(tmp_path: Path) -> None:
     assert names(tmp_path) == {"results/thesis.txt"}
 
 
-def test_a_folder_that_can_not_be_made(tmp_path: Path) -> None:
+def test_output_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="can't be written"), open_release(tmp_path / "file"):
         pass
 
 
 @pytest.mark.parametrize("left", [["status.json"], ["status.json", "metadata.json"]])
-def test_a_run_killed_between_its_last_renames_is_cleared_away(
+def test_files_of_a_run_killed_between_its_last_renames_are_removed(
     tmp_path: Path, left: list[str]
 ) -> None:
     with open_release(tmp_path) as release:
@@ -126,7 +126,7 @@ def full_soon(tmp_path: Path) -> Iterator[Path]:
         yield disk
 
 
-def test_a_full_disk_is_recognised_behind_a_library(full_soon: Path) -> None:
+def test_full_disk_is_recognised_behind_the_error_of_a_library(full_soon: Path) -> None:
     def write(file: BinaryIO) -> None:
         try:
             file.write(bytes(2**21))
@@ -137,7 +137,7 @@ def test_a_full_disk_is_recognised_behind_a_library(full_soon: Path) -> None:
         release.write("large.dcm", write)
 
 
-def test_no_room_for_the_status_means_no_results(full_soon: Path) -> None:
+def test_results_are_not_published_without_disk_space_for_the_status(full_soon: Path) -> None:
     with open_release(full_soon) as release:
         release.write("a.dcm", one_byte)
         with pytest.raises(ResourceError, match="No space left"):
@@ -146,7 +146,9 @@ def test_no_room_for_the_status_means_no_results(full_soon: Path) -> None:
     assert names(full_soon) == {"status.json"}
 
 
-def test_no_room_for_metadata_means_no_results_and_no_status(full_soon: Path) -> None:
+def test_results_and_status_are_not_published_without_disk_space_for_metadata(
+    full_soon: Path,
+) -> None:
     with open_release(full_soon) as release:
         release.write("a.dcm", one_byte)
         with pytest.raises(ResourceError, match=r"metadata\.json can't be written"):
@@ -157,7 +159,7 @@ def test_no_room_for_metadata_means_no_results_and_no_status(full_soon: Path) ->
         assert names(full_soon) == {".staging/a.dcm.part"}
 
 
-def test_a_full_disk(full_soon: Path) -> None:
+def test_full_disk_during_a_result_leaves_only_the_status(full_soon: Path) -> None:
     with open_release(full_soon) as release:
         release.write("small.dcm", one_byte)
         with pytest.raises(ResourceError, match="No space left"):

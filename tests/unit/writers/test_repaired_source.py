@@ -11,7 +11,7 @@ from totalmap.writers.release import open_release
 from totalmap.writers.repaired_source import needs_repaired_source, write_repaired_source
 
 
-def test_a_copy_names_the_transfer_syntax_that_its_source_leaves_out(tmp_path: Path) -> None:
+def test_repaired_copy_names_the_transfer_syntax_that_its_source_lacks(tmp_path: Path) -> None:
     written = write_series(tmp_path / "in", 2, SeriesSpec(rows=16, columns=16, n_slices=4))
     for path in written.paths:
         dataset = pydicom.dcmread(path)
@@ -27,7 +27,7 @@ def test_a_copy_names_the_transfer_syntax_that_its_source_leaves_out(tmp_path: P
     np.testing.assert_array_equal(volume_of(tmp_path / "out" / result.path).voxels, written.hu)
 
 
-def test_copies_have_uids_and_the_same_pixels(real_ct: Path, tmp_path: Path) -> None:
+def test_repaired_copies_have_uids_and_the_same_pixels(real_ct: Path, tmp_path: Path) -> None:
     (series,) = read_study(real_ct).series
     volume = volume_of(real_ct)
     assert needs_repaired_source(volume)

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.segmentations import MODEL
+from totalmap.limitation_words import remarks
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
 from totalmap.writers.dicom.codes import structure_code
@@ -58,7 +59,7 @@ def page(html: str) -> Page:
     return Page(html)
 
 
-def test_every_structure_stands_with_its_numbers(
+def test_report_shows_every_structure_with_its_numbers_and_remarks(
     page: Page, true_segmentation: Segmentation
 ) -> None:
     for one in true_segmentation.found():
@@ -66,13 +67,12 @@ def test_every_structure_stands_with_its_numbers(
         row = re.search(rf"^{re.escape(name)}\n(.*?)\n\n", page.text, re.MULTILINE | re.DOTALL)
         assert row, name
         assert f"{one.mean:,.1f}\n{one.sd:,.1f}\n{one.voxels:,}" in row[1]
-        for flag in one.flags:
-            assert one.remark(flag) in row[1]
+        assert remarks(one) in row[1]
     missing = structure_code("urinary_bladder").display_name
     assert re.search(rf"Looked for and not found \(\d+\): .*{missing}", page.text)
 
 
-def test_it_says_where_it_comes_from_and_that_nobody_verified_it(
+def test_report_states_its_origin_and_that_nobody_verified_it(
     page: Page, true_segmentation: Segmentation
 ) -> None:
     assert page.text.count("AI result, not verified, not for diagnosis") == 2
@@ -82,14 +82,14 @@ def test_it_says_where_it_comes_from_and_that_nobody_verified_it(
     assert "DEMO MODEL" not in page.text
 
 
-def test_a_demo_model_is_named_as_such(true_segmentation: Segmentation) -> None:
+def test_report_of_a_demo_model_says_so(true_segmentation: Segmentation) -> None:
     demo = replace(true_segmentation, models=(replace(MODEL, notice="for trying out only"),))
     text = Page(report_html(demo, Settings())).text
     assert "DEMO MODEL, not for patients" in text
     assert "for trying out only" in text
 
 
-def test_what_is_put_in_is_escaped(true_segmentation: Segmentation) -> None:
+def test_report_escapes_all_values(true_segmentation: Segmentation) -> None:
     hostile = replace(
         true_segmentation,
         findings=("<script>alert(1)</script> & more",),
@@ -101,7 +101,7 @@ def test_what_is_put_in_is_escaped(true_segmentation: Segmentation) -> None:
     assert "<script>alert(1)</script> & more" in page.text
 
 
-def test_it_is_one_file_that_loads_nothing(html: str, page: Page) -> None:
+def test_report_is_one_file_that_loads_nothing(html: str, page: Page) -> None:
     for _, attributes in page.tags:
         for name in ("src", "href", "srcset", "action"):
             assert (attributes.get(name) or "data:").startswith("data:")
@@ -111,7 +111,7 @@ def test_it_is_one_file_that_loads_nothing(html: str, page: Page) -> None:
     assert "@import" not in html
 
 
-def test_pictures_are_inside_and_described(page: Page) -> None:
+def test_report_contains_its_pictures_with_descriptions(page: Page) -> None:
     pictures = page.all("img")
     assert len(pictures) == 2
     for picture in pictures:
@@ -122,21 +122,21 @@ def test_pictures_are_inside_and_described(page: Page) -> None:
         assert shape == (int(picture["height"] or 0), int(picture["width"] or 0), 3)
 
 
-def test_screen_readers_can_read_it(page: Page) -> None:
+def test_report_has_the_marks_that_screen_readers_need(page: Page) -> None:
     assert page.all("html") == [{"lang": "en"}]
     assert len(page.all("caption")) == len(page.all("table")) == 2
     assert all(header.get("scope") in ("col", "row") for header in page.all("th"))
     assert len(page.all("h1")) == len(page.all("main")) == 1
 
 
-def test_nothing_found_is_said(true_segmentation: Segmentation) -> None:
+def test_report_without_structures_says_so(true_segmentation: Segmentation) -> None:
     empty = np.zeros_like(true_segmentation.labels)
     inference = replace(true_segmentation.inference, labels=empty)
     nothing = replace(true_segmentation, labels=empty, inference=inference)
     assert "No structure was found." in Page(report_html(nothing, Settings())).text
 
 
-def test_the_same_result_gives_the_same_bytes(
+def test_same_result_gives_the_same_report_bytes(
     true_segmentation: Segmentation, html: str, tmp_path: Path
 ) -> None:
     with open_release(tmp_path) as release:

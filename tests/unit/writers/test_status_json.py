@@ -8,7 +8,7 @@ from totalmap.settings import SegmentationSection, Settings
 from totalmap.writers.status_json import describe_run
 
 
-def test_status_has_the_licence_of_the_weights_and_what_was_accepted(
+def test_status_has_the_licence_of_the_weights_and_the_accepted_licences(
     true_segmentation: Segmentation,
 ) -> None:
     (model,) = true_segmentation.models

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from totalmap.display_names import in_sentence, pair_in_sentence
 from totalmap.finding import Finding, Severity
+from totalmap.limitation_words import incomplete_sentence, several_pieces_sentence
 from totalmap.quality.plausibility.anatomy import Range, anatomy
 from totalmap.quality.plausibility.body import Body
 
@@ -23,8 +24,7 @@ def incomplete(body: Body) -> Iterator[Finding]:
             yield Finding(
                 code="INCOMPLETE",
                 severity=Severity.INFORMATION,
-                sentence=f"The {in_sentence(name)} is cut by the field of view: "
-                f"{', '.join(faces)}.",
+                sentence=incomplete_sentence(name, faces),
                 structure=name,
             )
 
@@ -41,8 +41,7 @@ def fragment(body: Body) -> Iterator[Finding]:
             yield Finding(
                 code="FRAGMENT",
                 severity=Severity.REVIEW,
-                sentence=f"The second largest piece of the {in_sentence(name)} has "
-                f"{size_ml:.0f} mL (expected at most {_FRAGMENT_ML:g} mL).",
+                sentence=several_pieces_sentence(name, size_ml, _FRAGMENT_ML),
                 structure=name,
                 value=round(size_ml, 1),
                 limit=_FRAGMENT_ML,

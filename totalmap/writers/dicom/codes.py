@@ -1,7 +1,7 @@
-"""Codes, names and colours of structures, and codes of what limits their measurements.
+"""Reads the codes, names and colours of structures, and gives the codes of their measurements.
 
-They stand in codes.csv, one row a structure, for every structure of every task of TotalSegmentator
-that we offer. A structure that several tasks know, CT or MR, has one row.
+codes.csv has one row for every structure of every task of TotalSegmentator that we offer. A
+structure that several tasks know, CT or MR, has one row.
 
 The codes are those of PS3.16, as pydicom knows them. Where PS3.16 has none, they are SNOMED CT
 codes that a published table has with the same meaning: the body sites of the European eHDSI, HL7's
@@ -24,38 +24,31 @@ from functools import cache
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 
+from totalmap.dicom.volume import Volume
 from totalmap.display_names import TABLE, table_text
 from totalmap.errors import OutputError
-from totalmap.structures import Face, Flag, MeasuredStructure
+from totalmap.limitation_words import LIMITATION_WORDS, edge_meaning
+from totalmap.structures import Limitation, MeasuredStructure
 
-# What Coding Scheme Identification Sequence (0008,0110) says of a private scheme (PS3.3 C.12.1). It
-# has no UID and isn't registered.
+# Our private scheme in Coding Scheme Identification Sequence (0008,0110; PS3.3 C.12.1). It has no
+# UID and isn't registered.
 PRIVATE_SCHEME_DESIGNATOR = "99TOTALMAP"
 PRIVATE_SCHEME_NAME = "TotalMAP codes for structures of TotalSegmentator and their measurements"
 PRIVATE_SCHEME_ORGANIZATION = "TotalMAP"
 
-# What limits a measurement: the question, and the answers to it. No standard has codes for these.
+# The limitation of a measurement: the question, and the answers. No standard has codes for these.
 LIMITATION = Code("limitation", PRIVATE_SCHEME_DESIGNATOR, "Limitation of measurement")
-_INCOMPLETE = {
-    face: Code(
-        f"edge_{face}",
-        PRIVATE_SCHEME_DESIGNATOR,
-        f"Incomplete: touches {face} edge of field of view",
-    )
-    for face in Face
-}
-_LIMITATIONS = {
-    Flag.FEW_VOXELS: Code("few_voxels", PRIVATE_SCHEME_DESIGNATOR, "Very small: few voxels"),
-    Flag.SEVERAL_COMPONENTS: Code(
-        "several_pieces", PRIVATE_SCHEME_DESIGNATOR, "Several separate pieces"
-    ),
+_CODE_VALUES = {
+    Limitation.FEW_VOXELS: "few_voxels",
+    Limitation.SEVERAL_COMPONENTS: "several_pieces",
 }
 
 
 class BodySystem(StrEnum):
-    """What a structure belongs to, for SEGs of one system each.
+    """The system that a structure belongs to, for SEGs of one system each.
 
-    `nervous` has eyes and ears, `digestive` mouth and teeth, `other` regions, fat and implants.
+    `nervous` includes eyes and ears, `digestive` mouth and teeth, `other` regions, fat and
+    implants.
     """
 
     SKELETAL = "skeletal"
@@ -94,9 +87,9 @@ class StructureCode:
 
     Attributes:
         display_name: For people, in English, at most 64 characters; no two structures share it.
-        modifier: Laterality of the type; None for structures that have none, and where the type
-            itself says it.
-        region: Where the type alone does not say it.
+        modifier: Laterality of the type; None for a structure without one, and where the type
+            includes it.
+        region: Anatomic region; None where the type says it.
         region_modifier: Laterality of the region.
         rgb: Display colour, 0..255. No two structures of a task share it.
     """
@@ -113,8 +106,37 @@ class StructureCode:
     @property
     def is_private(self) -> bool:
         """Whether a code of our own scheme is used."""
-        schemes = {one.scheme_designator for one in (self.type, self.region) if one is not None}
+        schemes = {code.scheme_designator for code in (self.type, self.region) if code is not None}
         return PRIVATE_SCHEME_DESIGNATOR in schemes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intensity:
+    """The quantity that voxels measure: attenuation in CT, signal intensity in MR.
+
+    Attributes:
+        name: Coded, of CID 7469 Generic Intensity and Size Measurements.
+        unit: Coded, UCUM.
+        symbol: The unit for people, empty where there is none.
+    """
+
+    name: Code
+    unit: Code
+    symbol: str
+
+
+_INTENSITIES = {
+    "CT": Intensity(
+        name=Code("112031", "DCM", "Attenuation Coefficient"),
+        unit=Code("[hnsf'U]", "UCUM", "Hounsfield unit"),
+        symbol="HU",
+    ),
+    "MR": Intensity(
+        name=Code("110852", "DCM", "MR signal intensity"),
+        unit=Code("1", "UCUM", "no units"),
+        symbol="",
+    ),
+}
 
 
 def structure_code(name: str) -> StructureCode:
@@ -129,19 +151,55 @@ def structure_code(name: str) -> StructureCode:
     return code
 
 
-def limitations(found: MeasuredStructure) -> tuple[Code, ...]:
-    """Returns the flags of a structure as codes: one for each edge that it touches."""
-    edges = tuple(_INCOMPLETE[face] for face in found.faces)
-    return edges + tuple(_LIMITATIONS[flag] for flag in found.flags if flag in _LIMITATIONS)
+def limitation_codes(found: MeasuredStructure) -> tuple[Code, ...]:
+    """Returns the limitations of a measurement as codes; each edge that is touched has its own."""
+    edges = tuple(_private(f"edge_{face}", edge_meaning(face)) for face in found.faces)
+    return edges + tuple(
+        _private(_CODE_VALUES[limitation], LIMITATION_WORDS[limitation].code_meaning)
+        for limitation in found.limitations
+        if limitation in _CODE_VALUES
+    )
+
+
+def intensity_of(volume: Volume) -> Intensity | None:
+    """Returns the quantity that the voxels of a volume measure; None for neither CT nor MR."""
+    return _INTENSITIES.get(volume.modality)
+
+
+def code_item(code: Code) -> Dataset:
+    """Returns the item of a code sequence (PS3.3 8.8)."""
+    item = Dataset()
+    item.CodeValue = code.value
+    item.CodingSchemeDesignator = code.scheme_designator
+    item.CodeMeaning = code.meaning
+    return item
+
+
+def modified_code_item(code: Code, modifier: Code | None, keyword: str) -> Dataset:
+    """Returns the item of a code with its modifier inside, where PS3.3 C.8.20.4 places it.
+
+    Args:
+        code: The code.
+        modifier: Its modifier, if it has one.
+        keyword: Of the sequence of the modifier.
+    """
+    item = code_item(code)
+    if modifier is not None:
+        setattr(item, keyword, [code_item(modifier)])
+    return item
 
 
 def private_scheme() -> Dataset:
-    """Returns what our own codes are (Coding Scheme Identification, PS3.3 C.12.1)."""
+    """Returns the item of Coding Scheme Identification (PS3.3 C.12.1) of our own scheme."""
     scheme = Dataset()
     scheme.CodingSchemeDesignator = PRIVATE_SCHEME_DESIGNATOR
     scheme.CodingSchemeName = PRIVATE_SCHEME_NAME
     scheme.CodingSchemeResponsibleOrganization = PRIVATE_SCHEME_ORGANIZATION
     return scheme
+
+
+def _private(value: str, meaning: str) -> Code:
+    return Code(value, PRIVATE_SCHEME_DESIGNATOR, meaning)
 
 
 @cache

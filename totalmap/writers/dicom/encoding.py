@@ -1,4 +1,4 @@
-"""DICOM files written part by part, so that what is large never becomes a pydicom object."""
+"""Encodes DICOM elements and writes files part by part, to spare pydicom the large elements."""
 
 import struct
 import zlib
@@ -7,6 +7,8 @@ from functools import cache
 from itertools import chain
 from typing import BinaryIO
 
+import numpy as np
+from numpy.typing import NDArray
 from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
@@ -24,6 +26,10 @@ _SHORT_HEADER = struct.Struct("<4s2sH")
 _LONG_HEADER = struct.Struct("<4s2sHL")  # PS3.5 7.1.2: tag, VR, reserved, length
 _IMPLICIT_HEADER = struct.Struct("<4sL")  # PS3.5 7.1.3: tag, length
 
+# Positions are written to a thousandth of a millimetre, far less than any pixel. Decimal strings
+# (VR DS, PS3.5 6.2) have at most 16 characters, so this leaves 11 for whole millimetres.
+_STEPS_PER_MM = 1000
+
 
 def encoded(dataset: Dataset, *, implicit: bool = False) -> bytes:
     """Returns the elements of a dataset in Explicit or Implicit VR Little Endian."""
@@ -34,7 +40,7 @@ def encoded(dataset: Dataset, *, implicit: bool = False) -> bytes:
 
 
 def element_header(keyword: str, vr: bytes, length: int, *, implicit: bool = False) -> bytes:
-    """Returns what stands before the value of an element with a VR of long length."""
+    """Returns tag, VR and length of an element whose VR has a long length."""
     tag, _ = _tag_and_vr(keyword)
     if implicit:
         return _IMPLICIT_HEADER.pack(tag, length)
@@ -42,11 +48,11 @@ def element_header(keyword: str, vr: bytes, length: int, *, implicit: bool = Fal
 
 
 def element(keyword: str, value: str | bytes, *, implicit: bool = False) -> bytes:
-    """Returns an element with a VR of short length, its value padded to an even one.
+    """Returns an element whose VR has a short length, its value padded to an even length.
 
     Args:
-        value: Text in ASCII, or bytes in little endian. Longer than 64 kB only where the VR is
-            implicit: its header has more room for the length.
+        value: Text in ASCII, or bytes in little endian. Only with an implicit VR may it be longer
+            than 64 kB: that header has more room for the length.
         implicit: Whether the VR is left out.
     """
     tag, vr = _tag_and_vr(keyword)
@@ -60,19 +66,19 @@ def element(keyword: str, value: str | bytes, *, implicit: bool = False) -> byte
 
 def sequence(keyword: str, *items: bytes, implicit: bool = False) -> bytes:
     """Returns a sequence of items, all of explicit length (PS3.5 7.5)."""
-    value = b"".join([_ITEM.pack(0xFFFE, 0xE000, len(one)) + one for one in items])
+    value = b"".join([_ITEM.pack(0xFFFE, 0xE000, len(item)) + item for item in items])
     return element_header(keyword, b"SQ", len(value), implicit=implicit) + value
 
 
 @cache
 def _tag_and_vr(keyword: str) -> tuple[bytes, bytes]:
-    """Looks a keyword up, and encodes both; few of them stand in thousands of items."""
+    """Returns tag and VR of a keyword, encoded; thousands of items repeat a few keywords."""
     tag = Tag(keyword)
     return struct.pack("<HH", tag.group, tag.element), dictionary_VR(tag).encode("ascii")
 
 
 def encapsulated_pixels(frames: list[bytes]) -> bytes:
-    """Returns the whole element Pixel Data, a fragment a frame (PS3.5 A.4)."""
+    """Returns the whole element Pixel Data with one fragment for each frame (PS3.5 A.4)."""
     header = element_header("PixelData", b"OB", _UNDEFINED)
     return header + encapsulate(frames) + _ITEM.pack(0xFFFE, 0xE0DD, 0)
 
@@ -80,14 +86,14 @@ def encapsulated_pixels(frames: list[bytes]) -> bytes:
 def write_parts(
     file: BinaryIO, dataset: Dataset, parts: Iterable[bytes | memoryview], syntax: UID
 ) -> None:
-    """Writes a file that begins with a dataset and goes on with elements that are encoded already.
+    """Writes a file: first a dataset, then elements that are encoded already.
 
     Args:
         file: Open for writing.
         dataset: All its tags are below those of `parts`.
-        parts: The rest of the file, in pieces, encoded as `syntax` says.
-        syntax: Implicit or Explicit VR Little Endian, the latter deflated, or one of encapsulated
-            pixel data.
+        parts: The rest of the file, in pieces, in the encoding of `syntax`.
+        syntax: Implicit VR Little Endian, Explicit VR Little Endian (also deflated), or a syntax
+            of encapsulated pixel data.
     """
     _write_meta(file, dataset, syntax)
     header = encoded(dataset, implicit=syntax.is_implicit_VR)
@@ -109,12 +115,51 @@ def _write_meta(file: BinaryIO, dataset: Dataset, syntax: UID) -> None:
 
 
 def _deflated(pieces: Iterable[bytes | memoryview]) -> Iterator[bytes]:
-    """Compresses a dataset as a bare deflate stream (PS3.5 A.5, RFC 1951)."""
+    """Compresses a dataset as a deflate stream without header (PS3.5 A.5, RFC 1951)."""
     compressor = zlib.compressobj(level=1, wbits=-zlib.MAX_WBITS)
     length = 0
     for piece in pieces:
-        some = compressor.compress(piece)
-        length += len(some)
-        yield some
+        compressed = compressor.compress(piece)
+        length += len(compressed)
+        yield compressed
     rest = compressor.flush()
     yield rest + bytes((length + len(rest)) % 2)  # a null byte makes the length even
+
+
+def decimal_strings(values_mm: NDArray[np.float64], ends: NDArray[np.intp]) -> list[bytes]:
+    r"""Returns numbers as decimal strings, three decimals at most, separated by \.
+
+    Formatting millions of numbers one by one takes longer than computing them. Here, the text of a
+    number is put together from two tables: whole millimetres and thousandths.
+
+    Args:
+        values_mm: (n,) numbers, all within some metres of each other.
+        ends: Index in `values_mm` at which each text ends; no text is empty.
+    """
+    steps = np.rint(values_mm * _STEPS_PER_MM).astype(np.int64)
+    whole, fraction = np.divmod(np.abs(steps), _STEPS_PER_MM)
+    lowest = int(whole.min())
+    wholes, fractions = _whole_texts(lowest, int(whole.max())), _fraction_texts()
+    index = 2 * (whole - lowest) + (steps < 0)
+    texts = np.empty(len(steps), dtype=[("whole", wholes.dtype), ("fraction", fractions.dtype)])
+    texts["whole"], texts["fraction"] = wholes[index], fractions[fraction]
+    joined = texts.tobytes().translate(None, b"\0")  # numpy fills shorter texts up with null bytes
+    lengths = np.char.str_len(wholes)[index] + np.char.str_len(fractions)[fraction]
+    text_ends = np.cumsum(lengths)[ends - 1].tolist()
+    # Every number has a separator before it; the first one's is left out.
+    return [
+        joined[start + 1 : end] for start, end in zip([0, *text_ends[:-1]], text_ends, strict=True)
+    ]
+
+
+def _whole_texts(lowest: int, highest: int) -> NDArray[np.bytes_]:
+    """Returns whole numbers as text after a separator, each without and with a minus sign."""
+    numbers = range(lowest, highest + 1)
+    return np.array([text for number in numbers for text in (b"\\%d" % number, b"\\-%d" % number)])
+
+
+@cache
+def _fraction_texts() -> NDArray[np.bytes_]:
+    """Returns the decimals of each number of thousandths as text, without trailing zeros."""
+    thousandths = range(_STEPS_PER_MM)
+    return np.array([f".{n:03}".rstrip("0").rstrip(".").encode("ascii") for n in thousandths])

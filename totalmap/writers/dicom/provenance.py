@@ -1,8 +1,8 @@
-"""Who made a result from what: equipment, deterministic UIDs and descriptions of our objects."""
+"""Gives our objects their equipment, deterministic UIDs, descriptions and file names."""
 
 from totalmap import __version__
 from totalmap.dicom.derived_uids import derived_uid
-from totalmap.finding import Verdict
+from totalmap.finding import VERDICT_WORDS, Verdict
 from totalmap.origin import MANUFACTURER
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
@@ -11,10 +11,10 @@ MODEL_NAME = "TotalMAP"
 # Type 1 in Enhanced General Equipment (PS3.3 C.7.5.2); software has no serial number.
 DEVICE_SERIAL_NUMBER = "0"
 
-# What a series says of itself, to whoever chooses among them.
+# The end of a Series Description, for people who choose among the series.
 _WARNINGS = {
     Verdict.OK: "AI, unverified",
-    Verdict.REVIEW: "AI, unverified, to be REVIEWED",
+    Verdict.REVIEW: f"AI, unverified, {VERDICT_WORDS[Verdict.REVIEW].upper()}",
     Verdict.REJECT: "AI, REJECTED",
 }
 
@@ -31,15 +31,15 @@ def result_name(segmentation: Segmentation, file_name: str) -> str:
 def series_uid(segmentation: Segmentation, settings: Settings, kind: str, part: str = "") -> str:
     """Returns the Series Instance UID of a kind of result.
 
-    It depends on the source instances, the weights, the settings, the engine, its arithmetic,
-    the kind of device and our version: the same run gives the same series, any change gives
-    another one.
+    It is derived from the source instances, the weights, the settings, the engine, its
+    arithmetic, the class of device and our version. The same run gives the same series; any
+    change gives another one.
     """
     return derived_uid("series", kind, part, *_inputs(segmentation, settings))
 
 
 def instance_uid(segmentation: Segmentation, settings: Settings, kind: str, part: str = "") -> str:
-    """Returns the SOP Instance UID of a result; it depends on the labels too."""
+    """Returns the SOP Instance UID of a result; it is derived from the labels too."""
     inputs = _inputs(segmentation, settings)
     return derived_uid("instance", kind, part, segmentation.labels_sha256, *inputs)
 
@@ -50,25 +50,25 @@ def tracking_uid(segmentation: Segmentation, settings: Settings, structure_name:
 
 
 def device_uid() -> str:
-    """Returns the UID of this version of our software as a device that observes."""
+    """Returns the UID of this version of our software as an observing device."""
     return derived_uid("device", MANUFACTURER, MODEL_NAME, __version__)
 
 
 def algorithm_name(segmentation: Segmentation) -> str:
-    """Returns a Segment Algorithm Name; a demo model does not pass for TotalSegmentator."""
+    """Returns a Segment Algorithm Name; a demo model is not called TotalSegmentator."""
     if is_demo(segmentation):
         return "TotalMAP demo model (not for patients)"
     return f"TotalSegmentator {segmentation.task} {segmentation.variant}"
 
 
 def algorithm_parameters(segmentation: Segmentation) -> str:
-    """Returns Algorithm Parameters: which weights, by the beginning of their SHA-256."""
+    """Returns Algorithm Parameters: the first 12 digits of the SHA-256 of all weights."""
     weights = "+".join(model.sha256[:12] for model in segmentation.models)
     return f"weights_sha256={weights}"
 
 
 def series_description(segmentation: Segmentation, settings: Settings, title: str = "") -> str:
-    """Returns a Series Description that says what it is and that nobody has verified it."""
+    """Returns a Series Description: the content, and that nobody has verified it."""
     warning = f" ({_WARNINGS[segmentation.verdict]})"
     if is_demo(segmentation):
         warning = " DEMO MODEL (not for patients)"
@@ -85,7 +85,7 @@ def software_versions() -> str:
 
 
 def is_demo(segmentation: Segmentation) -> bool:
-    """Returns whether a network took part that is for trying out alone."""
+    """Returns whether a demo model took part, which is for trying out only."""
     return any(model.notice for model in segmentation.models)
 
 

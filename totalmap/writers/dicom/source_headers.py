@@ -1,8 +1,8 @@
-"""What an object that is derived from a volume takes over from its source.
+"""Copies patient, study, positions and spacing from the source into a derived object.
 
-Positions and spacing are the values that were checked when the study was read. Of patient and study
-everything is carried over that can be understood: a study is not lost because of a date that is no
-date, and a patient is never mixed up, for nothing is changed.
+Positions and spacing are the values that were checked when the study was read. Every attribute of
+patient and study that can be read is copied unchanged, so that patients are never mixed up; one
+that can't be read, such as an invalid date, is left out, and the study is not lost.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ CARRIED_OVER = (
     "StudyTime",
     "ReferringPhysicianName",
 )
-# What else the study modules hold (PS3.3 C.7.2.1, C.12.1).
+# Further attributes of the study modules (PS3.3 C.7.2.1, C.12.1).
 _MORE_OF_THE_STUDY = (
     "SpecificCharacterSet",
     "TimezoneOffsetFromUTC",
@@ -46,25 +46,27 @@ _GROUPS = (0x0010, 0x0012)
 _WANTED = frozenset(CARRIED_OVER + _MORE_OF_THE_STUDY)
 UTF_8 = "ISO_IR 192"
 # highdicom lacks the Korean one.
-_CHARACTER_SETS = frozenset(["ISO 2022 IR 149", *(one.value for one in SpecificCharacterSetValues)])
-# Patient's sequences hold two levels. Out of stack, pydicom writes until memory ends.
+_CHARACTER_SETS = frozenset(
+    ["ISO 2022 IR 149", *(value.value for value in SpecificCharacterSetValues)]
+)
+# Sequences of the patient have two levels. With far more, pydicom writes until memory is full.
 _DEEPEST = 8
-# What decoders leave where bytes are not of the character set: a replacement, or the escape.
+# Decoders leave one of these for bytes outside the character set: a replacement, or the escape.
 _NOT_DECODED = ("\ufffd", "\x1b")
 _SEXES = ("", *(sex.value for sex in PatientSexValues))
 
 
-def plane_position(one: Slice) -> Dataset:
+def plane_position(slice_: Slice) -> Dataset:
     """Returns the item of Plane Position Sequence (PS3.3 C.7.6.16.2.3)."""
     position = Dataset()
-    position.ImagePositionPatient = _decimals(one.plane.position_mm)
+    position.ImagePositionPatient = _decimals(slice_.plane.position_mm)
     return position
 
 
 def plane_orientation(volume: Volume) -> Dataset:
     """Returns the item of Plane Orientation Sequence (PS3.3 C.7.6.16.2.4).
 
-    That of the first slice; the audit let no other one pass.
+    It is that of the first slice; the slice audit makes sure that all others are equal.
     """
     orientation = Dataset()
     orientation.ImageOrientationPatient = _decimals(volume.slices[0].plane.cosines)
@@ -74,7 +76,7 @@ def plane_orientation(volume: Volume) -> Dataset:
 def pixel_measures(volume: Volume) -> Dataset:
     """Returns the item of Pixel Measures Sequence (PS3.3 C.7.6.16.2.1).
 
-    Where no thickness is said, slices reach to the next one.
+    Without a Slice Thickness, it is the distance between slices.
     """
     first = volume.slices[0]
     step_mm = volume.geometry.spacing_mm[2]
@@ -94,7 +96,7 @@ def _decimals(values: Sequence[float]) -> list[DSfloat]:
 
 
 def patient_and_study(instance: Instance) -> Dataset:
-    """Returns what says whose study it is, as far as it can be understood."""
+    """Returns the attributes of patient and study that can be read, unchanged."""
     carried = Dataset()
     source = read_dataset(instance)
     for tag in sorted(source.keys()):
@@ -103,7 +105,7 @@ def patient_and_study(instance: Instance) -> Dataset:
             if tag.group in _GROUPS or element.keyword in _WANTED:
                 carried.add(_understood(element))
         except BROKEN_VALUE:
-            continue  # neither can anybody else read it
+            continue  # no other reader could read it either
     if not _is_known(carried.get("SpecificCharacterSet")):
         carried.SpecificCharacterSet = UTF_8
     for keyword in CARRIED_OVER:
@@ -113,19 +115,20 @@ def patient_and_study(instance: Instance) -> Dataset:
 
 
 def _understood(element: DataElement, depth: int = 0) -> DataElement:
-    """Returns an element that was read to the last value of the last item.
+    """Returns an element after reading every value of every item in it.
 
     Args:
-        depth: In how many sequences it lies.
+        element: The element.
+        depth: Number of sequences that it lies in.
 
     Raises:
-        ValueError: It is not of the kind that PS3.6 says, lies too deep, or holds bytes that are no
-            text: they would be written as other ones.
+        ValueError: Its VR is not the one of PS3.6, it lies too deep, or it holds bytes that can't
+            be decoded: they would be written as other bytes.
     """
     if depth > _DEEPEST or element.VR not in {dictionary_VR(element.tag)} - {VR.UN}:
         raise ValueError("an element of an unexpected kind")
     if element.VR == VR.SQ:
-        items = [_understood_item(one, depth + 1) for one in element.value]
+        items = [_understood_item(item, depth + 1) for item in element.value]
         return DataElement(element.tag, VR.SQ, items)
     values = element.value if isinstance(element.value, MultiValue) else [element.value]
     if any(sign in str(value) for value in values for sign in _NOT_DECODED):
@@ -143,7 +146,7 @@ def _understood_item(source: Dataset, depth: int) -> Dataset:
 
 
 def _is_plain(keyword: str, value: object) -> bool:
-    """Whether a library takes a value for what it should be: it reads dates, times and sexes."""
+    """Whether highdicom accepts a value: it parses dates, times and sexes."""
     try:
         if keyword.endswith("Date"):
             DA(value)
@@ -157,9 +160,9 @@ def _is_plain(keyword: str, value: object) -> bool:
 
 
 def _is_known(character_sets: object) -> bool:
-    """Whether there is none, or all are in PS3.3 C.12.1.1.2; texts are decoded by now anyway.
+    """Whether there are none, or all are in PS3.3 C.12.1.1.2; texts are decoded by now.
 
-    Of several, the first may be empty: ASCII.
+    The first of several may be empty, which means ASCII.
     """
     if character_sets is None:
         return True

@@ -1,6 +1,6 @@
-"""A page of the preview: what stands on every one of them, and how things are drawn.
+"""Draws texts, pictures and notices on a page of the preview.
 
-No patient data are drawn, ever: nothing here knows any.
+No patient data are drawn: nothing here has any.
 """
 
 from collections.abc import Sequence
@@ -12,20 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from totalmap.finding import Severity, Verdict
+from totalmap.finding import VERDICT_WORDS, Severity, Verdict
 from totalmap.segmentation import Segmentation
 from totalmap.writers.dicom import provenance
-from totalmap.writers.preview.cuts import View
+from totalmap.writers.preview.views import View
 
 Colour = tuple[int, int, int]
 
 WIDTH, HEIGHT = 1600, 1200
-EDGE = 36  # left free on all sides
+EDGE = 36  # empty on all sides
 
 AI_NOTICE = "AI result, not verified, not for diagnosis"
 DEMO_NOTICE = "DEMO MODEL, not for patients"
-REVIEW_NOTICE = "TO BE REVIEWED"
-REJECTED_NOTICE = "REJECTED"
 
 BACKGROUND: Colour = (18, 21, 26)
 TEXT: Colour = (230, 234, 239)
@@ -42,7 +40,7 @@ _BAR_LENGTHS_CM = (0.5, 1, 2, 5, 10, 20)
 
 
 class Box(NamedTuple):
-    """A part of a page, in pixels; right and bottom are no longer in it."""
+    """A part of a page, in pixels, without the right column and the bottom row of its edges."""
 
     left: int
     top: int
@@ -62,11 +60,12 @@ class Box(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heading:
-    """What is the same on all pages of a preview.
+    """The heading that all pages of a preview share.
 
     Attributes:
-        notices: What nobody may overlook, each with its background.
-        identity: What made the result, line by line.
+        title: Task and variant.
+        notices: Warnings, each with the colours of its text and background.
+        identity: Version, engine and weights, line by line.
     """
 
     title: str
@@ -75,12 +74,12 @@ class Heading:
 
     @property
     def bottom(self) -> int:
-        """Where the notices end."""
+        """The row below the notices."""
         return len(self.notices) * _BAND
 
     @property
     def body(self) -> Box:
-        """What is left of a page for its content."""
+        """The part of a page that is left for its content."""
         return Box(EDGE, self.bottom + 100, WIDTH - EDGE, HEIGHT - 48)
 
 
@@ -88,12 +87,12 @@ def heading(segmentation: Segmentation) -> Heading:
     """Returns the heading of a result."""
     is_demo = provenance.is_demo(segmentation)
     demo = ((DEMO_NOTICE, TEXT, _RED),) if is_demo else ()
-    verdict = quality_notice(segmentation)
-    doubt = ((verdict, TEXT, _RED),) if verdict else ()
+    words = quality_notice(segmentation)
+    quality = ((words, TEXT, _RED),) if words else ()
     weights = ", ".join(model.sha256[:12] for model in segmentation.models)
     return Heading(
         title=f"TotalMAP {segmentation.task} {segmentation.variant}",
-        notices=((AI_NOTICE, _INK, AMBER), *doubt, *demo),
+        notices=((AI_NOTICE, _INK, AMBER), *quality, *demo),
         identity=(
             f"TotalMAP {provenance.software_versions()} · engine {segmentation.engine} · "
             f"{segmentation.arithmetic} arithmetic on {segmentation.device}",
@@ -103,31 +102,32 @@ def heading(segmentation: Segmentation) -> Heading:
 
 
 def quality_notice(segmentation: Segmentation) -> str:
-    """Returns why a result is not to be taken as it is; empty where nothing speaks against it."""
-    words = {Verdict.REVIEW: REVIEW_NOTICE, Verdict.REJECT: REJECTED_NOTICE}
-    if segmentation.verdict not in words:
+    """Returns the verdict with its first reason; empty where quality control has no objection."""
+    if segmentation.verdict is Verdict.OK:
         return ""
-    grave = [
-        one.sentence for one in segmentation.reasons if one.severity is not Severity.INFORMATION
+    reasons = [
+        finding.sentence
+        for finding in segmentation.reasons
+        if finding.severity is not Severity.INFORMATION
     ]
-    more = f" (and {len(grave) - 1} more)" if len(grave) > 1 else ""
-    return f"{words[segmentation.verdict]}: {grave[0]}{more}"
+    more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+    return f"{VERDICT_WORDS[segmentation.verdict].upper()}: {reasons[0]}{more}"
 
 
 @cache
 def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Returns the font that comes with Pillow, so that none of the system is needed."""
+    """Returns the font that Pillow brings, so that no font of the system is needed."""
     return ImageFont.load_default(size=size)
 
 
 def fitting_size(texts: Sequence[str], size: int, width: int) -> int:
-    """Returns the largest size of text, not above `size`, in which all fit into a width."""
+    """Returns the largest size, at most `size`, at which all texts fit into a width."""
     widest = max((font(size).getlength(text) for text in texts), default=0.0)
     return size if widest <= width else int(size * width / widest)
 
 
 class Page:
-    """One page, with its notices and its heading on it from the start."""
+    """One page, which starts with its notices and its heading."""
 
     def __init__(self, heading: Heading, number: int, of: int) -> None:
         self._image = Image.new("RGB", (WIDTH, HEIGHT), BACKGROUND)
@@ -170,7 +170,7 @@ class Page:
         self._draw.text(place, words, colour, font(size), anchor)
 
     def patch(self, box: Box, colour: Colour) -> None:
-        """Fills a box; a thin frame keeps dark colours from being lost."""
+        """Fills a box; a thin frame makes dark colours visible."""
         self._draw.rectangle((box.left, box.top, box.right - 1, box.bottom - 1), colour, MUTED)
 
     def line(self, left: int, right: int, y: int) -> None:
@@ -178,13 +178,13 @@ class Page:
         self._draw.line((left, y, right, y), LINE)
 
     def picture(self, place: tuple[int, int], pixels: NDArray[np.uint8]) -> Box:
-        """Puts a picture, (rows, columns, 3), with its upper left corner at a place."""
+        """Pastes a picture, (rows, columns, 3), with its upper left corner at a place."""
         self._image.paste(Image.fromarray(pixels), place)
         rows, columns = pixels.shape[:2]
         return Box(*place, place[0] + columns, place[1] + rows)
 
     def edges(self, box: Box, view: View) -> None:
-        """Draws what is beyond the edges of a picture: R, L, A, P, H or F."""
+        """Draws the directions at the edges of a picture: R, L, A, P, H or F."""
         middle, centre = (box.left + box.right) // 2, (box.top + box.bottom) // 2
         left, right, top, bottom = view.edges
         self._over((box.left + 8, centre), left, "lm")
@@ -192,12 +192,12 @@ class Page:
         self._over((middle, box.top + 6), top, "ma")
         self._over((middle, box.bottom - 6), bottom, "md")
 
-    def place(self, box: Box, words: str) -> None:
-        """Draws where a cut lies into the upper left corner of its picture."""
+    def position(self, box: Box, words: str) -> None:
+        """Draws the position of a view into the upper left corner of its picture."""
         self._over((box.left + 8, box.top + 6), words, "la")
 
     def scale_bar(self, box: Box, pixels_per_mm: float) -> None:
-        """Draws a bar in the lower left corner of a picture, and how long it is."""
+        """Draws a scale bar with its length into the lower left corner of a picture."""
         fitting = [cm for cm in _BAR_LENGTHS_CM if cm * 10 * pixels_per_mm < box.width / 4]
         if not fitting:
             return
@@ -208,7 +208,7 @@ class Page:
         self._over((left + length + 8, bottom), f"{fitting[-1]:g} cm", "lm")
 
     def _over(self, place: tuple[int, int], words: str, anchor: str) -> None:
-        """Draws text on a picture, readable on any grey."""
+        """Draws text on a picture, with an outline to be readable on any grey."""
         self._draw.text(
             place, words, TEXT, font(BODY_TEXT), anchor, stroke_width=2, stroke_fill=_BLACK
         )

@@ -1,9 +1,10 @@
-"""The legend of the preview: each structure with its colour, its volume and what to know of it."""
+"""Draws the legend of the preview: colour, name, volume and limitations of each structure."""
 
 from dataclasses import dataclass
 
+from totalmap.limitation_words import INCOMPLETE_MARK, legend_note
 from totalmap.segmentation import Segmentation
-from totalmap.structures import Flag, MeasuredStructure
+from totalmap.structures import Limitation, MeasuredStructure
 from totalmap.writers.dicom.codes import structure_code
 from totalmap.writers.preview.drawing import (
     AMBER,
@@ -17,14 +18,12 @@ from totalmap.writers.preview.drawing import (
     fitting_size,
 )
 
-ROW = 24
-GAP = 32  # between two columns
-CUT_SIGN = ">"
-CUT_EXPLAINED = f"{CUT_SIGN} cut by the edge of the field of view: the true volume is larger"
+ROW = 24  # in pixels
+GAP = 32  # between two columns, in pixels
 _HEADER = 34
 _PATCH = 15
-_NAME = 27  # where names begin
-_VOLUME, _REMARK = 84, 72  # the width of columns
+_NAME = 27  # distance of the names from the left
+_VOLUME, _NOTE = 84, 84  # width of the columns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,15 +31,15 @@ class LegendEntry:
     """A row of the legend.
 
     Attributes:
-        volume: In mL, with a sign in front where the structure is cut off.
-        remark: In a word or two, or empty.
+        volume: In mL, with a mark in front if the structure is incomplete.
+        note: Further limitations in a word or two, or empty.
     """
 
     name: str
     rgb: Colour
     volume: str
-    is_cut: bool
-    remark: str
+    is_incomplete: bool
+    note: str
 
 
 def legend_entries(segmentation: Segmentation) -> tuple[LegendEntry, ...]:
@@ -50,39 +49,33 @@ def legend_entries(segmentation: Segmentation) -> tuple[LegendEntry, ...]:
 
 def _entry(found: MeasuredStructure) -> LegendEntry:
     code = structure_code(found.structure.name)
-    is_cut = Flag.INCOMPLETE in found.flags
-    volume = volume_text(found.volume_ml)
     return LegendEntry(
         name=code.display_name,
         rgb=code.rgb,
-        volume=f"{CUT_SIGN} {volume}" if is_cut else volume,
-        is_cut=is_cut,
-        remark=_remark(found),
+        volume=volume_text(found),
+        is_incomplete=Limitation.INCOMPLETE in found.limitations,
+        note=legend_note(found),
     )
 
 
-def _remark(found: MeasuredStructure) -> str:
-    if Flag.FEW_VOXELS in found.flags:
-        return "tiny"
-    return f"{found.components} pieces" if Flag.SEVERAL_COMPONENTS in found.flags else ""
-
-
-def volume_text(volume_ml: float) -> str:
-    """Returns a volume in mL as people write it."""
-    return f"{volume_ml:,.1f}" if volume_ml >= 1 else f"{volume_ml:.2f}"
+def volume_text(found: MeasuredStructure) -> str:
+    """Returns a volume in mL for people, with a mark in front if the structure is incomplete."""
+    volume_ml = found.volume_ml
+    text = f"{volume_ml:,.1f}" if volume_ml >= 1 else f"{volume_ml:.2f}"
+    return f"{INCOMPLETE_MARK} {text}" if Limitation.INCOMPLETE in found.limitations else text
 
 
 def rows_in(box: Box) -> int:
-    """Returns how many rows a column in a box has, its header left aside."""
+    """Returns the number of rows of a column in a box, without its header."""
     return (box.height - _HEADER) // ROW
 
 
 def draw_legend(page: Page, box: Box, entries: tuple[LegendEntry, ...], columns: int) -> None:
-    """Draws as many entries as fit, column by column, all names in one size."""
+    """Draws as many entries as fit, column by column, with all names in one size of text."""
     width = (box.width - (columns - 1) * GAP) // columns
     rows = rows_in(box)
     names = [entry.name for entry in entries]
-    size = fitting_size(names, BODY_TEXT, width - _NAME - _VOLUME - _REMARK)
+    size = fitting_size(names, BODY_TEXT, width - _NAME - _VOLUME - _NOTE)
     for column in range(min(columns, -(-len(entries) // rows))):
         left = box.left + column * (width + GAP)
         part = entries[column * rows : (column + 1) * rows]
@@ -90,7 +83,7 @@ def draw_legend(page: Page, box: Box, entries: tuple[LegendEntry, ...], columns:
 
 
 def _draw_column(page: Page, box: Box, entries: tuple[LegendEntry, ...], size: int) -> None:
-    volume_right = box.right - _REMARK
+    volume_right = box.right - _NOTE
     page.text((box.left, box.top), "Structure", SMALL_TEXT, MUTED)
     page.text((volume_right, box.top), "mL", SMALL_TEXT, MUTED, "ra")
     page.line(box.left, box.right, box.top + 24)
@@ -99,6 +92,6 @@ def _draw_column(page: Page, box: Box, entries: tuple[LegendEntry, ...], size: i
         top = middle - _PATCH // 2
         page.patch(Box(box.left, top, box.left + _PATCH, top + _PATCH), entry.rgb)
         page.text((box.left + _NAME, middle), entry.name, size, TEXT, "lm")
-        colour = AMBER if entry.is_cut else TEXT
+        colour = AMBER if entry.is_incomplete else TEXT
         page.text((volume_right, middle), entry.volume, BODY_TEXT, colour, "rm")
-        page.text((volume_right + 10, middle), entry.remark, SMALL_TEXT, MUTED, "lm")
+        page.text((volume_right + 10, middle), entry.note, SMALL_TEXT, MUTED, "lm")

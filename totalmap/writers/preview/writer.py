@@ -1,7 +1,7 @@
-"""The preview as Secondary Capture images (PS3.3 A.8.1), one a page, and its first page as PNG.
+"""Writes the pages of the preview as Secondary Capture images (PS3.3 A.8.1), and the first as PNG.
 
-Of the Secondary Capture classes, the one with a single frame is shown by every viewer. A source
-that is not DICOM has the PNG alone.
+Every viewer shows single-frame Secondary Captures, so each page is one image. For a source that is
+not DICOM, only the PNG is written.
 """
 
 from functools import partial
@@ -22,23 +22,23 @@ from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultKind, Settings
 from totalmap.writers.dicom import provenance
-from totalmap.writers.dicom.coded import coded
-from totalmap.writers.dicom.derived import Kind, derived_header
+from totalmap.writers.dicom.codes import code_item
 from totalmap.writers.dicom.encoding import write_parts
+from totalmap.writers.dicom.header import ObjectKind, derived_header, references_to
 from totalmap.writers.preview.pages import render_pages
 from totalmap.writers.release import RESULTS_NAME, Release
 
 FOLDER_NAME = "preview"
 PNG_NAME = "preview.png"
-# Other, and not the modality of the source: nobody takes a picture of a page for a scan.
-KIND = Kind(
+# Modality "other", not that of the source, so that nobody mistakes a page for a scan.
+KIND = ObjectKind(
     name=ResultKind.PREVIEW, sop_class=SecondaryCaptureImageStorage, modality="OT", title="preview"
 )
 
 # CID 7203 Image Derivation, CID 7202 Source Image Purposes of Reference.
 _SEGMENTATION = Code("113076", "DCM", "Segmentation")
 _SOURCE_IMAGE = Code("121322", "DCM", "Source image for image processing operation")
-# PS3.16 annex L, Table L-1: terms of regions and organs that have no other side.
+# PS3.16 annex L, Table L-1: terms of regions and organs that are not paired.
 _UNPAIRED_BODY_PARTS = frozenset(
     (
         *("ABDOMEN", "ABDOMENPELVIS", "CHEST", "CHESTABDOMEN", "CHESTABDPELVIS", "PELVIS"),
@@ -49,7 +49,7 @@ _UNPAIRED_BODY_PARTS = frozenset(
         *("SPLEEN", "STOMACH", "UTERUS"),
     )
 )
-# Deflating noise harder takes three times as long and saves a tenth.
+# A higher level takes three times as long and saves a tenth.
 _PNG_LEVEL = 3
 
 
@@ -84,7 +84,7 @@ def write_preview_picture(segmentation: Segmentation, release: Release) -> tuple
 
 
 def page_header(first: Dataset, page: NDArray[np.uint8], number: int) -> Dataset:
-    """Returns the header of a page, from what all pages say; the first one keeps its UID."""
+    """Returns the header of a page, made from that of the first page, which keeps its UID."""
     header = Dataset(first)
     header.InstanceNumber = number
     if number > 1:
@@ -94,9 +94,9 @@ def page_header(first: Dataset, page: NDArray[np.uint8], number: int) -> Dataset
 
 
 def _header(segmentation: Segmentation, settings: Settings) -> Dataset:
-    """Returns what all pages say (PS3.3 C.7.6.1, C.7.6.3, C.8.6.1)."""
+    """Returns the header of the first page (PS3.3 C.7.6.1, C.7.6.3, C.8.6.1)."""
     header = derived_header(segmentation, settings, KIND)
-    # A page is no place in the patient.
+    # A page has no position in the patient.
     del header.FrameOfReferenceUID
     del header.PositionReferenceIndicator
     header.ConversionType = "WSD"
@@ -108,7 +108,7 @@ def _header(segmentation: Segmentation, settings: Settings) -> Dataset:
     header.LossyImageCompression = "00"
     header.ImageComments = f"{provenance.algorithm_name(segmentation)}: AI result, not verified"
     header.DerivationDescription = "Overview of an automatic segmentation"
-    header.DerivationCodeSequence = [coded(_SEGMENTATION)]
+    header.DerivationCodeSequence = [code_item(_SEGMENTATION)]
     header.SourceImageSequence = _source_images(segmentation.volume)
     header.SamplesPerPixel = 3
     header.PhotometricInterpretation = "RGB"
@@ -120,9 +120,9 @@ def _header(segmentation: Segmentation, settings: Settings) -> Dataset:
 
 
 def _body_part(name: str) -> Dataset:
-    """Returns what the source says of the body part (PS3.3 C.7.3.1).
+    """Returns the body part of the source (PS3.3 C.7.3.1).
 
-    Laterality may only be left out where there is none; empty, it is unknown.
+    Laterality may be left out only for body parts without one; an empty value means unknown.
     """
     body_part = Dataset()
     if name:
@@ -134,16 +134,10 @@ def _body_part(name: str) -> Dataset:
 
 def _source_images(volume: Volume) -> list[Dataset]:
     """Returns the items of Source Image Sequence (PS3.3 C.12.4.1): each file of the source."""
-    classes = {one.instance.sop_instance_uid: one.instance.sop_class_uid for one in volume.slices}
-    return [_source_image(uid, of) for uid, of in classes.items()]
-
-
-def _source_image(instance_uid: str, class_uid: str) -> Dataset:
-    image = Dataset()
-    image.ReferencedSOPClassUID = class_uid
-    image.ReferencedSOPInstanceUID = instance_uid
-    image.PurposeOfReferenceCodeSequence = [coded(_SOURCE_IMAGE)]
-    return image
+    images = references_to(volume)
+    for image in images:
+        image.PurposeOfReferenceCodeSequence = [code_item(_SOURCE_IMAGE)]
+    return images
 
 
 def _write_page(
@@ -153,10 +147,10 @@ def _write_page(
     name = provenance.result_name(segmentation, name)
     header.PixelData = page.tobytes()
     header["PixelData"].VR = "OB"
-    aside = release.write(
+    staged = release.write(
         name, partial(write_parts, dataset=header, parts=(), syntax=ExplicitVRLittleEndian)
     )
-    if not np.array_equal(pydicom.dcmread(aside).pixel_array, page):
+    if not np.array_equal(pydicom.dcmread(staged).pixel_array, page):
         raise OutputError(f"{name} differs from the page after writing")
     uid = str(header.SOPInstanceUID)
     return Result(kind=KIND.name, path=f"{RESULTS_NAME}/{name}", sop_instance_uid=uid)

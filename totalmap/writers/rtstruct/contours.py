@@ -1,11 +1,10 @@
-"""Contours of structures: closed lines in the plane of a slice, half way between pixels.
+"""Computes contours of structures: closed lines in the plane of a slice, half way between pixels.
 
-A line runs where the mask of a structure would be one half if it were interpolated, so it passes
-between the centres of two pixels wherever one belongs to the structure and the other does not.
-Filled, contours give back the mask, pixel by pixel.
+A contour passes between the centres of two pixels wherever one belongs to the structure and the
+other does not. Contours that are filled give the same mask, pixel by pixel.
 
-A hole is joined to the contour around it by a channel of no width, there and back: the "keyhole"
-of PS3.3 C.8.8.6.3, the only way to show a hole that every planning system reads.
+A hole is joined to the contour around it by a channel without width, there and back: the "keyhole"
+of PS3.3 C.8.8.6.3, the only form of a hole that every planning system reads.
 """
 
 from collections import defaultdict
@@ -20,14 +19,14 @@ from numpy.typing import NDArray
 
 from totalmap.dicom.geometry import Plane
 from totalmap.measure.label_statistics import Labels
-from totalmap.writers.dicom.frames import SegFrame
+from totalmap.writers.dicom.slice_boxes import SliceBox
 
 Points = NDArray[np.float64]
 """(n, 2): column i and row j, multiples of one half."""
 
 _Filled = tuple[list[Points], list[NDArray[np.uint32]]]
 
-# Masks are 0 and 1: the line is where they change, and nothing lies above the upper level.
+# Masks are 0 and 1: contours run at the lower level, and no value reaches the upper level.
 _LOWER, _UPPER = 0.5, 2.0
 
 
@@ -36,10 +35,10 @@ class Contours:
     """All contours of a slice.
 
     Attributes:
-        labels: That of the structure that each contour belongs to.
+        labels: The label of the structure of each contour.
         points: (n, 2) column i and row j of all corners, contour after contour. The last corner
             of a contour is connected with its first.
-        ends: Where in `points` each contour ends.
+        ends: Index in `points` at which each contour ends.
     """
 
     labels: tuple[int, ...]
@@ -47,14 +46,14 @@ class Contours:
     ends: NDArray[np.intp]
 
 
-def slice_contours(labels: Labels, frames: Sequence[SegFrame]) -> Contours:
+def slice_contours(labels: Labels, boxes: Sequence[SliceBox]) -> Contours:
     """Returns the contours around structures in a slice.
 
     Args:
         labels: (j, i).
-        frames: The structures, and the rows and columns around them.
+        boxes: The structures, and the rows and columns around them.
     """
-    rings = [(frame.label, ring) for frame in frames for ring in _rings(labels, frame)]
+    rings = [(box.label, ring) for box in boxes for ring in _rings(labels, box)]
     points = np.concatenate([ring for _, ring in rings])
     ends = np.cumsum([len(ring) for _, ring in rings])
     is_corner = _corners(points, ends)
@@ -66,7 +65,7 @@ def slice_contours(labels: Labels, frames: Sequence[SegFrame]) -> Contours:
 
 
 def positions_lps(plane: Plane, points: Points) -> NDArray[np.float64]:
-    """Returns where points of a slice lie, (n, 3) mm in LPS (PS3.3 C.7.6.2.1.1, equation 1)."""
+    """Returns the positions of points in a slice, (n, 3) mm in LPS (PS3.3 C.7.6.2.1.1, eq. 1)."""
     rows_mm, columns_mm = plane.pixel_spacing_mm
     along_row = np.multiply(plane.cosines[:3], columns_mm)
     along_column = np.multiply(plane.cosines[3:], rows_mm)
@@ -74,14 +73,14 @@ def positions_lps(plane: Plane, points: Points) -> NDArray[np.float64]:
     return positions + plane.position_mm
 
 
-def _rings(labels: Labels, frame: SegFrame) -> Iterator[Points]:
+def _rings(labels: Labels, box: SliceBox) -> Iterator[Points]:
     """Yields the contours of one structure, each without a repeated last point."""
-    rows, columns = frame.box
-    # With a pixel more on each side, all lines are closed, also at the edge of the image.
+    rows, columns = box.box
+    # One more pixel on each side closes all lines, also those at the edge of the image.
     i = np.arange(columns.start - 1, columns.stop + 1, dtype=np.float64)
     j = np.arange(rows.start - 1, rows.stop + 1, dtype=np.float64)
     mask = np.zeros((len(j), len(i)))
-    mask[1:-1, 1:-1] = labels[frame.box] == frame.label
+    mask[1:-1, 1:-1] = labels[box.box] == box.label
     for points, offsets in zip(*_filled(i, j, mask), strict=True):
         if len(offsets) == 2:
             yield points[:-1]
@@ -91,10 +90,10 @@ def _rings(labels: Labels, frame: SegFrame) -> Iterator[Points]:
 
 
 def _filled(i: NDArray[np.float64], j: NDArray[np.float64], mask: NDArray[np.float64]) -> _Filled:
-    """Returns points and, for each outer line and its holes, where in them each of these begins.
+    """Returns for each outer line, with its holes, the points and the indices where lines begin.
 
-    All lines are closed: the last point is the first. contourpy.contour_generator would first look
-    for masked values, which takes longer than to find the lines.
+    All lines are closed: the last point is the first. contourpy.contour_generator is not used: it
+    searches for masked values first, which takes longer than finding the lines.
     """
     generator = SerialContourGenerator(
         np.broadcast_to(i, mask.shape),
@@ -111,16 +110,16 @@ def _filled(i: NDArray[np.float64], j: NDArray[np.float64], mask: NDArray[np.flo
 
 
 def _joined(points: Points, starts: NDArray[np.intp]) -> Points:
-    """Returns a line with its holes joined to it.
+    """Returns an outer line with its holes joined to it.
 
-    The channel leaves a hole at its leftmost point, which lies between two pixels of a row, and
-    goes to the left through pixels of the structure, up to the next point between two pixels:
-    one of the line or of a hole that begins further to the left. So channels lie within the
-    structure and never cross, and no two of them end at one point.
+    The channel starts at the leftmost point of a hole, which lies between two pixels of a row. It
+    runs to the left through pixels of the structure, up to the next point between two pixels: a
+    point of the line or of a hole that begins further to the left. So channels lie within the
+    structure and never cross, and no two of them end at the same point.
 
     Args:
-        points: (n, 2) all points, those of the line first, then those of the holes.
-        starts: Where in `points` the line and each hole begin.
+        points: (n, 2) all points, first those of the line, then those of the holes.
+        starts: Index in `points` at which the line and each hole begin.
     """
     ends = [*starts[1:].tolist(), len(points)]
     by_row = np.lexsort(points.T)
@@ -130,8 +129,8 @@ def _joined(points: Points, starts: NDArray[np.intp]) -> Points:
         start + int(points[start:end, 0].argmin()) for start, end in zip(starts, ends, strict=True)
     ]
     inserts: dict[int, list[tuple[int, Points]]] = defaultdict(list)
-    # What a hole takes in begins further to the right, so it is complete before.
-    for hole in sorted(range(1, len(starts)), key=lambda one: -float(points[firsts[one], 0])):
+    # Holes that are joined to a hole begin further to the right, so they are complete before it.
+    for hole in sorted(range(1, len(starts)), key=lambda n: -float(points[firsts[n], 0])):
         whole = _with(points, int(starts[hole]), firsts[hole], ends[hole], inserts.pop(hole, []))
         reached = int(by_row[place[firsts[hole]] - 1])
         around = int(np.searchsorted(starts, reached, side="right")) - 1
@@ -142,10 +141,15 @@ def _joined(points: Points, starts: NDArray[np.intp]) -> Points:
 def _with(
     points: Points, start: int, first: int, end: int, inserts: Sequence[tuple[int, Points]]
 ) -> Points:
-    """Returns points[start:end] in a circle from the first one to it, with others put in.
+    """Returns the closed line points[start:end] from a first point, with other lines inserted.
 
     Args:
-        inserts: After which point, and what; from there, the way leads back to that point.
+        points: (n, 2) all points.
+        start: Index at which the line begins.
+        first: Index of the point to start from.
+        end: Index at which the line ends.
+        inserts: Index of a point, and the line to insert after it; the line then returns to that
+            point.
     """
     circle = np.concatenate([points[first:end], points[start : first + 1]])
     pieces, begin = [], 0
@@ -158,10 +162,10 @@ def _with(
 
 
 def _corners(points: Points, ends: NDArray[np.intp]) -> NDArray[np.bool_]:
-    """Returns which points of closed lines are no points within a straight piece of them.
+    """Returns for each point of closed lines whether the line changes its direction there.
 
-    Steps of one direction are of one length, so a line goes straight on where its step is the
-    one before.
+    Steps in one direction have one length, so a line runs straight where a step equals the one
+    before it.
     """
     starts = np.concatenate([[0], ends[:-1]])
     steps = np.empty_like(points)

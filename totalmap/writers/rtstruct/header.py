@@ -1,4 +1,4 @@
-"""What an RT Structure Set says besides its contours (PS3.3 A.19.3): whose, of what, which ROIs."""
+"""Writes the elements of an RT Structure Set before and after its contours (PS3.3 A.19.3)."""
 
 from collections.abc import Iterator
 
@@ -9,25 +9,32 @@ from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
 from totalmap.structures import Structure
 from totalmap.writers.dicom import provenance
-from totalmap.writers.dicom.coded import coded
-from totalmap.writers.dicom.codes import private_scheme, structure_code
-from totalmap.writers.dicom.derived import Kind, derived_header
-from totalmap.writers.seg.header import (
-    algorithm,
-    modified_code,
+from totalmap.writers.dicom.codes import (
+    code_item,
+    modified_code_item,
+    private_scheme,
+    structure_code,
+)
+from totalmap.writers.dicom.header import (
+    ObjectKind,
+    algorithm_identification,
+    derived_header,
     referenced_series,
 )
 
 # At most 16 characters (SH).
 _LABEL = "TotalMAP"
-# Detached Study Management: retired, but what PS3.3 C.8.8.5 wants a study to be referred to with.
+# Detached Study Management: retired, but PS3.3 C.8.8.5 requires it in references to a study.
 _STUDY_CLASS = "1.2.840.10008.3.1.2.3.1"
 
 
 def structure_set(
-    segmentation: Segmentation, settings: Settings, kind: Kind, structures: tuple[Structure, ...]
+    segmentation: Segmentation,
+    settings: Settings,
+    kind: ObjectKind,
+    structures: tuple[Structure, ...],
 ) -> Dataset:
-    """Returns all that stands before the contours: patient, study, source, and the ROIs.
+    """Returns the elements before the contours: patient, study, source, and the ROIs.
 
     Raises:
         OutputError: A structure has no code.
@@ -40,7 +47,7 @@ def structure_set(
     del header.ContentDate, header.ContentTime
     header.ReferencedFrameOfReferenceSequence = [_frame_of_reference(segmentation.volume)]
     header.StructureSetROISequence = [
-        _roi(segmentation, number, one) for number, one in numbered(structures)
+        _roi(segmentation, number, structure) for number, structure in numbered(structures)
     ]
     if any(structure_code(structure.name).is_private for structure in structures):
         header.CodingSchemeIdentificationSequence = [private_scheme()]
@@ -50,17 +57,17 @@ def structure_set(
 def numbered(structures: tuple[Structure, ...]) -> Iterator[tuple[int, Structure]]:
     """Yields the structures with their ROI Numbers: 1, 2, and so on without gaps.
 
-    A number means something in its own structure set only (PS3.3 C.8.8.5). OHIF gives the ROI of
-    number n the colour of the n-th one, so that colours would be wrong behind a gap.
+    A number has a meaning only in its own structure set (PS3.3 C.8.8.5). OHIF gives the ROI with
+    number n the colour of the n-th ROI, so colours would be wrong after a gap.
     """
     return enumerate(structures, start=1)
 
 
 def observations(structures: tuple[Structure, ...]) -> Dataset:
-    """Returns all that stands behind the contours: what the ROIs are, and that nobody approved."""
+    """Returns the elements after the contours: the codes of the ROIs, and the missing approval."""
     trailer = Dataset()
     trailer.RTROIObservationsSequence = [
-        _observation(number, one) for number, one in numbered(structures)
+        _observation(number, structure) for number, structure in numbered(structures)
     ]
     trailer.ApprovalStatus = "UNAPPROVED"
     return trailer
@@ -93,14 +100,14 @@ def _roi(segmentation: Segmentation, number: int, structure: Structure) -> Datas
     roi.ROIName = structure.name
     roi.ROIGenerationAlgorithm = "AUTOMATIC"
     roi.ROIGenerationDescription = provenance.algorithm_name(segmentation)
-    roi.ROIDerivationAlgorithmIdentificationSequence = [algorithm(segmentation)]
+    roi.ROIDerivationAlgorithmIdentificationSequence = [algorithm_identification(segmentation)]
     return roi
 
 
 def _observation(number: int, structure: Structure) -> Dataset:
     """Returns the item of RT ROI Observations Sequence (PS3.3 C.8.8.8) of a structure.
 
-    Its number is the label of the structure: the same in every study.
+    The Observation Number is the label of the structure, which is the same in every study.
     """
     code = structure_code(structure.name)
     observation = Dataset()
@@ -108,12 +115,12 @@ def _observation(number: int, structure: Structure) -> Dataset:
     observation.ReferencedROINumber = number
     observation.RTROIInterpretedType = "ORGAN"
     observation.ROIInterpreter = None
-    observation.SegmentedPropertyCategoryCodeSequence = [coded(code.category)]
+    observation.SegmentedPropertyCategoryCodeSequence = [code_item(code.category)]
     observation.RTROIIdentificationCodeSequence = [
-        modified_code(code.type, code.modifier, "SegmentedPropertyTypeModifierCodeSequence")
+        modified_code_item(code.type, code.modifier, "SegmentedPropertyTypeModifierCodeSequence")
     ]
     if code.region is not None:
         observation.AnatomicRegionSequence = [
-            modified_code(code.region, code.region_modifier, "AnatomicRegionModifierSequence")
+            modified_code_item(code.region, code.region_modifier, "AnatomicRegionModifierSequence")
         ]
     return observation

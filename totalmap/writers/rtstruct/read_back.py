@@ -1,4 +1,4 @@
-"""Reads an RT Structure Set, fills its contours, and compares the masks with the labels."""
+"""Compares an RT Structure Set that was written with the labels: fills its contours to masks."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,15 +9,15 @@ from pydicom.dataset import Dataset
 
 from totalmap.dicom.geometry import Plane
 from totalmap.dicom.volume import Volume
+from totalmap.display_names import in_sentence
 from totalmap.errors import OutputError
 from totalmap.segmentation import Segmentation
 from totalmap.structures import Structure
+from totalmap.writers.dicom.placement import is_placed
 from totalmap.writers.rtstruct.contours import Points, positions_lps
-from totalmap.writers.rtstruct.filling import filled
 from totalmap.writers.rtstruct.header import numbered
-from totalmap.writers.seg.placement import is_placed
 
-# What the rounding of positions could cost a mask of many voxels; in fact, all are exact.
+# Rounded positions could change few of many voxels; in fact, all masks are exact.
 MIN_DICE = 0.999
 # Positions are rounded to a thousandth of a millimetre.
 _OFF_PLANE_MM = 0.002
@@ -25,42 +25,49 @@ _OFF_PLANE_MM = 0.002
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Outlines:
-    """All contours of a structure; see `filled`."""
+    """All contours of a structure, with the fields of `filled`."""
 
     points: Points
     ends: NDArray[np.intp]
     slices: NDArray[np.intp]
 
 
-def check_rtstruct(
+def compare_rtstruct(
     written: Dataset, segmentation: Segmentation, structures: tuple[Structure, ...]
 ) -> None:
-    """Fills the contours of a structure set and compares them with the labels, and their places.
+    """Compares the filled contours with the labels, and their positions with the inference grid.
+
+    Args:
+        written: The structure set, as pydicom reads it.
+        segmentation: The source of the structure set.
+        structures: The expected structures, by ROI Number, from 1.
 
     Raises:
-        OutputError: The masks of a structure differ, a structure has no contours, a contour
-            lies on no source image, or not where the network put it.
+        OutputError: The mask of a structure differs, a structure has no contours, or a contour
+            lies on no source image, or not where the network put the structure.
     """
-    voxels = {one.structure.label: one.voxels for one in segmentation.found()}
+    voxels = {found.structure.label: found.voxels for found in segmentation.found()}
     missing = dict(numbered(structures))
     samples: list[NDArray[np.intp]] = []
     for number, outlines in _rois(written, segmentation):
         structure = missing.pop(number, None)
         if structure is None:
-            raise OutputError("the RTSTRUCT has contours of something that is no structure of it")
+            raise OutputError(
+                "the RTSTRUCT has contours of an ROI that is not one of its structures"
+            )
         mask, box = _filled(outlines, segmentation.labels.shape)
         label = structure.label
         common = int(np.count_nonzero(mask & (segmentation.labels[box] == label)))
         dice = 2 * common / (int(np.count_nonzero(mask)) + voxels[label])
         if dice < MIN_DICE:
             raise OutputError(
-                f"the contours of {structure.name} in the RTSTRUCT differ from its labels: "
-                f"Dice {dice:.4f}, at least {MIN_DICE} is wanted"
+                f"the contours of the {in_sentence(structure.name)} in the RTSTRUCT differ from "
+                f"its labels: Dice {dice:.4f}, at least {MIN_DICE} is required"
             )
-        samples.append(_ends(mask, box, label))
+        samples.append(_outermost(mask, box, label))
     if missing:
         raise OutputError(f"the RTSTRUCT has no contours of {len(missing)} structures")
-    _check_placement(np.concatenate(samples), segmentation)
+    _compare_placement(np.concatenate(samples), segmentation)
 
 
 def _filled(
@@ -74,7 +81,7 @@ def _filled(
     i, j = outlines.points.T
     lowest = np.array([outlines.slices.min(), j.min(), i.min()])
     highest = np.array([outlines.slices.max(), j.max(), i.max()])
-    # Lines run half a pixel around the outermost pixels of an image, and not beside the next ones.
+    # Lines run at most half a pixel outside the centres of the outermost pixels of an image.
     if (lowest <= -1).any() or (highest >= shape).any():
         raise OutputError("a contour of the RTSTRUCT leaves its image")
     low = np.maximum(np.floor(lowest), 0).astype(int)
@@ -85,30 +92,83 @@ def _filled(
     return mask, tuple(map(slice, low, high))
 
 
-def _ends(mask: NDArray[np.bool_], box: tuple[slice, ...], label: int) -> NDArray[np.intp]:
+def filled(
+    points: Points, ends: NDArray[np.intp], slices: NDArray[np.intp], shape: tuple[int, int, int]
+) -> NDArray[np.bool_]:
+    """Fills contours as a planning system does, and returns the mask, (k, j, i).
+
+    Pixels belong to it if contours surround their centres an odd number of times. Where a line
+    crosses a row, all pixels to the right change between inside and outside. A channel that leads
+    to a hole and back changes them twice.
+
+    Args:
+        points: (n, 2) column i and row j, contour after contour, all within the slices.
+        ends: (m,) index in `points` at which each contour ends.
+        slices: (m,) index k of the slice of each contour.
+        shape: Slices, rows and columns of the mask.
+    """
+    starts = np.concatenate([[0], ends[:-1]])
+    following = np.arange(1, len(points) + 1)
+    following[ends - 1] = starts
+    # All lines are computed upwards, so that both directions give the same result to the last bit.
+    is_upward = points[:, 1] <= points[following, 1]
+    lower = np.where(is_upward[:, None], points, points[following])
+    upper = np.where(is_upward[:, None], points[following], points)
+    line, row = _crossed_rows(lower[:, 1], upper[:, 1])
+    slope = (upper[line, 0] - lower[line, 0]) / (upper[line, 1] - lower[line, 1])
+    column = np.ceil(lower[line, 0] + (row - lower[line, 1]) * slope).astype(np.intp)
+    k = np.repeat(slices, np.diff(ends, prepend=0))[line]
+    width = shape[2] + 1  # crossings to the right of the last pixel change no pixel
+    changes = np.zeros((shape[0], shape[1], width), dtype=np.uint8)
+    np.add.at(changes.reshape(-1), (k * shape[1] + row) * width + column, np.uint8(1))
+    # Sums above 255 begin at 0 again, and an odd sum stays odd.
+    inside = np.cumsum(changes[..., :-1], axis=2, dtype=np.uint8)
+    return (inside & 1).astype(bool)
+
+
+def _crossed_rows(
+    low: NDArray[np.float64], high: NDArray[np.float64]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Returns the indices of lines and of the rows that they cross.
+
+    The lower end belongs to a line, the upper end does not. So a row through a corner crosses one
+    of the two lines there, or both, or none.
+    """
+    first = np.ceil(low).astype(np.intp)
+    count = np.ceil(high).astype(np.intp) - first
+    line = np.repeat(np.arange(len(low)), count)
+    place = np.arange(len(line)) - np.repeat(np.cumsum(count) - count, count)
+    return line, first[line] + place
+
+
+def _outermost(mask: NDArray[np.bool_], box: tuple[slice, ...], label: int) -> NDArray[np.intp]:
     """Returns (n, 4) label, k, j and i of the first and of the last pixel in each slice."""
     flat = mask.reshape(len(mask), -1)
     (k,) = np.nonzero(flat.any(axis=1))
     last = flat.shape[1] - 1 - flat[k, ::-1].argmax(axis=1)
     j, i = np.unravel_index(np.concatenate([flat[k].argmax(axis=1), last]), mask.shape[1:])
-    starts = [one.start for one in box]
+    starts = [part.start for part in box]
     ends = np.stack([np.tile(k, 2), j, i], axis=1) + starts
     return np.insert(ends, 0, label, axis=1)
 
 
-def _check_placement(samples: NDArray[np.intp], segmentation: Segmentation) -> None:
+def _compare_placement(samples: NDArray[np.intp], segmentation: Segmentation) -> None:
     """Compares pixels with the labels on the inference grid at their positions.
 
+    Args:
+        samples: (n, 4) label, k, j and i of labelled pixels.
+        segmentation: The labels.
+
     Raises:
-        OutputError: A pixel lies where the network saw something else.
+        OutputError: The network put another label at the position of a pixel.
     """
     samples = samples[np.argsort(samples[:, 1], kind="stable")]
     label, k, j, i = samples.T
     of_slice, first = np.unique(k, return_index=True)
     points = np.split(np.stack([i, j], axis=1), first[1:])
     positions = [
-        positions_lps(segmentation.volume.slices[one].plane, some)
-        for one, some in zip(of_slice, points, strict=True)
+        positions_lps(segmentation.volume.slices[index].plane, of_points)
+        for index, of_points in zip(of_slice, points, strict=True)
     ]
     fits = is_placed(np.concatenate(positions), label, segmentation.inference)
     if not fits.all():
@@ -120,13 +180,13 @@ def _check_placement(samples: NDArray[np.intp], segmentation: Segmentation) -> N
 
 
 def _rois(written: Dataset, segmentation: Segmentation) -> Iterator[tuple[int, _Outlines]]:
-    """Yields the ROI Number and the contours of each ROI, on the grid of its slices.
+    """Yields the ROI Number and the contours of each ROI, in columns and rows of its slices.
 
     Raises:
         OutputError: A contour lies on no source image.
     """
     images = _Images(segmentation.volume)
-    to_grid = [_ToGrid.of(one.plane) for one in segmentation.volume.slices]
+    to_grid = [_ToGrid.of(slice_.plane) for slice_ in segmentation.volume.slices]
     for roi in written.ROIContourSequence:
         slices = [images.slice_of(contour) for contour in roi.ContourSequence]
         points = [
@@ -135,54 +195,60 @@ def _rois(written: Dataset, segmentation: Segmentation) -> Iterator[tuple[int, _
         ]
         outlines = _Outlines(
             points=np.concatenate(points),
-            ends=np.cumsum([len(one) for one in points]),
+            ends=np.cumsum([len(of_contour) for of_contour in points]),
             slices=np.array(slices),
         )
         yield int(roi.ReferencedROINumber), outlines
 
 
 class _Images:
-    """Knows which slices contours lie on.
+    """Finds the slices that contours lie on.
 
-    There are many contours and few images: what pydicom has read once it need not read again.
+    There are many contours and few images, so pydicom reads each reference to an image only once.
     """
 
     def __init__(self, volume: Volume) -> None:
-        self._slice_of_key = {one.key: k for k, one in enumerate(volume.slices)}
+        self._slice_of_key = {slice_.key: k for k, slice_ in enumerate(volume.slices)}
         self._slice_of_item: dict[bytes, int] = {}
 
     def slice_of(self, contour: Dataset) -> int:
-        """Returns the slice k that a contour refers to.
+        """Returns the index k of the slice that a contour refers to.
 
         Raises:
-            OutputError: It is none of the volume.
+            OutputError: The slice is not one of the volume.
         """
         item: bytes = contour.get_item("ContourImageSequence").value
         if item not in self._slice_of_item:
             (image,) = contour.ContourImageSequence
             key = str(image.ReferencedSOPInstanceUID), int(image.get("ReferencedFrameNumber", 1))
             if key not in self._slice_of_key:
-                raise OutputError("a contour of the RTSTRUCT refers to an image that is no source")
+                raise OutputError(
+                    "a contour of the RTSTRUCT refers to an image that is not a source"
+                )
             self._slice_of_item[item] = self._slice_of_key[key]
         return self._slice_of_item[item]
 
 
 def _positions(contour: Dataset) -> NDArray[np.float64]:
-    """Returns (n, 3) mm; pydicom would make an object of each of a million numbers."""
+    """Returns (n, 3) mm without pydicom, which makes an object of each of a million numbers.
+
+    Raises:
+        OutputError: The number of points is not the stated one.
+    """
     text = contour.get_item("ContourData").value
     positions = np.fromstring(text, sep="\\")
     if len(positions) != 3 * int(contour.NumberOfContourPoints):
-        raise OutputError("a contour of the RTSTRUCT has not as many points as it says")
+        raise OutputError("a contour of the RTSTRUCT has another number of points than it says")
     return positions.reshape(-1, 3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _ToGrid:
-    """Finds column and row of positions on an image.
+    """Computes column and row of positions on an image.
 
     Attributes:
         origin: (3,) centre of the first pixel, mm in LPS.
-        inverse: (3, 3), maps mm in LPS from the origin to column, row, and mm off the plane.
+        inverse: (3, 3), maps mm in LPS from the origin to column, row, and mm from the plane.
     """
 
     origin: NDArray[np.float64]

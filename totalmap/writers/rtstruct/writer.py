@@ -1,4 +1,4 @@
-"""An RT Structure Set (PS3.3 A.19): the contours of structures, for planning systems."""
+"""Writes an RT Structure Set (PS3.3 A.19): the contours of structures, for planning systems."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -15,21 +15,26 @@ from totalmap.errors import OutputError
 from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultKind, Settings
-from totalmap.structures import Structure
+from totalmap.structures import Structure, chosen
 from totalmap.writers.dicom import provenance
 from totalmap.writers.dicom.codes import structure_code
-from totalmap.writers.dicom.decimal_strings import decimal_strings
-from totalmap.writers.dicom.derived import Kind
-from totalmap.writers.dicom.encoding import LONGEST_VALUE, element, encoded, sequence, write_parts
-from totalmap.writers.dicom.frames import SegFrame, seg_frames
+from totalmap.writers.dicom.encoding import (
+    LONGEST_VALUE,
+    decimal_strings,
+    element,
+    encoded,
+    sequence,
+    write_parts,
+)
+from totalmap.writers.dicom.header import ObjectKind
+from totalmap.writers.dicom.slice_boxes import SliceBox, slice_boxes
 from totalmap.writers.release import RESULTS_NAME, Release
 from totalmap.writers.rtstruct.contours import positions_lps, slice_contours
 from totalmap.writers.rtstruct.header import numbered, observations, structure_set
-from totalmap.writers.rtstruct.read_back import check_rtstruct
-from totalmap.writers.seg.parts import chosen
+from totalmap.writers.rtstruct.read_back import compare_rtstruct
 
 FILE_NAME = "rtstruct.dcm"
-KIND = Kind(
+KIND = ObjectKind(
     name=ResultKind.RTSTRUCT, sop_class=RTStructureSetStorage, modality="RTSTRUCT", title="contours"
 )
 
@@ -39,9 +44,9 @@ class EncodedRtstruct:
     """A structure set that is ready to be written.
 
     Attributes:
-        structures: Those that have contours.
-        header: All that stands before the contours.
-        contours: The item of ROI Contour Sequence of each structure.
+        structures: The structures that have contours.
+        header: The elements before the contours.
+        contours: The item of ROI Contour Sequence of each structure, encoded.
     """
 
     structures: tuple[Structure, ...]
@@ -51,8 +56,8 @@ class EncodedRtstruct:
     def write(self, file: BinaryIO) -> None:
         """Writes the whole file.
 
-        The VR is implicit: an explicit one leaves 64 kB to a decimal string (PS3.5 7.1.2), too
-        little for a long contour.
+        The VR is implicit: with an explicit one, a decimal string has at most 64 kB (PS3.5 7.1.2),
+        too little for a long contour.
         """
         parts = [
             sequence("ROIContourSequence", *self.contours, implicit=True),
@@ -64,58 +69,57 @@ class EncodedRtstruct:
 def write_rtstruct(
     segmentation: Segmentation, settings: Settings, release: Release
 ) -> tuple[Result, ...]:
-    """Writes contours around the labels, fills them as read back, and compares these masks.
+    """Writes contours around the labels, reads them back, and compares them with the labels.
 
     Returns:
-        One result, or none where nothing that is wanted was found.
+        One result, or none if no wanted structure was found.
 
     Raises:
-        OutputError: A structure has no code, the contours are larger than DICOM allows, or those
-            that were written differ from the labels.
+        OutputError: A structure has no code, the contours are larger than DICOM allows, or the
+            contours that were written differ from the labels.
     """
     encoded_set = encode_rtstruct(segmentation, settings)
     if not encoded_set.structures:
         return ()
     name = provenance.result_name(segmentation, FILE_NAME)
-    aside = release.write(name, encoded_set.write)
-    check_rtstruct(pydicom.dcmread(aside), segmentation, encoded_set.structures)
+    staged = release.write(name, encoded_set.write)
+    compare_rtstruct(pydicom.dcmread(staged), segmentation, encoded_set.structures)
     uid = str(encoded_set.header.SOPInstanceUID)
     return (Result(kind=KIND.name, path=f"{RESULTS_NAME}/{name}", sop_instance_uid=uid),)
 
 
 def encode_rtstruct(segmentation: Segmentation, settings: Settings) -> EncodedRtstruct:
-    """Returns the structure set of the structures that were found and are wanted.
+    """Returns the structure set of the structures that were found and are wanted by the settings.
 
     Raises:
         OutputError: A structure has no code, or the contours are larger than an element can be.
     """
     wanted = chosen(segmentation.structures, settings.results.rtstruct_structures)
-    frames = seg_frames(segmentation.labels)
-    structures = tuple(one for one in wanted if one.label in frames)
+    boxes = slice_boxes(segmentation.labels)
+    structures = tuple(structure for structure in wanted if structure.label in boxes)
     header = structure_set(segmentation, settings, KIND, structures)
     contours: dict[int, list[bytes]] = defaultdict(list)
-    of_structures = chain.from_iterable(frames[one.label] for one in structures)
+    of_structures = chain.from_iterable(boxes[structure.label] for structure in structures)
     for label, contour in _contours(segmentation, of_structures):
         contours[label].append(contour)
-    length = sum(len(one) for of_one in contours.values() for one in of_one)
-    if length >= LONGEST_VALUE // 2:  # the rest is more than what stands around contours needs
+    length = sum(len(item) for items in contours.values() for item in items)
+    if length >= LONGEST_VALUE // 2:  # the other half is more than enough for all other elements
         raise OutputError(
             f"the contours are {length} bytes, too many for an element of a DICOM file: choose "
             "fewer results.rtstruct_structures"
         )
     items = tuple(
-        _roi_contour(number, one, contours[one.label]) for number, one in numbered(structures)
+        _roi_contour(number, structure, contours[structure.label])
+        for number, structure in numbered(structures)
     )
     return EncodedRtstruct(structures=structures, header=header, contours=items)
 
 
-def _contours(
-    segmentation: Segmentation, frames: Iterable[SegFrame]
-) -> Iterator[tuple[int, bytes]]:
-    """Yields label and item of Contour Sequence (PS3.3 C.8.8.6) of all contours, by slice."""
-    by_slice: dict[int, list[SegFrame]] = defaultdict(list)
-    for frame in frames:
-        by_slice[frame.k].append(frame)
+def _contours(segmentation: Segmentation, boxes: Iterable[SliceBox]) -> Iterator[tuple[int, bytes]]:
+    """Yields the label and the item of Contour Sequence (PS3.3 C.8.8.6) of each contour."""
+    by_slice: dict[int, list[SliceBox]] = defaultdict(list)
+    for box in boxes:
+        by_slice[box.k].append(box)
     for k, of_slice in sorted(by_slice.items()):
         contours = slice_contours(segmentation.labels[k], of_slice)
         source = segmentation.volume.slices[k]
@@ -127,7 +131,7 @@ def _contours(
 
 
 def _image(source: Slice) -> bytes:
-    """Returns Contour Image Sequence: the image that a contour lies on."""
+    """Returns Contour Image Sequence, which names the image of a contour."""
     image = element("ReferencedSOPClassUID", source.instance.sop_class_uid, implicit=True)
     image += element("ReferencedSOPInstanceUID", source.instance.sop_instance_uid, implicit=True)
     if len(source.instance.frames) > 1:

@@ -1,6 +1,6 @@
-"""A Label Map Segmentation (PS3.3 A.51, Supplement 243): pixels are Segment Numbers.
+"""Writes the Label Map Segmentation (PS3.3 A.51, Supplement 243): pixels are Segment Numbers.
 
-Far smaller than BINARY, for readers that know it: docs/results.md.
+It is far smaller than BINARY, but fewer readers know it: docs/results.md.
 """
 
 from collections.abc import Iterator
@@ -21,18 +21,17 @@ from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultKind, Settings
 from totalmap.structures import Structure
 from totalmap.writers.dicom import provenance
-from totalmap.writers.dicom.coded import coded
-from totalmap.writers.dicom.derived import Kind
+from totalmap.writers.dicom.codes import code_item
 from totalmap.writers.dicom.encoding import encapsulated_pixels
+from totalmap.writers.dicom.header import ObjectKind
 from totalmap.writers.release import RESULTS_NAME, Release
-from totalmap.writers.seg.functional_groups import per_frame_groups
+from totalmap.writers.seg.functional_groups import FunctionalGroups, per_frame_groups
 from totalmap.writers.seg.header import EncodedSeg, dimensions, seg_header
 from totalmap.writers.seg.parts import SegPart, seg_parts, undivided
-from totalmap.writers.seg.read_groups import FunctionalGroups
 
 FILE_NAME = "seg_labelmap.dcm"
 LABEL_MAP_SEGMENTATION_STORAGE = UID("1.2.840.10008.5.1.4.1.1.66.7")  # PS3.6 A; not in pydicom yet
-KIND = Kind(
+KIND = ObjectKind(
     name=ResultKind.SEG_LABELMAP,
     sop_class=LABEL_MAP_SEGMENTATION_STORAGE,
     modality="SEG",
@@ -42,7 +41,7 @@ KIND = Kind(
 SegmentNumbers = NDArray[np.unsignedinteger[Any]]
 
 _BACKGROUND = Code("125040", "DCM", "Background")
-_RLE_HEADER_BYTES = 64  # PS3.5 G.5: number of segments, and where up to 15 of them begin
+_RLE_HEADER_BYTES = 64  # PS3.5 G.5: number and offsets of at most 15 segments
 
 
 def write_seg_labelmap(
@@ -53,7 +52,7 @@ def write_seg_labelmap(
     Pixels are Segment Numbers, the same as in one BINARY object. Empty slices are left out.
 
     Returns:
-        One result, or none where nothing that is wanted was found.
+        One result, or none if no wanted structure was found.
 
     Raises:
         OutputError: A structure has no code, or the file that was written differs from the labels.
@@ -61,8 +60,8 @@ def write_seg_labelmap(
     results = []
     for seg in encode_seg_labelmaps(segmentation, settings):
         name = provenance.result_name(segmentation, FILE_NAME)
-        aside = release.write(name, seg.write)
-        check_seg_labelmap(pydicom.dcmread(aside), segmentation, seg.part.structures)
+        staged = release.write(name, seg.write)
+        compare_seg_labelmap(pydicom.dcmread(staged), segmentation, seg.part.structures)
         uid = str(seg.header.SOPInstanceUID)
         results.append(Result(kind=KIND.name, path=f"{RESULTS_NAME}/{name}", sop_instance_uid=uid))
     return tuple(results)
@@ -71,19 +70,19 @@ def write_seg_labelmap(
 def encode_seg_labelmaps(segmentation: Segmentation, settings: Settings) -> tuple[EncodedSeg, ...]:
     """Returns the label map of the structures that were found and are wanted, if there are any.
 
-    It is never split: it has no more frames than the source has slices.
+    A label map is never split: it has no more frames than the source has slices.
 
     Raises:
         OutputError: A structure has no code.
     """
-    found = (one.structure for one in segmentation.found())
+    found = (measured.structure for measured in segmentation.found())
     parts = seg_parts(found, undivided(settings.results))
     return tuple(_encode(segmentation, settings, part) for part in parts)
 
 
 def _encode(segmentation: Segmentation, settings: Settings, part: SegPart) -> EncodedSeg:
     number_of = _segment_numbers(part.structures, segmentation)
-    used = [k for k, one in enumerate(segmentation.labels) if number_of[one].any()]
+    used = [k for k, labels in enumerate(segmentation.labels) if number_of[labels].any()]
     seg = seg_header(segmentation, settings, KIND, part)
     seg.SegmentSequence.append(_background(seg.SegmentSequence[0]))
     seg.update(dimensions(seg.SOPInstanceUID, by_segment=False))
@@ -101,30 +100,30 @@ def _encode(segmentation: Segmentation, settings: Settings, part: SegPart) -> En
     return EncodedSeg(part=part, header=seg, large_elements=large_elements, syntax=RLELossless)
 
 
-def check_seg_labelmap(
+def compare_seg_labelmap(
     written: Dataset, segmentation: Segmentation, structures: tuple[Structure, ...]
 ) -> None:
     """Compares a label map with the labels it was made from, frame by frame.
 
     Args:
-        written: As pydicom reads it.
-        segmentation: What it was made from.
-        structures: What it has to hold, by Segment Number, from 1.
+        written: The label map, as pydicom reads it.
+        segmentation: The source of the label map.
+        structures: The expected structures, by Segment Number, from 1.
 
     Raises:
         OutputError: A frame differs, lies on an unknown slice, or slices are missing.
     """
     number_of = _segment_numbers(structures, segmentation)
-    slice_of = {one.key: k for k, one in enumerate(segmentation.volume.slices)}
-    missing = {k for k, one in enumerate(segmentation.labels) if number_of[one].any()}
+    slice_of = {slice_.key: k for k, slice_ in enumerate(segmentation.volume.slices)}
+    missing = {k for k, labels in enumerate(segmentation.labels) if number_of[labels].any()}
     groups = FunctionalGroups(written)
-    for place in range(int(written.NumberOfFrames)):
-        frame = pixel_array(written, index=place)
-        key = groups.source(place)
+    for index in range(int(written.NumberOfFrames)):
+        frame = pixel_array(written, index=index)
+        key = groups.source(index)
         if key not in slice_of:
             raise OutputError(f"{FILE_NAME}: a frame refers to an image that is not a source")
         if not np.array_equal(frame, number_of[segmentation.labels[slice_of[key]]]):
-            raise OutputError(f"{FILE_NAME}: frame {place + 1} differs from its labels")
+            raise OutputError(f"{FILE_NAME}: frame {index + 1} differs from its labels")
         missing.discard(slice_of[key])
     if missing:
         raise OutputError(f"{FILE_NAME}: {len(missing)} slices with labels have no frame")
@@ -133,32 +132,32 @@ def check_seg_labelmap(
 def _segment_numbers(
     structures: tuple[Structure, ...], segmentation: Segmentation
 ) -> SegmentNumbers:
-    """Returns the Segment Number of each label, in as few bytes as hold them all; 0 is none."""
-    highest = max(one.label for one in segmentation.structures)
+    """Returns the Segment Number of each label, 0 for none, in the smallest possible data type."""
+    highest = max(structure.label for structure in segmentation.structures)
     numbers = np.zeros(highest + 1, dtype=np.min_scalar_type(len(structures)))
-    numbers[[one.label for one in structures]] = np.arange(1, len(structures) + 1)
+    numbers[[structure.label for structure in structures]] = np.arange(1, len(structures) + 1)
     return numbers
 
 
 def _background(first: Dataset) -> Dataset:
-    """Returns segment 0: all that no segment is.
+    """Returns segment 0, the background.
 
-    PS3.3 C.8.20.2.3 wants an item for every pixel value that occurs, and orders no items. This one
-    is the last: OHIF 3.13 takes the place of an item for its Segment Number, counted from 1, so
-    that behind this one every segment would have the colour of another.
+    PS3.3 C.8.20.2.3 requires an item for every pixel value and prescribes no order. This item has
+    to be the last: OHIF 3.13 takes the position of an item, from 1, for its Segment Number, so
+    every segment after this one would get the colour of another.
     """
     background = Dataset()
     background.SegmentNumber = 0
     background.SegmentLabel = "Background"
     background.SegmentAlgorithmType = first.SegmentAlgorithmType
     background.SegmentAlgorithmName = first.SegmentAlgorithmName
-    background.SegmentedPropertyCategoryCodeSequence = [coded(_BACKGROUND)]
-    background.SegmentedPropertyTypeCodeSequence = [coded(_BACKGROUND)]
+    background.SegmentedPropertyCategoryCodeSequence = [code_item(_BACKGROUND)]
+    background.SegmentedPropertyTypeCodeSequence = [code_item(_BACKGROUND)]
     return background
 
 
 def run_lengths(frame: NDArray[np.unsignedinteger[Any]]) -> bytes:
-    """Returns a frame as RLE (PS3.5 G): each byte of a pixel, the highest first, row by row."""
+    """Returns a frame in RLE (PS3.5 G): a segment for each byte of a pixel, the highest first."""
     planes = frame.astype(frame.dtype.newbyteorder(">")).view(np.uint8)
     planes = planes.reshape(*frame.shape, frame.itemsize)
     segments = [

@@ -1,4 +1,4 @@
-"""What goes into which SEG object: everything that was found, what is chosen, or a body system.
+"""Distributes the structures over SEG objects: one for all, or one for each body system.
 
 Some viewers refuse an object of many frames, or take minutes to open it.
 """
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from totalmap.settings import ResultsSection, SegSplit
-from totalmap.structures import Structure
+from totalmap.structures import Structure, chosen
 from totalmap.writers.dicom.codes import BodySystem, structure_code
 
 
@@ -16,7 +16,7 @@ class SegPart:
     """One SEG object.
 
     Attributes:
-        name: Empty where there is only one, else the body system.
+        name: The body system; empty if there is one object for all.
         structures: By Segment Number, from 1.
     """
 
@@ -29,7 +29,7 @@ def seg_parts(found: Iterable[Structure], results: ResultsSection) -> tuple[SegP
 
     Args:
         found: The structures that were found, by label.
-        results: Which of them are wanted, and how they are split.
+        results: The settings: wanted structures, and how they are split.
 
     Raises:
         OutputError: A structure has no code.
@@ -37,11 +37,13 @@ def seg_parts(found: Iterable[Structure], results: ResultsSection) -> tuple[SegP
     wanted = chosen(found, results.seg_structures)
     if results.seg_split is SegSplit.NONE:
         return (SegPart(name="", structures=wanted),) if wanted else ()
-    systems = {one: structure_code(one.name).system for one in wanted}
+    parts: dict[BodySystem, list[Structure]] = {system: [] for system in BodySystem}
+    for structure in wanted:
+        parts[structure_code(structure.name).system].append(structure)
     return tuple(
-        SegPart(name=system, structures=tuple(one for one in wanted if systems[one] is system))
-        for system in BodySystem
-        if system in systems.values()
+        SegPart(name=system, structures=tuple(structures))
+        for system, structures in parts.items()
+        if structures
     )
 
 
@@ -51,16 +53,16 @@ def would_hold(
     found: Iterable[Structure],
     results: ResultsSection,
 ) -> tuple[Structure, ...]:
-    """Returns what an object would hold had it been found.
+    """Returns the structures that an object would hold if they were all found.
 
-    A body system of which nothing was found has no object; its structures are counted to all
-    others, so that they are missed whichever of them are read.
+    A body system without any found structure has no object. Its structures are then counted to
+    every other object, so that a reader of any object learns that they were looked for.
 
     Args:
         part: The object.
-        structures: All that were looked for, by label.
-        found: Those of them that were found.
-        results: Which of them are wanted.
+        structures: All structures that were looked for, by label.
+        found: The structures that were found.
+        results: The settings: wanted structures.
 
     Raises:
         OutputError: A structure has no code.
@@ -68,16 +70,14 @@ def would_hold(
     wanted = chosen(structures, results.seg_structures)
     if not part.name:
         return wanted
-    others = {structure_code(one.name).system for one in chosen(found, results.seg_structures)}
+    found = chosen(found, results.seg_structures)
+    others = {structure_code(structure.name).system for structure in found}
     others -= {BodySystem(part.name)}
-    return tuple(one for one in wanted if structure_code(one.name).system not in others)
+    return tuple(
+        structure for structure in wanted if structure_code(structure.name).system not in others
+    )
 
 
 def undivided(results: ResultsSection) -> ResultsSection:
-    """Returns the same settings with one SEG for all: a label map is never split."""
+    """Returns the same settings with one object for all, as for a label map."""
     return results.model_copy(update={"seg_split": SegSplit.NONE})
-
-
-def chosen(found: Iterable[Structure], names: tuple[str, ...]) -> tuple[Structure, ...]:
-    """Returns the structures that are wanted by name; no name wants all."""
-    return tuple(one for one in found if not names or one.name in names)

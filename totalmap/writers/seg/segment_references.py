@@ -1,4 +1,4 @@
-"""Where a structure stands in the SEGs of the same run; other objects refer to it there."""
+"""Gives the segment of each structure in the SEGs of a run, for objects that refer to it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from totalmap.writers.seg.parts import seg_parts, undivided
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SegPlace:
+class SegmentReference:
     """A segment of a SEG."""
 
     sop_class: UID
@@ -23,10 +23,12 @@ class SegPlace:
     segment_number: int
 
 
-def seg_places(segmentation: Segmentation, settings: Settings) -> Mapping[Structure, SegPlace]:
+def segment_references(
+    segmentation: Segmentation, settings: Settings
+) -> Mapping[Structure, SegmentReference]:
     """Returns the segment of each structure that has one in a SEG of the run.
 
-    The BINARY object comes first: more readers know it.
+    If both kinds of SEG are written, it is the segment of the BINARY one: more readers know it.
 
     Raises:
         OutputError: A structure has no code.
@@ -38,15 +40,15 @@ def seg_places(segmentation: Segmentation, settings: Settings) -> Mapping[Struct
         kind, results = labelmap.KIND, undivided(results)
     else:
         return {}
-    places: dict[Structure, SegPlace] = {}
-    for part in seg_parts((one.structure for one in segmentation.found()), results):
+    references: dict[Structure, SegmentReference] = {}
+    for part in seg_parts((found.structure for found in segmentation.found()), results):
         series_uid = provenance.series_uid(segmentation, settings, kind.name, part.name)
         instance_uid = provenance.instance_uid(segmentation, settings, kind.name, part.name)
         for number, structure in enumerate(part.structures, start=1):
-            places[structure] = SegPlace(
+            references[structure] = SegmentReference(
                 sop_class=kind.sop_class,
                 series_uid=series_uid,
                 instance_uid=instance_uid,
                 segment_number=number,
             )
-    return places
+    return references

@@ -1,4 +1,4 @@
-"""What a report says of a structure: a measurement group of PS3.16 TID 1411 or TID 1501."""
+"""Builds the measurement group of a structure in the SR (PS3.16 TID 1411 or TID 1501)."""
 
 from functools import partial
 from typing import Any
@@ -20,9 +20,15 @@ from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
 from totalmap.structures import MeasuredStructure
 from totalmap.writers.dicom import provenance
-from totalmap.writers.dicom.codes import LIMITATION, StructureCode, limitations, structure_code
-from totalmap.writers.dicom.intensity import Intensity, intensity_of
-from totalmap.writers.seg.segment_references import SegPlace
+from totalmap.writers.dicom.codes import (
+    LIMITATION,
+    Intensity,
+    StructureCode,
+    intensity_of,
+    limitation_codes,
+    structure_code,
+)
+from totalmap.writers.seg.segment_references import SegmentReference
 
 VOLUME = Code("118565006", "SCT", "Volume")
 MILLILITRE = Code("mL", "UCUM", "milliliter")
@@ -36,22 +42,22 @@ def measurement_group(
     segmentation: Segmentation,
     settings: Settings,
     found: MeasuredStructure,
-    place: SegPlace | None,
+    segment: SegmentReference | None,
 ) -> Any:
-    """Returns the content item of a structure, inside a sequence of highdicom.
+    """Returns the content item of a structure, in a sequence of highdicom.
 
-    TID 1411 asks for the segment that was measured. Where no SEG has it, the group is the generic
-    one, which needs no region.
+    TID 1411 requires the segment that was measured. Without a SEG, the group is the generic one
+    (TID 1501), which requires none.
 
     Raises:
         OutputError: The structure has no code.
     """
     code = structure_code(found.structure.name)
     template = MeasurementsAndQualitativeEvaluations
-    if place is not None:
+    if segment is not None:
         template = partial(
             VolumetricROIMeasurementsAndQualitativeEvaluations,
-            referenced_segment=_segment(segmentation, place),
+            referenced_segment=_segment(segmentation, segment),
         )
     return template(
         tracking_identifier=TrackingIdentifier(
@@ -64,24 +70,24 @@ def measurement_group(
         algorithm_id=_algorithm(segmentation),
         measurements=_measurements(found, intensity_of(segmentation.volume)),
         qualitative_evaluations=[
-            QualitativeEvaluation(LIMITATION, one) for one in limitations(found)
+            QualitativeEvaluation(LIMITATION, code) for code in limitation_codes(found)
         ],
     )
 
 
 def site_of(code: StructureCode) -> tuple[Code, Code | None]:
-    """Returns where a structure lies, and on which side: its region, or else itself."""
+    """Returns the finding site and its side: the region, or else the structure itself."""
     if code.region is None:
         return code.type, code.modifier
     return code.region, code.region_modifier or code.modifier
 
 
-def _segment(segmentation: Segmentation, place: SegPlace) -> Any:
+def _segment(segmentation: Segmentation, segment: SegmentReference) -> Any:
     source = segmentation.volume.series_instance_uid
     return ReferencedSegment(
-        sop_class_uid=place.sop_class,
-        sop_instance_uid=place.instance_uid,
-        segment_number=place.segment_number,
+        sop_class_uid=segment.sop_class,
+        sop_instance_uid=segment.instance_uid,
+        segment_number=segment.segment_number,
         source_series=SourceSeriesForSegmentation(source),
     )
 
@@ -92,7 +98,7 @@ def _finding_site(code: StructureCode) -> Any:
 
 
 def _measurements(found: MeasuredStructure, intensity: Intensity | None) -> list[Any]:
-    """Returns the volume, and what the voxels measure where that is known (TID 1419)."""
+    """Returns the volume, and mean and standard deviation in CT and MR (TID 1419)."""
     volume = Measurement(VOLUME, found.volume_ml, MILLILITRE, method=SUM_OF_VOXELS)
     if intensity is None:
         return [volume]

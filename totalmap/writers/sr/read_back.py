@@ -1,4 +1,4 @@
-"""Reads a report back, item by item, and compares it with what was measured."""
+"""Compares an SR that was written with the measurements, item by item."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -6,15 +6,20 @@ from dataclasses import dataclass
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 
+from totalmap.display_names import in_sentence
 from totalmap.errors import OutputError
 from totalmap.finding import Assessment
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
 from totalmap.structures import MeasuredStructure
 from totalmap.writers.dicom import provenance
-from totalmap.writers.dicom.codes import LIMITATION, limitations, structure_code
-from totalmap.writers.dicom.intensity import intensity_of
-from totalmap.writers.seg.segment_references import SegPlace, seg_places
+from totalmap.writers.dicom.codes import (
+    LIMITATION,
+    intensity_of,
+    limitation_codes,
+    structure_code,
+)
+from totalmap.writers.seg.segment_references import SegmentReference, segment_references
 from totalmap.writers.sr.measurement_groups import (
     MEAN,
     MILLILITRE,
@@ -28,8 +33,8 @@ from totalmap.writers.sr.quality_evaluations import (
     EVALUATIONS,
     REASON,
     VERDICT,
-    VERDICTS,
-    reason,
+    VERDICT_CODES,
+    finding_code,
 )
 
 # Concepts of TID 1500, 1411, 1419, 4108 and 4019.
@@ -45,20 +50,20 @@ _ALGORITHM_PARAMETERS = "111002 DCM"
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """A content item: its concept, its value as text, and what is said below it."""
+class Item:
+    """A content item: its concept, its value as text, and the items below it."""
 
     concept: str
     value: str
-    below: frozenset["Said"] = frozenset()
+    below: frozenset["Item"] = frozenset()
 
 
-def check_sr(written: Dataset, segmentation: Segmentation, settings: Settings) -> None:
+def compare_sr(written: Dataset, segmentation: Segmentation, settings: Settings) -> None:
     """Compares a report with the measurements.
 
     Raises:
-        OutputError: A structure has no group, something that is said of it differs, or the
-            evidence lacks an image that the report is about.
+        OutputError: The group of a structure is missing or differs, the evaluation of the quality
+            differs, or the evidence lacks the source or the SEG.
     """
     found = segmentation.found()
     groups = [
@@ -70,86 +75,88 @@ def check_sr(written: Dataset, segmentation: Segmentation, settings: Settings) -
         raise OutputError(
             f"the SR has {len(groups)} measurement groups for {len(found)} structures"
         )
-    places = seg_places(segmentation, settings)
-    for group, one in zip(groups, found, strict=True):
-        place = places.get(one.structure)
-        expected = _structure(segmentation, settings, one, place) | _algorithm(segmentation)
+    segments = segment_references(segmentation, settings)
+    for group, measured in zip(groups, found, strict=True):
+        segment = segments.get(measured.structure)
+        expected = _structure(segmentation, settings, measured, segment) | _algorithm(segmentation)
         if _below(group) != expected:
-            raise OutputError(f"the SR differs from what was measured of {one.structure.name}")
-    if segmentation.assessment is not None and not _says(written, segmentation.assessment):
-        raise OutputError("the SR differs from what was found about the quality of the result")
-    if set(_evidence(written)) != _sources(segmentation, places.values()):
+            name = in_sentence(measured.structure.name)
+            raise OutputError(f"the SR differs from the measurements of the {name}")
+    if segmentation.assessment is not None and not _has_findings(written, segmentation.assessment):
+        raise OutputError("the SR differs from the findings about the quality of the result")
+    if set(_evidence(written)) != _sources(segmentation, segments.values()):
         raise OutputError("the evidence of the SR is not its source and its SEG")
 
 
-def _says(written: Dataset, assessment: Assessment) -> bool:
-    """Returns whether a report has the verdict and each reason, in their order."""
-    expected = [(_text(VERDICT), _text(VERDICTS[assessment.verdict]))]
+def _has_findings(written: Dataset, assessment: Assessment) -> bool:
+    """Returns whether a report has the verdict and each finding, in their order."""
+    expected = [(_text(VERDICT), _text(VERDICT_CODES[assessment.verdict]))]
     for finding in assessment.findings:
-        expected += [(_text(REASON), _text(reason(finding))), (_text(COMMENT), finding.sentence)]
-    said = [
-        (_coded(one.ConceptNameCodeSequence[0]), _value(one))
+        expected.append((_text(REASON), _text(finding_code(finding))))
+        expected.append((_text(COMMENT), finding.sentence))
+    present = [
+        (_coded(item.ConceptNameCodeSequence[0]), _value(item))
         for container in _items(written, _text(EVALUATIONS))
-        for one in container.ContentSequence
+        for item in container.ContentSequence
     ]
-    return said == expected
+    return present == expected
 
 
 def _structure(
     segmentation: Segmentation,
     settings: Settings,
     found: MeasuredStructure,
-    place: SegPlace | None,
-) -> frozenset[Said]:
-    """Returns what has to be said of a structure."""
+    segment: SegmentReference | None,
+) -> frozenset[Item]:
+    """Returns the expected items of a structure."""
     name = found.structure.name
     code = structure_code(name)
     site, side = site_of(code)
-    sides = frozenset() if side is None else frozenset([Said(_LATERALITY, _text(side))])
+    sides = frozenset() if side is None else frozenset([Item(_LATERALITY, _text(side))])
     return frozenset(
         [
-            Said(_TRACKING_ID, name),
-            Said(_TRACKING_UID, provenance.tracking_uid(segmentation, settings, name)),
-            Said(_FINDING_CATEGORY, _text(code.category)),
-            Said(_FINDING, _text(code.type)),
-            Said(_FINDING_SITE, _text(site), sides),
-            *(Said(_text(LIMITATION), _text(one)) for one in limitations(found)),
+            Item(_TRACKING_ID, name),
+            Item(_TRACKING_UID, provenance.tracking_uid(segmentation, settings, name)),
+            Item(_FINDING_CATEGORY, _text(code.category)),
+            Item(_FINDING, _text(code.type)),
+            Item(_FINDING_SITE, _text(site), sides),
+            *(Item(_text(LIMITATION), _text(code)) for code in limitation_codes(found)),
             *_measurements(segmentation, found),
-            *_segment(segmentation, place),
+            *_segment(segmentation, segment),
         ]
     )
 
 
-def _measurements(segmentation: Segmentation, found: MeasuredStructure) -> Iterator[Said]:
-    method = frozenset([Said(_METHOD, _text(SUM_OF_VOXELS))])
-    yield Said(_text(VOLUME), f"{found.volume_ml} {_text(MILLILITRE)}", method)
+def _measurements(segmentation: Segmentation, found: MeasuredStructure) -> Iterator[Item]:
+    method = frozenset([Item(_METHOD, _text(SUM_OF_VOXELS))])
+    yield Item(_text(VOLUME), f"{found.volume_ml} {_text(MILLILITRE)}", method)
     intensity = intensity_of(segmentation.volume)
     if intensity is not None:
         for derivation, value in ((MEAN, found.mean), (STANDARD_DEVIATION, found.sd)):
-            derived = frozenset([Said(_DERIVATION, _text(derivation))])
-            yield Said(_text(intensity.name), f"{value} {_text(intensity.unit)}", derived)
+            derived = frozenset([Item(_DERIVATION, _text(derivation))])
+            yield Item(_text(intensity.name), f"{value} {_text(intensity.unit)}", derived)
 
 
-def _segment(segmentation: Segmentation, place: SegPlace | None) -> Iterator[Said]:
-    if place is not None:
-        yield Said(_REFERENCED_SEGMENT, f"{place.instance_uid} {place.segment_number}")
-        yield Said(_SOURCE_SERIES, segmentation.volume.series_instance_uid)
+def _segment(segmentation: Segmentation, segment: SegmentReference | None) -> Iterator[Item]:
+    if segment is not None:
+        yield Item(_REFERENCED_SEGMENT, f"{segment.instance_uid} {segment.segment_number}")
+        yield Item(_SOURCE_SERIES, segmentation.volume.series_instance_uid)
 
 
-def _algorithm(segmentation: Segmentation) -> frozenset[Said]:
+def _algorithm(segmentation: Segmentation) -> frozenset[Item]:
     return frozenset(
         [
-            Said(_ALGORITHM_NAME, provenance.algorithm_name(segmentation)),
-            Said(_ALGORITHM_VERSION, provenance.software_versions()),
-            Said(_ALGORITHM_PARAMETERS, provenance.algorithm_parameters(segmentation)),
+            Item(_ALGORITHM_NAME, provenance.algorithm_name(segmentation)),
+            Item(_ALGORITHM_VERSION, provenance.software_versions()),
+            Item(_ALGORITHM_PARAMETERS, provenance.algorithm_parameters(segmentation)),
         ]
     )
 
 
-def _sources(segmentation: Segmentation, places: Iterable[SegPlace]) -> set[str]:
-    """Returns the instances that the evidence has to list."""
-    segs = {place.instance_uid for place in places}
-    return segs | {one.instance.sop_instance_uid for one in segmentation.volume.slices}
+def _sources(segmentation: Segmentation, segments: Iterable[SegmentReference]) -> set[str]:
+    """Returns the UIDs of the instances that the evidence has to list."""
+    segs = {segment.instance_uid for segment in segments}
+    return segs | {slice_.instance.sop_instance_uid for slice_ in segmentation.volume.slices}
 
 
 def _evidence(report: Dataset) -> Iterator[str]:
@@ -159,17 +166,17 @@ def _evidence(report: Dataset) -> Iterator[str]:
                 yield str(instance.ReferencedSOPInstanceUID)
 
 
-def _items(item: Dataset, concept: str) -> Iterator[Dataset]:
-    """Yields the items below one that have a concept."""
-    for one in item.ContentSequence:
-        if _coded(one.ConceptNameCodeSequence[0]) == concept:
-            yield one
+def _items(parent: Dataset, concept: str) -> Iterator[Dataset]:
+    """Yields the items with a concept directly below another item."""
+    for item in parent.ContentSequence:
+        if _coded(item.ConceptNameCodeSequence[0]) == concept:
+            yield item
 
 
-def _below(item: Dataset) -> frozenset[Said]:
+def _below(parent: Dataset) -> frozenset[Item]:
     return frozenset(
-        Said(_coded(one.ConceptNameCodeSequence[0]), _value(one), _below(one))
-        for one in item.get("ContentSequence", ())
+        Item(_coded(item.ConceptNameCodeSequence[0]), _value(item), _below(item))
+        for item in parent.get("ContentSequence", ())
     )
 
 

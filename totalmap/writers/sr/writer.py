@@ -1,4 +1,4 @@
-"""A Comprehensive 3D SR (PS3.3 A.35.13) of TID 1500: what was measured of each structure."""
+"""Writes the measurements as a Comprehensive 3D SR (PS3.3 A.35.13) of TID 1500."""
 
 from collections.abc import Iterable
 from functools import partial
@@ -18,19 +18,19 @@ from totalmap.origin import MANUFACTURER
 from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultKind, Settings
+from totalmap.structures import MeasuredStructure
 from totalmap.writers.dicom import provenance
-from totalmap.writers.dicom.codes import limitations, private_scheme, structure_code
-from totalmap.writers.dicom.derived import Kind, derived_header
+from totalmap.writers.dicom.codes import limitation_codes, private_scheme, structure_code
 from totalmap.writers.dicom.encoding import write_parts
-from totalmap.writers.dicom.references import reference, references_to
+from totalmap.writers.dicom.header import ObjectKind, derived_header, reference, references_to
 from totalmap.writers.release import RESULTS_NAME, Release
-from totalmap.writers.seg.segment_references import SegPlace, seg_places
+from totalmap.writers.seg.segment_references import SegmentReference, segment_references
 from totalmap.writers.sr.measurement_groups import measurement_group
 from totalmap.writers.sr.quality_evaluations import evaluations
-from totalmap.writers.sr.read_back import check_sr
+from totalmap.writers.sr.read_back import compare_sr
 
 FILE_NAME = "sr.dcm"
-KIND = Kind(
+KIND = ObjectKind(
     name=ResultKind.SR, sop_class=Comprehensive3DSRStorage, modality="SR", title="measurements"
 )
 
@@ -49,7 +49,7 @@ def write_sr(
     """Writes the measurements as a DICOM SR and compares the file with them.
 
     Returns:
-        One result, or none where nothing was found: a measurement report can't be empty.
+        One result, or none if nothing was found: a measurement report can't be empty.
 
     Raises:
         OutputError: A structure has no code, or the file that was written differs from the
@@ -60,32 +60,30 @@ def write_sr(
     report = encode_sr(segmentation, settings)
     name = provenance.result_name(segmentation, FILE_NAME)
     write = partial(write_parts, dataset=report, parts=(), syntax=ExplicitVRLittleEndian)
-    aside = release.write(name, write)
-    check_sr(pydicom.dcmread(aside), segmentation, settings)
+    staged = release.write(name, write)
+    compare_sr(pydicom.dcmread(staged), segmentation, settings)
     uid = str(report.SOPInstanceUID)
     return (Result(kind=KIND.name, path=f"{RESULTS_NAME}/{name}", sop_instance_uid=uid),)
 
 
 def encode_sr(segmentation: Segmentation, settings: Settings) -> Dataset:
-    """Returns the report of all structures that were found, at least one.
+    """Returns the report of the structures that were found; there must be at least one.
 
     Raises:
         OutputError: A structure has no code.
     """
     found = segmentation.found()
-    places = seg_places(segmentation, settings)
+    segments = segment_references(segmentation, settings)
     report = _header(segmentation, settings)
-    report.CurrentRequestedProcedureEvidenceSequence = [_evidence(segmentation, places.values())]
-    codes = [structure_code(one.structure.name) for one in found]
-    has_own = any(code.is_private for code in codes) or any(limitations(one) for one in found)
-    if has_own or segmentation.assessment is not None:
+    report.CurrentRequestedProcedureEvidenceSequence = [_evidence(segmentation, segments.values())]
+    if segmentation.assessment is not None or any(map(_needs_private_code, found)):
         report.CodingSchemeIdentificationSequence = [private_scheme()]
     (content,) = MeasurementReport(
         observation_context=_observer(),
         procedure_reported=_PROCEDURES.get(segmentation.volume.modality, _ANY_PROCEDURE),
         imaging_measurements=[
-            measurement_group(segmentation, settings, one, places.get(one.structure))
-            for one in found
+            measurement_group(segmentation, settings, measured, segments.get(measured.structure))
+            for measured in found
         ],
     )
     if segmentation.assessment is not None:
@@ -94,13 +92,17 @@ def encode_sr(segmentation: Segmentation, settings: Settings) -> Dataset:
     return report
 
 
+def _needs_private_code(found: MeasuredStructure) -> bool:
+    return structure_code(found.structure.name).is_private or bool(limitation_codes(found))
+
+
 def _header(segmentation: Segmentation, settings: Settings) -> Dataset:
     """Returns a report without content (PS3.3 C.17.1, C.17.2).
 
-    All of it is there, so it is complete; a human's report comes after it, so it is preliminary.
+    It is complete, as nothing is missing, and preliminary, as a physician's report follows it.
     """
     header = derived_header(segmentation, settings, KIND)
-    # A report has no image, and its IOD no frame of reference.
+    # The IOD of a report has no frame of reference, as it has no image.
     del header.FrameOfReferenceUID
     del header.PositionReferenceIndicator
     header.CompletionFlag = "COMPLETE"
@@ -111,19 +113,19 @@ def _header(segmentation: Segmentation, settings: Settings) -> Dataset:
     return header
 
 
-def _evidence(segmentation: Segmentation, places: Iterable[SegPlace]) -> Dataset:
+def _evidence(segmentation: Segmentation, segments: Iterable[SegmentReference]) -> Dataset:
     """Returns the item of Current Requested Procedure Evidence Sequence (PS3.3 C.17.2).
 
-    All are of one study: the source, and each SEG that the content refers to.
+    It lists the source and each SEG that the content refers to; all are of one study.
     """
     source = segmentation.volume.slices[0].instance
-    segs = {one.instance_uid: one for one in places}
+    segs = {segment.instance_uid: segment for segment in segments}
     evidence = Dataset()
     evidence.ReferencedSeriesSequence = [
         _series(source.series_instance_uid, references_to(segmentation.volume)),
         *(
-            _series(one.series_uid, [reference(one.instance_uid, one.sop_class)])
-            for one in segs.values()
+            _series(seg.series_uid, [reference(seg.instance_uid, seg.sop_class)])
+            for seg in segs.values()
         ),
     ]
     evidence.StudyInstanceUID = source.study_instance_uid
@@ -138,7 +140,7 @@ def _series(uid: str, references: list[Dataset]) -> Dataset:
 
 
 def _observer() -> ObservationContext:
-    """Returns who observed: this version of our software (TID 1001, TID 1004)."""
+    """Returns the observer: this version of our software (TID 1001, TID 1004)."""
     device = DeviceObserverIdentifyingAttributes(
         uid=provenance.device_uid(),
         name=provenance.MODEL_NAME,

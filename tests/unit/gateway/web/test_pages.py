@@ -147,7 +147,7 @@ def test_a_study_is_shown_with_all_that_came_of_it(
     assert "Eva" not in page.partition("<title>")[2].partition("</title>")[0]  # browsers keep it
     assert re.search(
         r'<th scope="row">Left kidney</th><td class="number">102.4</td>'
-        r"<td>cut off at the edge, several pieces</td>",
+        r"<td>incomplete, several pieces</td>",
         page,
     )
     assert "refused for 7 days" in page

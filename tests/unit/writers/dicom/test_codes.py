@@ -12,14 +12,14 @@ from totalsegmentator.map_to_binary import class_map
 
 from totalmap.engine.tasks import SUPPORTED_TASKS
 from totalmap.errors import OutputError
-from totalmap.structures import FEW_VOXELS, Face, Flag, MeasuredStructure, Structure
+from totalmap.structures import FEW_VOXELS, Face, Limitation, MeasuredStructure, Structure
 from totalmap.writers.dicom.codes import (
     LIMITATION,
     PRIVATE_SCHEME_DESIGNATOR,
     PRIVATE_SCHEME_NAME,
     PRIVATE_SCHEME_ORGANIZATION,
     StructureCode,
-    limitations,
+    limitation_codes,
     structure_code,
 )
 
@@ -85,7 +85,7 @@ def bare(meaning: str) -> str:
 # The table.
 
 
-def test_the_table_is_sorted_and_every_row_is_whole() -> None:
+def test_code_table_is_sorted_and_its_rows_are_complete() -> None:
     assert sorted(set(NAMES)) == NAMES
     columns = TEXT.splitlines()[0].split(",")
     for row in ROWS:
@@ -95,11 +95,11 @@ def test_the_table_is_sorted_and_every_row_is_whole() -> None:
         assert row["region"] or not row["region_side"], row["structure"]
 
 
-def test_every_offered_structure_has_a_row_and_no_row_is_unused() -> None:
+def test_code_table_has_a_row_for_each_offered_structure_and_no_other() -> None:
     assert set(NAMES) == OFFERED
 
 
-def test_an_unknown_structure_is_refused() -> None:
+def test_structure_without_a_code_is_refused() -> None:
     with pytest.raises(OutputError, match="tail"):
         structure_code("tail")
 
@@ -121,7 +121,7 @@ def test_no_two_structures_of_a_task_share_their_colour(task: str) -> None:
     assert len({CIELabColor.from_rgb(*rgb).value for rgb in set(colours)}) == len(colours)
 
 
-def test_no_colour_is_lost_on_black() -> None:
+def test_every_structure_colour_is_visible_on_black() -> None:
     for name in NAMES:
         rgb = structure_code(name).rgb
         assert 60 <= max(rgb) <= 255, name
@@ -151,7 +151,7 @@ def test_display_names_read_like_english() -> None:
     )
 
 
-def test_the_side_of_a_name_is_coded_and_no_other() -> None:
+def test_laterality_code_is_the_side_in_the_structure_name() -> None:
     for name in NAMES:
         code = structure_code(name)
         coded = {one.meaning.lower() for one in (code.modifier, code.region_modifier) if one}
@@ -165,26 +165,26 @@ def test_the_side_of_a_name_is_coded_and_no_other() -> None:
 # Values and meanings.
 
 
-def test_values_and_meanings_fit_their_representation() -> None:
+def test_code_values_and_meanings_fit_their_vr() -> None:
     for code in all_codes():
         assert 0 < len(code.value) <= CODE_VALUE_LIMIT, code
         assert 0 < len(code.scheme_designator) <= CODE_VALUE_LIMIT, code
         assert 0 < len(code.meaning) <= MEANING_LIMIT, code
 
 
-def test_a_value_has_one_meaning_and_a_meaning_one_value() -> None:
+def test_each_code_value_has_one_meaning_and_each_meaning_one_value() -> None:
     every = all_codes()
     assert len({(code.scheme_designator, code.value) for code in every}) == len(every)
     assert len({code.meaning.lower() for code in every}) == len(every)
 
 
-def test_snomed_codes_have_their_check_digit() -> None:
+def test_snomed_codes_have_a_valid_check_digit() -> None:
     for code in all_codes():
         if code.scheme_designator == "SCT":
             assert has_check_digit(code.value), code
 
 
-def test_meanings_are_those_of_ps3_16() -> None:
+def test_code_meanings_are_those_of_ps3_16() -> None:
     known: dict[str, set[str]] = {}
     for concept in codes.SCT.concepts.values():
         known.setdefault(concept.value, set()).add(bare(concept.meaning))
@@ -197,7 +197,7 @@ def test_meanings_are_those_of_ps3_16() -> None:
 # Our own scheme.
 
 
-def test_our_own_codes_stand_beside_a_snomed_code() -> None:
+def test_private_codes_stand_beside_a_snomed_code() -> None:
     for name in NAMES:
         code = structure_code(name)
         schemes = {one.scheme_designator for one in codes_of(code)}
@@ -208,13 +208,13 @@ def test_our_own_codes_stand_beside_a_snomed_code() -> None:
             assert code.region.scheme_designator == "SCT", name
 
 
-def test_our_scheme_is_private_and_described() -> None:
+def test_private_scheme_has_a_name_and_an_organization() -> None:
     assert PRIVATE_SCHEME_DESIGNATOR.startswith("99")
     assert PRIVATE_SCHEME_NAME
     assert PRIVATE_SCHEME_ORGANIZATION
 
 
-def test_the_docs_say_how_many_structures_need_our_own_codes() -> None:
+def test_docs_state_the_number_of_structures_with_private_codes() -> None:
     needing = [
         name
         for name in NAMES
@@ -254,26 +254,28 @@ def test_the_docs_say_how_many_structures_need_our_own_codes() -> None:
         ("atrial_appendage_left", "68786006", codes.SCT.LeftAuricularAppendage),
     ],
 )
-def test_a_wrong_type_is_mended(names: str, wrong: str, right: Code) -> None:
+def test_wrong_type_codes_of_totalsegmentator_are_corrected(
+    names: str, wrong: str, right: Code
+) -> None:
     for name in names.split():
         code = structure_code(name)
         assert code.type == right
         assert code.type.value != wrong
 
 
-def test_gluteus_minimus_is_spelt_right() -> None:
+def test_gluteus_minimus_is_spelt_correctly() -> None:
     for side in ("left", "right"):
         code = structure_code(f"gluteus_minimus_{side}").type
         assert (code.value, code.meaning) == ("75297007", "Gluteus minimus muscle")
 
 
-def test_anatomical_structure_is_the_code_of_cid_7150() -> None:
+def test_anatomical_structure_category_has_the_code_of_cid_7150() -> None:
     # 123037004 is SNOMED's "Body structure".
     assert structure_code("liver").category == codes.cid7150.AnatomicalStructure
     assert structure_code("liver").category.value == "91723000"
 
 
-def test_limitations_of_measurements_are_short_and_differ() -> None:
+def test_limitation_codes_are_short_and_distinct() -> None:
     everything = MeasuredStructure(
         structure=Structure(label=1, name="liver"),
         voxels=FEW_VOXELS - 1,
@@ -284,11 +286,11 @@ def test_limitations_of_measurements_are_short_and_differ() -> None:
         components=2,
         largest_share=0.5,
     )
-    said = limitations(everything)
-    assert len(said) == len(Face) + len(Flag) - 1
+    said = limitation_codes(everything)
+    assert len(said) == len(Face) + len(Limitation) - 1
     assert len({one.value for one in said}) == len({one.meaning for one in said}) == len(said)
     for code in (LIMITATION, *said):
         assert code.scheme_designator == PRIVATE_SCHEME_DESIGNATOR
         assert len(code.value) <= CODE_VALUE_LIMIT
         assert len(code.meaning) <= MEANING_LIMIT
-    assert limitations(replace(everything, voxels=FEW_VOXELS, faces=(), components=1)) == ()
+    assert limitation_codes(replace(everything, voxels=FEW_VOXELS, faces=(), components=1)) == ()

@@ -1,8 +1,11 @@
 import zlib
 from io import BytesIO
 
+import numpy as np
 import pydicom
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.uid import (
     UID,
@@ -12,7 +15,14 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
-from totalmap.writers.dicom.encoding import element, element_header, encoded, sequence, write_parts
+from totalmap.writers.dicom.encoding import (
+    decimal_strings,
+    element,
+    element_header,
+    encoded,
+    sequence,
+    write_parts,
+)
 
 
 def a_dataset() -> Dataset:
@@ -26,7 +36,7 @@ def a_dataset() -> Dataset:
 
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian])
 @pytest.mark.parametrize("length", [2, 4, 70_000])
-def test_pydicom_reads_what_was_written_in_parts(syntax: UID, length: int) -> None:
+def test_pydicom_reads_a_file_that_was_written_in_parts(syntax: UID, length: int) -> None:
     inner = Dataset()
     inner.Rows = 7
     value = bytes(range(256)) * (length // 256) + bytes(length % 256)
@@ -58,7 +68,7 @@ def test_pydicom_reads_what_was_written_in_parts(syntax: UID, length: int) -> No
     ],
 )
 @pytest.mark.parametrize("implicit", [False, True])
-def test_elements_are_those_of_pydicom(
+def test_encoded_elements_equal_those_of_pydicom(
     keyword: str, value: str | bytes, read: object, implicit: bool
 ) -> None:
     inner, dataset = Dataset(), Dataset()
@@ -70,7 +80,7 @@ def test_elements_are_those_of_pydicom(
     assert whole == encoded(dataset, implicit=implicit)
 
 
-def test_an_implicit_vr_leaves_room_for_long_values() -> None:
+def test_implicit_vr_allows_values_longer_than_64_kb() -> None:
     value = b"-1.5\\0.25" * 20_000
     file = BytesIO()
     part = element("ContourData", value, implicit=True)
@@ -82,9 +92,35 @@ def test_an_implicit_vr_leaves_room_for_long_values() -> None:
     assert read.get_item("ContourData").value == value
 
 
-def test_the_deflated_stream_has_no_header() -> None:
+def test_deflated_stream_has_no_header() -> None:
     file = BytesIO()
     write_parts(file, a_dataset(), [], DeflatedExplicitVRLittleEndian)
     meta = pydicom.dcmread(BytesIO(file.getvalue()), stop_before_pixels=True).file_meta
     start = 128 + 4 + 12 + meta.FileMetaInformationGroupLength
     assert zlib.decompress(file.getvalue()[start:], wbits=-15).startswith(b"\x08\x00\x05\x00CS")
+
+
+# Numbers within a metre of each other, anywhere.
+NUMBERS = st.floats(-1e7, 1e7).flatmap(
+    lambda middle: st.lists(
+        st.lists(st.floats(middle - 500, middle + 500), min_size=1, max_size=5), min_size=1
+    )
+)
+
+
+@given(texts=NUMBERS)
+def test_decimal_strings_are_the_numbers_with_three_decimals(texts: list[list[float]]) -> None:
+    values = np.concatenate(texts)
+    written = decimal_strings(values, np.cumsum([len(text) for text in texts]))
+    for text, numbers in zip(written, texts, strict=True):
+        decimals = text.decode("ascii").split("\\")
+        assert max(map(len, decimals)) <= 16
+        np.testing.assert_allclose(
+            [float(decimal) for decimal in decimals], numbers, rtol=0, atol=5.01e-4
+        )
+
+
+def test_decimal_strings_have_no_unnecessary_characters() -> None:
+    values = np.array([1.0, -0.5, 0.0, -0.0004, 12.345, -12.34, 0.9996, 100.0])
+    (text,) = decimal_strings(values, np.array([8]))
+    assert text == rb"1\-0.5\0\0\12.345\-12.34\1\100"

@@ -11,8 +11,7 @@ from totalmap.segmentation import Segmentation
 from totalmap.writers.dicom.codes import structure_code
 from totalmap.writers.preview.drawing import AMBER, HEIGHT, WIDTH, Page, heading
 from totalmap.writers.preview.legend import legend_entries
-from totalmap.writers.preview.overlay import grey_window
-from totalmap.writers.preview.pages import render_pages
+from totalmap.writers.preview.pages import grey_window, render_pages
 
 SIZE = 40
 CUBE = SeriesSpec(
@@ -60,7 +59,7 @@ def colours_of(page: NDArray[np.uint8]) -> set[tuple[int, ...]]:
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS.values(), ids=ORIENTATIONS)
-def test_the_same_voxels_give_the_same_pages_in_any_orientation(
+def test_same_voxels_give_the_same_pages_in_any_orientation(
     tmp_path: Path,
     axial_pages: list[NDArray[np.uint8]],
     orientation: tuple[float, float, float, float, float, float],
@@ -71,7 +70,7 @@ def test_the_same_voxels_give_the_same_pages_in_any_orientation(
         assert differs.mean() < 0.01
 
 
-def test_left_is_on_the_right(true_segmentation: Segmentation) -> None:
+def test_left_of_the_patient_is_shown_on_the_right(true_segmentation: Segmentation) -> None:
     """The spleen is on the patient's left, the gallbladder on the right."""
     labels = np.where(np.isin(true_segmentation.labels, (1, 4)), true_segmentation.labels, 0)
     page = render_pages(replace(true_segmentation, labels=labels.astype(np.uint8)))[0]
@@ -83,7 +82,7 @@ def test_left_is_on_the_right(true_segmentation: Segmentation) -> None:
     assert columns[0] + 50 < columns[1]
 
 
-def test_every_page_bears_the_notice(crowded: Segmentation) -> None:
+def test_every_page_shows_the_ai_notice(crowded: Segmentation) -> None:
     expected = Page(heading(crowded), 1, 1).pixels()[:46]
     assert (expected == AMBER).all(axis=2).mean() > 0.8
     assert not (expected == AMBER).all()
@@ -94,7 +93,7 @@ def test_every_page_bears_the_notice(crowded: Segmentation) -> None:
         np.testing.assert_array_equal(page[:46], expected)
 
 
-def test_pages_of_a_demo_model_say_so_as_well(true_segmentation: Segmentation) -> None:
+def test_pages_of_a_demo_model_show_the_demo_notice_too(true_segmentation: Segmentation) -> None:
     demo = replace(true_segmentation, models=(replace(MODEL, notice="for trying out"),))
     both = Page(heading(demo), 1, 1).pixels()[:92]
     one = Page(heading(true_segmentation), 1, 1).pixels()[:92]
@@ -104,7 +103,7 @@ def test_pages_of_a_demo_model_say_so_as_well(true_segmentation: Segmentation) -
         np.testing.assert_array_equal(page[:92], both)
 
 
-def test_every_structure_is_in_the_legend(
+def test_legend_has_every_structure(
     crowded: Segmentation, true_segmentation: Segmentation, pages: list[NDArray[np.uint8]]
 ) -> None:
     assert [entry.name for entry in legend_entries(crowded)] == [
@@ -117,17 +116,17 @@ def test_every_structure_is_in_the_legend(
     assert {entry.rgb for entry in legend_entries(true_segmentation)} <= legend
 
 
-def test_the_legend_marks_what_is_cut_off(true_segmentation: Segmentation) -> None:
+def test_legend_marks_the_limitations_of_a_structure(true_segmentation: Segmentation) -> None:
     entries = {entry.name: entry for entry in legend_entries(true_segmentation)}
-    assert entries["Liver"].is_cut
+    assert entries["Liver"].is_incomplete
     assert entries["Liver"].volume.startswith("> ")
-    assert not entries["Gallbladder"].is_cut
+    assert not entries["Gallbladder"].is_incomplete
     assert entries["Gallbladder"].volume == "42.8"
-    assert entries["Left rib 12"].remark == "tiny"
-    assert entries["Pancreas"].remark == "2 pieces"
+    assert entries["Left rib 12"].note == "very small"
+    assert entries["Pancreas"].note == "2 pieces"
 
 
-def test_nothing_found_is_said(true_segmentation: Segmentation) -> None:
+def test_preview_without_structures_says_so(true_segmentation: Segmentation) -> None:
     empty = np.zeros_like(true_segmentation.labels)
     inference = replace(true_segmentation.inference, labels=empty)
     (page,) = render_pages(replace(true_segmentation, labels=empty, inference=inference))
@@ -135,7 +134,9 @@ def test_nothing_found_is_said(true_segmentation: Segmentation) -> None:
     assert (page[:, 1044:] > 200).any(), "words where the legend would be"
 
 
-def test_an_mr_is_shown_from_nearly_its_darkest_to_nearly_its_brightest(tmp_path: Path) -> None:
+def test_grey_window_of_an_mr_runs_from_nearly_its_darkest_to_nearly_its_brightest_value(
+    tmp_path: Path,
+) -> None:
     written = write_series(tmp_path, 1, replace(CUBE, modality="MR"))
     rule = RULE.model_copy(update={"modalities": ("MR",)})
     low, high = grey_window(volume_of(written.folder, rule=rule))

@@ -48,7 +48,7 @@ def findings_of_dciodvfy(path: Path) -> list[str]:
     return [line for line in findings if line.startswith(("Error", "Warning"))]
 
 
-def test_pages_and_png_show_what_was_drawn(
+def test_pages_and_png_hold_the_rendered_pixels(
     written: Written, pages: list[Dataset], true_segmentation: Segmentation
 ) -> None:
     folder, results = written
@@ -58,7 +58,9 @@ def test_pages_and_png_show_what_was_drawn(
     np.testing.assert_array_equal(np.asarray(Image.open(folder / results[-1].path)), drawn[0])
 
 
-def test_each_page_is_a_result_of_its_own(written: Written, pages: list[Dataset]) -> None:
+def test_each_page_of_the_preview_is_a_result_of_its_own(
+    written: Written, pages: list[Dataset]
+) -> None:
     _, results = written
     assert [one.path for one in results] == [
         "results/preview/page_1.dcm",
@@ -72,14 +74,16 @@ def test_each_page_is_a_result_of_its_own(written: Written, pages: list[Dataset]
     ]
 
 
-def test_pages_are_one_series_in_order(pages: list[Dataset]) -> None:
+def test_pages_of_the_preview_are_one_series_in_order(pages: list[Dataset]) -> None:
     assert len({page.SeriesInstanceUID for page in pages}) == 1
     assert len({page.SOPInstanceUID for page in pages}) == len(pages)
     assert [page.InstanceNumber for page in pages] == [1, 2]
     assert {page.SeriesNumber for page in pages} == {9005}
 
 
-def test_a_page_says_what_it_is(pages: list[Dataset], true_segmentation: Segmentation) -> None:
+def test_page_header_states_source_and_burned_in_annotation(
+    pages: list[Dataset], true_segmentation: Segmentation
+) -> None:
     for page in pages:
         assert page.SOPClassUID == SecondaryCaptureImageStorage
         assert page.BurnedInAnnotation == "YES"
@@ -89,14 +93,14 @@ def test_a_page_says_what_it_is(pages: list[Dataset], true_segmentation: Segment
         assert sources == [one.instance.sop_instance_uid for one in true_segmentation.volume.slices]
 
 
-def test_dciodvfy_finds_neither_error_nor_warning(written: Written) -> None:
+def test_dciodvfy_finds_neither_error_nor_warning_in_the_preview(written: Written) -> None:
     folder, results = written
     for one in results[:2]:
         assert findings_of_dciodvfy(folder / one.path) == []
 
 
 @pytest.mark.parametrize("body_part", [None, "CHESTABDPELVIS", "KNEE", "TRUNK"])
-def test_dciodvfy_finds_no_error_whatever_the_body_part(
+def test_dciodvfy_finds_no_error_in_the_preview_of_any_body_part(
     phantom_copy: Path, tmp_path: Path, true_segmentation: Segmentation, body_part: str | None
 ) -> None:
     for path in phantom_copy.iterdir():
@@ -112,7 +116,7 @@ def test_dciodvfy_finds_no_error_whatever_the_body_part(
     assert [one for one in findings if one.startswith("Error")] == []
 
 
-def test_the_same_labels_give_the_same_bytes(
+def test_same_labels_give_the_same_preview_bytes(
     written: Written, true_segmentation: Segmentation, tmp_path: Path
 ) -> None:
     first, results = written
@@ -121,7 +125,7 @@ def test_the_same_labels_give_the_same_bytes(
         assert (first / one.path).read_bytes() == (again / one.path).read_bytes()
 
 
-def test_other_labels_are_other_objects_of_the_same_series(
+def test_other_labels_give_other_preview_objects_of_the_same_series(
     true_segmentation: Segmentation, pages: list[Dataset], tmp_path: Path
 ) -> None:
     labels = true_segmentation.labels.copy()

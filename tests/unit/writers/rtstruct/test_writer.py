@@ -23,7 +23,7 @@ from totalmap.settings import GapPolicy, GeometrySection, ResultsSection, Settin
 from totalmap.structures import Structure
 from totalmap.writers.dicom.codes import structure_code
 from totalmap.writers.release import open_release
-from totalmap.writers.rtstruct.read_back import check_rtstruct
+from totalmap.writers.rtstruct.read_back import compare_rtstruct
 from totalmap.writers.rtstruct.writer import write_rtstruct
 
 SMALL = SeriesSpec(
@@ -48,7 +48,7 @@ def rtstruct_path(
     return written_rtstruct(true_segmentation, tmp_path_factory.mktemp("rtstruct"))
 
 
-def test_it_is_bound_to_the_source(rtstruct_path: Path, phantom_series: WrittenSeries) -> None:
+def test_rtstruct_refers_to_its_source(rtstruct_path: Path, phantom_series: WrittenSeries) -> None:
     rtstruct = pydicom.dcmread(rtstruct_path)
     source = pydicom.dcmread(phantom_series.paths[0])
     assert rtstruct.SOPClassUID == RTStructureSetStorage
@@ -67,7 +67,7 @@ def test_it_is_bound_to_the_source(rtstruct_path: Path, phantom_series: WrittenS
     assert rtstruct.ApprovalStatus == "UNAPPROVED"
 
 
-def test_one_coded_roi_for_each_structure(
+def test_rtstruct_has_one_coded_roi_for_each_structure(
     rtstruct_path: Path, true_segmentation: Segmentation
 ) -> None:
     rtstruct = pydicom.dcmread(rtstruct_path)
@@ -91,7 +91,7 @@ def test_one_coded_roi_for_each_structure(
     assert sides == ["Left", "Right"]
 
 
-def test_dciodvfy_finds_neither_error_nor_warning(rtstruct_path: Path) -> None:
+def test_dciodvfy_finds_neither_error_nor_warning_in_the_rtstruct(rtstruct_path: Path) -> None:
     assert findings_of_dciodvfy(rtstruct_path) == []
 
 
@@ -104,7 +104,7 @@ def findings_of_dciodvfy(path: Path) -> list[str]:
     return [line for line in findings if line.startswith(("Error", "Warning"))]
 
 
-def test_plastimatch_reads_our_labels(
+def test_plastimatch_reads_the_labels_from_the_rtstruct(
     rtstruct_path: Path, phantom_series: WrittenSeries, tmp_path: Path
 ) -> None:
     """An independent judge; it rasterises contours on the grid of the source."""
@@ -176,7 +176,7 @@ def test_decimal_strings_have_at_most_16_characters(rtstruct_path: Path) -> None
             assert contour.ContourGeometricType == "CLOSED_PLANAR"
 
 
-def test_a_contour_longer_than_an_explicit_vr_allows(
+def test_contour_longer_than_an_explicit_vr_allows_is_written(
     true_segmentation: Segmentation, tmp_path: Path
 ) -> None:
     """A comb has a contour that no explicit DS could hold, and is filled all the same."""
@@ -189,14 +189,14 @@ def test_a_contour_longer_than_an_explicit_vr_allows(
     assert max(len(one.get_item("ContourData").value) for one in roi.ContourSequence) > 2**16
 
 
-def test_the_same_labels_give_the_same_bytes(
+def test_same_labels_give_the_same_rtstruct_bytes(
     true_segmentation: Segmentation, rtstruct_path: Path, tmp_path: Path
 ) -> None:
     again = written_rtstruct(true_segmentation, tmp_path / "again")
     assert again.read_bytes() == rtstruct_path.read_bytes()
 
 
-def test_a_choice_changes_neither_contours_nor_colours(
+def test_choice_of_structures_changes_neither_contours_nor_colours(
     true_segmentation: Segmentation, rtstruct_path: Path, tmp_path: Path
 ) -> None:
     names = {"kidney_left", "liver"}
@@ -216,14 +216,18 @@ def contours_by_name(rtstruct: Dataset) -> dict[str, Dataset]:
     return {names[roi.ReferencedROINumber]: roi for roi in rtstruct.ROIContourSequence}
 
 
-def test_nothing_to_write_gives_no_object(true_segmentation: Segmentation, tmp_path: Path) -> None:
+def test_choice_of_absent_structures_gives_no_rtstruct(
+    true_segmentation: Segmentation, tmp_path: Path
+) -> None:
     settings = Settings(results=ResultsSection(rtstruct_structures=("brain",)))
     with open_release(tmp_path) as release:
         assert write_rtstruct(true_segmentation, settings, release) == ()
     assert not list(tmp_path.rglob("*.dcm*"))
 
 
-def test_our_own_codes_are_explained(true_segmentation: Segmentation, tmp_path: Path) -> None:
+def test_rtstruct_with_private_codes_describes_their_scheme(
+    true_segmentation: Segmentation, tmp_path: Path
+) -> None:
     (label, *_) = (found.structure.label for found in true_segmentation.found())
     own = replace(
         true_segmentation, structures=(Structure(label=label, name="external_oblique_left"),)
@@ -273,14 +277,14 @@ def count_wrongly(rtstruct: Dataset) -> None:
         (lambda rtstruct: shift(rtstruct, (4.4, 0, 0)), "differ from its labels: Dice 0"),
         (lambda rtstruct: shift(rtstruct, (0, 0, 0.5)), "lies off the image"),
         (lambda rtstruct: shift(rtstruct, (900, 0, 0)), "leaves its image"),
-        (refer_to_another_image, "no source"),
+        (refer_to_another_image, "not a source"),
         (remove_a_contour, "differ from its labels"),
         (remove_an_roi, "no contours of 1 structures"),
         (swap_two_rois, "differ from its labels"),
-        (count_wrongly, "as many points"),
+        (count_wrongly, "another number of points"),
     ],
 )
-def test_the_check_notices_what_was_changed(
+def test_read_back_notices_a_changed_rtstruct(
     true_segmentation: Segmentation,
     rtstruct_path: Path,
     change: Callable[[Dataset], None],
@@ -293,10 +297,10 @@ def test_the_check_notices_what_was_changed(
     file.seek(0)
     structures = tuple(found.structure for found in true_segmentation.found())
     with pytest.raises(OutputError, match=message):
-        check_rtstruct(pydicom.dcmread(file), true_segmentation, structures)
+        compare_rtstruct(pydicom.dcmread(file), true_segmentation, structures)
 
 
-def test_the_check_notices_that_the_labels_were_mirrored(
+def test_read_back_notices_mirrored_labels_of_the_rtstruct(
     true_segmentation: Segmentation, tmp_path: Path
 ) -> None:
     inference = true_segmentation.inference

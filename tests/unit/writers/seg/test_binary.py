@@ -22,6 +22,7 @@ from totalmap.dicom.slice_audit import audit_stack
 from totalmap.dicom.stacks import split_into_stacks
 from totalmap.dicom.study import read_study
 from totalmap.dicom.volume import build_volume
+from totalmap.display_names import display_name
 from totalmap.errors import OutputError
 from totalmap.segmentation import Segmentation
 from totalmap.settings import GeometrySection, ResultsSection, SegTransferSyntax, Settings
@@ -31,7 +32,7 @@ from totalmap.writers.dicom.codes import structure_code
 from totalmap.writers.dicom.source_headers import CARRIED_OVER
 from totalmap.writers.release import open_release
 from totalmap.writers.seg.binary import encode_segs, write_seg
-from totalmap.writers.seg.read_back import check_seg
+from totalmap.writers.seg.read_back import compare_seg
 
 POLICY = GeometrySection()
 # Columns that are not a multiple of 8: frames begin in the middle of a byte.
@@ -54,13 +55,16 @@ def seg_path(true_segmentation: Segmentation, tmp_path_factory: pytest.TempPathF
     return written_seg(true_segmentation, tmp_path_factory.mktemp("seg"))
 
 
-def test_one_coded_segment_for_each_structure(
+def test_seg_has_one_coded_segment_for_each_structure(
     seg_path: Path, true_segmentation: Segmentation
 ) -> None:
     seg = pydicom.dcmread(seg_path)
     names = [found.structure.name for found in true_segmentation.found()]
-    assert [segment.SegmentLabel for segment in seg.SegmentSequence] == names
-    by_name = {segment.SegmentLabel: segment for segment in seg.SegmentSequence}
+    assert [segment.TrackingID for segment in seg.SegmentSequence] == names
+    labels = [segment.SegmentLabel for segment in seg.SegmentSequence]
+    assert labels == [display_name(name) for name in names]
+    assert "Left kidney" in labels
+    by_name = {segment.TrackingID: segment for segment in seg.SegmentSequence}
     left = by_name["kidney_left"].SegmentedPropertyTypeCodeSequence[0]
     right = by_name["kidney_right"].SegmentedPropertyTypeCodeSequence[0]
     assert left.CodeValue == right.CodeValue == "64033007"
@@ -70,7 +74,7 @@ def test_one_coded_segment_for_each_structure(
     assert family.AlgorithmFamilyCodeSequence[0].CodeValue == "123110"
 
 
-def test_it_is_bound_to_the_source(seg_path: Path, phantom_series: WrittenSeries) -> None:
+def test_seg_refers_to_its_source(seg_path: Path, phantom_series: WrittenSeries) -> None:
     seg = pydicom.dcmread(seg_path)
     source = pydicom.dcmread(phantom_series.paths[0])
     assert seg.SOPClassUID == SegmentationStorage
@@ -98,7 +102,7 @@ ORIENTATIONS = {
 
 @pytest.mark.parametrize("syntax", SegTransferSyntax)
 @pytest.mark.parametrize("orientation", ORIENTATIONS.values(), ids=ORIENTATIONS)
-def test_others_read_our_labels_in_any_orientation(
+def test_highdicom_and_dcmqi_read_the_seg_in_any_orientation(
     tmp_path: Path,
     orientation: tuple[float, float, float, float, float, float],
     syntax: SegTransferSyntax,
@@ -115,9 +119,7 @@ def test_others_read_our_labels_in_any_orientation(
 
 
 @pytest.mark.parametrize("phase", [1, 2])
-def test_frames_of_a_multi_frame_source_name_the_frames_they_lie_on(
-    tmp_path: Path, phase: int
-) -> None:
+def test_seg_frames_name_the_frames_of_a_multi_frame_source(tmp_path: Path, phase: int) -> None:
     spec = replace(SMALL, pixel_spacing_mm=(11.0, 10.0), file_order="shuffled")
     written = write_enhanced(tmp_path / "study", 1, spec, phases=2)
     (volume,) = [
@@ -143,7 +145,7 @@ def test_frames_of_a_multi_frame_source_name_the_frames_they_lie_on(
     assert findings_of_dciodvfy(path) == []
 
 
-def test_phases_have_objects_of_their_own(tmp_path: Path) -> None:
+def test_each_phase_of_a_source_has_its_own_seg_series(tmp_path: Path) -> None:
     written = write_enhanced(tmp_path / "study", 1, SMALL, phases=2)
     segmentation = segmentation_of(written)
     first, second = split_into_stacks(*read_study(written.folder).series)
@@ -158,7 +160,7 @@ def test_phases_have_objects_of_their_own(tmp_path: Path) -> None:
     assert len(uids) == 2
 
 
-def test_a_source_without_patient_attributes(tmp_path: Path) -> None:
+def test_source_without_patient_attributes_gives_a_valid_seg(tmp_path: Path) -> None:
     """Anonymisers remove what the standard wants present and empty."""
     written = write_series(tmp_path / "study", 1, SMALL)
     for path in written.paths:
@@ -173,17 +175,17 @@ def test_a_source_without_patient_attributes(tmp_path: Path) -> None:
     assert [one for one in findings_of_dciodvfy(path) if not one.startswith(no_dicomdir)] == []
 
 
-def test_dciodvfy_finds_neither_error_nor_warning(seg_path: Path) -> None:
+def test_dciodvfy_finds_neither_error_nor_warning_in_the_seg(seg_path: Path) -> None:
     assert findings_of_dciodvfy(seg_path) == []
 
 
-def test_dcmtk_reads_it_without_a_warning(seg_path: Path) -> None:
+def test_dcmtk_reads_the_seg_without_a_warning(seg_path: Path) -> None:
     if shutil.which("dcmdump") is None:
         pytest.skip("dcmdump is not installed (Debian: dcmtk)")
     assert subprocess.run(["dcmdump", seg_path], capture_output=True, check=True).stderr == b""
 
 
-def test_the_same_labels_give_the_same_bytes(
+def test_same_labels_give_the_same_seg_bytes(
     true_segmentation: Segmentation, seg_path: Path, tmp_path: Path
 ) -> None:
     again = written_seg(true_segmentation, tmp_path / "again")
@@ -197,25 +199,31 @@ def test_the_same_labels_give_the_same_bytes(
     assert other.SOPInstanceUID != first.SOPInstanceUID
 
 
-def test_the_check_notices_a_single_voxel(seg_path: Path, true_segmentation: Segmentation) -> None:
+def test_read_back_notices_a_single_changed_voxel_of_the_seg(
+    seg_path: Path, true_segmentation: Segmentation
+) -> None:
     structures = tuple(found.structure for found in true_segmentation.found())
     seg = pydicom.dcmread(seg_path)
     pixels = bytearray(seg.PixelData)
     pixels[len(pixels) // 2] ^= 0b1000
     seg.PixelData = bytes(pixels)
     with pytest.raises(OutputError, match="differs"):
-        check_seg(seg, true_segmentation, structures)
+        compare_seg(seg, true_segmentation, structures)
 
 
-def test_the_check_notices_a_missing_frame(seg_path: Path, true_segmentation: Segmentation) -> None:
+def test_read_back_notices_a_missing_frame_of_the_seg(
+    seg_path: Path, true_segmentation: Segmentation
+) -> None:
     structures = tuple(found.structure for found in true_segmentation.found())
     seg = pydicom.dcmread(seg_path)
     del seg.PerFrameFunctionalGroupsSequence[-1]
     with pytest.raises(OutputError, match="voxels"):
-        check_seg(seg, true_segmentation, structures)
+        compare_seg(seg, true_segmentation, structures)
 
 
-def test_our_own_codes_are_explained(true_segmentation: Segmentation, tmp_path: Path) -> None:
+def test_seg_with_private_codes_describes_their_scheme(
+    true_segmentation: Segmentation, tmp_path: Path
+) -> None:
     assert "CodingSchemeIdentificationSequence" not in pydicom.dcmread(
         written_seg(true_segmentation, tmp_path / "total")
     )
@@ -233,14 +241,16 @@ def test_our_own_codes_are_explained(true_segmentation: Segmentation, tmp_path: 
     assert scheme.CodingSchemeDesignator == region.CodingSchemeDesignator == "99TOTALMAP"
 
 
-def test_nothing_found_gives_no_object(true_segmentation: Segmentation, tmp_path: Path) -> None:
+def test_labels_without_structures_give_no_seg(
+    true_segmentation: Segmentation, tmp_path: Path
+) -> None:
     empty = replace(true_segmentation, labels=np.zeros_like(true_segmentation.labels))
     with open_release(tmp_path) as release:
         assert write_seg(empty, Settings(), release) == ()
     assert not list(tmp_path.rglob("*.dcm*"))
 
 
-def test_a_body_system_each(
+def test_seg_is_split_into_one_object_for_each_body_system(
     true_segmentation: Segmentation, phantom_series: WrittenSeries, tmp_path: Path
 ) -> None:
     settings = with_results(seg_split="body_system")
@@ -262,18 +272,18 @@ def test_a_body_system_each(
     np.testing.assert_array_equal(together, phantom_series.labels)
 
 
-def test_chosen_structures_alone(
+def test_seg_holds_only_the_chosen_structures(
     true_segmentation: Segmentation, phantom_series: WrittenSeries, tmp_path: Path
 ) -> None:
     wanted = ("spleen", "liver", "brain")  # there is no brain in view
     path = written_seg(true_segmentation, tmp_path, seg_structures=wanted)
     seg = pydicom.dcmread(path)
-    assert [segment.SegmentLabel for segment in seg.SegmentSequence] == ["spleen", "liver"]
+    assert [segment.SegmentLabel for segment in seg.SegmentSequence] == ["Spleen", "Liver"]
     expected = np.where(np.isin(phantom_series.labels, [1, 5]), phantom_series.labels, 0)
     np.testing.assert_array_equal(read_by_highdicom(path, phantom_series), expected)
 
 
-def test_more_than_255_labels(true_segmentation: Segmentation, tmp_path: Path) -> None:
+def test_seg_holds_more_than_255_labels(true_segmentation: Segmentation, tmp_path: Path) -> None:
     names = list(dict.fromkeys(name for task in class_map.values() for name in task.values()))
     coded = [name for name in names if has_code(name)][:300]
     structures = tuple(Structure(label=n, name=name) for n, name in enumerate(coded, start=1))
@@ -304,7 +314,7 @@ def has_code(name: str) -> bool:
         return False
 
 
-def test_a_demo_model_does_not_pass_for_totalsegmentator(
+def test_seg_of_a_demo_model_does_not_name_totalsegmentator(
     true_segmentation: Segmentation, tmp_path: Path
 ) -> None:
     (model,) = true_segmentation.models

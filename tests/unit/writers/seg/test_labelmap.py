@@ -17,7 +17,7 @@ from totalmap.structures import Structure
 from totalmap.writers.release import open_release
 from totalmap.writers.seg.binary import encode_segs
 from totalmap.writers.seg.labelmap import (
-    check_seg_labelmap,
+    compare_seg_labelmap,
     encode_seg_labelmaps,
     run_lengths,
     write_seg_labelmap,
@@ -55,7 +55,7 @@ def require_equal(path: Path, written: WrittenSeries, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS.values(), ids=ORIENTATIONS)
-def test_others_read_our_labels_in_any_orientation(
+def test_highdicom_and_dcmqi_read_the_label_map_in_any_orientation(
     tmp_path: Path, orientation: tuple[float, float, float, float, float, float]
 ) -> None:
     spec = replace(SMALL, orientation=orientation, file_order="shuffled")
@@ -64,13 +64,15 @@ def test_others_read_our_labels_in_any_orientation(
     require_equal(path, written, tmp_path / "dcmqi")
 
 
-def test_a_multi_frame_source(tmp_path: Path) -> None:
+def test_highdicom_and_dcmqi_read_the_label_map_of_a_multi_frame_source(tmp_path: Path) -> None:
     written = write_enhanced(tmp_path / "study", 1, replace(SMALL, file_order="shuffled"))
     path = written_labelmap(segmentation_of(written), tmp_path / "out")
     require_equal(path, written, tmp_path / "dcmqi")
 
 
-def test_it_is_a_series_of_its_own_with_the_same_segments(true_segmentation: Segmentation) -> None:
+def test_label_map_is_a_series_of_its_own_with_the_same_segments(
+    true_segmentation: Segmentation,
+) -> None:
     (labelmap,) = (seg.header for seg in encode_seg_labelmaps(true_segmentation, Settings()))
     (binary,) = (seg.header for seg in encode_segs(true_segmentation, Settings()))
     assert labelmap.SeriesInstanceUID != binary.SeriesInstanceUID
@@ -80,32 +82,36 @@ def test_it_is_a_series_of_its_own_with_the_same_segments(true_segmentation: Seg
     assert segments == list(binary.SegmentSequence)
 
 
-def test_the_same_labels_give_the_same_bytes(
+def test_same_labels_give_the_same_label_map_bytes(
     true_segmentation: Segmentation, tmp_path: Path
 ) -> None:
     first, again = (written_labelmap(true_segmentation, tmp_path / name) for name in "ab")
     assert first.read_bytes() == again.read_bytes()
 
 
-def test_the_check_notices_a_single_voxel(true_segmentation: Segmentation, tmp_path: Path) -> None:
+def test_read_back_notices_a_single_changed_voxel_of_the_label_map(
+    true_segmentation: Segmentation, tmp_path: Path
+) -> None:
     path = written_labelmap(true_segmentation, tmp_path)
     seg = pydicom.dcmread(path)
     frames = seg.pixel_array
     frames[5, 3, 4] ^= 1
     seg.PixelData = encapsulate([run_lengths(frame) for frame in frames])
     with pytest.raises(OutputError, match="frame 6 differs"):
-        check_seg_labelmap(seg, true_segmentation, structures_of(true_segmentation))
+        compare_seg_labelmap(seg, true_segmentation, structures_of(true_segmentation))
 
 
-def test_the_check_notices_a_missing_frame(true_segmentation: Segmentation, tmp_path: Path) -> None:
+def test_read_back_notices_a_missing_frame_of_the_label_map(
+    true_segmentation: Segmentation, tmp_path: Path
+) -> None:
     seg = pydicom.dcmread(written_labelmap(true_segmentation, tmp_path))
     seg.NumberOfFrames -= 1
     with pytest.raises(OutputError, match="1 slices with labels have no frame"):
-        check_seg_labelmap(seg, true_segmentation, structures_of(true_segmentation))
+        compare_seg_labelmap(seg, true_segmentation, structures_of(true_segmentation))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_run_lengths_of_one_and_two_bytes(dtype: type[np.unsignedinteger]) -> None:
+def test_pydicom_decodes_run_lengths_of_one_and_two_bytes(dtype: type[np.unsignedinteger]) -> None:
     frame = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (9, 301)).astype(dtype)
     frame[:, 20:250] = 3
     dataset = pydicom.Dataset()
@@ -120,12 +126,12 @@ def test_run_lengths_of_one_and_two_bytes(dtype: type[np.unsignedinteger]) -> No
     np.testing.assert_array_equal(dataset.pixel_array, frame)
 
 
-def test_nothing_found_gives_no_object(true_segmentation: Segmentation) -> None:
+def test_labels_without_structures_give_no_label_map(true_segmentation: Segmentation) -> None:
     empty = replace(true_segmentation, labels=np.zeros_like(true_segmentation.labels))
     assert encode_seg_labelmaps(empty, Settings()) == ()
 
 
-def test_chosen_structures_alone(
+def test_label_map_holds_only_the_chosen_structures(
     true_segmentation: Segmentation, phantom_series: WrittenSeries, tmp_path: Path
 ) -> None:
     settings = Settings(results=ResultsSection(seg_structures=("liver", "spleen")))

@@ -1,4 +1,4 @@
-"""What the SR, the preview, the report and the names of series say of a result that is doubted."""
+"""SR, preview, report and series descriptions state the verdict of quality control."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from totalmap.settings import Settings
 from totalmap.writers.dicom.provenance import series_description
 from totalmap.writers.preview.drawing import heading
 from totalmap.writers.report import report_html
-from totalmap.writers.sr.read_back import check_sr
+from totalmap.writers.sr.read_back import compare_sr
 from totalmap.writers.sr.writer import encode_sr
 
 FOUND = Finding(
@@ -52,9 +52,9 @@ def evaluations_of(report: Dataset) -> list[tuple[str, str]]:
     ]
 
 
-def test_the_verdict_and_the_reasons_are_said(path: Path) -> None:
+def test_sr_has_the_verdict_and_its_findings(path: Path) -> None:
     assert evaluations_of(pydicom.dcmread(path)) == [
-        ("Verdict on the quality of the result", "Rejected"),
+        ("Verdict on the quality of the result", "Rejected by quality control"),
         ("Reason to doubt the result", "Rib vertebra"),
         ("Comment", "Rib 5 does not meet vertebra T5."),
         ("Reason to doubt the result", "Mirrored"),
@@ -62,38 +62,38 @@ def test_the_verdict_and_the_reasons_are_said(path: Path) -> None:
     ]
 
 
-def test_readers_take_it(path: Path, tmp_path: Path) -> None:
+def test_dciodvfy_and_dcmtk_accept_the_quality_evaluations(path: Path, tmp_path: Path) -> None:
     assert set(findings_of_dciodvfy(path, IOD)) <= {OWN_SCHEME}
     assert "Left and right are swapped." in rendered_by_dcmtk(path, tmp_path)
 
 
-def test_dcmqi_reads_every_group(
+def test_dcmqi_reads_every_group_of_an_sr_with_findings(
     path: Path, true_segmentation: Segmentation, tmp_path: Path
 ) -> None:
     names = [one.structure.name for one in true_segmentation.found()]
     assert list(read_by_dcmqi(path, tmp_path)) == names
 
 
-def test_the_validator_of_pixelmed_takes_it(
+def test_pixelmed_finds_no_error_in_an_sr_with_findings(
     true_segmentation: Segmentation, tmp_path: Path
 ) -> None:
     few = replace(true_segmentation, structures=true_segmentation.structures[:5])
     assert errors_of_pixelmed(written_sr(doubted(few, FOUND), tmp_path)) == []
 
 
-def test_another_verdict_is_noticed(true_segmentation: Segmentation) -> None:
+def test_read_back_notices_another_verdict(true_segmentation: Segmentation) -> None:
     settings = Settings()
     written = encode_sr(doubted(true_segmentation, FOUND), settings)
-    check_sr(written, doubted(true_segmentation, FOUND), settings)
+    compare_sr(written, doubted(true_segmentation, FOUND), settings)
     with pytest.raises(OutputError, match="quality"):
-        check_sr(written, doubted(true_segmentation, GRAVE), settings)
+        compare_sr(written, doubted(true_segmentation, GRAVE), settings)
 
 
 @pytest.mark.parametrize(
     ("findings", "words"),
-    [((), "(AI, unverified)"), ((FOUND,), "to be REVIEWED)"), ((FOUND, GRAVE), "(AI, REJECTED)")],
+    [((), "(AI, unverified)"), ((FOUND,), "NEEDS REVIEW)"), ((FOUND, GRAVE), "(AI, REJECTED)")],
 )
-def test_a_series_says_it_in_its_name(
+def test_series_description_has_the_verdict(
     true_segmentation: Segmentation, findings: tuple[Finding, ...], words: str
 ) -> None:
     description = series_description(doubted(true_segmentation, *findings), Settings())
@@ -101,16 +101,18 @@ def test_a_series_says_it_in_its_name(
     assert len(description) <= 64
 
 
-def test_preview_and_report_show_it(true_segmentation: Segmentation) -> None:
+def test_preview_and_report_show_the_verdict_with_its_reason(
+    true_segmentation: Segmentation,
+) -> None:
     doubt = doubted(true_segmentation, FOUND)
     notices = [words for words, _, _ in heading(doubt).notices]
-    assert notices[1] == "TO BE REVIEWED: Rib 5 does not meet vertebra T5."
+    assert notices[1] == "NEEDS REVIEW: Rib 5 does not meet vertebra T5."
     page = report_html(doubt, Settings())
-    assert "TO BE REVIEWED" in page
+    assert "NEEDS REVIEW" in page
     assert "<li>Rib 5 does not meet vertebra T5.</li>" in page
 
 
-def test_what_is_only_worth_knowing_is_no_notice(true_segmentation: Segmentation) -> None:
+def test_finding_for_information_is_no_notice(true_segmentation: Segmentation) -> None:
     known = doubted(true_segmentation, replace(FOUND, severity=Severity.INFORMATION))
     assert len(heading(known).notices) == len(heading(true_segmentation).notices)
     assert "Rib 5 does not meet vertebra T5." in report_html(known, Settings())

@@ -19,13 +19,13 @@ from tests.validators import errors_of_pixelmed, findings_of_dciodvfy, rendered_
 from totalmap.errors import OutputError
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultKind, ResultsSection, SegSplit, Settings
-from totalmap.structures import Flag, Structure
-from totalmap.writers.dicom.intensity import intensity_of
+from totalmap.structures import Limitation, Structure
+from totalmap.writers.dicom.codes import intensity_of
 from totalmap.writers.release import open_release
 from totalmap.writers.seg.binary import encode_segs
 from totalmap.writers.seg.labelmap import encode_seg_labelmaps
 from totalmap.writers.sr import measurement_groups
-from totalmap.writers.sr.read_back import check_sr
+from totalmap.writers.sr.read_back import compare_sr
 from totalmap.writers.sr.writer import encode_sr, write_sr
 
 TID1500READER = Path(sys.executable).with_name("tid1500reader")
@@ -56,7 +56,7 @@ def sr_path(true_segmentation: Segmentation, tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture(scope="module")
 def whole(phantom_series: WrittenSeries) -> Segmentation:
-    """Two structures about which nothing needs saying."""
+    """Two structures without any limitation."""
     labels = np.zeros_like(phantom_series.labels)
     labels[5:15, 30:40, 30:40] = LIVER
     labels[20:25, 50:55, 50:55] = AORTA
@@ -65,7 +65,7 @@ def whole(phantom_series: WrittenSeries) -> Segmentation:
 
 @pytest.fixture(scope="module")
 def limited(whole: Segmentation) -> Segmentation:
-    """And one with every flag."""
+    """The same and a structure with every limitation."""
     labels = whole.labels.copy()
     labels[0, 60, 60] = labels[-1, 60, 0] = KIDNEY_LEFT
     inference = replace(whole.inference, labels=np.moveaxis(labels, 0, 2))
@@ -92,7 +92,7 @@ def read_by_dcmqi(path: Path, folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kinds", [tuple(ResultKind), (ResultKind.SR,)], ids=["with SEG", "alone"])
-def test_dcmqi_reads_every_number(
+def test_dcmqi_reads_every_number_of_the_sr(
     true_segmentation: Segmentation, tmp_path: Path, kinds: tuple[ResultKind, ...]
 ) -> None:
     settings = with_kinds(*kinds)
@@ -117,26 +117,27 @@ def test_dcmqi_reads_every_number(
 
 
 @pytest.mark.parametrize("kind", [ResultKind.SEG, ResultKind.SEG_LABELMAP])
-def test_each_group_refers_to_its_segment(limited: Segmentation, kind: ResultKind) -> None:
+def test_each_measurement_group_refers_to_its_segment(
+    limited: Segmentation, kind: ResultKind
+) -> None:
     settings = with_kinds(kind, ResultKind.SR)
     report = encode_sr(limited, settings)
     encode = encode_segs if kind is ResultKind.SEG else encode_seg_labelmaps
     (seg,) = (one.header for one in encode(limited, settings))
-    labels = {segment.SegmentNumber: segment.SegmentLabel for segment in seg.SegmentSequence}
+    names = {item.SegmentNumber: item.get("TrackingID") for item in seg.SegmentSequence}
     for group in groups_of(report):
         assert group.ContentTemplateSequence[0].TemplateIdentifier == "1411"
         (segment,) = item_of(group, "121191").ReferencedSOPSequence
         assert segment.ReferencedSOPClassUID == seg.SOPClassUID
         assert segment.ReferencedSOPInstanceUID == seg.SOPInstanceUID
-        name = item_of(group, "112039").TextValue
-        assert labels[segment.ReferencedSegmentNumber] == name
+        assert names[segment.ReferencedSegmentNumber] == item_of(group, "112039").TextValue
     (study,) = report.CurrentRequestedProcedureEvidenceSequence
     source, segs = study.ReferencedSeriesSequence
     assert len(source.ReferencedSOPSequence) == len(limited.volume.slices)
     assert segs.SeriesInstanceUID == seg.SeriesInstanceUID
 
 
-def test_without_a_seg_groups_are_generic(limited: Segmentation) -> None:
+def test_measurement_groups_are_generic_without_a_seg(limited: Segmentation) -> None:
     report = encode_sr(limited, with_kinds(ResultKind.SR))
     templates = {one.ContentTemplateSequence[0].TemplateIdentifier for one in groups_of(report)}
     assert templates == {"1501"}
@@ -146,7 +147,7 @@ def test_without_a_seg_groups_are_generic(limited: Segmentation) -> None:
 
 
 @pytest.mark.parametrize("kinds", [tuple(ResultKind), (ResultKind.SR,)], ids=["with SEG", "alone"])
-def test_dciodvfy_finds_neither_error_nor_warning(
+def test_dciodvfy_finds_neither_error_nor_warning_in_the_sr(
     whole: Segmentation, limited: Segmentation, tmp_path: Path, kinds: tuple[ResultKind, ...]
 ) -> None:
     settings = with_kinds(*kinds)
@@ -155,17 +156,17 @@ def test_dciodvfy_finds_neither_error_nor_warning(
     assert set(findings_of_dciodvfy(path, IOD)) == {OWN_SCHEME}
 
 
-def test_pixelmed_finds_no_error(limited: Segmentation, tmp_path: Path) -> None:
+def test_pixelmed_finds_no_error_in_the_sr(limited: Segmentation, tmp_path: Path) -> None:
     assert errors_of_pixelmed(written_sr(limited, tmp_path)) == []
 
 
-def test_dcmtk_renders_it(sr_path: Path, tmp_path: Path) -> None:
+def test_dcmtk_renders_the_sr(sr_path: Path, tmp_path: Path) -> None:
     html = rendered_by_dcmtk(sr_path, tmp_path)
     assert "Imaging Measurement Report" in html
     assert "touches superior edge of field of view" in html
 
 
-def test_it_belongs_to_the_source_and_says_who_made_it(
+def test_sr_refers_to_its_source_and_names_its_observer(
     sr_path: Path, phantom_series: WrittenSeries
 ) -> None:
     report, source = pydicom.dcmread(sr_path), pydicom.dcmread(phantom_series.paths[0])
@@ -180,7 +181,9 @@ def test_it_belongs_to_the_source_and_says_who_made_it(
     assert procedure.CodeMeaning == "CT unspecified body region"
 
 
-def test_flags_are_codes_of_our_scheme(limited: Segmentation, whole: Segmentation) -> None:
+def test_limitations_in_the_sr_are_codes_of_our_scheme(
+    limited: Segmentation, whole: Segmentation
+) -> None:
     report = encode_sr(limited, Settings())
     kidney, *others = groups_of(report)
     said = [
@@ -189,7 +192,7 @@ def test_flags_are_codes_of_our_scheme(limited: Segmentation, whole: Segmentatio
         if item.ConceptNameCodeSequence[0].CodingSchemeDesignator == "99TOTALMAP"
     ]
     found = limited.found()[0]
-    assert found.flags == tuple(Flag)
+    assert found.limitations == tuple(Limitation)
     assert said == [*(f"edge_{face}" for face in found.faces), "few_voxels", "several_pieces"]
     (scheme,) = report.CodingSchemeIdentificationSequence
     assert scheme.CodingSchemeDesignator == "99TOTALMAP"
@@ -197,7 +200,7 @@ def test_flags_are_codes_of_our_scheme(limited: Segmentation, whole: Segmentatio
     assert "CodingSchemeIdentificationSequence" not in encode_sr(whole, Settings())
 
 
-def test_sides_and_regions(limited: Segmentation) -> None:
+def test_finding_site_has_its_side_and_region(limited: Segmentation) -> None:
     report = encode_sr(limited, Settings())
     site = item_of(groups_of(report)[0], "363698007")
     (side,) = site.ContentSequence
@@ -213,7 +216,7 @@ def test_sides_and_regions(limited: Segmentation) -> None:
     assert "CodingSchemeIdentificationSequence" in report
 
 
-def test_an_mr_has_no_attenuation(tmp_path: Path) -> None:
+def test_sr_of_an_mr_has_signal_intensity(tmp_path: Path) -> None:
     spec = SeriesSpec(rows=34, columns=37, n_slices=4, slice_spacing_mm=6.0, modality="MR")
     written = write_series(tmp_path / "study", 1, spec)
     volume = volume_of(written.folder, rule=RULE.model_copy(update={"modalities": ("MR",)}))
@@ -227,7 +230,7 @@ def test_an_mr_has_no_attenuation(tmp_path: Path) -> None:
         assert mean["units"]["CodeValue"] == sd["units"]["CodeValue"] == "1"
 
 
-def test_codes_are_those_of_the_standard(true_segmentation: Segmentation) -> None:
+def test_measurement_codes_are_those_of_the_standard(true_segmentation: Segmentation) -> None:
     intensity = intensity_of(true_segmentation.volume)
     assert intensity is not None
     assert intensity.name == codes.DCM.AttenuationCoefficient
@@ -238,7 +241,7 @@ def test_codes_are_those_of_the_standard(true_segmentation: Segmentation) -> Non
     assert codes.SCT.StandardDeviation == measurement_groups.STANDARD_DEVIATION
 
 
-def test_the_same_labels_give_the_same_bytes(
+def test_same_labels_give_the_same_sr_bytes(
     true_segmentation: Segmentation, sr_path: Path, tmp_path: Path
 ) -> None:
     again = written_sr(replace(true_segmentation), tmp_path)
@@ -264,7 +267,7 @@ def _another_side(report: Dataset) -> None:
     side.ConceptCodeSequence[0].CodeValue = "24028007"
 
 
-def _no_flag(report: Dataset) -> None:
+def _no_limitation(report: Dataset) -> None:
     del groups_of(report)[0].ContentSequence[-3]
 
 
@@ -280,32 +283,34 @@ def _no_evidence(report: Dataset) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (_another_number, "differs from what was measured of liver"),
-        (_another_unit, "differs from what was measured of liver"),
-        (_another_segment, "differs from what was measured of liver"),
-        (_another_side, "differs from what was measured of kidney_left"),
-        (_no_flag, "differs from what was measured of kidney_left"),
+        (_another_number, "differs from the measurements of the liver"),
+        (_another_unit, "differs from the measurements of the liver"),
+        (_another_segment, "differs from the measurements of the liver"),
+        (_another_side, "differs from the measurements of the left kidney"),
+        (_no_limitation, "differs from the measurements of the left kidney"),
         (_no_group, "2 measurement groups for 3 structures"),
         (_no_evidence, "evidence"),
     ],
 )
-def test_the_check_bites(
+def test_read_back_notices_a_changed_sr(
     limited: Segmentation, spoil: Callable[[Dataset], None], message: str
 ) -> None:
     report = encode_sr(limited, Settings())
-    check_sr(report, limited, Settings())
+    compare_sr(report, limited, Settings())
     spoil(report)
     with pytest.raises(OutputError, match=message):
-        check_sr(report, limited, Settings())
+        compare_sr(report, limited, Settings())
 
 
-def test_nothing_found_gives_no_report(true_segmentation: Segmentation, tmp_path: Path) -> None:
+def test_labels_without_structures_give_no_sr(
+    true_segmentation: Segmentation, tmp_path: Path
+) -> None:
     empty = replace(true_segmentation, labels=np.zeros_like(true_segmentation.labels))
     with open_release(tmp_path) as release:
         assert write_sr(empty, Settings(), release) == ()
 
 
-def test_it_refers_to_the_seg_of_the_body_system(
+def test_sr_refers_to_the_segs_of_the_body_systems(
     true_segmentation: Segmentation, tmp_path: Path
 ) -> None:
     settings = Settings(
@@ -325,4 +330,6 @@ def test_it_refers_to_the_seg_of_the_body_system(
             referred[name] = seg.part.structures[segment.ReferencedSegmentNumber - 1].name
     assert referred == {"liver": "liver", "aorta": "aorta"}
     with open_release(tmp_path) as release:
-        assert write_sr(true_segmentation, settings, release)  # and its own check agrees
+        assert write_sr(
+            true_segmentation, settings, release
+        )  # which compares the file with the measurements

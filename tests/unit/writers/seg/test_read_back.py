@@ -1,4 +1,4 @@
-"""The round trip notices every way in which a mask can end up in the wrong place."""
+"""The comparison of a SEG with the inference grid notices every misplaced mask."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,7 +18,7 @@ from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
 from totalmap.writers.release import open_release
 from totalmap.writers.seg.binary import write_seg
-from totalmap.writers.seg.read_back import check_seg
+from totalmap.writers.seg.read_back import compare_seg
 
 SPEC = SeriesSpec(
     rows=60,
@@ -52,8 +52,8 @@ def seg(segmentation: Segmentation, tmp_path: Path) -> Dataset:
     return pydicom.dcmread(tmp_path / result.path)
 
 
-def check(seg: Dataset, segmentation: Segmentation) -> None:
-    check_seg(seg, segmentation, tuple(one.structure for one in segmentation.found()))
+def compare(seg: Dataset, segmentation: Segmentation) -> None:
+    compare_seg(seg, segmentation, tuple(found.structure for found in segmentation.found()))
 
 
 def shifted(axis: int, mm: float) -> Callable[[Dataset], None]:
@@ -96,8 +96,10 @@ def upside_down(seg: Dataset) -> None:
         group.PlanePositionSequence = position
 
 
-def test_what_was_written_lies_right(seg: Dataset, segmentation: Segmentation) -> None:
-    check(seg, segmentation)
+def test_unchanged_seg_passes_the_comparison_of_positions(
+    seg: Dataset, segmentation: Segmentation
+) -> None:
+    compare(seg, segmentation)
 
 
 @pytest.mark.parametrize(
@@ -125,16 +127,18 @@ def test_what_was_written_lies_right(seg: Dataset, segmentation: Segmentation) -
         "out of the body",
     ],
 )
-def test_what_lies_wrong_is_not_released(
+def test_misplaced_seg_is_refused(
     seg: Dataset, segmentation: Segmentation, spoil: Callable[[Dataset], None]
 ) -> None:
     spoil(seg)
     with pytest.raises(OutputError, match="lie where the network saw something else"):
-        check(seg, segmentation)
+        compare(seg, segmentation)
 
 
-def test_an_engine_that_mirrors_is_noticed(seg: Dataset, segmentation: Segmentation) -> None:
+def test_read_back_notices_labels_that_the_engine_mirrored(
+    seg: Dataset, segmentation: Segmentation
+) -> None:
     inference = segmentation.inference
     wrong = replace(inference, labels=inference.labels[::-1])
     with pytest.raises(OutputError, match="of label 5 in frame"):
-        check(seg, replace(segmentation, inference=wrong))
+        compare(seg, replace(segmentation, inference=wrong))

@@ -1,8 +1,8 @@
-"""Cuts through a volume along the patient's own axes, whatever way its slices were taken.
+"""Computes coronal, sagittal and axial views of a volume, whatever the orientation of its slices.
 
-A cut is sampled at its points in the patient (LPS, mm), so that tilted, oblique and unevenly spaced
-slices need no case of their own, distances are right along both sides, and nothing but the cut is
-computed.
+A view is sampled at positions in the patient (LPS, mm). So tilted, oblique and unevenly spaced
+slices need no special case, distances are correct in both directions, and only the pixels of the
+view are computed.
 """
 
 from dataclasses import dataclass
@@ -17,27 +17,27 @@ from totalmap.segmentation import Segmentation
 
 Millimetres = NDArray[np.float64]
 
-# So much of the patient is shown around what was found, and at least so much in all.
+# Views show this much around the structures, and at least this much in all.
 MARGIN_MM = 20.0
 SMALLEST_VIEW_MM = 120.0
 
-# Of all cuts so many are looked at, this coarsely, to choose the one that shows most.
+# The view that shows most is chosen among so many candidates, each with so many pixels a side.
 _CANDIDATES = 32
 _CANDIDATE_PIXELS = 64
-# What was found is measured on no finer grid than so many points along each axis.
+# The extent of the structures is measured at no more than so many points along each axis.
 _SAMPLES = 96
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """How a radiologist looks at a patient: the patient's right is on the left, the head above.
+    """A view in a radiologist's orientation: patient's right on the left, head above.
 
     Attributes:
-        across: The axis of LPS that grows from left to right.
-        down: The axis of LPS that grows or shrinks from top to bottom.
-        is_down_growing: Which of the two it does.
-        through: The axis of LPS on which the cut has one place.
-        edges: What is beyond the left, right, upper and lower edge.
+        across: The axis of LPS that runs from left to right.
+        down: The axis of LPS that runs from top to bottom, or from bottom to top.
+        is_down_growing: Whether it runs from top to bottom.
+        through: The axis of LPS at right angles to the view.
+        edges: The direction in the patient at the left, right, upper and lower edge.
     """
 
     name: str
@@ -59,7 +59,7 @@ AXIAL = View(
 )
 VIEWS = (CORONAL, SAGITTAL, AXIAL)
 
-# Where the axes of LPS begin and end.
+# The directions at the negative and the positive end of the axes of LPS.
 _DIRECTIONS = (("R", "L"), ("A", "P"), ("F", "H"))
 
 
@@ -77,48 +77,48 @@ class Region:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Overview:
-    """Where to look.
+class ViewPositions:
+    """The region and the positions of the views.
 
     Attributes:
-        region: What the views show.
-        places_mm: For each axis of LPS, the place of the cut that shows most.
-        heights_mm: Places of all axial cuts that might be shown, from feet to head.
+        region: The region that all views show.
+        positions_mm: For each axis of LPS, the position of the view that shows most.
+        heights_mm: Positions of all possible axial views, from feet to head.
     """
 
     region: Region
-    places_mm: tuple[float, float, float]
+    positions_mm: tuple[float, float, float]
     heights_mm: Millimetres
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Cut:
-    """What lies on a cut, (rows, columns).
+class SampledView:
+    """Values and labels of a view, (rows, columns).
 
     Attributes:
-        values: float32, interpolated linearly; minus infinity outside the volume.
-        labels: Of the nearest voxel; 0 outside.
+        values: float32, linearly interpolated; minus infinity outside the volume.
+        labels: Labels of the nearest voxels; 0 outside.
     """
 
     values: NDArray[np.float32]
     labels: Labels
 
 
-def place_name(axis: int, place_mm: float) -> str:
-    """Returns a place on an axis of LPS as viewers write it, such as "H 120 mm"."""
-    rounded = round(place_mm)
+def position_name(axis: int, position_mm: float) -> str:
+    """Returns a position on an axis of LPS as viewers write it, such as "H 120 mm"."""
+    rounded = round(position_mm)
     return f"{_DIRECTIONS[axis][rounded > 0]} {abs(rounded)} mm" if rounded else "0 mm"
 
 
-def overview(segmentation: Segmentation) -> Overview:
-    """Returns where to look; where nothing was found, at all of the volume."""
+def view_positions(segmentation: Segmentation) -> ViewPositions:
+    """Returns region and positions of the views; if nothing was found, they show all the volume."""
     geometry = segmentation.volume.geometry
     whole = _extent(geometry, _corners(geometry.shape))
     kji = _found_voxels(segmentation.labels)
     if not len(kji):
         middle = (whole.low_mm + whole.high_mm) / 2
         heights = _planes(geometry, whole, axis=2)
-        return Overview(region=whole, places_mm=tuple(middle.tolist()), heights_mm=heights)
+        return ViewPositions(region=whole, positions_mm=tuple(middle.tolist()), heights_mm=heights)
     found = _extent(geometry, kji)
     region = _with_margin(found, whole)
     x, y, z = (
@@ -126,29 +126,30 @@ def overview(segmentation: Segmentation) -> Overview:
         for view in sorted(VIEWS, key=lambda view: view.through)
     )
     heights = _planes(geometry, found, axis=2)
-    return Overview(region=region, places_mm=(x, y, z), heights_mm=heights)
+    return ViewPositions(region=region, positions_mm=(x, y, z), heights_mm=heights)
 
 
-def evenly_chosen(places: Millimetres, most: int) -> Millimetres:
-    """Returns places with equal distances, from the first to the last, at most so many."""
-    chosen = np.unique(np.linspace(0, len(places) - 1, min(most, len(places))).round())
-    return places[chosen.astype(np.intp)]
+def evenly_spaced(positions_mm: Millimetres, most: int) -> Millimetres:
+    """Returns at most so many positions at equal distances, from the first to the last."""
+    count = min(most, len(positions_mm))
+    chosen = np.unique(np.linspace(0, len(positions_mm) - 1, count).round())
+    return positions_mm[chosen.astype(np.intp)]
 
 
-def cut(
-    segmentation: Segmentation, view: View, place_mm: float, region: Region, pixels_per_mm: float
-) -> Cut:
-    """Returns what lies on a cut through a region."""
+def sampled_view(
+    segmentation: Segmentation, view: View, position_mm: float, region: Region, pixels_per_mm: float
+) -> SampledView:
+    """Returns values and labels of a view of a region."""
     volume = segmentation.volume
-    kji = _indices(volume.geometry, view, place_mm, region, pixels_per_mm)
+    kji = _indices(volume.geometry, view, position_mm, region, pixels_per_mm)
     labels, is_outside = _labels_at(kji, segmentation.labels)
     values = ndimage.map_coordinates(volume.voxels, kji, np.float32, order=1, mode="nearest")
     values[is_outside] = -np.inf
-    return Cut(values=values, labels=labels)
+    return SampledView(values=values, labels=labels)
 
 
 def _labels_at(kji: NDArray[np.float64], labels: Labels) -> tuple[Labels, NDArray[np.bool_]]:
-    """Returns the labels of the nearest voxels, 0 outside, and which pixels are outside."""
+    """Returns the labels of the nearest voxels, 0 outside, and a mask of the pixels outside."""
     shape = np.reshape(labels.shape, (3, 1, 1))
     nearest = np.rint(kji).astype(np.intp)
     is_outside: NDArray[np.bool_] = np.any((nearest < 0) | (nearest >= shape), axis=0)
@@ -158,9 +159,9 @@ def _labels_at(kji: NDArray[np.float64], labels: Labels) -> tuple[Labels, NDArra
 
 
 def _indices(
-    geometry: Geometry, view: View, place_mm: float, region: Region, pixels_per_mm: float
+    geometry: Geometry, view: View, position_mm: float, region: Region, pixels_per_mm: float
 ) -> NDArray[np.float64]:
-    """Returns which voxel is at each pixel of a cut, (3, rows, columns) in the order k, j, i."""
+    """Returns the voxel indices k, j, i of the pixels of a view, (3, rows, columns)."""
     width, height = (
         max(1, round(float(region.size_mm[axis]) * pixels_per_mm))
         for axis in (view.across, view.down)
@@ -176,14 +177,14 @@ def _indices(
     i, j, step = (
         row[view.across] * across
         + row[view.down] * down[:, None]
-        + (row[view.through] * place_mm + row[3])
+        + (row[view.through] * position_mm + row[3])
         for row in to_index[:3]
     )
     return np.stack([_between_slices(step, geometry), j, i])
 
 
 def _between_slices(step: NDArray[np.float64], geometry: Geometry) -> NDArray[np.float64]:
-    """Returns the slice k, or a place between two, for places s along the stack."""
+    """Returns the index k, also between two slices, for steps along the stack."""
     if geometry.is_equidistant:
         return step
     steps = np.asarray(geometry.slice_steps)
@@ -193,16 +194,16 @@ def _between_slices(step: NDArray[np.float64], geometry: Geometry) -> NDArray[np
 
 
 def _found_voxels(labels: Labels) -> NDArray[np.intp]:
-    """Returns (n, 3) indices k, j, i of labelled voxels: all, or enough to know where they lie."""
+    """Returns (n, 3) indices k, j, i of labelled voxels: all, or enough to know their extent."""
     per_slice = labels.reshape(len(labels), -1).max(axis=1)
     over_slices = labels.max(axis=0)
     present = per_slice, over_slices.max(axis=1), over_slices.max(axis=0)
     if not per_slice.any():
         return np.empty((0, 3), dtype=np.intp)
-    first = np.array([np.flatnonzero(one)[0] for one in present])
-    last = np.array([np.flatnonzero(one)[-1] for one in present])
+    first = np.array([np.flatnonzero(along_axis)[0] for along_axis in present])
+    last = np.array([np.flatnonzero(along_axis)[-1] for along_axis in present])
     step = (last - first) // _SAMPLES + 1
-    part = labels[tuple(slice(*one) for one in zip(first, last + 1, step, strict=True))]
+    part = labels[tuple(slice(*ends) for ends in zip(first, last + 1, step, strict=True))]
     voxels: NDArray[np.intp] = np.argwhere(part) * step + first
     return voxels if len(voxels) else np.array([first, last])
 
@@ -213,7 +214,7 @@ def _corners(shape: tuple[int, int, int]) -> NDArray[np.intp]:
 
 
 def _extent(geometry: Geometry, kji: NDArray[np.intp]) -> Region:
-    """Returns the box around voxels, each of them as large as it is."""
+    """Returns the box around voxels, with their full size."""
     positions = geometry.positions_lps(kji)
     half_mm = np.abs(geometry.affine_lps[:3, :3]).sum(axis=1) / 2
     return Region(low_mm=positions.min(axis=0) - half_mm, high_mm=positions.max(axis=0) + half_mm)
@@ -229,32 +230,35 @@ def _with_margin(found: Region, whole: Region) -> Region:
 
 
 def _planes(geometry: Geometry, region: Region, axis: int) -> Millimetres:
-    """Returns the places on an axis of LPS, ascending, at which a region has planes of voxels.
+    """Returns the positions on an axis of LPS, ascending, of the planes of voxels in a region.
 
-    Where the slices are oblique there are none: then as many places as there would be.
+    Oblique slices have no such planes: then as many positions as there are planes along the axis
+    of the volume that is closest.
     """
     along = int(np.argmax(np.abs(geometry.affine_lps[axis, :3])))
     indices = [np.arange(n, dtype=float) for n in reversed(geometry.shape[1:])]
     indices.append(np.asarray(geometry.slice_steps))
-    middle = [float(one[-1]) / 2 for one in indices]
+    middle = [float(of_axis[-1]) / 2 for of_axis in indices]
     offset = geometry.affine_lps[axis] @ [*middle, 1.0]
-    places = offset + geometry.affine_lps[axis, along] * (indices[along] - middle[along])
-    inside = places[(places > region.low_mm[axis]) & (places < region.high_mm[axis])]
+    planes = offset + geometry.affine_lps[axis, along] * (indices[along] - middle[along])
+    inside = planes[(planes > region.low_mm[axis]) & (planes < region.high_mm[axis])]
     if not len(inside):
         return np.array([(region.low_mm[axis] + region.high_mm[axis]) / 2])
     return np.sort(inside)
 
 
-def _fullest(segmentation: Segmentation, view: View, region: Region, places: Millimetres) -> float:
-    """Returns the place of the cut that shows most structures, and much of them."""
+def _fullest(
+    segmentation: Segmentation, view: View, region: Region, positions_mm: Millimetres
+) -> float:
+    """Returns the position of the view that shows most structures, and much of them."""
     pixels_per_mm = _CANDIDATE_PIXELS / float(region.size_mm.max())
-    candidates = evenly_chosen(places, _CANDIDATES)
+    candidates = evenly_spaced(positions_mm, _CANDIDATES)
     geometry = segmentation.volume.geometry
-    cuts = [
-        _labels_at(_indices(geometry, view, place, region, pixels_per_mm), segmentation.labels)[0]
-        for place in candidates
+    views = [
+        _labels_at(_indices(geometry, view, mm, region, pixels_per_mm), segmentation.labels)[0]
+        for mm in candidates
     ]
-    structures = np.array([len(np.unique(labels[labels > 0])) for labels in cuts])
-    pixels = np.array([np.count_nonzero(labels) for labels in cuts])
+    structures = np.array([len(np.unique(labels[labels > 0])) for labels in views])
+    pixels = np.array([np.count_nonzero(labels) for labels in views])
     shown = structures / max(structures.max(), 1) + pixels / max(pixels.max(), 1)
     return float(candidates[int(np.argmax(shown))])

@@ -73,7 +73,7 @@ NAMES = {
 
 
 @pytest.mark.parametrize(("character_set", "name"), NAMES.values(), ids=NAMES)
-def test_names_of_any_script(
+def test_patient_names_of_any_script_are_copied_unchanged(
     series: WrittenSeries, tmp_path: Path, character_set: str | list[str], name: str
 ) -> None:
     source = Dataset()
@@ -95,9 +95,7 @@ def test_names_of_any_script(
         assert findings_of(path, iod) == []
 
 
-def test_sequences_of_the_patient_are_carried_over_in_full(
-    series: WrittenSeries, tmp_path: Path
-) -> None:
+def test_sequences_of_the_patient_are_copied_in_full(series: WrittenSeries, tmp_path: Path) -> None:
     issuer = Dataset()
     issuer.UniversalEntityID, issuer.UniversalEntityIDType = "1.2.3.4", "ISO"
     other = Dataset()
@@ -120,7 +118,9 @@ def test_sequences_of_the_patient_are_carried_over_in_full(
 
 
 @pytest.mark.filterwarnings("ignore:Failed to decode")
-def test_what_is_no_text_is_left_out_whole(series: WrittenSeries, tmp_path: Path) -> None:
+def test_attributes_with_undecodable_bytes_are_left_out(
+    series: WrittenSeries, tmp_path: Path
+) -> None:
     """It would be written as question marks, as if the patient were called so."""
     other = Dataset()
     other.PatientID, other.TypeOfPatientID = "1", "TEXT"
@@ -165,7 +165,7 @@ def _strange_characters() -> Dataset:
 
 @pytest.mark.filterwarnings("ignore:Unknown encoding")
 @pytest.mark.parametrize("item", [_private, _deep, _strange_characters])
-def test_sequences_that_nobody_can_read_are_left_out(
+def test_unreadable_sequences_of_the_patient_are_left_out(
     series: WrittenSeries, tmp_path: Path, item: Callable[[], Dataset]
 ) -> None:
     source = Dataset()

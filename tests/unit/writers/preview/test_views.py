@@ -10,17 +10,17 @@ from tests.phantom.study import SeriesSpec, WrittenSeries, write_series
 from tests.segmentations import segmentation_with, volume_of
 from totalmap.segmentation import Segmentation
 from totalmap.settings import GapPolicy, GeometrySection
-from totalmap.writers.preview.cuts import (
+from totalmap.writers.preview.views import (
     AXIAL,
     CORONAL,
     SAGITTAL,
     VIEWS,
     Region,
     View,
-    cut,
-    evenly_chosen,
-    overview,
-    place_name,
+    evenly_spaced,
+    position_name,
+    sampled_view,
+    view_positions,
 )
 
 LIVER, SPLEEN, LEFT_KIDNEY = 5, 1, 3
@@ -62,7 +62,7 @@ def true_places(written: WrittenSeries, label: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
-def test_views_are_a_radiologists_whatever_way_slices_were_taken(
+def test_views_have_a_radiologists_orientation_for_any_orientation_of_the_slices(
     tmp_path: Path, source: SeriesSpec
 ) -> None:
     """Right on the left, head up, millimetres equal along both sides."""
@@ -72,12 +72,12 @@ def test_views_are_a_radiologists_whatever_way_slices_were_taken(
     for view in VIEWS:
         for label in (LIVER, SPLEEN):
             places = true_places(written, label)
-            place_mm = float(np.median(places[:, view.through]))
-            labels = cut(segmentation, view, place_mm, region, PIXELS_PER_MM).labels
+            position_mm = float(np.median(places[:, view.through]))
+            labels = sampled_view(segmentation, view, position_mm, region, PIXELS_PER_MM).labels
             assert labels.shape == tuple(
                 round(region.size_mm[axis] * PIXELS_PER_MM) for axis in (view.down, view.across)
             )
-            is_near = np.abs(places[:, view.through] - place_mm) < 6.0
+            is_near = np.abs(places[:, view.through] - position_mm) < 6.0
             for axis in (view.across, view.down):
                 is_near &= places[:, axis] > region.low_mm[axis]
                 is_near &= places[:, axis] < region.high_mm[axis]
@@ -88,7 +88,7 @@ def test_views_are_a_radiologists_whatever_way_slices_were_taken(
                 np.testing.assert_allclose(edge(shown, axis=1), edge(expected, axis=1), atol=7.5)
 
 
-def test_values_are_those_of_the_slices(tmp_path: Path) -> None:
+def test_axial_view_of_an_axial_slice_has_its_values(tmp_path: Path) -> None:
     """At one pixel a voxel, an axial cut through a slice of an axial CT is that slice."""
     spec = SeriesSpec(rows=40, columns=44, n_slices=12, pixel_spacing_mm=(10.0, 10.0))
     segmentation = segmentation_with(volume_of(write_series(tmp_path, 1, spec).folder), none(spec))
@@ -96,9 +96,9 @@ def test_values_are_those_of_the_slices(tmp_path: Path) -> None:
     last = spec.affine_lps @ [43, 39, 11, 1]
     half_mm = np.array([5, 5, 1.5])
     region = Region(low_mm=first - half_mm, high_mm=last[:3] + half_mm)
-    shown = cut(segmentation, AXIAL, float(first[2]) + 7 * 3.0, region, 0.1)
+    shown = sampled_view(segmentation, AXIAL, float(first[2]) + 7 * 3.0, region, 0.1)
     np.testing.assert_allclose(shown.values, segmentation.volume.voxels[7], atol=0.01)
-    beyond = cut(segmentation, AXIAL, float(first[2]) - 3.0, region, 0.1)
+    beyond = sampled_view(segmentation, AXIAL, float(first[2]) - 3.0, region, 0.1)
     assert np.isneginf(beyond.values).all()
 
 
@@ -112,29 +112,29 @@ def with_box(segmentation: Segmentation, *box: slice) -> Segmentation:
     return replace(segmentation, labels=labels)
 
 
-def test_cuts_go_through_what_was_found(true_segmentation: Segmentation) -> None:
+def test_views_go_through_the_structures(true_segmentation: Segmentation) -> None:
     one = with_box(true_segmentation, slice(31, 33), slice(20, 22), slice(60, 63))
-    chosen = overview(one)
+    chosen = view_positions(one)
     for view in VIEWS:
-        shown = cut(one, view, chosen.places_mm[view.through], chosen.region, 1.0)
+        shown = sampled_view(one, view, chosen.positions_mm[view.through], chosen.region, 1.0)
         assert (shown.labels == SPLEEN).any()
     positions = true_segmentation.volume.geometry.positions_lps(np.array([[31, 0, 0], [32, 0, 0]]))
     np.testing.assert_allclose(chosen.heights_mm, positions[:, 2])
 
 
-def test_a_small_structure_is_shown_with_what_is_around_it(true_segmentation: Segmentation) -> None:
+def test_view_of_a_small_structure_shows_its_surroundings(true_segmentation: Segmentation) -> None:
     one = with_box(true_segmentation, slice(19, 20), slice(50, 51), slice(50, 51))
-    np.testing.assert_allclose(overview(one).region.size_mm, 120.0, atol=1.6)
+    np.testing.assert_allclose(view_positions(one).region.size_mm, 120.0, atol=1.6)
 
 
-def test_a_view_never_reaches_beyond_the_volume(true_segmentation: Segmentation) -> None:
-    region = overview(true_segmentation).region
+def test_view_never_reaches_beyond_the_volume(true_segmentation: Segmentation) -> None:
+    region = view_positions(true_segmentation).region
     assert region.size_mm[2] == pytest.approx(40 * 3.0)
     assert (region.size_mm[:2] <= 96 * 4.375 + 0.01).all()
 
 
 @pytest.mark.parametrize(
-    ("axis", "place_mm", "name"),
+    ("axis", "position_mm", "name"),
     [
         (0, 12.4, "L 12 mm"),
         (0, -3, "R 3 mm"),
@@ -143,14 +143,14 @@ def test_a_view_never_reaches_beyond_the_volume(true_segmentation: Segmentation)
         (2, 0.4, "0 mm"),
     ],
 )
-def test_places_are_named_as_in_viewers(axis: int, place_mm: float, name: str) -> None:
-    assert place_name(axis, place_mm) == name
+def test_positions_are_named_as_in_viewers(axis: int, position_mm: float, name: str) -> None:
+    assert position_name(axis, position_mm) == name
 
 
-def test_places_are_spread_from_the_first_to_the_last() -> None:
+def test_positions_are_spread_evenly_from_the_first_to_the_last() -> None:
     places = np.arange(100.0)
-    assert evenly_chosen(places, 4).tolist() == [0, 33, 66, 99]
-    assert evenly_chosen(places[:3], 20).tolist() == [0, 1, 2]
+    assert evenly_spaced(places, 4).tolist() == [0, 33, 66, 99]
+    assert evenly_spaced(places[:3], 20).tolist() == [0, 1, 2]
 
 
 def test_views_name_their_edges() -> None:

@@ -1,4 +1,4 @@
-"""What all objects that we derive from a volume have in common: whose they are, and who made them.
+"""Writes the header that all derived objects share: patient, study, series, equipment, references.
 
 PS3.3 C.7.1.1 (patient), C.7.2.1 (study), C.7.3.1 (series), C.7.4.1 (frame of reference), C.7.5.1
 (equipment), C.12.1 (SOP common). Two runs write the same bytes, so no clock is read.
@@ -11,28 +11,32 @@ from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 from pydicom.uid import UID
 
+from totalmap.dicom.volume import Volume
 from totalmap.origin import MANUFACTURER, Origin
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultKind, Settings
 from totalmap.structures import Structure
 from totalmap.writers.dicom import provenance
-from totalmap.writers.dicom.coded import coded
+from totalmap.writers.dicom.codes import code_item
 from totalmap.writers.dicom.source_headers import patient_and_study
 
-# Content Date and Content Time are required; where the study has none, what nobody takes for one.
+# Content Date and Content Time are required; without those of the study, these are used, which
+# nobody mistakes for real ones.
 _NO_DATE, _NO_TIME = "19000101", "000000"
 
+# CID 7162 Surface Processing / Algorithm Family; 123110 in PS3.16 annex D.
+ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
 # CID 7005 Contributing Equipment Purposes.
 _PROCESSING_EQUIPMENT = Code("109102", "DCM", "Processing Equipment")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
-    """A kind of object that we make.
+class ObjectKind:
+    """A kind of DICOM object that we write.
 
     Attributes:
-        name: Goes into the UIDs, so that two kinds never share one.
-        title: Goes into the description of its series, for whoever chooses among them.
+        name: Part of what the UIDs are derived from, so that two kinds never share one.
+        title: Part of the series description, for people who choose among the series.
     """
 
     name: ResultKind
@@ -44,18 +48,19 @@ class Kind:
 def derived_header(
     segmentation: Segmentation,
     settings: Settings,
-    kind: Kind,
+    kind: ObjectKind,
     part: str = "",
     structures: Iterable[Structure] | None = None,
 ) -> Dataset:
     """Returns a new object of the patient and study of a volume, without any content.
 
     Args:
-        segmentation: What it is derived from.
-        settings: Give the number and the description of its series.
-        kind: What it is.
-        part: Names it, where a kind has several objects, each in a series of its own.
-        structures: What it would hold had it been found; None: all that was looked for.
+        segmentation: The source of the object.
+        settings: Give the number and the description of the series.
+        kind: The kind of object.
+        part: Name of the part, where a kind has several objects, each in a series of its own.
+        structures: Structures that the object holds if they are found; None: all of the
+            segmentation.
     """
     source = segmentation.volume.slices[0].instance
     header = patient_and_study(source)
@@ -77,6 +82,40 @@ def derived_header(
     return header
 
 
+def algorithm_identification(segmentation: Segmentation) -> Dataset:
+    """Returns the item of Algorithm Identification (PS3.3 10.16)."""
+    algorithm = Dataset()
+    algorithm.AlgorithmFamilyCodeSequence = [code_item(ARTIFICIAL_INTELLIGENCE)]
+    algorithm.AlgorithmName = provenance.algorithm_name(segmentation)
+    algorithm.AlgorithmVersion = provenance.software_versions()
+    algorithm.AlgorithmParameters = provenance.algorithm_parameters(segmentation)
+    algorithm.AlgorithmSource = MANUFACTURER
+    return algorithm
+
+
+def reference(instance_uid: str, class_uid: str) -> Dataset:
+    """Returns the item that refers to an instance (PS3.3 10.8)."""
+    item = Dataset()
+    item.ReferencedSOPClassUID = class_uid
+    item.ReferencedSOPInstanceUID = instance_uid
+    return item
+
+
+def references_to(volume: Volume) -> list[Dataset]:
+    """Returns an item for each file of a volume, in the order of its slices."""
+    instances = [slice_.instance for slice_ in volume.slices]
+    classes = {instance.sop_instance_uid: instance.sop_class_uid for instance in instances}
+    return [reference(uid, class_uid) for uid, class_uid in classes.items()]
+
+
+def referenced_series(volume: Volume) -> Dataset:
+    """Returns the item of Common Instance Reference (PS3.3 C.12.2) with each file of the source."""
+    series = Dataset()
+    series.SeriesInstanceUID = volume.series_instance_uid
+    series.ReferencedInstanceSequence = references_to(volume)
+    return series
+
+
 def _add_equipment(header: Dataset, origin: Origin) -> None:
     header.Manufacturer = MANUFACTURER
     header.ManufacturerModelName = provenance.MODEL_NAME
@@ -87,7 +126,7 @@ def _add_equipment(header: Dataset, origin: Origin) -> None:
 
 def _contribution(description: str) -> Dataset:
     contribution = Dataset()
-    contribution.PurposeOfReferenceCodeSequence = [coded(_PROCESSING_EQUIPMENT)]
+    contribution.PurposeOfReferenceCodeSequence = [code_item(_PROCESSING_EQUIPMENT)]
     contribution.Manufacturer = MANUFACTURER
     contribution.ManufacturerModelName = provenance.MODEL_NAME
     contribution.SoftwareVersions = provenance.software_versions()

@@ -1,0 +1,124 @@
+"""Holds the words for the limitations of a measurement: one table for every result and page.
+
+SR, CSV, report, preview, dashboard and the findings of quality control take their words from here,
+so a translation replaces this table alone.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from totalmap.display_names import in_sentence
+from totalmap.structures import FEW_VOXELS, Face, Limitation, MeasuredStructure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitationWords:
+    """The words for one limitation.
+
+    Fields of a `MeasuredStructure` stand in braces in `note` and `remark`, `{edges}` for the sides
+    of the field of view that it touches, and `{structure}` for its name.
+
+    Attributes:
+        label: At most three words, for the dashboard.
+        note: At most two words, for the legend of the preview; empty: the legend marks the volume.
+        remark: A clause with the numbers, for the report and the CSV.
+        code_meaning: Code Meaning in the SR, at most 64 characters; `{face}` is the side.
+        finding: The sentence of the finding about it; empty where there is none.
+    """
+
+    label: str
+    note: str
+    remark: str
+    code_meaning: str
+    finding: str = ""
+
+
+LIMITATION_WORDS: Mapping[Limitation, LimitationWords] = {
+    Limitation.INCOMPLETE: LimitationWords(
+        label="incomplete",
+        note="",
+        remark="incomplete: touches the {edges} edge of the field of view",
+        code_meaning="Incomplete: touches {face} edge of field of view",
+        finding="The {structure} is incomplete: it touches the {edges} edge of the field of view.",
+    ),
+    Limitation.FEW_VOXELS: LimitationWords(
+        label="very small",
+        note="very small",
+        remark=f"very small: fewer than {FEW_VOXELS} voxels ({{voxels}})",
+        code_meaning="Very small: few voxels",
+    ),
+    Limitation.SEVERAL_COMPONENTS: LimitationWords(
+        label="several pieces",
+        note="{components} pieces",
+        remark="{components} separate pieces, the largest is {largest_share:.0%}",
+        code_meaning="Several separate pieces",
+        finding="The {structure} is in several pieces: the second largest has {second_ml:.0f} mL "
+        "(expected at most {limit_ml:g} mL).",
+    ),
+}
+
+# The mark before an incomplete volume in the preview and the report, and its explanation.
+INCOMPLETE_MARK = ">"
+INCOMPLETE_EXPLAINED = (
+    f"{INCOMPLETE_MARK} incomplete: the structure touches the edge of the field of view, so its "
+    "true volume is larger"
+)
+
+
+def limitation_label(value: str) -> str:
+    """Returns the label of a limitation by its value; a value of another version as it is."""
+    known = {limitation.value for limitation in Limitation}
+    return LIMITATION_WORDS[Limitation(value)].label if value in known else value
+
+
+def remarks(found: MeasuredStructure) -> str:
+    """Returns all limitations of a measurement as clauses, separated by semicolons."""
+    templates = (LIMITATION_WORDS[limitation].remark for limitation in found.limitations)
+    return "; ".join(_filled(template, found) for template in templates)
+
+
+def legend_note(found: MeasuredStructure) -> str:
+    """Returns the note on a structure in the legend of the preview; empty where there is none."""
+    templates = (LIMITATION_WORDS[limitation].note for limitation in found.limitations)
+    return _filled(next(filter(None, templates), ""), found)
+
+
+def edge_meaning(face: Face) -> str:
+    """Returns the Code Meaning of a structure that touches one side of the field of view."""
+    return LIMITATION_WORDS[Limitation.INCOMPLETE].code_meaning.format(face=face)
+
+
+def incomplete_sentence(name: str, faces: Iterable[Face]) -> str:
+    """Returns the sentence of a finding: the field of view cuts a structure.
+
+    Args:
+        name: TotalSegmentator's name of the structure.
+        faces: The sides of the field of view that it touches.
+    """
+    template = LIMITATION_WORDS[Limitation.INCOMPLETE].finding
+    return template.format(structure=in_sentence(name), edges=_listed(faces))
+
+
+def several_pieces_sentence(name: str, second_ml: float, limit_ml: float) -> str:
+    """Returns the sentence of a finding: a structure of one piece is found in several.
+
+    Args:
+        name: TotalSegmentator's name of the structure.
+        second_ml: Volume of the second largest piece, in mL.
+        limit_ml: The largest expected volume, in mL.
+    """
+    template = LIMITATION_WORDS[Limitation.SEVERAL_COMPONENTS].finding
+    return template.format(structure=in_sentence(name), second_ml=second_ml, limit_ml=limit_ml)
+
+
+def _filled(template: str, found: MeasuredStructure) -> str:
+    return template.format(
+        edges=_listed(found.faces),
+        voxels=found.voxels,
+        components=found.components,
+        largest_share=found.largest_share,
+    )
+
+
+def _listed(faces: Iterable[Face]) -> str:
+    return ", ".join(faces)
