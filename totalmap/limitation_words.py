@@ -50,12 +50,15 @@ LIMITATION_WORDS: Mapping[Limitation, LimitationWords] = {
     Limitation.SEVERAL_COMPONENTS: LimitationWords(
         label="several pieces",
         note="{components} pieces",
-        remark="{components} separate pieces, the largest is {largest_share:.0%}",
+        remark="{components} separate pieces, the largest is {largest_share}",
         code_meaning="Several separate pieces",
         finding="The {structure} is in several pieces: the second largest has {second_ml:.0f} mL "
         "(expected at most {limit_ml:g} mL).",
     ),
 }
+
+# Larger shares would be rounded up to 100 %.
+_NEARLY_ALL = 0.995
 
 # The mark before an incomplete volume in the preview and the report, and its explanation.
 INCOMPLETE_MARK = ">"
@@ -116,8 +119,13 @@ def _filled(template: str, found: MeasuredStructure) -> str:
         edges=_listed(found.faces),
         voxels=found.voxels,
         components=found.components,
-        largest_share=found.largest_share,
+        largest_share=_percent(found.largest_share),
     )
+
+
+def _percent(share: float) -> str:
+    """Returns a share below 1 in percent, never rounded up to all."""
+    return f"{share:.0%}" if share < _NEARLY_ALL else "over 99%"
 
 
 def _listed(faces: Iterable[Face]) -> str:

@@ -1,0 +1,81 @@
+from dataclasses import replace
+
+import pytest
+
+from totalmap.limitation_words import (
+    INCOMPLETE_EXPLAINED,
+    LIMITATION_WORDS,
+    edge_meaning,
+    incomplete_sentence,
+    legend_note,
+    limitation_label,
+    remarks,
+    several_pieces_sentence,
+)
+from totalmap.structures import Face, Limitation, MeasuredStructure, Structure
+
+LIMITED = MeasuredStructure(
+    structure=Structure(label=3, name="kidney_left"),
+    voxels=12,
+    volume_ml=0.3,
+    mean=30.0,
+    sd=5.0,
+    faces=(Face.LEFT, Face.SUPERIOR),
+    components=2,
+    largest_share=0.75,
+)
+WHOLE = replace(LIMITED, voxels=5000, faces=(), components=1, largest_share=1.0)
+
+# The word that every result uses for a limitation.
+WORD = {
+    Limitation.INCOMPLETE: "incomplete",
+    Limitation.FEW_VOXELS: "very small",
+    Limitation.SEVERAL_COMPONENTS: "pieces",
+}
+
+
+@pytest.mark.parametrize("limitation", Limitation)
+def test_every_result_names_a_limitation_by_the_same_word(limitation: Limitation) -> None:
+    words, word = LIMITATION_WORDS[limitation], WORD[limitation]
+    for text in (words.label, words.remark, words.code_meaning):
+        assert word in text.lower()
+    assert word in (words.note or INCOMPLETE_EXPLAINED).lower()
+    assert not words.finding or word in words.finding.lower()
+    assert limitation_label(limitation.value) == words.label
+
+
+def test_limitation_label_of_another_version_is_its_value() -> None:
+    assert limitation_label("blurred") == "blurred"
+
+
+def test_remarks_have_the_numbers_of_every_limitation() -> None:
+    assert remarks(LIMITED) == (
+        "incomplete: touches the left, superior edge of the field of view; "
+        "very small: fewer than 27 voxels (12); "
+        "2 separate pieces, the largest is 75%"
+    )
+    assert remarks(WHOLE) == ""
+
+
+def test_remark_on_pieces_never_rounds_the_largest_share_up_to_all() -> None:
+    crumb = replace(WHOLE, components=2, largest_share=0.9997)
+    assert remarks(crumb) == "2 separate pieces, the largest is over 99%"
+
+
+def test_legend_note_is_that_of_the_first_limitation_that_has_one() -> None:
+    assert legend_note(LIMITED) == "very small"
+    assert legend_note(replace(LIMITED, voxels=5000)) == "2 pieces"
+    assert legend_note(replace(WHOLE, faces=(Face.LEFT,))) == ""
+
+
+def test_findings_name_the_structure_by_its_display_name() -> None:
+    assert incomplete_sentence("kidney_left", (Face.LEFT, Face.SUPERIOR)) == (
+        "The left kidney is incomplete: it touches the left, superior edge of the field of view."
+    )
+    assert several_pieces_sentence("liver", 4.6) == (
+        "The liver is in several pieces: the second largest has 5 mL."
+    )
+
+
+def test_code_meaning_names_the_edge_of_the_field_of_view() -> None:
+    assert edge_meaning(Face.SUPERIOR) == "Incomplete: touches superior edge of field of view"
