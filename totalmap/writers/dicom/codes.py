@@ -8,12 +8,12 @@ codes that a published table has with the same meaning: the body sites of the Eu
 map of TG-263 (mCODE) and approach sites (FHIR), the Philippine road safety guide, or the tables of
 TotalSegmentator and 3D Slicer.
 
-For some structures none of these has a code, only for something broader. No SNOMED code is
-invented: the broader code is the type, and a code of our own tells the structure apart. PS3.3 8.2
-leaves coding scheme designators that begin with 99 to private schemes. Our code is the anatomic
-region (PS3.3 C.8.20.4, for anatomy that the type does not imply) and not the type, so that a
-receiver who has never heard of our scheme still knows the type, and can show our meaning. A thing
-that is no anatomy needs the region to say where it is: there, our code is the type.
+For some structures none of these has a code, only for something broader. We invent no SNOMED code:
+the broader code is the type, and a code of our own names the structure. PS3.3 8.2 reserves coding
+scheme designators that begin with 99 for private schemes. Our code is the anatomic region (PS3.3
+C.8.20.4, for anatomy that the type does not imply) and not the type, so that a receiver that does
+not know our scheme still knows the type, and can show our meaning. A physical object needs its
+region for its location: there, our code is the type.
 """
 
 import csv

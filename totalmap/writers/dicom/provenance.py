@@ -68,7 +68,7 @@ def algorithm_parameters(segmentation: Segmentation) -> str:
 
 
 def series_description(segmentation: Segmentation, settings: Settings, title: str = "") -> str:
-    """Returns a Series Description: the content, and that nobody has verified it."""
+    """Returns a Series Description: the content, and a warning that it is not verified."""
     warning = f" ({_WARNINGS[segmentation.verdict]})"
     if is_demo(segmentation):
         warning = " DEMO MODEL (not for patients)"

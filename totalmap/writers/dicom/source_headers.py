@@ -132,7 +132,7 @@ def _understood(element: DataElement, depth: int = 0) -> DataElement:
         return DataElement(element.tag, VR.SQ, items)
     values = element.value if isinstance(element.value, MultiValue) else [element.value]
     if any(sign in str(value) for value in values for sign in _NOT_DECODED):
-        raise ValueError("bytes that are no text")
+        raise ValueError("bytes that can't be decoded")
     return element
 
 

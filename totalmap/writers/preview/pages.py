@@ -248,7 +248,7 @@ def grey_window(volume: Volume) -> tuple[float, float]:
 
 
 def palette(segmentation: Segmentation) -> Rgb:
-    """Returns the colour of each label, (label, 3); black for numbers that are no label.
+    """Returns the colour of each label, (label, 3); black for unused numbers.
 
     Raises:
         OutputError: A structure has no colour.

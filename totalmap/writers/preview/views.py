@@ -21,10 +21,10 @@ Millimetres = NDArray[np.float64]
 MARGIN_MM = 20.0
 SMALLEST_VIEW_MM = 120.0
 
-# The view that shows most is chosen among so many candidates, each with so many pixels a side.
+# The number of candidate views, of which the one that shows most is used, and their pixels a side.
 _CANDIDATES = 32
 _CANDIDATE_PIXELS = 64
-# The extent of the structures is measured at no more than so many points along each axis.
+# The largest number of points along each axis for measuring the extent of the structures.
 _SAMPLES = 96
 
 
@@ -130,7 +130,7 @@ def view_positions(segmentation: Segmentation) -> ViewPositions:
 
 
 def evenly_spaced(positions_mm: Millimetres, most: int) -> Millimetres:
-    """Returns at most so many positions at equal distances, from the first to the last."""
+    """Returns at most `most` of the positions, at equal distances from the first to the last."""
     count = min(most, len(positions_mm))
     chosen = np.unique(np.linspace(0, len(positions_mm) - 1, count).round())
     return positions_mm[chosen.astype(np.intp)]
