@@ -72,7 +72,7 @@ def test_origin_of_seven_networks_fits_into_its_attributes(
     task = load_task("total", Variant.FULL, ("liver", "vertebrae_L5", "heart", "hip_left"))
     chains = (*load_task("total", Variant.FULL).chain, *task.chain)
     others = second_opinion_task(load_task("total", Variant.FULL)).chain
-    datasets = [one.dataset for each in (*chains, *others) for one in each.models]
+    datasets = [model.dataset for each in (*chains, *others) for model in each.models]
     models = tuple(
         replace(model, dataset=dataset, licence=f"LicenseRef-{n}".ljust(40, "x"))
         for n, dataset in enumerate(dict.fromkeys(datasets))
@@ -83,7 +83,7 @@ def test_origin_of_seven_networks_fits_into_its_attributes(
     lines = origin.lines()
     assert max(map(len, lines)) <= SHORT_TEXT
     assert Origin.read(lines) == origin
-    assert origin.labels == {one.label for one in every_second}
+    assert origin.labels == {structure.label for structure in every_second}
 
 
 def test_origin_of_an_earlier_version_is_read_without_licences(

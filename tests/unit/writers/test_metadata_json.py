@@ -66,7 +66,7 @@ def test_structures_are_a_list_for_conditions(run_log: RunLog) -> None:
     structures = metadata_of(status)["structures"]
     assert isinstance(structures, str)
     assert re.fullmatch(r"\[\w+(,\w+)*\]", structures)
-    assert structures.strip("[]").split(",") == [one.name for one in status.structures]
+    assert structures.strip("[]").split(",") == [structure.name for structure in status.structures]
 
 
 def test_structure_in_two_volumes_is_listed_once(

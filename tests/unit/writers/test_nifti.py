@@ -36,7 +36,7 @@ def test_totalsegmentator_reads_the_structure_names_from_the_nifti(
     true_segmentation: Segmentation, tmp_path: Path
 ) -> None:
     _, names = load_multilabel_nifti(written_nifti(true_segmentation, tmp_path))
-    assert names == {one.label: one.name for one in true_segmentation.structures}
+    assert names == {structure.label: structure.name for structure in true_segmentation.structures}
 
 
 def test_same_labels_give_the_same_nifti_bytes(

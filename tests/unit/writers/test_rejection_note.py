@@ -67,7 +67,7 @@ def test_rejection_note_names_every_dicom_result_and_the_reasons(path: Path, not
         for instance in series.ReferencedSOPSequence
     }
     assert named == results
-    texts = [one.TextValue for one in note.ContentSequence if one.ValueType == "TEXT"]
+    texts = [item.TextValue for item in note.ContentSequence if item.ValueType == "TEXT"]
     assert texts == ["Left and right are swapped."]
 
 

@@ -39,6 +39,6 @@ def test_repaired_copies_have_uids_and_the_same_pixels(real_ct: Path, tmp_path: 
     copy = volume_of(tmp_path / result.path)
     assert not needs_repaired_source(copy)
     np.testing.assert_array_equal(copy.voxels, volume.voxels)
-    for one in copy.slices:
-        dataset = pydicom.dcmread(one.instance.path)
+    for slice_ in copy.slices:
+        dataset = pydicom.dcmread(slice_.instance.path)
         assert dataset.file_meta.MediaStorageSOPInstanceUID == dataset.SOPInstanceUID

@@ -62,12 +62,12 @@ def page(html: str) -> Page:
 def test_report_shows_every_structure_with_its_numbers_and_remarks(
     page: Page, true_segmentation: Segmentation
 ) -> None:
-    for one in true_segmentation.found():
-        name = structure_code(one.structure.name).display_name
+    for found in true_segmentation.found():
+        name = structure_code(found.structure.name).display_name
         row = re.search(rf"^{re.escape(name)}\n(.*?)\n\n", page.text, re.MULTILINE | re.DOTALL)
         assert row, name
-        assert f"{one.mean:,.1f}\n{one.sd:,.1f}\n{one.voxels:,}" in row[1]
-        assert remarks(one) in row[1]
+        assert f"{found.mean:,.1f}\n{found.sd:,.1f}\n{found.voxels:,}" in row[1]
+        assert remarks(found) in row[1]
     missing = structure_code("urinary_bladder").display_name
     assert re.search(rf"Looked for and not found \(\d+\): .*{missing}", page.text)
 

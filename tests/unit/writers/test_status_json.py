@@ -17,4 +17,6 @@ def test_status_has_the_licence_of_the_weights_and_the_accepted_licences(
     accepting = SegmentationSection(accepted_licences=("CC-BY-NC-4.0",))
     status = describe_run(run_log, Settings(segmentation=accepting), None).as_json()
     assert status["model"]["accepted_licences"] == ("CC-BY-NC-4.0",)
-    assert [one["licence"] for one in status["model"]["checkpoints"]] == ["CC-BY-NC-4.0"]
+    assert [checkpoint["licence"] for checkpoint in status["model"]["checkpoints"]] == [
+        "CC-BY-NC-4.0"
+    ]

@@ -69,11 +69,11 @@ def has_check_digit(value: str) -> bool:
 
 def codes_of(code: StructureCode) -> tuple[Code, ...]:
     every = (code.category, code.type, code.modifier, code.region, code.region_modifier)
-    return tuple(one for one in every if one is not None)
+    return tuple(part for part in every if part is not None)
 
 
 def all_codes() -> set[Code]:
-    return {one for name in NAMES for one in codes_of(structure_code(name))}
+    return {code for name in NAMES for code in codes_of(structure_code(name))}
 
 
 def bare(meaning: str) -> str:
@@ -154,10 +154,10 @@ def test_display_names_read_like_english() -> None:
 def test_laterality_code_is_the_side_in_the_structure_name() -> None:
     for name in NAMES:
         code = structure_code(name)
-        coded = {one.meaning.lower() for one in (code.modifier, code.region_modifier) if one}
+        coded = {part.meaning.lower() for part in (code.modifier, code.region_modifier) if part}
         expected = {"left", "right"} & set(name.split("_"))
         if not coded and (name in SIDE_IN_TYPE or "_fdi" in name):
-            meanings = " ".join(one.meaning for one in (code.type, code.region) if one)
+            meanings = " ".join(part.meaning for part in (code.type, code.region) if part)
             coded = {"left", "right"} & set(meanings.lower().split())
         assert coded == expected, name
 
@@ -200,7 +200,7 @@ def test_code_meanings_are_those_of_ps3_16() -> None:
 def test_private_codes_stand_beside_a_snomed_code() -> None:
     for name in NAMES:
         code = structure_code(name)
-        schemes = {one.scheme_designator for one in codes_of(code)}
+        schemes = {part.scheme_designator for part in codes_of(code)}
         assert schemes <= {"SCT", PRIVATE_SCHEME_DESIGNATOR}, name
         if code.type.scheme_designator == PRIVATE_SCHEME_DESIGNATOR:
             assert code.category == codes.cid7150.PhysicalObject, name
@@ -219,8 +219,8 @@ def test_docs_state_the_number_of_structures_with_private_codes() -> None:
         name
         for name in NAMES
         if any(
-            one.scheme_designator == PRIVATE_SCHEME_DESIGNATOR
-            for one in codes_of(structure_code(name))
+            code.scheme_designator == PRIVATE_SCHEME_DESIGNATOR
+            for code in codes_of(structure_code(name))
         )
     ]
     docs = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
@@ -288,7 +288,7 @@ def test_limitation_codes_are_short_and_distinct() -> None:
     )
     said = limitation_codes(everything)
     assert len(said) == len(Face) + len(Limitation) - 1
-    assert len({one.value for one in said}) == len({one.meaning for one in said}) == len(said)
+    assert len({code.value for code in said}) == len({code.meaning for code in said}) == len(said)
     for code in (LIMITATION, *said):
         assert code.scheme_designator == PRIVATE_SCHEME_DESIGNATOR
         assert len(code.value) <= CODE_VALUE_LIMIT

@@ -54,7 +54,7 @@ def results_of(series: WrittenSeries, source: Dataset, folder: Path) -> dict[str
 
 
 def findings_of(path: Path, iod: str) -> list[str]:
-    return [one for one in findings_of_dciodvfy(path, iod) if OWN_SCHEME not in one]
+    return [finding for finding in findings_of_dciodvfy(path, iod) if OWN_SCHEME not in finding]
 
 
 NAMES = {

@@ -45,9 +45,11 @@ def axial_pages(tmp_path_factory: pytest.TempPathFactory) -> list[NDArray[np.uin
 def crowded(true_segmentation: Segmentation) -> Segmentation:
     """All 117 structures in one volume."""
     labels = np.zeros_like(true_segmentation.labels)
-    for place, one in enumerate(TASK.structures):
+    for place, structure in enumerate(TASK.structures):
         row, column = divmod(place, 12)
-        labels[10:14, 6 * row + 5 : 6 * row + 10, 6 * column + 5 : 6 * column + 10] = one.label
+        labels[10:14, 6 * row + 5 : 6 * row + 10, 6 * column + 5 : 6 * column + 10] = (
+            structure.label
+        )
     inference = replace(true_segmentation.inference, labels=labels)
     return replace(true_segmentation, labels=labels, inference=inference)
 
@@ -55,7 +57,7 @@ def crowded(true_segmentation: Segmentation) -> Segmentation:
 def colours_of(page: NDArray[np.uint8]) -> set[tuple[int, ...]]:
     red, green, blue = np.moveaxis(page.astype(np.int32), 2, 0)
     packed = np.unique(red << 16 | green << 8 | blue)
-    return {(one >> 16, one >> 8 & 255, one & 255) for one in packed.tolist()}
+    return {(colour >> 16, colour >> 8 & 255, colour & 255) for colour in packed.tolist()}
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS.values(), ids=ORIENTATIONS)
@@ -96,8 +98,8 @@ def test_every_page_shows_the_ai_notice(crowded: Segmentation) -> None:
 def test_pages_of_a_demo_model_show_the_demo_notice_too(true_segmentation: Segmentation) -> None:
     demo = replace(true_segmentation, models=(replace(MODEL, notice="for trying out"),))
     both = Page(heading(demo), 1, 1).pixels()[:92]
-    one = Page(heading(true_segmentation), 1, 1).pixels()[:92]
-    np.testing.assert_array_equal(both[:46], one[:46])
+    without = Page(heading(true_segmentation), 1, 1).pixels()[:92]
+    np.testing.assert_array_equal(both[:46], without[:46])
     assert (both[46:, :, 0] > both[46:, :, 1] + 100).mean() > 0.8, "a red band"
     for page in render_pages(demo):
         np.testing.assert_array_equal(page[:92], both)
@@ -107,7 +109,7 @@ def test_legend_has_every_structure(
     crowded: Segmentation, true_segmentation: Segmentation, pages: list[NDArray[np.uint8]]
 ) -> None:
     assert [entry.name for entry in legend_entries(crowded)] == [
-        structure_code(one.name).display_name for one in TASK.structures
+        structure_code(structure.name).display_name for structure in TASK.structures
     ]
     last = colours_of(render_pages(crowded)[-1])
     assert {entry.rgb for entry in legend_entries(crowded)} <= last

@@ -89,7 +89,7 @@ def test_views_have_a_radiologists_orientation_for_any_orientation_of_the_slices
 
 
 def test_axial_view_of_an_axial_slice_has_its_values(tmp_path: Path) -> None:
-    """At one pixel a voxel, an axial cut through a slice of an axial CT is that slice."""
+    """At one pixel for each voxel, an axial view at a slice of an axial CT equals that slice."""
     spec = SeriesSpec(rows=40, columns=44, n_slices=12, pixel_spacing_mm=(10.0, 10.0))
     segmentation = segmentation_with(volume_of(write_series(tmp_path, 1, spec).folder), none(spec))
     first = spec.affine_lps[:3, 3]
@@ -113,18 +113,18 @@ def with_box(segmentation: Segmentation, *box: slice) -> Segmentation:
 
 
 def test_views_go_through_the_structures(true_segmentation: Segmentation) -> None:
-    one = with_box(true_segmentation, slice(31, 33), slice(20, 22), slice(60, 63))
-    chosen = view_positions(one)
+    boxed = with_box(true_segmentation, slice(31, 33), slice(20, 22), slice(60, 63))
+    chosen = view_positions(boxed)
     for view in VIEWS:
-        shown = sampled_view(one, view, chosen.positions_mm[view.through], chosen.region, 1.0)
+        shown = sampled_view(boxed, view, chosen.positions_mm[view.through], chosen.region, 1.0)
         assert (shown.labels == SPLEEN).any()
     positions = true_segmentation.volume.geometry.positions_lps(np.array([[31, 0, 0], [32, 0, 0]]))
     np.testing.assert_allclose(chosen.heights_mm, positions[:, 2])
 
 
 def test_view_of_a_small_structure_shows_its_surroundings(true_segmentation: Segmentation) -> None:
-    one = with_box(true_segmentation, slice(19, 20), slice(50, 51), slice(50, 51))
-    np.testing.assert_allclose(view_positions(one).region.size_mm, 120.0, atol=1.6)
+    boxed = with_box(true_segmentation, slice(19, 20), slice(50, 51), slice(50, 51))
+    np.testing.assert_allclose(view_positions(boxed).region.size_mm, 120.0, atol=1.6)
 
 
 def test_view_never_reaches_beyond_the_volume(true_segmentation: Segmentation) -> None:

@@ -36,7 +36,7 @@ def written(true_segmentation: Segmentation, tmp_path_factory: pytest.TempPathFa
 @pytest.fixture(scope="module")
 def pages(written: Written) -> list[Dataset]:
     folder, results = written
-    return [pydicom.dcmread(folder / one.path) for one in results if one.sop_instance_uid]
+    return [pydicom.dcmread(folder / result.path) for result in results if result.sop_instance_uid]
 
 
 def findings_of_dciodvfy(path: Path) -> list[str]:
@@ -62,13 +62,13 @@ def test_each_page_of_the_preview_is_a_result_of_its_own(
     written: Written, pages: list[Dataset]
 ) -> None:
     _, results = written
-    assert [one.path for one in results] == [
+    assert [result.path for result in results] == [
         "results/preview/page_1.dcm",
         "results/preview/page_2.dcm",
         "results/preview.png",
     ]
-    assert {one.kind for one in results} == {"preview"}
-    assert [one.sop_instance_uid for one in results] == [
+    assert {result.kind for result in results} == {"preview"}
+    assert [result.sop_instance_uid for result in results] == [
         *(page.SOPInstanceUID for page in pages),
         None,
     ]
@@ -89,14 +89,16 @@ def test_page_header_states_source_and_burned_in_annotation(
         assert page.BurnedInAnnotation == "YES"
         assert page.SeriesDescription.endswith("(AI, unverified)")
         assert "FrameOfReferenceUID" not in page
-        sources = [one.ReferencedSOPInstanceUID for one in page.SourceImageSequence]
-        assert sources == [one.instance.sop_instance_uid for one in true_segmentation.volume.slices]
+        sources = [image.ReferencedSOPInstanceUID for image in page.SourceImageSequence]
+        assert sources == [
+            slice_.instance.sop_instance_uid for slice_ in true_segmentation.volume.slices
+        ]
 
 
 def test_dciodvfy_finds_neither_error_nor_warning_in_the_preview(written: Written) -> None:
     folder, results = written
-    for one in results[:2]:
-        assert findings_of_dciodvfy(folder / one.path) == []
+    for result in results[:2]:
+        assert findings_of_dciodvfy(folder / result.path) == []
 
 
 @pytest.mark.parametrize("body_part", [None, "CHESTABDPELVIS", "KNEE", "TRUNK"])
@@ -113,7 +115,7 @@ def test_dciodvfy_finds_no_error_in_the_preview_of_any_body_part(
     segmentation = replace(true_segmentation, volume=volume_of(phantom_copy))
     folder, results = written_preview(segmentation, tmp_path / "out")
     findings = findings_of_dciodvfy(folder / results[0].path)
-    assert [one for one in findings if one.startswith("Error")] == []
+    assert [finding for finding in findings if finding.startswith("Error")] == []
 
 
 def test_same_labels_give_the_same_preview_bytes(
@@ -121,8 +123,8 @@ def test_same_labels_give_the_same_preview_bytes(
 ) -> None:
     first, results = written
     again, _ = written_preview(true_segmentation, tmp_path)
-    for one in results:
-        assert (first / one.path).read_bytes() == (again / one.path).read_bytes()
+    for result in results:
+        assert (first / result.path).read_bytes() == (again / result.path).read_bytes()
 
 
 def test_other_labels_give_other_preview_objects_of_the_same_series(
@@ -131,7 +133,9 @@ def test_other_labels_give_other_preview_objects_of_the_same_series(
     labels = true_segmentation.labels.copy()
     labels[20, 40, 40] = 1
     folder, results = written_preview(replace(true_segmentation, labels=labels), tmp_path)
-    others = [pydicom.dcmread(folder / one.path) for one in results if one.sop_instance_uid]
+    others = [
+        pydicom.dcmread(folder / result.path) for result in results if result.sop_instance_uid
+    ]
     uids = {page.SOPInstanceUID for page in (*pages, *others)}
     assert len(uids) == len(pages) + len(others)
     assert {page.SeriesInstanceUID for page in others} == {pages[0].SeriesInstanceUID}

@@ -71,11 +71,11 @@ def test_rtstruct_has_one_coded_roi_for_each_structure(
     rtstruct_path: Path, true_segmentation: Segmentation
 ) -> None:
     rtstruct = pydicom.dcmread(rtstruct_path)
-    found = [one.structure for one in true_segmentation.found()]
+    found = [measured.structure for measured in true_segmentation.found()]
     rois = rtstruct.StructureSetROISequence
     assert [roi.ROIName for roi in rois] == [structure.name for structure in found]
     assert [roi.ROINumber for roi in rois] == list(range(1, len(found) + 1))
-    labels = [one.ObservationNumber for one in rtstruct.RTROIObservationsSequence]
+    labels = [observation.ObservationNumber for observation in rtstruct.RTROIObservationsSequence]
     assert labels == [structure.label for structure in found]
     assert {roi.ROIGenerationAlgorithm for roi in rois} == {"AUTOMATIC"}
     codes = {
@@ -186,7 +186,9 @@ def test_contour_longer_than_an_explicit_vr_allows_is_written(
     labels[3, 2:-1:2, 1:-1] |= np.random.default_rng(0).choice([0, 5], (47, 94)).astype(np.uint8)
     comb = on_straight_grid(replace(true_segmentation, labels=labels))
     (roi,) = pydicom.dcmread(written_rtstruct(comb, tmp_path)).ROIContourSequence
-    assert max(len(one.get_item("ContourData").value) for one in roi.ContourSequence) > 2**16
+    assert (
+        max(len(contour.get_item("ContourData").value) for contour in roi.ContourSequence) > 2**16
+    )
 
 
 def test_same_labels_give_the_same_rtstruct_bytes(
@@ -237,7 +239,7 @@ def test_rtstruct_with_private_codes_describes_their_scheme(
     (scheme,) = rtstruct.CodingSchemeIdentificationSequence
     (region,) = rtstruct.RTROIObservationsSequence[0].AnatomicRegionSequence
     assert scheme.CodingSchemeDesignator == region.CodingSchemeDesignator == "99TOTALMAP"
-    assert not [one for one in findings_of_dciodvfy(path) if "<99TOTALMAP>" not in one]
+    assert not [finding for finding in findings_of_dciodvfy(path) if "<99TOTALMAP>" not in finding]
 
 
 def shift(rtstruct: Dataset, mm: tuple[float, float, float]) -> None:

@@ -172,7 +172,9 @@ def test_source_without_patient_attributes_gives_a_valid_seg(tmp_path: Path) -> 
     path = written_seg(segmentation_of(written), tmp_path / "out")
     assert pydicom.dcmread(path).PatientID in ("", None)
     no_dicomdir = "Warning - Missing attribute or value that would be needed to build DICOMDIR"
-    assert [one for one in findings_of_dciodvfy(path) if not one.startswith(no_dicomdir)] == []
+    assert [
+        finding for finding in findings_of_dciodvfy(path) if not finding.startswith(no_dicomdir)
+    ] == []
 
 
 def test_dciodvfy_finds_neither_error_nor_warning_in_the_seg(seg_path: Path) -> None:

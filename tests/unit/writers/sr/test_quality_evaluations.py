@@ -39,16 +39,16 @@ def path(true_segmentation: Segmentation, tmp_path_factory: pytest.TempPathFacto
 
 def evaluations_of(report: Dataset) -> list[tuple[str, str]]:
     (container,) = (
-        one
-        for one in report.ContentSequence
-        if one.ConceptNameCodeSequence[0].CodeValue == "C0034375"
+        item
+        for item in report.ContentSequence
+        if item.ConceptNameCodeSequence[0].CodeValue == "C0034375"
     )
     return [
         (
-            one.ConceptNameCodeSequence[0].CodeMeaning,
-            one.get("TextValue") or one.ConceptCodeSequence[0].CodeMeaning,
+            item.ConceptNameCodeSequence[0].CodeMeaning,
+            item.get("TextValue") or item.ConceptCodeSequence[0].CodeMeaning,
         )
-        for one in container.ContentSequence
+        for item in container.ContentSequence
     ]
 
 
@@ -70,7 +70,7 @@ def test_dciodvfy_and_dcmtk_accept_the_quality_evaluations(path: Path, tmp_path:
 def test_dcmqi_reads_every_group_of_an_sr_with_findings(
     path: Path, true_segmentation: Segmentation, tmp_path: Path
 ) -> None:
-    names = [one.structure.name for one in true_segmentation.found()]
+    names = [found.structure.name for found in true_segmentation.found()]
     assert list(read_by_dcmqi(path, tmp_path)) == names
 
 

@@ -79,7 +79,7 @@ def groups_of(report: Dataset) -> list[Dataset]:
 
 def item_of(group: Dataset, code: str) -> Dataset:
     items: list[Dataset] = group.ContentSequence
-    return next(one for one in items if one.ConceptNameCodeSequence[0].CodeValue == code)
+    return next(item for item in items if item.ConceptNameCodeSequence[0].CodeValue == code)
 
 
 def read_by_dcmqi(path: Path, folder: Path) -> dict[str, Any]:
@@ -123,7 +123,7 @@ def test_each_measurement_group_refers_to_its_segment(
     settings = with_kinds(kind, ResultKind.SR)
     report = encode_sr(limited, settings)
     encode = encode_segs if kind is ResultKind.SEG else encode_seg_labelmaps
-    (seg,) = (one.header for one in encode(limited, settings))
+    (seg,) = (encoded.header for encoded in encode(limited, settings))
     names = {item.SegmentNumber: item.get("TrackingID") for item in seg.SegmentSequence}
     for group in groups_of(report):
         assert group.ContentTemplateSequence[0].TemplateIdentifier == "1411"
@@ -139,7 +139,7 @@ def test_each_measurement_group_refers_to_its_segment(
 
 def test_measurement_groups_are_generic_without_a_seg(limited: Segmentation) -> None:
     report = encode_sr(limited, with_kinds(ResultKind.SR))
-    templates = {one.ContentTemplateSequence[0].TemplateIdentifier for one in groups_of(report)}
+    templates = {group.ContentTemplateSequence[0].TemplateIdentifier for group in groups_of(report)}
     assert templates == {"1501"}
     (study,) = report.CurrentRequestedProcedureEvidenceSequence
     (source,) = study.ReferencedSeriesSequence
