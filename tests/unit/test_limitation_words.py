@@ -72,8 +72,8 @@ def test_findings_name_the_structure_by_its_display_name() -> None:
     assert incomplete_sentence("kidney_left", (Face.LEFT, Face.SUPERIOR)) == (
         "The left kidney is incomplete: it touches the left, superior edge of the field of view."
     )
-    assert several_pieces_sentence("liver", 4.6) == (
-        "The liver is in several pieces: the second largest has 5 mL."
+    assert several_pieces_sentence("liver", 4.6, 2.0) == (
+        "The liver is in several pieces: the second largest has 5 mL (expected at most 2 mL)."
     )
 
 
