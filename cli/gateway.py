@@ -4,6 +4,7 @@ import getpass
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from gateway.config import GatewaySettings
+    from gateway.store.conflict import Conflict
     from gateway.store.jobs import JobList
     from gateway.store.workers import WorkerList
 
@@ -31,6 +33,9 @@ Config = Annotated[
 File = Annotated[
     Path | None, typer.Argument(metavar="CONFIG", help="gateway.yaml; the same as --config.")
 ]
+# The end of a UID, where UIDs differ.
+UID_CHARACTERS = 12
+ATTRIBUTES_SHOWN = 6
 JobId = Annotated[str, typer.Argument(help="The job, by the first characters of its id.")]
 
 
@@ -53,8 +58,8 @@ def serve(
         settings = _settings(path)
         from gateway.folder_locks import machine_name, only_gateway
         from gateway.job_queue import set_aside_damaged_queue
-        from gateway.ledger_check import checking_ledger
         from gateway.process import keep_private, stop_signals
+        from gateway.supervise.ledger_watch import checking_ledger
         from gateway.supervisor import roles, serve
 
         keep_private(settings.storage_folder)
@@ -144,9 +149,7 @@ def held_command(file: File = None, config: Config = None) -> None:
     """Lists the studies whose instances contradict each other; the page shows both sides."""
     with errors_to_exit_status():
         settings = _settings(_given(file, config))
-        from cli.held_studies import held_lines
-
-        for line in held_lines(settings):
+        for line in _held_lines(settings):
             print_line(line)
 
 
@@ -279,3 +282,41 @@ def _say(is_done: bool, done: str, not_done: str) -> None:
 
 def _who() -> str:
     return getpass.getuser()
+
+
+def _held_lines(settings: "GatewaySettings") -> Iterator["str | Table"]:
+    """Yields the held studies, without patients, as a table.
+
+    Raises:
+        ConfigError, ResourceError: The database can't be opened, or fails.
+    """
+    from rich.table import Table
+
+    from gateway.store.conflicts import ConflictList
+    from gateway.store.database import open_database
+
+    with open_database(settings) as database:
+        conflicts = ConflictList(database)
+        undecided = conflicts.undecided()
+        yield f"Held studies: {len(undecided)}"
+        if undecided:
+            table = Table("Study", "Found", "Conflict", "Differs in", "Set aside", "Sent by")
+            for conflict in undecided:
+                senders = {kept.sender for kept in conflicts.instances(conflict.conflict_id)}
+                table.add_row(*_held_cells(conflict), ", ".join(sorted(senders)))
+            yield table
+
+
+def _held_cells(conflict: "Conflict") -> tuple[str, ...]:
+    from totalmap.dicom.instance_comparison import attribute_name
+
+    names = [attribute_name(keyword) for keyword in conflict.keywords]
+    more = len(names) - ATTRIBUTES_SHOWN
+    shown = names[:ATTRIBUTES_SHOWN] + ([f"{more} more"] if more > 0 else [])
+    return (
+        f"…{conflict.study_instance_uid[-UID_CHARACTERS:]}",
+        datetime.fromtimestamp(conflict.found_at).astimezone().strftime("%Y-%m-%d %H:%M"),
+        ", ".join(conflict.kinds),
+        ", ".join(shown),
+        f"{conflict.n_instances} instances",
+    )

@@ -1,16 +1,22 @@
-"""What each process of the gateway does at its start, and how it hears that it has to end."""
+"""Runs one process of the gateway, as gateway/supervisor.py starts it: `python -m gateway ROLE`."""
 
+import argparse
 import ctypes
+import logging
 import os
 import signal
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 
-from totalmap.errors import ResourceError, internal_error
+from app.argument_parser import ArgumentParser
+from gateway.config import GatewaySettings, load_gateway_settings, use_gpu
+from gateway.heartbeat import Heartbeat
+from totalmap import log
+from totalmap.errors import ResourceError, TotalMapError, internal_error
 from totalmap.log import get_logger
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -63,14 +69,82 @@ def keep_private(storage_folder: Path) -> None:
 def stop_signals() -> Iterator[Event]:
     """Yields an event that SIGTERM and SIGINT set; only for the main thread of a process."""
     stop = Event()
-    before = {one: signal.signal(one, lambda *_: stop.set()) for one in STOP_SIGNALS}
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in STOP_SIGNALS}
     try:
         yield stop
     finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def keep_files_private() -> None:
     """Has all that this process and its children write be readable by their user alone."""
     os.umask(_NOT_FOR_OTHERS)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a process of the gateway until it is told to stop; returns its exit status."""
+    log.configure()
+    report_failed_threads()
+    keep_files_private()
+    # It writes more than a line about each connection that fails; we say that ourselves.
+    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
+    role = ""
+    try:
+        given = _parser().parse_args(arguments)
+        role = given.role
+        heartbeat = Heartbeat.attach(given.heartbeat)
+        if given.heartbeat is not None or given.channel is not None:
+            end_with_parent()
+        with heartbeat.beating(), stop_signals() as stop:
+            _run(given, load_gateway_settings(given.config), heartbeat, stop)
+    except TotalMapError as error:
+        return _failed(role, error)
+    except Exception as error:  # its own message may quote values of a study
+        return _failed(role, internal_error(error))
+    return 0
+
+
+def _failed(role: str, error: TotalMapError) -> int:
+    kind = type(error).__name__
+    log.get_logger().error("process_failed", role=role, kind=kind, message=str(error))
+    return error.exit_status
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(prog="python -m gateway")
+    parser.add_argument("role", choices=["receive", "receiver", "dispatch", "work", "web"])
+    parser.add_argument("-c", "--config", type=Path)
+    parser.add_argument("--channel", type=int, help="of a receiver: the descriptor of its socket")
+    parser.add_argument("--heartbeat", help="where to beat (gateway/heartbeat.py)")
+    parser.add_argument("--worker", default="worker-1")
+    parser.add_argument("--device", default="auto")
+    return parser
+
+
+def _run(
+    given: argparse.Namespace, settings: GatewaySettings, heartbeat: Heartbeat, stop: Event
+) -> None:
+    # Each process imports what it needs: networks take seconds, and the receiver needs none.
+    if given.role == "receive":
+        from gateway.receive.receive_process import receiving
+
+        with receiving(settings, heartbeat):
+            stop.wait()
+    elif given.role == "receiver":
+        from gateway.receive.handed_over_connections import serve_handed_over
+
+        serve_handed_over(given.channel)
+    elif given.role == "dispatch":
+        from gateway.dispatch.dispatcher import dispatch
+
+        dispatch(settings, heartbeat, stop)
+    elif given.role == "web":
+        from gateway.web.server import serve_web
+
+        serve_web(settings, heartbeat, stop)
+    else:
+        use_gpu(given.device)  # before anything asks for the GPUs
+        from gateway.work.worker import work
+
+        work(settings, given.worker, given.device, heartbeat, stop)

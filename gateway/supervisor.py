@@ -1,23 +1,28 @@
-"""The gateway as a whole: its processes, each started again when it ends, hangs or grows too large.
+"""Runs the gateway as a whole: starts its processes again when they end, hang or grow too large.
 
 They share nothing but the database and the folder, so that one which is killed or hangs takes no
 other with it.
 """
 
+import socket
 import time
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Event
 
-from gateway.config import GatewaySettings
+from gateway.config import GatewaySettings, systemd_socket
 from gateway.heartbeat import HeartbeatTable, ProcessState, UnpausedClock
 from gateway.store.database import open_database
 from gateway.store.workers import WorkerList
-from gateway.supervise import systemd
 from gateway.supervise.ledger_watch import LedgerWatch
 from gateway.supervise.process import BYTES_PER_GB, Limits, SupervisedProcess
 from gateway.supervise.process_status import machine_bytes
 
+# States for systemd (sd_notify(3)).
+READY = "READY=1"
+ALIVE = "WATCHDOG=1"
+STOPPING = "STOPPING=1"
 LOOK_SECONDS = 0.2
 # Beyond what a worker may take for the job that it does.
 STOP_SECONDS = 15.0
@@ -27,6 +32,22 @@ WORK = "work"
 _SUPERVISOR_SLOT = 0
 # Of the machine's memory, where work.memory does not say how much a worker may use.
 _WORKER_SHARE = 0.9
+
+
+def notify_systemd(state: str) -> None:
+    """Sends a state to systemd, where it has asked for it.
+
+    Args:
+        state: One of the constants above, or another of sd_notify(3).
+    """
+    address = systemd_socket()
+    if not address:
+        return
+    if address.startswith("@"):  # an abstract socket
+        address = "\0" + address[1:]
+    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        channel.setblocking(False)
+        channel.sendto(state.encode(), address)
 
 
 def roles(
@@ -110,18 +131,18 @@ def _supervise(
                 loss = process.end(overdue[name])
             if loss is not None and name:
                 process.start_after(ledger.settle(name, loss))
-        systemd.notify(systemd.READY if is_first else systemd.ALIVE)
+        notify_systemd(READY if is_first else ALIVE)
         is_first = False
 
 
 def _end(processes: Collection[SupervisedProcess], patience_seconds: float) -> None:
     """Has all processes end in their own time, and kills those that do not."""
-    systemd.notify(systemd.STOPPING)
+    notify_systemd(STOPPING)
     for process in processes:
         process.tell_to_stop()
     deadline = time.monotonic() + patience_seconds
     while not all(process.has_ended() for process in processes):
-        systemd.notify(systemd.ALIVE)
+        notify_systemd(ALIVE)
         if time.monotonic() > deadline:
             for process in processes:
                 if not process.has_ended():

@@ -18,7 +18,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at its 
     StorageCommitmentPushModelInstance,
 )
 
-from gateway.deliver.dimse_replies import KEEP_REPLIES
+from gateway.outgoing_association import KEEP_REPLIES
 from tests.servers import LOOPBACK, free_port
 from tests.serving import patient, serving_dicom
 

@@ -7,7 +7,7 @@ from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE
 from pynetdicom.association import Association
 
-from gateway.deliver.dimse_replies import KEEP_REPLIES
+from gateway.outgoing_association import KEEP_REPLIES
 from tests.gateway_process import AE_TITLE
 from tests.servers import LOOPBACK
 from tests.serving import patient

@@ -1,6 +1,5 @@
 """Events as DICOM audit messages (PS3.15 A.5), in the XML of PS3.15 A.5.1.1."""
 
-import re
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from ipaddress import ip_address
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from gateway.config import DestinationSection, GatewaySettings
-from gateway.store.events import LOCKED_OUT, Event, EventKind
+from gateway.store.events import Event, EventKind, ObjectKind, Outcome
 
 UNKNOWN = "unknown"
 
@@ -54,8 +53,8 @@ def audit_message(event: Event, study: AuditedStudy | None, source: AuditSource)
         return None
     root = Element("AuditMessage")
     _add_event(root, event, kind)
-    for one in kind.participants(event, source):
-        _add_participant(root, one)
+    for participant in kind.participants(event, source):
+        _add_participant(root, participant)
     own = SubElement(root, "AuditSourceIdentification", AuditSourceID=_at(source, _PROGRAM))
     SubElement(own, "AuditSourceTypeCode", {"csd-code": _APPLICATION_SERVER})
     if kind.event_id is _SECURITY_ALERT:
@@ -69,8 +68,7 @@ def audit_message(event: Event, study: AuditedStudy | None, source: AuditSource)
 
 def is_failure(event: Event) -> bool:
     """Returns whether the message for an event says that something failed."""
-    kind = _kind(event)
-    return kind is not None and kind.outcome != _SUCCESS
+    return event.outcome is not Outcome.SUCCESS
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +104,6 @@ _PATIENT_NUMBER = _Code("2", "RFC-3881", "Patient Number")
 
 # PS3.15 A.5.1.1
 _CREATE, _READ, _UPDATE, _DELETE, _EXECUTE = "C", "R", "U", "D", "E"
-_SUCCESS, _MINOR, _SERIOUS = "0", "4", "8"
 _MACHINE, _IP_ADDRESS, _URI = "1", "2", "5"
 _PERSON, _SYSTEM_OBJECT = "1", "2"
 _PATIENT, _REPORT, _SECURITY_RESOURCE = "1", "3", "13"
@@ -115,8 +112,6 @@ _APPLICATION_SERVER = "4"
 _PROGRAM = "totalmap"
 # Of a text from elsewhere, so that a message stays far below the 32768 bytes of PS3.15 A.6.
 _LONGEST = 2000
-# As gateway/store/deliveries.py begins what it says of a delivery.
-_TO = re.compile(r"to ([a-z0-9_-]+)(?:: |$)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,8 +135,7 @@ def _received(event: Event, source: AuditSource) -> Sequence[_Participant]:
 
 def _sent(event: Event, source: AuditSource) -> Sequence[_Participant]:
     """The gateway sent instances to a destination."""
-    found = _TO.match(event.detail or "")
-    name = found[1] if found else UNKNOWN
+    name = event.object_name or UNKNOWN
     section = source.settings.destination(name)
     destination = _Participant(
         user=name,
@@ -195,79 +189,73 @@ def _gateway(
 
 
 @dataclass(frozen=True, slots=True)
-class _Kind:
+class _MessageKind:
     event_id: _Code
     action: str
     participants: Callable[[Event, AuditSource], Sequence[_Participant]]
-    outcome: str = _SUCCESS
     event_type: _Code | None = None
 
 
-def _login(outcome: str) -> _Kind:
-    return _Kind(_USER_AUTHENTICATION, _EXECUTE, _by_user, outcome, _LOGIN)
-
-
-def _alert(event_type: _Code) -> _Kind:
-    return _Kind(_SECURITY_ALERT, _EXECUTE, _turned_away, _MINOR, event_type)
-
-
-def _activity(event_type: _Code) -> _Kind:
-    return _Kind(_APPLICATION_ACTIVITY, _EXECUTE, _process, _SUCCESS, event_type)
-
-
+_LOGIN_MESSAGE = _MessageKind(_USER_AUTHENTICATION, _EXECUTE, _by_user, _LOGIN)
 # A job is a procedure step that somebody has changed. Application Activity is about a program
 # that starts or stops, and the instances are not touched.
-_JOB_CHANGED = _Kind(_PROCEDURE_RECORD, _UPDATE, _by_user)
-_KINDS: Mapping[EventKind, _Kind] = {
+_JOB_CHANGED = _MessageKind(_PROCEDURE_RECORD, _UPDATE, _by_user)
+# "R": a sender does not know what the receiver holds
+_DELIVERY = _MessageKind(_INSTANCES_TRANSFERRED, _READ, _sent)
+_SEGMENTATION = _MessageKind(_INSTANCES_ACCESSED, _CREATE, _by_gateway)
+_KINDS: Mapping[EventKind, _MessageKind] = {
     # "C": instances that the gateway held already are not on record again
-    EventKind.RECEIVED: _Kind(_INSTANCES_TRANSFERRED, _CREATE, _received),
-    # "R": a sender does not know what the receiver holds
-    EventKind.DELIVERED: _Kind(_INSTANCES_TRANSFERRED, _READ, _sent),
-    # some of the results may have gone before it failed, and it is tried again
-    EventKind.NOT_DELIVERED: _Kind(_INSTANCES_TRANSFERRED, _READ, _sent, _MINOR),
-    EventKind.SEGMENTED: _Kind(_INSTANCES_ACCESSED, _CREATE, _by_gateway),
-    EventKind.VIEWED: _Kind(_INSTANCES_ACCESSED, _READ, _by_user),
-    EventKind.DELETED: _Kind(_STUDY_DELETED, _DELETE, _by_gateway),
+    EventKind.RECEIVED: _MessageKind(_INSTANCES_TRANSFERRED, _CREATE, _received),
+    EventKind.DELIVERED: _DELIVERY,
+    EventKind.NOT_DELIVERED: _DELIVERY,
+    EventKind.SEGMENTED: _SEGMENTATION,
+    EventKind.DEAD: _SEGMENTATION,
+    EventKind.VIEWED: _MessageKind(_INSTANCES_ACCESSED, _READ, _by_user),
+    EventKind.DELETED: _MessageKind(_STUDY_DELETED, _DELETE, _by_gateway),
     EventKind.RETRIED: _JOB_CHANGED,
     EventKind.CANCELLED: _JOB_CHANGED,
     EventKind.MADE_URGENT: _JOB_CHANGED,
     EventKind.CONFLICT_DECIDED: _JOB_CHANGED,
-    EventKind.LOGGED_IN: _login(_SUCCESS),
-    EventKind.LOGIN_FAILED: _login(_MINOR),
-    EventKind.REJECTED: _alert(_NODE_AUTHENTICATION),
-    EventKind.REFUSED: _alert(_RESTRICTED_FUNCTION),
-    EventKind.STARTED_UP: _activity(_APPLICATION_START),
-    EventKind.SHUT_DOWN: _activity(_APPLICATION_STOP),
+    EventKind.LOGGED_IN: _LOGIN_MESSAGE,
+    EventKind.LOGIN_FAILED: _LOGIN_MESSAGE,
+    EventKind.REJECTED: _MessageKind(_SECURITY_ALERT, _EXECUTE, _turned_away, _NODE_AUTHENTICATION),
+    EventKind.REFUSED: _MessageKind(_SECURITY_ALERT, _EXECUTE, _turned_away, _RESTRICTED_FUNCTION),
+    EventKind.STARTED_UP: _MessageKind(
+        _APPLICATION_ACTIVITY, _EXECUTE, _process, _APPLICATION_START
+    ),
+    EventKind.SHUT_DOWN: _MessageKind(_APPLICATION_ACTIVITY, _EXECUTE, _process, _APPLICATION_STOP),
 }
-_DEAD_JOB = _Kind(_INSTANCES_ACCESSED, _CREATE, _by_gateway, _SERIOUS)
-_DEAD_DELIVERY = _Kind(_INSTANCES_TRANSFERRED, _READ, _sent, _SERIOUS)
-# Not the study, but what was made of it.
-_RESULTS_DELETED = _Kind(_INSTANCES_ACCESSED, _DELETE, _by_gateway)
-_LOCKED_OUT = _login(_SERIOUS)
+# Where the kind of object makes it another message.
+_KINDS_BY_OBJECT: Mapping[tuple[EventKind, ObjectKind], _MessageKind] = {
+    (EventKind.DEAD, ObjectKind.DELIVERY): _DELIVERY,
+    # not the study, but what was made of it
+    (EventKind.DELETED, ObjectKind.RESULTS): _MessageKind(
+        _INSTANCES_ACCESSED, _DELETE, _by_gateway
+    ),
+}
+_INDICATORS: Mapping[Outcome, str] = {
+    Outcome.SUCCESS: "0",
+    Outcome.MINOR_FAILURE: "4",
+    Outcome.SERIOUS_FAILURE: "8",
+}
 
 
-def _kind(event: Event) -> _Kind | None:
-    if event.what is EventKind.DEAD:
-        return _DEAD_DELIVERY if _TO.match(event.detail or "") else _DEAD_JOB
-    if event.what is EventKind.DELETED and event.job_id is not None:
-        return _RESULTS_DELETED
-    if event.what is EventKind.LOGIN_FAILED and event.detail == LOCKED_OUT:
-        return _LOCKED_OUT
-    return _KINDS.get(event.what)
+def _kind(event: Event) -> _MessageKind | None:
+    return _KINDS_BY_OBJECT.get((event.kind, event.object_kind), _KINDS.get(event.kind))
 
 
-def _add_event(root: Element, event: Event, kind: _Kind) -> None:
+def _add_event(root: Element, event: Event, kind: _MessageKind) -> None:
     identification = SubElement(
         root,
         "EventIdentification",
         EventActionCode=kind.action,
         EventDateTime=datetime.fromtimestamp(event.at, UTC).isoformat(timespec="milliseconds"),
-        EventOutcomeIndicator=kind.outcome,
+        EventOutcomeIndicator=_INDICATORS[event.outcome],
     )
     _add_code(identification, "EventID", kind.event_id)
     if kind.event_type is not None:
         _add_code(identification, "EventTypeCode", kind.event_type)
-    if kind.outcome != _SUCCESS and event.detail:
+    if event.outcome is not Outcome.SUCCESS and event.detail:
         SubElement(identification, "EventOutcomeDescription").text = _plain(event.detail)
 
 
@@ -354,4 +342,4 @@ def _address_type(address: str) -> str:
 
 def _plain(text: str) -> str:
     """Returns text without what XML can't hold, without ends of lines, and not too much of it."""
-    return "".join(one if one.isprintable() else "?" for one in text[:_LONGEST])
+    return "".join(character if character.isprintable() else "?" for character in text[:_LONGEST])

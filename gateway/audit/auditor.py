@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Protocol
 
 from pydicom.tag import Tag
-from sqlalchemy import func, select
 
 from gateway.audit.audit_message import (
     UNKNOWN,
@@ -23,10 +22,11 @@ from gateway.audit.audit_message import (
 )
 from gateway.audit.syslog import Collector, SyslogMessage
 from gateway.config import GatewaySettings
+from gateway.store.audit_progress import AuditProgress
 from gateway.store.database import Database
 from gateway.store.events import Event, events_after
 from gateway.store.files import Storage
-from gateway.store.schema import AUDITED, INSTANCES
+from gateway.store.ledger import Ledger
 from totalmap.dicom.file_reader import read_header
 from totalmap.errors import ResourceError
 from totalmap.log import get_logger
@@ -112,10 +112,8 @@ class Auditor:
             self._places["file"] = AuditFile(settings.audit.file)
         if settings.audit.syslog is not None:
             self._places["syslog"] = Collector(settings.audit.syslog, host)
-        advance = database.insert_or(AUDITED)
-        self._advance = advance.on_conflict_do_update(
-            index_elements=[AUDITED.c.place], set_={"event_id": advance.excluded.event_id}
-        )
+        self._progress = AuditProgress(database)
+        self._ledger = Ledger(database)
 
     def write(self) -> None:
         """Writes the next events to each place; one that fails holds up no other.
@@ -126,7 +124,7 @@ class Auditor:
         for name, place in self._places.items():
             if place.is_left_alone():
                 continue
-            events = events_after(self._database, self._written(name), EVENTS_AT_ONCE)
+            events = events_after(self._database, self._progress.last(name), EVENTS_AT_ONCE)
             if not events:
                 continue
             messages = self._messages([event for _, event in events])
@@ -136,16 +134,7 @@ class Auditor:
             except ResourceError as error:
                 log.warning("audit_not_written", place=name, reason=str(error))
             else:
-                self._write_down(name, events[-1][0])
-
-    def _written(self, place: str) -> int:
-        with self._database.transaction() as connection:
-            statement = select(AUDITED.c.event_id).where(AUDITED.c.place == place)
-            return connection.execute(statement).scalar() or 0
-
-    def _write_down(self, place: str, event_id: int) -> None:
-        with self._database.transaction() as connection:
-            connection.execute(self._advance, {"place": place, "event_id": event_id})
+                self._progress.advance(name, events[-1][0])
 
     def _messages(self, events: Sequence[Event]) -> Sequence[SyslogMessage]:
         patients: dict[str, str] = {}
@@ -182,13 +171,4 @@ class Auditor:
         """Returns how many instances of each SOP class came in the transfer of an event."""
         if event.transfer is None:
             return {}
-        statement = (
-            select(INSTANCES.c.sop_class_uid, func.count())
-            .where(
-                INSTANCES.c.transfer == event.transfer,
-                INSTANCES.c.study_instance_uid == event.study_instance_uid,
-            )
-            .group_by(INSTANCES.c.sop_class_uid)
-        )
-        with self._database.transaction() as connection:
-            return dict(connection.execute(statement).all())
+        return self._ledger.count_by_class(event.transfer, event.study_instance_uid)

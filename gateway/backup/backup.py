@@ -13,15 +13,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import select
-
 from gateway.backup.manifest import Entry, copy_with_sha256, write_manifest
 from gateway.config import GatewaySettings
 from gateway.job_queue import QUEUE_FILE
 from gateway.store.database import LEDGER_FILE, Database, open_database, save_sqlite
 from gateway.store.files import INPUT_NAME, Storage, sha256_of
+from gateway.store.jobs import JobList
 from gateway.store.ledger import Ledger
-from gateway.store.schema import JOBS
 from totalmap.errors import ConfigError, ResourceError
 
 # Files that are deleted while they are saved make another round necessary.
@@ -108,10 +106,7 @@ def _link_or_copy(source: Path, target: Path) -> str:
 
 def _save_jobs(storage: Storage, snapshot: Database, folder: Path) -> Iterator[Entry]:
     """Yields what was saved of jobs that had ended: their settings and output."""
-    with snapshot.transaction() as connection:
-        ended = connection.execute(select(JOBS.c.job_id).where(JOBS.c.ended_at.is_not(None)))
-        job_ids = [str(job_id) for job_id in ended.scalars()]
-    for job_id in job_ids:
+    for job_id in JobList(snapshot).ended_ids():
         for source in sorted(storage.job_folder(job_id).rglob("*")):
             path = source.relative_to(storage.folder)
             if not source.is_file() or INPUT_NAME in path.parts[2:3]:

@@ -6,14 +6,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import select
-
 from gateway.backup.manifest import BrokenBackup, read_manifest
 from gateway.config import GatewaySettings
 from gateway.store.database import LEDGER_FILE, Database, open_database, save_sqlite
 from gateway.store.files import Storage, sha256_of
+from gateway.store.jobs import JobList
 from gateway.store.ledger import Ledger
-from gateway.store.schema import JOBS, RESULTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,14 +73,10 @@ def _differences(storage: Storage, database: Database) -> Iterator[Difference]:
         reason = _compare(path, instance.sha256)
         if reason:
             yield Difference(file=str(path.relative_to(storage.folder)), reason=reason)
-    with database.transaction() as connection:
-        rows = connection.execute(
-            select(RESULTS.c.job_id, RESULTS.c.path).join(JOBS, JOBS.c.job_id == RESULTS.c.job_id)
-        ).all()
-    for row in rows:
-        path = storage.output_folder(row.job_id) / row.path
+    for job_id, result in JobList(database).all_results():
+        path = storage.output_folder(job_id) / result
         # Results that retention has deleted keep their rows.
-        if storage.job_folder(row.job_id).exists() and not path.exists():
+        if storage.job_folder(job_id).exists() and not path.exists():
             yield Difference(file=str(path.relative_to(storage.folder)), reason="missing")
 
 

@@ -1,4 +1,4 @@
-"""Storage commitment (PS3.4 J) at the receiver: what senders ask, and what destinations answer."""
+"""Handles storage commitment (PS3.4 J) at the receiver: requests of senders, and reports to us."""
 
 from collections.abc import Sequence
 from io import BytesIO
@@ -16,7 +16,6 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at its 
     StorageCommitmentPushModelInstance,
 )
 
-from gateway.commitment.commitment_requests import CommitmentRequests, Request
 from gateway.commitment.destination_requests import (
     INVALID_ARGUMENT,
     NO_SUCH_ACTION,
@@ -24,16 +23,15 @@ from gateway.commitment.destination_requests import (
     REQUEST,
     RESOURCE_LIMITATION,
     SUCCESS,
+    TakeReport,
     answer_report,
 )
+from gateway.commitment.sender_requests import SenderRequests
 from gateway.config import GatewaySettings, SenderSection
-from gateway.deliver.deliverer import Deliverer
-from gateway.receive.dicom_receiver import is_from
-from gateway.receive.intake import UID_CHARACTERS
+from gateway.store.commitment_requests import CommitmentRequest
 from gateway.store.database import Database
-from gateway.store.deliveries import DeliveryList
 from gateway.store.files import Storage
-from gateway.store.jobs import JobList
+from gateway.store.schema import UID_CHARACTERS
 from totalmap.errors import ResourceError
 from totalmap.log import get_logger
 
@@ -41,19 +39,20 @@ log = get_logger()
 
 
 def commitment_handlers(
-    settings: GatewaySettings, storage: Storage, database: Database
+    settings: GatewaySettings, storage: Storage, database: Database, take_report: TakeReport
 ) -> list[evt.EventHandlerType]:
-    """Returns what `running_receiver` needs to offer storage commitment."""
-    deliverer = Deliverer(
-        settings=settings,
-        storage=storage,
-        jobs=JobList(database),
-        deliveries=DeliveryList(database),
-    )
-    commitment_requests, same = CommitmentRequests(database, storage), _SameAssociation()
+    """Returns the handlers with which `running_receiver` offers storage commitment.
+
+    Args:
+        settings: Of the gateway.
+        storage: With the instances.
+        database: With the requests.
+        take_report: Records the report of a destination.
+    """
+    requests, same = SenderRequests(settings, storage, database), _SameAssociation()
     return [
-        (evt.EVT_N_EVENT_REPORT, answer_report, [deliverer.take_report]),
-        (evt.EVT_N_ACTION, _answer_request, [settings.receive.senders, commitment_requests, same]),
+        (evt.EVT_N_EVENT_REPORT, answer_report, [take_report]),
+        (evt.EVT_N_ACTION, _answer_request, [settings.receive.senders, requests, same]),
         (evt.EVT_PDU_SENT, same.send),
     ]
 
@@ -91,7 +90,7 @@ class _SameAssociation:
 def _answer_request(
     event: evt.Event,
     senders: Sequence[SenderSection],
-    commitment_requests: CommitmentRequests,
+    requests: SenderRequests,
     same: _SameAssociation,
 ) -> tuple[int, None]:
     """Answers an N-ACTION request (PS3.4 J.3.2); whether the promise is given is told later."""
@@ -107,13 +106,14 @@ def _answer_request(
         log.warning("commitment_request_unreadable", sender=title, kind=type(error).__name__)
         return INVALID_ARGUMENT, None
     listening = next(
-        (one for one in senders if one.port and is_from(one, title, address)), SenderSection()
+        (sender for sender in senders if sender.port and sender.matches(title, address)),
+        SenderSection(),
     )
     try:
         if listening.port is None:
-            same.hold(event, *commitment_requests.report(request))
+            same.hold(event, *requests.report(request))
         else:
-            commitment_requests.add(request, listening.address or address, listening.port)
+            requests.waiting.add(request, listening.address or address, listening.port)
     except ResourceError as error:
         log.warning("commitment_request_refused", sender=title, reason=str(error))
         return RESOURCE_LIMITATION, None
@@ -121,12 +121,12 @@ def _answer_request(
     return SUCCESS, None
 
 
-def _read(sender: str, asked: Dataset) -> Request:
+def _read(sender: str, asked: Dataset) -> CommitmentRequest:
     instances = {
-        str(one.ReferencedSOPInstanceUID): str(one.ReferencedSOPClassUID)
-        for one in asked.ReferencedSOPSequence
+        str(item.ReferencedSOPInstanceUID): str(item.ReferencedSOPClassUID)
+        for item in asked.ReferencedSOPSequence
     }
     transaction_uid = str(asked.TransactionUID)
     if not instances or not 0 < len(transaction_uid) <= UID_CHARACTERS:
         raise ValueError("a request without instances or Transaction UID")
-    return Request(transaction_uid=transaction_uid, sender=sender, instances=instances)
+    return CommitmentRequest(transaction_uid=transaction_uid, sender=sender, instances=instances)

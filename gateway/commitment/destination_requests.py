@@ -18,7 +18,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at its 
 )
 
 from gateway.config import DicomDestination
-from gateway.deliver.send_dicom import association, status_text
+from gateway.outgoing_association import association, status_text
 from totalmap.errors import ResourceError
 from totalmap.log import get_logger
 

@@ -1,4 +1,4 @@
-"""What gateway.yaml says, section by section; the defaults are safe on a machine of one's own."""
+"""The settings of gateway.yaml, a module for each section."""
 
 from gateway.config.audit import AuditSection, SyslogSection
 from gateway.config.deliver import (
@@ -7,6 +7,7 @@ from gateway.config.deliver import (
     DestinationSection,
     DicomDestination,
     StowDestination,
+    retry_seconds,
 )
 from gateway.config.receive import (
     OrthancSection,
@@ -18,7 +19,12 @@ from gateway.config.receive import (
 )
 from gateway.config.retention import RetentionSection
 from gateway.config.rules import CompleteSection, RuleSection
-from gateway.config.settings import GatewaySettings, load_gateway_settings
+from gateway.config.settings import (
+    GatewaySettings,
+    load_gateway_settings,
+    systemd_socket,
+    use_gpu,
+)
 from gateway.config.supervise import MemorySection, SuperviseSection
 from gateway.config.web import WebSection
 from gateway.config.work import ContainerSection, RunnerKind, WorkSection
@@ -48,4 +54,7 @@ __all__ = [
     "WebSection",
     "WorkSection",
     "load_gateway_settings",
+    "retry_seconds",
+    "systemd_socket",
+    "use_gpu",
 ]

@@ -8,7 +8,7 @@ from pydantic import Field, HttpUrl, PositiveFloat, PositiveInt, model_validator
 from gateway.config.values import AeTitle, Name, Port
 from totalmap.settings_file import Section
 
-# Where results go that go back to whoever sent the study.
+# The name of the destination that stands for whoever sent the study.
 SENDER = "sender"
 
 
@@ -97,3 +97,15 @@ class DeliverSection(Section):
     longest_retry_seconds: PositiveFloat = 600.0
     give_up_days: PositiveFloat = 7.0
     at_once: PositiveInt = 2
+
+
+def retry_seconds(failures: int, first: float, longest: float) -> float:
+    """Returns how many seconds to wait before the next attempt; each wait is twice as long.
+
+    Args:
+        failures: How many attempts failed before the one that has just failed.
+        first: The wait after the first failure, in seconds.
+        longest: The longest wait, in seconds.
+    """
+    doublings = min(failures, 64)
+    return min(first * 2.0**doublings, longest)

@@ -1,6 +1,6 @@
 """How studies come in."""
 
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -25,6 +25,12 @@ class SenderSection(Section):
     network: IPv4Network | IPv6Network | None = None
     address: str | None = None
     port: Port | None = None
+
+    def matches(self, title: str, address: str) -> bool:
+        """Returns whether a sender with this AE title and address is meant."""
+        return (self.ae_title is None or self.ae_title == title) and (
+            self.network is None or ip_address(address) in self.network
+        )
 
 
 class TlsSection(Section):

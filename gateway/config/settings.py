@@ -1,21 +1,25 @@
-"""All of gateway.yaml, and how it is read."""
+"""Reads gateway.yaml, and the environment variables that the gateway knows."""
 
+import os
 from collections.abc import Collection
 from itertools import chain
 from pathlib import Path
 from typing import Self
 
 from pydantic import Field, model_validator
+from totalsegmentator.map_to_binary import class_map
 
 from gateway.config.audit import AuditSection
 from gateway.config.deliver import SENDER, DeliverSection, DestinationSection
 from gateway.config.receive import ReceiveSection
 from gateway.config.retention import RetentionSection
-from gateway.config.rule_settings import require_known_settings
 from gateway.config.rules import CompleteSection, RuleSection
 from gateway.config.supervise import SuperviseSection
 from gateway.config.web import WebSection
 from gateway.config.work import WorkSection
+from totalmap.defaults import DEFAULT_SETTINGS
+from totalmap.errors import ConfigError
+from totalmap.settings import load_settings
 from totalmap.settings_file import Section, read_sections, validated
 from totalmap.suggestions import did_you_mean, quoted_if_close
 
@@ -70,6 +74,35 @@ def _known(names: Collection[str]) -> str:
     return f"there are {', '.join(sorted(names))}"
 
 
+def _require_known_settings(rule: RuleSection, settings_file: Path | None, path: Path) -> None:
+    """Makes sure that the application would take the settings of a rule.
+
+    Whether the weights are there is not looked at (`totalmap gateway check`).
+
+    Args:
+        rule: With its sections.
+        settings_file: The application's app.yaml; None: the one that comes with it.
+        path: Where the rule stands, for the message.
+
+    Raises:
+        ConfigError: A section, key, task or structure is not known, a value is out of range, or
+            the file can't be read.
+    """
+    if not rule.whole_application:
+        return
+    try:
+        settings = load_settings(settings_file or DEFAULT_SETTINGS, {}, rule.whole_application)
+    except ConfigError as error:
+        raise ConfigError(f"rule {rule.name}, application: {error} (in {path})") from None
+    task = settings.segmentation.task
+    if task not in class_map:
+        raise ConfigError(
+            f"rule {rule.name}, application: there is no segmentation.task"
+            f"{quoted_if_close(task, tuple(class_map))}{did_you_mean(task, tuple(class_map))} "
+            f"(in {path})"
+        )
+
+
 def load_gateway_settings(path: Path | None) -> GatewaySettings:
     """Reads gateway.yaml; None: the defaults.
 
@@ -81,5 +114,21 @@ def load_gateway_settings(path: Path | None) -> GatewaySettings:
         return GatewaySettings()
     settings = validated(GatewaySettings, read_sections(path), path)
     for rule in settings.rules:
-        require_known_settings(rule, settings.work.settings_file, path)
+        _require_known_settings(rule, settings.work.settings_file, path)
     return settings
+
+
+def systemd_socket() -> str | None:
+    """Returns the socket on which systemd listens for the service's state; None: it does not."""
+    return os.environ.get("NOTIFY_SOCKET") or None
+
+
+def use_gpu(device: str) -> None:
+    """Lets this process, and its children, see the one GPU that a device names.
+
+    Args:
+        device: As in `work.devices`; one without a number changes nothing.
+    """
+    _, _, number = device.partition(":")
+    if number:
+        os.environ["CUDA_VISIBLE_DEVICES"] = number

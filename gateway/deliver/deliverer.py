@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from gateway.commitment.destination_requests import (
     Report,
@@ -12,9 +13,10 @@ from gateway.commitment.destination_requests import (
     request_commitment,
     transaction_of,
 )
-from gateway.config import DestinationSection, GatewaySettings
+from gateway.config import DestinationSection, GatewaySettings, retry_seconds
 from gateway.deliver.send_dicom import send_dicom
 from gateway.deliver.send_stow import send_stow
+from gateway.store.database import Database
 from gateway.store.deliveries import Delivery, DeliveryList, DeliveryState
 from gateway.store.files import SETTINGS_NAME, Storage
 from gateway.store.jobs import JobList
@@ -40,6 +42,16 @@ class Deliverer:
     storage: Storage
     jobs: JobList
     deliveries: DeliveryList
+
+    @classmethod
+    def open(cls, settings: GatewaySettings, storage: Storage, database: Database) -> Self:
+        """Returns a deliverer of what a database has on record."""
+        return cls(
+            settings=settings,
+            storage=storage,
+            jobs=JobList(database),
+            deliveries=DeliveryList(database),
+        )
 
     def deliver(self, job_id: str, destination: str, run: int) -> None:
         """Does what is next for a delivery that comes out of the queue; nothing if it is done.
@@ -218,12 +230,6 @@ def send(destination: DestinationSection, files: Sequence[Path]) -> None:
         send_dicom(destination.dicom, files)
     elif destination.stow is not None:
         send_stow(destination.stow, files)
-
-
-def retry_seconds(failures: int, first: float, longest: float) -> float:
-    """Returns how long to wait after a failure, of which there were so many before."""
-    doublings = min(failures, 64)
-    return min(first * 2.0**doublings, longest)
 
 
 def _reason(error: Exception) -> str:

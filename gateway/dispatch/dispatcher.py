@@ -1,38 +1,76 @@
-"""Moves studies on: complete ones become jobs, and what is to be done is put into the queue.
+"""Runs the dispatching process: complete studies become jobs, and work to be done is queued.
 
-Each tick looks at what is on record and does what is missing, so that it does not matter where
-the last run was cut off.
+Each tick looks at the ledger and does what is missing, so that it does not matter where the last
+run was cut off.
 """
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from threading import Event
 
+from gateway.audit.auditor import Auditor
+from gateway.clock import SystemClock
+from gateway.commitment.sender_requests import SenderRequests, reporting_to_senders
 from gateway.config import GatewaySettings
 from gateway.conflict_detection import ConflictDetector
+from gateway.deliver.deliverer import Deliverer
 from gateway.dispatch.completeness import QuietTimes, is_complete
 from gateway.dispatch.crashing_studies import CrashingStudies
 from gateway.dispatch.job_rules import decide
-from gateway.dispatch.lost_workers import LostWorkers
 from gateway.dispatch.source_query import ExpectedCounts
-from gateway.job_queue import JobQueue
+from gateway.heartbeat import LONG_STEP_SECONDS, Heartbeat, Silence, UnpausedClock
+from gateway.job_queue import Handlers, JobQueue, running_queue
+from gateway.retention.clock_guard import ClockGuard
+from gateway.retention.retention import Retention
+from gateway.store.clock_record import ClockRecord
+from gateway.store.conflicts import ConflictList
 from gateway.store.damage import DamagedLedger
+from gateway.store.database import open_database
 from gateway.store.deliveries import DeliveryList
 from gateway.store.files import Storage
 from gateway.store.jobs import JobList
 from gateway.store.ledger import GrowingStudy, KeptInstance, Ledger
-from gateway.store.workers import WorkerList
+from gateway.store.workers import LOST_SECONDS, Worker, WorkerList
 from totalmap.errors import ResourceError
 from totalmap.log import get_logger
 
+# Between two looks of the dispatcher there are ten seconds; more was a pause of its machine.
+_LONGEST_STEP_SECONDS = 15.0
 TICK_SECONDS = 0.5
 SWEEP_SECONDS = 10.0
 # Of what the queue remembers, which is nothing that anybody looks at.
 FORGET_SECONDS = 86_400.0
+EXECUTOR = "dispatcher"
 
 log = get_logger()
+
+
+class LostWorkers:
+    """Measures the silence of workers by this machine's monotonic clock.
+
+    Clocks that differ, are set, or jump after a pause of the machine have no part in it. A worker
+    is lost that has said nothing for `LOST_SECONDS` since the first look at it.
+    """
+
+    def __init__(self, clock: UnpausedClock | None = None) -> None:
+        self._clock = clock or UnpausedClock(_LONGEST_STEP_SECONDS)
+        self._silences: defaultdict[str, Silence] = defaultdict(Silence)
+
+    def among(self, workers: Iterable[Worker]) -> set[str]:
+        """Returns the names of those that are lost; to be called every few seconds.
+
+        Args:
+            workers: As they are on record now.
+        """
+        now = self._clock.now()
+        silent = {
+            worker.worker: self._silences[worker.worker].seconds(worker.seen_at, now)
+            for worker in workers
+        }
+        return {name for name, seconds in silent.items() if seconds > LOST_SECONDS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,3 +191,55 @@ def _failures_logged() -> Iterator[None]:
         pass  # the log has it already
     except ResourceError as error:
         log.warning("not_dispatched", reason=str(error))
+
+
+def dispatch(settings: GatewaySettings, heartbeat: Heartbeat, stop: Event) -> None:
+    """Moves studies on, delivers results and keeps senders told until it is told to stop.
+
+    Args:
+        settings: Of the gateway.
+        heartbeat: Of this process.
+        stop: Set from elsewhere.
+
+    Raises:
+        ConfigError: The ledger is another version's.
+        ResourceError: The database can't be opened, or is lost.
+    """
+    storage = Storage(settings.storage_folder)
+    with open_database(settings) as database:
+        ledger = Ledger(database)
+        deliverer = Deliverer.open(settings, storage, database)
+        retention = Retention(settings, storage, database)
+        guard = ClockGuard(SystemClock(), ClockRecord(database))
+
+        def delete() -> None:
+            if guard.is_trusted():
+                retention.apply()
+
+        auditor = Auditor(settings, storage, database)
+        with (
+            running_queue(settings, EXECUTOR, Handlers(deliver=deliverer.deliver)) as queue,
+            reporting_to_senders(SenderRequests(settings, storage, database)),
+            closing(_expected_counts(settings)) as expected_counts,
+            heartbeat.loop("dispatcher", LONG_STEP_SECONDS) as turned,
+        ):
+            Dispatcher(
+                settings=settings,
+                storage=storage,
+                ledger=ledger,
+                jobs=JobList(database),
+                deliveries=DeliveryList(database),
+                worker_list=WorkerList(database),
+                queue=queue,
+                expected_counts=expected_counts,
+                conflict_detector=ConflictDetector(ledger, ConflictList(database), storage),
+                quiet_times=QuietTimes(SystemClock()),
+                turned=turned,
+                crashing_studies=CrashingStudies(settings.storage_folder),
+            ).run(stop, also=(delete, auditor.write))
+
+
+def _expected_counts(settings: GatewaySettings) -> ExpectedCounts:
+    complete = settings.complete
+    source = settings.destination(complete.source) if complete.source else None
+    return ExpectedCounts(source, complete.ask_seconds)

@@ -12,8 +12,8 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at its 
 )
 
 from gateway.config import DestinationSection, DicomDestination, StowDestination
-from gateway.deliver.send_dicom import association
 from gateway.deliver.send_stow import search
+from gateway.outgoing_association import association
 from totalmap.errors import ResourceError
 from totalmap.log import get_logger
 

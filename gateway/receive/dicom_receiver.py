@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from ipaddress import ip_address
 from pathlib import Path
 from ssl import CERT_REQUIRED, Purpose, SSLContext, create_default_context
 from threading import Thread
@@ -26,7 +25,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at its 
     Verification,
 )
 
-from gateway.config import ReceiveSection, SenderSection, TlsSection
+from gateway.config import ReceiveSection, TlsSection
 from gateway.config.named_files import shown
 from gateway.receive.association_limits import AssociationLimits, Sender
 from gateway.receive.association_server import Admission, AssociationServer
@@ -237,7 +236,7 @@ def _admit(event: evt.Event, settings: ReceiveSection, intake: Intake) -> None:
         )
     elif _is_own_question(event, title, settings):
         return  # it needs no place, so that it is answered when all of them are taken
-    elif senders and not any(is_from(sender, title, address) for sender in senders):
+    elif senders and not any(sender.matches(title, address) for sender in senders):
         _reject(event, intake, CALLING_TITLE_NOT_RECOGNIZED, "is none of receive.senders")
     else:
         server = cast(AssociationServer, event.assoc._server)
@@ -280,13 +279,6 @@ def _requestor(event: evt.Event) -> tuple[str, str]:
 
 def _tls_failed(intake: Intake, address: str) -> None:
     intake.reject(address, "its certificate, or its TLS, is not accepted", address)
-
-
-def is_from(sender: SenderSection, title: str, address: str) -> bool:
-    """Returns whether who calls itself so and comes from there is the sender."""
-    return (sender.ae_title is None or sender.ae_title == title) and (
-        sender.network is None or ip_address(address) in sender.network
-    )
 
 
 def _store(
@@ -348,6 +340,7 @@ class _Transfers:
         if name is None:
             return
         try:
-            self._intake.end(name, is_whole=is_whole)
+            address = str(association.requestor.address)
+            self._intake.end(name, is_whole=is_whole, address=address)
         except ResourceError as error:  # its studies wait a little longer
             log.warning("transfer_end_not_recorded", reason=str(error))

@@ -11,6 +11,7 @@ from typing import Any
 
 from gateway.commitment.commitment_scp import commitment_handlers
 from gateway.config import GatewaySettings
+from gateway.deliver.deliverer import Deliverer
 from gateway.receive.association_limits import Refusal, Sender
 from gateway.receive.association_server import AssociationServer
 from gateway.receive.dicom_receiver import serving_handed_over
@@ -40,11 +41,11 @@ def serve_handed_over(descriptor: int) -> None:
         with (
             open_database(settings) as database,
             closing(Intake(storage, Ledger(database), ways.keep_free_gb)) as intake,
-            serving_handed_over(
-                ways, intake, storage, parent, commitment_handlers(settings, storage, database)
-            ) as server,
         ):
-            _serve(channel, server, parent)
+            take_report = Deliverer.open(settings, storage, database).take_report
+            commitment = commitment_handlers(settings, storage, database, take_report)
+            with serving_handed_over(ways, intake, storage, parent, commitment) as server:
+                _serve(channel, server, parent)
 
 
 class _Parent:

@@ -18,11 +18,11 @@ from pydicom.tag import Tag
 from gateway.receive.free_space import FreeSpace
 from gateway.store.files import Storage, sync
 from gateway.store.ledger import EndedTransfer, KeptInstance, Ledger
+from gateway.store.schema import UID_CHARACTERS
 from totalmap.dicom.file_reader import read_header
 from totalmap.errors import InputError, ResourceError, UnreadableInstance
 from totalmap.log import get_logger
 
-UID_CHARACTERS = 64
 READ_WHOLE_BYTES = 16_000_000
 _IDENTIFIERS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 _TAGS = [Tag(keyword) for keyword in _IDENTIFIERS]
@@ -95,18 +95,19 @@ class Intake:
         finally:
             received.path.unlink(missing_ok=True)
 
-    def end(self, transfer: str, *, is_whole: bool) -> None:
+    def end(self, transfer: str, *, is_whole: bool, address: str | None = None) -> None:
         """Takes note of the end of a transfer in which instances came.
 
         Args:
             transfer: As in `ReceivedFile`.
             is_whole: Whether the sender said that this is all, and was not cut off.
+            address: From which it came, where that is known.
 
         Raises:
             ResourceError: The database fails.
         """
         self._ledger.end_transfer(
-            EndedTransfer(transfer=transfer, ended_at=time.time(), is_whole=is_whole)
+            EndedTransfer(transfer=transfer, ended_at=time.time(), is_whole=is_whole), address
         )
 
     def reject(self, who: str, why: str, address: str) -> None:

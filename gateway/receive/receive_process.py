@@ -5,6 +5,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 
 from gateway.commitment.commitment_scp import commitment_handlers
 from gateway.config import GatewaySettings
+from gateway.deliver.deliverer import Deliverer
 from gateway.heartbeat import Heartbeat
 from gateway.receive.dicom_receiver import running_receiver
 from gateway.receive.intake import Intake
@@ -13,8 +14,8 @@ from gateway.receive.receiver_processes import running_receiver_processes
 from gateway.receive.recovery import recover
 from gateway.receive.stow import running_stow
 from gateway.receive.watched_folder import watching
+from gateway.store.access_events import record_received, record_shut_down, record_started_up
 from gateway.store.database import Database, open_database
-from gateway.store.events import record_received, record_shut_down, record_started_up
 from gateway.store.files import Storage
 from gateway.store.ledger import Ledger
 from totalmap.errors import ResourceError
@@ -51,7 +52,8 @@ def receiving(settings: GatewaySettings, heartbeat: Heartbeat | None = None) -> 
         record_started_up(database, ROLE)
         running.callback(_record_end, database)
         intake = running.enter_context(closing(Intake(storage, ledger, ways.keep_free_gb)))
-        commitment = commitment_handlers(settings, storage, database)
+        take_report = Deliverer.open(settings, storage, database).take_report
+        commitment = commitment_handlers(settings, storage, database, take_report)
         others = running.enter_context(
             running_receiver_processes(
                 settings, ways.processes - 1, settings.supervise.hang_seconds

@@ -1,30 +1,41 @@
-"""A watched folder: what others put there is taken, once they have stopped writing it.
+"""Takes files that others put into a watched folder, once they have stopped writing them.
 
 Whoever may write there may do so at any moment. So folders are held open and nothing is reached by
-a path, no link is followed, and a file is copied: who still has it open can't change what was
-taken. It is removed only when that is safe.
+a path, no link is followed, and a file is copied: who still has it open cannot change what was
+taken. The file is removed only when the copy is safe.
 """
 
 import os
 import stat
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from enum import Enum, auto
 from pathlib import Path, PurePath
 from shutil import copyfileobj
 from threading import Event
 from typing import BinaryIO
 from uuid import uuid4
 
+from pydicom.uid import DeflatedExplicitVRLittleEndian
+
 from gateway.config import WatchedFolderSection
-from gateway.receive.file_completeness import Wholeness, wholeness
 from gateway.receive.intake import Intake, ReceivedFile
 from gateway.receive.polling import polling
 from gateway.store.files import Storage
+from totalmap.dicom.bounded_reader import MAX_HEADER_BYTES, BoundedReader, Budget, Walk
+from totalmap.dicom.file_reader import read_file_meta
 from totalmap.errors import InputError, ResourceError
 from totalmap.log import get_logger
 
+# PS3.10 7.1
+PREAMBLE_BYTES = 128
+PREFIX = b"DICM"
+# Of a deflated data set. It is unpacked to find its end, and nothing of it is kept.
+MAX_UNPACKED_BYTES = 1 << 30
+CHUNK_BYTES = 1 << 16
 REJECTED = "rejected"
 # What was cut off may be a copy over a slow network that has halted.
 PATIENCE = 12
@@ -33,13 +44,63 @@ POLLS_IN_QUIET = 2
 MAX_DEPTH = 32
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
-_WHY_NOT = {
+
+log = get_logger()
+
+
+class Wholeness(Enum):
+    """Whether a file is complete."""
+
+    WHOLE = auto()
+    CUT_OFF = auto()
+    NOT_DICOM = auto()
+    TOO_LARGE = auto()
+
+
+_REJECTION_REASONS = {
     Wholeness.NOT_DICOM: "it is not DICOM",
     Wholeness.CUT_OFF: "it is cut off",
     Wholeness.TOO_LARGE: "it unpacks to more than 1 GB",
 }
 
-log = get_logger()
+
+def wholeness(file: BinaryIO) -> Wholeness:
+    """Returns whether a file is complete, by the lengths of its elements; no value is read.
+
+    A file that is cut off exactly between two elements counts as complete.
+    """
+    size = os.fstat(file.fileno()).st_size
+    if size < PREAMBLE_BYTES + len(PREFIX):
+        return Wholeness.CUT_OFF
+    file.seek(PREAMBLE_BYTES)
+    if file.read(len(PREFIX)) != PREFIX:
+        return Wholeness.NOT_DICOM
+    file.seek(0)
+    try:
+        reader = BoundedReader(file, MAX_HEADER_BYTES)
+        _, meta, encoding = read_file_meta(reader, size, needs_prefix=True)
+        if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+            return _wholeness_of_deflated(file)
+        end = Walk(reader, encoding, Budget(), is_parsed=False).to_end_of(size)
+    except Exception:  # pydicom raises many kinds where a file breaks off
+        return Wholeness.CUT_OFF
+    file.seek(min(end, size))
+    is_whole = end <= size and not file.read().strip(b"\0")
+    return Wholeness.WHOLE if is_whole else Wholeness.CUT_OFF
+
+
+def _wholeness_of_deflated(file: BinaryIO) -> Wholeness:
+    """Unpacks a deflated data set (PS3.5 A.5), at whose beginning the file stands."""
+    unpacker, n_bytes = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    while not unpacker.eof:
+        packed = unpacker.unconsumed_tail or file.read(CHUNK_BYTES)
+        if not packed:
+            return Wholeness.CUT_OFF
+        n_bytes += len(unpacker.decompress(packed, CHUNK_BYTES))
+        if n_bytes > MAX_UNPACKED_BYTES:
+            return Wholeness.TOO_LARGE
+    rest = unpacker.unused_data + file.read(CHUNK_BYTES)
+    return Wholeness.CUT_OFF if rest.strip(b"\0") else Wholeness.WHOLE
 
 
 def watching(
@@ -155,7 +216,9 @@ class Watch:
             if what is Wholeness.CUT_OFF and not self._is_quiet(path, status, PATIENCE):
                 self._is_waiting = True
                 return
-            reason = self._take(file, status) if what is Wholeness.WHOLE else _WHY_NOT[what]
+            reason = (
+                self._take(file, status) if what is Wholeness.WHOLE else _REJECTION_REASONS[what]
+            )
         self._put_away(place, name, status, reason)
 
     def _take(self, file: BinaryIO, status: os.stat_result) -> str | None:

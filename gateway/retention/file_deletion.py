@@ -18,11 +18,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from sqlalchemy import Connection, delete, exists, select, update
-
-from gateway.store.database import Database
+from gateway.store.database import Connection, Database
 from gateway.store.files import Storage, sync
-from gateway.store.schema import INSTANCES, LEAVING, STUDIES
+from gateway.store.leaving_studies import LeavingStudies
+from gateway.store.ledger import Ledger
 from totalmap.log import get_logger
 
 # Longer than an instance takes from its file to its row, however busy the database is.
@@ -50,18 +49,13 @@ class FileDeletion:
         self._folder = folder
         self._folder.mkdir(exist_ok=True)
         self._storage = storage
-        self._database = database
         self._clock = clock
-        begin = database.insert_or(LEAVING)
-        self._begin = begin.on_conflict_do_update(
-            index_elements=[LEAVING.c.study_instance_uid],
-            set_={"since": begin.excluded.since, "moved_at": None},
-        )
+        self._leaving = LeavingStudies(database)
+        self._ledger = Ledger(database)
 
     def begin(self, connection: Connection, study: str) -> None:
-        """Says that a study is leaving, in the transaction that deletes its rows."""
-        row = {"study_instance_uid": study, "since": self._clock()}
-        connection.execute(self._begin, row)
+        """Marks the files of a study for deletion, in the transaction that deletes its rows."""
+        self._leaving.add(connection, study, self._clock())
 
     def remove(self, folder: Path, name: str) -> None:
         """Removes a folder that nobody uses; what can't be removed at once is out of the way.
@@ -81,58 +75,28 @@ class FileDeletion:
         self._remove_for_good(before)
 
     def _move_out(self, before: float) -> None:
-        is_coming = exists().where(
-            STUDIES.c.study_instance_uid == LEAVING.c.study_instance_uid,
-            STUDIES.c.last_received_at > before,
-        )
-        due = select(LEAVING.c.study_instance_uid).where(
-            LEAVING.c.moved_at.is_(None), LEAVING.c.since <= before, ~is_coming
-        )
-        with self._database.transaction() as connection:
-            studies = connection.execute(due.limit(AT_ONCE)).scalars().all()
-        for study in studies:
+        for study in self._leaving.to_be_moved(before, AT_ONCE):
             folder = self._storage.study_folder(study)
             with _failure_logged(folder):
-                _move(folder, self._folder / folder.name, self._on_record(study), before)
-                self._set_moved(study)
+                kept = self._ledger.hashes(study)
+                _move(folder, self._folder / folder.name, kept, before)
+                self._leaving.set_moved(study, self._clock())
 
     def _remove_for_good(self, before: float) -> None:
-        with self._database.transaction() as connection:
-            rows = connection.execute(select(LEAVING)).all()
-        for study, _, moved_at in rows:
-            folder = self._storage.study_folder(study)
+        studies = self._leaving.all()
+        for study in studies:
+            folder = self._storage.study_folder(study.study_instance_uid)
             leaving = self._folder / folder.name
             with _failure_logged(folder):
-                _move_back(leaving, folder, self._on_record(study))
-                if moved_at is not None and moved_at <= before:
+                _move_back(leaving, folder, self._ledger.hashes(study.study_instance_uid))
+                if study.moved_at is not None and study.moved_at <= before:
                     _remove_tree(leaving)
-                    self._set_gone(study, moved_at)
-        known = {self._storage.study_folder(row.study_instance_uid).name for row in rows}
+                    self._leaving.remove(study)
+        known = {self._storage.study_folder(study.study_instance_uid).name for study in studies}
         for path in self._folder.iterdir():
             if path.name not in known:
                 with _failure_logged(path):
                     _remove_tree(path)
-
-    def _on_record(self, study: str) -> set[str]:
-        statement = select(INSTANCES.c.sha256).where(INSTANCES.c.study_instance_uid == study)
-        with self._database.transaction() as connection:
-            return set(connection.execute(statement).scalars())
-
-    def _set_moved(self, study: str) -> None:
-        with self._database.transaction() as connection:
-            connection.execute(
-                update(LEAVING)
-                .where(LEAVING.c.study_instance_uid == study)
-                .values(moved_at=self._clock())
-            )
-
-    def _set_gone(self, study: str, moved_at: float) -> None:
-        with self._database.transaction() as connection:
-            connection.execute(
-                delete(LEAVING).where(
-                    LEAVING.c.study_instance_uid == study, LEAVING.c.moved_at == moved_at
-                )
-            )
 
 
 def _move(source: Path, target: Path, but: set[str], before: float) -> None:

@@ -7,34 +7,25 @@ segmented again (gateway/dispatch/dispatcher.py).
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
-
-from sqlalchemy import Connection, delete, exists, func, select
+from collections.abc import Callable, Iterable
 
 from gateway.config import GatewaySettings
 from gateway.retention.batching import Batches
 from gateway.retention.file_deletion import STEP_SECONDS, FileDeletion
 from gateway.retention.history_deletion import HistoryDeletion
-from gateway.retention.rules import (
-    SECONDS_PER_DAY,
-    results_may_go,
-    sources_may_go,
+from gateway.retention.rules import SECONDS_PER_DAY, results_may_go, sources_may_go
+from gateway.store.database import Connection, Database
+from gateway.store.deletion import (
+    count_results,
+    delete_sources,
+    is_deletion_recorded,
+    is_passed_on,
+    jobs_ended_before,
+    studies_received_before,
 )
-from gateway.retention.study_state import hold, known_study
-from gateway.store.database import Database
-from gateway.store.events import EventKind, record
+from gateway.store.events import EventKind, ObjectKind, record
 from gateway.store.files import INPUT_NAME, Storage
-from gateway.store.job import UNFINISHED
-from gateway.store.schema import (
-    EVENTS,
-    INSTANCES,
-    JOBS,
-    RESULTS,
-    SET_ASIDE,
-    STUDIES,
-    TRANSFERS,
-    WORKERS,
-)
+from gateway.store.study_state import lock_study, read_study_state
 
 
 class Retention:
@@ -77,7 +68,8 @@ class Retention:
         Raises:
             ResourceError: The database fails.
         """
-        for job_id, study in self._finished(self._jobs.next_batch()):
+        before = self._clock() - STEP_SECONDS
+        for job_id, study in jobs_ended_before(self._database, self._jobs.next_batch(), before):
             folder = self._storage.job_folder(job_id)
             self._file_deletion.remove(folder / INPUT_NAME, f"{job_id}.{INPUT_NAME}")
             self._delete_results(job_id, study)
@@ -88,97 +80,64 @@ class Retention:
 
     def _old_studies(self) -> Iterable[str]:
         """Returns the studies that came so long ago that they may have to go."""
-        days = [
-            one for one in (self._rules.sources_days, self._rules.failed_days) if one is not None
-        ]
+        rules = self._rules
+        days = [days for days in (rules.sources_days, rules.failed_days) if days is not None]
         if not days:
             return []
         before = self._clock() - min(days) * SECONDS_PER_DAY
-        statement = select(STUDIES.c.study_instance_uid).where(STUDIES.c.last_received_at <= before)
-        with self._database.transaction() as connection:
-            ordered = statement.order_by(STUDIES.c.last_received_at)
-            return connection.execute(ordered).scalars().all()
+        return studies_received_before(self._database, before)
 
     def _job_folders(self) -> Iterable[str]:
         folder = self._settings.storage_folder / "jobs"
         return sorted(path.name for path in folder.iterdir())
-
-    def _finished(self, job_ids: Sequence[str]) -> Sequence[tuple[str, str]]:
-        """Returns those of some jobs on which no worker works any more, each with its study."""
-        statement = select(JOBS.c.job_id, JOBS.c.study_instance_uid).where(
-            JOBS.c.job_id.in_(job_ids),
-            JOBS.c.state.not_in(UNFINISHED),
-            JOBS.c.ended_at <= self._clock() - STEP_SECONDS,
-            ~exists().where(WORKERS.c.job_id == JOBS.c.job_id),
-        )
-        with self._database.transaction() as connection:
-            return [(job_id, study) for job_id, study in connection.execute(statement)]
 
     def _delete_results(self, job_id: str, study: str) -> None:
         with self._database.transaction() as connection:
             if not self._results_may_go(connection, job_id, study):
                 return
         with self._database.transaction() as connection:
-            hold(connection, study)
+            lock_study(connection, study)
             if not self._results_may_go(connection, job_id, study):
                 return
-            if not _is_deletion_on_record(connection, job_id, study):
-                number = connection.execute(
-                    select(func.count()).where(RESULTS.c.job_id == job_id)
-                ).scalar_one()
-                detail = f"results: {number} files"
-                now = self._clock()
-                record(connection, EventKind.DELETED, study, job_id=job_id, detail=detail, at=now)
+            if not is_deletion_recorded(connection, job_id, study):
+                detail = f"results: {count_results(connection, job_id)} files"
+                record(
+                    connection,
+                    EventKind.DELETED,
+                    study,
+                    object_kind=ObjectKind.RESULTS,
+                    job_id=job_id,
+                    detail=detail,
+                    at=self._clock(),
+                )
         self._file_deletion.remove(self._storage.job_folder(job_id), job_id)
 
     def _results_may_go(self, connection: Connection, job_id: str, study: str) -> bool:
-        known = known_study(connection, study, self._settings)
-        (job,) = (one for one in known.jobs if one.job_id == job_id)
-        return results_may_go(job, known, self._rules, self._clock())
+        state = read_study_state(connection, study, self._settings)
+        (job,) = (job for job in state.jobs if job.job_id == job_id)
+        return results_may_go(job, state, self._rules, self._clock())
 
     def _delete_sources(self, study: str) -> None:
         with self._database.transaction() as connection:
             if not self._sources_may_go(connection, study):
                 return
         with self._database.transaction() as connection:
-            hold(connection, study)
+            lock_study(connection, study)
             if self._sources_may_go(connection, study):
-                instances = _delete_rows(connection, study)
+                instances = delete_sources(connection, study)
                 self._file_deletion.begin(connection, study)
                 detail = f"sources: {instances} instances"
-                record(connection, EventKind.DELETED, study, detail=detail, at=self._clock())
+                record(
+                    connection,
+                    EventKind.DELETED,
+                    study,
+                    object_kind=ObjectKind.SOURCES,
+                    detail=detail,
+                    at=self._clock(),
+                )
 
     def _sources_may_go(self, connection: Connection, study: str) -> bool:
-        is_growing = STUDIES.c.n_instances != STUDIES.c.n_passed_on
-        statement = select(is_growing).where(STUDIES.c.study_instance_uid == study)
-        if connection.execute(statement).scalar() is not False:
+        if not is_passed_on(connection, study):
             return False
-        known = known_study(connection, study, self._settings)
-        return sources_may_go(known, self._rules, self._clock())
-
-
-def _delete_rows(connection: Connection, study: str) -> int:
-    """Deletes what is on record of the sources of a study; returns how many instances."""
-    others = INSTANCES.alias()
-    transfers = select(INSTANCES.c.transfer).where(INSTANCES.c.study_instance_uid == study)
-    has_others = exists().where(
-        others.c.transfer == TRANSFERS.c.transfer, others.c.study_instance_uid != study
-    )
-    connection.execute(delete(TRANSFERS).where(TRANSFERS.c.transfer.in_(transfers), ~has_others))
-    instances = connection.execute(
-        delete(INSTANCES).where(INSTANCES.c.study_instance_uid == study)
-    ).rowcount
-    for table in (STUDIES, SET_ASIDE):
-        connection.execute(delete(table).where(table.c.study_instance_uid == study))
-    return instances
-
-
-def _is_deletion_on_record(connection: Connection, job_id: str, study: str) -> bool:
-    """Returns whether a deletion of the results that a job has now was cut off before."""
-    statement = select(func.count()).where(
-        EVENTS.c.study_instance_uid == study,
-        EVENTS.c.job_id == job_id,
-        EVENTS.c.what == EventKind.DELETED,
-        EVENTS.c.at >= select(JOBS.c.ended_at).where(JOBS.c.job_id == job_id).scalar_subquery(),
-    )
-    return bool(connection.execute(statement).scalar_one())
+        state = read_study_state(connection, study, self._settings)
+        return sources_may_go(state, self._rules, self._clock())

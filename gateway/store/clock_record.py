@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import delete, insert, select, update
 
 from gateway.store.database import Database
-from gateway.store.events import EventKind, record
+from gateway.store.events import EventKind, ObjectKind, record
 from gateway.store.schema import CLOCK
 
 
@@ -49,7 +49,13 @@ class ClockRecord:
             connection.execute(insert(CLOCK).values(values))
             if moved_seconds:
                 detail = f"by {moved_seconds:+.0f} s"
-                record(connection, EventKind.CLOCK_JUMPED, "", detail=detail)
+                record(
+                    connection,
+                    EventKind.CLOCK_JUMPED,
+                    "",
+                    object_kind=ObjectKind.CLOCK,
+                    detail=detail,
+                )
 
     def confirm(self, who: str) -> bool:
         """Puts on record that the clock is right now; returns whether it had jumped."""
@@ -57,5 +63,11 @@ class ClockRecord:
             jumped = CLOCK.c.jump_seconds.is_not(None)
             changed = connection.execute(update(CLOCK).where(jumped).values(jump_seconds=None))
             if changed.rowcount:
-                record(connection, EventKind.CLOCK_CONFIRMED, "", who=who)
+                record(
+                    connection,
+                    EventKind.CLOCK_CONFIRMED,
+                    "",
+                    object_kind=ObjectKind.CLOCK,
+                    who=who,
+                )
         return bool(changed.rowcount)

@@ -32,7 +32,7 @@ from gateway.store.conflict import (
 )
 from gateway.store.database import Database
 from gateway.store.deliveries import DeliveryState
-from gateway.store.events import EventKind, record
+from gateway.store.events import EventKind, ObjectKind, record
 from gateway.store.job import UNFINISHED, JobState
 from gateway.store.ledger import KeptInstance
 from gateway.store.schema import (
@@ -81,7 +81,14 @@ class ConflictList:
                 f"{len(found)} instances from {', '.join(senders[:_LISTED_SENDERS])}: "
                 f"{', '.join(sorted(kinds))}"
             )
-            record(connection, EventKind.CONFLICT, study_instance_uid, detail=detail)
+            record(
+                connection,
+                EventKind.CONFLICT,
+                study_instance_uid,
+                object_kind=ObjectKind.CONFLICT,
+                object_name=str(conflict_id),
+                detail=detail,
+            )
 
     def is_held(self, study_instance_uid: str) -> bool:
         """Returns whether nothing may be made or delivered of a study now."""
@@ -274,7 +281,15 @@ def _decide(
     ).scalar_one_or_none()
     if study is not None:
         detail = f"{state}; {n_instances} instances had been set aside"
-        record(connection, EventKind.CONFLICT_DECIDED, study, who=who, detail=detail)
+        record(
+            connection,
+            EventKind.CONFLICT_DECIDED,
+            study,
+            object_kind=ObjectKind.CONFLICT,
+            object_name=str(conflict_id),
+            who=who,
+            detail=detail,
+        )
     return study
 
 
@@ -323,7 +338,7 @@ def _supersede_jobs(connection: Connection, study: str) -> None:
             ended_at=func.coalesce(JOBS.c.ended_at, time.time()),
         )
     )
-    record(connection, EventKind.SUPERSEDED, study, detail=reason)
+    record(connection, EventKind.SUPERSEDED, study, object_kind=ObjectKind.STUDY, detail=reason)
 
 
 def _number_set_aside(conflict_id: ColumnElement[int] | int) -> Any:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, or_, select, update
 
 from gateway.store.conflict import is_held
 from gateway.store.database import Database
-from gateway.store.events import EventKind, record
+from gateway.store.events import EventKind, ObjectKind, record
 from gateway.store.job import JobState
 from gateway.store.replaced_results import ReplacedResults, record_note_missing, replaced_results
 from gateway.store.schema import DELIVERIES, JOBS
@@ -215,7 +215,7 @@ class DeliveryList:
         self,
         delivery: Delivery,
         states: Sequence[DeliveryState],
-        what: EventKind | None,
+        kind: EventKind | None,
         *,
         who: str | None = None,
         **values: Any,
@@ -231,8 +231,8 @@ class DeliveryList:
                 )
                 .values(**values)
             ).rowcount
-            if changed and what:
-                _record(connection, what, delivery, who, values.get("reason"))
+            if changed and kind:
+                _record(connection, kind, delivery, who, values.get("reason"))
         return bool(changed)
 
     def _select(
@@ -268,14 +268,19 @@ def _delivery(row: Row[Any]) -> Delivery:
 
 
 def _record(
-    connection: Connection, what: EventKind, delivery: Delivery, who: str | None, reason: str | None
+    connection: Connection,
+    kind: EventKind,
+    delivery: Delivery,
+    who: str | None,
+    reason: str | None,
 ) -> None:
-    detail = f"to {delivery.destination}" + (f": {reason}" if reason else "")
     record(
         connection,
-        what,
+        kind,
         delivery.study_instance_uid,
+        object_kind=ObjectKind.DELIVERY,
+        object_name=delivery.destination,
         job_id=delivery.job_id,
         who=who,
-        detail=detail,
+        detail=reason,
     )

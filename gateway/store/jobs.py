@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select, update
 
 from gateway.store.conflict import is_held
 from gateway.store.database import Database
-from gateway.store.events import EventKind, record
+from gateway.store.events import EventKind, ObjectKind, record
 from gateway.store.job import (
     NO_DOUBT,
     RETRYABLE_STATES,
@@ -54,10 +54,21 @@ class JobList:
         A job that waits or runs on older content of the study is superseded.
         """
         with self._database.transaction() as connection:
-            record(connection, EventKind.COMPLETE, study.study_instance_uid, detail=detail)
+            record(
+                connection,
+                EventKind.COMPLETE,
+                study.study_instance_uid,
+                object_kind=ObjectKind.STUDY,
+                detail=detail,
+            )
             new = [job.job_id for job in jobs if self._open(connection, job)]
             if not jobs:
-                record(connection, EventKind.NOT_WANTED, study.study_instance_uid)
+                record(
+                    connection,
+                    EventKind.NOT_WANTED,
+                    study.study_instance_uid,
+                    object_kind=ObjectKind.STUDY,
+                )
             _pass_on(connection, study)
         return new
 
@@ -274,6 +285,18 @@ class JobList:
             rows = connection.execute(statement.order_by(RESULTS.c.path)).all()
         return [KeptResult(**row._mapping) for row in rows]
 
+    def ended_ids(self) -> Sequence[str]:
+        """Returns the ids of the jobs that have ended."""
+        statement = select(JOBS.c.job_id).where(JOBS.c.ended_at.is_not(None))
+        with self._database.transaction() as connection:
+            return connection.execute(statement).scalars().all()
+
+    def all_results(self) -> Sequence[tuple[str, str]]:
+        """Returns the job and the path of each result on record."""
+        with self._database.transaction() as connection:
+            rows = connection.execute(select(RESULTS.c.job_id, RESULTS.c.path)).all()
+        return [(row.job_id, row.path) for row in rows]
+
     def _open(self, connection: Connection, job: NewJob) -> bool:
         if connection.execute(self._add.values(row_of(job))).one_or_none() is None:
             return False
@@ -284,26 +307,27 @@ class JobList:
             connection,
             EventKind.QUEUED,
             job.study_instance_uid,
+            object_kind=ObjectKind.JOB,
             job_id=job.job_id,
             detail=f"rule {job.rule}, {job.n_images} images, "
             f"{'urgent' if job.is_urgent else 'routine'}",
         )
         return True
 
-    def _queue_anew(self, statement: Any, what: EventKind, who: str) -> bool:
+    def _queue_anew(self, statement: Any, kind: EventKind, who: str) -> bool:
         with self._database.transaction() as connection:
             row = connection.execute(statement.values(reason=None)).one_or_none()
             if row is not None:
                 job = job_of(row)
                 connection.execute(RESULTS.delete().where(RESULTS.c.job_id == job.job_id))
-                _record(connection, what, job, who=who)
+                _record(connection, kind, job, who=who)
         return row is not None
 
     def _stop(
         self,
         job_id: str,
         state: JobState,
-        what: EventKind,
+        kind: EventKind,
         reason: str,
         *,
         who: str | None = None,
@@ -312,7 +336,7 @@ class JobList:
         with self._database.transaction() as connection:
             job = self._end(connection, job_id, state, reason, begun)
             if job is not None:
-                _record(connection, what, job, who=who, detail=reason)
+                _record(connection, kind, job, who=who, detail=reason)
         return job is not None
 
     def _end(
@@ -350,10 +374,18 @@ def _pass_on(connection: Connection, study: GrowingStudy) -> None:
 
 def _record(
     connection: Connection,
-    what: EventKind,
+    kind: EventKind,
     job: Job,
     *,
     who: str | None = None,
     detail: str | None = None,
 ) -> None:
-    record(connection, what, job.study_instance_uid, job_id=job.job_id, who=who, detail=detail)
+    record(
+        connection,
+        kind,
+        job.study_instance_uid,
+        object_kind=ObjectKind.JOB,
+        job_id=job.job_id,
+        who=who,
+        detail=detail,
+    )

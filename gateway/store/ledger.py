@@ -4,8 +4,9 @@ The order is always the same: a file is safe on the disk before it is in the led
 ledger before it is acknowledged. So a file that is not here was never acknowledged.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
@@ -18,9 +19,12 @@ from sqlalchemy import (
     update,
 )
 
+from gateway.store.access_events import record_received, record_refused, record_rejected
 from gateway.store.database import Database
-from gateway.store.events import record_received, record_refused, record_rejected
 from gateway.store.schema import INSTANCES, JOBS, SET_ASIDE, STUDIES, TRANSFERS
+
+# Databases take some thousand values in one statement.
+_UIDS_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,11 +133,11 @@ class Ledger:
         with self._database.transaction() as connection:
             return connection.execute(select(STUDIES.c.study_instance_uid).limit(1)).first() is None
 
-    def end_transfer(self, ended: EndedTransfer) -> None:
-        """Puts the end of a transfer on record, once."""
+    def end_transfer(self, ended: EndedTransfer, address: str | None = None) -> None:
+        """Stores the end of a transfer, once, and who sent it, with the address."""
         with self._database.transaction() as connection:
             connection.execute(self._end_transfer.values(**asdict(ended)))
-        record_received(self._database, ended.transfer)
+        record_received(self._database, ended.transfer, address)
 
     def reject(self, who: str, why: str, address: str) -> None:
         """Puts on record that somebody was not let in; `why` is one of a few constant texts."""
@@ -199,18 +203,47 @@ class Ledger:
             study_instance_uid: Of the study.
             until_arrival: The `arrival` of the last instance; None: all of them.
         """
-        is_set_aside = exists().where(
-            SET_ASIDE.c.sop_instance_uid == INSTANCES.c.sop_instance_uid,
-            SET_ASIDE.c.sha256 == INSTANCES.c.sha256,
-        )
-        statement = select(INSTANCES).where(
-            INSTANCES.c.study_instance_uid == study_instance_uid, ~is_set_aside
-        )
+        statement = _content(study_instance_uid)
         if until_arrival is not None:
             statement = statement.where(INSTANCES.c.arrival <= until_arrival)
         with self._database.transaction() as connection:
             rows = connection.execute(statement.order_by(*_ARRIVAL_ORDER)).all()
         return [KeptInstance(**row._mapping) for row in rows]
+
+    def first_instance(self, study_instance_uid: str) -> KeptInstance | None:
+        """Returns the instance of a study that came first and was not set aside."""
+        statement = _content(study_instance_uid).order_by(*_ARRIVAL_ORDER).limit(1)
+        with self._database.transaction() as connection:
+            row = connection.execute(statement).first()
+        return KeptInstance(**row._mapping) if row is not None else None
+
+    def count_by_class(self, transfer: str, study_instance_uid: str) -> Mapping[str, int]:
+        """Returns how many instances of each SOP class a transfer brought of a study."""
+        statement = (
+            select(INSTANCES.c.sop_class_uid, func.count())
+            .where(
+                INSTANCES.c.transfer == transfer,
+                INSTANCES.c.study_instance_uid == study_instance_uid,
+            )
+            .group_by(INSTANCES.c.sop_class_uid)
+        )
+        with self._database.transaction() as connection:
+            return dict(connection.execute(statement).all())
+
+    def hashes(self, study_instance_uid: str) -> set[str]:
+        """Returns the SHA-256 of each instance of a study."""
+        of_study = INSTANCES.c.study_instance_uid == study_instance_uid
+        with self._database.transaction() as connection:
+            return set(connection.execute(select(INSTANCES.c.sha256).where(of_study)).scalars())
+
+    def with_uids(self, sop_instance_uids: Sequence[str]) -> Iterator[KeptInstance]:
+        """Yields the instances that have one of some SOP Instance UIDs."""
+        for start in range(0, len(sop_instance_uids), _UIDS_AT_ONCE):
+            uids = sop_instance_uids[start : start + _UIDS_AT_ONCE]
+            statement = select(INSTANCES).where(INSTANCES.c.sop_instance_uid.in_(uids))
+            with self._database.transaction() as connection:
+                rows = connection.execute(statement).all()
+            yield from (KeptInstance(**row._mapping) for row in rows)
 
 
 # The clock decides only between instances that came before arrivals were counted.
@@ -228,6 +261,17 @@ _SET_ARRIVAL = (
     )
     .values(arrival=bindparam("number"))
 )
+
+
+def _content(study_instance_uid: str) -> Any:
+    """Selects the instances of a study that were not set aside."""
+    is_set_aside = exists().where(
+        SET_ASIDE.c.sop_instance_uid == INSTANCES.c.sop_instance_uid,
+        SET_ASIDE.c.sha256 == INSTANCES.c.sha256,
+    )
+    return select(INSTANCES).where(
+        INSTANCES.c.study_instance_uid == study_instance_uid, ~is_set_aside
+    )
 
 
 def _key(instance: KeptInstance) -> tuple[str, str]:

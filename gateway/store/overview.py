@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import case, func, select
+from sqlalchemy import Select, Table, case, exists, func, select
 
 from gateway.store.conflict import is_held
 from gateway.store.database import Database
@@ -76,6 +76,21 @@ class DestinationHealth:
     dead: int
     last_delivered_at: float | None
     last_reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Durations:
+    """How long jobs took.
+
+    Attributes:
+        n_jobs: The number of jobs.
+        total_seconds: The time of all of them together.
+        n_within: For each limit that was asked for, the number of jobs that took no longer.
+    """
+
+    n_jobs: int
+    total_seconds: float
+    n_within: Sequence[int]
 
 
 def count_jobs(database: Database) -> Mapping[JobState, int]:
@@ -205,3 +220,78 @@ def destinations(database: Database, names: Iterable[str]) -> Sequence[Destinati
 
 def _count(condition: Any) -> Any:
     return func.sum(case((condition, 1), else_=0))
+
+
+def oldest_waiting_at(database: Database) -> float | None:
+    """Returns when the oldest job was created that waits; seconds since 1970, UTC."""
+    statement = select(func.min(JOBS.c.created_at)).where(JOBS.c.state == JobState.QUEUED)
+    with database.transaction() as connection:
+        oldest: float | None = connection.execute(statement).scalar()
+    return oldest
+
+
+def count_instances(database: Database) -> int:
+    """Returns how many instances are on record."""
+    with database.transaction() as connection:
+        return connection.execute(select(func.sum(STUDIES.c.n_instances))).scalar() or 0
+
+
+def segmentation_seconds(database: Database, limits: Sequence[float]) -> Durations:
+    """Returns how long the jobs took that succeeded.
+
+    Args:
+        database: With the jobs.
+        limits: Durations, in seconds, up to which jobs are counted.
+    """
+    took = JOBS.c.ended_at - JOBS.c.started_at
+    within = [_count(took <= limit) for limit in limits]
+    statement = select(func.count(), func.sum(took), *within).where(
+        JOBS.c.state == JobState.SEGMENTED
+    )
+    with database.transaction() as connection:
+        n_jobs, total, *counts = connection.execute(statement).one()
+    return Durations(
+        n_jobs=n_jobs, total_seconds=total or 0.0, n_within=[count or 0 for count in counts]
+    )
+
+
+def count_overdue_studies(database: Database, before: float) -> int:
+    """Returns how many studies have instances that were not passed on, none newer than a moment.
+
+    Args:
+        database: With the studies.
+        before: Seconds since 1970, UTC.
+    """
+    statement = select(func.count()).where(
+        STUDIES.c.n_instances - STUDIES.c.n_passed_on > 0, STUDIES.c.last_received_at < before
+    )
+    with database.transaction() as connection:
+        return connection.execute(statement).scalar_one()
+
+
+def count_unqueued(database: Database, before: float) -> int:
+    """Returns how many jobs and deliveries should be in the queue since a moment and are not.
+
+    Args:
+        database: With the jobs and deliveries.
+        before: Seconds since 1970, UTC.
+    """
+    states = ((JOBS, JobState.QUEUED), (DELIVERIES, DeliveryState.WAITING))
+    with database.transaction() as connection:
+        return sum(
+            connection.execute(_unqueued(table, state, before)).scalar_one()
+            for table, state in states
+        )
+
+
+def _unqueued(table: Table, state: str, before: float) -> "Select[int]":
+    jobs = JOBS.alias()
+    is_free = exists().where(jobs.c.job_id == table.c.job_id, ~is_held(jobs.c.study_instance_uid))
+    # Later runs are left out: no column says since when they should be in the queue.
+    return select(func.count()).where(
+        ~table.c.is_enqueued,
+        table.c.state == state,
+        table.c.run == 1,
+        table.c.created_at < before,
+        is_free,
+    )

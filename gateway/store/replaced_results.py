@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, select, update
 
 from gateway.store.database import Database
-from gateway.store.events import EventKind, record
+from gateway.store.events import EventKind, ObjectKind, record
 from gateway.store.job import Job
 from gateway.store.schema import JOBS, REPLACED_RESULTS
 
@@ -88,8 +88,16 @@ def record_note_missing(database: Database, study: str, job_id: str, destination
         ResourceError: The database fails.
     """
     detail = (
-        f"to {destination}: no note of rejection, since the replaced results are deleted here; "
-        "reject them there by hand"
+        "no note of rejection, since the replaced results are deleted here; reject them there by "
+        "hand"
     )
     with database.transaction() as connection:
-        record(connection, EventKind.NOT_DELIVERED, study, job_id=job_id, detail=detail)
+        record(
+            connection,
+            EventKind.NOT_DELIVERED,
+            study,
+            object_kind=ObjectKind.DELIVERY,
+            object_name=destination,
+            job_id=job_id,
+            detail=detail,
+        )

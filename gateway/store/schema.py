@@ -19,9 +19,11 @@ from sqlalchemy import (
 )
 
 # The newest step in gateway/store/migrations/versions.
-LAYOUT = "0004"
+LAYOUT = "0005"
 
-_SHA256, _UID, _NAME = String(64), String(64), String(64)
+# PS3.5 9.1
+UID_CHARACTERS = 64
+_SHA256, _UID, _NAME = String(64), String(UID_CHARACTERS), String(64)
 
 METADATA = MetaData()
 
@@ -196,11 +198,14 @@ EVENTS = Table(
     Column("at", Double, nullable=False),
     Column("study_instance_uid", _UID, index=True),
     Column("job_id", _SHA256),
-    Column("what", _NAME, nullable=False),
+    Column("what", _NAME, key="kind", nullable=False),
     Column("who", _NAME),
     Column("detail", Text),
     Column("address", _NAME),
     Column("transfer", _NAME, index=True),
+    Column("object_kind", _NAME, nullable=False, server_default=""),
+    Column("object_name", Text),
+    Column("outcome", _NAME, nullable=False, server_default=""),
 )
 Index("events_by_time", EVENTS.c.at)
 # How far each of the places has come to which audit messages go.

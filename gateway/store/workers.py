@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import delete, insert, select, update
 
 from gateway.store.database import Database
-from gateway.store.events import EventKind, record
+from gateway.store.events import EventKind, ObjectKind, record
 from gateway.store.schema import CONTROLS, WORKERS
 
 SEEN_SECONDS = 5.0
@@ -76,7 +76,8 @@ class WorkerList:
         """Has no further job begun, or has them begun again."""
         self._control(is_paused=is_paused)
         with self._database.transaction() as connection:
-            record(connection, EventKind.PAUSED if is_paused else EventKind.RESUMED, "", who=who)
+            kind = EventKind.PAUSED if is_paused else EventKind.RESUMED
+            record(connection, kind, "", object_kind=ObjectKind.QUEUE, who=who)
 
     def is_draining(self) -> bool:
         """Returns whether the gateway is to end when all that it has is done."""

@@ -1,31 +1,60 @@
-"""The page as a whole: which address leads where, and what lies behind the door."""
+"""Puts the page together: which path leads to which endpoint, and who may reach it."""
 
 from http import HTTPStatus
 from pathlib import Path
 
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.web.actions import Actions
 from gateway.web.authentication import LOGIN_PATH, Guard
 from gateway.web.context import WebContext
-from gateway.web.headers import SecurityHeaders
-from gateway.web.login import Login
+from gateway.web.endpoints import Actions, Login, Pages
 from gateway.web.metrics import metrics
-from gateway.web.pages import Pages
 from gateway.web.rendering import render
 from totalmap.errors import ResourceError
 from totalmap.log import get_logger
 
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
+        "object-src 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
 _STATIC = Path(__file__).parent / "static"
 
 log = get_logger()
+
+
+class SecurityHeaders:
+    """Middleware: adds to every response what it does not say itself."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes a request on."""
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
 
 
 def create_application(context: WebContext) -> Starlette:

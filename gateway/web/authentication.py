@@ -1,8 +1,15 @@
-"""Who may see anything: those who know the password, or those whom a reverse proxy lets in."""
+"""Lets users in who know the password, or whom a reverse proxy has let in; keeps their sessions."""
 
+import hashlib
+import hmac
+import secrets
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
+from threading import Lock
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
@@ -12,14 +19,14 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.config import WebSection
-from gateway.login_attempts import WITHIN_SECONDS, LoginAttempts
+from gateway.login_attempts import WITHIN_SECONDS, LoginAttempts, parse_address
+from gateway.store.access_events import record_logged_in, record_login_failed
 from gateway.store.database import Database
-from gateway.store.events import record_logged_in, record_login_failed
 from gateway.web.forms import TOKEN_FIELD, read_form, with_query
-from gateway.web.origin import origin_of
 from gateway.web.password import check_password
-from gateway.web.sessions import FormTokens, Session, Sessions
 
+Networks = Sequence[IPv4Network | IPv6Network]
+TOKEN_BYTES = 32
 LOGIN_PATH = "/login"
 # In the query of what a page asks for by itself, to be up to date.
 AUTOMATIC = "automatic"
@@ -28,6 +35,119 @@ SECONDS_PER_MINUTE = 60
 
 _COOKIE = "totalmap"
 _OUT_OF_DATE = "This page was out of date. Go back, load it again, and repeat what you did."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a request comes from.
+
+    Attributes:
+        address: Of who asks, as far as it is known.
+        is_by_proxy: Whether a proxy of ours passed it on.
+        is_https: Whether the browser speaks HTTPS.
+    """
+
+    address: str
+    is_by_proxy: bool
+    is_https: bool
+
+
+def origin_of(connection: HTTPConnection, proxies: Networks) -> Origin:
+    """Returns where a request comes from.
+
+    Args:
+        connection: The request.
+        proxies: Those whose X-Forwarded-For and X-Forwarded-Proto are believed.
+    """
+    peer = connection.client.host if connection.client else ""
+    scheme = connection.url.scheme
+    if not _is_in(peer, proxies):
+        return Origin(address=peer, is_by_proxy=False, is_https=scheme == "https")
+    said = connection.headers.get("x-forwarded-for", "").split(",")
+    # The last was added by our proxy; those before it may be anybody's invention.
+    address = said[-1].strip() if parse_address(said[-1].strip()) else peer
+    scheme = connection.headers.get("x-forwarded-proto", scheme)
+    return Origin(address=address, is_by_proxy=True, is_https=scheme == "https")
+
+
+def _is_in(address: str, networks: Networks) -> bool:
+    parsed = parse_address(address)
+    return parsed is not None and any(parsed in network for network in networks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A user who is logged in; whoever has the token is that user."""
+
+    token: str
+    user: str
+
+
+class Sessions:
+    """May be used by many threads at once."""
+
+    def __init__(
+        self, idle_seconds: float, now_seconds: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._idle_seconds = idle_seconds
+        self._now_seconds = now_seconds
+        self._lock = Lock()
+        self._open: dict[str, tuple[Session, float]] = {}
+
+    def open(self, user: str) -> Session:
+        """Returns a new session, and forgets those that have ended."""
+        session = Session(token=new_token(), user=user)
+        now = self._now_seconds()
+        with self._lock:
+            self._open = {
+                token: (one, seen_at)
+                for token, (one, seen_at) in self._open.items()
+                if now - seen_at <= self._idle_seconds
+            }
+            self._open[session.token] = (session, now)
+        return session
+
+    def find(self, token: str, *, is_acting: bool) -> Session | None:
+        """Returns a session that has not ended.
+
+        Args:
+            token: Of the session.
+            is_acting: Whether the user does something; a page that refreshes itself does not
+                keep a session from ending.
+        """
+        now = self._now_seconds()
+        with self._lock:
+            session, seen_at = self._open.get(token, (None, 0.0))
+            if session is None or now - seen_at > self._idle_seconds:
+                return None
+            if is_acting:
+                self._open[token] = (session, now)
+            return session
+
+    def close(self, token: str) -> None:
+        """Ends a session."""
+        with self._lock:
+            self._open.pop(token, None)
+
+
+class FormTokens:
+    """What shows that a form was made by this page, for the browser that sends it (CSRF)."""
+
+    def __init__(self) -> None:
+        self._key = secrets.token_bytes(TOKEN_BYTES)
+
+    def of(self, token: str) -> str:
+        """Returns what a form has to hold that a browser with this cookie is shown."""
+        return hmac.new(self._key, token.encode(), hashlib.sha256).hexdigest()
+
+    def fits(self, token: str, given: str) -> bool:
+        """Returns whether a form was made for a browser with this cookie."""
+        return hmac.compare_digest(self.of(token).encode(), given.encode())
+
+
+def new_token() -> str:
+    """Returns what nobody can guess."""
+    return secrets.token_urlsafe(TOKEN_BYTES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

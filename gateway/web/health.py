@@ -1,34 +1,36 @@
-"""Whether the gateway does its work: its processes, the receiver, the ledger and the disk.
+"""Finds out whether the gateway works: its processes, the receiver, the ledger and the disk.
 
-Each is asked in a thread of its own, so that whatever does not answer keeps neither the page nor
+Each is asked in a thread of its own, so that one that does not answer keeps neither the page nor
 /health from answering; it is named instead.
 """
 
 import asyncio
+import socket
+import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from tempfile import TemporaryFile
 from threading import Event, Lock, Thread
 
-from sqlalchemy import Select, Table, exists, func, select
+from pynetdicom import AE
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at its import
 
-from gateway.config import GatewaySettings
+from gateway.config import GatewaySettings, ReceiveSection
 from gateway.heartbeat import HeartbeatTable, HeartbeatWatch
-from gateway.store.conflict import is_held
+from gateway.login_attempts import parse_address
 from gateway.store.damage import DamagedLedger
 from gateway.store.database import Database
-from gateway.store.deliveries import DeliveryState
 from gateway.store.files import BYTES_PER_GB, Storage
-from gateway.store.job import JobState
-from gateway.store.schema import DELIVERIES, JOBS, STUDIES
+from gateway.store.overview import count_overdue_studies, count_unqueued
 from gateway.store.workers import LOST_SECONDS, WorkerList
-from gateway.web.receiver_probe import ask_receiver
 from totalmap.errors import ResourceError
 
+ANSWER_SECONDS = 10.0
+_LOOPBACKS = {4: "127.0.0.1", 6: "::1"}
+_SUCCESS = 0x0000
 # The dispatcher looks twice a second; so long it never takes when it lives.
 PATIENCE_SECONDS = 30.0
-JOBS_OF = JOBS.alias()
 # How long an answer of /health waits for those that are asked.
 WAIT_SECONDS = 1.5
 # Who has not answered for so long is named. An older answer counts until then.
@@ -37,6 +39,53 @@ LATE_SECONDS = 10.0
 RECEIVER_SECONDS = 5.0
 _LOOK_SECONDS = 0.02
 _DAMAGED = "the ledger is damaged: nothing is received; the log names the remedy"
+
+
+def ask_receiver(receive: ReceiveSection) -> Iterator[str]:
+    """Yields what is wrong with the receiver, in words.
+
+    The gateway calls itself by its own AE title, which the receiver lets in from its own address
+    (gateway/receive/dicom_receiver.py). A receiver that rejects the association has answered, too.
+    Where senders need certificates, no more than a connection is tried.
+    """
+    address, parsed = receive.address, parse_address(receive.address)
+    if parsed is not None and parsed.is_unspecified:
+        address = _LOOPBACKS[parsed.version]
+    try:
+        socket.create_connection((address, receive.port), ANSWER_SECONDS).close()
+    except OSError as error:
+        yield f"nobody receives at port {receive.port}: {error.strerror or 'no answer'}"
+        return
+    if receive.tls is not None and receive.tls.senders_ca_file is not None:
+        return
+    if not _answers(receive, address):
+        yield f"the receiver does not answer C-ECHO at port {receive.port}"
+
+
+def _answers(receive: ReceiveSection, address: str) -> bool:
+    entity = AE(receive.ae_title)
+    entity.connection_timeout = entity.acse_timeout = ANSWER_SECONDS
+    entity.dimse_timeout = entity.network_timeout = ANSWER_SECONDS
+    entity.add_requested_context(Verification)
+    association = entity.associate(
+        address,
+        receive.port,
+        ae_title=receive.ae_title,
+        tls_args=(_any_certificate(), "") if receive.tls is not None else None,
+    )
+    if not association.is_established:
+        return bool(association.is_rejected)
+    answer = association.send_c_echo()
+    association.release()
+    return bool(answer.get("Status") == _SUCCESS)
+
+
+def _any_certificate() -> ssl.SSLContext:
+    """Returns encryption with whoever answers: nothing but the question is sent."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,24 +185,12 @@ class HealthCheck:
         now = time.time()
         complete = self._settings.complete
         quiet = max(complete.quiet_seconds, complete.quiet_unreleased_seconds)
-        with self._database.transaction() as connection:
-            overdue = connection.execute(
-                select(func.count()).where(
-                    STUDIES.c.n_instances - STUDIES.c.n_passed_on > 0,
-                    STUDIES.c.last_received_at < now - quiet - PATIENCE_SECONDS,
-                )
-            ).scalar_one()
-            forgotten = sum(
-                connection.execute(_not_queued(table, state, now - PATIENCE_SECONDS)).scalar_one()
-                for table, state in (
-                    (JOBS, JobState.QUEUED),
-                    (DELIVERIES, DeliveryState.WAITING),
-                )
-            )
+        overdue = count_overdue_studies(self._database, now - quiet - PATIENCE_SECONDS)
+        unqueued = count_unqueued(self._database, now - PATIENCE_SECONDS)
         if overdue:
             yield f"the dispatcher has not passed on {overdue} studies that are complete"
-        if forgotten:
-            yield f"the dispatcher has not queued {forgotten} jobs or deliveries"
+        if unqueued:
+            yield f"the dispatcher has not queued {unqueued} jobs or deliveries"
 
 
 class _Probe:
@@ -217,14 +254,3 @@ def count_workers(worker_list: WorkerList) -> int:
     """
     lost = worker_list.lost(LOST_SECONDS)
     return sum(worker.worker not in lost for worker in worker_list.workers())
-
-
-def _not_queued(table: Table, state: str, before: float) -> "Select[int]":
-    # Of what is queued anew, nothing says since when.
-    of = table.c
-    may_be_done = exists().where(
-        JOBS_OF.c.job_id == of.job_id, ~is_held(JOBS_OF.c.study_instance_uid)
-    )
-    return select(func.count()).where(
-        ~of.is_enqueued, of.state == state, of.run == 1, of.created_at < before, may_be_done
-    )

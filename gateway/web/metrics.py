@@ -11,12 +11,16 @@ from prometheus_client.core import (
     Metric,
 )
 from prometheus_client.registry import Collector
-from sqlalchemy import case, func, select
 
 from gateway.store.database import Database
-from gateway.store.job import JobState
-from gateway.store.overview import arriving_studies, count_deliveries, count_jobs
-from gateway.store.schema import JOBS, STUDIES
+from gateway.store.overview import (
+    arriving_studies,
+    count_deliveries,
+    count_instances,
+    count_jobs,
+    oldest_waiting_at,
+    segmentation_seconds,
+)
 from gateway.web.context import WebContext
 from gateway.web.health import count_workers
 
@@ -73,7 +77,7 @@ class _Gateway(Collector):
             _oldest_waiting_seconds(database),
         )
         yield CounterMetricFamily(
-            "totalmap_instances_received", "Instances on record", value=_instances(database)
+            "totalmap_instances_received", "Instances on record", value=count_instances(database)
         )
         yield _segmentation_seconds(database)
         yield _gauge(
@@ -93,36 +97,23 @@ def _gauge(name: str, documentation: str, value: float) -> Metric:
 
 
 def _oldest_waiting_seconds(database: Database) -> float:
-    statement = select(func.min(JOBS.c.created_at)).where(JOBS.c.state == JobState.QUEUED)
-    with database.transaction() as connection:
-        oldest = connection.execute(statement).scalar()
+    oldest = oldest_waiting_at(database)
     return 0.0 if oldest is None else max(0.0, time.time() - oldest)
 
 
-def _instances(database: Database) -> int:
-    with database.transaction() as connection:
-        return connection.execute(select(func.sum(STUDIES.c.n_instances))).scalar() or 0
-
-
 def _segmentation_seconds(database: Database) -> Metric:
-    """Returns how long jobs took that succeeded."""
-    took = JOBS.c.ended_at - JOBS.c.started_at
-    within = [func.sum(case((took <= limit, 1), else_=0)) for limit in _BUCKETS_SECONDS]
-    statement = select(func.count(), func.sum(took), *within).where(
-        JOBS.c.state == JobState.SEGMENTED
-    )
-    with database.transaction() as connection:
-        n, total, *counts = connection.execute(statement).one()
+    """Returns the metric of how long the jobs took that succeeded."""
+    took = segmentation_seconds(database, _BUCKETS_SECONDS)
     buckets: Sequence[tuple[str, float]] = [
         *(
-            (str(limit), n_within or 0)
-            for limit, n_within in zip(_BUCKETS_SECONDS, counts, strict=True)
+            (str(limit), n_within)
+            for limit, n_within in zip(_BUCKETS_SECONDS, took.n_within, strict=True)
         ),
-        ("+Inf", n),
+        ("+Inf", took.n_jobs),
     ]
     return HistogramMetricFamily(
         "totalmap_segmentation_seconds",
         "How long it took to segment a study",
         buckets=buckets,
-        sum_value=total or 0.0,
+        sum_value=took.total_seconds,
     )

@@ -10,11 +10,10 @@ from threading import Lock
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 from pydicom.valuerep import PersonName
-from sqlalchemy import select
 
 from gateway.store.database import Database
 from gateway.store.files import Storage
-from gateway.store.schema import INSTANCES, SET_ASIDE
+from gateway.store.ledger import Ledger
 from totalmap.dicom.file_reader import read_header
 from totalmap.log import get_logger
 
@@ -49,7 +48,7 @@ class Headlines:
     """May be used by many threads at once."""
 
     def __init__(self, database: Database, storage: Storage) -> None:
-        self._database = database
+        self._ledger = Ledger(database)
         self._storage = storage
         self._lock = Lock()
         self._kept: OrderedDict[str, tuple[Headline, Path, float]] = OrderedDict()
@@ -81,23 +80,8 @@ class Headlines:
             self._kept.pop(study_instance_uid, None)
 
     def _first_file(self, study_instance_uid: str) -> Path | None:
-        statement = (
-            select(INSTANCES.c.sha256)
-            .outerjoin(
-                SET_ASIDE,
-                (SET_ASIDE.c.sop_instance_uid == INSTANCES.c.sop_instance_uid)
-                & (SET_ASIDE.c.sha256 == INSTANCES.c.sha256),
-            )
-            .where(
-                INSTANCES.c.study_instance_uid == study_instance_uid,
-                SET_ASIDE.c.sha256.is_(None),
-            )
-            .order_by(INSTANCES.c.arrival, INSTANCES.c.received_at)
-            .limit(1)
-        )
-        with self._database.transaction() as connection:
-            sha256 = connection.execute(statement).scalar()
-        return self._storage.study_folder(study_instance_uid) / sha256 if sha256 else None
+        first = self._ledger.first_instance(study_instance_uid)
+        return self._storage.path(first) if first else None
 
 
 def short_uid(uid: str) -> str:

@@ -83,7 +83,7 @@ def _config(
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # gateway/web/origin.py believes proxies, and only those that are set
+        proxy_headers=False,  # gateway/web/authentication.py believes only web.proxies
         backlog=BACKLOG,
         callback_notify=notify,
         timeout_notify=NOTIFY_SECONDS,

@@ -108,8 +108,8 @@ def test_a_study_that_grows_is_done_again_and_an_identical_one_is_not(
     events = history(service.database, instances[0].StudyInstanceUID)
     wait_until(
         lambda: (
-            [one.what for one in history(service.database, instances[0].StudyInstanceUID)].count(
-                events[0].what
+            [one.kind for one in history(service.database, instances[0].StudyInstanceUID)].count(
+                events[0].kind
             )
             == 3
         ),

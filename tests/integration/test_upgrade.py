@@ -26,7 +26,7 @@ def test_jobs_that_version_0_1_0_queued_are_run_once(tmp_path: Path) -> None:
         for job in jobs:
             done = service.wait_for(job, JobState.SEGMENTED)
             events = [
-                str(event.what) for event in history(service.database, job.study_instance_uid)
+                str(event.kind) for event in history(service.database, job.study_instance_uid)
             ]
             assert events.count("started") == done.attempts
             assert events.count("segmented") == 1

@@ -177,7 +177,7 @@ def test_a_study_that_kills_its_worker_is_given_up_and_others_go_on(
     service.wait_for(other, JobState.SEGMENTED)
     assert service.jobs.retry(poison.job_id, "somebody")
     service.wait_for(poison, JobState.SEGMENTED)
-    events = [str(one.what) for one in history(service.database, poison.study_instance_uid)]
+    events = [str(one.kind) for one in history(service.database, poison.study_instance_uid)]
     assert events[:9] == ["received", "complete", "queued", *["started"] * 4, "dead", "retried"]
 
 

@@ -22,7 +22,7 @@ COMPOSED_MESSAGES = {
     "gateway/commitment/destination_requests.py": 'then "with status 0x" and a number',
     "gateway/deliver/send_dicom.py": 'then "rejects the association:" and a reason',
     "gateway/deliver/send_stow.py": "The name of a STOW-RS destination and an error",
-    "gateway/receive/stow_request.py": "a request has at most ... MB",
+    "gateway/receive/stow_messages.py": "a request has at most ... MB",
     "totalmap/quality/existing_result.py": "A path, a colon and a reason of the DICOM reader",
     "totalmap/writers/release.py": "The output folder, a colon and an error of the operating",
 }

@@ -15,7 +15,7 @@ from gateway.config import (
     GatewaySettings,
     StowDestination,
 )
-from gateway.store.events import LOCKED_OUT, Event, EventKind
+from gateway.store.events import Event, EventKind, ObjectKind, Outcome
 
 SCHEMA = etree.RelaxNG(etree.parse(Path(__file__).parent / "audit_message.rng"))
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -37,11 +37,12 @@ EVENT = Event(
     at=1_700_000_000.25,
     study_instance_uid="1.2.3",
     job_id=None,
-    what=EventKind.RECEIVED,
+    kind=EventKind.RECEIVED,
     who=None,
     detail=None,
 )
 GATEWAY = "totalmap@box"
+TO_PACS = {"object_kind": ObjectKind.DELIVERY, "object_name": "pacs", "job_id": "j"}
 
 
 def message(study: AuditedStudy | None = STUDY, **values: object) -> Element:
@@ -135,93 +136,103 @@ def test_received_is_a_transfer_from_the_sender_to_the_gateway() -> None:
 
 
 @pytest.mark.parametrize(
-    ("what", "detail", "outcome"),
+    ("kind", "outcome", "indicator"),
     [
-        (EventKind.DELIVERED, "to pacs", "0"),
-        (EventKind.NOT_DELIVERED, "to pacs: PACS at 10.0.0.1:104 can't be reached", "4"),
-        (EventKind.DEAD, "to pacs: PACS at 10.0.0.1:104 can't be reached", "8"),
+        (EventKind.DELIVERED, Outcome.SUCCESS, "0"),
+        (EventKind.NOT_DELIVERED, Outcome.MINOR_FAILURE, "4"),
+        (EventKind.DEAD, Outcome.SERIOUS_FAILURE, "8"),
     ],
 )
 def test_a_delivery_is_a_transfer_to_the_destination(
-    what: EventKind, detail: str, outcome: str
+    kind: EventKind, outcome: Outcome, indicator: str
 ) -> None:
-    root = message(what=what, detail=detail, job_id="j")
-    assert event_of(root) == ("110104", "R", outcome)
+    reason = None if outcome is Outcome.SUCCESS else "PACS at 10.0.0.1:104 can't be reached"
+    root = message(kind=kind, detail=reason, outcome=outcome, **TO_PACS)
+    assert event_of(root) == ("110104", "R", indicator)
     assert participants(root) == [(GATEWAY, "true", "110153"), ("pacs", "false", "110152")]
     _, destination = root.findall("ActiveParticipant")
     assert destination.attrib["AlternativeUserID"] == "AETITLES=PACS"
     assert destination.attrib["NetworkAccessPointID"] == "10.0.0.1"
     assert objects(root) == STUDY_AND_PATIENT
     said = root.findtext("EventIdentification/EventOutcomeDescription")
-    assert said == (None if outcome == "0" else detail)
+    assert said == reason
 
 
 def test_a_destination_by_stow_has_its_url() -> None:
-    root = message(what=EventKind.DELIVERED, detail="to web", job_id="j")
+    root = message(kind=EventKind.DELIVERED, **{**TO_PACS, "object_name": "web"})
     _, destination = root.findall("ActiveParticipant")
     assert destination.attrib["NetworkAccessPointID"] == "https://archive.example/dicom-web"
     assert destination.attrib["NetworkAccessPointTypeCode"] == "5"
 
 
 def test_a_destination_that_is_no_more_is_still_named() -> None:
-    root = message(what=EventKind.DELIVERED, detail="to former", job_id="j")
+    root = message(kind=EventKind.DELIVERED, **{**TO_PACS, "object_name": "former"})
     assert participants(root)[1] == ("former", "false", "110152")
 
 
 @pytest.mark.parametrize(
-    ("what", "detail", "event"),
+    ("kind", "object_kind", "outcome", "event"),
     [
-        (EventKind.SEGMENTED, "5 results, verdict ok", ("110103", "C", "0")),
-        (EventKind.DEAD, "it has ended its worker", ("110103", "C", "8")),
-        (EventKind.DELETED, "results: 5 files", ("110103", "D", "0")),
+        (EventKind.SEGMENTED, ObjectKind.JOB, Outcome.SUCCESS, ("110103", "C", "0")),
+        (EventKind.DEAD, ObjectKind.JOB, Outcome.SERIOUS_FAILURE, ("110103", "C", "8")),
+        (EventKind.DELETED, ObjectKind.RESULTS, Outcome.SUCCESS, ("110103", "D", "0")),
     ],
 )
 def test_what_becomes_of_results_is_an_access(
-    what: EventKind, detail: str, event: tuple[str, str, str]
+    kind: EventKind, object_kind: ObjectKind, outcome: Outcome, event: tuple[str, str, str]
 ) -> None:
-    root = message(what=what, detail=detail, job_id="j")
+    # the detail is for people alone, whatever it looks like
+    root = message(
+        kind=kind, object_kind=object_kind, outcome=outcome, detail="to pacs: 5 files", job_id="j"
+    )
     assert event_of(root) == event
     assert participants(root) == [(GATEWAY, "true", None)]
     assert objects(root) == STUDY_AND_PATIENT
 
 
 def test_sources_deleted_are_a_study_deleted() -> None:
-    root = message(what=EventKind.DELETED, detail="sources: 300 instances")
+    root = message(kind=EventKind.DELETED, object_kind=ObjectKind.SOURCES)
     assert event_of(root) == ("110105", "D", "0")
     assert participants(root) == [(GATEWAY, "true", None)]
     assert objects(root) == STUDY_AND_PATIENT
 
 
-@pytest.mark.parametrize("what", [EventKind.RETRIED, EventKind.CANCELLED, EventKind.MADE_URGENT])
-def test_a_job_that_a_user_changes_is_a_procedure_record(what: EventKind) -> None:
-    root = message(what=what, who="anna", job_id="j")
+@pytest.mark.parametrize("kind", [EventKind.RETRIED, EventKind.CANCELLED, EventKind.MADE_URGENT])
+def test_a_job_that_a_user_changes_is_a_procedure_record(kind: EventKind) -> None:
+    root = message(kind=kind, object_kind=ObjectKind.JOB, who="anna", job_id="j")
     assert event_of(root) == ("110111", "U", "0")
     assert participants(root) == [("anna@box", "true", None), (GATEWAY, "false", None)]
     assert objects(root) == STUDY_AND_PATIENT
 
 
 def test_who_looks_at_a_study_has_accessed_it() -> None:
-    root = message(what=EventKind.VIEWED, who="anna", address="10.0.0.7")
+    root = message(kind=EventKind.VIEWED, who="anna", address="10.0.0.7")
     assert event_of(root) == ("110103", "R", "0")
     assert participants(root)[0] == ("anna@box", "true", None)
     assert objects(root) == STUDY_AND_PATIENT
 
 
 @pytest.mark.parametrize(
-    ("what", "detail", "outcome"),
+    ("kind", "outcome", "indicator"),
     [
-        (EventKind.LOGGED_IN, None, "0"),
-        (EventKind.LOGIN_FAILED, "wrong name or password", "4"),
-        (EventKind.LOGIN_FAILED, LOCKED_OUT, "8"),
+        (EventKind.LOGGED_IN, Outcome.SUCCESS, "0"),
+        (EventKind.LOGIN_FAILED, Outcome.MINOR_FAILURE, "4"),
+        (EventKind.LOGIN_FAILED, Outcome.SERIOUS_FAILURE, "8"),
     ],
 )
 def test_a_login_is_a_user_authentication(
-    what: EventKind, detail: str | None, outcome: str
+    kind: EventKind, outcome: Outcome, indicator: str
 ) -> None:
     root = message(
-        None, what=what, study_instance_uid="", who="anna", detail=detail, address="10.0.0.7"
+        None,
+        kind=kind,
+        object_kind=ObjectKind.SESSION,
+        outcome=outcome,
+        study_instance_uid="",
+        who="anna",
+        address="10.0.0.7",
     )
-    assert event_of(root) == ("110114", "E", outcome)
+    assert event_of(root) == ("110114", "E", indicator)
     assert event_type(root) == "110122"
     assert participants(root) == [("anna@box", "true", None), (GATEWAY, "false", None)]
     user = root.find("ActiveParticipant")
@@ -231,19 +242,21 @@ def test_a_login_is_a_user_authentication(
 
 
 @pytest.mark.parametrize(
-    ("what", "kind"), [(EventKind.REJECTED, "110126"), (EventKind.REFUSED, "110132")]
+    ("kind", "type_code"), [(EventKind.REJECTED, "110126"), (EventKind.REFUSED, "110132")]
 )
-def test_whoever_is_turned_away_is_a_security_alert(what: EventKind, kind: str) -> None:
+def test_whoever_is_turned_away_is_a_security_alert(kind: EventKind, type_code: str) -> None:
     root = message(
         None,
-        what=what,
+        kind=kind,
+        object_kind=ObjectKind.CONNECTION,
+        outcome=Outcome.MINOR_FAILURE,
         study_instance_uid="",
         who="STRANGER",
         detail="not one of receive.senders",
         address="10.0.0.9",
     )
     assert event_of(root) == ("110113", "E", "4")
-    assert event_type(root) == kind
+    assert event_type(root) == type_code
     assert participants(root) == [(GATEWAY, "false", None), ("STRANGER", "false", None)]
     assert objects(root) == [("10.0.0.9", "110182", "2", "13")]
     detail = root.find("ParticipantObjectIdentification/ParticipantObjectDetail")
@@ -253,12 +266,14 @@ def test_whoever_is_turned_away_is_a_security_alert(what: EventKind, kind: str) 
 
 
 @pytest.mark.parametrize(
-    ("what", "kind"), [(EventKind.STARTED_UP, "110120"), (EventKind.SHUT_DOWN, "110121")]
+    ("kind", "type_code"), [(EventKind.STARTED_UP, "110120"), (EventKind.SHUT_DOWN, "110121")]
 )
-def test_a_process_that_starts_or_stops_is_application_activity(what: EventKind, kind: str) -> None:
-    root = message(None, what=what, study_instance_uid="", who="receive")
+def test_a_process_that_starts_or_stops_is_application_activity(
+    kind: EventKind, type_code: str
+) -> None:
+    root = message(None, kind=kind, study_instance_uid="", who="receive")
     assert event_of(root) == ("110100", "E", "0")
-    assert event_type(root) == kind
+    assert event_type(root) == type_code
     assert participants(root) == [("receive@box", "false", "110150")]
     assert objects(root) == []
 
@@ -280,14 +295,14 @@ def test_steps_inside_the_gateway_are_no_messages() -> None:
         EventKind.PAUSED,
         EventKind.RESUMED,
     }
-    said = {what for what in EventKind if audit_message(replace(EVENT, what=what), STUDY, SOURCE)}
+    said = {kind for kind in EventKind if audit_message(replace(EVENT, kind=kind), STUDY, SOURCE)}
     assert said == set(EventKind) - silent
 
 
 def test_whatever_others_write_is_one_line_of_valid_ascii() -> None:
     bad = "Müller\n\x00\x1b]\ud800<b>&\"'" + "x" * 100_000
-    for what in EventKind:
-        event = replace(EVENT, what=what, who=bad, detail=bad, address=bad)
+    for kind in EventKind:
+        event = replace(EVENT, kind=kind, object_name=bad, who=bad, detail=bad, address=bad)
         text = audit_message(event, replace(STUDY, patient_id=bad), SOURCE)
         if text is not None:
             SCHEMA.assertValid(etree.fromstring(text))
@@ -296,8 +311,7 @@ def test_whatever_others_write_is_one_line_of_valid_ascii() -> None:
             assert len(text) < 32768, "PS3.15 A.6"
 
 
-def test_failures_are_told_apart() -> None:
-    assert is_failure(replace(EVENT, what=EventKind.DEAD))
-    assert is_failure(replace(EVENT, what=EventKind.REJECTED))
+def test_failures_are_told_apart_by_their_outcome() -> None:
+    assert is_failure(replace(EVENT, outcome=Outcome.SERIOUS_FAILURE))
+    assert is_failure(replace(EVENT, outcome=Outcome.MINOR_FAILURE))
     assert not is_failure(EVENT)
-    assert not is_failure(replace(EVENT, what=EventKind.QUEUED))

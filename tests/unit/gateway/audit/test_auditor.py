@@ -13,14 +13,9 @@ import pytest
 from gateway.audit.auditor import EVENTS_AT_ONCE, Auditor
 from gateway.config import AuditSection, GatewaySettings, SyslogSection
 from gateway.receive.intake import Intake, ReceivedFile
-from gateway.store.database import Database
-from gateway.store.events import (
-    EventKind,
-    record,
-    record_logged_in,
-    record_received,
-    record_started_up,
-)
+from gateway.store.access_events import record_logged_in, record_received, record_started_up
+from gateway.store.database import Connection, Database
+from gateway.store.events import EventKind, ObjectKind, record
 from gateway.store.files import Storage
 from gateway.store.ledger import Ledger
 from tests.phantom.study import WrittenSeries
@@ -93,6 +88,17 @@ def test_what_was_received_names_sender_patient_and_instances(
     assert sop_class.attrib["UID"] == "1.2.840.10008.5.1.4.1.1.2"
 
 
+def record_delivered(connection: Connection, study: str, job_id: str) -> None:
+    record(
+        connection,
+        EventKind.DELIVERED,
+        study,
+        object_kind=ObjectKind.DELIVERY,
+        object_name="pacs",
+        job_id=job_id,
+    )
+
+
 def test_the_patient_is_known_by_the_results_when_the_sources_are_gone(
     database: Database, storage: Storage, file: Path, phantom_copy: Path
 ) -> None:
@@ -103,8 +109,8 @@ def test_the_patient_is_known_by_the_results_when_the_sources_are_gone(
     dataset.PatientID = PATIENT_ID
     dataset.save_as(output / "seg.dcm")
     with database.transaction() as connection:
-        record(connection, EventKind.DELIVERED, "1.2", job_id="j", detail="to pacs")
-        record(connection, EventKind.DELIVERED, "1.3", job_id="k", detail="to pacs")
+        record_delivered(connection, "1.2", "j")
+        record_delivered(connection, "1.3", "k")
     auditor(database, storage, file=file).write()
     assert [ids(root) for root in messages(file)] == [["1.2", PATIENT_ID], ["1.3", "unknown"]]
 

@@ -18,12 +18,13 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at its 
 )
 from sqlalchemy import select, update
 
-from gateway.commitment.commitment_requests import CommitmentRequests, reporting
 from gateway.commitment.commitment_scp import commitment_handlers
+from gateway.commitment.sender_requests import SenderRequests, reporting_to_senders
 from gateway.config import DeliverSection, GatewaySettings, ReceiveSection, SenderSection
+from gateway.deliver.deliverer import Deliverer
 from gateway.receive.dicom_receiver import running_receiver
 from gateway.receive.intake import Intake
-from gateway.store.database import open_database
+from gateway.store.database import Database, open_database
 from gateway.store.files import Storage
 from gateway.store.ledger import Ledger
 from gateway.store.schema import COMMITMENT_REQUESTS
@@ -39,6 +40,13 @@ SUCCESS, INVALID_ARGUMENT, NO_SUCH_ACTION = 0x0000, 0x0115, 0x0123
 NO_SUCH_OBJECT, CLASS_CONFLICT = 0x0112, 0x0119
 TRANSACTION, UNKNOWN = "1.2.3.4", "1.2.3.5"
 QUICK = DeliverSection(first_retry_seconds=0.1, longest_retry_seconds=0.2)
+
+
+def handlers_of(
+    settings: GatewaySettings, storage: Storage, database: Database
+) -> list[evt.EventHandlerType]:
+    take_report = Deliverer.open(settings, storage, database).take_report
+    return commitment_handlers(settings, storage, database, take_report)
 
 
 @contextmanager
@@ -62,7 +70,7 @@ def receiving(
         open_database(settings) as database,
         closing(Intake(storage, Ledger(database), 0.0)) as intake,
         running_receiver(
-            settings.receive, intake, storage, commitment_handlers(settings, storage, database)
+            settings.receive, intake, storage, handlers_of(settings, storage, database)
         ) as listening,
     ):
         yield settings, listening
@@ -74,7 +82,7 @@ def telling(settings: GatewaySettings) -> Iterator[None]:
     storage = Storage(settings.storage_folder)
     with (
         open_database(settings) as database,
-        reporting(settings, CommitmentRequests(database, storage)),
+        reporting_to_senders(SenderRequests(settings, storage, database)),
     ):
         yield
 

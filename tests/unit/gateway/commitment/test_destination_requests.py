@@ -82,7 +82,7 @@ class Gateway:
 
     def events(self) -> list[EventKind]:
         """What happened."""
-        return [one.what for one in history(self.database, STUDY) if one.job_id == JOB]
+        return [one.kind for one in history(self.database, STUDY) if one.job_id == JOB]
 
 
 @contextmanager
@@ -111,7 +111,15 @@ def delivering(
         open_database(settings) as database,
         closing(Intake(storage, Ledger(database), 0.0)) as intake,
         running_receiver(
-            settings.receive, intake, storage, commitment_handlers(settings, storage, database)
+            settings.receive,
+            intake,
+            storage,
+            commitment_handlers(
+                settings,
+                storage,
+                database,
+                Deliverer.open(settings, storage, database).take_report,
+            ),
         ) as listening,
     ):
         put_results(JobList(database), storage, results)

@@ -14,8 +14,9 @@ from gateway.config import (
     DicomDestination,
     GatewaySettings,
     StowDestination,
+    retry_seconds,
 )
-from gateway.deliver.deliverer import SECONDS_PER_DAY, Deliverer, retry_seconds
+from gateway.deliver.deliverer import SECONDS_PER_DAY, Deliverer
 from gateway.store.database import Database
 from gateway.store.deliveries import Delivery, DeliveryList, DeliveryState
 from gateway.store.events import EventKind, history
@@ -193,7 +194,7 @@ def test_a_destination_that_is_down_is_tried_again_later_and_later(shop: Shop) -
     with running_dicom_peer() as peer:
         delivery = shop.deliver(pacs(peer))
     assert (delivery.state, delivery.reason) == (DeliveryState.DELIVERED, None)
-    told = [one.what for one in history(shop.database, STUDY.study_instance_uid)]
+    told = [one.kind for one in history(shop.database, STUDY.study_instance_uid)]
     assert told.count(EventKind.NOT_DELIVERED) == 5
     assert told[-1] is EventKind.DELIVERED
 

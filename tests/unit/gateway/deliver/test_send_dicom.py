@@ -1,4 +1,4 @@
-"""Sending to pynetdicom, dcmtk's storescp and Orthanc, and to peers that behave badly."""
+"""Files are sent to pynetdicom, dcmtk's storescp and Orthanc, and to peers that behave badly."""
 
 import socket
 import ssl
@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from queue import Empty
 from threading import Event
 
 import pydicom
@@ -21,8 +22,11 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 from pynetdicom import evt
+from pynetdicom.dimse_primitives import C_ECHO, C_STORE
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at its import
 
 from gateway.deliver.send_dicom import echo, send_dicom
+from gateway.outgoing_association import ReplyQueue, association
 from tests.phantom.study import WrittenSeries
 from tests.servers import LOOPBACK, Orthanc, free_port, require_program, running_orthanc
 from tests.transfer_syntaxes import transcode
@@ -36,11 +40,59 @@ from tests.unit.gateway.receive.test_tls import Certificates, certificates  # no
 from tests.waiting import WAIT_SECONDS, wait_until
 from totalmap.errors import ResourceError
 
+CONTEXT = 1
 OUT_OF_RESOURCES, COERCED = 0xA700, 0xB000
 
 
 # How long pynetdicom waits for an answer where it is not told.
 PYNETDICOMS_SECONDS = 30
+
+
+def answer() -> C_STORE:
+    message = C_STORE()
+    message.MessageIDBeingRespondedTo = 1
+    message.Status = 0x0000
+    return message
+
+
+def request() -> C_ECHO:
+    message = C_ECHO()
+    message.MessageID = 1
+    message.AffectedSOPClassUID = Verification
+    return message
+
+
+def test_who_only_looks_gets_no_answer() -> None:
+    messages, expected = ReplyQueue(), (CONTEXT, answer())
+    messages.put(expected)
+    with pytest.raises(Empty):
+        messages.get(block=False)
+    assert messages.get(block=True, timeout=0) is expected
+
+
+def test_who_waits_hears_that_there_will_be_no_answer() -> None:
+    messages = ReplyQueue()
+    messages.put((None, None))
+    with pytest.raises(Empty):
+        messages.get(block=False)
+    assert messages.get(block=True, timeout=0) == (None, None)
+
+
+def test_who_only_looks_gets_requests() -> None:
+    messages, expected = ReplyQueue(), (CONTEXT, request())
+    messages.put(expected)
+    assert messages.get(block=False) is expected
+    with pytest.raises(Empty):
+        messages.get(block=False)
+
+
+def test_answers_reach_a_sender_by_such_a_queue() -> None:
+    with (
+        running_dicom_peer(classes=[Verification]) as peer,
+        association(peer.destination(), [(Verification, [ImplicitVRLittleEndian])]) as established,
+    ):
+        assert isinstance(established.dimse.msg_queue, ReplyQueue)
+        assert established.send_c_echo().Status == 0x0000
 
 
 @pytest.fixture

@@ -21,8 +21,7 @@ from gateway.dispatch.crashing_studies import (
     WAIT_SECONDS,
     CrashingStudies,
 )
-from gateway.dispatch.dispatcher import Dispatcher
-from gateway.dispatch.lost_workers import LostWorkers
+from gateway.dispatch.dispatcher import Dispatcher, LostWorkers
 from gateway.dispatch.source_query import ExpectedCounts
 from gateway.heartbeat import UnpausedClock
 from gateway.job_queue import DELIVER, QUEUE_FILE, SEGMENT, Handlers, running_queue
@@ -90,7 +89,7 @@ class DispatchBench:
         return self.dispatcher.queue.knows_jobs([job]) == [True]
 
     def told(self, study: str) -> list[EventKind]:
-        return [one.what for one in history(self.database, study)]
+        return [one.kind for one in history(self.database, study)]
 
 
 @contextmanager

@@ -17,8 +17,7 @@ from pydicom.uid import UID, generate_uid
 
 from gateway.config import GatewaySettings, OrthancSection, RetentionSection
 from gateway.receive.intake import Intake
-from gateway.receive.orthanc_polling import OrthancSource, polling_orthanc
-from gateway.receive.orthanc_server import PAGE, OrthancServer
+from gateway.receive.orthanc_polling import PAGE, OrthancServer, OrthancSource, polling_orthanc
 from gateway.retention.retention import Retention
 from gateway.store.database import Database
 from gateway.store.files import Storage

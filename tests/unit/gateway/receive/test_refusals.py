@@ -29,8 +29,8 @@ from tests.waiting import NEVER_SECONDS, WAIT_SECONDS, wait_until
 
 def refused(database: Database) -> list[tuple[str, str, str]]:
     """Returns what happened, to whom, and why."""
-    statement = select(EVENTS.c.what, EVENTS.c.who, EVENTS.c.detail).where(
-        EVENTS.c.what.in_([EventKind.REJECTED, EventKind.REFUSED])
+    statement = select(EVENTS.c.kind, EVENTS.c.who, EVENTS.c.detail).where(
+        EVENTS.c.kind.in_([EventKind.REJECTED, EventKind.REFUSED])
     )
     with database.transaction() as connection:
         return [(what, who, why) for what, who, why in connection.execute(statement)]

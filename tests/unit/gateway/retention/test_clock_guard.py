@@ -62,7 +62,7 @@ def test_a_jump_is_not_trusted_until_somebody_confirms_it(
     assert records.confirm("anna")
     assert not records.confirm("anna"), "it is confirmed already"
     assert guard.is_trusted()
-    events = [(event.what, event.who) for _, event in events_after(database, 0, 10)]
+    events = [(event.kind, event.who) for _, event in events_after(database, 0, 10)]
     assert events == [("clock jumped", None), ("clock confirmed", "anna")]
 
 

@@ -42,7 +42,7 @@ def record_start(one: Box) -> None:
 
 
 def events(one: Box) -> list[EventKind]:
-    return [event.what for _, event in events_after(one.database, 0, 100)]
+    return [event.kind for _, event in events_after(one.database, 0, 100)]
 
 
 def is_on_record(one: Box) -> list[bool]:
@@ -122,7 +122,13 @@ def test_a_study_that_comes_again_keeps_its_history() -> None:
 def test_events_about_no_study_go_a_part_at_a_time() -> None:
     with box(history_days=30) as one:
         number = EVENTS_AT_ONCE + 10
-        row = {"at": one.now, "study_instance_uid": "", "what": EventKind.LOGGED_IN}
+        row = {
+            "at": one.now,
+            "study_instance_uid": "",
+            "kind": EventKind.LOGGED_IN,
+            "object_kind": "session",
+            "outcome": "success",
+        }
         one.set(insert(EVENTS).values([row] * number))
         one.now += 31 * DAY
         one.apply(1)

@@ -153,7 +153,7 @@ class Box:
 
     def deletions(self, study: str) -> list[str | None]:
         return [
-            one.detail for one in history(self.database, study) if one.what is EventKind.DELETED
+            one.detail for one in history(self.database, study) if one.kind is EventKind.DELETED
         ]
 
     def count(self, table: object) -> int:
@@ -227,7 +227,13 @@ def build(one: Box, jobs: list[SomeJob], received_days_ago: int, *, is_growing: 
         for destination, delivery in _deliveries(job).items():
             at = one.ago(delivery.days_ago)
             if delivery.state == "dead":
-                values = {"at": at, "study_instance_uid": "1.2", "what": "dead"}
+                values = {
+                    "at": at,
+                    "study_instance_uid": "1.2",
+                    "kind": "dead",
+                    "object_kind": "delivery",
+                    "outcome": "serious failure",
+                }
                 one.set(insert(EVENTS).values(values))
             one.set(
                 insert(DELIVERIES).values(
@@ -416,7 +422,7 @@ def test_nothing_is_deleted_of_a_job_that_was_retried_just_before() -> None:
         one.apply(1)
         retrying.join()
         for study in studies:
-            happened = [event.what for event in history(one.database, study)]
+            happened = [event.kind for event in history(one.database, study)]
             assert EventKind.DELETED not in happened[happened.index(EventKind.RETRIED) :]
 
 

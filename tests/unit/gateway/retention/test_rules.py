@@ -3,15 +3,13 @@ import pytest
 from gateway.config import RetentionSection
 from gateway.retention.rules import (
     SECONDS_PER_DAY,
-    KnownDelivery,
-    KnownJob,
-    KnownStudy,
     history_may_go,
     results_may_go,
     sources_may_go,
 )
 from gateway.store.deliveries import DeliveryState
 from gateway.store.job import JobState
+from gateway.store.study_state import DeliveryOfJob, JobOfStudy, StudyState
 
 RULES = RetentionSection(sources_days=2, results_days=3, failed_days=7)
 NOW = 100.0 * SECONDS_PER_DAY
@@ -23,21 +21,21 @@ def at(days_ago: float) -> float:
 
 def delivery(
     state: DeliveryState, days_ago: float | None = None, *, needs_commitment: bool = False
-) -> KnownDelivery:
+) -> DeliveryOfJob:
     done_at = None if days_ago is None else at(days_ago)
-    return KnownDelivery(state=state, needs_commitment=needs_commitment, done_at=done_at)
+    return DeliveryOfJob(state=state, needs_commitment=needs_commitment, done_at=done_at)
 
 
-def job(state: JobState, days_ago: float | None, *deliveries: KnownDelivery) -> KnownJob:
+def job(state: JobState, days_ago: float | None, *deliveries: DeliveryOfJob) -> JobOfStudy:
     ended_at = None if days_ago is None else at(days_ago)
-    return KnownJob(job_id="j", state=state, ended_at=ended_at, deliveries=deliveries)
+    return JobOfStudy(job_id="j", state=state, ended_at=ended_at, deliveries=deliveries)
 
 
-def study(*jobs: KnownJob, days_ago: float = 50) -> KnownStudy:
-    return KnownStudy(jobs=jobs, last_at=at(days_ago))
+def study(*jobs: JobOfStudy, days_ago: float = 50) -> StudyState:
+    return StudyState(jobs=jobs, last_at=at(days_ago))
 
 
-def may_go(*jobs: KnownJob, rules: RetentionSection = RULES) -> tuple[bool, bool]:
+def may_go(*jobs: JobOfStudy, rules: RetentionSection = RULES) -> tuple[bool, bool]:
     """Whether the sources of a study may go, and the results of its first job."""
     known = study(*jobs)
     return sources_may_go(known, rules, NOW), results_may_go(jobs[0], known, rules, NOW)
@@ -70,7 +68,7 @@ def test_without_a_limit_everything_stays() -> None:
         job(JobState.SEGMENTED, 40, delivery(DeliveryState.DELIVERED, 40, needs_commitment=True)),
     ],
 )
-def test_nothing_goes_before_delivery_and_commitment(unfinished: KnownJob) -> None:
+def test_nothing_goes_before_delivery_and_commitment(unfinished: JobOfStudy) -> None:
     done = job(JobState.SEGMENTED, 40, delivery(DeliveryState.DELIVERED, 40))
     assert may_go(unfinished) == (False, False)
     assert may_go(done, unfinished) == (False, True), "other results are not waited for"
@@ -91,7 +89,7 @@ def test_what_a_destination_has_promised_to_keep_goes() -> None:
         job(JobState.SEGMENTED, 6, delivery(DeliveryState.DEAD)),
     ],
 )
-def test_a_failure_keeps_everything_of_its_study(failed: KnownJob) -> None:
+def test_a_failure_keeps_everything_of_its_study(failed: JobOfStudy) -> None:
     done = job(JobState.SEGMENTED, 40, delivery(DeliveryState.DELIVERED, 40))
     assert may_go(done, failed) == (False, False)
     sooner = RetentionSection(sources_days=2, results_days=3, failed_days=6)
@@ -113,7 +111,7 @@ def test_a_study_that_came_again_is_as_young_as_what_came() -> None:
     assert not sources_may_go(study(done, days_ago=1), RULES, NOW)
 
 
-def history_goes(*jobs: KnownJob, last_event: float = 40, **rules: float | None) -> bool:
+def history_goes(*jobs: JobOfStudy, last_event: float = 40, **rules: float | None) -> bool:
     section = RetentionSection.model_validate({"history_days": 30, "failed_days": 7, **rules})
     return history_may_go(study(*jobs), at(last_event), section, NOW)
 
@@ -135,7 +133,7 @@ def test_a_history_goes_after_its_days() -> None:
         delivery(DeliveryState.DELIVERED, 40, needs_commitment=True),
     ],
 )
-def test_a_history_stays_of_what_a_destination_never_got_or_promised(never: KnownDelivery) -> None:
+def test_a_history_stays_of_what_a_destination_never_got_or_promised(never: DeliveryOfJob) -> None:
     delivered = delivery(DeliveryState.DELIVERED, 40)
     assert not history_goes(job(JobState.SEGMENTED, 40, delivered, never))
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.store.database import Database
 from gateway.store.deliveries import Delivery, DeliveryList, DeliveryState
-from gateway.store.events import EventKind, history
+from gateway.store.events import EventKind, ObjectKind, history
 from gateway.store.jobs import JobList
 from tests.unit.gateway.store.test_jobs import NEW, SEG, STUDY
 
@@ -37,8 +37,10 @@ def stand(deliveries: DeliveryList, destination: str = "pacs") -> Delivery:
 
 
 def told(database: Database) -> list[tuple[EventKind, str | None, str | None]]:
-    events = history(database, STUDY.study_instance_uid)
-    return [(one.what, one.who, one.detail) for one in events][4:]
+    events = history(database, STUDY.study_instance_uid)[4:]
+    assert {event.object_kind for event in events} == {ObjectKind.DELIVERY}
+    assert {event.object_name for event in events} == {"pacs"}
+    return [(event.kind, event.who, event.detail) for event in events]
 
 
 def test_each_destination_has_its_own(deliveries: DeliveryList) -> None:
@@ -74,7 +76,7 @@ def test_what_is_delivered_is_done(deliveries: DeliveryList, database: Database)
     assert deliveries.unfinished() == []
     assert not deliveries.delivered(one), "only once"
     assert not deliveries.retry(now, "anna"), "it is there"
-    assert told(database) == [(EventKind.DELIVERED, None, "to pacs")]
+    assert told(database) == [(EventKind.DELIVERED, None, None)]
 
 
 def test_the_story_of_a_delivery_that_fails(deliveries: DeliveryList, database: Database) -> None:
@@ -92,9 +94,9 @@ def test_the_story_of_a_delivery_that_fails(deliveries: DeliveryList, database: 
     assert again.not_before == 0.0
     assert again.created_at > dead.created_at
     assert told(database) == [
-        (EventKind.NOT_DELIVERED, None, "to pacs: it is down"),
-        (EventKind.DEAD, None, "to pacs: it is down still"),
-        (EventKind.RETRIED, "anna", "to pacs"),
+        (EventKind.NOT_DELIVERED, None, "it is down"),
+        (EventKind.DEAD, None, "it is down still"),
+        (EventKind.RETRIED, "anna", None),
     ]
 
 

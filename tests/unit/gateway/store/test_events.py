@@ -1,14 +1,7 @@
 from dataclasses import replace
 
-from gateway.store.database import Database
-from gateway.store.events import (
-    LOCKED_OUT,
+from gateway.store.access_events import (
     SELDOM_AT_MOST,
-    Event,
-    EventKind,
-    events_after,
-    history,
-    record,
     record_logged_in,
     record_login_failed,
     record_received,
@@ -17,6 +10,16 @@ from gateway.store.events import (
     record_shut_down,
     record_started_up,
     record_viewed,
+)
+from gateway.store.database import Database
+from gateway.store.events import (
+    Event,
+    EventKind,
+    ObjectKind,
+    Outcome,
+    events_after,
+    history,
+    record,
 )
 from gateway.store.ledger import Ledger
 from tests.unit.gateway.instances import ELSEWHERE, ONE, SECOND
@@ -38,7 +41,7 @@ def test_a_transfer_is_on_record_once_for_each_of_its_studies(
         at=SECOND.received_at,
         study_instance_uid="1.2",
         job_id=None,
-        what=EventKind.RECEIVED,
+        kind=EventKind.RECEIVED,
         who="CT1",
         detail="2 instances",
         address="10.0.0.7",
@@ -71,7 +74,7 @@ def test_a_flood_of_one_kind_leaves_room_for_the_others(database: Database) -> N
     for number in range(SELDOM_AT_MOST):
         record_rejected(database, f"STRANGER{number}", "not one of receive.senders")
     record_refused(database, "CT1", "an instance is larger than receive.max_instance_mb")
-    assert everything(database)[-1].what is EventKind.REFUSED
+    assert everything(database)[-1].kind is EventKind.REFUSED
 
 
 def test_what_strangers_call_themselves_is_cut_to_what_a_database_holds(
@@ -86,9 +89,9 @@ def test_whoever_is_locked_out_is_an_alert_as_well(database: Database) -> None:
     record_login_failed(database, "eve", "10.0.0.9")
     record_login_failed(database, "eve", "10.0.0.9", is_locked_out=True)
     failed, locked_out, alert = everything(database)
-    assert failed.detail != LOCKED_OUT
-    assert (locked_out.what, locked_out.detail) == (EventKind.LOGIN_FAILED, LOCKED_OUT)
-    assert (alert.what, alert.who) == (EventKind.REFUSED, "10.0.0.9")
+    assert failed.outcome is Outcome.MINOR_FAILURE
+    assert (locked_out.kind, locked_out.detail) == (EventKind.LOGIN_FAILED, Outcome.SERIOUS_FAILURE)
+    assert (alert.kind, alert.who) == (EventKind.REFUSED, "10.0.0.9")
 
 
 def test_every_login_and_start_is_on_record(database: Database) -> None:
@@ -96,7 +99,7 @@ def test_every_login_and_start_is_on_record(database: Database) -> None:
         record_started_up(database, "receive")
         record_logged_in(database, "anna", "10.0.0.7")
         record_shut_down(database, "receive")
-    assert [(one.what, one.who) for one in everything(database)] == 2 * [
+    assert [(one.kind, one.who) for one in everything(database)] == 2 * [
         (EventKind.STARTED_UP, "receive"),
         (EventKind.LOGGED_IN, "anna"),
         (EventKind.SHUT_DOWN, "receive"),
@@ -112,10 +115,10 @@ def test_a_page_that_is_loaded_again_is_one_view(database: Database) -> None:
 
 def test_events_come_in_portions_after_one_of_them(database: Database) -> None:
     with database.transaction() as connection:
-        for what in (EventKind.COMPLETE, EventKind.QUEUED, EventKind.STARTED):
-            record(connection, what, "1.2")
+        for kind in (EventKind.COMPLETE, EventKind.QUEUED, EventKind.STARTED):
+            record(connection, kind, "1.2", object_kind=ObjectKind.STUDY)
     (first, complete), (second, queued) = events_after(database, 0, 2)
-    assert [complete.what, queued.what] == [EventKind.COMPLETE, EventKind.QUEUED]
+    assert [complete.kind, queued.kind] == [EventKind.COMPLETE, EventKind.QUEUED]
     assert second > first
     ((_, started),) = events_after(database, second, 2)
-    assert started.what is EventKind.STARTED
+    assert started.kind is EventKind.STARTED

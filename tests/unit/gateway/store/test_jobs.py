@@ -13,7 +13,7 @@ from sqlalchemy import update
 
 from gateway.store.database import Database
 from gateway.store.deliveries import DeliveryList
-from gateway.store.events import EventKind, history
+from gateway.store.events import EventKind, ObjectKind, Outcome, history
 from gateway.store.job import (
     NO_DOUBT,
     UNFINISHED,
@@ -65,7 +65,7 @@ def stand(jobs: JobList, job_id: str = NEW.job_id) -> Job:
 
 def told(database: Database) -> list[EventKind]:
     """Returns what the history says of the study."""
-    return [one.what for one in history(database, STUDY.study_instance_uid)]
+    return [one.kind for one in history(database, STUDY.study_instance_uid)]
 
 
 def test_a_job_is_what_was_opened(jobs: JobList) -> None:
@@ -91,7 +91,7 @@ def test_the_events_tell_the_story(jobs: JobList, database: Database) -> None:
     jobs.begin(NEW.job_id, 4, "host-1")
     jobs.succeed(NEW.job_id, [SEG])
     events = history(database, "1.2")
-    assert [(one.what, one.who, one.detail) for one in events] == [
+    assert [(one.kind, one.who, one.detail) for one in events] == [
         (EventKind.COMPLETE, None, "40 instances"),
         (EventKind.QUEUED, None, "rule ct, 40 images, routine"),
         (EventKind.STARTED, "host-1", "attempt 1"),
@@ -103,7 +103,12 @@ def test_the_events_tell_the_story(jobs: JobList, database: Database) -> None:
         (EventKind.STARTED, "host-1", "attempt 1"),
         (EventKind.SEGMENTED, None, "1 results, verdict ok"),
     ]
-    assert {one.job_id for one in events[1:]} == {NEW.job_id}
+    assert {event.job_id for event in events[1:]} == {NEW.job_id}
+    assert [event.object_kind for event in events] == [ObjectKind.STUDY, *9 * [ObjectKind.JOB]]
+    outcomes = {event.kind: event.outcome for event in events}
+    assert outcomes[EventKind.SEGMENTED] is Outcome.SUCCESS
+    assert outcomes[EventKind.POSTPONED] is Outcome.MINOR_FAILURE
+    assert outcomes[EventKind.DEAD] is Outcome.SERIOUS_FAILURE
 
 
 def test_a_study_that_no_rule_wants_is_passed_on(
@@ -493,7 +498,7 @@ class Jobs(RuleBasedStateMachine):
     def the_events_tell_the_story(self) -> None:
         events = history(self.database, STUDY.study_instance_uid)
         for job_id, model in self.models.items():
-            assert [one.what for one in events if one.job_id == job_id] == model.events
+            assert [one.kind for one in events if one.job_id == job_id] == model.events
 
     def teardown(self) -> None:
         deliveries = DeliveryList(self.database)

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, NullPool, create_engine, text
 
 from gateway.store import layout
 from gateway.store.database import Database
+from gateway.store.events import history
 from gateway.store.schema import LAYOUT, METADATA
 from tests.conftest import REPOSITORY
 from tests.postgres import running_postgres
@@ -89,3 +90,63 @@ def test_a_ledger_of_a_later_version_is_refused_and_left_alone(tmp_path: Path) -
 def test_an_unknown_version_to_go_back_to_is_refused(old_ledger: Path) -> None:
     with pytest.raises(ConfigError, match=r"version 0\.0\.9: choose one of 0\.1\.0"):
         downgrade(f"sqlite:///{old_ledger}", "0.0.9")
+
+
+# Kind, job, who and detail, as version 0.1.0 stored them; the object, its name, the outcome and
+# the detail after the upgrade.
+CONVERTED = {
+    ("received", None, "CT1", "2 instances"): ("study", None, "success", "2 instances"),
+    ("started", "j", "host-1", "attempt 1"): ("job", None, "success", "attempt 1"),
+    ("postponed", "j", None, "no memory"): ("job", None, "minor failure", "no memory"),
+    ("dead", "j", None, "to be or not: a reason"): (
+        *("job", None, "serious failure", "to be or not: a reason"),
+    ),
+    ("dead", "j", None, "to pacs: it is down: 5"): (
+        *("delivery", "pacs", "serious failure", "it is down: 5"),
+    ),
+    ("delivered", "j", None, "to pacs"): ("delivery", "pacs", "success", None),
+    ("not delivered", "j", None, "to a_b-c: down"): ("delivery", "a_b-c", "minor failure", "down"),
+    ("retried", "j", "anna", None): ("job", None, "success", None),
+    ("retried", "j", "anna", "to pacs"): ("delivery", "pacs", "success", None),
+    ("superseded", None, None, "grown"): ("study", None, "success", "grown"),
+    ("superseded", "j", None, "grown"): ("job", None, "success", "grown"),
+    ("viewed", None, "anna", None): ("study", None, "success", None),
+    ("viewed", "j", "anna", "results/seg.dcm"): ("result", "results/seg.dcm", "success", None),
+    ("deleted", "j", None, "results: 5 files"): ("results", None, "success", "results: 5 files"),
+    ("deleted", None, None, "sources: 9"): ("sources", None, "success", "sources: 9"),
+    ("login failed", None, "eve", "wrong name or password"): (
+        *("session", None, "minor failure", "wrong name or password"),
+    ),
+    ("login failed", None, "eve", "too many attempts"): (
+        *("session", None, "serious failure", "too many attempts"),
+    ),
+    ("rejected", None, "X", "not known"): ("connection", None, "minor failure", "not known"),
+    ("started up", None, "receive", None): ("process", "receive", "success", None),
+    ("paused", None, "anna", None): ("queue", None, "success", None),
+    ("clock jumped", None, None, "by +90 s"): ("clock", None, "success", "by +90 s"),
+}
+_INSERT_OLD = text(
+    "INSERT INTO events (at, study_instance_uid, what, job_id, who, detail)"
+    " VALUES (1.0, '1.2', :what, :job_id, :who, :detail)"
+)
+_SELECT_OLD = text("SELECT what, job_id, who, detail FROM events ORDER BY event_id")
+
+
+def test_events_on_record_are_converted_to_typed_columns_and_back(tmp_path: Path) -> None:
+    names = ("what", "job_id", "who", "detail")
+    rows = [dict(zip(names, row, strict=True)) for row in CONVERTED]
+    with running_postgres() as postgres:
+        for url in (f"sqlite:///{tmp_path / 'ledger.sqlite'}", postgres):
+            Database(url).close()
+            downgrade(url, "0.1.0")
+            with create_engine(url, poolclass=NullPool).begin() as connection:
+                connection.execute(_INSERT_OLD, rows)
+            with Database(url) as database:
+                found = [
+                    (event.object_kind, event.object_name, event.outcome, event.detail)
+                    for event in history(database, "1.2")
+                ]
+            assert found == list(CONVERTED.values())
+            downgrade(url, "0.1.0")
+            with create_engine(url, poolclass=NullPool).connect() as connection:
+                assert [tuple(row) for row in connection.execute(_SELECT_OLD)] == list(CONVERTED)

@@ -12,9 +12,9 @@ import yaml
 from structlog.testing import capture_logs
 
 from gateway.heartbeat import HeartbeatTable, UnpausedClock
-from gateway.supervise import systemd
 from gateway.supervise.process import Limits, Loss, SupervisedProcess
 from gateway.supervise.process_status import used_bytes, with_descendants
+from gateway.supervisor import ALIVE, READY, notify_systemd
 from tests.servers import free_port
 from tests.waiting import NEVER_SECONDS, wait_until
 
@@ -89,11 +89,11 @@ def test_memory_is_what_a_process_uses_alone() -> None:
 
 
 def test_systemd_is_told_where_it_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    systemd.notify(systemd.READY)  # nobody asked
+    notify_systemd(READY)  # nobody asked
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
         heard.bind(str(tmp_path / "notify"))
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-        systemd.notify(systemd.ALIVE)
+        notify_systemd(ALIVE)
         assert heard.recv(100) == b"WATCHDOG=1"
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "gone"))
-    systemd.notify(systemd.ALIVE)
+    notify_systemd(ALIVE)

@@ -1,4 +1,4 @@
-"""Who gets in: by the password, or through a proxy."""
+"""Users are let in by the password or through a reverse proxy, and their sessions end."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -7,14 +7,17 @@ from ipaddress import ip_network
 import httpx
 import pytest
 from sqlalchemy import select
+from starlette.requests import HTTPConnection
 
 from gateway.config import WebSection
 from gateway.store.events import EventKind
 from gateway.store.schema import EVENTS
+from gateway.web.authentication import FormTokens, Origin, Sessions, origin_of
 from tests.unit.gateway.web.browsing import PASSWORD, USER, form_token, log_in, press
 from tests.unit.gateway.web.filling import Filled
 from tests.waiting import wait_until
 
+PROXIES = (ip_network("10.0.0.0/24"), ip_network("fd00::/64"))
 BEHIND = ("/", "/?group=failed", "/studies/1.2.3", "/jobs/a/thumbnail", "/jobs/a/files/results/x")
 ACTIONS = (
     "/jobs/a/retry",
@@ -27,9 +30,74 @@ ACTIONS = (
 )
 
 
+def connection(peer: str, **headers: str) -> HTTPConnection:
+    raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    return HTTPConnection(
+        {
+            "type": "http",
+            "scheme": "http",
+            "path": "/",
+            "server": ("here", 80),
+            "headers": raw,
+            "client": (peer, 1),
+        }
+    )
+
+
+@pytest.mark.parametrize("peer", ["10.0.0.7", "fd00::7", "::ffff:10.0.0.7"])
+def test_a_proxy_is_believed_and_of_it_only_what_it_added(peer: str) -> None:
+    said = connection(peer, x_forwarded_for="1.1.1.1, 192.168.1.5", x_forwarded_proto="https")
+    assert origin_of(said, PROXIES) == Origin(
+        address="192.168.1.5", is_by_proxy=True, is_https=True
+    )
+
+
+@pytest.mark.parametrize("peer", ["10.0.1.7", "fd01::7", "127.0.0.1"])
+def test_nobody_else_is_believed(peer: str) -> None:
+    said = connection(peer, x_forwarded_for="10.0.0.7", x_forwarded_proto="https")
+    assert origin_of(said, PROXIES) == Origin(address=peer, is_by_proxy=False, is_https=False)
+
+
+def test_nonsense_from_a_proxy_is_the_proxy() -> None:
+    assert origin_of(connection("10.0.0.7", x_forwarded_for="nonsense"), PROXIES).address == (
+        "10.0.0.7"
+    )
+
+
+def test_it_ends_when_its_user_is_idle_and_not_before() -> None:
+    now = [0.0]
+    sessions = Sessions(10.0, lambda: now[0])
+    token = sessions.open("user").token
+    for moment in (9.0, 18.0, 27.0):
+        now[0] = moment
+        assert sessions.find(token, is_acting=True)
+    now[0] = 36.0
+    assert sessions.find(token, is_acting=False)  # a page that refreshes itself
+    now[0] = 38.0
+    assert sessions.find(token, is_acting=True) is None
+
+
+def test_it_is_nobody_elses_and_ends_when_it_is_closed() -> None:
+    sessions = Sessions(10.0)
+    one, other = sessions.open("one"), sessions.open("other")
+    assert sessions.find("", is_acting=True) is None
+    sessions.close(one.token)
+    assert sessions.find(one.token, is_acting=True) is None
+    assert sessions.find(other.token, is_acting=True) == other
+
+
+def test_a_form_is_for_one_browser() -> None:
+    tokens = FormTokens()
+    assert tokens.fits("one", tokens.of("one"))
+    assert not tokens.fits("one", tokens.of("other"))
+    assert not tokens.fits("one", "")
+    assert not tokens.fits("one", "ü")
+    assert not FormTokens().fits("one", tokens.of("one"))
+
+
 def recorded(gateway: Filled) -> Sequence[tuple[str, str]]:
     """What happened and who did it, in order."""
-    statement = select(EVENTS.c.what, EVENTS.c.who).order_by(EVENTS.c.event_id)
+    statement = select(EVENTS.c.kind, EVENTS.c.who).order_by(EVENTS.c.event_id)
     with gateway.database.transaction() as connection:
         return [(what, who) for what, who in connection.execute(statement)]
 

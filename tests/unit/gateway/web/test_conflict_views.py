@@ -71,7 +71,7 @@ def test_a_user_decides_and_is_on_record(
     event = history(gateway.database, study)[-1]
     if choice == "take":
         event = history(gateway.database, study)[-2]
-    assert (event.what, event.who) == ("conflict decided", USER)
+    assert (event.kind, event.who) == ("conflict decided", USER)
     page = user.get(f"/studies/{study}").text
     assert f"decided by {USER}" in page
     assert ("Second, Grace" in page) is (choice == "take")

@@ -20,7 +20,7 @@ from gateway.receive.intake import Intake
 from gateway.store.damage import DamagedLedger
 from gateway.store.database import LEDGER_FILE
 from gateway.store.schema import DELIVERIES, JOBS, STUDIES, WORKERS
-from gateway.web.receiver_probe import ask_receiver
+from gateway.web.health import ask_receiver
 from gateway.web.server import running_web
 from tests.servers import LOOPBACK, free_port
 from tests.unit.gateway.web.filling import Filled

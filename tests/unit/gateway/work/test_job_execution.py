@@ -214,7 +214,7 @@ def test_a_job_for_which_the_machine_was_too_small_is_postponed_and_dead_in_the_
     job = bench.do(work, job)
     assert job.state is JobState.DEAD
     assert job.reason == "begun 3 times without success: out of memory"
-    assert history(database, job.study_instance_uid)[-1].what is EventKind.DEAD
+    assert history(database, job.study_instance_uid)[-1].kind is EventKind.DEAD
 
 
 def test_a_study_that_can_not_be_segmented_is_not_tried_again(

@@ -1,14 +1,17 @@
-"""A Store request (PS3.18 10.5) as it comes: chunk by chunk, its parts into files."""
+"""Reads Store requests of STOW-RS (PS3.18 10.5) chunk by chunk, and writes their responses."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import BinaryIO
 
+from pydicom.dataset import Dataset
 from python_multipart.multipart import parse_options_header
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
 
 from gateway.receive.free_space import FreeSpace
 from gateway.receive.multipart import MAX_BOUNDARY_CHARACTERS, MalformedMultipart, Mark, Multipart
@@ -18,6 +21,10 @@ from totalmap.errors import InputError, ResourceError
 # A whole-body CT has some thousands.
 MAX_PARTS = 50_000
 BYTES_PER_MB = 1_000_000
+# PS3.18 I.2.2
+DOES_NOT_MATCH = 0xA900
+CANNOT_UNDERSTAND = 0xC000
+RETRY_SECONDS = 10
 
 
 class TooLarge(InputError):
@@ -72,7 +79,7 @@ async def chunks_of(request: Request, max_mb: float, idle_seconds: float) -> Asy
         yield chunk
 
 
-class Spool:
+class PartWriter:
     """Writes each part of a request into a file, as it comes."""
 
     def __init__(self, storage: Storage, free_space: FreeSpace, multipart: Multipart) -> None:
@@ -128,3 +135,55 @@ class Spool:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+@dataclass(frozen=True, slots=True)
+class PartOutcome:
+    """What became of a part; without UIDs where nobody knows them."""
+
+    sop_class_uid: str | None = None
+    sop_instance_uid: str | None = None
+    failure: int | None = None
+
+
+def answer_to(outcomes: Sequence[PartOutcome]) -> Response:
+    """Returns the Store Instances Response Module (PS3.18 I.2) and its status (10.5.3.1)."""
+    stored = [one for one in outcomes if one.failure is None]
+    failed = [one for one in outcomes if one.failure is not None]
+    answer = Dataset()
+    if stored:
+        answer.ReferencedSOPSequence = [_item(one) for one in stored]
+    if known := [_item(one) for one in failed if one.sop_instance_uid]:
+        answer.FailedSOPSequence = known
+    if unknown := [_item(one) for one in failed if not one.sop_instance_uid]:
+        answer.OtherFailuresSequence = unknown
+    status = HTTPStatus.OK if stored else HTTPStatus.CONFLICT
+    if stored and failed:
+        status = HTTPStatus.ACCEPTED
+    return JSONResponse(answer.to_json_dict(), status, media_type="application/dicom+json")
+
+
+def refusal_after(error: BaseException) -> HTTPException | None:
+    """Returns what to answer where a request can't be received; None: that is another error."""
+    if isinstance(error, TooLarge):
+        return HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(error))
+    if isinstance(error, MalformedMultipart):
+        return HTTPException(HTTPStatus.BAD_REQUEST, str(error))
+    if isinstance(error, ResourceError):
+        again = {"Retry-After": str(RETRY_SECONDS)}
+        return HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, str(error), again)
+    if isinstance(error, TimeoutError):
+        return HTTPException(HTTPStatus.REQUEST_TIMEOUT, "the request was silent for too long")
+    if isinstance(error, ClientDisconnect):
+        return HTTPException(HTTPStatus.BAD_REQUEST, "the request was cut off")
+    return None
+
+
+def _item(outcome: PartOutcome) -> Dataset:
+    item = Dataset()
+    if outcome.sop_instance_uid:
+        item.ReferencedSOPClassUID = outcome.sop_class_uid
+        item.ReferencedSOPInstanceUID = outcome.sop_instance_uid
+    if outcome.failure is not None:
+        item.FailureReason = outcome.failure
+    return item

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway.web import formatting
+from gateway.web import rendering
 
 NOON_UTC = 1_795_694_400.0  # 2026-11-26
 
@@ -19,10 +19,10 @@ def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_moments_are_local() -> None:
-    assert formatting.moment(NOON_UTC) == "2026-11-26 13:00"
-    assert formatting.exact_moment(NOON_UTC + 5) == "2026-11-26 13:00:05"
-    assert formatting.iso_moment(NOON_UTC) == "2026-11-26T13:00:00+01:00"
-    assert formatting.time_zone() in ("CET (UTC+01:00)", "CEST (UTC+02:00)")
+    assert rendering.moment(NOON_UTC) == "2026-11-26 13:00"
+    assert rendering.exact_moment(NOON_UTC + 5) == "2026-11-26 13:00:05"
+    assert rendering.iso_moment(NOON_UTC) == "2026-11-26T13:00:00+01:00"
+    assert rendering.time_zone() in ("CET (UTC+01:00)", "CEST (UTC+02:00)")
 
 
 @pytest.mark.parametrize(
@@ -37,14 +37,14 @@ def test_moments_are_local() -> None:
     ],
 )
 def test_times_have_two_units(seconds: float, expected: str) -> None:
-    assert formatting.duration(seconds) == expected
+    assert rendering.duration(seconds) == expected
 
 
 def test_sizes_and_counts() -> None:
-    assert [formatting.size(n) for n in (12, 3400, 5.8e6, 78.5e9)] == [
+    assert [rendering.size(n) for n in (12, 3400, 5.8e6, 78.5e9)] == [
         "12 bytes",
         "3.4 kB",
         "5.8 MB",
         "78.5 GB",
     ]
-    assert [formatting.count(n, "image") for n in (0, 1, 2)] == ["0 images", "1 image", "2 images"]
+    assert [rendering.count(n, "image") for n in (0, 1, 2)] == ["0 images", "1 image", "2 images"]

@@ -1,0 +1,240 @@
+"""Answers the requests of users: pages, files, buttons, and logging in and out."""
+
+from http import HTTPStatus
+from pathlib import Path
+
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, RedirectResponse, Response
+
+from gateway.conflict_detection import ConflictDetector
+from gateway.store.access_events import record_viewed
+from gateway.store.overview import Group
+from gateway.web import views
+from gateway.web.authentication import (
+    AUTOMATIC,
+    LOGIN_PATH,
+    Authenticator,
+    WrongPassword,
+    cookie_of,
+    new_token,
+    origin_of,
+    user_name,
+)
+from gateway.web.context import WebContext
+from gateway.web.forms import NEXT_FIELD, TOKEN_FIELD, own_path, read_form, with_query
+from gateway.web.rendering import SAID, render, render_inside
+from gateway.web.results import PREVIEW_NAME, REPORT_NAME, preview, thumbnail
+
+_TYPES = {
+    ".csv": "text/csv",
+    ".dcm": "application/dicom",
+    ".gz": "application/gzip",
+    ".html": "text/html",
+    ".json": "application/json",
+    ".png": "image/png",
+}
+PAGE_DIGITS = 6
+# It has styles and pictures within itself, and can do nothing.
+REPORT_POLICY = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+# What a user may decide about a conflict, and what the page says afterwards.
+_CHOICES = {"keep": "first-kept", "take": "new-taken", "reject": "study-rejected"}
+
+
+class Pages:
+    """The endpoints; only whoever is let in gets here."""
+
+    def __init__(self, context: WebContext) -> None:
+        self._context = context
+        self._may_log_out = context.settings.web.user_header is None
+
+    def overview(self, request: Request) -> Response:
+        """Shows how everything stands, or the list of a group."""
+        query = request.query_params
+        group = query.get("group", "")
+        if group and group not in tuple(Group):
+            raise HTTPException(HTTPStatus.NOT_FOUND, "There is no such list.")
+        number = query.get("page", "1")[:PAGE_DIGITS]
+        page = max(1, int(number)) if number.isascii() and number.isdecimal() else 1
+        view = views.overview(self._context, Group(group) if group else None, page if group else 1)
+        return self._show("overview.html.jinja", request, view)
+
+    def study(self, request: Request) -> Response:
+        """Shows a study."""
+        uid = request.path_params["study"]
+        view = views.study(self._context, uid)
+        if view is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND, "Nothing is known of this study.")
+        if AUTOMATIC not in request.query_params:
+            self._viewed(request, uid)
+        return self._show("study.html.jinja", request, view)
+
+    def thumbnail(self, request: Request) -> Response:
+        """Sends a small preview of a job."""
+        job = self._context.jobs.job(request.path_params["job_id"])
+        path = preview(self._context.storage, job.job_id) if job else None
+        if path is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND, "There is no such file.")
+        return Response(thumbnail(path), media_type="image/jpeg")
+
+    def file(self, request: Request) -> Response:
+        """Sends a result of a job: shown, if browsers can, or to be saved."""
+        study_instance_uid, job_id, path = self._file(request, request.path_params["path"])
+        if path.name == PREVIEW_NAME:
+            return FileResponse(path, media_type=_TYPES[".png"])
+        self._viewed(request, study_instance_uid, job_id, request.path_params["path"])
+        if path.name == REPORT_NAME:
+            policy = {"Content-Security-Policy": REPORT_POLICY}
+            return FileResponse(path, media_type=_TYPES[".html"], headers=policy)
+        kind = _TYPES.get(path.suffix, "application/octet-stream")
+        return FileResponse(path, media_type=kind, filename=path.name)
+
+    def _show(self, name: str, request: Request, view: object) -> Response:
+        return render_inside(name, request, view, may_log_out=self._may_log_out)
+
+    def _file(self, request: Request, name: str) -> tuple[str, str, Path]:
+        """Returns the study, the job, and where its file is."""
+        job = self._context.jobs.job(request.path_params["job_id"])
+        path = self._context.results.find(job.job_id, name) if job else None
+        if job is None or path is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND, "There is no such file.")
+        return job.study_instance_uid, job.job_id, path
+
+    def _viewed(
+        self, request: Request, study: str, job_id: str | None = None, result: str | None = None
+    ) -> None:
+        user = request.state.visit.user
+        address = origin_of(request, self._context.settings.web.proxies).address
+        record_viewed(self._context.database, study, user, address, job_id=job_id, result=result)
+
+
+class Actions:
+    """The endpoints of the buttons; only whoever is let in gets here, by a form of ours."""
+
+    def __init__(self, context: WebContext) -> None:
+        self._context = context
+
+    def retry(self, request: Request) -> Response:
+        """Queues a job again that failed or was cancelled."""
+        return _done(request, self._context.jobs.retry(*_job_and_user(request)), "retried")
+
+    def cancel(self, request: Request) -> Response:
+        """Ends a job that waits or runs."""
+        return _done(request, self._context.jobs.cancel(*_job_and_user(request)), "cancelled")
+
+    def make_urgent(self, request: Request) -> Response:
+        """Moves a job that waits before all that are not urgent."""
+        return _done(request, self._context.jobs.make_urgent(*_job_and_user(request)), "urgent")
+
+    def retry_delivery(self, request: Request) -> Response:
+        """Has a delivery tried at once."""
+        job_id, user = _job_and_user(request)
+        delivery = self._context.deliveries.delivery(job_id, request.path_params["destination"])
+        if delivery is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND, "There is no such delivery.")
+        return _done(request, self._context.deliveries.retry(delivery, user), "delivering")
+
+    def decide(self, request: Request) -> Response:
+        """Decides about a conflict as the user saw it."""
+        choice = request.path_params["choice"]
+        conflict_id, n_instances = (
+            request.path_params[name] for name in ("conflict_id", "n_instances")
+        )
+        conflict = self._context.conflicts.conflict(conflict_id)
+        if conflict is None or choice not in _CHOICES:
+            raise HTTPException(HTTPStatus.NOT_FOUND, "There is no such conflict.")
+        user, conflicts = request.state.visit.user, self._context.conflicts
+        if choice == "keep":
+            is_done = conflicts.keep_first(conflict_id, n_instances, user)
+        elif choice == "reject":
+            is_done = conflicts.reject_study(conflict_id, n_instances, user)
+        else:
+            conflict_detector = ConflictDetector(
+                self._context.ledger, conflicts, self._context.storage
+            )
+            replaced = conflict_detector.replaced_by(conflict)
+            is_done = conflicts.take_new(conflict_id, n_instances, user, replaced)
+            self._context.headlines.forget(conflict.study_instance_uid)
+        return _done(request, is_done, _CHOICES[choice])
+
+    def confirm_clock(self, request: Request) -> Response:
+        """Lets retention go on after the clock has jumped."""
+        is_done = self._context.clock.confirm(request.state.visit.user)
+        return _done(request, is_done, "clock-confirmed")
+
+    def pause(self, request: Request) -> Response:
+        """Has no further job begun."""
+        return self._pause(request, "paused", is_paused=True)
+
+    def resume(self, request: Request) -> Response:
+        """Has jobs begun again."""
+        return self._pause(request, "resumed", is_paused=False)
+
+    def _pause(self, request: Request, said: str, *, is_paused: bool) -> Response:
+        self._context.worker_list.pause(request.state.visit.user, is_paused=is_paused)
+        return _done(request, True, said)
+
+
+def _job_and_user(request: Request) -> tuple[str, str]:
+    return request.path_params["job_id"], request.state.visit.user
+
+
+def _done(request: Request, is_done: bool, said: str) -> Response:
+    """Goes back to where the button was, which says what came of it."""
+    where = own_path(request.state.form.get(NEXT_FIELD, "/"))
+    where = with_query(where, **{SAID: said if is_done else "unchanged"})
+    return RedirectResponse(where, HTTPStatus.SEE_OTHER)
+
+
+class Login:
+    """The endpoints."""
+
+    def __init__(self, authenticator: Authenticator) -> None:
+        self._authenticator = authenticator
+
+    def show(self, request: Request) -> Response:
+        """Asks who it is, and for the password."""
+        return self._ask(request, own_path(request.query_params.get(NEXT_FIELD, "/")))
+
+    async def log_in(self, request: Request) -> Response:
+        """Lets somebody in."""
+        form = await read_form(request)
+        where = own_path(form.get(NEXT_FIELD, "/"))
+        if not self._authenticator.form_tokens.fits(cookie_of(request), form.get(TOKEN_FIELD, "")):
+            return self._ask(request, where, "This page was out of date. Try again.")
+        user = user_name(form.get("user", ""))
+        if not user:
+            return self._ask(request, where, "Say who you are.")
+        try:
+            password = form.get("password", "")
+            session = await run_in_threadpool(self._authenticator.log_in, request, user, password)
+        except WrongPassword:
+            return self._ask(request, where, "That is not the password.", user)
+        except HTTPException as refused:
+            response = self._ask(request, where, refused.detail, user)
+            response.status_code = refused.status_code
+            response.headers.update(refused.headers or {})
+            return response
+        response = RedirectResponse(where, HTTPStatus.SEE_OTHER)
+        self._authenticator.give_cookie(response.headers, request, session.token)
+        return response
+
+    def log_out(self, request: Request) -> Response:
+        """Ends a session."""
+        self._authenticator.log_out(request)
+        return RedirectResponse(LOGIN_PATH, HTTPStatus.SEE_OTHER)
+
+    def _ask(self, request: Request, where: str, problem: str = "", user: str = "") -> Response:
+        token = cookie_of(request) or new_token()
+        response = render(
+            "login.html.jinja",
+            HTTPStatus.UNAUTHORIZED if problem else HTTPStatus.OK,
+            form_token=self._authenticator.form_tokens.of(token),
+            next=where,
+            problem=problem,
+            user=user,
+        )
+        if token != cookie_of(request):
+            self._authenticator.give_cookie(response.headers, request, token)
+        return response
