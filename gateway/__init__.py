@@ -1,1 +1,1 @@
-"""The one-box service beside the PACS: receives studies, has them segmented, sends results back."""
+"""The service beside the PACS: receives studies, has them segmented, and sends results back."""

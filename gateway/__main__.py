@@ -1,4 +1,4 @@
-"""`python -m gateway`: prepares the process, and only then imports what it runs."""
+"""Starts a process of the gateway (`python -m gateway`): prepares it before it imports the rest."""
 
 import sys
 

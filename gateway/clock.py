@@ -1,4 +1,4 @@
-"""Reads the clocks of this machine: that of the wall, which may jump, and that since the boot."""
+"""Reads the clocks of this machine: the wall clock, which may jump, and the time since the boot."""
 
 import time
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ _BOOT_ID_FILE = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Clock(Protocol):
-    """What tells the time."""
+    """Anything that tells the time."""
 
     def wall_seconds(self) -> float:
         """Returns seconds since 1970, UTC; somebody may set this clock at any moment."""
@@ -18,12 +18,12 @@ class Clock(Protocol):
         """Returns seconds since this machine started; nobody can set this clock."""
 
     def boot_id(self) -> str:
-        """Returns what names this start of the machine; empty where it has no name."""
+        """Returns the name of this start of the machine; empty where it has none."""
 
 
 @dataclass(frozen=True, slots=True)
 class SystemClock:
-    """The clocks of this machine. The one since the boot goes on while the machine sleeps."""
+    """The clocks of this machine. The time since the boot goes on while the machine sleeps."""
 
     def wall_seconds(self) -> float:
         """Returns seconds since 1970, UTC."""
@@ -34,7 +34,7 @@ class SystemClock:
         return time.clock_gettime(time.CLOCK_BOOTTIME)
 
     def boot_id(self) -> str:
-        """Returns what Linux calls this start of the machine."""
+        """Returns the name that Linux gives to this start of the machine."""
         try:
             return _BOOT_ID_FILE.read_text(encoding="ascii").strip()
         except OSError:

@@ -1,7 +1,8 @@
-"""Finds out whether the instances of a study contradict each other, and holds the study if so.
+"""Detects whether the instances of a study contradict each other, and holds the study if so.
 
-Instances are judged in the order in which they came: the first stays, and what contradicts it is
-set aside. No value of an attribute leaves this file.
+Instances are compared in the order in which they came: the first stays, and one that contradicts
+
+it is set aside. No value of an attribute leaves this file.
 """
 
 from collections.abc import Collection, Sequence
@@ -35,11 +36,11 @@ log = get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparedStudy:
-    """A study after its instances were compared.
+    """A study whose instances were compared.
 
     Attributes:
-        content: What it is made of, in the order in which it came.
-        is_held: Whether somebody has to decide, or has rejected it.
+        content: The instances that it is made of, in the order in which they came.
+        is_held: Whether a user has to decide about it, or has rejected it.
     """
 
     content: Sequence[KeptInstance]
@@ -48,7 +49,7 @@ class ComparedStudy:
 
 @dataclass(slots=True)
 class _Judged:
-    """What was found of the instances of a study."""
+    """The instances of a study by the result of the comparison."""
 
     by_uid: dict[str, KeptInstance] = field(default_factory=dict)
     repeated: list[KeptInstance] = field(default_factory=list)
@@ -57,7 +58,7 @@ class _Judged:
 
 
 class ConflictDetector:
-    """Compares instances; headers of studies that grow are read once."""
+    """Compares instances; reads each header of a growing study once."""
 
     def __init__(self, ledger: Ledger, conflicts: ConflictList, storage: Storage) -> None:
         self._ledger = ledger
@@ -66,7 +67,7 @@ class ConflictDetector:
         self._patients: dict[str, dict[str, Patient]] = {}
 
     def detect(self, study_instance_uid: str) -> ComparedStudy:
-        """Compares the instances of a study, and sets aside what contradicts the first of them.
+        """Compares the instances of a study, and sets aside those that contradict earlier ones.
 
         Raises:
             ResourceError: The database fails, or a file can't be read now.
@@ -87,12 +88,12 @@ class ConflictDetector:
         )
 
     def replaced_by(self, conflict: Conflict) -> Sequence[KeptInstance]:
-        """Returns what a study would lose if what was set aside for a conflict were taken.
+        """Returns the instances that a study loses if those set aside for a conflict are taken.
 
-        That is the same instances, and all that are of another patient.
+        These are the same instances, and all instances of another patient.
 
         Raises:
-            ResourceError: As `examine`.
+            ResourceError: As `detect`.
         """
         new = self._conflicts.instances(conflict.conflict_id)
         uids = {kept.sop_instance_uid for kept in new}
@@ -104,7 +105,7 @@ class ConflictDetector:
         ]
 
     def forget_but(self, study_instance_uids: Collection[str]) -> None:
-        """Forgets what was read of all studies but some."""
+        """Forgets the headers of all studies but some."""
         for uid in [uid for uid in self._patients if uid not in study_instance_uids]:
             del self._patients[uid]
 
@@ -129,7 +130,7 @@ class ConflictDetector:
         return judged
 
     def _is_refused(self, kept: KeptInstance, patient: Patient) -> bool:
-        """Whether somebody has decided against the same content already."""
+        """Whether a user has already decided against the same content."""
         return any(
             not disagreements((patient, self._patient(refused)))
             and not self._differences(refused, kept)
@@ -172,11 +173,11 @@ def _contradiction(
 
 
 def _read_patient(path: Path) -> Patient:
-    """Returns whose a file is; nobody's where its header is broken, which contradicts nothing."""
+    """Returns the patient of a file; an unknown one, if its header is broken."""
     try:
         with path.open("rb") as file:
             return read_patient(read_header(file, _TAGS, needs_prefix=True))
-    except OSError as error:  # else a disk that is away would let another patient in
+    except OSError as error:  # a disk that is away must not let another patient in
         raise _unreadable(path, error) from error
     except Exception as error:  # pydicom raises many kinds on broken input
         log.warning("header_not_read", file=path.name, kind=type(error).__name__)

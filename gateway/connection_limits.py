@@ -1,9 +1,8 @@
 """Sets limits and deadlines for HTTP connections, of the page and of STOW-RS.
 
-uvicorn lets a connection be silent for ever before its first request, inside a request, and while
-it reads no answer. Here each of these has a deadline. Where connections get many, the one without
-progress for longest is closed for a new one. /health and /metrics are answered even where all
-others make progress.
+uvicorn sets no time limit for the first request of a connection, for the rest of a request, or for
+reading a response. Here each of these has a deadline. Where there are too many connections, the one
+without progress for longest is closed for a new one. /health and /metrics are answered even then.
 """
 
 import asyncio
@@ -23,20 +22,20 @@ from totalmap.log import get_logger
 REQUEST_SECONDS = 3.0
 BODY_SECONDS = 10.0
 ANSWER_SECONDS = 10.0
-# So many bytes, in either direction, are progress.
+# At least so many bytes, in either direction, count as progress.
 PROGRESS_BYTES = 1000
-# A request under way whose peer makes no progress for so long may be closed for a new connection.
+# A request whose peer makes no progress for so long may be closed for a new connection.
 STALLED_SECONDS = 1.0
 LOOK_SECONDS = 0.25
 MAX_CONNECTIONS = 128
 MAX_OF_ADDRESS = 64
-# So many more are accepted; over these, only RESERVED_PATHS are answered.
+# So many more are accepted, to which only RESERVED_PATHS are answered.
 RESERVED_CONNECTIONS = 16
 RESERVED_PATHS = ("/health", "/metrics")
-# As many more may be in their TLS handshake, and wait to be accepted.
+# So many more may be in their TLS handshake, and so many wait to be accepted.
 MAX_HANDSHAKES = 128
 BACKLOG = 128
-# Linux would keep up to 4 MB of answers for each client that reads none.
+# Linux would keep up to 4 MB of responses for each client that reads none.
 SEND_BUFFER_BYTES = 65_536
 
 log = get_logger()
@@ -44,7 +43,7 @@ log = get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deadlines:
-    """For how long a connection may keep us waiting, in seconds.
+    """How long the gateway waits for a connection, in seconds.
 
     Attributes:
         request: For the head of a request, from its first byte; for the first one, from the
@@ -59,12 +58,12 @@ class Deadlines:
 
 
 class LimitedProtocol(H11Protocol):
-    """A connection with deadlines, and a place among the others of its server."""
+    """A connection with deadlines, which counts against the limit of its server."""
 
     deadlines = Deadlines()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Makes room for a new connection, and begins to watch it."""
+        """Makes room for a new connection, and starts to watch it."""
         super().connection_made(transport)
         self._progress_at = self.loop.time()
         self._head_since: float | None = self._progress_at
@@ -82,7 +81,7 @@ class LimitedProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Takes in what has come; with its first byte the deadline of a request begins."""
+        """Takes received data; the deadline of a request starts with its first byte."""
         before = cast(object, self.cycle)
         if not self._is_busy and self._head_since is None:
             self._head_since = self.loop.time()
@@ -92,19 +91,19 @@ class LimitedProtocol(H11Protocol):
             self._head_since = None
 
     def resume_writing(self) -> None:
-        """Notes that the peer has read some of an answer."""
+        """Notes that the peer has read a part of a response."""
         self._note_progress(PROGRESS_BYTES)
         super().resume_writing()
 
     @property
     def _is_busy(self) -> bool:
-        """Whether a request is under way."""
+        """Whether a request is being received or answered."""
         has_asked = cast(object, self.cycle) is not None  # it is None until then
         return has_asked and not self.cycle.response_complete
 
     @property
     def _is_receiving(self) -> bool:
-        """Whether the rest of a body is to come, and we would take it."""
+        """Whether we wait for the rest of a body."""
         return self._is_busy and self.cycle.more_body and not self.flow.read_paused
 
     @property
@@ -121,12 +120,12 @@ class LimitedProtocol(H11Protocol):
             self._n_bytes, self._progress_at = 0, self.loop.time()
 
     def _look(self) -> None:
-        """Ends the connection where it has kept us waiting for too long."""
+        """Ends the connection where its peer has kept us waiting for too long."""
         now, unsent = self.loop.time(), self.transport.get_write_buffer_size()
         self._note_progress(max(0, self._unsent - unsent))
         self._unsent = unsent
         if self._is_busy and not self._is_receiving and not unsent:
-            self._progress_at = now  # the peer waits for us
+            self._progress_at = now  # we keep the peer waiting
         waited, limits = self._stalled_seconds, self.deadlines
         if unsent and waited > limits.answer:
             self._end("an answer was not read")
@@ -144,7 +143,7 @@ class LimitedProtocol(H11Protocol):
         self.transport.abort()
 
     def _make_room(self) -> bool:
-        """Ends others where there are too many; returns whether there is room."""
+        """Ends other connections where there are too many; returns whether there is room."""
         everybody = cast("set[LimitedProtocol]", self.connections)
         others = [other for other in everybody if other is not self and not other._is_ended]
         address = self.client and self.client[0]
@@ -160,7 +159,7 @@ class LimitedProtocol(H11Protocol):
 
 
 def _replace_one(connections: Sequence[LimitedProtocol]) -> bool:
-    """Ends a connection that asks for nothing, or the one without progress for longest.
+    """Ends an idle connection, or else the one without progress for longest.
 
     Returns:
         Whether there was one.
@@ -180,7 +179,7 @@ def protocol_with(deadlines: Deadlines) -> type[LimitedProtocol]:
 
 @dataclass(frozen=True, slots=True)
 class _OnlyReserved:
-    """Answers RESERVED_PATHS; everything else is refused for the moment."""
+    """Answers RESERVED_PATHS, and refuses everything else for the moment."""
 
     app: ASGIApp
 
@@ -192,17 +191,17 @@ class _OnlyReserved:
 
 
 class ListeningSocket(socket.socket):
-    """Accepts connections; with more than `MAX_HANDSHAKES` in their handshake, the oldest goes."""
+    """Accepts connections; closes the oldest of more than `MAX_HANDSHAKES` TLS handshakes."""
 
     def __init__(self, listening: socket.socket) -> None:
-        """Listens in the place of another socket, which is given up.
+        """Takes over another socket, which must not be used afterwards.
 
         Args:
             listening: At an address.
         """
         super().__init__(fileno=listening.detach())
         self.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-        # Connections behind their handshake, each a protocol of the server's: uvicorn's own set.
+        # The protocols of connections whose handshake is done: uvicorn's own set.
         self.accepted: Collection[Any] = ()
         self._in_handshake: list[socket.socket] = []
 

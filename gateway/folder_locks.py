@@ -1,4 +1,4 @@
-"""Lets one gateway at a time use a storage folder, and gives each machine a name of its own.
+"""Lets one gateway at a time use a storage folder, and gives each machine a unique name.
 
 Locks of the file system end with the process that holds them, whatever ends it.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 from totalmap.errors import ResourceError
 
 GATEWAY_LOCK = "gateway.lock"
-# A file for each machine, which is named after it and locked while its gateway runs.
+# Holds a file for each machine, named after it and locked while its gateway runs.
 MACHINES_FOLDER = "machines"
 WORKERS_FOLDER = "workers"
 _HOST_CHARACTERS = 30
@@ -24,10 +24,10 @@ _ID_BYTES = 4
 
 @contextmanager
 def only_gateway(storage_folder: Path) -> Iterator[None]:
-    """Keeps every other gateway, and every command that changes files, from a storage folder.
+    """Locks a storage folder against other gateways and commands that change its files.
 
     Raises:
-        ResourceError: A gateway, or such a command, uses it.
+        ResourceError: Another gateway, or such a command, uses it.
     """
     with _locked(storage_folder / GATEWAY_LOCK) as is_ours:
         if not is_ours:
@@ -40,10 +40,10 @@ def only_gateway(storage_folder: Path) -> Iterator[None]:
 
 @contextmanager
 def machine_name(storage_folder: Path) -> Iterator[str]:
-    """Yields a name that no other machine has which uses the storage folder now.
+    """Yields the unique name of this machine among those that use the storage folder now.
 
-    It is made once, of the host's name and a random number, and is the same at each start. Of two
-    machines with one host name, and of copies of a virtual machine, each has a name of its own.
+    It consists of the host name and a random number, and is the same at each start. Two machines
+    with the same host name, or copies of a virtual machine, get different names.
     """
     folder = storage_folder / MACHINES_FOLDER
     host = socket.gethostname()[:_HOST_CHARACTERS]
@@ -55,17 +55,17 @@ def machine_name(storage_folder: Path) -> Iterator[str]:
                 return
     new = folder / f"{host}-{secrets.token_hex(_ID_BYTES)}"
     with _locked(new) as is_ours:
-        if not is_ours:  # another machine has seen it and taken it
+        if not is_ours:  # another machine was faster
             raise ResourceError(f"{new} is locked already: start again")
         yield new.name
 
 
 @contextmanager
 def only_worker(storage_folder: Path, worker: str) -> Iterator[None]:
-    """Keeps every other worker from a name while the block runs.
+    """Locks the name of a worker while the block runs.
 
     Raises:
-        ResourceError: A worker of that name lives.
+        ResourceError: A worker of that name runs already.
     """
     folder = storage_folder / WORKERS_FOLDER
     with _locked(folder / worker) as is_ours:
@@ -79,7 +79,7 @@ def only_worker(storage_folder: Path, worker: str) -> Iterator[None]:
 
 @contextmanager
 def _locked(file: Path) -> Iterator[bool]:
-    """Yields whether this process holds the lock of a file.
+    """Yields whether this process got the lock of a file.
 
     Raises:
         ResourceError: The file can't be made.

@@ -1,8 +1,10 @@
 """Heartbeats: each process of the gateway shows that it works, and its parent sees when it stops.
 
-The beats are counters in memory that the processes share (an inherited memfd). Neither the disk,
-the database nor the time of day has a part in them. A process beats once a second while each of
-its loops turns; a loop that stands still is reported at once, with the place where it stands.
+The beats are counters in memory that the processes share (an inherited memfd). They depend neither
+
+on the disk nor on the database nor on the time of day. A process beats twice a second while all of
+
+its loops turn; a loop that hangs is reported, with the line of code where it hangs.
 """
 
 import mmap
@@ -21,12 +23,12 @@ from typing import Self
 from totalmap.log import get_logger
 
 BEAT_SECONDS = 0.5
-# Of a step between two looks, so much counts. What is beyond it was a pause of the machine or of
-# the process that looks, and nobody else's silence.
+# The longest time between two looks that counts. A longer one was a pause of the machine or of the
+# process that looks, and not a silence of the other process.
 LONGEST_STEP_SECONDS = 1.0
 # A process that has not beaten for so long is named by /health.
 LATE_SECONDS = 10.0
-# For loops whose steps wait for the disk, the database or another machine.
+# For loops that wait for the disk, the database or another machine.
 LONG_STEP_SECONDS = 300.0
 
 _SLOT = struct.Struct("=48sQQ")
@@ -36,7 +38,7 @@ log = get_logger()
 
 
 class ProcessState(IntEnum):
-    """What a process says of itself."""
+    """The state that a process reports."""
 
     STARTING = 0
     RUNNING = 1
@@ -44,7 +46,7 @@ class ProcessState(IntEnum):
 
 
 class UnpausedClock:
-    """Monotonic seconds, without the time in which nobody looked at the clock."""
+    """Monotonic seconds, without the time in which the clock was not read."""
 
     def __init__(
         self,
@@ -65,14 +67,14 @@ class UnpausedClock:
 
 
 class Silence:
-    """How long a value has not changed, by the clock of the process that looks."""
+    """Measures how long a value has not changed, by the clock of the process that looks."""
 
     def __init__(self) -> None:
         self._value: object = None
         self._changed_at = 0.0
 
     def seconds(self, value: object, now: float) -> float:
-        """Returns for how long the value has been the same.
+        """Returns for how many seconds the value has been the same.
 
         Args:
             value: As it is now.
@@ -84,7 +86,7 @@ class Silence:
 
 
 class HeartbeatTable:
-    """The beats of some processes, in memory that they share."""
+    """The heartbeats of several processes, in memory that they share."""
 
     def __init__(self, descriptor: int) -> None:
         """Opens a table.
@@ -108,11 +110,11 @@ class HeartbeatTable:
         return cls(descriptor)
 
     def restart(self, index: int) -> None:
-        """Takes note that a process is started."""
+        """Notes that a process is started."""
         self._write(index, ProcessState.STARTING, self.beats(index) + 1)
 
     def beat(self, index: int, state: ProcessState) -> None:
-        """Takes note that a process works."""
+        """Notes that a process works."""
         self._write(index, state, self.beats(index) + 1)
 
     def beats(self, index: int) -> int:
@@ -120,11 +122,11 @@ class HeartbeatTable:
         return int(self._slot(index)[2])
 
     def state(self, index: int) -> ProcessState:
-        """Returns what a process says of itself."""
+        """Returns the state that a process reports."""
         return ProcessState(self._slot(index)[1])
 
     def close(self) -> None:
-        """Gives up the memory."""
+        """Releases the memory."""
         self._memory.close()
         os.close(self.descriptor)
 
@@ -138,7 +140,7 @@ class HeartbeatTable:
 
 
 class HeartbeatWatch:
-    """Says which processes of a table do not beat."""
+    """Finds the processes of a table that do not beat."""
 
     def __init__(self, table: HeartbeatTable) -> None:
         self._table = table
@@ -147,7 +149,7 @@ class HeartbeatWatch:
         self._late: list[str] = []
 
     def look(self) -> None:
-        """Takes note of who beats; to be called every second."""
+        """Notes which processes beat; has to be called every second."""
         now = self._clock.now()
         self._late = []
         for index, name in enumerate(self._table.names):
@@ -164,7 +166,7 @@ class HeartbeatWatch:
 
 
 class _Loop:
-    """A loop of this process, as the thread that beats sees it."""
+    """A loop of this process, watched by the thread that beats."""
 
     def __init__(self, name: str, patience_seconds: float) -> None:
         self.name = name
@@ -174,7 +176,7 @@ class _Loop:
         self._silence = Silence()
 
     def turned(self) -> None:
-        """Takes note that the loop works; called by its own thread."""
+        """Notes that the loop has turned; called by its own thread."""
         self._turns += 1
         self._thread = threading.get_ident()
 
@@ -184,13 +186,13 @@ class _Loop:
 
     @property
     def place(self) -> str:
-        """Where the loop stands, without any value of a variable."""
+        """The line of code where the loop is, without any value of a variable."""
         frame: FrameType | None = sys._current_frames().get(self._thread or 0)
         return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}" if frame else "unknown"
 
 
 class Heartbeat:
-    """The beats of this process; without a table, nobody looks at them."""
+    """The heartbeat of this process; without a table it does nothing."""
 
     def __init__(
         self,
@@ -203,7 +205,7 @@ class Heartbeat:
         Args:
             table: Where to beat.
             index: Which slot of it belongs to this process.
-            patience_seconds: For loops that never wait for anybody.
+            patience_seconds: The longest turn of a loop that never waits for anything else.
         """
         self.table = table
         self._index = index
@@ -213,10 +215,10 @@ class Heartbeat:
 
     @classmethod
     def attach(cls, words: str | None) -> Self:
-        """Returns the heartbeat that the parent of this process has asked for.
+        """Returns the heartbeat that the parent of this process expects.
 
         Args:
-            words: Descriptor, slot and patience in seconds, as in 5:1:20.0; None: nobody looks.
+            words: Descriptor, slot and patience in seconds, such as 5:1:20.0; None: nobody looks.
         """
         if words is None:
             return cls()
@@ -237,11 +239,11 @@ class Heartbeat:
 
     @contextmanager
     def loop(self, name: str, patience_seconds: float = 0.0) -> Iterator[Callable[[], None]]:
-        """Yields what a loop has to call at each turn while the block runs.
+        """Yields the function that a loop has to call at each turn while the block runs.
 
         Args:
             name: For the log.
-            patience_seconds: How long a turn may take, where that is more than usual.
+            patience_seconds: The longest turn, where it is longer than usual.
         """
         loop = _Loop(name, max(patience_seconds, self._patience_seconds))
         self._loops = [*self._loops, loop]

@@ -1,7 +1,7 @@
-"""The queue, which is DBOS: what is put into it is begun, after whatever crash, at least once.
+"""Runs the queue of jobs and deliveries, on DBOS: each entry is begun at least once.
 
-All of DBOS is in this file. It keeps its own tables: a file beside the ledger, or a schema in the
-same Postgres. What a job is and how it stands is not in them (gateway/store/jobs.py).
+All use of DBOS is in this file. It has its own tables, in a file beside the ledger or in a schema
+of the same Postgres. The jobs themselves are in the ledger (gateway/store/jobs.py).
 """
 
 import logging
@@ -23,15 +23,15 @@ from totalmap.log import get_logger
 QUEUE_FILE = "queue.sqlite"
 SEGMENT = "segment"
 DELIVER = "deliver"
-# Of what an entry holds: entries of another version are never begun. The ledger's layout has
-# versions of its own, so that an upgrade leaves the queue as it is.
+# The version of the arguments of an entry: entries of another version are never begun. The layout
+# of the ledger has its own versions, so that an upgrade leaves the queue as it is.
 QUEUE_VERSION = "1"
 
 _URGENT, _ROUTINE = 1, 2
 _POLL_SECONDS = 0.2
 _DELETE_AT_ONCE = 1000
-# DBOS begins again what a crash cut off, and counts that; how often is enough is decided where
-# the job is on record.
+# DBOS begins again what a crash interrupted, and counts that; the ledger decides how often is
+# enough.
 _NO_LIMIT = None
 _IN_QUEUE = ("ENQUEUED", "DELAYED", "PENDING")
 _UNDER_WAY = ["PENDING"]
@@ -42,14 +42,14 @@ log = get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handlers:
-    """What a process does with what it takes from the queue; None: it takes none of that.
+    """The functions that handle entries of the queue; None: this process takes no such entries.
 
-    A handler is called again if its process ends before it has returned, so it has to look first
-    what is left to do. It must not raise.
+    A handler is called again if its process ends before it has returned, so it has to find out
+    first what is left to do. It must not raise.
 
     Attributes:
-        segment: Takes a job's id and its run; one at a time.
-        deliver: Takes a job's id, a destination and the delivery's run.
+        segment: Takes the id of a job and its run; called for one job at a time.
+        deliver: Takes the id of a job, a destination and the run of the delivery.
     """
 
     segment: Callable[[str, int], None] | None = None
@@ -57,10 +57,10 @@ class Handlers:
 
 
 class JobQueue:
-    """The queue as a process sees it that was started with `running_queue`."""
+    """The queue of a process, from `running_queue`."""
 
     def put_job(self, job: Job) -> None:
-        """Has a job begun by a worker that is free, urgent ones first; once, however often put."""
+        """Queues a job for the next free worker, urgent jobs first; the same run is queued once."""
         self._put(
             {
                 "queue_name": SEGMENT,
@@ -74,7 +74,7 @@ class JobQueue:
         )
 
     def put_delivery(self, delivery: Delivery) -> None:
-        """Has a delivery begun; no destination waits for another one."""
+        """Queues a delivery; no destination waits for another one."""
         self._put(
             {
                 "queue_name": DELIVER,
@@ -89,32 +89,32 @@ class JobQueue:
         )
 
     def knows_jobs(self, jobs: Sequence[Job]) -> Sequence[bool]:
-        """Returns for each job whether it waits in the queue or is under way."""
+        """Returns for each job whether it is queued or running."""
         return self._knows([_job_key(one) for one in jobs])
 
     def knows_deliveries(self, deliveries: Sequence[Delivery]) -> Sequence[bool]:
-        """Returns for each delivery whether it waits in the queue or is under way."""
+        """Returns for each delivery whether it is queued or running."""
         return self._knows([_delivery_key(one) for one in deliveries])
 
     def pause(self, *, is_paused: bool) -> None:
-        """Has no further job begun, or has them begun again; what runs goes on."""
+        """Stops the queue from starting jobs, or starts them again; running jobs go on."""
         queue = DBOS.retrieve_queue(SEGMENT)
         concurrency = 0 if is_paused else 1
         if queue is not None and queue.worker_concurrency != concurrency:
             queue.set_worker_concurrency(concurrency)
 
     def take_over(self, executors: Sequence[str]) -> None:
-        """Has begun anew what was under way in processes that are no more."""
+        """Restarts the entries that were running in processes that are gone."""
         if executors:
             DBOS._recover_pending_workflows(list(executors))
 
     def executors(self) -> set[str]:
-        """Returns the names of the processes that have something under way."""
+        """Returns the names of the processes that have running entries."""
         found = DBOS.list_workflows(status=_UNDER_WAY, load_input=False, load_output=False)
         return {one.executor_id for one in found if one.executor_id}
 
     def forget(self, older_than_seconds: float) -> int:
-        """Deletes what is over for so long; returns how many entries."""
+        """Deletes entries that ended so long ago; returns how many."""
         over = DBOS.list_workflows(
             status=_OVER,
             completed_before=_iso(time.time() - older_than_seconds),
@@ -142,9 +142,11 @@ class JobQueue:
 
 
 def set_aside_damaged_queue(settings: GatewaySettings) -> None:
-    """Renames the queue's file of SQLite where it is damaged; only while no process uses it.
+    """Renames the SQLite file of the queue if it is damaged; only while no process uses it.
 
-    The dispatcher puts all that is to be done into a new queue, from what is in the ledger.
+    The
+
+    dispatcher fills a new queue from the ledger.
     """
     file = settings.storage_folder / QUEUE_FILE
     if settings.ledger_url or not file.exists():
@@ -167,12 +169,14 @@ def set_aside_damaged_queue(settings: GatewaySettings) -> None:
 def running_queue(
     settings: GatewaySettings, executor: str, handlers: Handlers
 ) -> Iterator[JobQueue]:
-    """Takes part in the queue while the block runs; what was cut off in `executor` begins anew.
+    """Takes part in the queue while the block runs.
+
+    Entries that a crash of the same executor interrupted are begun again.
 
     Args:
-        settings: Where the queue is, and how many deliveries go to one destination at once.
-        executor: Names this process; the same at each start, and no other process's.
-        handlers: What it does.
+        settings: Of the gateway: where the queue is, and the deliveries at once to a destination.
+        executor: The name of this process: the same at each start, and unique.
+        handlers: The functions that handle entries.
 
     Raises:
         ResourceError: The database can't be opened.
@@ -214,7 +218,7 @@ def _config(settings: GatewaySettings, executor: str) -> DBOSConfig:
         application_version=QUEUE_VERSION,
         log_level="ERROR",
         enable_otlp=False,
-        # Nobody waits for its messages, but a stop waits for the thread that looks for them.
+        # We use no messages of DBOS, but a stop waits for the thread that looks for them.
         notification_listener_polling_interval_sec=_POLL_SECONDS,
     )
 

@@ -1,4 +1,4 @@
-"""How often somebody may try a password."""
+"""Limits how often an address may try a password."""
 
 import time
 from collections.abc import Callable
@@ -7,13 +7,13 @@ from threading import Lock
 
 FAILURES = 5
 WITHIN_SECONDS = 60.0
-# What one subscriber has of IPv6 addresses (RFC 6177): trying them one by one gains nothing.
+# One subscriber has all IPv6 addresses of a /64 network (RFC 6177): they count as one address.
 IPV6_PREFIX_BITS = 64
 _IPV6_BITS = 128
 
 
 class LoginAttempts:
-    """Failures of the last minute, by address; may be used by many threads at once."""
+    """Counts the failures of the last minute by address; safe to use from many threads."""
 
     def __init__(self, now_seconds: Callable[[], float] = time.monotonic) -> None:
         self._now_seconds = now_seconds
@@ -23,7 +23,7 @@ class LoginAttempts:
     def begin(self, address: str) -> bool:
         """Returns whether an address may try; the try counts as a failure until it succeeds.
 
-        So those who try many times at once gain nothing, either.
+        So many tries at the same time gain nothing.
         """
         now = self._now_seconds()
         with self._lock:
@@ -39,7 +39,7 @@ class LoginAttempts:
             return True
 
     def succeeded(self, address: str) -> None:
-        """Takes back the newest failure of an address, which was none."""
+        """Removes the newest try of an address from its failures, because it has succeeded."""
         with self._lock:
             failures = self._failures.get(_whose(address))
             if failures:
@@ -47,7 +47,7 @@ class LoginAttempts:
 
 
 def _that_count(moments: list[float], now: float) -> list[float]:
-    """Returns the failures that still count: too many do until a minute after the last."""
+    """Returns the failures that count; too many count until a minute after the last."""
     if len(moments) >= FAILURES:
         return moments if now - moments[-1] < WITHIN_SECONDS else []
     return [moment for moment in moments if now - moment < WITHIN_SECONDS]
@@ -61,7 +61,7 @@ def _whose(address: str) -> str:
 
 
 def parse_address(address: str) -> IPv4Address | IPv6Address | None:
-    """Returns an address; one of IPv4 that came by a socket of IPv6 as what it is."""
+    """Returns a parsed address; an IPv4 address that an IPv6 socket has mapped is given as IPv4."""
     try:
         parsed = ip_address(address)
     except ValueError:

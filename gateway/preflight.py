@@ -1,4 +1,4 @@
-"""Whether the gateway could work as gateway.yaml says, point by point and in words."""
+"""Finds out before a start whether the gateway can work with its settings."""
 
 import socket
 import subprocess
@@ -33,13 +33,13 @@ from totalmap.settings import load_settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreflightResult:
-    """Something that was looked at.
+    """The result of one check.
 
     Attributes:
-        name: As in gateway.yaml.
-        good: What is well, in words; None where something is not.
-        warning: What works, and yet should not be so.
-        fault: What is wrong; None where all is well.
+        name: The section or item of gateway.yaml that was checked.
+        good: What was found, where all is well; otherwise None.
+        warning: What works but is not safe; otherwise None.
+        fault: What does not work; otherwise None.
     """
 
     name: str
@@ -49,7 +49,7 @@ class PreflightResult:
 
 
 def check(settings: GatewaySettings) -> Iterator[PreflightResult]:
-    """Yields what it finds as it goes; destinations may take their time to answer."""
+    """Yields each result as soon as it is known; a destination may take long to answer."""
     yield _point("storage_folder", partial(_storage, settings))
     yield _point("ledger_url", partial(_ledger, settings))
     yield _point("receive", partial(_receive, settings))
@@ -65,7 +65,7 @@ def check(settings: GatewaySettings) -> Iterator[PreflightResult]:
 
 
 class _Warning(str):
-    """Said of what works, and yet should not be so."""
+    """The text of a check whose subject works but is not safe."""
 
 
 def _point(name: str, look: Callable[[], str]) -> PreflightResult:
@@ -145,7 +145,7 @@ def _try_certificate(name: str, section: WebSection | StowReceiveSection) -> Non
 
 
 def _is_loopback(address: str, port: int) -> bool:
-    """Returns whether a server that listens at an address hears this machine alone."""
+    """Returns whether only this machine can reach a server that listens at an address."""
     found = socket.getaddrinfo(address or None, port, flags=socket.AI_PASSIVE)
     return all(ip_address(str(where[0])).is_loopback for *_, where in found)
 
@@ -155,7 +155,7 @@ def _rule(settings: GatewaySettings, rule: RuleSection) -> str:
     with tempfile.TemporaryDirectory(prefix="totalmap-") as folder:
         path = Path(folder) / "app.yaml"
         write_overlay(work.settings_file or DEFAULT_SETTINGS, rule.whole_application, "auto", path)
-        if work.runner is RunnerKind.CONTAINER:  # the image has weights of its own
+        if work.runner is RunnerKind.CONTAINER:  # the image has its own weights
             load_settings(path)
             return "its settings are good"
         return require_ready(path, work.models_folder or DEFAULT_MODELS)

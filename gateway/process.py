@@ -25,22 +25,22 @@ _NOT_FOR_OTHERS = 0o077
 
 
 def end_with_parent() -> None:
-    """Has the kernel kill this process when the one that started it ends (prctl(2)).
+    """Makes the kernel kill this process when its parent ends (prctl(2)).
 
-    Without its supervisor a process would go on unwatched, and keep the next gateway out.
+    Without its supervisor a process would go on unwatched, and block the next gateway.
     """
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def report_failed_threads() -> None:
-    """Has a thread that fails unexpectedly logged, without what its error quotes."""
+    """Logs each thread that fails unexpectedly, without the values that its error quotes."""
     threading.excepthook = _report
 
 
 def _report(failed: threading.ExceptHookArgs) -> None:
     name = failed.thread.name if failed.thread else ""
     error = failed.exc_value
-    if isinstance(error, OSError):  # the disk, the network or the descriptors: no defect
+    if isinstance(error, OSError):  # the disk, the network or the descriptors, and not a defect
         get_logger().warning("thread_failed", thread=name, reason=error.strerror)
     elif isinstance(error, Exception):
         message = str(internal_error(error))
@@ -48,7 +48,7 @@ def _report(failed: threading.ExceptHookArgs) -> None:
 
 
 def keep_private(storage_folder: Path) -> None:
-    """Keeps the storage folder, and each new file of this process and its children, private.
+    """Makes the storage folder, and all new files of this process and its children, private.
 
     Raises:
         ResourceError: The folder can't be made.
@@ -78,7 +78,7 @@ def stop_signals() -> Iterator[Event]:
 
 
 def keep_files_private() -> None:
-    """Has all that this process and its children write be readable by their user alone."""
+    """Makes all files that this process and its children write readable by their user alone."""
     os.umask(_NOT_FOR_OTHERS)
 
 
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     log.configure()
     report_failed_threads()
     keep_files_private()
-    # It writes more than a line about each connection that fails; we say that ourselves.
+    # It writes several lines about each connection that fails, and we log that ourselves.
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
     role = ""
     try:
@@ -100,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _run(given, load_gateway_settings(given.config), heartbeat, stop)
     except TotalMapError as error:
         return _failed(role, error)
-    except Exception as error:  # its own message may quote values of a study
+    except Exception as error:  # its message may quote values of a study
         return _failed(role, internal_error(error))
     return 0
 
@@ -125,7 +125,7 @@ def _parser() -> ArgumentParser:
 def _run(
     given: argparse.Namespace, settings: GatewaySettings, heartbeat: Heartbeat, stop: Event
 ) -> None:
-    # Each process imports what it needs: networks take seconds, and the receiver needs none.
+    # Each process imports only what it needs: loading networks takes seconds.
     if given.role == "receive":
         from gateway.receive.receive_process import receiving
 

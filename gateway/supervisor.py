@@ -1,7 +1,7 @@
 """Runs the gateway as a whole: starts its processes again when they end, hang or grow too large.
 
-They share nothing but the database and the folder, so that one which is killed or hangs takes no
-other with it.
+They share nothing but the database and the folder, so that one that is killed or hangs does not
+affect the others.
 """
 
 import socket
@@ -24,18 +24,18 @@ READY = "READY=1"
 ALIVE = "WATCHDOG=1"
 STOPPING = "STOPPING=1"
 LOOK_SECONDS = 0.2
-# Beyond what a worker may take for the job that it does.
+# In addition to the time that a worker may take for its job.
 STOP_SECONDS = 15.0
 SUPERVISOR = "supervisor"
 RECEIVE = "receive"
 WORK = "work"
 _SUPERVISOR_SLOT = 0
-# Of the machine's memory, where work.memory does not say how much a worker may use.
+# The share of the machine's memory that a worker may use without supervise.memory.work_gb.
 _WORKER_SHARE = 0.9
 
 
 def notify_systemd(state: str) -> None:
-    """Sends a state to systemd, where it has asked for it.
+    """Sends a state to systemd, if systemd listens for it.
 
     Args:
         state: One of the constants above, or another of sd_notify(3).
@@ -77,13 +77,13 @@ def serve(
 
     Args:
         settings: Of the gateway.
-        settings_file: Where they stand; None: the defaults.
+        settings_file: The file of the settings; None: the defaults.
         roles: Arguments of `python -m gateway`, one list a process.
         stop: Set from elsewhere.
 
     Raises:
         ResourceError: The database can't be opened.
-        TotalMapError: A process can't run with these settings; it has said why.
+        TotalMapError: A process can't run with these settings; its log says why.
     """
     config = ["--config", str(settings_file)] if settings_file else []
     table = HeartbeatTable.create([SUPERVISOR, *(role[0] for role in roles)])
@@ -96,7 +96,7 @@ def serve(
     }
     with open_database(settings) as database:
         if any(role[0] == RECEIVE for role in roles):
-            # Takes back what was asked of the gateway that ran before.
+            # A drain ends with the gateway that was drained.
             WorkerList(database).drain(is_draining=False)
         ledger = LedgerWatch(database, settings.work, list(workers))
         with ledger.looking():
@@ -113,7 +113,7 @@ def _supervise(
     table: HeartbeatTable,
     stop: Event,
 ) -> None:
-    """Keeps the processes up until the gateway is told to stop, or is drained."""
+    """Keeps the processes running until the gateway is told to stop, or is drained."""
     clock = UnpausedClock()
     names = {process: name for name, process in workers.items()}
     is_first = True
@@ -136,7 +136,7 @@ def _supervise(
 
 
 def _end(processes: Collection[SupervisedProcess], patience_seconds: float) -> None:
-    """Has all processes end in their own time, and kills those that do not."""
+    """Tells all processes to stop, and kills those that do not stop in time."""
     notify_systemd(STOPPING)
     for process in processes:
         process.tell_to_stop()

@@ -22,9 +22,8 @@ from gateway.audit.audit_message import (
 )
 from gateway.audit.syslog import Collector, SyslogMessage
 from gateway.config import GatewaySettings
-from gateway.store.audit_progress import AuditProgress
 from gateway.store.database import Database
-from gateway.store.events import Event, events_after
+from gateway.store.events import AuditProgress, Event, events_after
 from gateway.store.files import Storage
 from gateway.store.ledger import Ledger
 from totalmap.dicom.file_reader import read_header

@@ -4,11 +4,14 @@ Each tick looks at the ledger and does what is missing, so that it does not matt
 run was cut off.
 """
 
+import hashlib
+import json
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Event
 
 from gateway.audit.auditor import Auditor
@@ -18,13 +21,11 @@ from gateway.config import GatewaySettings
 from gateway.conflict_detection import ConflictDetector
 from gateway.deliver.deliverer import Deliverer
 from gateway.dispatch.completeness import QuietTimes, is_complete
-from gateway.dispatch.crashing_studies import CrashingStudies
 from gateway.dispatch.job_rules import decide
 from gateway.dispatch.source_query import ExpectedCounts
 from gateway.heartbeat import LONG_STEP_SECONDS, Heartbeat, Silence, UnpausedClock
 from gateway.job_queue import Handlers, JobQueue, running_queue
-from gateway.retention.clock_guard import ClockGuard
-from gateway.retention.retention import Retention
+from gateway.retention.retention import ClockGuard, Retention
 from gateway.store.clock_record import ClockRecord
 from gateway.store.conflicts import ConflictList
 from gateway.store.damage import DamagedLedger
@@ -37,6 +38,10 @@ from gateway.store.workers import LOST_SECONDS, Worker, WorkerList
 from totalmap.errors import ResourceError
 from totalmap.log import get_logger
 
+FILE_NAME = "dispatching.json"
+ATTEMPTS = 3
+# Then it is tried once an hour; /health says meanwhile that it is not passed on.
+WAIT_SECONDS = 3600.0
 # Between two looks of the dispatcher there are ten seconds; more was a pause of its machine.
 _LONGEST_STEP_SECONDS = 15.0
 TICK_SECONDS = 0.5
@@ -46,6 +51,56 @@ FORGET_SECONDS = 86_400.0
 EXECUTOR = "dispatcher"
 
 log = get_logger()
+
+
+class CrashingStudies:
+    """Remembers on the disk which studies were begun and not finished, and how often."""
+
+    def __init__(self, storage_folder: Path) -> None:
+        self._path = storage_folder / FILE_NAME
+        self._begun: dict[str, list[float]] = {}
+        self._reported: set[str] = set()
+        with suppress(OSError, ValueError):  # there is none, or a crash has cut it off
+            self._begun = json.loads(self._path.read_text("ascii"))
+
+    def begin(self, study_instance_uid: str) -> bool:
+        """Returns whether a study may be begun now, and takes note that it is.
+
+        Raises:
+            ResourceError: The note can't be written.
+        """
+        key = _key(study_instance_uid)
+        attempts, begun_at = self._begun.get(key, (0, 0.0))
+        waited = time.time() - begun_at
+        if attempts >= ATTEMPTS and 0.0 <= waited < WAIT_SECONDS:
+            if key not in self._reported:
+                log.error("study_set_aside", study=key, attempts=int(attempts))
+            self._reported.add(key)
+            return False
+        self._begun[key] = [attempts + 1, time.time()]
+        self._write()
+        return True
+
+    def end(self, study_instance_uid: str) -> None:
+        """Takes note that a study did not end the dispatcher.
+
+        Raises:
+            ResourceError: The note can't be written.
+        """
+        if self._begun.pop(_key(study_instance_uid), None) is not None:
+            self._write()
+
+    def _write(self) -> None:
+        aside = self._path.with_suffix(".part")
+        try:
+            aside.write_text(json.dumps(self._begun), "ascii")
+            aside.replace(self._path)
+        except OSError as error:
+            raise ResourceError(f"{self._path} can't be written: {error.strerror}") from error
+
+
+def _key(study_instance_uid: str) -> str:
+    return hashlib.sha256(study_instance_uid.encode()).hexdigest()[:16]
 
 
 class LostWorkers:

@@ -19,8 +19,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gateway.store.database import Connection, Database
+from gateway.store.deletion import LeavingStudies
 from gateway.store.files import Storage, sync
-from gateway.store.leaving_studies import LeavingStudies
 from gateway.store.ledger import Ledger
 from totalmap.log import get_logger
 

@@ -1,1 +1,1 @@
-"""What the gateway knows: instances, jobs, deliveries, events, and where the files are."""
+"""Stores instances, jobs, deliveries and events in the database, and files on the disk."""

@@ -1,4 +1,4 @@
-"""Puts on record how the clocks of the machine stood, and whether that of the wall has jumped."""
+"""Stores readings of the machine's clocks, and whether the wall clock has jumped."""
 
 from dataclasses import dataclass
 
@@ -11,11 +11,10 @@ from gateway.store.schema import CLOCK
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockReading:
-    """How the clocks stood (gateway/clock.py).
+    """A reading of the clocks (gateway/clock.py).
 
     Attributes:
-        jump_seconds: How far the clock of the wall has jumped since somebody confirmed it; None:
-            it has not.
+        jump_seconds: How far the wall clock has jumped since a user confirmed it; None: it has not.
     """
 
     boot_id: str
@@ -25,23 +24,23 @@ class ClockReading:
 
 
 class ClockRecord:
-    """Each method raises ResourceError where the database fails or is not there."""
+    """Each method raises ResourceError if the database fails or can't be reached."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def last(self) -> ClockReading | None:
-        """Returns how the clocks stood last; None: nothing is on record yet."""
+        """Returns the last reading; None: there is none yet."""
         with self._database.transaction() as connection:
             row = connection.execute(select(CLOCK)).first()
         return None if row is None else ClockReading(**row._mapping)
 
     def save(self, reading: ClockReading, moved_seconds: float = 0.0) -> None:
-        """Puts on record how the clocks stand.
+        """Stores a reading.
 
         Args:
-            reading: With the whole jump that nobody has confirmed.
-            moved_seconds: How far the clock has jumped since the last reading; 0: it has not.
+            reading: With the whole jump that no user has confirmed.
+            moved_seconds: How far the wall clock has jumped since the last reading; 0: it has not.
         """
         values = {name: getattr(reading, name) for name in ClockReading.__slots__}
         with self._database.transaction() as connection:
@@ -58,7 +57,7 @@ class ClockRecord:
                 )
 
     def confirm(self, who: str) -> bool:
-        """Puts on record that the clock is right now; returns whether it had jumped."""
+        """Stores that a user says that the clock is right; returns whether it had jumped."""
         with self._database.transaction() as connection:
             jumped = CLOCK.c.jump_seconds.is_not(None)
             changed = connection.execute(update(CLOCK).where(jumped).values(jump_seconds=None))

@@ -1,4 +1,4 @@
-"""What a conflict within a study is, and how it may stand."""
+"""Describes conflicts: contradictions between the instances of a study."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,7 +10,7 @@ from gateway.store.schema import CONFLICTS
 
 
 class ConflictKind(StrEnum):
-    """In what instances of a study contradict each other."""
+    """How instances of a study contradict each other."""
 
     PATIENT = "patient"
     CONTENT = "content"
@@ -18,7 +18,7 @@ class ConflictKind(StrEnum):
 
 
 class ConflictState(StrEnum):
-    """What was decided about a conflict."""
+    """The decision about a conflict."""
 
     OPEN = "open"
     FIRST_KEPT = "first kept"
@@ -27,10 +27,10 @@ class ConflictState(StrEnum):
 
 
 class AsideReason(StrEnum):
-    """Why an instance is not part of its study.
+    """Why an instance is set aside, and so not part of its study.
 
-    `repeated`: the study has the same content in another encoding. `conflict`: nobody has decided
-    yet. `refused`, `replaced`: somebody decided against it, or for another one.
+    `repeated`: the study has the same content in another encoding. `conflict`: no user has decided
+    yet. `refused`, `replaced`: a user decided against it, or for another instance.
     """
 
     REPEATED = "repeated"
@@ -47,7 +47,7 @@ class Contradiction:
     """An instance that contradicts its study.
 
     Attributes:
-        keywords: Of the attributes that differ; `PixelData` where the pixels do.
+        keywords: DICOM keywords of the attributes that differ; `PixelData` for the pixels.
     """
 
     instance: KeptInstance
@@ -57,13 +57,13 @@ class Contradiction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conflict:
-    """A conflict as it stands.
+    """A conflict and its state.
 
     Attributes:
-        keywords: Of all attributes in which instances differ.
-        n_instances: How many were set aside for it and are not decided about.
-        found_at: Seconds since 1970, UTC, as all moments are.
-        decided_by: The user; None: nobody yet.
+        keywords: DICOM keywords of all attributes that differ.
+        n_instances: The number of instances set aside for it and not decided about.
+        found_at: Seconds since 1970, UTC, as all times.
+        decided_by: The user; None: no decision yet.
     """
 
     conflict_id: int

@@ -1,8 +1,8 @@
-"""Studies whose instances contradict each other: what was set aside, and what a person decided.
+"""Stores the conflicts of studies: instances that were set aside, and the decisions of users.
 
-An instance that contradicts what its study already has is stored, as it was acknowledged, and is
-set aside: it is not part of the study. The study is held until somebody decides. Attributes are on
-record by keyword; no value of them is.
+An instance that contradicts its study was acknowledged, so it is stored and set aside: it is not
+part of the study. The study is held until a user decides. Attributes are stored by keyword, without
+their values.
 """
 
 import json
@@ -49,23 +49,23 @@ _LISTED_SENDERS = 5
 
 
 class ConflictList:
-    """Each method raises ResourceError where the database fails or is not there."""
+    """Each method raises ResourceError if the database fails or can't be reached."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._set_aside = database.insert_or(SET_ASIDE).on_conflict_do_nothing()
 
     def set_aside(self, instances: Collection[KeptInstance], reason: AsideReason) -> None:
-        """Takes instances out of their study about which nobody has to decide."""
+        """Sets instances aside about which no user has to decide."""
         with self._database.transaction() as connection:
             for instance in instances:
                 connection.execute(self._set_aside, _aside_row(instance, reason, None))
 
     def hold(self, study_instance_uid: str, found: Sequence[Contradiction]) -> None:
-        """Sets instances aside and holds their study until somebody decides.
+        """Sets instances aside and holds their study until a user decides.
 
-        What is found while a study is held belongs to the same conflict. A study that somebody
-        rejected stays rejected.
+        Contradictions that are found while a study is held belong to the same conflict. A rejected
+        study stays rejected.
         """
         kinds = {kind for contradiction in found for kind in contradiction.kinds}
         keywords = dict.fromkeys(
@@ -91,7 +91,7 @@ class ConflictList:
             )
 
     def is_held(self, study_instance_uid: str) -> bool:
-        """Returns whether nothing may be made or delivered of a study now."""
+        """Returns whether a study is held: nothing may be made of it or delivered now."""
         statement = select(func.count()).where(
             CONFLICTS.c.study_instance_uid == study_instance_uid, CONFLICTS.c.state.in_(HOLDING)
         )
@@ -107,32 +107,32 @@ class ConflictList:
         return self._select(CONFLICTS.c.study_instance_uid == study_instance_uid)
 
     def undecided(self) -> Sequence[Conflict]:
-        """Returns the conflicts about which somebody has to decide, the oldest first."""
+        """Returns the conflicts about which a user has to decide, the oldest first."""
         return self._select(CONFLICTS.c.state == ConflictState.OPEN)
 
     def instances(self, conflict_id: int) -> Sequence[KeptInstance]:
-        """Returns what was set aside for a conflict, in the order in which it came."""
+        """Returns the instances set aside for a conflict, in the order in which they came."""
         return self._aside(
             SET_ASIDE.c.conflict_id == conflict_id, SET_ASIDE.c.reason == AsideReason.CONFLICT
         )
 
     def refused(self, study_instance_uid: str) -> Sequence[KeptInstance]:
-        """Returns the instances of a study that somebody decided against."""
+        """Returns the instances of a study that a user decided against."""
         return self._aside(
             SET_ASIDE.c.study_instance_uid == study_instance_uid,
             SET_ASIDE.c.reason.in_((AsideReason.REFUSED, AsideReason.REPLACED)),
         )
 
     def keep_first(self, conflict_id: int, n_instances: int, who: str) -> bool:
-        """Decides that the study stays as it was; what was set aside is refused.
+        """Decides that the study stays as it was, and refuses the instances set aside.
 
         Args:
             conflict_id: Of the conflict.
-            n_instances: How many instances were set aside when the user looked.
+            n_instances: The number of instances set aside when the user looked.
             who: The user.
 
         Returns:
-            Whether it was decided: not where more has been set aside meanwhile.
+            Whether it was decided; False if more instances have been set aside meanwhile.
         """
         with self._database.transaction() as connection:
             study = _decide(connection, conflict_id, n_instances, ConflictState.FIRST_KEPT, who)
@@ -145,16 +145,16 @@ class ConflictList:
     def take_new(
         self, conflict_id: int, n_instances: int, who: str, replaced: Collection[KeptInstance]
     ) -> bool:
-        """Decides that what was set aside takes the place of what the study had.
+        """Decides that the instances set aside replace those of the study.
 
-        Jobs on the old content are superseded. What a destination got of them is to be rejected
-        there, with a note that goes together with the new results.
+        Jobs on the old content are superseded. Destinations that have their results get a note that
+        rejects them, together with the new results.
 
         Args:
             conflict_id: Of the conflict.
             n_instances: As in `keep_first`.
             who: The user.
-            replaced: The instances whose place it takes.
+            replaced: The instances that are replaced.
 
         Returns:
             As `keep_first`.
@@ -177,7 +177,7 @@ class ConflictList:
         return True
 
     def reject_study(self, conflict_id: int, n_instances: int, who: str) -> bool:
-        """Decides that nothing is made of the study; its jobs and open deliveries end.
+        """Decides that nothing is made of the study; ends its jobs and open deliveries.
 
         The arguments and what is returned are as in `keep_first`.
         """
@@ -238,7 +238,7 @@ def _conflict(row: Row[Any]) -> Conflict:
 def _open(
     connection: Connection, study: str, kinds: Collection[ConflictKind], keywords: list[str]
 ) -> int:
-    """Returns the conflict that holds a study, which is made or gets more kinds and keywords."""
+    """Returns the conflict that holds a study: a new one, or the open one with more keywords."""
     holding = select(CONFLICTS).where(
         CONFLICTS.c.study_instance_uid == study, CONFLICTS.c.state.in_(HOLDING)
     )
@@ -267,7 +267,7 @@ def _conflict_texts(row: Row[Any]) -> tuple[list[str], list[str]]:
 def _decide(
     connection: Connection, conflict_id: int, n_instances: int, state: ConflictState, who: str
 ) -> str | None:
-    """Puts a decision on record; returns the study, or None where it can't be decided so."""
+    """Stores a decision; returns the study, or None if the conflict has changed meanwhile."""
     study = connection.execute(
         update(CONFLICTS)
         .where(
@@ -294,13 +294,13 @@ def _decide(
 
 
 def _look_again(connection: Connection, study: str) -> None:
-    """Has the dispatcher pass a study on again, as it is now."""
+    """Makes the dispatcher look at a study again."""
     of_study = STUDIES.c.study_instance_uid == study
     connection.execute(update(STUDIES).where(of_study).values(n_passed_on=0))
 
 
 def _supersede_jobs(connection: Connection, study: str) -> None:
-    """Ends all jobs of a study, and notes which destinations have, or may have, their results."""
+    """Supersedes all jobs of a study, and notes which destinations may have their results."""
     of_study = DELIVERIES.c.job_id.in_(_job_ids(study))
     is_sent = or_(
         DELIVERIES.c.state.in_((DeliveryState.DELIVERED, DeliveryState.COMMITTED)),

@@ -1,4 +1,4 @@
-"""Notices that the ledger's file is damaged, and keeps every process from using it further.
+"""Detects damage to the file of the ledger, and keeps all processes from using it.
 
 A mark beside the file tells the other processes, which may not have read a damaged page yet.
 """
@@ -19,20 +19,20 @@ log = get_logger()
 
 
 class DamagedLedger(ResourceError):
-    """The ledger's content is not what was written; no further start would change that."""
+    """The content of the ledger is not what was written; a restart would not change that."""
 
     exit_status = ExitStatus.OWN_CHECK
 
 
 class DamageMark:
-    """Says to all processes of this storage folder that the ledger is damaged."""
+    """Tells all processes of a storage folder that the ledger is damaged."""
 
     def __init__(self, ledger: str, file: Path | None) -> None:
         """Does not look at anything yet.
 
         Args:
-            ledger: How messages call it.
-            file: Of SQLite; None: a server has the ledger, and refuses damaged pages by itself.
+            ledger: The name of the ledger in messages.
+            file: The SQLite file; None: a database server, which refuses damaged pages by itself.
         """
         self._ledger = ledger
         self._mark = file.with_name(f"{file.name}.damaged") if file else None
@@ -43,9 +43,9 @@ class DamageMark:
         return self._mark is not None and self._mark.exists()
 
     def set(self, reason: str) -> DamagedLedger:
-        """Puts the mark; returns the error to raise."""
+        """Sets the mark; returns the error to raise."""
         if self._mark is not None:
-            with suppress(OSError):  # the disk may be full; each process finds out by itself then
+            with suppress(OSError):  # the disk may be full; then each process finds out by itself
                 self._mark.touch()
         return self.error(reason)
 
@@ -67,7 +67,7 @@ class DamageMark:
 
 
 def is_damage(error: BaseException | None) -> bool:
-    """Returns whether a database's driver says that what it has read can't have been written."""
+    """Returns whether the error of a database driver means that the database is damaged."""
     code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE
     sqlstate = getattr(error, "sqlstate", None)
     return code in (SQLITE_CORRUPT, SQLITE_NOTADB) or sqlstate in _POSTGRES_DAMAGE

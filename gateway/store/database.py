@@ -1,4 +1,4 @@
-"""Opens the database: SQLite beside the files, or Postgres by its URL."""
+"""Opens the database, SQLite beside the files or Postgres by its URL, and copies it."""
 
 import re
 import sqlite3
@@ -40,10 +40,10 @@ __all__ = [
     "save_sqlite",
 ]
 
-# Any number that others who use the same Postgres do not lock.
+# Any number that no other program locks in the same Postgres.
 _LOCK = 7_068_252_180
 
-# A part of a password that is shorter tells nothing, and stands in many words.
+# A shorter part of a password tells nothing, and occurs in many words.
 _SECRET_CHARACTERS = 3
 
 
@@ -75,7 +75,7 @@ def copy_rows(source: Connection, target: Connection) -> int:
 
 
 def _continue_numbers(table: Table, target: Connection) -> None:
-    """Has Postgres number the next row after those that were copied with their numbers."""
+    """Makes Postgres continue the numbers of the rows that were copied."""
     column = table.autoincrement_column
     if column is None or not isinstance(column.type, (Integer, BigInteger)):
         return
@@ -89,7 +89,7 @@ def _continue_numbers(table: Table, target: Connection) -> None:
 
 
 class Database:
-    """May be used by many threads and processes at once."""
+    """A database with the tables of the gateway; safe to use from many threads and processes."""
 
     def __init__(self, url: str) -> None:
         """Opens the database, makes its tables, or changes those of an earlier version.
@@ -106,7 +106,8 @@ class Database:
         """
         self._url = url
         try:
-            # Each transaction ends before its connection is given back: nothing to be rolled back.
+            # Each transaction ends before its connection is returned: there is nothing to roll
+            # back.
             self._engine = create_engine(url, pool_reset_on_return=None)
         except (ArgumentError, NoSuchModuleError, ValueError):
             # Without a cause: its text quotes the URL, or what it takes for a port.
@@ -125,10 +126,10 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """Commits when the block ends, and rolls back when it fails.
+        """Yields a connection; commits when the block ends, and rolls back when it fails.
 
         Raises:
-            ResourceError: The database fails or is not there.
+            ResourceError: The database fails or can't be reached.
             DamagedLedger: It is damaged, which is a ResourceError, too.
         """
         if self._damage.is_set():
@@ -140,7 +141,7 @@ class Database:
             raise self._failure(error) from None
 
     def save_to(self, file: Path) -> None:
-        """Writes one state of the ledger into a new file of SQLite, while others go on.
+        """Writes one state of the ledger into a new SQLite file; other processes may go on writing.
 
         Raises:
             ResourceError: It does not answer, or the disk is full.
@@ -170,7 +171,7 @@ class Database:
         level = "REPEATABLE READ" if self.is_postgres else "SERIALIZABLE"
         try:
             with self._engine.connect().execution_options(isolation_level=level) as connection:
-                if not self.is_postgres:  # whose driver begins none for what only reads
+                if not self.is_postgres:  # its driver begins no transaction for reads
                     connection.exec_driver_sql("BEGIN")
                 yield connection
                 connection.rollback()
@@ -179,11 +180,11 @@ class Database:
 
     @property
     def is_marked_damaged(self) -> bool:
-        """Whether a process has found damage; every transaction is refused then."""
+        """Whether a process has found damage; then every transaction is refused."""
         return self._damage.is_set()
 
     def check(self) -> None:
-        """Reads the whole database of SQLite, which takes seconds where it is large.
+        """Checks the integrity of a SQLite database; takes seconds for a large one.
 
         Raises:
             ResourceError: It does not answer.
@@ -197,12 +198,12 @@ class Database:
         except DatabaseError as error:
             raise self._failure(error) from None
         if found != "ok":
-            # Its own words may quote a value.
+            # Its message may quote a value.
             raise self._damage.set("its pages do not fit together")
         self._damage.clear()
 
     def insert_or(self, table: Table) -> "postgresql.Insert | sqlite.Insert":
-        """Returns an insert that can be told what to do with a row that is there already."""
+        """Returns an insert for which a rule for rows that exist already can be given."""
         return postgresql.insert(table) if self.is_postgres else sqlite.insert(table)
 
     def downgrade(self, version: str) -> None:
@@ -218,7 +219,7 @@ class Database:
             downgrade_layout(connection, version)
 
     def close(self) -> None:
-        """Gives up all connections."""
+        """Closes all connections."""
         self._engine.dispose()
 
     def __enter__(self) -> Self:
@@ -229,7 +230,7 @@ class Database:
 
     @property
     def _name(self) -> str:
-        """What kind of database it is, and where: without user, password and parameters."""
+        """The kind and place of the database, without user, password and parameters."""
         url = self._engine.url
         where = f"{url.host}/{url.database}" if url.host else str(url.database)
         return f"{url.get_backend_name()} {_without_password(where, self._url)}"
@@ -240,7 +241,7 @@ class Database:
         return None if self.is_postgres else Path(str(self._engine.url.database))
 
     def _failure(self, error: DatabaseError) -> Exception:
-        """Returns what to raise for what the database says."""
+        """Returns the exception to raise for an error of the database."""
         reason = _without_password(str(error.orig), self._url)
         if is_damage(error.orig):
             return self._damage.set(reason)
@@ -249,7 +250,7 @@ class Database:
         return error  # a defect of ours
 
     def _make_tables(self) -> None:
-        """Brings the layout up to date; of processes that start together, one after the other."""
+        """Updates the layout; processes that start together do so one after the other."""
         with self._engine.begin() as connection:
             self._lock_layout(connection)
             upgrade_layout(connection)
@@ -262,9 +263,9 @@ class Database:
 
 
 def _without_password(text: str, url: str) -> str:
-    """Returns what a database says, without any part of the password in its URL.
+    """Returns a message of a database without any part of the password in its URL.
 
-    One that is not %-encoded may be taken for a host or a port, which the text names.
+    A password that is not %-encoded may be taken for a host or a port, which the message names.
     """
     rest, _, query = url.partition("://")[2].partition("?")
     password = rest.rpartition("@")[0].partition(":")[2]
@@ -288,7 +289,7 @@ def open_database(settings: GatewaySettings) -> Database:
 
 
 def _make_durable(connection: Any, _record: object) -> None:
-    """Makes a commit of SQLite wait until it is on the disk, and readers never wait for it."""
+    """Makes SQLite wait until a commit is on the disk, without making readers wait."""
     for pragma in (
         "journal_mode=WAL",
         "synchronous=FULL",
@@ -298,7 +299,7 @@ def _make_durable(connection: Any, _record: object) -> None:
 
 
 def save_sqlite(source: Path, target: Path) -> None:
-    """Copies a database of SQLite as it is at one moment, also while it is written to.
+    """Copies one state of a SQLite database, also while it is written to.
 
     Raises:
         ResourceError: It can't be read, or the copy can't be written.

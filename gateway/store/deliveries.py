@@ -1,4 +1,4 @@
-"""The deliveries: the results of a job on their way to one destination."""
+"""Stores deliveries: the results of a job on their way to one destination."""
 
 import time
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from gateway.store.schema import DELIVERIES, JOBS
 
 
 class DeliveryState(StrEnum):
-    """Where a delivery stands."""
+    """The state of a delivery."""
 
     WAITING = "waiting"
     DELIVERED = "delivered"
@@ -27,19 +27,19 @@ class DeliveryState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """A delivery as it stands.
+    """A delivery and its state.
 
     Attributes:
-        destination: By name.
-        reason: Why it did not succeed when it was last tried, or is dead.
-        attempts: How often it failed, since somebody last asked for it.
-        run: Grows whenever it is put into the queue anew.
-        not_before: Seconds since 1970, UTC, as all moments are.
-        transaction_uid: With which the Transaction UIDs begin of the requests for storage
-            commitment (gateway/commitment/destination_requests.py); None: there are none.
-        is_asked: Whether the destination has everything, and is asked until it commits itself.
-        is_held: Whether nothing may be sent now: the study is held, or another content of it was
-            taken.
+        destination: The name of the destination.
+        reason: Why the last attempt failed, or why it was given up.
+        attempts: The number of failures since a user last retried it.
+        run: Grows whenever it is queued again.
+        not_before: Seconds since 1970, UTC, as all times.
+        transaction_uid: The beginning of the Transaction UIDs of its requests for storage
+            commitment (gateway/commitment/destination_requests.py); None: there are no requests.
+        is_asked: Whether the destination has all results and is asked to commit itself to keep
+            them.
+        is_held: Whether nothing may be sent now, because the study is held or its job superseded.
     """
 
     job_id: str
@@ -59,7 +59,7 @@ class Delivery:
 
 
 class DeliveryList:
-    """Each method raises ResourceError where the database fails or is not there."""
+    """Each method raises ResourceError if the database fails or can't be reached."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -74,21 +74,21 @@ class DeliveryList:
         return self._select(DELIVERIES.c.job_id == job_id)
 
     def replaced(self, delivery: Delivery) -> Sequence[ReplacedResults]:
-        """Returns the results of other jobs that a delivery has to reject."""
+        """Returns the results of replaced jobs that a delivery has to reject."""
         return replaced_results(self._database, delivery.job_id, delivery.destination)
 
     def note_missing(self, delivery: Delivery) -> None:
-        """Puts on record that results of another job can't be rejected."""
+        """Records that the results of a replaced job can't be rejected."""
         record_note_missing(
             self._database, delivery.study_instance_uid, delivery.job_id, delivery.destination
         )
 
     def unqueued(self) -> Sequence[Delivery]:
-        """Returns what is to be put into the queue, the oldest first."""
+        """Returns the deliveries to be queued, the oldest first."""
         return self._select(~DELIVERIES.c.is_enqueued, _IS_TO_BE_DONE)
 
     def unfinished(self) -> Sequence[Delivery]:
-        """Returns what is in the queue or under way, the oldest first."""
+        """Returns the deliveries that are queued or running, the oldest first."""
         return self._select(DELIVERIES.c.is_enqueued, _IS_TO_BE_DONE)
 
     def of_transaction(self, transaction_uid: str) -> Delivery | None:
@@ -96,20 +96,20 @@ class DeliveryList:
         return next(iter(self._select(DELIVERIES.c.transaction_uid == transaction_uid)), None)
 
     def enqueued(self, delivery: Delivery) -> None:
-        """Puts on record that a delivery is in the queue."""
+        """Stores that a delivery is in the queue."""
         self._update(delivery, _UNFINISHED, None, is_enqueued=True)
 
     def forgotten(self, delivery: Delivery) -> None:
-        """Has a delivery put into the queue again of which the queue knows nothing any more."""
+        """Makes the dispatcher queue a delivery again that the queue has lost."""
         self._update(delivery, _UNFINISHED, None, run=delivery.run + 1, is_enqueued=False)
 
     def delivered(self, delivery: Delivery, transaction_uid: str | None = None) -> bool:
-        """Ends a delivery of which the destination has everything.
+        """Stores that a destination has all results of a delivery.
 
         Args:
-            delivery: Which.
-            transaction_uid: Under which it will be asked for storage commitment, which is the
-                next thing that is queued; None: it will not.
+            delivery: The delivery.
+            transaction_uid: For the requests for storage commitment, which are queued next; None:
+                the destination is not asked.
         """
         asks: dict[str, Any] = {"transaction_uid": transaction_uid}
         if transaction_uid is not None:
@@ -130,7 +130,7 @@ class DeliveryList:
         )
 
     def postpone(self, delivery: Delivery, reason: str, not_before: float) -> bool:
-        """Has a delivery tried again that failed, or of which something was lost."""
+        """Schedules another attempt for a delivery that failed or was lost."""
         return self._update(
             delivery,
             _UNFINISHED,
@@ -156,7 +156,7 @@ class DeliveryList:
         )
 
     def retry(self, delivery: Delivery, who: str) -> bool:
-        """Has a delivery tried at once that waits for its next attempt or was given up."""
+        """Schedules an attempt now for a delivery that waits for one or was given up."""
         return self._update(
             delivery,
             [DeliveryState.WAITING, DeliveryState.DEAD],
@@ -171,11 +171,11 @@ class DeliveryList:
         )
 
     def asked(self, delivery: Delivery, reason: str | None, not_before: float) -> bool:
-        """Has a destination asked again for storage commitment that has not answered by then.
+        """Schedules another request for storage commitment, unless a report comes before.
 
         Args:
-            delivery: Which it has.
-            reason: Why it did not take the request, or does not commit itself; None: it took it.
+            delivery: The delivery that it has.
+            reason: Why it refused the request or the commitment; None: it took the request.
             not_before: Seconds since 1970, UTC.
         """
         return self._update(
@@ -190,7 +190,7 @@ class DeliveryList:
         )
 
     def stop_asking(self, delivery: Delivery, reason: str) -> bool:
-        """Asks for storage commitment no more; what comes late is still taken."""
+        """Stops asking for storage commitment; a late report is still taken."""
         return self._update(
             delivery,
             [DeliveryState.DELIVERED],
@@ -200,7 +200,7 @@ class DeliveryList:
         )
 
     def commit(self, delivery: Delivery) -> bool:
-        """Puts on record that a destination promises to keep all that it got."""
+        """Stores that a destination has committed itself to keep the results."""
         return self._update(
             delivery,
             [DeliveryState.DELIVERED],
@@ -250,7 +250,7 @@ class DeliveryList:
 
 
 _UNFINISHED = (DeliveryState.WAITING, DeliveryState.DELIVERED)
-# Of a delivery that is joined with its job.
+# Conditions on a delivery that is joined with its job.
 _IS_HELD = or_(JOBS.c.state == JobState.SUPERSEDED, is_held(JOBS.c.study_instance_uid))
 _IS_TO_BE_DONE = or_(
     (DELIVERIES.c.state == DeliveryState.WAITING) & ~_IS_HELD, DELIVERIES.c.is_asked

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, insert, select, text
 
 from gateway.store.database import Database
-from gateway.store.schema import EVENTS
+from gateway.store.schema import AUDITED, EVENTS
 
 
 class EventKind(StrEnum):
@@ -201,3 +201,25 @@ def _event(row: Row[Any]) -> Event:
             "outcome": Outcome(row.outcome),
         }
     )
+
+
+class AuditProgress:
+    """Each method raises ResourceError if the database fails."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        advance = database.insert_or(AUDITED)
+        self._advance = advance.on_conflict_do_update(
+            index_elements=[AUDITED.c.place], set_={"event_id": advance.excluded.event_id}
+        )
+
+    def last(self, place: str) -> int:
+        """Returns the id of the last event that was written to a place; 0: there is none."""
+        statement = select(AUDITED.c.event_id).where(AUDITED.c.place == place)
+        with self._database.transaction() as connection:
+            return connection.execute(statement).scalar() or 0
+
+    def advance(self, place: str, event_id: int) -> None:
+        """Stores that all events up to an id were written to a place."""
+        with self._database.transaction() as connection:
+            connection.execute(self._advance, {"place": place, "event_id": event_id})

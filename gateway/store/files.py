@@ -1,4 +1,4 @@
-"""Files of what came in: a folder for each study, a file for each instance, never written twice.
+"""Stores the files of received instances and of jobs; a file is never written twice.
 
 ```
 STORAGE/incoming/     being received, or not yet in the ledger; emptied at each start
@@ -6,8 +6,8 @@ STORAGE/studies/S/I   S: hash of the Study Instance UID; I: SHA-256 of the file
 STORAGE/jobs/J        a job's input, settings and output
 ```
 
-Names are hashes because UIDs come from outside, and a file that is named after its content need
-never be replaced.
+Names are hashes because UIDs come from outside, and because a file that is named after its content
+never has to be replaced.
 """
 
 import fcntl
@@ -25,11 +25,11 @@ from totalmap.errors import ResourceError
 
 STUDY_CHARACTERS = 32
 BYTES_PER_GB = 1_000_000_000
-# In the folder of a job.
+# Names in the folder of a job.
 INPUT_NAME = "input"
 SETTINGS_NAME = "settings.yaml"
 OUTPUT_NAME = "output"
-# In its output; the application writes it always (docs/results.md).
+# The name of a file in its output, which the application always writes (docs/results.md).
 STATUS_NAME = "status.json"
 
 
@@ -49,10 +49,10 @@ class Storage:
 
     @contextmanager
     def only_here(self) -> Iterator[None]:
-        """Keeps every other process from receiving into this folder while the block runs.
+        """Locks the folder against other processes that receive into it, while the block runs.
 
         Raises:
-            ResourceError: Another one does.
+            ResourceError: Another process receives into it.
         """
         with self._lock.open("w") as lock:
             try:
@@ -64,36 +64,37 @@ class Storage:
             yield
 
     def free_bytes(self) -> int:
-        """Returns how much may still be written."""
+        """Returns the number of free bytes on the disk."""
         return shutil.disk_usage(self._studies).free
 
     def new_file(self) -> Path:
-        """Returns where a file may be written while it is received; it is not there yet."""
+        """Returns the path of a new file to write while it is received."""
         return self.incoming / uuid4().hex
 
     def study_folder(self, study_instance_uid: str) -> Path:
-        """Returns where the instances of a study lie; it may not be there yet."""
+        """Returns the folder of the instances of a study; it may not exist yet."""
         digest = hashlib.sha256(study_instance_uid.encode()).hexdigest()
         return self._studies / digest[:STUDY_CHARACTERS]
 
     def path(self, instance: KeptInstance) -> Path:
-        """Returns where the file of an instance lies."""
+        """Returns the path of the file of an instance."""
         return self.study_folder(instance.study_instance_uid) / instance.sha256
 
     def job_folder(self, job_id: str) -> Path:
-        """Returns where a job's input, settings and output lie; it may not be there yet."""
+        """Returns the folder of the input, settings and output of a job; it may not exist yet."""
         return self._jobs / job_id
 
     def output_folder(self, job_id: str) -> Path:
-        """Returns where the application leaves what it made of a job."""
+        """Returns the folder of the output of a job."""
         return self.job_folder(job_id) / OUTPUT_NAME
 
     def keep(self, file: Path, study_instance_uid: str, sha256: str) -> Path:
-        """Gives a received file a second name in its study's folder, which is returned.
+        """Links a received file into the folder of its study, and returns that folder.
 
-        Under that name the content is on the disk; the name is after `sync` of the folder. What is
-        there already stays, for it may have been acknowledged. The first name, in `incoming`, is to
-        be removed when the file is in the ledger: until then it tells the next start of it.
+        The content is on the disk then; the link is after `sync` of the folder. A file that is
+        there already stays, for it may have been acknowledged. The name in `incoming` is to be
+        removed when the file is in the ledger: until then it tells the next start to record the
+        file.
         """
         folder = self.study_folder(study_instance_uid)
         if not folder.exists():
@@ -102,45 +103,45 @@ class Storage:
         kept = folder / sha256
         if not kept.exists():
             sync(file)
-            with suppress(FileExistsError):  # the same content has just come from elsewhere
+            with suppress(FileExistsError):  # another sender has just sent the same content
                 kept.hardlink_to(file)
         return folder
 
     def remove_partial_files(self, untouched_seconds: float) -> None:
-        """Removes what is in `incoming` and was not written to for a time."""
+        """Removes files in `incoming` that were not written to for some time."""
         for path in self.incoming.iterdir():
             with suppress(FileNotFoundError):  # it has just moved on
                 is_old = time.time() - path.stat().st_mtime > untouched_seconds
-                if is_old and not self.is_kept(path):  # the next start puts that on record
+                if is_old and not self.is_kept(path):  # the next start records that one
                     path.unlink()
 
     def is_kept(self, file: Path) -> bool:
-        """Returns whether a file in `incoming` has a second name in the folder of a study."""
+        """Returns whether a file in `incoming` is linked into the folder of a study."""
         return file.stat().st_nlink > 1
 
     def has_studies(self) -> bool:
-        """Returns whether there is a folder of a study."""
-        with os.scandir(self._studies) as entries:  # which does not list them all
+        """Returns whether there is any folder of a study."""
+        with os.scandir(self._studies) as entries:  # without a list of all
             return next(entries, None) is not None
 
     def not_on_record(self, ledger: Ledger) -> Sequence[Path]:
-        """Returns the files of studies of which the ledger knows nothing."""
+        """Returns the files of studies that are not in the ledger."""
         on_record = {self.path(one) for one in ledger.instances()}
         return sorted({*self._studies.glob("*/*")} - on_record)
 
 
 def _make_private(folder: Path) -> None:
-    """Leaves a folder, and what lies in it directly, to its user alone: all below is then, too."""
+    """Makes a folder, and what it directly contains, accessible to its user alone."""
     folder.chmod(0o700)
     for path in folder.iterdir():
         if path.is_symlink():
             continue
-        with suppress(FileNotFoundError):  # SQLite removes files of its own
+        with suppress(FileNotFoundError):  # SQLite may just have removed it
             path.chmod(0o700 if path.is_dir() else 0o600)
 
 
 def sync(path: Path) -> None:
-    """Returns when a file, or the names in a folder, are on the disk."""
+    """Writes a file, or the names in a folder, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

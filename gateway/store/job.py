@@ -1,4 +1,4 @@
-"""What a job is, and how it may stand."""
+"""Describes jobs: their states, destinations and verdicts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ from totalmap.finding import Verdict
 
 
 class JobState(StrEnum):
-    """Where a job stands.
+    """The state of a job.
 
-    `held`: it has results, and they are not to be believed, so that they go nowhere.
+    `held`: quality control has rejected its results, so they are delivered nowhere.
     """
 
     QUEUED = "queued"
@@ -23,18 +23,18 @@ class JobState(StrEnum):
     SUPERSEDED = "superseded"
 
 
-# Of many findings, the first say enough for a list.
+# The number of findings in a summary.
 REASONS_SHOWN = 3
 _ADVICE = {Verdict.REVIEW: "To be reviewed:", Verdict.REJECT: "Not to be believed:"}
 
 UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
-# Nothing of these was delivered; with other weights or settings it may be.
+# In these states nothing was delivered; a retry with other weights or settings may succeed.
 RETRYABLE_STATES = (JobState.DEAD, JobState.HELD, JobState.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Destinations:
-    """Where the results of a job go, by name, with each verdict on them."""
+    """The names of the destinations of a job's results, for each verdict."""
 
     ok: tuple[str, ...] = ()
     review: tuple[str, ...] = ()
@@ -42,11 +42,11 @@ class Destinations:
 
     @classmethod
     def whatever(cls, *names: str) -> "Destinations":
-        """Returns the same ones for every verdict."""
+        """Returns the same destinations for every verdict."""
         return cls(ok=names, review=names, reject=names)
 
     def of(self, verdict: Verdict) -> tuple[str, ...]:
-        """Returns those of results with a verdict."""
+        """Returns the destinations of results with a verdict."""
         return {
             Verdict.OK: self.ok,
             Verdict.REVIEW: self.review,
@@ -56,11 +56,11 @@ class Destinations:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """What the application says of its results.
+    """The verdict of quality control on the results of a job.
 
     Attributes:
-        reasons: For the verdict, in sentences.
-        is_held: Whether the application held them back.
+        reasons: Sentences that explain the verdict.
+        is_held: Whether the application held the results back.
     """
 
     verdict: Verdict = Verdict.OK
@@ -69,7 +69,7 @@ class Judgement:
 
     @property
     def summary(self) -> str | None:
-        """What is to be done and the first reasons; None where nothing is."""
+        """The verdict and the first reasons; None if the verdict is ok."""
         if self.verdict is Verdict.OK:
             return None
         more = len(self.reasons) - REASONS_SHOWN
@@ -82,14 +82,14 @@ NO_DOUBT = Judgement()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewJob:
-    """What is to be done.
+    """A job to be queued.
 
     Attributes:
-        job_id: Names rule and content: the same again is the same job.
-        sender: Who sent the newest of it.
-        content_digest: Of the images (gateway/dispatch/completeness.py).
-        content_until: The `arrival` of the last of them (gateway/store/ledger.py).
-        application: Sections of app.yaml that the rule lays over it.
+        job_id: A digest of rule and content: the same again is the same job.
+        sender: Who sent the newest image.
+        content_digest: The digest of the images (gateway/store/study_content.py).
+        content_until: The `arrival` of the last image (gateway/store/ledger.py).
+        application: Sections of app.yaml that the rule overrides.
     """
 
     job_id: str
@@ -106,15 +106,15 @@ class NewJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job(NewJob):
-    """A job as it stands.
+    """A job and its state.
 
     Attributes:
-        reason: Why it is dead, its results are held or to be reviewed, it was cancelled, or waits.
-        attempts: How often it was begun, since somebody last asked for it.
-        run: Grows whenever it is put into the queue anew.
-        not_before: Seconds since 1970, UTC, as all moments are.
-        worker: Who runs it, or did.
-        stage: What it is doing, as in status.json's `timings_seconds`.
+        reason: Why it is dead, held, to be reviewed, cancelled or waiting.
+        attempts: How often it was begun since a user last retried it.
+        run: Grows whenever it is queued again.
+        not_before: Seconds since 1970, UTC, as all times.
+        worker: The worker that runs it, or ran it last.
+        stage: The stage that runs, as in `timings_seconds` of status.json.
     """
 
     state: JobState

@@ -1,7 +1,4 @@
-"""The SQL of jobs: what is said to the database, and what its rows mean.
-
-When that is said, and what becomes part of the history with it, is the job list's.
-"""
+"""Builds SQL statements for jobs, and converts rows; gateway/store/jobs.py executes them."""
 
 import json
 import time
@@ -18,7 +15,7 @@ COLUMNS = [column for column in JOBS.c if column is not JOBS.c.is_enqueued]
 
 
 def job_of(row: Row[Any]) -> Job:
-    """Returns the job that a row of `COLUMNS` is."""
+    """Returns the job of a row of `COLUMNS`."""
     values = dict(row._mapping)
     return Job(
         **{
@@ -31,13 +28,13 @@ def job_of(row: Row[Any]) -> Job:
 
 
 def _destinations(names: dict[str, list[str]] | list[str]) -> Destinations:
-    if isinstance(names, list):  # as jobs were queued before the verdict had a say
+    if isinstance(names, list):  # how jobs were stored before destinations depended on the verdict
         return Destinations.whatever(*names)
     return Destinations(**{verdict: tuple(those) for verdict, those in names.items()})
 
 
 def row_of(job: NewJob) -> dict[str, Any]:
-    """Returns the row of a job that is to be queued."""
+    """Returns the row of a new job."""
     return {
         **asdict(job),
         "application": json.dumps(job.application),
@@ -52,7 +49,7 @@ def row_of(job: NewJob) -> dict[str, Any]:
 
 
 def delivery_row(job_id: str, destination: str) -> dict[str, Any]:
-    """Returns the row of a delivery that is to be queued."""
+    """Returns the row of a new delivery."""
     return {
         "job_id": job_id,
         "destination": destination,
@@ -71,7 +68,7 @@ def result_row(job_id: str, result: KeptResult) -> dict[str, Any]:
 
 
 def updating(job_id: str, *states: JobState) -> Update:
-    """Returns an update of a job where it is in one of some states."""
+    """Returns an update of a job, on the condition that it is in one of some states."""
     return update(JOBS).where(JOBS.c.job_id == job_id, JOBS.c.state.in_(states))
 
 
@@ -85,7 +82,7 @@ def queuing_anew(job_id: str, states: Sequence[JobState]) -> Any:
 
 
 def superseding(job: NewJob, reason: str) -> Any:
-    """Returns an update that ends what waits or runs on older content; returns its `COLUMNS`."""
+    """Returns an update that ends unfinished jobs on older content and returns their `COLUMNS`."""
     return (
         update(JOBS)
         .where(
@@ -100,7 +97,7 @@ def superseding(job: NewJob, reason: str) -> Any:
 
 
 def is_outdated() -> ColumnElement[bool]:
-    """Returns that the study of a job has grown since, so that a newer job has its place."""
+    """Returns the condition that a newer job has replaced a job, since its study has grown."""
     newer = JOBS.alias()
     return exists().where(
         newer.c.study_instance_uid == JOBS.c.study_instance_uid,
@@ -110,7 +107,7 @@ def is_outdated() -> ColumnElement[bool]:
 
 
 def nobody_else_began(begun: Job | None) -> ColumnElement[bool]:
-    """Returns that a job is not in the hands of another worker than the one that began it."""
+    """Returns the condition that no other worker has begun a job since."""
     if begun is None:
         return true()
     is_same = and_(

@@ -1,6 +1,6 @@
-"""The jobs: a rule applied to the content of a study. What is here is what is so.
+"""Stores jobs: a rule applied to the content of a study. The jobs table is authoritative.
 
-The queue (gateway/job_queue.py) only says when something is to be begun. Whoever begins it looks
+The queue (gateway/job_queue.py) only decides when a job begins. A worker that begins a job looks
 here whether there is still something to do, so that nothing depends on what the queue remembers.
 """
 
@@ -41,7 +41,7 @@ from gateway.store.schema import DELIVERIES, JOBS, RESULTS, STUDIES
 
 
 class JobList:
-    """Each method raises ResourceError where the database fails or is not there."""
+    """Each method raises ResourceError if the database fails or can't be reached."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -49,9 +49,9 @@ class JobList:
         self._add_delivery = database.insert_or(DELIVERIES).on_conflict_do_nothing()
 
     def open(self, study: GrowingStudy, jobs: Sequence[NewJob], detail: str) -> list[str]:
-        """Passes a study on as it is: puts its jobs on record, and returns those that are new.
+        """Stores the jobs of a complete study, and returns the ids of those that are new.
 
-        A job that waits or runs on older content of the study is superseded.
+        Jobs that wait or run on older content of the study are superseded.
         """
         with self._database.transaction() as connection:
             record(
@@ -73,17 +73,17 @@ class JobList:
         return new
 
     def leave_held(self, study: GrowingStudy) -> None:
-        """Passes a held study on as it is, without jobs; a decision has it passed on again."""
+        """Marks a held study as looked at, without jobs; a decision makes it be looked at again."""
         with self._database.transaction() as connection:
             _pass_on(connection, study)
 
     def begin(self, job_id: str, run: int, worker: str) -> Job | None:
-        """Returns a job that a worker begins to work on; None if there is nothing to do.
+        """Stores that a worker begins a job, and returns the job; None if there is nothing to do.
 
         Args:
             job_id: Of the job.
-            run: As it was queued; it may have been queued anew.
-            worker: Who begins it.
+            run: Of the queue entry; the job may have been queued again since.
+            worker: The worker.
         """
         with self._database.transaction() as connection:
             row = connection.execute(
@@ -110,7 +110,7 @@ class JobList:
     def progress(
         self, job_id: str, stage: str, done: int | None = None, tiles: int | None = None
     ) -> None:
-        """Puts on record what a job is doing: so many tiles of so many are done."""
+        """Stores the stage of a job, and how many of its tiles are done."""
         with self._database.transaction() as connection:
             connection.execute(
                 updating(job_id, JobState.RUNNING).values(stage=stage, tiles_done=done, tiles=tiles)
@@ -124,13 +124,14 @@ class JobList:
         judgement: Judgement = NO_DOUBT,
         begun: Job | None = None,
     ) -> bool:
-        """Ends a job that runs, and opens its deliveries; returns whether it still ran.
+        """Ends a running job with success and opens its deliveries; returns whether it still ran.
 
         Args:
             job_id: Of the job.
-            results: All of them.
-            judgement: The verdict on them, which says where they go.
-            begun: As its worker began it. One that another worker has begun since goes on.
+            results: All results.
+            judgement: The verdict on them, which decides where they go.
+            begun: The job as its worker began it. A job that another worker has begun since goes
+                on.
         """
         with self._database.transaction() as connection:
             state = JobState.HELD if judgement.is_held else JobState.SEGMENTED
@@ -151,7 +152,7 @@ class JobList:
         return True
 
     def die(self, job_id: str, reason: str, *, begun: Job | None = None) -> bool:
-        """Ends a job that can't succeed; returns whether it was still to be done.
+        """Ends a job that can't succeed; returns whether it was unfinished.
 
         Args:
             job_id: Of the job.
@@ -161,7 +162,7 @@ class JobList:
         return self._stop(job_id, JobState.DEAD, EventKind.DEAD, reason, begun=begun)
 
     def cancel(self, job_id: str, who: str) -> bool:
-        """Ends a job that nobody wants any more; returns whether it was still to be done."""
+        """Ends a job that a user does not want any more; returns whether it was unfinished."""
         reason = f"cancelled by {who}"
         return self._stop(job_id, JobState.CANCELLED, EventKind.CANCELLED, reason, who=who)
 
@@ -174,13 +175,13 @@ class JobList:
         is_attempt: bool = True,
         begun: Job | None = None,
     ) -> bool:
-        """Puts a job that runs back into the queue.
+        """Puts a running job back into the queue.
 
         Args:
             job_id: Of the job.
             reason: Why.
             not_before: When it may begin; seconds since 1970, UTC.
-            is_attempt: Whether the run counts as one of its attempts.
+            is_attempt: Whether the run counts as an attempt.
             begun: As in `succeed`.
         """
         with self._database.transaction() as connection:
@@ -198,15 +199,15 @@ class JobList:
         return row is not None
 
     def retry(self, job_id: str, who: str) -> bool:
-        """Queues a job that is dead, held back or cancelled; returns whether it did.
+        """Queues a job again that is dead, held back or cancelled; returns whether it did.
 
-        It does not where the study has grown since: a newer job has its place.
+        A job whose study has grown since is not queued: a newer job has replaced it.
         """
         ended = queuing_anew(job_id, RETRYABLE_STATES).where(~is_outdated())
         return self._queue_anew(ended.values(attempts=0, not_before=0.0), EventKind.RETRIED, who)
 
     def reopen(self, job_id: str) -> bool:
-        """Queues a job that was done and whose results are deleted; returns whether it was."""
+        """Queues a job again that succeeded and whose results are deleted; returns if it did."""
         with self._database.transaction() as connection:
             row = connection.execute(
                 queuing_anew(job_id, [JobState.SEGMENTED]).values(attempts=0, not_before=0.0)
@@ -220,22 +221,22 @@ class JobList:
         return row is not None
 
     def make_urgent(self, job_id: str, who: str) -> bool:
-        """Moves a job that waits before all that are not urgent; returns whether it did."""
+        """Makes a waiting job urgent; returns whether it did."""
         waiting = queuing_anew(job_id, [JobState.QUEUED])
         return self._queue_anew(
             waiting.values(is_urgent=True, not_before=0.0), EventKind.MADE_URGENT, who
         )
 
     def unqueued(self) -> Sequence[Job]:
-        """Returns what is to be put into the queue, the oldest first; nothing of held studies."""
+        """Returns the jobs to be queued, the oldest first; none of held studies."""
         return self._select(~JOBS.c.is_enqueued, *_MAY_BE_DONE)
 
     def unfinished(self) -> Sequence[Job]:
-        """Returns what is in the queue or runs, the oldest first; nothing of held studies."""
+        """Returns the jobs that are queued or running, the oldest first; none of held studies."""
         return self._select(JOBS.c.is_enqueued, *_MAY_BE_DONE)
 
     def enqueued(self, job: Job) -> None:
-        """Puts on record that a job is in the queue."""
+        """Stores that a job is in the queue."""
         with self._database.transaction() as connection:
             connection.execute(
                 update(JOBS)
@@ -244,12 +245,12 @@ class JobList:
             )
 
     def forgotten(self, job: Job) -> None:
-        """Has a job put into the queue again of which the queue knows nothing any more."""
+        """Makes the dispatcher queue a job again that the queue has lost."""
         with self._database.transaction() as connection:
             connection.execute(queuing_anew(job.job_id, UNFINISHED).where(JOBS.c.run == job.run))
 
     def starting_with(self, start: str) -> Sequence[str]:
-        """Returns the ids of jobs that begin so; two of many."""
+        """Returns the ids of jobs that begin with some characters, at most two."""
         statement = select(JOBS.c.job_id).where(JOBS.c.job_id.startswith(start, autoescape=True))
         with self._database.transaction() as connection:
             return connection.execute(statement.limit(2)).scalars().all()

@@ -1,7 +1,7 @@
-"""Changes the tables of a database to the layout of this version, or of an earlier one.
+"""Migrates the tables of a database to the layout of this version, or of an earlier one.
 
-The steps are in gateway/store/migrations. Alembic runs them in the transaction of the caller, so
-that a step that fails leaves the layout as it was.
+The migrations are in gateway/store/migrations. Alembic runs them in the transaction of the caller,
+so that one that fails leaves the layout as it was.
 """
 
 from pathlib import Path
@@ -17,18 +17,18 @@ from totalmap.errors import ConfigError
 if TYPE_CHECKING:
     from alembic.config import Config
 
-# By version of TotalMAP: the layout that it reads.
+# The layout that each earlier version of TotalMAP reads.
 LAYOUTS = MappingProxyType({"0.1.0": "0001"})
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _BASELINE = "0001"
 _BASELINE_NUMBER = 1
-# Alembic keeps the connection that it works on in a module.
+# Alembic keeps the connection that it works on in a global variable.
 _ALEMBIC = Lock()
 
 
 def upgrade_layout(connection: Connection) -> None:
-    """Makes the tables where there are none, and changes those of an earlier version.
+    """Creates the tables if there are none, and migrates those of an earlier version.
 
     Args:
         connection: In a transaction in which no other process changes the layout.
@@ -71,7 +71,7 @@ def downgrade_layout(connection: Connection, version: str) -> None:
 
 
 def _layout(connection: Connection) -> str | None:
-    """Returns which layout the tables have; None: there are none."""
+    """Returns the layout of the tables; None: there are no tables."""
     tables = inspect(connection)
     if tables.has_table("alembic_version"):
         return str(connection.execute(text("SELECT version_num FROM alembic_version")).scalar())

@@ -1,7 +1,7 @@
-"""What came in, as the database has it: all SQL of the receiving side.
+"""Stores received instances, their transfers and their studies.
 
 The order is always the same: a file is safe on the disk before it is in the ledger, and in the
-ledger before it is acknowledged. So a file that is not here was never acknowledged.
+ledger before it is acknowledged. So a file that is not in the ledger was never acknowledged.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -32,13 +32,13 @@ class KeptInstance:
     """An instance whose file is safe.
 
     Attributes:
-        sha256: Of its file, after which that is named. The same instance may come a second time
-            with other content; then there are two.
-        sender: The AE title, or what else names who sent it.
-        transfer: Names the association, or the request, in which it came.
-        received_at: Seconds since 1970, UTC; for people, since a clock may be set back.
-        arrival: Grows with each instance of the study that comes. The ledger counts it; 0: not
-            yet, or the instance came before it was counted.
+        sha256: The hash of its file, which is also the name of the file. If the same instance comes
+            again with other content, there are two.
+        sender: The AE title, or another name of who sent it.
+        transfer: The name of the association or request in which it came.
+        received_at: Seconds since 1970, UTC; only shown, since a clock may be set back.
+        arrival: The number of the instance among those of its study, in the order in which they
+            came. 0: the instance came before they were counted, or is not in the ledger yet.
     """
 
     sop_instance_uid: str
@@ -59,11 +59,11 @@ _COLUMNS = tuple(column.name for column in fields(KeptInstance) if column.name !
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndedTransfer:
-    """An association, or a request, in which instances came, and its end.
+    """The end of an association or request in which instances came.
 
     Attributes:
         ended_at: Seconds since 1970, UTC.
-        is_whole: Whether its sender said that this is all, and was not cut off.
+        is_whole: Whether the sender has ended it, and it was not cut off.
     """
 
     transfer: str
@@ -73,12 +73,12 @@ class EndedTransfer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GrowingStudy:
-    """A study of which something came that was not yet passed on.
+    """A study with instances that were not passed on yet.
 
     Attributes:
         last_received_at: When its newest instance came; seconds since 1970, UTC.
-        transfers_ended_at: When the last of its transfers ended; None while one goes on, or when
-            one was cut off.
+        transfers_ended_at: When its last transfer ended; None while a transfer goes on, or if one
+            was cut off.
         has_jobs: Whether it was passed on before and made jobs.
     """
 
@@ -90,9 +90,9 @@ class GrowingStudy:
 
 
 class Ledger:
-    """Instances, their transfers, and the studies that they belong to.
+    """The instances on record, with their transfers and studies.
 
-    Each method raises ResourceError where the database fails or is not there.
+    Each method raises ResourceError if the database fails or can't be reached.
     """
 
     def __init__(self, database: Database) -> None:
@@ -115,9 +115,9 @@ class Ledger:
         )
 
     def add(self, instances: Sequence[KeptInstance]) -> int:
-        """Puts instances on record, all or none; those on record already stay as they are.
+        """Stores instances, all or none, and returns how many are new.
 
-        They are on the disk when this returns the number of those that are new.
+        Instances on record stay as they are. When this returns, the rows are on the disk.
         """
         rows = [{name: getattr(given, name) for name in _COLUMNS} for given in instances]
         with self._database.transaction() as connection:
@@ -129,7 +129,7 @@ class Ledger:
         return len(inserted)
 
     def is_empty(self) -> bool:
-        """Returns whether no study was ever put on record."""
+        """Returns whether no study is on record."""
         with self._database.transaction() as connection:
             return connection.execute(select(STUDIES.c.study_instance_uid).limit(1)).first() is None
 
@@ -140,15 +140,15 @@ class Ledger:
         record_received(self._database, ended.transfer, address)
 
     def reject(self, who: str, why: str, address: str) -> None:
-        """Puts on record that somebody was not let in; `why` is one of a few constant texts."""
+        """Records that somebody was not let in; `why` is one of a few constant texts."""
         record_rejected(self._database, who, why, address)
 
     def refuse(self, who: str, why: str, address: str) -> None:
-        """Puts on record that a sender did what is not allowed; `why` is a constant text."""
+        """Records that a sender did what is not allowed; `why` is a constant text."""
         record_refused(self._database, who, why, address)
 
     def growing_studies(self) -> Sequence[GrowingStudy]:
-        """Returns the studies that have more than was passed on, the oldest first."""
+        """Returns the studies with instances that were not passed on, the oldest first."""
         ended = func.count(TRANSFERS.c.transfer.distinct())
         statement = (
             select(
@@ -197,7 +197,7 @@ class Ledger:
     ) -> Sequence[KeptInstance]:
         """Returns the instances that a study is made of, in the order in which they came.
 
-        Left out is what was set aside (gateway/store/conflicts.py).
+        Instances that were set aside (gateway/store/conflicts.py) are left out.
 
         Args:
             study_instance_uid: Of the study.
@@ -246,7 +246,7 @@ class Ledger:
             yield from (KeptInstance(**row._mapping) for row in rows)
 
 
-# The clock decides only between instances that came before arrivals were counted.
+# The clock orders only the instances that came before arrivals were counted.
 _ARRIVAL_ORDER = (
     INSTANCES.c.arrival,
     INSTANCES.c.received_at,
@@ -279,9 +279,9 @@ def _key(instance: KeptInstance) -> tuple[str, str]:
 
 
 def _count_arrivals(connection: Connection, new: Collection[KeptInstance]) -> None:
-    """Numbers new instances in the order given, after those that their studies have already.
+    """Numbers new instances in the order given, after those that their studies already have.
 
-    The transaction has just changed the rows of the studies, so that no other one counts meanwhile.
+    The transaction has just changed the rows of the studies, so that no other one counts now.
     """
     studies = {instance.study_instance_uid for instance in new}
     numbers = connection.execute(
@@ -300,12 +300,12 @@ def _count_arrivals(connection: Connection, new: Collection[KeptInstance]) -> No
 
 
 def _later(one: ColumnElement[float], other: ColumnElement[float]) -> ColumnElement[float]:
-    """Returns the later of two moments; the databases have different words for it."""
+    """Returns the later of two times; the databases have different functions for it."""
     return case((one > other, one), else_=other)
 
 
 def _growth(new: Iterable[KeptInstance]) -> list[dict[str, object]]:
-    """Returns what instances that are new add to their studies."""
+    """Returns the rows that new instances add to their studies."""
     moments: dict[str, list[float]] = {}
     for instance in new:
         moments.setdefault(instance.study_instance_uid, []).append(instance.received_at)

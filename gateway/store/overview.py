@@ -1,4 +1,4 @@
-"""What the page shows of the database at a glance: queries that read, and nothing else."""
+"""Reads counts and lists for the page, /metrics and /health; changes nothing."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from gateway.store.schema import DELIVERIES, JOBS, STUDIES
 
 
 class Group(StrEnum):
-    """Jobs that somebody looks for together."""
+    """A group of jobs on the page, by their states."""
 
     FAILED = "failed"
     RUNNING = "running"
@@ -36,7 +36,7 @@ GROUP_STATES: Mapping[Group, tuple[JobState, ...]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedDelivery:
-    """A delivery as the list of jobs shows it; the fields are those of `Delivery`."""
+    """A delivery in a list of jobs; the fields are those of `Delivery`."""
 
     destination: str
     state: DeliveryState
@@ -47,7 +47,7 @@ class ListedDelivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArrivingStudy:
-    """A study of which something came that was not passed on yet.
+    """A study that is still being received.
 
     Attributes:
         last_received_at: Seconds since 1970, UTC.
@@ -60,14 +60,14 @@ class ArrivingStudy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DestinationHealth:
-    """How a destination does.
+    """The state of a destination.
 
     Attributes:
-        waiting: Deliveries that are on their way.
-        failing: Those of them that failed already.
-        dead: Deliveries that were given up.
-        last_delivered_at: None: never.
-        last_reason: Of a failure that is not over.
+        waiting: The number of deliveries that were not delivered yet.
+        failing: The number of those that have failed before.
+        dead: The number of deliveries that were given up.
+        last_delivered_at: Seconds since 1970, UTC; None: never.
+        last_reason: Why the newest failing delivery failed; None: none is failing.
     """
 
     destination: str
@@ -106,7 +106,7 @@ def count_jobs(database: Database) -> Mapping[JobState, int]:
 
 
 def is_idle(database: Database) -> bool:
-    """Returns whether nothing arrives, waits, runs or is to be delivered, but for held studies."""
+    """Returns whether nothing is received, waits, runs or is to be delivered, but held studies."""
     unfinished = select(JOBS.c.job_id).where(
         JOBS.c.state.in_(UNFINISHED), ~is_held(JOBS.c.study_instance_uid)
     )
@@ -121,7 +121,7 @@ def is_idle(database: Database) -> bool:
 
 
 def list_jobs(database: Database, group: Group, *, limit: int, offset: int = 0) -> Sequence[Job]:
-    """Returns jobs of a group: first what comes next, or what ended last."""
+    """Returns jobs of a group: those that come next, or ended last, are first."""
     statement = (
         select(*COLUMNS)
         .where(JOBS.c.state.in_(GROUP_STATES[group]))
@@ -161,7 +161,7 @@ def deliveries_of(
 
 
 def arriving_studies(database: Database) -> Sequence[ArrivingStudy]:
-    """Returns the studies of which more came than was passed on, the newest first."""
+    """Returns the studies that are still being received, the newest first."""
     statement = (
         select(STUDIES.c.study_instance_uid, STUDIES.c.n_instances, STUDIES.c.last_received_at)
         .where(STUDIES.c.n_instances - STUDIES.c.n_passed_on > 0)
@@ -182,11 +182,11 @@ def count_deliveries(database: Database) -> Mapping[tuple[str, DeliveryState], i
 
 
 def destinations(database: Database, names: Iterable[str]) -> Sequence[DestinationHealth]:
-    """Returns how destinations do, all deliveries counted.
+    """Returns the state of each destination.
 
     Args:
-        database: To be asked.
-        names: Of destinations to which nothing may ever have been delivered, too.
+        database: With the deliveries.
+        names: Of destinations to be listed even without a delivery.
     """
     of = DELIVERIES.c
     is_waiting = of.state == DeliveryState.WAITING

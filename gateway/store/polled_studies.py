@@ -1,6 +1,6 @@
-"""What was taken from servers that are polled, so that a restart takes nothing again.
+"""Stores which studies of a polled server are complete here, so that a restart takes nothing again.
 
-The instances themselves say less: retention may have deleted them since.
+The ledger would not do: retention may have deleted the instances since.
 """
 
 import time
@@ -13,14 +13,14 @@ from gateway.store.schema import POLLED, POLLED_STUDIES
 
 
 class PolledStudies:
-    """A server as it was found; each method raises ResourceError where the database fails."""
+    """The studies of a polled server; each method raises ResourceError if the database fails."""
 
     def __init__(self, database: Database, source: str) -> None:
-        """Puts nothing on record yet.
+        """Stores nothing yet.
 
         Args:
-            database: Where it is on record.
-            source: Names the server; the same after each start, and no other one's.
+            database: With the rows.
+            source: The name of the server: the same after each start, and unique.
         """
         self._database = database
         self._source = source
@@ -42,18 +42,18 @@ class PolledStudies:
         return begun_at
 
     def studies(self) -> Mapping[str, str]:
-        """Returns the studies of which nothing is missing, and in which version of each."""
+        """Returns the studies of which nothing is missing, each with its version."""
         statement = select(POLLED_STUDIES.c.study, POLLED_STUDIES.c.version)
         with self._database.transaction() as connection:
             of_source = POLLED_STUDIES.c.source == self._source
             return dict(connection.execute(statement.where(of_source)).all())
 
     def settle(self, study: str, version: str) -> None:
-        """Puts on record that nothing of a study is missing.
+        """Stores that nothing of a study is missing.
 
         Args:
-            study: As the server calls it.
-            version: Is another one when the study has changed there.
+            study: The identifier of the study at the server.
+            version: Differs when the study has changed at the server.
         """
         with self._database.transaction() as connection:
             connection.execute(
@@ -61,7 +61,7 @@ class PolledStudies:
             )
 
     def forget(self, study: str) -> None:
-        """Deletes what is on record of a study that the server does not have any more."""
+        """Deletes a study that the server does not have any more."""
         with self._database.transaction() as connection:
             connection.execute(
                 delete(POLLED_STUDIES).where(

@@ -1,7 +1,7 @@
-"""Results that a destination has and that are to be rejected there, and who delivers the note.
+"""Stores which results are to be rejected at their destinations, and which job delivers the note.
 
-Somebody took another content of the study. The job on the new content, of the same rule, delivers
-the note together with its own results.
+This happens when a user takes another content of a study. The job on the new content, of the same
+rule, delivers the note together with its own results.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from gateway.store.schema import JOBS, REPLACED_RESULTS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplacedResults:
-    """The results of a job that a destination has.
+    """The results of a replaced job that a destination has.
 
     Attributes:
         job_id: Of the job that made them.
@@ -29,12 +29,12 @@ class ReplacedResults:
 
 
 def assign_notes(connection: Connection, job: Job, destinations: Sequence[str]) -> Sequence[str]:
-    """Has a job that is segmented deliver the notes that nobody delivers yet.
+    """Makes a segmented job deliver the notes that no job delivers yet.
 
     Args:
-        connection: In whose transaction the job ends.
+        connection: In the transaction in which the job ends.
         job: The job.
-        destinations: That get its results.
+        destinations: The destinations of its results.
 
     Returns:
         The destinations that get a note.
@@ -82,7 +82,7 @@ def replaced_results(
 
 
 def record_note_missing(database: Database, study: str, job_id: str, destination: str) -> None:
-    """Puts on record that results can't be rejected, since they are not on the disk any more.
+    """Records that results can't be rejected, since they are not on the disk any more.
 
     Raises:
         ResourceError: The database fails.

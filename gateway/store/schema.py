@@ -1,6 +1,6 @@
 """Describes the tables of the gateway's database, all of them.
 
-A change of them needs a step in gateway/store/migrations as well.
+A change of them needs a migration in gateway/store/migrations as well.
 """
 
 from sqlalchemy import (
@@ -18,7 +18,7 @@ from sqlalchemy import (
     false,
 )
 
-# The newest step in gateway/store/migrations/versions.
+# The newest migration in gateway/store/migrations/versions.
 LAYOUT = "0005"
 
 # PS3.5 9.1
@@ -30,7 +30,7 @@ METADATA = MetaData()
 # Only version 0.1.0 reads it, and refuses a layout that is not its own.
 SCHEMA = Table("schema", METADATA, Column("version", Integer, primary_key=True))
 
-# What came in.
+# What was received.
 INSTANCES = Table(
     "instances",
     METADATA,
@@ -65,7 +65,7 @@ STUDIES = Table(
 )
 Index("growing", STUDIES.c.n_instances - STUDIES.c.n_passed_on)
 Index("studies_by_age", STUDIES.c.last_received_at)
-# Studies whose instances contradict each other, and what somebody decided.
+# Studies whose instances contradict each other, and the decisions of users.
 CONFLICTS = Table(
     "conflicts",
     METADATA,
@@ -78,7 +78,7 @@ CONFLICTS = Table(
     Column("decided_at", Double),
     Column("decided_by", _NAME),
 )
-# Instances that are stored and are not part of their study.
+# Instances that are stored but are not part of their study.
 SET_ASIDE = Table(
     "set_aside",
     METADATA,
@@ -88,7 +88,7 @@ SET_ASIDE = Table(
     Column("reason", _NAME, nullable=False),
     Column("conflict_id", Integer, index=True),
 )
-# Studies whose sources are deleted on record, while their files go.
+# Studies whose sources are deleted on record, while their files are being removed.
 LEAVING = Table(
     "leaving",
     METADATA,
@@ -96,7 +96,7 @@ LEAVING = Table(
     Column("since", Double, nullable=False),
     Column("moved_at", Double),
 )
-# Servers that are polled, and the studies of theirs of which nothing is missing here.
+# Polled servers, and their studies of which nothing is missing here.
 POLLED = Table(
     "polled",
     METADATA,
@@ -164,8 +164,8 @@ DELIVERIES = Table(
     Column("is_asked", Boolean, nullable=False, default=False, index=True),
     Column("committed_at", Double),
 )
-# Results that a destination has, and that are to be rejected there: another content of the study
-# was taken instead. The job that replaces them delivers the note.
+# Results that are to be rejected at a destination, because another content of the study was taken.
+# The job that replaces them delivers the note.
 REPLACED_RESULTS = Table(
     "replaced_results",
     METADATA,
@@ -176,7 +176,7 @@ REPLACED_RESULTS = Table(
     Column("is_note_alone", Boolean, nullable=False, server_default=false()),
 )
 
-# What senders asked for and have not heard of yet.
+# Requests of senders for storage commitment that have no report yet.
 COMMITMENT_REQUESTS = Table(
     "promises",
     METADATA,
@@ -190,7 +190,7 @@ COMMITMENT_REQUESTS = Table(
     Column("not_before", Double, nullable=False),
 )
 
-# What happened, for whoever asks later.
+# What happened (gateway/store/events.py).
 EVENTS = Table(
     "events",
     METADATA,
@@ -208,7 +208,7 @@ EVENTS = Table(
     Column("outcome", _NAME, nullable=False, server_default=""),
 )
 Index("events_by_time", EVENTS.c.at)
-# How far each of the places has come to which audit messages go.
+# How far the audit trail was written to each place.
 AUDITED = Table(
     "audited",
     METADATA,
@@ -223,7 +223,7 @@ WORKERS = Table(
     Column("seen_at", Double, nullable=False),
     Column("job_id", _SHA256),
 )
-# How the clocks stood when they were looked at last: one row.
+# The last reading of the clocks: one row.
 CLOCK = Table(
     "clock",
     METADATA,

@@ -1,4 +1,4 @@
-"""What a study is made of, and a name for that: the same images, the same name."""
+"""Selects the current images of a study, and names them by a digest."""
 
 import hashlib
 from collections.abc import Iterable
@@ -8,9 +8,9 @@ from totalmap.dicom.selection_filters import SLICE_CLASSES
 
 
 def current(instances: Iterable[KeptInstance]) -> tuple[KeptInstance, ...]:
-    """Returns the first content of each instance that came, in the order of their UIDs.
+    """Returns the first content of each instance, in the order of their UIDs.
 
-    Nobody replaces by sending what is there already: who sends another content causes a conflict
+    Another content of an instance does not replace the first one; it causes a conflict
     (gateway/conflict_detection.py).
     """
     ordered = sorted(
@@ -21,18 +21,18 @@ def current(instances: Iterable[KeptInstance]) -> tuple[KeptInstance, ...]:
 
 
 def images(instances: Iterable[KeptInstance]) -> tuple[KeptInstance, ...]:
-    """Returns the first content of each instance that may be segmented, in the order of UIDs.
+    """Returns the first content of each image that may be segmented, in the order of UIDs.
 
-    A report or a segmentation that comes later makes no other study of it: otherwise our own
-    results, sent back by the archive, would be segmented for ever.
+    Reports and segmentations are left out. Otherwise our own results, sent back by the archive,
+    would make it another study, to be segmented again and again.
     """
     return tuple(kept for kept in current(instances) if kept.sop_class_uid in SLICE_CLASSES)
 
 
 def content_digest(instances: Iterable[KeptInstance]) -> str:
-    """Returns a name for the images of a study: the same images, the same name.
+    """Returns a digest that names the images of a study.
 
-    Whatever the order in which they came, and how often.
+    It does not depend on the order in which they came, nor on how often.
     """
     digest = hashlib.sha256()
     for kept in images(instances):

@@ -21,11 +21,11 @@ from gateway.store.schema import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryOfJob:
-    """What the rules want to know of a delivery.
+    """The state of a delivery, for the rules of retention.
 
     Attributes:
-        needs_commitment: Whether its destination has to promise to keep what it got.
-        done_at: When it was delivered, or promised; seconds since 1970, UTC. None: not yet.
+        needs_commitment: Whether its destination has to commit itself to keep the results.
+        done_at: When it was delivered or committed; seconds since 1970, UTC. None: not yet.
     """
 
     state: DeliveryState
@@ -34,7 +34,7 @@ class DeliveryOfJob:
 
     @property
     def is_done(self) -> bool:
-        """Whether the destination has the results, and has promised to keep them if it has to."""
+        """Whether the destination has the results, and has committed itself if it has to."""
         return self.state is not DeliveryState.DEAD and not self.is_open
 
     @property
@@ -47,10 +47,11 @@ class DeliveryOfJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobOfStudy:
-    """What the rules want to know of a job.
+    """The state of a job, for the rules of retention.
 
     Attributes:
-        is_note_due: Whether a destination has its results and is to be told that they are rejected.
+        is_note_due: Whether a destination has its results and is still to get a note that rejects
+            them.
     """
 
     job_id: str
@@ -61,33 +62,33 @@ class JobOfStudy:
 
     @property
     def is_open(self) -> bool:
-        """Whether something of it is still to be done."""
+        """Whether the job or one of its deliveries is unfinished."""
         is_unfinished = self.state in UNFINISHED or self.is_note_due
         return is_unfinished or any(delivery.is_open for delivery in self.deliveries)
 
     @property
     def is_failed(self) -> bool:
-        """Whether somebody may want to try it, or a delivery of it, again."""
+        """Whether a user may want to retry it, or one of its deliveries."""
         return self.state in RETRYABLE_STATES or any(
             delivery.state is DeliveryState.DEAD for delivery in self.deliveries
         )
 
     @property
     def done_at(self) -> float:
-        """When the last of it was done; seconds since 1970, UTC."""
+        """When the last part of it was done; seconds since 1970, UTC."""
         moments = (self.ended_at, *(delivery.done_at for delivery in self.deliveries))
         return max((moment for moment in moments if moment is not None), default=0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyState:
-    """What the rules want to know of a study.
+    """The state of a study, for the rules of retention.
 
     Attributes:
-        last_at: When its newest instance came, or when a job or a delivery of it was given up,
+        last_at: When its newest instance came, or a job or delivery of it was last given up,
             whichever is later; seconds since 1970, UTC.
-        is_held: Whether somebody has to decide about it.
-        is_rejected: Whether somebody has decided that nothing is made of it.
+        is_held: Whether a user has to decide about it.
+        is_rejected: Whether a user has decided that nothing is made of it.
     """
 
     jobs: tuple[JobOfStudy, ...]
@@ -97,27 +98,27 @@ class StudyState:
 
     @property
     def is_open(self) -> bool:
-        """Whether one of its jobs is, or somebody has to decide about it."""
+        """Whether one of its jobs is open, or a user has to decide about it."""
         return self.is_held or any(job.is_open for job in self.jobs)
 
     @property
     def is_failed(self) -> bool:
-        """Whether one of its jobs is, or the study was rejected."""
+        """Whether one of its jobs has failed, or the study was rejected."""
         return self.is_rejected or any(job.is_failed for job in self.jobs)
 
     @property
     def done_at(self) -> float:
-        """When the last of it was done; seconds since 1970, UTC."""
+        """When the last part of it was done; seconds since 1970, UTC."""
         return max(self.last_at, *(job.done_at for job in self.jobs), 0.0)
 
 
 def read_study_state(connection: Connection, study: str, settings: GatewaySettings) -> StudyState:
-    """Returns what is on record of a study; without jobs where there is nothing.
+    """Returns the state of a study; without jobs if there is nothing on record.
 
     Args:
-        connection: In whose transaction it is looked up.
+        connection: In a transaction.
         study: Its Study Instance UID.
-        settings: With the destinations that have to commit themselves.
+        settings: Of the gateway, with the destinations that have to commit themselves.
     """
     deliveries: dict[str, list[DeliveryOfJob]] = {}
     for row in connection.execute(_deliveries(study)):
@@ -147,9 +148,9 @@ def read_study_state(connection: Connection, study: str, settings: GatewaySettin
 
 
 def lock_study(connection: Connection, study: str) -> None:
-    """Keeps everybody else from changing a study, its jobs and deliveries in this transaction.
+    """Locks a study, its jobs and deliveries until the transaction ends.
 
-    An update that changes nothing does so in every database.
+    An update that changes nothing is a lock in every database.
     """
     jobs = select(JOBS.c.job_id).where(JOBS.c.study_instance_uid == study)
     of_study = STUDIES.c.study_instance_uid == study
@@ -188,7 +189,7 @@ def _deliveries(study: str) -> Select[str, str, str, float, float, str]:
 
 
 def _is_note_due() -> "Label[bool]":
-    """Returns whether a note about a job's results has not arrived where these have."""
+    """Returns a column: whether a note that rejects a job's results has not arrived yet."""
     has_arrived = exists().where(
         DELIVERIES.c.job_id == REPLACED_RESULTS.c.new_job_id,
         DELIVERIES.c.destination == REPLACED_RESULTS.c.destination,

@@ -1,4 +1,4 @@
-"""Who works: each worker says every few seconds that it lives, and on what it works."""
+"""Stores which workers live, and on which job each works; pauses and drains the gateway."""
 
 import time
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ LOST_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worker:
-    """A worker when it was seen last.
+    """A worker, as it last reported.
 
     Attributes:
-        worker: Its name, the same after each start.
+        worker: Its name, the same at each start.
         seen_at: Seconds since 1970, UTC.
-        job_id: What it works on; None: nothing.
+        job_id: The job on which it works; None: it is idle.
     """
 
     worker: str
@@ -31,7 +31,7 @@ class Worker:
 
 
 class WorkerList:
-    """Each method raises ResourceError where the database fails or is not there."""
+    """Each method raises ResourceError if the database fails or can't be reached."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -46,46 +46,46 @@ class WorkerList:
         )
 
     def see(self, worker: str, device: str, job_id: str | None) -> None:
-        """Puts on record that a worker lives."""
+        """Stores that a worker lives."""
         row = {"worker": worker, "device": device, "seen_at": time.time(), "job_id": job_id}
         with self._database.transaction() as connection:
             connection.execute(self._see, row)
 
     def leave(self, worker: str) -> None:
-        """Takes a worker off the roster that ends as it should."""
+        """Removes a worker that ends as it was told to."""
         with self._database.transaction() as connection:
             connection.execute(delete(WORKERS).where(WORKERS.c.worker == worker))
 
     def workers(self) -> Sequence[Worker]:
-        """Returns all that did not leave."""
+        """Returns all workers that have not ended as they were told to."""
         with self._database.transaction() as connection:
             rows = connection.execute(select(WORKERS).order_by(WORKERS.c.worker)).all()
         return [Worker(**row._mapping) for row in rows]
 
     def lost(self, silent_seconds: float) -> set[str]:
-        """Returns the workers that have not been seen for so long."""
+        """Returns the names of the workers that have not reported for so long."""
         now = time.time()
         return {one.worker for one in self.workers() if now - one.seen_at > silent_seconds}
 
     def is_paused(self) -> bool:
-        """Returns whether no further job is to be begun."""
+        """Returns whether no more jobs are to be begun."""
         with self._database.transaction() as connection:
             return bool(connection.execute(select(CONTROLS.c.is_paused)).scalar())
 
     def pause(self, who: str, *, is_paused: bool) -> None:
-        """Has no further job begun, or has them begun again."""
+        """Stops or resumes the start of jobs."""
         self._control(is_paused=is_paused)
         with self._database.transaction() as connection:
             kind = EventKind.PAUSED if is_paused else EventKind.RESUMED
             record(connection, kind, "", object_kind=ObjectKind.QUEUE, who=who)
 
     def is_draining(self) -> bool:
-        """Returns whether the gateway is to end when all that it has is done."""
+        """Returns whether the gateway is to end when all its work is done."""
         with self._database.transaction() as connection:
             return bool(connection.execute(select(CONTROLS.c.is_draining)).scalar())
 
     def drain(self, *, is_draining: bool) -> None:
-        """Has the gateway take nothing more and end when all that it has is done, or not."""
+        """Makes the gateway receive nothing more, and end when all its work is done; or not."""
         self._control(is_draining=is_draining)
 
     def _control(self, **values: bool) -> None:

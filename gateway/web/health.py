@@ -132,7 +132,7 @@ class HealthCheck:
         )
 
     def look_at_heartbeats(self) -> None:
-        """Takes note of who beats; to be called every second."""
+        """Notes which processes beat; has to be called every second."""
         if self._heartbeats is not None:
             self._heartbeats.look()
 

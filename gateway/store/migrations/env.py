@@ -1,4 +1,4 @@
-"""Runs steps on the connection that it is given: alembic loads this file."""
+"""Runs migrations on the connection that it is given: alembic loads this file."""
 
 from alembic import context
 

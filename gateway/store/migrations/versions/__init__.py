@@ -1,1 +1,1 @@
-"""The steps, in order of their numbers; gateway/store/layout.py says which is the newest."""
+"""The migrations, in the order of their numbers; gateway/store/schema.py names the newest."""

@@ -27,7 +27,7 @@ METADATA = MetaData()
 
 SCHEMA = Table("schema", METADATA, Column("version", Integer, primary_key=True))
 
-# What came in.
+# What was received.
 INSTANCES = Table(
     "instances",
     METADATA,
@@ -59,7 +59,7 @@ STUDIES = Table(
 )
 Index("growing", STUDIES.c.n_instances - STUDIES.c.n_passed_on)
 Index("studies_by_age", STUDIES.c.last_received_at)
-# Studies whose sources are deleted on record, while their files go.
+# Studies whose sources are deleted on record, while their files are being removed.
 Table(
     "leaving",
     METADATA,
@@ -67,7 +67,7 @@ Table(
     Column("since", Double, nullable=False),
     Column("moved_at", Double),
 )
-# Servers that are polled, and the studies of theirs of which nothing is missing here.
+# Polled servers, and their studies of which nothing is missing here.
 Table(
     "polled",
     METADATA,
@@ -136,7 +136,7 @@ Table(
     Column("committed_at", Double),
 )
 
-# What senders asked for and have not heard of yet.
+# Requests of senders for storage commitment that have no report yet.
 Table(
     "promises",
     METADATA,
@@ -150,7 +150,7 @@ Table(
     Column("not_before", Double, nullable=False),
 )
 
-# What happened, for whoever asks later.
+# What happened (gateway/store/events.py).
 EVENTS = Table(
     "events",
     METADATA,
@@ -165,7 +165,7 @@ EVENTS = Table(
     Column("transfer", _NAME, index=True),
 )
 Index("events_by_time", EVENTS.c.at)
-# How far each of the places has come to which audit messages go.
+# How far the audit trail was written to each place.
 Table(
     "audited",
     METADATA,

@@ -3,6 +3,7 @@
 from base64 import b64decode
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from xml.etree.ElementTree import Element, fromstring
 
 import pytest
@@ -42,7 +43,7 @@ EVENT = Event(
     detail=None,
 )
 GATEWAY = "totalmap@box"
-TO_PACS = {"object_kind": ObjectKind.DELIVERY, "object_name": "pacs", "job_id": "j"}
+TO_PACS: dict[str, Any] = {"object_kind": ObjectKind.DELIVERY, "object_name": "pacs", "job_id": "j"}
 
 
 def message(study: AuditedStudy | None = STUDY, **values: object) -> Element:

@@ -124,7 +124,7 @@ def test_each_event_is_written_once_whoever_writes(
     first.write()
     record_logged_in(database, "anna", "10.0.0.7")
     with database.transaction() as connection:
-        record(connection, EventKind.COMPLETE, "1.2")
+        record(connection, EventKind.COMPLETE, "1.2", object_kind=ObjectKind.STUDY)
     auditor(database, storage, file=file).write()
     auditor(database, storage, file=file).write()
     assert events(messages(file)) == ["110100", "110114"]
@@ -135,7 +135,13 @@ def test_many_events_come_in_portions_and_none_is_left_out(
 ) -> None:
     with database.transaction() as connection:
         for number in range(EVENTS_AT_ONCE + 10):
-            record(connection, EventKind.STARTED_UP, "", who=f"p{number}")
+            record(
+                connection,
+                EventKind.STARTED_UP,
+                "",
+                object_kind=ObjectKind.PROCESS,
+                who=f"p{number}",
+            )
     writer = auditor(database, storage, file=file)
     writer.write()
     assert len(messages(file)) == EVENTS_AT_ONCE

@@ -15,13 +15,14 @@ from structlog.testing import capture_logs
 from gateway.config import GatewaySettings, RuleSection
 from gateway.conflict_detection import ConflictDetector
 from gateway.dispatch.completeness import QuietTimes
-from gateway.dispatch.crashing_studies import (
+from gateway.dispatch.dispatcher import (
     ATTEMPTS,
     FILE_NAME,
     WAIT_SECONDS,
     CrashingStudies,
+    Dispatcher,
+    LostWorkers,
 )
-from gateway.dispatch.dispatcher import Dispatcher, LostWorkers
 from gateway.dispatch.source_query import ExpectedCounts
 from gateway.heartbeat import UnpausedClock
 from gateway.job_queue import DELIVER, QUEUE_FILE, SEGMENT, Handlers, running_queue

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.retention.clock_guard import ClockGuard
+from gateway.retention.retention import ClockGuard
 from gateway.store.clock_record import ClockRecord
 from gateway.store.database import Database
 from gateway.store.events import events_after

@@ -9,7 +9,7 @@ from sqlalchemy import insert, update
 
 from gateway.config import AuditSection
 from gateway.retention.history_deletion import EVENTS_AT_ONCE
-from gateway.store.events import EventKind, events_after, record
+from gateway.store.events import EventKind, ObjectKind, events_after, record
 from gateway.store.schema import AUDITED, DELIVERIES, EVENTS, JOBS, RESULTS
 from tests.unit.gateway.retention.test_retention import DAY, Box, box
 
@@ -38,7 +38,14 @@ def deliver(one: Box, study: str, job_id: str) -> None:
 
 def record_start(one: Box) -> None:
     with one.database.transaction() as connection:
-        record(connection, EventKind.STARTED_UP, "", who="receive", at=one.now)
+        record(
+            connection,
+            EventKind.STARTED_UP,
+            "",
+            object_kind=ObjectKind.PROCESS,
+            who="receive",
+            at=one.now,
+        )
 
 
 def events(one: Box) -> list[EventKind]:

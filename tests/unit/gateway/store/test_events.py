@@ -90,7 +90,10 @@ def test_whoever_is_locked_out_is_an_alert_as_well(database: Database) -> None:
     record_login_failed(database, "eve", "10.0.0.9", is_locked_out=True)
     failed, locked_out, alert = everything(database)
     assert failed.outcome is Outcome.MINOR_FAILURE
-    assert (locked_out.kind, locked_out.detail) == (EventKind.LOGIN_FAILED, Outcome.SERIOUS_FAILURE)
+    assert (locked_out.kind, locked_out.outcome) == (
+        EventKind.LOGIN_FAILED,
+        Outcome.SERIOUS_FAILURE,
+    )
     assert (alert.kind, alert.who) == (EventKind.REFUSED, "10.0.0.9")
 
 
