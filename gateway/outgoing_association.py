@@ -1,4 +1,4 @@
-"""Opens associations with other DICOM nodes, as their user (PS3.7 D, PS3.8)."""
+"""Opens associations with other DICOM nodes (PS3.7 D, PS3.8)."""
 
 import ssl
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,7 +14,7 @@ from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from gateway.config import DicomDestination
 from totalmap.errors import ResourceError
 
-# A presentation context and its message; twice None: the association has ended.
+# A presentation context and its message; two times None: the association has ended.
 Message = tuple[int, DimseServiceType] | tuple[None, None]
 
 
@@ -32,8 +32,8 @@ class ReplyQueue(Queue[Message]):
         """Returns the next message.
 
         Raises:
-            Empty: There is none, or, without `block`, the next one is for who waits: an answer, or
-                word that there will be none.
+            Empty: There is none, or, without `block`, the next one is a reply, or says that there
+                will be none; it is for the thread that waits.
         """
         if not block and not self._next_is_a_request():
             raise Empty
@@ -49,7 +49,7 @@ def _keep_replies(event: evt.Event) -> None:
     event.assoc.dimse.msg_queue = ReplyQueue()
 
 
-# To be among the handlers of every association that one sends over: it opens before any message.
+# A handler for every association over which the gateway sends; it runs before any message.
 KEEP_REPLIES: evt.EventHandlerType = (evt.EVT_CONN_OPEN, _keep_replies)
 
 
@@ -61,13 +61,13 @@ def association(
     roles: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
     handlers: Sequence[evt.EventHandlerType] = (),
 ) -> Iterator[Association]:
-    """Yields an association that is established; it is released at the end, aborted on a failure.
+    """Yields an established association, which is released at the end, or aborted on a failure.
 
     Args:
-        destination: With whom.
+        destination: The node to connect to.
         contexts: SOP classes, each with the transfer syntaxes to offer for it.
-        roles: Those that are not the usual ones (PS3.7 D.3.3.4).
-        handlers: Of what the other side asks for.
+        roles: Roles that differ from the usual ones (PS3.7 D.3.3.4).
+        handlers: Handlers of requests of the other node.
 
     Raises:
         ResourceError: It is not established; with the reason.
@@ -128,5 +128,5 @@ def peer_name(destination: DicomDestination) -> str:
 
 
 def status_text(status: int | None) -> str:
-    """Returns a status of DIMSE (PS3.7 C) for a message; None: there was no answer."""
+    """Returns a DIMSE status (PS3.7 C) as text for a message; None: there was no answer."""
     return "nothing" if status is None else f"status 0x{status:04X}"

@@ -1,1 +1,1 @@
-"""Who did what, as DICOM audit messages (PS3.15 A.5)."""
+"""The audit trail: events as DICOM audit messages (PS3.15 A.5)."""

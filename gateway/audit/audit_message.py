@@ -1,4 +1,4 @@
-"""Events as DICOM audit messages (PS3.15 A.5), in the XML of PS3.15 A.5.1.1."""
+"""Writes events as DICOM audit messages (PS3.15 A.5), in the XML of PS3.15 A.5.1.1."""
 
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
@@ -15,11 +15,11 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditedStudy:
-    """What a message says of a study beside its UID.
+    """The data of a study in a message, besides its UID.
 
     Attributes:
-        patient_id: Of the patient; `UNKNOWN` where there is no file of the study any more.
-        instances: How many there are of each SOP class, where the message is about them.
+        patient_id: The Patient ID; `UNKNOWN` if there is no file of the study any more.
+        instances: The number of instances of each SOP class, if the message is about them.
     """
 
     patient_id: str
@@ -28,7 +28,7 @@ class AuditedStudy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditSource:
-    """Whose messages they are.
+    """The source of the messages.
 
     Attributes:
         host: The name of this machine.
@@ -39,14 +39,14 @@ class AuditSource:
 
 
 def audit_message(event: Event, study: AuditedStudy | None, source: AuditSource) -> bytes | None:
-    """Returns the message for an event; None where nobody has to hear of it.
+    """Returns the message for an event; None if the event does not belong to the audit trail.
 
     It is one line of ASCII, so that it needs no byte order mark in syslog (RFC 5424 6.4).
 
     Args:
-        event: What happened.
-        study: To which study; None: to none.
-        source: Who says it.
+        event: The event.
+        study: The study of the event; None: it has none.
+        source: The source of the message.
     """
     kind = _kind(event)
     if kind is None:
@@ -110,7 +110,7 @@ _PATIENT, _REPORT, _SECURITY_RESOURCE = "1", "3", "13"
 _APPLICATION_SERVER = "4"
 
 _PROGRAM = "totalmap"
-# Of a text from elsewhere, so that a message stays far below the 32768 bytes of PS3.15 A.6.
+# The longest text from elsewhere, so that a message stays below the 32768 bytes of PS3.15 A.6.
 _LONGEST = 2000
 
 
@@ -126,7 +126,7 @@ class _Participant:
 
 
 def _received(event: Event, source: AuditSource) -> Sequence[_Participant]:
-    """Somebody sent instances to the gateway."""
+    """The participants when a sender sends instances to the gateway."""
     sender = _Participant(
         user=event.who or UNKNOWN, is_requestor=True, role=_SOURCE_ROLE, address=event.address
     )
@@ -134,7 +134,7 @@ def _received(event: Event, source: AuditSource) -> Sequence[_Participant]:
 
 
 def _sent(event: Event, source: AuditSource) -> Sequence[_Participant]:
-    """The gateway sent instances to a destination."""
+    """The participants when the gateway sends instances to a destination."""
     name = event.object_name or UNKNOWN
     section = source.settings.destination(name)
     destination = _Participant(
@@ -152,7 +152,7 @@ def _by_gateway(_event: Event, source: AuditSource) -> Sequence[_Participant]:
 
 
 def _by_user(event: Event, source: AuditSource) -> Sequence[_Participant]:
-    """A user did something at the gateway; who logs in needs an address (PS3.15 A.5.3.12)."""
+    """The participants of an action of a user, whose address is required (PS3.15 A.5.3.12)."""
     user = _Participant(
         user=_at(source, event.who or UNKNOWN),
         is_requestor=True,
@@ -162,12 +162,12 @@ def _by_user(event: Event, source: AuditSource) -> Sequence[_Participant]:
 
 
 def _process(event: Event, source: AuditSource) -> Sequence[_Participant]:
-    """A process of the gateway began or ended."""
+    """The participant when a process of the gateway starts or stops."""
     return [_gateway(source, name=event.who or _PROGRAM, role=_APPLICATION)]
 
 
 def _turned_away(event: Event, source: AuditSource) -> Sequence[_Participant]:
-    """The gateway reports somebody, who must not be the requestor (PS3.15 A.5.3.11)."""
+    """The participants of an alert; nobody may be the requestor (PS3.15 A.5.3.11)."""
     stranger = _Participant(user=event.who or UNKNOWN, is_requestor=False, address=event.address)
     return [_gateway(source), stranger]
 
@@ -225,7 +225,7 @@ _KINDS: Mapping[EventKind, _MessageKind] = {
     ),
     EventKind.SHUT_DOWN: _MessageKind(_APPLICATION_ACTIVITY, _EXECUTE, _process, _APPLICATION_STOP),
 }
-# Where the kind of object makes it another message.
+# Events whose message depends on the kind of object.
 _KINDS_BY_OBJECT: Mapping[tuple[EventKind, ObjectKind], _MessageKind] = {
     (EventKind.DEAD, ObjectKind.DELIVERY): _DELIVERY,
     # not the study, but what was made of it
@@ -305,7 +305,7 @@ def _add_object(root: Element, name: str, id_type: _Code, *, kind: str, role: st
         ParticipantObjectTypeCodeRole=role,
     )
     _add_code(element, "ParticipantObjectIDTypeCode", id_type)
-    # The schema wants one; the patient's stays out of it.
+    # The schema demands one; the name of the patient stays out of it.
     SubElement(element, "ParticipantObjectName")
     return element
 
@@ -341,5 +341,5 @@ def _address_type(address: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Returns text without what XML can't hold, without ends of lines, and not too much of it."""
+    """Returns a text, cut, without line ends and without characters that XML can't hold."""
     return "".join(character if character.isprintable() else "?" for character in text[:_LONGEST])

@@ -1,7 +1,7 @@
-"""The audit trail: what happened becomes DICOM audit messages, in a file and at a collector.
+"""Writes the audit trail: events become DICOM audit messages, in a file and at a collector.
 
-The events on record are the source (gateway/store/events.py). How far each of the two has come
-is on record, too, and moves only after a message is written: each is written at least once.
+The events on record are the source (gateway/store/events.py). The progress of each place is stored
+after its messages are written: each message is written at least once.
 """
 
 import os
@@ -30,7 +30,7 @@ from totalmap.dicom.file_reader import read_header
 from totalmap.errors import ResourceError
 from totalmap.log import get_logger
 
-# More have to wait for the next time, so that nothing else waits for long.
+# More events wait for the next call, so that nothing else waits for long.
 EVENTS_AT_ONCE = 500
 FILE_MODE = 0o640
 
@@ -38,27 +38,27 @@ log = get_logger()
 
 
 class Place(Protocol):
-    """Where audit messages go."""
+    """A place to which audit messages are written."""
 
     def is_left_alone(self) -> bool:
-        """Returns whether nothing is to be sent for the moment."""
+        """Returns whether nothing is to be sent now."""
 
     def send(self, messages: Sequence[SyslogMessage]) -> None:
-        """Returns when the messages are there.
+        """Returns when the messages are written.
 
         Raises:
-            ResourceError: They are not, or not all of them.
+            ResourceError: Not all of them were written.
         """
 
 
 class AuditFile:
-    """A file with one message a line; it may be renamed by logrotate at any moment."""
+    """A file with one message a line; logrotate may rename it at any time."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def is_left_alone(self) -> bool:
-        """Returns False: it is tried every time."""
+        """Returns False: it is always tried."""
         return False
 
     def send(self, messages: Sequence[SyslogMessage]) -> None:
@@ -83,20 +83,20 @@ class AuditFile:
 
 
 def _end_of_torn_line(descriptor: int) -> bytes:
-    """Returns what ends a line that a crash has cut off."""
+    """Returns the end of a line that a crash has cut off."""
     size = os.fstat(descriptor).st_size
     return b"\n" if size and os.pread(descriptor, 1, size - 1) != b"\n" else b""
 
 
 class Auditor:
-    """Writes what was not yet written, whenever it is told to."""
+    """Writes the events that were not written yet, whenever it is called."""
 
     def __init__(self, settings: GatewaySettings, storage: Storage, database: Database) -> None:
         """Writes nothing yet.
 
         Args:
-            settings: With the places, if there are any.
-            storage: With the files that Patient IDs are read from.
+            settings: Of the gateway, with the places.
+            storage: With the files from which Patient IDs are read.
             database: With the events.
 
         Raises:
@@ -115,7 +115,7 @@ class Auditor:
         self._ledger = Ledger(database)
 
     def write(self) -> None:
-        """Writes the next events to each place; one that fails holds up no other.
+        """Writes the next events to each place; a place that fails does not hold up the others.
 
         Raises:
             ResourceError: The database fails.
@@ -154,20 +154,20 @@ class Auditor:
         return AuditedStudy(patient_id=patients[study], instances=self._instances(event))
 
     def _patient_id(self, event: Event) -> str:
-        """Returns the Patient ID from a file of the study, or of what was made of it."""
+        """Returns the Patient ID from a file of the study, or from one of its results."""
         folders = [self._storage.study_folder(event.study_instance_uid)]
         if event.job_id is not None:
             folders.append(self._storage.output_folder(event.job_id))
         for folder in folders:
             for path in folder.rglob("*"):
-                # pydicom raises many kinds on what is not DICOM
+                # pydicom raises many kinds of errors on other files
                 with suppress(Exception), path.open("rb") as file:
                     header = read_header(file, [Tag("PatientID")], needs_prefix=True)
                     return str(header.get("PatientID") or UNKNOWN)
         return UNKNOWN
 
     def _instances(self, event: Event) -> Mapping[str, int]:
-        """Returns how many instances of each SOP class came in the transfer of an event."""
+        """Returns the number of instances of each SOP class in the transfer of an event."""
         if event.transfer is None:
             return {}
         return self._ledger.count_by_class(event.transfer, event.study_instance_uid)

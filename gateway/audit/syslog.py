@@ -22,11 +22,11 @@ _READ_BYTES = 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyslogMessage:
-    """An audit message on its way.
+    """An audit message to be sent.
 
     Attributes:
         at: Seconds since 1970, UTC.
-        text: The message itself, in ASCII.
+        text: The message, in ASCII.
     """
 
     at: float
@@ -35,13 +35,13 @@ class SyslogMessage:
 
 
 class Collector:
-    """A syslog collector; one that fails is left alone for a while."""
+    """A syslog collector; after a failure nothing is sent to it for a while."""
 
     def __init__(self, settings: SyslogSection, host: str) -> None:
         """Does not connect yet.
 
         Args:
-            settings: Where it is.
+            settings: Its address.
             host: The name of this machine.
 
         Raises:
@@ -53,14 +53,14 @@ class Collector:
         self._not_before = 0.0
 
     def is_left_alone(self) -> bool:
-        """Returns whether it failed so lately that nothing is to be sent."""
+        """Returns whether it has failed so recently that nothing is to be sent."""
         return time.monotonic() < self._not_before
 
     def send(self, messages: Sequence[SyslogMessage]) -> None:
-        """Returns when the collector has read all messages, or, by UDP, when they were sent.
+        """Sends messages; returns when the collector has read them, or, by UDP, when they are sent.
 
         Raises:
-            ResourceError: It did not; it may have read some of them.
+            ResourceError: It did not read all of them.
         """
         settings = self._settings
         try:
@@ -68,7 +68,7 @@ class Collector:
                 self._send_datagrams(messages)
             else:
                 self._send_stream(messages)
-        except (OSError, UnicodeError) as error:  # ssl.SSLError is one; no name of a host
+        except (OSError, UnicodeError) as error:  # SSLError; or a host name
             self._not_before = time.monotonic() + settings.retry_seconds
             raise ResourceError(
                 f"the syslog collector {settings.host}:{settings.port} does not take messages by "
@@ -87,7 +87,7 @@ class Collector:
     def _send_stream(self, messages: Sequence[SyslogMessage]) -> None:
         """RFC 6587 3.4.1 and RFC 5425 4.3: each message after its length.
 
-        There is no answer in syslog; but a collector that closes its side has read ours to the end.
+        Syslog has no answer; but a collector that closes its side has read everything.
         """
         frames = [self._frame(one) for one in messages]
         with self._connection() as stream:
@@ -134,7 +134,7 @@ def _tls_context(settings: SyslogSection) -> ssl.SSLContext | None:
 
 
 def _say_good_bye(stream: ssl.SSLSocket) -> None:
-    """Says that this is all (RFC 5425 4.4), without waiting for the answer."""
+    """Announces the end (RFC 5425 4.4), without waiting for the answer."""
     time_out = stream.gettimeout()
     stream.settimeout(0)
     with suppress(ssl.SSLWantReadError, ssl.SSLEOFError):  # many just close the connection
@@ -146,8 +146,8 @@ def _wait_until_closed(stream: socket.socket) -> None:
     """Returns when the other side is closed.
 
     Raises:
-        OSError: It was not closed, but broken off, or did not want our certificate.
+        OSError: The connection broke, or the collector refused our certificate.
     """
-    with suppress(TimeoutError):  # one that leaves it open may have read everything
+    with suppress(TimeoutError):  # a collector that leaves it open may have read everything
         while stream.recv(_READ_BYTES):
             pass

@@ -1,1 +1,1 @@
-"""Saves what the gateway has, restores it, compares it, and moves the ledger to Postgres."""
+"""Saves and restores the data of the gateway, compares files, and moves the ledger to Postgres."""

@@ -28,17 +28,17 @@ ROUNDS = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Saved:
-    """What a backup holds."""
+    """The numbers of instances and files in a backup."""
 
     instances: int
     files: int
 
 
 def back_up(settings: GatewaySettings, folder: Path) -> Saved:
-    """Saves everything into a folder that is empty or not there.
+    """Saves everything into an empty or new folder.
 
-    Files of instances are hard links where the folder is on the same file system: they are never
-    written again, and a backup of the disk itself should go elsewhere.
+    Files of instances become hard links if the folder is on the same file system, since they are
+    never changed. A backup against the loss of the disk has to be on another one.
 
     Raises:
         ConfigError: The folder is not empty.
@@ -81,7 +81,7 @@ def _back_up(settings: GatewaySettings, folder: Path) -> Saved:
 
 
 def _save_instances(storage: Storage, ledger: Ledger, folder: Path) -> Iterator[Entry | None]:
-    """Yields what was saved of each instance on record; None: its file is missing or changed."""
+    """Yields the entry of each saved instance; None: its file is missing or changed."""
     for instance in ledger.instances():
         source = storage.path(instance)
         path = source.relative_to(storage.folder)
@@ -101,11 +101,11 @@ def _link_or_copy(source: Path, target: Path) -> str:
         raise
     except OSError:  # another file system
         return copy_with_sha256(source, target)
-    return source.name  # which is the hash of its content
+    return source.name  # the name is the hash of the content
 
 
 def _save_jobs(storage: Storage, snapshot: Database, folder: Path) -> Iterator[Entry]:
-    """Yields what was saved of jobs that had ended: their settings and output."""
+    """Saves the settings and output of jobs that have ended, and yields their entries."""
     for job_id in JobList(snapshot).ended_ids():
         for source in sorted(storage.job_folder(job_id).rglob("*")):
             path = source.relative_to(storage.folder)
@@ -114,5 +114,5 @@ def _save_jobs(storage: Storage, snapshot: Database, folder: Path) -> Iterator[E
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.unlink(missing_ok=True)
-            with suppress(FileNotFoundError):  # the job was begun again
+            with suppress(FileNotFoundError):  # the job was begun again meanwhile
                 yield Entry(str(path), copy_with_sha256(source, target))

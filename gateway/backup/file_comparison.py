@@ -1,4 +1,4 @@
-"""Compares the files of a backup, or of a storage folder, with what is on record."""
+"""Compares the files of a backup, or of a storage folder, with the ledger."""
 
 import tempfile
 from collections.abc import Iterator
@@ -16,10 +16,10 @@ from gateway.store.ledger import Ledger
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """A file that is not as it should be.
+    """A file that is missing or changed.
 
     Attributes:
-        file: Relative to the folder; names are hashes, or those of results.
+        file: The path, relative to the folder; names are hashes, or names of results.
         reason: `missing` or `changed`.
     """
 
@@ -28,7 +28,7 @@ class Difference:
 
 
 def verify_store(settings: GatewaySettings) -> Iterator[Difference]:
-    """Yields what is wrong with the files that the ledger names; each is read.
+    """Reads all files that the ledger names, and yields those that are missing or changed.
 
     Raises:
         ResourceError: The database fails.
@@ -40,10 +40,10 @@ def verify_store(settings: GatewaySettings) -> Iterator[Difference]:
 
 
 def verify_backup(folder: Path) -> Iterator[Difference]:
-    """Yields what is wrong with a backup.
+    """Reads all files of a backup, and yields those that are missing or changed.
 
     Raises:
-        BrokenBackup: It is no backup, or was cut off.
+        BrokenBackup: It is not a backup, or was interrupted.
         DamagedLedger: Its ledger is damaged.
     """
     listed = set()
@@ -54,7 +54,7 @@ def verify_backup(folder: Path) -> Iterator[Difference]:
             yield Difference(file=entry.path, reason=reason)
     if not (folder / LEDGER_FILE).exists():
         raise BrokenBackup(f"{folder} has no ledger: it is no backup of a gateway")
-    # A copy, for opening a ledger may change its layout.
+    # A copy, because opening a ledger may migrate its layout.
     with tempfile.TemporaryDirectory() as name:
         copy = Path(name) / LEDGER_FILE
         save_sqlite(folder / LEDGER_FILE, copy)

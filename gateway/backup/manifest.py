@@ -14,7 +14,7 @@ _SEPARATOR = "  "
 
 
 class BrokenBackup(InputError):
-    """A backup is not complete, or was changed."""
+    """A backup is incomplete, or was changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +22,8 @@ class Entry:
     """A file of a backup.
 
     Attributes:
-        path: Relative to the backup's folder.
-        sha256: Of its content, as hexadecimal digits.
+        path: The path, relative to the folder of the backup.
+        sha256: The hash of its content, as hexadecimal digits.
     """
 
     path: str
@@ -31,7 +31,7 @@ class Entry:
 
 
 def write_manifest(folder: Path, entries: Iterable[Entry]) -> None:
-    """Writes the list; a backup without it is not complete."""
+    """Writes the list of files; a backup without it is incomplete."""
     aside = folder / f"{MANIFEST_FILE}.part"
     with aside.open("w", encoding="utf-8") as file:
         for entry in entries:
@@ -45,8 +45,8 @@ def read_manifest(folder: Path) -> Iterator[Entry]:
     """Yields the files of a backup.
 
     Raises:
-        BrokenBackup: There is no list, so that the backup did not come to its end; or a line of it
-            names no file of the backup.
+        BrokenBackup: There is no list, because the backup was interrupted; or a line of it does not
+            name a file of the backup.
     """
     try:
         file = (folder / MANIFEST_FILE).open(encoding="utf-8")
@@ -64,7 +64,7 @@ def read_manifest(folder: Path) -> Iterator[Entry]:
 
 
 def copy_with_sha256(source: Path, target: Path) -> str:
-    """Copies a file to the disk under a name that is not there yet; returns its SHA-256."""
+    """Copies a file to a new file, which is on the disk then; returns its SHA-256."""
     digest = hashlib.sha256()
     with source.open("rb") as content, target.open("xb") as copy:
         while block := content.read(1 << 20):

@@ -1,4 +1,4 @@
-"""Brings a backup back into a storage folder, and moves a ledger of SQLite to Postgres."""
+"""Restores a backup into a storage folder, and moves a SQLite ledger to Postgres."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ _DATABASES = (LEDGER_FILE, QUEUE_FILE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restored:
-    """What came back.
+    """The result of a restore.
 
     Attributes:
-        files: How many files of the backup were missing in the storage folder.
-        recorded: How many instances were stored after the backup, and are on record again.
+        files: The number of files of the backup that were missing in the storage folder.
+        recorded: The number of instances that were stored after the backup and are on record again.
     """
 
     files: int
@@ -32,10 +32,10 @@ class Restored:
 
 
 def restore(settings: GatewaySettings, backup: Path) -> Restored:
-    """Puts the ledger and the files of a backup into the storage folder of the settings.
+    """Restores the ledger and the files of a backup into the storage folder of the settings.
 
-    Files that are there stay. The ledger and the queue that are there are renamed. Instances that
-    came after the backup are put on record again. With Postgres, the database has to be empty.
+    Existing files stay. The existing ledger and queue are renamed. Instances that came after the
+    backup are put on record again. With Postgres, the database has to be empty.
 
     Raises:
         BrokenBackup: The backup is not complete, or was changed.
@@ -62,8 +62,7 @@ def restore(settings: GatewaySettings, backup: Path) -> Restored:
 def migrate(settings: GatewaySettings) -> int:
     """Copies the ledger of SQLite in the storage folder to the Postgres of the settings.
 
-    The queue is made anew from it, and the files of SQLite are renamed. Returns how many rows were
-    copied.
+    A new queue is made from it, and the SQLite files are renamed. Returns the number of rows.
 
     Raises:
         ConfigError: The settings name no Postgres, it is not empty, or there is no file to copy.
@@ -82,7 +81,7 @@ def migrate(settings: GatewaySettings) -> int:
 
 
 def _bring_files(backup: Path, storage: Storage, entries: Sequence[Entry]) -> int:
-    """Copies what is missing, the databases under names of their own; returns how many files.
+    """Copies missing files, and the databases under new names; returns the number of files.
 
     Raises:
         BrokenBackup: A file is missing or changed.
@@ -116,7 +115,7 @@ def _put_ledger(storage: Storage, entries: Sequence[Entry]) -> None:
 
 
 def _fill(settings: GatewaySettings, ledger_file: Path) -> int:
-    """Copies a ledger's file into the empty database of the settings; returns how many rows."""
+    """Copies the file of a ledger into the empty database of the settings; returns the rows."""
     copy = settings.storage_folder / f"{LEDGER_FILE}.copy"
     copy.unlink(missing_ok=True)
     save_sqlite(ledger_file, copy)
@@ -129,7 +128,7 @@ def _fill(settings: GatewaySettings, ledger_file: Path) -> int:
 
 
 def _rename(folder: Path, name: str, why: str) -> None:
-    """Gives a database of SQLite, which nobody uses, a name that is free."""
+    """Renames a SQLite database that nobody uses to a free name."""
     number = 1
     while (folder / f"{name}.{why}-{number}").exists():
         number += 1

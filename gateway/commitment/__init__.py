@@ -1,1 +1,1 @@
-"""Storage commitment (PS3.4 J), asked of destinations and given to senders."""
+"""Storage commitment (PS3.4 J): the gateway asks destinations for it, and gives it to senders."""

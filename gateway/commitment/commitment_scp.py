@@ -58,7 +58,7 @@ def commitment_handlers(
 
 
 class _SameAssociation:
-    """Sends reports over the associations of their requests, while these are open."""
+    """Sends reports over the associations of their requests, if these are still open."""
 
     def __init__(self) -> None:
         self._held: WeakKeyDictionary[Association, tuple[int, N_EVENT_REPORT]] = WeakKeyDictionary()
@@ -77,9 +77,9 @@ class _SameAssociation:
         self._held[event.assoc] = (event.context.context_id, message)
 
     def send(self, event: evt.Event) -> None:
-        """Sends a report when the answer to its request has just gone.
+        """Sends a report right after the response to its request.
 
-        pynetdicom's own way would take the sender's next request for the answer to the report.
+        pynetdicom itself would take the next request of the sender for the response to the report.
         """
         held = self._held.pop(event.assoc, None)
         if held is not None:
@@ -93,7 +93,7 @@ def _answer_request(
     requests: SenderRequests,
     same: _SameAssociation,
 ) -> tuple[int, None]:
-    """Answers an N-ACTION request (PS3.4 J.3.2); whether the promise is given is told later."""
+    """Answers an N-ACTION request (PS3.4 J.3.2); the report follows later."""
     if event.action_type != REQUEST:
         return NO_SUCH_ACTION, None
     wanted = cast(N_ACTION, event.request).RequestedSOPInstanceUID

@@ -1,4 +1,4 @@
-"""Storage commitment (PS3.4 J) of destinations: their promise to keep what they got."""
+"""Asks destinations for storage commitment (PS3.4 J), and reads their reports."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -41,7 +41,7 @@ FAILURES: Mapping[int, str] = {
     0x0213: "resource limitation",
 }
 NO_SUCH_OBJECT, CLASS_CONFLICT = 0x0112, 0x0119
-# Some answer at once, over the association in which they were asked.
+# Some destinations report at once, over the association in which they were asked.
 REPORT_SECONDS = 2.0
 _MS_PER_SECOND = 1000
 
@@ -50,12 +50,12 @@ log = get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What a destination says when it was asked to promise something.
+    """The report of a destination on a request for storage commitment.
 
     Attributes:
         transaction_uid: Of the request.
-        failures: SOP Instance UIDs that it does not promise to keep, each with the reason (PS3.3
-            C.14.1.1). None: it keeps them all.
+        failures: SOP Instance UIDs to which it does not commit itself, each with the reason (PS3.3
+            C.14.1.1).
     """
 
     transaction_uid: str
@@ -63,7 +63,7 @@ class Report:
 
     @property
     def is_something_lost(self) -> bool:
-        """Whether something has to be sent again."""
+        """Whether an instance has to be sent again."""
         return NO_SUCH_OBJECT in self.failures.values()
 
     def __str__(self) -> str:
@@ -76,21 +76,21 @@ class Report:
         )
 
 
-# Puts a report on record; returns whether it was asked for.
+# Stores a report; returns whether it was asked for.
 TakeReport = Callable[[Report], bool]
 
 
 def new_transaction() -> str:
     """Returns a UID with which the Transaction UIDs of a delivery's requests begin.
 
-    Each request has one of its own, as PS3.4 J.3.2.1.1 wants it, and an answer counts however
-    often the same was asked since: some archives promise only by night.
+    Each request has its own Transaction UID (PS3.4 J.3.2.1.1). A report counts, however often the
+    destination was asked since: some archives report only at night.
     """
     return str(generate_uid(prefix=None))
 
 
 def transaction_of(report: Report) -> str:
-    """Returns the UID from `new_transaction` under which was asked what a report answers."""
+    """Returns the UID from `new_transaction` that belongs to a report."""
     return report.transaction_uid.rpartition(".")[0]
 
 
@@ -100,15 +100,15 @@ def request_commitment(
     transaction: str,
     take_report: TakeReport,
 ) -> None:
-    """Asks a destination to promise to keep files that it has.
+    """Asks a destination to commit itself to keep instances that it has.
 
-    The answer may come at once, or later in an association of the destination's own.
+    The report may come at once, or later over an association that the destination opens.
 
     Args:
-        destination: Whom to ask.
-        files: That it has.
+        destination: The destination.
+        files: The instances.
         transaction: From `new_transaction`.
-        take_report: Called in another thread with an answer that comes at once.
+        take_report: Called in another thread with a report that comes at once.
 
     Raises:
         ResourceError: It does not take the request; with the reason.
@@ -132,15 +132,14 @@ def request_commitment(
             answered, f"{destination.ae_title} answers to a request for storage commitment"
         )
         with suppress(Empty):
-            reporting.get(timeout=REPORT_SECONDS).join()  # when its answer has gone
+            reporting.get(timeout=REPORT_SECONDS).join()  # when the report is answered
 
 
 def require_success(answer: Dataset, who: str) -> None:
-    """Checks the answer to a request of ours.
+    """Checks the response to a request of the gateway.
 
     Raises:
-        ResourceError: There is none, or it is another one than success; the message begins with
-            `who`.
+        ResourceError: There is none, or it is not success; the message begins with `who`.
     """
     status = answer.get("Status")
     if status != SUCCESS:
@@ -148,7 +147,7 @@ def require_success(answer: Dataset, who: str) -> None:
 
 
 def answer_report(event: evt.Event, take_report: TakeReport) -> tuple[int, None]:
-    """Answers an N-EVENT-REPORT request (PS3.4 J.3.3) when it is on record."""
+    """Answers an N-EVENT-REPORT request (PS3.4 J.3.3) after the report is stored."""
     if event.event_type not in (ALL_KEPT, NOT_ALL_KEPT):
         return NO_SUCH_EVENT_TYPE, None
     sender = event.assoc.remote["ae_title"].strip()

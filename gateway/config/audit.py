@@ -1,4 +1,4 @@
-"""Where the audit trail goes."""
+"""The `audit` section: where the audit trail goes."""
 
 from pathlib import Path
 from typing import Literal
@@ -13,13 +13,13 @@ class SyslogSection(Section):
     """A collector of audit messages: by TLS (PS3.15 A.6), UDP (PS3.15 A.7), or plain TCP.
 
     Attributes:
-        host: Its name, as in its certificate, or its address.
+        host: Its host name, as in its certificate, or its address.
         port: 6514 is usual for TLS.
         protocol: Only TCP and TLS notice that the collector is away.
-        ca_file: PEM, of those who vouch for it; None: the usual authorities.
-        certificate_file: PEM, this gateway's, where it wants to see one; with key_file.
-        time_out_seconds: How long to wait for it.
-        retry_seconds: How long to leave it alone after it did not take a message.
+        ca_file: PEM, with the authorities of its certificate; None: the usual authorities.
+        certificate_file: PEM, the gateway's certificate, if one is demanded; with key_file.
+        time_out_seconds: How long to wait for it to answer.
+        retry_seconds: How long nothing is sent to it after it has refused a message.
     """
 
     host: str
@@ -33,10 +33,10 @@ class SyslogSection(Section):
 
 
 class AuditSection(Section):
-    """Where audit messages (PS3.15 A.5) go.
+    """The places to which audit messages (PS3.15 A.5) are written.
 
     Attributes:
-        file: One message a line; None: no file. It holds Patient IDs, as the standard wants it.
+        file: One message a line; None: no file. It holds Patient IDs, as the standard demands.
         syslog: A collector; None: none.
     """
 
@@ -45,6 +45,6 @@ class AuditSection(Section):
 
     @property
     def places(self) -> tuple[str, ...]:
-        """Names of those that are set."""
+        """The names of the places that are set."""
         places = {"file": self.file, "syslog": self.syslog}
         return tuple(name for name, place in places.items() if place is not None)

@@ -1,4 +1,4 @@
-"""Where results go, and how often that is tried."""
+"""The `destinations` and `deliver` sections: where results go, and how often that is tried."""
 
 from pathlib import Path
 from typing import Self
@@ -16,13 +16,13 @@ class DicomDestination(Section):
     """A DICOM node that takes results by C-STORE.
 
     Attributes:
-        ae_title: How it is called.
-        calling_ae_title: How this gateway calls itself.
-        connect_seconds: How long to wait for a connection, and for each answer.
-        storage_commitment: Whether to ask it for a promise to keep what it got (PS3.4 J). Where
-            receive.senders are named it has to be one of them, for it may promise later.
-        ca_file: PEM, of those who vouch for it; None: no encryption.
-        certificate_file: PEM, this gateway's, where it wants to see one; with key_file.
+        ae_title: Its AE title.
+        calling_ae_title: The AE title of the gateway in these associations.
+        connect_seconds: How long to wait for a connection, and for each response.
+        storage_commitment: Whether to ask it to commit itself to keep the results (PS3.4 J). If
+            receive.senders are named, it has to be one of them, since it may report later.
+        ca_file: PEM, with the authorities of its certificate; None: no encryption.
+        certificate_file: PEM, the gateway's certificate, if one is demanded; with key_file.
     """
 
     ae_title: AeTitle
@@ -40,12 +40,12 @@ class StowDestination(Section):
     """A DICOMweb server that takes results by STOW-RS (PS3.18 10.5).
 
     Attributes:
-        url: Of the service, to which `/studies` is added.
+        url: The URL of the service, to which `/studies` is added.
         user: With password_file, for basic authentication.
-        password_file: Whose first line is the password.
-        token_file: Whose first line is sent as a bearer token.
-        ca_file: PEM, of those who vouch for the server; None: the usual authorities.
-        connect_seconds: How long to wait for a connection, and for each answer.
+        password_file: A file whose first line is the password.
+        token_file: A file whose first line is sent as a bearer token.
+        ca_file: PEM, with the authorities of the server's certificate; None: the usual ones.
+        connect_seconds: How long to wait for a connection, and for each response.
     """
 
     url: HttpUrl = Field(repr=False)  # it may hold a password
@@ -57,11 +57,11 @@ class StowDestination(Section):
 
 
 class DestinationSection(Section):
-    """Where results go; it is either `dicom` or `stow`.
+    """A destination of results, either by `dicom` or by `stow`.
 
     Attributes:
-        kinds: Of results, as in `results.kinds` of app.yaml; empty: all that are DICOM. The note
-            that rejects them always comes with them.
+        kinds: The kinds of results to send, as in `results.kinds` of app.yaml; empty: all DICOM
+            results. A note that rejects results is always sent with them.
     """
 
     name: Name
@@ -79,18 +79,18 @@ class DestinationSection(Section):
 
     @property
     def asks_for_commitment(self) -> bool:
-        """Whether it is asked for a promise to keep what it got."""
+        """Whether it is asked to commit itself to keep the results."""
         return self.dicom is not None and self.dicom.storage_commitment
 
 
 class DeliverSection(Section):
-    """How often a destination is tried that does not take results.
+    """How often delivery is tried to a destination that does not take results.
 
     Attributes:
-        first_retry_seconds: After the first failure; each further wait is twice as long.
+        first_retry_seconds: The wait after the first failure; each further wait is twice as long.
         longest_retry_seconds: The longest wait.
-        give_up_days: After so long a delivery is dead, until somebody retries it.
-        at_once: Deliveries to one destination at the same time.
+        give_up_days: After so many days a delivery is given up, until a user retries it.
+        at_once: The number of deliveries to one destination at the same time.
     """
 
     first_retry_seconds: PositiveFloat = 10.0

@@ -9,11 +9,11 @@ _LONGEST_NAME = 255  # of a file, in Linux
 
 
 def shown(path: Path | None, setting: str) -> str:
-    """Returns what a message calls the file of a certificate or key: its path, if it is one.
+    """Returns how messages name the file of a certificate or key: by its path, if it is a path.
 
     Args:
-        path: Of the file, or the key itself, if somebody has put it in the place of its file.
-        setting: That names the file.
+        path: The path of the file; or the key itself, if somebody has put it in place of the path.
+        setting: The setting that names the file.
     """
     if path is None:
         return f"no {setting}"
@@ -25,8 +25,8 @@ def read_secret(path: Path, setting: str) -> str:
     """Returns the first line of a file.
 
     Args:
-        path: Of the file. It is in no message: somebody may have put the secret itself there.
-        setting: That names the file, for the message.
+        path: The path of the file. No message contains it: it may be the secret itself.
+        setting: The setting that names the file, for the message.
 
     Raises:
         ConfigError: It can't be read or is empty.
@@ -37,7 +37,7 @@ def read_secret(path: Path, setting: str) -> str:
         raise ConfigError(
             f"the file that {setting} names can't be read: {error.strerror}"
         ) from None
-    except ValueError:  # bytes that are not UTF-8, or a path that can be none
+    except ValueError:  # not UTF-8, or an impossible path
         raise ConfigError(f"the file that {setting} names can't be read as text") from None
     if not secret:
         raise ConfigError(f"the file that {setting} names has to hold a secret in its first line")

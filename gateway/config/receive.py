@@ -1,4 +1,4 @@
-"""How studies come in."""
+"""The `receive` section: how studies come in."""
 
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
@@ -11,14 +11,15 @@ from totalmap.settings_file import Section
 
 
 class SenderSection(Section):
-    """Who may send, or report that it has committed itself to results.
+    """A peer that may send studies, or report on storage commitment.
 
     Attributes:
-        ae_title: How the sender calls itself; None: any title.
-        network: Where it sends from, as 10.1.2.3 or 10.1.2.0/24; None: any address.
-        address: Where it listens for what it asked for storage commitment (PS3.4 J); None: where
-            it asked from.
-        port: At which it does; None: it hears of it over the association in which it asked.
+        ae_title: Its AE title; None: any title.
+        network: From where it sends, such as 10.1.2.3 or 10.1.2.0/24; None: any address.
+        address: Where it listens for reports on storage commitment (PS3.4 J); None: the address
+            from which it asked.
+        port: At which it listens for them; None: it gets them over the association in which it
+            asked.
     """
 
     ae_title: AeTitle | None = None
@@ -37,10 +38,10 @@ class TlsSection(Section):
     """Encryption (PS3.15 B.9): TLS 1.2 or newer.
 
     Attributes:
-        certificate_file: PEM, this gateway's and those that vouch for it.
-        key_file: PEM, without a password; only the gateway's user should be able to read it.
-        senders_ca_file: PEM, of those who vouch for senders; then a sender needs a certificate of
-            theirs. None: senders need none.
+        certificate_file: PEM, the gateway's certificate, followed by those of its authorities.
+        key_file: PEM, without a password; only the user of the gateway should be able to read it.
+        senders_ca_file: PEM, with the authorities of the certificates that senders need; None:
+            senders need no certificate.
     """
 
     certificate_file: Path
@@ -49,17 +50,17 @@ class TlsSection(Section):
 
 
 class StowReceiveSection(Section):
-    """How studies come in by STOW-RS (PS3.18 10.5), at /dicom-web/studies.
+    """How studies are received by STOW-RS (PS3.18 10.5), at /dicom-web/studies.
 
     Attributes:
-        address: Of this machine, to listen on.
-        port: 0 takes one that is free.
+        address: The address of this machine to listen on.
+        port: The port to listen on; 0: any free port.
         user: With password_file, for basic authentication; without both and without token_file,
-            everybody who reaches the address may send.
-        password_file: Whose first line is the password.
-        token_file: Whose first line has to be sent as a bearer token.
-        certificate_file: PEM, this gateway's, for HTTPS; with key_file.
-        max_request_mb: A larger request is refused.
+            everybody who can reach the address may send.
+        password_file: A file whose first line is the password.
+        token_file: A file whose first line has to be sent as a bearer token.
+        certificate_file: PEM, the gateway's certificate for HTTPS; with key_file.
+        max_request_mb: The largest request, in MB; a larger one is refused.
     """
 
     address: str = "127.0.0.1"
@@ -81,12 +82,13 @@ class StowReceiveSection(Section):
 
 
 class WatchedFolderSection(Section):
-    """A folder into which others put DICOM files; what was taken is removed from it.
+    """A folder into which others put DICOM files; files that were taken are removed from it.
 
     Attributes:
-        folder: With all that lies below it, but for `rejected`, where that goes which is not DICOM.
-        quiet_seconds: A file is taken that was not written to for so long.
-        sender: By what name goes what lies in it, for rules and for `sender` as a destination.
+        folder: The folder, with all its subfolders but `rejected`, to which files are moved that
+            are not DICOM.
+        quiet_seconds: A file is taken when it was not written to for so long.
+        sender: The sender of its files, for rules and for `sender` as a destination.
     """
 
     folder: Path
@@ -95,18 +97,18 @@ class WatchedFolderSection(Section):
 
 
 class OrthancSection(Section):
-    """An Orthanc whose studies are taken, by asking it for what the ledger does not have.
+    """An Orthanc from which studies are taken that the ledger does not have.
 
     Attributes:
-        url: Of its REST API.
+        url: The URL of its REST API.
         user: With password_file, for basic authentication.
-        password_file: Whose first line is the password.
-        ca_file: PEM, of those who vouch for it; None: the usual authorities.
-        poll_seconds: Between two questions.
-        modalities: Of the series to take.
-        since_days: A study is left alone that was there so long before the first question, and has
-            not grown since; None: all are taken.
-        sender: By what name goes what comes from it, for rules and for `sender` as a destination.
+        password_file: A file whose first line is the password.
+        ca_file: PEM, with the authorities of its certificate; None: the usual authorities.
+        poll_seconds: The time between two polls.
+        modalities: The modalities of the series to take.
+        since_days: A study is left out that was there so many days before the first poll and has
+            not grown since; None: all studies are taken.
+        sender: The sender of its studies, for rules and for `sender` as a destination.
     """
 
     url: HttpUrl = Field(repr=False)  # it may hold a password
@@ -126,29 +128,29 @@ class OrthancSection(Section):
 
 
 class ReceiveSection(Section):
-    """How studies come in: by C-STORE always, and in other ways where they are named.
+    """How studies are received: always by C-STORE, and in other ways if they are named.
 
     Attributes:
-        address: Of this machine, to listen on; 0.0.0.0 for all of them.
-        port: 104 is DICOM's own, which only root may take.
-        ae_title: How senders have to call this gateway.
-        senders: Those who may send; none named: everybody who reaches the address.
-        processes: That receive, on a core each.
-        max_associations: At the same time. One more is rejected for the moment. An eighth of them
-            is kept for senders that have no association yet.
-        max_associations_per_sender: Of one AE title, and of one address; None: half of
+        address: The address of this machine to listen on; 0.0.0.0 for all its addresses.
+        port: The port to listen on; only root may take 104, the port of DICOM.
+        ae_title: The AE title by which senders have to call the gateway.
+        senders: Who may send; empty: everybody who can reach the address.
+        processes: The number of processes that receive, each of which can keep one core busy.
+        max_associations: The number of associations at the same time; a further one is rejected for
+            the moment. An eighth of them is kept for senders that have no association yet.
+        max_associations_per_sender: The same for one AE title, and for one address; None: half of
             max_associations.
-        max_instance_mb: A larger instance ends its association.
+        max_instance_mb: The largest instance, in MB; a larger one ends its association.
         request_seconds: How long a connection may take to ask for an association.
         pdu_seconds: How long a sender may take for one PDU, and for taking an answer. A PDU has at
             most 128 kB.
-        idle_seconds: How long an association may be silent.
-        keep_free_gb: With less on the disk, instances are refused as "out of resources", which
-            senders try again.
+        idle_seconds: How long an association may be idle.
+        keep_free_gb: With less free space on the disk, instances are refused as "out of resources",
+            and senders try them again.
         tls: How connections are encrypted; None: they are not.
-        stow: Whether and how studies come in by STOW-RS; None: they do not.
-        folders: That are watched.
-        orthancs: That are asked.
+        stow: How studies are received by STOW-RS; None: they are not.
+        folders: Watched folders.
+        orthancs: Orthanc servers that are polled.
     """
 
     address: str = "127.0.0.1"
@@ -170,5 +172,5 @@ class ReceiveSection(Section):
 
     @property
     def associations_per_sender(self) -> int:
-        """How many associations a sender may have at the same time."""
+        """The number of associations that a sender may have at the same time."""
         return self.max_associations_per_sender or max(1, self.max_associations // 2)

@@ -1,4 +1,4 @@
-"""What is deleted, and when."""
+"""The `retention` section: what is deleted, and when."""
 
 from typing import Annotated
 
@@ -8,16 +8,16 @@ from totalmap.settings_file import Section
 
 
 class RetentionSection(Section):
-    """What is deleted, and when: never before every destination has its results.
+    """What is deleted, and when: never before every destination has the results.
 
-    Where a destination is asked for storage commitment, never before it has committed itself.
+    If a destination is asked for storage commitment, never before it has committed itself.
 
     Attributes:
-        sources_days: After the last delivery; None: sources stay.
+        sources_days: Days after the last delivery until sources are deleted; None: they stay.
         results_days: The same for results.
-        failed_days: For all of a study whose job is dead or was cancelled; None: it stays.
-        history_days: For what is on record of a study whose files are gone, and for all other
-            events, when they are written wherever the audit trail goes; None: it stays.
+        failed_days: The same for all files of a study whose job is dead, held or cancelled.
+        history_days: The same for what is on record of a study whose files are deleted, and for all
+            other events, once they are in the audit trail.
     """
 
     sources_days: Annotated[float, Field(ge=0)] | None = None

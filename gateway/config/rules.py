@@ -1,4 +1,4 @@
-"""When a study is complete, and what is made of it."""
+"""The `complete` and `rules` sections: when a study is complete, and which jobs it makes."""
 
 from collections.abc import Mapping
 from typing import Self
@@ -22,15 +22,16 @@ from totalmap.settings_file import Section
 
 
 class CompleteSection(Section):
-    """When a study is taken to be complete.
+    """When a study counts as complete.
 
     Attributes:
-        quiet_seconds: After all senders of it have released their associations.
-        quiet_unreleased_seconds: After its last instance, where one has not, or was cut off, or
-            the source has more.
-        source: The destination that is asked how many instances a study has there, by C-FIND or
-            QIDO-RS; with all of them it is complete at once. None: nobody is asked.
-        ask_seconds: Between two questions after the same study.
+        quiet_seconds: How long nothing came, after all its senders have released their
+            associations.
+        quiet_unreleased_seconds: How long nothing came, if a sender has not released its
+            association or was cut off, or if the source has more instances.
+        source: The destination that is asked by C-FIND or QIDO-RS how many instances a study has;
+            with all of them the study is complete at once. None: no destination is asked.
+        ask_seconds: The time between two queries for the same study.
     """
 
     quiet_seconds: PositiveFloat = 5.0
@@ -40,24 +41,25 @@ class CompleteSection(Section):
 
 
 class RuleSection(Section):
-    """Which studies are segmented, how, and where the results go; every rule that fits applies.
+    """Which studies are segmented, how, and where the results go; every matching rule applies.
 
-    What is wanted of a study is wanted of one of its series; an empty list wants nothing.
+    One series of a study has to meet all conditions; an empty list is no condition.
 
     Attributes:
-        name: Shown with every job of the rule.
-        senders: AE titles, or what else names who sent it.
-        modalities: Such as CT.
-        body_parts: Regular expressions, found anywhere in Body Part Examined.
-        descriptions: Regular expressions, found in the description of the study or the series.
-        min_instances: Images; fewer are no study worth a job.
-        urgent: Whether its jobs start before all that are not.
-        application: Sections of app.yaml, laid over `work.settings_file`.
-        destinations: By name; `sender` is the destination whose AE title sent the study.
-        review_destinations: Of results that are to be reviewed; None: as `destinations`.
-        reject_destinations: Of results that are not to be believed, which come marked so, with a
-            Key Object Selection that rejects them; no name: they are held back. None: it is as
-            the application's quality.rejected says.
+        name: The name of the rule, shown with its jobs.
+        senders: AE titles, or other names of senders.
+        modalities: Modalities, such as CT.
+        body_parts: Regular expressions, to be found in Body Part Examined.
+        descriptions: Regular expressions, to be found in the description of the study or the
+            series.
+        min_instances: The smallest number of images; fewer make no job.
+        urgent: Whether its jobs start before all jobs that are not urgent.
+        application: Sections of app.yaml that override those of `work.settings_file`.
+        destinations: Names of destinations; `sender` is the one whose AE title sent the study.
+        review_destinations: Those of results that need review; None: as `destinations`.
+        reject_destinations: Those of results that quality control has rejected. These are sent with
+            a Key Object Selection that rejects them. Empty: they are held back. None: as
+            quality.rejected of the application says.
     """
 
     name: Name = "ct"
@@ -94,7 +96,7 @@ class RuleSection(Section):
 
     @property
     def destinations_of(self) -> Mapping[Verdict, tuple[str, ...]]:
-        """The destinations of results with each verdict on them, where none is held back."""
+        """The destinations of results, by the verdict on them, if they are not held back."""
         return {
             Verdict.OK: self.destinations,
             Verdict.REVIEW: _first_given(self.review_destinations, self.destinations),
@@ -103,7 +105,7 @@ class RuleSection(Section):
 
     @property
     def whole_application(self) -> dict[str, dict[str, JsonValue]]:
-        """`application` with what `reject_destinations` asks of it."""
+        """`application`, with the setting that `reject_destinations` implies."""
         if self.reject_destinations is None:
             return self.application
         rejected = "deliver" if self.reject_destinations else "hold"

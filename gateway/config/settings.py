@@ -25,12 +25,12 @@ from totalmap.suggestions import did_you_mean, quoted_if_close
 
 
 class GatewaySettings(Section):
-    """All of gateway.yaml.
+    """All settings of gateway.yaml.
 
     Attributes:
-        storage_folder: Where studies and, but for Postgres, the ledger lie.
-        ledger_url: Of a database, as SQLAlchemy writes it, such as postgresql+psycopg://user@host/db;
-            None: SQLite in the storage folder.
+        storage_folder: The folder of studies and, except for Postgres, of the ledger.
+        ledger_url: The URL of a database in the form of SQLAlchemy, such as
+            postgresql+psycopg://user@host/db; None: SQLite in the storage folder.
     """
 
     storage_folder: Path = Path("totalmap-gateway")
@@ -75,14 +75,14 @@ def _known(names: Collection[str]) -> str:
 
 
 def _require_known_settings(rule: RuleSection, settings_file: Path | None, path: Path) -> None:
-    """Makes sure that the application would take the settings of a rule.
+    """Makes sure that the application accepts the settings of a rule.
 
-    Whether the weights are there is not looked at (`totalmap gateway check`).
+    Whether the weights are there is checked by `totalmap gateway check` alone.
 
     Args:
-        rule: With its sections.
+        rule: The rule with its sections.
         settings_file: The application's app.yaml; None: the one that comes with it.
-        path: Where the rule stands, for the message.
+        path: The file of the rule, for the message.
 
     Raises:
         ConfigError: A section, key, task or structure is not known, a value is out of range, or
@@ -108,7 +108,7 @@ def load_gateway_settings(path: Path | None) -> GatewaySettings:
 
     Raises:
         ConfigError: The file is missing or is not YAML, a section or key is not known, a value is
-            out of range, or the application would not take the settings of a rule.
+            out of range, or the application does not accept the settings of a rule.
     """
     if path is None:
         return GatewaySettings()

@@ -6,13 +6,13 @@ from totalmap.settings_file import Section
 
 
 class MemorySection(Section):
-    """How much memory each process may use, beside files that it maps; more restarts it.
+    """The memory that each process may use, without files that it maps; more restarts it.
 
     Attributes:
-        receive_gb: Each process that receives.
-        dispatch_gb: The dispatcher.
-        web_gb: The page.
-        work_gb: Each worker; None: nine tenths of what the machine, or the container, has.
+        receive_gb: Each receiving process, in GB.
+        dispatch_gb: The dispatching process, in GB.
+        web_gb: The process of the page, in GB.
+        work_gb: Each worker, in GB; None: nine tenths of the memory of the machine or container.
     """
 
     receive_gb: PositiveFloat = 2.0
@@ -25,8 +25,8 @@ class SuperviseSection(Section):
     """When the supervisor restarts a process of the gateway.
 
     Attributes:
-        hang_seconds: A process that shows no sign of life for so long.
-        start_seconds: The same while it starts.
+        hang_seconds: A process is restarted that has no heartbeat for so long.
+        start_seconds: The same while a process starts.
         memory: How much memory each process may use.
     """
 

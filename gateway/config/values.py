@@ -1,4 +1,4 @@
-"""What several sections are made of."""
+"""Types of values that several sections use."""
 
 from typing import Annotated
 
@@ -12,7 +12,7 @@ AeTitle = Annotated[
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
-# 0 takes one that is free.
+# 0 takes a free port.
 ListeningPort = Annotated[int, Field(ge=0, le=65535)]
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]

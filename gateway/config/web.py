@@ -1,4 +1,4 @@
-"""The page: where it is, and who may see it."""
+"""The `web` section: where the page is, and who may see it."""
 
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -10,16 +10,17 @@ from totalmap.settings_file import Section
 
 
 class WebSection(Section):
-    """The page, and for other programs /metrics and /health.
+    """The page, and /metrics and /health for other programs.
 
     Attributes:
-        address: Of this machine, to listen on.
-        port: 0 takes one that is free.
-        user_header: In which a reverse proxy names the user that it has let in, such as
+        address: The address of this machine to listen on.
+        port: The port to listen on; 0: any free port.
+        user_header: The header in which a reverse proxy names the user that it has let in, such as
             X-Remote-User; None: users log in here.
-        proxies: Where the header is believed from, and X-Forwarded-For and X-Forwarded-Proto.
-        session_minutes: How long a user may be idle.
-        certificate_file: PEM, this gateway's, for HTTPS; with key_file.
+        proxies: The networks from which user_header, X-Forwarded-For and X-Forwarded-Proto are
+            trusted.
+        session_minutes: A user who is idle for longer is logged out.
+        certificate_file: PEM, the gateway's certificate for HTTPS; with key_file.
     """
 
     address: str = "127.0.0.1"

@@ -1,4 +1,4 @@
-"""How studies are segmented."""
+"""The `work` section: how studies are segmented."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -12,19 +12,19 @@ WorkDevice = Annotated[str, StringConstraints(pattern=r"^(auto|cpu|cuda(:[0-9]{1
 
 
 class RunnerKind(StrEnum):
-    """What segments: the application in the worker's own process, kept warm, or the MAP's image."""
+    """How a worker runs the application: in its own process, kept warm, or as a container."""
 
     WARM = "warm"
     CONTAINER = "container"
 
 
 class ContainerSection(Section):
-    """The MAP's image, for `runner: container`.
+    """The container of the MAP, for `runner: container`.
 
     Attributes:
-        docker: The command; podman takes the same arguments.
-        memory_gb: The limit of the container.
-        gpus: As Docker's --gpus, such as 1; None: no GPU.
+        docker: The command of Docker; podman takes the same arguments.
+        memory_gb: The memory limit of the container, in GB.
+        gpus: The value of Docker's --gpus, such as 1; None: no GPU.
     """
 
     image: str = "totalmap"
@@ -34,18 +34,18 @@ class ContainerSection(Section):
 
 
 class WorkSection(Section):
-    """How studies are segmented.
+    """The `work` section: how studies are segmented.
 
     Attributes:
-        settings_file: The application's app.yaml.
-        models_folder: With TotalSegmentator's weights.
-        devices: One worker for each: auto, cpu, cuda, or cuda:N for the GPU of number N.
-        time_out_minutes: A job that takes longer is stopped and dead.
-        attempts: How often a job is begun that ends its worker, or for which the machine was
-            too small; then it is dead.
-        retry_seconds: Before a job is begun again for which the machine was too small.
-        stop_seconds: How long a job may go on when the gateway is told to stop; then it is begun
-            again at the next start.
+        settings_file: The app.yaml of the application.
+        models_folder: The folder of TotalSegmentator's weights.
+        devices: The device of each worker: auto, cpu, cuda, or cuda:N for the GPU of number N.
+        time_out_minutes: A job that takes longer is ended, and is dead.
+        attempts: How often a job is begun that ends its worker or runs out of memory; then it is
+            dead.
+        retry_seconds: The wait before a job is begun again that ran out of memory.
+        stop_seconds: How long a job may go on when the gateway is told to stop; if it is not done
+            then, it is begun again at the next start.
     """
 
     runner: RunnerKind = RunnerKind.WARM

@@ -1,1 +1,1 @@
-"""How results reach a destination, and promises are kept."""
+"""Delivers results to destinations, by C-STORE and STOW-RS."""

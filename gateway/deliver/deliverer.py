@@ -1,4 +1,4 @@
-"""Results go to their destinations: each on its own, and tried again for days."""
+"""Delivers results to their destinations, and tries again for days where that fails."""
 
 import hashlib
 import time
@@ -25,9 +25,9 @@ from totalmap.finding import REJECTION_NOTE
 from totalmap.log import get_logger
 
 SECONDS_PER_DAY = 86_400
-# Most archives answer within seconds, some when they have written to tape.
+# Most archives report within seconds, some only when they have written to tape.
 ASK_AGAIN_SECONDS = 60.0
-# In the folder of a job: notes that reject results which its own ones replace.
+# A folder in the folder of a job: notes that reject the results that it replaces.
 NOTES_NAME = "notes"
 _DIGEST_CHARACTERS = 12
 
@@ -36,7 +36,7 @@ log = get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deliverer:
-    """Delivers what is on record."""
+    """Delivers the results of jobs on record."""
 
     settings: GatewaySettings
     storage: Storage
@@ -54,10 +54,10 @@ class Deliverer:
         )
 
     def deliver(self, job_id: str, destination: str, run: int) -> None:
-        """Does what is next for a delivery that comes out of the queue; nothing if it is done.
+        """Does the next step of a delivery that comes out of the queue; nothing if it is done.
 
-        First its objects are sent. When that is on record, the destination is asked to promise to
-        keep them, where it is to be asked; so no crash in between loses the one or the other.
+        First the results are sent. When that is on record, the destination is asked for storage
+        commitment, if it is set so; a crash in between loses neither.
 
         Raises:
             ResourceError: The database fails; the delivery is queued again by the next sweep.
@@ -66,18 +66,18 @@ class Deliverer:
         if delivery is None or delivery.run != run:
             return
         if delivery.state is DeliveryState.WAITING:
-            if not delivery.is_held:  # else it is queued again when somebody has decided
+            if not delivery.is_held:  # it is queued again when a user has decided
                 self._deliver(delivery)
         elif delivery.is_asked:
             self._ask(delivery)
 
     def take_report(self, report: Report) -> bool:
-        """Puts on record what a destination says that was asked for storage commitment.
+        """Stores the report of a destination on storage commitment.
 
-        Where it has lost something, everything is delivered to it again.
+        If it has lost an instance, everything is delivered to it again.
 
         Returns:
-            Whether it was asked.
+            Whether it was asked for it.
 
         Raises:
             ResourceError: The database fails.
@@ -97,7 +97,7 @@ class Deliverer:
             files = self._files(delivery, section)
             if files:
                 send(section, files)
-        except Exception as error:  # a delivery is never left without a reason
+        except Exception as error:  # a delivery never fails without a reason
             self._fail(delivery, _reason(error))
             return
         is_to_commit = bool(files) and section.asks_for_commitment
@@ -119,7 +119,7 @@ class Deliverer:
             files = self._files(delivery, section)
             transaction = str(delivery.transaction_uid)
             request_commitment(section.dicom, files, transaction, self.take_report)
-        except Exception as error:  # a delivery is never left without a reason
+        except Exception as error:  # a delivery never fails without a reason
             reason = _reason(error)
             log.warning("commitment_not_asked", destination=delivery.destination, reason=reason)
         self._ask_later(delivery, reason)
@@ -143,7 +143,7 @@ class Deliverer:
         return section
 
     def _files(self, delivery: Delivery, section: DestinationSection) -> Sequence[Path]:
-        """Returns what goes to a destination: results, and notes about those they replace."""
+        """Returns the files for a destination: results, and notes that reject replaced ones."""
         replaced = self.deliveries.replaced(delivery)
         notes = [
             note
@@ -159,10 +159,10 @@ class Deliverer:
         return [*files, *notes]
 
     def _results(self, job_id: str, section: DestinationSection) -> list[Path]:
-        """Returns where the results of a job lie that a destination wants."""
+        """Returns the files of the results of a job that a destination wants."""
         results = [result for result in self.jobs.results(job_id) if result.sop_instance_uid]
         if section.kinds:
-            # Nothing goes anywhere without the note that rejects it.
+            # Rejected results are never sent without the note that rejects them.
             note = [result for result in results if result.kind == REJECTION_NOTE]
             wanted = [
                 result for result in results if result.kind in section.kinds and result not in note
@@ -176,7 +176,7 @@ class Deliverer:
         """Returns a note that rejects the results of a replaced job.
 
         It is written once. None: the destination has no such results, or they are not on the disk
-        any more, which is put on record.
+        any more, which is recorded.
         """
         folder = self.storage.job_folder(delivery.job_id) / NOTES_NAME
         destination = hashlib.sha256(delivery.destination.encode()).hexdigest()
@@ -191,7 +191,7 @@ class Deliverer:
             self.deliveries.note_missing(delivery)
             log.error("replaced_results_not_rejected", destination=delivery.destination)
             return None
-        # Here and not above: it is seldom needed, and what writes DICOM takes long to import.
+        # Imported here, because it is seldom needed and takes long to import.
         from app.replacement_note import write_replacement_note
 
         write_replacement_note(found, settings_file, target)

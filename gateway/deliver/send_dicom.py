@@ -13,7 +13,7 @@ from gateway.config import DicomDestination
 from gateway.outgoing_association import association, peer_name, status_text
 from totalmap.errors import ResourceError
 
-# What every DICOM node takes (PS3.5 10.1), and nearly every one.
+# Nearly every DICOM node takes the first, and every one the second (PS3.5 10.1).
 _UNCOMPRESSED = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
 _SUCCESS, _WARNING_CLASS = 0x0000, 0xB000
 
@@ -21,7 +21,7 @@ _SUCCESS, _WARNING_CLASS = 0x0000, 0xB000
 def send_dicom(destination: DicomDestination, files: Sequence[Path]) -> None:
     """Sends files over one association, in the order given.
 
-    A file goes as it is where the destination takes its transfer syntax, else as uncompressed.
+    A file is sent in its transfer syntax if the destination takes that, else uncompressed.
 
     Raises:
         ResourceError: The destination did not take all of them; with the reason.
@@ -32,7 +32,7 @@ def send_dicom(destination: DicomDestination, files: Sequence[Path]) -> None:
 
 
 def echo(destination: DicomDestination) -> None:
-    """Asks a destination for an answer, by C-ECHO (PS3.4 A).
+    """Tests a destination by C-ECHO (PS3.4 A).
 
     Raises:
         ResourceError: It does not answer as it should; with the reason.

@@ -31,11 +31,11 @@ def send_stow(destination: StowDestination, files: Sequence[Path]) -> None:
 
 
 def search(destination: StowDestination, query: Mapping[str, str]) -> httpx.Response:
-    """Returns what a server answers to a search for studies (QIDO-RS, PS3.18 10.6).
+    """Searches for studies at a server (QIDO-RS, PS3.18 10.6), and returns its response.
 
     Args:
         destination: The server.
-        query: Parameters, such as StudyInstanceUID or limit.
+        query: The parameters, such as StudyInstanceUID or limit.
 
     Raises:
         ResourceError: It does not answer as it should; with the reason.
@@ -86,19 +86,19 @@ def _asked(destination: StowDestination, ask: Callable[[], httpx.Response]) -> h
     except httpx.HTTPError as error:
         reason = str(error) or type(error).__name__
         raise ResourceError(f"{_name(destination)}: {reason}") from error
-    except OSError as error:  # of a file
+    except OSError as error:  # of a result's file
         raise ResourceError(f"a result can't be read: {error.strerror}") from error
 
 
 def _has_failed(answer: httpx.Response) -> bool:
-    """Returns whether the server says that it did not take something (PS3.18 10.5.3.2).
+    """Returns whether the server says that it did not take all objects (PS3.18 10.5.3.2).
 
-    202 says that it has something to say of some objects. So one that can't be understood has to
-    be asked again; the same objects a second time do no harm.
+    Status 202 means that it says something about some objects. If that can't be understood,
+    everything is sent again, which does no harm.
     """
     try:
         document = answer.json()
-    except ValueError:  # nothing, a text, or XML although JSON was asked for
+    except ValueError:  # empty, a text, or XML although JSON was asked for
         is_all = answer.status_code == httpx.codes.OK
         return not is_all or FAILED_SOP_SEQUENCE in answer.text
     datasets = document if isinstance(document, list) else [document]
@@ -117,7 +117,7 @@ def _body(boundary: str, files: Sequence[Path]) -> Iterator[bytes]:
 
 
 def _heads(boundary: str, files: Sequence[Path]) -> Sequence[bytes]:
-    """Returns what comes before each file, and what comes after the last one."""
+    """Returns the bytes before each file, and those after the last one."""
     head = f"\r\n--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
     return [head] * len(files) + [f"\r\n--{boundary}--\r\n".encode()]
 
@@ -127,5 +127,5 @@ def _content_bytes(files: Sequence[Path]) -> int:
 
 
 def _name(destination: StowDestination) -> str:
-    """Returns the URL without a password that may stand in it."""
+    """Returns the URL without a password that it may contain."""
     return str(httpx.URL(str(destination.url)).copy_with(userinfo=b"")).rstrip("/")

@@ -1,1 +1,1 @@
-"""The dispatching process: studies become jobs, results go to their destinations."""
+"""The dispatching process: makes jobs of complete studies, and queues jobs and deliveries."""

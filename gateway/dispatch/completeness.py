@@ -1,10 +1,10 @@
-"""Decides when all of a study is there.
+"""Decides when a study is complete.
 
-DICOM has no word for the end of a study. A sender that releases its association has sent what it
-wanted to send, but may come again at once with the next series; one that was cut off will come
-again sooner or later.
+DICOM has no message for the end of a study. A sender that releases its association may come again
+at once with the next series; one that was cut off will come again sooner or later.
 
-How long it is quiet is counted by a clock that nobody can set. After a restart it is counted anew.
+The time without new instances is measured by a clock that nobody can set. After a restart it starts
+again.
 """
 
 from collections.abc import Container
@@ -17,11 +17,11 @@ from gateway.store.ledger import GrowingStudy
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quiet:
-    """For how long nothing has happened to a study.
+    """How long nothing has happened to a study.
 
     Attributes:
-        since_instance_seconds: Since an instance of it came.
-        since_change_seconds: Since that, or since one of its transfers ended.
+        since_instance_seconds: Seconds since its last instance came.
+        since_change_seconds: Seconds since that, or since its last transfer ended.
     """
 
     since_instance_seconds: float
@@ -30,7 +30,7 @@ class Quiet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Seen:
-    """A study as it was seen, and since when it has been so, in seconds since the boot."""
+    """The state of a study, and since when it has been so, in seconds since the boot."""
 
     n_instances: int
     ended_at: float | None
@@ -39,14 +39,14 @@ class _Seen:
 
 
 class QuietTimes:
-    """Looks at studies again and again, and knows how long each has been as it is."""
+    """Measures how long studies have not changed, by looking at them again and again."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._seen: dict[str, _Seen] = {}
 
     def of(self, study: GrowingStudy) -> Quiet:
-        """Returns for how long a study has been quiet; zero when it is seen for the first time."""
+        """Returns how long a study has not changed; zero when it is seen for the first time."""
         now = self._clock.boot_seconds()
         before = self._seen.get(study.study_instance_uid)
         has_grown = before is None or before.n_instances != study.n_instances
@@ -72,13 +72,13 @@ class QuietTimes:
 def is_complete(
     study: GrowingStudy, quiet: Quiet, settings: CompleteSection, expected: int | None = None
 ) -> bool:
-    """Returns whether nothing more of a study is to be expected.
+    """Returns whether no more instances of a study are expected.
 
     Args:
-        study: What of it has come.
-        quiet: For how long nothing has.
-        settings: How long it has to be quiet.
-        expected: How many instances its source has; None: it was not asked, or does not say.
+        study: The study.
+        quiet: How long it has not changed.
+        settings: How long it has to be unchanged.
+        expected: The number of its instances at the source; None: it is not known.
     """
     if expected is not None and study.n_instances >= expected:
         return True

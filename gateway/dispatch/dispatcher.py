@@ -38,15 +38,15 @@ from gateway.store.workers import LOST_SECONDS, Worker, WorkerList
 from totalmap.errors import ResourceError
 from totalmap.log import get_logger
 
-FILE_NAME = "dispatching.json"
-ATTEMPTS = 3
-# Then it is tried once an hour; /health says meanwhile that it is not passed on.
-WAIT_SECONDS = 3600.0
-# Between two looks of the dispatcher there are ten seconds; more was a pause of its machine.
+CRASHES_FILE = "dispatching.json"
+CRASHES_ALLOWED = 3
+# After that it is tried once an hour; meanwhile /health says that it is not passed on.
+CRASHED_WAIT_SECONDS = 3600.0
+# The dispatcher looks every ten seconds; a longer time was a pause of its machine.
 _LONGEST_STEP_SECONDS = 15.0
 TICK_SECONDS = 0.5
 SWEEP_SECONDS = 10.0
-# Of what the queue remembers, which is nothing that anybody looks at.
+# How long the queue keeps entries that have ended.
 FORGET_SECONDS = 86_400.0
 EXECUTOR = "dispatcher"
 
@@ -54,17 +54,20 @@ log = get_logger()
 
 
 class CrashingStudies:
-    """Remembers on the disk which studies were begun and not finished, and how often."""
+    """Remembers on the disk which studies were begun and not finished, and how often.
+
+    So a study whose headers crash the dispatcher again and again is set aside, and others go on.
+    """
 
     def __init__(self, storage_folder: Path) -> None:
-        self._path = storage_folder / FILE_NAME
+        self._path = storage_folder / CRASHES_FILE
         self._begun: dict[str, list[float]] = {}
         self._reported: set[str] = set()
-        with suppress(OSError, ValueError):  # there is none, or a crash has cut it off
+        with suppress(OSError, ValueError):  # there is no file, or a crash has cut it off
             self._begun = json.loads(self._path.read_text("ascii"))
 
     def begin(self, study_instance_uid: str) -> bool:
-        """Returns whether a study may be begun now, and takes note that it is.
+        """Returns whether a study may be begun now, and notes that it is.
 
         Raises:
             ResourceError: The note can't be written.
@@ -72,7 +75,7 @@ class CrashingStudies:
         key = _key(study_instance_uid)
         attempts, begun_at = self._begun.get(key, (0, 0.0))
         waited = time.time() - begun_at
-        if attempts >= ATTEMPTS and 0.0 <= waited < WAIT_SECONDS:
+        if attempts >= CRASHES_ALLOWED and 0.0 <= waited < CRASHED_WAIT_SECONDS:
             if key not in self._reported:
                 log.error("study_set_aside", study=key, attempts=int(attempts))
             self._reported.add(key)
@@ -82,7 +85,7 @@ class CrashingStudies:
         return True
 
     def end(self, study_instance_uid: str) -> None:
-        """Takes note that a study did not end the dispatcher.
+        """Notes that a study did not crash the dispatcher.
 
         Raises:
             ResourceError: The note can't be written.
@@ -104,10 +107,10 @@ def _key(study_instance_uid: str) -> str:
 
 
 class LostWorkers:
-    """Measures the silence of workers by this machine's monotonic clock.
+    """Detects lost workers, by the monotonic clock of this machine.
 
-    Clocks that differ, are set, or jump after a pause of the machine have no part in it. A worker
-    is lost that has said nothing for `LOST_SECONDS` since the first look at it.
+    The result does not depend on clocks that differ, are set, or jump after a pause of the machine.
+    A worker is lost if it has not reported for `LOST_SECONDS` since the first look at it.
     """
 
     def __init__(self, clock: UnpausedClock | None = None) -> None:
@@ -115,10 +118,10 @@ class LostWorkers:
         self._silences: defaultdict[str, Silence] = defaultdict(Silence)
 
     def among(self, workers: Iterable[Worker]) -> set[str]:
-        """Returns the names of those that are lost; to be called every few seconds.
+        """Returns the names of lost workers; has to be called every few seconds.
 
         Args:
-            workers: As they are on record now.
+            workers: The workers on record now.
         """
         now = self._clock.now()
         silent = {
@@ -130,12 +133,12 @@ class LostWorkers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dispatcher:
-    """Needs nothing but what is on record and the queue.
+    """Makes jobs of complete studies, and fills the queue from the ledger.
 
     Attributes:
-        turned: Is called after each step, to show that the dispatcher works.
-        lost_workers: Knows which workers are silent.
-        under_way: Knows which studies have ended the dispatcher before; None: nobody does.
+        turned: Called after each step, to show that the dispatcher works.
+        lost_workers: Detects workers that do not report.
+        crashing_studies: Sets studies aside that crash the dispatcher; None: nothing does.
     """
 
     settings: GatewaySettings
@@ -157,7 +160,7 @@ class Dispatcher:
 
         Args:
             stop: Set from elsewhere.
-            also: Done with each sweep.
+            also: Functions to call at each sweep.
         """
         swept_at = 0.0
         while not stop.wait(TICK_SECONDS):
@@ -172,7 +175,7 @@ class Dispatcher:
                     self.turned()
 
     def tick(self) -> None:
-        """Makes jobs of studies that are complete, and puts into the queue what is to be done."""
+        """Makes jobs of complete studies, and queues jobs and deliveries that are to be queued."""
         growing = self.ledger.growing_studies()
         uids = {study.study_instance_uid for study in growing}
         self.expected_counts.forget_but(uids)
@@ -183,7 +186,7 @@ class Dispatcher:
             quiet = self.quiet_times.of(study)
             is_done = is_complete(study, quiet, self.settings.complete, expected)
             if is_done or study.has_jobs:
-                with _failures_logged():  # of one study, which holds up no other
+                with _failures_logged():  # one study must not hold up the others
                     self._look_if_harmless(study, is_done=is_done)
                 self.turned()
         self.queue.pause(is_paused=self.worker_list.is_paused())
@@ -195,7 +198,7 @@ class Dispatcher:
             self.deliveries.enqueued(delivery)
 
     def sweep(self) -> None:
-        """Has others do what lost workers did, and queues what the queue has forgotten."""
+        """Restarts the jobs of lost workers, and queues again what the queue has lost."""
         lost = self.queue.executors() & self.lost_workers.among(self.worker_list.workers())
         if lost:
             log.warning("workers_lost", workers=sorted(lost))
@@ -221,7 +224,7 @@ class Dispatcher:
                 self.crashing_studies.end(study.study_instance_uid)
 
     def _look_at(self, study: GrowingStudy, *, is_done: bool) -> None:
-        """Examines a study, before it is complete if jobs of it may run, and passes it on."""
+        """Looks for conflicts in a study, and makes its jobs if it is complete."""
         compared = self.conflict_detector.detect(study.study_instance_uid)
         if is_done and compared.is_held:
             self.jobs.leave_held(study)
@@ -239,17 +242,17 @@ class Dispatcher:
 
 @contextmanager
 def _failures_logged() -> Iterator[None]:
-    """Lets the next tick try again what failed for want of a disk or a database."""
+    """Logs a failure of the disk or the database, so that the next tick tries again."""
     try:
         yield
     except DamagedLedger:
-        pass  # the log has it already
+        pass  # it is logged already
     except ResourceError as error:
         log.warning("not_dispatched", reason=str(error))
 
 
 def dispatch(settings: GatewaySettings, heartbeat: Heartbeat, stop: Event) -> None:
-    """Moves studies on, delivers results and keeps senders told until it is told to stop.
+    """Runs the dispatching process until it is told to stop.
 
     Args:
         settings: Of the gateway.

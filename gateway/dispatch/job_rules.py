@@ -1,4 +1,4 @@
-"""Which jobs a complete study makes: every rule that fits it is one."""
+"""Decides which jobs a complete study makes: one for each rule that matches it."""
 
 import hashlib
 import json
@@ -26,7 +26,7 @@ log = get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesHeader:
-    """What rules look at in a series."""
+    """The attributes of a series that rules look at."""
 
     modality: str
     body_part: str
@@ -39,12 +39,12 @@ def decide(
     """Returns the jobs of a study.
 
     Args:
-        instances: All that it is made of.
-        settings: With the rules.
-        storage: Where the files are.
+        instances: The instances of the study.
+        settings: Of the gateway, with the rules.
+        storage: With the files.
 
     Raises:
-        ResourceError: A file can't be read now; it may be so later.
+        ResourceError: A file can't be read now; a later attempt may succeed.
     """
     found = images(instances)
     if not found:
@@ -71,7 +71,7 @@ def decide(
 
 
 def fits(rule: RuleSection, sender: str, headers: Sequence[SeriesHeader]) -> bool:
-    """Returns whether a rule wants a study: its sender, and one series of it in every respect."""
+    """Returns whether a rule matches a study: its sender, and all attributes of one series."""
     if rule.senders and sender not in rule.senders:
         return False
     return any(
@@ -89,7 +89,7 @@ def _is_any_found(patterns: Sequence[str], texts: Sequence[str]) -> bool:
 
 
 def _destinations(rule: RuleSection, sender: str, settings: GatewaySettings) -> Destinations:
-    """Returns each destination once; `sender` is the one whose AE title sent the study."""
+    """Returns the destinations of a rule, each once, with `sender` replaced by its name."""
 
     def known(names: Iterable[str]) -> tuple[str, ...]:
         named = (_name_of(sender, settings) if name == SENDER else name for name in names)
@@ -101,7 +101,7 @@ def _destinations(rule: RuleSection, sender: str, settings: GatewaySettings) -> 
 
 
 def _name_of(sender: str, settings: GatewaySettings) -> str:
-    """Returns the destination that a sender is; `sender` where none is known by its AE title."""
+    """Returns the name of the destination with a sender's AE title; `sender` if there is none."""
     for one in settings.destinations:
         if one.dicom is not None and one.dicom.ae_title == sender:
             return one.name
@@ -118,11 +118,11 @@ def _one_of_each_series(instances: Iterable[KeptInstance]) -> Iterable[KeptInsta
 
 
 def _read_header(path: Path) -> SeriesHeader:
-    """Returns what a file says of its series; nothing where it is broken, which is no match."""
+    """Returns the attributes of a file's series; empty ones for a broken file."""
     try:
         with path.open("rb") as file:
             header = read_header(file, _TAGS, needs_prefix=True)
-    except OSError as error:  # else a disk that is away would make a study one that nobody wants
+    except OSError as error:  # a study must not be ignored because a disk is away
         raise ResourceError(
             f"instance {path.name} of a study can't be read: {error.strerror}"
         ) from error

@@ -1,4 +1,4 @@
-"""How many instances a study has where it comes from, by C-FIND (PS3.4 C) or QIDO-RS."""
+"""Asks the source of a study how many instances it has, by C-FIND (PS3.4 C) or QIDO-RS."""
 
 import time
 from collections.abc import Container, Sequence
@@ -27,14 +27,14 @@ log = get_logger()
 
 
 class ExpectedCounts:
-    """What the source says of studies, asked in threads, so that nothing waits for it."""
+    """Numbers of instances at the source, asked for in threads, so that nothing waits for it."""
 
     def __init__(self, source: DestinationSection | None, ask_seconds: float) -> None:
         """Asks nothing yet.
 
         Args:
-            source: Whom to ask; None: nobody.
-            ask_seconds: Between two questions after the same study.
+            source: The destination to ask; None: no one is asked.
+            ask_seconds: The time between two queries for the same study.
         """
         self._source = source
         self._ask_seconds = ask_seconds
@@ -43,7 +43,7 @@ class ExpectedCounts:
         self._known: dict[str, int] = {}
 
     def of(self, study_instance_uid: str) -> int | None:
-        """Returns how many instances the source had of a study when it was asked last."""
+        """Returns the number of instances of a study at the source; None: it is not known yet."""
         if self._source is None:
             return None
         asked_at, answer = self._asked.get(study_instance_uid, (0.0, None))
@@ -76,10 +76,10 @@ class ExpectedCounts:
 
 
 def expected_instances(source: DestinationSection, study_instance_uid: str) -> int | None:
-    """Returns how many instances a study has at its source; None: it does not say.
+    """Returns the number of instances of a study at its source; None: it does not say.
 
     Raises:
-        ResourceError: The source does not answer as it should; with the reason.
+        ResourceError: The source does not answer properly; with the reason.
     """
     if source.dicom is not None:
         return _find(source.dicom, study_instance_uid)

@@ -1,1 +1,1 @@
-"""The receiving process: all ways in."""
+"""The receiving process: receives studies by DICOM, STOW-RS, watched folders and Orthanc."""

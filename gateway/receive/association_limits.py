@@ -1,6 +1,6 @@
-"""Decides who may have one more association, and which stalled one has to make room for it.
+"""Limits the number of associations, in all and per sender, and ends stalled ones to make room.
 
-The process that listens holds the only count. The other receiver processes ask it
+Only the listening process counts. The other receiver processes ask it
 (gateway/receive/receiver_processes.py), so that the limits hold for all of them together.
 """
 
@@ -11,17 +11,17 @@ from enum import Enum
 from threading import Lock
 from typing import Protocol
 
-# This part of all places is kept for senders that have no association yet.
+# The share of all places that is kept for senders without an association.
 RESERVED_PART = 1 / 8
-# An association that is inside one PDU for so long makes room where places are short. A PDU has
-# at most 128 kB.
+# An association that is inside one PDU for so long is ended if there is no place left. A PDU has at
+# most 128 kB.
 STALLED_SECONDS = 2.0
-# A longer time between two looks is one in which this process, or the machine, was stopped.
+# A longer time between two looks was a pause of this process, or of the machine.
 LONGEST_LOOK_SECONDS = 1.0
 
 
 class Refusal(Enum):
-    """Why there is no place; the value is the reason that goes on record."""
+    """Why there is no place; the value is the reason that is recorded."""
 
     ALL_TAKEN = "there are receive.max_associations already"
     SENDER_TAKEN = "it has receive.max_associations_per_sender already"
@@ -30,7 +30,7 @@ class Refusal(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who asks for an association: its calling AE title, and its address."""
+    """Who requests an association: its calling AE title, and its address."""
 
     title: str
     address: str
@@ -38,7 +38,7 @@ class Sender:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A place that is taken: by an association of a process, each named by a number."""
+    """A taken place: the number of a process, and that of an association of it."""
 
     process: int
     number: int
@@ -49,9 +49,9 @@ class AssociationLimits:
     """Counts the associations of all receiver processes.
 
     Attributes:
-        max_all: How many there may be at the same time.
-        max_per_sender: How many of them may have the same AE title, or the same address.
-        cut_off: Ends the association of a place, wherever it is served.
+        max_all: The number of associations at the same time.
+        max_per_sender: The number of those with the same AE title, or the same address.
+        cut_off: Ends the association of a place, in whichever process it is.
     """
 
     max_all: int
@@ -62,10 +62,10 @@ class AssociationLimits:
     _lock: Lock = field(default_factory=Lock)
 
     def take(self, place: Place, sender: Sender) -> Refusal | None:
-        """Takes a place for a sender; where they are short, the longest stalled one is cut off.
+        """Takes a place for a sender; if there is none, ends the association that stalled longest.
 
         Returns:
-            Why there is none; None: it is taken.
+            Why there is no place; None: it is taken.
         """
         victims = []
         with self._lock:
@@ -82,11 +82,11 @@ class AssociationLimits:
         return refusal
 
     def update(self, process: int, stalled: Mapping[int, float]) -> None:
-        """Takes in which associations a process has, and frees the places of all others.
+        """Updates the associations of a process, and frees the places of all others.
 
         Args:
-            process: Whose associations they are.
-            stalled: For how many seconds each is inside one PDU; 0: it is inside none.
+            process: The number of the process.
+            stalled: The seconds for which each association is inside one PDU; 0: it is inside none.
         """
         with self._lock:
             for place in [taken for taken in self._taken if taken.process == process]:
@@ -107,7 +107,7 @@ class AssociationLimits:
         return Refusal.ALL_TAKEN if len(self._taken) >= self.max_all - reserved else None
 
     def _of(self, sender: Sender) -> tuple[list[Place], list[Place]]:
-        """Returns the places of a sender's title, and those of its address."""
+        """Returns the places of the AE title of a sender, and those of its address."""
         return (
             [place for place, has in self._taken.items() if has.title == sender.title],
             [place for place, has in self._taken.items() if has.address == sender.address],
@@ -124,20 +124,20 @@ class AssociationLimits:
 
 
 class Transfer(Protocol):
-    """A connection over which PDUs come and go (EventDrivenSocket)."""
+    """A connection that transfers PDUs (EventDrivenSocket)."""
 
     n_pdus: int
     is_inside_pdu: bool
 
 
 class StallWatch:
-    """Measures for how long associations are inside the same PDU.
+    """Measures how long associations are inside the same PDU.
 
-    It counts the time between its own looks, and of a long one a part only: while the process was
-    stopped, or the machine paused, no peer could do anything.
+    It counts the time between its own looks, and only a part of a long one: while the process or
+    the machine was paused, no peer could send anything.
 
     Args:
-        clock: Returns seconds that never go back.
+        clock: Returns monotonic seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -147,7 +147,7 @@ class StallWatch:
         self._since: dict[Hashable, tuple[int, float]] = {}
 
     def look(self, transfers: Iterable[tuple[Hashable, Transfer]]) -> Mapping[Hashable, float]:
-        """Returns for how many seconds each is inside one PDU; 0: it is inside none."""
+        """Returns how many seconds each association is inside one PDU; 0: it is inside none."""
         now = self._clock()
         self._awake_seconds += min(now - self._looked_at, LONGEST_LOOK_SECONDS)
         self._looked_at = now

@@ -1,4 +1,4 @@
-"""Serves connections, each in threads of its own, wherever they were accepted."""
+"""Serves associations in threads, for connections that this or another process has accepted."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -21,29 +21,29 @@ log = get_logger()
 
 
 class Admission(Protocol):
-    """Asks the process that listens for places (gateway/receive/association_limits.py)."""
+    """Asks for places for associations (gateway/receive/association_limits.py)."""
 
     def ask(self, number: int, sender: Sender) -> "Future[Refusal | None]":
         """Asks for a place for an association of this process."""
 
     def report(self, busy: int, stalled: Mapping[int, float]) -> None:
-        """Tells what this process serves.
+        """Reports what this process serves.
 
         Args:
-            busy: How many connections.
-            stalled: The associations that have a place, and for how many seconds each is inside
-                one PDU.
+            busy: The number of connections.
+            stalled: The associations with a place, and the seconds for which each is inside one
+                PDU.
         """
 
 
 class AssociationServer(ThreadedAssociationServer):
-    """Serves connections that are given to its `process_request`; listens nowhere itself.
+    """Serves the connections that its `process_request` gets; does not listen itself.
 
     Attributes:
-        tls_failed: Is called with the address of a connection whose certificate or encryption is
-            not accepted.
-        admission: Is asked before an association is accepted.
-        pdu_seconds: An association is ended that takes longer for one PDU.
+        tls_failed: Called with the address of a connection whose certificate or encryption is not
+            accepted.
+        admission: Asked for a place before an association is accepted.
+        pdu_seconds: The longest time for one PDU; then the association is ended.
     """
 
     tls_failed: Callable[[str], None] | None = None
@@ -62,9 +62,9 @@ class AssociationServer(ThreadedAssociationServer):
 
     @property
     def busy(self) -> int:
-        """How many connections are served, with those that are just being begun."""
+        """The number of connections that are served, with those that are starting."""
         with self._lock:
-            # For a moment, one is counted as both; but what has ended does not come back.
+            # For a moment, a connection counts as both; the number of ended ones never falls.
             counted = self._starting + len(self.active_associations)
             self._ended = max(self._ended, self._begun - counted)
             return self._begun - self._ended
@@ -76,14 +76,14 @@ class AssociationServer(ThreadedAssociationServer):
         """Does nothing."""
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Has a connection served, in a thread of its own."""
+        """Serves a connection in a new thread."""
         with self._lock:
             self._begun += 1
             self._starting += 1
         super().process_request(request, client_address)
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        """Begins to serve a connection, in its thread."""
+        """Serves a connection; called in its thread."""
         try:
             if self.ssl_context:
                 request.settimeout(self.ae.acse_timeout)
@@ -95,15 +95,15 @@ class AssociationServer(ThreadedAssociationServer):
                 self._starting -= 1
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002  overrides
-        """Says why a connection that had asked for something can't be served."""
+        """Logs why a connection can't be served."""
         error = sys.exception()
         log.warning("connection_failed", address=client_address[0], error=repr(error))
         if isinstance(error, SSLError) and self.tls_failed:
             self.tls_failed(client_address[0])
 
     def take_place(self, association: Association, sender: Sender) -> Refusal | None:
-        """Takes a place for an association; returns why there is none."""
-        with self._report_lock:  # a report that was begun before would free the place
+        """Takes a place for an association; returns why there is none, or None."""
+        with self._report_lock:  # an earlier report would free the place
             number = next(self._numbers)
             self._with_place[number] = association
             asked = self.admission.ask(number, sender)
@@ -147,14 +147,14 @@ class AssociationServer(ThreadedAssociationServer):
             )
 
     def cut_off(self, number: int) -> None:
-        """Ends an association that has a place, which another one needs."""
+        """Ends an association whose place another one needs."""
         association = self._with_place.get(number)
         if association is not None:
             log.warning("stalled_association_replaced", address=association.requestor.address)
             cast(EventDrivenSocket, association.dul.socket).cut_off()
 
     def abort_all(self) -> None:
-        """Ends all associations, and serves no more."""
+        """Aborts all associations, and serves no more."""
         for association in self.active_associations:
             transfer = association.dul.socket
             if isinstance(transfer, EventDrivenSocket) and transfer.is_inside_pdu:
@@ -170,7 +170,7 @@ class AssociationServer(ThreadedAssociationServer):
 
 
 class _NeverChanged(list[PresentationContext]):
-    """What pynetdicom copies for each association, in all its depth, and only reads."""
+    """A list that pynetdicom copies deeply for each association, although it only reads it."""
 
     def __deepcopy__(self, memo: object) -> list[PresentationContext]:
         return [*self]

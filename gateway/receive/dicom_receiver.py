@@ -1,7 +1,7 @@
-"""The DICOM receiver: C-STORE, C-ECHO, storage commitment; what is acknowledged is safe.
+"""Receives instances by DICOM (C-STORE), answers C-ECHO, and offers storage commitment.
 
-It runs in a process of its own: it says where temporary files go, and nothing that computes may
-hold up a sender.
+An instance is safe when it is acknowledged. The receiver runs in a process of its own, because it
+changes the folder of temporary files, and because no computation may hold up a sender.
 """
 
 import tempfile
@@ -48,9 +48,9 @@ CANNOT_UNDERSTAND = 0xC000
 CALLING_TITLE_NOT_RECOGNIZED = (1, 1, 3)
 CALLED_TITLE_NOT_RECOGNIZED = (1, 1, 7)
 LOCAL_LIMIT_EXCEEDED = (2, 3, 2)
-# pynetdicom's own limit, which has to play no part.
+# A limit of pynetdicom that must have no effect; AssociationLimits limits associations.
 NO_LIMIT = 1_000_000
-# As large as dcmtk sends them: less to do than with many small ones.
+# As large as the PDUs of dcmtk: fewer PDUs cost less.
 PDU_BYTES = 131_072
 
 log = get_logger()
@@ -66,16 +66,16 @@ def running_receiver(
     *,
     turned: Callable[[], None] = lambda: None,
 ) -> Iterator[int]:
-    """Listens while the block runs, and yields the port; at the end, associations are aborted.
+    """Listens while the block runs, and yields the port; aborts associations at the end.
 
     Args:
-        settings: Where to listen, to whom, and the limits. Port 0 takes one that is free.
-        intake: Where to put what comes.
-        storage: Where files lie while they are received.
+        settings: Where to listen, who may send, and the limits. Port 0 takes a free one.
+        intake: Stores what is received.
+        storage: Where files are written while they are received.
         commitment: From gateway/commitment/commitment_scp.py; none: storage commitment is not
             offered.
-        processes: Others, which serve some of the associations.
-        turned: Is called at each turn of the loop that takes connections.
+        processes: Receiver processes, which serve some of the associations.
+        turned: Called at each turn of the loop that accepts connections.
 
     Raises:
         ConfigError: A certificate or key can't be used.
@@ -113,13 +113,13 @@ def serving_handed_over(
     admission: Admission,
     commitment: Sequence[evt.EventHandlerType] = (),
 ) -> Iterator[AssociationServer]:
-    """Yields a server for connections that were accepted elsewhere.
+    """Yields a server for connections that another process has accepted.
 
     Args:
         settings: As `running_receiver`.
         intake: The same.
         storage: The same.
-        admission: Is asked before an association is accepted.
+        admission: Asked for a place before an association is accepted.
         commitment: As `running_receiver`.
 
     Raises:
@@ -142,7 +142,7 @@ def _server(
     server_class: type[AssociationServer],
 ) -> AssociationServer:
     entity = _application_entity(settings)
-    if commitment:  # as SCP for senders, and as SCU for destinations (PS3.7 D.3.3.4)
+    if commitment:  # SCP for senders, SCU for destinations (PS3.7 D.3.3.4)
         entity.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)
     server = entity.make_server(
         (settings.address, settings.port),
@@ -158,9 +158,9 @@ def _server(
 
 @contextmanager
 def _received_into(folder: Path) -> Iterator[None]:
-    """Has pynetdicom write what comes into files in a folder, without decoding it.
+    """Makes pynetdicom write instances into files in a folder, without decoding them.
 
-    Nor does it put into words what it could say of each message, which nobody reads.
+    It also keeps pynetdicom from describing each message for a log that nobody reads.
     """
     before = _config.STORE_RECV_CHUNKED_DATASET, tempfile.tempdir, _config.LOG_HANDLER_LEVEL
     _config.STORE_RECV_CHUNKED_DATASET, tempfile.tempdir = True, str(folder)
@@ -172,7 +172,7 @@ def _received_into(folder: Path) -> Iterator[None]:
 
 
 def tls_context(tls: TlsSection) -> SSLContext:
-    """Returns how connections are encrypted.
+    """Returns the TLS context of the receiver.
 
     Raises:
         ConfigError: A certificate or key can't be used.
@@ -223,7 +223,7 @@ def _handlers(
 
 
 def _admit(event: evt.Event, settings: ReceiveSection, intake: Intake) -> None:
-    """Rejects an association, for one of a few reasons, each of which goes on record."""
+    """Accepts an association, or rejects it for one of a few reasons, which is recorded."""
     title, address = _requestor(event)
     called = cast(A_ASSOCIATE, event.assoc.requestor.primitive).called_ae_title.strip()
     senders = settings.senders
@@ -235,7 +235,7 @@ def _admit(event: evt.Event, settings: ReceiveSection, intake: Intake) -> None:
             "calls another AE title than receive.ae_title",
         )
     elif _is_own_question(event, title, settings):
-        return  # it needs no place, so that it is answered when all of them are taken
+        return  # it needs no place, so that it is answered even if all are taken
     elif senders and not any(sender.matches(title, address) for sender in senders):
         _reject(event, intake, CALLING_TITLE_NOT_RECOGNIZED, "is none of receive.senders")
     else:
@@ -246,7 +246,7 @@ def _admit(event: evt.Event, settings: ReceiveSection, intake: Intake) -> None:
 
 
 def _is_own_question(event: evt.Event, title: str, settings: ReceiveSection) -> bool:
-    """Returns whether this is the gateway's own C-ECHO, which /health asks."""
+    """Returns whether this is the C-ECHO of /health of this gateway."""
     association = event.assoc
     primitive = cast(A_ASSOCIATE, association.requestor.primitive)
     wanted = {one.abstract_syntax for one in primitive.presentation_context_definition_list}
@@ -263,7 +263,7 @@ def _reject(event: evt.Event, intake: Intake, answer: tuple[int, int, int], why:
     title, address = _requestor(event)
     intake.reject(title, why, address)
     event.assoc.acse.send_reject(*answer)
-    event.assoc.kill()  # when the answer has gone
+    event.assoc.kill()  # after the response is sent
 
 
 def _free_place(event: evt.Event) -> None:
@@ -271,7 +271,7 @@ def _free_place(event: evt.Event) -> None:
 
 
 def _requestor(event: evt.Event) -> tuple[str, str]:
-    """Returns how a sender calls itself, and where it sends from."""
+    """Returns the AE title and the address of a sender."""
     requestor = event.assoc.requestor
     title = cast(A_ASSOCIATE, requestor.primitive).calling_ae_title
     return title.strip(), str(requestor.address)
@@ -305,7 +305,7 @@ def _store(
 
 
 def _remove_partial_files(_event: evt.Event, storage: Storage, untouched_seconds: float) -> None:
-    """Removes what a sender left half sent, once its association must have timed out."""
+    """Removes files that senders left incomplete, after their associations must have timed out."""
     storage.remove_partial_files(untouched_seconds)
 
 
@@ -316,23 +316,23 @@ def _status(error: TotalMapError) -> int:
 
 
 class _Transfers:
-    """Gives a name to each association in which instances come, and says when it ends."""
+    """Names each association in which instances come, and stores its end."""
 
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
         self._names: WeakKeyDictionary[Association, str] = WeakKeyDictionary()
 
     def name(self, association: Association) -> str:
-        """Returns the name of the transfer, which begins with its first instance."""
+        """Returns the name of the transfer, which is new for the first instance."""
         return self._names.setdefault(association, uuid4().hex)
 
     def release(self, event: evt.Event) -> None:
-        """Ends a transfer whose sender has asked to release its association."""
+        """Ends a transfer whose sender has requested the release of its association."""
         if isinstance(cast(Any, event).primitive, A_RELEASE):
             self._end(event.assoc, is_whole=True)
 
     def cut_off(self, event: evt.Event) -> None:
-        """Ends a transfer whose connection is closed and was not released."""
+        """Ends a transfer whose connection was closed without a release."""
         self._end(event.assoc, is_whole=False)
 
     def _end(self, association: Association, *, is_whole: bool) -> None:
@@ -342,5 +342,5 @@ class _Transfers:
         try:
             address = str(association.requestor.address)
             self._intake.end(name, is_whole=is_whole, address=address)
-        except ResourceError as error:  # its studies wait a little longer
+        except ResourceError as error:  # its studies then wait a little longer
             log.warning("transfer_end_not_recorded", reason=str(error))

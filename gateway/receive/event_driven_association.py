@@ -1,8 +1,8 @@
-"""Runs associations of pynetdicom by events, and tells how long each is inside one PDU.
+"""Makes associations of pynetdicom wait for events instead of polling, and detects stalls.
 
-pynetdicom has two threads for each association, and each of them polls a thousand times a second.
-With a few associations they take Python's lock from one another more than they work. Here the one
-waits for the network and for a wake-up, the other for the next message.
+pynetdicom has two threads for each association, each of which polls a thousand times a second. With
+a few associations they mostly compete for Python's lock. Here one thread waits for the network and
+for a wake-up, and the other one for the next message.
 """
 
 import os
@@ -19,9 +19,9 @@ from pynetdicom.association import Association
 from pynetdicom.timer import Timer
 from pynetdicom.transport import AssociationSocket
 
-# Both threads look this often whether the association has ended: no event tells them.
+# Both threads poll this often whether the association has ended: no event tells them.
 POLL_SECONDS = 0.1
-# PS3.8 9.3.1: type and length, which come before every PDU.
+# PS3.8 9.3.1: type and length, at the begin of every PDU.
 HEADER_BYTES = 6
 _CONNECTION_CLOSED = "Evt17"
 _NO_MESSAGE = (None, None)
@@ -31,7 +31,7 @@ def make_event_driven(association: Association, max_pdu_bytes: int) -> None:
     """Makes an association wait for events instead of polling, before its threads start.
 
     Args:
-        association: Has just been made for a connection.
+        association: A new one, for a connection.
         max_pdu_bytes: The longest PDU that was agreed on (PS3.8 D.1).
     """
     wake_event, dul = _WakeEvent(), association.dul
@@ -48,13 +48,13 @@ def make_event_driven(association: Association, max_pdu_bytes: int) -> None:
 class EventDrivenSocket(AssociationSocket):
     """Takes over the connection of an association; acknowledges packets at once.
 
-    Many senders, dcmtk's among them, write the head of a message and its body one after the other.
-    TCP then sends the body when the head has been acknowledged (RFC 896), and acknowledges the
-    head 40 ms later, in case something is to be sent along (RFC 1122 4.2.3.2): twice an instance.
+    Many senders, such as those of dcmtk, write the head of a message and its body separately. TCP
+    sends the body only when the head is acknowledged (RFC 896), and delays that by 40 ms (RFC 1122
+    4.2.3.2), twice for each instance.
 
     Attributes:
-        n_pdus: How many PDUs were begun, received and sent together.
-        is_inside_pdu: Whether the last of them is not complete: its peer keeps us waiting.
+        n_pdus: The number of PDUs that were begun, received or sent.
+        is_inside_pdu: Whether the last one is incomplete: the peer keeps us waiting.
     """
 
     def __init__(
@@ -63,26 +63,23 @@ class EventDrivenSocket(AssociationSocket):
         """Takes over an accepted connection.
 
         Args:
-            accepted: Must not be used afterwards.
+            accepted: The socket, which must not be used afterwards.
             max_pdu_bytes: As `make_event_driven`.
-            wake_event: Is set when there is something to be sent.
+            wake_event: Set when there is something to send.
         """
-        self.__dict__.update(accepted.__dict__)  # a new one would announce the connection again
+        self.__dict__.update(accepted.__dict__)  # a new object would announce the connection again
         self.n_pdus = 0
         self.is_inside_pdu = False
         self._has_header = False
         self._max_pdu_bytes = max_pdu_bytes
         self._wake_event = wake_event
-        self._awaited = select.poll()  # select() takes no file descriptor above 1023
+        self._awaited = select.poll()  # select() does not take file descriptors above 1023
         for awaited in (cast(socket.socket, self.socket), wake_event):
             self._awaited.register(awaited, select.POLLIN)
 
     @property
     def ready(self) -> bool:
-        """Returns whether there is something to be read.
-
-        Waits until there is, or until there is something to be sent or to be done.
-        """
+        """Waits for data, or for something to send; returns whether there is data."""
         self.is_inside_pdu = self._has_header = False
         if self.socket is None or not self._is_connected:
             return False
@@ -103,7 +100,7 @@ class EventDrivenSocket(AssociationSocket):
         """Returns so many bytes, or fewer where the connection ends before.
 
         Raises:
-            OSError: A PDU says that it is longer than was agreed on.
+            OSError: A PDU is longer than was agreed on.
         """
         if nr_bytes > self._max_pdu_bytes:
             raise OSError(f"a PDU of {nr_bytes} bytes, at most {self._max_pdu_bytes} are allowed")
@@ -116,7 +113,7 @@ class EventDrivenSocket(AssociationSocket):
         return received
 
     def send(self, bytestream: bytes) -> None:
-        """Sends a PDU; the connection counts as closed where it can't be sent."""
+        """Sends a PDU; if that fails, the connection counts as closed."""
         self._begin_pdu()
         try:
             super().send(bytestream)
@@ -124,9 +121,9 @@ class EventDrivenSocket(AssociationSocket):
             self.is_inside_pdu = False
 
     def cut_off(self) -> None:
-        """Ends the connection from another thread; whoever reads or writes is woken."""
+        """Ends the connection from another thread, and wakes the threads that read or write."""
         with suppress(OSError, AttributeError):  # it has ended by itself
-            # Not SSLSocket's own, which would go on without encryption.
+            # Not SSLSocket.shutdown, which would go on without encryption.
             socket.socket.shutdown(cast(socket.socket, self.socket), socket.SHUT_RDWR)
 
     def _begin_pdu(self) -> None:
@@ -135,7 +132,7 @@ class EventDrivenSocket(AssociationSocket):
 
     def _receive(self, nr_bytes: int) -> bytearray:
         connection = cast(socket.socket, self.socket)
-        # One call for a whole PDU: after each one, Python's lock has to be had again.
+        # One call for a whole PDU: after each call, Python's lock has to be taken again.
         flags = 0 if isinstance(connection, SSLSocket) else socket.MSG_WAITALL
         received, so_far = bytearray(nr_bytes), 0
         while so_far < nr_bytes:
@@ -143,7 +140,7 @@ class EventDrivenSocket(AssociationSocket):
             if count == 0:
                 break
             so_far += count
-        if nr_bytes > HEADER_BYTES:  # Linux forgets it each time
+        if nr_bytes > HEADER_BYTES:  # Linux resets the option each time
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         del received[so_far:]
         return received
@@ -152,7 +149,7 @@ class EventDrivenSocket(AssociationSocket):
 class _WakeEvent:
     """Wakes a thread that waits for file descriptors."""
 
-    _descriptor = -1  # where no descriptor is free
+    _descriptor = -1  # if no descriptor is free
 
     def __init__(self) -> None:
         self._descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -170,7 +167,7 @@ class _WakeEvent:
         os.eventfd_read(self._descriptor)
 
     def __del__(self) -> None:
-        # Not before: a thread that still waits would wait for whoever gets the number next.
+        # Not before: a thread that still waits would wait for the next user of the number.
         if self._descriptor >= 0:
             os.close(self._descriptor)
 
@@ -188,18 +185,18 @@ class _NotifyingQueue(Queue[Any]):
 
 
 class _WaitingQueue(Queue[Any]):
-    """Makes callers that would poll wait a while."""
+    """Makes callers that would poll wait for a short time."""
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         return super().get(timeout=timeout if block else POLL_SECONDS)
 
 
 class _MonotonicTimer(Timer):
-    """A timer that a change of the clock neither stops nor runs out."""
+    """A timer that does not depend on the wall clock."""
 
     @property
     def remaining(self) -> float:
-        """Returns the seconds that are left; 1 if it never expires."""
+        """Returns the remaining seconds; 1 if it never expires."""
         if self.timeout is None:
             return 1
         if self._start_time is None:
@@ -208,9 +205,9 @@ class _MonotonicTimer(Timer):
         return self.timeout - (now - self._start_time)
 
     def start(self) -> None:
-        """Starts it anew."""
+        """Starts the timer again."""
         self._start_time, self._end_time = time.monotonic(), None
 
     def stop(self) -> None:
-        """Stops it."""
+        """Stops the timer."""
         self._end_time = time.monotonic()

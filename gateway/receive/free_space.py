@@ -1,15 +1,15 @@
-"""Refuses what would leave less space on the disk than is to stay free."""
+"""Refuses data that would leave too little free space on the disk."""
 
 from gateway.store.files import BYTES_PER_GB, Storage
 from totalmap.errors import ResourceError
 
 
 class FreeSpace:
-    """The space that may still be written to.
+    """The free space on the disk of a storage.
 
     Args:
-        storage: On whose disk.
-        keep_free_gb: How much has to stay free.
+        storage: The storage.
+        keep_free_gb: The space that has to stay free, in GB.
     """
 
     def __init__(self, storage: Storage, keep_free_gb: float) -> None:
@@ -17,10 +17,9 @@ class FreeSpace:
         self._keep_free_bytes = keep_free_gb * BYTES_PER_GB
 
     def require(self, n_bytes: int) -> None:
-        """Returns where so many bytes may be written.
+        """Makes sure that a number of bytes may be written.
 
-        Asked before each piece is written, it holds for all receivers together, since each sees
-        what the others have written.
+        If it is called before each write, the limit holds for all receivers together.
 
         Raises:
             ResourceError: Less than receive.keep_free_gb would stay free.

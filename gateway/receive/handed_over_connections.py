@@ -1,4 +1,4 @@
-"""Serves connections that were accepted elsewhere: the main loop of a receiver process."""
+"""Runs a receiver process, which serves connections that the listening process hands over."""
 
 import json
 import socket
@@ -25,10 +25,10 @@ LOOK_SECONDS = 0.2
 
 
 def serve_handed_over(descriptor: int) -> None:
-    """Serves connections until the process that listens closes the channel.
+    """Serves connections until the listening process closes the channel.
 
     Args:
-        descriptor: Of the channel.
+        descriptor: The descriptor of the channel.
 
     Raises:
         ConfigError, ResourceError: As `receiving`.
@@ -49,7 +49,7 @@ def serve_handed_over(descriptor: int) -> None:
 
 
 class _Parent:
-    """The process that listens, as a receiver process sees it."""
+    """The channel to the listening process."""
 
     def __init__(self, channel: socket.socket) -> None:
         self.n_taken = 0
@@ -58,27 +58,27 @@ class _Parent:
         self._asked: dict[int, Future[Refusal | None]] = {}
 
     def ask(self, number: int, sender: Sender) -> "Future[Refusal | None]":
-        """Asks for a place; `answer` answers."""
+        """Asks for a place; `answer` sets the result."""
         future: Future[Refusal | None] = Future()
         self._asked[number] = future
         self._send({"ask": number, "title": sender.title, "address": sender.address})
         return future
 
     def answer(self, number: int, refusal: str | None) -> None:
-        """Passes an answer on to the association that waits for it."""
+        """Passes an answer to the association that waits for it."""
         future = self._asked.pop(number, None)
         if future is not None:
             future.set_result(None if refusal is None else Refusal[refusal])
 
     def report(self, busy: int, stalled: Mapping[int, float]) -> None:
-        """Tells what this process serves."""
+        """Reports what this process serves."""
         self._send({"taken": self.n_taken, "busy": busy, "stalled": stalled})
 
     def _send(self, message: Mapping[str, Any]) -> None:
         with self._lock:
             try:
                 self._channel.sendall(json.dumps(message).encode())
-            except OSError:  # it was killed; the main loop reads the end
+            except OSError:  # the listening process was killed; the main loop reads the end
                 return
 
 
@@ -93,7 +93,7 @@ def _serve(channel: socket.socket, server: AssociationServer, parent: _Parent) -
             received, descriptors, _, _ = socket.recv_fds(channel, MAX_MESSAGE_BYTES, 1)
         except TimeoutError:
             continue
-        except ConnectionError:  # the process that listens was killed
+        except ConnectionError:  # the listening process was killed
             return
         if not received:
             return
@@ -113,7 +113,7 @@ def _admit(descriptor: int, server: AssociationServer) -> None:
     connection = socket.socket(fileno=descriptor)
     try:
         address = connection.getpeername()
-    except OSError:  # the sender has gone again
+    except OSError:  # the sender has closed it again
         connection.close()
     else:
         server.process_request(connection, address)

@@ -1,4 +1,4 @@
-"""The one way in: a received file becomes an instance that is safe, or is refused with a reason."""
+"""Stores received files as instances, or refuses them with a reason; all receivers use it."""
 
 import hashlib
 import threading
@@ -31,11 +31,11 @@ log = get_logger()
 
 
 class MismatchedInstance(InputError):
-    """An instance is not the one that the sender announced, or not of the study.
+    """An instance differs from the one that the sender announced, or belongs to another study.
 
     Attributes:
-        sop_class_uid: Of the instance that came.
-        sop_instance_uid: The same.
+        sop_class_uid: The SOP Class UID of the received instance.
+        sop_instance_uid: Its SOP Instance UID.
     """
 
     def __init__(self, message: str, sop_class_uid: str, sop_instance_uid: str) -> None:
@@ -46,14 +46,14 @@ class MismatchedInstance(InputError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedFile:
-    """A complete DICOM file as it came in.
+    """A complete DICOM file as it was received.
 
     Attributes:
-        path: In `Storage.incoming`; it is moved or removed.
+        path: Its path in `Storage.incoming`; it is moved or removed.
         sender: The AE title, or what else names who sent it.
         transfer: Names the association, or the request, in which it came.
-        sop_instance_uid: As the sender announced it; None: the file says it alone.
-        study_instance_uid: The same.
+        sop_instance_uid: The UID that the sender announced; None: it announced none.
+        study_instance_uid: The same for the study.
     """
 
     path: Path
@@ -64,10 +64,10 @@ class ReceivedFile:
 
 
 class Intake:
-    """Takes files from many threads at once; the price of a commit is shared by those who wait.
+    """Stores files; may be called by many threads, whose instances share one commit.
 
     Attributes:
-        free_space: Is asked before anything is written while it is received.
+        free_space: To be asked before received data is written.
     """
 
     def __init__(self, storage: Storage, ledger: Ledger, keep_free_gb: float) -> None:
@@ -79,9 +79,9 @@ class Intake:
         self._committer.start()
 
     def take(self, received: ReceivedFile) -> KeptInstance:
-        """Returns when the file and its entry in the ledger are on the disk.
+        """Stores a file; returns when the file and its row in the ledger are on the disk.
 
-        Of an instance that is there already, with the same content, nothing is kept.
+        An instance that is there already, with the same content, is not stored again.
 
         Raises:
             UnreadableInstance: The file is not DICOM, or has no identifier that a study needs.
@@ -96,7 +96,7 @@ class Intake:
             received.path.unlink(missing_ok=True)
 
     def end(self, transfer: str, *, is_whole: bool, address: str | None = None) -> None:
-        """Takes note of the end of a transfer in which instances came.
+        """Stores the end of a transfer in which instances came.
 
         Args:
             transfer: As in `ReceivedFile`.
@@ -111,7 +111,7 @@ class Intake:
         )
 
     def reject(self, who: str, why: str, address: str) -> None:
-        """Takes note of somebody who was not let in.
+        """Records that somebody was not let in.
 
         Args:
             who: An AE title, or an address where there is no title.
@@ -123,13 +123,13 @@ class Intake:
             self._ledger.reject(who, why, address)
 
     def refuse(self, who: str, why: str, address: str) -> None:
-        """Takes note of a sender that did what is not allowed; the arguments are the same."""
+        """Records that a sender did what is not allowed; the arguments are those of `reject`."""
         log.warning("sender_refused", who=who, address=address, reason=why)
         with _noted_if_possible():
             self._ledger.refuse(who, why, address)
 
     def close(self) -> None:
-        """Returns when all that was taken is on the disk; nothing may be taken afterwards."""
+        """Waits until everything is on the disk; nothing may be stored afterwards."""
         self._waiting.put(None)
         self._committer.join()
 
@@ -157,7 +157,7 @@ class Intake:
                 sync(folder)
             if batch:
                 self._ledger.add([one.instance for one in batch])
-        except Exception as error:  # those who wait have to hear of it
+        except Exception as error:  # the waiting threads have to get it
             for one in batch:
                 one.done.set_exception(error)
         else:
@@ -169,7 +169,7 @@ class Intake:
 def _noted_if_possible() -> Iterator[None]:
     try:
         yield
-    except ResourceError as error:  # whoever it was is kept out all the same
+    except ResourceError as error:  # the peer is kept out in any case
         log.warning("not_recorded", reason=str(error))
 
 
@@ -181,7 +181,7 @@ class _Waiting:
 
 
 def describe(received: ReceivedFile) -> KeptInstance:
-    """Returns what is to be on record of a file, which has just come.
+    """Returns the instance of a received file, read from its header.
 
     Raises:
         UnreadableInstance, MismatchedInstance: As `Intake.take`.
@@ -227,10 +227,10 @@ def _require_announced(received: ReceivedFile, uids: Mapping[str, str]) -> None:
 
 
 def _open(path: Path) -> BytesIO | BufferedReader:
-    """Opens a file, which is read whole where it is small.
+    """Opens a file; a small one is read into memory.
 
-    pydicom asks for its position before each element: in a file a system call each, after which
-    Python's lock has to be had again.
+    pydicom asks for the position before each element: in a file, each time a system call, after
+    which Python's lock has to be taken again.
     """
     is_small = path.stat().st_size <= READ_WHOLE_BYTES
     return BytesIO(path.read_bytes()) if is_small else path.open("rb")

@@ -1,7 +1,7 @@
-"""Accepts connections, and keeps each waiting until it has asked for an association.
+"""Accepts DICOM connections; each waits without a thread until it requests an association.
 
 pynetdicom starts two threads for each connection, and a few hundred silent ones would take all its
-time. Here a waiting connection costs a socket, and one that sends anything else is closed.
+time. Here a waiting connection costs a socket only, and one that sends anything else is closed.
 """
 
 import socket
@@ -21,33 +21,33 @@ from gateway.receive.receiver_processes import ReceiverProcess
 from gateway.tcp_keepalive import detect_dead_peer
 from totalmap.log import get_logger
 
-# PS3.8 9.3.2: the type of an A-ASSOCIATE-RQ PDU, and the length of what follows at 2 to 5.
+# PS3.8 9.3.2: the type of an A-ASSOCIATE-RQ PDU; bytes 2 to 5 are the length of the rest.
 REQUEST_TYPE = 1
 HANDSHAKE_TYPE = 22
 HEADER_BYTES = 6
 # 128 presentation contexts with 20 transfer syntaxes each have 80 kB.
 MAX_REQUEST_BYTES = 120_000
-# Each costs a file descriptor, of which a process has 1024 by default.
+# Each waiting connection costs a file descriptor; a process has 1024 by default.
 MAX_WAITING = 500
 LOOK_SECONDS = 0.2
-# Answers have some 200 bytes. Linux would keep up to 4 MB of them for a sender that reads none.
+# Responses have some 200 bytes. Linux would keep up to 4 MB for a sender that reads none.
 SEND_BUFFER_BYTES = 65_536
-# Of this process, for `AssociationLimits`; receiver processes count from 1.
+# The number of this process, for `AssociationLimits`; receiver processes count from 1.
 THIS_PROCESS = 0
 
 log = get_logger()
 
 
 class ListeningServer(AssociationServer):
-    """A server of pynetdicom's that accepts connections.
+    """A pynetdicom server that accepts connections.
 
-    A connection may wait for `AE.acse_timeout` before it asks for an association. With more than
-    `MAX_WAITING`, those that came first are closed.
+    A connection may wait for `AE.acse_timeout` before it requests an association. Of more than
+    `MAX_WAITING`, the oldest are closed.
 
     Attributes:
-        processes: Connections are handed over to the one that has the fewest of them.
-        limits: Of associations, in all processes together.
-        turned: Is called at each turn of the loop.
+        processes: Receiver processes; a connection is handed over to the one with the fewest.
+        limits: The limits of associations, for all processes together.
+        turned: Called at each turn of the loop.
     """
 
     request_queue_size = 128
@@ -63,21 +63,21 @@ class ListeningServer(AssociationServer):
         self.turned = lambda: None
 
     def use_limits(self, limits: AssociationLimits) -> None:
-        """Takes the limits, before it serves."""
+        """Sets the limits, before it serves."""
         self.limits = limits
         self.admission = _OwnAdmission(limits)
         limits.cut_off = self._cut_off_place
 
     def server_bind(self) -> None:
-        """Takes the address."""
+        """Binds the address."""
         ThreadedAssociationServer.server_bind(self)
 
     def server_activate(self) -> None:
-        """Listens there."""
+        """Listens at the address."""
         ThreadedAssociationServer.server_activate(self)
 
     def serve_forever(self, poll_interval: float = LOOK_SECONDS) -> None:
-        """Serves until `stop` is called, in another thread."""
+        """Serves until another thread calls `stop`."""
         sources = {self.socket: self._accept, self._stop_receiver: lambda _source: None}
         for source, answer in sources.items():
             self._selector.register(cast(socket.socket, source), EVENT_READ, answer)
@@ -103,7 +103,7 @@ class ListeningServer(AssociationServer):
         self._stop_sender.close()
 
     def _accept(self, listening: socket.socket) -> None:
-        with suppress(OSError):  # the sender has gone again
+        with suppress(OSError):  # the sender has closed it again
             connection, _ = listening.accept()
             detect_dead_peer(connection)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
@@ -112,7 +112,7 @@ class ListeningServer(AssociationServer):
             self._selector.register(connection, EVENT_READ, self._look_at)
 
     def _look_at(self, connection: socket.socket) -> None:
-        """Admits a connection whose request is complete, and waits on for the rest of another."""
+        """Admits a connection whose request is complete; otherwise waits for the rest."""
         try:
             received = connection.recv(MAX_REQUEST_BYTES, socket.MSG_PEEK)
             address = connection.getpeername()
@@ -132,7 +132,7 @@ class ListeningServer(AssociationServer):
             self._admit(connection, address)
 
     def _admit(self, connection: socket.socket, address: Any) -> None:
-        """Has a connection served by the process that has the fewest."""
+        """Gives a connection to the process with the fewest connections."""
         ready = [process for process in self.processes if process.is_ready]
         least = min(ready, key=lambda process: process.busy, default=None)
         if least is None or least.busy > self.busy or not least.give(connection):
@@ -185,24 +185,24 @@ class _OwnAdmission:
         self._limits = limits
 
     def ask(self, number: int, sender: Sender) -> "Future[Refusal | None]":
-        """Takes a place, at once."""
+        """Takes a place."""
         answered: Future[Refusal | None] = Future()
         answered.set_result(self._limits.take(Place(THIS_PROCESS, number), sender))
         return answered
 
     def report(self, busy: int, stalled: Mapping[int, float]) -> None:  # noqa: ARG002  as Admission
-        """Frees the places of all other associations."""
+        """Frees the places of associations that have ended."""
         self._limits.update(THIS_PROCESS, stalled)
 
 
 def _hello_bytes(received: bytes) -> int | None:
-    """Returns how much of a TLS record of a handshake (RFC 8446 5.1) to wait for."""
+    """Returns the bytes of a TLS handshake (RFC 8446 5.1) to wait for; None: it is none."""
     is_hello = len(received) >= HEADER_BYTES and received[0] == HANDSHAKE_TYPE
     return HEADER_BYTES if is_hello else None
 
 
 def _request_bytes(received: bytes) -> int | None:
-    """Returns how long a request is that begins like this; None: it is none."""
+    """Returns the length of an association request that begins so; None: it is none."""
     if len(received) < HEADER_BYTES or received[0] != REQUEST_TYPE:
         return None
     wanted = HEADER_BYTES + int.from_bytes(received[2:HEADER_BYTES], "big")

@@ -1,4 +1,4 @@
-"""Takes multipart/related (RFC 2046 5.1, RFC 2387) apart while it comes.
+"""Parses multipart/related (RFC 2046 5.1, RFC 2387) while it is received.
 
 python-multipart is for forms: it takes neither a preamble nor white space after a boundary, which
 RFC 2046 allows and DICOMweb clients send.
@@ -16,11 +16,11 @@ MAX_BOUNDARY_CHARACTERS = 200
 
 
 class MalformedMultipart(InputError):
-    """What came is not multipart, or has no end."""
+    """A request is not multipart, or has no end."""
 
 
 class Mark(Enum):
-    """Where a part begins and ends."""
+    """The begin or the end of a part."""
 
     BEGIN = auto()
     END = auto()
@@ -35,14 +35,14 @@ class _State(Enum):
 
 
 class Multipart:
-    """A stream of parts, whose headers nobody needs: what a part is, its content says.
+    """Parses a stream of parts, and skips their headers.
 
     It holds no more than a boundary, or the headers of a part.
     """
 
     def __init__(self, boundary: str) -> None:
         self._delimiter = b"\r\n--" + boundary.encode()
-        self._buffer = bytearray(b"\r\n")  # before the first boundary there need be no line
+        self._buffer = bytearray(b"\r\n")  # the first boundary need not begin a new line
         self._state = _State.PREAMBLE
         self._steps = {
             _State.PREAMBLE: self._preamble,
@@ -58,7 +58,7 @@ class Multipart:
         return self._state is _State.EPILOGUE
 
     def feed(self, data: bytes) -> Iterator[bytes | Mark]:
-        """Yields, of each part, where it begins, its content in pieces, and where it ends.
+        """Yields the begin of each part, its content in pieces, and its end.
 
         Raises:
             MalformedMultipart: It is not multipart.
@@ -118,11 +118,11 @@ class Multipart:
         self._state = state
 
     def _surely_no_boundary(self) -> int:
-        """Returns how much of what is there can't be the beginning of a boundary."""
+        """Returns the number of bytes that can't be the begin of a boundary."""
         return max(0, len(self._buffer) - len(self._delimiter) + 1)
 
     def _end_of(self, end: bytes, limit_bytes: int) -> int | None:
-        """Returns where what comes before an end, and the end, are over; None: not yet."""
+        """Returns the position after an end mark; None: it has not come yet."""
         at = self._buffer.find(end)
         if (len(self._buffer) - len(end) + 1 if at < 0 else at) > limit_bytes:
             raise MalformedMultipart(f"headers of a part, or a boundary, exceed {limit_bytes} B")

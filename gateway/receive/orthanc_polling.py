@@ -1,9 +1,9 @@
-"""Takes the studies of an Orthanc that the ledger does not have, by asking its REST API.
+"""Polls an Orthanc by its REST API, and takes the studies that the ledger does not have.
 
-Its StableStudy event is lost with a restart and repeated by an identical re-send, so that nothing
-depends on it: its list of studies is compared with the ledger. Whether anything has changed since
-the last comparison, Orthanc says in one answer. Studies that it had long before the first poll are
-left out: a new gateway should not segment a whole archive.
+Its StableStudy event is lost with a restart and repeated by an identical re-send, so it is not
+used: its list of studies is compared with the ledger. One request tells whether anything has
+changed since the last comparison. Studies that it had long before the first poll are left out: a
+new gateway should not segment a whole archive.
 """
 
 import time
@@ -35,7 +35,7 @@ PAGE = 200
 
 _Answer = TypeVar("_Answer")
 REQUEST_SECONDS = 30.0
-# So often all is compared even where Orthanc says that nothing has changed.
+# Everything is compared after so long, even if Orthanc says that nothing has changed.
 COMPARE_SECONDS = 300.0
 SECONDS_PER_DAY = 86_400
 
@@ -47,10 +47,10 @@ class _Changes(BaseModel):
 
 
 class Study(BaseModel):
-    """A study.
+    """A study at Orthanc.
 
     Attributes:
-        last_update: When its newest instance came, to a second, UTC: 20261126T103000.
+        last_update: When its newest instance came, UTC, such as 20261126T103000.
     """
 
     id: Annotated[str, Field(alias="ID")]
@@ -74,13 +74,13 @@ class Instance(BaseModel):
 
 
 class NotServed(ResourceError):
-    """An Orthanc answers, but not with what it was asked for."""
+    """Orthanc answers with an error, or with unexpected content."""
 
 
 class OrthancServer:
-    """Orthanc's REST API, of version 1.10 or newer.
+    """Calls Orthanc's REST API, of version 1.10 or newer.
 
-    Each method raises ResourceError where it does not answer, and NotServed where it refuses.
+    Each method raises ResourceError if it does not answer, and NotServed if it refuses.
     """
 
     def __init__(self, client: httpx.Client, name: str) -> None:
@@ -102,7 +102,7 @@ class OrthancServer:
             start += PAGE
 
     def has_study(self, study_id: str) -> bool:
-        """Returns whether a study is there that was."""
+        """Returns whether a study is still there."""
         try:
             answer = self._client.get(f"/studies/{study_id}")
         except httpx.HTTPError as error:
@@ -118,7 +118,7 @@ class OrthancServer:
         return self._get(f"/series/{series_id}/instances", list[Instance])
 
     def fetch(self, instance_id: str, path: Path, free_space: FreeSpace) -> None:
-        """Writes the file of an instance, as far as there is space for it."""
+        """Writes an instance to a file, as long as there is free space."""
         try:
             with self._client.stream("GET", f"/instances/{instance_id}/file") as answer:
                 self._require_success(answer)
@@ -162,14 +162,14 @@ def polling_orthanc(
     ledger: Ledger,
     database: Database,
 ) -> Iterator[None]:
-    """Takes what comes into an Orthanc while the block runs.
+    """Takes new studies of an Orthanc while the block runs.
 
     Args:
-        settings: Which one.
-        intake: Where to put what comes.
-        storage: Where files lie while they are received.
-        ledger: What is here already.
-        database: What was taken before.
+        settings: The Orthanc.
+        intake: Stores what is received.
+        storage: Where files are written while they are received.
+        ledger: With the instances that are here already.
+        database: With the studies that were taken before.
 
     Raises:
         ConfigError: A certificate or password can't be read.
@@ -204,9 +204,9 @@ def _client(settings: OrthancSection) -> httpx.Client:
 
 
 class OrthancSource:
-    """What is known of an Orthanc between two polls; after a restart all is compared again.
+    """Takes missing instances from an Orthanc; after a restart everything is compared again.
 
-    Each method raises ResourceError where the database fails.
+    Each method raises ResourceError if the database fails.
     """
 
     def __init__(
@@ -232,7 +232,7 @@ class OrthancSource:
         self._refused: set[str] = set()
 
     def poll(self, stop: Event) -> None:
-        """Takes what is missing of the studies that are stable.
+        """Takes the missing instances of all stable studies.
 
         Raises:
             ResourceError: Orthanc does not answer, or the disk or database fails.
@@ -257,7 +257,7 @@ class OrthancSource:
             self._last_change = last_change
 
     def _since(self) -> str:
-        """Returns the least `last_update` of a study to be taken."""
+        """Returns the earliest `last_update` of a study to be taken."""
         begun_at, days = self._polled_studies.begun_at(), self._settings.since_days
         if days is None:
             return ""
@@ -266,13 +266,13 @@ class OrthancSource:
     def _forget_all_but(self, listed: set[str]) -> None:
         self._transfers = {study: one for study, one in self._transfers.items() if study in listed}
         for study in self._settled.keys() - listed:
-            # A page leaves out one that is there when another one goes meanwhile.
+            # A page leaves out a study if another one is deleted meanwhile.
             if not self._server.has_study(study):
                 self._polled_studies.forget(study)
                 del self._settled[study]
 
     def _settle(self, study: Study, stop: Event) -> bool:
-        """Returns whether nothing of a study is missing, after what can be taken was."""
+        """Takes missing instances of a study; returns whether nothing is missing any more."""
         if self._settled.get(study.id) == study.last_update:
             return True
         if not study.is_stable or not self._complete(study, stop):
@@ -282,7 +282,7 @@ class OrthancSource:
         return True
 
     def _complete(self, study: Study, stop: Event) -> bool:
-        """Takes what is missing of a study, and returns whether nothing is missing any more."""
+        """Takes the missing instances of a stable study; returns whether it is complete."""
         on_record = {one.sop_instance_uid for one in self._ledger.instances(study.uid)}
         try:
             missing = [one for one in self._wanted(study) if one.uid not in on_record]
@@ -304,7 +304,7 @@ class OrthancSource:
                 yield from self._server.instances(series.id)
 
     def _take(self, study: Study, instance: Instance) -> bool:
-        """Returns whether an instance need not be asked for again."""
+        """Takes an instance; returns whether it need not be asked for again."""
         if instance.id in self._refused:
             return True
         path = self._storage.new_file()
@@ -329,7 +329,7 @@ class OrthancSource:
         return True
 
     def _say(self, about: str, reason: str) -> None:
-        """Logs why something can't be taken, once until that changes."""
+        """Logs why something can't be taken, when the reason changes."""
         if self._failures.get(about) != reason:
             log.warning("instance_refused", sender=self._settings.sender, reason=reason)
             self._failures[about] = reason

@@ -1,4 +1,4 @@
-"""Does something again and again, and says what keeps it from it: once, until that changes."""
+"""Runs a callback periodically, and logs failures when they change."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,12 +12,12 @@ log = get_logger()
 
 @contextmanager
 def polling(source: str, poll: Callable[[Event], None], seconds: float) -> Iterator[None]:
-    """Polls while the block runs, in a thread of its own.
+    """Calls a function periodically while the block runs, in a thread of its own.
 
     Args:
-        source: What is polled, for the log.
-        poll: Told by an event that it has to end, which it does soon.
-        seconds: Between two polls.
+        source: The name of what is polled, for the log.
+        poll: The function; it gets an event that is set when it has to end soon.
+        seconds: The time between two calls.
     """
     stop = Event()
     thread = Thread(target=_poll_until, args=(stop, source, poll, seconds), name=source)
@@ -47,6 +47,6 @@ def _failure(poll: Callable[[Event], None], stop: Event) -> str | None:
         poll(stop)
     except TotalMapError as error:
         return str(error)
-    except Exception as error:  # a defect of ours must not end it for good
+    except Exception as error:  # a defect must not end the polling
         return f"a defect: {type(error).__name__}"
     return None

@@ -1,4 +1,4 @@
-"""Watches what comes over an association before pynetdicom keeps it: size, memory, disk space."""
+"""Limits what pynetdicom keeps of received messages: size, memory and disk space."""
 
 from io import BytesIO
 from pathlib import Path
@@ -18,8 +18,8 @@ from totalmap.log import get_logger
 BYTES_PER_MB = 1_000_000
 # PS3.7 6.3: a command set has some 200 bytes. pynetdicom keeps all of its fragments.
 MAX_COMMAND_BYTES = 65_536
-# Of a data set that pynetdicom keeps in memory: of every message but C-STORE. A request to commit
-# to 100,000 instances has 20 MB.
+# The largest data set that pynetdicom keeps in memory, which it does except for C-STORE. A
+# commitment request for 100,000 instances has 20 MB.
 MAX_IN_MEMORY_BYTES = 64 << 20
 TOO_LARGE = "an instance is larger than receive.max_instance_mb"
 COMMAND_TOO_LARGE = "a command set is larger than 64 kB"
@@ -33,7 +33,7 @@ log = get_logger()
 
 
 class ReceiptMonitor:
-    """Ends an association that sends too much; discards an instance for which there is no space."""
+    """Ends associations that send too much, and discards instances for which there is no space."""
 
     def __init__(self, max_instance_mb: float, intake: Intake) -> None:
         self._max_instance_mb = max_instance_mb
@@ -42,7 +42,7 @@ class ReceiptMonitor:
         self._without_space: WeakSet[Association] = WeakSet()
 
     def look_at(self, event: evt.Event) -> None:
-        """Looks at a PDU that has just come, before it is decoded."""
+        """Checks a received PDU before it is decoded."""
         association, pdu = event.assoc, event.data
         message = association.dimse.message
         received = self._bytes.get(association, 0) + len(pdu)
@@ -63,14 +63,14 @@ class ReceiptMonitor:
                 _discard(message)
 
     def end_instance(self, association: Association) -> bool:
-        """Begins with the next instance; returns whether the last one was discarded."""
+        """Ends an instance; returns whether it was discarded."""
         self._bytes[association] = 0
         is_discarded = association in self._without_space
         self._without_space.discard(association)
         return is_discarded
 
     def remove_partial_file(self, event: evt.Event) -> None:
-        """Removes what has come of an instance whose connection is closed."""
+        """Removes the part of an instance that was received before its connection was closed."""
         message = event.assoc.dimse.message
         if message is not None and message._data_set_file is not None:
             _discard(message)
@@ -79,12 +79,12 @@ class ReceiptMonitor:
         requestor = event.assoc.requestor
         title = cast(A_ASSOCIATE, requestor.primitive).calling_ae_title.strip()
         self._intake.refuse(title, why, str(requestor.address))
-        # An abort would have to wait for the rest of what comes.
+        # An abort would wait for the rest of the message.
         cast(AssociationSocket, event.assoc.dul.socket).close()
 
 
 class _Discarded:
-    """Takes the place of the file of an instance, and keeps nothing of it."""
+    """Replaces the file of an instance, and drops what is written."""
 
     def __init__(self, path: Path) -> None:
         self.name = str(path)
@@ -101,9 +101,9 @@ class _Discarded:
 
 
 def _discard(message: DIMSEMessage) -> None:
-    """Removes what came of an instance, of which the rest is not kept either.
+    """Removes the received part of an instance, and drops the rest.
 
-    It has to be received all the same: a sender reads the answer when it has sent everything.
+    The rest has to be received: a sender reads the response when it has sent everything.
     """
     path = cast(Path, message._data_set_path)
     cast(Any, message._data_set_file).close()
@@ -116,7 +116,7 @@ def _kept_command_bytes(message: DIMSEMessage | None) -> int:
 
 
 def _command_bytes(pdu: bytes) -> int:
-    """Returns how many bytes of command sets are in a PDU (PS3.8 9.3.5.1)."""
+    """Returns the number of bytes of command sets in a PDU (PS3.8 9.3.5.1)."""
     if pdu[0] != _DATA_PDU:
         return 0
     at, n_bytes = _PDU_HEADER_BYTES, 0

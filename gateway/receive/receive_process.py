@@ -1,4 +1,4 @@
-"""The receiving side as a whole: ledger, storage, intake, and all ways in."""
+"""Runs the receiving process: storage, ledger, intake and all receivers."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -28,10 +28,10 @@ log = get_logger()
 
 @contextmanager
 def receiving(settings: GatewaySettings, heartbeat: Heartbeat | None = None) -> Iterator[int]:
-    """Receives in all ways that are set while the block runs, and yields the DICOM port.
+    """Runs all receivers that are set while the block runs, and yields the DICOM port.
 
-    What was being received when the last run ended, and so was never acknowledged, is removed
-    first; what is stored and not on record is put on record again.
+    Files that were being received when the last run ended, and so were never acknowledged, are
+    removed first; files that are stored and not on record are put on record.
 
     Args:
         settings: Of the gateway.
@@ -48,7 +48,7 @@ def receiving(settings: GatewaySettings, heartbeat: Heartbeat | None = None) -> 
         recovered = recover(storage, ledger)
         if recovered.removed or recovered.recorded:
             log.info("recovered", removed=recovered.removed, recorded=recovered.recorded)
-        record_received(database)  # what a crash has left off the record
+        record_received(database)  # transfers whose end a crash has left unrecorded
         record_started_up(database, ROLE)
         running.callback(_record_end, database)
         intake = running.enter_context(closing(Intake(storage, ledger, ways.keep_free_gb)))
@@ -75,5 +75,5 @@ def receiving(settings: GatewaySettings, heartbeat: Heartbeat | None = None) -> 
 
 
 def _record_end(database: Database) -> None:
-    with suppress(ResourceError):  # the end does not wait for it
+    with suppress(ResourceError):  # the end must not wait for it
         record_shut_down(database, ROLE)

@@ -1,9 +1,9 @@
-"""Starts processes that serve some of the associations, since one process keeps one core busy only.
+"""Starts receiver processes, which serve some of the associations, to use more than one core.
 
-The process that listens hands a connection over, with all that was not yet read of it, to the
-receiver process that has the fewest. They share nothing but the folder and the ledger. A receiver
-process asks for a place for each association (gateway/receive/association_limits.py), and ends
-with the process that listens. Each message is one packet of JSON.
+The listening process hands a connection over, with all unread data, to the receiver process with
+the fewest connections. They share nothing but the folder and the ledger. A receiver process asks
+for a place for each association (gateway/receive/association_limits.py), and ends with the
+listening process. Each message is one packet of JSON.
 """
 
 import json
@@ -35,12 +35,12 @@ log = get_logger()
 
 
 class ReceiverProcess:
-    """A receiver process as the process that listens sees it; one that ends is started again.
+    """A receiver process, seen from the listening process; one that ends is started again.
 
     Args:
         settings: Of the gateway.
-        number: Names it for `AssociationLimits`.
-        hung_seconds: It is killed that reports nothing for so long.
+        number: Its number in `AssociationLimits`.
+        hung_seconds: It is killed if it does not report for so long.
     """
 
     _channel: socket.socket
@@ -61,7 +61,7 @@ class ReceiverProcess:
 
     @property
     def busy(self) -> int:
-        """How many connections it has, with those that it was given and has not yet taken."""
+        """The number of its connections, with those that it was given and has not taken yet."""
         return self._given - self._taken + self._busy
 
     @property
@@ -74,23 +74,23 @@ class ReceiverProcess:
         return self._channel.fileno()
 
     def give(self, connection: socket.socket) -> bool:
-        """Hands a connection over, which is closed here; returns False where it can't be."""
+        """Hands a connection over, and closes it here; returns False if that fails."""
         try:
             socket.send_fds(
                 self._channel, [CONNECTION_MESSAGE], [connection.fileno()], socket.MSG_DONTWAIT
             )
-        except OSError:  # it has just ended, or takes nothing
+        except OSError:  # the process has just ended, or takes nothing
             return False
         self._given += 1
         connection.close()
         return True
 
     def cut_off(self, number: int) -> None:
-        """Has it end an association."""
+        """Tells the process to end an association."""
         self._send({"end": number})
 
     def handle_message(self, limits: AssociationLimits) -> bool:
-        """Answers a message of the process; returns False where it has ended."""
+        """Handles a message of the process; returns False if the process has ended."""
         received = b""
         with suppress(OSError):
             received = self._channel.recv(MAX_MESSAGE_BYTES)
@@ -113,7 +113,7 @@ class ReceiverProcess:
         return True
 
     def keep_up(self) -> bool:
-        """Kills it where it hangs, and starts it again some time after it ended.
+        """Kills the process if it hangs, and starts it again some time after it ended.
 
         Returns:
             Whether it was started again.
@@ -134,7 +134,7 @@ class ReceiverProcess:
         return True
 
     def close(self) -> None:
-        """Ends it, and all its associations."""
+        """Ends the process, and all its associations."""
         self._channel.close()
         try:
             self._process.wait(END_SECONDS)
@@ -143,7 +143,7 @@ class ReceiverProcess:
             self._process.wait()
 
     def _send(self, message: Mapping[str, Any]) -> None:
-        with suppress(OSError):  # it has just ended, or takes nothing
+        with suppress(OSError):  # the process has just ended, or takes nothing
             self._channel.send(json.dumps(message).encode(), socket.MSG_DONTWAIT)
 
     def _start(self) -> None:
@@ -162,7 +162,7 @@ class ReceiverProcess:
 def running_receiver_processes(
     settings: GatewaySettings, n_processes: int, hung_seconds: float = HUNG_SECONDS
 ) -> Iterator[list[ReceiverProcess]]:
-    """Yields so many receiver processes, which end with the block."""
+    """Yields receiver processes, which end with the block."""
     processes = [
         ReceiverProcess(settings, number, hung_seconds) for number in range(1, n_processes + 1)
     ]

@@ -1,7 +1,7 @@
-"""Makes storage and ledger agree after a crash, and after somebody has lost the ledger.
+"""Puts stored files on record after a crash, or after the ledger was lost.
 
-A file keeps its name in `incoming` until it is in the ledger. So a start looks at the files there,
-which are as many as associations were cut off, however much is stored. `repair` looks at all files.
+A file keeps its name in `incoming` until it is in the ledger. So a start looks only at the files
+there, which are few, however much is stored. `repair` looks at all files.
 """
 
 from collections.abc import Iterable
@@ -23,11 +23,11 @@ log = get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recovered:
-    """What was done.
+    """The result of a recovery.
 
     Attributes:
-        removed: How many files were removed, which were not received whole.
-        recorded: How many files were put on record.
+        removed: The number of files that were removed, because they were incomplete.
+        recorded: The number of files that were put on record.
     """
 
     removed: int
@@ -35,10 +35,10 @@ class Recovered:
 
 
 def recover(storage: Storage, ledger: Ledger) -> Recovered:
-    """Puts on record what the last run had stored and not yet recorded, and empties `incoming`.
+    """Records files that the last run has stored and not recorded, and empties `incoming`.
 
-    Only at the start, before anything is received. Where the ledger is empty and there are studies,
-    somebody has lost the ledger: then all files are looked at.
+    Only at the start, before anything is received. If the ledger is empty and there are studies,
+    the ledger was lost: then all files are looked at.
 
     Raises:
         ResourceError: The database fails.
@@ -58,10 +58,10 @@ def recover(storage: Storage, ledger: Ledger) -> Recovered:
 
 
 def repair(storage: Storage, ledger: Ledger) -> Recovered:
-    """Looks at each file that is stored and not on record; only while nothing is received.
+    """Records each stored file that is not on record; only while nothing is received.
 
-    A file whose content is what its name says is put on record, as received when it was written.
-    Another one is removed, and so is what was being received.
+    A file whose content matches its name is recorded, as received when it was written. Other files,
+    and incomplete ones in `incoming`, are removed.
 
     Raises:
         ResourceError: The database fails.
@@ -79,15 +79,15 @@ def repair(storage: Storage, ledger: Ledger) -> Recovered:
                 found.append(instance)
             else:
                 log.warning("unknown_file_left", file=f"{path.parent.name}/{path.name}")
-    # Of two contents of an instance, the one that was written first stays.
+    # Of two contents of an instance, the first one that was written stays.
     found.sort(key=lambda instance: instance.received_at)
     return Recovered(removed=removed, recorded=_record(ledger, found))
 
 
 def _record(ledger: Ledger, instances: Iterable[KeptInstance]) -> int:
-    """Puts instances on record; returns how many were not there.
+    """Records instances; returns how many are new.
 
-    Nothing says that their studies are whole: they count as a transfer that was cut off.
+    Their studies may be incomplete: they count as a transfer that was cut off.
     """
     transfer = uuid4().hex
     found = [replace(instance, transfer=transfer) for instance in instances]
@@ -95,7 +95,7 @@ def _record(ledger: Ledger, instances: Iterable[KeptInstance]) -> int:
 
 
 def _instance(path: Path) -> KeptInstance | None:
-    """Returns what is to be on record of a file; None: a gateway has not put it there."""
+    """Returns the instance of a file; None: it was not stored by a gateway."""
     try:
         instance = describe(ReceivedFile(path=path, sender=SENDER, transfer=""))
     except UnreadableInstance:

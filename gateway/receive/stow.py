@@ -46,29 +46,29 @@ from totalmap.errors import ConfigError, InputError, ResourceError, TotalMapErro
 from totalmap.log import get_logger
 
 ANONYMOUS = "STOW-RS"
-# Parts of one request that are taken at the same time: they share the price of a commit.
+# The number of parts that are stored at the same time, so that they share a commit.
 AT_ONCE = 8
 
 _Result = TypeVar("_Result")
 PATHS = ("/dicom-web/studies", "/dicom-web/studies/{study}")
 THREADS = 32
 STOP_SECONDS = 2
-# A request that is silent for too long is answered with an error before its connection is ended.
+# A request that is silent for too long gets an error before its connection is closed.
 MARGIN_SECONDS = 1.0
 
 log = get_logger()
 
 
 class NotAllowed(TotalMapError):
-    """Whoever asks has not said who it is, or not rightly."""
+    """A client gave no password or token, or a wrong one."""
 
 
 class TooManyFailures(TotalMapError):
-    """From an address came so many wrong passwords that none is looked at any more."""
+    """An address sent so many wrong passwords that none is checked any more."""
 
 
 class StowAuthenticator:
-    """Lets those in who know the password or the token."""
+    """Checks the password or token of STOW-RS clients."""
 
     def __init__(self, settings: StowReceiveSection) -> None:
         """Reads the secrets.
@@ -89,19 +89,19 @@ class StowAuthenticator:
 
     @property
     def challenge(self) -> str:
-        """What to ask for (RFC 9110 11.6.1)."""
+        """The challenge of a response (RFC 9110 11.6.1)."""
         return ", ".join(f'{scheme.capitalize()} realm="TotalMAP"' for scheme in self._secrets)
 
     def sender(self, address: str, authorization: str | None) -> str:
-        """Returns by what name goes what comes from an address.
+        """Returns the sender of a request.
 
         Args:
-            address: Of whoever asks.
-            authorization: The header; None: there is none.
+            address: The address of the client.
+            authorization: The Authorization header; None: there is none.
 
         Raises:
-            NotAllowed: It is not the right one.
-            TooManyFailures: It is not looked at, even if it were.
+            NotAllowed: The password or token is missing or wrong.
+            TooManyFailures: It is not checked, after too many failures.
         """
         if not self._secrets:
             return ANONYMOUS
@@ -119,7 +119,7 @@ class StowAuthenticator:
 
 @dataclass(frozen=True, slots=True)
 class _Transfer:
-    """A request in which instances come; `study` is the only one allowed, where there is one."""
+    """A request in which instances come; `study` is the only study allowed, if it is given."""
 
     name: str
     sender: str
@@ -129,7 +129,7 @@ class _Transfer:
 
 @dataclass(frozen=True, slots=True)
 class StowReceiver:
-    """Answers requests. All that waits for the disk is done in threads."""
+    """Answers requests; everything that waits for the disk is done in threads."""
 
     settings: StowReceiveSection
     idle_seconds: float
@@ -160,8 +160,8 @@ class StowReceiver:
         return answer_to(outcomes)
 
     async def refuse(self, request: Request, error: Exception) -> Response:
-        """Answers a request that is not taken, and takes note of it."""
-        assert isinstance(error, HTTPException)  # noqa: S101  starlette calls it with no other
+        """Answers a request that is refused, and records that."""
+        assert isinstance(error, HTTPException)  # noqa: S101  starlette passes no other exception
         status, address = HTTPStatus(error.status_code), _address(request)
         is_stranger = status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS)
         note = self.intake.reject if is_stranger else self.intake.refuse
@@ -182,7 +182,7 @@ class StowReceiver:
     async def _receive(
         self, request: Request, transfer: _Transfer, writer: PartWriter
     ) -> Sequence[PartOutcome]:
-        """Returns what became of each part, when all of them have come."""
+        """Receives all parts, and returns their outcomes."""
         outcomes: list[PartOutcome] = []
         takes: set[asyncio.Future[PartOutcome]] = set()
         try:
@@ -215,7 +215,7 @@ class StowReceiver:
     def _end(self, transfer: _Transfer, *, is_whole: bool) -> None:
         try:
             self.intake.end(transfer.name, is_whole=is_whole, address=transfer.address)
-        except ResourceError as error:  # its studies wait a little longer
+        except ResourceError as error:  # its studies then wait a little longer
             log.warning("transfer_end_not_recorded", reason=str(error))
 
     def _run(self, act: Callable[[], _Result]) -> "asyncio.Future[_Result]":
@@ -223,7 +223,7 @@ class StowReceiver:
 
 
 async def _done(takes: "set[asyncio.Future[PartOutcome]]", at_most: int) -> Sequence[PartOutcome]:
-    """Waits until at most so many go on, and returns what became of the others."""
+    """Waits until at most so many are left, and returns the outcomes of the others."""
     outcomes = []
     while len(takes) > at_most:
         done, _ = await asyncio.wait(takes, return_when=asyncio.FIRST_COMPLETED)
@@ -240,13 +240,13 @@ def _address(request: Request) -> str:
 def running_stow(
     settings: StowReceiveSection, idle_seconds: float, intake: Intake, storage: Storage
 ) -> Iterator[int]:
-    """Listens while the block runs, and yields the port; at the end, requests are cut off.
+    """Listens while the block runs, and yields the port; aborts requests at the end.
 
     Args:
-        settings: Where to listen, to whom, and the limit of a request.
+        settings: Where to listen, who may send, and the limit of a request.
         idle_seconds: How long a request may be silent.
-        intake: Where to put what comes.
-        storage: Where files lie while they are received.
+        intake: Stores what is received.
+        storage: Where files are written while they are received.
 
     Raises:
         ConfigError: A certificate, key or secret can't be used.
@@ -289,7 +289,7 @@ def _server_settings(settings: StowReceiveSection, receiver: StowReceiver) -> uv
         ws="none",
         lifespan="off",
         log_config=None,
-        log_level="critical",  # we say ourselves what went wrong
+        log_level="critical",  # we log failures ourselves
         access_log=False,
         proxy_headers=False,
         server_header=False,

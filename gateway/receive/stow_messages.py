@@ -18,7 +18,7 @@ from gateway.receive.multipart import MAX_BOUNDARY_CHARACTERS, MalformedMultipar
 from gateway.store.files import Storage
 from totalmap.errors import InputError, ResourceError
 
-# A whole-body CT has some thousands.
+# A whole-body CT has some thousands of instances.
 MAX_PARTS = 50_000
 BYTES_PER_MB = 1_000_000
 # PS3.18 I.2.2
@@ -28,14 +28,14 @@ RETRY_SECONDS = 10
 
 
 class TooLarge(InputError):
-    """A request has more than a receiver takes."""
+    """A request is larger than allowed."""
 
     def __init__(self, limit_mb: float) -> None:
         super().__init__(f"a request has at most {limit_mb:g} MB (receive.stow.max_request_mb)")
 
 
 def boundary_of(request: Request) -> str:
-    """Returns what separates the parts (PS3.18 8.7.1, RFC 2387)."""
+    """Returns the boundary between the parts of a request (PS3.18 8.7.1, RFC 2387)."""
     media_type, options = parse_options_header(request.headers.get("content-type"))
     part_type = options.get(b"type", b"application/dicom").lower()
     encoding = request.headers.get("content-encoding", "identity")
@@ -57,10 +57,10 @@ def boundary_of(request: Request) -> str:
 
 
 async def chunks_of(request: Request, max_mb: float, idle_seconds: float) -> AsyncIterator[bytes]:
-    """Yields the body of a request as it comes.
+    """Yields the body of a request as it is received.
 
     Raises:
-        TooLarge: It is larger than allowed, or says that it will be.
+        TooLarge: It is larger than allowed, or announces that it will be.
         TimeoutError: It was silent for too long.
     """
     limit = max_mb * BYTES_PER_MB
@@ -80,7 +80,7 @@ async def chunks_of(request: Request, max_mb: float, idle_seconds: float) -> Asy
 
 
 class PartWriter:
-    """Writes each part of a request into a file, as it comes."""
+    """Writes each part of a request into a file, as it is received."""
 
     def __init__(self, storage: Storage, free_space: FreeSpace, multipart: Multipart) -> None:
         self._storage = storage
@@ -91,7 +91,7 @@ class PartWriter:
         self._paths: list[Path] = []
 
     def feed(self, chunk: bytes) -> Sequence[Path]:
-        """Returns the files that are complete with what has just come.
+        """Writes received data; returns the files that are complete with it.
 
         Raises:
             MalformedMultipart: It is not multipart, or has too many parts.
@@ -119,7 +119,7 @@ class PartWriter:
             raise MalformedMultipart("the request has no part, or its last boundary is missing")
 
     def close(self) -> None:
-        """Removes what is not complete."""
+        """Removes incomplete files."""
         self._end()
         for path in self._paths:
             path.unlink(missing_ok=True)
@@ -139,7 +139,7 @@ class PartWriter:
 
 @dataclass(frozen=True, slots=True)
 class PartOutcome:
-    """What became of a part; without UIDs where nobody knows them."""
+    """The outcome of a part; without UIDs if they are not known."""
 
     sop_class_uid: str | None = None
     sop_instance_uid: str | None = None
@@ -164,7 +164,7 @@ def answer_to(outcomes: Sequence[PartOutcome]) -> Response:
 
 
 def refusal_after(error: BaseException) -> HTTPException | None:
-    """Returns what to answer where a request can't be received; None: that is another error."""
+    """Returns the response to a request that can't be received; None: for other errors."""
     if isinstance(error, TooLarge):
         return HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(error))
     if isinstance(error, MalformedMultipart):

@@ -33,14 +33,14 @@ from totalmap.log import get_logger
 # PS3.10 7.1
 PREAMBLE_BYTES = 128
 PREFIX = b"DICM"
-# Of a deflated data set. It is unpacked to find its end, and nothing of it is kept.
+# The largest deflated data set. It is unpacked to find its end, and nothing of it is kept.
 MAX_UNPACKED_BYTES = 1 << 30
 CHUNK_BYTES = 1 << 16
 REJECTED = "rejected"
-# What was cut off may be a copy over a slow network that has halted.
+# An incomplete file may be a copy over a slow network: wait for so many quiet times.
 PATIENCE = 12
 POLLS_IN_QUIET = 2
-# Folders in folders; each costs a file descriptor.
+# The depth of subfolders; each costs a file descriptor.
 MAX_DEPTH = 32
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -49,7 +49,7 @@ log = get_logger()
 
 
 class Wholeness(Enum):
-    """Whether a file is complete."""
+    """Whether a DICOM file is complete."""
 
     WHOLE = auto()
     CUT_OFF = auto()
@@ -106,12 +106,12 @@ def _wholeness_of_deflated(file: BinaryIO) -> Wholeness:
 def watching(
     settings: WatchedFolderSection, intake: Intake, storage: Storage
 ) -> AbstractContextManager[None]:
-    """Takes what comes into a folder while the block runs.
+    """Takes files from a folder while the block runs.
 
     Args:
-        settings: Which folder.
-        intake: Where to put what comes.
-        storage: Where files lie while they are received.
+        settings: The folder.
+        intake: Stores what is received.
+        storage: Where files are written while they are received.
     """
     watch = Watch(settings, intake, storage)
     return polling(str(settings.folder), watch.look, settings.quiet_seconds / POLLS_IN_QUIET)
@@ -119,20 +119,20 @@ def watching(
 
 @dataclass(frozen=True, slots=True)
 class _Sight:
-    """How something looked, and since when (monotonic, seconds)."""
+    """The status of a file or folder, and since when it has been so (monotonic seconds)."""
 
     status: tuple[int, ...]
     since: float
 
 
 class Watch:
-    """What is known of a folder between two looks.
+    """Takes the files of a watched folder, and remembers their status between two looks.
 
     Args:
-        settings: Which folder.
-        intake: Where to put what comes.
-        storage: Where files lie while they are received.
-        clock: Returns seconds that never go back.
+        settings: The folder.
+        intake: Stores what is received.
+        storage: Where files are written while they are received.
+        clock: Returns monotonic seconds.
     """
 
     def __init__(
@@ -154,7 +154,7 @@ class Watch:
         self._trouble: OSError | None = None
 
     def look(self, stop: Event) -> None:
-        """Takes what is there and quiet; where nothing else is left, a transfer has ended.
+        """Takes files that are not written to any more; if none is left, a transfer has ended.
 
         Raises:
             ResourceError: The folder can't be read, or the disk or database fails; the files stay.
@@ -167,7 +167,7 @@ class Watch:
         except OSError as error:
             self._trouble = error
         self._taken &= {one.status for one in self._seen.values()}
-        if self._trouble:  # who knows what else there is
+        if self._trouble:  # there may be more files
             raise ResourceError(
                 f"receive.folders: in {self._settings.folder} something can't be read, or not be "
                 f"removed: {self._trouble.strerror}"
@@ -190,8 +190,8 @@ class Watch:
                 elif place.depth < MAX_DEPTH:
                     self._look_at_folder(place, name, stop)
             except FileNotFoundError:
-                pass  # it has gone
-            except OSError as error:  # the others must not wait for it
+                pass  # it was removed
+            except OSError as error:  # the other files must not wait for it
                 self._trouble = error
 
     def _look_at_folder(self, place: "_Place", name: str, stop: Event) -> None:
@@ -200,7 +200,7 @@ class Watch:
             self._look_into(inside, stop)
             is_quiet = self._is_quiet(inside.path, os.fstat(descriptor), 1)
         if is_quiet:
-            with suppress(OSError):  # there is something in it
+            with suppress(OSError):  # it is not empty
                 os.rmdir(name, dir_fd=place.descriptor)
 
     def _look_at(self, place: "_Place", name: str) -> None:
@@ -222,8 +222,8 @@ class Watch:
         self._put_away(place, name, status, reason)
 
     def _take(self, file: BinaryIO, status: os.stat_result) -> str | None:
-        """Returns why a file can't be taken; None: it is safe, or has changed meanwhile."""
-        if _looks(status) in self._taken:  # and could not be removed
+        """Stores a copy of a file; returns why it is rejected, or None."""
+        if _looks(status) in self._taken:  # it could not be removed
             return None
         self._transfer = self._transfer or uuid4().hex
         copy = self._storage.new_file()
@@ -249,7 +249,7 @@ class Watch:
     def _put_away(
         self, place: "_Place", name: str, status: os.stat_result, reason: str | None
     ) -> None:
-        """Removes a file that was taken, and rejects another; one that has changed stays."""
+        """Removes or rejects a file; one that has changed meanwhile stays."""
         now = os.stat(name, dir_fd=place.descriptor, follow_symlinks=False)
         if _looks(now) != _looks(status):
             self._is_waiting = True
@@ -261,9 +261,9 @@ class Watch:
             _reject(place, name)
 
     def _is_quiet(self, path: PurePath, status: os.stat_result, times: int) -> bool:
-        """Returns whether something has looked the same for so many times `quiet_seconds`.
+        """Returns whether a status has not changed for some times `quiet_seconds`.
 
-        By our own clock: that of a file server may be wrong.
+        The time is that of our own clock: the clock of a file server may be wrong.
         """
         now, before = self._clock(), self._before.get(path)
         is_same = before is not None and before.status == _looks(status)
@@ -274,7 +274,7 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A folder that is open, where it is in the one that is watched, and that one."""
+    """An open folder, its path in the watched folder, and the watched folder itself."""
 
     descriptor: int
     path: PurePath
@@ -290,7 +290,7 @@ class _Place:
 
 
 def _reject(place: _Place, name: str) -> None:
-    """Moves a file into the folder of those that are not wanted, where none is replaced."""
+    """Moves a file into the folder of rejected files, without replacing another one."""
     with suppress(FileExistsError):
         os.mkdir(REJECTED, dir_fd=place.root)
     with _opened(REJECTED, _FOLDER, place.root) as rejected:

@@ -1,1 +1,1 @@
-"""What is deleted, and when."""
+"""The `retention` section: what is deleted, and when."""

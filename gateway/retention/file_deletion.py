@@ -1,16 +1,16 @@
-"""Files of studies that are deleted on record: how they go, while the receiver goes on.
+"""Deletes the files of studies whose rows were deleted, while the receiver goes on.
 
-The receiver, which is another process, may be sent a deleted study again at any moment. An
-instance of which there is a file already is not kept twice; so a file must not go when its
-instance has just come again, but has no row yet. Therefore files go in steps:
+The receiver, which is another process, may be sent a deleted study again at any time. An instance
+whose file is there already is not stored twice; so a file must not be deleted when its instance has
+just come again and has no row yet. Therefore files are deleted in steps:
 
-1. The rows are deleted, and the study is said to be leaving, in one transaction.
+1. The rows are deleted, and the study is added to the table `leaving`, in one transaction.
 2. A minute later its files that are not on record are moved to STORAGE/leaving. Until then the
    audit trail can read the Patient ID from them.
 3. Another minute later they are removed. In the meantime a file is moved back that is on record
    again.
 
-A crash between two steps does no harm: whoever is next goes on.
+A crash between two steps does no harm: the next call goes on.
 """
 
 import shutil
@@ -24,26 +24,26 @@ from gateway.store.files import Storage, sync
 from gateway.store.ledger import Ledger
 from totalmap.log import get_logger
 
-# Longer than an instance takes from its file to its row, however busy the database is.
+# Longer than an instance takes from its file to its row, even with a busy database.
 STEP_SECONDS = 60.0
-# Studies whose files are moved at one time.
+# The number of studies whose files are moved in one call.
 AT_ONCE = 25
 
 log = get_logger()
 
 
 class FileDeletion:
-    """What is leaving; each method raises ResourceError where the database fails."""
+    """Deletes files in steps; each method raises ResourceError if the database fails."""
 
     def __init__(
         self, folder: Path, storage: Storage, database: Database, clock: Callable[[], float]
     ) -> None:
-        """Removes nothing yet.
+        """Deletes nothing yet.
 
         Args:
-            folder: In the same file system as the storage; for this alone.
+            folder: A folder for files to be deleted, in the file system of the storage.
             storage: With the files.
-            database: With what is on record.
+            database: With the rows.
             clock: Returns seconds since 1970, UTC.
         """
         self._folder = folder
@@ -58,18 +58,18 @@ class FileDeletion:
         self._leaving.add(connection, study, self._clock())
 
     def remove(self, folder: Path, name: str) -> None:
-        """Removes a folder that nobody uses; what can't be removed at once is out of the way.
+        """Moves a folder out of the way and deletes it; the next call deletes what is left.
 
         Args:
-            folder: With all that is in it; it may be gone already.
-            name: Of its own, and no study's.
+            folder: A folder that nobody uses any more; it may be gone already.
+            name: A unique name, which is not that of a study.
         """
         with _failure_logged(folder), suppress(FileNotFoundError):
             folder.rename(self._folder / name)
             _remove_tree(self._folder / name)
 
     def go_on(self) -> None:
-        """Does the next step for each study that is leaving."""
+        """Does the next step for each study whose files are being deleted."""
         before = self._clock() - STEP_SECONDS
         self._move_out(before)
         self._remove_for_good(before)
@@ -100,7 +100,7 @@ class FileDeletion:
 
 
 def _move(source: Path, target: Path, but: set[str], before: float) -> None:
-    """Moves files whose content was there before some moment, but for some names."""
+    """Moves the files that were written before some time, except those with some names."""
     target.mkdir(exist_ok=True)
     if not source.exists():
         return
@@ -130,7 +130,7 @@ def _remove_tree(path: Path) -> None:
 
 @contextmanager
 def _failure_logged(path: Path) -> Iterator[None]:
-    """Lets the next sweep try again what can't be deleted, and others go on."""
+    """Logs that something can't be deleted, so that the next sweep tries again."""
     try:
         yield
     except OSError as error:

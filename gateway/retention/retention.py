@@ -1,4 +1,4 @@
-"""Deletes sources and results by rule, after delivery and commitment, and never after a clock jump.
+"""Deletes sources and results by rule, after delivery and commitment, with a trusted clock.
 
 Sources are deleted with their rows (gateway/retention/file_deletion.py): from then on nothing of
 the study counts as received. Jobs, results, deliveries and events stay on record as the study's
@@ -30,9 +30,9 @@ from gateway.store.files import INPUT_NAME, Storage
 from gateway.store.study_state import lock_study, read_study_state
 from totalmap.log import get_logger
 
-# A clock that is set by NTP moves by less, but for one that has gone wrong for long.
+# NTP moves a clock by less, unless the clock was wrong for long.
 TOLERANCE_SECONDS = 60.0
-# Of the time between two readings: a bad quartz is wrong by 0.01 %.
+# A share of the time between two readings: a bad quartz is wrong by 0.01 %.
 TOLERANCE_SHARE = 0.001
 LONGEST_OFF_SECONDS = 86_400.0
 
@@ -40,14 +40,19 @@ log = get_logger()
 
 
 class ClockGuard:
-    """Compares the clocks whenever it is asked."""
+    """Compares the wall clock with the time since the boot: after a jump, nothing is deleted.
+
+    How long ago something was delivered is known by the wall clock alone. After a reboot nobody
+    knows how long the machine was off: then the clock must not go back, nor forward by more than a
+    day. A user has to confirm a clock that has jumped.
+    """
 
     def __init__(self, clock: Clock, records: ClockRecord) -> None:
         self._clock = clock
         self._records = records
 
     def is_trusted(self) -> bool:
-        """Returns whether the clock has not jumped since somebody confirmed it.
+        """Returns whether the wall clock has not jumped since a user confirmed it.
 
         Raises:
             ResourceError: The database fails.
@@ -76,7 +81,7 @@ class ClockGuard:
 
 
 def _jump_seconds(last: ClockReading, now: ClockReading) -> float:
-    """Returns how far the clock of the wall has jumped between two readings; 0: it has not."""
+    """Returns how many seconds the wall clock has jumped between two readings; 0: it has not."""
     wall = now.wall_seconds - last.wall_seconds
     is_same_boot = bool(now.boot_id) and now.boot_id == last.boot_id
     if is_same_boot:
@@ -87,10 +92,10 @@ def _jump_seconds(last: ClockReading, now: ClockReading) -> float:
 
 
 class Retention:
-    """Deletes what may go, a little of it whenever it is told to.
+    """Deletes what the rules allow, a batch at each call.
 
-    To be used in the process that puts jobs into the queue, and in the same thread: then none is
-    begun while its folder is deleted.
+    To be used in the process that queues jobs, and in the same thread: then no job is begun while
+    its folder is deleted.
     """
 
     def __init__(
@@ -103,9 +108,9 @@ class Retention:
         """Deletes nothing yet.
 
         Args:
-            settings: With the rules, and the folder that the storage has.
+            settings: Of the gateway, with the rules and the storage folder.
             storage: With the files.
-            database: With what is on record.
+            database: With the rows.
             clock: Returns seconds since 1970, UTC.
         """
         self._settings = settings
@@ -121,7 +126,7 @@ class Retention:
         self._jobs = Batches(self._job_folders)
 
     def apply(self) -> None:
-        """Looks at the next studies, jobs and histories, and goes on with what is leaving.
+        """Deletes from the next batch of studies, jobs and histories.
 
         Raises:
             ResourceError: The database fails.
@@ -137,7 +142,7 @@ class Retention:
         self._history_deletion.apply()
 
     def _old_studies(self) -> Iterable[str]:
-        """Returns the studies that came so long ago that they may have to go."""
+        """Returns the studies that are so old that they may have to be deleted."""
         rules = self._rules
         days = [days for days in (rules.sources_days, rules.failed_days) if days is not None]
         if not days:

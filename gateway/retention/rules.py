@@ -7,7 +7,7 @@ SECONDS_PER_DAY = 86_400
 
 
 def sources_may_go(study: StudyState, rules: RetentionSection, now: float) -> bool:
-    """Returns whether the sources of a study may be deleted, of which nothing more is coming."""
+    """Returns whether the sources of a study may be deleted."""
     days = rules.failed_days if study.is_failed else rules.sources_days
     return not study.is_open and _is_past(days, study.done_at, now)
 
@@ -23,9 +23,9 @@ def results_may_go(job: JobOfStudy, study: StudyState, rules: RetentionSection, 
 def history_may_go(
     study: StudyState, last_event_at: float, rules: RetentionSection, now: float
 ) -> bool:
-    """Returns whether all that is on record of a study may be deleted, whose files are gone.
+    """Returns whether the history of a study without files may be deleted.
 
-    What a destination never got, or never promised to keep, stays on record.
+    It stays if a destination never got the results, or never committed itself to keep them.
     """
     is_delivered = all(one.is_done for job in study.jobs for one in job.deliveries)
     is_kept = study.is_failed and rules.failed_days is None

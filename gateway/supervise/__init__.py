@@ -1,1 +1,1 @@
-"""Watches over the processes of the gateway on this machine."""
+"""Starts and watches the processes of the gateway on this machine."""

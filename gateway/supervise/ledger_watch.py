@@ -26,7 +26,7 @@ from totalmap.log import get_logger
 CHECK_SECONDS = 86_400.0
 LOOK_SECONDS = 1.0
 SECONDS_PER_MINUTE = 60.0
-# Of a time-out: a longer step was a pause of the machine, in which no job could go on.
+# The longest step that counts for a time-out: a longer one was a pause of the machine.
 _LONGEST_STEP_SECONDS = 5.0
 
 log = get_logger()
@@ -36,25 +36,25 @@ log = get_logger()
 def checking_ledger(
     settings: GatewaySettings, stop: Event, seconds: float = CHECK_SECONDS
 ) -> Iterator[None]:
-    """Checks while the block runs.
+    """Checks the integrity of the ledger at the start and once a day, while the block runs.
 
-    Damage that is there at the start ends the gateway. Of damage that comes later all processes
-    hear: nothing more is received, and /health says why.
+    Damage that is found at the start ends the gateway. Damage that is found later is announced to
+    all processes: nothing more is received, and /health says why.
 
     Args:
         settings: Of the gateway.
-        stop: Is set where the first check finds damage; the block should end then.
-        seconds: Between two checks.
+        stop: Set if the first check finds damage; then the block should end.
+        seconds: The time between two checks.
 
     Raises:
-        DamagedLedger: After the block, where the first check has found damage; before it, where
-            an earlier run had found it and it is still there.
+        DamagedLedger: After the block, if the first check has found damage; before it, if an
+            earlier run had found damage that is still there.
         ResourceError: The ledger can't be opened.
     """
     found: list[DamagedLedger] = []
     over = Event()
     with open_database(settings) as database:
-        if database.is_marked_damaged:  # nothing would start; somebody may have mended it
+        if database.is_marked_damaged:  # nothing would start; somebody may have repaired it
             database.check()
         arguments = (database, seconds, found, stop, over)
         thread = Thread(target=_check_until, args=arguments, name="ledger check", daemon=True)
@@ -95,12 +95,12 @@ class _Request:
 
 
 class LedgerWatch:
-    """Looks at the ledger for the supervisor.
+    """Watches the ledger for the supervisor.
 
     Attributes:
         is_draining: Whether nothing more is to be received.
         is_drained: Whether the gateway is to end now.
-        overdue: Workers whose job takes too long, with what to do about it.
+        overdue: Workers whose job takes too long, with the loss to settle.
     """
 
     def __init__(self, database: Database, work: WorkSection, workers: Collection[str]) -> None:
@@ -108,8 +108,8 @@ class LedgerWatch:
 
         Args:
             database: The ledger's.
-            work: Time-out and number of attempts.
-            workers: Names of those of this machine.
+            work: The time-out and the number of attempts.
+            workers: The names of the workers of this machine.
         """
         self.is_draining = False
         self.is_drained = False
@@ -136,14 +136,14 @@ class LedgerWatch:
             thread.join(LOOK_SECONDS)
 
     def settle(self, worker: str, loss: Loss) -> Event:
-        """Puts back into the queue, or ends, the job of a worker that was killed.
+        """Queues the job of a killed worker again, or ends it.
 
         Args:
-            worker: Its name.
+            worker: The name of the worker.
             loss: Why it was killed.
 
         Returns:
-            What is set when that is done, or has failed.
+            An event that is set when that is done, or has failed.
         """
         request = _Request(worker, loss)
         self._requests.put(request)
@@ -189,7 +189,7 @@ class LedgerWatch:
         return [job for job in running if job.worker in self._workers]
 
     def _settle(self, request: _Request) -> None:
-        self.overdue = {}  # of the job that is settled here
+        self.overdue = {}  # that job is settled here
         for job in self._own_jobs():
             if job.worker != request.worker:
                 continue

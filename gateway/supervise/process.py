@@ -1,4 +1,4 @@
-"""A process of the gateway: started again when it ends, hangs or uses too much memory."""
+"""Supervises a process: starts it again when it ends, hangs or uses too much memory."""
 
 import os
 import signal
@@ -20,18 +20,18 @@ from totalmap.log import get_logger
 
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 5.0
-# A process that lived so long has started well: the next failure is a first one.
+# A process that ran for so long has started well: its next failure counts as the first.
 SETTLED_SECONDS = 60.0
-# How long a start waits until the job of the process before is back in the queue.
+# How long a start waits until the job of the previous process is back in the queue.
 SETTLE_SECONDS = 10.0
-# The kernel ends a killed process at once, unless it waits for a disk that does not answer.
+# The kernel ends a killed process at once, unless the process waits for a disk.
 KILL_SECONDS = 10.0
-# No start of the same process would do better.
+# Exit statuses after which a restart of the process would not help.
 FATAL_EXIT_CODES: Mapping[int, type[TotalMapError]] = MappingProxyType(
     {error.exit_status: error for error in (ConfigError, ModelError, DamagedLedger)}
 )
 BYTES_PER_GB = 1_000_000_000
-# Where memory runs out, the kernel ends workers before those that receive (proc_pid_oom_score_adj).
+# If memory runs out, the kernel ends workers before receivers (proc_pid_oom_score_adj).
 _WORKER_OOM_SCORE = 500
 
 log = get_logger()
@@ -42,9 +42,9 @@ class Limits:
     """When a process is restarted.
 
     Attributes:
-        hang_seconds: Without a heartbeat.
+        hang_seconds: How long it may have no heartbeat.
         start_seconds: The same while it starts.
-        memory_bytes: Of each process, beside files that it maps.
+        memory_bytes: The memory of each process, without files that it maps.
     """
 
     hang_seconds: float
@@ -54,12 +54,12 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loss:
-    """Why a process was ended, and what that means for the job that it did.
+    """Why a process was ended, and what that means for its job.
 
     Attributes:
-        reason: For the history of the job.
-        is_attempt: Whether the job may be the cause, so that this was one of its attempts.
-        is_final: Whether another attempt would end the same way.
+        reason: The reason in the history of the job.
+        is_attempt: Whether this counts as an attempt of the job, because it may be the cause.
+        is_final: Whether another attempt would end in the same way.
     """
 
     reason: str
@@ -72,7 +72,7 @@ _HANGS = Loss(reason="its worker hung")
 
 
 class SupervisedProcess:
-    """A process of the gateway, and when it may be started again."""
+    """A process of the gateway that is started again when it ends."""
 
     def __init__(
         self,
@@ -84,10 +84,10 @@ class SupervisedProcess:
         """Starts nothing yet.
 
         Args:
-            arguments: Of `python -m gateway`; the first is its role.
-            limits: When it is restarted.
-            table: Where it beats.
-            index: In which slot.
+            arguments: The arguments of `python -m gateway`; the first is the role.
+            limits: When the process is restarted.
+            table: The table of its heartbeat.
+            index: Its slot in the table.
         """
         self.role = arguments[0]
         self._command = [
@@ -109,16 +109,16 @@ class SupervisedProcess:
         return self._running is not None and not self._killed_at
 
     def keep_up(self, now: float) -> Loss | None:
-        """Starts it where it does not run, and ends it where it should not go on.
+        """Starts the process if it does not run, and ends it if it hangs or is too large.
 
         Args:
-            now: Of the supervisor's `UnpausedClock`.
+            now: The time of the supervisor's `UnpausedClock`.
 
         Returns:
-            Why it was ended just now; None: it was not.
+            Why the process was ended now; None: it was not.
 
         Raises:
-            TotalMapError: It ended with a status that another start would not change.
+            TotalMapError: The process ended with a status after which a restart would not help.
         """
         if self._running is None:
             self._start_if_due()
@@ -133,7 +133,7 @@ class SupervisedProcess:
         return self._end_if_hanging(now) or self._end_if_too_large()
 
     def end(self, loss: Loss) -> Loss:
-        """Kills it; returns why, which for a process that was stopped is that it was."""
+        """Kills the process; returns the reason, which is another one if a signal stopped it."""
         assert self._running is not None  # noqa: S101  for mypy
         if is_stopped(self._running.pid):
             loss = _STOPPED_FROM_OUTSIDE
@@ -142,24 +142,24 @@ class SupervisedProcess:
         return loss
 
     def start_after(self, settled: Event) -> None:
-        """Has the next start wait until something is done, or for a few seconds."""
+        """Delays the next start until an event is set, or for a few seconds."""
         self._settled = settled
 
     def tell_to_stop(self) -> None:
-        """Has it end in its own time."""
+        """Tells the process to stop."""
         if self._running is not None and self._running.poll() is None:
             self._running.terminate()
 
     def has_ended(self) -> bool:
-        """Returns whether it does not run."""
+        """Returns whether the process does not run."""
         return self._running is None or self._running.poll() is not None
 
     def kill(self) -> None:
-        """Ends it now."""
+        """Kills the process now."""
         if self._running is not None:
             log.warning("process_killed", role=self.role)
             self._running.kill()
-            with suppress(subprocess.TimeoutExpired):  # it waits for a disk
+            with suppress(subprocess.TimeoutExpired):  # the process waits for a disk
                 self._running.wait(KILL_SECONDS)
 
     def _end_if_hanging(self, now: float) -> Loss | None:

@@ -11,10 +11,10 @@ _STOPPED = ("T", "t")
 
 
 def used_bytes(pid: int) -> int:
-    """Returns the memory that only this process uses, with what was swapped out of it.
+    """Returns the memory of a process, in bytes, with swapped memory.
 
-    Files that it maps, such as libraries, are not counted; nor is what it has only reserved, as
-    the stacks of threads. 0: there is no such process.
+    Mapped files, such as libraries, and reserved memory, such as stacks of threads, do not count.
+    0: there is no such process.
     """
     fields = ("RssAnon:", "VmSwap:")
     with suppress(OSError):
@@ -35,14 +35,14 @@ def with_descendants(pid: int) -> Iterator[int]:
 
 
 def is_stopped(pid: int) -> bool:
-    """Returns whether somebody has stopped a process by a signal, such as SIGSTOP."""
+    """Returns whether a signal, such as SIGSTOP, has stopped a process."""
     with suppress(OSError):
         return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] in _STOPPED
     return False
 
 
 def machine_bytes() -> int:
-    """Returns the memory of this machine, or of the container where that has less."""
+    """Returns the memory of this machine in bytes, or of the container if that has less."""
     total = next(
         int(line.split()[1]) * _BYTES_PER_KB
         for line in (PROC / "meminfo").read_text().splitlines()

@@ -1,1 +1,1 @@
-"""The working process: one job after another."""
+"""The working process: does one job after another."""

@@ -1,4 +1,4 @@
-"""What segments a prepared job: the application in this process, kept warm, or the MAP's image."""
+"""Runs the application on a prepared job: in this process, kept warm, or as a container."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ from totalmap.finding import Verdict
 from totalmap.run_log import Observer
 
 _DIGEST_CHARACTERS = 8
-# Docker's own, when it could not start the container.
+# Exit statuses of Docker, when it could not start the container.
 _DOCKER_FAILED = (125, 126, 127)
 
 
@@ -30,7 +30,7 @@ class Failure:
     """Why a job failed.
 
     Attributes:
-        is_final: Whether another attempt would fail, too.
+        is_final: Whether another attempt would fail as well.
     """
 
     message: str
@@ -39,7 +39,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What came of a job: a failure, or results, with paths relative to the output folder."""
+    """The outcome of a job: a failure, or results, with paths relative to the output folder."""
 
     failure: Failure | None
     results: tuple[KeptResult, ...] = ()
@@ -47,20 +47,20 @@ class Outcome:
 
 
 class Runner(Protocol):
-    """Runs the application on the folder of a job: its input and settings, and output."""
+    """Runs the application on the folder of a job, with its input, settings and output."""
 
     def warm_up(self, settings_file: Path) -> None:
-        """Prepares for studies that come with these settings."""
+        """Prepares for jobs with these settings."""
 
     def run(self, folder: Path, observer: Observer) -> Outcome:
         """Segments the study of a job."""
 
     def abandon(self) -> None:
-        """Ends this worker's run, whose process has ended or is going to."""
+        """Ends the run of this worker, whose process has ended or is ending."""
 
 
 class WarmRunner:
-    """The application in this process; networks stay loaded."""
+    """Runs the application in this process; networks stay loaded."""
 
     def __init__(self, models_folder: Path) -> None:
         self._application = WarmApplication()
@@ -105,22 +105,22 @@ class WarmRunner:
 
 
 class ContainerRunner:
-    """The MAP's image by Docker, without network and privileges; started anew for each job."""
+    """Runs the MAP as a container without network and privileges, a new one for each job."""
 
     def __init__(self, settings: ContainerSection, models_folder: Path | None, name: str) -> None:
         """Starts nothing yet.
 
         Args:
-            settings: The image, and what its containers may have.
-            models_folder: Instead of the models in the image; None: those.
-            name: Of the one container that there is at a time (`container_name`).
+            settings: The image, and the limits of its containers.
+            models_folder: Replaces the models in the image; None: those are used.
+            name: The name of the one container at a time (`container_name`).
         """
         self._settings = settings
         self._models_folder = models_folder
         self._name = name
 
-    def warm_up(self, settings_file: Path) -> None:  # noqa: ARG002  each loads its own networks
-        """Removes what the worker may have left behind when it was killed."""
+    def warm_up(self, settings_file: Path) -> None:  # noqa: ARG002  each container loads its own
+        """Removes a container that the worker may have left behind when it was killed."""
         self.abandon()
 
     def run(self, folder: Path, observer: Observer) -> Outcome:
@@ -140,7 +140,7 @@ class ContainerRunner:
         return _read_status(folder / OUTPUT_NAME, done.returncode)
 
     def abandon(self) -> None:
-        """Removes the container, and none of another worker, be it on the same job."""
+        """Removes the container of this worker, and of no other worker."""
         words = [self._settings.docker, "rm", "--force", self._name]
         with suppress(OSError):  # without the command there is no container
             subprocess.run(words, capture_output=True, check=False)  # noqa: S603  as above
@@ -166,11 +166,11 @@ class ContainerRunner:
 
 
 def container_name(worker: str, storage_folder: Path) -> str:
-    """Returns how a worker calls its container: the same after each start, and no other one does.
+    """Returns the name of a worker's container: the same at each start, and unique.
 
     Args:
-        worker: Its name, which may be that of a worker of another gateway on the same machine.
-        storage_folder: Of its own gateway.
+        worker: The name of the worker, which a worker of another gateway here may have, too.
+        storage_folder: The storage folder of its gateway.
     """
     digest = hashlib.sha256(f"{worker} {storage_folder.absolute()}".encode()).hexdigest()
     readable = re.sub(r"[^A-Za-z0-9_.-]", "-", worker)
@@ -184,7 +184,7 @@ def _not_started(reason: str) -> Outcome:
 
 
 def _judgement(quality: Mapping[str, Any]) -> Judgement:
-    """Returns what `quality` of status.json says."""
+    """Returns the verdict in `quality` of status.json."""
     verdict = Verdict(quality["verdict"])
     return Judgement(
         verdict=verdict,
@@ -194,7 +194,7 @@ def _judgement(quality: Mapping[str, Any]) -> Judgement:
 
 
 def _read_status(output: Path, exit_status: int) -> Outcome:
-    """Returns what status.json says; a container that wrote none was killed."""
+    """Returns the outcome in status.json; without a status.json, the container was killed."""
     try:
         status = json.loads((output / STATUS_NAME).read_text(encoding="utf-8"))
         error = status["error"]

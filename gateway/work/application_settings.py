@@ -1,4 +1,4 @@
-"""The application's settings for one rule: app.yaml with the rule's sections laid over it."""
+"""Writes the settings of the application for a rule: app.yaml, overridden by the rule."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,10 +13,10 @@ def write_overlay(base: Path, application: Mapping[str, Any], device: str, path:
     """Writes the settings file that the application is run with.
 
     Args:
-        base: The application's own app.yaml.
-        application: Sections of it with the keys that differ.
+        base: The app.yaml of the application.
+        application: Sections of the rule, with the keys that differ.
         device: As in `work.devices`.
-        path: Where to.
+        path: The file to write.
 
     Raises:
         ConfigError: The base can't be read.

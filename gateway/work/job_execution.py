@@ -1,4 +1,4 @@
-"""One job from begin to end: its input, the application, what came of it."""
+"""Does one job from begin to end: prepares its input, runs the application, stores the outcome."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ from totalmap.defaults import DEFAULT_SETTINGS
 from totalmap.errors import InputError, ResourceError, TotalMapError, internal_error
 from totalmap.log import get_logger
 
-# Of what a job says about itself; more would keep the database busy.
+# The time between two reports of a job's progress; more would keep the database busy.
 PROGRESS_SECONDS = 1.0
 
 log = get_logger()
@@ -29,7 +29,7 @@ log = get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobExecutor:
-    """Takes jobs, one at a time.
+    """Does jobs, one at a time.
 
     Attributes:
         worker: Its name, the same after each start.
@@ -45,7 +45,7 @@ class JobExecutor:
     device: str
 
     def begin(self, job_id: str, run: int) -> Job | None:
-        """Returns a job that comes out of the queue, None if nothing is left to be done of it.
+        """Begins a job that comes out of the queue; returns None if there is nothing left to do.
 
         Raises:
             ResourceError: The database fails; the job is queued again by the next sweep.
@@ -53,7 +53,7 @@ class JobExecutor:
         return self.jobs.begin(job_id, run, self.worker)
 
     def segment(self, job: Job) -> None:
-        """Does a job that was begun.
+        """Does a job that was begun, and stores the outcome.
 
         Raises:
             ResourceError: As `begin`.
@@ -66,10 +66,10 @@ class JobExecutor:
         self._settle(job, outcome)
 
     def warm_up(self, application: Mapping[str, Any]) -> None:
-        """Has the networks loaded before the first job comes.
+        """Loads the networks before the first job comes.
 
         Args:
-            application: What the rule lays over app.yaml that most jobs will be of.
+            application: The sections of the first rule, of which most jobs will be.
 
         Raises:
             ConfigError: The settings are wrong.
@@ -93,9 +93,9 @@ class JobExecutor:
         except OSError as error:
             message = f"the job's folder can't be written: {error.strerror}"
             return Outcome(failure=Failure(message=message, is_final=False))
-        except Exception as error:  # a job is never left without a reason
+        except Exception as error:  # a job never fails without a reason
             return Outcome(failure=Failure(message=str(internal_error(error)), is_final=True))
-        finally:  # links would keep on the disk what is deleted elsewhere
+        finally:  # links would keep deleted files on the disk
             shutil.rmtree(folder / INPUT_NAME, ignore_errors=True)
 
     def _settle(self, job: Job, outcome: Outcome) -> None:
@@ -117,11 +117,11 @@ class JobExecutor:
             log.warning("job_postponed", job=job.job_id, reason=failure.message)
 
     def _prepare(self, job: Job, folder: Path) -> None:
-        """Writes input and settings of a job; nothing of an earlier attempt stays.
+        """Writes the input and settings of a job, and removes everything of an earlier attempt.
 
         Raises:
-            InputError: The study has changed, so that the job's images are no longer all of it.
-            ResourceError: Images of it are not on the disk.
+            InputError: The study has changed, so that these are not its images any more.
+            ResourceError: Images of the study are not on the disk.
             ConfigError: The settings file can't be read.
         """
         found = self.ledger.content(job.study_instance_uid, job.content_until)
@@ -146,7 +146,7 @@ class JobExecutor:
 
 
 class _Progress:
-    """Puts on record what a job is doing."""
+    """Stores the progress of a job."""
 
     def __init__(self, jobs: JobList, job_id: str) -> None:
         self._jobs = jobs
@@ -155,13 +155,13 @@ class _Progress:
         self._told_at = 0.0
 
     def stage_started(self, stage: str) -> None:
-        """Says which stage begins."""
+        """Stores which stage begins."""
         self._stage = stage
         with _told_if_possible():
             self._jobs.progress(self._job_id, stage)
 
     def progress(self, done: int, total: int) -> None:
-        """Says how many tiles are done, not more often than somebody looks."""
+        """Stores how many tiles are done, at most once a second."""
         now = time.monotonic()
         if now - self._told_at >= PROGRESS_SECONDS:
             self._told_at = now
@@ -173,7 +173,7 @@ class _Progress:
 def _told_if_possible() -> Iterator[None]:
     try:
         yield
-    except ResourceError as error:  # nothing depends on it
+    except ResourceError as error:  # the job goes on without it
         log.warning("progress_not_recorded", reason=str(error))
 
 

@@ -1,8 +1,8 @@
-"""A worker: one process a device, which takes one job after another out of the queue.
+"""Runs a worker: one process for each device, which takes one job after another from the queue.
 
-It says every few seconds that it lives, and looks whether somebody still wants what it does. If
-not, the process ends in the middle of it, and is started again (gateway/supervisor.py): what
-computes can't be broken off otherwise. The supervisor ends it where a job takes too long.
+It reports every few seconds that it lives, and looks whether its job is still wanted. If not, the
+process ends at once, and is started again (gateway/supervisor.py): a computation can't be
+interrupted otherwise. The supervisor ends it if a job takes too long.
 """
 
 import os
@@ -30,9 +30,9 @@ from totalmap.errors import ResourceError
 from totalmap.log import get_logger
 
 LOOK_SECONDS = 1.0
-# A longer step between two looks counts as a pause of the machine or of this process.
+# A longer time between two looks counts as a pause of the machine or of this process.
 _LONGEST_STEP_SECONDS = 20.0
-# Of a process that gives up a job; it is started again.
+# The exit status of a process that gives up a job; it is started again.
 GAVE_UP = 75
 
 log = get_logger()
@@ -45,14 +45,14 @@ def work(
 
     Args:
         settings: Of the gateway.
-        worker: Names this worker; the same at each start, and no other one's.
+        worker: The name of this worker: the same at each start, and unique.
         device: As in `work.devices`.
         heartbeat: Of this process.
         stop: Set from elsewhere.
 
     Raises:
-        ConfigError, ModelError: It can't work like this, however often it is started.
-        ResourceError: The database can't be opened, or is lost; or a worker of this name lives.
+        ConfigError, ModelError: It can't work with these settings; a restart would not help.
+        ResourceError: The database can't be opened, or is lost; or a worker of this name runs.
     """
     storage = Storage(settings.storage_folder)
     with only_worker(settings.storage_folder, worker), open_database(settings) as database:
@@ -83,7 +83,7 @@ def _runner(settings: GatewaySettings, worker: str) -> Runner:
 
 
 class _Watch:
-    """Knows what the worker works on, and whether it should go on."""
+    """Watches the job of the worker, and whether it should go on."""
 
     def __init__(self, work: JobExecutor, worker_list: WorkerList, heartbeat: Heartbeat) -> None:
         self._work = work
@@ -95,7 +95,7 @@ class _Watch:
         self._seen_at = 0.0
 
     def segment(self, job_id: str, run: int) -> None:
-        """Does a job, watched."""
+        """Does a job, and watches it."""
         with self._busy:
             self._job = self._work.begin(job_id, run)
             try:
@@ -111,7 +111,7 @@ class _Watch:
         Raises:
             ResourceError: The database fails.
         """
-        self._see()  # a worker that was never seen could not be missed
+        self._see()  # a worker that has never reported can't be missed
         stop = Event()
         thread = Thread(target=self._look_until, args=[stop], name="watch", daemon=True)
         thread.start()
@@ -122,7 +122,7 @@ class _Watch:
             thread.join()
 
     def finish(self, stop_seconds: float) -> None:
-        """Lets the job that runs come to its end, or gives it back to the queue."""
+        """Waits until the running job ends, or else gives it back to the queue."""
         if self._busy.acquire(timeout=stop_seconds):
             self._worker_list.leave(self._work.worker)
             return
@@ -145,7 +145,7 @@ class _Watch:
             log.warning("not_watched", reason=str(error))
             job = self._job
             if job is not None and self._clock.now() - self._seen_at > LOST_SECONDS:
-                self._abandon(job, "worker_taken_for_lost")  # another one may have its job
+                self._abandon(job, "worker_taken_for_lost")  # another worker may have its job
 
     def _see(self) -> None:
         job = self._job
@@ -171,4 +171,4 @@ class _Watch:
     def _abandon(self, job: Job, event: str) -> NoReturn:
         log.warning(event, job=job.job_id)
         self._work.runner.abandon()
-        os._exit(GAVE_UP)  # what computes may be deep in C++
+        os._exit(GAVE_UP)  # the computation may be deep in C++

@@ -16,9 +16,9 @@ from gateway.config import GatewaySettings, RuleSection
 from gateway.conflict_detection import ConflictDetector
 from gateway.dispatch.completeness import QuietTimes
 from gateway.dispatch.dispatcher import (
-    ATTEMPTS,
-    FILE_NAME,
-    WAIT_SECONDS,
+    CRASHED_WAIT_SECONDS,
+    CRASHES_ALLOWED,
+    CRASHES_FILE,
     CrashingStudies,
     Dispatcher,
     LostWorkers,
@@ -252,7 +252,7 @@ def test_a_study_that_ends_the_dispatcher_is_set_aside_and_others_go_on(
 ) -> None:
     bench.receive("1.2")
     bench.receive("1.3")
-    for _ in range(ATTEMPTS):
+    for _ in range(CRASHES_ALLOWED):
         assert CrashingStudies(tmp_path).begin("1.2")  # and here the dispatcher is killed
     started_again = replace(bench.dispatcher, crashing_studies=CrashingStudies(tmp_path))
     with capture_logs() as events:
@@ -260,14 +260,14 @@ def test_a_study_that_ends_the_dispatcher_is_set_aside_and_others_go_on(
     assert not bench.jobs("1.2")
     assert len(bench.jobs("1.3")) == 1
     assert [event["event"] for event in events].count("study_set_aside") == 1
-    begun = json.loads((tmp_path / FILE_NAME).read_text())
+    begun = json.loads((tmp_path / CRASHES_FILE).read_text())
     assert len(begun) == 1
-    later = {key: [attempts, at - WAIT_SECONDS] for key, (attempts, at) in begun.items()}
-    (tmp_path / FILE_NAME).write_text(json.dumps(later))
+    later = {key: [attempts, at - CRASHED_WAIT_SECONDS] for key, (attempts, at) in begun.items()}
+    (tmp_path / CRASHES_FILE).write_text(json.dumps(later))
     started_again = replace(bench.dispatcher, crashing_studies=CrashingStudies(tmp_path))
     replace(bench, dispatcher=started_again).tick()
     assert len(bench.jobs("1.2")) == 1
-    assert json.loads((tmp_path / FILE_NAME).read_text()) == {}
+    assert json.loads((tmp_path / CRASHES_FILE).read_text()) == {}
 
 
 def test_a_header_that_is_broken_holds_up_no_other_study(bench: DispatchBench) -> None:
