@@ -1,4 +1,4 @@
-"""`totalmap serve`, `totalmap status`, `totalmap gateway ...`: the box beside the PACS."""
+"""The commands `totalmap serve`, `totalmap status` and `totalmap gateway ...`."""
 
 import getpass
 import logging
@@ -13,7 +13,7 @@ import typer
 from cli.errors import errors_to_exit_status
 from totalmap.errors import ConfigError, ExitStatus
 
-# The gateway is imported by its own commands alone: others need not wait for it, and the image of
+# Only the commands of the gateway import it: other commands need not wait for it, and the image of
 # the application comes without it.
 if TYPE_CHECKING:
     from rich.table import Table
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Looks after the gateway that `totalmap serve` runs.", no_args_is_help=True)
 
-# Every command takes the file as an option; those that need no other argument take it as one, too.
+# Every command takes the file as an option; a command without other arguments also takes it as an
+# argument.
 Config = Annotated[
     Path | None,
     typer.Option("--config", "-c", help="gateway.yaml; without it, safe defaults."),
@@ -75,7 +76,7 @@ def serve(
 
 
 def status(file: File = None, config: Config = None) -> None:
-    """Says what the gateway receives, segments and delivers, and what is wrong."""
+    """Shows what the gateway receives, segments and delivers, and what is wrong."""
     with errors_to_exit_status():
         path = _given(file, config)
         settings = _settings(path)
@@ -87,7 +88,7 @@ def status(file: File = None, config: Config = None) -> None:
 
 @app.command("check")
 def check_command(file: File = None, config: Config = None) -> None:
-    """Says whether the gateway could work like this, and tries each destination."""
+    """Checks the settings of the gateway before a start, and tests each destination."""
     from totalmap import log
 
     log.configure(level=logging.CRITICAL)
@@ -109,7 +110,7 @@ def check_command(file: File = None, config: Config = None) -> None:
 
 @app.command("password")
 def password_command(file: File = None, config: Config = None) -> None:
-    """Asks for the page's password, and sets it."""
+    """Asks for a new password of the page, and sets it."""
     with errors_to_exit_status():
         path = _given(file, config)
         settings = _settings(path)
@@ -121,7 +122,7 @@ def password_command(file: File = None, config: Config = None) -> None:
 
 @app.command("retry")
 def retry_command(job: JobId, config: Config = None) -> None:
-    """Queues a job that is dead, held back or cancelled."""
+    """Queues a job again that is dead, held back or cancelled."""
     with _found(job, config) as (jobs, job_id):
         _say(
             jobs.retry(job_id, _who()),
@@ -132,14 +133,14 @@ def retry_command(job: JobId, config: Config = None) -> None:
 
 @app.command("cancel")
 def cancel_command(job: JobId, config: Config = None) -> None:
-    """Ends a job that waits or runs."""
+    """Cancels a waiting or running job."""
     with _found(job, config) as (jobs, job_id):
         _say(jobs.cancel(job_id, _who()), "It is cancelled.", "It neither waits nor runs.")
 
 
 @app.command("urgent")
 def urgent_command(job: JobId, config: Config = None) -> None:
-    """Moves a job that waits before all that are not urgent."""
+    """Makes a waiting job urgent."""
     with _found(job, config) as (jobs, job_id):
         _say(jobs.make_urgent(job_id, _who()), "It comes next.", "It does not wait.")
 
@@ -155,7 +156,7 @@ def held_command(file: File = None, config: Config = None) -> None:
 
 @app.command("confirm-clock")
 def confirm_clock_command(file: File = None, config: Config = None) -> None:
-    """Says that the machine's clock is right, after it has jumped: retention goes on."""
+    """Confirms the clock of the machine after a jump, so that retention goes on."""
     with errors_to_exit_status():
         settings = _settings(_given(file, config))
         from gateway.store.clock_record import ClockRecord
@@ -168,7 +169,7 @@ def confirm_clock_command(file: File = None, config: Config = None) -> None:
 
 @app.command("pause")
 def pause_command(file: File = None, config: Config = None) -> None:
-    """Has no further job begun; what runs goes on, and studies are received."""
+    """Stops the start of jobs; running jobs go on, and studies are received."""
     with _worker_list(file, config) as worker_list:
         worker_list.pause(_who(), is_paused=True)
     print_line("No further job is begun until `totalmap gateway resume`.")
@@ -176,7 +177,7 @@ def pause_command(file: File = None, config: Config = None) -> None:
 
 @app.command("resume")
 def resume_command(file: File = None, config: Config = None) -> None:
-    """Has jobs begun again."""
+    """Resumes the start of jobs."""
     with _worker_list(file, config) as worker_list:
         worker_list.pause(_who(), is_paused=False)
     print_line("Jobs are begun.")
@@ -184,7 +185,7 @@ def resume_command(file: File = None, config: Config = None) -> None:
 
 @app.command("drain")
 def drain_command(file: File = None, config: Config = None) -> None:
-    """Has the gateway receive nothing more, finish what it has, and end: before an upgrade."""
+    """Stops receiving, finishes and delivers all jobs, and ends the gateway, for an upgrade."""
     with _worker_list(file, config) as worker_list:
         worker_list.drain(is_draining=True)
     print_line("The gateway ends when it has finished and delivered what it has.")
@@ -202,7 +203,7 @@ def _given(file: Path | None, config: Path | None) -> Path | None:
 
 
 def print_line(line: "str | Table") -> None:
-    """Prints a line or a table as all commands do."""
+    """Prints a line or a table."""
     from cli.console import plain_console
 
     plain_console().print(line, soft_wrap=isinstance(line, str))
@@ -212,16 +213,16 @@ def given_settings(config: Path | None, file: Path | None = None) -> "GatewaySet
     """Returns the settings of the file that is given as an option or as an argument.
 
     Raises:
-        ConfigError: They are wrong, two files are given, or there is no gateway here.
+        ConfigError: They are wrong, two files are given, or the gateway is not installed.
     """
     return _settings(_given(file, config))
 
 
 def _settings(config: Path | None) -> "GatewaySettings":
-    """Returns what gateway.yaml says.
+    """Returns the settings of gateway.yaml.
 
     Raises:
-        ConfigError: It is wrong, or there is no gateway in this installation.
+        ConfigError: They are wrong, or the gateway is not installed.
     """
     try:
         from gateway.config import load_gateway_settings
@@ -236,7 +237,7 @@ def _settings(config: Path | None) -> "GatewaySettings":
 
 
 def _show_where_the_page_is(settings: "GatewaySettings") -> None:
-    """Says so, and at the first start, where its password is."""
+    """Prints the URL of the page, and at the first start the file of its password."""
     from gateway.web.password import ensure_password
 
     web = settings.web
@@ -249,7 +250,7 @@ def _show_where_the_page_is(settings: "GatewaySettings") -> None:
 
 @contextmanager
 def _found(start: str, config: Path | None) -> Iterator[tuple["JobList", str]]:
-    """Yields the list of jobs and the id of the one job that begins so."""
+    """Yields the list of jobs and the id of the one job whose id begins with some characters."""
     with errors_to_exit_status():
         settings = _settings(config)
         from gateway.store.database import open_database

@@ -9,7 +9,7 @@ from cli.errors import errors_to_exit_status
 from cli.gateway import Config, File, app, given_settings, print_line
 from totalmap.errors import OutputError
 
-__all__ = ["app"]  # with these commands
+__all__ = ["app"]  # which has these commands, too
 
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder of the backup.")]
 
@@ -29,7 +29,7 @@ def backup_command(folder: Folder, config: Config = None) -> None:
 
 @app.command("restore")
 def restore_command(folder: Folder, config: Config = None) -> None:
-    """Puts a backup into the storage folder of the settings; the gateway must not run."""
+    """Restores a backup into the storage folder of the settings; the gateway must not run."""
     with errors_to_exit_status():
         settings = given_settings(config)
         from gateway.backup.restore import restore
@@ -49,7 +49,7 @@ def verify_command(
     ] = None,
     config: Config = None,
 ) -> None:
-    """Reads all files of a backup, or of the gateway, and compares them with what is on record."""
+    """Reads all files of a backup, or of the gateway, and compares them with the ledger."""
     with errors_to_exit_status():
         from gateway.backup.file_comparison import verify_backup, verify_store
 
@@ -78,7 +78,7 @@ def migrate_command(file: File = None, config: Config = None) -> None:
 
 @app.command("repair")
 def repair_command(file: File = None, config: Config = None) -> None:
-    """Puts stored files on record that the ledger does not know; the gateway must not run."""
+    """Records stored files that the ledger does not have; the gateway must not run."""
     with errors_to_exit_status():
         settings = given_settings(config, file)
         from gateway.folder_locks import only_gateway
@@ -99,7 +99,7 @@ def downgrade_command(
     ],
     config: Config = None,
 ) -> None:
-    """Changes the ledger back to the layout of an earlier version; the gateway must not run."""
+    """Migrates the ledger back to the layout of an earlier version; the gateway must not run."""
     with errors_to_exit_status():
         settings = given_settings(config)
         from gateway.folder_locks import only_gateway

@@ -1,1 +1,1 @@
-"""The gateway's page for people, and /health and /metrics for other programs."""
+"""The page of the gateway for users, and /health and /metrics for other programs."""

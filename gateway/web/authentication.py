@@ -28,7 +28,7 @@ from gateway.web.password import check_password
 Networks = Sequence[IPv4Network | IPv6Network]
 TOKEN_BYTES = 32
 LOGIN_PATH = "/login"
-# In the query of what a page asks for by itself, to be up to date.
+# A query parameter of the requests by which a page refreshes itself.
 AUTOMATIC = "automatic"
 USER_CHARACTERS = 64
 SECONDS_PER_MINUTE = 60
@@ -39,12 +39,12 @@ _OUT_OF_DATE = "This page was out of date. Go back, load it again, and repeat wh
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Where a request comes from.
+    """The origin of a request.
 
     Attributes:
-        address: Of who asks, as far as it is known.
-        is_by_proxy: Whether a proxy of ours passed it on.
-        is_https: Whether the browser speaks HTTPS.
+        address: The address of the client, as far as it is known.
+        is_by_proxy: Whether it came through one of `web.proxies`.
+        is_https: Whether the browser uses HTTPS.
     """
 
     address: str
@@ -53,18 +53,18 @@ class Origin:
 
 
 def origin_of(connection: HTTPConnection, proxies: Networks) -> Origin:
-    """Returns where a request comes from.
+    """Returns the origin of a request.
 
     Args:
         connection: The request.
-        proxies: Those whose X-Forwarded-For and X-Forwarded-Proto are believed.
+        proxies: Proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted.
     """
     peer = connection.client.host if connection.client else ""
     scheme = connection.url.scheme
     if not _is_in(peer, proxies):
         return Origin(address=peer, is_by_proxy=False, is_https=scheme == "https")
     said = connection.headers.get("x-forwarded-for", "").split(",")
-    # The last was added by our proxy; those before it may be anybody's invention.
+    # Our proxy has added the last address; anybody may have invented those before it.
     address = said[-1].strip() if parse_address(said[-1].strip()) else peer
     scheme = connection.headers.get("x-forwarded-proto", scheme)
     return Origin(address=address, is_by_proxy=True, is_https=scheme == "https")
@@ -77,14 +77,14 @@ def _is_in(address: str, networks: Networks) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """A user who is logged in; whoever has the token is that user."""
+    """The session of a user; whoever has the token acts as that user."""
 
     token: str
     user: str
 
 
 class Sessions:
-    """May be used by many threads at once."""
+    """Safe to use from many threads."""
 
     def __init__(
         self, idle_seconds: float, now_seconds: Callable[[], float] = time.monotonic
@@ -95,7 +95,7 @@ class Sessions:
         self._open: dict[str, tuple[Session, float]] = {}
 
     def open(self, user: str) -> Session:
-        """Returns a new session, and forgets those that have ended."""
+        """Opens a session, and removes those that have ended."""
         session = Session(token=new_token(), user=user)
         now = self._now_seconds()
         with self._lock:
@@ -112,8 +112,8 @@ class Sessions:
 
         Args:
             token: Of the session.
-            is_acting: Whether the user does something; a page that refreshes itself does not
-                keep a session from ending.
+            is_acting: Whether the user does something. A page that refreshes itself does not extend
+                a session.
         """
         now = self._now_seconds()
         with self._lock:
@@ -125,19 +125,19 @@ class Sessions:
             return session
 
     def close(self, token: str) -> None:
-        """Ends a session."""
+        """Logs a user out."""
         with self._lock:
             self._open.pop(token, None)
 
 
 class FormTokens:
-    """What shows that a form was made by this page, for the browser that sends it (CSRF)."""
+    """Tokens that prove that a form was made by this page for the browser that sends it (CSRF)."""
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(TOKEN_BYTES)
 
     def of(self, token: str) -> str:
-        """Returns what a form has to hold that a browser with this cookie is shown."""
+        """Returns the token of forms for a browser with this cookie."""
         return hmac.new(self._key, token.encode(), hashlib.sha256).hexdigest()
 
     def fits(self, token: str, given: str) -> bool:
@@ -146,17 +146,17 @@ class FormTokens:
 
 
 def new_token() -> str:
-    """Returns what nobody can guess."""
+    """Returns a random token."""
     return secrets.token_urlsafe(TOKEN_BYTES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
-    """A request by somebody who may see things.
+    """A request of a user who is logged in.
 
     Attributes:
-        user: Who it is.
-        form_token: What forms have to hold that are shown to this user.
+        user: The name of the user.
+        form_token: The token of forms for this user.
     """
 
     user: str
@@ -164,11 +164,11 @@ class Visit:
 
 
 class WrongPassword(Exception):
-    """Somebody tried to log in, and did not know the password."""
+    """A user gave a wrong password."""
 
 
 class Authenticator:
-    """Lets people in; the methods may be called by many threads at once."""
+    """Logs users in and out; safe to use from many threads."""
 
     def __init__(self, settings: WebSection, storage_folder: Path, database: Database) -> None:
         self._settings = settings
@@ -179,10 +179,10 @@ class Authenticator:
         self.form_tokens = FormTokens()
 
     def log_in(self, connection: HTTPConnection, user: str, password: str) -> Session:
-        """Opens a session for somebody who knows the password.
+        """Opens a session for a user who gives the right password.
 
         Raises:
-            WrongPassword: That is another one.
+            WrongPassword: The password is wrong.
             HTTPException: There were too many failures from this address.
             ResourceError: The database fails, or there is no password.
         """
@@ -199,13 +199,12 @@ class Authenticator:
         self._sessions.close(cookie_of(connection))
 
     def find(self, connection: HTTPConnection) -> Session | None:
-        """Returns the session that a request belongs to; None: somebody has to log in.
+        """Returns the session of a request; None: the user has to log in.
 
-        Where a proxy says who the user is, there always is one.
+        If a proxy names the user, there is always a session.
 
         Raises:
-            HTTPException: The request says who the user is, but does not come from a proxy, or
-                comes from it and does not say it.
+            HTTPException: The request names a user but does not come from a proxy, or the reverse.
             ResourceError: The database fails.
         """
         is_acting = AUTOMATIC not in connection.query_params
@@ -219,7 +218,7 @@ class Authenticator:
             record_login_failed(self._database, user, origin.address)
         if not user or not origin.is_by_proxy:
             raise HTTPException(HTTPStatus.FORBIDDEN, "Come in through the hospital's portal.")
-        # The proxy decides for how long: its user stays logged in.
+        # The proxy decides how long its user stays logged in.
         known = self._sessions.find(cookie_of(connection), is_acting=True)
         if known is not None and known.user == user:
             return known
@@ -227,7 +226,7 @@ class Authenticator:
         return self._sessions.open(user)
 
     def give_cookie(self, headers: MutableHeaders, connection: HTTPConnection, token: str) -> None:
-        """Has a browser send a token from now on, with requests that begin on our own pages."""
+        """Sets the cookie with a token, which a browser sends only from our own pages."""
         response = Response()
         response.set_cookie(
             _COOKIE,
@@ -239,7 +238,7 @@ class Authenticator:
         headers.append("set-cookie", response.headers["set-cookie"])
 
     def _begin(self, connection: HTTPConnection, user: str) -> str:
-        """Returns the address of somebody who may try to get in."""
+        """Notes a try to log in, and returns the address of the client."""
         address = origin_of(connection, self._settings.proxies).address
         if not self._attempts.begin(address):
             record_login_failed(self._database, user, address, is_locked_out=True)
@@ -252,9 +251,9 @@ class Authenticator:
 
 
 class Guard:
-    """Middleware: nothing that lies behind it is seen by anybody who is not let in.
+    """Middleware that passes only requests of users who are logged in.
 
-    Behind it, `request.state` has the `visit` and, of a POST, the `form`.
+    It sets `request.state.visit` and, for a POST, `request.state.form`.
     """
 
     def __init__(self, app: ASGIApp, authenticator: Authenticator) -> None:
@@ -262,7 +261,7 @@ class Guard:
         self._authenticator = authenticator
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes a request on, or asks to log in."""
+        """Passes a request on, or redirects to the login page."""
         request = Request(scope, receive)
         session = await run_in_threadpool(self._authenticator.find, request)
         if session is None:
@@ -287,12 +286,12 @@ class Guard:
 
 
 def user_name(given: str) -> str:
-    """Returns what somebody says who it is, as it can be put on record; it may be empty."""
+    """Returns the name that a user gave, without unprintable characters; it may be empty."""
     return "".join(filter(str.isprintable, given)).strip()[:USER_CHARACTERS]
 
 
 def cookie_of(connection: HTTPConnection) -> str:
-    """Returns the token that a browser sends; empty: it has none."""
+    """Returns the token in the cookie of a browser; empty: there is none."""
     return connection.cookies.get(_COOKIE, "")
 
 
@@ -300,6 +299,6 @@ def _ask_to_log_in(request: Request) -> Response:
     here = request.url.remove_query_params(AUTOMATIC) if request.method == "GET" else None
     path = f"{here.path}?{here.query}".removesuffix("?") if here else "/"
     where = with_query(LOGIN_PATH, next=path)
-    if "hx-request" in request.headers:  # it would put the page to log in into the middle of ours
+    if "hx-request" in request.headers:  # it would put the login page into the middle of the page
         return Response(status_code=HTTPStatus.UNAUTHORIZED, headers={"HX-Redirect": where})
     return RedirectResponse(where, HTTPStatus.SEE_OTHER)

@@ -1,4 +1,4 @@
-"""What the page shows of a conflict: both sides, and in what they differ."""
+"""Collects what the page shows of a conflict: both sides, and their differences."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,9 +18,9 @@ from totalmap.dicom.instance_comparison import PIXEL_DATA, attribute_name
 from totalmap.dicom.patient import PATIENT_KEYWORDS
 from totalmap.log import get_logger
 
-# Of each side. An attribute has few values, and a page is shown again every two seconds.
+# The number of files read of each side: a page is refreshed every two seconds.
 FILES_READ = 12
-# Beside those that say whose it is.
+# The number of attributes shown besides those of the patient.
 ATTRIBUTES_SHOWN = 20
 HEADERS_KEPT = 1024
 _VALUE_CHARACTERS = 80
@@ -30,7 +30,7 @@ log = get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SideSender:
-    """Who sent a side of a conflict, and when: seconds since 1970, UTC."""
+    """A sender of one side of a conflict, with times in seconds since 1970, UTC."""
 
     sender: str
     n_instances: int
@@ -40,7 +40,7 @@ class SideSender:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparedAttribute:
-    """The values of an attribute on both sides; several where files of a side differ."""
+    """The values of an attribute on both sides; several if the files of a side differ."""
 
     name: str
     first: tuple[str, ...]
@@ -48,13 +48,13 @@ class ComparedAttribute:
 
     @property
     def differs(self) -> bool:
-        """Whether the sides show different values."""
+        """Whether the values of the sides differ."""
         return self.first != self.new
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownConflict:
-    """A conflict with both sides; those of one that is decided are empty."""
+    """A conflict with both sides, which are empty if it is decided."""
 
     conflict: Conflict
     first: Sequence[SideSender]
@@ -116,7 +116,7 @@ def _attributes(
     keywords = (*PATIENT_KEYWORDS, *others[:ATTRIBUTES_SHOWN])
     shown = new[:FILES_READ]
     uids = {instance.sop_instance_uid for instance in shown}
-    # The same instances where the first side has them: other ones may well differ.
+    # The same instances, if the first side has them: other instances may differ anyway.
     same = [instance for instance in first if instance.sop_instance_uid in uids]
     sides = [
         _values(storage, instances, keywords) for instances in ((same or first)[:FILES_READ], shown)
@@ -142,7 +142,7 @@ def _values(
 
 @lru_cache(maxsize=HEADERS_KEPT)
 def _texts(path: Path, keywords: tuple[str, ...]) -> tuple[str, ...]:
-    """Returns values as texts, empty where there is none; a file never changes under its name."""
+    """Returns values as texts, empty if there is none; a file never changes."""
     try:
         with path.open("rb") as file:
             header = read_header(

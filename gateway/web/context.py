@@ -1,4 +1,4 @@
-"""What the page is made of, together."""
+"""Holds everything that the page needs to answer requests."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -21,7 +21,7 @@ from gateway.web.results import Results
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebContext:
-    """All that requests need to be answered."""
+    """Everything that the page needs to answer requests."""
 
     settings: GatewaySettings
     database: Database
@@ -44,12 +44,13 @@ class WebContext:
         database: Database,
         heartbeats: HeartbeatTable | None = None,
     ) -> Self:
-        """Returns what belongs to a database and its storage folder.
+        """Returns the context for a database and its storage folder.
 
         Args:
             settings: Of the gateway.
-            database: The ledger's.
-            heartbeats: Of all processes of this machine; None: nobody supervises them.
+            database: The database of the ledger.
+            heartbeats: The heartbeats of all processes of this machine; None: there is no
+                supervisor.
         """
         storage, jobs = Storage(settings.storage_folder), JobList(database)
         return cls(

@@ -36,21 +36,21 @@ _TYPES = {
     ".png": "image/png",
 }
 PAGE_DIGITS = 6
-# It has styles and pictures within itself, and can do nothing.
+# The report contains its styles and pictures, and no scripts.
 REPORT_POLICY = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-# What a user may decide about a conflict, and what the page says afterwards.
+# The choices of a user about a conflict, and the message of the page afterwards.
 _CHOICES = {"keep": "first-kept", "take": "new-taken", "reject": "study-rejected"}
 
 
 class Pages:
-    """The endpoints; only whoever is let in gets here."""
+    """Endpoints that show pages and files to users who are logged in."""
 
     def __init__(self, context: WebContext) -> None:
         self._context = context
         self._may_log_out = context.settings.web.user_header is None
 
     def overview(self, request: Request) -> Response:
-        """Shows how everything stands, or the list of a group."""
+        """Shows the overview, or the jobs of a group."""
         query = request.query_params
         group = query.get("group", "")
         if group and group not in tuple(Group):
@@ -61,7 +61,7 @@ class Pages:
         return self._show("overview.html.jinja", request, view)
 
     def study(self, request: Request) -> Response:
-        """Shows a study."""
+        """Shows the page of a study."""
         uid = request.path_params["study"]
         view = views.study(self._context, uid)
         if view is None:
@@ -71,7 +71,7 @@ class Pages:
         return self._show("study.html.jinja", request, view)
 
     def thumbnail(self, request: Request) -> Response:
-        """Sends a small preview of a job."""
+        """Sends the thumbnail of a job's preview."""
         job = self._context.jobs.job(request.path_params["job_id"])
         path = preview(self._context.storage, job.job_id) if job else None
         if path is None:
@@ -79,7 +79,7 @@ class Pages:
         return Response(thumbnail(path), media_type="image/jpeg")
 
     def file(self, request: Request) -> Response:
-        """Sends a result of a job: shown, if browsers can, or to be saved."""
+        """Sends a result of a job, to be shown by the browser or saved."""
         study_instance_uid, job_id, path = self._file(request, request.path_params["path"])
         if path.name == PREVIEW_NAME:
             return FileResponse(path, media_type=_TYPES[".png"])
@@ -94,7 +94,7 @@ class Pages:
         return render_inside(name, request, view, may_log_out=self._may_log_out)
 
     def _file(self, request: Request, name: str) -> tuple[str, str, Path]:
-        """Returns the study, the job, and where its file is."""
+        """Returns the study, the job, and the path of a file."""
         job = self._context.jobs.job(request.path_params["job_id"])
         path = self._context.results.find(job.job_id, name) if job else None
         if job is None or path is None:
@@ -110,7 +110,7 @@ class Pages:
 
 
 class Actions:
-    """The endpoints of the buttons; only whoever is let in gets here, by a form of ours."""
+    """Endpoints of the buttons; each records the user who acts."""
 
     def __init__(self, context: WebContext) -> None:
         self._context = context
@@ -120,15 +120,15 @@ class Actions:
         return _done(request, self._context.jobs.retry(*_job_and_user(request)), "retried")
 
     def cancel(self, request: Request) -> Response:
-        """Ends a job that waits or runs."""
+        """Cancels a waiting or running job."""
         return _done(request, self._context.jobs.cancel(*_job_and_user(request)), "cancelled")
 
     def make_urgent(self, request: Request) -> Response:
-        """Moves a job that waits before all that are not urgent."""
+        """Makes a waiting job urgent."""
         return _done(request, self._context.jobs.make_urgent(*_job_and_user(request)), "urgent")
 
     def retry_delivery(self, request: Request) -> Response:
-        """Has a delivery tried at once."""
+        """Retries a delivery now."""
         job_id, user = _job_and_user(request)
         delivery = self._context.deliveries.delivery(job_id, request.path_params["destination"])
         if delivery is None:
@@ -136,7 +136,7 @@ class Actions:
         return _done(request, self._context.deliveries.retry(delivery, user), "delivering")
 
     def decide(self, request: Request) -> Response:
-        """Decides about a conflict as the user saw it."""
+        """Decides about a conflict, unless it has changed since the user saw it."""
         choice = request.path_params["choice"]
         conflict_id, n_instances = (
             request.path_params[name] for name in ("conflict_id", "n_instances")
@@ -159,16 +159,16 @@ class Actions:
         return _done(request, is_done, _CHOICES[choice])
 
     def confirm_clock(self, request: Request) -> Response:
-        """Lets retention go on after the clock has jumped."""
+        """Confirms the clock after a jump, so that retention goes on."""
         is_done = self._context.clock.confirm(request.state.visit.user)
         return _done(request, is_done, "clock-confirmed")
 
     def pause(self, request: Request) -> Response:
-        """Has no further job begun."""
+        """Stops the start of jobs."""
         return self._pause(request, "paused", is_paused=True)
 
     def resume(self, request: Request) -> Response:
-        """Has jobs begun again."""
+        """Resumes the start of jobs."""
         return self._pause(request, "resumed", is_paused=False)
 
     def _pause(self, request: Request, said: str, *, is_paused: bool) -> Response:
@@ -181,24 +181,24 @@ def _job_and_user(request: Request) -> tuple[str, str]:
 
 
 def _done(request: Request, is_done: bool, said: str) -> Response:
-    """Goes back to where the button was, which says what came of it."""
+    """Redirects to the page of the button, which shows the outcome."""
     where = own_path(request.state.form.get(NEXT_FIELD, "/"))
     where = with_query(where, **{SAID: said if is_done else "unchanged"})
     return RedirectResponse(where, HTTPStatus.SEE_OTHER)
 
 
 class Login:
-    """The endpoints."""
+    """Endpoints to log in and out."""
 
     def __init__(self, authenticator: Authenticator) -> None:
         self._authenticator = authenticator
 
     def show(self, request: Request) -> Response:
-        """Asks who it is, and for the password."""
+        """Shows the login page."""
         return self._ask(request, own_path(request.query_params.get(NEXT_FIELD, "/")))
 
     async def log_in(self, request: Request) -> Response:
-        """Lets somebody in."""
+        """Logs a user in."""
         form = await read_form(request)
         where = own_path(form.get(NEXT_FIELD, "/"))
         if not self._authenticator.form_tokens.fits(cookie_of(request), form.get(TOKEN_FIELD, "")):
@@ -221,7 +221,7 @@ class Login:
         return response
 
     def log_out(self, request: Request) -> Response:
-        """Ends a session."""
+        """Logs a user out."""
         self._authenticator.log_out(request)
         return RedirectResponse(LOGIN_PATH, HTTPStatus.SEE_OTHER)
 

@@ -1,4 +1,4 @@
-"""What a browser sends from a form."""
+"""Reads forms that a browser sends, and builds URLs of the page."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
-# Ours are much shorter; and nobody should fill our memory who has not logged in.
+# Our forms are much shorter; a stranger must not fill the memory.
 FORM_BYTES = 16_384
 TOKEN_FIELD = "form_token"  # noqa: S105  a name
 NEXT_FIELD = "next"
@@ -17,7 +17,7 @@ async def read_form(request: Request) -> Mapping[str, str]:
     """Returns the fields of a form.
 
     Raises:
-        HTTPException: It is too long, does not say how long it is, or breaks off.
+        HTTPException: It is too long, has no length, or is incomplete.
     """
     length = request.headers.get("content-length", "")
     if not length.isdecimal():
@@ -35,12 +35,12 @@ async def read_form(request: Request) -> Mapping[str, str]:
 
 
 def own_path(path: str) -> str:
-    """Returns where to go next, if it is a page of ours; the first page if it is not."""
+    """Returns a path of our own page; the first page for any other."""
     # A browser takes // and /\\ for the begin of another server's name.
     is_own = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
     return path if is_own else "/"
 
 
 def with_query(path: str, **values: str) -> str:
-    """Returns a path with something added to its query."""
+    """Returns a path with values added to its query."""
     return f"{path}{'&' if '?' in path else '?'}{urlencode(values)}"

@@ -29,24 +29,24 @@ from totalmap.errors import ResourceError
 ANSWER_SECONDS = 10.0
 _LOOPBACKS = {4: "127.0.0.1", 6: "::1"}
 _SUCCESS = 0x0000
-# The dispatcher looks twice a second; so long it never takes when it lives.
+# The dispatcher looks twice a second; a working one never takes so long.
 PATIENCE_SECONDS = 30.0
-# How long an answer of /health waits for those that are asked.
+# How long /health waits for the answers.
 WAIT_SECONDS = 1.5
-# Who has not answered for so long is named. An older answer counts until then.
+# A probe that has not answered for so long is reported; its last answer counts until then.
 LATE_SECONDS = 10.0
-# How long an answer of the receiver counts, so that it is not asked without end.
+# How long an answer of the receiver counts, so that it is not asked too often.
 RECEIVER_SECONDS = 5.0
 _LOOK_SECONDS = 0.02
 _DAMAGED = "the ledger is damaged: nothing is received; the log names the remedy"
 
 
 def ask_receiver(receive: ReceiveSection) -> Iterator[str]:
-    """Yields what is wrong with the receiver, in words.
+    """Asks the gateway's own receiver by C-ECHO (PS3.4 A), and yields what is wrong with it.
 
-    The gateway calls itself by its own AE title, which the receiver lets in from its own address
-    (gateway/receive/dicom_receiver.py). A receiver that rejects the association has answered, too.
-    Where senders need certificates, no more than a connection is tried.
+    The gateway calls with its own AE title, which the receiver accepts from its own address
+    (gateway/receive/dicom_receiver.py). A receiver that rejects the association has answered as
+    well. If senders need certificates, only a connection is tried.
     """
     address, parsed = receive.address, parse_address(receive.address)
     if parsed is not None and parsed.is_unspecified:
@@ -81,7 +81,7 @@ def _answers(receive: ReceiveSection, address: str) -> bool:
 
 
 def _any_certificate() -> ssl.SSLContext:
-    """Returns encryption with whoever answers: nothing but the question is sent."""
+    """Returns a TLS context that accepts any certificate: no data is sent."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -90,10 +90,10 @@ def _any_certificate() -> ssl.SSLContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """How the gateway does.
+    """The health of the gateway.
 
     Attributes:
-        reasons: What is wrong, in words without patient data; nothing: all is well.
+        reasons: What is wrong, without patient data; empty: all is well.
     """
 
     reasons: Sequence[str]
@@ -102,7 +102,7 @@ class Health:
 
 
 class HealthCheck:
-    """Asks all that the gateway consists of, and keeps what they answer."""
+    """Asks all parts of the gateway, and keeps their answers."""
 
     def __init__(
         self,
@@ -111,13 +111,14 @@ class HealthCheck:
         database: Database,
         heartbeats: HeartbeatTable | None,
     ) -> None:
-        """Asks nobody yet.
+        """Asks nothing yet.
 
         Args:
             settings: Of the gateway.
-            storage: Whose disk is looked at.
-            database: The ledger's.
-            heartbeats: Of all processes of this machine; None: nobody supervises them.
+            storage: The storage whose disk is checked.
+            database: The database of the ledger.
+            heartbeats: The heartbeats of all processes of this machine; None: there is no
+                supervisor.
         """
         self._settings = settings
         self._storage = storage
@@ -137,7 +138,7 @@ class HealthCheck:
             self._heartbeats.look()
 
     async def ask(self) -> Health:
-        """Returns how the gateway does, in about `WAIT_SECONDS` at most."""
+        """Returns the health of the gateway, after at most about `WAIT_SECONDS`."""
         asked = [probe.ask() for probe in self._probes]
         deadline = time.monotonic() + WAIT_SECONDS
         while time.monotonic() < deadline and not all(done.is_set() for done in asked):
@@ -145,7 +146,7 @@ class HealthCheck:
         return self._answer()
 
     def ask_and_wait(self) -> Health:
-        """Returns the same, in a thread that may wait."""
+        """Returns the same; for a thread that may wait."""
         deadline = time.monotonic() + WAIT_SECONDS
         for done in [probe.ask() for probe in self._probes]:
             done.wait(max(0.0, deadline - time.monotonic()))
@@ -162,7 +163,7 @@ class HealthCheck:
         try:
             with TemporaryFile(dir=self._storage.incoming) as file:
                 file.write(b"written")
-        except OSError as error:  # it is read-only, or has no room for a further file
+        except OSError as error:  # it is read-only or full
             yield f"the storage folder can't be written: {error.strerror}"
         limit_gb = self._settings.receive.keep_free_gb
         if self._free_bytes < limit_gb * BYTES_PER_GB:
@@ -181,7 +182,7 @@ class HealthCheck:
         yield from self._dispatcher()
 
     def _dispatcher(self) -> Iterator[str]:
-        """Yields what the dispatcher should have done."""
+        """Yields what the dispatcher should have done and has not."""
         now = time.time()
         complete = self._settings.complete
         quiet = max(complete.quiet_seconds, complete.quiet_unreleased_seconds)
@@ -194,7 +195,7 @@ class HealthCheck:
 
 
 class _Probe:
-    """Asks something that may not answer, at most once at the same time."""
+    """Asks a part of the gateway in a thread, one question at a time."""
 
     def __init__(
         self, name: str, question: Callable[[], Iterable[str]], keep_seconds: float = 0.0
@@ -202,7 +203,7 @@ class _Probe:
         """Asks nothing yet.
 
         Args:
-            name: Of what is asked.
+            name: The name of the part.
             question: Yields what is wrong.
             keep_seconds: How long an answer counts.
         """
@@ -216,7 +217,7 @@ class _Probe:
         self._reasons: list[str] | None = None
 
     def ask(self) -> Event:
-        """Asks, unless it was asked lately; returns what is set when the answer is there."""
+        """Asks, unless an answer still counts; returns an event that is set after the answer."""
         with self._lock:
             now = time.monotonic()
             if self._done.is_set() and now - self._asked_at >= self._keep_seconds:
@@ -226,7 +227,7 @@ class _Probe:
             return self._done
 
     def reasons(self) -> list[str]:
-        """Returns what is wrong, by the last answer."""
+        """Returns what is wrong, according to the last answer."""
         waited = time.monotonic() - self._asked_at
         if not self._done.is_set():
             if self._reasons is None:
@@ -240,14 +241,14 @@ class _Probe:
             self._reasons = list(self._question())
         except DamagedLedger:
             self._reasons = [_DAMAGED]
-        except (OSError, ResourceError):  # its message may name what is nobody's business
+        except (OSError, ResourceError):  # its message may name what is not public
             self._reasons = [f"{self._name} does not answer"]
         finally:
             done.set()
 
 
 def count_workers(worker_list: WorkerList) -> int:
-    """Returns how many workers were seen lately.
+    """Returns how many workers have reported lately.
 
     Raises:
         ResourceError: The database fails.

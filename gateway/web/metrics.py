@@ -1,4 +1,4 @@
-"""/metrics: the state of the gateway for Prometheus, taken from the database at each scrape."""
+"""Writes /metrics: the state of the gateway for Prometheus, read from the database."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -43,7 +43,7 @@ class _Gateway(Collector):
         self._context = context
 
     def describe(self) -> Iterable[Metric]:
-        """Says nothing before it is asked for values."""
+        """Returns nothing: metrics are only known when they are collected."""
         return ()
 
     def collect(self) -> Iterable[Metric]:

@@ -1,4 +1,4 @@
-"""The password of the page: one for all who may see it, kept as a scrypt hash (RFC 7914)."""
+"""Sets and checks the one password of the page, which is stored as a scrypt hash (RFC 7914)."""
 
 import hashlib
 import hmac
@@ -10,20 +10,20 @@ from gateway.store.files import sync
 from totalmap.errors import ConfigError, ResourceError
 
 FILE_NAME = "web-password"
-# Holds the password that the first start makes, until another one is set.
+# The file with the password that the first start makes, until another one is set.
 FIRST_FILE_NAME = "first-web-password"
 LEAST_CHARACTERS = 10
 
-# 16 MB and a tenth of a second for each guess: OWASP's advice where little memory is to be had.
+# 16 MB and a tenth of a second for each guess: the advice of OWASP for little memory.
 _COST, _BLOCK, _LANES = 2**14, 8, 5
 _SALT_BYTES = 16
-# Without letters and digits that look like each other.
+# Letters and digits that do not look like each other.
 _ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
 _GROUPS, _GROUP_CHARACTERS = 4, 4
 
 
 def set_password(storage_folder: Path, password: str) -> None:
-    """Takes a password from now on; whoever is logged in stays so.
+    """Sets the password; users who are logged in stay so.
 
     Raises:
         ConfigError: It is too short.
@@ -38,9 +38,9 @@ def set_password(storage_folder: Path, password: str) -> None:
 
 
 def ensure_password(storage_folder: Path) -> Path | None:
-    """Makes a random password where there is none; returns the file with it, None: there is one.
+    """Makes a random password if there is none; returns the file with it, or None.
 
-    It is in no log and on no terminal, for both are kept where others may read them.
+    The password is neither logged nor printed, since others may read both.
 
     Raises:
         ResourceError: The file can't be written.
@@ -61,10 +61,10 @@ def ensure_password(storage_folder: Path) -> Path | None:
 
 
 def check_password(storage_folder: Path, password: str) -> bool:
-    """Returns whether this is the password, in a time that does not depend on how it differs.
+    """Returns whether a password is right, in a time that does not depend on the difference.
 
     Raises:
-        ResourceError: There is none, or its file can't be read.
+        ResourceError: There is no password, or its file can't be read.
     """
     path = storage_folder / FILE_NAME
     try:
@@ -75,7 +75,7 @@ def check_password(storage_folder: Path, password: str) -> bool:
 
 
 def _write(storage_folder: Path, password: str, *, replace: bool) -> bool:
-    """Writes the file as a whole or not at all; returns whether it did."""
+    """Writes the password file atomically; returns whether it did."""
     salt = secrets.token_bytes(_SALT_BYTES)
     aside = storage_folder / f"{FILE_NAME}.{secrets.token_hex(4)}"
     path = storage_folder / FILE_NAME

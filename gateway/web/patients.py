@@ -1,4 +1,4 @@
-"""Whose study it is: read from a file of it when somebody looks, and kept nowhere but in memory."""
+"""Reads the patient and date of a study from one of its files; they are kept in memory only."""
 
 import time
 from collections import OrderedDict
@@ -19,7 +19,7 @@ from totalmap.log import get_logger
 
 _ATTRIBUTES = ("PatientName", "PatientID", "StudyDate", "StudyDescription")
 _TAGS = [Tag(keyword) for keyword in _ATTRIBUTES]
-# More than a page shows; and what somebody decides about a conflict is soon seen here.
+# More than a page shows; a decision about a conflict is soon seen here.
 KEPT = 256
 KEPT_SECONDS = 60.0
 UID_CHARACTERS = 12
@@ -30,12 +30,12 @@ log = get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Headline:
-    """What people know a study by.
+    """The title of a study on the page.
 
     Attributes:
-        title: The patient's name, or what is left to call the study by.
-        patient_id: Empty where it is not known, as what follows.
-        study_date: As ISO 8601 writes it.
+        title: The name of the patient; or the end of the Study Instance UID, if there is no file.
+        patient_id: Empty if it is not known, like the following.
+        study_date: In ISO 8601.
     """
 
     title: str
@@ -45,7 +45,7 @@ class Headline:
 
 
 class Headlines:
-    """May be used by many threads at once."""
+    """Safe to use from many threads."""
 
     def __init__(self, database: Database, storage: Storage) -> None:
         self._ledger = Ledger(database)
@@ -54,7 +54,7 @@ class Headlines:
         self._kept: OrderedDict[str, tuple[Headline, Path, float]] = OrderedDict()
 
     def of(self, study_instance_uid: str) -> Headline:
-        """Returns what a study is known by: its UID's end where its files were deleted.
+        """Returns the title of a study.
 
         Raises:
             ResourceError: The database fails.
@@ -75,7 +75,7 @@ class Headlines:
         return headline
 
     def forget(self, study_instance_uid: str) -> None:
-        """Has a study read again, of which somebody has taken another content."""
+        """Forgets the title of a study of which a user has taken another content."""
         with self._lock:
             self._kept.pop(study_instance_uid, None)
 
@@ -113,7 +113,7 @@ def _headline(header: Dataset) -> Headline:
 
 
 def _name(name: PersonName | str | None) -> str:
-    """Returns a name as it is read: the first of its representations that is there (PS3.5 6.2)."""
+    """Returns a name for display: its first representation that is not empty (PS3.5 6.2)."""
     groups = str(name or "").split("=")
     parts = next((group for group in groups if group.strip("^ ")), "").split("^")
     family, *given = (part.strip() for part in parts)

@@ -17,7 +17,7 @@ from gateway.web.patients import short_uid
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _GB, _MB, _KB = 1e9, 1e6, 1e3
-# In the query, after something was done, so that a page can say so.
+# A query parameter with the outcome of an action, for a message.
 SAID = "said"
 _SAYINGS = {
     "retried": "The job is queued again.",
@@ -35,7 +35,7 @@ _SAYINGS = {
 
 
 def moment(seconds: float) -> str:
-    """Returns a moment in the local time zone.
+    """Returns a time in the local time zone.
 
     Args:
         seconds: Since 1970, UTC.
@@ -44,23 +44,23 @@ def moment(seconds: float) -> str:
 
 
 def exact_moment(seconds: float) -> str:
-    """Returns a moment to the second, in the local time zone."""
+    """Returns a time with seconds, in the local time zone."""
     return _local(seconds).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def iso_moment(seconds: float) -> str:
-    """Returns a moment for programs, with its time zone (ISO 8601)."""
+    """Returns a time with its time zone, for programs (ISO 8601)."""
     return _local(seconds).isoformat(timespec="seconds")
 
 
 def time_zone() -> str:
-    """Returns what the local time zone is called, and how far it is from UTC."""
+    """Returns the name of the local time zone, and its offset from UTC."""
     now = _local(time.time())
     return f"{now.tzname()} (UTC{now.isoformat()[-6:]})"
 
 
 def duration(seconds: float) -> str:
-    """Returns a time in its two largest units."""
+    """Returns a duration in its two largest units."""
     whole = max(0, round(seconds))
     if whole < _MINUTE:
         return f"{whole} s"
@@ -72,12 +72,12 @@ def duration(seconds: float) -> str:
 
 
 def count(n: int, noun: str, plural: str = "") -> str:
-    """Returns how many there are of something; without a plural, an s is added."""
+    """Returns a number with its noun; without a plural, an s is added."""
     return f"{n} {noun}" if n == 1 else f"{n} {plural or f'{noun}s'}"
 
 
 def size(n_bytes: float) -> str:
-    """Returns a number of bytes in its largest unit."""
+    """Returns a number of bytes in the largest unit."""
     for unit, name in ((_GB, "GB"), (_MB, "MB"), (_KB, "kB")):
         if n_bytes >= unit:
             return f"{n_bytes / unit:.1f} {name}"
@@ -90,10 +90,10 @@ def _local(seconds: float) -> datetime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """What each page for a user needs, besides what it shows.
+    """The data that each page for a user needs.
 
     Attributes:
-        here: Its path and query.
+        here: The path and query of the page.
     """
 
     visit: Visit
@@ -101,18 +101,18 @@ class Page:
 
 
 def render(name: str, status: HTTPStatus = HTTPStatus.OK, **values: Any) -> HTMLResponse:
-    """Returns a page."""
+    """Renders a template as a page."""
     return HTMLResponse(_ENVIRONMENT.get_template(name).render(**values), status)
 
 
 def render_inside(name: str, request: Request, view: Any, *, may_log_out: bool) -> HTMLResponse:
-    """Returns a page for a user, which keeps itself up to date.
+    """Renders a page for a user, which refreshes itself.
 
     Args:
-        name: Of its template.
-        request: By the user.
-        view: What it shows.
-        may_log_out: Whether it is here that users log in and out.
+        name: The name of the template.
+        request: The request of the user.
+        view: The data that it shows.
+        may_log_out: Whether users log in and out here.
     """
     url = request.url.remove_query_params([AUTOMATIC, SAID])
     here = f"{url.path}?{url.query}".removesuffix("?")

@@ -1,4 +1,4 @@
-"""What a job left in its output folder, as far as the page may show it."""
+"""Reads the results of jobs that the page may show from their output folders."""
 
 import json
 from collections.abc import Sequence
@@ -16,24 +16,24 @@ from totalmap.limitation_words import limitation_label
 
 PREVIEW_NAME = "preview.png"
 REPORT_NAME = "report.html"
-# Where a run puts its results, and where those that are held back.
+# The folders of results, and of results that are held back.
 _FOLDERS = ("results", "rejected")
 _PREVIEWS = tuple(f"{folder}/{PREVIEW_NAME}" for folder in _FOLDERS)
-# Some may be older than the list of results; all others have to be on it.
+# Files that are shown even if an older version did not list them as results.
 _ALWAYS_SHOWN = (*_PREVIEWS, *(f"{folder}/{REPORT_NAME}" for folder in _FOLDERS))
 
-# Twice what is shown, for screens with small pixels.
+# Twice the size on the page, for screens with small pixels.
 THUMBNAIL_PIXELS = (192, 144)
 THUMBNAILS_KEPT = 128
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultFile:
-    """A file that a user may have.
+    """A result file that a user may download.
 
     Attributes:
-        path: Relative to the job's output folder.
-        kind: As in `results.kinds` of app.yaml; empty where it is not on the list.
+        path: The path, relative to the output folder of the job.
+        kind: As in `results.kinds` of app.yaml; empty if it is not listed as a result.
     """
 
     path: str
@@ -42,17 +42,17 @@ class ResultFile:
 
     @property
     def name(self) -> str:
-        """What it is called, without its folders."""
+        """The name, without folders."""
         return PurePosixPath(self.path).name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownStructure:
-    """A structure that was found.
+    """A structure of a job's results.
 
     Attributes:
-        series: The folder of its series, where a job segmented several; otherwise empty.
-        remarks: What matters to whoever reads the volume.
+        series: The folder of its series, if a job segmented several series; otherwise empty.
+        remarks: Limitations of the volume.
     """
 
     series: str
@@ -62,14 +62,14 @@ class ShownStructure:
 
 
 class Results:
-    """The results of jobs; a file that is not on a job's list is not there."""
+    """The results of jobs; files that are not listed as results are not shown."""
 
     def __init__(self, jobs: JobList, storage: Storage) -> None:
         self._jobs = jobs
         self._storage = storage
 
     def files(self, job_id: str) -> Sequence[ResultFile]:
-        """Returns the files of a job that are still there, in the order of their paths.
+        """Returns the files of a job that still exist, in the order of their paths.
 
         Raises:
             ResourceError: The database fails.
@@ -84,7 +84,7 @@ class Results:
         ]
 
     def find(self, job_id: str, path: str) -> Path | None:
-        """Returns where a file of a job is; None: a user may not have it, or it is not there.
+        """Returns the path of a file of a job; None: it is not shown, or does not exist.
 
         Raises:
             ResourceError: The database fails.
@@ -94,7 +94,7 @@ class Results:
         return self._storage.output_folder(job_id) / path
 
     def structures(self, job_id: str) -> Sequence[ShownStructure]:
-        """Returns what was found, as status.json has it; nothing where that is not there."""
+        """Returns the structures in status.json; none if there is no such file."""
         try:
             text = (self._storage.output_folder(job_id) / STATUS_NAME).read_text("utf-8")
             return [
@@ -111,7 +111,7 @@ class Results:
 
 
 def preview(storage: Storage, job_id: str) -> Path | None:
-    """Returns the image to be shown beside a job, where there is one."""
+    """Returns the preview of a job, if there is one."""
     folder = storage.output_folder(job_id)
     return next((folder / one for one in _PREVIEWS if _is_inside(folder, one)), None)
 
@@ -131,6 +131,6 @@ def _thumbnail(image_file: Path, _modified_ns: int) -> bytes:
 
 
 def _is_inside(folder: Path, path: str) -> bool:
-    """Returns whether a file is there, and is not a link to somewhere else."""
+    """Returns whether a file exists inside a folder, and is not a link to another place."""
     file = (folder / path).resolve()
     return file.is_relative_to(folder.resolve()) and file.is_file()

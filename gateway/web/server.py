@@ -44,20 +44,20 @@ _HEADERS = {
 }
 _STATIC = Path(__file__).parent / "static"
 STOP_SECONDS = 3
-# Between two signs of life of the event loop.
+# The time between two heartbeats of the event loop.
 NOTIFY_SECONDS = 1
 
 log = get_logger()
 
 
 class SecurityHeaders:
-    """Middleware: adds to every response what it does not say itself."""
+    """Middleware that adds security headers to every response."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes a request on."""
+        """Passes a request on, and adds the headers to the response."""
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -82,7 +82,7 @@ def create_application(context: WebContext) -> Starlette:
 
 
 def _for_everybody(context: WebContext) -> list[BaseRoute]:
-    """Returns what nobody has to log in for: nothing here knows of a patient or a study."""
+    """Returns the routes that need no login; they show nothing of patients or studies."""
 
     async def health(_request: Request) -> Response:
         found = await context.health.ask()
@@ -138,7 +138,7 @@ def _behind_the_door(context: WebContext) -> list[BaseRoute]:
 
 
 class _Static(StaticFiles):
-    """Files without secrets: a browser may keep them, and asks whether they have changed."""
+    """Static files, which a browser may keep, and asks whether they have changed."""
 
     def file_response(self, *args: object, **kwargs: object) -> Response:
         response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]

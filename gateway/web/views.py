@@ -1,4 +1,4 @@
-"""What the pages show, put together from what is on record; no HTML."""
+"""Collects the data that the pages show; without HTML."""
 
 import shutil
 import time
@@ -29,7 +29,7 @@ from gateway.web.patients import Headline
 from gateway.web.results import PREVIEW_NAME, ResultFile, ShownStructure, preview
 
 PAGE_JOBS = 25
-# Of each group on the first page; what fails and what runs is what people come for.
+# The number of jobs of each group on the first page.
 FIRST_PAGE_JOBS: Mapping[Group, int] = {
     Group.FAILED: 5,
     Group.RUNNING: 10,
@@ -60,12 +60,12 @@ class JobRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """Some jobs of a group.
+    """A list of jobs of a group.
 
     Attributes:
-        total: How many there are in all.
-        page: Counted from 1.
-        page_jobs: How many jobs a page has.
+        total: The number of all jobs of the group.
+        page: The number of the page, counted from 1.
+        page_jobs: The number of jobs on a page.
     """
 
     group: Group
@@ -86,18 +86,18 @@ class Section:
 
     @property
     def pages(self) -> int:
-        """How many pages there are."""
+        """The number of pages."""
         return -(-self.total // self.page_jobs)
 
     @property
     def nothing(self) -> str:
-        """What to say where there is no job."""
+        """The text to show if there is no job."""
         return _NOTHING[self.group]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArrivingRow:
-    """A study that is not complete yet."""
+    """A study that is still being received."""
 
     study: ArrivingStudy
     headline: Headline
@@ -105,7 +105,7 @@ class ArrivingRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldRow:
-    """A study about which somebody has to decide."""
+    """A study about which a user has to decide."""
 
     conflict: Conflict
     headline: Headline
@@ -113,7 +113,7 @@ class HeldRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerRow:
-    """A worker; `works_on` is what people call the study."""
+    """A worker; `works_on` is the title of the study of its job."""
 
     worker: Worker
     works_on: str
@@ -122,7 +122,7 @@ class WorkerRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """The first page, or the list of one group where `group` is one."""
+    """The first page, or the list of one group if `group` is set."""
 
     now: float
     group: Group | None
@@ -142,7 +142,7 @@ class Overview:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyJob:
-    """A job of a study, with all that came of it."""
+    """A job of a study, with its results and deliveries."""
 
     job: Job
     deliveries: Sequence[Delivery]
@@ -151,7 +151,7 @@ class StudyJob:
 
     @property
     def previews(self) -> Sequence[ResultFile]:
-        """The images that show what was found, one for each series."""
+        """The preview images, one for each series."""
         return [one for one in self.files if one.name == PREVIEW_NAME]
 
     @property
@@ -183,12 +183,12 @@ class Study:
 
 
 def overview(context: WebContext, group: Group | None, page: int) -> Overview:
-    """Returns what the first page shows, or the list of a group.
+    """Returns the data of the first page, or of the list of a group.
 
     Args:
-        desk: Of the page.
-        group: None: some of each.
-        page: Of the group's list, counted from 1.
+        context: Of the page.
+        group: The group; None: some jobs of each group.
+        page: The page of the list, counted from 1.
 
     Raises:
         ResourceError: The database fails.
@@ -225,7 +225,7 @@ def overview(context: WebContext, group: Group | None, page: int) -> Overview:
 
 
 def study(context: WebContext, study_instance_uid: str) -> Study | None:
-    """Returns what the page of a study shows; None: nothing is known of it.
+    """Returns the data of the page of a study; None: the study is not known.
 
     Raises:
         ResourceError: The database fails.
