@@ -126,8 +126,8 @@ def retry_command(job: JobId, config: Config = None) -> None:
     with _found(job, config) as (jobs, job_id):
         _say(
             jobs.retry(job_id, _who()),
-            "It is queued.",
-            "It has not failed, or a newer one is there.",
+            "The job is queued again.",
+            "This job has not failed, or a newer job has replaced it.",
         )
 
 
@@ -135,14 +135,14 @@ def retry_command(job: JobId, config: Config = None) -> None:
 def cancel_command(job: JobId, config: Config = None) -> None:
     """Cancels a waiting or running job."""
     with _found(job, config) as (jobs, job_id):
-        _say(jobs.cancel(job_id, _who()), "It is cancelled.", "It neither waits nor runs.")
+        _say(jobs.cancel(job_id, _who()), "The job is cancelled.", "This job is already finished.")
 
 
 @app.command("urgent")
 def urgent_command(job: JobId, config: Config = None) -> None:
     """Makes a waiting job urgent."""
     with _found(job, config) as (jobs, job_id):
-        _say(jobs.make_urgent(job_id, _who()), "It comes next.", "It does not wait.")
+        _say(jobs.make_urgent(job_id, _who()), "The job is urgent now.", "This job is not waiting.")
 
 
 @app.command("held")
@@ -172,7 +172,7 @@ def pause_command(file: File = None, config: Config = None) -> None:
     """Stops the start of jobs; running jobs go on, and studies are received."""
     with _worker_list(file, config) as worker_list:
         worker_list.pause(_who(), is_paused=True)
-    print_line("No further job is begun until `totalmap gateway resume`.")
+    print_line("No more jobs are started until `totalmap gateway resume`.")
 
 
 @app.command("resume")
@@ -180,7 +180,7 @@ def resume_command(file: File = None, config: Config = None) -> None:
     """Resumes the start of jobs."""
     with _worker_list(file, config) as worker_list:
         worker_list.pause(_who(), is_paused=False)
-    print_line("Jobs are begun.")
+    print_line("Jobs are started again.")
 
 
 @app.command("drain")

@@ -84,7 +84,7 @@ def _workers(database: Database) -> Iterator[str]:
 def _held(database: Database) -> Iterator[str]:
     held = len(ConflictList(database).undecided())
     if held:
-        yield f"Held studies: {held}; somebody has to decide on the page"
+        yield f"Held studies: {held}; a decision is needed on the page"
     clock = ClockRecord(database).last()
     if clock is not None and clock.jump_seconds is not None:
         yield (

@@ -125,7 +125,7 @@ def _served(name: str, section: WebSection | StowReceiveSection) -> str:
         _try_certificate(name, section)
         return f"{where}, encrypted"
     if _is_loopback(section.address, section.port):
-        return f"{where}, not encrypted; nobody gets there from outside this machine"
+        return f"{where}, not encrypted; only this machine can reach it"
     return _Warning(
         f"{where} can be reached from outside this machine, and {name}.certificate_file is not "
         "set: passwords, and all of the patients, can be read on the way. Give it a certificate, "

@@ -25,7 +25,7 @@ class JobState(StrEnum):
 
 # The number of findings in a summary.
 REASONS_SHOWN = 3
-_ADVICE = {Verdict.REVIEW: "To be reviewed:", Verdict.REJECT: "Not to be believed:"}
+_ADVICE = {Verdict.REVIEW: "Needs review:", Verdict.REJECT: "Rejected by quality control:"}
 
 UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
 # In these states nothing was delivered; a retry with other weights or settings may succeed.

@@ -217,7 +217,7 @@ class Authenticator:
             self._begin(connection, user)
             record_login_failed(self._database, user, origin.address)
         if not user or not origin.is_by_proxy:
-            raise HTTPException(HTTPStatus.FORBIDDEN, "Come in through the hospital's portal.")
+            raise HTTPException(HTTPStatus.FORBIDDEN, "Log in through the hospital's portal.")
         # The proxy decides how long its user stays logged in.
         known = self._sessions.find(cookie_of(connection), is_acting=True)
         if known is not None and known.user == user:

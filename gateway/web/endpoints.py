@@ -65,7 +65,7 @@ class Pages:
         uid = request.path_params["study"]
         view = views.study(self._context, uid)
         if view is None:
-            raise HTTPException(HTTPStatus.NOT_FOUND, "Nothing is known of this study.")
+            raise HTTPException(HTTPStatus.NOT_FOUND, "This study is not known.")
         if AUTOMATIC not in request.query_params:
             self._viewed(request, uid)
         return self._show("study.html.jinja", request, view)
@@ -205,12 +205,12 @@ class Login:
             return self._ask(request, where, "This page was out of date. Try again.")
         user = user_name(form.get("user", ""))
         if not user:
-            return self._ask(request, where, "Say who you are.")
+            return self._ask(request, where, "Enter your name.")
         try:
             password = form.get("password", "")
             session = await run_in_threadpool(self._authenticator.log_in, request, user, password)
         except WrongPassword:
-            return self._ask(request, where, "That is not the password.", user)
+            return self._ask(request, where, "Wrong password.", user)
         except HTTPException as refused:
             response = self._ask(request, where, refused.detail, user)
             response.status_code = refused.status_code

@@ -68,7 +68,7 @@ class _Gateway(Collector):
         )
         yield _gauge(
             "totalmap_studies_held",
-            "Studies about which somebody has to decide",
+            "Studies about which a decision is needed",
             len(self._context.conflicts.undecided()),
         )
         yield _gauge(

@@ -22,15 +22,15 @@ SAID = "said"
 _SAYINGS = {
     "retried": "The job is queued again.",
     "cancelled": "The job is cancelled.",
-    "urgent": "The job comes before all that are not urgent.",
+    "urgent": "The job is urgent now.",
     "delivering": "The delivery is tried again at once.",
-    "first-kept": "The study stays as it was first.",
+    "first-kept": "The first content of the study is kept.",
     "new-taken": "The new content is taken, and the study is segmented again.",
-    "study-rejected": "The study is rejected. Nothing is made of it.",
+    "study-rejected": "The study is rejected, and is not segmented.",
     "clock-confirmed": "The clock is confirmed, and retention goes on.",
-    "paused": "No further job is begun.",
-    "resumed": "Jobs are begun again.",
-    "unchanged": "Nothing was changed: it was done or decided otherwise meanwhile.",
+    "paused": "No more jobs are started.",
+    "resumed": "Jobs are started again.",
+    "unchanged": "Nothing was changed, because the state has changed meanwhile.",
 }
 
 

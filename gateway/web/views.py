@@ -41,8 +41,8 @@ FIRST_PAGE_HELD = 8
 
 _NOTHING: Mapping[Group, str] = {
     Group.FAILED: "No job has failed.",
-    Group.RUNNING: "No job runs.",
-    Group.WAITING: "No job waits.",
+    Group.RUNNING: "No job is running.",
+    Group.WAITING: "No job is waiting.",
     Group.DONE: "No job is done yet.",
     Group.WITHDRAWN: "No job was cancelled or superseded.",
 }

@@ -107,7 +107,7 @@ def test_somebody_without_a_mouse_sees_results_and_retries(gateway: Filled) -> N
     assert seen["focusKept"] == seen["focusBefore"], "the focus is lost when the page is renewed"
     assert seen["focusBefore"].startswith("retry-")
     assert seen["focusAfter"] == "said", "after a button has gone, nobody knows where the focus is"
-    assert seen["saidWithoutScripts"] == "No further job is begun."
+    assert seen["saidWithoutScripts"] == "No more jobs are started."
     assert seen["reportShown"]
     assert [one for one in said["violations"].values() if one != []] == []
     (retried,) = [job for job in gateway.jobs.jobs(limit=10) if job.attempts == 0 and job.run == 2]

@@ -94,7 +94,7 @@ def test_a_job_is_retried_cancelled_and_made_urgent(
     assert state() is JobState.CANCELLED
     refused = changed("cancel")
     assert refused.exit_code == 64
-    assert "It neither waits nor runs." in refused.output
+    assert "This job is already finished." in refused.output
     assert changed("retry").exit_code == 0
     assert state() is JobState.QUEUED
     assert "It has not failed" in changed("retry").output

@@ -179,7 +179,7 @@ def test_results_that_are_held_back_go_nowhere(jobs: JobList, database: Database
     assert jobs.succeed(NEW.job_id, [SEG], judgement=replace(REJECTED, is_held=True))
     held = stand(jobs)
     assert held.state is JobState.HELD
-    assert held.reason == "Not to be believed: Left and right are swapped."
+    assert held.reason == "Rejected by quality control: Left and right are swapped."
     assert jobs.results(NEW.job_id) == [SEG]
     assert DeliveryList(database).of_job(NEW.job_id) == []
     assert told(database)[-2:] == [EventKind.SEGMENTED, EventKind.HELD]
@@ -189,9 +189,9 @@ def test_results_that_are_held_back_go_nowhere(jobs: JobList, database: Database
     ("verdict", "reasons", "destination", "reason"),
     [
         (Verdict.OK, [], "pacs", None),
-        (Verdict.REVIEW, ["A hole."], "desk", "To be reviewed: A hole."),
-        (Verdict.REVIEW, list("abcde"), "desk", "To be reviewed: a b c And 2 more."),
-        (Verdict.REJECT, ["Swapped."], "study", "Not to be believed: Swapped."),
+        (Verdict.REVIEW, ["A hole."], "desk", "Needs review: A hole."),
+        (Verdict.REVIEW, list("abcde"), "desk", "Needs review: a b c And 2 more."),
+        (Verdict.REJECT, ["Swapped."], "study", "Rejected by quality control: Swapped."),
     ],
 )
 def test_the_verdict_says_where_results_go(

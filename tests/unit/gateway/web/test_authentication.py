@@ -145,7 +145,7 @@ def test_the_cookie_is_for_our_pages_alone(stranger: httpx.Client) -> None:
 def test_a_wrong_password_is_said_and_recorded(stranger: httpx.Client, gateway: Filled) -> None:
     answer = log_in(stranger, "another password")
     assert answer.status_code == 401
-    assert "That is not the password." in answer.text
+    assert "Wrong password." in answer.text
     assert "another password" not in answer.text
     assert stranger.get("/").status_code == 303
     assert recorded(gateway) == [(EventKind.LOGIN_FAILED, USER)]

@@ -41,7 +41,7 @@ def conflict_of(gateway: Filled, study: str) -> Conflict:
 
 def test_both_sides_are_shown_with_what_was_delivered(user: httpx.Client, study: str) -> None:
     overview = user.get("/").text
-    assert "1 held study: somebody has to decide" in overview
+    assert "1 held study: a decision is needed" in overview
     assert "Second" not in overview, "the study is the first patient's"
     page = user.get(f"/studies/{study}").text
     for expected in ("A-1", "B-2", "First^Ada", "Second^Grace", "1 instance from CT1"):

@@ -346,7 +346,7 @@ def test_the_application_segments_one_study_after_another(
     links = bench.storage.path(kept[0]).stat().st_nlink
     job = bench.do(work, bench.open_job())
     assert job.state is JobState.SEGMENTED
-    assert (job.reason or "").startswith("To be reviewed: The series covers 69 mm")
+    assert (job.reason or "").startswith("Needs review: The series covers 69 mm")
     assert job.stage == "write_seg"
     (seg,) = [one for one in bench.jobs.results(job.job_id) if one.kind == "seg"]
     written = pydicom.dcmread(bench.storage.output_folder(job.job_id) / seg.path)
