@@ -90,11 +90,11 @@ class JobQueue:
 
     def knows_jobs(self, jobs: Sequence[Job]) -> Sequence[bool]:
         """Returns for each job whether it is queued or running."""
-        return self._knows([_job_key(one) for one in jobs])
+        return self._knows([_job_key(job) for job in jobs])
 
     def knows_deliveries(self, deliveries: Sequence[Delivery]) -> Sequence[bool]:
         """Returns for each delivery whether it is queued or running."""
-        return self._knows([_delivery_key(one) for one in deliveries])
+        return self._knows([_delivery_key(delivery) for delivery in deliveries])
 
     def pause(self, *, is_paused: bool) -> None:
         """Stops the queue from starting jobs, or starts them again; running jobs go on."""
@@ -111,7 +111,7 @@ class JobQueue:
     def executors(self) -> set[str]:
         """Returns the names of the processes that have running entries."""
         found = DBOS.list_workflows(status=_UNDER_WAY, load_input=False, load_output=False)
-        return {one.executor_id for one in found if one.executor_id}
+        return {workflow.executor_id for workflow in found if workflow.executor_id}
 
     def forget(self, older_than_seconds: float) -> int:
         """Deletes entries that ended so long ago; returns how many."""
@@ -123,7 +123,7 @@ class JobQueue:
             load_output=False,
         )
         if over:
-            DBOS.delete_workflows([one.workflow_id for one in over])
+            DBOS.delete_workflows([workflow.workflow_id for workflow in over])
         return len(over)
 
     def _put(self, options: EnqueueOptions, not_before: float, *arguments: str | int) -> None:
@@ -137,7 +137,7 @@ class JobQueue:
         if not keys:
             return []
         found = DBOS.list_workflows(workflow_ids=list(keys), load_input=False, load_output=False)
-        known = {one.workflow_id for one in found if one.status in _IN_QUEUE}
+        known = {workflow.workflow_id for workflow in found if workflow.status in _IN_QUEUE}
         return [key in known for key in keys]
 
 

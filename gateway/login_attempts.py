@@ -28,8 +28,8 @@ class LoginAttempts:
         now = self._now_seconds()
         with self._lock:
             self._failures = {
-                one: recent
-                for one, moments in self._failures.items()
+                peer: recent
+                for peer, moments in self._failures.items()
                 if (recent := _that_count(moments, now))
             }
             failures = self._failures.setdefault(_whose(address), [])

@@ -117,7 +117,7 @@ def _failure_reason(destination: DicomDestination, tried: Association) -> str:
         reason = answer.reason_str if answer else "without a reason"
         return f"{peer_name(destination)} rejects the association: {reason}"
     if tried.rejected_contexts:
-        names = {UID(str(one.abstract_syntax)).name for one in tried.rejected_contexts}
+        names = {UID(str(context.abstract_syntax)).name for context in tried.rejected_contexts}
         return f"{peer_name(destination)} does not offer {', '.join(sorted(names))}"
     return f"{peer_name(destination)} can't be reached, or does not answer as a DICOM node"
 

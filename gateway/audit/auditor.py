@@ -67,7 +67,7 @@ class AuditFile:
         Raises:
             ResourceError: They can't be written.
         """
-        text = b"".join(one.text + b"\n" for one in messages)
+        text = b"".join(message.text + b"\n" for message in messages)
         try:
             descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT, FILE_MODE)
             with os.fdopen(descriptor, "ab") as file:

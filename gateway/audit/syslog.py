@@ -81,17 +81,17 @@ class Collector:
         found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_DGRAM)
         family, kind, protocol, _, address = found[0]
         with socket.socket(family, kind, protocol) as sender:
-            for one in messages:
-                sender.sendto(self._frame(one), address)
+            for message in messages:
+                sender.sendto(self._frame(message), address)
 
     def _send_stream(self, messages: Sequence[SyslogMessage]) -> None:
         """RFC 6587 3.4.1 and RFC 5425 4.3: each message after its length.
 
         Syslog has no answer; but a collector that closes its side has read everything.
         """
-        frames = [self._frame(one) for one in messages]
+        frames = [self._frame(message) for message in messages]
         with self._connection() as stream:
-            stream.sendall(b"".join(b"%d %s" % (len(one), one) for one in frames))
+            stream.sendall(b"".join(b"%d %s" % (len(frame), frame) for frame in frames))
 
     @contextmanager
     def _connection(self) -> Iterator[socket.socket]:

@@ -69,7 +69,7 @@ class Report:
     def __str__(self) -> str:
         if not self.failures:
             return "it promises to keep all results"
-        reasons = {FAILURES.get(one, f"0x{one:04X}") for one in self.failures.values()}
+        reasons = {FAILURES.get(failure, f"0x{failure:04X}") for failure in self.failures.values()}
         return (
             f"it does not promise to keep {len(self.failures)} of the results: "
             f"{', '.join(sorted(reasons))}"
@@ -172,8 +172,8 @@ def _read(event: evt.Event) -> Report:
     failures = {}
     if event.event_type == NOT_ALL_KEPT:
         failures = {
-            str(one.ReferencedSOPInstanceUID): int(one.get("FailureReason", NO_SUCH_OBJECT))
-            for one in said.FailedSOPSequence
+            str(item.ReferencedSOPInstanceUID): int(item.get("FailureReason", NO_SUCH_OBJECT))
+            for item in said.FailedSOPSequence
         }
         if not failures:
             raise ValueError("failures without an instance")

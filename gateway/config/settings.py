@@ -49,10 +49,10 @@ class GatewaySettings(Section):
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:
         for kind in ("rules", "destinations"):
-            names = [one.name for one in getattr(self, kind)]
+            names = [entry.name for entry in getattr(self, kind)]
             if len(set(names)) < len(names):
                 raise ValueError(f"two {kind} have the same name")
-        known = {SENDER, *(one.name for one in self.destinations)}
+        known = {SENDER, *(destination.name for destination in self.destinations)}
         if self.complete.source is not None and self.destination(self.complete.source) is None:
             raise ValueError(f"complete.source: there is no such destination; {_known(known)}")
         for rule in self.rules:
@@ -67,7 +67,9 @@ class GatewaySettings(Section):
 
     def destination(self, name: str) -> DestinationSection | None:
         """Returns a destination by its name."""
-        return next((one for one in self.destinations if one.name == name), None)
+        return next(
+            (destination for destination in self.destinations if destination.name == name), None
+        )
 
 
 def _known(names: Collection[str]) -> str:

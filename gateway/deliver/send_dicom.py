@@ -68,7 +68,7 @@ def _store(established: Association, dataset: Dataset) -> None:
     if own not in accepted:
         if own.is_encapsulated or not accepted & set(_UNCOMPRESSED):
             raise ResourceError(f"{peer} does not take {sop_class.name} as {own.name}")
-        other = next(one for one in _UNCOMPRESSED if one in accepted)
+        other = next(syntax for syntax in _UNCOMPRESSED if syntax in accepted)
         dataset.file_meta.TransferSyntaxUID = other
         dataset.set_original_encoding(
             is_implicit_vr=other.is_implicit_VR, is_little_endian=other.is_little_endian

@@ -102,8 +102,10 @@ def _has_failed(answer: httpx.Response) -> bool:
         is_all = answer.status_code == httpx.codes.OK
         return not is_all or FAILED_SOP_SEQUENCE in answer.text
     datasets = document if isinstance(document, list) else [document]
-    sequences = [one.get(FAILED_SOP_SEQUENCE) for one in datasets if isinstance(one, dict)]
-    return any(one.get("Value") for one in sequences if isinstance(one, dict))
+    sequences = [
+        dataset.get(FAILED_SOP_SEQUENCE) for dataset in datasets if isinstance(dataset, dict)
+    ]
+    return any(sequence.get("Value") for sequence in sequences if isinstance(sequence, dict))
 
 
 def _body(boundary: str, files: Sequence[Path]) -> Iterator[bytes]:

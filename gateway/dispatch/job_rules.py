@@ -50,7 +50,7 @@ def decide(
     if not found:
         return []
     newest = max(found, key=lambda kept: kept.arrival)
-    headers = [_read_header(storage.path(one)) for one in _one_of_each_series(found)]
+    headers = [_read_header(storage.path(instance)) for instance in _one_of_each_series(found)]
     digest = content_digest(found)
     return [
         NewJob(
@@ -75,10 +75,10 @@ def fits(rule: RuleSection, sender: str, headers: Sequence[SeriesHeader]) -> boo
     if rule.senders and sender not in rule.senders:
         return False
     return any(
-        (not rule.modalities or one.modality in rule.modalities)
-        and _is_any_found(rule.body_parts, (one.body_part,))
-        and _is_any_found(rule.descriptions, one.descriptions)
-        for one in headers
+        (not rule.modalities or header.modality in rule.modalities)
+        and _is_any_found(rule.body_parts, (header.body_part,))
+        and _is_any_found(rule.descriptions, header.descriptions)
+        for header in headers
     )
 
 
@@ -102,9 +102,9 @@ def _destinations(rule: RuleSection, sender: str, settings: GatewaySettings) -> 
 
 def _name_of(sender: str, settings: GatewaySettings) -> str:
     """Returns the name of the destination with a sender's AE title; `sender` if there is none."""
-    for one in settings.destinations:
-        if one.dicom is not None and one.dicom.ae_title == sender:
-            return one.name
+    for destination in settings.destinations:
+        if destination.dicom is not None and destination.dicom.ae_title == sender:
+            return destination.name
     return SENDER
 
 
@@ -114,7 +114,7 @@ def _job_id(digest: str, rule: RuleSection) -> str:
 
 
 def _one_of_each_series(instances: Iterable[KeptInstance]) -> Iterable[KeptInstance]:
-    return {one.series_instance_uid: one for one in instances}.values()
+    return {instance.series_instance_uid: instance for instance in instances}.values()
 
 
 def _read_header(path: Path) -> SeriesHeader:

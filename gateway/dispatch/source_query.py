@@ -112,5 +112,5 @@ def _search(source: StowDestination, study_instance_uid: str) -> int | None:
 
 
 def _numbers(studies: Sequence[dict[str, dict[str, list[int]]]]) -> list[int]:
-    values = (one.get(NUMBER_TAG, {}).get("Value", [])[:1] for one in studies)
+    values = (study.get(NUMBER_TAG, {}).get("Value", [])[:1] for study in studies)
     return [int(number) for value in values for number in value]

@@ -249,7 +249,7 @@ def _is_own_question(event: evt.Event, title: str, settings: ReceiveSection) -> 
     """Returns whether this is the C-ECHO of /health of this gateway."""
     association = event.assoc
     primitive = cast(A_ASSOCIATE, association.requestor.primitive)
-    wanted = {one.abstract_syntax for one in primitive.presentation_context_definition_list}
+    wanted = {item.abstract_syntax for item in primitive.presentation_context_definition_list}
     own = cast(Any, association.dul.socket).socket
     return (
         title == settings.ae_title

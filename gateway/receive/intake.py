@@ -149,20 +149,20 @@ class Intake:
             while not self._waiting.empty():
                 batch.append(self._waiting.get())
             is_open = None not in batch
-            self._commit([one for one in batch if one])
+            self._commit([waiting for waiting in batch if waiting])
 
     def _commit(self, batch: "list[_Waiting]") -> None:
         try:
-            for folder in {one.folder for one in batch}:
+            for folder in {waiting.folder for waiting in batch}:
                 sync(folder)
             if batch:
-                self._ledger.add([one.instance for one in batch])
+                self._ledger.add([waiting.instance for waiting in batch])
         except Exception as error:  # the waiting threads have to get it
-            for one in batch:
-                one.done.set_exception(error)
+            for waiting in batch:
+                waiting.done.set_exception(error)
         else:
-            for one in batch:
-                one.done.set_result(None)
+            for waiting in batch:
+                waiting.done.set_result(None)
 
 
 @contextmanager

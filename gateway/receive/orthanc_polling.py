@@ -264,7 +264,9 @@ class OrthancSource:
         return time.strftime("%Y%m%dT%H%M%S", time.gmtime(begun_at - days * SECONDS_PER_DAY))
 
     def _forget_all_but(self, listed: set[str]) -> None:
-        self._transfers = {study: one for study, one in self._transfers.items() if study in listed}
+        self._transfers = {
+            study: transfer for study, transfer in self._transfers.items() if study in listed
+        }
         for study in self._settled.keys() - listed:
             # A page leaves out a study if another one is deleted meanwhile.
             if not self._server.has_study(study):
@@ -283,13 +285,13 @@ class OrthancSource:
 
     def _complete(self, study: Study, stop: Event) -> bool:
         """Takes the missing instances of a stable study; returns whether it is complete."""
-        on_record = {one.sop_instance_uid for one in self._ledger.instances(study.uid)}
+        on_record = {instance.sop_instance_uid for instance in self._ledger.instances(study.uid)}
         try:
-            missing = [one for one in self._wanted(study) if one.uid not in on_record]
+            missing = [item for item in self._wanted(study) if item.uid not in on_record]
         except NotServed as error:
             self._say(study.id, str(error))
             return False
-        taken = [self._take(study, one) for one in missing if not stop.is_set()]
+        taken = [self._take(study, item) for item in missing if not stop.is_set()]
         if stop.is_set() or not all(taken):
             return False
         transfer = self._transfers.get(study.id)

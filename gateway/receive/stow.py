@@ -228,7 +228,7 @@ async def _done(takes: "set[asyncio.Future[PartOutcome]]", at_most: int) -> Sequ
     while len(takes) > at_most:
         done, _ = await asyncio.wait(takes, return_when=asyncio.FIRST_COMPLETED)
         takes -= done
-        outcomes += [one.result() for one in done]
+        outcomes += [future.result() for future in done]
     return outcomes
 
 

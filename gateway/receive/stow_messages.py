@@ -148,14 +148,14 @@ class PartOutcome:
 
 def answer_to(outcomes: Sequence[PartOutcome]) -> Response:
     """Returns the Store Instances Response Module (PS3.18 I.2) and its status (10.5.3.1)."""
-    stored = [one for one in outcomes if one.failure is None]
-    failed = [one for one in outcomes if one.failure is not None]
+    stored = [outcome for outcome in outcomes if outcome.failure is None]
+    failed = [outcome for outcome in outcomes if outcome.failure is not None]
     answer = Dataset()
     if stored:
-        answer.ReferencedSOPSequence = [_item(one) for one in stored]
-    if known := [_item(one) for one in failed if one.sop_instance_uid]:
+        answer.ReferencedSOPSequence = [_item(item) for item in stored]
+    if known := [_item(item) for item in failed if item.sop_instance_uid]:
         answer.FailedSOPSequence = known
-    if unknown := [_item(one) for one in failed if not one.sop_instance_uid]:
+    if unknown := [_item(item) for item in failed if not item.sop_instance_uid]:
         answer.OtherFailuresSequence = unknown
     status = HTTPStatus.OK if stored else HTTPStatus.CONFLICT
     if stored and failed:

@@ -166,7 +166,7 @@ class Watch:
                 self._look_into(_Place(root, PurePath(), root), stop)
         except OSError as error:
             self._trouble = error
-        self._taken &= {one.status for one in self._seen.values()}
+        self._taken &= {item.status for item in self._seen.values()}
         if self._trouble:  # there may be more files
             raise ResourceError(
                 f"receive.folders: in {self._settings.folder} something can't be read, or not be "
@@ -178,7 +178,7 @@ class Watch:
 
     def _look_into(self, place: "_Place", stop: Event) -> None:
         with os.scandir(place.descriptor) as entries:
-            names = sorted((one.name, one.is_dir(follow_symlinks=False)) for one in entries)
+            names = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
         for name, is_folder in names:
             if stop.is_set():
                 return

@@ -27,7 +27,7 @@ def history_may_go(
 
     It stays if a destination never got the results, or never committed itself to keep them.
     """
-    is_delivered = all(one.is_done for job in study.jobs for one in job.deliveries)
+    is_delivered = all(delivery.is_done for job in study.jobs for delivery in job.deliveries)
     is_kept = study.is_failed and rules.failed_days is None
     last_at = max(study.done_at, last_event_at)
     return (

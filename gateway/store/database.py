@@ -269,7 +269,7 @@ def _without_password(text: str, url: str) -> str:
     """
     rest, _, query = url.partition("://")[2].partition("?")
     password = rest.rpartition("@")[0].partition(":")[2]
-    values = [one.partition("=")[2] for one in query.split("&")]
+    values = [part.partition("=")[2] for part in query.split("&")]
     parts = {password, *re.split(r"[:/@?&=]", password), *values}
     for part in sorted(parts, key=len, reverse=True):
         if len(part) >= _SECRET_CHARACTERS:

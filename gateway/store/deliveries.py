@@ -66,8 +66,8 @@ class DeliveryList:
 
     def delivery(self, job_id: str, destination: str) -> Delivery | None:
         """Returns a delivery."""
-        one = self._select(DELIVERIES.c.job_id == job_id, DELIVERIES.c.destination == destination)
-        return next(iter(one), None)
+        found = self._select(DELIVERIES.c.job_id == job_id, DELIVERIES.c.destination == destination)
+        return next(iter(found), None)
 
     def of_job(self, job_id: str) -> Sequence[Delivery]:
         """Returns the deliveries of a job."""

@@ -126,7 +126,7 @@ class Storage:
 
     def not_on_record(self, ledger: Ledger) -> Sequence[Path]:
         """Returns the files of studies that are not in the ledger."""
-        on_record = {self.path(one) for one in ledger.instances()}
+        on_record = {self.path(instance) for instance in ledger.instances()}
         return sorted({*self._studies.glob("*/*")} - on_record)
 
 

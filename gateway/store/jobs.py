@@ -139,8 +139,8 @@ class JobList:
             if job is None:
                 return False
             connection.execute(RESULTS.delete().where(RESULTS.c.job_id == job_id))
-            for one in results:
-                connection.execute(RESULTS.insert().values(result_row(job_id, one)))
+            for result in results:
+                connection.execute(RESULTS.insert().values(result_row(job_id, result)))
             wanted = () if judgement.is_held else job.destinations.of(judgement.verdict)
             noted = assign_notes(connection, job, wanted)
             for destination in dict.fromkeys((*wanted, *noted)):

@@ -299,9 +299,9 @@ def _count_arrivals(connection: Connection, new: Collection[KeptInstance]) -> No
     connection.execute(_SET_ARRIVAL, arrivals)
 
 
-def _later(one: ColumnElement[float], other: ColumnElement[float]) -> ColumnElement[float]:
+def _later(first: ColumnElement[float], second: ColumnElement[float]) -> ColumnElement[float]:
     """Returns the later of two times; the databases have different functions for it."""
-    return case((one > other, one), else_=other)
+    return case((first > second, first), else_=second)
 
 
 def _growth(new: Iterable[KeptInstance]) -> list[dict[str, object]]:

@@ -155,8 +155,8 @@ def deliveries_of(
     )
     with database.transaction() as connection:
         for job_id, *values in connection.execute(statement):
-            one = dict(zip(ListedDelivery.__slots__, values, strict=True))
-            found[job_id].append(ListedDelivery(**{**one, "state": DeliveryState(one["state"])}))
+            row = dict(zip(ListedDelivery.__slots__, values, strict=True))
+            found[job_id].append(ListedDelivery(**{**row, "state": DeliveryState(one["state"])}))
     return found
 
 

@@ -65,7 +65,7 @@ class WorkerList:
     def lost(self, silent_seconds: float) -> set[str]:
         """Returns the names of the workers that have not reported for so long."""
         now = time.time()
-        return {one.worker for one in self.workers() if now - one.seen_at > silent_seconds}
+        return {worker.worker for worker in self.workers() if now - worker.seen_at > silent_seconds}
 
     def is_paused(self) -> bool:
         """Returns whether no more jobs are to be begun."""

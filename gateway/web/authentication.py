@@ -100,8 +100,8 @@ class Sessions:
         now = self._now_seconds()
         with self._lock:
             self._open = {
-                token: (one, seen_at)
-                for token, (one, seen_at) in self._open.items()
+                token: (kept, seen_at)
+                for token, (kept, seen_at) in self._open.items()
                 if now - seen_at <= self._idle_seconds
             }
             self._open[session.token] = (session, now)

@@ -68,7 +68,7 @@ def check_password(storage_folder: Path, password: str) -> bool:
     """
     path = storage_folder / FILE_NAME
     try:
-        salt, expected = (bytes.fromhex(one) for one in path.read_text("ascii").split(":"))
+        salt, expected = (bytes.fromhex(part) for part in path.read_text("ascii").split(":"))
     except (OSError, ValueError) as error:
         raise ResourceError(f"{path} can't be read: {type(error).__name__}") from error
     return hmac.compare_digest(_hash(password, salt), expected)

@@ -75,7 +75,7 @@ class Results:
             ResourceError: The database fails.
         """
         kinds = dict.fromkeys(_ALWAYS_SHOWN, "")
-        kinds |= {one.path: one.kind for one in self._jobs.results(job_id)}
+        kinds |= {result.path: result.kind for result in self._jobs.results(job_id)}
         folder = self._storage.output_folder(job_id)
         return [
             ResultFile(path=path, kind=kind, size_bytes=(folder / path).stat().st_size)
@@ -89,7 +89,7 @@ class Results:
         Raises:
             ResourceError: The database fails.
         """
-        if path not in (one.path for one in self.files(job_id)):
+        if path not in (file.path for file in self.files(job_id)):
             return None
         return self._storage.output_folder(job_id) / path
 
@@ -99,12 +99,12 @@ class Results:
             text = (self._storage.output_folder(job_id) / STATUS_NAME).read_text("utf-8")
             return [
                 ShownStructure(
-                    series=one.get("folder", ""),
-                    name=display_name(one["name"]),
-                    volume_ml=one["volume_ml"],
-                    remarks=tuple(map(limitation_label, one["flags"])),
+                    series=structure.get("folder", ""),
+                    name=display_name(structure["name"]),
+                    volume_ml=structure["volume_ml"],
+                    remarks=tuple(map(limitation_label, structure["flags"])),
                 )
-                for one in json.loads(text)["structures"]
+                for structure in json.loads(text)["structures"]
             ]
         except FileNotFoundError:
             return []
@@ -113,7 +113,7 @@ class Results:
 def preview(storage: Storage, job_id: str) -> Path | None:
     """Returns the preview of a job, if there is one."""
     folder = storage.output_folder(job_id)
-    return next((folder / one for one in _PREVIEWS if _is_inside(folder, one)), None)
+    return next((folder / path for path in _PREVIEWS if _is_inside(folder, path)), None)
 
 
 def thumbnail(image_file: Path) -> bytes:

@@ -152,12 +152,12 @@ class StudyJob:
     @property
     def previews(self) -> Sequence[ResultFile]:
         """The preview images, one for each series."""
-        return [one for one in self.files if one.name == PREVIEW_NAME]
+        return [file for file in self.files if file.name == PREVIEW_NAME]
 
     @property
     def has_series(self) -> bool:
         """Whether several series were segmented."""
-        return any(one.series for one in self.structures)
+        return any(structure.series for structure in self.structures)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,7 +194,7 @@ def overview(context: WebContext, group: Group | None, page: int) -> Overview:
         ResourceError: The database fails.
     """
     states = count_jobs(context.database)
-    counts = {one: sum(states[state] for state in GROUP_STATES[one]) for one in Group}
+    counts = {group: sum(states[state] for state in GROUP_STATES[group]) for group in Group}
     shown = {group: PAGE_JOBS} if group else FIRST_PAGE_JOBS
     arriving, held = arriving_studies(context.database), context.conflicts.undecided()
     clock = context.clock.last()
@@ -202,7 +202,7 @@ def overview(context: WebContext, group: Group | None, page: int) -> Overview:
         now=time.time(),
         group=group,
         counts=counts,
-        sections=[_section(context, one, n, page, counts[one]) for one, n in shown.items()],
+        sections=[_section(context, kind, n, page, counts[kind]) for kind, n in shown.items()],
         held=[
             HeldRow(conflict=conflict, headline=context.headlines.of(conflict.study_instance_uid))
             for conflict in held[:FIRST_PAGE_HELD]
@@ -210,14 +210,14 @@ def overview(context: WebContext, group: Group | None, page: int) -> Overview:
         n_held=len(held),
         clock_jump_seconds=clock.jump_seconds if clock else None,
         arriving=[
-            ArrivingRow(study=one, headline=context.headlines.of(one.study_instance_uid))
-            for one in arriving[:FIRST_PAGE_ARRIVING]
+            ArrivingRow(study=study, headline=context.headlines.of(study.study_instance_uid))
+            for study in arriving[:FIRST_PAGE_ARRIVING]
         ],
         n_arriving=len(arriving),
         is_paused=context.worker_list.is_paused(),
         workers=_workers(context),
         destinations=destinations(
-            context.database, [one.name for one in context.settings.destinations]
+            context.database, [destination.name for destination in context.settings.destinations]
         ),
         health=context.health.ask_and_wait(),
         disk_bytes=shutil.disk_usage(context.settings.storage_folder).total,
@@ -254,15 +254,15 @@ def study(context: WebContext, study_instance_uid: str) -> Study | None:
 
 def _section(context: WebContext, group: Group, page_jobs: int, page: int, total: int) -> Section:
     jobs = list_jobs(context.database, group, limit=page_jobs, offset=(page - 1) * page_jobs)
-    deliveries = deliveries_of(context.database, [one.job_id for one in jobs])
+    deliveries = deliveries_of(context.database, [job.job_id for job in jobs])
     rows = [
         JobRow(
-            job=one,
-            headline=context.headlines.of(one.study_instance_uid),
-            deliveries=deliveries[one.job_id],
-            has_preview=preview(context.storage, one.job_id) is not None,
+            job=job,
+            headline=context.headlines.of(job.study_instance_uid),
+            deliveries=deliveries[job.job_id],
+            has_preview=preview(context.storage, job.job_id) is not None,
         )
-        for one in jobs
+        for job in jobs
     ]
     return Section(group=group, rows=rows, total=total, page=page, page_jobs=page_jobs)
 
@@ -271,11 +271,11 @@ def _workers(context: WebContext) -> Sequence[WorkerRow]:
     now = time.time()
     return [
         WorkerRow(
-            worker=one,
-            works_on=_works_on(context, one),
-            is_lost=now - one.seen_at > LOST_SECONDS,
+            worker=worker,
+            works_on=_works_on(context, worker),
+            is_lost=now - worker.seen_at > LOST_SECONDS,
         )
-        for one in context.worker_list.workers()
+        for worker in context.worker_list.workers()
     ]
 
 

@@ -94,8 +94,10 @@ class WarmRunner:
         return Outcome(
             failure=None,
             results=tuple(
-                KeptResult(path=one.path, kind=one.kind, sop_instance_uid=one.sop_instance_uid)
-                for one in outcome.status.results
+                KeptResult(
+                    path=result.path, kind=result.kind, sop_instance_uid=result.sop_instance_uid
+                )
+                for result in outcome.status.results
             ),
             judgement=_judgement(asdict(outcome.status.quality)),
         )
@@ -188,7 +190,9 @@ def _judgement(quality: Mapping[str, Any]) -> Judgement:
     verdict = Verdict(quality["verdict"])
     return Judgement(
         verdict=verdict,
-        reasons=tuple(one["sentence"] for one in quality["findings"] if one["severity"] == verdict),
+        reasons=tuple(
+            finding["sentence"] for finding in quality["findings"] if finding["severity"] == verdict
+        ),
         is_held=quality["held"] is not None,
     )
 
@@ -199,7 +203,7 @@ def _read_status(output: Path, exit_status: int) -> Outcome:
         status = json.loads((output / STATUS_NAME).read_text(encoding="utf-8"))
         error = status["error"]
         if error is None:
-            results = tuple(KeptResult(**one) for one in status["results"])
+            results = tuple(KeptResult(**result) for result in status["results"])
             return Outcome(failure=None, results=results, judgement=_judgement(status["quality"]))
         is_final = error["exit_status"] != ResourceError.exit_status
         return Outcome(failure=Failure(message=error["message"], is_final=is_final))

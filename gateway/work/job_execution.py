@@ -131,9 +131,9 @@ class JobExecutor:
         with suppress(FileNotFoundError):
             shutil.rmtree(folder)
         (folder / INPUT_NAME).mkdir(parents=True)
-        for one in images(found):
+        for image in images(found):
             try:
-                os.link(self.storage.path(one), folder / INPUT_NAME / _name(one))
+                os.link(self.storage.path(image), folder / INPUT_NAME / _name(image))
             except FileNotFoundError as error:
                 raise ResourceError("images of the study are not on the disk") from error
         self._write_settings(folder, job.application)

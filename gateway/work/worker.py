@@ -56,7 +56,7 @@ def work(
     """
     storage = Storage(settings.storage_folder)
     with only_worker(settings.storage_folder, worker), open_database(settings) as database:
-        one = JobExecutor(
+        executor = JobExecutor(
             settings=settings.work,
             storage=storage,
             ledger=Ledger(database),
@@ -65,8 +65,8 @@ def work(
             worker=worker,
             device=device,
         )
-        one.warm_up(settings.rules[0].whole_application)
-        watch = _Watch(one, WorkerList(database), heartbeat)
+        executor.warm_up(settings.rules[0].whole_application)
+        watch = _Watch(executor, WorkerList(database), heartbeat)
         with watch.watching(), running_queue(settings, worker, Handlers(segment=watch.segment)):
             log.info("working", worker=worker, device=device)
             stop.wait()
