@@ -62,18 +62,18 @@ class CommittingArchive:
         report = Dataset()
         report.TransactionUID = asked.TransactionUID
         report.ReferencedSOPSequence = [
-            one
-            for one in asked.ReferencedSOPSequence
-            if one.ReferencedSOPInstanceUID not in self.failures
+            item
+            for item in asked.ReferencedSOPSequence
+            if item.ReferencedSOPInstanceUID not in self.failures
         ]
         if self.failures:
             report.FailedSOPSequence = [
-                one
-                for one in asked.ReferencedSOPSequence
-                if one.ReferencedSOPInstanceUID in self.failures
+                item
+                for item in asked.ReferencedSOPSequence
+                if item.ReferencedSOPInstanceUID in self.failures
             ]
-            for one in report.FailedSOPSequence:
-                one.FailureReason = self.failures[one.ReferencedSOPInstanceUID]
+            for entry in report.FailedSOPSequence:
+                entry.FailureReason = self.failures[entry.ReferencedSOPInstanceUID]
         return send_report(association, report, NOT_ALL_KEPT if self.failures else ALL_KEPT)
 
     def store(self, event: evt.Event) -> int:

@@ -48,8 +48,8 @@ def demo(study: Path) -> None:
         _ask(orthanc, "POST", "/modalities/gateway/store", own_id)
         series = _wait_for_results(orthanc, own_id)
         print(f"The results are in Orthanc, {time.monotonic() - begun:.0f} s later:")
-        for one in series:
-            tags = one["MainDicomTags"]
+        for found_series in series:
+            tags = found_series["MainDicomTags"]
             print(f"  {tags['Modality']:9} {tags.get('SeriesDescription', '')}")
         print(f"The study in Orthanc: {orthanc.url}/app/explorer.html#study?uuid={own_id}")
         web = service.settings.web
@@ -78,8 +78,8 @@ def _wait_for_results(orthanc: Orthanc, own_id: str) -> list[dict[str, Any]]:
     deadline = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < deadline:
         found: list[dict[str, Any]] = _ask(orthanc, "GET", f"/studies/{own_id}/series")
-        made = [one for one in found if one["MainDicomTags"]["Modality"] in USUAL_RESULTS]
-        if {one["MainDicomTags"]["Modality"] for one in made} == USUAL_RESULTS:
+        made = [item for item in found if item["MainDicomTags"]["Modality"] in USUAL_RESULTS]
+        if {item["MainDicomTags"]["Modality"] for item in made} == USUAL_RESULTS:
             return made
         time.sleep(LOOK_SECONDS)
     sys.exit(f"no results after {WAIT_SECONDS} s; see {FOLDER}")

@@ -43,23 +43,23 @@ def running_gateway(
 def children(pid: int) -> list[int]:
     """Returns the processes that a process has started."""
     tasks = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(child) for one in tasks for child in one.read_text().split()]
+    return [int(child) for task in tasks for child in task.read_text().split()]
 
 
 def has_a_connection(process: int, port: int) -> bool:
     """Returns whether a process has a connection that came in at a port."""
     connected = _connected_sockets(port)
-    for one in Path(f"/proc/{process}/fd").iterdir():
+    for path in Path(f"/proc/{process}/fd").iterdir():
         with suppress(FileNotFoundError):  # it has just been closed
-            if str(one.readlink()) in connected:
+            if str(path.readlink()) in connected:
                 return True
     return False
 
 
 def _connected_sockets(port: int) -> set[str]:
     """Returns the sockets of a port as /proc/PID/fd names them (proc_net_tcp of Linux)."""
-    rows = [one.split() for one in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    return {f"socket:[{one[9]}]" for one in rows if one[1].endswith(f":{port:04X}")}
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return {f"socket:[{row[9]}]" for row in rows if row[1].endswith(f":{port:04X}")}
 
 
 def wait_until_processes_serve(receivers: Sequence[int], port: int) -> None:
@@ -70,13 +70,15 @@ def wait_until_processes_serve(receivers: Sequence[int], port: int) -> None:
     def all_serve() -> bool:
         # Each goes to whoever has the fewest.
         opened = [entity.associate(LOOPBACK, port, ae_title=AE_TITLE) for _ in (None, *receivers)]
-        serve = all(has_a_connection(one, port) for one in receivers)
-        for one in opened:
-            one.release()
+        serve = all(has_a_connection(receiver, port) for receiver in receivers)
+        for item in opened:
+            item.release()
         return serve
 
     wait_until(all_serve, "all processes up")
-    wait_until(lambda: not any(has_a_connection(one, port) for one in receivers), "free again")
+    wait_until(
+        lambda: not any(has_a_connection(receiver, port) for receiver in receivers), "free again"
+    )
 
 
 def storescu(port: int, folders: Sequence[Path], *options: str) -> subprocess.Popen[str]:

@@ -103,7 +103,8 @@ class Service:
         self.wait_for(job, JobState.SEGMENTED)
         wait_until(
             lambda: all(
-                one.state is DeliveryState.DELIVERED for one in self.deliveries.of_job(job.job_id)
+                delivery.state is DeliveryState.DELIVERED
+                for delivery in self.deliveries.of_job(job.job_id)
             ),
             "delivered",
         )
@@ -170,7 +171,7 @@ class Service:
         """Returns when it listens and its worker is ready."""
 
         def seen() -> list[float]:
-            return [one.seen_at for one in self.worker_list.workers()]
+            return [worker.seen_at for worker in self.worker_list.workers()]
 
         before = seen()
 

@@ -156,7 +156,7 @@ def deliveries_of(
     with database.transaction() as connection:
         for job_id, *values in connection.execute(statement):
             row = dict(zip(ListedDelivery.__slots__, values, strict=True))
-            found[job_id].append(ListedDelivery(**{**row, "state": DeliveryState(one["state"])}))
+            found[job_id].append(ListedDelivery(**{**row, "state": DeliveryState(row["state"])}))
     return found
 
 

@@ -84,7 +84,7 @@ def wait_for_jobs(service: Service, instances: list[Dataset], number: int) -> li
 
 
 def segs_of(archive: Archive, service: Service, job: Job) -> set[str]:
-    uids = {one.sop_instance_uid for one in service.jobs.results(job.job_id)}
+    uids = {result.sop_instance_uid for result in service.jobs.results(job.job_id)}
     return {uid for uid in archive.of_class(SegmentationStorage) if uid in uids}
 
 
@@ -108,9 +108,9 @@ def test_a_study_that_grows_is_done_again_and_an_identical_one_is_not(
     events = history(service.database, instances[0].StudyInstanceUID)
     wait_until(
         lambda: (
-            [one.kind for one in history(service.database, instances[0].StudyInstanceUID)].count(
-                events[0].kind
-            )
+            [
+                event.kind for event in history(service.database, instances[0].StudyInstanceUID)
+            ].count(events[0].kind)
             == 3
         ),
         "looked at again, as our own results make it grow",
@@ -121,11 +121,15 @@ def test_a_study_that_grows_is_done_again_and_an_identical_one_is_not(
 
 def _dicom_results(service: Service, job: Job) -> list[Path]:
     folder = Path(service.settings.storage_folder) / "jobs" / job.job_id / "output"
-    return [folder / one.path for one in service.jobs.results(job.job_id) if one.sop_instance_uid]
+    return [
+        folder / result.path
+        for result in service.jobs.results(job.job_id)
+        if result.sop_instance_uid
+    ]
 
 
 def _send_back(service: Service, results: Sequence[Dataset]) -> None:
-    contexts = {(one.SOPClassUID, one.file_meta.TransferSyntaxUID) for one in results}
+    contexts = {(result.SOPClassUID, result.file_meta.TransferSyntaxUID) for result in results}
     association = associate(service.settings.receive.port, "ARCHIVE", contexts=contexts)
     store(association, results)
     association.release()
@@ -215,7 +219,7 @@ def test_urgent_starts_next_and_a_pause_holds_all(service: Service, tmp_path: Pa
     waiting = [wait_for_jobs(service, instances, 1)[0] for instances in routine]
     stat = datasets(tmp_path / "stat", 26)
     send(service, stat, title="STAT")
-    urgent = next(one for one in wait_for_jobs(service, stat, 2) if one.rule == "stat")
+    urgent = next(job for job in wait_for_jobs(service, stat, 2) if job.rule == "stat")
     assert service.jobs.make_urgent(waiting[1].job_id, "somebody")
     WorkerList(service.database).pause("somebody", is_paused=False)
     done = [service.wait_for(job, JobState.SEGMENTED) for job in [urgent, waiting[1], waiting[0]]]
@@ -276,14 +280,14 @@ def test_what_is_not_to_be_believed_goes_nowhere_or_where_a_rule_wants_it(
         held = service.wait_for(jobs["clinic"], JobState.HELD)
         assert held.reason
         results = service.jobs.results(held.job_id)
-        assert any(one.path == "rejected/seg.dcm.held" for one in results)
+        assert any(result.path == "rejected/seg.dcm.held" for result in results)
         assert not service.deliveries.of_job(held.job_id)
         service.wait_until_delivered(jobs["study"])
         (delivery,) = service.deliveries.of_job(jobs["study"].job_id)
         assert delivery.destination == "archive"
         assert len(segs_of(archive, service, jobs["study"])) == 1
         results = service.jobs.results(jobs["study"].job_id)
-        (note,) = [one.sop_instance_uid for one in results if one.kind == REJECTION_NOTE]
+        (note,) = [result.sop_instance_uid for result in results if result.kind == REJECTION_NOTE]
         assert note in archive.of_class(KeyObjectSelectionDocumentStorage)
 
 

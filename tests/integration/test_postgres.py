@@ -48,14 +48,14 @@ def test_a_lost_host_is_replaced_within_a_minute(service: Service, tmp_path: Pat
         first = send_study(service, tmp_path / "first", 40)
         second = send_study(service, tmp_path / "second", 41)
         wait_until(
-            lambda: "lost-host" in {one.worker for one in worker_list.workers()},
+            lambda: "lost-host" in {worker.worker for worker in worker_list.workers()},
             "there, and free too",
         )
         worker_list.pause("test", is_paused=False)
         wait_until(lambda: "lost-host" in workers(service), "work on the other host")
         (taken,) = (
             job
-            for job in (service.jobs.job(one.job_id) for one in (first, second))
+            for job in (service.jobs.job(item.job_id) for item in (first, second))
             if job and job.worker == "lost-host"
         )
         at_stage(service, taken, "segment", "load_models", "write_seg")

@@ -89,9 +89,9 @@ def on_record(folder: Path) -> set[tuple[str, str]]:
     storage = Storage(folder)
     with open_database(GatewaySettings(storage_folder=folder)) as database:
         kept = list(Ledger(database).instances())
-    for one in kept:
-        assert hashlib.sha256(storage.path(one).read_bytes()).hexdigest() == one.sha256
-    found = {(one.study_instance_uid, one.sop_instance_uid) for one in kept}
+    for item in kept:
+        assert hashlib.sha256(storage.path(item).read_bytes()).hexdigest() == item.sha256
+    found = {(item.study_instance_uid, item.sop_instance_uid) for item in kept}
     assert len(found) == len(kept), "an instance is there twice"
     return found
 

@@ -128,8 +128,10 @@ def test_every_study_is_segmented_once(tmp_path: Path) -> None:
             killer = pool.submit(kill_while, sender, service)
             sender.send()
             killer.result()
-        on_record = {one.sop_instance_uid for one in Ledger(service.database).instances()}
-        assert {one.SOPInstanceUID for instances in studies for one in instances} == on_record
+        on_record = {instance.sop_instance_uid for instance in Ledger(service.database).instances()}
+        assert {
+            instance.SOPInstanceUID for instances in studies for instance in instances
+        } == on_record
         service.let_senders_be_silent()
         for instances in studies:
             job = service.job_of(instances[0].StudyInstanceUID)

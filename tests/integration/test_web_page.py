@@ -109,7 +109,7 @@ def test_somebody_without_a_mouse_sees_results_and_retries(gateway: Filled) -> N
     assert seen["focusAfter"] == "said", "after a button has gone, nobody knows where the focus is"
     assert seen["saidWithoutScripts"] == "No more jobs are started."
     assert seen["reportShown"]
-    assert [one for one in said["violations"].values() if one != []] == []
+    assert [part for part in said["violations"].values() if part != []] == []
     (retried,) = [job for job in gateway.jobs.jobs(limit=10) if job.attempts == 0 and job.run == 2]
     assert retried.state == "queued"
     assert gateway.worker_list.is_paused()

@@ -154,7 +154,7 @@ def test_a_study_comes_through_whatever_is_killed(
     done = service.wait_for(job, JobState.SEGMENTED)
     assert done.attempts <= 2
     service.wait_until_delivered(job)
-    results = [one.sop_instance_uid for one in service.jobs.results(job.job_id)]
+    results = [result.sop_instance_uid for result in service.jobs.results(job.job_id)]
     for uid in filter(None, results):
         assert len(set(archive.contents[uid])) == 1, "two objects have one UID, or it is missing"
     made = set(archive.of_class(SegmentationStorage)) - before
@@ -177,7 +177,7 @@ def test_a_study_that_kills_its_worker_is_given_up_and_others_go_on(
     service.wait_for(other, JobState.SEGMENTED)
     assert service.jobs.retry(poison.job_id, "somebody")
     service.wait_for(poison, JobState.SEGMENTED)
-    events = [str(one.kind) for one in history(service.database, poison.study_instance_uid)]
+    events = [str(event.kind) for event in history(service.database, poison.study_instance_uid)]
     assert events[:9] == ["received", "complete", "queued", *["started"] * 4, "dead", "retried"]
 
 

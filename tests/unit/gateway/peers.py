@@ -58,7 +58,7 @@ class DicomPeer:
 
     def datasets(self) -> list[Dataset]:
         """Returns what it got."""
-        return [pydicom.dcmread(pydicom.filebase.DicomBytesIO(one)) for one in self.received]
+        return [pydicom.dcmread(pydicom.filebase.DicomBytesIO(item)) for item in self.received]
 
 
 @contextmanager
@@ -204,8 +204,8 @@ def parts(body: bytes, content_type: str) -> list[bytes]:
     assert preamble.strip() == b""
     assert epilogue == b"--\r\n"
     files = []
-    for one in found:
-        head, _, content = one.partition(b"\r\n\r\n")
+    for item in found:
+        head, _, content = item.partition(b"\r\n\r\n")
         assert head.strip() == b"Content-Type: application/dicom"
         files.append(content)
     return files
@@ -213,7 +213,7 @@ def parts(body: bytes, content_type: str) -> list[bytes]:
 
 def unchanged(received: Sequence[bytes], paths: Sequence[Path]) -> bool:
     """Returns whether files came as they were, apart from what a sender says of itself."""
-    got = [pydicom.dcmread(pydicom.filebase.DicomBytesIO(one)) for one in received]
+    got = [pydicom.dcmread(pydicom.filebase.DicomBytesIO(item)) for item in received]
     sent = [pydicom.dcmread(path) for path in paths]
     return got == sent and all(
         one.file_meta.TransferSyntaxUID == other.file_meta.TransferSyntaxUID

@@ -43,7 +43,7 @@ def test_without_a_file_nobody_is_reached_and_nothing_leaves(tmp_path: Path) -> 
     settings = load_gateway_settings(None)
     assert settings.receive.address == settings.web.address == "127.0.0.1"
     assert settings.destinations == ()
-    assert [(one.name, one.destinations) for one in settings.rules] == [("ct", ())]
+    assert [(rule.name, rule.destinations) for rule in settings.rules] == [("ct", ())]
     assert settings.work.devices == ("auto",)
     assert settings == load(tmp_path, {"work": {}, "rules": [{}]})
 

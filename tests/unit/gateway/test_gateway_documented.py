@@ -26,8 +26,8 @@ def keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
 def section_of(annotation: object) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    found = (section_of(one) for one in typing.get_args(annotation))
-    return next((one for one in found if one), None)
+    found = (section_of(argument) for argument in typing.get_args(annotation))
+    return next((item for item in found if item), None)
 
 
 def test_every_setting_is_documented_and_nothing_else() -> None:

@@ -89,8 +89,8 @@ def has_begun(folder: Path, expected: list[str]) -> bool:
 def test_jobs_are_done_once_however_often_they_are_put_and_urgent_ones_first(
     queue: JobQueue, tmp_path: Path
 ) -> None:
-    for one in (job("a"), job("b"), job("a"), job("u", is_urgent=True), job("c"), job("a", run=2)):
-        queue.put_job(one)
+    for item in (job("a"), job("b"), job("a"), job("u", is_urgent=True), job("c"), job("a", run=2)):
+        queue.put_job(item)
     assert queue.knows_jobs([job("a"), job("b"), job("x"), job("b", run=2)]) == [
         True,
         True,
@@ -103,7 +103,7 @@ def test_jobs_are_done_once_however_often_they_are_put_and_urgent_ones_first(
         queue.put_job(job("last"))
         wait_until(lambda: len(lines(tmp_path, "done")) == 6)
         wait_until(lambda: queue.knows_jobs([job("a"), job("last")]) == [False, False])
-    begun = [one.rsplit(maxsplit=1)[0] for one in lines(tmp_path, "begun")]
+    begun = [line.rsplit(maxsplit=1)[0] for line in lines(tmp_path, "begun")]
     assert begun == ["u 1", "a 1", "b 1", "c 1", "a 2", "last 1"]
     assert queue.knows_jobs([]) == []
 
@@ -209,7 +209,7 @@ def test_no_destination_waits_for_another_one(queue: JobQueue, tmp_path: Path) -
             queue.put_delivery(replace(DELIVERY, job_id=str(n), destination=where))
     with running_process(tmp_path, "dispatcher-2", DELIVER):
         wait_until(lambda: len(lines(tmp_path, "done")) == 4)
-        assert {one.split()[1] for one in lines(tmp_path, "done")} == {"pacs"}
+        assert {line.split()[1] for line in lines(tmp_path, "done")} == {"pacs"}
         at_once = GatewaySettings().deliver.at_once
         wait_until(lambda: n_begun(tmp_path, "dead") == at_once, "as many begun as may be")
         soon = time.time() + 1.0
@@ -261,7 +261,7 @@ def test_a_pause_holds_up_jobs_until_it_ends(queue: JobQueue, tmp_path: Path) ->
             wait_until(lambda: len(lines(tmp_path, "done")) == 2)
             queue.put_delivery(replace(DELIVERY, run=2, not_before=time.time() + PAUSE_SECONDS))
             wait_until(lambda: len(lines(tmp_path, "done")) == 3)
-        assert not any(one.startswith("b ") for one in lines(tmp_path, "begun"))
+        assert not any(line.startswith("b ") for line in lines(tmp_path, "begun"))
         assert queue.knows_jobs([job("b")]) == [True]
         queue.pause(is_paused=False)
         wait_until(lambda: "b 1 host-1" in lines(tmp_path, "done"))

@@ -77,11 +77,11 @@ def participants(root: Element) -> list[tuple[str, str, str | None]]:
     """The user, whether it is the requestor, and the role, of each participant."""
     return [
         (
-            one.attrib["UserID"],
-            one.attrib["UserIsRequestor"],
-            None if one.find("RoleIDCode") is None else code(one.find("RoleIDCode"))[0],
+            element.attrib["UserID"],
+            element.attrib["UserIsRequestor"],
+            None if element.find("RoleIDCode") is None else code(element.find("RoleIDCode"))[0],
         )
-        for one in root.findall("ActiveParticipant")
+        for element in root.findall("ActiveParticipant")
     ]
 
 
@@ -89,12 +89,12 @@ def objects(root: Element) -> list[tuple[str, str, str, str]]:
     """The id, its type, the type of the object and its role, of each object."""
     return [
         (
-            one.attrib["ParticipantObjectID"],
-            code(one.find("ParticipantObjectIDTypeCode"))[0],
-            one.attrib["ParticipantObjectTypeCode"],
-            one.attrib["ParticipantObjectTypeCodeRole"],
+            element.attrib["ParticipantObjectID"],
+            code(element.find("ParticipantObjectIDTypeCode"))[0],
+            element.attrib["ParticipantObjectTypeCode"],
+            element.attrib["ParticipantObjectTypeCodeRole"],
         )
-        for one in root.findall("ParticipantObjectIdentification")
+        for element in root.findall("ParticipantObjectIdentification")
     ]
 
 

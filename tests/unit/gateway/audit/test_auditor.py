@@ -42,16 +42,16 @@ def auditor(database: Database, storage: Storage, **places: object) -> Auditor:
 
 def messages(file: Path) -> list[Element]:
     lines = file.read_bytes().splitlines()
-    return [fromstring(one) for one in lines]  # noqa: S314  our own
+    return [fromstring(line) for line in lines]  # noqa: S314  our own
 
 
 def events(found: Sequence[Element]) -> list[str]:
-    return [one.attrib["csd-code"] for root in found for one in root.iter("EventID")]
+    return [item.attrib["csd-code"] for root in found for item in root.iter("EventID")]
 
 
 def ids(root: Element) -> list[str]:
     found = root.iter("ParticipantObjectIdentification")
-    return [one.attrib["ParticipantObjectID"] for one in found]
+    return [item.attrib["ParticipantObjectID"] for item in found]
 
 
 def wrote(writer: Auditor, listening: Listening) -> bool:
@@ -238,4 +238,4 @@ def test_no_patient_is_in_the_events_or_the_log(
     logged = capfd.readouterr()
     assert "audit_not_written" in logged.out + logged.err
     assert PATIENT_ID not in logged.out + logged.err
-    assert all(PATIENT_ID not in repr(one) for one in ledger.instances())
+    assert all(PATIENT_ID not in repr(instance) for instance in ledger.instances())

@@ -113,8 +113,8 @@ class Heard:
         event_type, report = self.reports.get(timeout=WAIT_SECONDS)
         assert report.TransactionUID == TRANSACTION
         return event_type, {
-            one.ReferencedSOPInstanceUID: one.FailureReason
-            for one in report.get("FailedSOPSequence", [])
+            item.ReferencedSOPInstanceUID: item.FailureReason
+            for item in report.get("FailedSOPSequence", [])
         }
 
     @property
@@ -133,7 +133,7 @@ def listening(heard: Heard, port: int) -> Iterator[None]:
 
     def accepted(event: evt.Event) -> None:
         heard.roles.extend(
-            bool(one.scp_role) for one in event.assoc.requestor.role_selection.values()
+            bool(item.scp_role) for item in event.assoc.requestor.role_selection.values()
         )
 
     with serving_dicom(entity, port, [*heard.handlers, (evt.EVT_ACCEPTED, accepted)]):
@@ -185,9 +185,9 @@ def test_what_is_not_there_is_not_promised(tmp_path: Path, phantom_series: Writt
         assert send_request(association, request_for(TRANSACTION, instances)) == SUCCESS
         event_type, report = heard.reports.get(timeout=WAIT_SECONDS)
     assert event_type == NOT_ALL_KEPT
-    assert [one.ReferencedSOPInstanceUID for one in report.ReferencedSOPSequence] == [first]
+    assert [item.ReferencedSOPInstanceUID for item in report.ReferencedSOPSequence] == [first]
     assert {
-        one.ReferencedSOPInstanceUID: one.FailureReason for one in report.FailedSOPSequence
+        item.ReferencedSOPInstanceUID: item.FailureReason for item in report.FailedSOPSequence
     } == {second: CLASS_CONFLICT, UNKNOWN: NO_SUCH_OBJECT}
 
 
@@ -203,7 +203,9 @@ def test_what_is_on_record_and_not_on_the_disk_is_not_promised(
         store(association, *phantom_series.paths[:2])
         with open_database(settings) as database:
             (instance,) = (
-                one for one in Ledger(database).instances() if one.sop_instance_uid == lost
+                instance
+                for instance in Ledger(database).instances()
+                if instance.sop_instance_uid == lost
             )
         Storage(tmp_path).path(instance).unlink()
         send_request(association, request_for(TRANSACTION, stored(phantom_series)))

@@ -82,7 +82,7 @@ class Gateway:
 
     def events(self) -> list[EventKind]:
         """What happened."""
-        return [one.kind for one in history(self.database, STUDY) if one.job_id == JOB]
+        return [event.kind for event in history(self.database, STUDY) if event.job_id == JOB]
 
 
 @contextmanager

@@ -194,7 +194,7 @@ def test_a_destination_that_is_down_is_tried_again_later_and_later(shop: Shop) -
     with running_dicom_peer() as peer:
         delivery = shop.deliver(pacs(peer))
     assert (delivery.state, delivery.reason) == (DeliveryState.DELIVERED, None)
-    told = [one.kind for one in history(shop.database, STUDY.study_instance_uid)]
+    told = [event.kind for event in history(shop.database, STUDY.study_instance_uid)]
     assert told.count(EventKind.NOT_DELIVERED) == 5
     assert told[-1] is EventKind.DELIVERED
 

@@ -169,7 +169,7 @@ def test_storescp_has_what_was_sent(
     folder.mkdir()
     with running_storescp(folder, *options) as peer:
         send_dicom(peer.destination(), paths)
-    received = {one.SOPInstanceUID: one for one in map(pydicom.dcmread, folder.iterdir())}
+    received = {path.SOPInstanceUID: path for path in map(pydicom.dcmread, folder.iterdir())}
     assert len(received) == len(paths)
     for path in paths:
         sent = pydicom.dcmread(path)

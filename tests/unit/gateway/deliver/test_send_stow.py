@@ -71,7 +71,7 @@ def test_one_request_with_each_file_as_it_is(paths: list[Path]) -> None:
     assert headers["path"] == "/dicom-web/studies"
     assert headers["Accept"] == "application/dicom+json"
     assert headers["Content-Type"].startswith('multipart/related; type="application/dicom"; ')
-    assert parts(body, headers["Content-Type"]) == [one.read_bytes() for one in paths]
+    assert parts(body, headers["Content-Type"]) == [path.read_bytes() for path in paths]
 
 
 def test_a_large_file_is_streamed(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ class DispatchBench:
         return self.dispatcher.queue.knows_jobs([job]) == [True]
 
     def told(self, study: str) -> list[EventKind]:
-        return [one.kind for one in history(self.database, study)]
+        return [event.kind for event in history(self.database, study)]
 
 
 @contextmanager

@@ -110,7 +110,7 @@ def test_a_job_for_each_rule_that_fits(keep: Keep, storage: Storage) -> None:
         ),
         storage,
     )
-    assert [one.rule for one in jobs] == ["all", "two"]
+    assert [job.rule for job in jobs] == ["all", "two"]
     first, second = jobs
     assert (first.is_urgent, second.is_urgent) == (True, False)
     assert first.application == {"logging": {"format": "json"}}

@@ -70,7 +70,7 @@ def test_what_storescu_sends_is_kept_byte_by_byte(
     port: int, storage: Storage, ledger: Ledger, phantom_series: WrittenSeries
 ) -> None:
     send(port, phantom_series.folder)
-    kept = {one.sop_instance_uid: one for one in ledger.instances()}
+    kept = {instance.sop_instance_uid: instance for instance in ledger.instances()}
     assert len(kept) == len(phantom_series.paths)
     for path in phantom_series.paths:
         sent = pydicom.dcmread(path)
@@ -91,7 +91,7 @@ def test_a_study_that_came_in_is_one_that_the_application_reads(
 def test_the_sender_is_on_record(port: int, ledger: Ledger, phantom_series: WrittenSeries) -> None:
     with associated(port, "CT ROOM 3") as association:
         association.send_c_store(pydicom.dcmread(phantom_series.paths[0]))
-    assert [one.sender for one in ledger.instances()] == ["CT ROOM 3"]
+    assert [instance.sender for instance in ledger.instances()] == ["CT ROOM 3"]
 
 
 @pytest.mark.parametrize("syntax", ALL_SYNTAXES, ids=lambda uid: uid.keyword)
@@ -158,7 +158,7 @@ def test_refusals_are_dicom_statuses(
     with associated(port) as association:
         assert store(association, without_study) == 0xC000
         assert store(association, good) == 0x0000
-    assert [one.sop_instance_uid for one in ledger.instances()] == [good.SOPInstanceUID]
+    assert [instance.sop_instance_uid for instance in ledger.instances()] == [good.SOPInstanceUID]
 
 
 def test_a_full_disk_is_out_of_resources_until_there_is_room(
@@ -210,7 +210,7 @@ def test_no_receipts_together_take_the_space_that_is_to_stay_free(tmp_path: Path
 
 def kept(folder: Path) -> set[str]:
     with open_database(GatewaySettings(storage_folder=folder)) as database:
-        return {one.sop_instance_uid for one in Ledger(database).instances()}
+        return {instance.sop_instance_uid for instance in Ledger(database).instances()}
 
 
 def test_an_instance_that_is_too_large_ends_its_association(
@@ -308,7 +308,7 @@ def test_another_study_is_another_folder(
 ) -> None:
     other = write_series(tmp_path / "other", 2, SeriesSpec(rows=32, columns=32, n_slices=2))
     send(port, phantom_series.folder, other.folder)
-    folders = {storage.path(one).parent for one in ledger.instances()}
+    folders = {storage.path(instance).parent for instance in ledger.instances()}
     assert sorted(len(list(folder.iterdir())) for folder in folders) == [2, 40]
 
 

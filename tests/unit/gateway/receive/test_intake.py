@@ -44,8 +44,8 @@ def test_many_at_once_from_many_threads(
     twice = [received(storage, path) for path in phantom_series.paths * 2]
     with ThreadPoolExecutor(8) as pool:
         kept = list(pool.map(intake.take, twice))
-    assert all(storage.path(one).exists() for one in kept)
-    on_record = {one.sop_instance_uid for one in ledger.instances()}
+    assert all(storage.path(item).exists() for item in kept)
+    on_record = {instance.sop_instance_uid for instance in ledger.instances()}
     assert len(list(ledger.instances())) == len(on_record) == len(phantom_series.paths)
     assert not list(storage.incoming.iterdir())
 

@@ -74,7 +74,7 @@ def test_any_split_of_anything_gives_the_same(noise: bytes, cuts: list[int]) -> 
 
 def test_each_byte_by_itself() -> None:
     stream = b"--b-1\r\nA: 1\r\n\r\n\r\n--b\r\n--b-1\r\n\r\n\r\n--b-1--"
-    assert parts([bytes([one]) for one in stream]) == ([b"\r\n--b", b""], True)
+    assert parts([bytes([item]) for item in stream]) == ([b"\r\n--b", b""], True)
 
 
 def test_without_the_last_boundary_it_is_not_whole() -> None:
@@ -93,7 +93,7 @@ def test_without_the_last_boundary_it_is_not_whole() -> None:
     ],
 )
 def test_what_is_not_multipart_is_refused(stream: bytes) -> None:
-    for chunks in ([stream], [bytes([one]) for one in stream]):
+    for chunks in ([stream], [bytes([item]) for item in stream]):
         with pytest.raises(MalformedMultipart):
             parts(chunks)
 
@@ -103,6 +103,6 @@ def test_little_is_held_in_memory() -> None:
     list(multipart.feed(b"--b-1\r\n\r\n"))
     came = 0
     for _ in range(100):
-        pieces = [one for one in multipart.feed(b"\r\n--b-" * 1000) if isinstance(one, bytes)]
+        pieces = [item for item in multipart.feed(b"\r\n--b-" * 1000) if isinstance(item, bytes)]
         came += sum(map(len, pieces))
     assert came > 599_990

@@ -111,7 +111,7 @@ class Recorded:
 
     @property
     def fetched(self) -> list[str]:
-        return [one for one in self.asked if one.endswith("/file")]
+        return [item for item in self.asked if item.endswith("/file")]
 
     def _record(self, request: httpx.Request) -> None:
         self.asked.append(request.url.path)
@@ -143,11 +143,11 @@ def small_series(tmp_path: Path) -> WrittenSeries:
 
 
 def kept(ledger: Ledger) -> set[str]:
-    return {one.sop_instance_uid for one in ledger.instances()}
+    return {instance.sop_instance_uid for instance in ledger.instances()}
 
 
 def is_whole(ledger: Ledger) -> bool:
-    return all(one.transfers_ended_at is not None for one in ledger.growing_studies())
+    return all(study.transfers_ended_at is not None for study in ledger.growing_studies())
 
 
 def has(ledger: Ledger, *uids: str) -> Callable[[], bool]:
@@ -163,15 +163,15 @@ def test_a_study_comes_with_the_series_that_are_wanted(
     tmp_path: Path,
 ) -> None:
     study = write_study(tmp_path / "study", 2, size=32, n_slices=6)
-    images = [one for one in study.folder.rglob("*.dcm") if one != study.dose_report]
+    images = [path for path in study.folder.rglob("*.dcm") if path != study.dose_report]
     archive.store(*images, study.dose_report)
     settings = OrthancSection(url=HttpUrl(archive.url), poll_seconds=0.1)
-    sent = {pydicom.dcmread(one).SOPInstanceUID: one.read_bytes() for one in images}
+    sent = {pydicom.dcmread(image).SOPInstanceUID: image.read_bytes() for image in images}
     with polling_orthanc(settings, intake, storage, ledger, database):
         wait_until(has(ledger, *sent))
-    for one in ledger.instances():
-        assert storage.path(one).read_bytes() == sent[UID(one.sop_instance_uid)]
-        assert one.sender == "ORTHANC"
+    for instance in ledger.instances():
+        assert storage.path(instance).read_bytes() == sent[UID(instance.sop_instance_uid)]
+        assert instance.sender == "ORTHANC"
     assert not list(storage.incoming.iterdir())
 
 
@@ -405,7 +405,7 @@ def test_broken_files_do_not_hold_up_others(
 ) -> None:
     """One that is not DICOM any more is refused for good; one that is not there may come back."""
     archive.store(*small_series.paths)
-    spoilt, lost, *_ = [one for one in archive.files.rglob("*") if is_dicom(one)]
+    spoilt, lost, *_ = [path for path in archive.files.rglob("*") if is_dicom(path)]
     spoilt.write_bytes(bytes(spoilt.stat().st_size))
     shutil.move(lost, archive.files / "lost")
     wait_until(lambda: len(kept(ledger)) == len(small_series.paths) - 2, act=recorded.poll)

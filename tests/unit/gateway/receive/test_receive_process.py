@@ -64,4 +64,6 @@ def test_what_comes_in_every_way_is_in_one_ledger(tmp_path: Path) -> None:
 
 def senders(settings: GatewaySettings) -> dict[str, str]:
     with open_database(settings) as database:
-        return {one.sop_instance_uid: one.sender for one in Ledger(database).instances()}
+        return {
+            instance.sop_instance_uid: instance.sender for instance in Ledger(database).instances()
+        }

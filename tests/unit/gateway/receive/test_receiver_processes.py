@@ -94,10 +94,10 @@ def test_associations_are_shared_out_and_all_are_kept(
         for association, path in zip(made, phantom_series.paths, strict=False):
             assert store(association, path) == 0
     kept = list(Ledger(receiving.database).instances())
-    assert {one.sop_instance_uid for one in kept} == set(phantom_series.sop_uids[:4])
-    assert len({one.transfer for one in kept}) == 4
-    for one in kept:
-        assert pydicom.dcmread(receiving.storage.path(one)).SOPInstanceUID == one.sop_instance_uid
+    assert {item.sop_instance_uid for item in kept} == set(phantom_series.sop_uids[:4])
+    assert len({item.transfer for item in kept}) == 4
+    for item in kept:
+        assert pydicom.dcmread(receiving.storage.path(item)).SOPInstanceUID == item.sop_instance_uid
     wait_until(lambda: receiving.process.busy == 0, "none any more")
 
 
@@ -143,9 +143,9 @@ def test_a_killed_receiver_process_ends_no_other_and_is_started_again(
         made = [held.enter_context(associated(receiving.port)) for _ in range(2)]
         killed = receiver_process_id()
         os.kill(killed, signal.SIGKILL)
-        wait_until(lambda: sum(one.is_established for one in made) == 1, "one lost")
+        wait_until(lambda: sum(item.is_established for item in made) == 1, "one lost")
         wait_until(lambda: not receiving.process.is_ready, "noticed")
-        (ours,) = (one for one in made if one.is_established)
+        (ours,) = (item for item in made if item.is_established)
         assert store(ours, phantom_series.paths[0]) == 0
         with associated(receiving.port) as meanwhile:
             assert store(meanwhile, phantom_series.paths[1]) == 0

@@ -59,7 +59,7 @@ def url(intake: Intake, storage: Storage) -> Iterator[str]:
 
 
 def body(*contents: bytes, head: str = "Content-Type: application/dicom\r\n") -> bytes:
-    parts = [f"--{BOUNDARY}\r\n{head}\r\n".encode() + one + b"\r\n" for one in contents]
+    parts = [f"--{BOUNDARY}\r\n{head}\r\n".encode() + content + b"\r\n" for content in contents]
     return b"".join([*parts, f"--{BOUNDARY}--\r\n".encode()])
 
 
@@ -91,7 +91,7 @@ def said(answer: httpx.Response) -> Dataset:
 
 
 def kept(ledger: Ledger) -> set[str]:
-    return {one.sop_instance_uid for one in ledger.instances()}
+    return {instance.sop_instance_uid for instance in ledger.instances()}
 
 
 def test_what_dicomweb_client_sends_is_kept(
@@ -99,12 +99,12 @@ def test_what_dicomweb_client_sends_is_kept(
 ) -> None:
     datasets = [pydicom.dcmread(path) for path in phantom_series.paths]
     answer = DICOMwebClient(url).store_instances(datasets)
-    assert {one.ReferencedSOPInstanceUID for one in answer.ReferencedSOPSequence} == kept(ledger)
+    assert {item.ReferencedSOPInstanceUID for item in answer.ReferencedSOPSequence} == kept(ledger)
     assert "FailedSOPSequence" not in answer
-    sent = {one.SOPInstanceUID: one for one in datasets}
-    for one in ledger.instances():
-        assert one.sender == "STOW-RS"
-        assert pydicom.dcmread(storage.path(one)) == sent[UID(one.sop_instance_uid)]
+    sent = {dataset.SOPInstanceUID: dataset for dataset in datasets}
+    for instance in ledger.instances():
+        assert instance.sender == "STOW-RS"
+        assert pydicom.dcmread(storage.path(instance)) == sent[UID(instance.sop_instance_uid)]
     assert len(sent) == len(kept(ledger))
     (study,) = ledger.growing_studies()
     assert study.transfers_ended_at is not None
@@ -146,7 +146,7 @@ def test_some_that_fail_do_not_hold_up_others(
     assert answer.status_code == 202
     assert len(said(answer).ReferencedSOPSequence) == 1
     failed = said(answer).OtherFailuresSequence
-    assert [one.FailureReason for one in failed] == [0xC000] * 3
+    assert [item.FailureReason for item in failed] == [0xC000] * 3
     assert kept(ledger) == {phantom_series.sop_uids[0]}
 
 
@@ -183,12 +183,12 @@ def test_no_name_that_a_part_has_is_a_path(
         'Content-Disposition: attachment; filename="/tmp/evil.dcm"\r\n'
     )
     folder = storage.incoming.parent.parent
-    before = {one for one in folder.rglob("*") if "storage" not in one.parts}
+    before = {path for path in folder.rglob("*") if "storage" not in path.parts}
     answer = post(url, body(phantom_series.paths[0].read_bytes(), head=head))
     assert answer.status_code == 200
     (one,) = ledger.instances()
     assert storage.path(one).exists()
-    assert {one for one in folder.rglob("*") if "storage" not in one.parts} == before
+    assert {path for path in folder.rglob("*") if "storage" not in path.parts} == before
     assert not list(folder.parent.rglob("evil*"))
 
 
@@ -298,7 +298,7 @@ def test_a_large_request_is_not_held_in_memory(url: str, storage: Storage) -> No
         yield f"--{BOUNDARY}\r\n\r\n".encode()
         for _ in range(300):
             yield bytes(1_000_000)
-            seen = max([seen, *(one.stat().st_size for one in storage.incoming.iterdir())])
+            seen = max([seen, *(path.stat().st_size for path in storage.incoming.iterdir())])
         yield f"\r\n--{BOUNDARY}--".encode()
 
     headers = {"Content-Type": MULTIPART}
@@ -318,8 +318,8 @@ def test_a_full_disk_is_worth_another_try(
             listening(intake, storage) as url,
         ):
             filler.write_bytes(bytes(1_500_000))
-            for one in (content, body(bytes(1_000_000))):
-                answer = post(url, one)
+            for item in (content, body(bytes(1_000_000))):
+                answer = post(url, item)
                 assert answer.status_code == 503
                 assert answer.headers["retry-after"] == "10"
             assert not kept(ledger)
@@ -346,7 +346,7 @@ def test_the_user_who_logs_in_is_the_sender(
     content = body(phantom_series.paths[0].read_bytes())
     answer = post(guarded, content, auth=httpx.BasicAuth("ct-1", "geheim: ä"))
     assert answer.status_code == 200
-    assert [one.sender for one in ledger.instances()] == ["ct-1"]
+    assert [instance.sender for instance in ledger.instances()] == ["ct-1"]
     bearer = {"Authorization": "bearer t0ken"}
     assert post(guarded, content, headers=bearer).status_code == 200
 
@@ -467,7 +467,7 @@ def test_a_flood_of_connections_does_not_shut_a_sender_out(
     content = body(phantom_series.paths[0].read_bytes())
     with flooded(url, said) as flood:
         assert post(url, content).status_code == 200
-        assert sum(not is_open(one) for one in flood) >= FLOOD - MAX_CONNECTIONS
+        assert sum(not is_open(item) for item in flood) >= FLOOD - MAX_CONNECTIONS
     assert len(kept(ledger)) == 1
 
 
@@ -478,7 +478,7 @@ def test_a_flood_before_the_handshake_does_not_shut_a_sender_out(
     content = body(phantom_series.paths[0].read_bytes())
     with encrypted(intake, storage, tmp_path) as (url, trusting), flooded(url, said) as flood:
         assert post(url, content, verify=trusting).status_code == 200
-        n_open = sum(is_open(one) for one in flood)
+        n_open = sum(is_open(item) for item in flood)
         assert 0 < n_open <= MAX_HANDSHAKES, "no more than had to go, and these at once"
 
 

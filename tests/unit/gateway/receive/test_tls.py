@@ -117,11 +117,11 @@ def test_files_that_are_no_certificates_are_named(
     intake: Intake, storage: Storage, certificates: Certificates, tmp_path: Path
 ) -> None:
     key, _ = certificates.gateway
-    for one in (tmp_path / "missing.pem", certificates.scanner[1]):
-        tls = TlsSection(certificate_file=one, key_file=key)
+    for item in (tmp_path / "missing.pem", certificates.scanner[1]):
+        tls = TlsSection(certificate_file=item, key_file=key)
         wrong = ReceiveSection(port=0, tls=tls)
         with (
-            pytest.raises(ConfigError, match=one.name),
+            pytest.raises(ConfigError, match=item.name),
             running_receiver(wrong, intake, storage),
         ):
             pass

@@ -58,8 +58,8 @@ def test_a_file_is_whole_until_it_is_cut_off(tmp_path: Path, syntax: UID) -> Non
 
 def test_all_that_a_scanner_sends_is_whole(tmp_path: Path) -> None:
     write_study(tmp_path, 3, size=32, n_slices=4)
-    files = [one for one in tmp_path.rglob("*") if one.is_file()]
-    assert {what_is(one) for one in files} == {Wholeness.WHOLE}
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {what_is(file) for file in files} == {Wholeness.WHOLE}
 
 
 def test_zeros_at_the_end_are_no_harm(tmp_path: Path, phantom_series: WrittenSeries) -> None:
@@ -162,11 +162,11 @@ def settings_of(folder: Path) -> WatchedFolderSection:
 
 
 def kept(ledger: Ledger) -> set[str]:
-    return {one.sop_instance_uid for one in ledger.instances()}
+    return {instance.sop_instance_uid for instance in ledger.instances()}
 
 
 def rejected(folder: Path) -> list[bytes]:
-    return sorted(one.read_bytes() for one in (folder / REJECTED).glob("*"))
+    return sorted(path.read_bytes() for path in (folder / REJECTED).glob("*"))
 
 
 def test_files_and_folders_are_taken_and_go(
@@ -182,9 +182,9 @@ def test_files_and_folders_are_taken_and_go(
         assert kept(ledger) == set(phantom_series.sop_uids)
         wait_until(lambda: ledger.growing_studies()[0].transfers_ended_at is not None)
     sent = {pydicom.dcmread(path).SOPInstanceUID: path.read_bytes() for path in paths}
-    for one in ledger.instances():
-        assert storage.path(one).read_bytes() == sent[one.sop_instance_uid]
-        assert one.sender == "FOLDER"
+    for instance in ledger.instances():
+        assert storage.path(instance).read_bytes() == sent[instance.sop_instance_uid]
+        assert instance.sender == "FOLDER"
     assert not list(storage.incoming.iterdir())
 
 
@@ -239,7 +239,7 @@ def test_what_is_not_dicom_is_put_aside_and_never_replaced(
         (folder / sub).mkdir()
         (folder / sub / "report.pdf").write_bytes(content + bytes(200))
     watch.look_until(lambda: len(rejected(folder)) == 3)
-    assert [one.rstrip(b"\0") for one in rejected(folder)] == [b"one", b"three", b"two"]
+    assert [item.rstrip(b"\0") for item in rejected(folder)] == [b"one", b"three", b"two"]
     said = capsys.readouterr().out
     assert said.count("file_rejected") == 3
     assert "report.pdf" not in said  # a path may hold a patient's name
@@ -300,11 +300,11 @@ def test_a_file_that_can_not_be_removed_is_taken_once_and_does_not_hold_up_other
         with pytest.raises(ResourceError, match="not be removed: Read-only file system"):
             watch.look_for(5 * QUIET_SECONDS)
         assert kept(ledger) == set(phantom_series.sop_uids[:2])
-        for one in ledger.instances():
-            storage.path(one).unlink()  # it would be there again
+        for instance in ledger.instances():
+            storage.path(instance).unlink()  # it would be there again
         with pytest.raises(ResourceError):
             watch.look()
-        assert not [one for one in ledger.instances() if storage.path(one).exists()]
+        assert not [instance for instance in ledger.instances() if storage.path(instance).exists()]
         assert list(disk.iterdir())
 
 

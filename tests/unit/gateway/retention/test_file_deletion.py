@@ -79,11 +79,11 @@ def test_files_go_in_steps(
     ledger: Ledger,
     clock: Clock,
 ) -> None:
-    files = [keep(storage, one) for one in (ONE, SECOND)]
+    files = [keep(storage, item) for item in (ONE, SECOND)]
     ledger.add([ONE, SECOND])
     delete_study(leaving, database)
     leaving.go_on()
-    assert all(one.exists() for one in files), "the audit trail reads them"
+    assert all(file.exists() for file in files), "the audit trail reads them"
     clock.next_step()
     leaving.go_on()
     assert not files[0].parent.exists()

@@ -99,7 +99,7 @@ class Box:
 
     def pass_on(self, study: str, *job_ids: str, destinations: tuple[str, ...] = ()) -> None:
         (growing,) = [
-            one for one in self.ledger.growing_studies() if one.study_instance_uid == study
+            study for study in self.ledger.growing_studies() if study.study_instance_uid == study
         ]
         jobs = [self._job(study, job_id, destinations) for job_id in job_ids]
         self.jobs.open(growing, jobs, "")
@@ -153,7 +153,9 @@ class Box:
 
     def deletions(self, study: str) -> list[str | None]:
         return [
-            one.detail for one in history(self.database, study) if one.kind is EventKind.DELETED
+            event.detail
+            for event in history(self.database, study)
+            if event.kind is EventKind.DELETED
         ]
 
     def count(self, table: object) -> int:
@@ -265,12 +267,12 @@ def _is_done(job: SomeJob) -> bool:
 
 def _has_failed(job: SomeJob) -> bool:
     return job.state in ("dead", "cancelled") or any(
-        one.state == "dead" for one in _deliveries(job).values()
+        delivery.state == "dead" for delivery in _deliveries(job).values()
     )
 
 
 def _age(job: SomeJob) -> int:
-    return min([job.days_ago, *(one.days_ago for one in _deliveries(job).values())])
+    return min([job.days_ago, *(delivery.days_ago for delivery in _deliveries(job).values())])
 
 
 def _is_older(age: float, limit: float | None) -> bool:

@@ -54,7 +54,7 @@ def test_each_destination_has_its_own(deliveries: DeliveryList) -> None:
 
 def test_what_was_put_into_the_queue_is_not_put_again(deliveries: DeliveryList) -> None:
     pacs, archive = stand(deliveries), stand(deliveries, "archive")
-    assert [one.destination for one in deliveries.unqueued()] == ["pacs", "archive"]
+    assert [delivery.destination for delivery in deliveries.unqueued()] == ["pacs", "archive"]
     deliveries.enqueued(pacs)
     assert deliveries.unqueued() == [archive]
     assert deliveries.unfinished() == [pacs]

@@ -47,7 +47,7 @@ def test_a_transfer_is_on_record_once_for_each_of_its_studies(
         address="10.0.0.7",
         transfer="first",
     )
-    assert [one.detail for one in history(database, "1.3")] == ["1 instances"]
+    assert [event.detail for event in history(database, "1.3")] == ["1 instances"]
 
 
 def test_what_a_crash_kept_from_being_recorded_is_recorded_at_the_next_start(
@@ -56,7 +56,7 @@ def test_what_a_crash_kept_from_being_recorded_is_recorded_at_the_next_start(
     ledger.add([ONE, replace(SECOND, transfer="second")])
     record_received(database, "first")
     record_received(database)
-    assert [one.transfer for one in history(database, "1.2")] == ["first", "second"]
+    assert [event.transfer for event in history(database, "1.2")] == ["first", "second"]
 
 
 def test_a_flood_fills_nothing(database: Database) -> None:
@@ -102,7 +102,7 @@ def test_every_login_and_start_is_on_record(database: Database) -> None:
         record_started_up(database, "receive")
         record_logged_in(database, "anna", "10.0.0.7")
         record_shut_down(database, "receive")
-    assert [(one.kind, one.who) for one in everything(database)] == 2 * [
+    assert [(event.kind, event.who) for event in everything(database)] == 2 * [
         (EventKind.STARTED_UP, "receive"),
         (EventKind.LOGGED_IN, "anna"),
         (EventKind.SHUT_DOWN, "receive"),
@@ -112,8 +112,8 @@ def test_every_login_and_start_is_on_record(database: Database) -> None:
 def test_a_page_that_is_loaded_again_is_one_view(database: Database) -> None:
     for study, who in (("1.2", "anna"), ("1.2", "anna"), ("1.2", "ben"), ("1.3", "anna")):
         record_viewed(database, study, who, "10.0.0.7")
-    assert [one.who for one in history(database, "1.2")] == ["anna", "ben"]
-    assert [one.who for one in history(database, "1.3")] == ["anna"]
+    assert [event.who for event in history(database, "1.2")] == ["anna", "ben"]
+    assert [event.who for event in history(database, "1.3")] == ["anna"]
 
 
 def test_events_come_in_portions_after_one_of_them(database: Database) -> None:

@@ -65,7 +65,7 @@ def stand(jobs: JobList, job_id: str = NEW.job_id) -> Job:
 
 def told(database: Database) -> list[EventKind]:
     """Returns what the history says of the study."""
-    return [one.kind for one in history(database, STUDY.study_instance_uid)]
+    return [event.kind for event in history(database, STUDY.study_instance_uid)]
 
 
 def test_a_job_is_what_was_opened(jobs: JobList) -> None:
@@ -91,7 +91,7 @@ def test_the_events_tell_the_story(jobs: JobList, database: Database) -> None:
     jobs.begin(NEW.job_id, 4, "host-1")
     jobs.succeed(NEW.job_id, [SEG])
     events = history(database, "1.2")
-    assert [(one.kind, one.who, one.detail) for one in events] == [
+    assert [(event.kind, event.who, event.detail) for event in events] == [
         (EventKind.COMPLETE, None, "40 instances"),
         (EventKind.QUEUED, None, "rule ct, 40 images, routine"),
         (EventKind.STARTED, "host-1", "attempt 1"),
@@ -159,7 +159,7 @@ def test_success_opens_a_delivery_to_each_destination(jobs: JobList, database: D
     assert jobs.succeed(NEW.job_id, [SEG, REPORT])
     assert jobs.results(NEW.job_id) == [REPORT, SEG]
     deliveries = DeliveryList(database)
-    assert {one.destination for one in deliveries.unqueued()} == {"pacs", "archive"}
+    assert {delivery.destination for delivery in deliveries.unqueued()} == {"pacs", "archive"}
     assert not jobs.succeed(NEW.job_id, []), "it is done already"
     assert jobs.results(NEW.job_id) == [REPORT, SEG]
 
@@ -206,7 +206,7 @@ def test_the_verdict_says_where_results_go(
     jobs.open(STUDY, [replace(NEW, destinations=places)], "")
     jobs.begin(NEW.job_id, 1, "host-1")
     jobs.succeed(NEW.job_id, [SEG], judgement=Judgement(verdict=verdict, reasons=tuple(reasons)))
-    assert [one.destination for one in DeliveryList(database).unqueued()] == [destination]
+    assert [delivery.destination for delivery in DeliveryList(database).unqueued()] == [destination]
     done = stand(jobs)
     assert (done.state, done.reason) == (JobState.SEGMENTED, reason)
 
@@ -269,10 +269,10 @@ def test_jobs_come_in_pages_the_newest_first(jobs: JobList) -> None:
     names = [f"{n:064d}" for n in range(5)]
     for name in names:
         jobs.open(STUDY, [replace(NEW, job_id=name, rule=name[-1])], "")
-    assert [one.job_id for one in jobs.jobs(limit=2)] == names[:-3:-1]
-    assert [one.job_id for one in jobs.jobs(limit=2, offset=4)] == names[:1]
+    assert [job.job_id for job in jobs.jobs(limit=2)] == names[:-3:-1]
+    assert [job.job_id for job in jobs.jobs(limit=2, offset=4)] == names[:1]
     jobs.begin(names[2], 1, "host-1")
-    assert [one.job_id for one in jobs.jobs([JobState.RUNNING])] == [names[2]]
+    assert [job.job_id for job in jobs.jobs([JobState.RUNNING])] == [names[2]]
 
 
 def test_of_two_workers_that_begin_at_once_both_know_who_has_it(jobs: JobList) -> None:
@@ -283,12 +283,12 @@ def test_of_two_workers_that_begin_at_once_both_know_who_has_it(jobs: JobList) -
         Thread(target=lambda name=name: begun.append(jobs.begin(NEW.job_id, 1, name)))
         for name in ("host-1", "host-2")
     ]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
-    assert sorted(one.attempts for one in begun if one) == [1, 2]
-    last = max((one for one in begun if one), key=lambda one: one.attempts)
+    for thread in threads:
+        thread.start()
+    for started in threads:
+        started.join()
+    assert sorted(item.attempts for item in begun if item) == [1, 2]
+    last = max((item for item in begun if item), key=lambda one: one.attempts)
     assert stand(jobs).worker == last.worker
 
 
@@ -353,9 +353,9 @@ class Jobs(RuleBasedStateMachine):
         is_new = new.job_id not in self.models
         assert self.jobs.open(STUDY, [new], "") == [new.job_id] * is_new
         if is_new:
-            for one in self.models.values():
-                if one.new.rule == name and one.is_unfinished:
-                    one.end(JobState.SUPERSEDED, EventKind.SUPERSEDED, "the study has grown")
+            for model in self.models.values():
+                if model.new.rule == name and model.is_unfinished:
+                    model.end(JobState.SUPERSEDED, EventKind.SUPERSEDED, "the study has grown")
             self.models[new.job_id] = Model(new)
         return new.job_id
 
@@ -468,7 +468,7 @@ class Jobs(RuleBasedStateMachine):
 
     @invariant()
     def all_stand_as_they_have_to(self) -> None:
-        standing = {one.job_id: one for one in self.jobs.jobs()}
+        standing = {job.job_id: job for job in self.jobs.jobs()}
         assert standing.keys() == self.models.keys()
         for job_id, model in self.models.items():
             job = standing[job_id]
@@ -480,8 +480,8 @@ class Jobs(RuleBasedStateMachine):
     @invariant()
     def nothing_is_lost(self) -> None:
         """What is not done will be put into the queue, or is there under its run."""
-        to_be_put = {one.job_id for one in self.jobs.unqueued()}
-        in_queue = {one.job_id for one in self.jobs.unfinished()}
+        to_be_put = {delivery.job_id for delivery in self.jobs.unqueued()}
+        in_queue = {item.job_id for item in self.jobs.unfinished()}
         unfinished = {key for key, one in self.models.items() if one.is_unfinished}
         assert to_be_put | in_queue == unfinished
         assert not to_be_put & in_queue
@@ -491,21 +491,21 @@ class Jobs(RuleBasedStateMachine):
     @invariant()
     def only_the_newest_content_of_a_rule_waits(self) -> None:
         for name in RULES:
-            of_rule = [one for one in self.models.values() if one.new.rule == name]
-            assert not any(one.is_unfinished for one in of_rule[:-1])
+            of_rule = [model for model in self.models.values() if model.new.rule == name]
+            assert not any(item.is_unfinished for item in of_rule[:-1])
 
     @invariant()
     def the_events_tell_the_story(self) -> None:
         events = history(self.database, STUDY.study_instance_uid)
         for job_id, model in self.models.items():
-            assert [one.kind for one in events if one.job_id == job_id] == model.events
+            assert [event.kind for event in events if event.job_id == job_id] == model.events
 
     def teardown(self) -> None:
         deliveries = DeliveryList(self.database)
         for job_id, model in self.models.items():
             assert set(self.jobs.results(job_id)) == set(model.results)
             is_done = model.state is JobState.SEGMENTED
-            destinations = {one.destination for one in deliveries.of_job(job_id)}
+            destinations = {delivery.destination for delivery in deliveries.of_job(job_id)}
             assert destinations == (set(NEW.destinations.ok) if is_done else set())
         self.database.close()
 

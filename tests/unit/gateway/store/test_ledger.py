@@ -65,18 +65,18 @@ def test_what_came_while_a_study_was_passed_on_is_not_forgotten(
 def test_a_study_knows_when_all_its_transfers_have_ended(ledger: Ledger) -> None:
     ledger.add([ONE, replace(SECOND, transfer="second")])
     end(ledger, "first", 1002.0)
-    assert [one.transfers_ended_at for one in ledger.growing_studies()] == [None]
+    assert [study.transfers_ended_at for study in ledger.growing_studies()] == [None]
     end(ledger, "second", 1003.0)
-    assert [one.transfers_ended_at for one in ledger.growing_studies()] == [1003.0]
+    assert [study.transfers_ended_at for study in ledger.growing_studies()] == [1003.0]
 
 
 def test_a_transfer_that_was_cut_off_has_not_ended(ledger: Ledger) -> None:
     ledger.add([ONE])
     end(ledger, "first", 1002.0, is_whole=False)
-    assert [one.transfers_ended_at for one in ledger.growing_studies()] == [None]
+    assert [study.transfers_ended_at for study in ledger.growing_studies()] == [None]
 
 
 def test_the_oldest_study_comes_first(ledger: Ledger) -> None:
     ledger.add([ONE])
     ledger.add([ELSEWHERE])
-    assert [one.study_instance_uid for one in ledger.growing_studies()] == ["1.3", "1.2"]
+    assert [study.study_instance_uid for study in ledger.growing_studies()] == ["1.3", "1.2"]

@@ -37,7 +37,7 @@ def test_jobs_are_counted_and_listed_by_what_comes_next(gateway: Filled) -> None
     assert counts[JobState.QUEUED] == 2
     assert sum(counts.values()) == 6
     listed = {
-        group: [one.job_id for one in list_jobs(gateway.database, group, limit=9)]
+        group: [row.job_id for row in list_jobs(gateway.database, group, limit=9)]
         for group in Group
     }
     assert listed == {
@@ -71,7 +71,7 @@ def test_destinations_are_counted_in_full(gateway: Filled) -> None:
     assert pacs_health.last_reason == "refused"
     assert pacs_health.last_delivered_at is not None
     assert count_deliveries(gateway.database)["archive", DeliveryState.WAITING] == 3
-    assert [one.destination for one in deliveries_of(gateway.database, [job])[job]] == [
+    assert [item.destination for item in deliveries_of(gateway.database, [job])[job]] == [
         "archive",
         "pacs",
     ]

@@ -30,9 +30,9 @@ def test_a_study_is_settled_as_it_was_last(polled: PolledStudies, database: Data
 
 def test_a_study_is_forgotten_and_no_other_one(polled: PolledStudies, database: Database) -> None:
     other = PolledStudies(database, "archive:8043")
-    for one in (polled, other):
-        one.settle("one", "1")
-        one.settle("two", "1")
+    for item in (polled, other):
+        item.settle("one", "1")
+        item.settle("two", "1")
     polled.forget("one")
     assert polled.studies() == {"two": "1"}
     assert other.studies() == {"one": "1", "two": "1"}

@@ -27,7 +27,7 @@ def test_a_worker_is_seen_until_it_leaves(worker_list: WorkerList) -> None:
     assert again.seen_at >= first.seen_at
     worker_list.leave("host-1")
     worker_list.leave("host-9")
-    assert [one.worker for one in worker_list.workers()] == ["host-2"]
+    assert [worker.worker for worker in worker_list.workers()] == ["host-2"]
 
 
 def test_a_worker_that_is_silent_is_lost_until_it_is_seen_again(

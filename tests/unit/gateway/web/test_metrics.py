@@ -14,9 +14,9 @@ def samples(client: httpx.Client) -> dict[str, float]:
     """Each sample by its name and labels."""
     text = client.get("/metrics").text
     return {
-        "|".join([one.name, *sorted(map("=".join, one.labels.items()))]): one.value
+        "|".join([sample.name, *sorted(map("=".join, sample.labels.items()))]): sample.value
         for family in text_string_to_metric_families(text)
-        for one in family.samples
+        for sample in family.samples
     }
 
 

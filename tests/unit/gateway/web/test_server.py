@@ -87,7 +87,7 @@ def test_a_flood_of_silent_connections_does_not_shut_a_user_out(tmp_path: Path) 
         ]
         answer = httpx.get(f"https://{LOOPBACK}:{port}/login", verify=trust, timeout=WAIT_SECONDS)
         assert answer.status_code == 200
-        assert any(is_open(one) for one in flood), "not all of them had to go first"
+        assert any(is_open(item) for item in flood), "not all of them had to go first"
         descriptors = [*Path("/proc/self/fd").iterdir()]
         assert len(descriptors) < 2 * FLOOD, "of those at this end, and at the other"
 

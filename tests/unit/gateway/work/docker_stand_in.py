@@ -75,7 +75,7 @@ class DockerStandIn:
 
     def calls(self) -> list[list[str]]:
         """Returns the arguments of each call."""
-        return [shlex.split(one) for one in self.text("calls").splitlines()]
+        return [shlex.split(line) for line in self.text("calls").splitlines()]
 
     def text(self, name: str) -> str:
         """Returns what it wrote down: calls, or the input, output or settings.yaml of the last."""

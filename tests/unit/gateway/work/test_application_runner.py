@@ -104,7 +104,9 @@ def test_a_container_that_was_left_behind_is_removed(docker: DockerStandIn, fold
 
 def test_no_two_workers_of_a_machine_call_their_containers_alike(tmp_path: Path) -> None:
     gateways = (tmp_path / "one", tmp_path / "two")
-    names = {container_name(worker, one) for worker in ("host-1", "host-2") for one in gateways}
+    names = {
+        container_name(worker, gateway) for worker in ("host-1", "host-2") for gateway in gateways
+    }
     assert len(names) == 4
     assert container_name("host-1", tmp_path / "one") in names, "the same after each start"
     odd = container_name("a host/1", tmp_path)

@@ -121,7 +121,7 @@ def changed(path: Path, folder: Path, **attributes: str) -> Path:
 
 
 def names(kept: Sequence[KeptInstance]) -> list[str]:
-    return sorted(f"{one.sha256}.dcm" for one in kept)
+    return sorted(f"{item.sha256}.dcm" for item in kept)
 
 
 def test_results_are_kept_and_their_deliveries_opened(
@@ -134,7 +134,7 @@ def test_results_are_kept_and_their_deliveries_opened(
     assert bench.jobs.results(job.job_id) == [
         KeptResult(path="results/seg.dcm", kind="seg", sop_instance_uid="2.25.1")
     ]
-    assert [one.destination for one in DeliveryList(database).unqueued()] == ["sender"]
+    assert [delivery.destination for delivery in DeliveryList(database).unqueued()] == ["sender"]
     assert bench.docker.text("input").split() == names(kept)
     assert bench.work().begin(job.job_id, job.run) is None, "it is done"
 
@@ -348,7 +348,7 @@ def test_the_application_segments_one_study_after_another(
     assert job.state is JobState.SEGMENTED
     assert (job.reason or "").startswith("Needs review: The series covers 69 mm")
     assert job.stage == "write_seg"
-    (seg,) = [one for one in bench.jobs.results(job.job_id) if one.kind == "seg"]
+    (seg,) = [result for result in bench.jobs.results(job.job_id) if result.kind == "seg"]
     written = pydicom.dcmread(bench.storage.output_folder(job.job_id) / seg.path)
     assert written.SOPInstanceUID == seg.sop_instance_uid
     assert written.StudyInstanceUID == job.study_instance_uid
