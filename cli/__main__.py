@@ -1,15 +1,56 @@
-"""`totalmap COMMAND`: run, inspect, check, trace, verify, models, deploy, serve, gateway ...
+"""Defines the command `totalmap` and its subcommands.
 
-The modules of the commands import what a command needs when it runs, so that no help waits for it.
+The modules of the subcommands import what a subcommand needs when it runs: a help text never waits
+for it.
 """
 
-from typing import Annotated
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from cli import check, deploy, gateway, gateway_store, inspect, models, run, trace, verify
-from cli.usage import CommandGroup
-from cli.version import print_version
+from totalmap import __version__
+from totalmap.errors import ExitStatus, without_credentials
+
+
+class CommandGroup(TyperGroup):
+    """The subcommands of `totalmap`; wrong arguments end with one line and ExitStatus.USAGE."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Runs the subcommand that the arguments name, and ends the process with its status."""
+        try:
+            status = super().main(
+                args, prog_name, complete_var, False, windows_expand_args, **extra
+            )
+        except typer.TyperException as error:
+            sys.stderr.write(_error_line(error))
+            sys.exit(ExitStatus.USAGE)
+        except typer.Abort:
+            sys.stderr.write("Error: stopped\n")
+            sys.exit(ExitStatus.TRY_AGAIN)
+        if not standalone_mode:
+            return status
+        sys.exit(status if isinstance(status, int) else ExitStatus.SUCCEEDED)
+
+
+def _error_line(error: typer.TyperException) -> str:
+    message = " ".join(without_credentials(error.format_message()).split()).rstrip(".")
+    message = message.replace("Value error, ", "") or "a command is missing"
+    context = getattr(error, "ctx", None)
+    help_hint = f" (see {context.command_path} --help)" if context else ""
+    return f"Error: {message}{help_hint}\n"
+
 
 app = typer.Typer(
     cls=CommandGroup,
@@ -30,6 +71,20 @@ app.add_typer(deploy.app, name="deploy")
 app.add_typer(gateway_store.app, name="gateway")
 
 
+def print_version(is_wanted: bool) -> None:
+    """Prints the versions of TotalMAP and TotalSegmentator and ends the command, if wanted."""
+    if not is_wanted:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        networks = f"TotalSegmentator {version('TotalSegmentator')}"
+    except PackageNotFoundError:
+        networks = "TotalSegmentator is not installed"
+    typer.echo(f"TotalMAP {__version__}, {networks}")
+    raise typer.Exit
+
+
 @app.callback()
 def _options(
     _version: Annotated[
@@ -38,7 +93,7 @@ def _options(
             "--version",
             callback=print_version,
             is_eager=True,
-            help="Show the versions of TotalMAP and TotalSegmentator, and end.",
+            help="Show the versions of TotalMAP and TotalSegmentator.",
         ),
     ] = False,
 ) -> None:

@@ -23,18 +23,18 @@ def check(
         Path, typer.Option(help="The study it was made from: a folder or a ZIP archive.")
     ],
     everything: Annotated[
-        bool, typer.Option("--all", help="Show what is only for information, too.")
+        bool, typer.Option("--all", help="Also show findings for information.")
     ] = False,
 ) -> None:
     """Assesses whether the labels of a SEG can be those of a body (docs/quality.md).
 
-    The exit status is 0 for ok, 1 for review, 3 for reject, and 65 where the SEG or its source
-    can't be read.
+    The exit status is 0 for ok, 1 for review, 3 for reject, and 65 if the SEG or its source can't
+    be read.
     """
     import logging
 
     from cli.console import plain_console
-    from cli.finding_lines import finding_lines
+    from cli.result_lines import finding_lines
     from totalmap import log
     from totalmap.input import open_input
     from totalmap.quality.existing_result import (

@@ -1,4 +1,4 @@
-"""How the command prints: plain text, since a path or a description may hold brackets."""
+"""Prints plain text: a path or a description may hold brackets, which rich takes for markup."""
 
 from typing import IO, TYPE_CHECKING
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 def plain_console(
     *, stderr: bool = False, file: IO[str] | None = None, width: int | None = None
 ) -> "Console":
-    """Returns a console that prints what it gets and reads no markup in it."""
+    """Returns a console that prints text as it is, without markup."""
     from rich.console import Console
 
     return Console(markup=False, highlight=False, stderr=stderr, file=file, width=width)

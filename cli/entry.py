@@ -1,6 +1,6 @@
-"""The command `totalmap` as a process: it ends with one line and a status when it is stopped.
+"""Starts the command `totalmap`, and ends it with one line and a status when it is stopped.
 
-Imports nothing slow: a signal may come at any moment from here on.
+This module imports nothing slow, because a signal may come at any moment.
 """
 
 import signal
@@ -11,15 +11,15 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StoppedBySignal(BaseException):
-    """A stop signal came; nothing may catch this but the end of the process."""
+    """A stop signal came; only the end of the process may catch this."""
 
 
 def main() -> None:
     """Runs the command and ends the process.
 
-    `run` and `verify` hold the signals and answer them themselves (app/stop_signals.py).
+    `run` and `verify` hold the signals back and handle them themselves (app/stop_signals.py).
     """
-    # Until there is something to clean up: no traceback of an import that was broken off.
+    # Until there is something to clean up: an interrupted import shows no traceback.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     from cli.__main__ import app
     from totalmap.errors import ExitStatus

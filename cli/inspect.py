@@ -1,4 +1,4 @@
-"""`totalmap inspect`: which series of an input would be segmented, and why; nothing is run."""
+"""`totalmap inspect`: shows which series of an input would be segmented, and why."""
 
 import logging
 from pathlib import Path
@@ -7,8 +7,7 @@ from typing import Annotated
 import typer
 
 from cli.errors import errors_to_exit_status
-from cli.input_help import INPUT_HELP, STUDY_HELP
-from cli.options import Config, TaskName, segmentation_settings
+from cli.options import INPUT_HELP, STUDY_HELP, Config, TaskName, segmentation_settings
 from totalmap.defaults import DEFAULT_SETTINGS
 
 
@@ -19,15 +18,15 @@ def inspect(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not a table.")] = False,
     study: Annotated[str | None, typer.Option(help=STUDY_HELP)] = None,
     files: Annotated[
-        bool, typer.Option("--files", help="Show which path each number of a file stands for.")
+        bool, typer.Option("--files", help="Show the path of each file number.")
     ] = False,
 ) -> None:
-    """Shows the studies of an input and all their series, which would be segmented, and why.
+    """Shows all series of an input, which one would be segmented, and why.
 
-    Reads headers alone. The exit status is 65 where nothing can be segmented.
+    Only headers are read. The exit status is 65 if no series can be segmented.
     """
     from cli.console import plain_console
-    from cli.inspection import show_files, show_input
+    from cli.inspect_output import show_files, show_input
     from totalmap import log
     from totalmap.settings import load_settings
 

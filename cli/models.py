@@ -1,5 +1,6 @@
-"""`totalmap models ...`: the record of weights."""
+"""`totalmap models ...`: lists, records and downloads weights."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,10 +11,15 @@ from cli.options import Models
 from totalmap.defaults import ADOPTED, DEFAULT_MODELS, RELEASES_URL
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from totalmap.dicom.volume import Volume
+    from totalmap.engine.installed_weights import TaskWeights
     from totalmap.engine.weights_manifest import Manifest
 
-app = typer.Typer(help="Lists, records and fetches weights.", no_args_is_help=True)
+BYTES_PER_MB = 1_000_000
+
+app = typer.Typer(help="Lists, records and downloads weights.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -23,48 +29,75 @@ def list_command(
         bool, typer.Option("--verify", help="Read every file and compare its SHA-256.")
     ] = False,
 ) -> None:
-    """Lists the tasks, and which of their weights are installed.
+    """Lists the tasks and their installed weights.
 
-    Installed: how many of the networks that take part, with those of the tasks that a task needs.
-    Verified: `on record` where the SHA-256 is on record; with --verify it is compared, which takes
-    some seconds, and then `yes` or `changed`.
+    Installed: how many networks of the task are installed, and of the tasks that it needs.
+    Verified: `on record` if the manifest has the SHA-256. With --verify the files are read, which
+    takes some seconds; the column then shows `yes` or `changed`.
     """
     with errors_to_exit_status():
         import logging
 
         from cli.console import plain_console
-        from cli.models_table import models_table
         from totalmap import log
         from totalmap.engine.installed_weights import list_weights
 
         log.configure(level=logging.CRITICAL)
         console = plain_console()
-        console.print(models_table(list_weights(models, is_verifying=verify)))
+        console.print(_weights_table(list_weights(models, is_verifying=verify)))
         console.print(f"Models folder: {models}", soft_wrap=True)
+
+
+def _weights_table(weights: "Iterable[TaskWeights]") -> "Table":
+    """Returns a table with a line for each variant of each task."""
+    from rich.table import Table
+
+    table = Table()
+    table.add_column("Task", no_wrap=True)
+    for title in ("Variant", "Installed", "Verified"):
+        table.add_column(title, no_wrap=True)
+    table.add_column("Licence", overflow="fold")
+    table.add_column("MB", justify="right")
+    for entry in weights:
+        table.add_row(
+            entry.task.name,
+            entry.task.variant,
+            _installed(entry),
+            entry.record or "",
+            entry.licence,
+            f"{entry.size_bytes / BYTES_PER_MB:.1f}" if entry.installed else "",
+        )
+    return table
+
+
+def _installed(weights: "TaskWeights") -> str:
+    if weights.installed == weights.needed:
+        return "yes"
+    return f"{weights.installed} of {weights.needed}" if weights.installed else "no"
 
 
 @app.command("adopt")
 def adopt_command(
-    folder: Annotated[Path, typer.Argument(help="Folder that holds Dataset... folders.")],
-    source: Annotated[str, typer.Option(help="Where the weights come from.")] = ADOPTED,
+    folder: Annotated[Path, typer.Argument(help="Folder with Dataset... folders.")],
+    source: Annotated[str, typer.Option(help="Source of the weights.")] = ADOPTED,
     licence: Annotated[
         str | None,
         typer.Option(
-            help="Licence of your own weights, its SPDX identifier. Without it: that of "
-            "TotalSegmentator's weights of the same name."
+            help="SPDX identifier of the licence of your own weights; default: the licence of "
+            "TotalSegmentator's weights with the same name."
         ),
     ] = None,
-    notice: Annotated[str, typer.Option(help="A warning to show with every result.")] = "",
+    notice: Annotated[str, typer.Option(help="Warning that is shown with every result.")] = "",
     dataset: Annotated[
         list[str] | None,
-        typer.Option(help="Record this Dataset... folder anew, and no other; may be repeated."),
+        typer.Option(help="Record only this Dataset... folder again. Repeatable."),
     ] = None,
     bf16_on: Annotated[
         Path | None,
-        typer.Option(help="A CT study: measure on it whether the weights may be run in bf16."),
+        typer.Option(help="CT study on which bf16 is compared with exact arithmetic."),
     ] = None,
 ) -> None:
-    """Records the SHA-256 of the weights in a folder of TotalSegmentator's layout."""
+    """Records the SHA-256 of weights in TotalSegmentator's folder layout."""
     from totalmap import log
     from totalmap.engine.weights_manifest import adopt
 
@@ -74,7 +107,7 @@ def adopt_command(
             folder, source=source, licence=licence, notice=notice, datasets=dataset or ()
         )
         if bf16_on:
-            # Here and not above: torch takes seconds to import.
+            # Imported only if needed: torch takes seconds.
             from totalmap.engine.bf16_agreement import measure_bf16
 
             manifest = measure_bf16(folder, _volume(bf16_on))
@@ -101,17 +134,19 @@ def install_command(
     variant: Annotated[
         str | None,
         typer.Option(
-            help="Resolution: full, fast or fastest; else fast where the task has it, else full."
+            help="Resolution: full, fast or fastest; default: fast if the task has it, or full."
         ),
     ] = None,
     models: Models = DEFAULT_MODELS,
-    url: Annotated[str, typer.Option(help="Where the archives lie, or a mirror.")] = RELEASES_URL,
+    url: Annotated[
+        str, typer.Option(help="Address of the archives, for example of a mirror.")
+    ] = RELEASES_URL,
     accept_licence: Annotated[
         list[str] | None,
-        typer.Option(help="A licence that is not free for any use, as CC-BY-NC-4.0."),
+        typer.Option(help="Accept a licence that is not free for any use, as CC-BY-NC-4.0."),
     ] = None,
 ) -> None:
-    """Downloads TotalSegmentator's weights, those of rough networks too, and records them."""
+    """Downloads TotalSegmentator's weights of a task and records their SHA-256."""
     from totalmap import log
     from totalmap.engine.tasks import load_task
     from totalmap.engine.weights_download import install
@@ -133,7 +168,7 @@ def _show(folder: Path, manifest: "Manifest") -> None:
         for file in record.files:
             console.print(f"{file.sha256}  {folder / file.path}", soft_wrap=True)
         if record.bf16:
-            verdict = "may be run" if record.bf16.is_good else "is refused"
+            verdict = "is allowed" if record.bf16.is_good else "is refused"
             console.print(
                 f"bf16 {verdict} with {record.dataset}: Dice of {record.bf16.structures} "
                 f"structures at least {record.bf16.min_dice:.4f} ({record.bf16.structure}), "

@@ -1,4 +1,4 @@
-"""Options that several commands have: one name, one letter and one help text for each."""
+"""Defines the options that several commands share: one name, letter and help text for each."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,25 +6,30 @@ from typing import Annotated
 
 import typer
 
+INPUT_HELP = "A DICOM folder, a ZIP archive of one, a DICOM file, or a NIfTI file."
+STUDY_HELP = "Number (see inspect) or Study Instance UID of the study, if the input holds several."
+
 Models = Annotated[Path, typer.Option("--models", "-m", help="Models folder.")]
 Config = Annotated[Path, typer.Option("--config", "-c", help="Settings file.")]
 TaskName = Annotated[
     str | None,
-    typer.Option("--task", help="TotalSegmentator's task; else that of the settings."),
+    typer.Option("--task", help="TotalSegmentator's task; default: that of the settings."),
 ]
 VariantName = Annotated[
     str | None,
-    typer.Option("--variant", help="Resolution: full, fast or fastest; else as the settings say."),
+    typer.Option(
+        "--variant", help="Resolution: full, fast or fastest; default: that of the settings."
+    ),
 ]
 DeviceName = Annotated[
     str | None,
-    typer.Option("--device", help="auto, cpu or cuda; else as the settings say."),
+    typer.Option("--device", help="auto, cpu or cuda; default: that of the settings."),
 ]
 StructureNames = Annotated[
     list[str] | None,
     typer.Option(
         "--structures",
-        help="Structures to look for, as liver,spleen; else as the settings say. Repeatable.",
+        help="Structures to segment, as liver,spleen; default: those of the settings. Repeatable.",
     ),
 ]
 
@@ -35,7 +40,7 @@ def segmentation_settings(
     device: str | None = None,
     structures: Sequence[str] | None = None,
 ) -> dict[str, dict[str, object]]:
-    """Returns what was given of these options, as a section of the settings file."""
+    """Returns the options that were given, as the section `segmentation` of the settings."""
     names = [name.strip() for text in structures or () for name in text.split(",")]
     given = {
         "task": task,

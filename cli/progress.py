@@ -1,4 +1,4 @@
-"""Shows how far a run is: a bar on a terminal, one line a stage elsewhere."""
+"""Shows the progress of a run: a bar on a terminal, elsewhere one line for each stage."""
 
 import time
 from collections.abc import Callable
@@ -17,7 +17,7 @@ STAGES = {
     "build_volume": "Decoding pixels",
     "load_models": "Loading networks",
     "segment": "Segmenting",
-    "check_quality": "Judging the result",
+    "check_quality": "Checking the result",
     "write_source": "Writing repaired source",
     "write_seg": "Writing DICOM SEG",
     "write_seg_labelmap": "Writing DICOM label map",
@@ -31,13 +31,13 @@ STAGES = {
 
 
 class TimeLeft:
-    """Estimates how long the tiles that are left take, from those that are done.
+    """Estimates the time for the remaining tiles from the time of the finished tiles.
 
-    Tiles of another network take another time, so the estimate begins anew where the number of
-    tiles changes or starts again.
+    Tiles of another network take another time, so the estimate starts again when the number of
+    tiles changes or the count starts again.
     """
 
-    # Between two estimates that are shown, so that the text can be read.
+    # The text changes at most so often, so that it can be read.
     SHOWN_SECONDS = 1.0
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -45,7 +45,7 @@ class TimeLeft:
         self.restart()
 
     def restart(self) -> None:
-        """Forgets everything."""
+        """Discards all tiles."""
         self._total = 0
         self._done = 0
         self._first: tuple[float, int] | None = None
@@ -53,7 +53,7 @@ class TimeLeft:
         self.text = ""
 
     def tiles(self, done: int, total: int) -> None:
-        """Hears that so many tiles of so many are done."""
+        """Takes the number of finished tiles and the number of all tiles."""
         now = self._clock()
         if self._first is None or total != self._total or done < self._done:
             self._first = (now, done)
@@ -68,7 +68,7 @@ class TimeLeft:
 
 
 def _duration(seconds: float) -> str:
-    """Returns a duration as it is worth knowing: seconds, or minutes and tens of seconds."""
+    """Returns a duration in words: in seconds, or in minutes and tens of seconds."""
     if seconds < 60:
         return f"{max(1, round(seconds))} s"
     minutes, rest = divmod(round(seconds / 10) * 10, 60)
@@ -76,7 +76,7 @@ def _duration(seconds: float) -> str:
 
 
 class ProgressDisplay:
-    """Shows the stage and the tiles of a run while the block runs."""
+    """Shows the stage and the tiles of a run, as a context manager."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -105,12 +105,12 @@ class ProgressDisplay:
         self._progress.stop()
 
     def stopped(self, error: TotalMapError) -> None:
-        """Leaves the terminal as it was, and says why the run was given up."""
+        """Restores the terminal and prints why the run was stopped."""
         self.stop()
         plain_console(stderr=True).print(f"Error: {error}", soft_wrap=True)
 
     def stage_started(self, stage: str) -> None:
-        """Names the stage."""
+        """Shows the name of the stage."""
         description = STAGES.get(stage, stage)
         if not self._console.is_terminal:
             self._console.print(f"{description} ...")

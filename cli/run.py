@@ -1,4 +1,4 @@
-"""`totalmap run`: the application on an input, with a progress display and a summary."""
+"""`totalmap run`: segments a study, with a progress display and a summary."""
 
 import sys
 from pathlib import Path
@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.errors import errors_to_exit_status
-from cli.input_help import INPUT_HELP, STUDY_HELP
 from cli.options import (
+    INPUT_HELP,
+    STUDY_HELP,
     Config,
     DeviceName,
     Models,
@@ -42,13 +43,14 @@ def run(
     structures: StructureNames = None,
     study: Annotated[str | None, typer.Option(help=STUDY_HELP)] = None,
     every_study: Annotated[
-        bool, typer.Option("--all", help="Segment every study, each into a folder study-001 ...")
+        bool,
+        typer.Option("--all", help="Segment all studies, each into its own folder, study-001 ..."),
     ] = False,
 ) -> None:
-    """Segments a study and shows what was found."""
-    from cli.segmenting import segmenting
+    """Segments a study and writes the results."""
+    from cli.segmentation_process import segmentation_process
 
-    with errors_to_exit_status(), segmenting() as (console, display):
+    with errors_to_exit_status(), segmentation_process() as (console, display):
         from app.run import RunRequest, run_application
 
         request = RunRequest(
@@ -60,24 +62,24 @@ def run(
             overrides=segmentation_settings(task, variant, device, structures),
         )
         if every_study:
-            from cli.all_studies import run_and_summarise
+            from cli.run_all_studies import run_and_summarise
 
             sys.exit(run_and_summarise(request, display, console))
         outcome = run_application(request, display, stopped=display.stopped)
     from rich.text import Text
 
     for part in summary(outcome, output_folder).renderables:
-        # A path or a command is copied from a line, so no line is broken.
+        # Long lines are not wrapped, so that a path can be copied.
         console.print(part, soft_wrap=isinstance(part, Text))
     sys.exit(outcome.exit_status)
 
 
 def summary(outcome: "RunOutcome", output_folder: Path) -> "Group":
-    """Returns what a person wants to see after a run."""
+    """Returns the summary of a run: series, structures, times, verdict and paths."""
     from rich.console import Group
     from rich.text import Text
 
-    from cli.series_table import series_table
+    from cli.result_lines import series_table
     from totalmap.writers.release import STATUS_NAME
 
     status, lines = outcome.status, []
@@ -86,7 +88,7 @@ def summary(outcome: "RunOutcome", output_folder: Path) -> "Group":
     if outcome.error is None:
         tables += [_structures_table(status), _timings_table(status)]
         lines += _verdict_lines(status)
-        paths = [*(one.path for one in status.results), STATUS_NAME]
+        paths = [*(result.path for result in status.results), STATUS_NAME]
         lines.append(Text("Results:", style="green"))
         lines += [Text(f"  {output_folder / path}") for path in paths]
     else:
@@ -98,14 +100,14 @@ def summary(outcome: "RunOutcome", output_folder: Path) -> "Group":
 def _verdict_lines(status: "RunStatus") -> "list[Text]":
     from rich.text import Text
 
-    from cli.finding_lines import finding_lines
+    from cli.result_lines import finding_lines
 
     quality = status.quality
     style = _STYLES[quality.verdict]
     lines = [Text(line, style=style) for line in finding_lines(quality.findings)]
     lines.append(Text(f"Verdict: {quality.verdict}", style=style))
     if quality.held:
-        lines.append(Text("Held back, for nobody to deliver (docs/quality.md).", style=style))
+        lines.append(Text("Held back: the result is not delivered (docs/quality.md).", style=style))
     return lines
 
 

@@ -1,4 +1,4 @@
-"""Defines `totalmap trace`, which shows the origin of a result."""
+"""`totalmap trace`: shows the source, weights and settings of a result."""
 
 import json
 from dataclasses import asdict
@@ -19,31 +19,31 @@ def print_trace(
     result: Annotated[Path, typer.Argument(help="A DICOM file that TotalMAP wrote.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not a table.")] = False,
 ) -> None:
-    """Shows the source, weights and settings of a result, and the version that made it.
+    """Shows the source, weights and settings of a result.
 
-    The exit status is 65 for a file that TotalMAP did not write. No patient data are shown.
+    The exit status is 65 for a file that TotalMAP did not write. No patient data is shown.
     """
     from cli.console import plain_console
     from totalmap.trace_result import trace
 
     console = plain_console()
     with errors_to_exit_status():
-        found = trace(result)
+        result_trace = trace(result)
         if as_json:
-            console.print(json.dumps(asdict(found), indent=2), soft_wrap=True)
+            console.print(json.dumps(asdict(result_trace), indent=2), soft_wrap=True)
         else:
-            console.print(_table(found))
+            console.print(_table(result_trace))
 
 
-def _table(found: "Trace") -> "Table":
+def _table(result_trace: "Trace") -> "Table":
     from rich.table import Table
 
-    origin = found.origin
+    origin = result_trace.origin
     table = Table(show_header=False, box=None)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    table.add_row("Result", f"{found.sop_class}: {found.description}")
-    table.add_row("Instance", found.sop_instance_uid)
+    table.add_row("Result", f"{result_trace.sop_class}: {result_trace.description}")
+    table.add_row("Instance", result_trace.sop_instance_uid)
     table.add_row("Made by", f"TotalMAP {origin.version}")
     table.add_row("Task", f"{origin.task}, variant {origin.variant}")
     table.add_row("Computed by", f"engine {origin.engine}, {origin.arithmetic}, on {origin.device}")
@@ -54,7 +54,7 @@ def _table(found: "Trace") -> "Table":
         labels = f"{len(origin.labels)} structures, labels {origin.looked_for}"
         table.add_row("Looked for", labels)
     table.add_row("Settings", f"SHA-256 {origin.settings_sha256}")
-    table.add_row("Study", found.study_instance_uid)
-    table.add_row("Refers to", f"{len(found.instances)} instances (all with --json)")
+    table.add_row("Study", result_trace.study_instance_uid)
+    table.add_row("Refers to", f"{len(result_trace.instances)} instances (all with --json)")
     table.add_row("Status", "AI result, unverified")
     return table

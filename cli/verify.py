@@ -1,4 +1,4 @@
-"""`totalmap verify`: makes a result anew and says whether it is the same."""
+"""`totalmap verify`: reproduces a result and compares it with the new one."""
 
 import sys
 from pathlib import Path
@@ -22,7 +22,9 @@ from totalmap.errors import ExitStatus
 
 def print_verification(
     result: Annotated[Path, typer.Argument(help="A DICOM file that TotalMAP wrote.")],
-    source: Annotated[Path, typer.Option(help="The study it was made from: a folder or a ZIP.")],
+    source: Annotated[
+        Path, typer.Option(help="The study of the result: a folder or a ZIP archive.")
+    ],
     models: Models = DEFAULT_MODELS,
     config: Config = DEFAULT_SETTINGS,
     task: TaskName = None,
@@ -30,14 +32,15 @@ def print_verification(
     device: DeviceName = None,
     structures: StructureNames = None,
 ) -> None:
-    """Segments the source again and compares the result with the new one, attribute by attribute.
+    """Segments the source again and compares the new result with the given one.
 
-    The exit status is 0 if they are the same, 1 if not, and that of a run where the run fails.
+    The exit status is 0 if all attributes are the same and 1 if not. If the run fails, it is the
+    exit status of the run.
     """
-    from cli.segmenting import segmenting
+    from cli.segmentation_process import segmentation_process
 
     with errors_to_exit_status():
-        with segmenting() as (console, display):
+        with segmentation_process() as (console, display):
             from app.reproduce import reproduce
             from app.run import RunRequest
 

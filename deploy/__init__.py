@@ -1,1 +1,1 @@
-"""What a site needs to run TotalMAP under MONAI Deploy, rendered from app.yaml and checked."""
+"""Renders and validates the files with which a site runs TotalMAP under MONAI Deploy."""

@@ -1,4 +1,4 @@
-"""What a site decides itself, and what app.yaml decides for it."""
+"""Holds what a site decides for its deployment, and what app.yaml decides about the application."""
 
 import re
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from totalmap.errors import ConfigError
 if TYPE_CHECKING:  # the command line shows these defaults and need not wait for the settings
     from totalmap.settings import Settings
 
-QUEUE_MINUTES = 120  # that a study may wait for others under Argo
-DOCKER_GRACE_MINUTES = 5  # between the plug-in's time-out and the Workflow Manager's
+QUEUE_MINUTES = 120  # a study may wait so long for others under Argo
+DOCKER_GRACE_MINUTES = 5  # from the time-out of the plug-in to that of the Workflow Manager
 EXPORT_MINUTES = 15
 
 _USER = re.compile(r"[1-9]\d*:\d+")
@@ -20,9 +20,10 @@ _MEMORY = re.compile(r"([1-9]\d*)(Mi|Gi)")
 
 
 class Target(StrEnum):
-    """Where TotalMAP is to run.
+    """The system on which TotalMAP runs.
 
-    `docker` is one machine: MONAI Deploy Express, or Docker alone. `argo` is Kubernetes with Argo.
+    `docker` is one machine with MONAI Deploy Express or with Docker alone. `argo` is Kubernetes
+    with Argo.
     """
 
     DOCKER = "docker"
@@ -39,21 +40,23 @@ class Priority(StrEnum):
 
 @dataclass(frozen=True)
 class Site:
-    """What a site says; the defaults fit MONAI Deploy Express and Argo's own installation.
+    """The options of a site; the defaults fit MONAI Deploy Express and Argo's own installation.
 
     Attributes:
-        ae_title: Where studies are sent to have them segmented.
-        pacs: The name that the Informatics Gateway knows the PACS by: results go there.
-        origins: Names of the DICOM sources that may send; none is every known one.
-        image: Empty is totalmap:<version>.
-        user: Under which user and group TotalMAP runs, in numbers.
-        timeout_minutes: What one study may take.
-        retention_days: After which the gateway's copy of a study is deleted.
-        server_url: Of Argo; of Docker it is the socket.
-        allow_insecure: Takes whatever certificate Argo shows.
-        models_claim: PersistentVolumeClaim with weights; empty: they are in the image.
-        parallel: How many studies are segmented at a time under Argo.
-        notify: Who gets a mail about a study that can't be segmented (Argo).
+        ae_title: The AE title to which studies are sent to be segmented.
+        pacs: The Informatics Gateway's name of the PACS that receives the results.
+        origins: Names of the DICOM sources that may send; empty: every known source.
+        image: The image; empty: totalmap:<version>.
+        user: The numbers of the user and the group of TotalMAP's process, as `1000:1000`.
+        timeout_minutes: The longest time for one study.
+        retention_days: The Informatics Gateway deletes its copy of a study after so many days.
+        server_url: The address of Argo's server.
+        namespace: The namespace in which Argo runs workflows.
+        allow_insecure: Whether any certificate of Argo's server is accepted.
+        models_claim: The PersistentVolumeClaim with the weights; empty: the image has them.
+        priority: The priority of the pods (Argo).
+        parallel: The number of studies that are segmented at a time (Argo).
+        notify: The mail addresses that hear of a study that can't be segmented (Argo).
     """
 
     ae_title: str = "TOTALMAP"
@@ -73,21 +76,23 @@ class Site:
 
     @property
     def uid(self) -> int:
-        """The user's number."""
+        """The number of the user."""
         return int(self.user.partition(":")[0])
 
     @property
     def gid(self) -> int:
-        """The group's number."""
+        """The number of the group."""
         return int(self.user.partition(":")[2])
 
 
 @dataclass(frozen=True)
 class Application:
-    """What app.yaml says about the application.
+    """What app.yaml decides about the application.
 
     Attributes:
+        cpu: The number of processors.
         memory: A Kubernetes quantity, in Mi or Gi.
+        gpu: The number of GPUs.
     """
 
     version: str
@@ -98,16 +103,16 @@ class Application:
 
     @property
     def docker_memory(self) -> str:
-        """The same as Docker writes it."""
+        """The memory as Docker writes it."""
         return self.memory.replace("Gi", "g").replace("Mi", "m")
 
 
 def application(settings: "Settings", site: Site) -> Application:
-    """Reads what the files need, and refuses what no site could run.
+    """Reads what the files need from app.yaml, and refuses values that no site could run.
 
     Raises:
-        ConfigError: A resource or the user is not a number, the image is no reference, or no result
-            can be sent to a PACS.
+        ConfigError: A resource or the user is not a number, the image is not an image reference, or
+            no kind of result can be sent to a PACS.
     """
     from totalmap.settings import DICOM_RESULTS
 

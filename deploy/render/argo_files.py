@@ -1,4 +1,4 @@
-"""The files for Kubernetes with Argo and a Task Manager that uses it."""
+"""Renders the files for Kubernetes with Argo and a Task Manager that uses it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,39 +10,45 @@ from deploy.render.write_clinical_workflow import (
     ARGO_INPUT,
     ARGO_OUTPUT,
     TEMPLATE_NAME,
-    argo_workflow,
+    argo_clinical_workflow,
 )
 from deploy.site import Application, Priority, Site
+from deploy.totalmap_image import (
+    ENTRY_POINT,
+    INPUT_FOLDER,
+    INPUT_VARIABLE,
+    MODELS_FOLDER,
+    MODELS_VARIABLE,
+    OUTPUT_FOLDER,
+    OUTPUT_VARIABLE,
+)
+from totalmap.errors import ExitStatus
 
-INPUT, OUTPUT, MODELS = "/var/holoscan/input", "/var/holoscan/output", "/opt/holoscan/models"
-ENTRYPOINT = "/var/holoscan/tools"
-ACCOUNT = "totalmap"
-LIMITS = "totalmap-limits"
+SERVICE_ACCOUNT = "totalmap"
+LIMITS_CONFIG_MAP = "totalmap-limits"
 PRIORITY_VALUES = {Priority.HIGH: 1000, Priority.STANDARD: 500, Priority.LOW: 100}
 DAY_SECONDS, WEEK_SECONDS = 86400, 7 * 86400
-OUT_OF_RESOURCES = 75  # exit status: worth another try
-CANNOT_BE_SEGMENTED = 65
 
 
 def argo_files(app: Application, site: Site) -> Mapping[str, str]:
     """Returns {file name: text}."""
     return {
-        "totalmap.json": argo_workflow(app, site),
+        "totalmap.json": argo_clinical_workflow(app, site),
         "totalmap-template.yaml": _yaml(
-            "What the Task Manager's argo plug-in copies into a workflow of its own.",
+            "The Task Manager's argo plug-in copies this template into a workflow of its own.",
             [_workflow_template(app, site)],
         ),
         "access.yaml": _yaml(
-            "What the pods of a workflow may do, and how many studies run at a time.",
+            "The rights of the pods of a workflow, and how many studies run at a time.",
             _access(site),
         ),
         "priorities.yaml": _yaml(
-            "The three priorities that the Workflow Manager knows: without them Kubernetes\n"
-            "refuses every pod of the Task Manager.",
+            "The three priorities of the Workflow Manager. Without them Kubernetes refuses every\n"
+            "pod of the Task Manager.",
             [_priority(name, value) for name, value in PRIORITY_VALUES.items()],
         ),
         "orthanc.yaml": _yaml(
-            "A small Orthanc to try it with. Its users stand in the secret orthanc-users.",
+            "A small Orthanc for a trial. The secret orthanc-users holds its users.",
             _orthanc(site),
         ),
     }
@@ -55,7 +61,7 @@ def _workflow_template(app: Application, site: Site) -> dict[str, Any]:
         "metadata": {"name": TEMPLATE_NAME, "namespace": site.namespace},
         "spec": {
             "entrypoint": "segment",
-            "serviceAccountName": ACCOUNT,
+            "serviceAccountName": SERVICE_ACCOUNT,
             "ttlStrategy": {
                 "secondsAfterSuccess": DAY_SECONDS,
                 "secondsAfterFailure": WEEK_SECONDS,
@@ -66,24 +72,27 @@ def _workflow_template(app: Application, site: Site) -> dict[str, Any]:
 
 
 def _segment(app: Application, site: Site) -> dict[str, Any]:
-    # Everything stands here and nothing in the spec: that would hold for the pod that sends the
-    # Task Manager's message too.
+    # All settings are in the template and none in the spec: the spec also holds for the pod that
+    # sends the Task Manager's message.
     return {
         "name": "segment",
-        # Text, since the Task Manager's copy of Argo's classes has text here.
+        # A text, because the Task Manager's copy of Argo's classes has a text here.
         "activeDeadlineSeconds": str(site.timeout_minutes * 60),
         "synchronization": {
-            "semaphore": {"configMapKeyRef": {"name": LIMITS, "key": "segmentations"}}
+            "semaphore": {"configMapKeyRef": {"name": LIMITS_CONFIG_MAP, "key": "segmentations"}}
         },
         "retryStrategy": {
             "limit": "2",
             "expression": (
-                f'lastRetry.status == "Error" || asInt(lastRetry.exitCode) == {OUT_OF_RESOURCES}'
+                'lastRetry.status == "Error" || '
+                f"asInt(lastRetry.exitCode) == {ExitStatus.TRY_AGAIN:d}"
             ),
             "backoff": {"duration": "1m", "factor": "2"},
         },
-        "inputs": {"artifacts": [{"name": ARGO_INPUT, "path": INPUT}]},
-        "outputs": {"artifacts": [{"name": ARGO_OUTPUT, "path": OUTPUT, "archive": {"none": {}}}]},
+        "inputs": {"artifacts": [{"name": ARGO_INPUT, "path": INPUT_FOLDER}]},
+        "outputs": {
+            "artifacts": [{"name": ARGO_OUTPUT, "path": OUTPUT_FOLDER, "archive": {"none": {}}}]
+        },
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": site.uid,
@@ -109,9 +118,9 @@ def _container(app: Application, site: Site) -> dict[str, Any]:
         "imagePullPolicy": "IfNotPresent",
         **_command(site),
         "env": [
-            {"name": "HOLOSCAN_INPUT_PATH", "value": f"{INPUT}/"},
-            {"name": "HOLOSCAN_OUTPUT_PATH", "value": f"{OUTPUT}/"},
-            {"name": "HOLOSCAN_MODEL_PATH", "value": f"{MODELS}/"},
+            {"name": INPUT_VARIABLE, "value": f"{INPUT_FOLDER}/"},
+            {"name": OUTPUT_VARIABLE, "value": f"{OUTPUT_FOLDER}/"},
+            {"name": MODELS_VARIABLE, "value": f"{MODELS_FOLDER}/"},
         ],
         "resources": {
             "requests": {"cpu": str(app.cpu), "memory": app.memory},
@@ -124,7 +133,7 @@ def _container(app: Application, site: Site) -> dict[str, Any]:
         },
         "volumeMounts": [
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
-            {"name": "output", "mountPath": OUTPUT},
+            {"name": "output", "mountPath": OUTPUT_FOLDER},
             *_models_mount(site),
         ],
     }
@@ -132,12 +141,12 @@ def _container(app: Application, site: Site) -> dict[str, Any]:
 
 def _command(site: Site) -> dict[str, Any]:
     if not site.notify:
-        return {"command": [ENTRYPOINT]}
-    # A study that can't be segmented is no fault of the workflow: the conditions of the clinical
-    # workflow read the outcome in metadata.json and send a mail. Everything else still fails.
+        return {"command": [ENTRY_POINT]}
+    # The pod succeeds for a study that can't be segmented: the conditions of the clinical workflow
+    # read the outcome in metadata.json and send a mail. All other errors fail the pod.
     return {
         "command": ["/bin/sh", "-c"],
-        "args": [f"{ENTRYPOINT} || [ $? -eq {CANNOT_BE_SEGMENTED} ]"],
+        "args": [f"{ENTRY_POINT} || [ $? -eq {ExitStatus.INPUT:d} ]"],
     }
 
 
@@ -151,11 +160,11 @@ def _models_volume(site: Site) -> list[dict[str, Any]]:
 def _models_mount(site: Site) -> list[dict[str, Any]]:
     if not site.models_claim:
         return []
-    return [{"name": "models", "mountPath": MODELS, "readOnly": True}]
+    return [{"name": "models", "mountPath": MODELS_FOLDER, "readOnly": True}]
 
 
 def _access(site: Site) -> list[dict[str, Any]]:
-    metadata = {"name": ACCOUNT, "namespace": site.namespace}
+    metadata = {"name": SERVICE_ACCOUNT, "namespace": site.namespace}
     return [
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata},
         {
@@ -177,14 +186,14 @@ def _access(site: Site) -> list[dict[str, Any]]:
             "roleRef": {
                 "apiGroup": "rbac.authorization.k8s.io",
                 "kind": "Role",
-                "name": ACCOUNT,
+                "name": SERVICE_ACCOUNT,
             },
             "subjects": [{"kind": "ServiceAccount", **metadata}],
         },
         {
             "apiVersion": "v1",
             "kind": "ConfigMap",
-            "metadata": {"name": LIMITS, "namespace": site.namespace},
+            "metadata": {"name": LIMITS_CONFIG_MAP, "namespace": site.namespace},
             "data": {"segmentations": str(site.parallel)},
         },
     ]
@@ -266,7 +275,7 @@ def _orthanc(site: Site) -> list[dict[str, Any]]:
 
 
 class _WithoutAliases(yaml.SafeDumper):
-    """Writes what is there twice twice: Kubernetes' own tools print no anchors."""
+    """Writes repeated values in full: the tools of Kubernetes print no anchors."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
         return True
@@ -276,7 +285,7 @@ def _yaml(heading: str, documents: Sequence[Mapping[str, Any]]) -> str:
     comment = "".join(
         f"# {line}\n"
         for line in (
-            "Rendered by `totalmap deploy render`; make changes there.",
+            "Rendered by `totalmap deploy render`; change its options, not this file.",
             *heading.splitlines(),
         )
     )

@@ -1,11 +1,11 @@
-"""The files for one machine with Docker: beside MONAI Deploy Express, or alone with Orthanc."""
+"""Renders the files for one machine with Docker: with MONAI Deploy Express, or with Orthanc."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from deploy.render.write_clinical_workflow import docker_workflow
+from deploy.render.write_clinical_workflow import docker_clinical_workflow
 from deploy.site import Application, Site
 
 ORTHANC_IMAGE = "orthancteam/orthanc:24.6.1"
@@ -16,7 +16,7 @@ _FILES = ("compose.yaml", "orthanc.env.example", "totalmap@.service", "report-fa
 
 def docker_files(app: Application, site: Site) -> Mapping[str, str]:
     """Returns {file name: text}."""
-    # Nothing is escaped: these are no HTML pages.
+    # No value is escaped: these files are not HTML.
     environment = Environment(  # noqa: S701
         loader=FileSystemLoader(_TEMPLATES),
         undefined=StrictUndefined,
@@ -26,4 +26,4 @@ def docker_files(app: Application, site: Site) -> Mapping[str, str]:
     )
     values = {"app": app, "site": site, "orthanc_image": ORTHANC_IMAGE}
     rendered = {name: environment.get_template(f"{name}.j2").render(values) for name in _FILES}
-    return {"totalmap.json": docker_workflow(app, site), **rendered}
+    return {"totalmap.json": docker_clinical_workflow(app, site), **rendered}

@@ -1,15 +1,22 @@
-"""The clinical workflow of both targets: router, TotalMAP, export, and notification."""
+"""Writes the clinical workflow of a target as JSON: router, TotalMAP, export and notification."""
 
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deploy.site import DOCKER_GRACE_MINUTES, EXPORT_MINUTES, QUEUE_MINUTES, Application, Site
-from deploy.validate.docker_task_rules import INPUT_KEY, OUTPUT_KEY
+from deploy.totalmap_image import (
+    ENTRY_POINT,
+    INPUT_FOLDER,
+    MODELS_FOLDER,
+    MODELS_VARIABLE,
+    OUTPUT_FOLDER,
+)
+from deploy.validate.docker_task_rules import INPUT_ARTIFACT, OUTPUT_ARTIFACT, VARIABLE_PREFIX
 
-TASK = "totalmap"
-EXPORT = "export-results"
-NOTIFY = "notify"
+TASK_ID = "totalmap"
+EXPORT_ID = "export-results"
+NOTIFY_ID = "notify"
 TEMPLATE_NAME = "totalmap"
 ARGO_INPUT, ARGO_OUTPUT = "study", "output"
 
@@ -17,10 +24,10 @@ _STUDY = "{{ context.input.dicom }}"
 _OUTCOME = "{{ context.executions.totalmap.result.outcome }}"
 
 
-def docker_workflow(app: Application, site: Site) -> str:
-    """Returns the JSON for MONAI Deploy Express, whose Task Manager runs a container."""
+def docker_clinical_workflow(app: Application, site: Site) -> str:
+    """Returns the JSON for a Task Manager that runs containers, as MONAI Deploy Express does."""
     task = {
-        "id": TASK,
+        "id": TASK_ID,
         "description": "Segments the study",
         "type": "docker",
         "timeout_minutes": site.timeout_minutes + DOCKER_GRACE_MINUTES,
@@ -28,38 +35,38 @@ def docker_workflow(app: Application, site: Site) -> str:
             "server_url": "unix:///var/run/docker.sock",
             "container_image": app.image,
             "user": site.user,
-            # Through a shell: an empty command would become an empty argument.
+            # The command runs in a shell: an empty command would become an empty argument.
             "entrypoint": "/bin/sh,-c",
-            "command": "exec /var/holoscan/tools",
+            "command": f"exec {ENTRY_POINT}",
             "task_timeout_minutes": str(site.timeout_minutes),
             "temp_storage_container_path": "/var/lib/mde/",
-            INPUT_KEY: "/var/holoscan/input/",
-            OUTPUT_KEY: "/var/holoscan/output/",
-            "env_HOLOSCAN_MODEL_PATH": "/opt/holoscan/models/",
-            "env_HOLOSCAN_WORKDIR": "/var/holoscan/",
+            INPUT_ARTIFACT: f"{INPUT_FOLDER}/",
+            OUTPUT_ARTIFACT: f"{OUTPUT_FOLDER}/",
+            f"{VARIABLE_PREFIX}{MODELS_VARIABLE}": f"{MODELS_FOLDER}/",
+            f"{VARIABLE_PREFIX}HOLOSCAN_WORKDIR": "/var/holoscan/",
         },
         "artifacts": {
-            "input": [_artifact(INPUT_KEY, _STUDY)],
-            "output": [{"name": OUTPUT_KEY, "mandatory": True}],
+            "input": [_artifact(INPUT_ARTIFACT, _STUDY)],
+            "output": [{"name": OUTPUT_ARTIFACT, "mandatory": True}],
         },
-        "task_destinations": [{"name": EXPORT}],
+        "task_destinations": [{"name": EXPORT_ID}],
     }
-    # In single braces, which is how the Workflow Manager takes a folder inside. The folder exists
-    # after success only, and the plug-in does not look at the container's exit status.
-    results = f"{{ context.executions.{TASK}.output_dir }}/{OUTPUT_KEY}/results"
+    # The Workflow Manager takes a folder inside the output only in single braces. The folder exists
+    # after a success only; the plug-in ignores the container's exit status.
+    results = f"{{ context.executions.{TASK_ID}.output_dir }}/{OUTPUT_ARTIFACT}/results"
     return _workflow(app, site, [task, _export(site, _artifact("results", results))])
 
 
-def argo_workflow(app: Application, site: Site) -> str:
-    """Returns the JSON for a Task Manager with Argo."""
+def argo_clinical_workflow(app: Application, site: Site) -> str:
+    """Returns the JSON for a Task Manager that uses Argo."""
     minutes = site.timeout_minutes + QUEUE_MINUTES
     task = {
-        "id": TASK,
+        "id": TASK_ID,
         "description": "Segments the study",
         "type": "argo",
         "timeout_minutes": minutes,
-        # Processors, memory and GPU stand in the WorkflowTemplate: here they would be given to the
-        # pod that sends the Task Manager's message too.
+        # The WorkflowTemplate has processors, memory and GPU: here they would hold for the pod that
+        # sends the Task Manager's message too.
         "args": {
             "namespace": site.namespace,
             "workflow_template_name": TEMPLATE_NAME,
@@ -74,17 +81,17 @@ def argo_workflow(app: Application, site: Site) -> str:
         },
         "task_destinations": _argo_destinations(site),
     }
-    output = f"{{{{ context.executions.{TASK}.artifacts.{ARGO_OUTPUT} }}}}"
+    output = f"{{{{ context.executions.{TASK_ID}.artifacts.{ARGO_OUTPUT} }}}}"
     tasks = [task, _export(site, _artifact(ARGO_OUTPUT, output))]
     return _workflow(app, site, [*tasks, _notification(site)] if site.notify else tasks)
 
 
 def _argo_destinations(site: Site) -> list[dict[str, Any]]:
     if not site.notify:
-        return [{"name": EXPORT}]
+        return [{"name": EXPORT_ID}]
     return [
-        {"name": EXPORT, "conditions": [f"{_OUTCOME} == 'succeeded'"]},
-        {"name": NOTIFY, "conditions": [f"{_OUTCOME} != 'succeeded'"]},
+        {"name": EXPORT_ID, "conditions": [f"{_OUTCOME} == 'succeeded'"]},
+        {"name": NOTIFY_ID, "conditions": [f"{_OUTCOME} != 'succeeded'"]},
     ]
 
 
@@ -93,10 +100,10 @@ def _workflow(app: Application, site: Site, tasks: Sequence[Mapping[str, Any]]) 
         "id": "router",
         "description": f"Every study that is sent to {site.ae_title}",
         "type": "router",
-        "task_destinations": [{"name": TASK}],
+        "task_destinations": [{"name": TASK_ID}],
     }
     document = {
-        "name": TASK,
+        "name": TASK_ID,
         "version": app.version,
         "description": "TotalSegmentator: DICOM SEG, SR and RTSTRUCT, unverified",
         "informatics_gateway": {
@@ -112,7 +119,7 @@ def _workflow(app: Application, site: Site, tasks: Sequence[Mapping[str, Any]]) 
 
 def _export(site: Site, artifact: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "id": EXPORT,
+        "id": EXPORT_ID,
         "description": "Sends the DICOM results to the PACS",
         "type": "export",
         "timeout_minutes": EXPORT_MINUTES,
@@ -123,8 +130,8 @@ def _export(site: Site, artifact: Mapping[str, Any]) -> dict[str, Any]:
 
 def _notification(site: Site) -> dict[str, Any]:
     return {
-        "id": NOTIFY,
-        "description": "A study that can't be segmented: somebody should know",
+        "id": NOTIFY_ID,
+        "description": "Reports a study that can't be segmented",
         "type": "email",
         "args": {
             "recipient_emails": ",".join(site.notify),

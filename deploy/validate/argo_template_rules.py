@@ -1,8 +1,9 @@
-"""Rules about an Argo WorkflowTemplate that the Task Manager runs.
+"""Judges an Argo WorkflowTemplate by what the Task Manager's argo plug-in does with it.
 
 Source: ArgoPlugin, ExitHookTemplate and Strings of the Task Manager (revision 9e10e95). The plug-in
-does not run the WorkflowTemplate: it copies what it reaches from the entry point into a new
+does not run the WorkflowTemplate. It copies the templates that the entry point reaches into a new
 workflow, adds its own templates, and gives the artifacts their places in the object store.
+argo_pod_rules.py has the rules of containers and pods.
 """
 
 import re
@@ -10,274 +11,237 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 
-from deploy.validate.argo_pod_rules import POD_RULES
-from deploy.validate.file_fault import Finding
+from deploy.totalmap_image import (
+    INPUT_FOLDER,
+    INPUT_VARIABLE,
+    MODELS_FOLDER,
+    MODELS_VARIABLE,
+    OUTPUT_FOLDER,
+    OUTPUT_VARIABLE,
+)
+from deploy.validate.file_fault import FileFault
 from deploy.validate.read_argo_template import Template, TemplateArtifact, WorkflowTemplate
 
-API_VERSION = "argoproj.io/v1alpha1"
 # The names of the templates that the plug-in adds.
-RESERVED = ("md-workflow-entrypoint", "exit-message-template", "send-message")
+RESERVED_NAMES = ("md-workflow-entrypoint", "exit-message-template", "send-message")
 
-_DNS_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
-MODELS = "/opt/holoscan/models"
-_FOLDERS = {
-    "input": ("HOLOSCAN_INPUT_PATH", "/var/holoscan/input"),
-    "output": ("HOLOSCAN_OUTPUT_PATH", "/var/holoscan/output"),
-}
+_DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 
-TemplateRule = Callable[[WorkflowTemplate], Iterator[Finding]]
+ArgoTemplateRule = Callable[[WorkflowTemplate], Iterator[FileFault]]
 
 
-def head(document: WorkflowTemplate) -> Iterator[Finding]:
-    """Version and name."""
-    for key, text, wanted in (
-        ("apiVersion", document.api_version, API_VERSION),
-        ("kind", document.kind, "WorkflowTemplate"),
-    ):
-        if text.value != wanted:
-            yield Finding(
-                text.place,
-                "kind",
-                f"{key} is {text.value!r}: to kubectl this is no WorkflowTemplate",
-                f"write {wanted}",
-            )
-    if not _DNS_NAME.fullmatch(document.name.value):
-        yield Finding(
-            document.name.place,
-            "name",
-            f"metadata.name is {document.name.value!r}",
-            "write a name of lower-case letters, digits and -, the same as the clinical workflow's "
-            "workflow_template_name",
-        )
-
-
-def entrypoint(document: WorkflowTemplate) -> Iterator[Finding]:
-    """Where the Task Manager starts to copy."""
-    if document.entrypoint.value not in document.by_name:
-        yield Finding(
-            document.entrypoint.place,
+def entry_point_exists(document: WorkflowTemplate) -> Iterator[FileFault]:
+    """The Task Manager starts to copy at the entry point."""
+    if document.entry_point.value not in document.template_by_name:
+        yield FileFault(
+            document.entry_point.place,
             "entrypoint",
-            f"entrypoint is {document.entrypoint.value!r}, which is none of the templates",
-            f"write one of {', '.join(document.by_name) or 'the templates'}",
+            f"entrypoint is {document.entry_point.value!r}, which is not a template",
+            f"write one of {', '.join(document.template_by_name) or 'the templates'}",
         )
 
 
-def template_names(document: WorkflowTemplate) -> Iterator[Finding]:
-    """Argo refuses two templates of a name, and the Task Manager adds three of its own."""
-    count = Counter(one.name.value for one in document.templates)
+def template_names_differ(document: WorkflowTemplate) -> Iterator[FileFault]:
+    """Argo refuses two templates with one name, and the Task Manager adds three of its own."""
+    count = Counter(template.name.value for template in document.templates)
     seen: set[str] = set()
     for template in document.templates:
         name = template.name
-        if name.value in RESERVED:
-            yield Finding(
+        if name.value in RESERVED_NAMES:
+            yield FileFault(
                 name.place,
                 "reserved",
-                f"template {name.value!r} has the name of one that the Task Manager adds",
-                "give it another name",
+                f"the Task Manager adds a template of its own with the name {name.value!r}",
+                "give the template another name",
             )
-        elif count[name.value] > 1 and name.value in seen:
-            yield Finding(
+        elif name.value in seen:
+            yield FileFault(
                 name.place,
                 "template-doubled",
-                f"there are {count[name.value]} templates {name.value!r}",
-                "give one another name",
+                f"{count[name.value]} templates have the name {name.value!r}",
+                "give one of them another name",
             )
         seen.add(name.value)
 
 
-def calls(document: WorkflowTemplate) -> Iterator[Finding]:
-    """Each template may be used by one step, and only those of this document."""
+def every_template_is_called_once(document: WorkflowTemplate) -> Iterator[FileFault]:
+    """One step may use a template, and the template has to be in this document."""
     used: set[str] = set()
     for call in document.calls:
         name = call.template
-        if call.template_ref:
-            yield Finding(
-                call.template_ref.place,
-                "template-ref",
-                "templateRef names a template of another document, which the Task Manager does not "
-                "copy",
-                "put the template here and name it with template",
-            )
-        elif name.value not in document.by_name:
-            yield Finding(
+        if call.has_template_ref:  # the schema refuses it
+            continue
+        if name.value not in document.template_by_name:
+            yield FileFault(
                 name.place,
                 "template-missing",
                 f"there is no template {name.value!r}",
-                f"write one of {', '.join(document.by_name)}",
+                f"write one of {', '.join(document.template_by_name)}",
             )
         elif name.value in used:
-            yield Finding(
+            yield FileFault(
                 name.place,
                 "template-twice",
-                f"template {name.value!r} is used twice: the Task Manager copies it twice, and "
-                "Argo refuses two of a name",
+                f"two steps use template {name.value!r}: the Task Manager copies it twice, and "
+                "Argo refuses two templates with one name",
                 "make a second template with another name",
             )
         used.add(name.value)
 
 
-def arguments_hold_artifacts(document: WorkflowTemplate) -> Iterator[Finding]:
-    """The plug-in reads the artifacts of all arguments, and fails where there are none."""
+def arguments_have_artifacts(document: WorkflowTemplate) -> Iterator[FileFault]:
+    """The plug-in reads the artifacts of all arguments, and fails if there are none."""
     for call in document.calls:
-        template = document.by_name.get(call.template.value)
+        template = document.template_by_name.get(call.template.value)
         if call.has_arguments and not call.artifacts and template and template.inputs:
-            yield Finding(
+            yield FileFault(
                 call.arguments_place,
                 "arguments",
-                "arguments without artifacts, for a template with input artifacts, end the Task "
-                "Manager's plug-in with an error",
+                "the Task Manager's plug-in fails at arguments without artifacts for a template "
+                "with input artifacts",
                 "add the artifacts, or remove the arguments",
             )
 
 
-def everything_is_copied(document: WorkflowTemplate) -> Iterator[Finding]:
-    """Templates for onExit and hooks are not reached from the entry point."""
-    reached = document.reached()
+def every_template_is_copied(document: WorkflowTemplate) -> Iterator[FileFault]:
+    """The plug-in leaves out templates that the entry point does not reach."""
+    if document.entry_point.value not in document.template_by_name:
+        return
+    copied = document.copied_names()
     for template in document.templates:
-        if document.entrypoint.value in document.by_name and template.name.value not in reached:
-            yield Finding(
+        if template.name.value not in copied:
+            yield FileFault(
                 template.name.place,
                 "not-copied",
-                f"template {template.name.value!r} is not reached from the entry point by steps or "
-                "dag, so the Task Manager leaves it out",
-                "call it from there or remove it",
-            )
-    for key in ("onExit", "hooks"):
-        node = document.spec.get(key)
-        if node:
-            yield Finding(
-                node.place,
-                "exit-hook",
-                f"spec.{key}: its templates are not copied, and the exit hook belongs to the Task "
-                "Manager, which sends its message there",
-                f"remove {key}, and let a later task of the clinical workflow do the work",
+                f"steps and dag of the entry point do not reach template {template.name.value!r}, "
+                "so the Task Manager leaves it out",
+                "call it from there, or remove it",
             )
 
 
-def pods_are_kept(document: WorkflowTemplate) -> Iterator[Finding]:
-    """PodGC is removed, so only the time to live clears up."""
-    node = document.spec.get("podGC")
-    if node:
-        yield Finding(
-            node.place,
-            "pod-gc",
-            "podGC is removed by the Task Manager: pods stay until the workflow is deleted",
-            "set ttlStrategy instead",
-        )
-
-
-def artifacts(document: WorkflowTemplate) -> Iterator[Finding]:
-    """Names become parts of secrets' names; paths have to be absolute."""
+def artifact_names_and_paths_are_valid(document: WorkflowTemplate) -> Iterator[FileFault]:
+    """Names become parts of the names of secrets; paths have to be absolute."""
     for template in document.templates:
         for group in (template.inputs, template.outputs):
-            yield from _artifact_findings(group, template)
+            yield from _artifact_faults(group, template)
 
 
-def _artifact_findings(
+def _artifact_faults(
     group: tuple[TemplateArtifact, ...], template: Template
-) -> Iterator[Finding]:
+) -> Iterator[FileFault]:
     seen: set[str] = set()
     for artifact in group:
         name = artifact.name.value
-        if not _DNS_NAME.fullmatch(name.lower()):
-            yield Finding(
+        if not _DNS_LABEL.fullmatch(name.lower()):
+            label = re.sub("[^a-z0-9-]", "-", name.lower()).strip("-")
+            yield FileFault(
                 artifact.name.place,
                 "artifact-dns-name",
-                f"artifact {name!r} can't be part of a secret's name (RFC 1123)",
-                f"write {re.sub('[^a-z0-9-]', '-', name.lower()).strip('-') or 'a name'!r}",
+                f"artifact {name!r} can't be part of the name of a Kubernetes secret (RFC 1123)",
+                f"write {label!r}" if label else "write a name",
             )
         elif name in seen:
-            yield Finding(
+            yield FileFault(
                 artifact.name.place,
                 "artifact-doubled",
-                f"artifact {name!r} is there twice",
-                "give one another name",
+                f"two artifacts have the name {name!r}",
+                "give one of them another name",
             )
         if template.container and not artifact.path.value.startswith("/"):
-            yield Finding(
+            yield FileFault(
                 artifact.path.place,
                 "artifact-path",
-                f"artifact {name!r} has the path {artifact.path.value!r}",
+                f"artifact {name!r} has the path {artifact.path.value!r}, which is not absolute",
                 "write an absolute path",
             )
         seen.add(name)
 
 
-def totalmap_folders(document: WorkflowTemplate) -> Iterator[Finding]:
-    """TotalMAP reads and writes where HOLOSCAN_* say."""
+def totalmap_folders_are_artifacts(document: WorkflowTemplate) -> Iterator[FileFault]:
+    """TotalMAP reads and writes in the folders that HOLOSCAN_* name."""
     for template in document.templates:
-        if not template.is_totalmap:
-            continue
-        environment = template.environment()
-        for name, value in environment.items():
-            if name.startswith("MONAI_"):
-                yield Finding(
-                    value.place,
-                    "holoscan",
-                    f"TotalMAP does not read {name}",
-                    "write HOLOSCAN_INPUT_PATH, HOLOSCAN_OUTPUT_PATH and so on",
-                )
-        for what, group in (("input", template.inputs), ("output", template.outputs)):
-            variable, default = _FOLDERS[what]
-            folder = environment[variable].value if variable in environment else default
-            paths = [one.path for one in group]
-            if folder.rstrip("/") not in [path.value.rstrip("/") for path in paths]:
-                yield Finding(
-                    paths[0].place if paths else template.place,
-                    "holoscan",
-                    f"no {what} artifact has the path {folder}, TotalMAP's {what} folder",
-                    f"add or correct the {what} artifact with this path",
-                )
-
-
-def totalmap_weights(document: WorkflowTemplate) -> Iterator[Finding]:
-    """They are in the image at their usual place, or mounted."""
-    for template in document.templates:
-        variable = template.environment().get("HOLOSCAN_MODEL_PATH")
-        if not template.is_totalmap or not variable:
-            continue
-        mounts = template.container.get("volumeMounts").items
-        places = [MODELS, *(one.get("mountPath").text.rstrip("/") for one in mounts)]
-        folder = PurePosixPath(variable.value)
-        if not any(place and folder.is_relative_to(place) for place in places):
-            yield Finding(
-                variable.place,
-                "models",
-                f"no weights are at {variable.value}: those of the image are at {MODELS}, and no "
-                "volume is mounted there",
-                f"write {MODELS}/, or mount the weights",
+        if template.is_totalmap:
+            yield from _old_variable_faults(template)
+            yield from _folder_faults(
+                template, "input", template.inputs, INPUT_VARIABLE, INPUT_FOLDER
+            )
+            yield from _folder_faults(
+                template, "output", template.outputs, OUTPUT_VARIABLE, OUTPUT_FOLDER
             )
 
 
-def totalmap_can_write(document: WorkflowTemplate) -> Iterator[Finding]:
-    """With a read-only root, /tmp and the output folder have to be volumes."""
+def _old_variable_faults(template: Template) -> Iterator[FileFault]:
+    for name, value in template.environment.items():
+        if name.startswith("MONAI_"):
+            yield FileFault(
+                value.place,
+                "holoscan",
+                f"TotalMAP does not read {name}",
+                f"write {INPUT_VARIABLE}, {OUTPUT_VARIABLE} and so on",
+            )
+
+
+def _folder_faults(
+    template: Template,
+    direction: str,
+    group: tuple[TemplateArtifact, ...],
+    variable: str,
+    default: str,
+) -> Iterator[FileFault]:
+    named = template.environment.get(variable)
+    folder = named.value if named else default
+    paths = [artifact.path for artifact in group]
+    if folder.rstrip("/") not in [path.value.rstrip("/") for path in paths]:
+        yield FileFault(
+            paths[0].place if paths else template.place,
+            "holoscan",
+            f"no {direction} artifact has the path {folder}, TotalMAP's {direction} folder",
+            f"add or correct the {direction} artifact with this path",
+        )
+
+
+def totalmap_weights_are_there(document: WorkflowTemplate) -> Iterator[FileFault]:
+    """The weights are in the image, in their usual folder, or in a volume."""
+    for template in document.templates:
+        variable = template.environment.get(MODELS_VARIABLE)
+        if not template.is_totalmap or not variable:
+            continue
+        folder = PurePosixPath(variable.value)
+        places = (MODELS_FOLDER, *template.mount_paths)
+        if not any(place and folder.is_relative_to(place) for place in places):
+            yield FileFault(
+                variable.place,
+                "models",
+                f"there are no weights at {variable.value}: those of the image are at "
+                f"{MODELS_FOLDER}, and no volume is mounted there",
+                f"write {MODELS_FOLDER}/, or mount the weights",
+            )
+
+
+def totalmap_can_write(document: WorkflowTemplate) -> Iterator[FileFault]:
+    """With a read-only root file system, /tmp and the output folder have to be volumes."""
     for template in document.templates:
         read_only = template.container.get("securityContext", "readOnlyRootFilesystem")
         if not template.is_totalmap or read_only.text != "true":
             continue
-        mounts = template.container.get("volumeMounts")
-        paths = [one.get("mountPath").text.rstrip("/") for one in mounts.items]
-        for folder in ("/tmp", _FOLDERS["output"][1]):  # noqa: S108
-            if folder not in paths:
-                yield Finding(
+        for folder in ("/tmp", OUTPUT_FOLDER):  # noqa: S108
+            if folder not in template.mount_paths:
+                yield FileFault(
                     read_only.place,
                     "read-only",
-                    f"the root file system is read-only and {folder} is no volume",
+                    f"the root file system is read-only, and {folder} is not a volume",
                     f"mount an emptyDir at {folder}",
                 )
 
 
-TEMPLATE_RULES: tuple[TemplateRule, ...] = (
-    head,
-    entrypoint,
-    template_names,
-    calls,
-    arguments_hold_artifacts,
-    everything_is_copied,
-    pods_are_kept,
-    artifacts,
-    totalmap_folders,
-    totalmap_weights,
+ARGO_TEMPLATE_RULES: tuple[ArgoTemplateRule, ...] = (
+    entry_point_exists,
+    template_names_differ,
+    every_template_is_called_once,
+    arguments_have_artifacts,
+    every_template_is_copied,
+    artifact_names_and_paths_are_valid,
+    totalmap_folders_are_artifacts,
+    totalmap_weights_are_there,
     totalmap_can_write,
-    *POD_RULES,
 )

@@ -1,16 +1,16 @@
-"""Rules about the conditions between tasks.
+"""Judges the conditions between the tasks of a clinical workflow.
 
 Source: ConditionalParameterParser, ConditionalGroup, Conditional and DicomService of the Workflow
-Manager. A condition that it can't read is written to its log and counts as false: the study ends
-there as a success.
+Manager. It logs a condition that it can't read and takes it for false: the study then ends as a
+success.
 """
 
 import re
 from collections.abc import Iterator
 
-from deploy.validate.file_fault import Finding
-from deploy.validate.read_clinical_workflow import Task, Workflow
-from deploy.validate.yaml_positions import Text
+from deploy.validate.file_fault import FileFault
+from deploy.validate.read_clinical_workflow import ClinicalWorkflow, Task
+from deploy.validate.yaml_positions import LocatedText
 
 _EXECUTION_KEYS = (
     *("task_id", "status", "execution_id", "output_dir", "task_type", "previous_task_id"),
@@ -26,82 +26,84 @@ _COMPARISON = rf"\(*\s*{_OPERAND}\s*{_OPERATOR}\s*{_OPERAND}\s*\)*"
 _CONDITION = re.compile(rf"{_COMPARISON}(?:\s+(?:AND|OR|and|or|And|Or)\s+{_COMPARISON})*")
 
 
-def conditions(workflow: Workflow) -> Iterator[Finding]:
-    """Yields what is wrong with every condition of every task."""
+def condition_faults(workflow: ClinicalWorkflow) -> Iterator[FileFault]:
+    """Yields the faults of all conditions of all tasks."""
     for task in workflow.tasks:
         for destination in task.destinations:
             for condition in destination.conditions:
-                yield from _condition_findings(workflow, task, condition)
+                yield from _faults_of_condition(workflow, task, condition)
 
 
-def _condition_findings(workflow: Workflow, task: Task, condition: Text) -> Iterator[Finding]:
+def _faults_of_condition(
+    workflow: ClinicalWorkflow, task: Task, condition: LocatedText
+) -> Iterator[FileFault]:
     text = condition.value.strip()
     if not text:
         return
     if not _CONDITION.fullmatch(text) or text.count("(") != text.count(")"):
-        yield Finding(
+        yield FileFault(
             condition.place,
             "condition",
-            f"condition {text!r} can't be read and counts as false",
+            f"the Workflow Manager can't read condition {text!r} and takes it for false",
             "write \"{{ context... }} == 'value'\", with ==, !=, <, >, <=, >=, CONTAINS or "
             "NOT_CONTAINS, joined by AND or OR",
         )
         return
     for parameter in _PARAMETER.findall(text):
-        yield from _parameter_findings(workflow, task, parameter, condition)
+        yield from _parameter_faults(workflow, task, parameter, condition)
 
 
-def _parameter_findings(
-    workflow: Workflow, task: Task, parameter: str, condition: Text
-) -> Iterator[Finding]:
+def _parameter_faults(
+    workflow: ClinicalWorkflow, task: Task, parameter: str, condition: LocatedText
+) -> Iterator[FileFault]:
     if parameter.startswith("context.dicom.series"):
-        yield Finding(
+        yield FileFault(
             condition.place,
             "series-condition",
-            f"{parameter!r} gives the value of whichever file comes first, for any() and all()",
+            f"{parameter!r} is the value of whichever file comes first, with any() and with all()",
             "route by ae_title and let the application choose the series",
         )
         return
     path = parameter.split(".")
     if path[:2] == ["context", "executions"] and len(path) > 3:
-        yield from _execution_findings(workflow, task, path[2:], condition)
+        yield from _execution_faults(workflow, task, path[2:], condition)
     elif not (
         (path[:-1] == ["context", "input", "patient_details"] and path[-1] in _PATIENT_KEYS)
         or (path[:-1] == ["context", "workflow"] and path[-1] in _WORKFLOW_KEYS)
     ):
-        yield Finding(
+        yield FileFault(
             condition.place,
             "condition",
-            f"{parameter!r} is not known and is NULL",
+            f"{parameter!r} does not exist and is NULL",
             "write context.executions.TASK.KEY, context.input.patient_details.KEY or "
             "context.workflow.KEY",
         )
 
 
-def _execution_findings(
-    workflow: Workflow, task: Task, path: list[str], condition: Text
-) -> Iterator[Finding]:
+def _execution_faults(
+    workflow: ClinicalWorkflow, task: Task, path: list[str], condition: LocatedText
+) -> Iterator[FileFault]:
     name, key = path[0].strip("'"), path[1].lower()
-    earlier = workflow.by_id.get(name)
-    if earlier is None or (earlier is not task and name not in workflow.before(task)):
-        yield Finding(
+    earlier = workflow.task_by_id.get(name)
+    if earlier is None or (earlier is not task and name not in workflow.ids_before(task)):
+        yield FileFault(
             condition.place,
             "condition",
-            f"task {name!r} has not run when this is asked",
-            f"name {task.id.value!r} or a task before it",
+            f"task {name!r} has not run when the condition is evaluated",
+            f"write {task.id.value!r} or a task before it",
         )
     elif key not in _EXECUTION_KEYS:
-        yield Finding(
+        yield FileFault(
             condition.place,
             "condition",
-            f"a task has no {path[1]!r}",
+            f"a task has no property {path[1]!r}",
             f"write one of {', '.join(_EXECUTION_KEYS)}",
         )
     elif key == "result" and earlier.type.value != "argo":
-        yield Finding(
+        yield FileFault(
             condition.place,
             "condition-result",
-            f"result.* of {name!r} is always NULL: metadata.json is read from argo tasks only, and "
-            f"this one is {earlier.type.value!r}",
+            f"result.* of task {name!r} is always NULL: the Workflow Manager reads metadata.json "
+            f"of argo tasks only, and this is a task of type {earlier.type.value!r}",
             "let a mandatory artifact decide, or run the task under argo",
         )

@@ -1,7 +1,7 @@
-"""Rules about single tasks, each of which belongs to some types.
+"""Judges the tasks of a clinical workflow one by one, by the rules of their types.
 
 Source: WorkflowValidator, ValidationConstants and ArgoParameters of the Workflow Manager, and the
-plug-ins of its Task Manager.
+plug-ins of its Task Manager. docker_task_rules.py has the rules of docker tasks.
 """
 
 import re
@@ -11,19 +11,12 @@ from urllib.parse import urlsplit
 
 from pydicom.datadict import tag_for_keyword
 
-from deploy.validate.docker_task_rules import DOCKER_RULES
-from deploy.validate.file_fault import Finding, Place
-from deploy.validate.read_clinical_workflow import Task, Workflow
-from deploy.validate.yaml_positions import Text
+from deploy.validate.docker_task_rules import DOCKER_TASK_RULES
+from deploy.validate.file_fault import FileFault, Place
+from deploy.validate.read_clinical_workflow import ClinicalWorkflow, Task
+from deploy.validate.yaml_positions import LocatedText
 
-TYPES = (
-    *("router", "argo", "docker", "export", "export_hl7", "remote_app_execution", "email"),
-    "aide_clinical_review",
-)
-_EXPORTING = ("export", "export_hl7", "remote_app_execution")
-
-# Arguments that must be there.
-REQUIRED_ARGUMENTS: Mapping[str, tuple[str, ...]] = {
+_REQUIRED_ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "argo": ("workflow_template_name",),
     "docker": (
         *("server_url", "entrypoint", "command", "container_image"),
@@ -35,12 +28,12 @@ REQUIRED_ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     ),
     "email": ("metadata_values",),
 }
-ARGO_ARGUMENTS = (
+_ARGO_ARGUMENTS = (
     *("namespace", "server_url", "allow_insecure", "workflow_template_name", "timeoutSeconds"),
     *("apiToken", "endpoint", "username", "password", "exchange", "virtualHost", "resources"),
     *("parameters", "priority", "cpu", "memory", "gpu_required"),
 )
-# What the documentation says, and what the code takes.
+# {name in the Workflow Manager's documentation: name in its code}
 _MISSPELT = {
     "priority_class": "priority",
     "memory_gb": "memory",
@@ -52,56 +45,42 @@ _SECRET_ARGUMENTS = ("apiToken", "password", "username")
 _DNS_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _MAIL_ADDRESS = re.compile(r"[^@\s,;<>]+@[^@\s,;<>.]+(\.[^@\s,;<>.]+)*")
 
-# Of dicomTagsDisallowed in the Workflow Manager's appsettings.json: what names the patient.
+# From dicomTagsDisallowed in the Workflow Manager's appsettings.json: attributes of the patient.
 _PATIENT_KEYWORDS = re.compile(
     "(Issuer)?(Of)?Patient.*|OtherPatient.*|EthnicGroup|Occupation|SmokingStatus|PregnancyStatus|"
     "MilitaryRank|Allergies|MedicalAlerts|AdditionalPatientHistory|ResponsiblePerson.*|"
     "CountryOfResidence|RegionOfResidence|LastMenstrualDate|TypeOfPatientID"
 )
 
-TaskRule = Callable[[Workflow, Task], Iterator[Finding]]
+TaskRule = Callable[[ClinicalWorkflow, Task], Iterator[FileFault]]
 
 
-def task_findings(workflow: Workflow) -> Iterator[Finding]:
-    """Yields what is wrong with each task, by the rules of its type."""
+def task_faults(workflow: ClinicalWorkflow) -> Iterator[FileFault]:
+    """Yields the faults of each task, by the rules of its type; the schema knows the types."""
     for task in workflow.tasks:
-        kind = task.type.value
-        if kind not in TYPES:
-            yield _unknown_type(task)
-            continue
-        for rule in (*_RULES_OF_ALL, *_RULES_OF.get(kind, ())):
-            yield from rule(workflow, task)
+        if task.type.value in _RULES_OF_TYPE:
+            for rule in (*_RULES_OF_ALL_TYPES, *_RULES_OF_TYPE[task.type.value]):
+                yield from rule(workflow, task)
 
 
-def _unknown_type(task: Task) -> Finding:
-    kind = task.type.value.lower().replace("-", "_")
-    close = [one for one in TYPES if one in (kind, f"aide_{kind}")]
-    return Finding(
-        task.type.place,
-        "type-of-task",
-        f"type {task.type.value!r} is not known",
-        f"write {close[0]!r}" if close else f"write one of {', '.join(TYPES)}",
-    )
-
-
-def required_arguments(_: Workflow, task: Task) -> Iterator[Finding]:
-    """An argument that is missing or empty."""
-    for name in REQUIRED_ARGUMENTS.get(task.type.value, ()):
+def required_arguments_are_set(_: ClinicalWorkflow, task: Task) -> Iterator[FileFault]:
+    """The plug-in of the type refuses a task without them."""
+    for name in _REQUIRED_ARGUMENTS.get(task.type.value, ()):
         if not task.args.get(name):
-            yield Finding(
+            yield FileFault(
                 task.args[name].place if name in task.args else task.args_place,
                 "argument-missing",
-                f"task {task.id.value!r} of type {task.type.value} has no argument {name}",
+                f"task {task.id.value!r} of type {task.type.value} lacks the argument {name}",
                 f'add "{name}" to args',
             )
 
 
-def inputs_are_named(_: Workflow, task: Task) -> Iterator[Finding]:
-    """Every task but a router needs an input, with name and value."""
+def inputs_have_name_and_value(_: ClinicalWorkflow, task: Task) -> Iterator[FileFault]:
+    """Every task but a router needs an input."""
     if task.type.value == "router":
         return
     if not task.inputs:
-        yield Finding(
+        yield FileFault(
             task.place,
             "input",
             f"task {task.id.value!r} has no input artifact",
@@ -110,76 +89,76 @@ def inputs_are_named(_: Workflow, task: Task) -> Iterator[Finding]:
     for artifact in task.inputs:
         for key, text in (("name", artifact.name), ("value", artifact.value)):
             if not text:
-                yield Finding(text.place, "input", f"an input has no {key}", f"give it a {key}")
+                yield FileFault(text.place, "input", f"an input has no {key}", f"add its {key}")
 
 
-def output_names_differ(_: Workflow, task: Task) -> Iterator[Finding]:
-    """Two outputs of a name would be written over each other."""
-    count = Counter(one.name.value for one in task.outputs)
+def output_names_differ(_: ClinicalWorkflow, task: Task) -> Iterator[FileFault]:
+    """Of two outputs with one name, one overwrites the other."""
+    count = Counter(output.name.value for output in task.outputs)
     for artifact in task.outputs[1:]:
         if count[artifact.name.value] > 1:
-            yield Finding(
+            yield FileFault(
                 artifact.name.place,
                 "output",
-                f"output {artifact.name.value!r} is there {count[artifact.name.value]} times",
+                f"{count[artifact.name.value]} outputs have the name {artifact.name.value!r}",
                 "give each output its own name",
             )
             return
 
 
-def timeout(_: Workflow, task: Task) -> Iterator[Finding]:
-    """Minutes; -1 is the Workflow Manager's default of 60."""
+def timeout_is_positive(_: ClinicalWorkflow, task: Task) -> Iterator[FileFault]:
+    """The unit is minutes; -1 stands for the default of 60."""
     minutes = task.timeout_minutes
     if minutes.value is not None and minutes.value != -1 and minutes.value <= 0:
-        yield Finding(
+        yield FileFault(
             minutes.place,
             "timeout",
-            f"timeout_minutes is {minutes.value:g}: the task is over before it starts",
-            "write the minutes that the longest study takes, with time to wait in the queue",
+            f"timeout_minutes is {minutes.value:g}: the task ends before it starts",
+            "write the minutes of the longest study, with its wait in the queue",
         )
 
 
-def secrets_stay_outside(_: Workflow, task: Task) -> Iterator[Finding]:
-    """The file is stored in the database and shown by the REST interface."""
+def arguments_hold_no_secret(_: ClinicalWorkflow, task: Task) -> Iterator[FileFault]:
+    """The Workflow Manager stores the file and shows it by its REST interface."""
     for name in _SECRET_ARGUMENTS:
         if task.args.get(name):
-            yield Finding(
+            yield FileFault(
                 task.args[name].place,
                 "secret",
-                f"argument {name} puts a secret into a file that the Workflow Manager shows to all",
-                "leave it out and give it to the Task Manager's own settings",
+                f"argument {name} holds a secret; the Workflow Manager shows the file to all users",
+                "leave it out and set it in the Task Manager's own settings",
             )
 
 
-def known_argo_arguments(_: Workflow, task: Task) -> Iterator[Finding]:
-    """Any other refuses the workflow."""
+def argo_arguments_are_known(_: ClinicalWorkflow, task: Task) -> Iterator[FileFault]:
+    """The Workflow Manager refuses a workflow with other arguments."""
     for name, value in task.args.items():
-        if name not in ARGO_ARGUMENTS:
-            yield Finding(
+        if name not in _ARGO_ARGUMENTS:
+            yield FileFault(
                 value.place,
                 "argument",
                 f"an argo task has no argument {name!r}",
                 f"write {_MISSPELT[name]!r}"
                 if name in _MISSPELT
-                else f"keep to {', '.join(ARGO_ARGUMENTS)}",
+                else f"write one of {', '.join(_ARGO_ARGUMENTS)}",
             )
 
 
-def argo_values(_: Workflow, task: Task) -> Iterator[Finding]:
-    """What the validator and the plug-in accept as values."""
+def argo_values_are_valid(_: ClinicalWorkflow, task: Task) -> Iterator[FileFault]:
+    """The validator and the plug-in accept no other values."""
     for name, (is_good, remedy) in _ARGO_VALUES.items():
         value = task.args.get(name)
         if value is not None and not is_good(value.value):
-            yield Finding(
+            yield FileFault(
                 value.place, "argument-value", f"{name} is {value.value!r}", f"write {remedy}"
             )
 
 
-def argo_deadline(_: Workflow, task: Task) -> Iterator[Finding]:
-    """The Workflow Manager's own time-out ends the Argo workflow; a later deadline is no use."""
+def argo_deadline_is_in_order(_: ClinicalWorkflow, task: Task) -> Iterator[FileFault]:
+    """A deadline after the Workflow Manager's own time-out has no effect."""
     seconds, limit = task.args.get("timeoutSeconds"), task.limit_minutes
     if seconds and seconds.value.isdigit() and 0 < limit * 60 < int(seconds.value):
-        yield Finding(
+        yield FileFault(
             seconds.place,
             "timeout-order",
             f"timeoutSeconds is {seconds.value}, but the Workflow Manager stops the task after "
@@ -188,23 +167,23 @@ def argo_deadline(_: Workflow, task: Task) -> Iterator[Finding]:
         )
 
 
-def argo_artifact_names(_: Workflow, task: Task) -> Iterator[Finding]:
-    """The Task Manager makes a Kubernetes secret with the name of the artifact."""
+def argo_artifact_names_are_dns_labels(_: ClinicalWorkflow, task: Task) -> Iterator[FileFault]:
+    """The Task Manager names a Kubernetes secret after the artifact."""
     for artifact in (*task.inputs, *task.outputs):
         name = artifact.name.value
         if name and not _DNS_NAME.fullmatch(name.lower()):
-            yield Finding(
+            yield FileFault(
                 artifact.name.place,
                 "artifact-dns-name",
-                f"artifact {name!r} can't be part of a secret's name (RFC 1123)",
+                f"artifact {name!r} can't be part of the name of a Kubernetes secret (RFC 1123)",
                 f"write {re.sub('[^a-z0-9-]', '-', name.lower()).strip('-')!r}",
             )
 
 
-def exports_somewhere(_: Workflow, task: Task) -> Iterator[Finding]:
-    """An export needs a destination."""
+def export_has_destinations(_: ClinicalWorkflow, task: Task) -> Iterator[FileFault]:
+    """An export without a destination sends nothing."""
     if not task.exports:
-        yield Finding(
+        yield FileFault(
             task.place,
             "export",
             f"task {task.id.value!r} has no export_destinations",
@@ -212,36 +191,37 @@ def exports_somewhere(_: Workflow, task: Task) -> Iterator[Finding]:
         )
 
 
-def remote_outputs(_: Workflow, task: Task) -> Iterator[Finding]:
-    """A remote application answers with objects of known types."""
-    if not task.outputs or not all(one.type for one in task.outputs):
-        place = next((one.name.place for one in task.outputs if not one.type), task.place)
-        yield Finding(
+def remote_outputs_have_types(_: ClinicalWorkflow, task: Task) -> Iterator[FileFault]:
+    """A remote application returns objects of the types that its outputs name."""
+    untyped = [output for output in task.outputs if not output.type]
+    if untyped or not task.outputs:
+        place = untyped[0].name.place if untyped else task.place
+        yield FileFault(
             place,
             "remote-output",
-            f"task {task.id.value!r} needs outputs, each with the type of DICOM object that comes",
+            f"task {task.id.value!r} needs outputs, each with the type of its DICOM objects",
             'add for example {"name": "result", "type": "SEG"}',
         )
 
 
-def review(workflow: Workflow, task: Task) -> Iterator[Finding]:
-    """Only results of argo and remote applications can be reviewed."""
+def reviewed_task_can_be_reviewed(workflow: ClinicalWorkflow, task: Task) -> Iterator[FileFault]:
+    """The Workflow Manager offers results of argo and remote applications only."""
     reviewed = task.args.get("reviewed_task_id")
     if reviewed:
-        earlier = workflow.by_id.get(reviewed.value)
+        earlier = workflow.task_by_id.get(reviewed.value)
         if earlier is None or earlier.type.value not in ("argo", "remote_app_execution"):
-            what = f"of type {earlier.type.value}" if earlier else "not there"
-            yield Finding(
+            problem = f"has the type {earlier.type.value}" if earlier else "does not exist"
+            yield FileFault(
                 reviewed.place,
                 "review",
-                f"task {reviewed.value!r} is {what}: only argo and remote_app_execution can be "
-                "reviewed",
+                f"task {reviewed.value!r} {problem}: only tasks of the types argo and "
+                "remote_app_execution can be reviewed",
                 "run the application under argo",
             )
     for name, allowed in (("mode", "qa research clinical"), ("notifications", "true false")):
         value = task.args.get(name)
         if value and value.value.lower() not in allowed.split():
-            yield Finding(
+            yield FileFault(
                 value.place,
                 "argument-value",
                 f"{name} is {value.value!r}",
@@ -249,46 +229,46 @@ def review(workflow: Workflow, task: Task) -> Iterator[Finding]:
             )
 
 
-def email_recipients(_: Workflow, task: Task) -> Iterator[Finding]:
-    """Addresses or roles, separated by commas."""
+def email_has_recipients(_: ClinicalWorkflow, task: Task) -> Iterator[FileFault]:
+    """Recipients are addresses or roles, with commas between them."""
     addresses = task.args.get("recipient_emails")
     if not addresses and not task.args.get("recipient_roles"):
-        yield Finding(
+        yield FileFault(
             task.args_place,
             "email",
-            "there are neither recipient_emails nor recipient_roles",
+            "the mail has neither recipient_emails nor recipient_roles",
             'add "recipient_emails": "someone@hospital.example"',
         )
     for address, place in _words(addresses):
         if not _MAIL_ADDRESS.fullmatch(address):
-            yield Finding(
+            yield FileFault(
                 place,
                 "email",
                 f"{address!r} is not an e-mail address",
-                "separate addresses by commas",
+                "write e-mail addresses with commas between them",
             )
 
 
-def email_metadata(_: Workflow, task: Task) -> Iterator[Finding]:
-    """DICOM keywords that say which study it is about, and nothing about the patient."""
+def email_names_no_patient(_: ClinicalWorkflow, task: Task) -> Iterator[FileFault]:
+    """A mail holds attributes of the study, and none of the patient."""
     for keyword, place in _words(task.args.get("metadata_values")):
         if _PATIENT_KEYWORDS.fullmatch(keyword):
-            yield Finding(
+            yield FileFault(
                 place,
                 "email-patient",
-                f"{keyword} tells about the patient and is not allowed in a mail",
-                "take StudyInstanceUID or AccessionNumber",
+                f"{keyword} is an attribute of the patient, which a mail may not hold",
+                "write StudyInstanceUID or AccessionNumber",
             )
         elif tag_for_keyword(keyword) is None:
-            yield Finding(
+            yield FileFault(
                 place,
                 "email",
                 f"{keyword!r} is not a DICOM keyword",
-                "write it as in PS3.6, for example StudyInstanceUID",
+                "write a keyword of PS3.6, for example StudyInstanceUID",
             )
 
 
-def _words(text: Text | None) -> list[tuple[str, Place]]:
+def _words(text: LocatedText | None) -> list[tuple[str, Place]]:
     if text is None:
         return []
     return [(word.strip(), text.place) for word in text.value.split(",") if word.strip()]
@@ -298,7 +278,7 @@ def _is_cpu(text: str) -> bool:
     try:
         number = float(text)
     except ValueError:
-        return bool(text)  # as the validator: 500m passes
+        return bool(text)  # the validator accepts 500m too
     return number >= 1 and number.is_integer()
 
 
@@ -322,22 +302,28 @@ _ARGO_VALUES: Mapping[str, tuple[Callable[[str], bool], str]] = {
     "gpu_required": (_is_bool, "'true' or 'false'"),
     "allow_insecure": (_is_bool, "'true' or 'false'"),
     "server_url": (_is_url, "a whole URL, for example https://argo-server.argo:2746"),
-    "timeoutSeconds": (str.isdigit, "whole seconds; anything else is passed over"),
+    "timeoutSeconds": (str.isdigit, "whole seconds; the Task Manager passes over anything else"),
 }
 
-_RULES_OF_ALL: tuple[TaskRule, ...] = (
-    required_arguments,
-    inputs_are_named,
+_RULES_OF_ALL_TYPES: tuple[TaskRule, ...] = (
+    required_arguments_are_set,
+    inputs_have_name_and_value,
     output_names_differ,
-    timeout,
-    secrets_stay_outside,
+    timeout_is_positive,
+    arguments_hold_no_secret,
 )
-_RULES_OF: Mapping[str, tuple[TaskRule, ...]] = {
-    "argo": (known_argo_arguments, argo_values, argo_deadline, argo_artifact_names),
-    "docker": DOCKER_RULES,
-    "export": (exports_somewhere,),
-    "export_hl7": (exports_somewhere,),
-    "remote_app_execution": (exports_somewhere, remote_outputs),
-    "aide_clinical_review": (review,),
-    "email": (email_recipients, email_metadata),
+_RULES_OF_TYPE: Mapping[str, tuple[TaskRule, ...]] = {
+    "router": (),
+    "argo": (
+        argo_arguments_are_known,
+        argo_values_are_valid,
+        argo_deadline_is_in_order,
+        argo_artifact_names_are_dns_labels,
+    ),
+    "docker": DOCKER_TASK_RULES,
+    "export": (export_has_destinations,),
+    "export_hl7": (export_has_destinations,),
+    "remote_app_execution": (export_has_destinations, remote_outputs_have_types),
+    "aide_clinical_review": (reviewed_task_can_be_reviewed,),
+    "email": (email_has_recipients, email_names_no_patient),
 }

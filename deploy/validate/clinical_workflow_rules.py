@@ -1,256 +1,212 @@
-"""Rules of the Workflow Manager about a clinical workflow as a whole.
+"""Judges a clinical workflow as a whole, by what the Workflow Manager does with it.
 
 Source: WorkflowValidator, WorkflowExecuterService and ArtifactMapper of the Workflow Manager
-(revision 9e10e95), which differ from its documentation in places. What is refused there at
-registration and what fails or is lost later are both faults here.
+(revision 9e10e95), which differ from its documentation in places. A fault is what the Workflow
+Manager refuses at registration, and what fails or is lost when a study comes.
 """
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator
 
-from deploy.validate.file_fault import Finding, Place
-from deploy.validate.read_clinical_workflow import Task, Workflow
-from deploy.validate.yaml_positions import Text
+from deploy.validate.file_fault import FileFault, Place
+from deploy.validate.read_clinical_workflow import ClinicalWorkflow, Task
+from deploy.validate.yaml_positions import LocatedText
 
-MAX_AE_TITLE = 15  # one less than DICOM allows
-TASK_ID = re.compile(r"[a-zA-Z0-9_-]+")
+ClinicalWorkflowRule = Callable[[ClinicalWorkflow], Iterator[FileFault]]
 
-WorkflowRule = Callable[[Workflow], Iterator[Finding]]
-
-
-def name_and_version(workflow: Workflow) -> Iterator[Finding]:
-    """Both are refused if empty."""
-    for key, text in (("name", workflow.name), ("version", workflow.version)):
-        if not text:
-            yield Finding(
-                text.place, "name", f"the workflow has no {key}", f'give it one: "{key}": "..."'
-            )
+# The Workflow Manager takes the second word, and the text from the first } to the next one.
+_VALUE = re.compile(r"\{+ context\.(?P<path>[^ {}]+) \}(?P<braces>\}*)(?P<suffix>[^{} ]*)")
+_OUTPUT = re.compile(r"context\.executions\.([^.\s]+)\.(?:artifacts\.|output_dir \}/)([^.\s/}]+)")
+_ARTIFACT = re.compile(r"context\.executions\.[^.\s]+\.artifacts\.([^.\s}]+)")
 
 
-def gateway(workflow: Workflow) -> Iterator[Finding]:
-    """Studies are routed by the AE title that they were sent to."""
-    if not workflow.gateway:
-        yield Finding(
-            workflow.place,
-            "gateway",
-            "there is no informatics_gateway",
-            "add one with the ae_title that studies are sent to",
-        )
-        return
-    title = workflow.ae_title
-    if not title or len(title.value) > MAX_AE_TITLE:
-        yield Finding(
-            title.place,
-            "ae-title",
-            f"ae_title is {title.value!r} with {len(title.value)} characters, allowed are 1 to "
-            f"{MAX_AE_TITLE}",
-            f"take a title of at most {MAX_AE_TITLE} characters, the same in the gateway",
-        )
-
-
-def predicate(workflow: Workflow) -> Iterator[Finding]:
-    """A first workflow whose predicate is false takes all other workflows of the study down."""
+def workflow_has_no_predicate(workflow: ClinicalWorkflow) -> Iterator[FileFault]:
+    """If the predicate of the first workflow is false, all workflows of the study are dropped."""
     for condition in workflow.predicate[:1]:
-        yield Finding(
+        yield FileFault(
             condition.place,
             "predicate",
-            f"where predicate {condition.value!r} is false for the first matching workflow, every "
-            "workflow of this study is dropped",
+            f"predicate {condition.value!r}: if it is false for the first workflow that matches, "
+            "the Workflow Manager drops every workflow of the study",
             "remove predicate and give each application its own ae_title",
         )
 
 
-def retention(workflow: Workflow) -> Iterator[Finding]:
-    """Days after which the study is deleted from the object store; -1 is never."""
+def retention_is_whole_days(workflow: ClinicalWorkflow) -> Iterator[FileFault]:
+    """The study is deleted from the object store after so many days; -1 keeps it."""
     days = workflow.retention_days
     if days.value is None or days.value == -1 or (days.value >= 1 and days.value.is_integer()):
         return
-    yield Finding(
+    yield FileFault(
         days.place,
         "retention",
-        f"dataRetentionDays is {days.value:g}: whole days from 1 on are allowed, or -1",
-        "write the days that your site keeps intermediate data, or -1 for ever",
+        f"dataRetentionDays is {days.value:g}; allowed are whole days from 1 on, or -1",
+        "write for how many days the intermediate data is kept, or -1 to keep it for ever",
     )
 
 
-def there_are_tasks(workflow: Workflow) -> Iterator[Finding]:
-    """The first one is where a study starts."""
-    if not workflow.tasks:
-        yield Finding(
-            workflow.tasks_place, "tasks", "there are no tasks", "add them, the router first"
-        )
-
-
-def task_ids(workflow: Workflow) -> Iterator[Finding]:
-    """Ids are found again in conditions and paths."""
-    count = Counter(task.id.value for task in workflow.tasks)
+def task_ids_differ(workflow: ClinicalWorkflow) -> Iterator[FileFault]:
+    """Conditions and paths refer to tasks by their IDs."""
     seen: set[str] = set()
     for task in workflow.tasks:
-        name = task.id.value
-        if not TASK_ID.fullmatch(name):
-            yield Finding(
+        if task.id and task.id.value in seen:
+            yield FileFault(
                 task.id.place,
                 "task-id",
-                f"id {name!r} has characters that are not allowed",
-                "use letters, digits, - and _ only",
+                f"two tasks have the id {task.id.value!r}",
+                "give one of them another id",
             )
-        elif count[name] > 1 and name in seen:
-            yield Finding(
-                task.id.place, "task-id", f"id {name!r} is there twice", "give one another id"
-            )
-        seen.add(name)
+        seen.add(task.id.value)
 
 
-def destinations(workflow: Workflow) -> Iterator[Finding]:
-    """Where tasks lead: to a task that exists, never back to the root, never two to one."""
-    root = workflow.tasks[0].id.value if workflow.tasks else ""
+def destinations_form_a_tree(workflow: ClinicalWorkflow) -> Iterator[FileFault]:
+    """A task leads to tasks that exist, never to the first one, and no two tasks lead to one."""
+    first = workflow.tasks[0].id.value if workflow.tasks else ""
     reached_from: dict[str, Place] = {}
-    for name in (one.name for task in workflow.tasks for one in task.destinations):
-        if name.value not in workflow.by_id:
-            yield Finding(
+    names = [destination.name for task in workflow.tasks for destination in task.destinations]
+    for name in names:
+        if name.value not in workflow.task_by_id:
+            yield FileFault(
                 name.place,
                 "destination",
-                f"there is no task {name.value!r}; the way to it is silently not taken",
-                f"name one of {_known(workflow)}",
+                f"there is no task {name.value!r}; the Workflow Manager silently skips it",
+                f"write one of {', '.join(workflow.task_by_id) or 'the tasks'}",
             )
-        elif name.value == root:
-            yield Finding(
+        elif name.value == first:
+            yield FileFault(
                 name.place,
                 "converging",
-                f"{name.value!r} is the first task; nothing may lead back to it",
+                f"{name.value!r} is the first task; no task may lead back to it",
                 "remove this destination",
             )
         elif name.value in reached_from:
-            yield Finding(
+            yield FileFault(
                 name.place,
                 "converging",
-                f"task {name.value!r} is reached from line {reached_from[name.value].line} too; "
-                "branches may not meet",
+                f"line {reached_from[name.value].line} leads to task {name.value!r} too; branches "
+                "may not meet",
                 "give this branch a task of its own",
             )
         reached_from.setdefault(name.value, name.place)
 
 
-def every_task_is_reached(workflow: Workflow) -> Iterator[Finding]:
-    """From the first task; a circle beside it is not enough."""
+def every_task_is_reached(workflow: ClinicalWorkflow) -> Iterator[FileFault]:
+    """Every task follows, directly or through others, from the first one."""
     for task in workflow.tasks[1:]:
-        root = workflow.tasks[0].id.value
-        if root not in workflow.before(task) and task.id.value != root:
-            yield Finding(
+        first = workflow.tasks[0].id.value
+        if first not in workflow.ids_before(task) and task.id.value != first:
+            yield FileFault(
                 task.place,
                 "unreached",
-                f"nothing leads from the first task {root!r} to {task.id.value!r}",
-                "add it to the task_destinations of the task before it",
+                f"no path leads from the first task {first!r} to task {task.id.value!r}",
+                "add its name to the task_destinations of the task before it",
             )
 
 
-def exports_are_listed(workflow: Workflow) -> Iterator[Finding]:
-    """A destination that the gateway section doesn't list is refused."""
-    listed = {one.value for one in workflow.export_destinations}
+def exports_are_listed(workflow: ClinicalWorkflow) -> Iterator[FileFault]:
+    """The Workflow Manager refuses a destination that the gateway section does not list."""
+    listed = {destination.value for destination in workflow.export_destinations}
     for task in workflow.tasks:
         seen: set[str] = set()
         for name in task.exports:
             if name.value not in listed:
-                yield Finding(
+                yield FileFault(
                     name.place,
                     "export",
-                    f"{name.value!r} is not among informatics_gateway.export_destinations "
-                    f"({', '.join(sorted(listed)) or 'none'})",
-                    "list it there, by the name that the gateway knows it by",
+                    f"{name.value!r} is not in informatics_gateway.export_destinations, which has "
+                    f"{', '.join(sorted(listed)) or 'none'}",
+                    "list it there, by its name in the Informatics Gateway",
                 )
             elif name.value in seen:
-                yield Finding(
-                    name.place, "export", f"{name.value!r} is there twice", "remove one of the two"
+                yield FileFault(
+                    name.place, "export", f"{name.value!r} is listed twice", "remove one of the two"
                 )
             seen.add(name.value)
 
 
-def routers_lead_somewhere(workflow: Workflow) -> Iterator[Finding]:
-    """Else the study ends there as a success."""
+def routers_have_destinations(workflow: ClinicalWorkflow) -> Iterator[FileFault]:
+    """The study of a router without destinations ends as a success."""
     for task in workflow.tasks:
         if task.type.value == "router" and not task.destinations:
-            yield Finding(
+            yield FileFault(
                 task.place,
                 "router",
-                f"router {task.id.value!r} leads nowhere, and the study ends there as a success",
+                f"router {task.id.value!r} has no destinations: the study ends there as a success",
                 "add task_destinations",
             )
 
 
-def artifact_values(workflow: Workflow) -> Iterator[Finding]:
-    """Input artifacts: the study, or what an earlier task made."""
+def input_values_can_be_resolved(workflow: ClinicalWorkflow) -> Iterator[FileFault]:
+    """An input is the study, or the output of an earlier task."""
     for task in workflow.tasks:
         for artifact in task.inputs:
             if artifact.value:
-                yield from _value_findings(workflow, task, artifact.value)
-            for name in _passed_on(artifact.value.value):
+                yield from _value_faults(workflow, task, artifact.value)
+            for name in _ARTIFACT.findall(artifact.value.value):
                 if task.type.value in ("argo", "docker") and artifact.name.value != name:
-                    yield Finding(
+                    yield FileFault(
                         artifact.name.place,
                         "input-renamed",
-                        f"input {artifact.name.value!r} is handed over as {name!r}, the name that "
-                        "the earlier task gave it",
+                        f"the task receives input {artifact.name.value!r} under the name {name!r}, "
+                        "which the earlier task gave it",
                         f"name the input {name!r}",
                     )
 
 
-# The Workflow Manager takes the second word, and what stands between the first } and the next.
-_VALUE = re.compile(r"\{+ context\.(?P<path>[^ {}]+) \}(?P<braces>\}*)(?P<suffix>[^{} ]*)")
-
-
-def _value_findings(workflow: Workflow, task: Task, value: Text) -> Iterator[Finding]:
+def _value_faults(
+    workflow: ClinicalWorkflow, task: Task, value: LocatedText
+) -> Iterator[FileFault]:
     match = _VALUE.fullmatch(value.value)
     if not match:
-        yield Finding(
+        yield FileFault(
             value.place,
             "artifact-value",
-            f"{value.value!r} can't be resolved: it has to be in braces, with one space inside "
-            "each, and no other",
+            f"value {value.value!r} can't be resolved: it needs braces, one space inside each "
+            "brace, and no other space",
             "write '{{ context.input.dicom }}' or '{{ context.executions.TASK.artifacts.NAME }}'",
         )
         return
     path = match["path"].split(".")
     if match["suffix"] and (match["braces"] or path[-1] not in ("output_dir", "dicom")):
-        yield Finding(
+        yield FileFault(
             value.place,
             "artifact-value",
-            f"{match['suffix']!r} behind the braces is passed over, and all of {match['path']} is "
-            "taken",
+            f"the Workflow Manager passes over {match['suffix']!r} after the braces and takes all "
+            f"of {match['path']}",
             "write '{ context.executions.TASK.output_dir }/NAME/FOLDER', in single braces",
         )
     elif path[:2] == ["input", "dicom"]:
         return
     elif path[0] == "executions" and len(path) > 2:
-        yield from _reference_findings(workflow, task, value, path[1:])
+        yield from _reference_faults(workflow, task, value, path[1:])
     else:
-        yield Finding(
+        yield FileFault(
             value.place,
             "artifact-value",
-            f"context.{match['path']} is not known",
+            f"context.{match['path']} does not exist",
             "write context.input.dicom or context.executions.TASK.artifacts.NAME",
         )
 
 
-def _reference_findings(
-    workflow: Workflow, task: Task, value: Text, path: list[str]
-) -> Iterator[Finding]:
+def _reference_faults(
+    workflow: ClinicalWorkflow, task: Task, value: LocatedText, path: list[str]
+) -> Iterator[FileFault]:
     name, location = path[0], path[1]
-    earlier = workflow.by_id.get(name)
-    if earlier is None or name not in workflow.before(task):
-        what = "does not run before this one" if earlier else "does not exist"
-        yield Finding(
+    earlier = workflow.task_by_id.get(name)
+    if earlier is None or name not in workflow.ids_before(task):
+        problem = "does not run before this one" if earlier else "does not exist"
+        yield FileFault(
             value.place,
             "artifact-task",
-            f"task {name!r} {what}",
-            f"name one of {', '.join(sorted(workflow.before(task))) or 'the tasks before it'}",
+            f"task {name!r} {problem}",
+            f"write one of {', '.join(sorted(workflow.ids_before(task))) or 'the tasks before it'}",
         )
         return
     if location == "output_dir":
         return
-    outputs = [one.name.value for one in earlier.outputs]
+    outputs = [artifact.name.value for artifact in earlier.outputs]
     if location != "artifacts" or path[2:3] == [] or path[2] not in outputs:
-        yield Finding(
+        yield FileFault(
             value.place,
             "artifact-name",
             f"task {name!r} has no output {'.'.join(path[1:])!r}",
@@ -258,88 +214,77 @@ def _reference_findings(
         )
 
 
-def output_values(workflow: Workflow) -> Iterator[Finding]:
-    """Where an output goes: left out, it is a folder of the output's name."""
+def output_values_are_folders_of_the_task(workflow: ClinicalWorkflow) -> Iterator[FileFault]:
+    """An output without a value goes to a folder of its name."""
     for task in workflow.tasks:
         for artifact in task.outputs:
             value = artifact.value
             match = _VALUE.fullmatch(value.value)
             wanted = f"executions.{task.id.value}.output_dir"
             if value and (match is None or match["path"] != wanted):
-                yield Finding(
+                yield FileFault(
                     value.place,
                     "output-value",
-                    f"output {artifact.name.value!r} goes to {value.value!r}, which is no place of "
-                    "this task",
+                    f"output {artifact.name.value!r} goes to {value.value!r}, which is not a "
+                    "folder of this task",
                     "leave value out",
                 )
 
 
-def needed_outputs_are_mandatory(workflow: Workflow) -> Iterator[Finding]:
-    """Else a run without a result is a success, and the failure shows one task late."""
+def needed_outputs_are_mandatory(workflow: ClinicalWorkflow) -> Iterator[FileFault]:
+    """Without mandatory, a task that makes no result succeeds, and the next one fails."""
     needed = {
         (match[1], match[2])
         for task in workflow.tasks
-        for one in task.inputs
-        for match in _OUTPUT.finditer(one.value.value)
-        if one.mandatory
+        for artifact in task.inputs
+        for match in _OUTPUT.finditer(artifact.value.value)
+        if artifact.mandatory
     }
     for task in workflow.tasks:
         for output in task.outputs:
             if (task.id.value, output.name.value) in needed and not output.mandatory:
-                yield Finding(
+                yield FileFault(
                     output.mandatory_place,
                     "mandatory",
-                    f"output {output.name.value!r} is not mandatory, though a later task can't do "
-                    "without it: a run that makes none is a success at first",
+                    f"output {output.name.value!r} is not mandatory, and a later task needs it: a "
+                    "run that makes no output counts as a success",
                     'write "mandatory": true',
                 )
 
 
-def exports_send_results(workflow: Workflow) -> Iterator[Finding]:
-    """Not the study itself, which the PACS has."""
+def exports_send_results(workflow: ClinicalWorkflow) -> Iterator[FileFault]:
+    """The study itself, which the PACS has, is no result."""
     exported = [
-        one for task in workflow.tasks if task.type.value == "export" for one in task.inputs
+        artifact
+        for task in workflow.tasks
+        if task.type.value == "export"
+        for artifact in task.inputs
     ]
     makers = [
         task for task in workflow.tasks if task.outputs and task.type.value in ("argo", "docker")
     ]
-    if not makers or any("context.executions." in one.value.value for one in exported):
+    if not makers or any("context.executions." in artifact.value.value for artifact in exported):
         return
+    result = f"{makers[-1].id.value}.artifacts.{makers[-1].outputs[0].name.value}"
     for artifact in exported:
-        made = f"{makers[-1].id.value}.artifacts.{makers[-1].outputs[0].name.value}"
-        yield Finding(
+        yield FileFault(
             artifact.value.place,
             "exports-study",
-            f"{artifact.value.value!r} sends the study itself, and nothing that a task made",
-            f"write '{{{{ context.executions.{made} }}}}'",
+            f"the export sends {artifact.value.value!r}, the study itself, and no result of a task",
+            f"write '{{{{ context.executions.{result} }}}}'",
         )
 
 
-_OUTPUT = re.compile(r"context\.executions\.([^.\s]+)\.(?:artifacts\.|output_dir \}/)([^.\s/}]+)")
-
-
-def _passed_on(value: str) -> list[str]:
-    return re.findall(r"context\.executions\.[^.\s]+\.artifacts\.([^.\s}]+)", value)
-
-
-def _known(workflow: Workflow) -> str:
-    return ", ".join(workflow.by_id) or "the tasks"
-
-
-WORKFLOW_RULES: tuple[WorkflowRule, ...] = (
-    name_and_version,
-    gateway,
-    predicate,
-    retention,
-    there_are_tasks,
-    task_ids,
-    destinations,
+CLINICAL_WORKFLOW_RULES: tuple[ClinicalWorkflowRule, ...] = (
+    workflow_has_no_predicate,
+    retention_is_whole_days,
+    task_ids_differ,
+    destinations_form_a_tree,
     every_task_is_reached,
     exports_are_listed,
-    routers_lead_somewhere,
-    artifact_values,
-    output_values,
+    routers_have_destinations,
+    input_values_can_be_resolved,
+    output_values_are_folders_of_the_task,
     needed_outputs_are_mandatory,
     exports_send_results,
 )

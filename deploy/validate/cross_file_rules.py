@@ -1,66 +1,70 @@
-"""Rules about a clinical workflow and the WorkflowTemplates that its tasks name."""
+"""Judges a clinical workflow together with the WorkflowTemplates that its tasks name."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from deploy.validate.file_fault import Finding
+from deploy.validate.file_fault import FileFault
 from deploy.validate.read_argo_template import TemplateArtifact, WorkflowTemplate
-from deploy.validate.read_clinical_workflow import Task, Workflow
+from deploy.validate.read_clinical_workflow import ClinicalWorkflow, Task
 
 DEFAULT_NAMESPACE = "argo"
 
 
-def pair_findings(workflow: Workflow, templates: Sequence[WorkflowTemplate]) -> Iterator[Finding]:
-    """Yields what does not fit together, where at least one template is at hand."""
-    by_name = {one.name.value: one for one in templates}
+def cross_file_faults(
+    workflow: ClinicalWorkflow, documents: Sequence[WorkflowTemplate]
+) -> Iterator[FileFault]:
+    """Yields contradictions between the files; none if no WorkflowTemplate is given."""
+    by_name = {document.name.value: document for document in documents}
     for task in workflow.tasks:
         name = task.args.get("workflow_template_name")
         if task.type.value != "argo" or not name or not by_name:
             continue
-        template = by_name.get(name.value)
-        if template is None:
-            yield Finding(
+        document = by_name.get(name.value)
+        if document is None:
+            yield FileFault(
                 name.place,
                 "template-name",
-                f"none of the files given holds a WorkflowTemplate {name.value!r}",
+                f"none of the given files holds a WorkflowTemplate {name.value!r}",
                 f"write one of {', '.join(by_name)}, or give its file too",
             )
             continue
-        yield from _inputs(task, template)
-        yield from _optional_inputs(task, template)
-        yield from _outputs(task, template)
-        yield from _namespace(task, template)
-        yield from _deadline(task, template)
+        yield from _input_faults(task, document)
+        yield from _optional_input_faults(task, document)
+        yield from _output_faults(task, document)
+        yield from _namespace_faults(task, document)
+        yield from _deadline_faults(task, document)
 
 
-def _inputs(task: Task, document: WorkflowTemplate) -> Iterator[Finding]:
-    delivered = {one.name.value for one in task.inputs}
-    wanted = list(_wanted_inputs(document))
+def _input_faults(task: Task, document: WorkflowTemplate) -> Iterator[FileFault]:
+    delivered = {artifact.name.value for artifact in task.inputs}
+    needed = list(_needed_inputs(document))
+    needed_names = [artifact.name.value for artifact in needed]
     for artifact in task.inputs:
-        if artifact.name.value not in [one.name.value for one in wanted]:
-            yield Finding(
+        if artifact.name.value not in needed_names:
+            yield FileFault(
                 artifact.name.place,
                 "artifact-pair",
-                f"input {artifact.name.value!r} is none of the WorkflowTemplate "
-                f"{document.name.value!r}",
-                f"write {_or(one.name.value for one in wanted)}",
+                f"the WorkflowTemplate {document.name.value!r} has no input "
+                f"{artifact.name.value!r}",
+                f"write {_alternatives(needed_names)}",
             )
-    for one in wanted:
-        if one.name.value not in delivered:
-            yield Finding(
-                one.name.place,
+    for template_artifact in needed:
+        name = template_artifact.name
+        if name.value not in delivered:
+            yield FileFault(
+                name.place,
                 "artifact-pair",
-                f"input artifact {one.name.value!r} is none that task {task.id.value!r} of the "
-                "clinical workflow hands over, so it has no place in the object store",
-                f"write {_or(sorted(delivered))}",
+                f"task {task.id.value!r} of the clinical workflow delivers no input "
+                f"{name.value!r}, so the artifact has no place in the object store",
+                f"write {_alternatives(sorted(delivered))}",
             )
 
 
-def _optional_inputs(task: Task, document: WorkflowTemplate) -> Iterator[Finding]:
-    if not any(one.is_totalmap for one in document.templates):
+def _optional_input_faults(task: Task, document: WorkflowTemplate) -> Iterator[FileFault]:
+    if not any(template.is_totalmap for template in document.templates):
         return
     for artifact in task.inputs:
         if not artifact.mandatory:
-            yield Finding(
+            yield FileFault(
                 artifact.mandatory_place,
                 "mandatory",
                 f"input {artifact.name.value!r} is not mandatory: TotalMAP would run without a "
@@ -69,8 +73,8 @@ def _optional_inputs(task: Task, document: WorkflowTemplate) -> Iterator[Finding
             )
 
 
-def _wanted_inputs(document: WorkflowTemplate) -> Iterator[TemplateArtifact]:
-    """Yields the artifacts that the Task Manager has to give a place."""
+def _needed_inputs(document: WorkflowTemplate) -> Iterator[TemplateArtifact]:
+    """Yields the artifacts to which the Task Manager has to give a place."""
     handed_over = set()
     for call in document.calls:
         for artifact in call.artifacts:
@@ -84,45 +88,45 @@ def _wanted_inputs(document: WorkflowTemplate) -> Iterator[TemplateArtifact]:
                 yield artifact
 
 
-def _outputs(task: Task, document: WorkflowTemplate) -> Iterator[Finding]:
-    made = {one.name.value for template in document.templates for one in template.outputs}
+def _output_faults(task: Task, document: WorkflowTemplate) -> Iterator[FileFault]:
+    made = {artifact.name.value for template in document.templates for artifact in template.outputs}
     for artifact in task.outputs:
         if artifact.name.value not in made:
-            yield Finding(
+            yield FileFault(
                 artifact.name.place,
                 "artifact-pair",
-                f"no template of {document.name.value!r} has an output {artifact.name.value!r}; "
-                "what it makes goes elsewhere",
-                f"write {_or(sorted(made))}",
+                f"no template of {document.name.value!r} has an output {artifact.name.value!r}, "
+                "so the task finds no output",
+                f"write {_alternatives(sorted(made))}",
             )
 
 
-def _namespace(task: Task, document: WorkflowTemplate) -> Iterator[Finding]:
+def _namespace_faults(task: Task, document: WorkflowTemplate) -> Iterator[FileFault]:
     given = task.args.get("namespace")
-    asked = given.value if given else DEFAULT_NAMESPACE
-    if document.namespace and document.namespace.value != asked:
-        yield Finding(
+    namespace = given.value if given else DEFAULT_NAMESPACE
+    if document.namespace and document.namespace.value != namespace:
+        yield FileFault(
             given.place if given else task.args_place,
             "namespace",
-            f"the Task Manager looks for the template in namespace {asked!r}, and it is in "
+            f"the Task Manager looks for the template in namespace {namespace!r}, but it is in "
             f"{document.namespace.value!r}",
             f"write {document.namespace.value!r}",
         )
 
 
-def _deadline(task: Task, document: WorkflowTemplate) -> Iterator[Finding]:
+def _deadline_faults(task: Task, document: WorkflowTemplate) -> Iterator[FileFault]:
     limit = task.limit_minutes
     for template in document.templates:
         seconds = template.deadline_seconds
         if seconds.value.isdigit() and 0 < limit * 60 < int(seconds.value):
-            yield Finding(
+            yield FileFault(
                 seconds.place,
                 "timeout-order",
                 f"activeDeadlineSeconds is {seconds.value}, but the Workflow Manager stops the "
                 f"task after timeout_minutes = {limit:g}, {limit * 60:g} s",
-                f"write less than {limit * 60:g}, so that there is time to wait as well",
+                f"write less than {limit * 60:g}, so that the task has time to wait as well",
             )
 
 
-def _or(names: Iterator[str] | Sequence[str]) -> str:
-    return " or ".join(repr(name) for name in names) or "the name that the other file has"
+def _alternatives(names: Iterable[str]) -> str:
+    return " or ".join(repr(name) for name in names) or "the name in the other file"

@@ -1,53 +1,66 @@
-"""Rules about docker tasks.
+"""Judges the docker tasks of a clinical workflow.
 
 Source: DockerPlugin and ContainerStatusMonitor of the Task Manager. The plug-in mounts folders for
-the artifacts and nothing else, calls a container that ended with any exit status a success, and
-stops watching it without a word after its time-out.
+the artifacts and nothing else. It takes a container that has ended for a success, whatever its exit
+status. After its time-out it stops watching the container and reports nothing.
 """
 
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
-from deploy.validate.file_fault import Finding
-from deploy.validate.image_tag_rule import image_findings
-from deploy.validate.read_clinical_workflow import Task, Workflow
+from deploy.totalmap_image import (
+    INPUT_FOLDER,
+    INPUT_VARIABLE,
+    MODELS_FOLDER,
+    MODELS_VARIABLE,
+    OUTPUT_FOLDER,
+    OUTPUT_VARIABLE,
+)
+from deploy.validate.file_fault import FileFault
+from deploy.validate.image_tag_rule import image_tag_faults
+from deploy.validate.read_clinical_workflow import ClinicalWorkflow, Task
 
-ENV = "env_"
-INPUT_KEY = f"{ENV}HOLOSCAN_INPUT_PATH"
-OUTPUT_KEY = f"{ENV}HOLOSCAN_OUTPUT_PATH"
-MODELS = "/opt/holoscan/models"
+# The prefix of an argument that becomes a variable of the container.
+VARIABLE_PREFIX = "env_"
+INPUT_ARTIFACT = f"{VARIABLE_PREFIX}{INPUT_VARIABLE}"
+OUTPUT_ARTIFACT = f"{VARIABLE_PREFIX}{OUTPUT_VARIABLE}"
 
 _ARGUMENTS = (
     *("server_url", "entrypoint", "command", "container_image", "temp_storage_container_path"),
     *("user", "always_pull", "task_timeout_minutes"),
 )
 
+DockerTaskRule = Callable[[ClinicalWorkflow, Task], Iterator[FileFault]]
 
-def known_arguments(_: Workflow, task: Task) -> Iterator[Finding]:
-    """What is neither an argument nor a variable nor a mount has no effect at all."""
-    mounts = {one.name.value for one in (*task.inputs, *task.outputs)}
+
+def arguments_are_known(_: ClinicalWorkflow, task: Task) -> Iterator[FileFault]:
+    """An argument that is no option, no variable and no mount has no effect."""
+    mounts = {artifact.name.value for artifact in (*task.inputs, *task.outputs)}
     for name, value in task.args.items():
-        if name not in _ARGUMENTS and name not in mounts and not name.startswith(ENV):
-            yield Finding(
+        if name not in _ARGUMENTS and name not in mounts and not name.startswith(VARIABLE_PREFIX):
+            yield FileFault(
                 value.place,
                 "argument",
-                f"a docker task has no argument {name!r}; it is passed over",
-                f"keep to {', '.join(_ARGUMENTS)} and {ENV}NAME for variables",
+                f"a docker task has no argument {name!r}; the Task Manager passes over it",
+                f"write one of {', '.join(_ARGUMENTS)}, or {VARIABLE_PREFIX}NAME for a variable",
             )
-        elif name.startswith(ENV) and ENV in name.removeprefix(ENV):
-            yield Finding(
+        elif name.startswith(VARIABLE_PREFIX) and VARIABLE_PREFIX in name.removeprefix(
+            VARIABLE_PREFIX
+        ):
+            yield FileFault(
                 value.place,
                 "variable",
-                f"of {name!r} every {ENV!r} is cut out, so that the variable gets another name",
-                f"take a name without {ENV!r} in it",
+                f"the Task Manager removes every {VARIABLE_PREFIX!r} from {name!r}, so the "
+                "variable gets another name",
+                f"use a name without {VARIABLE_PREFIX!r} in it",
             )
 
 
-def server_url(_: Workflow, task: Task) -> Iterator[Finding]:
-    """Where the Docker engine listens."""
+def server_url_is_a_url(_: ClinicalWorkflow, task: Task) -> Iterator[FileFault]:
+    """The Docker engine listens at this address."""
     value = task.args.get("server_url")
     if value and not urlsplit(value.value).scheme:
-        yield Finding(
+        yield FileFault(
             value.place,
             "argument-value",
             f"server_url is {value.value!r}, which is not a URL",
@@ -55,22 +68,22 @@ def server_url(_: Workflow, task: Task) -> Iterator[Finding]:
         )
 
 
-def mounts(_: Workflow, task: Task) -> Iterator[Finding]:
-    """The name of an artifact is the key of the argument that holds its path."""
+def artifacts_have_mounts(_: ClinicalWorkflow, task: Task) -> Iterator[FileFault]:
+    """The argument with the name of an artifact holds the path at which it is mounted."""
     for artifact in (*task.inputs, *task.outputs):
         name = artifact.name.value
         if not name:
             continue
         path = task.args.get(name)
         if path is None:
-            yield Finding(
+            yield FileFault(
                 artifact.name.place,
                 "mount",
-                f"artifact {name!r} has no argument of this name that says where to mount it",
-                f'add "{name}": "/a/folder" to args, or name the artifact as one of them',
+                f"artifact {name!r} is not mounted: args has no key {name!r} with the path",
+                f'add "{name}": "/a/folder" to args, or name the artifact as a key of args',
             )
         elif not path.value.startswith("/"):
-            yield Finding(
+            yield FileFault(
                 path.place,
                 "mount",
                 f"{name} is {path.value!r}; a mount needs an absolute path",
@@ -78,48 +91,49 @@ def mounts(_: Workflow, task: Task) -> Iterator[Finding]:
             )
 
 
-def temporary_storage(_: Workflow, task: Task) -> Iterator[Finding]:
-    """A folder inside the Task Manager's own container."""
+def temporary_storage_is_absolute(_: ClinicalWorkflow, task: Task) -> Iterator[FileFault]:
+    """The folder lies in the Task Manager's own container."""
     path = task.args.get("temp_storage_container_path")
     if path and not path.value.startswith("/"):
-        yield Finding(
+        yield FileFault(
             path.place,
             "mount",
-            f"temp_storage_container_path is {path.value!r}; it is a path in the Task Manager",
-            "write /var/lib/mde/, where MONAI Deploy Express mounts it",
+            f"temp_storage_container_path is {path.value!r}, which is not an absolute path in the "
+            "Task Manager's container",
+            "write /var/lib/mde/, the mount of MONAI Deploy Express",
         )
 
 
-def image(_: Workflow, task: Task) -> Iterator[Finding]:
-    """The image has to be the same tomorrow."""
+def image_has_a_version(_: ClinicalWorkflow, task: Task) -> Iterator[FileFault]:
+    """The same file has to run the same image tomorrow."""
     if task.image:
-        yield from image_findings(task.image)
+        yield from image_tag_faults(task.image)
 
 
-def container_timeout(_: Workflow, task: Task) -> Iterator[Finding]:
-    """After it nobody watches the container any more, and its results are lost."""
+def container_timeout_is_in_order(_: ClinicalWorkflow, task: Task) -> Iterator[FileFault]:
+    """After its time-out the plug-in stops watching the container, and the results are lost."""
     value = task.args.get("task_timeout_minutes")
     if value is None:
-        yield Finding(
+        yield FileFault(
             task.args_place,
             "docker-timeout",
-            "task_timeout_minutes is not set: after 5 minutes nobody watches the container and its "
-            "results are lost",
+            "task_timeout_minutes is not set: after 5 minutes the Task Manager stops watching the "
+            "container, and the results are lost",
             'add "task_timeout_minutes" with the minutes of the longest study',
         )
         return
     if not value.value.strip().isdigit() or int(value.value) == 0:
-        yield Finding(
+        yield FileFault(
             value.place,
             "docker-timeout",
-            f"task_timeout_minutes is {value.value!r}; other than whole minutes it is taken as 5, "
-            "and 0 as no time at all",
+            f"task_timeout_minutes is {value.value!r}; the Task Manager takes anything but whole "
+            "minutes for 5, and 0 for no time at all",
             "write whole minutes from 1 on",
         )
         return
     limit = task.limit_minutes
     if 0 < limit < int(value.value):
-        yield Finding(
+        yield FileFault(
             value.place,
             "timeout-order",
             f"task_timeout_minutes is {value.value}, but the Workflow Manager kills the container "
@@ -128,15 +142,15 @@ def container_timeout(_: Workflow, task: Task) -> Iterator[Finding]:
         )
 
 
-def entrypoint(_: Workflow, task: Task) -> Iterator[Finding]:
-    """Entry point and command are split at commas, and at nothing else."""
+def command_is_split_at_commas(_: ClinicalWorkflow, task: Task) -> Iterator[FileFault]:
+    """The plug-in splits entry point and command at commas, and at nothing else."""
     start, command = task.args.get("entrypoint"), task.args.get("command")
     for text in (start, command):
         if text and text.value.lstrip().startswith("["):
-            yield Finding(
+            yield FileFault(
                 text.place,
                 "command",
-                f"{text.value!r} is no list to the plug-in, which splits at commas alone",
+                f"the plug-in does not read {text.value!r} as a list: it splits at commas only",
                 "write the words with commas between them: python3,-m,app",
             )
             return
@@ -144,67 +158,69 @@ def entrypoint(_: Workflow, task: Task) -> Iterator[Finding]:
         return
     program = start.value.partition(",")[0]
     if " " in program.strip():
-        yield Finding(
+        yield FileFault(
             start.place,
             "command",
-            f"entrypoint {start.value!r} is split at commas alone, so that {program!r} is taken "
-            "for the name of a program",
+            f"the plug-in splits entrypoint {start.value!r} at commas only and looks for a program "
+            f"{program!r}",
             f"write {','.join(start.value.split())!r}",
         )
     if command and start.value.endswith(",-c") and "," in command.value:
-        yield Finding(
+        yield FileFault(
             command.place,
             "command",
-            f"the command is split at commas: {start.value} gets "
-            f"{command.value.partition(',')[0]!r} alone",
+            f"the plug-in splits the command at commas: {start.value} gets "
+            f"{command.value.partition(',')[0]!r} only",
             "write the command without commas, or put it into a script",
         )
 
 
-def totalmap_folders(_: Workflow, task: Task) -> Iterator[Finding]:
-    """TotalMAP reads HOLOSCAN_*; the older MONAI_* of published samples mean nothing to it."""
+def totalmap_folders_are_mounted(_: ClinicalWorkflow, task: Task) -> Iterator[FileFault]:
+    """TotalMAP reads HOLOSCAN_*, and not the older MONAI_* of published samples."""
     if not task.is_totalmap:
         return
     for name, value in task.args.items():
-        if name.startswith(f"{ENV}MONAI_"):
-            yield Finding(
+        if name.startswith(f"{VARIABLE_PREFIX}MONAI_"):
+            yield FileFault(
                 value.place,
                 "holoscan",
-                f"TotalMAP does not read {name.removeprefix(ENV)}",
-                f"write {INPUT_KEY}, {OUTPUT_KEY}, {ENV}HOLOSCAN_MODEL_PATH and so on",
+                f"TotalMAP does not read {name.removeprefix(VARIABLE_PREFIX)}",
+                f"write {INPUT_ARTIFACT}, {OUTPUT_ARTIFACT}, {VARIABLE_PREFIX}{MODELS_VARIABLE} "
+                "and so on",
             )
-    for key, artifacts, what in (
-        (INPUT_KEY, task.inputs, "input"),
-        (OUTPUT_KEY, task.outputs, "output"),
+    for key, artifacts, direction, folder in (
+        (INPUT_ARTIFACT, task.inputs, "input", INPUT_FOLDER),
+        (OUTPUT_ARTIFACT, task.outputs, "output", OUTPUT_FOLDER),
     ):
-        names = [one.name for one in artifacts]
+        names = [artifact.name for artifact in artifacts]
         if key not in [name.value for name in names]:
-            yield Finding(
+            yield FileFault(
                 names[0].place if names else task.place,
                 "holoscan",
-                f"no {what} artifact is called {key}, so TotalMAP's {what} folder is not mounted",
-                f"name the {what} {key} and give args the path /var/holoscan/{what}/",
+                f"no {direction} artifact has the name {key}, so TotalMAP's {direction} folder is "
+                "not mounted",
+                f"name the {direction} {key} and give args the path {folder}/",
             )
 
 
-def totalmap_weights(_: Workflow, task: Task) -> Iterator[Finding]:
-    """The plug-in mounts artifacts and nothing else: the weights are in the image."""
-    path = task.args.get(f"{ENV}HOLOSCAN_MODEL_PATH")
-    if task.is_totalmap and path and path.value.rstrip("/") != MODELS:
-        yield Finding(
+def totalmap_weights_are_in_the_image(_: ClinicalWorkflow, task: Task) -> Iterator[FileFault]:
+    """The plug-in mounts artifacts only, so the weights have to be in the image."""
+    path = task.args.get(f"{VARIABLE_PREFIX}{MODELS_VARIABLE}")
+    if task.is_totalmap and path and path.value.rstrip("/") != MODELS_FOLDER:
+        yield FileFault(
             path.place,
             "models",
-            f"no weights are at {path.value}: those of the image are at {MODELS}, and others can't "
-            "be mounted",
-            f"write {MODELS}/",
+            f"there are no weights at {path.value}: those of the image are at {MODELS_FOLDER}, and "
+            "others can't be mounted",
+            f"write {MODELS_FOLDER}/",
         )
 
 
-def totalmap_input(_: Workflow, task: Task) -> Iterator[Finding]:
-    """Without a study there is nothing to do."""
+def totalmap_input_is_mandatory(_: ClinicalWorkflow, task: Task) -> Iterator[FileFault]:
+    """TotalMAP can't do anything without a study."""
     for artifact in task.inputs if task.is_totalmap else ():
         if not artifact.mandatory:
-            yield Finding(
+            yield FileFault(
                 artifact.mandatory_place,
                 "mandatory",
                 f"input {artifact.name.value!r} is not mandatory: the container would run without "
@@ -213,19 +229,21 @@ def totalmap_input(_: Workflow, task: Task) -> Iterator[Finding]:
             )
 
 
-def totalmap_user(_: Workflow, task: Task) -> Iterator[Finding]:
-    """The folders belong to the Task Manager's user, root, unless a user is named."""
+def totalmap_user_is_set(_: ClinicalWorkflow, task: Task) -> Iterator[FileFault]:
+    """Without a user, the folders belong to the Task Manager's user, root."""
     if task.is_totalmap and not task.args.get("user"):
-        yield Finding(
+        yield FileFault(
             task.args_place,
             "user",
-            "no user is set: the output folder belongs to root and TotalMAP does not run as root",
+            "user is not set: the output folder belongs to root, and TotalMAP does not run as root",
             'add "user": "1000:1000"',
         )
 
 
-def totalmap_failure(workflow: Workflow, task: Task) -> Iterator[Finding]:
-    """A failed container is a success to the plug-in, so what comes next has to need `results`.
+def totalmap_failure_stops_the_workflow(
+    workflow: ClinicalWorkflow, task: Task
+) -> Iterator[FileFault]:
+    """The plug-in takes a failed container for a success, so the next task has to need `results`.
 
     TotalMAP writes status.json after a failure too: its output folder is never empty.
     """
@@ -237,35 +255,35 @@ def totalmap_failure(workflow: Workflow, task: Task) -> Iterator[Finding]:
             if f"context.executions.{task.id.value}." not in value.value:
                 continue
             if not value.value.rstrip("/").endswith("/results") or "}}" in value.value:
-                yield Finding(
+                yield FileFault(
                     value.place,
                     "failure-is-success",
-                    f"a failed container counts as a success, and {value.value!r} is there after a "
-                    "failure too (status.json)",
-                    f"write '{{ context.executions.{task.id.value}.output_dir }}/{OUTPUT_KEY}"
-                    "/results', which exists after success only",
+                    "the Task Manager takes a failed container for a success, and "
+                    f"{value.value!r} exists after a failure too (status.json)",
+                    f"write '{{ context.executions.{task.id.value}.output_dir }}/{OUTPUT_ARTIFACT}"
+                    "/results', which exists after a success only",
                 )
             elif not artifact.mandatory:
-                yield Finding(
+                yield FileFault(
                     artifact.mandatory_place,
                     "failure-is-success",
-                    "a failed container counts as a success, and without a mandatory input here "
-                    "nobody hears of it",
+                    "the Task Manager takes a failed container for a success; without a mandatory "
+                    "input here the failure is not noticed",
                     'write "mandatory": true',
                 )
 
 
-DOCKER_RULES: tuple[Callable[[Workflow, Task], Iterator[Finding]], ...] = (
-    known_arguments,
-    server_url,
-    mounts,
-    image,
-    container_timeout,
-    entrypoint,
-    temporary_storage,
-    totalmap_folders,
-    totalmap_weights,
-    totalmap_input,
-    totalmap_user,
-    totalmap_failure,
+DOCKER_TASK_RULES: tuple[DockerTaskRule, ...] = (
+    arguments_are_known,
+    server_url_is_a_url,
+    artifacts_have_mounts,
+    image_has_a_version,
+    container_timeout_is_in_order,
+    command_is_split_at_commas,
+    temporary_storage_is_absolute,
+    totalmap_folders_are_mounted,
+    totalmap_weights_are_in_the_image,
+    totalmap_input_is_mandatory,
+    totalmap_user_is_set,
+    totalmap_failure_stops_the_workflow,
 )

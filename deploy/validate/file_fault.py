@@ -1,4 +1,4 @@
-"""What the checker says: where, which rule, what is wrong, and what to do."""
+"""A fault in a deployment file: where it is, what is wrong, and what to write instead."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +16,12 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One fault.
+class FileFault:
+    """A fault in a deployment file.
 
     Attributes:
-        rule: Short name of the rule, for people who search the documentation.
+        place: The line of the fault.
+        rule: The short name of the rule, which the documentation can be searched for.
         problem: What is wrong, with the value.
         remedy: What to write instead.
     """

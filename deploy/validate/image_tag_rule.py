@@ -1,13 +1,13 @@
-"""Which images may be named: those that are the same tomorrow."""
+"""Judges the name of a container image: it has to mean the same image tomorrow."""
 
 from collections.abc import Iterator
 
-from deploy.validate.file_fault import Finding
-from deploy.validate.yaml_positions import Text
+from deploy.validate.file_fault import FileFault
+from deploy.validate.yaml_positions import LocatedText
 
 
-def image_findings(image: Text) -> Iterator[Finding]:
-    """An image without a tag, or with one that moves.
+def image_tag_faults(image: LocatedText) -> Iterator[FileFault]:
+    """Yields a fault if an image has no tag, or the tag `latest`, which moves.
 
     The Docker engine pulls every tag of an image that is named without one.
     """
@@ -15,10 +15,10 @@ def image_findings(image: Text) -> Iterator[Finding]:
     tag = name.rpartition("/")[2].partition(":")[2]
     if digest or (tag and tag != "latest"):
         return
-    yield Finding(
+    yield FileFault(
         image.place,
         "image",
-        f"image {image.value!r} has {'the tag latest' if tag else 'no tag'}: nobody can say which "
+        f"image {image.value!r} has {'the tag latest' if tag else 'no tag'}: it does not say which "
         "version made a result",
         "name the version, for example totalmap:0.2.0",
     )

@@ -1,144 +1,130 @@
-"""Which keys a clinical workflow may hold and of what type: what Newtonsoft.Json makes of them.
+"""Validates a document against its JSON Schema (Draft 2020-12) and words each fault.
 
-Source: the classes of the Workflow Manager's contracts (Workflow, TaskObject, Artifact, ...). It
-reads keys in any case and passes over those that it does not know, so a misspelt one is lost
-without a word; a value that it can't convert is refused with the whole file.
+The schemas are the files in `schemas/`, one for each kind of document. Beside the standard keywords
+they hold three annotations of ours:
+
+- x-reader: the program that reads the document.
+- x-expected: what to write where a value has the wrong type.
+- x-fault: {rule, problem, remedy} of a wrong value. `{key}`, `{value}` and `{length}` are filled
+  in. Without a remedy, the allowed values are listed.
 """
 
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from typing import Literal
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import Any
 
-from deploy.validate.file_fault import Finding
-from deploy.validate.yaml_positions import Entry, Kind, Node
+from jsonschema import Draft202012Validator, ValidationError
 
-Wanted = Literal["text", "number", "bool", "object", "list", "texts"]
+from deploy.validate.file_fault import FileFault, Place
+from deploy.validate.yaml_positions import LocatedValue, plain
 
-
-@dataclass(frozen=True)
-class Shape:
-    """The type of a value.
-
-    Attributes:
-        keys: Of an object: what it may hold.
-        item: Of a list: the shape of each item.
-        ignored: Keys of older samples that have no meaning and do no harm.
-    """
-
-    wanted: Wanted
-    keys: Mapping[str, "Shape"] = field(default_factory=dict)
-    item: "Shape | None" = None
-    ignored: frozenset[str] = frozenset()
+_SCHEMAS = Path(__file__).parent / "schemas"
 
 
-TEXT = Shape("text")
-TEXTS = Shape("list", item=TEXT)
-ARTIFACT = Shape("object", {"name": TEXT, "value": TEXT, "mandatory": Shape("bool"), "type": TEXT})
-DESTINATION = Shape("object", {"name": TEXT, "conditions": TEXTS})
-TASK = Shape(
-    "object",
-    {
-        "id": TEXT,
-        "description": TEXT,
-        "type": TEXT,
-        "args": Shape("texts"),
-        "task_destinations": Shape("list", item=DESTINATION),
-        "export_destinations": Shape("list", item=Shape("object", {"name": TEXT})),
-        "artifacts": Shape(
-            "object",
-            {"input": Shape("list", item=ARTIFACT), "output": Shape("list", item=ARTIFACT)},
-        ),
-        "timeout_minutes": Shape("number"),
-    },
-    ignored=frozenset({"ref", "input_parameters"}),
-)
-WORKFLOW = Shape(
-    "object",
-    {
-        "name": TEXT,
-        "version": TEXT,
-        "description": TEXT,
-        "informatics_gateway": Shape(
-            "object", {"ae_title": TEXT, "data_origins": TEXTS, "export_destinations": TEXTS}
-        ),
-        "tasks": Shape("list", item=TASK),
-        "dataRetentionDays": Shape("number"),
-        "predicate": TEXTS,
-    },
-)
+class DocumentKind(StrEnum):
+    """The kinds of documents that have a schema, by the names of its file."""
 
-# What Newtonsoft.Json converts without a word: numbers and true to text, and text to these.
-_KINDS_OF: Mapping[Wanted, tuple[Kind, ...]] = {
-    "text": ("text", "number", "bool"),
-    "number": ("number",),
-    "bool": ("bool",),
-    "object": ("mapping",),
-    "list": ("sequence",),
-    "texts": ("mapping",),
-}
-_FROM_TEXT = {"number": re.compile(r"\s*-?\d+(\.\d+)?\s*"), "bool": re.compile("(?i)true|false")}
-# Lists and objects that the Workflow Manager reads without asking whether they are there.
-_NEVER_NULL = ("tasks", "task_destinations", "export_destinations", "args")
-_IN_WORDS = {
-    "text": "text in quotes",
-    "number": "a number without quotes",
-    "bool": "true or false, without quotes",
-    "object": "an object in { }",
-    "list": "a list in [ ]",
-    "texts": "an object in { }",
-}
-_FOUND = {
-    "mapping": "an object",
-    "sequence": "a list",
-    "text": "text",
-    "number": "a number without quotes",
-    "bool": "true or false without quotes",
-}
+    CLINICAL_WORKFLOW = "clinical_workflow"
+    ARGO_WORKFLOW_TEMPLATE = "argo_workflow_template"
 
 
-def shape_findings(node: Node, shape: Shape = WORKFLOW, key: str = "the file") -> Iterator[Finding]:
-    """Yields every value of a wrong type and every key that would be passed over."""
-    if not _is_read_as(node, shape.wanted):
-        yield Finding(
-            node.place,
-            "type",
-            f"{key} is {_FOUND[node.kind]}, so that the Workflow Manager can't read the file",
-            f"write {_IN_WORDS[shape.wanted]}",
-        )
-        return
-    if key in _NEVER_NULL and node.kind in ("null", "text"):
-        yield Finding(
-            node.place,
-            "null",
-            f"{key} is {node.text or 'empty'}, at which the Workflow Manager fails",
-            "leave the key out, or write an empty list or object",
-        )
-    for entry in node.entries:
-        yield from _entry_findings(entry, shape)
-    for item in node.items:
-        if shape.item:
-            yield from shape_findings(item, shape.item, f"an item of {key}")
+def schema_faults(document: LocatedValue, kind: DocumentKind) -> Iterator[FileFault]:
+    """Yields every value that the schema refuses, and every key that it does not know."""
+    validator = Draft202012Validator(read_schema(kind))
+    data = plain(document.data)
+    if kind is DocumentKind.CLINICAL_WORKFLOW:
+        data = _with_known_spelling(data, _known_keys(kind))
+    for error in validator.iter_errors(data):
+        yield from _faults(error, document, read_schema(kind)["x-reader"])
 
 
-def _is_read_as(node: Node, wanted: Wanted) -> bool:
-    if not node or node.kind in _KINDS_OF[wanted]:
-        return True
-    # An empty text becomes null, where there is such a thing.
-    if node.kind != "text" or wanted == "text":
-        return False
-    return bool(_FROM_TEXT[wanted].fullmatch(node.text)) if wanted in _FROM_TEXT else not node.text
+@cache
+def read_schema(kind: DocumentKind) -> dict[str, Any]:
+    """Returns the schema of a kind of document."""
+    schema: dict[str, Any] = json.loads((_SCHEMAS / f"{kind}.json").read_text(encoding="utf-8"))
+    return schema
 
 
-def _entry_findings(entry: Entry, shape: Shape) -> Iterator[Finding]:
-    if shape.wanted == "texts":
-        yield from shape_findings(entry.value, TEXT, entry.key)
-        return
-    known = {name.lower(): one for name, one in shape.keys.items()}
-    if entry.key.lower() in known:
-        yield from shape_findings(entry.value, known[entry.key.lower()], entry.key)
-    elif entry.key not in shape.ignored:
-        close = get_close_matches(entry.key, shape.keys, n=1)
-        remedy = f"write {close[0]!r}" if close else f"keep to {', '.join(sorted(shape.keys))}"
-        yield Finding(entry.place, "key", f"{entry.key!r} is not known and is passed over", remedy)
+@cache
+def _known_keys(kind: DocumentKind) -> Mapping[str, str]:
+    """Returns {key in lower case: key as the schema spells it}."""
+
+    def keys(schema: Any) -> Iterator[str]:
+        if isinstance(schema, dict):
+            yield from schema.get("properties", {})
+            for value in schema.values():
+                yield from keys(value)
+        elif isinstance(schema, list):
+            for value in schema:
+                yield from keys(value)
+
+    return {key.lower(): key for key in keys(read_schema(kind))}
+
+
+def _with_known_spelling(data: Any, known: Mapping[str, str]) -> Any:
+    if isinstance(data, dict):
+        return {
+            known.get(key.lower(), key): _with_known_spelling(value, known)
+            for key, value in data.items()
+        }
+    return [_with_known_spelling(item, known) for item in data] if isinstance(data, list) else data
+
+
+def _faults(error: ValidationError, document: LocatedValue, reader: str) -> Iterator[FileFault]:
+    path: list[str | int] = list(error.absolute_path)
+    value = document.get(*path, any_case=True)
+    schema: Any = error.schema
+    if error.validator == "required":
+        for key in schema["required"]:
+            fault = schema["properties"].get(key, {}).get("x-fault")
+            if key not in error.instance and fault:
+                allowed = schema["properties"][key].get("enum", ())
+                yield _fault(fault, value.place, key, "", allowed)
+    elif error.validator == "additionalProperties":
+        for entry in value.entries:
+            if entry.key in error.instance and entry.key not in schema["properties"]:
+                problem = f"key {entry.key!r} is unknown, and {reader} passes over it"
+                remedy = _one_of(entry.key, schema["properties"])
+                yield FileFault(entry.place, "key", problem, remedy)
+    elif "x-fault" in schema:
+        allowed = schema.get("enum", ())
+        yield _fault(schema["x-fault"], value.place, _name(path), value.text, allowed)
+    else:
+        problem = f"{_name(path)} is {_described(error.instance)}, so {reader} can't read the file"
+        remedy = f"write {schema.get('x-expected', 'a value of another type')}"
+        yield FileFault(value.place, "type", problem, remedy)
+
+
+def _fault(
+    fault: Mapping[str, str], place: Place, key: str, value: str, allowed: Iterable[str] = ()
+) -> FileFault:
+    words = {"key": key, "value": value, "length": len(value)}
+    remedy = fault["remedy"].format(**words) if "remedy" in fault else _one_of(value, allowed)
+    return FileFault(place, fault["rule"], fault["problem"].format(**words), remedy)
+
+
+def _one_of(word: str, allowed: Iterable[str]) -> str:
+    names = sorted(allowed)
+    close = get_close_matches(word, names, n=1)
+    return f"write {close[0]!r}" if close else f"write one of {', '.join(names)}"
+
+
+def _name(path: list[str | int]) -> str:
+    """Returns the key at the end of a path, as a message names it."""
+    if not path:
+        return "the file"
+    return f"an item of {_name(path[:-1])}" if isinstance(path[-1], int) else path[-1]
+
+
+def _described(value: Any) -> str:
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, str):
+        return f"the text {value!r}"
+    return f"{json.dumps(value)} without quotes"

@@ -1,12 +1,15 @@
-"""An Argo WorkflowTemplate, read into types that know their lines: what the Task Manager uses."""
+"""Reads an Argo WorkflowTemplate into types whose values know their lines."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from deploy.totalmap_image import is_totalmap_image
 from deploy.validate.file_fault import Place
-from deploy.validate.read_clinical_workflow import is_totalmap_image
-from deploy.validate.yaml_positions import Node, Text
+from deploy.validate.yaml_positions import LocatedText, LocatedValue
+
+# Keys of an artifact by which Argo knows its source without the Task Manager.
+_SOURCES = ("from", "raw", "http", "git", "oss", "gcs", "hdfs", "azure", "artifactory")
 
 
 @dataclass(frozen=True)
@@ -14,22 +17,22 @@ class TemplateArtifact:
     """An artifact of a template, or one that a step hands over.
 
     Attributes:
-        has_source: Argo knows where it comes from without the Task Manager.
+        has_source: Whether Argo knows its source without the Task Manager.
     """
 
     place: Place
-    name: Text
-    path: Text
+    name: LocatedText
+    path: LocatedText
     has_source: bool
 
 
 @dataclass(frozen=True)
-class Call:
-    """A step or a task of a DAG."""
+class TemplateCall:
+    """A step, or a task of a DAG, that runs a template."""
 
     place: Place
-    template: Text
-    template_ref: Node
+    template: LocatedText
+    has_template_ref: bool
     has_arguments: bool
     arguments_place: Place
     artifacts: tuple[TemplateArtifact, ...]
@@ -37,121 +40,122 @@ class Call:
 
 @dataclass(frozen=True)
 class Template:
-    """One of the templates of the WorkflowTemplate."""
+    """One of the templates of a WorkflowTemplate."""
 
     place: Place
-    name: Text
-    calls: tuple[Call, ...]
+    name: LocatedText
+    calls: tuple[TemplateCall, ...]
     inputs: tuple[TemplateArtifact, ...]
     outputs: tuple[TemplateArtifact, ...]
-    node: Node
-    container: Node
-    deadline_seconds: Text
+    value: LocatedValue
+    container: LocatedValue
+    deadline_seconds: LocatedText
 
     @property
-    def image(self) -> Text:
-        """The image, empty where no container is run."""
+    def image(self) -> LocatedText:
+        """The image; empty if the template runs no container."""
         return self.container.get("image").as_text()
 
     @property
     def is_totalmap(self) -> bool:
-        """Says whether it runs our image."""
+        """Whether the template runs our image."""
         return is_totalmap_image(self.image.value)
 
-    def environment(self) -> Mapping[str, Text]:
-        """Returns the variables of the container that are given in plain."""
+    @cached_property
+    def environment(self) -> Mapping[str, LocatedText]:
+        """The variables of the container whose values the document holds."""
         return {
-            one.get("name").text: one.get("value").as_text()
-            for one in self.container.get("env").items
+            variable.get("name").text: variable.get("value").as_text()
+            for variable in self.container.get("env").items
         }
+
+    @cached_property
+    def mount_paths(self) -> tuple[str, ...]:
+        """The folders of the container at which volumes are mounted, without a slash at the end."""
+        mounts = self.container.get("volumeMounts").items
+        return tuple(mount.get("mountPath").text.rstrip("/") for mount in mounts)
 
 
 @dataclass(frozen=True)
 class WorkflowTemplate:
-    """The whole document."""
+    """An Argo WorkflowTemplate."""
 
     place: Place
-    api_version: Text
-    kind: Text
-    name: Text
-    namespace: Text
-    spec: Node
-    entrypoint: Text
+    name: LocatedText
+    namespace: LocatedText
+    spec: LocatedValue
+    entry_point: LocatedText
     templates: tuple[Template, ...]
 
     @cached_property
-    def by_name(self) -> Mapping[str, Template]:
-        """The templates by their names; of two with the same name the first, as taken."""
-        return {one.name.value: one for one in reversed(self.templates)}
+    def template_by_name(self) -> Mapping[str, Template]:
+        """The templates by their names; of two with one name the first, as the plug-in takes it."""
+        return {template.name.value: template for template in reversed(self.templates)}
 
     @cached_property
-    def calls(self) -> tuple[Call, ...]:
-        """All steps and tasks."""
-        return tuple(call for one in self.templates for call in one.calls)
+    def calls(self) -> tuple[TemplateCall, ...]:
+        """All steps and DAG tasks of all templates."""
+        return tuple(call for template in self.templates for call in template.calls)
 
-    def reached(self) -> frozenset[str]:
+    def copied_names(self) -> frozenset[str]:
         """Returns the names of the templates that the Task Manager copies."""
         found: set[str] = set()
-        wanted = {self.entrypoint.value}
+        wanted = {self.entry_point.value}
         while wanted:
             found |= wanted
-            wanted = {
-                call.template.value
-                for name in wanted
-                for call in (self.by_name[name].calls if name in self.by_name else ())
-            } - found
+            callers = [
+                self.template_by_name[name] for name in wanted if name in self.template_by_name
+            ]
+            wanted = {call.template.value for caller in callers for call in caller.calls} - found
         return frozenset(found)
 
 
-def read_template(node: Node) -> WorkflowTemplate:
-    """Reads what can be read."""
-    spec = node.get("spec")
+def read_argo_template(document: LocatedValue) -> WorkflowTemplate:
+    """Reads what can be read; `schema_faults` reports wrong values."""
+    spec = document.get("spec")
     return WorkflowTemplate(
-        place=node.place,
-        api_version=node.get("apiVersion").as_text(),
-        kind=node.get("kind").as_text(),
-        name=node.get("metadata", "name").as_text(),
-        namespace=node.get("metadata", "namespace").as_text(),
+        place=document.place,
+        name=document.get("metadata", "name").as_text(),
+        namespace=document.get("metadata", "namespace").as_text(),
         spec=spec,
-        entrypoint=spec.get("entrypoint").as_text(),
-        templates=tuple(_template(one) for one in spec.get("templates").items),
+        entry_point=spec.get("entrypoint").as_text(),
+        templates=tuple(_template(template) for template in spec.get("templates").items),
     )
 
 
-def _template(node: Node) -> Template:
-    steps = [step for group in node.get("steps").items for step in group.items]
+def _template(value: LocatedValue) -> Template:
+    steps = [step for group in value.get("steps").items for step in group.items]
     return Template(
-        place=node.place,
-        name=node.get("name").as_text(),
-        calls=tuple(_call(one) for one in (*steps, *node.get("dag", "tasks").items)),
-        inputs=_artifacts(node.get("inputs", "artifacts")),
-        outputs=_artifacts(node.get("outputs", "artifacts")),
-        node=node,
-        container=node.get("container"),
-        deadline_seconds=node.get("activeDeadlineSeconds").as_text(),
+        place=value.place,
+        name=value.get("name").as_text(),
+        calls=tuple(_call(call) for call in (*steps, *value.get("dag", "tasks").items)),
+        inputs=_artifacts(value.get("inputs", "artifacts")),
+        outputs=_artifacts(value.get("outputs", "artifacts")),
+        value=value,
+        container=value.get("container"),
+        deadline_seconds=value.get("activeDeadlineSeconds").as_text(),
     )
 
 
-def _call(node: Node) -> Call:
-    arguments = node.get("arguments")
-    return Call(
-        place=node.place,
-        template=node.get("template").as_text(),
-        template_ref=node.get("templateRef"),
+def _call(value: LocatedValue) -> TemplateCall:
+    arguments = value.get("arguments")
+    return TemplateCall(
+        place=value.place,
+        template=value.get("template").as_text(),
+        has_template_ref=bool(value.get("templateRef")),
         has_arguments=bool(arguments),
         arguments_place=arguments.place,
         artifacts=_artifacts(arguments.get("artifacts")),
     )
 
 
-def _artifacts(node: Node) -> tuple[TemplateArtifact, ...]:
-    sources = ("from", "raw", "http", "git", "oss", "gcs", "hdfs", "azure", "artifactory")
+def _artifacts(value: LocatedValue) -> tuple[TemplateArtifact, ...]:
     return tuple(
         TemplateArtifact(
-            place=one.place,
-            name=one.get("name").as_text(),
-            path=one.get("path").as_text(),
-            has_source=any(one.get(source) for source in sources),
+            place=artifact.place,
+            name=artifact.get("name").as_text(),
+            path=artifact.get("path").as_text(),
+            has_source=any(artifact.get(source) for source in _SOURCES),
         )
-        for one in node.items
+        for artifact in value.items
     )

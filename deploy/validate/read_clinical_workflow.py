@@ -1,38 +1,38 @@
-"""A clinical workflow of the Workflow Manager, read into types that know their lines."""
+"""Reads a clinical workflow of the Workflow Manager into types whose values know their lines."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from deploy.totalmap_image import is_totalmap_image
 from deploy.validate.file_fault import Place
-from deploy.validate.yaml_positions import Node, Text
+from deploy.validate.yaml_positions import LocatedText, LocatedValue
 
-TOTALMAP = "totalmap"  # name of our image, without registry and tag
-DEFAULT_TIMEOUT_MINUTES = 60.0  # taskTimeoutMinutes of the Workflow Manager's settings
+DEFAULT_TIMEOUT_MINUTES = 60.0  # taskTimeoutMinutes in the Workflow Manager's settings
 
 
 @dataclass(frozen=True)
 class Artifact:
     """An input or output of a task."""
 
-    name: Text
-    value: Text
+    name: LocatedText
+    value: LocatedText
     mandatory: bool
     mandatory_place: Place
-    type: Text
+    type: LocatedText
 
 
 @dataclass(frozen=True)
-class Destination:
-    """A task that comes next, and when."""
+class TaskDestination:
+    """A task that follows another one, with the conditions on which it follows."""
 
-    name: Text
-    conditions: tuple[Text, ...]
+    name: LocatedText
+    conditions: tuple[LocatedText, ...]
 
 
 @dataclass(frozen=True)
-class Number:
-    """A number as it is written, or None."""
+class LocatedNumber:
+    """A number and its line; None if the document has no number there."""
 
     value: float | None
     place: Place
@@ -40,135 +40,125 @@ class Number:
 
 @dataclass(frozen=True)
 class Task:
-    """One task."""
+    """A task of a clinical workflow.
+
+    Attributes:
+        exports: The names of the export destinations.
+    """
 
     place: Place
-    id: Text
-    type: Text
-    args: Mapping[str, Text]
+    id: LocatedText
+    type: LocatedText
+    args: Mapping[str, LocatedText]
     args_place: Place
-    destinations: tuple[Destination, ...]
-    exports: tuple[Text, ...]
+    destinations: tuple[TaskDestination, ...]
+    exports: tuple[LocatedText, ...]
     inputs: tuple[Artifact, ...]
     outputs: tuple[Artifact, ...]
-    timeout_minutes: Number
+    timeout_minutes: LocatedNumber
 
     @property
     def limit_minutes(self) -> float:
-        """After which the Workflow Manager stops the task; its default where nothing is said."""
+        """The minutes after which the Workflow Manager stops the task, by default 60."""
         minutes = self.timeout_minutes.value
         return DEFAULT_TIMEOUT_MINUTES if minutes is None or minutes == -1 else minutes
 
     @property
     def is_totalmap(self) -> bool:
-        """Says whether the task runs our image, so that its folders and failures are known."""
+        """Whether the task runs our image; then its folders and failures are known."""
         return is_totalmap_image(self.args["container_image"].value if self.image else "")
 
     @property
-    def image(self) -> Text | None:
+    def image(self) -> LocatedText | None:
         """The image of a docker task."""
         return self.args.get("container_image") if self.type.value == "docker" else None
 
 
 @dataclass(frozen=True)
-class Workflow:
-    """The whole document."""
+class ClinicalWorkflow:
+    """A clinical workflow.
+
+    Attributes:
+        export_destinations: Those that its gateway section lists.
+    """
 
     place: Place
-    name: Text
-    version: Text
-    gateway: Node
-    ae_title: Text
-    origins: tuple[Text, ...]
-    export_destinations: tuple[Text, ...]
-    tasks_place: Place
+    export_destinations: tuple[LocatedText, ...]
     tasks: tuple[Task, ...]
-    retention_days: Number
-    predicate: tuple[Text, ...]
+    retention_days: LocatedNumber
+    predicate: tuple[LocatedText, ...]
 
     @cached_property
-    def by_id(self) -> Mapping[str, Task]:
-        """The tasks by their ids; of two with the same id the first."""
+    def task_by_id(self) -> Mapping[str, Task]:
+        """The tasks by their IDs; of two tasks with one ID the first."""
         return {task.id.value: task for task in reversed(self.tasks)}
 
-    def before(self, task: Task) -> frozenset[str]:
-        """Returns the ids of all tasks that have run when this one starts."""
+    def ids_before(self, task: Task) -> frozenset[str]:
+        """Returns the IDs of all tasks that have run when this one starts."""
         found: set[str] = set()
         wanted = {task.id.value}
         while wanted:
             wanted = {
-                one.id.value
-                for one in self.tasks
-                if any(destination.name.value in wanted for destination in one.destinations)
+                earlier.id.value
+                for earlier in self.tasks
+                if any(destination.name.value in wanted for destination in earlier.destinations)
             } - found
             found |= wanted
         return frozenset(found)
 
 
-def is_totalmap_image(image: str) -> bool:
-    """Says whether an image reference names our image in whatever registry."""
-    return image.rpartition("/")[2].partition("@")[0].partition(":")[0] == TOTALMAP
-
-
-def read_workflow(node: Node) -> Workflow:
-    """Reads what can be read; `shape_findings` says what can't."""
-    gateway = _get(node, "informatics_gateway")
-    tasks = _get(node, "tasks")
-    return Workflow(
-        place=node.place,
-        name=_get(node, "name").as_text(),
-        version=_get(node, "version").as_text(),
-        gateway=gateway,
-        ae_title=_get(gateway, "ae_title").as_text(),
-        origins=_get(gateway, "data_origins").as_texts(),
+def read_clinical_workflow(document: LocatedValue) -> ClinicalWorkflow:
+    """Reads what can be read; `schema_faults` reports values of the wrong type."""
+    gateway = _get(document, "informatics_gateway")
+    return ClinicalWorkflow(
+        place=document.place,
         export_destinations=_get(gateway, "export_destinations").as_texts(),
-        tasks_place=tasks.place,
-        tasks=tuple(_task(one) for one in tasks.items),
-        retention_days=_number(_get(node, "dataRetentionDays")),
-        predicate=_get(node, "predicate").as_texts(),
+        tasks=tuple(_task(task) for task in _get(document, "tasks").items),
+        retention_days=_number(_get(document, "dataRetentionDays")),
+        predicate=_get(document, "predicate").as_texts(),
     )
 
 
-def _task(node: Node) -> Task:
-    args = _get(node, "args")
-    artifacts = _get(node, "artifacts")
+def _task(value: LocatedValue) -> Task:
+    args = _get(value, "args")
+    artifacts = _get(value, "artifacts")
+    destinations = _get(value, "task_destinations").items
+    exports = _get(value, "export_destinations").items
     return Task(
-        place=node.place,
-        id=_get(node, "id").as_text(),
-        type=_get(node, "type").as_text(),
-        # Keys of arguments are taken to the letter, unlike all others.
+        place=value.place,
+        id=_get(value, "id").as_text(),
+        type=_get(value, "type").as_text(),
+        # The case of letters matters in the keys of arguments, and in no other key.
         args={entry.key: entry.value.as_text() for entry in args.entries},
         args_place=args.place,
         destinations=tuple(
-            Destination(_get(one, "name").as_text(), _get(one, "conditions").as_texts())
-            for one in _get(node, "task_destinations").items
+            TaskDestination(_get(item, "name").as_text(), _get(item, "conditions").as_texts())
+            for item in destinations
         ),
-        exports=tuple(
-            _get(one, "name").as_text() for one in _get(node, "export_destinations").items
-        ),
-        inputs=tuple(_artifact(one) for one in _get(artifacts, "input").items),
-        outputs=tuple(_artifact(one) for one in _get(artifacts, "output").items),
-        timeout_minutes=_number(_get(node, "timeout_minutes")),
+        exports=tuple(_get(item, "name").as_text() for item in exports),
+        inputs=tuple(_artifact(item) for item in _get(artifacts, "input").items),
+        outputs=tuple(_artifact(item) for item in _get(artifacts, "output").items),
+        timeout_minutes=_number(_get(value, "timeout_minutes")),
     )
 
 
-def _artifact(node: Node) -> Artifact:
-    mandatory = _get(node, "mandatory")
+def _artifact(value: LocatedValue) -> Artifact:
+    mandatory = _get(value, "mandatory")
     return Artifact(
-        name=_get(node, "name").as_text(),
-        value=_get(node, "value").as_text(),
+        name=_get(value, "name").as_text(),
+        value=_get(value, "value").as_text(),
         mandatory=mandatory.text.lower() != "false",
         mandatory_place=mandatory.place,
-        type=_get(node, "type").as_text(),
+        type=_get(value, "type").as_text(),
     )
 
 
-def _number(node: Node) -> Number:
+def _number(value: LocatedValue) -> LocatedNumber:
     try:
-        return Number(float(node.text) if node.kind in ("number", "text") else None, node.place)
-    except ValueError:  # `shape_findings` says so
-        return Number(None, node.place)
+        return LocatedNumber(float(value.text), value.place)
+    except ValueError:
+        return LocatedNumber(None, value.place)
 
 
-def _get(node: Node, *keys: str) -> Node:
-    return node.get(*keys, any_case=True)
+def _get(value: LocatedValue, key: str) -> LocatedValue:
+    return value.get(key, any_case=True)

@@ -1,173 +1,230 @@
-"""YAML and JSON files, read so that every value knows its line."""
+"""Reads YAML and JSON documents; every value knows the line in which it is written."""
 
 import json
-from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Self
 
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq, TaggedScalar
+from ruamel.yaml.constructor import RoundTripConstructor
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.scalarbool import ScalarBoolean
 
-from deploy.validate.file_fault import Finding, Place
+from deploy.validate.file_fault import FileFault, Place
 
-Kind = Literal["mapping", "sequence", "text", "number", "bool", "null", "missing"]
-
-_KINDS: dict[str, Kind] = {
-    "tag:yaml.org,2002:int": "number",
-    "tag:yaml.org,2002:float": "number",
-    "tag:yaml.org,2002:bool": "bool",
-    "tag:yaml.org,2002:null": "null",
-}
+# YAML ends a line at each of these characters, and an editor does not.
+_NO_LINE_ENDS = str.maketrans(dict.fromkeys("\r\x85\u2028\u2029", " "))
 
 
 @dataclass(frozen=True)
-class Node:
-    """One value of a document.
-
-    Attributes:
-        text: A scalar as it is written, without quotes.
-        missing: What a key leads to that is not there; its place is that of the mapping.
-    """
-
-    place: Place
-    kind: Kind
-    text: str = ""
-    items: tuple["Node", ...] = ()
-    entries: tuple["Entry", ...] = ()
-
-    def __bool__(self) -> bool:
-        """Says whether there is a value at all."""
-        return self.kind not in ("missing", "null")
-
-    def get(self, *keys: str, any_case: bool = False) -> "Node":
-        """Returns what the keys lead to, one below the other."""
-        node: Node = self
-        for key in keys:
-            node = node._get(key, any_case)
-        return node
-
-    def _get(self, key: str, any_case: bool) -> "Node":
-        # The last one counts where a key is doubled.
-        for entry in reversed(self.entries):
-            if entry.key == key or (any_case and entry.key.lower() == key.lower()):
-                return entry.value
-        return Node(self.place, "missing")
-
-    def as_text(self) -> "Text":
-        """Returns the scalar; empty if there is none."""
-        return Text(self.text if self else "", self.place)
-
-    def as_texts(self) -> tuple["Text", ...]:
-        """Returns the scalars of a sequence."""
-        return tuple(item.as_text() for item in self.items)
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A key and its value."""
-
-    key: str
-    place: Place
-    value: Node
-
-
-@dataclass(frozen=True)
-class Text:
-    """A piece of text and where it stands."""
+class LocatedText:
+    """A text and the line in which it is written."""
 
     value: str
     place: Place
 
     def __bool__(self) -> bool:
-        """Says whether there is more than white space."""
+        """Returns whether there is more than white space."""
         return bool(self.value.strip())
 
 
 @dataclass(frozen=True)
-class Parsed:
-    """The documents of a file, and what is wrong with its syntax."""
+class LocatedValue:
+    """A value of a document and the line in which it is written.
 
-    documents: tuple[Node, ...]
-    findings: tuple[Finding, ...]
+    Attributes:
+        place: The line of the value; of a mapping or a sequence that a key leads to, the line of
+            the key; of a missing value, the line of the mapping that lacks it.
+        data: A mapping, a sequence, a text, a number, a truth value, or None for null and for a
+            missing value.
+    """
+
+    place: Place
+    data: Any = None
+
+    def __bool__(self) -> bool:
+        """Returns whether there is a value; an empty mapping or sequence is one."""
+        return self.data is not None
+
+    @property
+    def text(self) -> str:
+        """The scalar as text; empty for null, a mapping and a sequence."""
+        return "" if isinstance(self.data, dict | list) else _text(self.data)
+
+    @property
+    def items(self) -> tuple["LocatedValue", ...]:
+        """The items of a sequence."""
+        if not isinstance(self.data, CommentedSeq):
+            return ()
+        return tuple(self._item(position, item) for position, item in enumerate(self.data))
+
+    @property
+    def entries(self) -> tuple["LocatedEntry", ...]:
+        """The keys of a mapping with their values."""
+        if not isinstance(self.data, CommentedMap):
+            return ()
+        return tuple(self._entry(key, value) for key, value in self.data.items())
+
+    def get(self, *path: str | int, any_case: bool = False) -> "LocatedValue":
+        """Returns the value at the end of a path of keys and positions; data is None if missing."""
+        value: LocatedValue = self
+        for step in path:
+            value = value._get(step, any_case)
+        return value
+
+    def as_text(self) -> LocatedText:
+        """Returns the scalar as text; empty if there is none."""
+        return LocatedText(self.text, self.place)
+
+    def as_texts(self) -> tuple[LocatedText, ...]:
+        """Returns the scalars of a sequence."""
+        return tuple(item.as_text() for item in self.items)
+
+    def _get(self, step: str | int, any_case: bool) -> "LocatedValue":
+        if isinstance(step, int):
+            return self.items[step] if step < len(self.items) else LocatedValue(self.place)
+        for entry in reversed(self.entries):
+            if entry.key == step or (any_case and entry.key.lower() == step.lower()):
+                return entry.value
+        return LocatedValue(self.place)
+
+    def _item(self, position: int, item: Any) -> "LocatedValue":
+        line, _ = self.data.lc.data.get(position, (None, None))
+        return LocatedValue(self._line(line), item)
+
+    def _entry(self, key: Any, value: Any) -> "LocatedEntry":
+        # Keys that a merge (<<) brings along have no line of their own.
+        key_line, _, value_line, _ = self.data.lc.data.get(key, (None,) * 4)
+        place = self._line(key_line)
+        has_own_line = not isinstance(value, dict | list)
+        located = LocatedValue(self._line(value_line) if has_own_line else place, value)
+        return LocatedEntry(_text(key), place, located)
+
+    def _line(self, line: int | None) -> Place:
+        """Returns the place of a line that ruamel.yaml counts from 0; its own without one."""
+        return self.place if line is None else Place(self.place.file, line + 1)
+
+
+@dataclass(frozen=True)
+class LocatedEntry:
+    """A key of a mapping, its line, and its value."""
+
+    key: str
+    place: Place
+    value: LocatedValue
+
+
+@dataclass(frozen=True)
+class Documents:
+    """The documents of a file, and the faults of its syntax."""
+
+    documents: tuple[LocatedValue, ...]
+    faults: tuple[FileFault, ...]
 
     @classmethod
-    def broken(cls, place: Place, problem: str, remedy: str) -> Self:
-        """Returns a file that can't be read."""
-        return cls((), (Finding(place, "syntax", problem, remedy),))
+    def unreadable(cls, place: Place, problem: str, remedy: str) -> Self:
+        """Returns the one fault of a file that can't be read."""
+        return cls((), (FileFault(place, "syntax", problem, remedy),))
 
 
-def parse(file: Path, text: str) -> Parsed:
-    """Reads a file; one whose name ends in `.json` has to be JSON to the letter."""
-    try:
-        return _parse(file, text)
-    except RecursionError:  # an anchor that holds itself, or thousands of brackets
-        return Parsed.broken(Place(file, 1), "nested without end", "write it without anchors")
+def read_documents(file: Path, text: str) -> Documents:
+    """Reads the documents of a file; if its name ends in `.json`, it has to be JSON.
 
-
-def _parse(file: Path, text: str) -> Parsed:
+    Args:
+        file: The name of the file, for the places.
+        text: The content of the file.
+    """
     if file.suffix.lower() == ".json":
         try:
             json.loads(text)
         except json.JSONDecodeError as error:
             place = Place(file, error.lineno)
-            return Parsed.broken(place, f"not JSON: {error.msg}", "correct what stands here")
+            return Documents.unreadable(place, f"not JSON: {error.msg}", "correct this line")
+        except RecursionError:
+            return _endless(file)
         # YAML allows no tabs for indentation; inside its strings JSON allows none either.
         text = text.replace("\t", " ")
-    source = _Source(file, text)
+    text = text.replace("\r\n", "\n").translate(_NO_LINE_ENDS)
+    yaml = YAML()
+    yaml.Constructor = _Constructor
     try:
-        composed = list(yaml.compose_all(text, Loader=yaml.SafeLoader))
-    except yaml.MarkedYAMLError as error:
-        place = source.place(error.problem_mark) if error.problem_mark else Place(file, 1)
+        composed = list(yaml.load_all(text))
+        documents = tuple(_root(file, data) for data in composed if data is not None)
+        for document in documents:
+            plain(document.data)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = Place(file, min(mark.line, text.count("\n")) + 1 if mark else 1)
         problem = f"not YAML: {error.problem or error.context}"
-        return Parsed.broken(place, problem, "correct the indentation or quotes here")
-    except yaml.YAMLError as error:
-        return Parsed.broken(Place(file, 1), f"not YAML: {error}", "write the file anew, as UTF-8")
-    documents = tuple(_node(source, one) for one in composed if one is not None)
-    doubled = tuple(finding for node in documents for finding in _doubled_keys(node))
-    return Parsed(documents, doubled)
+        return Documents.unreadable(place, problem, "correct the indentation or quotes here")
+    except RecursionError:
+        return _endless(file)
+    except (YAMLError, ValueError) as error:  # a control character; a date without such a day
+        problem = f"not YAML: {str(error).splitlines()[0]}"
+        return Documents.unreadable(Place(file, 1), problem, "write UTF-8 text, or quotes")
+    return Documents(documents, tuple(_doubled_keys(file, yaml.constructor)))
 
 
-class _Source:
-    """A file's text: finds lines as an editor counts them. YAML has other line ends besides."""
+def plain(data: Any) -> Any:
+    """Returns data of ruamel.yaml as plain dicts with text as keys, lists, and scalars.
 
-    def __init__(self, file: Path, text: str) -> None:
-        self._file = file
-        self._ends = [position for position, letter in enumerate(text) if letter == "\n"]
-
-    def place(self, mark: yaml.Mark) -> Place:
-        """Returns the line that a mark of the YAML reader is in."""
-        return Place(self._file, bisect_left(self._ends, mark.index) + 1)
-
-
-def _node(source: _Source, composed: yaml.Node, key: Place | None = None) -> Node:
-    """Returns the value; a mapping or sequence stands where its key does."""
-    place = source.place(composed.start_mark)
-    if isinstance(composed, yaml.MappingNode):
-        entries = tuple(_entry(source, key, value) for key, value in composed.value)
-        return Node(key or place, "mapping", entries=entries)
-    if isinstance(composed, yaml.SequenceNode):
-        items = tuple(_node(source, one) for one in composed.value)
-        return Node(key or place, "sequence", items=items)
-    return Node(place, _KINDS.get(composed.tag, "text"), text=str(composed.value))
+    Raises:
+        RecursionError: An anchor holds itself.
+    """
+    if isinstance(data, dict):
+        return {_text(key): plain(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return [plain(item) for item in data]
+    if isinstance(data, ScalarBoolean):
+        return bool(data)
+    return data if data is None or isinstance(data, bool | int | float | str) else _text(data)
 
 
-def _entry(source: _Source, key: yaml.Node, value: yaml.Node) -> Entry:
-    place = source.place(key.start_mark)
-    return Entry(str(key.value), place, _node(source, value, place))
+def _text(data: Any) -> str:
+    if data is None:
+        return ""
+    if isinstance(data, bool | ScalarBoolean):
+        return "true" if data else "false"
+    return str(data.value if isinstance(data, TaggedScalar) else data)
 
 
-def _doubled_keys(node: Node) -> Iterator[Finding]:
-    seen: dict[str, Place] = {}
-    for entry in node.entries:
-        if entry.key in seen:
-            yield Finding(
-                entry.place,
-                "doubled-key",
-                f"{entry.key!r} stands here and in line {seen[entry.key].line}; the last counts",
-                "remove one of the two",
-            )
-        seen[entry.key] = entry.place
-        yield from _doubled_keys(entry.value)
-    for item in node.items:
-        yield from _doubled_keys(item)
+def _root(file: Path, data: Any) -> LocatedValue:
+    line = data.lc.line if isinstance(data, CommentedMap | CommentedSeq) else 0
+    return LocatedValue(Place(file, (line or 0) + 1), data)
+
+
+def _endless(file: Path) -> Documents:
+    return Documents.unreadable(
+        Place(file, 1), "values are nested without end", "write the file without anchors"
+    )
+
+
+class _Constructor(RoundTripConstructor):
+    """Takes the last of two equal keys, as Newtonsoft.Json does, and keeps the lines of both."""
+
+    doubled: list[tuple[str, int, int]]
+
+    def __init__(self, *args: Any, **keywords: Any) -> None:
+        super().__init__(*args, **keywords)
+        self.doubled = []
+
+    def check_mapping_key(
+        self, node: Any, key_node: Any, mapping: Any, key: Any, value: Any
+    ) -> bool:
+        """Notes a key that is there already, and has it replaced."""
+        del node, value
+        if key in mapping and key in mapping.lc.data:
+            self.doubled.append((_text(key), mapping.lc.data[key][0], key_node.start_mark.line))
+        return True
+
+
+def _doubled_keys(file: Path, constructor: _Constructor) -> Iterator[FileFault]:
+    for key, first, second in constructor.doubled:
+        yield FileFault(
+            Place(file, second + 1),
+            "doubled-key",
+            f"key {key!r} is written here and in line {first + 1}; the last one counts",
+            "remove one of the two",
+        )

@@ -25,7 +25,7 @@ def run(*command: str | Path, status: int = 0, cwd: Path = REPOSITORY) -> str:
     return done.stdout + done.stderr
 
 
-def test_a_machine_without_a_network_is_installed_and_segments_a_study(
+def test_a_bundle_installs_totalmap_without_a_network(
     bundle: Path, phantom_copy: Path, tmp_path: Path
 ) -> None:
     target = tmp_path / "totalmap"
@@ -51,7 +51,7 @@ def test_a_damaged_bundle_installs_nothing(bundle: Path, tmp_path: Path) -> None
     assert not (tmp_path / "totalmap").exists()
 
 
-def test_another_python_is_refused(bundle: Path, tmp_path: Path) -> None:
+def test_a_bundle_refuses_another_python(bundle: Path, tmp_path: Path) -> None:
     version = bundle / "python-version"
     text = version.read_text()
     version.write_text("3.99\n")
@@ -62,7 +62,7 @@ def test_another_python_is_refused(bundle: Path, tmp_path: Path) -> None:
     assert "python3.99 is not installed" in said
 
 
-def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:
+def test_a_bundle_does_not_change_a_folder_with_other_files(tmp_path: Path) -> None:
     (tmp_path / "study.dcm").write_bytes(b"a study")
     run("make", "bundle", f"BUNDLE={tmp_path}", status=2)
     assert [path.name for path in tmp_path.iterdir()] == ["study.dcm"]

@@ -51,13 +51,13 @@ def run(
     assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
 
 
-def test_there_are_such_commands() -> None:
+def test_the_documents_have_docker_commands() -> None:
     assert {document for document, _ in COMMANDS} == set(DOCUMENTS)
 
 
 @pytest.mark.usefixtures("named_image", "tools")
 @pytest.mark.parametrize(("document", "command"), COMMANDS)
-def test_a_command_runs(
+def test_a_documented_docker_command_runs(
     document: str, command: str, engine: DockerEngine, real_ct: Path, tmp_path: Path
 ) -> None:
     output = output_folder(tmp_path / "output")

@@ -29,7 +29,7 @@ def worker_of(service: Service, job: Job) -> str:
     return running.worker
 
 
-def test_studies_are_segmented_in_the_image_whoever_is_killed(
+def test_a_gateway_with_containers_survives_killed_workers_and_containers(
     engine: DockerEngine, own_image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in engine.environment.items():

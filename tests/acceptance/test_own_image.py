@@ -49,7 +49,7 @@ def test_a_hardened_container_segments_a_study(done: tuple[Container, Path]) -> 
     assert seg.NumberOfFrames > 0
 
 
-def test_an_unknown_user_may_run_it(
+def test_the_image_runs_as_an_unknown_user(
     engine: DockerEngine,
     own_image: str,
     real_ct: Path,
@@ -66,7 +66,7 @@ def test_an_unknown_user_may_run_it(
         assert result_in(output, name).read_bytes() == first.read_bytes()
 
 
-def test_the_exit_status_is_the_applications(
+def test_the_container_ends_with_the_exit_status_of_the_application(
     engine: DockerEngine, own_image: str, tmp_path: Path
 ) -> None:
     study = tmp_path / "study"
@@ -79,7 +79,7 @@ def test_the_exit_status_is_the_applications(
     assert not (output / "results").exists()
 
 
-def test_weights_may_be_mounted(
+def test_mounted_weights_replace_those_of_the_image(
     engine: DockerEngine, own_image: str, real_ct: Path, tmp_path: Path
 ) -> None:
     """Instead of those in the image: an empty folder has none."""
@@ -91,7 +91,7 @@ def test_weights_may_be_mounted(
 
 
 @pytest.mark.parametrize("kill", [signal.SIGTERM, signal.SIGKILL])
-def test_a_container_that_is_stopped_leaves_no_result(
+def test_a_stopped_container_leaves_no_result(
     engine: DockerEngine,
     own_image: str,
     phantom_copy: Path,
@@ -123,7 +123,7 @@ def test_a_container_that_is_stopped_leaves_no_result(
         assert not list(output.rglob("*.dcm"))
 
 
-def test_a_full_disk_is_said(
+def test_a_container_reports_a_full_disk(
     engine: DockerEngine, own_image: str, real_ct: Path, tmp_path: Path
 ) -> None:
     with small_disk(tmp_path / "disk", "1m") as disk:
@@ -144,7 +144,7 @@ def test_the_image_lists_its_packages_and_their_licences(
     assert "vtk" not in notice
 
 
-def test_both_engines_and_every_arithmetic_run_in_it(
+def test_the_image_runs_both_engines_and_every_arithmetic(
     engine: DockerEngine, own_image: str, real_ct: Path, tmp_path: Path
 ) -> None:
     """Nothing that inference needs was left out (install/unused.txt)."""
@@ -168,7 +168,9 @@ def test_both_engines_and_every_arithmetic_run_in_it(
     )
 
 
-def test_manifests_and_labels(engine: DockerEngine, own_image: str) -> None:
+def test_the_image_has_the_manifests_and_labels_of_a_map(
+    engine: DockerEngine, own_image: str
+) -> None:
     shown = engine.docker("run", "--rm", own_image, "show", "app")
     manifest = json.loads(shown)
     assert manifest["version"] == __version__
@@ -186,7 +188,7 @@ def test_manifests_and_labels(engine: DockerEngine, own_image: str) -> None:
         assert any(line.startswith(f"HOLOSCAN_{name}=") for line in environment), name
 
 
-def test_what_it_holds_can_be_extracted(
+def test_the_image_extracts_application_settings_models_and_documents(
     engine: DockerEngine, own_image: str, tmp_path: Path
 ) -> None:
     output = output_folder(tmp_path / "export")
@@ -202,6 +204,6 @@ def test_what_it_holds_can_be_extracted(
     assert copied.read_bytes() == model.read_bytes()
 
 
-def test_it_is_no_larger_than_promised(engine: DockerEngine, own_image: str) -> None:
+def test_the_image_is_no_larger_than_documented(engine: DockerEngine, own_image: str) -> None:
     size = int(engine.docker("image", "inspect", "--format={{.Size}}", own_image))
     assert size <= MAX_BYTES

@@ -30,7 +30,7 @@ def monai_deploy_run(
     )
 
 
-def test_a_study_is_segmented(
+def test_the_packaged_image_segments_a_study(
     engine: DockerEngine, packaged_image: str, real_ct: Path, tmp_path: Path
 ) -> None:
     output = output_folder(tmp_path / "output")
@@ -42,7 +42,9 @@ def test_a_study_is_segmented(
         assert pydicom.dcmread(result_in(output, f"{name}.dcm")).Modality == modality
 
 
-def test_a_failure_is_seen(engine: DockerEngine, packaged_image: str, tmp_path: Path) -> None:
+def test_the_packaged_image_reports_a_failure(
+    engine: DockerEngine, packaged_image: str, tmp_path: Path
+) -> None:
     """The packager's own entry point would say 0."""
     study = tmp_path / "study"
     study.mkdir()
@@ -55,7 +57,9 @@ def test_a_failure_is_seen(engine: DockerEngine, packaged_image: str, tmp_path: 
     assert not (output / "results").exists()
 
 
-def test_its_layout_is_the_specifications(engine: DockerEngine, packaged_image: str) -> None:
+def test_the_packaged_image_has_the_layout_of_the_map_specification(
+    engine: DockerEngine, packaged_image: str
+) -> None:
     labels = json.loads(
         engine.docker("image", "inspect", "--format={{json .Config.Labels}}", packaged_image)
     )

@@ -253,23 +253,23 @@ def test_every_dicom_result_can_be_exported(succeeded: Done) -> None:
     assert is_dicom == {name for name in succeeded.files if name.endswith(".dcm")}
 
 
-def test_the_json_neighbours_of_the_input_are_passed_over(succeeded: Done) -> None:
+def test_json_files_beside_the_input_are_ignored(succeeded: Done) -> None:
     neighbours = [name for name in succeeded.inputs if name.endswith(".dcm.json")]
     assert len(neighbours) == len(succeeded.inputs) / 2 > 30
     assert succeeded.json("status.json")["ignored_files"] == len(neighbours)
 
 
-def test_the_input_is_left_as_it_was(succeeded: Done, refused: Done, store: ObjectStore) -> None:
+def test_the_input_is_not_changed(succeeded: Done, refused: Done, store: ObjectStore) -> None:
     for done in (succeeded, refused):
         assert done.inputs == objects(store, done.event.inputs[0].relative_root_path)
 
 
-def test_the_callback_names_the_task(succeeded: Done, refused: Done) -> None:
+def test_the_callback_event_names_the_task(succeeded: Done, refused: Done) -> None:
     for done in (succeeded, refused):
         check_callback(done.message, done.event)
 
 
-def test_conditions_see_a_success(succeeded: Done, store: ObjectStore) -> None:
+def test_conditions_read_the_outcome_of_a_success(succeeded: Done, store: ObjectStore) -> None:
     metadata = metadata_for_conditions(store, succeeded.event)
     status = succeeded.json("status.json")
     assert metadata["outcome"] == "succeeded"
@@ -277,7 +277,7 @@ def test_conditions_see_a_success(succeeded: Done, store: ObjectStore) -> None:
     assert "exception" not in metadata
 
 
-def test_a_study_without_a_suitable_series_is_a_handled_failure(
+def test_a_study_without_a_suitable_series_fails_with_an_outcome(
     refused: Done, store: ObjectStore
 ) -> None:
     assert refused.exit_status == 65
@@ -441,7 +441,7 @@ def test_no_task_is_lost_when_consumer_and_broker_are_killed(
 
 
 @pytest.mark.parametrize(("prefetch", "lost"), [(0, 10), (1, 1)])
-def test_four_lost_consumers_cost_all_that_was_delivered_to_them(
+def test_messages_delivered_to_four_killed_consumers_become_dead_letters(
     empty_broker: Broker, store: ObjectStore, prefetch: int, lost: int
 ) -> None:
     """MONAI's subscribers set no limit (prefetch 0): all that waits is delivered, and at risk."""
@@ -459,7 +459,7 @@ def test_four_lost_consumers_cost_all_that_was_delivered_to_them(
     assert depth(port, Topic.DISPATCH.dead_letters) == lost
 
 
-def test_a_killed_broker_counts_as_a_delivery_too(empty_broker: Broker, store: ObjectStore) -> None:
+def test_a_killed_broker_counts_as_a_delivery(empty_broker: Broker, store: ObjectStore) -> None:
     broker = empty_broker
     send(broker.port, [quick_event(store, b"never read")])
     with suppress(AMQPError), open_channel(broker.port) as channel:

@@ -11,7 +11,7 @@ from tests.waiting import WAIT_SECONDS
 SMALL = "--narrow --patch 64 64 64 --variant fast --arithmetic exact --runs 1 --slices 20 --size 64"
 
 
-def test_the_smallest_benchmark(tmp_path: Path) -> None:
+def test_the_speed_benchmark_writes_its_table(tmp_path: Path) -> None:
     report = tmp_path / "results" / "speed.md"
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.speed", *SMALL.split(), "--output", str(report)],
@@ -38,7 +38,7 @@ def test_the_smallest_benchmark(tmp_path: Path) -> None:
     assert "Limit: 1 tiles" in text
 
 
-def test_the_smallest_race_of_seg_writers() -> None:
+def test_the_benchmark_of_seg_writers_runs() -> None:
     command = [
         sys.executable,
         "-m",
@@ -58,7 +58,7 @@ def test_the_smallest_race_of_seg_writers() -> None:
     assert peer.startswith("highdicom ")
 
 
-def test_the_smallest_race_of_rtstruct_writers(tmp_path: Path) -> None:
+def test_the_benchmark_of_rtstruct_writers_runs(tmp_path: Path) -> None:
     report = tmp_path / "rtstruct.md"
     command = [
         sys.executable,
@@ -81,7 +81,7 @@ def test_the_smallest_race_of_rtstruct_writers(tmp_path: Path) -> None:
     assert peer.startswith("rt-utils ")
 
 
-def test_the_smallest_race_of_receivers(tmp_path: Path) -> None:
+def test_the_benchmark_of_receivers_runs(tmp_path: Path) -> None:
     require_program("storescu", "dcmtk")
     require_program("Orthanc", "orthanc")
     report = tmp_path / "receiving.md"

@@ -111,23 +111,23 @@ def is_run(command: str) -> bool:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
-def test_every_command_of_a_document_is_run(document: Path) -> None:
+def test_every_documented_command_is_run_by_a_test(document: Path) -> None:
     if name_of(document) not in PAGES:
         assert [command for command in commands(document) if not is_run(command)] == []
 
 
-def test_every_command_of_the_tables_is_documented() -> None:
+def test_every_command_with_a_test_is_documented() -> None:
     known = documented()
     tables = [*RUN_HERE, *SHOWN_BY_MAKE, *RUN_ELSEWHERE]
     assert [one for one in tables if not any(text.startswith(one) for text in known)] == []
 
 
 @pytest.mark.parametrize("test", sorted({*PAGES.values(), *RUN_ELSEWHERE.values()}))
-def test_every_named_test_exists(test: str) -> None:
+def test_every_test_file_named_for_a_command_exists(test: str) -> None:
     assert (REPOSITORY / test).is_file()
 
 
-def test_the_readme_shows_how_to_run_a_study_of_one_s_own() -> None:
+def test_the_readme_shows_how_to_run_your_own_study() -> None:
     assert f"{TOTALMAP} run /a/folder /another/folder" in commands(REPOSITORY / "README.md")
 
 
@@ -180,7 +180,7 @@ def test_a_documented_command_runs(command: str, workplace: dict[str, str]) -> N
 
 
 @pytest.mark.parametrize("command", SHOWN_BY_MAKE)
-def test_make_knows_a_documented_installation(command: str) -> None:
+def test_make_has_the_documented_installation_targets(command: str) -> None:
     words = command.replace("make ", "make --dry-run --always-make ").split()
     done = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

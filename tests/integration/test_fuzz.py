@@ -55,18 +55,18 @@ def output() -> str:
     return "\n".join(texts)
 
 
-def test_no_mutant_surprises_us(output: str) -> None:
+def test_every_mutant_ends_as_expected(output: str) -> None:
     assert len(LINE.findall(output)) == MUTANTS
     assert "Traceback" not in output
 
 
-def test_the_mutants_bite(output: str) -> None:
+def test_most_mutants_change_the_outcome(output: str) -> None:
     outcomes = Counter(outcome for _, outcome, _ in LINE.findall(output))
     assert 0.1 * MUTANTS < outcomes["success"] < 0.9 * MUTANTS
     assert {"NoSuitableSeries", "InputError", "UnreadableInstance"} <= set(outcomes)
 
 
-def test_every_mutation_occurred(output: str) -> None:
+def test_every_mutation_occurs(output: str) -> None:
     kinds = {
         words.split(": ")[0]
         for _, _, mutations in LINE.findall(output)
@@ -76,7 +76,7 @@ def test_every_mutation_occurred(output: str) -> None:
     assert kinds == {mutation.__name__ for mutation in MUTATIONS}
 
 
-def test_no_patient_data_in_the_output(output: str) -> None:
+def test_the_fuzzers_output_holds_no_patient_data(output: str) -> None:
     assert secrets_in(output.splitlines()) == []
 
 
@@ -96,7 +96,7 @@ def test_a_mutant_that_never_ends_is_stopped(errors: TextIO) -> None:
         never_end()
 
 
-def test_a_mutant_does_not_pay_for_the_work_of_other_processes(errors: TextIO) -> None:
+def test_the_time_limit_of_a_mutant_counts_its_own_processor_time(errors: TextIO) -> None:
     spin = "import time\nwhile time.process_time() < 1: pass"
     with limited_time(errors, processor_seconds=0.5):
         subprocess.run([sys.executable, "-c", spin], check=True)
@@ -113,7 +113,7 @@ def volume(tmp_path_factory: pytest.TempPathFactory) -> Volume:
     return volume_of(tmp_path_factory.getbasetemp() / "classic0")
 
 
-def test_the_oracle_lets_true_volumes_pass(volume: Volume, tmp_path: Path) -> None:
+def test_the_volume_check_accepts_correct_volumes(volume: Volume, tmp_path: Path) -> None:
     check_volume(volume)
     write_enhanced(tmp_path, 0, replace(SPEC, file_order="shuffled"))
     check_volume(volume_of(tmp_path))
@@ -141,13 +141,13 @@ def spoilt(volume: Volume, kind: str) -> Volume:
     "kind",
     ["mirrored slice", "swapped slices", "one voxel", "shifted", "mirrored", "stretched"],
 )
-def test_the_oracle_notices(volume: Volume, kind: str) -> None:
+def test_the_volume_check_finds_a_wrong_volume(volume: Volume, kind: str) -> None:
     check_volume(spoilt(volume, "nothing"))
     with pytest.raises(WrongVolume):
         check_volume(spoilt(volume, kind))
 
 
-def test_the_oracle_notices_a_slice_too_few(volume: Volume) -> None:
+def test_the_volume_check_finds_a_missing_slice(volume: Volume) -> None:
     with pytest.raises(WrongVolume, match="fit together"):
         check_volume(replace(volume, voxels=np.delete(volume.voxels, 3, axis=0)))
 
@@ -155,5 +155,5 @@ def test_the_oracle_notices_a_slice_too_few(volume: Volume) -> None:
 @pytest.mark.parametrize(
     "text", ["phantom^totalmap", "ID TM-PHANTOM-0001.", "born 19700102", "TMACC0001", "PHANTOM"]
 )
-def test_patient_data_are_noticed(text: str) -> None:
+def test_patient_data_in_messages_is_found(text: str) -> None:
     assert secrets_in(["nothing", text]) == [f"patient data in {text!r}"]

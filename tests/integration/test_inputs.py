@@ -38,7 +38,7 @@ def totalmap(*arguments: object) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_two_patients_are_refused_and_the_way_out_is_named(patients: Path, tmp_path: Path) -> None:
+def test_a_folder_of_two_patients_is_refused_with_advice(patients: Path, tmp_path: Path) -> None:
     done = totalmap("run", patients, tmp_path / "out", "--models", DEMO_MODELS)
     assert done.returncode == 65
     assert "the input holds 2 studies: choose one with --study" in done.stdout
@@ -81,7 +81,7 @@ def test_the_application_takes_a_study_by_number(patients: Path, tmp_path: Path)
     assert status["error"]["kind"] == "NoSuitableSeries"
 
 
-def test_a_run_on_an_archive_that_is_stopped_leaves_no_files_behind(
+def test_a_stopped_run_on_an_archive_leaves_no_files_behind(
     phantom_series: WrittenSeries, tmp_path: Path
 ) -> None:
     archive = shutil.make_archive(str(tmp_path / "study"), "zip", phantom_series.folder)

@@ -97,7 +97,7 @@ def test_no_message_log_or_report_holds_a_path_or_a_name(
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]])
-def test_inspect_shows_no_path_unless_it_is_asked_for(export: Path, options: list[str]) -> None:
+def test_inspect_shows_paths_only_with_the_option_files(export: Path, options: list[str]) -> None:
     write_object(export / f"{PATIENT_NAME}.dcm", "ecg", Random(0))  # noqa: S311
     break_off(export)
     command = [sys.executable, "-m", "cli", "inspect", str(export)]

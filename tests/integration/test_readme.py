@@ -32,7 +32,7 @@ def make(*arguments: str) -> str:
 
 
 @pytest.mark.skipif(not (REPOSITORY / ".venv").is_dir(), reason="make would install everything")
-def test_demo_on_the_phantom(tmp_path: Path) -> None:
+def test_make_demo_segments_the_phantom(tmp_path: Path) -> None:
     text = make("demo", f"OUTPUT={tmp_path}")
     assert "chosen: 160 slices every 3 mm, soft kernel; best of 3 suitable series" in text
     for structure in ("liver", "spleen", "kidney_left", "vertebrae_L3"):
@@ -46,7 +46,7 @@ def test_demo_on_the_phantom(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not (REPOSITORY / ".venv").is_dir(), reason="make would install everything")
-def test_demo_on_a_study(real_ct: Path, tmp_path: Path) -> None:
+def test_make_demo_segments_a_given_study(real_ct: Path, tmp_path: Path) -> None:
     text = make("demo", f"INPUT={real_ct}", f"MODELS={DEMO_MODELS}", f"OUTPUT={tmp_path}")
     assert "chosen: 20 slices every 2 mm" in text
     assert result_in(tmp_path, "seg.dcm").is_file()
@@ -54,14 +54,14 @@ def test_demo_on_a_study(real_ct: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not (REPOSITORY / ".venv").is_dir(), reason="make would install everything")
-def test_demo_of_the_gateway() -> None:
+def test_make_demo_gateway_returns_results_to_orthanc() -> None:
     require_program("Orthanc", "orthanc")
     text = make("demo-gateway")
     for modality in ("SEG", "SR", "RTSTRUCT", "OT"):
         assert f"\n  {modality} " in text
 
 
-def test_exit_statuses_are_documented() -> None:
+def test_the_readme_documents_all_exit_statuses() -> None:
     from totalmap import errors
 
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]

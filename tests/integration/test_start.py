@@ -60,23 +60,23 @@ def imported(*words: str) -> set[str]:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_help_imports_nothing_slow(command: str) -> None:
+def test_a_help_text_imports_no_slow_package(command: str) -> None:
     packages = imported(*command.split(), "--help")
     assert "typer" in packages
     assert not packages & SLOW
 
 
-def test_the_version_imports_nothing_slow() -> None:
+def test_the_version_option_imports_no_slow_package() -> None:
     assert not imported("--version") & SLOW
 
 
-def test_inspect_imports_nothing_that_segments(phantom_series: WrittenSeries) -> None:
+def test_inspect_imports_no_package_of_the_segmentation(phantom_series: WrittenSeries) -> None:
     packages = imported("inspect", str(phantom_series.folder))
     assert "pydicom" in packages
     assert not packages & SEGMENTING
 
 
-def test_the_benchmark_of_starts_measures_every_help(tmp_path: Path) -> None:
+def test_the_startup_benchmark_measures_every_help(tmp_path: Path) -> None:
     report = tmp_path / "startup.md"
     command = [sys.executable, "-m", "benchmarks.startup_seconds", "--runs", "1", "--commands-only"]
     done = subprocess.run(

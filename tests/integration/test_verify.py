@@ -65,7 +65,7 @@ def make(folder: Path, source: Path, models: Path) -> Made:
     return Made(source, seg, folder / "app.yaml", models)
 
 
-def test_trace_prints_where_a_result_comes_from(made: Made) -> None:
+def test_trace_prints_the_origin_of_a_result(made: Made) -> None:
     done = totalmap("trace", made.seg)
     assert done.returncode == 0, done.stderr
     for expected in ("total, variant fast", "Dataset297", "24 instances", "AI result, unverified"):
@@ -75,13 +75,13 @@ def test_trace_prints_where_a_result_comes_from(made: Made) -> None:
     assert len(as_json["origin"]["weights"]) == 1
 
 
-def test_a_result_is_the_same_when_it_is_made_anew(made: Made) -> None:
+def test_verify_reproduces_a_result(made: Made) -> None:
     status, text = verified(made.seg, made)
     assert status == 0, text
     assert "The same" in text
 
 
-def test_a_study_whose_uids_were_repaired(fast_models: Path, tmp_path: Path) -> None:
+def test_verify_reproduces_a_result_with_repaired_uids(fast_models: Path, tmp_path: Path) -> None:
     """Its results have repaired copies of the source beside them, which are no results of ours."""
     for path in write_series(tmp_path / "study", 5, SPEC).paths:
         dataset = pydicom.dcmread(path)
@@ -92,7 +92,7 @@ def test_a_study_whose_uids_were_repaired(fast_models: Path, tmp_path: Path) -> 
     assert status == 0, text
 
 
-def test_a_changed_attribute_is_named_and_not_shown(made: Made, tmp_path: Path) -> None:
+def test_verify_names_a_changed_attribute_without_its_value(made: Made, tmp_path: Path) -> None:
     seg = pydicom.dcmread(made.seg)
     seg.PatientID = "changed-4711"
     seg.save_as(tmp_path / "seg.dcm")
@@ -102,14 +102,14 @@ def test_a_changed_attribute_is_named_and_not_shown(made: Made, tmp_path: Path) 
     assert "changed-4711" not in text
 
 
-def test_other_weights_are_noticed(made: Made, tmp_path: Path) -> None:
+def test_verify_detects_other_weights(made: Made, tmp_path: Path) -> None:
     other = build_models(tmp_path / "models", Variant.FAST, base_features=8)
     status, text = verified(made.seg, made, models=other)
     assert status == 1
     assert "weights" in text
 
 
-def test_other_settings_are_noticed_without_a_run(made: Made, tmp_path: Path) -> None:
+def test_verify_detects_other_settings_without_a_run(made: Made, tmp_path: Path) -> None:
     text = made.settings.read_text().replace("max_gap_mm: 10.0", "max_gap_mm: 11.0")
     settings = tmp_path / "app.yaml"
     settings.write_text(text)
@@ -119,7 +119,7 @@ def test_other_settings_are_noticed_without_a_run(made: Made, tmp_path: Path) ->
     assert "Segmenting" not in done.stdout
 
 
-def test_another_study_is_no_source(made: Made, tmp_path: Path) -> None:
+def test_verify_refuses_another_study_as_source(made: Made, tmp_path: Path) -> None:
     write_series(tmp_path / "other", 6, SPEC)
     done = totalmap("verify", made.seg, "--source", tmp_path / "other", "--config", made.settings)
     assert done.returncode == 65
@@ -127,7 +127,7 @@ def test_another_study_is_no_source(made: Made, tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "other")
 
 
-def test_options_are_settings_for_run_and_verify_alike(
+def test_run_and_verify_take_the_same_options(
     made: Made, fast_models: Path, tmp_path: Path
 ) -> None:
     out, options = tmp_path / "out", ("--device", "cpu", "--structures", "liver,spleen")
@@ -150,7 +150,7 @@ def test_options_are_settings_for_run_and_verify_alike(
         (("--device", "cdua"), "device 'cdua' is not one of auto, cpu, cuda, did you mean cuda"),
     ],
 )
-def test_a_wrong_option_is_refused_as_a_wrong_setting(
+def test_run_and_verify_refuse_a_wrong_option(
     made: Made, tmp_path: Path, options: tuple[str, str], said: str
 ) -> None:
     done = totalmap("run", made.source, tmp_path, "-c", made.settings, *options)

@@ -5,7 +5,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.validate.files import check_texts
+from deploy.validate.validate_files import validate_texts
 from tests.unit.deploy.validate.seeded_faults import ARGO, DOCKER, STEPS, TEMPLATE
 from totalmap.errors import ConfigError
 
@@ -15,10 +15,10 @@ PIECES = ("null", "[]", "{}", '""', "1", "true", "- ", ": ", "&a [*a]", '"', "}"
 
 def check(texts: dict[Path, str]) -> None:
     try:
-        report = check_texts(texts)
+        report = validate_texts(texts)
     except ConfigError:
         return
-    for finding in report.findings:
+    for finding in report.faults:
         lines = texts[finding.place.file].count("\n") + 1
         assert 1 <= finding.place.line <= lines
         assert finding.problem
@@ -32,18 +32,20 @@ def check(texts: dict[Path, str]) -> None:
     piece=st.sampled_from(PIECES) | st.text(max_size=5),
     name=st.sampled_from([JSON_NAME, YAML_NAME]),
 )
-def test_a_piece_replaced(base: str, start: float, length: int, piece: str, name: Path) -> None:
+def test_validation_never_fails_if_a_piece_of_a_file_is_replaced(
+    base: str, start: float, length: int, piece: str, name: Path
+) -> None:
     at = int(start * len(base))
     check({name: base[:at] + piece + base[at + length :]})
 
 
 @given(base=st.sampled_from([DOCKER, ARGO, TEMPLATE, STEPS]), lines=st.sets(st.integers(0, 110)))
-def test_lines_left_out(base: str, lines: set[int]) -> None:
+def test_validation_never_fails_if_lines_are_left_out(base: str, lines: set[int]) -> None:
     kept = [line for number, line in enumerate(base.splitlines()) if number not in lines]
     check({YAML_NAME: "\n".join(kept)})
 
 
 @given(text=st.text())
-def test_any_text(text: str) -> None:
+def test_validation_never_fails_for_any_text(text: str) -> None:
     check({YAML_NAME: text})
     check({JSON_NAME: text})

@@ -53,18 +53,18 @@ def is_good(link: str, document: Path) -> bool:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
-def test_every_link_leads_somewhere(document: Path) -> None:
+def test_every_link_of_the_documents_leads_to_a_page(document: Path) -> None:
     assert [link for link in links(document) if not is_good(link, document)] == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
-def test_every_named_path_of_the_repository_exists(document: Path) -> None:
+def test_every_path_named_in_the_documents_exists(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
     paths = re.findall(rf"`((?:{'|'.join(FOLDERS)})/[\w./*-]*)`", text)
     assert [path for path in paths if not list(REPOSITORY.glob(path.rstrip("/")))] == []
 
 
-def test_the_index_names_every_page() -> None:
+def test_the_index_of_the_documents_names_every_page() -> None:
     pages = {page.name for page in INDEX.parent.glob("*.md")} - {INDEX.name}
     assert pages - set(links(INDEX)) == set()
 
@@ -82,12 +82,12 @@ def test_every_picture_is_small_and_shown_in_a_document() -> None:
             assert min(picture.size) >= 600, path
 
 
-def test_the_changelog_has_this_version_and_what_follows_it() -> None:
+def test_the_changelog_has_the_current_version_and_unreleased_changes() -> None:
     headings = re.findall(r"^## \[(.*?)\]", (REPOSITORY / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert headings[:2] == ["Unreleased", __version__]
 
 
-def test_the_citation_names_this_version_and_the_papers_behind_it() -> None:
+def test_the_citation_names_the_current_version_and_the_papers() -> None:
     """The keys that the schema of CFF 1.2.0 requires, and those of the references."""
     citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text())
     assert citation["cff-version"] == "1.2.0"

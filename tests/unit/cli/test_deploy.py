@@ -17,7 +17,7 @@ def rendered(tmp_path: Path) -> Path:
     return tmp_path / "site"
 
 
-def test_render_says_what_it_wrote_and_what_comes_next(tmp_path: Path) -> None:
+def test_deploy_render_prints_the_written_files_and_the_next_page(tmp_path: Path) -> None:
     done = runner.invoke(app, ["deploy", "render", str(tmp_path), "--target", "docker"])
     assert done.exit_code == 0, done.output
     for path in tmp_path.iterdir():
@@ -25,7 +25,7 @@ def test_render_says_what_it_wrote_and_what_comes_next(tmp_path: Path) -> None:
     assert "docs/monai-deploy.md" in done.output
 
 
-def test_render_takes_the_site_s_values(tmp_path: Path) -> None:
+def test_deploy_render_writes_the_options_of_the_site(tmp_path: Path) -> None:
     arguments = ["--ae-title", "SEGMENT", "--pacs", "PACS1", "--origin", "CT1", "--origin", "CT2"]
     done = runner.invoke(app, ["deploy", "render", str(tmp_path), "--target", "docker", *arguments])
     assert done.exit_code == 0, done.output
@@ -34,7 +34,7 @@ def test_render_takes_the_site_s_values(tmp_path: Path) -> None:
         assert f'"{word}"' in text
 
 
-def test_render_replaces_nothing_unless_forced(rendered: Path) -> None:
+def test_deploy_render_replaces_files_only_with_force(rendered: Path) -> None:
     arguments = ["deploy", "render", str(rendered), "--target", "argo", "--ae-title", "OTHER"]
     done = runner.invoke(app, arguments)
     assert done.exit_code == 64
@@ -44,7 +44,7 @@ def test_render_replaces_nothing_unless_forced(rendered: Path) -> None:
     assert '"OTHER"' in (rendered / "totalmap.json").read_text()
 
 
-def test_render_refuses_what_would_be_refused(tmp_path: Path) -> None:
+def test_deploy_render_refuses_values_that_the_workflow_manager_refuses(tmp_path: Path) -> None:
     folder = tmp_path / "site"
     arguments = ["deploy", "render", str(folder), "--target", "docker", "--ae-title", "A" * 16]
     done = runner.invoke(app, arguments)
@@ -53,22 +53,22 @@ def test_render_refuses_what_would_be_refused(tmp_path: Path) -> None:
     assert not folder.exists()
 
 
-def test_check_of_good_files(rendered: Path) -> None:
+def test_deploy_check_accepts_rendered_files(rendered: Path) -> None:
     files = [str(rendered / "totalmap.json"), str(rendered / "totalmap-template.yaml")]
     done = runner.invoke(app, ["deploy", "check", *files])
     assert done.exit_code == 0, done.output
-    assert f"{files[0]}: good: clinical workflow\n" in done.output
-    assert f"{files[1]}: good: Argo WorkflowTemplate\n" in done.output
+    assert f"{files[0]}: valid: clinical workflow\n" in done.output
+    assert f"{files[1]}: valid: Argo WorkflowTemplate\n" in done.output
 
 
-def test_check_says_which_files_it_does_not_know(rendered: Path) -> None:
+def test_deploy_check_names_files_that_it_skips(rendered: Path) -> None:
     files = sorted(str(path) for path in rendered.iterdir())
     done = runner.invoke(app, ["deploy", "check", *files])
     assert done.exit_code == 0, done.output
     assert f"{rendered / 'orthanc.yaml'}: not checked: Deployment\n" in done.output
 
 
-def test_check_leaves_a_compose_file_to_docker(tmp_path: Path) -> None:
+def test_deploy_check_skips_a_compose_file(tmp_path: Path) -> None:
     arguments = ["deploy", "render", str(tmp_path), "--target", "docker"]
     assert runner.invoke(app, arguments).exit_code == 0
     files = [str(tmp_path / "compose.yaml"), str(tmp_path / "totalmap.json")]
@@ -77,7 +77,7 @@ def test_check_leaves_a_compose_file_to_docker(tmp_path: Path) -> None:
     assert f"{files[0]}: not checked: compose file\n" in done.output
 
 
-def test_check_names_file_line_rule_and_remedy(rendered: Path) -> None:
+def test_deploy_check_names_file_line_rule_and_remedy(rendered: Path) -> None:
     workflow = rendered / "totalmap.json"
     workflow.write_text(workflow.read_text().replace('"priority"', '"priority_class"'))
     line = next(
@@ -98,7 +98,9 @@ def test_check_names_file_line_rule_and_remedy(rendered: Path) -> None:
     ("content", "message"),
     [(None, "can't be read"), ("", "neither a clinical workflow"), ("a: \xff", "not UTF-8")],
 )
-def test_check_of_a_file_that_is_none(tmp_path: Path, content: str | None, message: str) -> None:
+def test_deploy_check_refuses_a_file_without_a_document(
+    tmp_path: Path, content: str | None, message: str
+) -> None:
     file = tmp_path / "workflow.yaml"
     if content is not None:
         file.write_text(content, encoding="latin-1")

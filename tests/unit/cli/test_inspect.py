@@ -21,7 +21,7 @@ def inspected(*arguments: object) -> Result:
     return CliRunner(env={"COLUMNS": "200"}).invoke(app, ["inspect", *map(str, arguments)])
 
 
-def test_every_series_is_shown_with_its_reason(study: WrittenStudy) -> None:
+def test_inspect_shows_every_series_with_its_reason(study: WrittenStudy) -> None:
     done = inspected(study.folder)
     assert done.exit_code == 0
     for expected in (
@@ -34,7 +34,7 @@ def test_every_series_is_shown_with_its_reason(study: WrittenStudy) -> None:
         assert expected in done.stdout
 
 
-def test_what_is_left_out_is_counted(study: WrittenStudy, tmp_path: Path) -> None:
+def test_inspect_counts_and_numbers_ignored_files(study: WrittenStudy, tmp_path: Path) -> None:
     folder = shutil.copytree(study.thin_soft.folder, tmp_path / "in")
     (folder / "notes.txt").write_text("not DICOM")
     content = study.thin_soft.paths[0].read_bytes()
@@ -50,7 +50,7 @@ def test_what_is_left_out_is_counted(study: WrittenStudy, tmp_path: Path) -> Non
     assert listed[20].endswith("): broken.dcm")
 
 
-def test_json_holds_the_same(study: WrittenStudy) -> None:
+def test_inspect_prints_the_series_as_json(study: WrittenStudy) -> None:
     series = json.loads(inspected(study.folder, "--json").stdout)
     assert [one["chosen"] for one in series] == [True] + [False] * 4
     assert series[0]["series_instance_uid"] == study.thin_soft.series_uid
@@ -58,14 +58,14 @@ def test_json_holds_the_same(study: WrittenStudy) -> None:
     assert all(one["reason"] for one in series)
 
 
-def test_nothing_to_segment_is_an_exit_status_with_the_table(study: WrittenStudy) -> None:
+def test_inspect_ends_with_65_if_no_series_can_be_segmented(study: WrittenStudy) -> None:
     done = inspected(study.localizer.folder)
     assert done.exit_code == 65
     assert "a localizer (scout view)" in done.stdout
     assert "Error: none of 1 series can be segmented" in done.stderr
 
 
-def test_a_series_of_two_patients_is_an_exit_status_without_their_names(tmp_path: Path) -> None:
+def test_inspect_refuses_a_series_of_two_patients_without_their_names(tmp_path: Path) -> None:
     written = write_series(tmp_path, 1, SeriesSpec(rows=32, columns=32, n_slices=20))
     for path in written.paths[10:]:
         dataset = pydicom.dcmread(path)
@@ -79,13 +79,13 @@ def test_a_series_of_two_patients_is_an_exit_status_without_their_names(tmp_path
     assert "SECRET" not in done.stdout + done.stderr
 
 
-def test_nothing_is_written(study: WrittenStudy) -> None:
+def test_inspect_writes_no_file(study: WrittenStudy) -> None:
     before = sorted(study.folder.rglob("*"))
     inspected(study.folder)
     assert sorted(study.folder.rglob("*")) == before
 
 
-def test_a_missing_folder(tmp_path: Path) -> None:
+def test_inspect_refuses_a_missing_folder(tmp_path: Path) -> None:
     done = inspected(tmp_path / "none")
     assert done.exit_code == 65
     assert "the input does not exist" in done.stderr
@@ -100,7 +100,7 @@ def patients(study: WrittenStudy, tmp_path_factory: pytest.TempPathFactory) -> P
     return folder
 
 
-def test_several_studies_are_shown_with_their_numbers(patients: Path, study: WrittenStudy) -> None:
+def test_inspect_numbers_several_studies(patients: Path, study: WrittenStudy) -> None:
     done = inspected(patients)
     assert done.exit_code == 0
     number = next(
@@ -119,18 +119,18 @@ def test_several_studies_are_shown_with_their_numbers(patients: Path, study: Wri
     assert inspected(patients, "--study", "3").exit_code == 65
 
 
-def test_json_names_the_study_of_each_series(patients: Path) -> None:
+def test_inspect_json_names_the_study_of_each_series(patients: Path) -> None:
     series = json.loads(inspected(patients, "--json").stdout)
     assert {one["study"] for one in series} == {1, 2}
     assert len({one["study_instance_uid"] for one in series}) == 2
 
 
-def test_an_archive_is_shown_like_its_folder(study: WrittenStudy, tmp_path: Path) -> None:
+def test_inspect_shows_a_zip_archive_like_its_folder(study: WrittenStudy, tmp_path: Path) -> None:
     archive = shutil.make_archive(str(tmp_path / "study"), "zip", study.folder)
     assert inspected(archive).stdout == inspected(study.folder).stdout
 
 
-def test_a_nifti_file_is_described(tmp_path: Path) -> None:
+def test_inspect_describes_a_nifti_file(tmp_path: Path) -> None:
     image = nibabel.Nifti1Image(np.zeros((12, 11, 10), np.int16), np.diag([2.0, 2.0, 3.0, 1.0]))
     nibabel.save(image, tmp_path / "ct.nii.gz")
     done = inspected(tmp_path / "ct.nii.gz")

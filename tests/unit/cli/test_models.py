@@ -14,7 +14,7 @@ runner = CliRunner()
 SMALL = SeriesSpec(rows=96, columns=96, n_slices=60, pixel_spacing_mm=(4.3, 4.3))
 
 
-def test_adopt_records_and_shows_the_hashes(fast_models: Path) -> None:
+def test_models_adopt_records_and_shows_the_hashes(fast_models: Path) -> None:
     (fast_models / MANIFEST_NAME).unlink()
     arguments = ["models", "adopt", str(fast_models), "--source", "random weights for tests"]
     done = runner.invoke(app, arguments)
@@ -24,7 +24,7 @@ def test_adopt_records_and_shows_the_hashes(fast_models: Path) -> None:
         assert file.sha256 in done.output
 
 
-def test_adopt_takes_the_licence_from_the_table_unless_it_is_told(
+def test_models_adopt_uses_totalsegmentators_licence_unless_one_is_given(
     fast_models: Path, tmp_path: Path
 ) -> None:
     models = Path(shutil.copytree(fast_models, tmp_path / "models"))
@@ -37,7 +37,7 @@ def test_adopt_takes_the_licence_from_the_table_unless_it_is_told(
     assert f"{record.dataset}: licence LicenseRef-OurHospital" in done.output
 
 
-def test_install_of_weights_that_are_not_free_for_any_use_asks_for_their_licence(
+def test_models_install_asks_to_accept_a_restricted_licence(
     tmp_path: Path,
 ) -> None:
     done = runner.invoke(app, ["models", "install", "brain_aneurysm", "--models", str(tmp_path)])
@@ -45,7 +45,7 @@ def test_install_of_weights_that_are_not_free_for_any_use_asks_for_their_licence
     assert "--accept-licence CC-BY-NC-4.0" in done.stderr
 
 
-def test_a_failure_is_one_line_and_its_exit_status(tmp_path: Path) -> None:
+def test_models_adopt_fails_with_one_line_and_an_exit_status(tmp_path: Path) -> None:
     done = runner.invoke(app, ["models", "adopt", str(tmp_path)])
     assert done.exit_code == 66
     assert done.stderr.startswith("Error: ")
@@ -53,13 +53,13 @@ def test_a_failure_is_one_line_and_its_exit_status(tmp_path: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_install_of_an_unknown_task(tmp_path: Path) -> None:
+def test_models_install_refuses_an_unknown_task(tmp_path: Path) -> None:
     done = runner.invoke(app, ["models", "install", "toal", "-m", str(tmp_path)])
     assert done.exit_code == 64
     assert "toal" in done.stderr
 
 
-def test_adopt_measures_bf16_on_a_study(tmp_path: Path) -> None:
+def test_models_adopt_measures_bf16_on_a_study(tmp_path: Path) -> None:
     require_bf16()
     models = Path(shutil.copytree(DEMO_MODELS, tmp_path / "models"))
     study = write_series(tmp_path / "in", 3, SMALL).folder
@@ -67,12 +67,12 @@ def test_adopt_measures_bf16_on_a_study(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     (record,) = read_manifest(models).models
     assert record.bf16 is not None
-    verdict = "may be run" if record.bf16.is_good else "is refused"
+    verdict = "is allowed" if record.bf16.is_good else "is refused"
     assert f"bf16 {verdict} with {record.dataset}" in done.output
     assert f"{record.bf16.min_dice:.4f} ({record.bf16.structure})" in done.output
 
 
-def test_adopt_says_which_study_it_can_not_measure_on(fast_models: Path, tmp_path: Path) -> None:
+def test_models_adopt_refuses_an_empty_study_for_bf16(fast_models: Path, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     done = runner.invoke(app, ["models", "adopt", str(fast_models), "--bf16-on", str(empty)])
@@ -92,20 +92,20 @@ def listed(*words: object) -> str:
     return done.stdout
 
 
-def test_list_works_where_nothing_is_installed(tmp_path: Path) -> None:
+def test_models_list_works_without_installed_weights(tmp_path: Path) -> None:
     output = listed("-m", tmp_path / "none")
     assert row(output, "total", "full")[:2] == ["no", ""]
     assert row(output, "heartchambers_highres", "full")[2] == "by licence number"
 
 
-def test_list_counts_the_networks_that_are_installed_and_on_record(fast_models: Path) -> None:
+def test_models_list_counts_installed_and_recorded_networks(fast_models: Path) -> None:
     output = listed("-m", fast_models)
     assert row(output, "total", "fast")[:2] == ["yes", "on record"]
     assert row(output, "lung_vessels", "full")[:2] == ["1 of 2", "on record"]
     assert row(output, "total", "fastest")[:2] == ["no", ""]
 
 
-def test_list_compares_the_hashes_if_asked(fast_models: Path, tmp_path: Path) -> None:
+def test_models_list_compares_the_hashes_with_verify(fast_models: Path, tmp_path: Path) -> None:
     models = Path(shutil.copytree(fast_models, tmp_path / "models"))
     assert row(listed("-m", models, "--verify"), "total", "fast")[1] == "yes"
     (plans,) = models.glob("Dataset*/*/plans.json")
@@ -114,7 +114,9 @@ def test_list_compares_the_hashes_if_asked(fast_models: Path, tmp_path: Path) ->
     assert row(listed("-m", models, "--verify"), "total", "fast")[1] == "changed"
 
 
-def test_list_names_weights_that_are_not_on_record(fast_models: Path, tmp_path: Path) -> None:
+def test_models_list_names_weights_that_are_not_on_record(
+    fast_models: Path, tmp_path: Path
+) -> None:
     models = Path(shutil.copytree(fast_models, tmp_path / "models"))
     (models / MANIFEST_NAME).unlink()
     assert row(listed("-m", models), "total", "fast")[1] == "not on record"

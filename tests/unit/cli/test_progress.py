@@ -29,7 +29,7 @@ def told(left: TimeLeft, clock: Clock, seconds: float, done: int, total: int) ->
     return left.text
 
 
-def test_without_a_terminal_each_stage_is_a_line() -> None:
+def test_progress_prints_a_line_for_each_stage_without_a_terminal() -> None:
     file = io.StringIO()
     with ProgressDisplay(plain_console(file=file)) as display:
         display.stage_started("segment")
@@ -37,13 +37,15 @@ def test_without_a_terminal_each_stage_is_a_line() -> None:
     assert file.getvalue() == "Segmenting ...\n"
 
 
-def test_a_stop_is_one_line_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_stopped_run_prints_one_line_on_standard_error(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     with ProgressDisplay(plain_console(file=io.StringIO())) as display:
         display.stopped(Stopped("stopped by SIGINT"))
     assert capsys.readouterr().err == "Error: stopped by SIGINT\n"
 
 
-def test_the_time_left_follows_from_the_tiles_that_are_done(clock: Clock) -> None:
+def test_time_left_is_estimated_from_finished_tiles(clock: Clock) -> None:
     left = TimeLeft(clock)
     assert told(left, clock, 0, 1, 10) == ""  # how long the first one took is not known
     assert told(left, clock, 4, 3, 10) == "about 14 s left"
@@ -51,7 +53,7 @@ def test_the_time_left_follows_from_the_tiles_that_are_done(clock: Clock) -> Non
     assert told(left, clock, 1, 10, 10) == ""
 
 
-def test_the_time_left_changes_at_most_once_a_second(clock: Clock) -> None:
+def test_time_left_changes_at_most_once_a_second(clock: Clock) -> None:
     left = TimeLeft(clock)
     told(left, clock, 0, 1, 100)
     before = told(left, clock, 0.5, 2, 100)
@@ -59,7 +61,7 @@ def test_the_time_left_changes_at_most_once_a_second(clock: Clock) -> None:
     assert told(left, clock, 0.8, 11, 100) != before
 
 
-def test_the_estimate_begins_anew_with_another_network(clock: Clock) -> None:
+def test_time_left_starts_again_with_another_network(clock: Clock) -> None:
     left = TimeLeft(clock)
     told(left, clock, 0, 1, 10)
     assert told(left, clock, 1, 2, 10)
@@ -67,14 +69,14 @@ def test_the_estimate_begins_anew_with_another_network(clock: Clock) -> None:
     assert told(left, clock, 2, 31, 60) == "about 58 s left"
 
 
-def test_the_estimate_begins_anew_with_another_volume(clock: Clock) -> None:
+def test_time_left_starts_again_with_another_volume(clock: Clock) -> None:
     left = TimeLeft(clock)
     told(left, clock, 0, 1, 10)
     told(left, clock, 1, 10, 10)
     assert told(left, clock, 1, 1, 10) == ""
 
 
-def test_a_terminal_shows_the_share_that_is_done() -> None:
+def test_progress_shows_a_percentage_on_a_terminal() -> None:
     file = io.StringIO()
     console = Console(file=file, force_terminal=True, width=100)
     with ProgressDisplay(console) as display:

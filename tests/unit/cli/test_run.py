@@ -36,7 +36,7 @@ def run_log(true_segmentation: Segmentation) -> RunLog:
     return run_log
 
 
-def test_success_shows_what_a_person_wants_to_see(run_log: RunLog) -> None:
+def test_run_summary_of_a_success_shows_series_structures_times_and_paths(run_log: RunLog) -> None:
     text = printed(RunOutcome(error=None, status=describe_run(run_log, Settings(), None)))
     for expected in (
         "chosen: 40 slices",
@@ -49,7 +49,7 @@ def test_success_shows_what_a_person_wants_to_see(run_log: RunLog) -> None:
         assert expected in text
 
 
-def test_what_is_not_to_be_believed_is_said(
+def test_run_summary_shows_the_findings_of_a_rejected_result(
     run_log: RunLog, true_segmentation: Segmentation
 ) -> None:
     why = Finding(code="MIRRORED", severity=Severity.REJECT, sentence="Left is right.")
@@ -64,7 +64,7 @@ def test_what_is_not_to_be_believed_is_said(
     assert "tilted" not in text
 
 
-def test_brackets_are_text(run_log: RunLog) -> None:
+def test_run_summary_prints_brackets_as_text(run_log: RunLog) -> None:
     (decision,) = run_log.decisions
     (by_rule,) = decision.by_rule
     by_rule = replace(by_rule, reason="[bold]why[/x]")
@@ -73,7 +73,7 @@ def test_brackets_are_text(run_log: RunLog) -> None:
     assert "[bold]why[/x]" in text
 
 
-def test_failure_shows_the_reason_and_no_results(run_log: RunLog) -> None:
+def test_run_summary_of_a_failure_shows_the_reason_and_no_results(run_log: RunLog) -> None:
     error = NoSuitableSeries("none of 3 series can be segmented")
     text = printed(RunOutcome(error=error, status=describe_run(run_log, Settings(), error)))
     assert "Failed: none of 3 series" in text

@@ -65,7 +65,7 @@ def test_an_unknown_option_ends_every_command_with_64_and_one_line(words: tuple[
         ([], "a command is missing"),
     ],
 )
-def test_wrong_arguments_are_one_line_and_64(words: list[str], said: str) -> None:
+def test_wrong_arguments_end_with_one_line_and_64(words: list[str], said: str) -> None:
     done = ended(*words)
     assert done.exit_code == 64
     (line,) = done.stderr.splitlines()
@@ -73,7 +73,7 @@ def test_wrong_arguments_are_one_line_and_64(words: list[str], said: str) -> Non
     assert said in line
 
 
-def test_one_name_stands_for_one_option_everywhere() -> None:
+def test_models_and_config_have_the_same_option_names_in_all_commands() -> None:
     names: dict[str, set[str]] = {"--models": set(), "--config": set()}
     letters: dict[str, set[str]] = {"-m": set(), "-c": set()}
     for words, command in COMMANDS.items():
@@ -88,19 +88,19 @@ def test_one_name_stands_for_one_option_everywhere() -> None:
     assert names["--config"] == letters["-c"] == {"--config", "-c"}
 
 
-def test_the_version_is_shown_with_totalsegmentator_s() -> None:
+def test_version_option_shows_totalmap_and_totalsegmentator() -> None:
     done = ended("--version")
     assert done.exit_code == 0
     assert re.fullmatch(rf"TotalMAP {__version__}, TotalSegmentator [0-9.]+\n", done.stdout)
 
 
-def test_a_gateway_s_settings_are_given_once(tmp_path: Path) -> None:
+def test_two_settings_files_for_a_gateway_are_refused(tmp_path: Path) -> None:
     done = ended("status", tmp_path / "a.yaml", "--config", tmp_path / "b.yaml")
     assert done.exit_code == 64
     assert "two settings files are given" in done.stderr
 
 
-def test_options_become_settings_of_the_segmentation() -> None:
+def test_options_become_segmentation_settings() -> None:
     assert segmentation_settings() == {"segmentation": {}}
     given = segmentation_settings("body", "fast", "cpu", ["liver, spleen", "aorta"])
     assert given == {
@@ -113,13 +113,13 @@ def test_options_become_settings_of_the_segmentation() -> None:
     }
 
 
-def test_inspect_takes_the_modality_of_the_task_that_is_named(tmp_path: Path) -> None:
+def test_inspect_accepts_the_task_option(tmp_path: Path) -> None:
     tmp_path.joinpath("in").mkdir()
     done = ended("inspect", tmp_path / "in", "--task", "total_mr")
     assert done.exit_code == 65
 
 
-def test_every_status_is_documented() -> None:
+def test_every_exit_status_is_documented() -> None:
     text = (REPOSITORY / "docs" / "results.md").read_text()
     table = text.partition("## Exit status")[2].partition("\n## ")[0]
     documented = {int(number) for number in re.findall(r"^\| ([0-9]+) \|", table, re.MULTILINE)}

@@ -45,24 +45,24 @@ def only(page: str, *words: str) -> str:
 
 # Each command that needs no Docker engine, by its first words, and the test that runs it.
 TESTED = {
-    ".venv/bin/totalmap deploy": "test_render_and_check",
-    "build/site/report-failures.sh": "test_report_failures",
-    "install -m 600": "test_orthanc_beside_docker",
-    "mkdir -p": "test_orthanc_beside_docker",
-    "find build/site/output/results": "test_orthanc_beside_docker",
-    "python3 -m zipfile": "test_orthanc_beside_docker",
-    "kubectl": "test_kubectl_applies_the_files",
+    ".venv/bin/totalmap deploy": "test_rendered_files_pass_deploy_check",
+    "build/site/report-failures.sh": "test_report_failures_prints_nothing_without_failures",
+    "install -m 600": "test_a_study_goes_from_orthanc_to_a_folder_and_its_result_back",
+    "mkdir -p": "test_a_study_goes_from_orthanc_to_a_folder_and_its_result_back",
+    "find build/site/output/results": "test_a_study_goes_from_orthanc_to_a_folder_and_its_result_back",
+    "python3 -m zipfile": "test_a_study_goes_from_orthanc_to_a_folder_and_its_result_back",
+    "kubectl": "test_kubectl_applies_the_rendered_files",
     "curl": "the tests of the server that each one goes to",
 }
 
 
-def test_every_command_has_a_test() -> None:
+def test_every_command_of_the_deployment_pages_has_a_test() -> None:
     for page in PAGES:
         for command in commands(page):
             assert NEEDS_DOCKER.match(command) or command.startswith(tuple(TESTED)), command
 
 
-def test_the_page_names_today_s_image() -> None:
+def test_the_docker_page_names_the_current_image() -> None:
     version = load_settings(REPOSITORY / "app.yaml", {}).application.version
     assert only("docker", "docker run").endswith(f" totalmap:{version}")
 
@@ -147,13 +147,13 @@ NOT_FOUND = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason"
 
 
 @pytest.mark.parametrize("page", ["monai-deploy", "argo"])
-def test_render_and_check(page: str, tmp_path: Path) -> None:
+def test_rendered_files_pass_deploy_check(page: str, tmp_path: Path) -> None:
     good(sh(only(page, "deploy render"), tmp_path))
-    assert "good: clinical workflow" in good(sh(only(page, "deploy check"), tmp_path))
+    assert "valid: clinical workflow" in good(sh(only(page, "deploy check"), tmp_path))
 
 
 @pytest.mark.parametrize("page", ["monai-deploy", "argo"])
-def test_the_workflow_is_registered(page: str, tmp_path: Path) -> None:
+def test_curl_registers_the_clinical_workflow(page: str, tmp_path: Path) -> None:
     require_program("curl", "curl")
     good(sh(only(page, "deploy render"), tmp_path))
     with stand_in() as manager:
@@ -163,7 +163,7 @@ def test_the_workflow_is_registered(page: str, tmp_path: Path) -> None:
     assert json.loads(body) == json.loads((tmp_path / "site" / "totalmap.json").read_text())
 
 
-def test_the_gateway_is_told_the_ae_title(site: Path) -> None:
+def test_curl_sends_the_ae_title_to_the_informatics_gateway(site: Path) -> None:
     require_program("curl", "curl")
     with stand_in() as gateway:
         good(sh(only("monai-deploy", "curl", "config/ae"), site, {5000: gateway.port}))
@@ -173,7 +173,7 @@ def test_the_gateway_is_told_the_ae_title(site: Path) -> None:
     assert json.loads(body)["aeTitle"] == workflow["informatics_gateway"]["ae_title"]
 
 
-def test_report_failures(site: Path) -> None:
+def test_report_failures_prints_nothing_without_failures(site: Path) -> None:
     require_program("curl", "curl")
     require_program("jq", "jq")
     with stand_in({"/workflowinstances/failed": []}) as manager:
@@ -181,7 +181,7 @@ def test_report_failures(site: Path) -> None:
     assert good(done) == ""
 
 
-def test_orthanc_sends_to_totalmap(site: Path, tmp_path: Path) -> None:
+def test_orthanc_sends_a_study_to_totalmap(site: Path, tmp_path: Path) -> None:
     """Two Orthancs: the second one stands in for the gateway."""
     require_program("curl", "curl")
     for name in ("one", "two"):
@@ -199,7 +199,9 @@ def test_orthanc_sends_to_totalmap(site: Path, tmp_path: Path) -> None:
         assert _only_study(gateway.http_port, site) == study
 
 
-def test_orthanc_beside_docker(site: Path, tmp_path: Path) -> None:
+def test_a_study_goes_from_orthanc_to_a_folder_and_its_result_back(
+    site: Path, tmp_path: Path
+) -> None:
     require_program("curl", "curl")
     good(sh(only("docker", "install -m 600"), site))
     assert (site / "site" / "orthanc.env").stat().st_mode & 0o777 == 0o600
@@ -279,7 +281,7 @@ def _cluster() -> dict[str, Any]:
     return {**answers, "/apis": {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}}
 
 
-def test_kubectl_applies_the_files(tmp_path: Path) -> None:
+def test_kubectl_applies_the_rendered_files(tmp_path: Path) -> None:
     require_program("kubectl", "kubernetes-client")
     good(sh(only("argo", "deploy render"), tmp_path))
     (tmp_path / "site" / "users.json").write_text('{"totalmap": "a password"}')

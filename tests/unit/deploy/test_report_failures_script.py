@@ -62,14 +62,14 @@ def report(url: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_nothing_failed() -> None:
+def test_report_failures_script_ends_with_0_without_failures() -> None:
     with workflow_manager([]) as (url, asked):
         done = report(url)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert asked == ["/workflowinstances/failed?acknowledged=1970-01-01"]
 
 
-def test_a_failed_task_is_named_and_nothing_of_the_patient() -> None:
+def test_report_failures_script_names_a_failed_task_without_patient_data() -> None:
     with workflow_manager([FAILED]) as (url, _):
         done = report(url)
         assert done.returncode == 1, done.stderr
@@ -79,7 +79,7 @@ def test_a_failed_task_is_named_and_nothing_of_the_patient() -> None:
         assert "NOBODY" not in done.stdout
 
 
-def test_a_workflow_manager_that_is_down_is_an_error() -> None:
+def test_report_failures_script_fails_if_the_workflow_manager_is_down() -> None:
     with workflow_manager([], status=500) as (url, _):
         done = report(url)
     assert done.returncode not in (0, 1)

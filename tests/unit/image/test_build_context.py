@@ -18,7 +18,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_what_runs_is_there_and_nothing_else(stage: Path) -> None:
+def test_build_context_holds_the_application_and_nothing_else(stage: Path) -> None:
     assert {path.name for path in stage.iterdir()} == {"app", "app.yaml", "docs", "models"}
     assert {path.name for path in (stage / "app").iterdir()} == {
         "__main__.py",
@@ -32,13 +32,13 @@ def test_what_runs_is_there_and_nothing_else(stage: Path) -> None:
     assert (stage / "docs" / "LICENSE").is_file()
 
 
-def test_the_packager_gets_every_package_in_one_version(stage: Path) -> None:
+def test_build_context_pins_every_package_for_the_packager(stage: Path) -> None:
     lines = (stage / "app" / "requirements.txt").read_text().splitlines()
     assert "torch==2.13.0" in lines
     assert all("==" in line for line in lines)
 
 
-def test_files_that_are_not_tracked_stay_out(tmp_path: Path) -> None:
+def test_build_context_leaves_out_untracked_files(tmp_path: Path) -> None:
     checkout = tmp_path / "checkout"
     files = subprocess.run(
         ["git", "-C", REPOSITORY, "ls-files"], capture_output=True, text=True, check=True
@@ -56,7 +56,7 @@ def test_files_that_are_not_tracked_stay_out(tmp_path: Path) -> None:
     assert not list((tmp_path / "stage").rglob(".git*"))
 
 
-def test_the_folder_is_run_as_the_manifest_says(stage: Path, tmp_path: Path) -> None:
+def test_the_app_folder_runs_as_the_manifest_says(stage: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         [
             sys.executable,
@@ -77,7 +77,7 @@ def test_the_folder_is_run_as_the_manifest_says(stage: Path, tmp_path: Path) -> 
     assert (tmp_path / "out" / "status.json").is_file()
 
 
-def test_manifests_are_the_packagers(stage: Path, tmp_path: Path) -> None:
+def test_map_manifests_equal_those_of_the_packager(stage: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(stage, tmp_path / "stage"))
     write_manifests(copy, "cuda", "4.0.0")
     application = json.loads((copy / "map" / "app.json").read_text())
@@ -89,11 +89,11 @@ def test_manifests_are_the_packagers(stage: Path, tmp_path: Path) -> None:
     assert package["models"] == {"demo": "/opt/holoscan/models/demo"}
 
 
-def test_weights_without_a_record_are_refused(tmp_path: Path) -> None:
+def test_build_context_refuses_weights_without_a_manifest(tmp_path: Path) -> None:
     with pytest.raises(StageError, match=r"no manifest\.json"):
         make_stage(REPOSITORY, tmp_path / "stage", tmp_path)
 
 
-def test_a_folder_that_is_no_checkout_is_refused(tmp_path: Path) -> None:
+def test_build_context_refuses_a_folder_that_is_not_a_checkout(tmp_path: Path) -> None:
     with pytest.raises(StageError, match="git ls-files"):
         make_stage(tmp_path, tmp_path / "stage", None)

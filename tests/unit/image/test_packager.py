@@ -49,7 +49,9 @@ def parsed(arguments: list[str]) -> Namespace:
     return parser.parse_args(arguments)
 
 
-def test_the_image_holds_the_application_and_one_copy_of_the_weights(context: Path) -> None:
+def test_the_packaged_image_holds_the_application_and_one_copy_of_the_weights(
+    context: Path,
+) -> None:
     assert (context / "app" / "__main__.py").is_file()
     assert (context / "app" / "totalmap" / "errors.py").is_file()
     assert [path.name for path in (context / "models").iterdir()] == ["demo"]
@@ -58,13 +60,13 @@ def test_the_image_holds_the_application_and_one_copy_of_the_weights(context: Pa
     assert not list(context.rglob(".git"))
 
 
-def test_requirements_are_pinned_one_a_line(context: Path) -> None:
+def test_the_packaged_requirements_pin_one_package_a_line(context: Path) -> None:
     lines = (context / "pip" / "requirements.txt").read_text().splitlines()
     assert "torch==2.13.0" in lines
     assert "monai-deploy-app-sdk==4.0.0" in lines
 
 
-def test_manifests_say_what_the_run_needs(context: Path) -> None:
+def test_the_packaged_manifests_name_the_resources_of_a_run(context: Path) -> None:
     package = json.loads((context / "map" / "pkg.json").read_text())
     assert package["resources"] == {
         "cpu": 2,
@@ -77,7 +79,7 @@ def test_manifests_say_what_the_run_needs(context: Path) -> None:
     assert application["input"]["formats"] == ["file"]
 
 
-def test_the_dockerfile_has_our_base_and_labels(context: Path) -> None:
+def test_the_packagers_dockerfile_has_our_base_image_and_labels(context: Path) -> None:
     text = (context / "Dockerfile").read_text()
     release = json.loads(RELEASE_MANIFEST.read_text())
     base = release["4.2.0"]["holoscan"]["base-images"]["dgpu"]

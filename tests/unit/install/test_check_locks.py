@@ -64,15 +64,17 @@ def lock(folder: Path, pin: str, digest: str) -> Path:
     return path
 
 
-def test_a_lock_that_the_index_has_is_good(index: str, wheel: Path, tmp_path: Path) -> None:
+def test_a_lock_passes_if_the_index_has_its_packages(
+    index: str, wheel: Path, tmp_path: Path
+) -> None:
     assert installable([lock(tmp_path, "alpha==1.0", digest_of(wheel))], PYTHON, index) == ""
 
 
-def test_a_version_that_the_index_lacks_is_named(index: str, tmp_path: Path) -> None:
+def test_check_locks_names_a_version_that_the_index_lacks(index: str, tmp_path: Path) -> None:
     assert "alpha==2.0" in installable([lock(tmp_path, "alpha==2.0", "0" * 64)], PYTHON, index)
 
 
-def test_a_locked_hash_has_to_be_one_that_the_index_lists(
+def test_check_locks_refuses_a_hash_that_the_index_does_not_list(
     index: str, wheel: Path, tmp_path: Path
 ) -> None:
     good = lock(tmp_path, "alpha==1.0", digest_of(wheel))
@@ -81,7 +83,7 @@ def test_a_locked_hash_has_to_be_one_that_the_index_lists(
     assert "alpha==1.0" in strange_hashes(read_lock(bad), index)
 
 
-def test_pip_agrees_with_what_the_index_has_and_with_nothing_else(
+def test_pip_accepts_only_packages_that_the_index_has(
     index: str, monkeypatch: pytest.MonkeyPatch, wheel: Path, tmp_path: Path
 ) -> None:
     """A folder of local wheels is configured, and does not count."""
@@ -102,7 +104,7 @@ def test_an_index_behind_a_closed_port_is_unreachable() -> None:
     assert "refused" in unreachable(f"http://127.0.0.1:{port}/simple")
 
 
-def test_an_index_that_never_answers_is_given_up() -> None:
+def test_an_index_that_never_answers_is_unreachable() -> None:
     start = time.thread_time()
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
         port = server.getsockname()[1]
@@ -111,7 +113,7 @@ def test_an_index_that_never_answers_is_given_up() -> None:
     assert time.thread_time() - start < 1
 
 
-def test_the_check_fails_with_one_sentence_where_pypi_is_out_of_reach() -> None:
+def test_check_locks_fails_with_one_sentence_if_pypi_is_unreachable() -> None:
     """It does not skip: what could not be checked is not good."""
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
         port = server.getsockname()[1]

@@ -16,7 +16,7 @@ def compiled(folder: Path) -> list[str]:
     return sorted(path.name.partition(".")[0] for path in folder.rglob("*.pyc"))
 
 
-def test_what_a_module_imports_is_compiled_and_nothing_else(tmp_path: Path) -> None:
+def test_only_imported_modules_are_compiled(tmp_path: Path) -> None:
     (tmp_path / "first.py").write_text("import second\n")
     (tmp_path / "second.py").write_text("")
     (tmp_path / "third.py").write_text("")
@@ -24,7 +24,9 @@ def test_what_a_module_imports_is_compiled_and_nothing_else(tmp_path: Path) -> N
     assert compiled(tmp_path) == ["first", "second"]
 
 
-def test_a_file_of_another_python_keeps_no_other_from_being_compiled(tmp_path: Path) -> None:
+def test_a_module_with_a_syntax_error_does_not_stop_the_compilation_of_others(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "old.py").write_text("print 'a program of Python 2'\n")
     (tmp_path / "package").mkdir()
     (tmp_path / "package" / "new.py").write_text("")

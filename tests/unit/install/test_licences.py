@@ -26,11 +26,11 @@ def rows() -> dict[str, str]:
     return found
 
 
-def test_the_page_lists_every_locked_package() -> None:
+def test_the_licences_page_lists_every_locked_package() -> None:
     assert sorted(rows()) == sorted(PINS)
 
 
-def test_the_page_states_what_the_installed_packages_state() -> None:
+def test_the_licences_page_agrees_with_the_installed_packages() -> None:
     for pin, licence in rows().items():
         name, _, version = pin.partition("==")
         try:
@@ -41,11 +41,11 @@ def test_the_page_states_what_the_installed_packages_state() -> None:
             assert licensed(found.metadata.json).licence == licence, pin
 
 
-def test_no_package_of_the_run_time_is_gpl_or_agpl() -> None:
+def test_no_package_of_a_run_is_under_the_gpl_or_agpl() -> None:
     assert [pin for pin, licence in rows().items() if package(licence).is_forbidden] == []
 
 
-def test_packages_under_the_lgpl_are_named() -> None:
+def test_the_licences_page_names_packages_under_the_lgpl() -> None:
     lesser = {
         pin.partition("==")[0] for pin, licence in rows().items() if package(licence).is_lesser
     }
@@ -54,7 +54,7 @@ def test_packages_under_the_lgpl_are_named() -> None:
     assert all(f"`{name}`" in head for name in lesser)
 
 
-def test_the_proprietary_packages_of_nvidia_are_named() -> None:
+def test_the_licences_page_names_the_proprietary_packages_of_nvidia() -> None:
     head = PAGE.partition("## ")[0]
     assert "`nvidia-cuda-runtime`" in head
     assert "`nvidia-cudnn-cu13`" in head
@@ -73,11 +73,13 @@ def test_the_proprietary_packages_of_nvidia_are_named() -> None:
         ("Apache-2.0", False),
     ],
 )
-def test_gpl_is_forbidden_and_lgpl_is_not(licence: str, forbidden: bool) -> None:
+def test_the_licence_rule_forbids_the_gpl_and_allows_the_lgpl(
+    licence: str, forbidden: bool
+) -> None:
     assert package(licence).is_forbidden is forbidden
 
 
-def test_the_licence_comes_from_expression_classifier_or_text() -> None:
+def test_a_licence_is_read_from_expression_classifier_or_text() -> None:
     names = {"name": "alpha", "version": "1.0"}
     assert licensed({**names, "license_expression": "MIT", "license": "x"}).licence == "MIT"
     classifier = ["License :: OSI Approved :: BSD License"]
@@ -88,7 +90,7 @@ def test_the_licence_comes_from_expression_classifier_or_text() -> None:
     assert licensed(names).licence == "not stated"
 
 
-def test_the_notice_lists_what_is_installed() -> None:
+def test_the_notice_lists_the_installed_packages() -> None:
     text = notice(installed_packages())
     assert "highdicom 0.28.2: MIT" in text
     assert "Proprietary, under NVIDIA's own licence agreements: nvidia-cuda-runtime" in text

@@ -16,19 +16,19 @@ def test_every_package_of_a_lock_has_a_hash(lock: str) -> None:
     assert all(lock_of(lock).hashes)
 
 
-def test_a_run_installs_nothing_that_it_does_not_need() -> None:
+def test_the_lock_of_a_run_holds_no_unused_package() -> None:
     installed = names("run") | names("torch-cuda") | names("gateway")
     assert not installed & {"vtk", "fury", "pyarrow", "cupy-cuda13x", "holoscan-cli"}
     assert installed & set(names_in(UNUSED)) <= {"pip", "setuptools"}
 
 
-def test_the_cpu_gets_no_package_of_cuda_but_the_library_that_holoscan_links() -> None:
+def test_the_lock_for_the_cpu_holds_one_cuda_package_for_holoscan() -> None:
     installed = names("run") | names("torch-cpu") | names("gateway")
     assert not installed & set(CUDA_ONLY)
     assert {name for name in installed if name.startswith("nvidia")} == {"nvidia-cuda-runtime"}
 
 
-def test_what_the_product_is_made_of_is_installed() -> None:
+def test_the_lock_of_a_run_holds_the_required_packages() -> None:
     assert {
         "highdicom",
         "holoscan-cu13",
@@ -45,12 +45,12 @@ def test_a_package_has_one_version_in_all_locks() -> None:
     assert len(pins) == len({pin.partition("==")[0] for pin in pins})
 
 
-def test_nothing_is_listed_as_unused_that_nobody_asks_for() -> None:
+def test_every_package_in_unused_txt_is_a_dependency() -> None:
     """The packager installs all that is asked for."""
     asked = names("packaged") | set(CUDA_ONLY)
     listed = {name.lower().replace("_", "-") for name in names_in(UNUSED)}
     assert listed <= asked
 
 
-def test_the_size_of_the_download_is_known() -> None:
+def test_the_lock_states_the_size_of_the_download() -> None:
     assert all(lock_of(lock).download_mb > 0 for lock in ("run", "torch-cpu", "torch-cuda"))

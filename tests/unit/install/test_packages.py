@@ -5,7 +5,7 @@ from importlib import metadata
 from tests.conftest import REPOSITORY
 
 
-def test_what_is_installed_here_is_what_the_locks_name() -> None:
+def test_the_environment_of_the_tests_equals_the_locks() -> None:
     """But for PyTorch, which is another one on a machine with a GPU."""
     from install.locks import lock_of
 
@@ -20,7 +20,7 @@ def test_what_is_installed_here_is_what_the_locks_name() -> None:
     assert found == wanted
 
 
-def test_the_installer_needs_nothing_that_it_installs() -> None:
+def test_the_installer_imports_the_standard_library_only() -> None:
     """It runs in a new environment: with the standard library alone."""
     program = "import install.packages, install.licences, install.bundle; print('imported')"
     done = subprocess.run(

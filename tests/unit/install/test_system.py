@@ -23,7 +23,7 @@ def test_debian_and_ubuntu_with_a_supported_python_are_supported(python: tuple[i
         ("Linux", "x86_64", (3, 14), (2, 41), "Python 3.14"),
     ],
 )
-def test_one_sentence_names_the_reason_and_the_container(
+def test_an_unsupported_system_gets_one_sentence_with_reason_and_way_out(
     system: str, machine: str, python: tuple[int, int], glibc: tuple[int, int] | None, named: str
 ) -> None:
     reason = unsupported(system, machine, python, glibc)

@@ -3,7 +3,7 @@ from pathlib import Path
 from install.trim import trim
 
 
-def test_tests_and_headers_go_and_what_is_imported_stays(tmp_path: Path) -> None:
+def test_trim_removes_tests_and_headers_and_keeps_imported_modules(tmp_path: Path) -> None:
     gone = [
         "scipy/linalg/tests/test_a.py",
         "torch/test/a",
@@ -25,5 +25,5 @@ def test_tests_and_headers_go_and_what_is_imported_stays(tmp_path: Path) -> None
     assert [name for name in kept if not (tmp_path / name).exists()] == []
 
 
-def test_an_environment_without_torch_is_trimmed_too(tmp_path: Path) -> None:
+def test_trim_works_without_torch(tmp_path: Path) -> None:
     trim(tmp_path)

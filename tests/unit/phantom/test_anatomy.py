@@ -34,7 +34,7 @@ def centroid(labels: NDArray[np.uint8], name: str) -> NDArray[np.float64]:
     return result
 
 
-def test_the_same_seed_gives_the_same_scan(
+def test_one_seed_gives_one_scan(
     trunk: tuple[NDArray[np.int16], NDArray[np.uint8]],
 ) -> None:
     hu, labels = Anatomy.random(11).sample(trunk_affine(), (160, 80, 105))
@@ -42,14 +42,14 @@ def test_the_same_seed_gives_the_same_scan(
     assert np.array_equal(labels, trunk[1])
 
 
-def test_another_seed_gives_another_body(
+def test_two_seeds_give_two_bodies(
     trunk: tuple[NDArray[np.int16], NDArray[np.uint8]],
 ) -> None:
     _hu, labels = Anatomy.random(12).sample(trunk_affine(), (160, 80, 105), scanner=None)
     assert np.mean(labels != trunk[1]) > 0.02
 
 
-def test_noise_does_not_depend_on_how_the_volume_is_cut_up(
+def test_noise_is_the_same_for_every_part_of_the_volume(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     anatomy = Anatomy.random(11)
@@ -58,20 +58,24 @@ def test_noise_does_not_depend_on_how_the_volume_is_cut_up(
     assert np.array_equal(anatomy.sample(trunk_affine(), (12, 80, 105))[0], whole)
 
 
-def test_many_structures(trunk: tuple[NDArray[np.int16], NDArray[np.uint8]]) -> None:
+def test_a_phantom_body_has_many_structures(
+    trunk: tuple[NDArray[np.int16], NDArray[np.uint8]],
+) -> None:
     assert len(np.unique(trunk[1])) - 1 >= 70
 
 
 @pytest.mark.parametrize(
     "name", ["kidney", "hip", "femur", "lung_upper_lobe", "autochthon", "rib_{}_7"]
 )
-def test_left_is_positive_x(trunk: tuple[NDArray[np.int16], NDArray[np.uint8]], name: str) -> None:
+def test_left_structures_lie_at_positive_x(
+    trunk: tuple[NDArray[np.int16], NDArray[np.uint8]], name: str
+) -> None:
     pattern = name if "{}" in name else name + "_{}"
     assert centroid(trunk[1], pattern.format("left"))[0] > 10.0
     assert centroid(trunk[1], pattern.format("right"))[0] < -10.0
 
 
-def test_organs_lie_where_they_belong(
+def test_organs_of_the_phantom_lie_in_anatomical_order(
     trunk: tuple[NDArray[np.int16], NDArray[np.uint8]],
 ) -> None:
     labels = trunk[1]
@@ -82,7 +86,9 @@ def test_organs_lie_where_they_belong(
     assert heights == sorted(heights)
 
 
-def test_tissue_has_realistic_hu(trunk: tuple[NDArray[np.int16], NDArray[np.uint8]]) -> None:
+def test_tissues_of_the_phantom_have_realistic_hu(
+    trunk: tuple[NDArray[np.int16], NDArray[np.uint8]],
+) -> None:
     hu, labels = trunk
     assert np.median(hu[labels == NUMBERS["lung_upper_lobe_left"]]) < -700
     assert 30 < np.median(hu[labels == NUMBERS["liver"]]) < 170
@@ -104,7 +110,7 @@ OBLIQUE = rotation(0.4, -0.3, 0.6)
     ],
     ids=["coronal", "sagittal", "rows reversed", "oblique"],
 )
-def test_every_orientation_shows_the_same_body(
+def test_every_slice_orientation_shows_the_same_body(
     orientation: tuple[float, float, float, float, float, float],
 ) -> None:
     anatomy = Anatomy.random(5)
@@ -128,7 +134,7 @@ def _near_a_surface(labels: NDArray[np.uint8], k: int, j: int, i: int) -> bool:
     return len(np.unique(around)) > 1
 
 
-def test_a_finer_grid_has_the_same_volumes() -> None:
+def test_a_finer_grid_gives_the_same_volumes() -> None:
     anatomy = Anatomy.random(7)
     fine, coarse = trunk_affine(2.0), trunk_affine(4.0)
     in_fine = anatomy.sample(fine, (200, 160, 210), scanner=None)[1][::2, ::2, ::2]
@@ -136,7 +142,7 @@ def test_a_finer_grid_has_the_same_volumes() -> None:
     assert np.mean(in_fine != in_coarse) < 1e-4
 
 
-def test_noise_is_the_scanners(trunk: tuple[NDArray[np.int16], NDArray[np.uint8]]) -> None:
+def test_the_scanner_sets_the_noise(trunk: tuple[NDArray[np.int16], NDArray[np.uint8]]) -> None:
     hu, labels = trunk
     bare = Anatomy.random(11).sample(trunk_affine(), (160, 80, 105), scanner=None)[0]
     inside = labels == NUMBERS["spleen"]

@@ -42,7 +42,7 @@ def files_of(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-def test_the_same_seed_writes_the_same_bytes(tmp_path: Path) -> None:
+def test_one_seed_writes_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
         write_study(tmp_path / name, 9, size=32, n_slices=8)
     first, second = files_of(tmp_path / "a"), files_of(tmp_path / "b")
@@ -52,7 +52,7 @@ def test_the_same_seed_writes_the_same_bytes(tmp_path: Path) -> None:
     assert all(a.read_bytes() == b.read_bytes() for a, b in zip(first, second, strict=True))
 
 
-def test_uids_are_unique_and_valid(study: WrittenStudy) -> None:
+def test_uids_of_a_phantom_study_are_unique_and_valid(study: WrittenStudy) -> None:
     datasets = [pydicom.dcmread(path) for path in files_of(study.folder)]
     sop_uids = [ds.SOPInstanceUID for ds in datasets]
     assert len(set(sop_uids)) == len(sop_uids)
@@ -65,7 +65,7 @@ def test_uids_are_unique_and_valid(study: WrittenStudy) -> None:
 
 
 @pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy (dicom3tools) is missing")
-def test_dciodvfy_finds_no_error(study: WrittenStudy, tmp_path: Path) -> None:
+def test_dciodvfy_finds_no_error_in_a_phantom_study(study: WrittenStudy, tmp_path: Path) -> None:
     tilted = write_series(tmp_path, 4, SeriesSpec(rows=32, columns=32, orientation=CORONAL))
     paths = [series.paths[-1] for series in (*all_series(study), tilted)]
     for path in [*paths, study.dose_report]:
@@ -76,7 +76,7 @@ def test_dciodvfy_finds_no_error(study: WrittenStudy, tmp_path: Path) -> None:
         assert errors == [], path.name
 
 
-def test_the_labels_are_in_the_order_of_the_slices(study: WrittenStudy) -> None:
+def test_labels_are_in_the_order_of_the_slices(study: WrittenStudy) -> None:
     for series in all_series(study):
         spec, affine = series.spec, series.affine_lps
         assert series.labels.shape == series.hu.shape == spec.shape_kji
@@ -96,7 +96,7 @@ def test_lungs_are_dark_where_the_labels_say_lung(study: WrittenStudy) -> None:
         assert np.median(series.hu[lung]) < -600
 
 
-def test_geometry_is_readable(tmp_path: Path) -> None:
+def test_headers_of_a_phantom_series_state_its_geometry(tmp_path: Path) -> None:
     spec = SeriesSpec(
         rows=20, columns=30, n_slices=5, pixel_spacing_mm=(9.0, 5.0), slice_spacing_mm=2.5
     )
@@ -112,7 +112,7 @@ def test_geometry_is_readable(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("order", ["ascending", "descending", "shuffled"])
-def test_file_order_changes_names_only(tmp_path: Path, order: str) -> None:
+def test_file_order_changes_only_the_file_names(tmp_path: Path, order: str) -> None:
     spec = SeriesSpec(rows=16, columns=16, n_slices=6, pixel_spacing_mm=(25, 25), file_order=order)  # type: ignore[arg-type]
     series = write_series(tmp_path, 1, spec)
     numbers = [pydicom.dcmread(path).InstanceNumber for path in series.paths]
@@ -142,14 +142,16 @@ def test_a_coronal_series_shows_the_same_body(tmp_path: Path) -> None:
     assert np.mean(as_axial != axial.labels) < 1e-3
 
 
-def test_the_command_writes_a_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_phantom_command_writes_a_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     arguments = ["phantom", str(tmp_path / "out"), "--slices", "6", "--size", "32"]
     monkeypatch.setattr("sys.argv", arguments)
     main()
     assert len(files_of(tmp_path / "out")) == 1 + 6 + 6 + 3 + 1
 
 
-def test_decimal_strings_fit() -> None:
+def test_decimal_strings_have_at_most_16_characters() -> None:
     assert decimal(-0.0) == "0"
     assert decimal(1 / 3) == "0.3333333333"
     assert len(decimal(-12345.678901234567)) <= 16

@@ -6,7 +6,7 @@ from benchmarks.speed.contenders import Case, RunFailed, cold
 from totalmap.settings import Variant
 
 
-def test_a_failure_tells_our_reason_and_the_last_lines(tmp_path: Path) -> None:
+def test_a_failed_run_reports_our_reason_and_its_last_lines(tmp_path: Path) -> None:
     case = Case(
         variant=Variant.FAST, source=tmp_path / "in", models=tmp_path / "models", device="cpu"
     )
@@ -18,7 +18,7 @@ def test_a_failure_tells_our_reason_and_the_last_lines(tmp_path: Path) -> None:
     assert "run_failed" not in raised.value.reason
 
 
-def test_a_setting_that_is_not_known_is_a_refusal(
+def test_an_unknown_setting_counts_as_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TOTALMAP_SEGMENTATION__NONSENSE", "1")

@@ -36,7 +36,7 @@ def cells(report: str) -> dict[str, list[str]]:
 PEER = entry("TotalSegmentator", run(48, 28), run(52, 32))
 
 
-def test_medians_ranges_and_ratios() -> None:
+def test_the_speed_table_shows_medians_ranges_and_ratios() -> None:
     rows = cells(table("fast", [PEER, entry("exact", run(25, 20), differing=0)], LIMIT))
     peer = ["50.0", "48.0-52.0", "30.0", "33%", "20.0", "67%", "3.0", UNKNOWN]
     assert rows["TotalSegmentator"] == peer
@@ -46,19 +46,19 @@ def test_medians_ranges_and_ratios() -> None:
     assert rows["limit, bf16"][2] == "2.0 (15.0x)"
 
 
-def test_labels_that_differ() -> None:
+def test_the_speed_table_counts_differing_voxels() -> None:
     rows = cells(table("fast", [PEER, entry("bf16", run(10, 8), differing=12)], LIMIT))
     assert rows["bf16"][-1] == "12 (1.20%), Dice 0.900"
 
 
-def test_a_time_that_was_not_told_has_a_star() -> None:
+def test_an_unknown_network_time_has_a_star() -> None:
     starred = table("fast", [PEER, entry("exact", run(25, 20, told=False))], LIMIT)
     assert cells(starred)["exact"][2:6] == ["\\* 20.0", UNKNOWN, UNKNOWN, UNKNOWN]
     assert "\\* The command told no time" in starred
     assert "\\*" not in table("fast", [PEER, entry("exact", run(25, 20))], LIMIT)
 
 
-def test_refusals_and_failures_give_their_reason() -> None:
+def test_the_speed_table_gives_reasons_of_refusals_and_failures() -> None:
     refused = RunFailed("exit status 64, no such key", "", refused=True)
     failed = RunFailed("exit status 1, killed", "", refused=False)
     report = table(
@@ -70,13 +70,13 @@ def test_refusals_and_failures_give_their_reason() -> None:
     assert "exact failed: exit status 1, killed" in report
 
 
-def test_without_the_peer_there_are_no_ratios() -> None:
+def test_the_speed_table_without_totalsegmentator_has_no_ratios() -> None:
     peer = entry("TotalSegmentator", failure=RunFailed("exit status 1", "", refused=False))
     rows = cells(table("fast", [peer, entry("exact", run(25, 20))], LIMIT))
     assert rows["exact"][0] == "25.0"
     assert rows["exact"][-1] == UNKNOWN
 
 
-def test_all_lines_of_the_table_have_one_width() -> None:
+def test_all_lines_of_the_speed_table_have_one_width() -> None:
     report = table("fast", [PEER, entry("exact", run(25, 20), differing=12)], LIMIT)
     assert len({len(line) for line in report.splitlines() if line.startswith("|")}) == 1

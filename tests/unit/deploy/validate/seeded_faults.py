@@ -4,10 +4,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.render.site_files import render
+from deploy.render.render_files import render_files
 from deploy.site import Site, Target
-from deploy.validate.file_fault import Finding
-from deploy.validate.files import Report, check_texts
+from deploy.validate.file_fault import FileFault
+from deploy.validate.validate_files import ValidationReport, validate_texts
 from totalmap.settings import Settings
 
 SETTINGS = Settings.model_validate(
@@ -20,7 +20,7 @@ SETTINGS = Settings.model_validate(
 
 def _rendered(target: Target) -> dict[str, str]:
     site = Site(notify=("pacs-team@hospital.example",))
-    return {one.name: one.text for one in render(target, SETTINGS, site)}
+    return {one.name: one.text for one in render_files(target, SETTINGS, site)}
 
 
 DOCKER = _rendered(Target.DOCKER)["totalmap.json"]
@@ -83,11 +83,11 @@ class Fault:
         blank = len(marker) - len(marker.lstrip())
         return name, texts[name].count("\n", 0, at + blank) + 1
 
-    def is_named_by(self, report: Report) -> bool:
+    def is_named_by(self, report: ValidationReport) -> bool:
         """Says whether the checker names rule, line and remedy."""
-        return any(self._is_named(one) for one in report.findings)
+        return any(self._is_named(one) for one in report.faults)
 
-    def _is_named(self, finding: Finding) -> bool:
+    def _is_named(self, finding: FileFault) -> bool:
         return (
             finding.rule == self.rule
             and (finding.place.file, finding.place.line) == self.place()
@@ -201,6 +201,6 @@ FAULTS = (
 )  # fmt: skip
 
 
-def check_fault(fault: Fault) -> Report:
+def check_fault(fault: Fault) -> ValidationReport:
     """Returns what the checker says about the files with the fault."""
-    return check_texts(fault.texts())
+    return validate_texts(fault.texts())

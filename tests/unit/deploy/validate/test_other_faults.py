@@ -2,7 +2,7 @@
 
 import pytest
 
-from deploy.validate.files import check_texts
+from deploy.validate.validate_files import validate_texts
 from tests.unit.deploy.validate.seeded_faults import DOCKER, JSON_NAME, Fault, check_fault
 
 SEMAPHORE = """\
@@ -131,25 +131,25 @@ MORE = (
 
 
 @pytest.mark.parametrize("fault", MORE, ids=lambda one: f"{one.base}-{one.name}".replace(" ", "-"))
-def test_a_fault_is_named(fault: Fault) -> None:
+def test_a_fault_beyond_the_forty_is_reported(fault: Fault) -> None:
     report = check_fault(fault)
-    assert fault.is_named_by(report), (fault.place(), [str(one) for one in report.findings])
+    assert fault.is_named_by(report), (fault.place(), [str(one) for one in report.faults])
 
 
-def test_review_behind_the_docker_plug_in() -> None:
+def test_a_review_of_a_docker_task_is_reported() -> None:
     fault = next(one for one in MORE if one.name == "review of a docker task")
     (name, text), *_ = fault.texts().items()
     reviewed = text.replace(
         '"type": "aide_clinical_review",',
         '"type": "aide_clinical_review", "args": {"reviewed_task_id": "totalmap"},',
     )
-    findings = check_texts({name: reviewed}).findings
+    findings = validate_texts({name: reviewed}).faults
     assert any(one.rule == "review" and "under argo" in one.remedy for one in findings)
 
 
-def test_lines_are_those_of_an_editor() -> None:
+def test_line_numbers_agree_with_an_editor() -> None:
     """A line separator of Unicode is a line end to YAML, and to no editor."""
     text = DOCKER.replace("Segments the study", "Segments\u2028the\u0085study")
-    (finding,) = check_texts({JSON_NAME: text.replace("30", "0")}).findings
+    (finding,) = validate_texts({JSON_NAME: text.replace("30", "0")}).faults
     wanted = text[: text.index("task_timeout_minutes")].count("\n") + 1
     assert (finding.rule, finding.place.line) == ("docker-timeout", wanted)

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from deploy.validate.files import check_texts
+from deploy.validate.validate_files import validate_texts
 
 JSON_NAME, YAML_NAME = Path("sample.json"), Path("sample.yaml")
 
@@ -58,20 +58,20 @@ def _express(**changes: Any) -> dict[str, Any]:
 
 
 def _rules(texts: dict[Path, str]) -> list[str]:
-    return [one.rule for one in check_texts(texts).findings]
+    return [one.rule for one in validate_texts(texts).faults]
 
 
-def test_express_without_a_condition_passes() -> None:
+def test_a_sample_of_express_without_conditions_is_valid() -> None:
     assert _rules({JSON_NAME: json.dumps(_express(), indent="\t")}) == []
 
 
-def test_express_with_its_series_conditions() -> None:
+def test_the_series_condition_of_a_sample_of_express_is_reported() -> None:
     condition = "{{context.dicom.series.any('0008','103E')}} == 'Axial Chest CT'"
     document = _express(conditions=[condition])
     assert _rules({JSON_NAME: json.dumps(document, indent="\t")}) == ["series-condition"]
 
 
-def test_hello_world_of_express() -> None:
+def test_time_out_and_image_of_the_hello_world_sample_are_reported() -> None:
     document = {
         "name": "hello",
         "version": "1",
@@ -95,7 +95,7 @@ def test_hello_world_of_express() -> None:
     assert _rules({JSON_NAME: json.dumps(document, indent=2)}) == ["docker-timeout", "image"]
 
 
-def test_a_pair_of_the_helm_charts() -> None:
+def test_the_pod_gc_of_the_helm_chart_sample_is_reported() -> None:
     document = {
         "name": "organ",
         "version": "1",
@@ -174,7 +174,7 @@ spec:
     assert _rules(texts) == ["pod-gc"]
 
 
-def test_a_demo_whose_yaml_is_broken() -> None:
+def test_the_broken_yaml_of_a_demo_is_reported_with_its_line() -> None:
     template = """\
 apiVersion: argoproj.io/v1alpha1
 kind: WorkflowTemplate
@@ -187,11 +187,11 @@ spec:
           none: {}
         - name: output
 """
-    (finding,) = check_texts({YAML_NAME: template}).findings
+    (finding,) = validate_texts({YAML_NAME: template}).faults
     assert (finding.rule, finding.place.line) == ("syntax", 10)
 
 
-def test_a_template_without_its_head() -> None:
+def test_a_template_without_kind_and_version_is_reported() -> None:
     template = "metadata:\n  name: organ\nspec:\n  entrypoint: a\n  templates:\n  - name: a\n"
-    findings = check_texts({YAML_NAME: template}).findings
+    findings = validate_texts({YAML_NAME: template}).faults
     assert [one.rule for one in findings] == ["kind", "kind"]

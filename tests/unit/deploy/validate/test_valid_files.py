@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from deploy.validate.files import check_texts
+from deploy.validate.validate_files import validate_texts
 from tests.unit.deploy.validate.seeded_faults import (
     ARGO,
     DOCKER,
@@ -118,7 +118,7 @@ VARIANTS: dict[str, dict[Path, str]] = {
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_nothing_is_found(name: str) -> None:
-    report = check_texts(VARIANTS[name])
+def test_a_valid_variant_of_the_files_has_no_fault(name: str) -> None:
+    report = validate_texts(VARIANTS[name])
     assert report.checked
-    assert [str(one) for one in report.findings] == []
+    assert [str(one) for one in report.faults] == []

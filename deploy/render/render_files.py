@@ -1,4 +1,4 @@
-"""Renders the files of a target from app.yaml and what the site says."""
+"""Renders the files of a target from app.yaml and the options of a site, and writes them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,39 +7,39 @@ from pathlib import Path
 from deploy.render.argo_files import argo_files
 from deploy.render.docker_files import docker_files
 from deploy.site import Site, Target, application
-from deploy.validate.files import check_texts
+from deploy.validate.validate_files import validate_texts
 from totalmap.errors import ConfigError
 from totalmap.settings import Settings
 
 
 @dataclass(frozen=True)
 class RenderedFile:
-    """One file, by its name."""
+    """A file that is to be written, by its name."""
 
     name: str
     text: str
     executable: bool = False
 
 
-def render(target: Target, settings: Settings, site: Site) -> tuple[RenderedFile, ...]:
-    """Returns the files of a target, checked as `totalmap deploy check` would.
+def render_files(target: Target, settings: Settings, site: Site) -> tuple[RenderedFile, ...]:
+    """Returns the files of a target, validated as `totalmap deploy check` does.
 
     Raises:
-        ConfigError: The settings or the site's own values make no files that would be accepted.
+        ConfigError: The files made of these settings and options would be refused.
     """
     app = application(settings, site)
     texts = docker_files(app, site) if target is Target.DOCKER else argo_files(app, site)
-    report = check_texts(
+    report = validate_texts(
         {
             Path(name): text
             for name, text in texts.items()
             if name in ("totalmap.json", "totalmap-template.yaml")
         }
     )
-    if report.findings:
-        first = report.findings[0]
+    if report.faults:
+        first = report.faults[0]
         raise ConfigError(
-            f"these values make a workflow that is refused: {first.problem}; {first.remedy}"
+            f"the Workflow Manager would refuse these values: {first.problem}; {first.remedy}"
         )
     return tuple(
         RenderedFile(name, text, executable=name.endswith(".sh")) for name, text in texts.items()
@@ -49,10 +49,10 @@ def render(target: Target, settings: Settings, site: Site) -> tuple[RenderedFile
 def write_files(
     files: Sequence[RenderedFile], folder: Path, *, force: bool = False
 ) -> tuple[Path, ...]:
-    """Writes the files, and none of them if one would replace another content.
+    """Writes all files, or none of them if one would replace a file with other content.
 
     Raises:
-        ConfigError: A file is there with other content and `force` is not set, or the folder can't
+        ConfigError: A file exists with other content and `force` is not set, or the folder can't
             be written.
     """
     try:
@@ -74,6 +74,6 @@ def _refuse_to_replace(files: Sequence[RenderedFile], folder: Path) -> None:
         path = folder / file.name
         if path.exists() and path.read_bytes() != file.text.encode():
             raise ConfigError(
-                f"{path} is there with other content; nothing was written: use another folder, or "
+                f"{path} exists with other content; nothing was written: use another folder, or "
                 "--force"
             )

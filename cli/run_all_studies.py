@@ -1,4 +1,4 @@
-"""`totalmap run --all`: the studies of an input in turn, and one summary."""
+"""`totalmap run --all`: segments the studies of an input in turn, and prints one summary."""
 
 from collections.abc import Iterable
 
@@ -13,10 +13,10 @@ from totalmap.errors import ConfigError
 
 
 def run_and_summarise(request: RunRequest, display: ProgressDisplay, console: Console) -> int:
-    """Runs every study, prints the summary, and returns the worst exit status.
+    """Segments every study, prints the summary, and returns the worst exit status.
 
     Raises:
-        TotalMapError: No study was run.
+        TotalMapError: No study could be run.
     """
     if request.study is not None:
         raise ConfigError("--study takes one study and --all takes every study: leave one out")

@@ -1,4 +1,4 @@
-"""Prepares the process for a command that segments, before it starts any thread."""
+"""Prepares the process of a command that segments, before it starts any thread."""
 
 import logging
 from collections.abc import Iterator
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def segmenting() -> Iterator[tuple["Console", "ProgressDisplay"]]:
-    """Yields the console and the display of a run.
+def segmentation_process() -> Iterator[tuple["Console", "ProgressDisplay"]]:
+    """Yields the console and the progress display of a run.
 
-    A stop signal is held back until the run can answer it: it then writes its status and ends
-    the process. What libraries print is kept from the terminal.
+    A stop signal waits until the run can handle it: the run then writes its status and ends the
+    process. Libraries print nothing on the terminal.
     """
     hold_stop_signals()
     restart_with_larger_stack()

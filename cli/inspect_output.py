@@ -1,4 +1,4 @@
-"""Shows what `totalmap inspect` finds in an input, for people or as JSON."""
+"""Shows the series of an input, as tables or as JSON."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cli.series_table import series_table
+from cli.result_lines import series_table
 from totalmap.dicom.file_labels import file_label
 from totalmap.dicom.geometry import Geometry
 from totalmap.dicom.header import printable
@@ -20,8 +20,8 @@ from totalmap.writers.series_status import series_status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Inspected:
-    """A study, and what would be segmented of it."""
+class _InspectedStudy:
+    """A study, and which of its series would be segmented."""
 
     study: StudyEntry
     judgement: Judgement
@@ -34,14 +34,14 @@ def show_input(
 
     Args:
         path: The input.
-        settings: The rules of selection and the limits of geometry are read from it.
-        study: The number or the UID of the only study to show; None shows all.
-        console: Where it is printed.
-        as_json: Whether JSON is printed instead of tables.
+        settings: They hold the rules of selection and the limits of geometry.
+        study: The number or the UID of the study to show; None shows all studies.
+        console: The console that prints.
+        as_json: Whether to print JSON and no tables.
 
     Raises:
-        InputError: The input can't be read, or nothing of it can be segmented, or what was chosen
-            is not of one patient.
+        InputError: The input can't be read, no series can be segmented, or the files of the chosen
+            series are of different patients.
     """
     with open_input(path) as source:
         if source.kind is InputKind.NIFTI:
@@ -53,9 +53,9 @@ def show_input(
 
 
 def show_files(path: Path, console: Console) -> None:
-    """Prints the number of each file of an input, by which messages name it, and its path.
+    """Prints the number by which messages name each file of an input, and the path of the file.
 
-    Paths may hold names of patients: they are shown here alone, on the terminal of who asks.
+    Paths may hold names of patients: only this option shows them, on the terminal of the caller.
 
     Raises:
         InputError: The input can't be read.
@@ -74,7 +74,7 @@ def _show_studies(
     content = source.studies(repair_missing_uids=settings.study.missing_uids == "repair")
     studies = list_studies(content) if wanted is None else (choose_study(content, wanted),)
     inspected = [
-        _Inspected(
+        _InspectedStudy(
             study=study,
             judgement=judge(of_study(content, study.uid), settings.selection, settings.geometry),
         )
@@ -84,29 +84,29 @@ def _show_studies(
         console.print(json.dumps(_as_json(inspected), indent=2), soft_wrap=True)
     else:
         _print_tables(inspected, content, console)
-    if not any(one.judgement.selections for one in inspected):
+    if not any(entry.judgement.selections for entry in inspected):
         _refuse(inspected)
     if len(inspected) == 1:
         refuse_mixed_patients(inspected[0].judgement)
 
 
-def _as_json(inspected: list[_Inspected]) -> list[dict[str, object]]:
+def _as_json(inspected: list[_InspectedStudy]) -> list[dict[str, object]]:
     return [
         {
             **asdict(series_status(decision)),
-            "study": one.study.number,
-            "study_instance_uid": one.study.uid,
+            "study": entry.study.number,
+            "study_instance_uid": entry.study.uid,
         }
-        for one in inspected
-        for decision in one.judgement.decisions
+        for entry in inspected
+        for decision in entry.judgement.decisions
     ]
 
 
-def _print_tables(inspected: list[_Inspected], content: Study, console: Console) -> None:
-    for one in inspected:
-        if one.study.of > 1:
-            console.print(f"Study {one.study}", soft_wrap=True)
-        console.print(series_table(series_status(decision) for decision in one.judgement.decisions))
+def _print_tables(inspected: list[_InspectedStudy], content: Study, console: Console) -> None:
+    for entry in inspected:
+        if entry.study.of > 1:
+            console.print(f"Study {entry.study}", soft_wrap=True)
+        console.print(series_table(series_status(decision) for decision in entry.judgement.decisions))
     if content.ignored_files:
         console.print(f"{content.ignored_files} files are not DICOM: ignored")
     for warning in content.warnings:
@@ -119,7 +119,7 @@ def _print_tables(inspected: list[_Inspected], content: Study, console: Console)
         )
 
 
-def _refuse(inspected: list[_Inspected]) -> None:
+def _refuse(inspected: list[_InspectedStudy]) -> None:
     if len(inspected) == 1:
         selected(inspected[0].judgement)
     raise NoSuitableSeries(f"no series of {len(inspected)} studies can be segmented")
@@ -135,6 +135,6 @@ def _show_nifti(geometry: Geometry, console: Console, as_json: bool) -> None:
     distances = " x ".join(f"{mm:.2f}" for mm in spacing_mm)
     console.print(
         f"A NIfTI file of {sizes} voxels, {distances} mm, {geometry.orientation}. "
-        "Labels, measurements, preview and report can be made of it; DICOM results need DICOM.",
+        "It gives labels, measurements, preview and report; DICOM results need a DICOM input.",
         soft_wrap=True,
     )

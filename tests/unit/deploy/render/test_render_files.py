@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.render.site_files import render, write_files
+from deploy.render.render_files import render_files, write_files
 from deploy.site import Priority, Site, Target
-from deploy.validate.files import check_files
+from deploy.validate.validate_files import validate_files
 from tests.conftest import REPOSITORY
 from tests.servers import require_program
 from totalmap.errors import ConfigError
@@ -34,7 +34,7 @@ ANEW = {
 def rendered(target: Target, site: Site | None = None, **changes: Any) -> Mapping[str, str]:
     """Returns {file name: text}; the changes are made to `resources` and `results`."""
     settings = Settings.model_validate(SETTINGS.model_dump() | changes)
-    return {one.name: one.text for one in render(target, settings, site or COMMITTED[target])}
+    return {one.name: one.text for one in render_files(target, settings, site or COMMITTED[target])}
 
 
 def workflow(texts: Mapping[str, str]) -> Any:
@@ -47,7 +47,7 @@ def segment(texts: Mapping[str, str]) -> Any:
 
 
 @pytest.mark.parametrize("target", Target)
-def test_the_files_in_the_repository_are_today_s(target: Target) -> None:
+def test_the_rendered_files_in_the_repository_are_up_to_date(target: Target) -> None:
     folder = REPOSITORY / "deploy" / target.value
     texts = rendered(target)
     assert {one.name for one in folder.iterdir()} == set(texts)
@@ -56,18 +56,18 @@ def test_the_files_in_the_repository_are_today_s(target: Target) -> None:
 
 
 @pytest.mark.parametrize("target", Target)
-def test_what_is_written_is_good(target: Target, tmp_path: Path) -> None:
-    paths = write_files(render(target, SETTINGS, COMMITTED[target]), tmp_path)
-    report = check_files(paths[:2] if target is Target.ARGO else paths[:1])
-    assert report.findings == ()
+def test_rendered_files_are_valid(target: Target, tmp_path: Path) -> None:
+    paths = write_files(render_files(target, SETTINGS, COMMITTED[target]), tmp_path)
+    report = validate_files(paths[:2] if target is Target.ARGO else paths[:1])
+    assert report.faults == ()
 
 
-def test_other_files_are_not_replaced(tmp_path: Path) -> None:
-    files = render(Target.DOCKER, SETTINGS, Site())
+def test_files_with_other_content_are_replaced_only_with_force(tmp_path: Path) -> None:
+    files = render_files(Target.DOCKER, SETTINGS, Site())
     write_files(files, tmp_path)
     write_files(files, tmp_path)  # the same content again
     (tmp_path / "compose.yaml").write_text("mine")
-    changed = render(Target.DOCKER, SETTINGS, Site(ae_title="OTHER"))
+    changed = render_files(Target.DOCKER, SETTINGS, Site(ae_title="OTHER"))
     with pytest.raises(ConfigError, match=r"totalmap\.json is there with other content"):
         write_files(changed, tmp_path)
     assert (tmp_path / "compose.yaml").read_text() == "mine"
@@ -76,13 +76,13 @@ def test_other_files_are_not_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "compose.yaml").read_text() != "mine"
 
 
-def test_a_folder_that_can_t_be_made(tmp_path: Path) -> None:
+def test_a_folder_that_can_not_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="can't be written"):
-        write_files(render(Target.DOCKER, SETTINGS, Site()), tmp_path / "file" / "folder")
+        write_files(render_files(Target.DOCKER, SETTINGS, Site()), tmp_path / "file" / "folder")
 
 
-def test_version_and_image_come_from_app_yaml() -> None:
+def test_rendered_version_and_image_come_from_app_yaml() -> None:
     application = {"title": "TotalMAP", "version": "1.2.3"}
     texts = rendered(Target.DOCKER, application=application)
     assert workflow(texts)["version"] == "1.2.3"
@@ -94,7 +94,7 @@ def test_version_and_image_come_from_app_yaml() -> None:
     )
 
 
-def test_resources_come_from_app_yaml() -> None:
+def test_rendered_resources_come_from_app_yaml() -> None:
     resources = {"cpu": 8, "memory": "16Gi", "gpu": 1}
     limits = segment(rendered(Target.ARGO, resources=resources))["container"]["resources"]
     assert limits == {
@@ -109,7 +109,7 @@ def test_resources_come_from_app_yaml() -> None:
     assert "--gpus 1" in texts["totalmap@.service"]
 
 
-def test_without_a_gpu_none_is_asked_for() -> None:
+def test_rendered_files_without_a_gpu_name_none() -> None:
     assert "gpu" not in "".join(rendered(Target.DOCKER).values())
     assert "gpu" not in "".join(rendered(Target.ARGO).values())
 
@@ -123,7 +123,7 @@ def test_without_a_gpu_none_is_asked_for() -> None:
         ({"results": {"kinds": ["nifti", "csv"]}}, "none of them can be sent to a PACS"),
     ],
 )
-def test_settings_that_no_site_can_use(changes: dict[str, Any], message: str) -> None:
+def test_settings_that_no_site_can_use_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         rendered(Target.DOCKER, **changes)
 
@@ -141,12 +141,12 @@ def test_settings_that_no_site_can_use(changes: dict[str, Any], message: str) ->
         (Target.ARGO, Site(notify=("nobody",)), "'nobody' is not an e-mail address"),
     ],
 )
-def test_values_of_a_site_that_are_refused(target: Target, site: Site, message: str) -> None:
+def test_invalid_options_of_a_site_are_refused(target: Target, site: Site, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        render(target, SETTINGS, site)
+        render_files(target, SETTINGS, site)
 
 
-def test_docker_workflow() -> None:
+def test_the_docker_workflow_has_the_options_of_the_site() -> None:
     site = Site(ae_title="SEG", pacs="PACS1", origins=("CT1", "CT2"), user="7:8", timeout_minutes=9)
     document = workflow(rendered(Target.DOCKER, site))
     assert document["informatics_gateway"] == {
@@ -166,7 +166,7 @@ def test_docker_workflow() -> None:
     assert results["mandatory"] is True
 
 
-def test_argo_with_notification() -> None:
+def test_the_argo_workflow_notifies_about_studies_that_can_not_be_segmented() -> None:
     texts = rendered(Target.ARGO)
     task, export, notify = workflow(texts)["tasks"][1:]
     conditions = {one["name"]: one["conditions"] for one in task["task_destinations"]}
@@ -183,7 +183,7 @@ def test_argo_with_notification() -> None:
         assert subprocess.run(["sh", "-c", stand_in], check=False).returncode == expected, status
 
 
-def test_argo_without_notification() -> None:
+def test_the_argo_workflow_without_notification_has_no_condition() -> None:
     texts = rendered(Target.ARGO, Site())
     tasks = workflow(texts)["tasks"]
     assert [one["type"] for one in tasks] == ["router", "argo", "export"]
@@ -191,7 +191,7 @@ def test_argo_without_notification() -> None:
     assert segment(texts)["container"]["command"] == ["/var/holoscan/tools"]
 
 
-def test_argo_options() -> None:
+def test_the_argo_files_have_the_options_of_the_site() -> None:
     site = Site(
         namespace="imaging",
         models_claim="weights",
@@ -220,7 +220,7 @@ def test_argo_options() -> None:
             assert document["metadata"]["namespace"] == "imaging"
 
 
-def test_the_semaphore_is_the_config_map_s() -> None:
+def test_the_semaphore_refers_to_the_rendered_config_map() -> None:
     texts = rendered(Target.ARGO)
     reference = segment(texts)["synchronization"]["semaphore"]["configMapKeyRef"]
     config_map = list(yaml.safe_load_all(texts["access.yaml"]))[-1]
@@ -228,13 +228,13 @@ def test_the_semaphore_is_the_config_map_s() -> None:
     assert reference["key"] in config_map["data"]
 
 
-def test_priority_classes_are_the_ones_that_are_asked_for() -> None:
+def test_rendered_priority_classes_cover_all_priorities() -> None:
     documents = yaml.safe_load_all(rendered(Target.ARGO)["priorities.yaml"])
     assert {one["metadata"]["name"] for one in documents} == set(Priority)
 
 
 @pytest.mark.parametrize("target", Target)
-def test_no_image_moves_and_no_secret_is_written(target: Target) -> None:
+def test_rendered_files_hold_no_moving_image_and_no_secret(target: Target) -> None:
     for name, text in rendered(target).items():
         assert ":latest" not in text, name
         assert "password" not in text.replace("choose-a-password", "").lower() or name in (
@@ -243,7 +243,7 @@ def test_no_image_moves_and_no_secret_is_written(target: Target) -> None:
         )
 
 
-def test_totalmap_is_shut_in_under_compose() -> None:
+def test_the_compose_file_isolates_totalmap() -> None:
     service = yaml.safe_load(rendered(Target.DOCKER)["compose.yaml"])["services"]["totalmap"]
     assert service["network_mode"] == "none"
     assert service["read_only"] is True
@@ -254,13 +254,13 @@ def test_totalmap_is_shut_in_under_compose() -> None:
 
 
 @pytest.mark.parametrize("gpu", [0, 1])
-def test_compose_takes_the_file(gpu: int, tmp_path: Path) -> None:
+def test_docker_compose_accepts_the_compose_file(gpu: int, tmp_path: Path) -> None:
     docker = require_program("docker", "docker.io")
     if subprocess.run([docker, "compose", "version"], capture_output=True, check=False).returncode:
         pytest.skip("docker compose is not installed (Debian trixie: docker-compose)")
     resources = {"cpu": 2, "memory": "8Gi", "gpu": gpu}
     settings = Settings.model_validate(SETTINGS.model_dump() | {"resources": resources})
-    write_files(render(Target.DOCKER, settings, Site()), tmp_path)
+    write_files(render_files(Target.DOCKER, settings, Site()), tmp_path)
     shutil.copy(tmp_path / "orthanc.env.example", tmp_path / "orthanc.env")
     options = ["--project-directory", str(tmp_path), "--profile", "segment"]
     command = [str(docker), "compose", *options, "config"]
@@ -273,13 +273,13 @@ def test_compose_takes_the_file(gpu: int, tmp_path: Path) -> None:
     assert json.loads(users) == {"totalmap": "choose-a-password"}
 
 
-def test_names_are_quoted_under_compose() -> None:
+def test_the_compose_file_quotes_names() -> None:
     site = Site(pacs='PACS: "1"')
     compose = yaml.safe_load(rendered(Target.DOCKER, site)["compose.yaml"])
     assert compose["services"]["orthanc"]["environment"]["ORTHANC__DICOM_AET"] == site.pacs
 
 
-def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     analyze = require_program("systemd-analyze", "systemd")
     text = rendered(Target.DOCKER)["totalmap@.service"]
     # Docker need not be installed here.
@@ -294,7 +294,7 @@ def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_systemd_shuts_it_in() -> None:
+def test_the_systemd_unit_isolates_totalmap() -> None:
     text = rendered(Target.DOCKER)["totalmap@.service"].replace("\\\n", "")
     (line,) = [one for one in text.splitlines() if one.startswith("ExecStart=")]
     for option in (
@@ -307,8 +307,8 @@ def test_systemd_shuts_it_in() -> None:
     assert line.endswith(f"totalmap:{SETTINGS.application.version}")
 
 
-def test_scripts_are_executable_and_parse(tmp_path: Path) -> None:
-    write_files(render(Target.DOCKER, SETTINGS, Site()), tmp_path)
+def test_rendered_scripts_are_executable_and_parse(tmp_path: Path) -> None:
+    write_files(render_files(Target.DOCKER, SETTINGS, Site()), tmp_path)
     script = tmp_path / "report-failures.sh"
     assert shutil.which(str(script))
     subprocess.run(["sh", "-n", script], check=True)
