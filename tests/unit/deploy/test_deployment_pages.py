@@ -47,10 +47,10 @@ def only(page: str, *words: str) -> str:
 TESTED = {
     ".venv/bin/totalmap deploy": "test_rendered_files_pass_deploy_check",
     "build/site/report-failures.sh": "test_report_failures_prints_nothing_without_failures",
-    "install -m 600": "test_a_study_goes_from_orthanc_to_a_folder_and_its_result_back",
-    "mkdir -p": "test_a_study_goes_from_orthanc_to_a_folder_and_its_result_back",
-    "find build/site/output/results": "test_a_study_goes_from_orthanc_to_a_folder_and_its_result_back",
-    "python3 -m zipfile": "test_a_study_goes_from_orthanc_to_a_folder_and_its_result_back",
+    "install -m 600": "test_a_study_goes_from_orthanc_to_a_folder_and_back",
+    "mkdir -p": "test_a_study_goes_from_orthanc_to_a_folder_and_back",
+    "find build/site/output/results": "test_a_study_goes_from_orthanc_to_a_folder_and_back",
+    "python3 -m zipfile": "test_a_study_goes_from_orthanc_to_a_folder_and_back",
     "kubectl": "test_kubectl_applies_the_rendered_files",
     "curl": "the tests of the server that each one goes to",
 }
@@ -199,7 +199,7 @@ def test_orthanc_sends_a_study_to_totalmap(site: Path, tmp_path: Path) -> None:
         assert _only_study(gateway.http_port, site) == study
 
 
-def test_a_study_goes_from_orthanc_to_a_folder_and_its_result_back(
+def test_a_study_goes_from_orthanc_to_a_folder_and_back(
     site: Path, tmp_path: Path
 ) -> None:
     require_program("curl", "curl")
