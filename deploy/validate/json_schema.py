@@ -78,15 +78,16 @@ def _faults(error: ValidationError, document: LocatedValue, reader: str) -> Iter
     path: list[str | int] = list(error.absolute_path)
     value = document.get(*path, any_case=True)
     schema: Any = error.schema
+    instance: Any = error.instance
     if error.validator == "required":
         for key in schema["required"]:
             fault = schema["properties"].get(key, {}).get("x-fault")
-            if key not in error.instance and fault:
+            if key not in instance and fault:
                 allowed = schema["properties"][key].get("enum", ())
                 yield _fault(fault, value.place, key, "", allowed)
     elif error.validator == "additionalProperties":
         for entry in value.entries:
-            if entry.key in error.instance and entry.key not in schema["properties"]:
+            if entry.key in instance and entry.key not in schema["properties"]:
                 problem = f"key {entry.key!r} is unknown, and {reader} passes over it"
                 remedy = _one_of(entry.key, schema["properties"])
                 yield FileFault(entry.place, "key", problem, remedy)
@@ -94,7 +95,7 @@ def _faults(error: ValidationError, document: LocatedValue, reader: str) -> Iter
         allowed = schema.get("enum", ())
         yield _fault(schema["x-fault"], value.place, _name(path), value.text, allowed)
     else:
-        problem = f"{_name(path)} is {_described(error.instance)}, so {reader} can't read the file"
+        problem = f"{_name(path)} is {_described(instance)}, so {reader} can't read the file"
         remedy = f"write {schema.get('x-expected', 'a value of another type')}"
         yield FileFault(value.place, "type", problem, remedy)
 

@@ -161,9 +161,12 @@ def read_documents(file: Path, text: str) -> Documents:
         return Documents.unreadable(place, problem, "correct the indentation or quotes here")
     except RecursionError:
         return _endless(file)
-    except (YAMLError, ValueError) as error:  # a control character; a date without such a day
+    except (YAMLError, ValueError, KeyError) as error:
+        # A control character, a date such as 2001-99-99, a value such as `!!bool maybe`.
         problem = f"not YAML: {str(error).splitlines()[0]}"
-        return Documents.unreadable(Place(file, 1), problem, "write UTF-8 text, or quotes")
+        return Documents.unreadable(
+            Place(file, 1), problem, "quote the value, or save the file as UTF-8"
+        )
     return Documents(documents, tuple(_doubled_keys(file, yaml.constructor)))
 
 

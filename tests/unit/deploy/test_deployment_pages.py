@@ -199,9 +199,7 @@ def test_orthanc_sends_a_study_to_totalmap(site: Path, tmp_path: Path) -> None:
         assert _only_study(gateway.http_port, site) == study
 
 
-def test_a_study_goes_from_orthanc_to_a_folder_and_back(
-    site: Path, tmp_path: Path
-) -> None:
+def test_a_study_goes_from_orthanc_to_a_folder_and_back(site: Path, tmp_path: Path) -> None:
     require_program("curl", "curl")
     good(sh(only("docker", "install -m 600"), site))
     assert (site / "site" / "orthanc.env").stat().st_mode & 0o777 == 0o600

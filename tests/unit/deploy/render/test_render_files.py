@@ -68,7 +68,7 @@ def test_files_with_other_content_are_replaced_only_with_force(tmp_path: Path) -
     write_files(files, tmp_path)  # the same content again
     (tmp_path / "compose.yaml").write_text("mine")
     changed = render_files(Target.DOCKER, SETTINGS, Site(ae_title="OTHER"))
-    with pytest.raises(ConfigError, match=r"totalmap\.json is there with other content"):
+    with pytest.raises(ConfigError, match=r"totalmap\.json exists with other content"):
         write_files(changed, tmp_path)
     assert (tmp_path / "compose.yaml").read_text() == "mine"
     write_files(changed, tmp_path, force=True)
