@@ -7,8 +7,14 @@ from pathlib import Path
 from typing import Any, Self
 
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq, TaggedScalar
-from ruamel.yaml.constructor import RoundTripConstructor
+from ruamel.yaml.comments import (
+    CommentedKeyMap,
+    CommentedKeySeq,
+    CommentedMap,
+    CommentedSeq,
+    TaggedScalar,
+)
+from ruamel.yaml.constructor import ConstructorError, RoundTripConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.scalarbool import ScalarBoolean
 
@@ -216,8 +222,15 @@ class _Constructor(RoundTripConstructor):
     def check_mapping_key(
         self, node: Any, key_node: Any, mapping: Any, key: Any, value: Any
     ) -> bool:
-        """Notes a key that is there already, and has it replaced."""
+        """Notes a key that exists already, and replaces its value.
+
+        Raises:
+            ConstructorError: The key is a mapping or a sequence, which no program reads.
+        """
         del node, value
+        if isinstance(key, CommentedKeyMap | CommentedKeySeq):
+            problem = "a key is a mapping or a list"
+            raise ConstructorError(None, None, problem, key_node.start_mark)
         if key in mapping and key in mapping.lc.data:
             self.doubled.append((_text(key), mapping.lc.data[key][0], key_node.start_mark.line))
         return True
