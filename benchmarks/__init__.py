@@ -1,1 +1,1 @@
-"""What the figures in README and docs are measured with."""
+"""Measures the figures of README and docs."""

@@ -1,11 +1,11 @@
-"""Seconds until the gateway answers while others are silent: senders inside a PDU, HTTP clients.
+"""Measures the seconds until the gateway answers while other senders and clients are silent.
 
     python -m benchmarks.answer_seconds [--output FILE]
 
-64 senders, of as many titles and addresses, take all places and fall silent inside a PDU: no FIN
-comes. Then an image is sent. 128 HTTP clients send a request slowly, or read no answer, from one
-address and from 100. Then /metrics, /health and the page are asked for. All settings are the
-defaults.
+64 senders with different titles and addresses take all associations and stop in the middle of a PDU
+without closing the connection. Then an image is sent. 128 HTTP clients send a request slowly, or
+read no answer, from one address and from 100. Then /metrics, /health and the page are requested.
+All settings are the defaults.
 """
 
 import argparse

@@ -1,11 +1,11 @@
-"""What margins and a second opinion cost.
+"""Measures the seconds that margins and a second opinion cost.
 
     python -m benchmarks.confidence_seconds [--runs 5] [--output FILE]
 
 The first table is the last step of a network with 118 channels on an image of 231 x 243 x 243
-voxels: from the sums of its logits to labels. torch.max is how the engine did that before margins
-were asked for. Both get the same random planes in turn; the labels have to be equal. Seconds are
-those of the fastest run, by the clock and by the processors, and by the clock of the median run.
+voxels: from the sums of its logits to labels. `torch.max` is the way without margins. Both ways get
+the same random planes in turn; the labels have to be equal. Seconds are those of the fastest run,
+by the clock and by the processors, and by the clock of the median run.
 The second table is a CT of 512 x 512 x 300 voxels of 0.8 x 0.8 x 1.5 mm in exact arithmetic with
 random networks of the real size: the seconds of one tile, the labels of its planes included, times
 the number of tiles.
@@ -24,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.report_file import write_report
-from benchmarks.speed.__main__ import PATCH_SIZES, REAL_FEATURES, WIDEST
+from benchmarks.speed.real_networks import PATCH_SIZES, REAL_FEATURES, WIDEST
 from tests.networks import STAGES, build_task
 from totalmap.engine.margins import MarginSums
 from totalmap.engine.predict import Networks
@@ -84,9 +84,9 @@ def _argmax(runs: int) -> str:
             raise SystemExit("labels differ")
     lines = [f"{torch.get_num_threads()} threads; labels equal    seconds  processors  median"]
     for name, all_runs in measured.items():
-        best = min(one.clock for one in all_runs)
-        processors = min(one.processors for one in all_runs)
-        median = statistics.median(one.clock for one in all_runs)
+        best = min(run.clock for run in all_runs)
+        processors = min(run.processors for run in all_runs)
+        median = statistics.median(run.clock for run in all_runs)
         lines.append(f"{name:33}{best:10.2f}{processors:12.2f}{median:8.2f}")
     return "\n".join(lines)
 

@@ -1,10 +1,10 @@
-"""Seconds from `docker run` to the first operator and to the end, hardened, on one study.
+"""Measures the seconds from `docker run` to the first operator and to the end, on one study.
 
     python -m benchmarks.container_seconds IMAGE STUDY [--models FOLDER] [--runs 5] [--output FILE]
 
-The image is one of `make image`, and the weights are those in it unless a folder of others is
-mounted. All results of app.yaml are made, after one run that is not counted. The study's
-files are in memory by then. DOCKER_HOST says which engine.
+The container is hardened. The image is one of `make image`; it uses its own weights unless a folder
+of others is mounted. All results of app.yaml are made. The first run is not counted, so the study's
+files are in the disk cache. DOCKER_HOST names the engine.
 """
 
 import argparse

@@ -1,30 +1,30 @@
-"""What the quality gate detects, what it wrongly suspects, and what it costs.
+"""Measures how many errors the quality rules detect, how many alarms are false, and their cost.
 
     python -m benchmarks.detection_rate [--bodies 5] [--variants 25] [--output FILE]
 
 Wrong labels: each kind of error is made in the true labels of the phantom's bodies (the whole
-trunk, chest, abdomen, abdomen with pelvis, and bodies that lie askew or are large or small) and in
-TotalSegmentator's reference labels of two real CTs of 90 and 40 mm, wherever what tells the error
-is in view. With less than 100 mm in view, sides and order alone are judged. `rules` is how often
-a rule that is made for the error says so: with a reject for sides, orientation and numbers, with a
-warning or a reject for the rest.
+trunk, chest, abdomen, abdomen with pelvis, and bodies that are tilted, large or small) and in
+TotalSegmentator's reference labels of two real CTs of 90 and 40 mm, wherever the structures of the
+error are in view. With less than 100 mm in view, only sides and order are judged. `rules` is how
+often a rule for this error reports it: with a reject for sides, orientation and numbers, with a
+warning or a reject for all others.
 
-`and 2nd` is how often either that is said, or a second opinion differs
-(quality.second_opinion: true). The other network sees the same body rightly, with borders that lie
-1.25 mm elsewhere (root mean square): on the finest grid here, of a real CT, structures then agree
-as well as the two networks' resolutions let them. Where the image itself is wrong, it errs alike.
-So this tells what a second opinion sees of errors that one network makes alone; nobody knows how
-many both make.
+`and 2nd` is how often a rule reports the error or a second opinion differs
+(quality.second_opinion: true). The second network sees the same body correctly, with borders that
+lie 1.25 mm elsewhere (root mean square): on the finest grid here, of a real CT, structures then
+agree as well as the resolutions of two networks allow. If the image itself is wrong, both networks
+make the same error. So the column shows errors that one network makes alone; it is unknown how
+many errors both make.
 
-Right labels: as many other bodies, scanned in unusual ways; a warning or a reject is a false alarm,
-of the rules or of the second opinion.
+Right labels: as many other bodies, scanned in unusual ways; a warning or a reject of the rules or
+of the second opinion is a false alarm.
 
-What rules alone can't see: a part that is lost or a border that is moved, as long as volume, level
-and tissue stay those of a body; nor an error that leaves a body as another patient has it. No
-network took part here: what networks really get wrong, and how often, this table can't say.
+The rules can't detect a lost part or a moved border if volume, level and tissue stay those of a
+body, nor an error that makes the body look like another patient's. No network took part here: this
+table does not show which errors networks make, and how often.
 
 Cost: 117 ellipsoids in 512 x 512 x 300 voxels with a round field of view, in a process of its own,
-from the arrays in memory to the findings; memory is what comes on top.
+from the arrays in memory to the findings; memory is the additional memory.
 """
 
 import argparse
@@ -93,7 +93,7 @@ def main() -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Detections:
-    """In how many scans errors were made, and where they were missed."""
+    """The number of scans with an error, and the scans in which it was missed."""
 
     made: int
     by_rules: Counter[str]
@@ -127,7 +127,7 @@ def _wrong(bodies: int) -> Iterator[str]:
     for need in Need:
         yield f"{need.value:44}{'rules':>15}{'and 2nd':>15}   missed by both in"
         together = NOTHING
-        for kind in (one for one in KINDS if one.need is need):
+        for kind in (error for error in KINDS if error.need is need):
             detections = _detections(kind, seen)
             together += detections
             yield detections.line(f"  {kind.name}")
@@ -169,7 +169,7 @@ def _alarms(vary: Vary, seeds: range) -> tuple[Counter[Verdict], Counter[str]]:
         findings = findings_of(scan)
         findings += disagreements_of(scan, drawn_anew(scan, seed), findings)
         verdicts[verdict(findings)] += 1
-        codes.update({one.code for one in findings if verdict([one]) is not Verdict.OK})
+        codes.update({item.code for item in findings if verdict([item]) is not Verdict.OK})
     return verdicts, codes
 
 
@@ -189,7 +189,7 @@ def _cost() -> Iterator[str]:
     for _ in range(RUNS):
         done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603  our own
         runs.append(json.loads(done.stdout.splitlines()[-1]))
-    seconds, cpu, rules, memory = (statistics.median(one) for one in zip(*runs, strict=True))
+    seconds, cpu, rules, memory = (statistics.median(values) for values in zip(*runs, strict=True))
     yield (
         f"{os.cpu_count()} cores; cost: {seconds:.2f} s ({cpu:.2f} s of all cores), {rules:.3f} s "
         f"of it the rules, {memory:.0f} MB; median of {RUNS} runs"

@@ -1,4 +1,4 @@
-"""Seconds from a folder of DICOM files to the array in memory: ours, SimpleITK, dicom2nifti.
+"""Measures the seconds from DICOM files to an array in memory: ours, SimpleITK, dicom2nifti.
 
     python -m benchmarks.dicom_reading_seconds [--slices 500] [--size 512] [--compressed 100]
         [--runs 5]
@@ -84,7 +84,7 @@ def _native(folder: Path, slices: int, size: int, runs: int) -> None:
         times["SimpleITK"].append(_seconds(lambda: _sitk(source)))
         if run < SLOW_RUNS:
             times["dicom2nifti"].append(_seconds(lambda: _dicom2nifti(source, result)))
-    total = statistics.median(sum(one) for one in parts)
+    total = statistics.median(sum(seconds) for seconds in parts)
     print(f"\n{slices} slices of {size} x {size}, explicit VR little endian")
     print(f"  {'ours':12} {total:7.2f}")
     for name, column in zip(PARTS, zip(*parts, strict=True), strict=True):
@@ -106,7 +106,7 @@ def _compressed(folder: Path, slices: int, size: int, runs: int) -> None:
 
 
 def _pair(source: Path, hu: Array, runs: int) -> str:
-    """Returns our seconds, those of SimpleITK and their ratio; only ours where it can't read."""
+    """Returns our seconds, SimpleITK's and their ratio; only ours if SimpleITK can't read."""
     can_read = _can_read(source, hu)
     pairs = [
         (sum(_ours(source)[1]), _seconds(lambda: _sitk(source)) if can_read else 0.0)
@@ -117,7 +117,7 @@ def _pair(source: Path, hu: Array, runs: int) -> str:
 
 
 def _can_read(source: Path, hu: Array) -> bool:
-    """Whether SimpleITK can read a series, and rightly."""
+    """Returns whether SimpleITK reads a series correctly."""
     try:
         return np.array_equal(_sitk(source), hu)
     except RuntimeError:

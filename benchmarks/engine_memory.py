@@ -1,4 +1,4 @@
-"""Peak memory of the engine with networks of the real size, against what is computed beforehand.
+"""Measures the engine's peak memory with networks of the real size, and compares the estimate.
 
     python -m benchmarks.engine_memory [--slices 250 1000] [--arithmetic exact compiled bf16]
 
@@ -44,7 +44,7 @@ class _EnoughError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peak:
-    """What a process took, in bytes.
+    """The memory of a process, in bytes.
 
     Attributes:
         before: When the volume was in memory and the networks were not loaded.
@@ -63,7 +63,9 @@ def main() -> None:
     """Measures and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--slices", type=int, nargs="+", default=[250, 1000])
-    parser.add_argument("--arithmetic", nargs="+", default=[one.value for one in Arithmetic])
+    parser.add_argument(
+        "--arithmetic", nargs="+", default=[arithmetic.value for arithmetic in Arithmetic]
+    )
     parser.add_argument("--models", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.models:
@@ -110,7 +112,9 @@ def _measure_here(slices: int, arithmetic: Arithmetic, models: Path) -> None:
     networks = Networks(TASK, models, arithmetic=arithmetic, measured_only=False)
     loaded = _resident_bytes()
     image = to_inference_grid(volume, TASK.spacing_mm).voxels.transpose(2, 1, 0)
-    plans = tuple(read_plans(models / one.dataset / one.trainer_folder) for one in TASK.models)
+    plans = tuple(
+        read_plans(models / model.dataset / model.trainer_folder) for model in TASK.models
+    )
     per_layer = _tiles_in_a_layer(image.shape)
 
     def stop_in_the_second_layer(done: int, _total: int) -> None:

@@ -1,8 +1,8 @@
-"""Measures how large the environment is in which this runs, and what was downloaded for it.
+"""Measures the size of the environment in which it runs, and of the downloads for it.
 
     python -m benchmarks.installed_size
 
-Run it in an environment that `make install` has just made, and nothing else.
+Run it in an environment right after `make install`.
 """
 
 import sys

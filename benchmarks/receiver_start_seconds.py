@@ -1,11 +1,11 @@
-"""Seconds from the start of a receiver to its first answer, with many instances on record.
+"""Measures the seconds from the start of a receiver to its first answer, with a large ledger.
 
     python -m benchmarks.receiver_start_seconds [--instances 100000 1000000] [--output FILE]
 
-Each store has studies of 500 instances, with a row of the ledger and a file each. The receiver is
-a process of its own; it should answer a C-ECHO within 5 s. Shown as well: the time that it computes
-until then, which a busy machine changes less, and how long the check of the whole ledger takes,
-which runs beside the receiver.
+Each store has studies of 500 instances, each with a row in the ledger and a file. The receiver is a
+process of its own; it should answer a C-ECHO within 5 s. The table also has its processor time
+until then, which a busy machine changes less, and the time of the check of the whole ledger, which
+runs beside the receiver.
 """
 
 import argparse

@@ -1,11 +1,11 @@
-"""CT instances a second, from dcmtk's storescu to safe on the disk: ours and Orthanc.
+"""Measures how many CT instances a second are received and safe on the disk: ours and Orthanc.
 
     python -m benchmarks.receiving_rate [--instances 2000] [--runs 3] [--output FILE]
 
-The instances are slices of 512 x 512 of a phantom, uncompressed. Ours has them in its ledger and on
-the disk before it acknowledges them. Orthanc is Debian's with its defaults, and once with
-TCP_NODELAY=1, without which it and storescu wait for each other. Every run starts empty, with all
-processes up.
+dcmtk's storescu sends slices of 512 x 512 of a phantom, uncompressed. Our receiver writes them to
+its ledger and to the disk before it acknowledges them. Orthanc is Debian's with its defaults, and
+once with TCP_NODELAY=1, without which it and storescu wait for each other. Every run starts with an
+empty store and running processes.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Seconds from finished labels to all released results, kind by kind.
+"""Measures the seconds from finished labels to all released results, for each kind of result.
 
     python -m benchmarks.result_writing_seconds [--slices 200] [--size 512] [--runs 3]
 
@@ -62,7 +62,7 @@ def main() -> None:
         prepare(folder, arguments.slices, arguments.size)
         segmentation = _segmentation(volume_of(folder / "ct"))
         runs = [_run(replace(segmentation), folder / f"out{n}") for n in range(arguments.runs)]
-        frames = sum(len(np.unique(one)) - 1 for one in segmentation.labels)
+        frames = sum(len(np.unique(plane)) - 1 for plane in segmentation.labels)
         print(
             f"{os.cpu_count()} cores; {arguments.slices} slices of {arguments.size} x "
             f"{arguments.size}, {len(segmentation.found())} structures, {frames} SEG frames; "

@@ -1,4 +1,4 @@
-"""Seconds and memory from labels in memory to an RT Structure Set on disk: ours and rt-utils.
+"""Measures seconds and memory from labels in memory to an RTSTRUCT on disk: ours and rt-utils.
 
     python -m benchmarks.rtstruct_writing_seconds [--slices 200] [--size 512] [--runs 3]
         [--output FILE]
@@ -73,7 +73,7 @@ def _race(folder: Path, slices: int, size: int, runs: int) -> str:
         f"structures, {frames} masks of slices; median of {runs} runs",
         f"{'':20}{'seconds':>9}{'range':>14}{'MB':>8}{'file MB':>9}{'of ours':>9}   lowest Dice",
     ]
-    rounds = [[_run(one, folder) for one in WRITERS] for _ in range(runs)]
+    rounds = [[_run(name, folder) for name in WRITERS] for _ in range(runs)]
     best = statistics.median(measured[0][0] for measured in rounds)
     lines += [
         _line(name, list(of_one), best, _lowest_dice(name, folder))

@@ -45,7 +45,7 @@ class Case:
     def headers(self) -> list[Dataset]:
         """The files of the series in the order of the slices, without pixels."""
         slices = self.segmentation.volume.slices
-        return [pydicom.dcmread(one.instance.path, stop_before_pixels=True) for one in slices]
+        return [pydicom.dcmread(item.instance.path, stop_before_pixels=True) for item in slices]
 
 
 def _totalmap(syntax: SegTransferSyntax) -> Callable[[Case], Write]:

@@ -1,4 +1,4 @@
-"""Seconds and memory from labels in memory to a SEG on disk: ours and every usual writer.
+"""Measures seconds and memory from labels in memory to a SEG on disk, of all usual writers.
 
     python -m benchmarks.seg_writing_seconds [--slices 200] [--size 512] [--runs 3]
 
@@ -55,7 +55,7 @@ def main() -> None:
             f"{arguments.runs} runs"
         )
         print(f"{'':28}{'seconds':>9}{'range':>14}{'MB':>8}{'file MB':>9}   of ours")
-        runs = [[_run(one, folder) for one in arguments.writers] for _ in range(arguments.runs)]
+        runs = [[_run(name, folder) for name in arguments.writers] for _ in range(arguments.runs)]
         best = statistics.median(seconds for seconds, _, _ in (run[0] for run in runs))
         for name, of_one in zip(arguments.writers, zip(*runs, strict=True), strict=True):
             print(_line(name, list(of_one), best))
@@ -73,7 +73,7 @@ def _line(name: str, runs: list[tuple[float, float, float]], best: float) -> str
 def ellipsoids(shape: tuple[int, int, int], count: int) -> NDArray[np.uint8]:
     """Returns (k, j, i) labels 1..count, each an ellipsoid of about the size of an organ.
 
-    The largest come first, so that none of them hides another one.
+    The largest come first, so that no ellipsoid hides another.
     """
     labels = np.zeros(shape, dtype=np.uint8)
     generator = np.random.default_rng(0)
@@ -106,7 +106,7 @@ def prepare(folder: Path, slices: int, size: int) -> int:
     write_series(folder / "ct", 0, spec)
     labels = ellipsoids((slices, size, size), len(TASK.structures))
     np.save(folder / "labels.npy", labels)
-    return sum(len(np.unique(one)) - 1 for one in labels)
+    return sum(len(np.unique(plane)) - 1 for plane in labels)
 
 
 def _run(name: str, folder: Path) -> tuple[float, float, float]:

@@ -1,11 +1,11 @@
-"""Memory, descriptors and threads of the gateway's processes under steady load.
+"""Measures memory, descriptors and threads of the gateway's processes under steady load.
 
     python -m benchmarks.soak [--minutes 15] [--output FILE]
 
-Small studies of a phantom are sent by dcmtk's storescu, segmented with the demo model and delivered
-by C-STORE, so that two always wait, for as long as is said. The table has each process at the start
-(when it had done its first studies), in the middle and at the end; `flat` compares the last third
-with the third before.
+dcmtk's storescu sends small studies of a phantom, so that two always wait. The gateway segments
+them with the demo model and delivers them by C-STORE, for the given minutes. The table has each
+process at the start (after its first studies), in the middle and at the end; `flat` compares the
+last third with the third before.
 """
 
 import argparse
@@ -36,7 +36,7 @@ PAGE_BYTES = os.sysconf("SC_PAGESIZE")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """A process at a moment."""
+    """The measurements of a process at a moment."""
 
     resident_mb: float
     descriptors: int
@@ -109,7 +109,7 @@ def _table(
     moments = (third // 2, len(samples) // 2, len(samples) - 1)
     for role in ROLES:
         for what in ("resident_mb", "descriptors", "threads"):
-            values = [getattr(one[role], what) for one in samples if role in one]
+            values = [getattr(sample[role], what) for sample in samples if role in sample]
             before = statistics.median(values[third : 2 * third])
             growth = statistics.median(values[2 * third :]) - before
             cells = "".join(f"{values[moment]:8.0f}" for moment in moments)

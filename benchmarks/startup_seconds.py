@@ -1,12 +1,12 @@
-"""Seconds that commands take to start: every help, `inspect`, the application, and its peer.
+"""Measures the seconds that commands need to start: every help, `inspect`, the application.
 
     python -m benchmarks.startup_seconds [--runs 7] [--commands-only] [--output FILE]
 
-Each command is a process of its own, run once without being counted and then so many times; the
-table has the median, the span, and the median of the processor time, which a busy machine changes
-less. `inspect` reads a phantom of 20 slices. The application ends in its first operator, on an
-empty folder. Its peer imports the base classes of operators from `monai.deploy.core`, as the SDK's
-examples do, and does nothing with them.
+Each command is a process of its own. Its first run is not counted. The table has the median and the
+range of the runs, and the median of the processor time, which a busy machine changes less.
+`inspect` reads a phantom of 20 slices. The application ends in its first operator, on an empty
+folder. For comparison, a process only imports the base classes of operators from
+`monai.deploy.core`, as the SDK's examples do.
 """
 
 import argparse
@@ -62,7 +62,7 @@ def main() -> None:
         timed = [*_helps(), _inspect(folder)]
         if not given.commands_only:
             timed += [_application(folder), Timed(name="import monai.deploy.core", words=PEER)]
-        lines = [_measured(one, given.runs) for one in timed]
+        lines = [_measured(command, given.runs) for command in timed]
     head = f"{'':44}{'median':>8}{'min':>7}{'max':>7}{'processor':>11}{'limit':>7}"
     table = "\n".join(
         [f"{os.cpu_count()} cores; seconds, {given.runs} runs, warm cache", head, *lines]

@@ -1,9 +1,9 @@
-"""Seconds and memory of the look at a CT before it is segmented, with a volume in memory.
+"""Measures seconds and memory of the suitability check of a CT, with the volume in memory.
 
     python -m benchmarks.suitability_seconds [--slices 300] [--size 512] [--runs 9] [--output FILE]
 
-A phantom is written as a DICOM series and read, which is not timed; then its headers and voxels
-are judged, once without being counted. MB is memory on top of what the process held before.
+A phantom is written as a DICOM series and read; this is not timed. Then its headers and voxels are
+judged; the first run is not counted. MB is the additional memory of the process.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""Seconds for one tile of a network of the real size, by everything that could compute it.
+"""Measures the seconds for one tile of a network of the real size, by all possible runtimes.
 
     python -m benchmarks.tile_seconds [--variant fast] [--runs 3]
 
-What decided which arithmetic TotalMAP offers. ONNX Runtime and PyTorch's own compiler (which
-needs g++) are measured if they are installed, and used by nothing. Each is asked for features and
-logits of the same random tile; agreement is the share of voxels with PyTorch's label.
+These figures decided which arithmetic TotalMAP offers. ONNX Runtime and PyTorch's own compiler
+(which needs g++) are measured if they are installed; TotalMAP does not use them. Each runtime
+computes the logits of the same random tile; agreement is the share of voxels with PyTorch's label.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.speed.__main__ import PATCH_SIZES, REAL_FEATURES, WIDEST
+from benchmarks.speed.real_networks import PATCH_SIZES, REAL_FEATURES, WIDEST
 from tests.networks import build_models
 from totalmap.allocator import keep_freed_memory
 from totalmap.engine.arithmetic.exact_network import ExactNetwork
@@ -66,7 +66,7 @@ def _loader(folder: Path, variant: Variant) -> Load:
 
 
 def _contenders(load: Load, patch: tuple[int, int, int]) -> dict[str, Callable[[], Logits]]:
-    """Returns what builds each; the first one runs before the allocator is told anything."""
+    """Returns the function that builds each runtime; the first runs with the default allocator."""
     return {
         "PyTorch": lambda: _plain(load()),
         "PyTorch, memory kept": lambda: _memory_kept(load()),

@@ -1,15 +1,15 @@
-"""Speed, memory and agreement: the unmodified TotalSegmentator command against this application.
+"""Compares speed, memory and labels of this application with the unmodified TotalSegmentator.
 
     python -m benchmarks.speed [--variant fast full] [--arithmetic exact compiled bf16]
         [--warm exact] [--runs 2] [--peer-runs 2] [--warm-runs 1] [--narrow]
         [--patch 112 112 128] [--slices 224] [--size 512] [--spacing 0.8 1.5] [--device cpu]
         [--output FILE]
 
-All segment the same DICOM folder with the same networks, in turn: TotalSegmentator, ours exact,
-compiled, bf16, the warm engine, and again. The networks have the size of the real ones (--narrow:
-a quarter of the width) and random weights. Everybody's labels are compared with TotalSegmentator's,
-voxel by voxel. A setting that this tree refuses has the reason in the table; any other failure
-makes the exit status 1, after all other rows.
+The contenders segment the same DICOM folder with the same networks, in turn: TotalSegmentator, our
+arithmetics exact, compiled and bf16, our warm engine, then again. The networks have the size of the
+real networks (--narrow: a quarter of the width) and random weights. All labels are compared with
+TotalSegmentator's, voxel by voxel. If our application refuses a setting, the table shows the
+reason. After any other failure the exit status is 1; the other rows are still measured.
 """
 
 import argparse
@@ -25,6 +25,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.report_file import cpu_model
 from benchmarks.speed.arithmetic_limit import flop_of_tile, gemm_flop_per_second
 from benchmarks.speed.contenders import (
     REPOSITORY,
@@ -33,12 +34,13 @@ from benchmarks.speed.contenders import (
     Contender,
     Device,
     Precision,
-    cold,
-    peer,
-    warm,
+    our_application,
+    our_warm_engine,
+    totalsegmentator_command,
 )
 from benchmarks.speed.process_measurement import measure
-from benchmarks.speed.race import Race, say
+from benchmarks.speed.race import Race, print_progress
+from benchmarks.speed.real_networks import PATCH_SIZES, REAL_FEATURES, WIDEST
 from benchmarks.speed.table import FOOTNOTES, Limit, table
 from tests.networks import build_models
 from tests.peer import peer_command
@@ -49,19 +51,20 @@ from totalmap.settings import Variant
 
 ARITHMETICS: tuple[Arithmetic, ...] = ("exact", "compiled", "bf16")
 VARIANTS = (Variant.FAST, Variant.FULL)
-# As the real networks, whose plans are public for 3 mm and guessed for 1.5 mm.
-PATCH_SIZES = {Variant.FAST: (112, 112, 128), Variant.FULL: (128, 128, 128)}
-REAL_FEATURES, NARROW_FEATURES = 32, 8
-WIDEST = 10  # times the features of the first stage
+NARROW_FEATURES = 8
 DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
-PEER_NAME = "TotalSegmentator"
+TOTALSEGMENTATOR = "TotalSegmentator"
 WORK = REPOSITORY / "build"
 EMPTY_STARTS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What to measure; lengths in mm; patch_size in voxels, None is that of the real networks."""
+    """The options of the benchmark; lengths in mm.
+
+    Attributes:
+        patch_size: In voxels; None: the patch size of the real networks.
+    """
 
     variants: tuple[Variant, ...]
     arithmetics: tuple[Arithmetic, ...]
@@ -95,14 +98,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parse_options(arguments: Sequence[str] | None) -> Options:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--variant", nargs="+", choices=[one.value for one in VARIANTS])
+    parser.add_argument("--variant", nargs="+", choices=[variant.value for variant in VARIANTS])
     parser.add_argument("--arithmetic", nargs="*", choices=ARITHMETICS, default=ARITHMETICS)
     parser.add_argument("--warm", nargs="*", choices=ARITHMETICS, default=("exact",))
     parser.add_argument("--runs", type=int, default=2)
-    parser.add_argument("--peer-runs", type=int, help="default: as many as --runs")
+    parser.add_argument(
+        "--peer-runs", type=int, help="runs of TotalSegmentator; default: as --runs"
+    )
     parser.add_argument("--warm-runs", type=int, default=1, help="each segments two studies")
     parser.add_argument("--narrow", action="store_true", help="networks of a quarter of the width")
-    parser.add_argument("--patch", type=int, nargs=3, metavar="N", help="default: as the real ones")
+    parser.add_argument(
+        "--patch", type=int, nargs=3, metavar="N", help="default: that of the real networks"
+    )
     parser.add_argument("--slices", type=int, default=224)
     parser.add_argument("--size", type=int, default=512, help="rows and columns")
     parser.add_argument(
@@ -135,14 +142,14 @@ def parse_options(arguments: Sequence[str] | None) -> Options:
 
 
 def _measure_all(options: Options, folder: Path) -> tuple[str, bool]:
-    """Returns the report, and whether anything failed."""
-    say(f"writing a CT of {options.size} x {options.size} x {options.slices}")
+    """Returns the report, and whether a run failed."""
+    print_progress(f"writing a CT of {options.size} x {options.size} x {options.slices}")
     source = folder / "study"
     write_series(source, 0, _series(options))
     _start_once(folder)
     sections, failed = [_header(options)], False
     for variant in options.variants:
-        say(f"building the networks of variant {variant}")
+        print_progress(f"building the networks of variant {variant}")
         models = _build(folder / f"models-{variant}", variant, options)
         case = Case(variant=variant, source=source, models=models, device=options.device)
         race = Race(_contenders(case, options), folder)
@@ -164,9 +171,9 @@ def _measure_all(options: Options, folder: Path) -> tuple[str, bool]:
 
 def _contenders(case: Case, options: Options) -> list[Contender]:
     return [
-        peer(case, PEER_NAME, options.peer_runs),
-        *(cold(case, arithmetic, options.runs) for arithmetic in options.arithmetics),
-        *(warm(case, arithmetic, options.warm_runs) for arithmetic in options.warm),
+        totalsegmentator_command(case, TOTALSEGMENTATOR, options.peer_runs),
+        *(our_application(case, arithmetic, options.runs) for arithmetic in options.arithmetics),
+        *(our_warm_engine(case, arithmetic, options.warm_runs) for arithmetic in options.warm),
     ]
 
 
@@ -190,7 +197,7 @@ def _build(folder: Path, variant: Variant, options: Options) -> Path:
         base_features=features,
         max_features=WIDEST * features,
     )
-    # bf16 would be refused for weights like these, and rightly.
+    # Without a record, bf16 would be refused for random weights.
     passed = Agreement(min_dice=1.0, structure="none: random weights", structures=0)
     record_agreements(models, dict.fromkeys(_datasets(models), passed))
     return models
@@ -205,12 +212,12 @@ def _features(options: Options) -> int:
 
 
 def _gemm_rates(device: Device) -> dict[Precision, float]:
-    say("  measuring torch.mm")
+    print_progress("  measuring torch.mm")
     return {name: gemm_flop_per_second(dtype, device) for name, dtype in DTYPES.items()}
 
 
 def _start_once(folder: Path) -> None:
-    """Brings both programs' files into the disk cache, so that the first round is as the next."""
+    """Brings the files of both programs into the disk cache, so that all rounds are alike."""
     command = peer_command(folder, folder / "first.nii.gz", folder)
     measure([command.words[0], "--help"], command.environment)
     measure([sys.executable, "-c", "import app.application, totalmap.engine.predict"])
@@ -219,7 +226,9 @@ def _start_once(folder: Path) -> None:
 def _header(options: Options) -> str:
     width = "a quarter of the real width" if options.narrow else "the real width"
     patch = " x ".join(map(str, options.patch_size)) if options.patch_size else "as the real ones"
-    packages = ", ".join(f"{name} {version(name)}" for name in (PEER_NAME, "nnunetv2", "torch"))
+    packages = ", ".join(
+        f"{name} {version(name)}" for name in (TOTALSEGMENTATOR, "nnunetv2", "torch")
+    )
     return "\n".join(
         [
             f"- Machine: {cpu_model()}, {os.cpu_count()} cores"
@@ -235,16 +244,9 @@ def _header(options: Options) -> str:
     )
 
 
-def cpu_model() -> str:
-    """Returns the name of the processor."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
-
-
 def _shim_footnote(folder: Path) -> str:
-    """Says what tests.peer adds to each start of TotalSegmentator's processes."""
-    say("starting empty processes")
+    """Returns how much tests.peer adds to each start of a process of TotalSegmentator."""
+    print_progress("starting empty processes")
     environment = peer_command(folder, folder / "empty.nii.gz", folder).environment
     pairs = [(_empty_start(environment), _empty_start(os.environ)) for _ in range(EMPTY_STARTS)]
     added = statistics.median(ours - bare for ours, bare in pairs)

@@ -1,4 +1,4 @@
-"""The limit of the machine: the arithmetic of the tiles at the rate of its matrix product."""
+"""Measures the limit of the machine: the operations of the tiles at the rate of torch.mm."""
 
 import statistics
 import time
@@ -33,7 +33,7 @@ def _flop_of_model(checkpoint: Path, trainer_folder: Path) -> int:
 def flop(network: torch.nn.Module, shape: tuple[int, ...]) -> int:
     """Returns the operations of the convolutions of a network; a multiply-add counts as two.
 
-    Moves the network to torch's device without memory: nothing is calculated.
+    The network moves to torch's device `meta`: nothing is calculated.
     """
     network.to("meta")
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:

@@ -1,4 +1,4 @@
-"""What is compared: TotalSegmentator's command, ours cold, and ours as a warm engine."""
+"""Runs the contenders: TotalSegmentator's command, our application, and our warm engine."""
 
 import json
 import os
@@ -25,7 +25,7 @@ Device = Literal["cpu", "cuda"]
 Arithmetic = Literal["exact", "compiled", "bf16"]
 Precision = Literal["fp32", "bf16"]
 
-PEER_OPTIONS = {Variant.FULL: (), Variant.FAST: ("--fast",)}
+TOTALSEGMENTATOR_OPTIONS = {Variant.FULL: (), Variant.FAST: ("--fast",)}
 TAIL_LINES = 15
 
 _MESSAGE = re.compile(r"""message=["'](.+)["']$""", re.MULTILINE)
@@ -33,7 +33,7 @@ _MESSAGE = re.compile(r"""message=["'](.+)["']$""", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """What everybody segments, with which networks, on what."""
+    """The study that all contenders segment, the networks, and the device."""
 
     variant: Variant
     source: Path
@@ -46,14 +46,16 @@ class Run:
     """One measured run.
 
     Attributes:
+        seconds: From the start of the command to its end.
         network: The loop over the tiles.
-        network_told: Whether the command told it. If not, its seconds are those of the whole
-            stage `segment`, and the tiles are unknown (0).
+        is_network_known: Whether the command reports `network`. If not, its seconds are those of
+            the whole stage `segment`, and its tiles are 0.
+        peak_bytes: The highest memory of all processes of the command.
     """
 
     seconds: float
     network: NetworkTime
-    network_told: bool
+    is_network_known: bool
     peak_bytes: int
 
     @property
@@ -66,9 +68,9 @@ class RunFailed(Exception):
     """A command failed.
 
     Attributes:
-        reason: One line.
-        tail: The last lines that the command wrote.
-        refused: Whether it refused its settings: this tree can't do what was asked.
+        reason: The reason in one line.
+        tail: The last lines of the command's output.
+        refused: Whether the command refused its settings, as unknown.
     """
 
     def __init__(self, reason: str, tail: str, *, refused: bool) -> None:
@@ -80,13 +82,13 @@ class RunFailed(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contender:
-    """Somebody who segments the case.
+    """A program that segments the case.
 
     Attributes:
-        rounds: How often.
+        rounds: The number of its runs.
         precision: The arithmetic whose limit applies.
-        segment: Runs in an empty folder; returns the measurement, and the labels laid out as in
-            TotalSegmentator's NIfTI.
+        segment: Segments the case in an empty folder; returns the measurement, and the labels in
+            the layout of TotalSegmentator's NIfTI.
     """
 
     name: str
@@ -95,8 +97,8 @@ class Contender:
     segment: Callable[[Path], tuple[Run, Labels]]
 
 
-def peer(case: Case, name: str, rounds: int) -> Contender:
-    """TotalSegmentator's own command."""
+def totalsegmentator_command(case: Case, name: str, rounds: int) -> Contender:
+    """Returns TotalSegmentator's own command as a contender."""
 
     def segment(folder: Path) -> tuple[Run, Labels]:
         labels = folder / "labels.nii.gz"
@@ -104,20 +106,20 @@ def peer(case: Case, name: str, rounds: int) -> Contender:
             case.source,
             labels,
             case.models,
-            *PEER_OPTIONS[case.variant],
+            *TOTALSEGMENTATOR_OPTIONS[case.variant],
             device="cpu" if case.device == "cpu" else "gpu",
         )
         finished = _measured(command.words, {**command.environment, **_visible_devices(case)})
         network = from_progress_bars(finished.stderr)
         if network is None:
             raise RunFailed("no progress bar was found", _tail(finished), refused=False)
-        return _run(finished, network, told=True), _labels(labels, finished)
+        return _run(finished, network, is_known=True), _labels(labels, finished)
 
     return Contender(name=name, rounds=rounds, precision=_precision(case, "exact"), segment=segment)
 
 
-def cold(case: Case, arithmetic: Arithmetic, rounds: int) -> Contender:
-    """The application, as a MAP starts it."""
+def our_application(case: Case, arithmetic: Arithmetic, rounds: int) -> Contender:
+    """Returns our application, started as a MAP is, as a contender."""
 
     def segment(folder: Path) -> tuple[Run, Labels]:
         words = [sys.executable, "-m", "app", "-i", str(case.source)]
@@ -125,7 +127,8 @@ def cold(case: Case, arithmetic: Arithmetic, rounds: int) -> Contender:
         finished = _measured(words, _our_environment(case, arithmetic))
         network = from_log(finished.stderr)
         labels = _labels(folder / "results" / "labels.nii.gz", finished)
-        return _run(finished, network or _segment_stage(folder), told=network is not None), labels
+        is_known = network is not None
+        return _run(finished, network or _segment_stage(folder), is_known=is_known), labels
 
     return Contender(
         name=arithmetic,
@@ -135,20 +138,20 @@ def cold(case: Case, arithmetic: Arithmetic, rounds: int) -> Contender:
     )
 
 
-def warm(case: Case, arithmetic: Arithmetic, rounds: int) -> Contender:
-    """The second study of an engine that is kept, up to the labels in memory."""
+def our_warm_engine(case: Case, arithmetic: Arithmetic, rounds: int) -> Contender:
+    """Returns the second study of our engine, up to the labels in memory, as a contender."""
 
     def segment(folder: Path) -> tuple[Run, Labels]:
         labels = folder / "labels.npy"
         words = [sys.executable, "-m", "benchmarks.speed.warm_engine_run"]
         words += [str(path) for path in (case.source, case.models, labels)]
         finished = _measured(words, _our_environment(case, arithmetic))
-        told = json.loads(finished.stdout)
+        warm = json.loads(finished.stdout)
         network = NetworkTime(
-            tiles=told["tiles"] or 0, seconds=told["network_seconds"] or told["segment_seconds"]
+            tiles=warm["tiles"] or 0, seconds=warm["network_seconds"] or warm["segment_seconds"]
         )
-        run = _run(finished, network, told=told["network_seconds"] is not None)
-        return replace(run, seconds=told["seconds"]), np.load(labels)
+        run = _run(finished, network, is_known=warm["network_seconds"] is not None)
+        return replace(run, seconds=warm["seconds"]), np.load(labels)
 
     return Contender(
         name=f"{arithmetic}, warm",
@@ -175,12 +178,12 @@ def _labels(path: Path, finished: Finished) -> Labels:
 
 
 def _reason(finished: Finished) -> str:
-    """Returns our error's message, which stands in a log of text or JSON, or else the last line."""
+    """Returns the message of our error from a log of text or JSON, or the last line."""
     in_text = [match[1] for match in _MESSAGE.finditer(finished.stderr)]
     in_json = [entry["message"] for entry in events(finished.stderr) if "message" in entry]
     lines = [line for line in finished.stderr.splitlines() if line.strip()]
-    said = in_json or in_text or lines or ["without a word"]
-    return f"exit status {finished.status}, {said[-1]}"
+    messages = in_json or in_text or lines or ["no message"]
+    return f"exit status {finished.status}, {messages[-1]}"
 
 
 def _tail(finished: Finished) -> str:
@@ -210,11 +213,11 @@ def _precision(case: Case, arithmetic: Arithmetic) -> Precision:
     return "bf16" if case.device == "cuda" or arithmetic == "bf16" else "fp32"
 
 
-def _run(finished: Finished, network: NetworkTime, *, told: bool) -> Run:
+def _run(finished: Finished, network: NetworkTime, *, is_known: bool) -> Run:
     return Run(
         seconds=finished.seconds,
         network=network,
-        network_told=told,
+        is_network_known=is_known,
         peak_bytes=finished.peak_bytes,
     )
 

@@ -1,4 +1,4 @@
-"""How far two label images agree."""
+"""Measures how far two label images agree."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +16,14 @@ Labels = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
-    """Labels against a reference.
+    """The agreement of labels with a reference.
 
     Attributes:
-        min_dice: Lowest Dice of the structures that have at least SMALLEST_STRUCTURE_VOXELS in
-            the reference; 1 where there is none.
-        structures: How many these are.
+        voxels: The number of all voxels.
+        differing: The number of voxels with another label.
+        min_dice: The lowest Dice of the structures that have at least SMALLEST_STRUCTURE_VOXELS in
+            the reference; 1 without such a structure.
+        structures: The number of these structures.
     """
 
     voxels: int
@@ -56,5 +58,5 @@ def compare(labels: Labels, reference: Labels) -> Agreement:
 
 
 def load_labels(path: Path) -> Labels:
-    """Returns the labels of a NIfTI file, axes as they are stored."""
+    """Returns the labels of a NIfTI file, with the axes of the file."""
     return np.asarray(nibabel.load(path).dataobj).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""What commands tell of the seconds that their networks took."""
+"""Reads from the output of a command how many seconds its networks took."""
 
 import json
 import re
@@ -8,8 +8,8 @@ from typing import Any
 
 NETWORKS_RAN = "networks_ran"
 
-# The last state of a progress bar of tqdm, which nnU-Net shows per network around its loop over
-# the tiles: "100%|███| 4/4 [00:26<00:00,  6.54s/it]". At its end tqdm writes the mean rate.
+# The last state of a tqdm progress bar. nnU-Net shows a bar for each network around its loop over
+# the tiles: "100%|███| 4/4 [00:26<00:00,  6.54s/it]". At the end tqdm writes the mean rate.
 _FINISHED_BAR = re.compile(r"100%\|[^|]*\| (\d+)/\1 \[[^,\]]*, *([\d.]+)(it/s|s/it)\]")
 
 
@@ -24,7 +24,7 @@ class NetworkTime:
 def from_progress_bars(stderr: str) -> NetworkTime | None:
     """Adds up the progress bars of the unmodified TotalSegmentator; None if there is none.
 
-    The rate has two decimals, so the seconds are right to half a percent or better.
+    The rate has two decimals, so the error of the seconds is at most half a percent.
     """
     bars = [_FINISHED_BAR.search(line.rpartition("\r")[2]) for line in stderr.split("\n")]
     loops = [_loop(bar) for bar in bars if bar]
@@ -32,7 +32,7 @@ def from_progress_bars(stderr: str) -> NetworkTime | None:
 
 
 def from_log(stderr: str) -> NetworkTime | None:
-    """Adds up our events in a log of JSON lines, between which others may stand."""
+    """Adds up our events in a log; lines that are not JSON are ignored."""
     return from_events(events(stderr))
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import IO
 
 SAMPLE_SECONDS = 0.1
-# A sample of a large process takes milliseconds and holds up its page faults: one that cost t is
-# followed by a pause of at least 20 t.
+# A sample of a large process takes milliseconds and delays its page faults: after a sample that
+# took t the next pause is at least 20 t.
 PAUSE_PER_COST = 20
 TIMEOUT_SECONDS = 4 * 3600.0
 
@@ -25,12 +25,13 @@ _SESSION_FIELD = 3  # in /proc/<pid>/stat, counted from the state, which follows
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """How a command ended.
+    """A command that has ended.
 
     Attributes:
+        status: The exit status.
         seconds: From its start to its end.
-        peak_bytes: Highest memory of the command and its descendants together. Pages that several
-            of them share count once (PSS).
+        peak_bytes: The highest memory of the command and its descendants together. Shared pages
+            count once (PSS).
     """
 
     status: int
@@ -50,9 +51,9 @@ def measure(
     """Runs a command to its end.
 
     Args:
-        environment: The whole environment; None is ours.
-        folder: The working directory; None is ours.
-        timeout_seconds: After this the command is killed; its status is then -9.
+        environment: The whole environment; None: that of this process.
+        folder: The working directory; None: that of this process.
+        timeout_seconds: The command is killed after this time; its status is then -9.
         on_sample: Called after each sample of the memory.
     """
     with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
@@ -69,7 +70,7 @@ def measure(
             peak_bytes = _watch(process.pid, start + timeout_seconds, on_sample)
             seconds = time.perf_counter() - start
         finally:
-            # Not yet waited for, so the number of the group still belongs to the command.
+            # Before the wait, the number of the group still belongs to the command.
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             status = process.wait()
@@ -83,7 +84,7 @@ def measure(
 
 
 def _content(file: IO[bytes]) -> str:
-    """Returns the text as it was written: progress bars are drawn with carriage returns."""
+    """Returns the text with the carriage returns of progress bars."""
     file.seek(0)
     return file.read().decode(errors="replace")
 
@@ -104,7 +105,7 @@ def _watch(leader: int, deadline: float, on_sample: Callable[[], None]) -> int:
 
 
 def _session_bytes(leader: int, at_least: int) -> int:
-    """Returns the PSS of a session in bytes, or 0 where it is certainly below `at_least`."""
+    """Returns the PSS of a session in bytes, or 0 if it is certainly below `at_least`."""
     members = [pid for pid in map(_pid, _PROC.iterdir()) if pid and _session(pid) == leader]
     if sum(map(_resident_bytes, members)) < at_least:  # it counts shared pages several times
         return 0
@@ -126,7 +127,7 @@ def _resident_bytes(pid: int) -> int:
 
 
 def _proportional_bytes(pid: int) -> int:
-    """Returns the PSS; where the kernel does not tell it, the RSS."""
+    """Returns the PSS, or the RSS if the kernel does not report the PSS."""
     for line in _read(pid, "smaps_rollup").splitlines():
         name, _, value = line.partition(":")
         if name == "Pss":
@@ -135,7 +136,7 @@ def _proportional_bytes(pid: int) -> int:
 
 
 def _read(pid: int, name: str) -> str:
-    """Returns a file of /proc, empty where the process has ended meanwhile."""
+    """Returns a file of /proc; empty if the process has ended."""
     try:
         return (_PROC / str(pid) / name).read_text()
     except OSError:

@@ -1,4 +1,4 @@
-"""Lets several segment the same study in turn, and compares their labels."""
+"""Lets the contenders segment the same study in turn, and compares their labels."""
 
 import tempfile
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ from benchmarks.speed.table import Entry
 
 
 class Race:
-    """Lets contenders segment the same case in turn; the first one's labels are the reference."""
+    """Lets contenders segment the same case in turn; the first contender gives the reference."""
 
     def __init__(self, contenders: Sequence[Contender], folder: Path) -> None:
-        self._lanes = [_Lane(contender=one) for one in contenders]
+        self._lanes = [_Lane(contender=contender) for contender in contenders]
         self._folder = folder
         self._reference: Labels | None = None
 
@@ -27,17 +27,17 @@ class Race:
 
     @property
     def failed(self) -> bool:
-        """Whether a run failed for another reason than a setting that was refused."""
+        """Whether a run failed, refused settings not counted."""
         return any(lane.failure and not lane.failure.refused for lane in self._lanes)
 
     @property
     def tiles(self) -> int:
-        """The number of tiles of all networks, as told by the first who tells it."""
-        told = [run.network.tiles for lane in self._lanes for run in lane.runs]
-        return next((tiles for tiles in told if tiles), 0)
+        """The number of tiles of all networks, from the first run that reports it."""
+        counts = [run.network.tiles for lane in self._lanes for run in lane.runs]
+        return next((tiles for tiles in counts if tiles), 0)
 
     def entries(self) -> list[Entry]:
-        """Returns what was measured, for the table."""
+        """Returns the measurements, for the table."""
         return [
             Entry(
                 name=lane.contender.name,
@@ -50,19 +50,19 @@ class Race:
         ]
 
     def _run_one(self, lane: "_Lane", number: int) -> None:
-        say(f"  round {number + 1}: {lane.contender.name} ...")
+        print_progress(f"  round {number + 1}: {lane.contender.name} ...")
         with tempfile.TemporaryDirectory(dir=self._folder) as name:
             try:
                 run, labels = lane.contender.segment(Path(name))
                 self._compare(lane, labels)
             except RunFailed as failure:
                 lane.failure = failure
-                say(f"    {failure.reason}")
+                print_progress(f"    {failure.reason}")
                 if not failure.refused:
-                    say(failure.tail)
+                    print_progress(failure.tail)
                 return
         lane.runs.append(run)
-        say(
+        print_progress(
             f"    {run.seconds:.1f} s, network {run.network.seconds:.1f} s, "
             f"{run.peak_bytes / 1e9:.1f} GB"
         )
@@ -85,6 +85,6 @@ class _Lane:
     failure: RunFailed | None = None
 
 
-def say(text: str) -> None:
+def print_progress(text: str) -> None:
     """Prints a line of progress."""
     print(text, flush=True)

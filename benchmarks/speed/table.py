@@ -1,4 +1,4 @@
-"""The table of benchmarks.speed: Markdown that reads well as plain text, too."""
+"""Formats the table of benchmarks.speed as Markdown that is aligned as plain text too."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -22,20 +22,21 @@ HEADINGS = (
 UNKNOWN = "-"
 
 FOOTNOTES = (
-    "Seconds are medians, from the DICOM folder to the NIfTI of the labels; in brackets how many "
-    "times faster than TotalSegmentator. Network: the loop over the tiles; of limit: how near that "
-    "comes to the machine's limit. Outside: all the rest; of network: as a share of the network's "
-    "time. A warm run is the second study of an engine that is kept, up to the labels in memory.",
-    "Differ: voxels whose label is not TotalSegmentator's, the worst of all runs.",
+    "Seconds are medians, from the DICOM folder to the NIfTI of the labels; the number in brackets "
+    "is how many times faster this is than TotalSegmentator. Network: the loop over the tiles; of "
+    "limit: the machine's limit as a share of it. Outside: all other time; of network: as a share "
+    "of the network's time. A warm run is the second study of one engine, up to the labels in "
+    "memory.",
+    "Differ: voxels whose label is not TotalSegmentator's, in the worst run.",
     "Peak GB: 10^9 bytes, all processes of the command, shared pages counted once.",
-    "The weights are random, so the labels are noise and the last bit of a sum decides: 0 voxels "
-    "that differ is as strict as can be, while the share and the lowest Dice (of structures with "
-    f"at least {SMALLEST_STRUCTURE_VOXELS} voxels) of compiled and bf16 say little about trained "
-    "weights; their agreement is shown elsewhere, on trained weights.",
+    "The weights are random: the labels are noise, and the last bit of a sum decides. 0 differing "
+    "voxels is the strictest result. The share and the lowest Dice (of structures with at least "
+    f"{SMALLEST_STRUCTURE_VOXELS} voxels) of compiled and bf16 say little about trained weights, "
+    "on which their agreement is measured elsewhere.",
 )
 STAR = "\\*"
 STAR_FOOTNOTE = (
-    f"{STAR} The command told no time of its network: this is its whole stage `segment`."
+    f"{STAR} The command reports no time of its network: this is its whole stage `segment`."
 )
 
 
@@ -44,8 +45,8 @@ class Entry:
     """All rounds of one contender.
 
     Attributes:
-        agreements: With TotalSegmentator's labels, one a run; empty where there are none.
-        failure: Why it did not get to its end, or None.
+        agreements: With TotalSegmentator's labels, one for each run; may be empty.
+        failure: The reason of its end, or None.
     """
 
     name: str
@@ -57,12 +58,12 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """What the machine allows.
+    """The limit of the machine.
 
     Attributes:
-        tiles: Of all networks together.
-        flop_per_tile: The mean over the networks.
-        flop_per_second: What torch.mm reaches, by precision.
+        tiles: The number of tiles of all networks together.
+        flop_per_tile: The floating-point operations of a tile, the mean over the networks.
+        flop_per_second: The rate of torch.mm, by precision.
     """
 
     tiles: int
@@ -93,7 +94,7 @@ def table(title: str, entries: Sequence[Entry], limit: Limit) -> str:
         for entry in entries
         if entry.failure
     ]
-    if not all(run.network_told for entry in entries for run in entry.runs):
+    if not all(run.is_network_known for entry in entries for run in entry.runs):
         paragraphs.append(STAR_FOOTNOTE)
     return "\n\n".join(paragraphs)
 
@@ -121,16 +122,16 @@ def _row(entry: Entry, reference: _Medians | None, limit: Limit) -> tuple[str, .
         verb = _verb(entry.failure) if entry.failure else "not run"
         return (entry.name, verb, *[UNKNOWN] * (len(HEADINGS) - 2))
     base = None if reference == ours else reference
-    told = all(run.network_told for run in entry.runs)
+    is_known = all(run.is_network_known for run in entry.runs)
     seconds = [run.seconds for run in entry.runs]
     return (
         entry.name,
         _times(ours.seconds, base.seconds if base else None),
         f"{min(seconds):.1f}-{max(seconds):.1f}" if len(seconds) > 1 else UNKNOWN,
-        _times(ours.network, base.network if base else None) if told else _starred(ours),
-        f"{limit.seconds(entry.precision) / ours.network:.0%}" if told else UNKNOWN,
-        _times(ours.outside, base.outside if base else None) if told else UNKNOWN,
-        f"{ours.outside / ours.network:.0%}" if told else UNKNOWN,
+        _times(ours.network, base.network if base else None) if is_known else _starred(ours),
+        f"{limit.seconds(entry.precision) / ours.network:.0%}" if is_known else UNKNOWN,
+        _times(ours.outside, base.outside if base else None) if is_known else UNKNOWN,
+        f"{ours.outside / ours.network:.0%}" if is_known else UNKNOWN,
         f"{max(run.peak_bytes for run in entry.runs) / 1e9:.1f}",
         _differing(entry.agreements),
     )
@@ -157,10 +158,10 @@ def _times(seconds: float, reference: float | None) -> str:
 def _differing(agreements: Sequence[Agreement]) -> str:
     if not agreements:
         return UNKNOWN
-    worst = max(agreements, key=lambda one: one.differing)
+    worst = max(agreements, key=lambda agreement: agreement.differing)
     if worst.differing == 0:
         return "0"
-    dice = min(one.min_dice for one in agreements)
+    dice = min(agreement.min_dice for agreement in agreements)
     share = worst.differing / worst.voxels
     return f"{worst.differing:,} ({share:.2%}), Dice {dice:.3f}"
 

@@ -1,10 +1,10 @@
-"""Segments a study twice with one engine and tells what the second time cost.
+"""Segments a study twice with one engine and prints the seconds of the second time.
 
     python -m benchmarks.speed.warm_engine_run INPUT MODELS LABELS
 
-A part of benchmarks.speed, in a process of its own so that its memory can be measured. The
-settings come from app.yaml and the environment. Writes the labels as NumPy's array, laid out as
-in the NIfTI, and prints a WarmRun as JSON.
+benchmarks.speed runs this in a process of its own to measure its memory. The settings come from
+app.yaml and the environment. It writes the labels as a NumPy array in the layout of the NIfTI, and
+prints a WarmRun as JSON.
 """
 
 import json
@@ -33,13 +33,13 @@ SETTINGS = Path(__file__).parents[2] / "app.yaml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WarmRun:
-    """The second study.
+    """The times of the second study.
 
     Attributes:
         seconds: From its folder to its labels on the slices, in memory.
-        segment_seconds: What of them the engine took, from the volume to the labels.
-        network_seconds: What of them the networks took; None where the engine does not tell.
-        tiles: How many tiles that were, or None.
+        segment_seconds: The part of the engine, from the volume to the labels.
+        network_seconds: The part of the networks; None if the engine does not report it.
+        tiles: The number of tiles, or None.
     """
 
     seconds: float

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.speed.contenders import Case, RunFailed, cold
+from benchmarks.speed.contenders import Case, RunFailed, our_application
 from totalmap.settings import Variant
 
 
@@ -12,7 +12,7 @@ def test_a_failed_run_reports_our_reason_and_its_last_lines(tmp_path: Path) -> N
     )
     case.source.mkdir()
     with pytest.raises(RunFailed, match="exit status 65, ") as raised:
-        cold(case, "exact", rounds=1).segment(tmp_path / "out")
+        our_application(case, "exact", rounds=1).segment(tmp_path / "out")
     assert not raised.value.refused
     assert "run_failed" in raised.value.tail
     assert "run_failed" not in raised.value.reason
@@ -24,6 +24,6 @@ def test_an_unknown_setting_counts_as_refused(
     monkeypatch.setenv("TOTALMAP_SEGMENTATION__NONSENSE", "1")
     case = Case(variant=Variant.FAST, source=tmp_path, models=tmp_path, device="cpu")
     with pytest.raises(RunFailed, match=r"setting segmentation\.nonsense") as raised:
-        cold(case, "exact", rounds=1).segment(tmp_path / "out")
+        our_application(case, "exact", rounds=1).segment(tmp_path / "out")
     assert raised.value.refused
     assert "ConfigError" not in raised.value.reason

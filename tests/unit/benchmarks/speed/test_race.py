@@ -12,7 +12,7 @@ from benchmarks.speed.race import Race
 RUN = Run(
     seconds=2.0,
     network=NetworkTime(tiles=3, seconds=1.0),
-    network_told=True,
+    is_network_known=True,
     peak_bytes=10**9,
 )
 

@@ -6,11 +6,11 @@ from benchmarks.speed.table import UNKNOWN, Entry, Limit, table
 LIMIT = Limit(tiles=4, flop_per_tile=1e12, flop_per_second={"fp32": 4e11, "bf16": 2e12})
 
 
-def run(seconds: float, network_seconds: float, *, told: bool = True) -> Run:
+def run(seconds: float, network_seconds: float, *, is_known: bool = True) -> Run:
     return Run(
         seconds=seconds,
         network=NetworkTime(tiles=4, seconds=network_seconds),
-        network_told=told,
+        is_network_known=is_known,
         peak_bytes=3_000_000_000,
     )
 
@@ -52,9 +52,9 @@ def test_the_speed_table_counts_differing_voxels() -> None:
 
 
 def test_an_unknown_network_time_has_a_star() -> None:
-    starred = table("fast", [PEER, entry("exact", run(25, 20, told=False))], LIMIT)
+    starred = table("fast", [PEER, entry("exact", run(25, 20, is_known=False))], LIMIT)
     assert cells(starred)["exact"][2:6] == ["\\* 20.0", UNKNOWN, UNKNOWN, UNKNOWN]
-    assert "\\* The command told no time" in starred
+    assert "\\* The command reports no time" in starred
     assert "\\*" not in table("fast", [PEER, entry("exact", run(25, 20))], LIMIT)
 
 
