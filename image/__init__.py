@@ -1,5 +1,5 @@
-"""How the container image is made: the MAP (MONAI application package).
+"""Builds the container image: the MAP (MONAI application package).
 
-`python -m image package` has the real `monai-deploy package` build it, `python -m image build`
-builds our own Dockerfile. Both work on a stage: a folder with copies of the tracked files only.
+`python -m image package` builds it with MONAI's own `monai-deploy package`, `python -m image build`
+with our own Dockerfile. Both use a build context: a folder with copies of tracked files only.
 """

@@ -1,4 +1,4 @@
-"""Makes an image from a stage, with `docker build` or with `monai-deploy package`."""
+"""Builds an image from a build context, with `docker build` or with `monai-deploy package`."""
 
 import os
 import shutil
@@ -7,7 +7,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-from image.build_context import make_stage
+from image.build_context import make_build_context
 from image.map_manifests import write_manifests
 from install.locks import LOCKS
 from totalmap.settings import ApplicationSection, load_settings
@@ -25,7 +25,7 @@ class BuildError(Exception):
 
 def build_image(
     repository: Path,
-    stage: Path,
+    context: Path,
     *,
     tag: str,
     variant: str,
@@ -40,26 +40,26 @@ def build_image(
 
     Args:
         repository: The git checkout.
-        stage: Where the build's files are put.
-        tag: Name of the image; its version is the application's.
+        context: The folder of the build context.
+        tag: The name of the image; its version is that of the application.
         variant: cpu or cuda.
-        models: Weights to bake in, or None.
-        base_image: What the image is built on, or None for the Dockerfile's own.
-        build_image: Where packages are installed, or None for the same.
-        network: Docker's network for the steps, or None for Docker's own.
-        torch: Which PyTorch is installed, cpu or cuda; None for that of the variant.
-        torch_index: Address of the index that has PyTorch for the CPU; None for PyTorch's own.
+        models: The weights to copy into the image, or None.
+        base_image: The base image; None: that of the Dockerfile.
+        build_image: The image that installs the packages; None: the base image.
+        network: Docker's network for the build; None: Docker's default.
+        torch: The build of PyTorch, cpu or cuda; None: that of the variant.
+        torch_index: Address of an index with PyTorch for the CPU; None: PyTorch's own.
 
     Raises:
-        StageError: The stage can't be made.
+        BuildContextError: The build context can't be made.
         BuildError: Docker failed.
     """
-    make_stage(repository, stage, models)
-    (stage / "models").mkdir(exist_ok=True)
-    write_manifests(stage, variant, version(SDK))
-    _add_packages(repository, stage / "packages")
-    shutil.copy(HERE / "tools", stage / "tools")
-    application = _application(stage)
+    make_build_context(repository, context, models)
+    (context / "models").mkdir(exist_ok=True)
+    write_manifests(context, variant, version(SDK))
+    _add_packages(repository, context / "packages")
+    shutil.copy(HERE / "tools", context / "tools")
+    application = _application(context)
     image = f"{tag}:{application.version}{SUFFIXES[variant]}"
     arguments = {
         "TITLE": application.title,
@@ -71,49 +71,49 @@ def build_image(
         "TORCH": torch or variant,
         "TORCH_INDEX": torch_index,
     }
-    _docker_build(repository / "Dockerfile", stage, image, arguments, network)
+    _docker_build(repository / "Dockerfile", context, image, arguments, network)
     return image
 
 
 def package_image(
-    repository: Path, stage: Path, *, tag: str, models: Path | None, base_image: str | None
+    repository: Path, context: Path, *, tag: str, models: Path | None, base_image: str | None
 ) -> str:
-    """Has `monai-deploy package` build the image, adds what it lacks, and returns its name.
+    """Builds the image with `monai-deploy package`, completes it, and returns its name.
 
     Raises:
-        StageError: The stage can't be made.
+        BuildContextError: The build context can't be made.
         BuildError: The packager or Docker failed.
     """
-    make_stage(repository, stage, models)
-    application = _application(stage)
+    make_build_context(repository, context, models)
+    application = _application(context)
     monai_deploy = str(Path(sys.executable).with_name("monai-deploy"))
-    _run([monai_deploy, *packager_arguments(stage, tag, base_image)])
-    # The packager adds the platform to the name, and leaves no slash in it.
+    _run([monai_deploy, *packager_arguments(context, tag, base_image)])
+    # The packager adds the platform to the name, and replaces slashes.
     name = f"{tag}-packager-x64-workstation-dgpu-linux-amd64".replace("/", "-")
     packaged = f"{name}:{application.version}"
     image = f"{tag}-packaged:{application.version}"
-    _add_packages(repository, stage / "packages")
-    shutil.copy(HERE / "tools", stage / "tools")
-    _docker_build(HERE / "finish.Dockerfile", stage, image, {"PACKAGED": packaged}, None)
+    _add_packages(repository, context / "packages")
+    shutil.copy(HERE / "tools", context / "tools")
+    _docker_build(HERE / "finish.Dockerfile", context, image, {"PACKAGED": packaged}, None)
     return image
 
 
-def packager_arguments(stage: Path, tag: str, base_image: str | None) -> list[str]:
-    """Returns the arguments of `monai-deploy` that package a stage."""
-    arguments = ["package", str(stage / "app"), "--config", str(stage / "app.yaml")]
-    arguments += ["--docs", str(stage / "docs"), "--platform", "x86_64"]
+def packager_arguments(context: Path, tag: str, base_image: str | None) -> list[str]:
+    """Returns the arguments of `monai-deploy` that package a build context."""
+    arguments = ["package", str(context / "app"), "--config", str(context / "app.yaml")]
+    arguments += ["--docs", str(context / "docs"), "--platform", "x86_64"]
     arguments += ["--sdk", "monai-deploy", "--no-cache"]
     arguments += ["--source", str(RELEASE_MANIFEST)]
-    arguments += ["--tag", f"{tag}-packager:{_application(stage).version}"]
-    if (stage / "models").is_dir():
-        arguments += ["--models", str(stage / "models")]
+    arguments += ["--tag", f"{tag}-packager:{_application(context).version}"]
+    if (context / "models").is_dir():
+        arguments += ["--models", str(context / "models")]
     if base_image is not None:
         arguments += ["--base-image", base_image]
     return arguments
 
 
 def _add_packages(repository: Path, folder: Path) -> None:
-    """Adds the locks, and what installs them in the first stage of the Dockerfile."""
+    """Copies the locks and the installer for the first stage of the Dockerfile."""
     folder.mkdir()
     shutil.copytree(LOCKS, folder / "locks")
     shutil.copytree(
@@ -137,8 +137,8 @@ def _docker_build(
     _run([*command, str(context)])
 
 
-def _application(stage: Path) -> ApplicationSection:
-    return load_settings(stage / "app.yaml").application
+def _application(context: Path) -> ApplicationSection:
+    return load_settings(context / "app.yaml").application
 
 
 def _run(command: list[str]) -> None:

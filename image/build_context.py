@@ -1,8 +1,8 @@
-"""A stage: the files an image is built from, and nothing that lies beside them.
+"""Makes a build context: a folder with the files from which an image is built.
 
 - app/: the application, as `python3 app` runs it, with its requirements.txt
 - docs/: README, licence, documents
-- models/: the weights to bake in, if any, in one folder a model
+- models/: the weights to copy into the image, if any, in a folder for each model
 - app.yaml
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from install.locks import lock_of
 
-# What runs: these packages; the tests, the benchmarks and the training stay at home.
+# A run needs these packages; tests, benchmarks and training are left out.
 PACKAGES = ("app", "cli", "deploy", "operators", "totalmap")
 DOCUMENTS = ("docs", "README.md", "LICENSE")
 SETTINGS = "app.yaml"
@@ -27,42 +27,45 @@ runpy.run_module("app", run_name="__main__", alter_sys=True)
 '''
 
 
-class StageError(Exception):
-    """A stage can't be made."""
+class BuildContextError(Exception):
+    """A build context can't be made."""
 
 
-def make_stage(repository: Path, stage: Path, models: Path | None) -> None:
+def make_build_context(repository: Path, context: Path, models: Path | None) -> None:
     """Copies the tracked files that an image needs into an empty folder.
 
     Args:
         repository: The git checkout.
-        stage: Made anew; what is there is removed.
-        models: A folder of weights with its manifest.json, or None: they are mounted later.
+        context: The folder of the build context; its old files are removed.
+        models: A folder of weights with its manifest.json; None: the weights are mounted later.
 
     Raises:
-        StageError: This is no git checkout, or the models folder has no manifest.json.
+        BuildContextError: The repository is not a git checkout, or the models folder has no
+            manifest.json.
     """
     if models is not None and not (models / "manifest.json").is_file():
-        raise StageError(f"{models} has no manifest.json: run `totalmap models adopt {models}`")
-    shutil.rmtree(stage, ignore_errors=True)
-    application = stage / "app"
+        raise BuildContextError(
+            f"{models} has no manifest.json: run `totalmap models adopt {models}`"
+        )
+    shutil.rmtree(context, ignore_errors=True)
+    application = context / "app"
     for name in _tracked(repository, PACKAGES):
         _copy(repository / name, application / name)
     for name in _tracked(repository, DOCUMENTS):
-        _copy(repository / name, stage / "docs" / name.removeprefix("docs/"))
-    _copy(repository / SETTINGS, stage / SETTINGS)
+        _copy(repository / name, context / "docs" / name.removeprefix("docs/"))
+    _copy(repository / SETTINGS, context / SETTINGS)
     (application / "__main__.py").write_text(_MAIN, encoding="utf-8")
     _write_lines(application / "requirements.txt", lock_of("packaged").pins)
     if models is not None:
-        shutil.copytree(models, stage / "models" / models.resolve().name)
+        shutil.copytree(models, context / "models" / models.resolve().name)
 
 
 def _tracked(repository: Path, names: tuple[str, ...]) -> list[str]:
-    """Returns the tracked files below folders or with names: no virtual environment, no data."""
+    """Returns the tracked files in folders or with names: no virtual environment, no data."""
     command = ["git", "-C", str(repository), "ls-files", "-z", "--", *names]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  git
     if done.returncode:
-        raise StageError(f"git ls-files in {repository} failed: {done.stderr.strip()}")
+        raise BuildContextError(f"git ls-files in {repository} failed: {done.stderr.strip()}")
     return [name for name in done.stdout.split("\0") if name]
 
 

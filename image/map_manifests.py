@@ -1,4 +1,4 @@
-"""app.json and pkg.json, made by the packager's own classes for an image it does not build."""
+"""Writes the manifests of a MAP, app.json and pkg.json, with the classes of MONAI's packager."""
 
 import json
 from pathlib import Path
@@ -12,30 +12,30 @@ from holoscan_cli.packager.parameters import PackageBuildParameters
 PLATFORM_OF_VARIANT = {"cpu": "cpu", "cuda": "dgpu"}
 
 
-def write_manifests(stage: Path, variant: str, sdk_version: str) -> None:
-    """Writes both manifests of a stage into its folder `map`.
+def write_manifests(context: Path, variant: str, sdk_version: str) -> None:
+    """Writes both manifests of a build context into its folder `map`.
 
-    As `holoscan_cli.packager.arguments.PackagingArguments` puts them together.
+    `holoscan_cli.packager.arguments.PackagingArguments` makes them in the same way.
 
     Args:
-        stage: See `image.build_context`.
+        context: The folder of the build context.
         variant: cpu or cuda.
-        sdk_version: Of the MONAI Deploy App SDK.
+        sdk_version: The version of the MONAI Deploy App SDK.
     """
     build = PackageBuildParameters()  # type: ignore[no-untyped-call]
-    build.app_config_file_path = stage / "app.yaml"
-    build.application = stage / "app"
+    build.app_config_file_path = context / "app.yaml"
+    build.application = context / "app"
     build.timeout = DefaultValues.TIMEOUT
-    if (stage / "models").is_dir():
-        build.models = Models().build(stage / "models") or {}
+    if (context / "models").is_dir():
+        build.models = Models().build(context / "models") or {}
     configuration = ApplicationConfiguration()
-    configuration.read(stage / "app.yaml")
+    configuration.read(context / "app.yaml")
     application = configuration.populate_app_manifest(build)
     application.sdk = SdkType.MonaiDeploy.value
     application.sdk_version = sdk_version
     package = configuration.populate_package_manifest(build)
     package.platform_config = PLATFORM_OF_VARIANT[variant]
-    folder = stage / "map"
+    folder = context / "map"
     folder.mkdir()
     for name, manifest in (("app.json", application), ("pkg.json", package)):
         text = json.dumps(manifest.data, indent=2) + "\n"

@@ -1,7 +1,7 @@
-"""`make bundle`: makes a folder from which TotalMAP is installed where there is no network.
+"""`make bundle`: makes a folder that installs TotalMAP on a machine without a network.
 
-The folder holds all wheels, the tracked files of the repository, weights if they are asked for,
-SHA256SUMS of everything, and install.sh, which checks the sums and installs:
+The folder holds all wheels, the tracked files of the repository, weights if wanted, SHA256SUMS of
+all files, and install.sh, which checks the sums and installs:
 
     sh install.sh /opt/totalmap
 """
@@ -29,9 +29,9 @@ class BundleError(Exception):
 def main() -> int:
     """Makes the bundle that the arguments describe, and returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m install.bundle", description=__doc__)
-    parser.add_argument("folder", type=Path, help="made anew; an older bundle is replaced")
+    parser.add_argument("folder", type=Path, help="folder; an older bundle is replaced")
     parser.add_argument("--torch", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--torch-index", default=TORCH_INDEX, help="where PyTorch for the CPU lies")
+    parser.add_argument("--torch-index", default=TORCH_INDEX, help="index with PyTorch for the CPU")
     parser.add_argument("--models", type=Path, help="a models folder with its manifest.json")
     given = parser.parse_args()
     torch = given.torch if given.torch != "auto" else ("cuda" if has_gpu() else "cpu")
@@ -47,19 +47,19 @@ def make_bundle(folder: Path, torch: str, torch_index: str, models: Path | None)
     """Makes a bundle for machines with this machine's Python and processor type.
 
     Args:
-        folder: Made anew. An older bundle is replaced; any other folder is left alone.
+        folder: The folder of the bundle. An older bundle is replaced, any other folder is refused.
         torch: cpu or cuda.
-        torch_index: Address of the index that has PyTorch for the CPU.
-        models: Weights to take along, or None.
+        torch_index: Address of an index with PyTorch for the CPU.
+        models: The weights of the bundle, or None.
 
     Raises:
-        BundleError: The folder holds something else, the models have no manifest.json, or a
-            package can't be downloaded.
+        BundleError: The folder holds other files, the models have no manifest.json, or a package
+            can't be downloaded.
     """
     if models is not None and not (models / "manifest.json").is_file():
         raise BundleError(f"{models} has no manifest.json: run `totalmap models adopt` on it first")
     if folder.exists() and any(folder.iterdir()) and not (folder / SUMS).is_file():
-        raise BundleError(f"{folder} is not empty and holds no bundle: name another folder")
+        raise BundleError(f"{folder} is not empty and is not a bundle: name another folder")
     shutil.rmtree(folder, ignore_errors=True)
     wheels = folder / "wheels"
     wheels.mkdir(parents=True)
@@ -91,7 +91,7 @@ def _add_wheels(lock: Lock, wheels: Path, torch_index: str) -> None:
 
 
 def _add_repository(folder: Path) -> None:
-    """Copies the tracked files: neither environments nor studies nor results that lie about."""
+    """Copies the tracked files only: no environment, study or result."""
     folder.mkdir()
     archive = folder.with_suffix(".tar")
     _run("git", "-C", str(REPOSITORY), "archive", "--output", str(archive.resolve()), "HEAD")
@@ -100,7 +100,7 @@ def _add_repository(folder: Path) -> None:
 
 
 def _write_requirements(folder: Path) -> None:
-    """Writes what pip installs, each wheel by its file name and hash."""
+    """Writes the requirements of pip: each wheel by its file name and hash."""
     lines = [
         f"./wheels/{wheel.name} --hash=sha256:{_sha256(wheel)}"
         for wheel in sorted((folder / "wheels").iterdir())
@@ -109,7 +109,7 @@ def _write_requirements(folder: Path) -> None:
 
 
 def _write_sums(folder: Path) -> None:
-    """Writes SHA256SUMS as sha256sum reads it."""
+    """Writes SHA256SUMS in the format of sha256sum."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     lines = [f"{_sha256(path)}  {path.relative_to(folder)}" for path in files]
     (folder / SUMS).write_text("\n".join(lines) + "\n", encoding="utf-8")

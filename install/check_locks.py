@@ -1,9 +1,9 @@
-"""`make check-install`: whether every locked set can be installed from PyPI, and from PyPI alone.
+"""`make check-install`: checks that PyPI alone can install every locked set of packages.
 
 For each supported Python, uv resolves the requirements files with the locked versions and finds a
-file of each package; pip does so for the Python that runs. PyPI has to list every locked hash.
-Whatever is configured on this machine (other indexes, local wheels, constraints) is switched off.
-Only metadata is downloaded. A check that can't be made counts as failed.
+file of each package; pip does the same for the running Python. PyPI has to list every locked hash.
+The configuration of this machine (other indexes, local wheels, constraints) is switched off. Only
+metadata is downloaded. A check that can't be made counts as failed.
 """
 
 import os
@@ -27,8 +27,8 @@ from install.system import GLIBC, MACHINE, PYTHONS
 REACH_SECONDS = 10
 PAGE_SECONDS = 60
 _SHA256 = re.compile(r"sha256=([0-9a-f]{64})")  # in the address of each file (PEP 503)
-# What a user installs, by its name: the locks, in their order. The container holds the run time.
-# PyPI has no PyTorch for the CPU: the sets without PyTorch are what is installed beside it.
+# {installation of a user: its locks in order}. The container holds the run time. PyPI has no
+# PyTorch for the CPU: the sets without PyTorch are installed beside it.
 SETS = {
     "run time and container, CUDA": ("run", "torch-cuda"),
     "run time and container, CPU": ("run",),
@@ -37,13 +37,13 @@ SETS = {
     "development": ("run", "torch-cuda", "gateway", "development"),
     "build of TotalMAP's package": ("build",),
 }
-# pip's own variables that say how to reach PyPI, and nothing of what is there.
+# Variables of pip and uv that say how to reach PyPI, not which packages it has.
 KEPT_VARIABLES = ("PIP_CERT", "PIP_PROXY", "PIP_DEFAULT_TIMEOUT", "UV_NATIVE_TLS")
 PACKAGED_PYTHONS = (PYTHONS[0], PYTHONS[1])
 
 
 def main() -> int:
-    """Makes all checks, prints a line for each, and returns 1 if one failed."""
+    """Makes all checks, prints a line for each, and returns 1 if a check failed."""
     fault = unreachable(INDEX)
     if fault:
         sys.stderr.write(f"{INDEX} can't be reached: {fault}. Nothing was checked.\n")
@@ -58,14 +58,14 @@ def main() -> int:
 
 
 def unreachable(index: str, seconds: float = REACH_SECONDS) -> str:
-    """Returns why an index can't be reached; empty where it answers in time.
+    """Returns why an index can't be reached; empty if it answers in time.
 
     Args:
-        index: Its address.
-        seconds: How long it may take, looking up its name included.
+        index: The address of the index.
+        seconds: The longest time, with the look-up of its name.
     """
     reasons: Queue[str] = Queue()
-    # A thread of its own: nothing ends a look-up of a name that gets no answer.
+    # In a thread, because the look-up of a name can't be interrupted.
     Thread(target=lambda: reasons.put(_reason(index, seconds)), daemon=True).start()
     try:
         return reasons.get(timeout=seconds)
@@ -88,7 +88,7 @@ def _reason(index: str, seconds: float) -> str:
 
 
 def checks() -> Iterator[tuple[str, str]]:
-    """Yields each check by its name, with its output where it failed."""
+    """Yields the name of each check with its output; the output is empty for a passed check."""
     for python in PYTHONS:
         version = "{}.{}".format(*python)
         for name, locks in SETS.items():
@@ -106,7 +106,7 @@ def checks() -> Iterator[tuple[str, str]]:
 
 
 def installable(locks: Sequence[Path], python: str, index: str = INDEX) -> str:
-    """Returns why lock files can't be installed for a Python; empty where they can."""
+    """Returns why lock files can't be installed for a Python; empty if they can."""
     with tempfile.TemporaryDirectory() as target:
         return _output_of_failure(
             *_uv("pip", "install", index=index),
@@ -117,7 +117,7 @@ def installable(locks: Sequence[Path], python: str, index: str = INDEX) -> str:
 
 
 def strange_hashes(lock: Lock, index: str = INDEX) -> str:
-    """Returns which packages have a locked hash that the index does not list; empty if none."""
+    """Returns the packages with a locked hash that the index does not list; empty if none."""
     names = [pin.partition("==")[0] for pin in lock.pins]
     with ThreadPoolExecutor() as pool:
         listed = list(pool.map(lambda name: _listed_hashes(index, name), names))
@@ -136,12 +136,13 @@ def _listed_hashes(index: str, name: str) -> set[str]:
 
 
 def consistent(python: str) -> str:
-    """Returns where the locks contradict what the packages ask for; empty where they agree."""
+    """Returns where the locks contradict the requirements of packages; empty if they agree."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         overrides, constraints = folder / "overrides.txt", folder / "constraints.txt"
-        unused = [one for one in names_in(UNUSED) if one not in INSTALLERS]
-        overrides.write_text("\n".join(f"{one}; {NEVER}" for one in unused), encoding="utf-8")
+        unused = [package for package in names_in(UNUSED) if package not in INSTALLERS]
+        lines = [f"{package}; {NEVER}" for package in unused]
+        overrides.write_text("\n".join(lines), encoding="utf-8")
         pins = [pin for lock in ("run", "torch-cuda", "gateway") for pin in lock_of(lock).pins]
         constraints.write_text("\n".join(pins), encoding="utf-8")
         return _output_of_failure(
@@ -152,7 +153,7 @@ def consistent(python: str) -> str:
 
 
 def packaged(python: str) -> str:
-    """Returns why pip in the packager's image would fail; empty where it would not."""
+    """Returns why pip would fail in the packager's image; empty if it would not."""
     return _output_of_failure(
         *_uv("pip", "compile", "--python-version", python, "--output-file", os.devnull),
         str(LOCKS / "packaged.txt"),
@@ -160,7 +161,7 @@ def packaged(python: str) -> str:
 
 
 def pip_agrees(pins: Sequence[str], index: str = INDEX) -> str:
-    """Returns what pip itself has against pinned packages, for the Python that runs."""
+    """Returns why pip refuses pinned packages for the running Python; empty if it does not."""
     with tempfile.TemporaryDirectory() as name:
         wanted = Path(name) / "requirements.txt"
         # Without hashes, and with fast-deps: otherwise pip downloads every file whole.

@@ -1,7 +1,7 @@
-"""Compiles modules after an installation, so that every start is a fast one.
+"""Compiles modules after an installation, so that every start is fast.
 
-pip is told not to compile, which takes longer and more space than a run needs. Python itself would
-do it when it first imports a module, but not where PYTHONDONTWRITEBYTECODE is set.
+pip compiles nothing here: it would compile more modules than a run needs. Python compiles a module
+when it first imports it, but not if PYTHONDONTWRITEBYTECODE is set.
 """
 
 import os
@@ -17,8 +17,8 @@ SWITCHED_OFF_BY = "PYTHONDONTWRITEBYTECODE"
 ENTRY_POINTS = (
     "app.application",
     "cli.run",
-    "cli.all_studies",
-    "cli.inspection",
+    "cli.run_all_studies",
+    "cli.inspect_output",
     "gateway.supervisor",
     "gateway.web.server",
     "totalmap.engine.totalsegmentator_api",
@@ -26,7 +26,7 @@ ENTRY_POINTS = (
 
 
 def compile_imported(modules: Sequence[str] = ENTRY_POINTS, folder: Path = REPOSITORY) -> None:
-    """Compiles modules of a folder and all that they import.
+    """Compiles modules of a folder and all modules that they import.
 
     Raises:
         CalledProcessError: A module can't be imported.
@@ -37,7 +37,7 @@ def compile_imported(modules: Sequence[str] = ENTRY_POINTS, folder: Path = REPOS
 
 
 def compile_all(folder: Path) -> None:
-    """Compiles all modules of a folder; files that are no Python of this version are left alone."""
+    """Compiles all modules of a folder; skips files that are not valid in this Python version."""
     command = [sys.executable, "-m", "compileall", "-qq", "-j", "0", str(folder)]
     subprocess.run(command, check=False)  # noqa: S603  our own command
 

@@ -1,7 +1,7 @@
-"""Writes which packages are installed under which licence, from the packages' own metadata.
+"""Lists the licences of packages, from the packages' own metadata.
 
-`make licences` writes docs/licences.md for the locked packages, with the metadata that PyPI has.
-The container's build writes a NOTICE of what is installed in the image:
+`make licences` writes docs/licences.md for the locked packages, with the metadata of PyPI. The
+build of the container writes a NOTICE about the packages in the image:
 
     python -m install.licences docs/licences.md
     python -m install.licences --installed /opt/holoscan/docs/NOTICE
@@ -23,7 +23,7 @@ from typing import Any
 
 from install.locks import lock_of
 
-# Licences that forbid what a hospital does with TotalMAP, or would bind TotalMAP's own code.
+# Licences that forbid the use in a hospital, or would bind TotalMAP's own code.
 FORBIDDEN = ("GPL", "AGPL", "GNU GENERAL PUBLIC", "GNU AFFERO", "NONCOMMERCIAL", "NON-COMMERCIAL")
 LESSER = ("LGPL", "GNU LESSER", "GNU LIBRARY")
 NVIDIA = "NVIDIA"
@@ -43,7 +43,7 @@ links to it. `holoscan-cu13` states Apache-2.0, and its wheel also carries NVIDI
 AI product agreement (`NVIDIA-AI-PRODUCT-EULA.txt`). The other packages of NVIDIA are installed
 with PyTorch for CUDA only.
 """
-# Title, words and lock file of each table.
+# Title, introduction and lock file of each table.
 SECTIONS = (
     ("Run time", "In the container, and with every installation.", "run"),
     ("PyTorch", "For CUDA. PyTorch for the CPU comes without NVIDIA's packages.", "torch-cuda"),
@@ -62,7 +62,7 @@ class Licensed:
 
     @property
     def is_forbidden(self) -> bool:
-        """Whether the licence is one that no package of the run time may have."""
+        """Whether no package of the run time may have this licence."""
         stated = self.licence.upper()
         for word in LESSER:
             stated = stated.replace(word, "")
@@ -75,12 +75,12 @@ class Licensed:
 
     @property
     def is_nvidia(self) -> bool:
-        """Whether the licence is one of NVIDIA's."""
+        """Whether the licence is NVIDIA's own."""
         return NVIDIA in self.licence.upper()
 
 
 def main() -> int:
-    """Writes the list that the arguments ask for."""
+    """Writes the list that the arguments name."""
     parser = argparse.ArgumentParser(prog="python -m install.licences", description=__doc__)
     parser.add_argument("file", type=Path)
     parser.add_argument("--installed", action="store_true", help="what is installed here: a NOTICE")
@@ -126,7 +126,7 @@ def notice(packages: Iterable[Licensed]) -> str:
 
 
 def licensed(found: Mapping[str, Any]) -> Licensed:
-    """Returns what a package's metadata states.
+    """Returns a package with the licence that its metadata states.
 
     Args:
         found: The metadata as JSON (PEP 566).

@@ -1,7 +1,7 @@
-"""Reads the lock files: which packages each set holds, in which version, with which hashes.
+"""Reads the lock files: the packages of each set with their versions and hashes.
 
-A set is installed with `pip install --no-deps`, after the sets that it builds on. What a package
-asks for and no run imports (unused.txt) is in none of them.
+A set is installed with `pip install --no-deps`, after the sets that it builds on. The packages in
+unused.txt, which other packages require and no run imports, are in no set.
 """
 
 import re
@@ -25,7 +25,7 @@ class Lock:
         path: The file.
         pins: The packages as `name==version`, in the order of the file.
         hashes: The SHA-256 of the files that may be installed, for each pin.
-        download_mb: Size of all downloads in MB; 0 where the file does not say.
+        download_mb: The size of all downloads in MB; 0 if the file does not state it.
     """
 
     path: Path
@@ -48,7 +48,7 @@ def read_lock(path: Path) -> Lock:
 
 
 def lock_of(name: str) -> Lock:
-    """Reads the lock file of a set, by its name.
+    """Reads the lock file of a set.
 
     Args:
         name: run, torch-cpu, torch-cuda, gateway, development, packaged or build.
@@ -57,6 +57,6 @@ def lock_of(name: str) -> Lock:
 
 
 def names_in(path: Path) -> list[str]:
-    """Returns the names in a list of packages, one a line, with comments."""
+    """Returns the names in a list of packages with one name a line; comments are ignored."""
     text = path.read_text(encoding="utf-8")
     return [line for raw in text.splitlines() if (line := re.sub(r"\s*#.*", "", raw).strip())]

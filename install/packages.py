@@ -1,6 +1,6 @@
-"""Installs locked sets of packages into a virtual environment, and shows what and how much.
+"""Installs locked sets of packages into a virtual environment, and shows the progress.
 
-Runs before anything is installed: it imports the standard library only.
+It runs before any package is installed: it imports the standard library only.
 """
 
 import argparse
@@ -20,17 +20,17 @@ from install.trim import trim
 # PyTorch's own index has the builds for the CPU.
 TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
 GPU_FILES = ("/proc/driver/nvidia/version", "/dev/nvidia0", "/dev/dxg")
-# Of pip's output: the rest names every package several times.
+# The lines of pip's output that are shown; other lines name every package several times.
 SHOWN = ("Downloading ", "Building wheel", "Installing collected packages")
 
 
 def main() -> int:
-    """Installs what the arguments name, and returns the exit status."""
+    """Installs the sets that the arguments name, and returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m install.packages", description=__doc__)
     parser.add_argument("sets", nargs="+", choices=("run", "gateway", "development"))
     parser.add_argument("--torch", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--torch-index", default=TORCH_INDEX, help="where PyTorch for the CPU lies")
-    parser.add_argument("--without-totalmap", action="store_true", help="only what it needs")
+    parser.add_argument("--torch-index", default=TORCH_INDEX, help="index with PyTorch for the CPU")
+    parser.add_argument("--without-totalmap", action="store_true", help="only its packages")
     given = parser.parse_args()
     try:
         install(given.sets, given.torch, given.torch_index, itself=not given.without_totalmap)
@@ -48,9 +48,9 @@ def install(sets: Sequence[str], torch: str, torch_index: str, *, itself: bool) 
     """Installs sets of packages, PyTorch and TotalMAP itself into this Python's environment.
 
     Args:
-        sets: Names of lock files, each after those that it builds on.
-        torch: cpu, cuda, or auto: cuda where there is an NVIDIA GPU.
-        torch_index: Address of the index that has PyTorch for the CPU.
+        sets: The names of lock files, each after the sets that it builds on.
+        torch: cpu, cuda, or auto: cuda on a machine with an NVIDIA GPU.
+        torch_index: Address of an index with PyTorch for the CPU.
         itself: Whether TotalMAP is installed too, from this checkout.
 
     Raises:
@@ -59,14 +59,14 @@ def install(sets: Sequence[str], torch: str, torch_index: str, *, itself: bool) 
     if torch == "auto":
         torch = "cuda" if has_gpu() else "cpu"
     locks = [lock_of("build"), lock_of(f"torch-{torch}"), *map(lock_of, sets)]
-    _say_what_comes(locks, torch)
+    _announce(locks, torch)
     start = time.monotonic()
     for lock in locks:
         index = torch_index if lock.path.stem == "torch-cpu" else ""
         _install_lock(lock, index, replace_torch=_is_other_torch(lock))
     if itself:
         _pip("--no-deps", "--no-build-isolation", "--editable", str(REPOSITORY))
-    # Holoscan's wheel makes links to its libraries when Python starts the first time.
+    # Holoscan's wheel makes links to its libraries at the first start of Python.
     _run_python("")
     packages = Path(sysconfig.get_paths()["purelib"])
     if "run" in sets:
@@ -79,11 +79,11 @@ def install(sets: Sequence[str], torch: str, torch_index: str, *, itself: bool) 
 
 
 def has_gpu() -> bool:
-    """Whether this machine has an NVIDIA GPU with its driver."""
+    """Returns whether this machine has an NVIDIA GPU with its driver."""
     return any(Path(name).exists() for name in GPU_FILES) or shutil.which("nvidia-smi") is not None
 
 
-def _say_what_comes(locks: Sequence[Lock], torch: str) -> None:
+def _announce(locks: Sequence[Lock], torch: str) -> None:
     packages = sum(len(lock.pins) for lock in locks)
     megabytes = sum(lock.download_mb for lock in locks)
     kind = {"cpu": "the CPU (TORCH=cuda: for NVIDIA GPUs)", "cuda": "NVIDIA GPUs (TORCH=cpu: CPU)"}
@@ -113,9 +113,9 @@ def _install_lock(lock: Lock, index: str, *, replace_torch: bool) -> None:
 
 
 def _is_other_torch(lock: Lock) -> bool:
-    """Whether PyTorch is installed for the CPU and wanted for CUDA, or the other way round.
+    """Returns whether the installed PyTorch is the CPU build and CUDA is wanted, or vice versa.
 
-    To pip, both are the same version.
+    pip takes both builds for the same version.
     """
     (wanted,) = [pin for pin in lock.pins if pin.startswith("torch==")] or [""]
     try:
@@ -126,10 +126,10 @@ def _is_other_torch(lock: Lock) -> bool:
 
 
 def _pip(*options: str) -> None:
-    """Runs `pip install` and shows the lines that tell how far it is.
+    """Runs `pip install` and shows its progress.
 
     Raises:
-        InstallError: pip failed. Its own words are on standard error.
+        InstallError: pip failed. Its messages are on standard error.
     """
     command = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check"]
     command += ["--no-compile", *options]

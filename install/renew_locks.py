@@ -1,8 +1,7 @@
 """`make locks`: resolves the requirements files with uv and writes the lock files.
 
-Every package is pinned, with the SHA-256 of each of PyPI's files that a supported system may
-install. What is pinned stays pinned unless the requirements ask for something else; `--upgrade`
-lets go of all pins.
+Every package is pinned, with the SHA-256 of each file on PyPI that a supported system may install.
+A pinned version stays unless the requirements ask for another one; `--upgrade` drops all pins.
 """
 
 import argparse
@@ -35,9 +34,9 @@ from install.system import GLIBC, MACHINE, PYTHONS
 INDEX = "https://pypi.org/simple"
 TIMEOUT_SECONDS = 60
 BYTES_PER_MB = 1_000_000
-# A marker that no machine fulfils: uv then resolves as if nobody asked for the package.
+# A marker that no machine fulfils: uv then leaves the package out.
 NEVER = "sys_platform == 'never'"
-# What PyTorch for CUDA asks for and PyTorch for the CPU does not.
+# The dependencies of PyTorch for CUDA that PyTorch for the CPU does not have.
 CUDA_ONLY = (
     "cuda-bindings",
     "cuda-toolkit",
@@ -50,7 +49,7 @@ CUDA_ONLY = (
 )
 # The wheel for Python 3.11.
 TORCH_CPU_MB = 192
-# They are never part of a set of their own: an image installs nothing, so it has no pip.
+# No set holds them: an image installs no packages, so it needs no pip.
 INSTALLERS = ("pip", "setuptools")
 BUILD_REQUIREMENTS = ("hatchling==1.27.*", "editables", "setuptools")
 
@@ -84,7 +83,7 @@ class File:
 def main() -> int:
     """Writes all lock files."""
     parser = argparse.ArgumentParser(prog="python -m install.renew_locks", description=__doc__)
-    parser.add_argument("--upgrade", action="store_true", help="let go of all pins")
+    parser.add_argument("--upgrade", action="store_true", help="drop all pins")
     keep = not parser.parse_args().upgrade
     pins = _pins_in_force() if keep else []
     unused = [name for name in names_in(UNUSED) if name not in INSTALLERS]
@@ -120,23 +119,24 @@ def main() -> int:
 
 
 def resolve(files: Iterable[Path], pins: Iterable[str], without: Iterable[str]) -> list[Package]:
-    """Returns the packages that requirements files ask for, with all that these need in turn.
+    """Returns the packages of requirements files and all their dependencies.
 
-    The versions suit every supported Python at once.
+    One version of each package fits every supported Python.
 
     Args:
         files: Requirements files.
         pins: Constraints, as `name==version`.
-        without: Names of packages that are left out, though others ask for them.
+        without: The names of dependencies that are left out.
 
     Raises:
-        SystemExit: There are no versions that fit together.
+        SystemExit: No versions fit together.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         constraints, overrides = folder / "constraints.txt", folder / "overrides.txt"
         constraints.write_text("\n".join(pins), encoding="utf-8")
-        overrides.write_text("\n".join(f"{one}; {NEVER}" for one in without), encoding="utf-8")
+        lines = [f"{package}; {NEVER}" for package in without]
+        overrides.write_text("\n".join(lines), encoding="utf-8")
         oldest = "{}.{}".format(*PYTHONS[0])
         text = run_uv(
             *("pip", "compile", "--universal", "--python-version", oldest),

@@ -1,6 +1,6 @@
-"""Says in one sentence why TotalMAP can't be installed on this machine, if it can't.
+"""Checks that TotalMAP can be installed on this machine, and prints the reason if it can't.
 
-Runs as a script, with whatever Python the user has: it needs no package, and no new syntax.
+It runs as a script with any Python: it needs no package and no new syntax.
 """
 
 import os
@@ -24,7 +24,7 @@ def unsupported(
         system: The operating system, as platform.system() names it.
         machine: The processor, as platform.machine() names it.
         python: Version of Python, for example (3, 11).
-        glibc: Version of the GNU C library, for example (2, 36); None where there is another one.
+        glibc: Version of the GNU C library, for example (2, 36); None for another C library.
     """
     if system != "Linux":
         return "TotalMAP installs on Linux, and this is {}: {}.".format(system, CONTAINER)
@@ -50,7 +50,7 @@ def unsupported(
 
 
 def glibc_version() -> Optional[Tuple[int, int]]:
-    """Returns the version of the GNU C library, or None where there is another one."""
+    """Returns the version of the GNU C library, or None for another C library."""
     try:
         name, _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")
     except (AttributeError, ValueError):  # not Linux, or another C library
@@ -62,7 +62,7 @@ def glibc_version() -> Optional[Tuple[int, int]]:
 
 
 def main() -> int:
-    """Ends with status 1 and the reason where TotalMAP can't be installed."""
+    """Returns 1 and prints the reason if TotalMAP can't be installed."""
     reason = unsupported(
         platform.system(), platform.machine(), sys.version_info[:2], glibc_version()
     )

@@ -1,8 +1,8 @@
-"""Removes from an environment what its packages bring along and no run needs.
+"""Removes files of installed packages that no run needs.
 
-Removed are the tests of the packages, PyTorch's C++ headers and test programs, and OpenVINO's parts
-for devices that TotalMAP does not use. Runs as a script as well, and imports the standard library
-only.
+These are the tests of the packages, PyTorch's C++ headers and test programs, and OpenVINO's
+plug-ins for devices that TotalMAP does not use. The module also runs as a script, and imports the
+standard library only.
 """
 
 import shutil
@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 TEST_FOLDERS = ("test", "tests")
-# They test other packages' code; PyTorch imports them itself.
+# PyTorch itself imports this folder, which tests the code of others.
 KEPT = ("torch/testing",)
-# PyTorch asks for this program when it is imported; the other ones are tests.
+# PyTorch needs this program when it is imported; the other programs are tests.
 TORCH_PROGRAM = "torch_shm_manager"
 # OpenVINO computes on the CPU; these are for Intel's GPUs and NPUs.
 OPENVINO_FILES = (
@@ -25,15 +25,15 @@ OPENVINO_FILES = (
 
 
 def trim(packages: Path) -> None:
-    """Removes what no run needs from a folder of installed packages."""
-    for path in list(_needless(packages)):
+    """Removes the files that no run needs from a folder of installed packages."""
+    for path in list(_unneeded(packages)):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
 
 
-def _needless(packages: Path) -> Iterator[Path]:
+def _unneeded(packages: Path) -> Iterator[Path]:
     for name in TEST_FOLDERS:
         for folder in packages.rglob(name):
             place = folder.relative_to(packages).as_posix()

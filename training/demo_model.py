@@ -1,9 +1,10 @@
 """Trains the demonstration model: `python -m training.demo_model --minutes 40`.
 
-First at half resolution and below, which is cheap and where most is learned; then the finest stage
-starts from there (see finest.py). A run that is interrupted goes on at its last checkpoint.
+The training starts at half resolution and below, which is cheap and where the network learns most.
+Then the finest stage starts from there (finest_decoder_stage.py). An interrupted run continues at
+its last checkpoint.
 
-With glibc a step takes two thirds of the time if freed memory stays with the process:
+With glibc a step takes a third less time if freed memory stays with the process:
 MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184 MALLOC_TOP_PAD_=268435456.
 """
 
@@ -26,7 +27,7 @@ from torch import Tensor, nn
 
 from totalmap.engine.weights_manifest import adopt
 
-from .demo_network import PATCH_SIZE, build_network, export, forward, save_aside
+from .demo_network import PATCH_SIZE, build_network, export, forward, save_atomically
 from .demo_structures import STRUCTURES, compact_labels
 from .finest_decoder_stage import start_finest
 from .phantom_volumes import normalised, render, training_transform
@@ -45,7 +46,7 @@ WARM_UP_STEPS = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingPlan:
-    """How long and how the network is trained."""
+    """The time and the parameters of the training."""
 
     minutes: float
     work: Path  # checkpoints and log
@@ -62,7 +63,7 @@ class TrainingPlan:
 
 @dataclass(slots=True)
 class Progress:
-    """Where the training stands."""
+    """The progress of the training."""
 
     seconds: float = 0.0
     step: int = 0
@@ -71,7 +72,7 @@ class Progress:
 
 
 class Trainer:
-    """The training loop, resumable at the last checkpoint."""
+    """Trains the network; continues at the last checkpoint."""
 
     def __init__(self, plan: TrainingPlan) -> None:
         self.plan = plan
@@ -92,7 +93,7 @@ class Trainer:
         self._resume()
 
     def run(self) -> None:
-        """Trains until the time is used up, then exports the model."""
+        """Trains for the planned time, then exports the model."""
         budget = self.plan.minutes * 60.0
         seeds = np.random.default_rng(self.plan.seed).permutation(TRAINING_SEEDS)
         bodies = CacheDataset(
@@ -106,7 +107,7 @@ class Trainer:
         next_validation = self.progress.seconds + self.plan.validate_minutes * 60.0
         while self.progress.seconds < budget:
             self._epoch(loader, budget)
-            save_aside(self._state(), self.checkpoint)
+            save_atomically(self._state(), self.checkpoint)
             if self.progress.seconds >= next_validation:
                 self._validate()
                 next_validation = self.progress.seconds + self.plan.validate_minutes * 60.0
@@ -141,10 +142,10 @@ class Trainer:
         )
 
     def _start_finest(self, loader: DataLoader) -> None:
-        """Goes on from half to full resolution."""
+        """Continues from half to full resolution."""
         self.network.eval()
         start_finest(self.network, [batch["image"] for batch in islice(loader, 4)])
-        self.optimizer.state.clear()  # the moments belong to the weights as they were
+        self.optimizer.state.clear()  # its moments belong to the old weights
         self._steps_warm = 0
         self.progress.finest_started = True
         self._validate()
@@ -206,7 +207,7 @@ class Trainer:
 
 
 def dice_of(network: nn.Module, seed: int, finest: int) -> list[float]:
-    """Returns the Dice of every structure on one unseen body; NaN where it isn't in the scan."""
+    """Returns the Dice of every structure on an unseen body; NaN if it is not in the scan."""
     hu, labels, _affine = render(seed, "trunk")
     image = torch.from_numpy(normalised(hu))[None, None]
 

@@ -1,4 +1,4 @@
-"""The demonstration network, and its export in the layout TotalSegmentator reads."""
+"""Builds the demonstration network, and exports it in TotalSegmentator's folder layout."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ABSENT_BIAS = -200.0  # never the maximum, and safe in nnU-Net's float16 sums ov
 
 
 def plans() -> dict[str, Any]:
-    """Returns nnU-Net's plans; they name every stage's width, so the format is the newer one."""
+    """Returns nnU-Net's plans in the newer format, which names the width of every stage."""
     resample = "resample_data_or_seg_to_shape"
     configuration = {
         "data_identifier": f"nnUNetPlans_{CONFIGURATION}",
@@ -70,9 +70,9 @@ def plans() -> dict[str, Any]:
 
 
 def dataset() -> dict[str, Any]:
-    """Returns nnU-Net's description of the data set, with all the task's structures.
+    """Returns nnU-Net's description of the data set, with all structures of the task.
 
-    `learnt` tells TotalMAP which of them the model knows (totalmap.engine.learnt_structures).
+    The key `learnt` lists the structures that the model knows (totalmap.engine.learnt_structures).
     """
     names = {name: number for number, name in CLASS_NAMES.items()}
     return {
@@ -86,7 +86,7 @@ def dataset() -> dict[str, Any]:
 
 
 def build_network(n_heads: int) -> nn.Module:
-    """Returns the network that the plans describe, newly initialised, with deep supervision."""
+    """Returns a new network of the plans, with deep supervision."""
     configuration = PlansManager(plans()).get_configuration(CONFIGURATION)
     network: nn.Module = get_network_from_plans(
         configuration.network_arch_class_name,
@@ -120,9 +120,9 @@ def forward(network: nn.Module, image: Tensor, *, finest: int) -> list[Tensor]:
 
 
 def widened(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Returns the weights with the heads placed among all the task's classes.
+    """Returns the weights with the heads placed among all classes of the task.
 
-    A class the model doesn't know gets weights of 0 and a bias that never wins.
+    A class that the model does not know gets weights of 0 and a bias that never wins.
     """
     rows = torch.tensor([0, *(CLASS_NUMBERS[name] for name in STRUCTURES)])
     result: dict[str, Tensor] = {}
@@ -141,7 +141,7 @@ def widened(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def export(state: dict[str, Tensor], models: Path) -> Path:
-    """Writes the model so that TotalSegmentator and nnU-Net load it.
+    """Writes the model in the layout that TotalSegmentator and nnU-Net load.
 
     Args:
         state: the network's weights with one head per structure and one for the background.
@@ -165,18 +165,18 @@ def export(state: dict[str, Tensor], models: Path) -> Path:
         },
         "inference_allowed_mirroring_axes": None,
     }
-    save_aside(checkpoint, folder / "fold_0" / "checkpoint_final.pth")
+    save_atomically(checkpoint, folder / "fold_0" / "checkpoint_final.pth")
     return folder
 
 
 def model_folder(models: Path) -> Path:
-    """Returns where the model lies below the weights folder."""
+    """Returns the folder of the model in the weights folder."""
     name: str = TASK_ID_WEIGHTS_CONFIGS[TASK_ID]["foldername"]
     return models / name / f"{TRAINER}__nnUNetPlans__{CONFIGURATION}"
 
 
-def save_aside(content: object, path: Path) -> None:
-    """Writes a checkpoint beside its place and moves it there, so it is never half written."""
+def save_atomically(content: object, path: Path) -> None:
+    """Writes a checkpoint beside its place and then moves it, so that it is never incomplete."""
     aside = path.with_suffix(".part")
     torch.save(content, aside)
     aside.replace(path)

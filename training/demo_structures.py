@@ -1,4 +1,4 @@
-"""What the demonstration model knows."""
+"""Lists the structures that the demonstration model knows."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ STRUCTURES: tuple[str, ...] = (
     "iliopsoas_left",
     "iliopsoas_right",
 )
-"""Thick enough to be learned at 3 mm; numbered ribs, thoracic vertebrae and thin tubes are not."""
+"""The structures that can be learned at 3 mm: not ribs, thoracic vertebrae and thin tubes."""
 
 
 def compact_labels(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:

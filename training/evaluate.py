@@ -1,7 +1,7 @@
 """Measures the demonstration model: `python -m training.evaluate --seeds 9000-9003`.
 
-Every seed is a body the model has never seen, scanned twice: at 3 mm, as in training, and as a
-finer CT that is resampled to 3 mm and back as TotalSegmentator does it.
+Every seed is a body that the model has never seen. It is scanned twice: at 3 mm, as in training,
+and as a finer CT, which is resampled to 3 mm and back as in TotalSegmentator.
 """
 
 from __future__ import annotations

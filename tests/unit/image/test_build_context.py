@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from image.build_context import StageError, make_stage
+from image.build_context import BuildContextError, make_build_context
 from image.map_manifests import write_manifests
 from tests.conftest import DEMO_MODELS, REPOSITORY
 
@@ -14,7 +14,7 @@ from tests.conftest import DEMO_MODELS, REPOSITORY
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("stage") / "stage"
-    make_stage(REPOSITORY, folder, DEMO_MODELS)
+    make_build_context(REPOSITORY, folder, DEMO_MODELS)
     return folder
 
 
@@ -50,7 +50,7 @@ def test_build_context_leaves_out_untracked_files(tmp_path: Path) -> None:
     for command in (["init", "-q"], ["add", "-A"]):
         subprocess.run(["git", "-C", checkout, *command], check=True)
     (checkout / "totalmap" / "patient.dcm").write_bytes(b"secret")
-    make_stage(checkout, tmp_path / "stage", None)
+    make_build_context(checkout, tmp_path / "stage", None)
     assert not list((tmp_path / "stage").rglob("*.dcm"))
     assert not (tmp_path / "stage" / "models").exists()
     assert not list((tmp_path / "stage").rglob(".git*"))
@@ -90,10 +90,10 @@ def test_map_manifests_equal_those_of_the_packager(stage: Path, tmp_path: Path) 
 
 
 def test_build_context_refuses_weights_without_a_manifest(tmp_path: Path) -> None:
-    with pytest.raises(StageError, match=r"no manifest\.json"):
-        make_stage(REPOSITORY, tmp_path / "stage", tmp_path)
+    with pytest.raises(BuildContextError, match=r"no manifest\.json"):
+        make_build_context(REPOSITORY, tmp_path / "stage", tmp_path)
 
 
 def test_build_context_refuses_a_folder_that_is_not_a_checkout(tmp_path: Path) -> None:
-    with pytest.raises(StageError, match="git ls-files"):
-        make_stage(tmp_path, tmp_path / "stage", None)
+    with pytest.raises(BuildContextError, match="git ls-files"):
+        make_build_context(tmp_path, tmp_path / "stage", None)

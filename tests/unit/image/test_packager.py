@@ -12,7 +12,7 @@ from holoscan_cli.packager.package_command import create_package_parser
 from holoscan_cli.packager.packager import _create_app_manifest, _create_package_manifest
 
 from image.build import RELEASE_MANIFEST, packager_arguments
-from image.build_context import make_stage
+from image.build_context import make_build_context
 from tests.conftest import DEMO_MODELS, REPOSITORY
 from totalmap import __version__
 
@@ -30,7 +30,7 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("package")
     stage, made = folder / "stage", folder / "context"
     made.mkdir()
-    make_stage(REPOSITORY, stage, DEMO_MODELS)
+    make_build_context(REPOSITORY, stage, DEMO_MODELS)
     arguments = PackagingArguments(parsed(packager_arguments(stage, "totalmap", None)), str(made))
     _create_app_manifest(arguments.application_manifest, str(made))
     _create_package_manifest(arguments.package_manifest, str(made))
