@@ -136,5 +136,5 @@ def test_inspect_describes_a_nifti_file(tmp_path: Path) -> None:
     done = inspected(tmp_path / "ct.nii.gz")
     assert done.exit_code == 0
     assert "A NIfTI file of 12 x 11 x 10 voxels, 2.00 x 2.00 x 3.00 mm, axial" in done.stdout
-    assert "DICOM results need DICOM" in done.stdout
+    assert "DICOM results need a DICOM input" in done.stdout
     assert json.loads(inspected(tmp_path / "ct.nii.gz", "--json").stdout)["shape"] == [12, 11, 10]
