@@ -1,8 +1,8 @@
-"""Images to build on, made offline of Debian's packages: no registry of images is reached here.
+"""Makes the base images from Debian's packages: the tests reach no registry of images.
 
 They stand in for `debian:bookworm-slim`, for NVIDIA's CUDA image, and for the package index: all
-wheels lie in a folder of the image that installs them. What asks for more packages of Ubuntu or
-NVIDIA gets commands that do nothing.
+wheels are in a folder of the image that installs them. The commands that would install packages of
+Ubuntu or NVIDIA do nothing.
 """
 
 import hashlib
@@ -16,13 +16,13 @@ from tests.acceptance.docker_engine import BUILD_SECONDS, DockerEngine
 
 PACKAGES = "python3,python3-pip,python3-venv,jq,libgomp1,ca-certificates"
 SUITE, MIRROR = "bookworm", "http://deb.debian.org/debian"
-# Not in bookworm, and these of the next suite run on it.
+# Bookworm lacks these tools; those of the next suite run on it.
 TOOLS_SUITE = "trixie"
 TOOLS = ("docker-buildx", "docker-compose", "docker-registry")
-# What our own image and the packager's install, with PyTorch for the CPU.
+# The locks of our own image and of the packager's, with PyTorch for the CPU.
 SETS = ("build", "run", "torch-cpu", "packaged")
-NOTHING = "#!/bin/sh\n# A stand-in: all that is wanted is here already.\n"
-NEEDLESS = (
+NOTHING = "#!/bin/sh\n# A stand-in: all packages are installed already.\n"
+UNNEEDED = (
     "var/lib/apt/lists",
     "var/cache/apt",
     "usr/share/doc",
@@ -34,14 +34,14 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-# Another content has another name, so what is there already is right.
+# The names change with the content, so an existing image is up to date.
 BASE = f"totalmap-test/debian:{_digest(PACKAGES)}"
 WHEELS = _digest("".join(lock_of(name).path.read_text(encoding="utf-8") for name in SETS))
 WITH_WHEELS = f"totalmap-test/wheels:{WHEELS}"
 
 
 def make_base(engine: DockerEngine, folder: Path) -> None:
-    """Makes `BASE`: Debian with Python, as small as debootstrap makes it."""
+    """Makes `BASE`: a minimal Debian with Python."""
     if engine.has_image(BASE):
         return
     root = folder / "root"
@@ -52,7 +52,7 @@ def make_base(engine: DockerEngine, folder: Path) -> None:
         for name in ("apt-get", "apt", "dpkg", "curl"):
             (new / "usr/local/bin" / name).write_text(NOTHING, encoding="utf-8")
             (new / "usr/local/bin" / name).chmod(0o755)
-        for name in NEEDLESS:
+        for name in UNNEEDED:
             shutil.rmtree(new / name)
         (new / "usr/lib/python3.11/EXTERNALLY-MANAGED").unlink()
         new.rename(root)
@@ -62,7 +62,7 @@ def make_base(engine: DockerEngine, folder: Path) -> None:
 
 
 def make_base_with_wheels(engine: DockerEngine, folder: Path) -> None:
-    """Makes `WITH_WHEELS`: the same, with wheels of all requirements, where pip looks alone."""
+    """Makes `WITH_WHEELS`: BASE with the wheels of all requirements, the only source of pip."""
     if engine.has_image(WITH_WHEELS):
         return
     context = folder / f"wheels-{WHEELS}"
@@ -72,7 +72,7 @@ def make_base_with_wheels(engine: DockerEngine, folder: Path) -> None:
         shutil.rmtree(new, ignore_errors=True)
         for name in SETS:
             _download(name, new)
-        # The packager's pip builds acvl-utils, which PyPI has as a source only, and needs it.
+        # The packager's pip needs wheel to build acvl-utils, which PyPI has as a source only.
         _run(sys.executable, "-m", "pip", "download", "--quiet", f"--dest={new}", "wheel")
         context.mkdir(parents=True, exist_ok=True)
         new.rename(wheels)
@@ -84,9 +84,9 @@ def make_base_with_wheels(engine: DockerEngine, folder: Path) -> None:
 
 
 def _download(name: str, folder: Path) -> None:
-    """Downloads the files of a lock as they are: their hashes are those of the lock.
+    """Downloads the files of a lock unchanged, because their hashes are in the lock.
 
-    What the packager installs is downloaded with all that it asks for: pip looks for that, too.
+    The packages of the packager are downloaded with their dependencies: its pip needs these too.
     """
     options = ["--quiet", "--no-build-isolation", f"--dest={folder}"]
     options += [f"--requirement={lock_of(name).path}"]
@@ -96,7 +96,7 @@ def _download(name: str, folder: Path) -> None:
 
 
 def download_tools(folder: Path) -> Path:
-    """Returns a folder with what of Docker is not in bookworm, unpacked from Debian."""
+    """Returns a folder with Docker's tools that bookworm lacks, unpacked from Debian."""
     unpacked = folder / "tools"
     if unpacked.exists():
         return unpacked

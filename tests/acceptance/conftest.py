@@ -1,4 +1,4 @@
-"""Docker, and the images that the tests run: each is built once a session."""
+"""Provides Docker and the images of the tests; each image is built once a session."""
 
 import shlex
 import subprocess
@@ -24,7 +24,7 @@ from tests.acceptance.docker_engine import (
 )
 from tests.conftest import DEMO_MODELS, REPOSITORY
 
-# Kept from run to run, for it takes minutes to make; `make clean` removes it.
+# Kept between runs, because it takes minutes to make; `make clean` removes it.
 WORKSHOP = REPOSITORY / "build" / "acceptance"
 
 
@@ -37,7 +37,7 @@ def engine() -> Iterator[DockerEngine]:
 
 @pytest.fixture(scope="session")
 def tools(engine: DockerEngine) -> Path:
-    """What of Docker is not in bookworm; its plug-ins are where `monai-deploy` looks for them."""
+    """Docker's tools that bookworm lacks; its plug-ins are installed for `monai-deploy`."""
     folder = download_tools(WORKSHOP) / "usr"
     for name in ("docker-buildx", "docker-compose"):
         install_plugin(engine, folder / "libexec/docker/cli-plugins" / name)
@@ -46,7 +46,7 @@ def tools(engine: DockerEngine) -> Path:
 
 @pytest.fixture(scope="session")
 def offline(engine: DockerEngine) -> tuple[str, ...]:
-    """Makes the images to build on, and returns the arguments that choose them."""
+    """Makes the base images, and returns the arguments that choose them."""
     make_base(engine, WORKSHOP)
     make_base_with_wheels(engine, WORKSHOP)
     return ("--base-image", BASE, "--build-image", WITH_WHEELS, "--network", "none")
@@ -54,13 +54,13 @@ def offline(engine: DockerEngine) -> tuple[str, ...]:
 
 @pytest.fixture(scope="session")
 def own_image(engine: DockerEngine, offline: tuple[str, ...]) -> str:
-    """Our own Dockerfile for the CPU, with the demo model baked in."""
+    """The image of our own Dockerfile for the CPU, with the demo model inside."""
     return make_image(engine, "image", offline)
 
 
 @pytest.fixture(scope="session")
 def packaged_image(engine: DockerEngine, offline: tuple[str, ...], tools: Path) -> Iterator[str]:
-    """What `monai-deploy package` builds, with the demo model baked in."""
+    """The image of `monai-deploy package`, with the demo model inside."""
     with running_registry(tools / "bin/docker-registry", WORKSHOP / "registry") as address:
         assert WITH_WHEELS in offline
         base = f"{address}/{WITH_WHEELS}"
@@ -74,11 +74,11 @@ def make_image(
 ) -> str:
     """Runs `make image` or `make package` with the demo model, and returns the image's name."""
     given = {"IMAGE": "totalmap-test/map", "VARIANT": variant, "WEIGHTS": str(DEMO_MODELS)}
-    environment = {key: one for key, one in engine.environment.items() if key != "MAKEFLAGS"}
+    environment = {name: value for name, value in engine.environment.items() if name != "MAKEFLAGS"}
     done = subprocess.run(
         [
             "make",
-            # A make below another names its folder, after all else.
+            # A nested make would print its folder last.
             "--no-print-directory",
             target,
             *(f"{name}={value}" for name, value in given.items()),

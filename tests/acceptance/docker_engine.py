@@ -1,7 +1,7 @@
-"""A Docker engine of the test's own, from Debian, with its files below one folder.
+"""Runs a Docker engine of Debian for the tests, with all its files in one folder.
 
-It has a network of its own that leads nowhere, and a runtime called "nvidia", for `monai-deploy
-run` asks for it even where no GPU is wanted: runc, behind a script (nvidia-runtime).
+Its network leads nowhere. It has a runtime called "nvidia", because `monai-deploy run` asks for it
+even without a GPU: the script nvidia-runtime, which calls runc.
 """
 
 import os
@@ -22,7 +22,7 @@ HERE = Path(__file__).parent
 RUNTIME = HERE / "nvidia-runtime"
 BRIDGE = "totalmap-test"
 BUILD_SECONDS = 1200
-# Where the packager of holoscan-cli looks for a builder; a context of this name is one.
+# The packager of holoscan-cli uses a Docker context of this name as its builder.
 BUILDER = "holoscan_app_builder"
 HARDENED = (
     "--network=none",
@@ -48,8 +48,8 @@ class DockerEngine:
     """A running engine.
 
     Attributes:
-        socket: Where it listens.
-        home: HOME of commands that use it: Docker's context and plug-ins lie there.
+        socket: The socket of the engine.
+        home: HOME of commands that use it, with Docker's context and plug-ins.
     """
 
     socket: Path
@@ -186,7 +186,7 @@ def _make_context(engine: DockerEngine) -> None:
 
 @contextmanager
 def running_registry(program: Path, folder: Path) -> Iterator[str]:
-    """Starts a registry and yields its address; the packager pulls its base image from one."""
+    """Starts a registry, from which the packager pulls its base image, and yields its address."""
     folder.mkdir(parents=True, exist_ok=True)
     address = f"localhost:{free_port()}"
     settings = folder / "registry.yml"

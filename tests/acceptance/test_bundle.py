@@ -1,4 +1,4 @@
-"""A bundle is made with a network, and installed and run without one."""
+"""A bundle is made with a network; it installs and runs without a network."""
 
 import subprocess
 from pathlib import Path

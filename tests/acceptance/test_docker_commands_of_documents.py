@@ -74,9 +74,9 @@ def test_the_stack_beside_orthanc_segments_a_study(
 ) -> None:
     """Orthanc itself can't be pulled here: the run of a study alone."""
     said = commands(REPOSITORY / "docs" / "docker.md")
-    (render,) = [one for one in said if "deploy render" in one]
-    (prepare,) = [one for one in said if one.startswith("install -m 600")]
-    (segment,) = [one for one in said if one.endswith("run --rm totalmap")]
+    (render,) = [line for line in said if "deploy render" in line]
+    (prepare,) = [line for line in said if line.startswith("install -m 600")]
+    (segment,) = [line for line in said if line.endswith("run --rm totalmap")]
     output = output_folder(tmp_path / "output")
     variables = {"INPUT_FOLDER": str(real_ct), "OUTPUT_FOLDER": str(output)}
     for command in (render, prepare, segment):

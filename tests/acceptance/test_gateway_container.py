@@ -18,7 +18,7 @@ DELIVER_ALL = {"quality": {"rejected": "deliver"}}
 
 
 def segs_of(archive: Archive, service: Service, job: Job) -> list[str]:
-    results = {one.sop_instance_uid for one in service.jobs.results(job.job_id)}
+    results = {result.sop_instance_uid for result in service.jobs.results(job.job_id)}
     return [uid for uid in archive.of_class(SegmentationStorage) if uid in results]
 
 

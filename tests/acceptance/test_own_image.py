@@ -1,4 +1,4 @@
-"""The image of our own Dockerfile: what the specification of MAPs wants, hardened."""
+"""The image of our own Dockerfile fulfils the specification of MAPs, and runs hardened."""
 
 import json
 import signal

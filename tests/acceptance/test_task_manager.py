@@ -1,4 +1,4 @@
-"""A MAP under the contracts of MONAI's Task Manager, and what its messages survive."""
+"""A MAP fulfils the contracts of MONAI's Task Manager, and its messages survive kills."""
 
 import hashlib
 import json
@@ -138,7 +138,7 @@ def map_runner(map_is_container: bool, request: pytest.FixtureRequest) -> Runner
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
-    """What is left of a task of the MAP."""
+    """The remains of a finished task of the MAP."""
 
     event: TaskDispatchEvent
     message: Message

@@ -1,4 +1,4 @@
-"""Labels that are wrong in known ways, and labels that are right in unusual scans.
+"""Makes labels with known errors, and correct labels of unusual scans.
 
 The bodies are those of tests/phantom, whose anatomy knows nothing of
 totalmap/quality/plausibility/anatomy.csv,

@@ -1,4 +1,4 @@
-"""What can be wrong with labels: one function a kind."""
+"""Makes errors in labels: one function for each kind of error."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -28,10 +28,10 @@ WALL_MM = 8.0
 
 
 class Need(StrEnum):
-    """What is asked of the rules."""
+    """What the rules have to report for an error."""
 
     REJECT = "sides, orientation, numbers: reject"
-    REVIEW = "missing, though in view: warn"
+    REVIEW = "missing, although in view: warn"
     SHOWN = "place, tissue and shape: warn"
     UNSEEN = "parts lost or moved a little: only measured"
 
@@ -41,11 +41,11 @@ class Kind:
     """A kind of error.
 
     Attributes:
-        views: Those in which what tells the error is in view.
-        codes: One of these must say so.
-        structures: Must be whole in view for the error to count.
-        vertebrae: So many must be there.
-        of_image: The image is wrong, so that every network that sees it errs alike.
+        views: The views in which the rules can see the error.
+        codes: A rule with one of these codes has to report it.
+        structures: They have to be completely in view for the error to count.
+        vertebrae: The scan needs at least so many vertebrae.
+        of_image: Whether the image itself is wrong, so that every network makes the same error.
     """
 
     name: str
@@ -58,29 +58,29 @@ class Kind:
     of_image: bool = False
 
     def applies_to(self, scan: Scan) -> bool:
-        """Returns whether the error can be made here, with enough in view to tell it."""
+        """Returns whether the error can be made here, with enough in view to detect it."""
         return (
             scan.view in self.views
-            and all(_is_whole(scan, one) for one in self.structures)
+            and all(_is_whole(scan, name) for name in self.structures)
             and len(vertebrae_of(scan)) >= self.vertebrae
         )
 
     def is_detected(self, findings: Iterable[Finding]) -> bool:
-        """Returns whether findings say what is wrong, and gravely enough."""
-        told = [one for one in findings if one.code in self.codes]
-        asked = {Verdict.REJECT} if self.need is Need.REJECT else {Verdict.REVIEW, Verdict.REJECT}
-        return verdict(told) in asked
+        """Returns whether findings report the error, and are serious enough."""
+        matching = [finding for finding in findings if finding.code in self.codes]
+        needed = {Verdict.REJECT} if self.need is Need.REJECT else {Verdict.REVIEW, Verdict.REJECT}
+        return verdict(matching) in needed
 
 
 def _is_whole(scan: Scan, name: str) -> bool:
-    """Returns whether a structure is there, 20 mm from the first and the last slice."""
+    """Returns whether a structure ends at least 20 mm from the first and the last slice."""
     slices = np.flatnonzero(scan.mask(name).any(axis=(1, 2)))
     margin = 20.0 / scan.geometry.spacing_mm[2]
     return bool(len(slices)) and margin <= slices[0] and slices[-1] < len(scan.labels) - margin
 
 
 def renamed(scan: Scan, names: dict[str, str | None]) -> Scan:
-    """Returns a scan in which structures have other names; None: none."""
+    """Returns a scan in which structures have other names; None removes a structure."""
     table = np.arange(256, dtype=np.uint8)
     for old, new in names.items():
         table[LABELS[old]] = 0 if new is None else LABELS[new]
@@ -88,7 +88,7 @@ def renamed(scan: Scan, names: dict[str, str | None]) -> Scan:
 
 
 def shifted_names(scan: Scan, *sequences: tuple[str, ...], by: int) -> Scan:
-    """Returns a scan in which numbers are off; what has no number any more is lost."""
+    """Returns a scan in which numbers are shifted; structures without a number are lost."""
     names: dict[str, str | None] = {}
     for sequence in sequences:
         for n, name in enumerate(sequence):
@@ -97,9 +97,9 @@ def shifted_names(scan: Scan, *sequences: tuple[str, ...], by: int) -> Scan:
 
 
 def sides_swapped(scan: Scan, *parts: str) -> Scan:
-    """Returns a scan in which left is called right, of structures whose names begin so."""
+    """Returns a scan in which left is called right, for structures whose names begin so."""
     lefts = [name for name in LABELS if "_left" in name and name.startswith(parts)]
-    pairs = [(one, one.replace("_left", "_right")) for one in lefts]
+    pairs = [(left, left.replace("_left", "_right")) for left in lefts]
     names: dict[str, str | None] = {}
     for left, right in pairs:
         if right in LABELS:
@@ -108,13 +108,13 @@ def sides_swapped(scan: Scan, *parts: str) -> Scan:
 
 
 def flipped(scan: Scan, axis: int) -> Scan:
-    """Returns a scan that runs the other way along k, j or i, and does not know it."""
+    """Returns a scan that is flipped along k, j or i, with the old geometry."""
     labels = np.ascontiguousarray(np.flip(scan.labels, axis))
     return replace(scan, labels=labels, values=np.ascontiguousarray(np.flip(scan.values, axis)))
 
 
 def mirrored_image(scan: Scan) -> Scan:
-    """Returns a mirrored scan whose network still called left what lies on the left."""
+    """Returns a mirrored scan whose labels name the sides as if it were not mirrored."""
     return sides_swapped(flipped(scan, 2), "")
 
 
@@ -130,19 +130,19 @@ def vertebra_missing(scan: Scan) -> Scan:
 
 
 def vertebrae_swapped(scan: Scan) -> Scan:
-    """Returns a scan in which two neighbours have each other's name."""
+    """Returns a scan in which two neighbouring vertebrae have exchanged names."""
     names = vertebrae_of(scan)
     one, other = names[len(names) // 2 - 1], names[len(names) // 2]
     return renamed(scan, {one: other, other: one})
 
 
 def swapped(scan: Scan, one: str, other: str) -> Scan:
-    """Returns a scan in which two structures have each other's name."""
+    """Returns a scan in which two structures have exchanged names."""
     return renamed(scan, {one: other, other: one})
 
 
 def with_blob(scan: Scan, name: str, at: str) -> Scan:
-    """Returns a scan with a ball of a structure at the centre of another one."""
+    """Returns a scan with a ball of a structure at the centre of another structure."""
     centre = ndimage.center_of_mass(scan.mask(at))
     i, j, k = scan.geometry.spacing_mm
     grid = np.ogrid[tuple(slice(size) for size in scan.labels.shape)]

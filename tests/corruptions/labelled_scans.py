@@ -1,4 +1,4 @@
-"""Scans with labels: parts of the phantom's body, and real CTs with TotalSegmentator's labels."""
+"""Makes scans with labels: parts of the phantom's body, and two real CTs."""
 
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -23,7 +23,7 @@ CENTRE_XY_MM = (0.0, 10.0)
 
 
 class View(Enum):
-    """What of the phantom is in view: from where to where in mm, feet to head."""
+    """The part of the phantom in view: lower and upper end in mm, from feet to head."""
 
     TRUNK = (-195.0, 525.0)
     CHEST = (180.0, 500.0)
@@ -34,7 +34,7 @@ class View(Enum):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Scan:
-    """Labels (k, j, i) by the numbers of task `total`, and the values that they lie on.
+    """Labels (k, j, i) with the numbers of task `total`, and the values of their voxels.
 
     Attributes:
         looked_for: The structures that a perfect network would find; the phantom has no bowel.
@@ -52,12 +52,12 @@ class Scan:
         return tuple(Structure(label=LABELS[name], name=name) for name in sorted(self.looked_for))
 
     def mask(self, name: str) -> NDArray[np.bool_]:
-        """Returns where a structure is."""
+        """Returns the mask of a structure."""
         mask: NDArray[np.bool_] = self.labels == LABELS[name]
         return mask
 
     def has(self, *names: str) -> bool:
-        """Returns whether structures are there."""
+        """Returns whether all these structures have voxels."""
         return all(self.mask(name).any() for name in names)
 
     def with_labels(self, labels: NDArray[np.uint8]) -> "Scan":
@@ -66,7 +66,7 @@ class Scan:
 
 
 def findings_of(scan: Scan) -> tuple[Finding, ...]:
-    """Returns what the rules say of a scan."""
+    """Returns the findings of the rules on a scan."""
     inference = to_canonical(scan.labels, scan.geometry)
     table = label_statistics(scan.labels, scan.values, scan.geometry, inference)
     return assess_plausibility(table, scan.structures, is_hu=True)
@@ -83,8 +83,8 @@ def phantom_scan(
     """Returns a scan of a random body.
 
     Args:
-        moved: (4, 4), moves the body: where a point of the scanner is in the body, mm in LPS.
-        geometry: Where the voxels lie; None is axial slices, as thick as a voxel is wide.
+        moved: (4, 4), moves the body: it maps scanner coordinates to body coordinates, mm in LPS.
+        geometry: The grid of the voxels; None: axial slices of cubic voxels.
     """
     geometry = axial(view, spacing_mm) if geometry is None else geometry
     affine = geometry.affine_lps if moved is None else moved @ geometry.affine_lps
@@ -116,7 +116,7 @@ def real_scans() -> tuple[Scan, ...]:
     """Returns the reference segmentations of shared/data, 90 and 40 mm of a body.
 
     Raises:
-        FileNotFoundError: The data isn't there.
+        FileNotFoundError: The data is missing.
     """
     return (
         _real("ct_3mm_small_reference_labels.nii.gz", "ct_3mm_small.nii.gz"),
@@ -127,7 +127,7 @@ def real_scans() -> tuple[Scan, ...]:
 def _real(labels_name: str, values_name: str | None) -> Scan:
     image = nibabel.load(REAL / labels_name)
     labels = np.ascontiguousarray(np.asarray(image.dataobj).T.astype(np.uint8))
-    values = np.zeros(labels.shape, np.int16)  # of the second, the CT is there as DICOM alone
+    values = np.zeros(labels.shape, np.int16)  # the second CT exists as DICOM only
     if values_name is not None:
         values = np.asarray(nibabel.load(REAL / values_name).dataobj).T.astype(np.int16)
     return Scan(

@@ -1,4 +1,4 @@
-"""What another network of another resolution would find: the same body, its borders drawn anew."""
+"""Makes the labels of a second network with another resolution: the same body, other borders."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,16 +11,16 @@ from totalmap.segmentation import Confidence, InferenceLabels
 
 from .labelled_scans import Scan
 
-# Root mean square of how far a border lies from where the other network draws it, and over which
-# distance that changes. On the real CT with the finest grid, structures above 1 mL agree then by a
-# Dice of 0.91 in the median and of 0.79 at least; measured between 1.5 and 3 mm: 0.93 and 0.81
-# (shared/design/quality.md, section 3). On grids of 3 to 5 mm, rounding hides most of it.
+# Root mean square of the distance between the borders of the two networks, and the distance over
+# which it changes. On the real CT with the finest grid, structures above 1 mL have a Dice of 0.91
+# in the median and at least 0.79; measured between 1.5 and 3 mm: 0.93 and 0.81. On grids of 3 to
+# 5 mm, rounding hides most of it.
 BORDER_MM = 1.25
 SMOOTH_MM = 8.0
 
 
 def drawn_anew(scan: Scan, seed: int) -> Scan:
-    """Returns a scan with the labels of another network that sees the same body rightly."""
+    """Returns a scan with the labels of another network that is right about the same body."""
     chance = np.random.default_rng(seed)
     spacing = scan.geometry.spacing_mm[::-1]
     places = [
@@ -33,19 +33,19 @@ def drawn_anew(scan: Scan, seed: int) -> Scan:
 
 
 def disagreements_of(scan: Scan, other: Scan, findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
-    """Returns what a second opinion adds.
+    """Returns the findings that a second opinion adds.
 
     Args:
-        scan: What one network found.
-        other: What another one found on the same grid.
-        findings: What the rules say of `scan`.
+        scan: The labels of the first network.
+        other: The labels of the second network on the same grid.
+        findings: The findings of the rules on `scan`.
     """
-    cut = {one.structure for one in findings if one.structure and one.code == "INCOMPLETE"}
-    one, two = (
+    cut = {item.structure for item in findings if item.structure and item.code == "INCOMPLETE"}
+    first, second = (
         InferenceLabels(labels=each.labels.transpose(2, 1, 0), affine_lps=each.geometry.affine_lps)
         for each in (scan, other)
     )
-    agreement = opinions(one, two, scan.structures)
+    agreement = opinions(first, second, scan.structures)
     return disagreements(Confidence(margins=(), opinions=agreement), cut)
 
 

@@ -1,4 +1,4 @@
-"""Right labels in unusual scans: turned, scaled, cropped, tilted, padded, round, thick."""
+"""Makes unusual scans with correct labels: turned, cropped, tilted, padded, thick ..."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,7 +18,7 @@ Vary = Callable[[int, np.random.Generator, float], Scan]
 
 
 def turned(seed: int, chance: np.random.Generator, spacing_mm: float) -> Scan:
-    """Returns a body that lies askew: up to 12 degrees about every axis."""
+    """Returns a body that is turned by up to 12 degrees about every axis."""
     degrees = chance.uniform(-12.0, 12.0, 3)
     matrix = Rotation.from_euler("xyz", degrees, degrees=True).as_matrix()
     return phantom_scan(seed, _view(chance), spacing_mm=spacing_mm, moved=_about_pivot(matrix))
@@ -40,7 +40,7 @@ def cropped_height(seed: int, chance: np.random.Generator, spacing_mm: float) ->
 
 
 def cropped_field(seed: int, chance: np.random.Generator, spacing_mm: float) -> Scan:
-    """Returns a body in a field of view of 150 to 300 mm, somewhere."""
+    """Returns a body in a field of view of 150 to 300 mm at a random place."""
     scan = phantom_scan(seed, _view(chance), spacing_mm=spacing_mm)
     size = round(chance.uniform(150.0, 300.0) / spacing_mm)
     n_k, n_j, n_i = scan.labels.shape
@@ -61,7 +61,7 @@ def tilted(seed: int, chance: np.random.Generator, spacing_mm: float) -> Scan:
 
 
 def padded(seed: int, chance: np.random.Generator, spacing_mm: float) -> Scan:
-    """Returns a box out of a turned volume: what the scanner did not see is padding."""
+    """Returns a box of a turned volume: voxels that the scanner did not see are padding."""
     scan = turned(seed, chance, spacing_mm)
     degrees = chance.uniform(5.0, 15.0, 3) * chance.choice([-1.0, 1.0], 3)
     matrix = Rotation.from_euler("xyz", degrees, degrees=True).as_matrix()
@@ -84,12 +84,12 @@ def circular(seed: int, chance: np.random.Generator, spacing_mm: float) -> Scan:
 
 
 def thick(seed: int, chance: np.random.Generator, spacing_mm: float) -> Scan:
-    """Returns slices 5 to 8 mm apart, and in turn upwards, sagittal or coronal."""
+    """Returns slices 5 to 8 mm apart, in any of the axial, sagittal and coronal orders."""
     scan = phantom_scan(seed, _view(chance), spacing_mm=spacing_mm)
     step = int(chance.integers(1, 3))
     affine = scan.geometry.affine_lps.copy()
     affine[:, 2] *= step
-    order = list(chance.permutation(3))  # which axis of the array is which of this one's
+    order = list(chance.permutation(3))  # the new order of the axes
     affine[:, [2, 1, 0]] = affine[:, [2 - axis for axis in order]]
     labels = np.ascontiguousarray(scan.labels[::step].transpose(order))
     values = np.ascontiguousarray(scan.values[::step].transpose(order))
@@ -98,7 +98,7 @@ def thick(seed: int, chance: np.random.Generator, spacing_mm: float) -> Scan:
 
 
 def real_turned(seed: int, chance: np.random.Generator, _spacing_mm: float) -> Scan:
-    """Returns a real CT that is turned by up to 12 degrees, scaled and cropped; of its own grid."""
+    """Returns a real CT that is turned by up to 12 degrees, scaled and cropped, on its own grid."""
     scan = real_scans()[seed % len(real_scans())]
     turn = Rotation.from_euler("xyz", chance.uniform(-12.0, 12.0, 3), degrees=True).as_matrix()
     world = turn @ np.diag(1.0 / chance.uniform(0.9, 1.1, 3))
@@ -135,7 +135,7 @@ def valid_variant(vary: Vary, seed: int, spacing_mm: float = 4.0) -> Scan:
 
 
 def part(scan: Scan, box: Box) -> Scan:
-    """Returns what of a scan lies in a box."""
+    """Returns the part of a scan in a box."""
     return replace(
         scan,
         labels=np.ascontiguousarray(scan.labels[box]),
@@ -145,7 +145,7 @@ def part(scan: Scan, box: Box) -> Scan:
 
 
 def only(scan: Scan, seen: np.ndarray) -> Scan:
-    """Returns a scan that is padding where the scanner saw nothing."""
+    """Returns a scan with padding at voxels that the scanner did not see."""
     return replace(
         scan,
         labels=np.where(seen, scan.labels, 0).astype(np.uint8),

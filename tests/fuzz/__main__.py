@@ -1,4 +1,4 @@
-"""Fuzzer: broken studies made of the phantom go through the chain, and none may surprise us.
+"""Fuzzes: runs broken studies of the phantom from folder to results, and reports surprises.
 
     python -m tests.fuzz --first 0 --count 1000
     python -m tests.fuzz --exports 200 --minutes 60
@@ -40,18 +40,18 @@ from tests.waiting import WAIT_SECONDS
 from totalmap import log
 from totalmap.settings import GapPolicy
 
-# Of processor time, all threads together: a wall clock would count the work of others too.
+# Processor time of all threads together: a wall clock would count other processes too.
 PROCESSOR_SECONDS = 10
 MEMORY = 2 << 30
 
 
 class TooLong(BaseException):
-    """The time of a mutant is over; no `except Exception` may hold it up."""
+    """The time of a mutant is over; no `except Exception` may catch this."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a mutant; `failure` is empty where that was expected."""
+    """The outcome of a mutant; `failure` is empty if it was expected."""
 
     seed: int
     base: str
@@ -67,11 +67,11 @@ class Outcome:
 
 
 class Output:
-    """Takes all that the process writes, from Python or from C, into a file.
+    """Redirects all output of the process, from Python and from C, into a file.
 
     Attributes:
-        stdout: Standard output as it was.
-        stderr: Standard error as it was.
+        stdout: The original standard output.
+        stderr: The original standard error.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -108,10 +108,10 @@ def _copy_of(descriptor: int) -> TextIO:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--first", type=int, default=0, help="the first seed")
-    parser.add_argument("--count", type=int, default=1000, help="how many mutants")
-    parser.add_argument("--minutes", type=float, help="for how long, instead of how many")
-    parser.add_argument("--exports", type=int, default=0, help="how many exports of a PACS")
-    parser.add_argument("--folder", type=Path, help="keep the mutants that fail here")
+    parser.add_argument("--count", type=int, default=1000, help="number of mutants")
+    parser.add_argument("--minutes", type=float, help="duration, instead of a number")
+    parser.add_argument("--exports", type=int, default=0, help="number of exports of a PACS")
+    parser.add_argument("--folder", type=Path, help="folder for the mutants that fail")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, Output(Path(name)) as output:
         folder = Path(name)
@@ -161,7 +161,7 @@ def run_export(seed: int, folder: Path, output: Output) -> Outcome:
         with limited_time(output.stderr):
             objections_found = objections_to_export(folder / "study", seed)
         failure = "\n".join([*objections_found, *secrets_in([output.taken()])])
-    except (Exception, TooLong):  # whatever it is, the next one is still to be tried
+    except (Exception, TooLong):  # after any error the next export is tried
         failure = traceback.format_exc()
     seconds = time.process_time() - start
     return Outcome(seed, "export", (), "failure" if failure else "success", seconds, failure)
@@ -185,7 +185,7 @@ def run_mutant(seed: int, bases: dict[str, Path], folder: Path, output: Output) 
             run = run_chain(study, folder / "results", gaps)
         seconds, outcome = time.process_time() - start, run.outcome
         failure = "\n".join(objections(mutant, run, output.taken()))
-    except (Exception, TooLong):  # whatever it is, the next mutant is still to be tried
+    except (Exception, TooLong):  # after any error the next mutant is tried
         seconds = seconds or time.process_time() - start
         failure = traceback.format_exc()
     return Outcome(seed, base, mutations, outcome, seconds, failure)
@@ -195,8 +195,8 @@ def run_mutant(seed: int, bases: dict[str, Path], folder: Path, output: Output) 
 def limited_time(errors: TextIO, processor_seconds: float = PROCESSOR_SECONDS) -> Iterator[None]:
     """Raises TooLong in a block that takes too much processor time.
 
-    Ends the process, with its tracebacks, if the block does not hear of it (a decoder that never
-    returns) or takes no time at all (threads that wait for each other).
+    Ends the process, with its tracebacks, if the block does not see the exception (a decoder that
+    never returns) or takes no processor time (threads that wait for each other).
     """
 
     def stop(_: int, __: FrameType | None) -> None:
@@ -215,9 +215,9 @@ def limited_time(errors: TextIO, processor_seconds: float = PROCESSOR_SECONDS) -
 
 def summary(outcomes: list[Outcome]) -> str:
     """Returns a table of the outcomes, the slowest mutant and the memory."""
-    counts = Counter("FAILED" if one.failure else one.outcome for one in outcomes)
+    counts = Counter("FAILED" if item.failure else item.outcome for item in outcomes)
     lines = [f"{count:6} {name}" for name, count in counts.most_common()]
-    slowest = max(outcomes, key=lambda one: one.processor_seconds)
+    slowest = max(outcomes, key=lambda item: item.processor_seconds)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     seconds = f"{slowest.processor_seconds:.2f} s of processor time"
     lines.append(f"slowest: seed {slowest.seed}, {seconds}")

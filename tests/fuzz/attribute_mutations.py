@@ -84,13 +84,13 @@ def one_file(study: Path, rng: Random) -> Path:
 
 
 def some_files(study: Path, rng: Random) -> list[Path]:
-    """Returns one file, or all of its folder."""
+    """Returns a file, or all files of its folder."""
     path = one_file(study, rng)
     return [path] if rng.random() < ONE_FILE_SHARE else files_of(path.parent)
 
 
 def edit(study: Path, rng: Random, change: Change) -> str:
-    """Changes one file, or all of a folder, and says how many."""
+    """Changes a file or all files of a folder, and returns how many."""
     paths = some_files(study, rng)
     for path in paths:
         file = parse(path.read_bytes())
@@ -100,16 +100,16 @@ def edit(study: Path, rng: Random, change: Change) -> str:
 
 
 def put(file: File, element: Element, place: float | None = None) -> None:
-    """Puts an element wherever its tag stands, or at one of these places; adds it if it is new.
+    """Puts an element at all places of its tag or at a single place; adds it if it is new.
 
     Args:
-        place: Chooses the place, from 0 to 1.
+        place: Chooses the single place, from 0 to 1; None: all places.
     """
     places = file.places(element.tag)
     if not places:
         elements = file.meta if element.tag[0] == 2 else file.body
         elements.append(element)
-        elements.sort(key=lambda one: one.tag)
+        elements.sort(key=lambda element: element.tag)
     elif place is None:
         for elements, index in places:
             elements[index] = element
@@ -119,7 +119,7 @@ def put(file: File, element: Element, place: float | None = None) -> None:
 
 
 def put_all(study: Path, rng: Random, *elements: Element) -> str:
-    """Puts elements into some files, everywhere or at one place."""
+    """Puts elements into some files, at all places or at a single place."""
     place = rng.random() if rng.random() < ONE_PLACE_SHARE else None
 
     def change(file: File) -> None:
@@ -130,7 +130,7 @@ def put_all(study: Path, rng: Random, *elements: Element) -> str:
 
 
 def shown(value: str) -> str:
-    """Returns a value as a short word; what belongs to the patient is only named."""
+    """Returns a value as a short word, without patient data."""
     return "patient data" if value in SECRETS else ascii(value[:24])
 
 
@@ -310,8 +310,8 @@ def vr_wrong(study: Path, rng: Random) -> str:
         if keyword == "PixelData":
             file.tail = file.tail[:4] + vr.encode("latin-1") + file.tail[6:]
         for elements, index in file.places(tag_of(keyword)):
-            one = elements[index]
-            elements[index] = Element(one.tag, vr, one.value)
+            old = elements[index]
+            elements[index] = Element(old.tag, vr, old.value)
 
     return f"{keyword} as {vr!a} {edit(study, rng, change)}"
 
@@ -358,7 +358,7 @@ def value_for_sequence(study: Path, rng: Random) -> str:
 
 
 def sequence_deep(study: Path, rng: Random) -> str:
-    """Sequences in sequences, in an attribute that the header needs or in another one."""
+    """Nests sequences in an attribute that the header needs, or in another attribute."""
     depth = rng.choice([200, 500, 900, 2000])
     keyword = rng.choice(
         ["SharedFunctionalGroupsSequence", "ReferencedImageSequence", "RequestAttributesSequence"]

@@ -1,4 +1,4 @@
-"""Mutations that damage files: bytes that flip, break off or are added, and other syntaxes."""
+"""Mutations of whole files: flipped, lost and added bytes, and other transfer syntaxes."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ BOMB_MEBIBYTES = 3072
 
 
 def compressed(study: Path, rng: Random) -> str:
-    """A file that a decoder has to unpack, whatever becomes of its header."""
+    """Compresses a file, so that a decoder has to unpack it."""
     _, syntax = _compress(study, rng)
     return f"{syntax.name} in 1 file"
 
 
 def stream_broken(study: Path, rng: Random) -> str:
-    """A compressed file whose pixels are damaged."""
+    """Damages the pixels of a compressed file."""
     path, syntax = _compress(study, rng)
     content = bytearray(path.read_bytes())
     first = _start_of_pixels(content) + 12
-    # The headers of codestreams are short, and the most delicate.
+    # The headers of codestreams are short and sensitive.
     end = rng.choice([min(first + HEADER_BYTES, len(content)), len(content)])
     _flip(content, first, end, rng)
     path.write_bytes(content)
@@ -46,7 +46,7 @@ def stream_broken(study: Path, rng: Random) -> str:
 
 
 def stream_truncated(study: Path, rng: Random) -> str:
-    """A compressed file that breaks off."""
+    """Truncates a compressed file."""
     path, syntax = _compress(study, rng)
     content = path.read_bytes()
     path.write_bytes(content[: rng.randrange(_start_of_pixels(content), len(content))])
@@ -54,7 +54,7 @@ def stream_truncated(study: Path, rng: Random) -> str:
 
 
 def other_syntax(study: Path, rng: Random) -> str:
-    """Native pixels in another byte order, without VRs, or deflated."""
+    """Writes native pixels in another byte order, without VRs, or deflated."""
     syntax = rng.choice(NATIVE)
     paths = some_files(study, rng)
     for path in paths:
@@ -95,7 +95,7 @@ def bytes_flipped(study: Path, rng: Random) -> str:
 
 
 def bytes_removed(study: Path, rng: Random) -> str:
-    """Some bytes are gone, and all that follows has moved."""
+    """Removes some bytes, so that all later bytes move."""
     path = one_file(study, rng)
     content = path.read_bytes()
     first = rng.randrange(len(content) + 1)
@@ -105,7 +105,7 @@ def bytes_removed(study: Path, rng: Random) -> str:
 
 
 def zeros(study: Path, rng: Random) -> str:
-    """A hole, as a disk or a download leaves it."""
+    """Writes a block of zeros, as a broken disk or download does."""
     path = one_file(study, rng)
     content = bytearray(path.read_bytes())
     first = rng.randrange(len(content) + 1)
@@ -166,9 +166,9 @@ def deflate_bomb(study: Path, rng: Random) -> str:
     """A few megabytes that unpack to more than the memory."""
     path = one_file(study, rng)
     file = parse(path.read_bytes())
-    file.meta = [one for one in file.meta if one.tag != (0x0002, 0x0010)]
+    file.meta = [element for element in file.meta if element.tag != (0x0002, 0x0010)]
     file.meta.append(text("TransferSyntaxUID", DeflatedExplicitVRLittleEndian))
-    file.meta.sort(key=lambda one: one.tag)
+    file.meta.sort(key=lambda element: element.tag)
     packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
     start = struct.pack("<HH2s2xL", 0x0009, 0x1001, b"OB", BOMB_MEBIBYTES * MEBIBYTE)
     first = packer.compress(start) + packer.flush(zlib.Z_FULL_FLUSH)

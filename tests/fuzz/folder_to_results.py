@@ -1,4 +1,4 @@
-"""The chain from a folder to a SEG, without networks, and what it says on the way."""
+"""Runs a study from its folder to its results, without networks, and keeps the messages."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ RULES = SelectionSection(
 
 @dataclass
 class Run:
-    """What a run came to; what it did not reach is None."""
+    """The parts of a run; parts that it did not reach are None."""
 
     study: Study | None = None
     judgement: Judgement | None = None
@@ -49,7 +49,7 @@ class Run:
 
     @property
     def messages(self) -> tuple[str, ...]:
-        """Everything that the run tells its reader, the log aside."""
+        """All messages of the run, except those of the log."""
         messages = [str(self.error)] if self.error else []
         if self.study:
             messages += self.study.warnings
@@ -63,7 +63,7 @@ class Run:
 
 
 def run_chain(folder: Path, output: Path, gaps: GapPolicy) -> Run:
-    """Segments what is stained in a study; whatever is not a TotalMapError passes through."""
+    """Segments the stained structure of a study; only a TotalMapError is caught."""
     run = Run()
     try:
         _run(run, folder, output, GeometrySection(gaps=gaps))

@@ -1,4 +1,4 @@
-"""The healthy studies that mutants are made of: small, so that a thousand take a minute."""
+"""Writes the healthy studies from which mutants are made: small, a thousand take a minute."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ CLASSIC, ENHANCED, TWO_SERIES, MR, SAGITTAL_CT, TILTED, LONG_HEADER = BASES = (
     "tilted",
     "long header",
 )
-# All paths hold the patient's name: whatever quotes one is noticed.
+# All paths hold the patient's name, so that a message with a path is found.
 OF_PATIENT = f"{PATIENT_NAME}_{BIRTH_DATE}"
 # More than the first 64 KiB of a file, which are read at once.
 COMMENT = "x" * 8000
 
 
 def write_bases(folder: Path) -> dict[str, Path]:
-    """Writes all healthy studies and returns their folders; each series has one of its own."""
+    """Writes all healthy studies and returns their folders; each series has its own subfolder."""
     thick = replace(SPEC, number=3, description="Trunk 5.0 LUNG", kernel="LUNG")
     sagittal = replace(SPEC, orientation=SAGITTAL, file_order="shuffled")
     studies = {name: folder / name / OF_PATIENT for name in BASES}
@@ -57,7 +57,7 @@ def write_bases(folder: Path) -> dict[str, Path]:
 
 
 def _lengthen(path: Path) -> None:
-    """Gives a multi-frame file a long header, whose sequences have undefined lengths."""
+    """Gives a multi-frame file a long header with sequences of undefined lengths."""
     dataset = pydicom.dcmread(path)
     for frame in dataset.PerFrameFunctionalGroupsSequence:
         frame.FrameContentSequence[0].FrameComments = COMMENT
@@ -66,7 +66,7 @@ def _lengthen(path: Path) -> None:
 
 
 def undefine_lengths(dataset: Dataset) -> None:
-    """Has all sequences and items end with delimiters."""
+    """Gives all sequences and items undefined lengths, so that delimiters end them."""
     for element in dataset:
         if element.VR == "SQ":
             element.is_undefined_length = True

@@ -1,4 +1,4 @@
-"""What is asked of every mutant, whatever became of it."""
+"""Checks every mutant, whatever its outcome: errors, messages, patient data, missing slices."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FAMILY_NAME = PATIENT_NAME.split("^")[0]
 PATIENT_DATA = re.compile(
     "|".join(
         [
-            *(f"(?i:{re.escape(one)})" for one in (PATIENT_NAME, PATIENT_ID, ACCESSION_NUMBER)),
+            *(f"(?i:{re.escape(text)})" for text in (PATIENT_NAME, PATIENT_ID, ACCESSION_NUMBER)),
             BIRTH_DATE,
             FAMILY_NAME,
         ]
@@ -36,8 +36,8 @@ class Mutant:
     Attributes:
         base: The name of the healthy study.
         files: The content of its files, by their path below the folder.
-        folder: Where the changed study lies.
-        mutations: What was done, the kind first.
+        folder: The folder of the changed study.
+        mutations: The descriptions of the mutations, kind first.
     """
 
     base: str
@@ -47,13 +47,13 @@ class Mutant:
 
     @property
     def touched(self) -> set[Path]:
-        """The files of the healthy study that are not what they were, and new ones."""
+        """The changed files of the healthy study, and new files."""
         now = contents(self.folder)
         return {path for path in {*self.files, *now} if self.files.get(path) != now.get(path)}
 
 
 def contents(folder: Path) -> dict[Path, bytes]:
-    """Returns what the files below a folder hold, by their path; a link holds its target."""
+    """Returns the contents of the files in a folder by their paths; a link holds its target."""
     return {
         path.relative_to(folder): (
             str(path.readlink()).encode() if path.is_symlink() else path.read_bytes()
@@ -64,22 +64,23 @@ def contents(folder: Path) -> dict[Path, bytes]:
 
 
 def objections(mutant: Mutant, run: Run, log: str) -> list[str]:
-    """Returns what is wrong with a run that ended in success or in a TotalMapError."""
+    """Returns the objections to a run that ended with success or with a TotalMapError."""
     found = [*_wrong_error(run), *_untold(mutant, run), *_hidden(mutant, run)]
     found += secrets_in([log, *run.messages])
-    found += [f"not one printable line: {one!r}" for one in run.messages if not one.isprintable()]
+    unprintable = [message for message in run.messages if not message.isprintable()]
+    found += [f"not one printable line: {message!r}" for message in unprintable]
     if run.volume:
         check_volume(run.volume)
     return found
 
 
 def secrets_in(texts: Iterable[str]) -> list[str]:
-    """Returns where patient data stand in texts."""
+    """Returns the texts that hold patient data."""
     return [f"patient data in {text!r}" for text in texts if PATIENT_DATA.search(text)]
 
 
 def _wrong_error(run: Run) -> list[str]:
-    """A study can be refused, or hold nothing to segment; it can't break our settings or disk."""
+    """A study may be refused or hold no structure; it can't break our settings or our disk."""
     error = run.error
     if error is None:
         names = {path.name for path in run.results}
@@ -97,14 +98,14 @@ def _wrong_error(run: Run) -> list[str]:
 
 
 def _untold(mutant: Mutant, run: Run) -> list[str]:
-    """Slices of a healthy study that a result lacks have to be told."""
+    """A run has to report the slices of the healthy study that its result lacks."""
     if run.error or run.volume is None or run.study is None or run.judgement is None:
         return []
     folder = run.volume.slices[0].instance.path.parent
     places = [mutant.folder / path for path in mutant.files]
-    # Nobody can miss a file that is not there.
+    # A run can't report a file that does not exist.
     healthy = [path for path in places if path.parent == folder and path.is_file()]
-    used = {one.key for one in run.volume.slices}
+    used = {item.key for item in run.volume.slices}
     expected = max(len(healthy), max(len(s.instance.frames) for s in run.volume.slices))
     series = len({(mutant.folder / path).parent for path in mutant.files})
     told = (
@@ -117,22 +118,22 @@ def _untold(mutant: Mutant, run: Run) -> list[str]:
 
 
 def _hidden(mutant: Mutant, run: Run) -> list[str]:
-    """One broken file of a series leaves the other series as it was."""
+    """A broken file of a series does not affect the other series."""
     touched = mutant.touched
     if mutant.base != TWO_SERIES or len(touched) != 1:
         return []
     if any(path.is_symlink() for path in mutant.folder.rglob("*")):
-        return []  # a link that leads nowhere is refused: somebody expected a file there
+        return []  # a link that leads nowhere is refused: a user expected a file there
     (broken,) = touched
     if run.judgement is None:
         return [f"all series are hidden by {broken}: {run.error}"]
     others = [
         decision
         for decision in run.judgement.decisions
-        if any(one.path.parent != (mutant.folder / broken).parent for one in _instances(decision))
+        if any(item.path.parent != (mutant.folder / broken).parent for item in _instances(decision))
     ]
-    if any(one.path == mutant.folder / broken for other in others for one in _instances(other)):
-        return []  # it says that it belongs to the other series: nobody can know better
+    if any(item.path == mutant.folder / broken for other in others for item in _instances(other)):
+        return []  # its header says that it belongs to the other series
     if any(re.search("chosen|suitable", decision.reason) for decision in others):
         return []
     return [f"the other series is hidden by {broken}"]

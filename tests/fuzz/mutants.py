@@ -1,4 +1,4 @@
-"""Which mutations there are, and how a mutant is made of one to three of them."""
+"""Makes a mutant of a healthy study by one to three mutations."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from random import Random
 from tests.fuzz import attribute_mutations, file_mutations
 
 Mutation = Callable[[Path, Random], str]
-"""Changes the study in a folder and says how, without patient data."""
+"""Changes the study in a folder and describes the change, without patient data."""
 
-# In the order in which they are applied: a file has to be in order to be compressed, and what makes
-# a file unreadable comes last.
+# In the order of their application: only a valid file can be compressed, and mutations that make a
+# file unreadable come last.
 COMPRESSIONS: tuple[Mutation, ...] = (
     file_mutations.compressed,
     file_mutations.stream_broken,
@@ -77,8 +77,8 @@ RARE_WEIGHT = 0.2
 
 
 def mutate(study: Path, rng: Random) -> tuple[str, ...]:
-    """Applies one to three mutations to a study and returns what was done, the kind first."""
-    weights = [RARE_WEIGHT if one in RARE else 1.0 for one in MUTATIONS]
+    """Applies one to three mutations to a study and returns their descriptions, kind first."""
+    weights = [RARE_WEIGHT if mutation in RARE else 1.0 for mutation in MUTATIONS]
     kinds = set(rng.choices(range(len(MUTATIONS)), weights, k=rng.choice([1, 1, 2, 3])))
     return tuple(_applied(MUTATIONS[kind], study, rng) for kind in sorted(kinds))
 
@@ -88,5 +88,5 @@ def _applied(mutation: Mutation, study: Path, rng: Random) -> str:
     try:
         return f"{name}: {mutation(study, rng)}"
     except ValueError:
-        # An earlier mutation left a file that can't be taken apart.
+        # An earlier mutation left a file that can't be parsed.
         return f"{name}: not possible any more"

@@ -1,4 +1,4 @@
-"""Writes what lies beside a CT in the export of a PACS: one file of every kind, whole or cut off.
+"""Writes an export of a PACS: a CT, and one file of every other kind, complete or truncated.
 
 Sources: dcm4chee writes sequences of undefined length (dicom-rs#60, dcm4che's default encoding);
 planning systems leave out the preamble (pydicom#2231, OHIF#3185); discs hold viewers and an
@@ -45,7 +45,7 @@ Fill = Callable[[Dataset, Random], None]
 
 
 def items(count: int, rng: Random) -> Sequence:
-    """Returns items with a sequence, a text and numbers each."""
+    """Returns items, each with a sequence, a text and numbers."""
     content = []
     for number in range(count):
         inner, item = Dataset(), Dataset()
@@ -135,7 +135,7 @@ OTHER_FILES: dict[str, bytes] = {
 
 
 def write_export(folder: Path, seed: int) -> WrittenSeries:
-    """Writes a CT of 12 slices and its neighbours, in folders named after the patient."""
+    """Writes a CT of 12 slices and the other files, in folders named after the patient."""
     rng = Random(seed)  # noqa: S311  the same export for the same seed
     disc = folder / OF_PATIENT
     written = write_series(disc / "CT", 0, SPEC)
@@ -153,7 +153,7 @@ def write_export(folder: Path, seed: int) -> WrittenSeries:
 
 
 def cut(path: Path, rng: Random) -> None:
-    """Cuts a file off at a random place."""
+    """Truncates a file at a random place."""
     content = path.read_bytes()
     path.write_bytes(content[: rng.randrange(len(content))])
 

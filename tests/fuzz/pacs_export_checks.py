@@ -1,4 +1,4 @@
-"""Reads the export of a PACS, and tells whether its CT is chosen and its neighbours are listed."""
+"""Checks how an export of a PACS is read: its CT is chosen and all other files are counted."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ LEFT_OUT = re.compile(r"^file \d+ \(…[0-9a-f]{4}\) .*: left out$")
 
 
 def objections_to_export(folder: Path, seed: int) -> list[str]:
-    """Writes an export and returns what is wrong with how it is read."""
+    """Writes an export and returns the objections to how it is read."""
     written = write_export(folder, seed)
     content = read_study(folder)
     study = choose_study(content, None)
     judgement = judge(of_study(content, study.uid), RULES, GeometrySection())
     (selection,) = selected(judgement)
     found = []
-    uids = {one.instance.sop_instance_uid for one in selection.audit.slices}
+    uids = {item.instance.sop_instance_uid for item in selection.audit.slices}
     if uids != set(written.sop_uids):
         found.append(f"{len(uids)} of {len(written.sop_uids)} slices")
     listed = sum(len(series.instances) for series in content.series)

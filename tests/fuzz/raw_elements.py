@@ -1,7 +1,7 @@
-"""DICOM files as lists of raw elements, so that a test can write what no library would.
+"""Reads and writes DICOM files as raw elements, so that a test can write invalid files.
 
-Reads what the phantom writes: Explicit VR Little Endian with defined lengths (PS3.5 7.1.2), pixel
-data last. Writes anything: values are bytes, and a length may lie.
+It reads the phantom's files: Explicit VR Little Endian with defined lengths (PS3.5 7.1.2), pixel
+data last. When it writes, values are bytes, and a length may be wrong.
 """
 
 from __future__ import annotations
@@ -63,14 +63,15 @@ class File:
 
     def head(self) -> bytes:
         """Returns preamble, prefix and meta information."""
-        meta = b"".join(_explicit(one) for one in self.meta if one.tag != GROUP_LENGTH)
+        kept = [element for element in self.meta if element.tag != GROUP_LENGTH]
+        meta = b"".join(map(_explicit, kept))
         return PREFIX + _explicit(number("FileMetaInformationGroupLength", len(meta))) + meta
 
     def as_syntax(self, syntax: UID) -> bytes:
         """Returns the file in another syntax of native pixels, whatever its elements are."""
-        for one in self.meta:
-            if one.tag == TRANSFER_SYNTAX:
-                one.value = _padded(str(syntax).encode(), b"\0")
+        for element in self.meta:
+            if element.tag == TRANSFER_SYNTAX:
+                element.value = _padded(str(syntax).encode(), b"\0")
         head, pixels = self.head(), self.tail[12:]
         if syntax == ImplicitVRLittleEndian:
             return head + b"".join(map(_implicit, self.body)) + self.tail[:4] + self.tail[8:]
@@ -169,46 +170,46 @@ def _items(content: bytes) -> list[Elements]:
 
 
 def _places(elements: Elements, tag: Tag) -> Iterator[tuple[Elements, int]]:
-    for index, one in enumerate(elements):
-        if one.tag == tag:
+    for index, element in enumerate(elements):
+        if element.tag == tag:
             yield elements, index
-        if isinstance(one.value, list):
-            for item in one.value:
+        if isinstance(element.value, list):
+            for item in element.value:
                 yield from _places(item, tag)
 
 
-def _explicit(one: Element) -> bytes:
-    value = _value(one, _explicit)
-    length = len(value) if one.length is None else one.length
-    code = one.vr.encode("latin-1")
-    if one.vr in LONG_VRS:
-        return struct.pack("<HH2s2xL", *one.tag, code, length & UNDEFINED) + value
-    return struct.pack("<HH2sH", *one.tag, code, length & 0xFFFF) + value
+def _explicit(element: Element) -> bytes:
+    value = _value(element, _explicit)
+    length = len(value) if element.length is None else element.length
+    code = element.vr.encode("latin-1")
+    if element.vr in LONG_VRS:
+        return struct.pack("<HH2s2xL", *element.tag, code, length & UNDEFINED) + value
+    return struct.pack("<HH2sH", *element.tag, code, length & 0xFFFF) + value
 
 
-def _implicit(one: Element) -> bytes:
-    value = _value(one, _implicit)
-    length = len(value) if one.length is None else one.length
-    return struct.pack("<HHL", *one.tag, length & UNDEFINED) + value
+def _implicit(element: Element) -> bytes:
+    value = _value(element, _implicit)
+    length = len(value) if element.length is None else element.length
+    return struct.pack("<HHL", *element.tag, length & UNDEFINED) + value
 
 
-def _big_endian(one: Element) -> bytes:
-    if isinstance(one.value, list):
-        items = [b"".join(map(_big_endian, item)) for item in one.value]
+def _big_endian(element: Element) -> bytes:
+    if isinstance(element.value, list):
+        items = [b"".join(map(_big_endian, item)) for item in element.value]
         value = b"".join(struct.pack(">HHL", 0xFFFE, 0xE000, len(item)) + item for item in items)
     else:
-        value = _swapped(one.value, NUMBER_SIZES.get(one.vr, 1))
-    length = len(value) if one.length is None else one.length
-    code = one.vr.encode("latin-1")
-    if one.vr in LONG_VRS:
-        return struct.pack(">HH2s2xL", *one.tag, code, length & UNDEFINED) + value
-    return struct.pack(">HH2sH", *one.tag, code, length & 0xFFFF) + value
+        value = _swapped(element.value, NUMBER_SIZES.get(element.vr, 1))
+    length = len(value) if element.length is None else element.length
+    code = element.vr.encode("latin-1")
+    if element.vr in LONG_VRS:
+        return struct.pack(">HH2s2xL", *element.tag, code, length & UNDEFINED) + value
+    return struct.pack(">HH2sH", *element.tag, code, length & 0xFFFF) + value
 
 
-def _value(one: Element, encoded: Callable[[Element], bytes]) -> bytes:
-    if isinstance(one.value, bytes):
-        return one.value
-    items = [b"".join(map(encoded, item)) for item in one.value]
+def _value(element: Element, encoded: Callable[[Element], bytes]) -> bytes:
+    if isinstance(element.value, bytes):
+        return element.value
+    items = [b"".join(map(encoded, item)) for item in element.value]
     return b"".join(ITEM + struct.pack("<L", len(item)) + item for item in items)
 
 

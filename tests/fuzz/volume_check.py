@@ -1,4 +1,4 @@
-"""Is a volume what its files say? Reads them anew with pydicom and shares no code with us."""
+"""Compares a volume with its files, which pydicom reads again; it shares no code with totalmap."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from totalmap.dicom.slices import Slice
 from totalmap.dicom.volume import Volume
 
 TOLERANCE_MM = 0.3
-# Padding that would look denser than this is made air.
+# totalmap turns padding above this value into air.
 DENSEST_HU = 3071
 AIR_HU = -1024
 UNDEFINED = b"\xff\xff\xff\xff"
 
 
 class WrongVolume(AssertionError):
-    """A volume that does not say what its files say."""
+    """A volume differs from its files."""
 
 
 def check_volume(volume: Volume) -> None:
@@ -44,18 +44,18 @@ def check_volume(volume: Volume) -> None:
     ):
         raise WrongVolume("slices and voxels do not fit together")
     datasets: dict[str, Dataset] = {}
-    for k, one in enumerate(volume.slices):
-        path = str(one.instance.path)
+    for k, item in enumerate(volume.slices):
+        path = str(item.instance.path)
         if path not in datasets:
-            datasets[path] = _read(one.instance.path)
-        _check_voxels(volume, k, datasets[path], one)
-        _check_corners(volume, k, datasets[path], one)
+            datasets[path] = _read(item.instance.path)
+        _check_voxels(volume, k, datasets[path], item)
+        _check_corners(volume, k, datasets[path], item)
 
 
 def _read(path: Path) -> Dataset:
     """Reads a file up to its pixels, and native pixels with them.
 
-    What lies behind the pixels, and what they say of their length, may be anything.
+    Data behind the pixels and the stated length of the pixels may be wrong.
     """
     with path.open("rb") as file:
         dataset = read_partial(file, stop_when=lambda tag, _, __: tag == Tag("PixelData"))
@@ -77,10 +77,10 @@ def _syntax(dataset: Dataset) -> UID:
     return syntax if is_known else ImplicitVRLittleEndian
 
 
-def _check_voxels(volume: Volume, k: int, dataset: Dataset, one: Slice) -> None:
-    stored = _stored(dataset, one.frame.number)
-    slope = _number(dataset, one, "RescaleSlope", 1.0)
-    intercept = _number(dataset, one, "RescaleIntercept", 0.0)
+def _check_voxels(volume: Volume, k: int, dataset: Dataset, item: Slice) -> None:
+    stored = _stored(dataset, item.frame.number)
+    slope = _number(dataset, item, "RescaleSlope", 1.0)
+    intercept = _number(dataset, item, "RescaleIntercept", 0.0)
     expected = _exact(stored * slope + intercept, volume.voxels.dtype)
     wrong = expected != volume.voxels[k]
     if wrong.any() and dataset.Modality == "CT" and "PixelPaddingValue" in dataset:
@@ -100,7 +100,7 @@ def _exact(values: NDArray[np.floating[Any]], dtype: np.dtype[Any]) -> NDArray[A
 def _padding(dataset: Dataset) -> tuple[int, int]:
     """Returns the range of padding, which may be written unsigned where the pixels are signed."""
     first = dataset.PixelPaddingValue
-    ends = [int(one) for one in (first, dataset.get("PixelPaddingRangeLimit", first))]
+    ends = [int(value) for value in (first, dataset.get("PixelPaddingRangeLimit", first))]
     if dataset.PixelRepresentation == 1:
         half = 1 << (dataset.BitsAllocated - 1)
         ends = [(end + half) % (2 * half) - half for end in ends]
@@ -111,7 +111,7 @@ def _stored(dataset: Dataset, number: int) -> NDArray[np.int64]:
     """Returns the stored values of a frame, (rows, columns), from 1."""
     syntax = _syntax(dataset)
     rows, columns, bits = int(dataset.Rows), int(dataset.Columns), int(dataset.BitsAllocated)
-    if dataset["PixelData"].is_undefined_length:  # whatever syntax the file names
+    if dataset["PixelData"].is_undefined_length:  # compressed, whatever syntax the file names
         coded, _ = get_decoder(syntax).as_array(dataset, index=number - 1, raw=True)
         values = coded.astype(np.int64)
     else:
@@ -126,10 +126,10 @@ def _stored(dataset: Dataset, number: int) -> NDArray[np.int64]:
     return values
 
 
-def _check_corners(volume: Volume, k: int, dataset: Dataset, one: Slice) -> None:
-    position = _values(dataset, one, "ImagePositionPatient")
-    cosines = _values(dataset, one, "ImageOrientationPatient")
-    between_rows, between_columns = _values(dataset, one, "PixelSpacing")
+def _check_corners(volume: Volume, k: int, dataset: Dataset, item: Slice) -> None:
+    position = _values(dataset, item, "ImagePositionPatient")
+    cosines = _values(dataset, item, "ImageOrientationPatient")
+    between_rows, between_columns = _values(dataset, item, "PixelSpacing")
     steps = volume.geometry.slice_steps
     for j in (0, int(dataset.Rows) - 1):
         for i in (0, int(dataset.Columns) - 1):
@@ -140,14 +140,14 @@ def _check_corners(volume: Volume, k: int, dataset: Dataset, one: Slice) -> None
                 raise WrongVolume(f"a corner of slice {k} lies {distance:.2f} mm off")
 
 
-def _number(dataset: Dataset, one: Slice, keyword: str, default: float) -> float:
-    values = _values(dataset, one, keyword)
+def _number(dataset: Dataset, item: Slice, keyword: str, default: float) -> float:
+    values = _values(dataset, item, keyword)
     return float(values[0]) if len(values) else default
 
 
-def _values(dataset: Dataset, one: Slice, keyword: str) -> NDArray[np.float64]:
-    """Returns an attribute of a frame: its own, the shared one, or the file's; or nothing."""
-    for place in _places(dataset, one.frame.number):
+def _values(dataset: Dataset, item: Slice, keyword: str) -> NDArray[np.float64]:
+    """Returns an attribute of a frame: its own, the shared, or the file's; empty without any."""
+    for place in _places(dataset, item.frame.number):
         value = place.get(keyword)
         if value is not None and value != "":
             return np.atleast_1d(np.asarray(value, dtype=np.float64))
@@ -164,7 +164,7 @@ def _places(dataset: Dataset, number: int) -> Iterator[Dataset]:
 
 
 def _items(dataset: Dataset, key: str | BaseTag) -> list[Dataset]:
-    """Returns the items of a sequence; nothing where it is something else, or says it is one."""
+    """Returns the items of a sequence; empty if it is no sequence, or can't be read as one."""
     if key not in dataset or dataset.get_item(key).VR not in ("SQ", None):
         return []
     try:

@@ -1,4 +1,4 @@
-"""Hundreds of broken studies: none ends in a traceback, a hang or a silently wrong volume.
+"""Fuzzes with hundreds of broken studies: no traceback, no hang, no silently wrong volume.
 
 The seeds are fixed, so the mutants are the same in every run.
 """
@@ -34,7 +34,7 @@ LINE = re.compile(r"^(\d+) (\w+) [\d.]+ s, [^:]*: (.*)$", re.MULTILINE)
 
 @pytest.fixture(scope="module")
 def output() -> str:
-    """What the fuzzer prints; it has to end well."""
+    """The output of the fuzzer, which has to succeed."""
     share = MUTANTS // PROCESSES
     running = [
         subprocess.Popen(
@@ -60,7 +60,7 @@ def test_every_mutant_ends_as_expected(output: str) -> None:
     assert "Traceback" not in output
 
 
-def test_most_mutants_change_the_outcome(output: str) -> None:
+def test_mutants_succeed_and_fail_in_several_ways(output: str) -> None:
     outcomes = Counter(outcome for _, outcome, _ in LINE.findall(output))
     assert 0.1 * MUTANTS < outcomes["success"] < 0.9 * MUTANTS
     assert {"NoSuitableSeries", "InputError", "UnreadableInstance"} <= set(outcomes)

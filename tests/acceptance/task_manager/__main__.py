@@ -1,4 +1,4 @@
-"""The stand-in as a process of its own, so that it can be killed.
+"""Runs the stand-in as a process of its own, so that it can be killed.
 
 `python -m tests.acceptance.task_manager --broker PORT --store HOST:PORT --folder F -- COMMAND ...`
 """

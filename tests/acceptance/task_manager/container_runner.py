@@ -1,4 +1,4 @@
-"""How a container is run: by docker, or as a plain process that gets the same environment."""
+"""Runs a container: by docker, or as a plain process with the same environment."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ class Mount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerTask:
-    """What the Docker plug-in asks of Docker.
+    """The container that the Docker plug-in asks Docker for.
 
     Attributes:
         name: Of the container: the execution ID.
@@ -120,5 +120,5 @@ def _words(task: ContainerTask) -> list[str]:
 
 
 def _arguments(task: ContainerTask) -> list[str]:
-    """Returns what follows the image: docker takes one word as the entry point, the API many."""
+    """Returns the words after the image: docker takes one word as entry point, the API several."""
     return [*task.entrypoint[1:], *task.command]

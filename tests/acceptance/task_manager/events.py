@@ -1,4 +1,4 @@
-"""The events of MONAI's messaging that a task needs, with their required fields."""
+"""Defines the events of MONAI's messaging that a task needs, with their required fields."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
@@ -19,7 +19,7 @@ class Event(BaseModel):
 
 
 class Credentials(Event):
-    """Who may read and write a place in the object store."""
+    """The credentials for a place in the object store."""
 
     access_key: Text
     access_token: Text

@@ -1,4 +1,4 @@
-"""What the Informatics Gateway does before a task: a study lies in the object store."""
+"""Stands in for the Informatics Gateway, which puts a study into the object store."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The stand-in itself: takes tasks, runs them, collects what they wrote, calls back."""
+"""Stands in for the Task Manager: takes tasks, runs them, collects outputs, sends callbacks."""
 
 import subprocess
 import tempfile
@@ -110,12 +110,12 @@ class TaskManager:
     def _prepare(self, event: TaskDispatchEvent, folder: Path) -> ContainerTask:
         """Lays out the folders, and returns mounts and environment as the plug-in makes them."""
         arguments = event.task_plugin_arguments
-        for one in event.inputs:
-            place = folder / "inputs" / one.name
+        for artifact in event.inputs:
+            place = folder / "inputs" / artifact.name
             place.mkdir(parents=True)
-            self._store.download(one.bucket, one.relative_root_path, place)
-        for one in event.outputs:
-            (folder / "outputs" / one.name).mkdir(parents=True)
+            self._store.download(artifact.bucket, artifact.relative_root_path, place)
+        for artifact in event.outputs:
+            (folder / "outputs" / artifact.name).mkdir(parents=True)
         user = arguments.get("user")
         if user:
             subprocess.run(["chown", "-R", user, folder], check=True)
@@ -139,7 +139,7 @@ class TaskManager:
 def _mounts(
     event: TaskDispatchEvent, artifacts: Iterable[Storage], folder: Path, *, read_only: bool
 ) -> Iterable[Mount]:
-    """Yields the mounts: the argument that is called like an artifact is its place."""
-    for one in artifacts:
-        target = event.task_plugin_arguments[one.name].rstrip("/")
-        yield Mount(source=folder / one.name, target=target, read_only=read_only)
+    """Yields the mounts: the argument with the name of an artifact holds its path."""
+    for artifact in artifacts:
+        target = event.task_plugin_arguments[artifact.name].rstrip("/")
+        yield Mount(source=folder / artifact.name, target=target, read_only=read_only)

@@ -1,4 +1,4 @@
-"""RabbitMQ as MONAI's messaging uses it: exchanges, queues, properties, confirms."""
+"""Sends and receives messages by RabbitMQ as MONAI's messaging does."""
 
 import logging
 import time
@@ -26,14 +26,14 @@ CONTENT_TYPE = "application/json"
 
 
 class Topic(StrEnum):
-    """What a message is about; its queue is called the same."""
+    """The topic of a message; its queue has the same name."""
 
     DISPATCH = "md.tasks.dispatch"
     CALLBACK = "md.tasks.callback"
 
     @property
     def dead_letters(self) -> str:
-        """The queue of what nobody could handle."""
+        """The queue of messages that no consumer could handle."""
         return f"{self}-dead-letter"
 
 

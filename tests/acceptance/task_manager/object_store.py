@@ -1,4 +1,4 @@
-"""The object store, by S3."""
+"""Reads and writes the object store by S3."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ KEY = "minioadmin"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
-    """One of the contents that an object had."""
+    """A version of the content of an object."""
 
     key: str
     etag: str
@@ -50,7 +50,7 @@ class ObjectStore:
     def keys(self, bucket: str, prefix: str = "") -> list[str]:
         """Returns the names of all objects that begin with a prefix."""
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-        return [one["Key"] for page in pages for one in page.get("Contents", ())]
+        return [item["Key"] for page in pages for item in page.get("Contents", ())]
 
     def versions(self, bucket: str, prefix: str = "") -> list[Version]:
         """Returns everything that was ever written below a prefix."""
@@ -58,9 +58,9 @@ class ObjectStore:
             Bucket=bucket, Prefix=prefix
         )
         return [
-            Version(key=one["Key"], etag=one["ETag"])
+            Version(key=version["Key"], etag=version["ETag"])
             for page in pages
-            for one in page.get("Versions", ())
+            for version in page.get("Versions", ())
         ]
 
     def download(self, bucket: str, root: str, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""moto's server, an object store in memory, on a free port of this machine."""
+"""Runs moto's server, an object store in memory, on a free port of this machine."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""RabbitMQ from Debian, in a folder and on ports of its own, that can be killed and come back."""
+"""Runs RabbitMQ of Debian in a folder and on free ports; it can be killed and restarted."""
 
 import os
 import signal
@@ -28,7 +28,7 @@ class _Ports:
 
 
 class Broker:
-    """A RabbitMQ node; what it holds lies in the folder."""
+    """A RabbitMQ node with its data in a folder."""
 
     def __init__(self, folder: Path, ports: _Ports) -> None:
         self.port = ports.amqp
@@ -60,7 +60,7 @@ class Broker:
                 raise AssertionError(f"RabbitMQ has ended: {self._said()}")
 
     def kill(self) -> None:
-        """Ends the node at once, as a failure of power would."""
+        """Ends the node at once, as a power failure does."""
         assert self._process is not None
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()

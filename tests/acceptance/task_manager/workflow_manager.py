@@ -1,4 +1,4 @@
-"""The other side of the stand-in: the Workflow Manager that sends tasks and hears of their end."""
+"""Stands in for the Workflow Manager, which sends tasks and receives their callbacks."""
 
 import re
 import subprocess
@@ -36,7 +36,7 @@ class Message:
 def dispatch_event(
     store: ObjectStore, payload_id: str, root: str, arguments: Mapping[str, str]
 ) -> TaskDispatchEvent:
-    """Returns the task of running a MAP on what lies below a root of the object store.
+    """Returns the task of running a MAP on the files below a root of the object store.
 
     Args:
         arguments: Of the Docker plug-in. As in a clinical workflow, the artifacts are called like
@@ -69,7 +69,7 @@ def send(port: int, events: Iterable[TaskDispatchEvent]) -> int:
     Returns:
         How many were sent more than once, since a broker ended before it answered.
     """
-    waiting = [(properties_of(one, one.correlation_id, APPLICATION), one) for one in events]
+    waiting = [(properties_of(event, event.correlation_id, APPLICATION), event) for event in events]
     again = 0
     deadline = time.monotonic() + WAIT_SECONDS
     while waiting:
@@ -89,7 +89,7 @@ def send(port: int, events: Iterable[TaskDispatchEvent]) -> int:
 
 
 def take_all(port: int, queue: str) -> list[Message]:
-    """Returns what waits in a queue, and removes it."""
+    """Returns the messages of a queue, and removes them."""
     taken: list[Message] = []
     with open_channel(port) as channel:
         while True:
