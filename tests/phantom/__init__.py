@@ -1,4 +1,4 @@
-"""Synthetic CT bodies with known anatomy, for tests, demonstrations and training."""
+"""Makes synthetic CT bodies with known anatomy, for tests, demonstrations and training."""
 
 from .anatomy import Anatomy
 from .enhanced import write_enhanced

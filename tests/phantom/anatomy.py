@@ -1,4 +1,4 @@
-"""A random body, defined in patient coordinates, that can be sampled on any grid."""
+"""Makes a random body in patient coordinates, and samples it on any grid."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Anatomy:
 
     @classmethod
     def random(cls, seed: int) -> Anatomy:
-        """Returns the body that belongs to a seed."""
+        """Returns the body of a seed."""
         rng = np.random.default_rng(seed)
         frame = Frame.random(rng)
         chance = Chance(rng)

@@ -1,4 +1,4 @@
-"""A small X-Ray Radiation Dose SR, the kind of object that lies beside every CT."""
+"""Writes a small X-Ray Radiation Dose SR, an object that comes with every CT."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the body is painted with: parts in order, and the chance that varies them."""
+"""Collects the parts of a body in the order of painting, and varies them at random."""
 
 from __future__ import annotations
 
@@ -51,16 +51,16 @@ class Chance:
         return float(self._rng.uniform(low, high))
 
     def around(self, mean: float, deviation: float) -> float:
-        """Returns a number from a normal distribution cut off at two deviations."""
+        """Returns a number from a normal distribution that is cut off at two deviations."""
         draw = np.clip(self._rng.normal(), -MAX_DEVIATIONS, MAX_DEVIATIONS)
         return float(mean + deviation * draw)
 
     def happens(self, share: float) -> bool:
-        """Returns True in so many of the cases (0 to 1)."""
+        """Returns True with a probability from 0 to 1."""
         return bool(self._rng.uniform() < share)
 
     def near(self, point: Vector, deviation_mm: float = 2.5) -> Vector:
-        """Returns a point some mm from the given one."""
+        """Returns a point at most some mm away from a given point."""
         x, y, z = point
         return (
             self.around(x, deviation_mm),

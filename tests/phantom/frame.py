@@ -1,4 +1,4 @@
-"""The smooth map from patient coordinates to the body's own, undeformed coordinates."""
+"""Maps patient coordinates smoothly to the body's own, undeformed coordinates."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Frame:
         affine_lps: NDArray[np.float64],
         shape_kji: tuple[int, int, int],
     ) -> NDArray[np.int64]:
-        """Returns the block of a grid that surely covers each of n boxes of body coordinates.
+        """Returns for each of n boxes of body coordinates a block of a grid that covers it.
 
         Args:
             bounds_mm: (n, 2, 3), lowest and highest x, y, z of each box, body coordinates.

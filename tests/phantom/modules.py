@@ -1,4 +1,4 @@
-"""The DICOM attributes of the synthetic studies, one function for each group of modules."""
+"""Writes the DICOM attributes of the synthetic studies, a function for each group of modules."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ IMPLEMENTATION = "TOTALMAP_PHANTOM"
 
 
 def phantom_uid(*parts: object) -> UID:
-    """Returns the UID that belongs to the parts: 2.25. and a number of 128 bits."""
+    """Returns the UID of the parts: 2.25. and a number of 128 bits."""
     digest = hashlib.sha256("/".join(str(part) for part in parts).encode()).digest()
     return UID(f"2.25.{int.from_bytes(digest[:16], 'big')}")
 

@@ -1,4 +1,4 @@
-"""Organs of the chest, the belly and the pelvis."""
+"""Paints the organs of chest, abdomen and pelvis."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ GAS_HU = -900.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blood:
-    """How bright blood and perfused organs are: the phase of a contrast injection."""
+    """The brightness of blood and perfused organs: the phase of a contrast injection."""
 
     contrast: float  # 0 = none, 1 = a strong portal venous phase
     hu: float
 
     def perfused(self, plain_hu: float, share: float) -> float:
-        """Returns the HU of an organ that takes up so much of the contrast medium."""
+        """Returns the HU of an organ that takes up a share of the contrast medium."""
         return plain_hu + share * (self.hu - 42.0)
 
 

@@ -1,4 +1,4 @@
-"""What the scanner adds: blur, texture, noise and the table."""
+"""Adds the effects of the scanner: blur, texture, noise and the table."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TABLE_SHELL_MM = 3.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scanner:
-    """How an image is formed.
+    """The properties of a scanner.
 
     blur_mm is the standard deviation of the in-plane point spread, noise_hu the standard deviation
     of the noise in soft tissue, noise_grain_px its correlation in pixels (0 = white).
@@ -46,7 +46,7 @@ def blurred(
 def noise_slice(
     seed: int, k: int, shape_ji: tuple[int, int], scanner: Scanner
 ) -> NDArray[np.float32]:
-    """Returns the noise of slice k, the same for the same seed however the volume is cut up."""
+    """Returns the noise of slice k; it depends on the seed and k only."""
     rng = np.random.default_rng((seed, k))
     noise = rng.standard_normal(shape_ji, dtype=np.float32)
     grain = scanner.noise_grain_px

@@ -1,4 +1,4 @@
-"""Spine, back muscles, pelvis, thighs, ribs and shoulder girdle."""
+"""Paints spine, back muscles, pelvis, thighs, ribs and shoulder girdle."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Bones:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spine:
-    """Where the vertebral bodies' centres run."""
+    """The curve through the centres of the vertebral bodies."""
 
     bend: float
     sway_mm: float
@@ -232,7 +232,7 @@ def paint_ribs(
 def _rib_path(
     spine: Spine, trunk: Trunk, sign: float, number: int, start_z: float, drop: float
 ) -> tuple[list[Vector], Vector]:
-    """Returns the points along a rib, from the spine round the chest, and the last one."""
+    """Returns the points along a rib, from the spine round the chest, and the last point."""
     reach = {11: 1.45, 12: 1.05}.get(number, 2.35)  # radians round the chest, 0 is the back
     shrink = {1: 0.62, 2: 0.82, 3: 0.92}.get(number, 1.0)
     half_x = (trunk.half_width - 0.5 * trunk.wall_mm) * shrink * 0.985

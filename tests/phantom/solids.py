@@ -1,4 +1,4 @@
-"""The solids a body is made of, in body coordinates (mm; x left, y back, z head)."""
+"""Defines the solids of which a body is made, in body coordinates (mm; x left, y back, z head)."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ PROFILE_STEP_MM = 0.25
 
 
 class Solid(Protocol):
-    """Something with an inside."""
+    """A set of points in space."""
 
     @property
     def bounds(self) -> Bounds:
-        """(2, 3): the lowest and the highest x, y, z it can reach, in mm."""
+        """(2, 3): the lowest and the highest x, y, z of its points, in mm."""
         ...
 
     def contains(self, points: Points) -> Mask:
@@ -198,7 +198,7 @@ class Above:
 
 @dataclass(frozen=True, slots=True)
 class Both:
-    """What lies inside every one of several solids."""
+    """The points that lie inside all of several solids."""
 
     solids: tuple[Solid, ...]
 
@@ -215,7 +215,7 @@ class Both:
 
 
 def both(*solids: Solid) -> Both:
-    """Returns what lies inside every one of the solids."""
+    """Returns the intersection of the solids."""
     return Both(solids)
 
 

@@ -102,7 +102,7 @@ class SeriesSpec:
 
     @property
     def steps(self) -> tuple[float, ...]:
-        """Where each slice lies along the affine's third column: 0, 1, 2 or slice_steps."""
+        """The position of each slice along the affine's third column: 0, 1, 2 or slice_steps."""
         return tuple(range(self.n_slices)) if self.slice_steps is None else self.slice_steps
 
     @property
@@ -115,7 +115,7 @@ class SeriesSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenSeries:
-    """A series on disk, with what is true about it.
+    """A series on disk, with the truth about it.
 
     paths and sop_uids are in the order of the slices (k), whatever the files' names say; where one
     file holds all slices they repeat it. hu (int16) and labels (uint8, classes of
@@ -224,7 +224,7 @@ def write_study(
 def sample_series(
     anatomy: Anatomy, spec: SeriesSpec
 ) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
-    """Returns a series' values (HU, or what an MR series stores) and labels, both (k, j, i).
+    """Returns a series' values (HU, or the stored values of MR) and labels, both (k, j, i).
 
     Thick slices are the mean of thin ones, their labels those of the middle.
     """
@@ -265,7 +265,7 @@ def _sample_at(
 
 
 def _write_localizer(folder: Path, anatomy: Anatomy, length_mm: float) -> WrittenSeries:
-    """Writes a coronal projection, the scout view a scan is planned on."""
+    """Writes a coronal projection, the scout view on which a scan is planned."""
     pixel_mm = 2.0
     rows = round(length_mm / pixel_mm)
     depth = round(FIELD_OF_VIEW_MM / LOCALIZER_DEPTH_MM)
@@ -347,7 +347,7 @@ def _write_image(
 
 
 def stored_values(hu: NDArray[np.int16]) -> NDArray[np.uint16]:
-    """Returns the 12 bits that a CT image stores for HU."""
+    """Returns the 12-bit values that a CT image stores for HU."""
     return (hu.astype(np.int32) + STORED_OFFSET).clip(0, 4095).astype(np.uint16)
 
 

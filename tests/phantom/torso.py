@@ -1,4 +1,4 @@
-"""Skin, fat, muscle wall and the cavities of the trunk, with legs, neck and head."""
+"""Paints skin, fat, muscle wall and cavities of the trunk, with legs, neck and head."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def paint_torso(painting: Painting, chance: Chance, trunk: Trunk) -> None:
 
 
 def _paint_head(painting: Painting, chance: Chance) -> None:
-    """Paints a simple skull with a brain, enough for scans that reach that far."""
+    """Paints a simple skull with a brain, for scans that reach the head."""
     skull = Ellipsoid((0.0, 5.0, 655.0), (68.0, 84.0, 72.0))
     painting.structure("skull", 800.0, skull)
     painting.structure("brain", chance.around(36.0, 2.0), skull.grown(-7.0))
@@ -77,7 +77,7 @@ def _paint_head(painting: Painting, chance: Chance) -> None:
 def _paint_buttocks(
     painting: Painting, chance: Chance, trunk: Trunk, muscle_hu: float, fat_hu: float
 ) -> None:
-    """Paints the gluteal muscles, each parted from its neighbours by fat."""
+    """Paints the gluteal muscles, with fat between them."""
     for side, sign in SIDES:
         medius = Ellipsoid(
             chance.near((sign * 116.0, 26.0, -34.0)), chance.sized((24.0, 50.0, 48.0))

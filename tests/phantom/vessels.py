@@ -1,4 +1,4 @@
-"""The large vessels."""
+"""Paints the large vessels."""
 
 from __future__ import annotations
 
