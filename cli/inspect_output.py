@@ -106,7 +106,9 @@ def _print_tables(inspected: list[_InspectedStudy], content: Study, console: Con
     for entry in inspected:
         if entry.study.of > 1:
             console.print(f"Study {entry.study}", soft_wrap=True)
-        console.print(series_table(series_status(decision) for decision in entry.judgement.decisions))
+        console.print(
+            series_table(series_status(decision) for decision in entry.judgement.decisions)
+        )
     if content.ignored_files:
         console.print(f"{content.ignored_files} files are not DICOM: ignored")
     for warning in content.warnings:

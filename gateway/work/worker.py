@@ -24,7 +24,6 @@ from gateway.store.workers import LOST_SECONDS, SEEN_SECONDS, WorkerList
 from gateway.work.application_runner import ContainerRunner, Runner, WarmRunner, container_name
 from gateway.work.job_execution import JobExecutor
 from totalmap.allocator import keep_freed_memory
-from totalmap.allocator import keep_freed_memory
 from totalmap.defaults import DEFAULT_MODELS
 from totalmap.errors import ResourceError
 from totalmap.log import get_logger
