@@ -1,11 +1,13 @@
 # make demo    the main job: segment a synthetic study, or INPUT=... with MODELS=... into OUTPUT=...
 # make demo-gateway  the gateway beside an Orthanc: a study goes in, its results come back
 # make test    all tests
+# make coverage  all tests, and how many lines they run: build/coverage/index.html; below 90 % it fails
 # make bench   speed, memory and agreement against TotalSegmentator's own command: more than an hour
 #              on two cores; DEVICE=cuda; a quick run: BENCH="--narrow --variant fast --runs 1"
 # make fuzz    200 exports of a PACS and broken studies for an hour; MINUTES=480 at night
 # make soak    the gateway under long load and many kills: two hours and more; MINUTES=15
 # make lint    ruff, mypy, import-linter
+# make docs    the documentation as a site with a search: build/site/index.html
 
 # make image     the container image by our own Dockerfile; VARIANT=cuda; WEIGHTS=models/totalsegmentator
 # make package   the same by `monai-deploy package`; both need Docker
@@ -43,7 +45,8 @@ BENCH ?= --output benchmarks/results/speed-$(DEVICE).md
 MINUTES ?= $(if $(filter fuzz,$(MAKECMDGOALS)),60,120)
 BUNDLE ?= build/bundle
 
-.PHONY: demo demo-gateway test bench fuzz soak lint image package test-map audit format train clean
+.PHONY: demo demo-gateway test coverage bench fuzz soak lint docs image package test-map audit format
+.PHONY: train clean
 .PHONY: install check-install locks licences bundle
 
 demo: $(VENV)/.runtime $(if $(filter $(PHANTOM),$(INPUT)),$(PHANTOM)/.done)
@@ -78,6 +81,9 @@ lint: $(VENV)/.development
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(VENV)/.development
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --config-file website/mkdocs.yml
 
 image: $(VENV)/.development
 	$(BIN)/python -m image build --tag $(IMAGE) --variant $(VARIANT) --torch-index "$(TORCH_INDEX)" \

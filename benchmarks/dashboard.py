@@ -242,7 +242,7 @@ def _job_row(number: int) -> Mapping[str, Any]:
         "n_images": 1,
         "is_urgent": False,
         "application": "{}",
-        "destinations": json.dumps(dict.fromkeys(("ok", "review", "reject"), ["pacs"])),
+        "destinations": json.dumps({verdict: ["pacs"] for verdict in ("ok", "review", "reject")}),
         "state": state,
         "attempts": 1 if has_ended else 0,
         "run": 1,

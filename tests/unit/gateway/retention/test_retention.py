@@ -99,7 +99,7 @@ class Box:
 
     def pass_on(self, study: str, *job_ids: str, destinations: tuple[str, ...] = ()) -> None:
         (growing,) = [
-            study for study in self.ledger.growing_studies() if study.study_instance_uid == study
+            entry for entry in self.ledger.growing_studies() if entry.study_instance_uid == study
         ]
         jobs = [self._job(study, job_id, destinations) for job_id in job_ids]
         self.jobs.open(growing, jobs, "")
