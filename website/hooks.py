@@ -49,8 +49,11 @@ def navigation(index: str) -> list[dict[str, Any]]:
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Adds files from outside docs/ that documents link to, the library, and the search's shim."""
     for path, content in outside_files(REPOSITORY).items():
-        source = {"content": content} if content else {"abs_src_path": str(REPOSITORY / path)}
-        files.append(File.generated(config, site_path(path), **source))
+        if content:
+            file = File.generated(config, site_path(path), content=content)
+        else:
+            file = File.generated(config, site_path(path), abs_src_path=str(REPOSITORY / path))
+        files.append(file)
     shim = str(Path(__file__).with_name("iframe-worker.js"))
     files.append(File.generated(config, "assets/iframe-worker.js", abs_src_path=shim))
     for path, content in _reference_pages():
