@@ -101,6 +101,10 @@ class Service:
     def wait_until_delivered(self, job: Job) -> None:
         """Returns when a job is segmented, and all that was made of it has arrived."""
         self.wait_for(job, JobState.SEGMENTED)
+        self.wait_for_deliveries(job)
+
+    def wait_for_deliveries(self, job: Job) -> None:
+        """Returns when each destination of a job has what is sent to it."""
         wait_until(
             lambda: all(
                 delivery.state is DeliveryState.DELIVERED

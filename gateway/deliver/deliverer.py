@@ -27,7 +27,7 @@ from totalmap.log import get_logger
 SECONDS_PER_DAY = 86_400
 # Most archives report within seconds, some only when they have written to tape.
 ASK_AGAIN_SECONDS = 60.0
-# A folder in the folder of a job: notes that reject the results that it replaces.
+# In the folder of a job: notes that reject its results.
 NOTES_NAME = "notes"
 _DIGEST_CHARACTERS = 12
 
@@ -143,20 +143,12 @@ class Deliverer:
         return section
 
     def _files(self, delivery: Delivery, section: DestinationSection) -> Sequence[Path]:
-        """Returns the files for a destination: results, and notes that reject replaced ones."""
-        replaced = self.deliveries.replaced(delivery)
-        notes = [
-            note
-            for results in replaced
-            if (note := self._replacement_note(delivery, section, results.job_id))
-        ]
-        if any(results.is_note_alone for results in replaced):
-            return notes
+        """Returns the files for a destination: the results, or the note that rejects them."""
         files = self._results(delivery.job_id, section)
         missing = sum(not path.exists() for path in files)
         if missing:
             raise ResourceError(f"{missing} of {len(files)} results are not on the disk any more")
-        return [*files, *notes]
+        return [self._rejection(delivery, files)] if delivery.is_rejection and files else files
 
     def _results(self, job_id: str, section: DestinationSection) -> list[Path]:
         """Returns the files of the results of a job that a destination wants."""
@@ -170,32 +162,17 @@ class Deliverer:
             results = [*wanted, *note] if wanted else []
         return [self.storage.output_folder(job_id) / result.path for result in results]
 
-    def _replacement_note(
-        self, delivery: Delivery, section: DestinationSection, replaced_job_id: str
-    ) -> Path | None:
-        """Returns a note that rejects the results of a replaced job.
-
-        It is written once. None: the destination has no such results, or they are not on the disk
-        any more, which is recorded.
-        """
-        folder = self.storage.job_folder(delivery.job_id) / NOTES_NAME
+    def _rejection(self, delivery: Delivery, results: Sequence[Path]) -> Path:
+        """Returns the note that rejects results of a job at a destination; it is written once."""
+        folder = self.storage.job_folder(delivery.job_id)
         destination = hashlib.sha256(delivery.destination.encode()).hexdigest()
-        target = folder / f"{replaced_job_id}.{destination[:_DIGEST_CHARACTERS]}.dcm"
-        if target.exists():
-            return target
-        found = self._results(replaced_job_id, section)
-        if not found:
-            return None
-        settings_file = self.storage.job_folder(replaced_job_id) / SETTINGS_NAME
-        if not all(path.exists() for path in (*found, settings_file)):
-            self.deliveries.note_missing(delivery)
-            log.error("replaced_results_not_rejected", destination=delivery.destination)
-            return None
-        # Imported here, because it is seldom needed and takes long to import.
-        from app.replacement_note import write_replacement_note
+        note = folder / NOTES_NAME / f"{destination[:_DIGEST_CHARACTERS]}.dcm"
+        if not note.exists():
+            # Imported here, because it is seldom needed and takes long to import.
+            from app.replacement_note import write_replacement_note
 
-        write_replacement_note(found, settings_file, target)
-        return target
+            write_replacement_note(results, folder / SETTINGS_NAME, note)
+        return note
 
     def _fail(self, delivery: Delivery, reason: str) -> bool:
         settings, now = self.settings.deliver, time.time()

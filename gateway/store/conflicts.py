@@ -15,9 +15,7 @@ from sqlalchemy import (
     Connection,
     Row,
     delete,
-    exists,
     func,
-    or_,
     select,
     update,
 )
@@ -35,12 +33,12 @@ from gateway.store.deliveries import DeliveryState
 from gateway.store.events import EventKind, ObjectKind, record
 from gateway.store.job import UNFINISHED, JobState
 from gateway.store.ledger import KeptInstance
+from gateway.store.rejections import reject_delivered_results
 from gateway.store.schema import (
     CONFLICTS,
     DELIVERIES,
     INSTANCES,
     JOBS,
-    REPLACED_RESULTS,
     SET_ASIDE,
     STUDIES,
 )
@@ -148,7 +146,7 @@ class ConflictList:
         """Decides that the instances set aside replace those of the study.
 
         Jobs on the old content are superseded. Destinations that have their results get a note that
-        rejects them, together with the new results.
+        rejects them at once.
 
         Args:
             conflict_id: Of the conflict.
@@ -300,31 +298,8 @@ def _look_again(connection: Connection, study: str) -> None:
 
 
 def _supersede_jobs(connection: Connection, study: str) -> None:
-    """Supersedes all jobs of a study, and notes which destinations may have their results."""
-    of_study = DELIVERIES.c.job_id.in_(_job_ids(study))
-    is_sent = or_(
-        DELIVERIES.c.state.in_((DeliveryState.DELIVERED, DeliveryState.COMMITTED)),
-        DELIVERIES.c.attempts > 0,
-        DELIVERIES.c.delivered_at.is_not(None),
-    )
-    sent = select(DELIVERIES.c.job_id, DELIVERIES.c.destination).where(of_study, is_sent)
-    known = select(REPLACED_RESULTS.c.job_id, REPLACED_RESULTS.c.destination).where(
-        REPLACED_RESULTS.c.job_id.in_(_job_ids(study))
-    )
-    on_record = {tuple(row) for row in connection.execute(known)}
-    for job_id, destination in connection.execute(sent).all():
-        if (job_id, destination) not in on_record:
-            row = {"job_id": job_id, "destination": destination, "replaced_at": time.time()}
-            connection.execute(REPLACED_RESULTS.insert().values(row))
-    is_open = DELIVERIES.c.state.in_((DeliveryState.WAITING, DeliveryState.DEAD))
-    is_undelivered = exists().where(
-        DELIVERIES.c.job_id == REPLACED_RESULTS.c.new_job_id,
-        DELIVERIES.c.destination == REPLACED_RESULTS.c.destination,
-        of_study,
-        is_open,
-    )
-    connection.execute(update(REPLACED_RESULTS).where(is_undelivered).values(new_job_id=None))
-    connection.execute(delete(DELIVERIES).where(of_study, is_open))
+    """Supersedes all jobs of a study, and has their results rejected where they were delivered."""
+    reject_delivered_results(connection, study)
     reason = "another content of the study was taken"
     connection.execute(
         update(JOBS)

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, exists, or_, select, update
 
 from gateway.store.conflict import is_held
 from gateway.store.database import Database
 from gateway.store.events import EventKind, ObjectKind, record
 from gateway.store.job import JobState
-from gateway.store.replaced_results import ReplacedResults, record_note_missing, replaced_results
-from gateway.store.schema import DELIVERIES, JOBS
+from gateway.store.schema import DELIVERIES, JOBS, REPLACED_RESULTS
 
 
 class DeliveryState(StrEnum):
@@ -40,6 +39,8 @@ class Delivery:
         is_asked: Whether the destination has all results and is asked to commit itself to keep
             them.
         is_held: Whether nothing may be sent now, because the study is held or its job superseded.
+        is_rejection: Whether it sends the note that rejects the results, which the destination
+            got, or a part of them, before another content of the study was taken.
     """
 
     job_id: str
@@ -56,6 +57,7 @@ class Delivery:
     is_asked: bool
     committed_at: float | None
     is_held: bool = False
+    is_rejection: bool = False
 
 
 class DeliveryList:
@@ -72,16 +74,6 @@ class DeliveryList:
     def of_job(self, job_id: str) -> Sequence[Delivery]:
         """Returns the deliveries of a job."""
         return self._select(DELIVERIES.c.job_id == job_id)
-
-    def replaced(self, delivery: Delivery) -> Sequence[ReplacedResults]:
-        """Returns the results of replaced jobs that a delivery has to reject."""
-        return replaced_results(self._database, delivery.job_id, delivery.destination)
-
-    def note_missing(self, delivery: Delivery) -> None:
-        """Records that the results of a replaced job can't be rejected."""
-        record_note_missing(
-            self._database, delivery.study_instance_uid, delivery.job_id, delivery.destination
-        )
 
     def unqueued(self) -> Sequence[Delivery]:
         """Returns the deliveries to be queued, the oldest first."""
@@ -249,9 +241,20 @@ class DeliveryList:
             return [_delivery(row) for row in connection.execute(statement)]
 
 
+def is_rejection() -> ColumnElement[bool]:
+    """Returns that a delivery sends the note that rejects the results of its job, not these."""
+    return exists().where(
+        REPLACED_RESULTS.c.job_id == DELIVERIES.c.job_id,
+        REPLACED_RESULTS.c.destination == DELIVERIES.c.destination,
+    )
+
+
 _UNFINISHED = (DeliveryState.WAITING, DeliveryState.DELIVERED)
 # Conditions on a delivery that is joined with its job.
-_IS_HELD = or_(JOBS.c.state == JobState.SUPERSEDED, is_held(JOBS.c.study_instance_uid))
+_IS_REJECTION = is_rejection()
+_IS_HELD = ~_IS_REJECTION & or_(
+    JOBS.c.state == JobState.SUPERSEDED, is_held(JOBS.c.study_instance_uid)
+)
 _IS_TO_BE_DONE = or_(
     (DELIVERIES.c.state == DeliveryState.WAITING) & ~_IS_HELD, DELIVERIES.c.is_asked
 )
@@ -259,11 +262,16 @@ _COLUMNS = [
     *(column for column in DELIVERIES.c if column is not DELIVERIES.c.is_enqueued),
     JOBS.c.study_instance_uid,
     _IS_HELD.label("is_held"),
+    _IS_REJECTION.label("is_rejection"),
 ]
 
 
 def _delivery(row: Row[Any]) -> Delivery:
-    values = {"state": DeliveryState(row.state), "is_held": bool(row.is_held)}
+    values = {
+        "state": DeliveryState(row.state),
+        "is_held": bool(row.is_held),
+        "is_rejection": bool(row.is_rejection),
+    }
     return Delivery(**{**row._mapping, **values})
 
 
@@ -274,6 +282,8 @@ def _record(
     who: str | None,
     reason: str | None,
 ) -> None:
+    if delivery.is_rejection:
+        reason = "note of rejection" + (f": {reason}" if reason else "")
     record(
         connection,
         kind,

@@ -36,7 +36,6 @@ from gateway.store.job_queries import (
     updating,
 )
 from gateway.store.ledger import GrowingStudy
-from gateway.store.replaced_results import assign_notes
 from gateway.store.schema import DELIVERIES, JOBS, RESULTS, STUDIES
 
 
@@ -142,8 +141,7 @@ class JobList:
             for result in results:
                 connection.execute(RESULTS.insert().values(result_row(job_id, result)))
             wanted = () if judgement.is_held else job.destinations.of(judgement.verdict)
-            noted = assign_notes(connection, job, wanted)
-            for destination in dict.fromkeys((*wanted, *noted)):
+            for destination in wanted:
                 connection.execute(self._add_delivery.values(delivery_row(job_id, destination)))
             said = f"{len(results)} results, verdict {judgement.verdict}"
             _record(connection, EventKind.SEGMENTED, job, detail=said)

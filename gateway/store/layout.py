@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 # The layout that each earlier version of TotalMAP reads.
-LAYOUTS = MappingProxyType({"0.1.0": "0001"})
+LAYOUTS = MappingProxyType({"0.1.0": "0001", "0.2.0": "0004"})
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _BASELINE = "0001"

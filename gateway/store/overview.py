@@ -9,7 +9,7 @@ from sqlalchemy import Select, Table, case, exists, func, select
 
 from gateway.store.conflict import is_held
 from gateway.store.database import Database
-from gateway.store.deliveries import DeliveryState
+from gateway.store.deliveries import DeliveryState, is_rejection
 from gateway.store.job import UNFINISHED, Job, JobState
 from gateway.store.job_queries import COLUMNS, job_of
 from gateway.store.schema import DELIVERIES, JOBS, STUDIES
@@ -43,6 +43,7 @@ class ListedDelivery:
     reason: str | None
     attempts: int
     delivered_at: float | None
+    is_rejection: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,14 +150,31 @@ def deliveries_of(
     """Returns the deliveries of each job, in the order of their destinations' names."""
     found: dict[str, list[ListedDelivery]] = {job_id: [] for job_id in job_ids}
     statement = (
-        select(DELIVERIES.c.job_id, *(DELIVERIES.c[name] for name in ListedDelivery.__slots__))
+        select(
+            DELIVERIES.c.job_id,
+            DELIVERIES.c.destination,
+            DELIVERIES.c.state,
+            DELIVERIES.c.reason,
+            DELIVERIES.c.attempts,
+            DELIVERIES.c.delivered_at,
+            is_rejection(),
+        )
         .where(DELIVERIES.c.job_id.in_(found))
         .order_by(DELIVERIES.c.destination)
     )
     with database.transaction() as connection:
-        for job_id, *values in connection.execute(statement):
-            row = dict(zip(ListedDelivery.__slots__, values, strict=True))
-            found[job_id].append(ListedDelivery(**{**row, "state": DeliveryState(row["state"])}))
+        for job_id, destination, state, reason, attempts, at, rejects in connection.execute(
+            statement
+        ):
+            delivery = ListedDelivery(
+                destination=destination,
+                state=DeliveryState(state),
+                reason=reason,
+                attempts=attempts,
+                delivered_at=at,
+                is_rejection=bool(rejects),
+            )
+            found[job_id].append(delivery)
     return found
 
 

@@ -15,11 +15,10 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    false,
 )
 
 # The newest migration in gateway/store/migrations/versions.
-LAYOUT = "0005"
+LAYOUT = "0006"
 
 # PS3.5 9.1
 UID_CHARACTERS = 64
@@ -164,16 +163,14 @@ DELIVERIES = Table(
     Column("is_asked", Boolean, nullable=False, default=False, index=True),
     Column("committed_at", Double),
 )
-# Results that are to be rejected at a destination, because another content of the study was taken.
-# The job that replaces them delivers the note.
+# Results that were delivered, or may have been, and are rejected there, because another content of
+# the study was taken. The delivery of the same job to the destination sends the note of rejection.
 REPLACED_RESULTS = Table(
     "replaced_results",
     METADATA,
     Column("job_id", ForeignKey(JOBS.c.job_id), primary_key=True),
     Column("destination", _NAME, primary_key=True),
     Column("replaced_at", Double, nullable=False),
-    Column("new_job_id", _SHA256, index=True),
-    Column("is_note_alone", Boolean, nullable=False, server_default=false()),
 )
 
 # Requests of senders for storage commitment that have no report yet.

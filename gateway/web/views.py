@@ -173,12 +173,12 @@ class Study:
 
     @property
     def delivered(self) -> Sequence[Delivery]:
-        """The deliveries of all jobs that have arrived."""
+        """The deliveries of results that have arrived and are not rejected."""
         return [
             delivery
             for study_job in self.jobs
             for delivery in study_job.deliveries
-            if delivery.delivered_at is not None
+            if delivery.delivered_at is not None and not delivery.is_rejection
         ]
 
 

@@ -199,6 +199,7 @@ def test_another_sender_holds_a_study_and_a_person_decides(
         Ledger(service.database), conflicts, Storage(Path(service.settings.storage_folder))
     )
     assert conflicts.take_new(held.conflict_id, ALL, "anna", conflict_detector.replaced_by(held))
+    service.wait_for_deliveries(first)
     _, second = wait_for_jobs(service, instances, 2)
     service.wait_until_delivered(second)
     service.wait_for(first, JobState.SUPERSEDED)

@@ -3,9 +3,11 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pydicom
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydicom.uid import KeyObjectSelectionDocumentStorage
 from sqlalchemy import update
 
 from gateway.config import (
@@ -20,13 +22,16 @@ from gateway.deliver.deliverer import SECONDS_PER_DAY, Deliverer
 from gateway.store.database import Database
 from gateway.store.deliveries import Delivery, DeliveryList, DeliveryState
 from gateway.store.events import EventKind, history
-from gateway.store.files import Storage
+from gateway.store.files import SETTINGS_NAME, Storage
 from gateway.store.job import Destinations, KeptResult
 from gateway.store.jobs import JobList
+from gateway.store.rejections import reject_delivered_results
 from gateway.store.schema import DELIVERIES, RESULTS
+from tests.conftest import REPOSITORY
 from tests.phantom.study import WrittenSeries
 from tests.servers import LOOPBACK, free_port
 from tests.unit.gateway.peers import (
+    CLASSES,
     DicomPeer,
     parts,
     running_dicom_peer,
@@ -35,6 +40,10 @@ from tests.unit.gateway.peers import (
 )
 from tests.unit.gateway.store.test_jobs import NEW, STUDY
 from totalmap.finding import REJECTION_NOTE
+from totalmap.segmentation import Segmentation
+from totalmap.settings import Settings
+from totalmap.writers.release import open_release
+from totalmap.writers.seg.binary import write_seg
 
 JOB_ID = NEW.job_id
 SEG, SR, REPORT = "results/seg.dcm", "results/sr.dcm", "results/report.html"
@@ -159,6 +168,39 @@ def test_what_is_rejected_comes_with_the_note_that_says_so(
     with running_dicom_peer() as peer:
         assert shop.deliver(pacs(peer, "sr")).state is DeliveryState.DELIVERED
         assert unchanged(peer.received, [shop.path(SR), shop.path(NOTE)])
+
+
+def test_a_destination_that_got_replaced_results_gets_the_note_alone(
+    shop: Shop, true_segmentation: Segmentation, settings: Settings, tmp_path: Path
+) -> None:
+    with open_release(tmp_path / "made") as release:
+        (seg,) = write_seg(true_segmentation, settings, release)
+        release.publish({})
+    shutil.copy(tmp_path / "made" / seg.path, shop.path(SEG))
+    shutil.copy(REPOSITORY / "app.yaml", shop.storage.job_folder(JOB_ID) / SETTINGS_NAME)
+    with running_dicom_peer(classes=[*CLASSES, KeyObjectSelectionDocumentStorage]) as peer:
+        shop.deliver(pacs(peer, "seg"))
+        with shop.database.transaction() as connection:
+            reject_delivered_results(connection, STUDY.study_instance_uid)
+        peer.received.clear()
+        delivery = shop.deliver(pacs(peer, "seg"))
+        (note,) = peer.datasets()
+    assert (delivery.state, delivery.is_rejection) == (DeliveryState.DELIVERED, True)
+    assert note.SOPClassUID == KeyObjectSelectionDocumentStorage
+    (study,) = note.CurrentRequestedProcedureEvidenceSequence
+    (rejected,) = study.ReferencedSeriesSequence[0].ReferencedSOPSequence
+    assert rejected.ReferencedSOPInstanceUID == pydicom.dcmread(shop.path(SEG)).SOPInstanceUID
+
+
+def test_a_rejection_of_results_that_are_deleted_waits_and_says_so(shop: Shop) -> None:
+    with running_dicom_peer() as peer:
+        shop.deliver(pacs(peer))
+        with shop.database.transaction() as connection:
+            reject_delivered_results(connection, STUDY.study_instance_uid)
+        shop.path(SEG).unlink()
+        delivery = shop.deliver(pacs(peer))
+    assert delivery.state is DeliveryState.WAITING
+    assert delivery.reason == "1 of 2 results are not on the disk any more"
 
 
 def replace_kinds(destination: DestinationSection, *kinds: str) -> DestinationSection:

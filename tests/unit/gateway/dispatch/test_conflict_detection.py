@@ -27,9 +27,10 @@ from gateway.store.ledger import KeptInstance
 from gateway.store.overview import is_idle
 from tests.phantom.study import WrittenSeries
 from tests.unit.gateway.dispatch.test_dispatcher import DispatchBench, dispatching
-from tests.unit.gateway.store.test_jobs import REJECTED, SEG
+from tests.unit.gateway.store.test_jobs import SEG
 
 OTHER: dict[str, Any] = {"PatientID": "OTHER-7", "PatientName": "Other^Patient"}
+ANOTHER: dict[str, Any] = {"PatientID": "OTHER-8", "PatientName": "Another^Patient"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,33 +183,37 @@ def test_a_corrected_patient_is_segmented_again_and_what_was_delivered_is_reject
     superseded, new = study.jobs
     assert (superseded.state, new.state) == (JobState.SUPERSEDED, JobState.QUEUED)
     assert new.content_digest != old.content_digest
+    (note,) = deliveries.unfinished()
+    assert (note.job_id, note.is_rejection, note.is_held) == (old.job_id, True, False)
+    assert not deliveries.delivered(delivery), "whoever still sends the results has lost the race"
+    assert deliveries.delivered(note)
+    assert study.bench.told(study.uid)[-1] == EventKind.DELIVERED
     study.segmented()
-    (delivery,) = deliveries.unfinished() or deliveries.unqueued()
-    assert delivery.job_id == new.job_id
-    (replaced,) = deliveries.replaced(delivery)
-    assert (replaced.job_id, replaced.is_note_alone) == (old.job_id, False)
+    (delivery,) = deliveries.unqueued()
+    assert (delivery.job_id, delivery.is_rejection) == (new.job_id, False)
     study.send(0, packed=True)  # the sender of the old patient does not give in
     assert not study.conflicts.undecided()
 
 
-def test_what_nobody_gets_any_more_is_rejected_where_it_is(study: Study) -> None:
-    """The new job's results are held back, and yet the old ones must not stay as they are."""
+def test_results_that_arrived_in_part_are_rejected_and_unsent_ones_are_not_sent(
+    study: Study,
+) -> None:
     study.send(0)
-    old = study.segmented()
+    first = study.segmented()
     deliveries = study.bench.dispatcher.deliveries
-    (delivery,) = deliveries.of_job(old.job_id)
-    deliveries.postpone(delivery, "it broke off", 0.0)
-    study.send(0, **OTHER)
+    (delivery,) = deliveries.of_job(first.job_id)
+    deliveries.postpone(delivery, "the connection ended", 0.0)
+    study.send(1)
+    second = study.segmented()
+    study.send(0, 1, **OTHER)
     assert study.take_new(study.held)
-    assert deliveries.of_job(old.job_id) == []
-    study.bench.tick()
-    new = study.jobs[-1]
-    assert study.bench.dispatcher.jobs.begin(new.job_id, new.run, "host-1")
-    held = replace(REJECTED, is_held=True)
-    assert study.bench.dispatcher.jobs.succeed(new.job_id, [SEG], judgement=held)
-    (delivery,) = deliveries.of_job(new.job_id)
-    (replaced,) = deliveries.replaced(delivery)
-    assert replaced.is_note_alone
+    (note,) = deliveries.unqueued()
+    assert (note.job_id, note.is_rejection, note.attempts) == (first.job_id, True, 0)
+    assert deliveries.of_job(second.job_id) == []
+    study.send(0, 1, **ANOTHER)
+    assert study.take_new(study.held)
+    (kept,) = deliveries.unfinished()
+    assert kept == note, "a second decision does not lose the note"
 
 
 def test_a_rejected_study_makes_nothing_any_more(study: Study) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, NullPool, create_engine, text
 
 from gateway.store import layout
 from gateway.store.database import Database
+from gateway.store.deliveries import DeliveryList
 from gateway.store.events import history
 from gateway.store.schema import LAYOUT, METADATA
 from tests.conftest import REPOSITORY
@@ -150,3 +151,57 @@ def test_events_on_record_are_converted_to_typed_columns_and_back(tmp_path: Path
             downgrade(url, "0.1.0")
             with create_engine(url, poolclass=NullPool).connect() as connection:
                 assert [tuple(row) for row in connection.execute(_SELECT_OLD)] == list(CONVERTED)
+
+
+_INSERT_JOB = text(
+    "INSERT INTO jobs (job_id, study_instance_uid, rule, sender, content_digest, content_until,"
+    " n_images, is_urgent, application, destinations, state, attempts, run, not_before,"
+    " is_enqueued, created_at)"
+    " VALUES (:job_id, '1.2', 'all', 'CT1', :job_id, 1, 1, :no, '{}', '{}', 'superseded', 1, 1, 0,"
+    " :no, 1)"
+)
+_INSERT_DELIVERY = text(
+    "INSERT INTO deliveries (job_id, destination, state, attempts, run, not_before, is_enqueued,"
+    " created_at, is_asked) VALUES (:job_id, :destination, :state, 3, 1, 0, :no, 1, :no)"
+)
+_INSERT_REPLACED = text(
+    "INSERT INTO replaced_results (job_id, destination, replaced_at, new_job_id, is_note_alone)"
+    " VALUES (:job_id, :destination, 1, 'new', :is_note_alone)"
+)
+_SELECT_DELIVERIES = text("SELECT job_id, destination, state FROM deliveries")
+DELIVERED_BEFORE = {
+    *(("old", "pacs", "delivered"), ("new", "pacs", "waiting")),
+    *(("old", "archive", "delivered"), ("new", "archive", "dead")),
+    *(("old", "viewer", "committed"), ("new", "viewer", "delivered")),
+}
+
+
+def test_notes_of_rejection_that_wait_are_sent_by_deliveries_of_their_own(tmp_path: Path) -> None:
+    with running_postgres() as postgres:
+        for url in (f"sqlite:///{tmp_path / 'ledger.sqlite'}", postgres):
+            Database(url).close()
+            downgrade(url, "0.2.0")
+            with create_engine(url, poolclass=NullPool).begin() as connection:
+                for job_id in ("old", "new"):
+                    connection.execute(_INSERT_JOB, {"job_id": job_id, "no": False})
+                for job_id, destination, state in DELIVERED_BEFORE:
+                    row = {"job_id": job_id, "destination": destination, "state": state}
+                    connection.execute(_INSERT_DELIVERY, {**row, "no": False})
+                for destination in ("pacs", "archive", "viewer"):
+                    row = {"job_id": "old", "destination": destination}
+                    is_alone = destination == "archive"
+                    connection.execute(_INSERT_REPLACED, {**row, "is_note_alone": is_alone})
+            with Database(url) as database:
+                waiting = DeliveryList(database).unqueued()
+                assert {(delivery.job_id, delivery.destination) for delivery in waiting} == {
+                    *(("old", "pacs"), ("old", "archive")),
+                }
+                assert all(delivery.is_rejection for delivery in waiting)
+            downgrade(url, "0.2.0")
+            with create_engine(url, poolclass=NullPool).connect() as connection:
+                found = {tuple(row) for row in connection.execute(_SELECT_DELIVERIES)}
+            assert found == {
+                *(("old", "pacs", "dead"), ("new", "pacs", "waiting")),
+                ("old", "archive", "dead"),
+                *(("old", "viewer", "committed"), ("new", "viewer", "delivered")),
+            }
