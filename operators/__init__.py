@@ -10,7 +10,7 @@ nifti_loader -> segmenter -> quality_assessor -> preview_picture_writer, report_
 nifti_writer
 
 Operators derive from `holoscan.core.Operator`, the very object that `monai.deploy.core`
-re-exports: importing it from there runs all of MONAI first (benchmarks/startup_seconds.py).
+re-exports: importing it from there runs all of MONAI first (benchmarks/startup.py).
 """
 
 from operators import cuda_runtime

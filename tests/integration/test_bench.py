@@ -42,7 +42,7 @@ def test_the_benchmark_of_seg_writers_runs() -> None:
     command = [
         sys.executable,
         "-m",
-        "benchmarks.seg_writing_seconds",
+        "benchmarks.seg",
         "--slices",
         "40",
         "--size",
@@ -63,7 +63,7 @@ def test_the_benchmark_of_rtstruct_writers_runs(tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-m",
-        "benchmarks.rtstruct_writing_seconds",
+        "benchmarks.rtstruct",
         "--slices",
         "20",
         "--size",
@@ -85,7 +85,7 @@ def test_the_benchmark_of_receivers_runs(tmp_path: Path) -> None:
     require_program("storescu", "dcmtk")
     require_program("Orthanc", "orthanc")
     report = tmp_path / "receiving.md"
-    command = [sys.executable, "-m", "benchmarks.receiving_rate", "--instances", "8", "--runs", "1"]
+    command = [sys.executable, "-m", "benchmarks.receiving", "--instances", "8", "--runs", "1"]
     command += ["--output", str(report)]
     done = subprocess.run(
         command, cwd=REPOSITORY, capture_output=True, text=True, timeout=WAIT_SECONDS, check=False

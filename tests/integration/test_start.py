@@ -78,7 +78,7 @@ def test_inspect_imports_no_package_of_the_segmentation(phantom_series: WrittenS
 
 def test_the_startup_benchmark_measures_every_help(tmp_path: Path) -> None:
     report = tmp_path / "startup.md"
-    command = [sys.executable, "-m", "benchmarks.startup_seconds", "--runs", "1", "--commands-only"]
+    command = [sys.executable, "-m", "benchmarks.startup", "--runs", "1", "--commands-only"]
     done = subprocess.run(
         [*command, "--output", str(report)],
         cwd=REPOSITORY,

@@ -9,7 +9,7 @@ from totalmap.engine.nnunet_plans import Plans, ZScoreNormalization
 from totalmap.settings import Arithmetic
 
 # Peak bytes of a tile for each voxel and feature of the first stage, measured with networks of real
-# size (benchmarks/engine_memory.py), and a fifth more.
+# size (benchmarks/memory.py), and a fifth more.
 TILE_BYTES = {Arithmetic.EXACT: 32, Arithmetic.COMPILED: 24, Arithmetic.BF16: 16}
 # The same if freed memory is not kept (totalmap/allocator.py); the other arithmetics never keep it.
 SMALLER_TILE_BYTES = TILE_BYTES | {Arithmetic.EXACT: 29}

@@ -2,7 +2,7 @@
 
 A running maximum reads each channel once while it is in the processor's cache, without branches. It
 takes half the time of torch.max, which searches the index of the maximum voxel by voxel, and the
-second largest value costs almost nothing (benchmarks/confidence_seconds.py).
+second largest value costs almost nothing (benchmarks/confidence.py).
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The corruption suite, small: benchmarks/detection_rate.py runs it on more bodies and variants."""
+"""The corruption suite, small: benchmarks/quality.py runs it on more bodies and variants."""
 
 from collections import Counter
 from functools import cache

@@ -1,6 +1,6 @@
 """Measures seconds and memory of the suitability check of a CT, with the volume in memory.
 
-    python -m benchmarks.suitability_seconds [--slices 300] [--size 512] [--runs 9] [--output FILE]
+    python -m benchmarks.suitability [--slices 300] [--size 512] [--runs 9] [--output FILE]
 
 A phantom is written as a DICOM series and read; this is not timed. Then its headers and voxels are
 judged; the first run is not counted. MB is the additional memory of the process.
@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from benchmarks.report_file import write_report
-from benchmarks.seg_writing_seconds import FIELD_OF_VIEW_MM, begin_peak, peak_megabytes
+from benchmarks.seg import FIELD_OF_VIEW_MM, begin_peak, peak_megabytes
 from tests.phantom.study import SeriesSpec, write_series
 from totalmap import log
 from totalmap.dicom.series_selection import judge, selected
@@ -41,7 +41,7 @@ def main() -> None:
     print(table)
     if given.output:
         title = "The look at a CT before it is segmented"
-        write_report(given.output, title, "benchmarks.suitability_seconds", __doc__, table)
+        write_report(given.output, title, "benchmarks.suitability", __doc__, table)
 
 
 def _volume(folder: Path, slices: int, size: int) -> Volume:

@@ -1,6 +1,6 @@
 """Measures the seconds for one tile of a network of the real size, by all possible runtimes.
 
-    python -m benchmarks.tile_seconds [--variant fast] [--runs 3]
+    python -m benchmarks.tile [--variant fast] [--runs 3]
 
 These figures decided which arithmetic TotalMAP offers. ONNX Runtime and PyTorch's own compiler
 (which needs g++) are measured if they are installed; TotalMAP does not use them. Each runtime

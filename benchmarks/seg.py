@@ -1,6 +1,6 @@
 """Measures seconds and memory from labels in memory to a SEG on disk, of all usual writers.
 
-    python -m benchmarks.seg_writing_seconds [--slices 200] [--size 512] [--runs 3]
+    python -m benchmarks.seg [--slices 200] [--size 512] [--runs 3]
 
 A CT is written as a DICOM series, and labels of 117 ellipsoids for it. Each writer runs in a
 process of its own, in turn, and is timed from the labels and the headers of the series in memory
@@ -114,7 +114,7 @@ def _run(name: str, folder: Path) -> tuple[float, float, float]:
     command = [
         sys.executable,
         "-m",
-        "benchmarks.seg_writing_seconds",
+        "benchmarks.seg",
         "--writers",
         name,
         "--one",

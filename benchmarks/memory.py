@@ -1,6 +1,6 @@
 """Measures the engine's peak memory with networks of the real size, and compares the estimate.
 
-    python -m benchmarks.engine_memory [--slices 250 1000] [--arithmetic exact compiled bf16]
+    python -m benchmarks.memory [--slices 250 1000] [--arithmetic exact compiled bf16]
 
 Each line is a process of its own: a volume of 512 x 512 voxels of 0.98 mm a slice, slices of
 1.5 mm, all five networks of the 1.5 mm variant loaded. Memory does not grow after the first
@@ -99,7 +99,7 @@ def _line(slices: int, arithmetic: str, peak: Peak) -> str:
 
 
 def _measure(slices: int, arithmetic: str, models: Path) -> Peak:
-    command = [sys.executable, "-m", "benchmarks.engine_memory", "--slices", str(slices)]
+    command = [sys.executable, "-m", "benchmarks.memory", "--slices", str(slices)]
     command += ["--arithmetic", arithmetic, "--models", str(models)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603  our own
     return Peak(**json.loads(done.stdout.splitlines()[-1]))

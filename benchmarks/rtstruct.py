@@ -1,9 +1,9 @@
 """Measures seconds and memory from labels in memory to an RTSTRUCT on disk: ours and rt-utils.
 
-    python -m benchmarks.rtstruct_writing_seconds [--slices 200] [--size 512] [--runs 3]
+    python -m benchmarks.rtstruct [--slices 200] [--size 512] [--runs 3]
         [--output FILE]
 
-The CT and the labels are those of benchmarks.seg_writing_seconds. Each writer runs in a process of
+The CT and the labels are those of benchmarks.seg. Each writer runs in a process of
 its own, in turn, and is timed from the labels and the headers of the series in memory to the file.
 TotalSegmentator writes its contours with rt-utils; the options are the same. The time in which
 rt-utils reads the series is not counted. Ours is timed without and with the check of what was
@@ -27,8 +27,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.report_file import write_report
+from benchmarks.seg import MEGABYTE, begin_peak, peak_megabytes, prepare
 from benchmarks.seg_writers import Case, Write
-from benchmarks.seg_writing_seconds import MEGABYTE, begin_peak, peak_megabytes, prepare
 from tests.readers import read_by_plastimatch
 from tests.segmentations import TASK
 from totalmap import log
@@ -59,7 +59,7 @@ def main() -> None:
         write_report(
             given.output,
             "Writers of RTSTRUCT",
-            "benchmarks.rtstruct_writing_seconds",
+            "benchmarks.rtstruct",
             __doc__,
             table,
         )
@@ -93,7 +93,7 @@ def _line(name: str, runs: list[Measured], best: float, dice: str) -> str:
 
 
 def _run(name: str, folder: Path) -> Measured:
-    command = [sys.executable, "-m", "benchmarks.rtstruct_writing_seconds", "--writer", name]
+    command = [sys.executable, "-m", "benchmarks.rtstruct", "--writer", name]
     command += ["--folder", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  our own
     if done.returncode:

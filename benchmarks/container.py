@@ -1,6 +1,6 @@
 """Measures the seconds from `docker run` to the first operator and to the end, on one study.
 
-    python -m benchmarks.container_seconds IMAGE STUDY [--models FOLDER] [--runs 5] [--output FILE]
+    python -m benchmarks.container IMAGE STUDY [--models FOLDER] [--runs 5] [--output FILE]
 
 The container is hardened. The image is one of `make image`; it uses its own weights unless a folder
 of others is mounted. All results of app.yaml are made. The first run is not counted, so the study's
@@ -45,7 +45,7 @@ def main() -> None:
     table = _table(given.image, [_run(given.image, volumes) for _ in range(given.runs)])
     print(table)
     if given.output:
-        write_report(given.output, "The container", "benchmarks.container_seconds", __doc__, table)
+        write_report(given.output, "The container", "benchmarks.container", __doc__, table)
 
 
 def _table(image: str, runs: list[tuple[float, float]]) -> str:

@@ -1,6 +1,6 @@
 """Measures the seconds that commands need to start: every help, `inspect`, the application.
 
-    python -m benchmarks.startup_seconds [--runs 7] [--commands-only] [--output FILE]
+    python -m benchmarks.startup [--runs 7] [--commands-only] [--output FILE]
 
 Each command is a process of its own. Its first run is not counted. The table has the median and the
 range of the runs, and the median of the processor time, which a busy machine changes less.
@@ -70,7 +70,7 @@ def main() -> None:
     print(table)
     if given.output:
         title = "How long commands take to start"
-        write_report(given.output, title, "benchmarks.startup_seconds", __doc__, table)
+        write_report(given.output, title, "benchmarks.startup", __doc__, table)
 
 
 def _helps() -> Iterator[Timed]:

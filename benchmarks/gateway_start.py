@@ -1,6 +1,6 @@
 """Measures the seconds from the start of a receiver to its first answer, with a large ledger.
 
-    python -m benchmarks.receiver_start_seconds [--instances 100000 1000000] [--output FILE]
+    python -m benchmarks.gateway_start [--instances 100000 1000000] [--output FILE]
 
 Each store has studies of 500 instances, each with a row in the ledger and a file. The receiver is a
 process of its own; it should answer a C-ECHO within 5 s. The table also has its processor time
@@ -53,7 +53,7 @@ def main() -> None:
         write_report(
             given.output,
             "Start of the gateway",
-            "benchmarks.receiver_start_seconds",
+            "benchmarks.gateway_start",
             __doc__,
             table,
         )

@@ -1,8 +1,8 @@
 """Measures the seconds from finished labels to all released results, for each kind of result.
 
-    python -m benchmarks.result_writing_seconds [--slices 200] [--size 512] [--runs 3]
+    python -m benchmarks.whole_set [--slices 200] [--size 512] [--runs 3]
 
-The CT is that of benchmarks/seg_writing_seconds.py. The labels are ellipsoids on a grid of 1.6 mm
+The CT is that of benchmarks/seg.py. The labels are ellipsoids on a grid of 1.6 mm
 within the slices, brought to the pixels of 0.8 mm as the engine does. Measuring the structures,
 writing, reading back, comparing, and the release are all in it; reading and segmenting the study
 are not.
@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.seg_writing_seconds import MEGABYTE, ellipsoids, prepare
+from benchmarks.seg import MEGABYTE, ellipsoids, prepare
 from tests.segmentations import TASK, segmentation_with, volume_of
 from totalmap import log
 from totalmap.dicom.volume import Volume

@@ -1,6 +1,6 @@
 """Measures the seconds from DICOM files to an array in memory: ours, SimpleITK, dicom2nifti.
 
-    python -m benchmarks.dicom_reading_seconds [--slices 500] [--size 512] [--compressed 100]
+    python -m benchmarks.reading [--slices 500] [--size 512] [--compressed 100]
         [--runs 5]
 
 Ours reads every header, splits, audits and chooses as the application does. SimpleITK does what

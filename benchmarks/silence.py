@@ -1,6 +1,6 @@
 """Measures the seconds until the gateway answers while other senders and clients are silent.
 
-    python -m benchmarks.answer_seconds [--output FILE]
+    python -m benchmarks.silence [--output FILE]
 
 64 senders with different titles and addresses take all associations and stop in the middle of a PDU
 without closing the connection. Then an image is sent. 128 HTTP clients send a request slowly, or
@@ -52,7 +52,7 @@ def main() -> None:
     table = "\n".join(lines)
     print(table)
     if given.output:
-        write_report(given.output, "Silence", "benchmarks.answer_seconds", __doc__, table)
+        write_report(given.output, "Silence", "benchmarks.silence", __doc__, table)
 
 
 def _dicom(folder: Path) -> str:

@@ -1,6 +1,6 @@
 """Measures how many CT instances a second are received and safe on the disk: ours and Orthanc.
 
-    python -m benchmarks.receiving_rate [--instances 2000] [--runs 3] [--output FILE]
+    python -m benchmarks.receiving [--instances 2000] [--runs 3] [--output FILE]
 
 dcmtk's storescu sends slices of 512 x 512 of a phantom, uncompressed. Our receiver writes them to
 its ledger and to the disk before it acknowledges them. Orthanc is Debian's with its defaults, and
@@ -68,7 +68,7 @@ def main() -> None:
         table = _race(Path(name), given.instances, given.runs)
     print(table)
     if given.output:
-        write_report(given.output, "Receiving", "benchmarks.receiving_rate", __doc__, table)
+        write_report(given.output, "Receiving", "benchmarks.receiving", __doc__, table)
 
 
 def _race(folder: Path, instances: int, runs: int) -> str:
