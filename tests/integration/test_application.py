@@ -361,7 +361,7 @@ def test_an_installation_that_is_not_complete(
     broken.mkdir(parents=True)
     (broken / "__init__.py").write_text("raise ImportError('libcudart.so.13: cannot open')")
     done = run(study.folder, tmp_path / "out", fast_models, PYTHONPATH=str(broken.parent))
-    done.fails_with(70, "InternalError", r"not complete: libcudart\.so\.13")
+    done.fails_with(70, "InternalError", r"incomplete: libcudart\.so\.13")
 
 
 @pytest.mark.parametrize("inside", [".", "results"])

@@ -35,7 +35,7 @@ def make(*arguments: str) -> str:
 def test_make_demo_segments_the_phantom(tmp_path: Path) -> None:
     text = make("demo", f"OUTPUT={tmp_path}")
     assert "chosen: 160 slices every 3 mm, soft kernel; best of 3 suitable series" in text
-    for structure in ("liver", "spleen", "kidney_left", "vertebrae_L3"):
+    for structure in ("Liver", "Spleen", "Left kidney", "Vertebra L3"):
         assert structure in text
     assert "Warning: " in text
     assert "Verdict: ok" in text
