@@ -65,9 +65,10 @@ def copy_rows(source: Connection, target: Connection) -> int:
             )
     n_rows = 0
     for table in _TABLES:
+        keys = table.columns.keys()  # a result has the names in the database, which may differ
         found = source.execution_options(yield_per=BATCH_ROWS).execute(select(table))
-        for rows in found.mappings().partitions():
-            target.execute(insert(table), [dict(row) for row in rows])
+        for rows in found.partitions():
+            target.execute(insert(table), [dict(zip(keys, row, strict=True)) for row in rows])
             n_rows += len(rows)
         if target.dialect.name == "postgresql":
             _continue_numbers(table, target)

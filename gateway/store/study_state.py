@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Label, Row, Select, exists, func, select, update
+from sqlalchemy import Connection, Row, Select, func, select, update
 
 from gateway.config import GatewaySettings
 from gateway.store.conflict import ConflictState
@@ -14,7 +14,6 @@ from gateway.store.schema import (
     DELIVERIES,
     EVENTS,
     JOBS,
-    REPLACED_RESULTS,
     STUDIES,
 )
 
@@ -47,24 +46,17 @@ class DeliveryOfJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobOfStudy:
-    """The state of a job, for the rules of retention.
-
-    Attributes:
-        is_note_due: Whether a destination has its results and is still to get a note that rejects
-            them.
-    """
+    """The state of a job, for the rules of retention."""
 
     job_id: str
     state: JobState
     ended_at: float | None
     deliveries: tuple[DeliveryOfJob, ...]
-    is_note_due: bool = False
 
     @property
     def is_open(self) -> bool:
         """Whether the job or one of its deliveries is unfinished."""
-        is_unfinished = self.state in UNFINISHED or self.is_note_due
-        return is_unfinished or any(delivery.is_open for delivery in self.deliveries)
+        return self.state in UNFINISHED or any(delivery.is_open for delivery in self.deliveries)
 
     @property
     def is_failed(self) -> bool:
@@ -124,7 +116,7 @@ def read_study_state(connection: Connection, study: str, settings: GatewaySettin
     for row in connection.execute(_deliveries(study)):
         deliveries.setdefault(row.job_id, []).append(_delivery_of_job(row, settings))
     jobs = connection.execute(
-        select(JOBS.c.job_id, JOBS.c.state, JOBS.c.ended_at, _is_note_due()).where(
+        select(JOBS.c.job_id, JOBS.c.state, JOBS.c.ended_at).where(
             JOBS.c.study_instance_uid == study
         )
     ).all()
@@ -140,7 +132,6 @@ def read_study_state(connection: Connection, study: str, settings: GatewaySettin
                 state=JobState(row.state),
                 ended_at=row.ended_at,
                 deliveries=tuple(deliveries.get(row.job_id, ())),
-                is_note_due=bool(row.is_note_due),
             )
             for row in jobs
         ),
@@ -186,17 +177,6 @@ def _deliveries(study: str) -> Select[str, str, str, float, float, str]:
         .join(JOBS, JOBS.c.job_id == DELIVERIES.c.job_id)
         .where(JOBS.c.study_instance_uid == study)
     )
-
-
-def _is_note_due() -> "Label[bool]":
-    """Returns a column: whether a note that rejects a job's results has not arrived yet."""
-    has_arrived = exists().where(
-        DELIVERIES.c.job_id == REPLACED_RESULTS.c.new_job_id,
-        DELIVERIES.c.destination == REPLACED_RESULTS.c.destination,
-        DELIVERIES.c.state.in_((DeliveryState.DELIVERED, DeliveryState.COMMITTED)),
-    )
-    due = exists().where(REPLACED_RESULTS.c.job_id == JOBS.c.job_id, ~has_arrived)
-    return due.label("is_note_due")
 
 
 def _last_at(connection: Connection, study: str) -> float:
