@@ -97,7 +97,7 @@ def test_a_job_is_retried_cancelled_and_made_urgent(
     assert "This job is already finished." in refused.output
     assert changed("retry").exit_code == 0
     assert state() is JobState.QUEUED
-    assert "It has not failed" in changed("retry").output
+    assert "This job has not failed" in changed("retry").output
 
 
 @pytest.mark.parametrize(("start", "says"), [("zz", "no jobs begin with zz"), ("", "2 jobs begin")])
