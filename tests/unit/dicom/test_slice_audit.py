@@ -144,7 +144,7 @@ def test_shifted_slices_are_refused(tmp_path: Path) -> None:
     written = write_series(tmp_path, 1, SPEC)
     x, y, z = pydicom.dcmread(written.paths[5]).ImagePositionPatient
     change(written.paths[5], ImagePositionPatient=[x + 2.0, y, z])
-    with pytest.raises(UnsupportedGeometry, match=r"up to 2\.00 mm, at most 0\.25 mm"):
+    with pytest.raises(UnsupportedGeometry, match=r"up to 2\.00 mm; at most 0\.25 mm"):
         audit_stack(stack_of(tmp_path), FILL)
 
 
@@ -197,7 +197,7 @@ def test_implausible_sizes_are_refused(
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        (replace(SPEC, pixel_spacing_mm=(0.05, 0.05)), "12 slices of 12 x 14 pixels are 0.6 mm"),
+        (replace(SPEC, pixel_spacing_mm=(0.05, 0.05)), "12 slices of 12 x 14 pixels is 0.6 mm"),
         (replace(SPEC, slice_spacing_mm=0.5), "is 6.0 mm; a network needs at least 12 mm"),
         (replace(SPEC, rows=1, pixel_spacing_mm=(40.0, 4.0)), "1 x 14 pixels .* and two pixels"),
     ],
