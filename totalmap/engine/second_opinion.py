@@ -26,7 +26,7 @@ def second_opinion_task(task: Task) -> Task:
     if task.name not in WHOLE_BODY_TASKS or task.variant is not Variant.FULL:
         raise ConfigError(
             f"quality.second_opinion: there is none for task {task.name}, variant {task.variant}; "
-            f"choose segmentation.variant full and a task of {', '.join(WHOLE_BODY_TASKS)}, "
+            f"choose segmentation.variant full and one of the tasks {', '.join(WHOLE_BODY_TASKS)}, "
             "or set it to false"
         )
     looks_around = task.structures if task.crop else ()

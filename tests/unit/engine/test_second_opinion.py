@@ -124,5 +124,5 @@ def test_a_subset_is_looked_for_in_the_same_place() -> None:
     ],
 )
 def test_where_there_is_none_it_is_refused(name: str, variant: Variant | None) -> None:
-    with pytest.raises(ConfigError, match=f"second_opinion: there is none on task {name}"):
+    with pytest.raises(ConfigError, match=f"second_opinion: there is none for task {name}"):
         second_opinion_task(load_task(name, variant))

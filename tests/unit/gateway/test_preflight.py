@@ -105,7 +105,7 @@ def test_passwords_in_clear_on_this_machine_alone(tmp_path: Path, address: str) 
     receive = {"port": free_port(), "keep_free_gb": 0.1, "stow": stow}
     points = found(settings(tmp_path, receive=receive, web={"address": address}))
     for name in ("web", "receive.stow"):
-        assert "not encrypted; nobody gets there from outside" in str(points[name].good)
+        assert "not encrypted; only this machine can reach it" in str(points[name].good)
 
 
 def test_encrypted_from_elsewhere(tmp_path: Path) -> None:
