@@ -90,7 +90,7 @@ def association(
         tls_args=_tls(destination),
     )
     if not established.is_established:
-        raise ResourceError(_failure_reason(destination, established))
+        raise _failure(destination, established)
     try:
         yield established
     except BaseException:
@@ -111,15 +111,18 @@ def _tls(destination: DicomDestination) -> "tuple[ssl.SSLContext, str] | None":
     return context, destination.address
 
 
-def _failure_reason(destination: DicomDestination, tried: Association) -> str:
+def _failure(destination: DicomDestination, tried: Association) -> ResourceError:
     if tried.is_rejected:
         answer = tried.acceptor.primitive
         reason = answer.reason_str if answer else "without a reason"
-        return f"{peer_name(destination)} rejects the association: {reason}"
+        return ResourceError(f"{peer_name(destination)} rejects the association: {reason}")
     if tried.rejected_contexts:
         names = {UID(str(context.abstract_syntax)).name for context in tried.rejected_contexts}
-        return f"{peer_name(destination)} does not offer {', '.join(sorted(names))}"
-    return f"{peer_name(destination)} can't be reached, or does not answer as a DICOM node"
+        offered = ", ".join(sorted(names))
+        return ResourceError(f"{peer_name(destination)} does not offer {offered}")
+    return ResourceError(
+        f"{peer_name(destination)} can't be reached, or does not answer as a DICOM node"
+    )
 
 
 def peer_name(destination: DicomDestination) -> str:

@@ -20,7 +20,6 @@ COMPOSED_MESSAGES = {
     "app/command.py": "was called with an argument that it does not know",
     "cli/gateway.py": "the job is in a state that does not allow it",
     "gateway/commitment/destination_requests.py": 'then "with status 0x" and a number',
-    "gateway/deliver/send_dicom.py": 'then "rejects the association:" and a reason',
     "gateway/deliver/send_stow.py": "The name of a STOW-RS destination and an error",
     "gateway/receive/stow_messages.py": "a request has at most ... MB",
     "totalmap/quality/existing_result.py": "A path, a colon and a reason of the DICOM reader",
