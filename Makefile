@@ -57,8 +57,20 @@ demo-gateway: $(VENV)/.development $(PHANTOM)/.done
 
 # Half of the time, tests wait for processes: three at once keep two cores busy. What a file has
 # started is there for all of its tests, and the longest files come first (pyproject.toml).
+PYTEST := $(BIN)/pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder
+
 test: $(VENV)/.development
-	$(BIN)/pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder $(TESTS)
+	$(PYTEST) $(TESTS)
+
+# The pages are written below 90 % as well; the last line fails then (pyproject.toml).
+coverage: $(VENV)/.development
+	rm -rf build/coverage
+	mkdir -p build/coverage
+	$(BIN)/coverage run $(PYTEST) $(TESTS)
+	$(BIN)/python -m tests.coverage_data build/coverage
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage html --quiet --fail-under=0
+	$(BIN)/coverage report
 
 bench: $(VENV)/.development
 	$(BIN)/python -m benchmarks.speed --device $(DEVICE) $(BENCH)
