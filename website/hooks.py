@@ -4,7 +4,6 @@ MkDocs calls the functions `on_...` (mkdocs.yml).
 """
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +14,15 @@ from mkdocs.structure.pages import Page
 
 from website.external_resources import external_resources
 from website.links import outside_files, repository_path, rewrite_links, site_path
+from website.reference import REFERENCE, REPOSITORY, library_navigation, library_pages
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-LIBRARY = "totalmap"
-# Where the site holds the pages of the library.
-REFERENCE = "reference"
 REFERENCE_TITLE = "The library"
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Makes the navigation out of the tables of docs/README.md."""
     index = (REPOSITORY / "docs" / "README.md").read_text(encoding="utf-8")
-    library = _navigation_of(REPOSITORY / LIBRARY)
-    config.nav = [*navigation(index), {REFERENCE_TITLE: library}]
+    config.nav = [*navigation(index), {REFERENCE_TITLE: library_navigation()}]
     return config
 
 
@@ -56,7 +51,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         files.append(file)
     shim = str(Path(__file__).with_name("iframe-worker.js"))
     files.append(File.generated(config, "assets/iframe-worker.js", abs_src_path=shim))
-    for path, content in _reference_pages():
+    for path, content in library_pages():
         files.append(File.generated(config, path, content=content))
     return files
 
@@ -83,35 +78,3 @@ def on_post_build(config: MkDocsConfig) -> None:
 def _navigation_path(link: str) -> str:
     markdown = rewrite_links(f"[]({link})", "docs/README.md")
     return markdown.removeprefix("[](").removesuffix(")")
-
-
-def _modules(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.glob("*.py")) if not path.name.startswith("_")]
-
-
-def _packages(folder: Path) -> list[Path]:
-    return [path.parent for path in sorted(folder.glob("*/__init__.py"))]
-
-
-def _reference_path(path: Path) -> str:
-    """Returns the page of a module, or of a package's folder."""
-    place = path.relative_to(REPOSITORY).with_suffix("").as_posix()
-    return f"{REFERENCE}/{place}/README.md" if path.is_dir() else f"{REFERENCE}/{place}.md"
-
-
-def _navigation_of(package: Path) -> list[Any]:
-    """Returns the navigation of a package: its own page, its packages, its modules."""
-    return [
-        _reference_path(package),
-        *({folder.name: _navigation_of(folder)} for folder in _packages(package)),
-        *({module.stem: _reference_path(module)} for module in _modules(package)),
-    ]
-
-
-def _reference_pages(package: Path = REPOSITORY / LIBRARY) -> Iterator[tuple[str, str]]:
-    """Yields the page of every package and module of the library with its path in the site."""
-    for path in (package, *_modules(package)):
-        name = ".".join(path.relative_to(REPOSITORY).with_suffix("").parts)
-        yield _reference_path(path), f"# {name}\n\n::: {name}\n"
-    for folder in _packages(package):
-        yield from _reference_pages(folder)

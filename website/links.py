@@ -11,8 +11,8 @@ from pathlib import Path
 # Where the site holds files from outside docs/.
 OUTSIDE = "repository"
 DOCUMENTS = "docs"
-# MkDocs makes the index.html of a folder out of it.
-INDEX = "README.md"
+# The page that lists a folder. The navigation shows it, other than the index.html of a folder.
+LISTING = "all.md"
 
 _LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)#\s]+)")
 
@@ -24,7 +24,7 @@ def site_path(path: str) -> str:
         path: The file, relative to the repository. A folder ends with a slash.
     """
     if path.endswith("/"):
-        path += INDEX
+        path += LISTING
     if path.startswith(f"{DOCUMENTS}/"):
         return path.removeprefix(f"{DOCUMENTS}/")
     return f"{OUTSIDE}/{path}"
@@ -77,7 +77,7 @@ def outside_files(repository: Path) -> dict[str, str | None]:
         place = repository / path
         content = _listing(place, path) if place.is_dir() else None
         if not path.startswith(f"{DOCUMENTS}/"):
-            found[path + INDEX if content else path] = content
+            found[path + LISTING if content else path] = content
         if content or path.endswith(".md"):
             text = content or place.read_text(encoding="utf-8")
             links = {link for link in linked_paths(text, path) if (repository / link).exists()}

@@ -28,7 +28,7 @@ def test_a_file_of_the_repository_has_its_place_in_the_site(path: str, place: st
 
 
 def test_a_folder_is_shown_as_a_page() -> None:
-    assert site_path("benchmarks/results/") == "repository/benchmarks/results/README.md"
+    assert site_path("benchmarks/results/") == "repository/benchmarks/results/all.md"
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_a_folder_is_shown_as_a_page() -> None:
         ("docs/install.md", "image.md", "image.md"),
         ("docs/install.md", "image.md#build", "image.md#build"),
         ("docs/install.md", "../README.md", "repository/README.md"),
-        ("docs/README.md", "../benchmarks/results/", "repository/benchmarks/results/README.md"),
+        ("docs/README.md", "../benchmarks/results/", "repository/benchmarks/results/all.md"),
         ("README.md", "docs/install.md", "../install.md"),
         ("README.md", "docs/README.md", "../README.md"),
         ("README.md", "benchmarks/results/seg.md", "benchmarks/results/seg.md"),
@@ -74,7 +74,7 @@ def test_files_outside_the_documents_are_found_through_each_other(tmp_path: Path
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
     found = outside_files(tmp_path)
-    listing = found.pop("results/README.md")
+    listing = found.pop("results/all.md")
     assert listing == "# results\n\n- [How fast](speed.md)\n"
     assert found == dict.fromkeys(
         ["README.md", "models/CARD.md", "models/data.csv", "results/speed.md"]
