@@ -17,6 +17,7 @@ from website.links import outside_files, repository_path, rewrite_links, site_pa
 from website.reference import REFERENCE, REPOSITORY, library_navigation, library_pages
 
 REFERENCE_TITLE = "The library"
+ASSETS = ("iframe-worker.js", "site.css")
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -42,15 +43,16 @@ def navigation(index: str) -> list[dict[str, Any]]:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Adds files from outside docs/ that documents link to, the library, and the search's shim."""
+    """Adds files from outside docs/ that documents link to, the library, and assets."""
     for path, content in outside_files(REPOSITORY).items():
         if content:
             file = File.generated(config, site_path(path), content=content)
         else:
             file = File.generated(config, site_path(path), abs_src_path=str(REPOSITORY / path))
         files.append(file)
-    shim = str(Path(__file__).with_name("iframe-worker.js"))
-    files.append(File.generated(config, "assets/iframe-worker.js", abs_src_path=shim))
+    for name in ASSETS:
+        asset = str(Path(__file__).with_name(name))
+        files.append(File.generated(config, f"assets/{name}", abs_src_path=asset))
     for path, content in library_pages():
         files.append(File.generated(config, path, content=content))
     return files
