@@ -3,7 +3,7 @@ from pydicom.uid import UID
 from totalmap.dicom.derived_uids import derived_uid
 
 
-def test_derived_uid_depends_on_the_parts_alone() -> None:
+def test_derived_uid_depends_only_on_its_parts() -> None:
     assert derived_uid("a", "b") == derived_uid("a", "b")
     assert derived_uid("a", "b") != derived_uid("ab", "")
     assert derived_uid("a", "b") != derived_uid("b", "a")

@@ -1,4 +1,4 @@
-"""Files that hold little and stand for much, and files that are written in unusual ways."""
+"""Tests the reading of deflated files: those that expand to far more, and valid ones."""
 
 import tracemalloc
 from pathlib import Path
@@ -25,7 +25,7 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_deflate_bomb_is_refused_without_memory_for_what_it_holds(path: Path) -> None:
+def test_a_deflate_bomb_is_refused_with_less_than_8_mib_of_memory(path: Path) -> None:
     deflate_bomb(path.parent, Random(1))  # noqa: S311  the only file
     tracemalloc.start()
     try:
@@ -38,8 +38,8 @@ def test_a_deflate_bomb_is_refused_without_memory_for_what_it_holds(path: Path) 
 
 
 @pytest.mark.parametrize("padding", [1, HEAD_BYTES, 3_000_000])
-def test_a_deflated_file_is_read_whole(path: Path, padding: int) -> None:
-    """What repeats itself is packed a thousandfold, and comes out in many pieces."""
+def test_a_highly_compressed_deflated_file_is_read_completely(path: Path, padding: int) -> None:
+    """Repeated bytes are compressed a thousandfold, and decompressed in many pieces."""
     dataset = pydicom.dcmread(path)
     dataset.add_new(0x00091001, "OB", bytes(2 * padding))
     dataset.save_as(path)

@@ -41,22 +41,22 @@ def numbered(geometry: Geometry) -> NDArray[np.int16]:
     return np.arange(np.prod(geometry.shape), dtype=np.int16).reshape(geometry.shape)
 
 
-def test_pixel_spacing_is_row_spacing_first() -> None:
+def test_the_first_value_of_pixel_spacing_is_the_distance_between_rows() -> None:
     assert geometry_of(ORIENTATIONS["axial"]).spacing_mm == pytest.approx((0.9, 0.5, 3.0))
 
 
-def test_voxel_volume() -> None:
+def test_the_volume_of_a_voxel_is_the_product_of_its_spacings() -> None:
     volumes_ml = geometry_of(ORIENTATIONS["coronal"]).voxel_volumes_ml
     assert volumes_ml.tolist() == pytest.approx([0.00135] * 4)
 
 
-def test_slices_reach_half_way_to_their_neighbours() -> None:
+def test_the_volume_of_a_voxel_reaches_half_way_to_the_neighbouring_slices() -> None:
     geometry = replace(geometry_of(ORIENTATIONS["axial"]), slice_steps=(0.0, 1.0, 2.0, 4.0))
     in_steps = geometry.voxel_volumes_ml / 0.00135
     assert in_steps.tolist() == pytest.approx([1.0, 1.0, 1.5, 2.0])
 
 
-def test_positions_are_those_of_the_standard() -> None:
+def test_voxel_positions_follow_the_equation_of_the_dicom_standard() -> None:
     geometry = replace(geometry_of(ORIENTATIONS["prone"]), slice_steps=(0.0, 1.0, 2.0, 4.0))
     (position,) = geometry.positions_lps(np.array([[3, 2, 1]]))
     # i = 1 column of 0.9 mm to the right, j = 2 rows of 0.5 mm to the front, 4 steps of 3 mm up.
@@ -64,7 +64,7 @@ def test_positions_are_those_of_the_standard() -> None:
 
 
 @pytest.mark.parametrize("degrees", [0.0, 0.2, 12.0, -25.0])
-def test_tilt_is_the_angle_to_the_normal(degrees: float) -> None:
+def test_tilt_is_the_angle_between_stacking_direction_and_slice_normal(degrees: float) -> None:
     upright = geometry_of(ORIENTATIONS["axial"])
     affine = upright.affine_lps.copy()
     affine[1, 2] = 3.0 * np.tan(np.radians(degrees))
@@ -73,13 +73,13 @@ def test_tilt_is_the_angle_to_the_normal(degrees: float) -> None:
     assert tilted.is_grid is (abs(degrees) < 0.25)
 
 
-def test_a_missing_slice_is_no_grid() -> None:
+def test_a_stack_with_a_missing_slice_is_no_grid() -> None:
     geometry = replace(geometry_of(ORIENTATIONS["axial"]), slice_steps=(0.0, 1.0, 2.0, 4.0))
     assert not geometry.is_equidistant
     assert not geometry.is_grid
 
 
-def test_what_is_missing_gets_the_nearest_slice() -> None:
+def test_missing_slices_are_filled_with_copies_of_the_nearest_slice() -> None:
     geometry = replace(geometry_of(ORIENTATIONS["axial"]), slice_steps=(0.0, 1.0, 2.0, 4.9))
     array = numbered(geometry)
     filled, equidistant = to_equidistant(array, geometry)
@@ -99,13 +99,15 @@ def test_what_is_missing_gets_the_nearest_slice() -> None:
         ((1, 0, 0, 0, 0.7071, -0.7071), "oblique"),
     ],
 )
-def test_orientations_have_names(cosines: tuple[float, ...], name: str) -> None:
+def test_the_direction_cosines_of_a_slice_give_the_name_of_its_orientation(
+    cosines: tuple[float, ...], name: str
+) -> None:
     plane = Plane(position_mm=(0.0, 0.0, 0.0), cosines=cosines, pixel_spacing_mm=(1.0, 1.0))
     assert plane.orientation == name
 
 
 @given(st.tuples(*[st.floats(-180, 180)] * 3))
-def test_the_canonical_affine_is_that_of_the_canonical_array(
+def test_the_canonical_affine_gives_the_positions_of_the_canonical_array(
     angles: tuple[float, float, float],
 ) -> None:
     matrix = Rotation.from_euler("xyz", angles, degrees=True).as_matrix()
@@ -118,7 +120,7 @@ def test_the_canonical_affine_is_that_of_the_canonical_array(
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS.values(), ids=ORIENTATIONS)
-def test_canonical_is_nibabels(orientation: list[float]) -> None:
+def test_the_canonical_array_and_its_zooms_equal_those_of_nibabel(orientation: list[float]) -> None:
     geometry = geometry_of(orientation)
     array = numbered(geometry)
     image = nibabel.Nifti1Image(array.transpose(2, 1, 0), geometry.affine_ras)
@@ -128,7 +130,9 @@ def test_canonical_is_nibabels(orientation: list[float]) -> None:
 
 
 @given(st.tuples(*[st.floats(-180, 180)] * 3))
-def test_canonical_can_be_undone_in_any_orientation(angles: tuple[float, float, float]) -> None:
+def test_from_canonical_undoes_to_canonical_in_any_orientation(
+    angles: tuple[float, float, float],
+) -> None:
     matrix = Rotation.from_euler("xyz", angles, degrees=True).as_matrix()
     geometry = geometry_of(matrix[:, :2].T.ravel().tolist())
     array = numbered(geometry)
@@ -137,7 +141,9 @@ def test_canonical_can_be_undone_in_any_orientation(angles: tuple[float, float, 
 
 
 @given(st.tuples(*[st.floats(-180, 180)] * 3))
-def test_las_keeps_every_voxel_where_it_is(angles: tuple[float, float, float]) -> None:
+def test_the_las_array_keeps_the_position_of_every_voxel(
+    angles: tuple[float, float, float],
+) -> None:
     matrix = Rotation.from_euler("xyz", angles, degrees=True).as_matrix()
     geometry = geometry_of(matrix[:, :2].T.ravel().tolist())
     array = numbered(geometry)
@@ -147,7 +153,7 @@ def test_las_keeps_every_voxel_where_it_is(angles: tuple[float, float, float]) -
     np.testing.assert_allclose(affine @ [x, y, z, 1], geometry.affine_ras @ [i, j, k, 1], atol=1e-9)
 
 
-def test_las_of_an_axial_series_is_las() -> None:
+def test_the_las_array_of_an_axial_series_has_the_axes_l_a_s() -> None:
     geometry = geometry_of(ORIENTATIONS["axial"])
     _, affine = to_las(numbered(geometry), geometry)
     assert nibabel.aff2axcodes(affine) == ("L", "A", "S")

@@ -1,4 +1,4 @@
-"""Attributes are looked up in order, and what makes no sense reads as missing and is noted."""
+"""Tests how a header looks up attributes, and how it treats invalid values."""
 
 import io
 from collections.abc import Callable
@@ -40,40 +40,40 @@ def slope(text: bytes) -> Header:
     return Header(raw(0x0028, 0x1053, "DS", text))
 
 
-def test_the_first_dataset_that_has_an_attribute_counts() -> None:
+def test_header_takes_an_attribute_from_the_first_dataset_that_has_it() -> None:
     header = Header(dataset(SliceThickness="1"), dataset(SliceThickness="2", KVP="120"))
     assert header.number("SliceThickness") == 1.0
     assert header.number("KVP") == 120.0
 
 
-def test_an_empty_attribute_does_not_count() -> None:
+def test_header_skips_a_dataset_in_which_the_attribute_is_empty() -> None:
     header = Header(dataset(SliceThickness=None, Modality=""), dataset(SliceThickness="2"))
     assert header.number("SliceThickness") == 2.0
     assert header.text("Modality") == ""
     assert header.malformed == set()
 
 
-def test_the_first_keyword_counts_wherever_it_stands() -> None:
+def test_header_tries_each_keyword_in_all_datasets_before_the_next_keyword() -> None:
     header = Header(dataset(EchoTime="5"), dataset(EffectiveEchoTime=7.0))
     assert header.number("EffectiveEchoTime", "EchoTime") == 7.0
     assert header.number("EchoTime", "EffectiveEchoTime") == 5.0
 
 
-def test_text_of_several_values_is_joined_and_freed_of_what_surrounds_it() -> None:
+def test_text_joins_several_values_and_strips_blanks_and_null_bytes() -> None:
     header = Header(dataset(ImageType=["ORIGINAL ", "PRIMARY"], StudyID="  7\0"))
     assert header.text("ImageType") == "ORIGINAL\\PRIMARY"
     assert header.text("StudyID") == "7"
     assert header.text("SeriesDescription") == ""
 
 
-def test_words_are_capitals_without_empty_ones() -> None:
+def test_words_are_returned_in_capitals_without_empty_values() -> None:
     header = Header(dataset(ImageType=["original", "", "Axial"]))
     assert header.words("ImageType") == ("ORIGINAL", "AXIAL")
     assert header.words("FrameType") == ()
 
 
 @pytest.mark.parametrize(("text", "value"), [(b"1.5 ", 1.5), (b"-2E1", -20.0), (b"0 ", 0.0)])
-def test_a_number_is_read(text: bytes, value: float) -> None:
+def test_a_decimal_string_is_read_as_a_number(text: bytes, value: float) -> None:
     header = slope(text)
     assert header.number("RescaleSlope") == value
     assert header.malformed == set()
@@ -82,7 +82,7 @@ def test_a_number_is_read(text: bytes, value: float) -> None:
 @pytest.mark.parametrize(
     "text", [b"abc ", b"1,5 ", b"nan ", b"inf ", b"1\\2 ", b"1E999 ", b"\xff\xfe"]
 )
-def test_what_is_no_number_is_noted_and_missing(text: bytes) -> None:
+def test_a_value_that_is_no_finite_number_is_missing_and_malformed(text: bytes) -> None:
     header = slope(text)
     assert header.number("RescaleSlope") is None
     assert header.malformed == {"RescaleSlope"}
@@ -95,7 +95,7 @@ def test_an_empty_number_is_missing_and_not_malformed(text: bytes) -> None:
     assert header.malformed == set()
 
 
-def test_numbers_have_to_be_as_many_as_asked_for() -> None:
+def test_a_wrong_count_of_numbers_is_missing_and_malformed() -> None:
     header = Header(dataset(PixelSpacing=["0.5", "0.7"], SliceThickness="3"))
     assert header.numbers(2, "PixelSpacing") == (0.5, 0.7)
     assert header.numbers(1, "SliceThickness") == (3.0,)
@@ -105,13 +105,13 @@ def test_numbers_have_to_be_as_many_as_asked_for() -> None:
     assert header.malformed == {"PixelSpacing", "SliceThickness"}
 
 
-def test_one_bad_number_spoils_all() -> None:
+def test_one_invalid_number_makes_the_whole_attribute_malformed() -> None:
     header = Header(raw(0x0020, 0x0032, "DS", b"1\\x\\3 "))
     assert header.numbers(3, "ImagePositionPatient") is None
     assert header.malformed == {"ImagePositionPatient"}
 
 
-def test_an_integer_is_whole() -> None:
+def test_a_fraction_in_an_integer_attribute_is_malformed() -> None:
     header = Header(dataset(Rows=512), raw(0x0020, 0x0013, "IS", b"7.5 "))
     assert header.integer("Rows") == 512
     assert isinstance(header.integer("Rows"), int)
@@ -121,7 +121,7 @@ def test_an_integer_is_whole() -> None:
     assert "InstanceNumber" in header.malformed
 
 
-def test_an_integer_that_is_written_as_a_decimal_is_one() -> None:
+def test_an_integer_written_with_a_decimal_point_is_read() -> None:
     assert Header(raw(0x0020, 0x0013, "IS", b"7.0 ")).integer("InstanceNumber") == 7
 
 
@@ -133,7 +133,7 @@ def test_an_integer_that_is_written_as_a_decimal_is_one() -> None:
         lambda header: header.integer("RescaleSlope"),
     ],
 )
-def test_a_sequence_where_a_number_belongs_is_malformed(read: Callable[[Header], object]) -> None:
+def test_a_sequence_in_place_of_a_number_is_malformed(read: Callable[[Header], object]) -> None:
     spoilt = Dataset()
     spoilt.add_new(0x00281053, "SQ", [dataset(KVP="1")])
     header = Header(spoilt)
@@ -141,12 +141,12 @@ def test_a_sequence_where_a_number_belongs_is_malformed(read: Callable[[Header],
     assert header.malformed == {"RescaleSlope"}
 
 
-def test_a_classic_file_is_its_own_only_frame() -> None:
+def test_the_header_of_a_classic_file_is_its_only_frame_header() -> None:
     header = Header(dataset(KVP="120"))
     assert list(header.frames()) == [header]
 
 
-def test_own_groups_come_before_shared_ones_before_the_file() -> None:
+def test_frame_groups_override_shared_groups_which_override_file_attributes() -> None:
     shared = dataset(
         PixelMeasuresSequence=item(SliceThickness="2", PixelSpacing=["1", "1"]),
         CTXRayDetailsSequence=item(KVP="100"),
@@ -174,7 +174,7 @@ def test_own_groups_come_before_shared_ones_before_the_file() -> None:
     assert second.numbers(3, "ImagePositionPatient") == (1.0, 2.0, 3.0)
 
 
-def test_what_is_malformed_in_one_frame_is_not_held_against_the_others() -> None:
+def test_a_malformed_value_in_one_frame_does_not_mark_other_frames() -> None:
     own = [
         dataset(PlanePositionSequence=item(ImagePositionPatient=["1", "2"])),
         dataset(PlanePositionSequence=item(ImagePositionPatient=["1", "2", "3"])),
@@ -185,7 +185,7 @@ def test_what_is_malformed_in_one_frame_is_not_held_against_the_others() -> None
     assert (first.malformed, second.malformed) == ({"ImagePositionPatient"}, set())
 
 
-def test_empty_groups_are_passed_over() -> None:
+def test_empty_functional_groups_are_ignored() -> None:
     own = [
         dataset(PlanePositionSequence=Sequence()),
         Dataset(),
@@ -199,7 +199,7 @@ def test_empty_groups_are_passed_over() -> None:
     ]
 
 
-def test_groups_that_hold_no_sequence_are_noted() -> None:
+def test_functional_groups_without_sequences_are_malformed() -> None:
     own = [dataset(SliceThickness="3"), dataset(KVP="120")]
     header = Header(dataset(PerFrameFunctionalGroupsSequence=Sequence(own)))
     frames = list(header.frames())

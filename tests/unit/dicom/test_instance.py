@@ -1,4 +1,4 @@
-"""What is read from the header of one file, and why its images can't be used."""
+"""Tests what is read from the header of one file, and the faults of images that can't be used."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -96,7 +96,7 @@ def fault_of(path: Path) -> str:
     return frame.fault
 
 
-def test_a_classic_ct(series: WrittenSeries, path: Path) -> None:
+def test_the_header_of_a_classic_ct_is_read(series: WrittenSeries, path: Path) -> None:
     instance = instance_of(path)
     (frame,) = instance.frames
     assert instance.path == path
@@ -138,7 +138,7 @@ def test_an_enhanced_ct_has_a_frame_for_each_slice(enhanced: WrittenSeries) -> N
         assert frame.image_type == ("ORIGINAL", "PRIMARY", "VOLUME", "NONE")
 
 
-def test_the_phases_of_an_enhanced_ct_are_told_apart(tmp_path: Path) -> None:
+def test_frames_of_an_enhanced_ct_have_the_time_point_of_their_phase(tmp_path: Path) -> None:
     written = write_enhanced(tmp_path, 1, SPEC, phases=2)
     frames = instance_of(written.paths[0]).frames
     assert [frame.temporal_position for frame in frames] == [1, 1, 1, 2, 2, 2]
@@ -154,7 +154,7 @@ def test_an_mr_has_an_echo_time_and_no_rescale(tmp_path: Path) -> None:
     assert (frame.echo_time_ms, frame.rescale, frame.kvp, frame.fault) == (2.3, None, None, "")
 
 
-def test_a_localizer_and_a_dose_report(tmp_path: Path) -> None:
+def test_a_localizer_is_read_as_an_image_and_a_dose_report_without_frames(tmp_path: Path) -> None:
     study = write_study(tmp_path, 1, size=32, n_slices=4)
     (frame,) = instance_of(study.localizer.paths[0]).frames
     assert "LOCALIZER" in frame.image_type
@@ -175,13 +175,13 @@ def test_a_contrast_agent_is_found_in_either_attribute(path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"no DICOM", b"\0" * 1000])
-def test_what_is_no_dicom_is_none(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_dicom_gives_no_instance(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "notes.txt"
     file.write_bytes(content)
     assert read_instance(file) is None
 
 
-def test_a_dicomdir_is_none(series: WrittenSeries, tmp_path: Path) -> None:
+def test_a_dicomdir_gives_no_instance(series: WrittenSeries, tmp_path: Path) -> None:
     files = FileSet()
     for one in series.paths:
         files.add(one)
@@ -199,7 +199,7 @@ def test_a_file_without_class_and_modality_is_broken(path: Path) -> None:
 
 @pytest.mark.parametrize("syntax", NATIVE, ids=keyword)
 @pytest.mark.parametrize("kind", ["classic", "enhanced"])
-def test_headers_say_the_same_in_every_native_syntax(
+def test_a_header_is_the_same_in_every_native_transfer_syntax(
     series: WrittenSeries, enhanced: WrittenSeries, kind: str, syntax: UID
 ) -> None:
     file = series.paths[1] if kind == "classic" else enhanced.paths[0]
@@ -211,7 +211,7 @@ def test_headers_say_the_same_in_every_native_syntax(
 
 
 @pytest.mark.parametrize("syntax", ALL_SYNTAXES, ids=keyword)
-def test_the_place_of_native_pixels_is_told(path: Path, syntax: UID) -> None:
+def test_the_offset_of_native_pixels_in_the_file_is_known(path: Path, syntax: UID) -> None:
     transcode(path, syntax)
     offset = instance_of(path).pixels.offset
     if syntax.is_encapsulated or syntax == DeflatedExplicitVRLittleEndian:
@@ -224,7 +224,9 @@ def test_the_place_of_native_pixels_is_told(path: Path, syntax: UID) -> None:
 
 @pytest.mark.parametrize("size", [60_000, 65_500, 65_536, 70_000, 300_000])
 @pytest.mark.parametrize("syntax", NATIVE, ids=keyword)
-def test_a_long_header_changes_nothing(path: Path, syntax: UID, size: int) -> None:
+def test_a_long_header_does_not_change_frames_and_pixels(
+    path: Path, syntax: UID, size: int
+) -> None:
     before = instance_of(path)
     change(path, SourceImageSequence=[_filler(size)])
     transcode(path, syntax)
@@ -236,7 +238,7 @@ def test_a_long_header_changes_nothing(path: Path, syntax: UID, size: int) -> No
 
 
 @pytest.mark.parametrize("length", range(60_000 - 40, 60_000 + 40, 2))
-def test_pixels_are_found_wherever_the_header_ends(path: Path, length: int) -> None:
+def test_pixels_are_found_after_a_header_of_any_length(path: Path, length: int) -> None:
     header = path.read_bytes().index(b"\xe0\x7f\x10\x00OW")
     change(path, SourceImageSequence=[_filler(length - header + 65_536 - 60_000)])
     offset = instance_of(path).pixels.offset
@@ -274,7 +276,7 @@ def _filler(size: int) -> Dataset:
         ),
     ],
 )
-def test_a_place_that_is_not_told_is_a_fault(
+def test_a_missing_or_invalid_position_orientation_or_spacing_is_a_fault(
     path: Path, values: dict[str, Any], fault: str
 ) -> None:
     change(path, **values)
@@ -282,7 +284,7 @@ def test_a_place_that_is_not_told_is_a_fault(
     assert instance_of(path).frames[0].plane is None
 
 
-def test_cosines_of_four_decimals_are_good_enough(path: Path) -> None:
+def test_direction_cosines_with_four_decimals_are_accepted(path: Path) -> None:
     cosines = ["0.9063", "0.4226", "0", "-0.4226", "0.9063", "0"]
     change(path, ImageOrientationPatient=cosines)
     assert fault_of(path) == ""
@@ -302,9 +304,7 @@ def test_a_position_that_is_no_number_is_a_fault(path: Path, text: bytes) -> Non
         ({"RescaleIntercept": "-1e7"}, "Rescale Slope 1 and Intercept -1e+07"),
     ],
 )
-def test_a_rescale_that_makes_no_sense_is_a_fault(
-    path: Path, values: dict[str, Any], fault: str
-) -> None:
+def test_an_impossible_rescale_is_a_fault(path: Path, values: dict[str, Any], fault: str) -> None:
     change(path, **values)
     assert fault_of(path) == fault
     assert instance_of(path).frames[0].rescale is None
@@ -317,7 +317,9 @@ def test_a_rescale_that_is_no_number_is_a_fault(path: Path, name: str, text: byt
     assert fault_of(path) == "Rescale Slope or Intercept is not a number"
 
 
-def test_half_a_rescale_is_completed_and_none_is_none(path: Path) -> None:
+def test_a_missing_slope_is_1_a_missing_intercept_0_and_without_both_there_is_no_rescale(
+    path: Path,
+) -> None:
     change(path, RescaleSlope="")
     assert instance_of(path).frames[0].rescale == Rescale(slope=1.0, intercept=-1024.0)
     change(path, RescaleSlope="2", RescaleIntercept="")
@@ -343,7 +345,7 @@ def test_half_a_rescale_is_completed_and_none_is_none(path: Path) -> None:
         ({"PixelData": None}, f"its pixels break off after 0 of {BYTES} bytes"),
     ],
 )
-def test_pixels_that_can_not_be_what_the_header_says_are_a_fault(
+def test_contradictory_or_unsupported_pixel_attributes_are_a_fault(
     path: Path, values: dict[str, Any], fault: str
 ) -> None:
     change(path, **values)
@@ -356,7 +358,7 @@ def test_a_missing_high_bit_is_no_fault(path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "size"), [("Rows", "0 x 40"), ("Columns", "36 x 0")])
-def test_an_image_without_a_size_is_a_fault(path: Path, name: str, size: str) -> None:
+def test_an_image_without_rows_or_columns_is_a_fault(path: Path, name: str, size: str) -> None:
     change(path, **{name: 0})
     assert fault_of(path) == f"{size} pixels; at most 8192 x 8192 are plausible"
 
@@ -367,14 +369,16 @@ def test_an_image_without_a_size_is_a_fault(path: Path, name: str, size: str) ->
     ids=keyword,
 )
 @pytest.mark.parametrize("missing", [1, 2, 1000, BYTES])
-def test_pixels_that_break_off_are_counted(path: Path, syntax: UID, missing: int) -> None:
+def test_the_fault_of_truncated_pixels_states_how_many_bytes_are_left(
+    path: Path, syntax: UID, missing: int
+) -> None:
     transcode(path, syntax)
     assert fault_of(path) == ""
     path.write_bytes(path.read_bytes()[:-missing])
     assert fault_of(path) == f"its pixels break off after {BYTES - missing} of {BYTES} bytes"
 
 
-def test_a_length_of_the_pixels_beyond_the_file_is_not_believed(path: Path) -> None:
+def test_a_pixel_length_beyond_the_end_of_the_file_is_not_trusted(path: Path) -> None:
     content = path.read_bytes()
     place = content.index(b"\xe0\x7f\x10\x00OW") + 8
     path.write_bytes(content[:place] + b"\xfe\xff\xff\x7f" + content[place + 4 :])
@@ -383,7 +387,7 @@ def test_a_length_of_the_pixels_beyond_the_file_is_not_believed(path: Path) -> N
     assert fault_of(path) == f"its pixels break off after 0 of {BYTES} bytes"
 
 
-def test_frames_without_groups_and_groups_without_frames_are_a_fault(
+def test_a_number_of_frames_other_than_that_of_the_functional_groups_is_a_fault(
     enhanced: WrittenSeries,
 ) -> None:
     file = enhanced.paths[0]
@@ -393,7 +397,7 @@ def test_frames_without_groups_and_groups_without_frames_are_a_fault(
     assert {one.fault for one in instance_of(file).frames} == {"4 frames with positions for 3"}
 
 
-def test_a_frame_without_a_place_is_the_only_one_with_a_fault(enhanced: WrittenSeries) -> None:
+def test_only_the_frame_without_a_position_has_a_fault(enhanced: WrittenSeries) -> None:
     file = enhanced.paths[0]
     groups = pydicom.dcmread(file).PerFrameFunctionalGroupsSequence
     del groups[1].PlanePositionSequence
@@ -402,14 +406,14 @@ def test_a_frame_without_a_place_is_the_only_one_with_a_fault(enhanced: WrittenS
     assert faults == ["", "no valid Image Position (Patient)", ""]
 
 
-def test_the_size_of_compressed_pixels_is_left_to_the_decoder(path: Path) -> None:
+def test_truncated_compressed_pixels_are_left_to_the_decoder(path: Path) -> None:
     transcode(path, RLELossless)
     path.write_bytes(path.read_bytes()[:-20])
     assert fault_of(path) == ""
 
 
 @pytest.mark.parametrize("cut", [200, 400, 800])
-def test_a_header_that_breaks_off_is_an_error_or_a_fault(path: Path, cut: int) -> None:
+def test_a_truncated_header_is_an_error_or_a_fault(path: Path, cut: int) -> None:
     path.write_bytes(path.read_bytes()[:cut])
     try:
         assert fault_of(path)
@@ -426,7 +430,7 @@ def test_a_header_that_breaks_off_is_an_error_or_a_fault(path: Path, cut: int) -
         ({"PixelPaddingRangeLimit": 10}, None),
     ],
 )
-def test_padding_is_a_range(
+def test_pixel_padding_value_and_limit_give_a_range(
     path: Path, values: dict[str, int], padding: tuple[int, int] | None
 ) -> None:
     dataset = pydicom.dcmread(path)
@@ -436,7 +440,7 @@ def test_padding_is_a_range(
     assert instance_of(path).pixels.padding == padding
 
 
-def test_what_is_empty_is_named_and_filled_where_it_was_derived(path: Path) -> None:
+def test_missing_uids_are_named_and_derived_uids_are_put_into_the_dataset(path: Path) -> None:
     change(path, StudyInstanceUID="", FrameOfReferenceUID="")
     instance = instance_of(path)
     assert missing_uids(instance) == ("StudyInstanceUID", "FrameOfReferenceUID")

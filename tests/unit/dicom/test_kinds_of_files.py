@@ -1,4 +1,4 @@
-"""Kinds of files that vendors, converters and de-identifiers write are read, or refused truly.
+"""Tests unusual files of vendors, converters and de-identifiers: read, or refused with the reason.
 
 Sources: pydicom#815, pydicom#736, pynetdicom#201 and dicomParser#89 (character sets), Slicer#7987
 (negative Spacing Between Slices), PS3.3 C.7.6.24 (Float Pixel Data), PS3.3 C.11.1 (Modality LUT);
@@ -125,7 +125,7 @@ def test_a_name_in_any_character_set_is_carried_over_or_left_out(
         assert carried.PatientName == NAMES[kind]
 
 
-def test_a_series_whose_modality_was_emptied_is_taken_by_its_class(
+def test_the_modality_of_a_ct_series_without_one_comes_from_its_sop_class(
     written: WrittenSeries,
 ) -> None:
     change_files(written, lambda dataset: setattr(dataset, "Modality", ""))
@@ -134,7 +134,7 @@ def test_a_series_whose_modality_was_emptied_is_taken_by_its_class(
     assert np.array_equal(volume.voxels, written.hu)
 
 
-def test_an_mr_series_whose_modality_was_emptied_is_taken_by_its_class(tmp_path: Path) -> None:
+def test_the_modality_of_an_mr_series_without_one_comes_from_its_sop_class(tmp_path: Path) -> None:
     written = write_series(tmp_path, 1, replace(SMALL, modality="MR"))
     change_files(written, lambda dataset: setattr(dataset, "Modality", ""))
     assert chosen_volume(tmp_path, "MR").modality == "MR"
@@ -146,7 +146,7 @@ def test_an_mr_series_whose_modality_was_emptied_is_taken_by_its_class(tmp_path:
     ("sop_class", "modality"),
     [(EnhancedCTImageStorage, "CT"), (LegacyConvertedEnhancedMRImageStorage, "MR")],
 )
-def test_a_multi_frame_file_whose_modality_was_emptied_is_taken_by_its_class(
+def test_the_modality_of_a_multi_frame_file_without_one_comes_from_its_sop_class(
     sop_class: str, modality: str, tmp_path: Path
 ) -> None:
     enhanced = write_enhanced(tmp_path, 1, SMALL)
@@ -159,7 +159,9 @@ def test_a_multi_frame_file_whose_modality_was_emptied_is_taken_by_its_class(
     assert chosen_volume(tmp_path, modality).modality == modality
 
 
-def test_an_empty_modality_of_another_class_is_not_guessed(written: WrittenSeries) -> None:
+def test_an_empty_modality_with_a_sop_class_of_neither_ct_nor_mr_is_refused(
+    written: WrittenSeries,
+) -> None:
     def change(dataset: Dataset) -> None:
         dataset.Modality = ""
         dataset.SOPClassUID = "1.2.840.10008.5.1.4.1.1.7"  # Secondary Capture
@@ -170,7 +172,7 @@ def test_an_empty_modality_of_another_class_is_not_guessed(written: WrittenSerie
 
 
 @pytest.mark.parametrize(("keyword", "dtype"), [("Float", "<f4"), ("DoubleFloat", "<f8")])
-def test_floating_point_pixels_are_refused_in_true_words(
+def test_floating_point_pixels_are_refused_with_this_reason(
     keyword: str, dtype: str, written: WrittenSeries
 ) -> None:
     def change(dataset: Dataset) -> None:
@@ -184,7 +186,7 @@ def test_floating_point_pixels_are_refused_in_true_words(
         chosen_volume(written.folder)
 
 
-def test_a_modality_lut_is_not_ignored(written: WrittenSeries) -> None:
+def test_a_series_with_a_modality_lut_is_refused(written: WrittenSeries) -> None:
     """Without its table the stored values would be taken for HU, 1024 too high."""
 
     def change(dataset: Dataset) -> None:
@@ -200,8 +202,10 @@ def test_a_modality_lut_is_not_ignored(written: WrittenSeries) -> None:
         chosen_volume(written.folder)
 
 
-def test_negative_spacing_and_a_stale_tilt_are_not_believed(written: WrittenSeries) -> None:
-    """Positions count: Slice Location lies upside down, and no slice is sheared."""
+def test_positions_override_a_negative_spacing_and_an_outdated_gantry_tilt(
+    written: WrittenSeries,
+) -> None:
+    """Only positions count: Slice Location is upside down, and no slice is sheared."""
 
     def change(dataset: Dataset) -> None:
         dataset.SpacingBetweenSlices = "-3"
@@ -226,7 +230,7 @@ def test_negative_spacing_and_a_stale_tilt_are_not_believed(written: WrittenSeri
         {"PatientBirthDate": "", "PatientAge": "000Y"},
     ],
 )
-def test_a_de_identified_patient_is_no_child(
+def test_an_age_of_zero_after_de_identification_gives_no_child_finding(
     values: dict[str, str], written: WrittenSeries
 ) -> None:
     def change(dataset: Dataset) -> None:

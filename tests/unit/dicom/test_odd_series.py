@@ -1,4 +1,4 @@
-"""Odd series of public reports, which the comments name: what is chosen of them, and said."""
+"""Tests unusual series that public reports describe; comments name the reports."""
 
 import time
 from collections.abc import Callable
@@ -90,26 +90,28 @@ TURNS: dict[str, Change] = {
 
 @pytest.mark.parametrize("turn", TURNS)
 @pytest.mark.parametrize("modality", ["CT", "MR"])
-def test_slices_acquired_in_turns_are_one_volume(tmp_path: Path, turn: str, modality: Any) -> None:
+def test_interleaved_slices_are_one_volume(tmp_path: Path, turn: str, modality: Any) -> None:
     # dcm_qa_xa30: packages, 13 excitations of 3 slices that are taken for 13 volumes
     written = write_series(tmp_path, 1, replace(SPEC, modality=modality))
     edit(written, TURNS[turn])
     assert is_whole(volume_of(tmp_path), written)
 
 
-def test_turns_with_gaps_between_the_slices_are_one_volume(tmp_path: Path) -> None:
+def test_interleaved_slices_thinner_than_their_distance_are_one_volume(tmp_path: Path) -> None:
     written = write_series(tmp_path, 1, replace(SPEC, modality="MR", slice_thickness_mm=2.5))
     edit(written, TURNS["time"])
     assert is_whole(volume_of(tmp_path), written)
 
 
-def test_turns_without_a_slice_are_refused_for_it(written: WrittenSeries) -> None:
+def test_interleaved_slices_with_a_missing_slice_are_refused(written: WrittenSeries) -> None:
     edit(written, TURNS["number"])
     written.paths[5].unlink()
     assert "1 slices are missing" in refusal(written.folder)
 
 
-def test_volumes_that_are_shifted_against_each_other_are_said_to_be_parts(tmp_path: Path) -> None:
+def test_one_of_two_volumes_shifted_by_half_a_step_gives_a_partial_series_finding(
+    tmp_path: Path,
+) -> None:
     written = write_series(tmp_path, 1, replace(SPEC, n_slices=24, slice_thickness_mm=6.0))
     edit(written, TURNS["number"])
     found = {one.code: one for one in header_findings(volume_of(tmp_path))}
@@ -122,20 +124,24 @@ def test_volumes_that_are_shifted_against_each_other_are_said_to_be_parts(tmp_pa
 
 
 @pytest.mark.parametrize("other", ["35.0000001", "35.001"])
-def test_pixel_spacing_with_other_digits_is_the_same(written: WrittenSeries, other: str) -> None:
+def test_a_rounded_pixel_spacing_does_not_split_a_series(
+    written: WrittenSeries, other: str
+) -> None:
     # Series that two programs wrote: 4.375 and 4.375001.
     edit(written, lambda k, ds: setattr(ds, "PixelSpacing", [other if k > 5 else "35.0"] * 2))
     assert is_whole(volume_of(written.folder), written)
 
 
-def test_pixel_spacing_that_moves_the_last_pixel_is_another(written: WrittenSeries) -> None:
+def test_a_pixel_spacing_that_differs_beyond_rounding_splits_a_series(
+    written: WrittenSeries,
+) -> None:
     edit(written, lambda k, ds: setattr(ds, "PixelSpacing", ["35.02" if k == 11 else "35.0"] * 2))
     reasons = [decision.reason for decision in judged(written.folder).decisions]
     assert "volume 2 of 2 in this series (pixel spacing 35.02 x 35.02; file 12 (" in reasons[1]
 
 
 @pytest.mark.parametrize("slices_each", [1, 3, 6])
-def test_a_frame_of_reference_for_each_slice_splits_nothing(
+def test_a_frame_of_reference_for_each_slice_does_not_split_a_series(
     written: WrittenSeries, slices_each: int
 ) -> None:
     # Public lung screening data are delivered so.
@@ -194,7 +200,7 @@ def test_multi_frame_files_that_continue_each_other_are_one_volume(
     assert is_whole(volume_of(tmp_path), written)
 
 
-def test_a_missing_part_of_a_concatenation_is_the_reason(tmp_path: Path) -> None:
+def test_a_concatenation_with_a_missing_part_is_refused(tmp_path: Path) -> None:
     split_enhanced(tmp_path, [range(5), range(6, 12)], as_concatenation)
     assert "1 slices are missing" in refusal(tmp_path)
 
@@ -207,7 +213,9 @@ SCOUTS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("scout", SCOUTS)
-def test_an_image_without_a_place_is_left_out_and_named(written: WrittenSeries, scout: str) -> None:
+def test_a_scout_image_without_a_position_is_left_out_and_named(
+    written: WrittenSeries, scout: str
+) -> None:
     # dicom2nifti#60, #161
     places = {"ImagePositionPatient": None, "ImageOrientationPatient": None}
     add(written, 0, "scout.dcm", InstanceNumber=0, **places, **SCOUTS[scout])
@@ -220,7 +228,7 @@ def test_an_image_without_a_place_is_left_out_and_named(written: WrittenSeries, 
     )
 
 
-def test_an_image_without_a_place_like_a_slice_is_counted(written: WrittenSeries) -> None:
+def test_a_slice_without_a_position_is_counted_as_unusable(written: WrittenSeries) -> None:
     add(written, 0, "lost.dcm", ImagePositionPatient=None)
     volume = volume_of(written.folder)
     assert len(volume.slices) == COUNT
@@ -238,7 +246,7 @@ def test_an_image_without_a_place_like_a_slice_is_counted(written: WrittenSeries
     ],
     ids=["a localizer", "a coronal image", "a small image", "a map"],
 )
-def test_a_foreign_image_does_not_condemn_its_series(
+def test_one_image_of_another_kind_does_not_exclude_its_series(
     written: WrittenSeries, values: dict[str, Any]
 ) -> None:
     # z-rad#67
@@ -258,7 +266,9 @@ def test_copies_with_new_uids_are_used_once(written: WrittenSeries) -> None:
     )
 
 
-def test_copies_are_only_looked_for_in_series_that_may_be_chosen(written: WrittenSeries) -> None:
+def test_pixels_are_compared_for_copies_only_in_series_that_may_be_chosen(
+    written: WrittenSeries,
+) -> None:
     for k in range(COUNT):
         add(written, k, f"again-{k:02}.dcm")
     study = read_study(written.folder)
@@ -272,7 +282,7 @@ def test_copies_are_only_looked_for_in_series_that_may_be_chosen(written: Writte
     assert "geometry.max_series_gb allows" in too_large.reason
 
 
-def test_a_file_of_many_frames_at_one_place_is_read_once_to_compare_them(tmp_path: Path) -> None:
+def test_a_file_of_many_frames_at_one_position_is_read_once_to_compare_them(tmp_path: Path) -> None:
     """Reading it again for each frame would take minutes of processor time."""
     path = write_enhanced(tmp_path / "in", 1, SPEC).paths[0]
     dataset, times = pydicom.dcmread(path), 300
@@ -289,13 +299,13 @@ def test_a_file_of_many_frames_at_one_place_is_read_once_to_compare_them(tmp_pat
     assert sum(len(stack.slices) for stack in stacks) == times * COUNT
 
 
-def test_a_part_that_was_sent_again_is_used_once(written: WrittenSeries) -> None:
+def test_slices_that_were_sent_twice_are_used_once(written: WrittenSeries) -> None:
     for k in (3, 4, 5):
         add(written, k, f"again-{k}.dcm", InstanceCreationTime="120000", StationName="B")
     assert is_whole(volume_of(written.folder), written)
 
 
-def test_images_at_one_place_that_differ_are_refused_with_what_tells_them_apart(
+def test_differing_images_at_one_position_are_refused_and_their_attributes_named(
     written: WrittenSeries,
 ) -> None:
     pixels = bytes(2 * 12 * 12)
@@ -316,7 +326,7 @@ SEAMS: dict[str, Callable[[int], dict[str, Any]]] = {
 
 @pytest.mark.parametrize("seam", SEAMS)
 @pytest.mark.parametrize("shared", [1, 2])
-def test_acquisitions_that_share_a_seam_are_one_volume(
+def test_consecutive_acquisitions_that_repeat_slices_are_one_volume(
     tmp_path: Path, seam: str, shared: int
 ) -> None:
     # app-sdk#532: 1 of 312 slices
@@ -346,7 +356,7 @@ PHASES: dict[str, Callable[[int], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("name", PHASES)
-def test_phases_are_told_apart_by_any_attribute(tmp_path: Path, name: str) -> None:
+def test_phases_are_separated_by_any_attribute_that_differs(tmp_path: Path, name: str) -> None:
     # Weasis#701: a 4D CT whose instance numbers begin anew in each phase
     for phase in (0, 1):
         written = write_series(tmp_path / str(phase), 1 + phase, SPEC)
@@ -378,7 +388,7 @@ def test_a_derived_series_alone_is_segmented_with_a_finding(written: WrittenSeri
     assert found["DERIVED"] is Severity.REVIEW
 
 
-def test_a_derived_series_beside_its_original_is_passed_over(written: WrittenSeries) -> None:
+def test_a_derived_series_beside_its_original_is_not_chosen(written: WrittenSeries) -> None:
     derived = write_series(written.folder / "derived", 1, replace(SPEC, number=3))
     edit(derived, as_derived)
     chosen, other = judged(written.folder).decisions
@@ -392,7 +402,7 @@ def test_a_derived_series_beside_a_localizer_is_segmented(written: WrittenSeries
     assert volume_of(written.folder).series_instance_uid == written.series_uid
 
 
-def test_one_line_says_that_each_slice_has_a_series_of_its_own(written: WrittenSeries) -> None:
+def test_one_sentence_states_that_each_slice_has_its_own_series(written: WrittenSeries) -> None:
     """Without Instance Numbers, nothing shows that the slices belong together."""
 
     # dcm2niix#495, medInria#156
@@ -407,13 +417,13 @@ def test_one_line_says_that_each_slice_has_a_series_of_its_own(written: WrittenS
     )
 
 
-def test_one_line_says_that_all_slices_lie_at_one_place(written: WrittenSeries) -> None:
+def test_one_sentence_states_that_all_slices_have_the_same_position(written: WrittenSeries) -> None:
     # C-arm CT and converters
     edit(written, lambda _, ds: setattr(ds, "ImagePositionPatient", [0, 0, 0]))
     assert refusal(written.folder).endswith("all 12 slices have the same Image Position (Patient)")
 
 
-def test_one_line_says_that_each_slice_has_an_orientation_of_its_own(
+def test_one_sentence_states_that_each_slice_has_its_own_orientation(
     written: WrittenSeries,
 ) -> None:
     def turn(k: int, dataset: Dataset) -> None:
@@ -427,7 +437,9 @@ def test_one_line_says_that_each_slice_has_an_orientation_of_its_own(
     )
 
 
-def test_faults_of_files_come_before_counts(written: WrittenSeries) -> None:
+def test_the_reason_names_the_fault_of_a_file_and_not_the_low_number_of_slices(
+    written: WrittenSeries,
+) -> None:
     # Slicer#7496: a dental CT as one multi-frame file without functional groups
     dataset = pydicom.dcmread(written.paths[0])
     dataset.NumberOfFrames = COUNT

@@ -1,4 +1,4 @@
-"""Two patients never become one: pairs of headers that one patient can have, and that none can.
+"""Tests pairs of headers that one patient can have, and pairs that belong to two patients.
 
 Sources: PS3.5 6.1.2.3 and 6.2 (character sets, padding, groups of a name), PS3.3 C.12.1.1.2;
 pydicom#815, pydicom#736, pynetdicom#201 and dicomParser#89 (character sets that hospitals write).
@@ -271,7 +271,7 @@ def read_pair(written: WrittenSeries, folder: Path, pair: tuple[Values, Values])
 @pytest.mark.filterwarnings("ignore:.*Specific Character Set")
 @pytest.mark.filterwarnings("ignore:Unknown encoding")
 @pytest.mark.parametrize("case", ONE_PATIENT)
-def test_values_that_one_patient_can_have_agree(
+def test_different_ways_to_write_one_patient_agree(
     case: str, written_pair: WrittenSeries, tmp_path: Path
 ) -> None:
     (series,) = read_pair(written_pair, tmp_path, ONE_PATIENT[case]).series
@@ -280,7 +280,7 @@ def test_values_that_one_patient_can_have_agree(
 
 
 @pytest.mark.parametrize("case", TWO_PATIENTS)
-def test_values_that_no_patient_can_have_disagree_in_one_attribute(
+def test_values_of_two_patients_disagree_in_the_attribute_that_differs(
     case: str, written_pair: WrittenSeries, tmp_path: Path
 ) -> None:
     pair = TWO_PATIENTS[case]
@@ -291,7 +291,7 @@ def test_values_that_no_patient_can_have_disagree_in_one_attribute(
     assert f"files of a series of 2 disagree in {NAMES[keyword]}" in study.warnings
 
 
-def test_there_are_twenty_pairs_of_either_kind() -> None:
+def test_at_least_twenty_pairs_of_each_kind_are_tested() -> None:
     assert min(len(ONE_PATIENT), len(TWO_PATIENTS)) >= 20
 
 
@@ -310,7 +310,7 @@ def chosen_from(folder: Path) -> Study:
     return study
 
 
-def test_a_chosen_series_of_two_patients_is_refused_without_a_value(
+def test_a_series_of_two_patients_is_refused_without_showing_their_values(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     written = write_series(tmp_path, 1, SMALL)
@@ -329,15 +329,15 @@ def test_a_chosen_series_of_two_patients_is_refused_without_a_value(
         assert value not in shown
 
 
-def test_a_file_of_another_patient_that_is_left_out_counts_too(tmp_path: Path) -> None:
-    """The SOP Instance UID, place and number of a slice, with another patient's header."""
+def test_a_left_out_file_of_another_patient_makes_its_series_refused(tmp_path: Path) -> None:
+    """The file has the SOP Instance UID, position and number of a slice, and another patient."""
     written = write_series(tmp_path, 1, SMALL)
     change(Path(shutil.copy(written.paths[3], tmp_path / "z.dcm")), OTHER)
     with pytest.raises(MixedPatients):
         chosen_from(tmp_path)
 
 
-def test_a_file_of_another_patient_in_another_study_of_the_series_counts_too(
+def test_a_file_of_another_patient_and_study_makes_its_series_refused(
     tmp_path: Path,
 ) -> None:
     written = write_series(tmp_path, 1, SMALL)
@@ -349,7 +349,7 @@ def test_a_file_of_another_patient_in_another_study_of_the_series_counts_too(
         chosen_from(tmp_path)
 
 
-def test_another_series_of_another_patient_gives_a_review(tmp_path: Path) -> None:
+def test_another_patient_in_another_series_gives_a_review_finding(tmp_path: Path) -> None:
     write_series(tmp_path / "a", 1, SMALL)
     other = write_series(tmp_path / "b", 1, replace(SMALL, number=3, n_slices=12))
     for path in other.paths:
@@ -382,7 +382,7 @@ def test_two_chosen_series_of_two_patients_are_refused(tmp_path: Path) -> None:
         selected(judgement)
 
 
-def test_series_of_one_patient_give_no_review(tmp_path: Path) -> None:
+def test_two_series_of_one_patient_give_no_review_finding(tmp_path: Path) -> None:
     write_series(tmp_path / "a", 1, SMALL)
     write_series(tmp_path / "b", 1, replace(SMALL, number=3))
     (selection,) = selected(judge(read_study(tmp_path), SelectionSection(), GeometrySection()))
@@ -404,7 +404,7 @@ def test_a_decoded_dataset_names_the_same_patient_as_its_file(
     assert read_patient(dataset) == instance.patient
 
 
-def test_a_patient_has_no_text(written_pair: WrittenSeries) -> None:
+def test_the_text_form_of_a_patient_shows_no_value(written_pair: WrittenSeries) -> None:
     instance = read_instance(written_pair.paths[0])
     assert instance is not None
     for shown in (repr(instance), str(instance), repr(instance.patient), f"{instance.patient}"):
@@ -413,7 +413,9 @@ def test_a_patient_has_no_text(written_pair: WrittenSeries) -> None:
         assert "meanings" not in shown
 
 
-def test_an_unknown_patient_agrees_with_everybody(written_pair: WrittenSeries) -> None:
+def test_a_patient_without_attributes_agrees_with_every_patient(
+    written_pair: WrittenSeries,
+) -> None:
     instance = read_instance(written_pair.paths[0])
     assert instance is not None
     assert disagreements([UNKNOWN, instance.patient, read_patient(Dataset())]) == ()

@@ -1,4 +1,4 @@
-"""What is stored becomes HU, whatever the syntax, the bits, the rescale and the padding."""
+"""Tests how stored values become HU, for each transfer syntax, bit depth, rescale and padding."""
 
 import shutil
 from dataclasses import replace
@@ -117,7 +117,7 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path,
 
 @pytest.mark.parametrize("kind", ["classic", "enhanced", "classic signed", "enhanced signed"])
 @pytest.mark.parametrize("syntax", ALL_SYNTAXES, ids=keyword)
-def test_every_syntax_gives_the_same_voxels(
+def test_every_transfer_syntax_gives_the_same_voxels(
     originals: dict[str, tuple[Path, NDArray[Any]]], tmp_path: Path, kind: str, syntax: UID
 ) -> None:
     source, hu = originals[kind]
@@ -129,7 +129,7 @@ def test_every_syntax_gives_the_same_voxels(
     np.testing.assert_array_equal(voxels, hu)
 
 
-def test_every_slice_has_its_own_rescale(tmp_path: Path) -> None:
+def test_each_slice_is_rescaled_by_its_own_slope_and_intercept(tmp_path: Path) -> None:
     stored = pattern(np.uint16, 0, 4095)
     store(tmp_path, stored)
     change(tmp_path / NAMES[1], RescaleSlope="2", RescaleIntercept="-2000")
@@ -143,7 +143,7 @@ def test_every_slice_has_its_own_rescale(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("slope", "intercept"), [("0.5", "-1024"), ("1", "-1024.25")])
-def test_a_fractional_rescale_of_one_slice_makes_all_of_them_float(
+def test_a_fractional_rescale_of_one_slice_makes_the_whole_volume_float32(
     tmp_path: Path, slope: str, intercept: str
 ) -> None:
     stored = pattern(np.uint16, 0, 4095)
@@ -155,7 +155,7 @@ def test_a_fractional_rescale_of_one_slice_makes_all_of_them_float(
     np.testing.assert_array_equal(voxels[[0, 1, 3]], stored[[0, 1, 3]] - 1024.0)
 
 
-def test_no_slice_decides_for_the_others_what_the_array_can_hold(tmp_path: Path) -> None:
+def test_slices_with_different_ranges_of_values_keep_their_values(tmp_path: Path) -> None:
     # The SDK takes the type from the first slice: unsigned, where all of it is above 0 HU.
     stored = np.full(SHAPE, 1124, np.uint16)
     stored[2] = 0
@@ -168,20 +168,22 @@ def test_no_slice_decides_for_the_others_what_the_array_can_hold(tmp_path: Path)
     ("intercept", "dtype"),
     [("28672", np.int16), ("28673", np.float32), ("-32768", np.int16), ("-32769", np.float32)],
 )
-def test_values_beyond_int16_make_it_float(tmp_path: Path, intercept: str, dtype: type) -> None:
+def test_values_outside_int16_give_a_float32_volume(
+    tmp_path: Path, intercept: str, dtype: type
+) -> None:
     stored = pattern(np.uint16, 0, 4095)
     voxels = voxels_of(store(tmp_path, stored, RescaleIntercept=intercept))
     assert voxels.dtype == dtype
     np.testing.assert_array_equal(voxels, stored.astype(np.int64) + int(intercept))
 
 
-def test_a_slope_that_leads_out_of_int16_is_not_cut_off(tmp_path: Path) -> None:
+def test_rescaled_values_outside_int16_are_not_clipped(tmp_path: Path) -> None:
     stored = pattern(np.int16, -32768, 32767)
     voxels = voxels_of(store(tmp_path, stored, RescaleSlope="-3", RescaleIntercept="7"))
     np.testing.assert_array_equal(voxels, stored.astype(np.int64) * -3 + 7)
 
 
-def test_without_a_rescale_the_stored_values_are_taken(tmp_path: Path) -> None:
+def test_stored_values_are_used_without_a_rescale(tmp_path: Path) -> None:
     stored = pattern(np.int16, -1024, 3071)
     store(tmp_path, stored)
     for path in tmp_path.iterdir():
@@ -199,7 +201,9 @@ def test_unused_bits_of_unsigned_pixels_are_ignored(tmp_path: Path, overlay: int
 
 
 @pytest.mark.parametrize("overlay", [0x0000, 0x1000, 0x8000, 0xF000])
-def test_unused_bits_of_signed_pixels_take_the_sign(tmp_path: Path, overlay: int) -> None:
+def test_unused_bits_of_signed_pixels_are_filled_with_the_sign(
+    tmp_path: Path, overlay: int
+) -> None:
     values = pattern(np.int16, -2048, 2047)
     dirty = (values.view(np.uint16) & 0x0FFF | np.uint16(overlay)).view(np.int16)
     store(tmp_path, dirty, bits=12, RescaleIntercept="0")
@@ -216,7 +220,7 @@ def test_unused_bits_of_signed_pixels_take_the_sign(tmp_path: Path, overlay: int
     ],
 )
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian], ids=keyword)
-def test_eight_and_thirty_two_bits_are_read(
+def test_pixels_of_8_and_of_32_bits_are_read(
     tmp_path: Path, dtype: type[np.integer[Any]], low: int, high: int, syntax: UID
 ) -> None:
     stored = pattern(dtype, low, high)
@@ -239,7 +243,7 @@ def set_padding(folder: Path, vr: str, value: int, limit: int | None = None) -> 
 
 
 @pytest.mark.parametrize(("vr", "value"), [("US", 63536), ("SS", -2000)])
-def test_padding_below_air_stays_as_it_is(tmp_path: Path, vr: str, value: int) -> None:
+def test_padding_darker_than_air_is_unchanged(tmp_path: Path, vr: str, value: int) -> None:
     stored = pattern(np.int16, -1000, 3000)
     stored[:, 5] = -2000
     store(tmp_path, stored, RescaleIntercept="-24")
@@ -288,7 +292,7 @@ def test_all_values_of_a_padding_range_become_air(tmp_path: Path, value: int, li
 
 @pytest.mark.parametrize("value", [65535, 63536, 61440])
 def test_padding_wider_than_bits_stored_becomes_air(tmp_path: Path, value: int) -> None:
-    """Its low 12 bits would pass for a patient: 3071, 1072 and -1024 HU."""
+    """Its low 12 bits would look like tissue: 3071, 1072 and -1024 HU."""
     stored = pattern(np.uint16, 0, 4095)
     stored[:, 5] = value
     store(tmp_path, stored, bits=12)
@@ -297,7 +301,7 @@ def test_padding_wider_than_bits_stored_becomes_air(tmp_path: Path, value: int) 
     np.testing.assert_array_equal(voxels_of(tmp_path), expected)
 
 
-def test_a_padding_range_of_signed_pixels_may_be_said_unsigned(tmp_path: Path) -> None:
+def test_a_padding_range_written_unsigned_applies_to_signed_pixels(tmp_path: Path) -> None:
     """From 63536 to 5000 as unsigned numbers is from -2000 to 5000, which is bright."""
     stored = pattern(np.int16, 6000, 9000)
     stored[0, 5, :4] = -2001, -2000, 5000, 5001
@@ -306,7 +310,7 @@ def test_a_padding_range_of_signed_pixels_may_be_said_unsigned(tmp_path: Path) -
     assert voxels_of(tmp_path)[0, 5, :4].tolist() == [-2001, AIR_HU, AIR_HU, 5001]
 
 
-def test_values_next_to_the_padding_are_not_padding(tmp_path: Path) -> None:
+def test_values_next_to_the_padding_value_are_unchanged(tmp_path: Path) -> None:
     stored = pattern(np.uint16, 0, 4095)
     stored[0, 5, :3] = 4999, 5000, 5001
     store(tmp_path, stored)
@@ -314,7 +318,7 @@ def test_values_next_to_the_padding_are_not_padding(tmp_path: Path) -> None:
     assert voxels_of(tmp_path)[0, 5, :3].tolist() == [3975, AIR_HU, 3977]
 
 
-def test_padding_of_another_modality_is_left_alone(tmp_path: Path) -> None:
+def test_padding_of_an_mr_series_is_unchanged(tmp_path: Path) -> None:
     written = write_series(tmp_path, 1, replace(SPEC, modality="MR"))
     stored = written.hu.astype(np.uint16)
     stored[:, 5] = 65535
@@ -324,7 +328,7 @@ def test_padding_of_another_modality_is_left_alone(tmp_path: Path) -> None:
     np.testing.assert_array_equal(voxels_of(tmp_path), stored)
 
 
-def test_frames_come_in_the_order_that_is_asked_for(tmp_path: Path) -> None:
+def test_frames_are_decoded_in_the_requested_order(tmp_path: Path) -> None:
     spec = replace(SPEC, n_slices=80, slice_spacing_mm=1.0, file_order="shuffled")
     written = write_enhanced(tmp_path, 1, spec)
     slices, wanted = slices_of(tmp_path), [71, 3, 40, 4, 0]
@@ -346,7 +350,7 @@ def undecodable_of(folder: Path, hu: NDArray[Any]) -> tuple[Undecodable, ...]:
 
 
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ExplicitVRBigEndian], ids=keyword)
-def test_native_pixels_that_break_off_are_known_before_they_are_read(
+def test_truncated_native_pixels_are_refused_before_they_are_decoded(
     tmp_path: Path, syntax: UID
 ) -> None:
     write_series(tmp_path, 1, SPEC)
@@ -359,7 +363,9 @@ def test_native_pixels_that_break_off_are_known_before_they_are_read(
 
 
 @pytest.mark.parametrize("length", [0, 2000, -1])
-def test_a_file_that_shrinks_after_its_header_was_read(tmp_path: Path, length: int) -> None:
+def test_a_file_truncated_after_its_header_was_read_is_undecodable(
+    tmp_path: Path, length: int
+) -> None:
     hu = write_series(tmp_path, 1, SPEC).hu
     slices, broken = slices_of(tmp_path), tmp_path / NAMES[1]
     broken.write_bytes(broken.read_bytes()[:length])
@@ -368,7 +374,7 @@ def test_a_file_that_shrinks_after_its_header_was_read(tmp_path: Path, length: i
     np.testing.assert_array_equal(voxels[[0, 2, 3]], hu[[0, 2, 3]])
 
 
-def test_a_file_that_is_gone_after_its_header_was_read(tmp_path: Path) -> None:
+def test_a_file_deleted_after_its_header_was_read_is_undecodable(tmp_path: Path) -> None:
     write_series(tmp_path, 1, SPEC)
     slices = slices_of(tmp_path)
     (tmp_path / NAMES[1]).unlink()
@@ -396,7 +402,7 @@ def codestream_of(path: Path) -> bytes:
 
 
 @pytest.mark.parametrize("syntax", COMPRESSED, ids=keyword)
-def test_half_a_codestream_is_undecodable(tmp_path: Path, syntax: UID) -> None:
+def test_a_truncated_codestream_is_undecodable(tmp_path: Path, syntax: UID) -> None:
     hu = compressed(tmp_path, syntax)
     codestream = codestream_of(tmp_path / NAMES[1])
     set_codestream(tmp_path / NAMES[1], codestream[: len(codestream) // 2])
@@ -405,7 +411,7 @@ def test_half_a_codestream_is_undecodable(tmp_path: Path, syntax: UID) -> None:
 
 
 @pytest.mark.parametrize("syntax", COMPRESSED, ids=keyword)
-def test_a_codestream_of_something_else_is_undecodable(tmp_path: Path, syntax: UID) -> None:
+def test_bytes_that_are_no_codestream_are_undecodable(tmp_path: Path, syntax: UID) -> None:
     hu = compressed(tmp_path, syntax)
     set_codestream(tmp_path / NAMES[1], bytes(range(256)) * 4)
     (undecodable,) = undecodable_of(tmp_path, hu)
@@ -440,7 +446,7 @@ def test_an_rle_segment_that_is_too_short_is_undecodable(
 
 
 @pytest.mark.parametrize("syntax", COMPRESSED, ids=keyword)
-def test_damage_in_a_codestream_harms_no_other_slice(tmp_path: Path, syntax: UID) -> None:
+def test_a_damaged_codestream_does_not_change_other_slices(tmp_path: Path, syntax: UID) -> None:
     # Codestreams have no checksums: damaged ones may well decode, into other values.
     hu = compressed(tmp_path, syntax)
     codestream = codestream_of(tmp_path / NAMES[1])
@@ -455,7 +461,7 @@ def test_damage_in_a_codestream_harms_no_other_slice(tmp_path: Path, syntax: UID
         np.testing.assert_array_equal(voxels[[0, 2, 3]], hu[[0, 2, 3]])
 
 
-def test_a_damaged_deflated_file_is_named(tmp_path: Path) -> None:
+def test_a_damaged_deflated_file_is_named_in_the_warnings(tmp_path: Path) -> None:
     write_series(tmp_path, 1, SPEC)
     for path in tmp_path.iterdir():
         transcode(path, DeflatedExplicitVRLittleEndian)
@@ -479,10 +485,10 @@ def test_a_volume_with_undecodable_pixels_is_refused(tmp_path: Path, syntax: UID
 
 @pytest.mark.parametrize("syntax", [JPEG2000Lossless, JPEGLSLossless], ids=keyword)
 @pytest.mark.parametrize("bits_stored", [8, 16])
-def test_a_codestream_of_eight_bits_may_fill_sixteen(
+def test_a_codestream_of_8_bits_is_read_where_16_are_allocated(
     tmp_path: Path, syntax: UID, bits_stored: int
 ) -> None:
-    """Encoders take 8 bits for few grey levels, whatever is allocated for them."""
+    """Encoders use 8 bits for few grey levels, whatever Bits Allocated is."""
     stored = pattern(np.uint16, 0, 255)
     store(tmp_path, stored, RescaleIntercept="-10")
     for path, values in zip(sorted(tmp_path.iterdir()), stored, strict=True):
@@ -522,7 +528,7 @@ def test_native_pixels_are_read_whatever_transfer_syntax_a_file_names(
 @pytest.mark.parametrize(
     "syntax", ["1.2.840.10008.1.2.4.110", "1.2.840.10008.1.2.8.1", "1.2.840.113619.5.2"]
 )
-def test_a_transfer_syntax_that_is_not_supported_is_named_before_the_choice(
+def test_an_unsupported_transfer_syntax_is_refused_by_name_before_decoding(
     tmp_path: Path, syntax: str
 ) -> None:
     write_series(tmp_path, 1, SPEC)
@@ -533,7 +539,7 @@ def test_a_transfer_syntax_that_is_not_supported_is_named_before_the_choice(
         slices_of(tmp_path)
 
 
-def test_float_pixel_data_are_named(tmp_path: Path) -> None:
+def test_float_pixel_data_are_refused_by_name(tmp_path: Path) -> None:
     for path in write_series(tmp_path, 1, SPEC).paths:
         dataset = pydicom.dcmread(path)
         dataset.FloatPixelData = dataset.pixel_array.astype("<f4").tobytes()

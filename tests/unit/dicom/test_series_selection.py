@@ -55,7 +55,7 @@ def reason_of(study: Study, uid: str) -> str:
     return next(v.reason for v in judged(study).decisions if v.series.uid == uid)
 
 
-def test_the_thin_soft_series_wins(study: Study, written: WrittenStudy) -> None:
+def test_the_thin_series_with_a_soft_kernel_is_chosen(study: Study, written: WrittenStudy) -> None:
     judgement = judged(study)
     (selection,) = selected(judgement)
     assert selection.stack.series.uid == written.thin_soft.series_uid
@@ -63,7 +63,7 @@ def test_the_thin_soft_series_wins(study: Study, written: WrittenStudy) -> None:
     assert [v.chosen_by for v in judgement.decisions] == [("ct",)] + [()] * 4
 
 
-def test_every_series_has_a_reason(study: Study, written: WrittenStudy) -> None:
+def test_the_decision_about_every_series_has_a_reason(study: Study, written: WrittenStudy) -> None:
     assert reason_of(study, written.thin_soft.series_uid) == (
         "chosen: 24 slices every 3 mm, soft kernel; best of 3 suitable series"
     )
@@ -74,7 +74,9 @@ def test_every_series_has_a_reason(study: Study, written: WrittenStudy) -> None:
 
 
 @given(st.randoms(use_true_random=False))
-def test_the_order_of_series_and_files_does_not_matter(study: Study, random: Any) -> None:
+def test_the_order_of_series_and_files_does_not_change_the_decisions(
+    study: Study, random: Any
+) -> None:
     def shuffled(items: tuple[Any, ...]) -> tuple[Any, ...]:
         return tuple(random.sample(items, len(items)))
 
@@ -87,7 +89,9 @@ def test_the_order_of_series_and_files_does_not_matter(study: Study, random: Any
     assert [v.series.uid for v in other.decisions] == [v.series.uid for v in expected.decisions]
 
 
-def test_the_ranking_is_a_rule(study: Study, written: WrittenStudy) -> None:
+def test_the_rank_setting_of_a_rule_decides_which_series_comes_first(
+    study: Study, written: WrittenStudy
+) -> None:
     sharp = judged(study, SelectionRule(rank=(Criterion.SHARP_KERNEL,)))
     assert selected(sharp)[0].stack.series.uid == written.thin_sharp.series_uid
     many = judged(study, SelectionRule(rank=(Criterion.MANY_SLICES,)))
@@ -117,7 +121,7 @@ def test_the_ranking_is_a_rule(study: Study, written: WrittenStudy) -> None:
         (SelectionRule(image_types_excluded=("AXIAL",)), "not original slices (image type AXIAL"),
     ],
 )
-def test_filters_say_the_value_and_the_limit(
+def test_the_reason_of_a_filter_states_value_and_limit(
     study: Study, rule: SelectionRule, reason: str
 ) -> None:
     with pytest.raises(NoSuitableSeries) as caught:
@@ -137,13 +141,13 @@ def test_filters_say_the_value_and_the_limit(
         SelectionRule(max_slices=24, max_slice_thickness_mm=3.0),
     ],
 )
-def test_filters_let_pass_what_fits(
+def test_filters_accept_a_series_that_matches_them(
     study: Study, written: WrittenStudy, rule: SelectionRule
 ) -> None:
     assert selected(judged(study, rule))[0].stack.series.uid == written.thin_soft.series_uid
 
 
-def test_contrast_on_record(tmp_path: Path) -> None:
+def test_the_contrast_filter_uses_the_contrast_agent_in_the_header(tmp_path: Path) -> None:
     for path in write_series(tmp_path, 3, SMALL).paths:
         change(path, ContrastBolusAgent="Iohexol")
     assert only_decision(tmp_path, SelectionRule(contrast=Contrast.WITH)).chosen_by
@@ -161,10 +165,10 @@ def test_contrast_on_record(tmp_path: Path) -> None:
         ("DERIVED\\PRIMARY\\AXIAL\\IODINE", "not original slices (image type IODINE)"),
     ],
 )
-def test_what_is_not_scanned_slices_is_passed_over(
+def test_series_whose_image_type_is_not_original_slices_are_excluded(
     tmp_path: Path, image_type: str, words: str
 ) -> None:
-    """Also where nothing else is there: an answer on the wrong images is worse than none."""
+    """They are excluded even if the study has no other series: no result beats a wrong one."""
     for path in write_series(tmp_path, 3, SMALL).paths:
         change(path, ImageType=image_type.split("\\"))
     decision = only_decision(tmp_path)
@@ -173,14 +177,14 @@ def test_what_is_not_scanned_slices_is_passed_over(
     assert only_decision(tmp_path, SelectionRule(image_types_excluded=())).chosen_by
 
 
-def test_maps_whose_values_are_not_hu_are_passed_over(tmp_path: Path) -> None:
+def test_maps_whose_values_are_not_hu_are_excluded(tmp_path: Path) -> None:
     for path in write_series(tmp_path, 3, SMALL).paths:
         change(path, RescaleType="MGML")
     decision = only_decision(tmp_path, SelectionRule(image_types_excluded=()))
     assert decision.reason == "values are mg/mL, not HU (rescale type MGML)"
 
 
-def test_derived_and_coronal_slices_come_after_axial_originals(tmp_path: Path) -> None:
+def test_derived_and_coronal_slices_rank_below_axial_originals(tmp_path: Path) -> None:
     for path in write_series(tmp_path / "1", 3, replace(SMALL, number=1)).paths:
         change(path, ImageType=["DERIVED", "PRIMARY", "AXIAL"])
     write_series(
@@ -195,20 +199,20 @@ def test_derived_and_coronal_slices_come_after_axial_originals(tmp_path: Path) -
     assert "derived" in judgement.decisions[2].reason
 
 
-def test_a_short_detail_series_does_not_win_because_it_is_thin(tmp_path: Path) -> None:
+def test_a_short_thin_series_ranks_below_a_long_one(tmp_path: Path) -> None:
     write_series(tmp_path / "1", 3, replace(SMALL, number=1, n_slices=25, slice_spacing_mm=1.0))
     write_series(tmp_path / "2", 3, replace(SMALL, number=2, n_slices=30, slice_spacing_mm=3.0))
     assert selected(judged(read_study(tmp_path)))[0].stack.series.number == 2
 
 
-def test_a_screenshot_is_no_slice(tmp_path: Path) -> None:
+def test_a_secondary_capture_series_is_excluded(tmp_path: Path) -> None:
     for path in write_series(tmp_path, 3, SMALL).paths:
         change(path, SOPClassUID=SecondaryCaptureImageStorage)
     reason = only_decision(tmp_path).reason
     assert reason == "SOP class is Secondary Capture Image Storage, which holds no slices"
 
 
-def test_a_series_with_a_gap_loses_to_a_complete_one(tmp_path: Path) -> None:
+def test_a_series_with_a_gap_ranks_below_a_complete_one(tmp_path: Path) -> None:
     steps = tuple(float(k) for k in range(30) if k != 7)
     write_series(
         tmp_path / "1",
@@ -243,7 +247,7 @@ def test_several_rules_choose_several_series(study: Study, written: WrittenStudy
     assert "mr: modality is CT, not MR" in reason
 
 
-def test_what_two_rules_choose_is_segmented_once(study: Study) -> None:
+def test_a_series_that_two_rules_choose_is_segmented_once(study: Study) -> None:
     judgement = judged(study, SelectionRule(name="a"), SelectionRule(name="b"))
     (selection,) = selected(judgement)
     assert selection.folder == "a"
@@ -251,7 +255,7 @@ def test_what_two_rules_choose_is_segmented_once(study: Study) -> None:
     assert judgement.decisions[0].reason.startswith("chosen: ")
 
 
-def test_one_volume_of_a_series_is_chosen(tmp_path: Path) -> None:
+def test_only_one_volume_of_a_series_is_chosen(tmp_path: Path) -> None:
     write_series(tmp_path, 3, SMALL)
     for k, path in enumerate(write_series(tmp_path / "b", 3, replace(SMALL, n_slices=16)).paths):
         series = pydicom.dcmread(min(tmp_path.glob("*.dcm"))).SeriesInstanceUID

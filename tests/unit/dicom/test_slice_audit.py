@@ -55,7 +55,9 @@ def without(*missing: int, count: int = 12) -> SeriesSpec:
     ],
     ids=["prone", "row to the right", "decubitus", "coronal", "sagittal"],
 )
-def test_slices_of_any_orientation_and_order(tmp_path: Path, orientation: Any, order: Any) -> None:
+def test_slices_of_any_orientation_and_file_order_are_sorted(
+    tmp_path: Path, orientation: Any, order: Any
+) -> None:
     spec = replace(SPEC, orientation=orientation, file_order=order, pixel_spacing_mm=(12.0, 9.0))
     written = write_series(tmp_path, 2, spec)
     audit = audit_stack(stack_of(tmp_path), REJECT)
@@ -86,7 +88,7 @@ def test_missing_slices_are_refused_by_default(tmp_path: Path) -> None:
     )
 
 
-def test_missing_slices_are_filled_where_the_policy_says_so(tmp_path: Path) -> None:
+def test_missing_slices_are_accepted_if_the_policy_fills_gaps(tmp_path: Path) -> None:
     audit = audited(tmp_path, without(4, 8), FILL)
     assert audit.geometry.slice_steps == pytest.approx([0, 1, 2, 3, 5, 6, 7, 9, 10, 11])
     assert audit.geometry.spacing_mm[2] == pytest.approx(3.0)
@@ -100,14 +102,14 @@ def test_a_gap_beyond_the_limit_is_not_filled(tmp_path: Path) -> None:
         audited(tmp_path, without(4, 5, 6, count=16), FILL)
 
 
-def test_missing_ends_can_not_be_seen(tmp_path: Path) -> None:
+def test_missing_slices_at_the_ends_are_not_detected(tmp_path: Path) -> None:
     assert audited(tmp_path, without(0, 11)).findings == ()
 
 
 STEPS = (0.0, 1.0, 1.4, 2.6, 3.5, 5.0, 5.9, 7.2, 8.0)
 
 
-def test_varying_distances(tmp_path: Path) -> None:
+def test_varying_slice_distances_are_refused_or_measured_by_the_policy(tmp_path: Path) -> None:
     spec = replace(SPEC, n_slices=9, slice_steps=STEPS)
     with pytest.raises(IncompleteSeries, match=r"vary from 1\.20 to 4\.50 mm"):
         audited(tmp_path, spec)
@@ -127,12 +129,12 @@ def test_positions_rounded_to_one_decimal_are_equidistant(tmp_path: Path) -> Non
     assert audit.findings == ()
 
 
-def test_one_missing_thin_slice_is_no_rounding(tmp_path: Path) -> None:
+def test_one_missing_thin_slice_is_not_taken_for_rounding(tmp_path: Path) -> None:
     with pytest.raises(IncompleteSeries, match="1 slices are missing"):
         audited(tmp_path, replace(without(1, count=40), slice_spacing_mm=0.3))
 
 
-def test_slices_on_each_other_are_refused_whatever_the_policy(tmp_path: Path) -> None:
+def test_slices_at_the_same_position_are_refused_under_any_policy(tmp_path: Path) -> None:
     written = write_series(tmp_path, 1, SPEC)
     position = pydicom.dcmread(written.paths[8]).ImagePositionPatient
     change(written.paths[7], ImagePositionPatient=position)
@@ -148,7 +150,7 @@ def test_shifted_slices_are_refused(tmp_path: Path) -> None:
         audit_stack(stack_of(tmp_path), FILL)
 
 
-def test_unusable_images_are_named(tmp_path: Path) -> None:
+def test_unusable_images_are_named_with_their_faults(tmp_path: Path) -> None:
     written = write_series(tmp_path, 1, SPEC)
     written.paths[3].write_bytes(written.paths[3].read_bytes()[:-100])
     change(written.paths[9], ImagePositionPatient=None)
@@ -166,7 +168,7 @@ def test_unusable_images_are_named(tmp_path: Path) -> None:
     assert audit.geometry.slice_steps == pytest.approx([0, 1, 2, 4, 5, 6, 7, 8, 10, 11])
 
 
-def test_many_unusable_images_are_not_all_named(tmp_path: Path) -> None:
+def test_only_the_first_of_many_unusable_images_are_named(tmp_path: Path) -> None:
     for path in write_series(tmp_path, 1, SPEC).paths:
         change(path, PixelSpacing=None)
     with pytest.raises(IncompleteSeries, match=r"12 of 12.*file \d+ \([^)]*\) \([^)]*\), \.\.\."):
@@ -187,7 +189,7 @@ def test_a_single_slice_is_no_volume(tmp_path: Path) -> None:
         (GeometrySection(max_extent_mm=50.0), "is 57 mm; geometry.max_extent_mm allows"),
     ],
 )
-def test_implausible_sizes_are_refused(
+def test_volumes_beyond_the_size_limits_are_refused(
     tmp_path: Path, policy: GeometrySection, message: str
 ) -> None:
     with pytest.raises(UnsupportedGeometry, match=message):
@@ -202,14 +204,14 @@ def test_implausible_sizes_are_refused(
         (replace(SPEC, rows=1, pixel_spacing_mm=(40.0, 4.0)), "1 x 14 pixels .* and two pixels"),
     ],
 )
-def test_what_is_too_small_for_a_network_is_refused(
+def test_a_volume_too_small_for_a_network_is_refused(
     tmp_path: Path, spec: SeriesSpec, message: str
 ) -> None:
     with pytest.raises(UnsupportedGeometry, match=message):
         audited(tmp_path, spec)
 
 
-def test_missing_rescale_of_a_ct_is_told(tmp_path: Path) -> None:
+def test_a_ct_without_rescale_gives_a_finding(tmp_path: Path) -> None:
     for path in write_series(tmp_path, 1, SPEC).paths[:4]:
         dataset = pydicom.dcmread(path)
         del dataset.RescaleSlope, dataset.RescaleIntercept
@@ -232,7 +234,7 @@ def test_the_typical_spacing_ignores_a_gap(tmp_path: Path) -> None:
         [SPEC.orientation, CORONAL, SAGITTAL, (-1.0, 0.0, 0.0, 0.0, -1.0, 0.0)]
     ),
 )
-def test_every_slice_lies_where_its_header_says(
+def test_the_geometry_has_every_slice_at_the_position_in_its_header(
     tmp_path_factory: pytest.TempPathFactory,
     tilt: float,
     missing: set[int],

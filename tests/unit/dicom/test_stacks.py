@@ -1,4 +1,4 @@
-"""Series that hold more than one volume, as scanners and archives make them."""
+"""Tests series that hold more than one volume, as scanners and archives make them."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -87,7 +87,7 @@ def test_a_series_without_images_has_no_stack(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_two_volumes_on_each_other(
+def test_two_volumes_at_the_same_positions_are_split_by_the_attribute_that_differs(
     tmp_path: Path, keyword: str, first: Any, second: Any, words: list[str]
 ) -> None:
     write_part(tmp_path, **{keyword: first})
@@ -95,8 +95,8 @@ def test_two_volumes_on_each_other(
     assert described(tmp_path) == [(word, 12) for word in words]
 
 
-def test_a_phase_between_the_slices_of_another_is_not_woven_into_it(tmp_path: Path) -> None:
-    """Two volumes 6 mm apart each, shifted by half a step: together they would look regular."""
+def test_two_phases_shifted_by_half_a_step_are_two_stacks(tmp_path: Path) -> None:
+    """Two volumes of 6 mm spacing, shifted by half a step, would look regular together."""
     spec = replace(SPEC, slice_spacing_mm=6.0, slice_thickness_mm=6.0)
     x, y, z = spec.centre_lps_mm
     write_part(tmp_path, spec, AcquisitionNumber=1)
@@ -104,7 +104,7 @@ def test_a_phase_between_the_slices_of_another_is_not_woven_into_it(tmp_path: Pa
     assert described(tmp_path) == [("acquisition 1", 12), ("acquisition 2", 12)]
 
 
-def test_beds_that_follow_each_other_are_one_volume(tmp_path: Path) -> None:
+def test_consecutive_bed_positions_are_one_volume(tmp_path: Path) -> None:
     x, y, z = SPEC.centre_lps_mm
     write_part(tmp_path, AcquisitionNumber=1)
     write_part(tmp_path, replace(SPEC, centre_lps_mm=(x, y, z + 36.0)), AcquisitionNumber=2)
@@ -112,20 +112,20 @@ def test_beds_that_follow_each_other_are_one_volume(tmp_path: Path) -> None:
     assert described(tmp_path) == [("", 36)]
 
 
-def test_rotations_with_a_number_of_their_own_are_one_volume(tmp_path: Path) -> None:
+def test_rotations_with_their_own_acquisition_numbers_are_one_volume(tmp_path: Path) -> None:
     write_part(
         tmp_path, AcquisitionNumber=lambda k: k // 4, AcquisitionTime=lambda k: str(101500 + k)
     )
     assert described(tmp_path) == [("", 12)]
 
 
-def test_two_phases_of_single_rotations_are_told_apart_by_their_order(tmp_path: Path) -> None:
+def test_two_phases_of_single_rotations_are_split_by_instance_number(tmp_path: Path) -> None:
     write_part(tmp_path, AcquisitionNumber=lambda k: k // 2)
     write_part(tmp_path, first_number=13, AcquisitionNumber=lambda k: 6 + k // 2)
     assert described(tmp_path) == [("repetition 1", 12), ("repetition 2", 12)]
 
 
-def test_time_points_and_echoes_at_once(tmp_path: Path) -> None:
+def test_a_series_is_split_by_time_point_and_by_echo_time(tmp_path: Path) -> None:
     for time_point in (1, 2, 3):
         for echo in ("2.3", "4.6"):
             write_part(tmp_path, TemporalPositionIdentifier=time_point, EchoTime=echo)
@@ -136,13 +136,15 @@ def test_time_points_and_echoes_at_once(tmp_path: Path) -> None:
     ]
 
 
-def test_a_repeated_volume_that_nothing_tells_apart_but_its_order(tmp_path: Path) -> None:
+def test_a_repeated_volume_is_split_by_instance_number(tmp_path: Path) -> None:
     write_part(tmp_path)
     write_part(tmp_path, replace(SPEC, n_slices=10), first_number=13)
     assert sorted(described(tmp_path)) == [("repetition 1", 12), ("repetition 2", 10)]
 
 
-def test_images_of_one_place_that_follow_each_other(tmp_path: Path) -> None:
+def test_repetitions_that_alternate_at_each_position_are_split_by_instance_number(
+    tmp_path: Path,
+) -> None:
     write_part(tmp_path, InstanceNumber=lambda k: 2 * k + 1)
     write_part(tmp_path, InstanceNumber=lambda k: 2 * k + 2)
     first, second = stacks_of(tmp_path)
@@ -152,20 +154,22 @@ def test_images_of_one_place_that_follow_each_other(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [0, 1])
-def test_what_nothing_tells_apart_stays_together_to_be_refused(tmp_path: Path, number: int) -> None:
+def test_repetitions_without_any_difference_stay_one_stack(tmp_path: Path, number: int) -> None:
     write_part(tmp_path, InstanceNumber=number)
     write_part(tmp_path, InstanceNumber=number)
     assert described(tmp_path) == [("", 24)]
 
 
-def test_phases_of_different_length_are_not_guessed_apart(tmp_path: Path) -> None:
-    """Images of one place follow each other, and some places have one image only."""
+def test_alternating_phases_of_different_length_stay_one_stack(tmp_path: Path) -> None:
+    """Images of one position follow each other, and some positions have only one image."""
     write_part(tmp_path, InstanceNumber=lambda k: 2 * k + 1)
     write_part(tmp_path, replace(SPEC, n_slices=8), InstanceNumber=lambda k: 2 * k + 6)
     assert described(tmp_path) == [("", 20)]
 
 
-def test_what_a_volume_shares_keeps_slices_apart(tmp_path: Path) -> None:
+def test_slices_of_another_orientation_matrix_or_frame_of_reference_are_separate_stacks(
+    tmp_path: Path,
+) -> None:
     write_part(tmp_path)
     write_part(tmp_path, replace(SPEC, orientation=CORONAL, n_slices=9))
     write_part(tmp_path, replace(SPEC, rows=14, n_slices=8))
@@ -180,7 +184,7 @@ def test_what_a_volume_shares_keeps_slices_apart(tmp_path: Path) -> None:
     assert "frame of reference 1" in words[4]
 
 
-def test_slices_without_a_place_are_missed_in_the_largest_stack(tmp_path: Path) -> None:
+def test_slices_without_a_position_count_as_unusable_in_the_largest_stack(tmp_path: Path) -> None:
     write_part(tmp_path, ImagePositionPatient=lambda k: [] if k == 5 else [0, 0, 3 * k])
     write_part(tmp_path, replace(SPEC, rows=14, n_slices=4))
     largest, other = stacks_of(tmp_path)
@@ -189,7 +193,7 @@ def test_slices_without_a_place_are_missed_in_the_largest_stack(tmp_path: Path) 
     assert len(other.usable) == len(other.slices) == 4
 
 
-def test_the_phases_of_a_multi_frame_file(tmp_path: Path) -> None:
+def test_the_phases_of_a_multi_frame_file_are_split_by_time_point(tmp_path: Path) -> None:
     write_enhanced(tmp_path, 1, SPEC, phases=2)
     first, second = stacks_of(tmp_path)
     assert (first.split_by, second.split_by) == ("time point 1", "time point 2")
@@ -197,7 +201,7 @@ def test_the_phases_of_a_multi_frame_file(tmp_path: Path) -> None:
     assert {one.frame.number for one in second.slices} == set(range(13, 25))
 
 
-def test_two_multi_frame_files_stay_apart(tmp_path: Path) -> None:
+def test_two_multi_frame_files_at_the_same_positions_are_two_stacks(tmp_path: Path) -> None:
     for number in (1, 2):
         written = write_enhanced(tmp_path / str(number), 1, SPEC)
         dataset = pydicom.dcmread(written.paths[0])

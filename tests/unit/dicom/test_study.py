@@ -16,7 +16,7 @@ from totalmap.errors import InputError
 NOBODY = 65534
 
 
-def test_a_series_is_read_whatever_the_files_are_called(
+def test_a_series_is_read_from_files_of_any_name_in_any_folder(
     phantom_series: WrittenSeries, phantom_copy: Path
 ) -> None:
     for number, path in enumerate(sorted(phantom_copy.iterdir())):
@@ -38,26 +38,26 @@ def test_files_that_are_not_dicom_are_counted(phantom_copy: Path) -> None:
     assert study.warnings == ()
 
 
-def test_a_pipe_in_the_folder_does_not_hang(phantom_copy: Path) -> None:
+def test_a_pipe_in_the_folder_does_not_block_reading(phantom_copy: Path) -> None:
     os.mkfifo(phantom_copy / "pipe")
     (series,) = read_study(phantom_copy).series
     assert len(series.instances) == 40
 
 
-def test_a_link_that_leads_nowhere_is_told_by_its_number(phantom_copy: Path) -> None:
+def test_a_broken_link_is_refused_by_its_file_number(phantom_copy: Path) -> None:
     (phantom_copy / "gone.dcm").symlink_to("/nowhere")
     with pytest.raises(InputError, match=r"^file 41 can't be read: No such file or directory$"):
         read_study(phantom_copy)
 
 
-def test_the_same_file_twice_counts_once(phantom_series: WrittenSeries, phantom_copy: Path) -> None:
+def test_a_copy_of_a_file_counts_once(phantom_series: WrittenSeries, phantom_copy: Path) -> None:
     first = min(phantom_copy.iterdir())
     shutil.copy(first, phantom_copy / "again.dcm")
     (series,) = read_study(phantom_copy).series
     assert len(series.instances) == phantom_series.spec.n_slices
 
 
-def test_another_header_with_the_same_uid_is_told(
+def test_a_file_with_a_repeated_uid_and_another_header_is_left_out_with_a_warning(
     phantom_series: WrittenSeries, phantom_copy: Path
 ) -> None:
     dataset = pydicom.dcmread(phantom_series.paths[0])
@@ -69,7 +69,9 @@ def test_another_header_with_the_same_uid_is_told(
     assert names == {path.name for path in phantom_series.paths}
 
 
-def test_a_broken_header_is_named(phantom_series: WrittenSeries, phantom_copy: Path) -> None:
+def test_a_file_with_a_broken_header_is_named_in_the_warnings(
+    phantom_series: WrittenSeries, phantom_copy: Path
+) -> None:
     first = min(phantom_copy.iterdir())
     content = first.read_bytes()
     middle_of_a_value = content.index(b"ORIGINAL") + 4
@@ -134,13 +136,13 @@ def test_empty_uids_are_derived_from_the_content(
     assert read_study(moved).series[0].uid == series.uid
 
 
-def test_empty_uids_may_be_refused(phantom_copy: Path) -> None:
+def test_empty_uids_are_refused_if_repair_is_not_allowed(phantom_copy: Path) -> None:
     without_uids(phantom_copy)
     with pytest.raises(InputError, match=r"study\.missing_uids is `refuse`"):
         read_study(phantom_copy, repair_missing_uids=False)
 
 
-def test_two_series_without_uids_stay_apart(phantom_copy: Path) -> None:
+def test_two_series_without_uids_stay_two_series(phantom_copy: Path) -> None:
     for path in sorted(phantom_copy.iterdir())[::2]:
         dataset = pydicom.dcmread(path)
         dataset.ConvolutionKernel = "LUNG"
@@ -149,14 +151,14 @@ def test_two_series_without_uids_stay_apart(phantom_copy: Path) -> None:
     assert len(read_study(phantom_copy).series) == 2
 
 
-def test_the_real_ct_is_repaired(real_ct: Path) -> None:
+def test_the_empty_uids_of_a_real_ct_are_derived(real_ct: Path) -> None:
     (series,) = read_study(real_ct).series
     assert len(series.instances) == 20
     assert all(len(instance.repaired_uids) == 4 for instance in series.instances)
     assert {one.sop_class_uid for one in series.instances} == {CTImageStorage}
 
 
-def test_series_without_a_study_uid_form_one_study_where_patient_and_study_agree(
+def test_series_without_a_study_uid_form_one_study_if_patient_and_study_agree(
     phantom_copy: Path,
 ) -> None:
     paths = sorted(phantom_copy.iterdir())
@@ -173,7 +175,7 @@ def test_series_without_a_study_uid_form_one_study_where_patient_and_study_agree
     assert len({series.study_instance_uid for series in read.series}) == 1
 
 
-def test_series_without_a_study_uid_form_two_studies_where_patients_differ(
+def test_series_without_a_study_uid_form_two_studies_if_the_patients_differ(
     phantom_copy: Path,
 ) -> None:
     for path in sorted(phantom_copy.iterdir())[::2]:
@@ -187,6 +189,6 @@ def test_series_without_a_study_uid_form_two_studies_where_patients_differ(
     assert "another" not in str(read)
 
 
-def test_a_single_file_is_read_as_a_folder_with_it_alone(phantom_series: WrittenSeries) -> None:
+def test_a_single_file_is_read_as_a_study_of_one_instance(phantom_series: WrittenSeries) -> None:
     (series,) = read_study(phantom_series.paths[3]).series
     assert [one.sop_instance_uid for one in series.instances] == [phantom_series.sop_uids[3]]

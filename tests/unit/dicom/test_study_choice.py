@@ -51,25 +51,27 @@ def test_a_study_is_chosen_by_number_or_uid(content: Study) -> None:
     assert len(chosen.series) == second.series
 
 
-def test_the_only_study_need_not_be_named(content: Study) -> None:
+def test_the_only_study_is_chosen_without_number_or_uid(content: Study) -> None:
     (_, second) = list_studies(content)
     alone = of_study(content, second.uid)
     assert choose_study(alone, None).uid == second.uid
     assert choose_study(alone, "1").uid == second.uid
 
 
-def test_a_study_that_is_not_there_is_refused(content: Study) -> None:
+def test_an_unknown_study_number_is_refused(content: Study) -> None:
     with pytest.raises(InputError, match=r"holds no study 3, only 1: 2\.25\."):
         choose_study(content, "3")
 
 
-def test_what_may_be_a_name_is_not_repeated(content: Study) -> None:
+def test_a_wanted_study_that_may_be_a_patient_name_is_not_shown_in_the_message(
+    content: Study,
+) -> None:
     with pytest.raises(InputError) as caught:
         choose_study(content, "DOE^JOHN")
     assert "DOE" not in str(caught.value)
 
 
-def test_of_many_studies_some_are_listed(content: Study) -> None:
+def test_the_message_lists_only_the_first_of_many_studies(content: Study) -> None:
     series = content.series[0]
     many = replace(
         content,
@@ -87,14 +89,14 @@ def test_of_many_studies_some_are_listed(content: Study) -> None:
         choose_study(many, None)
 
 
-def test_numbers_do_not_depend_on_the_names_of_files(content: Study, tmp_path: Path) -> None:
+def test_study_numbers_do_not_depend_on_file_names(content: Study, tmp_path: Path) -> None:
     write_series(tmp_path / "z", 1, SMALL)
     write_series(tmp_path / "y", 2, SMALL)
     again = [study.uid for study in list_studies(read_study(tmp_path))]
     assert again == [study.uid for study in list_studies(content)]
 
 
-def test_a_study_without_images_leaves_nothing_to_choose(tmp_path: Path) -> None:
+def test_the_only_study_with_images_is_chosen_beside_an_ecg(tmp_path: Path) -> None:
     """Pydicom's waveform_ecg.dcm is an ECG of another study."""
     write_series(tmp_path, 1, SMALL)
     shutil.copy(str(get_testdata_file("waveform_ecg.dcm")), tmp_path)

@@ -1,4 +1,4 @@
-"""UIDs that are missing, invalid, repeated or split are repaired where the settings allow it.
+"""Tests that missing, invalid, repeated or split UIDs are repaired if the settings allow it.
 
 Sources: dcm2niix#495 and medInria#156 (a Series Instance UID for every slice); de-identifiers that
 run file by file, or write a constant; UUIDs with letters, as some tools write them.
@@ -97,7 +97,7 @@ def case(request: pytest.FixtureRequest) -> tuple[Change, tuple[str, ...]]:
 pytestmark = pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
 
 
-def test_a_series_with_such_uids_is_put_together_and_told(
+def test_a_series_with_wrong_uids_is_repaired_with_a_warning(
     case: tuple[Change, tuple[str, ...]], tmp_path: Path
 ) -> None:
     change, findings = case
@@ -132,7 +132,9 @@ def uids(study: Study) -> set[tuple[str, ...]]:
     return {instance.uids for series in study.series for instance in series.instances}
 
 
-def test_such_uids_may_be_refused(case: tuple[Change, tuple[str, ...]], tmp_path: Path) -> None:
+def test_wrong_uids_are_refused_if_repair_is_not_allowed(
+    case: tuple[Change, tuple[str, ...]], tmp_path: Path
+) -> None:
     change, findings = case
     change_files(write_series(tmp_path, 1, SMALL), change)
     with pytest.raises(InputError, match=r"study\.missing_uids is `refuse`") as caught:
@@ -141,7 +143,7 @@ def test_such_uids_may_be_refused(case: tuple[Change, tuple[str, ...]], tmp_path
     assert UUID not in str(caught.value)
 
 
-def test_an_object_without_images_and_uids_does_not_refuse_its_study(tmp_path: Path) -> None:
+def test_a_report_without_uids_does_not_make_its_study_refused(tmp_path: Path) -> None:
     written = write_series(tmp_path, 1, SMALL)
     report = pydicom.dcmread(written.paths[0])
     for keyword in ("SOPInstanceUID", "SeriesInstanceUID", "Rows", "Columns", "PixelData"):
@@ -152,7 +154,7 @@ def test_an_object_without_images_and_uids_does_not_refuse_its_study(tmp_path: P
     assert sorted(len(series.instances) for series in study.series) == [1, SMALL.n_slices]
 
 
-def test_one_image_with_the_uid_of_another_is_kept(tmp_path: Path) -> None:
+def test_an_image_with_the_uid_of_another_image_gets_a_derived_uid(tmp_path: Path) -> None:
     written = write_series(tmp_path, 1, SMALL)
     dataset = pydicom.dcmread(written.paths[-1])
     dataset.SOPInstanceUID = written.sop_uids[0]
@@ -173,7 +175,7 @@ def test_copies_of_files_with_one_uid_count_once(tmp_path: Path) -> None:
     assert len(series.instances) == SMALL.n_slices
 
 
-def test_slices_of_two_patients_are_not_put_together(tmp_path: Path) -> None:
+def test_slices_of_two_de_identified_patients_are_not_joined_to_a_series(tmp_path: Path) -> None:
     """Both are de-identified alike, one lies between the slices of the other."""
     split = per_slice("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
     for seed, offset_mm in ((1, 0.0), (2, 1.5)):
@@ -192,7 +194,7 @@ def test_slices_of_two_patients_are_not_put_together(tmp_path: Path) -> None:
         selected(judge(study, SelectionSection(), GeometrySection()))
 
 
-def test_slices_that_name_two_patients_are_refused(tmp_path: Path) -> None:
+def test_joined_slices_that_name_two_patients_are_refused(tmp_path: Path) -> None:
     def change(number: int, dataset: Dataset) -> None:
         per_slice("SeriesInstanceUID")(number, dataset)
         dataset.PatientID = "A" if number < 20 else "B"
@@ -202,8 +204,10 @@ def test_slices_that_name_two_patients_are_refused(tmp_path: Path) -> None:
         selected(judge(read_study(tmp_path), SelectionSection(), GeometrySection()))
 
 
-def test_what_was_split_with_the_slices_stays_in_their_study(tmp_path: Path) -> None:
-    """A localizer and a dose report lie beside slices that have a study of their own each."""
+def test_a_localizer_and_a_report_with_study_uids_of_their_own_join_the_study_of_the_slices(
+    tmp_path: Path,
+) -> None:
+    """A localizer and a dose report lie beside slices that have one Study Instance UID each."""
     split = per_slice("StudyInstanceUID", "SeriesInstanceUID")
     change_files(write_series(tmp_path / "ct", 1, SMALL), split)
     scout = write_series(tmp_path / "scout", 1, replace(SMALL, number=3, n_slices=1))
@@ -219,8 +223,8 @@ def test_what_was_split_with_the_slices_stays_in_their_study(tmp_path: Path) -> 
     assert len(selection.audit.slices) == SMALL.n_slices
 
 
-def test_series_of_one_image_each_are_no_split_series(tmp_path: Path) -> None:
-    """Images of several series at one place: their numbers and places do not go together."""
+def test_unrelated_series_of_one_image_each_are_not_joined(tmp_path: Path) -> None:
+    """The images lie at one position and have one Instance Number, so they are no stack."""
     for number in range(1, 6):
         write_series(tmp_path / str(number), 1, replace(SMALL, number=number, n_slices=1))
     study = read_study(tmp_path)

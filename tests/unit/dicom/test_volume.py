@@ -1,4 +1,4 @@
-"""From a selected stack to voxels. Pixels and slices have tests of their own."""
+"""Tests how a selected stack becomes a volume; test_pixels.py tests the decoding."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +34,7 @@ def damage(path: Path) -> None:
     path.write_bytes(content)
 
 
-def test_voxels_slices_and_affine_are_the_phantoms(tmp_path: Path) -> None:
+def test_a_volume_has_the_voxels_slices_and_affine_of_the_phantom(tmp_path: Path) -> None:
     spec = replace(SMALL, orientation=CORONAL, file_order="shuffled", pixel_spacing_mm=(12.0, 9.0))
     written = write_series(tmp_path, 2, spec)
     volume = volume_of(tmp_path)
@@ -44,7 +44,7 @@ def test_voxels_slices_and_affine_are_the_phantoms(tmp_path: Path) -> None:
     assert [one.instance.sop_instance_uid for one in volume.slices] == list(written.sop_uids)
 
 
-def test_a_multi_frame_file_gives_the_same_volume(tmp_path: Path) -> None:
+def test_a_multi_frame_file_gives_the_same_volume_as_single_files(tmp_path: Path) -> None:
     classic = write_series(tmp_path / "classic", 2, SMALL)
     write_enhanced(tmp_path / "enhanced", 2, replace(SMALL, file_order="shuffled"))
     volume = volume_of(tmp_path / "enhanced")
@@ -52,7 +52,7 @@ def test_a_multi_frame_file_gives_the_same_volume(tmp_path: Path) -> None:
     np.testing.assert_array_equal(volume.voxels, classic.hu)
 
 
-def test_an_mr_series_has_its_stored_values(tmp_path: Path) -> None:
+def test_the_voxels_of_an_mr_series_are_its_stored_values(tmp_path: Path) -> None:
     written = write_series(tmp_path, 2, replace(SMALL, modality="MR", orientation=CORONAL))
     volume = volume_of(tmp_path, rule=RULE.model_copy(update={"modalities": ("MR",)}))
     np.testing.assert_array_equal(volume.voxels, written.hu)
@@ -60,14 +60,14 @@ def test_an_mr_series_has_its_stored_values(tmp_path: Path) -> None:
     assert volume.findings == ()
 
 
-def test_damaged_pixels_are_named(tmp_path: Path) -> None:
+def test_a_file_with_damaged_pixels_is_refused_by_its_number(tmp_path: Path) -> None:
     written = write_series(tmp_path, 2, SMALL)
     damage(written.paths[5])
     with pytest.raises(UnreadableInstance, match=r"of file 6 \(…[0-9a-f]{4}\) \(1 of 12 slices\)"):
         volume_of(tmp_path)
 
 
-def test_damaged_pixels_are_left_out_where_gaps_are_filled(tmp_path: Path) -> None:
+def test_slices_with_damaged_pixels_are_left_out_if_gaps_are_filled(tmp_path: Path) -> None:
     written = write_series(tmp_path, 2, SMALL)
     damage(written.paths[5])
     volume = volume_of(tmp_path, FILL)
@@ -77,7 +77,7 @@ def test_damaged_pixels_are_left_out_where_gaps_are_filled(tmp_path: Path) -> No
     assert file_label(written.paths[5], 6) in volume.findings[0]
 
 
-def test_too_many_damaged_slices_are_no_gap(tmp_path: Path) -> None:
+def test_a_gap_of_too_many_damaged_slices_is_refused(tmp_path: Path) -> None:
     written = write_series(tmp_path, 2, SMALL)
     for path in written.paths[4:8]:
         damage(path)
@@ -85,7 +85,7 @@ def test_too_many_damaged_slices_are_no_gap(tmp_path: Path) -> None:
         volume_of(tmp_path, FILL)
 
 
-def test_each_rule_has_its_volume_and_its_folder(
+def test_each_selection_rule_gives_a_volume_with_its_own_folder(
     phantom_series: WrittenSeries, tmp_path: Path
 ) -> None:
     for path in phantom_series.paths:

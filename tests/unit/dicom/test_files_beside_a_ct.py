@@ -1,4 +1,4 @@
-"""Files of every kind beside a CT, whole and cut off, never lose it, and each is accounted for."""
+"""Tests that files of other kinds beside a CT, whole or truncated, never prevent reading the CT."""
 
 from pathlib import Path
 from random import Random
@@ -23,7 +23,7 @@ def ct(tmp_path: Path) -> WrittenSeries:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_the_ct_of_an_export_is_chosen_and_its_neighbours_are_listed(
+def test_the_ct_of_a_pacs_export_is_chosen_and_all_other_objects_are_listed(
     tmp_path: Path, seed: int
 ) -> None:
     assert objections_to_export(tmp_path, seed) == []
@@ -56,7 +56,7 @@ def test_an_ecg_beside_a_ct_is_listed(tmp_path: Path) -> None:
     assert {series.modality for series in study.series} == {"CT", "ECG"}
 
 
-def test_a_report_that_breaks_off_in_a_sequence_is_left_out(
+def test_a_report_truncated_within_a_sequence_is_left_out(
     ct: WrittenSeries, tmp_path: Path
 ) -> None:
     path = write_dose_report(tmp_path / "dose.dcm", 0)
@@ -95,7 +95,7 @@ def test_files_without_preamble_are_read(
 
 
 @pytest.mark.parametrize("start", [4, 128, 132])
-def test_meta_information_is_found_wherever_it_begins(
+def test_file_meta_information_is_found_after_prefix_or_preamble_or_both(
     ct: WrittenSeries, tmp_path: Path, start: int
 ) -> None:
     """After the prefix alone, after the preamble alone, and after both."""
@@ -106,6 +106,8 @@ def test_meta_information_is_found_wherever_it_begins(
 
 
 @pytest.mark.parametrize("name", ["ExplVR_BigEndNoMeta.dcm", "ExplVR_LitEndNoMeta.dcm"])
-def test_pydicoms_files_without_meta_information_are_read(tmp_path: Path, name: str) -> None:
+def test_sample_files_of_pydicom_without_meta_information_are_read(
+    tmp_path: Path, name: str
+) -> None:
     (tmp_path / name).write_bytes(Path(str(get_testdata_file(name))).read_bytes())
     assert len(read_study(tmp_path).series) == 1
