@@ -1,4 +1,4 @@
-"""Whatever a file holds, the checker says what is wrong with it and never fails itself."""
+"""Tests that validation reports faults of any deployment file and never fails itself."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""No part of a body is left out in silence, however the slices of a series are told apart."""
+"""Tests that no slice of a series is left out without a report, however the series is split."""
 
 from collections.abc import Callable, Iterator
 from copy import deepcopy
@@ -54,7 +54,7 @@ ATTRIBUTES: dict[str, Callable[[int], Any]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Dealt:
-    """Where the slices of a series lie, in steps, and the group that each of them is in."""
+    """The positions of the slices of a series, in steps, and the group of each slice."""
 
     steps: tuple[float, ...]
     groups: tuple[int, ...]
@@ -70,7 +70,7 @@ def blocks(count: int, overlap: int, gap: int) -> Dealt:
 
 
 def interleaved(count: int, shift: float) -> Dealt:
-    """Returns groups of eight slices that lie between each other."""
+    """Returns groups of eight interleaved slices."""
     places = [(k * count + group * shift, group) for group in range(count) for k in range(8)]
     return Dealt(steps=tuple(s for s, _ in places), groups=tuple(g for _, g in places))
 
@@ -147,7 +147,7 @@ def require_nothing_lost(folder: Path) -> Judgement:
 
 
 def wanted_positions(folder: Path, volume: Volume) -> list[float]:
-    """Returns where the images of a folder lie along the patient, read without our code.
+    """Returns the positions of the images of a folder along the patient, read without our code.
 
     Images with other pixels count where they reach beyond the volume, and are more than one.
     """
@@ -165,7 +165,7 @@ def wanted_positions(folder: Path, volume: Volume) -> list[float]:
 
 
 def read_images(folder: Path) -> Iterator[tuple[float, float]]:
-    """Yields the place of each image along the patient and the distance of its columns."""
+    """Yields the position of each image along the patient and the distance of its columns."""
     for path in folder.rglob("*.dcm"):
         dataset = pydicom.dcmread(path, stop_before_pixels=True)
         if "PerFrameFunctionalGroupsSequence" not in dataset:
@@ -184,7 +184,7 @@ def read_images(folder: Path) -> Iterator[tuple[float, float]]:
     thickness=st.sampled_from([1.0, 2.0, 3.0]),
     equal=st.booleans(),
 )
-def test_each_slice_is_used_or_listed_or_named(
+def test_each_slice_of_a_series_is_used_or_reported(
     tmp_path_factory: pytest.TempPathFactory,
     template: Dataset,
     dealt: Dealt,
@@ -229,7 +229,7 @@ def enhanced(tmp_path_factory: pytest.TempPathFactory) -> Path:
     overlap=st.integers(0, 3),
     concatenation=st.booleans(),
 )
-def test_no_frame_of_several_multi_frame_files_is_lost(
+def test_each_frame_of_several_multi_frame_files_is_used_or_reported(
     tmp_path_factory: pytest.TempPathFactory,
     enhanced: Path,
     owners: list[int],
@@ -248,7 +248,9 @@ def test_no_frame_of_several_multi_frame_files_is_lost(
         assert len(selection.audit.slices) == 24
 
 
-def test_a_damaged_slice_of_a_filled_volume_is_counted(tmp_path: Path, template: Dataset) -> None:
+def test_a_damaged_slice_of_a_volume_with_filled_gaps_is_counted_in_a_finding(
+    tmp_path: Path, template: Dataset
+) -> None:
     write_dealt(tmp_path, template, blocks(2, 0, 0), "nothing", 1.0, equal=False)
     content = (tmp_path / "5.dcm").read_bytes()
     (tmp_path / "5.dcm").write_bytes(content[:-20])

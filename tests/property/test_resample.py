@@ -1,4 +1,4 @@
-"""Resampling equals scipy.ndimage.zoom, which TotalSegmentator calls, for any shape and spacing."""
+"""Tests that resampling equals scipy.ndimage.zoom, as TotalSegmentator calls it, for any shape."""
 
 import numpy as np
 import scipy.ndimage
@@ -33,7 +33,7 @@ def image_of(shape: tuple[int, int, int], constant: int | None, seed: int) -> ND
     seed=st.integers(0, 9),
 )
 @example(shape=(30, 30, 30), spacing_mm=(0.72, 0.6, 1.5), target_mm=3.0, constant=-821, seed=0)
-def test_image_and_labels_equal_scipys(
+def test_resampled_images_and_labels_equal_those_of_scipy(
     shape: tuple[int, int, int],
     spacing_mm: tuple[float, float, float],
     target_mm: float,

@@ -1,4 +1,4 @@
-"""A mask lies where the source's pixels are, whatever the position of the patient.
+"""Tests that a mask in a SEG lies on the pixels of its source for any position of the patient.
 
 Peers on the same kind of input: TotalSegmentator 2.18 writes its own SEG mirrored for negative row
 cosines (Dice 0.29 to 0.32) and crashes on tilted and gapped series; dcm2niix with dcmqi gives 0.05
@@ -81,7 +81,7 @@ SIZES = st.tuples(*[st.integers(0, 9)] * 3)
     extra=SIZES,
     is_enhanced=st.booleans(),
 )
-def test_exact_where_nothing_is_resampled(
+def test_masks_of_a_seg_are_exact_if_nothing_is_resampled(
     tmp_path_factory: pytest.TempPathFactory,
     orientation: tuple[float, ...],
     order: str,
@@ -110,7 +110,7 @@ def test_exact_where_nothing_is_resampled(
     random=st.randoms(use_true_random=False),
     is_enhanced=st.booleans(),
 )
-def test_never_mirrored_or_shifted(
+def test_masks_of_a_seg_are_never_mirrored_or_shifted(
     tmp_path_factory: pytest.TempPathFactory,
     orientation: tuple[float, ...],
     order: str,

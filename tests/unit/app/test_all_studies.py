@@ -1,4 +1,4 @@
-"""All studies of an input in turn, with a narrow network."""
+"""Runs all studies of an input one after the other, with a small network."""
 
 import io
 import json
@@ -42,7 +42,7 @@ def patients(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def base(patients: Path, fast_models: Path, tmp_path_factory: pytest.TempPathFactory) -> RunRequest:
-    """All patients into a folder that many tests look at."""
+    """A request to run all patients; many tests read its output folder."""
     folder = tmp_path_factory.mktemp("base")
     sections = {
         "segmentation": {"variant": "fast", "device": "cpu"},
@@ -60,7 +60,7 @@ def base(patients: Path, fast_models: Path, tmp_path_factory: pytest.TempPathFac
 
 @dataclass(frozen=True)
 class Finished:
-    """What a run of all patients gave, and what it logged."""
+    """The studies that a run of all patients finished, and its log."""
 
     runs: tuple[StudyRun, ...]
     log: str
@@ -76,7 +76,7 @@ def finished(base: RunRequest) -> Finished:
 
 @pytest.fixture
 def request_for(base: RunRequest, tmp_path: Path) -> RunRequest:
-    """The same into a folder of the test's own."""
+    """The same request with an output folder for one test."""
     return replace(base, output_folder=tmp_path / "out")
 
 
@@ -91,7 +91,7 @@ def names_in(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_each_study_has_a_folder_and_a_status(base: RunRequest, finished: Finished) -> None:
+def test_each_study_gets_its_own_folder_with_a_status(base: RunRequest, finished: Finished) -> None:
     assert names_in(base.output_folder) == {"study-001", "study-002", "study-003"}
     for one in finished.runs:
         text = (one.output_folder / "status.json").read_text()
@@ -104,11 +104,11 @@ def test_each_study_has_a_folder_and_a_status(base: RunRequest, finished: Finish
     assert worst_exit_status(finished.runs) == 65
 
 
-def test_networks_are_loaded_once(finished: Finished) -> None:
+def test_networks_are_loaded_once_for_all_studies(finished: Finished) -> None:
     assert finished.log.count("model_verified") == 1
 
 
-def test_a_study_gives_the_results_of_a_run_of_its_own(
+def test_a_study_gives_the_same_results_as_in_a_run_of_its_own(
     request_for: RunRequest, finished: Finished
 ) -> None:
     one = next(one for one in reversed(finished.runs) if one.outcome.error is None)
@@ -121,7 +121,7 @@ def test_a_study_gives_the_results_of_a_run_of_its_own(
         assert written == expected
 
 
-def test_what_an_earlier_run_left_is_removed(
+def test_results_of_an_earlier_run_of_all_studies_are_removed(
     base: RunRequest, request_for: RunRequest, finished: Finished, patients: Path
 ) -> None:
     output = request_for.output_folder
@@ -136,7 +136,7 @@ def test_what_an_earlier_run_left_is_removed(
     assert names_in(output) == {"study-001"}
 
 
-def test_a_folder_of_such_a_name_that_no_run_made_stays(
+def test_a_study_folder_that_no_run_made_is_not_removed(
     request_for: RunRequest, patients: Path
 ) -> None:
     kept = request_for.output_folder / "study-009" / "letter.txt"
@@ -157,7 +157,9 @@ def test_an_input_without_studies_fails_with_a_status(
     assert status["error"]["exit_status"] == 65
 
 
-def test_a_nifti_file_has_no_studies(request_for: RunRequest, tmp_path: Path) -> None:
+def test_the_option_all_is_refused_for_a_nifti_file(
+    request_for: RunRequest, tmp_path: Path
+) -> None:
     nibabel.save(nibabel.Nifti1Image(np.zeros((9, 9, 9)), np.eye(4)), tmp_path / "ct.nii")
     with pytest.raises(ConfigError, match="--all"):
         run(replace(request_for, input_path=tmp_path / "ct.nii"))
@@ -171,7 +173,7 @@ def ended(error: TotalMapError | None) -> StudyRun:
     )
 
 
-def test_the_exit_status_is_the_worst() -> None:
+def test_the_exit_status_of_all_studies_is_that_of_the_worst_error() -> None:
     """Each error is worse than all that stand after it."""
     kinds = (OutputError, ConfigError, ModelError, ResourceError, InputError)
     errors = [*(kind("a reason") for kind in kinds), None]

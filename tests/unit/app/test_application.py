@@ -25,7 +25,7 @@ class SilentOperator(Operator):
 
 
 class SilentApplication(TotalMapApplication):
-    """Ends as if all were well, without any result."""
+    """Ends without an error and without any result."""
 
     def compose(self) -> None:
         silent = SilentOperator(self, CountCondition(self, 1), name="silent")
@@ -39,7 +39,7 @@ class SilentApplication(TotalMapApplication):
         self.add_flow(silent, writer, {("segmentations", "segmentations")})
 
 
-def test_an_operator_that_emits_nothing_is_noticed(tmp_path: Path) -> None:
+def test_an_operator_that_emits_nothing_is_an_error(tmp_path: Path) -> None:
     with open_release(tmp_path) as release:
         application = SilentApplication(
             [],
@@ -104,7 +104,7 @@ class SendingOperator(SilentOperator):
         op_output.emit((), "segmentations")
 
 
-def test_writer_with_a_timing_that_has_not_finished_is_noticed(tmp_path: Path) -> None:
+def test_a_writer_that_started_and_did_not_finish_is_an_error(tmp_path: Path) -> None:
     run_log = RunLog()
     with open_release(tmp_path) as release:
         application = TimedApplication(

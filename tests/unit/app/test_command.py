@@ -14,7 +14,7 @@ MAP_ENVIRONMENT = {
 }
 
 
-def test_arguments_name_the_folders() -> None:
+def test_arguments_override_the_environment_of_a_map() -> None:
     request = parse_request(["-i", "in", "-o", "out", "-m", "weights"], MAP_ENVIRONMENT)
     assert request.input_path == Path("in")
     assert request.output_folder == Path("out")
@@ -29,7 +29,7 @@ def test_a_map_is_configured_by_its_environment() -> None:
     assert request.settings_file == Path("/var/holoscan/app.yaml")
 
 
-def test_defaults_lie_beside_the_application() -> None:
+def test_default_models_and_settings_are_those_of_the_repository() -> None:
     request = parse_request(["-i", "in", "-o", "out"], {})
     assert request.models_folder == REPOSITORY / "models" / "totalsegmentator"
     assert request.settings_file == REPOSITORY / "app.yaml"

@@ -1,4 +1,4 @@
-"""Everything that may be given as input, through the application with a narrow network."""
+"""Runs the application with a small network on each kind of input."""
 
 import json
 import shutil
@@ -68,7 +68,7 @@ def run(
 
 
 def failed(outcome: RunOutcome, output: Path, kind: type[Exception]) -> str:
-    """The run failed and says why in status.json, without any name; returns that."""
+    """Asserts that the run failed, and returns the message in status.json, which has no name."""
     assert isinstance(outcome.error, kind)
     text = (output / "status.json").read_text()
     assert "DOE^" not in text
@@ -82,7 +82,7 @@ def labels_of(output: Path) -> nibabel.Nifti1Image:
 
 
 def image_of(series: WrittenSeries, axes: str) -> nibabel.Nifti1Image:
-    """Returns the CT as NIfTI with such axes."""
+    """Returns the CT as a NIfTI image with the given axes."""
     affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ series.affine_lps
     image = nibabel.Nifti1Image(series.hu.transpose(2, 1, 0), affine)
     return image.as_reoriented(ornt_transform(io_orientation(affine), axcodes2ornt(axes)))
@@ -112,7 +112,7 @@ def test_a_nifti_file_gives_the_labels_of_the_dicom_series_on_its_own_grid(
     assert len(np.unique(expected.dataobj)) > 2
 
 
-def test_a_nifti_file_gives_no_dicom_results_and_says_so(from_nifti: Path) -> None:
+def test_a_nifti_file_gives_no_dicom_results_and_a_warning(from_nifti: Path) -> None:
     files = {path.name for path in (from_nifti / "results").iterdir()}
     assert files == {"preview.png", "report.html", "measurements.csv", "labels.nii.gz"}
     text = (from_nifti / "status.json").read_text()
@@ -139,7 +139,7 @@ def test_measurements_of_a_nifti_file_are_those_of_the_dicom_series(
     assert [row + series.series_uid for row in rows[1:]] == expected[1:]
 
 
-def test_dicom_results_alone_can_not_be_made_of_a_nifti_file(
+def test_a_nifti_file_is_refused_if_only_dicom_results_are_wanted(
     series: WrittenSeries, fast_models: Path, tmp_path: Path
 ) -> None:
     nibabel.save(image_of(series, "LAS"), tmp_path / "ct.nii")
@@ -148,7 +148,7 @@ def test_dicom_results_alone_can_not_be_made_of_a_nifti_file(
     assert "asks for seg, sr alone" in failed(outcome, output, ConfigError)
 
 
-def test_a_nifti_file_has_no_studies_to_choose_from(
+def test_the_option_study_is_refused_for_a_nifti_file(
     series: WrittenSeries, fast_models: Path, tmp_path: Path
 ) -> None:
     nibabel.save(image_of(series, "LAS"), tmp_path / "ct.nii")
@@ -156,7 +156,7 @@ def test_a_nifti_file_has_no_studies_to_choose_from(
     assert "--study chooses among DICOM studies" in failed(outcome, tmp_path / "out", ConfigError)
 
 
-def test_an_archive_gives_the_results_of_its_folder_and_leaves_nothing_behind(
+def test_a_zip_archive_gives_the_results_of_its_folder_and_leaves_no_temporary_files(
     series: WrittenSeries,
     from_folder: Path,
     fast_models: Path,
@@ -179,7 +179,7 @@ def test_an_archive_gives_the_results_of_its_folder_and_leaves_nothing_behind(
         assert written == expected
 
 
-def test_a_broken_archive_is_refused(fast_models: Path, tmp_path: Path) -> None:
+def test_a_broken_zip_archive_is_refused(fast_models: Path, tmp_path: Path) -> None:
     (tmp_path / "DOE^JOHN.zip").write_text("no archive")
     outcome = run(tmp_path / "DOE^JOHN.zip", tmp_path / "out", fast_models)
     assert "the ZIP archive is broken" in failed(outcome, tmp_path / "out", InputError)
@@ -201,7 +201,7 @@ def test_a_single_slice_is_refused(
     assert "1 slices, at least 10 are needed" in failed(outcome, tmp_path / "out", InputError)
 
 
-def test_a_file_of_another_kind_is_refused(fast_models: Path, tmp_path: Path) -> None:
+def test_a_text_file_is_refused_as_input(fast_models: Path, tmp_path: Path) -> None:
     (tmp_path / "DOE^JOHN.txt").write_text("a letter")
     outcome = run(tmp_path / "DOE^JOHN.txt", tmp_path / "out", fast_models)
     message = failed(outcome, tmp_path / "out", InputError)
@@ -218,7 +218,7 @@ def test_two_patients_in_one_folder_are_refused(
     assert "12 images" in message
 
 
-def test_the_study_that_is_named_is_segmented(
+def test_the_study_that_is_chosen_by_number_is_segmented(
     two_patients: Path, fast_models: Path, tmp_path: Path
 ) -> None:
     outcome = run(two_patients, tmp_path / "out", fast_models, study="2")

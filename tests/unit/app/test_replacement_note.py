@@ -11,7 +11,7 @@ from totalmap.writers.release import open_release
 from totalmap.writers.seg.binary import write_seg
 
 
-def test_the_note_rejects_results_of_the_patient_that_they_name(
+def test_the_replacement_note_rejects_the_results_under_their_own_patient(
     true_segmentation: Segmentation, settings: Settings, tmp_path: Path
 ) -> None:
     with open_release(tmp_path / "job") as release:

@@ -1,4 +1,4 @@
-"""Folders that another user may not read or write; only root can try that."""
+"""Runs the application on folders that the user may not read or write; needs root."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def nobody() -> Iterator[None]:
 
 @pytest.fixture
 def open_place() -> Iterator[Path]:
-    """A folder that everybody may reach, read and write."""
+    """A folder that every user can read and write."""
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
         Path(name).chmod(0o777)
         # A repository in root's home is not for everybody to read.
@@ -50,7 +50,7 @@ def request_in(folder: Path) -> RunRequest:
     )
 
 
-def test_an_unreadable_input_folder(open_place: Path) -> None:
+def test_an_unreadable_input_folder_fails_the_run_with_status_65(open_place: Path) -> None:
     (open_place / "in").mkdir(mode=0o700)
     with nobody():
         outcome = run_application(request_in(open_place))
@@ -64,7 +64,7 @@ def test_an_unreadable_input_folder(open_place: Path) -> None:
     assert {path.name for path in (open_place / "out").iterdir()} == set(REPORT_NAMES)
 
 
-def test_an_output_folder_that_may_not_be_written(open_place: Path) -> None:
+def test_an_output_folder_without_write_permission_is_a_config_error(open_place: Path) -> None:
     (open_place / "out").mkdir(mode=0o755)
     with nobody():
         outcome = run_application(request_in(open_place))

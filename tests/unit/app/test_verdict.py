@@ -1,4 +1,4 @@
-"""What becomes of results that are not to be believed."""
+"""Tests which results are released, held back or delivered with a rejection note."""
 
 import json
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ LEFT, RIGHT = "_left", "_right"
 
 @dataclass(frozen=True)
 class Knowing:
-    """An engine that knows the labels beforehand."""
+    """An engine that returns given labels."""
 
     labels: NDArray[np.uint8]
 
@@ -32,7 +32,7 @@ class Knowing:
 
 
 def sides_swapped(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Returns labels as of a network that takes the patient for his mirror image."""
+    """Returns the labels with left and right structures swapped."""
     by_name = {one.name: one.label for one in TASK.structures}
     new = np.arange(256, dtype=np.uint8)
     for name, label in by_name.items():
@@ -58,7 +58,7 @@ def run(
     return run_application(request, load_engine=lambda *_: Knowing(labels))  # type: ignore[arg-type]
 
 
-def test_a_result_that_is_to_be_believed_is_released(
+def test_results_with_plausible_labels_are_released(
     phantom_series: WrittenSeries, tmp_path: Path
 ) -> None:
     outcome = run(phantom_series, phantom_series.labels, tmp_path)
@@ -68,7 +68,7 @@ def test_a_result_that_is_to_be_believed_is_released(
     assert not (tmp_path / "out/rejected").exists()
 
 
-def test_one_that_is_not_is_held_back(phantom_series: WrittenSeries, tmp_path: Path) -> None:
+def test_rejected_results_are_held_back(phantom_series: WrittenSeries, tmp_path: Path) -> None:
     outcome = run(phantom_series, sides_swapped(phantom_series.labels), tmp_path)
     quality = outcome.status.quality
     assert (outcome.error, outcome.exit_status) == (None, 0)
@@ -91,7 +91,9 @@ def test_one_that_is_not_is_held_back(phantom_series: WrittenSeries, tmp_path: P
     assert seg.SeriesDescription.endswith("(AI, REJECTED)")
 
 
-def test_or_delivered_with_a_note(phantom_series: WrittenSeries, tmp_path: Path) -> None:
+def test_rejected_results_are_delivered_with_a_note_if_the_settings_say_so(
+    phantom_series: WrittenSeries, tmp_path: Path
+) -> None:
     labels = sides_swapped(phantom_series.labels)
     outcome = run(phantom_series, labels, tmp_path, rejected="deliver")
     assert outcome.status.quality.held is None
@@ -101,7 +103,7 @@ def test_or_delivered_with_a_note(phantom_series: WrittenSeries, tmp_path: Path)
 
 
 @pytest.mark.parametrize("before", ["hold", "deliver"])
-def test_what_an_earlier_run_left_is_cleared_away(
+def test_rejected_results_of_an_earlier_run_are_removed(
     phantom_series: WrittenSeries, tmp_path: Path, before: str
 ) -> None:
     run(phantom_series, sides_swapped(phantom_series.labels), tmp_path, rejected=before)
@@ -113,7 +115,7 @@ def test_what_an_earlier_run_left_is_cleared_away(
     }
 
 
-def test_a_run_that_failed_has_a_verdict(tmp_path: Path) -> None:
+def test_a_failed_run_has_the_verdict_reject(tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     request = RunRequest(

@@ -1,4 +1,4 @@
-"""The application kept warm: the results of a new process, and networks that are loaded once."""
+"""Tests the application that keeps its networks loaded between studies."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ DATED = ("status.json", "metadata.json")
 
 @dataclass
 class Stages:
-    """Takes down what a run does."""
+    """Records the progress of a run."""
 
     names: list[str] = field(default_factory=list)
 
@@ -65,7 +65,7 @@ def written(folder: Path) -> dict[str, bytes]:
 
 
 def loads(capsys: pytest.CaptureFixture[str]) -> int:
-    """Returns how many networks were loaded since it was last asked."""
+    """Returns the number of networks that were loaded since the last call."""
     said = capsys.readouterr()
     return (said.out + said.err).count("model_verified")
 
@@ -75,7 +75,7 @@ def succeeded(outcome: RunOutcome) -> bool:
     return True
 
 
-def test_results_are_those_of_a_new_process_and_networks_are_loaded_once(
+def test_a_warm_application_loads_networks_once_and_gives_the_results_of_a_new_process(
     series: list[WrittenSeries],
     fast_models: Path,
     settings_file: Path,
@@ -99,7 +99,7 @@ def test_results_are_those_of_a_new_process_and_networks_are_loaded_once(
     assert loads(capsys) == 0
 
 
-def test_other_settings_or_models_load_other_networks(
+def test_other_settings_or_models_load_the_networks_again(
     fast_models: Path,
     settings_file: Path,
     tmp_path: Path,
@@ -120,7 +120,7 @@ def test_other_settings_or_models_load_other_networks(
         assert loads(capsys) == expected
 
 
-def test_a_run_that_fails_leaves_the_networks_where_they_are(
+def test_a_failed_run_keeps_the_networks_loaded(
     series: list[WrittenSeries],
     fast_models: Path,
     settings_file: Path,
@@ -142,7 +142,7 @@ def test_a_run_that_fails_leaves_the_networks_where_they_are(
     assert loads(capsys) == 0
 
 
-def test_what_can_not_be_loaded_is_said_and_tried_again(
+def test_a_warm_application_reports_what_it_could_not_load_and_tries_it_again(
     series: list[WrittenSeries], fast_models: Path, settings_file: Path, tmp_path: Path
 ) -> None:
     warm = WarmApplication()

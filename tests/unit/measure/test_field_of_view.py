@@ -32,7 +32,7 @@ def touched(field: FieldOfView, *voxels: tuple[int, int, int]) -> set[Face]:
     return {face for face, places in field.edge() if mask[tuple(places.T)].any()}
 
 
-def test_without_padding_the_edge_is_that_of_the_array() -> None:
+def test_the_edge_of_a_volume_without_padding_is_the_edge_of_the_array() -> None:
     field = field_of_view(noise(), GEOMETRY)
     assert touched(field, (0, 30, 30)) == {Face.INFERIOR}
     assert touched(field, (19, 30, 30)) == {Face.SUPERIOR}
@@ -43,7 +43,7 @@ def test_without_padding_the_edge_is_that_of_the_array() -> None:
     assert touched(field, (1, 1, 1), (18, 62, 62)) == set()
 
 
-def test_a_circle_has_sides() -> None:
+def test_a_circular_field_of_view_has_right_left_anterior_and_posterior_edges() -> None:
     field = circle()
     assert touched(field, (10, 31, 2)) == {Face.RIGHT}
     assert touched(field, (10, 31, 61)) == {Face.LEFT}
@@ -57,7 +57,7 @@ def test_labels_that_reach_into_the_padding_by_a_voxel_touch_the_edge() -> None:
     assert touched(circle(), (10, 31, 1)) == {Face.RIGHT}
 
 
-def test_an_oblique_end_is_above_though_no_slice_is_all_padding() -> None:
+def test_an_oblique_upper_end_of_the_image_is_the_superior_edge() -> None:
     values = noise()
     k, j, _ = np.indices(SHAPE)
     values[2.0 * k > 30.0 - 0.15 * j] = PADDING  # the slope is 0.15
@@ -67,7 +67,7 @@ def test_an_oblique_end_is_above_though_no_slice_is_all_padding() -> None:
     assert touched(field, (9, 33, 30)) == set()
 
 
-def test_slices_of_padding_alone_belong_to_no_image() -> None:
+def test_slices_of_padding_alone_are_outside_the_field_of_view() -> None:
     values = noise()
     values[:3] = PADDING
     field = field_of_view(values, GEOMETRY)
@@ -76,7 +76,7 @@ def test_slices_of_padding_alone_belong_to_no_image() -> None:
     assert not field.holds(np.array([30.0, 30.0, 4.0]), 0.0)
 
 
-def test_noise_in_air_is_no_padding_even_where_it_is_cut_off() -> None:
+def test_air_clipped_at_minus_1000_hu_is_not_taken_for_padding() -> None:
     values = np.maximum(noise(), -1000)  # half of it is -1000
     field = field_of_view(values, GEOMETRY)
     assert touched(field, (10, 31, 15)) == set()
@@ -89,7 +89,7 @@ def test_a_volume_of_one_value_has_no_padding() -> None:
     assert touched(field, (10, 30, 63)) == {Face.LEFT}
 
 
-def test_a_real_circular_reconstruction(real_ct: Path) -> None:
+def test_the_field_of_view_of_a_real_circular_reconstruction_is_the_circle(real_ct: Path) -> None:
     """Of 512 x 512 voxels, the scanner saw what lies in a circle; its corners are -1024."""
     volume = volume_of(real_ct)
     field = field_of_view(volume.voxels, volume.geometry)
@@ -102,7 +102,7 @@ def test_a_real_circular_reconstruction(real_ct: Path) -> None:
     assert faces == {Face.RIGHT}
 
 
-def test_a_point_is_held_so_far_from_the_edge() -> None:
+def test_a_point_is_held_if_every_edge_is_further_away_than_the_margin() -> None:
     field = circle()
     middle = np.array([31.5, 31.5, 19.0])
     assert field.holds(middle, 18.0)
@@ -113,7 +113,7 @@ def test_a_point_is_held_so_far_from_the_edge() -> None:
     assert not field.holds(np.array([1.0, 1.0, 19.0]), 0.0)  # in the padding
 
 
-def test_missing_slices_are_no_edge() -> None:
+def test_a_gap_of_missing_slices_is_no_edge_of_the_field_of_view() -> None:
     geometry = Geometry(
         affine_lps=np.diag([1.0, 1.0, 2.0, 1.0]),
         shape=SHAPE,

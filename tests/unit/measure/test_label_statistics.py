@@ -44,7 +44,7 @@ def uneven(tilted: Counted) -> Counted:
 
 @pytest.mark.parametrize("label", [LIVER, AORTA])
 @pytest.mark.parametrize("kind", ["tilted", "uneven"])
-def test_centres_and_ends_are_those_of_the_voxels(
+def test_the_centre_and_the_ends_of_a_structure_are_those_of_its_voxels(
     request: pytest.FixtureRequest, kind: str, label: int
 ) -> None:
     geometry, _, labels, table = request.getfixturevalue(kind)
@@ -60,7 +60,7 @@ def test_centres_and_ends_are_those_of_the_voxels(
         assert table.ends_lps[label, n] == pytest.approx(expected)
 
 
-def test_stray_voxels_do_not_tell_how_far_a_structure_reaches() -> None:
+def test_stray_voxels_do_not_change_the_ends_of_a_structure() -> None:
     labels = np.zeros((40, 20, 20), np.uint8)
     labels[5:15, 5:15, 5:15] = LIVER
     geometry = Geometry.regular(np.eye(4), labels.shape)
@@ -72,7 +72,7 @@ def test_stray_voxels_do_not_tell_how_far_a_structure_reaches() -> None:
     )
 
 
-def test_quartiles_are_values_that_so_many_do_not_exceed(
+def test_quartiles_equal_those_of_numpy(
     tilted: Counted,
 ) -> None:
     _, values, labels, table = tilted
@@ -81,7 +81,7 @@ def test_quartiles_are_values_that_so_many_do_not_exceed(
         assert table.quartiles[label] == pytest.approx(expected)
 
 
-def test_what_has_no_voxel_has_no_place() -> None:
+def test_a_label_without_voxels_has_no_centre_ends_and_quartiles() -> None:
     labels = np.zeros((4, 4, 4), np.uint8)
     labels[1, 1, 1] = 2
     geometry = Geometry.regular(np.eye(4), labels.shape)
@@ -92,7 +92,7 @@ def test_what_has_no_voxel_has_no_place() -> None:
     assert table.centre_lps[2].tolist() == [1.0, 1.0, 1.0]
 
 
-def test_values_beyond_the_bins_count_as_the_last_one() -> None:
+def test_quartiles_are_limited_to_the_range_of_the_histogram() -> None:
     labels = np.ones((2, 2, 2), np.uint8)
     values = np.full(labels.shape, 30_000.0, np.float32)
     values[0] = -30_000.0
@@ -102,8 +102,8 @@ def test_values_beyond_the_bins_count_as_the_last_one() -> None:
 
 
 @pytest.mark.parametrize("size", [20, 60])
-def test_holes_are_enclosed_and_unlabelled(size: int) -> None:
-    """Of 60 voxels a side, every second one is looked at."""
+def test_holes_are_unlabelled_voxels_that_a_structure_encloses(size: int) -> None:
+    """In a cube with sides of 60 voxels, only every second voxel is looked at."""
     labels = np.zeros((size,) * 3, np.uint8)
     ball, hole = slice(2, size - 2), slice(6, size - 6)
     labels[ball, ball, ball] = 1
@@ -123,7 +123,7 @@ def test_holes_are_enclosed_and_unlabelled(size: int) -> None:
     assert holes() == 0  # open to one side
 
 
-def test_the_second_piece() -> None:
+def test_the_second_largest_piece_of_a_structure_is_counted() -> None:
     labels = np.zeros((12, 12, 12), np.uint8)
     labels[1:4, 1:4, 1:4] = 1
     labels[6:8, 6:8, 6:8] = 1

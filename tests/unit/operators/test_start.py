@@ -1,4 +1,4 @@
-"""What makes the application start fast, and on a machine without CUDA."""
+"""Tests that the application starts fast, and on a machine without CUDA."""
 
 import subprocess
 import sys
@@ -43,15 +43,15 @@ def run(program: str) -> str:
     ).stdout.strip()
 
 
-def test_our_base_classes_are_monai_deploys() -> None:
+def test_operators_have_the_base_classes_of_monai_deploy() -> None:
     run(SAME_OBJECTS)
 
 
-def test_importing_the_application_imports_nothing_heavy() -> None:
+def test_importing_the_application_imports_no_slow_module() -> None:
     assert run(HEAVY_MODULES) in {"", "highdicom"}
 
 
-def test_the_cuda_runtime_comes_from_the_wheel_where_the_system_has_none() -> None:
-    """Whoever loads it first decides: later ones with the same name get that one."""
+def test_the_cuda_runtime_is_loaded_from_the_wheel_if_the_system_has_none() -> None:
+    """The linker loads a library of one name once: later imports get the first one."""
     (library,) = run(CUDA_RUNTIME).split()
     assert "site-packages/nvidia/cu13/lib/libcudart.so.13" in library
