@@ -9,21 +9,23 @@ from holoscan.core import Application
 from totalsegmentator.registry import task_modality
 
 from operators.chain_operator import ChainOperator
-from operators.csv_writer import CsvWriterOperator
 from operators.nifti_loader import NiftiLoaderOperator
-from operators.nifti_writer import NiftiWriterOperator
-from operators.preview_picture_writer import PreviewPictureWriterOperator
-from operators.preview_writer import PreviewWriterOperator
 from operators.quality_assessor import QualityAssessorOperator
-from operators.repaired_source_writer import RepairedSourceWriterOperator
-from operators.report_writer import ReportWriterOperator
-from operators.result_writer import ResultWriterOperator
-from operators.rtstruct_writer import RtstructWriterOperator
-from operators.seg_labelmap_writer import SegLabelmapWriterOperator
-from operators.seg_writer import SegWriterOperator
+from operators.result_writers import (
+    CsvWriterOperator,
+    NiftiWriterOperator,
+    PreviewPictureWriterOperator,
+    PreviewWriterOperator,
+    RepairedSourceWriterOperator,
+    ReportWriterOperator,
+    ResultWriterOperator,
+    RtstructWriterOperator,
+    SegLabelmapWriterOperator,
+    SegWriterOperator,
+    SrWriterOperator,
+)
 from operators.segmenter import EngineLoader, SegmenterOperator
 from operators.series_selector import SeriesSelectorOperator
-from operators.sr_writer import SrWriterOperator
 from operators.study_loader import StudyLoaderOperator
 from operators.volume_builder import VolumeBuilderOperator
 from totalmap.engine.engine import Engine

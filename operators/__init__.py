@@ -1,16 +1,12 @@
-"""The chain of a study: thin MONAI Deploy operators, each with one call into `totalmap`.
+"""MONAI Deploy operators that process a study; each makes one call into `totalmap`.
 
-study_loader -> series_selector -> volume_builder -> segmenter -> quality_assessor ->
-repaired_source_writer, seg_writer, seg_labelmap_writer, sr_writer, rtstruct_writer, preview_writer,
-report_writer, csv_writer, nifti_writer
+A DICOM study: study_loader -> series_selector -> volume_builder -> segmenter -> quality_assessor ->
+result_writers.
 
-A NIfTI file has a shorter one:
+A NIfTI file: nifti_loader -> segmenter -> quality_assessor -> result_writers.
 
-nifti_loader -> segmenter -> quality_assessor -> preview_picture_writer, report_writer, csv_writer,
-nifti_writer
-
-Operators derive from `holoscan.core.Operator`, the very object that `monai.deploy.core`
-re-exports: importing it from there runs all of MONAI first (benchmarks/startup.py).
+The operators derive from `holoscan.core.Operator`. `monai.deploy.core` exports the same class, but
+importing it from there imports all of MONAI first (benchmarks/startup.py).
 """
 
 from operators import cuda_runtime

@@ -1,4 +1,4 @@
-"""Base of all operators: at most one value in, one call into `totalmap`, at most one value out."""
+"""Defines the base of all operators: one value in, one call into `totalmap`, one value out."""
 
 from typing import Any, ClassVar
 

@@ -1,4 +1,4 @@
-"""Operator: NIfTI file -> volume."""
+"""Reads a NIfTI image: operator from a file to volumes."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Operator: segmentations -> assessed segmentations."""
+"""Assesses the quality of results: operator from segmentations to assessed segmentations."""
 
 from operators.chain_operator import ChainOperator
 from totalmap.quality.assess import assess

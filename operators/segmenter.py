@@ -1,4 +1,4 @@
-"""Operator: volumes -> segmentations."""
+"""Runs the networks: operator from volumes to segmentations."""
 
 from collections.abc import Callable
 from pathlib import Path

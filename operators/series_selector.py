@@ -1,4 +1,4 @@
-"""Operator: study -> selections."""
+"""Chooses the series to segment: operator from a study to selections."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Operator: input -> study."""
+"""Reads the headers of the input and chooses a study: operator from the input to a study."""
 
 from typing import Any
 

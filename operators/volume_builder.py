@@ -1,4 +1,4 @@
-"""Operator: selections -> volumes."""
+"""Decodes the pixels of the chosen series: operator from selections to volumes."""
 
 from typing import Any
 

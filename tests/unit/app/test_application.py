@@ -6,7 +6,7 @@ from holoscan.conditions import CountCondition
 from holoscan.core import Operator, OperatorSpec
 
 from app.application import TotalMapApplication
-from operators.seg_writer import SegWriterOperator
+from operators.result_writers import SegWriterOperator
 from totalmap.errors import OutputError
 from totalmap.input import InputKind, OpenedInput
 from totalmap.run_log import RunLog
