@@ -8,6 +8,6 @@ from app.stop_signals import hold_stop_signals
 if __name__ == "__main__":
     hold_stop_signals()
     restart_with_larger_stack()
-    from app.command import main
+    from app.command_line import main
 
     sys.exit(main())

@@ -17,7 +17,7 @@ COMPOSED_MESSAGES = {
     "app/argument_parser.py": "was called with an argument that it does not know",
     "totalmap/settings.py": "`--variant` is misspelt",
     "totalmap/settings_file.py": 'and "(in FILE or the environment)"',
-    "app/command.py": "was called with an argument that it does not know",
+    "app/command_line.py": "was called with an argument that it does not know",
     "cli/gateway.py": "the job is in a state that does not allow it",
     "gateway/commitment/destination_requests.py": 'then "with status 0x" and a number',
     "gateway/deliver/send_stow.py": "The name of a STOW-RS destination and an error",

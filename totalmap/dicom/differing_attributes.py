@@ -11,7 +11,7 @@ from totalmap.dicom.file_reader import read_header
 from totalmap.dicom.header import BROKEN_VALUE, Header
 from totalmap.dicom.instance import read_dataset
 from totalmap.dicom.slices import Slice
-from totalmap.dicom.stack_distinctions import Distinction
+from totalmap.dicom.split_criteria import Distinction
 
 FUNCTIONAL_GROUPS = Tag("PerFrameFunctionalGroupsSequence")
 # These differ in every slice, or follow from the pixels.

@@ -28,7 +28,7 @@ from totalmap.dicom.slices import (
     numbered_places,
     places_mm,
 )
-from totalmap.dicom.stack_distinctions import (
+from totalmap.dicom.split_criteria import (
     DISTINCTIONS,
     Distinction,
     Groups,

@@ -15,7 +15,7 @@ from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultKind
 from totalmap.structures import MeasuredStructure
 from totalmap.writers.dicom.codes import intensity_of, structure_code
-from totalmap.writers.dicom.provenance import result_name
+from totalmap.writers.dicom.identifiers import result_name
 from totalmap.writers.release import RESULTS_NAME, Release
 
 FILE_NAME = "measurements.csv"

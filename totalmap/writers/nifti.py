@@ -10,7 +10,7 @@ from totalmap.dicom.geometry import to_equidistant, to_las, to_own_axes
 from totalmap.errors import OutputError
 from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
-from totalmap.writers.dicom.provenance import result_name
+from totalmap.writers.dicom.identifiers import result_name
 from totalmap.writers.release import RESULTS_NAME, Release
 
 FILE_NAME = "labels.nii.gz"

@@ -22,7 +22,7 @@ from totalmap.run_log import Result
 from totalmap.segmentation import ModelIdentity, Segmentation
 from totalmap.settings import ResultKind, Settings
 from totalmap.structures import Limitation, MeasuredStructure
-from totalmap.writers.dicom import provenance
+from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.codes import structure_code
 from totalmap.writers.preview.drawing import AI_NOTICE, DEMO_NOTICE, quality_notice
 from totalmap.writers.preview.legend import volume_text
@@ -100,7 +100,7 @@ def write_report(segmentation: Segmentation, settings: Settings, release: Releas
         OutputError: A structure has no name and colour, or the file differs from the report.
     """
     content = report_html(segmentation, settings).encode()
-    name = provenance.result_name(segmentation, FILE_NAME)
+    name = identifiers.result_name(segmentation, FILE_NAME)
 
     def write(file: BinaryIO) -> None:
         file.write(content)
@@ -135,7 +135,7 @@ def report_of(segmentation: Segmentation, settings: Settings) -> Report:
         title=f"TotalMAP {segmentation.task} {segmentation.variant}",
         summary=f"{len(found)} of {len(segmentation.structures)} structures were found.",
         notice=AI_NOTICE,
-        demo_notice=DEMO_NOTICE if provenance.is_demo(segmentation) else "",
+        demo_notice=DEMO_NOTICE if identifiers.is_demo(segmentation) else "",
         quality_notice=quality_notice(segmentation),
         pictures=_pictures(render_pages(segmentation)),
         findings=tuple(dict.fromkeys(findings)),
@@ -221,9 +221,9 @@ def _instance_facts(volume: Volume) -> tuple[Fact, ...]:
 
 def _origin(segmentation: Segmentation, settings: Settings) -> tuple[Fact, ...]:
     return (
-        Fact(name="TotalMAP", value=provenance.software_versions()),
+        Fact(name="TotalMAP", value=identifiers.software_versions()),
         Fact(name="Task", value=f"{segmentation.task}, {segmentation.variant}"),
-        Fact(name="Algorithm", value=provenance.algorithm_name(segmentation)),
+        Fact(name="Algorithm", value=identifiers.algorithm_name(segmentation)),
         Fact(name="Engine", value=segmentation.engine),
         Fact(name="Arithmetic", value=segmentation.arithmetic),
         Fact(name="Device", value=segmentation.device),

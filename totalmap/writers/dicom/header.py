@@ -16,7 +16,7 @@ from totalmap.origin import MANUFACTURER, Origin
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultKind, Settings
 from totalmap.structures import Structure
-from totalmap.writers.dicom import provenance
+from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.codes import code_item
 from totalmap.writers.dicom.source_headers import patient_and_study
 
@@ -65,12 +65,12 @@ def derived_header(
     source = segmentation.volume.slices[0].instance
     header = patient_and_study(source)
     header.SOPClassUID = kind.sop_class
-    header.SOPInstanceUID = provenance.instance_uid(segmentation, settings, kind.name, part)
+    header.SOPInstanceUID = identifiers.instance_uid(segmentation, settings, kind.name, part)
     header.Modality = kind.modality
     header.StudyInstanceUID = source.study_instance_uid
-    header.SeriesInstanceUID = provenance.series_uid(segmentation, settings, kind.name, part)
+    header.SeriesInstanceUID = identifiers.series_uid(segmentation, settings, kind.name, part)
     header.SeriesNumber = settings.results.series_numbers.of(kind.name)
-    header.SeriesDescription = provenance.series_description(
+    header.SeriesDescription = identifiers.series_description(
         segmentation, settings, f"{kind.title} {part}".strip()
     )
     header.InstanceNumber = 1
@@ -86,9 +86,9 @@ def algorithm_identification(segmentation: Segmentation) -> Dataset:
     """Returns the item of Algorithm Identification (PS3.3 10.16)."""
     algorithm = Dataset()
     algorithm.AlgorithmFamilyCodeSequence = [code_item(ARTIFICIAL_INTELLIGENCE)]
-    algorithm.AlgorithmName = provenance.algorithm_name(segmentation)
-    algorithm.AlgorithmVersion = provenance.software_versions()
-    algorithm.AlgorithmParameters = provenance.algorithm_parameters(segmentation)
+    algorithm.AlgorithmName = identifiers.algorithm_name(segmentation)
+    algorithm.AlgorithmVersion = identifiers.software_versions()
+    algorithm.AlgorithmParameters = identifiers.algorithm_parameters(segmentation)
     algorithm.AlgorithmSource = MANUFACTURER
     return algorithm
 
@@ -118,9 +118,9 @@ def referenced_series(volume: Volume) -> Dataset:
 
 def _add_equipment(header: Dataset, origin: Origin) -> None:
     header.Manufacturer = MANUFACTURER
-    header.ManufacturerModelName = provenance.MODEL_NAME
-    header.DeviceSerialNumber = provenance.DEVICE_SERIAL_NUMBER
-    header.SoftwareVersions = provenance.software_versions()
+    header.ManufacturerModelName = identifiers.MODEL_NAME
+    header.DeviceSerialNumber = identifiers.DEVICE_SERIAL_NUMBER
+    header.SoftwareVersions = identifiers.software_versions()
     header.ContributingEquipmentSequence = [_contribution(line) for line in origin.lines()]
 
 
@@ -128,7 +128,7 @@ def _contribution(description: str) -> Dataset:
     contribution = Dataset()
     contribution.PurposeOfReferenceCodeSequence = [code_item(_PROCESSING_EQUIPMENT)]
     contribution.Manufacturer = MANUFACTURER
-    contribution.ManufacturerModelName = provenance.MODEL_NAME
-    contribution.SoftwareVersions = provenance.software_versions()
+    contribution.ManufacturerModelName = identifiers.MODEL_NAME
+    contribution.SoftwareVersions = identifiers.software_versions()
     contribution.ContributionDescription = description
     return contribution

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from totalmap.finding import VERDICT_WORDS, Severity, Verdict
 from totalmap.segmentation import Segmentation
-from totalmap.writers.dicom import provenance
+from totalmap.writers.dicom import identifiers
 from totalmap.writers.preview.views import View
 
 Colour = tuple[int, int, int]
@@ -85,7 +85,7 @@ class Heading:
 
 def heading(segmentation: Segmentation) -> Heading:
     """Returns the heading of a result."""
-    is_demo = provenance.is_demo(segmentation)
+    is_demo = identifiers.is_demo(segmentation)
     demo = ((DEMO_NOTICE, TEXT, _RED),) if is_demo else ()
     words = quality_notice(segmentation)
     quality = ((words, TEXT, _RED),) if words else ()
@@ -94,7 +94,7 @@ def heading(segmentation: Segmentation) -> Heading:
         title=f"TotalMAP {segmentation.task} {segmentation.variant}",
         notices=((AI_NOTICE, _INK, AMBER), *quality, *demo),
         identity=(
-            f"TotalMAP {provenance.software_versions()} · engine {segmentation.engine} · "
+            f"TotalMAP {identifiers.software_versions()} · engine {segmentation.engine} · "
             f"{segmentation.arithmetic} arithmetic on {segmentation.device}",
             f"weights {weights}",
         ),

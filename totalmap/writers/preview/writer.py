@@ -21,7 +21,7 @@ from totalmap.errors import OutputError
 from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultKind, Settings
-from totalmap.writers.dicom import provenance
+from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.codes import code_item
 from totalmap.writers.dicom.encoding import write_parts
 from totalmap.writers.dicom.header import ObjectKind, derived_header, references_to
@@ -106,7 +106,7 @@ def _header(segmentation: Segmentation, settings: Settings) -> Dataset:
     header.BurnedInAnnotation = "YES"
     header.RecognizableVisualFeatures = "NO"
     header.LossyImageCompression = "00"
-    header.ImageComments = f"{provenance.algorithm_name(segmentation)}: AI result, not verified"
+    header.ImageComments = f"{identifiers.algorithm_name(segmentation)}: AI result, not verified"
     header.DerivationDescription = "Overview of an automatic segmentation"
     header.DerivationCodeSequence = [code_item(_SEGMENTATION)]
     header.SourceImageSequence = _source_images(segmentation.volume)
@@ -144,7 +144,7 @@ def _write_page(
     segmentation: Segmentation, release: Release, header: Dataset, page: NDArray[np.uint8]
 ) -> Result:
     name = f"{FOLDER_NAME}/page_{header.InstanceNumber}.dcm"
-    name = provenance.result_name(segmentation, name)
+    name = identifiers.result_name(segmentation, name)
     header.PixelData = page.tobytes()
     header["PixelData"].VR = "OB"
     staged = release.write(
@@ -160,7 +160,7 @@ def _write_png(segmentation: Segmentation, release: Release, page: NDArray[np.ui
     def write(file: BinaryIO) -> None:
         Image.fromarray(page).save(file, "PNG", compress_level=_PNG_LEVEL)
 
-    name = provenance.result_name(segmentation, PNG_NAME)
+    name = identifiers.result_name(segmentation, PNG_NAME)
     with Image.open(release.write(name, write)) as written:
         if not np.array_equal(np.asarray(written), page):
             raise OutputError(f"{name} differs from the page after writing")

@@ -8,7 +8,7 @@ from totalmap.dicom.volume import Volume
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
 from totalmap.structures import Structure
-from totalmap.writers.dicom import provenance
+from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.codes import (
     code_item,
     modified_code_item,
@@ -99,7 +99,7 @@ def _roi(segmentation: Segmentation, number: int, structure: Structure) -> Datas
     ].instance.frame_of_reference_uid
     roi.ROIName = structure.name
     roi.ROIGenerationAlgorithm = "AUTOMATIC"
-    roi.ROIGenerationDescription = provenance.algorithm_name(segmentation)
+    roi.ROIGenerationDescription = identifiers.algorithm_name(segmentation)
     roi.ROIDerivationAlgorithmIdentificationSequence = [algorithm_identification(segmentation)]
     return roi
 

@@ -16,7 +16,7 @@ from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultKind, Settings
 from totalmap.structures import Structure, chosen
-from totalmap.writers.dicom import provenance
+from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.codes import structure_code
 from totalmap.writers.dicom.encoding import (
     LONGEST_VALUE,
@@ -81,7 +81,7 @@ def write_rtstruct(
     encoded_set = encode_rtstruct(segmentation, settings)
     if not encoded_set.structures:
         return ()
-    name = provenance.result_name(segmentation, FILE_NAME)
+    name = identifiers.result_name(segmentation, FILE_NAME)
     staged = release.write(name, encoded_set.write)
     compare_rtstruct(pydicom.dcmread(staged), segmentation, encoded_set.structures)
     uid = str(encoded_set.header.SOPInstanceUID)

@@ -23,15 +23,15 @@ from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultKind, SegTransferSyntax, Settings
 from totalmap.structures import chosen
-from totalmap.writers.dicom import provenance
+from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.encoding import LONGEST_VALUE, element_header
 from totalmap.writers.dicom.header import ObjectKind
 from totalmap.writers.dicom.slice_boxes import SliceBox, slice_boxes
 from totalmap.writers.release import RESULTS_NAME, Release
 from totalmap.writers.seg.functional_groups import per_frame_groups
 from totalmap.writers.seg.header import EncodedSeg, dimensions, seg_header
-from totalmap.writers.seg.parts import SegPart, seg_parts
 from totalmap.writers.seg.read_back import compare_seg
+from totalmap.writers.seg.split import SegPart, seg_parts
 
 KIND = ObjectKind(name=ResultKind.SEG, sop_class=SegmentationStorage, modality="SEG")
 
@@ -62,7 +62,7 @@ def write_seg(
     results = []
     for seg in encode_segs(segmentation, settings):
         file_name = f"seg_{seg.part.name}.dcm" if seg.part.name else "seg.dcm"
-        name = provenance.result_name(segmentation, file_name)
+        name = identifiers.result_name(segmentation, file_name)
         staged = release.write(name, seg.write)
         compare_seg(pydicom.dcmread(staged), segmentation, seg.part.structures)
         uid = str(seg.header.SOPInstanceUID)

@@ -13,7 +13,7 @@ from totalmap.dicom.derived_uids import derived_uid
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
 from totalmap.structures import Structure
-from totalmap.writers.dicom import provenance
+from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.codes import (
     code_item,
     modified_code_item,
@@ -28,7 +28,7 @@ from totalmap.writers.dicom.header import (
     referenced_series,
 )
 from totalmap.writers.seg.functional_groups import shared_groups
-from totalmap.writers.seg.parts import SegPart, would_hold
+from totalmap.writers.seg.split import SegPart, would_hold
 
 _SEGMENT = ("ReferencedSegmentNumber", "SegmentIdentificationSequence")
 _POSITION = ("ImagePositionPatient", "PlanePositionSequence")
@@ -108,7 +108,7 @@ def _segment(
             modified_code_item(code.region, code.region_modifier, "AnatomicRegionModifierSequence")
         ]
     segment.TrackingID = structure.name
-    segment.TrackingUID = provenance.tracking_uid(segmentation, settings, structure.name)
+    segment.TrackingUID = identifiers.tracking_uid(segmentation, settings, structure.name)
     segment.RecommendedDisplayCIELabValue = list(CIELabColor.from_rgb(*code.rgb).value)
     return segment
 

@@ -20,14 +20,14 @@ from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultKind, Settings
 from totalmap.structures import Structure
-from totalmap.writers.dicom import provenance
+from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.codes import code_item
 from totalmap.writers.dicom.encoding import encapsulated_pixels
 from totalmap.writers.dicom.header import ObjectKind
 from totalmap.writers.release import RESULTS_NAME, Release
 from totalmap.writers.seg.functional_groups import FunctionalGroups, per_frame_groups
 from totalmap.writers.seg.header import EncodedSeg, dimensions, seg_header
-from totalmap.writers.seg.parts import SegPart, seg_parts, undivided
+from totalmap.writers.seg.split import SegPart, seg_parts, undivided
 
 FILE_NAME = "seg_labelmap.dcm"
 LABEL_MAP_SEGMENTATION_STORAGE = UID("1.2.840.10008.5.1.4.1.1.66.7")  # PS3.6 A; not in pydicom yet
@@ -59,7 +59,7 @@ def write_seg_labelmap(
     """
     results = []
     for seg in encode_seg_labelmaps(segmentation, settings):
-        name = provenance.result_name(segmentation, FILE_NAME)
+        name = identifiers.result_name(segmentation, FILE_NAME)
         staged = release.write(name, seg.write)
         compare_seg_labelmap(pydicom.dcmread(staged), segmentation, seg.part.structures)
         uid = str(seg.header.SOPInstanceUID)

@@ -8,9 +8,9 @@ from pydicom.uid import UID
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultKind, Settings
 from totalmap.structures import Structure
-from totalmap.writers.dicom import provenance
+from totalmap.writers.dicom import identifiers
 from totalmap.writers.seg import binary, labelmap
-from totalmap.writers.seg.parts import seg_parts, undivided
+from totalmap.writers.seg.split import seg_parts, undivided
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +42,8 @@ def segment_references(
         return {}
     references: dict[Structure, SegmentReference] = {}
     for part in seg_parts((found.structure for found in segmentation.found()), results):
-        series_uid = provenance.series_uid(segmentation, settings, kind.name, part.name)
-        instance_uid = provenance.instance_uid(segmentation, settings, kind.name, part.name)
+        series_uid = identifiers.series_uid(segmentation, settings, kind.name, part.name)
+        instance_uid = identifiers.instance_uid(segmentation, settings, kind.name, part.name)
         for number, structure in enumerate(part.structures, start=1):
             references[structure] = SegmentReference(
                 sop_class=kind.sop_class,

@@ -19,7 +19,7 @@ from pydicom.sr.coding import Code
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
 from totalmap.structures import MeasuredStructure
-from totalmap.writers.dicom import provenance
+from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.codes import (
     LIMITATION,
     Intensity,
@@ -61,7 +61,7 @@ def measurement_group(
         )
     return template(
         tracking_identifier=TrackingIdentifier(
-            uid=provenance.tracking_uid(segmentation, settings, found.structure.name),
+            uid=identifiers.tracking_uid(segmentation, settings, found.structure.name),
             identifier=found.structure.name,
         ),
         finding_category=code.category,
@@ -112,7 +112,7 @@ def _measurements(found: MeasuredStructure, intensity: Intensity | None) -> list
 def _algorithm(segmentation: Segmentation) -> Any:
     """Returns Algorithm Identification (TID 4019): name, version and parameters as in the SEG."""
     return AlgorithmIdentification(
-        name=provenance.algorithm_name(segmentation),
-        version=provenance.software_versions(),
-        parameters=[provenance.algorithm_parameters(segmentation)],
+        name=identifiers.algorithm_name(segmentation),
+        version=identifiers.software_versions(),
+        parameters=[identifiers.algorithm_parameters(segmentation)],
     )

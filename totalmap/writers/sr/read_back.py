@@ -12,7 +12,7 @@ from totalmap.finding import Assessment
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
 from totalmap.structures import MeasuredStructure
-from totalmap.writers.dicom import provenance
+from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.codes import (
     LIMITATION,
     intensity_of,
@@ -116,7 +116,7 @@ def _structure(
     return frozenset(
         [
             Item(_TRACKING_ID, name),
-            Item(_TRACKING_UID, provenance.tracking_uid(segmentation, settings, name)),
+            Item(_TRACKING_UID, identifiers.tracking_uid(segmentation, settings, name)),
             Item(_FINDING_CATEGORY, _text(code.category)),
             Item(_FINDING, _text(code.type)),
             Item(_FINDING_SITE, _text(site), sides),
@@ -146,9 +146,9 @@ def _segment(segmentation: Segmentation, segment: SegmentReference | None) -> It
 def _algorithm(segmentation: Segmentation) -> frozenset[Item]:
     return frozenset(
         [
-            Item(_ALGORITHM_NAME, provenance.algorithm_name(segmentation)),
-            Item(_ALGORITHM_VERSION, provenance.software_versions()),
-            Item(_ALGORITHM_PARAMETERS, provenance.algorithm_parameters(segmentation)),
+            Item(_ALGORITHM_NAME, identifiers.algorithm_name(segmentation)),
+            Item(_ALGORITHM_VERSION, identifiers.software_versions()),
+            Item(_ALGORITHM_PARAMETERS, identifiers.algorithm_parameters(segmentation)),
         ]
     )
 

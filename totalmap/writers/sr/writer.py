@@ -19,7 +19,7 @@ from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultKind, Settings
 from totalmap.structures import MeasuredStructure
-from totalmap.writers.dicom import provenance
+from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.codes import limitation_codes, private_scheme, structure_code
 from totalmap.writers.dicom.encoding import write_parts
 from totalmap.writers.dicom.header import ObjectKind, derived_header, reference, references_to
@@ -58,7 +58,7 @@ def write_sr(
     if not segmentation.found():
         return ()
     report = encode_sr(segmentation, settings)
-    name = provenance.result_name(segmentation, FILE_NAME)
+    name = identifiers.result_name(segmentation, FILE_NAME)
     write = partial(write_parts, dataset=report, parts=(), syntax=ExplicitVRLittleEndian)
     staged = release.write(name, write)
     compare_sr(pydicom.dcmread(staged), segmentation, settings)
@@ -142,10 +142,10 @@ def _series(uid: str, references: list[Dataset]) -> Dataset:
 def _observer() -> ObservationContext:
     """Returns the observer: this version of our software (TID 1001, TID 1004)."""
     device = DeviceObserverIdentifyingAttributes(
-        uid=provenance.device_uid(),
-        name=provenance.MODEL_NAME,
+        uid=identifiers.device_uid(),
+        name=identifiers.MODEL_NAME,
         manufacturer_name=MANUFACTURER,
-        model_name=f"{provenance.MODEL_NAME} {provenance.software_versions()}",
-        serial_number=provenance.DEVICE_SERIAL_NUMBER,
+        model_name=f"{identifiers.MODEL_NAME} {identifiers.software_versions()}",
+        serial_number=identifiers.DEVICE_SERIAL_NUMBER,
     )
     return ObservationContext(ObserverContext(_DEVICE, device))

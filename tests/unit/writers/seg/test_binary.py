@@ -27,7 +27,7 @@ from totalmap.errors import OutputError
 from totalmap.segmentation import Segmentation
 from totalmap.settings import GeometrySection, ResultsSection, SegTransferSyntax, Settings
 from totalmap.structures import Structure
-from totalmap.writers.dicom import provenance
+from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.codes import structure_code
 from totalmap.writers.dicom.source_headers import CARRIED_OVER
 from totalmap.writers.release import open_release
@@ -150,7 +150,7 @@ def test_each_phase_of_a_source_has_its_own_seg_series(tmp_path: Path) -> None:
     segmentation = segmentation_of(written)
     first, second = split_into_stacks(*read_study(written.folder).series)
     uids = {
-        provenance.series_uid(
+        identifiers.series_uid(
             replace(segmentation, volume=replace(segmentation.volume, slices=stack.slices)),
             Settings(),
             "seg",

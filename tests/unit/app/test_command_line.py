@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from app.command import parse_request
+from app.command_line import parse_request
 from totalmap.defaults import REPOSITORY
 from totalmap.errors import ConfigError
 
