@@ -6,7 +6,6 @@ a patient's name.
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
@@ -25,18 +24,18 @@ class InputKind(StrEnum):
     NIFTI = "nifti"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class OpenedInput:
-    """An input that can be read.
+    """An input that can be read; it keeps the headers that it has read.
 
     Attributes:
         kind: Kind of the input.
         path: The folder or file to read; for an archive, the folder with its files.
     """
 
-    kind: InputKind
-    path: Path
-    _read: dict[bool, Study] = field(default_factory=dict)
+    def __init__(self, *, kind: InputKind, path: Path) -> None:
+        self.kind = kind
+        self.path = path
+        self._read: dict[bool, Study] = {}
 
     def studies(self, *, repair_missing_uids: bool) -> Study:
         """Returns all studies; their headers are read once.
