@@ -1,3 +1,3 @@
-"""The MONAI Deploy application: composes the operators and maps errors to exit statuses."""
+"""The MONAI Deploy application: connects the operators, runs them and returns the exit status."""
 
 import operators  # noqa: F401  imported first: makes Holoscan importable without CUDA

@@ -1,4 +1,4 @@
-"""Runs all studies of an input one after the other, each into a folder of its own."""
+"""Runs all studies of an input one after the other, each with its own output folder."""
 
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack

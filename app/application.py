@@ -1,4 +1,4 @@
-"""Composes the operators of a run into a Holoscan application."""
+"""Connects the operators of a run to a Holoscan application."""
 
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path

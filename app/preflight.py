@@ -1,4 +1,4 @@
-"""Makes sure, without a study, that settings, weights and licences allow a run."""
+"""Checks settings, weights and licences before the first study arrives."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from totalmap.settings import load_settings
 
 
 def require_ready(settings_file: Path, models_folder: Path) -> str:
-    """Returns the name and variant of the task that would run, for people.
+    """Returns the name and variant of the task that a run would segment, for people.
 
     Raises:
         ConfigError: The settings are wrong, or there is no such task, variant or structure.

@@ -20,7 +20,7 @@ from totalmap.trace_result import Trace, trace
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reproduction:
-    """The differences of a result and its reproduction, as sentences; empty if there are none."""
+    """The differences between a result and its reproduction, as sentences, if there are any."""
 
     differences: tuple[str, ...]
 

@@ -1,4 +1,4 @@
-"""Runs the application on one study, and writes status.json whatever happens."""
+"""Runs the application on one study; writes status.json after a success and after a failure."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress

@@ -1,4 +1,4 @@
-"""Memory that was freed once is used again instead of being given back after every layer."""
+"""Keeps freed memory in the process, so that each layer of a network uses it again."""
 
 import ctypes
 
@@ -17,12 +17,12 @@ _PAD_BYTES = 64 * 2**20
 def keep_freed_memory() -> None:
     """Tells glibc to keep what is freed; does nothing with another C library.
 
-    It has to be said before there are threads: what a thread of its own frees goes back for good,
-    unless it shares the memory of the others.
+    Call it before threads start: each thread would otherwise have memory of its own, which is
+    returned to the system when it is freed.
 
-    Each layer of a network asks for hundreds of MB and frees them again. By default the kernel
-    hands out, clears and takes back every page each time: 1.7 million page faults a tile, a third
-    of its time.
+    Each layer of a network requests hundreds of MB and frees them again. By default the kernel
+    provides, clears and takes back every page each time: a tile has 1.7 million page faults, which
+    take a third of its time.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
@@ -35,7 +35,7 @@ def keep_freed_memory() -> None:
 def keep_no_memory() -> None:
     """Undoes `keep_freed_memory`, and returns what is free now.
 
-    A network then takes a quarter less at its peak, and a third longer.
+    A network then needs a quarter less memory at its peak, and a third more time.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

@@ -44,7 +44,7 @@ def configure(log_format: LogFormat = "text", level: int = logging.INFO) -> None
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=_standard_error_of_the_moment,
+        logger_factory=_current_standard_error,
         cache_logger_on_first_use=False,
     )
 
@@ -99,7 +99,8 @@ def _without_credentials(
     }
 
 
-def _standard_error_of_the_moment(*_: object) -> structlog.PrintLogger:
+def _current_standard_error(*_: object) -> structlog.PrintLogger:
+    """Returns a logger to sys.stderr, which a test or a display may have replaced."""
     return structlog.PrintLogger(sys.stderr)
 
 

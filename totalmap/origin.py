@@ -1,8 +1,9 @@
-"""Writes where a result comes from into every DICOM object, and reads it back.
+"""Writes the origin of a result into every DICOM object, and reads it back.
 
 Contributing Equipment Sequence (PS3.3 C.12.1) has several items of TotalMAP, since a Contribution
-Description holds 1024 characters: how the result was made, further weights where they do not fit
-there, and what was looked for, with the licences of the weights.
+Description holds at most 1024 characters. The first item states how the result was made, further
+items list weights that do not fit there, and the last item lists the labels that were looked for
+and the licences of the weights.
 """
 
 import re
@@ -31,15 +32,18 @@ _WEIGHTS = re.compile(r"(\S+) ([0-9a-f]{64})")
 
 _WHAT = re.compile(r"TotalMAP; labels looked for: (?P<labels>[0-9,-]*)(?P<licences>(; .*)?)")
 _LICENCE = re.compile(r"; licence (\S+) of ([^\s;,]+(?:, [^\s;,]+)*)")
-_NO_LETTER_OF_A_LICENCE = re.compile(r"[^A-Za-z0-9.+-]+")
-# With more, those of seven networks might not fit.
+_NOT_IN_A_LICENCE = re.compile(r"[^A-Za-z0-9.+-]+")
+# Longer names of the licences of seven networks might not fit.
 _LICENCE_LENGTH = 40
 _SHORT_TEXT = 1024  # PS3.5 6.2, ST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
-    """A network, the SHA-256 of its checkpoint, and its licence; empty in older objects."""
+    """A network, the SHA-256 of its checkpoint, and its licence.
+
+    The licence is empty in objects of earlier versions.
+    """
 
     dataset: str
     sha256: str
@@ -48,14 +52,14 @@ class Weights:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """What made a result.
+    """The software, the weights and the settings that made a result.
 
     Attributes:
-        version: Of TotalMAP.
-        settings_sha256: `Settings.fingerprint`.
-        weights: The networks that took part.
-        looked_for: Labels of the task that the object would hold had they been found, as
-            `1-3,5`; empty in older objects.
+        version: Version of TotalMAP.
+        settings_sha256: `Settings.fingerprint` of the run.
+        weights: The networks that were used.
+        looked_for: Labels of the structures that the object holds if they are found, as `1-3,5`;
+            empty in objects of earlier versions.
     """
 
     version: str
@@ -75,13 +79,13 @@ class Origin:
         settings: Settings,
         structures: Iterable[Structure] | None = None,
     ) -> Self:
-        """Returns what makes a result of this run.
+        """Returns the origin of a result of this run.
 
         Args:
             segmentation: The result.
-            settings: Those of the run.
-            structures: What the object would hold had it been found; None: all that was looked
-                for.
+            settings: The settings of the run.
+            structures: The structures that the object holds if they are found; None: all
+                structures that were looked for.
         """
         looked_for = segmentation.structures if structures is None else structures
         return cls(
@@ -96,7 +100,7 @@ class Origin:
                 Weights(
                     dataset=model.dataset,
                     sha256=model.sha256,
-                    licence=_NO_LETTER_OF_A_LICENCE.sub("-", model.licence)[:_LICENCE_LENGTH],
+                    licence=_NOT_IN_A_LICENCE.sub("-", model.licence)[:_LICENCE_LENGTH],
                 )
                 for model in segmentation.models
             ),
@@ -105,14 +109,14 @@ class Origin:
 
     @property
     def labels(self) -> frozenset[int]:
-        """The labels of `looked_for`; empty where these are not on record."""
+        """The labels of `looked_for`; empty if the object does not state them."""
         ends = [part.partition("-") for part in self.looked_for.split(",") if part]
         return frozenset(
             label for first, _, last in ends for label in range(int(first), int(last or first) + 1)
         )
 
     def lines(self) -> tuple[str, ...]:
-        """Returns what stands in the object, in texts of at most 1024 characters for `read`."""
+        """Returns the origin as texts of at most 1024 characters, which `read` understands."""
         how = (
             f"TotalMAP {self.version}; task {self.task}, variant {self.variant}; "
             f"engine {self.engine}, arithmetic {self.arithmetic}, device {self.device}; "
@@ -139,9 +143,9 @@ class Origin:
 
     @classmethod
     def read(cls, lines: Iterable[str]) -> Self | None:
-        """Returns what `lines` was written from; None where none of them is ours.
+        """Returns the origin from its texts; None if TotalMAP wrote none of them.
 
-        Objects of earlier versions have the first line alone.
+        Objects of earlier versions have only the first text.
         """
         read = tuple(lines)
         how = next(filter(None, map(_HOW.fullmatch, read)), None)
@@ -167,7 +171,7 @@ class Origin:
 
 
 def origin_of(result: Dataset) -> Origin | None:
-    """Returns where a DICOM object comes from; None where TotalMAP did not make it."""
+    """Returns the origin of a DICOM object; None if TotalMAP did not make it."""
     return Origin.read(
         str(item.get("ContributionDescription", ""))
         for item in result.get("ContributingEquipmentSequence") or ()
@@ -176,7 +180,7 @@ def origin_of(result: Dataset) -> Origin | None:
 
 
 def _fitting(line: str, weights: Sequence[str]) -> int:
-    """Returns how many of the weights fit behind the begin of a line."""
+    """Returns the number of weights that fit after the beginning of a line."""
     ends = accumulate((len(entry) + len(", ") for entry in weights), initial=len(line))
     return sum(end - len(", ") <= _SHORT_TEXT for end in islice(ends, 1, None))
 

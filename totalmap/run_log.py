@@ -1,7 +1,7 @@
-"""Records what a run does; the operators fill it, and status.json is written from it.
+"""Records what a run does: operators add to the run log, and status.json is written from it.
 
-The run log is the only mutable object of a run. status.json is written after a failure, too, so the
-run log holds all that is known at any moment.
+The run log is the only mutable object of a run. status.json is also written after a failure, so the
+run log always holds everything that is known.
 """
 
 import time
@@ -72,7 +72,7 @@ class RunLog:
     Attributes:
         completed: Names of the operators that have done their work.
         held: Why the results are held back; None: they are delivered.
-        timings_seconds: Duration of each stage, also of one that failed.
+        timings_seconds: Duration of each stage, including a failed one.
     """
 
     def __init__(self, observer: Observer | None = None) -> None:
@@ -95,7 +95,7 @@ class RunLog:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Measures the duration of a stage of the chain, also of one that fails."""
+        """Measures the duration of a stage of the chain, even if it fails."""
         self.observer.stage_started(name)
         start = time.perf_counter()
         try:
@@ -135,7 +135,7 @@ class RunLog:
         self.warn(*(f"{folder}{finding}" for finding in volume.findings))
 
     def segmented(self, segmentation: Segmentation) -> None:
-        """Records the structures that were found, and the weights that found them."""
+        """Records the structures that were found, and the weights that were used."""
         folder = segmentation.volume.folder
         found = segmentation.found()
         self.found.append(

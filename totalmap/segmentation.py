@@ -1,4 +1,4 @@
-"""Holds the labels of a volume, with how they were made and what was measured and found."""
+"""Holds the labels of a volume, how they were made, their measurements and their assessment."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -35,7 +35,7 @@ class ModelIdentity:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class InferenceLabels:
-    """The labels where the network put them, before they were brought back to the source.
+    """The labels on the grid of the network, before they were resampled to the source.
 
     Attributes:
         labels: (x, y, z) on the inference grid.
@@ -48,7 +48,7 @@ class InferenceLabels:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Margin:
-    """By how much a network preferred a structure, over the voxels where it chose it.
+    """The margin by which a network preferred a structure, over the voxels that it gave to it.
 
     It is not a probability.
 
@@ -108,16 +108,16 @@ class Segmentation:
     Attributes:
         labels: (k, j, i) uint8, or uint16 for more than 255 structures, on the grid of `volume`;
             0 is background, other values are labels of `structures`.
-        inference: The same labels where the network put them.
-        structures: All structures that were looked for, found or not, by label: those that were
-            asked for and that the networks have learnt.
-        models: The networks that took part.
+        inference: The same labels on the grid of the network.
+        structures: All structures that were looked for, found or not, by label: those that the
+            settings choose and that the networks have learnt.
+        models: The networks that were used.
         arithmetic: How the networks were computed: exact, compiled, bf16, or float16 on a GPU.
         findings: Sentences for the reader of the result.
         engine: The engine that ran the networks.
         confidence: None if the engine does not compute it.
         assessment: Quality findings and verdict; None before the labels are assessed.
-        measured: Statistics that `with_assessment` hands on; they are not counted again.
+        measured: Statistics that were counted already; a copy with an assessment shares them.
     """
 
     task: str
@@ -170,7 +170,7 @@ class Segmentation:
 
     @cached_property
     def inputs_sha256(self) -> str:
-        """The SHA-256 of all that decides the labels; every UID is derived from it."""
+        """The SHA-256 of all inputs that decide the labels; every UID is derived from it."""
         inputs = (
             self.task,
             self.variant,

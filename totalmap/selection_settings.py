@@ -70,7 +70,7 @@ IMAGE_TYPES_EXCLUDED = (
     *("PERFUSION", "CBF", "CBV", "MTT", "TTP", "TMAX", "PERMEABILITY"),
     *("IODINE", "VNC", "EFF_Z", "ELECTRON_DENSITY", "MAT_SPECIFIC", "SUBTRACTION"),
 )
-# Image Type of series that are segmented where the study has no original slices.
+# Image Type of series that are segmented if the study has no original slices.
 IMAGE_TYPES_FALLBACK = ("SECONDARY",)
 
 

@@ -26,16 +26,17 @@ from totalmap.settings_errors import key_elsewhere, not_one_of
 from totalmap.settings_file import Section, read_sections, validated
 from totalmap.suggestions import did_you_mean, nearest, quoted_if_close
 
-_LAID_OVER = ("the environment", "the arguments")
+# Sources that override the settings file, in messages.
+_OVERRIDING_SOURCES = ("the environment", "the arguments")
 
 ENV_PREFIX = "TOTALMAP_"
 ENV_NESTING = "__"
 
 
 class Variant(StrEnum):
-    """Which of TotalSegmentator's resolutions to run: 1.5, 3 or 6 mm for task total.
+    """The resolution of TotalSegmentator's networks: 1.5, 3 or 6 mm for task total.
 
-    Most tasks have `full` alone.
+    Most tasks have only `full`.
     """
 
     FULL = "full"
@@ -56,9 +57,9 @@ class Arithmetic(StrEnum):
 
 
 class Device(StrEnum):
-    """Where networks run; `auto` takes an NVIDIA GPU if there is one.
+    """The device that runs the networks; `auto` takes an NVIDIA GPU if there is one.
 
-    `gpu`, as TotalSegmentator's command has it, is `cuda`.
+    `gpu`, the name in TotalSegmentator's command, means `cuda`.
     """
 
     AUTO = "auto"
@@ -71,9 +72,9 @@ class Device(StrEnum):
 
 
 class MemoryShort(StrEnum):
-    """What to do with a study for which all networks at once need more memory than there is.
+    """What to do if all networks at once need more memory than there is.
 
-    `smaller` loads one network at a time and keeps no freed memory: the same labels, later.
+    `smaller` loads one network at a time and keeps no freed memory: the same labels take longer.
     """
 
     SMALLER = "smaller"
@@ -81,7 +82,7 @@ class MemoryShort(StrEnum):
 
 
 class ResultKind(StrEnum):
-    """What to write: docs/results.md."""
+    """The kinds of results (docs/results.md)."""
 
     SEG = "seg"
     SEG_LABELMAP = "seg_labelmap"
@@ -94,14 +95,14 @@ class ResultKind(StrEnum):
 
 
 class SegTransferSyntax(StrEnum):
-    """How a SEG is encoded: uncompressed, which every reader takes, or deflated and small."""
+    """How a SEG is encoded: uncompressed, which every reader reads, or deflated and small."""
 
     NATIVE = "native"
     DEFLATED = "deflated"
 
 
 class SegSplit(StrEnum):
-    """What goes into one SEG object: everything, or what belongs to one body system."""
+    """Whether one SEG holds all structures, or each body system has a SEG."""
 
     NONE = "none"
     BODY_SYSTEM = "body_system"
@@ -124,7 +125,7 @@ MAX_INTEGER_STRING = 2**31 - 1  # PS3.5 6.2, IS
 
 
 class ApplicationSection(Section):
-    """What `monai-deploy package` writes into the manifest; not used at run time."""
+    """Values that `monai-deploy package` writes into the manifest; not used at run time."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -133,7 +134,7 @@ class ApplicationSection(Section):
 
 
 class ResourcesSection(Section):
-    """What `monai-deploy package` asks of the machine; not used at run time."""
+    """What `monai-deploy package` requires of the machine; not used at run time."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -145,7 +146,7 @@ class StudySection(Section):
 
 
 class GeometrySection(Section):
-    """What is made of slices that are missing or lie at varying distances, and size limits."""
+    """How missing and unevenly spaced slices are treated, and the size limits of a volume."""
 
     gaps: GapPolicy = GapPolicy.REJECT
     max_gap_mm: PositiveFloat = 10.0
@@ -158,9 +159,9 @@ class SegmentationSection(Section):
     """What is segmented, and with which model.
 
     Attributes:
-        variant: None is `fast` where the task has it, else `full`.
-        structures: What to look for, by TotalSegmentator's names; empty is all.
-        licence_number: For the tasks that TotalSegmentator licenses.
+        variant: None: `fast` if the task has it, else `full`.
+        structures: The structures to look for, by TotalSegmentator's names; empty: all.
+        licence_number: The number of TotalSegmentator's licence, for tasks that need one.
         accepted_licences: Licences of weights, beyond those that allow any use, under which the
             site may use them; SPDX identifiers.
     """
@@ -195,9 +196,9 @@ class ResultsSection(Section):
     """What is written, and how.
 
     Attributes:
-        series_description: {task} and {variant} are put in, and it always goes on with what warns
-            that nobody has verified the result.
-        seg_structures: What the SEGs hold, by TotalSegmentator's names; empty is all.
+        series_description: Template of the Series Description, with {task} and {variant}. A warning
+            that nobody has verified the result always follows it.
+        seg_structures: The structures in the SEGs, by TotalSegmentator's names; empty: all.
         rtstruct_structures: The same for the RTSTRUCT.
     """
 
@@ -220,19 +221,19 @@ class ResultsSection(Section):
 
 
 class Rejected(StrEnum):
-    """What is done with results that are not to be believed."""
+    """What is done with results that quality control rejects."""
 
     HOLD = "hold"
     DELIVER = "deliver"
 
 
 class QualitySection(Section):
-    """How it is found out whether a result is to be believed, and what follows.
+    """How results are assessed, and what is done with rejected ones.
 
     Attributes:
         second_opinion: Whether a whole-body task at 1.5 mm is also run with its 3 mm network.
-        rejected: `hold`: into the folder `rejected`, which nobody delivers. `deliver`: as all
-            others, with a note of their rejection (IHE IOCM).
+        rejected: `hold` writes them to the folder `rejected`, which nobody delivers. `deliver`
+            releases them as all others, with a rejection note (IHE IOCM).
     """
 
     second_opinion: bool = False
@@ -259,11 +260,10 @@ class Settings(Section):
     logging: LoggingSection = LoggingSection()
 
     def fingerprint(self) -> str:
-        """Returns the SHA-256 of all that decides a result, as canonical JSON.
+        """Returns the SHA-256 of all settings that decide a result, as canonical JSON.
 
-        Left out is what only says where and how it is computed: a result names arithmetic and
-        device itself. A licence number is nobody's business, and which licences are accepted
-        changes no result.
+        The device and what is done if memory is short are left out: a result states its device
+        itself. The licence number is a secret, and the accepted licences change no result.
         """
         document = self.model_dump_json(
             include={"study", "selection", "geometry", "segmentation", "results", "quality"},
@@ -285,7 +285,7 @@ def load_settings(
 
     Args:
         path: The settings file.
-        environment: None is the environment of this process.
+        environment: The environment variables; None: those of this process.
         overrides: Sections with the keys that differ.
 
     Raises:
@@ -298,13 +298,13 @@ def load_settings(
         for name, section in layer.items():
             present = sections.get(name) or {}
             sections[name] = {**present, **section} if isinstance(present, dict) else present
-    settings = _with_modalities(validated(Settings, sections, path, *_LAID_OVER))
+    settings = _with_modalities(validated(Settings, sections, path, *_OVERRIDING_SOURCES))
     _require_known_structures(settings)
     return settings
 
 
 def _require_known_structures(settings: Settings) -> None:
-    """Makes sure that no name is misspelt, which would leave a structure out without a word."""
+    """Refuses misspelt names, which would leave a structure out without a message."""
     task = settings.segmentation.task
     known = tuple(class_map.get(task, {}).values())
     for key in ("seg_structures", "rtstruct_structures"):
@@ -329,7 +329,7 @@ def _with_modalities(settings: Settings) -> Settings:
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """Returns what all TOTALMAP_SECTION__KEY variables say, by section."""
+    """Returns the settings of all TOTALMAP_SECTION__KEY variables, by section."""
     sections: dict[str, dict[str, Any]] = {}
     for name, text in environment.items():
         if not name.startswith(ENV_PREFIX):
@@ -345,7 +345,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, dict[str, Any
 
 
 def _meant(section: str, key: str) -> str:
-    """Returns which variable was meant, or how variables are called."""
+    """Returns the variable that was probably meant, or else the form of all variables."""
     known = tuple(Settings.model_fields)
     if key:
         names = [f"{close}.{key}" for close in nearest(section, known)[:1]]
@@ -358,10 +358,10 @@ def _meant(section: str, key: str) -> str:
 
 
 def parse_variant(name: str) -> Variant:
-    """Returns the variant of a name.
+    """Returns the variant with a name.
 
     Raises:
-        ConfigError: There is none.
+        ConfigError: No variant has the name.
     """
     try:
         return Variant(name)

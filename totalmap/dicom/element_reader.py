@@ -97,8 +97,8 @@ class _Skipped:
 
 
 @dataclass(slots=True)
-class Stops:
-    """Decides at each element whether pydicom stops, and skips sequences that are too large.
+class StopCondition:
+    """Tells pydicom at each element whether to stop, and skips sequences that are too large.
 
     Attributes:
         size: Size of the file, in bytes; None if unknown.
@@ -136,12 +136,12 @@ class Stops:
         if length == UNDEFINED_LENGTH and not self.request.wants(tag):
             return self._skip(vr, length)
         if length == UNDEFINED_LENGTH:
-            return self._skips(vr, length)
+            return self._skip_if_too_large(vr, length)
         if left is not None and length > left:
             raise BrokenFile("an element is longer than the rest of the file")
         is_candidate = vr == "SQ" or vr is None
         if is_candidate and self.request.wants(tag) and (vr or is_sequence_tag(tag)):
-            return self._skips(vr, length)
+            return self._skip_if_too_large(vr, length)
         return False
 
     def _stop_at_pixels(self, tag: BaseTag, vr: str | None, length: int, left: int | None) -> bool:
@@ -160,7 +160,7 @@ class Stops:
             raise BrokenFile("its pixels have another length than its attributes declare")
         return False
 
-    def _skips(self, vr: str | None, length: int) -> bool:
+    def _skip_if_too_large(self, vr: str | None, length: int) -> bool:
         """Returns whether to skip a sequence because it is too large to be parsed.
 
         Raises:
@@ -193,7 +193,9 @@ class Stops:
         return Walk(self.stream, encoding, self.budget, is_parsed)
 
 
-def read_elements(stream: Stream, encoding: Encoding, stops: Stops, request: Request) -> Dataset:
+def read_elements(
+    stream: Stream, encoding: Encoding, stop_condition: StopCondition, request: Request
+) -> Dataset:
     """Reads elements, and skips sequences of undefined length that were not requested."""
 
     def read(character_set: str | MutableSequence[str]) -> Dataset:
@@ -201,14 +203,14 @@ def read_elements(stream: Stream, encoding: Encoding, stops: Stops, request: Req
             cast(BinaryIO, stream),
             encoding.is_implicit_vr,
             encoding.is_little_endian,
-            stop_when=stops,
+            stop_when=stop_condition,
             parent_encoding=character_set,
             specific_tags=None if request.tags is None else list(request.tags),
         )
 
     dataset = read(default_encoding)
-    while stops.skipped is not None:
-        skipped, stops.skipped = stops.skipped, None
+    while stop_condition.skipped is not None:
+        skipped, stop_condition.skipped = stop_condition.skipped, None
         skipped.skip(stream)
         dataset.update(read(dataset._character_set))
     return dataset

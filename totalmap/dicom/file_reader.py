@@ -36,7 +36,7 @@ from totalmap.dicom.element_reader import (
     PIXEL_DATA_TAG,
     PixelElement,
     Request,
-    Stops,
+    StopCondition,
     Stream,
     read_elements,
 )
@@ -192,8 +192,8 @@ def _parse_parts(
     if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
         limit = MAX_HEADER_BYTES + (request.pixel_bytes or 0) + SPARE_BYTES
         stream, left = Inflated(cast(BinaryIO, file), limit), None
-    stops = Stops(stream, left, request, encoding)
-    dataset = read_elements(stream, encoding, stops, request)
+    stop_condition = StopCondition(stream, left, request, encoding)
+    dataset = read_elements(stream, encoding, stop_condition, request)
     is_prefixed = first[PREFIX_AT:].startswith(PREFIX)
     whole = FileDataset(
         io.BytesIO(),
@@ -206,7 +206,7 @@ def _parse_parts(
     whole.set_original_encoding(
         encoding.is_implicit_vr, encoding.is_little_endian, dataset._character_set
     )
-    return whole, stops.pixels
+    return whole, stop_condition.pixels
 
 
 def read_file_meta(

@@ -1,4 +1,4 @@
-"""Describes where voxels lie in the patient: one affine in float64, in DICOM's LPS frame.
+"""Describes the positions of voxels in the patient: one affine in float64, in DICOM's LPS frame.
 
 Only this module converts between LPS (DICOM: x to the left, y to the back, z to the head) and RAS
 (NIfTI, nibabel, TotalSegmentator). nibabel is imported where it is used, since series selection
@@ -72,7 +72,7 @@ class Geometry:
     Attributes:
         affine_lps: (4, 4), maps (i, j, s, 1) to mm in LPS, where i is the column and j the row of
             a voxel and s its place along the stack in steps (PS3.3 C.7.6.2.1.1). The third
-            column is a shear where the gantry was tilted.
+            column is a shear if the gantry was tilted.
         shape: Number of voxels (k, j, i): slices, rows, columns, the order of our arrays.
         slice_steps: The position s of each slice k; 0, 1, 2, ... unless slices are missing or their
             distances vary.

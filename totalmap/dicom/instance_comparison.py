@@ -162,9 +162,8 @@ def _have_same_voxels(first: Instance, second: Instance) -> bool:
         return False
     if (first.rows, first.columns) != (second.rows, second.columns):
         return False
-    for frame, other in zip(
-        first.frames, second.frames, strict=True
-    ):  # frame by frame, to save memory
+    # Frame by frame, to save memory.
+    for frame, other in zip(first.frames, second.frames, strict=True):
         ours, faults = decode_slices([Slice(instance=first, frame=frame)])
         theirs, more_faults = decode_slices([Slice(instance=second, frame=other)])
         if faults or more_faults or not np.array_equal(ours, theirs):

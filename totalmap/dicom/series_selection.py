@@ -72,8 +72,8 @@ class Selection:
     """A stack to be segmented.
 
     Attributes:
-        folder: Folder of its results below the results folder: the name of the rule, empty for a
-            single rule.
+        folder: Folder of its results below the results folder: the name of the rule; empty if
+            there is only one rule.
         siblings: The other stacks of its series.
     """
 

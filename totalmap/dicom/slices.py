@@ -40,9 +40,9 @@ class Slice:
 
     @property
     def plane(self) -> Plane:
-        """Where the slice lies."""
+        """Position and orientation of the slice."""
         if self.frame.plane is None:
-            raise ValueError("a slice without a place")
+            raise ValueError("a slice without a position")
         return self.frame.plane
 
 

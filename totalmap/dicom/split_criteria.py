@@ -1,4 +1,7 @@
-"""Decides whether slices that differ in an attribute form several volumes or one."""
+"""Lists the attributes by which a series may be split, and decides whether a split is right.
+
+Slices that differ in an attribute may form several volumes, or parts of one volume.
+"""
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence

@@ -51,7 +51,7 @@ class Series:
 
     @property
     def number(self) -> int | None:
-        """Series Number (0020,0011), None where it is empty."""
+        """Series Number (0020,0011); None if it is empty."""
         return self.instances[0].series_number
 
     @property

@@ -302,7 +302,7 @@ def _separate_repeated(instances: list[Instance]) -> tuple[list[Instance], str, 
     by_uid: dict[Hashable, list[Instance]] = defaultdict(list)
     for instance in instances:
         by_uid[instance.series_instance_uid, instance.sop_instance_uid].append(instance)
-    told: dict[Path, Instance] = {}
+    separated: dict[Path, Instance] = {}
     for group in by_uid.values():
         images: dict[Hashable, list[Instance]] = defaultdict(list)
         for instance in group if len(group) > 1 else ():
@@ -310,10 +310,11 @@ def _separate_repeated(instances: list[Instance]) -> tuple[list[Instance], str, 
         for copies in images.values() if len(images) > 1 else ():
             content = min(map(_content_sha256, copies))
             uid = derived_uid("instance", copies[0].series_instance_uid, content)
-            told |= {copy.path: _with_uids(copy, {"SOPInstanceUID": uid}) for copy in copies}
-    finding = f"SOPInstanceUID is repeated in {len(told)} files with different images"
+            uids = {"SOPInstanceUID": uid}
+            separated |= {copy.path: _with_uids(copy, uids) for copy in copies}
+    finding = f"SOPInstanceUID is repeated in {len(separated)} files with different images"
     remedy = "others were derived from the content"
-    return _replaced(instances, told), finding if told else "", remedy
+    return _replaced(instances, separated), finding if separated else "", remedy
 
 
 def _image_key(instance: Instance) -> Hashable:

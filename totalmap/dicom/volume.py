@@ -23,8 +23,8 @@ class Volume:
 
     Attributes:
         voxels: (k, j, i) = (slices, rows, columns), HU for CT, the scanner's own units for MR;
-            int16, or float32 where a rescale is fractional or leaves the range of int16.
-        geometry: Where the voxels lie, LPS.
+            int16, or float32 if a rescale is fractional or leaves the range of int16.
+        geometry: Positions of the voxels, LPS.
         modality: Modality (0008,0060): CT or MR.
         slices: The DICOM source of each slice k, in the order of the array; empty for NIfTI.
         findings: Sentences for the reader of the result.

@@ -1,1 +1,1 @@
-"""Measures labels: counts, volumes, values, places, and the field of view."""
+"""Measures labels: counts, volumes, values and positions; and the field of view."""

@@ -1,4 +1,4 @@
-"""Where a volume holds an image: inside its array, and inside what padding leaves of it."""
+"""Finds the field of view of a volume: the part of its array that is not padding."""
 
 import os
 from collections.abc import Iterator
@@ -14,16 +14,16 @@ from totalmap.structures import Face
 
 Places = NDArray[np.intp]
 Runs = NDArray[np.int32]
-"""The first and the last voxel of lines that hold an image; first > last where a line has none."""
+"""The first and the last voxel of each line without padding; first > last if there are none."""
 
-# A padded slice has padding in its corners, whatever is padded: circles, tilts, rotations.
+# Padding of circles, tilts and rotations fills at least this share of the corners of the slices.
 _PADDED_CORNERS = 0.05
 _SLAB = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FieldOfView:
-    """The part of an array that is not padding; what is left must be convex, as it always is.
+    """The part of an array that is not padding. It is convex, as it is for every scanner.
 
     Attributes:
         along_k: (j, i, 2) runs of the lines from the first slice to the last.
@@ -37,7 +37,7 @@ class FieldOfView:
     along_i: Runs
 
     def holds(self, point_lps: NDArray[np.float64], margin_mm: float) -> bool:
-        """Returns whether a point, mm in LPS, lies inside and so far from every edge."""
+        """Returns whether a point, mm in LPS, lies inside, at least a margin from every edge."""
         i, j, step = (np.linalg.inv(self.geometry.affine_lps) @ [*point_lps, 1.0])[:3]
         k = np.abs(np.subtract(self.geometry.slice_steps, step)).argmin()
         place = np.array([[k, round(j), round(i)]])
@@ -56,9 +56,9 @@ class FieldOfView:
     def edge(self) -> Iterator[tuple[Face, Places]]:
         """Yields for each side of the field of view the voxels next to it, (n, 3) as k, j, i.
 
-        What is round has one side after the other: each voxel belongs to the side of the array
-        that it is closest to. The padding next to them counts too, since labels that were resampled
-        reach over an edge by a voxel.
+        A round field of view has all sides, too: each voxel belongs to the side of the array that
+        it is closest to. The padding next to these voxels counts too, since resampled labels reach
+        over an edge by a voxel.
         """
         for axis, pair in enumerate(self.geometry.faces):
             runs = (self.along_k, self.along_j, self.along_i)[axis]
@@ -75,16 +75,16 @@ class FieldOfView:
 
     @property
     def _spacing_mm(self) -> tuple[float, float, float]:
-        """Along k (a step of the stack), j and i."""
+        """Spacing along k (a step of the stack), j and i."""
         i, j, step = self.geometry.spacing_mm
         return step, j, i
 
     def _on_axis(self, axis: int, index: int) -> float:
-        """Returns an index in steps of the stack where it is that of a slice."""
+        """Returns the position of an index on an axis: in steps of the stack along k."""
         return float(self.geometry.slice_steps[index] if axis == 0 else index)
 
     def _is_closest(self, axis: int, end: int, places: Places) -> NDArray[np.bool_]:
-        """Returns whether voxels at the end of a line are at no end of another with less padding.
+        """Returns whether no other line ends at a voxel with less padding behind it.
 
         Args:
             places: (n, 3) as k, j, i, each at this end of its line along the axis.
@@ -96,7 +96,7 @@ class FieldOfView:
         return is_closest
 
     def _depth_mm(self, axis: int, places: Places) -> NDArray[np.float64]:
-        """Returns how much padding begins behind voxels, (2, n); infinite where none does."""
+        """Returns the padding that begins before and behind voxels, (2, n) mm; infinite without."""
         first, last = self._lines(axis, places).T
         at, size, spacing = places[:, axis], self.geometry.shape[axis], self._spacing_mm[axis]
         before = np.where(at == first, first * spacing, np.inf)
@@ -111,10 +111,10 @@ class FieldOfView:
 
 
 def field_of_view(values: Voxels, geometry: Geometry) -> FieldOfView:
-    """Returns where a volume holds an image.
+    """Returns the field of view of a volume.
 
-    Padding is the value that fills corners of the slices, as far as it reaches from the edge of the
-    array inwards without a break. Air is no padding: its noise breaks it.
+    Padding has the value that fills the corners of the slices, and reaches from the edge of the
+    array inwards without interruption. Air is no padding, since noise interrupts it.
 
     Args:
         values: (k, j, i) on the grid of `geometry`.
@@ -144,7 +144,7 @@ def field_of_view(values: Voxels, geometry: Geometry) -> FieldOfView:
 
 
 def _padding(values: Voxels) -> float | None:
-    """Returns the value of the padding, None where the corners of the slices are not alike."""
+    """Returns the value of the padding; None if the corners of the slices differ."""
     corners = values[:, :: max(values.shape[1] - 1, 1), :: max(values.shape[2] - 1, 1)]
     found, counts = np.unique(corners, return_counts=True)
     most = counts.argmax()

@@ -1,4 +1,4 @@
-"""All that is counted of labels, label by label, in one table."""
+"""Computes the statistics of all labels: volume, values, position, edges and pieces."""
 
 import os
 from collections.abc import Iterator
@@ -21,14 +21,14 @@ Counts = NDArray[np.int64]
 Numbers = NDArray[np.float64]
 _Box = tuple[slice, ...]
 
-# Networks leave voxels far from all the others; so few do not tell how far a structure reaches.
+# Networks leave stray voxels; up to this share of a structure does not count for its ends.
 _STRAY_SHARE = 0.01
-# Voxels that meet at a corner belong together.
+# Voxels are connected by faces, edges or corners.
 _NEIGHBOURS = np.ones((3, 3, 3), dtype=bool)
 # In larger boxes, holes are looked for in every second voxel along each axis.
 _LARGE_VOXELS = 100_000
 
-# Values are sorted into bins of 1 from here to there; what lies beyond counts as the last of them.
+# Values are counted in bins of width 1; values beyond these limits count in the first or last bin.
 _LOWEST, _HIGHEST = -1024, 2047
 _BINS = _HIGHEST - _LOWEST + 1
 _QUARTERS = (0.25, 0.5, 0.75)
@@ -37,24 +37,24 @@ _SLAB = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LabelStatistics:
-    """A row for each label, from 0.
+    """Statistics with a row for each label, from 0; NaN in rows of labels without voxels.
 
     Attributes:
-        voxels: (label,).
-        volume_ml: (label,).
-        mean: (label,) of the values of its voxels; NaN where a label has none.
-        sd: (label,) standard deviation of all of them, not of a sample.
-        quartiles: (label, 3) a quarter, a half and three quarters of the values are at most as
-            large; between -1024 and 2047, and NaN where a label has none.
-        centre_lps: (label, 3) centre of mass, mm in LPS; NaN where a label has no voxel.
-        ends_lps: (label, face, 3) middle of the voxels that reach furthest to each side, but for
-            one in a hundred, in the order of `Face`, mm in LPS; NaN where a label has none.
+        voxels: (label,) number of voxels.
+        volume_ml: (label,) volume in mL.
+        mean: (label,) mean of the values of the voxels.
+        sd: (label,) standard deviation of these values, of the population and not of a sample.
+        quartiles: (label, 3) lower quartile, median and upper quartile of the values, limited to
+            -1024 to 2047.
+        centre_lps: (label, 3) centre of mass, mm in LPS.
+        ends_lps: (label, face, 3) middle of the outermost voxels on each side, without stray
+            voxels (1 %), in the order of `Face`, mm in LPS.
         faces: For each label the sides of the field of view that it touches.
         field: The field of view: the array without its padding.
-        components: (label,) number of connected pieces.
-        largest: (label,) voxels of the largest of them, on the grid where they were counted.
-        second: (label,) voxels of the second largest.
-        holes: (label,) voxels of no label that a label encloses, on that grid.
+        components: (label,) number of connected pieces, on the inference grid.
+        largest: (label,) voxels of the largest piece, on that grid.
+        second: (label,) voxels of the second largest piece, on that grid.
+        holes: (label,) unlabelled voxels that a label encloses, on that grid.
         counted: (label,) all voxels on that grid.
     """
 
@@ -78,7 +78,7 @@ class _Sums(NamedTuple):
     """Sums over the voxels of each label.
 
     Attributes:
-        of_values: (2, label) of values and of their squares.
+        of_values: (2, label) sums of values and of their squares.
         of_slices: (3, label, k) in each slice: number, sums of j and of i.
         of_rows: (3, label, j) in each row: number, sums of steps along the slices and of i.
         of_columns: (3, label, i) in each column: number, sums of steps along the slices and of j.
@@ -93,7 +93,7 @@ class _Sums(NamedTuple):
 
 
 class _Planes(NamedTuple):
-    """Of the voxels in each plane across an axis, (label, plane): number, and sums of places."""
+    """Number of voxels in each plane across an axis, and sums of their indices, (label, plane)."""
 
     voxels: Numbers
     steps: Numbers
@@ -114,16 +114,16 @@ class _Pieces(NamedTuple):
 def label_statistics(
     labels: Labels, values: Voxels, geometry: Geometry, inference: Labels
 ) -> LabelStatistics:
-    """Returns the table.
+    """Returns the statistics of all labels.
 
-    Sums of whole numbers are exact in float64, and those of slices are added in their order, so
-    that the same voxels give the same numbers whatever the number of threads.
+    Sums of whole numbers are exact in float64, and sums of slices are added in their order, so the
+    same voxels give the same numbers with any number of threads.
 
     Args:
         labels: (k, j, i) on the grid of `geometry`.
         values: (k, j, i), HU or the scanner's units.
-        inference: The labels where the network put them, any axis order; pieces and holes are
-            counted here, where slices are not yet thick.
+        inference: The labels on the inference grid, in any axis order; pieces and holes are
+            counted here, since the slices of the source may be thick.
     """
     rows = 1 + max(int(labels.max(initial=0)), int(inference.max(initial=0)))
     steps = np.asarray(geometry.slice_steps)
@@ -187,7 +187,7 @@ def _counted(
     other: NDArray[np.int32],
     shape: tuple[int, int],
 ) -> tuple[Counts, Numbers]:
-    """Returns for each label and place how many voxels there are, and the sum of `other`."""
+    """Returns the number of voxels for each label and place, and the sum of `other`."""
     cell, cells = of * np.int32(shape[1]) + place, shape[0] * shape[1]
     number = np.bincount(cell, minlength=cells).astype(np.int64, copy=False)
     sums = np.bincount(cell, other, minlength=cells).astype(np.float64, copy=False)
@@ -199,7 +199,7 @@ def _bin_of(value: Numbers) -> NDArray[np.int32]:
 
 
 def _added(parts: Iterator[_Sums]) -> _Sums:
-    """Returns the sums of all slices, from those of slabs in their order."""
+    """Returns the sums of all slices from the sums of slabs, in their order."""
     total = next(parts)
     of_slices = [total.of_slices]
     for part in parts:
@@ -229,15 +229,15 @@ def _planes(sums: _Sums, steps: Numbers) -> tuple[_Planes, _Planes, _Planes]:
 
 def _quartiles(histogram: Counts) -> Numbers:
     below = histogram.cumsum(axis=1)
-    all_of_it = below[:, -1]
-    bins = [(below < share * all_of_it[:, None]).sum(axis=1) for share in _QUARTERS]
-    return np.where(all_of_it[:, None] > 0, np.transpose(bins) + float(_LOWEST), np.nan)
+    total = below[:, -1:]
+    bins = [(below < share * total).sum(axis=1) for share in _QUARTERS]
+    return np.where(total > 0, np.transpose(bins) + float(_LOWEST), np.nan)
 
 
 def _middles(sums: _Planes, geometry: Geometry) -> Numbers:
     """Returns the middle of some voxels of each label, from their sums, (label, 3) in mm LPS.
 
-    The affine maps means to means. NaN where there is no voxel.
+    The affine maps means to means. NaN without voxels.
     """
     with np.errstate(invalid="ignore"):
         means = np.stack([sums.i, sums.j, sums.steps, sums.voxels]) / sums.voxels
@@ -257,7 +257,7 @@ def _ends(planes: tuple[_Planes, ...], geometry: Geometry) -> Numbers:
 
 
 def _outermost(counts: Numbers) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Returns in which plane each label begins and ends, but for stray voxels.
+    """Returns the first and the last plane of each label, without stray voxels.
 
     Args:
         counts: (label, plane) of its voxels.
@@ -270,13 +270,13 @@ def _outermost(counts: Numbers) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 
 def _boxes(labels: Labels, rows: int) -> tuple[list[_Box | None], range]:
-    """Returns the box around each label, and the label; the background is no structure."""
+    """Returns the box around each label, and the labels; the background has no box."""
     boxes = ndimage.find_objects(labels, max_label=rows - 1) if rows > 1 else []
     return [None, *boxes], range(rows)
 
 
 def _pieces(labels: Labels, box: _Box | None, label: int) -> _Pieces:
-    """Returns what pieces a label has in the box around it."""
+    """Returns the pieces of a label in the box around it."""
     if box is None:
         return _Pieces()
     part = labels[box]
@@ -285,14 +285,14 @@ def _pieces(labels: Labels, box: _Box | None, label: int) -> _Pieces:
     voxels = int(np.count_nonzero(mask))
     pieces, number = ndimage.label(mask, _NEIGHBOURS)
     holes = _holes(part, mask)
-    if number == 1:  # so it mostly is, and sizes take as long to count as pieces
+    if number == 1:  # the usual case; counting sizes takes as long as finding pieces
         return _Pieces(number, voxels, 0, holes, voxels)
     second, largest = np.sort(np.bincount(pieces.ravel())[1:])[-2:]
     return _Pieces(number, int(largest), int(second), holes, voxels)
 
 
 def _holes(part: Labels, mask: NDArray[np.bool_]) -> int:
-    """Returns how many voxels of no label a label encloses."""
+    """Returns the number of unlabelled voxels that a label encloses."""
     step = 2 if mask.size > _LARGE_VOXELS else 1
     every = (slice(None, None, step),) * 3
     spaces, number = ndimage.label(~mask[every])
@@ -307,7 +307,7 @@ def _holes(part: Labels, mask: NDArray[np.bool_]) -> int:
 
 
 def _faces(labels: Labels, field: FieldOfView, rows: int) -> tuple[tuple[Face, ...], ...]:
-    """Returns which sides of the field of view each label touches."""
+    """Returns the sides of the field of view that each label touches."""
     touched: list[set[Face]] = [set() for _ in range(rows)]
     for face, places in field.edge():
         for label in np.flatnonzero(np.bincount(labels[tuple(places.T)], minlength=rows)):

@@ -1,1 +1,1 @@
-"""Results: each kind has its file, and all of them leave through `release`, together or not."""
+"""Writes the results: one module or package for each kind; `release` publishes all or none."""

@@ -9,8 +9,7 @@ text and puts it into the condition. Hence:
 
 - a key without a value is left out: null is an error there, and an absent key is NULL;
 - numbers are integers: fractions would be written with the decimal mark of the server's country;
-- a list is text in square brackets, which CONTAINS reads as a list; a JSON list is lost on its way
-  through the database;
+- a list is text in square brackets, which CONTAINS reads as a list; the database loses JSON lists;
 - no key is called JobIdentity: the Task Manager adds its own and fails on a second one.
 """
 

@@ -24,8 +24,8 @@ def write_nifti(segmentation: Segmentation, release: Release) -> Result:
     The axes point to the left, anterior and superior, as those of dicom2nifti; a source that is a
     NIfTI file itself keeps its own axes.
 
-    A NIfTI file has evenly spaced slices. Where those of the source are missing or unevenly
-    spaced, each slice gets the labels of the nearest one.
+    A NIfTI file has evenly spaced slices. If slices of the source are missing or unevenly spaced,
+    each slice of the file gets the labels of the nearest slice.
 
     The value of a voxel is TotalSegmentator's label number. An extended header names the labels,
     as totalsegmentator.nifti_ext_header.add_label_map_to_nifti does.

@@ -54,7 +54,7 @@ class Release:
 
         Raises:
             ConfigError: The folder can't be made or written, or it contains a `results` folder
-                without the status.json of a run, which then is not ours.
+                without the status.json of a run, so that no run made it.
         """
         self._folder = folder
         self._staging = folder / STAGING_NAME
@@ -188,7 +188,7 @@ class Release:
         return self._folder / (report + PART_SUFFIX)
 
     def _has_status(self) -> bool:
-        """Whether a run left its status; killed before its last rename, it left a staged one."""
+        """Returns whether a run left its status, or a staged one if it was killed before."""
         status = self._folder / STATUS_NAME
         return status.exists() or self._staged_report(STATUS_NAME).exists()
 
@@ -238,7 +238,7 @@ def open_release(folder: Path) -> Iterator[Release]:
 
 
 def _is_of_a_run(folder: Path) -> bool:
-    """Whether a run, which may have been killed, made the folder."""
+    """Returns whether a run made the folder, even if it was killed."""
     return any((folder / name).exists() for name in (STATUS_NAME, STAGING_NAME))
 
 

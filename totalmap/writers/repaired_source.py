@@ -1,4 +1,4 @@
-"""Writes copies of source instances whose UIDs were empty, for viewers to show the results on."""
+"""Writes copies of source instances whose UIDs were derived, so that viewers can show results."""
 
 from functools import partial
 from typing import BinaryIO

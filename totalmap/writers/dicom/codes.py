@@ -3,17 +3,17 @@
 codes.csv has one row for every structure of every task of TotalSegmentator that we offer. A
 structure that several tasks know, CT or MR, has one row.
 
-The codes are those of PS3.16, as pydicom knows them. Where PS3.16 has none, they are SNOMED CT
-codes that a published table has with the same meaning: the body sites of the European eHDSI, HL7's
-map of TG-263 (mCODE) and approach sites (FHIR), the Philippine road safety guide, or the tables of
+The codes are those of PS3.16, as pydicom knows them. If PS3.16 has none, they are SNOMED CT codes
+with the same meaning from a published table: the body sites of the European eHDSI, HL7's map of
+TG-263 (mCODE) and approach sites (FHIR), the Philippine road safety guide, or the tables of
 TotalSegmentator and 3D Slicer.
 
-For some structures none of these has a code, only for something broader. We invent no SNOMED code:
-the broader code is the type, and a code of our own names the structure. PS3.3 8.2 reserves coding
-scheme designators that begin with 99 for private schemes. Our code is the anatomic region (PS3.3
+For some structures these sources have only a broader code. We invent no SNOMED codes: the broader
+code is the type, and a private code names the structure. PS3.3 8.2 reserves coding scheme
+designators that begin with 99 for private schemes. The private code is the anatomic region (PS3.3
 C.8.20.4, for anatomy that the type does not imply) and not the type, so that a receiver that does
 not know our scheme still knows the type, and can show our meaning. A physical object needs its
-region for its location: there, our code is the type.
+region for its location, so its private code is the type.
 """
 
 import csv
@@ -87,9 +87,8 @@ class StructureCode:
 
     Attributes:
         display_name: For people, in English, at most 64 characters; no two structures share it.
-        modifier: Laterality of the type; None for a structure without one, and where the type
-            includes it.
-        region: Anatomic region; None where the type says it.
+        modifier: Laterality of the type; None if the structure has none or the type includes it.
+        region: Anatomic region; None if the type implies it.
         region_modifier: Laterality of the region.
         rgb: Display colour, 0..255. No two structures of a task share it.
     """
@@ -115,9 +114,9 @@ class Intensity:
     """The quantity that voxels measure: attenuation in CT, signal intensity in MR.
 
     Attributes:
-        name: Coded, of CID 7469 Generic Intensity and Size Measurements.
-        unit: Coded, UCUM.
-        symbol: The unit for people, empty where there is none.
+        name: Code of CID 7469 Generic Intensity and Size Measurements.
+        unit: Code of the unit in UCUM.
+        symbol: The unit for people; empty if there is none.
     """
 
     name: Code
@@ -181,7 +180,7 @@ def modified_code_item(code: Code, modifier: Code | None, keyword: str) -> Datas
     Args:
         code: The code.
         modifier: Its modifier, if it has one.
-        keyword: Of the sequence of the modifier.
+        keyword: Keyword of the sequence of the modifier.
     """
     item = code_item(code)
     if modifier is not None:

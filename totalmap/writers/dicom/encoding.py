@@ -1,4 +1,4 @@
-"""Encodes DICOM elements and writes files part by part, to spare pydicom the large elements."""
+"""Encodes DICOM elements and writes files part by part, since pydicom encodes large ones slowly."""
 
 import struct
 import zlib
@@ -90,7 +90,7 @@ def write_parts(
 
     Args:
         file: Open for writing.
-        dataset: All its tags are below those of `parts`.
+        dataset: The first elements; all their tags are below those of `parts`.
         parts: The rest of the file, in pieces, in the encoding of `syntax`.
         syntax: Implicit VR Little Endian, Explicit VR Little Endian (also deflated), or a syntax
             of encapsulated pixel data.

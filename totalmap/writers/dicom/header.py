@@ -20,7 +20,7 @@ from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.codes import code_item
 from totalmap.writers.dicom.source_headers import patient_and_study
 
-# Content Date and Content Time are required; without those of the study, these are used, which
+# Content Date and Content Time are required. If the study has none, these values are used, which
 # nobody mistakes for real ones.
 _NO_DATE, _NO_TIME = "19000101", "000000"
 
@@ -35,7 +35,7 @@ class ObjectKind:
     """A kind of DICOM object that we write.
 
     Attributes:
-        name: Part of what the UIDs are derived from, so that two kinds never share one.
+        name: One of the inputs of derived UIDs, so that two kinds never have the same UID.
         title: Part of the series description, for people who choose among the series.
     """
 
@@ -56,7 +56,7 @@ def derived_header(
 
     Args:
         segmentation: The source of the object.
-        settings: Give the number and the description of the series.
+        settings: The settings with the number and the description of the series.
         kind: The kind of object.
         part: Name of the part, where a kind has several objects, each in a series of its own.
         structures: Structures that the object holds if they are found; None: all of the

@@ -1,4 +1,4 @@
-"""Gives our objects their equipment, deterministic UIDs, descriptions and file names."""
+"""Returns UIDs, names, versions and descriptions of the objects that we write; all repeatable."""
 
 from totalmap import __version__
 from totalmap.dicom.derived_uids import derived_uid
@@ -85,7 +85,7 @@ def software_versions() -> str:
 
 
 def is_demo(segmentation: Segmentation) -> bool:
-    """Returns whether a demo model took part, which is for trying out only."""
+    """Returns whether a demo model was used, which is not for patients."""
     return any(model.notice for model in segmentation.models)
 
 

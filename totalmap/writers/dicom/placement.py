@@ -1,7 +1,7 @@
-"""Tells whether labelled pixels lie where the network put them.
+"""Checks that labelled pixels of a written object lie at the positions where the network put them.
 
-The inference grid is used as the engine left it, and positions come from the written object. So a
-slice that was mirrored, shifted or mixed up on the way does not pass.
+The positions come from the written object, and the labels from the inference grid of the engine.
+Therefore a slice that was mirrored, shifted or confused with another one is noticed.
 """
 
 from itertools import product

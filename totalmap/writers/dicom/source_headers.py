@@ -1,8 +1,8 @@
 """Copies patient, study, positions and spacing from the source into a derived object.
 
 Positions and spacing are the values that were checked when the study was read. Every attribute of
-patient and study that can be read is copied unchanged, so that patients are never mixed up; one
-that can't be read, such as an invalid date, is left out, and the study is not lost.
+patient and study that can be read is copied unchanged, so that patients are never mixed up. An
+attribute that can't be read, such as an invalid date, is left out.
 """
 
 from collections.abc import Sequence
@@ -19,8 +19,7 @@ from totalmap.dicom.instance import Instance, read_dataset
 from totalmap.dicom.slices import Slice
 from totalmap.dicom.volume import Volume
 
-# Attributes of type 2, which may be empty (PS3.3 C.7.1.1, C.7.2.1) and which anonymisers leave out
-# altogether.
+# Attributes of type 2, which may be empty (PS3.3 C.7.1.1, C.7.2.1) and which anonymisers remove.
 CARRIED_OVER = (
     "PatientID",
     "PatientName",
@@ -45,11 +44,11 @@ _MORE_OF_THE_STUDY = (
 _GROUPS = (0x0010, 0x0012)
 _WANTED = frozenset(CARRIED_OVER + _MORE_OF_THE_STUDY)
 UTF_8 = "ISO_IR 192"
-# highdicom lacks the Korean one.
+# highdicom lacks the Korean character set.
 _CHARACTER_SETS = frozenset(
     ["ISO 2022 IR 149", *(value.value for value in SpecificCharacterSetValues)]
 )
-# Sequences of the patient have two levels. With far more, pydicom writes until memory is full.
+# Sequences of the patient have two levels. With far more levels, pydicom fills the memory.
 _DEEPEST = 8
 # Decoders leave one of these for bytes outside the character set: a replacement, or the escape.
 _NOT_DECODED = ("\ufffd", "\x1b")
@@ -146,7 +145,7 @@ def _understood_item(source: Dataset, depth: int) -> Dataset:
 
 
 def _is_plain(keyword: str, value: object) -> bool:
-    """Whether highdicom accepts a value: it parses dates, times and sexes."""
+    """Returns whether highdicom accepts a value: it parses dates, times and sexes."""
     try:
         if keyword.endswith("Date"):
             DA(value)
@@ -160,7 +159,7 @@ def _is_plain(keyword: str, value: object) -> bool:
 
 
 def _is_known(character_sets: object) -> bool:
-    """Whether there are none, or all are in PS3.3 C.12.1.1.2; texts are decoded by now.
+    """Returns whether all character sets, if any, are in PS3.3 C.12.1.1.2.
 
     The first of several may be empty, which means ASCII.
     """

@@ -1,6 +1,6 @@
 """Draws texts, pictures and notices on a page of the preview.
 
-No patient data are drawn: nothing here has any.
+The pages show no patient data: this module receives none.
 """
 
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ _BAR_LENGTHS_CM = (0.5, 1, 2, 5, 10, 20)
 
 
 class Box(NamedTuple):
-    """A part of a page, in pixels, without the right column and the bottom row of its edges."""
+    """A part of a page, in pixels; `right` and `bottom` are just outside of it."""
 
     left: int
     top: int
@@ -49,12 +49,12 @@ class Box(NamedTuple):
 
     @property
     def width(self) -> int:
-        """In pixels."""
+        """Width in pixels."""
         return self.right - self.left
 
     @property
     def height(self) -> int:
-        """In pixels."""
+        """Height in pixels."""
         return self.bottom - self.top
 
 

@@ -1,8 +1,8 @@
 """Computes coronal, sagittal and axial views of a volume, whatever the orientation of its slices.
 
-A view is sampled at positions in the patient (LPS, mm). So tilted, oblique and unevenly spaced
-slices need no special case, distances are correct in both directions, and only the pixels of the
-view are computed.
+A view is sampled at positions in the patient (LPS, mm). Therefore tilted, oblique and unevenly
+spaced slices need no special case, distances are correct in both directions, and only the pixels of
+the view are computed.
 """
 
 from dataclasses import dataclass
@@ -111,7 +111,7 @@ def position_name(axis: int, position_mm: float) -> str:
 
 
 def view_positions(segmentation: Segmentation) -> ViewPositions:
-    """Returns region and positions of the views; if nothing was found, they show all the volume."""
+    """Returns region and positions of the views; the region is the volume if nothing was found."""
     geometry = segmentation.volume.geometry
     whole = _extent(geometry, _corners(geometry.shape))
     kji = _found_voxels(segmentation.labels)
@@ -232,8 +232,8 @@ def _with_margin(found: Region, whole: Region) -> Region:
 def _planes(geometry: Geometry, region: Region, axis: int) -> Millimetres:
     """Returns the positions on an axis of LPS, ascending, of the planes of voxels in a region.
 
-    Oblique slices have no such planes: then as many positions as there are planes along the axis
-    of the volume that is closest.
+    Oblique slices have no such planes. They give as many positions as the volume has planes along
+    its closest axis.
     """
     along = int(np.argmax(np.abs(geometry.affine_lps[axis, :3])))
     indices = [np.arange(n, dtype=float) for n in reversed(geometry.shape[1:])]
@@ -250,7 +250,7 @@ def _planes(geometry: Geometry, region: Region, axis: int) -> Millimetres:
 def _fullest(
     segmentation: Segmentation, view: View, region: Region, positions_mm: Millimetres
 ) -> float:
-    """Returns the position of the view that shows most structures, and much of them."""
+    """Returns the position of the view that shows most structures and most of their pixels."""
     pixels_per_mm = _CANDIDATE_PIXELS / float(region.size_mm.max())
     candidates = evenly_spaced(positions_mm, _CANDIDATES)
     geometry = segmentation.volume.geometry

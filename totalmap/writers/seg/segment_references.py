@@ -1,4 +1,4 @@
-"""Gives the segment of each structure in the SEGs of a run, for objects that refer to it."""
+"""Finds the segment of each structure in the SEGs of a run, for objects that refer to it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

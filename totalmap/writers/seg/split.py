@@ -1,4 +1,4 @@
-"""Distributes the structures over SEG objects: one for all, or one for each body system.
+"""Splits the structures into SEG objects: one for all, or one for each body system.
 
 Some viewers refuse an object of many frames, or take minutes to open it.
 """
@@ -55,8 +55,8 @@ def would_hold(
 ) -> tuple[Structure, ...]:
     """Returns the structures that an object would hold if they were all found.
 
-    A body system without any found structure has no object. Its structures are then counted to
-    every other object, so that a reader of any object learns that they were looked for.
+    A body system without any found structure has no object. Its structures then belong to every
+    other object, so that a reader of any object learns that they were looked for.
 
     Args:
         part: The object.

@@ -99,7 +99,7 @@ def _needs_private_code(found: MeasuredStructure) -> bool:
 def _header(segmentation: Segmentation, settings: Settings) -> Dataset:
     """Returns a report without content (PS3.3 C.17.1, C.17.2).
 
-    It is complete, as nothing is missing, and preliminary, as a physician's report follows it.
+    It is complete, since nothing is missing, and preliminary, since a physician's report follows.
     """
     header = derived_header(segmentation, settings, KIND)
     # The IOD of a report has no frame of reference, as it has no image.
