@@ -170,7 +170,7 @@ def _affine(image: Any) -> Affine:
     size = float(np.prod(np.linalg.norm(columns, axis=0)))
     if not np.isfinite(affine).all() or abs(np.linalg.det(columns)) <= 1e-3 * size:
         raise InputError(
-            "the NIfTI file puts its voxels at no place in space: its qform or sform is not a "
+            "the NIfTI file gives its voxels no position in space: its qform or sform is not a "
             "transform of three dimensions"
         )
     return affine

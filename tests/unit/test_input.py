@@ -28,7 +28,7 @@ def opened(path: Path) -> InputKind:
         return source.kind
 
 
-def test_what_was_given_is_known_by_its_content(
+def test_the_kind_of_an_input_is_recognised_by_its_content(
     phantom_series: WrittenSeries, tmp_path: Path
 ) -> None:
     image = nibabel.Nifti1Image(np.zeros((2, 2, 2), np.int16), np.eye(4))
@@ -47,7 +47,7 @@ def test_what_was_given_is_known_by_its_content(
         assert opened(tmp_path / name) is InputKind.DICOM_FILE
 
 
-def test_an_archive_is_unpacked_as_long_as_it_is_used(
+def test_an_archive_is_unpacked_only_while_it_is_in_use(
     phantom_series: WrittenSeries, tmp_path: Path, place: Path
 ) -> None:
     archive = Path(shutil.make_archive(str(tmp_path / "study"), "zip", phantom_series.folder))
@@ -59,21 +59,21 @@ def test_an_archive_is_unpacked_as_long_as_it_is_used(
     assert not list(place.iterdir())
 
 
-def test_nothing_is_left_of_an_archive_that_is_refused(tmp_path: Path, place: Path) -> None:
+def test_a_refused_archive_leaves_no_temporary_files(tmp_path: Path, place: Path) -> None:
     (tmp_path / "study.zip").write_bytes(b"PK\3\4 and no more")
     with pytest.raises(InputError), open_input(tmp_path / "study.zip"):
         pass
     assert not list(place.iterdir())
 
 
-def test_headers_are_read_once(phantom_copy: Path) -> None:
+def test_the_headers_of_an_input_are_read_once(phantom_copy: Path) -> None:
     with open_input(phantom_copy) as source:
         first = source.studies(repair_missing_uids=True)
         shutil.rmtree(phantom_copy)
         assert source.studies(repair_missing_uids=True) is first
 
 
-def test_what_is_no_folder_and_no_file_is_refused_without_its_path(tmp_path: Path) -> None:
+def test_a_pipe_or_a_missing_input_is_refused_without_showing_its_path(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "DOE^JOHN")
     with pytest.raises(InputError) as neither, open_input(tmp_path / "DOE^JOHN"):
         pass

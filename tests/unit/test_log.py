@@ -17,7 +17,9 @@ def _restore() -> Iterator[None]:
     log.configure()
 
 
-def test_json_is_one_object_a_line_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_json_log_has_one_object_in_each_line_of_standard_error(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     log.configure("json")
     log.get_logger().info("study_read", instances=20)
     captured = capsys.readouterr()
@@ -26,7 +28,7 @@ def test_json_is_one_object_a_line_on_standard_error(capsys: pytest.CaptureFixtu
     assert (event["event"], event["instances"], event["level"]) == ("study_read", 20, "info")
 
 
-def test_the_level_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
+def test_events_below_the_log_level_are_not_written(capsys: pytest.CaptureFixture[str]) -> None:
     log.configure(level=logging.ERROR)
     log.get_logger().info("study_read")
     log.get_logger().error("run_failed")
@@ -34,7 +36,7 @@ def test_the_level_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
     assert "run_failed" in text
 
 
-def test_the_sdk_may_not_log_attribute_values() -> None:
+def test_the_sdk_can_not_log_attribute_values_of_a_study() -> None:
     """monai.deploy logs values of the study at INFO on the root logger."""
     log.configure()
     assert logging.getLogger().getEffectiveLevel() >= logging.WARNING
@@ -42,7 +44,7 @@ def test_the_sdk_may_not_log_attribute_values() -> None:
 
 
 @pytest.mark.parametrize("stacklevel", [1, 2, 3])
-def test_a_warning_of_a_library_shows_nothing_of_the_value_that_it_quotes(
+def test_a_warning_of_a_library_is_logged_without_the_value_that_it_quotes(
     stacklevel: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Pydicom quotes the sender's value, and gives the caller's module as the warning's place."""
@@ -57,7 +59,7 @@ def test_a_warning_of_a_library_shows_nothing_of_the_value_that_it_quotes(
     assert said.count("library_warned") == 2
 
 
-def test_what_a_library_logs_is_reported_without_its_words(
+def test_a_log_record_of_a_library_is_reported_without_its_text(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     log.configure()

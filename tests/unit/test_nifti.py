@@ -1,4 +1,4 @@
-"""NIfTI images of all kinds, read by nibabel for comparison."""
+"""Tests the reading of NIfTI images against nibabel."""
 
 import gzip
 import struct
@@ -41,7 +41,7 @@ def refusal(path: Path, kind: type[InputError] = InputError) -> str:
     return str(caught.value)
 
 
-def test_the_volume_is_that_of_the_dicom_series(
+def test_a_nifti_file_gives_the_same_volume_as_the_dicom_series(
     phantom_series: WrittenSeries, tmp_path: Path
 ) -> None:
     expected = volume_of(phantom_series.folder)
@@ -58,7 +58,7 @@ def test_the_volume_is_that_of_the_dicom_series(
 
 
 @pytest.mark.parametrize("axes", ["RAS", "LPS", "LAS", "SRA", "AIL", "PSR"])
-def test_any_orientation_is_read_at_its_place(tmp_path: Path, axes: str) -> None:
+def test_a_nifti_image_of_any_orientation_keeps_its_positions(tmp_path: Path, axes: str) -> None:
     image = nibabel.Nifti1Image(VALUES, AFFINE)
     turn = ornt_transform(io_orientation(AFFINE), axcodes2ornt(axes))
     turned = image.as_reoriented(turn)
@@ -73,7 +73,9 @@ def test_any_orientation_is_read_at_its_place(tmp_path: Path, axes: str) -> None
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int32, np.float32, np.float64])
-def test_whole_numbers_become_int16(tmp_path: Path, dtype: type[np.generic]) -> None:
+def test_whole_numbers_in_a_nifti_file_become_int16(
+    tmp_path: Path, dtype: type[np.generic]
+) -> None:
     values = np.abs(VALUES % 200).astype(dtype)
     volume = read_nifti(saved(tmp_path, values), "CT", POLICY)
     assert volume.voxels.dtype == np.int16
@@ -81,7 +83,9 @@ def test_whole_numbers_become_int16(tmp_path: Path, dtype: type[np.generic]) -> 
 
 
 @pytest.mark.parametrize("values", [VALUES + 0.5, VALUES * 1000.0])
-def test_other_numbers_become_float32(tmp_path: Path, values: NDArray[np.float64]) -> None:
+def test_fractions_and_large_numbers_in_a_nifti_file_become_float32(
+    tmp_path: Path, values: NDArray[np.float64]
+) -> None:
     volume = read_nifti(saved(tmp_path, values), "CT", POLICY)
     assert volume.voxels.dtype == np.float32
     assert np.array_equal(volume.voxels.transpose(2, 1, 0), values.astype(np.float32))
@@ -98,13 +102,13 @@ def test_slope_and_intercept_of_integers_are_applied(tmp_path: Path) -> None:
     assert np.array_equal(volume.voxels.transpose(2, 1, 0), nibabel.load(path).get_fdata())
 
 
-def test_a_nifti_2_file_and_one_that_is_not_packed_are_read(tmp_path: Path) -> None:
+def test_an_uncompressed_nifti_2_file_is_read(tmp_path: Path) -> None:
     path = tmp_path / "newer.nii"
     nibabel.save(nibabel.Nifti2Image(VALUES, AFFINE), path)
     assert np.array_equal(read_nifti(path, "CT", POLICY).voxels.transpose(2, 1, 0), VALUES)
 
 
-def test_a_fourth_dimension_of_one_is_no_dimension(tmp_path: Path) -> None:
+def test_a_fourth_dimension_of_size_one_is_ignored(tmp_path: Path) -> None:
     volume = read_nifti(saved(tmp_path, VALUES[..., None]), "CT", POLICY)
     assert np.array_equal(volume.voxels.transpose(2, 1, 0), VALUES)
 
@@ -123,17 +127,17 @@ def test_colours_and_complex_numbers_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_values_that_are_no_numbers_are_refused(tmp_path: Path, value: float) -> None:
+def test_values_that_are_not_finite_are_refused(tmp_path: Path, value: float) -> None:
     values = VALUES.astype(np.float32)
     values[3, 4, 5] = value
     assert "1 of 1320 voxels" in refusal(saved(tmp_path, values))
 
 
-def test_a_file_that_says_no_place_is_refused(tmp_path: Path) -> None:
+def test_a_nifti_file_without_qform_and_sform_is_refused(tmp_path: Path) -> None:
     assert "qform and sform are both 0" in refusal(saved(tmp_path, affine=None))
 
 
-def test_the_qform_is_used_where_there_is_no_sform(tmp_path: Path) -> None:
+def test_the_qform_is_used_if_there_is_no_sform(tmp_path: Path) -> None:
     image = nibabel.Nifti1Image(VALUES, None)
     image.set_qform(AFFINE, 1)
     path = tmp_path / "qform.nii"
@@ -141,7 +145,7 @@ def test_the_qform_is_used_where_there_is_no_sform(tmp_path: Path) -> None:
     assert np.allclose(read_nifti(path, "CT", POLICY).geometry.affine_ras, AFFINE)
 
 
-def test_a_qform_that_contradicts_the_sform_is_warned_of(tmp_path: Path) -> None:
+def test_a_qform_that_contradicts_the_sform_gives_a_warning(tmp_path: Path) -> None:
     image = nibabel.Nifti1Image(VALUES, AFFINE)
     image.set_sform(AFFINE, 1)
     image.set_qform(np.diag([2.0, -2.0, 3.0, 1.0]), 1)
@@ -155,14 +159,14 @@ def test_a_qform_that_contradicts_the_sform_is_warned_of(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     "second_row", [(0.0, 0.0, 0.0, 0.0), (-4.0, 0.0, 0.0, 0.0), (0.0, np.nan, 0.0, 0.0)]
 )
-def test_an_affine_that_is_no_place_is_refused(
+def test_an_affine_without_three_dimensions_is_refused(
     tmp_path: Path, second_row: tuple[float, ...]
 ) -> None:
     content = bytearray(nibabel.Nifti1Image(VALUES, AFFINE).to_bytes())
     struct.pack_into("<4f", content, SROW_Y_AT, *second_row)
     path = tmp_path / "nowhere.nii"
     path.write_bytes(content)
-    assert "puts its voxels at no place" in refusal(path)
+    assert "gives its voxels no position" in refusal(path)
 
 
 def test_axes_that_are_not_perpendicular_are_refused(tmp_path: Path) -> None:
@@ -172,7 +176,7 @@ def test_axes_that_are_not_perpendicular_are_refused(tmp_path: Path) -> None:
     assert "14.0 degrees off a right angle" in said
 
 
-def test_slices_of_a_tilted_gantry_are_read(tmp_path: Path) -> None:
+def test_a_nifti_image_of_a_tilted_gantry_is_read_with_a_warning(tmp_path: Path) -> None:
     tilted = AFFINE.copy()
     tilted[1, 2] = 1.0
     volume = read_nifti(saved(tmp_path, affine=tilted), "CT", POLICY)
@@ -190,7 +194,7 @@ def test_too_many_voxels_are_refused_before_they_are_read(tmp_path: Path) -> Non
         read_nifti(path, "CT", wide)
 
 
-def test_a_single_slice_is_refused(tmp_path: Path) -> None:
+def test_a_nifti_image_of_a_single_slice_is_refused(tmp_path: Path) -> None:
     refusal(saved(tmp_path, VALUES[:, :, :1]), UnsupportedGeometry)
 
 
@@ -215,20 +219,20 @@ def nothing(_: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("spoil", [cut, without_header, unpacked_and_cut, altered, nothing])
-def test_a_damaged_file_is_refused(tmp_path: Path, spoil: Callable[[bytes], bytes]) -> None:
+def test_a_damaged_nifti_file_is_refused(tmp_path: Path, spoil: Callable[[bytes], bytes]) -> None:
     path = saved(tmp_path)
     path.write_bytes(spoil(path.read_bytes()))
     said = refusal(path)
     assert "can't be read" in said or "does not begin with a NIfTI header" in said
 
 
-def test_the_header_alone_says_where_the_voxels_lie(tmp_path: Path) -> None:
+def test_the_geometry_is_read_from_the_header_of_a_nifti_file(tmp_path: Path) -> None:
     geometry = read_nifti_geometry(saved(tmp_path), POLICY)
     assert geometry.shape == (10, 11, 12)
     assert geometry.spacing_mm == (2.0, 2.0, 3.0)
 
 
-def test_other_voxels_or_another_place_are_another_source(tmp_path: Path) -> None:
+def test_a_nifti_source_is_identified_by_its_voxels_and_position(tmp_path: Path) -> None:
     moved = AFFINE.copy()
     moved[0, 3] = 1.0
     names = {

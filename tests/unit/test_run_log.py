@@ -21,7 +21,7 @@ class Recorder:
         self.tiles.append((done, total))
 
 
-def test_a_stage_that_fails_is_timed_too() -> None:
+def test_the_duration_of_a_failed_stage_is_recorded() -> None:
     recorder = Recorder()
     run_log = RunLog(recorder)
     with pytest.raises(ValueError, match="stop"), run_log.stage("segment"):
@@ -30,7 +30,9 @@ def test_a_stage_that_fails_is_timed_too() -> None:
     assert run_log.timings_seconds["segment"] >= 0
 
 
-def test_the_segmentation_is_kept_without_its_voxels(true_segmentation: Segmentation) -> None:
+def test_the_run_log_keeps_the_structures_of_a_segmentation(
+    true_segmentation: Segmentation,
+) -> None:
     run_log = RunLog()
     run_log.segmented(true_segmentation)
     (found,) = run_log.found
@@ -40,7 +42,7 @@ def test_the_segmentation_is_kept_without_its_voxels(true_segmentation: Segmenta
     assert run_log.warnings == []
 
 
-def test_that_nothing_was_found_is_a_warning(true_segmentation: Segmentation) -> None:
+def test_a_segmentation_without_structures_gives_a_warning(true_segmentation: Segmentation) -> None:
     run_log = RunLog()
     empty = np.zeros_like(true_segmentation.labels)
     run_log.segmented(replace(true_segmentation, labels=empty, findings=("no liver in view",)))

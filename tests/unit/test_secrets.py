@@ -1,4 +1,4 @@
-"""A password that stands in the settings, in whatever place, is in no message."""
+"""Tests that a password at any place in the settings is in no message."""
 
 import traceback
 from collections.abc import Callable, Iterator
@@ -100,7 +100,7 @@ SETTINGS = [
 
 
 @pytest.mark.parametrize(("model", "path"), SETTINGS)
-def test_a_password_in_any_setting_is_in_no_message(
+def test_a_password_in_the_place_of_any_setting_is_in_no_message(
     model: type[BaseModel], path: tuple[str, ...], tmp_path: Path
 ) -> None:
     file = tmp_path / "settings.yaml"
@@ -120,7 +120,7 @@ def test_a_password_in_any_setting_is_in_no_message(
         assert PASSWORD not in told(LOADERS[model], file), (where, value)
 
 
-def test_every_misplaced_kind_of_value_is_refused_somewhere(tmp_path: Path) -> None:
+def test_misplaced_values_of_each_kind_are_refused(tmp_path: Path) -> None:
     """The test above would pass if nothing were ever refused."""
     file = tmp_path / "settings.yaml"
     for model, load in LOADERS.items():
@@ -147,7 +147,7 @@ def test_every_misplaced_kind_of_value_is_refused_somewhere(tmp_path: Path) -> N
         "segmentation:\n\tlicence_number: {}\n",
     ],
 )
-def test_broken_yaml_is_located_and_not_quoted(text: str, tmp_path: Path) -> None:
+def test_an_error_in_yaml_states_the_place_and_quotes_no_text(text: str, tmp_path: Path) -> None:
     file = tmp_path / "settings.yaml"
     file.write_text(text.format(PASSWORD))
     for load in LOADERS.values():
@@ -175,7 +175,7 @@ def environment_names() -> list[str]:
 @pytest.mark.parametrize(
     "value", [PASSWORD, f"[[{PASSWORD}]]", f"*{PASSWORD}", f"!!int {PASSWORD}"]
 )
-def test_a_password_in_any_variable_is_in_no_message(name: str, value: str) -> None:
+def test_a_password_in_any_environment_variable_is_in_no_message(name: str, value: str) -> None:
     said = told(lambda path: load_settings(path, {name: value}), APP_YAML)
     assert PASSWORD not in said
 
@@ -192,7 +192,7 @@ def test_a_password_in_the_ledger_s_url_is_in_no_message(url: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize("setting", ["password_file", "token_file"])
-def test_a_password_in_the_place_of_its_file_is_in_no_message(setting: str) -> None:
+def test_a_password_in_place_of_its_file_name_is_in_no_message(setting: str) -> None:
     from gateway.config import StowDestination
     from gateway.deliver.send_stow import search
 
@@ -203,7 +203,7 @@ def test_a_password_in_the_place_of_its_file_is_in_no_message(setting: str) -> N
     assert PASSWORD not in "".join(traceback.format_exception(caught.value))
 
 
-def test_a_key_in_the_place_of_its_file_is_in_no_message() -> None:
+def test_a_private_key_in_place_of_its_file_name_is_in_no_message() -> None:
     from gateway.config import TlsSection
     from gateway.receive.dicom_receiver import tls_context
 

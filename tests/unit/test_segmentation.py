@@ -16,7 +16,7 @@ from totalmap.structures import Face, Limitation, MeasuredStructure
 LIVER, SPLEEN = 5, 1
 
 
-def test_found_counts_what_is_there(
+def test_found_structures_have_the_voxels_and_volumes_of_the_labels(
     true_segmentation: Segmentation, phantom_series: WrittenSeries
 ) -> None:
     found = true_segmentation.found()
@@ -31,7 +31,7 @@ def test_found_counts_what_is_there(
         assert one.sd == pytest.approx(values.std(), abs=0.006)
 
 
-def test_volumes_and_means_are_those_of_totalsegmentator(true_segmentation: Segmentation) -> None:
+def test_volumes_and_means_equal_those_of_totalsegmentator(true_segmentation: Segmentation) -> None:
     volume = true_segmentation.volume
     affine = volume.geometry.affine_ras
     ct = nibabel.Nifti1Image(volume.voxels.T, affine)
@@ -59,7 +59,9 @@ def labelled(segmentation: Segmentation, *boxes: tuple[slice, slice, slice]) -> 
     return found
 
 
-def test_each_edge_of_the_field_of_view_has_its_name(true_segmentation: Segmentation) -> None:
+def test_a_structure_at_each_edge_of_the_field_of_view_names_this_edge(
+    true_segmentation: Segmentation,
+) -> None:
     """The phantom lies supine, head first; slices go upwards."""
     inside = (slice(5, 9), slice(5, 9), slice(5, 9))
     ends = {
@@ -79,7 +81,9 @@ def test_each_edge_of_the_field_of_view_has_its_name(true_segmentation: Segmenta
         assert f"the {face} edge" in remarks(found)
 
 
-def test_pieces_and_few_voxels(true_segmentation: Segmentation) -> None:
+def test_several_pieces_and_few_voxels_are_limitations_of_a_measurement(
+    true_segmentation: Segmentation,
+) -> None:
     large = (slice(5, 9), slice(5, 9), slice(5, 9))
     at_a_corner = (slice(9, 10),) * 3
     apart = (slice(11, 13),) * 3

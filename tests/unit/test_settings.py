@@ -65,7 +65,7 @@ def test_environment_overrides_the_file() -> None:
         ("TOTALMAP_RESULTS__KINDS", "{"),
     ],
 )
-def test_wrong_environment_is_refused_by_name(name: str, value: str) -> None:
+def test_an_invalid_environment_variable_is_refused_by_its_name(name: str, value: str) -> None:
     with pytest.raises(ConfigError, match=name.split("__")[-1].lower() + "|" + name):
         load_settings(APP_YAML, {name: value})
 
@@ -80,14 +80,14 @@ def test_wrong_environment_is_refused_by_name(name: str, value: str) -> None:
         "study: 3",
     ],
 )
-def test_wrong_file_is_refused(tmp_path: Path, text: str) -> None:
+def test_an_invalid_settings_file_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "app.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=r"app\.yaml"):
         load_settings(path, {})
 
 
-def test_missing_file_is_refused(tmp_path: Path) -> None:
+def test_a_missing_settings_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="can't be read"):
         load_settings(tmp_path / "none.yaml", {})
 
@@ -99,7 +99,7 @@ def test_every_setting_is_documented() -> None:
             assert f"`{section}.{key}`" in text
 
 
-def test_the_example_of_the_documentation_can_be_read(tmp_path: Path) -> None:
+def test_the_example_in_the_settings_page_can_be_read(tmp_path: Path) -> None:
     text = (REPOSITORY / "docs" / "settings.md").read_text()
     (tmp_path / "app.yaml").write_text(text.split("```yaml")[1].split("```")[0])
     rules = load_settings(tmp_path / "app.yaml", {}).selection.rules
@@ -113,7 +113,7 @@ def test_every_key_of_a_rule_and_every_criterion_is_documented() -> None:
 
 
 @pytest.mark.parametrize(("task", "modality"), [("total", "CT"), ("total_mr", "MR")])
-def test_the_task_says_which_modality_is_wanted(task: str, modality: str) -> None:
+def test_a_rule_without_modalities_gets_the_modality_of_the_task(task: str, modality: str) -> None:
     overrides = {"TOTALMAP_SEGMENTATION__TASK": task}
     (rule,) = load_settings(APP_YAML, overrides).selection.rules
     assert rule.modalities == (modality,)
@@ -130,19 +130,19 @@ def test_the_licence_number_is_never_shown() -> None:
     assert "123456789012345678" not in str(caught.value)
 
 
-def test_a_structure_that_the_task_does_not_know_is_an_error(tmp_path: Path) -> None:
+def test_a_structure_that_the_task_does_not_have_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "app.yaml").write_text("results: {rtstruct_structures: [liver, livr]}")
     with pytest.raises(ConfigError, match=r"rtstruct_structures: .* has no structure 'livr'"):
         load_settings(tmp_path / "app.yaml", {})
 
 
-def test_a_series_description_takes_task_and_variant_alone(tmp_path: Path) -> None:
+def test_a_series_description_may_contain_only_task_and_variant(tmp_path: Path) -> None:
     (tmp_path / "app.yaml").write_text("results: {series_description: 'ours {patient}'}")
     with pytest.raises(ConfigError, match="can be put in"):
         load_settings(tmp_path / "app.yaml", {})
 
 
-def test_the_fingerprint_is_of_what_decides_a_result() -> None:
+def test_the_fingerprint_changes_only_with_settings_that_decide_a_result() -> None:
     usual = Settings()
     assert usual.fingerprint() == Settings().fingerprint()
     for changed in (
@@ -177,7 +177,9 @@ def test_the_fingerprint_is_of_what_decides_a_result() -> None:
         ("results: {seg_structures: [livr]}", "no structure 'livr', did you mean liver"),
     ],
 )
-def test_what_is_wrong_is_said_with_what_was_meant(text: str, said: str, tmp_path: Path) -> None:
+def test_an_unknown_key_or_value_is_reported_with_a_suggestion(
+    text: str, said: str, tmp_path: Path
+) -> None:
     path = tmp_path / "app.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=said):
@@ -193,17 +195,21 @@ def test_what_is_wrong_is_said_with_what_was_meant(text: str, said: str, tmp_pat
         ("TOTALMAP_NONSENSE", "expected TOTALMAP_SECTION__KEY with a section of application"),
     ],
 )
-def test_a_misspelt_variable_is_named_with_what_was_meant(name: str, said: str) -> None:
+def test_a_misspelt_environment_variable_is_reported_with_a_suggestion(
+    name: str, said: str
+) -> None:
     with pytest.raises(ConfigError, match=said):
         load_settings(APP_YAML, {name: "full"})
 
 
-def test_a_gpu_may_be_called_as_totalsegmentator_calls_it() -> None:
+def test_the_device_name_gpu_of_totalsegmentator_is_accepted() -> None:
     settings = load_settings(APP_YAML, {"TOTALMAP_SEGMENTATION__DEVICE": "gpu"})
     assert settings.segmentation.device is Device.CUDA
 
 
-def test_overrides_are_laid_over_the_environment_and_count_as_the_file_does(tmp_path: Path) -> None:
+def test_overrides_replace_the_environment_and_give_the_fingerprint_of_a_file(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "app.yaml"
     path.write_text("segmentation: {task: total, variant: full}\n")
     environment = {"TOTALMAP_SEGMENTATION__VARIANT": "fastest"}

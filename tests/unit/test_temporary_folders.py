@@ -15,7 +15,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_folder_is_its_users_alone_and_is_removed_at_the_end(place: Path) -> None:
+def test_a_temporary_folder_is_private_and_removed_at_the_end(place: Path) -> None:
     with temporary_folder() as folder:
         assert folder.parent == place
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -23,14 +23,14 @@ def test_a_folder_is_its_users_alone_and_is_removed_at_the_end(place: Path) -> N
     assert not list(place.iterdir())
 
 
-def test_a_folder_is_removed_after_an_error(place: Path) -> None:
+def test_a_temporary_folder_is_removed_after_an_error(place: Path) -> None:
     with suppress(ZeroDivisionError), temporary_folder() as folder:
         (folder / "file").write_text("content")
         raise ZeroDivisionError
     assert not list(place.iterdir())
 
 
-def test_all_folders_are_removed_while_another_thread_writes_into_one(place: Path) -> None:
+def test_all_temporary_folders_are_removed_while_a_thread_writes_into_one(place: Path) -> None:
     begun = threading.Event()
 
     def write(folder: Path) -> None:
@@ -51,7 +51,7 @@ def test_all_folders_are_removed_while_another_thread_writes_into_one(place: Pat
         assert not list(place.iterdir())
 
 
-def test_no_place_for_a_folder_is_worth_another_try(
+def test_a_temporary_folder_that_can_not_be_made_is_a_resource_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))

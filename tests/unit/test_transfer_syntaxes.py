@@ -1,4 +1,4 @@
-"""Files in another transfer syntax hold the same pixels and attributes."""
+"""Tests `tests/transfer_syntaxes.py`, which converts files to other transfer syntaxes."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def make_signed(source: Path, target: Path, bits: int) -> Path:
 
 @every_syntax
 @pytest.mark.parametrize("kind", KINDS)
-def test_nothing_is_lost(
+def test_a_file_in_another_transfer_syntax_has_the_same_pixels_and_attributes(
     originals: dict[str, Path], tmp_path: Path, kind: str, syntax: UID
 ) -> None:
     path = Path(shutil.copy(originals[kind], tmp_path))
@@ -67,7 +67,9 @@ def test_nothing_is_lost(
 
 
 @every_syntax
-def test_there_and_back(originals: dict[str, Path], tmp_path: Path, syntax: UID) -> None:
+def test_a_file_converted_to_another_transfer_syntax_and_back_is_unchanged(
+    originals: dict[str, Path], tmp_path: Path, syntax: UID
+) -> None:
     original = originals["signed 16 bits"]
     path = Path(shutil.copy(original, tmp_path))
     for step in (ExplicitVRBigEndian, syntax, ExplicitVRLittleEndian):
@@ -75,7 +77,9 @@ def test_there_and_back(originals: dict[str, Path], tmp_path: Path, syntax: UID)
     assert pydicom.dcmread(path) == pydicom.dcmread(original)
 
 
-def test_big_endian_swaps_every_number(originals: dict[str, Path], tmp_path: Path) -> None:
+def test_big_endian_swaps_the_bytes_of_every_number(
+    originals: dict[str, Path], tmp_path: Path
+) -> None:
     path = Path(shutil.copy(originals["unsigned 12 bits"], tmp_path))
     before = pydicom.dcmread(path)
     transcode(path, ExplicitVRBigEndian)
@@ -84,7 +88,9 @@ def test_big_endian_swaps_every_number(originals: dict[str, Path], tmp_path: Pat
     assert path.read_bytes().count(b"\x00\x28\x00\x10US\x00\x02\x00\x28") == 1  # Rows, 40
 
 
-def test_the_frames_are_what_the_syntax_says(originals: dict[str, Path], tmp_path: Path) -> None:
+def test_the_frames_are_encoded_as_the_transfer_syntax_requires(
+    originals: dict[str, Path], tmp_path: Path
+) -> None:
     marks = {JPEGLosslessSV1: b"\xff\xc3", HTJ2KLosslessRPCL: b"\xff\x55"}  # SOF3, TLM
     for syntax, mark in marks.items():
         path = Path(shutil.copy(originals["multi-frame"], tmp_path))
@@ -94,7 +100,9 @@ def test_the_frames_are_what_the_syntax_says(originals: dict[str, Path], tmp_pat
         assert all(mark in frame[:200] for frame in frames)
 
 
-def test_a_lossy_syntax_is_refused(originals: dict[str, Path], tmp_path: Path) -> None:
+def test_conversion_to_a_lossy_transfer_syntax_is_refused(
+    originals: dict[str, Path], tmp_path: Path
+) -> None:
     path = Path(shutil.copy(originals["unsigned 12 bits"], tmp_path))
     with pytest.raises(ValueError, match="no encoder"):
         transcode(path, JPEGBaseline8Bit)

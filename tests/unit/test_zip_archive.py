@@ -1,4 +1,4 @@
-"""ZIP archives as people and attackers make them."""
+"""Tests the unpacking of ZIP archives: valid, damaged and malicious ones."""
 
 import stat
 import struct
@@ -55,7 +55,7 @@ def member(name: str, mode: int) -> zipfile.ZipInfo:
     return info
 
 
-def test_files_are_unpacked_under_numbers(tmp_path: Path) -> None:
+def test_files_are_unpacked_with_numbers_as_names(tmp_path: Path) -> None:
     archive = packed(
         tmp_path / "in.zip", ("DOE^JOHN/", b""), (NAME, b"one"), ("other/ct.dcm", b"two" * 999)
     )
@@ -65,7 +65,7 @@ def test_files_are_unpacked_under_numbers(tmp_path: Path) -> None:
     }
 
 
-def test_files_whose_names_differ_in_case_alone_or_not_at_all_are_all_unpacked(
+def test_files_with_equal_names_or_names_that_differ_only_in_case_are_all_unpacked(
     tmp_path: Path,
 ) -> None:
     with pytest.warns(UserWarning, match="Duplicate name"):
@@ -97,7 +97,7 @@ def test_links_and_devices_are_refused(tmp_path: Path, kind: int) -> None:
     assert "is a link or a device" in refusal(archive, tmp_path / "out")
 
 
-def test_a_regular_file_of_unix_is_taken(tmp_path: Path) -> None:
+def test_a_regular_file_with_unix_permissions_is_unpacked(tmp_path: Path) -> None:
     archive = packed(tmp_path / "in.zip", (member(NAME, stat.S_IFREG | 0o600), b"one"))
     assert list(unpacked(archive, tmp_path / "out").values()) == [b"one"]
 
@@ -110,19 +110,19 @@ def test_an_encrypted_file_is_refused(tmp_path: Path) -> None:
     assert "is encrypted: unpack the archive" in refusal(archive, tmp_path / "out")
 
 
-def test_an_unusual_compression_is_refused(tmp_path: Path) -> None:
+def test_an_unsupported_compression_method_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "in.zip", "w", zipfile.ZIP_LZMA) as archive:
         archive.writestr(NAME, b"one")
     assert "is compressed by method 14" in refusal(tmp_path / "in.zip", tmp_path / "out")
 
 
-def test_too_many_files_are_refused(tmp_path: Path) -> None:
+def test_an_archive_with_too_many_files_is_refused(tmp_path: Path) -> None:
     archive = packed(tmp_path / "in.zip", *((f"{n}", b"") for n in range(4)))
     said = refusal(archive, tmp_path / "out", SMALL)
     assert "holds 4 files, and at most 3 are unpacked" in said
 
 
-def test_too_long_a_list_of_files_is_refused_before_it_is_read(tmp_path: Path) -> None:
+def test_a_list_of_files_that_is_too_long_is_refused_before_it_is_read(tmp_path: Path) -> None:
     archive = packed(tmp_path / "in.zip", *((f"{n:0200}", b"") for n in range(3)))
     said = refusal(archive, tmp_path / "out", SMALL)
     assert "the list of files in the ZIP archive has more than 400 bytes" in said
@@ -138,7 +138,9 @@ def test_the_length_of_the_list_is_also_read_from_a_zip64_record(tmp_path: Path)
     assert "more than 400 bytes" in refusal(archive, tmp_path / "out", SMALL)
 
 
-def test_more_bytes_than_allowed_are_refused_before_they_are_unpacked(tmp_path: Path) -> None:
+def test_an_archive_that_unpacks_to_too_many_bytes_is_refused_before_unpacking(
+    tmp_path: Path,
+) -> None:
     archive = packed(tmp_path / "in.zip", (NAME, bytes(range(250)) * 20), ("b", b"1"))
     said = refusal(archive, tmp_path / "out", SMALL)
     assert "unpacks to 5001 bytes, and at most 5000 are unpacked" in said
@@ -158,7 +160,9 @@ def with_size(archive: Path, size: int) -> Path:
 
 
 @pytest.mark.parametrize("size", [10, 5000])
-def test_a_file_of_another_size_than_the_list_says_is_refused(tmp_path: Path, size: int) -> None:
+def test_a_file_whose_size_differs_from_the_list_of_files_is_refused(
+    tmp_path: Path, size: int
+) -> None:
     archive = with_size(packed(tmp_path / "in.zip", (NAME, zlib.compress(b"x") * 50)), size)
     said = refusal(archive, tmp_path / "out")
     assert said.startswith("file 1 of 1 in the ZIP archive")
@@ -191,7 +195,7 @@ def test_a_broken_archive_is_refused(tmp_path: Path, spoil: Callable[[bytes], by
     assert "broken" in said or "damaged" in said
 
 
-def test_too_little_space_is_said_before_anything_is_unpacked(tmp_path: Path) -> None:
+def test_too_little_disk_space_is_reported_before_anything_is_unpacked(tmp_path: Path) -> None:
     archive = packed(tmp_path / "in.zip", (NAME, bytes(range(256)) * 1000))
     with small_disk(tmp_path / "disk", "64k") as folder:
         with pytest.raises(ResourceError, match="are free for temporary files"):
@@ -210,6 +214,8 @@ Named = namedtuple("Named", "name content expected")
         Named("study.dcm", bytes(128) + b"DICM", False),
     ],
 )
-def test_an_archive_is_known_by_its_name_or_its_beginning(tmp_path: Path, file: Named) -> None:
+def test_a_zip_archive_is_recognised_by_its_suffix_or_its_signature(
+    tmp_path: Path, file: Named
+) -> None:
     (tmp_path / file.name).write_bytes(file.content)
     assert is_zip(tmp_path / file.name) is file.expected

@@ -174,7 +174,7 @@ def _compare_placement(samples: NDArray[np.intp], segmentation: Segmentation) ->
     if not fits.all():
         raise OutputError(
             f"{np.count_nonzero(~fits)} of {len(fits)} voxels within contours of the RTSTRUCT lie "
-            "where the network saw something else, the first of label "
+            "where the network put another label, the first of label "
             f"{label[int(np.argmin(fits))]}"
         )
 

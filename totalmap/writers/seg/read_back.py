@@ -134,8 +134,8 @@ def _compare_placement(
     if not fits.all():
         first = pixels[int(np.argmin(fits))]
         raise OutputError(
-            f"{np.count_nonzero(~fits)} of {len(fits)} voxels of the SEG lie where the network saw "
-            f"something else, the first of label {first.label} in frame {first.frame + 1}"
+            f"{np.count_nonzero(~fits)} of {len(fits)} voxels of the SEG lie where the network put "
+            f"another label, the first of label {first.label} in frame {first.frame + 1}"
         )
 
 

@@ -307,5 +307,5 @@ def test_read_back_notices_mirrored_labels_of_the_rtstruct(
 ) -> None:
     inference = true_segmentation.inference
     mirrored = replace(inference, labels=inference.labels[::-1])
-    with pytest.raises(OutputError, match="where the network saw something else"):
+    with pytest.raises(OutputError, match="where the network put another label"):
         written_rtstruct(replace(true_segmentation, inference=mirrored), tmp_path)

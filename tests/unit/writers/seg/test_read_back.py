@@ -131,7 +131,7 @@ def test_misplaced_seg_is_refused(
     seg: Dataset, segmentation: Segmentation, spoil: Callable[[Dataset], None]
 ) -> None:
     spoil(seg)
-    with pytest.raises(OutputError, match="lie where the network saw something else"):
+    with pytest.raises(OutputError, match="lie where the network put another label"):
         compare(seg, segmentation)
 
 
