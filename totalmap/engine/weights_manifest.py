@@ -21,8 +21,8 @@ MANIFEST_NAME = "manifest.json"
 
 _CHECKPOINTS = f"Dataset*/*/fold_*/{CHECKPOINT_NAME}"
 
-# Earlier versions recorded these for all of TotalSegmentator's weights.
-_RECORDED_UNASKED = ("Apache-2.0", "unknown")
+# Earlier versions recorded one of these licences for all of TotalSegmentator's weights.
+_RECORDED_FOR_ALL = ("Apache-2.0", "unknown")
 
 # Below this Dice, borders have moved too far, and segmentation.arithmetic bf16 is refused.
 BF16_MIN_DICE = 0.98
@@ -74,14 +74,14 @@ class ModelRecord(_Record):
     bf16: Agreement | None = None
     files: tuple[FileRecord, ...]
 
-    def mended(self) -> Self:
+    def with_valid_licence(self) -> Self:
         """Returns the record with the valid licence of the weights.
 
-        A licence that was given is valid. So is a licence in an older record, unless it is one that
-        older versions recorded for all weights. In this case, and for weights that were recorded
+        A licence that was given is valid. A licence in an older record is valid, unless older
+        versions recorded it for all weights. In this case, and for weights that were recorded
         without a licence, the table of TotalSegmentator's licences decides.
         """
-        if self.licence_told or self.licence not in (*_RECORDED_UNASKED, NOT_STATED):
+        if self.licence_told or self.licence not in (*_RECORDED_FOR_ALL, NOT_STATED):
             return self
         return self.model_copy(update={"licence": published_licence(self.dataset)})
 
@@ -123,13 +123,7 @@ def adopt(
         ModelError: The folder holds no model, a named model is missing, or the manifest can't be
             written.
     """
-    present = sorted({path.relative_to(folder).parts[0] for path in folder.glob(_CHECKPOINTS)})
-    if not present:
-        raise ModelError(
-            f"{folder} holds no model: expected Dataset.../<trainer>/fold_0/{CHECKPOINT_NAME}"
-        )
-    if missing := sorted(set(datasets) - set(present)):
-        raise ModelError(f"{folder} holds no model {missing[0]}; it holds {', '.join(present)}")
+    present = _find_datasets(folder, datasets)
     known = read_manifest(folder) if (folder / MANIFEST_NAME).exists() else Manifest()
     on_record = {record.dataset: record for record in known.models}
     for dataset in datasets or present:
@@ -150,6 +144,18 @@ def adopt(
     manifest = Manifest(models=models)
     _write_manifest(folder, manifest)
     return manifest
+
+
+def _find_datasets(folder: Path, wanted: Collection[str]) -> list[str]:
+    """Returns the dataset folders with a checkpoint; makes sure that the wanted ones are there."""
+    present = sorted({path.relative_to(folder).parts[0] for path in folder.glob(_CHECKPOINTS)})
+    if not present:
+        raise ModelError(
+            f"{folder} holds no model: expected Dataset.../<trainer>/fold_0/{CHECKPOINT_NAME}"
+        )
+    if missing := sorted(set(wanted) - set(present)):
+        raise ModelError(f"{folder} holds no model {missing[0]}; it holds {', '.join(present)}")
+    return present
 
 
 def record_agreements(folder: Path, agreements: Mapping[str, Agreement]) -> Manifest:
@@ -182,7 +188,7 @@ def read_manifest(folder: Path) -> Manifest:
         ) from None
     except (OSError, ValidationError) as error:
         raise ModelError(f"{path} can't be read: {error}") from error
-    return Manifest(models=tuple(record.mended() for record in manifest.models))
+    return Manifest(models=tuple(record.with_valid_licence() for record in manifest.models))
 
 
 def _hash_files(folder: Path, dataset_folder: Path) -> tuple[FileRecord, ...]:
