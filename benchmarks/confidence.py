@@ -26,11 +26,11 @@ from numpy.typing import NDArray
 from benchmarks.report_file import write_report
 from benchmarks.speed.real_networks import PATCH_SIZES, REAL_FEATURES, WIDEST
 from tests.networks import STAGES, build_task
-from totalmap.engine.margins import MarginSums
+from totalmap.engine.logit_margins import MarginSums
 from totalmap.engine.predict import Networks
+from totalmap.engine.sliding_window import top_two
 from totalmap.engine.tasks import load_task
 from totalmap.engine.tiling import tiles
-from totalmap.engine.top_two import top_two
 from totalmap.settings import Device, Variant
 
 SHAPE = (231, 243, 243)

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from totalmap.engine.second_opinion import opinions
+from totalmap.engine.confidence import opinions
 from totalmap.finding import Finding
 from totalmap.quality.assess import disagreements
 from totalmap.segmentation import Confidence, InferenceLabels

@@ -6,7 +6,7 @@ import pytest
 
 from tests.phantom.study import WrittenSeries
 from totalmap import __version__
-from totalmap.engine.second_opinion import second_opinion_task
+from totalmap.engine.confidence import second_opinion_task
 from totalmap.engine.tasks import load_task
 from totalmap.errors import InputError
 from totalmap.origin import Origin

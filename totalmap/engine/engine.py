@@ -5,9 +5,8 @@ from functools import cache
 from pathlib import Path
 
 from totalmap.dicom.volume import Volume
-from totalmap.engine.confidence import segment_with_confidence
+from totalmap.engine.confidence import second_opinion_task, segment_with_confidence
 from totalmap.engine.licence_rules import require_licences
-from totalmap.engine.second_opinion import second_opinion_task
 from totalmap.engine.segment import Progress
 from totalmap.engine.task_support import why_not_covered
 from totalmap.engine.tasks import Task, load_task

@@ -22,7 +22,7 @@ from totalmap.engine.arithmetic.network_fallbacks import (
 )
 from totalmap.engine.arithmetic.tile_network import TileNetwork
 from totalmap.engine.learnt_structures import narrowed
-from totalmap.engine.margins import MarginSums, TaskMargins
+from totalmap.engine.logit_margins import MarginSums, TaskMargins
 from totalmap.engine.memory_need import SMALLER_TILE_BYTES, available_bytes, bytes_needed
 from totalmap.engine.network_loader import load_network
 from totalmap.engine.nnunet_plans import Plans, read_plans

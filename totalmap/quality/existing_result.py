@@ -31,7 +31,7 @@ from totalmap.finding import Assessment, Finding, Severity
 from totalmap.measure.label_statistics import Labels
 from totalmap.origin import Origin, origin_of
 from totalmap.quality.assess import assess
-from totalmap.quality.plausibility.anatomy import known_structures, vertebra_name
+from totalmap.quality.plausibility.anatomy_table import known_structures, vertebra_name
 from totalmap.quality.plausibility.body import vertebrae_in
 from totalmap.quality.suitability.rules import with_suitability
 from totalmap.segmentation import InferenceLabels, Segmentation

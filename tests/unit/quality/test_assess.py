@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from totalmap.engine.second_opinion import opinions
+from totalmap.engine.confidence import opinions
 from totalmap.finding import Finding, Severity
 from totalmap.quality.assess import LOWEST_DICE, disagreements
 from totalmap.segmentation import Confidence, InferenceLabels, Opinion

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from totalmap.measure.label_statistics import LabelStatistics
-from totalmap.quality.plausibility.anatomy import LEFT, LOWEST_VERTEBRA, RIGHT, vertebra_name
+from totalmap.quality.plausibility.anatomy_table import LEFT, LOWEST_VERTEBRA, RIGHT, vertebra_name
 from totalmap.structures import FEW_VOXELS, Face, Structure
 
 Point = NDArray[np.float64]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from totalmap.finding import Finding, Severity
 from totalmap.measure.label_statistics import LabelStatistics
-from totalmap.quality.plausibility import levels, shape, sides, spine
+from totalmap.quality.plausibility import position, shape, spine
 from totalmap.quality.plausibility.body import Body, body_of
 from totalmap.structures import Structure
 
@@ -14,10 +14,10 @@ Rule = Callable[[Body], Iterator[Finding]]
 MINIMUM_LENGTH_MM = 100.0
 
 SIDES_AND_ORDER: tuple[Rule, ...] = (
-    sides.mirrored,
-    sides.situs,
-    sides.wrong_side,
-    sides.orientation,
+    position.mirrored,
+    position.situs,
+    position.wrong_side,
+    position.orientation,
     spine.vertebra_order,
     spine.vertebra_missing,
 )
@@ -25,8 +25,8 @@ NEED_LENGTH: tuple[Rule, ...] = (
     spine.vertebra_step,
     spine.rib_vertebra,
     spine.sacrum,
-    levels.level,
-    levels.absent,
+    position.level,
+    position.absent,
     shape.fragment,
     shape.hole,
     shape.volume,

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 
 from totalmap.finding import Finding, Severity
-from totalmap.quality.plausibility.anatomy import (
+from totalmap.quality.plausibility.anatomy_table import (
     CERVICAL,
     LEFT,
     LOWEST_VERTEBRA,

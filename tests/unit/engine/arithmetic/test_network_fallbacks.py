@@ -5,9 +5,10 @@ import torch
 from structlog.testing import capture_logs
 
 from tests.processor import require_bf16
-from tests.unit.engine.arithmetic.small_networks import plain
+from tests.unit.engine.arithmetic.small_networks import HEADS, PATCH, plain, tile
 from totalmap.engine.arithmetic.exact_network import ExactNetwork
 from totalmap.engine.arithmetic.network_fallbacks import (
+    AutocastNetwork,
     NetworkFallbacks,
     NetworkOption,
     choose_device,
@@ -146,3 +147,19 @@ def test_without_a_gpu_auto_is_the_cpu_and_cuda_an_error() -> None:
     assert choose_device(Device.AUTO) == choose_device(Device.CPU) == CPU
     with pytest.raises(ConfigError, match="no NVIDIA GPU"):
         choose_device(Device.CUDA)
+
+
+@torch.inference_mode()
+def test_it_is_the_network_under_autocast() -> None:
+    """No GPU is needed: PyTorch's automatic mixed precision runs on a CPU as well."""
+    image = tile()
+    exact = plain()(image[None, None])[0]
+    with torch.autocast("cpu", dtype=torch.float16):
+        expected = plain()(image[None, None])[0]
+    network = AutocastNetwork(plain(), torch.device("cpu"), planes_at_once=PATCH[0])
+    assert network.heads == HEADS
+    found = network.logits(network.features(image), slice(0, PATCH[0]))
+    assert found.dtype == expected.dtype == torch.float16
+    error = (found.float() - exact).abs().max()
+    assert error < 2 * (expected.float() - exact).abs().max()
+    assert torch.equal(network.logits(network.features(image), slice(3, 5)), found[:, 3:5])

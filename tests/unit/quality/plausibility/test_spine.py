@@ -3,7 +3,7 @@ from dataclasses import replace
 from tests.phantom.drawing import LABELS
 from tests.unit.quality.plausibility.tables import STEP_MM, Placed, body, found, height, spine
 from totalmap.quality.plausibility import spine as rules
-from totalmap.quality.plausibility.anatomy import vertebra_name
+from totalmap.quality.plausibility.anatomy_table import vertebra_name
 from totalmap.structures import Face
 
 T10, T11, T12, L5 = 17, 18, 19, 24

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from totalmap.engine.margins import MarginSums, TaskMargins
+from totalmap.engine.logit_margins import MarginSums, TaskMargins
 from totalmap.structures import Structure
 
 SHAPE = (9, 5, 6)

@@ -3,7 +3,7 @@ from importlib.resources import files
 
 from totalsegmentator.map_to_binary import class_map
 
-from totalmap.quality.plausibility.anatomy import (
+from totalmap.quality.plausibility.anatomy_table import (
     LOWEST_VERTEBRA,
     Range,
     anatomy,

@@ -1,0 +1,173 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.phantom.drawing import LABELS
+from tests.phantom.study import SeriesSpec, write_series
+from tests.segmentations import segmentation_of
+from tests.unit.quality.plausibility.tables import STEP_MM, Placed, body, found, height, spine
+from totalmap.quality.assess import assess
+from totalmap.quality.plausibility import position
+from totalmap.structures import Face
+
+KIDNEYS = {"kidney_left": Placed(x=60.0, z=100.0), "kidney_right": Placed(x=-60.0, z=100.0)}
+ORGANS = {
+    "liver": Placed(x=-60.0, y=-50.0, z=130.0),
+    "spleen": Placed(x=90.0, z=150.0),
+    "stomach": Placed(x=45.0, y=-70.0, z=120.0),
+    "heart": Placed(x=20.0, y=-80.0, z=220.0),
+}
+
+
+def on_the_other_side(placed: dict[str, Placed], *names: str) -> dict[str, Placed]:
+    return placed | {
+        name: Placed(x=-placed[name].x, y=placed[name].y, z=placed[name].z) for name in names
+    }
+
+
+def test_sides_as_they_are() -> None:
+    for rule in (position.mirrored, position.situs, position.wrong_side, position.orientation):
+        assert found(rule, spine() | KIDNEYS | ORGANS) == []
+
+
+def test_a_swapped_pair_is_named_and_several_are_counted() -> None:
+    swapped = on_the_other_side(KIDNEYS, *KIDNEYS)
+    assert found(position.mirrored, swapped) == ["MIRRORED kidney_left reject"]
+    lungs = {"hip_left": Placed(x=-80.0), "hip_right": Placed(x=80.0)}
+    (finding,) = position.mirrored(body(swapped | lungs))
+    assert (finding.structure, finding.value) == (None, 2.0)
+    assert "2 of 2 pairs" in finding.sentence
+
+
+def test_a_pair_that_is_hardly_apart_is_not_swapped() -> None:
+    near = {"iliac_vena_left": Placed(x=-4.0), "iliac_vena_right": Placed(x=4.0)}
+    assert found(position.mirrored, near) == []
+
+
+def test_crumbs_that_are_swapped_are_no_reason_to_reject() -> None:
+    crumbs = {
+        "lung_upper_lobe_left": Placed(x=-50.0, second=0.2),
+        "lung_upper_lobe_right": Placed(x=50.0),
+    }
+    assert found(position.mirrored, KIDNEYS | crumbs) == ["MIRRORED lung_upper_lobe_left review"]
+    swapped = on_the_other_side(KIDNEYS, *KIDNEYS)
+    assert found(position.mirrored, swapped | crumbs) == ["MIRRORED None reject"]
+    assert found(position.mirrored, crumbs) == ["MIRRORED lung_upper_lobe_left reject"]
+
+
+def test_organs_on_the_wrong_side_are_a_situs_one_alone_is_not() -> None:
+    wrong = on_the_other_side(ORGANS, "liver", "spleen", "stomach")
+    assert found(position.situs, spine() | wrong) == ["SITUS None reject"]
+    one = on_the_other_side(ORGANS, "stomach")
+    assert found(position.situs, spine() | one) == ["SIDE stomach review"]
+    assert found(position.situs, wrong) == []  # without a spine there is no middle
+
+
+def test_a_kidney_alone_on_the_other_side() -> None:
+    crossed = {"kidney_left": Placed(x=-40.0, z=100.0)}
+    assert found(position.wrong_side, spine() | crossed) == ["SIDE kidney_left review"]
+    cut = {"kidney_left": Placed(x=-40.0, z=100.0, faces=(Face.LEFT,))}
+    assert found(position.wrong_side, spine() | cut) == []
+
+
+def test_upside_down() -> None:
+    levels = {"heart": 16, "liver": 18.5, "kidney_left": 21, "urinary_bladder": 27}
+    upright = {name: Placed(z=height(level)) for name, level in levels.items()}
+    inverted = {name: Placed(z=-height(level)) for name, level in levels.items()}
+    assert found(position.orientation, upright) == []
+    assert found(position.orientation, inverted) == ["ORIENTATION None reject"]
+
+
+def test_what_is_cut_does_not_tell_the_orientation() -> None:
+    levels = {"heart": 16, "liver": 18.5, "kidney_left": 21, "urinary_bladder": 27}
+    cut = {name: Placed(z=-height(n), faces=(Face.RIGHT,)) for name, n in levels.items()}
+    assert found(position.orientation, cut) == []
+    names = ("liver", "stomach", "pancreas", "sternum")
+    behind = {name: Placed(y=60.0, z=150.0, faces=(Face.ANTERIOR,)) for name in names}
+    assert found(position.orientation, spine() | behind) == []
+
+
+@pytest.mark.parametrize(("y", "codes"), [(-60.0, []), (60.0, ["ORIENTATION None reject"])])
+def test_front_and_back(y: float, codes: list[str]) -> None:
+    placed = {name: Placed(y=y, z=150.0) for name in ("liver", "stomach", "pancreas", "sternum")}
+    assert found(position.orientation, spine() | placed) == codes
+
+
+T9, L2 = 16, 21  # of the liver
+LIVER = Placed(x=-65.0, y=-55.0, z=height(18))
+
+
+def test_levels() -> None:
+    assert found(position.level, spine() | {"liver": LIVER}) == []
+    at = {
+        T9 - 0.9: [],
+        T9 - 1.5: ["LEVEL liver review"],
+        T9 - 3.5: ["LEVEL liver reject"],
+        L2 + 1.5: ["LEVEL liver review"],
+        L2 + 3.5: ["LEVEL liver reject"],
+    }
+    for level, codes in at.items():
+        placed = spine() | {"liver": replace(LIVER, z=height(level))}
+        assert found(position.level, placed) == codes
+
+
+def test_a_sentence_names_levels() -> None:
+    (finding,) = position.level(body(spine() | {"liver": replace(LIVER, z=height(12))}))
+    assert finding.sentence == (
+        "The liver lies at the level of T5, 4.0 vertebrae outside its expected levels (T9 to L2)."
+    )
+    assert (finding.value, finding.limit) == (4.0, 3.0)
+
+
+def test_the_centre_of_what_is_cut_or_in_pieces_says_nothing() -> None:
+    cut = replace(LIVER, z=height(10), faces=(Face.SUPERIOR,))
+    assert found(position.level, spine() | {"liver": cut}) == []
+    assert found(position.level, spine() | {"colon": replace(LIVER, z=height(10))}) == []
+
+
+def test_too_few_vertebrae_are_no_scale() -> None:
+    assert found(position.level, spine(18, 19) | {"liver": replace(LIVER, z=height(8))}) == []
+
+
+def test_the_scale_goes_on_below_the_last_vertebra_but_not_for_ever() -> None:
+    scale = body(spine(10, 20)).scale
+    assert scale is not None
+    assert scale.z_at(22.0) == height(20) - 2 * STEP_MM
+    assert scale.z_at(25.0) is None
+    assert scale.level_at(height(22)) == 22.0
+    assert scale.level_at(height(30)) is None
+
+
+def test_what_is_missing_though_its_place_is_in_view() -> None:
+    assert "ABSENT liver review" in found(position.absent, spine())
+    assert "ABSENT liver review" not in found(position.absent, spine() | {"liver": LIVER})
+    assert "ABSENT gallbladder review" not in found(position.absent, spine())  # may be removed
+    assert "ABSENT liver review" not in found(position.absent, spine(1, 10))  # too far above
+
+
+def test_what_was_not_looked_for_is_not_absent() -> None:
+    looked_for = [name for name in LABELS if name != "liver"]
+    structures = {one.structure for one in position.absent(body(spine(), looked_for))}
+    assert "liver" not in structures
+    assert "spleen" in structures
+
+
+def test_what_lies_outside_a_narrow_field_of_view_is_not_absent() -> None:
+    """The field of view of the tests reaches 200 mm to each side."""
+    aside = {name: replace(one, x=160.0) for name, one in spine().items()}
+    structures = {one.structure for one in position.absent(body(aside))}
+    assert "spleen" not in structures  # would lie at 255 mm
+    assert "liver" in structures  # at 95 mm
+
+
+def test_structures_with_a_label_above_all_that_were_found_are_absent_too(tmp_path: Path) -> None:
+    spec = SeriesSpec(n_slices=60, slice_spacing_mm=6.0, slice_thickness_mm=6.0)
+    whole = segmentation_of(write_series(tmp_path, 1, spec))
+    first = min(one.label for one in whole.structures if one.name.startswith("rib_"))
+    without = replace(whole, labels=np.where(whole.labels >= first, 0, whole.labels))
+    seen = np.where(whole.inference.labels >= first, 0, whole.inference.labels)
+    without = replace(without, inference=replace(whole.inference, labels=seen))
+    absent = {one.structure for one in assess(without).findings if one.code == "ABSENT"}
+    assert {"rib_left_9", "rib_right_9"} <= absent
