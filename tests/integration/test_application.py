@@ -1,4 +1,4 @@
-"""The application as a hospital runs it: a process, folders, an exit status, status.json."""
+"""Runs the application as a hospital does: a process, folders, an exit status, status.json."""
 
 import json
 import os
@@ -37,14 +37,14 @@ ALL_FILES = {
     "results/labels.nii.gz",
 }
 EVERYTHING = {"TOTALMAP_RESULTS__KINDS": f"[{', '.join(USUAL_RESULTS)}]"}
-# Networks of random weights find what is not to be believed; it is delivered all the same.
-UNBELIEVABLE = {"TOTALMAP_QUALITY__REJECTED": "deliver"}
+# The quality rules reject labels of random networks; they are delivered here.
+DELIVER_REJECTED = {"TOTALMAP_QUALITY__REJECTED": "deliver"}
 NOTE = "results/rejection.dcm"
 PAGES = {f"results/preview/page_{n}.dcm" for n in range(1, 9)}  # as many as are needed
 
 
 class Finished:
-    """What is left of a run."""
+    """The exit status, the output and the files of a run."""
 
     def __init__(self, process: subprocess.CompletedProcess[str], output: Path) -> None:
         self.exit_status = process.returncode
@@ -65,7 +65,7 @@ class Finished:
         return {path.relative_to(self.output).as_posix() for path in files} - {NOTE}
 
     def fails_with(self, exit_status: int, kind: str, message: str) -> None:
-        """The run failed in the agreed way: one clear line, the two reports, nothing else."""
+        """Checks that the run failed with one clear line and left the two reports only."""
         assert self.exit_status == exit_status, self.text
         assert self.files == REPORTS
         status = self.status
@@ -93,7 +93,10 @@ def run(source: Path, output: Path, models: Path, **environment: str) -> Finishe
     process = subprocess.run(
         command(source, output, models),
         cwd=REPOSITORY,
-        env=os.environ | UNBELIEVABLE | {"TOTALMAP_RESULTS__KINDS": "[seg, nifti]"} | environment,
+        env=os.environ
+        | DELIVER_REJECTED
+        | {"TOTALMAP_RESULTS__KINDS": "[seg, nifti]"}
+        | environment,
         capture_output=True,
         text=True,
         timeout=WAIT_SECONDS,
@@ -115,13 +118,15 @@ def finished(
     return run(study.folder, tmp_path_factory.mktemp("out") / "new", fast_models, **EVERYTHING)
 
 
-def test_a_study_goes_in_and_results_come_out(finished: Finished) -> None:
+def test_a_run_writes_all_results_of_a_study(finished: Finished) -> None:
     assert finished.exit_status == 0, finished.text
     assert finished.files - PAGES == ALL_FILES
     assert finished.files & PAGES
 
 
-def test_status_says_what_was_done(finished: Finished, study: WrittenStudy) -> None:
+def test_status_json_has_series_results_timings_and_checkpoints_of_a_run(
+    finished: Finished, study: WrittenStudy
+) -> None:
     status = finished.status
     assert status["outcome"] == "succeeded"
     assert status["error"] is None
@@ -148,7 +153,7 @@ def test_status_says_what_was_done(finished: Finished, study: WrittenStudy) -> N
     assert status["versions"]["TotalSegmentator"] == "2.18.0"
 
 
-def test_metadata_says_the_same_as_status(finished: Finished) -> None:
+def test_metadata_json_agrees_with_status_json(finished: Finished) -> None:
     status, metadata = finished.status, finished.metadata
     assert metadata["outcome"] == status["outcome"]
     assert metadata["exit_status"] == finished.exit_status
@@ -166,7 +171,7 @@ def test_metadata_says_the_same_as_status(finished: Finished) -> None:
     assert metadata["version"] == status["versions"]["totalmap"]
 
 
-def test_no_patient_data_in_output(finished: Finished) -> None:
+def test_messages_and_reports_of_a_run_hold_no_patient_data(finished: Finished) -> None:
     reports = [(finished.output / name).read_text() for name in sorted(REPORTS)]
     everything = "".join([finished.text, *reports])
     header = pydicom.dcmread(min((finished.output / "results").glob("*.dcm")))
@@ -176,7 +181,7 @@ def test_no_patient_data_in_output(finished: Finished) -> None:
         assert value not in everything
 
 
-def test_the_same_study_gives_the_same_objects(
+def test_a_second_run_on_a_study_gives_the_same_files(
     finished: Finished, study: WrittenStudy, fast_models: Path, tmp_path: Path
 ) -> None:
     again = run(study.folder, tmp_path, fast_models, **EVERYTHING)
@@ -186,14 +191,16 @@ def test_the_same_study_gives_the_same_objects(
         assert (again.output / name).read_bytes() == (finished.output / name).read_bytes(), name
 
 
-def test_only_the_results_asked_for_are_made(
+def test_only_the_configured_kinds_of_results_are_written(
     study: WrittenStudy, fast_models: Path, tmp_path: Path
 ) -> None:
     done = run(study.folder, tmp_path, fast_models, TOTALMAP_RESULTS__KINDS="[seg]")
     assert done.files == REPORTS | {"results/seg.dcm"}
 
 
-def test_two_rules_give_two_results(study: WrittenStudy, fast_models: Path, tmp_path: Path) -> None:
+def test_two_selection_rules_give_two_results(
+    study: WrittenStudy, fast_models: Path, tmp_path: Path
+) -> None:
     rules = "[{name: soft}, {name: lung, kernels: [lung]}]"
     done = run(study.folder, tmp_path, fast_models, TOTALMAP_SELECTION__RULES=rules)
     assert done.exit_status == 0, done.text
@@ -215,7 +222,9 @@ def test_two_rules_give_two_results(study: WrittenStudy, fast_models: Path, tmp_
     assert sources == {"soft": study.thin_soft.series_uid, "lung": study.thin_sharp.series_uid}
 
 
-def test_a_tilted_series_with_a_gap(fast_models: Path, tmp_path: Path) -> None:
+def test_a_tilted_series_with_a_gap_is_refused_or_filled_as_configured(
+    fast_models: Path, tmp_path: Path
+) -> None:
     steps = tuple(float(k) for k in range(30) if k != 12)
     spec = SeriesSpec(rows=48, columns=48, n_slices=29, slice_steps=steps, tilt_degrees=12.0)
     written = write_series(tmp_path / "in", 5, spec)
@@ -238,7 +247,7 @@ def test_a_tilted_series_with_a_gap(fast_models: Path, tmp_path: Path) -> None:
         assert structure["volume_ml"] > 0
 
 
-def test_a_multi_frame_ct_runs_through(fast_models: Path, tmp_path: Path) -> None:
+def test_a_multi_frame_ct_is_segmented(fast_models: Path, tmp_path: Path) -> None:
     written = write_enhanced(tmp_path / "in", 5, SeriesSpec(rows=48, columns=48, n_slices=30))
     done = run(tmp_path / "in", tmp_path / "out", fast_models)
     assert done.exit_status == 0, done.text
@@ -248,7 +257,9 @@ def test_a_multi_frame_ct_runs_through(fast_models: Path, tmp_path: Path) -> Non
     assert 1 <= item.ReferencedFrameNumber <= 30
 
 
-def test_the_real_ct_runs_through(real_ct: Path, fast_models: Path, tmp_path: Path) -> None:
+def test_the_real_ct_without_uids_is_segmented_with_a_repaired_source(
+    real_ct: Path, fast_models: Path, tmp_path: Path
+) -> None:
     done = run(real_ct, tmp_path, fast_models)
     assert done.exit_status == 0, done.text
     assert "SOPInstanceUID" in done.status["warnings"][0]
@@ -259,16 +270,14 @@ def test_the_real_ct_runs_through(real_ct: Path, fast_models: Path, tmp_path: Pa
     assert seg.FrameOfReferenceUID == source.FrameOfReferenceUID
 
 
-def test_studies_without_uids_may_be_refused(
+def test_a_study_without_uids_is_refused_if_configured(
     real_ct: Path, fast_models: Path, tmp_path: Path
 ) -> None:
     done = run(real_ct, tmp_path, fast_models, TOTALMAP_STUDY__MISSING_UIDS="refuse")
     done.fails_with(65, "InputError", "20 of 20 instances have no SOPClassUID")
 
 
-def test_nothing_but_the_loopback_is_needed(
-    study: WrittenStudy, fast_models: Path, tmp_path: Path
-) -> None:
+def test_a_run_needs_no_network(study: WrittenStudy, fast_models: Path, tmp_path: Path) -> None:
     isolate = shutil.which("unshare")
     probe = [isolate or "unshare", "--net", "true"]
     if isolate is None or subprocess.run(probe, check=False).returncode:
@@ -284,32 +293,42 @@ def test_nothing_but_the_loopback_is_needed(
     assert process.returncode == 0, process.stderr
 
 
-# Bad input. Each case: one clear line, the right status, the reports, nothing half-written.
+# Bad input: each run ends with one clear line, its exit status and the reports, without results.
 
 
-def test_an_empty_folder(fast_models: Path, tmp_path: Path) -> None:
+def test_an_empty_input_folder_ends_the_run_with_status_65(
+    fast_models: Path, tmp_path: Path
+) -> None:
     source = tmp_path / "in"
     source.mkdir()
     run(source, tmp_path / "out", fast_models).fails_with(65, "InputError", "no DICOM instance")
 
 
-def test_a_missing_folder(fast_models: Path, tmp_path: Path) -> None:
+def test_a_missing_input_folder_ends_the_run_with_status_65(
+    fast_models: Path, tmp_path: Path
+) -> None:
     done = run(tmp_path / "none", tmp_path / "out", fast_models)
     done.fails_with(65, "InputError", "the input does not exist")
 
 
-def test_a_folder_without_ct(study: WrittenStudy, fast_models: Path, tmp_path: Path) -> None:
+def test_a_study_without_images_ends_the_run_with_status_65(
+    study: WrittenStudy, fast_models: Path, tmp_path: Path
+) -> None:
     done = run(study.dose_report.parent, tmp_path, fast_models)
     done.fails_with(65, "NoSuitableSeries", "none of 1 series can be segmented: no images")
 
 
-def test_only_a_localizer(study: WrittenStudy, fast_models: Path, tmp_path: Path) -> None:
+def test_a_study_of_a_localizer_only_ends_the_run_with_status_65(
+    study: WrittenStudy, fast_models: Path, tmp_path: Path
+) -> None:
     done = run(study.localizer.folder, tmp_path, fast_models)
     done.fails_with(65, "NoSuitableSeries", "a localizer")
     assert done.status["series"][0]["reason"] == "a localizer (scout view) (image type LOCALIZER)"
 
 
-def test_a_text_file_named_dcm(fast_models: Path, tmp_path: Path) -> None:
+def test_a_text_file_named_dcm_ends_the_run_with_status_65(
+    fast_models: Path, tmp_path: Path
+) -> None:
     source = tmp_path / "in"
     source.mkdir()
     (source / "image.dcm").write_text("not DICOM at all, though long enough to hold a preamble" * 9)
@@ -317,7 +336,9 @@ def test_a_text_file_named_dcm(fast_models: Path, tmp_path: Path) -> None:
     done.fails_with(65, "InputError", "1 files are not DICOM")
 
 
-def test_one_truncated_instance(fast_models: Path, tmp_path: Path) -> None:
+def test_a_truncated_instance_ends_the_run_with_status_65(
+    fast_models: Path, tmp_path: Path
+) -> None:
     written = write_series(tmp_path / "in", 5, SeriesSpec(rows=32, columns=32, n_slices=12))
     path = written.paths[4]
     path.write_bytes(path.read_bytes()[:-700])
@@ -325,12 +346,16 @@ def test_one_truncated_instance(fast_models: Path, tmp_path: Path) -> None:
     done.fails_with(65, "NoSuitableSeries", r"1 of 12 images can't be used: file 5 \(….*\) \(its")
 
 
-def test_missing_models(study: WrittenStudy, tmp_path: Path) -> None:
+def test_a_missing_models_folder_ends_the_run_with_status_66(
+    study: WrittenStudy, tmp_path: Path
+) -> None:
     done = run(study.folder, tmp_path / "out", tmp_path / "no-models")
     done.fails_with(66, "ModelError", "no-models does not exist")
 
 
-def test_a_tampered_checkpoint(study: WrittenStudy, fast_models: Path, tmp_path: Path) -> None:
+def test_a_changed_checkpoint_ends_the_run_with_status_66(
+    study: WrittenStudy, fast_models: Path, tmp_path: Path
+) -> None:
     models = shutil.copytree(fast_models, tmp_path / "models")
     with (models / FAST_MODEL.checkpoint).open("r+b") as file:
         file.seek(-9, os.SEEK_END)
@@ -339,12 +364,14 @@ def test_a_tampered_checkpoint(study: WrittenStudy, fast_models: Path, tmp_path:
     done.fails_with(66, "ModelError", "was changed: its SHA-256 is")
 
 
-def test_a_misspelt_setting(study: WrittenStudy, fast_models: Path, tmp_path: Path) -> None:
+def test_a_misspelt_setting_ends_the_run_with_status_64(
+    study: WrittenStudy, fast_models: Path, tmp_path: Path
+) -> None:
     done = run(study.folder, tmp_path, fast_models, TOTALMAP_SEGMENTATION__VARIENT="full")
     done.fails_with(64, "ConfigError", r"segmentation\.varient")
 
 
-def test_an_output_folder_that_can_not_be_written(
+def test_an_output_folder_that_can_not_be_written_ends_the_run_with_status_64(
     study: WrittenStudy, fast_models: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("mine")
@@ -354,7 +381,7 @@ def test_an_output_folder_that_can_not_be_written(
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_an_installation_that_is_not_complete(
+def test_an_incomplete_installation_ends_the_run_with_status_70(
     study: WrittenStudy, fast_models: Path, tmp_path: Path
 ) -> None:
     broken = tmp_path / "packages" / "holoscan"
@@ -365,7 +392,9 @@ def test_an_installation_that_is_not_complete(
 
 
 @pytest.mark.parametrize("inside", [".", "results"])
-def test_input_in_the_output_folder(fast_models: Path, tmp_path: Path, inside: str) -> None:
+def test_an_input_inside_the_output_folder_is_refused_and_kept(
+    fast_models: Path, tmp_path: Path, inside: str
+) -> None:
     source = tmp_path / inside
     written = write_series(source, 5, SeriesSpec(rows=16, columns=16, n_slices=12))
     done = run(source, tmp_path, fast_models)
@@ -374,14 +403,16 @@ def test_input_in_the_output_folder(fast_models: Path, tmp_path: Path, inside: s
     assert all(path.exists() for path in written.paths)
 
 
-def test_a_full_disk(study: WrittenStudy, fast_models: Path, tmp_path: Path) -> None:
+def test_a_full_disk_ends_the_run_with_status_75_and_leaves_reports_only(
+    study: WrittenStudy, fast_models: Path, tmp_path: Path
+) -> None:
     with small_disk(tmp_path / "disk", "64k") as disk:  # room for the reports and no results
         done = run(study.folder, disk, fast_models)
         done.fails_with(75, "ResourceError", "No space left on device")
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_kill_in_the_middle(
+def test_a_killed_run_leaves_no_results_and_can_be_repeated(
     study: WrittenStudy, fast_models: Path, tmp_path: Path, signal_number: signal.Signals
 ) -> None:
     process = subprocess.Popen(
@@ -405,7 +436,7 @@ def test_a_kill_in_the_middle(
     assert again.files == REPORTS | {"results/seg.dcm", "results/labels.nii.gz"}
 
 
-def test_nothing_to_look_around_is_a_result_without_seg(tmp_path: Path) -> None:
+def test_a_rough_task_that_finds_nothing_gives_results_without_seg(tmp_path: Path) -> None:
     write_series(tmp_path / "in", 1, SeriesSpec(rows=24, columns=20, n_slices=10))
     models = build_walk(tmp_path / "models", load_task("lung_nodules"))  # find what is stained
     finished = run(
@@ -420,7 +451,7 @@ def test_nothing_to_look_around_is_a_result_without_seg(tmp_path: Path) -> None:
     assert status["model"]["engine"] == "totalmap"
 
 
-def test_a_licensed_task_without_a_licence(tmp_path: Path) -> None:
+def test_a_licensed_task_without_a_licence_ends_the_run_with_status_66(tmp_path: Path) -> None:
     write_series(tmp_path / "in", 1, SeriesSpec(rows=24, columns=20, n_slices=10))
     finished = run(
         tmp_path / "in", tmp_path / "out", tmp_path, TOTALMAP_SEGMENTATION__TASK="tissue_types"

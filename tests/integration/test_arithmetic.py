@@ -1,4 +1,4 @@
-"""Compiled arithmetic gives nearly the labels of the exact one, with networks that were trained."""
+"""Compiled arithmetic gives nearly the labels of exact arithmetic with trained networks."""
 
 from pathlib import Path
 
@@ -49,12 +49,14 @@ def assert_agreement(volume: Volume, task: Task, models: Path) -> None:
     assert min(dice.values()) >= 0.99, dice
 
 
-def test_demo_model(tmp_path: Path) -> None:
+def test_compiled_arithmetic_gives_nearly_exact_labels_with_the_demo_model(tmp_path: Path) -> None:
     volume = volume_of(write_series(tmp_path / "in", 21, SPEC).folder)
     assert_agreement(volume, load_task("total", Variant.FAST), DEMO_MODELS)
 
 
-def test_narrow_network_fitted_to_a_phantom(tmp_path: Path) -> None:
+def test_compiled_arithmetic_gives_nearly_exact_labels_with_a_fitted_network(
+    tmp_path: Path,
+) -> None:
     task = load_task("total", Variant.FASTEST)
     models = build_models(tmp_path / "models", Variant.FASTEST, patch_size=PATCH, base_features=8)
     written = write_series(tmp_path / "in", 22, SPEC)
@@ -65,7 +67,7 @@ def test_narrow_network_fitted_to_a_phantom(tmp_path: Path) -> None:
 
 @torch.inference_mode()
 def fit_last_layer(models: Path, task: Task, volume: Volume, true: NDArray[np.uint8]) -> None:
-    """Trains what little can be trained in a second: the last layer, by least squares."""
+    """Fits the last layer by least squares, which takes a second."""
     (model,) = task.models
     plans = read_plans(models / model.dataset / model.trainer_folder)
     checkpoint = models / model.checkpoint

@@ -1,4 +1,4 @@
-"""The benchmark from its start to its table, as small as it gets; its seconds prove nothing."""
+"""Runs the benchmarks on small data; their seconds are not checked."""
 
 import subprocess
 import sys

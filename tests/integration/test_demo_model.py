@@ -1,4 +1,4 @@
-"""The demo model knows the phantom: unseen bodies, seen as a CT scanner would show them."""
+"""The demo model segments unseen bodies of the phantom, on slices as of a CT scanner."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -28,7 +28,7 @@ def dice(found: NDArray[np.bool_], true: NDArray[np.bool_]) -> float:
     return float(2 * (found & true).sum() / (found.sum() + true.sum()))
 
 
-def test_the_demo_model_reaches_its_dice_on_unseen_phantoms(
+def test_the_demo_model_reaches_the_required_dice_on_unseen_phantoms(
     tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     task = load_task("total", Variant.FAST)
@@ -48,7 +48,7 @@ def test_the_demo_model_reaches_its_dice_on_unseen_phantoms(
     assert np.mean(list(means.values())) >= 0.90, means
 
 
-def test_the_demo_model_is_small_recorded_and_marked() -> None:
+def test_the_demo_model_is_small_on_record_and_marked_not_for_patients() -> None:
     size = sum(path.stat().st_size for path in DEMO_MODELS.rglob("*") if path.is_file())
     assert size <= SIZE_LIMIT_BYTES
     (record,) = read_manifest(DEMO_MODELS).models

@@ -1,4 +1,4 @@
-"""Inputs as a person gives them, to the real command."""
+"""Runs the real command on folders and archives as a user gives them."""
 
 import json
 import os

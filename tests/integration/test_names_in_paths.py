@@ -1,4 +1,4 @@
-"""A CD export is named after the patient: nothing that a command says or writes repeats a path.
+"""Paths of a CD export hold the patient's name: no message, log or report repeats a path.
 
 Horos and OsiriX name the folders of an export so, and files are often named by hand.
 """

@@ -1,4 +1,4 @@
-"""OHIF shows our results of a real CT: every segment, where it is, in its own colour."""
+"""OHIF shows every segment and contour of a real CT at its place and in its colour."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -74,12 +74,12 @@ def shown(segmentation: Segmentation, tmp_path_factory: pytest.TempPathFactory) 
         )
 
 
-def test_nothing_goes_wrong_in_the_page(shown: Shown) -> None:
+def test_ohif_opens_all_results_without_an_error(shown: Shown) -> None:
     assert shown.errors == ()
 
 
 @pytest.mark.parametrize("result", SEGS)
-def test_every_segment_is_shown_where_it_is_in_its_own_colour(
+def test_ohif_shows_every_segment_at_its_place_in_its_colour(
     shown: Shown, segmentation: Segmentation, result: str
 ) -> None:
     segments = shown.segments[result]
@@ -95,7 +95,7 @@ def test_every_segment_is_shown_where_it_is_in_its_own_colour(
         assert segments[name].rgb == pytest.approx(rgb, abs=SAME_COLOUR), name
 
 
-def test_every_contour_is_shown_where_it_is_in_its_own_colour(
+def test_ohif_shows_every_contour_at_its_place_in_its_colour(
     shown: Shown, segmentation: Segmentation
 ) -> None:
     """Filled, the contours that OHIF draws are our labels, voxel by voxel."""

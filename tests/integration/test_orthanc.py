@@ -1,4 +1,4 @@
-"""Orthanc takes every object by C-STORE and by STOW-RS, and gives it back as it was."""
+"""Orthanc stores every object by C-STORE and by STOW-RS, and returns it unchanged."""
 
 import zlib
 from collections.abc import Callable, Iterator
@@ -47,7 +47,7 @@ def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
 
 @pytest.mark.parametrize("send", [Orthanc.store, Orthanc.stow], ids=["C-STORE", "STOW-RS"])
 @pytest.mark.parametrize("write", OBJECTS.values(), ids=OBJECTS)
-def test_it_is_taken_and_given_back_unchanged(
+def test_orthanc_stores_and_returns_every_object_unchanged(
     orthanc: Orthanc,
     true_segmentation: Segmentation,
     write: Write,

@@ -60,8 +60,10 @@ def compare(ours: NDArray[Any], affine_ras: Affine, theirs_path: Path) -> None:
     assert differing == 0, f"{differing} of {values.size} voxels differ"
 
 
-def test_our_command_and_theirs_on_the_real_ct(real_ct: Path, tmp_path: Path) -> None:
-    """Both as a user starts them, from the DICOM folder to the NIfTI file."""
+def test_our_command_labels_the_real_ct_as_totalsegmentators_command_does(
+    real_ct: Path, tmp_path: Path
+) -> None:
+    """Runs both as a user does, from the DICOM folder to the NIfTI file."""
     theirs_path = tmp_path / "theirs.nii.gz"
     totalsegmentator(real_ct, theirs_path, DEMO_MODELS, "--fast")
     words = [sys.executable, "-m", "app", "-i", real_ct, "-o", tmp_path / "ours", "-m", DEMO_MODELS]
@@ -81,28 +83,30 @@ def test_our_command_and_theirs_on_the_real_ct(real_ct: Path, tmp_path: Path) ->
     compare(np.asarray(ours.dataobj), ours.affine, theirs_path)
 
 
-def test_demo_model_on_a_phantom(peer: Peer, tmp_path: Path) -> None:
+def test_the_demo_model_labels_a_phantom_as_in_totalsegmentator(peer: Peer, tmp_path: Path) -> None:
     write_series(tmp_path / "in", 7, AXIAL_SPEC)
     assert_equal_labels(peer, tmp_path / "in", DEMO_MODELS, tmp_path, Variant.FAST, "--fast")
 
 
-def test_random_network_on_the_real_ct(
+def test_a_random_network_labels_the_real_ct_as_in_totalsegmentator(
     peer: Peer, real_ct: Path, fast_models: Path, tmp_path: Path
 ) -> None:
-    """Noise labels change with the last bit of any voxel, so nothing can hide."""
+    """Labels of a random network change with the last bit of a voxel: each difference shows."""
     assert_equal_labels(peer, real_ct, fast_models, tmp_path, Variant.FAST, "--fast")
 
 
-def test_fastest_on_a_coronal_phantom(peer: Peer, tmp_path: Path) -> None:
+def test_variant_fastest_labels_a_coronal_phantom_as_in_totalsegmentator(
+    peer: Peer, tmp_path: Path
+) -> None:
     write_series(tmp_path / "in", 8, CORONAL_SPEC)
     models = build_models(tmp_path / "models", Variant.FASTEST, patch_size=(32, 48, 64))
     assert_equal_labels(peer, tmp_path / "in", models, tmp_path, Variant.FASTEST, "--fastest")
 
 
-def test_full_lays_five_networks_over_each_other(
+def test_variant_full_merges_five_networks_as_totalsegmentator_does(
     peer: Peer, real_ct: Path, full_models: Path, tmp_path: Path
 ) -> None:
-    """In the middle of the real CT: with five networks, all of it takes minutes."""
+    """Uses the middle of the real CT, since five networks take minutes for all of it."""
     source = middle_of(real_ct, tmp_path / "in")
     assert_equal_labels(peer, source, full_models, tmp_path, Variant.FULL)
 
@@ -122,7 +126,9 @@ def middle_of(series: Path, folder: Path) -> Path:
     return folder
 
 
-def test_a_border_of_zeros_is_cropped_alike(peer: Peer, fast_models: Path, tmp_path: Path) -> None:
+def test_a_border_of_zeros_is_cropped_as_in_totalsegmentator(
+    peer: Peer, fast_models: Path, tmp_path: Path
+) -> None:
     """nnU-Net crops an image to what is not 0, which moves its tiles."""
     spec = SeriesSpec(
         rows=96, columns=80, n_slices=36, pixel_spacing_mm=(4.5, 4.5), slice_spacing_mm=4.0
@@ -140,7 +146,9 @@ def test_a_border_of_zeros_is_cropped_alike(peer: Peer, fast_models: Path, tmp_p
     assert_equal_labels(peer, tmp_path / "in", fast_models, tmp_path, Variant.FAST, "--fast")
 
 
-def test_a_thin_stack(peer: Peer, full_models: Path, tmp_path: Path) -> None:
+def test_a_stack_thinner_than_a_tile_is_labelled_as_in_totalsegmentator(
+    peer: Peer, full_models: Path, tmp_path: Path
+) -> None:
     spec = SeriesSpec(
         rows=56, columns=48, n_slices=30, pixel_spacing_mm=(2.4, 2.4), slice_spacing_mm=1.0
     )
@@ -148,8 +156,10 @@ def test_a_thin_stack(peer: Peer, full_models: Path, tmp_path: Path) -> None:
     assert_equal_labels(peer, written.folder, full_models, tmp_path, Variant.FULL)
 
 
-def test_a_long_stack_in_three_parts(peer: Peer, full_models: Path, tmp_path: Path) -> None:
-    """As TotalSegmentator does it with very large images; here it is told to."""
+def test_an_image_in_three_parts_is_labelled_as_in_totalsegmentator(
+    peer: Peer, full_models: Path, tmp_path: Path
+) -> None:
+    """TotalSegmentator splits very large images; here an option makes it split a small one."""
     spec = SeriesSpec(
         rows=20, columns=24, n_slices=84, pixel_spacing_mm=(3.0, 3.0), slice_spacing_mm=4.0
     )

@@ -1,4 +1,4 @@
-"""What goes wrong in other systems, case by case.
+"""Studies that other systems get wrong, case by case.
 
 The figures in the comments are Dice of a threshold mask against the source's own pixels, measured
 on 2026-11-20 on a real CT that was re-oriented: TotalSegmentator 2.18 (its own DICOM SEG), dcm2niix
@@ -67,7 +67,7 @@ def without(*missing: int) -> SeriesSpec:
     [(-1.0, 0.0, 0.0, 0.0, -1.0, 0.0), (-1.0, 0.0, 0.0, 0.0, 1.0, 0.0)],
     ids=["prone", "row to the right"],
 )
-def test_negative_row_cosine(
+def test_masks_lie_in_place_with_negative_row_cosines(
     tmp_path: Path, orientation: tuple[float, float, float, float, float, float]
 ) -> None:
     # TotalSegmentator 0.319 and 0.287: mirrored without an error.
@@ -76,7 +76,7 @@ def test_negative_row_cosine(
 
 
 @pytest.mark.parametrize("tilt", [-22.0, 12.0, 25.0])
-def test_gantry_tilt(tmp_path: Path, tilt: float) -> None:
+def test_masks_lie_in_place_on_slices_of_a_tilted_gantry(tmp_path: Path, tilt: float) -> None:
     # TotalSegmentator crashes; dcm2niix with dcmqi 0.05; App SDK: a skewed affine.
     written = write_series(tmp_path / "in", 3, replace(SPEC, tilt_degrees=tilt))
     found = carried(written, tmp_path / "out", geometry=REJECT)
@@ -91,7 +91,7 @@ def test_missing_slices_are_refused_with_the_reason(tmp_path: Path) -> None:
         volume_of(tmp_path, REJECT)
 
 
-def test_missing_slices_are_filled_where_that_is_allowed(tmp_path: Path) -> None:
+def test_missing_slices_are_filled_if_configured(tmp_path: Path) -> None:
     # TotalSegmentator crashes; dcmqi 0.74.
     written = write_series(tmp_path / "in", 3, without(20, 21, 30))
     found = carried(written, tmp_path / "out", geometry=FILL)
@@ -99,7 +99,7 @@ def test_missing_slices_are_filled_where_that_is_allowed(tmp_path: Path) -> None
     assert "3 slices are missing" in found.volume.findings[0]
 
 
-def test_two_phases_in_one_series(tmp_path: Path) -> None:
+def test_a_series_of_two_phases_is_segmented_in_its_longer_phase(tmp_path: Path) -> None:
     # TotalSegmentator 0.88, silently; App SDK halves silently.
     written = write_series(tmp_path / "in" / "arterial", 3, SPEC)
     portal = write_series(tmp_path / "in" / "portal", 4, replace(SPEC, n_slices=40))
@@ -125,7 +125,7 @@ def _frame_of_reference_of_its_own(k: int, dataset: Dataset) -> None:
 
 
 @pytest.mark.parametrize("change", [_in_turns, _frame_of_reference_of_its_own])
-def test_slices_that_fill_one_grid_give_all_of_the_body(
+def test_slices_on_one_grid_make_one_volume_despite_different_headers(
     tmp_path: Path, change: Callable[[int, Dataset], None]
 ) -> None:
     # dcm_qa_xa30: packages of slices are taken for volumes; public lung screening data
@@ -139,7 +139,7 @@ def test_slices_that_fill_one_grid_give_all_of_the_body(
     assert len(found.volume.slices) == SPEC.n_slices
 
 
-def test_a_concatenation_gives_all_of_the_body(tmp_path: Path) -> None:
+def test_the_files_of_a_concatenation_make_one_volume(tmp_path: Path) -> None:
     # OHIF#4388: 1344 frames in 8 files
     written = write_enhanced(tmp_path / "whole", 3, SPEC)
     whole = pydicom.dcmread(written.paths[0])
@@ -160,7 +160,7 @@ def test_a_concatenation_gives_all_of_the_body(tmp_path: Path) -> None:
     assert len({item.instance.sop_instance_uid for item in volume.slices}) == 4
 
 
-def test_duplicate_slices_that_nothing_tells_apart(tmp_path: Path) -> None:
+def test_different_slices_at_the_same_position_are_refused(tmp_path: Path) -> None:
     # TotalSegmentator 0.88, silently.
     written = write_series(tmp_path, 3, SPEC)
     for k in (3, 17, 18):
@@ -172,7 +172,9 @@ def test_duplicate_slices_that_nothing_tells_apart(tmp_path: Path) -> None:
         volume_of(tmp_path, FILL)
 
 
-def test_variable_spacing(tmp_path: Path) -> None:
+def test_slices_of_variable_spacing_are_refused_or_interpolated_as_configured(
+    tmp_path: Path,
+) -> None:
     # 1.08 to 6.99 mm, as in a GE head CT. Others: a wrong geometry, silently.
     fine = np.arange(0, 100, 1.08 / SPACING_MM)[:60]
     steps = tuple(np.concatenate([fine, fine[-1] + np.arange(1, 40) * 6.99 / SPACING_MM]).tolist())
@@ -185,7 +187,7 @@ def test_variable_spacing(tmp_path: Path) -> None:
     assert found.off_mm < 1.0
 
 
-def test_non_square_pixels(tmp_path: Path) -> None:
+def test_masks_lie_in_place_with_non_square_pixels(tmp_path: Path) -> None:
     # App SDK exchanges the two spacings.
     spec = replace(SPEC, pixel_spacing_mm=(5.0, 9.0), rows=80, columns=44)
     written = write_series(tmp_path / "in", 3, spec)
@@ -194,7 +196,7 @@ def test_non_square_pixels(tmp_path: Path) -> None:
     assert found.volume.geometry.spacing_mm == pytest.approx((9.0, 5.0, SPACING_MM))
 
 
-def test_rescale_differs_per_slice_and_the_first_slice_is_all_above_zero(tmp_path: Path) -> None:
+def test_a_rescale_that_differs_between_slices_gives_correct_hu(tmp_path: Path) -> None:
     # App SDK takes the type of slice 1 for all: -1024 HU becomes 65 thousand.
     written = write_series(tmp_path, 3, SPEC)
     hu = written.hu.astype(np.float64)
@@ -209,7 +211,7 @@ def test_rescale_differs_per_slice_and_the_first_slice_is_all_above_zero(tmp_pat
     np.testing.assert_array_equal(volume_of(tmp_path).voxels, hu.astype(np.float32))
 
 
-def test_a_localizer_never_wins_whatever_the_order(tmp_path: Path) -> None:
+def test_a_localizer_is_not_selected_in_any_order_of_files(tmp_path: Path) -> None:
     # App SDK: the localizer was chosen in 1 of 8 loads, by the order of os.listdir.
     # TotalSegmentator crashes on a folder that holds one.
     ct = write_series(tmp_path / "m", 3, SPEC)
@@ -226,13 +228,13 @@ def test_a_localizer_never_wins_whatever_the_order(tmp_path: Path) -> None:
     assert all("a localizer" in v.reason for v in judgement.decisions[1:])
 
 
-def test_enhanced_multi_frame_ct(tmp_path: Path) -> None:
+def test_masks_lie_in_place_on_an_enhanced_multi_frame_ct(tmp_path: Path) -> None:
     # App SDK: a 4-D array without an affine.
     written = write_enhanced(tmp_path / "in", 3, replace(SPEC, file_order="shuffled"))
     assert is_exact(carried(written, tmp_path / "out", spacing_mm=SPACING_MM))
 
 
-def test_empty_uids(tmp_path: Path) -> None:
+def test_a_series_with_empty_uids_is_segmented_with_derived_uids(tmp_path: Path) -> None:
     # App SDK: "No study loaded".
     written = write_series(tmp_path / "in", 3, SPEC)
     for path in written.paths:
@@ -244,7 +246,7 @@ def test_empty_uids(tmp_path: Path) -> None:
     assert "were derived from the content" in read_study(tmp_path / "in").warnings[0]
 
 
-def test_one_truncated_file_is_named_and_hides_nothing(tmp_path: Path) -> None:
+def test_a_truncated_file_is_named_and_affects_no_other_series(tmp_path: Path) -> None:
     # App SDK: RuntimeError for the whole study.
     thin = write_series(tmp_path / "thin", 3, replace(SPEC, slice_spacing_mm=4.0, number=2))
     thick = write_series(tmp_path / "thick", 3, replace(SPEC, number=3))
@@ -260,7 +262,7 @@ def test_one_truncated_file_is_named_and_hides_nothing(tmp_path: Path) -> None:
 
 
 def litter(folder: Path, written: WrittenSeries) -> int:
-    """Puts beside a CT what hospitals put there; returns how many of these files are no DICOM."""
+    """Writes files that hospitals keep beside a CT; returns how many are not DICOM."""
     (folder / "IM0001.dcm.json").write_text("{}")
     (folder / "Thumbs.db").write_bytes(bytes(range(256)) * 9)
     (folder / "report.pdf").write_bytes(b"%PDF-1.4\n" + bytes(2000))
@@ -296,7 +298,7 @@ def write_like(source: Path, path: Path, sop_class: str, **values: object) -> No
     dataset.save_as(path, enforce_file_format=True)
 
 
-def test_a_folder_as_hospitals_have_it(tmp_path: Path) -> None:
+def test_a_ct_among_files_of_every_other_kind_is_segmented(tmp_path: Path) -> None:
     # Others skip files without .dcm, or crash on what is no image.
     source = write_series(tmp_path / "source", 3, SPEC)
     files = FileSet()
@@ -321,7 +323,7 @@ def test_a_folder_as_hospitals_have_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("write", [write_series, write_enhanced], ids=["classic", "multi-frame"])
 @pytest.mark.parametrize("syntax", ALL_SYNTAXES, ids=lambda syntax: syntax.name)
-def test_transfer_syntaxes(
+def test_a_series_in_any_transfer_syntax_gives_the_same_hu(
     tmp_path: Path, syntax: pydicom.uid.UID, write: Callable[..., WrittenSeries]
 ) -> None:
     # Others: depends on which plug-ins happen to be there.
@@ -331,7 +333,7 @@ def test_transfer_syntaxes(
     np.testing.assert_array_equal(volume_of(tmp_path).voxels, written.hu)
 
 
-def test_dual_energy_and_4d_series_give_one_volume_each(tmp_path: Path) -> None:
+def test_a_dual_energy_series_gives_a_volume_of_one_energy(tmp_path: Path) -> None:
     written = write_series(tmp_path / "in", 3, SPEC)
     for kvp in ("80", "140"):
         for path in written.paths:
@@ -347,7 +349,9 @@ def test_dual_energy_and_4d_series_give_one_volume_each(tmp_path: Path) -> None:
     assert len(volume.slices) == SPEC.n_slices
 
 
-def test_the_real_ct_turned_in_every_way(real_ct: Path, tmp_path: Path) -> None:
+def test_the_turned_real_ct_has_the_same_hu_at_the_same_positions(
+    real_ct: Path, tmp_path: Path
+) -> None:
     """The real CT, its pixels turned with their geometry: the same HU at the same places."""
     original = volume_of(real_ct)
     for name, turn in TURNS.items():

@@ -50,7 +50,7 @@ def test_the_site_has_every_document_and_module_of_the_library(site: Path) -> No
     assert "affine_lps" in geometry
 
 
-def test_files_outside_the_documents_are_in_the_site(site: Path) -> None:
+def test_linked_files_outside_the_documents_are_pages_of_the_site(site: Path) -> None:
     for document in (REPOSITORY / "docs").glob("*.md"):
         path = f"docs/{document.name}"
         for link in linked_paths(document.read_text(encoding="utf-8"), path):

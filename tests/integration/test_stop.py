@@ -1,4 +1,4 @@
-"""A run that is told to stop: it says so, leaves nothing half-done, and ends at once."""
+"""A run that is stopped says so, leaves no results, and ends at once."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from tests.disk import small_disk
 from tests.phantom.study import WrittenSeries
 from tests.waiting import WAIT_SECONDS
 
-# Of processor time; to go on would take more.
+# Of processor time; a complete run would take more.
 AT_ONCE_SECONDS = 5
 
 
@@ -54,7 +54,7 @@ def used_by_ended_children() -> float:
 @pytest.mark.parametrize(
     ("stop", "stage"), [(signal.SIGTERM, "series_selected"), (signal.SIGINT, "model_verified")]
 )
-def test_a_run_that_is_stopped_cleans_up(
+def test_a_stopped_run_ends_with_status_75_and_leaves_no_results(
     phantom_series: WrittenSeries, tmp_path: Path, stop: signal.Signals, stage: str
 ) -> None:
     with started(phantom_series, tmp_path) as process:
@@ -69,7 +69,9 @@ def test_a_run_that_is_stopped_cleans_up(
     assert stop.name in status["error"]["message"]
 
 
-def test_it_ends_though_the_disk_is_full(phantom_series: WrittenSeries, tmp_path: Path) -> None:
+def test_a_stopped_run_ends_with_status_75_even_if_the_disk_is_full(
+    phantom_series: WrittenSeries, tmp_path: Path
+) -> None:
     with small_disk(tmp_path / "output", "64k") as output:
         with started(phantom_series, output) as process:
             wait_for(process, "series_selected")

@@ -1,4 +1,4 @@
-"""`totalmap run` and `totalmap verify` that are told to stop, also by Ctrl-C on a terminal."""
+"""`totalmap run` and `totalmap verify` are stopped by signals and by Ctrl-C on a terminal."""
 
 import json
 import os
@@ -20,11 +20,11 @@ from totalmap.writers.seg.binary import write_seg
 
 CTRL_C = b"\x03"
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
-# Keeps a test that hangs from hanging for ever; nothing is measured with it.
+# Ends a test that hangs; nothing is measured with it.
 HANGS_SECONDS = 300
 
 ENTRY = "from cli.entry import main; main()"
-# Makes the terminal on standard input the one that Ctrl-C on it reaches the process through.
+# Makes standard input the controlling terminal, so that Ctrl-C on it reaches the process.
 ON_TERMINAL = f"import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); {ENTRY}"
 
 

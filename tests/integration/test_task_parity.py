@@ -95,7 +95,7 @@ def equal_labels(
 
 
 def is_real_crop(labels: Labels) -> bool:
-    """Whether labels, noise wherever the task looked, fill a part of the image along all axes."""
+    """Returns whether labels of a random network fill only a part of the image along all axes."""
     found = np.array([np.ptp(places) + 1 for places in np.nonzero(labels)])
     shares = (found / labels.shape).tolist()
     return all(1 / 8 < share < 7 / 8 for share in shares)
@@ -111,15 +111,15 @@ def is_real_crop(labels: Labels) -> bool:
         ("appendicular_bones", Variant.FULL),  # licensed, and with auxiliary labels
     ],
 )
-def test_a_task_that_looks_everywhere(
+def test_a_task_that_searches_the_whole_volume_gives_totalsegmentators_labels(
     peer: Peer, tmp_path: Path, task: str, variant: Variant
 ) -> None:
     spec = SMALL if variant is Variant.FULL else AROUND_GALLBLADDER
     equal_labels(peer, section(task, variant), spec, tmp_path)
 
 
-def test_vertebrae_are_grown_back(peer: Peer, tmp_path: Path) -> None:
-    """By a ball whose size in voxels turns on the last digit of the resampled spacing."""
+def test_vertebrae_are_postprocessed_as_in_totalsegmentator(peer: Peer, tmp_path: Path) -> None:
+    """They grow by a ball whose size in voxels depends on the last digit of the spacing."""
 
     def build(folder: Path, task: Task) -> Path:
         return build_finder(folder, task, 5)
@@ -137,7 +137,9 @@ def test_vertebrae_are_grown_back(peer: Peer, tmp_path: Path) -> None:
         "teeth",  # looks around craniofacial_structures, which look around total; 3d_lowres_high
     ],
 )
-def test_a_task_that_looks_around_another(peer: Peer, tmp_path: Path, task: str) -> None:
+def test_a_task_that_searches_around_another_gives_totalsegmentators_labels(
+    peer: Peer, tmp_path: Path, task: str
+) -> None:
     found = equal_labels(peer, section(task), AROUND_GALLBLADDER, tmp_path)
     assert is_real_crop(found.labels)
     assert len(found.models) > 1
@@ -150,7 +152,7 @@ def test_a_task_that_looks_around_another(peer: Peer, tmp_path: Path, task: str)
         (Variant.FAST, ("spinal_cord", "sternum"), 1 + 1),
     ],
 )
-def test_a_subset_is_searched_where_it_is(
+def test_chosen_structures_are_searched_in_a_box_and_get_totalsegmentators_labels(
     peer: Peer, tmp_path: Path, variant: Variant, structures: tuple[str, ...], networks: int
 ) -> None:
     found = equal_labels(peer, section("total", variant, structures), AROUND_GALLBLADDER, tmp_path)
@@ -159,18 +161,20 @@ def test_a_subset_is_searched_where_it_is(
     assert {one.structure.name for one in found.found()} <= set(structures)
 
 
-def test_what_our_engine_does_not_cover(
+def test_an_unsupported_task_gets_its_labels_from_totalsegmentators_python_api(
     peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ours does without timm and torchvision, which nnU-Net imports to find the trainer."""
+    """TotalMAP needs no timm and no torchvision, which nnU-Net imports to find the trainer."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     found = equal_labels(peer, section("hip_implant"), AROUND_GALLBLADDER, tmp_path)
     assert is_real_crop(found.labels)
     assert found.engine is EngineKind.TOTALSEGMENTATOR_API
 
 
-def test_an_mr_study_through_the_application(peer: Peer, tmp_path: Path) -> None:
-    """The task alone says that MR is wanted."""
+def test_the_application_labels_an_mr_study_as_totalsegmentator_does(
+    peer: Peer, tmp_path: Path
+) -> None:
+    """No other setting than the task selects MR."""
     written = write_series(tmp_path / "in", SEED, replace(SMALL, modality="MR"))
     models = build_task(tmp_path / "models", load_task("total_mr", Variant.FAST))
     overrides = {"TOTALMAP_SEGMENTATION__TASK": "total_mr", "TOTALMAP_RESULTS__KINDS": "[nifti]"}

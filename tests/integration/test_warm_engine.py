@@ -1,4 +1,4 @@
-"""One engine serves many studies: loaded once, no growth, the same results as a new one."""
+"""One engine segments many studies: its memory does not grow, and its labels stay the same."""
 
 import resource
 from pathlib import Path
@@ -60,7 +60,9 @@ def test_fifty_studies_take_no_more_memory_than_ten(
     assert resident_bytes() - settled < GROWTH_LIMIT_BYTES
 
 
-def test_progress_is_tiles_done_of_tiles(volumes: list[Volume], small_models: Path) -> None:
+def test_progress_reports_the_tiles_done_and_all_tiles(
+    volumes: list[Volume], small_models: Path
+) -> None:
     told: list[tuple[int, int]] = []
     engine = Engine(SegmentationSection(variant=Variant.FAST), small_models)
     engine.segment(volumes[1], lambda done, total: told.append((done, total)))
@@ -69,7 +71,7 @@ def test_progress_is_tiles_done_of_tiles(volumes: list[Volume], small_models: Pa
     assert told == [(n, tiles) for n in range(1, tiles + 1)]
 
 
-def test_a_run_that_was_broken_off_leaves_the_engine_as_it_was(
+def test_an_interrupted_run_does_not_change_later_labels_of_the_engine(
     volumes: list[Volume], small_models: Path
 ) -> None:
     engine = Engine(SegmentationSection(variant=Variant.FAST), small_models)

@@ -19,20 +19,20 @@ TASK = load_task("total", Variant.FAST)
 SPEC = SeriesSpec(rows=192, columns=192, n_slices=110, pixel_spacing_mm=(2.2, 2.2))
 
 
-def test_dice_counts_what_both_found() -> None:
+def test_dice_is_computed_for_each_label_with_enough_voxels() -> None:
     one, other = np.zeros((2, 10, 200), dtype=np.uint8)
     one[:4], other[2:6] = 7, 7
-    one[9, :50] = 9  # too small to say anything
+    one[9, :50] = 9  # too few voxels to compare
     assert dice_by_label(one, other) == {7: 0.5}
 
 
-def test_a_structure_that_one_of_them_misses_agrees_not_at_all() -> None:
+def test_a_structure_in_only_one_of_two_images_has_a_dice_of_0() -> None:
     one, other = np.zeros((2, 10, 200), dtype=np.uint8)
     other[0] = 3
     assert dice_by_label(one, other) == {3: 0.0}
 
 
-def test_the_demo_model_is_measured_and_then_runs(tmp_path: Path) -> None:
+def test_the_demo_model_runs_in_bf16_after_its_agreement_was_measured(tmp_path: Path) -> None:
     require_bf16()
     written = write_series(tmp_path / "in", 0, SPEC)
     models = Path(shutil.copytree(DEMO_MODELS, tmp_path / "models"))

@@ -1,4 +1,4 @@
-"""Networks of the real architecture with margins and a second opinion: the same labels."""
+"""Margins and second opinions of networks with the real architecture."""
 
 import shutil
 from collections.abc import Sequence
@@ -68,7 +68,7 @@ def volume(tmp_path_factory: pytest.TempPathFactory) -> Volume:
         (Arithmetic.BF16, SHAPES[0]),
     ],
 )
-def test_margins_change_no_label(
+def test_measuring_margins_does_not_change_a_label(
     fast_models: Path, arithmetic: Arithmetic, shape: tuple[int, int, int]
 ) -> None:
     if arithmetic is Arithmetic.BF16:
@@ -103,7 +103,7 @@ def alone(both_models: Path, volume: Volume) -> Segmentation:
     return Engine(FULL, both_models).segment(volume, Recorder().progress)
 
 
-def test_a_second_opinion_changes_nothing_of_the_first(
+def test_a_second_opinion_does_not_change_labels_or_margins(
     found: Segmentation, alone: Segmentation
 ) -> None:
     np.testing.assert_array_equal(found.labels, alone.labels)
@@ -115,13 +115,15 @@ def test_a_second_opinion_changes_nothing_of_the_first(
     assert alone.confidence.opinions is None
 
 
-def test_every_network_is_named(found: Segmentation, alone: Segmentation) -> None:
+def test_a_result_with_a_second_opinion_names_the_networks_of_both(
+    found: Segmentation, alone: Segmentation
+) -> None:
     datasets = [model.dataset[:10] for model in found.models]
     assert datasets == [f"Dataset{n}" for n in (291, 292, 293, 294, 295, 297)]
     assert found.models[:5] == alone.models
 
 
-def test_one_engine_serves_several_volumes_alike(
+def test_one_engine_gives_a_volume_the_same_confidence_each_time(
     asked: Engine, volume: Volume, found: Segmentation
 ) -> None:
     recorder = Recorder()
@@ -132,7 +134,7 @@ def test_one_engine_serves_several_volumes_alike(
     assert shares[-1] == 1.0
 
 
-def test_the_opinion_is_that_of_the_coarse_network(
+def test_the_second_opinion_compares_with_the_labels_of_the_coarse_network(
     volume: Volume, both_models: Path, found: Segmentation
 ) -> None:
     coarse = Networks(load_task("total", Variant.FAST), both_models)
@@ -141,7 +143,7 @@ def test_the_opinion_is_that_of_the_coarse_network(
     assert found.confidence.opinions == opinions(found.inference, other.inference, found.structures)
 
 
-def test_networks_that_lie_over_each_other_are_measured_one_by_one(
+def test_margins_of_a_task_are_those_of_its_networks_run_alone(
     volume: Volume, full_models: Path, alone: Segmentation
 ) -> None:
     task = load_task("total", Variant.FULL)
@@ -178,8 +180,10 @@ class Sure:
 
 
 @pytest.mark.parametrize(("rough_finds", "voxels"), [(5, 1), (0, 0)])
-def test_only_the_last_predictor_is_measured(volume: Volume, rough_finds: int, voxels: int) -> None:
-    """And where it has nothing to look around, nothing of an earlier volume is left over."""
+def test_margins_are_those_of_the_final_network_and_not_of_rough_ones(
+    volume: Volume, rough_finds: int, voxels: int
+) -> None:
+    """If the rough task finds nothing, no margins of an earlier volume are left."""
     rough = Sure(TASK, rough_finds)
     looks = Crop(task=TASK, labels=(5,), margin_mm=20.0)
     chain: Sequence[MarginPredictor] = (rough, Sure(replace(TASK, crop=looks), 1))
@@ -189,7 +193,7 @@ def test_only_the_last_predictor_is_measured(volume: Volume, rough_finds: int, v
     assert names == [("spleen", 2.0)] * voxels
 
 
-def test_networks_that_differ_are_seen_to_differ(volume: Volume) -> None:
+def test_networks_that_find_different_structures_have_a_dice_of_0(volume: Volume) -> None:
     fine = (replace(Sure(TASK, 5), task=replace(TASK, spacing_mm=(1.5, 1.5, 1.5))),)
     same = segment_with_confidence(volume, fine, (Sure(TASK, 5),), Recorder().progress)
     other = segment_with_confidence(volume, fine, (Sure(TASK, 1),), Recorder().progress)
@@ -214,12 +218,14 @@ def test_the_weights_of_the_second_opinion_are_verified(
     Engine(FULL, tmp_path)
 
 
-def test_a_coarse_run_has_no_second_opinion(fast_models: Path) -> None:
+def test_a_second_opinion_on_the_fast_variant_is_refused(fast_models: Path) -> None:
     with pytest.raises(ConfigError, match=r"second_opinion: .* variant fast; choose .* full"):
         Engine(SegmentationSection(), fast_models, ASKED)
 
 
-def test_networks_that_are_not_ours_have_none(full_models: Path, tmp_path: Path) -> None:
+def test_a_second_opinion_of_an_unsupported_network_is_refused(
+    full_models: Path, tmp_path: Path
+) -> None:
     models = build_models(tmp_path / "fast", Variant.FAST)
     (plans,) = models.glob("**/plans.json")
     plans.write_text(plans.read_text().replace("DefaultPreprocessor", "Another"))
@@ -258,7 +264,9 @@ def positions(image: InferenceImage) -> NDArray[np.float64]:
 
 @given(GEOMETRIES, st.integers(0, 99))
 @settings(max_examples=30)
-def test_agreement_is_that_of_the_nearest_voxels(geometry: Geometry, seed: int) -> None:
+def test_labels_on_two_grids_are_compared_at_the_nearest_voxels(
+    geometry: Geometry, seed: int
+) -> None:
     rng = np.random.default_rng(seed)
     fine, coarse = grids(geometry)
     one = rng.integers(0, 4, fine.voxels.shape)
@@ -267,7 +275,7 @@ def test_agreement_is_that_of_the_nearest_voxels(geometry: Geometry, seed: int) 
     last = np.array(fine.voxels.shape) - 1
     half_way = np.abs(index % 1 - 0.5) < 1e-6  # either neighbour is as near as the other
     nearest = np.clip(np.floor(index + 0.5 + 1e-9), 0, last).astype(int)
-    # What lies half way is background in both, so that rounding says nothing.
+    # Voxels half way between two others are background, so that rounding does not matter.
     other[half_way.any(axis=-1)] = 0
     seen = one[tuple(np.moveaxis(nearest, -1, 0))]
     found = opinions(labelled(fine, one), labelled(coarse, other), STRUCTURES)
@@ -284,8 +292,8 @@ def test_agreement_is_that_of_the_nearest_voxels(geometry: Geometry, seed: int) 
 
 @given(GEOMETRIES)
 @settings(max_examples=30)
-def test_a_body_seen_at_two_resolutions_is_one_body(geometry: Geometry) -> None:
-    """A half space: only what lies within half a voxel of its border may differ."""
+def test_the_same_body_at_two_resolutions_agrees_except_at_its_border(geometry: Geometry) -> None:
+    """The body is a half space: only voxels within half a voxel of its border may differ."""
     fine, coarse = grids(geometry)
     reach_mm = np.linalg.norm(fine.affine_lps[:3, :3].sum(axis=1)) / 2
     if not geometry.is_grid:  # one grid may end a voxel further out
@@ -299,7 +307,7 @@ def test_a_body_seen_at_two_resolutions_is_one_body(geometry: Geometry) -> None:
         assert row.dice >= 2 * sure / (2 * sure + doubtful) - 1e-9
 
 
-def test_what_neither_found_has_no_opinion() -> None:
+def test_a_structure_in_neither_result_has_no_opinion() -> None:
     fine, coarse = grids(geometry_of())
     one, other = np.zeros(fine.voxels.shape), np.zeros(coarse.voxels.shape)
     assert opinions(labelled(fine, one), labelled(coarse, other), STRUCTURES) == ()
@@ -309,7 +317,7 @@ def test_what_neither_found_has_no_opinion() -> None:
 
 
 @pytest.mark.parametrize("name", ["total", "total_v3", "total_mr"])
-def test_the_fine_networks_are_judged_by_the_coarse_one(name: str) -> None:
+def test_the_second_opinion_on_the_full_variant_is_the_fast_variant(name: str) -> None:
     task = load_task(name, Variant.FULL)
     other = second_opinion_task(task)
     assert other == load_task(name, Variant.FAST)
@@ -317,7 +325,7 @@ def test_the_fine_networks_are_judged_by_the_coarse_one(name: str) -> None:
     assert other.crop is None
 
 
-def test_a_subset_is_looked_for_in_the_same_place() -> None:
+def test_the_second_opinion_on_chosen_structures_searches_the_same_box() -> None:
     task = load_task("total", Variant.FULL, ("liver", "spleen"))
     other = second_opinion_task(task)
     assert other.structures == task.structures
@@ -333,6 +341,8 @@ def test_a_subset_is_looked_for_in_the_same_place() -> None:
         ("body", Variant.FULL),
     ],
 )
-def test_where_there_is_none_it_is_refused(name: str, variant: Variant | None) -> None:
+def test_a_second_opinion_on_a_task_without_coarser_networks_is_refused(
+    name: str, variant: Variant | None
+) -> None:
     with pytest.raises(ConfigError, match=f"second_opinion: there is none for task {name}"):
         second_opinion_task(load_task(name, variant))

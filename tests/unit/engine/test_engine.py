@@ -14,7 +14,7 @@ from totalmap.errors import InputError, ModelError
 from totalmap.settings import SegmentationSection, Variant
 
 
-def test_one_engine_serves_several_volumes(tmp_path: Path) -> None:
+def test_one_engine_segments_a_volume_twice_with_equal_labels(tmp_path: Path) -> None:
     written = write_series(tmp_path / "in", 1, SeriesSpec(rows=24, columns=20, n_slices=10))
     models = build_task(tmp_path / "models", load_task("breasts"))
     engine = Engine(SegmentationSection(task="breasts"), models)
@@ -24,19 +24,21 @@ def test_one_engine_serves_several_volumes(tmp_path: Path) -> None:
     assert (first == second).all()
 
 
-def test_another_modality_is_refused(phantom_series: WrittenSeries, tmp_path: Path) -> None:
+def test_a_series_of_another_modality_than_the_task_is_refused(
+    phantom_series: WrittenSeries, tmp_path: Path
+) -> None:
     models = build_task(tmp_path, load_task("total_mr", Variant.FAST))
     engine = Engine(SegmentationSection(task="total_mr"), models)
     with pytest.raises(InputError, match="total_mr is made for MR, and the series is CT"):
         engine.segment(volume_of(phantom_series.folder), Recorder().progress)
 
 
-def test_without_a_licence_nothing_is_loaded(tmp_path: Path) -> None:
+def test_an_engine_for_a_licensed_task_without_a_licence_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="licence"):
         Engine(SegmentationSection(task="appendicular_bones"), tmp_path / "none")
 
 
-def test_weights_at_another_spacing_are_not_covered(tmp_path: Path) -> None:
+def test_weights_at_another_spacing_than_the_task_are_not_supported(tmp_path: Path) -> None:
     task = load_task("breasts")
     models = build_task(tmp_path, task)
     assert why_not_covered(task, models) == ""
@@ -44,7 +46,7 @@ def test_weights_at_another_spacing_are_not_covered(tmp_path: Path) -> None:
     assert "1.5, 1.5, 1.5" in why_not_covered(moved, models)
 
 
-def test_a_rough_network_has_to_be_covered_too(tmp_path: Path) -> None:
+def test_a_missing_rough_network_is_named_with_the_command_that_installs_it(tmp_path: Path) -> None:
     task = load_task("lung_nodules")
     build_task(tmp_path, task)
     with pytest.raises(ModelError, match="models install lung_nodules --variant full"):

@@ -1,4 +1,4 @@
-"""There and back between source and network: exact on a grid, at true positions elsewhere."""
+"""Volumes and labels are resampled exactly on a grid, and at true positions elsewhere."""
 
 from dataclasses import replace
 from typing import Any
@@ -57,10 +57,10 @@ GEOMETRIES = st.builds(
 
 @settings(max_examples=60)
 @given(geometry=GEOMETRIES, spacing_mm=SPACINGS)
-def test_a_linear_field_is_seen_at_its_true_positions(
+def test_interpolated_values_lie_at_their_true_positions(
     geometry: Geometry, spacing_mm: tuple[float, float, float]
 ) -> None:
-    """Interpolation keeps a linear function, so every voxel tells where it really lies."""
+    """Interpolation keeps a linear function, so the value of a voxel shows its position."""
     gradient = np.array([3.0, -5.0, 7.0])
     field = all_positions(geometry) @ gradient
     image = to_inference_grid(volume_of(geometry, field), spacing_mm)
@@ -72,7 +72,7 @@ def test_a_linear_field_is_seen_at_its_true_positions(
 
 @settings(max_examples=60)
 @given(geometry=GEOMETRIES, spacing_mm=SPACINGS)
-def test_labels_come_back_to_where_they_were(
+def test_labels_return_to_their_positions_on_the_source_slices(
     geometry: Geometry, spacing_mm: tuple[float, float, float]
 ) -> None:
     volume = volume_of(geometry, np.zeros(geometry.shape, dtype=np.int16))
@@ -105,7 +105,9 @@ def test_a_straight_grid_has_the_spacing_of_the_slices(geometry: Geometry) -> No
 
 
 @pytest.mark.parametrize("steps", [None, UNEVEN])
-def test_beside_tilted_slices_there_is_nothing(steps: tuple[float, ...] | None) -> None:
+def test_corners_beside_tilted_slices_hold_the_lowest_value(
+    steps: tuple[float, ...] | None,
+) -> None:
     geometry = geometry_of(tilt_degrees=20.0, steps=steps)
     voxels = np.full(geometry.shape, 50, dtype=np.int16)
     voxels[0, 0, 0] = -1000
@@ -124,8 +126,8 @@ def test_all_voxels_of_the_source_lie_on_the_grid() -> None:
     assert (index < np.array(image.voxels.shape) - 0.49).all()
 
 
-def test_a_grid_goes_the_way_of_totalsegmentator() -> None:
-    """Which is shown voxel by voxel in tests/integration/test_parity.py."""
+def test_slices_that_form_a_grid_are_resampled_to_totalsegmentators_shape() -> None:
+    """tests/integration/test_parity.py compares the values voxel by voxel."""
     geometry = geometry_of()
     voxels = np.random.default_rng(0).integers(-1000, 1000, SHAPE).astype(np.int16)
     image = to_inference_grid(volume_of(geometry, voxels), (2.0, 2.0, 2.0))

@@ -39,12 +39,12 @@ def test_a_network_with_few_labels_has_learnt_no_others_of_its_task(tmp_path: Pa
     assert learnt_labels(described(tmp_path, labels=few), TABLE) == {SPLEEN}
 
 
-def test_a_list_of_what_was_learnt_narrows_the_labels(tmp_path: Path) -> None:
+def test_the_list_learnt_in_dataset_json_limits_the_labels_of_a_network(tmp_path: Path) -> None:
     folder = described(tmp_path, labels=LABELS, learnt=["liver", "background"])
     assert learnt_labels(folder, TABLE) == {LIVER}
 
 
-def test_labels_that_are_regions_or_ignored_narrow_nothing(tmp_path: Path) -> None:
+def test_regions_and_ignored_labels_do_not_limit_the_labels_of_a_network(tmp_path: Path) -> None:
     regions = {"background": 0, "organ": [1, 2], "tumour": 2}
     assert learnt_labels(described(tmp_path, labels=regions), TABLE) == {SPLEEN, LIVER, 9}
     ignoring = LABELS | {"ignore": 4}
@@ -61,14 +61,14 @@ def test_labels_that_are_regions_or_ignored_narrow_nothing(tmp_path: Path) -> No
         ({}, "is not nnU-Net's"),
     ],
 )
-def test_a_wrong_description_is_refused(
+def test_an_invalid_dataset_json_is_refused(
     tmp_path: Path, fields: Mapping[str, object], message: str
 ) -> None:
     with pytest.raises(ModelError, match=message):
         learnt_labels(described(tmp_path, **fields), TABLE)
 
 
-def test_a_task_is_narrowed_to_what_any_of_its_networks_has_learnt() -> None:
+def test_a_task_keeps_the_structures_that_any_of_its_networks_has_learnt() -> None:
     task = narrowed(TASK, [frozenset({SPLEEN}), frozenset({LIVER})])
     assert [one.name for one in task.structures] == ["spleen", "liver"]
     assert why_fewer(task) == (
@@ -78,7 +78,7 @@ def test_a_task_is_narrowed_to_what_any_of_its_networks_has_learnt() -> None:
     assert why_fewer(TASK) == ""
 
 
-def test_structures_that_were_asked_for_and_not_learnt_are_named() -> None:
+def test_chosen_structures_that_the_weights_have_not_learnt_are_named() -> None:
     asked = load_task("total", Variant.FAST, ("liver", "gallbladder"))
     sentence = "the weights have not learnt gallbladder; these are not looked for"
     assert why_fewer(narrowed(asked, [frozenset({LIVER})])) == sentence
@@ -86,12 +86,12 @@ def test_structures_that_were_asked_for_and_not_learnt_are_named() -> None:
         narrowed(asked, [frozenset({SPLEEN})])
 
 
-def test_the_demo_model_has_learnt_what_it_was_trained_on() -> None:
+def test_the_demo_model_has_learnt_the_structures_it_was_trained_on() -> None:
     task = narrowed(TASK, [one.learnt for one in verify_models(DEMO_MODELS, TASK)])
     assert {one.name for one in task.structures} == set(STRUCTURES)
 
 
-def test_what_a_narrow_model_has_not_learnt_is_not_missed(
+def test_structures_that_a_model_has_not_learnt_are_not_reported_as_absent(
     phantom_series: WrittenSeries, tmp_path: Path
 ) -> None:
     models = build_finder(tmp_path, TASK, LIVER)

@@ -55,11 +55,11 @@ def test_non_commercial_weights_are_refused_with_task_licence_source_and_setting
         assert said in str(refused.value)
 
 
-def test_weights_under_an_accepted_licence_pass(aneurysm_models: Path) -> None:
+def test_weights_under_an_accepted_licence_are_allowed(aneurysm_models: Path) -> None:
     require_licences(ANEURYSM, ACCEPTED, aneurysm_models)
 
 
-def test_the_preflight_refuses_what_a_run_would_refuse(
+def test_the_preflight_refuses_weights_whose_licence_is_not_accepted(
     aneurysm_models: Path, tmp_path: Path
 ) -> None:
     settings = tmp_path / "app.yaml"
@@ -71,7 +71,7 @@ def test_the_preflight_refuses_what_a_run_would_refuse(
 
 
 @pytest.mark.parametrize("licence", ["Apache-2.0", "unknown"])
-def test_the_table_replaces_what_an_earlier_version_recorded_for_all_weights(
+def test_a_licence_that_earlier_versions_recorded_for_all_weights_is_replaced(
     aneurysm_models: Path, licence: str
 ) -> None:
     written_by_an_earlier_version(aneurysm_models, licence)
@@ -81,18 +81,18 @@ def test_the_table_replaces_what_an_earlier_version_recorded_for_all_weights(
     assert record.licence == "CC-BY-NC-4.0"
 
 
-def test_another_licence_in_an_earlier_manifest_was_told_and_holds(aneurysm_models: Path) -> None:
+def test_any_other_licence_in_an_earlier_manifest_is_kept(aneurysm_models: Path) -> None:
     written_by_an_earlier_version(aneurysm_models, "LicenseRef-OurHospital")
     (record,) = adopt(aneurysm_models).models
     assert record.licence == "LicenseRef-OurHospital"
 
 
-def test_a_licence_that_is_told_holds_for_weights_of_ones_own(aneurysm_models: Path) -> None:
+def test_a_given_licence_replaces_that_of_totalsegmentators_weights(aneurysm_models: Path) -> None:
     assert recorded(aneurysm_models, "Apache-2.0", MAXIMUS) == "Apache-2.0"
     require_licences(ANEURYSM, SegmentationSection(), aneurysm_models)
 
 
-def test_a_licence_of_ones_own_that_is_not_known_to_be_free_has_to_be_accepted(
+def test_a_given_licence_that_is_not_known_to_be_free_has_to_be_accepted(
     tmp_path: Path,
 ) -> None:
     models = build_task(tmp_path, BREASTS)
@@ -104,7 +104,9 @@ def test_a_licence_of_ones_own_that_is_not_known_to_be_free_has_to_be_accepted(
     require_licences(BREASTS, accepting, models)
 
 
-def test_the_licences_of_rough_networks_count_too(tmp_path: Path) -> None:
+def test_a_task_is_refused_if_the_licence_of_its_rough_network_is_not_accepted(
+    tmp_path: Path,
+) -> None:
     task = load_task("lung_nodules")
     for one in task.chain:
         build_task(tmp_path, one)
@@ -114,7 +116,7 @@ def test_the_licences_of_rough_networks_count_too(tmp_path: Path) -> None:
         require_licences(task, SegmentationSection(), tmp_path)
 
 
-def test_weights_licensed_by_number_pass_with_a_number(tmp_path: Path) -> None:
+def test_weights_licensed_by_number_are_allowed_with_a_number(tmp_path: Path) -> None:
     task = load_task("appendicular_bones")
     models = build_task(tmp_path, task)
     (dataset,) = (model.dataset for model in task.models)
@@ -131,7 +133,7 @@ def test_a_task_licensed_by_number_is_refused_without_one(number: SecretStr | No
     assert "short" not in str(caught.value)
 
 
-def test_a_licence_number_lets_pass() -> None:
+def test_a_licensed_task_with_a_number_and_a_free_task_are_allowed() -> None:
     require_number(load_task("appendicular_bones"), SecretStr("aca_00000000000000"))
     require_number(load_task("total"), None)
 

@@ -25,7 +25,9 @@ def plans(fast_models: Path) -> Plans:
     return read_plans(fast_models / MODEL.dataset / MODEL.trainer_folder)
 
 
-def test_network_has_the_weights_of_the_checkpoint(fast_models: Path, plans: Plans) -> None:
+def test_a_loaded_network_has_the_weights_of_its_checkpoint(
+    fast_models: Path, plans: Plans
+) -> None:
     checkpoint = fast_models / MODEL.checkpoint
     network = load_network(plans, checkpoint)
     expected = torch.load(checkpoint, weights_only=True)["network_weights"]
@@ -48,7 +50,7 @@ def test_checkpoints_with_numpy_values_are_read(
 
 
 class Code:
-    """What leaves a file where it is unpickled."""
+    """Creates a file when it is unpickled."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -70,7 +72,9 @@ def test_code_in_a_checkpoint_is_never_run(fast_models: Path, plans: Plans, tmp_
 
 
 @pytest.mark.parametrize("read", [read_weights, require_harmless])
-def test_what_is_no_checkpoint_is_refused(read: Callable[[Path], object], tmp_path: Path) -> None:
+def test_a_file_that_is_no_checkpoint_is_refused(
+    read: Callable[[Path], object], tmp_path: Path
+) -> None:
     file = tmp_path / "it ran"
     for number, content in enumerate((pickle.dumps(Code(file)), b"", b"PK no zip")):
         checkpoint = tmp_path / f"{number}.pth"
@@ -90,7 +94,7 @@ def test_a_checkpoint_of_another_network_is_refused(
         load_network(plans, tmp_path / "other.pth")
 
 
-def test_plans_may_not_name_foreign_classes(fast_models: Path, tmp_path: Path) -> None:
+def test_plans_that_name_a_foreign_class_are_refused(fast_models: Path, tmp_path: Path) -> None:
     source = fast_models / MODEL.dataset / MODEL.trainer_folder
     document = json.loads((source / "plans.json").read_text())
     document["configurations"]["3d_fullres"]["architecture"] = {

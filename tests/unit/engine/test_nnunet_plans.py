@@ -14,7 +14,7 @@ from totalmap.settings import Variant
 
 @pytest.fixture
 def trainer_folder(fast_models: Path, tmp_path: Path) -> Path:
-    """A copy of the JSON files of a model, to be spoilt."""
+    """A copy of the JSON files of a model, to be changed."""
     (model,) = load_task("total", Variant.FAST).models
     source = fast_models / model.dataset / model.trainer_folder
     return Path(shutil.copytree(source, tmp_path / source.name))
@@ -30,7 +30,7 @@ def change_configuration(path: Path, **values: Any) -> None:
     path.write_text(json.dumps(document))
 
 
-def test_architecture_is_nnunets(trainer_folder: Path) -> None:
+def test_the_architecture_equals_the_one_that_nnunet_reads(trainer_folder: Path) -> None:
     plans = read_plans(trainer_folder)
     document = json.loads((trainer_folder / "plans.json").read_text())
     theirs = PlansManager(document).get_configuration("3d_fullres")
@@ -42,7 +42,7 @@ def test_architecture_is_nnunets(trainer_folder: Path) -> None:
     assert plans.patch_size == tuple(theirs.patch_size)
 
 
-def test_newer_plans_are_read_as_well(trainer_folder: Path) -> None:
+def test_plans_in_the_newer_format_are_read(trainer_folder: Path) -> None:
     old = read_plans(trainer_folder)
     path = trainer_folder / "plans.json"
     document = json.loads(path.read_text())
@@ -63,7 +63,7 @@ def test_newer_plans_are_read_as_well(trainer_folder: Path) -> None:
         ("dataset.json", {"labels": {"background": 0, "both": [1, 2]}}, "labels"),
     ],
 )
-def test_what_the_engine_does_not_do_is_refused(
+def test_a_model_with_an_unsupported_feature_is_refused(
     trainer_folder: Path, name: str, values: dict[str, Any], message: str
 ) -> None:
     change(trainer_folder / name, **values)
@@ -84,7 +84,7 @@ def test_what_the_engine_does_not_do_is_refused(
         ({"UNet_class_name": "ResidualEncoderUNet"}, "ResidualEncoderUNet"),
     ],
 )
-def test_what_a_configuration_may_not_ask_for(
+def test_a_configuration_with_an_unsupported_feature_is_refused(
     trainer_folder: Path, values: dict[str, Any], message: str
 ) -> None:
     change_configuration(trainer_folder / "plans.json", **values)
@@ -92,14 +92,16 @@ def test_what_a_configuration_may_not_ask_for(
         read_plans(trainer_folder)
 
 
-def test_z_score(trainer_folder: Path) -> None:
+def test_the_z_score_normalization_is_read(trainer_folder: Path) -> None:
     change_configuration(
         trainer_folder / "plans.json", normalization_schemes=["ZScoreNormalization"]
     )
     assert read_plans(trainer_folder).normalization == ZScoreNormalization()
 
 
-def test_the_folder_names_the_configuration_which_may_inherit(trainer_folder: Path) -> None:
+def test_the_configuration_named_by_the_folder_is_read_with_inherited_values(
+    trainer_folder: Path,
+) -> None:
     path = trainer_folder / "plans.json"
     configurations = json.loads(path.read_text())["configurations"]
     heir = {"inherits_from": "3d_fullres", "patch_size": [48, 32, 64]}
@@ -114,7 +116,7 @@ def test_the_folder_names_the_configuration_which_may_inherit(trainer_folder: Pa
     assert plans.spacing_mm == tuple(theirs.spacing)
 
 
-def test_older_files_say_modality(trainer_folder: Path) -> None:
+def test_an_older_dataset_json_with_the_key_modality_is_read(trainer_folder: Path) -> None:
     path = trainer_folder / "dataset.json"
     document = json.loads(path.read_text())
     document["modality"] = document.pop("channel_names")
@@ -122,7 +124,7 @@ def test_older_files_say_modality(trainer_folder: Path) -> None:
     assert read_plans(trainer_folder).heads == len(document["labels"])
 
 
-def test_a_label_to_be_ignored_has_no_channel(trainer_folder: Path) -> None:
+def test_the_label_ignore_has_no_output_channel(trainer_folder: Path) -> None:
     before = read_plans(trainer_folder).heads
     path = trainer_folder / "dataset.json"
     labels = json.loads(path.read_text())["labels"]
@@ -131,7 +133,7 @@ def test_a_label_to_be_ignored_has_no_channel(trainer_folder: Path) -> None:
 
 
 @pytest.mark.parametrize("configurations", [{}, {"3d_fullres": {"inherits_from": "3d_fullres"}}])
-def test_a_configuration_that_is_not_there(
+def test_a_missing_or_circular_configuration_is_refused(
     trainer_folder: Path, configurations: dict[str, Any]
 ) -> None:
     change(trainer_folder / "plans.json", configurations=configurations)
@@ -140,7 +142,7 @@ def test_a_configuration_that_is_not_there(
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{"])
-def test_damaged_files_are_refused(trainer_folder: Path, content: str) -> None:
+def test_a_damaged_plans_json_is_refused(trainer_folder: Path, content: str) -> None:
     (trainer_folder / "plans.json").write_text(content)
     with pytest.raises(ModelError, match=r"plans\.json"):
         read_plans(trainer_folder)

@@ -1,4 +1,4 @@
-"""Equal to nnU-Net's own classes, to the last bit."""
+"""Scaled values equal those of nnU-Net's own classes, to the last bit."""
 
 import numpy as np
 import pytest
@@ -29,26 +29,26 @@ def image() -> NDArray[np.float32]:
 
 
 @pytest.mark.parametrize("box", BOXES)
-def test_z_score(image: NDArray[np.float32], box: Box) -> None:
+def test_z_scores_equal_those_of_nnunet(image: NDArray[np.float32], box: Box) -> None:
     theirs = ZScoreNormalization(False, PROPERTIES).run(image.copy()[box])
     before = image.copy()
     np.testing.assert_array_equal(scaling(image, box, ZScore())(image[box]), theirs)
     np.testing.assert_array_equal(image, before)
 
 
-def test_the_memory_layout_matters() -> None:
-    """Why `scaling` looks at a view: were this no longer so, it could take any array."""
+def test_the_mean_of_a_copy_differs_from_that_of_a_view() -> None:
+    """This is why `scaling` uses a view. If this test fails, any array would do."""
     images = np.random.default_rng(1).gamma(2.0, 300.0, (8, 40, 50, 60)).astype(np.float32)
     views = [image[3:30, 7:45, 11:50] for image in images]
     assert any(view.mean() != np.ascontiguousarray(view).mean() for view in views)
 
 
 @pytest.mark.parametrize("box", BOXES)
-def test_ct(image: NDArray[np.float32], box: Box) -> None:
+def test_normalized_ct_values_equal_those_of_nnunet(image: NDArray[np.float32], box: Box) -> None:
     theirs = CTNormalization(False, PROPERTIES).run(image.copy()[box])
     np.testing.assert_array_equal(scaling(image, box, CT)(image[box]), theirs)
 
 
-def test_an_image_of_one_value(image: NDArray[np.float32]) -> None:
+def test_an_image_of_one_value_is_normalized_to_0(image: NDArray[np.float32]) -> None:
     flat = np.full_like(image, 7.0)
     np.testing.assert_array_equal(scaling(flat, BOXES[0], ZScore())(flat), np.zeros_like(flat))

@@ -27,7 +27,9 @@ def image() -> NDArray[np.int32]:
     return np.random.default_rng(0).integers(-1000, 1000, (40, 80, 70), dtype=np.int32)
 
 
-def test_networks_serve_several_images_alike(networks: Networks, image: NDArray[np.int32]) -> None:
+def test_networks_give_an_image_the_same_labels_each_time(
+    networks: Networks, image: NDArray[np.int32]
+) -> None:
     first, second = Recorder(), Recorder()
     one = networks.predict(image, first.progress)
     other = networks.predict(image, second.progress)
@@ -39,23 +41,25 @@ def test_networks_serve_several_images_alike(networks: Networks, image: NDArray[
     assert first.tiles == second.tiles == [(done, total) for done in range(1, total + 1)]
 
 
-def test_an_image_of_zeros_is_no_error(networks: Networks, image: NDArray[np.int32]) -> None:
+def test_an_image_of_zeros_is_segmented(networks: Networks, image: NDArray[np.int32]) -> None:
     assert networks.predict(np.zeros_like(image), Recorder().progress).shape == image.shape
 
 
-def test_fractional_values_are_segmented_too(networks: Networks, image: NDArray[np.int32]) -> None:
+def test_an_image_of_floats_gets_the_labels_of_the_same_integers(
+    networks: Networks, image: NDArray[np.int32]
+) -> None:
     whole = networks.predict(image, Recorder().progress)
     as_float = networks.predict(image.astype(np.float32), Recorder().progress)
     np.testing.assert_array_equal(as_float, whole)
 
 
 def memory_of(*free_bytes: int) -> Callable[[], int]:
-    """Tells one number after the other, then the last one for ever."""
+    """Returns one number after the other, then always the last one."""
     numbers = iter(free_bytes)
     return lambda: next(numbers, free_bytes[-1])
 
 
-def test_short_memory_runs_one_network_at_a_time(
+def test_networks_run_one_at_a_time_if_memory_is_short(
     full_models: Path, image: NDArray[np.int32]
 ) -> None:
     two_tiles = image[:, :, :60]
@@ -68,7 +72,7 @@ def test_short_memory_runs_one_network_at_a_time(
 
 
 @pytest.mark.parametrize("policy", list(MemoryShort))
-def test_a_study_that_does_not_fit_is_refused_with_both_numbers(
+def test_an_image_that_exceeds_the_memory_is_refused_with_needed_and_free_memory(
     full_models: Path, image: NDArray[np.int32], policy: MemoryShort
 ) -> None:
     networks = Networks(FULL, full_models, memory_short=policy, free_bytes=memory_of(1_500_000))
@@ -76,7 +80,7 @@ def test_a_study_that_does_not_fit_is_refused_with_both_numbers(
         networks.predict(image, Recorder().progress)
 
 
-def test_a_study_that_does_not_fit_can_be_refused_at_once(
+def test_memory_short_refuse_ends_a_prediction_instead_of_running_slower(
     full_models: Path, image: NDArray[np.int32]
 ) -> None:
     networks = Networks(
@@ -89,14 +93,14 @@ def test_a_study_that_does_not_fit_can_be_refused_at_once(
         networks.predict(image, Recorder().progress)
 
 
-def test_a_border_of_zeros_has_no_labels_of_its_own() -> None:
+def test_the_box_of_an_image_excludes_its_border_of_zeros() -> None:
     image = np.zeros((9, 8, 7), dtype=np.int16)
     image[2:5, 1, 6] = 3
     assert nonzero_box(image) == (slice(2, 5), slice(1, 2), slice(6, 7))
     assert nonzero_box(np.zeros_like(image)) == (slice(0, 9), slice(0, 8), slice(0, 7))
 
 
-def test_a_later_network_wins_and_its_background_does_not() -> None:
+def test_labels_of_a_later_network_replace_earlier_ones_except_its_background() -> None:
     combined = np.array([0, 7, 7], dtype=np.uint8)
     overwrite_labels(combined, np.array([1, 2, 0], dtype=np.uint8), (0, 50, 60))
     assert combined.tolist() == [50, 60, 7]

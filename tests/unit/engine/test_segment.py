@@ -1,4 +1,4 @@
-"""The walk over several predictors: what each sees, and what comes back."""
+"""Predictors run in turn, each in the box of the one before; labels return to the slices."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -27,7 +27,7 @@ INSIDE = slice(5, 9), slice(7, 12), slice(5, 9)
 
 @dataclass
 class Threshold:
-    """Labels what is brighter than a limit, and remembers the sizes of what it saw."""
+    """Labels voxels above a limit, and records the shapes of its images."""
 
     task: Task
     limit: float
@@ -54,11 +54,11 @@ def volume(request: pytest.FixtureRequest) -> Volume:
     geometry = geometry_of(tilt_degrees=request.param)
     voxels = np.full(geometry.shape, -100, dtype=np.int16)
     voxels[INSIDE] = 1000
-    voxels[:, :, -1] = 500  # nothing that a rough task finds
+    voxels[:, :, -1] = 500  # above the limit of the final task only
     return volume_of(geometry, voxels)
 
 
-def test_the_second_one_looks_around_what_the_first_one_found(volume: Volume) -> None:
+def test_the_final_task_searches_only_around_what_the_rough_task_found(volume: Volume) -> None:
     rough = Threshold(task(), 700)
     fine = Threshold(task(rough.task), 100)
     found = segment(volume, (rough, fine), Recorder().progress)
@@ -68,7 +68,7 @@ def test_the_second_one_looks_around_what_the_first_one_found(volume: Volume) ->
     assert found.labels.shape == volume.geometry.shape
 
 
-def test_labels_lie_where_the_network_put_them(volume: Volume) -> None:
+def test_labels_on_the_slices_lie_where_the_network_found_them(volume: Volume) -> None:
     rough = Threshold(task(), 700)
     found = segment(volume, (rough, Threshold(task(rough.task), 100)), Recorder().progress)
     seen = found.inference
@@ -77,7 +77,9 @@ def test_labels_lie_where_the_network_put_them(volume: Volume) -> None:
     np.testing.assert_allclose(places.mean(axis=0), there.mean(axis=0), atol=2.0)
 
 
-def test_around_nothing_there_is_nothing(volume: Volume) -> None:
+def test_a_rough_task_that_finds_nothing_gives_an_empty_result_and_a_finding(
+    volume: Volume,
+) -> None:
     rough = Threshold(task(), 5000)
     fine = Threshold(task(rough.task), 100)
     found = segment(volume, (rough, fine), Recorder().progress)
@@ -87,7 +89,9 @@ def test_around_nothing_there_is_nothing(volume: Volume) -> None:
     assert "liver" in finding
 
 
-def test_a_rough_task_around_nothing_looks_everywhere(volume: Volume) -> None:
+def test_a_rough_task_after_one_that_finds_nothing_searches_the_whole_volume(
+    volume: Volume,
+) -> None:
     """As in TotalSegmentator, where only the final task may have an empty result."""
     first = Threshold(task(), 5000)
     second = Threshold(task(first.task), 700)
@@ -97,7 +101,7 @@ def test_a_rough_task_around_nothing_looks_everywhere(volume: Volume) -> None:
     assert found.labels[INSIDE].mean() > 0.8
 
 
-def test_progress_never_runs_backwards(volume: Volume) -> None:
+def test_progress_never_decreases_over_several_tasks(volume: Volume) -> None:
     recorder = Recorder()
     rough = Threshold(task(), 700, tiles=3)
     segment(volume, (rough, Threshold(task(rough.task), 100, tiles=50)), recorder.progress)
@@ -110,7 +114,7 @@ PLACES = st.tuples(st.integers(0, 13), st.integers(0, 17), st.integers(0, 15))
 
 
 @given(one=PLACES, other=PLACES, margin_mm=st.sampled_from([0.0, 5.0, 7.5, 20.0]))
-def test_the_box_is_totalsegmentators(
+def test_the_box_around_a_mask_equals_that_of_totalsegmentator(
     one: tuple[int, int, int], other: tuple[int, int, int], margin_mm: float
 ) -> None:
     geometry = geometry_of()
@@ -124,14 +128,14 @@ def test_the_box_is_totalsegmentators(
     assert [[one.start, one.stop] for one in ours[::-1]] == box
 
 
-def test_there_is_no_box_around_nothing() -> None:
+def test_an_empty_mask_has_no_box() -> None:
     geometry = geometry_of()
     assert box_around(np.zeros(geometry.shape, dtype=bool), geometry, 20.0) is None
 
 
 @pytest.mark.parametrize("steps", [None, UNEVEN])
 @pytest.mark.parametrize("tilt_degrees", [0.0, 20.0])
-def test_what_is_cropped_stays_where_it_is(
+def test_a_cropped_volume_keeps_its_values_and_positions(
     steps: tuple[float, ...] | None, tilt_degrees: float
 ) -> None:
     geometry = geometry_of((10.0, -20.0, 30.0), tilt_degrees, steps)
@@ -144,7 +148,7 @@ def test_what_is_cropped_stays_where_it_is(
     )
 
 
-def test_the_margin_is_measured_where_the_slices_are() -> None:
+def test_the_margin_of_a_box_is_measured_at_the_true_slice_positions() -> None:
     """The distances of UNEVEN slices are 3 mm times 1, 1, 0.6, 1.3, 1.1, 1, 2 and so on."""
     geometry = geometry_of(steps=UNEVEN)
     mask = np.zeros(geometry.shape, dtype=bool)
@@ -154,7 +158,7 @@ def test_the_margin_is_measured_where_the_slices_are() -> None:
     assert box[0] == slice(5, 8)  # at steps 5, 6 and 8, two steps around 6
 
 
-def test_between_two_slices_there_is_something_to_interpolate() -> None:
+def test_a_box_holds_at_least_two_slices_where_their_distances_vary() -> None:
     geometry = replace(geometry_of(), slice_steps=tuple(10.0 * k + (k > 3) for k in range(14)))
     mask = np.zeros(geometry.shape, dtype=bool)
     mask[13] = True
@@ -163,7 +167,7 @@ def test_between_two_slices_there_is_something_to_interpolate() -> None:
     assert box[0] == slice(12, 14)
 
 
-def test_fractions_are_cut_off() -> None:
+def test_values_of_a_cropped_volume_are_truncated_to_integers() -> None:
     geometry = geometry_of()
     voxels = np.full(geometry.shape, -1.7, dtype=np.float32)
     assert np.unique(crop(volume_of(geometry, voxels), whole(geometry)).voxels) == -1.0

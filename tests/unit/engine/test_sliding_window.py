@@ -22,7 +22,7 @@ sizes = st.tuples(*(st.integers(size, 3 * size + 2) for size in PATCH))
 
 
 class Noise:
-    """Logits that depend on the image and on the place within the tile."""
+    """Returns logits that depend on the image and on the place within the tile."""
 
     heads = HEADS
     device = CPU
@@ -68,7 +68,7 @@ def all_at_once(image: NDArray[np.float32], step_size: float, network: Noise) ->
 
 @given(sizes, st.sampled_from([0.5, 0.8]), st.integers(1, 7), st.integers(0, 99))
 @settings(max_examples=60)
-def test_labels_taken_plane_by_plane_equal_those_of_the_whole_image(
+def test_labels_computed_plane_by_plane_equal_those_of_the_whole_image(
     size: tuple[int, int, int], step_size: float, planes_at_once: int, seed: int
 ) -> None:
     # Few different values, so that several channels are often equal and the first has to win.
@@ -105,7 +105,9 @@ image_sizes = st.tuples(*[st.integers(1, 70)] * 3)
 
 
 @given(image_sizes, st.integers(0, 9))
-def test_tiles_are_those_of_nnunets_padded_image(size: tuple[int, int, int], seed: int) -> None:
+def test_tiles_equal_those_of_the_image_that_nnunet_pads(
+    size: tuple[int, int, int], seed: int
+) -> None:
     image = np.random.default_rng(seed).integers(-1000, 1000, size, dtype=np.int16)
     expected, slicer = pad_nd_image(SCALING(image), TILE, "constant", {"constant_values": 0}, True)
     source = TileSource(image, SCALING, TILE)
@@ -115,7 +117,7 @@ def test_tiles_are_those_of_nnunets_padded_image(size: tuple[int, int, int], see
         assert torch.equal(source(tile), torch.from_numpy(expected[tile].copy()))
 
 
-def test_tiles_of_an_attempt_that_failed_are_taken_back() -> None:
+def test_tiles_of_a_failed_attempt_are_not_counted() -> None:
     told: list[tuple[int, int]] = []
     counter = TileCounter(3, lambda done, total: told.append((done, total)))
     with counter.tile():
@@ -134,7 +136,7 @@ def _do_one_tile_and_fail(counter: TileCounter) -> None:
         raise MemoryError
 
 
-def test_a_tile_that_failed_is_not_done() -> None:
+def test_a_failed_tile_is_not_reported_as_done() -> None:
     told: list[tuple[int, int]] = []
     counter = TileCounter(1, lambda done, total: told.append((done, total)))
     with pytest.raises(ValueError, match="no"), counter.tile():
@@ -151,7 +153,7 @@ LOWEST = torch.finfo(torch.half).min
     st.integers(0, 99),
 )
 @settings(max_examples=100)
-def test_winners_and_margins_are_those_of_a_sort(
+def test_labels_and_margins_equal_those_of_sorted_logits(
     shape: tuple[int, ...], is_tied: bool, seed: int
 ) -> None:
     generator = torch.Generator().manual_seed(seed)
@@ -176,8 +178,8 @@ def one_voxel(*values: float) -> tuple[torch.Tensor, torch.Tensor]:
     return sums, torch.ones((1, 1, 1, 1), dtype=torch.half)
 
 
-def test_what_can_not_win_is_not_looked_at() -> None:
-    """An absent structure's logit may overflow; the margin stays a number all the same."""
+def test_an_overflow_in_another_channel_gives_a_finite_margin() -> None:
+    """An absent structure's logit may overflow; the margin stays finite."""
     found = top_two(*one_voxel(-np.inf, 3.0, -np.inf))
     assert int(found.labels) == 1
     assert float(found.margins) == 3.0 - LOWEST
@@ -185,7 +187,7 @@ def test_what_can_not_win_is_not_looked_at() -> None:
 
 @pytest.mark.parametrize("worst", [np.inf, np.nan])
 @pytest.mark.parametrize("place", range(3))
-def test_a_winner_that_is_not_finite_is_an_error(worst: float, place: int) -> None:
+def test_a_largest_logit_that_is_not_finite_is_an_error(worst: float, place: int) -> None:
     values = [1.0, 2.0, 3.0]
     values[place] = worst
     with pytest.raises(OutputError, match="not finite"):

@@ -11,7 +11,9 @@ from totalmap.settings import Variant
     ("variant", "spacing_mm", "networks"),
     [(Variant.FULL, 1.5, 5), (Variant.FAST, 3.0, 1), (Variant.FASTEST, 6.0, 1)],
 )
-def test_total_has_its_networks(variant: Variant, spacing_mm: float, networks: int) -> None:
+def test_task_total_has_the_networks_and_structures_of_totalsegmentator(
+    variant: Variant, spacing_mm: float, networks: int
+) -> None:
     task = load_task("total", variant)
     assert task.spacing_mm == (spacing_mm,) * 3
     assert len(task.models) == networks
@@ -19,13 +21,13 @@ def test_total_has_its_networks(variant: Variant, spacing_mm: float, networks: i
 
 
 @pytest.mark.parametrize("variant", list(Variant))
-def test_the_networks_cover_every_structure_once(variant: Variant) -> None:
+def test_each_structure_of_task_total_belongs_to_one_network(variant: Variant) -> None:
     task = load_task("total", variant)
     labels = [label for model in task.models for label in model.label_table if label]
     assert sorted(labels) == [structure.label for structure in task.structures]
 
 
-def test_the_checkpoint_lies_where_totalsegmentator_looks() -> None:
+def test_the_checkpoint_lies_where_totalsegmentator_expects_it() -> None:
     (model,) = load_task("total", Variant.FAST).models
     assert model.checkpoint == (
         "Dataset297_TotalSegmentator_total_3mm_1559subj/"
@@ -86,7 +88,7 @@ def test_tiles_of_whole_body_tasks_overlap_less(name: str, step_size: float) -> 
         ("headneck_muscles", [298, 778, 779], (), None),
     ],
 )
-def test_where_a_task_looks(
+def test_a_task_searches_around_the_structures_that_totalsegmentator_uses(
     name: str, numbers: list[int], labels: tuple[int, ...], margin_mm: float | None
 ) -> None:
     task = load_task(name)
@@ -97,13 +99,13 @@ def test_where_a_task_looks(
         assert task.crop.margin_mm == margin_mm
 
 
-def test_what_nnunet_resamples_has_no_spacing() -> None:
+def test_a_task_that_nnunet_resamples_has_no_spacing() -> None:
     task = load_task("hip_implant")
     assert task.spacing_mm == NO_SPACING_MM
     assert task.uncovered
 
 
-def test_averaged_networks_are_known_by_their_folds() -> None:
+def test_tasks_that_average_networks_list_their_folds() -> None:
     assert load_task("aorta_annulus").models[0].folds == (0, 1, 2, 3, 4)
     assert load_task("brain_aneurysm").models[0].folds == ()
 
@@ -116,12 +118,14 @@ def test_averaged_networks_are_known_by_their_folds() -> None:
         ("body", Variant.FASTEST, Variant.FAST),
     ],
 )
-def test_the_variant_that_is_run(name: str, wanted: Variant | None, run: Variant) -> None:
+def test_a_missing_or_unavailable_variant_is_replaced_by_the_default(
+    name: str, wanted: Variant | None, run: Variant
+) -> None:
     assert load_task(name, wanted).variant is run
 
 
 @pytest.mark.parametrize("variant", [Variant.FAST, Variant.FASTEST])
-def test_a_variant_that_a_task_does_not_have(variant: Variant) -> None:
+def test_a_variant_that_a_task_does_not_have_is_refused(variant: Variant) -> None:
     with pytest.raises(ConfigError, match=r"segmentation\.variant: full"):
         load_task("lung_nodules", variant)
 
@@ -139,7 +143,7 @@ def test_a_variant_that_a_task_does_not_have(variant: Variant) -> None:
         ("lung_vessels", Variant.FULL, ("lung_veins",), [297, 117]),
     ],
 )
-def test_a_subset(
+def test_chosen_structures_load_only_the_networks_that_know_them(
     name: str, variant: Variant, structures: tuple[str, ...], numbers: list[int]
 ) -> None:
     task = load_task(name, variant, structures)

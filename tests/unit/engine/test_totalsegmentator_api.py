@@ -1,4 +1,4 @@
-"""The fallback's failures; its labels are compared in tests/integration/test_task_parity.py."""
+"""Failures of TotalSegmentator's python API; test_task_parity.py compares its labels."""
 
 import json
 import shutil
@@ -51,7 +51,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fail(
     action: str, folder: Path, models: Path, series: WrittenSeries, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[ModelError, dict[str, object]]:
-    """Returns what became of a run whose TotalSegmentator does something, and what it saw."""
+    """Returns the error of a run in which a stand-in does `action`, and what the stand-in saw."""
     (folder / "sitecustomize.py").write_text(_STAND_IN.replace("ACTION", action))
     monkeypatch.setenv("PYTHONPATH", str(folder))
     monkeypatch.setenv("SEEN", str(folder / "seen.json"))
@@ -61,7 +61,7 @@ def fail(
     return caught.value, json.loads((folder / "seen.json").read_text())
 
 
-def test_what_it_says_is_passed_on_and_nothing_stays(
+def test_an_error_of_totalsegmentator_is_passed_on_and_its_files_are_removed(
     tmp_path: Path, models: Path, phantom_series: WrittenSeries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     error, seen = fail("sys.exit('no way')", tmp_path, models, phantom_series, monkeypatch)
@@ -69,7 +69,7 @@ def test_what_it_says_is_passed_on_and_nothing_stays(
     assert not Path(str(seen["home"])).exists()
 
 
-def test_it_is_offline(
+def test_the_process_of_totalsegmentator_can_not_use_the_network(
     tmp_path: Path, models: Path, phantom_series: WrittenSeries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     action = "import requests; requests.get('http://127.0.0.1:9')"
@@ -77,7 +77,7 @@ def test_it_is_offline(
     assert "wanted to use the network" in str(error)
 
 
-def test_it_gets_verified_weights_alone_and_sends_no_statistics(
+def test_totalsegmentator_gets_verified_weights_only_and_sends_no_statistics(
     tmp_path: Path, models: Path, phantom_series: WrittenSeries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, seen = fail("raise ValueError()", tmp_path, models, phantom_series, monkeypatch)
@@ -103,10 +103,10 @@ def test_changed_weights_are_refused(models: Path, tmp_path: Path) -> None:
         ApiSegmenter(TASK, copy, None)
 
 
-def test_code_in_its_weights_is_never_run(
+def test_totalsegmentator_never_runs_code_in_a_checkpoint(
     tmp_path: Path, models: Path, phantom_series: WrittenSeries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not even if a file is replaced after it was looked at, and TotalSegmentator allows all."""
+    """Not even if a file is replaced after its check and TotalSegmentator allows all pickles."""
     code, numbers = tmp_path / "code.pth", tmp_path / "numbers.pth"
     torch.save({"code": eval}, code)
     torch.save({"numbers": [np.float64(0.5), np.int64(3)]}, numbers)

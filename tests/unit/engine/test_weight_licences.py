@@ -1,4 +1,4 @@
-"""weight_licences.csv has one row for each set of weights, and says what TotalSegmentator says."""
+"""weight_licences.csv has one row for each set of weights, and agrees with TotalSegmentator."""
 
 import csv
 from importlib.resources import files

@@ -34,19 +34,19 @@ def test_a_model_on_record_is_found(models: Path) -> None:
     assert len(verified.identity.sha256) == 64
 
 
-def test_a_models_folder_may_lie_one_level_down(models: Path) -> None:
+def test_a_models_folder_one_level_down_is_found(models: Path) -> None:
     (verified,) = verify_models(models.parent, TASK)
     assert verified.checkpoint == models / MODEL.checkpoint
 
 
-def test_two_homes_are_refused(models: Path) -> None:
+def test_a_model_that_is_in_two_folders_is_refused(models: Path) -> None:
     shutil.copytree(models, models.parent / "other")
     with pytest.raises(ModelError, match="other"):
         verify_models(models.parent, TASK)
 
 
 @pytest.mark.parametrize("name", ["plans.json", "dataset.json", "fold_0/checkpoint_final.pth"])
-def test_a_changed_file_is_refused(models: Path, name: str) -> None:
+def test_a_changed_model_file_is_refused(models: Path, name: str) -> None:
     path = models / MODEL.dataset / MODEL.trainer_folder / name
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
@@ -61,24 +61,24 @@ def test_a_model_without_record_is_refused(models: Path) -> None:
         verify_models(models, TASK)
 
 
-def test_a_missing_model_is_named_with_the_remedy(models: Path) -> None:
+def test_a_missing_model_is_named_with_the_command_that_installs_it(models: Path) -> None:
     with pytest.raises(ModelError, match="totalmap models install total --variant full"):
         verify_models(models, load_task("total", Variant.FULL))
 
 
-def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+def test_a_missing_models_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="none"):
         verify_models(tmp_path / "none", TASK)
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"models": 3}', '{"modells": []}'])
-def test_a_damaged_record_is_refused(models: Path, content: str) -> None:
+def test_a_damaged_manifest_is_refused(models: Path, content: str) -> None:
     (models / MANIFEST_NAME).write_text(content)
     with pytest.raises(ModelError, match=MANIFEST_NAME):
         verify_models(models, TASK)
 
 
-def test_adopting_again_keeps_what_did_not_change(models: Path) -> None:
+def test_adopting_again_keeps_the_records_of_unchanged_models(models: Path) -> None:
     before = read_manifest(models)
     assert adopt(models, source="elsewhere") == before
 
@@ -91,7 +91,7 @@ def test_adopting_a_changed_model_records_the_new_source(models: Path) -> None:
     verify_models(models, TASK)
 
 
-def test_adopting_a_named_model_records_it_anew_and_leaves_others(models: Path) -> None:
+def test_adopting_a_named_model_records_it_again_and_keeps_other_records(models: Path) -> None:
     other = load_task("total", Variant.FASTEST)
     build_task(models, other)
     before = {record.dataset: record for record in read_manifest(models).models}
@@ -104,7 +104,7 @@ def test_adopting_a_named_model_records_it_anew_and_leaves_others(models: Path) 
     assert after[MODEL.dataset].bf16 == agreement(0.99)
 
 
-def test_adopting_a_model_that_is_not_there_is_refused_by_name(models: Path) -> None:
+def test_adopting_a_missing_model_is_refused_with_its_name(models: Path) -> None:
     with pytest.raises(ModelError, match=f"no model Dataset1_none; it holds {MODEL.dataset}"):
         adopt(models, datasets=["Dataset1_none"])
 
@@ -119,7 +119,7 @@ def agreement(min_dice: float) -> Agreement:
     return Agreement(min_dice=min_dice, structure="spleen", structures=3)
 
 
-def test_bf16_that_was_not_measured_is_refused_with_the_remedy(models: Path) -> None:
+def test_bf16_without_a_measurement_is_refused_with_the_command_that_measures(models: Path) -> None:
     with pytest.raises(ModelError, match="--bf16-on"):
         require_good_bf16(verify_models(models, TASK))
 
@@ -130,7 +130,7 @@ def test_bf16_that_agrees_too_little_is_refused_with_the_reason(models: Path) ->
         require_good_bf16(verify_models(models, TASK))
 
 
-def test_bf16_that_agrees_passes_until_a_file_changes(models: Path) -> None:
+def test_bf16_that_agrees_is_allowed_until_a_model_file_changes(models: Path) -> None:
     record_agreements(models, {MODEL.dataset: agreement(0.98)})
     require_good_bf16(verify_models(models, TASK))
     adopt(models)
@@ -153,12 +153,14 @@ def test_all_networks_that_are_averaged_are_verified(tmp_path: Path) -> None:
         verify_models(models, task)
 
 
-def test_missing_weights_of_a_licensed_task_are_named_with_the_remedy(models: Path) -> None:
+def test_missing_weights_of_a_licensed_task_are_named_with_the_download_command(
+    models: Path,
+) -> None:
     with pytest.raises(ModelError, match="totalseg_download_weights -t face"):
         verify_models(models, load_task("face"))
 
 
-def test_the_advice_is_to_install_the_task_that_is_to_be_run(models: Path) -> None:
+def test_the_error_on_a_missing_rough_network_names_the_task_to_install(models: Path) -> None:
     wanted = load_task("lung_nodules")
     advice = f"totalmap models install lung_nodules --variant full -m {models}"
     with pytest.raises(ModelError, match=f"{advice}.* or name another folder with -m"):
@@ -167,7 +169,7 @@ def test_the_advice_is_to_install_the_task_that_is_to_be_run(models: Path) -> No
         why_not_covered(wanted, models)
 
 
-def test_the_advice_for_a_licensed_task_names_what_can_be_installed(models: Path) -> None:
+def test_the_error_on_a_licensed_task_names_the_rough_task_to_install(models: Path) -> None:
     wanted = load_task("brain_structures")
     rough = wanted.chain[0]
     advice = f"totalmap models install {rough.name} --variant {rough.variant}"
@@ -175,13 +177,13 @@ def test_the_advice_for_a_licensed_task_names_what_can_be_installed(models: Path
         verify_chain(models, wanted)
 
 
-def test_the_advice_for_some_structures_names_the_rough_network(models: Path) -> None:
+def test_the_error_on_chosen_structures_names_the_rough_variant_to_install(models: Path) -> None:
     wanted = load_task("total", Variant.FAST, ("liver",))
     with pytest.raises(ModelError, match="totalmap models install total --variant fastest"):
         verify_chain(models, wanted)
 
 
-def test_a_missing_folder_is_named_with_the_command_that_makes_it(tmp_path: Path) -> None:
+def test_a_missing_models_folder_is_named_with_the_command_that_creates_it(tmp_path: Path) -> None:
     folder = tmp_path / "none"
     with pytest.raises(ModelError, match=f"install total --variant fast -m {folder}"):
         verify_models(folder, TASK)

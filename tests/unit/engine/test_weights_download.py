@@ -22,11 +22,11 @@ TASK = load_task("total", Variant.FAST)
 
 class QuietHandler(http.server.SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the name of the base
-        """Says nothing."""
+        """Logs nothing."""
 
 
 class ShortHandler(QuietHandler):
-    """Promises more bytes than it sends."""
+    """Announces more bytes than it sends."""
 
     def send_header(self, keyword: str, value: str) -> None:
         super().send_header(keyword, str(int(value) + 7) if keyword == "Content-Length" else value)
@@ -34,7 +34,7 @@ class ShortHandler(QuietHandler):
 
 @pytest.fixture
 def archives(tmp_path: Path) -> Path:
-    """What the server serves."""
+    """The folder that the server serves."""
     return tmp_path / "archives"
 
 
@@ -84,13 +84,15 @@ def test_downloaded_weights_are_on_record(server: str, tmp_path: Path) -> None:
     verify_models(tmp_path / "models", TASK)
 
 
-def test_what_is_there_is_not_downloaded_again(server: str, archive: Path, tmp_path: Path) -> None:
+def test_installed_weights_are_not_downloaded_again(
+    server: str, archive: Path, tmp_path: Path
+) -> None:
     install(TASK, tmp_path / "models", server)
     archive.unlink()
     install(TASK, tmp_path / "models", server)
 
 
-def test_what_lay_there_is_not_recorded_as_downloaded(
+def test_weights_that_were_in_the_folder_before_are_recorded_as_adopted(
     server: str, archive: Path, fast_models: Path, tmp_path: Path
 ) -> None:
     archive.unlink()
@@ -112,24 +114,30 @@ def test_non_commercial_weights_are_not_downloaded_unless_accepted(
     assert record.licence == "CC-BY-NC-4.0"
 
 
-def test_a_missing_archive(server: str, tmp_path: Path, archives: Path) -> None:
+def test_a_missing_archive_is_an_error_and_leaves_nothing_behind(
+    server: str, tmp_path: Path, archives: Path
+) -> None:
     archives.mkdir()
     fails(server, tmp_path / "models", ModelError, "404")
 
 
-def test_a_damaged_archive(server: str, archive: Path, tmp_path: Path) -> None:
+def test_a_damaged_archive_is_refused_and_leaves_nothing_behind(
+    server: str, archive: Path, tmp_path: Path
+) -> None:
     content = archive.read_bytes()
     archive.write_bytes(content[: len(content) // 2])
     fails(server, tmp_path / "models", ModelError, "not a whole zip")
 
 
-def test_a_download_that_breaks_off(breaking_server: str, archive: Path, tmp_path: Path) -> None:
+def test_an_incomplete_download_is_an_error_and_leaves_nothing_behind(
+    breaking_server: str, archive: Path, tmp_path: Path
+) -> None:
     assert archive.exists()
     fails(breaking_server, tmp_path / "models", ResourceError, "broke off")
 
 
 @pytest.mark.parametrize("member", ["../outside", "/etc/outside"])
-def test_an_archive_with_path_tricks(
+def test_an_archive_with_unsafe_paths_is_refused_and_leaves_nothing_behind(
     server: str, archive: Path, tmp_path: Path, member: str
 ) -> None:
     with zipfile.ZipFile(archive, "a") as packed:
@@ -138,23 +146,25 @@ def test_an_archive_with_path_tricks(
     assert not (tmp_path / "outside").exists()
 
 
-def test_an_archive_of_something_else(server: str, archive: Path, tmp_path: Path) -> None:
+def test_an_archive_without_the_expected_network_is_refused(
+    server: str, archive: Path, tmp_path: Path
+) -> None:
     with zipfile.ZipFile(archive, "w") as packed:
         packed.writestr("README", "x")
     fails(server, tmp_path / "models", ModelError, "does not hold")
 
 
-def test_no_server(tmp_path: Path) -> None:
+def test_an_unreachable_server_is_an_error_and_leaves_nothing_behind(tmp_path: Path) -> None:
     fails("http://127.0.0.1:9", tmp_path / "models", ResourceError, "can't be downloaded")
 
 
-def test_other_protocols_are_refused(tmp_path: Path) -> None:
+def test_an_address_that_is_not_http_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="file://"):
         install(TASK, tmp_path / "models", "file:///etc")
 
 
 @pytest.mark.parametrize("name", ["lung_nodules", "hip_implant"])
-def test_the_networks_that_a_task_looks_around_come_too(
+def test_rough_networks_of_a_task_are_installed_with_it(
     server: str, archives: Path, tmp_path: Path, name: str
 ) -> None:
     task = load_task(name)
@@ -168,6 +178,8 @@ def test_the_networks_that_a_task_looks_around_come_too(
         verify_models(tmp_path / "models", one)
 
 
-def test_weights_of_licensed_tasks_come_from_elsewhere(server: str, tmp_path: Path) -> None:
+def test_installing_a_licensed_task_is_refused_with_the_download_command(
+    server: str, tmp_path: Path
+) -> None:
     with pytest.raises(ModelError, match=r"face.*licence server.*totalseg_download_weights"):
         install(load_task("face"), tmp_path / "models", server)

@@ -1,4 +1,4 @@
-"""One-sided errors are seen, and what two good results differ by is not reported."""
+"""Errors of one network are reported, and differences of two good results are not."""
 
 from collections.abc import Callable
 
@@ -50,7 +50,7 @@ def seen(labels: Labels, spacing_mm: float) -> InferenceLabels:
 
 
 def found(corruption: Corruption, *, spoilt: float) -> tuple[Finding, ...]:
-    """Returns the findings when the labels of one resolution are spoilt, the other's are not."""
+    """Returns the findings if the labels of one resolution are corrupted."""
     one, other = (
         seen(corruption(body_at(mm)) if mm == spoilt else body_at(mm), mm) for mm in (1.5, 3.0)
     )
@@ -88,7 +88,7 @@ def hollow(labels: Labels) -> Labels:
 
 
 def moved(labels: Labels) -> Labels:
-    """The spleen by 30 mm."""
+    """Moves the spleen by 30 mm."""
     mask = labels == SPLEEN.label
     labels[mask] = 0
     labels[np.roll(mask, -(labels.shape[2] // 4), axis=2)] = SPLEEN.label
@@ -112,7 +112,7 @@ def everything_lost(labels: Labels) -> Labels:
         (everything_lost, {"liver", "kidney_right", "spleen", "adrenal_gland_right"}),
     ],
 )
-def test_an_error_of_one_network_is_seen(
+def test_an_error_of_one_network_is_reported_as_disagreement(
     corruption: Corruption, names: set[str], spoilt: float
 ) -> None:
     findings = found(corruption, spoilt=spoilt)
@@ -123,11 +123,11 @@ def test_an_error_of_one_network_is_seen(
         assert one.value < LOWEST_DICE
 
 
-def test_two_resolutions_of_the_truth_agree() -> None:
+def test_correct_labels_at_two_resolutions_give_no_finding() -> None:
     assert found(lambda labels: labels, spoilt=1.5) == ()
 
 
-def test_an_error_of_both_is_not_seen() -> None:
+def test_an_error_that_both_networks_make_gives_no_finding() -> None:
     one, other = (seen(half_lost(body_at(mm)), mm) for mm in (1.5, 3.0))
     agreement = opinions(one, other, STRUCTURES)
     assert disagreements(Confidence(margins=(), opinions=agreement)) == ()
@@ -144,7 +144,7 @@ def test_an_error_of_both_is_not_seen() -> None:
         ((1.1, 4.0), ("spleen",), 1),
     ],
 )
-def test_what_is_tiny_is_passed_over(
+def test_disagreement_on_tiny_structures_is_not_reported(
     volumes_ml: tuple[float, float], incomplete: tuple[str, ...], count: int
 ) -> None:
     own, other = volumes_ml
@@ -152,7 +152,7 @@ def test_what_is_tiny_is_passed_over(
     assert len(disagreements(Confidence(margins=(), opinions=(opinion,)), incomplete)) == count
 
 
-def test_the_sentence_says_what_both_found() -> None:
+def test_the_sentence_on_a_disagreement_has_the_dice_and_both_volumes() -> None:
     opinion = Opinion(structure=KIDNEY, dice=0.4321, volume_ml=150.4, other_volume_ml=51.2)
     (finding,) = disagreements(Confidence(margins=(), opinions=(opinion,)))
     assert finding.sentence == (
@@ -161,5 +161,5 @@ def test_the_sentence_says_what_both_found() -> None:
     )
 
 
-def test_without_a_second_opinion_there_is_nothing_to_disagree() -> None:
+def test_a_result_without_second_opinion_has_no_disagreement() -> None:
     assert disagreements(None) == disagreements(Confidence(margins=())) == ()

@@ -62,7 +62,7 @@ def trunk_series(tmp_path_factory: pytest.TempPathFactory) -> WrittenSeries:
 
 @pytest.fixture(scope="module")
 def trunk(trunk_series: WrittenSeries) -> Segmentation:
-    """Returns the labels that a perfect network would find in it."""
+    """The labels that a perfect network would find in it."""
     return segmentation_of(trunk_series)
 
 
@@ -79,7 +79,7 @@ def spoilt(seg: Path, path: Path, **attributes: object) -> Path:
 
 
 @pytest.mark.parametrize("written", [seg_of, labelmap_of])
-def test_labels_read_back_are_those_that_were_written(
+def test_labels_of_a_written_seg_are_read_unchanged(
     true_segmentation: Segmentation,
     phantom_series: WrittenSeries,
     tmp_path: Path,
@@ -96,7 +96,7 @@ def test_labels_read_back_are_those_that_were_written(
     assert not {one.code for one in findings_of(existing)} & {"MIRRORED", "ORIENTATION", "EMPTY"}
 
 
-def test_mirrored_labels_are_reported(
+def test_mirrored_labels_of_a_seg_are_reported(
     true_segmentation: Segmentation, phantom_series: WrittenSeries, tmp_path: Path
 ) -> None:
     mirrored = replace(true_segmentation, labels=true_segmentation.labels[..., ::-1].copy())
@@ -143,7 +143,7 @@ def findings_of_its_run(segmentation: Segmentation) -> set[Finding]:
     ids=["whole", "no liver", "no T12", "narrow", "narrow without its liver"],
 )
 @pytest.mark.parametrize("split", list(SegSplit))
-def test_result_of_ours_has_the_findings_of_its_own_run(
+def test_an_existing_result_of_totalmap_has_the_findings_of_its_run(
     trunk: Segmentation,
     trunk_series: WrittenSeries,
     tmp_path: Path,
@@ -156,7 +156,7 @@ def test_result_of_ours_has_the_findings_of_its_own_run(
     assert set(findings_of(existing)) == findings_of_its_run(segmentation)
 
 
-def test_missing_liver_is_reported_unless_the_weights_have_not_learnt_it(
+def test_a_missing_liver_is_reported_unless_the_weights_have_not_learnt_it(
     trunk: Segmentation, trunk_series: WrittenSeries, tmp_path: Path
 ) -> None:
     missing = without_structure(trunk, "liver")
@@ -169,7 +169,7 @@ def test_missing_liver_is_reported_unless_the_weights_have_not_learnt_it(
         assert ("liver" in {one.structure for one in findings if one.code == "ABSENT"}) is is_missed
 
 
-def test_seg_of_chosen_structures_lacks_no_other_one(
+def test_a_seg_of_chosen_structures_is_assessed_for_these_only(
     true_segmentation: Segmentation, phantom_series: WrittenSeries, tmp_path: Path
 ) -> None:
     chosen = tuple(one.name for one in true_segmentation.structures if "vertebrae" in one.name)
@@ -178,7 +178,7 @@ def test_seg_of_chosen_structures_lacks_no_other_one(
     assert {one.name for one in existing.segmentation.structures} == set(chosen)
 
 
-def test_result_of_an_earlier_version_looked_for_all_structures_of_its_task(
+def test_a_result_of_an_earlier_version_is_assessed_for_all_structures_of_its_task(
     true_segmentation: Segmentation, phantom_series: WrittenSeries, tmp_path: Path
 ) -> None:
     seg = seg_of(narrow(true_segmentation, "spleen"), tmp_path)
@@ -202,7 +202,7 @@ def test_another_study_is_refused_as_source(seg: Path, tmp_path: Path) -> None:
         read_existing_result([seg], read_study(other.folder))
 
 
-def test_frame_on_another_grid_is_refused(
+def test_a_seg_frame_on_another_grid_is_refused(
     seg: Path, phantom_series: WrittenSeries, tmp_path: Path
 ) -> None:
     dataset = pydicom.dcmread(seg)
@@ -270,7 +270,7 @@ def with_few_frames(seg: Dataset) -> None:
         (with_few_frames, "has 3 frames and positions for"),
     ],
 )
-def test_damaged_seg_is_named_in_the_error(
+def test_a_damaged_seg_is_named_in_the_error(
     seg: Path,
     phantom_series: WrittenSeries,
     tmp_path: Path,
@@ -285,7 +285,7 @@ def test_damaged_seg_is_named_in_the_error(
 
 
 @pytest.mark.parametrize("share", [0.001, 0.5, 0.9999])
-def test_truncated_seg_is_refused(
+def test_a_truncated_seg_is_refused(
     seg: Path, phantom_series: WrittenSeries, tmp_path: Path, share: float
 ) -> None:
     content = seg.read_bytes()
@@ -324,7 +324,9 @@ def test_unknown_structures_are_counted_and_not_assessed(
     assert codes == {"UNKNOWN", "INCOMPLETE"}
 
 
-def test_empty_seg_is_for_review(seg: Path, phantom_series: WrittenSeries, tmp_path: Path) -> None:
+def test_an_empty_seg_is_reported_for_review(
+    seg: Path, phantom_series: WrittenSeries, tmp_path: Path
+) -> None:
     size = len(pydicom.dcmread(seg).PixelData)
     empty = spoilt(seg, tmp_path / "empty.dcm", PixelData=bytes(size))
     existing = read_existing_result([empty], read_study(phantom_series.folder))
@@ -354,7 +356,7 @@ def test_segment_names_of_other_tools_are_recognised(
     assert structure_name(segment) == name
 
 
-def test_name_of_a_segment_that_totalmap_wrote_is_its_tracking_identifier() -> None:
+def test_the_tracking_identifier_names_a_segment_of_totalmap() -> None:
     """The label of a structure of another task may read like one of the task `total`."""
     segment = Dataset()
     segment.SegmentLabel, segment.TrackingID = "Liver vessels", "liver_vessels"

@@ -7,7 +7,7 @@ from totalmap.engine.arithmetic import proven_shortcuts
 
 @pytest.fixture(autouse=True)
 def nothing_is_proven() -> Iterator[None]:
-    """Lets each test find out for itself, and keeps what it found from the others."""
+    """Empties the record of compared operations for each test, and restores it afterwards."""
     before = dict(proven_shortcuts._found)
     proven_shortcuts._found.clear()
     yield

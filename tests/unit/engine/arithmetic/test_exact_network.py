@@ -13,7 +13,7 @@ from totalmap.errors import ModelError
 @pytest.mark.parametrize("build", [plain, residual])
 @pytest.mark.parametrize(("features", "heads"), [(4, 3), (8, 118), (32, 25)])
 @torch.inference_mode()
-def test_every_bit_is_pytorchs(
+def test_exact_logits_equal_those_of_pytorch_bit_for_bit(
     build: Callable[..., torch.nn.Module], features: int, heads: int
 ) -> None:
     image = tile()
@@ -27,19 +27,19 @@ def test_every_bit_is_pytorchs(
 
 
 @torch.inference_mode()
-def test_several_planes_at_once_are_the_same() -> None:
+def test_logits_of_several_planes_equal_those_of_single_planes() -> None:
     network, image = ExactNetwork(plain()), tile()
     features = network.features(image)
     one_by_one = [network.logits(features, slice(z, z + 1)).clone() for z in range(4, 9)]
     assert torch.equal(network.logits(features, slice(4, 9)), torch.cat(one_by_one, 1))
 
 
-def test_what_is_no_unet_is_refused() -> None:
+def test_a_network_that_is_no_unet_is_refused() -> None:
     with pytest.raises(ModelError, match="no U-Net"):
         FeatureNetwork(torch.nn.Conv3d(1, 2, 1))
 
 
-def test_a_last_layer_that_looks_around_is_refused() -> None:
+def test_a_last_layer_with_a_larger_kernel_is_refused() -> None:
     network: Any = plain()
     network.decoder.seg_layers[-1] = torch.nn.Conv3d(8, 3, 3)
     with pytest.raises(ModelError, match="1 x 1 x 1"):

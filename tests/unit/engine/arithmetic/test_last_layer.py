@@ -11,7 +11,9 @@ def features() -> torch.Tensor:
 
 @pytest.mark.parametrize("has_bias", [True, False])
 @torch.inference_mode()
-def test_it_is_the_convolution(features: torch.Tensor, has_bias: bool) -> None:
+def test_the_last_layer_gives_the_logits_of_its_convolution(
+    features: torch.Tensor, has_bias: bool
+) -> None:
     torch.manual_seed(1)
     convolution = torch.nn.Conv3d(8, 5, 1, bias=has_bias)
     layer = LastLayer(convolution)
@@ -22,7 +24,7 @@ def test_it_is_the_convolution(features: torch.Tensor, has_bias: bool) -> None:
 
 
 @torch.inference_mode()
-def test_where_the_product_differs_the_convolution_stays(features: torch.Tensor) -> None:
+def test_the_convolution_is_used_if_the_matrix_product_differs(features: torch.Tensor) -> None:
     """As on a processor whose libraries add up in another order."""
     convolution = torch.nn.Conv3d(8, 5, 1)
     layer = LastLayer(convolution)

@@ -1,4 +1,4 @@
-"""Fakes the boundary to a device: the exceptions it raises when its memory is full."""
+"""Fallbacks with fake devices, which raise the exceptions of a full memory."""
 
 import pytest
 import torch
@@ -54,7 +54,7 @@ def run_on(fallbacks: NetworkFallbacks, devices: list[FakeDevice]) -> str:
     return fallbacks.run(work)
 
 
-def test_first_option_is_built_once() -> None:
+def test_the_first_option_is_built_once() -> None:
     gpu, cpu = FakeDevice("GPU"), FakeDevice("CPU")
     fallbacks = NetworkFallbacks([gpu.option, cpu.option])
     fallbacks.load()
@@ -63,7 +63,7 @@ def test_first_option_is_built_once() -> None:
 
 
 @pytest.mark.parametrize("failure", [GPU_IS_FULL, MemoryError(), CPU_IS_FULL])
-def test_out_of_memory_steps_down_with_a_warning(failure: Exception) -> None:
+def test_out_of_memory_changes_to_the_next_option_with_a_warning(failure: Exception) -> None:
     gpu, cpu = FakeDevice("GPU", failure), FakeDevice("CPU")
     fallbacks = NetworkFallbacks([gpu.option, cpu.option])
     with capture_logs() as events:
@@ -116,7 +116,9 @@ PLANS = Plans(
         (Arithmetic.BF16, OpenVinoNetwork),
     ],
 )
-def test_each_arithmetic_has_its_network(arithmetic: Arithmetic, kind: type[TileNetwork]) -> None:
+def test_each_arithmetic_builds_its_kind_of_network(
+    arithmetic: Arithmetic, kind: type[TileNetwork]
+) -> None:
     if arithmetic is Arithmetic.BF16:
         require_bf16()
     chosen = network_fallbacks(plain, PLANS, arithmetic, CPU)
@@ -124,7 +126,7 @@ def test_each_arithmetic_has_its_network(arithmetic: Arithmetic, kind: type[Tile
     assert chosen.arithmetic == arithmetic
 
 
-def test_gpu_computes_in_float16_and_falls_back_to_the_cpu() -> None:
+def test_a_gpu_computes_in_float16_and_falls_back_to_the_cpu() -> None:
     """A meta device stands for the GPU; it runs out of memory twice."""
     seen: list[str] = []
 
@@ -141,7 +143,7 @@ def test_gpu_computes_in_float16_and_falls_back_to_the_cpu() -> None:
     assert chosen.arithmetic == "exact"
 
 
-def test_without_a_gpu_auto_is_the_cpu_and_cuda_an_error() -> None:
+def test_without_a_gpu_auto_uses_the_cpu_and_cuda_is_refused() -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
     assert choose_device(Device.AUTO) == choose_device(Device.CPU) == CPU
@@ -150,7 +152,7 @@ def test_without_a_gpu_auto_is_the_cpu_and_cuda_an_error() -> None:
 
 
 @torch.inference_mode()
-def test_it_is_the_network_under_autocast() -> None:
+def test_the_network_on_a_gpu_is_as_exact_as_pytorch_with_autocast() -> None:
     """No GPU is needed: PyTorch's automatic mixed precision runs on a CPU as well."""
     image = tile()
     exact = plain()(image[None, None])[0]

@@ -14,7 +14,7 @@ from totalmap.engine.arithmetic.openvino_network import OpenVinoNetwork
 @pytest.mark.parametrize("build", [plain, residual])
 @pytest.mark.parametrize(("bfloat16", "tolerance"), [(False, 2e-3), (True, 0.2)])
 @torch.inference_mode()
-def test_it_is_nearly_pytorchs(
+def test_logits_of_openvino_are_close_to_those_of_pytorch(
     build: Callable[[], torch.nn.Module], bfloat16: bool, tolerance: float
 ) -> None:
     """Logits of these networks have a standard deviation of about 1."""
@@ -29,7 +29,7 @@ def test_it_is_nearly_pytorchs(
 
 
 @torch.inference_mode()
-def test_the_next_tile_has_its_own_result() -> None:
+def test_openvino_gives_each_tile_its_own_logits() -> None:
     network = OpenVinoNetwork(plain(), PATCH, bfloat16=False)
     first = network.logits(network.features(tile(seed=1)), slice(0, 1)).clone()
     second = network.logits(network.features(tile(seed=2)), slice(0, 1)).clone()
@@ -38,8 +38,8 @@ def test_the_next_tile_has_its_own_result() -> None:
     assert not torch.equal(first, second)
 
 
-def test_nothing_asks_for_the_network() -> None:
-    """OpenVINO reports each import to its vendor, in a thread; here it does not."""
+def test_openvino_never_uses_the_network() -> None:
+    """OpenVINO would report each import to its vendor, in a thread."""
     program = (
         "import sys\n"
         "def refuse(event, arguments):\n"

@@ -19,7 +19,7 @@ def counted(calls: list[int]) -> Shortcut:
     return Shortcut("double", usual=double, fast=fast)
 
 
-def test_faster_operation_with_equal_bits_is_used() -> None:
+def test_a_faster_operation_with_equal_bits_is_used() -> None:
     calls: list[int] = []
     shortcut = counted(calls)
     operand = torch.ones(3)
@@ -27,7 +27,7 @@ def test_faster_operation_with_equal_bits_is_used() -> None:
     assert len(calls) == 3
 
 
-def test_faster_operation_that_differs_in_a_bit_is_not_used() -> None:
+def test_a_faster_operation_that_differs_in_a_bit_is_not_used() -> None:
     shortcut = Shortcut("double", usual=double, fast=nearly_double)
     operand = torch.full((3,), 0.25)
     assert not torch.equal(nearly_double(operand), double(operand))

@@ -1,4 +1,4 @@
-"""Tables of label statistics without voxels: structures that are where a test puts them."""
+"""Makes tables of label statistics without voxels, with structures at given places."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ SIZE_MM, VOXEL_MM = 400.0, 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class Placed:
-    """What a table says of a structure; x and y in mm from the spine, z in mm."""
+    """The statistics of a structure; x and y in mm from the spine, z in mm."""
 
     x: float = 0.0
     y: float = 0.0

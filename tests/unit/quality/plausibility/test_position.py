@@ -27,7 +27,7 @@ def on_the_other_side(placed: dict[str, Placed], *names: str) -> dict[str, Place
     }
 
 
-def test_sides_as_they_are() -> None:
+def test_correct_positions_give_no_finding() -> None:
     for rule in (position.mirrored, position.situs, position.wrong_side, position.orientation):
         assert found(rule, spine() | KIDNEYS | ORGANS) == []
 
@@ -41,12 +41,12 @@ def test_a_swapped_pair_is_named_and_several_are_counted() -> None:
     assert "2 of 2 pairs" in finding.sentence
 
 
-def test_a_pair_that_is_hardly_apart_is_not_swapped() -> None:
+def test_a_pair_that_is_close_together_is_not_reported_as_swapped() -> None:
     near = {"iliac_vena_left": Placed(x=-4.0), "iliac_vena_right": Placed(x=4.0)}
     assert found(position.mirrored, near) == []
 
 
-def test_crumbs_that_are_swapped_are_no_reason_to_reject() -> None:
+def test_swapped_pairs_in_pieces_are_rejected_only_if_most_pairs_are_swapped() -> None:
     crumbs = {
         "lung_upper_lobe_left": Placed(x=-50.0, second=0.2),
         "lung_upper_lobe_right": Placed(x=50.0),
@@ -57,7 +57,7 @@ def test_crumbs_that_are_swapped_are_no_reason_to_reject() -> None:
     assert found(position.mirrored, crumbs) == ["MIRRORED lung_upper_lobe_left reject"]
 
 
-def test_organs_on_the_wrong_side_are_a_situs_one_alone_is_not() -> None:
+def test_several_organs_on_the_wrong_side_are_rejected_and_one_is_reviewed() -> None:
     wrong = on_the_other_side(ORGANS, "liver", "spleen", "stomach")
     assert found(position.situs, spine() | wrong) == ["SITUS None reject"]
     one = on_the_other_side(ORGANS, "stomach")
@@ -65,14 +65,14 @@ def test_organs_on_the_wrong_side_are_a_situs_one_alone_is_not() -> None:
     assert found(position.situs, wrong) == []  # without a spine there is no middle
 
 
-def test_a_kidney_alone_on_the_other_side() -> None:
+def test_a_single_kidney_on_the_wrong_side_is_reviewed_unless_it_is_cut() -> None:
     crossed = {"kidney_left": Placed(x=-40.0, z=100.0)}
     assert found(position.wrong_side, spine() | crossed) == ["SIDE kidney_left review"]
     cut = {"kidney_left": Placed(x=-40.0, z=100.0, faces=(Face.LEFT,))}
     assert found(position.wrong_side, spine() | cut) == []
 
 
-def test_upside_down() -> None:
+def test_a_body_that_is_upside_down_is_rejected() -> None:
     levels = {"heart": 16, "liver": 18.5, "kidney_left": 21, "urinary_bladder": 27}
     upright = {name: Placed(z=height(level)) for name, level in levels.items()}
     inverted = {name: Placed(z=-height(level)) for name, level in levels.items()}
@@ -80,7 +80,7 @@ def test_upside_down() -> None:
     assert found(position.orientation, inverted) == ["ORIENTATION None reject"]
 
 
-def test_what_is_cut_does_not_tell_the_orientation() -> None:
+def test_cut_structures_are_not_used_to_judge_the_orientation() -> None:
     levels = {"heart": 16, "liver": 18.5, "kidney_left": 21, "urinary_bladder": 27}
     cut = {name: Placed(z=-height(n), faces=(Face.RIGHT,)) for name, n in levels.items()}
     assert found(position.orientation, cut) == []
@@ -90,7 +90,7 @@ def test_what_is_cut_does_not_tell_the_orientation() -> None:
 
 
 @pytest.mark.parametrize(("y", "codes"), [(-60.0, []), (60.0, ["ORIENTATION None reject"])])
-def test_front_and_back(y: float, codes: list[str]) -> None:
+def test_a_body_with_front_and_back_swapped_is_rejected(y: float, codes: list[str]) -> None:
     placed = {name: Placed(y=y, z=150.0) for name in ("liver", "stomach", "pancreas", "sternum")}
     assert found(position.orientation, spine() | placed) == codes
 
@@ -99,7 +99,7 @@ T9, L2 = 16, 21  # of the liver
 LIVER = Placed(x=-65.0, y=-55.0, z=height(18))
 
 
-def test_levels() -> None:
+def test_a_structure_far_from_its_usual_levels_is_reviewed_or_rejected() -> None:
     assert found(position.level, spine() | {"liver": LIVER}) == []
     at = {
         T9 - 0.9: [],
@@ -113,7 +113,7 @@ def test_levels() -> None:
         assert found(position.level, placed) == codes
 
 
-def test_a_sentence_names_levels() -> None:
+def test_the_sentence_on_a_wrong_level_names_found_and_expected_levels() -> None:
     (finding,) = position.level(body(spine() | {"liver": replace(LIVER, z=height(12))}))
     assert finding.sentence == (
         "The liver lies at the level of T5, 4.0 vertebrae outside its expected levels (T9 to L2)."
@@ -121,17 +121,17 @@ def test_a_sentence_names_levels() -> None:
     assert (finding.value, finding.limit) == (4.0, 3.0)
 
 
-def test_the_centre_of_what_is_cut_or_in_pieces_says_nothing() -> None:
+def test_the_level_of_a_structure_that_is_cut_or_in_pieces_is_not_judged() -> None:
     cut = replace(LIVER, z=height(10), faces=(Face.SUPERIOR,))
     assert found(position.level, spine() | {"liver": cut}) == []
     assert found(position.level, spine() | {"colon": replace(LIVER, z=height(10))}) == []
 
 
-def test_too_few_vertebrae_are_no_scale() -> None:
+def test_levels_are_not_judged_with_too_few_vertebrae() -> None:
     assert found(position.level, spine(18, 19) | {"liver": replace(LIVER, z=height(8))}) == []
 
 
-def test_the_scale_goes_on_below_the_last_vertebra_but_not_for_ever() -> None:
+def test_the_scale_of_vertebrae_is_extrapolated_by_a_few_levels_only() -> None:
     scale = body(spine(10, 20)).scale
     assert scale is not None
     assert scale.z_at(22.0) == height(20) - 2 * STEP_MM
@@ -140,21 +140,21 @@ def test_the_scale_goes_on_below_the_last_vertebra_but_not_for_ever() -> None:
     assert scale.level_at(height(30)) is None
 
 
-def test_what_is_missing_though_its_place_is_in_view() -> None:
+def test_a_missing_structure_whose_place_is_in_view_is_reported_as_absent() -> None:
     assert "ABSENT liver review" in found(position.absent, spine())
     assert "ABSENT liver review" not in found(position.absent, spine() | {"liver": LIVER})
     assert "ABSENT gallbladder review" not in found(position.absent, spine())  # may be removed
     assert "ABSENT liver review" not in found(position.absent, spine(1, 10))  # too far above
 
 
-def test_what_was_not_looked_for_is_not_absent() -> None:
+def test_a_structure_that_was_not_looked_for_is_not_reported_as_absent() -> None:
     looked_for = [name for name in LABELS if name != "liver"]
     structures = {one.structure for one in position.absent(body(spine(), looked_for))}
     assert "liver" not in structures
     assert "spleen" in structures
 
 
-def test_what_lies_outside_a_narrow_field_of_view_is_not_absent() -> None:
+def test_a_structure_outside_a_narrow_field_of_view_is_not_reported_as_absent() -> None:
     """The field of view of the tests reaches 200 mm to each side."""
     aside = {name: replace(one, x=160.0) for name, one in spine().items()}
     structures = {one.structure for one in position.absent(body(aside))}
@@ -162,7 +162,7 @@ def test_what_lies_outside_a_narrow_field_of_view_is_not_absent() -> None:
     assert "liver" in structures  # at 95 mm
 
 
-def test_structures_with_a_label_above_all_that_were_found_are_absent_too(tmp_path: Path) -> None:
+def test_a_missing_structure_with_the_highest_label_is_reported_as_absent(tmp_path: Path) -> None:
     spec = SeriesSpec(n_slices=60, slice_spacing_mm=6.0, slice_thickness_mm=6.0)
     whole = segmentation_of(write_series(tmp_path, 1, spec))
     first = min(one.label for one in whole.structures if one.name.startswith("rib_"))

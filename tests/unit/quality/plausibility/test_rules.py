@@ -1,4 +1,4 @@
-"""The corruption suite, small: benchmarks/quality.py runs it on more bodies and variants."""
+"""Label errors are detected on few bodies; benchmarks/quality.py measures it on more."""
 
 from collections import Counter
 from functools import cache
@@ -36,7 +36,7 @@ TOTAL = tuple(Structure(label=label, name=name) for name, label in LABELS.items(
 
 @cache
 def findings_with(name: str, scan: Scan) -> tuple[Finding, ...]:
-    """Returns what the rules say of an error."""
+    """Returns the findings on labels with an error."""
     return findings_of(KINDS_BY_NAME[name].corrupt(scan))
 
 
@@ -47,12 +47,14 @@ def scans() -> list[Scan]:
     return phantom + (list(real_scans()) if REAL.is_dir() else [])
 
 
-def test_right_labels_are_believed(scans: list[Scan]) -> None:
+def test_correct_labels_get_the_verdict_ok(scans: list[Scan]) -> None:
     assert {verdict(findings_of(scan)) for scan in scans} == {Verdict.OK}
 
 
 @pytest.mark.parametrize("name", [k.name for k in KINDS if k.need is not Need.UNSEEN])
-def test_an_error_is_seen_wherever_what_tells_it_is_in_view(scans: list[Scan], name: str) -> None:
+def test_a_label_error_is_detected_where_the_structures_that_show_it_are_in_view(
+    scans: list[Scan], name: str
+) -> None:
     kind: Kind = KINDS_BY_NAME[name]
     where = [scan for scan in scans if kind.applies_to(scan)]
     assert where
@@ -61,7 +63,7 @@ def test_an_error_is_seen_wherever_what_tells_it_is_in_view(scans: list[Scan], n
 
 
 @pytest.mark.parametrize("name", [k.name for k in KINDS if k.need is Need.UNSEEN])
-def test_a_second_opinion_sees_what_rules_can_not(name: str) -> None:
+def test_a_second_opinion_detects_errors_that_the_rules_can_not_detect(name: str) -> None:
     kind, scan = KINDS_BY_NAME[name], phantom_scan(SEED)
     assert kind.applies_to(scan)
     corrupted = kind.corrupt(scan)
@@ -69,13 +71,13 @@ def test_a_second_opinion_sees_what_rules_can_not(name: str) -> None:
     assert disagreements_of(corrupted, drawn_anew(scan, SEED), findings)
 
 
-def test_a_second_opinion_that_only_draws_borders_anew_is_none(scans: list[Scan]) -> None:
+def test_a_second_opinion_with_slightly_moved_borders_gives_no_finding(scans: list[Scan]) -> None:
     for scan in scans:
         assert disagreements_of(scan, drawn_anew(scan, SEED), findings_of(scan)) == ()
 
 
 @pytest.mark.parametrize("vary", VARIANTS, ids=lambda vary: vary.__name__)
-def test_right_labels_in_unusual_scans_are_believed(vary: Vary) -> None:
+def test_correct_labels_in_unusual_scans_get_the_verdict_ok(vary: Vary) -> None:
     if vary is real_turned and not REAL.is_dir():
         pytest.skip("needs shared/data")
     verdicts = Counter(
@@ -84,17 +86,17 @@ def test_right_labels_in_unusual_scans_are_believed(vary: Vary) -> None:
     assert verdicts == {Verdict.OK: len(VARIANT_SEEDS)}
 
 
-def test_every_error_is_more_than_a_change_of_nothing(scans: list[Scan]) -> None:
+def test_every_label_error_of_the_suite_changes_labels(scans: list[Scan]) -> None:
     for kind in KINDS:
         for scan in (one for one in scans if kind.applies_to(one)):
             assert (kind.corrupt(scan).labels != scan.labels).any(), kind.name
 
 
-def test_with_little_in_view_sides_and_order_alone_are_judged(scans: list[Scan]) -> None:
+def test_a_short_scan_is_judged_by_sides_and_order_only(scans: list[Scan]) -> None:
     trunk = scans[0]
     slices = round(90.0 / SPACING_MM)
     middle = len(trunk.labels) // 2
-    low = flipped(trunk, 0)  # anything that is wrong in many ways
+    low = flipped(trunk, 0)  # labels that are wrong in many ways
     short = Scan(
         labels=low.labels[middle : middle + slices],
         values=low.values[middle : middle + slices],
@@ -109,14 +111,14 @@ def test_with_little_in_view_sides_and_order_alone_are_judged(scans: list[Scan])
     assert not codes & {"LEVEL", "ABSENT", "FRAGMENT", "HOLE", "VOLUME", "HU"}
 
 
-def test_the_gravest_finding_comes_first(scans: list[Scan]) -> None:
+def test_findings_are_sorted_from_the_highest_severity(scans: list[Scan]) -> None:
     findings = findings_with("ribs and vertebrae +1", scans[0])
     severities = [tuple(Severity).index(one.severity) for one in findings]
     assert severities == sorted(severities, reverse=True)
     assert len(set(severities)) > 1
 
 
-def test_tissue_is_judged_in_ct_alone() -> None:
+def test_density_is_judged_in_ct_only() -> None:
     table = table_of(spine() | {"liver": Placed(x=-60, y=-50, z=140, ml=1500, hu=(900, 950, 999))})
     in_ct = assess_plausibility(table, TOTAL, is_hu=True)
     in_mr = assess_plausibility(table, TOTAL, is_hu=False)
@@ -126,7 +128,7 @@ def test_tissue_is_judged_in_ct_alone() -> None:
     )
 
 
-def test_nothing_found_one_label_and_unknown_structures_are_judged_without_a_crash() -> None:
+def test_empty_labels_a_single_label_and_unknown_structures_give_no_finding() -> None:
     nothing = table_of({})
     assert {one.code for one in assess_plausibility(nothing, TOTAL, is_hu=True)} == set()
     one = table_of({"liver": Placed(ml=1500.0)})
@@ -135,8 +137,8 @@ def test_nothing_found_one_label_and_unknown_structures_are_judged_without_a_cra
     assert assess_plausibility(one, lesions, is_hu=True) == ()
 
 
-def test_only_what_is_almost_never_false_rejects(scans: list[Scan]) -> None:
-    """What operations, fractures and disease look like never rejects: quality.md, section 2."""
+def test_only_rules_that_are_almost_never_wrong_reject_a_result(scans: list[Scan]) -> None:
+    """Findings that operations, fractures or disease can cause never reject (quality.md)."""
     may_reject = {
         "MIRRORED",
         "SITUS",
@@ -153,7 +155,7 @@ def test_only_what_is_almost_never_false_rejects(scans: list[Scan]) -> None:
     assert {one.code for one in findings if one.severity is Severity.REJECT} <= may_reject
 
 
-def test_a_body_with_only_what_a_narrow_network_has_learnt_is_not_accused() -> None:
+def test_structures_that_the_network_has_not_learnt_give_no_finding() -> None:
     """Three vertebrae with others between them, one kidney of two, two ribs, and the sacrum."""
     vertebrae = {f"vertebrae_{name}": spine()[f"vertebrae_{name}"] for name in ("T9", "T12", "L3")}
     placed = vertebrae | {

@@ -5,7 +5,7 @@ from totalmap.quality.plausibility import shape
 from totalmap.structures import Face
 
 
-def test_what_is_cut_is_named_with_its_faces() -> None:
+def test_a_structure_that_the_field_of_view_cuts_is_reported_as_incomplete() -> None:
     placed = {"liver": Placed(faces=(Face.RIGHT, Face.INFERIOR)), "spleen": Placed()}
     assert found(shape.incomplete, placed) == ["INCOMPLETE liver information"]
 
@@ -19,17 +19,19 @@ def test_what_is_cut_is_named_with_its_faces() -> None:
         ("colon", 800.0, 0.4, False),  # often is in pieces
     ],
 )
-def test_pieces(name: str, ml: float, second: float, is_found: bool) -> None:
+def test_a_large_second_piece_is_reported_as_a_fragment(
+    name: str, ml: float, second: float, is_found: bool
+) -> None:
     codes = found(shape.fragment, {name: Placed(ml=ml, second=second)})
     assert codes == ([f"FRAGMENT {name} review"] if is_found else [])
 
 
-def test_pieces_of_what_is_cut_may_be_joined_outside() -> None:
+def test_pieces_of_a_cut_structure_are_not_reported() -> None:
     cut = Placed(ml=1500.0, second=0.3, faces=(Face.SUPERIOR,))
     assert found(shape.fragment, {"liver": cut}) == []
 
 
-def test_holes() -> None:
+def test_a_structure_with_large_holes_is_reported() -> None:
     assert found(shape.hole, {"liver": Placed(holes=0.04)}) == []
     assert found(shape.hole, {"liver": Placed(holes=0.10)}) == ["HOLE liver review"]
 
@@ -44,12 +46,14 @@ def test_holes() -> None:
         (9000.0, ["VOLUME liver review"]),
     ],
 )
-def test_volumes_in_two_bands(ml: float, codes: list[str]) -> None:
+def test_an_unusual_volume_is_noted_and_an_implausible_one_is_reviewed(
+    ml: float, codes: list[str]
+) -> None:
     assert found(shape.volume, {"liver": Placed(ml=ml)}) == codes
     assert found(shape.volume, {"liver": Placed(ml=ml, faces=(Face.LEFT,))}) == []
 
 
-def test_pairs_of_uneven_size() -> None:
+def test_a_pair_of_very_different_sizes_is_reported_unless_one_is_cut() -> None:
     kidneys = {"kidney_left": Placed(ml=200.0), "kidney_right": Placed(ml=60.0)}
     assert found(shape.asymmetry, kidneys) == ["ASYMMETRY kidney_right review"]
     kidneys["kidney_right"] = Placed(ml=80.0)
@@ -58,7 +62,7 @@ def test_pairs_of_uneven_size() -> None:
     assert found(shape.asymmetry, kidneys) == []
 
 
-def test_tissue() -> None:
+def test_a_structure_of_unexpected_density_is_reported() -> None:
     assert found(shape.density, {"liver": Placed(hu=(40.0, 50.0, 60.0))}) == []
     assert found(shape.density, {"liver": Placed(hu=(-90.0, 50.0, 60.0))}) == ["HU liver review"]
     assert found(shape.density, {"liver": Placed(hu=(40.0, 50.0, 300.0))}) == ["HU liver review"]

@@ -24,7 +24,7 @@ def sacrum(top_levels: float = 0.5) -> dict[str, Placed]:
     return {"sacrum": Placed(z=top - 50.0, ends={Face.SUPERIOR: (0.0, 0.0, top)})}
 
 
-def test_a_spine_as_it_is() -> None:
+def test_a_correct_spine_gives_no_finding() -> None:
     whole = spine() | ribs() | sacrum()
     for rule in (
         rules.vertebra_order,
@@ -36,13 +36,13 @@ def test_a_spine_as_it_is() -> None:
         assert found(rule, whole) == []
 
 
-def test_two_vertebrae_swapped() -> None:
+def test_two_swapped_vertebrae_are_rejected() -> None:
     one, other = vertebra_name(T11), vertebra_name(T12)
     swapped = spine() | {one: spine()[other], other: spine()[one]}
     assert found(rules.vertebra_order, swapped) == ["VERTEBRA_ORDER vertebrae_T12 reject"]
 
 
-def test_what_is_left_of_a_cut_vertebra_may_hang_down_beside_the_next() -> None:
+def test_the_order_of_a_cut_vertebra_follows_from_the_edge_that_cuts_it() -> None:
     whole = spine(T11, L5)
     process = replace(whole[vertebra_name(T11)], z=height(T12) - 1.0, faces=(Face.SUPERIOR,))
     assert found(rules.vertebra_order, whole | {vertebra_name(T11): process}) == []
@@ -54,14 +54,14 @@ def test_what_is_left_of_a_cut_vertebra_may_hang_down_beside_the_next() -> None:
     assert found(rules.vertebra_order, whole | swapped) == expected
 
 
-def test_a_vertebra_missing_between_others_but_not_at_the_ends() -> None:
+def test_a_vertebra_missing_between_others_is_rejected() -> None:
     placed = spine(T10, L5)
     assert found(rules.vertebra_missing, placed) == []
     del placed[vertebra_name(T12)]
     assert found(rules.vertebra_missing, placed) == ["VERTEBRA_MISSING vertebrae_T12 reject"]
 
 
-def test_beside_the_edge_of_a_narrow_field_of_view_vertebrae_may_be_missing() -> None:
+def test_a_vertebra_missing_beside_cut_vertebrae_gives_no_finding() -> None:
     aside = {name: replace(one, faces=(Face.LEFT,)) for name, one in spine(T10, L5).items()}
     del aside[vertebra_name(T12)]
     assert found(rules.vertebra_missing, aside) == []
@@ -69,14 +69,14 @@ def test_beside_the_edge_of_a_narrow_field_of_view_vertebrae_may_be_missing() ->
     assert found(rules.sacrum, aside | sacrum()) == []
 
 
-def test_a_vertebra_that_was_not_looked_for_is_not_missing() -> None:
+def test_a_vertebra_that_was_not_looked_for_is_not_reported_as_missing() -> None:
     placed = spine(T10, L5)
     del placed[vertebra_name(T12)]
     looked_for = [name for name in LABELS if name != vertebra_name(T12)]
     assert list(rules.vertebra_missing(body(placed, looked_for))) == []
 
 
-def test_steps() -> None:
+def test_an_unusual_distance_of_two_vertebrae_is_reported() -> None:
     wide = {
         name: replace(one, z=one.z + (20.0 if one.z >= height(T11) else 0.0))
         for name, one in spine(T10 - 4, L5).items()
@@ -86,7 +86,7 @@ def test_steps() -> None:
     assert finding.value == round((STEP_MM + 20.0) / STEP_MM, 2)
 
 
-def test_ribs_that_are_off_by_one() -> None:
+def test_ribs_one_vertebra_above_or_below_their_level_are_reported() -> None:
     for off in (-1.0, 1.0):
         (finding,) = rules.rib_vertebra(body(spine() | ribs(off)))
         assert finding.value == off
@@ -94,19 +94,19 @@ def test_ribs_that_are_off_by_one() -> None:
     assert found(rules.rib_vertebra, spine() | ribs(0.4)) == []
 
 
-def test_some_ribs_off_are_enough_and_one_is_not() -> None:
+def test_several_ribs_at_a_wrong_level_are_rejected_and_a_single_one_is_not() -> None:
     some = ribs() | ribs(1.0, range(8, 11))
     assert found(rules.rib_vertebra, spine() | some) == ["RIB_VERTEBRA None reject"]
     one = ribs() | {"rib_left_7": ribs(1.0)["rib_left_7"]}
     assert found(rules.rib_vertebra, spine() | one) == []
 
 
-def test_ribs_without_their_heads_say_nothing() -> None:
+def test_ribs_without_a_head_in_view_are_not_judged() -> None:
     cut = {name: replace(one, ends=None) for name, one in ribs(1.0).items()}
     assert found(rules.rib_vertebra, spine() | cut) == []
 
 
-def test_what_lies_on_the_sacrum() -> None:
+def test_a_vertebra_other_than_l5_above_the_sacrum_is_rejected() -> None:
     assert found(rules.sacrum, spine(T10, L5 - 1) | sacrum()) == ["SACRUM vertebrae_L5 reject"]
     assert found(rules.sacrum, spine() | sacrum(1.5)) == ["SACRUM vertebrae_L5 reject"]
     cut = {"sacrum": replace(sacrum()["sacrum"], faces=(Face.SUPERIOR,))}

@@ -1,4 +1,4 @@
-"""Series to be judged: phantoms, and phantoms that were spoilt."""
+"""Makes series for the suitability rules: phantoms, and phantoms with changed files."""
 
 from collections.abc import Callable
 from functools import cache
@@ -27,7 +27,7 @@ USUAL = SeriesSpec(rows=200, columns=200, pixel_spacing_mm=(2.0, 2.0), n_slices=
 
 
 def volume_of(folder: Path) -> Volume:
-    """Returns the volume of the only series of a folder, whatever a rule would say of it."""
+    """Returns the volume of the only series of a folder, without a selection rule."""
     policy = GeometrySection()
     (series,) = read_study(folder).series
     (stack,) = split_into_stacks(series)
@@ -36,7 +36,7 @@ def volume_of(folder: Path) -> Volume:
 
 
 def written(folder: Path, spec: SeriesSpec = USUAL, *spoils: Spoil, body: int = 1) -> Volume:
-    """Writes a phantom, spoils each of its files, and reads it."""
+    """Writes a phantom, changes each of its files, and reads it."""
     folder.mkdir(exist_ok=True)
     for number, content in enumerate(_files(spec, body)):
         dataset = pydicom.dcmread(BytesIO(content))
@@ -53,7 +53,7 @@ def _files(spec: SeriesSpec, body: int) -> tuple[bytes, ...]:
         return tuple(path.read_bytes() for path in write_series(folder, body, spec).paths)
 
 
-def said(**values: object) -> Spoil:
+def with_attributes(**values: object) -> Spoil:
     """Replaces attributes."""
 
     def spoil(dataset: Dataset) -> None:
@@ -96,5 +96,5 @@ def outside_circle(hu: NDArray[np.float64], share: float = 1.0) -> NDArray[np.bo
 
 
 def padded(value: int) -> Change:
-    """Fills what lies outside the circle of the reconstruction."""
+    """Fills the area outside the circle of the reconstruction."""
     return lambda hu: np.where(outside_circle(hu), value, hu)

@@ -19,24 +19,26 @@ def child(**values: str) -> bool:
 
 
 @given(st.integers(1, 999), st.sampled_from("DWMY"))
-def test_an_age_in_days_weeks_months_or_years(number: int, unit: str) -> None:
+def test_a_patient_below_16_years_in_any_unit_of_age_is_a_child(number: int, unit: str) -> None:
     years = {"D": number / 365.25, "W": number * 7 / 365.25, "M": number / 12, "Y": number}[unit]
     assert child(PatientAge=f"{number:03}{unit}") == (years < 16)
 
 
 @given(DATES, st.integers(0, 40_000))
-def test_the_birthday_decides(birth: date, days: int) -> None:
+def test_a_patient_without_an_age_is_a_child_before_the_16th_birthday(
+    birth: date, days: int
+) -> None:
     study = birth + timedelta(days=days)
     try:
         sixteenth = birth.replace(year=birth.year + 16)
     except ValueError:  # the 29th of February in a year without one
         sixteenth = date(birth.year + 16, 3, 1)
-    said = child(PatientBirthDate=f"{birth:%Y%m%d}", StudyDate=f"{study:%Y%m%d}")
-    assert said == (study < sixteenth)
+    found = child(PatientBirthDate=f"{birth:%Y%m%d}", StudyDate=f"{study:%Y%m%d}")
+    assert found == (study < sixteenth)
 
 
 @given(st.text(max_size=20), st.text(max_size=20), st.text(max_size=20))
-def test_nonsense_is_no_child_and_no_error(age: str, birth: str, study: str) -> None:
+def test_invalid_ages_and_dates_raise_no_error(age: str, birth: str, study: str) -> None:
     assert child(PatientAge=f"x{age}", PatientBirthDate=birth, StudyDate=study) in (True, False)
 
 
@@ -82,5 +84,7 @@ def test_nonsense_is_no_child_and_no_error(age: str, birth: str, study: str) -> 
         ({"PatientBirthDate": "20200101", "StudyDate": "20200101"}, True),
     ],
 )
-def test_ages_that_archives_know(values: dict[str, str], expected: bool) -> None:
+def test_ages_and_dates_as_archives_store_them_are_understood(
+    values: dict[str, str], expected: bool
+) -> None:
     assert child(**values) is expected

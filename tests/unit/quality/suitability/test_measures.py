@@ -45,7 +45,7 @@ def noise(sigma: float, seed: int = 0) -> NDArray[np.float64]:
 
 @settings(max_examples=20)
 @given(st.floats(3.0, 90.0), st.integers(0, 1000))
-def test_the_noise_is_measured(volume: Volume, sigma: float, seed: int) -> None:
+def test_the_noise_in_soft_tissue_is_measured(volume: Volume, sigma: float, seed: int) -> None:
     assert measured(volume, cylinder(0.8) + noise(sigma, seed)).noise_hu == pytest.approx(
         sigma, rel=0.2
     )
@@ -53,18 +53,20 @@ def test_the_noise_is_measured(volume: Volume, sigma: float, seed: int) -> None:
 
 @settings(max_examples=20)
 @given(st.floats(0.3, 0.9))
-def test_a_body_inside_touches_no_side(volume: Volume, share: float) -> None:
+def test_a_body_inside_the_field_of_view_touches_no_side(volume: Volume, share: float) -> None:
     assert measured(volume, cylinder(share) + noise(10)).body_at_side == 0.0
 
 
 @pytest.mark.parametrize("padding", [-3024.0, -2000.0, -1024.0])
-def test_a_body_beyond_the_circle_touches_all_of_it(volume: Volume, padding: float) -> None:
+def test_a_body_beyond_the_reconstructed_circle_touches_all_of_its_rim(
+    volume: Volume, padding: float
+) -> None:
     hu = cylinder(2.0) + noise(10)
     hu[:, outside_circle(hu[0])] = padding
     assert measured(volume, hu).body_at_side > 0.9
 
 
-def test_a_body_at_one_side_touches_a_quarter_of_the_rim(volume: Volume) -> None:
+def test_a_body_at_one_side_touches_this_part_of_the_rim_only(volume: Volume) -> None:
     hu = np.full(SHAPE, AIR) + noise(10)
     hu[:, 60:] += BODY - AIR
     hu[:, :, :20] = AIR
@@ -72,7 +74,7 @@ def test_a_body_at_one_side_touches_a_quarter_of_the_rim(volume: Volume) -> None
     assert measured(volume, hu).body_at_side == pytest.approx(88 / 512, abs=0.02)
 
 
-def test_a_table_is_no_body(volume: Volume) -> None:
+def test_a_patient_table_does_not_count_as_body(volume: Volume) -> None:
     hu = cylinder(0.7) + noise(10)
     hu[:, -2:] = BODY
     assert measured(volume, hu).body_at_side == 0.0
@@ -87,7 +89,7 @@ def test_the_sides_are_those_of_the_patient_in_any_orientation(volume: Volume) -
 
 
 @given(st.integers(1, 12))
-def test_metal_is_measured_in_ml(volume: Volume, width: int) -> None:
+def test_the_volume_of_metal_is_measured_in_ml(volume: Volume, width: int) -> None:
     hu = cylinder(0.8)
     hu[:, 40 : 40 + 2 * width, 40 : 40 + 2 * width] = 3071
     truth_ml = 40 * (2 * width) ** 2 * 1.5 * 1.5 * 3.0 / 1000

@@ -14,8 +14,8 @@ from tests.unit.quality.suitability.series import (
     in_eight_bits,
     outside_circle,
     padded,
-    said,
     volume_of,
+    with_attributes,
     with_hu,
     written,
 )
@@ -60,27 +60,35 @@ def with_iodine(hu: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def image_type(*words: str) -> Spoil:
-    return said(ImageType=list(words))
+    return with_attributes(ImageType=list(words))
 
 
 BAD: dict[str, tuple[str, SeriesSpec, tuple[Spoil, ...]]] = {
-    "a child by its age": ("CHILD", USUAL, (said(PatientAge="007Y"),)),
-    "a child by its birth date": ("CHILD", USUAL, (said(PatientBirthDate="20040305"),)),
+    "a child by its age": ("CHILD", USUAL, (with_attributes(PatientAge="007Y"),)),
+    "a child by its birth date": ("CHILD", USUAL, (with_attributes(PatientBirthDate="20040305"),)),
     "exported in 8 bits": ("EIGHT_BIT", USUAL, (in_eight_bits,)),
     "8 bits in 16": ("EIGHT_BIT", USUAL, (with_hu(lambda hu: np.rint(hu / 16) * 16),)),
     "a window for soft tissue": ("WINDOWED", USUAL, (with_hu(clipped(-160, 240)),)),
     "a window for bone": ("WINDOWED", USUAL, (with_hu(clipped(-450, 1050)),)),
-    "no intercept": ("SHIFTED_HU", USUAL, (said(RescaleIntercept="0"),)),
-    "no rescale": ("SHIFTED_HU", USUAL, (said(RescaleIntercept=None, RescaleSlope=None),)),
+    "no intercept": ("SHIFTED_HU", USUAL, (with_attributes(RescaleIntercept="0"),)),
+    "no rescale": (
+        "SHIFTED_HU",
+        USUAL,
+        (with_attributes(RescaleIntercept=None, RescaleSlope=None),),
+    ),
     "padded, without intercept": (
         "SHIFTED_HU",
         USUAL,
-        (with_hu(padded(-2000)), said(RescaleIntercept="1024")),
+        (with_hu(padded(-2000)), with_attributes(RescaleIntercept="1024")),
     ),
-    "the intercept twice": ("SHIFTED_HU", USUAL, (said(RescaleIntercept="-2048"),)),
-    "an offset": ("SHIFTED_HU", USUAL, (said(RescaleIntercept="-924"),)),
-    "a scale": ("SHIFTED_HU", USUAL, (said(RescaleSlope="0.5", RescaleIntercept="-600"),)),
-    "an electron density": ("NOT_HU", USUAL, (said(RescaleType="ED"),)),
+    "the intercept twice": ("SHIFTED_HU", USUAL, (with_attributes(RescaleIntercept="-2048"),)),
+    "an offset": ("SHIFTED_HU", USUAL, (with_attributes(RescaleIntercept="-924"),)),
+    "a scale": (
+        "SHIFTED_HU",
+        USUAL,
+        (with_attributes(RescaleSlope="0.5", RescaleIntercept="-600"),),
+    ),
+    "an electron density": ("NOT_HU", USUAL, (with_attributes(RescaleType="ED"),)),
     "a reformat": ("REFORMAT", USUAL, (image_type("DERIVED", "SECONDARY", "AXIAL", "CSA MPR"),)),
     "a coronal reformat": (
         "REFORMAT",
@@ -104,7 +112,7 @@ BAD: dict[str, tuple[str, SeriesSpec, tuple[Spoil, ...]]] = {
     "a tilted gantry": ("TILT", replace(USUAL, tilt_degrees=12.0), ()),
     "a hip prosthesis": ("METAL", USUAL, (with_hu(with_hip),)),
     "noise": ("NOISE", replace(USUAL, scanner=NOISY), ()),
-    "a tube at 70 kV": ("LOW_KVP", USUAL, (said(KVP="70"),)),
+    "a tube at 70 kV": ("LOW_KVP", USUAL, (with_attributes(KVP="70"),)),
     "a kernel for the lung": ("SHARP_KERNEL", replace(USUAL, kernel="LUNG", scanner=SHARP), ()),
     "a computed series": ("DERIVED", USUAL, (image_type("DERIVED", "PRIMARY", "AXIAL"),)),
 }
@@ -127,13 +135,19 @@ GOOD: dict[str, tuple[SeriesSpec, tuple[Spoil, ...]]] = {
     "a circle at -1024": (USUAL, (with_hu(padded(-1024)),)),
     "air made even": (USUAL, (with_hu(even_air),)),
     "cut off at -1000": (USUAL, (with_hu(clipped(-1000, 3071)),)),
-    "a contrast agent": (USUAL, (with_hu(with_iodine), said(ContrastBolusAgent="IODINE"))),
+    "a contrast agent": (
+        USUAL,
+        (with_hu(with_iodine), with_attributes(ContrastBolusAgent="IODINE")),
+    ),
     "a surgical clip": (USUAL, (with_hu(with_clip),)),
-    "fractions of HU": (USUAL, (said(RescaleSlope="1.001", RescaleIntercept="-1025.02"),)),
-    "16 years old": (USUAL, (said(PatientAge="016Y"),)),
-    "no age, no birth date": (USUAL, (said(PatientAge="", PatientBirthDate=""),)),
-    "unit unspecified": (USUAL, (said(RescaleType="US"),)),
-    "an unknown kernel and voltage": (USUAL, (said(ConvolutionKernel="", KVP=None),)),
+    "fractions of HU": (
+        USUAL,
+        (with_attributes(RescaleSlope="1.001", RescaleIntercept="-1025.02"),),
+    ),
+    "16 years old": (USUAL, (with_attributes(PatientAge="016Y"),)),
+    "no age, no birth date": (USUAL, (with_attributes(PatientAge="", PatientBirthDate=""),)),
+    "unit unspecified": (USUAL, (with_attributes(RescaleType="US"),)),
+    "an unknown kernel and voltage": (USUAL, (with_attributes(ConvolutionKernel="", KVP=None),)),
 }
 
 
@@ -142,7 +156,9 @@ def codes(findings: tuple[Finding, ...]) -> list[str]:
 
 
 @pytest.mark.parametrize("what", BAD)
-def test_a_bad_input_is_named_and_nothing_else(what: str, tmp_path: Path) -> None:
+def test_an_unsuitable_series_gets_its_one_finding_and_is_not_rejected(
+    what: str, tmp_path: Path
+) -> None:
     code, spec, spoils = BAD[what]
     findings = assess_suitability(written(tmp_path, spec, *spoils), "total")
     assert codes(findings) == [code]
@@ -150,27 +166,27 @@ def test_a_bad_input_is_named_and_nothing_else(what: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("what", GOOD)
-def test_a_good_input_is_not_marked(what: str, tmp_path: Path) -> None:
+def test_a_suitable_series_gets_no_finding(what: str, tmp_path: Path) -> None:
     spec, spoils = GOOD[what]
     assert assess_suitability(written(tmp_path, spec, *spoils), "total") == ()
 
 
 @pytest.mark.parametrize("body", range(2, 10))
-def test_any_body_is_good(body: int, tmp_path: Path) -> None:
+def test_scans_of_different_bodies_get_no_finding(body: int, tmp_path: Path) -> None:
     assert assess_suitability(written(tmp_path, body=body), "total") == ()
 
 
-def test_a_multi_frame_file_is_good(tmp_path: Path) -> None:
+def test_a_multi_frame_series_gets_no_finding(tmp_path: Path) -> None:
     write_enhanced(tmp_path, 1, USUAL)
     assert assess_suitability(volume_of(tmp_path), "total") == ()
 
 
-def test_of_the_real_ct_only_the_length_is_named(real_ct: Path) -> None:
+def test_the_real_ct_is_reported_for_its_short_coverage_only(real_ct: Path) -> None:
     (finding,) = assess_suitability(volume_of(real_ct), "total")
     assert (finding.code, finding.value, finding.limit) == ("SHORT_COVERAGE", 38.0, 100.0)
 
 
-def test_a_finding_has_its_numbers(tmp_path: Path) -> None:
+def test_the_finding_on_metal_has_its_volume_limit_and_unit(tmp_path: Path) -> None:
     (metal,) = assess_suitability(written(tmp_path, USUAL, with_hu(with_hip)), "total")
     assert metal.value == pytest.approx(15.6, rel=0.15)
     assert (metal.limit, metal.unit, metal.severity) == (2.0, "mL", Severity.REVIEW)
@@ -178,23 +194,28 @@ def test_a_finding_has_its_numbers(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("task", ["aortic_dissection", "coronary_arteries_LEGACY", "liver_vessels"])
-def test_a_task_may_need_a_contrast_agent(task: str, tmp_path: Path) -> None:
+def test_a_series_without_contrast_agent_is_reported_for_tasks_that_need_one(
+    task: str, tmp_path: Path
+) -> None:
     (finding,) = assess_suitability(written(tmp_path / "without"), task)
     assert (finding.code, finding.severity) == ("CONTRAST", Severity.REVIEW)
     assert task in finding.sentence
-    agent = said(ContrastBolusAgent="IODINE")
+    agent = with_attributes(ContrastBolusAgent="IODINE")
     assert assess_suitability(written(tmp_path / "with", USUAL, agent), task) == ()
 
 
-def test_several_causes_are_all_named(tmp_path: Path) -> None:
+def test_several_reasons_give_several_findings(tmp_path: Path) -> None:
     spec = replace(SMALL_FIELD, n_slices=20)
-    findings = assess_suitability(written(tmp_path, spec, said(PatientAge="009M")), "total")
+    findings = assess_suitability(
+        written(tmp_path, spec, with_attributes(PatientAge="009M")), "total"
+    )
     assert codes(findings) == ["CHILD", "SHORT_COVERAGE", "CROPPED"]
 
 
-def test_nothing_of_the_patient_is_told(tmp_path: Path) -> None:
+def test_the_finding_on_a_child_holds_no_patient_data(tmp_path: Path) -> None:
     findings = assess_suitability(
-        written(tmp_path, USUAL, said(PatientAge="013Y", PatientBirthDate="20070203")), "total"
+        written(tmp_path, USUAL, with_attributes(PatientAge="013Y", PatientBirthDate="20070203")),
+        "total",
     )
     (child,) = findings
     assert child.value is None
@@ -208,13 +229,13 @@ MR: list[tuple[tuple[str, ...], SeriesSpec, tuple[Spoil, ...]]] = [
     ((), replace(THICK, modality="MR"), ()),
     ((), replace(USUAL_MR, orientation=CORONAL, n_slices=30), ()),
     (("SHORT_COVERAGE",), replace(USUAL_MR, n_slices=20), ()),
-    (("CHILD",), USUAL_MR, (said(PatientAge="015Y"),)),
+    (("CHILD",), USUAL_MR, (with_attributes(PatientAge="015Y"),)),
     (("PROJECTION",), USUAL_MR, (image_type("DERIVED", "SECONDARY", "PROJECTION IMAGE"),)),
 ]
 
 
 @pytest.mark.parametrize(("expected", "spec", "spoils"), MR)
-def test_mr_is_judged_by_its_headers_alone(
+def test_an_mr_series_is_judged_by_its_headers_only(
     expected: tuple[str, ...], spec: SeriesSpec, spoils: tuple[Spoil, ...], tmp_path: Path
 ) -> None:
     assert (
