@@ -7,8 +7,8 @@ voxels: from the sums of its logits to labels. `torch.max` is the way without ma
 the same random planes in turn; the labels have to be equal. Seconds are those of the fastest run,
 by the clock and by the processors, and by the clock of the median run.
 The second table is a CT of 512 x 512 x 300 voxels of 0.8 x 0.8 x 1.5 mm in exact arithmetic with
-random networks of the real size: the seconds of one tile, the labels of its planes included, times
-the number of tiles.
+random networks of the real size: the seconds of one tile, with the labels of its planes, times the
+number of tiles.
 """
 
 import argparse
@@ -44,14 +44,14 @@ Step = Callable[[torch.Tensor, torch.Tensor], Labels]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seconds:
-    """Of one run over all planes."""
+    """The seconds of one run over all planes."""
 
     clock: float
     processors: float
 
 
 def main() -> None:
-    """Measures, prints the tables, and writes them to a file where one is named."""
+    """Measures, prints the tables, and writes them to a file if one is named."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--output", type=Path, help="also write the tables to this file")
@@ -97,7 +97,7 @@ def _walk(step: Step, planes: torch.Tensor, weights: torch.Tensor) -> tuple[Labe
     labels = []
     for z in range(SHAPE[0]):
         row = slice(z % DIFFERENT_PLANES, z % DIFFERENT_PLANES + 1)
-        sums = planes[row].clone()  # what a step does to it is part of the step
+        sums = planes[row].clone()  # a step changes the copy
         before, busy = time.perf_counter(), time.process_time()
         found = step(sums, weights[row])
         clock += time.perf_counter() - before
@@ -148,7 +148,7 @@ def _second_opinion(runs: int) -> str:
 
 
 def _tile_seconds(variant: Variant, runs: int) -> float:
-    """Returns the median of an image of one tile, the first one, which proves shortcuts, aside."""
+    """Returns the median seconds of a tile, without the first run, which proves shortcuts."""
     task = load_task("total", variant)
     one = replace(task, models=task.models[:1])
     with tempfile.TemporaryDirectory() as name:

@@ -1,4 +1,4 @@
-"""Seconds that the gateway's pages take with many jobs on record.
+"""Measures the seconds that the gateway's pages take with many jobs on record.
 
     python -m benchmarks.dashboard [--jobs 100000] [--runs 5] [--output FILE]
 
@@ -42,7 +42,7 @@ from tests.unit.gateway.web.filling import write_output
 from tests.waiting import wait_until
 
 BATCH = 1000
-# A file system allows some 65,000.
+# A file system allows about 65,000 hard links.
 LINKS_OF_A_FILE = 50_000
 BEGUN_AT = 1.7e9
 LIMIT_SECONDS = 0.5
@@ -69,7 +69,7 @@ class Templates:
 
 
 def main() -> None:
-    """Measures, prints the table, and writes it to a file where one is named."""
+    """Measures, prints the table, and writes it to a file if one is named."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--jobs", type=int, default=100_000)
     parser.add_argument("--runs", type=int, default=5)
@@ -94,15 +94,15 @@ def _measure(port: int, n_jobs: int, runs: int) -> list[str]:
     last_page = n_jobs * 96 // 100 // 25
     paths = {
         "first page": "/",
-        "jobs that are done": "/?group=done",
-        "the last page of them": f"/?group=done&page={last_page}",
-        "jobs that failed": "/?group=failed",
-        "jobs that wait": "/?group=waiting",
+        "finished jobs": "/?group=done",
+        "last page of finished jobs": f"/?group=done&page={last_page}",
+        "failed jobs": "/?group=failed",
+        "waiting jobs": "/?group=waiting",
         "a study": f"/studies/{_study(n_jobs // 2)}",
         "/metrics": "/metrics",
         "/health": "/health",
     }
-    lines = [f"{'':24}median    max  limit"]
+    lines = [f"{'':28}median    max  limit"]
     with httpx.Client(base_url=f"http://{LOOPBACK}:{port}", timeout=60) as client:
         wait_until(lambda: _is_up(client), "the page is served")
         if not log_in(client).is_redirect:
@@ -110,7 +110,7 @@ def _measure(port: int, n_jobs: int, runs: int) -> list[str]:
         for label, path in paths.items():
             seconds = [_seconds(client, path) for _ in range(runs)]
             lines.append(
-                f"{label:24}{statistics.median(seconds):6.2f} {max(seconds):6.2f} {LIMIT_SECONDS:6}"
+                f"{label:28}{statistics.median(seconds):6.2f} {max(seconds):6.2f} {LIMIT_SECONDS:6}"
             )
     return lines
 
@@ -126,7 +126,9 @@ def _seconds(client: httpx.Client, path: str) -> float:
     start = time.perf_counter()
     answer = client.get(path)
     seconds = time.perf_counter() - start
-    if path != "/health" and not answer.is_success:  # nobody receives here
+    if (
+        path != "/health" and not answer.is_success
+    ):  # /health fails, because no process receives here
         raise SystemExit(f"{path} was answered with {answer.status_code}")
     return seconds
 

@@ -37,7 +37,7 @@ CT = "1.2.840.10008.5.1.4.1.1.2"
 
 
 def main() -> None:
-    """Measures, prints the table, and writes it to a file where one is named."""
+    """Measures, prints the table, and writes it to a file if one is named."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--instances", type=int, nargs="+", default=[500, 100_000, 1_000_000])
     parser.add_argument("--folder", type=Path, help="where the stores are made; default: temporary")

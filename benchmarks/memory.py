@@ -47,10 +47,10 @@ class Peak:
     """The memory of a process, in bytes.
 
     Attributes:
-        before: When the volume was in memory and the networks were not loaded.
-        loaded: When all networks were loaded as well.
-        needed: What was computed to come on top.
-        peak: In all.
+        before: With the volume and without networks.
+        loaded: With the volume and all networks.
+        needed: The computed need of a prediction.
+        peak: The highest memory.
     """
 
     before: int

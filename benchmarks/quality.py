@@ -66,13 +66,13 @@ from totalmap.measure.label_statistics import label_statistics
 from totalmap.quality.plausibility.rules import assess_plausibility
 
 VIEWS = (View.TRUNK, View.CHEST, View.ABDOMEN, View.ABDOMEN_AND_PELVIS)
-ASKEW_SEEDS, VARIANT_SEEDS = 50, 2000  # no scan is of a body of another one
+ASKEW_SEEDS, VARIANT_SEEDS = 50, 2000  # each scan has a body of its own
 COST_SHAPE, RUNS = (300, 512, 512), 3
 PIXEL_MM, SLICE_MM, RADIUS_PX = 0.8, 1.5, 250
 
 
 def main() -> None:
-    """Measures, prints the table, and writes it to a file where one is named."""
+    """Measures, prints the table, and writes it to a file if one is named."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--bodies", type=int, default=5, help="of each view, for wrong labels")
     parser.add_argument("--variants", type=int, default=25, help="of each kind, for right labels")
@@ -88,7 +88,7 @@ def main() -> None:
         lines.append(line)
     if given.output:
         table = "\n".join(lines)
-        write_report(given.output, "The quality gate", "benchmarks.quality", __doc__, table)
+        write_report(given.output, "Quality rules", "benchmarks.quality", __doc__, table)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
     python -m benchmarks.reading [--slices 500] [--size 512] [--compressed 100]
         [--runs 5]
 
-Ours reads every header, splits, audits and chooses as the application does. SimpleITK does what
+TotalMAP reads every header, splits, audits and chooses as the application does. SimpleITK does what
 its documentation shows for a series. dicom2nifti is called as TotalSegmentator calls it, and its
 result is loaded with nibabel. All read the same files in turn, after one run each that is not
 counted, so the files are in the disk cache; dicom2nifti is slow and runs twice. The arrays have

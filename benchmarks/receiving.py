@@ -1,4 +1,4 @@
-"""Measures how many CT instances a second are received and safe on the disk: ours and Orthanc.
+"""Measures how many CT instances TotalMAP and Orthanc receive and store in a second.
 
     python -m benchmarks.receiving [--instances 2000] [--runs 3] [--output FILE]
 
@@ -58,13 +58,13 @@ RECEIVERS = {
 
 
 def main() -> None:
-    """Measures, prints the table, and writes it to a file where one is named."""
+    """Measures, prints the table, and writes it to a file if one is named."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--instances", type=int, default=2000)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--output", type=Path, help="also write the table to this file")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:  # on a disk, where /tmp may be none
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:  # on a disk, which /tmp may not be
         table = _race(Path(name), given.instances, given.runs)
     print(table)
     if given.output:
@@ -108,7 +108,7 @@ def _send(port: int, shares: Sequence[Sequence[Path]]) -> float:
 
 
 def _write_shares(folder: Path, instances: int) -> list[Path]:
-    """Writes as many folders as there are associations at most, each of other instances."""
+    """Writes a folder for each association, each with instances of its own."""
     spec = SeriesSpec(
         rows=512, columns=512, n_slices=SLICES, pixel_spacing_mm=(0.8, 0.8), slice_spacing_mm=5.0
     )

@@ -1,4 +1,4 @@
-"""Measures seconds and memory from labels in memory to an RTSTRUCT on disk: ours and rt-utils.
+"""Measures seconds and memory from labels in memory to an RTSTRUCT on disk: TotalMAP, rt-utils.
 
     python -m benchmarks.rtstruct [--slices 200] [--size 512] [--runs 3]
         [--output FILE]
@@ -6,9 +6,9 @@
 The CT and the labels are those of benchmarks.seg. Each writer runs in a process of
 its own, in turn, and is timed from the labels and the headers of the series in memory to the file.
 TotalSegmentator writes its contours with rt-utils; the options are the same. The time in which
-rt-utils reads the series is not counted. Ours is timed without and with the check of what was
-written; rt-utils has none. The Dice is the lowest of all structures, between the labels and what
-plastimatch makes of the contours.
+rt-utils reads the series is not counted. TotalMAP is timed without and with reading back the
+written object; rt-utils does not read it back. The Dice is the lowest of all structures, between
+the labels and the masks that plastimatch makes from the contours.
 """
 
 import argparse
@@ -35,11 +35,11 @@ from totalmap import log
 from totalmap.settings import Settings
 
 Measured = tuple[float, float, float]
-"""Seconds, MB of memory on top, MB of the file."""
+"""Seconds, MB of additional memory, MB of the file."""
 
 
 def main() -> None:
-    """Measures, prints the table, and writes it to a file where one is named."""
+    """Measures, prints the table, and writes it to a file if one is named."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--slices", type=int, default=200)
     parser.add_argument("--size", type=int, default=512, help="rows and columns")

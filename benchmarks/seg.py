@@ -1,11 +1,11 @@
-"""Measures seconds and memory from labels in memory to a SEG on disk, of all usual writers.
+"""Measures seconds and memory from labels in memory to a SEG on disk, by the usual writers.
 
     python -m benchmarks.seg [--slices 200] [--size 512] [--runs 3]
 
 A CT is written as a DICOM series, and labels of 117 ellipsoids for it. Each writer runs in a
 process of its own, in turn, and is timed from the labels and the headers of the series in memory
 to the file; TotalSegmentator's writer reads the series itself, dcmqi's command reads both from
-disk. Memory is what comes on top of what the process held before.
+disk. Memory is the additional memory of the process.
 """
 
 import argparse
@@ -110,7 +110,7 @@ def prepare(folder: Path, slices: int, size: int) -> int:
 
 
 def _run(name: str, folder: Path) -> tuple[float, float, float]:
-    """Returns seconds, MB of memory on top, and MB of the file."""
+    """Returns seconds, MB of additional memory, and MB of the file."""
     command = [
         sys.executable,
         "-m",
@@ -143,13 +143,13 @@ def _run_here(name: str, folder: Path) -> None:
 
 
 def begin_peak() -> float:
-    """Makes the kernel forget the peak so far (proc(5), clear_refs), and returns what is held."""
+    """Resets the peak memory (proc(5), clear_refs), and returns the present memory in MB."""
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     return peak_megabytes()
 
 
 def peak_megabytes() -> float:
-    """Returns the most memory that this process has held since `begin_peak`, in MB."""
+    """Returns the highest memory of this process since `begin_peak`, in MB."""
     for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024

@@ -1,4 +1,4 @@
-"""The writers of SEGs that are compared: each is prepared, and then writes one file."""
+"""Prepares the writers of SEGs that are compared; each then writes one file."""
 
 import json
 import subprocess
@@ -38,7 +38,7 @@ class Case:
 
     @cached_property
     def segmentation(self) -> Segmentation:
-        """What our chain hands to its writers."""
+        """The labels as TotalMAP passes them to its writers."""
         return segmentation_with(volume_of(self.series), self.labels)
 
     @cached_property

@@ -42,7 +42,7 @@ PATHS = ("/metrics", "/health", "/login")
 
 
 def main() -> None:
-    """Measures, prints the table, and writes it to a file where one is named."""
+    """Measures, prints the table, and writes it to a file if one is named."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--output", type=Path, help="also write the table to this file")
     given = parser.parse_args()
@@ -52,7 +52,9 @@ def main() -> None:
     table = "\n".join(lines)
     print(table)
     if given.output:
-        write_report(given.output, "Silence", "benchmarks.silence", __doc__, table)
+        write_report(
+            given.output, "Silent senders and clients", "benchmarks.silence", __doc__, table
+        )
 
 
 def _dicom(folder: Path) -> str:
@@ -83,7 +85,7 @@ def _http_line(port: int, attack: Callable[[socket.socket], None], n_addresses: 
         for path in PATHS:
             address = f"http://{LOOPBACK}:{port}{path}"
             while httpx.get(address, timeout=WAIT_SECONDS).is_server_error and path == "/login":
-                pass  # for the moment there is no place; /health says that nobody receives
+                pass  # all connections are taken; /health fails, because no process receives
             cells.append(f"{path} after {time.monotonic() - start:.1f} s")
     return f"{SLOW_CLIENTS} x {attack.__name__}, addresses {n_addresses}: {', '.join(cells)}"
 

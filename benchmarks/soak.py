@@ -36,7 +36,7 @@ PAGE_BYTES = os.sysconf("SC_PAGESIZE")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """The measurements of a process at a moment."""
+    """The measurements of a process at one time."""
 
     resident_mb: float
     descriptors: int
@@ -44,13 +44,13 @@ class Sample:
 
 
 def main() -> None:
-    """Loads the gateway, prints the table, and writes it to a file where one is named."""
+    """Loads the gateway, prints the table, and writes it to a file if one is named."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=15.0)
     parser.add_argument("--output", type=Path, help="also write the table to this file")
     given = parser.parse_args()
     Path("build").mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir="build") as name:  # on a disk, where /tmp may be none
+    with tempfile.TemporaryDirectory(dir="build") as name:  # on a disk, which /tmp may not be
         table = _soak(Path(name), given.minutes)
     print(table)
     if given.output:

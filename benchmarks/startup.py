@@ -38,10 +38,10 @@ PEER = (sys.executable, "-c", "from monai.deploy.core import Application, Operat
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timed:
-    """A command, with what is expected of it.
+    """A command, its expected exit status, and its limit.
 
     Attributes:
-        limit_seconds: What its median should not exceed; None: it is only shown.
+        limit_seconds: The highest median allowed; None: no limit.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Timed:
 
 
 def main() -> None:
-    """Measures, prints the table, and writes it to a file where one is named."""
+    """Measures, prints the table, and writes it to a file if one is named."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--commands-only", action="store_true", help="without application and peer")
@@ -69,17 +69,17 @@ def main() -> None:
     )
     print(table)
     if given.output:
-        title = "How long commands take to start"
+        title = "Start of commands"
         write_report(given.output, title, "benchmarks.startup", __doc__, table)
 
 
 def _helps() -> Iterator[Timed]:
-    """Yields the help of every command, groups too."""
+    """Yields the help of every command and every group of commands."""
 
     def below(words: tuple[str, ...], command: Any) -> Iterator[tuple[str, ...]]:
         yield words
-        for name, one in getattr(command, "commands", {}).items():
-            yield from below((*words, name), one)
+        for name, part in getattr(command, "commands", {}).items():
+            yield from below((*words, name), part)
 
     for words in below((), typer.main.get_command(app)):
         yield Timed(

@@ -1,4 +1,4 @@
-"""Measures seconds and memory of the suitability check of a CT, with the volume in memory.
+"""Measures seconds and memory to assess the suitability of a CT whose volume is in memory.
 
     python -m benchmarks.suitability [--slices 300] [--size 512] [--runs 9] [--output FILE]
 
@@ -27,7 +27,7 @@ from totalmap.settings import GeometrySection
 
 
 def main() -> None:
-    """Measures, prints the table, and writes it to a file where one is named."""
+    """Measures, prints the table, and writes it to a file if one is named."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--slices", type=int, default=300)
     parser.add_argument("--size", type=int, default=512, help="rows and columns")
@@ -40,7 +40,7 @@ def main() -> None:
         table = _measured(volume, given.runs)
     print(table)
     if given.output:
-        title = "The look at a CT before it is segmented"
+        title = "Suitability of a CT"
         write_report(given.output, title, "benchmarks.suitability", __doc__, table)
 
 

@@ -1,4 +1,4 @@
-"""Measures the seconds for one tile of a network of the real size, by all possible runtimes.
+"""Measures the seconds for one tile of a network of the real size, by several runtimes.
 
     python -m benchmarks.tile [--variant fast] [--runs 3]
 

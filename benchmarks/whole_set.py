@@ -3,9 +3,9 @@
     python -m benchmarks.whole_set [--slices 200] [--size 512] [--runs 3]
 
 The CT is that of benchmarks/seg.py. The labels are ellipsoids on a grid of 1.6 mm
-within the slices, brought to the pixels of 0.8 mm as the engine does. Measuring the structures,
-writing, reading back, comparing, and the release are all in it; reading and segmenting the study
-are not.
+within the slices, resampled to the pixels of 0.8 mm as the engine does. The seconds include
+measuring the structures, writing, reading back, comparing and the release, but not reading and
+segmenting the study.
 """
 
 import argparse

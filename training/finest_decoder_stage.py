@@ -1,8 +1,8 @@
-"""Starts the finest stage of the decoder where the next coarser one already stands.
+"""Initialises the finest stage of the decoder from the next coarser one, which is trained.
 
-Trained from scratch, the finest head takes most of the time there is: every step costs four times
-as much as at half resolution. Here it begins as the coarser head's prediction, upsampled, and is
-trained on from there.
+Training the finest stage from random weights takes most of the time: each step costs four times as
+much as at half resolution. Here the finest stage starts with the upsampled prediction of the
+coarser one.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def start_finest(network: nn.Module, images: Sequence[Tensor]) -> None:
 def _feature_statistics(
     network: nn.Module, stage: nn.Module, images: Sequence[Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """Returns the mean and the standard deviation of each feature a stage puts out."""
+    """Returns the mean and the standard deviation of each output feature of a stage."""
     means, deviations = [], []
 
     def collect(_module: nn.Module, _inputs: object, features: Tensor) -> None:

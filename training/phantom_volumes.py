@@ -1,4 +1,4 @@
-"""Synthetic bodies as training data: volumes at 3 mm in nnU-Net's orientation."""
+"""Makes training data from synthetic bodies: volumes at 3 mm in nnU-Net's orientation."""
 
 from __future__ import annotations
 

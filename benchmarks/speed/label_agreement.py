@@ -7,7 +7,7 @@ import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
-# The Dice of a few voxels says nothing.
+# The Dice of fewer voxels is not meaningful.
 SMALLEST_STRUCTURE_VOXELS = 100
 _LABELS = 256
 

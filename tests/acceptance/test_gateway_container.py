@@ -23,7 +23,7 @@ def segs_of(archive: Archive, service: Service, job: Job) -> list[str]:
 
 
 def worker_of(service: Service, job: Job) -> str:
-    """Returns who runs a job, once it is begun."""
+    """Returns the worker of a job after its start."""
     running = service.wait_for(job, JobState.RUNNING)
     assert running.worker
     return running.worker

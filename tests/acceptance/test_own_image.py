@@ -56,7 +56,7 @@ def test_the_image_runs_as_an_unknown_user(
     done: tuple[Container, Path],
     tmp_path: Path,
 ) -> None:
-    """The same results, byte for byte."""
+    """The results are the same, byte for byte."""
     output = output_folder(tmp_path / "output")
     container = engine.run(own_image, real_ct, output, (*HARDENED, "--user=4321:4321"))
     assert container.exit_status == 0, container.output
@@ -82,7 +82,7 @@ def test_the_container_ends_with_the_exit_status_of_the_application(
 def test_mounted_weights_replace_those_of_the_image(
     engine: DockerEngine, own_image: str, real_ct: Path, tmp_path: Path
 ) -> None:
-    """Instead of those in the image: an empty folder has none."""
+    """An empty folder is mounted, so no weights are found."""
     empty = tmp_path / "models"
     empty.mkdir()
     output = output_folder(tmp_path / "output")
@@ -147,7 +147,7 @@ def test_the_image_lists_its_packages_and_their_licences(
 def test_the_image_runs_both_engines_and_every_arithmetic(
     engine: DockerEngine, own_image: str, real_ct: Path, tmp_path: Path
 ) -> None:
-    """Nothing that inference needs was left out (install/unused.txt)."""
+    """No package that inference needs is in install/unused.txt."""
     variable = "--env=TOTALMAP_SEGMENTATION__ARITHMETIC=compiled"
     output = output_folder(tmp_path / "compiled")
     container = engine.run(own_image, real_ct, output, (*HARDENED, variable))

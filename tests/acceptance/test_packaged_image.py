@@ -45,7 +45,7 @@ def test_the_packaged_image_segments_a_study(
 def test_the_packaged_image_reports_a_failure(
     engine: DockerEngine, packaged_image: str, tmp_path: Path
 ) -> None:
-    """The packager's own entry point would say 0."""
+    """The packager's own entry point would end with status 0."""
     study = tmp_path / "study"
     study.mkdir()
     study.chmod(0o755)

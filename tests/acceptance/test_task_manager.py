@@ -56,8 +56,8 @@ from tests.phantom.study import WrittenStudy, write_study
 
 USER = "1000:1000"
 
-# As a clinical workflow gives them. Every variable that the MAP specification and the packager
-# spell differently is there in both spellings.
+# As in a clinical workflow. Variables that the MAP specification and the packager spell differently
+# have both spellings.
 MAP_ARGUMENTS = {
     "server_url": "unix:///run/docker.sock",
     "container_image": "totalmap",
@@ -76,7 +76,7 @@ MAP_ARGUMENTS = {
     "env_HOLOSCAN_DOCS_PATH": "/opt/holoscan/docs/",
     "env_HOLOSCAN_LOGS": "/var/holoscan/logs/",
     "env_HOLOSCAN_LOGS_PATH": "/var/holoscan/logs/",
-    # What the demo model finds in a phantom is not always believed.
+    # The quality rules may reject what the demo model finds in a phantom.
     "env_TOTALMAP_QUALITY__REJECTED": "deliver",
 }
 IN_THE_IMAGE = {
@@ -200,7 +200,7 @@ def files_of(folder: Path) -> list[Path]:
 
 
 def metadata_for_conditions(store: ObjectStore, event: TaskDispatchEvent) -> Any:
-    """Returns what the Argo plug-in would offer to the conditions of a workflow."""
+    """Returns the metadata that the Argo plug-in offers to the conditions of a workflow."""
     directory = f"{event.payload_id}/workflows/{event.workflow_instance_id}/{event.execution_id}"
     keys = store.keys(BUCKET, directory)
     (found,) = [key for key in keys if PurePosixPath(key).name.lower() == "metadata.json"]
@@ -215,7 +215,7 @@ def succeeded(run_map: Any, study: WrittenStudy) -> Done:
 
 @pytest.fixture(scope="module")
 def refused(run_map: Any, study: WrittenStudy) -> Done:
-    """A study of a localizer alone; and folders without a slash at their end."""
+    """A study of a localizer only, with folders that do not end with a slash."""
     folders = {name: MAP_ARGUMENTS[name].rstrip("/") for name in (INPUT, OUTPUT)}
     done: Done = run_map(files_of(study.localizer.folder), folders)
     return done
@@ -281,7 +281,7 @@ def test_a_study_without_a_suitable_series_fails_with_an_outcome(
     refused: Done, store: ObjectStore
 ) -> None:
     assert refused.exit_status == 65
-    # The Docker plug-in calls this a success: nothing may be there that a workflow could export.
+    # The Docker plug-in calls this a success: a workflow must find nothing to export.
     assert set(refused.files) == {"status.json", "metadata.json"}
     metadata = metadata_for_conditions(store, refused.event)
     assert metadata["outcome"] == "failed"
@@ -289,7 +289,7 @@ def test_a_study_without_a_suitable_series_fails_with_an_outcome(
     assert metadata["exception_message"] == refused.json("status.json")["error"]["message"]
 
 
-# A hundred tasks. Their work is small: here the messages are tested.
+# A hundred small tasks test the messages.
 
 QUICK = (
     'cd "$HOLOSCAN_INPUT_PATH" && sleep 0.05 && '
@@ -330,12 +330,12 @@ def execution_id(callback: Message) -> str:
 
 
 def etag_of(content: bytes) -> str:
-    """Returns what S3 says of an object that was written in one piece."""
+    """Returns the ETag of S3 for an object that was written in one piece."""
     return f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"'
 
 
 def etags(store: ObjectStore) -> dict[str, dict[str, set[str]]]:
-    """Returns what each object was ever written with: {folder: {name: {etag}}}."""
+    """Returns the ETags of all versions of each object: {folder: {name: {etag}}}."""
     written: dict[str, dict[str, set[str]]] = {}
     for version in store.versions(BUCKET):
         folder, _, name = version.key.rpartition("/")
@@ -369,17 +369,17 @@ def kill_in_turn(
     waiting: list[TaskDispatchEvent],
     rng: np.random.Generator,
 ) -> int:
-    """Kills consumer and broker while tasks are worked on, and sends those that wait meanwhile.
+    """Kills consumer and broker while tasks run, and sends the waiting tasks.
 
     Returns:
-        How many tasks had to be sent again.
+        The number of tasks that were sent again.
     """
     sent_again = 0
     for victim in KILLS:
         more = int(rng.integers(*CALLBACKS_BETWEEN_KILLS))
         wait_for_callbacks(broker, depth(broker.port, Topic.CALLBACK) + more)
-        time.sleep(rng.uniform(0, LATE_SECONDS))  # so that it is hit anywhere in a task
-        assert depth(broker.port, Topic.CALLBACK) < N_TASKS, "nothing is left to be lost"
+        time.sleep(rng.uniform(0, LATE_SECONDS))  # so that the kill comes at any time of a task
+        assert depth(broker.port, Topic.CALLBACK) < N_TASKS, "no task is left that could be lost"
         if victim == "consumer":
             manager.kill()
             manager.start()
@@ -393,7 +393,7 @@ def kill_in_turn(
 
 
 def callbacks_of_all(broker: Broker, manager: ManagerProcess) -> list[Message]:
-    """Waits until every task is back, and lets the manager finish what it was sent twice."""
+    """Waits for the callbacks of all tasks and until the manager has finished repeated tasks."""
     callbacks: list[Message] = []
 
     def are_back() -> bool:
@@ -430,21 +430,21 @@ def test_no_task_is_lost_when_consumer_and_broker_are_killed(
     twice = len(callbacks) - N_TASKS
     assert twice <= len(KILLS) + sent_again, "a kill costs one callback at most"
     counts = manager.delivery_counts()
-    assert 1 <= max(counts) <= DELIVERY_LIMIT, "no kill has hit a task that was at hand"
+    assert 1 <= max(counts) <= DELIVERY_LIMIT, "no kill has interrupted a task"
     print(  # noqa: T201  shown by pytest -rP
         f"{len(KILLS)} kills: {len(counts)} deliveries of {N_TASKS} tasks, {sent_again} sent "
         f"again, {twice} callbacks twice, delivery count {max(counts)} at most"
     )
 
 
-# What the delivery limit of the contract means
+# The delivery limit of the contract
 
 
 @pytest.mark.parametrize(("prefetch", "lost"), [(0, 10), (1, 1)])
 def test_messages_delivered_to_four_killed_consumers_become_dead_letters(
     empty_broker: Broker, store: ObjectStore, prefetch: int, lost: int
 ) -> None:
-    """MONAI's subscribers set no limit (prefetch 0): all that waits is delivered, and at risk."""
+    """MONAI's subscribers set no limit (prefetch 0), so all waiting messages are delivered."""
     port = empty_broker.port
     send(port, [quick_event(store, b"never read") for _ in range(10)])
     for _ in range(DELIVERY_LIMIT + 1):

@@ -287,16 +287,16 @@ def text_wrong(study: Path, rng: Random) -> str:
 
 
 def patient_wrong(study: Path, rng: Random) -> str:
-    """Patient data that break a rule of their VR, which libraries like to quote."""
+    """Writes patient data that violate their VR, which libraries quote in warnings."""
     keyword, value = rng.choice(PATIENT), rng.choice(SECRETS)
     value = rng.choice([value * 20, f"{value}\n{value}", f"{value}\\{value}", f"{value}\xff\x1b"])
     return f"{keyword} {put_all(study, rng, text(keyword, value))}"
 
 
 def patient_elsewhere(study: Path, rng: Random) -> str:
-    """Patient data where something else belongs; descriptions are shown on purpose.
+    """Writes patient data into other attributes, except descriptions, which are shown on purpose.
 
-    Not the birth date, which is a number, a date and a UID in good order.
+    The birth date is left out, since it is a valid number, date and UID.
     """
     value = rng.choice([PATIENT_NAME, PATIENT_ID, ACCESSION_NUMBER])
     keyword = rng.choice([*UIDS, *DECIMALS, *INTEGERS, *DATES, "TransferSyntaxUID", "PatientSex"])
@@ -317,7 +317,7 @@ def vr_wrong(study: Path, rng: Random) -> str:
 
 
 def number_type_wrong(study: Path, rng: Random) -> str:
-    """Binary numbers where text belongs and the reverse."""
+    """Writes binary numbers instead of text, and text instead of binary numbers."""
     keyword = rng.choice([*DECIMALS, *PIXEL_NUMBERS, *INTEGERS])
     value = rng.choice([float("nan"), float("inf"), -1.0, 32.0, 1e300])
     element = rng.choice(
@@ -386,7 +386,7 @@ def _nested_without_lengths(keyword: str, depth: int) -> bytes:
 
 
 def groups_odd(study: Path, rng: Random) -> str:
-    """Functional groups where there should be none, too few, too many, or empty ones."""
+    """Writes functional groups where none belong, too few, too many, or empty ones."""
     count = rng.choice([0, 1, 2, 11, 13, 5_000])
     item = rng.choice(
         [
@@ -403,7 +403,7 @@ def groups_odd(study: Path, rng: Random) -> str:
 
 
 def references_cyclic(study: Path, rng: Random) -> str:
-    """Images that refer to themselves and to each other."""
+    """Makes images refer to themselves or to each other."""
     keyword = rng.choice(["ReferencedImageSequence", "SourceImageSequence"])
     paths = files_of(study)
     uids = [_text_of(parse(path.read_bytes()), "SOPInstanceUID") for path in paths]
@@ -420,7 +420,7 @@ def references_cyclic(study: Path, rng: Random) -> str:
 
 
 def series_mixed(study: Path, rng: Random) -> str:
-    """Files under the UIDs of another series, study, instance or frame of reference."""
+    """Gives files a UID of another series, study, instance or frame of reference."""
     keyword = rng.choice(UIDS[1:5])
     donor = parse(one_file(study, rng).read_bytes())
     value = rng.choice([_text_of(donor, keyword), "2.25.1"])
@@ -428,7 +428,7 @@ def series_mixed(study: Path, rng: Random) -> str:
 
 
 def instance_doubled(study: Path, rng: Random) -> str:
-    """A file twice, under one UID, with another content."""
+    """Copies a file under the same UID with other content."""
     path = one_file(study, rng)
     file = parse(path.read_bytes())
     element = rng.choice(
@@ -445,7 +445,7 @@ def instance_doubled(study: Path, rng: Random) -> str:
 
 
 def length_absurd(study: Path, rng: Random) -> str:
-    """An element that says it is longer than the file, or shorter than itself."""
+    """Writes an element whose stated length exceeds the file or is too short."""
     length = rng.choice(LENGTHS)
     element = rng.choice(
         [
@@ -462,7 +462,7 @@ def length_absurd(study: Path, rng: Random) -> str:
 
 
 def pixel_length_wrong(study: Path, rng: Random) -> str:
-    """Pixel data that says another length than it has."""
+    """Gives pixel data a wrong stated length."""
     length = rng.choice([0, 1, 2047, 2049, *LENGTHS])
 
     def change(file: File) -> None:
@@ -472,7 +472,7 @@ def pixel_length_wrong(study: Path, rng: Random) -> str:
 
 
 def order_wrong(study: Path, rng: Random) -> str:
-    """Elements out of order, and twice."""
+    """Shuffles elements, and repeats some."""
 
     def change(file: File) -> None:
         file.body += rng.sample(file.body, 3)

@@ -144,7 +144,7 @@ def folder_for_file(study: Path, rng: Random) -> str:
 
 
 def link_to_itself(study: Path, rng: Random) -> str:
-    """A cycle in the file system: a link to itself in place of a file, or a folder in itself."""
+    """Makes a cycle in the file system: a link to itself, or a folder that links to itself."""
     path = one_file(study, rng)
     if rng.random() < 0.5:
         path.unlink()
@@ -155,7 +155,7 @@ def link_to_itself(study: Path, rng: Random) -> str:
 
 
 def name_odd(study: Path, rng: Random) -> str:
-    """File names that are no text, or that look like commands to a terminal."""
+    """Gives a file a name that is no text or that holds terminal commands."""
     path = one_file(study, rng)
     name = rng.choice([b"\xff\xfe.dcm", b"\x1b[31m.dcm", b"a\nb.dcm", b"-rf", b" ", b"x" * 255])
     path.rename(path.with_name(os.fsdecode(name)))
@@ -163,7 +163,7 @@ def name_odd(study: Path, rng: Random) -> str:
 
 
 def deflate_bomb(study: Path, rng: Random) -> str:
-    """A few megabytes that unpack to more than the memory."""
+    """Writes a few megabytes that unpack to more than the memory."""
     path = one_file(study, rng)
     file = parse(path.read_bytes())
     file.meta = [element for element in file.meta if element.tag != (0x0002, 0x0010)]
@@ -178,7 +178,7 @@ def deflate_bomb(study: Path, rng: Random) -> str:
 
 
 def many_files(study: Path, rng: Random) -> str:
-    """Files that are no DICOM, and folders in folders."""
+    """Writes files that are not DICOM, deep in nested folders."""
     deep = study / "/".join("d" * 100)
     deep.mkdir(parents=True)
     for number in range(50):

@@ -65,7 +65,7 @@ def contents(folder: Path) -> dict[Path, bytes]:
 
 def objections(mutant: Mutant, run: Run, log: str) -> list[str]:
     """Returns the objections to a run that ended with success or with a TotalMapError."""
-    found = [*_wrong_error(run), *_untold(mutant, run), *_hidden(mutant, run)]
+    found = [*_wrong_error(run), *_unreported(mutant, run), *_hidden(mutant, run)]
     found += secrets_in([log, *run.messages])
     unprintable = [message for message in run.messages if not message.isprintable()]
     found += [f"not one printable line: {message!r}" for message in unprintable]
@@ -80,7 +80,7 @@ def secrets_in(texts: Iterable[str]) -> list[str]:
 
 
 def _wrong_error(run: Run) -> list[str]:
-    """A study may be refused or hold no structure; it can't break our settings or our disk."""
+    """Returns errors that no study may cause, and results that are missing after a success."""
     error = run.error
     if error is None:
         names = {path.name for path in run.results}
@@ -97,8 +97,8 @@ def _wrong_error(run: Run) -> list[str]:
     return [f"{type(error).__name__}, {kind}: {error}"]
 
 
-def _untold(mutant: Mutant, run: Run) -> list[str]:
-    """A run has to report the slices of the healthy study that its result lacks."""
+def _unreported(mutant: Mutant, run: Run) -> list[str]:
+    """Returns an objection if slices are missing and the run does not report them."""
     if run.error or run.volume is None or run.study is None or run.judgement is None:
         return []
     folder = run.volume.slices[0].instance.path.parent
@@ -108,17 +108,21 @@ def _untold(mutant: Mutant, run: Run) -> list[str]:
     used = {item.key for item in run.volume.slices}
     expected = max(len(healthy), max(len(s.instance.frames) for s in run.volume.slices))
     series = len({(mutant.folder / path).parent for path in mutant.files})
-    told = (
+    has_message = (
         run.study.warnings
         or run.volume.findings
         or run.study.ignored_files
         or len(run.judgement.decisions) > series
     )
-    return [] if len(used) >= expected or told else [f"{len(used)} of {expected} slices, untold"]
+    return (
+        []
+        if len(used) >= expected or has_message
+        else [f"{len(used)} of {expected} slices, unreported"]
+    )
 
 
 def _hidden(mutant: Mutant, run: Run) -> list[str]:
-    """A broken file of a series does not affect the other series."""
+    """Returns an objection if a broken file of a series affects the other series."""
     touched = mutant.touched
     if mutant.base != TWO_SERIES or len(touched) != 1:
         return []

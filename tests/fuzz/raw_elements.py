@@ -85,7 +85,7 @@ class File:
         return self.to_bytes()
 
     def places(self, tag: Tag) -> list[tuple[Elements, int]]:
-        """Returns where a tag stands, in sequences too: lists and indices into them."""
+        """Returns the places of a tag, also in sequences: lists and indices into them."""
         return list(_places(self.meta, tag)) + list(_places(self.body, tag))
 
 
@@ -106,7 +106,7 @@ def parse(content: bytes) -> File:
             tail=content[start_of_pixels:],
         )
     except (struct.error, RecursionError) as error:
-        raise ValueError("elements that break off or lie too deep") from error
+        raise ValueError("elements that are truncated or nested too deeply") from error
 
 
 def tag_of(keyword: str) -> Tag:
@@ -117,7 +117,7 @@ def tag_of(keyword: str) -> Tag:
 
 
 def number(keyword: str, *values: int) -> Element:
-    """Returns a binary number, of two bytes or of four, and never mind whether it fits."""
+    """Returns a binary number of two or four bytes; larger values are truncated."""
     vr = dictionary_VR(keyword)
     vr = vr if vr in {"US", "SS", "UL"} else "US"
     size = NUMBER_SIZES[vr]
@@ -133,7 +133,7 @@ def text(keyword: str, value: str, vr: str | None = None) -> Element:
 
 
 def sequence(keyword: str, *items: Elements) -> Element:
-    """Returns a sequence, whatever the attribute is."""
+    """Returns a sequence under the tag of any attribute."""
     return Element(tag_of(keyword), "SQ", list(items))
 
 
@@ -151,7 +151,7 @@ def _elements(content: bytes) -> Iterator[Element]:
             (length,) = struct.unpack_from("<H", content, at + 6)
             at += 8
         if at + length > len(content):
-            raise ValueError("a length that lies")
+            raise ValueError("a length beyond the end of the file")
         value = content[at : at + length]
         at += length
         yield Element((group, element), vr, _items(value) if vr == "SQ" else value)

@@ -24,7 +24,7 @@ def row(name: str) -> str:
         full.modality,
         ", ".join(f"{_words(task.variant)}{_resolution(task)}" for task in tasks),
         f"`{full.crop.task.name}` {full.crop.task.variant}" if full.crop else "",
-        f"python API: {full.uncovered}" if full.uncovered else "TotalMAP",
+        f"python API: {full.unsupported}" if full.unsupported else "TotalMAP",
         _licence(full),
         "a small data set" if _small_data(full) else "",
     ]

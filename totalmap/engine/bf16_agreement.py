@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from totalmap.dicom.volume import Volume
 from totalmap.engine.inference_grid import to_inference_grid
 from totalmap.engine.predict import Networks
-from totalmap.engine.task_support import why_not_covered
+from totalmap.engine.task_support import why_unsupported
 from totalmap.engine.tasks import SUPPORTED_TASKS, Task, load_task, variants
 from totalmap.engine.weights_manifest import Agreement, Manifest, read_manifest, record_agreements
 from totalmap.errors import InputError
@@ -66,7 +66,7 @@ def _networks_one_by_one(folder: Path, modality: str) -> Iterator[Task]:
             for model in task.models:
                 alone = replace(task, models=(model,), crop=None, refined_by=None)
                 is_ours = (folder / model.checkpoint).is_file() and modality == task.modality
-                if is_ours and model.dataset in on_record and not why_not_covered(alone, folder):
+                if is_ours and model.dataset in on_record and not why_unsupported(alone, folder):
                     on_record.remove(model.dataset)
                     yield alone
 

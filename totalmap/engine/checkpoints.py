@@ -49,7 +49,7 @@ def read_weights(checkpoint: Path) -> "dict[str, torch.Tensor]":
     import torch  # imported here: torch takes seconds
     from torch.serialization import safe_globals
 
-    allowed: list[Any] = [(_found(place), name) for name, place in ALLOWED_GLOBALS.items()]
+    allowed: list[Any] = [(_imported(place), name) for name, place in ALLOWED_GLOBALS.items()]
     try:
         with safe_globals(allowed):
             document = torch.load(checkpoint, map_location="cpu", weights_only=True)
@@ -63,7 +63,7 @@ def read_weights(checkpoint: Path) -> "dict[str, torch.Tensor]":
     return weights
 
 
-def require_harmless(checkpoint: Path) -> None:
+def require_no_code(checkpoint: Path) -> None:
     """Makes sure that a checkpoint names no code; does not read its weights.
 
     Raises:
@@ -87,6 +87,6 @@ def _names_code(checkpoint: Path, name: str) -> ModelError:
     )
 
 
-def _found(place: str) -> Any:
+def _imported(place: str) -> Any:
     module, _, name = place.rpartition(".")
     return getattr(import_module(module), name)

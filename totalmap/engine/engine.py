@@ -8,7 +8,7 @@ from totalmap.dicom.volume import Volume
 from totalmap.engine.confidence import second_opinion_task, segment_with_confidence
 from totalmap.engine.licence_rules import require_licences
 from totalmap.engine.segment import Progress
-from totalmap.engine.task_support import why_not_covered
+from totalmap.engine.task_support import why_unsupported
 from totalmap.engine.tasks import Task, load_task
 from totalmap.engine.totalsegmentator_api import ApiSegmenter
 from totalmap.errors import ConfigError, InputError
@@ -41,9 +41,9 @@ class Engine:
         other = second_opinion_task(self.task) if quality.second_opinion else None
         for task in (self.task, other) if other else (self.task,):
             require_licences(task, settings, models_folder)
-        reason = why_not_covered(self.task, models_folder)
+        reason = why_unsupported(self.task, models_folder)
         if other:
-            _require_covered(reason or why_not_covered(other, models_folder))
+            _require_supported(reason or why_unsupported(other, models_folder))
         if reason:
             log.info("totalsegmentator_api_used", task=self.task.name, reason=reason)
             self._segment: Segment = ApiSegmenter(
@@ -68,7 +68,7 @@ class Engine:
         return self._segment(volume, progress)
 
 
-def _require_covered(reason: str) -> None:
+def _require_supported(reason: str) -> None:
     if reason:
         raise ConfigError(
             f"quality.second_opinion is for networks that our own engine runs, but {reason}: "

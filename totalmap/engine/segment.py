@@ -67,11 +67,11 @@ def segment(volume: Volume, predictors: Sequence[Predictor], progress: Progress)
     found = _empty(volume)
     findings: tuple[str, ...] = ()
     for n, predictor in enumerate(predictors):
-        box, looks = None, predictor.task.crop
-        if looks:
-            box = box_around(np.isin(found[0], looks.labels), volume.geometry, looks.margin_mm)
+        box, search = None, predictor.task.crop
+        if search:
+            box = box_around(np.isin(found[0], search.labels), volume.geometry, search.margin_mm)
             if box is None and n == len(predictors) - 1:
-                found, findings = _empty(volume), (_why_nothing(predictor.task, looks),)
+                found, findings = _empty(volume), (_why_nothing(predictor.task, search),)
                 break
             box = box or whole(volume.geometry)
         found = _find(volume, predictor, box, share(progress, n, len(predictors)))
@@ -158,8 +158,11 @@ def _empty(volume: Volume) -> Found:
     return labels, seen
 
 
-def _why_nothing(task: Task, looks: Crop) -> str:
+def _why_nothing(task: Task, search: Crop) -> str:
     names = [
-        structure.name for structure in looks.task.structures if structure.label in looks.labels
+        structure.name for structure in search.task.structures if structure.label in search.labels
     ]
-    return f"nothing of {', '.join(names)} is in view, around which task {task.name} looks"
+    return (
+        f"task {task.name} searches only around {', '.join(names)}, and the rough network found "
+        "none of them"
+    )

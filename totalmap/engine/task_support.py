@@ -17,7 +17,7 @@ from totalmap.errors import UnsupportedModel
 SAME_SPACING = 1e-5
 
 
-def why_not_covered(task: Task, models_folder: Path) -> str:
+def why_unsupported(task: Task, models_folder: Path) -> str:
     """Returns why our engine does not support a task with these weights; empty if it does.
 
     Raises:
@@ -25,12 +25,12 @@ def why_not_covered(task: Task, models_folder: Path) -> str:
     """
     for needed in task.chain:
         for model in needed.models:
-            if reason := needed.uncovered or _why_not(needed, model, models_folder, task):
+            if reason := needed.unsupported or _reason(needed, model, models_folder, task):
                 return reason
     return ""
 
 
-def _why_not(task: Task, model: SubModel, models_folder: Path, wanted: Task) -> str:
+def _reason(task: Task, model: SubModel, models_folder: Path, wanted: Task) -> str:
     home = find_home(models_folder, task, model, wanted)
     try:
         plans = read_plans(home / model.dataset / model.trainer_folder)

@@ -116,7 +116,7 @@ class Task:
         unlearnt: Structures of the task that the weights have not learnt.
         crop: The box to search; None for the whole volume.
         refined_by: A task whose result trims the result of this task.
-        uncovered: Why our engine does not support the task; empty if it does.
+        unsupported: Why our engine does not support the task; empty if it does.
     """
 
     name: str
@@ -131,7 +131,7 @@ class Task:
     unlearnt: tuple[Structure, ...] = ()
     crop: Crop | None = None
     refined_by: "Task | None" = None
-    uncovered: str = ""
+    unsupported: str = ""
 
     @property
     def chain(self) -> tuple["Task", ...]:
@@ -181,7 +181,7 @@ def load_task(name: str, variant: Variant | None = None, structures: tuple[str, 
     chosen = _variant(name, variant)
     kept = _structures(name, structures)
     config = _config(name, chosen)
-    looks_around = structures if name in WHOLE_BODY_TASKS else config["crop"]
+    searched_around = structures if name in WHOLE_BODY_TASKS else config["crop"]
     return Task(
         name=name,
         variant=chosen,
@@ -192,9 +192,9 @@ def load_task(name: str, variant: Variant | None = None, structures: tuple[str, 
         several_models=isinstance(config["task_id"], list),
         models=_models(name, config, {structure.name for structure in kept}),
         structures=kept,
-        crop=_crop(name, config, tuple(looks_around)) if looks_around else None,
+        crop=_crop(name, config, tuple(searched_around)) if searched_around else None,
         refined_by=load_task("vertebrae_body") if name == "vertebrae_pp_refined" else None,
-        uncovered=_why_uncovered(name, config),
+        unsupported=_why_unsupported(name, config),
     )
 
 
@@ -308,7 +308,7 @@ def _rough_task(name: str, is_robust: bool, around: tuple[str, ...]) -> Task:
     return load_task("total", Variant.FAST if is_robust else Variant.FASTEST)
 
 
-def _why_uncovered(name: str, config: Mapping[str, Any]) -> str:
+def _why_unsupported(name: str, config: Mapping[str, Any]) -> str:
     if config["resample"] is None:
         return "nnU-Net itself resamples the image"
     if config["folds"] != [0]:

@@ -22,7 +22,7 @@ from pydantic import SecretStr
 
 from totalmap.dicom.geometry import LPS_TO_RAS
 from totalmap.dicom.volume import Volume
-from totalmap.engine.checkpoints import ALLOWED_GLOBALS, require_harmless
+from totalmap.engine.checkpoints import ALLOWED_GLOBALS, require_no_code
 from totalmap.engine.inference_grid import InferenceImage, to_straight_grid
 from totalmap.engine.label_cleanup import only_named
 from totalmap.engine.learnt_structures import narrowed, why_fewer
@@ -59,7 +59,7 @@ class ApiSegmenter:
             model for part in needed for model in verify_models(models_folder, part, wanted=task)
         )
         for model in self._models:
-            require_harmless(model.checkpoint)
+            require_no_code(model.checkpoint)
         own = {model.dataset for model in task.models}
         learnt = [model.learnt for model in self._models if model.identity.dataset in own]
         self._looked_for = narrowed(task, learnt)

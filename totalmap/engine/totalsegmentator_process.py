@@ -5,9 +5,9 @@ and to nnU-Net end with the process.
 
     totalsegmentator_process.py FOLDER ARGUMENTS GLOBALS < image.nii > labels.npy
 
-FOLDER is TotalSegmentator's home folder, with a folder `weights` in it; ARGUMENTS are those of
-`totalsegmentator` as JSON, GLOBALS
-is the names that checkpoints may contain beside tensors (totalmap/engine/checkpoints.py), as JSON.
+FOLDER is TotalSegmentator's home folder, with a folder `weights` in it. ARGUMENTS are those of
+`totalsegmentator`, as JSON. GLOBALS are the names that checkpoints may contain beside tensors
+(totalmap/engine/checkpoints.py), as JSON.
 """
 
 import io

@@ -1,1 +1,1 @@
-"""Whether a result is to be believed: what is found about the study and its labels."""
+"""Assesses results: the suitability of the images and the plausibility of the labels."""

@@ -18,7 +18,7 @@ SMALLEST_CUT_ML = 5.0
 
 
 def assess(segmentation: Segmentation) -> Assessment:
-    """Returns all findings about a segmentation and its volume, and so the verdict."""
+    """Returns all findings about a segmentation and its volume, from which the verdict follows."""
     is_hu = segmentation.volume.modality == "CT"
     implausible = assess_plausibility(segmentation.statistics, segmentation.structures, is_hu=is_hu)
     cut = {found.structure.name for found in segmentation.found() if found.faces}

@@ -32,7 +32,7 @@ from totalmap.measure.label_statistics import Labels
 from totalmap.origin import Origin, origin_of
 from totalmap.quality.assess import assess
 from totalmap.quality.plausibility.anatomy_table import known_structures, vertebra_name
-from totalmap.quality.plausibility.body import vertebrae_in
+from totalmap.quality.plausibility.body_statistics import vertebrae_in
 from totalmap.quality.suitability.rules import with_suitability
 from totalmap.segmentation import InferenceLabels, Segmentation
 from totalmap.settings import GeometrySection
@@ -118,7 +118,7 @@ def read_existing_result(segs: Sequence[Path], source: Study) -> ExistingResult:
 
 
 def assess_existing_result(existing: ExistingResult) -> Assessment:
-    """Returns the findings about an existing result, and so the verdict.
+    """Returns the findings about an existing result, from which the verdict follows.
 
     For a result of TotalMAP these are the findings of its own run, without those of a second
     opinion, which needs the networks. The suitability of another tool's images is not assessed.
@@ -163,7 +163,7 @@ def _about_segments(existing: ExistingResult) -> Iterator[Finding]:
 
 
 def _structures(numbers: Mapping[str, int], looked_for: Iterable[str]) -> tuple[Structure, ...]:
-    """Returns the structures that were found, then those that were looked for in vain."""
+    """Returns the structures that were found, then those that were looked for and not found."""
     missing = [name for name in dict.fromkeys(looked_for) if name not in numbers]
     first = 1 + max(numbers.values(), default=0)
     labels = dict(numbers) | {name: label for label, name in enumerate(missing, start=first)}

@@ -14,7 +14,7 @@ from tests.acceptance.task_manager.object_store import ObjectStore
 
 
 def main() -> None:
-    """Serves until SIGTERM comes; the task at hand is finished first."""
+    """Serves until SIGTERM; finishes the running task first."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--broker", type=int, required=True)
     parser.add_argument("--store", required=True)

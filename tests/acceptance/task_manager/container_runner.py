@@ -45,7 +45,7 @@ class Runner(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessRunner:
-    """Runs a command instead of a container's: the same environment, with the host's folders.
+    """Runs a command with the environment of a container and the folders of the host.
 
     Attributes:
         command: In place of the container's entry point and command.
@@ -94,7 +94,7 @@ class DockerRunner:
         """Returns the exit status of the container."""
         docker = ["docker", "-H", self.host]
         remove = [*docker, "rm", "--force", task.name]
-        # One of an earlier delivery may be there still, and run: the name is taken.
+        # A container of an earlier delivery may still run under this name.
         subprocess.run(remove, capture_output=True, check=False)
         status = subprocess.run(
             [*docker, "run", *_words(task), *self.options, self.image, *_arguments(task)],

@@ -9,7 +9,7 @@ Text = Annotated[str, Field(min_length=1)]
 
 
 class Event(BaseModel):
-    """Base: frozen, and what the contract does not know is an error."""
+    """Base of all events: frozen, and unknown fields are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

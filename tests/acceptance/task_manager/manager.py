@@ -44,13 +44,13 @@ class TaskManager:
         self.exit_statuses: dict[str, int] = {}
 
     def serve(self, should_end: Callable[[], bool]) -> None:
-        """Takes tasks until it should end; a broker that went away is waited for."""
+        """Takes tasks until it should end; waits for a broker that was killed."""
         while not should_end():
             try:
                 with open_channel(self._port) as channel:
                     self._serve(channel, should_end)
             except AMQPError:
-                time.sleep(LOOK_UP_SECONDS)  # between two looks whether the broker is back
+                time.sleep(LOOK_UP_SECONDS)  # until it tries to reach the broker again
 
     def _serve(self, channel: BlockingChannel, should_end: Callable[[], bool]) -> None:
         declare(channel)
@@ -86,14 +86,14 @@ class TaskManager:
         channel.basic_ack(method.delivery_tag)
 
     def _execute(self, event: TaskDispatchEvent) -> TaskCallbackEvent:
-        """Runs a task; again and from the start if it was delivered before."""
+        """Runs a task from the start, even if it was delivered before."""
         # A container of an earlier delivery may still write into the folder of that delivery.
         home = self._folder / event.execution_id
         home.mkdir(exist_ok=True)
         folder = Path(tempfile.mkdtemp(dir=home))
         task = self._prepare(event, folder)
         self.exit_statuses[event.execution_id] = self._runner.run(task)
-        # The exit status is not looked at: nor does the plug-in.
+        # The plug-in ignores the exit status, too.
         for output in event.outputs:
             self._store.upload(
                 folder / "outputs" / output.name, output.bucket, output.relative_root_path

@@ -20,7 +20,7 @@ DEAD_LETTER_EXCHANGE = "monaideploy-dead-letter"
 USER = "guest"
 DELIVERY_LIMIT = 3
 PERSISTENT = 2
-# That a broker is not there is told by an exception; pika writes a page beside it.
+# An exception reports a missing broker; pika also logs a page about it.
 logging.getLogger("pika").setLevel(logging.CRITICAL)
 CONTENT_TYPE = "application/json"
 
@@ -44,7 +44,7 @@ def open_channel(port: int) -> Iterator[BlockingChannel]:
     Raises:
         AMQPError: The broker is not there, or not ready yet.
     """
-    # No heartbeat: a task takes longer than one, and on the loopback a dead peer is noticed.
+    # No heartbeat: a task takes longer, and the loopback reports a dead peer at once.
     parameters = pika.ConnectionParameters(
         host=LOOPBACK,
         port=port,
@@ -54,7 +54,7 @@ def open_channel(port: int) -> Iterator[BlockingChannel]:
     )
     try:
         connection = pika.BlockingConnection(parameters)
-    except ValueError as cut:  # pika's word for a peer that went away while it was greeted
+    except ValueError as cut:  # pika: the peer left in the handshake
         raise AMQPConnectionError(f"the broker at port {port} went away") from cut
     try:
         channel = connection.channel()

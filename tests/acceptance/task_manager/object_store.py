@@ -53,7 +53,7 @@ class ObjectStore:
         return [item["Key"] for page in pages for item in page.get("Contents", ())]
 
     def versions(self, bucket: str, prefix: str = "") -> list[Version]:
-        """Returns everything that was ever written below a prefix."""
+        """Returns all versions of all objects below a prefix."""
         pages = self._client.get_paginator("list_object_versions").paginate(
             Bucket=bucket, Prefix=prefix
         )

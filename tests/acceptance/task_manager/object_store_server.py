@@ -27,7 +27,7 @@ def running_store(folder: Path) -> Iterator[ObjectStore]:
         _wait_until_up(port, process)
         yield ObjectStore(f"{LOOPBACK}:{port}")
     finally:
-        process.kill()  # it holds all in memory
+        process.kill()  # it has no files to write
         process.wait()
 
 

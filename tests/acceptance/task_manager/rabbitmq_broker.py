@@ -94,7 +94,7 @@ def running_broker(folder: Path) -> Iterator[Broker]:
         pytest.skip(f"{SERVER} is not installed (Debian: rabbitmq-server)")
     ports = _Ports(amqp=free_port(), distribution=free_port(), epmd=free_port())
     broker = Broker(folder, ports)
-    # Erlang's name server would otherwise be started by the node, and outlive it.
+    # Otherwise the node would start Erlang's name server, which would not end with it.
     with subprocess.Popen(["epmd", "-port", str(ports.epmd), "-address", LOOPBACK]) as names:
         try:
             broker.start()

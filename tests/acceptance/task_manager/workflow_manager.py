@@ -19,10 +19,10 @@ from tests.conftest import REPOSITORY
 from tests.waiting import WAIT_SECONDS
 
 BUCKET = "monaideploy"
-APPLICATION = "16988a78-87b5-4168-a5c3-2cfc2bab8e54"  # what the Workflow Manager calls itself
+APPLICATION = "16988a78-87b5-4168-a5c3-2cfc2bab8e54"  # the ID of the Workflow Manager
 INPUT = "env_HOLOSCAN_INPUT_PATH"
 OUTPUT = "env_HOLOSCAN_OUTPUT_PATH"
-LOOK_SECONDS = 0.1  # between two looks into a queue
+LOOK_SECONDS = 0.1  # between two checks of a queue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +101,7 @@ def take_all(port: int, queue: str) -> list[Message]:
 
 
 def depth(port: int, queue: str) -> int:
-    """Returns how many messages wait in a queue; a broker that went away is waited for."""
+    """Returns how many messages wait in a queue; waits for a broker that was killed."""
     deadline = time.monotonic() + WAIT_SECONDS
     while True:
         try:
@@ -137,7 +137,7 @@ class ManagerProcess:
         process.wait()
 
     def stop(self) -> None:
-        """Lets it finish the task at hand."""
+        """Ends it after the running task."""
         process = self._running()
         process.terminate()
         assert process.wait(WAIT_SECONDS) == 0, self.said()
@@ -147,7 +147,7 @@ class ManagerProcess:
         return self._log.read_text()
 
     def delivery_counts(self) -> list[int]:
-        """Returns for each delivery how many of the same task had failed before."""
+        """Returns for each delivery how many earlier deliveries of the task failed."""
         return [int(count) for count in re.findall(r"^delivered \S+ (\d+)$", self.said(), re.M)]
 
     def close(self) -> None:

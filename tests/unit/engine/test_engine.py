@@ -8,7 +8,7 @@ from tests.phantom.study import SeriesSpec, WrittenSeries, write_series
 from tests.segmentations import volume_of
 from tests.unit.test_run_log import Recorder
 from totalmap.engine.engine import Engine
-from totalmap.engine.task_support import why_not_covered
+from totalmap.engine.task_support import why_unsupported
 from totalmap.engine.tasks import load_task
 from totalmap.errors import InputError, ModelError
 from totalmap.settings import SegmentationSection, Variant
@@ -41,13 +41,13 @@ def test_an_engine_for_a_licensed_task_without_a_licence_is_refused(tmp_path: Pa
 def test_weights_at_another_spacing_than_the_task_are_not_supported(tmp_path: Path) -> None:
     task = load_task("breasts")
     models = build_task(tmp_path, task)
-    assert why_not_covered(task, models) == ""
+    assert why_unsupported(task, models) == ""
     moved = replace(task, spacing_mm=(1.5, 1.5, 3.0))
-    assert "1.5, 1.5, 1.5" in why_not_covered(moved, models)
+    assert "1.5, 1.5, 1.5" in why_unsupported(moved, models)
 
 
 def test_a_missing_rough_network_is_named_with_the_command_that_installs_it(tmp_path: Path) -> None:
     task = load_task("lung_nodules")
     build_task(tmp_path, task)
     with pytest.raises(ModelError, match="models install lung_nodules --variant full"):
-        why_not_covered(task, tmp_path)
+        why_unsupported(task, tmp_path)

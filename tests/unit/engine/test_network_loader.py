@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from totalmap.engine.checkpoints import read_weights, require_harmless
+from totalmap.engine.checkpoints import read_weights, require_no_code
 from totalmap.engine.network_loader import load_network
 from totalmap.engine.nnunet_plans import Plans, read_plans
 from totalmap.engine.tasks import load_task
@@ -64,14 +64,14 @@ def test_code_in_a_checkpoint_is_never_run(fast_models: Path, plans: Plans, tmp_
     document["logging"] = Code(tmp_path / "it ran")
     checkpoint = tmp_path / "checkpoint_final.pth"
     torch.save(document, checkpoint)
-    for read in (partial(load_network, plans), require_harmless):
+    for read in (partial(load_network, plans), require_no_code):
         with pytest.raises(ModelError, match=r"names posix\.system, which") as caught:
             read(checkpoint)
         assert "\n" not in str(caught.value)
     assert not (tmp_path / "it ran").exists()
 
 
-@pytest.mark.parametrize("read", [read_weights, require_harmless])
+@pytest.mark.parametrize("read", [read_weights, require_no_code])
 def test_a_file_that_is_no_checkpoint_is_refused(
     read: Callable[[Path], object], tmp_path: Path
 ) -> None:

@@ -102,7 +102,7 @@ def test_a_task_searches_around_the_structures_that_totalsegmentator_uses(
 def test_a_task_that_nnunet_resamples_has_no_spacing() -> None:
     task = load_task("hip_implant")
     assert task.spacing_mm == NO_SPACING_MM
-    assert task.uncovered
+    assert task.unsupported
 
 
 def test_tasks_that_average_networks_list_their_folds() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from tests.networks import build_task
-from totalmap.engine.task_support import why_not_covered
+from totalmap.engine.task_support import why_unsupported
 from totalmap.engine.tasks import load_task
 from totalmap.engine.weights import require_good_bf16, verify_chain, verify_models
 from totalmap.engine.weights_manifest import (
@@ -166,7 +166,7 @@ def test_the_error_on_a_missing_rough_network_names_the_task_to_install(models: 
     with pytest.raises(ModelError, match=f"{advice}.* or name another folder with -m"):
         verify_chain(models, wanted)
     with pytest.raises(ModelError, match=advice):
-        why_not_covered(wanted, models)
+        why_unsupported(wanted, models)
 
 
 def test_the_error_on_a_licensed_task_names_the_rough_task_to_install(models: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.networks import build_task, build_walk
 from tests.serving import serving
-from totalmap.engine.task_support import why_not_covered
+from totalmap.engine.task_support import why_unsupported
 from totalmap.engine.tasks import SubModel, load_task
 from totalmap.engine.weights import verify_models
 from totalmap.engine.weights_download import install
@@ -173,7 +173,7 @@ def test_rough_networks_of_a_task_are_installed_with_it(
         for model in one.models:
             pack(built, model, archives)
     install(task, tmp_path / "models", server)
-    assert why_not_covered(task, tmp_path / "models") == task.uncovered
+    assert why_unsupported(task, tmp_path / "models") == task.unsupported
     for one in task.chain:
         verify_models(tmp_path / "models", one)
 

@@ -51,7 +51,7 @@ class ExactNetwork:
         features = features[0]
         self._head.prove(features)
         if not self._proven:
-            give_back_freed_memory()  # the comparisons need more memory than all that follows
+            give_back_freed_memory()  # the comparisons need the most memory
             self._proven = True
         return features
 

@@ -30,7 +30,7 @@ LEFT, RIGHT = "_left", "_right"
 
 
 class Presence(StrEnum):
-    """Whether everybody has a structure, and a network finds it if it is in view."""
+    """USUAL: everybody has the structure, and a network finds it if it is in view."""
 
     USUAL = "usual"
     OPTIONAL = "optional"

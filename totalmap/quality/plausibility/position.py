@@ -21,7 +21,7 @@ from totalmap.quality.plausibility.anatomy_table import (
     known_structures,
     level_name,
 )
-from totalmap.quality.plausibility.body import Body, SpineScale
+from totalmap.quality.plausibility.body_statistics import Body, SpineScale
 
 # Closer to the middle, a structure may lie on either side, since a spine may be bent.
 _MARGIN_MM = 10.0

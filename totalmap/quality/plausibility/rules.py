@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from totalmap.finding import Finding, Severity
 from totalmap.measure.label_statistics import LabelStatistics
 from totalmap.quality.plausibility import position, shape, spine
-from totalmap.quality.plausibility.body import Body, body_of
+from totalmap.quality.plausibility.body_statistics import Body, body_of
 from totalmap.structures import Structure
 
 Rule = Callable[[Body], Iterator[Finding]]

@@ -6,7 +6,7 @@ from totalmap.display_names import in_sentence, pair_in_sentence
 from totalmap.finding import Finding, Severity
 from totalmap.limitation_words import incomplete_sentence, several_pieces_sentence
 from totalmap.quality.plausibility.anatomy_table import Range, anatomy
-from totalmap.quality.plausibility.body import Body
+from totalmap.quality.plausibility.body_statistics import Body
 
 # Smaller second pieces are crumbs, which networks often leave.
 _FRAGMENT_ML, _FRAGMENT_SHARE = 2.0, 0.01

@@ -31,7 +31,7 @@ EVEN_SHARE = 0.9
 BODY_HU = -500
 # Half way from air to fat, with room for air that is not at -1000.
 LIGHT_HU = -300
-# Every body has more fat than that.
+# Every body has a larger share of fat.
 LIGHT_SHARE = 0.01
 # Fat, water, muscle, organs, most blood with a contrast agent.
 TISSUE_HU = (-200, 200)
@@ -42,7 +42,7 @@ METAL_HU = 2500
 NOISE_SLICES = 16
 TILE_MM = 6.0
 MIN_TILE = 4
-# Larger ones hold the borders of organs, nearly all of them.
+# Nearly all larger tiles hold borders of organs.
 MAX_TILE_MM = 8.0
 SOFT_HU = (0, 100)
 QUIET_SHARE = 0.25
