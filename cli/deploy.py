@@ -25,6 +25,36 @@ _NEXT_PAGE = {
 _DEFAULTS = Site()
 
 
+# The options of a site (deploy/site.py), with their help texts.
+_AeTitle = Annotated[str, typer.Option(help="AE title that studies are sent to.")]
+_Pacs = Annotated[
+    str, typer.Option(help="Informatics Gateway's name of the PACS that gets the results.")
+]
+_Origins = Annotated[
+    list[str] | None, typer.Option(help="DICOM source that may send; default: all. Repeatable.")
+]
+_Image = Annotated[str, typer.Option(help="Container image; default: totalmap:<version>.")]
+_User = Annotated[str, typer.Option(help="Numbers of user and group, as 1000:1000.")]
+_TimeoutMinutes = Annotated[int, typer.Option(min=1, help="Longest time for one study.")]
+_RetentionDays = Annotated[
+    int, typer.Option(help="Days until the gateway's copy is deleted; -1: never.")
+]
+_ArgoUrl = Annotated[str, typer.Option(help="Argo: address of the server.")]
+_AllowInsecure = Annotated[
+    bool, typer.Option("--allow-insecure", help="Argo: accept any certificate of the server.")
+]
+_Namespace = Annotated[str, typer.Option(help="Argo: namespace of the workflows.")]
+_ModelsClaim = Annotated[
+    str, typer.Option(help="Argo: PersistentVolumeClaim with the weights; default: in the image.")
+]
+_Priority = Annotated[Priority, typer.Option(help="Argo: priority of the pods.")]
+_Parallel = Annotated[int, typer.Option(min=1, help="Argo: number of studies at a time.")]
+_Notify = Annotated[
+    list[str] | None,
+    typer.Option(help="Argo: mail address for studies that can't be segmented. Repeatable."),
+]
+
+
 @app.command("render")
 def render_command(
     folder: Annotated[Path, typer.Argument(help="Folder for the files.")],
@@ -33,74 +63,48 @@ def render_command(
     force: Annotated[
         bool, typer.Option("--force", help="Replace files with other content.")
     ] = False,
-    ae_title: Annotated[
-        str, typer.Option(help="AE title that studies are sent to.")
-    ] = _DEFAULTS.ae_title,
-    pacs: Annotated[
-        str, typer.Option(help="Informatics Gateway's name of the PACS that gets the results.")
-    ] = _DEFAULTS.pacs,
-    origin: Annotated[
-        list[str] | None, typer.Option(help="DICOM source that may send; default: all. Repeatable.")
-    ] = None,
-    image: Annotated[
-        str, typer.Option(help="Container image; default: totalmap:<version>.")
-    ] = _DEFAULTS.image,
-    user: Annotated[
-        str, typer.Option(help="Numbers of user and group, as 1000:1000.")
-    ] = _DEFAULTS.user,
-    timeout_minutes: Annotated[
-        int, typer.Option(min=1, help="Longest time for one study.")
-    ] = _DEFAULTS.timeout_minutes,
-    retention_days: Annotated[
-        int, typer.Option(help="Days until the gateway's copy is deleted; -1: never.")
-    ] = _DEFAULTS.retention_days,
-    argo_url: Annotated[
-        str, typer.Option(help="Argo: address of the server.")
-    ] = _DEFAULTS.server_url,
-    allow_insecure: Annotated[
-        bool, typer.Option("--allow-insecure", help="Argo: accept any certificate of the server.")
-    ] = _DEFAULTS.allow_insecure,
-    namespace: Annotated[
-        str, typer.Option(help="Argo: namespace of the workflows.")
-    ] = _DEFAULTS.namespace,
-    models_claim: Annotated[
-        str,
-        typer.Option(help="Argo: PersistentVolumeClaim with the weights; default: in the image."),
-    ] = _DEFAULTS.models_claim,
-    priority: Annotated[
-        Priority, typer.Option(help="Argo: priority of the pods.")
-    ] = _DEFAULTS.priority,
-    parallel: Annotated[
-        int, typer.Option(min=1, help="Argo: number of studies at a time.")
-    ] = _DEFAULTS.parallel,
-    notify: Annotated[
-        list[str] | None,
-        typer.Option(help="Argo: mail address for studies that can't be segmented. Repeatable."),
-    ] = None,
+    ae_title: _AeTitle = _DEFAULTS.ae_title,
+    pacs: _Pacs = _DEFAULTS.pacs,
+    origin: _Origins = None,
+    image: _Image = _DEFAULTS.image,
+    user: _User = _DEFAULTS.user,
+    timeout_minutes: _TimeoutMinutes = _DEFAULTS.timeout_minutes,
+    retention_days: _RetentionDays = _DEFAULTS.retention_days,
+    argo_url: _ArgoUrl = _DEFAULTS.server_url,
+    allow_insecure: _AllowInsecure = _DEFAULTS.allow_insecure,
+    namespace: _Namespace = _DEFAULTS.namespace,
+    models_claim: _ModelsClaim = _DEFAULTS.models_claim,
+    priority: _Priority = _DEFAULTS.priority,
+    parallel: _Parallel = _DEFAULTS.parallel,
+    notify: _Notify = None,
 ) -> None:
     """Writes the files of a site, made from app.yaml and these options."""
+    site = Site(
+        ae_title=ae_title,
+        pacs=pacs,
+        origins=tuple(origin or ()),
+        image=image,
+        user=user,
+        timeout_minutes=timeout_minutes,
+        retention_days=retention_days,
+        server_url=argo_url,
+        allow_insecure=allow_insecure,
+        namespace=namespace,
+        models_claim=models_claim,
+        priority=priority,
+        parallel=parallel,
+        notify=tuple(notify or ()),
+    )
+    _render(target, config, site, folder, force=force)
+
+
+def _render(target: Target, config: Path, site: Site, folder: Path, *, force: bool) -> None:
     from cli.console import plain_console
     from deploy.render.render_files import render_files, write_files
     from totalmap.settings import load_settings
 
     console = plain_console()
     with errors_to_exit_status():
-        site = Site(
-            ae_title=ae_title,
-            pacs=pacs,
-            origins=tuple(origin or ()),
-            image=image,
-            user=user,
-            timeout_minutes=timeout_minutes,
-            retention_days=retention_days,
-            server_url=argo_url,
-            allow_insecure=allow_insecure,
-            namespace=namespace,
-            models_claim=models_claim,
-            priority=priority,
-            parallel=parallel,
-            notify=tuple(notify or ()),
-        )
         files = render_files(target, load_settings(config), site)
         for path in write_files(files, folder, force=force):
             console.print(f"written: {path}", soft_wrap=True)

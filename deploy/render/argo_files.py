@@ -213,6 +213,43 @@ def _priority(name: Priority, value: int) -> dict[str, Any]:
 def _orthanc(site: Site) -> list[dict[str, Any]]:
     metadata = {"name": "orthanc", "namespace": site.namespace}
     labels = {"app": "orthanc"}
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": metadata,
+            "spec": {
+                "accessModes": ["ReadWriteOnce"],
+                "resources": {"requests": {"storage": "20Gi"}},
+            },
+        },
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": metadata,
+            "spec": {
+                "replicas": 1,
+                "strategy": {"type": "Recreate"},
+                "selector": {"matchLabels": labels},
+                "template": {"metadata": {"labels": labels}, "spec": _orthanc_pod(site)},
+            },
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": metadata,
+            "spec": {
+                "selector": labels,
+                "ports": [
+                    {"name": "http", "port": 8042, "targetPort": "http"},
+                    {"name": "dicom", "port": 4242, "targetPort": "dicom"},
+                ],
+            },
+        },
+    ]
+
+
+def _orthanc_pod(site: Site) -> dict[str, Any]:
     container = {
         "name": "orthanc",
         "image": ORTHANC_IMAGE,
@@ -235,43 +272,7 @@ def _orthanc(site: Site) -> list[dict[str, Any]]:
         "volumeMounts": [{"name": "storage", "mountPath": "/var/lib/orthanc/db"}],
     }
     volume = {"name": "storage", "persistentVolumeClaim": {"claimName": "orthanc"}}
-    return [
-        {
-            "apiVersion": "v1",
-            "kind": "PersistentVolumeClaim",
-            "metadata": metadata,
-            "spec": {
-                "accessModes": ["ReadWriteOnce"],
-                "resources": {"requests": {"storage": "20Gi"}},
-            },
-        },
-        {
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "metadata": metadata,
-            "spec": {
-                "replicas": 1,
-                "strategy": {"type": "Recreate"},
-                "selector": {"matchLabels": labels},
-                "template": {
-                    "metadata": {"labels": labels},
-                    "spec": {"containers": [container], "volumes": [volume]},
-                },
-            },
-        },
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": metadata,
-            "spec": {
-                "selector": labels,
-                "ports": [
-                    {"name": "http", "port": 8042, "targetPort": "http"},
-                    {"name": "dicom", "port": 4242, "targetPort": "dicom"},
-                ],
-            },
-        },
-    ]
+    return {"containers": [container], "volumes": [volume]}
 
 
 class _WithoutAliases(yaml.SafeDumper):

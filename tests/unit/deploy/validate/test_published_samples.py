@@ -1,6 +1,6 @@
-"""Files in the shape of MONAI's published samples: they pass, or a true defect is named.
+"""Files with the structure of MONAI's published samples are valid, or a true fault is reported.
 
-Written anew: what is alike is the structure.
+The files are our own; only their structure is that of the samples.
 """
 
 import json
@@ -10,6 +10,46 @@ from typing import Any
 from deploy.validate.validate_files import validate_texts
 
 JSON_NAME, YAML_NAME = Path("sample.json"), Path("sample.yaml")
+
+HELM_CHART_TEMPLATE = """\
+apiVersion: argoproj.io/v1alpha1
+kind: WorkflowTemplate
+metadata:
+  name: organ-template
+  generateName: organ-
+spec:
+  entrypoint: pipeline
+  podGC:
+    strategy: OnWorkflowSuccess
+  arguments: {}
+  templates:
+    - name: pipeline
+      inputs: {}
+      steps:
+        - - name: step
+            template: organ
+            arguments:
+              artifacts:
+                - name: input
+                  s3: {key: some/where}
+    - name: organ
+      inputs:
+        artifacts:
+          - name: input
+            path: /var/monai/input
+            s3: {key: some/where}
+      outputs:
+        artifacts:
+          - name: output
+            path: /var/monai/output
+      container:
+        image: registry.example/organ_seg_app:1.0
+        command: [/bin/sh]
+        args: ['-c', python3 -u /opt/monai/app/app.py]
+        resources:
+          limits:
+            nvidia.com/gpu: 1
+"""
 
 
 def _express(**changes: Any) -> dict[str, Any]:
@@ -57,46 +97,9 @@ def _express(**changes: Any) -> dict[str, Any]:
     }
 
 
-def _rules(texts: dict[Path, str]) -> list[str]:
-    return [one.rule for one in validate_texts(texts).faults]
-
-
-def test_a_sample_of_express_without_conditions_is_valid() -> None:
-    assert _rules({JSON_NAME: json.dumps(_express(), indent="\t")}) == []
-
-
-def test_the_series_condition_of_a_sample_of_express_is_reported() -> None:
-    condition = "{{context.dicom.series.any('0008','103E')}} == 'Axial Chest CT'"
-    document = _express(conditions=[condition])
-    assert _rules({JSON_NAME: json.dumps(document, indent="\t")}) == ["series-condition"]
-
-
-def test_time_out_and_image_of_the_hello_world_sample_are_reported() -> None:
-    document = {
-        "name": "hello",
-        "version": "1",
-        "informatics_gateway": {"ae_title": "MONAI-DEPLOY", "export_destinations": ["ORTHANC"]},
-        "tasks": [
-            {
-                "id": "list-files",
-                "type": "docker",
-                "args": {
-                    "container_image": "alpine:latest",
-                    "server_url": "unix:///var/run/docker.sock",
-                    "entrypoint": "/bin/sh,-c",
-                    "command": "find /var/monai/input",
-                    "temp_storage_container_path": "/var/lib/mde/",
-                    "MYINPUT": "/var/monai/input/",
-                },
-                "artifacts": {"input": [{"name": "MYINPUT", "value": "{{ context.input.dicom }}"}]},
-            }
-        ],
-    }
-    assert _rules({JSON_NAME: json.dumps(document, indent=2)}) == ["docker-timeout", "image"]
-
-
-def test_the_pod_gc_of_the_helm_chart_sample_is_reported() -> None:
-    document = {
+def _helm_chart() -> dict[str, Any]:
+    """Returns the shape of the sample of the Helm chart: an Argo workflow and export."""
+    return {
         "name": "organ",
         "version": "1",
         "informatics_gateway": {"ae_title": "MONAI-DEPLOY", "export_destinations": ["ORTHANC"]},
@@ -131,47 +134,49 @@ def test_the_pod_gc_of_the_helm_chart_sample_is_reported() -> None:
             },
         ],
     }
-    template = """\
-apiVersion: argoproj.io/v1alpha1
-kind: WorkflowTemplate
-metadata:
-  name: organ-template
-  generateName: organ-
-spec:
-  entrypoint: pipeline
-  podGC:
-    strategy: OnWorkflowSuccess
-  arguments: {}
-  templates:
-    - name: pipeline
-      inputs: {}
-      steps:
-        - - name: step
-            template: organ
-            arguments:
-              artifacts:
-                - name: input
-                  s3: {key: some/where}
-    - name: organ
-      inputs:
-        artifacts:
-          - name: input
-            path: /var/monai/input
-            s3: {key: some/where}
-      outputs:
-        artifacts:
-          - name: output
-            path: /var/monai/output
-      container:
-        image: registry.example/organ_seg_app:1.0
-        command: [/bin/sh]
-        args: ['-c', python3 -u /opt/monai/app/app.py]
-        resources:
-          limits:
-            nvidia.com/gpu: 1
-"""
-    texts = {JSON_NAME: json.dumps(document, indent=2), YAML_NAME: template}
-    assert _rules(texts) == ["pod-gc"]
+
+
+def _rules(texts: dict[Path, str]) -> list[str]:
+    return [fault.rule for fault in validate_texts(texts).faults]
+
+
+def test_a_sample_of_express_without_conditions_is_valid() -> None:
+    assert _rules({JSON_NAME: json.dumps(_express(), indent="\t")}) == []
+
+
+def test_the_series_condition_of_a_sample_of_express_is_reported() -> None:
+    condition = "{{context.dicom.series.any('0008','103E')}} == 'Axial Chest CT'"
+    document = _express(conditions=[condition])
+    assert _rules({JSON_NAME: json.dumps(document, indent="\t")}) == ["series-condition"]
+
+
+def test_the_time_out_and_the_image_of_the_hello_world_sample_are_reported() -> None:
+    document = {
+        "name": "hello",
+        "version": "1",
+        "informatics_gateway": {"ae_title": "MONAI-DEPLOY", "export_destinations": ["ORTHANC"]},
+        "tasks": [
+            {
+                "id": "list-files",
+                "type": "docker",
+                "args": {
+                    "container_image": "alpine:latest",
+                    "server_url": "unix:///var/run/docker.sock",
+                    "entrypoint": "/bin/sh,-c",
+                    "command": "find /var/monai/input",
+                    "temp_storage_container_path": "/var/lib/mde/",
+                    "MYINPUT": "/var/monai/input/",
+                },
+                "artifacts": {"input": [{"name": "MYINPUT", "value": "{{ context.input.dicom }}"}]},
+            }
+        ],
+    }
+    assert _rules({JSON_NAME: json.dumps(document, indent=2)}) == ["docker-timeout", "image"]
+
+
+def test_the_pod_gc_of_the_helm_chart_sample_is_reported() -> None:
+    document = json.dumps(_helm_chart(), indent=2)
+    assert _rules({JSON_NAME: document, YAML_NAME: HELM_CHART_TEMPLATE}) == ["pod-gc"]
 
 
 def test_the_broken_yaml_of_a_demo_is_reported_with_its_line() -> None:
@@ -187,11 +192,10 @@ spec:
           none: {}
         - name: output
 """
-    (finding,) = validate_texts({YAML_NAME: template}).faults
-    assert (finding.rule, finding.place.line) == ("syntax", 10)
+    (fault,) = validate_texts({YAML_NAME: template}).faults
+    assert (fault.rule, fault.place.line) == ("syntax", 10)
 
 
 def test_a_template_without_kind_and_version_is_reported() -> None:
     template = "metadata:\n  name: organ\nspec:\n  entrypoint: a\n  templates:\n  - name: a\n"
-    findings = validate_texts({YAML_NAME: template}).faults
-    assert [one.rule for one in findings] == ["kind", "kind"]
+    assert _rules({YAML_NAME: template}) == ["kind", "kind"]
