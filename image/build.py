@@ -7,8 +7,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-from image.build_context import make_build_context
-from image.map_manifests import write_manifests
+from image.build_context import make_build_context, write_manifests
 from install.locks import LOCKS
 from totalmap.settings import ApplicationSection, load_settings
 

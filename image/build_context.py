@@ -4,12 +4,20 @@
 - docs/: README, licence, documents
 - models/: the weights to copy into the image, if any, in a folder for each model
 - app.yaml
+- map/: for our own Dockerfile, the manifests of the MAP (app.json and pkg.json)
 """
 
+import json
 import shutil
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
+
+from holoscan_cli.common.constants import DefaultValues
+from holoscan_cli.common.enum_types import SdkType
+from holoscan_cli.packager.config_reader import ApplicationConfiguration
+from holoscan_cli.packager.models import Models
+from holoscan_cli.packager.parameters import PackageBuildParameters
 
 from install.locks import lock_of
 
@@ -17,6 +25,7 @@ from install.locks import lock_of
 PACKAGES = ("app", "cli", "deploy", "operators", "totalmap")
 DOCUMENTS = ("docs", "README.md", "LICENSE")
 SETTINGS = "app.yaml"
+PLATFORM_OF_VARIANT = {"cpu": "cpu", "cuda": "dgpu"}
 
 # `python3 /opt/holoscan/app` runs the folder, as the manifest of the MAP wants it.
 _MAIN = '''"""The command of the MAP: the folder is run, and the application in it is `app`."""
@@ -58,6 +67,37 @@ def make_build_context(repository: Path, context: Path, models: Path | None) -> 
     _write_lines(application / "requirements.txt", lock_of("packaged").pins)
     if models is not None:
         shutil.copytree(models, context / "models" / models.resolve().name)
+
+
+def write_manifests(context: Path, variant: str, sdk_version: str) -> None:
+    """Writes the manifests of the MAP, app.json and pkg.json, into the folder map/.
+
+    They are made with the classes of MONAI's packager, in the same way as
+    `holoscan_cli.packager.arguments.PackagingArguments` does.
+
+    Args:
+        context: The folder of the build context.
+        variant: cpu or cuda.
+        sdk_version: The version of the MONAI Deploy App SDK.
+    """
+    build = PackageBuildParameters()  # type: ignore[no-untyped-call]
+    build.app_config_file_path = context / "app.yaml"
+    build.application = context / "app"
+    build.timeout = DefaultValues.TIMEOUT
+    if (context / "models").is_dir():
+        build.models = Models().build(context / "models") or {}
+    configuration = ApplicationConfiguration()
+    configuration.read(context / "app.yaml")
+    application = configuration.populate_app_manifest(build)
+    application.sdk = SdkType.MonaiDeploy.value
+    application.sdk_version = sdk_version
+    package = configuration.populate_package_manifest(build)
+    package.platform_config = PLATFORM_OF_VARIANT[variant]
+    folder = context / "map"
+    folder.mkdir()
+    for name, manifest in (("app.json", application), ("pkg.json", package)):
+        text = json.dumps(manifest.data, indent=2) + "\n"
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 def _tracked(repository: Path, names: tuple[str, ...]) -> list[str]:

@@ -48,9 +48,8 @@ pip() {
 }
 pip --require-hashes --requirement requirements.txt
 pip --editable "$target"
-"$target/.venv/bin/python" "$target/install/trim.py"
 # Holoscan's wheel makes links to its libraries when Python starts the first time.
 "$target/.venv/bin/python" -c ""
-(cd "$target" && .venv/bin/python -m install.compile_modules)
+(cd "$target" && .venv/bin/python -m install.finish)
 touch "$target/.venv/.torch-auto" "$target/.venv/.runtime"
 echo "Installed. Try it: $target/.venv/bin/totalmap --help"

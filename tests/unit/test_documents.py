@@ -64,6 +64,12 @@ def test_every_path_named_in_the_documents_exists(document: Path) -> None:
     assert [path for path in paths if not list(REPOSITORY.glob(path.rstrip("/")))] == []
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_every_test_file_named_in_the_documents_exists(document: Path) -> None:
+    names = re.findall(r"`(test_\w+\.py)`", document.read_text(encoding="utf-8"))
+    assert set(names) <= {path.name for path in (REPOSITORY / "tests").rglob("test_*.py")}
+
+
 def test_the_index_of_the_documents_names_every_page() -> None:
     pages = {page.name for page in INDEX.parent.glob("*.md")} - {INDEX.name}
     assert pages - set(links(INDEX)) == set()

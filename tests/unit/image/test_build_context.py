@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from image.build_context import BuildContextError, make_build_context
-from image.map_manifests import write_manifests
+from image.build_context import BuildContextError, make_build_context, write_manifests
 from tests.conftest import DEMO_MODELS, REPOSITORY
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from app.run import RunOutcome
 from cli.console import plain_console
-from cli.run import summary
+from cli.run_output import summary
 from totalmap.dicom.series_selection import judge
 from totalmap.dicom.study import read_study
 from totalmap.errors import NoSuitableSeries
