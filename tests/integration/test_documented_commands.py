@@ -1,4 +1,4 @@
-"""Every command in our documents is run by a test: here, or in the test that is named here."""
+"""Every command in our documents is run by a test: by this one, or by the one that it names."""
 
 import re
 import subprocess
@@ -19,7 +19,7 @@ DOCUMENTS = (
 TOTALMAP = ".venv/bin/totalmap"
 RUN_SECONDS = 300
 
-# Pages whose every command is run by a test of the page.
+# Pages that have their own test, which runs all their commands.
 PAGES = {
     "docs/tutorial.md": "tests/integration/test_tutorial.py",
     "docs/monai-deploy.md": "tests/unit/deploy/test_deployment_pages.py",
@@ -27,7 +27,7 @@ PAGES = {
     "docs/docker.md": "tests/unit/deploy/test_deployment_pages.py",
 }
 
-# Commands that are run below, in this order, and the exit statuses that are right.
+# Commands that are run below, in this order, and their correct exit statuses.
 RUN_HERE = {
     "export HTTPS_PROXY=http://proxy.example.org:3128": (0,),
     "export PIP_CERT=/etc/ssl/certs/ca-certificates.crt": (0,),
@@ -46,18 +46,27 @@ RUN_HERE = {
     f"{TOTALMAP} models adopt models/totalsegmentator": (0,),
 }
 
-# Installations, which make shows here and does not run; tests/unit/install tests their parts.
-SHOWN_BY_MAKE = ("make install", "make install TORCH=cuda", "make install PYTHON=python3.12")
+# Commands that make only shows here, and a part of what it shows. tests/unit/install tests the
+# parts of an installation. `make test` would run this test again; CI runs the same tests with
+# `make coverage`.
+SHOWN_BY_MAKE = {
+    "make install": "install.packages run gateway",
+    "make install TORCH=cuda": "install.packages run gateway",
+    "make install PYTHON=python3.12": "install.packages run gateway",
+    "make test": "pytest",
+    "make test TESTS=tests/unit/dicom": "pytest",
+}
 
-# Commands that other tests run: because they need minutes, root, a network, or a process of which
-# more is tested there.
+CI = ".ci/run"
+# Commands that other tests or CI run, because they need minutes, root or a network, or because
+# those tests check more of them.
 RUN_ELSEWHERE = {
     "make demo": "tests/integration/test_readme.py",
     "make demo-gateway": "tests/integration/test_readme.py",
-    "make test": ".ci/run",
-    "make test TESTS=tests/unit/dicom": ".ci/run",
-    "make lint": ".ci/run",
-    "make audit": ".ci/run",
+    "make coverage": CI,
+    "make lint": CI,
+    "make audit": CI,
+    "make docs": "tests/integration/test_site.py",
     "make check-install": "tests/unit/install/test_check_locks.py",
     "make bundle WEIGHTS=models/totalsegmentator": "tests/acceptance/test_bundle.py",
     "sh build/bundle/install.sh /opt/totalmap": "tests/acceptance/test_bundle.py",
@@ -86,7 +95,7 @@ RUN_ELSEWHERE = {
     f"{TOTALMAP} deploy render": "tests/unit/deploy/test_deployment_pages.py",
     f"{TOTALMAP} deploy check": "tests/unit/deploy/test_deployment_pages.py",
 }
-# Of these commands a document may give more words.
+# Documents may add words to these commands.
 BEGINNINGS = (
     "docker run",
     "monai-deploy run",
@@ -119,12 +128,23 @@ def test_every_documented_command_is_run_by_a_test(document: Path) -> None:
 def test_every_command_with_a_test_is_documented() -> None:
     known = documented()
     tables = [*RUN_HERE, *SHOWN_BY_MAKE, *RUN_ELSEWHERE]
-    assert [one for one in tables if not any(text.startswith(one) for text in known)] == []
+    unknown = [line for line in tables if not any(text.startswith(line) for text in known)]
+    assert unknown == []
 
 
 @pytest.mark.parametrize("test", sorted({*PAGES.values(), *RUN_ELSEWHERE.values()}))
 def test_every_test_file_named_for_a_command_exists(test: str) -> None:
     assert (REPOSITORY / test).is_file()
+
+
+def test_ci_runs_the_commands_that_no_test_runs() -> None:
+    lines = (REPOSITORY / CI).read_text(encoding="utf-8").splitlines()
+    commands_of_ci = [command for command, test in RUN_ELSEWHERE.items() if test == CI]
+    assert set(commands_of_ci) <= set(lines)
+    for command in commands_of_ci:
+        words = command.replace("make ", "make --dry-run --always-make ").split()
+        done = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+        assert ".venv/bin/" in done.stdout
 
 
 def test_the_readme_shows_how_to_run_your_own_study() -> None:
@@ -133,7 +153,7 @@ def test_the_readme_shows_how_to_run_your_own_study() -> None:
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What stands in documents, and what takes its place: a small study, demo weights, folders."""
+    """Replaces the paths in documents by a small study, the demo weights and new folders."""
     folder = tmp_path_factory.mktemp("reader")
     study = write_study(folder / "study", size=64, n_slices=40)
     models = folder / "models"
@@ -180,11 +200,11 @@ def test_a_documented_command_runs(command: str, workplace: dict[str, str]) -> N
 
 
 @pytest.mark.parametrize("command", SHOWN_BY_MAKE)
-def test_make_has_the_documented_installation_targets(command: str) -> None:
+def test_make_has_the_documented_target(command: str) -> None:
     words = command.replace("make ", "make --dry-run --always-make ").split()
     done = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "install.packages run gateway" in done.stdout
+    assert SHOWN_BY_MAKE[command] in done.stdout
     for word in words:
         _, is_variable, value = word.partition("=")
         assert not is_variable or value in done.stdout

@@ -1,4 +1,4 @@
-"""`make docs`: the site of the documentation is built without a warning, and needs no network."""
+"""`make docs` builds the site of the documentation without a warning; it needs no network."""
 
 import json
 import os
@@ -16,6 +16,7 @@ from website.external_resources import external_resources
 from website.links import linked_paths, repository_path, site_path
 
 DRIVER = REPOSITORY / "tests" / "site.mjs"
+BUILD = ("-m", "mkdocs", "build", "--config-file", "website/mkdocs.yml")
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +25,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "mkdocs", "build", "--quiet"),
-            *("--config-file", "website/mkdocs.yml", "--site-dir", str(folder)),
+            *(sys.executable, *BUILD),
+            *("--quiet", "--site-dir", str(folder)),
         ],
         cwd=REPOSITORY,
         env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},
@@ -36,6 +37,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     return folder
+
+
+def test_make_docs_runs_the_command_that_builds_the_site() -> None:
+    command = ["make", "--dry-run", "--always-make", "docs"]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert f"python {' '.join(BUILD)}\n" in done.stdout
 
 
 def test_no_page_loads_anything_from_another_server(site: Path) -> None:
