@@ -3,9 +3,8 @@
 import hashlib
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader, BytesIO
 from pathlib import Path
@@ -111,22 +110,20 @@ class Intake:
         )
 
     def reject(self, who: str, why: str, address: str) -> None:
-        """Records that somebody was not let in.
+        """Records and logs that somebody was not let in, once a minute for the same reason.
 
         Args:
             who: An AE title, or an address where there is no title.
             why: One of a few constant texts.
             address: From where.
         """
-        log.warning("sender_rejected", who=who, address=address, reason=why)
-        with _noted_if_possible():
-            self._ledger.reject(who, why, address)
+        if _is_new(self._ledger.reject, who, why, address):
+            log.warning("sender_rejected", who=who, address=address, reason=why)
 
     def refuse(self, who: str, why: str, address: str) -> None:
-        """Records that a sender did what is not allowed; the arguments are those of `reject`."""
-        log.warning("sender_refused", who=who, address=address, reason=why)
-        with _noted_if_possible():
-            self._ledger.refuse(who, why, address)
+        """Records and logs that a sender did what is not allowed; see `reject`."""
+        if _is_new(self._ledger.refuse, who, why, address):
+            log.warning("sender_refused", who=who, address=address, reason=why)
 
     def close(self) -> None:
         """Waits until everything is on the disk; nothing may be stored afterwards."""
@@ -165,12 +162,13 @@ class Intake:
                 waiting.done.set_result(None)
 
 
-@contextmanager
-def _noted_if_possible() -> Iterator[None]:
+def _is_new(record: Callable[[str, str, str], bool], who: str, why: str, address: str) -> bool:
+    """Records an event, and returns whether it is new; also if the database fails."""
     try:
-        yield
+        return record(who, why, address)
     except ResourceError as error:  # the peer is kept out in any case
         log.warning("not_recorded", reason=str(error))
+        return True
 
 
 @dataclass(frozen=True, slots=True)

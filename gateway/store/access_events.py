@@ -83,8 +83,8 @@ def _transfers_without_events() -> Select[str]:
     )
 
 
-def record_rejected(database: Database, who: str, why: str, address: str | None = None) -> None:
-    """Stores that somebody was not let in.
+def record_rejected(database: Database, who: str, why: str, address: str | None = None) -> bool:
+    """Stores that somebody was not let in, once a minute for the same name and reason.
 
     Args:
         database: With the events.
@@ -92,10 +92,13 @@ def record_rejected(database: Database, who: str, why: str, address: str | None 
         why: In words, always the same for the same reason.
         address: From where.
 
+    Returns:
+        Whether it was stored: it was not within the last minute, and there are few such events.
+
     Raises:
         ResourceError: The database fails.
     """
-    _record_seldom(
+    return _record_seldom(
         database,
         EventKind.REJECTED,
         who=who,
@@ -105,12 +108,12 @@ def record_rejected(database: Database, who: str, why: str, address: str | None 
     )
 
 
-def record_refused(database: Database, who: str, why: str, address: str | None = None) -> None:
+def record_refused(database: Database, who: str, why: str, address: str | None = None) -> bool:
     """Stores that somebody who was let in tried what is not allowed, such as sending too much.
 
-    Args and Raises are those of `record_rejected`.
+    Args, Returns and Raises are those of `record_rejected`.
     """
-    _record_seldom(
+    return _record_seldom(
         database,
         EventKind.REFUSED,
         who=who,
@@ -249,22 +252,24 @@ def _record_seldom(
     address: str | None,
     object_kind: ObjectKind,
     outcome: Outcome | None = None,
-) -> None:
+) -> bool:
     name = _printable(who)
     with database.transaction() as connection:
         if _lately(connection, kind, EVENTS.c.who == name, EVENTS.c.detail == detail):
-            return
-        if _lately(connection, kind) < SELDOM_AT_MOST:
-            record(
-                connection,
-                kind,
-                "",
-                object_kind=object_kind,
-                who=name,
-                detail=detail,
-                address=address,
-                outcome=outcome,
-            )
+            return False
+        if _lately(connection, kind) >= SELDOM_AT_MOST:
+            return False
+        record(
+            connection,
+            kind,
+            "",
+            object_kind=object_kind,
+            who=name,
+            detail=detail,
+            address=address,
+            outcome=outcome,
+        )
+    return True
 
 
 def _lately(connection: Connection, kind: EventKind, *conditions: ColumnElement[bool]) -> int:

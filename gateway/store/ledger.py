@@ -139,13 +139,13 @@ class Ledger:
             connection.execute(self._end_transfer.values(**asdict(ended)))
         record_received(self._database, ended.transfer, address)
 
-    def reject(self, who: str, why: str, address: str) -> None:
-        """Records that somebody was not let in; `why` is one of a few constant texts."""
-        record_rejected(self._database, who, why, address)
+    def reject(self, who: str, why: str, address: str) -> bool:
+        """Records that somebody was not let in, if `record_rejected` finds it new."""
+        return record_rejected(self._database, who, why, address)
 
-    def refuse(self, who: str, why: str, address: str) -> None:
-        """Records that a sender did what is not allowed; `why` is a constant text."""
-        record_refused(self._database, who, why, address)
+    def refuse(self, who: str, why: str, address: str) -> bool:
+        """Records that a sender did what is not allowed, if `record_refused` finds it new."""
+        return record_refused(self._database, who, why, address)
 
     def growing_studies(self) -> Sequence[GrowingStudy]:
         """Returns the studies with instances that were not passed on, the oldest first."""

@@ -134,3 +134,14 @@ def test_a_deflated_header_is_not_unpacked_without_end(
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert most < 100_000_000
+
+
+def test_a_stranger_that_tries_again_and_again_is_logged_once_for_each_reason(
+    intake: Intake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(100):
+        intake.reject("STRANGER", "is none of receive.senders", "10.0.0.9")
+        intake.refuse("STRANGER", "an instance is too large", "10.0.0.9")
+    intake.reject("STRANGER", "calls another AE title", "10.0.0.9")
+    lines = capsys.readouterr().out
+    assert (lines.count("sender_rejected"), lines.count("sender_refused")) == (2, 1)
