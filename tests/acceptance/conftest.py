@@ -4,6 +4,7 @@ import shlex
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -23,6 +24,10 @@ from tests.acceptance.docker_engine import (
     running_registry,
 )
 from tests.conftest import DEMO_MODELS, REPOSITORY
+
+if TYPE_CHECKING:  # the packages that they need may be missing
+    from tests.acceptance.task_manager.object_store import ObjectStore
+    from tests.acceptance.task_manager.rabbitmq_broker import Broker
 
 # Kept between runs, because it takes minutes to make; `make clean` removes it.
 WORKSHOP = REPOSITORY / "build" / "acceptance"
@@ -67,6 +72,37 @@ def packaged_image(engine: DockerEngine, offline: tuple[str, ...], tools: Path) 
         engine.docker("tag", WITH_WHEELS, base)
         engine.docker("push", "--quiet", base)
         yield make_image(engine, "package", ("--base-image", base))
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Broker]":
+    from tests.acceptance.task_manager.rabbitmq_broker import running_broker
+
+    with running_broker(tmp_path_factory.mktemp("broker")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[ObjectStore]":
+    from tests.acceptance.task_manager.object_store_server import running_store
+    from tests.acceptance.task_manager.workflow_manager import BUCKET
+
+    with running_store(tmp_path_factory.mktemp("store")) as running:
+        running.make_bucket(BUCKET)
+        yield running
+
+
+@pytest.fixture
+def empty_broker(broker: "Broker") -> "Broker":
+    """The broker with empty queues."""
+    from tests.acceptance.task_manager.messages import Topic
+    from tests.acceptance.task_manager.workflow_manager import take_all
+
+    broker.wait_until_up()
+    for topic in Topic:
+        take_all(broker.port, topic)
+        take_all(broker.port, topic.dead_letters)
+    return broker
 
 
 def make_image(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
-from tests.fuzz import attribute_mutations, file_mutations
+from tests.fuzz import attribute_mutations, element_mutations, file_mutations
 
 Mutation = Callable[[Path, Random], str]
 """Changes the study in a folder and describes the change, without patient data."""
@@ -37,19 +37,19 @@ EDITS: tuple[Mutation, ...] = (
     attribute_mutations.text_wrong,
     attribute_mutations.patient_wrong,
     attribute_mutations.patient_elsewhere,
-    attribute_mutations.number_type_wrong,
-    attribute_mutations.sequence_for_value,
-    attribute_mutations.value_for_sequence,
-    attribute_mutations.groups_odd,
+    element_mutations.number_type_wrong,
+    element_mutations.sequence_for_value,
+    element_mutations.value_for_sequence,
+    element_mutations.groups_odd,
     attribute_mutations.references_cyclic,
     attribute_mutations.series_mixed,
     attribute_mutations.instance_doubled,
     file_mutations.nothing,
-    attribute_mutations.sequence_deep,
-    attribute_mutations.pixel_length_wrong,
-    attribute_mutations.vr_wrong,
-    attribute_mutations.length_absurd,
-    attribute_mutations.order_wrong,
+    element_mutations.sequence_deep,
+    element_mutations.pixel_length_wrong,
+    element_mutations.vr_wrong,
+    element_mutations.length_absurd,
+    element_mutations.order_wrong,
 )
 BYTES: tuple[Mutation, ...] = (
     file_mutations.other_syntax,

@@ -13,18 +13,16 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.dataset import Dataset
 from pydicom.fileset import FileSet
 from pydicom.uid import (
     UID,
-    EncapsulatedPDFStorage,
     ExplicitVRLittleEndian,
-    SecondaryCaptureImageStorage,
 )
 
 from tests.chain import FILL, LIVER, Carried, carried
+from tests.files_beside_ct import write_files_beside
 from tests.phantom import write_enhanced
-from tests.phantom.dose_report import write_dose_report
 from tests.phantom.study import SeriesSpec, WrittenSeries, write_series
 from tests.segmentations import volume_of, volumes_of
 from tests.transfer_syntaxes import ALL_SYNTAXES, transcode
@@ -261,43 +259,6 @@ def test_a_truncated_file_is_named_and_affects_no_other_series(tmp_path: Path) -
     assert len(selected(allowed)[0].audit.slices) == 47
 
 
-def litter(folder: Path, written: WrittenSeries) -> int:
-    """Writes files that hospitals keep beside a CT; returns how many are not DICOM."""
-    (folder / "IM0001.dcm.json").write_text("{}")
-    (folder / "Thumbs.db").write_bytes(bytes(range(256)) * 9)
-    (folder / "report.pdf").write_bytes(b"%PDF-1.4\n" + bytes(2000))
-    (folder / "README").write_text("viewer on CD")
-    write_dose_report(folder / "dose", 3)
-    write_like(written.paths[0], folder / "pdf", EncapsulatedPDFStorage, Modality="DOC")
-    write_like(
-        written.paths[0],
-        folder / "screenshot",
-        SecondaryCaptureImageStorage,
-        Modality="CT",
-        Rows=20,
-        Columns=20,
-        SamplesPerPixel=3,
-        PhotometricInterpretation="RGB",
-        BitsAllocated=8,
-        PixelData=bytes(20 * 20 * 3),
-    )
-    return 4
-
-
-def write_like(source: Path, path: Path, sop_class: str, **values: object) -> None:
-    first = pydicom.dcmread(source)
-    dataset = Dataset()
-    for keyword in ("PatientName", "PatientID", "StudyInstanceUID"):
-        setattr(dataset, keyword, first[keyword].value)
-    dataset.SOPClassUID, dataset.SOPInstanceUID = sop_class, f"1.2.{len(path.name)}"
-    dataset.SeriesInstanceUID = f"1.2.3.{len(path.name)}"
-    for keyword, value in values.items():
-        setattr(dataset, keyword, value)
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.save_as(path, enforce_file_format=True)
-
-
 def test_a_ct_among_files_of_every_other_kind_is_segmented(tmp_path: Path) -> None:
     # Others skip files without .dcm, or crash on what is no image.
     source = write_series(tmp_path / "source", 3, SPEC)
@@ -308,7 +269,7 @@ def test_a_ct_among_files_of_every_other_kind_is_segmented(tmp_path: Path) -> No
     files.write(folder)  # a DICOMDIR, and files without extension in folders of their own
     assert (folder / "DICOMDIR").is_file()
     assert not list(folder.rglob("*.dcm"))
-    ignored = litter(folder, source)
+    ignored = write_files_beside(folder, source)
     other = write_series(folder / "other patient", 9, replace(SPEC, n_slices=4))
     found = carried(source, tmp_path / "out", source=folder, spacing_mm=SPACING_MM)
     assert is_exact(found)

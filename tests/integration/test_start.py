@@ -1,4 +1,4 @@
-"""What the commands import: nothing slow for a help, and nothing that segments for `inspect`."""
+"""Commands import no slow package for a help, and no package of the segmentation for `inspect`."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import REPOSITORY
 from tests.phantom.study import WrittenSeries
 
-# What takes long to import and no help shows anything of.
+# Packages that take long to import and that no help needs.
 SLOW = frozenset(
     [
         "gateway",
@@ -46,7 +46,7 @@ SEGMENTING = frozenset(
         "torch",
     ]
 )
-# One of each group; they are all imported for each of them.
+# One command of each group; a help imports its whole group.
 COMMANDS = ("", "run", "models list", "deploy render", "gateway retry")
 
 

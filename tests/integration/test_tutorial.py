@@ -46,7 +46,7 @@ SERVERS = {
 
 
 class Reader:
-    """Somebody who follows the tutorial, on free ports and in a folder of a test."""
+    """Follows the tutorial on free ports and in a folder of the test."""
 
     def __init__(self, folder: Path, study: Path, log: BinaryIO) -> None:
         self.ports = {port: free_port() for port in PORTS}
@@ -62,11 +62,11 @@ class Reader:
         }
 
     def url(self, port: str) -> str:
-        """Returns where a port of the tutorial is."""
+        """Returns the address that stands for a port of the tutorial."""
         return f"http://{LOOPBACK}:{self.ports[port]}"
 
     def ask(self, path: str) -> Any:
-        """Returns what Orthanc answers."""
+        """Returns the answer of Orthanc."""
         return httpx.get(self.url(ORTHANC) + path).raise_for_status().json()
 
     def run(self, block: str) -> str:
@@ -83,7 +83,7 @@ class Reader:
         return done.stdout
 
     def start(self, block: str, port: str) -> None:
-        """Starts a block that goes on until Ctrl-C, and waits until it answers."""
+        """Starts a block that runs until Ctrl-C, and waits until it answers."""
         command = ["bash", "-c", f"exec {self._own(block)}"]
         server = subprocess.Popen(
             command, cwd=REPOSITORY, stdout=self._log, stderr=subprocess.STDOUT

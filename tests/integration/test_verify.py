@@ -25,7 +25,7 @@ SPEC = SeriesSpec(
 
 @dataclass(frozen=True)
 class Made:
-    """A study, what was made of it, with which settings."""
+    """A study, its results, and the settings of the run."""
 
     source: Path
     seg: Path
@@ -54,7 +54,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, fast_models: Path) -> Made:
 
 
 def make(folder: Path, source: Path, models: Path) -> Made:
-    """Segments a study with the settings of app.yaml, but for the SEG alone."""
+    """Segments a study with the settings of app.yaml; SEG is the only kind of result."""
     settings = yaml.safe_load((REPOSITORY / "app.yaml").read_text())
     settings["results"]["kinds"] = ["seg"]
     (folder / "app.yaml").write_text(yaml.safe_dump(settings))
@@ -82,7 +82,7 @@ def test_verify_reproduces_a_result(made: Made) -> None:
 
 
 def test_verify_reproduces_a_result_with_repaired_uids(fast_models: Path, tmp_path: Path) -> None:
-    """Its results have repaired copies of the source beside them, which are no results of ours."""
+    """Repaired copies of the source lie beside the results and are not reproduced."""
     for path in write_series(tmp_path / "study", 5, SPEC).paths:
         dataset = pydicom.dcmread(path)
         dataset.StudyInstanceUID = dataset.SeriesInstanceUID = ""
