@@ -217,7 +217,7 @@ def _gemm_rates(device: Device) -> dict[Precision, float]:
 
 
 def _start_once(folder: Path) -> None:
-    """Brings the files of both programs into the disk cache, so that all rounds are alike."""
+    """Reads the files of both programs into the disk cache, so that no round is the first."""
     command = peer_command(folder, folder / "first.nii.gz", folder)
     measure([command.words[0], "--help"], command.environment)
     measure([sys.executable, "-c", "import app.application, totalmap.engine.predict"])

@@ -51,7 +51,7 @@ def test_a_damaged_bundle_installs_nothing(bundle: Path, tmp_path: Path) -> None
     assert not (tmp_path / "totalmap").exists()
 
 
-def test_a_bundle_refuses_another_python(bundle: Path, tmp_path: Path) -> None:
+def test_a_bundle_refuses_another_version_of_python(bundle: Path, tmp_path: Path) -> None:
     version = bundle / "python-version"
     text = version.read_text()
     version.write_text("3.99\n")

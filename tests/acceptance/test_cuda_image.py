@@ -7,7 +7,7 @@ from tests.acceptance.conftest import make_image
 from tests.acceptance.docker_engine import DockerEngine, output_folder
 
 
-def test_the_cuda_variant_runs_on_a_cpu_too(
+def test_the_cuda_variant_of_the_image_runs_on_a_cpu(
     engine: DockerEngine, offline: tuple[str, ...], real_ct: Path, tmp_path: Path
 ) -> None:
     """With PyTorch for the CPU: the one for CUDA is a download of 2.7 GB."""

@@ -66,7 +66,7 @@ def test_mutants_succeed_and_fail_in_several_ways(output: str) -> None:
     assert {"NoSuitableSeries", "InputError", "UnreadableInstance"} <= set(outcomes)
 
 
-def test_every_mutation_occurs(output: str) -> None:
+def test_every_kind_of_mutation_occurs_among_the_mutants(output: str) -> None:
     kinds = {
         words.split(": ")[0]
         for _, _, mutations in LINE.findall(output)

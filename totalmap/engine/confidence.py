@@ -2,8 +2,8 @@
 
 A second opinion is the result of networks of another resolution. TotalSegmentator has independently
 trained networks at 1.5 and at 3 mm. Their agreement on a structure is the pairwise Dice, which Zenk
-et al. (arXiv 2406.03323) found the most robust sign of failure. An error that both make stays
-unseen.
+et al. (arXiv 2406.03323) found the most robust sign of failure. An error that both make is not
+detected.
 """
 
 from collections.abc import Sequence

@@ -31,7 +31,7 @@ def disagreements(
 ) -> tuple[Finding, ...]:
     """Returns DISAGREEMENT for structures on which networks of two resolutions differ.
 
-    Errors that both networks make alike stay unseen. Margins give no finding: no limit for them is
+    Errors that both networks make are not detected. Margins give no finding: no limit for them is
     known yet.
 
     Args:

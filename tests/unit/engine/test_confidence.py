@@ -317,7 +317,7 @@ def test_a_structure_in_neither_result_has_no_opinion() -> None:
 
 
 @pytest.mark.parametrize("name", ["total", "total_v3", "total_mr"])
-def test_the_second_opinion_on_the_full_variant_is_the_fast_variant(name: str) -> None:
+def test_the_second_opinion_on_the_full_variant_is_that_of_the_fast_variant(name: str) -> None:
     task = load_task(name, Variant.FULL)
     other = second_opinion_task(task)
     assert other == load_task(name, Variant.FAST)

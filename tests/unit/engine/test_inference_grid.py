@@ -116,7 +116,7 @@ def test_corners_beside_tilted_slices_hold_the_lowest_value(
     assert 0.1 < (image.voxels == -1000).mean() < 0.5
 
 
-def test_all_voxels_of_the_source_lie_on_the_grid() -> None:
+def test_all_source_voxels_lie_on_the_inference_grid() -> None:
     geometry = geometry_of((10.0, 20.0, 30.0), tilt_degrees=-25.0, steps=UNEVEN)
     volume = volume_of(geometry, np.zeros(geometry.shape, dtype=np.int16))
     image = to_inference_grid(volume, (3.0, 3.0, 3.0))

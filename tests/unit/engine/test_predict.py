@@ -80,7 +80,7 @@ def test_an_image_that_exceeds_the_memory_is_refused_with_needed_and_free_memory
         networks.predict(image, Recorder().progress)
 
 
-def test_memory_short_refuse_ends_a_prediction_instead_of_running_slower(
+def test_the_policy_refuse_ends_a_prediction_that_would_run_slower(
     full_models: Path, image: NDArray[np.int32]
 ) -> None:
     networks = Networks(

@@ -95,7 +95,9 @@ def test_totalsegmentator_gets_verified_weights_only_and_sends_no_statistics(
     assert seen["weights"] == sorted(expected)
 
 
-def test_changed_weights_are_refused(models: Path, tmp_path: Path) -> None:
+def test_changed_weights_are_refused_before_totalsegmentator_runs(
+    models: Path, tmp_path: Path
+) -> None:
     copy = Path(shutil.copytree(models, tmp_path / "copy"))
     (model,) = TASK.models
     (copy / model.checkpoint).write_bytes(b"other")

@@ -1,4 +1,7 @@
-"""Chooses the device and arithmetic of a network, and slower ones for when memory runs out."""
+"""Chooses the device and arithmetic of a network, and slower ones for when memory runs out.
+
+The network for a GPU is defined here, since it is PyTorch's own with automatic mixed precision.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -25,8 +25,8 @@ from totalmap.quality.plausibility.body_statistics import Body, SpineScale
 
 # Closer to the middle, a structure may lie on either side, since a spine may be bent.
 _MARGIN_MM = 10.0
-# A structure whose second largest piece has this share of it consists of crumbs.
-_CRUMBS = 0.1
+# A structure whose second largest piece has this share of it is in pieces.
+_IN_PIECES_SHARE = 0.1
 # Unpaired organs show the sides if they usually lie this far from the middle.
 _ASIDE_MM = 12.0
 _SITUS_ORGANS = (
@@ -39,8 +39,8 @@ _SITUS_ORGANS = (
     "inferior_vena_cava",
     "superior_vena_cava",
 )
-# One organ on the wrong side may be a disease. From two on, and if they are more than the organs on
-# the right side, the image is mirrored or the situs inverted.
+# One organ on the wrong side may be a disease. If two or more are, and fewer are on the correct
+# side, the image is mirrored or the situs inverted.
 _SITUS_MINIMUM = 2
 
 # Structures whose levels differ by more must lie in this order.
@@ -60,13 +60,15 @@ _AROUND_LEVELS = 0.5
 def mirrored(body: Body) -> Iterator[Finding]:
     """Yields MIRRORED where the left structure of a pair lies to the right of the right one.
 
-    Crumbs at the edge of the field of view lie anywhere. Therefore pairs in pieces are only to be
-    reviewed, unless most pairs are swapped.
+    Small pieces at the edge of the field of view may lie on either side. Therefore pairs in pieces
+    are reviewed and not rejected, unless most pairs are swapped.
     """
     swapped = [pair for pair in body.pairs if _to_the_left(body, *pair) < -_MARGIN_MM]
     if not swapped:
         return
-    sure = [pair for pair in swapped if all(body.second_share(name) < _CRUMBS for name in pair)]
+    sure = [
+        pair for pair in swapped if all(body.second_share(name) < _IN_PIECES_SHARE for name in pair)
+    ]
     most = 2 * len(swapped) > len(body.pairs)
     names = [pair_in_sentence(left) for left, _ in swapped]
     some = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
@@ -86,8 +88,8 @@ def situs(body: Body) -> Iterator[Finding]:
     """Yields SITUS where most unpaired organs lie on the wrong side, and SIDE where a few do."""
     sides = {name: _on_its_side_mm(body, name) for name in _SITUS_ORGANS if name in body}
     wrong = [name for name, side in sides.items() if side is not None and side < -_MARGIN_MM]
-    right = [name for name, side in sides.items() if side is not None and side > _MARGIN_MM]
-    if len(wrong) >= _SITUS_MINIMUM and len(wrong) > len(right):
+    correct = [name for name, side in sides.items() if side is not None and side > _MARGIN_MM]
+    if len(wrong) >= _SITUS_MINIMUM and len(wrong) > len(correct):
         yield Finding(
             code="SITUS",
             severity=Severity.REJECT,

@@ -8,7 +8,7 @@ from totalmap.limitation_words import incomplete_sentence, several_pieces_senten
 from totalmap.quality.plausibility.anatomy_table import Range, anatomy
 from totalmap.quality.plausibility.body_statistics import Body
 
-# Smaller second pieces are crumbs, which networks often leave.
+# Networks often leave smaller second pieces.
 _FRAGMENT_ML, _FRAGMENT_SHARE = 2.0, 0.01
 _HOLE_SHARE = 0.05
 # Largest usual ratio of the volumes of a pair.

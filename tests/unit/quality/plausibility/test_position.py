@@ -47,14 +47,14 @@ def test_a_pair_that_is_close_together_is_not_reported_as_swapped() -> None:
 
 
 def test_swapped_pairs_in_pieces_are_rejected_only_if_most_pairs_are_swapped() -> None:
-    crumbs = {
+    pieces = {
         "lung_upper_lobe_left": Placed(x=-50.0, second=0.2),
         "lung_upper_lobe_right": Placed(x=50.0),
     }
-    assert found(position.mirrored, KIDNEYS | crumbs) == ["MIRRORED lung_upper_lobe_left review"]
+    assert found(position.mirrored, KIDNEYS | pieces) == ["MIRRORED lung_upper_lobe_left review"]
     swapped = on_the_other_side(KIDNEYS, *KIDNEYS)
-    assert found(position.mirrored, swapped | crumbs) == ["MIRRORED None reject"]
-    assert found(position.mirrored, crumbs) == ["MIRRORED lung_upper_lobe_left reject"]
+    assert found(position.mirrored, swapped | pieces) == ["MIRRORED None reject"]
+    assert found(position.mirrored, pieces) == ["MIRRORED lung_upper_lobe_left reject"]
 
 
 def test_several_organs_on_the_wrong_side_are_rejected_and_one_is_reviewed() -> None:

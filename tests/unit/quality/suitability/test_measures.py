@@ -80,7 +80,7 @@ def test_a_patient_table_does_not_count_as_body(volume: Volume) -> None:
     assert measured(volume, hu).body_at_side == 0.0
 
 
-def test_the_sides_are_those_of_the_patient_in_any_orientation(volume: Volume) -> None:
+def test_the_sides_of_the_patient_are_found_in_any_orientation(volume: Volume) -> None:
     hu = cylinder(0.8, (128, 128, 128))  # goes through the first and the last slice
     coronal = AFFINE[:, [0, 2, 1, 3]]  # rows from feet to head, slices to the back
     assert measured(volume, hu).body_at_side == 0.0
