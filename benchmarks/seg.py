@@ -94,7 +94,7 @@ def ellipsoids(shape: tuple[int, int, int], count: int) -> NDArray[np.uint8]:
 
 
 def prepare(folder: Path, slices: int, size: int) -> int:
-    """Writes a CT series and labels for it, see `Case`, and returns the frames of their SEG."""
+    """Writes a CT series and labels for it, see `Case`, and returns its number of SEG frames."""
     spec = SeriesSpec(
         rows=size,
         columns=size,

@@ -1,4 +1,4 @@
-"""Mutations of the values of attributes: removed, empty, contradictory, absurd or invalid."""
+"""Changes the values of attributes: removed, empty, contradictory, absurd or invalid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mutations of the encoding of elements: VRs, lengths, order and sequences."""
+"""Changes the encoding of elements: VRs, lengths, order and sequences."""
 
 from __future__ import annotations
 

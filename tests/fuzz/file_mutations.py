@@ -1,4 +1,4 @@
-"""Mutations of whole files: flipped, lost and added bytes, and other transfer syntaxes."""
+"""Changes whole files: flipped, lost and added bytes, and other transfer syntaxes."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Rules that judge whether labels can be those of a body."""
+"""Assesses whether labels can be those of a body."""

@@ -1,4 +1,4 @@
-"""Rules about the position of structures: side, orientation, level, and missing structures.
+"""Assesses the position of structures: side, orientation, level, and missing structures.
 
 Rules about side and orientation apply to any field of view. Rules about levels and missing
 structures need the scale of vertebrae.

@@ -1,4 +1,4 @@
-"""Rules about single structures: cut, in pieces, with holes, of unusual size or density."""
+"""Assesses single structures: cut, in pieces, with holes, of unusual size or density."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Rules about vertebrae: their order and distances, and how ribs and sacrum match them."""
+"""Assesses vertebrae: their order and distances, and how ribs and sacrum match them."""
 
 from collections.abc import Iterator
 from itertools import pairwise

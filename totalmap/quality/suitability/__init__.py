@@ -1,1 +1,1 @@
-"""Rules that judge whether a series is what the networks were trained for."""
+"""Assesses whether a series is what the networks were trained for."""

@@ -1,4 +1,4 @@
-"""Rules about the headers of a series: patient, image type, geometry, contrast, kernel."""
+"""Assesses the headers of a series: patient, image type, geometry, contrast, kernel."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Rules about the values of a CT: HU, windows, cropping, metal, noise."""
+"""Assesses the values of a CT: HU, windows, cropping, metal, noise."""
 
 from collections.abc import Callable, Iterator
 
