@@ -39,7 +39,7 @@ class FoundStructures:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FoundReasons:
+class VolumeFindings:
     """The quality findings about one volume and its labels; `folder` is that of its results."""
 
     folder: str
@@ -85,7 +85,7 @@ class RunLog:
         self.warnings: list[str] = []
         self.results: list[Result] = []
         self.found: list[FoundStructures] = []
-        self.reasons: list[FoundReasons] = []
+        self.volume_findings: list[VolumeFindings] = []
         self.held: str | None = None
         self.models: tuple[ModelIdentity, ...] = ()
         self.variant: str | None = None
@@ -130,7 +130,9 @@ class RunLog:
 
     def built(self, volume: Volume) -> None:
         """Records the findings of the slice audit, as warnings, and those about suitability."""
-        self.reasons.append(FoundReasons(folder=volume.folder, findings=volume.suitability))
+        self.volume_findings.append(
+            VolumeFindings(folder=volume.folder, findings=volume.suitability)
+        )
         folder = f"{volume.folder}: " if volume.folder else ""
         self.warn(*(f"{folder}{finding}" for finding in volume.findings))
 
@@ -154,13 +156,16 @@ class RunLog:
     def assessed(self, segmentation: Segmentation) -> None:
         """Records the quality findings; they include those about suitability."""
         folder = segmentation.volume.folder
-        others = [reasons for reasons in self.reasons if reasons.folder != folder]
-        self.reasons = [*others, FoundReasons(folder=folder, findings=segmentation.reasons)]
+        others = [found for found in self.volume_findings if found.folder != folder]
+        self.volume_findings = [
+            *others,
+            VolumeFindings(folder=folder, findings=segmentation.quality_findings),
+        ]
 
     @property
     def findings(self) -> tuple[Finding, ...]:
         """The quality findings about all volumes and their labels."""
-        return tuple(finding for reasons in self.reasons for finding in reasons.findings)
+        return tuple(finding for found in self.volume_findings for finding in found.findings)
 
     @property
     def verdict(self) -> Verdict:

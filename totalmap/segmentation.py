@@ -150,7 +150,7 @@ class Segmentation:
         return self.assessment.verdict if self.assessment else Verdict.OK
 
     @property
-    def reasons(self) -> tuple[Finding, ...]:
+    def quality_findings(self) -> tuple[Finding, ...]:
         """The quality findings; empty before the labels are assessed."""
         return self.assessment.findings if self.assessment else ()
 

@@ -25,7 +25,7 @@ from gateway.config import WatchedFolderSection
 from gateway.receive.intake import Intake, ReceivedFile
 from gateway.receive.polling import polling
 from gateway.store.files import Storage
-from totalmap.dicom.bounded_reader import MAX_HEADER_BYTES, BoundedReader, Budget, Walk
+from totalmap.dicom.bounded_reader import MAX_HEADER_BYTES, BoundedReader, Budget, SequenceSkipper
 from totalmap.dicom.file_reader import read_file_meta
 from totalmap.errors import InputError, ResourceError
 from totalmap.log import get_logger
@@ -81,7 +81,7 @@ def wholeness(file: BinaryIO) -> Wholeness:
         _, meta, encoding = read_file_meta(reader, size, needs_prefix=True)
         if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
             return _wholeness_of_deflated(file)
-        end = Walk(reader, encoding, Budget(), is_parsed=False).to_end_of(size)
+        end = SequenceSkipper(reader, encoding, Budget(), is_parsed=False).skip_to_end(size)
     except Exception:  # pydicom raises many kinds where a file breaks off
         return Wholeness.CUT_OFF
     file.seek(min(end, size))

@@ -158,7 +158,7 @@ class Budget:
 
 
 @dataclass(slots=True)
-class Walk:
+class SequenceSkipper:
     """Skips sequences without storing them.
 
     Attributes:
@@ -177,7 +177,7 @@ class Walk:
         self._order = "<" if self.encoding.is_little_endian else ">"
         self._unpack = struct.Struct(f"{self._order}HHL").unpack
 
-    def over(self, length: int) -> None:
+    def skip(self, length: int) -> None:
         """Moves from the beginning of the value of a sequence to its end.
 
         Args:
@@ -201,7 +201,7 @@ class Walk:
                 if len(ends) > 2 * MAX_DEPTH:
                     raise BrokenFile("its sequences lie too deep in each other")
 
-    def to_end_of(self, size: int) -> int:
+    def skip_to_end(self, size: int) -> int:
         """Skips the elements of a data set, from the first one to the end of the file.
 
         Args:
@@ -220,7 +220,7 @@ class Walk:
             if inside is None:
                 raise BrokenFile("a delimiter stands outside of all sequences")
             if inside >= 0:
-                self.over(inside)
+                self.skip(inside)
             end = self.file.tell()
         return end
 

@@ -22,7 +22,7 @@ from totalmap.dicom.bounded_reader import (
     Budget,
     Encoding,
     Inflated,
-    Walk,
+    SequenceSkipper,
     is_sequence_tag,
 )
 
@@ -85,13 +85,13 @@ class _Skipped:
 
     header_bytes: int
     length: int
-    walk: Walk
+    skipper: SequenceSkipper
 
     def skip(self, stream: Stream) -> None:
         """Moves from its header to its end."""
         stream.seek(self.header_bytes, os.SEEK_CUR)
         if self.length == UNDEFINED_LENGTH:
-            self.walk.over(UNDEFINED_LENGTH)
+            self.skipper.skip(UNDEFINED_LENGTH)
         else:
             stream.seek(self.length, os.SEEK_CUR)
 
@@ -168,7 +168,7 @@ class StopCondition:
         """
         at, before = self.stream.tell(), replace(self.budget)
         try:
-            self._walker(vr, is_parsed=True).over(length)
+            self._skipper(vr, is_parsed=True).skip(length)
         except BrokenFile:
             if self.request.tags is not None:
                 raise
@@ -182,15 +182,15 @@ class StopCondition:
         self.skipped = _Skipped(
             header_bytes=12 if vr in EXPLICIT_VR_LENGTH_32 else 8,
             length=length,
-            walk=self._walker(vr, is_parsed=False),
+            skipper=self._skipper(vr, is_parsed=False),
         )
         return True
 
-    def _walker(self, vr: str | None, *, is_parsed: bool) -> Walk:
+    def _skipper(self, vr: str | None, *, is_parsed: bool) -> SequenceSkipper:
         encoding = Encoding(
             is_implicit_vr=vr is None, is_little_endian=self.encoding.is_little_endian
         )
-        return Walk(self.stream, encoding, self.budget, is_parsed)
+        return SequenceSkipper(self.stream, encoding, self.budget, is_parsed)
 
 
 def read_elements(

@@ -126,7 +126,7 @@ def report_of(segmentation: Segmentation, settings: Settings) -> Report:
     labels = {measured.structure.label for measured in found}
     notices = (model.notice for model in segmentation.models if model.notice)
     findings = (
-        *(finding.sentence for finding in segmentation.reasons),
+        *(finding.sentence for finding in segmentation.quality_findings),
         *segmentation.volume.findings,
         *segmentation.findings,
         *notices,

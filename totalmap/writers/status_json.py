@@ -270,7 +270,7 @@ def _structure(volume: FoundStructures, found: MeasuredStructure) -> StructureSt
 
 def _quality(run_log: RunLog, error: TotalMapError | None) -> QualityStatus:
     findings = [
-        (reasons.folder, finding) for reasons in run_log.reasons for finding in reasons.findings
+        (found.folder, finding) for found in run_log.volume_findings for finding in found.findings
     ]
     if error is not None:
         findings.append(("", FAILED))

@@ -24,7 +24,7 @@ from totalmap.dicom.bounded_reader import (
     DiskError,
     Encoding,
     Inflated,
-    Walk,
+    SequenceSkipper,
 )
 from totalmap.dicom.codestream import decode_rle
 from totalmap.dicom.file_reader import read_header
@@ -148,9 +148,9 @@ def test_a_sequence_of_a_million_items_is_refused_or_skipped_quickly(
 @pytest.mark.parametrize("is_parsed", [True, False])
 def test_sequences_nested_too_deeply_are_refused(is_parsed: bool) -> None:
     deep = (ITEM + UNDEFINED + b"\x08\x00\x40\x11SQ\0\0" + UNDEFINED) * (MAX_DEPTH + 1)
-    walk = Walk(io.BytesIO(deep), EXPLICIT, Budget(), is_parsed)
+    skipper = SequenceSkipper(io.BytesIO(deep), EXPLICIT, Budget(), is_parsed)
     with pytest.raises(BrokenFile, match="too deep"):
-        walk.over(0xFFFFFFFF)
+        skipper.skip(0xFFFFFFFF)
 
 
 def test_skipping_a_sequence_stops_after_its_delimiter() -> None:
@@ -158,7 +158,7 @@ def test_skipping_a_sequence_stops_after_its_delimiter() -> None:
     sequence = ITEM + UNDEFINED + inner + ITEM_END + ITEM + b"\4\0\0\0abcd" + SEQUENCE_END
     file = io.BytesIO(sequence + b"rest")
     budget = Budget()
-    Walk(file, EXPLICIT, budget, False).over(0xFFFFFFFF)
+    SequenceSkipper(file, EXPLICIT, budget, False).skip(0xFFFFFFFF)
     assert file.read() == b"rest"
 
 
@@ -168,7 +168,7 @@ def test_skipping_a_truncated_sequence_is_an_error(end: int) -> None:
     sequence = ITEM + UNDEFINED + inner + ITEM_END + SEQUENCE_END
     file = io.BytesIO(sequence[: min(end, len(sequence) - 1)])
     with pytest.raises(BrokenFile, match="breaks off"):
-        Walk(file, EXPLICIT, Budget(), False).over(0xFFFFFFFF)
+        SequenceSkipper(file, EXPLICIT, Budget(), False).skip(0xFFFFFFFF)
 
 
 def test_a_deflated_data_set_is_not_decompressed_beyond_its_limit() -> None:

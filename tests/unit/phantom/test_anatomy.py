@@ -1,4 +1,4 @@
-"""The synthetic body: repeatable, right way round, the same on any grid."""
+"""Tests that the synthetic body is repeatable, not mirrored, and the same on any grid."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def trunk() -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
 
 
 def centroid(labels: NDArray[np.uint8], name: str) -> NDArray[np.float64]:
-    """LPS mm."""
+    """Returns the centre of a structure, mm in LPS."""
     index_ijk = np.argwhere(labels == NUMBERS[name]).mean(axis=0)[::-1]
     affine = trunk_affine()
     result: NDArray[np.float64] = affine[:3, :3] @ index_ijk + affine[:3, 3]

@@ -1,4 +1,4 @@
-"""Tilted, uneven, stained, multi-frame and MR series: true to their own headers."""
+"""Tests that unusual phantom series (tilted, uneven, multi-frame, MR) agree with their headers."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ ODD = {
 
 
 def errors_of(path: Path) -> list[str]:
-    """What dciodvfy calls an error."""
+    """Returns the errors that dciodvfy reports."""
     result = subprocess.run(["dciodvfy", str(path)], capture_output=True, text=True, check=False)
     return [line for line in result.stderr.splitlines() if line.startswith("Error")]
 
 
 def voxel_lps_mm(ds: Dataset, j: int, i: int) -> NDArray[np.float64]:
-    """Where the header says that a voxel lies."""
+    """Returns the position of a voxel according to the header."""
     along_row, along_column = np.reshape(ds.ImageOrientationPatient, (2, 3)).astype(np.float64)
     position = np.array(ds.ImagePositionPatient, np.float64)
     spacing_j, spacing_i = (float(value) for value in ds.PixelSpacing)

@@ -1,4 +1,4 @@
-"""The DICOM files of the synthetic studies: valid, repeatable, and true to their labels."""
+"""Tests that synthetic DICOM studies are valid, repeatable, and agree with their labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""metadata.json summarises status.json in a form that workflow conditions can use."""
+"""Tests metadata.json, which summarises status.json for the conditions of a workflow."""
 
 import json
 import re

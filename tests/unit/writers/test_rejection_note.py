@@ -1,4 +1,4 @@
-"""The note that results are rejected."""
+"""Tests the rejection note, which makes archives hide rejected results."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -22,7 +22,7 @@ VOID = ("meta", "img", "br", "link")
 
 
 class Page(HTMLParser):
-    """Collects what a browser would see, and makes sure that every element is closed."""
+    """Collects the content that a browser shows, and checks that every element is closed."""
 
     def __init__(self, html: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""status.json names the licence of each set of weights, and what the site accepts."""
+"""Tests the licences in status.json: those of the weights, and those that the site accepts."""
 
 from dataclasses import replace
 

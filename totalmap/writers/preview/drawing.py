@@ -107,7 +107,7 @@ def quality_notice(segmentation: Segmentation) -> str:
         return ""
     reasons = [
         finding.sentence
-        for finding in segmentation.reasons
+        for finding in segmentation.quality_findings
         if finding.severity is not Severity.INFORMATION
     ]
     more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""

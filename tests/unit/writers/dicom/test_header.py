@@ -121,7 +121,7 @@ def test_sequences_of_the_patient_are_copied_in_full(series: WrittenSeries, tmp_
 def test_attributes_with_undecodable_bytes_are_left_out(
     series: WrittenSeries, tmp_path: Path
 ) -> None:
-    """It would be written as question marks, as if the patient were called so."""
+    """Such a name would be written as question marks, as if these were the name."""
     other = Dataset()
     other.PatientID, other.TypeOfPatientID = "1", "TEXT"
     other.add_new("IssuerOfPatientID", "LO", b"Ward \xff")

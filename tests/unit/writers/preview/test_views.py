@@ -54,7 +54,7 @@ PIXELS_PER_MM = 0.8
 
 
 def true_places(written: WrittenSeries, label: int) -> np.ndarray:
-    """Where the voxels of a label lie, (n, 3) mm in LPS, by the phantom's own account."""
+    """Returns the positions of the voxels of a label according to the phantom, (n, 3) mm in LPS."""
     k, j, i = np.nonzero(written.labels == label)
     index = np.stack([i, j, np.asarray(written.spec.steps)[k], np.ones(len(k))])
     places: np.ndarray = (written.affine_lps @ index)[:3].T

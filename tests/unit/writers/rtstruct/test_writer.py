@@ -107,7 +107,7 @@ def findings_of_dciodvfy(path: Path) -> list[str]:
 def test_plastimatch_reads_the_labels_from_the_rtstruct(
     rtstruct_path: Path, phantom_series: WrittenSeries, tmp_path: Path
 ) -> None:
-    """An independent judge; it rasterises contours on the grid of the source."""
+    """Plastimatch is independent of us; it draws the contours on the grid of the source."""
     if shutil.which("plastimatch") is None:
         pytest.skip("plastimatch is not installed (Debian: plastimatch)")
     masks = dict(read_by_plastimatch(rtstruct_path, tmp_path, phantom_series.folder))
@@ -179,7 +179,7 @@ def test_decimal_strings_have_at_most_16_characters(rtstruct_path: Path) -> None
 def test_contour_longer_than_an_explicit_vr_allows_is_written(
     true_segmentation: Segmentation, tmp_path: Path
 ) -> None:
-    """A comb has a contour that no explicit DS could hold, and is filled all the same."""
+    """The contour of a comb is longer than an explicit DS can be, and is written nevertheless."""
     labels = np.zeros_like(true_segmentation.labels)
     labels[3, 1:-1, 1:-1:2] = 5
     labels[3, 1, 1:-1] = 5

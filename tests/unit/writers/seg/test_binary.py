@@ -161,7 +161,7 @@ def test_each_phase_of_a_source_has_its_own_seg_series(tmp_path: Path) -> None:
 
 
 def test_source_without_patient_attributes_gives_a_valid_seg(tmp_path: Path) -> None:
-    """Anonymisers remove what the standard wants present and empty."""
+    """Anonymisers remove attributes that the standard requires, even if empty."""
     written = write_series(tmp_path / "study", 1, SMALL)
     for path in written.paths:
         dataset = pydicom.dcmread(path)

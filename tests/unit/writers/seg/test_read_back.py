@@ -1,4 +1,4 @@
-"""The comparison of a SEG with the inference grid notices every misplaced mask."""
+"""Tests that the comparison of a SEG with the inference grid notices every misplaced mask."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""SR, preview, report and series descriptions state the verdict of quality control."""
+"""Tests that SR, preview, report and series descriptions state the verdict of quality control."""
 
 from dataclasses import replace
 from pathlib import Path

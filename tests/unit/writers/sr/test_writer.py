@@ -83,7 +83,7 @@ def item_of(group: Dataset, code: str) -> Dataset:
 
 
 def read_by_dcmqi(path: Path, folder: Path) -> dict[str, Any]:
-    """Returns what dcmqi says of each tracking identifier."""
+    """Returns the measurements that dcmqi reads for each tracking identifier."""
     output = folder / "report.json"
     command = [TID1500READER, "--inputDICOM", path, "--outputMetadata", output]
     subprocess.run([str(word) for word in command], check=True, capture_output=True)
