@@ -31,7 +31,7 @@ def stop_signals_answered(stop: Callable[[str], int | None]) -> Iterator[None]:
     itself.
 
     Args:
-        stop: Called in a thread of its own with the name of the signal; returns the exit status, or
+        stop: Called in a separate thread with the name of the signal; returns the exit status, or
             None to continue the run.
     """
     held = signal.pthread_sigmask(signal.SIG_BLOCK, ())

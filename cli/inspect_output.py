@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from cli.result_lines import series_table
-from totalmap.dicom.file_labels import file_label
+from totalmap.dicom.anonymous_file_names import anonymous_name
 from totalmap.dicom.geometry import Geometry
 from totalmap.dicom.header import printable
 from totalmap.dicom.series_selection import Judgement, judge, refuse_mixed_patients, selected
@@ -64,7 +64,9 @@ def show_files(path: Path, console: Console) -> None:
         for number, file in enumerate(input_files(source.path), start=1):
             shown = file.name if file == source.path else str(file.relative_to(source.path))
             console.print(
-                f"{file_label(file, number)}: {printable(shown)}", soft_wrap=True, markup=False
+                f"{anonymous_name(file, number)}: {printable(shown)}",
+                soft_wrap=True,
+                markup=False,
             )
 
 

@@ -1,4 +1,4 @@
-"""Default locations of settings and weights. Imports nothing slow."""
+"""Defines the default locations of settings and weights; imports no slow module."""
 
 from pathlib import Path
 

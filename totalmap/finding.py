@@ -42,9 +42,9 @@ class Finding:
         severity: The consequence.
         sentence: The text for a radiologist, without any patient attribute.
         structure: TotalSegmentator's name of the structure in question; None: the study.
-        value: The measured value; None where there is no number.
-        limit: The value that should not be exceeded, or fallen below; None where there is none.
-        unit: Unit of value and limit in UCUM; empty: none.
+        value: The measured value; None if there is no number.
+        limit: The limit that the value is above or below; None if there is no limit.
+        unit: Unit of value and limit in UCUM; empty if there is none.
     """
 
     code: str
@@ -69,7 +69,7 @@ class Assessment:
 
 
 def verdict(findings: Iterable[Finding]) -> Verdict:
-    """Returns the verdict of the most severe finding, OK where no finding asks for more."""
+    """Returns the verdict of the most severe finding; OK without findings that need a review."""
     severities = {finding.severity for finding in findings}
     if Severity.REJECT in severities:
         return Verdict.REJECT

@@ -1,7 +1,7 @@
 """Holds the words for the limitations of a measurement: one table for every result and page.
 
 SR, CSV, report, preview, dashboard and the findings of quality control take their words from here,
-so a translation replaces this table alone.
+so a translation replaces only this table.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,7 +23,7 @@ class LimitationWords:
         note: At most two words, for the legend of the preview; empty: the legend marks the volume.
         remark: A clause with the numbers, for the report and the CSV.
         code_meaning: Code Meaning in the SR, at most 64 characters; `{face}` is the side.
-        finding: The sentence of the finding about it; empty where there is none.
+        finding: The sentence of the finding about it; empty if there is none.
     """
 
     label: str
@@ -81,7 +81,7 @@ def remarks(found: MeasuredStructure) -> str:
 
 
 def legend_note(found: MeasuredStructure) -> str:
-    """Returns the note on a structure in the legend of the preview; empty where there is none."""
+    """Returns the note on a structure in the legend of the preview; empty if there is none."""
     templates = (LIMITATION_WORDS[limitation].note for limitation in found.limitations)
     return _filled(next(filter(None, templates), ""), found)
 

@@ -1,4 +1,4 @@
-"""Settings of series selection: the section `selection` of app.yaml."""
+"""Defines the settings of series selection: the section `selection` of app.yaml."""
 
 import re
 from enum import StrEnum

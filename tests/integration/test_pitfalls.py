@@ -26,7 +26,7 @@ from tests.phantom import write_enhanced
 from tests.phantom.study import SeriesSpec, WrittenSeries, write_series
 from tests.segmentations import volume_of, volumes_of
 from tests.transfer_syntaxes import ALL_SYNTAXES, transcode
-from totalmap.dicom.file_labels import file_label
+from totalmap.dicom.anonymous_file_names import anonymous_name
 from totalmap.dicom.series_selection import judge, selected
 from totalmap.dicom.study import read_study
 from totalmap.dicom.study_choice import list_studies
@@ -253,7 +253,7 @@ def test_a_truncated_file_is_named_and_affects_no_other_series(tmp_path: Path) -
     rules = SelectionSection(rules=(SelectionRule(),))
     judgement = judge(read_study(tmp_path), rules, REJECT)
     assert selected(judgement)[0].stack.series.uid == thick.series_uid
-    label = file_label(thin.paths[5], len(thick.paths) + 6)
+    label = anonymous_name(thin.paths[5], len(thick.paths) + 6)
     assert f"1 of 48 images can't be used: {label}" in judgement.decisions[1].reason
     allowed = judge(read_study(thin.folder), rules, FILL)
     assert len(selected(allowed)[0].audit.slices) == 47

@@ -1,1 +1,1 @@
-"""DICOM in: studies, selection of a series, its voxels and their geometry; UIDs of results."""
+"""Reads DICOM: studies, the selection of a series, its voxels and their geometry; derives UIDs."""

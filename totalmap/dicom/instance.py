@@ -18,10 +18,10 @@ from pydicom.uid import (
     MRImageStorage,
 )
 
+from totalmap.dicom.anonymous_file_names import anonymous_name
 from totalmap.dicom.bounded_reader import SPARE_BYTES, BrokenFile
 from totalmap.dicom.derived_uids import UID_KEYWORDS, derived_uid
 from totalmap.dicom.element_reader import PIXEL_DATA_TAG, PixelElement
-from totalmap.dicom.file_labels import file_label
 from totalmap.dicom.file_reader import (
     NativePixels,
     native_pixels,
@@ -141,7 +141,7 @@ class Instance:
     @property
     def file_name(self) -> str:
         """Label of the file in messages, with its number and never its path."""
-        return file_label(self.path, self.number)
+        return anonymous_name(self.path, self.number)
 
     @property
     def pixel_bytes(self) -> int:

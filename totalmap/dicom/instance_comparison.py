@@ -27,7 +27,7 @@ from totalmap.dicom.patient import PATIENT_KEYWORDS
 from totalmap.dicom.slices import Slice
 
 PIXEL_DATA = "PixelData"
-# Returned alone for a file whose header can't be read.
+# The only keyword that is returned for a file whose header can't be read.
 UNREADABLE = "SOPInstanceUID"
 
 _NOT_COMPARED = frozenset(
@@ -54,8 +54,8 @@ def differing_keywords(first: Path, second: Path) -> tuple[str, ...]:
     """Returns the keywords of the attributes in which two files of one instance differ.
 
     Returns:
-        Keywords in the order of their tags, with PIXEL_DATA where the decoded pixels differ;
-        UNREADABLE alone where one of the headers can't be read. Empty: the content is the same.
+        Keywords in the order of their tags, then PIXEL_DATA if the decoded pixels differ; only
+        UNREADABLE if a header can't be read. Empty: the content is the same.
 
     Raises:
         OSError: A file can't be read.

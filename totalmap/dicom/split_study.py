@@ -110,7 +110,10 @@ def split_study(study: Study, may_decode: Callable[[Stack], bool]) -> dict[str, 
 
 
 def _scattered(split: dict[str, tuple[Stack, ...]]) -> list[str]:
-    """Returns the UIDs of series of one slice each that form a stack, if most series are such."""
+    """Returns the UIDs of series of one slice each that together form a stack.
+
+    Empty if most series have more slices.
+    """
     with_images = [stacks for stacks in split.values() if stacks]
     single = [
         stacks[0] for stacks in with_images if len(stacks) == 1 and len(stacks[0].slices) == 1

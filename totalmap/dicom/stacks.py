@@ -56,7 +56,7 @@ class Stack:
         differs_in: Names of the attributes that distinguish it.
         slices: All its slices, unordered, including slices with a fault.
         left_out: Images that belong to no stack; each is listed by one stack.
-        fault: Why the slices can't form a volume, whatever the rules; empty if they may.
+        fault: Why the slices can't form a volume under any rule; empty if they may.
     """
 
     series: Series

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from totalmap.dicom.anonymous_file_names import anonymous_name
 from totalmap.dicom.bounded_reader import BrokenFile
-from totalmap.dicom.file_labels import file_label
 from totalmap.dicom.file_reader import HEAD_BYTES
 from totalmap.dicom.header import BROKEN_FILE
 from totalmap.dicom.instance import Instance, read_instance
@@ -96,7 +96,7 @@ def read_study(source: Path, *, repair_missing_uids: bool = True) -> Study:
     broken = [header for header in headers if isinstance(header, _Broken)]
     ignored = len(headers) - len(instances) - len(broken)
     warnings = [
-        f"{file_label(file.path, file.number)} begins like DICOM and is broken "
+        f"{anonymous_name(file.path, file.number)} begins like DICOM and is broken "
         f"({file.reason}): left out"
         for file in broken
     ]
@@ -176,7 +176,7 @@ def _read_or_broken(path: Path, number: int) -> Instance | _Broken | None:
         return _Broken(path=path, number=number, reason=reason)
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise InputError(f"{file_label(path, number)} can't be read: {reason}") from error
+        raise InputError(f"{anonymous_name(path, number)} can't be read: {reason}") from error
 
 
 def _group(instances: list[Instance]) -> tuple[tuple[Series, ...], list[str]]:

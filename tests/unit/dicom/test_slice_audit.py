@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.phantom.study import CORONAL, SAGITTAL, SeriesSpec, write_series
-from totalmap.dicom.file_labels import file_label
+from totalmap.dicom.anonymous_file_names import anonymous_name
 from totalmap.dicom.slice_audit import SliceAudit, audit_stack, typical_spacing_mm
 from totalmap.dicom.stacks import Stack, split_into_stacks
 from totalmap.dicom.study import read_study
@@ -156,9 +156,9 @@ def test_unusable_images_are_named_with_their_faults(tmp_path: Path) -> None:
     change(written.paths[9], ImagePositionPatient=None)
     stack = stack_of(tmp_path)
     message = (
-        f"2 of 12 images can't be used: {file_label(written.paths[3], 4)} (its pixels break off "
-        f"after 236 of 336 bytes), {file_label(written.paths[9], 10)} (no valid Image Position "
-        "(Patient))"
+        f"2 of 12 images can't be used: {anonymous_name(written.paths[3], 4)} (its pixels break "
+        f"off after 236 of 336 bytes), {anonymous_name(written.paths[9], 10)} (no valid Image "
+        "Position (Patient))"
     )
     with pytest.raises(IncompleteSeries) as caught:
         audit_stack(stack, REJECT)

@@ -12,7 +12,7 @@ from tests.phantom import write_enhanced
 from tests.phantom.study import CORONAL, SeriesSpec, WrittenSeries, write_series
 from tests.segmentations import RULE, volume_of, volumes_of
 from tests.transfer_syntaxes import transcode
-from totalmap.dicom.file_labels import file_label
+from totalmap.dicom.anonymous_file_names import anonymous_name
 from totalmap.errors import (
     IncompleteSeries,
     NoSuitableSeries,
@@ -74,7 +74,7 @@ def test_slices_with_damaged_pixels_are_left_out_if_gaps_are_filled(tmp_path: Pa
     assert volume.geometry.slice_steps == pytest.approx([0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11])
     np.testing.assert_array_equal(volume.voxels, np.delete(written.hu, 5, axis=0))
     assert "1 of 12 images can't be used" in volume.findings[0]
-    assert file_label(written.paths[5], 6) in volume.findings[0]
+    assert anonymous_name(written.paths[5], 6) in volume.findings[0]
 
 
 def test_a_gap_of_too_many_damaged_slices_is_refused(tmp_path: Path) -> None:

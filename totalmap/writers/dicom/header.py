@@ -58,7 +58,7 @@ def derived_header(
         segmentation: The source of the object.
         settings: The settings with the number and the description of the series.
         kind: The kind of object.
-        part: Name of the part, where a kind has several objects, each in a series of its own.
+        part: Name of the part, if a kind has several objects; each has its own series.
         structures: Structures that the object holds if they are found; None: all of the
             segmentation.
     """

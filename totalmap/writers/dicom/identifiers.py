@@ -1,4 +1,4 @@
-"""Returns UIDs, names, versions and descriptions of the objects that we write; all repeatable."""
+"""Derives UIDs, names, versions and descriptions of the objects that we write, always the same."""
 
 from totalmap import __version__
 from totalmap.dicom.derived_uids import derived_uid

@@ -1,7 +1,7 @@
 """Draws the pages of the preview, for viewers that show neither SEG nor RTSTRUCT.
 
-The first page is a summary, the second one shows axial views from head to feet, and the legend
-follows on pages of its own if it is long.
+The first page is a summary, the second page shows axial views from head to feet, and a long legend
+follows on further pages.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Computes coronal, sagittal and axial views of a volume, whatever the orientation of its slices.
+"""Computes coronal, sagittal and axial views of a volume with slices of any orientation.
 
 A view is sampled at positions in the patient (LPS, mm). Therefore tilted, oblique and unevenly
 spaced slices need no special case, distances are correct in both directions, and only the pixels of

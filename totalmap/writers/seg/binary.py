@@ -39,7 +39,7 @@ _SYNTAXES: Mapping[SegTransferSyntax, UID] = {
     SegTransferSyntax.NATIVE: ExplicitVRLittleEndian,
     SegTransferSyntax.DEFLATED: DeflatedExplicitVRLittleEndian,
 }
-# A run of frames of this length begins and ends at a whole byte, whatever the size of a frame.
+# A run of so many frames begins and ends at a whole byte for any size of a frame.
 _FRAMES_AT_ONCE = 64
 _BITS = 8
 

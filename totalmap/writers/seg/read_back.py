@@ -1,7 +1,7 @@
 """Compares a BINARY SEG that was written with the labels, and its masks with the inference grid.
 
-The positions of the masks are computed as a viewer does, from the orientation, positions and pixel
-spacing in the file alone.
+The positions of the masks are computed as a viewer does: only from the orientation, positions and
+pixel spacing in the file.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from totalmap.display_names import in_sentence
 from totalmap.errors import OutputError
 from totalmap.segmentation import InferenceLabels, Segmentation
 from totalmap.structures import Structure
-from totalmap.writers.dicom.placement import is_placed
+from totalmap.writers.dicom.read_back_positions import is_placed
 from totalmap.writers.seg.functional_groups import FunctionalGroups
 
 

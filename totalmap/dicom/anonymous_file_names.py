@@ -1,4 +1,4 @@
-"""Labels files in messages without their paths, which may hold a patient's name."""
+"""Names files in messages without their paths, which may hold a patient's name."""
 
 import hashlib
 from pathlib import Path
@@ -7,7 +7,7 @@ _HASHED_BYTES = 65536
 _SHOWN_DIGITS = 4
 
 
-def file_label(path: Path, number: int) -> str:
+def anonymous_name(path: Path, number: int) -> str:
     """Returns the number of a file and the last digits of the SHA-256 of its first 64 KiB.
 
     The number alone would change when a file is added to the folder. The content is hashed and not
