@@ -123,10 +123,10 @@ def require_nothing_lost(folder: Path) -> Judgement:
     keys = [item.key for stack in stacks for item in stack.slices]
     keys += [item.slice.key for stack in stacks for item in stack.left_out]
     frames = [
-        (one.sop_instance_uid, f.number)
+        (instance.sop_instance_uid, f.number)
         for s in study.series
-        for one in s.instances
-        for f in one.frames
+        for instance in s.instances
+        for f in instance.frames
     ]
     assert sorted(keys) == sorted(frames)
     listed = {decision.stack.number for decision in judgement.decisions if decision.stack}
@@ -134,7 +134,11 @@ def require_nothing_lost(folder: Path) -> Judgement:
     assert all(decision.reason for decision in judgement.decisions)
     for selection in judgement.selections:
         volume = build_volume(selection, policy)
-        found = [one for one in assess_suitability(volume, "total") if one.code == "PARTIAL_SERIES"]
+        found = [
+            finding
+            for finding in assess_suitability(volume, "total")
+            if finding.code == "PARTIAL_SERIES"
+        ]
         used = sorted(item.plane.position_mm[2] for item in volume.slices)
         there = wanted_positions(folder, volume)
         tolerance = max(0.1, 0.25 * volume.geometry.spacing_mm[2])

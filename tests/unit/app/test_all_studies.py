@@ -83,7 +83,7 @@ def request_for(base: RunRequest, tmp_path: Path) -> RunRequest:
 def run(request: RunRequest) -> tuple[StudyRun, ...]:
     begun: list[StudyEntry] = []
     runs = run_all_studies(request, SilentObserver(), begun.append)
-    assert begun == [one.study for one in runs]
+    assert begun == [study_run.study for study_run in runs]
     return runs
 
 
@@ -93,14 +93,14 @@ def names_in(folder: Path) -> set[str]:
 
 def test_each_study_gets_its_own_folder_with_a_status(base: RunRequest, finished: Finished) -> None:
     assert names_in(base.output_folder) == {"study-001", "study-002", "study-003"}
-    for one in finished.runs:
-        text = (one.output_folder / "status.json").read_text()
+    for study_run in finished.runs:
+        text = (study_run.output_folder / "status.json").read_text()
         status = json.loads(text)
-        assert status["input"]["study_instance_uid"] == one.study.uid
+        assert status["input"]["study_instance_uid"] == study_run.study.uid
         assert status["input"]["kind"] == "folder"
-        assert (one.output_folder / "results").exists() is (one.outcome.error is None)
+        assert (study_run.output_folder / "results").exists() is (study_run.outcome.error is None)
         assert "DOE^" not in text
-    assert sorted(one.outcome.exit_status for one in finished.runs) == [0, 0, 65]
+    assert sorted(study_run.outcome.exit_status for study_run in finished.runs) == [0, 0, 65]
     assert worst_exit_status(finished.runs) == 65
 
 
@@ -111,12 +111,14 @@ def test_networks_are_loaded_once_for_all_studies(finished: Finished) -> None:
 def test_a_study_gives_the_same_results_as_in_a_run_of_its_own(
     request_for: RunRequest, finished: Finished
 ) -> None:
-    one = next(one for one in reversed(finished.runs) if one.outcome.error is None)
-    assert run_application(replace(request_for, study=one.study.uid)).error is None
+    study_run = next(
+        study_run for study_run in reversed(finished.runs) if study_run.outcome.error is None
+    )
+    assert run_application(replace(request_for, study=study_run.study.uid)).error is None
     for name in ("seg.dcm", "measurements.csv"):
         written, expected = (
             (folder / "results" / name).read_bytes()
-            for folder in (one.output_folder, request_for.output_folder)
+            for folder in (study_run.output_folder, request_for.output_folder)
         )
         assert written == expected
 

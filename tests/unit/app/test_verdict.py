@@ -33,7 +33,7 @@ class Knowing:
 
 def sides_swapped(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Returns the labels with left and right structures swapped."""
-    by_name = {one.name: one.label for one in TASK.structures}
+    by_name = {structure.name: structure.label for structure in TASK.structures}
     new = np.arange(256, dtype=np.uint8)
     for name, label in by_name.items():
         other = name.replace(LEFT, "_?").replace(RIGHT, LEFT).replace("_?", RIGHT)
@@ -64,7 +64,7 @@ def test_results_with_plausible_labels_are_released(
     outcome = run(phantom_series, phantom_series.labels, tmp_path)
     assert outcome.status.quality.verdict is not Verdict.REJECT
     assert outcome.status.quality.held is None
-    assert {one.name for one in (tmp_path / "out/results").iterdir()} == {"seg.dcm", "sr.dcm"}
+    assert {path.name for path in (tmp_path / "out/results").iterdir()} == {"seg.dcm", "sr.dcm"}
     assert not (tmp_path / "out/rejected").exists()
 
 
@@ -73,13 +73,13 @@ def test_rejected_results_are_held_back(phantom_series: WrittenSeries, tmp_path:
     quality = outcome.status.quality
     assert (outcome.error, outcome.exit_status) == (None, 0)
     assert quality.verdict is Verdict.REJECT
-    assert "MIRRORED" in {one.code for one in quality.findings}
+    assert "MIRRORED" in {finding.code for finding in quality.findings}
     assert quality.held
-    assert [one.path for one in outcome.status.results] == [
+    assert [result.path for result in outcome.status.results] == [
         "rejected/seg.dcm.held",
         "rejected/sr.dcm.held",
     ]
-    assert {one.name for one in (tmp_path / "out/rejected").iterdir()} == {
+    assert {path.name for path in (tmp_path / "out/rejected").iterdir()} == {
         "seg.dcm.held",
         "sr.dcm.held",
     }
@@ -108,7 +108,7 @@ def test_rejected_results_of_an_earlier_run_are_removed(
 ) -> None:
     run(phantom_series, sides_swapped(phantom_series.labels), tmp_path, rejected=before)
     run(phantom_series, phantom_series.labels, tmp_path)
-    assert {one.name for one in (tmp_path / "out").iterdir()} == {
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "results",
         "status.json",
         "metadata.json",
@@ -126,4 +126,4 @@ def test_a_failed_run_has_the_verdict_reject(tmp_path: Path) -> None:
     )
     quality = run_application(request).status.quality
     assert quality.verdict is Verdict.REJECT
-    assert [one.code for one in quality.findings] == ["FAILED"]
+    assert [finding.code for finding in quality.findings] == ["FAILED"]

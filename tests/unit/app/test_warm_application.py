@@ -50,9 +50,9 @@ def write_settings(path: Path, **segmentation: object) -> Path:
     return path
 
 
-def request(one: WrittenSeries, out: Path, settings: Path, models: Path) -> RunRequest:
+def request(written: WrittenSeries, out: Path, settings: Path, models: Path) -> RunRequest:
     return RunRequest(
-        input_path=one.folder, output_folder=out, models_folder=models, settings_file=settings
+        input_path=written.folder, output_folder=out, models_folder=models, settings_file=settings
     )
 
 
@@ -83,8 +83,8 @@ def test_a_warm_application_loads_networks_once_and_gives_the_results_of_a_new_p
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     cold = [tmp_path / f"cold-{n}" for n in range(2)]
-    for one, out in zip(series, cold, strict=True):
-        assert succeeded(run_application(request(one, out, settings_file, fast_models)))
+    for source, out in zip(series, cold, strict=True):
+        assert succeeded(run_application(request(source, out, settings_file, fast_models)))
     assert loads(capsys) == 2
     warm = WarmApplication()
     warm.warm_up(settings_file, fast_models)

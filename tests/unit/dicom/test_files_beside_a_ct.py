@@ -90,7 +90,9 @@ def test_files_without_preamble_are_read(
         assert path.read_bytes()[128:132] != b"DICM"
     (series,) = read_study(tmp_path).series
     assert len(series.instances) == len(ct.paths)
-    syntaxes = {one.pixels.transfer_syntax == ImplicitVRLittleEndian for one in series.instances}
+    syntaxes = {
+        instance.pixels.transfer_syntax == ImplicitVRLittleEndian for instance in series.instances
+    }
     assert syntaxes == {is_implicit}
 
 

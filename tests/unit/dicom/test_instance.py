@@ -183,8 +183,8 @@ def test_a_file_that_is_not_dicom_gives_no_instance(tmp_path: Path, content: byt
 
 def test_a_dicomdir_gives_no_instance(series: WrittenSeries, tmp_path: Path) -> None:
     files = FileSet()
-    for one in series.paths:
-        files.add(one)
+    for path in series.paths:
+        files.add(path)
     files.write(tmp_path / "media")
     assert read_instance(tmp_path / "media" / "DICOMDIR") is None
 
@@ -392,9 +392,9 @@ def test_a_number_of_frames_other_than_that_of_the_functional_groups_is_a_fault(
 ) -> None:
     file = enhanced.paths[0]
     change(file, NumberOfFrames=2)
-    assert {one.fault for one in instance_of(file).frames} == {"2 frames with positions for 3"}
+    assert {frame.fault for frame in instance_of(file).frames} == {"2 frames with positions for 3"}
     change(file, NumberOfFrames=4)
-    assert {one.fault for one in instance_of(file).frames} == {"4 frames with positions for 3"}
+    assert {frame.fault for frame in instance_of(file).frames} == {"4 frames with positions for 3"}
 
 
 def test_only_the_frame_without_a_position_has_a_fault(enhanced: WrittenSeries) -> None:

@@ -75,7 +75,7 @@ def is_whole(volume: Volume, written: WrittenSeries) -> bool:
     return (
         volume.geometry.is_grid
         and np.array_equal(volume.voxels, written.hu)
-        and not [one for one in header_findings(volume) if one.code == "PARTIAL_SERIES"]
+        and not [finding for finding in header_findings(volume) if finding.code == "PARTIAL_SERIES"]
     )
 
 
@@ -114,7 +114,7 @@ def test_one_of_two_volumes_shifted_by_half_a_step_gives_a_partial_series_findin
 ) -> None:
     written = write_series(tmp_path, 1, replace(SPEC, n_slices=24, slice_thickness_mm=6.0))
     edit(written, TURNS["number"])
-    found = {one.code: one for one in header_findings(volume_of(tmp_path))}
+    found = {finding.code: finding for finding in header_findings(volume_of(tmp_path))}
     assert found["PARTIAL_SERIES"].severity is Severity.REVIEW
     assert found["PARTIAL_SERIES"].sentence == (
         "The result uses 12 of 24 slices of the series: 12 of them are in other volumes of the "
@@ -233,7 +233,7 @@ def test_a_slice_without_a_position_is_counted_as_unusable(written: WrittenSerie
     volume = volume_of(written.folder)
     assert len(volume.slices) == COUNT
     assert "1 of 13 images can't be used: file 13 (" in volume.findings[0]
-    assert "PARTIAL_SERIES" in [one.code for one in header_findings(volume)]
+    assert "PARTIAL_SERIES" in [finding.code for finding in header_findings(volume)]
 
 
 @pytest.mark.parametrize(
@@ -374,7 +374,9 @@ def test_phases_are_separated_by_any_attribute_that_differs(tmp_path: Path, name
         12
     ] * 2
     assert all(f"in this series ({name} " in decision.reason for decision in judgement.decisions)
-    assert "PARTIAL_SERIES" not in [one.code for one in header_findings(volume_of(tmp_path))]
+    assert "PARTIAL_SERIES" not in [
+        finding.code for finding in header_findings(volume_of(tmp_path))
+    ]
 
 
 def as_derived(_k: int, dataset: Dataset) -> None:
@@ -384,7 +386,9 @@ def as_derived(_k: int, dataset: Dataset) -> None:
 def test_a_derived_series_alone_is_segmented_with_a_finding(written: WrittenSeries) -> None:
     # SimpleITK's own example of how a series is written
     edit(written, as_derived)
-    found = {one.code: one.severity for one in header_findings(volume_of(written.folder))}
+    found = {
+        finding.code: finding.severity for finding in header_findings(volume_of(written.folder))
+    }
     assert found["DERIVED"] is Severity.REVIEW
 
 

@@ -65,8 +65,8 @@ def voxels_of(folder: Path) -> Voxels:
 def store(folder: Path, stored: Stored, *, bits: int | None = None, **values: Any) -> Path:
     """Writes a series whose slices hold these stored values, with further attributes."""
     write_series(folder, 1, SPEC)
-    for name, one in zip(NAMES, stored, strict=True):
-        change(folder / name, **_pixels(one, bits), **values)
+    for name, slice_values in zip(NAMES, stored, strict=True):
+        change(folder / name, **_pixels(slice_values, bits), **values)
     return folder
 
 
@@ -322,8 +322,8 @@ def test_padding_of_an_mr_series_is_unchanged(tmp_path: Path) -> None:
     written = write_series(tmp_path, 1, replace(SPEC, modality="MR"))
     stored = written.hu.astype(np.uint16)
     stored[:, 5] = 65535
-    for name, one in zip(NAMES, stored, strict=True):
-        change(tmp_path / name, **_pixels(one, None))
+    for name, slice_values in zip(NAMES, stored, strict=True):
+        change(tmp_path / name, **_pixels(slice_values, None))
     set_padding(tmp_path, "US", 65535)
     np.testing.assert_array_equal(voxels_of(tmp_path), stored)
 
@@ -342,9 +342,9 @@ def undecodable_of(folder: Path, hu: NDArray[Any]) -> tuple[Undecodable, ...]:
     """What can't be decoded of a series; the rest has to be right."""
     slices = slices_of(folder)
     voxels, undecodable = decode_slices(slices)
-    lost = {one.slice.key for one in undecodable}
+    lost = {failed.slice.key for failed in undecodable}
     assert voxels.shape == hu.shape
-    kept = [k for k, one in enumerate(slices) if one.key not in lost]
+    kept = [k for k, item in enumerate(slices) if item.key not in lost]
     np.testing.assert_array_equal(voxels[kept], hu[kept])
     return undecodable
 
@@ -370,7 +370,7 @@ def test_a_file_truncated_after_its_header_was_read_is_undecodable(
     slices, broken = slices_of(tmp_path), tmp_path / NAMES[1]
     broken.write_bytes(broken.read_bytes()[:length])
     voxels, undecodable = decode_slices(slices)
-    assert [one.slice.instance.path for one in undecodable] == [broken]
+    assert [failed.slice.instance.path for failed in undecodable] == [broken]
     np.testing.assert_array_equal(voxels[[0, 2, 3]], hu[[0, 2, 3]])
 
 
@@ -453,11 +453,11 @@ def test_a_damaged_codestream_does_not_change_other_slices(tmp_path: Path, synta
     slices = slices_of(tmp_path)
     for place in range(0, len(codestream), max(1, len(codestream) // 40)):
         damaged = bytearray(codestream)
-        damaged[place : place + 4] = bytes(one ^ 0xFF for one in damaged[place : place + 4])
+        damaged[place : place + 4] = bytes(byte ^ 0xFF for byte in damaged[place : place + 4])
         set_codestream(tmp_path / NAMES[1], bytes(damaged))
         voxels, undecodable = decode_slices(slices)
         assert voxels.shape == hu.shape
-        assert {one.slice.instance.path.name for one in undecodable} <= {NAMES[1]}
+        assert {failed.slice.instance.path.name for failed in undecodable} <= {NAMES[1]}
         np.testing.assert_array_equal(voxels[[0, 2, 3]], hu[[0, 2, 3]])
 
 

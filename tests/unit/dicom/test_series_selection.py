@@ -81,7 +81,7 @@ def test_the_order_of_series_and_files_does_not_change_the_decisions(
         return tuple(random.sample(items, len(items)))
 
     series = shuffled(
-        tuple(replace(one, instances=shuffled(one.instances)) for one in study.series)
+        tuple(replace(series, instances=shuffled(series.instances)) for series in study.series)
     )
     other = judged(replace(study, series=series))
     expected = judged(study)
@@ -237,7 +237,7 @@ def test_several_rules_choose_several_series(study: Study, written: WrittenStudy
         SelectionRule(name="lung", kernels=("lung",), rank=()),
         SelectionRule(name="mr", modalities=("MR",)),
     )
-    chosen = {one.folder: one.stack.series.uid for one in selected(judgement)}
+    chosen = {selection.folder: selection.stack.series.uid for selection in selected(judgement)}
     assert chosen == {"soft": written.thin_soft.series_uid, "lung": written.thin_sharp.series_uid}
     by_uid = {v.series.uid: v for v in judgement.decisions}
     assert by_uid[written.thin_sharp.series_uid].chosen_by == ("lung",)

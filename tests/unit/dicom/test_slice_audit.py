@@ -64,7 +64,7 @@ def test_slices_of_any_orientation_and_file_order_are_sorted(
     np.testing.assert_allclose(audit.geometry.affine_lps, written.affine_lps, atol=1e-4)
     assert audit.geometry.shape == (12, 12, 14)
     assert audit.geometry.is_grid
-    assert [one.instance.sop_instance_uid for one in audit.slices] == list(written.sop_uids)
+    assert [item.instance.sop_instance_uid for item in audit.slices] == list(written.sop_uids)
     assert audit.findings == ()
 
 
@@ -251,7 +251,7 @@ def test_the_geometry_has_every_slice_at_the_position_in_its_header(
     audit = audited(tmp_path_factory.mktemp("series"), spec, replace_limit(100.0))
     first_pixels = np.array([[k, 0, 0] for k in range(spec.n_slices)])
     found = audit.geometry.positions_lps(first_pixels)
-    expected = [pydicom.dcmread(one.instance.path).ImagePositionPatient for one in audit.slices]
+    expected = [pydicom.dcmread(item.instance.path).ImagePositionPatient for item in audit.slices]
     np.testing.assert_allclose(found, np.array(expected, dtype=float), atol=0.01)
 
 

@@ -149,8 +149,8 @@ def test_repetitions_that_alternate_at_each_position_are_split_by_instance_numbe
     write_part(tmp_path, InstanceNumber=lambda k: 2 * k + 2)
     first, second = stacks_of(tmp_path)
     assert (first.split_by, second.split_by) == ("repetition 1", "repetition 2")
-    assert {one.frame.instance_number % 2 for one in first.slices} == {1}
-    assert {one.frame.instance_number % 2 for one in second.slices} == {0}
+    assert {item.frame.instance_number % 2 for item in first.slices} == {1}
+    assert {item.frame.instance_number % 2 for item in second.slices} == {0}
 
 
 @pytest.mark.parametrize("number", [0, 1])
@@ -197,8 +197,8 @@ def test_the_phases_of_a_multi_frame_file_are_split_by_time_point(tmp_path: Path
     write_enhanced(tmp_path, 1, SPEC, phases=2)
     first, second = stacks_of(tmp_path)
     assert (first.split_by, second.split_by) == ("time point 1", "time point 2")
-    assert {one.frame.number for one in first.slices} == set(range(1, 13))
-    assert {one.frame.number for one in second.slices} == set(range(13, 25))
+    assert {item.frame.number for item in first.slices} == set(range(1, 13))
+    assert {item.frame.number for item in second.slices} == set(range(13, 25))
 
 
 def test_two_multi_frame_files_at_the_same_positions_are_two_stacks(tmp_path: Path) -> None:
@@ -237,9 +237,9 @@ def test_every_slice_is_in_exactly_one_stack_whatever_the_order(
         split_into_stacks(replace(series, instances=i)) for i in (series.instances, shuffled)
     )
     assert len(found) == phases
-    assert [{one.key for one in s.slices} for s in found] == [
-        {one.key for one in s.slices} for s in expected
+    assert [{item.key for item in s.slices} for s in found] == [
+        {item.key for item in s.slices} for s in expected
     ]
     assert sum(len(stack.slices) for stack in found) == 5 * phases
     for stack in found:
-        assert len({one.plane.position_mm for one in stack.slices}) == 5
+        assert len({item.plane.position_mm for item in stack.slices}) == 5

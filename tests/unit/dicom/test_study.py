@@ -65,7 +65,7 @@ def test_a_file_with_a_repeated_uid_and_another_header_is_left_out_with_a_warnin
     dataset.save_as(phantom_copy / "z-edited.dcm")
     study = read_study(phantom_copy)
     assert study.warnings == ("1 files have the UID of another one and differ: left out",)
-    names = {one.path.name for one in study.series[0].instances}
+    names = {instance.path.name for instance in study.series[0].instances}
     assert names == {path.name for path in phantom_series.paths}
 
 
@@ -129,7 +129,10 @@ def test_empty_uids_are_derived_from_the_content(
     without_uids(phantom_copy)
     study = read_study(phantom_copy)
     (series,) = study.series
-    assert len({one.sop_instance_uid for one in series.instances}) == phantom_series.spec.n_slices
+    assert (
+        len({instance.sop_instance_uid for instance in series.instances})
+        == phantom_series.spec.n_slices
+    )
     assert "were derived from the content" in study.warnings[0]
 
     moved = shutil.copytree(phantom_copy, tmp_path / "elsewhere")
@@ -155,7 +158,7 @@ def test_the_empty_uids_of_a_real_ct_are_derived(real_ct: Path) -> None:
     (series,) = read_study(real_ct).series
     assert len(series.instances) == 20
     assert all(len(instance.repaired_uids) == 4 for instance in series.instances)
-    assert {one.sop_class_uid for one in series.instances} == {CTImageStorage}
+    assert {instance.sop_class_uid for instance in series.instances} == {CTImageStorage}
 
 
 def test_series_without_a_study_uid_form_one_study_if_patient_and_study_agree(
@@ -191,4 +194,6 @@ def test_series_without_a_study_uid_form_two_studies_if_the_patients_differ(
 
 def test_a_single_file_is_read_as_a_study_of_one_instance(phantom_series: WrittenSeries) -> None:
     (series,) = read_study(phantom_series.paths[3]).series
-    assert [one.sop_instance_uid for one in series.instances] == [phantom_series.sop_uids[3]]
+    assert [instance.sop_instance_uid for instance in series.instances] == [
+        phantom_series.sop_uids[3]
+    ]

@@ -29,7 +29,7 @@ def test_studies_are_numbered_by_their_uid_and_counted(content: Study) -> None:
     assert first.uid < second.uid
     assert (first.number, second.number) == (1, 2)
     assert first.of == second.of == 2
-    assert {(one.series, one.images) for one in (first, second)} == {(1, 3), (2, 7)}
+    assert {(study.series, study.images) for study in (first, second)} == {(1, 3), (2, 7)}
 
 
 def test_several_studies_are_refused_with_their_numbers_and_uids(content: Study) -> None:
@@ -47,7 +47,7 @@ def test_a_study_is_chosen_by_number_or_uid(content: Study) -> None:
     _, second = list_studies(content)
     assert choose_study(content, "2") == choose_study(content, second.uid) == second
     chosen = of_study(content, second.uid)
-    assert {one.study_instance_uid for one in chosen.series} == {second.uid}
+    assert {series.study_instance_uid for series in chosen.series} == {second.uid}
     assert len(chosen.series) == second.series
 
 
@@ -79,7 +79,8 @@ def test_the_message_lists_only_the_first_of_many_studies(content: Study) -> Non
             replace(
                 series,
                 instances=tuple(
-                    replace(one, study_instance_uid=f"1.2.{n}") for one in series.instances
+                    replace(instance, study_instance_uid=f"1.2.{n}")
+                    for instance in series.instances
                 ),
             )
             for n in range(25)

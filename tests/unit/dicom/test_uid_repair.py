@@ -112,9 +112,9 @@ def test_a_series_with_wrong_uids_is_repaired_with_a_warning(
     (selection,) = selected(judge(study, SelectionSection(), GeometrySection()))
     volume = build_volume(selection, GeometrySection())
     assert (volume.voxels == written.hu).all()
-    assert len({one.key for one in volume.slices}) == SMALL.n_slices
-    assert all(one.instance.repaired_uids for one in volume.slices)
-    assert len({one.instance.frame_of_reference_uid for one in volume.slices}) == 1
+    assert len({item.key for item in volume.slices}) == SMALL.n_slices
+    assert all(item.instance.repaired_uids for item in volume.slices)
+    assert len({item.instance.frame_of_reference_uid for item in volume.slices}) == 1
 
 
 def test_derived_uids_depend_on_the_content_alone(

@@ -41,7 +41,7 @@ def test_a_volume_has_the_voxels_slices_and_affine_of_the_phantom(tmp_path: Path
     np.testing.assert_allclose(volume.geometry.affine_lps, written.affine_lps, atol=1e-4)
     np.testing.assert_array_equal(volume.voxels, written.hu)
     assert volume.voxels.dtype == np.int16
-    assert [one.instance.sop_instance_uid for one in volume.slices] == list(written.sop_uids)
+    assert [item.instance.sop_instance_uid for item in volume.slices] == list(written.sop_uids)
 
 
 def test_a_multi_frame_file_gives_the_same_volume_as_single_files(tmp_path: Path) -> None:
