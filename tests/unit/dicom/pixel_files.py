@@ -7,9 +7,7 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom.encaps import encapsulate
-from pydicom.uid import (
-    UID,
-)
+from pydicom.uid import UID
 
 from tests.fuzz.raw_elements import parse, text
 from tests.phantom import SeriesSpec, write_series
@@ -22,17 +20,9 @@ from totalmap.dicom.study import read_study
 from totalmap.settings import GeometrySection
 
 SPEC = SeriesSpec(rows=36, columns=40, n_slices=4, pixel_spacing_mm=(10.0, 10.0))
-
-
 SHAPE = SPEC.shape_kji
-
-
 COMPRESSED = [syntax for syntax in ALL_SYNTAXES if syntax not in NATIVE]
-
-
 NAMES = [f"IM{k + 1:04d}.dcm" for k in range(SPEC.n_slices)]
-
-
 Stored = NDArray[np.integer[Any]]
 
 

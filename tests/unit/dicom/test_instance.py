@@ -1,8 +1,7 @@
-"""Tests what is read from the header of one file, and the faults of images that can't be used."""
+"""Tests what is read from the header of one file."""
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pydicom
 import pytest
@@ -13,35 +12,28 @@ from pydicom.uid import (
     CTImageStorage,
     DeflatedExplicitVRLittleEndian,
     EnhancedCTImageStorage,
-    ExplicitVRBigEndian,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
     MRImageStorage,
-    RLELossless,
 )
 
-from tests.phantom import SeriesSpec, WrittenSeries, write_enhanced, write_series, write_study
+from tests.phantom import WrittenSeries, write_enhanced, write_series, write_study
 from tests.phantom.dose_report import write_dose_report
 from tests.transfer_syntaxes import ALL_SYNTAXES, NATIVE, transcode
+from tests.unit.dicom.instance_files import (
+    BYTES,
+    SPEC,
+    change,
+    fault_of,
+    instance_of,
+    keyword,
+)
 from totalmap.dicom.derived_uids import derived_uid
 from totalmap.dicom.frame import Rescale
 from totalmap.dicom.geometry import Plane
 from totalmap.dicom.instance import (
-    Instance,
     missing_uids,
     read_dataset,
     read_instance,
 )
-
-SPEC = SeriesSpec(
-    rows=36, columns=40, n_slices=3, pixel_spacing_mm=(10.0, 9.0), kernel="B30f", number=7
-)
-BYTES = SPEC.rows * SPEC.columns * 2
-FRAMES = pydicom.datadict.tag_for_keyword("PerFrameFunctionalGroupsSequence")
-
-
-def keyword(uid: UID) -> str:
-    return uid.keyword
 
 
 @pytest.fixture
@@ -58,42 +50,6 @@ def path(series: WrittenSeries) -> Path:
 @pytest.fixture
 def enhanced(tmp_path: Path) -> WrittenSeries:
     return write_enhanced(tmp_path / "enhanced", 1, SPEC)
-
-
-def instance_of(path: Path) -> Instance:
-    instance = read_instance(path)
-    assert instance is not None
-    return instance
-
-
-def change(path: Path, **values: Any) -> None:
-    """Sets attributes; None removes one."""
-    dataset = pydicom.dcmread(path)
-    for name, value in values.items():
-        if value is None:
-            delattr(dataset, name)
-        else:
-            setattr(dataset, name, value)
-    dataset.save_as(path)
-
-
-def overwrite(path: Path, name: str, text: bytes) -> None:
-    """Writes a value that pydicom would refuse, over one of the same length in the file."""
-    dataset = pydicom.dcmread(path)
-    placeholder = b"1" * len(text)
-    setattr(dataset, name, placeholder.decode())
-    dataset.save_as(path)
-    tag = pydicom.tag.Tag(name)
-    start = tag.group.to_bytes(2, "little") + tag.element.to_bytes(2, "little") + b"DS"
-    content = path.read_bytes()
-    place = content.index(start) + 8
-    assert content[place : place + len(text)] == placeholder
-    path.write_bytes(content[:place] + text + content[place + len(text) :])
-
-
-def fault_of(path: Path) -> str:
-    (frame,) = instance_of(path).frames
-    return frame.fault
 
 
 def test_the_header_of_a_classic_ct_is_read(series: WrittenSeries, path: Path) -> None:
@@ -251,174 +207,6 @@ def _filler(size: int) -> Dataset:
     made = Dataset()
     made.add_new(0x00420011, "OB", b"\0" * (size - size % 2))
     return made
-
-
-@pytest.mark.parametrize(
-    ("values", "fault"),
-    [
-        ({"ImagePositionPatient": None}, "no valid Image Position (Patient)"),
-        ({"ImagePositionPatient": ["1", "2"]}, "no valid Image Position (Patient)"),
-        ({"ImageOrientationPatient": None}, "no valid Image Orientation (Patient)"),
-        ({"PixelSpacing": None}, "no valid Pixel Spacing"),
-        ({"PixelSpacing": ["1", "0"]}, "no valid Pixel Spacing"),
-        ({"PixelSpacing": ["-1", "1"]}, "no valid Pixel Spacing"),
-        (
-            {"ImageOrientationPatient": ["1", "0", "0", "0.6", "0.8", "0"]},
-            "Image Orientation (Patient) is not two perpendicular directions",
-        ),
-        (
-            {"ImageOrientationPatient": ["2", "0", "0", "0", "1", "0"]},
-            "Image Orientation (Patient) is not two perpendicular directions",
-        ),
-        (
-            {"ImageOrientationPatient": ["0"] * 6},
-            "Image Orientation (Patient) is not two perpendicular directions",
-        ),
-    ],
-)
-def test_a_missing_or_invalid_position_orientation_or_spacing_is_a_fault(
-    path: Path, values: dict[str, Any], fault: str
-) -> None:
-    change(path, **values)
-    assert fault_of(path) == fault
-    assert instance_of(path).frames[0].plane is None
-
-
-def test_direction_cosines_with_four_decimals_are_accepted(path: Path) -> None:
-    cosines = ["0.9063", "0.4226", "0", "-0.4226", "0.9063", "0"]
-    change(path, ImageOrientationPatient=cosines)
-    assert fault_of(path) == ""
-
-
-@pytest.mark.parametrize("text", [b"nan\\1\\2 ", b"1\\inf\\2 ", b"a\\b\\c "])
-def test_a_position_that_is_no_number_is_a_fault(path: Path, text: bytes) -> None:
-    overwrite(path, "ImagePositionPatient", text)
-    assert fault_of(path) == "no valid Image Position (Patient)"
-
-
-@pytest.mark.parametrize(
-    ("values", "fault"),
-    [
-        ({"RescaleSlope": "0"}, "Rescale Slope 0 and Intercept -1024"),
-        ({"RescaleSlope": "1e7"}, "Rescale Slope 1e+07 and Intercept -1024"),
-        ({"RescaleIntercept": "-1e7"}, "Rescale Slope 1 and Intercept -1e+07"),
-    ],
-)
-def test_an_impossible_rescale_is_a_fault(path: Path, values: dict[str, Any], fault: str) -> None:
-    change(path, **values)
-    assert fault_of(path) == fault
-    assert instance_of(path).frames[0].rescale is None
-
-
-@pytest.mark.parametrize("name", ["RescaleSlope", "RescaleIntercept"])
-@pytest.mark.parametrize("text", [b"abc ", b"1,5 ", b"nan "])
-def test_a_rescale_that_is_no_number_is_a_fault(path: Path, name: str, text: bytes) -> None:
-    overwrite(path, name, text)
-    assert fault_of(path) == "Rescale Slope or Intercept is not a number"
-
-
-def test_a_missing_slope_is_1_a_missing_intercept_0_and_without_both_there_is_no_rescale(
-    path: Path,
-) -> None:
-    change(path, RescaleSlope="")
-    assert instance_of(path).frames[0].rescale == Rescale(slope=1.0, intercept=-1024.0)
-    change(path, RescaleSlope="2", RescaleIntercept="")
-    assert instance_of(path).frames[0].rescale == Rescale(slope=2.0, intercept=0.0)
-    change(path, RescaleSlope="", RescaleIntercept="")
-    assert instance_of(path).frames[0].rescale is None
-    assert fault_of(path) == ""
-
-
-@pytest.mark.parametrize(
-    ("values", "fault"),
-    [
-        ({"Rows": 65535}, "65535 x 40 pixels; at most 8192 x 8192 are plausible"),
-        ({"Columns": 8193}, "36 x 8193 pixels; at most 8192 x 8192 are plausible"),
-        ({"BitsAllocated": 12}, "12 of 12 bits a pixel"),
-        ({"BitsStored": 17}, "17 of 16 bits a pixel"),
-        ({"BitsStored": 0}, "0 of 16 bits a pixel"),
-        ({"BitsAllocated": None}, "12 of 0 bits a pixel"),
-        ({"HighBit": 15}, "the highest of 12 bits is not the last (High Bit)"),
-        ({"SamplesPerPixel": 3}, "a colour image"),
-        ({"NumberOfFrames": 2}, "2 frames with positions for 1"),
-        ({"Rows": 37}, f"its pixels break off after {BYTES} of {BYTES + 80} bytes"),
-        ({"PixelData": None}, f"its pixels break off after 0 of {BYTES} bytes"),
-    ],
-)
-def test_contradictory_or_unsupported_pixel_attributes_are_a_fault(
-    path: Path, values: dict[str, Any], fault: str
-) -> None:
-    change(path, **values)
-    assert fault_of(path) == fault
-
-
-def test_a_missing_high_bit_is_no_fault(path: Path) -> None:
-    change(path, HighBit=None)
-    assert fault_of(path) == ""
-
-
-@pytest.mark.parametrize(("name", "size"), [("Rows", "0 x 40"), ("Columns", "36 x 0")])
-def test_an_image_without_rows_or_columns_is_a_fault(path: Path, name: str, size: str) -> None:
-    change(path, **{name: 0})
-    assert fault_of(path) == f"{size} pixels; at most 8192 x 8192 are plausible"
-
-
-@pytest.mark.parametrize(
-    "syntax",
-    [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian],
-    ids=keyword,
-)
-@pytest.mark.parametrize("missing", [1, 2, 1000, BYTES])
-def test_the_fault_of_truncated_pixels_states_how_many_bytes_are_left(
-    path: Path, syntax: UID, missing: int
-) -> None:
-    transcode(path, syntax)
-    assert fault_of(path) == ""
-    path.write_bytes(path.read_bytes()[:-missing])
-    assert fault_of(path) == f"its pixels break off after {BYTES - missing} of {BYTES} bytes"
-
-
-def test_a_pixel_length_beyond_the_end_of_the_file_is_not_trusted(path: Path) -> None:
-    content = path.read_bytes()
-    place = content.index(b"\xe0\x7f\x10\x00OW") + 8
-    path.write_bytes(content[:place] + b"\xfe\xff\xff\x7f" + content[place + 4 :])
-    assert fault_of(path) == ""
-    path.write_bytes(content[:place] + b"\xff\xff\xff\xff" + content[place + 4 :])
-    assert fault_of(path) == f"its pixels break off after 0 of {BYTES} bytes"
-
-
-def test_a_number_of_frames_other_than_that_of_the_functional_groups_is_a_fault(
-    enhanced: WrittenSeries,
-) -> None:
-    file = enhanced.paths[0]
-    change(file, NumberOfFrames=2)
-    assert {frame.fault for frame in instance_of(file).frames} == {"2 frames with positions for 3"}
-    change(file, NumberOfFrames=4)
-    assert {frame.fault for frame in instance_of(file).frames} == {"4 frames with positions for 3"}
-
-
-def test_only_the_frame_without_a_position_has_a_fault(enhanced: WrittenSeries) -> None:
-    file = enhanced.paths[0]
-    groups = pydicom.dcmread(file).PerFrameFunctionalGroupsSequence
-    del groups[1].PlanePositionSequence
-    change(file, PerFrameFunctionalGroupsSequence=groups)
-    faults = [frame.fault for frame in instance_of(file).frames]
-    assert faults == ["", "no valid Image Position (Patient)", ""]
-
-
-def test_truncated_compressed_pixels_are_left_to_the_decoder(path: Path) -> None:
-    transcode(path, RLELossless)
-    path.write_bytes(path.read_bytes()[:-20])
-    assert fault_of(path) == ""
-
-
-@pytest.mark.parametrize("cut", [200, 400, 800])
-def test_a_truncated_header_is_an_error_or_a_fault(path: Path, cut: int) -> None:
-    path.write_bytes(path.read_bytes()[:cut])
-    try:
-        assert fault_of(path)
-    except Exception as error:
-        assert not isinstance(error, AssertionError)  # noqa: PT017  a fault that is empty
 
 
 @pytest.mark.parametrize(
