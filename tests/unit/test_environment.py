@@ -1,4 +1,4 @@
-"""Proves that one module alone reads the environment of the process."""
+"""Tests that only `totalmap/environment.py` reads the environment of the process."""
 
 import ast
 from pathlib import Path
@@ -23,11 +23,11 @@ def reads_environment(path: Path) -> bool:
     return bool(READERS & (attributes | imported))
 
 
-def test_only_environment_module_reads_the_environment() -> None:
+def test_only_the_environment_module_reads_environment_variables() -> None:
     files = [path for package in PACKAGES for path in (REPOSITORY / package).rglob("*.py")]
     assert {path for path in files if reads_environment(path)} == ALLOWED
 
 
-def test_child_environment_adds_changes_to_that_of_this_process() -> None:
+def test_the_environment_of_a_child_is_that_of_this_process_with_changes() -> None:
     changed = child_environment({"TMPDIR": "/elsewhere"})
     assert changed == {**process_environment(), "TMPDIR": "/elsewhere"}

@@ -1,4 +1,4 @@
-"""docs/input.md says for each kind of file what happens, and the tests that it names exist."""
+"""Tests the table of files in docs/input.md, and that the tests which it names exist."""
 
 import ast
 import re
@@ -18,19 +18,19 @@ ROWS = [
 TESTS = sorted({row[-1] for row in ROWS})
 
 
-def test_the_table_has_rows_of_four_cells() -> None:
+def test_each_row_of_the_table_of_files_has_four_cells() -> None:
     assert len(ROWS) > 30
     assert {len(row) for row in ROWS} == {4}
     assert all(cell for row in ROWS for cell in row)
 
 
-def test_rows_are_sorted_and_none_is_there_twice() -> None:
+def test_rows_of_the_table_of_files_are_sorted_and_unique() -> None:
     keys = [(topic.lower(), kind.lower()) for topic, kind, _, _ in ROWS]
     assert keys == sorted(set(keys))
 
 
 @pytest.mark.parametrize("named", TESTS)
-def test_every_named_test_exists(named: str) -> None:
+def test_every_test_that_the_table_of_files_names_exists(named: str) -> None:
     match = re.fullmatch(r"`(tests/[\w/]+\.py)::(test_\w+)`", named)
     assert match is not None
     tree = ast.parse((REPOSITORY / match[1]).read_text(encoding="utf-8"))

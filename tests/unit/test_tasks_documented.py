@@ -1,4 +1,4 @@
-"""docs/tasks.md says what TotalSegmentator's tables say."""
+"""Tests that docs/tasks.md agrees with the tables of TotalSegmentator."""
 
 import pytest
 
