@@ -20,13 +20,13 @@ EXIT_STATUS = {
 def check(
     result: Annotated[Path, typer.Argument(help="A SEG file, or a folder with SEG files.")],
     source: Annotated[
-        Path, typer.Option(help="The study it was made from: a folder or a ZIP archive.")
+        Path, typer.Option(help="The source study of the SEG: a folder or a ZIP archive.")
     ],
     everything: Annotated[
         bool, typer.Option("--all", help="Also show findings for information.")
     ] = False,
 ) -> None:
-    """Assesses whether the labels of a SEG can be those of a body (docs/quality.md).
+    """Assesses whether the labels of a SEG are plausible (docs/quality.md).
 
     The exit status is 0 for ok, 1 for review, 3 for reject, and 65 if the SEG or its source can't
     be read.

@@ -1,4 +1,4 @@
-"""Ends a command after an error: with one line and the exit status of the error."""
+"""Ends a command after an error with one line and the exit status of the error."""
 
 import sys
 from collections.abc import Iterator

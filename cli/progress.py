@@ -37,7 +37,7 @@ class TimeLeft:
     tiles changes or the count starts again.
     """
 
-    # The text changes at most so often, so that it can be read.
+    # The text changes at most once in this time, so that it can be read.
     SHOWN_SECONDS = 1.0
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

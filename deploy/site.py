@@ -1,4 +1,4 @@
-"""Holds what a site decides for its deployment, and what app.yaml decides about the application."""
+"""Defines the options of a site, and reads the application's values from app.yaml."""
 
 import re
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from totalmap.errors import ConfigError
 
-if TYPE_CHECKING:  # the command line shows these defaults and need not wait for the settings
+if TYPE_CHECKING:  # the command line shows the defaults without loading the settings
     from totalmap.settings import Settings
 
-QUEUE_MINUTES = 120  # a study may wait so long for others under Argo
+QUEUE_MINUTES = 120  # the longest time that a study waits for others under Argo
 DOCKER_GRACE_MINUTES = 5  # from the time-out of the plug-in to that of the Workflow Manager
 EXPORT_MINUTES = 15
 
@@ -49,14 +49,14 @@ class Site:
         image: The image; empty: totalmap:<version>.
         user: The numbers of the user and the group of TotalMAP's process, as `1000:1000`.
         timeout_minutes: The longest time for one study.
-        retention_days: The Informatics Gateway deletes its copy of a study after so many days.
+        retention_days: The number of days after which the Informatics Gateway deletes a study.
         server_url: The address of Argo's server.
         namespace: The namespace in which Argo runs workflows.
         allow_insecure: Whether any certificate of Argo's server is accepted.
         models_claim: The PersistentVolumeClaim with the weights; empty: the image has them.
         priority: The priority of the pods (Argo).
         parallel: The number of studies that are segmented at a time (Argo).
-        notify: The mail addresses that hear of a study that can't be segmented (Argo).
+        notify: The mail addresses for studies that can't be segmented (Argo).
     """
 
     ae_title: str = "TOTALMAP"
@@ -87,7 +87,7 @@ class Site:
 
 @dataclass(frozen=True)
 class Application:
-    """What app.yaml decides about the application.
+    """The values of app.yaml that describe the application.
 
     Attributes:
         cpu: The number of processors.
@@ -108,7 +108,7 @@ class Application:
 
 
 def application(settings: "Settings", site: Site) -> Application:
-    """Reads what the files need from app.yaml, and refuses values that no site could run.
+    """Returns the values of app.yaml for the files, and refuses values that no site can run.
 
     Raises:
         ConfigError: A resource or the user is not a number, the image is not an image reference, or

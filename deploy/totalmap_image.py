@@ -1,4 +1,4 @@
-"""Names what a container of our image reads, writes and holds."""
+"""Names the variables, folders and entry point of a container of our image."""
 
 IMAGE_NAME = "totalmap"  # without registry and tag
 INPUT_VARIABLE, INPUT_FOLDER = "HOLOSCAN_INPUT_PATH", "/var/holoscan/input"
@@ -8,5 +8,5 @@ ENTRY_POINT = "/var/holoscan/tools"
 
 
 def is_totalmap_image(image: str) -> bool:
-    """Returns whether an image reference names our image, in whatever registry."""
+    """Returns whether an image reference names our image, in any registry."""
     return image.rpartition("/")[2].partition("@")[0].partition(":")[0] == IMAGE_NAME

@@ -27,8 +27,8 @@ DOCUMENTS = ("docs", "README.md", "LICENSE")
 SETTINGS = "app.yaml"
 PLATFORM_OF_VARIANT = {"cpu": "cpu", "cuda": "dgpu"}
 
-# `python3 /opt/holoscan/app` runs the folder, as the manifest of the MAP wants it.
-_MAIN = '''"""The command of the MAP: the folder is run, and the application in it is `app`."""
+# The manifest of the MAP runs the folder with `python3 /opt/holoscan/app`.
+_MAIN = '''"""Runs the application, the package `app` of this folder, as the command of the MAP."""
 
 import runpy
 
@@ -101,7 +101,7 @@ def write_manifests(context: Path, variant: str, sdk_version: str) -> None:
 
 
 def _tracked(repository: Path, names: tuple[str, ...]) -> list[str]:
-    """Returns the tracked files in folders or with names: no virtual environment, no data."""
+    """Returns the tracked files in folders or with names, so no virtual environment and no data."""
     command = ["git", "-C", str(repository), "ls-files", "-z", "--", *names]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  git
     if done.returncode:

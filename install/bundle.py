@@ -47,7 +47,8 @@ def make_bundle(folder: Path, torch: str, torch_index: str, models: Path | None)
     """Makes a bundle for machines with this machine's Python and processor type.
 
     Args:
-        folder: The folder of the bundle. An older bundle is replaced, any other folder is refused.
+        folder: The folder of the bundle. An older bundle is replaced; a folder with other files is
+            refused.
         torch: cpu or cuda.
         torch_index: Address of an index with PyTorch for the CPU.
         models: The weights of the bundle, or None.
@@ -91,7 +92,7 @@ def _add_wheels(lock: Lock, wheels: Path, torch_index: str) -> None:
 
 
 def _add_repository(folder: Path) -> None:
-    """Copies the tracked files only: no environment, study or result."""
+    """Copies the tracked files only, so no virtual environment, study or result."""
     folder.mkdir()
     archive = folder.with_suffix(".tar")
     _run("git", "-C", str(REPOSITORY), "archive", "--output", str(archive.resolve()), "HEAD")

@@ -83,7 +83,9 @@ def main() -> int:
     """Writes the list that the arguments name."""
     parser = argparse.ArgumentParser(prog="python -m install.licences", description=__doc__)
     parser.add_argument("file", type=Path)
-    parser.add_argument("--installed", action="store_true", help="what is installed here: a NOTICE")
+    parser.add_argument(
+        "--installed", action="store_true", help="write a NOTICE of the installed packages"
+    )
     given = parser.parse_args()
     text = notice(installed_packages()) if given.installed else page(locked_packages())
     given.file.write_text(text, encoding="utf-8")

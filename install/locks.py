@@ -1,7 +1,7 @@
 """Reads the lock files: the packages of each set with their versions and hashes.
 
-A set is installed with `pip install --no-deps`, after the sets that it builds on. The packages in
-unused.txt, which other packages require and no run imports, are in no set.
+A set is installed with `pip install --no-deps`, after the sets that it builds on. No set has the
+packages in unused.txt, which other packages require but no run imports.
 """
 
 import re

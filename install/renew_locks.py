@@ -59,7 +59,7 @@ class Package:
     """A package in the version that was resolved.
 
     Attributes:
-        condition: A marker where only some of the supported Pythons need it, else empty.
+        condition: A marker if only some of the supported Pythons need the package, or "".
     """
 
     name: str
@@ -157,10 +157,10 @@ def resolve(files: Iterable[Path], pins: Iterable[str], without: Iterable[str]) 
 
 
 def run_uv(*arguments: str) -> str:
-    """Returns what uv prints, with the configuration of this machine's pip and uv left aside.
+    """Runs uv without the configuration of this machine's pip and uv, and returns its output.
 
     Raises:
-        SystemExit: uv failed; its own words are in the message.
+        SystemExit: uv failed; the message is that of uv.
     """
     command = [sys.executable, "-m", "uv", *arguments, "--no-config", "--quiet"]
     command += ["--default-index", INDEX]
@@ -191,8 +191,8 @@ def write_lock(name: str, packages: Iterable[Package], title: str) -> None:
 def write_torch_cpu(torch: Package) -> None:
     """Writes the lock file of PyTorch for the CPU.
 
-    PyPI has no such build, and PyTorch's own index, which has, can't be asked for hashes from
-    every network: this file has none.
+    This file has no hashes: PyPI does not have this build, and PyTorch's own index, which has it,
+    is not reachable from every network.
     """
     lines = [
         "# PyTorch for the CPU, from PyTorch's own index. Written by `make locks`.",
@@ -204,7 +204,7 @@ def write_torch_cpu(torch: Package) -> None:
 
 
 def write_packaged(packages: Iterable[Package]) -> None:
-    """Writes what `monai-deploy package` has pip install in its image, with all dependencies."""
+    """Writes the packages that `monai-deploy package` installs in its image, with dependencies."""
     lines = [
         "# What `monai-deploy package` installs in its image. Written by `make locks`.",
         "# Without hashes: the packager adds packages of its own, which have none.",
@@ -214,7 +214,7 @@ def write_packaged(packages: Iterable[Package]) -> None:
 
 
 def files_of(package: Package) -> list[File]:
-    """Returns the wheels that a supported system may install, and the source where one is needed.
+    """Returns the wheels that a supported system may install, and the source if one is needed.
 
     Raises:
         SystemExit: PyPI has no file for one of the supported Pythons.
@@ -242,7 +242,7 @@ def files_of(package: Package) -> list[File]:
 
 
 def _tags(filename: str, package: Package) -> frozenset[Tag]:
-    """Returns for which systems a wheel of the package is; none where it is another file."""
+    """Returns the systems that a wheel of the package supports; none if it is another file."""
     try:
         name, version, _, tags = parse_wheel_filename(filename)
     except InvalidWheelFilename:
@@ -272,9 +272,9 @@ def _supported_tags(python: tuple[int, int]) -> frozenset[Tag]:
 
 
 def _condition(marker: Marker | None) -> str | None:
-    """Returns "" where every supported Python fulfils a marker, and None where no one does.
+    """Returns "" if every supported Python fulfils a marker, None if none does.
 
-    In between, returns the marker.
+    Otherwise returns the marker.
     """
     linux = {
         "sys_platform": "linux",

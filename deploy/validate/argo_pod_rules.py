@@ -1,4 +1,4 @@
-"""Judges the pods of an Argo WorkflowTemplate: containers, resources, volumes and queues."""
+"""Validates the pods of an Argo WorkflowTemplate: containers, resources, volumes and queues."""
 
 import re
 from collections.abc import Callable, Iterator

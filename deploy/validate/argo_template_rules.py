@@ -1,8 +1,8 @@
-"""Judges an Argo WorkflowTemplate by what the Task Manager's argo plug-in does with it.
+"""Validates an Argo WorkflowTemplate by what the Task Manager's argo plug-in does with it.
 
 Source: ArgoPlugin, ExitHookTemplate and Strings of the Task Manager (revision 9e10e95). The plug-in
 does not run the WorkflowTemplate. It copies the templates that the entry point reaches into a new
-workflow, adds its own templates, and gives the artifacts their places in the object store.
+workflow, adds its own templates, and gives the artifacts their locations in the object store.
 argo_pod_rules.py has the rules of containers and pods.
 """
 
@@ -42,7 +42,7 @@ def entry_point_exists(document: WorkflowTemplate) -> Iterator[FileFault]:
 
 
 def template_names_differ(document: WorkflowTemplate) -> Iterator[FileFault]:
-    """Argo refuses two templates with one name, and the Task Manager adds three of its own."""
+    """Argo refuses two templates with one name, and the Task Manager adds three templates."""
     count = Counter(template.name.value for template in document.templates)
     seen: set[str] = set()
     for template in document.templates:
@@ -51,7 +51,7 @@ def template_names_differ(document: WorkflowTemplate) -> Iterator[FileFault]:
             yield FileFault(
                 name.place,
                 "reserved",
-                f"the Task Manager adds a template of its own with the name {name.value!r}",
+                f"the Task Manager adds a template with the name {name.value!r}",
                 "give the template another name",
             )
         elif name.value in seen:
@@ -69,7 +69,7 @@ def every_template_is_called_once(document: WorkflowTemplate) -> Iterator[FileFa
     used: set[str] = set()
     for call in document.calls:
         name = call.template
-        if call.has_template_ref:  # the schema refuses it
+        if call.has_template_ref:  # the schema refuses this
             continue
         if name.value not in document.template_by_name:
             yield FileFault(
@@ -201,7 +201,7 @@ def _folder_faults(
 
 
 def totalmap_weights_are_there(document: WorkflowTemplate) -> Iterator[FileFault]:
-    """The weights are in the image, in their usual folder, or in a volume."""
+    """The weights are in their usual folder of the image, or in a volume."""
     for template in document.templates:
         variable = template.environment.get(MODELS_VARIABLE)
         if not template.is_totalmap or not variable:
@@ -212,8 +212,8 @@ def totalmap_weights_are_there(document: WorkflowTemplate) -> Iterator[FileFault
             yield FileFault(
                 variable.place,
                 "models",
-                f"there are no weights at {variable.value}: those of the image are at "
-                f"{MODELS_FOLDER}, and no volume is mounted there",
+                f"there are no weights at {variable.value}: the image has them at {MODELS_FOLDER}, "
+                "and no volume is mounted there",
                 f"write {MODELS_FOLDER}/, or mount the weights",
             )
 

@@ -1,7 +1,7 @@
-"""Judges the conditions between the tasks of a clinical workflow.
+"""Validates the conditions between the tasks of a clinical workflow.
 
 Source: ConditionalParameterParser, ConditionalGroup, Conditional and DicomService of the Workflow
-Manager. It logs a condition that it can't read and takes it for false: the study then ends as a
+Manager. It logs a condition that it can't read and treats it as false: the study then ends as a
 success.
 """
 
@@ -44,7 +44,7 @@ def _faults_of_condition(
         yield FileFault(
             condition.place,
             "condition",
-            f"the Workflow Manager can't read condition {text!r} and takes it for false",
+            f"the Workflow Manager can't read condition {text!r} and treats it as false",
             "write \"{{ context... }} == 'value'\", with ==, !=, <, >, <=, >=, CONTAINS or "
             "NOT_CONTAINS, joined by AND or OR",
         )
@@ -60,7 +60,7 @@ def _parameter_faults(
         yield FileFault(
             condition.place,
             "series-condition",
-            f"{parameter!r} is the value of whichever file comes first, with any() and with all()",
+            f"{parameter!r} is the value of the file that comes first, with any() and with all()",
             "route by ae_title and let the application choose the series",
         )
         return

@@ -1,4 +1,4 @@
-"""Judges the tasks of a clinical workflow one by one, by the rules of their types.
+"""Validates each task of a clinical workflow by the rules of its type.
 
 Source: WorkflowValidator, ValidationConstants and ArgoParameters of the Workflow Manager, and the
 plug-ins of its Task Manager. docker_task_rules.py has the rules of docker tasks.
@@ -62,7 +62,7 @@ def task_faults(workflow: ClinicalWorkflow) -> Iterator[FileFault]:
 
 
 def required_arguments_are_set(_: ClinicalWorkflow, task: Task) -> Iterator[FileFault]:
-    """The plug-in of the type refuses a task without them."""
+    """The plug-in of the task's type refuses a task without its required arguments."""
     for name in _REQUIRED_ARGUMENTS.get(task.type.value, ()):
         if not task.args.get(name):
             yield FileFault(
@@ -91,7 +91,7 @@ def inputs_have_name_and_value(_: ClinicalWorkflow, task: Task) -> Iterator[File
 
 
 def output_names_differ(_: ClinicalWorkflow, task: Task) -> Iterator[FileFault]:
-    """Of two outputs with one name, one overwrites the other."""
+    """If two outputs have one name, one overwrites the other."""
     count = Counter(output.name.value for output in task.outputs)
     for artifact in task.outputs[1:]:
         if count[artifact.name.value] > 1:
@@ -248,7 +248,7 @@ def email_has_recipients(_: ClinicalWorkflow, task: Task) -> Iterator[FileFault]
 
 
 def email_names_no_patient(_: ClinicalWorkflow, task: Task) -> Iterator[FileFault]:
-    """A mail holds attributes of the study, and none of the patient."""
+    """A mail may hold attributes of the study, but none of the patient."""
     # Imported only for a mail: pydicom takes a fifth of a second.
     from pydicom.datadict import tag_for_keyword
 
@@ -303,7 +303,7 @@ _ARGO_VALUES: Mapping[str, tuple[Callable[[str], bool], str]] = {
     "gpu_required": (_is_bool, "'true' or 'false'"),
     "allow_insecure": (_is_bool, "'true' or 'false'"),
     "server_url": (_is_url, "a whole URL, for example https://argo-server.argo:2746"),
-    "timeoutSeconds": (str.isdigit, "whole seconds; the Task Manager passes over anything else"),
+    "timeoutSeconds": (str.isdigit, "whole seconds; the Task Manager ignores any other value"),
 }
 
 _RULES_OF_ALL_TYPES: tuple[TaskRule, ...] = (

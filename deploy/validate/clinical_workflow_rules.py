@@ -1,8 +1,8 @@
-"""Judges a clinical workflow as a whole, by what the Workflow Manager does with it.
+"""Validates a clinical workflow as a whole, by what the Workflow Manager does with it.
 
 Source: WorkflowValidator, WorkflowExecuterService and ArtifactMapper of the Workflow Manager
-(revision 9e10e95), which differ from its documentation in places. A fault is what the Workflow
-Manager refuses at registration, and what fails or is lost when a study comes.
+(revision 9e10e95). They differ from its documentation in places. A fault is a value that the
+Workflow Manager refuses at registration, or a value with which studies fail or results are lost.
 """
 
 import re
@@ -14,7 +14,7 @@ from deploy.validate.yaml_positions import LocatedText
 
 ClinicalWorkflowRule = Callable[[ClinicalWorkflow], Iterator[FileFault]]
 
-# The Workflow Manager takes the second word, and the text from the first } to the next one.
+# The Workflow Manager reads the second word, and the text from the first } to the next one.
 _VALUE = re.compile(r"\{+ context\.(?P<path>[^ {}]+) \}(?P<braces>\}*)(?P<suffix>[^{} ]*)")
 _OUTPUT = re.compile(r"context\.executions\.([^.\s]+)\.(?:artifacts\.|output_dir \}/)([^.\s/}]+)")
 _ARTIFACT = re.compile(r"context\.executions\.[^.\s]+\.artifacts\.([^.\s}]+)")
@@ -171,8 +171,8 @@ def _value_faults(
         yield FileFault(
             value.place,
             "artifact-value",
-            f"the Workflow Manager passes over {match['suffix']!r} after the braces and takes all "
-            f"of {match['path']}",
+            f"the Workflow Manager ignores {match['suffix']!r} after the braces and uses all of "
+            f"{match['path']}",
             "write '{ context.executions.TASK.output_dir }/NAME/FOLDER', in single braces",
         )
     elif path[:2] == ["input", "dicom"]:
@@ -253,7 +253,7 @@ def needed_outputs_are_mandatory(workflow: ClinicalWorkflow) -> Iterator[FileFau
 
 
 def exports_send_results(workflow: ClinicalWorkflow) -> Iterator[FileFault]:
-    """The study itself, which the PACS has, is no result."""
+    """An export sends results; the PACS already has the study itself."""
     exported = [
         artifact
         for task in workflow.tasks

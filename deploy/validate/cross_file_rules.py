@@ -1,4 +1,4 @@
-"""Judges a clinical workflow together with the WorkflowTemplates that its tasks name."""
+"""Validates a clinical workflow together with the WorkflowTemplates that its tasks name."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -74,7 +74,7 @@ def _optional_input_faults(task: Task, document: WorkflowTemplate) -> Iterator[F
 
 
 def _needed_inputs(document: WorkflowTemplate) -> Iterator[TemplateArtifact]:
-    """Yields the artifacts to which the Task Manager has to give a place."""
+    """Yields the artifacts that get their location from the Task Manager."""
     handed_over = set()
     for call in document.calls:
         for artifact in call.artifacts:

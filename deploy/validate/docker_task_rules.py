@@ -1,7 +1,7 @@
-"""Judges the docker tasks of a clinical workflow.
+"""Validates the docker tasks of a clinical workflow.
 
 Source: DockerPlugin and ContainerStatusMonitor of the Task Manager. The plug-in mounts folders for
-the artifacts and nothing else. It takes a container that has ended for a success, whatever its exit
+the artifacts and nothing else. A container that has ended counts as a success, whatever its exit
 status. After its time-out it stops watching the container and reports nothing.
 """
 
@@ -41,7 +41,7 @@ def arguments_are_known(_: ClinicalWorkflow, task: Task) -> Iterator[FileFault]:
             yield FileFault(
                 value.place,
                 "argument",
-                f"a docker task has no argument {name!r}; the Task Manager passes over it",
+                f"a docker task has no argument {name!r}; the Task Manager ignores it",
                 f"write one of {', '.join(_ARGUMENTS)}, or {VARIABLE_PREFIX}NAME for a variable",
             )
         elif name.startswith(VARIABLE_PREFIX) and VARIABLE_PREFIX in name.removeprefix(
@@ -92,7 +92,7 @@ def artifacts_have_mounts(_: ClinicalWorkflow, task: Task) -> Iterator[FileFault
 
 
 def temporary_storage_is_absolute(_: ClinicalWorkflow, task: Task) -> Iterator[FileFault]:
-    """The folder lies in the Task Manager's own container."""
+    """The folder is in the Task Manager's own container."""
     path = task.args.get("temp_storage_container_path")
     if path and not path.value.startswith("/"):
         yield FileFault(
@@ -105,7 +105,7 @@ def temporary_storage_is_absolute(_: ClinicalWorkflow, task: Task) -> Iterator[F
 
 
 def image_has_a_version(_: ClinicalWorkflow, task: Task) -> Iterator[FileFault]:
-    """The same file has to run the same image tomorrow."""
+    """The same file has to run the same image every time."""
     if task.image:
         yield from image_tag_faults(task.image)
 
@@ -126,8 +126,8 @@ def container_timeout_is_in_order(_: ClinicalWorkflow, task: Task) -> Iterator[F
         yield FileFault(
             value.place,
             "docker-timeout",
-            f"task_timeout_minutes is {value.value!r}; the Task Manager takes anything but whole "
-            "minutes for 5, and 0 for no time at all",
+            f"task_timeout_minutes is {value.value!r}; the Task Manager reads anything but whole "
+            "minutes as 5, and 0 as no time at all",
             "write whole minutes from 1 on",
         )
         return
@@ -210,7 +210,7 @@ def totalmap_weights_are_in_the_image(_: ClinicalWorkflow, task: Task) -> Iterat
         yield FileFault(
             path.place,
             "models",
-            f"there are no weights at {path.value}: those of the image are at {MODELS_FOLDER}, and "
+            f"there are no weights at {path.value}: the image has them at {MODELS_FOLDER}, and "
             "others can't be mounted",
             f"write {MODELS_FOLDER}/",
         )
@@ -243,7 +243,7 @@ def totalmap_user_is_set(_: ClinicalWorkflow, task: Task) -> Iterator[FileFault]
 def totalmap_failure_stops_the_workflow(
     workflow: ClinicalWorkflow, task: Task
 ) -> Iterator[FileFault]:
-    """The plug-in takes a failed container for a success, so the next task has to need `results`.
+    """The plug-in treats a failed container as a success, so the next task has to need `results`.
 
     TotalMAP writes status.json after a failure too: its output folder is never empty.
     """
@@ -258,7 +258,7 @@ def totalmap_failure_stops_the_workflow(
                 yield FileFault(
                     value.place,
                     "failure-is-success",
-                    "the Task Manager takes a failed container for a success, and "
+                    "the Task Manager treats a failed container as a success, and "
                     f"{value.value!r} exists after a failure too (status.json)",
                     f"write '{{ context.executions.{task.id.value}.output_dir }}/{OUTPUT_ARTIFACT}"
                     "/results', which exists after a success only",
@@ -267,7 +267,7 @@ def totalmap_failure_stops_the_workflow(
                 yield FileFault(
                     artifact.mandatory_place,
                     "failure-is-success",
-                    "the Task Manager takes a failed container for a success; without a mandatory "
+                    "the Task Manager treats a failed container as a success; without a mandatory "
                     "input here the failure is not noticed",
                     'write "mandatory": true',
                 )

@@ -1,4 +1,4 @@
-"""A fault in a deployment file: where it is, what is wrong, and what to write instead."""
+"""Defines a fault in a deployment file: its line, what is wrong, and what to write instead."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ class FileFault:
 
     Attributes:
         place: The line of the fault.
-        rule: The short name of the rule, which the documentation can be searched for.
+        rule: The short name of the rule; docs/monai-deploy.md explains it.
         problem: What is wrong, with the value.
         remedy: What to write instead.
     """

@@ -1,4 +1,4 @@
-"""Judges the name of a container image: it has to mean the same image tomorrow."""
+"""Validates the name of a container image: it has to name the same image every time."""
 
 from collections.abc import Iterator
 
@@ -7,9 +7,9 @@ from deploy.validate.yaml_positions import LocatedText
 
 
 def image_tag_faults(image: LocatedText) -> Iterator[FileFault]:
-    """Yields a fault if an image has no tag, or the tag `latest`, which moves.
+    """Yields a fault if an image has no tag, or the tag `latest`, which changes.
 
-    The Docker engine pulls every tag of an image that is named without one.
+    The Docker engine pulls all tags of an image that is named without a tag.
     """
     name, _, digest = image.value.partition("@")
     tag = name.rpartition("/")[2].partition(":")[2]

@@ -1,12 +1,12 @@
-"""Validates a document against its JSON Schema (Draft 2020-12) and words each fault.
+"""Validates a document against its JSON Schema (Draft 2020-12) and writes the text of each fault.
 
-The schemas are the files in `schemas/`, one for each kind of document. Beside the standard keywords
-they hold three annotations of ours:
+The schemas are the files in `schemas/`, one for each kind of document. In addition to the standard
+keywords they hold three annotations of ours:
 
 - x-reader: the program that reads the document.
-- x-expected: what to write where a value has the wrong type.
-- x-fault: {rule, problem, remedy} of a wrong value. `{key}`, `{value}` and `{length}` are filled
-  in. Without a remedy, the allowed values are listed.
+- x-expected: what to write if a value has the wrong type.
+- x-fault: {rule, problem, remedy} of a wrong value. `{key}`, `{value}` and `{length}` are replaced.
+  Without a remedy, the allowed values are listed.
 """
 
 import json
@@ -88,7 +88,7 @@ def _faults(error: ValidationError, document: LocatedValue, reader: str) -> Iter
     elif error.validator == "additionalProperties":
         for entry in value.entries:
             if entry.key in instance and entry.key not in schema["properties"]:
-                problem = f"key {entry.key!r} is unknown, and {reader} passes over it"
+                problem = f"key {entry.key!r} is unknown, and {reader} ignores it"
                 remedy = _one_of(entry.key, schema["properties"])
                 yield FileFault(entry.place, "key", problem, remedy)
     elif "x-fault" in schema:

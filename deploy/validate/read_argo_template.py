@@ -1,4 +1,4 @@
-"""Reads an Argo WorkflowTemplate into types whose values know their lines."""
+"""Reads an Argo WorkflowTemplate into dataclasses, with the line of each value."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from deploy.totalmap_image import is_totalmap_image
 from deploy.validate.file_fault import Place
 from deploy.validate.yaml_positions import LocatedText, LocatedValue
 
-# Keys of an artifact by which Argo knows its source without the Task Manager.
+# Keys of an artifact that tell Argo its source without the Task Manager.
 _SOURCES = ("from", "raw", "http", "git", "oss", "gcs", "hdfs", "azure", "artifactory")
 
 
 @dataclass(frozen=True)
 class TemplateArtifact:
-    """An artifact of a template, or one that a step hands over.
+    """An artifact of a template, or one that a step passes to it.
 
     Attributes:
         has_source: Whether Argo knows its source without the Task Manager.
@@ -89,7 +89,7 @@ class WorkflowTemplate:
 
     @cached_property
     def template_by_name(self) -> Mapping[str, Template]:
-        """The templates by their names; of two with one name the first, as the plug-in takes it."""
+        """The templates by their names; of two with one name the first, as in the plug-in."""
         return {template.name.value: template for template in reversed(self.templates)}
 
     @cached_property
@@ -111,7 +111,7 @@ class WorkflowTemplate:
 
 
 def read_argo_template(document: LocatedValue) -> WorkflowTemplate:
-    """Reads what can be read; `schema_faults` reports wrong values."""
+    """Reads all values that can be read; `schema_faults` reports wrong ones."""
     spec = document.get("spec")
     return WorkflowTemplate(
         place=document.place,

@@ -1,4 +1,4 @@
-"""Reads a clinical workflow of the Workflow Manager into types whose values know their lines."""
+"""Reads a clinical workflow into dataclasses, with the line of each value."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -79,7 +79,7 @@ class ClinicalWorkflow:
     """A clinical workflow.
 
     Attributes:
-        export_destinations: Those that its gateway section lists.
+        export_destinations: The destinations that its section informatics_gateway lists.
     """
 
     place: Place
@@ -94,7 +94,7 @@ class ClinicalWorkflow:
         return {task.id.value: task for task in reversed(self.tasks)}
 
     def ids_before(self, task: Task) -> frozenset[str]:
-        """Returns the IDs of all tasks that have run when this one starts."""
+        """Returns the IDs of all tasks that have run before this one starts."""
         found: set[str] = set()
         wanted = {task.id.value}
         while wanted:
@@ -108,7 +108,7 @@ class ClinicalWorkflow:
 
 
 def read_clinical_workflow(document: LocatedValue) -> ClinicalWorkflow:
-    """Reads what can be read; `schema_faults` reports values of the wrong type."""
+    """Reads all values that can be read; `schema_faults` reports values of the wrong type."""
     gateway = _get(document, "informatics_gateway")
     return ClinicalWorkflow(
         place=document.place,

@@ -96,7 +96,7 @@ def _rule_faults(
 def _kind(document: LocatedValue) -> str:
     """Returns the kind of a document in words."""
     if document.get("spec", "templates"):
-        return "Argo WorkflowTemplate"  # also without its kind, which the schema then misses
+        return "Argo WorkflowTemplate"  # also without its kind, which the schema then reports
     if document.get("services") and not document.get("tasks"):
         return "compose file"
     if document.get("apiVersion"):

@@ -1,4 +1,4 @@
-"""Reads YAML and JSON documents; every value knows the line in which it is written."""
+"""Reads YAML and JSON documents, and keeps the line of each value."""
 
 import json
 from collections.abc import Iterator
@@ -109,7 +109,7 @@ class LocatedValue:
         return LocatedEntry(_text(key), place, located)
 
     def _line(self, line: int | None) -> Place:
-        """Returns the place of a line that ruamel.yaml counts from 0; its own without one."""
+        """Returns the place of a line, counted from 0; without a line, the place of this value."""
         return self.place if line is None else Place(self.place.file, line + 1)
 
 
@@ -211,7 +211,7 @@ def _endless(file: Path) -> Documents:
 
 
 class _Constructor(RoundTripConstructor):
-    """Takes the last of two equal keys, as Newtonsoft.Json does, and keeps the lines of both."""
+    """Uses the last of two equal keys, as Newtonsoft.Json does, and keeps the lines of both."""
 
     doubled: list[tuple[str, int, int]]
 
@@ -222,10 +222,10 @@ class _Constructor(RoundTripConstructor):
     def check_mapping_key(
         self, node: Any, key_node: Any, mapping: Any, key: Any, value: Any
     ) -> bool:
-        """Notes a key that exists already, and replaces its value.
+        """Records a key that exists already, and replaces its value.
 
         Raises:
-            ConstructorError: The key is a mapping or a sequence, which no program reads.
+            ConstructorError: The key is a mapping or a sequence, which no program accepts.
         """
         del node, value
         if isinstance(key, CommentedKeyMap | CommentedKeySeq):
