@@ -1,4 +1,4 @@
-"""Carries what is stained in a phantom through the chain, and judges what comes back."""
+"""Segments the stained liver of a phantom, and compares the SEG with the phantom."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,12 +24,12 @@ FILL = GeometrySection(gaps=GapPolicy.FILL, max_gap_mm=30.0)
 
 @dataclass(frozen=True, kw_only=True)
 class Carried:
-    """A mask as other software reads it from our SEG, against the source's own pixels."""
+    """The mask that other software reads from our SEG, compared with the pixels of the source."""
 
     volume: Volume
     dice_highdicom: float
     dice_dcmqi: float
-    off_mm: float  # distance of the centres of mass of mask and truth
+    off_mm: float  # distance between the centres of mass of the mask and of the true liver
 
 
 def carried(
@@ -41,13 +41,13 @@ def carried(
     geometry: GeometrySection = FILL,
     rule: SelectionRule = RULE,
 ) -> Carried:
-    """Runs a phantom series through the chain with a predictor that finds the stained liver.
+    """Segments a phantom series with a predictor that finds the stained liver, and writes a SEG.
 
     Args:
-        written: What is true.
-        folder: Gets the SEG.
-        source: The study to read, where it is more than the series' own folder.
-        spacing_mm: The predictor's resolution.
+        written: The series, with its true values.
+        folder: The folder for the SEG.
+        source: The study to read; None: the folder of the series.
+        spacing_mm: The resolution of the predictor.
     """
     volume = volume_of(source or written.folder, geometry, rule)
     segmentation = segment(volume, (StainFinder(LIVER, spacing_mm),), SilentObserver().progress)
@@ -55,7 +55,7 @@ def carried(
         (result,) = write_seg(segmentation, Settings(), release)
         release.publish({})
     truth = written.hu > STAIN_HU / 2
-    assert truth.sum() > 100, "nothing stained is in view, the comparison would prove nothing"
+    assert truth.sum() > 100, "no stained voxels are in view, so the comparison would prove nothing"
     by_highdicom = read_by_highdicom(folder / result.path, written) == LIVER
     by_dcmqi = read_by_dcmqi(folder / result.path, folder / "dcmqi", written) == LIVER
     return Carried(

@@ -1,16 +1,16 @@
-"""A clock that tests set by hand."""
+"""A clock that tests set."""
 
 from dataclasses import dataclass
 
 
 @dataclass(slots=True)
 class HandSetClock:
-    """Both clocks of a machine; `advance` lets time go by, `jump` sets the one of the wall.
+    """Both clocks of a machine; `advance` moves both, `jump` moves the wall clock only.
 
     Attributes:
         wall: Seconds since 1970, UTC.
         boot: Seconds since the start of the machine.
-        boot_name: Names the start of the machine.
+        boot_name: The ID of this start of the machine.
     """
 
     wall: float = 1_790_000_000.0
@@ -18,16 +18,16 @@ class HandSetClock:
     boot_name: str = "first boot"
 
     def advance(self, seconds: float) -> None:
-        """Lets time go by."""
+        """Moves both clocks forward."""
         self.wall += seconds
         self.boot += seconds
 
     def jump(self, seconds: float) -> None:
-        """Sets the clock of the wall, as a person or NTP does."""
+        """Moves the wall clock, as a person or NTP does."""
         self.wall += seconds
 
     def restart(self, off_seconds: float) -> None:
-        """Starts the machine again after it was off for a while."""
+        """Restarts the machine after it was off for some seconds."""
         self.wall += off_seconds
         self.boot, self.boot_name = 10.0, f"after {self.boot_name}"
 
@@ -40,5 +40,5 @@ class HandSetClock:
         return self.boot
 
     def boot_id(self) -> str:
-        """Returns the name of the start of the machine."""
+        """Returns the ID of this start of the machine."""
         return self.boot_name

@@ -1,4 +1,4 @@
-"""What many tests share: phantom studies, narrow networks, the real CT."""
+"""Defines fixtures for many tests: phantom studies, narrow networks, a real CT."""
 
 import os
 import shutil
@@ -17,11 +17,11 @@ from tests.segmentations import segmentation_of
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings, Variant, load_settings
 
-# `make test` runs three tests at once. Threads of torch that spin while they wait would take turns
-# with those they wait for: four times slower.
+# `make test` runs three tests at a time. If threads of torch used processor time while they wait,
+# they would delay the threads that they wait for: tests would be four times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-# A busy machine is no error of ours.
+# No test fails because the machine is busy.
 hypothesis.settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
@@ -34,32 +34,32 @@ REAL_DATA = REPOSITORY.parent / "shared" / "data" / "totalsegmentator-example"
 
 @pytest.fixture(autouse=True)
 def _logging_of_its_own() -> Iterator[None]:
-    """A command that a test ran in this process leaves its log level to no other test."""
+    """Resets the log level after each test, because a command of the test may have changed it."""
     yield
     structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")
 def phantom_series(tmp_path_factory: pytest.TempPathFactory) -> WrittenSeries:
-    """A small axial CT of the trunk; read it, never change it."""
+    """A small axial CT of the trunk; tests may read it only."""
     return write_series(tmp_path_factory.mktemp("phantom"), 1)
 
 
 @pytest.fixture(scope="session")
 def true_segmentation(phantom_series: WrittenSeries) -> Segmentation:
-    """What a perfect network would find in `phantom_series`."""
+    """The segmentation that a perfect network would find in `phantom_series`."""
     return segmentation_of(phantom_series)
 
 
 @pytest.fixture
 def phantom_copy(phantom_series: WrittenSeries, tmp_path: Path) -> Path:
-    """A copy of the files of `phantom_series`, to be spoilt."""
+    """A copy of the files of `phantom_series` that a test may damage."""
     return Path(shutil.copytree(phantom_series.folder, tmp_path / "study"))
 
 
 @pytest.fixture(scope="session")
 def settings() -> Settings:
-    """The settings of app.yaml without the machine's environment."""
+    """The settings of app.yaml, without environment variables of the machine."""
     return load_settings(REPOSITORY / "app.yaml", {})
 
 
@@ -86,6 +86,6 @@ def full_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def peer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peer]:
-    """TotalSegmentator's command, many times in one process."""
+    """TotalSegmentator's command, run many times in one process."""
     with Peer(tmp_path_factory.mktemp("peer")) as process:
         yield process

@@ -1,4 +1,4 @@
-"""A file system that is soon full."""
+"""Mounts a small file system, for tests of a full disk."""
 
 import subprocess
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import pytest
 
 @contextmanager
 def small_disk(folder: Path, size: str) -> Iterator[Path]:
-    """Mounts a file system of a size such as "64k"; skips the test where that is not allowed."""
+    """Mounts a file system of a size such as "64k"; skips the test without the right."""
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:

@@ -1,4 +1,4 @@
-"""Reads the commands in our documents, which are run by tests."""
+"""Reads the commands of our documents, which tests run."""
 
 import re
 from collections.abc import Iterator

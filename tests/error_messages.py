@@ -1,4 +1,4 @@
-"""Reads every error message that the code raises on purpose from the source code.
+"""Reads all error messages of the code from its source.
 
 A message is returned as a template: the literal text, with VALUE where the code inserts a value.
 """
@@ -18,12 +18,12 @@ VALUE = "\0"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Raised:
-    """A place where an error is made.
+    """A line that makes an error.
 
     Attributes:
-        place: File and line, from the repository on.
-        kind: Name of the class.
-        template: None where the message is no literal text.
+        place: The file, relative to the repository, and the line.
+        kind: The name of the class.
+        template: The message; None if it is no literal text.
     """
 
     place: str
@@ -33,7 +33,7 @@ class Raised:
 
 @cache
 def error_classes() -> frozenset[str]:
-    """Returns the names of all classes derived from TotalMapError, with TotalMapError."""
+    """Returns the names of TotalMapError and all classes derived from it."""
     bases = {
         node.name: {base.id for base in node.bases if isinstance(base, ast.Name)}
         for _, tree in _modules()
@@ -48,7 +48,7 @@ def error_classes() -> frozenset[str]:
 
 @cache
 def raised_errors() -> tuple[Raised, ...]:
-    """Returns every place where an error is made, sorted by file."""
+    """Returns every line that makes an error, sorted by file."""
     return tuple(raised for path, tree in _modules() for raised in _raised_in(path, tree))
 
 

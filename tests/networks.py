@@ -1,4 +1,4 @@
-"""Networks of TotalSegmentator's architecture without training, in its folder layout."""
+"""Writes untrained networks with TotalSegmentator's architecture and folder layout."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ from totalmap.settings import Variant
 # Published with the weights of the 3 mm model.
 INTENSITY = {"mean": -50.38, "std": 503.39, "percentile_00_5": -1004.0, "percentile_99_5": 1588.0}
 STAGES = {Variant.FULL: 6, Variant.FAST: 5, Variant.FASTEST: 5}
-# In a phantom, only what is stained is as bright after any normalization.
+# In a phantom, only stained voxels are this bright after any normalization.
 BRIGHT = 2.0
 CONV = "torch.nn.modules.conv.Conv3d"
 Size = tuple[int, int, int]
@@ -31,7 +31,7 @@ def build_models(
     base_features: int = 4,
     max_features: int = 32,
 ) -> Path:
-    """Writes random networks, narrow unless said, for task total and puts them on record."""
+    """Writes random networks for task total, narrow by default, and records them."""
     return build_task(
         folder,
         load_task("total", variant),
@@ -61,7 +61,7 @@ def build_task(
 
 
 def build_finder(folder: Path, task: Task, label: int) -> Path:
-    """Writes a network that labels all that is stained in a phantom, and records it."""
+    """Writes a network that labels all stained voxels of a phantom, and records it."""
 
     def aim(name: str, weight: torch.Tensor) -> None:
         weight.zero_()
@@ -80,7 +80,7 @@ def build_finder(folder: Path, task: Task, label: int) -> Path:
 
 
 def build_walk(folder: Path, task: Task) -> Path:
-    """Writes networks for a task and those before it, which find what is stained."""
+    """Writes networks for a task and the tasks before it; they find the stained voxels."""
     for rough, next_one in pairwise(task.chain):
         assert next_one.crop is not None
         build_finder(folder, rough, next_one.crop.labels[0])
@@ -144,7 +144,7 @@ def _plans(
 ) -> dict[str, object]:
     """Returns plans in the format of TotalSegmentator's v2.0.0 weights.
 
-    A configuration with a name of its own inherits from nnU-Net's, as those of real weights do.
+    A configuration with another name inherits from that of nnU-Net, as in real weights.
     """
     spacing_mm = list(task.spacing_mm[::-1]) if any(task.spacing_mm) else [1.5, 1.5, 1.5]
     scheme = {"CT": "CTNormalization", "MR": "ZScoreNormalization"}[task.modality]

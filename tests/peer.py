@@ -1,4 +1,4 @@
-"""Runs the unmodified TotalSegmentator command, offline, with the weights that a test names."""
+"""Runs the unmodified TotalSegmentator command, offline, with the weights of a test."""
 
 import json
 import os
@@ -23,7 +23,7 @@ ONE_PROCESS_FOR_SAVING = ("-ns", "1")
 # TotalSegmentator's dependency timm imports torchvision, whose wheels for CUDA do not load
 # beside a torch for the CPU: two operators are missing that inference never calls. Declaring
 # them is enough. Python runs a sitecustomize.py on its path at the start of each process; this
-# one waits for the import of torchvision, so that a process without it starts as fast as ever.
+# one acts at the import of torchvision, so that other processes start as fast as without it.
 _DECLARE_MISSING_OPERATORS = """
 import sys
 
@@ -45,7 +45,7 @@ sys.meta_path.insert(0, DeclareMissingOperators())
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerCommand:
-    """The words of a command and the whole environment that it runs in."""
+    """The words of a command, and all its environment variables."""
 
     words: tuple[str, ...]
     environment: Mapping[str, str]
@@ -56,7 +56,7 @@ def peer_command(
 ) -> PeerCommand:
     """Returns the command that segments a DICOM folder or NIfTI file into multi-label NIfTI.
 
-    Makes TotalSegmentator's home beside the labels, so that it asks and sends nothing.
+    TotalSegmentator gets a home folder beside the labels, so that it asks and sends nothing.
     """
     words = [COMMAND, *_arguments(source, labels, device, *options)]
     return PeerCommand(
@@ -80,10 +80,11 @@ def totalsegmentator(source: Path, labels: Path, models: Path, *options: str) ->
 
 
 class Peer:
-    """The command, many times in one process: importing all it needs takes longer than it works.
+    """Runs the command many times in one process, because its imports take longer than its work.
 
-    Its processes are forked off a server that has imported torch, where they would be spawned and
-    import it themselves. That is the only difference but one, which tests/peer_driver.py explains.
+    There are two differences from the command. Its processes are forked from a server that has
+    imported torch; the command would spawn them, and each would import torch itself.
+    tests/peer_driver.py explains the other difference.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -133,7 +134,7 @@ class Peer:
 
 
 def shim(folder: Path) -> Path:
-    """Writes what torchvision needs on a machine with torch for the CPU; put it on PYTHONPATH."""
+    """Writes a folder for PYTHONPATH with which torchvision loads beside torch for the CPU."""
     folder.mkdir(exist_ok=True)
     if not _torchvision_loads():
         (folder / "sitecustomize.py").write_text(_DECLARE_MISSING_OPERATORS)

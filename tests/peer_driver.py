@@ -1,4 +1,4 @@
-"""The process of tests/peer.py: runs the command once for each line of arguments, as JSON."""
+"""The process of tests/peer.py: runs the command for each line of arguments, given as JSON."""
 
 import json
 import multiprocessing

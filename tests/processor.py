@@ -1,15 +1,15 @@
-"""What the processor can do, for tests that need it: they ask, and say so where it can not."""
+"""Skips tests that need an instruction set which this processor does not have."""
 
 import os
 
 import pytest
 
-# Limits to which oneDNN, which is inside OpenVINO, can be told to keep; none of them has bfloat16.
+# Instruction sets to which oneDNN, a part of OpenVINO, can be limited; none has bfloat16.
 _WITHOUT_BF16 = ("SSE41", "AVX", "AVX2", "AVX2_VNNI")
 
 
 def require_bf16() -> None:
-    """Skips the test where OpenVINO does not compute in bfloat16, but in float32 instead."""
+    """Skips the test if OpenVINO computes in float32 when bfloat16 is asked for."""
     import totalmap.engine.arithmetic.openvino_network  # noqa: F401  OpenVINO reports nothing
 
     # isort: split

@@ -1,4 +1,4 @@
-"""Reads SEG and RTSTRUCT back as others do, and places masks by the phantom's own geometry."""
+"""Reads SEG and RTSTRUCT with other software, and places masks by the phantom's geometry."""
 
 import json
 import subprocess
@@ -55,9 +55,9 @@ def read_by_highdicom(path: Path, written: WrittenSeries) -> Labels:
 def read_by_dcmqi(path: Path, folder: Path, written: WrittenSeries) -> Labels:
     """Returns (k, j, i) labels, placed by the physical positions of dcmqi's images.
 
-    An ITK image can't express a tilt: dcmqi 1.5.7 lays frames that are shifted one way over each
-    other, and ends without a result and with exit status 0 for the other way. So it gets a copy
-    of a tilted SEG whose frames were moved over the first slice.
+    An ITK image can't express a tilt: for frames that are shifted in one direction, dcmqi 1.5.7
+    ignores the shift; for the other direction, it ends without a result and with exit status 0. So
+    it gets a copy of a tilted SEG whose frames were moved over the first slice.
     """
     folder.mkdir()
     upright = written.affine_lps.copy()
@@ -104,9 +104,9 @@ def _group(seg: Dataset, frame: int, sequence: str) -> Dataset:
 
 
 def read_by_filling(path: Path, written: WrittenSeries) -> Labels:
-    """Returns (k, j, i) labels: the contours of an RT Structure Set, each filled on its own.
+    """Returns (k, j, i) labels: the contours of an RT Structure Set, each filled separately.
 
-    A contour goes to the slice that it lies on by the phantom's own geometry.
+    The phantom's geometry gives the slice of a contour.
     """
     rtstruct = pydicom.dcmread(path)
     names = {roi.ROINumber: roi.ROIName for roi in rtstruct.StructureSetROISequence}
@@ -130,7 +130,8 @@ def read_by_plastimatch(
 ) -> Iterator[tuple[int, NDArray[np.bool_]]]:
     """Yields each label and its (k, j, i) mask, as plastimatch rasterises contours on an axial CT.
 
-    It writes an image of bytes: bit n of the vector at a voxel is the n-th structure of the list.
+    plastimatch writes an image of bytes: bit n of the vector at a voxel is the n-th structure of
+    its list.
     """
     image_path, names = folder / "structures.nrrd", folder / "structures.txt"
     command = ["plastimatch", "convert", "--input", path, "--referenced-ct", series]

@@ -1,4 +1,4 @@
-"""Where a run has put its results."""
+"""Finds the results of a run."""
 
 from pathlib import Path
 
@@ -6,9 +6,9 @@ from totalmap.writers.release import held_path
 
 
 def result_in(output: Path, name: str) -> Path:
-    """Returns where a result is, also one that is held back.
+    """Returns the path of a result, also if it is held back.
 
-    What networks of random weights make, and the demo model of a real CT, is rightly not believed.
+    Quality control rightly rejects results of random networks, and of the demo model on a real CT.
     """
     path = f"results/{name}"
     held = output / held_path(path)

@@ -1,4 +1,4 @@
-"""Segmentations without any network: the phantom's own labels, or what a threshold finds."""
+"""Makes segmentations without a network: the phantom's own labels, or those of a threshold."""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,7 +30,7 @@ def volumes_of(
     geometry: GeometrySection | None = None,
     rules: tuple[SelectionRule, ...] = (RULE,),
 ) -> tuple[Volume, ...]:
-    """Returns what the chain makes of a folder, up to the volumes."""
+    """Returns the volumes that the application would segment in a folder."""
     policy = geometry or GeometrySection()
     judgement = judge(read_study(folder), SelectionSection(rules=rules), policy)
     return tuple(build_volume(selection, policy) for selection in selected(judgement))
@@ -39,13 +39,13 @@ def volumes_of(
 def volume_of(
     folder: Path, geometry: GeometrySection | None = None, rule: SelectionRule = RULE
 ) -> Volume:
-    """Returns the volume of a folder in which one rule chooses."""
+    """Returns the volume that one rule chooses in a folder."""
     (volume,) = volumes_of(folder, geometry, (rule,))
     return volume
 
 
 def segmentation_of(written: WrittenSeries) -> Segmentation:
-    """Returns what a perfect network would find in a phantom series."""
+    """Returns the segmentation that a perfect network would find in a phantom series."""
     return segmentation_with(volume_of(written.folder), written.labels)
 
 
@@ -67,9 +67,9 @@ def segmentation_with(volume: Volume, labels: NDArray[np.uint8]) -> Segmentation
 
 @dataclass(frozen=True)
 class StainFinder:
-    """A predictor that finds what is stained in a phantom: all that is denser than half the stain.
+    """A predictor that labels the stained voxels of a phantom: all above half of the stain's HU.
 
-    It sees an image as a network does and knows nothing of where it came from.
+    Like a network, it gets the image only, without its origin.
     """
 
     label: int

@@ -1,4 +1,4 @@
-"""Orthanc from Debian, a PACS that many hospitals run, on free ports of this machine."""
+"""Starts Orthanc from Debian, as a PACS, on free ports of this machine."""
 
 import json
 import os
@@ -28,12 +28,12 @@ _GIVEN_PORTS: set[int] = set()
 
 
 def require_program(name: str, debian_package: str) -> Path:
-    """Returns where a program is, or skips the test that needs it.
+    """Returns the path of a program, or skips the test that needs it.
 
-    Those of our own environment do not count: pynetdicom brings a storescu that is not dcmtk's.
+    Programs of our virtual environment do not count: pynetdicom has a storescu, too.
     """
     own = Path(sys.executable).parent
-    folders = [one for one in os.get_exec_path() if Path(one) != own]
+    folders = [folder for folder in os.get_exec_path() if Path(folder) != own]
     path = shutil.which(name, path=os.pathsep.join([*folders, "/usr/sbin", "/sbin"]))
     if path is None:
         pytest.skip(f"{name} is not installed (Debian: {debian_package})")
@@ -41,18 +41,18 @@ def require_program(name: str, debian_package: str) -> Path:
 
 
 def free_port() -> int:
-    """Returns a TCP port of the loopback that nobody listens on; never the same twice."""
+    """Returns a free TCP port of the loopback; never the same one twice."""
     while True:
-        with socket.socket() as one:
-            one.bind((LOOPBACK, 0))
-            port: int = one.getsockname()[1]
+        with socket.socket() as listener:
+            listener.bind((LOOPBACK, 0))
+            port: int = listener.getsockname()[1]
         if port not in _GIVEN_PORTS:
             _GIVEN_PORTS.add(port)
             return port
 
 
 def is_open(connection: socket.socket) -> bool:
-    """Returns whether the other end has not closed a connection over which it sends nothing."""
+    """Returns whether a silent connection is still open at the other end."""
     connection.setblocking(False)
     try:
         return connection.recv(1) != b""
@@ -67,8 +67,8 @@ class Orthanc:
     """A running Orthanc with its DICOMweb plugin.
 
     Attributes:
-        http_port: Of its REST API; DICOMweb is at /dicom-web.
-        dicom_port: Where it takes C-STORE.
+        http_port: The port of its REST API; DICOMweb is at /dicom-web.
+        dicom_port: The port for C-STORE.
     """
 
     http_port: int
@@ -109,20 +109,20 @@ class Orthanc:
         assert len(stored.ReferencedSOPSequence) == len(paths)
 
     def file(self, sop_instance_uid: str) -> bytes:
-        """Returns the file of an instance as Orthanc gives it back."""
+        """Returns the file of an instance that Orthanc returns."""
         return self._ask("GET", f"/instances/{self._id(sop_instance_uid)}/file")
 
     def delete(self, sop_instance_uid: str) -> None:
-        """Makes Orthanc forget an instance."""
+        """Deletes an instance from Orthanc."""
         self._ask("DELETE", f"/instances/{self._id(sop_instance_uid)}")
 
     def send(self, modality: str, *sop_instance_uids: str) -> None:
-        """Has Orthanc send instances to one of its modalities by C-STORE."""
-        resources = [self._id(one) for one in sop_instance_uids]
+        """Makes Orthanc send instances to one of its modalities by C-STORE."""
+        resources = [self._id(uid) for uid in sop_instance_uids]
         self._ask("POST", f"/modalities/{modality}/store", json.dumps(resources).encode())
 
     def ask_for_commitment(self, modality: str, instances: Mapping[str, str]) -> str:
-        """Has Orthanc ask a modality for storage commitment; returns the transaction's name.
+        """Makes Orthanc request storage commitment from a modality; returns the transaction's ID.
 
         Args:
             modality: One of its modalities.
@@ -137,11 +137,11 @@ class Orthanc:
         return str(json.loads(answer)["ID"])
 
     def commitment(self, transaction: str) -> str:
-        """Returns how a request for storage commitment stands: Pending, Success or Failure."""
+        """Returns the state of a request for storage commitment: Pending, Success or Failure."""
         return str(json.loads(self._ask("GET", f"/storage-commitment/{transaction}"))["Status"])
 
     def is_up(self) -> bool:
-        """Returns whether it answers at both ports."""
+        """Returns whether Orthanc answers at both ports."""
         try:
             self._ask("GET", "/dicom-web/studies")
             socket.create_connection((LOOPBACK, self.dicom_port)).close()
@@ -151,9 +151,9 @@ class Orthanc:
 
     def _id(self, sop_instance_uid: str) -> str:
         answer = json.loads(self._ask("POST", "/tools/lookup", sop_instance_uid.encode()))
-        found = [one["ID"] for one in answer if one["Type"] == "Instance"]
-        assert len(found) == 1, f"Orthanc holds {len(found)} of the instance"
-        return str(found[0])
+        ids = [found["ID"] for found in answer if found["Type"] == "Instance"]
+        assert len(ids) == 1, f"Orthanc holds {len(ids)} of the instance"
+        return str(ids[0])
 
     def _ask(
         self,
@@ -176,12 +176,12 @@ def running_orthanc(
     environment: Mapping[str, str] = MappingProxyType({}),
     modalities: Mapping[str, tuple[str, int]] = MappingProxyType({}),
 ) -> Iterator[Orthanc]:
-    """Yields an empty Orthanc that keeps what it gets in a folder; it ends with the block.
+    """Yields an empty Orthanc that stores into a folder, and stops it at the end of the block.
 
-    The environment is added to the machine's. Modalities are the DICOM nodes of this machine that
-    Orthanc knows: by their names, each an AE title and a port.
+    The environment is added to that of the machine. Modalities are the DICOM nodes of this machine
+    that Orthanc knows, by name: an AE title and a port for each.
 
-    Skips the test where Orthanc or its DICOMweb plugin is not installed.
+    Skips the test if Orthanc or its DICOMweb plugin is not installed.
     """
     program = require_program("Orthanc", "orthanc")
     if not DICOMWEB.exists():

@@ -1,4 +1,4 @@
-"""Servers in threads of their own, which end as soon as they are told to."""
+"""Runs servers in threads, which end at once at the end of a block."""
 
 import ssl
 from collections.abc import Iterator, Sequence
@@ -12,28 +12,29 @@ from pynetdicom.transport import ThreadedAssociationServer
 from tests.servers import LOOPBACK
 from tests.waiting import WAIT_SECONDS
 
-# socketserver looks twice a second whether it is to end; hundreds of tests would wait for that.
+# By default, socketserver notices only twice a second that it has to end: too slow for tests.
 LOOK_SECONDS = 0.05
 
 
 @contextmanager
 def serving(server: BaseServer) -> Iterator[None]:
-    """Has a server serve while the block runs, and closes it."""
+    """Runs a server during the block, and closes it."""
     thread = Thread(target=server.serve_forever, args=(LOOK_SECONDS,))
     thread.start()
     try:
         yield
     finally:
-        BaseServer.shutdown(server)  # pynetdicom's own ends only what its `start_server` began
+        # The method of pynetdicom ends only a server that its own `start_server` started.
+        BaseServer.shutdown(server)
         thread.join()
         server.server_close()
 
 
 def patient(entity: AE) -> AE:
-    """Lets a node wait for an answer as long as a test waits for anything, and returns it.
+    """Sets the time-outs of a node to the longest wait of a test, and returns the node.
 
-    An association in which nothing happens is still given up as pynetdicom does: a node takes ten
-    at a time.
+    The time-out of an idle association stays that of pynetdicom, because a node accepts only ten
+    associations at a time.
     """
     entity.acse_timeout = entity.dimse_timeout = WAIT_SECONDS
     return entity
@@ -46,13 +47,13 @@ def serving_dicom(
     handlers: Sequence[evt.EventHandlerType] = (),
     tls: ssl.SSLContext | None = None,
 ) -> Iterator[int]:
-    """Has a node accept associations while the block runs, and yields the port; then aborts them.
+    """Accepts associations for a node during the block, and yields the port; then aborts them.
 
     Args:
-        entity: The node, with the contexts that it takes.
-        port: 0 takes one that is free.
-        handlers: What it does.
-        tls: How it encrypts.
+        entity: The node, with the contexts that it accepts.
+        port: The port; 0: a free one.
+        handlers: The event handlers of the node.
+        tls: The TLS context, or None.
     """
     server = patient(entity).make_server(
         (LOOPBACK, port),

@@ -1,4 +1,4 @@
-"""Validators of DICOM objects that others wrote; a test that asks one is skipped without it."""
+"""Runs validators of DICOM objects by others; skips the test if one is not installed."""
 
 import shutil
 import subprocess
@@ -13,14 +13,14 @@ def findings_of_dciodvfy(path: Path, iod: str = "Segmentation") -> list[str]:
     """Returns the errors and warnings of dicom3tools, which has to recognise the IOD."""
     _require("dciodvfy", "dicom3tools")
     done = subprocess.run(["dciodvfy", path], capture_output=True, check=False)
-    # It quotes values as they are encoded.
+    # dciodvfy quotes values in their own encoding.
     findings = done.stderr.decode(errors="replace").splitlines()
     assert iod in findings, "dciodvfy did not recognise the object"
     return [line for line in findings if line.startswith(("Error", "Warning"))]
 
 
 def rendered_by_dcmtk(path: Path, folder: Path, remark: str = "") -> str:
-    """Returns a report as HTML; dcmtk may neither fail nor say anything but one remark."""
+    """Returns a report as HTML; dcmtk may not fail, and may print nothing but the remark."""
     _require("dsr2html", "dcmtk")
     html = folder / "report.html"
     done = subprocess.run(
@@ -33,8 +33,8 @@ def rendered_by_dcmtk(path: Path, folder: Path, remark: str = "") -> str:
 def errors_of_pixelmed(path: Path) -> list[str]:
     """Returns the errors of PixelMed's SR validator, which has to know the root template.
 
-    XPath's limits of Java 17 are too low for its rules. It runs for seconds only: to compile it to
-    the end takes longer than it saves.
+    The limits of XPath in Java 17 are too low for its rules, so they are switched off. It runs for
+    some seconds only, so full compilation would take longer than it saves.
     """
     if not PIXELMED.exists():
         pytest.skip("PixelMed's tools are not installed (Debian: libpixelmed-java)")

@@ -1,15 +1,15 @@
-"""Waits for what another process or thread does: for an event, never for a fixed time.
+"""Waits for an event of another process or thread, never for a fixed time.
 
-No verdict of a test depends on how busy the machine is. A wait ends with its event, and a limit in
-seconds is there to end a hang.
+The outcome of a test does not depend on the load of the machine. A wait ends with its event; its
+limit in seconds only ends a test that hangs.
 """
 
 import time
 from collections.abc import Callable
 
-# Ends a hang; no wait takes so long, however busy the machine is.
+# Ends a test that hangs; no other wait is this long, even on a busy machine.
 WAIT_SECONDS = 600
-# A time-out of the program under test, or of its peer, that has to play no part in a test.
+# For a time-out of the program under test, or of its peer, that must not expire in a test.
 NEVER_SECONDS = 10 * WAIT_SECONDS
 LOOK_SECONDS = 0.005
 
@@ -20,7 +20,7 @@ def wait_until(
     seconds: float = WAIT_SECONDS,
     act: Callable[[], None] = lambda: None,
 ) -> None:
-    """Returns when something is so, having acted before each look; fails if it never is."""
+    """Returns when a condition holds, and acts before each check; fails if it never holds."""
     deadline = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < deadline, f"after {seconds:g} s: not {what}"

@@ -19,8 +19,8 @@ def test_check_prints_the_verdict_and_ends_with_its_status(
     true_segmentation: Segmentation, phantom_series: WrittenSeries, tmp_path: Path, swapped: bool
 ) -> None:
     structures = tuple(
-        replace(one, name=_renamed(one.name)) if swapped else one
-        for one in true_segmentation.structures
+        replace(structure, name=_renamed(structure.name)) if swapped else structure
+        for structure in true_segmentation.structures
     )
     seg_of(replace(true_segmentation, structures=structures), tmp_path)
     done = checked(tmp_path, "--source", phantom_series.folder)

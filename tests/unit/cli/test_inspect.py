@@ -52,10 +52,10 @@ def test_inspect_counts_and_numbers_ignored_files(study: WrittenStudy, tmp_path:
 
 def test_inspect_prints_the_series_as_json(study: WrittenStudy) -> None:
     series = json.loads(inspected(study.folder, "--json").stdout)
-    assert [one["chosen"] for one in series] == [True] + [False] * 4
+    assert [entry["chosen"] for entry in series] == [True] + [False] * 4
     assert series[0]["series_instance_uid"] == study.thin_soft.series_uid
     assert series[0]["slices"] == 20
-    assert all(one["reason"] for one in series)
+    assert all(entry["reason"] for entry in series)
 
 
 def test_inspect_ends_with_65_if_no_series_can_be_segmented(study: WrittenStudy) -> None:
@@ -93,7 +93,7 @@ def test_inspect_refuses_a_missing_folder(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def patients(study: WrittenStudy, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two patients in one folder; nothing of the second can be segmented."""
+    """Two patients in one folder; no series of the second one can be segmented."""
     folder = tmp_path_factory.mktemp("patients")
     shutil.copytree(study.folder, folder / "3")
     write_series(folder / "4", 4, SeriesSpec(rows=16, columns=16, n_slices=4, scanner=None))
@@ -121,8 +121,8 @@ def test_inspect_numbers_several_studies(patients: Path, study: WrittenStudy) ->
 
 def test_inspect_json_names_the_study_of_each_series(patients: Path) -> None:
     series = json.loads(inspected(patients, "--json").stdout)
-    assert {one["study"] for one in series} == {1, 2}
-    assert len({one["study_instance_uid"] for one in series}) == 2
+    assert {entry["study"] for entry in series} == {1, 2}
+    assert len({entry["study_instance_uid"] for entry in series}) == 2
 
 
 def test_inspect_shows_a_zip_archive_like_its_folder(study: WrittenStudy, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from totalmap.errors import Stopped
 
 
 class Clock:
-    """A clock that a test moves."""
+    """A clock that a test sets."""
 
     def __init__(self) -> None:
         self.now = 100.0

@@ -1,4 +1,4 @@
-"""How the command takes its arguments, and how it ends where these are wrong."""
+"""`totalmap` reads its arguments, and ends with one line and status 64 if they are wrong."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ from totalmap.errors import ExitStatus
 
 
 def commands() -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Yields all commands with their words, groups too."""
+    """Yields all commands and groups with their words."""
 
     def below(words: tuple[str, ...], command: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
         yield words, command

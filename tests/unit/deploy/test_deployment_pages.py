@@ -1,7 +1,7 @@
-"""Every command of the pages on deployment is run, as it stands there.
+"""Every command of the deployment pages is run without changes.
 
-Only addresses and folders are other ones: free ports of this machine, and a temporary folder in
-place of `build`. What needs a Docker engine is run where there is one, by the tests of the image.
+Only addresses and folders are replaced: by free ports of this machine, and by a temporary folder in
+place of `build`. The acceptance tests run the commands that need a Docker engine.
 """
 
 import json
@@ -38,12 +38,12 @@ def commands(page: str) -> list[str]:
 
 
 def only(page: str, *words: str) -> str:
-    """Returns the one command with all the words."""
-    (command,) = [one for one in commands(page) if all(word in one for word in words)]
+    """Returns the only command that has all the words."""
+    (command,) = [line for line in commands(page) if all(word in line for word in words)]
     return command
 
 
-# Each command that needs no Docker engine, by its first words, and the test that runs it.
+# The first words of each command that needs no Docker engine, and the test that runs it.
 TESTED = {
     ".venv/bin/totalmap deploy": "test_rendered_files_pass_deploy_check",
     "build/site/report-failures.sh": "test_report_failures_prints_nothing_without_failures",
@@ -93,27 +93,27 @@ def good(done: subprocess.CompletedProcess[str]) -> str:
 
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
-    """A folder in place of `build`, with the site for Docker."""
+    """A folder that replaces `build`, with the site for Docker."""
     good(sh(only("docker", "deploy render"), tmp_path))
     return tmp_path
 
 
 @dataclass(frozen=True)
-class StandIn:
-    """A server that takes everything and keeps it.
+class RecordingServer:
+    """A server that accepts every request and keeps it.
 
     Attributes:
-        got: (method, path, body).
+        received: The requests, as (method, path, body).
     """
 
     port: int
-    got: list[tuple[str, str, str]]
+    received: list[tuple[str, str, str]]
 
 
 @contextmanager
-def stand_in(answers: Mapping[str, Any] | None = None) -> Iterator[StandIn]:
-    """Yields a server that answers what it is told to a GET, else 404, and echoes what is sent."""
-    got: list[tuple[str, str, str]] = []
+def recording_server(answers: Mapping[str, Any] | None = None) -> Iterator[RecordingServer]:
+    """Yields a server that gives the set answers to GET, otherwise 404, and echoes other bodies."""
+    received: list[tuple[str, str, str]] = []
 
     class Handler(BaseHTTPRequestHandler):
         def _answer(self, status: int, content: bytes, kind: str = "application/json") -> None:
@@ -132,7 +132,7 @@ def stand_in(answers: Mapping[str, Any] | None = None) -> Iterator[StandIn]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            got.append(("POST", self.path.partition("?")[0], body.decode(errors="replace")))
+            received.append(("POST", self.path.partition("?")[0], body.decode(errors="replace")))
             self._answer(201, body, self.headers["Content-Type"])
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
@@ -140,7 +140,7 @@ def stand_in(answers: Mapping[str, Any] | None = None) -> Iterator[StandIn]:
 
     server = ThreadingHTTPServer((LOOPBACK, 0), Handler)
     with serving(server):
-        yield StandIn(server.server_port, got)
+        yield RecordingServer(server.server_port, received)
 
 
 NOT_FOUND = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound"}
@@ -156,18 +156,18 @@ def test_rendered_files_pass_deploy_check(page: str, tmp_path: Path) -> None:
 def test_curl_registers_the_clinical_workflow(page: str, tmp_path: Path) -> None:
     require_program("curl", "curl")
     good(sh(only(page, "deploy render"), tmp_path))
-    with stand_in() as manager:
+    with recording_server() as manager:
         good(sh(only(page, "curl", "5001/workflows"), tmp_path, {5001: manager.port}))
-    ((method, path, body),) = manager.got
+    ((method, path, body),) = manager.received
     assert (method, path) == ("POST", "/workflows")
     assert json.loads(body) == json.loads((tmp_path / "site" / "totalmap.json").read_text())
 
 
 def test_curl_sends_the_ae_title_to_the_informatics_gateway(site: Path) -> None:
     require_program("curl", "curl")
-    with stand_in() as gateway:
+    with recording_server() as gateway:
         good(sh(only("monai-deploy", "curl", "config/ae"), site, {5000: gateway.port}))
-    ((method, path, body),) = gateway.got
+    ((method, path, body),) = gateway.received
     assert (method, path) == ("POST", "/config/ae")
     workflow = json.loads((site / "site" / "totalmap.json").read_text())
     assert json.loads(body)["aeTitle"] == workflow["informatics_gateway"]["ae_title"]
@@ -176,13 +176,13 @@ def test_curl_sends_the_ae_title_to_the_informatics_gateway(site: Path) -> None:
 def test_report_failures_prints_nothing_without_failures(site: Path) -> None:
     require_program("curl", "curl")
     require_program("jq", "jq")
-    with stand_in({"/workflowinstances/failed": []}) as manager:
+    with recording_server({"/workflowinstances/failed": []}) as manager:
         done = sh(only("monai-deploy", "report-failures"), site, {5001: manager.port})
     assert good(done) == ""
 
 
 def test_orthanc_sends_a_study_to_totalmap(site: Path, tmp_path: Path) -> None:
-    """Two Orthancs: the second one stands in for the gateway."""
+    """Two Orthancs: the second one takes the role of the Informatics Gateway."""
     require_program("curl", "curl")
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
@@ -236,7 +236,7 @@ def _only_study(port: int, folder: Path) -> str:
     return str(study)
 
 
-# What kubectl asks a cluster first: which resources there are. All others are namespaced.
+# The resources for which kubectl asks a cluster first. All others are namespaced.
 RESOURCES = {
     "v1": {
         "serviceaccounts": "ServiceAccount",
@@ -253,7 +253,7 @@ RESOURCES = {
 
 
 def _cluster() -> dict[str, Any]:
-    """Returns {path: answer} of a cluster that has nothing yet."""
+    """Returns {path: answer} of an empty cluster."""
     answers: dict[str, Any] = {"/api": {"kind": "APIVersions", "versions": ["v1"]}}
     groups = []
     for group_version, names in RESOURCES.items():
@@ -283,15 +283,15 @@ def test_kubectl_applies_the_rendered_files(tmp_path: Path) -> None:
     require_program("kubectl", "kubernetes-client")
     good(sh(only("argo", "deploy render"), tmp_path))
     (tmp_path / "site" / "users.json").write_text('{"totalmap": "a password"}')
-    with stand_in(_cluster()) as cluster:
+    with recording_server(_cluster()) as cluster:
         for command in [one for one in commands("argo") if one.startswith("kubectl")]:
-            # The stand-in has no schemas to validate with.
+            # The simulated cluster has no schemas for a validation.
             flags = f"kubectl --server=http://{LOOPBACK}:{cluster.port}"
             line = command.replace("kubectl", flags, 1) + " --validate=false"
             good(sh(line, tmp_path, HOME=str(tmp_path)))
-    (secret,) = [body for _, path, body in cluster.got if path.endswith("/secrets")]
+    (secret,) = [body for _, path, body in cluster.received if path.endswith("/secrets")]
     assert "orthanc-users" in secret
-    made = [json.loads(body) for _, path, body in cluster.got if not path.endswith("/secrets")]
+    made = [json.loads(body) for _, path, body in cluster.received if not path.endswith("/secrets")]
     assert sorted(_kind_and_name(one) for one in made) == sorted(
         _kind_and_name(document)
         for name in ("priorities", "access", "totalmap-template", "orthanc")

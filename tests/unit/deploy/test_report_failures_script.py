@@ -1,4 +1,4 @@
-"""The script that tells of failed workflows, against a stand-in of the Workflow Manager."""
+"""report-failures.sh prints failed workflows; a test server answers as the Workflow Manager."""
 
 import json
 import subprocess
@@ -14,7 +14,7 @@ from tests.waiting import WAIT_SECONDS
 
 SCRIPT = REPOSITORY / "deploy" / "docker" / "report-failures.sh"
 
-# The answer's shape: docs of the Workflow Manager's REST interface, workflowinstances/failed.
+# As in the documentation of the Workflow Manager's REST interface, workflowinstances/failed.
 FAILED = {
     "id": "4a9f",
     "workflow_id": "11",
@@ -36,7 +36,7 @@ FAILED = {
 
 @contextmanager
 def workflow_manager(answer: Sequence[Any], status: int = 200) -> Iterator[tuple[str, list[str]]]:
-    """Yields the address of a server and the paths that it was asked for."""
+    """Yields the address of a server, and the list of requested paths."""
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):

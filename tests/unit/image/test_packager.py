@@ -1,4 +1,4 @@
-"""The packager's own code up to the build, which needs Docker: what it would build from."""
+"""The packager's own code runs up to the build, which needs Docker, and its files are checked."""
 
 import json
 from argparse import Namespace
@@ -18,7 +18,7 @@ from totalmap import __version__
 
 
 class Prepared(PythonAppBuilder):  # type: ignore[no-untyped-call]
-    """Stops where Docker would begin."""
+    """Stops before Docker would start."""
 
     def _build_internal(self, _dockerfile: str, platform_parameters: Any) -> Any:
         return platform_parameters
@@ -26,7 +26,7 @@ class Prepared(PythonAppBuilder):  # type: ignore[no-untyped-call]
 
 @pytest.fixture(scope="module")
 def context(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that `monai-deploy package` hands to Docker."""
+    """The folder that `monai-deploy package` gives to Docker."""
     folder = tmp_path_factory.mktemp("package")
     stage, made = folder / "stage", folder / "context"
     made.mkdir()

@@ -1,4 +1,4 @@
-"""The check of the locks, against a package index on loopback that holds one package."""
+"""`make check-install` is tested with a package index on this machine that has one package."""
 
 import hashlib
 import os
@@ -86,7 +86,7 @@ def test_check_locks_refuses_a_hash_that_the_index_does_not_list(
 def test_pip_accepts_only_packages_that_the_index_has(
     index: str, monkeypatch: pytest.MonkeyPatch, wheel: Path, tmp_path: Path
 ) -> None:
-    """A folder of local wheels is configured, and does not count."""
+    """A configured folder with local wheels does not count."""
     local = tmp_path / "alpha-3.0-py3-none-any.whl"
     local.write_bytes(wheel.read_bytes())
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
@@ -114,7 +114,7 @@ def test_an_index_that_never_answers_is_unreachable() -> None:
 
 
 def test_check_locks_fails_with_one_sentence_if_pypi_is_unreachable() -> None:
-    """It does not skip: what could not be checked is not good."""
+    """A check that can't be made counts as failed; it is not skipped."""
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
         port = server.getsockname()[1]
     done = subprocess.run(

@@ -15,7 +15,7 @@ def package(licence: str) -> Licensed:
 
 
 def rows() -> dict[str, str]:
-    """The licence of each package on the page, by its pin."""
+    """The licence on the page for each package, by its pin."""
     found = {}
     for line in PAGE.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]

@@ -46,7 +46,7 @@ def test_a_package_has_one_version_in_all_locks() -> None:
 
 
 def test_every_package_in_unused_txt_is_a_dependency() -> None:
-    """The packager installs all that is asked for."""
+    """The packager installs all dependencies, the unused ones too."""
     asked = names("packaged") | set(CUDA_ONLY)
     listed = {name.lower().replace("_", "-") for name in names_in(UNUSED)}
     assert listed <= asked

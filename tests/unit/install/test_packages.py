@@ -6,7 +6,7 @@ from tests.conftest import REPOSITORY
 
 
 def test_the_environment_of_the_tests_equals_the_locks() -> None:
-    """But for PyTorch, which is another one on a machine with a GPU."""
+    """PyTorch is an exception: a machine with a GPU has another build."""
     from install.locks import lock_of
 
     pins = [pin for lock in ("run", "gateway", "development") for pin in lock_of(lock).pins]
@@ -21,7 +21,7 @@ def test_the_environment_of_the_tests_equals_the_locks() -> None:
 
 
 def test_the_installer_imports_the_standard_library_only() -> None:
-    """It runs in a new environment: with the standard library alone."""
+    """The installer runs in a new environment, which has no packages."""
     program = "import install.packages, install.licences, install.bundle; print('imported')"
     done = subprocess.run(
         [sys.executable, "-S", "-c", program],

@@ -17,7 +17,7 @@ from totalmap.errors import ConfigError
 from totalmap.settings import Settings, load_settings
 
 SETTINGS = load_settings(REPOSITORY / "app.yaml", {})
-# What deploy/docker and deploy/argo were rendered with, beside the defaults.
+# The options, other than defaults, with which deploy/docker and deploy/argo were rendered.
 COMMITTED = {
     Target.DOCKER: Site(),
     Target.ARGO: Site(notify=("pacs-team@hospital.example",)),
@@ -32,9 +32,10 @@ ANEW = {
 
 
 def rendered(target: Target, site: Site | None = None, **changes: Any) -> Mapping[str, str]:
-    """Returns {file name: text}; the changes are made to `resources` and `results`."""
+    """Returns {file name: text}; the changes apply to `resources` and `results`."""
     settings = Settings.model_validate(SETTINGS.model_dump() | changes)
-    return {one.name: one.text for one in render_files(target, settings, site or COMMITTED[target])}
+    files = render_files(target, settings, site or COMMITTED[target])
+    return {file.name: file.text for file in files}
 
 
 def workflow(texts: Mapping[str, str]) -> Any:
@@ -50,7 +51,7 @@ def segment(texts: Mapping[str, str]) -> Any:
 def test_the_rendered_files_in_the_repository_are_up_to_date(target: Target) -> None:
     folder = REPOSITORY / "deploy" / target.value
     texts = rendered(target)
-    assert {one.name for one in folder.iterdir()} == set(texts)
+    assert {path.name for path in folder.iterdir()} == set(texts)
     for name, text in texts.items():
         assert (folder / name).read_text() == text, f"{name} is out of date: {ANEW[target]}"
 
@@ -161,7 +162,7 @@ def test_the_docker_workflow_has_the_options_of_the_site() -> None:
     assert task["timeout_minutes"] > 9
     assert export["export_destinations"] == [{"name": "PACS1"}]
     (results,) = export["artifacts"]["input"]
-    # Results exist after success only, and a failed container is a success to the plug-in.
+    # Results exist after a success only; the plug-in treats a failed container as a success.
     assert results["value"].endswith("/env_HOLOSCAN_OUTPUT_PATH/results")
     assert results["mandatory"] is True
 
@@ -169,14 +170,16 @@ def test_the_docker_workflow_has_the_options_of_the_site() -> None:
 def test_the_argo_workflow_notifies_about_studies_that_can_not_be_segmented() -> None:
     texts = rendered(Target.ARGO)
     task, export, notify = workflow(texts)["tasks"][1:]
-    conditions = {one["name"]: one["conditions"] for one in task["task_destinations"]}
+    conditions = {
+        destination["name"]: destination["conditions"] for destination in task["task_destinations"]
+    }
     outcome = "{{ context.executions.totalmap.result.outcome }}"
     assert conditions == {
         export["id"]: [f"{outcome} == 'succeeded'"],
         notify["id"]: [f"{outcome} != 'succeeded'"],
     }
     assert notify["args"]["recipient_emails"] == "pacs-team@hospital.example"
-    # A study that can't be segmented is no failure of the workflow; all else is.
+    # A study that can't be segmented does not fail the workflow; every other error does.
     (script,) = segment(texts)["container"]["args"]
     for status, expected in ((0, 0), (65, 0), (64, 1), (66, 1), (70, 1), (75, 1), (137, 1)):
         stand_in = script.replace("/var/holoscan/tools", f"sh -c 'exit {status}'")
@@ -186,7 +189,7 @@ def test_the_argo_workflow_notifies_about_studies_that_can_not_be_segmented() ->
 def test_the_argo_workflow_without_notification_has_no_condition() -> None:
     texts = rendered(Target.ARGO, Site())
     tasks = workflow(texts)["tasks"]
-    assert [one["type"] for one in tasks] == ["router", "argo", "export"]
+    assert [task["type"] for task in tasks] == ["router", "argo", "export"]
     assert tasks[1]["task_destinations"] == [{"name": "export-results"}]
     assert segment(texts)["container"]["command"] == ["/var/holoscan/tools"]
 
@@ -207,7 +210,7 @@ def test_the_argo_files_have_the_options_of_the_site() -> None:
     template = segment(texts)
     assert template["securityContext"]["runAsUser"] == 7
     assert template["securityContext"]["fsGroup"] == 8
-    mounts = {one["name"]: one for one in template["container"]["volumeMounts"]}
+    mounts = {mount["name"]: mount for mount in template["container"]["volumeMounts"]}
     assert mounts["models"] == {
         "name": "models",
         "mountPath": "/opt/holoscan/models",
@@ -230,7 +233,7 @@ def test_the_semaphore_refers_to_the_rendered_config_map() -> None:
 
 def test_rendered_priority_classes_cover_all_priorities() -> None:
     documents = yaml.safe_load_all(rendered(Target.ARGO)["priorities.yaml"])
-    assert {one["metadata"]["name"] for one in documents} == set(Priority)
+    assert {document["metadata"]["name"] for document in documents} == set(Priority)
 
 
 @pytest.mark.parametrize("target", Target)
@@ -282,7 +285,7 @@ def test_the_compose_file_quotes_names() -> None:
 def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     analyze = require_program("systemd-analyze", "systemd")
     text = rendered(Target.DOCKER)["totalmap@.service"]
-    # Docker need not be installed here.
+    # Docker may be missing on this machine.
     unit = text.replace("docker.service", "basic.target").replace("/usr/bin/docker", "/bin/true")
     (tmp_path / "totalmap@.service").write_text(unit)
     done = subprocess.run(
@@ -296,7 +299,7 @@ def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
 
 def test_the_systemd_unit_isolates_totalmap() -> None:
     text = rendered(Target.DOCKER)["totalmap@.service"].replace("\\\n", "")
-    (line,) = [one for one in text.splitlines() if one.startswith("ExecStart=")]
+    (line,) = [line for line in text.splitlines() if line.startswith("ExecStart=")]
     for option in (
         "--network=none --read-only --tmpfs /tmp",
         "--cap-drop ALL --security-opt no-new-privileges",

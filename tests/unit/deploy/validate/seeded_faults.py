@@ -1,4 +1,4 @@
-"""Forty faults, each put into a file that is good, and where the checker has to find it."""
+"""Forty faults, each put into a valid file, with the line that the validation has to name."""
 
 import re
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ SETTINGS = Settings.model_validate(
 
 def _rendered(target: Target) -> dict[str, str]:
     site = Site(notify=("pacs-team@hospital.example",))
-    return {one.name: one.text for one in render_files(target, SETTINGS, site)}
+    return {file.name: file.text for file in render_files(target, SETTINGS, site)}
 
 
 DOCKER = _rendered(Target.DOCKER)["totalmap.json"]
 ARGO = _rendered(Target.ARGO)["totalmap.json"]
 TEMPLATE = _rendered(Target.ARGO)["totalmap-template.yaml"]
 
-# The same template, called by steps as sites often write it.
+# The same template, called by steps, as many sites write it.
 STEPS = TEMPLATE.replace("  entrypoint: segment\n", "  entrypoint: main\n").replace(
     "  templates:\n",
     """\
@@ -52,10 +52,10 @@ class Fault:
     """One fault.
 
     Attributes:
-        base: The good file: docker, argo, template or steps.
-        old: What is replaced, once.
-        marker: What stands in the line that has to be named; empty: the new text.
-        remedy: What the remedy has to say.
+        base: The valid file: docker, argo, template or steps.
+        old: The text that is replaced, once.
+        marker: A text in the line that has to be named; empty: the new text.
+        remedy: A part of the expected remedy.
     """
 
     name: str
@@ -70,13 +70,13 @@ class Fault:
         """Returns the files, one of them with the fault."""
         good = BASES[self.base]
         name = YAML_NAME if YAML_NAME in good and self.base in ("template", "steps") else JSON_NAME
-        assert self.old in good[name], f"{self.name}: {self.old!r} is not in the good file"
+        assert self.old in good[name], f"{self.name}: {self.old!r} is not in the valid file"
         return {**good, name: good[name].replace(self.old, self.new, 1)}
 
     def place(self) -> tuple[Path, int]:
-        """Returns where the checker has to look."""
+        """Returns the file and line that the validation has to name."""
         good, texts = BASES[self.base], self.texts()
-        (name,) = [one for one in texts if texts[one] != good[one]]
+        (name,) = [file for file in texts if texts[file] != good[file]]
         start = good[name].index(self.old)
         marker = self.marker or self.new
         at = texts[name].index(marker, 0 if self.marker else start)
@@ -84,14 +84,14 @@ class Fault:
         return name, texts[name].count("\n", 0, at + blank) + 1
 
     def is_named_by(self, report: ValidationReport) -> bool:
-        """Says whether the checker names rule, line and remedy."""
-        return any(self._is_named(one) for one in report.faults)
+        """Returns whether the validation names rule, line and remedy."""
+        return any(self._is_named(fault) for fault in report.faults)
 
-    def _is_named(self, finding: FileFault) -> bool:
+    def _is_named(self, fault: FileFault) -> bool:
         return (
-            finding.rule == self.rule
-            and (finding.place.file, finding.place.line) == self.place()
-            and self.remedy in finding.remedy
+            fault.rule == self.rule
+            and (fault.place.file, fault.place.line) == self.place()
+            and self.remedy in fault.remedy
         )
 
 
@@ -108,7 +108,7 @@ _TIMEOUT = re.search(r'"task_timeout_minutes": "\d+"', DOCKER)
 assert _TIMEOUT
 
 FAULTS = (
-    # What the Workflow Manager refuses at registration.
+    # The Workflow Manager refuses these at registration.
     Fault("comma", "docker", '"TOTALMAP",', '"TOTALMAP"', "syntax", "correct", '"data_origins"'),
     Fault("no version", "docker", '"version": "0.2.0"', '"version": ""', "name", '"version"'),
     Fault("long AE title", "docker", '"TOTALMAP"', '"TOTALMAP-RESEARCH"', "ae-title", "at most 15"),
@@ -150,7 +150,7 @@ FAULTS = (
           "a list"),
     Fault("mail about a patient", "argo", "StudyDate", "PatientName", "email-patient",
           "StudyInstanceUID"),
-    # What it takes and then fails at, or loses.
+    # The Workflow Manager accepts these; studies fail or results are lost.
     Fault("no space in braces", "docker", _STUDY, "{{context.input.dicom}}", "artifact-value",
           "{{ context.input.dicom }}"),
     Fault("folder behind braces", "docker", _DOCKER_RESULTS,
@@ -202,5 +202,5 @@ FAULTS = (
 
 
 def check_fault(fault: Fault) -> ValidationReport:
-    """Returns what the checker says about the files with the fault."""
+    """Returns the report of the validation of the files with the fault."""
     return validate_texts(fault.texts())

@@ -1,4 +1,4 @@
-"""Faults beyond the forty: the rest of the rules, each with its line."""
+"""Faults beyond the forty seeded ones are reported with rule and line."""
 
 import pytest
 
@@ -148,7 +148,7 @@ def test_a_review_of_a_docker_task_is_reported() -> None:
 
 
 def test_line_numbers_agree_with_an_editor() -> None:
-    """A line separator of Unicode is a line end to YAML, and to no editor."""
+    """YAML ends a line at a line separator of Unicode, but no editor does."""
     text = DOCKER.replace("Segments the study", "Segments\u2028the\u0085study")
     (finding,) = validate_texts({JSON_NAME: text.replace("30", "0")}).faults
     wanted = text[: text.index("task_timeout_minutes")].count("\n") + 1

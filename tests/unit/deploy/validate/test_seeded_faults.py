@@ -1,4 +1,4 @@
-"""Seeded faults are named with rule, line and remedy."""
+"""Seeded faults are reported with rule, line and remedy."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Files that are good in other ways are left alone."""
+"""Valid files that differ from the rendered ones have no fault."""
 
 import json
 from collections.abc import Callable
