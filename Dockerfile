@@ -1,14 +1,13 @@
-# The MAP, built by `make image`: a plain docker build from a build context
-# (image/build_context.py), for the CPU or for CUDA. No image of NVIDIA's is needed: PyTorch brings
-# the libraries of CUDA along.
+# The MAP for the CPU or for CUDA. `make image` builds it with docker from a build context
+# (image/build_context.py). It needs no image of NVIDIA: PyTorch has the libraries of CUDA.
 ARG BASE_IMAGE=debian:bookworm-slim
-# Where packages are installed; not part of the result.
+# The image in which packages are installed; it is not part of the result.
 ARG BUILD_IMAGE=${BASE_IMAGE}
 
 FROM ${BUILD_IMAGE} AS packages
 RUN apt-get update \
     && apt-get install -y --no-install-recommends python3 python3-venv ca-certificates
-# Which PyTorch: cpu or cuda; and where the one for the CPU lies, since PyPI has it for CUDA only.
+# The build of PyTorch: cpu or cuda. The index with the build for the CPU: PyPI has that for CUDA only.
 ARG TORCH=cpu
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 COPY packages /packages
@@ -17,7 +16,7 @@ RUN python3 -m venv /opt/totalmap \
     && PIP_NO_CACHE_DIR=1 /opt/totalmap/bin/python -m install.packages run \
         --torch ${TORCH} --torch-index ${TORCH_INDEX} --without-totalmap \
     && /opt/totalmap/bin/python -m install.licences --installed NOTICE
-# What installs packages goes away, and what remains is compiled: the image is read-only later.
+# The installers are removed. All modules are compiled now, because the image runs read-only.
 RUN cd /opt/totalmap/lib/python3*/site-packages \
     && rm -rf pip pip-*.dist-info setuptools setuptools-*.dist-info pkg_resources \
         hatchling hatchling-*.dist-info \
@@ -37,7 +36,7 @@ LABEL org.opencontainers.image.title=${TITLE} \
     org.nvidia.holoscan=${HOLOSCAN_VERSION} \
     org.monai.deploy.app-sdk=${SDK_VERSION}
 
-# Both spellings: what the specification of MAPs says, and what the packager of 4.2 writes.
+# Both spellings of two names: that of the specification of MAPs, and that of the packager 4.2.
 ENV PATH=/opt/totalmap/bin:$PATH \
     HOLOSCAN_INPUT_PATH=/var/holoscan/input/ \
     HOLOSCAN_OUTPUT_PATH=/var/holoscan/output/ \
@@ -53,7 +52,7 @@ ENV PATH=/opt/totalmap/bin:$PATH \
     HOLOSCAN_LOGS_PATH=/var/holoscan/logs \
     HOLOSCAN_TIMEOUT=0 \
     HOLOSCAN_VERSION=${HOLOSCAN_VERSION}
-# For any user, also one without a name, on a file system that is read-only but for /tmp.
+# For any user, also one without a name, and for a file system in which only /tmp is writable.
 ENV HOME=/tmp USER=holoscan LOGNAME=holoscan PYTHONDONTWRITEBYTECODE=1 \
     CUPY_CACHE_DIR=/tmp/.cupy MPLCONFIGDIR=/tmp/.matplotlib TOTALSEG_HOME_DIR=/tmp/.totalsegmentator
 

@@ -1,7 +1,8 @@
 # make demo    the main job: segment a synthetic study, or INPUT=... with MODELS=... into OUTPUT=...
-# make demo-gateway  the gateway beside an Orthanc: a study goes in, its results come back
+# make demo-gateway  the gateway with an Orthanc as PACS: segments a study and returns the results
 # make test    all tests
-# make coverage  all tests, and how many lines they run: build/coverage/index.html; below 90 % it fails
+# make coverage  all tests, and the share of lines that they run: build/coverage/index.html; fails
+#              below 90 %
 # make bench   speed, memory and agreement against TotalSegmentator's own command: more than an hour
 #              on two cores; DEVICE=cuda; a quick run: BENCH="--narrow --variant fast --runs 1"
 # make fuzz    200 exports of a PACS and broken studies for an hour; MINUTES=480 at night
@@ -9,25 +10,25 @@
 # make lint    ruff, mypy, import-linter
 # make docs    the documentation as a site with a search: build/site/index.html
 
-# make image     the container image by our own Dockerfile; VARIANT=cuda; WEIGHTS=models/totalsegmentator
+# make image     the container image, by our own Dockerfile; VARIANT=cuda; WEIGHTS=models/totalsegmentator
 # make package   the same by `monai-deploy package`; both need Docker
-# make test-map  tests of both images, in a Docker engine that they start: root, and minutes
-# make audit     known weaknesses of the packages, and their list as CycloneDX
+# make test-map  tests of both images, in a Docker engine that they start; needs root and minutes
+# make audit     known weaknesses of the packages, and a list of the packages as CycloneDX
 
-# make install        .venv with what a run and the gateway need, which `make demo` does by itself
-# make check-install  whether all locked packages can be had from PyPI, for each supported Python
-# make locks          resolves the requirements anew into locks/
+# make install        .venv with the packages of a run and the gateway; `make demo` does it by itself
+# make check-install  checks that PyPI has all locked packages, for each supported Python
+# make locks          resolves the requirements into locks/
 # make licences       writes docs/licences.md from the installed packages
-# make bundle         a folder that installs TotalMAP where there is no network; BUNDLE=, WEIGHTS=
+# make bundle         a folder that installs TotalMAP without a network; BUNDLE=, WEIGHTS=
 #
-# TORCH=cpu|cuda says which PyTorch is installed; without it, CUDA's where there is an NVIDIA GPU.
+# TORCH=cpu|cuda chooses the build of PyTorch; default: cuda if there is an NVIDIA GPU, or cpu.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
 TORCH ?= auto
-# Where PyTorch for the CPU lies: PyPI has it for CUDA only.
+# The index with PyTorch for the CPU: PyPI has it for CUDA only.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 PHANTOM := build/phantom
@@ -55,8 +56,8 @@ demo: $(VENV)/.runtime $(if $(filter $(PHANTOM),$(INPUT)),$(PHANTOM)/.done)
 demo-gateway: $(VENV)/.development $(PHANTOM)/.done
 	$(BIN)/python -m tests.demo_gateway $(PHANTOM)
 
-# Half of the time, tests wait for processes: three at once keep two cores busy. What a file has
-# started is there for all of its tests, and the longest files come first (pyproject.toml).
+# Tests wait for processes half of the time: three at a time keep two cores busy. The tests of a file
+# run in one process, so that they share its fixtures; the longest files come first (pyproject.toml).
 PYTEST := $(BIN)/pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder
 
 test: $(VENV)/.development
@@ -83,7 +84,7 @@ soak: $(VENV)/.development
 	QUEUED=100 $(BIN)/pytest tests/unit/gateway/test_job_queue.py -k upgrade
 	$(BIN)/python -m benchmarks.soak --minutes $(MINUTES) --output benchmarks/results/soak.md
 
-# Other seeds every time: the first one is the date. What fails is kept in build/fuzz.
+# The first seed is the date, so seeds differ from day to day. Failures are kept in build/fuzz.
 fuzz: $(VENV)/.development
 	$(BIN)/python -m tests.fuzz --first $(shell date +%Y%m%d)000000 --exports 200 \
 	    --minutes $(MINUTES) --folder build/fuzz
@@ -117,7 +118,7 @@ format: $(VENV)/.development
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Trains the demo model anew: about an hour on two cores.
+# Trains the demo model again: about an hour on two cores.
 train: $(VENV)/.development
 	$(BIN)/python -m training.demo_model
 
@@ -158,7 +159,7 @@ $(VENV)/.development: $(VENV)/.runtime
 	@$(BIN)/python -m install.packages development --torch $(TORCH) --torch-index "$(TORCH_INDEX)"
 	@touch $@
 
-# Made anew where another PyTorch is wanted than the time before.
+# Made again if another build of PyTorch is wanted than before.
 $(VENV)/.torch-$(TORCH): $(BIN)/python
 	@rm -f $(VENV)/.torch-*
 	@touch $@

@@ -1,8 +1,8 @@
-# What an image of `monai-deploy package` lacks: see docs/image.md.
+# Completes an image of `monai-deploy package`: see docs/image.md.
 ARG PACKAGED
 FROM ${PACKAGED}
 
-# Another user than the one who installed them finds the packages, and need not write beside them.
+# Any user finds the packages, and does not have to write into their folder.
 ENV PYTHONUSERBASE=/home/holoscan/.local \
     PYTHONDONTWRITEBYTECODE=1 \
     HOLOSCAN_DOCS=/opt/holoscan/docs/ \
@@ -13,7 +13,7 @@ ENV PYTHONUSERBASE=/home/holoscan/.local \
 USER root
 COPY tools /var/holoscan/tools
 COPY packages /tmp/packages
-# The holoscan wheel links its libraries when Python starts the first time, as whoever installed it.
+# The wheel of Holoscan links its libraries at the first start of Python, so do this now.
 RUN chmod 755 /home/holoscan /var/holoscan/tools \
     && mkdir -p /var/holoscan/logs \
     && HOME=/home/holoscan python3 -c "pass" \

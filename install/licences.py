@@ -34,10 +34,10 @@ TotalMAP itself is under the Apache License 2.0. This page lists every package t
 and the container install, with the licence that the package's own metadata states. `make licences`
 writes it. The weights of TotalSegmentator have licences of their own: [tasks](tasks.md).
 
-No package is under the GPL or the AGPL, and a test keeps it so. Under the LGPL, which allows use
-in any product: {lesser}.
+No package is under the GPL or the AGPL; a test checks this. These packages are under the LGPL,
+which allows use in any product: {lesser}.
 
-**NVIDIA's parts.** These packages are proprietary, under NVIDIA's own licence agreements:
+**Packages of NVIDIA.** These packages are proprietary, under NVIDIA's own licence agreements:
 {nvidia}. `nvidia-cuda-runtime` is installed on machines without a GPU as well, since `holoscan`
 links to it. `holoscan-cu13` states Apache-2.0, and its wheel also carries NVIDIA's
 AI product agreement (`NVIDIA-AI-PRODUCT-EULA.txt`). The other packages of NVIDIA are installed
