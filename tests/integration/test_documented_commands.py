@@ -47,14 +47,13 @@ RUN_HERE = {
 }
 
 # Commands that make only shows here, and a part of what it shows. tests/unit/install tests the
-# parts of an installation. `make test` would run this test again; CI runs the same tests with
-# `make coverage`.
+# parts of an installation. CI runs the tests of the last two with `make test`.
 SHOWN_BY_MAKE = {
     "make install": "install.packages run gateway",
     "make install TORCH=cuda": "install.packages run gateway",
     "make install PYTHON=python3.12": "install.packages run gateway",
-    "make test": "pytest",
     "make test TESTS=tests/unit/dicom": "pytest",
+    "make coverage": "coverage report",
 }
 
 CI = ".ci/run"
@@ -63,7 +62,7 @@ CI = ".ci/run"
 RUN_ELSEWHERE = {
     "make demo": "tests/integration/test_readme.py",
     "make demo-gateway": "tests/integration/test_readme.py",
-    "make coverage": CI,
+    "make test": CI,
     "make lint": CI,
     "make audit": CI,
     "make docs": "tests/integration/test_site.py",
