@@ -1,4 +1,4 @@
-"""`make check-install`: checks that PyPI alone can install every locked set of packages.
+"""`make check-install`: checks that every locked set of packages can be installed from PyPI only.
 
 For each supported Python, uv resolves the requirements files with the locked versions and finds a
 file of each package; pip does the same for the running Python. PyPI has to list every locked hash.

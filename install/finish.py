@@ -2,7 +2,7 @@
 
 The removed files are the tests of the packages, PyTorch's C++ headers and test programs, and
 OpenVINO's plug-ins for devices that TotalMAP does not use. Modules are compiled so that every start
-is fast: pip is told to compile nothing, because it would compile more modules than a run needs.
+is fast. pip compiles nothing, because it would compile more modules than a run needs.
 Python compiles a module when it first imports it, but not if PYTHONDONTWRITEBYTECODE is set.
 """
 

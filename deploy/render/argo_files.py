@@ -35,7 +35,7 @@ def argo_files(app: Application, site: Site) -> Mapping[str, str]:
     return {
         "totalmap.json": argo_clinical_workflow(app, site),
         "totalmap-template.yaml": _yaml(
-            "The Task Manager's argo plug-in copies this template into a workflow of its own.",
+            "The Task Manager's argo plug-in copies this template into a new workflow.",
             [_workflow_template(app, site)],
         ),
         "access.yaml": _yaml(

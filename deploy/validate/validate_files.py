@@ -34,7 +34,7 @@ class ValidationReport:
 
 
 def validate_files(files: Sequence[Path]) -> ValidationReport:
-    """Validates clinical workflows and WorkflowTemplates, first each alone and then together.
+    """Validates clinical workflows and WorkflowTemplates, first each file and then all together.
 
     Raises:
         ConfigError: A file can't be read, or no file holds a document to validate.

@@ -111,10 +111,10 @@ def test_inspect_numbers_several_studies(patients: Path, study: WrittenStudy) ->
     assert f"Study {other}: 2.25." in done.stdout
     assert "1 series, 4 images" in done.stdout
     assert "The input holds 2 studies: run one of them with --study" in done.stdout
-    alone = inspected(patients, "--study", number)
-    assert alone.exit_code == 0
-    assert "Trunk 3.0 LUNG" in alone.stdout
-    assert "The input holds" not in alone.stdout
+    one_study = inspected(patients, "--study", number)
+    assert one_study.exit_code == 0
+    assert "Trunk 3.0 LUNG" in one_study.stdout
+    assert "The input holds" not in one_study.stdout
     assert inspected(patients, "--study", other).exit_code == 65
     assert inspected(patients, "--study", "3").exit_code == 65
 

@@ -23,7 +23,7 @@ def clock() -> Clock:
     return Clock()
 
 
-def told(left: TimeLeft, clock: Clock, seconds: float, done: int, total: int) -> str:
+def time_left(left: TimeLeft, clock: Clock, seconds: float, done: int, total: int) -> str:
     clock.now += seconds
     left.tiles(done, total)
     return left.text
@@ -47,33 +47,33 @@ def test_a_stopped_run_prints_one_line_on_standard_error(
 
 def test_time_left_is_estimated_from_finished_tiles(clock: Clock) -> None:
     left = TimeLeft(clock)
-    assert told(left, clock, 0, 1, 10) == ""  # how long the first one took is not known
-    assert told(left, clock, 4, 3, 10) == "about 14 s left"
-    assert told(left, clock, 36, 4, 10) == "about 1 min 20 s left"
-    assert told(left, clock, 1, 10, 10) == ""
+    assert time_left(left, clock, 0, 1, 10) == ""  # the duration of the first tile is not known
+    assert time_left(left, clock, 4, 3, 10) == "about 14 s left"
+    assert time_left(left, clock, 36, 4, 10) == "about 1 min 20 s left"
+    assert time_left(left, clock, 1, 10, 10) == ""
 
 
 def test_time_left_changes_at_most_once_a_second(clock: Clock) -> None:
     left = TimeLeft(clock)
-    told(left, clock, 0, 1, 100)
-    before = told(left, clock, 0.5, 2, 100)
-    assert told(left, clock, 0.3, 10, 100) == before
-    assert told(left, clock, 0.8, 11, 100) != before
+    time_left(left, clock, 0, 1, 100)
+    before = time_left(left, clock, 0.5, 2, 100)
+    assert time_left(left, clock, 0.3, 10, 100) == before
+    assert time_left(left, clock, 0.8, 11, 100) != before
 
 
 def test_time_left_starts_again_with_another_network(clock: Clock) -> None:
     left = TimeLeft(clock)
-    told(left, clock, 0, 1, 10)
-    assert told(left, clock, 1, 2, 10)
-    assert told(left, clock, 1, 30, 60) == ""
-    assert told(left, clock, 2, 31, 60) == "about 58 s left"
+    time_left(left, clock, 0, 1, 10)
+    assert time_left(left, clock, 1, 2, 10)
+    assert time_left(left, clock, 1, 30, 60) == ""
+    assert time_left(left, clock, 2, 31, 60) == "about 58 s left"
 
 
 def test_time_left_starts_again_with_another_volume(clock: Clock) -> None:
     left = TimeLeft(clock)
-    told(left, clock, 0, 1, 10)
-    told(left, clock, 1, 10, 10)
-    assert told(left, clock, 1, 1, 10) == ""
+    time_left(left, clock, 0, 1, 10)
+    time_left(left, clock, 1, 10, 10)
+    assert time_left(left, clock, 1, 1, 10) == ""
 
 
 def test_progress_shows_a_percentage_on_a_terminal() -> None:
