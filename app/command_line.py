@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from app.argument_parser import ArgumentParser
-from app.run import RunRequest, run_application
+from app.run_study import RunRequest, run_application
 from totalmap import log
 from totalmap.defaults import DEFAULT_MODELS, DEFAULT_SETTINGS
-from totalmap.environment import process_environment
+from totalmap.environment_variables import process_environment
 from totalmap.errors import ConfigError, TotalMapError
 
 INPUT_VARIABLE = "HOLOSCAN_INPUT_PATH"

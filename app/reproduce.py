@@ -9,7 +9,7 @@ from pathlib import Path
 import pydicom
 from pydicom.dataset import Dataset
 
-from app.run import RunRequest, run_application
+from app.run_study import RunRequest, run_application
 from totalmap.dicom.study import read_study
 from totalmap.errors import InputError, TotalMapError
 from totalmap.input import open_input

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from app.run import RunOutcome, RunRequest, run_application
+from app.run_study import RunOutcome, RunRequest, run_application
 from totalmap.allocator import give_back_freed_memory
 from totalmap.engine.engine import Engine
 from totalmap.errors import TotalMapError

@@ -24,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.report_file import write_report
-from benchmarks.speed.real_networks import PATCH_SIZES, REAL_FEATURES, WIDEST
+from benchmarks.speed.network_sizes import PATCH_SIZES, REAL_FEATURES, WIDEST
 from tests.networks import STAGES, build_task
 from totalmap.engine.logit_margins import MarginSums
 from totalmap.engine.predict import Networks

@@ -63,7 +63,7 @@ from tests.segmentations import TASK
 from totalmap.dicom.geometry import Geometry
 from totalmap.finding import Verdict, verdict
 from totalmap.measure.label_statistics import label_statistics
-from totalmap.quality.plausibility.rules import assess_plausibility
+from totalmap.quality.plausibility.assess_plausibility import assess_plausibility
 
 VIEWS = (View.TRUNK, View.CHEST, View.ABDOMEN, View.ABDOMEN_AND_PELVIS)
 ASKEW_SEEDS, VARIANT_SEEDS = 50, 2000  # each scan has a body of its own

@@ -21,7 +21,7 @@ from totalmap import log
 from totalmap.dicom.series_selection import judge, selected
 from totalmap.dicom.study import read_study
 from totalmap.dicom.volume import Volume, build_volume
-from totalmap.quality.suitability.rules import assess_suitability
+from totalmap.quality.suitability.assess_suitability import assess_suitability
 from totalmap.selection_settings import SelectionSection
 from totalmap.settings import GeometrySection
 

@@ -18,12 +18,12 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.speed.real_networks import PATCH_SIZES, REAL_FEATURES, WIDEST
+from benchmarks.speed.network_sizes import PATCH_SIZES, REAL_FEATURES, WIDEST
 from tests.networks import build_models
 from totalmap.allocator import keep_freed_memory
 from totalmap.engine.arithmetic.exact_network import ExactNetwork
+from totalmap.engine.arithmetic.network_interface import TileNetwork
 from totalmap.engine.arithmetic.openvino_network import OpenVinoNetwork
-from totalmap.engine.arithmetic.tile_network import TileNetwork
 from totalmap.engine.network_loader import load_network
 from totalmap.engine.nnunet_plans import read_plans
 from totalmap.engine.tasks import load_task

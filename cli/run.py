@@ -40,7 +40,7 @@ def run(
     from cli.segmentation_process import segmentation_process
 
     with errors_to_exit_status(), segmentation_process() as (console, display):
-        from app.run import RunRequest, run_application
+        from app.run_study import RunRequest, run_application
         from cli.run_output import print_summary, run_and_summarise
 
         request = RunRequest(

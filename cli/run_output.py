@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.all_studies import StudyRun, run_all_studies, worst_exit_status
-from app.run import RunOutcome, RunRequest
+from app.run_study import RunOutcome, RunRequest
 from cli.progress import STAGES, ProgressDisplay
 from cli.result_lines import finding_lines, series_table
 from totalmap.dicom.study_choice import StudyEntry

@@ -42,7 +42,7 @@ def print_verification(
     with errors_to_exit_status():
         with segmentation_process() as (console, display):
             from app.reproduce import reproduce
-            from app.run import RunRequest
+            from app.run_study import RunRequest
 
             request = RunRequest(
                 input_path=source,

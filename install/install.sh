@@ -50,6 +50,6 @@ pip --require-hashes --requirement requirements.txt
 pip --editable "$target"
 # Holoscan's wheel makes links to its libraries when Python starts the first time.
 "$target/.venv/bin/python" -c ""
-(cd "$target" && .venv/bin/python -m install.finish)
+(cd "$target" && .venv/bin/python -m install.trim_and_compile)
 touch "$target/.venv/.torch-auto" "$target/.venv/.runtime"
 echo "Installed. Try it: $target/.venv/bin/totalmap --help"

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
-from install.finish import compile_all, compile_imported, trim
 from install.locks import REPOSITORY, Lock, lock_of
+from install.trim_and_compile import compile_all, compile_imported, trim
 
 # PyTorch's own index has the builds for the CPU.
 TORCH_INDEX = "https://download.pytorch.org/whl/cpu"

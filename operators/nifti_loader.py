@@ -6,7 +6,7 @@ from typing import Any
 from operators.chain_operator import ChainOperator
 from totalmap.dicom.volume import Volume
 from totalmap.nifti import read_nifti
-from totalmap.quality.suitability.rules import with_suitability
+from totalmap.quality.suitability.assess_suitability import with_suitability
 from totalmap.settings import GeometrySection
 
 

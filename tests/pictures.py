@@ -23,7 +23,7 @@ import pydicom
 import pytest
 from PIL import Image
 
-from app.run import RunRequest, run_application
+from app.run_study import RunRequest, run_application
 from gateway.store.job import JobState
 from gateway.web.password import set_password
 from tests.conftest import DEMO_MODELS, REPOSITORY

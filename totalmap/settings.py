@@ -18,7 +18,7 @@ from pydantic import (
 from totalsegmentator.map_to_binary import class_map
 from totalsegmentator.registry import task_modality
 
-from totalmap.environment import process_environment
+from totalmap.environment_variables import process_environment
 from totalmap.errors import ConfigError
 from totalmap.log import LogFormat
 from totalmap.selection_settings import SelectionSection

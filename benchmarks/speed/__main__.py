@@ -38,9 +38,9 @@ from benchmarks.speed.contenders import (
     our_warm_engine,
     totalsegmentator_command,
 )
+from benchmarks.speed.network_sizes import PATCH_SIZES, REAL_FEATURES, WIDEST
 from benchmarks.speed.process_measurement import measure
 from benchmarks.speed.race import Race, print_progress
-from benchmarks.speed.real_networks import PATCH_SIZES, REAL_FEATURES, WIDEST
 from benchmarks.speed.table import FOOTNOTES, Limit, table
 from tests.networks import build_models
 from tests.peer import peer_command

@@ -169,7 +169,7 @@ class Deliverer:
         note = folder / NOTES_NAME / f"{destination[:_DIGEST_CHARACTERS]}.dcm"
         if not note.exists():
             # Imported here, because it is seldom needed and takes long to import.
-            from app.replacement_note import write_replacement_note
+            from app.rejection_of_replaced_results import write_replacement_note
 
             write_replacement_note(results, folder / SETTINGS_NAME, note)
         return note

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from app.run import RunRequest
+from app.run_study import RunRequest
 from app.warm_application import WarmApplication
 from gateway.config import ContainerSection
 from gateway.store.files import INPUT_NAME, OUTPUT_NAME, SETTINGS_NAME, STATUS_NAME

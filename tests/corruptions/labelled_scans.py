@@ -14,7 +14,7 @@ from tests.phantom.drawing import LABELS
 from totalmap.dicom.geometry import LPS_TO_RAS, Affine, Geometry, to_canonical
 from totalmap.finding import Finding
 from totalmap.measure.label_statistics import label_statistics
-from totalmap.quality.plausibility.rules import assess_plausibility
+from totalmap.quality.plausibility.assess_plausibility import assess_plausibility
 from totalmap.structures import Structure
 
 REAL = Path(__file__).parents[2].parent / "shared" / "data" / "totalsegmentator-example"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.run import RunRequest, run_application
+from app.run_study import RunRequest, run_application
 from gateway.config import GatewaySettings, ReceiveSection, WebSection
 from gateway.store.job import Judgement
 from gateway.web.password import set_password

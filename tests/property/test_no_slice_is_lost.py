@@ -20,7 +20,7 @@ from totalmap.dicom.series_selection import Judgement, judge
 from totalmap.dicom.split_study import split_study
 from totalmap.dicom.study import read_study
 from totalmap.dicom.volume import Volume, build_volume
-from totalmap.quality.suitability.rules import assess_suitability
+from totalmap.quality.suitability.assess_suitability import assess_suitability
 from totalmap.selection_settings import SelectionRule, SelectionSection
 from totalmap.settings import GapPolicy, GeometrySection
 

@@ -20,7 +20,7 @@ from totalmap.engine.arithmetic.network_fallbacks import (
     choose_device,
     network_fallbacks,
 )
-from totalmap.engine.arithmetic.tile_network import TileNetwork
+from totalmap.engine.arithmetic.network_interface import TileNetwork
 from totalmap.engine.learnt_structures import narrowed
 from totalmap.engine.logit_margins import MarginSums, TaskMargins
 from totalmap.engine.memory_need import SMALLER_TILE_BYTES, available_bytes, bytes_needed

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from totalmap.engine.arithmetic.tile_network import TileNetwork
+from totalmap.engine.arithmetic.network_interface import TileNetwork
 from totalmap.engine.logit_margins import MarginSums
 from totalmap.engine.normalize import Scaling
 from totalmap.engine.segment import Progress

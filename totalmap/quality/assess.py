@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 
 from totalmap.display_names import in_sentence
 from totalmap.finding import Assessment, Finding, Severity
-from totalmap.quality.plausibility.rules import assess_plausibility
+from totalmap.quality.plausibility.assess_plausibility import assess_plausibility
 from totalmap.segmentation import Confidence, Opinion, Segmentation
 
 # On the reference labels of a CT, brought to both resolutions, structures above 1 mL have a Dice of

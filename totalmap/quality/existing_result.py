@@ -33,7 +33,7 @@ from totalmap.origin import Origin, origin_of
 from totalmap.quality.assess import assess
 from totalmap.quality.plausibility.anatomy_table import known_structures, vertebra_name
 from totalmap.quality.plausibility.body_statistics import vertebrae_in
-from totalmap.quality.suitability.rules import with_suitability
+from totalmap.quality.suitability.assess_suitability import with_suitability
 from totalmap.segmentation import InferenceLabels, Segmentation
 from totalmap.settings import GeometrySection
 from totalmap.structures import Structure

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from app.all_studies import StudyRun, run_all_studies, worst_exit_status
-from app.run import RunOutcome, RunRequest, run_application
+from app.run_study import RunOutcome, RunRequest, run_application
 from tests.phantom.study import SeriesSpec, write_series
 from totalmap.dicom.study_choice import StudyEntry
 from totalmap.errors import (

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 
-from app.run import RunOutcome, RunRequest, run_application
+from app.run_study import RunOutcome, RunRequest, run_application
 from tests.phantom import write_enhanced
 from tests.phantom.study import SeriesSpec, WrittenSeries, write_series
 from totalmap.errors import ConfigError, InputError

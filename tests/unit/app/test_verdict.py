@@ -10,7 +10,7 @@ import pytest
 import yaml
 from numpy.typing import NDArray
 
-from app.run import RunOutcome, RunRequest, run_application
+from app.run_study import RunOutcome, RunRequest, run_application
 from tests.conftest import DEMO_MODELS, REPOSITORY
 from tests.phantom.study import WrittenSeries
 from tests.segmentations import TASK, segmentation_with

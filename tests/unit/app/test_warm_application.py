@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from app.run import RunOutcome, RunRequest, run_application
+from app.run_study import RunOutcome, RunRequest, run_application
 from app.warm_application import WarmApplication
 from tests.networks import build_models
 from tests.phantom.study import SeriesSpec, WrittenSeries, write_series

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.run import RunOutcome
+from app.run_study import RunOutcome
 from cli.console import plain_console
 from cli.run_output import summary
 from totalmap.dicom.series_selection import judge

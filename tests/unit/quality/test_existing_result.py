@@ -20,7 +20,7 @@ from totalmap.quality.existing_result import (
     seg_objects,
     structure_name,
 )
-from totalmap.quality.suitability.rules import with_suitability
+from totalmap.quality.suitability.assess_suitability import with_suitability
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultsSection, SegSplit, Settings
 from totalmap.writers.release import open_release

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from totalmap.engine.arithmetic.exact_network import ExactNetwork
 from totalmap.engine.arithmetic.feature_network import FeatureNetwork
-from totalmap.engine.arithmetic.tile_network import TileNetwork
+from totalmap.engine.arithmetic.network_interface import TileNetwork
 from totalmap.engine.nnunet_plans import Plans
 from totalmap.errors import ConfigError, ResourceError
 from totalmap.log import get_logger

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from totalmap.finding import VERDICT_WORDS, Severity, Verdict
 from totalmap.segmentation import Segmentation
 from totalmap.writers.dicom import identifiers
-from totalmap.writers.preview.views import View
+from totalmap.writers.preview.view_sampling import View
 
 Colour = tuple[int, int, int]
 

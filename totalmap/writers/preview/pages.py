@@ -28,7 +28,7 @@ from totalmap.writers.preview.drawing import (
     heading,
 )
 from totalmap.writers.preview.legend import LegendEntry, draw_legend, legend_entries, rows_in
-from totalmap.writers.preview.views import (
+from totalmap.writers.preview.view_sampling import (
     AXIAL,
     CORONAL,
     SAGITTAL,

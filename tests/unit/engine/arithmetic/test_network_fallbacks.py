@@ -14,8 +14,8 @@ from totalmap.engine.arithmetic.network_fallbacks import (
     choose_device,
     network_fallbacks,
 )
+from totalmap.engine.arithmetic.network_interface import TileNetwork
 from totalmap.engine.arithmetic.openvino_network import OpenVinoNetwork
-from totalmap.engine.arithmetic.tile_network import TileNetwork
 from totalmap.engine.nnunet_plans import Architecture, CtNormalization, Plans
 from totalmap.errors import ConfigError, ResourceError
 from totalmap.settings import Arithmetic, Device

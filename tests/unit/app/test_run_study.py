@@ -12,7 +12,7 @@ import holoscan.logger  # noqa: F401  imported now: nobody may not read the inte
 import pytest
 
 import app.application  # noqa: F401  likewise
-from app.run import RunRequest, run_application
+from app.run_study import RunRequest, run_application
 from tests.conftest import REPOSITORY
 from totalmap.errors import ConfigError, InputError
 from totalmap.writers.release import REPORT_NAMES

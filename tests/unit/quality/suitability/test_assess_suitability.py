@@ -20,7 +20,7 @@ from tests.unit.quality.suitability.series import (
     written,
 )
 from totalmap.finding import Finding, Severity, Verdict, verdict
-from totalmap.quality.suitability.rules import assess_suitability
+from totalmap.quality.suitability.assess_suitability import assess_suitability
 
 NOISY = Scanner(noise_hu=110.0, noise_grain_px=0.0)
 LOW_DOSE = Scanner(noise_hu=40.0, noise_grain_px=0.0)

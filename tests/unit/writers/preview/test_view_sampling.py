@@ -10,7 +10,7 @@ from tests.phantom.study import SeriesSpec, WrittenSeries, write_series
 from tests.segmentations import segmentation_with, volume_of
 from totalmap.segmentation import Segmentation
 from totalmap.settings import GapPolicy, GeometrySection
-from totalmap.writers.preview.views import (
+from totalmap.writers.preview.view_sampling import (
     AXIAL,
     CORONAL,
     SAGITTAL,

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pydicom
 
-from app.replacement_note import REASON, write_replacement_note
+from app.rejection_of_replaced_results import REASON, write_replacement_note
 from tests.conftest import REPOSITORY
 from tests.validators import findings_of_dciodvfy
 from totalmap.segmentation import Segmentation

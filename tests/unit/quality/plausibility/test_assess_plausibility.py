@@ -25,7 +25,7 @@ from tests.corruptions.unusual_scans import Vary, real_turned
 from tests.phantom.drawing import LABELS
 from tests.unit.quality.plausibility.tables import Placed, height, spine, table_of
 from totalmap.finding import Finding, Severity, Verdict, verdict
-from totalmap.quality.plausibility.rules import assess_plausibility
+from totalmap.quality.plausibility.assess_plausibility import assess_plausibility
 from totalmap.structures import Structure
 
 SEED, SPACING_MM = 3, 5.0

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from totalmap.finding import Finding, Severity
 from totalmap.measure.label_statistics import LabelStatistics
-from totalmap.quality.plausibility import position, shape, spine
+from totalmap.quality.plausibility import position, single_structures, spine
 from totalmap.quality.plausibility.body_statistics import Body, body_of
 from totalmap.structures import Structure
 
@@ -27,10 +27,10 @@ NEED_LENGTH: tuple[Rule, ...] = (
     spine.sacrum,
     position.level,
     position.absent,
-    shape.fragment,
-    shape.hole,
-    shape.volume,
-    shape.asymmetry,
+    single_structures.fragment,
+    single_structures.hole,
+    single_structures.volume,
+    single_structures.asymmetry,
 )
 
 
@@ -49,8 +49,10 @@ def assess_plausibility(
     body = body_of(table, structures)
     rules = SIDES_AND_ORDER
     if body.length_mm >= MINIMUM_LENGTH_MM:
-        rules += (*NEED_LENGTH, shape.density) if is_hu else NEED_LENGTH
-    findings = [finding for rule in (*rules, shape.incomplete) for finding in rule(body)]
+        rules += (*NEED_LENGTH, single_structures.density) if is_hu else NEED_LENGTH
+    findings = [
+        finding for rule in (*rules, single_structures.incomplete) for finding in rule(body)
+    ]
     return tuple(sorted(findings, key=_severity, reverse=True))
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from install.finish import SWITCHED_OFF_BY, compile_all, compile_imported, trim
+from install.trim_and_compile import SWITCHED_OFF_BY, compile_all, compile_imported, trim
 
 
 @pytest.fixture(autouse=True)
