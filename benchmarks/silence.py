@@ -25,7 +25,7 @@ from gateway.receive.receive_process import receiving
 from gateway.web.server import running_web
 from tests.phantom.study import SeriesSpec, write_series
 from tests.servers import LOOPBACK
-from tests.unit.gateway.receive.test_silence import (
+from tests.unit.gateway.receive.test_silent_senders import (
     SILENT_SENDERS,
     silent_senders,
     status_of_a_true_sender,

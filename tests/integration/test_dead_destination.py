@@ -25,7 +25,9 @@ def attempts(service: Service, job: Job) -> int:
     return found.attempts if found else 0
 
 
-def test_all_is_delivered_after_a_day_and_nothing_else_waits(tmp_path: Path) -> None:
+def test_a_destination_that_was_away_for_a_day_gets_all_results_and_delays_no_other(
+    tmp_path: Path,
+) -> None:
     port = free_port()
     with (
         running_archive() as archive,

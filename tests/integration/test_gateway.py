@@ -88,7 +88,7 @@ def segs_of(archive: Archive, service: Service, job: Job) -> set[str]:
     return {uid for uid in archive.of_class(SegmentationStorage) if uid in uids}
 
 
-def test_a_study_that_grows_is_done_again_and_an_identical_one_is_not(
+def test_a_study_that_grows_is_segmented_again_and_an_identical_one_is_not(
     service: Service, archive: Archive, tmp_path: Path
 ) -> None:
     instances = datasets(tmp_path, 20)
@@ -135,7 +135,9 @@ def _send_back(service: Service, results: Sequence[Dataset]) -> None:
     association.release()
 
 
-def test_a_study_that_grows_before_it_is_done_supersedes(service: Service, tmp_path: Path) -> None:
+def test_a_study_that_grows_during_its_job_supersedes_the_job(
+    service: Service, tmp_path: Path
+) -> None:
     instances = datasets(tmp_path, 21, LONG)
     send(service, instances[:-FIRST_PART])
     (first,) = wait_for_jobs(service, instances, 1)
@@ -147,7 +149,9 @@ def test_a_study_that_grows_before_it_is_done_supersedes(service: Service, tmp_p
     service.wait_for(second, JobState.SEGMENTED)
 
 
-def test_a_sender_that_dies_is_waited_for_longer(service: Service, tmp_path: Path) -> None:
+def test_the_study_of_a_sender_that_dies_is_waited_for_longer(
+    service: Service, tmp_path: Path
+) -> None:
     instances = datasets(tmp_path, 22)
     send(service, instances[:FIRST_PART], is_released=False)
     send(service, instances[FIRST_PART:])
@@ -158,7 +162,7 @@ def test_a_sender_that_dies_is_waited_for_longer(service: Service, tmp_path: Pat
     service.jobs.cancel(job.job_id, "test")
 
 
-def test_one_study_from_two_senders_is_one(service: Service, tmp_path: Path) -> None:
+def test_a_study_from_two_senders_makes_one_job(service: Service, tmp_path: Path) -> None:
     instances = datasets(tmp_path, 23)
     port = service.settings.receive.port
     first, second = associate(port, "CT1"), associate(port, "CT2")
@@ -173,7 +177,7 @@ def test_one_study_from_two_senders_is_one(service: Service, tmp_path: Path) -> 
     service.wait_for(job, JobState.SEGMENTED)
 
 
-def test_another_sender_holds_a_study_and_a_person_decides(
+def test_content_of_another_sender_holds_a_study_until_a_user_decides(
     service: Service, archive: Archive, tmp_path: Path
 ) -> None:
     instances = datasets(tmp_path, 34)
@@ -212,7 +216,7 @@ def test_another_sender_holds_a_study_and_a_person_decides(
     assert not conflicts.is_held(study)
 
 
-def test_urgent_starts_next_and_a_pause_holds_all(service: Service, tmp_path: Path) -> None:
+def test_urgent_jobs_start_first_when_a_pause_ends(service: Service, tmp_path: Path) -> None:
     WorkerList(service.database).pause("somebody", is_paused=True)
     routine = [datasets(tmp_path / str(seed), seed) for seed in (24, 25)]
     for instances in routine:
@@ -228,7 +232,9 @@ def test_urgent_starts_next_and_a_pause_holds_all(service: Service, tmp_path: Pa
     assert begun == sorted(begun)
 
 
-def test_what_runs_is_cancelled_and_the_next_goes_on(service: Service, tmp_path: Path) -> None:
+def test_a_running_job_is_cancelled_and_the_next_job_starts(
+    service: Service, tmp_path: Path
+) -> None:
     instances = datasets(tmp_path / "one", 27)
     send(service, instances)
     (job,) = wait_for_jobs(service, instances, 1)
@@ -244,7 +250,7 @@ def test_what_runs_is_cancelled_and_the_next_goes_on(service: Service, tmp_path:
     assert found.reason == "cancelled by somebody"
 
 
-def test_a_stop_gives_back_what_runs_and_counts_no_attempt(
+def test_a_stop_returns_the_running_job_to_the_queue_without_an_attempt(
     service: Service, tmp_path: Path
 ) -> None:
     instances = datasets(tmp_path, 29, LONG)
@@ -259,7 +265,7 @@ def test_a_stop_gives_back_what_runs_and_counts_no_attempt(
     assert service.wait_for(job, JobState.SEGMENTED).attempts == 1
 
 
-def test_what_is_not_to_be_believed_goes_nowhere_or_where_a_rule_wants_it(
+def test_rejected_results_are_held_back_or_sent_to_reject_destinations(
     archive: Archive, tmp_path: Path
 ) -> None:
     """The demo model counts the vertebrae wrongly in voxels of 5 mm."""
@@ -300,7 +306,7 @@ def test_what_is_not_to_be_believed_goes_nowhere_or_where_a_rule_wants_it(
         ("work: {models_folder: /nowhere}", "models folder /nowhere does not exist"),
     ],
 )
-def test_a_gateway_that_can_not_work_says_why_and_ends(
+def test_a_gateway_with_wrong_settings_says_why_and_ends(
     tmp_path: Path, text: str, says: str
 ) -> None:
     file = tmp_path / "gateway.yaml"
@@ -314,7 +320,9 @@ def test_a_gateway_that_can_not_work_says_why_and_ends(
     assert "Traceback" not in done.stderr
 
 
-def test_a_drain_finishes_what_there_is_and_ends(archive: Archive, tmp_path: Path) -> None:
+def test_a_drain_finishes_and_delivers_all_jobs_and_ends_the_gateway(
+    archive: Archive, tmp_path: Path
+) -> None:
     with running_service(
         tmp_path,
         work={"models_folder": str(DEMO_MODELS)},

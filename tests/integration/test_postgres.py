@@ -41,7 +41,9 @@ def other_host(service: Service, name: str) -> Iterator["subprocess.Popen[bytes]
         process.wait()
 
 
-def test_a_lost_host_is_replaced_within_a_minute(service: Service, tmp_path: Path) -> None:
+def test_the_job_of_a_lost_machine_is_taken_over_within_a_minute(
+    service: Service, tmp_path: Path
+) -> None:
     worker_list = WorkerList(service.database)
     worker_list.pause("test", is_paused=True)
     with other_host(service, "lost-host") as lost:

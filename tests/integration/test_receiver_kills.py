@@ -96,7 +96,7 @@ def on_record(folder: Path) -> set[tuple[str, str]]:
     return found
 
 
-def test_nothing_acknowledged_is_lost(
+def test_no_acknowledged_instance_is_lost_when_the_receiver_is_killed(
     instances: list[tuple[str, str]], phantom_series: WrittenSeries, tmp_path: Path
 ) -> None:
     random = Random(SEED)  # noqa: S311  when to kill
@@ -117,7 +117,7 @@ def test_nothing_acknowledged_is_lost(
     assert len(files) == len(instances)
 
 
-def test_nothing_is_lost_when_the_process_that_listens_is_killed(
+def test_no_acknowledged_instance_is_lost_when_the_listening_process_is_killed(
     instances: list[tuple[str, str]], phantom_series: WrittenSeries, tmp_path: Path
 ) -> None:
     """Another process is receiving then."""

@@ -111,7 +111,7 @@ def _is_further(sender: Sender, before: int) -> bool:
     return sender.n_acknowledged > before or sender.holds_the_last
 
 
-def test_every_study_is_segmented_once(tmp_path: Path) -> None:
+def test_every_study_is_segmented_once_while_the_receiver_is_killed(tmp_path: Path) -> None:
     studies = [study(tmp_path / str(seed), 200 + seed) for seed in range(STUDIES)]
     with (
         running_archive() as archive,

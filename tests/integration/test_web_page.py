@@ -98,7 +98,7 @@ def _fill(gateway: Filled, paths: tuple[Path, ...], output: Path) -> None:
     gateway.open_job(studies[3], is_urgent=True)
 
 
-def test_somebody_without_a_mouse_sees_results_and_retries(gateway: Filled) -> None:
+def test_a_user_with_only_a_keyboard_sees_results_and_retries_a_job(gateway: Filled) -> None:
     said = browse(gateway)
     seen = said["seen"]
     assert said["errors"] == []

@@ -137,7 +137,7 @@ POINTS = (
 
 
 @pytest.mark.parametrize("number", range(ROUNDS * len(POINTS)))
-def test_a_study_comes_through_whatever_is_killed(
+def test_a_study_is_delivered_once_whichever_process_is_killed(
     service: Service, archive: Archive, tmp_path: Path, number: int
 ) -> None:
     kill = POINTS[number % len(POINTS)]

@@ -44,7 +44,7 @@ def run(*words: object, entered: str | None = None) -> Result:
     return CliRunner(env={"COLUMNS": "200"}).invoke(app, [*map(str, words)], input=entered)
 
 
-def test_status_says_how_everything_stands(gateway: Filled, file: Path) -> None:
+def test_status_shows_jobs_workers_destinations_and_disk(gateway: Filled, file: Path) -> None:
     running, waiting, dead = (gateway.open_job(f"1.2.{n}") for n in range(3))
     gateway.begin(running)
     gateway.jobs.progress(running, "segment", 3, 12)
@@ -67,7 +67,7 @@ def test_status_says_how_everything_stands(gateway: Filled, file: Path) -> None:
     assert "│ urgent" in done.stdout
 
 
-def test_a_lost_worker_is_named(
+def test_status_marks_a_lost_worker(
     gateway: Filled, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     WorkerList(gateway.database).see("host-1", "cpu", None)
@@ -77,7 +77,7 @@ def test_a_lost_worker_is_named(
 
 
 @pytest.mark.parametrize("characters", [8, 64])
-def test_a_job_is_retried_cancelled_and_made_urgent(
+def test_the_commands_retry_cancel_and_urgent_change_a_job(
     gateway: Filled, file: Path, characters: int
 ) -> None:
     job_id = gateway.open_job("1.2")
@@ -101,7 +101,9 @@ def test_a_job_is_retried_cancelled_and_made_urgent(
 
 
 @pytest.mark.parametrize(("start", "says"), [("zz", "no jobs begin with zz"), ("", "2 jobs begin")])
-def test_a_job_has_to_be_named(gateway: Filled, file: Path, start: str, says: str) -> None:
+def test_a_job_id_that_is_unknown_or_ambiguous_is_refused(
+    gateway: Filled, file: Path, start: str, says: str
+) -> None:
     for n in range(3):
         gateway.open_job(f"1.2.{n}")
     done = run("gateway", "cancel", start, "-c", file)
@@ -109,7 +111,7 @@ def test_a_job_has_to_be_named(gateway: Filled, file: Path, start: str, says: st
     assert says in done.output
 
 
-def test_pause_resume_drain(gateway: Filled, file: Path) -> None:
+def test_the_commands_pause_resume_and_drain_change_the_queue(gateway: Filled, file: Path) -> None:
     worker_list = WorkerList(gateway.database)
     assert run("gateway", "pause", file).exit_code == 0
     assert worker_list.is_paused()
@@ -119,7 +121,7 @@ def test_pause_resume_drain(gateway: Filled, file: Path) -> None:
     assert worker_list.is_draining()
 
 
-def test_a_password_is_set(
+def test_the_command_password_sets_the_password_of_the_page(
     file: Path, settings: GatewaySettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("getpass.getpass", lambda _prompt: "a-long-password")

@@ -156,7 +156,7 @@ def test_verify_names_files_that_are_missing_or_changed(
         assert "1 files are missing or changed" in done.output
 
 
-def test_a_backup_that_was_cut_off_or_changed_is_refused(file: Path, backup: Path) -> None:
+def test_an_incomplete_or_changed_backup_is_refused(file: Path, backup: Path) -> None:
     with (backup / LEDGER_FILE).open("ab") as ledger:
         ledger.write(b"more")
     assert "ledger.sqlite is changed" in run("restore", backup, "-c", file).output
@@ -167,13 +167,13 @@ def test_a_backup_that_was_cut_off_or_changed_is_refused(file: Path, backup: Pat
         assert "it is no backup, or one that was cut off" in done.output
 
 
-def test_a_folder_with_files_is_no_place_for_a_backup(file: Path, tmp_path: Path) -> None:
+def test_a_backup_into_a_folder_with_files_is_refused(file: Path, tmp_path: Path) -> None:
     done = run("backup", tmp_path, "-c", file)
     assert done.exit_code == ExitStatus.USAGE
     assert "is not empty" in done.output
 
 
-def test_repair_finds_files_that_the_ledger_does_not_know(
+def test_repair_records_files_that_the_ledger_does_not_have(
     settings: GatewaySettings, file: Path
 ) -> None:
     instance = instances(settings)[0]

@@ -39,7 +39,7 @@ def load(tmp_path: Path, document: object) -> GatewaySettings:
     return load_gateway_settings(file)
 
 
-def test_without_a_file_nobody_is_reached_and_nothing_leaves(tmp_path: Path) -> None:
+def test_the_defaults_listen_on_this_machine_only_and_deliver_nowhere(tmp_path: Path) -> None:
     settings = load_gateway_settings(None)
     assert settings.receive.address == settings.web.address == "127.0.0.1"
     assert settings.destinations == ()
@@ -48,7 +48,7 @@ def test_without_a_file_nobody_is_reached_and_nothing_leaves(tmp_path: Path) -> 
     assert settings == load(tmp_path, {"work": {}, "rules": [{}]})
 
 
-def test_a_file_that_says_all(tmp_path: Path) -> None:
+def test_a_file_with_all_sections_is_read(tmp_path: Path) -> None:
     settings = load(tmp_path, FULL)
     assert settings.storage_folder == Path("/data")
     assert settings.rules[0].application == {"segmentation": {"variant": "full"}}
@@ -61,7 +61,7 @@ def test_a_file_that_says_all(tmp_path: Path) -> None:
     assert settings.destination("elsewhere") is None
 
 
-def test_nobody_is_the_destination_that_is_called_sender(tmp_path: Path) -> None:
+def test_the_name_sender_is_no_destination_of_the_settings(tmp_path: Path) -> None:
     settings = load(tmp_path, {"rules": [{"destinations": [SENDER]}]})
     assert settings.destination(SENDER) is None
 
@@ -118,14 +118,16 @@ def test_nobody_is_the_destination_that_is_called_sender(tmp_path: Path) -> None
         ("a: [", "is not valid YAML"),
     ],
 )
-def test_what_is_wrong_is_named(tmp_path: Path, document: object, said: str) -> None:
+def test_the_error_names_the_file_and_the_wrong_setting(
+    tmp_path: Path, document: object, said: str
+) -> None:
     with pytest.raises(ConfigError) as raised:
         load(tmp_path, document)
     assert said in str(raised.value)
     assert "gateway.yaml" in str(raised.value)
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_settings_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"missing\.yaml can't be read: No such file"):
         load_gateway_settings(tmp_path / "missing.yaml")
 
@@ -152,26 +154,26 @@ def test_a_destination_is_either_dicom_or_stow(
     assert said in str(raised.value)
 
 
-def test_two_destinations_have_two_names(tmp_path: Path) -> None:
+def test_two_destinations_with_the_same_name_are_refused(tmp_path: Path) -> None:
     twice = [{"name": "a", "dicom": DICOM}, {"name": "a", "stow": STOW}]
     with pytest.raises(ConfigError, match="two destinations have the same name"):
         load(tmp_path, {"destinations": twice})
 
 
 @pytest.mark.parametrize("title", ["A", "SIXTEEN_CHARS_16", "CT 1", " CT1 ", "ct.1-a/b[2]^~"])
-def test_ae_titles_of_the_standard(title: str) -> None:
+def test_ae_titles_of_the_dicom_standard_are_accepted(title: str) -> None:
     one = DestinationSection.model_validate({"name": "a", "dicom": {**DICOM, "ae_title": title}})
     assert one.dicom is not None
     assert one.dicom.ae_title == title.strip(), "leading and trailing spaces mean nothing"
 
 
 @pytest.mark.parametrize("title", ["", "    ", "SEVENTEEN_CHARS_7", "A\\B", "A\tB", "A\nB", "Ä"])
-def test_what_is_no_ae_title(tmp_path: Path, title: str) -> None:
+def test_invalid_ae_titles_are_refused(tmp_path: Path, title: str) -> None:
     with pytest.raises(ConfigError, match="ae_title"):
         load(tmp_path, {"destinations": [{"name": "a", "dicom": {**DICOM, "ae_title": title}}]})
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:x", "cuda:123", "CPU", "cuda:-1", ""])
-def test_what_is_no_device(tmp_path: Path, device: str) -> None:
+def test_unknown_devices_are_refused(tmp_path: Path, device: str) -> None:
     with pytest.raises(ConfigError, match=r"work\.devices\.0"):
         load(tmp_path, {"work": {"devices": [device]}})

@@ -32,7 +32,7 @@ def test_a_second_gateway_on_a_folder_ends_with_one_line(tmp_path: Path) -> None
         pass  # the first one has ended
 
 
-def test_a_machine_keeps_its_name_and_another_of_its_host_name_gets_its_own(tmp_path: Path) -> None:
+def test_two_machines_with_the_same_host_name_keep_different_names(tmp_path: Path) -> None:
     with machine_name(tmp_path) as first, machine_name(tmp_path) as second:
         assert first != second
     with machine_name(tmp_path) as one, machine_name(tmp_path) as other:
@@ -40,7 +40,7 @@ def test_a_machine_keeps_its_name_and_another_of_its_host_name_gets_its_own(tmp_
     assert len([*(tmp_path / "machines").iterdir()]) == 2
 
 
-def test_a_second_worker_of_a_name_is_refused_while_the_first_lives(tmp_path: Path) -> None:
+def test_a_second_worker_with_the_same_name_is_refused_while_the_first_runs(tmp_path: Path) -> None:
     with only_worker(tmp_path, "a-1"):
         with only_worker(tmp_path, "a-2"):
             pass

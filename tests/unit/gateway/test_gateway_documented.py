@@ -37,11 +37,11 @@ def test_every_setting_is_documented_and_nothing_else() -> None:
     assert documented - sections == set(keys(GatewaySettings))
 
 
-def test_the_example_has_the_defaults() -> None:
+def test_the_example_file_holds_the_default_settings() -> None:
     assert load_gateway_settings(EXAMPLE) == GatewaySettings()
 
 
-def test_the_example_shows_every_key_that_has_a_default() -> None:
+def test_the_example_file_shows_every_key_with_a_default() -> None:
     text = EXAMPLE.read_text()
     top = list(GatewaySettings.model_fields)
     for section in (

@@ -22,7 +22,7 @@ class SetClock:
         return self.seconds
 
 
-def test_a_pause_of_the_machine_is_nobodys_silence() -> None:
+def test_a_pause_of_the_machine_does_not_count_as_silence_of_a_process() -> None:
     moment, silence = SetClock(), Silence()
     clock = UnpausedClock(1.0, moment)
     assert silence.seconds(7, clock.now()) == 0.0
@@ -35,7 +35,7 @@ def test_a_pause_of_the_machine_is_nobodys_silence() -> None:
     assert silence.seconds(8, clock.now()) == 0.0
 
 
-def test_a_loop_that_stands_still_is_reported_with_its_place() -> None:
+def test_a_hanging_loop_is_reported_with_its_line_of_code() -> None:
     table = HeartbeatTable.create(["supervisor", "receive"])
     heartbeat = Heartbeat(table, 1, patience_seconds=0.5)
     hold, turns = Event(), Event()
@@ -63,7 +63,7 @@ def test_a_loop_that_stands_still_is_reported_with_its_place() -> None:
     assert table.names == ("supervisor", "receive")
 
 
-def test_workers_are_lost_by_their_silence_and_not_by_any_clock() -> None:
+def test_workers_are_lost_after_silence_whatever_their_clocks_say() -> None:
     def seen(moment: float) -> list[Worker]:
         return [Worker(worker="box-1", device="cpu", seen_at=moment, job_id=None)]
 

@@ -86,9 +86,7 @@ def has_begun(folder: Path, expected: list[str]) -> bool:
     return lines(folder, "begun") == expected
 
 
-def test_jobs_are_done_once_however_often_they_are_put_and_urgent_ones_first(
-    queue: JobQueue, tmp_path: Path
-) -> None:
+def test_each_job_is_done_once_and_urgent_jobs_come_first(queue: JobQueue, tmp_path: Path) -> None:
     for item in (job("a"), job("b"), job("a"), job("u", is_urgent=True), job("c"), job("a", run=2)):
         queue.put_job(item)
     assert queue.knows_jobs([job("a"), job("b"), job("x"), job("b", run=2)]) == [
@@ -108,6 +106,21 @@ def test_jobs_are_done_once_however_often_they_are_put_and_urgent_ones_first(
     assert queue.knows_jobs([]) == []
 
 
+def test_an_urgent_job_starts_before_200_that_wait(queue: JobQueue, tmp_path: Path) -> None:
+    held = hold(tmp_path, "running")
+    queue.put_job(job("running"))
+    with running_process(tmp_path, "host-1", SEGMENT):
+        wait_until(partial(has_begun, tmp_path, ["running 1 host-1"]))
+        waiting = [job(f"{n:03}") for n in range(200)]
+        for routine in waiting:
+            queue.put_job(routine)
+        queue.put_job(job("urgent", is_urgent=True))
+        assert all(queue.knows_jobs(waiting))
+        held.unlink()
+        wait_until(lambda: len(lines(tmp_path, "begun")) > 1)
+    assert lines(tmp_path, "begun")[1] == "urgent 1 host-1"
+
+
 def test_a_worker_does_one_job_at_a_time(queue: JobQueue, tmp_path: Path) -> None:
     held = hold(tmp_path, "a")
     for name in "ab":
@@ -121,7 +134,7 @@ def test_a_worker_does_one_job_at_a_time(queue: JobQueue, tmp_path: Path) -> Non
         wait_until(lambda: len(lines(tmp_path, "done")) == 2)
 
 
-def test_what_a_killed_worker_did_begins_again_when_it_returns(
+def test_the_job_of_a_killed_worker_begins_again_when_the_worker_restarts(
     queue: JobQueue, tmp_path: Path
 ) -> None:
     held = hold(tmp_path, "a")
@@ -139,7 +152,9 @@ def test_what_a_killed_worker_did_begins_again_when_it_returns(
         wait_until(lambda: queue.executors() == set())
 
 
-def test_another_worker_takes_over_what_a_killed_one_did(queue: JobQueue, tmp_path: Path) -> None:
+def test_another_worker_takes_over_the_job_of_a_killed_worker(
+    queue: JobQueue, tmp_path: Path
+) -> None:
     held = hold(tmp_path, "a")
     queue.put_job(job("a"))
     with running_process(tmp_path, "host-1", SEGMENT) as process:
@@ -161,7 +176,7 @@ def test_another_worker_takes_over_what_a_killed_one_did(queue: JobQueue, tmp_pa
     assert lines(tmp_path, "begun")[1:] == ["b 1 host-2", "a 1 host-2", "c 1 host-1"]
 
 
-def test_a_worker_that_is_told_to_stop_leaves_the_rest_in_the_queue(
+def test_a_worker_that_is_told_to_stop_leaves_waiting_jobs_in_the_queue(
     queue: JobQueue, tmp_path: Path
 ) -> None:
     for n in range(3):
@@ -176,7 +191,7 @@ def test_a_worker_that_is_told_to_stop_leaves_the_rest_in_the_queue(
     assert queue.knows_jobs([job("1"), job("2")]) == [True, True]
 
 
-def test_an_upgrade_strands_none(settings: GatewaySettings, tmp_path: Path) -> None:
+def test_queued_jobs_run_after_an_upgrade(settings: GatewaySettings, tmp_path: Path) -> None:
     """Entries are begun by whoever reads their version, whatever else has changed."""
     with running_queue(settings, "dispatcher", Handlers()) as queue:
         for n in range(QUEUED):
@@ -187,7 +202,7 @@ def test_an_upgrade_strands_none(settings: GatewaySettings, tmp_path: Path) -> N
     assert QUEUE_VERSION == "1", "entries of another version are never begun: move them"
 
 
-def test_a_job_waits_for_its_moment(queue: JobQueue, tmp_path: Path) -> None:
+def test_a_postponed_job_does_not_start_before_its_time(queue: JobQueue, tmp_path: Path) -> None:
     never, soon = time.time() + NEVER_SECONDS, time.time() + 2.0
     queue.put_job(job("never", not_before=never))
     queue.put_job(job("soon", not_before=soon))
@@ -228,9 +243,7 @@ def n_begun(folder: Path, destination: str) -> int:
     return sum(f" {destination} " in line for line in lines(folder, "begun"))
 
 
-def test_what_is_delivered_while_the_process_is_killed_is_delivered_again(
-    queue: JobQueue, tmp_path: Path
-) -> None:
+def test_the_delivery_of_a_killed_process_is_begun_again(queue: JobQueue, tmp_path: Path) -> None:
     held = hold(tmp_path, "pacs")
     queue.put_delivery(DELIVERY)
     with running_process(tmp_path, "dispatcher-2", DELIVER) as process:
@@ -243,7 +256,7 @@ def test_what_is_delivered_while_the_process_is_killed_is_delivered_again(
         wait_until(lambda: queue.knows_deliveries([DELIVERY]) == [False])
 
 
-def test_a_pause_holds_up_jobs_until_it_ends(queue: JobQueue, tmp_path: Path) -> None:
+def test_a_pause_stops_new_jobs_and_not_deliveries(queue: JobQueue, tmp_path: Path) -> None:
     """Also those of a worker that is started meanwhile; not the deliveries."""
     held = hold(tmp_path, "a")
     with running_process(tmp_path, "host-1", SEGMENT):
@@ -267,7 +280,7 @@ def test_a_pause_holds_up_jobs_until_it_ends(queue: JobQueue, tmp_path: Path) ->
         wait_until(lambda: "b 1 host-1" in lines(tmp_path, "done"))
 
 
-def test_what_is_over_is_forgotten_in_time(queue: JobQueue, tmp_path: Path) -> None:
+def test_ended_entries_are_deleted_after_some_time(queue: JobQueue, tmp_path: Path) -> None:
     held = hold(tmp_path, "b")
     queue.put_job(job("a"))
     queue.put_job(job("b"))
@@ -283,7 +296,7 @@ def test_what_is_over_is_forgotten_in_time(queue: JobQueue, tmp_path: Path) -> N
         wait_until(lambda: len(lines(tmp_path, "done")) == 2)
 
 
-def test_a_handler_that_fails_leaves_its_entry_unknown(settings: GatewaySettings) -> None:
+def test_a_job_whose_handler_fails_leaves_the_queue(settings: GatewaySettings) -> None:
     """So that the next sweep puts it again; and the next job is begun."""
     done = []
 
@@ -314,7 +327,9 @@ def test_a_damaged_queue_is_set_aside_and_a_new_one_is_made(
     assert (tmp_path / f"{QUEUE_FILE}.damaged").exists()
 
 
-def test_a_file_that_is_no_database(settings: GatewaySettings, tmp_path: Path) -> None:
+def test_a_queue_file_that_is_no_database_is_an_error(
+    settings: GatewaySettings, tmp_path: Path
+) -> None:
     (tmp_path / QUEUE_FILE).write_bytes(b"no database" * 1000)
     with (
         pytest.raises(ResourceError, match="the queue does not answer"),

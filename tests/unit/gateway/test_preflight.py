@@ -30,7 +30,7 @@ def found(one: GatewaySettings) -> dict[str, PreflightResult]:
     return {point.name: point for point in check(one)}
 
 
-def test_all_is_well(tmp_path: Path) -> None:
+def test_a_working_gateway_has_no_fault(tmp_path: Path) -> None:
     with running_archive() as archive:
         destinations = [{"name": "archive", "dicom": archive.destination}]
         points = found(settings(tmp_path, destinations=destinations))
@@ -53,7 +53,7 @@ def test_each_destination_that_does_not_answer_is_named(tmp_path: Path) -> None:
     assert f"http://{LOOPBACK}:{nobody}/dicom-web" in str(points["destination web"].fault)
 
 
-def test_a_rule_that_the_application_would_refuse(tmp_path: Path) -> None:
+def test_a_rule_that_the_application_would_refuse_is_a_fault(tmp_path: Path) -> None:
     rules = [
         {"name": "misspelt", "application": {"segmentation": {"task": "totl"}}},
         {"name": "no-weights", "application": {"segmentation": {"task": "lung_vessels"}}},
@@ -63,7 +63,7 @@ def test_a_rule_that_the_application_would_refuse(tmp_path: Path) -> None:
     assert "totalmap models install" in str(points["rule no-weights"].fault)
 
 
-def test_a_port_that_is_taken(tmp_path: Path) -> None:
+def test_a_port_in_use_is_a_fault(tmp_path: Path) -> None:
     with closing(socket.create_server((LOOPBACK, 0))) as taken:
         port = taken.getsockname()[1]
         receive = ReceiveSection(port=port, keep_free_gb=0.1).model_dump()
@@ -71,26 +71,28 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
     assert points["receive"].fault == f"port {port} of {LOOPBACK}: Address already in use"
 
 
-def test_a_gateway_that_runs_is_no_fault(tmp_path: Path) -> None:
+def test_a_running_gateway_on_the_folder_is_no_fault(tmp_path: Path) -> None:
     one = settings(tmp_path)
     with Storage(one.storage_folder).only_here():
         assert "a gateway runs on this folder now" in str(found(one)["receive"].good)
 
 
-def test_too_little_space(tmp_path: Path) -> None:
+def test_too_little_free_space_is_a_fault(tmp_path: Path) -> None:
     receive = {"port": free_port(), "keep_free_gb": 1e9}
     points = found(settings(tmp_path, receive=receive))
     assert "nothing would be received" in str(points["storage_folder"].fault)
 
 
-def test_certificates_that_can_not_be_read(tmp_path: Path) -> None:
+def test_a_certificate_that_can_not_be_read_is_a_fault(tmp_path: Path) -> None:
     tls = {"certificate_file": tmp_path / "none.pem", "key_file": tmp_path / "none.key"}
     receive = {"port": free_port(), "keep_free_gb": 0.1, "tls": tls}
     assert "none.pem" in str(found(settings(tmp_path, receive=receive))["receive"].fault)
 
 
 @pytest.mark.parametrize("address", [EVERYWHERE, "::", "", "10.1.2.3"])
-def test_passwords_in_clear_from_elsewhere(tmp_path: Path, address: str) -> None:
+def test_an_unencrypted_address_for_other_machines_is_a_warning(
+    tmp_path: Path, address: str
+) -> None:
     stow = {"address": address, "port": 8043}
     receive = {"port": free_port(), "keep_free_gb": 0.1, "stow": stow}
     points = found(settings(tmp_path, receive=receive, web={"address": address}))
@@ -100,7 +102,7 @@ def test_passwords_in_clear_from_elsewhere(tmp_path: Path, address: str) -> None
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
-def test_passwords_in_clear_on_this_machine_alone(tmp_path: Path, address: str) -> None:
+def test_an_unencrypted_address_of_this_machine_alone_is_good(tmp_path: Path, address: str) -> None:
     stow = {"address": address, "port": 8043}
     receive = {"port": free_port(), "keep_free_gb": 0.1, "stow": stow}
     points = found(settings(tmp_path, receive=receive, web={"address": address}))
@@ -108,7 +110,7 @@ def test_passwords_in_clear_on_this_machine_alone(tmp_path: Path, address: str) 
         assert "not encrypted; only this machine can reach it" in str(points[name].good)
 
 
-def test_encrypted_from_elsewhere(tmp_path: Path) -> None:
+def test_an_encrypted_address_needs_a_usable_certificate(tmp_path: Path) -> None:
     certificate = tmp_path / "both.pem"
     trustme.CA().issue_cert("gateway.example.org").private_key_and_cert_chain_pem.write_to_path(
         certificate
@@ -119,7 +121,7 @@ def test_encrypted_from_elsewhere(tmp_path: Path) -> None:
     assert "both.pem can't be used" in str(found(settings(tmp_path, web=web))["web"].fault)
 
 
-def test_a_warning_is_no_fault(tmp_path: Path) -> None:
+def test_a_warning_does_not_change_the_exit_status(tmp_path: Path) -> None:
     file = tmp_path / "gateway.yaml"
     file.write_text(
         f"storage_folder: {tmp_path / 'storage'}\n"
@@ -133,7 +135,9 @@ def test_a_warning_is_no_fault(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("destination", "status"), [("", 0), ("[{name: x}]", 64)])
-def test_the_command(tmp_path: Path, destination: str, status: int) -> None:
+def test_the_check_command_ends_with_64_if_there_is_a_fault(
+    tmp_path: Path, destination: str, status: int
+) -> None:
     file = tmp_path / "gateway.yaml"
     file.write_text(
         f"storage_folder: {tmp_path / 'storage'}\n"

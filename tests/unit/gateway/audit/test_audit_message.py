@@ -101,7 +101,7 @@ def objects(root: Element) -> list[tuple[str, str, str, str]]:
 STUDY_AND_PATIENT = [("1.2.3", "110180", "2", "3"), ("PAT-7", "2", "1", "1")]
 
 
-def test_the_schema_finds_what_is_wrong() -> None:
+def test_the_schema_rejects_a_message_with_a_wrong_code_outcome_or_time() -> None:
     text = audit_message(EVENT, STUDY, SOURCE)
     assert text is not None
     for right, wrong in (
@@ -114,7 +114,7 @@ def test_the_schema_finds_what_is_wrong() -> None:
         assert not SCHEMA.validate(etree.fromstring(text.replace(right, wrong)))
 
 
-def test_received_is_a_transfer_from_the_sender_to_the_gateway() -> None:
+def test_receipt_of_a_study_is_a_transfer_from_the_sender_to_the_gateway() -> None:
     study = replace(STUDY, instances={CT: 300})
     root = message(study, who="CT1", detail="300 instances", address="10.0.0.7")
     assert event_of(root) == ("110104", "C", "0")
@@ -159,14 +159,14 @@ def test_a_delivery_is_a_transfer_to_the_destination(
     assert said == reason
 
 
-def test_a_destination_by_stow_has_its_url() -> None:
+def test_the_message_on_a_stow_delivery_holds_the_url_of_the_destination() -> None:
     root = message(kind=EventKind.DELIVERED, **{**TO_PACS, "object_name": "web"})
     _, destination = root.findall("ActiveParticipant")
     assert destination.attrib["NetworkAccessPointID"] == "https://archive.example/dicom-web"
     assert destination.attrib["NetworkAccessPointTypeCode"] == "5"
 
 
-def test_a_destination_that_is_no_more_is_still_named() -> None:
+def test_the_message_names_a_destination_that_is_no_longer_in_the_settings() -> None:
     root = message(kind=EventKind.DELIVERED, **{**TO_PACS, "object_name": "former"})
     assert participants(root)[1] == ("former", "false", "110152")
 
@@ -179,7 +179,7 @@ def test_a_destination_that_is_no_more_is_still_named() -> None:
         (EventKind.DELETED, ObjectKind.RESULTS, Outcome.SUCCESS, ("110103", "D", "0")),
     ],
 )
-def test_what_becomes_of_results_is_an_access(
+def test_segmentation_and_deletion_of_results_are_accesses_to_instances(
     kind: EventKind, object_kind: ObjectKind, outcome: Outcome, event: tuple[str, str, str]
 ) -> None:
     # the detail is for people alone, whatever it looks like
@@ -191,7 +191,7 @@ def test_what_becomes_of_results_is_an_access(
     assert objects(root) == STUDY_AND_PATIENT
 
 
-def test_sources_deleted_are_a_study_deleted() -> None:
+def test_deletion_of_sources_causes_a_study_deleted_message() -> None:
     root = message(kind=EventKind.DELETED, object_kind=ObjectKind.SOURCES)
     assert event_of(root) == ("110105", "D", "0")
     assert participants(root) == [(GATEWAY, "true", None)]
@@ -199,14 +199,14 @@ def test_sources_deleted_are_a_study_deleted() -> None:
 
 
 @pytest.mark.parametrize("kind", [EventKind.RETRIED, EventKind.CANCELLED, EventKind.MADE_URGENT])
-def test_a_job_that_a_user_changes_is_a_procedure_record(kind: EventKind) -> None:
+def test_a_user_who_changes_a_job_causes_a_procedure_record(kind: EventKind) -> None:
     root = message(kind=kind, object_kind=ObjectKind.JOB, who="anna", job_id="j")
     assert event_of(root) == ("110111", "U", "0")
     assert participants(root) == [("anna@box", "true", None), (GATEWAY, "false", None)]
     assert objects(root) == STUDY_AND_PATIENT
 
 
-def test_who_looks_at_a_study_has_accessed_it() -> None:
+def test_a_user_who_views_a_study_causes_an_instances_accessed_message() -> None:
     root = message(kind=EventKind.VIEWED, who="anna", address="10.0.0.7")
     assert event_of(root) == ("110103", "R", "0")
     assert participants(root)[0] == ("anna@box", "true", None)
@@ -221,7 +221,7 @@ def test_who_looks_at_a_study_has_accessed_it() -> None:
         (EventKind.LOGIN_FAILED, Outcome.SERIOUS_FAILURE, "8"),
     ],
 )
-def test_a_login_is_a_user_authentication(
+def test_a_login_causes_a_user_authentication_message(
     kind: EventKind, outcome: Outcome, indicator: str
 ) -> None:
     root = message(
@@ -245,7 +245,7 @@ def test_a_login_is_a_user_authentication(
 @pytest.mark.parametrize(
     ("kind", "type_code"), [(EventKind.REJECTED, "110126"), (EventKind.REFUSED, "110132")]
 )
-def test_whoever_is_turned_away_is_a_security_alert(kind: EventKind, type_code: str) -> None:
+def test_a_rejected_sender_causes_a_security_alert(kind: EventKind, type_code: str) -> None:
     root = message(
         None,
         kind=kind,
@@ -269,7 +269,7 @@ def test_whoever_is_turned_away_is_a_security_alert(kind: EventKind, type_code: 
 @pytest.mark.parametrize(
     ("kind", "type_code"), [(EventKind.STARTED_UP, "110120"), (EventKind.SHUT_DOWN, "110121")]
 )
-def test_a_process_that_starts_or_stops_is_application_activity(
+def test_a_process_that_starts_or_stops_causes_an_application_activity_message(
     kind: EventKind, type_code: str
 ) -> None:
     root = message(None, kind=kind, study_instance_uid="", who="receive")
@@ -279,7 +279,7 @@ def test_a_process_that_starts_or_stops_is_application_activity(
     assert objects(root) == []
 
 
-def test_steps_inside_the_gateway_are_no_messages() -> None:
+def test_internal_steps_of_the_gateway_cause_no_audit_message() -> None:
     silent = {
         EventKind.COMPLETE,
         EventKind.NOT_WANTED,
@@ -300,7 +300,7 @@ def test_steps_inside_the_gateway_are_no_messages() -> None:
     assert said == set(EventKind) - silent
 
 
-def test_whatever_others_write_is_one_line_of_valid_ascii() -> None:
+def test_foreign_text_in_an_event_becomes_one_line_of_valid_ascii() -> None:
     bad = "Müller\n\x00\x1b]\ud800<b>&\"'" + "x" * 100_000
     for kind in EventKind:
         event = replace(EVENT, kind=kind, object_name=bad, who=bad, detail=bad, address=bad)
@@ -312,7 +312,7 @@ def test_whatever_others_write_is_one_line_of_valid_ascii() -> None:
             assert len(text) < 32768, "PS3.15 A.6"
 
 
-def test_failures_are_told_apart_by_their_outcome() -> None:
+def test_an_event_with_a_failed_outcome_counts_as_a_failure() -> None:
     assert is_failure(replace(EVENT, outcome=Outcome.SERIOUS_FAILURE))
     assert is_failure(replace(EVENT, outcome=Outcome.MINOR_FAILURE))
     assert not is_failure(EVENT)

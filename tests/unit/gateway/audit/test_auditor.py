@@ -71,7 +71,7 @@ def receive(intake: Intake, storage: Storage, series: WrittenSeries) -> str:
     return str(dataset.StudyInstanceUID)
 
 
-def test_what_was_received_names_sender_patient_and_instances(
+def test_the_message_on_a_received_study_names_the_patient_and_counts_instances(
     database: Database,
     storage: Storage,
     intake: Intake,
@@ -99,7 +99,7 @@ def record_delivered(connection: Connection, study: str, job_id: str) -> None:
     )
 
 
-def test_the_patient_is_known_by_the_results_when_the_sources_are_gone(
+def test_the_patient_id_is_read_from_results_when_the_sources_are_deleted(
     database: Database, storage: Storage, file: Path, phantom_copy: Path
 ) -> None:
     output = storage.output_folder("j")
@@ -115,7 +115,7 @@ def test_the_patient_is_known_by_the_results_when_the_sources_are_gone(
     assert [ids(root) for root in messages(file)] == [["1.2", PATIENT_ID], ["1.3", "unknown"]]
 
 
-def test_each_event_is_written_once_whoever_writes(
+def test_each_event_is_written_once_by_several_auditors(
     database: Database, storage: Storage, file: Path
 ) -> None:
     record_started_up(database, "receive")
@@ -130,7 +130,7 @@ def test_each_event_is_written_once_whoever_writes(
     assert events(messages(file)) == ["110100", "110114"]
 
 
-def test_many_events_come_in_portions_and_none_is_left_out(
+def test_many_events_are_written_in_batches_and_none_is_left_out(
     database: Database, storage: Storage, file: Path
 ) -> None:
     with database.transaction() as connection:
@@ -149,7 +149,7 @@ def test_many_events_come_in_portions_and_none_is_left_out(
     assert len(messages(file)) == EVENTS_AT_ONCE + 10
 
 
-def test_the_file_may_be_rotated_and_only_its_group_may_read_it(
+def test_the_audit_file_may_be_rotated_and_is_readable_by_its_group_only(
     database: Database, storage: Storage, file: Path
 ) -> None:
     before = os.umask(0o022)
@@ -166,7 +166,7 @@ def test_the_file_may_be_rotated_and_only_its_group_may_read_it(
     assert len(messages(file.with_suffix(".1"))) == len(messages(file)) == 1
 
 
-def test_a_line_that_a_crash_has_torn_spoils_no_other(
+def test_a_line_cut_off_by_a_crash_does_not_damage_the_next_line(
     database: Database, storage: Storage, file: Path
 ) -> None:
     file.write_bytes(b"<AuditMessage><Event")
@@ -177,7 +177,7 @@ def test_a_line_that_a_crash_has_torn_spoils_no_other(
     assert fromstring(whole).tag == "AuditMessage"  # noqa: S314  our own
 
 
-def test_a_file_that_cannot_be_written_is_tried_again(
+def test_an_audit_file_that_can_not_be_written_is_tried_again(
     database: Database, storage: Storage, file: Path
 ) -> None:
     file.mkdir()
@@ -189,7 +189,7 @@ def test_a_file_that_cannot_be_written_is_tried_again(
     assert events(messages(file)) == ["110100"]
 
 
-def test_a_collector_gets_the_same_messages(
+def test_a_syslog_collector_gets_the_same_messages_as_the_file(
     database: Database, storage: Storage, file: Path
 ) -> None:
     record_started_up(database, "receive")
@@ -199,7 +199,7 @@ def test_a_collector_gets_the_same_messages(
         assert listening.next().endswith(file.read_bytes().strip())
 
 
-def test_a_collector_that_is_away_gets_all_later_and_the_file_does_not_wait(
+def test_an_unreachable_collector_gets_all_messages_later_and_does_not_delay_the_file(
     database: Database, storage: Storage, file: Path
 ) -> None:
     port = free_port()
@@ -217,12 +217,12 @@ def test_a_collector_that_is_away_gets_all_later_and_the_file_does_not_wait(
         assert listening.got.empty()
 
 
-def test_without_a_place_nothing_is_done(database: Database, storage: Storage) -> None:
+def test_without_an_audit_place_nothing_is_written(database: Database, storage: Storage) -> None:
     record_started_up(database, "receive")
     auditor(database, storage).write()
 
 
-def test_no_patient_is_in_the_events_or_the_log(
+def test_events_and_log_hold_no_patient_id(
     database: Database,
     storage: Storage,
     intake: Intake,

@@ -156,7 +156,7 @@ def store_and_ask(port: int, series: WrittenSeries, instances: Mapping[str, str]
         return send_request(association, request_for(TRANSACTION, instances))
 
 
-def test_a_sender_hears_over_the_association_in_which_it_asked(
+def test_a_sender_gets_the_report_over_the_association_of_its_request(
     tmp_path: Path, phantom_series: WrittenSeries
 ) -> None:
     """While it goes on storing: it need not wait."""
@@ -173,7 +173,9 @@ def test_a_sender_hears_over_the_association_in_which_it_asked(
         assert not open_requests(settings)
 
 
-def test_what_is_not_there_is_not_promised(tmp_path: Path, phantom_series: WrittenSeries) -> None:
+def test_the_gateway_does_not_commit_itself_to_instances_that_it_does_not_have(
+    tmp_path: Path, phantom_series: WrittenSeries
+) -> None:
     first, second = phantom_series.sop_uids[:2]
     instances = {first: CTImageStorage, second: MRImageStorage, UNKNOWN: CTImageStorage}
     heard = Heard()
@@ -191,7 +193,7 @@ def test_what_is_not_there_is_not_promised(tmp_path: Path, phantom_series: Writt
     } == {second: CLASS_CONFLICT, UNKNOWN: NO_SUCH_OBJECT}
 
 
-def test_what_is_on_record_and_not_on_the_disk_is_not_promised(
+def test_the_gateway_does_not_commit_itself_to_an_instance_without_a_file(
     tmp_path: Path, phantom_series: WrittenSeries
 ) -> None:
     lost = phantom_series.sop_uids[1]
@@ -212,7 +214,7 @@ def test_what_is_on_record_and_not_on_the_disk_is_not_promised(
         assert heard.next() == (NOT_ALL_KEPT, {lost: NO_SUCH_OBJECT})
 
 
-def test_a_sender_that_listens_hears_over_an_association_of_ours(
+def test_a_sender_with_a_port_gets_the_report_over_an_association_of_the_gateway(
     tmp_path: Path, phantom_series: WrittenSeries
 ) -> None:
     heard, at = Heard(), free_port()
@@ -228,7 +230,7 @@ def test_a_sender_that_listens_hears_over_an_association_of_ours(
         wait_until(lambda: not open_requests(settings))
 
 
-def test_a_sender_that_was_down_hears_later_also_from_a_gateway_that_was_started_anew(
+def test_a_sender_that_was_down_gets_the_report_later_even_after_a_restart(
     tmp_path: Path, phantom_series: WrittenSeries
 ) -> None:
     heard, at = Heard(), free_port()
@@ -241,7 +243,7 @@ def test_a_sender_that_was_down_hears_later_also_from_a_gateway_that_was_started
         wait_until(lambda: not open_requests(settings))
 
 
-def test_a_sender_that_is_down_for_a_day_is_given_up(
+def test_the_report_to_a_sender_that_is_down_for_a_day_is_given_up(
     tmp_path: Path, phantom_series: WrittenSeries
 ) -> None:
     with receiving(tmp_path, [SenderSection(ae_title=SENDER, port=free_port())]) as (
@@ -275,7 +277,7 @@ ASKED = {UNKNOWN: CTImageStorage}
     ids=["no instance", "no transaction", "too long", "no attribute", "action type"],
 )
 @pytest.mark.filterwarnings("ignore:Invalid value for VR UI:UserWarning")
-def test_a_malformed_request_is_refused(
+def test_a_malformed_commitment_request_is_refused(
     tmp_path: Path, asked: Dataset, action_type: int, status: int
 ) -> None:
     heard = Heard()
@@ -288,7 +290,7 @@ def test_a_malformed_request_is_refused(
         assert heard.next() == (NOT_ALL_KEPT, {UNKNOWN: NO_SUCH_OBJECT})
 
 
-def test_only_senders_that_are_named_may_ask(tmp_path: Path) -> None:
+def test_a_sender_that_is_not_in_the_settings_may_not_request_commitment(tmp_path: Path) -> None:
     with (
         receiving(tmp_path, [SenderSection(ae_title="CT2")]) as (_, port),
         committing(port, AE_TITLE, SENDER) as association,
@@ -296,7 +298,9 @@ def test_only_senders_that_are_named_may_ask(tmp_path: Path) -> None:
         assert association.is_rejected
 
 
-def test_orthanc_is_promised_what_it_sent(tmp_path: Path, phantom_series: WrittenSeries) -> None:
+def test_orthanc_gets_a_commitment_for_the_instances_that_it_sent(
+    tmp_path: Path, phantom_series: WrittenSeries
+) -> None:
     at = free_port()
     for name in ("orthanc", "gateway"):
         (tmp_path / name).mkdir()

@@ -182,7 +182,7 @@ def gateway(
 
 
 @pytest.mark.parametrize("answers", [Answers.BEFORE_THE_ANSWER, Answers.AFTER_THE_ANSWER])
-def test_a_report_over_the_same_association_commits(
+def test_a_report_over_the_association_of_the_request_commits_the_delivery(
     tmp_path: Path, phantom_series: WrittenSeries, answers: Answers
 ) -> None:
     with (
@@ -200,7 +200,7 @@ def test_a_report_over_the_same_association_commits(
         assert not gateway.deliverer.deliveries.unqueued()
 
 
-def test_a_report_over_an_association_of_the_archive_s_own_commits(
+def test_a_report_over_an_association_of_the_archive_commits_the_delivery(
     gateway: Gateway, archive: CommittingArchive
 ) -> None:
     gateway.act()
@@ -211,14 +211,14 @@ def test_a_report_over_an_association_of_the_archive_s_own_commits(
     assert gateway.delivery.state is DeliveryState.COMMITTED
 
 
-def test_an_archive_may_be_the_scp_of_its_association(gateway: Gateway) -> None:
+def test_an_archive_may_be_the_scp_of_the_association_that_it_opens(gateway: Gateway) -> None:
     """PS3.7 D.3.3.4: the role is answered, and not only put up with."""
     with committing(gateway.port, AE_TITLE, "ARCHIVE", is_scp=True) as association:
         (answered,) = association.acceptor.role_selection.values()
         assert answered.scp_role
 
 
-def test_who_does_not_answer_is_asked_again_after_a_while(
+def test_an_archive_that_sends_no_report_is_asked_again_later(
     gateway: Gateway, archive: CommittingArchive
 ) -> None:
     """Each time under another UID; the answer to any of them counts."""
@@ -238,7 +238,7 @@ def test_who_does_not_answer_is_asked_again_after_a_while(
     assert gateway.delivery.state is DeliveryState.COMMITTED, "a promise was taken back"
 
 
-def test_a_gateway_that_ends_before_it_has_asked_asks_later(
+def test_a_gateway_that_stopped_before_its_request_sends_it_after_the_restart(
     gateway: Gateway, archive: CommittingArchive
 ) -> None:
     gateway.act()
@@ -260,7 +260,7 @@ def test_a_gateway_that_ends_before_it_has_asked_asks_later(
     assert len(archive.stored) == N_RESULTS
 
 
-def test_what_an_archive_has_lost_is_sent_again_after_a_while(
+def test_results_that_an_archive_has_lost_are_sent_again_later(
     gateway: Gateway, archive: CommittingArchive, phantom_series: WrittenSeries
 ) -> None:
     gateway.act()
@@ -281,7 +281,7 @@ def test_what_an_archive_has_lost_is_sent_again_after_a_while(
     assert gateway.delivery.state is DeliveryState.COMMITTED
 
 
-def test_what_an_archive_has_and_does_not_promise_is_not_sent_again(
+def test_results_that_an_archive_has_but_does_not_commit_to_are_not_sent_again(
     gateway: Gateway, archive: CommittingArchive, phantom_series: WrittenSeries
 ) -> None:
     gateway.act()
@@ -294,7 +294,7 @@ def test_what_an_archive_has_and_does_not_promise_is_not_sent_again(
     assert kept.not_before - time.time() > ASK_AGAIN_SECONDS / 2
 
 
-def test_an_archive_without_storage_commitment_is_said(
+def test_the_reason_names_the_service_that_the_archive_does_not_offer(
     tmp_path: Path, phantom_series: WrittenSeries
 ) -> None:
     with (
@@ -310,7 +310,7 @@ def test_an_archive_without_storage_commitment_is_said(
         assert gateway.events()[-1] is EventKind.NOT_COMMITTED
 
 
-def test_who_never_answers_has_it_and_is_not_asked_for_ever(
+def test_requests_to_an_archive_that_never_reports_end_after_give_up_days(
     tmp_path: Path, archive: CommittingArchive, phantom_series: WrittenSeries
 ) -> None:
     with delivering(tmp_path, node(archive), phantom_series, give_up_days=1e-9) as gateway:
@@ -351,7 +351,7 @@ def reporting(gateway: Gateway) -> Iterator[Association]:
     ],
     ids=["unknown", "no root", "no transaction", "no failure", "no instance", "event type"],
 )
-def test_a_report_that_nobody_asked_for_is_refused(
+def test_a_malformed_or_unrequested_report_is_refused(
     gateway: Gateway, reporting: Association, report: Dataset, event_type: int, status: int
 ) -> None:
     gateway.act()
@@ -359,7 +359,7 @@ def test_a_report_that_nobody_asked_for_is_refused(
     assert gateway.delivery.state is DeliveryState.DELIVERED
 
 
-def test_a_report_that_comes_while_the_gateway_still_asks_counts(
+def test_a_report_that_arrives_during_the_request_commits_the_delivery(
     gateway: Gateway, archive: CommittingArchive
 ) -> None:
     """The archive's own report comes while the gateway still waits for one over its own."""
@@ -384,7 +384,7 @@ class MovingOn(DeliveryList):
         return read
 
 
-def test_a_report_counts_that_comes_just_when_the_delivery_changes(
+def test_a_report_that_arrives_while_the_delivery_changes_still_commits_it(
     gateway: Gateway,
 ) -> None:
     transaction = gateway.act().transaction_uid
@@ -407,7 +407,9 @@ def dispatching(settings: GatewaySettings, folder: Path) -> Iterator[None]:
         assert process.wait(WAIT_SECONDS) == 0
 
 
-def test_orthanc_commits_itself(tmp_path: Path, phantom_series: WrittenSeries) -> None:
+def test_orthanc_commits_itself_to_delivered_results(
+    tmp_path: Path, phantom_series: WrittenSeries
+) -> None:
     """Over an association of its own, while the queue and the processes are the true ones."""
     port = free_port()
     for name in ("orthanc", "gateway"):

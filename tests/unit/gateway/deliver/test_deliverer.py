@@ -124,7 +124,7 @@ def nowhere() -> DestinationSection:
     return DestinationSection(name="pacs", dicom=dicom)
 
 
-def test_what_is_dicom_is_delivered(shop: Shop) -> None:
+def test_all_dicom_results_are_delivered_once(shop: Shop) -> None:
     before = time.time()
     with running_dicom_peer() as peer:
         delivery = shop.deliver(pacs(peer))
@@ -136,7 +136,7 @@ def test_what_is_dicom_is_delivered(shop: Shop) -> None:
         assert len(peer.received) == 2, "what is delivered is not sent again"
 
 
-def test_by_stow_as_well(shop: Shop) -> None:
+def test_results_are_delivered_by_stow_rs(shop: Shop) -> None:
     with running_http_peer() as peer:
         delivery = shop.deliver(DestinationSection(name="pacs", stow=peer.destination()))
         (body,), (headers,) = peer.bodies, peer.headers
@@ -147,13 +147,13 @@ def test_by_stow_as_well(shop: Shop) -> None:
     ]
 
 
-def test_a_destination_gets_the_kinds_that_it_wants(shop: Shop) -> None:
+def test_a_destination_gets_only_the_kinds_of_results_in_its_settings(shop: Shop) -> None:
     with running_dicom_peer() as peer:
         assert shop.deliver(pacs(peer, "sr", "report")).state is DeliveryState.DELIVERED
         assert unchanged(peer.received, [shop.path(SR)])
 
 
-def test_a_destination_that_wants_none_is_not_asked(
+def test_a_delivery_without_wanted_results_ends_without_a_connection(
     shop: Shop, phantom_series: WrittenSeries
 ) -> None:
     shop.reject(phantom_series.paths[2], phantom_series.sop_uids[2])
@@ -161,7 +161,7 @@ def test_a_destination_that_wants_none_is_not_asked(
     assert shop.deliver(nobody).state is DeliveryState.DELIVERED
 
 
-def test_what_is_rejected_comes_with_the_note_that_says_so(
+def test_rejected_results_are_sent_with_the_note_that_rejects_them(
     shop: Shop, phantom_series: WrittenSeries
 ) -> None:
     shop.reject(phantom_series.paths[2], phantom_series.sop_uids[2])
@@ -170,7 +170,7 @@ def test_what_is_rejected_comes_with_the_note_that_says_so(
         assert unchanged(peer.received, [shop.path(SR), shop.path(NOTE)])
 
 
-def test_a_destination_that_got_replaced_results_gets_the_note_alone(
+def test_a_destination_with_replaced_results_gets_only_the_note_that_rejects_them(
     shop: Shop, true_segmentation: Segmentation, settings: Settings, tmp_path: Path
 ) -> None:
     with open_release(tmp_path / "made") as release:
@@ -192,7 +192,7 @@ def test_a_destination_that_got_replaced_results_gets_the_note_alone(
     assert rejected.ReferencedSOPInstanceUID == pydicom.dcmread(shop.path(SEG)).SOPInstanceUID
 
 
-def test_a_rejection_of_results_that_are_deleted_waits_and_says_so(shop: Shop) -> None:
+def test_a_note_of_rejection_waits_if_the_rejected_results_are_deleted(shop: Shop) -> None:
     with running_dicom_peer() as peer:
         shop.deliver(pacs(peer))
         with shop.database.transaction() as connection:
@@ -207,7 +207,7 @@ def replace_kinds(destination: DestinationSection, *kinds: str) -> DestinationSe
     return destination.model_copy(update={"kinds": kinds})
 
 
-def test_another_run_than_that_on_record_does_nothing(shop: Shop) -> None:
+def test_a_queue_entry_of_an_earlier_run_delivers_nothing(shop: Shop) -> None:
     stale = shop.now()
     shop.deliveries.retry(stale, "anna")
     one = Deliverer(
@@ -222,7 +222,7 @@ def test_another_run_than_that_on_record_does_nothing(shop: Shop) -> None:
     assert shop.now().attempts == 0
 
 
-def test_a_destination_that_is_down_is_tried_again_later_and_later(shop: Shop) -> None:
+def test_each_failed_delivery_doubles_the_wait_up_to_the_longest(shop: Shop) -> None:
     waits = []
     for attempt in range(1, 6):
         before = time.time()
@@ -249,7 +249,7 @@ def test_a_destination_that_is_no_longer_in_the_settings_is_named(shop: Shop) ->
     )
 
 
-def test_results_that_are_gone_are_the_reason(shop: Shop) -> None:
+def test_missing_result_files_are_the_reason_why_a_delivery_fails(shop: Shop) -> None:
     shop.path(SR).unlink()
     with running_dicom_peer() as peer:
         delivery = shop.deliver(pacs(peer))
@@ -259,7 +259,7 @@ def test_results_that_are_gone_are_the_reason(shop: Shop) -> None:
         assert shop.deliver(pacs(peer)).reason == "2 of 2 results are not on the disk any more"
 
 
-def test_a_result_that_is_broken_is_a_defect(shop: Shop) -> None:
+def test_a_broken_result_file_is_reported_as_an_unexpected_error(shop: Shop) -> None:
     shop.path(SEG).write_bytes(b"no DICOM")
     with running_dicom_peer() as peer:
         delivery = shop.deliver(pacs(peer))
@@ -267,7 +267,7 @@ def test_a_result_that_is_broken_is_a_defect(shop: Shop) -> None:
     assert str(delivery.reason).startswith("unexpected InvalidDicomError at ")
 
 
-def test_it_is_given_up_after_days_until_somebody_asks(shop: Shop) -> None:
+def test_a_delivery_is_given_up_after_give_up_days_until_a_user_retries_it(shop: Shop) -> None:
     shop.is_old(days=6.9)
     assert shop.deliver(nowhere(), give_up_days=7.0).state is DeliveryState.WAITING
     shop.is_old(days=7.1)
@@ -281,13 +281,13 @@ def test_it_is_given_up_after_days_until_somebody_asks(shop: Shop) -> None:
         assert shop.deliver(pacs(peer)).state is DeliveryState.DELIVERED
 
 
-def test_what_was_asked_for_again_is_not_given_up_at_once(shop: Shop) -> None:
+def test_a_retried_delivery_is_not_given_up_at_once(shop: Shop) -> None:
     shop.is_old(days=30.0)
     shop.deliveries.retry(shop.now(), "anna")
     assert shop.deliver(nowhere()).state is DeliveryState.WAITING
 
 
-def test_a_stow_destination_that_is_down(shop: Shop) -> None:
+def test_a_delivery_to_a_stow_destination_that_is_down_is_tried_again(shop: Shop) -> None:
     stow = StowDestination.model_validate({"url": f"http://{LOOPBACK}:{free_port()}/dicom-web"})
     delivery = shop.deliver(DestinationSection(name="pacs", stow=stow))
     assert delivery.state is DeliveryState.WAITING
@@ -304,7 +304,9 @@ def test_the_first_retry_comes_within_thirty_seconds() -> None:
     first=st.floats(1e-3, 1e6),
     longest=st.floats(1e-3, 1e6),
 )
-def test_waits_grow_up_to_the_longest(failures: int, first: float, longest: float) -> None:
+def test_the_wait_between_attempts_grows_up_to_its_limit(
+    failures: int, first: float, longest: float
+) -> None:
     wait = retry_seconds(failures, first, longest)
     assert min(first, longest) <= wait <= longest
     assert wait <= retry_seconds(failures + 1, first, longest)

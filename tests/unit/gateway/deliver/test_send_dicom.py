@@ -62,7 +62,7 @@ def request() -> C_ECHO:
     return message
 
 
-def test_who_only_looks_gets_no_answer() -> None:
+def test_the_reply_queue_gives_a_reply_only_to_a_waiting_thread() -> None:
     messages, expected = ReplyQueue(), (CONTEXT, answer())
     messages.put(expected)
     with pytest.raises(Empty):
@@ -70,7 +70,7 @@ def test_who_only_looks_gets_no_answer() -> None:
     assert messages.get(block=True, timeout=0) is expected
 
 
-def test_who_waits_hears_that_there_will_be_no_answer() -> None:
+def test_the_reply_queue_tells_only_a_waiting_thread_that_the_association_ended() -> None:
     messages = ReplyQueue()
     messages.put((None, None))
     with pytest.raises(Empty):
@@ -78,7 +78,7 @@ def test_who_waits_hears_that_there_will_be_no_answer() -> None:
     assert messages.get(block=True, timeout=0) == (None, None)
 
 
-def test_who_only_looks_gets_requests() -> None:
+def test_the_reply_queue_gives_a_request_to_a_thread_that_does_not_wait() -> None:
     messages, expected = ReplyQueue(), (CONTEXT, request())
     messages.put(expected)
     assert messages.get(block=False) is expected
@@ -86,7 +86,7 @@ def test_who_only_looks_gets_requests() -> None:
         messages.get(block=False)
 
 
-def test_answers_reach_a_sender_by_such_a_queue() -> None:
+def test_an_association_gets_its_replies_through_the_reply_queue() -> None:
     with (
         running_dicom_peer(classes=[Verification]) as peer,
         association(peer.destination(), [(Verification, [ImplicitVRLittleEndian])]) as established,
@@ -138,14 +138,16 @@ def is_listening(port: int) -> bool:
     return False
 
 
-def test_all_arrive_in_order_as_they_are(paths: list[Path], seg: Path) -> None:
+def test_all_files_arrive_unchanged_and_in_order(paths: list[Path], seg: Path) -> None:
     with running_dicom_peer() as peer:
         send_dicom(peer.destination(), [seg, *paths])
         assert unchanged(peer.received, [seg, *paths])
         echo(peer.destination())
 
 
-def test_orthanc_has_what_was_sent(orthanc: Orthanc, phantom_series: WrittenSeries) -> None:
+def test_orthanc_stores_the_files_that_were_sent(
+    orthanc: Orthanc, phantom_series: WrittenSeries
+) -> None:
     peer = DicomPeer(port=orthanc.dicom_port)
     echo(peer.destination())
     for _ in range(2):  # the same again changes nothing
@@ -162,7 +164,7 @@ def test_orthanc_has_what_was_sent(orthanc: Orthanc, phantom_series: WrittenSeri
         (["+xe"], ExplicitVRLittleEndian),
     ],
 )
-def test_storescp_has_what_was_sent(
+def test_storescp_stores_the_files_that_were_sent(
     paths: list[Path], tmp_path: Path, options: list[str], expected: UID
 ) -> None:
     folder = tmp_path / "received"
@@ -180,7 +182,9 @@ def test_storescp_has_what_was_sent(
 
 
 @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian])
-def test_a_peer_gets_it_as_it_can_read_it(paths: list[Path], seg: Path, syntax: UID) -> None:
+def test_files_are_converted_to_the_only_transfer_syntax_that_the_peer_takes(
+    paths: list[Path], seg: Path, syntax: UID
+) -> None:
     """Also what is deflated."""
     with running_dicom_peer(syntaxes=[syntax]) as peer:
         send_dicom(peer.destination(), [*paths, seg])
@@ -191,7 +195,9 @@ def test_a_peer_gets_it_as_it_can_read_it(paths: list[Path], seg: Path, syntax: 
             assert (got.pixel_array == sent.pixel_array).all()
 
 
-def test_what_is_compressed_stays_so_or_is_refused(paths: list[Path], tmp_path: Path) -> None:
+def test_compressed_pixels_are_sent_unchanged_or_not_at_all(
+    paths: list[Path], tmp_path: Path
+) -> None:
     compressed = tmp_path / "compressed.dcm"
     compressed.write_bytes(paths[0].read_bytes())
     transcode(compressed, JPEG2000Lossless)
@@ -205,14 +211,14 @@ def test_what_is_compressed_stays_so_or_is_refused(paths: list[Path], tmp_path: 
         send_dicom(peer.destination(), [compressed])
 
 
-def test_a_peer_that_does_not_take_a_class(paths: list[Path], seg: Path) -> None:
+def test_a_sop_class_that_the_peer_does_not_take_is_named(paths: list[Path], seg: Path) -> None:
     with running_dicom_peer(classes=[CTImageStorage]) as peer:
         with pytest.raises(ResourceError, match="PACS does not take objects of Segmentation"):
             send_dicom(peer.destination(), [*paths, seg])
         assert len(peer.received) == len(paths)
 
 
-def test_a_peer_that_is_full(paths: list[Path]) -> None:
+def test_a_peer_without_space_ends_the_delivery_with_its_status(paths: list[Path]) -> None:
     def answer(_event: evt.Event, number: int) -> int:
         return OUT_OF_RESOURCES if number == 2 else 0x0000
 
@@ -222,13 +228,13 @@ def test_a_peer_that_is_full(paths: list[Path]) -> None:
         assert len(peer.received) == 2
 
 
-def test_a_warning_is_no_failure(paths: list[Path]) -> None:
+def test_a_warning_status_of_the_peer_counts_as_success(paths: list[Path]) -> None:
     with running_dicom_peer(lambda *_: COERCED) as peer:
         send_dicom(peer.destination(), paths)
 
 
 @pytest.mark.parametrize("status", [0xA900, 0xC000, 0x0122, 0xFE00])
-def test_each_other_status_is_one(paths: list[Path], status: int) -> None:
+def test_every_other_status_of_the_peer_counts_as_a_failure(paths: list[Path], status: int) -> None:
     with (
         running_dicom_peer(lambda *_: status) as peer,
         pytest.raises(ResourceError, match=f"status 0x{status:04X}"),
@@ -236,7 +242,7 @@ def test_each_other_status_is_one(paths: list[Path], status: int) -> None:
         send_dicom(peer.destination(), paths)
 
 
-def test_a_peer_that_aborts_in_the_middle(paths: list[Path]) -> None:
+def test_a_peer_that_aborts_the_association_fails_the_delivery(paths: list[Path]) -> None:
     def answer(event: evt.Event, number: int) -> int:
         if number == 1:
             event.assoc.abort()
@@ -249,7 +255,7 @@ def test_a_peer_that_aborts_in_the_middle(paths: list[Path]) -> None:
         send_dicom(peer.destination(), paths)
 
 
-def test_a_peer_that_does_not_answer_in_time(paths: list[Path]) -> None:
+def test_a_peer_that_does_not_answer_in_time_fails_the_delivery(paths: list[Path]) -> None:
     go_on = Event()
 
     def answer(_event: evt.Event, _number: int) -> int:
@@ -264,7 +270,7 @@ def test_a_peer_that_does_not_answer_in_time(paths: list[Path]) -> None:
             go_on.set()
 
 
-def test_somebody_who_is_no_dicom_node(paths: list[Path]) -> None:
+def test_a_server_that_is_no_dicom_node_fails_the_delivery_in_time(paths: list[Path]) -> None:
     with socket.create_server((LOOPBACK, 0)) as silent:
         peer = DicomPeer(port=silent.getsockname()[1])
         took = []
@@ -279,7 +285,7 @@ def test_somebody_who_is_no_dicom_node(paths: list[Path]) -> None:
         assert min(took) < PYNETDICOMS_SECONDS
 
 
-def test_nobody_listens(paths: list[Path]) -> None:
+def test_a_port_without_a_listener_is_named_in_the_error(paths: list[Path]) -> None:
     port = free_port()
     nobody = DicomPeer(port=port).destination()
     said = f"^PACS at {LOOPBACK}:{port} can't be reached"
@@ -289,7 +295,7 @@ def test_nobody_listens(paths: list[Path]) -> None:
         echo(nobody)
 
 
-def test_a_peer_that_is_called_otherwise(paths: list[Path]) -> None:
+def test_a_peer_with_another_ae_title_rejects_the_association(paths: list[Path]) -> None:
     with (
         running_dicom_peer(require_called=True) as peer,
         pytest.raises(ResourceError, match="rejects the association: Called AE title not recog"),
@@ -297,7 +303,7 @@ def test_a_peer_that_is_called_otherwise(paths: list[Path]) -> None:
         send_dicom(peer.destination(ae_title="OTHER"), paths)
 
 
-def test_a_file_that_is_gone_is_no_half_delivery(paths: list[Path], tmp_path: Path) -> None:
+def test_nothing_is_sent_if_one_of_the_files_is_missing(paths: list[Path], tmp_path: Path) -> None:
     with running_dicom_peer() as peer:
         with pytest.raises(FileNotFoundError):
             send_dicom(peer.destination(), [*paths, tmp_path / "gone.dcm"])
@@ -313,7 +319,7 @@ def encrypted(certificates: Certificates) -> ssl.SSLContext:  # noqa: F811  the 
     return context
 
 
-def test_over_tls_with_certificates_on_both_sides(
+def test_files_are_sent_over_tls_with_certificates_on_both_sides(
     paths: list[Path],
     certificates: Certificates,  # noqa: F811  the fixture
 ) -> None:
@@ -325,7 +331,7 @@ def test_over_tls_with_certificates_on_both_sides(
         assert unchanged(peer.received, paths)
 
 
-def test_over_tls_each_side_wants_the_hospitals_certificates(
+def test_a_certificate_of_a_foreign_authority_is_refused_on_both_sides(
     paths: list[Path],
     certificates: Certificates,  # noqa: F811  the fixture
 ) -> None:
@@ -342,13 +348,15 @@ def test_over_tls_each_side_wants_the_hospitals_certificates(
         assert not peer.received
 
 
-def test_certificates_that_are_gone_are_named(paths: list[Path], tmp_path: Path) -> None:
+def test_a_missing_certificate_file_is_named_in_the_error(
+    paths: list[Path], tmp_path: Path
+) -> None:
     at = DicomPeer(port=free_port()).destination(ca_file=tmp_path / "gone.pem")
     with pytest.raises(ResourceError, match=r"the certificates for PACS at .*: .*No such file"):
         send_dicom(at, paths)
 
 
-def test_a_slow_peer_is_given_its_time(paths: list[Path]) -> None:
+def test_connect_seconds_limits_each_answer_and_not_the_whole_delivery(paths: list[Path]) -> None:
     """`connect_seconds` is for each answer, not for all: three take longer than it."""
 
     def answer(_event: evt.Event, _number: int) -> int:
@@ -364,7 +372,7 @@ def test_a_slow_peer_is_given_its_time(paths: list[Path]) -> None:
     pytest.fail("the time for an answer was not enough for each of three")
 
 
-def test_a_peer_that_takes_nothing_of_it(paths: list[Path]) -> None:
+def test_a_peer_that_takes_none_of_the_files_is_named(paths: list[Path]) -> None:
     with running_dicom_peer(classes=[SegmentationStorage]) as peer:
         with pytest.raises(ResourceError, match=f"^PACS at {LOOPBACK}:{peer.port} "):
             send_dicom(peer.destination(), paths)

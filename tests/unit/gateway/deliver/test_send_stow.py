@@ -46,7 +46,9 @@ def answering(status: int, content: object, content_type: str = "application/dic
     return lambda _request: (status, content_type, text.encode())
 
 
-def test_orthanc_has_what_was_sent(orthanc: Orthanc, phantom_series: WrittenSeries) -> None:
+def test_orthanc_stores_the_files_that_were_sent(
+    orthanc: Orthanc, phantom_series: WrittenSeries
+) -> None:
     at = HttpPeer(port=orthanc.http_port).destination()
     search(at, {"limit": "1"})
     for _ in range(2):  # the same again changes nothing
@@ -55,7 +57,7 @@ def test_orthanc_has_what_was_sent(orthanc: Orthanc, phantom_series: WrittenSeri
         assert orthanc.file(uid) == path.read_bytes()
 
 
-def test_orthanc_says_what_it_can_not_take(
+def test_a_broken_file_that_orthanc_refuses_fails_the_delivery(
     orthanc: Orthanc, paths: list[Path], tmp_path: Path
 ) -> None:
     broken = tmp_path / "broken.dcm"
@@ -64,7 +66,7 @@ def test_orthanc_says_what_it_can_not_take(
         send_stow(HttpPeer(port=orthanc.http_port).destination(), [paths[0], broken])
 
 
-def test_one_request_with_each_file_as_it_is(paths: list[Path]) -> None:
+def test_one_request_carries_all_files_unchanged(paths: list[Path]) -> None:
     with running_http_peer() as peer:
         send_stow(peer.destination(), paths)
     (body,), (headers,) = peer.bodies, peer.headers
@@ -74,7 +76,7 @@ def test_one_request_with_each_file_as_it_is(paths: list[Path]) -> None:
     assert parts(body, headers["Content-Type"]) == [path.read_bytes() for path in paths]
 
 
-def test_a_large_file_is_streamed(tmp_path: Path) -> None:
+def test_a_large_file_is_streamed_from_the_disk(tmp_path: Path) -> None:
     large = tmp_path / "large.dcm"
     with large.open("wb") as file:
         file.truncate(LARGE_BYTES)
@@ -113,7 +115,7 @@ def test_a_large_file_is_streamed(tmp_path: Path) -> None:
         (answering(200, ["text", 3]), True),
     ],
 )
-def test_what_a_server_says_of_the_objects(
+def test_failed_objects_in_the_answer_fail_the_delivery(
     paths: list[Path], answer: Answer, is_taken: bool
 ) -> None:
     with running_http_peer(answer) as peer:
@@ -125,7 +127,7 @@ def test_what_a_server_says_of_the_objects(
 
 
 @pytest.mark.parametrize("status", [204, 301, 400, 401, 403, 404, 409, 413, 500, 503])
-def test_another_status_is_the_reason(paths: list[Path], status: int) -> None:
+def test_another_http_status_is_the_reason_of_the_failure(paths: list[Path], status: int) -> None:
     with (
         running_http_peer(answering(status, "")) as peer,
         pytest.raises(ResourceError, match=f"dicom-web answers with HTTP {status}$"),
@@ -133,7 +135,7 @@ def test_another_status_is_the_reason(paths: list[Path], status: int) -> None:
         send_stow(peer.destination(), paths)
 
 
-def test_a_wrong_url(orthanc: Orthanc, paths: list[Path]) -> None:
+def test_a_wrong_url_fails_with_http_404(orthanc: Orthanc, paths: list[Path]) -> None:
     elsewhere = HttpPeer(port=orthanc.http_port).destination("/no-web")
     with pytest.raises(ResourceError, match="HTTP 404"):
         send_stow(elsewhere, paths)
@@ -152,7 +154,7 @@ def guarded(expected: str) -> Answer:
 
 
 @pytest.mark.parametrize(("password", "is_right"), [("secret", True), ("wrong", False)])
-def test_user_and_password(
+def test_user_and_password_are_sent_and_never_repeated_in_errors(
     paths: list[Path], tmp_path: Path, password: str, is_right: bool
 ) -> None:
     file = tmp_path / "password"
@@ -169,7 +171,7 @@ def test_user_and_password(
             assert password not in str(raised.value)
 
 
-def test_a_token(paths: list[Path], tmp_path: Path) -> None:
+def test_the_token_is_sent_as_a_bearer_token(paths: list[Path], tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("abc.def\n")
     with running_http_peer(guarded("Bearer abc.def")) as peer:
@@ -178,7 +180,7 @@ def test_a_token(paths: list[Path], tmp_path: Path) -> None:
             send_stow(peer.destination(), paths)
 
 
-def test_a_password_file_that_is_gone(paths: list[Path], tmp_path: Path) -> None:
+def test_a_missing_password_file_fails_the_delivery(paths: list[Path], tmp_path: Path) -> None:
     with (
         running_http_peer() as peer,
         pytest.raises(ResourceError, match=r"credentials for .*can't be read: .*No such file"),
@@ -186,7 +188,7 @@ def test_a_password_file_that_is_gone(paths: list[Path], tmp_path: Path) -> None
         send_stow(peer.destination(user="anna", password_file=tmp_path / "gone"), paths)
 
 
-def test_a_password_in_the_url_is_not_repeated(paths: list[Path]) -> None:
+def test_a_password_in_the_url_is_not_repeated_in_errors(paths: list[Path]) -> None:
     at = HttpPeer(port=free_port()).destination()
     url = str(at.url).replace("://", "://anna:secret@")
     with pytest.raises(ResourceError, match=LOOPBACK) as raised:
@@ -194,7 +196,7 @@ def test_a_password_in_the_url_is_not_repeated(paths: list[Path]) -> None:
     assert "secret" not in str(raised.value)
 
 
-def test_a_server_that_hangs_up_in_the_middle(paths: list[Path]) -> None:
+def test_a_server_that_closes_the_connection_early_fails_the_delivery(paths: list[Path]) -> None:
     with (
         running_http_peer(read_bytes=1000) as peer,
         pytest.raises(ResourceError, match=f"http://{LOOPBACK}:{peer.port}/dicom-web: "),
@@ -202,7 +204,7 @@ def test_a_server_that_hangs_up_in_the_middle(paths: list[Path]) -> None:
         send_stow(peer.destination(), paths * 50)
 
 
-def test_a_server_that_does_not_answer(paths: list[Path]) -> None:
+def test_a_server_that_does_not_answer_in_time_fails_the_delivery(paths: list[Path]) -> None:
     with socket.create_server((LOOPBACK, 0)) as silent:
         at = HttpPeer(port=silent.getsockname()[1]).destination(connect_seconds=0.2)
         with pytest.raises(ResourceError, match="timed out"):
@@ -211,13 +213,13 @@ def test_a_server_that_does_not_answer(paths: list[Path]) -> None:
             search(at, {"limit": "1"})
 
 
-def test_nobody_listens(paths: list[Path]) -> None:
+def test_a_port_without_a_listener_fails_the_delivery(paths: list[Path]) -> None:
     nobody = HttpPeer(port=free_port()).destination()
     with pytest.raises(ResourceError, match="Connection refused"):
         send_stow(nobody, paths)
 
 
-def test_a_file_that_is_gone(paths: list[Path], tmp_path: Path) -> None:
+def test_a_missing_result_file_fails_the_delivery(paths: list[Path], tmp_path: Path) -> None:
     with (
         running_http_peer() as peer,
         pytest.raises(ResourceError, match="a result can't be read: No such file"),
@@ -225,7 +227,7 @@ def test_a_file_that_is_gone(paths: list[Path], tmp_path: Path) -> None:
         send_stow(peer.destination(), [*paths, tmp_path / "gone.dcm"])
 
 
-def test_over_tls_to_those_for_whom_the_hospital_vouches(
+def test_a_server_needs_a_certificate_of_a_trusted_authority(
     paths: list[Path],
     certificates: Certificates,  # noqa: F811  the fixture
 ) -> None:

@@ -144,7 +144,9 @@ def test_a_complete_study_becomes_a_job_in_the_queue_once(bench: DispatchBench) 
     assert bench.told("1.2") == [EventKind.RECEIVED, EventKind.COMPLETE, EventKind.QUEUED]
 
 
-def test_a_study_that_grows_is_done_anew(bench: DispatchBench) -> None:
+def test_a_study_that_grows_gets_a_new_job_and_its_old_job_is_superseded(
+    bench: DispatchBench,
+) -> None:
     bench.receive("1.2", 1)
     bench.tick()
     bench.receive("1.2", 2)
@@ -155,7 +157,7 @@ def test_a_study_that_grows_is_done_anew(bench: DispatchBench) -> None:
     assert bench.is_known(new)
 
 
-def test_a_study_that_nobody_wants_is_looked_at_once(bench: DispatchBench) -> None:
+def test_a_study_that_no_rule_matches_is_recorded_as_not_wanted_once(bench: DispatchBench) -> None:
     bench.receive("1.2")
     settings = GatewaySettings(rules=(RuleSection(modalities=("MR",)),))
     other = replace(bench.dispatcher, settings=settings)
@@ -164,7 +166,7 @@ def test_a_study_that_nobody_wants_is_looked_at_once(bench: DispatchBench) -> No
     assert bench.told("1.2") == [EventKind.RECEIVED, EventKind.COMPLETE, EventKind.NOT_WANTED]
 
 
-def test_what_was_cut_off_between_queue_and_record_is_done_once(
+def test_a_queued_job_that_is_not_recorded_as_queued_runs_once(
     bench: DispatchBench, tmp_path: Path
 ) -> None:
     bench.receive("1.2")
@@ -191,7 +193,9 @@ def test_results_are_queued_for_their_destinations(bench: DispatchBench) -> None
     assert bench.dispatcher.queue.knows_deliveries([delivery]) == [True]
 
 
-def test_what_the_queue_has_forgotten_is_queued_again(tmp_path: Path, file: Path) -> None:
+def test_jobs_and_deliveries_that_the_queue_has_lost_are_queued_again(
+    tmp_path: Path, file: Path
+) -> None:
     with dispatching(tmp_path, file) as bench:
         for study in ("1.2", "1.3"):
             bench.receive(study)
@@ -218,7 +222,7 @@ def test_what_the_queue_has_forgotten_is_queued_again(tmp_path: Path, file: Path
         assert job.state is JobState.SEGMENTED
 
 
-def test_what_a_lost_worker_did_is_done_by_another_one(
+def test_the_job_of_a_lost_worker_is_done_by_another_worker(
     bench: DispatchBench, tmp_path: Path
 ) -> None:
     bench.receive("1.2")
@@ -247,7 +251,7 @@ def test_what_a_lost_worker_did_is_done_by_another_one(
     assert job.run == 1, "the queue has never forgotten it"
 
 
-def test_a_study_that_ends_the_dispatcher_is_set_aside_and_others_go_on(
+def test_a_study_that_crashes_the_dispatcher_is_set_aside_and_others_go_on(
     bench: DispatchBench, tmp_path: Path
 ) -> None:
     bench.receive("1.2")
@@ -270,7 +274,7 @@ def test_a_study_that_ends_the_dispatcher_is_set_aside_and_others_go_on(
     assert json.loads((tmp_path / CRASHES_FILE).read_text()) == {}
 
 
-def test_a_header_that_is_broken_holds_up_no_other_study(bench: DispatchBench) -> None:
+def test_a_broken_header_does_not_delay_other_studies(bench: DispatchBench) -> None:
     broken = bench.receive("1.2")
     bench.receive("1.3")
     path = bench.dispatcher.storage.path(broken)
@@ -281,7 +285,7 @@ def test_a_header_that_is_broken_holds_up_no_other_study(bench: DispatchBench) -
     assert len(bench.jobs("1.3")) == 1
 
 
-def test_a_file_that_is_away_holds_up_no_other_study(bench: DispatchBench) -> None:
+def test_a_missing_file_does_not_delay_other_studies(bench: DispatchBench) -> None:
     away = bench.receive("1.2")
     bench.receive("1.3")
     path = bench.dispatcher.storage.path(away)
@@ -295,7 +299,7 @@ def test_a_file_that_is_away_holds_up_no_other_study(bench: DispatchBench) -> No
     assert len(bench.jobs("1.2")) == 1
 
 
-def test_a_pause_reaches_the_queue(bench: DispatchBench, tmp_path: Path) -> None:
+def test_a_pause_stops_the_queue_from_starting_jobs(bench: DispatchBench, tmp_path: Path) -> None:
     bench.receive("1.2")
     bench.dispatcher.worker_list.pause("anna", is_paused=True)
     bench.tick()
@@ -311,7 +315,7 @@ def test_a_pause_reaches_the_queue(bench: DispatchBench, tmp_path: Path) -> None
         wait_until(lambda: len(lines(tmp_path, "done")) == 2)
 
 
-def test_it_ticks_and_sweeps_whatever_fails_for_want_of_a_disk(bench: DispatchBench) -> None:
+def test_the_dispatcher_goes_on_after_a_part_of_a_sweep_fails(bench: DispatchBench) -> None:
     stop = Event()
     acted: list[str] = []
 

@@ -85,20 +85,20 @@ def settings(*rules: RuleSection) -> GatewaySettings:
         ({"body_parts": ["head"], "descriptions": ["thorax"]}, False),
     ],
 )
-def test_a_rule_wants_sender_modality_body_part_and_description(
+def test_a_rule_matches_by_sender_modality_body_part_and_description(
     wanted: dict[str, Any], expected: bool
 ) -> None:
     assert fits(RuleSection.model_validate(wanted), "CT1", [CHEST]) is expected
 
 
-def test_one_series_has_to_fit_in_every_respect() -> None:
+def test_one_series_has_to_meet_all_conditions_of_a_rule() -> None:
     rule = RuleSection(modalities=("CT",), body_parts=("HEAD",))
     assert not fits(rule, "CT1", [CHEST, HEAD])
     assert fits(rule, "CT1", [HEAD, replace(CHEST, body_part="HEAD")])
     assert not fits(RuleSection(), "CT1", [])
 
 
-def test_a_job_for_each_rule_that_fits(keep: Keep, storage: Storage) -> None:
+def test_each_matching_rule_makes_one_job(keep: Keep, storage: Storage) -> None:
     instances = [keep(1, Modality="CT", BodyPartExamined="CHEST"), keep(2, sender="CT2")]
     jobs = decide(
         instances,
@@ -120,7 +120,7 @@ def test_a_job_for_each_rule_that_fits(keep: Keep, storage: Storage) -> None:
     assert first.job_id != second.job_id
 
 
-def test_every_series_is_looked_at(keep: Keep, storage: Storage) -> None:
+def test_a_rule_is_compared_with_every_series_of_a_study(keep: Keep, storage: Storage) -> None:
     instances = [
         keep(1, series="1.2.1", SeriesDescription="Topogramm"),
         keep(2, series="1.2.2", SeriesDescription="Lunge 1.0"),
@@ -147,7 +147,7 @@ def test_the_same_rule_on_the_same_images_is_the_same_job(keep: Keep, storage: S
     assert grown.content_digest != job.content_digest
 
 
-def test_another_task_is_another_job(keep: Keep, storage: Storage) -> None:
+def test_other_application_settings_make_another_job(keep: Keep, storage: Storage) -> None:
     instances = [keep(1)]
     rules = [
         RuleSection(name="ct", application={"segmentation": {"variant": variant}})
@@ -175,7 +175,7 @@ def test_results_go_to_each_destination_once(
     assert job.destinations == Destinations.whatever(*expected)
 
 
-def test_each_verdict_has_its_destinations(keep: Keep, storage: Storage) -> None:
+def test_each_verdict_has_its_own_destinations(keep: Keep, storage: Storage) -> None:
     rule = RuleSection(
         destinations=("web",),
         review_destinations=("sender", "sender"),
@@ -190,7 +190,7 @@ def test_each_verdict_has_its_destinations(keep: Keep, storage: Storage) -> None
 @pytest.mark.parametrize(
     ("reject", "application"), [(None, {}), ((), {"quality": {"rejected": "hold"}})]
 )
-def test_without_a_name_for_them_what_is_not_believed_is_held_back(
+def test_reject_destinations_decide_whether_rejected_results_are_held_back(
     keep: Keep,
     storage: Storage,
     reject: tuple[str, ...] | None,
@@ -202,14 +202,16 @@ def test_without_a_name_for_them_what_is_not_believed_is_held_back(
     assert job.destinations.review == ("web",)
 
 
-def test_an_instance_of_no_image_class_is_none(keep: Keep, storage: Storage) -> None:
+def test_an_instance_without_an_image_class_does_not_count_as_an_image(
+    keep: Keep, storage: Storage
+) -> None:
     instances = [keep(1), keep(2, sop_class_uid=EnhancedSRStorage)]
     (job,) = decide(instances, settings(RuleSection(min_instances=1)), storage)
     assert job.n_images == 1
     assert not decide(instances, settings(RuleSection(min_instances=2)), storage)
 
 
-def test_a_header_that_is_broken_fits_no_rule_with_a_wish(keep: Keep, storage: Storage) -> None:
+def test_a_broken_header_matches_no_rule_that_has_conditions(keep: Keep, storage: Storage) -> None:
     broken, good = keep(1, series="1.2.1"), keep(2, series="1.2.2", Modality="CT")
     storage.path(broken).write_bytes(b"no DICOM")
     assert decide([broken], settings(), storage) == []
@@ -217,7 +219,9 @@ def test_a_header_that_is_broken_fits_no_rule_with_a_wish(keep: Keep, storage: S
     assert len(decide([broken], settings(RuleSection(modalities=())), storage)) == 1
 
 
-def test_a_file_that_is_away_makes_no_study_unwanted(keep: Keep, storage: Storage) -> None:
+def test_a_missing_file_is_an_error_and_not_a_study_without_jobs(
+    keep: Keep, storage: Storage
+) -> None:
     away = keep(1)
     storage.path(away).unlink()
     with pytest.raises(ResourceError, match=f"{away.sha256} of a study can't be read: No such"):
@@ -225,9 +229,7 @@ def test_a_file_that_is_away_makes_no_study_unwanted(keep: Keep, storage: Storag
 
 
 @pytest.mark.parametrize("keyword", ["Modality", "BodyPartExamined", "SeriesDescription"])
-def test_attributes_that_are_not_there_are_empty(
-    keep: Keep, storage: Storage, keyword: str
-) -> None:
+def test_missing_attributes_count_as_empty(keep: Keep, storage: Storage, keyword: str) -> None:
     (job,) = decide([keep(1, **{keyword: None})], settings(RuleSection(modalities=())), storage)
     assert job.n_images == 1
 
@@ -236,7 +238,7 @@ def test_attributes_that_are_not_there_are_empty(
     numbers=st.sets(st.integers(1, 40), min_size=1, max_size=8),
     random=st.randoms(use_true_random=False),
 )
-def test_the_order_of_instances_does_not_matter(
+def test_the_order_of_instances_does_not_change_the_jobs(
     tmp_path_factory: pytest.TempPathFactory,
     phantom_series: WrittenSeries,
     numbers: set[int],

@@ -44,13 +44,17 @@ def by_web(orthanc: Orthanc) -> DestinationSection:
 
 
 @pytest.mark.parametrize("manner", ["dicom", "web"])
-def test_orthanc_says_how_many_instances_it_has(orthanc: Orthanc, study: str, manner: str) -> None:
+def test_orthanc_answers_how_many_instances_a_study_has(
+    orthanc: Orthanc, study: str, manner: str
+) -> None:
     source = by_dicom(orthanc.dicom_port) if manner == "dicom" else by_web(orthanc)
     assert expected_instances(source, study) == PART
     assert expected_instances(source, "1.2.3.4") is None
 
 
-def test_the_answer_comes_while_nobody_waits(orthanc: Orthanc, study: str) -> None:
+def test_the_number_at_the_source_is_asked_for_in_the_background(
+    orthanc: Orthanc, study: str
+) -> None:
     with closing(ExpectedCounts(by_dicom(orthanc.dicom_port), 0.1)) as expected_counts:
         assert expected_counts.of(study) is None
         wait_until(lambda: expected_counts.of(study) == PART, "an answer")
@@ -58,7 +62,9 @@ def test_the_answer_comes_while_nobody_waits(orthanc: Orthanc, study: str) -> No
         assert expected_counts.of(study) is None
 
 
-def test_a_source_that_is_off_says_nothing(study: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unreachable_source_gives_no_number_and_is_logged(
+    study: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with closing(ExpectedCounts(by_dicom(free_port()), 0.1)) as expected_counts:
         heard: list[str] = []
 
@@ -70,6 +76,6 @@ def test_a_source_that_is_off_says_nothing(study: str, capsys: pytest.CaptureFix
         wait_until(is_heard, "a failure in the log")
 
 
-def test_nobody_is_asked_where_none_is_named(study: str) -> None:
+def test_without_a_source_in_the_settings_no_number_is_known(study: str) -> None:
     with closing(ExpectedCounts(None, 0.0)) as expected_counts:
         assert expected_counts.of(study) is None

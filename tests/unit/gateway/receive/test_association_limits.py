@@ -34,7 +34,7 @@ def test_time_in_which_the_process_was_stopped_does_not_count_as_a_stall() -> No
 
 
 @pytest.mark.parametrize(("stalled", "cut_off"), [((1.0, 1.9), None), ((5.0, 3.0), Place(0, 0))])
-def test_the_longest_stalled_association_makes_room(
+def test_the_longest_stalled_association_is_ended_for_a_new_one(
     stalled: tuple[float, float], cut_off: Place | None
 ) -> None:
     ended: list[Place] = []

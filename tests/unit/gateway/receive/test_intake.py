@@ -23,7 +23,7 @@ def received(storage: Storage, source: Path, uid: str | None = None) -> Received
     return ReceivedFile(path=path, sender="CT1", transfer="one", sop_instance_uid=uid)
 
 
-def test_an_instance_is_stored_and_on_record(
+def test_an_instance_is_stored_and_recorded(
     intake: Intake, storage: Storage, ledger: Ledger, phantom_series: WrittenSeries
 ) -> None:
     source = phantom_series.paths[0]
@@ -38,7 +38,7 @@ def test_an_instance_is_stored_and_on_record(
     assert not list(storage.incoming.iterdir())
 
 
-def test_many_at_once_from_many_threads(
+def test_instances_from_many_threads_are_each_stored_once(
     intake: Intake, storage: Storage, ledger: Ledger, phantom_series: WrittenSeries
 ) -> None:
     twice = [received(storage, path) for path in phantom_series.paths * 2]
@@ -50,7 +50,7 @@ def test_many_at_once_from_many_threads(
     assert not list(storage.incoming.iterdir())
 
 
-def test_an_identical_instance_costs_nothing(
+def test_an_identical_instance_is_not_stored_again(
     intake: Intake, storage: Storage, phantom_series: WrittenSeries
 ) -> None:
     first = intake.take(received(storage, phantom_series.paths[0]))
@@ -59,7 +59,7 @@ def test_an_identical_instance_costs_nothing(
     assert storage.path(first).stat() == inode
 
 
-def test_another_instance_than_announced_is_refused(
+def test_an_instance_other_than_the_announced_one_is_refused(
     intake: Intake, storage: Storage, ledger: Ledger, phantom_series: WrittenSeries
 ) -> None:
     with pytest.raises(MismatchedInstance, match=r"announced instance 1\.2\.3 and sent"):
@@ -69,7 +69,7 @@ def test_another_instance_than_announced_is_refused(
 
 
 @pytest.mark.parametrize("content", [b"", b"no DICOM", bytes(128) + b"DICM\xff\xff"])
-def test_what_is_not_dicom_is_refused(
+def test_a_file_that_is_not_dicom_is_refused(
     intake: Intake, storage: Storage, tmp_path: Path, content: bytes
 ) -> None:
     (tmp_path / "file").write_bytes(content)
@@ -90,7 +90,7 @@ def test_an_instance_without_an_identifier_is_refused(
         intake.take(received(storage, path))
 
 
-def test_a_full_disk_is_worth_another_try(
+def test_an_instance_is_refused_when_the_disk_is_full(
     storage: Storage, ledger: Ledger, phantom_series: WrittenSeries
 ) -> None:
     with (
@@ -101,7 +101,7 @@ def test_a_full_disk_is_worth_another_try(
     assert not list(storage.incoming.iterdir())
 
 
-def test_nothing_is_taken_after_the_ledger_failed(
+def test_an_instance_is_refused_when_the_ledger_fails(
     intake: Intake, storage: Storage, database: Database, phantom_series: WrittenSeries
 ) -> None:
     intake.take(received(storage, phantom_series.paths[0]))
@@ -111,13 +111,13 @@ def test_nothing_is_taken_after_the_ledger_failed(
         intake.take(received(storage, phantom_series.paths[1]))
 
 
-def test_closing_ends_its_thread(storage: Storage, ledger: Ledger) -> None:
+def test_closing_the_intake_ends_its_thread(storage: Storage, ledger: Ledger) -> None:
     before = threading.active_count()
     Intake(storage, ledger, keep_free_gb=0.0).close()
     assert threading.active_count() == before
 
 
-def test_a_deflated_header_is_not_unpacked_without_end(
+def test_a_huge_deflated_header_is_refused_before_it_fills_the_memory(
     intake: Intake, storage: Storage, phantom_series: WrittenSeries
 ) -> None:
     """A private element of 200 MB, packed into 0.2 MB, stands before the study."""

@@ -50,7 +50,7 @@ PADDING = st.sampled_from([b"", b" ", b"\t "])
     st.sampled_from([b"", b"\r\n", b"\r\nepilogue --b-1\r\n--b-1\r\n"]),
     st.lists(st.integers(min_value=0), max_size=30),
 )
-def test_any_split_gives_the_parts_that_were_put_in(
+def test_any_split_of_a_body_gives_the_same_parts(
     put: list[tuple[bytes, bytes, bytes]], before: bytes, after: bytes, cuts: list[int]
 ) -> None:
     stream = before
@@ -61,7 +61,7 @@ def test_any_split_gives_the_parts_that_were_put_in(
 
 
 @given(st.binary(max_size=60) | CONTENT, st.lists(st.integers(min_value=0), max_size=10))
-def test_any_split_of_anything_gives_the_same(noise: bytes, cuts: list[int]) -> None:
+def test_any_split_of_random_bytes_gives_the_same_outcome(noise: bytes, cuts: list[int]) -> None:
     def outcome(chunks: list[bytes]) -> object:
         try:
             return parts(chunks)
@@ -72,12 +72,12 @@ def test_any_split_of_anything_gives_the_same(noise: bytes, cuts: list[int]) -> 
     assert outcome(split(stream, cuts)) == outcome([stream])
 
 
-def test_each_byte_by_itself() -> None:
+def test_a_body_that_comes_byte_by_byte_is_parsed() -> None:
     stream = b"--b-1\r\nA: 1\r\n\r\n\r\n--b\r\n--b-1\r\n\r\n\r\n--b-1--"
     assert parts([bytes([item]) for item in stream]) == ([b"\r\n--b", b""], True)
 
 
-def test_without_the_last_boundary_it_is_not_whole() -> None:
+def test_a_multipart_body_without_closing_boundary_is_not_whole() -> None:
     assert parts([b"--b-1\r\n\r\none\r\n--b-1\r\n\r\ntwo"]) == ([b"one"], False)
     assert parts([b"nothing of it"]) == ([], False)
 
@@ -92,13 +92,13 @@ def test_without_the_last_boundary_it_is_not_whole() -> None:
         b"--b-1\r\n" + b"x" * (MAX_HEADER_BYTES + 4),
     ],
 )
-def test_what_is_not_multipart_is_refused(stream: bytes) -> None:
+def test_a_body_that_is_not_multipart_is_refused(stream: bytes) -> None:
     for chunks in ([stream], [bytes([item]) for item in stream]):
         with pytest.raises(MalformedMultipart):
             parts(chunks)
 
 
-def test_little_is_held_in_memory() -> None:
+def test_the_parser_holds_only_a_few_bytes_in_memory() -> None:
     multipart = Multipart(BOUNDARY)
     list(multipart.feed(b"--b-1\r\n\r\n"))
     came = 0

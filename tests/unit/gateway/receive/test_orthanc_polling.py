@@ -154,7 +154,7 @@ def has(ledger: Ledger, *uids: str) -> Callable[[], bool]:
     return lambda: kept(ledger) == set(uids) and is_whole(ledger)
 
 
-def test_a_study_comes_with_the_series_that_are_wanted(
+def test_a_study_is_taken_with_the_series_of_the_wanted_modalities(
     archive: Archive,
     intake: Intake,
     storage: Storage,
@@ -175,7 +175,7 @@ def test_a_study_comes_with_the_series_that_are_wanted(
     assert not list(storage.incoming.iterdir())
 
 
-def test_only_what_is_stable_is_taken(
+def test_only_stable_studies_are_taken(
     tmp_path: Path,
     intake: Intake,
     storage: Storage,
@@ -194,7 +194,7 @@ def test_only_what_is_stable_is_taken(
             wait_until(has(ledger, *small_series.sop_uids), act=recorded.poll)
 
 
-def test_what_is_added_later_is_all_that_is_asked_for(
+def test_only_instances_that_were_added_later_are_fetched(
     recorded: Recorded,
     archive: Archive,
     ledger: Ledger,
@@ -229,7 +229,7 @@ def archive_seconds(archive: Archive) -> int:
     return int(httpx.get(f"{archive.url}/tools/now", timeout=WAIT_SECONDS).text.replace("T", ""))
 
 
-def test_an_identical_re_send_and_an_idle_archive_cost_nothing(
+def test_an_identical_re_send_and_an_idle_orthanc_cause_no_fetch(
     recorded: Recorded, archive: Archive, ledger: Ledger, small_series: WrittenSeries
 ) -> None:
     archive.store(*small_series.paths)
@@ -245,7 +245,7 @@ def test_an_identical_re_send_and_an_idle_archive_cost_nothing(
     assert len(fetched) == len(small_series.paths)
 
 
-def test_a_gateway_that_starts_again_asks_for_what_it_does_not_have(
+def test_a_restarted_gateway_fetches_only_missing_instances(
     archive: Archive,
     intake: Intake,
     storage: Storage,
@@ -267,7 +267,7 @@ def test_a_gateway_that_starts_again_asks_for_what_it_does_not_have(
         assert not third.fetched
 
 
-def test_what_was_there_long_before_the_first_question_is_left_alone(
+def test_studies_from_before_the_first_poll_are_left_out_unless_they_grow(
     archive: Archive,
     intake: Intake,
     storage: Storage,
@@ -290,7 +290,7 @@ def test_what_was_there_long_before_the_first_question_is_left_alone(
         wait_until(has(ledger, *other.sop_uids, *small_series.sop_uids, uid), act=second.poll)
 
 
-def test_what_retention_has_deleted_is_not_taken_again_unless_it_grows(
+def test_a_study_deleted_by_retention_is_not_taken_again_unless_it_grows(
     archive: Archive,
     intake: Intake,
     storage: Storage,
@@ -316,7 +316,7 @@ def test_what_retention_has_deleted_is_not_taken_again_unless_it_grows(
         wait_until(has(ledger, *small_series.sop_uids, uid), act=second.poll)
 
 
-def test_what_the_archive_has_deleted_is_forgotten(
+def test_a_study_that_orthanc_has_deleted_is_forgotten(
     recorded: Recorded, archive: Archive, ledger: Ledger, small_series: WrittenSeries
 ) -> None:
     archive.store(*small_series.paths)
@@ -328,7 +328,7 @@ def test_what_the_archive_has_deleted_is_forgotten(
     assert study not in recorded.polled.studies()
 
 
-def test_an_archive_that_starts_again_in_the_middle(
+def test_polling_goes_on_after_orthanc_restarts(
     tmp_path: Path,
     intake: Intake,
     storage: Storage,
@@ -350,7 +350,7 @@ def test_an_archive_that_starts_again_in_the_middle(
         assert len(recorded.fetched) == len(small_series.paths)
 
 
-def test_a_failure_is_said_once(
+def test_a_polling_failure_is_logged_once(
     tmp_path: Path,
     intake: Intake,
     storage: Storage,
@@ -396,7 +396,7 @@ def test_a_failure_is_said_once(
         wait_until(has(ledger, small_series.sop_uids[0]))
 
 
-def test_broken_files_do_not_hold_up_others(
+def test_broken_files_do_not_delay_other_instances(
     recorded: Recorded,
     archive: Archive,
     ledger: Ledger,
@@ -427,7 +427,7 @@ def is_dicom(path: Path) -> bool:
     return path.is_file() and path.read_bytes()[128:132] == b"DICM"
 
 
-def test_a_full_disk_is_tried_again(
+def test_polling_goes_on_when_a_full_disk_has_space_again(
     archive: Archive,
     ledger: Ledger,
     database: Database,
@@ -449,7 +449,7 @@ def test_a_full_disk_is_tried_again(
             wait_until(has(ledger, *small_series.sop_uids), act=recorded.poll)
 
 
-def test_many_studies_are_not_asked_for_one_by_one(
+def test_a_poll_of_many_studies_needs_only_a_few_requests(
     recorded: Recorded,
     archive: Archive,
     ledger: Ledger,
@@ -482,7 +482,7 @@ def test_many_studies_are_not_asked_for_one_by_one(
     assert len(recorded.asked) <= 3 * polls + 3
 
 
-def test_files_that_can_not_be_used_are_named(
+def test_unusable_certificate_and_password_files_are_named(
     intake: Intake, storage: Storage, ledger: Ledger, database: Database, tmp_path: Path
 ) -> None:
     missing, url = tmp_path / "missing", HttpUrl("http://127.0.0.1:1")

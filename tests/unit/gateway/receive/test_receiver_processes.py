@@ -22,7 +22,7 @@ from tests.gateway_process import children
 from tests.phantom.study import WrittenSeries
 from tests.unit.gateway.receive.test_dicom_receiver import associated
 from tests.unit.gateway.receive.test_refusals import refused
-from tests.unit.gateway.receive.test_silence import associated_in_the_end, silent_senders
+from tests.unit.gateway.receive.test_silent_senders import associated_in_the_end, silent_senders
 from tests.unit.gateway.receive.test_tls import Certificates
 from tests.unit.gateway.receive.test_tls import associated as associated_by_tls
 from tests.unit.gateway.receive.test_tls import settings as with_tls
@@ -85,7 +85,7 @@ def store(association: Association, path: Path) -> int:
     return int(association.send_c_store(pydicom.dcmread(path)).Status)
 
 
-def test_associations_are_shared_out_and_all_are_kept(
+def test_associations_are_shared_among_processes_and_all_instances_are_stored(
     receiving: Receiver, phantom_series: WrittenSeries
 ) -> None:
     with ExitStack() as held:
@@ -101,7 +101,7 @@ def test_associations_are_shared_out_and_all_are_kept(
     wait_until(lambda: receiving.process.busy == 0, "none any more")
 
 
-def test_more_than_the_limit_are_turned_away(receiving: Receiver) -> None:
+def test_the_association_limit_holds_for_all_processes_together(receiving: Receiver) -> None:
     with ExitStack() as held:
         for _ in range(4):
             assert held.enter_context(associated(receiving.port)).is_established
@@ -109,7 +109,7 @@ def test_more_than_the_limit_are_turned_away(receiving: Receiver) -> None:
         assert held.enter_context(associated(receiving.port)).is_rejected
 
 
-def test_silent_associations_make_room_whichever_process_serves_them(
+def test_stalled_associations_of_every_process_make_room_for_new_ones(
     receiving: Receiver, phantom_series: WrittenSeries
 ) -> None:
     with silent_senders(receiving.port, 4), ExitStack() as held:
@@ -127,7 +127,7 @@ def test_a_receiver_process_that_hangs_is_started_again(tmp_path: Path) -> None:
         wait_until(lambda: running.process.is_ready, "ready again")
 
 
-def test_a_stranger_is_turned_away_and_on_record(tmp_path: Path) -> None:
+def test_every_process_rejects_and_records_an_unknown_sender(tmp_path: Path) -> None:
     ways = ANY_PORT.model_copy(update={"senders": (SenderSection(ae_title="CT1"),)})
     with receiver(tmp_path, ways) as running:
         for _ in range(2):
@@ -136,7 +136,7 @@ def test_a_stranger_is_turned_away_and_on_record(tmp_path: Path) -> None:
         assert {who for _, who, _ in refused(running.database)} == {"CT9"}
 
 
-def test_a_killed_receiver_process_ends_no_other_and_is_started_again(
+def test_a_killed_receiver_process_does_not_end_others_and_is_started_again(
     receiving: Receiver, phantom_series: WrittenSeries
 ) -> None:
     with ExitStack() as held:
@@ -156,14 +156,16 @@ def test_a_killed_receiver_process_ends_no_other_and_is_started_again(
             assert store(after, phantom_series.paths[2]) == 0
 
 
-def test_a_receiver_process_ends_with_the_process_that_listens(tmp_path: Path) -> None:
+def test_a_receiver_process_ends_with_the_listening_process(tmp_path: Path) -> None:
     with receiver(tmp_path) as running, associated(running.port) as association:
         pid = receiver_process_id()
     assert not Path(f"/proc/{pid}").exists()
     wait_until(lambda: not association.is_established, "cut off")
 
 
-def test_by_tls(tmp_path: Path, phantom_series: WrittenSeries) -> None:
+def test_receiver_processes_serve_associations_over_tls(
+    tmp_path: Path, phantom_series: WrittenSeries
+) -> None:
     certificates = Certificates(tmp_path)
     ways = with_tls(certificates, senders_ca_file=certificates.ca)
     with receiver(tmp_path / "storage", ways) as running:

@@ -63,7 +63,7 @@ def test_a_start_records_an_instance_whose_commit_was_cut_off(
     assert not list(storage.incoming.iterdir())
 
 
-def test_a_start_looks_at_as_many_files_however_many_are_stored(
+def test_the_work_at_a_start_does_not_grow_with_the_number_of_stored_files(
     storage: Storage, ledger: Ledger, lost: KeptInstance
 ) -> None:
     ledger.add([ELSEWHERE])
@@ -81,7 +81,7 @@ def test_a_start_looks_at_as_many_files_however_many_are_stored(
     assert looked_at[0] == looked_at[1]
 
 
-def test_what_the_ledger_has_lost_is_on_record_again(
+def test_instances_that_the_ledger_has_lost_are_recorded_again(
     storage: Storage, ledger: Ledger, lost: KeptInstance
 ) -> None:
     content = storage.path(lost).read_bytes()
@@ -95,7 +95,7 @@ def test_what_the_ledger_has_lost_is_on_record_again(
     assert recover(storage, ledger).recorded == 0
 
 
-def test_nothing_says_that_its_study_is_whole(
+def test_the_study_of_a_recovered_instance_does_not_count_as_complete(
     storage: Storage, ledger: Ledger, lost: KeptInstance
 ) -> None:
     recover(storage, ledger)
@@ -104,7 +104,7 @@ def test_nothing_says_that_its_study_is_whole(
     assert study.transfers_ended_at is None
 
 
-def test_what_is_on_record_stays_as_it_is(
+def test_recorded_instances_stay_unchanged(
     intake: Intake, storage: Storage, ledger: Ledger, phantom_series: WrittenSeries
 ) -> None:
     kept = intake.take(received(storage, phantom_series.paths[0]))
@@ -113,7 +113,7 @@ def test_what_is_on_record_stays_as_it_is(
         assert list(ledger.instances()) == [kept]
 
 
-def test_what_is_torn_or_half_received_is_removed(
+def test_truncated_and_partly_received_files_are_removed(
     storage: Storage, ledger: Ledger, lost: KeptInstance
 ) -> None:
     torn = storage.path(lost)
@@ -126,7 +126,7 @@ def test_what_is_torn_or_half_received_is_removed(
     assert not list(ledger.instances())
 
 
-def test_what_somebody_else_has_put_there_is_left(
+def test_files_of_others_in_the_storage_folder_are_left(
     storage: Storage, ledger: Ledger, lost: KeptInstance
 ) -> None:
     elsewhere = Path(shutil.copytree(storage.path(lost).parent, storage.study_folder("1.2.3")))

@@ -36,7 +36,9 @@ def refused(database: Database) -> list[tuple[str, str, str]]:
         return [(what, who, why) for what, who, why in connection.execute(statement)]
 
 
-def test_a_stranger(intake: Intake, storage: Storage, database: Database) -> None:
+def test_a_sender_that_is_not_in_the_settings_is_recorded_as_rejected(
+    intake: Intake, storage: Storage, database: Database
+) -> None:
     settings = ANY_PORT.model_copy(update={"senders": (SenderSection(ae_title="CT1"),)})
     with (
         running_receiver(settings, intake, storage) as port,
@@ -46,7 +48,9 @@ def test_a_stranger(intake: Intake, storage: Storage, database: Database) -> Non
     assert refused(database) == [(EventKind.REJECTED, "CT9", "is none of receive.senders")]
 
 
-def test_who_calls_another(intake: Intake, storage: Storage, database: Database) -> None:
+def test_a_sender_that_calls_another_ae_title_is_recorded_as_rejected(
+    intake: Intake, storage: Storage, database: Database
+) -> None:
     with running_receiver(ANY_PORT, intake, storage) as port:
         with associated(port, "CT1", called="NOBODY") as association:
             assert association.is_rejected
@@ -56,7 +60,7 @@ def test_who_calls_another(intake: Intake, storage: Storage, database: Database)
     assert "receive.ae_title" in why
 
 
-def test_an_instance_without_a_study(
+def test_an_instance_without_a_study_uid_is_recorded_as_refused(
     intake: Intake, storage: Storage, database: Database, phantom_series: WrittenSeries
 ) -> None:
     dataset: Dataset = pydicom.dcmread(phantom_series.paths[0])
@@ -69,7 +73,7 @@ def test_an_instance_without_a_study(
     assert refused(database) == [(EventKind.REFUSED, "CT1", "UnreadableInstance")]
 
 
-def test_an_instance_that_is_too_large(
+def test_an_instance_that_is_too_large_is_recorded_as_refused(
     intake: Intake, storage: Storage, database: Database, phantom_series: WrittenSeries
 ) -> None:
     settings = ANY_PORT.model_copy(update={"max_instance_mb": 0.01})
@@ -83,7 +87,7 @@ def test_an_instance_that_is_too_large(
     assert "receive.max_instance_mb" in why
 
 
-def test_command_fragments_without_a_last_one_end_their_association(
+def test_endless_command_fragments_end_their_association_and_are_recorded(
     intake: Intake, storage: Storage, database: Database
 ) -> None:
     """PS3.8 E.2; each is as long as was agreed on."""
@@ -98,7 +102,7 @@ def test_command_fragments_without_a_last_one_end_their_association(
     assert [why for _, _, why in refused(database)] == ["a command set is larger than 64 kB"]
 
 
-def test_a_wrong_certificate(
+def test_a_sender_with_a_wrong_certificate_is_recorded_as_rejected(
     intake: Intake, storage: Storage, database: Database, tmp_path: Path
 ) -> None:
     certificates = Certificates(tmp_path)
@@ -118,7 +122,7 @@ def test_a_wrong_certificate(
         ("right", "application/zip", EventKind.REFUSED),
     ],
 )
-def test_by_http(
+def test_a_refused_stow_request_is_recorded(
     intake: Intake,
     storage: Storage,
     database: Database,

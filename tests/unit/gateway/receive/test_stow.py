@@ -94,7 +94,7 @@ def kept(ledger: Ledger) -> set[str]:
     return {instance.sop_instance_uid for instance in ledger.instances()}
 
 
-def test_what_dicomweb_client_sends_is_kept(
+def test_instances_sent_by_dicomweb_client_are_stored(
     url: str, storage: Storage, ledger: Ledger, phantom_series: WrittenSeries
 ) -> None:
     datasets = [pydicom.dcmread(path) for path in phantom_series.paths]
@@ -111,7 +111,7 @@ def test_what_dicomweb_client_sends_is_kept(
     assert not list(storage.incoming.iterdir())
 
 
-def test_orthanc_sends(
+def test_instances_sent_by_orthanc_are_stored(
     intake: Intake, storage: Storage, ledger: Ledger, tmp_path: Path, phantom_series: WrittenSeries
 ) -> None:
     with listening(intake, storage) as url, running_orthanc(tmp_path) as orthanc:
@@ -128,7 +128,7 @@ def test_orthanc_sends(
 
 
 @pytest.mark.parametrize("syntax", ALL_SYNTAXES, ids=lambda uid: uid.keyword)
-def test_every_transfer_syntax_is_taken_as_it_is(
+def test_every_transfer_syntax_is_stored_unchanged(
     url: str, storage: Storage, ledger: Ledger, tmp_path: Path, syntax: UID
 ) -> None:
     path = write_series(tmp_path / "in", 1, SeriesSpec(rows=32, columns=32, n_slices=1)).paths[0]
@@ -138,7 +138,7 @@ def test_every_transfer_syntax_is_taken_as_it_is(
     assert storage.path(one).read_bytes() == path.read_bytes()
 
 
-def test_some_that_fail_do_not_hold_up_others(
+def test_parts_that_fail_do_not_keep_others_from_being_stored(
     url: str, ledger: Ledger, phantom_series: WrittenSeries
 ) -> None:
     good = phantom_series.paths[0].read_bytes()
@@ -150,7 +150,9 @@ def test_some_that_fail_do_not_hold_up_others(
     assert kept(ledger) == {phantom_series.sop_uids[0]}
 
 
-def test_if_all_fail_nothing_is_stored(url: str, storage: Storage, ledger: Ledger) -> None:
+def test_a_request_whose_parts_all_fail_is_answered_with_409(
+    url: str, storage: Storage, ledger: Ledger
+) -> None:
     answer = post(url, body(b"no DICOM"))
     assert answer.status_code == 409
     assert "ReferencedSOPSequence" not in said(answer)
@@ -158,7 +160,7 @@ def test_if_all_fail_nothing_is_stored(url: str, storage: Storage, ledger: Ledge
     assert not list(storage.incoming.iterdir())
 
 
-def test_only_the_study_that_is_named_is_taken(
+def test_only_instances_of_the_study_in_the_url_are_stored(
     url: str, ledger: Ledger, phantom_series: WrittenSeries, tmp_path: Path
 ) -> None:
     other = write_series(tmp_path / "other", 2, SeriesSpec(rows=32, columns=32, n_slices=1))
@@ -175,7 +177,7 @@ def test_only_the_study_that_is_named_is_taken(
     assert kept(ledger) == {phantom_series.sop_uids[0]}
 
 
-def test_no_name_that_a_part_has_is_a_path(
+def test_file_names_in_the_parts_are_never_used_as_paths(
     url: str, storage: Storage, ledger: Ledger, phantom_series: WrittenSeries
 ) -> None:
     head = (
@@ -213,7 +215,7 @@ def test_other_media_types_are_refused(
     assert answer.status_code == status, answer.text
 
 
-def test_what_is_compressed_on_the_way_is_refused(url: str) -> None:
+def test_a_request_with_content_encoding_is_refused(url: str) -> None:
     assert post(url, b"", headers={"Content-Encoding": "gzip"}).status_code == 415
 
 
@@ -228,7 +230,7 @@ def test_malformed_requests_are_refused(
     assert not list(storage.incoming.iterdir())
 
 
-def test_a_request_without_its_end_keeps_what_was_whole(
+def test_a_truncated_request_is_refused_and_its_complete_parts_are_stored(
     url: str, ledger: Ledger, phantom_series: WrittenSeries
 ) -> None:
     content = body(*(path.read_bytes() for path in phantom_series.paths[:2]))
@@ -244,7 +246,7 @@ def ends(database: Database) -> list[bool]:
         return [*connection.execute(select(TRANSFERS.c.is_whole)).scalars()]
 
 
-def test_a_sender_that_is_cut_off_has_not_sent_all(
+def test_a_request_that_is_cut_off_is_not_a_whole_transfer(
     url: str,
     storage: Storage,
     database: Database,
@@ -260,7 +262,7 @@ def test_a_sender_that_is_cut_off_has_not_sent_all(
     assert study.transfers_ended_at is None
 
 
-def test_a_request_that_is_silent_is_cut_off(intake: Intake, storage: Storage) -> None:
+def test_a_silent_request_is_answered_with_408(intake: Intake, storage: Storage) -> None:
     with (
         listening(intake, storage, idle_seconds=0.3) as url,
         half_sent(url, body(bytes(1000))) as connection,
@@ -307,7 +309,7 @@ def test_a_large_request_is_not_held_in_memory(url: str, storage: Storage) -> No
     assert seen > 280_000_000
 
 
-def test_a_full_disk_is_worth_another_try(
+def test_a_full_disk_is_answered_with_503_until_there_is_space(
     ledger: Ledger, phantom_series: WrittenSeries, tmp_path: Path
 ) -> None:
     content = body(phantom_series.paths[0].read_bytes())
@@ -340,7 +342,7 @@ def guarded(tmp_path: Path, intake: Intake, storage: Storage) -> Iterator[str]:
         yield address
 
 
-def test_the_user_who_logs_in_is_the_sender(
+def test_the_authenticated_user_is_recorded_as_sender(
     guarded: str, ledger: Ledger, phantom_series: WrittenSeries
 ) -> None:
     content = body(phantom_series.paths[0].read_bytes())
@@ -365,7 +367,7 @@ def test_the_user_who_logs_in_is_the_sender(
         "Basic " + b64encode("ct-2:geheim: ä".encode()).decode(),
     ],
 )
-def test_others_are_refused(
+def test_wrong_or_missing_credentials_are_answered_with_401(
     guarded: str,
     ledger: Ledger,
     authorization: str | None,
@@ -381,7 +383,7 @@ def test_others_are_refused(
     assert not kept(ledger)
 
 
-def test_who_tries_many_passwords_is_not_heard_any_more(
+def test_five_wrong_tokens_lock_an_address_out(
     guarded: str, ledger: Ledger, phantom_series: WrittenSeries
 ) -> None:
     content, right = body(phantom_series.paths[0].read_bytes()), {"Authorization": "Bearer t0ken"}
@@ -411,7 +413,7 @@ def encrypted(
         yield url, trusting
 
 
-def test_https(
+def test_with_a_certificate_only_https_requests_are_served(
     intake: Intake, storage: Storage, ledger: Ledger, tmp_path: Path, phantom_series: WrittenSeries
 ) -> None:
     with encrypted(intake, storage, tmp_path) as (url, trusting):
@@ -424,7 +426,7 @@ def test_https(
     assert len(kept(ledger)) == 1
 
 
-def test_files_that_can_not_be_used_are_named(
+def test_unusable_certificate_and_token_files_are_named(
     intake: Intake, storage: Storage, tmp_path: Path
 ) -> None:
     missing, empty = tmp_path / "missing", tmp_path / "empty"
@@ -442,7 +444,7 @@ def test_files_that_can_not_be_used_are_named(
         pass
 
 
-def test_a_taken_port_is_said(intake: Intake, storage: Storage) -> None:
+def test_a_port_in_use_is_an_error(intake: Intake, storage: Storage) -> None:
     with socket.create_server((LOOPBACK, 0)) as taken:
         settings = StowReceiveSection(port=taken.getsockname()[1])
         with (
@@ -453,7 +455,7 @@ def test_a_taken_port_is_said(intake: Intake, storage: Storage) -> None:
 
 
 @pytest.mark.parametrize("said", [b"", b"POST /dicom-web/st"])
-def test_a_connection_that_asks_for_nothing_is_closed(url: str, said: bytes) -> None:
+def test_a_connection_without_a_request_is_closed(url: str, said: bytes) -> None:
     with connected(url) as connection:
         connection.sendall(said)
         with suppress(ConnectionResetError):
@@ -461,7 +463,7 @@ def test_a_connection_that_asks_for_nothing_is_closed(url: str, said: bytes) -> 
 
 
 @pytest.mark.parametrize("said", [b"", b"POST /dicom-web/st"])
-def test_a_flood_of_connections_does_not_shut_a_sender_out(
+def test_a_sender_is_served_during_a_flood_of_connections(
     url: str, ledger: Ledger, phantom_series: WrittenSeries, said: bytes
 ) -> None:
     content = body(phantom_series.paths[0].read_bytes())
@@ -472,7 +474,7 @@ def test_a_flood_of_connections_does_not_shut_a_sender_out(
 
 
 @pytest.mark.parametrize("said", [b"", b"\x16\x03\x01"], ids=["nothing", "half a hello"])
-def test_a_flood_before_the_handshake_does_not_shut_a_sender_out(
+def test_a_sender_is_served_during_a_flood_of_unfinished_tls_handshakes(
     intake: Intake, storage: Storage, tmp_path: Path, phantom_series: WrittenSeries, said: bytes
 ) -> None:
     content = body(phantom_series.paths[0].read_bytes())
@@ -482,7 +484,7 @@ def test_a_flood_before_the_handshake_does_not_shut_a_sender_out(
         assert 0 < n_open <= MAX_HANDSHAKES, "no more than had to go, and these at once"
 
 
-def test_a_sender_in_the_middle_of_a_request_outlives_a_flood(
+def test_a_running_request_is_not_ended_by_a_flood_of_connections(
     intake: Intake, storage: Storage, tmp_path: Path, phantom_series: WrittenSeries
 ) -> None:
     content = body(phantom_series.paths[0].read_bytes())
@@ -511,7 +513,7 @@ def flooded(url: str, said: bytes) -> Iterator[list[socket.socket]]:
         yield flood
 
 
-def test_a_request_that_trickles_is_ended(
+def test_a_request_that_sends_single_bytes_without_end_is_ended(
     intake: Intake, storage: Storage, phantom_series: WrittenSeries
 ) -> None:
     """It is never silent, and never comes to its end."""
@@ -529,12 +531,12 @@ def test_a_request_that_trickles_is_ended(
     assert not list(storage.incoming.iterdir())
 
 
-def test_another_path_or_method_is_none_of_ours(url: str) -> None:
+def test_other_paths_and_methods_are_answered_with_404_and_405(url: str) -> None:
     assert httpx.get(f"{url}/studies", timeout=WAIT_SECONDS).status_code == 405
     assert httpx.post(f"{url}/instances", timeout=WAIT_SECONDS).status_code == 404
 
 
-def test_at_the_end_requests_are_cut_off(
+def test_running_requests_are_aborted_when_the_receiver_stops(
     intake: Intake, storage: Storage, ledger: Ledger, phantom_series: WrittenSeries
 ) -> None:
     before = threading.active_count()
@@ -548,7 +550,7 @@ def test_at_the_end_requests_are_cut_off(
     assert study.transfers_ended_at is None
 
 
-def test_the_answer_is_what_json_is_for(url: str, phantom_series: WrittenSeries) -> None:
+def test_the_answer_is_dicom_json(url: str, phantom_series: WrittenSeries) -> None:
     """PS3.18 F.2."""
     answer = post(url, body(phantom_series.paths[0].read_bytes()))
     (item,) = json.loads(answer.content)["00081199"]["Value"]

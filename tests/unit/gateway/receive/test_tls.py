@@ -88,7 +88,7 @@ def test_storescu_sends_with_its_certificate(
     assert len(list(ledger.instances())) == len(phantom_series.paths)
 
 
-def test_only_certificates_of_the_hospital_are_taken(
+def test_only_senders_with_a_certificate_of_the_given_authority_are_accepted(
     port: int, ledger: Ledger, certificates: Certificates, phantom_series: WrittenSeries
 ) -> None:
     dataset = pydicom.dcmread(phantom_series.paths[0])
@@ -100,7 +100,7 @@ def test_only_certificates_of_the_hospital_are_taken(
     assert len(list(ledger.instances())) == 1
 
 
-def test_without_a_list_of_those_who_vouch_no_certificate_is_wanted(
+def test_without_senders_ca_file_senders_need_no_certificate(
     intake: Intake, storage: Storage, certificates: Certificates
 ) -> None:
     with running_receiver(settings(certificates), intake, storage) as port:
@@ -109,11 +109,11 @@ def test_without_a_list_of_those_who_vouch_no_certificate_is_wanted(
         association.release()
 
 
-def test_nobody_gets_in_without_tls(port: int) -> None:
+def test_an_association_without_tls_is_not_accepted(port: int) -> None:
     assert not associate(port).is_established
 
 
-def test_files_that_are_no_certificates_are_named(
+def test_unusable_certificate_files_are_named(
     intake: Intake, storage: Storage, certificates: Certificates, tmp_path: Path
 ) -> None:
     key, _ = certificates.gateway

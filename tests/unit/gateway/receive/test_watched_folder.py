@@ -46,7 +46,9 @@ def what_is(path: Path, content: bytes | None = None) -> Wholeness:
 
 
 @pytest.mark.parametrize("syntax", ALL_SYNTAXES, ids=lambda uid: uid.keyword)
-def test_a_file_is_whole_until_it_is_cut_off(tmp_path: Path, syntax: UID) -> None:
+def test_a_truncated_file_is_recognized_in_every_transfer_syntax(
+    tmp_path: Path, syntax: UID
+) -> None:
     path = write_series(tmp_path / "in", 1, SeriesSpec(rows=32, columns=32, n_slices=1)).paths[0]
     transcode(path, syntax)
     content = path.read_bytes()
@@ -56,23 +58,25 @@ def test_a_file_is_whole_until_it_is_cut_off(tmp_path: Path, syntax: UID) -> Non
         assert what_is(path, content[:kept]) is Wholeness.CUT_OFF, kept
 
 
-def test_all_that_a_scanner_sends_is_whole(tmp_path: Path) -> None:
+def test_every_file_of_a_scanner_counts_as_complete(tmp_path: Path) -> None:
     write_study(tmp_path, 3, size=32, n_slices=4)
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert {what_is(file) for file in files} == {Wholeness.WHOLE}
 
 
-def test_zeros_at_the_end_are_no_harm(tmp_path: Path, phantom_series: WrittenSeries) -> None:
+def test_zeros_at_the_end_of_a_file_are_ignored(
+    tmp_path: Path, phantom_series: WrittenSeries
+) -> None:
     content = phantom_series.paths[0].read_bytes()
     for n_bytes in (1, 7, 8, 500):
         assert what_is(tmp_path / "file", content + bytes(n_bytes)) is Wholeness.WHOLE
 
 
-def test_what_is_not_dicom(tmp_path: Path) -> None:
+def test_a_file_that_is_not_dicom_is_recognized(tmp_path: Path) -> None:
     assert what_is(tmp_path / "file", b"PK\x03\x04" + bytes(1000)) is Wholeness.NOT_DICOM
 
 
-def test_a_sequence_without_an_end_is_cut_off(
+def test_a_file_with_an_unfinished_sequence_counts_as_truncated(
     tmp_path: Path, phantom_series: WrittenSeries
 ) -> None:
     dataset = pydicom.dcmread(phantom_series.paths[0])
@@ -85,7 +89,9 @@ def test_a_sequence_without_an_end_is_cut_off(
     assert what_is(tmp_path / "file", content[:-8]) is Wholeness.CUT_OFF
 
 
-def test_a_bomb_costs_no_memory(tmp_path: Path, phantom_series: WrittenSeries) -> None:
+def test_a_file_that_unpacks_to_a_huge_size_is_checked_with_little_memory(
+    tmp_path: Path, phantom_series: WrittenSeries
+) -> None:
     """50 MB that are packed into 50 kB, and 50,000 items before the pixels."""
     dataset = pydicom.dcmread(phantom_series.paths[0])
     dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
@@ -169,7 +175,7 @@ def rejected(folder: Path) -> list[bytes]:
     return sorted(path.read_bytes() for path in (folder / REJECTED).glob("*"))
 
 
-def test_files_and_folders_are_taken_and_go(
+def test_files_are_taken_and_removed_with_their_folders(
     folder: Path, intake: Intake, storage: Storage, ledger: Ledger, phantom_series: WrittenSeries
 ) -> None:
     paths = phantom_series.paths
@@ -188,7 +194,7 @@ def test_files_and_folders_are_taken_and_go(
     assert not list(storage.incoming.iterdir())
 
 
-def test_a_file_that_grows_is_not_taken_before_it_is_whole(
+def test_a_growing_file_is_not_taken_before_it_is_complete(
     folder: Path, watch: SteppedWatch, ledger: Ledger, phantom_series: WrittenSeries
 ) -> None:
     content = phantom_series.paths[0].read_bytes()
@@ -204,7 +210,7 @@ def test_a_file_that_grows_is_not_taken_before_it_is_whole(
     assert kept(ledger) == {phantom_series.sop_uids[0]}
 
 
-def test_a_copy_that_has_halted_is_waited_for(
+def test_an_interrupted_copy_is_waited_for(
     folder: Path, watch: SteppedWatch, ledger: Ledger, phantom_series: WrittenSeries
 ) -> None:
     content = phantom_series.paths[0].read_bytes()
@@ -222,7 +228,7 @@ def test_a_copy_that_has_halted_is_waited_for(
     assert study.transfers_ended_at is not None
 
 
-def test_a_copy_that_never_ends_is_rejected(
+def test_a_copy_that_is_never_completed_is_rejected(
     folder: Path, watch: SteppedWatch, ledger: Ledger, phantom_series: WrittenSeries
 ) -> None:
     half = phantom_series.paths[0].read_bytes()[:-1]
@@ -232,7 +238,7 @@ def test_a_copy_that_never_ends_is_rejected(
     assert not kept(ledger)
 
 
-def test_what_is_not_dicom_is_put_aside_and_never_replaced(
+def test_files_that_are_not_dicom_are_moved_to_rejected_and_never_replaced(
     folder: Path, watch: SteppedWatch, ledger: Ledger, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for sub, content in (("a", b"one"), ("b", b"two"), ("c", b"three")):
@@ -248,7 +254,7 @@ def test_what_is_not_dicom_is_put_aside_and_never_replaced(
     assert not kept(ledger)
 
 
-def test_dicom_that_no_study_needs_is_put_aside(
+def test_dicom_without_a_study_uid_is_moved_to_rejected(
     folder: Path, watch: SteppedWatch, phantom_series: WrittenSeries
 ) -> None:
     dataset = pydicom.dcmread(phantom_series.paths[0])
@@ -257,7 +263,7 @@ def test_dicom_that_no_study_needs_is_put_aside(
     watch.look_until(lambda: len(rejected(folder)) == 1)
 
 
-def test_nothing_outside_is_reached_by_a_link(
+def test_links_to_files_outside_the_folder_are_not_followed(
     folder: Path, watch: SteppedWatch, ledger: Ledger, tmp_path: Path, phantom_series: WrittenSeries
 ) -> None:
     outside = Path(shutil.copytree(phantom_series.folder, tmp_path / "outside"))
@@ -273,7 +279,7 @@ def test_nothing_outside_is_reached_by_a_link(
     assert not kept(ledger)
 
 
-def test_what_is_no_file_is_left_alone(
+def test_pipes_and_sockets_are_left_in_the_folder(
     folder: Path, watch: SteppedWatch, ledger: Ledger, phantom_series: WrittenSeries
 ) -> None:
     os.mkfifo(folder / "pipe")
@@ -284,7 +290,7 @@ def test_what_is_no_file_is_left_alone(
     assert len(kept(ledger)) == 1
 
 
-def test_a_file_that_can_not_be_removed_is_taken_once_and_does_not_hold_up_others(
+def test_a_file_that_can_not_be_removed_is_taken_once_and_does_not_delay_others(
     folder: Path,
     watch: SteppedWatch,
     storage: Storage,
@@ -308,14 +314,14 @@ def test_a_file_that_can_not_be_removed_is_taken_once_and_does_not_hold_up_other
         assert list(disk.iterdir())
 
 
-def test_empty_folders_go_when_they_are_old(folder: Path, watch: SteppedWatch) -> None:
+def test_old_empty_folders_are_removed(folder: Path, watch: SteppedWatch) -> None:
     (folder / "a" / "b").mkdir(parents=True)
     watch.look()
     assert (folder / "a" / "b").exists()
     watch.look_until(lambda: not list(folder.iterdir()))
 
 
-def test_a_folder_that_is_very_deep_is_no_error(
+def test_files_in_very_deep_folders_are_left_without_an_error(
     folder: Path, watch: SteppedWatch, ledger: Ledger, phantom_series: WrittenSeries
 ) -> None:
     deep = folder.joinpath(*["d"] * (MAX_DEPTH + 5))
@@ -326,7 +332,9 @@ def test_a_folder_that_is_very_deep_is_no_error(
     assert list(deep.iterdir())
 
 
-def test_a_folder_that_is_not_there_yet(folder: Path, watch: SteppedWatch, ledger: Ledger) -> None:
+def test_a_missing_watched_folder_is_an_error_until_it_exists(
+    folder: Path, watch: SteppedWatch, ledger: Ledger
+) -> None:
     folder.rmdir()
     with pytest.raises(ResourceError, match="No such file"):
         watch.look()
@@ -335,7 +343,7 @@ def test_a_folder_that_is_not_there_yet(folder: Path, watch: SteppedWatch, ledge
     assert not kept(ledger)
 
 
-def test_a_folder_that_has_gone_is_no_end_of_a_study(
+def test_a_watched_folder_that_disappears_does_not_end_the_transfer(
     folder: Path, watch: SteppedWatch, ledger: Ledger, phantom_series: WrittenSeries
 ) -> None:
     shutil.copy(phantom_series.paths[0], folder)
@@ -351,7 +359,7 @@ def test_a_folder_that_has_gone_is_no_end_of_a_study(
     watch.look_until(lambda: ledger.growing_studies()[0].transfers_ended_at is not None)
 
 
-def test_a_full_disk_leaves_files_where_they_are(
+def test_a_full_disk_leaves_files_in_the_watched_folder(
     folder: Path, ledger: Ledger, phantom_series: WrittenSeries, tmp_path: Path
 ) -> None:
     shutil.copy(phantom_series.paths[0], folder)
@@ -369,7 +377,7 @@ def test_a_full_disk_leaves_files_where_they_are(
     assert len(kept(ledger)) == 1
 
 
-def test_who_still_has_a_file_open_can_not_change_what_was_taken(
+def test_a_program_that_still_writes_a_taken_file_does_not_change_the_copy(
     folder: Path,
     watch: SteppedWatch,
     storage: Storage,

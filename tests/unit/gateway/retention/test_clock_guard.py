@@ -29,7 +29,7 @@ def guard(clock: HandSetClock, records: ClockRecord) -> ClockGuard:
     return guard
 
 
-def test_time_that_goes_by_and_small_corrections_are_trusted(
+def test_passing_time_and_small_corrections_of_the_clock_are_trusted(
     guard: ClockGuard, clock: HandSetClock
 ) -> None:
     for _ in range(3):
@@ -43,7 +43,7 @@ def test_time_that_goes_by_and_small_corrections_are_trusted(
 
 
 @pytest.mark.parametrize("seconds", [40 * DAY, HOUR, -HOUR, -70.0])
-def test_a_jump_is_not_trusted_until_somebody_confirms_it(
+def test_a_clock_that_jumped_is_not_trusted_until_a_user_confirms_it(
     guard: ClockGuard,
     clock: HandSetClock,
     records: ClockRecord,
@@ -67,7 +67,7 @@ def test_a_jump_is_not_trusted_until_somebody_confirms_it(
 
 
 @pytest.mark.parametrize("off_seconds", [40 * DAY, -HOUR])
-def test_a_jump_over_a_restart_of_the_machine_is_noticed(
+def test_a_clock_jump_during_a_reboot_is_noticed(
     guard: ClockGuard, clock: HandSetClock, off_seconds: float
 ) -> None:
     clock.restart(off_seconds)

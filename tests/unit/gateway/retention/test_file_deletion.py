@@ -71,7 +71,7 @@ def is_leaving(database: Database) -> bool:
         return bool(connection.execute(select(func.count()).select_from(LEAVING)).scalar_one())
 
 
-def test_files_go_in_steps(
+def test_files_of_a_deleted_study_are_moved_and_then_removed(
     leaving: FileDeletion,
     folder: Path,
     storage: Storage,
@@ -96,7 +96,7 @@ def test_files_go_in_steps(
     assert not is_leaving(database)
 
 
-def test_after_a_crash_whoever_is_next_goes_on(
+def test_a_deletion_continues_after_a_crash(
     leaving: FileDeletion, folder: Path, storage: Storage, database: Database, clock: Clock
 ) -> None:
     file = keep(storage, ONE)
@@ -109,7 +109,7 @@ def test_after_a_crash_whoever_is_next_goes_on(
     assert [*folder.iterdir()] == []
 
 
-def test_what_came_again_stays(
+def test_a_file_whose_instance_came_again_stays(
     leaving: FileDeletion, storage: Storage, database: Database, ledger: Ledger, clock: Clock
 ) -> None:
     stays, goes = keep(storage, ONE), keep(storage, SECOND)
@@ -123,7 +123,7 @@ def test_what_came_again_stays(
     assert not goes.exists()
 
 
-def test_what_came_again_when_it_was_just_moved_is_moved_back(
+def test_a_moved_file_is_moved_back_if_its_instance_comes_again(
     leaving: FileDeletion, storage: Storage, database: Database, ledger: Ledger, clock: Clock
 ) -> None:
     file = keep(storage, ONE)
@@ -142,7 +142,7 @@ def test_what_came_again_when_it_was_just_moved_is_moved_back(
     assert not is_leaving(database)
 
 
-def test_what_is_being_received_is_not_touched(
+def test_a_file_that_is_being_received_is_not_moved(
     leaving: FileDeletion, storage: Storage, database: Database, ledger: Ledger, clock: Clock
 ) -> None:
     keep(storage, ONE)
@@ -160,7 +160,7 @@ def test_what_is_being_received_is_not_touched(
     assert not storage.path(ONE).exists()
 
 
-def test_while_the_study_comes_again_nothing_is_moved(
+def test_no_file_is_moved_while_its_study_is_received_again(
     leaving: FileDeletion, storage: Storage, database: Database, ledger: Ledger, clock: Clock
 ) -> None:
     file = keep(storage, ONE)
@@ -174,7 +174,7 @@ def test_while_the_study_comes_again_nothing_is_moved(
     assert not file.exists()
 
 
-def test_a_study_that_is_deleted_again_while_it_leaves_goes_as_a_whole(
+def test_a_study_that_is_deleted_twice_in_a_row_is_removed_completely(
     leaving: FileDeletion, folder: Path, storage: Storage, database: Database, clock: Clock
 ) -> None:
     keep(storage, ONE)
@@ -190,7 +190,7 @@ def test_a_study_that_is_deleted_again_while_it_leaves_goes_as_a_whole(
     assert [*folder.iterdir()] == []
 
 
-def test_one_that_cannot_go_holds_up_no_other(
+def test_files_that_can_not_be_deleted_do_not_delay_other_studies(
     leaving: FileDeletion,
     folder: Path,
     storage: Storage,
@@ -212,7 +212,7 @@ def test_one_that_cannot_go_holds_up_no_other(
     assert "not_deleted" in logged.out + logged.err
 
 
-def test_a_folder_is_removed_with_all_that_is_in_it(
+def test_a_job_folder_is_removed_with_its_content(
     leaving: FileDeletion, folder: Path, storage: Storage
 ) -> None:
     job = storage.output_folder("j")
@@ -224,7 +224,7 @@ def test_a_folder_is_removed_with_all_that_is_in_it(
     assert [*folder.iterdir()] == []
 
 
-def test_what_a_crash_left_of_a_folder_is_removed(leaving: FileDeletion, folder: Path) -> None:
+def test_the_rest_of_a_folder_is_removed_after_a_crash(leaving: FileDeletion, folder: Path) -> None:
     (folder / "j").mkdir()
     (folder / "j" / "seg.dcm").write_text("")
     leaving.go_on()

@@ -288,7 +288,7 @@ def _is_older(age: float, limit: float | None) -> bool:
     results_days=LIMITS,
     failed_days=LIMITS,
 )
-def test_what_a_rule_allows_goes_and_nothing_else(
+def test_only_files_that_the_rules_allow_are_deleted(
     jobs: list[SomeJob],
     received_days_ago: int,
     is_growing: bool,
@@ -321,7 +321,7 @@ def test_what_a_rule_allows_goes_and_nothing_else(
         assert sorted(map(str, one.deletions("1.2"))) == sorted(expected)
 
 
-def test_a_whole_life() -> None:
+def test_a_study_is_deleted_step_by_step_after_delivery_and_commitment() -> None:
     with box(sources_days=2, results_days=4) as one:
         one.receive("1.2")
         one.pass_on("1.2", "j", destinations=("takes", "promises"))
@@ -346,7 +346,7 @@ def test_a_whole_life() -> None:
         assert one.jobs.job("j") is not None, "it stays on record"
 
 
-def test_a_study_that_came_again_lives_on() -> None:
+def test_a_study_that_is_received_again_is_not_deleted() -> None:
     with box(sources_days=2) as one:
         again = one.receive("1.2")
         one.pass_on("1.2")
@@ -358,7 +358,7 @@ def test_a_study_that_came_again_lives_on() -> None:
         assert [study.n_instances for study in one.ledger.growing_studies()] == [1]
 
 
-def test_a_deletion_that_was_cut_off_goes_on_after_the_next_start() -> None:
+def test_an_interrupted_deletion_continues_after_the_next_start() -> None:
     with box(sources_days=2, results_days=2) as one:
         one.receive("1.2")
         one.pass_on("1.2", "j")
@@ -378,7 +378,7 @@ def test_a_deletion_that_was_cut_off_goes_on_after_the_next_start() -> None:
         ]
 
 
-def test_a_transfer_is_forgotten_with_the_last_of_its_studies() -> None:
+def test_a_transfer_is_deleted_with_the_last_of_its_studies() -> None:
     with box(sources_days=2) as one:
         one.receive("1.2")
         one.receive("1.3")
@@ -392,7 +392,7 @@ def test_a_transfer_is_forgotten_with_the_last_of_its_studies() -> None:
         assert one.count(TRANSFERS) == 0
 
 
-def test_an_input_is_not_taken_from_a_worker_that_still_has_it() -> None:
+def test_the_input_of_a_job_stays_while_a_worker_still_has_the_job() -> None:
     with box() as one:
         one.receive("1.2")
         one.pass_on("1.2", "j")
@@ -408,7 +408,7 @@ def test_an_input_is_not_taken_from_a_worker_that_still_has_it() -> None:
         assert one.has("j", "output")
 
 
-def test_nothing_is_deleted_of_a_job_that_was_retried_just_before() -> None:
+def test_a_job_that_was_just_retried_keeps_its_files() -> None:
     with box(failed_days=2) as one:
         studies = [f"1.2.{number}" for number in range(AT_ONCE)]
         for study in studies:
@@ -428,7 +428,7 @@ def test_nothing_is_deleted_of_a_job_that_was_retried_just_before() -> None:
             assert EventKind.DELETED not in happened[happened.index(EventKind.RETRIED) :]
 
 
-def test_what_must_stay_keeps_nothing_else_from_going() -> None:
+def test_studies_that_must_stay_do_not_delay_the_deletion_of_others() -> None:
     with box(sources_days=2) as one:
         for number in range(AT_ONCE + 5):
             one.receive(f"1.2.{number}")
@@ -440,7 +440,7 @@ def test_what_must_stay_keeps_nothing_else_from_going() -> None:
         assert one.count(STUDIES) == AT_ONCE + 5
 
 
-def test_nothing_of_a_held_study_is_deleted_before_somebody_decides() -> None:
+def test_a_held_study_keeps_its_files_until_a_user_decides() -> None:
     with box(sources_days=5, results_days=5, failed_days=25) as one:
         one.receive("1.2")
         one.pass_on("1.2", "a", destinations=("takes",))

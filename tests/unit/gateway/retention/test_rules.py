@@ -41,18 +41,18 @@ def may_go(*jobs: JobOfStudy, rules: RetentionSection = RULES) -> tuple[bool, bo
     return sources_may_go(known, rules, NOW), results_may_go(jobs[0], known, rules, NOW)
 
 
-def test_what_was_delivered_goes_after_its_days() -> None:
+def test_delivered_sources_and_results_may_be_deleted_after_their_days() -> None:
     for days, gone in ((1, (False, False)), (2, (True, False)), (3, (True, True))):
         delivered = delivery(DeliveryState.DELIVERED, days)
         assert may_go(job(JobState.SEGMENTED, 40, delivered)) == gone
 
 
-def test_the_last_delivery_counts() -> None:
+def test_retention_days_count_from_the_last_delivery() -> None:
     early, late = (delivery(DeliveryState.DELIVERED, days) for days in (40, 1))
     assert may_go(job(JobState.SEGMENTED, 40, early, late)) == (False, False)
 
 
-def test_without_a_limit_everything_stays() -> None:
+def test_without_retention_days_everything_stays() -> None:
     delivered = job(JobState.SEGMENTED, 40, delivery(DeliveryState.DELIVERED, 40))
     dead = job(JobState.DEAD, 40)
     assert may_go(delivered, rules=RetentionSection()) == (False, False)
@@ -68,7 +68,7 @@ def test_without_a_limit_everything_stays() -> None:
         job(JobState.SEGMENTED, 40, delivery(DeliveryState.DELIVERED, 40, needs_commitment=True)),
     ],
 )
-def test_nothing_goes_before_delivery_and_commitment(unfinished: JobOfStudy) -> None:
+def test_nothing_may_be_deleted_before_delivery_and_commitment(unfinished: JobOfStudy) -> None:
     done = job(JobState.SEGMENTED, 40, delivery(DeliveryState.DELIVERED, 40))
     assert may_go(unfinished) == (False, False)
     assert may_go(done, unfinished) == (False, True), "other results are not waited for"
@@ -76,7 +76,7 @@ def test_nothing_goes_before_delivery_and_commitment(unfinished: JobOfStudy) -> 
     assert may_go(dead, unfinished) == (False, False)
 
 
-def test_what_a_destination_has_promised_to_keep_goes() -> None:
+def test_results_to_which_a_destination_committed_itself_may_be_deleted() -> None:
     committed = delivery(DeliveryState.COMMITTED, 40, needs_commitment=True)
     assert may_go(job(JobState.SEGMENTED, 40, committed)) == (True, True)
 
@@ -89,24 +89,24 @@ def test_what_a_destination_has_promised_to_keep_goes() -> None:
         job(JobState.SEGMENTED, 6, delivery(DeliveryState.DEAD)),
     ],
 )
-def test_a_failure_keeps_everything_of_its_study(failed: JobOfStudy) -> None:
+def test_a_failed_job_keeps_all_files_of_its_study_for_failed_days(failed: JobOfStudy) -> None:
     done = job(JobState.SEGMENTED, 40, delivery(DeliveryState.DELIVERED, 40))
     assert may_go(done, failed) == (False, False)
     sooner = RetentionSection(sources_days=2, results_days=3, failed_days=6)
     assert may_go(done, failed, rules=sooner) == (True, True)
 
 
-def test_a_job_that_a_newer_one_replaced_goes_with_the_results() -> None:
+def test_results_of_a_superseded_job_may_be_deleted_after_results_days() -> None:
     for days, gone in ((2, False), (3, True)):
         assert may_go(job(JobState.SUPERSEDED, days))[1] is gone
 
 
-def test_a_study_that_nobody_wanted_goes_after_it_came() -> None:
+def test_a_study_without_jobs_may_be_deleted_some_days_after_its_receipt() -> None:
     for days, gone in ((1, False), (2, True)):
         assert sources_may_go(study(days_ago=days), RULES, NOW) is gone
 
 
-def test_a_study_that_came_again_is_as_young_as_what_came() -> None:
+def test_retention_days_count_from_the_newest_instance_of_a_study() -> None:
     done = job(JobState.SEGMENTED, 40, delivery(DeliveryState.DELIVERED, 40))
     assert not sources_may_go(study(done, days_ago=1), RULES, NOW)
 
@@ -116,7 +116,7 @@ def history_goes(*jobs: JobOfStudy, last_event: float = 40, **rules: float | Non
     return history_may_go(study(*jobs), at(last_event), section, NOW)
 
 
-def test_a_history_goes_after_its_days() -> None:
+def test_a_history_may_be_deleted_after_history_days() -> None:
     delivered = job(JobState.SEGMENTED, 40, delivery(DeliveryState.DELIVERED, 40))
     assert history_goes(delivered)
     assert history_goes(), "of a study that no rule wanted, too"
@@ -133,17 +133,21 @@ def test_a_history_goes_after_its_days() -> None:
         delivery(DeliveryState.DELIVERED, 40, needs_commitment=True),
     ],
 )
-def test_a_history_stays_of_what_a_destination_never_got_or_promised(never: DeliveryOfJob) -> None:
+def test_a_history_stays_if_a_destination_never_got_or_committed_to_the_results(
+    never: DeliveryOfJob,
+) -> None:
     delivered = delivery(DeliveryState.DELIVERED, 40)
     assert not history_goes(job(JobState.SEGMENTED, 40, delivered, never))
 
 
 @pytest.mark.parametrize("state", [JobState.DEAD, JobState.CANCELLED])
-def test_a_history_of_failures_goes_where_failures_go(state: JobState) -> None:
+def test_the_history_of_a_failed_study_may_be_deleted_only_with_failed_days(
+    state: JobState,
+) -> None:
     assert history_goes(job(state, 40))
     assert not history_goes(job(state, 40), failed_days=None)
 
 
 @pytest.mark.parametrize("state", [JobState.QUEUED, JobState.RUNNING])
-def test_a_history_stays_of_what_is_still_to_be_done(state: JobState) -> None:
+def test_the_history_of_an_unfinished_job_stays(state: JobState) -> None:
     assert not history_goes(job(state, None))

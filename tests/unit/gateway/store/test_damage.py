@@ -80,7 +80,7 @@ def test_a_damaged_ledger_ends_the_gateway_at_its_start(
     assert raised.value.exit_status == ExitStatus.OWN_CHECK
 
 
-def test_a_ledger_that_was_mended_is_used_again(
+def test_a_repaired_ledger_is_used_again(
     settings: GatewaySettings, database: Database, file: Path
 ) -> None:
     sound = file.read_bytes()
@@ -94,7 +94,7 @@ def test_a_ledger_that_was_mended_is_used_again(
 
 
 @DAMAGES
-def test_damage_while_running_stops_every_process_from_acknowledging(
+def test_damage_found_while_running_stops_every_process_from_acknowledging(
     settings: GatewaySettings,
     database: Database,
     file: Path,

@@ -12,7 +12,7 @@ from totalmap.errors import ConfigError, ResourceError
 OPENERS = 8
 
 
-def test_it_is_there_after_it_was_opened_anew(tmp_path: Path) -> None:
+def test_stored_rows_are_there_after_the_database_is_opened_again(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
     with Database(url) as database:
         Ledger(database).add([ONE])
@@ -26,18 +26,18 @@ def test_a_commit_waits_for_the_disk(database: Database) -> None:
         assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
 
 
-def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
+def test_a_missing_folder_of_the_database_is_named(tmp_path: Path) -> None:
     with pytest.raises(ResourceError, match=r"nowhere/ledger\.sqlite"):
         Database(f"sqlite:///{tmp_path / 'nowhere' / 'ledger.sqlite'}")
 
 
 @pytest.mark.parametrize("url", ["nonsense", "nosuch://host/name"])
-def test_what_is_no_url_of_a_database_is_refused(url: str) -> None:
+def test_an_invalid_database_url_is_refused(url: str) -> None:
     with pytest.raises(ConfigError, match="postgresql"):
         Database(url)
 
 
-def test_many_may_open_it_for_the_first_time_at_once(tmp_path: Path) -> None:
+def test_a_new_database_may_be_opened_by_many_at_the_same_time(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
     with ThreadPoolExecutor(OPENERS) as pool:
         for database in pool.map(Database, [url] * OPENERS):

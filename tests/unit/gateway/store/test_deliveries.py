@@ -43,7 +43,7 @@ def told(database: Database) -> list[tuple[EventKind, str | None, str | None]]:
     return [(event.kind, event.who, event.detail) for event in events]
 
 
-def test_each_destination_has_its_own(deliveries: DeliveryList) -> None:
+def test_each_destination_has_its_own_delivery(deliveries: DeliveryList) -> None:
     one = stand(deliveries)
     assert (one.state, one.attempts, one.run) == (DeliveryState.WAITING, 0, 1)
     assert one.study_instance_uid == "1.2"
@@ -52,7 +52,7 @@ def test_each_destination_has_its_own(deliveries: DeliveryList) -> None:
     assert deliveries.of_job("f" * 64) == []
 
 
-def test_what_was_put_into_the_queue_is_not_put_again(deliveries: DeliveryList) -> None:
+def test_a_queued_delivery_is_not_queued_again(deliveries: DeliveryList) -> None:
     pacs, archive = stand(deliveries), stand(deliveries, "archive")
     assert [delivery.destination for delivery in deliveries.unqueued()] == ["pacs", "archive"]
     deliveries.enqueued(pacs)
@@ -63,7 +63,9 @@ def test_what_was_put_into_the_queue_is_not_put_again(deliveries: DeliveryList) 
     assert len(deliveries.unqueued()) == 2
 
 
-def test_what_is_delivered_is_done(deliveries: DeliveryList, database: Database) -> None:
+def test_a_finished_delivery_is_neither_repeated_nor_retried(
+    deliveries: DeliveryList, database: Database
+) -> None:
     one = stand(deliveries)
     deliveries.enqueued(one)
     before = time.time()
@@ -79,7 +81,9 @@ def test_what_is_delivered_is_done(deliveries: DeliveryList, database: Database)
     assert told(database) == [(EventKind.DELIVERED, None, None)]
 
 
-def test_the_story_of_a_delivery_that_fails(deliveries: DeliveryList, database: Database) -> None:
+def test_a_delivery_that_fails_is_postponed_given_up_and_retried(
+    deliveries: DeliveryList, database: Database
+) -> None:
     assert deliveries.postpone(stand(deliveries), "it is down", 50.0)
     waiting = stand(deliveries)
     assert (waiting.attempts, waiting.run, waiting.not_before) == (1, 2, 50.0)
@@ -109,7 +113,7 @@ def test_the_story_of_a_delivery_that_fails(deliveries: DeliveryList, database: 
         lambda deliveries, one: deliveries.retry(one, "anna"),
     ],
 )
-def test_nobody_acts_on_a_delivery_that_has_moved_on(
+def test_an_outdated_delivery_can_not_be_changed(
     deliveries: DeliveryList, database: Database, act: Callable[[DeliveryList, Delivery], bool]
 ) -> None:
     old = stand(deliveries)
@@ -135,7 +139,9 @@ ACTS: dict[str, Callable[[DeliveryList, Delivery], object]] = {
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.sampled_from(sorted(ACTS)), st.booleans()), max_size=12))
-def test_whatever_is_asked_nothing_is_lost_nor_sent_again(steps: list[tuple[str, bool]]) -> None:
+def test_no_sequence_of_actions_loses_a_delivery_or_sends_it_again(
+    steps: list[tuple[str, bool]],
+) -> None:
     """Each act comes with the delivery as it stands, or as it stood one act ago."""
     with Database("sqlite://") as database:
         deliveries = segmented(database)

@@ -29,7 +29,7 @@ def everything(database: Database) -> list[Event]:
     return [event for _, event in events_after(database, 0, 1000)]
 
 
-def test_a_transfer_is_on_record_once_for_each_of_its_studies(
+def test_a_transfer_has_one_event_for_each_of_its_studies(
     database: Database, ledger: Ledger
 ) -> None:
     later = replace(ONE, sop_instance_uid="1.2.9", transfer="second", received_at=2000.0)
@@ -50,7 +50,7 @@ def test_a_transfer_is_on_record_once_for_each_of_its_studies(
     assert [event.detail for event in history(database, "1.3")] == ["1 instances"]
 
 
-def test_what_a_crash_kept_from_being_recorded_is_recorded_at_the_next_start(
+def test_a_transfer_that_a_crash_left_unrecorded_is_recorded_at_the_next_start(
     database: Database, ledger: Ledger
 ) -> None:
     ledger.add([ONE, replace(SECOND, transfer="second")])
@@ -59,7 +59,7 @@ def test_what_a_crash_kept_from_being_recorded_is_recorded_at_the_next_start(
     assert [event.transfer for event in history(database, "1.2")] == ["first", "second"]
 
 
-def test_a_flood_fills_nothing(database: Database) -> None:
+def test_a_flood_of_rejections_stores_a_limited_number_of_events(database: Database) -> None:
     for _ in range(3):
         record_rejected(database, "STRANGER", "not one of receive.senders", "10.0.0.9")
     assert len(everything(database)) == 1
@@ -70,14 +70,14 @@ def test_a_flood_fills_nothing(database: Database) -> None:
     assert len(everything(database)) == SELDOM_AT_MOST
 
 
-def test_a_flood_of_one_kind_leaves_room_for_the_others(database: Database) -> None:
+def test_a_flood_of_one_kind_of_event_does_not_suppress_other_kinds(database: Database) -> None:
     for number in range(SELDOM_AT_MOST):
         record_rejected(database, f"STRANGER{number}", "not one of receive.senders")
     record_refused(database, "CT1", "an instance is larger than receive.max_instance_mb")
     assert everything(database)[-1].kind is EventKind.REFUSED
 
 
-def test_what_strangers_call_themselves_is_cut_to_what_a_database_holds(
+def test_a_name_given_by_a_stranger_is_cut_and_made_printable(
     database: Database,
 ) -> None:
     record_login_failed(database, "eve\x00\n" + "e" * 500, "10.0.0.9")
@@ -85,7 +85,7 @@ def test_what_strangers_call_themselves_is_cut_to_what_a_database_holds(
     assert event.who == ("eve??" + "e" * 500)[:64]
 
 
-def test_whoever_is_locked_out_is_an_alert_as_well(database: Database) -> None:
+def test_a_user_who_is_locked_out_causes_a_security_alert_as_well(database: Database) -> None:
     record_login_failed(database, "eve", "10.0.0.9")
     record_login_failed(database, "eve", "10.0.0.9", is_locked_out=True)
     failed, locked_out, alert = everything(database)
@@ -97,7 +97,7 @@ def test_whoever_is_locked_out_is_an_alert_as_well(database: Database) -> None:
     assert (alert.kind, alert.who) == (EventKind.REFUSED, "10.0.0.9")
 
 
-def test_every_login_and_start_is_on_record(database: Database) -> None:
+def test_every_login_start_and_shutdown_is_recorded(database: Database) -> None:
     for _ in range(2):
         record_started_up(database, "receive")
         record_logged_in(database, "anna", "10.0.0.7")
@@ -109,14 +109,14 @@ def test_every_login_and_start_is_on_record(database: Database) -> None:
     ]
 
 
-def test_a_page_that_is_loaded_again_is_one_view(database: Database) -> None:
+def test_a_study_page_that_is_reloaded_counts_as_one_view(database: Database) -> None:
     for study, who in (("1.2", "anna"), ("1.2", "anna"), ("1.2", "ben"), ("1.3", "anna")):
         record_viewed(database, study, who, "10.0.0.7")
     assert [event.who for event in history(database, "1.2")] == ["anna", "ben"]
     assert [event.who for event in history(database, "1.3")] == ["anna"]
 
 
-def test_events_come_in_portions_after_one_of_them(database: Database) -> None:
+def test_events_are_read_in_batches_after_a_given_event(database: Database) -> None:
     with database.transaction() as connection:
         for kind in (EventKind.COMPLETE, EventKind.QUEUED, EventKind.STARTED):
             record(connection, kind, "1.2", object_kind=ObjectKind.STUDY)

@@ -26,7 +26,7 @@ def keep(storage: Storage, content: bytes = CONTENT) -> None:
     storage.keep(receive(storage, content), INSTANCE.study_instance_uid, INSTANCE.sha256)
 
 
-def test_a_kept_file_lies_in_the_folder_of_its_study(storage: Storage) -> None:
+def test_a_stored_file_is_in_the_folder_of_its_study(storage: Storage) -> None:
     keep(storage)
     path = storage.path(INSTANCE)
     assert path.read_bytes() == CONTENT
@@ -37,21 +37,21 @@ def test_no_uid_is_part_of_a_path(storage: Storage) -> None:
     assert storage.study_folder("../../etc").parent == storage.study_folder("1.2").parent
 
 
-def test_what_is_there_is_never_replaced(storage: Storage) -> None:
+def test_an_existing_file_is_never_replaced(storage: Storage) -> None:
     keep(storage)
     inode = storage.path(INSTANCE).stat().st_ino
     keep(storage)
     assert storage.path(INSTANCE).stat().st_ino == inode
 
 
-def test_files_that_are_not_on_record_are_found(storage: Storage, ledger: Ledger) -> None:
+def test_files_without_a_row_in_the_ledger_are_found(storage: Storage, ledger: Ledger) -> None:
     keep(storage)
     assert storage.not_on_record(ledger) == [storage.path(INSTANCE)]
     ledger.add([INSTANCE])
     assert not storage.not_on_record(ledger)
 
 
-def test_what_nobody_goes_on_writing_goes(storage: Storage) -> None:
+def test_old_partial_files_are_removed(storage: Storage) -> None:
     old = receive(storage, b"half")
     os.utime(old, (0, 0))
     new = storage.incoming / "new.dcm"
@@ -60,7 +60,7 @@ def test_what_nobody_goes_on_writing_goes(storage: Storage) -> None:
     assert list(storage.incoming.iterdir()) == [new]
 
 
-def test_two_gateways_do_not_share_a_folder(tmp_path: Path) -> None:
+def test_a_second_gateway_can_not_receive_into_the_same_folder(tmp_path: Path) -> None:
     settings = GatewaySettings(storage_folder=tmp_path, receive=ReceiveSection(port=0))
     with (
         receiving(settings),

@@ -68,7 +68,7 @@ def told(database: Database) -> list[EventKind]:
     return [event.kind for event in history(database, STUDY.study_instance_uid)]
 
 
-def test_a_job_is_what_was_opened(jobs: JobList) -> None:
+def test_a_new_job_is_stored_as_it_was_opened(jobs: JobList) -> None:
     before = time.time()
     assert jobs.open(STUDY, [NEW], "1 instances") == [NEW.job_id]
     job = stand(jobs)
@@ -80,7 +80,7 @@ def test_a_job_is_what_was_opened(jobs: JobList) -> None:
     assert jobs.unqueued() == [job] == list(jobs.jobs()) == list(jobs.of_study("1.2"))
 
 
-def test_the_events_tell_the_story(jobs: JobList, database: Database) -> None:
+def test_every_change_of_a_job_is_recorded_as_an_event(jobs: JobList, database: Database) -> None:
     jobs.open(STUDY, [NEW], "40 instances")
     jobs.begin(NEW.job_id, 1, "host-1")
     jobs.postpone(NEW.job_id, "out of memory", 0.0)
@@ -111,7 +111,7 @@ def test_the_events_tell_the_story(jobs: JobList, database: Database) -> None:
     assert outcomes[EventKind.DEAD] is Outcome.SERIOUS_FAILURE
 
 
-def test_a_study_that_no_rule_wants_is_passed_on(
+def test_a_study_that_no_rule_matches_is_passed_on_without_jobs(
     jobs: JobList, ledger: Ledger, database: Database
 ) -> None:
     ledger.add([ONE])
@@ -120,7 +120,7 @@ def test_a_study_that_no_rule_wants_is_passed_on(
     assert told(database) == [EventKind.COMPLETE, EventKind.NOT_WANTED]
 
 
-def test_the_same_content_is_the_same_job(jobs: JobList, database: Database) -> None:
+def test_the_same_content_makes_no_second_job(jobs: JobList, database: Database) -> None:
     jobs.open(STUDY, [NEW], "")
     jobs.begin(NEW.job_id, 1, "host-1")
     before = stand(jobs)
@@ -129,7 +129,7 @@ def test_the_same_content_is_the_same_job(jobs: JobList, database: Database) -> 
     assert EventKind.SUPERSEDED not in told(database)
 
 
-def test_a_study_that_grows_supersedes_what_waits_of_the_same_rule(
+def test_a_study_that_grows_supersedes_the_waiting_job_of_the_same_rule(
     jobs: JobList, database: Database
 ) -> None:
     other_rule = replace(NEW, job_id="c" * 64, rule="lungs")
@@ -145,7 +145,7 @@ def test_a_study_that_grows_supersedes_what_waits_of_the_same_rule(
     assert jobs.begin(NEW.job_id, 1, "host-1") is None
 
 
-def test_what_is_done_is_not_superseded(jobs: JobList) -> None:
+def test_a_segmented_job_is_not_superseded(jobs: JobList) -> None:
     jobs.open(STUDY, [NEW], "")
     jobs.begin(NEW.job_id, 1, "host-1")
     jobs.succeed(NEW.job_id, [SEG])
@@ -164,7 +164,7 @@ def test_success_opens_a_delivery_to_each_destination(jobs: JobList, database: D
     assert jobs.results(NEW.job_id) == [REPORT, SEG]
 
 
-def test_a_job_of_an_earlier_version_has_the_same_destinations_whatever_the_verdict(
+def test_a_job_of_an_earlier_version_has_the_same_destinations_for_every_verdict(
     jobs: JobList, database: Database
 ) -> None:
     jobs.open(STUDY, [NEW], "")
@@ -173,7 +173,7 @@ def test_a_job_of_an_earlier_version_has_the_same_destinations_whatever_the_verd
     assert stand(jobs).destinations == Destinations.whatever("pacs", "archive")
 
 
-def test_results_that_are_held_back_go_nowhere(jobs: JobList, database: Database) -> None:
+def test_results_that_are_held_back_are_not_delivered(jobs: JobList, database: Database) -> None:
     jobs.open(STUDY, [NEW], "")
     jobs.begin(NEW.job_id, 1, "host-1")
     assert jobs.succeed(NEW.job_id, [SEG], judgement=replace(REJECTED, is_held=True))
@@ -194,7 +194,7 @@ def test_results_that_are_held_back_go_nowhere(jobs: JobList, database: Database
         (Verdict.REJECT, ["Swapped."], "study", "Rejected by quality control: Swapped."),
     ],
 )
-def test_the_verdict_says_where_results_go(
+def test_the_verdict_decides_where_results_go(
     jobs: JobList,
     database: Database,
     verdict: Verdict,
@@ -211,7 +211,7 @@ def test_the_verdict_says_where_results_go(
     assert (done.state, done.reason) == (JobState.SEGMENTED, reason)
 
 
-def test_why_a_job_waited_is_not_why_it_failed_later(jobs: JobList) -> None:
+def test_the_reason_of_a_postponed_job_is_cleared_when_it_begins_again(jobs: JobList) -> None:
     jobs.open(STUDY, [NEW], "")
     jobs.begin(NEW.job_id, 1, "host-1")
     jobs.postpone(NEW.job_id, "the gateway was stopped", 5.0, is_attempt=False)
@@ -223,7 +223,7 @@ def test_why_a_job_waited_is_not_why_it_failed_later(jobs: JobList) -> None:
     assert begun.reason is None
 
 
-def test_an_entry_of_an_earlier_run_never_begins(jobs: JobList) -> None:
+def test_a_queue_entry_of_an_earlier_run_never_begins_a_job(jobs: JobList) -> None:
     jobs.open(STUDY, [NEW], "")
     jobs.make_urgent(NEW.job_id, "anna")
     assert jobs.begin(NEW.job_id, 1, "host-1") is None
@@ -236,7 +236,7 @@ def test_an_entry_of_an_earlier_run_never_begins(jobs: JobList) -> None:
     assert jobs.begin(NEW.job_id, 3, "host-1") is not None
 
 
-def test_nobody_ends_what_another_worker_has_begun_since(jobs: JobList) -> None:
+def test_a_worker_can_not_end_a_job_that_another_worker_has_begun_since(jobs: JobList) -> None:
     jobs.open(STUDY, [NEW], "")
     first = jobs.begin(NEW.job_id, 1, "host-1")
     second = jobs.begin(NEW.job_id, 1, "host-2")
@@ -247,7 +247,7 @@ def test_nobody_ends_what_another_worker_has_begun_since(jobs: JobList) -> None:
     assert jobs.succeed(NEW.job_id, [SEG], begun=second)
 
 
-def test_what_a_worker_has_done_counts_although_the_queue_had_forgotten_it(jobs: JobList) -> None:
+def test_results_of_a_worker_count_although_the_queue_had_lost_the_job(jobs: JobList) -> None:
     jobs.open(STUDY, [NEW], "")
     begun = jobs.begin(NEW.job_id, 1, "host-1")
     jobs.forgotten(stand(jobs))
@@ -255,7 +255,7 @@ def test_what_a_worker_has_done_counts_although_the_queue_had_forgotten_it(jobs:
     assert jobs.succeed(NEW.job_id, [SEG], begun=begun)
 
 
-def test_progress_is_of_a_job_that_runs(jobs: JobList) -> None:
+def test_progress_is_stored_only_for_a_running_job(jobs: JobList) -> None:
     jobs.open(STUDY, [NEW], "")
     jobs.progress(NEW.job_id, "segment", 1, 9)
     assert stand(jobs).stage is None
@@ -265,7 +265,7 @@ def test_progress_is_of_a_job_that_runs(jobs: JobList) -> None:
     assert (job.stage, job.tiles_done, job.tiles) == ("segment", 2, 9)
 
 
-def test_jobs_come_in_pages_the_newest_first(jobs: JobList) -> None:
+def test_jobs_are_listed_in_pages_newest_first(jobs: JobList) -> None:
     names = [f"{n:064d}" for n in range(5)]
     for name in names:
         jobs.open(STUDY, [replace(NEW, job_id=name, rule=name[-1])], "")
@@ -275,7 +275,7 @@ def test_jobs_come_in_pages_the_newest_first(jobs: JobList) -> None:
     assert [job.job_id for job in jobs.jobs([JobState.RUNNING])] == [names[2]]
 
 
-def test_of_two_workers_that_begin_at_once_both_know_who_has_it(jobs: JobList) -> None:
+def test_of_two_workers_that_begin_a_job_at_once_the_later_one_has_it(jobs: JobList) -> None:
     """An entry is begun again where its worker seems lost: the list says who has it then."""
     jobs.open(STUDY, [NEW], "")
     begun: list[Job | None] = []

@@ -48,7 +48,7 @@ def downgrade(url: str, version: str) -> None:
 
 # An index of an expression is not compared.
 @pytest.mark.filterwarnings("ignore:Skipped unsupported reflection", "ignore:autogenerate skipping")
-def test_the_steps_make_the_tables_that_the_code_describes(tmp_path: Path) -> None:
+def test_the_migrations_make_the_tables_of_the_schema(tmp_path: Path) -> None:
     with running_postgres() as postgres:
         for url in (f"sqlite:///{tmp_path / 'ledger.sqlite'}", postgres):
             Database(url).close()
@@ -58,14 +58,14 @@ def test_the_steps_make_the_tables_that_the_code_describes(tmp_path: Path) -> No
                 assert found.scalars().all() == [LAYOUT]
 
 
-def test_the_newest_step_is_the_layout_of_the_code() -> None:
+def test_the_newest_migration_is_the_layout_of_the_code() -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(layout.__file__).parent / "migrations"))
     assert ScriptDirectory.from_config(config).get_heads() == [LAYOUT]
 
 
 @pytest.mark.filterwarnings("ignore:Skipped unsupported reflection", "ignore:autogenerate skipping")
-def test_a_ledger_of_0_1_0_is_upgraded_and_goes_back_unchanged(old_ledger: Path) -> None:
+def test_a_ledger_of_0_1_0_is_upgraded_and_downgraded_without_changes(old_ledger: Path) -> None:
     before, url = content(old_ledger), f"sqlite:///{old_ledger}"
     for _ in range(2):
         Database(url).close()
@@ -77,7 +77,7 @@ def test_a_ledger_of_0_1_0_is_upgraded_and_goes_back_unchanged(old_ledger: Path)
         assert content(old_ledger) == before
 
 
-def test_a_ledger_of_a_later_version_is_refused_and_left_alone(tmp_path: Path) -> None:
+def test_a_ledger_of_a_later_version_is_refused_and_left_unchanged(tmp_path: Path) -> None:
     file = tmp_path / "ledger.sqlite"
     Database(f"sqlite:///{file}").close()
     with sqlite3.connect(file) as connection:
@@ -88,7 +88,7 @@ def test_a_ledger_of_a_later_version_is_refused_and_left_alone(tmp_path: Path) -
     assert content(file) == before
 
 
-def test_an_unknown_version_to_go_back_to_is_refused(old_ledger: Path) -> None:
+def test_a_downgrade_to_an_unknown_version_is_refused(old_ledger: Path) -> None:
     with pytest.raises(ConfigError, match=r"version 0\.0\.9: choose one of 0\.1\.0"):
         downgrade(f"sqlite:///{old_ledger}", "0.0.9")
 
@@ -133,7 +133,7 @@ _INSERT_OLD = text(
 _SELECT_OLD = text("SELECT what, job_id, who, detail FROM events ORDER BY event_id")
 
 
-def test_events_on_record_are_converted_to_typed_columns_and_back(tmp_path: Path) -> None:
+def test_stored_events_are_converted_to_typed_columns_and_back(tmp_path: Path) -> None:
     names = ("what", "job_id", "who", "detail")
     rows = [dict(zip(names, row, strict=True)) for row in CONVERTED]
     with running_postgres() as postgres:
@@ -176,7 +176,7 @@ DELIVERED_BEFORE = {
 }
 
 
-def test_notes_of_rejection_that_wait_are_sent_by_deliveries_of_their_own(tmp_path: Path) -> None:
+def test_waiting_notes_of_rejection_get_deliveries_of_their_own(tmp_path: Path) -> None:
     with running_postgres() as postgres:
         for url in (f"sqlite:///{tmp_path / 'ledger.sqlite'}", postgres):
             Database(url).close()

@@ -6,7 +6,7 @@ from gateway.store.ledger import EndedTransfer, GrowingStudy, Ledger
 from tests.unit.gateway.instances import ELSEWHERE, ONE, SECOND
 
 
-def test_what_was_added_is_found_in_the_order_in_which_it_came(ledger: Ledger) -> None:
+def test_instances_are_returned_in_the_order_in_which_they_came(ledger: Ledger) -> None:
     ledger.add([ONE, ELSEWHERE, SECOND])
     back = replace(ONE, sop_instance_uid="1.2.5", received_at=SECOND.received_at - 3600.0)
     ledger.add([SECOND, back])  # the clock was set back
@@ -16,13 +16,13 @@ def test_what_was_added_is_found_in_the_order_in_which_it_came(ledger: Ledger) -
     assert set(ledger.instances()) == {ONE, ELSEWHERE, SECOND, back}
 
 
-def test_the_same_again_changes_nothing(ledger: Ledger) -> None:
+def test_an_instance_that_is_added_again_changes_nothing(ledger: Ledger) -> None:
     ledger.add([ONE])
     ledger.add([replace(ONE, received_at=2000.0), SECOND])
     assert list(ledger.instances()) == [ONE, SECOND]
 
 
-def test_another_content_is_another_entry(ledger: Ledger) -> None:
+def test_another_content_of_an_instance_is_another_entry(ledger: Ledger) -> None:
     ledger.add([ONE])
     ledger.add([replace(ONE, sha256="b" * 64)])
     assert len(list(ledger.instances())) == 2
@@ -51,7 +51,7 @@ def test_a_study_grows_until_it_is_passed_on(ledger: Ledger, database: Database)
     assert study.last_received_at == SECOND.received_at
 
 
-def test_what_came_while_a_study_was_passed_on_is_not_forgotten(
+def test_an_instance_that_comes_while_its_study_is_passed_on_is_not_lost(
     ledger: Ledger, database: Database
 ) -> None:
     ledger.add([ONE])
@@ -62,7 +62,7 @@ def test_what_came_while_a_study_was_passed_on_is_not_forgotten(
     assert again.n_instances == 2
 
 
-def test_a_study_knows_when_all_its_transfers_have_ended(ledger: Ledger) -> None:
+def test_a_study_has_the_time_at_which_its_last_transfer_ended(ledger: Ledger) -> None:
     ledger.add([ONE, replace(SECOND, transfer="second")])
     end(ledger, "first", 1002.0)
     assert [study.transfers_ended_at for study in ledger.growing_studies()] == [None]
@@ -76,7 +76,7 @@ def test_a_transfer_that_was_cut_off_has_not_ended(ledger: Ledger) -> None:
     assert [study.transfers_ended_at for study in ledger.growing_studies()] == [None]
 
 
-def test_the_oldest_study_comes_first(ledger: Ledger) -> None:
+def test_growing_studies_are_listed_oldest_first(ledger: Ledger) -> None:
     ledger.add([ONE])
     ledger.add([ELSEWHERE])
     assert [study.study_instance_uid for study in ledger.growing_studies()] == ["1.3", "1.2"]

@@ -11,7 +11,9 @@ def polled(database: Database) -> PolledStudies:
     return PolledStudies(database, "archive:8042")
 
 
-def test_the_first_question_stays_the_first(polled: PolledStudies, database: Database) -> None:
+def test_the_time_of_the_first_poll_does_not_change(
+    polled: PolledStudies, database: Database
+) -> None:
     before = time.time()
     first = polled.begun_at()
     assert before <= first <= time.time()
@@ -19,7 +21,9 @@ def test_the_first_question_stays_the_first(polled: PolledStudies, database: Dat
     assert PolledStudies(database, "archive:8043").begun_at() > first
 
 
-def test_a_study_is_settled_as_it_was_last(polled: PolledStudies, database: Database) -> None:
+def test_the_last_settled_version_of_a_study_is_stored(
+    polled: PolledStudies, database: Database
+) -> None:
     polled.settle("one", "20261126T103000")
     polled.settle("two", "20261126T103000")
     polled.settle("one", "20261126T103001")
@@ -28,7 +32,7 @@ def test_a_study_is_settled_as_it_was_last(polled: PolledStudies, database: Data
     assert PolledStudies(database, "archive:8043").studies() == {}
 
 
-def test_a_study_is_forgotten_and_no_other_one(polled: PolledStudies, database: Database) -> None:
+def test_only_the_given_study_is_forgotten(polled: PolledStudies, database: Database) -> None:
     other = PolledStudies(database, "archive:8043")
     for item in (polled, other):
         item.settle("one", "1")

@@ -25,7 +25,7 @@ INSTANCES = st.lists(
 
 
 @given(instances=INSTANCES, order=st.randoms(use_true_random=False))
-def test_the_order_in_which_instances_come_changes_nothing(
+def test_the_order_of_instances_does_not_change_the_content_of_a_study(
     instances: list[KeptInstance], order: object
 ) -> None:
     shuffled = list(instances)
@@ -35,7 +35,7 @@ def test_the_order_in_which_instances_come_changes_nothing(
 
 
 @given(INSTANCES)
-def test_each_instance_has_its_first_content_whatever_the_clock_says(
+def test_each_instance_keeps_its_first_content_whatever_the_clock_says(
     instances: list[KeptInstance],
 ) -> None:
     found = {kept.sop_instance_uid: kept for kept in current(instances)}
@@ -45,7 +45,7 @@ def test_each_instance_has_its_first_content_whatever_the_clock_says(
         assert kept.arrival >= found[kept.sop_instance_uid].arrival
 
 
-def test_growing_and_changing_give_another_digest() -> None:
+def test_a_study_that_grows_or_changes_has_another_digest() -> None:
     second = replace(ONE, sop_instance_uid="1.2.9")
     changed = replace(ONE, sha256="b" * 64, received_at=0.0, arrival=2)
     contents = ([ONE], [ONE, second], [changed], [ONE, changed])

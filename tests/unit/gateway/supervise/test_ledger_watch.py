@@ -40,7 +40,7 @@ def settled(gateway: Filled, job_id: str, loss: Loss) -> Job:
     return job
 
 
-def test_a_job_whose_worker_was_stopped_keeps_its_attempt(gateway: Filled) -> None:
+def test_a_job_whose_worker_was_stopped_by_a_signal_loses_no_attempt(gateway: Filled) -> None:
     loss = Loss(reason="its worker was stopped by a signal", is_attempt=False)
     job = settled(gateway, begun(gateway), loss)
     assert (job.state, job.attempts, job.reason) == (JobState.QUEUED, 0, loss.reason)
@@ -60,7 +60,7 @@ def test_a_job_that_hangs_its_worker_is_dead_after_its_attempts(
     assert (job.state, job.attempts, job.reason) == (state, attempts, reason)
 
 
-def test_a_job_of_another_machines_worker_is_left_alone(gateway: Filled) -> None:
+def test_a_job_of_a_worker_on_another_machine_is_not_changed(gateway: Filled) -> None:
     job = settled(gateway, begun(gateway, worker="box-2"), Loss(reason="its worker hung"))
     assert (job.state, job.worker) == (JobState.RUNNING, "box-2")
 

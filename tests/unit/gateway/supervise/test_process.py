@@ -66,7 +66,7 @@ input()
 """
 
 
-def test_memory_is_what_a_process_uses_alone() -> None:
+def test_the_memory_of_a_process_and_its_children_is_measured() -> None:
     """Of a process of its own: this one frees memory of other tests meanwhile."""
     held_bytes = 60_000_000
     with subprocess.Popen(
@@ -88,7 +88,7 @@ def test_memory_is_what_a_process_uses_alone() -> None:
     assert used_bytes(2**22 + 1) == 0, "no such process"
 
 
-def test_systemd_is_told_where_it_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_systemd_is_notified_at_its_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     notify_systemd(READY)  # nobody asked
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
         heard.bind(str(tmp_path / "notify"))

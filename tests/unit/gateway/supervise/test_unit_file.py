@@ -11,7 +11,7 @@ from tests.conftest import REPOSITORY
 UNIT = REPOSITORY / "deploy" / "gateway" / "totalmap-gateway.service"
 
 
-def test_the_unit_watches_the_gateway_and_lets_a_drained_one_stay_down() -> None:
+def test_the_unit_restarts_a_failed_gateway_and_not_a_drained_one() -> None:
     lines = [line for line in UNIT.read_text().splitlines() if line and line[0] not in "#["]
     settings = dict(line.split("=", 1) for line in lines)
     assert (settings["Type"], settings["UMask"]) == ("notify", "0077")
@@ -21,7 +21,7 @@ def test_the_unit_watches_the_gateway_and_lets_a_drained_one_stay_down() -> None
     assert int(settings["TimeoutStopSec"]) > GatewaySettings().work.stop_seconds
 
 
-def test_systemd_reads_the_unit() -> None:
+def test_systemd_accepts_the_unit_file() -> None:
     program = shutil.which("systemd-analyze")
     if program is None:
         pytest.skip("systemd is not installed")

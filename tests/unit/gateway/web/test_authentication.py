@@ -45,7 +45,7 @@ def connection(peer: str, **headers: str) -> HTTPConnection:
 
 
 @pytest.mark.parametrize("peer", ["10.0.0.7", "fd00::7", "::ffff:10.0.0.7"])
-def test_a_proxy_is_believed_and_of_it_only_what_it_added(peer: str) -> None:
+def test_only_the_address_that_a_trusted_proxy_added_is_used(peer: str) -> None:
     said = connection(peer, x_forwarded_for="1.1.1.1, 192.168.1.5", x_forwarded_proto="https")
     assert origin_of(said, PROXIES) == Origin(
         address="192.168.1.5", is_by_proxy=True, is_https=True
@@ -53,18 +53,18 @@ def test_a_proxy_is_believed_and_of_it_only_what_it_added(peer: str) -> None:
 
 
 @pytest.mark.parametrize("peer", ["10.0.1.7", "fd01::7", "127.0.0.1"])
-def test_nobody_else_is_believed(peer: str) -> None:
+def test_forwarding_headers_of_untrusted_peers_are_ignored(peer: str) -> None:
     said = connection(peer, x_forwarded_for="10.0.0.7", x_forwarded_proto="https")
     assert origin_of(said, PROXIES) == Origin(address=peer, is_by_proxy=False, is_https=False)
 
 
-def test_nonsense_from_a_proxy_is_the_proxy() -> None:
+def test_an_invalid_forwarded_address_is_replaced_by_that_of_the_proxy() -> None:
     assert origin_of(connection("10.0.0.7", x_forwarded_for="nonsense"), PROXIES).address == (
         "10.0.0.7"
     )
 
 
-def test_it_ends_when_its_user_is_idle_and_not_before() -> None:
+def test_a_session_ends_when_its_user_is_idle() -> None:
     now = [0.0]
     sessions = Sessions(10.0, lambda: now[0])
     token = sessions.open("user").token
@@ -77,7 +77,7 @@ def test_it_ends_when_its_user_is_idle_and_not_before() -> None:
     assert sessions.find(token, is_acting=True) is None
 
 
-def test_it_is_nobody_elses_and_ends_when_it_is_closed() -> None:
+def test_closing_a_session_ends_only_that_session() -> None:
     sessions = Sessions(10.0)
     one, other = sessions.open("one"), sessions.open("other")
     assert sessions.find("", is_acting=True) is None
@@ -86,7 +86,7 @@ def test_it_is_nobody_elses_and_ends_when_it_is_closed() -> None:
     assert sessions.find(other.token, is_acting=True) == other
 
 
-def test_a_form_is_for_one_browser() -> None:
+def test_a_form_token_is_valid_for_one_browser_only() -> None:
     tokens = FormTokens()
     assert tokens.fits("one", tokens.of("one"))
     assert not tokens.fits("one", tokens.of("other"))
@@ -102,7 +102,7 @@ def recorded(gateway: Filled) -> Sequence[tuple[str, str]]:
         return [(what, who) for what, who in connection.execute(statement)]
 
 
-def test_a_stranger_sees_nothing(stranger: httpx.Client) -> None:
+def test_a_visitor_without_login_is_sent_to_the_login_page(stranger: httpx.Client) -> None:
     for path in BEHIND:
         answer = stranger.get(path)
         assert (answer.status_code, answer.text) == (303, "")
@@ -110,7 +110,9 @@ def test_a_stranger_sees_nothing(stranger: httpx.Client) -> None:
         assert stranger.get(path, headers={"HX-Request": "true"}).status_code == 401
 
 
-def test_a_stranger_does_nothing(stranger: httpx.Client, gateway: Filled) -> None:
+def test_a_visitor_without_login_can_not_use_any_button(
+    stranger: httpx.Client, gateway: Filled
+) -> None:
     token = form_token(stranger.get("/login"))
     for path in ACTIONS:
         answer = stranger.post(path, data={"form_token": token})
@@ -118,7 +120,7 @@ def test_a_stranger_does_nothing(stranger: httpx.Client, gateway: Filled) -> Non
     assert not gateway.worker_list.is_paused()
 
 
-def test_after_the_log_in_there_is_what_was_asked_for(
+def test_login_leads_to_the_page_that_was_asked_for(
     stranger: httpx.Client, gateway: Filled
 ) -> None:
     where = stranger.get("/?group=failed&automatic=1").headers["location"]
@@ -129,11 +131,11 @@ def test_after_the_log_in_there_is_what_was_asked_for(
     assert recorded(gateway) == [(EventKind.LOGGED_IN, USER)]
 
 
-def test_nobody_is_led_to_another_server(stranger: httpx.Client) -> None:
+def test_login_never_leads_to_another_server(stranger: httpx.Client) -> None:
     assert log_in(stranger, next="//evil.example").headers["location"] == "/"
 
 
-def test_the_cookie_is_for_our_pages_alone(stranger: httpx.Client) -> None:
+def test_the_session_cookie_is_sent_to_pages_of_the_gateway_only(stranger: httpx.Client) -> None:
     before = stranger.get("/login").headers["set-cookie"]
     after = log_in(stranger).headers["set-cookie"]
     for cookie in (before, after):
@@ -142,7 +144,7 @@ def test_the_cookie_is_for_our_pages_alone(stranger: httpx.Client) -> None:
     assert before.split(";")[0] != after.split(";")[0]
 
 
-def test_a_wrong_password_is_said_and_recorded(stranger: httpx.Client, gateway: Filled) -> None:
+def test_a_wrong_password_is_refused_and_recorded(stranger: httpx.Client, gateway: Filled) -> None:
     answer = log_in(stranger, "another password")
     assert answer.status_code == 401
     assert "Wrong password." in answer.text
@@ -151,7 +153,7 @@ def test_a_wrong_password_is_said_and_recorded(stranger: httpx.Client, gateway: 
     assert recorded(gateway) == [(EventKind.LOGIN_FAILED, USER)]
 
 
-def test_a_user_has_a_name_that_can_be_put_on_record(
+def test_a_user_name_is_required_and_cut_for_the_record(
     stranger: httpx.Client, gateway: Filled
 ) -> None:
     assert log_in(stranger, user=" \n ").status_code == 401
@@ -160,7 +162,7 @@ def test_a_user_has_a_name_that_can_be_put_on_record(
     assert "x&lt;b&gt;yyy" in stranger.get("/").text
 
 
-def test_guessing_ends_after_five_failures(stranger: httpx.Client, gateway: Filled) -> None:
+def test_five_wrong_passwords_lock_an_address_out(stranger: httpx.Client, gateway: Filled) -> None:
     token = form_token(stranger.get("/login"))
     form = {"form_token": token, "user": USER, "password": "a guess"}
     with ThreadPoolExecutor(8) as pool:
@@ -173,7 +175,7 @@ def test_guessing_ends_after_five_failures(stranger: httpx.Client, gateway: Fill
     assert set(recorded(gateway)) == {failure, alert}
 
 
-def test_a_form_of_another_page_is_refused(user: httpx.Client, gateway: Filled) -> None:
+def test_a_form_without_a_valid_token_is_refused(user: httpx.Client, gateway: Filled) -> None:
     for data in ({}, {"form_token": "0" * 64}, {"form_token": form_token(user.get("/"))[:-1]}):
         assert user.post("/pause", data=data).status_code == 403
     assert not gateway.worker_list.is_paused()
@@ -183,12 +185,12 @@ def test_a_form_of_another_page_is_refused(user: httpx.Client, gateway: Filled) 
     assert recorded(gateway) == [(EventKind.LOGGED_IN, USER)]
 
 
-def test_nothing_is_done_by_a_link(user: httpx.Client, gateway: Filled) -> None:
+def test_buttons_do_not_react_to_a_get_request(user: httpx.Client, gateway: Filled) -> None:
     assert {user.get(path).status_code for path in ACTIONS} == {405}
     assert not gateway.worker_list.is_paused()
 
 
-def test_after_the_log_out_the_cookie_is_worth_nothing(user: httpx.Client) -> None:
+def test_the_cookie_is_invalid_after_logout(user: httpx.Client) -> None:
     cookies = dict(user.cookies)
     assert press(user, "/logout").headers["location"] == "/login"
     user.cookies.update(cookies)
@@ -200,7 +202,7 @@ class TestAShortSession:
     def web(self) -> WebSection:
         return WebSection(port=0, session_minutes=1 / 60)
 
-    def test_ends_although_the_page_refreshes_itself(self, user: httpx.Client) -> None:
+    def test_a_session_ends_although_the_page_refreshes_itself(self, user: httpx.Client) -> None:
         wait_until(lambda: user.get("/?automatic=1").status_code != 200, "the end of the session")
         assert user.get("/").status_code == 303
 
@@ -211,7 +213,9 @@ class TestAProxy:
         proxies = (ip_network("127.0.0.1"),)
         return WebSection(port=0, user_header="X-Remote-User", proxies=proxies)
 
-    def test_says_who_the_user_is(self, stranger: httpx.Client, gateway: Filled) -> None:
+    def test_a_proxy_names_the_user_and_there_is_no_login_page(
+        self, stranger: httpx.Client, gateway: Filled
+    ) -> None:
         stranger.headers["X-Remote-User"] = "anna"
         page = stranger.get("/")
         assert "anna" in page.text
@@ -221,14 +225,14 @@ class TestAProxy:
         assert recorded(gateway) == [(EventKind.LOGGED_IN, "anna"), (EventKind.PAUSED, "anna")]
         assert stranger.get("/login").status_code == 404
 
-    def test_tells_of_https(self, stranger: httpx.Client) -> None:
+    def test_a_proxy_that_uses_https_makes_the_cookie_secure(self, stranger: httpx.Client) -> None:
         headers = {"X-Remote-User": "anna", "X-Forwarded-Proto": "https"}
         assert "Secure" in stranger.get("/", headers=headers).headers["set-cookie"]
 
-    def test_has_to_say_it(self, stranger: httpx.Client) -> None:
+    def test_a_request_without_the_user_header_is_refused(self, stranger: httpx.Client) -> None:
         assert stranger.get("/").status_code == 403
 
-    def test_another_user_is_another_session(self, stranger: httpx.Client) -> None:
+    def test_another_user_of_the_proxy_gets_another_session(self, stranger: httpx.Client) -> None:
         token = form_token(stranger.get("/", headers={"X-Remote-User": "anna"}))
         answer = stranger.post(
             "/pause", data={"form_token": token}, headers={"X-Remote-User": "bert"}
@@ -242,7 +246,9 @@ class TestNoProxy:
         proxies = (ip_network("10.0.0.0/8"),)
         return WebSection(port=0, user_header="X-Remote-User", proxies=proxies)
 
-    def test_is_not_believed(self, stranger: httpx.Client, gateway: Filled) -> None:
+    def test_the_user_header_of_a_client_that_is_no_proxy_is_refused(
+        self, stranger: httpx.Client, gateway: Filled
+    ) -> None:
         headers = {"X-Remote-User": "anna", "X-Forwarded-For": "10.0.0.1"}
         statuses = [stranger.get("/", headers=headers).status_code for _ in range(7)]
         assert statuses == [403] * 5 + [429] * 2

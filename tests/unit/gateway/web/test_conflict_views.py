@@ -39,7 +39,9 @@ def conflict_of(gateway: Filled, study: str) -> Conflict:
     return conflict
 
 
-def test_both_sides_are_shown_with_what_was_delivered(user: httpx.Client, study: str) -> None:
+def test_both_sides_of_a_conflict_are_shown_with_earlier_deliveries(
+    user: httpx.Client, study: str
+) -> None:
     overview = user.get("/").text
     assert "1 held study: a decision is needed" in overview
     assert "Second" not in overview, "the study is the first patient's"
@@ -60,7 +62,7 @@ def test_both_sides_are_shown_with_what_was_delivered(user: httpx.Client, study:
         ("reject", ConflictState.REJECTED, "study-rejected"),
     ],
 )
-def test_a_user_decides_and_is_on_record(
+def test_a_decision_is_stored_with_the_name_of_the_user(
     user: httpx.Client, gateway: Filled, study: str, choice: str, state: ConflictState, said: str
 ) -> None:
     path = f"/conflicts/{conflict_of(gateway, study).conflict_id}"
@@ -78,5 +80,5 @@ def test_a_user_decides_and_is_on_record(
     assert "held study" not in user.get("/").text
 
 
-def test_a_conflict_that_is_not_there_can_t_be_decided(user: httpx.Client) -> None:
+def test_an_unknown_conflict_can_not_be_decided(user: httpx.Client) -> None:
     assert press(user, "/conflicts/7/1/keep").status_code == 404

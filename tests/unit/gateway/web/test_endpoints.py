@@ -55,7 +55,7 @@ def headings(page: httpx.Response) -> list[str]:
     return re.findall(r"<h3><a [^>]*>([^<]*)</a>", page.text)
 
 
-def test_it_shows_how_everything_stands(
+def test_the_overview_shows_jobs_workers_and_deliveries(
     user: httpx.Client, gateway: Filled, instance: Path, done: str
 ) -> None:
     names = ("Waiting^W", "Running^R", "Dead^D", "Arriving^A")
@@ -76,7 +76,9 @@ def test_it_shows_how_everything_stands(
     assert re.search(r"<td>Running, R</td>\s*<td>now</td>", page.text)
 
 
-def test_a_hostile_name_is_a_name(user: httpx.Client, gateway: Filled, instance: Path) -> None:
+def test_html_in_a_patient_name_is_escaped(
+    user: httpx.Client, gateway: Filled, instance: Path
+) -> None:
     study = gateway.receive(instance, PatientName=HOSTILE, StudyDescription=HOSTILE)
     job = gateway.open_job(study)
     gateway.worker_list.see(HOSTILE, "cpu", None)
@@ -87,7 +89,7 @@ def test_a_hostile_name_is_a_name(user: httpx.Client, gateway: Filled, instance:
         assert page.count("&lt;script&gt;alert(") >= 2
 
 
-def test_a_list_has_pages(user: httpx.Client, gateway: Filled) -> None:
+def test_a_list_of_jobs_has_pages(user: httpx.Client, gateway: Filled) -> None:
     for n in range(30):
         gateway.open_job(f"1.2.{n:02}")
     first = user.get("/?group=waiting")
@@ -104,7 +106,7 @@ def test_a_list_has_pages(user: httpx.Client, gateway: Filled) -> None:
     assert user.get("/?group=nothing").status_code == 404
 
 
-def test_the_page_stays_where_it_is(user: httpx.Client, gateway: Filled) -> None:
+def test_a_page_refreshes_itself_with_the_same_list(user: httpx.Client, gateway: Filled) -> None:
     gateway.open_job("1.2.3")
     page = user.get("/?group=waiting&page=1&automatic=1&said=retried").text
     assert 'hx-get="/?group=waiting&amp;page=1&amp;automatic=1"' in page
@@ -112,7 +114,7 @@ def test_the_page_stays_where_it_is(user: httpx.Client, gateway: Filled) -> None
     assert "The job is queued again." in page
 
 
-def test_ten_thousand_jobs_are_no_burden(user: httpx.Client, gateway: Filled) -> None:
+def test_ten_thousand_jobs_are_shown_quickly(user: httpx.Client, gateway: Filled) -> None:
     job: dict[str, object] = {
         **{column.name: None for column in JOBS.c},
         "study_instance_uid": "1.2",
@@ -135,7 +137,7 @@ def test_ten_thousand_jobs_are_no_burden(user: httpx.Client, gateway: Filled) ->
     assert 'totalmap_jobs{state="segmented"} 10000.0' in page.text
 
 
-def test_a_study_is_shown_with_all_that_came_of_it(
+def test_the_study_page_shows_results_deliveries_and_events(
     user: httpx.Client, gateway: Filled, done: str
 ) -> None:
     study = study_of(gateway, done)
@@ -158,7 +160,9 @@ def test_a_study_is_shown_with_all_that_came_of_it(
     assert "<td>segmented</td>" in page
 
 
-def test_who_looked_at_a_study_is_on_record(user: httpx.Client, gateway: Filled, done: str) -> None:
+def test_views_of_a_study_and_its_results_are_recorded(
+    user: httpx.Client, gateway: Filled, done: str
+) -> None:
     study = study_of(gateway, done)
     user.get(f"/studies/{study}")
     user.get(f"/studies/{study}?automatic=1")
@@ -174,7 +178,7 @@ def test_who_looked_at_a_study_is_on_record(user: httpx.Client, gateway: Filled,
     ]
 
 
-def test_results_are_sent(user: httpx.Client, gateway: Filled, done: str) -> None:
+def test_result_files_can_be_downloaded(user: httpx.Client, gateway: Filled, done: str) -> None:
     folder = gateway.storage.output_folder(done)
     seg = user.get(f"/jobs/{done}/files/results/seg.dcm")
     assert seg.content == b"a segmentation"
@@ -187,7 +191,7 @@ def test_results_are_sent(user: httpx.Client, gateway: Filled, done: str) -> Non
     assert len(thumbnail.content) < len(preview.content) or len(thumbnail.content) < 4000
 
 
-def test_what_is_held_back_is_shown_with_its_reason(
+def test_results_that_are_held_back_are_shown_with_the_reason(
     user: httpx.Client, gateway: Filled, instance: Path
 ) -> None:
     job = gateway.open_job(gateway.receive(instance))
@@ -201,7 +205,7 @@ def test_what_is_held_back_is_shown_with_its_reason(
     assert user.get(f"/jobs/{job}/thumbnail").headers["content-type"] == "image/jpeg"
 
 
-def test_what_is_to_be_reviewed_is_done_and_says_why(
+def test_results_that_need_review_are_shown_with_the_reason(
     user: httpx.Client, gateway: Filled, instance: Path
 ) -> None:
     job = gateway.open_job(gateway.receive(instance))
@@ -211,13 +215,15 @@ def test_what_is_to_be_reviewed_is_done_and_says_why(
     assert "Needs review: A hole." in page
 
 
-def test_a_report_can_do_nothing(user: httpx.Client, done: str) -> None:
+def test_a_report_is_shown_in_a_sandbox(user: httpx.Client, done: str) -> None:
     report = user.get(f"/jobs/{done}/files/results/report.html")
     assert report.headers["content-security-policy"] == REPORT_POLICY
     assert "content-disposition" not in report.headers
 
 
-def test_what_is_no_result_is_not_there(user: httpx.Client, gateway: Filled, done: str) -> None:
+def test_files_that_are_no_results_can_not_be_downloaded(
+    user: httpx.Client, gateway: Filled, done: str
+) -> None:
     results = gateway.storage.output_folder(done) / "results"
     (results / "secret").write_text("not on the list")
     gateway.storage.job_folder(done).joinpath("settings.yaml").write_text("secret")
@@ -228,7 +234,7 @@ def test_what_is_no_result_is_not_there(user: httpx.Client, gateway: Filled, don
     assert user.get(user.base_url.copy_with(raw_path=raw_path)).status_code == 200
 
 
-def test_a_listed_result_that_is_a_link_to_elsewhere_is_not_there(
+def test_a_result_that_links_outside_its_folder_can_not_be_downloaded(
     user: httpx.Client, gateway: Filled, done: str
 ) -> None:
     seg = gateway.storage.output_folder(done) / "results" / "seg.dcm"
@@ -237,12 +243,12 @@ def test_a_listed_result_that_is_a_link_to_elsewhere_is_not_there(
     assert user.get(f"/jobs/{done}/files/results/seg.dcm").status_code == 404
 
 
-def test_what_is_not_known_is_said_so(user: httpx.Client) -> None:
+def test_unknown_paths_are_answered_with_404(user: httpx.Client) -> None:
     for path in ("/studies/9.9", "/jobs/9/thumbnail", "/jobs/%2e%2e/thumbnail", "/nothing"):
         assert user.get(path).status_code == 404
 
 
-def test_browsers_are_told_what_they_may_do(stranger: httpx.Client, done: str) -> None:
+def test_every_response_has_security_headers(stranger: httpx.Client, done: str) -> None:
     for path in ("/login", "/health", "/metrics", "/", f"/jobs/{done}/thumbnail", "/nothing"):
         headers = stranger.get(path).headers
         assert headers["content-security-policy"].startswith("default-src 'self'; base-uri 'none'")
@@ -252,7 +258,7 @@ def test_browsers_are_told_what_they_may_do(stranger: httpx.Client, done: str) -
     assert stranger.get("/static/style.css").headers["cache-control"] == "no-cache"
 
 
-def test_no_page_has_a_script_or_a_style_within(
+def test_no_page_has_inline_scripts_or_styles(
     user: httpx.Client, gateway: Filled, done: str
 ) -> None:
     for path in ("/", "/login", "/nothing", f"/studies/{study_of(gateway, done)}"):
@@ -266,7 +272,7 @@ def last_event(gateway: Filled, study: str) -> tuple[str, str | None]:
     return event.kind, event.who
 
 
-def test_a_job_is_retried(user: httpx.Client, gateway: Filled) -> None:
+def test_the_retry_button_queues_a_failed_job_again(user: httpx.Client, gateway: Filled) -> None:
     job = gateway.open_job("1.2")
     gateway.die(job, "too thick")
     answer = press(user, f"/jobs/{job}/retry", next="/?group=failed")
@@ -276,7 +282,9 @@ def test_a_job_is_retried(user: httpx.Client, gateway: Filled) -> None:
 
 
 @pytest.mark.parametrize("is_running", [False, True])
-def test_a_job_is_cancelled(user: httpx.Client, gateway: Filled, is_running: bool) -> None:
+def test_the_cancel_button_cancels_a_job(
+    user: httpx.Client, gateway: Filled, is_running: bool
+) -> None:
     job = gateway.open_job("1.2")
     if is_running:
         gateway.begin(job)
@@ -285,7 +293,7 @@ def test_a_job_is_cancelled(user: httpx.Client, gateway: Filled, is_running: boo
     assert last_event(gateway, "1.2") == ("cancelled", USER)
 
 
-def test_a_job_is_made_urgent(user: httpx.Client, gateway: Filled) -> None:
+def test_the_urgent_button_makes_a_job_urgent(user: httpx.Client, gateway: Filled) -> None:
     gateway.open_job("1.1")
     job = gateway.open_job("1.2")
     press(user, f"/jobs/{job}/urgent")
@@ -295,7 +303,9 @@ def test_a_job_is_made_urgent(user: httpx.Client, gateway: Filled) -> None:
     assert last_event(gateway, "1.2") == ("made urgent", USER)
 
 
-def test_a_delivery_is_tried_again(user: httpx.Client, gateway: Filled) -> None:
+def test_the_retry_button_of_a_delivery_tries_it_at_once(
+    user: httpx.Client, gateway: Filled
+) -> None:
     job = gateway.open_job("1.2")
     gateway.succeed(job)
     delivery = gateway.deliveries.delivery(job, "pacs")
@@ -310,7 +320,9 @@ def test_a_delivery_is_tried_again(user: httpx.Client, gateway: Filled) -> None:
     assert press(user, f"/jobs/{job}/deliveries/nowhere/retry").status_code == 404
 
 
-def test_work_is_paused_and_resumed(user: httpx.Client, gateway: Filled) -> None:
+def test_the_pause_button_stops_jobs_until_they_are_resumed(
+    user: httpx.Client, gateway: Filled
+) -> None:
     press(user, "/pause")
     assert gateway.worker_list.is_paused()
     assert "No more jobs are started." in user.get("/").text
@@ -318,7 +330,7 @@ def test_work_is_paused_and_resumed(user: httpx.Client, gateway: Filled) -> None
     assert not gateway.worker_list.is_paused()
 
 
-def test_what_comes_too_late_changes_nothing_and_is_said_so(
+def test_a_button_of_a_finished_job_changes_nothing_and_says_so(
     user: httpx.Client, gateway: Filled
 ) -> None:
     job = gateway.open_job("1.2")
@@ -329,6 +341,6 @@ def test_what_comes_too_late_changes_nothing_and_is_said_so(
     assert "Nothing was changed" in user.get("/?said=unchanged").text
 
 
-def test_nobody_is_led_to_another_server(user: httpx.Client) -> None:
+def test_a_button_never_leads_to_another_server(user: httpx.Client) -> None:
     answer = press(user, "/pause", next="//evil.example/")
     assert answer.headers["location"] == "/?said=paused"

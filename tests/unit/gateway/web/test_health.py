@@ -49,7 +49,9 @@ def reasons(client: httpx.Client) -> list[str]:
     return list(said["reasons"])
 
 
-def test_all_is_well(stranger: httpx.Client, working: Filled, instance: Path) -> None:
+def test_a_working_gateway_is_healthy(
+    stranger: httpx.Client, working: Filled, instance: Path
+) -> None:
     working.open_job(working.receive(instance))
     working.receive(instance)
     assert reasons(stranger) == []
@@ -58,7 +60,7 @@ def test_all_is_well(stranger: httpx.Client, working: Filled, instance: Path) ->
     assert said["free_bytes"] > 0
 
 
-def test_a_worker_is_missing(stranger: httpx.Client, gateway: Filled) -> None:
+def test_a_missing_worker_is_named(stranger: httpx.Client, gateway: Filled) -> None:
     assert reasons(stranger) == ["0 of 1 workers were seen within 30 s"]
     gateway.worker_list.see("box-1", "cpu", None)
     assert reasons(stranger) == []
@@ -66,7 +68,7 @@ def test_a_worker_is_missing(stranger: httpx.Client, gateway: Filled) -> None:
     assert reasons(stranger) == ["0 of 1 workers were seen within 30 s"]
 
 
-def test_the_dispatcher_does_nothing(
+def test_a_dispatcher_that_does_nothing_is_named(
     stranger: httpx.Client, working: Filled, instance: Path
 ) -> None:
     working.receive(instance)
@@ -98,7 +100,7 @@ def test_a_damaged_ledger_is_named(stranger: httpx.Client, working: Filled) -> N
     ]
 
 
-def test_the_disk_is_full(tmp_path: Path, receiver: int) -> None:
+def test_a_full_disk_is_named(tmp_path: Path, receiver: int) -> None:
     settings = GatewaySettings(
         storage_folder=tmp_path / "storage",
         receive=ReceiveSection(port=receiver, keep_free_gb=1e6),
@@ -110,14 +112,14 @@ def test_the_disk_is_full(tmp_path: Path, receiver: int) -> None:
     assert "receive.keep_free_gb is 1e+06" in disk
 
 
-def test_the_database_does_not_answer(stranger: httpx.Client, gateway: Filled) -> None:
+def test_a_database_that_does_not_answer_is_named(stranger: httpx.Client, gateway: Filled) -> None:
     change(gateway, text("DROP TABLE workers"))
     assert reasons(stranger) == ["the database does not answer"]
     assert stranger.get("/metrics").status_code == 503
     assert "sqlite" not in stranger.get("/metrics").text
 
 
-def test_nobody_receives(working: Filled) -> None:
+def test_a_receiver_that_does_not_listen_is_named(working: Filled) -> None:
     receive = working.settings.receive.model_copy(update={"port": free_port()})
     settings = working.settings.model_copy(update={"receive": receive})
     with (
@@ -127,7 +129,7 @@ def test_nobody_receives(working: Filled) -> None:
         assert reasons(one) == [f"nobody receives at port {receive.port}: Connection refused"]
 
 
-def test_a_receiver_that_hangs_is_named_and_the_answer_comes(working: Filled) -> None:
+def test_a_receiver_that_hangs_is_named_without_delay(working: Filled) -> None:
     """The kernel accepts connections for a process that does nothing."""
     with socket.create_server((LOOPBACK, 0), backlog=1000) as listening:
         receive = working.settings.receive.model_copy(update={"port": listening.getsockname()[1]})
@@ -139,7 +141,7 @@ def test_a_receiver_that_hangs_is_named_and_the_answer_comes(working: Filled) ->
             assert reasons(client) == ["the receiver has not answered yet"]
 
 
-def test_a_process_that_does_not_beat_is_named() -> None:
+def test_a_process_without_heartbeat_is_named() -> None:
     table = HeartbeatTable.create(["supervisor", "dispatch", "receive"])
     watch = HeartbeatWatch(table)
     table.beat(0, ProcessState.RUNNING)
@@ -152,7 +154,7 @@ def test_a_process_that_does_not_beat_is_named() -> None:
     table.close()
 
 
-def test_the_receiver_answers_its_own_gateway_whoever_else_may_send(
+def test_the_receiver_always_answers_the_c_echo_of_its_own_gateway(
     working: Filled, intake: Intake
 ) -> None:
     own = working.settings.receive.model_copy(

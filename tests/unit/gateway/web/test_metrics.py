@@ -20,7 +20,7 @@ def samples(client: httpx.Client) -> dict[str, float]:
     }
 
 
-def test_they_are_what_the_database_has(
+def test_the_metrics_show_the_content_of_the_database(
     stranger: httpx.Client, gateway: Filled, instance: Path
 ) -> None:
     done = gateway.open_job(gateway.receive(instance))
@@ -52,13 +52,15 @@ def test_they_are_what_the_database_has(
     assert found["totalmap_paused"] == 1
 
 
-def test_an_empty_gateway_has_them_too(stranger: httpx.Client) -> None:
+def test_the_metrics_of_an_empty_gateway_are_zero(stranger: httpx.Client) -> None:
     found = samples(stranger)
     assert found["totalmap_oldest_waiting_seconds"] == 0
     assert found["totalmap_segmentation_seconds_sum"] == 0
 
 
-def test_none_tells_of_a_study(stranger: httpx.Client, gateway: Filled, instance: Path) -> None:
+def test_metrics_and_health_hold_no_identifier_of_a_study(
+    stranger: httpx.Client, gateway: Filled, instance: Path
+) -> None:
     study = gateway.receive(instance, PatientName="Müller^Eva")
     job = gateway.open_job(study)
     gateway.die(job, f"{study} is too thick")

@@ -13,14 +13,14 @@ from gateway.web.password import (
 from totalmap.errors import ConfigError, ResourceError
 
 
-def test_the_password_is_known_and_no_other(tmp_path: Path) -> None:
+def test_only_the_right_password_is_accepted(tmp_path: Path) -> None:
     set_password(tmp_path, "Schlüssel zum Haus")
     assert check_password(tmp_path, "Schlüssel zum Haus")
     assert not check_password(tmp_path, "Schlüssel zum Haus ")
     assert not check_password(tmp_path, "")
 
 
-def test_what_is_kept_does_not_tell_it_and_is_for_nobody_else(tmp_path: Path) -> None:
+def test_the_password_file_holds_a_salted_hash_and_is_private(tmp_path: Path) -> None:
     set_password(tmp_path, "a long password")
     first = (tmp_path / FILE_NAME).read_text()
     assert "a long password" not in first
@@ -30,7 +30,7 @@ def test_what_is_kept_does_not_tell_it_and_is_for_nobody_else(tmp_path: Path) ->
     assert [path.name for path in tmp_path.iterdir()] == [FILE_NAME]
 
 
-def test_the_first_start_makes_one_and_no_later_start(tmp_path: Path) -> None:
+def test_only_the_first_start_makes_a_random_password(tmp_path: Path) -> None:
     folder = tmp_path / "storage"
     file = ensure_password(folder)
     assert file == folder / FIRST_FILE_NAME
@@ -46,7 +46,7 @@ def test_the_first_start_makes_one_and_no_later_start(tmp_path: Path) -> None:
     assert not file.exists(), "it is no longer the password"
 
 
-def test_a_short_one_is_refused(tmp_path: Path) -> None:
+def test_a_short_password_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="has 5 characters, 10 are needed"):
         set_password(tmp_path, "short")
     with pytest.raises(ResourceError, match=FILE_NAME):

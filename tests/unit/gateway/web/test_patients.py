@@ -12,7 +12,9 @@ def headlines(gateway: Filled) -> Headlines:
     return Headlines(gateway.database, gateway.storage)
 
 
-def test_it_is_read_from_a_file(gateway: Filled, headlines: Headlines, instance: Path) -> None:
+def test_the_headline_is_read_from_a_file_of_the_study(
+    gateway: Filled, headlines: Headlines, instance: Path
+) -> None:
     study = gateway.receive(
         instance,
         PatientName="Müller^Eva^Maria^Dr.",
@@ -39,13 +41,13 @@ def test_it_is_read_from_a_file(gateway: Filled, headlines: Headlines, instance:
         ("=山田^太郎", "山田, 太郎"),
     ],
 )
-def test_names_as_people_say_them(
+def test_a_dicom_name_is_shown_as_family_name_and_given_names(
     gateway: Filled, headlines: Headlines, instance: Path, name: str, title: str
 ) -> None:
     assert headlines.of(gateway.receive(instance, PatientName=name)).title == title
 
 
-def test_where_the_files_were_deleted_the_uid_is_left(
+def test_a_study_without_files_is_shown_by_the_end_of_its_uid(
     gateway: Filled, headlines: Headlines, instance: Path
 ) -> None:
     study = gateway.receive(instance, PatientName="Müller^Eva")
@@ -54,7 +56,7 @@ def test_where_the_files_were_deleted_the_uid_is_left(
     assert headlines.of(study) == Headline(title=f"…{study[-12:]}")
 
 
-def test_what_is_not_known_or_no_dicom_has_its_uid(
+def test_an_unknown_or_broken_study_is_shown_by_the_end_of_its_uid(
     gateway: Filled, headlines: Headlines, instance: Path
 ) -> None:
     assert headlines.of("1.2.840.99").title == "…1.2.840.99"

@@ -18,7 +18,7 @@ def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     time.tzset()
 
 
-def test_moments_are_local() -> None:
+def test_times_are_shown_in_the_local_time_zone() -> None:
     assert rendering.moment(NOON_UTC) == "2026-11-26 13:00"
     assert rendering.exact_moment(NOON_UTC + 5) == "2026-11-26 13:00:05"
     assert rendering.iso_moment(NOON_UTC) == "2026-11-26T13:00:00+01:00"
@@ -36,11 +36,11 @@ def test_moments_are_local() -> None:
         (273_600, "3 d 4 h"),
     ],
 )
-def test_times_have_two_units(seconds: float, expected: str) -> None:
+def test_durations_are_shown_in_their_two_largest_units(seconds: float, expected: str) -> None:
     assert rendering.duration(seconds) == expected
 
 
-def test_sizes_and_counts() -> None:
+def test_sizes_and_counts_are_shown_with_their_units() -> None:
     assert [rendering.size(n) for n in (12, 3400, 5.8e6, 78.5e9)] == [
         "12 bytes",
         "3.4 kB",

@@ -42,7 +42,7 @@ def run(docker: DockerStandIn, folder: Path) -> Outcome:
     return runner(docker).run(folder, SilentObserver())
 
 
-def test_results_are_what_status_json_says(docker: DockerStandIn, folder: Path) -> None:
+def test_results_are_read_from_status_json(docker: DockerStandIn, folder: Path) -> None:
     docker.succeeds(SEG)
     outcome = run(docker, folder)
     assert outcome.failure is None
@@ -53,7 +53,7 @@ def test_results_are_what_status_json_says(docker: DockerStandIn, folder: Path) 
     assert docker.text("settings.yaml") == "logging: {}\n"
 
 
-def test_results_that_are_held_back_say_why(docker: DockerStandIn, folder: Path) -> None:
+def test_results_that_are_held_back_have_a_reason(docker: DockerStandIn, folder: Path) -> None:
     reasons = [("review", "A hole."), ("reject", "Left and right are swapped.")]
     docker.succeeds(SEG, verdict=Verdict.REJECT, findings=reasons, held="Swapped.")
     outcome = run(docker, folder)
@@ -64,7 +64,7 @@ def test_results_that_are_held_back_say_why(docker: DockerStandIn, folder: Path)
     assert len(outcome.results) == 1
 
 
-def test_a_container_gets_its_job_and_nothing_else(
+def test_a_container_runs_without_network_and_sees_only_its_job(
     docker: DockerStandIn, folder: Path, tmp_path: Path
 ) -> None:
     docker.succeeds()
@@ -89,7 +89,9 @@ def test_a_container_gets_its_job_and_nothing_else(
     }
 
 
-def test_without_models_and_gpus_the_image_has_its_own(docker: DockerStandIn, folder: Path) -> None:
+def test_without_models_and_gpus_in_the_settings_docker_gets_neither(
+    docker: DockerStandIn, folder: Path
+) -> None:
     docker.succeeds()
     run(docker, folder)
     (words,) = docker.calls()
@@ -102,7 +104,7 @@ def test_a_container_that_was_left_behind_is_removed(docker: DockerStandIn, fold
     assert docker.calls() == [["rm", "--force", NAME]]
 
 
-def test_no_two_workers_of_a_machine_call_their_containers_alike(tmp_path: Path) -> None:
+def test_each_worker_has_its_own_container_name(tmp_path: Path) -> None:
     gateways = (tmp_path / "one", tmp_path / "two")
     names = {
         container_name(worker, gateway) for worker in ("host-1", "host-2") for gateway in gateways
@@ -114,7 +116,7 @@ def test_no_two_workers_of_a_machine_call_their_containers_alike(tmp_path: Path)
 
 
 @pytest.mark.parametrize(("exit_status", "is_final"), [(65, True), (66, True), (75, False)])
-def test_why_a_run_failed_is_what_status_json_says(
+def test_the_reason_of_a_failed_run_is_read_from_status_json(
     docker: DockerStandIn, folder: Path, exit_status: int, is_final: bool
 ) -> None:
     docker.fails(exit_status, "no CT series")
@@ -124,7 +126,7 @@ def test_why_a_run_failed_is_what_status_json_says(
 
 
 @pytest.mark.parametrize("exit_status", [0, 1, 137, 139])
-def test_a_container_that_leaves_no_status_was_killed(
+def test_a_container_without_status_json_counts_as_killed(
     docker: DockerStandIn, folder: Path, exit_status: int
 ) -> None:
     docker.ends(exit_status)
@@ -135,7 +137,7 @@ def test_a_container_that_leaves_no_status_was_killed(
 
 
 @pytest.mark.parametrize("status", [{}, [], {"error": None}, {"error": None, "results": [{}]}, 1])
-def test_a_status_of_another_kind_is_none(
+def test_a_status_json_of_another_layout_counts_as_missing(
     docker: DockerStandIn, folder: Path, status: object
 ) -> None:
     docker.leaves(status)
@@ -153,7 +155,7 @@ def test_a_status_of_another_kind_is_none(
         (b"", "docker ended with 12"),
     ],
 )
-def test_a_container_that_docker_did_not_start(
+def test_a_container_that_docker_does_not_start_is_no_final_failure(
     docker: DockerStandIn, folder: Path, exit_status: int, said: bytes, reason: str
 ) -> None:
     docker.ends(exit_status, said)
@@ -165,7 +167,7 @@ def test_a_container_that_docker_did_not_start(
     assert not failure.is_final
 
 
-def test_without_docker_the_reason_names_it(docker: DockerStandIn, folder: Path) -> None:
+def test_a_missing_docker_command_is_named(docker: DockerStandIn, folder: Path) -> None:
     docker.command.unlink()
     runner(docker).abandon()
     failure = run(docker, folder).failure

@@ -10,7 +10,7 @@ from totalmap.settings import Device, ResultKind, load_settings
 BASE = REPOSITORY / "app.yaml"
 
 
-def test_a_rule_changes_what_it_names_and_nothing_else(tmp_path: Path) -> None:
+def test_a_rule_overrides_only_the_settings_that_it_names(tmp_path: Path) -> None:
     path = tmp_path / "settings.yaml"
     rule = {"segmentation": {"task": "lung_nodules"}, "results": {"kinds": ["seg"]}}
     write_overlay(BASE, rule, "cuda:1", path)
@@ -30,6 +30,6 @@ def test_a_misspelt_key_of_a_rule_is_found_by_the_application(tmp_path: Path) ->
         load_settings(path, {})
 
 
-def test_a_base_that_is_missing_is_named(tmp_path: Path) -> None:
+def test_a_missing_app_yaml_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.yaml"):
         write_overlay(tmp_path / "nowhere.yaml", {}, "cpu", tmp_path / "settings.yaml")

@@ -124,7 +124,7 @@ def names(kept: Sequence[KeptInstance]) -> list[str]:
     return sorted(f"{item.sha256}.dcm" for item in kept)
 
 
-def test_results_are_kept_and_their_deliveries_opened(
+def test_a_finished_job_stores_its_results_and_opens_deliveries(
     bench: Bench, small: WrittenSeries, database: Database
 ) -> None:
     kept = bench.receive(*small.paths)
@@ -139,7 +139,7 @@ def test_results_are_kept_and_their_deliveries_opened(
     assert bench.work().begin(job.job_id, job.run) is None, "it is done"
 
 
-def test_the_input_is_the_jobs_content_although_the_study_has_grown(
+def test_the_input_of_a_job_stays_the_same_although_the_study_has_grown(
     bench: Bench, small: WrittenSeries, tmp_path: Path
 ) -> None:
     kept = bench.receive(*small.paths[1:])
@@ -151,7 +151,7 @@ def test_the_input_is_the_jobs_content_although_the_study_has_grown(
     assert bench.docker.text("input").split() == names(kept)
 
 
-def test_only_images_go_in_each_with_its_first_content(
+def test_the_input_holds_only_images_each_with_its_first_content(
     bench: Bench, small: WrittenSeries, tmp_path: Path
 ) -> None:
     first, *others = bench.receive(*small.paths)
@@ -180,7 +180,7 @@ def test_a_job_whose_study_has_changed_is_dead(bench: Bench, small: WrittenSerie
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda:1", "auto"])
-def test_the_rules_settings_are_laid_over_app_yaml(
+def test_the_settings_of_a_rule_override_app_yaml(
     bench: Bench, small: WrittenSeries, device: str, tmp_path: Path
 ) -> None:
     own = tmp_path / "own.yaml"
@@ -198,7 +198,7 @@ def test_the_rules_settings_are_laid_over_app_yaml(
     assert yaml.safe_load(own.read_text())["segmentation"]["variant"] == "full"
 
 
-def test_a_job_for_which_the_machine_was_too_small_is_postponed_and_dead_in_the_end(
+def test_a_job_that_runs_out_of_memory_is_postponed_and_dead_after_its_attempts(
     bench: Bench, small: WrittenSeries, database: Database
 ) -> None:
     bench.receive(*small.paths)
@@ -226,7 +226,7 @@ def test_a_study_that_can_not_be_segmented_is_not_tried_again(
     assert (job.state, job.reason, job.attempts) == (JobState.DEAD, "no CT series", 1)
 
 
-def test_a_job_that_ends_its_worker_every_time_is_dead(bench: Bench, small: WrittenSeries) -> None:
+def test_a_job_that_kills_its_worker_every_time_is_dead(bench: Bench, small: WrittenSeries) -> None:
     bench.receive(*small.paths)
     job = bench.open_job()
     work = bench.work(WorkSection(attempts=3))
@@ -241,9 +241,7 @@ def test_a_job_that_ends_its_worker_every_time_is_dead(bench: Bench, small: Writ
     assert not bench.docker.calls()
 
 
-def test_what_an_earlier_attempt_left_is_not_taken_for_this_ones(
-    bench: Bench, small: WrittenSeries
-) -> None:
+def test_the_output_of_an_earlier_attempt_is_removed(bench: Bench, small: WrittenSeries) -> None:
     """The container is killed before it can clear the output of the attempt before."""
     bench.receive(*small.paths)
     job = bench.open_job()
@@ -274,7 +272,7 @@ def prepared(bench: Bench, job: Job) -> Path:
 
 
 @pytest.mark.parametrize("exit_status", [0, 65, 75])
-def test_a_worker_that_was_taken_for_lost_does_not_end_what_another_one_does(
+def test_a_worker_that_was_taken_for_lost_does_not_end_the_job_of_another_worker(
     bench: Bench, small: WrittenSeries, exit_status: int
 ) -> None:
     bench.receive(*small.paths)
@@ -292,7 +290,7 @@ def test_a_worker_that_was_taken_for_lost_does_not_end_what_another_one_does(
     assert (job.state, job.worker, job.run) == (JobState.RUNNING, "host-2", 1)
 
 
-def test_images_that_are_gone_are_the_reason(bench: Bench, small: WrittenSeries) -> None:
+def test_missing_images_postpone_a_job_with_a_reason(bench: Bench, small: WrittenSeries) -> None:
     kept = bench.receive(*small.paths)
     job = bench.open_job()
     bench.storage.path(kept[3]).unlink()
@@ -301,7 +299,7 @@ def test_images_that_are_gone_are_the_reason(bench: Bench, small: WrittenSeries)
     assert job.reason == "images of the study are not on the disk"
 
 
-def test_a_settings_file_that_is_gone_is_the_reason(
+def test_a_missing_settings_file_is_the_reason_of_a_dead_job(
     bench: Bench, small: WrittenSeries, tmp_path: Path
 ) -> None:
     bench.receive(*small.paths)
@@ -311,7 +309,9 @@ def test_a_settings_file_that_is_gone_is_the_reason(
     assert "missing.yaml can't be read: No such file" in (job.reason or "")
 
 
-def test_a_folder_that_can_not_be_written_is_the_reason(bench: Bench, small: WrittenSeries) -> None:
+def test_a_job_folder_that_can_not_be_written_postpones_the_job(
+    bench: Bench, small: WrittenSeries
+) -> None:
     bench.receive(*small.paths)
     job = bench.open_job()
     bench.storage.job_folder(job.job_id).touch()
@@ -320,7 +320,7 @@ def test_a_folder_that_can_not_be_written_is_the_reason(bench: Bench, small: Wri
     assert job.reason == "the job's folder can't be written: Not a directory"
 
 
-def test_a_rules_settings_that_are_wrong_are_the_reason(
+def test_wrong_settings_of_a_rule_are_the_reason_of_a_dead_job(
     bench: Bench, small: WrittenSeries, fast_models: Path
 ) -> None:
     bench.receive(*small.paths)
@@ -331,7 +331,7 @@ def test_a_rules_settings_that_are_wrong_are_the_reason(
     assert "segmentation.tsk" in (job.reason or "")
 
 
-def test_the_application_segments_one_study_after_another(
+def test_a_warm_worker_segments_one_study_after_another(
     bench: Bench, small: WrittenSeries, fast_models: Path, tmp_path: Path
 ) -> None:
     work = bench.work(runner=WarmRunner(fast_models))

@@ -80,7 +80,7 @@ def floor(tmp_path: Path, phantom_series: WrittenSeries) -> Iterator[Floor]:
             docker.hold.unlink(missing_ok=True)  # nobody else ends a container that was given up
 
 
-def test_a_worker_is_on_the_roster_before_it_takes_a_job_and_leaves_it(floor: Floor) -> None:
+def test_a_worker_is_listed_before_it_takes_a_job_and_removed_when_it_ends(floor: Floor) -> None:
     floor.docker.hold.touch()
     with floor.worker() as process:
         wait_until(floor.has_started)
@@ -97,7 +97,7 @@ def test_a_worker_is_on_the_roster_before_it_takes_a_job_and_leaves_it(floor: Fl
     ]
 
 
-def test_a_job_that_is_cancelled_ends_and_its_container_with_it(floor: Floor) -> None:
+def test_cancelling_a_job_ends_its_container(floor: Floor) -> None:
     floor.docker.hold.touch()
     with floor.worker() as process:
         wait_until(floor.has_started)
@@ -113,7 +113,7 @@ def test_a_job_that_is_cancelled_ends_and_its_container_with_it(floor: Floor) ->
     assert floor.runs() == 2
 
 
-def test_a_worker_removes_its_own_container_and_not_that_of_another_worker_on_its_job(
+def test_a_worker_removes_its_own_container_and_not_that_of_another_worker(
     floor: Floor,
 ) -> None:
     floor.docker.hold.touch()
@@ -129,7 +129,7 @@ def test_a_worker_removes_its_own_container_and_not_that_of_another_worker_on_it
     assert removed == ["rm", "--force", name]
 
 
-def test_a_worker_that_is_told_to_stop_gives_its_job_back(floor: Floor) -> None:
+def test_a_worker_that_is_told_to_stop_returns_its_job_to_the_queue(floor: Floor) -> None:
     floor.docker.hold.touch()
     with floor.worker() as process:
         wait_until(floor.has_started)
@@ -145,7 +145,7 @@ def test_a_worker_that_is_told_to_stop_gives_its_job_back(floor: Floor) -> None:
     assert floor.job().attempts == 1
 
 
-def test_a_worker_that_was_taken_for_lost_leaves_its_job_to_the_other(floor: Floor) -> None:
+def test_a_worker_that_was_taken_for_lost_leaves_its_job_to_another_worker(floor: Floor) -> None:
     floor.docker.hold.touch()
     with floor.worker() as process:
         wait_until(floor.has_started)
@@ -156,7 +156,7 @@ def test_a_worker_that_was_taken_for_lost_leaves_its_job_to_the_other(floor: Flo
     assert (job.state, job.worker, job.attempts) == (JobState.RUNNING, "host-2", 2)
 
 
-def test_a_job_that_is_done_elsewhere_ends_no_worker(floor: Floor) -> None:
+def test_a_worker_goes_on_after_an_entry_of_a_cancelled_job(floor: Floor) -> None:
     """An entry comes again for a job that another worker has, or nobody wants: others go on."""
     job = floor.job()
     floor.bench.dispatcher.jobs.cancel(job.job_id, "anna")

@@ -34,7 +34,7 @@ def write_telling_study(folder: Path) -> WrittenSeries:
     return series
 
 
-def test_no_process_of_the_gateway_quotes_a_value(
+def test_no_process_of_the_gateway_logs_a_value_that_a_library_quotes(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     series = write_telling_study(tmp_path / "study")

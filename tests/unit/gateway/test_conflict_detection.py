@@ -108,7 +108,7 @@ def study(tmp_path: Path, phantom_series: WrittenSeries) -> Iterator[Study]:
         )
 
 
-def test_two_patients_within_a_study_hold_it_before_a_job_is_made(study: Study) -> None:
+def test_a_study_with_two_patients_is_held_before_a_job_is_made(study: Study) -> None:
     study.send(0, 1)
     study.segmented()
     study.send(2, **OTHER)
@@ -133,7 +133,7 @@ def test_two_patients_within_a_study_hold_it_before_a_job_is_made(study: Study) 
     assert not study.conflicts.undecided(), "she has decided against this content already"
 
 
-def test_another_sender_replaces_nothing(study: Study) -> None:
+def test_another_sender_can_not_replace_instances_of_a_study(study: Study) -> None:
     first = study.send(0, 1, 2)
     (job,) = study.jobs
     study.send(0, sender="EVIL", PixelData=study.blank(), **OTHER)
@@ -146,7 +146,7 @@ def test_another_sender_replaces_nothing(study: Study) -> None:
     assert study.bench.dispatcher.ledger.content(study.uid) == first
 
 
-def test_a_job_that_runs_meanwhile_does_not_deliver(study: Study) -> None:
+def test_a_running_job_of_a_held_study_delivers_nothing(study: Study) -> None:
     study.send(0)
     (job,) = study.jobs
     assert study.bench.dispatcher.jobs.begin(job.job_id, job.run, "host-1")
@@ -168,7 +168,7 @@ def test_the_same_content_in_another_encoding_is_no_conflict(study: Study) -> No
     assert [job.n_images for job in study.jobs] == [2, 3]
 
 
-def test_a_corrected_patient_is_segmented_again_and_what_was_delivered_is_rejected(
+def test_a_corrected_patient_is_segmented_again_and_delivered_results_are_rejected(
     study: Study,
 ) -> None:
     study.send(0, 1)
@@ -216,7 +216,7 @@ def test_results_that_arrived_in_part_are_rejected_and_unsent_ones_are_not_sent(
     assert kept == note, "a second decision does not lose the note"
 
 
-def test_a_rejected_study_makes_nothing_any_more(study: Study) -> None:
+def test_a_rejected_study_makes_no_jobs_until_a_user_decides_again(study: Study) -> None:
     study.send(0)
     old = study.segmented()
     study.send(1, **OTHER)
