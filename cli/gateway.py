@@ -37,7 +37,7 @@ File = Annotated[
 # The end of a UID, where UIDs differ.
 UID_CHARACTERS = 12
 ATTRIBUTES_SHOWN = 6
-JobId = Annotated[str, typer.Argument(help="The job, by the first characters of its id.")]
+JobId = Annotated[str, typer.Argument(help="The first characters of a job ID.")]
 
 
 def serve(

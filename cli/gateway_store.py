@@ -51,7 +51,7 @@ def verify_command(
 ) -> None:
     """Reads all files of a backup, or of the gateway, and compares them with the ledger."""
     with errors_to_exit_status():
-        from gateway.backup.file_comparison import verify_backup, verify_store
+        from gateway.backup.backup import verify_backup, verify_store
 
         found = verify_backup(folder) if folder else verify_store(given_settings(config))
         n_differences = 0

@@ -1,4 +1,4 @@
-"""`totalmap status`: how the gateway stands, as its page shows it, without patients."""
+"""The command `totalmap status`: the state of the gateway, without patient data."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ _SHOWN = (Group.RUNNING, Group.WAITING, Group.FAILED)
 
 
 def status_lines(settings: GatewaySettings) -> Iterator[str | Table]:
-    """Yields what there is to say.
+    """Yields the lines and tables of the command.
 
     Raises:
         ConfigError, ResourceError: The database can't be opened, or fails.
@@ -39,7 +39,7 @@ def status_lines(settings: GatewaySettings) -> Iterator[str | Table]:
 def _lines(settings: GatewaySettings, database: Database) -> Iterator[str | Table]:
     counts = count_jobs(database)
     yield "Jobs: " + ", ".join(f"{n} {state}" for state, n in counts.items())
-    yield f"Studies that arrive: {len(arriving_studies(database))}"
+    yield f"Studies being received: {len(arriving_studies(database))}"
     for group in _SHOWN:
         jobs = list_jobs(database, group, limit=AT_MOST)
         if jobs:
@@ -54,7 +54,7 @@ def _lines(settings: GatewaySettings, database: Database) -> Iterator[str | Tabl
 
 def _jobs_table(group: Group, jobs: Sequence[Job]) -> Table:
     table = Table("Job", "Rule", "Images", title=group.capitalize(), title_justify="left")
-    table.add_column("How it stands", overflow="fold")
+    table.add_column("State", overflow="fold")
     for job in jobs:
         table.add_row(job.job_id[:ID_CHARACTERS], job.rule, str(job.n_images), _how(job))
     return table
@@ -71,14 +71,14 @@ def _how(job: Job) -> str:
 def _workers(database: Database) -> Iterator[str]:
     worker_list = WorkerList(database)
     if worker_list.is_paused():
-        yield "No job is begun: somebody has paused it."
+        yield "Paused: no more jobs are started."
     if worker_list.is_draining():
-        yield "It is being drained: it ends when all is done."
-    for one in worker_list.workers():
-        silent = time.time() - one.seen_at
+        yield "Draining: the gateway ends when all jobs are finished and delivered."
+    for worker in worker_list.workers():
+        silent = time.time() - worker.seen_at
         lost = ", LOST" if silent > LOST_SECONDS else ""
-        work = f"works on {one.job_id[:ID_CHARACTERS]}" if one.job_id else "waits"
-        yield f"Worker {one.worker} on {one.device}: {work}, seen {silent:.0f} s ago{lost}"
+        work = f"works on {worker.job_id[:ID_CHARACTERS]}" if worker.job_id else "is idle"
+        yield f"Worker {worker.worker} on {worker.device}: {work}, seen {silent:.0f} s ago{lost}"
 
 
 def _held(database: Database) -> Iterator[str]:
@@ -94,9 +94,10 @@ def _held(database: Database) -> Iterator[str]:
 
 
 def _destinations(settings: GatewaySettings, database: Database) -> Iterator[str]:
-    for one in destinations(database, [section.name for section in settings.destinations]):
-        reason = f": {one.last_reason}" if one.last_reason else ""
+    names = [section.name for section in settings.destinations]
+    for health in destinations(database, names):
+        reason = f": {health.last_reason}" if health.last_reason else ""
         yield (
-            f"Destination {one.destination}: {one.waiting} wait, {one.failing} of them have "
-            f"failed, {one.dead} dead{reason}"
+            f"Destination {health.destination}: {health.waiting} waiting, {health.failing} of them "
+            f"failing, {health.dead} given up{reason}"
         )

@@ -12,10 +12,10 @@ class Clock(Protocol):
     """Anything that tells the time."""
 
     def wall_seconds(self) -> float:
-        """Returns seconds since 1970, UTC; somebody may set this clock at any moment."""
+        """Returns seconds since 1970, UTC; a user or NTP may set this clock at any moment."""
 
     def boot_seconds(self) -> float:
-        """Returns seconds since this machine started; nobody can set this clock."""
+        """Returns seconds since this machine started; this clock can not be set."""
 
     def boot_id(self) -> str:
         """Returns the name of this start of the machine; empty where it has none."""

@@ -1,7 +1,6 @@
 """Detects whether the instances of a study contradict each other, and holds the study if so.
 
 Instances are compared in the order in which they came: the first stays, and one that contradicts
-
 it is set aside. No value of an attribute leaves this file.
 """
 
@@ -105,7 +104,7 @@ class ConflictDetector:
         ]
 
     def forget_but(self, study_instance_uids: Collection[str]) -> None:
-        """Forgets the headers of all studies but some."""
+        """Forgets the headers of all studies except some."""
         for uid in [uid for uid in self._patients if uid not in study_instance_uids]:
             del self._patients[uid]
 

@@ -1,6 +1,6 @@
 """Lets one gateway at a time use a storage folder, and gives each machine a unique name.
 
-Locks of the file system end with the process that holds them, whatever ends it.
+A lock of the file system ends with the process that holds it, also if that is killed.
 """
 
 import fcntl

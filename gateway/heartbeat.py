@@ -1,9 +1,7 @@
 """Heartbeats: each process of the gateway shows that it works, and its parent sees when it stops.
 
 The beats are counters in memory that the processes share (an inherited memfd). They depend neither
-
 on the disk nor on the database nor on the time of day. A process beats twice a second while all of
-
 its loops turn; a loop that hangs is reported, with the line of code where it hangs.
 """
 
@@ -218,7 +216,8 @@ class Heartbeat:
         """Returns the heartbeat that the parent of this process expects.
 
         Args:
-            words: Descriptor, slot and patience in seconds, such as 5:1:20.0; None: nobody looks.
+            words: Descriptor, slot and patience in seconds, such as 5:1:20.0; None: no
+                process watches this one.
         """
         if words is None:
             return cls()

@@ -30,8 +30,8 @@ QUEUE_VERSION = "1"
 _URGENT, _ROUTINE = 1, 2
 _POLL_SECONDS = 0.2
 _DELETE_AT_ONCE = 1000
-# DBOS begins again what a crash interrupted, and counts that; the ledger decides how often is
-# enough.
+# DBOS begins an entry again that a crash interrupted, and counts how often. Only the ledger decides
+# when a job has failed too often.
 _NO_LIMIT = None
 _IN_QUEUE = ("ENQUEUED", "DELAYED", "PENDING")
 _UNDER_WAY = ["PENDING"]
@@ -144,9 +144,7 @@ class JobQueue:
 def set_aside_damaged_queue(settings: GatewaySettings) -> None:
     """Renames the SQLite file of the queue if it is damaged; only while no process uses it.
 
-    The
-
-    dispatcher fills a new queue from the ledger.
+    The dispatcher fills a new queue from the ledger.
     """
     file = settings.storage_folder / QUEUE_FILE
     if settings.ledger_url or not file.exists():

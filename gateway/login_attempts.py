@@ -23,7 +23,7 @@ class LoginAttempts:
     def begin(self, address: str) -> bool:
         """Returns whether an address may try; the try counts as a failure until it succeeds.
 
-        So many tries at the same time gain nothing.
+        So tries at the same time count, too.
         """
         now = self._now_seconds()
         with self._lock:

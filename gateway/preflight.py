@@ -1,4 +1,4 @@
-"""Finds out before a start whether the gateway can work with its settings."""
+"""Checks before a start whether the gateway can work with its settings."""
 
 import socket
 import subprocess
@@ -128,8 +128,8 @@ def _served(name: str, section: WebSection | StowReceiveSection) -> str:
         return f"{where}, not encrypted; only this machine can reach it"
     return _Warning(
         f"{where} can be reached from outside this machine, and {name}.certificate_file is not "
-        "set: passwords, and all of the patients, can be read on the way. Give it a certificate, "
-        f"or set {name}.address to 127.0.0.1 and put a proxy before it that encrypts"
+        "set: passwords and patient data can be read on the network. Give it a certificate, "
+        f"or set {name}.address to 127.0.0.1 and put a proxy in front of it that encrypts"
     )
 
 

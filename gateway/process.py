@@ -27,7 +27,7 @@ _NOT_FOR_OTHERS = 0o077
 def end_with_parent() -> None:
     """Makes the kernel kill this process when its parent ends (prctl(2)).
 
-    Without its supervisor a process would go on unwatched, and block the next gateway.
+    A process without its supervisor would not be watched, and would block the next gateway.
     """
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 

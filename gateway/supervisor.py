@@ -1,6 +1,6 @@
 """Runs the gateway as a whole: starts its processes again when they end, hang or grow too large.
 
-They share nothing but the database and the folder, so that one that is killed or hangs does not
+The processes share only the database and the storage folder. One that is killed or hangs does not
 affect the others.
 """
 

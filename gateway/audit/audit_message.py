@@ -166,10 +166,10 @@ def _process(event: Event, source: AuditSource) -> Sequence[_Participant]:
     return [_gateway(source, name=event.who or _PROGRAM, role=_APPLICATION)]
 
 
-def _turned_away(event: Event, source: AuditSource) -> Sequence[_Participant]:
+def _rejected(event: Event, source: AuditSource) -> Sequence[_Participant]:
     """The participants of an alert; nobody may be the requestor (PS3.15 A.5.3.11)."""
-    stranger = _Participant(user=event.who or UNKNOWN, is_requestor=False, address=event.address)
-    return [_gateway(source), stranger]
+    rejected = _Participant(user=event.who or UNKNOWN, is_requestor=False, address=event.address)
+    return [_gateway(source), rejected]
 
 
 def _gateway(
@@ -197,7 +197,7 @@ class _MessageKind:
 
 
 _LOGIN_MESSAGE = _MessageKind(_USER_AUTHENTICATION, _EXECUTE, _by_user, _LOGIN)
-# A job is a procedure step that somebody has changed. Application Activity is about a program
+# A job is a procedure step that a user has changed. Application Activity is about a program
 # that starts or stops, and the instances are not touched.
 _JOB_CHANGED = _MessageKind(_PROCEDURE_RECORD, _UPDATE, _by_user)
 # "R": a sender does not know what the receiver holds
@@ -218,8 +218,8 @@ _KINDS: Mapping[EventKind, _MessageKind] = {
     EventKind.CONFLICT_DECIDED: _JOB_CHANGED,
     EventKind.LOGGED_IN: _LOGIN_MESSAGE,
     EventKind.LOGIN_FAILED: _LOGIN_MESSAGE,
-    EventKind.REJECTED: _MessageKind(_SECURITY_ALERT, _EXECUTE, _turned_away, _NODE_AUTHENTICATION),
-    EventKind.REFUSED: _MessageKind(_SECURITY_ALERT, _EXECUTE, _turned_away, _RESTRICTED_FUNCTION),
+    EventKind.REJECTED: _MessageKind(_SECURITY_ALERT, _EXECUTE, _rejected, _NODE_AUTHENTICATION),
+    EventKind.REFUSED: _MessageKind(_SECURITY_ALERT, _EXECUTE, _rejected, _RESTRICTED_FUNCTION),
     EventKind.STARTED_UP: _MessageKind(
         _APPLICATION_ACTIVITY, _EXECUTE, _process, _APPLICATION_START
     ),

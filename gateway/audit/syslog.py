@@ -101,7 +101,7 @@ class Collector:
             if self._tls is not None:
                 with self._tls.wrap_socket(plain, server_hostname=settings.host) as stream:
                     yield stream
-                    _say_good_bye(stream)
+                    _announce_end(stream)
                     _wait_until_closed(stream)
             else:
                 yield plain
@@ -133,8 +133,8 @@ def _tls_context(settings: SyslogSection) -> ssl.SSLContext | None:
     return context
 
 
-def _say_good_bye(stream: ssl.SSLSocket) -> None:
-    """Announces the end (RFC 5425 4.4), without waiting for the answer."""
+def _announce_end(stream: ssl.SSLSocket) -> None:
+    """Announces the end of the connection (RFC 5425 4.4), without waiting for the answer."""
     time_out = stream.gettimeout()
     stream.settimeout(0)
     with suppress(ssl.SSLWantReadError, ssl.SSLEOFError):  # many just close the connection

@@ -1,1 +1,1 @@
-"""Saves and restores the data of the gateway, compares files, and moves the ledger to Postgres."""
+"""Saves and restores the data of the gateway, verifies files, and moves the ledger to Postgres."""

@@ -1,19 +1,26 @@
-"""Saves the ledger, the queue and all files of a gateway, also while it runs.
+"""Saves the ledger, the queue and all files of a gateway while it runs, and verifies files.
 
 ```
 BACKUP/ledger.sqlite   one state of the ledger, also where that is in Postgres
-BACKUP/queue.sqlite    of the queue, unless it is in Postgres: it can be made anew from the ledger
+BACKUP/queue.sqlite    the queue, unless it is in Postgres; it can be made again from the ledger
 BACKUP/studies, jobs   as in the storage folder
 BACKUP/SHA256SUMS      written last
 ```
 """
 
+import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.backup.manifest import Entry, copy_with_sha256, write_manifest
+from gateway.backup.manifest import (
+    BrokenBackup,
+    Entry,
+    copy_with_sha256,
+    read_manifest,
+    write_manifest,
+)
 from gateway.config import GatewaySettings
 from gateway.job_queue import QUEUE_FILE
 from gateway.store.database import LEDGER_FILE, Database, open_database, save_sqlite
@@ -116,3 +123,76 @@ def _save_jobs(storage: Storage, snapshot: Database, folder: Path) -> Iterator[E
             target.unlink(missing_ok=True)
             with suppress(FileNotFoundError):  # the job was begun again meanwhile
                 yield Entry(str(path), copy_with_sha256(source, target))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A file that is missing or changed.
+
+    Attributes:
+        file: The path, relative to the folder; names are hashes, or names of results.
+        reason: `missing` or `changed`.
+    """
+
+    file: str
+    reason: str
+
+
+def verify_store(settings: GatewaySettings) -> Iterator[Difference]:
+    """Reads all files that the ledger names, and yields those that are missing or changed.
+
+    Raises:
+        ResourceError: The database fails.
+        DamagedLedger: It is damaged.
+    """
+    with open_database(settings) as database:
+        database.check()
+        yield from _differences(Storage(settings.storage_folder), database)
+
+
+def verify_backup(folder: Path) -> Iterator[Difference]:
+    """Reads all files of a backup, and yields those that are missing or changed.
+
+    Raises:
+        BrokenBackup: It is not a backup, or was interrupted.
+        DamagedLedger: Its ledger is damaged.
+    """
+    listed = set()
+    for entry in read_manifest(folder):
+        listed.add(entry.path)
+        reason = _compare(folder / entry.path, entry.sha256)
+        if reason:
+            yield Difference(file=entry.path, reason=reason)
+    if not (folder / LEDGER_FILE).exists():
+        raise BrokenBackup(f"{folder} has no ledger: it is no backup of a gateway")
+    # A copy, because opening a ledger may migrate its layout.
+    with tempfile.TemporaryDirectory() as name:
+        copy = Path(name) / LEDGER_FILE
+        save_sqlite(folder / LEDGER_FILE, copy)
+        with closing(Database(f"sqlite:///{copy}")) as database:
+            database.check()
+            storage = Storage(folder)
+            for instance in Ledger(database).instances():
+                path = str(storage.path(instance).relative_to(storage.folder))
+                if path not in listed:
+                    yield Difference(file=path, reason="missing")
+
+
+def _differences(storage: Storage, database: Database) -> Iterator[Difference]:
+    for instance in Ledger(database).instances():
+        path = storage.path(instance)
+        reason = _compare(path, instance.sha256)
+        if reason:
+            yield Difference(file=str(path.relative_to(storage.folder)), reason=reason)
+    for job_id, result in JobList(database).all_results():
+        path = storage.output_folder(job_id) / result
+        # Results that retention has deleted keep their rows.
+        if storage.job_folder(job_id).exists() and not path.exists():
+            yield Difference(file=str(path.relative_to(storage.folder)), reason="missing")
+
+
+def _compare(path: Path, sha256: str) -> str | None:
+    try:
+        return None if sha256_of(path) == sha256 else "changed"
+    except OSError:
+        return "missing"

@@ -8,7 +8,7 @@ from pydantic import Field, HttpUrl, PositiveFloat, PositiveInt, model_validator
 from gateway.config.values import AeTitle, Name, Port
 from totalmap.settings_file import Section
 
-# The name of the destination that stands for whoever sent the study.
+# The name that stands for the destination that sent the study.
 SENDER = "sender"
 
 

@@ -12,7 +12,7 @@ def shown(path: Path | None, setting: str) -> str:
     """Returns how messages name the file of a certificate or key: by its path, if it is a path.
 
     Args:
-        path: The path of the file; or the key itself, if somebody has put it in place of the path.
+        path: The path of the file; or the key itself, if a user has set it in place of the path.
         setting: The setting that names the file.
     """
     if path is None:

@@ -3,7 +3,7 @@
 DICOM has no message for the end of a study. A sender that releases its association may come again
 at once with the next series; one that was cut off will come again sooner or later.
 
-The time without new instances is measured by a clock that nobody can set. After a restart it starts
+The time without new instances is measured by a clock that can not be set. After a restart it starts
 again.
 """
 
@@ -64,7 +64,7 @@ class QuietTimes:
         )
 
     def forget_but(self, study_instance_uids: Container[str]) -> None:
-        """Forgets all studies but some."""
+        """Forgets all studies except some."""
         for uid in [uid for uid in self._seen if uid not in study_instance_uids]:
             del self._seen[uid]
 

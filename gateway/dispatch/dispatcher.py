@@ -1,7 +1,7 @@
 """Runs the dispatching process: complete studies become jobs, and work to be done is queued.
 
-Each tick looks at the ledger and does what is missing, so that it does not matter where the last
-run was cut off.
+Each tick compares the ledger with the queue and does what is missing, so that it does not matter
+where the last run was interrupted.
 """
 
 import hashlib
@@ -54,9 +54,9 @@ log = get_logger()
 
 
 class CrashingStudies:
-    """Remembers on the disk which studies were begun and not finished, and how often.
+    """Stores on the disk which studies were begun and not finished, and how often.
 
-    So a study whose headers crash the dispatcher again and again is set aside, and others go on.
+    A study whose headers crash the dispatcher several times is set aside, and others go on.
     """
 
     def __init__(self, storage_folder: Path) -> None:

@@ -27,13 +27,14 @@ log = get_logger()
 
 
 class ExpectedCounts:
-    """Numbers of instances at the source, asked for in threads, so that nothing waits for it."""
+    """Numbers of instances at the source, asked for in threads in the background."""
 
     def __init__(self, source: DestinationSection | None, ask_seconds: float) -> None:
         """Asks nothing yet.
 
         Args:
-            source: The destination to ask; None: no one is asked.
+            source: The destination to ask; None: no
+                source is asked.
             ask_seconds: The time between two queries for the same study.
         """
         self._source = source
@@ -56,7 +57,7 @@ class ExpectedCounts:
         return self._known.get(study_instance_uid)
 
     def forget_but(self, study_instance_uids: Container[str]) -> None:
-        """Forgets all studies but some."""
+        """Forgets all studies except some."""
         for uid in [uid for uid in self._asked if uid not in study_instance_uids]:
             del self._asked[uid]
             self._known.pop(uid, None)

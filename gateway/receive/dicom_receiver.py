@@ -86,7 +86,7 @@ def running_receiver(
             made = _server(settings, intake, storage, commitment, ListeningServer)
         except OSError as error:
             raise ResourceError(
-                f"receive.address {settings.address}, receive.port {settings.port}: nobody can "
+                f"receive.address {settings.address}, receive.port {settings.port}: can't "
                 f"listen there: {error.strerror}"
             ) from error
         server = cast(ListeningServer, made)
@@ -160,7 +160,7 @@ def _server(
 def _received_into(folder: Path) -> Iterator[None]:
     """Makes pynetdicom write instances into files in a folder, without decoding them.
 
-    It also keeps pynetdicom from describing each message for a log that nobody reads.
+    It also keeps pynetdicom from describing each message for a log that is not written.
     """
     before = _config.STORE_RECV_CHUNKED_DATASET, tempfile.tempdir, _config.LOG_HANDLER_LEVEL
     _config.STORE_RECV_CHUNKED_DATASET, tempfile.tempdir = True, str(folder)

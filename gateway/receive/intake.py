@@ -110,10 +110,10 @@ class Intake:
         )
 
     def reject(self, who: str, why: str, address: str) -> None:
-        """Records and logs that somebody was not let in, once a minute for the same reason.
+        """Records and logs that a sender was rejected, once a minute for the same reason.
 
         Args:
-            who: An AE title, or an address where there is no title.
+            who: The AE title, or the address where there is no title.
             why: One of a few constant texts.
             address: From where.
         """
@@ -121,7 +121,7 @@ class Intake:
             log.warning("sender_rejected", who=who, address=address, reason=why)
 
     def refuse(self, who: str, why: str, address: str) -> None:
-        """Records and logs that a sender did what is not allowed; see `reject`."""
+        """Records and logs that an accepted sender did what is not allowed; see `reject`."""
         if _is_new(self._ledger.refuse, who, why, address):
             log.warning("sender_refused", who=who, address=address, reason=why)
 

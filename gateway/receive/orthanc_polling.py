@@ -204,7 +204,7 @@ def _client(settings: OrthancSection) -> httpx.Client:
 
 
 class OrthancSource:
-    """Takes missing instances from an Orthanc; after a restart everything is compared again.
+    """Takes missing instances from an Orthanc; after a restart all studies are compared again.
 
     Each method raises ResourceError if the database fails.
     """

@@ -35,12 +35,12 @@ def receiving(settings: GatewaySettings, heartbeat: Heartbeat | None = None) -> 
 
     Args:
         settings: Of the gateway.
-        heartbeat: Of this process; None: nobody looks at it.
+        heartbeat: Of this process; None: no process watches this one.
 
     Raises:
         ConfigError: The ledger is another version's, or a certificate or secret can't be read.
-        ResourceError: Another gateway has the storage folder, the ledger can't be opened, or
-            nobody can listen at a port.
+        ResourceError: Another gateway has the storage folder, the ledger can't be opened, or a
+            port can't be listened on.
     """
     storage, ways = Storage(settings.storage_folder), settings.receive
     with storage.only_here(), open_database(settings) as database, ExitStack() as running:

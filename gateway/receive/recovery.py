@@ -1,7 +1,7 @@
 """Puts stored files on record after a crash, or after the ledger was lost.
 
-A file keeps its name in `incoming` until it is in the ledger. So a start looks only at the files
-there, which are few, however much is stored. `repair` looks at all files.
+A file keeps its name in `incoming` until it is in the ledger. So a start reads only the files
+there, which are few. `repair` reads all files.
 """
 
 from collections.abc import Iterable
@@ -37,8 +37,8 @@ class Recovered:
 def recover(storage: Storage, ledger: Ledger) -> Recovered:
     """Records files that the last run has stored and not recorded, and empties `incoming`.
 
-    Only at the start, before anything is received. If the ledger is empty and there are studies,
-    the ledger was lost: then all files are looked at.
+    To be called only at the start, before anything is received. If the ledger is empty and there
+    are studies, the ledger was lost: then all files are read.
 
     Raises:
         ResourceError: The database fails.

@@ -163,8 +163,8 @@ class StowReceiver:
         """Answers a request that is refused, and records that."""
         assert isinstance(error, HTTPException)  # noqa: S101  starlette passes no other exception
         status, address = HTTPStatus(error.status_code), _address(request)
-        is_stranger = status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS)
-        note = self.intake.reject if is_stranger else self.intake.refuse
+        is_rejected = status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS)
+        note = self.intake.reject if is_rejected else self.intake.refuse
         await self._run(partial(note, address, f"STOW-RS: {status.phrase}", address))
         return PlainTextResponse(f"{error.detail}\n", status, error.headers)
 
@@ -274,8 +274,8 @@ def _listening(settings: StowReceiveSection) -> ListeningSocket:
         )
     except OSError as error:
         raise ResourceError(
-            f"receive.stow.address {settings.address}, receive.stow.port {settings.port}: nobody "
-            f"can listen there: {error.strerror}"
+            f"receive.stow.address {settings.address}, receive.stow.port {settings.port}: can't "
+            f"listen there: {error.strerror}"
         ) from error
 
 

@@ -1,8 +1,8 @@
 """Takes files that others put into a watched folder, once they have stopped writing them.
 
-Whoever may write there may do so at any moment. So folders are held open and nothing is reached by
-a path, no link is followed, and a file is copied: who still has it open cannot change what was
-taken. The file is removed only when the copy is safe.
+Other programs may write there at any moment. So folders are held open, no file is reached by its
+whole path, no link is followed, and a file is copied: a program that still has it open can not
+change the copy. The file is removed only when the copy is safe.
 """
 
 import os

@@ -1,1 +1,1 @@
-"""The `retention` section: what is deleted, and when."""
+"""Deletes files and histories of studies by the rules of the `retention` section."""

@@ -58,10 +58,10 @@ class FileDeletion:
         self._leaving.add(connection, study, self._clock())
 
     def remove(self, folder: Path, name: str) -> None:
-        """Moves a folder out of the way and deletes it; the next call deletes what is left.
+        """Moves a folder away and deletes it; the next call deletes what is left.
 
         Args:
-            folder: A folder that nobody uses any more; it may be gone already.
+            folder: A folder that is not used any more; it may be gone already.
             name: A unique name, which is not that of a study.
         """
         with _failure_logged(folder), suppress(FileNotFoundError):

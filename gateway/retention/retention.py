@@ -2,32 +2,42 @@
 
 Sources are deleted with their rows (gateway/retention/file_deletion.py): from then on nothing of
 the study counts as received. Jobs, results, deliveries and events stay on record as the study's
-history, for years (gateway/retention/history_deletion.py). A study that is sent again after its
-results were deleted is segmented again (gateway/dispatch/dispatcher.py).
+history, for years (`HistoryDeletion`). A study that is sent again after its results were deleted is
+segmented again (gateway/dispatch/dispatcher.py).
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 
 from gateway.clock import Clock
 from gateway.config import GatewaySettings
-from gateway.retention.batching import Batches
 from gateway.retention.file_deletion import STEP_SECONDS, FileDeletion
-from gateway.retention.history_deletion import HistoryDeletion
-from gateway.retention.rules import SECONDS_PER_DAY, results_may_go, sources_may_go
+from gateway.retention.rules import (
+    SECONDS_PER_DAY,
+    history_may_go,
+    results_may_go,
+    sources_may_go,
+)
 from gateway.store.clock_record import ClockReading, ClockRecord
 from gateway.store.database import Connection, Database
 from gateway.store.deletion import (
     count_results,
+    delete_history,
+    delete_other_events,
     delete_sources,
+    has_sources,
     is_deletion_recorded,
     is_passed_on,
     jobs_ended_before,
+    last_deletable_event,
+    last_event,
     studies_received_before,
+    studies_without_sources,
 )
 from gateway.store.events import EventKind, ObjectKind, record
 from gateway.store.files import INPUT_NAME, Storage
-from gateway.store.study_state import lock_study, read_study_state
+from gateway.store.study_state import StudyState, lock_study, read_study_state
 from totalmap.log import get_logger
 
 # NTP moves a clock by less, unless the clock was wrong for long.
@@ -35,6 +45,10 @@ TOLERANCE_SECONDS = 60.0
 # A share of the time between two readings: a bad quartz is wrong by 0.01 %.
 TOLERANCE_SHARE = 0.001
 LONGEST_OFF_SECONDS = 86_400.0
+# The number of studies or jobs in one batch, so that nothing else waits for long.
+AT_ONCE = 25
+# The number of events without a study that are deleted in one sweep.
+EVENTS_AT_ONCE = 1000
 
 log = get_logger()
 
@@ -42,9 +56,9 @@ log = get_logger()
 class ClockGuard:
     """Compares the wall clock with the time since the boot: after a jump, nothing is deleted.
 
-    How long ago something was delivered is known by the wall clock alone. After a reboot nobody
-    knows how long the machine was off: then the clock must not go back, nor forward by more than a
-    day. A user has to confirm a clock that has jumped.
+    How long ago something was delivered is known by the wall clock alone. After a reboot it
+    is not known how long the machine was off: then the clock must not go back, nor forward by more
+    than a day. A user has to confirm a clock that has jumped.
     """
 
     def __init__(self, clock: Clock, records: ClockRecord) -> None:
@@ -89,6 +103,90 @@ def _jump_seconds(last: ClockReading, now: ClockReading) -> float:
         jump = wall - elapsed
         return jump if abs(jump) > TOLERANCE_SECONDS + TOLERANCE_SHARE * elapsed else 0.0
     return wall if not -TOLERANCE_SECONDS <= wall <= LONGEST_OFF_SECONDS else 0.0
+
+
+class Batches:
+    """Goes through items again and again, a batch at a time."""
+
+    def __init__(self, everything: Callable[[], Iterable[str]]) -> None:
+        self._everything = everything
+        self._left: Iterator[str] = iter(())
+
+    def next_batch(self) -> Sequence[str]:
+        """Returns the next items; after the last ones, the first again."""
+        found = list(islice(self._left, AT_ONCE))
+        if not found:
+            self._left = iter(self._everything())
+            found = list(islice(self._left, AT_ONCE))
+        return found
+
+
+class HistoryDeletion:
+    """Deletes what is on record of studies whose files were deleted years ago.
+
+    Until then the history says what was made of a study and where the results went. Its events are
+    deleted only when they are in the audit trail. `Retention` uses it, in its own thread.
+    """
+
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        storage: Storage,
+        database: Database,
+        clock: Callable[[], float],
+    ) -> None:
+        """Deletes nothing yet; the arguments are those of `Retention`."""
+        self._settings = settings
+        self._storage = storage
+        self._database = database
+        self._clock = clock
+        self._studies = Batches(self._old_studies)
+
+    def apply(self) -> None:
+        """Deletes the histories of the next studies, and events that are about no study.
+
+        Raises:
+            ResourceError: The database fails.
+        """
+        if self._settings.retention.history_days is None:
+            return
+        for study in self._studies.next_batch():
+            self._delete_history(study)
+        with self._database.transaction() as connection:
+            until = self._last_deletable(connection)
+            delete_other_events(connection, self._before(), until, EVENTS_AT_ONCE)
+
+    def _before(self) -> float:
+        return self._clock() - (self._settings.retention.history_days or 0.0) * SECONDS_PER_DAY
+
+    def _old_studies(self) -> Sequence[str]:
+        return studies_without_sources(self._database, self._before())
+
+    def _delete_history(self, study: str) -> None:
+        with self._database.transaction() as connection:
+            if not self._may_be_deleted(connection, study):
+                return
+        with self._database.transaction() as connection:
+            lock_study(connection, study)
+            if not self._may_be_deleted(connection, study):
+                return
+            jobs, events = delete_history(connection, study, self._before())
+        log.info("history_deleted", jobs=jobs, events=events)
+
+    def _may_be_deleted(self, connection: Connection, study: str) -> bool:
+        state = read_study_state(connection, study, self._settings)
+        if has_sources(connection, study) or self._has_results(state):
+            return False
+        last_id, last_at = last_event(connection, study)
+        if last_id is None or last_at is None or last_id > self._last_deletable(connection):
+            return False
+        return history_may_go(state, last_at, self._settings.retention, self._clock())
+
+    def _has_results(self, state: StudyState) -> bool:
+        return any(self._storage.job_folder(job.job_id).exists() for job in state.jobs)
+
+    def _last_deletable(self, connection: Connection) -> int:
+        return last_deletable_event(connection, self._settings.audit.places)
 
 
 class Retention:

@@ -19,7 +19,7 @@ from gateway.store.database import Database
 from gateway.store.events import EventKind, ObjectKind, Outcome, record
 from gateway.store.schema import EVENTS, INSTANCES
 
-# Strangers cause these events. The rest of a flood would say nothing new, and would fill the disk.
+# Anybody can cause these events. The rest of a flood would add nothing, and would fill the disk.
 SELDOM_SECONDS = 60.0
 SELDOM_AT_MOST = 60
 NAME_CHARACTERS = 64
@@ -84,7 +84,7 @@ def _transfers_without_events() -> Select[str]:
 
 
 def record_rejected(database: Database, who: str, why: str, address: str | None = None) -> bool:
-    """Stores that somebody was not let in, once a minute for the same name and reason.
+    """Stores that a sender was rejected, once a minute for the same name and reason.
 
     Args:
         database: With the events.
@@ -109,7 +109,7 @@ def record_rejected(database: Database, who: str, why: str, address: str | None 
 
 
 def record_refused(database: Database, who: str, why: str, address: str | None = None) -> bool:
-    """Stores that somebody who was let in tried what is not allowed, such as sending too much.
+    """Stores that an accepted sender tried what is not allowed, such as sending too much.
 
     Args, Returns and Raises are those of `record_rejected`.
     """
@@ -143,11 +143,11 @@ def record_logged_in(database: Database, who: str, address: str) -> None:
 def record_login_failed(
     database: Database, who: str, address: str, *, is_locked_out: bool = False
 ) -> None:
-    """Stores that somebody could not log in.
+    """Stores that a login failed.
 
     Args:
         database: With the events.
-        who: As they called themselves.
+        who: The name that was given.
         address: From where.
         is_locked_out: Whether further attempts are refused for a while; that is a security alert
             of its own.
@@ -279,7 +279,7 @@ def _lately(connection: Connection, kind: EventKind, *conditions: ColumnElement[
 
 
 def _printable(who: str) -> str:
-    """Returns a name that a stranger chose, without what a database or a log can't hold."""
+    """Returns a name from outside, cut, without characters that a database or log can't hold."""
     return "".join(
         character if character.isprintable() else "?" for character in who[:NAME_CHARACTERS]
     )

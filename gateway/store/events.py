@@ -137,7 +137,7 @@ def record(
     outcome: Outcome | None = None,
     at: float | None = None,
 ) -> None:
-    """Stores an event, together with whatever else the transaction does.
+    """Stores an event in the transaction of the caller.
 
     The arguments are those of `Event`; `outcome` None: the usual one of the kind; `at` None: now.
     """

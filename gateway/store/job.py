@@ -41,7 +41,7 @@ class Destinations:
     reject: tuple[str, ...] = ()
 
     @classmethod
-    def whatever(cls, *names: str) -> "Destinations":
+    def for_every_verdict(cls, *names: str) -> "Destinations":
         """Returns the same destinations for every verdict."""
         return cls(ok=names, review=names, reject=names)
 

@@ -29,8 +29,8 @@ def job_of(row: Row[Any]) -> Job:
 
 def _destinations(names: dict[str, list[str]] | list[str]) -> Destinations:
     if isinstance(names, list):  # how jobs were stored before destinations depended on the verdict
-        return Destinations.whatever(*names)
-    return Destinations(**{verdict: tuple(those) for verdict, those in names.items()})
+        return Destinations.for_every_verdict(*names)
+    return Destinations(**{verdict: tuple(found) for verdict, found in names.items()})
 
 
 def row_of(job: NewJob) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def updating(job_id: str, *states: JobState) -> Update:
     return update(JOBS).where(JOBS.c.job_id == job_id, JOBS.c.state.in_(states))
 
 
-def queuing_anew(job_id: str, states: Sequence[JobState]) -> Any:
+def requeuing(job_id: str, states: Sequence[JobState]) -> Any:
     """Returns an update that puts a job into the queue again, and returns its `COLUMNS`."""
     return (
         updating(job_id, *states)
@@ -106,7 +106,7 @@ def is_outdated() -> ColumnElement[bool]:
     )
 
 
-def nobody_else_began(begun: Job | None) -> ColumnElement[bool]:
+def is_begun_by_nobody_else(begun: Job | None) -> ColumnElement[bool]:
     """Returns the condition that no other worker has begun a job since."""
     if begun is None:
         return true()

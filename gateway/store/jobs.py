@@ -26,10 +26,10 @@ from gateway.store.job import (
 from gateway.store.job_queries import (
     COLUMNS,
     delivery_row,
+    is_begun_by_nobody_else,
     is_outdated,
     job_of,
-    nobody_else_began,
-    queuing_anew,
+    requeuing,
     result_row,
     row_of,
     superseding,
@@ -184,8 +184,8 @@ class JobList:
         """
         with self._database.transaction() as connection:
             row = connection.execute(
-                queuing_anew(job_id, [JobState.RUNNING])
-                .where(nobody_else_began(begun))
+                requeuing(job_id, [JobState.RUNNING])
+                .where(is_begun_by_nobody_else(begun))
                 .values(
                     not_before=not_before,
                     reason=reason,
@@ -201,14 +201,14 @@ class JobList:
 
         A job whose study has grown since is not queued: a newer job has replaced it.
         """
-        ended = queuing_anew(job_id, RETRYABLE_STATES).where(~is_outdated())
-        return self._queue_anew(ended.values(attempts=0, not_before=0.0), EventKind.RETRIED, who)
+        ended = requeuing(job_id, RETRYABLE_STATES).where(~is_outdated())
+        return self._requeue(ended.values(attempts=0, not_before=0.0), EventKind.RETRIED, who)
 
     def reopen(self, job_id: str) -> bool:
         """Queues a job again that succeeded and whose results are deleted; returns if it did."""
         with self._database.transaction() as connection:
             row = connection.execute(
-                queuing_anew(job_id, [JobState.SEGMENTED]).values(attempts=0, not_before=0.0)
+                requeuing(job_id, [JobState.SEGMENTED]).values(attempts=0, not_before=0.0)
             ).one_or_none()
             if row is not None:
                 for table in (DELIVERIES, RESULTS):
@@ -220,8 +220,8 @@ class JobList:
 
     def make_urgent(self, job_id: str, who: str) -> bool:
         """Makes a waiting job urgent; returns whether it did."""
-        waiting = queuing_anew(job_id, [JobState.QUEUED])
-        return self._queue_anew(
+        waiting = requeuing(job_id, [JobState.QUEUED])
+        return self._requeue(
             waiting.values(is_urgent=True, not_before=0.0), EventKind.MADE_URGENT, who
         )
 
@@ -245,7 +245,7 @@ class JobList:
     def forgotten(self, job: Job) -> None:
         """Makes the dispatcher queue a job again that the queue has lost."""
         with self._database.transaction() as connection:
-            connection.execute(queuing_anew(job.job_id, UNFINISHED).where(JOBS.c.run == job.run))
+            connection.execute(requeuing(job.job_id, UNFINISHED).where(JOBS.c.run == job.run))
 
     def starting_with(self, start: str) -> Sequence[str]:
         """Returns the ids of jobs that begin with some characters, at most two."""
@@ -313,7 +313,7 @@ class JobList:
         )
         return True
 
-    def _queue_anew(self, statement: Any, kind: EventKind, who: str) -> bool:
+    def _requeue(self, statement: Any, kind: EventKind, who: str) -> bool:
         with self._database.transaction() as connection:
             row = connection.execute(statement.values(reason=None)).one_or_none()
             if row is not None:
@@ -348,7 +348,7 @@ class JobList:
     ) -> Job | None:
         row = connection.execute(
             updating(job_id, *UNFINISHED)
-            .where(nobody_else_began(begun))
+            .where(is_begun_by_nobody_else(begun))
             .values(state=state, reason=reason, ended_at=time.time())
             .returning(*COLUMNS)
         ).one_or_none()

@@ -140,11 +140,11 @@ class Ledger:
         record_received(self._database, ended.transfer, address)
 
     def reject(self, who: str, why: str, address: str) -> bool:
-        """Records that somebody was not let in, if `record_rejected` finds it new."""
+        """Records that a sender was rejected, if `record_rejected` finds it new."""
         return record_rejected(self._database, who, why, address)
 
     def refuse(self, who: str, why: str, address: str) -> bool:
-        """Records that a sender did what is not allowed, if `record_refused` finds it new."""
+        """Records that an accepted sender did what is not allowed, if `record_refused` finds it new."""
         return record_refused(self._database, who, why, address)
 
     def growing_studies(self) -> Sequence[GrowingStudy]:

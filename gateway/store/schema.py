@@ -29,7 +29,7 @@ METADATA = MetaData()
 # Only version 0.1.0 reads it, and refuses a layout that is not its own.
 SCHEMA = Table("schema", METADATA, Column("version", Integer, primary_key=True))
 
-# What was received.
+# Instances, transfers and studies that were received.
 INSTANCES = Table(
     "instances",
     METADATA,
@@ -42,8 +42,8 @@ INSTANCES = Table(
     Column("sender", _NAME, nullable=False),
     Column("transfer", _NAME, nullable=False),
     Column("received_at", Double, nullable=False),
-    # Grows with each instance of the study that comes, whatever the clock says. 0: it came before
-    # this was counted.
+    # Grows with each instance of the study that comes, and depends on no clock. 0: it came before
+    # arrivals were counted.
     Column("arrival", Integer, nullable=False, server_default="0"),
 )
 Index("instances_of_transfer", INSTANCES.c.transfer)
@@ -110,7 +110,7 @@ POLLED_STUDIES = Table(
     Column("version", _NAME, nullable=False),
 )
 
-# What is made of it.
+# Jobs, results and deliveries.
 JOBS = Table(
     "jobs",
     METADATA,
@@ -187,7 +187,7 @@ COMMITMENT_REQUESTS = Table(
     Column("not_before", Double, nullable=False),
 )
 
-# What happened (gateway/store/events.py).
+# Events (gateway/store/events.py).
 EVENTS = Table(
     "events",
     METADATA,

@@ -54,7 +54,7 @@ def checking_ledger(
     found: list[DamagedLedger] = []
     over = Event()
     with open_database(settings) as database:
-        if database.is_marked_damaged:  # nothing would start; somebody may have repaired it
+        if database.is_marked_damaged:  # no process would start; it may have been repaired since
             database.check()
         arguments = (database, seconds, found, stop, over)
         thread = Thread(target=_check_until, args=arguments, name="ledger check", daemon=True)

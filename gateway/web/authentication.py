@@ -1,4 +1,4 @@
-"""Lets users in who know the password, or whom a reverse proxy has let in; keeps their sessions."""
+"""Logs users in, by the password or through a reverse proxy, and keeps their sessions."""
 
 import hashlib
 import hmac
@@ -64,7 +64,7 @@ def origin_of(connection: HTTPConnection, proxies: Networks) -> Origin:
     if not _is_in(peer, proxies):
         return Origin(address=peer, is_by_proxy=False, is_https=scheme == "https")
     said = connection.headers.get("x-forwarded-for", "").split(",")
-    # Our proxy has added the last address; anybody may have invented those before it.
+    # Our proxy has added the last address; the client may have invented the earlier ones.
     address = said[-1].strip() if parse_address(said[-1].strip()) else peer
     scheme = connection.headers.get("x-forwarded-proto", scheme)
     return Origin(address=address, is_by_proxy=True, is_https=scheme == "https")
@@ -77,7 +77,7 @@ def _is_in(address: str, networks: Networks) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """The session of a user; whoever has the token acts as that user."""
+    """The session of a user; a client with the token acts as that user."""
 
     token: str
     user: str
@@ -244,7 +244,7 @@ class Authenticator:
             record_login_failed(self._database, user, address, is_locked_out=True)
             raise HTTPException(
                 HTTPStatus.TOO_MANY_REQUESTS,
-                "Too many tries. Wait a minute.",
+                "Too many attempts. Wait a minute.",
                 headers={"Retry-After": f"{WITHIN_SECONDS:.0f}"},
             )
         return address

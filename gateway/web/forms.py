@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
-# Our forms are much shorter; a stranger must not fill the memory.
+# Our forms are much shorter; an unknown client must not fill the memory.
 FORM_BYTES = 16_384
 TOKEN_FIELD = "form_token"  # noqa: S105  a name
 NEXT_FIELD = "next"
@@ -31,7 +31,7 @@ async def read_form(request: Request) -> Mapping[str, str]:
         async with request.form() as form:
             return {name: value for name, value in form.items() if isinstance(value, str)}
     except ClientDisconnect as error:
-        raise HTTPException(HTTPStatus.BAD_REQUEST, "The request breaks off.") from error
+        raise HTTPException(HTTPStatus.BAD_REQUEST, "The request is incomplete.") from error
 
 
 def own_path(path: str) -> str:

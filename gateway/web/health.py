@@ -1,7 +1,7 @@
-"""Finds out whether the gateway works: its processes, the receiver, the ledger and the disk.
+"""Checks whether the gateway works: its processes, the receiver, the ledger and the disk.
 
-Each is asked in a thread of its own, so that one that does not answer keeps neither the page nor
-/health from answering; it is named instead.
+Each check runs in a thread of its own. A part that does not answer is named, and delays neither the
+page nor /health.
 """
 
 import asyncio
@@ -54,7 +54,7 @@ def ask_receiver(receive: ReceiveSection) -> Iterator[str]:
     try:
         socket.create_connection((address, receive.port), ANSWER_SECONDS).close()
     except OSError as error:
-        yield f"nobody receives at port {receive.port}: {error.strerror or 'no answer'}"
+        yield f"no receiver listens at port {receive.port}: {error.strerror or 'no answer'}"
         return
     if receive.tls is not None and receive.tls.senders_ca_file is not None:
         return

@@ -71,17 +71,19 @@ class SecurityHeaders:
 
 def create_application(context: WebContext) -> Starlette:
     """Returns the page as an ASGI application."""
-    behind = Mount(
-        "/", routes=_behind_the_door(context), middleware=[Middleware(Guard, context.authenticator)]
+    for_users = Mount(
+        "/",
+        routes=_routes_for_users(context),
+        middleware=[Middleware(Guard, context.authenticator)],
     )
     return Starlette(
-        routes=[*_for_everybody(context), behind],
+        routes=[*_public_routes(context), for_users],
         middleware=[Middleware(SecurityHeaders)],
         exception_handlers={HTTPException: _refused, ResourceError: _failed},
     )
 
 
-def _for_everybody(context: WebContext) -> list[BaseRoute]:
+def _public_routes(context: WebContext) -> list[BaseRoute]:
     """Returns the routes that need no login; they show nothing of patients or studies."""
 
     async def health(_request: Request) -> Response:
@@ -113,7 +115,7 @@ def _for_everybody(context: WebContext) -> list[BaseRoute]:
     return routes
 
 
-def _behind_the_door(context: WebContext) -> list[BaseRoute]:
+def _routes_for_users(context: WebContext) -> list[BaseRoute]:
     pages, actions, login = Pages(context), Actions(context), Login(context.authenticator)
     delivery = "/jobs/{job_id}/deliveries/{destination}"
     return [
@@ -171,7 +173,7 @@ def serve_web(settings: GatewaySettings, heartbeat: Heartbeat, stop: Event) -> N
 
     Raises:
         ConfigError: The certificate can't be used, or the ledger is another version's.
-        ResourceError: Nobody can listen at the address, or the database can't be opened.
+        ResourceError: The address can't be listened on, or the database can't be opened.
     """
     with running_web(settings, heartbeat) as port:
         log.info("web_listening", address=settings.web.address, port=port)
@@ -184,7 +186,7 @@ def running_web(settings: GatewaySettings, heartbeat: Heartbeat | None = None) -
 
     Args:
         settings: Of the gateway.
-        heartbeat: Of this process; None: nobody looks at it.
+        heartbeat: Of this process; None: no process watches this one.
 
     Raises:
         ConfigError, ResourceError: As `serve_web`.
@@ -248,7 +250,7 @@ def _listening(web: WebSection) -> Iterator[ListeningSocket]:
         )
     except OSError as error:
         raise ResourceError(
-            f"nobody can listen at web.address {web.address}, port {web.port}: {error.strerror}"
+            f"web.address {web.address}, web.port {web.port}: can't listen there: {error.strerror}"
         ) from error
     with listener:
         yield listener

@@ -1,1 +1,1 @@
-"""The working process: does one job after another."""
+"""The worker process: runs one job after another."""

@@ -1,4 +1,4 @@
-"""Does one job from begin to end: prepares its input, runs the application, stores the outcome."""
+"""Runs one job: prepares its input, runs the application, and stores the outcome."""
 
 import os
 import shutil
@@ -29,7 +29,7 @@ log = get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobExecutor:
-    """Does jobs, one at a time.
+    """Runs jobs, one at a time.
 
     Attributes:
         worker: Its name, the same after each start.
@@ -53,7 +53,7 @@ class JobExecutor:
         return self.jobs.begin(job_id, run, self.worker)
 
     def segment(self, job: Job) -> None:
-        """Does a job that was begun, and stores the outcome.
+        """Runs a job that was begun, and stores the outcome.
 
         Raises:
             ResourceError: As `begin`.
@@ -126,7 +126,7 @@ class JobExecutor:
         """
         found = self.ledger.content(job.study_instance_uid, job.content_until)
         if content_digest(found) != job.content_digest:
-            raise InputError("the study has changed since, and is done anew as it is now")
+            raise InputError("the study has changed since; a new job segments it as it is now")
         self.runner.abandon()
         with suppress(FileNotFoundError):
             shutil.rmtree(folder)
@@ -157,7 +157,7 @@ class _Progress:
     def stage_started(self, stage: str) -> None:
         """Stores which stage begins."""
         self._stage = stage
-        with _told_if_possible():
+        with _failure_logged():
             self._jobs.progress(self._job_id, stage)
 
     def progress(self, done: int, total: int) -> None:
@@ -165,12 +165,12 @@ class _Progress:
         now = time.monotonic()
         if now - self._told_at >= PROGRESS_SECONDS:
             self._told_at = now
-            with _told_if_possible():
+            with _failure_logged():
                 self._jobs.progress(self._job_id, self._stage, done, total)
 
 
 @contextmanager
-def _told_if_possible() -> Iterator[None]:
+def _failure_logged() -> Iterator[None]:
     try:
         yield
     except ResourceError as error:  # the job goes on without it

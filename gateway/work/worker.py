@@ -1,8 +1,8 @@
 """Runs a worker: one process for each device, which takes one job after another from the queue.
 
-It reports every few seconds that it lives, and looks whether its job is still wanted. If not, the
-process ends at once, and is started again (gateway/supervisor.py): a computation can't be
-interrupted otherwise. The supervisor ends it if a job takes too long.
+It reports every few seconds that it lives, and checks whether its job is still wanted. If not, the
+process ends at once, and is started again (gateway/supervisor.py), because a computation can't be
+interrupted in another way. The supervisor ends it if a job takes too long.
 """
 
 import os
@@ -94,7 +94,7 @@ class _Watch:
         self._seen_at = 0.0
 
     def segment(self, job_id: str, run: int) -> None:
-        """Does a job, and watches it."""
+        """Runs a job, and watches it."""
         with self._busy:
             self._job = self._work.begin(job_id, run)
             try:

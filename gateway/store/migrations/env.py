@@ -7,7 +7,7 @@ from gateway.store.schema import METADATA
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=METADATA,
-    # SQLite can't change a column: alembic makes the table anew and copies its rows.
+    # SQLite can't change a column: alembic makes a new table and copies the rows.
     render_as_batch=True,
 )
 # In the transaction of the caller.

@@ -1,4 +1,4 @@
-// Says when the page is no longer up to date, and where the focus goes when a button has gone.
+// Warns when the page is out of date, and moves the focus when a button has disappeared.
 const alarm = document.getElementById('alarm');
 const said = document.getElementById('said');
 

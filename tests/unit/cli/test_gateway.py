@@ -59,8 +59,8 @@ def test_status_shows_jobs_workers_destinations_and_disk(gateway: Filled, file: 
         "segment, 3 of 12 tiles, for ",
         "no series has 10 slices",
         f"Worker host-1 on cpu: works on {running[:12]}, seen ",
-        "Destination pacs: 0 wait, 0 of them have failed, 0 dead",
-        "No job is begun: somebody has paused it.",
+        "Destination pacs: 0 waiting, 0 of them failing, 0 given up",
+        "Paused: no more jobs are started.",
         "GB are free; with less than 2 nothing is received",
     ):
         assert expected in done.stdout

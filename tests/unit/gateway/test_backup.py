@@ -15,8 +15,7 @@ from sqlalchemy import NullPool, create_engine, text
 from typer.testing import CliRunner, Result
 
 from cli.__main__ import app
-from gateway.backup.backup import back_up
-from gateway.backup.file_comparison import verify_backup
+from gateway.backup.backup import back_up, verify_backup
 from gateway.backup.restore import migrate, restore
 from gateway.config import GatewaySettings, load_gateway_settings
 from gateway.receive.intake import Intake

@@ -1,4 +1,4 @@
-"""Says to version 0.1.0, which looks in the table `schema` alone, that this is not its layout."""
+"""Tells version 0.1.0, which reads the table `schema` alone, that this is not its layout."""
 
 from alembic import op
 

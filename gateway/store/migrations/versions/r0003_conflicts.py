@@ -1,6 +1,6 @@
-"""Counts the arrivals of instances, and adds tables of conflicts and of what was set aside.
+"""Counts the arrivals of instances, and adds tables of conflicts and of instances set aside.
 
-Back: of several contents of an instance, version 0.1.0 takes the one that came last.
+After a downgrade: of several contents of an instance, version 0.1.0 takes the one that came last.
 """
 
 from alembic import op
@@ -92,5 +92,5 @@ def downgrade() -> None:
     """Forgets arrivals and conflicts; what was set aside is part of its study again."""
     METADATA.drop_all(op.get_bind(), tables=_TABLES)
     op.execute(_TRANSLATE_JOBS.format(new="received_at", old="arrival"))
-    # Not by alembic, which would make the table anew in SQLite.
+    # Not by alembic, which would make a new table in SQLite and copy the rows.
     op.execute("ALTER TABLE instances DROP COLUMN arrival")

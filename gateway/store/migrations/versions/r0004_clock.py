@@ -1,4 +1,4 @@
-"""Adds how the clocks of the machine stood, so that a jump is noticed."""
+"""Adds a table with a reading of the machine's clocks, so that a jump is noticed."""
 
 from alembic import op
 from sqlalchemy import Column, Double, String

@@ -1,7 +1,7 @@
 """Adds columns that say to which object an event happened, and with which outcome.
 
 Until then the detail of an event, which is for people, began with the destination of a delivery,
-named the result that was viewed, or said that somebody was locked out.
+named the result that was viewed, or said that a user was locked out.
 """
 
 from alembic import op
@@ -71,7 +71,7 @@ def downgrade() -> None:
         """
     )
     op.execute("UPDATE events SET detail = object_name WHERE object_kind = 'result'")
-    # Not by alembic, which would make the table anew in SQLite.
+    # Not by alembic, which would make a new table in SQLite and copy the rows.
     for column in ("outcome", "object_name", "object_kind"):
         op.execute(f"ALTER TABLE events DROP COLUMN {column}")
 

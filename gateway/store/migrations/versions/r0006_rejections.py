@@ -58,7 +58,7 @@ def upgrade() -> None:
         connection.execute(text(_OPEN_DELIVERY), row)
     op.execute(_DELETE_NOTES_ALONE)
     op.execute("DROP INDEX IF EXISTS ix_replaced_results_new_job_id")
-    # Not by alembic, which would make the table anew in SQLite.
+    # Not by alembic, which would make a new table in SQLite and copy the rows.
     op.execute("ALTER TABLE replaced_results DROP COLUMN new_job_id")
     op.execute("ALTER TABLE replaced_results DROP COLUMN is_note_alone")
 

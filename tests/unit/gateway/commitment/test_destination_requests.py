@@ -143,7 +143,7 @@ def put_results(jobs: JobList, storage: Storage, results: WrittenSeries) -> None
         n_images=1,
         is_urgent=False,
         application={},
-        destinations=Destinations.whatever(DESTINATION),
+        destinations=Destinations.for_every_verdict(DESTINATION),
     )
     study = GrowingStudy(
         study_instance_uid=STUDY, n_instances=1, last_received_at=0.0, transfers_ended_at=0.0

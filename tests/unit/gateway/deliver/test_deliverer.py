@@ -96,7 +96,7 @@ class Shop:
 @pytest.fixture
 def shop(storage: Storage, database: Database, phantom_series: WrittenSeries) -> Shop:
     jobs = JobList(database)
-    jobs.open(STUDY, [replace(NEW, destinations=Destinations.whatever("pacs"))], "")
+    jobs.open(STUDY, [replace(NEW, destinations=Destinations.for_every_verdict("pacs"))], "")
     jobs.begin(JOB_ID, 1, "host-1")
     one = Shop(storage=storage, database=database, jobs=jobs, deliveries=DeliveryList(database))
     one.path("results").mkdir(parents=True)

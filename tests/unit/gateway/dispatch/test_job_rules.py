@@ -172,7 +172,7 @@ def test_results_go_to_each_destination_once(
 ) -> None:
     rule = RuleSection(destinations=tuple(named))
     (job,) = decide([keep(1, sender=sender)], settings(rule), storage)
-    assert job.destinations == Destinations.whatever(*expected)
+    assert job.destinations == Destinations.for_every_verdict(*expected)
 
 
 def test_each_verdict_has_its_own_destinations(keep: Keep, storage: Storage) -> None:

@@ -301,7 +301,7 @@ def test_a_port_in_use_is_an_error(intake: Intake, storage: Storage) -> None:
     with socket.create_server((LOOPBACK, 0)) as taken:
         settings = ANY_PORT.model_copy(update={"port": taken.getsockname()[1]})
         with (
-            pytest.raises(ResourceError, match="nobody can listen"),
+            pytest.raises(ResourceError, match="can't listen there"),
             running_receiver(settings, intake, storage),
         ):
             pass

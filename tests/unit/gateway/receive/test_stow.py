@@ -448,7 +448,7 @@ def test_a_port_in_use_is_an_error(intake: Intake, storage: Storage) -> None:
     with socket.create_server((LOOPBACK, 0)) as taken:
         settings = StowReceiveSection(port=taken.getsockname()[1])
         with (
-            pytest.raises(ResourceError, match="nobody can listen"),
+            pytest.raises(ResourceError, match="can't listen there"),
             listening(intake, storage, settings),
         ):
             pass

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import insert, update
 
 from gateway.config import AuditSection
-from gateway.retention.history_deletion import EVENTS_AT_ONCE
+from gateway.retention.retention import EVENTS_AT_ONCE
 from gateway.store.events import EventKind, ObjectKind, events_after, record
 from gateway.store.schema import AUDITED, DELIVERIES, EVENTS, JOBS, RESULTS
 from tests.unit.gateway.retention.test_retention import DAY, Box, box

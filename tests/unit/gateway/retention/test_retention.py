@@ -19,9 +19,8 @@ from gateway.config import (
     RetentionSection,
     RuleSection,
 )
-from gateway.retention.batching import AT_ONCE
 from gateway.retention.file_deletion import STEP_SECONDS
-from gateway.retention.retention import Retention
+from gateway.retention.retention import AT_ONCE, Retention
 from gateway.store.conflict import ConflictKind, Contradiction
 from gateway.store.conflicts import ConflictList
 from gateway.store.database import Database
@@ -174,7 +173,7 @@ class Box:
             n_images=1,
             is_urgent=False,
             application={},
-            destinations=Destinations.whatever(*destinations),
+            destinations=Destinations.for_every_verdict(*destinations),
         )
 
 

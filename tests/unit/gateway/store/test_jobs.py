@@ -43,7 +43,7 @@ NEW = NewJob(
     n_images=40,
     is_urgent=False,
     application={"segmentation": {"variant": "fast"}},
-    destinations=Destinations.whatever("pacs", "archive"),
+    destinations=Destinations.for_every_verdict("pacs", "archive"),
 )
 GROWN = replace(NEW, job_id="b" * 64, content_digest="e" * 64, n_images=50)
 SEG = KeptResult(path="results/seg.dcm", kind="seg", sop_instance_uid="2.25.1")
@@ -170,7 +170,7 @@ def test_a_job_of_an_earlier_version_has_the_same_destinations_for_every_verdict
     jobs.open(STUDY, [NEW], "")
     with database.transaction() as connection:
         connection.execute(update(JOBS).values(destinations='["pacs", "archive"]'))
-    assert stand(jobs).destinations == Destinations.whatever("pacs", "archive")
+    assert stand(jobs).destinations == Destinations.for_every_verdict("pacs", "archive")
 
 
 def test_results_that_are_held_back_are_not_delivered(jobs: JobList, database: Database) -> None:

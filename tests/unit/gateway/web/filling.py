@@ -162,7 +162,7 @@ def new_job(
         n_images=40,
         is_urgent=is_urgent,
         application={},
-        destinations=Destinations.whatever(*destinations),
+        destinations=Destinations.for_every_verdict(*destinations),
     )
 
 

@@ -126,7 +126,7 @@ def test_a_receiver_that_does_not_listen_is_named(working: Filled) -> None:
         running_web(settings) as port,
         httpx.Client(base_url=f"http://{LOOPBACK}:{port}", timeout=WAIT_SECONDS) as one,
     ):
-        assert reasons(one) == [f"nobody receives at port {receive.port}: Connection refused"]
+        assert reasons(one) == [f"no receiver listens at port {receive.port}: Connection refused"]
 
 
 def test_a_receiver_that_hangs_is_named_without_delay(working: Filled) -> None:

@@ -44,7 +44,10 @@ def test_an_address_in_use_is_named(tmp_path: Path) -> None:
     with running_web(GatewaySettings(storage_folder=tmp_path, web=WebSection(port=0))) as port:
         taken = GatewaySettings(storage_folder=tmp_path, web=WebSection(port=port))
         with (
-            pytest.raises(ResourceError, match=f"127.0.0.1, port {port}: Address already in use"),
+            pytest.raises(
+                ResourceError,
+                match=f"web.port {port}: can't listen there: Address already in use",
+            ),
             running_web(taken),
         ):
             pass
@@ -131,7 +134,7 @@ def test_a_user_is_served_while_slow_clients_hold_all_connections(
         for n in range(SLOW_CLIENTS):
             attack(connect_slow_client(port, f"127.0.0.{1 + n % number_of_addresses}", stack))
         assert answer_of("/metrics") == 200
-        assert answer_of("/health") == 503, "it says that nobody receives"
+        assert answer_of("/health") == 503, "it says that no receiver listens"
         wait_until(lambda: answer_of("/login") == 200, "the page")
 
 

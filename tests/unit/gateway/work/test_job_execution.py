@@ -175,7 +175,7 @@ def test_a_job_whose_study_has_changed_is_dead(bench: Bench, small: WrittenSerie
     bench.jobs.open(study, [replace(new, content_digest="f" * 64)], "")
     job = bench.do(bench.work(), stand(bench.jobs, new.job_id))
     assert job.state is JobState.DEAD
-    assert job.reason == "the study has changed since, and is done anew as it is now"
+    assert job.reason == "the study has changed since; a new job segments it as it is now"
     assert not bench.docker.calls()
 
 
