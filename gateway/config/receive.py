@@ -82,11 +82,11 @@ class StowReceiveSection(Section):
 
 
 class WatchedFolderSection(Section):
-    """A folder into which others put DICOM files; files that were taken are removed from it.
+    """A folder into which other programs put DICOM files; taken files are removed from it.
 
     Attributes:
-        folder: The folder, with all its subfolders but `rejected`, to which files are moved that
-            are not DICOM.
+        folder: The folder, with all its subfolders except `rejected`; files that are not DICOM are
+            moved there.
         quiet_seconds: A file is taken when it was not written to for so long.
         sender: The sender of its files, for rules and for `sender` as a destination.
     """

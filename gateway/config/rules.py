@@ -25,10 +25,10 @@ class CompleteSection(Section):
     """When a study counts as complete.
 
     Attributes:
-        quiet_seconds: How long nothing came, after all its senders have released their
-            associations.
-        quiet_unreleased_seconds: How long nothing came, if a sender has not released its
-            association or was cut off, or if the source has more instances.
+        quiet_seconds: A study is complete if no instance came for so long and all its senders have
+            released their associations.
+        quiet_unreleased_seconds: The same if a sender has not released its association or was cut
+            off, or if the source has more instances.
         source: The destination that is asked by C-FIND or QIDO-RS how many instances a study has;
             with all of them the study is complete at once. None: no destination is asked.
         ask_seconds: The time between two queries for the same study.
