@@ -28,7 +28,7 @@ from tests.servers import LOOPBACK
 from tests.unit.gateway.receive.test_silent_senders import (
     SILENT_SENDERS,
     silent_senders,
-    status_of_a_true_sender,
+    status_of_a_sender,
 )
 from tests.unit.gateway.web.test_server import (
     SLOW_CLIENTS,
@@ -63,7 +63,7 @@ def _dicom(folder: Path) -> str:
     settings = GatewaySettings(storage_folder=folder / "storage", receive=ways)
     with receiving(settings) as port, silent_senders(port, SILENT_SENDERS):
         start = time.monotonic()
-        status = status_of_a_true_sender(port, image)
+        status = status_of_a_sender(port, image)
         seconds = time.monotonic() - start
     if status:
         raise SystemExit(f"the image was refused with status {status:#x}")

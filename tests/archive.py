@@ -1,4 +1,4 @@
-"""An archive that keeps in mind what it is sent, and can be made to hang at a chosen moment."""
+"""A DICOM archive that records what it receives, and can be made to hang at a chosen moment."""
 
 import hashlib
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A DICOM node of pynetdicom's that stores and commits itself, in the ways that archives do."""
+"""A DICOM archive that offers storage commitment, and reports in the ways that archives do."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager

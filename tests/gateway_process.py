@@ -63,7 +63,7 @@ def _connected_sockets(port: int) -> set[str]:
 
 
 def wait_until_processes_serve(receivers: Sequence[int], port: int) -> None:
-    """Returns when each of them has had a connection, which are closed then."""
+    """Waits until each of them has had a connection, and closes the connections."""
     entity = patient(AE("CT1"))
     entity.add_requested_context(Verification)
 

@@ -1,4 +1,4 @@
-"""The whole gateway as its user starts it, `totalmap serve`, whose processes can be killed."""
+"""Runs the whole gateway (`totalmap serve`) for tests, whose processes can be killed."""
 
 import os
 import signal
@@ -47,7 +47,7 @@ time.time = lambda: now() + {seconds}
 
 @dataclass
 class Service:
-    """A running gateway, and what is on record in it.
+    """A running gateway, and its records.
 
     Attributes:
         file: Its gateway.yaml.
@@ -61,17 +61,17 @@ class Service:
 
     @property
     def jobs(self) -> JobList:
-        """The jobs on record."""
+        """The recorded jobs."""
         return JobList(self.database)
 
     @property
     def worker_list(self) -> WorkerList:
-        """The workers on record."""
+        """The recorded workers."""
         return WorkerList(self.database)
 
     @property
     def deliveries(self) -> DeliveryList:
-        """The deliveries on record."""
+        """The recorded deliveries."""
         return DeliveryList(self.database)
 
     def send(self, *folders: Path, title: str = "CT1") -> None:
@@ -81,13 +81,13 @@ class Service:
         assert sender.returncode == 0, said
 
     def job_of(self, study_instance_uid: str) -> Job:
-        """Returns the one job of a study, once there is one."""
+        """Waits for the only job of a study, and returns it."""
         wait_until(lambda: bool(self.jobs.of_study(study_instance_uid)), "a job")
         (job,) = self.jobs.of_study(study_instance_uid)
         return job
 
     def wait_for(self, job: Job, state: JobState) -> Job:
-        """Returns a job when it is in a state."""
+        """Waits until a job is in a state, and returns it."""
 
         def is_there() -> bool:
             found = self.jobs.job(job.job_id)
@@ -99,12 +99,12 @@ class Service:
         return found
 
     def wait_until_delivered(self, job: Job) -> None:
-        """Returns when a job is segmented, and all that was made of it has arrived."""
+        """Waits until a job is segmented and all its results are delivered."""
         self.wait_for(job, JobState.SEGMENTED)
         self.wait_for_deliveries(job)
 
     def wait_for_deliveries(self, job: Job) -> None:
-        """Returns when each destination of a job has what is sent to it."""
+        """Waits until all deliveries of a job are done."""
         wait_until(
             lambda: all(
                 delivery.state is DeliveryState.DELIVERED
@@ -114,7 +114,7 @@ class Service:
         )
 
     def let_senders_be_silent(self) -> None:
-        """Makes it as if all that was cut off had been whole, so that nothing is waited for."""
+        """Ends all interrupted transfers, so that their studies are complete at once."""
         ends = self.database.insert_or(TRANSFERS)
         whole = ends.on_conflict_do_update(
             index_elements=[TRANSFERS.c.transfer], set_={"is_whole": True}
@@ -125,7 +125,7 @@ class Service:
                 connection.execute(whole.values(row))
 
     def pid(self, role: str) -> int | None:
-        """Returns which process has a role; None while there is none."""
+        """Returns the process ID of a role; None while there is none."""
         for folder in Path("/proc").iterdir():
             if folder.name.isdigit() and _session(folder) == self.process.pid:
                 words = _words(folder)
@@ -139,14 +139,14 @@ class Service:
         return _listens(self.settings.receive.port)
 
     def kill(self, role: str) -> None:
-        """Kills one of its processes, as kill -9 or the want of memory does."""
+        """Kills one of its processes, as kill -9 or a lack of memory does."""
         pid = self.pid(role)
         assert pid, f"there is no process that does {role}"
         os.kill(pid, signal.SIGKILL)
 
     @contextmanager
     def stopped(self, role: str) -> Iterator[None]:
-        """Has one of its processes do nothing while the block runs."""
+        """Stops one of its processes while the block runs."""
         pid = self.pid(role)
         assert pid, f"there is no process that does {role}"
         os.kill(pid, signal.SIGSTOP)
@@ -156,12 +156,12 @@ class Service:
             os.kill(pid, signal.SIGCONT)
 
     def kill_all(self) -> None:
-        """Kills all of it at once, as the loss of power does."""
+        """Kills all processes at once, as a power failure does."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def start(self, hours_later: float = 0.0) -> None:
-        """Starts it again, as if so many hours had gone by."""
+        """Starts it again with clocks moved ahead by some hours."""
         clock = self.file.with_name("clock")
         self.process = _start(self.file, _later(clock, hours_later) if hours_later else {})
         self.wait_until_up()
@@ -172,7 +172,7 @@ class Service:
         return self.process.wait(WAIT_SECONDS)
 
     def wait_until_up(self) -> None:
-        """Returns when it listens and its worker is ready."""
+        """Waits until it listens and its worker is ready."""
 
         def seen() -> list[float]:
             return [worker.seen_at for worker in self.worker_list.workers()]
@@ -190,7 +190,7 @@ class Service:
 def running_service(
     folder: Path, **sections: Mapping[str, Any] | list[Any] | str
 ) -> Iterator[Service]:
-    """Yields a gateway in a folder with the settings given, laid over quick ones.
+    """Yields a gateway in a folder, with the given settings and short waits.
 
     Whatever the verdict on results, they are delivered, but for `work={"settings_file": None}`.
     """
@@ -231,7 +231,10 @@ def _start(
 
 
 def _later(folder: Path, hours: float) -> dict[str, str]:
-    """Returns what moves the clock of Python's processes (libfaketime breaks their sleep)."""
+    """Returns the environment that moves the clock of Python processes.
+
+    libfaketime breaks their sleep.
+    """
     folder.mkdir(exist_ok=True)
     (folder / "sitecustomize.py").write_text(_CLOCK.format(seconds=hours * SECONDS_PER_HOUR))
     return {"PYTHONPATH": f"{folder}:{os.environ.get('PYTHONPATH', '')}"}

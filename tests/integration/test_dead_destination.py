@@ -1,4 +1,4 @@
-"""A destination that is away for minutes, for hours, for a day: everything arrives in the end."""
+"""Tests a destination that is away for minutes, hours and a day, and then gets all results."""
 
 from pathlib import Path
 

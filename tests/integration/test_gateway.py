@@ -1,4 +1,4 @@
-"""The gateway as a whole: `totalmap serve`, its senders and its archive."""
+"""Tests the whole gateway (`totalmap serve`) with senders and an archive."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Processes that hang, or are paused with the whole machine: noticed, restarted, nothing lost.
+"""Tests processes that hang, or are paused with the whole machine.
 
 The longer version: HANG_SECONDS=20 PAUSE_SECONDS=120, as `make soak` has it.
 """

@@ -1,4 +1,4 @@
-"""The gateway on Postgres, with workers on several hosts."""
+"""Tests the gateway on Postgres, with workers on several machines."""
 
 import subprocess
 import sys

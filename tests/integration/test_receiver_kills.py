@@ -1,4 +1,4 @@
-"""kill -9 of the receiver at any moment: what it acknowledged is there, whole, once.
+"""Tests that acknowledged instances survive kill -9 of the receiver at any moment.
 
 The longer version: KILLS=100 INSTANCES=10000 pytest tests/integration/test_receiver_kills.py
 """

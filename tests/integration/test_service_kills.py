@@ -1,4 +1,4 @@
-"""kill -9 of the receiver while studies come in: each is segmented once, as a whole.
+"""Tests that each study is segmented once, although the receiver is killed while studies come in.
 
 The longer version: KILLS=100 STUDIES=40 SLICES=250, as `make soak` has it.
 """

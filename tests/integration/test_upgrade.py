@@ -1,4 +1,4 @@
-"""A gateway of version 0.1.0 that was killed with jobs in its queue is started by this version."""
+"""Tests this version on the storage folder of version 0.1.0, with jobs in its queue."""
 
 import stat
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Values of a sender that libraries quote in warnings are in no output of the gateway."""
+"""Tests that no output of the gateway repeats values that libraries quote in warnings."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The page in a browser: a phantom's results, a retry by the keyboard alone, in light and dark."""
+"""Tests the page in a real browser, with the keyboard alone, in light and dark colours."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""kill -9 at every point of a job's way: nothing is lost, and no result becomes another object.
+"""Tests kill -9 of the processes at every step of a job: no result is lost or becomes two objects.
 
 The longer version: ROUNDS=20 pytest tests/integration/test_worker_kills.py
 """

@@ -1,4 +1,4 @@
-"""Instances as they are on record; nothing of them is on the disk."""
+"""Example rows of instances in the ledger, without files."""
 
 from dataclasses import replace
 

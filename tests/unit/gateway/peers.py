@@ -1,4 +1,4 @@
-"""Those to whom results are sent, and what they got."""
+"""DICOM nodes and HTTP servers that receive results, and record what they received."""
 
 import hashlib
 import ssl

@@ -1,7 +1,8 @@
 """A process that takes part in the queue and can be killed: `python -m ... FOLDER NAME KIND...`.
 
-What it begins it writes down in FOLDER/begun, a line each, and what it has done in FOLDER/done.
-It goes on with a job or a destination only when there is no FOLDER/hold-NAME of it.
+It writes a line into FOLDER/begun for each entry that it begins, and into FOLDER/done for each
+entry that it ends. A job NAME, or a delivery to a destination NAME, ends only when there is no file
+FOLDER/hold-NAME.
 """
 
 import os
@@ -20,7 +21,7 @@ from tests.waiting import LOOK_SECONDS
 
 @contextmanager
 def running_process(folder: Path, name: str, *kinds: str) -> Iterator[subprocess.Popen[str]]:
-    """Yields a process that is in the queue; it is killed at the end."""
+    """Yields a process that takes entries of the queue; it is killed at the end."""
     command = [sys.executable, "-m", "tests.unit.gateway.queue_process", str(folder), name, *kinds]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -32,7 +33,7 @@ def running_process(folder: Path, name: str, *kinds: str) -> Iterator[subprocess
 
 
 def lines(folder: Path, name: str) -> list[str]:
-    """Returns what the processes have written down."""
+    """Returns the lines that the processes have written."""
     path = folder / name
     return path.read_text().splitlines() if path.exists() else []
 

@@ -1,4 +1,4 @@
-"""A store with real studies, results and jobs is saved, damaged, restored and verified."""
+"""Tests backup, restore and verification of a store with studies, results and jobs."""
 
 import os
 import tempfile

@@ -1,4 +1,4 @@
-"""Instances that contradict their study hold it, until somebody decides."""
+"""Tests that contradictory instances hold their study until a user decides."""
 
 from collections.abc import Iterator
 from contextlib import closing

@@ -1,4 +1,4 @@
-"""Who may use a storage folder, and how machines and workers are called."""
+"""Tests the locks of a storage folder, and the names of machines and workers."""
 
 import subprocess
 import sys

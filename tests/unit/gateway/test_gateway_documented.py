@@ -1,4 +1,4 @@
-"""gateway.yaml and docs/gateway.md say what the settings are."""
+"""Tests that gateway.yaml and docs/gateway.md show all settings with their defaults."""
 
 import re
 import typing

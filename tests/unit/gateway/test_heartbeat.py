@@ -1,4 +1,4 @@
-"""Heartbeats in the memory of several processes, and clocks that do not count pauses."""
+"""Tests heartbeats in shared memory, and clocks that do not count pauses."""
 
 from dataclasses import dataclass
 from threading import Event, Thread

@@ -1,4 +1,4 @@
-"""The queue: DBOS on SQLite, with processes that are killed."""
+"""Tests the queue (DBOS on SQLite) with real processes that are killed."""
 
 import os
 import time
@@ -55,7 +55,7 @@ DELIVERY = Delivery(
         "not_before": 0.0,
     }
 )
-# How long a pause may take to be heard of.
+# How long it may take until a worker notices a pause.
 PAUSE_SECONDS = 1.0
 QUEUED = int(os.environ.get("QUEUED", "15"))  # also tried with 100
 
@@ -67,7 +67,7 @@ def settings(tmp_path: Path) -> GatewaySettings:
 
 @pytest.fixture
 def queue(settings: GatewaySettings) -> Iterator[JobQueue]:
-    """The queue as the dispatcher sees it, which does not do anything."""
+    """The queue as the dispatcher sees it; it runs no entries."""
     with running_queue(settings, "dispatcher", Handlers()) as seen:
         yield seen
 
@@ -192,7 +192,7 @@ def test_a_worker_that_is_told_to_stop_leaves_waiting_jobs_in_the_queue(
 
 
 def test_queued_jobs_run_after_an_upgrade(settings: GatewaySettings, tmp_path: Path) -> None:
-    """Entries are begun by whoever reads their version, whatever else has changed."""
+    """Any later release runs the entries, as long as it reads the same QUEUE_VERSION."""
     with running_queue(settings, "dispatcher", Handlers()) as queue:
         for n in range(QUEUED):
             queue.put_job(job(f"{n:03}"))
@@ -257,7 +257,7 @@ def test_the_delivery_of_a_killed_process_is_begun_again(queue: JobQueue, tmp_pa
 
 
 def test_a_pause_stops_new_jobs_and_not_deliveries(queue: JobQueue, tmp_path: Path) -> None:
-    """Also those of a worker that is started meanwhile; not the deliveries."""
+    """The pause also applies to a worker that is started meanwhile."""
     held = hold(tmp_path, "a")
     with running_process(tmp_path, "host-1", SEGMENT):
         queue.put_job(job("a"))
@@ -297,7 +297,7 @@ def test_ended_entries_are_deleted_after_some_time(queue: JobQueue, tmp_path: Pa
 
 
 def test_a_job_whose_handler_fails_leaves_the_queue(settings: GatewaySettings) -> None:
-    """So that the next sweep puts it again; and the next job is begun."""
+    """The next sweep queues it again; and the next job begins."""
     done = []
 
     def segment(job_id: str, _run: int) -> None:

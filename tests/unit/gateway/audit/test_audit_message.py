@@ -1,4 +1,4 @@
-"""Every message against the schema of PS3.15 A.5.1.1 and the tables of PS3.15 A.5.3."""
+"""Tests every audit message against the schema of PS3.15 A.5.1.1 and the tables of PS3.15 A.5.3."""
 
 from base64 import b64decode
 from dataclasses import replace

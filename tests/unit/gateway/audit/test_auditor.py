@@ -1,4 +1,4 @@
-"""The audit trail: what is on record arrives in a file and at a collector, once."""
+"""Tests that every event arrives once in the audit file and at a syslog collector."""
 
 import os
 import stat

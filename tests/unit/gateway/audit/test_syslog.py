@@ -1,4 +1,4 @@
-"""The sender of audit messages, with collectors that listen."""
+"""Tests sending of audit messages to real syslog collectors by UDP, TCP and TLS."""
 
 import re
 import socket

@@ -1,4 +1,4 @@
-"""Senders that ask for storage commitment: of pynetdicom's, and Orthanc."""
+"""Tests requests for storage commitment, from senders of pynetdicom and from Orthanc."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -88,7 +88,7 @@ def telling(settings: GatewaySettings) -> Iterator[None]:
 
 
 def open_requests(settings: GatewaySettings) -> Mapping[str, int]:
-    """Returns the Transaction UIDs of those who were not told yet, and how often it failed."""
+    """Returns the Transaction UIDs without a report, each with the number of failed reports."""
     with open_database(settings) as database, database.transaction() as connection:
         rows = connection.execute(
             select(COMMITMENT_REQUESTS.c.transaction_uid, COMMITMENT_REQUESTS.c.attempts)
@@ -150,7 +150,7 @@ def store(association: Association, *paths: Path) -> None:
 
 
 def store_and_ask(port: int, series: WrittenSeries, instances: Mapping[str, str]) -> int:
-    """Stores two instances and asks for a promise of some; returns the status of the answer."""
+    """Stores two instances and requests commitment for some; returns the status."""
     with committing(port, AE_TITLE, SENDER) as association:
         store(association, *series.paths[:2])
         return send_request(association, request_for(TRANSACTION, instances))
@@ -226,7 +226,7 @@ def test_a_sender_with_a_port_gets_the_report_over_an_association_of_the_gateway
         asked = {**stored(phantom_series), UNKNOWN: CTImageStorage}
         assert store_and_ask(port, phantom_series, asked) == SUCCESS
         assert heard.next() == (NOT_ALL_KEPT, {UNKNOWN: NO_SUCH_OBJECT})
-        assert heard.roles == [True], "we did not say that we are the SCP"
+        assert heard.roles == [True], "the gateway did not propose the SCP role"
         wait_until(lambda: not open_requests(settings))
 
 

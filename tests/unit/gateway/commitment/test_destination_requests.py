@@ -1,4 +1,4 @@
-"""Destinations that are asked to keep what they got, by archives of pynetdicom's and by Orthanc."""
+"""Tests requests of the gateway for storage commitment, to archives of pynetdicom and Orthanc."""
 
 import subprocess
 import sys

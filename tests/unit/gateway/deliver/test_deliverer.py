@@ -51,7 +51,7 @@ NOTE = "results/rejection.dcm"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shop:
+class FinishedJob:
     """A job with a SEG, an SR and a report, which are to go to `pacs`."""
 
     storage: Storage
@@ -94,11 +94,13 @@ class Shop:
 
 
 @pytest.fixture
-def shop(storage: Storage, database: Database, phantom_series: WrittenSeries) -> Shop:
+def finished(storage: Storage, database: Database, phantom_series: WrittenSeries) -> FinishedJob:
     jobs = JobList(database)
     jobs.open(STUDY, [replace(NEW, destinations=Destinations.for_every_verdict("pacs"))], "")
     jobs.begin(JOB_ID, 1, "host-1")
-    one = Shop(storage=storage, database=database, jobs=jobs, deliveries=DeliveryList(database))
+    one = FinishedJob(
+        storage=storage, database=database, jobs=jobs, deliveries=DeliveryList(database)
+    )
     one.path("results").mkdir(parents=True)
     shutil.copy(phantom_series.paths[0], one.path(SEG))
     shutil.copy(phantom_series.paths[1], one.path(SR))
@@ -124,81 +126,85 @@ def nowhere() -> DestinationSection:
     return DestinationSection(name="pacs", dicom=dicom)
 
 
-def test_all_dicom_results_are_delivered_once(shop: Shop) -> None:
+def test_all_dicom_results_are_delivered_once(finished: FinishedJob) -> None:
     before = time.time()
     with running_dicom_peer() as peer:
-        delivery = shop.deliver(pacs(peer))
-        assert unchanged(peer.received, [shop.path(SEG), shop.path(SR)])
+        delivery = finished.deliver(pacs(peer))
+        assert unchanged(peer.received, [finished.path(SEG), finished.path(SR)])
         assert (delivery.state, delivery.reason) == (DeliveryState.DELIVERED, None)
         assert delivery.delivered_at is not None
         assert before <= delivery.delivered_at <= time.time()
-        shop.deliver(pacs(peer))
+        finished.deliver(pacs(peer))
         assert len(peer.received) == 2, "what is delivered is not sent again"
 
 
-def test_results_are_delivered_by_stow_rs(shop: Shop) -> None:
+def test_results_are_delivered_by_stow_rs(finished: FinishedJob) -> None:
     with running_http_peer() as peer:
-        delivery = shop.deliver(DestinationSection(name="pacs", stow=peer.destination()))
+        delivery = finished.deliver(DestinationSection(name="pacs", stow=peer.destination()))
         (body,), (headers,) = peer.bodies, peer.headers
     assert delivery.state is DeliveryState.DELIVERED
     assert parts(body, headers["Content-Type"]) == [
-        shop.path(SEG).read_bytes(),
-        shop.path(SR).read_bytes(),
+        finished.path(SEG).read_bytes(),
+        finished.path(SR).read_bytes(),
     ]
 
 
-def test_a_destination_gets_only_the_kinds_of_results_in_its_settings(shop: Shop) -> None:
+def test_a_destination_gets_only_the_kinds_of_results_in_its_settings(
+    finished: FinishedJob,
+) -> None:
     with running_dicom_peer() as peer:
-        assert shop.deliver(pacs(peer, "sr", "report")).state is DeliveryState.DELIVERED
-        assert unchanged(peer.received, [shop.path(SR)])
+        assert finished.deliver(pacs(peer, "sr", "report")).state is DeliveryState.DELIVERED
+        assert unchanged(peer.received, [finished.path(SR)])
 
 
 def test_a_delivery_without_wanted_results_ends_without_a_connection(
-    shop: Shop, phantom_series: WrittenSeries
+    finished: FinishedJob, phantom_series: WrittenSeries
 ) -> None:
-    shop.reject(phantom_series.paths[2], phantom_series.sop_uids[2])
+    finished.reject(phantom_series.paths[2], phantom_series.sop_uids[2])
     nobody = replace_kinds(nowhere(), "rtstruct")
-    assert shop.deliver(nobody).state is DeliveryState.DELIVERED
+    assert finished.deliver(nobody).state is DeliveryState.DELIVERED
 
 
 def test_rejected_results_are_sent_with_the_note_that_rejects_them(
-    shop: Shop, phantom_series: WrittenSeries
+    finished: FinishedJob, phantom_series: WrittenSeries
 ) -> None:
-    shop.reject(phantom_series.paths[2], phantom_series.sop_uids[2])
+    finished.reject(phantom_series.paths[2], phantom_series.sop_uids[2])
     with running_dicom_peer() as peer:
-        assert shop.deliver(pacs(peer, "sr")).state is DeliveryState.DELIVERED
-        assert unchanged(peer.received, [shop.path(SR), shop.path(NOTE)])
+        assert finished.deliver(pacs(peer, "sr")).state is DeliveryState.DELIVERED
+        assert unchanged(peer.received, [finished.path(SR), finished.path(NOTE)])
 
 
 def test_a_destination_with_replaced_results_gets_only_the_note_that_rejects_them(
-    shop: Shop, true_segmentation: Segmentation, settings: Settings, tmp_path: Path
+    finished: FinishedJob, true_segmentation: Segmentation, settings: Settings, tmp_path: Path
 ) -> None:
     with open_release(tmp_path / "made") as release:
         (seg,) = write_seg(true_segmentation, settings, release)
         release.publish({})
-    shutil.copy(tmp_path / "made" / seg.path, shop.path(SEG))
-    shutil.copy(REPOSITORY / "app.yaml", shop.storage.job_folder(JOB_ID) / SETTINGS_NAME)
+    shutil.copy(tmp_path / "made" / seg.path, finished.path(SEG))
+    shutil.copy(REPOSITORY / "app.yaml", finished.storage.job_folder(JOB_ID) / SETTINGS_NAME)
     with running_dicom_peer(classes=[*CLASSES, KeyObjectSelectionDocumentStorage]) as peer:
-        shop.deliver(pacs(peer, "seg"))
-        with shop.database.transaction() as connection:
+        finished.deliver(pacs(peer, "seg"))
+        with finished.database.transaction() as connection:
             reject_delivered_results(connection, STUDY.study_instance_uid)
         peer.received.clear()
-        delivery = shop.deliver(pacs(peer, "seg"))
+        delivery = finished.deliver(pacs(peer, "seg"))
         (note,) = peer.datasets()
     assert (delivery.state, delivery.is_rejection) == (DeliveryState.DELIVERED, True)
     assert note.SOPClassUID == KeyObjectSelectionDocumentStorage
     (study,) = note.CurrentRequestedProcedureEvidenceSequence
     (rejected,) = study.ReferencedSeriesSequence[0].ReferencedSOPSequence
-    assert rejected.ReferencedSOPInstanceUID == pydicom.dcmread(shop.path(SEG)).SOPInstanceUID
+    assert rejected.ReferencedSOPInstanceUID == pydicom.dcmread(finished.path(SEG)).SOPInstanceUID
 
 
-def test_a_note_of_rejection_waits_if_the_rejected_results_are_deleted(shop: Shop) -> None:
+def test_a_note_of_rejection_waits_if_the_rejected_results_are_deleted(
+    finished: FinishedJob,
+) -> None:
     with running_dicom_peer() as peer:
-        shop.deliver(pacs(peer))
-        with shop.database.transaction() as connection:
+        finished.deliver(pacs(peer))
+        with finished.database.transaction() as connection:
             reject_delivered_results(connection, STUDY.study_instance_uid)
-        shop.path(SEG).unlink()
-        delivery = shop.deliver(pacs(peer))
+        finished.path(SEG).unlink()
+        delivery = finished.deliver(pacs(peer))
     assert delivery.state is DeliveryState.WAITING
     assert delivery.reason == "1 of 2 results are not on the disk any more"
 
@@ -207,89 +213,93 @@ def replace_kinds(destination: DestinationSection, *kinds: str) -> DestinationSe
     return destination.model_copy(update={"kinds": kinds})
 
 
-def test_a_queue_entry_of_an_earlier_run_delivers_nothing(shop: Shop) -> None:
-    stale = shop.now()
-    shop.deliveries.retry(stale, "anna")
+def test_a_queue_entry_of_an_earlier_run_delivers_nothing(finished: FinishedJob) -> None:
+    stale = finished.now()
+    finished.deliveries.retry(stale, "anna")
     one = Deliverer(
         settings=GatewaySettings(destinations=(nowhere(),)),
-        storage=shop.storage,
-        jobs=shop.jobs,
-        deliveries=shop.deliveries,
+        storage=finished.storage,
+        jobs=finished.jobs,
+        deliveries=finished.deliveries,
     )
     one.deliver(JOB_ID, "pacs", stale.run)
     one.deliver(JOB_ID, "elsewhere", 1)
     one.deliver("f" * 64, "pacs", 1)
-    assert shop.now().attempts == 0
+    assert finished.now().attempts == 0
 
 
-def test_each_failed_delivery_doubles_the_wait_up_to_the_longest(shop: Shop) -> None:
+def test_each_failed_delivery_doubles_the_wait_up_to_the_longest(finished: FinishedJob) -> None:
     waits = []
     for attempt in range(1, 6):
         before = time.time()
-        delivery = shop.deliver(nowhere(), first_retry_seconds=10.0, longest_retry_seconds=60.0)
+        delivery = finished.deliver(nowhere(), first_retry_seconds=10.0, longest_retry_seconds=60.0)
         assert (delivery.state, delivery.attempts) == (DeliveryState.WAITING, attempt)
         assert delivery.reason is not None
         assert delivery.reason.startswith(f"PACS at {LOOPBACK}:")
         waits.append(round(delivery.not_before - before, 0))
-        assert delivery in shop.deliveries.unqueued()
+        assert delivery in finished.deliveries.unqueued()
     assert waits == [10, 20, 40, 60, 60]
     with running_dicom_peer() as peer:
-        delivery = shop.deliver(pacs(peer))
+        delivery = finished.deliver(pacs(peer))
     assert (delivery.state, delivery.reason) == (DeliveryState.DELIVERED, None)
-    told = [event.kind for event in history(shop.database, STUDY.study_instance_uid)]
+    told = [event.kind for event in history(finished.database, STUDY.study_instance_uid)]
     assert told.count(EventKind.NOT_DELIVERED) == 5
     assert told[-1] is EventKind.DELIVERED
 
 
-def test_a_destination_that_is_no_longer_in_the_settings_is_named(shop: Shop) -> None:
-    delivery = shop.deliver()
+def test_a_destination_that_is_no_longer_in_the_settings_is_named(finished: FinishedJob) -> None:
+    delivery = finished.deliver()
     assert delivery.state is DeliveryState.WAITING, "it may come back"
     assert delivery.reason == (
         "no destination is called pacs, or has the AE title of the sender, CT1"
     )
 
 
-def test_missing_result_files_are_the_reason_why_a_delivery_fails(shop: Shop) -> None:
-    shop.path(SR).unlink()
+def test_missing_result_files_are_the_reason_why_a_delivery_fails(finished: FinishedJob) -> None:
+    finished.path(SR).unlink()
     with running_dicom_peer() as peer:
-        delivery = shop.deliver(pacs(peer))
+        delivery = finished.deliver(pacs(peer))
         assert delivery.reason == "1 of 2 results are not on the disk any more"
         assert not peer.received, "all or none"
-        shop.path("results").rename(shop.path("moved"))
-        assert shop.deliver(pacs(peer)).reason == "2 of 2 results are not on the disk any more"
+        finished.path("results").rename(finished.path("moved"))
+        assert finished.deliver(pacs(peer)).reason == "2 of 2 results are not on the disk any more"
 
 
-def test_a_broken_result_file_is_reported_as_an_unexpected_error(shop: Shop) -> None:
-    shop.path(SEG).write_bytes(b"no DICOM")
+def test_a_broken_result_file_is_reported_as_an_unexpected_error(finished: FinishedJob) -> None:
+    finished.path(SEG).write_bytes(b"no DICOM")
     with running_dicom_peer() as peer:
-        delivery = shop.deliver(pacs(peer))
+        delivery = finished.deliver(pacs(peer))
     assert delivery.state is DeliveryState.WAITING
     assert str(delivery.reason).startswith("unexpected InvalidDicomError at ")
 
 
-def test_a_delivery_is_given_up_after_give_up_days_until_a_user_retries_it(shop: Shop) -> None:
-    shop.is_old(days=6.9)
-    assert shop.deliver(nowhere(), give_up_days=7.0).state is DeliveryState.WAITING
-    shop.is_old(days=7.1)
-    delivery = shop.deliver(nowhere(), give_up_days=7.0)
+def test_a_delivery_is_given_up_after_give_up_days_until_a_user_retries_it(
+    finished: FinishedJob,
+) -> None:
+    finished.is_old(days=6.9)
+    assert finished.deliver(nowhere(), give_up_days=7.0).state is DeliveryState.WAITING
+    finished.is_old(days=7.1)
+    delivery = finished.deliver(nowhere(), give_up_days=7.0)
     assert delivery.state is DeliveryState.DEAD
     assert "can't be reached" in (delivery.reason or "")
     with running_dicom_peer() as peer:
-        shop.deliver(pacs(peer))
+        finished.deliver(pacs(peer))
         assert not peer.received
-        assert shop.deliveries.retry(shop.now(), "anna")
-        assert shop.deliver(pacs(peer)).state is DeliveryState.DELIVERED
+        assert finished.deliveries.retry(finished.now(), "anna")
+        assert finished.deliver(pacs(peer)).state is DeliveryState.DELIVERED
 
 
-def test_a_retried_delivery_is_not_given_up_at_once(shop: Shop) -> None:
-    shop.is_old(days=30.0)
-    shop.deliveries.retry(shop.now(), "anna")
-    assert shop.deliver(nowhere()).state is DeliveryState.WAITING
+def test_a_retried_delivery_is_not_given_up_at_once(finished: FinishedJob) -> None:
+    finished.is_old(days=30.0)
+    finished.deliveries.retry(finished.now(), "anna")
+    assert finished.deliver(nowhere()).state is DeliveryState.WAITING
 
 
-def test_a_delivery_to_a_stow_destination_that_is_down_is_tried_again(shop: Shop) -> None:
+def test_a_delivery_to_a_stow_destination_that_is_down_is_tried_again(
+    finished: FinishedJob,
+) -> None:
     stow = StowDestination.model_validate({"url": f"http://{LOOPBACK}:{free_port()}/dicom-web"})
-    delivery = shop.deliver(DestinationSection(name="pacs", stow=stow))
+    delivery = finished.deliver(DestinationSection(name="pacs", stow=stow))
     assert delivery.state is DeliveryState.WAITING
     assert (delivery.reason or "").startswith(f"http://{LOOPBACK}:")
 

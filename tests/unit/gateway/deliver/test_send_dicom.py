@@ -1,4 +1,4 @@
-"""Files are sent to pynetdicom, dcmtk's storescp and Orthanc, and to peers that behave badly."""
+"""Tests sending by C-STORE to pynetdicom, storescp and Orthanc, and to peers with faults."""
 
 import socket
 import ssl

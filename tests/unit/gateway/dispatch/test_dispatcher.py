@@ -1,4 +1,4 @@
-"""Studies move on by a real queue, whatever was cut off before."""
+"""Tests the dispatcher with a real queue, also after interruptions at any step."""
 
 import json
 import time

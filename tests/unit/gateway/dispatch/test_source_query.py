@@ -1,4 +1,4 @@
-"""A source is asked how much it has, by C-FIND and QIDO-RS: an Orthanc, and one that is off."""
+"""Tests queries for the number of instances by C-FIND and QIDO-RS, to Orthanc."""
 
 from collections.abc import Iterator
 from contextlib import closing

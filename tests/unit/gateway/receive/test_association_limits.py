@@ -1,4 +1,4 @@
-"""Places for associations: who gets one, and which stalled association makes room."""
+"""Tests the limits of associations, and which stalled association is ended for a new one."""
 
 from dataclasses import dataclass
 

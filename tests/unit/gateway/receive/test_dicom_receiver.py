@@ -1,4 +1,4 @@
-"""The receiver, by dcmtk's senders and by pynetdicom's."""
+"""Tests the DICOM receiver with senders of dcmtk and of pynetdicom."""
 
 import socket
 import subprocess

@@ -1,4 +1,4 @@
-"""Orthanc from Debian as a source: whatever happens to it, what it has is here in the end."""
+"""Tests polling of a real Orthanc from Debian, also with restarts and faults."""
 
 import json
 import shutil

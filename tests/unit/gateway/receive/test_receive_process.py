@@ -1,4 +1,4 @@
-"""All ways in, at once, into one storage."""
+"""Tests all receivers of the gateway at once, with one storage folder."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Associations are shared out among processes, and whichever has one does the same with it."""
+"""Tests receiver processes, among which associations are shared."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""A ledger that knows less than the storage has."""
+"""Tests recovery of stored files that are not in the ledger."""
 
 import shutil
 import sys

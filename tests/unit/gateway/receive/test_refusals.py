@@ -1,4 +1,4 @@
-"""Whoever is not let in, or does what is not allowed, is on record, and so in the audit trail."""
+"""Tests that every rejected sender and every refused request is recorded for the audit trail."""
 
 from contextlib import suppress
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Senders that fall silent, and limits: a true sender is always served."""
+"""Tests that a sender is served while others are silent, and that limits are fair."""
 
 import socket
 import ssl
@@ -104,7 +104,7 @@ def associated_in_the_end(port: int, tls: ssl.SSLContext | None = None) -> Itera
     association.release()
 
 
-def status_of_a_true_sender(port: int, path: Path, tls: ssl.SSLContext | None = None) -> int:
+def status_of_a_sender(port: int, path: Path, tls: ssl.SSLContext | None = None) -> int:
     """Returns the status of an instance that a sender sends once it is let in."""
     with associated_in_the_end(port, tls) as association:
         return int(association.send_c_store(pydicom.dcmread(path)).Status)
@@ -140,7 +140,7 @@ def test_a_sender_is_served_while_64_others_are_silent_inside_a_pdu(
         silent_senders(port, SILENT_SENDERS, tls) as silent,
     ):
         start = time.monotonic()
-        assert status_of_a_true_sender(port, phantom_series.paths[0], tls) == 0
+        assert status_of_a_sender(port, phantom_series.paths[0], tls) == 0
         assert time.monotonic() - start < SERVED_WITHIN_SECONDS
         if limits:
             for connection in silent:
@@ -187,7 +187,7 @@ def test_a_sender_that_lost_its_connection_is_served_when_it_connects_again(
     """Its own silent associations have all that one sender may have."""
     settings = ANY_PORT.model_copy(update={"max_associations": 8})
     with running_receiver(settings, intake, storage) as port, silent_senders(port, 4, are_one=True):
-        assert status_of_a_true_sender(port, phantom_series.paths[0]) == 0
+        assert status_of_a_sender(port, phantom_series.paths[0]) == 0
 
 
 def is_let_in(port: int, title: str, address: str, held: ExitStack) -> bool:

@@ -1,4 +1,4 @@
-"""The DICOMweb receiver, by dicomweb-client, by Orthanc, and by requests that are none."""
+"""Tests the STOW-RS receiver with dicomweb-client, Orthanc and malformed requests."""
 
 import json
 import socket

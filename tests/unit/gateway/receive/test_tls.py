@@ -1,4 +1,4 @@
-"""The receiver over TLS, by dcmtk and by pynetdicom."""
+"""Tests the DICOM receiver over TLS, with dcmtk and pynetdicom."""
 
 import ssl
 from collections.abc import Iterator

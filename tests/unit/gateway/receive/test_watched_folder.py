@@ -1,4 +1,4 @@
-"""Files are taken from a watched folder, in whatever way they are put into it."""
+"""Tests that files are taken from a watched folder only when they are complete."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""After a jump of the clock nothing is deleted until a person has confirmed it."""
+"""Tests that nothing is deleted after a jump of the clock until a user confirms the clock."""
 
 import pytest
 

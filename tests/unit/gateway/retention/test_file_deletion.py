@@ -1,4 +1,4 @@
-"""How files of deleted studies go, and which stay because they are wanted again."""
+"""Tests how files of deleted studies are removed, and which stay because they came again."""
 
 import os
 import time

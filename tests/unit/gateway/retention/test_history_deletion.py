@@ -1,4 +1,4 @@
-"""What is on record of studies whose files are gone: when it goes, and what keeps it."""
+"""Tests when jobs and events of studies without files are deleted, and when they stay."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

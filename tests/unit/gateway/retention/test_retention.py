@@ -1,4 +1,4 @@
-"""Retention on a gateway's folder and database: what goes, and that nothing else does."""
+"""Tests retention on a real storage folder and database."""
 
 import time
 from collections.abc import Iterator

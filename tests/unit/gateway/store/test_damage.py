@@ -1,4 +1,4 @@
-"""A ledger whose file is truncated or overwritten, when it is opened and while it is used."""
+"""Tests a ledger whose file is truncated or overwritten, at the start and during use."""
 
 import os
 import sqlite3

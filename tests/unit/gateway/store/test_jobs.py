@@ -1,4 +1,4 @@
-"""The jobs against a model of them: whatever is asked of them, in whatever order."""
+"""Tests the list of jobs, also with random sequences of actions against a model."""
 
 import time
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The layout of the database: made anew, upgraded from a store of version 0.1.0, and back."""
+"""Tests the layout of the database: new, upgraded from version 0.1.0, and downgraded."""
 
 import sqlite3
 from pathlib import Path

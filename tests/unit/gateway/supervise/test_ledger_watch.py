@@ -1,4 +1,4 @@
-"""What becomes of the jobs of workers that the supervisor ends."""
+"""Tests what happens to jobs of workers that the supervisor ends."""
 
 from collections.abc import Iterator
 from pathlib import Path

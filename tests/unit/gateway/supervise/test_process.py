@@ -1,4 +1,4 @@
-"""Processes under a supervisor: real ones, with roles of the gateway."""
+"""Tests supervision of real processes of the gateway."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""The unit for systemd fits what the gateway does."""
+"""Tests that the systemd unit suits the gateway."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""What a browser does with forms."""
+"""Logs in and presses buttons as a browser does."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Users are let in by the password or through a reverse proxy, and their sessions end."""
+"""Tests logins by password and through a reverse proxy, and the end of sessions."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""The page shows both sides of a conflict, and a user decides there."""
+"""Tests that the page shows both sides of a conflict, and that a user decides there."""
 
 from pathlib import Path
 

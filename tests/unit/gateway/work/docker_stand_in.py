@@ -1,4 +1,4 @@
-"""A command that takes Docker's arguments, and does what a test has written beside it."""
+"""A stand-in for the command `docker`, whose behaviour a test chooses."""
 
 import json
 import shlex

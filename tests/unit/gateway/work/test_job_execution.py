@@ -1,4 +1,4 @@
-"""A job from begin to end: with a stand-in for Docker where the application does not matter."""
+"""Tests a whole job, with a stand-in for Docker if the application does not matter."""
 
 import time
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A worker in a process of its own, with a stand-in for Docker that can be kept waiting."""
+"""Tests a worker in its own process, with a stand-in for Docker that can be paused."""
 
 import subprocess
 import sys
@@ -23,7 +23,7 @@ STUDY = "1.2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Floor:
+class OneWorker:
     """A study that is queued, and where a worker can be started for it."""
 
     bench: DispatchBench
@@ -66,7 +66,7 @@ class Floor:
 
 
 @pytest.fixture
-def floor(tmp_path: Path, phantom_series: WrittenSeries) -> Iterator[Floor]:
+def one_worker(tmp_path: Path, phantom_series: WrittenSeries) -> Iterator[OneWorker]:
     file = tmp_path / "slice.dcm"
     file.write_bytes(phantom_series.paths[0].read_bytes())
     docker = DockerStandIn(tmp_path / "docker")
@@ -75,94 +75,98 @@ def floor(tmp_path: Path, phantom_series: WrittenSeries) -> Iterator[Floor]:
         bench.receive(STUDY)
         bench.tick()
         try:
-            yield Floor(bench=bench, docker=docker, folder=tmp_path)
+            yield OneWorker(bench=bench, docker=docker, folder=tmp_path)
         finally:
             docker.hold.unlink(missing_ok=True)  # nobody else ends a container that was given up
 
 
-def test_a_worker_is_listed_before_it_takes_a_job_and_removed_when_it_ends(floor: Floor) -> None:
-    floor.docker.hold.touch()
-    with floor.worker() as process:
-        wait_until(floor.has_started)
-        (seen,) = floor.bench.dispatcher.worker_list.workers()
+def test_a_worker_is_listed_before_it_takes_a_job_and_removed_when_it_ends(
+    one_worker: OneWorker,
+) -> None:
+    one_worker.docker.hold.touch()
+    with one_worker.worker() as process:
+        wait_until(one_worker.has_started)
+        (seen,) = one_worker.bench.dispatcher.worker_list.workers()
         assert (seen.worker, seen.device) == ("host-1", "cpu")
-        assert floor.job().worker == "host-1"
-        floor.docker.hold.unlink()
-        wait_until(floor.is_done)
+        assert one_worker.job().worker == "host-1"
+        one_worker.docker.hold.unlink()
+        wait_until(one_worker.is_done)
         process.terminate()
         assert process.wait(WAIT_SECONDS) == 0
-    assert floor.bench.dispatcher.worker_list.workers() == []
-    assert list((floor.folder / "jobs").iterdir()) == [
-        floor.bench.dispatcher.storage.job_folder(floor.job().job_id)
+    assert one_worker.bench.dispatcher.worker_list.workers() == []
+    assert list((one_worker.folder / "jobs").iterdir()) == [
+        one_worker.bench.dispatcher.storage.job_folder(one_worker.job().job_id)
     ]
 
 
-def test_cancelling_a_job_ends_its_container(floor: Floor) -> None:
-    floor.docker.hold.touch()
-    with floor.worker() as process:
-        wait_until(floor.has_started)
-        floor.bench.dispatcher.jobs.cancel(floor.job().job_id, "anna")
+def test_cancelling_a_job_ends_its_container(one_worker: OneWorker) -> None:
+    one_worker.docker.hold.touch()
+    with one_worker.worker() as process:
+        wait_until(one_worker.has_started)
+        one_worker.bench.dispatcher.jobs.cancel(one_worker.job().job_id, "anna")
         assert process.wait(WAIT_SECONDS) == GAVE_UP
-    assert [words[0] for words in floor.docker.calls()] == ["rm", "rm", "run", "rm"]
-    floor.docker.hold.unlink()
-    floor.bench.receive("1.3")
-    floor.bench.tick()
-    with floor.worker():
-        wait_until(lambda: floor.bench.jobs("1.3")[0].state is JobState.SEGMENTED)
-    assert floor.job().state is JobState.CANCELLED
-    assert floor.runs() == 2
+    assert [words[0] for words in one_worker.docker.calls()] == ["rm", "rm", "run", "rm"]
+    one_worker.docker.hold.unlink()
+    one_worker.bench.receive("1.3")
+    one_worker.bench.tick()
+    with one_worker.worker():
+        wait_until(lambda: one_worker.bench.jobs("1.3")[0].state is JobState.SEGMENTED)
+    assert one_worker.job().state is JobState.CANCELLED
+    assert one_worker.runs() == 2
 
 
 def test_a_worker_removes_its_own_container_and_not_that_of_another_worker(
-    floor: Floor,
+    one_worker: OneWorker,
 ) -> None:
-    floor.docker.hold.touch()
-    with floor.worker() as first:
-        wait_until(floor.has_started)
-        job = floor.job()
-        assert floor.bench.dispatcher.jobs.begin(job.job_id, job.run, "host-2") is not None
+    one_worker.docker.hold.touch()
+    with one_worker.worker() as first:
+        wait_until(one_worker.has_started)
+        job = one_worker.job()
+        assert one_worker.bench.dispatcher.jobs.begin(job.job_id, job.run, "host-2") is not None
         assert first.wait(WAIT_SECONDS) == GAVE_UP
-    floor.docker.hold.unlink()
-    begun, removed = floor.docker.calls()[-2:]
-    name = container_name("host-1", floor.folder)
+    one_worker.docker.hold.unlink()
+    begun, removed = one_worker.docker.calls()[-2:]
+    name = container_name("host-1", one_worker.folder)
     assert begun[:4] == ["run", "--rm", "--name", name]
     assert removed == ["rm", "--force", name]
 
 
-def test_a_worker_that_is_told_to_stop_returns_its_job_to_the_queue(floor: Floor) -> None:
-    floor.docker.hold.touch()
-    with floor.worker() as process:
-        wait_until(floor.has_started)
+def test_a_worker_that_is_told_to_stop_returns_its_job_to_the_queue(one_worker: OneWorker) -> None:
+    one_worker.docker.hold.touch()
+    with one_worker.worker() as process:
+        wait_until(one_worker.has_started)
         process.terminate()
         assert process.wait(WAIT_SECONDS) == GAVE_UP
-    job = floor.job()
+    job = one_worker.job()
     assert (job.state, job.reason) == (JobState.QUEUED, "the gateway was stopped")
     assert (job.attempts, job.run, job.not_before) == (0, 2, 0.0)
-    floor.docker.hold.unlink()
-    floor.bench.tick()
-    with floor.worker():
-        wait_until(floor.is_done)
-    assert floor.job().attempts == 1
+    one_worker.docker.hold.unlink()
+    one_worker.bench.tick()
+    with one_worker.worker():
+        wait_until(one_worker.is_done)
+    assert one_worker.job().attempts == 1
 
 
-def test_a_worker_that_was_taken_for_lost_leaves_its_job_to_another_worker(floor: Floor) -> None:
-    floor.docker.hold.touch()
-    with floor.worker() as process:
-        wait_until(floor.has_started)
-        job = floor.job()
-        assert floor.bench.dispatcher.jobs.begin(job.job_id, job.run, "host-2") is not None
+def test_a_worker_that_was_taken_for_lost_leaves_its_job_to_another_worker(
+    one_worker: OneWorker,
+) -> None:
+    one_worker.docker.hold.touch()
+    with one_worker.worker() as process:
+        wait_until(one_worker.has_started)
+        job = one_worker.job()
+        assert one_worker.bench.dispatcher.jobs.begin(job.job_id, job.run, "host-2") is not None
         assert process.wait(WAIT_SECONDS) == GAVE_UP
-    job = floor.job()
+    job = one_worker.job()
     assert (job.state, job.worker, job.attempts) == (JobState.RUNNING, "host-2", 2)
 
 
-def test_a_worker_goes_on_after_an_entry_of_a_cancelled_job(floor: Floor) -> None:
+def test_a_worker_goes_on_after_an_entry_of_a_cancelled_job(one_worker: OneWorker) -> None:
     """An entry comes again for a job that another worker has, or nobody wants: others go on."""
-    job = floor.job()
-    floor.bench.dispatcher.jobs.cancel(job.job_id, "anna")
-    floor.bench.receive("1.3")
-    floor.bench.tick()
-    with floor.worker() as process:
-        wait_until(lambda: floor.bench.jobs("1.3")[0].state is JobState.SEGMENTED)
+    job = one_worker.job()
+    one_worker.bench.dispatcher.jobs.cancel(job.job_id, "anna")
+    one_worker.bench.receive("1.3")
+    one_worker.bench.tick()
+    with one_worker.worker() as process:
+        wait_until(lambda: one_worker.bench.jobs("1.3")[0].state is JobState.SEGMENTED)
         assert process.poll() is None
-    assert floor.runs() == 1
+    assert one_worker.runs() == 1
