@@ -103,7 +103,7 @@ class ConflictDetector:
             if kept.sop_instance_uid in uids or disagreements((*patients, self._patient(kept)))
         ]
 
-    def forget_but(self, study_instance_uids: Collection[str]) -> None:
+    def forget_all_but(self, study_instance_uids: Collection[str]) -> None:
         """Forgets the headers of all studies except some."""
         for uid in [uid for uid in self._patients if uid not in study_instance_uids]:
             del self._patients[uid]

@@ -1,8 +1,8 @@
 """Sets limits and deadlines for HTTP connections, of the page and of STOW-RS.
 
 uvicorn sets no time limit for the first request of a connection, for the rest of a request, or for
-reading a response. Here each of these has a deadline. Where there are too many connections, the one
-without progress for longest is closed for a new one. /health and /metrics are answered even then.
+reading a response. Here each of these has a deadline. If there are too many connections, the one
+without progress for longest is closed for a new one. /health and /metrics are always answered.
 """
 
 import asyncio
@@ -22,17 +22,17 @@ from totalmap.log import get_logger
 REQUEST_SECONDS = 3.0
 BODY_SECONDS = 10.0
 ANSWER_SECONDS = 10.0
-# At least so many bytes, in either direction, count as progress.
+# At least this number of bytes, in either direction, counts as progress.
 PROGRESS_BYTES = 1000
-# A request whose peer makes no progress for so long may be closed for a new connection.
+# A request without progress for this time may be closed for a new connection.
 STALLED_SECONDS = 1.0
 LOOK_SECONDS = 0.25
 MAX_CONNECTIONS = 128
 MAX_OF_ADDRESS = 64
-# So many more are accepted, to which only RESERVED_PATHS are answered.
+# This many more connections are accepted, on which only RESERVED_PATHS are answered.
 RESERVED_CONNECTIONS = 16
 RESERVED_PATHS = ("/health", "/metrics")
-# So many more may be in their TLS handshake, and so many wait to be accepted.
+# The number of further connections in their TLS handshake, and of those that wait to be accepted.
 MAX_HANDSHAKES = 128
 BACKLOG = 128
 # Linux would keep up to 4 MB of responses for each client that reads none.
@@ -67,7 +67,7 @@ class LimitedProtocol(H11Protocol):
         super().connection_made(transport)
         self._progress_at = self.loop.time()
         self._head_since: float | None = self._progress_at
-        self._n_bytes = 0  # since then
+        self._n_bytes = 0  # since the last progress
         self._unsent = 0
         self._is_reserved = self._is_ended = False
         if not self._make_room():

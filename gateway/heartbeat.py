@@ -159,7 +159,7 @@ class HeartbeatWatch:
                 self._late.append(f"the process `{name}` is starting")
 
     def reasons(self) -> list[str]:
-        """Returns what was wrong at the last look."""
+        """Returns the faults that the last look found."""
         return self._late
 
 

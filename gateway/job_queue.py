@@ -5,16 +5,16 @@ of the same Postgres. The jobs themselves are in the ledger (gateway/store/jobs.
 """
 
 import logging
-import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from dbos import DBOS, DBOSConfig, EnqueueOptions
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.config import GatewaySettings
+from gateway.store.damage import is_sound_sqlite
 from gateway.store.deliveries import Delivery
 from gateway.store.job import Job
 from totalmap.errors import ResourceError
@@ -114,7 +114,7 @@ class JobQueue:
         return {workflow.executor_id for workflow in found if workflow.executor_id}
 
     def forget(self, older_than_seconds: float) -> int:
-        """Deletes entries that ended so long ago; returns how many."""
+        """Deletes entries that ended before some time; returns the number of entries."""
         over = DBOS.list_workflows(
             status=_OVER,
             completed_before=_iso(time.time() - older_than_seconds),
@@ -149,12 +149,7 @@ def set_aside_damaged_queue(settings: GatewaySettings) -> None:
     file = settings.storage_folder / QUEUE_FILE
     if settings.ledger_url or not file.exists():
         return
-    try:
-        with closing(sqlite3.connect(file)) as connection:
-            found = connection.execute("PRAGMA quick_check(1)").fetchone()
-    except sqlite3.DatabaseError as error:
-        found = (str(error),)
-    if found == ("ok",):
+    if is_sound_sqlite(file):
         return
     log.warning("damaged_queue_set_aside", reason="its pages do not fit together")
     for suffix in ("", "-wal", "-shm"):

@@ -30,9 +30,9 @@ class LoginAttempts:
             self._failures = {
                 peer: recent
                 for peer, moments in self._failures.items()
-                if (recent := _that_count(moments, now))
+                if (recent := _counting_failures(moments, now))
             }
-            failures = self._failures.setdefault(_whose(address), [])
+            failures = self._failures.setdefault(_subscriber(address), [])
             if len(failures) >= FAILURES:
                 return False
             failures.append(now)
@@ -41,19 +41,19 @@ class LoginAttempts:
     def succeeded(self, address: str) -> None:
         """Removes the newest try of an address from its failures, because it has succeeded."""
         with self._lock:
-            failures = self._failures.get(_whose(address))
+            failures = self._failures.get(_subscriber(address))
             if failures:
                 failures.pop()
 
 
-def _that_count(moments: list[float], now: float) -> list[float]:
+def _counting_failures(moments: list[float], now: float) -> list[float]:
     """Returns the failures that count; too many count until a minute after the last."""
     if len(moments) >= FAILURES:
         return moments if now - moments[-1] < WITHIN_SECONDS else []
     return [moment for moment in moments if now - moment < WITHIN_SECONDS]
 
 
-def _whose(address: str) -> str:
+def _subscriber(address: str) -> str:
     parsed = parse_address(address)
     if isinstance(parsed, IPv6Address):
         return f"{int(parsed) >> (_IPV6_BITS - IPV6_PREFIX_BITS):x}::"

@@ -50,25 +50,25 @@ class PreflightResult:
 
 def check(settings: GatewaySettings) -> Iterator[PreflightResult]:
     """Yields each result as soon as it is known; a destination may take long to answer."""
-    yield _point("storage_folder", partial(_storage, settings))
-    yield _point("ledger_url", partial(_ledger, settings))
-    yield _point("receive", partial(_receive, settings))
+    yield _checked("storage_folder", partial(_storage, settings))
+    yield _checked("ledger_url", partial(_ledger, settings))
+    yield _checked("receive", partial(_receive, settings))
     if settings.receive.stow is not None:
-        yield _point("receive.stow", partial(_served, "receive.stow", settings.receive.stow))
+        yield _checked("receive.stow", partial(_served, "receive.stow", settings.receive.stow))
     for rule in settings.rules:
-        yield _point(f"rule {rule.name}", partial(_rule, settings, rule))
+        yield _checked(f"rule {rule.name}", partial(_rule, settings, rule))
     if settings.work.runner is RunnerKind.CONTAINER:
-        yield _point("work.container", partial(_container, settings))
+        yield _checked("work.container", partial(_container, settings))
     for destination in settings.destinations:
-        yield _point(f"destination {destination.name}", partial(_destination, destination))
-    yield _point("web", partial(_served, "web", settings.web))
+        yield _checked(f"destination {destination.name}", partial(_destination, destination))
+    yield _checked("web", partial(_served, "web", settings.web))
 
 
 class _Warning(str):
     """The text of a check whose subject works but is not safe."""
 
 
-def _point(name: str, look: Callable[[], str]) -> PreflightResult:
+def _checked(name: str, look: Callable[[], str]) -> PreflightResult:
     try:
         said = look()
     except TotalMapError as error:

@@ -40,8 +40,8 @@ log = get_logger()
 class Place(Protocol):
     """A place to which audit messages are written."""
 
-    def is_left_alone(self) -> bool:
-        """Returns whether nothing is to be sent now."""
+    def is_waiting_to_retry(self) -> bool:
+        """Returns whether nothing is sent for now, after a failure."""
 
     def send(self, messages: Sequence[SyslogMessage]) -> None:
         """Returns when the messages are written.
@@ -57,8 +57,8 @@ class AuditFile:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def is_left_alone(self) -> bool:
-        """Returns False: it is always tried."""
+    def is_waiting_to_retry(self) -> bool:
+        """Returns False: a file is always tried."""
         return False
 
     def send(self, messages: Sequence[SyslogMessage]) -> None:
@@ -121,7 +121,7 @@ class Auditor:
             ResourceError: The database fails.
         """
         for name, place in self._places.items():
-            if place.is_left_alone():
+            if place.is_waiting_to_retry():
                 continue
             events = events_after(self._database, self._progress.last(name), EVENTS_AT_ONCE)
             if not events:

@@ -52,8 +52,8 @@ class Collector:
         self._tls = _tls_context(settings)
         self._not_before = 0.0
 
-    def is_left_alone(self) -> bool:
-        """Returns whether it has failed so recently that nothing is to be sent."""
+    def is_waiting_to_retry(self) -> bool:
+        """Returns whether it has failed recently, so that nothing is sent."""
         return time.monotonic() < self._not_before
 
     def send(self, messages: Sequence[SyslogMessage]) -> None:

@@ -41,7 +41,7 @@ FAILURES: Mapping[int, str] = {
     0x0213: "resource limitation",
 }
 NO_SUCH_OBJECT, CLASS_CONFLICT = 0x0112, 0x0119
-# Some destinations report at once, over the association in which they were asked.
+# Some destinations report at once, over the association of the request.
 REPORT_SECONDS = 2.0
 _MS_PER_SECOND = 1000
 

@@ -130,7 +130,7 @@ class SenderRequests:
 def reporting_to_senders(requests: SenderRequests) -> Iterator[None]:
     """Sends the reports that are due while the block runs, in a thread of its own."""
     stop = Event()
-    thread = Thread(target=_report_until, args=(stop, requests), name="promises")
+    thread = Thread(target=_report_until, args=(stop, requests), name="commitment reports")
     thread.start()
     try:
         yield

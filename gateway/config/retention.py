@@ -1,4 +1,4 @@
-"""The `retention` section: what is deleted, and when."""
+"""The `retention` section: when sources, results and histories are deleted."""
 
 from typing import Annotated
 
@@ -8,15 +8,16 @@ from totalmap.settings_file import Section
 
 
 class RetentionSection(Section):
-    """What is deleted, and when: never before every destination has the results.
+    """When sources, results and histories are deleted.
 
-    If a destination is asked for storage commitment, never before it has committed itself.
+    Nothing is deleted before every destination has the results and, if it is asked for storage
+    commitment, has committed itself.
 
     Attributes:
         sources_days: Days after the last delivery until sources are deleted; None: they stay.
         results_days: The same for results.
         failed_days: The same for all files of a study whose job is dead, held or cancelled.
-        history_days: The same for what is on record of a study whose files are deleted, and for all
+        history_days: The same for jobs and events of a study whose files are deleted, and for all
             other events, once they are in the audit trail.
     """
 

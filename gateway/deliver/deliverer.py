@@ -25,7 +25,7 @@ from totalmap.finding import REJECTION_NOTE
 from totalmap.log import get_logger
 
 SECONDS_PER_DAY = 86_400
-# Most archives report within seconds, some only when they have written to tape.
+# Most archives report within seconds, some only after they have written to tape.
 ASK_AGAIN_SECONDS = 60.0
 # In the folder of a job: notes that reject its results.
 NOTES_NAME = "notes"
@@ -54,10 +54,10 @@ class Deliverer:
         )
 
     def deliver(self, job_id: str, destination: str, run: int) -> None:
-        """Does the next step of a delivery that comes out of the queue; nothing if it is done.
+        """Runs the next step of a delivery from the queue; does nothing if there is none.
 
-        First the results are sent. When that is on record, the destination is asked for storage
-        commitment, if it is set so; a crash in between loses neither.
+        First the results are sent. When that is recorded, the destination is asked for storage
+        commitment, if its settings say so. A crash in between loses neither step.
 
         Raises:
             ResourceError: The database fails; the delivery is queued again by the next sweep.

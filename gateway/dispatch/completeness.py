@@ -63,7 +63,7 @@ class QuietTimes:
             since_change_seconds=now - seen.change_since,
         )
 
-    def forget_but(self, study_instance_uids: Container[str]) -> None:
+    def forget_all_but(self, study_instance_uids: Container[str]) -> None:
         """Forgets all studies except some."""
         for uid in [uid for uid in self._seen if uid not in study_instance_uids]:
             del self._seen[uid]

@@ -178,16 +178,16 @@ class Dispatcher:
         """Makes jobs of complete studies, and queues jobs and deliveries that are to be queued."""
         growing = self.ledger.growing_studies()
         uids = {study.study_instance_uid for study in growing}
-        self.expected_counts.forget_but(uids)
-        self.conflict_detector.forget_but(uids)
-        self.quiet_times.forget_but(uids)
+        self.expected_counts.forget_all_but(uids)
+        self.conflict_detector.forget_all_but(uids)
+        self.quiet_times.forget_all_but(uids)
         for study in growing:
             expected = self.expected_counts.of(study.study_instance_uid)
             quiet = self.quiet_times.of(study)
             is_done = is_complete(study, quiet, self.settings.complete, expected)
             if is_done or study.has_jobs:
                 with _failures_logged():  # one study must not hold up the others
-                    self._look_if_harmless(study, is_done=is_done)
+                    self._look_unless_it_crashes(study, is_done=is_done)
                 self.turned()
         self.queue.pause(is_paused=self.worker_list.is_paused())
         for job in self.jobs.unqueued():
@@ -214,7 +214,7 @@ class Dispatcher:
                 self.deliveries.forgotten(delivery)
         self.queue.forget(FORGET_SECONDS)
 
-    def _look_if_harmless(self, study: GrowingStudy, *, is_done: bool) -> None:
+    def _look_unless_it_crashes(self, study: GrowingStudy, *, is_done: bool) -> None:
         if self.crashing_studies is None:
             self._look_at(study, is_done=is_done)
         elif self.crashing_studies.begin(study.study_instance_uid):

@@ -56,7 +56,7 @@ class ExpectedCounts:
             self._asked[study_instance_uid] = (time.monotonic(), question)
         return self._known.get(study_instance_uid)
 
-    def forget_but(self, study_instance_uids: Container[str]) -> None:
+    def forget_all_but(self, study_instance_uids: Container[str]) -> None:
         """Forgets all studies except some."""
         for uid in [uid for uid in self._asked if uid not in study_instance_uids]:
             del self._asked[uid]

@@ -97,7 +97,7 @@ class EventDrivenSocket(AssociationSocket):
         return bool(found)
 
     def recv(self, nr_bytes: int) -> bytearray:
-        """Returns so many bytes, or fewer where the connection ends before.
+        """Returns a number of bytes, or fewer if the connection ends before.
 
         Raises:
             OSError: A PDU is longer than was agreed on.

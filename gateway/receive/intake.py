@@ -166,7 +166,7 @@ def _is_new(record: Callable[[str, str, str], bool], who: str, why: str, address
     """Records an event, and returns whether it is new; also if the database fails."""
     try:
         return record(who, why, address)
-    except ResourceError as error:  # the peer is kept out in any case
+    except ResourceError as error:  # the sender is rejected in any case
         log.warning("not_recorded", reason=str(error))
         return True
 

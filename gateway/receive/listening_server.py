@@ -155,7 +155,7 @@ class ListeningServer(AssociationServer):
             self.processes[place.process - 1].cut_off(place.number)
 
     def _wait_for(self, connection: socket.socket, wanted: int) -> None:
-        """Waits until so many bytes are readable; an earlier wake-up means end of file."""
+        """Waits until a number of bytes is readable; an earlier wake-up means end of file."""
         if connection.getsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT) == wanted:
             self._close(connection)
         else:

@@ -64,7 +64,7 @@ class NotAllowed(TotalMapError):
 
 
 class TooManyFailures(TotalMapError):
-    """An address sent so many wrong passwords that none is checked any more."""
+    """An address sent too many wrong passwords; none is checked for a while."""
 
 
 class StowAuthenticator:
@@ -223,7 +223,7 @@ class StowReceiver:
 
 
 async def _done(takes: "set[asyncio.Future[PartOutcome]]", at_most: int) -> Sequence[PartOutcome]:
-    """Waits until at most so many are left, and returns the outcomes of the others."""
+    """Waits until at most `at_most` are left, and returns the outcomes of the others."""
     outcomes = []
     while len(takes) > at_most:
         done, _ = await asyncio.wait(takes, return_when=asyncio.FIRST_COMPLETED)

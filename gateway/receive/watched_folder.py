@@ -223,7 +223,7 @@ class Watch:
 
     def _take(self, file: BinaryIO, status: os.stat_result) -> str | None:
         """Stores a copy of a file; returns why it is rejected, or None."""
-        if _looks(status) in self._taken:  # it could not be removed
+        if _status_key(status) in self._taken:  # it could not be removed
             return None
         self._transfer = self._transfer or uuid4().hex
         copy = self._storage.new_file()
@@ -232,12 +232,12 @@ class Watch:
             file.seek(0)
             with copy.open("xb") as target:
                 copyfileobj(file, target)
-            if _looks(os.fstat(file.fileno())) != _looks(status):
+            if _status_key(os.fstat(file.fileno())) != _status_key(status):
                 return None
             self._intake.take(
                 ReceivedFile(path=copy, sender=self._settings.sender, transfer=self._transfer)
             )
-            self._taken.add(_looks(status))
+            self._taken.add(_status_key(status))
         except InputError as error:
             return str(error)
         except OSError as error:
@@ -251,7 +251,7 @@ class Watch:
     ) -> None:
         """Removes or rejects a file; one that has changed meanwhile stays."""
         now = os.stat(name, dir_fd=place.descriptor, follow_symlinks=False)
-        if _looks(now) != _looks(status):
+        if _status_key(now) != _status_key(status):
             self._is_waiting = True
         elif reason is None:
             os.unlink(name, dir_fd=place.descriptor)
@@ -266,8 +266,8 @@ class Watch:
         The time is that of our own clock: the clock of a file server may be wrong.
         """
         now, before = self._clock(), self._before.get(path)
-        is_same = before is not None and before.status == _looks(status)
-        sight = before if before and is_same else _Sight(_looks(status), now)
+        is_same = before is not None and before.status == _status_key(status)
+        sight = before if before and is_same else _Sight(_status_key(status), now)
         self._seen[path] = sight
         return now - sight.since >= times * self._settings.quiet_seconds
 
@@ -302,7 +302,7 @@ def _reject(place: _Place, name: str) -> None:
         os.rename(name, kept, src_dir_fd=place.descriptor, dst_dir_fd=rejected)
 
 
-def _looks(status: os.stat_result) -> tuple[int, ...]:
+def _status_key(status: os.stat_result) -> tuple[int, ...]:
     return (
         status.st_dev,
         status.st_ino,

@@ -122,7 +122,7 @@ class Batches:
 
 
 class HistoryDeletion:
-    """Deletes what is on record of studies whose files were deleted years ago.
+    """Deletes jobs and events of studies whose files were deleted years ago.
 
     Until then the history says what was made of a study and where the results went. Its events are
     deleted only when they are in the audit trail. `Retention` uses it, in its own thread.

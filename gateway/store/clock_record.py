@@ -24,7 +24,7 @@ class ClockReading:
 
 
 class ClockRecord:
-    """Each method raises ResourceError if the database fails or can't be reached."""
+    """The last clock reading; each method raises ResourceError if the database fails."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

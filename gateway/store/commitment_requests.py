@@ -43,7 +43,7 @@ class OpenCommitmentRequest(CommitmentRequest):
 
 
 class CommitmentRequestList:
-    """Each method raises ResourceError if the database fails."""
+    """The open requests of senders; each method raises ResourceError if the database fails."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

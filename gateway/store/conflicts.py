@@ -47,7 +47,7 @@ _LISTED_SENDERS = 5
 
 
 class ConflictList:
-    """Each method raises ResourceError if the database fails or can't be reached."""
+    """The conflicts on record; each method raises ResourceError if the database fails."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

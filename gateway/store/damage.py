@@ -1,9 +1,10 @@
-"""Detects damage to the file of the ledger, and keeps all processes from using it.
+"""Detects damage to the files of ledger and queue, and keeps processes from using the ledger.
 
 A mark beside the file tells the other processes, which may not have read a damaged page yet.
 """
 
-from contextlib import suppress
+import sqlite3
+from contextlib import closing, suppress
 from pathlib import Path
 from sqlite3 import SQLITE_CORRUPT, SQLITE_NOTADB
 
@@ -19,7 +20,7 @@ log = get_logger()
 
 
 class DamagedLedger(ResourceError):
-    """The content of the ledger is not what was written; a restart would not change that."""
+    """The ledger does not hold what was written to it; a restart would not help."""
 
     exit_status = ExitStatus.OWN_CHECK
 
@@ -64,6 +65,16 @@ class DamageMark:
             log.error("ledger_damaged", message=str(error))
             self._is_logged = True
         return error
+
+
+def is_sound_sqlite(file: Path) -> bool:
+    """Returns whether the pages of a SQLite file fit together; only while no process uses it."""
+    try:
+        with closing(sqlite3.connect(file)) as connection:
+            found = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.DatabaseError:
+        return False
+    return bool(found == ("ok",))
 
 
 def is_damage(error: BaseException | None) -> bool:

@@ -43,7 +43,7 @@ class LeavingStudy:
 
 
 class LeavingStudies:
-    """Each method raises ResourceError if the database fails."""
+    """Studies whose files are removed; each method raises ResourceError if the database fails."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

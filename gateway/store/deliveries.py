@@ -61,7 +61,7 @@ class Delivery:
 
 
 class DeliveryList:
-    """Each method raises ResourceError if the database fails or can't be reached."""
+    """The deliveries on record; each method raises ResourceError if the database fails."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -242,7 +242,7 @@ class DeliveryList:
 
 
 def is_rejection() -> ColumnElement[bool]:
-    """Returns that a delivery sends the note that rejects the results of its job, not these."""
+    """Returns the condition that a delivery sends a note of rejection instead of the results."""
     return exists().where(
         REPLACED_RESULTS.c.job_id == DELIVERIES.c.job_id,
         REPLACED_RESULTS.c.destination == DELIVERIES.c.destination,

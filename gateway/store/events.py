@@ -74,7 +74,7 @@ class ObjectKind(StrEnum):
 
 
 class Outcome(StrEnum):
-    """Whether what was tried succeeded, as audit messages tell it (PS3.15 A.5.1.1)."""
+    """Whether an action succeeded, as in audit messages (PS3.15 A.5.1.1)."""
 
     SUCCESS = "success"
     MINOR_FAILURE = "minor failure"
@@ -204,7 +204,7 @@ def _event(row: Row[Any]) -> Event:
 
 
 class AuditProgress:
-    """Each method raises ResourceError if the database fails."""
+    """The last event at each place; each method raises ResourceError if the database fails."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

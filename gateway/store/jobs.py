@@ -40,7 +40,7 @@ from gateway.store.schema import DELIVERIES, JOBS, RESULTS, STUDIES
 
 
 class JobList:
-    """Each method raises ResourceError if the database fails or can't be reached."""
+    """The jobs on record; each method raises ResourceError if the database fails."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -31,7 +31,7 @@ class Worker:
 
 
 class WorkerList:
-    """Each method raises ResourceError if the database fails or can't be reached."""
+    """The workers on record; each method raises ResourceError if the database fails."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -63,7 +63,7 @@ class WorkerList:
         return [Worker(**row._mapping) for row in rows]
 
     def lost(self, silent_seconds: float) -> set[str]:
-        """Returns the names of the workers that have not reported for so long."""
+        """Returns the names of the workers that have not reported for some seconds."""
         now = time.time()
         return {worker.worker for worker in self.workers() if now - worker.seen_at > silent_seconds}
 

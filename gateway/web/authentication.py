@@ -84,7 +84,7 @@ class Session:
 
 
 class Sessions:
-    """Safe to use from many threads."""
+    """The open sessions of users; safe to use from many threads."""
 
     def __init__(
         self, idle_seconds: float, now_seconds: Callable[[], float] = time.monotonic

@@ -42,7 +42,7 @@ _DAMAGED = "the ledger is damaged: nothing is received; the log names the remedy
 
 
 def ask_receiver(receive: ReceiveSection) -> Iterator[str]:
-    """Asks the gateway's own receiver by C-ECHO (PS3.4 A), and yields what is wrong with it.
+    """Asks the gateway's own receiver by C-ECHO (PS3.4 A), and yields its faults.
 
     The gateway calls with its own AE title, which the receiver accepts from its own address
     (gateway/receive/dicom_receiver.py). A receiver that rejects the association has answered as
@@ -93,7 +93,7 @@ class Health:
     """The health of the gateway.
 
     Attributes:
-        reasons: What is wrong, without patient data; empty: all is well.
+        reasons: The faults, without patient data; empty: the gateway works.
     """
 
     reasons: Sequence[str]
@@ -182,7 +182,7 @@ class HealthCheck:
         yield from self._dispatcher()
 
     def _dispatcher(self) -> Iterator[str]:
-        """Yields what the dispatcher should have done and has not."""
+        """Yields the work that the dispatcher should have done and has not."""
         now = time.time()
         complete = self._settings.complete
         quiet = max(complete.quiet_seconds, complete.quiet_unreleased_seconds)
@@ -204,7 +204,7 @@ class _Probe:
 
         Args:
             name: The name of the part.
-            question: Yields what is wrong.
+            question: Yields the faults.
             keep_seconds: How long an answer counts.
         """
         self._name = name
@@ -227,7 +227,7 @@ class _Probe:
             return self._done
 
     def reasons(self) -> list[str]:
-        """Returns what is wrong, according to the last answer."""
+        """Returns the faults in the last answer."""
         waited = time.monotonic() - self._asked_at
         if not self._done.is_set():
             if self._reasons is None:

@@ -45,7 +45,7 @@ class Headline:
 
 
 class Headlines:
-    """Safe to use from many threads."""
+    """The titles of studies, kept for a minute; safe to use from many threads."""
 
     def __init__(self, database: Database, storage: Storage) -> None:
         self._ledger = Ledger(database)

@@ -119,10 +119,10 @@ def test_an_invalid_host_name_of_a_collector_is_an_expected_error() -> None:
 
 def test_an_unreachable_collector_is_not_tried_again_at_once() -> None:
     away = collector(free_port(), protocol="tcp")
-    assert not away.is_left_alone()
+    assert not away.is_waiting_to_retry()
     with pytest.raises(ResourceError, match=rf"{LOOPBACK}:[0-9]+ does not take messages by tcp"):
         away.send([ONE])
-    assert away.is_left_alone()
+    assert away.is_waiting_to_retry()
 
 
 def test_a_connection_that_the_collector_aborts_is_an_error() -> None:

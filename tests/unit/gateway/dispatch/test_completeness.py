@@ -63,7 +63,7 @@ def test_quiet_time_counts_from_the_last_instance_and_the_end_of_the_last_transf
     clock.advance(2.0)
     assert times.of(ENDED) == quiet(5.0, 2.0)
     assert times.of(replace(ENDED, n_instances=4)) == quiet(0.0, 0.0)
-    times.forget_but(())
+    times.forget_all_but(())
     assert times.of(replace(ENDED, n_instances=4)) == quiet(0.0, 0.0)
 
 

@@ -58,7 +58,7 @@ def test_the_number_at_the_source_is_asked_for_in_the_background(
     with closing(ExpectedCounts(by_dicom(orthanc.dicom_port), 0.1)) as expected_counts:
         assert expected_counts.of(study) is None
         wait_until(lambda: expected_counts.of(study) == PART, "an answer")
-        expected_counts.forget_but(())
+        expected_counts.forget_all_but(())
         assert expected_counts.of(study) is None
 
 
