@@ -144,7 +144,7 @@ class Ledger:
         return record_rejected(self._database, who, why, address)
 
     def refuse(self, who: str, why: str, address: str) -> bool:
-        """Records that an accepted sender did what is not allowed, if `record_refused` finds it new."""
+        """Records that a sender did what is not allowed, if `record_refused` finds it new."""
         return record_refused(self._database, who, why, address)
 
     def growing_studies(self) -> Sequence[GrowingStudy]:
