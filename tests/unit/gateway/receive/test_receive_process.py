@@ -21,7 +21,7 @@ from gateway.store.ledger import Ledger
 from tests.gateway_process import storescu
 from tests.phantom.study import SeriesSpec, write_series
 from tests.servers import LOOPBACK, free_port
-from tests.unit.gateway.receive.test_orthanc_polling import Archive
+from tests.unit.gateway.receive.polled_orthanc import Archive
 from tests.waiting import NEVER_SECONDS, wait_until
 
 

@@ -3,10 +3,8 @@
 import json
 import socket
 import ssl
-import threading
-from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,6 @@ from pydicom.uid import UID
 from sqlalchemy import select
 
 from gateway.config import StowReceiveSection
-from gateway.connection_limits import MAX_CONNECTIONS, MAX_HANDSHAKES
 from gateway.receive.intake import Intake
 from gateway.receive.stow import running_stow
 from gateway.store.database import Database
@@ -29,13 +26,12 @@ from gateway.store.ledger import Ledger
 from gateway.store.schema import TRANSFERS
 from tests.disk import small_disk
 from tests.phantom.study import SeriesSpec, WrittenSeries, write_series
-from tests.servers import BOUNDARY, LOOPBACK, is_open, running_orthanc
+from tests.servers import BOUNDARY, LOOPBACK, running_orthanc
 from tests.transfer_syntaxes import ALL_SYNTAXES, transcode
 from tests.waiting import NEVER_SECONDS, WAIT_SECONDS, wait_until
-from totalmap.errors import ConfigError, ResourceError
+from totalmap.errors import ConfigError
 
 ANY_PORT = StowReceiveSection(port=0)
-FLOOD = 700
 MULTIPART = f'multipart/related; type="application/dicom"; boundary={BOUNDARY}'
 
 
@@ -331,71 +327,6 @@ def test_a_full_disk_is_answered_with_503_until_there_is_space(
             assert kept(ledger) == {phantom_series.sop_uids[0]}
 
 
-@pytest.fixture
-def guarded(tmp_path: Path, intake: Intake, storage: Storage) -> Iterator[str]:
-    """A service with a password and a token."""
-    password, token = tmp_path / "password", tmp_path / "token"
-    password.write_text("geheim: ä\nanother line\n")
-    token.write_text("t0ken\n")
-    settings = StowReceiveSection(port=0, user="ct-1", password_file=password, token_file=token)
-    with listening(intake, storage, settings) as address:
-        yield address
-
-
-def test_the_authenticated_user_is_recorded_as_sender(
-    guarded: str, ledger: Ledger, phantom_series: WrittenSeries
-) -> None:
-    content = body(phantom_series.paths[0].read_bytes())
-    answer = post(guarded, content, auth=httpx.BasicAuth("ct-1", "geheim: ä"))
-    assert answer.status_code == 200
-    assert [instance.sender for instance in ledger.instances()] == ["ct-1"]
-    bearer = {"Authorization": "bearer t0ken"}
-    assert post(guarded, content, headers=bearer).status_code == 200
-
-
-@pytest.mark.parametrize(
-    "authorization",
-    [
-        None,
-        "Basic",
-        "Basic !!!",
-        "Bearer geheim",
-        "Bearer t0ken2",
-        "Digest t0ken",
-        "Bearer \xe4",
-        "Basic " + b64encode(b"ct-1:geheim").decode(),
-        "Basic " + b64encode("ct-2:geheim: ä".encode()).decode(),
-    ],
-)
-def test_wrong_or_missing_credentials_are_answered_with_401(
-    guarded: str,
-    ledger: Ledger,
-    authorization: str | None,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    headers = {"Authorization": authorization.encode("latin-1")} if authorization else {}
-    answer = post(guarded, body(b"x"), headers=headers)
-    assert answer.status_code == 401
-    assert answer.headers["www-authenticate"] == ('Basic realm="TotalMAP", Bearer realm="TotalMAP"')
-    said = capsys.readouterr().out
-    assert said.count("sender_rejected") == 1
-    assert "geheim" not in said
-    assert not kept(ledger)
-
-
-def test_five_wrong_tokens_lock_an_address_out(
-    guarded: str, ledger: Ledger, phantom_series: WrittenSeries
-) -> None:
-    content, right = body(phantom_series.paths[0].read_bytes()), {"Authorization": "Bearer t0ken"}
-    for attempt in range(5):
-        wrong = {"Authorization": f"Bearer {attempt}"}
-        assert post(guarded, content, headers=wrong).status_code == 401
-    answer = post(guarded, content, headers=right)
-    assert answer.status_code == 429
-    assert answer.headers["retry-after"] == "60"
-    assert not kept(ledger)
-
-
 @contextmanager
 def encrypted(
     intake: Intake, storage: Storage, folder: Path
@@ -444,110 +375,9 @@ def test_unusable_certificate_and_token_files_are_named(
         pass
 
 
-def test_a_port_in_use_is_an_error(intake: Intake, storage: Storage) -> None:
-    with socket.create_server((LOOPBACK, 0)) as taken:
-        settings = StowReceiveSection(port=taken.getsockname()[1])
-        with (
-            pytest.raises(ResourceError, match="can't listen there"),
-            listening(intake, storage, settings),
-        ):
-            pass
-
-
-@pytest.mark.parametrize("said", [b"", b"POST /dicom-web/st"])
-def test_a_connection_without_a_request_is_closed(url: str, said: bytes) -> None:
-    with connected(url) as connection:
-        connection.sendall(said)
-        with suppress(ConnectionResetError):
-            assert connection.recv(1) == b""
-
-
-@pytest.mark.parametrize("said", [b"", b"POST /dicom-web/st"])
-def test_a_sender_is_served_during_a_flood_of_connections(
-    url: str, ledger: Ledger, phantom_series: WrittenSeries, said: bytes
-) -> None:
-    content = body(phantom_series.paths[0].read_bytes())
-    with flooded(url, said) as flood:
-        assert post(url, content).status_code == 200
-        assert sum(not is_open(item) for item in flood) >= FLOOD - MAX_CONNECTIONS
-    assert len(kept(ledger)) == 1
-
-
-@pytest.mark.parametrize("said", [b"", b"\x16\x03\x01"], ids=["nothing", "half a hello"])
-def test_a_sender_is_served_during_a_flood_of_unfinished_tls_handshakes(
-    intake: Intake, storage: Storage, tmp_path: Path, phantom_series: WrittenSeries, said: bytes
-) -> None:
-    content = body(phantom_series.paths[0].read_bytes())
-    with encrypted(intake, storage, tmp_path) as (url, trusting), flooded(url, said) as flood:
-        assert post(url, content, verify=trusting).status_code == 200
-        n_open = sum(is_open(item) for item in flood)
-        assert 0 < n_open <= MAX_HANDSHAKES, "no more than had to go, and these at once"
-
-
-def test_a_running_request_is_not_ended_by_a_flood_of_connections(
-    intake: Intake, storage: Storage, tmp_path: Path, phantom_series: WrittenSeries
-) -> None:
-    content = body(phantom_series.paths[0].read_bytes())
-    with encrypted(intake, storage, tmp_path) as (url, trusting):
-        flood = ExitStack()
-
-        def slowly() -> Iterator[bytes]:
-            yield content[:1000]
-            flood.enter_context(flooded(url, b""))
-            yield content[1000:]
-
-        with flood, httpx.Client(verify=trusting, trust_env=False, timeout=WAIT_SECONDS) as client:
-            headers = {"Content-Type": MULTIPART}
-            answer = client.post(f"{url}/studies", content=slowly(), headers=headers)
-        assert answer.status_code == 200
-
-
-@contextmanager
-def flooded(url: str, said: bytes) -> Iterator[list[socket.socket]]:
-    """Yields connections that go no further than to say a little."""
-    with ExitStack() as stack:
-        flood = [stack.enter_context(connected(url)) for _ in range(FLOOD)]
-        for connection in flood:
-            with suppress(OSError):  # it had to go
-                connection.sendall(said)
-        yield flood
-
-
-def test_a_request_that_sends_single_bytes_without_end_is_ended(
-    intake: Intake, storage: Storage, phantom_series: WrittenSeries
-) -> None:
-    """It is never silent, and never comes to its end."""
-    content = body(phantom_series.paths[0].read_bytes())
-    with (
-        listening(intake, storage, idle_seconds=0.5) as url,
-        half_sent(url, content * 100) as connection,
-    ):
-
-        def trickle() -> None:
-            with suppress(OSError):
-                connection.sendall(b"-")
-
-        wait_until(lambda: not is_open(connection), "ended", act=trickle)
-    assert not list(storage.incoming.iterdir())
-
-
 def test_other_paths_and_methods_are_answered_with_404_and_405(url: str) -> None:
     assert httpx.get(f"{url}/studies", timeout=WAIT_SECONDS).status_code == 405
     assert httpx.post(f"{url}/instances", timeout=WAIT_SECONDS).status_code == 404
-
-
-def test_running_requests_are_aborted_when_the_receiver_stops(
-    intake: Intake, storage: Storage, ledger: Ledger, phantom_series: WrittenSeries
-) -> None:
-    before = threading.active_count()
-    content = body(*(path.read_bytes() for path in phantom_series.paths[:2]))
-    with ExitStack() as after, listening(intake, storage) as url:
-        after.enter_context(half_sent(url, content))
-        wait_until(lambda: len(kept(ledger)) == 1)
-    assert threading.active_count() == before
-    assert not list(storage.incoming.iterdir())
-    (study,) = ledger.growing_studies()
-    assert study.transfers_ended_at is None
 
 
 def test_the_answer_is_dicom_json(url: str, phantom_series: WrittenSeries) -> None:

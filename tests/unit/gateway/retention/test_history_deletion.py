@@ -11,7 +11,7 @@ from gateway.config import AuditSection
 from gateway.retention.retention import EVENTS_AT_ONCE
 from gateway.store.events import EventKind, ObjectKind, events_after, record
 from gateway.store.schema import AUDITED, DELIVERIES, EVENTS, JOBS, RESULTS
-from tests.unit.gateway.retention.test_retention import DAY, Box, box
+from tests.unit.gateway.retention.example_gateway import DAY, Box, box
 
 TABLES = (JOBS, DELIVERIES, RESULTS)
 AUDIT = {"syslog": {"host": "collector.example.org"}}
