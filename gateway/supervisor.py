@@ -16,8 +16,8 @@ from gateway.heartbeat import HeartbeatTable, ProcessState, UnpausedClock
 from gateway.store.database import open_database
 from gateway.store.workers import WorkerList
 from gateway.supervise.ledger_watch import LedgerWatch
-from gateway.supervise.process import BYTES_PER_GB, Limits, SupervisedProcess
 from gateway.supervise.process_status import machine_bytes
+from gateway.supervise.supervised_process import BYTES_PER_GB, Limits, SupervisedProcess
 
 # States for systemd (sd_notify(3)).
 READY = "READY=1"

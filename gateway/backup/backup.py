@@ -14,7 +14,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.backup.manifest import (
+from gateway.backup.sha256sums import (
     BrokenBackup,
     Entry,
     copy_with_sha256,

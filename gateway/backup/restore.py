@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.backup.manifest import BrokenBackup, Entry, copy_with_sha256, read_manifest
+from gateway.backup.sha256sums import BrokenBackup, Entry, copy_with_sha256, read_manifest
 from gateway.config import GatewaySettings
 from gateway.folder_locks import only_gateway
 from gateway.job_queue import QUEUE_FILE

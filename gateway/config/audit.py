@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import PositiveFloat
 
-from gateway.config.values import Port
+from gateway.config.value_types import Port
 from totalmap.settings_file import Section
 
 

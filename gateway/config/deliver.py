@@ -5,7 +5,7 @@ from typing import Self
 
 from pydantic import Field, HttpUrl, PositiveFloat, PositiveInt, model_validator
 
-from gateway.config.values import AeTitle, Name, Port
+from gateway.config.value_types import AeTitle, Name, Port
 from totalmap.settings_file import Section
 
 # The name that stands for the destination that sent the study.

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, HttpUrl, PositiveFloat, PositiveInt, StringConstraints, model_validator
 
-from gateway.config.values import AeTitle, ListeningPort, Port
+from gateway.config.value_types import AeTitle, ListeningPort, Port
 from totalmap.settings_file import Section
 
 

@@ -13,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from gateway.config.values import AeTitle, Name
+from gateway.config.value_types import AeTitle, Name
 from totalmap.finding import Verdict
 from totalmap.selection_settings import Pattern
 from totalmap.settings import Settings

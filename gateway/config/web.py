@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import PositiveFloat
 
-from gateway.config.values import ListeningPort
+from gateway.config.value_types import ListeningPort
 from totalmap.settings_file import Section
 
 

@@ -19,7 +19,7 @@ from gateway.store.job import Job, JobState
 from gateway.store.jobs import JobList
 from gateway.store.overview import is_idle
 from gateway.store.workers import WorkerList
-from gateway.supervise.process import Loss
+from gateway.supervise.supervised_process import Loss
 from totalmap.errors import ResourceError
 from totalmap.log import get_logger
 

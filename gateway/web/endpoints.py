@@ -11,7 +11,7 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 from gateway.conflict_detection import ConflictDetector
 from gateway.store.access_events import record_viewed
 from gateway.store.overview import Group
-from gateway.web import views
+from gateway.web import page_data
 from gateway.web.authentication import (
     AUTOMATIC,
     LOGIN_PATH,
@@ -57,13 +57,15 @@ class Pages:
             raise HTTPException(HTTPStatus.NOT_FOUND, "There is no such list.")
         number = query.get("page", "1")[:PAGE_DIGITS]
         page = max(1, int(number)) if number.isascii() and number.isdecimal() else 1
-        view = views.overview(self._context, Group(group) if group else None, page if group else 1)
+        view = page_data.overview(
+            self._context, Group(group) if group else None, page if group else 1
+        )
         return self._show("overview.html.jinja", request, view)
 
     def study(self, request: Request) -> Response:
         """Shows the page of a study."""
         uid = request.path_params["study"]
-        view = views.study(self._context, uid)
+        view = page_data.study(self._context, uid)
         if view is None:
             raise HTTPException(HTTPStatus.NOT_FOUND, "This study is not known.")
         if AUTOMATIC not in request.query_params:

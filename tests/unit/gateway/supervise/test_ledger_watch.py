@@ -8,7 +8,7 @@ import pytest
 from gateway.config import GatewaySettings, WorkSection
 from gateway.store.job import Job, JobState
 from gateway.supervise.ledger_watch import LedgerWatch
-from gateway.supervise.process import Loss
+from gateway.supervise.supervised_process import Loss
 from tests.unit.gateway.web.filling import Filled, open_filled
 from tests.waiting import WAIT_SECONDS, wait_until
 

@@ -12,8 +12,8 @@ import yaml
 from structlog.testing import capture_logs
 
 from gateway.heartbeat import HeartbeatTable, UnpausedClock
-from gateway.supervise.process import Limits, Loss, SupervisedProcess
 from gateway.supervise.process_status import used_bytes, with_descendants
+from gateway.supervise.supervised_process import Limits, Loss, SupervisedProcess
 from gateway.supervisor import ALIVE, READY, notify_systemd
 from tests.servers import free_port
 from tests.waiting import NEVER_SECONDS, wait_until

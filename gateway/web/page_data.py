@@ -22,7 +22,7 @@ from gateway.store.overview import (
     list_jobs,
 )
 from gateway.store.workers import LOST_SECONDS, Worker
-from gateway.web.conflict_views import ShownConflict, shown_conflicts
+from gateway.web.conflict_page_data import ShownConflict, shown_conflicts
 from gateway.web.context import WebContext
 from gateway.web.health import Health
 from gateway.web.patients import Headline
