@@ -20,7 +20,8 @@ from totalmap.structures import Face
 ADULT_YEARS = 16
 # The networks work at 1.5 or 3 mm; thicker slices miss small organs.
 MAX_THICKNESS_MM = 5.0
-# With less, the rules about levels and volumes do not apply (quality/plausibility/rules.py).
+# With less, the rules about levels and volumes do not apply
+# (quality/plausibility/assess_plausibility.py).
 MIN_COVERAGE_MM = 100.0
 # Below, iodine and bone have much higher values than at the usual 100 or 120 kV.
 MIN_KVP = 80.0
