@@ -16,7 +16,7 @@ from totalmap.dicom.study_choice import StudyEntry, choose_study, list_studies, 
 from totalmap.errors import NoSuitableSeries
 from totalmap.input import InputKind, OpenedInput, open_input
 from totalmap.settings import Settings
-from totalmap.writers.status_json import series_status
+from totalmap.writers.series_status import series_status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

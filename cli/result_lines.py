@@ -8,7 +8,7 @@ from totalmap.finding import Severity
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from totalmap.writers.status_json import SeriesStatus
+    from totalmap.writers.series_status import SeriesStatus
 
 
 class FindingText(Protocol):

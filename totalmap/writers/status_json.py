@@ -7,7 +7,6 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 from totalmap import __version__
-from totalmap.dicom.series_selection import SeriesDecision
 from totalmap.errors import TotalMapError
 from totalmap.finding import Finding, Severity, Verdict, verdict
 from totalmap.input import InputKind
@@ -15,6 +14,7 @@ from totalmap.run_log import FoundStructures, Result, RunLog
 from totalmap.segmentation import Confidence
 from totalmap.settings import Settings
 from totalmap.structures import Face, Limitation, MeasuredStructure
+from totalmap.writers.series_status import SeriesStatus, series_status
 
 SCHEMA_VERSION = 1
 
@@ -61,23 +61,6 @@ class InputStatus:
     study: int | None
     studies: int | None
     study_instance_uid: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeriesStatus:
-    """A series of the study, or one volume of a series with several volumes, and the decision."""
-
-    series_instance_uid: str
-    number: int | None
-    modality: str
-    description: str
-    instances: int
-    volume: int
-    volumes: int
-    slices: int
-    chosen: bool
-    rules: tuple[str, ...]
-    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,24 +192,6 @@ def describe_run(
         model=None if settings is None else _model(run_log, settings),
         versions=_versions(),
         warnings=tuple(run_log.warnings),
-    )
-
-
-def series_status(decision: SeriesDecision) -> SeriesStatus:
-    """Returns the entry of a series, or of one volume of it, in status.json."""
-    series, stack = decision.series, decision.stack
-    return SeriesStatus(
-        series_instance_uid=series.uid,
-        number=series.number,
-        modality=series.modality,
-        description=stack.first.instance.series_description if stack else series.description,
-        instances=len(series.instances),
-        volume=stack.number if stack else 0,
-        volumes=stack.of if stack else 0,
-        slices=len(stack.slices) if stack else 0,
-        chosen=bool(decision.chosen_by),
-        rules=decision.chosen_by,
-        reason=decision.reason,
     )
 
 
