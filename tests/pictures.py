@@ -28,12 +28,13 @@ from gateway.store.job import JobState
 from gateway.web.password import set_password
 from tests.conftest import DEMO_MODELS, REPOSITORY
 from tests.ohif.packages import PLAYWRIGHT, require_package
-from tests.ohif.viewer import SCREENSHOTS, open_results, require_viewer
+from tests.ohif.viewer import SCREENSHOTS, ResultToOpen, open_results, require_viewer
 from tests.phantom.study import FIELD_OF_VIEW_MM, SeriesSpec, write_series
 from tests.servers import LOOPBACK, require_program, running_orthanc
 from tests.service import Service, running_service
 from tests.waiting import wait_until
 from totalmap.defaults import DEFAULT_SETTINGS
+from totalmap.display_names import display_name
 
 PICTURES = REPOSITORY / "docs" / "pictures"
 PHANTOM = REPOSITORY / "build" / "phantom"
@@ -84,7 +85,8 @@ def write_viewer(output: Path, folder: Path, picture: Path) -> None:
     with running_orthanc(folder) as orthanc:
         orthanc.stow(*sorted(PHANTOM.rglob("*.dcm")))
         orthanc.stow(*sorted((output / "results").rglob("*.dcm")))
-        open_results(orthanc.url, seg.StudyInstanceUID, {"SEG": seg.SeriesInstanceUID}, "liver")
+        liver = ResultToOpen(series=seg.SeriesInstanceUID, marker=display_name("liver"))
+        open_results(orthanc.url, seg.StudyInstanceUID, {"SEG": liver})
     save_small(Image.open(SCREENSHOTS / "SEG.png").convert("RGB"), picture)
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from skimage.draw import polygon2mask
 
 from tests.conftest import REAL_DATA
-from tests.ohif.viewer import Shown, open_results, require_viewer
+from tests.ohif.viewer import ResultToOpen, Shown, open_results, require_viewer
 from tests.segmentations import segmentation_with, volume_of
 from tests.servers import running_orthanc
 from totalmap.dicom.geometry import from_canonical
@@ -68,10 +68,15 @@ def shown(segmentation: Segmentation, tmp_path_factory: pytest.TempPathFactory) 
             orthanc.url,
             study=headers[0].StudyInstanceUID,
             results={
-                name: one.SeriesInstanceUID for name, one in zip(RESULTS, headers, strict=True)
+                name: ResultToOpen(series=header.SeriesInstanceUID, marker=marker_of(name))
+                for name, header in zip(RESULTS, headers, strict=True)
             },
-            marker=MARKER,
         )
+
+
+def marker_of(result: str) -> str:
+    """Returns the label of the marker: segments have display names, ROIs have task names."""
+    return MARKER if result == RTSTRUCT else display_name(MARKER)
 
 
 def test_ohif_opens_all_results_without_an_error(shown: Shown) -> None:

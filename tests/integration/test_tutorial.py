@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import REPOSITORY
 from tests.documents import blocks
-from tests.ohif.viewer import open_in, require_viewer
+from tests.ohif.viewer import ResultToOpen, open_in, require_viewer
 from tests.phantom.study import FIELD_OF_VIEW_MM, SeriesSpec, write_series
 from tests.servers import DICOMWEB, LOOPBACK, free_port, require_program
 from tests.waiting import wait_until
@@ -156,9 +156,10 @@ def shown_segments_are_those_of_the_results(reader: Reader) -> None:
     wait_until(lambda: modalities(reader) >= RESULTS, "all results in the PACS")
     (series,) = reader.ask("/dicom-web/series?Modality=SEG")
     study, seg = (series[tag]["Value"][0] for tag in ("0020000D", "0020000E"))
-    shown = open_in(reader.url(VIEWER), study, {"SEG": seg}, "liver")
+    result = ResultToOpen(series=seg, marker="Liver")
+    shown = open_in(reader.url(VIEWER), study, {"SEG": result})
     assert shown.errors == ()
-    assert {"liver", "spleen", "kidney_left"} <= shown.segments["SEG"].keys()
+    assert {"Liver", "Spleen", "Left kidney"} <= shown.segments["SEG"].keys()
     assert all(
         segment.voxels > 0
         for name, segment in shown.segments["SEG"].items()

@@ -2,7 +2,7 @@
 // JSON: what OHIF shows of each segment, and what went wrong in the page. See viewer.py.
 import { join } from 'node:path';
 
-const { playwright, chromium, viewer, study, results, marker, screenshots } = JSON.parse(
+const { playwright, chromium, viewer, study, results, screenshots } = JSON.parse(
   process.argv[2]
 );
 const { default: { chromium: browserType } } = await import(playwright);
@@ -17,15 +17,15 @@ const browser = await browserType.launch({ executablePath: chromium, args });
 try {
   const errors = [];
   const seen = {};
-  for (const [name, series] of Object.entries(results)) {
-    seen[name] = await open(series, join(screenshots, `${name}.png`), errors);
+  for (const [name, { series, marker }] of Object.entries(results)) {
+    seen[name] = await open(series, marker, join(screenshots, `${name}.png`), errors);
   }
   console.log(JSON.stringify({ errors, seen }));
 } finally {
   await browser.close();
 }
 
-async function open(series, screenshot, errors) {
+async function open(series, marker, screenshot, errors) {
   const page = await browser.newPage({ viewport: VIEWPORT, serviceWorkers: 'block' });
   page.setDefaultTimeout(TIMEOUT_MS);
   page.on('pageerror', error => errors.push(String(error)));

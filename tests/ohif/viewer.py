@@ -6,7 +6,8 @@ browser is Debian's Chromium, without a window, steered by open.mjs. serve.py is
 
 import json
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,19 @@ from tests.waiting import WAIT_SECONDS
 
 HERE = Path(__file__).parent
 SCREENSHOTS = BUILD / "screenshots"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultToOpen:
+    """A result in the PACS.
+
+    Attributes:
+        series: Its Series Instance UID.
+        marker: The label of the segment to go to.
+    """
+
+    series: str
+    marker: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -60,20 +74,19 @@ def require_viewer() -> None:
     require_package(PLAYWRIGHT)
 
 
-def open_results(orthanc_url: str, study: str, results: dict[str, str], marker: str) -> Shown:
+def open_results(orthanc_url: str, study: str, results: Mapping[str, ResultToOpen]) -> Shown:
     """Opens results in an OHIF of its own; the rest as `open_in`.
 
     Args:
         orthanc_url: Of the Orthanc that holds the study and the results.
         study: Study Instance UID.
-        results: Series Instance UID of each SEG, by a name for it.
-        marker: Label of the segment to go to.
+        results: The results to open, each with a name for it.
     """
     with serving_viewer(orthanc_url) as viewer_url:
-        return open_in(viewer_url, study, results, marker)
+        return open_in(viewer_url, study, results)
 
 
-def open_in(viewer_url: str, study: str, results: dict[str, str], marker: str) -> Shown:
+def open_in(viewer_url: str, study: str, results: Mapping[str, ResultToOpen]) -> Shown:
     """Opens results in a running OHIF, one after the other, and goes to a segment in each.
 
     A picture of each is kept in build/ohif/screenshots.
@@ -84,8 +97,7 @@ def open_in(viewer_url: str, study: str, results: dict[str, str], marker: str) -
         "chromium": str(require_program("chromium", "chromium")),
         "viewer": viewer_url,
         "study": study,
-        "results": results,
-        "marker": marker,
+        "results": {name: asdict(result) for name, result in results.items()},
         "screenshots": str(SCREENSHOTS),
     }
     done = subprocess.run(
