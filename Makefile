@@ -147,7 +147,7 @@ bundle: $(VENV)/.runtime
 
 $(BIN)/python:
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not installed"; exit 1; }
-	@$(PYTHON) install/system.py
+	@$(PYTHON) install/check_system.py
 	@$(PYTHON) -m venv $(VENV) || \
 	    { echo "The module venv is missing; on Debian: apt-get install python3-venv"; exit 1; }
 

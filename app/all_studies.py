@@ -24,12 +24,12 @@ from totalmap.errors import (
     ResourceError,
     TotalMapError,
 )
-from totalmap.input import InputKind, OpenedInput, open_input
+from totalmap.open_input import InputKind, OpenedInput, open_input
 from totalmap.run_log import Observer, RunLog
 from totalmap.settings import load_settings
-from totalmap.writers.metadata_json import summarise
-from totalmap.writers.release import open_release, study_folder
+from totalmap.writers.all_or_nothing import open_release, study_folder
 from totalmap.writers.status_json import describe_run
+from totalmap.writers.workflow_metadata import summarise
 
 # The exit status of all studies is the first of these that any study has: a defect, then an error
 # that ends every study, then a retryable error, then a study that can't be segmented.

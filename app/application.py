@@ -30,10 +30,10 @@ from operators.study_loader import StudyLoaderOperator
 from operators.volume_builder import VolumeBuilderOperator
 from totalmap.engine.engine import Engine
 from totalmap.errors import ConfigError, OutputError
-from totalmap.input import InputKind, OpenedInput
+from totalmap.open_input import InputKind, OpenedInput
 from totalmap.run_log import RunLog
 from totalmap.settings import ResultKind, Settings
-from totalmap.writers.release import Release
+from totalmap.writers.all_or_nothing import Release
 
 WRITERS: Mapping[ResultKind, type[ResultWriterOperator]] = {
     ResultKind.SEG: SegWriterOperator,

@@ -12,8 +12,8 @@ from pydicom.dataset import Dataset
 from app.run_study import RunRequest, run_application
 from totalmap.dicom.study import read_study
 from totalmap.errors import InputError, TotalMapError
-from totalmap.input import open_input
-from totalmap.origin import Origin
+from totalmap.open_input import open_input
+from totalmap.origin_in_dicom import Origin
 from totalmap.run_log import Observer
 from totalmap.trace_result import Trace, trace
 

@@ -21,13 +21,13 @@ from totalmap.errors import (
     internal_error,
 )
 from totalmap.finding import Verdict
-from totalmap.input import OpenedInput, open_input
+from totalmap.open_input import OpenedInput, open_input
 from totalmap.run_log import Observer, RunLog
 from totalmap.settings import Arithmetic, Overrides, Rejected, Settings, load_settings
-from totalmap.writers.metadata_json import summarise
+from totalmap.writers.all_or_nothing import Release, held_path, open_release
 from totalmap.writers.rejection_note import write_rejection
-from totalmap.writers.release import Release, held_path, open_release
 from totalmap.writers.status_json import RunStatus, describe_run
+from totalmap.writers.workflow_metadata import summarise
 
 if TYPE_CHECKING:
     from operators.segmenter import EngineLoader

@@ -7,7 +7,7 @@ from app.run_study import RunOutcome, RunRequest, run_application
 from totalmap.allocator import give_back_freed_memory
 from totalmap.engine.engine import Engine
 from totalmap.errors import TotalMapError
-from totalmap.input import OpenedInput
+from totalmap.open_input import OpenedInput
 from totalmap.run_log import Observer
 from totalmap.settings import QualitySection, SegmentationSection, load_settings
 

@@ -143,7 +143,7 @@ def _totalmap(case: Case) -> Write:
 
 
 def _totalmap_checked(case: Case) -> Write:
-    from totalmap.writers.release import open_release
+    from totalmap.writers.all_or_nothing import open_release
     from totalmap.writers.rtstruct.writer import write_rtstruct
 
     segmentation = case.segmentation

@@ -33,10 +33,10 @@ def check(
     """
     import logging
 
-    from cli.console import plain_console
+    from cli.plain_console import plain_console
     from cli.result_lines import finding_lines
     from totalmap import log
-    from totalmap.input import open_input
+    from totalmap.open_input import open_input
     from totalmap.quality.existing_result import (
         assess_existing_result,
         read_existing_result,

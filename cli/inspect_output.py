@@ -14,7 +14,7 @@ from totalmap.dicom.series_selection import Judgement, judge, refuse_mixed_patie
 from totalmap.dicom.study import Study, input_files
 from totalmap.dicom.study_choice import StudyEntry, choose_study, list_studies, of_study
 from totalmap.errors import NoSuitableSeries
-from totalmap.input import InputKind, OpenedInput, open_input
+from totalmap.open_input import InputKind, OpenedInput, open_input
 from totalmap.settings import Settings
 from totalmap.writers.series_status import series_status
 

@@ -15,7 +15,7 @@ from totalmap.dicom.study_choice import StudyEntry
 from totalmap.display_names import display_name
 from totalmap.errors import ConfigError
 from totalmap.finding import Verdict
-from totalmap.writers.release import STATUS_NAME
+from totalmap.writers.all_or_nothing import STATUS_NAME
 from totalmap.writers.status_json import RunStatus
 
 _STYLES = {Verdict.OK: "green", Verdict.REVIEW: "yellow", Verdict.REJECT: "red"}

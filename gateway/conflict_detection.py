@@ -16,7 +16,7 @@ from gateway.store.files import Storage
 from gateway.store.ledger import KeptInstance, Ledger
 from totalmap.dicom.file_reader import read_header
 from totalmap.dicom.instance_comparison import differing_keywords
-from totalmap.dicom.patient import (
+from totalmap.dicom.patient_comparison import (
     ATTRIBUTE_NAMES,
     PATIENT_KEYWORDS,
     UNKNOWN,

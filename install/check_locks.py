@@ -20,9 +20,9 @@ from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
 
+from install.check_system import GLIBC, MACHINE, PYTHONS
 from install.locks import LOCKS, REPOSITORY, UNUSED, Lock, lock_of, names_in
 from install.renew_locks import INDEX, INSTALLERS, NEVER
-from install.system import GLIBC, MACHINE, PYTHONS
 
 REACH_SECONDS = 10
 PAGE_SECONDS = 60

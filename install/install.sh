@@ -20,7 +20,7 @@ command -v "$python" >/dev/null || {
     echo "$python is not installed; this bundle needs Python $version" >&2
     exit 1
 }
-"$python" "$bundle/totalmap/install/system.py"
+"$python" "$bundle/totalmap/install/check_system.py"
 found=$("$python" -c 'import sys; print("{}.{}".format(*sys.version_info[:2]))')
 if [ "$found" != "$version" ]; then
     echo "This bundle was made for Python $version, and $python is Python $found." >&2

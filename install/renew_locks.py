@@ -28,8 +28,8 @@ from packaging.utils import (
     parse_wheel_filename,
 )
 
+from install.check_system import GLIBC, MACHINE, PYTHONS
 from install.locks import LOCKS, REPOSITORY, UNUSED, lock_of, names_in
-from install.system import GLIBC, MACHINE, PYTHONS
 
 INDEX = "https://pypi.org/simple"
 TIMEOUT_SECONDS = 60

@@ -6,10 +6,10 @@ from operators.chain_operator import ChainOperator
 from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
+from totalmap.writers.all_or_nothing import Release
 from totalmap.writers.measurements_csv import write_measurements_csv
 from totalmap.writers.nifti import write_nifti
 from totalmap.writers.preview.writer import write_preview, write_preview_picture
-from totalmap.writers.release import Release
 from totalmap.writers.repaired_source import needs_repaired_source, write_repaired_source
 from totalmap.writers.report import write_report
 from totalmap.writers.rtstruct.writer import write_rtstruct

@@ -5,7 +5,7 @@ from typing import Any
 from operators.chain_operator import ChainOperator
 from totalmap.dicom.study import Study
 from totalmap.dicom.study_choice import choose_study, of_study
-from totalmap.input import OpenedInput
+from totalmap.open_input import OpenedInput
 from totalmap.settings import StudySection
 
 

@@ -15,7 +15,7 @@ from totalmap.engine.segment import segment
 from totalmap.run_log import SilentObserver
 from totalmap.selection_settings import SelectionRule
 from totalmap.settings import GapPolicy, GeometrySection, Settings
-from totalmap.writers.release import open_release
+from totalmap.writers.all_or_nothing import open_release
 from totalmap.writers.seg.binary import write_seg
 
 LIVER = 5

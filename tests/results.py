@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from totalmap.writers.release import held_path
+from totalmap.writers.all_or_nothing import held_path
 
 
 def result_in(output: Path, name: str) -> Path:

@@ -15,9 +15,9 @@ from totalmap.dicom.study import Study
 from totalmap.dicom.study_choice import StudyEntry
 from totalmap.dicom.volume import Volume
 from totalmap.finding import Finding, Severity, Verdict, verdict
-from totalmap.input import InputKind
+from totalmap.open_input import InputKind
 from totalmap.segmentation import Confidence, EngineKind, ModelIdentity, Segmentation
-from totalmap.structures import MeasuredStructure
+from totalmap.structure_types import MeasuredStructure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
 from totalmap.errors import InputError
-from totalmap.origin import Origin, origin_of
+from totalmap.origin_in_dicom import Origin, origin_of
 
 # The items of these sequences name the same instances again, frame by frame.
 _REPEATING = ("PerFrameFunctionalGroupsSequence", "ROIContourSequence")

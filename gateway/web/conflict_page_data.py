@@ -15,7 +15,7 @@ from gateway.store.ledger import KeptInstance
 from gateway.web.context import WebContext
 from totalmap.dicom.file_reader import read_header
 from totalmap.dicom.instance_comparison import PIXEL_DATA, attribute_name
-from totalmap.dicom.patient import PATIENT_KEYWORDS
+from totalmap.dicom.patient_comparison import PATIENT_KEYWORDS
 from totalmap.log import get_logger
 
 # The number of files read of each side: a page is refreshed every two seconds.

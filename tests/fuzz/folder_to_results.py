@@ -14,9 +14,9 @@ from totalmap.engine.segment import segment
 from totalmap.errors import TotalMapError
 from totalmap.selection_settings import SelectionRule, SelectionSection
 from totalmap.settings import GapPolicy, GeometrySection, Settings
+from totalmap.writers.all_or_nothing import open_release
 from totalmap.writers.measurements_csv import write_measurements_csv
 from totalmap.writers.nifti import write_nifti
-from totalmap.writers.release import open_release
 from totalmap.writers.repaired_source import needs_repaired_source, write_repaired_source
 from totalmap.writers.rtstruct.writer import write_rtstruct
 from totalmap.writers.seg.binary import write_seg

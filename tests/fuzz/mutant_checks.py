@@ -14,7 +14,7 @@ from tests.phantom.modules import ACCESSION_NUMBER, BIRTH_DATE, PATIENT_ID, PATI
 from totalmap.dicom.instance import Instance
 from totalmap.dicom.series_selection import SeriesDecision
 from totalmap.errors import ConfigError, InputError, OutputError, ResourceError
-from totalmap.writers.release import STATUS_NAME
+from totalmap.writers.all_or_nothing import STATUS_NAME
 
 FAMILY_NAME = PATIENT_NAME.split("^")[0]
 PATIENT_DATA = re.compile(

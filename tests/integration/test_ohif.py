@@ -19,8 +19,8 @@ from totalmap.display_names import display_name
 from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
+from totalmap.writers.all_or_nothing import Release, open_release
 from totalmap.writers.dicom.codes import structure_code
-from totalmap.writers.release import Release, open_release
 from totalmap.writers.repaired_source import write_repaired_source
 from totalmap.writers.rtstruct.writer import write_rtstruct
 from totalmap.writers.seg.binary import write_seg

@@ -13,8 +13,8 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
 from tests.servers import Orthanc, require_program, running_orthanc
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultsSection, SegTransferSyntax, Settings
+from totalmap.writers.all_or_nothing import Release, open_release
 from totalmap.writers.preview.writer import write_preview
-from totalmap.writers.release import Release, open_release
 from totalmap.writers.repaired_source import write_repaired_source
 from totalmap.writers.rtstruct.writer import write_rtstruct
 from totalmap.writers.seg.binary import write_seg

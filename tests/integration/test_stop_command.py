@@ -15,7 +15,7 @@ from tests.conftest import DEMO_MODELS, REPOSITORY
 from tests.phantom.study import WrittenSeries
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
-from totalmap.writers.release import open_release
+from totalmap.writers.all_or_nothing import open_release
 from totalmap.writers.seg.binary import write_seg
 
 CTRL_C = b"\x03"

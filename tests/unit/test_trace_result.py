@@ -9,11 +9,11 @@ from totalmap import __version__
 from totalmap.engine.confidence import second_opinion_task
 from totalmap.engine.tasks import load_task
 from totalmap.errors import InputError
-from totalmap.origin import Origin
+from totalmap.origin_in_dicom import Origin
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultsSection, SegmentationSection, Settings, Variant
 from totalmap.trace_result import trace
-from totalmap.writers.release import open_release
+from totalmap.writers.all_or_nothing import open_release
 from totalmap.writers.seg.binary import write_seg
 from totalmap.writers.sr.writer import write_sr
 

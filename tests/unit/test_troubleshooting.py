@@ -23,7 +23,7 @@ COMPOSED_MESSAGES = {
     "gateway/deliver/send_stow.py": "The name of a STOW-RS destination and an error",
     "gateway/receive/stow_messages.py": "a request has at most ... MB",
     "totalmap/quality/existing_result.py": "A path, a colon and a reason of the DICOM reader",
-    "totalmap/writers/release.py": "The output folder, a colon and an error of the operating",
+    "totalmap/writers/all_or_nothing.py": "The output folder, a colon and an error of the",
 }
 
 

@@ -31,7 +31,7 @@ from totalmap.dicom.file_reader import (
 )
 from totalmap.dicom.frame import FRAME_KEYWORDS, Frame, read_frame
 from totalmap.dicom.header import Header
-from totalmap.dicom.patient import PATIENT_KEYWORDS, UNKNOWN, Patient, read_patient
+from totalmap.dicom.patient_comparison import PATIENT_KEYWORDS, UNKNOWN, Patient, read_patient
 from totalmap.dicom.transfer_syntaxes import DECODABLE
 
 # No scanner makes larger images; Rows and Columns can say up to 65535 (PS3.3 C.7.6.3.1).

@@ -2,7 +2,7 @@
 
 An archive may change the transfer syntax and the meta information of an instance, or omit private
 and empty attributes. These changes do not count. The five attributes of the patient do not count
-either, since `totalmap.dicom.patient` compares them.
+either, since `totalmap.dicom.patient_comparison` compares them.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from totalmap.dicom.element_reader import PIXEL_DATA_TAG
 from totalmap.dicom.file_reader import read_all, read_header_and_pixels
 from totalmap.dicom.header import BROKEN_FILE, BROKEN_VALUE
 from totalmap.dicom.instance import Instance, read_instance
-from totalmap.dicom.patient import PATIENT_KEYWORDS
+from totalmap.dicom.patient_comparison import PATIENT_KEYWORDS
 from totalmap.dicom.slices import Slice
 
 PIXEL_DATA = "PixelData"

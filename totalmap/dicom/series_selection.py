@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from totalmap.dicom.frame import is_sharp_kernel
-from totalmap.dicom.patient import disagreements
+from totalmap.dicom.patient_comparison import disagreements
 from totalmap.dicom.selection_filters import (
     fallback_type,
     says_type,

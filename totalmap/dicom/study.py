@@ -13,7 +13,7 @@ from totalmap.dicom.bounded_reader import BrokenFile
 from totalmap.dicom.file_reader import HEAD_BYTES
 from totalmap.dicom.header import BROKEN_FILE
 from totalmap.dicom.instance import Instance, read_instance
-from totalmap.dicom.patient import Patient, disagreements
+from totalmap.dicom.patient_comparison import Patient, disagreements
 from totalmap.dicom.uid_repair import repair_uids
 from totalmap.errors import InputError
 from totalmap.log import get_logger

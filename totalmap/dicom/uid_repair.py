@@ -24,7 +24,7 @@ from totalmap.dicom.derived_uids import UID_KEYWORDS, derived_uid
 from totalmap.dicom.file_reader import read_header
 from totalmap.dicom.header import BROKEN_FILE, Header
 from totalmap.dicom.instance import Instance, missing_uids
-from totalmap.dicom.patient import PATIENT_KEYWORDS
+from totalmap.dicom.patient_comparison import PATIENT_KEYWORDS
 from totalmap.errors import InputError
 
 # By modality and whether the file has several frames.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from totalmap.dicom.geometry import Geometry
 from totalmap.dicom.pixels import Voxels
-from totalmap.structures import Face
+from totalmap.structure_types import Face
 
 Places = NDArray[np.intp]
 Runs = NDArray[np.int32]

@@ -29,14 +29,14 @@ from totalmap.display_names import is_structure
 from totalmap.errors import InputError
 from totalmap.finding import Assessment, Finding, Severity
 from totalmap.measure.label_statistics import Labels
-from totalmap.origin import Origin, origin_of
+from totalmap.origin_in_dicom import Origin, origin_of
 from totalmap.quality.assess import assess
 from totalmap.quality.plausibility.anatomy_table import known_structures, vertebra_name
 from totalmap.quality.plausibility.body_statistics import vertebrae_in
 from totalmap.quality.suitability.assess_suitability import with_suitability
 from totalmap.segmentation import InferenceLabels, Segmentation
 from totalmap.settings import GeometrySection
-from totalmap.structures import Structure
+from totalmap.structure_types import Structure
 
 _LABEL_MAP_STORAGE = UID("1.2.840.10008.5.1.4.1.1.66.7")  # PS3.6 A; not in pydicom yet
 _SEG_CLASSES = (SegmentationStorage, _LABEL_MAP_STORAGE)

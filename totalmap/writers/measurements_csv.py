@@ -13,10 +13,10 @@ from totalmap.limitation_words import remarks
 from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultKind
-from totalmap.structures import MeasuredStructure
+from totalmap.structure_types import MeasuredStructure
+from totalmap.writers.all_or_nothing import RESULTS_NAME, Release
 from totalmap.writers.dicom.codes import intensity_of, structure_code
 from totalmap.writers.dicom.identifiers import result_name
-from totalmap.writers.release import RESULTS_NAME, Release
 
 FILE_NAME = "measurements.csv"
 

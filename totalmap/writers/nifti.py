@@ -10,8 +10,8 @@ from totalmap.dicom.geometry import to_equidistant, to_las, to_own_axes
 from totalmap.errors import OutputError
 from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
+from totalmap.writers.all_or_nothing import RESULTS_NAME, Release
 from totalmap.writers.dicom.identifiers import result_name
-from totalmap.writers.release import RESULTS_NAME, Release
 
 FILE_NAME = "labels.nii.gz"
 # The default of zlib: files are three times smaller than at level 1.

@@ -19,11 +19,11 @@ from pydicom.uid import ExplicitVRLittleEndian
 from totalmap.dicom.derived_uids import derived_uid
 from totalmap.errors import OutputError
 from totalmap.finding import REJECTION_NOTE, Finding, Severity
-from totalmap.origin import MANUFACTURER
+from totalmap.origin_in_dicom import MANUFACTURER
 from totalmap.run_log import Result
 from totalmap.settings import Settings
+from totalmap.writers.all_or_nothing import RESULTS_NAME, Release
 from totalmap.writers.dicom.encoding import write_parts
-from totalmap.writers.release import RESULTS_NAME, Release
 
 FILE_NAME = "rejection.dcm"
 # Attributes that the results copied from the source, or that all results share.

@@ -6,7 +6,7 @@ from typing import BinaryIO
 from totalmap.dicom.instance import Instance, read_dataset
 from totalmap.dicom.volume import Volume
 from totalmap.run_log import Result
-from totalmap.writers.release import RESULTS_NAME, Release
+from totalmap.writers.all_or_nothing import RESULTS_NAME, Release
 
 FOLDER_NAME = "source"
 

@@ -9,11 +9,11 @@ from typing import Any, Literal
 from totalmap import __version__
 from totalmap.errors import TotalMapError
 from totalmap.finding import Finding, Severity, Verdict, verdict
-from totalmap.input import InputKind
+from totalmap.open_input import InputKind
 from totalmap.run_log import FoundStructures, Result, RunLog
 from totalmap.segmentation import Confidence
 from totalmap.settings import Settings
-from totalmap.structures import Face, Limitation, MeasuredStructure
+from totalmap.structure_types import Face, Limitation, MeasuredStructure
 from totalmap.writers.series_status import SeriesStatus, series_status
 
 SCHEMA_VERSION = 1

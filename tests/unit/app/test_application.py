@@ -8,10 +8,10 @@ from holoscan.core import Operator, OperatorSpec
 from app.application import TotalMapApplication
 from operators.result_writers import SegWriterOperator
 from totalmap.errors import OutputError
-from totalmap.input import InputKind, OpenedInput
+from totalmap.open_input import InputKind, OpenedInput
 from totalmap.run_log import RunLog
 from totalmap.settings import ResultKind, ResultsSection, Settings
-from totalmap.writers.release import open_release
+from totalmap.writers.all_or_nothing import open_release
 
 
 class SilentOperator(Operator):

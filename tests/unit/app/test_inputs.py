@@ -16,7 +16,7 @@ from app.run_study import RunOutcome, RunRequest, run_application
 from tests.phantom import write_enhanced
 from tests.phantom.study import SeriesSpec, WrittenSeries, write_series
 from totalmap.errors import ConfigError, InputError
-from totalmap.input import InputKind
+from totalmap.open_input import InputKind
 
 SMALL = SeriesSpec(rows=24, columns=24, n_slices=12)
 KINDS = ["seg", "csv", "nifti"]

@@ -7,7 +7,7 @@ from tests.conftest import REPOSITORY
 from tests.validators import findings_of_dciodvfy
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
-from totalmap.writers.release import open_release
+from totalmap.writers.all_or_nothing import open_release
 from totalmap.writers.seg.binary import write_seg
 
 

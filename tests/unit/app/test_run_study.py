@@ -15,7 +15,7 @@ import app.application  # noqa: F401  likewise
 from app.run_study import RunRequest, run_application
 from tests.conftest import REPOSITORY
 from totalmap.errors import ConfigError, InputError
-from totalmap.writers.release import REPORT_NAMES
+from totalmap.writers.all_or_nothing import REPORT_NAMES
 
 NOBODY = 65534
 

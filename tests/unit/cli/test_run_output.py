@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.run_study import RunOutcome
-from cli.console import plain_console
+from cli.plain_console import plain_console
 from cli.run_output import summary
 from totalmap.dicom.series_selection import judge
 from totalmap.dicom.study import read_study
@@ -14,7 +14,7 @@ from totalmap.finding import Assessment, Finding, Severity
 from totalmap.run_log import Result, RunLog
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
-from totalmap.writers.release import held_path
+from totalmap.writers.all_or_nothing import held_path
 from totalmap.writers.status_json import describe_run
 
 

@@ -62,7 +62,7 @@ def test_attributes_that_an_archive_may_change_are_not_compared(
     dataset.RetrieveAETitle = "ARCHIVE"
     dataset.ReferringPhysicianName = ""
     dataset.SpecificCharacterSet = "ISO_IR 192"
-    dataset.PatientName = "Other^Patient"  # totalmap.dicom.patient compares it
+    dataset.PatientName = "Other^Patient"  # totalmap.dicom.patient_comparison compares it
     assert differing_keywords(first, saved(dataset, tmp_path)) == ()
 
 

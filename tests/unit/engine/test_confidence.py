@@ -36,7 +36,7 @@ from totalmap.engine.tasks import Crop, Task, load_task
 from totalmap.errors import ConfigError, ModelError
 from totalmap.segmentation import InferenceLabels, Margin, ModelIdentity, Segmentation
 from totalmap.settings import Arithmetic, QualitySection, SegmentationSection, Variant
-from totalmap.structures import Structure
+from totalmap.structure_types import Structure
 
 # Patches of 64: a single tile, fewer voxels than a tile along one axis, and several tiles.
 SHAPES = [(60, 50, 64), (30, 70, 66), (70, 120, 66)]

@@ -18,7 +18,7 @@ from totalmap.dicom.volume import Volume
 from totalmap.engine.segment import Progress, box_around, crop, segment, whole
 from totalmap.engine.tasks import Crop, Task
 from totalmap.segmentation import ModelIdentity
-from totalmap.structures import Structure
+from totalmap.structure_types import Structure
 
 LABEL = 5
 SPACING_MM = (3.0, 2.0, 2.5)

@@ -23,7 +23,7 @@ from totalmap.quality.existing_result import (
 from totalmap.quality.suitability.assess_suitability import with_suitability
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultsSection, SegSplit, Settings
-from totalmap.writers.release import open_release
+from totalmap.writers.all_or_nothing import open_release
 from totalmap.writers.seg.binary import write_seg
 from totalmap.writers.seg.labelmap import write_seg_labelmap
 

@@ -9,12 +9,12 @@ from tests.phantom.study import SeriesSpec, WrittenSeries, write_series
 from tests.segmentations import RULE, segmentation_with, volume_of
 from totalmap.errors import OutputError
 from totalmap.segmentation import Segmentation
+from totalmap.writers.all_or_nothing import open_release
 from totalmap.writers.measurements_csv import (
     COLUMNS,
     compare_measurements_csv,
     write_measurements_csv,
 )
-from totalmap.writers.release import open_release
 
 
 def written_table(segmentation: Segmentation, folder: Path) -> Path:

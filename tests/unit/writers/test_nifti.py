@@ -5,8 +5,8 @@ import numpy as np
 from totalsegmentator.nifti_ext_header import load_multilabel_nifti
 
 from totalmap.segmentation import Segmentation
+from totalmap.writers.all_or_nothing import open_release
 from totalmap.writers.nifti import write_nifti
-from totalmap.writers.release import open_release
 
 
 def written_nifti(segmentation: Segmentation, folder: Path) -> Path:

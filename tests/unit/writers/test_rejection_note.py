@@ -12,9 +12,9 @@ from totalmap.finding import Finding, Severity
 from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultKind, ResultsSection, Settings
+from totalmap.writers.all_or_nothing import Release, open_release
 from totalmap.writers.measurements_csv import write_measurements_csv
 from totalmap.writers.rejection_note import write_rejection
-from totalmap.writers.release import Release, open_release
 from totalmap.writers.seg.binary import write_seg
 from totalmap.writers.sr.writer import write_sr
 

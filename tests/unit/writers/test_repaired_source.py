@@ -7,7 +7,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from tests.phantom.study import SeriesSpec, write_series
 from tests.segmentations import volume_of
 from totalmap.dicom.study import read_study
-from totalmap.writers.release import open_release
+from totalmap.writers.all_or_nothing import open_release
 from totalmap.writers.repaired_source import needs_repaired_source, write_repaired_source
 
 

@@ -13,8 +13,8 @@ from tests.segmentations import MODEL
 from totalmap.limitation_words import remarks
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
+from totalmap.writers.all_or_nothing import open_release
 from totalmap.writers.dicom.codes import structure_code
-from totalmap.writers.release import open_release
 from totalmap.writers.report import report_html, write_report
 
 # Elements that need no end.

@@ -12,10 +12,10 @@ from pydicom.sr.coding import Code
 from pydicom.uid import UID
 
 from totalmap.dicom.volume import Volume
-from totalmap.origin import MANUFACTURER, Origin
+from totalmap.origin_in_dicom import MANUFACTURER, Origin
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultKind, Settings
-from totalmap.structures import Structure
+from totalmap.structure_types import Structure
 from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.codes import code_item
 from totalmap.writers.dicom.source_headers import patient_and_study

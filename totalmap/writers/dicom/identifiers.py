@@ -3,7 +3,7 @@
 from totalmap import __version__
 from totalmap.dicom.derived_uids import derived_uid
 from totalmap.finding import VERDICT_WORDS, Verdict
-from totalmap.origin import MANUFACTURER
+from totalmap.origin_in_dicom import MANUFACTURER
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
 

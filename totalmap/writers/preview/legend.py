@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from totalmap.limitation_words import INCOMPLETE_MARK, legend_note
 from totalmap.segmentation import Segmentation
-from totalmap.structures import Limitation, MeasuredStructure
+from totalmap.structure_types import Limitation, MeasuredStructure
 from totalmap.writers.dicom.codes import structure_code
 from totalmap.writers.preview.drawing import (
     AMBER,

@@ -21,12 +21,12 @@ from totalmap.errors import OutputError
 from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultKind, Settings
+from totalmap.writers.all_or_nothing import RESULTS_NAME, Release
 from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.codes import code_item
 from totalmap.writers.dicom.encoding import write_parts
 from totalmap.writers.dicom.header import ObjectKind, derived_header, references_to
 from totalmap.writers.preview.pages import render_pages
-from totalmap.writers.release import RESULTS_NAME, Release
 
 FOLDER_NAME = "preview"
 PNG_NAME = "preview.png"

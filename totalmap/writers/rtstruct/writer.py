@@ -15,7 +15,8 @@ from totalmap.errors import OutputError
 from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultKind, Settings
-from totalmap.structures import Structure, chosen
+from totalmap.structure_types import Structure, chosen
+from totalmap.writers.all_or_nothing import RESULTS_NAME, Release
 from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.codes import structure_code
 from totalmap.writers.dicom.encoding import (
@@ -28,7 +29,6 @@ from totalmap.writers.dicom.encoding import (
 )
 from totalmap.writers.dicom.header import ObjectKind
 from totalmap.writers.dicom.slice_boxes import SliceBox, slice_boxes
-from totalmap.writers.release import RESULTS_NAME, Release
 from totalmap.writers.rtstruct.contours import positions_lps, slice_contours
 from totalmap.writers.rtstruct.header import numbered, observations, structure_set
 from totalmap.writers.rtstruct.read_back import compare_rtstruct

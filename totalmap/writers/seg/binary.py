@@ -22,12 +22,12 @@ from totalmap.measure.label_statistics import Labels
 from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultKind, SegTransferSyntax, Settings
-from totalmap.structures import chosen
+from totalmap.structure_types import chosen
+from totalmap.writers.all_or_nothing import RESULTS_NAME, Release
 from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.encoding import LONGEST_VALUE, element_header
 from totalmap.writers.dicom.header import ObjectKind
 from totalmap.writers.dicom.slice_boxes import SliceBox, slice_boxes
-from totalmap.writers.release import RESULTS_NAME, Release
 from totalmap.writers.seg.functional_groups import per_frame_groups
 from totalmap.writers.seg.header import EncodedSeg, dimensions, seg_header
 from totalmap.writers.seg.read_back import compare_seg

@@ -19,12 +19,12 @@ from totalmap.errors import OutputError
 from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultKind, Settings
-from totalmap.structures import Structure
+from totalmap.structure_types import Structure
+from totalmap.writers.all_or_nothing import RESULTS_NAME, Release
 from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.codes import code_item
 from totalmap.writers.dicom.encoding import encapsulated_pixels
 from totalmap.writers.dicom.header import ObjectKind
-from totalmap.writers.release import RESULTS_NAME, Release
 from totalmap.writers.seg.functional_groups import FunctionalGroups, per_frame_groups
 from totalmap.writers.seg.header import EncodedSeg, dimensions, seg_header
 from totalmap.writers.seg.split import SegPart, seg_parts, undivided

@@ -18,7 +18,7 @@ from pydicom.sr.coding import Code
 
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
-from totalmap.structures import MeasuredStructure
+from totalmap.structure_types import MeasuredStructure
 from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.codes import (
     LIMITATION,

@@ -11,7 +11,7 @@ from totalmap.errors import OutputError
 from totalmap.finding import Assessment
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
-from totalmap.structures import MeasuredStructure
+from totalmap.structure_types import MeasuredStructure
 from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.codes import (
     LIMITATION,

@@ -14,16 +14,16 @@ from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 from pydicom.uid import Comprehensive3DSRStorage, ExplicitVRLittleEndian
 
-from totalmap.origin import MANUFACTURER
+from totalmap.origin_in_dicom import MANUFACTURER
 from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultKind, Settings
-from totalmap.structures import MeasuredStructure
+from totalmap.structure_types import MeasuredStructure
+from totalmap.writers.all_or_nothing import RESULTS_NAME, Release
 from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.codes import limitation_codes, private_scheme, structure_code
 from totalmap.writers.dicom.encoding import write_parts
 from totalmap.writers.dicom.header import ObjectKind, derived_header, reference, references_to
-from totalmap.writers.release import RESULTS_NAME, Release
 from totalmap.writers.seg.segment_references import SegmentReference, segment_references
 from totalmap.writers.sr.measurement_groups import measurement_group
 from totalmap.writers.sr.quality_evaluations import evaluations

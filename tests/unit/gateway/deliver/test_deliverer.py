@@ -42,7 +42,7 @@ from tests.unit.gateway.store.test_jobs import NEW, STUDY
 from totalmap.finding import REJECTION_NOTE
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
-from totalmap.writers.release import open_release
+from totalmap.writers.all_or_nothing import open_release
 from totalmap.writers.seg.binary import write_seg
 
 JOB_ID = NEW.job_id

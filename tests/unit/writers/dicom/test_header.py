@@ -10,7 +10,7 @@ from tests.phantom.study import SeriesSpec, WrittenSeries, write_series
 from tests.segmentations import segmentation_of
 from tests.validators import findings_of_dciodvfy
 from totalmap.settings import Settings
-from totalmap.writers.release import open_release
+from totalmap.writers.all_or_nothing import open_release
 from totalmap.writers.seg.binary import write_seg
 from totalmap.writers.sr.writer import write_sr
 

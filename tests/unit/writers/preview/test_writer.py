@@ -14,9 +14,9 @@ from tests.segmentations import volume_of
 from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
+from totalmap.writers.all_or_nothing import open_release
 from totalmap.writers.preview.pages import render_pages
 from totalmap.writers.preview.writer import write_preview
-from totalmap.writers.release import open_release
 
 Written = tuple[Path, tuple[Result, ...]]
 

@@ -13,8 +13,8 @@ from tests.segmentations import segmentation_of
 from totalmap.errors import OutputError
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultsSection, Settings
-from totalmap.structures import Structure
-from totalmap.writers.release import open_release
+from totalmap.structure_types import Structure
+from totalmap.writers.all_or_nothing import open_release
 from totalmap.writers.seg.binary import encode_segs
 from totalmap.writers.seg.labelmap import (
     compare_seg_labelmap,

@@ -16,7 +16,7 @@ from totalmap.errors import OutputError
 from totalmap.run_log import SilentObserver
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
-from totalmap.writers.release import open_release
+from totalmap.writers.all_or_nothing import open_release
 from totalmap.writers.seg.binary import write_seg
 from totalmap.writers.seg.read_back import compare_seg
 

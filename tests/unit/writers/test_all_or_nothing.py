@@ -7,7 +7,7 @@ import pytest
 
 from tests.disk import small_disk
 from totalmap.errors import ConfigError, OutputError, ResourceError
-from totalmap.writers.release import open_release
+from totalmap.writers.all_or_nothing import open_release
 
 
 def one_byte(file: BinaryIO) -> None:

@@ -24,7 +24,7 @@ from tests.unit.dicom.patient_headers import (
     said,
 )
 from totalmap.dicom.instance import read_instance
-from totalmap.dicom.patient import UNKNOWN, disagreements, read_patient
+from totalmap.dicom.patient_comparison import UNKNOWN, disagreements, read_patient
 from totalmap.dicom.series_selection import judge, selected
 from totalmap.dicom.study import Study, read_study
 from totalmap.dicom.volume import build_volume

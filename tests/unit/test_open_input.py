@@ -10,7 +10,7 @@ import pytest
 
 from tests.phantom.study import WrittenSeries
 from totalmap.errors import InputError
-from totalmap.input import InputKind, open_input
+from totalmap.open_input import InputKind, open_input
 
 
 @pytest.fixture

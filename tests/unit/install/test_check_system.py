@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from install.system import unsupported
+from install.check_system import unsupported
 from tests.conftest import REPOSITORY
 
 
@@ -35,7 +35,7 @@ def test_an_unsupported_system_gets_one_sentence_with_reason_and_way_out(
 
 def test_this_machine_is_supported() -> None:
     done = subprocess.run(
-        [sys.executable, REPOSITORY / "install" / "system.py"],
+        [sys.executable, REPOSITORY / "install" / "check_system.py"],
         capture_output=True,
         text=True,
         check=False,

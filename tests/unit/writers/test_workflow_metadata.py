@@ -12,9 +12,9 @@ from totalmap.errors import ConfigError, NoSuitableSeries, TotalMapError
 from totalmap.run_log import Result, RunLog
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings, Variant
-from totalmap.structures import Limitation
-from totalmap.writers.metadata_json import summarise
+from totalmap.structure_types import Limitation
 from totalmap.writers.status_json import RunStatus, describe_run
+from totalmap.writers.workflow_metadata import summarise
 
 # What Newtonsoft.Json silently turns into a date, and what the conditions split or end at.
 LOOKS_LIKE_A_DATE = re.compile(r"\d{4}-\d\d-\d\dT|/Date\(")
