@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -24,6 +25,10 @@ LOOPBACK = "127.0.0.1"
 BOUNDARY = "boundary-between-instances"
 DICOMWEB = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 POLL_SECONDS = 0.05
+# Linux takes the ports of outgoing connections from 32768 up (net.ipv4.ip_local_port_range): such a
+# connection could take a port before the server that it was chosen for.
+_PORTS = range(20_000, 32_768)
+_MOST_WORKERS = 8
 _GIVEN_PORTS: set[int] = set()
 
 
@@ -41,14 +46,26 @@ def require_program(name: str, debian_package: str) -> Path:
 
 
 def free_port() -> int:
-    """Returns a free TCP port of the loopback; never the same one twice."""
+    """Returns a free TCP port of the loopback; never the same one twice.
+
+    The workers of pytest-xdist choose from different ports.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    ports = _PORTS[worker % _MOST_WORKERS :: _MOST_WORKERS]
     while True:
-        with socket.socket() as listener:
-            listener.bind((LOOPBACK, 0))
-            port: int = listener.getsockname()[1]
-        if port not in _GIVEN_PORTS:
+        port = secrets.choice(ports)
+        if port not in _GIVEN_PORTS and _is_free(port):
             _GIVEN_PORTS.add(port)
             return port
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as listener:
+        try:
+            listener.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
 
 
 def is_open(connection: socket.socket) -> bool:

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,7 +62,8 @@ class Broker:
     def kill(self) -> None:
         """Ends the node at once, as a power failure does."""
         assert self._process is not None
-        os.killpg(self._process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it has ended by itself
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         self._process = None
 
@@ -97,11 +98,11 @@ def running_broker(folder: Path) -> Iterator[Broker]:
     # Otherwise the node would start Erlang's name server, which would not end with it.
     with subprocess.Popen(["epmd", "-port", str(ports.epmd), "-address", LOOPBACK]) as names:
         try:
-            broker.start()
-            broker.wait_until_up()
-            yield broker
+            with closing(broker):
+                broker.start()
+                broker.wait_until_up()
+                yield broker
         finally:
-            broker.close()
             names.kill()
 
 
