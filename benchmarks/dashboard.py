@@ -15,7 +15,6 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -26,11 +25,12 @@ from typing import Any
 import httpx
 from sqlalchemy import Table, insert
 
+from benchmarks.disk_folder import disk_folder
 from benchmarks.report_file import write_report
 from gateway.config import GatewaySettings, ReceiveSection, WebSection
 from gateway.store.database import Database, open_database
 from gateway.store.deliveries import DeliveryState
-from gateway.store.events import EventKind
+from gateway.store.events import EventKind, ObjectKind, Outcome
 from gateway.store.files import OUTPUT_NAME, STATUS_NAME, Storage, sha256_of
 from gateway.store.job import JobState
 from gateway.store.schema import DELIVERIES, EVENTS, INSTANCES, JOBS, RESULTS, STUDIES
@@ -75,13 +75,13 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--output", type=Path, help="also write the table to this file")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:
+    with disk_folder() as folder:
         settings = GatewaySettings(
-            storage_folder=Path(name) / "storage",
+            storage_folder=folder / "storage",
             receive=ReceiveSection(keep_free_gb=0.0),
             web=WebSection(port=free_port()),
         )
-        _fill(settings, Path(name) / "templates", given.jobs)
+        _fill(settings, folder / "templates", given.jobs)
         with _web_process(settings):
             lines = _measure(settings.web.port, given.jobs, given.runs)
     table = "\n".join([f"{given.jobs:,} jobs; seconds of {given.runs} requests", *lines])
@@ -187,7 +187,7 @@ def _add_rows(database: Database, templates: Templates, numbers: range) -> None:
         JOBS: [_job_row(number) for number in numbers],
         RESULTS: [_result_row(n) for n in numbers if _state(n) is JobState.SEGMENTED],
         DELIVERIES: [_delivery_row(n) for n in numbers if _state(n) is JobState.SEGMENTED],
-        EVENTS: [_event_row(n, what) for n in numbers for what in EVENTS_OF_A_JOB],
+        EVENTS: [_event_row(n, kind) for n in numbers for kind in EVENTS_OF_A_JOB],
     }
     with database.transaction() as connection:
         for table, values in rows.items():
@@ -281,12 +281,14 @@ def _delivery_row(number: int) -> Mapping[str, Any]:
     }
 
 
-def _event_row(number: int, what: EventKind) -> Mapping[str, Any]:
+def _event_row(number: int, kind: EventKind) -> Mapping[str, Any]:
     return {
         "at": BEGUN_AT + number,
         "study_instance_uid": _study(number),
         "job_id": _job(number),
-        "what": what,
+        "kind": kind,
+        "object_kind": ObjectKind.JOB,
+        "outcome": Outcome.SUCCESS,
         "who": "CT1",
         "detail": "one instance",
         "transfer": str(number),

@@ -20,6 +20,7 @@ from pathlib import Path
 import pydicom
 from pydicom.uid import generate_uid
 
+from benchmarks.disk_folder import disk_folder
 from benchmarks.report_file import write_report
 from gateway.config import ReceiveSection
 from tests.gateway_process import children, running_gateway, storescu, wait_until_processes_serve
@@ -64,8 +65,8 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--output", type=Path, help="also write the table to this file")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:  # on a disk, which /tmp may not be
-        table = _race(Path(name), given.instances, given.runs)
+    with disk_folder() as folder:
+        table = _race(folder, given.instances, given.runs)
     print(table)
     if given.output:
         write_report(given.output, "Receiving", "benchmarks.receiving", __doc__, table)

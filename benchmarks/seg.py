@@ -93,9 +93,9 @@ def ellipsoids(shape: tuple[int, int, int], count: int) -> NDArray[np.uint8]:
     return labels
 
 
-def prepare(folder: Path, slices: int, size: int) -> int:
-    """Writes a CT series and labels for it, see `Case`, and returns its number of SEG frames."""
-    spec = SeriesSpec(
+def thin_series(slices: int, size: int) -> SeriesSpec:
+    """Returns the specification of a series of slices every 1.5 mm, of size x size pixels."""
+    return SeriesSpec(
         rows=size,
         columns=size,
         n_slices=slices,
@@ -103,7 +103,11 @@ def prepare(folder: Path, slices: int, size: int) -> int:
         slice_spacing_mm=1.5,
         slice_thickness_mm=1.5,
     )
-    write_series(folder / "ct", 0, spec)
+
+
+def prepare(folder: Path, slices: int, size: int) -> int:
+    """Writes a CT series and labels for it, see `Case`, and returns its number of SEG frames."""
+    write_series(folder / "ct", 0, thin_series(slices, size))
     labels = ellipsoids((slices, size, size), len(TASK.structures))
     np.save(folder / "labels.npy", labels)
     return sum(len(np.unique(plane)) - 1 for plane in labels)

@@ -11,7 +11,6 @@ All settings are the defaults.
 import argparse
 import logging
 import socket
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import httpx
 
+from benchmarks.disk_folder import disk_folder
 from benchmarks.report_file import write_report
 from gateway.config import GatewaySettings, ReceiveSection, WebSection
 from gateway.receive.receive_process import receiving
@@ -47,8 +47,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="also write the table to this file")
     given = parser.parse_args()
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:
-        lines = [_dicom(Path(name) / "dicom"), *_http(Path(name) / "http")]
+    with disk_folder() as folder:
+        lines = [_dicom(folder / "dicom"), *_http(folder / "http")]
     table = "\n".join(lines)
     print(table)
     if given.output:

@@ -11,12 +11,12 @@ last third with the third before.
 import argparse
 import os
 import statistics
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.disk_folder import disk_folder
 from benchmarks.report_file import write_report
 from gateway.config import ReceiveSection
 from gateway.store.job import UNFINISHED, JobState
@@ -49,9 +49,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=15.0)
     parser.add_argument("--output", type=Path, help="also write the table to this file")
     given = parser.parse_args()
-    Path("build").mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir="build") as name:  # on a disk, which /tmp may not be
-        table = _soak(Path(name), given.minutes)
+    with disk_folder() as folder:
+        table = _soak(folder, given.minutes)
     print(table)
     if given.output:
         write_report(given.output, "Steady load", "benchmarks.soak", __doc__, table)

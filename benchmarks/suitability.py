@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 
 from benchmarks.report_file import write_report
-from benchmarks.seg import FIELD_OF_VIEW_MM, begin_peak, peak_megabytes
-from tests.phantom.study import SeriesSpec, write_series
+from benchmarks.seg import begin_peak, peak_megabytes, thin_series
+from tests.phantom.study import write_series
 from totalmap import log
 from totalmap.dicom.series_selection import judge, selected
 from totalmap.dicom.study import read_study
@@ -45,15 +45,7 @@ def main() -> None:
 
 
 def _volume(folder: Path, slices: int, size: int) -> Volume:
-    spec = SeriesSpec(
-        rows=size,
-        columns=size,
-        n_slices=slices,
-        pixel_spacing_mm=(FIELD_OF_VIEW_MM / size,) * 2,
-        slice_spacing_mm=1.5,
-        slice_thickness_mm=1.5,
-    )
-    write_series(folder, 0, spec)
+    write_series(folder, 0, thin_series(slices, size))
     policy = GeometrySection()
     (selection,) = selected(judge(read_study(folder), SelectionSection(), policy))
     return build_volume(selection, policy)

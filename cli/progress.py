@@ -17,7 +17,7 @@ STAGES = {
     "build_volume": "Decoding pixels",
     "load_models": "Loading networks",
     "segment": "Segmenting",
-    "check_quality": "Checking the result",
+    "check_quality": "Assessing the result",
     "write_source": "Writing repaired source",
     "write_seg": "Writing DICOM SEG",
     "write_seg_labelmap": "Writing DICOM label map",

@@ -4,7 +4,7 @@ SR, CSV, report, preview, dashboard and the findings of quality control take the
 so a translation replaces only this table.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from totalmap.display_names import in_sentence
@@ -15,7 +15,7 @@ from totalmap.structure_types import FEW_VOXELS, Face, Limitation, MeasuredStruc
 class LimitationWords:
     """The words for one limitation.
 
-    Fields of a `MeasuredStructure` stand in braces in `note` and `remark`, `{edges}` for the sides
+    Fields of a `MeasuredStructure` stand in braces in `note` and `remark`, `{edges}` for the edges
     of the field of view that it touches, and `{structure}` for its name.
 
     Attributes:
@@ -37,9 +37,9 @@ LIMITATION_WORDS: Mapping[Limitation, LimitationWords] = {
     Limitation.INCOMPLETE: LimitationWords(
         label="incomplete",
         note="",
-        remark="incomplete: touches the {edges} edge of the field of view",
+        remark="incomplete: touches the {edges} of the field of view",
         code_meaning="Incomplete: touches {face} edge of field of view",
-        finding="The {structure} is incomplete: it touches the {edges} edge of the field of view.",
+        finding="The {structure} is incomplete: it touches the {edges} of the field of view.",
     ),
     Limitation.FEW_VOXELS: LimitationWords(
         label="very small",
@@ -91,7 +91,7 @@ def edge_meaning(face: Face) -> str:
     return LIMITATION_WORDS[Limitation.INCOMPLETE].code_meaning.format(face=face)
 
 
-def incomplete_sentence(name: str, faces: Iterable[Face]) -> str:
+def incomplete_sentence(name: str, faces: Sequence[Face]) -> str:
     """Returns the sentence of a finding: the field of view cuts a structure.
 
     Args:
@@ -99,7 +99,7 @@ def incomplete_sentence(name: str, faces: Iterable[Face]) -> str:
         faces: The sides of the field of view that it touches.
     """
     template = LIMITATION_WORDS[Limitation.INCOMPLETE].finding
-    return template.format(structure=in_sentence(name), edges=_listed(faces))
+    return template.format(structure=in_sentence(name), edges=_edges(faces))
 
 
 def several_pieces_sentence(name: str, second_ml: float, limit_ml: float) -> str:
@@ -116,7 +116,7 @@ def several_pieces_sentence(name: str, second_ml: float, limit_ml: float) -> str
 
 def _filled(template: str, found: MeasuredStructure) -> str:
     return template.format(
-        edges=_listed(found.faces),
+        edges=_edges(found.faces),
         voxels=found.voxels,
         components=found.components,
         largest_share=_percent(found.largest_share),
@@ -128,5 +128,8 @@ def _percent(share: float) -> str:
     return f"{share:.0%}" if share < _NEARLY_ALL else "over 99%"
 
 
-def _listed(faces: Iterable[Face]) -> str:
-    return ", ".join(faces)
+def _edges(faces: Sequence[Face]) -> str:
+    """Returns, for example, "superior edge", or "left, inferior and superior edges"."""
+    if len(faces) < 2:
+        return f"{''.join(faces)} edge"
+    return f"{', '.join(faces[:-1])} and {faces[-1]} edges"

@@ -94,3 +94,26 @@ def test_the_benchmark_of_receivers_runs(tmp_path: Path) -> None:
     assert done.stdout in report.read_text()
     names = [line[:24].strip() for line in done.stdout.splitlines()[2:]]
     assert names == ["TotalMAP", "Orthanc", "Orthanc, TCP_NODELAY=1"]
+
+
+def test_the_benchmark_of_the_dashboard_measures_every_page(tmp_path: Path) -> None:
+    report = tmp_path / "dashboard.md"
+    command = [sys.executable, "-m", "benchmarks.dashboard", "--jobs", "200", "--runs", "1"]
+    command += ["--output", str(report)]
+    done = subprocess.run(
+        command, cwd=REPOSITORY, capture_output=True, text=True, timeout=WAIT_SECONDS, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout in report.read_text()
+    assert "\na study " in done.stdout
+
+
+def test_the_benchmark_of_the_receivers_start_runs(tmp_path: Path) -> None:
+    report = tmp_path / "gateway_start.md"
+    command = [sys.executable, "-m", "benchmarks.gateway_start", "--instances", "500"]
+    command += ["--folder", str(tmp_path), "--output", str(report)]
+    done = subprocess.run(
+        command, cwd=REPOSITORY, capture_output=True, text=True, timeout=WAIT_SECONDS, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout in report.read_text()

@@ -186,15 +186,7 @@ def write_study(
     """
     folder = Path(folder)
     anatomy = Anatomy.random(seed)
-    thin = SeriesSpec(
-        rows=size,
-        columns=size,
-        n_slices=n_slices,
-        pixel_spacing_mm=(FIELD_OF_VIEW_MM / size, FIELD_OF_VIEW_MM / size),
-        slice_spacing_mm=slice_spacing_mm,
-        slice_thickness_mm=slice_spacing_mm,
-        description=f"Trunk {slice_spacing_mm:.1f} STANDARD",
-    )
+    thin = _thin_series(size, n_slices, slice_spacing_mm)
     sharp = replace(
         thin,
         number=3,
@@ -218,6 +210,18 @@ def write_study(
         thin_sharp=write_series(folder / "3-thin-sharp", anatomy, sharp),
         thick=write_series(folder / "4-thick", anatomy, thick),
         dose_report=write_dose_report(folder / "5-dose-report" / "IM0001.dcm", seed),
+    )
+
+
+def _thin_series(size: int, n_slices: int, slice_spacing_mm: float) -> SeriesSpec:
+    return SeriesSpec(
+        rows=size,
+        columns=size,
+        n_slices=n_slices,
+        pixel_spacing_mm=(FIELD_OF_VIEW_MM / size, FIELD_OF_VIEW_MM / size),
+        slice_spacing_mm=slice_spacing_mm,
+        slice_thickness_mm=slice_spacing_mm,
+        description=f"Trunk {slice_spacing_mm:.1f} STANDARD",
     )
 
 

@@ -50,7 +50,7 @@ def test_limitation_label_of_another_version_is_its_value() -> None:
 
 def test_remarks_have_the_numbers_of_every_limitation() -> None:
     assert remarks(LIMITED) == (
-        "incomplete: touches the left, superior edge of the field of view; "
+        "incomplete: touches the left and superior edges of the field of view; "
         "very small: fewer than 27 voxels (12); "
         "2 separate pieces, the largest is 75%"
     )
@@ -70,11 +70,25 @@ def test_legend_note_is_that_of_the_first_limitation_that_has_one() -> None:
 
 def test_findings_name_the_structure_by_its_display_name() -> None:
     assert incomplete_sentence("kidney_left", (Face.LEFT, Face.SUPERIOR)) == (
-        "The left kidney is incomplete: it touches the left, superior edge of the field of view."
+        "The left kidney is incomplete: "
+        "it touches the left and superior edges of the field of view."
     )
     assert several_pieces_sentence("liver", 4.6, 2.0) == (
         "The liver is in several pieces: the second largest has 5 mL (expected at most 2 mL)."
     )
+
+
+@pytest.mark.parametrize(
+    ("faces", "words"),
+    [
+        ((Face.SUPERIOR,), "the superior edge of"),
+        ((Face.LEFT, Face.INFERIOR, Face.SUPERIOR), "the left, inferior and superior edges of"),
+    ],
+)
+def test_a_finding_lists_the_touched_edges_as_a_sentence_does(
+    faces: tuple[Face, ...], words: str
+) -> None:
+    assert words in incomplete_sentence("liver", faces)
 
 
 def test_code_meaning_names_the_edge_of_the_field_of_view() -> None:

@@ -146,55 +146,65 @@ def running_http_peer(
         is_kept: Whether it keeps what it reads.
         tls: How it encrypts.
     """
-    bodies: list[bytes] = []
-    digests: list[str] = []
-    headers: list[dict[str, str]] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            length = int(self.headers["Content-Length"])
-            headers.append({"path": self.path, **dict(self.headers)})
-            if read_bytes is not None:
-                self.rfile.read(read_bytes)
-                self.close_connection = True
-                return
-            if is_kept:
-                bodies.append(self.rfile.read(length))
-            else:
-                digests.append(self.digest(length))
-            self.do_GET()
-
-        def digest(self, length: int) -> str:
-            digest = hashlib.sha256()
-            while length:
-                chunk = self.rfile.read(min(length, CHUNK_BYTES))
-                assert chunk, "the request ends too early"
-                digest.update(chunk)
-                length -= len(chunk)
-            return digest.hexdigest()
-
-        def do_GET(self) -> None:
-            status, content_type, content = answer(self)
-            self.send_response(status)
-            self.send_header("Content-Type", content_type)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: object) -> None:
-            """Nobody reads it."""
-
-    server = ThreadingHTTPServer((LOOPBACK, 0), Handler)
+    server = _HttpServer(answer, read_bytes, is_kept)
     if tls is not None:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
     with serving(server):
         yield HttpPeer(
             port=server.server_address[1],
             scheme="http" if tls is None else "https",
-            bodies=bodies,
-            digests=digests,
-            headers=headers,
+            bodies=server.bodies,
+            digests=server.digests,
+            headers=server.headers,
         )
+
+
+class _HttpServer(ThreadingHTTPServer):
+    """Keeps what it receives; the arguments are those of `running_http_peer`."""
+
+    def __init__(self, answer: Answer, read_bytes: int | None, is_kept: bool) -> None:
+        super().__init__((LOOPBACK, 0), _HttpHandler)
+        self.answer, self.read_bytes, self.is_kept = answer, read_bytes, is_kept
+        self.bodies: list[bytes] = []
+        self.digests: list[str] = []
+        self.headers: list[dict[str, str]] = []
+
+
+class _HttpHandler(BaseHTTPRequestHandler):
+    server: _HttpServer
+
+    def do_POST(self) -> None:
+        length = int(self.headers["Content-Length"])
+        self.server.headers.append({"path": self.path, **dict(self.headers)})
+        if self.server.read_bytes is not None:
+            self.rfile.read(self.server.read_bytes)
+            self.close_connection = True
+            return
+        if self.server.is_kept:
+            self.server.bodies.append(self.rfile.read(length))
+        else:
+            self.server.digests.append(self.digest(length))
+        self.do_GET()
+
+    def digest(self, length: int) -> str:
+        digest = hashlib.sha256()
+        while length:
+            chunk = self.rfile.read(min(length, CHUNK_BYTES))
+            assert chunk, "the request ends too early"
+            digest.update(chunk)
+            length -= len(chunk)
+        return digest.hexdigest()
+
+    def do_GET(self) -> None:
+        status, content_type, content = self.server.answer(self)
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        """Nobody reads it."""
 
 
 def parts(body: bytes, content_type: str) -> list[bytes]:
