@@ -133,7 +133,7 @@ $(PHANTOM)/.done: $(VENV)/.runtime $(wildcard tests/phantom/*.py)
 install: $(VENV)/.runtime
 
 check-install: $(VENV)/.development
-	$(BIN)/python -m install.check_locks
+	$(BIN)/python -m install.check_installable
 
 locks: $(VENV)/.development
 	$(BIN)/python -m install.renew_locks

@@ -8,7 +8,7 @@ from holoscan.conditions import CountCondition
 from holoscan.core import Application
 from totalsegmentator.registry import task_modality
 
-from operators.chain_operator import ChainOperator
+from operators.base_operator import ChainOperator
 from operators.nifti_loader import NiftiLoaderOperator
 from operators.quality_assessor import QualityAssessorOperator
 from operators.result_writers import (

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from app.argument_parser import ArgumentParser
+from app.argument_parser_base import ArgumentParser
 from app.run_study import RunRequest, run_application
 from totalmap import log
-from totalmap.defaults import DEFAULT_MODELS, DEFAULT_SETTINGS
+from totalmap.default_locations import DEFAULT_MODELS, DEFAULT_SETTINGS
 from totalmap.environment_variables import process_environment
 from totalmap.errors import ConfigError, TotalMapError
 

@@ -31,7 +31,7 @@ from gateway.config import GatewaySettings, ReceiveSection, WebSection
 from gateway.store.database import Database, open_database
 from gateway.store.deliveries import DeliveryState
 from gateway.store.events import EventKind, ObjectKind, Outcome
-from gateway.store.files import OUTPUT_NAME, STATUS_NAME, Storage, sha256_of
+from gateway.store.file_storage import OUTPUT_NAME, STATUS_NAME, Storage, sha256_of
 from gateway.store.job import JobState
 from gateway.store.schema import DELIVERIES, EVENTS, INSTANCES, JOBS, RESULTS, STUDIES
 from gateway.web.password import set_password

@@ -21,7 +21,7 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from benchmarks.report_file import write_report
 from gateway.store.database import LEDGER_FILE, Database
-from gateway.store.files import Storage
+from gateway.store.file_storage import Storage
 from gateway.store.ledger import EndedTransfer, KeptInstance, Ledger
 from tests.gateway_process import AE_TITLE, running_gateway
 from tests.servers import LOOPBACK, free_port

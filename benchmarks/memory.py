@@ -24,7 +24,7 @@ from tests.segmentations import volume_of
 from totalmap import log
 from totalmap.dicom.geometry import Geometry
 from totalmap.dicom.volume import Volume
-from totalmap.engine.inference_grid import to_inference_grid
+from totalmap.engine.inference_resampling import to_inference_grid
 from totalmap.engine.memory_need import bytes_needed
 from totalmap.engine.nnunet_plans import read_plans
 from totalmap.engine.predict import Networks

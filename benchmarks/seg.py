@@ -24,7 +24,7 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 
-from benchmarks.seg_writers import WRITERS, Case
+from benchmarks.seg_writer_adapters import WRITERS, Case
 from tests.phantom.study import SeriesSpec, write_series
 from tests.segmentations import TASK
 from totalmap import log

@@ -37,7 +37,7 @@ def check(
     from cli.result_lines import finding_lines
     from totalmap import log
     from totalmap.open_input import open_input
-    from totalmap.quality.existing_result import (
+    from totalmap.quality.assess_existing_seg import (
         assess_existing_result,
         read_existing_result,
         seg_objects,

@@ -8,7 +8,7 @@ import typer
 from cli.errors import errors_to_exit_status
 from cli.options import Config
 from deploy.site import Priority, Site, Target
-from totalmap.defaults import DEFAULT_SETTINGS
+from totalmap.default_locations import DEFAULT_SETTINGS
 from totalmap.errors import ExitStatus
 
 if TYPE_CHECKING:

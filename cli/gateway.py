@@ -59,8 +59,8 @@ def serve(
         settings = _settings(path)
         from gateway.folder_locks import machine_name, only_gateway
         from gateway.job_queue import set_aside_damaged_queue
-        from gateway.process import keep_private, stop_signals
-        from gateway.supervise.ledger_watch import checking_ledger
+        from gateway.process_main import keep_private, stop_signals
+        from gateway.supervise.ledger_integrity_check import checking_ledger
         from gateway.supervisor import roles, serve
 
         keep_private(settings.storage_folder)
@@ -230,7 +230,7 @@ def _settings(config: Path | None) -> "GatewaySettings":
         raise ConfigError(
             "there is no gateway here: the image of the application comes without it"
         ) from error
-    from gateway.process import keep_files_private
+    from gateway.process_main import keep_files_private
 
     keep_files_private()
     return load_gateway_settings(config)

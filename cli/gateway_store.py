@@ -84,7 +84,7 @@ def repair_command(file: File = None, config: Config = None) -> None:
         from gateway.folder_locks import only_gateway
         from gateway.receive.recovery import repair
         from gateway.store.database import open_database
-        from gateway.store.files import Storage
+        from gateway.store.file_storage import Storage
         from gateway.store.ledger import Ledger
 
         with only_gateway(settings.storage_folder), open_database(settings) as database:

@@ -8,7 +8,7 @@ import typer
 
 from cli.errors import errors_to_exit_status
 from cli.options import INPUT_HELP, STUDY_HELP, Config, TaskName, segmentation_settings
-from totalmap.defaults import DEFAULT_SETTINGS
+from totalmap.default_locations import DEFAULT_SETTINGS
 
 
 def inspect(

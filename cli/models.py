@@ -8,7 +8,7 @@ import typer
 
 from cli.errors import errors_to_exit_status
 from cli.options import Models
-from totalmap.defaults import ADOPTED, DEFAULT_MODELS, RELEASES_URL
+from totalmap.default_locations import ADOPTED, DEFAULT_MODELS, RELEASES_URL
 
 if TYPE_CHECKING:
     from rich.table import Table

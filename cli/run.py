@@ -18,7 +18,7 @@ from cli.options import (
     VariantName,
     segmentation_settings,
 )
-from totalmap.defaults import DEFAULT_MODELS, DEFAULT_SETTINGS
+from totalmap.default_locations import DEFAULT_MODELS, DEFAULT_SETTINGS
 
 
 def run(
@@ -37,7 +37,7 @@ def run(
     ] = False,
 ) -> None:
     """Segments a study and writes the results."""
-    from cli.segmentation_process import segmentation_process
+    from cli.prepare_process import segmentation_process
 
     with errors_to_exit_status(), segmentation_process() as (console, display):
         from app.run_study import RunRequest, run_application

@@ -9,7 +9,7 @@ from gateway.config import GatewaySettings
 from gateway.store.clock_record import ClockRecord
 from gateway.store.conflicts import ConflictList
 from gateway.store.database import Database, open_database
-from gateway.store.files import BYTES_PER_GB, Storage
+from gateway.store.file_storage import BYTES_PER_GB, Storage
 from gateway.store.job import Job
 from gateway.store.overview import (
     Group,

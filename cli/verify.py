@@ -16,7 +16,7 @@ from cli.options import (
     VariantName,
     segmentation_settings,
 )
-from totalmap.defaults import DEFAULT_MODELS, DEFAULT_SETTINGS
+from totalmap.default_locations import DEFAULT_MODELS, DEFAULT_SETTINGS
 from totalmap.errors import ExitStatus
 
 
@@ -37,7 +37,7 @@ def print_verification(
     The exit status is 0 if all attributes are the same and 1 if not. If the run fails, it is the
     exit status of the run.
     """
-    from cli.segmentation_process import segmentation_process
+    from cli.prepare_process import segmentation_process
 
     with errors_to_exit_status():
         with segmentation_process() as (console, display):

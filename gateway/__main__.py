@@ -6,6 +6,6 @@ from app.stack_size import restart_with_larger_stack
 
 if __name__ == "__main__":
     restart_with_larger_stack()
-    from gateway.process import main
+    from gateway.process_main import main
 
     sys.exit(main())

@@ -12,7 +12,7 @@ from pydicom.tag import Tag
 
 from gateway.store.conflict import AsideReason, Conflict, ConflictKind, Contradiction
 from gateway.store.conflicts import ConflictList
-from gateway.store.files import Storage
+from gateway.store.file_storage import Storage
 from gateway.store.ledger import KeptInstance, Ledger
 from totalmap.dicom.file_reader import read_header
 from totalmap.dicom.instance_comparison import differing_keywords

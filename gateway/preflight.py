@@ -24,9 +24,9 @@ from gateway.deliver.send_dicom import echo
 from gateway.deliver.send_stow import search
 from gateway.receive.dicom_receiver import tls_context
 from gateway.store.database import open_database
-from gateway.store.files import BYTES_PER_GB, Storage
+from gateway.store.file_storage import BYTES_PER_GB, Storage
 from gateway.work.application_settings import write_overlay
-from totalmap.defaults import DEFAULT_MODELS, DEFAULT_SETTINGS
+from totalmap.default_locations import DEFAULT_MODELS, DEFAULT_SETTINGS
 from totalmap.errors import ConfigError, ResourceError, TotalMapError
 from totalmap.settings import load_settings
 

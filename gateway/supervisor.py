@@ -15,8 +15,8 @@ from gateway.config import GatewaySettings, systemd_socket
 from gateway.heartbeat import HeartbeatTable, ProcessState, UnpausedClock
 from gateway.store.database import open_database
 from gateway.store.workers import WorkerList
-from gateway.supervise.ledger_watch import LedgerWatch
-from gateway.supervise.process_status import machine_bytes
+from gateway.supervise.job_watch import JobWatch
+from gateway.supervise.process_info import machine_bytes
 from gateway.supervise.supervised_process import BYTES_PER_GB, Limits, SupervisedProcess
 
 # States for systemd (sd_notify(3)).
@@ -98,10 +98,10 @@ def serve(
         if any(role[0] == RECEIVE for role in roles):
             # A drain ends with the gateway that was drained.
             WorkerList(database).drain(is_draining=False)
-        ledger = LedgerWatch(database, settings.work, list(workers))
-        with ledger.looking():
+        job_watch = JobWatch(database, settings.work, list(workers))
+        with job_watch.looking():
             try:
-                _supervise(processes, workers, ledger, table, stop)
+                _supervise(processes, workers, job_watch, table, stop)
             finally:
                 _end(processes, settings.work.stop_seconds + STOP_SECONDS)
 
@@ -109,7 +109,7 @@ def serve(
 def _supervise(
     processes: Sequence[SupervisedProcess],
     workers: "dict[str, SupervisedProcess]",
-    ledger: LedgerWatch,
+    job_watch: JobWatch,
     table: HeartbeatTable,
     stop: Event,
 ) -> None:
@@ -117,12 +117,12 @@ def _supervise(
     clock = UnpausedClock()
     names = {process: name for name, process in workers.items()}
     is_first = True
-    while not stop.wait(LOOK_SECONDS) and not ledger.is_drained:
+    while not stop.wait(LOOK_SECONDS) and not job_watch.is_drained:
         now = clock.now()
         table.beat(_SUPERVISOR_SLOT, ProcessState.RUNNING)
-        overdue = ledger.overdue
+        overdue = job_watch.overdue
         for process in processes:
-            if ledger.is_draining and process.role == RECEIVE:
+            if job_watch.is_draining and process.role == RECEIVE:
                 process.tell_to_stop()
                 continue
             loss = process.keep_up(now)
@@ -130,7 +130,7 @@ def _supervise(
             if loss is None and name in overdue and process.is_running:
                 loss = process.end(overdue[name])
             if loss is not None and name:
-                process.start_after(ledger.settle(name, loss))
+                process.start_after(job_watch.settle(name, loss))
         notify_systemd(READY if is_first else ALIVE)
         is_first = False
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from operators.chain_operator import ChainOperator
+from operators.base_operator import ChainOperator
 from totalmap.dicom.volume import Volume
 from totalmap.nifti import read_nifti
 from totalmap.quality.suitability.assess_suitability import with_suitability

@@ -1,6 +1,6 @@
 """Assesses the quality of results: operator from segmentations to assessed segmentations."""
 
-from operators.chain_operator import ChainOperator
+from operators.base_operator import ChainOperator
 from totalmap.quality.assess import assess
 from totalmap.segmentation import Segmentation
 

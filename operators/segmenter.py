@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from operators.chain_operator import ChainOperator
+from operators.base_operator import ChainOperator
 from totalmap.dicom.volume import Volume
 from totalmap.engine.engine import Engine
 from totalmap.segmentation import Segmentation

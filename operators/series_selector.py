@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from operators.chain_operator import ChainOperator
+from operators.base_operator import ChainOperator
 from totalmap.dicom.series_selection import Selection, judge, selected
 from totalmap.dicom.study import Study
 from totalmap.selection_settings import SelectionSection

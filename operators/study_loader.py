@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from operators.chain_operator import ChainOperator
+from operators.base_operator import ChainOperator
 from totalmap.dicom.study import Study
 from totalmap.dicom.study_choice import choose_study, of_study
 from totalmap.open_input import OpenedInput

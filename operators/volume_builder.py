@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from operators.chain_operator import ChainOperator
+from operators.base_operator import ChainOperator
 from totalmap.dicom.series_selection import Selection
 from totalmap.dicom.volume import Volume, build_volume
 from totalmap.quality.suitability.assess_suitability import with_suitability

@@ -33,7 +33,7 @@ from tests.phantom.study import FIELD_OF_VIEW_MM, SeriesSpec, write_series
 from tests.servers import LOOPBACK, require_program, running_orthanc
 from tests.service import Service, running_service
 from tests.waiting import wait_until
-from totalmap.defaults import DEFAULT_SETTINGS
+from totalmap.default_locations import DEFAULT_SETTINGS
 from totalmap.display_names import display_name
 
 PICTURES = REPOSITORY / "docs" / "pictures"

@@ -27,7 +27,7 @@ from tests.gateway_process import storescu
 from tests.phantom.study import SeriesSpec
 from tests.servers import free_port
 from tests.waiting import NEVER_SECONDS, WAIT_SECONDS, wait_until
-from totalmap.defaults import DEFAULT_SETTINGS
+from totalmap.default_locations import DEFAULT_SETTINGS
 
 QUIET_SECONDS = 0.5
 SECONDS_PER_HOUR = 3600

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from totalmap.display_names import in_sentence
-from totalmap.structure_types import FEW_VOXELS, Face, Limitation, MeasuredStructure
+from totalmap.structures import FEW_VOXELS, Face, Limitation, MeasuredStructure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from pydicom.dataset import Dataset
 from totalmap import __version__
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
-from totalmap.structure_types import Structure
+from totalmap.structures import Structure
 
 MANUFACTURER = "TotalMAP"
 

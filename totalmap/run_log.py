@@ -17,7 +17,7 @@ from totalmap.dicom.volume import Volume
 from totalmap.finding import Finding, Severity, Verdict, verdict
 from totalmap.open_input import InputKind
 from totalmap.segmentation import Confidence, EngineKind, ModelIdentity, Segmentation
-from totalmap.structure_types import MeasuredStructure
+from totalmap.structures import MeasuredStructure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from totalmap.dicom.geometry import Affine
 from totalmap.dicom.volume import Volume
 from totalmap.finding import Assessment, Finding, Verdict
 from totalmap.measure.label_statistics import Labels, LabelStatistics, label_statistics
-from totalmap.structure_types import MeasuredStructure, Structure
+from totalmap.structures import MeasuredStructure, Structure
 
 
 class EngineKind(StrEnum):

@@ -1,8 +1,8 @@
 """Trains the demonstration model: `python -m training.demo_model --minutes 40`.
 
 The training starts at half resolution and below, which is cheap and where the network learns most.
-Then the finest stage starts from there (finest_decoder_stage.py). An interrupted run continues at
-its last checkpoint.
+Then the finest stage starts from there (initialise_finest_stage.py). An interrupted run continues
+at its last checkpoint.
 
 With glibc a step takes a third less time if freed memory stays with the process:
 MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184 MALLOC_TOP_PAD_=268435456.
@@ -29,7 +29,7 @@ from totalmap.engine.weights_manifest import adopt
 
 from .demo_network import PATCH_SIZE, build_network, export, forward, save_atomically
 from .demo_structures import STRUCTURES, compact_labels
-from .finest_decoder_stage import start_finest
+from .initialise_finest_stage import start_finest
 from .phantom_volumes import normalised, render, training_transform
 
 log = logging.getLogger("training")

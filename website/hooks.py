@@ -12,7 +12,7 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from website.external_resources import external_resources
+from website.find_external_resources import external_resources
 from website.links import outside_files, repository_path, rewrite_links, site_path
 from website.reference import REFERENCE, REPOSITORY, library_navigation, library_pages
 

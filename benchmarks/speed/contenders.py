@@ -13,7 +13,7 @@ import numpy as np
 from nibabel.filebasedimages import ImageFileError
 
 from benchmarks.speed.label_agreement import Labels, load_labels
-from benchmarks.speed.network_seconds import NetworkTime, events, from_log, from_progress_bars
+from benchmarks.speed.parse_network_seconds import NetworkTime, events, from_log, from_progress_bars
 from benchmarks.speed.process_measurement import Finished, measure
 from tests.peer import peer_command
 from totalmap.errors import ConfigError

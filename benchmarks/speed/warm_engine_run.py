@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from structlog.testing import capture_logs
 
-from benchmarks.speed.network_seconds import from_events
+from benchmarks.speed.parse_network_seconds import from_events
 from totalmap import log
 from totalmap.dicom.geometry import to_las
 from totalmap.dicom.series_selection import judge, selected

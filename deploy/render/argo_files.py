@@ -5,15 +5,7 @@ from typing import Any
 
 import yaml
 
-from deploy.render.docker_files import ORTHANC_IMAGE
-from deploy.render.write_clinical_workflow import (
-    ARGO_INPUT,
-    ARGO_OUTPUT,
-    TEMPLATE_NAME,
-    argo_clinical_workflow,
-)
-from deploy.site import Application, Priority, Site
-from deploy.totalmap_image import (
+from deploy.container_interface import (
     ENTRY_POINT,
     INPUT_FOLDER,
     INPUT_VARIABLE,
@@ -22,6 +14,14 @@ from deploy.totalmap_image import (
     OUTPUT_FOLDER,
     OUTPUT_VARIABLE,
 )
+from deploy.render.docker_files import ORTHANC_IMAGE
+from deploy.render.write_clinical_workflow import (
+    ARGO_INPUT,
+    ARGO_OUTPUT,
+    TEMPLATE_NAME,
+    argo_clinical_workflow,
+)
+from deploy.site import Application, Priority, Site
 from totalmap.errors import ExitStatus
 
 SERVICE_ACCOUNT = "totalmap"

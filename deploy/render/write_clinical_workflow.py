@@ -4,14 +4,14 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from deploy.site import DOCKER_GRACE_MINUTES, EXPORT_MINUTES, QUEUE_MINUTES, Application, Site
-from deploy.totalmap_image import (
+from deploy.container_interface import (
     ENTRY_POINT,
     INPUT_FOLDER,
     MODELS_FOLDER,
     MODELS_VARIABLE,
     OUTPUT_FOLDER,
 )
+from deploy.site import DOCKER_GRACE_MINUTES, EXPORT_MINUTES, QUEUE_MINUTES, Application, Site
 from deploy.validate.docker_task_rules import INPUT_ARTIFACT, OUTPUT_ARTIFACT, VARIABLE_PREFIX
 
 TASK_ID = "totalmap"

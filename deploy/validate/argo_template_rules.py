@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 
-from deploy.totalmap_image import (
+from deploy.container_interface import (
     INPUT_FOLDER,
     INPUT_VARIABLE,
     MODELS_FOLDER,

@@ -8,7 +8,7 @@ status. After its time-out it stops watching the container and reports nothing.
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
-from deploy.totalmap_image import (
+from deploy.container_interface import (
     INPUT_FOLDER,
     INPUT_VARIABLE,
     MODELS_FOLDER,

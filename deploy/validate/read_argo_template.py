@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from deploy.totalmap_image import is_totalmap_image
+from deploy.container_interface import is_totalmap_image
 from deploy.validate.file_fault import Place
 from deploy.validate.yaml_positions import LocatedText, LocatedValue
 

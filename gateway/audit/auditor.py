@@ -24,7 +24,7 @@ from gateway.audit.syslog import Collector, SyslogMessage
 from gateway.config import GatewaySettings
 from gateway.store.database import Database
 from gateway.store.events import AuditProgress, Event, events_after
-from gateway.store.files import Storage
+from gateway.store.file_storage import Storage
 from gateway.store.ledger import Ledger
 from totalmap.dicom.file_reader import read_header
 from totalmap.errors import ResourceError

@@ -24,7 +24,7 @@ from gateway.backup.sha256sums import (
 from gateway.config import GatewaySettings
 from gateway.job_queue import QUEUE_FILE
 from gateway.store.database import LEDGER_FILE, Database, open_database, save_sqlite
-from gateway.store.files import INPUT_NAME, Storage, sha256_of
+from gateway.store.file_storage import INPUT_NAME, Storage, sha256_of
 from gateway.store.jobs import JobList
 from gateway.store.ledger import Ledger
 from totalmap.errors import ConfigError, ResourceError

@@ -10,7 +10,7 @@ from gateway.folder_locks import only_gateway
 from gateway.job_queue import QUEUE_FILE
 from gateway.receive.recovery import repair
 from gateway.store.database import LEDGER_FILE, Database, open_database, save_sqlite
-from gateway.store.files import Storage
+from gateway.store.file_storage import Storage
 from gateway.store.ledger import Ledger
 from totalmap.errors import ConfigError, ResourceError
 

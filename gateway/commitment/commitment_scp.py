@@ -30,7 +30,7 @@ from gateway.commitment.sender_requests import SenderRequests
 from gateway.config import GatewaySettings, SenderSection
 from gateway.store.commitment_requests import CommitmentRequest
 from gateway.store.database import Database
-from gateway.store.files import Storage
+from gateway.store.file_storage import Storage
 from gateway.store.schema import UID_CHARACTERS
 from totalmap.errors import ResourceError
 from totalmap.log import get_logger

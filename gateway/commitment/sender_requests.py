@@ -28,7 +28,7 @@ from gateway.store.commitment_requests import (
     OpenCommitmentRequest,
 )
 from gateway.store.database import Database
-from gateway.store.files import Storage
+from gateway.store.file_storage import Storage
 from gateway.store.ledger import Ledger
 from totalmap.errors import ResourceError, internal_error
 from totalmap.log import get_logger

@@ -17,7 +17,7 @@ from gateway.config.rules import CompleteSection, RuleSection
 from gateway.config.supervise import SuperviseSection
 from gateway.config.web import WebSection
 from gateway.config.work import WorkSection
-from totalmap.defaults import DEFAULT_SETTINGS
+from totalmap.default_locations import DEFAULT_SETTINGS
 from totalmap.errors import ConfigError
 from totalmap.settings import load_settings
 from totalmap.settings_file import Section, read_sections, validated

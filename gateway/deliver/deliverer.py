@@ -18,7 +18,7 @@ from gateway.deliver.send_dicom import send_dicom
 from gateway.deliver.send_stow import send_stow
 from gateway.store.database import Database
 from gateway.store.deliveries import Delivery, DeliveryList, DeliveryState
-from gateway.store.files import SETTINGS_NAME, Storage
+from gateway.store.file_storage import SETTINGS_NAME, Storage
 from gateway.store.jobs import JobList
 from totalmap.errors import ResourceError, internal_error
 from totalmap.finding import REJECTION_NOTE

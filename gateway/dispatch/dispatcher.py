@@ -31,7 +31,7 @@ from gateway.store.conflicts import ConflictList
 from gateway.store.damage import DamagedLedger
 from gateway.store.database import open_database
 from gateway.store.deliveries import DeliveryList
-from gateway.store.files import Storage
+from gateway.store.file_storage import Storage
 from gateway.store.jobs import JobList
 from gateway.store.ledger import GrowingStudy, KeptInstance, Ledger
 from gateway.store.workers import LOST_SECONDS, Worker, WorkerList

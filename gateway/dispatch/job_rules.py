@@ -10,7 +10,7 @@ from pathlib import Path
 from pydicom.tag import Tag
 
 from gateway.config import SENDER, GatewaySettings, RuleSection
-from gateway.store.files import Storage
+from gateway.store.file_storage import Storage
 from gateway.store.job import Destinations, NewJob
 from gateway.store.ledger import KeptInstance
 from gateway.store.study_content import content_digest, images

@@ -32,9 +32,9 @@ from gateway.receive.association_server import Admission, AssociationServer
 from gateway.receive.event_driven_association import make_event_driven
 from gateway.receive.intake import Intake, MismatchedInstance, ReceivedFile
 from gateway.receive.listening_server import ListeningServer
-from gateway.receive.receipt_monitor import ReceiptMonitor
+from gateway.receive.message_limits import ReceiptMonitor
 from gateway.receive.receiver_processes import ReceiverProcess
-from gateway.store.files import Storage
+from gateway.store.file_storage import Storage
 from totalmap.dicom.transfer_syntaxes import PREFERRED
 from totalmap.errors import ConfigError, InputError, ResourceError, TotalMapError
 from totalmap.log import get_logger

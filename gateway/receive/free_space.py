@@ -1,6 +1,6 @@
 """Refuses data that would leave too little free space on the disk."""
 
-from gateway.store.files import BYTES_PER_GB, Storage
+from gateway.store.file_storage import BYTES_PER_GB, Storage
 from totalmap.errors import ResourceError
 
 

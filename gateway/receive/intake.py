@@ -15,7 +15,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.tag import Tag
 
 from gateway.receive.free_space import FreeSpace
-from gateway.store.files import Storage, sync
+from gateway.store.file_storage import Storage, sync
 from gateway.store.ledger import EndedTransfer, KeptInstance, Ledger
 from gateway.store.schema import UID_CHARACTERS
 from totalmap.dicom.file_reader import read_header

@@ -25,7 +25,7 @@ from gateway.receive.free_space import FreeSpace
 from gateway.receive.intake import Intake, ReceivedFile
 from gateway.receive.polling import polling
 from gateway.store.database import Database
-from gateway.store.files import Storage
+from gateway.store.file_storage import Storage
 from gateway.store.ledger import Ledger
 from gateway.store.polled_studies import PolledStudies
 from totalmap.errors import ConfigError, InputError, ResourceError

@@ -14,9 +14,9 @@ from gateway.receive.receiver_processes import running_receiver_processes
 from gateway.receive.recovery import recover
 from gateway.receive.stow import running_stow
 from gateway.receive.watched_folder import watching
-from gateway.store.access_events import record_received, record_shut_down, record_started_up
+from gateway.store.audit_events import record_received, record_shut_down, record_started_up
 from gateway.store.database import Database, open_database
-from gateway.store.files import Storage
+from gateway.store.file_storage import Storage
 from gateway.store.ledger import Ledger
 from totalmap.errors import ResourceError
 from totalmap.log import get_logger

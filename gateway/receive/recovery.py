@@ -10,7 +10,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from gateway.receive.intake import ReceivedFile, describe
-from gateway.store.files import Storage, sha256_of
+from gateway.store.file_storage import Storage, sha256_of
 from gateway.store.ledger import KeptInstance, Ledger
 from totalmap.errors import UnreadableInstance
 from totalmap.log import get_logger

@@ -31,7 +31,7 @@ from gateway.connection_limits import BACKLOG, Deadlines, ListeningSocket, proto
 from gateway.login_attempts import FAILURES, WITHIN_SECONDS, LoginAttempts
 from gateway.receive.intake import Intake, MismatchedInstance, ReceivedFile
 from gateway.receive.multipart import Multipart
-from gateway.receive.stow_messages import (
+from gateway.receive.stow_protocol import (
     CANNOT_UNDERSTAND,
     DOES_NOT_MATCH,
     PartOutcome,
@@ -41,7 +41,7 @@ from gateway.receive.stow_messages import (
     chunks_of,
     refusal_after,
 )
-from gateway.store.files import Storage
+from gateway.store.file_storage import Storage
 from totalmap.errors import ConfigError, InputError, ResourceError, TotalMapError
 from totalmap.log import get_logger
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from gateway.store.database import Connection, Database
 from gateway.store.deletion import LeavingStudies
-from gateway.store.files import Storage, sync
+from gateway.store.file_storage import Storage, sync
 from gateway.store.ledger import Ledger
 from totalmap.log import get_logger
 

@@ -33,7 +33,7 @@ from gateway.store.deliveries import DeliveryState
 from gateway.store.events import EventKind, ObjectKind, record
 from gateway.store.job import UNFINISHED, JobState
 from gateway.store.ledger import KeptInstance
-from gateway.store.rejections import reject_delivered_results
+from gateway.store.reject_replaced_results import reject_delivered_results
 from gateway.store.schema import (
     CONFLICTS,
     DELIVERIES,

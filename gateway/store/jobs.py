@@ -23,7 +23,7 @@ from gateway.store.job import (
     KeptResult,
     NewJob,
 )
-from gateway.store.job_queries import (
+from gateway.store.job_statements import (
     COLUMNS,
     delivery_row,
     is_begun_by_nobody_else,

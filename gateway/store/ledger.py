@@ -19,7 +19,7 @@ from sqlalchemy import (
     update,
 )
 
-from gateway.store.access_events import record_received, record_refused, record_rejected
+from gateway.store.audit_events import record_received, record_refused, record_rejected
 from gateway.store.database import Database
 from gateway.store.schema import INSTANCES, JOBS, SET_ASIDE, STUDIES, TRANSFERS
 

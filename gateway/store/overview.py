@@ -11,7 +11,7 @@ from gateway.store.conflict import is_held
 from gateway.store.database import Database
 from gateway.store.deliveries import DeliveryState, is_rejection
 from gateway.store.job import UNFINISHED, Job, JobState
-from gateway.store.job_queries import COLUMNS, job_of
+from gateway.store.job_statements import COLUMNS, job_of
 from gateway.store.schema import DELIVERIES, JOBS, STUDIES
 
 

@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from gateway.heartbeat import HeartbeatTable, ProcessState, Silence
 from gateway.store.damage import DamagedLedger
-from gateway.supervise.process_status import is_stopped, used_bytes, with_descendants
+from gateway.supervise.process_info import is_stopped, used_bytes, with_descendants
 from totalmap.errors import ConfigError, ModelError, TotalMapError
 from totalmap.log import get_logger
 

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.config import WebSection
 from gateway.login_attempts import WITHIN_SECONDS, LoginAttempts, parse_address
-from gateway.store.access_events import record_logged_in, record_login_failed
+from gateway.store.audit_events import record_logged_in, record_login_failed
 from gateway.store.database import Database
 from gateway.web.forms import TOKEN_FIELD, read_form, with_query
 from gateway.web.password import check_password

@@ -10,7 +10,7 @@ from pydicom.sequence import Sequence as ItemSequence
 from pydicom.tag import Tag
 
 from gateway.store.conflict import Conflict
-from gateway.store.files import Storage
+from gateway.store.file_storage import Storage
 from gateway.store.ledger import KeptInstance
 from gateway.web.context import WebContext
 from totalmap.dicom.file_reader import read_header

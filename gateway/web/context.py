@@ -9,14 +9,14 @@ from gateway.store.clock_record import ClockRecord
 from gateway.store.conflicts import ConflictList
 from gateway.store.database import Database
 from gateway.store.deliveries import DeliveryList
-from gateway.store.files import Storage
+from gateway.store.file_storage import Storage
 from gateway.store.jobs import JobList
 from gateway.store.ledger import Ledger
 from gateway.store.workers import WorkerList
 from gateway.web.authentication import Authenticator
 from gateway.web.health import HealthCheck
-from gateway.web.patients import Headlines
-from gateway.web.results import Results
+from gateway.web.result_files import Results
+from gateway.web.study_titles import Headlines
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

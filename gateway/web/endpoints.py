@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 
 from gateway.conflict_detection import ConflictDetector
-from gateway.store.access_events import record_viewed
+from gateway.store.audit_events import record_viewed
 from gateway.store.overview import Group
 from gateway.web import page_data
 from gateway.web.authentication import (
@@ -25,7 +25,7 @@ from gateway.web.authentication import (
 from gateway.web.context import WebContext
 from gateway.web.forms import NEXT_FIELD, TOKEN_FIELD, own_path, read_form, with_query
 from gateway.web.rendering import SAID, render, render_inside
-from gateway.web.results import PREVIEW_NAME, REPORT_NAME, preview, thumbnail
+from gateway.web.result_files import PREVIEW_NAME, REPORT_NAME, preview, thumbnail
 
 _TYPES = {
     ".csv": "text/csv",

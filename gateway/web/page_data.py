@@ -25,8 +25,8 @@ from gateway.store.workers import LOST_SECONDS, Worker
 from gateway.web.conflict_page_data import ShownConflict, shown_conflicts
 from gateway.web.context import WebContext
 from gateway.web.health import Health
-from gateway.web.patients import Headline
-from gateway.web.results import PREVIEW_NAME, ResultFile, ShownStructure, preview
+from gateway.web.result_files import PREVIEW_NAME, ResultFile, ShownStructure, preview
+from gateway.web.study_titles import Headline
 
 PAGE_JOBS = 25
 # The number of jobs of each group on the first page.

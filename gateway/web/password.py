@@ -6,7 +6,7 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 
-from gateway.store.files import sync
+from gateway.store.file_storage import sync
 from totalmap.errors import ConfigError, ResourceError
 
 FILE_NAME = "web-password"

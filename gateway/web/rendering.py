@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse
 
 from gateway.web.authentication import AUTOMATIC, Visit
 from gateway.web.forms import with_query
-from gateway.web.patients import short_uid
+from gateway.web.study_titles import short_uid
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _GB, _MB, _KB = 1e9, 1e6, 1e3

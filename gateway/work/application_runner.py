@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from app.run_study import RunRequest
 from app.warm_application import WarmApplication
 from gateway.config import ContainerSection
-from gateway.store.files import INPUT_NAME, OUTPUT_NAME, SETTINGS_NAME, STATUS_NAME
+from gateway.store.file_storage import INPUT_NAME, OUTPUT_NAME, SETTINGS_NAME, STATUS_NAME
 from gateway.store.job import NO_DOUBT, Judgement, KeptResult
 from totalmap.errors import ResourceError
 from totalmap.finding import Verdict

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from gateway.config import WorkSection
-from gateway.store.files import INPUT_NAME, SETTINGS_NAME, Storage
+from gateway.store.file_storage import INPUT_NAME, SETTINGS_NAME, Storage
 from gateway.store.job import Job
 from gateway.store.jobs import JobList
 from gateway.store.ledger import KeptInstance, Ledger
 from gateway.store.study_content import content_digest, images
 from gateway.work.application_runner import Failure, Outcome, Runner
 from gateway.work.application_settings import write_overlay
-from totalmap.defaults import DEFAULT_SETTINGS
+from totalmap.default_locations import DEFAULT_SETTINGS
 from totalmap.errors import InputError, ResourceError, TotalMapError, internal_error
 from totalmap.log import get_logger
 

@@ -16,7 +16,7 @@ from gateway.folder_locks import only_worker
 from gateway.heartbeat import LONG_STEP_SECONDS, Heartbeat, UnpausedClock
 from gateway.job_queue import Handlers, running_queue
 from gateway.store.database import open_database
-from gateway.store.files import Storage
+from gateway.store.file_storage import Storage
 from gateway.store.job import Job, JobState
 from gateway.store.jobs import JobList
 from gateway.store.ledger import Ledger
@@ -24,7 +24,7 @@ from gateway.store.workers import LOST_SECONDS, SEEN_SECONDS, WorkerList
 from gateway.work.application_runner import ContainerRunner, Runner, WarmRunner, container_name
 from gateway.work.job_execution import JobExecutor
 from totalmap.allocator import keep_freed_memory
-from totalmap.defaults import DEFAULT_MODELS
+from totalmap.default_locations import DEFAULT_MODELS
 from totalmap.errors import ResourceError
 from totalmap.log import get_logger
 

@@ -15,7 +15,7 @@ from totalmap.dicom.geometry import LPS_TO_RAS, Affine, Geometry, to_canonical
 from totalmap.finding import Finding
 from totalmap.measure.label_statistics import label_statistics
 from totalmap.quality.plausibility.assess_plausibility import assess_plausibility
-from totalmap.structure_types import Structure
+from totalmap.structures import Structure
 
 REAL = Path(__file__).parents[2].parent / "shared" / "data" / "totalsegmentator-example"
 FIELD_OF_VIEW_MM = 420.0

@@ -14,7 +14,7 @@ from totalmap.dicom.geometry import to_canonical
 from totalmap.dicom.volume import Volume
 from totalmap.engine.arithmetic.feature_network import FeatureNetwork
 from totalmap.engine.bf16_agreement import dice_by_label
-from totalmap.engine.inference_grid import to_inference_grid
+from totalmap.engine.inference_resampling import to_inference_grid
 from totalmap.engine.network_loader import load_network
 from totalmap.engine.nnunet_plans import read_plans
 from totalmap.engine.normalize import scaling

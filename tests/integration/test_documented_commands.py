@@ -66,7 +66,7 @@ RUN_ELSEWHERE = {
     "make lint": CI,
     "make audit": CI,
     "make docs": "tests/integration/test_site.py",
-    "make check-install": "tests/unit/install/test_check_locks.py",
+    "make check-install": "tests/unit/install/test_check_installable.py",
     "make bundle WEIGHTS=models/totalsegmentator": "tests/acceptance/test_bundle.py",
     "sh build/bundle/install.sh /opt/totalmap": "tests/acceptance/test_bundle.py",
     'make bench BENCH="--narrow --variant fast --runs 1"': "tests/integration/test_bench.py",

@@ -16,7 +16,7 @@ from gateway.conflict_detection import ConflictDetector
 from gateway.store.conflict import ConflictKind
 from gateway.store.conflicts import ConflictList
 from gateway.store.events import history
-from gateway.store.files import Storage
+from gateway.store.file_storage import Storage
 from gateway.store.job import Job, JobState
 from gateway.store.ledger import Ledger
 from gateway.store.workers import WorkerList

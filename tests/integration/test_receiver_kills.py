@@ -17,7 +17,7 @@ from pydicom.uid import UID
 
 from gateway.config import GatewaySettings
 from gateway.store.database import open_database
-from gateway.store.files import Storage
+from gateway.store.file_storage import Storage
 from gateway.store.ledger import Ledger
 from tests.gateway_process import children, has_a_connection, running_gateway
 from tests.phantom.study import WrittenSeries

@@ -12,7 +12,7 @@ from tests.conftest import REPOSITORY
 from tests.ohif.packages import PLAYWRIGHT, require_package
 from tests.servers import require_program
 from tests.waiting import WAIT_SECONDS
-from website.external_resources import external_resources
+from website.find_external_resources import external_resources
 from website.links import linked_paths, repository_path, site_path
 
 DRIVER = REPOSITORY / "tests" / "site.mjs"

@@ -21,7 +21,7 @@ from tests.phantom.study import WrittenSeries
 from tests.servers import LOOPBACK, require_program
 from tests.unit.gateway.web.filling import Filled, open_filled
 from tests.waiting import WAIT_SECONDS
-from totalmap.defaults import DEFAULT_SETTINGS
+from totalmap.default_locations import DEFAULT_SETTINGS
 from totalmap.finding import Verdict
 
 DRIVER = Path(__file__).parent.parent / "unit" / "gateway" / "web" / "browse.mjs"

@@ -12,7 +12,7 @@ from totalmap.limitation_words import (
     remarks,
     several_pieces_sentence,
 )
-from totalmap.structure_types import Face, Limitation, MeasuredStructure, Structure
+from totalmap.structures import Face, Limitation, MeasuredStructure, Structure
 
 LIMITED = MeasuredStructure(
     structure=Structure(label=3, name="kidney_left"),

@@ -11,7 +11,7 @@ from tests.phantom.study import WrittenSeries
 from totalmap.dicom.geometry import LPS_TO_RAS
 from totalmap.limitation_words import remarks
 from totalmap.segmentation import Segmentation
-from totalmap.structure_types import Face, Limitation, MeasuredStructure
+from totalmap.structures import Face, Limitation, MeasuredStructure
 
 LIVER, SPLEEN = 5, 1
 

@@ -14,15 +14,15 @@ LEAST_LITERAL = 8  # letters and digits; a pattern with fewer would match anythi
 # Messages that are put together from parts that no literal text shows, and the text of the
 # document that explains them.
 COMPOSED_MESSAGES = {
-    "app/argument_parser.py": "was called with an argument that it does not know",
+    "app/argument_parser_base.py": "was called with an argument that it does not know",
     "totalmap/settings.py": "`--variant` is misspelt",
     "totalmap/settings_file.py": 'and "(in FILE or the environment)"',
     "app/command_line.py": "was called with an argument that it does not know",
     "cli/gateway.py": "the job is in a state that does not allow it",
     "gateway/commitment/destination_requests.py": 'then "with status 0x" and a number',
     "gateway/deliver/send_stow.py": "The name of a STOW-RS destination and an error",
-    "gateway/receive/stow_messages.py": "a request has at most ... MB",
-    "totalmap/quality/existing_result.py": "A path, a colon and a reason of the DICOM reader",
+    "gateway/receive/stow_protocol.py": "a request has at most ... MB",
+    "totalmap/quality/assess_existing_seg.py": "A path, a colon and a reason of the DICOM reader",
     "totalmap/writers/all_or_nothing.py": "The output folder, a colon and an error of the",
 }
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from totalmap.selection_settings import Orientation
-from totalmap.structure_types import Face
+from totalmap.structures import Face
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 Affine = NDArray[np.float64]

@@ -5,15 +5,17 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import pydicom
 from pydicom import config
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import RawDataElement, convert_raw_data_element
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException
 from pydicom.multival import MultiValue
-from pydicom.tag import Tag
+from pydicom.tag import BaseTag, Tag
 
 # Exceptions of pydicom and its decoders for truncated or damaged files. OSError is left out, since
 # it is an error of the disk.
@@ -36,6 +38,13 @@ BROKEN_FILE = (
 _UID = re.compile(r"(?=.{1,64}$)[0-9]+(\.[0-9]+)*")
 _MOMENT = re.compile(r"[0-9.:+-]{1,26}")
 _CODE = re.compile(r"[A-Z0-9_ ]{1,16}")  # VR CS
+
+# VRs whose values depend on their bytes only: on no character set (PS3.5 6.1.2.3) and on no other
+# attribute. Short values of these are mostly equal in all slices of a series.
+_INDEPENDENT_VRS = frozenset(
+    ["AS", "CS", "DA", "DS", "DT", "FD", "FL", "IS", "SL", "SS", "TM", "UI", "UL", "US"]
+)
+_SHORT_BYTES = 256
 
 # Exceptions while a value is converted. All bytes are read by then, so OSError is no disk error.
 BROKEN_VALUE = (*BROKEN_FILE, OSError)
@@ -149,8 +158,7 @@ class Header:
         for keyword in keywords:
             for dataset in self._datasets:
                 try:
-                    tag = _tag(keyword)
-                    value = dataset[tag].value if tag in dataset else None
+                    value = _element_value(dataset, _tag(keyword))
                 except BROKEN_VALUE:
                     self.malformed.add(keyword)
                     continue
@@ -167,6 +175,40 @@ class Header:
             except BROKEN_VALUE:
                 self.malformed.add(sequence)
                 yield []
+
+
+def _element_value(dataset: Dataset, tag: BaseTag) -> Any:
+    """Returns the converted value of an element; None without one."""
+    element: object = dataset.get_item(tag)
+    if element is None:
+        return None
+    if isinstance(element, RawDataElement) and element.value is not None:
+        vr = element.VR or _vr(tag)
+        if vr in _INDEPENDENT_VRS and len(element.value) <= _SHORT_BYTES:
+            return _converted(tag, vr, element.value, element.is_little_endian)
+    return dataset[tag].value
+
+
+@cache
+def _vr(tag: BaseTag) -> str:
+    return dictionary_VR(tag)
+
+
+@lru_cache(maxsize=4096)
+def _converted(tag: BaseTag, vr: str, value: bytes, is_little_endian: bool) -> Any:
+    """Converts a value once for all slices that have the same bytes, as pydicom does."""
+    element = RawDataElement(
+        tag=tag,
+        VR=vr,
+        length=len(value),
+        value=value,
+        value_tell=0,
+        is_implicit_VR=False,
+        is_little_endian=is_little_endian,
+        is_raw=True,
+        is_buffered=False,
+    )
+    return convert_raw_data_element(element).value
 
 
 def printable(text: str) -> str:

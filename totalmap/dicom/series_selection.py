@@ -15,7 +15,6 @@ from totalmap.dicom.selection_filters import (
     why_not_by_headers,
     why_not_by_kind,
 )
-from totalmap.dicom.series_coverage import cover
 from totalmap.dicom.slice_audit import (
     NAMED_FILES,
     SliceAudit,
@@ -23,9 +22,10 @@ from totalmap.dicom.slice_audit import (
     typical_spacing_mm,
     unpacked_gb,
 )
-from totalmap.dicom.split_study import split_study
+from totalmap.dicom.split_into_stacks import split_study
 from totalmap.dicom.stacks import Stack
 from totalmap.dicom.study import Series, Study
+from totalmap.dicom.unused_slices import cover
 from totalmap.errors import InputError, MixedPatients, NoSuitableSeries
 from totalmap.log import get_logger
 from totalmap.selection_settings import Criterion, Orientation, SelectionRule, SelectionSection

@@ -7,11 +7,11 @@ import numpy as np
 
 from totalmap.dicom.geometry import Geometry
 from totalmap.dicom.pixels import Undecodable, Voxels, decode_slices
-from totalmap.dicom.series_coverage import Coverage, cover
 from totalmap.dicom.series_selection import Selection
 from totalmap.dicom.slice_audit import audit_stack
 from totalmap.dicom.slices import Slice
 from totalmap.dicom.stacks import Stack
+from totalmap.dicom.unused_slices import Coverage, cover
 from totalmap.errors import UnreadableInstance
 from totalmap.finding import Finding
 from totalmap.settings import GapPolicy, GeometrySection

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from totalmap.dicom.volume import Volume
-from totalmap.engine.inference_grid import to_inference_grid
+from totalmap.engine.inference_resampling import to_inference_grid
 from totalmap.engine.predict import Networks
 from totalmap.engine.task_support import why_unsupported
 from totalmap.engine.tasks import SUPPORTED_TASKS, Task, load_task, variants

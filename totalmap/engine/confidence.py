@@ -27,7 +27,7 @@ from totalmap.segmentation import (
     Segmentation,
 )
 from totalmap.settings import Variant
-from totalmap.structure_types import Structure
+from totalmap.structures import Structure
 
 
 def second_opinion_task(task: Task) -> Task:

@@ -14,7 +14,7 @@ from typing import Any
 from totalmap.engine.nnunet_plans import IGNORE_LABEL
 from totalmap.engine.tasks import Task
 from totalmap.errors import ConfigError, ModelError
-from totalmap.structure_types import Structure
+from totalmap.structures import Structure
 
 LEARNT_KEY = "learnt"
 _BACKGROUND = 0

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from totalmap.segmentation import Margin
-from totalmap.structure_types import Structure
+from totalmap.structures import Structure
 
 LABELS = 256
 

@@ -20,7 +20,7 @@ from totalmap.dicom.geometry import (
     to_canonical,
 )
 from totalmap.dicom.volume import Volume
-from totalmap.engine.inference_grid import to_inference_grid
+from totalmap.engine.inference_resampling import to_inference_grid
 from totalmap.engine.label_cleanup import clean
 from totalmap.engine.learnt_structures import why_fewer
 from totalmap.engine.tasks import Crop, Task

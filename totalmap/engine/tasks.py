@@ -24,7 +24,7 @@ from totalsegmentator.registry import TASKS, requires_license, task_modality
 
 from totalmap.errors import ConfigError
 from totalmap.settings import Variant
-from totalmap.structure_types import Structure
+from totalmap.structures import Structure
 from totalmap.suggestions import did_you_mean, quoted_if_close
 
 # The names of the variants in TASK_CONFIGS[...]["sub_modes"].

@@ -23,7 +23,7 @@ from pydantic import SecretStr
 from totalmap.dicom.geometry import LPS_TO_RAS
 from totalmap.dicom.volume import Volume
 from totalmap.engine.checkpoints import ALLOWED_GLOBALS, require_no_code
-from totalmap.engine.inference_grid import InferenceImage, to_straight_grid
+from totalmap.engine.inference_resampling import InferenceImage, to_straight_grid
 from totalmap.engine.label_cleanup import only_named
 from totalmap.engine.learnt_structures import narrowed, why_fewer
 from totalmap.engine.segment import Progress

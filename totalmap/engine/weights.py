@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from totalmap.defaults import DEFAULT_MODELS
+from totalmap.default_locations import DEFAULT_MODELS
 from totalmap.engine.learnt_structures import learnt_labels
 from totalmap.engine.tasks import CHECKPOINT_NAME, SubModel, Task, load_task
 from totalmap.engine.weights_manifest import (

@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
-from totalmap.defaults import RELEASES_URL
+from totalmap.default_locations import RELEASES_URL
 from totalmap.engine.licence_rules import require_accepted
 from totalmap.engine.nnunet_plans import read_plans
 from totalmap.engine.tasks import SubModel, Task

@@ -12,7 +12,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from totalmap.defaults import ADOPTED
+from totalmap.default_locations import ADOPTED
 from totalmap.engine.tasks import CHECKPOINT_NAME
 from totalmap.engine.weight_licences import NOT_STATED, licence_of
 from totalmap.errors import ModelError

@@ -13,8 +13,8 @@ from scipy import ndimage
 
 from totalmap.dicom.geometry import Geometry
 from totalmap.dicom.pixels import Voxels
-from totalmap.measure.field_of_view import FieldOfView, field_of_view
-from totalmap.structure_types import Face
+from totalmap.measure.detect_field_of_view import FieldOfView, field_of_view
+from totalmap.structures import Face
 
 Labels = NDArray[np.uint8] | NDArray[np.uint16]
 Counts = NDArray[np.int64]

@@ -13,7 +13,7 @@ from totalmap.limitation_words import remarks
 from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultKind
-from totalmap.structure_types import MeasuredStructure
+from totalmap.structures import MeasuredStructure
 from totalmap.writers.all_or_nothing import RESULTS_NAME, Release
 from totalmap.writers.dicom.codes import intensity_of, structure_code
 from totalmap.writers.dicom.identifiers import result_name

@@ -21,12 +21,12 @@ from totalmap.limitation_words import INCOMPLETE_EXPLAINED, remarks
 from totalmap.run_log import Result
 from totalmap.segmentation import ModelIdentity, Segmentation
 from totalmap.settings import ResultKind, Settings
-from totalmap.structure_types import Limitation, MeasuredStructure
+from totalmap.structures import Limitation, MeasuredStructure
 from totalmap.writers.all_or_nothing import RESULTS_NAME, Release
 from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.codes import structure_code
-from totalmap.writers.preview.drawing import AI_NOTICE, DEMO_NOTICE, quality_notice
 from totalmap.writers.preview.legend import volume_text
+from totalmap.writers.preview.page_drawing import AI_NOTICE, DEMO_NOTICE, quality_notice
 from totalmap.writers.preview.pages import render_pages
 
 FILE_NAME = "report.html"

@@ -13,7 +13,7 @@ from totalmap.open_input import InputKind
 from totalmap.run_log import FoundStructures, Result, RunLog
 from totalmap.segmentation import Confidence
 from totalmap.settings import Settings
-from totalmap.structure_types import Face, Limitation, MeasuredStructure
+from totalmap.structures import Face, Limitation, MeasuredStructure
 from totalmap.writers.series_status import SeriesStatus, series_status
 
 SCHEMA_VERSION = 1

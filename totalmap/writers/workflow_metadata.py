@@ -16,7 +16,7 @@ text and puts it into the condition. Hence:
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from totalmap.structure_types import Limitation
+from totalmap.structures import Limitation
 from totalmap.writers.status_json import RunStatus
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from app.command_line import parse_request
-from totalmap.defaults import REPOSITORY
+from totalmap.default_locations import REPOSITORY
 from totalmap.errors import ConfigError
 
 MAP_ENVIRONMENT = {

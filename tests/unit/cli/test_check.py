@@ -6,7 +6,7 @@ from typer.testing import CliRunner, Result
 
 from cli.__main__ import app
 from tests.phantom.study import WrittenSeries
-from tests.unit.quality.test_existing_result import seg_of
+from tests.unit.quality.test_assess_existing_seg import seg_of
 from totalmap.segmentation import Segmentation
 
 

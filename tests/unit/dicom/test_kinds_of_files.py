@@ -26,7 +26,7 @@ from totalmap.errors import NoSuitableSeries
 from totalmap.quality.suitability.assess_suitability import assess_suitability
 from totalmap.selection_settings import SelectionSection
 from totalmap.settings import GeometrySection
-from totalmap.writers.dicom.source_headers import patient_and_study
+from totalmap.writers.dicom.copied_attributes import patient_and_study
 
 SMALL = SeriesSpec(rows=32, columns=32, n_slices=40, pixel_spacing_mm=(13.0, 13.0), scanner=None)
 

@@ -16,8 +16,8 @@ from tests.networks import build_models
 from tests.phantom.study import SeriesSpec, write_series
 from tests.processor import require_bf16
 from tests.segmentations import MODEL, TASK, volume_of
-from tests.unit.engine.test_inference_grid import geometry_of
-from tests.unit.engine.test_inference_grid import volume_of as grid_volume_of
+from tests.unit.engine.test_inference_resampling import geometry_of
+from tests.unit.engine.test_inference_resampling import volume_of as grid_volume_of
 from tests.unit.test_run_log import Recorder
 from totalmap.dicom.geometry import Geometry
 from totalmap.dicom.volume import Volume
@@ -28,7 +28,7 @@ from totalmap.engine.confidence import (
     segment_with_confidence,
 )
 from totalmap.engine.engine import Engine
-from totalmap.engine.inference_grid import InferenceImage, to_inference_grid
+from totalmap.engine.inference_resampling import InferenceImage, to_inference_grid
 from totalmap.engine.logit_margins import MarginSums, TaskMargins
 from totalmap.engine.predict import Networks
 from totalmap.engine.segment import Progress, segment
@@ -36,7 +36,7 @@ from totalmap.engine.tasks import Crop, Task, load_task
 from totalmap.errors import ConfigError, ModelError
 from totalmap.segmentation import InferenceLabels, Margin, ModelIdentity, Segmentation
 from totalmap.settings import Arithmetic, QualitySection, SegmentationSection, Variant
-from totalmap.structure_types import Structure
+from totalmap.structures import Structure
 
 # Patches of 64: a single tile, fewer voxels than a tile along one axis, and several tiles.
 SHAPES = [(60, 50, 64), (30, 70, 66), (70, 120, 66)]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from totalmap.engine.logit_margins import MarginSums, TaskMargins
-from totalmap.structure_types import Structure
+from totalmap.structures import Structure
 
 SHAPE = (9, 5, 6)
 INSIDE = slice(2, 7), slice(0, 4), slice(1, 6)

@@ -12,13 +12,18 @@ from numpy.typing import NDArray
 from totalsegmentator.cropping import crop_to_mask
 
 from tests.segmentations import MODEL, TASK
-from tests.unit.engine.test_inference_grid import UNEVEN, all_positions, geometry_of, volume_of
+from tests.unit.engine.test_inference_resampling import (
+    UNEVEN,
+    all_positions,
+    geometry_of,
+    volume_of,
+)
 from tests.unit.test_run_log import Recorder
 from totalmap.dicom.volume import Volume
 from totalmap.engine.segment import Progress, box_around, crop, segment, whole
 from totalmap.engine.tasks import Crop, Task
 from totalmap.segmentation import ModelIdentity
-from totalmap.structure_types import Structure
+from totalmap.structures import Structure
 
 LABEL = 5
 SPACING_MM = (3.0, 2.0, 2.5)

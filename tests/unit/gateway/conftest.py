@@ -7,7 +7,7 @@ import structlog
 
 from gateway.receive.intake import Intake
 from gateway.store.database import Database
-from gateway.store.files import Storage
+from gateway.store.file_storage import Storage
 from gateway.store.ledger import Ledger
 
 

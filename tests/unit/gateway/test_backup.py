@@ -20,7 +20,7 @@ from gateway.backup.restore import migrate, restore
 from gateway.config import GatewaySettings, load_gateway_settings
 from gateway.receive.intake import Intake
 from gateway.store.database import LEDGER_FILE, open_database
-from gateway.store.files import Storage
+from gateway.store.file_storage import Storage
 from gateway.store.job import JobState
 from gateway.store.jobs import JobList
 from gateway.store.ledger import KeptInstance, Ledger

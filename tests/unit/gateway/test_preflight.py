@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from cli.__main__ import app
 from gateway.config import GatewaySettings, ReceiveSection
 from gateway.preflight import PreflightResult, check
-from gateway.store.files import Storage
+from gateway.store.file_storage import Storage
 from tests.archive import running_archive
 from tests.conftest import DEMO_MODELS
 from tests.servers import LOOPBACK, free_port

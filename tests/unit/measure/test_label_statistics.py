@@ -8,7 +8,7 @@ from tests.phantom import Anatomy
 from tests.phantom.study import SeriesSpec, sample_series
 from totalmap.dicom.geometry import Geometry
 from totalmap.measure.label_statistics import LabelStatistics, label_statistics
-from totalmap.structure_types import Face
+from totalmap.structures import Face
 
 LIVER, AORTA = 5, 52
 

@@ -10,7 +10,7 @@ from totalmap.engine.confidence import opinions
 from totalmap.finding import Finding, Severity
 from totalmap.quality.assess import LOWEST_DICE, disagreements
 from totalmap.segmentation import Confidence, InferenceLabels, Opinion
-from totalmap.structure_types import Structure
+from totalmap.structures import Structure
 
 LIVER, KIDNEY, SPLEEN, GLAND = (
     Structure(label=label, name=name)

@@ -12,7 +12,7 @@ from totalmap.errors import ConfigError, NoSuitableSeries, TotalMapError
 from totalmap.run_log import Result, RunLog
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings, Variant
-from totalmap.structure_types import Limitation
+from totalmap.structures import Limitation
 from totalmap.writers.status_json import RunStatus, describe_run
 from totalmap.writers.workflow_metadata import summarise
 

@@ -6,7 +6,7 @@ from totalmap.finding import Finding, Severity
 from totalmap.measure.label_statistics import LabelStatistics
 from totalmap.quality.plausibility import position, single_structures, spine
 from totalmap.quality.plausibility.body_statistics import Body, body_of
-from totalmap.structure_types import Structure
+from totalmap.structures import Structure
 
 Rule = Callable[[Body], Iterator[Finding]]
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from totalmap.measure.label_statistics import LabelStatistics
 from totalmap.quality.plausibility.anatomy_table import LEFT, LOWEST_VERTEBRA, RIGHT, vertebra_name
-from totalmap.structure_types import FEW_VOXELS, Face, Structure
+from totalmap.structures import FEW_VOXELS, Face, Structure
 
 Point = NDArray[np.float64]
 """(3,) mm in LPS: x to the left, y to the back, z to the head."""

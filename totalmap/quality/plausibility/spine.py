@@ -16,7 +16,7 @@ from totalmap.quality.plausibility.anatomy_table import (
     vertebra_name,
 )
 from totalmap.quality.plausibility.body_statistics import Body, SpineScale
-from totalmap.structure_types import Face
+from totalmap.structures import Face
 
 # Expected distance of two neighbouring vertebrae, as a multiple of the distances around them.
 _SHORTEST_STEP, _LONGEST_STEP = 0.6, 1.45

@@ -14,7 +14,7 @@ from totalmap.dicom.image_kinds import IMAGE_TYPE_WORDS, NOT_HU
 from totalmap.dicom.volume import Volume
 from totalmap.finding import Finding, Severity
 from totalmap.selection_settings import Orientation
-from totalmap.structure_types import Face
+from totalmap.structures import Face
 
 # Dice 0.81 in adults, 0.73 in children: 10.1007/s10278-024-01273-w.
 ADULT_YEARS = 16

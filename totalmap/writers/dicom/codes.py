@@ -28,7 +28,7 @@ from totalmap.dicom.volume import Volume
 from totalmap.display_names import TABLE, table_text
 from totalmap.errors import OutputError
 from totalmap.limitation_words import LIMITATION_WORDS, edge_meaning
-from totalmap.structure_types import Limitation, MeasuredStructure
+from totalmap.structures import Limitation, MeasuredStructure
 
 # Our private scheme in Coding Scheme Identification Sequence (0008,0110; PS3.3 C.12.1). It has no
 # UID and isn't registered.

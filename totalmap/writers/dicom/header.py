@@ -15,10 +15,10 @@ from totalmap.dicom.volume import Volume
 from totalmap.origin_in_dicom import MANUFACTURER, Origin
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultKind, Settings
-from totalmap.structure_types import Structure
+from totalmap.structures import Structure
 from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.codes import code_item
-from totalmap.writers.dicom.source_headers import patient_and_study
+from totalmap.writers.dicom.copied_attributes import patient_and_study
 
 # Content Date and Content Time are required. If the study has none, these values are used, which
 # nobody mistakes for real ones.

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from totalmap.limitation_words import INCOMPLETE_MARK, legend_note
 from totalmap.segmentation import Segmentation
-from totalmap.structure_types import Limitation, MeasuredStructure
+from totalmap.structures import Limitation, MeasuredStructure
 from totalmap.writers.dicom.codes import structure_code
-from totalmap.writers.preview.drawing import (
+from totalmap.writers.preview.page_drawing import (
     AMBER,
     BODY_TEXT,
     MUTED,

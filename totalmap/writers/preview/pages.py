@@ -16,7 +16,8 @@ from totalmap.limitation_words import INCOMPLETE_EXPLAINED
 from totalmap.measure.label_statistics import Labels
 from totalmap.segmentation import Segmentation
 from totalmap.writers.dicom.codes import structure_code
-from totalmap.writers.preview.drawing import (
+from totalmap.writers.preview.legend import LegendEntry, draw_legend, legend_entries, rows_in
+from totalmap.writers.preview.page_drawing import (
     AMBER,
     BODY_TEXT,
     EDGE,
@@ -27,7 +28,6 @@ from totalmap.writers.preview.drawing import (
     Page,
     heading,
 )
-from totalmap.writers.preview.legend import LegendEntry, draw_legend, legend_entries, rows_in
 from totalmap.writers.preview.view_sampling import (
     AXIAL,
     CORONAL,

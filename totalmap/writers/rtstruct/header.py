@@ -7,7 +7,7 @@ from pydicom.dataset import Dataset
 from totalmap.dicom.volume import Volume
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
-from totalmap.structure_types import Structure
+from totalmap.structures import Structure
 from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.codes import (
     code_item,

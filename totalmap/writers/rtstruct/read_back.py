@@ -12,7 +12,7 @@ from totalmap.dicom.volume import Volume
 from totalmap.display_names import in_sentence
 from totalmap.errors import OutputError
 from totalmap.segmentation import Segmentation
-from totalmap.structure_types import Structure
+from totalmap.structures import Structure
 from totalmap.writers.dicom.read_back_positions import is_placed
 from totalmap.writers.rtstruct.contours import Points, positions_lps
 from totalmap.writers.rtstruct.header import numbered

@@ -22,7 +22,7 @@ from totalmap.measure.label_statistics import Labels
 from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultKind, SegTransferSyntax, Settings
-from totalmap.structure_types import chosen
+from totalmap.structures import chosen
 from totalmap.writers.all_or_nothing import RESULTS_NAME, Release
 from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.encoding import LONGEST_VALUE, element_header

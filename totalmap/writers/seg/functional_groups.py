@@ -17,8 +17,12 @@ from pydicom.valuerep import DSfloat
 from totalmap.dicom.slices import Slice
 from totalmap.dicom.volume import Volume
 from totalmap.writers.dicom.codes import code_item
+from totalmap.writers.dicom.copied_attributes import (
+    pixel_measures,
+    plane_orientation,
+    plane_position,
+)
 from totalmap.writers.dicom.encoding import element, encoded, sequence
-from totalmap.writers.dicom.source_headers import pixel_measures, plane_orientation, plane_position
 
 # CID 7203 Image Derivation; CID 7202 Source Image Purposes of Reference.
 _SEGMENTATION = encoded(code_item(Code("113076", "DCM", "Segmentation")))

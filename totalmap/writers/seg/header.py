@@ -12,7 +12,7 @@ from pydicom.uid import UID
 from totalmap.dicom.derived_uids import derived_uid
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
-from totalmap.structure_types import Structure
+from totalmap.structures import Structure
 from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.codes import (
     code_item,

@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from totalmap.display_names import in_sentence
 from totalmap.errors import OutputError
 from totalmap.segmentation import InferenceLabels, Segmentation
-from totalmap.structure_types import Structure
+from totalmap.structures import Structure
 from totalmap.writers.dicom.read_back_positions import is_placed
 from totalmap.writers.seg.functional_groups import FunctionalGroups
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from totalmap.settings import ResultsSection, SegSplit
-from totalmap.structure_types import Structure, chosen
+from totalmap.structures import Structure, chosen
 from totalmap.writers.dicom.codes import BodySystem, structure_code
 
 

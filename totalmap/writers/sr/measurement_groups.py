@@ -18,7 +18,7 @@ from pydicom.sr.coding import Code
 
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
-from totalmap.structure_types import MeasuredStructure
+from totalmap.structures import MeasuredStructure
 from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.codes import (
     LIMITATION,
@@ -28,7 +28,7 @@ from totalmap.writers.dicom.codes import (
     limitation_codes,
     structure_code,
 )
-from totalmap.writers.seg.segment_references import SegmentReference
+from totalmap.writers.seg.segment_lookup import SegmentReference
 
 VOLUME = Code("118565006", "SCT", "Volume")
 MILLILITRE = Code("mL", "UCUM", "milliliter")

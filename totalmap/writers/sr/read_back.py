@@ -11,7 +11,7 @@ from totalmap.errors import OutputError
 from totalmap.finding import Assessment
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
-from totalmap.structure_types import MeasuredStructure
+from totalmap.structures import MeasuredStructure
 from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.codes import (
     LIMITATION,
@@ -19,7 +19,7 @@ from totalmap.writers.dicom.codes import (
     limitation_codes,
     structure_code,
 )
-from totalmap.writers.seg.segment_references import SegmentReference, segment_references
+from totalmap.writers.seg.segment_lookup import SegmentReference, segment_references
 from totalmap.writers.sr.measurement_groups import (
     MEAN,
     MILLILITRE,

@@ -18,13 +18,13 @@ from totalmap.origin_in_dicom import MANUFACTURER
 from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultKind, Settings
-from totalmap.structure_types import MeasuredStructure
+from totalmap.structures import MeasuredStructure
 from totalmap.writers.all_or_nothing import RESULTS_NAME, Release
 from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.codes import limitation_codes, private_scheme, structure_code
 from totalmap.writers.dicom.encoding import write_parts
 from totalmap.writers.dicom.header import ObjectKind, derived_header, reference, references_to
-from totalmap.writers.seg.segment_references import SegmentReference, segment_references
+from totalmap.writers.seg.segment_lookup import SegmentReference, segment_references
 from totalmap.writers.sr.measurement_groups import measurement_group
 from totalmap.writers.sr.quality_evaluations import evaluations
 from totalmap.writers.sr.read_back import compare_sr

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.speed.contenders import Contender, Run, RunFailed
 from benchmarks.speed.label_agreement import Labels
-from benchmarks.speed.network_seconds import NetworkTime
+from benchmarks.speed.parse_network_seconds import NetworkTime
 from benchmarks.speed.race import Race
 
 RUN = Run(

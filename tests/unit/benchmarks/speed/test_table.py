@@ -1,6 +1,6 @@
 from benchmarks.speed.contenders import Run, RunFailed
 from benchmarks.speed.label_agreement import Agreement
-from benchmarks.speed.network_seconds import NetworkTime
+from benchmarks.speed.parse_network_seconds import NetworkTime
 from benchmarks.speed.table import UNKNOWN, Entry, Limit, table
 
 LIMIT = Limit(tiles=4, flop_per_tile=1e12, flop_per_second={"fp32": 4e11, "bf16": 2e12})

@@ -13,10 +13,10 @@ import pytest
 from gateway.audit.auditor import EVENTS_AT_ONCE, Auditor
 from gateway.config import AuditSection, GatewaySettings, SyslogSection
 from gateway.receive.intake import Intake, ReceivedFile
-from gateway.store.access_events import record_logged_in, record_received, record_started_up
+from gateway.store.audit_events import record_logged_in, record_received, record_started_up
 from gateway.store.database import Connection, Database
 from gateway.store.events import EventKind, ObjectKind, record
-from gateway.store.files import Storage
+from gateway.store.file_storage import Storage
 from gateway.store.ledger import Ledger
 from tests.phantom.study import WrittenSeries
 from tests.servers import LOOPBACK, free_port

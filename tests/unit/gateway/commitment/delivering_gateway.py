@@ -20,7 +20,7 @@ from gateway.receive.intake import Intake
 from gateway.store.database import Database, open_database
 from gateway.store.deliveries import Delivery, DeliveryList
 from gateway.store.events import EventKind, history
-from gateway.store.files import Storage
+from gateway.store.file_storage import Storage
 from gateway.store.job import Destinations, KeptResult, NewJob
 from gateway.store.jobs import JobList
 from gateway.store.ledger import GrowingStudy, Ledger

@@ -25,7 +25,7 @@ from gateway.deliver.deliverer import Deliverer
 from gateway.receive.dicom_receiver import running_receiver
 from gateway.receive.intake import Intake
 from gateway.store.database import Database, open_database
-from gateway.store.files import Storage
+from gateway.store.file_storage import Storage
 from gateway.store.ledger import Ledger
 from gateway.store.schema import COMMITMENT_REQUESTS
 from tests.committing_archive import REQUEST, committing, request_for, send_request

@@ -22,10 +22,10 @@ from gateway.deliver.deliverer import SECONDS_PER_DAY, Deliverer
 from gateway.store.database import Database
 from gateway.store.deliveries import Delivery, DeliveryList, DeliveryState
 from gateway.store.events import EventKind, history
-from gateway.store.files import SETTINGS_NAME, Storage
+from gateway.store.file_storage import SETTINGS_NAME, Storage
 from gateway.store.job import Destinations, KeptResult
 from gateway.store.jobs import JobList
-from gateway.store.rejections import reject_delivered_results
+from gateway.store.reject_replaced_results import reject_delivered_results
 from gateway.store.schema import DELIVERIES, RESULTS
 from tests.conftest import REPOSITORY
 from tests.phantom.study import WrittenSeries

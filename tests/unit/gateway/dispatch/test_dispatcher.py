@@ -30,7 +30,7 @@ from gateway.store.conflicts import ConflictList
 from gateway.store.database import Database, open_database
 from gateway.store.deliveries import DeliveryList
 from gateway.store.events import EventKind, history
-from gateway.store.files import Storage
+from gateway.store.file_storage import Storage
 from gateway.store.job import Job, JobState
 from gateway.store.jobs import JobList
 from gateway.store.ledger import EndedTransfer, KeptInstance, Ledger

@@ -18,7 +18,7 @@ from gateway.config import (
     StowDestination,
 )
 from gateway.dispatch.job_rules import SeriesHeader, decide, fits
-from gateway.store.files import Storage
+from gateway.store.file_storage import Storage
 from gateway.store.job import Destinations
 from gateway.store.ledger import KeptInstance
 from tests.phantom.study import WrittenSeries

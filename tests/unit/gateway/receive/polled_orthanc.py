@@ -15,7 +15,7 @@ from gateway.config import OrthancSection
 from gateway.receive.intake import Intake
 from gateway.receive.orthanc_polling import OrthancServer, OrthancSource
 from gateway.store.database import Database
-from gateway.store.files import Storage
+from gateway.store.file_storage import Storage
 from gateway.store.ledger import Ledger
 from gateway.store.polled_studies import PolledStudies
 from tests.servers import LOOPBACK, free_port, require_program

@@ -21,7 +21,7 @@ from gateway.receive.dicom_receiver import PDU_BYTES, running_receiver
 from gateway.receive.intake import Intake
 from gateway.receive.receive_process import receiving
 from gateway.store.database import open_database
-from gateway.store.files import Storage
+from gateway.store.file_storage import Storage
 from gateway.store.ledger import GrowingStudy, Ledger
 from tests.disk import small_disk
 from tests.gateway_process import AE_TITLE, running_gateway, storescu

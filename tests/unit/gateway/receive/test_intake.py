@@ -10,7 +10,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, generate_uid
 
 from gateway.receive.intake import Intake, MismatchedInstance, ReceivedFile
 from gateway.store.database import Database
-from gateway.store.files import Storage
+from gateway.store.file_storage import Storage
 from gateway.store.ledger import Ledger
 from tests.phantom.study import WrittenSeries
 from totalmap.errors import ResourceError, UnreadableInstance

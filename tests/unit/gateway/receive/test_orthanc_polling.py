@@ -17,7 +17,7 @@ from gateway.receive.intake import Intake
 from gateway.receive.orthanc_polling import PAGE, polling_orthanc
 from gateway.retention.retention import Retention
 from gateway.store.database import Database
-from gateway.store.files import Storage
+from gateway.store.file_storage import Storage
 from gateway.store.jobs import JobList
 from gateway.store.ledger import Ledger
 from tests.disk import small_disk

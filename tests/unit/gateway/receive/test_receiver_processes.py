@@ -16,7 +16,7 @@ from gateway.receive.dicom_receiver import running_receiver
 from gateway.receive.intake import Intake
 from gateway.receive.receiver_processes import ReceiverProcess, running_receiver_processes
 from gateway.store.database import Database, open_database
-from gateway.store.files import Storage
+from gateway.store.file_storage import Storage
 from gateway.store.ledger import Ledger
 from tests.gateway_process import children
 from tests.phantom.study import WrittenSeries

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.receive.intake import Intake, describe
 from gateway.receive.recovery import SENDER, recover, repair
-from gateway.store.files import Storage
+from gateway.store.file_storage import Storage
 from gateway.store.ledger import KeptInstance, Ledger
 from tests.phantom.study import WrittenSeries
 from tests.unit.gateway.instances import ELSEWHERE

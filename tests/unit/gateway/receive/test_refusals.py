@@ -16,7 +16,7 @@ from gateway.receive.intake import Intake
 from gateway.receive.stow import running_stow
 from gateway.store.database import Database
 from gateway.store.events import EventKind
-from gateway.store.files import Storage
+from gateway.store.file_storage import Storage
 from gateway.store.schema import EVENTS
 from tests.phantom.study import WrittenSeries
 from tests.servers import LOOPBACK

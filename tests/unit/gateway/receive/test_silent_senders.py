@@ -28,7 +28,7 @@ from gateway.receive.association_limits import Refusal
 from gateway.receive.dicom_receiver import running_receiver
 from gateway.receive.intake import Intake
 from gateway.store.database import Database
-from gateway.store.files import Storage
+from gateway.store.file_storage import Storage
 from tests.gateway_process import AE_TITLE
 from tests.phantom.study import WrittenSeries
 from tests.sending import associate

@@ -21,7 +21,7 @@ from gateway.config import StowReceiveSection
 from gateway.receive.intake import Intake
 from gateway.receive.stow import running_stow
 from gateway.store.database import Database
-from gateway.store.files import Storage
+from gateway.store.file_storage import Storage
 from gateway.store.ledger import Ledger
 from gateway.store.schema import TRANSFERS
 from tests.disk import small_disk

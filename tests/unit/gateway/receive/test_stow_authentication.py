@@ -9,7 +9,7 @@ import pytest
 
 from gateway.config import StowReceiveSection
 from gateway.receive.intake import Intake
-from gateway.store.files import Storage
+from gateway.store.file_storage import Storage
 from gateway.store.ledger import Ledger
 from tests.phantom.study import WrittenSeries
 from tests.unit.gateway.receive.test_stow import (

@@ -12,7 +12,7 @@ import pytest
 from gateway.config import StowReceiveSection
 from gateway.connection_limits import MAX_CONNECTIONS, MAX_HANDSHAKES
 from gateway.receive.intake import Intake
-from gateway.store.files import Storage
+from gateway.store.file_storage import Storage
 from gateway.store.ledger import Ledger
 from tests.phantom.study import WrittenSeries
 from tests.servers import LOOPBACK, is_open

@@ -12,7 +12,7 @@ from pynetdicom.association import Association
 from gateway.config import ReceiveSection, TlsSection
 from gateway.receive.dicom_receiver import running_receiver
 from gateway.receive.intake import Intake
-from gateway.store.files import Storage
+from gateway.store.file_storage import Storage
 from gateway.store.ledger import Ledger
 from tests.gateway_process import storescu
 from tests.phantom.study import WrittenSeries

@@ -26,7 +26,7 @@ from gateway.receive.watched_folder import (
     watching,
     wholeness,
 )
-from gateway.store.files import Storage
+from gateway.store.file_storage import Storage
 from gateway.store.ledger import Ledger
 from tests.disk import small_disk
 from tests.phantom.study import SeriesSpec, WrittenSeries, write_series, write_study

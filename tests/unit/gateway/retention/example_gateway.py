@@ -21,7 +21,7 @@ from gateway.retention.retention import Retention
 from gateway.store.database import Database
 from gateway.store.deliveries import DeliveryList
 from gateway.store.events import EventKind, history
-from gateway.store.files import INPUT_NAME, Storage
+from gateway.store.file_storage import INPUT_NAME, Storage
 from gateway.store.job import Destinations, KeptResult, NewJob
 from gateway.store.jobs import JobList
 from gateway.store.ledger import KeptInstance, Ledger

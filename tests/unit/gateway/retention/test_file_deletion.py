@@ -10,7 +10,7 @@ from sqlalchemy import delete, func, select
 
 from gateway.retention.file_deletion import STEP_SECONDS, FileDeletion
 from gateway.store.database import Database
-from gateway.store.files import Storage
+from gateway.store.file_storage import Storage
 from gateway.store.ledger import KeptInstance, Ledger
 from gateway.store.schema import INSTANCES, LEAVING, STUDIES
 from tests.unit.gateway.instances import ONE, SECOND

@@ -12,9 +12,9 @@ from gateway.retention.retention import AT_ONCE
 from gateway.store.conflict import ConflictKind, Contradiction
 from gateway.store.conflicts import ConflictList
 from gateway.store.events import EventKind, history
-from gateway.store.files import INPUT_NAME
+from gateway.store.file_storage import INPUT_NAME
 from gateway.store.ledger import EndedTransfer
-from gateway.store.rejections import reject_delivered_results
+from gateway.store.reject_replaced_results import reject_delivered_results
 from gateway.store.schema import (
     DELIVERIES,
     EVENTS,

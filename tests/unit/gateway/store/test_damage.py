@@ -13,9 +13,9 @@ from gateway.config import GatewaySettings
 from gateway.receive.intake import Intake
 from gateway.store.damage import DamagedLedger
 from gateway.store.database import LEDGER_FILE, Database, open_database
-from gateway.store.files import Storage
+from gateway.store.file_storage import Storage
 from gateway.store.ledger import Ledger
-from gateway.supervise.ledger_watch import checking_ledger
+from gateway.supervise.ledger_integrity_check import checking_ledger
 from tests.phantom.study import WrittenSeries
 from tests.unit.gateway.instances import ELSEWHERE, ONE, SECOND
 from tests.unit.gateway.receive.test_intake import received

@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from gateway.store.access_events import (
+from gateway.store.audit_events import (
     SELDOM_AT_MOST,
     record_logged_in,
     record_login_failed,

@@ -18,7 +18,7 @@ from gateway.config import GatewaySettings
 from gateway.receive.intake import Intake, ReceivedFile
 from gateway.store.database import Database, open_database
 from gateway.store.deliveries import DeliveryList
-from gateway.store.files import Storage
+from gateway.store.file_storage import Storage
 from gateway.store.job import NO_DOUBT, Destinations, Judgement, KeptResult, NewJob
 from gateway.store.jobs import JobList
 from gateway.store.ledger import EndedTransfer, GrowingStudy, KeptInstance, Ledger

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config import ContainerSection
-from gateway.store.files import INPUT_NAME, OUTPUT_NAME, SETTINGS_NAME
+from gateway.store.file_storage import INPUT_NAME, OUTPUT_NAME, SETTINGS_NAME
 from gateway.store.job import Judgement, KeptResult
 from gateway.work.application_runner import ContainerRunner, Outcome, container_name
 from tests.unit.gateway.work.docker_stand_in import DockerStandIn

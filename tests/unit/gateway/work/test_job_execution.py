@@ -16,7 +16,7 @@ from gateway.receive.intake import Intake, ReceivedFile
 from gateway.store.database import Database
 from gateway.store.deliveries import DeliveryList
 from gateway.store.events import EventKind, history
-from gateway.store.files import Storage
+from gateway.store.file_storage import Storage
 from gateway.store.job import Job, JobState, KeptResult
 from gateway.store.jobs import JobList
 from gateway.store.ledger import KeptInstance, Ledger

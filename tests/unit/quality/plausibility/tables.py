@@ -8,11 +8,11 @@ import numpy as np
 from tests.phantom.drawing import LABELS
 from totalmap.dicom.geometry import Geometry
 from totalmap.finding import Finding
-from totalmap.measure.field_of_view import field_of_view
+from totalmap.measure.detect_field_of_view import field_of_view
 from totalmap.measure.label_statistics import LabelStatistics
 from totalmap.quality.plausibility.anatomy_table import vertebra_name
 from totalmap.quality.plausibility.body_statistics import Body, body_of
-from totalmap.structure_types import Face, Structure
+from totalmap.structures import Face, Structure
 
 STEP_MM = 30.0
 TOP_MM = 700.0

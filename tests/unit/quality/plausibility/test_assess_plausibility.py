@@ -26,7 +26,7 @@ from tests.phantom.drawing import LABELS
 from tests.unit.quality.plausibility.tables import Placed, height, spine, table_of
 from totalmap.finding import Finding, Severity, Verdict, verdict
 from totalmap.quality.plausibility.assess_plausibility import assess_plausibility
-from totalmap.structure_types import Structure
+from totalmap.structures import Structure
 
 SEED, SPACING_MM = 3, 5.0
 VARIANT_SEEDS = range(2)

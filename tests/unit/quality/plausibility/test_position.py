@@ -10,7 +10,7 @@ from tests.segmentations import segmentation_of
 from tests.unit.quality.plausibility.tables import STEP_MM, Placed, body, found, height, spine
 from totalmap.quality.assess import assess
 from totalmap.quality.plausibility import position
-from totalmap.structure_types import Face
+from totalmap.structures import Face
 
 KIDNEYS = {"kidney_left": Placed(x=60.0, z=100.0), "kidney_right": Placed(x=-60.0, z=100.0)}
 ORGANS = {

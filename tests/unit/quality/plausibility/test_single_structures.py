@@ -2,7 +2,7 @@ import pytest
 
 from tests.unit.quality.plausibility.tables import Placed, found
 from totalmap.quality.plausibility import single_structures
-from totalmap.structure_types import Face
+from totalmap.structures import Face
 
 
 def test_a_structure_that_the_field_of_view_cuts_is_reported_as_incomplete() -> None:

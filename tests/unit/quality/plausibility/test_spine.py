@@ -4,7 +4,7 @@ from tests.phantom.drawing import LABELS
 from tests.unit.quality.plausibility.tables import STEP_MM, Placed, body, found, height, spine
 from totalmap.quality.plausibility import spine as rules
 from totalmap.quality.plausibility.anatomy_table import vertebra_name
-from totalmap.structure_types import Face
+from totalmap.structures import Face
 
 T10, T11, T12, L5 = 17, 18, 19, 24
 

@@ -12,7 +12,7 @@ from totalsegmentator.map_to_binary import class_map
 
 from totalmap.engine.tasks import SUPPORTED_TASKS
 from totalmap.errors import OutputError
-from totalmap.structure_types import FEW_VOXELS, Face, Limitation, MeasuredStructure, Structure
+from totalmap.structures import FEW_VOXELS, Face, Limitation, MeasuredStructure, Structure
 from totalmap.writers.dicom.codes import (
     LIMITATION,
     PRIVATE_SCHEME_DESIGNATOR,

@@ -9,8 +9,8 @@ from tests.phantom.study import CORONAL, SAGITTAL, SeriesSpec, write_series
 from tests.segmentations import MODEL, RULE, TASK, segmentation_of, volume_of
 from totalmap.segmentation import Segmentation
 from totalmap.writers.dicom.codes import structure_code
-from totalmap.writers.preview.drawing import AMBER, HEIGHT, WIDTH, Page, heading
 from totalmap.writers.preview.legend import legend_entries
+from totalmap.writers.preview.page_drawing import AMBER, HEIGHT, WIDTH, Page, heading
 from totalmap.writers.preview.pages import grey_window, render_pages
 
 SIZE = 40

@@ -20,7 +20,7 @@ from totalmap.dicom.geometry import Geometry, canonical_affine_lps, to_canonical
 from totalmap.errors import OutputError
 from totalmap.segmentation import InferenceLabels, Segmentation
 from totalmap.settings import GapPolicy, GeometrySection, ResultsSection, Settings
-from totalmap.structure_types import Structure
+from totalmap.structures import Structure
 from totalmap.writers.all_or_nothing import open_release
 from totalmap.writers.dicom.codes import structure_code
 from totalmap.writers.rtstruct.read_back import compare_rtstruct

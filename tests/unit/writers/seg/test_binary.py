@@ -26,11 +26,11 @@ from totalmap.display_names import display_name
 from totalmap.errors import OutputError
 from totalmap.segmentation import Segmentation
 from totalmap.settings import GeometrySection, ResultsSection, SegTransferSyntax, Settings
-from totalmap.structure_types import Structure
+from totalmap.structures import Structure
 from totalmap.writers.all_or_nothing import open_release
 from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.codes import structure_code
-from totalmap.writers.dicom.source_headers import CARRIED_OVER
+from totalmap.writers.dicom.copied_attributes import CARRIED_OVER
 from totalmap.writers.seg.binary import encode_segs, write_seg
 from totalmap.writers.seg.read_back import compare_seg
 

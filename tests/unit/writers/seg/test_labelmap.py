@@ -13,7 +13,7 @@ from tests.segmentations import segmentation_of
 from totalmap.errors import OutputError
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultsSection, Settings
-from totalmap.structure_types import Structure
+from totalmap.structures import Structure
 from totalmap.writers.all_or_nothing import open_release
 from totalmap.writers.seg.binary import encode_segs
 from totalmap.writers.seg.labelmap import (

@@ -14,7 +14,7 @@ from totalmap.finding import Assessment, Finding, Severity
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
 from totalmap.writers.dicom.identifiers import series_description
-from totalmap.writers.preview.drawing import heading
+from totalmap.writers.preview.page_drawing import heading
 from totalmap.writers.report import report_html
 from totalmap.writers.sr.read_back import compare_sr
 from totalmap.writers.sr.writer import encode_sr

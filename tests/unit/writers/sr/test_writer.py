@@ -19,7 +19,7 @@ from tests.validators import errors_of_pixelmed, findings_of_dciodvfy, rendered_
 from totalmap.errors import OutputError
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultKind, ResultsSection, SegSplit, Settings
-from totalmap.structure_types import Limitation, Structure
+from totalmap.structures import Limitation, Structure
 from totalmap.writers.all_or_nothing import open_release
 from totalmap.writers.dicom.codes import intensity_of
 from totalmap.writers.seg.binary import encode_segs

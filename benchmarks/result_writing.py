@@ -1,6 +1,6 @@
 """Measures the seconds from finished labels to all released results, for each kind of result.
 
-    python -m benchmarks.whole_set [--slices 200] [--size 512] [--runs 3]
+    python -m benchmarks.result_writing [--slices 200] [--size 512] [--runs 3]
 
 The CT is that of benchmarks/seg.py. The labels are ellipsoids on a grid of 1.6 mm
 within the slices, resampled to the pixels of 0.8 mm as the engine does. The seconds include

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 
 from gateway.receive.free_space import FreeSpace
 from gateway.receive.multipart import MAX_BOUNDARY_CHARACTERS, MalformedMultipart, Mark, Multipart
-from gateway.store.files import Storage
+from gateway.store.file_storage import Storage
 from totalmap.errors import InputError, ResourceError
 
 # A whole-body CT has some thousands of instances.

@@ -1,6 +1,7 @@
-"""Watches the ledger for the supervisor: its integrity, drains, and jobs of processes that ended.
+"""Watches the jobs of this machine's workers for the supervisor.
 
-Threads of their own do this, so that a database or a disk that does not answer does not keep the
+Finds jobs that take too long, settles the job of a worker that was killed, and notices a drain. A
+thread of its own does this, so that a database or a disk that does not answer does not keep the
 supervisor from its processes.
 """
 
@@ -11,10 +12,9 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 
-from gateway.config import GatewaySettings, WorkSection
+from gateway.config import WorkSection
 from gateway.heartbeat import UnpausedClock
-from gateway.store.damage import DamagedLedger
-from gateway.store.database import Database, open_database
+from gateway.store.database import Database
 from gateway.store.job import Job, JobState
 from gateway.store.jobs import JobList
 from gateway.store.overview import is_idle
@@ -23,68 +23,12 @@ from gateway.supervise.supervised_process import Loss
 from totalmap.errors import ResourceError
 from totalmap.log import get_logger
 
-CHECK_SECONDS = 86_400.0
 LOOK_SECONDS = 1.0
 SECONDS_PER_MINUTE = 60.0
 # The longest step that counts for a time-out: a longer one was a pause of the machine.
 _LONGEST_STEP_SECONDS = 5.0
 
 log = get_logger()
-
-
-@contextmanager
-def checking_ledger(
-    settings: GatewaySettings, stop: Event, seconds: float = CHECK_SECONDS
-) -> Iterator[None]:
-    """Checks the integrity of the ledger at the start and once a day, while the block runs.
-
-    Damage that is found at the start ends the gateway. Damage that is found later is announced to
-    all processes: nothing more is received, and /health says why.
-
-    Args:
-        settings: Of the gateway.
-        stop: Set if the first check finds damage; then the block should end.
-        seconds: The time between two checks.
-
-    Raises:
-        DamagedLedger: After the block, if the first check has found damage; before it, if an
-            earlier run had found damage that is still there.
-        ResourceError: The ledger can't be opened.
-    """
-    found: list[DamagedLedger] = []
-    over = Event()
-    with open_database(settings) as database:
-        if database.is_marked_damaged:  # no process would start; it may have been repaired since
-            database.check()
-        arguments = (database, seconds, found, stop, over)
-        thread = Thread(target=_check_until, args=arguments, name="ledger check", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            thread.join()
-    if found:
-        raise found[0]
-
-
-def _check_until(
-    database: Database, seconds: float, found: list[DamagedLedger], stop: Event, over: Event
-) -> None:
-    is_first = True
-    while True:
-        try:
-            database.check()
-        except DamagedLedger as error:
-            if is_first:
-                found.append(error)
-                stop.set()
-                return
-        except ResourceError as error:
-            log.warning("ledger_not_checked", reason=str(error))
-        is_first = False
-        if over.wait(seconds):
-            return
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +38,8 @@ class _Request:
     done: Event = field(default_factory=Event)
 
 
-class LedgerWatch:
-    """Watches the ledger for the supervisor.
+class JobWatch:
+    """Watches the jobs of this machine's workers, and drains.
 
     Attributes:
         is_draining: Whether nothing more is to be received.

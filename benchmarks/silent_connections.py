@@ -1,6 +1,6 @@
 """Measures the seconds until the gateway answers while other senders and clients are silent.
 
-    python -m benchmarks.silence [--output FILE]
+    python -m benchmarks.silent_connections [--output FILE]
 
 64 senders with different titles and addresses take all associations and stop in the middle of a PDU
 without closing the connection. Then an image is sent. 128 HTTP clients send a request slowly, or
@@ -53,7 +53,11 @@ def main() -> None:
     print(table)
     if given.output:
         write_report(
-            given.output, "Silent senders and clients", "benchmarks.silence", __doc__, table
+            given.output,
+            "Silent senders and clients",
+            "benchmarks.silent_connections",
+            __doc__,
+            table,
         )
 
 

@@ -12,7 +12,7 @@ from pydicom.tag import Tag
 from pydicom.valuerep import PersonName
 
 from gateway.store.database import Database
-from gateway.store.files import Storage
+from gateway.store.file_storage import Storage
 from gateway.store.ledger import Ledger
 from totalmap.dicom.file_reader import read_header
 from totalmap.log import get_logger

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from totalmap.dicom.geometry import Geometry
 from totalmap.dicom.pixels import Voxels
-from totalmap.structure_types import Face
+from totalmap.structures import Face
 
 Places = NDArray[np.intp]
 Runs = NDArray[np.int32]

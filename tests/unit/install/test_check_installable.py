@@ -16,7 +16,7 @@ from threading import Thread
 
 import pytest
 
-from install.check_locks import installable, pip_agrees, strange_hashes, unreachable
+from install.check_installable import installable, pip_agrees, strange_hashes, unreachable
 from install.locks import read_lock
 from tests.conftest import REPOSITORY
 
@@ -118,7 +118,7 @@ def test_check_locks_fails_with_one_sentence_if_pypi_is_unreachable() -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
         port = server.getsockname()[1]
     done = subprocess.run(
-        [sys.executable, "-m", "install.check_locks"],
+        [sys.executable, "-m", "install.check_installable"],
         cwd=REPOSITORY,
         env=os.environ | {"HTTPS_PROXY": f"http://127.0.0.1:{port}"},
         capture_output=True,

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from PIL import Image
 
-from gateway.store.files import STATUS_NAME, Storage
+from gateway.store.file_storage import STATUS_NAME, Storage
 from gateway.store.jobs import JobList
 from totalmap.display_names import display_name
 from totalmap.limitation_words import limitation_label

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 
-from app.argument_parser import ArgumentParser
+from app.argument_parser_base import ArgumentParser
 from gateway.config import GatewaySettings, load_gateway_settings, use_gpu
 from gateway.heartbeat import Heartbeat
 from totalmap import log
@@ -132,7 +132,7 @@ def _run(
         with receiving(settings, heartbeat):
             stop.wait()
     elif given.role == "receiver":
-        from gateway.receive.handed_over_connections import serve_handed_over
+        from gateway.receive.serve_handed_over_connections import serve_handed_over
 
         serve_handed_over(given.channel)
     elif given.role == "dispatch":

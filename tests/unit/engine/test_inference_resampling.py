@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from totalmap.dicom.geometry import Geometry, Plane, stack_affine
 from totalmap.dicom.volume import Volume
-from totalmap.engine.inference_grid import to_inference_grid, to_straight_grid
+from totalmap.engine.inference_resampling import to_inference_grid, to_straight_grid
 
 SHAPE = (14, 18, 16)
 SPACINGS = st.tuples(*[st.floats(1.5, 4.0)] * 3)

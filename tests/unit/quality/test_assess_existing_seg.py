@@ -13,7 +13,7 @@ from totalmap.dicom.study import read_study
 from totalmap.errors import InputError
 from totalmap.finding import Finding
 from totalmap.quality.assess import assess
-from totalmap.quality.existing_result import (
+from totalmap.quality.assess_existing_seg import (
     ExistingResult,
     assess_existing_result,
     read_existing_result,

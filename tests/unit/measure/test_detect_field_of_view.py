@@ -5,8 +5,8 @@ from numpy.typing import NDArray
 
 from tests.segmentations import volume_of
 from totalmap.dicom.geometry import Geometry
-from totalmap.measure.field_of_view import FieldOfView, field_of_view
-from totalmap.structure_types import Face
+from totalmap.measure.detect_field_of_view import FieldOfView, field_of_view
+from totalmap.structures import Face
 
 SHAPE = (20, 64, 64)
 PADDING = -2000

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.config import GatewaySettings, WorkSection
 from gateway.store.job import Job, JobState
-from gateway.supervise.ledger_watch import LedgerWatch
+from gateway.supervise.job_watch import JobWatch
 from gateway.supervise.supervised_process import Loss
 from tests.unit.gateway.web.filling import Filled, open_filled
 from tests.waiting import WAIT_SECONDS, wait_until
@@ -32,7 +32,7 @@ def begun(gateway: Filled, attempts: int = 1, worker: str = WORKER) -> str:
 
 def settled(gateway: Filled, job_id: str, loss: Loss) -> Job:
     """Returns the job after its worker was ended."""
-    watch = LedgerWatch(gateway.database, WorkSection(attempts=3), [WORKER])
+    watch = JobWatch(gateway.database, WorkSection(attempts=3), [WORKER])
     with watch.looking():
         assert watch.settle(WORKER, loss).wait(WAIT_SECONDS)
     job = gateway.jobs.job(job_id)
@@ -67,7 +67,7 @@ def test_a_job_of_a_worker_on_another_machine_is_not_changed(gateway: Filled) ->
 
 def test_a_job_that_takes_too_long_is_overdue_until_it_is_dead(gateway: Filled) -> None:
     job_id = begun(gateway)
-    watch = LedgerWatch(gateway.database, WorkSection(time_out_minutes=0.001), [WORKER])
+    watch = JobWatch(gateway.database, WorkSection(time_out_minutes=0.001), [WORKER])
     with watch.looking():
         wait_until(lambda: WORKER in watch.overdue)
         loss = watch.overdue[WORKER]

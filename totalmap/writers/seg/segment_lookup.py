@@ -7,7 +7,7 @@ from pydicom.uid import UID
 
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultKind, Settings
-from totalmap.structure_types import Structure
+from totalmap.structures import Structure
 from totalmap.writers.dicom import identifiers
 from totalmap.writers.seg import binary, labelmap
 from totalmap.writers.seg.split import seg_parts, undivided

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from website.external_resources import external_resources
+from website.find_external_resources import external_resources
 
 LOADING = [
     '<script src="https://cdn.example.org/a.js"></script>',

@@ -18,7 +18,7 @@ from gateway.receive.dicom_receiver import serving_handed_over
 from gateway.receive.intake import Intake
 from gateway.receive.receiver_processes import MAX_MESSAGE_BYTES, MAX_SETTINGS_BYTES
 from gateway.store.database import open_database
-from gateway.store.files import Storage
+from gateway.store.file_storage import Storage
 from gateway.store.ledger import Ledger
 
 LOOK_SECONDS = 0.2

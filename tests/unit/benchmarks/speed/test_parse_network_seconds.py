@@ -3,7 +3,7 @@ import io
 import pytest
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from benchmarks.speed.network_seconds import NetworkTime, from_log, from_progress_bars
+from benchmarks.speed.parse_network_seconds import NetworkTime, from_log, from_progress_bars
 
 # What TotalSegmentator 2.18 wrote: the last state is drawn twice, then with the mean rate.
 STDERR = (

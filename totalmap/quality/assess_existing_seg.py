@@ -21,7 +21,7 @@ from totalmap.dicom.geometry import Geometry, canonical_affine_lps, to_canonical
 from totalmap.dicom.header import BROKEN_FILE
 from totalmap.dicom.series_selection import Selection
 from totalmap.dicom.slice_audit import audit_stack
-from totalmap.dicom.split_study import split_study
+from totalmap.dicom.split_into_stacks import split_study
 from totalmap.dicom.stacks import Stack
 from totalmap.dicom.study import Study
 from totalmap.dicom.volume import build_volume
@@ -36,7 +36,7 @@ from totalmap.quality.plausibility.body_statistics import vertebrae_in
 from totalmap.quality.suitability.assess_suitability import with_suitability
 from totalmap.segmentation import InferenceLabels, Segmentation
 from totalmap.settings import GeometrySection
-from totalmap.structure_types import Structure
+from totalmap.structures import Structure
 
 _LABEL_MAP_STORAGE = UID("1.2.840.10008.5.1.4.1.1.66.7")  # PS3.6 A; not in pydicom yet
 _SEG_CLASSES = (SegmentationStorage, _LABEL_MAP_STORAGE)

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.config import GatewaySettings, ReceiveSection
 from gateway.receive.receive_process import receiving
-from gateway.store.files import Storage
+from gateway.store.file_storage import Storage
 from gateway.store.ledger import Ledger
 from tests.unit.gateway.instances import ONE
 from totalmap.errors import ResourceError

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.web.patients import Headline, Headlines
+from gateway.web.study_titles import Headline, Headlines
 from tests.unit.gateway.web.filling import Filled
 
 
