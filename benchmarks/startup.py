@@ -1,12 +1,12 @@
 """Measures the seconds that commands need to start: every help, `inspect`, the application.
 
-    python -m benchmarks.startup [--runs 7] [--commands-only] [--output FILE]
+    python -m benchmarks.startup [--runs 7] [--instances 10000] [--commands-only] [--output FILE]
 
 Each command is a process of its own. Its first run is not counted. The table has the median and the
 range of the runs, and the median of the processor time, which a busy machine changes less.
-`inspect` reads a phantom of 20 slices. The application ends in its first operator, on an empty
-folder. For comparison, a process only imports the base classes of operators from
-`monai.deploy.core`, as the SDK's examples do.
+`inspect` reads a phantom of 20 slices, and 20 series of small images. The application ends in its
+first operator, on an empty folder. For comparison, a process only imports the base classes of
+operators from `monai.deploy.core`, as the SDK's examples do.
 """
 
 import argparse
@@ -30,6 +30,8 @@ from tests.phantom.study import SeriesSpec, write_series
 
 HELP_LIMIT_SECONDS = 0.4
 INSPECT_LIMIT_SECONDS = 1.0
+LARGE_SERIES = 20
+LARGE_LIMIT_SECONDS = 10.0
 NO_STUDY = 65
 
 TOTALMAP = str(Path(sys.executable).parent / "totalmap")
@@ -54,13 +56,17 @@ def main() -> None:
     """Measures, prints the table, and writes it to a file if one is named."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, default=7)
-    parser.add_argument("--commands-only", action="store_true", help="without application and peer")
+    parser.add_argument("--instances", type=int, default=10_000, help="of the large study")
+    parser.add_argument(
+        "--commands-only", action="store_true", help="without large study, application and peer"
+    )
     parser.add_argument("--output", type=Path, help="also write the table to this file")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         timed = [*_helps(), _inspect(folder)]
         if not given.commands_only:
+            timed.append(_inspect_large(folder, given.instances))
             timed += [_application(folder), Timed(name="import monai.deploy.core", words=PEER)]
         lines = [_measured(command, given.runs) for command in timed]
     head = f"{'':44}{'median':>8}{'min':>7}{'max':>7}{'processor':>11}{'limit':>7}"
@@ -95,6 +101,21 @@ def _inspect(folder: Path) -> Timed:
         name="totalmap inspect, 20 slices",
         words=(TOTALMAP, "inspect", str(study)),
         limit_seconds=INSPECT_LIMIT_SECONDS,
+    )
+
+
+def _inspect_large(folder: Path, instances: int) -> Timed:
+    """Writes a study of small images: only headers are read."""
+    study = folder / "large"
+    spec = SeriesSpec(
+        rows=16, columns=16, n_slices=instances // LARGE_SERIES, pixel_spacing_mm=(20.0, 20.0)
+    )
+    for number in range(LARGE_SERIES):
+        write_series(study / str(number), number, spec)
+    return Timed(
+        name=f"totalmap inspect, {instances} instances",
+        words=(TOTALMAP, "inspect", str(study)),
+        limit_seconds=LARGE_LIMIT_SECONDS,
     )
 
 

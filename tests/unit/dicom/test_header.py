@@ -6,12 +6,15 @@ from typing import Any
 
 import pydicom
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 from pydicom.sequence import Sequence
+from pydicom.tag import Tag
 
-from totalmap.dicom.header import Header
+from totalmap.dicom.header import BROKEN_VALUE, Header
 
 
 def dataset(**values: Any) -> Dataset:
@@ -205,3 +208,43 @@ def test_functional_groups_without_sequences_are_malformed() -> None:
     frames = list(header.frames())
     assert len(frames) == 2
     assert header.malformed == {"PerFrameFunctionalGroupsSequence"}
+
+
+KEYWORDS = {
+    "AS": "PatientAge",
+    "CS": "Modality",
+    "DA": "StudyDate",
+    "DS": "ImagePositionPatient",
+    "DT": "AcquisitionDateTime",
+    "FD": "DiffusionBValue",
+    "IS": "InstanceNumber",
+    "LO": "SeriesDescription",
+    "SS": "PixelPaddingValue",
+    "TM": "StudyTime",
+    "UI": "SOPInstanceUID",
+    "US": "Rows",
+}
+
+
+@given(
+    vr=st.sampled_from(sorted(KEYWORDS)),
+    value=st.binary(max_size=48)
+    | st.text("0123456789.-+e\\ A", max_size=48).map(lambda text: text.encode()),
+)
+def test_text_of_any_bytes_is_that_of_the_value_that_pydicom_converts(
+    vr: str, value: bytes
+) -> None:
+    keyword = KEYWORDS[vr]
+    tag = Tag(keyword)
+    stored = raw(tag.group, tag.element, vr, value)
+    converted = Dataset()
+    try:
+        converted[tag] = raw(tag.group, tag.element, vr, value)[tag]
+    except BROKEN_VALUE:
+        header = Header(stored)
+        assert (header.text(keyword), header.malformed) == ("", {keyword})
+    else:
+        ours, theirs = Header(stored), Header(converted)
+        for _ in range(2):  # converted, and remembered
+            assert ours.text(keyword) == theirs.text(keyword)
+        assert ours.malformed == theirs.malformed
