@@ -33,7 +33,7 @@ def check(
     """
     import logging
 
-    from cli.plain_console import plain_console
+    from cli.console_without_markup import plain_console
     from cli.result_lines import finding_lines
     from totalmap import log
     from totalmap.open_input import open_input

@@ -99,7 +99,7 @@ def render_command(
 
 
 def _render(target: Target, config: Path, site: Site, folder: Path, *, force: bool) -> None:
-    from cli.plain_console import plain_console
+    from cli.console_without_markup import plain_console
     from deploy.render.render_files import render_files, write_files
     from totalmap.settings import load_settings
 
@@ -129,7 +129,7 @@ def check_command(
 
 
 def _show(report: "ValidationReport") -> None:
-    from cli.plain_console import plain_console
+    from cli.console_without_markup import plain_console
 
     console = plain_console()
     for fault in report.faults:

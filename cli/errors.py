@@ -13,7 +13,7 @@ def errors_to_exit_status() -> Iterator[None]:
     try:
         yield
     except TotalMapError as error:
-        from cli.plain_console import plain_console
+        from cli.console_without_markup import plain_console
 
         plain_console(stderr=True).print(f"Error: {error}", soft_wrap=True)
         sys.exit(error.exit_status)

@@ -204,7 +204,7 @@ def _given(file: Path | None, config: Path | None) -> Path | None:
 
 def print_line(line: "str | Table") -> None:
     """Prints a line or a table."""
-    from cli.plain_console import plain_console
+    from cli.console_without_markup import plain_console
 
     plain_console().print(line, soft_wrap=isinstance(line, str))
 

@@ -38,7 +38,7 @@ def list_command(
     with errors_to_exit_status():
         import logging
 
-        from cli.plain_console import plain_console
+        from cli.console_without_markup import plain_console
         from totalmap import log
         from totalmap.engine.installed_weights import list_weights
 
@@ -159,7 +159,7 @@ def install_command(
 
 
 def _show(folder: Path, manifest: "Manifest") -> None:
-    from cli.plain_console import plain_console
+    from cli.console_without_markup import plain_console
     from totalmap.engine.weights_manifest import BF16_MIN_DICE
 
     console = plain_console()

@@ -23,7 +23,7 @@ def segmentation_process() -> Iterator[tuple["Console", "ProgressDisplay"]]:
     """
     hold_stop_signals()
     restart_with_larger_stack()
-    from cli.plain_console import plain_console
+    from cli.console_without_markup import plain_console
     from cli.progress import ProgressDisplay
     from totalmap import log
 

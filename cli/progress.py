@@ -6,7 +6,7 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from cli.plain_console import plain_console
+from cli.console_without_markup import plain_console
 from totalmap.errors import TotalMapError
 
 STAGES = {

@@ -23,7 +23,7 @@ def print_trace(
 
     The exit status is 65 for a file that TotalMAP did not write. No patient data is shown.
     """
-    from cli.plain_console import plain_console
+    from cli.console_without_markup import plain_console
     from totalmap.trace_result import trace
 
     console = plain_console()

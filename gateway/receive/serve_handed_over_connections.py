@@ -13,10 +13,10 @@ from gateway.commitment.commitment_scp import commitment_handlers
 from gateway.config import GatewaySettings
 from gateway.deliver.deliverer import Deliverer
 from gateway.receive.association_limits import Refusal, Sender
-from gateway.receive.association_server import AssociationServer
 from gateway.receive.dicom_receiver import serving_handed_over
 from gateway.receive.intake import Intake
 from gateway.receive.receiver_processes import MAX_MESSAGE_BYTES, MAX_SETTINGS_BYTES
+from gateway.receive.serve_associations import AssociationServer
 from gateway.store.database import open_database
 from gateway.store.file_storage import Storage
 from gateway.store.ledger import Ledger

@@ -27,7 +27,7 @@ from starlette.routing import Route
 
 from gateway.config import StowReceiveSection
 from gateway.config.named_files import read_secret, shown
-from gateway.connection_limits import BACKLOG, Deadlines, ListeningSocket, protocol_with
+from gateway.http_connection_limits import BACKLOG, Deadlines, ListeningSocket, protocol_with
 from gateway.login_attempts import FAILURES, WITHIN_SECONDS, LoginAttempts
 from gateway.receive.intake import Intake, MismatchedInstance, ReceivedFile
 from gateway.receive.multipart import Multipart

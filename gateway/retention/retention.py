@@ -37,7 +37,7 @@ from gateway.store.deletion import (
 )
 from gateway.store.events import EventKind, ObjectKind, record
 from gateway.store.file_storage import INPUT_NAME, Storage
-from gateway.store.study_progress import StudyState, lock_study, read_study_state
+from gateway.store.retention_state import StudyState, lock_study, read_study_state
 from totalmap.log import get_logger
 
 # NTP moves a clock by less, unless the clock was wrong for long.

@@ -20,8 +20,8 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.config import GatewaySettings, WebSection
-from gateway.connection_limits import BACKLOG, LimitedProtocol, ListeningSocket
 from gateway.heartbeat import Heartbeat
+from gateway.http_connection_limits import BACKLOG, LimitedProtocol, ListeningSocket
 from gateway.store.database import open_database
 from gateway.web.authentication import LOGIN_PATH, Guard
 from gateway.web.context import WebContext

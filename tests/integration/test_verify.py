@@ -150,7 +150,7 @@ def test_run_and_verify_take_the_same_options(
         (("--device", "cdua"), "device 'cdua' is not one of auto, cpu, cuda, did you mean cuda"),
     ],
 )
-def test_run_and_verify_refuse_a_wrong_option(
+def test_run_refuses_a_misspelt_value_of_an_option_and_names_the_nearest_one(
     made: Made, tmp_path: Path, options: tuple[str, str], said: str
 ) -> None:
     done = totalmap("run", made.source, tmp_path, "-c", made.settings, *options)

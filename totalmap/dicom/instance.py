@@ -216,10 +216,11 @@ def missing_uids(instance: Instance) -> tuple[str, ...]:
 def _pixel_format(header: Header, syntax: UID, native: NativePixels | None) -> PixelFormat:
     padding = header.integer("PixelPaddingValue")
     limit = header.integer("PixelPaddingRangeLimit")
+    samples = header.integer("SamplesPerPixel")
     ends = [value for value in (padding, limit) if value is not None]
     return PixelFormat(
         transfer_syntax=syntax,
-        samples=header.integer("SamplesPerPixel") or 1,
+        samples=1 if samples is None else samples,
         bits_allocated=header.integer("BitsAllocated") or 0,
         bits_stored=header.integer("BitsStored") or 0,
         is_signed=header.integer("PixelRepresentation") == 1,
@@ -315,6 +316,8 @@ def _format_fault(header: Header, pixels: PixelFormat) -> str:
         return f"the highest of {pixels.bits_stored} bits is not the last (High Bit)"
     if representation not in (0, 1):
         return "Pixel Representation says neither signed nor unsigned"
+    if pixels.samples < 1:
+        return f"{pixels.samples} samples a pixel"
     if pixels.samples != 1 or meaning not in ("", *GREY):
         return "a colour image"
     return ""

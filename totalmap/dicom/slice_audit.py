@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from totalmap.dicom.differing_attributes import differing_attributes, in_words
 from totalmap.dicom.geometry import NEGLIGIBLE_TILT_DEGREES, Geometry, stack_affine
+from totalmap.dicom.separating_attributes import differing_attributes, in_words
 from totalmap.dicom.slices import (
     GAP_SHARE,
     MAX_SHIFT_MM,

@@ -15,8 +15,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from totalmap.dicom.differing_attributes import differing_attributes, read_distinctions
 from totalmap.dicom.image_kinds import kind_of
+from totalmap.dicom.separating_attributes import differing_attributes, read_distinctions
 from totalmap.dicom.slices import (
     COSINE_TOLERANCE,
     SAME_EXTENT_MM,

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from totalmap.allocator import give_back_freed_memory, keep_freed_memory, keep_no_memory
-from totalmap.engine.arithmetic.network_fallbacks import (
+from totalmap.engine.arithmetic.device_fallbacks import (
     NetworkFallbacks,
     choose_device,
     network_fallbacks,
@@ -30,7 +30,14 @@ from totalmap.engine.normalize import scaling
 from totalmap.engine.segment import Progress
 from totalmap.engine.sliding_window import TileCounter, TileSource, predict_labels
 from totalmap.engine.tasks import Task
-from totalmap.engine.tiling import SPLIT_ABOVE_VOXELS, Slices, is_split, thirds, tiles, undivided
+from totalmap.engine.tile_layout import (
+    SPLIT_ABOVE_VOXELS,
+    Slices,
+    is_split,
+    thirds,
+    tiles,
+    undivided,
+)
 from totalmap.engine.weights import VerifiedModel, require_good_bf16, verify_models
 from totalmap.errors import ModelError, ResourceError
 from totalmap.log import get_logger

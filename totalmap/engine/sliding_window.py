@@ -22,7 +22,7 @@ from totalmap.engine.arithmetic.network_interface import TileNetwork
 from totalmap.engine.logit_margins import MarginSums
 from totalmap.engine.normalize import Scaling
 from totalmap.engine.segment import Progress
-from totalmap.engine.tiling import Slices, gaussian_weights, inside_padding
+from totalmap.engine.tile_layout import Slices, gaussian_weights, inside_padding
 from totalmap.errors import OutputError
 
 
@@ -205,7 +205,7 @@ def top_two(sums: torch.Tensor, weights: torch.Tensor) -> TopTwo:
 
     A running maximum reads each channel once while it is in the processor's cache, without
     branches. It takes half the time of torch.max, which searches the index of the maximum voxel by
-    voxel, and the second largest value costs almost nothing (benchmarks/confidence.py).
+    voxel, and the second largest value costs almost nothing (benchmarks/confidence_cost.py).
 
     Means are rounded to float16, as in nnU-Net. They are only compared in float32, which is exact.
 

@@ -3,7 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
-from cli.plain_console import plain_console
+from cli.console_without_markup import plain_console
 from cli.progress import ProgressDisplay, TimeLeft
 from totalmap.errors import Stopped
 

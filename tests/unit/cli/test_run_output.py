@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.run_study import RunOutcome
-from cli.plain_console import plain_console
+from cli.console_without_markup import plain_console
 from cli.run_output import summary
 from totalmap.dicom.series_selection import judge
 from totalmap.dicom.study import read_study

@@ -130,6 +130,7 @@ def test_a_missing_slope_is_1_a_missing_intercept_0_and_without_both_there_is_no
         ({"BitsAllocated": None}, "12 of 0 bits a pixel"),
         ({"HighBit": 15}, "the highest of 12 bits is not the last (High Bit)"),
         ({"SamplesPerPixel": 3}, "a colour image"),
+        ({"SamplesPerPixel": 0}, "0 samples a pixel"),
         ({"NumberOfFrames": 2}, "2 frames with positions for 1"),
         ({"Rows": 37}, f"its pixels break off after {BYTES} of {BYTES + 80} bytes"),
         ({"PixelData": None}, f"its pixels break off after 0 of {BYTES} bytes"),

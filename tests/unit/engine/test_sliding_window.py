@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from totalmap.engine.logit_margins import LABELS, MarginSums
 from totalmap.engine.normalize import Scaling
 from totalmap.engine.sliding_window import TileCounter, TileSource, predict_labels, top_two
-from totalmap.engine.tiling import Slices, gaussian_weights, tiles
+from totalmap.engine.tile_layout import Slices, gaussian_weights, tiles
 from totalmap.errors import OutputError
 
 PATCH = (6, 5, 7)

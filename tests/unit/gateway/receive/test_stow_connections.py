@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from gateway.config import StowReceiveSection
-from gateway.connection_limits import MAX_CONNECTIONS, MAX_HANDSHAKES
+from gateway.http_connection_limits import MAX_CONNECTIONS, MAX_HANDSHAKES
 from gateway.receive.intake import Intake
 from gateway.store.file_storage import Storage
 from gateway.store.ledger import Ledger

@@ -1,4 +1,7 @@
-"""Label errors are detected on few bodies; benchmarks/quality.py measures it on more."""
+"""Tests that label errors are detected on few bodies.
+
+benchmarks/quality_rule_detection.py measures it on more.
+"""
 
 from collections import Counter
 from functools import cache

@@ -16,10 +16,9 @@ from totalmap.structures import FEW_VOXELS, Face, Limitation, MeasuredStructure,
 from totalmap.writers.dicom.codes import (
     LIMITATION,
     PRIVATE_SCHEME_DESIGNATOR,
-    PRIVATE_SCHEME_NAME,
-    PRIVATE_SCHEME_ORGANIZATION,
     StructureCode,
     limitation_codes,
+    private_scheme,
     structure_code,
 )
 
@@ -208,10 +207,12 @@ def test_private_codes_stand_beside_a_snomed_code() -> None:
             assert code.region.scheme_designator == "SCT", name
 
 
-def test_private_scheme_has_a_name_and_an_organization() -> None:
-    assert PRIVATE_SCHEME_DESIGNATOR.startswith("99")
-    assert PRIVATE_SCHEME_NAME
-    assert PRIVATE_SCHEME_ORGANIZATION
+def test_designator_of_the_private_scheme_begins_with_99() -> None:
+    """PS3.16 8.2: such designators are free for private use."""
+    scheme = private_scheme()
+    assert scheme.CodingSchemeDesignator.startswith("99")
+    assert scheme.CodingSchemeName
+    assert scheme.CodingSchemeResponsibleOrganization
 
 
 def test_docs_state_the_number_of_structures_with_private_codes() -> None:

@@ -1,6 +1,6 @@
 """Measures how many errors the quality rules detect, how many alarms are false, and their cost.
 
-    python -m benchmarks.quality [--bodies 5] [--variants 25] [--output FILE]
+    python -m benchmarks.quality_rule_detection [--bodies 5] [--variants 25] [--output FILE]
 
 Wrong labels: each kind of error is made in the true labels of the phantom's bodies (the whole
 trunk, chest, abdomen, abdomen with pelvis, and bodies that are tilted, large or small) and in
@@ -88,7 +88,9 @@ def main() -> None:
         lines.append(line)
     if given.output:
         table = "\n".join(lines)
-        write_report(given.output, "Quality rules", "benchmarks.quality", __doc__, table)
+        write_report(
+            given.output, "Quality rules", "benchmarks.quality_rule_detection", __doc__, table
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,7 +186,7 @@ def _listed(counter: Counter[str]) -> str:
 
 
 def _cost() -> Iterator[str]:
-    command = [sys.executable, "-m", "benchmarks.quality", "--cost"]
+    command = [sys.executable, "-m", "benchmarks.quality_rule_detection", "--cost"]
     runs = []
     for _ in range(RUNS):
         done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603  our own

@@ -6,14 +6,14 @@ from structlog.testing import capture_logs
 
 from tests.processor import require_bf16
 from tests.unit.engine.arithmetic.small_networks import HEADS, PATCH, plain, tile
-from totalmap.engine.arithmetic.exact_network import ExactNetwork
-from totalmap.engine.arithmetic.network_fallbacks import (
+from totalmap.engine.arithmetic.device_fallbacks import (
     AutocastNetwork,
     NetworkFallbacks,
     NetworkOption,
     choose_device,
     network_fallbacks,
 )
+from totalmap.engine.arithmetic.exact_network import ExactNetwork
 from totalmap.engine.arithmetic.network_interface import TileNetwork
 from totalmap.engine.arithmetic.openvino_network import OpenVinoNetwork
 from totalmap.engine.nnunet_plans import Architecture, CtNormalization, Plans

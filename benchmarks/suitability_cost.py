@@ -1,6 +1,6 @@
 """Measures seconds and memory to assess the suitability of a CT whose volume is in memory.
 
-    python -m benchmarks.suitability [--slices 300] [--size 512] [--runs 9] [--output FILE]
+    python -m benchmarks.suitability_cost [--slices 300] [--size 512] [--runs 9] [--output FILE]
 
 A phantom is written as a DICOM series and read; this is not timed. Then its headers and voxels are
 judged; the first run is not counted. MB is the additional memory of the process.
@@ -41,7 +41,7 @@ def main() -> None:
     print(table)
     if given.output:
         title = "Suitability of a CT"
-        write_report(given.output, title, "benchmarks.suitability", __doc__, table)
+        write_report(given.output, title, "benchmarks.suitability_cost", __doc__, table)
 
 
 def _volume(folder: Path, slices: int, size: int) -> Volume:

@@ -1,14 +1,14 @@
-"""Tests that only `totalmap/environment_variables.py` reads the environment of the process."""
+"""Tests that only `totalmap/process_environment.py` reads the environment of the process."""
 
 import ast
 from pathlib import Path
 
 from tests.conftest import REPOSITORY
-from totalmap.environment_variables import child_environment, process_environment
+from totalmap.process_environment import child_environment, process_environment
 
 PACKAGES = ("app", "cli", "operators", "totalmap")
 READERS = {"environ", "getenv", "environb", "putenv"}
-ALLOWED = {REPOSITORY / "totalmap" / "environment_variables.py"}
+ALLOWED = {REPOSITORY / "totalmap" / "process_environment.py"}
 
 
 def reads_environment(path: Path) -> bool:

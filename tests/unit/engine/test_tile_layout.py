@@ -8,7 +8,7 @@ from nnunetv2.inference.sliding_window_prediction import (
     compute_steps_for_sliding_window,
 )
 
-from totalmap.engine.tiling import gaussian_weights, is_split, thirds, tiles, undivided
+from totalmap.engine.tile_layout import gaussian_weights, is_split, thirds, tiles, undivided
 
 MARGIN_PLANES = 20
 PATCH = (16, 24, 32)

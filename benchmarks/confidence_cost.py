@@ -1,6 +1,6 @@
 """Measures the seconds that margins and a second opinion cost.
 
-    python -m benchmarks.confidence [--runs 5] [--output FILE]
+    python -m benchmarks.confidence_cost [--runs 5] [--output FILE]
 
 The first table is the last step of a network with 118 channels on an image of 231 x 243 x 243
 voxels: from the sums of its logits to labels. `torch.max` is the way without margins. Both ways get
@@ -30,7 +30,7 @@ from totalmap.engine.logit_margins import MarginSums
 from totalmap.engine.predict import Networks
 from totalmap.engine.sliding_window import top_two
 from totalmap.engine.tasks import load_task
-from totalmap.engine.tiling import tiles
+from totalmap.engine.tile_layout import tiles
 from totalmap.settings import Device, Variant
 
 SHAPE = (231, 243, 243)
@@ -60,7 +60,7 @@ def main() -> None:
     print(table)
     if given.output:
         title = "Margins and a second opinion"
-        write_report(given.output, title, "benchmarks.confidence", __doc__, table)
+        write_report(given.output, title, "benchmarks.confidence_cost", __doc__, table)
 
 
 @torch.inference_mode()
