@@ -34,7 +34,7 @@ _DELETE_AT_ONCE = 1000
 # when a job has failed too often.
 _NO_LIMIT = None
 _IN_QUEUE = ("ENQUEUED", "DELAYED", "PENDING")
-_UNDER_WAY = ["PENDING"]
+_RUNNING = ["PENDING"]
 _OVER = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 
 log = get_logger()
@@ -104,13 +104,24 @@ class JobQueue:
             queue.set_worker_concurrency(concurrency)
 
     def take_over(self, executors: Sequence[str]) -> None:
-        """Restarts the entries that were running in processes that are gone."""
-        if executors:
-            DBOS._recover_pending_workflows(list(executors))
+        """Queues the entries again that were running in processes that are gone."""
+        if not executors:
+            return
+        for queue in (SEGMENT, DELIVER):
+            found = DBOS.list_workflows(
+                status=_RUNNING,
+                executor_id=list(executors),
+                queue_name=queue,
+                load_input=False,
+                load_output=False,
+            )
+            if found:
+                keys = [workflow.workflow_id for workflow in found]
+                DBOS.resume_workflows(keys, queue_name=queue)
 
     def executors(self) -> set[str]:
         """Returns the names of the processes that have running entries."""
-        found = DBOS.list_workflows(status=_UNDER_WAY, load_input=False, load_output=False)
+        found = DBOS.list_workflows(status=_RUNNING, load_input=False, load_output=False)
         return {workflow.executor_id for workflow in found if workflow.executor_id}
 
     def forget(self, older_than_seconds: float) -> int:
