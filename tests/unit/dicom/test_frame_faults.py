@@ -13,11 +13,10 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from tests.phantom import WrittenSeries, write_enhanced, write_series
+from tests.phantom import WrittenSeries
 from tests.transfer_syntaxes import transcode
 from tests.unit.dicom.instance_files import (
     BYTES,
-    SPEC,
     change,
     fault_of,
     instance_of,
@@ -25,22 +24,6 @@ from tests.unit.dicom.instance_files import (
     overwrite,
 )
 from totalmap.dicom.frame import Rescale
-
-
-@pytest.fixture
-def series(tmp_path: Path) -> WrittenSeries:
-    return write_series(tmp_path / "classic", 1, SPEC)
-
-
-@pytest.fixture
-def path(series: WrittenSeries) -> Path:
-    """The file of slice 1."""
-    return series.paths[1]
-
-
-@pytest.fixture
-def enhanced(tmp_path: Path) -> WrittenSeries:
-    return write_enhanced(tmp_path / "enhanced", 1, SPEC)
 
 
 @pytest.mark.parametrize(

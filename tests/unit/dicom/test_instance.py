@@ -36,22 +36,6 @@ from totalmap.dicom.instance import (
 )
 
 
-@pytest.fixture
-def series(tmp_path: Path) -> WrittenSeries:
-    return write_series(tmp_path / "classic", 1, SPEC)
-
-
-@pytest.fixture
-def path(series: WrittenSeries) -> Path:
-    """The file of slice 1."""
-    return series.paths[1]
-
-
-@pytest.fixture
-def enhanced(tmp_path: Path) -> WrittenSeries:
-    return write_enhanced(tmp_path / "enhanced", 1, SPEC)
-
-
 def test_the_header_of_a_classic_ct_is_read(series: WrittenSeries, path: Path) -> None:
     instance = instance_of(path)
     (frame,) = instance.frames
