@@ -1,6 +1,6 @@
 # make demo    the main job: segment a synthetic study, or INPUT=... with MODELS=... into OUTPUT=...
 # make demo-gateway  the gateway with an Orthanc as PACS: segments a study and returns the results
-# make test    all tests
+# make test    all tests; COVERAGE=1 measures the coverage of the unit tests as well
 # make coverage  all tests, and the share of lines that they run: build/coverage/index.html; fails
 #              below 90 %
 # make bench   speed, memory and agreement against TotalSegmentator's own command: more than an hour
@@ -61,7 +61,12 @@ demo-gateway: $(VENV)/.development $(PHANTOM)/.done
 PYTEST := $(BIN)/pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder
 
 test: $(VENV)/.development
+ifdef COVERAGE
+	$(MAKE) coverage TESTS="tests/property tests/unit"
+	$(PYTEST) tests/integration
+else
 	$(PYTEST) $(TESTS)
+endif
 
 # The pages are written below 90 % as well; the last line fails then (pyproject.toml).
 coverage: $(VENV)/.development
