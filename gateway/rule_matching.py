@@ -135,13 +135,15 @@ def _unmet_by_series(rule: RuleSection, header: SeriesHeader) -> Iterable[UnmetC
     if rule.modalities and header.modality not in rule.modalities:
         yield UnmetCondition(name="modality", value=header.modality, wanted=one_of(rule.modalities))
     if not _is_any_found(rule.body_parts, (header.body_part,)):
-        wanted = one_of(rule.body_parts)
-        yield UnmetCondition(name="body part examined", value=header.body_part, wanted=wanted)
+        wanted = one_of([*map(_quoted, rule.body_parts)])
+        yield UnmetCondition(
+            name="body part examined", value=_quoted(header.body_part), wanted=wanted
+        )
     if not _is_any_found(rule.descriptions, header.descriptions):
         yield UnmetCondition(
             name="description of the study or series",
-            value=" / ".join(filter(None, header.descriptions)),
-            wanted=one_of(rule.descriptions),
+            value=" and ".join(map(_quoted, filter(None, header.descriptions))),
+            wanted=one_of([*map(_quoted, rule.descriptions)]),
         )
 
 
@@ -149,6 +151,10 @@ def one_of(values: Sequence[str]) -> str:
     """Returns values in words: `CT1, CT2 or CT3`."""
     *others, last = values
     return f"{', '.join(others)} or {last}" if others else last
+
+
+def _quoted(text: str) -> str:
+    return f"“{text}”" if text else ""
 
 
 def _is_any_found(patterns: Sequence[str], texts: Sequence[str]) -> bool:

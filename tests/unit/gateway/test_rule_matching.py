@@ -58,15 +58,17 @@ def test_each_condition_that_a_study_does_not_meet_is_named_with_value_and_limit
         UnmetCondition(name="sender", value="CT1", wanted="CT2 or CT3"),
         UnmetCondition(name="number of images", value="40", wanted="at least 50"),
     )
-    description, patterns = "description of the study or series", "abdomen or ^pelvis$"
+    description, patterns = "description of the study or series", "“abdomen” or “^pelvis$”"
     assert [one.unmet for one in found.series] == [
         (
             UnmetCondition(name="modality", value="CT", wanted="MR"),
-            UnmetCondition(name="body part examined", value="CHEST", wanted=patterns),
-            UnmetCondition(name=description, value="Thorax nativ / 1.0 B30f", wanted="leber"),
+            UnmetCondition(name="body part examined", value="“CHEST”", wanted=patterns),
+            UnmetCondition(
+                name=description, value="“Thorax nativ” and “1.0 B30f”", wanted="“leber”"
+            ),
         ),
         (
-            UnmetCondition(name="body part examined", value="HEAD", wanted=patterns),
-            UnmetCondition(name=description, value="Neuro / t1 mprage", wanted="leber"),
+            UnmetCondition(name="body part examined", value="“HEAD”", wanted=patterns),
+            UnmetCondition(name=description, value="“Neuro” and “t1 mprage”", wanted="“leber”"),
         ),
     ]
