@@ -62,9 +62,9 @@ def check(settings: GatewaySettings) -> Iterator[PreflightResult]:
     for destination in settings.destinations:
         yield _checked(f"destination {destination.name}", partial(probe, destination))
     yield _checked("web", partial(_served, "web", settings.web))
-    for number, expiring in enumerate(expiring_certificates(settings), start=1):
-        name = "certificates" if number == 1 else f"certificates ({number})"
-        yield PreflightResult(name=name, warning=expiring.sentence(time.time()))
+    now = time.time()
+    for certificate in expiring_certificates(settings, now):
+        yield PreflightResult(name=certificate.setting, warning=certificate.sentence(now))
 
 
 class _Warning(str):

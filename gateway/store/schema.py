@@ -161,7 +161,7 @@ JOBS = Table(
     Column("tiles_done", Integer),
     Column("tiles", Integer),
 )
-Index("jobs_by_end", JOBS.c.ended_at)
+Index("jobs_by_end", JOBS.c.state, JOBS.c.ended_at)
 RESULTS = Table(
     "results",
     METADATA,

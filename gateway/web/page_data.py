@@ -231,7 +231,7 @@ def study(context: WebContext, study_instance_uid: str) -> Study | None:
     """
     jobs = context.jobs.of_study(study_instance_uid)
     events = history(context.database, study_instance_uid)
-    if not jobs and not events:
+    if not jobs and not events and context.ledger.first_instance(study_instance_uid) is None:
         return None
     return Study(
         now=time.time(),

@@ -67,6 +67,8 @@ def test_a_found_study_shows_its_jobs_and_leads_to_its_page(
     assert f'href="/studies/{studies[0]}"' in page
     assert "ct: done" in page
     assert "Accession number A-100" in page
+    without_job = user.get(f"/studies/{studies[1]}")
+    assert "There is no job for this study." in without_job.text
 
 
 @pytest.mark.usefixtures("studies")
