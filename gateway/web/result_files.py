@@ -69,20 +69,13 @@ class ShownFinding:
 
     Attributes:
         series: As in `ShownStructure`.
-        structure: The structure in question; empty: the study.
         code: As in docs/quality.md.
     """
 
     series: str
     severity: Severity
-    structure: str
     code: str
     sentence: str
-
-    @property
-    def rank(self) -> int:
-        """The place of the finding among others: the most severe are first."""
-        return -[*Severity].index(self.severity)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +85,18 @@ class JobReport:
     structures: tuple[ShownStructure, ...] = ()
     findings: tuple[ShownFinding, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    @property
+    def doubts(self) -> Sequence[ShownFinding]:
+        """The findings that question the results, the most severe first."""
+        order = [Severity.REJECT, Severity.REVIEW]
+        found = [each for each in self.findings if each.severity in order]
+        return sorted(found, key=lambda each: order.index(each.severity))
+
+    @property
+    def remarks(self) -> Sequence[ShownFinding]:
+        """The findings for information."""
+        return [each for each in self.findings if each.severity is Severity.INFORMATION]
 
 
 class Results:
@@ -137,7 +142,7 @@ class Results:
         found = status.get("quality", {}).get("findings", ())
         return JobReport(
             structures=tuple(map(_structure, status["structures"])),
-            findings=tuple(sorted(map(_finding, found), key=lambda finding: finding.rank)),
+            findings=tuple(map(_finding, found)),
             warnings=tuple(status.get("warnings", ())),
         )
 
@@ -152,11 +157,9 @@ def _structure(structure: Mapping[str, Any]) -> ShownStructure:
 
 
 def _finding(finding: Mapping[str, Any]) -> ShownFinding:
-    name = finding.get("structure")
     return ShownFinding(
         series=finding.get("folder", ""),
         severity=Severity(finding["severity"]),
-        structure=display_name(name) if name else "",
         code=finding["code"],
         sentence=finding["sentence"],
     )
