@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -11,8 +12,8 @@ from pathlib import Path
 from ssl import PROTOCOL_TLS_SERVER, SSLContext
 
 from app.preflight import require_ready
+from gateway.certificate_expiry import expiring_certificates
 from gateway.config import (
-    DestinationSection,
     GatewaySettings,
     RuleSection,
     RunnerKind,
@@ -20,8 +21,7 @@ from gateway.config import (
     WebSection,
 )
 from gateway.config.named_files import shown
-from gateway.deliver.send_dicom import echo
-from gateway.deliver.send_stow import search
+from gateway.deliver.destination_probe import probe
 from gateway.receive.dicom_receiver import tls_context
 from gateway.store.database import open_database
 from gateway.store.file_storage import BYTES_PER_GB, Storage
@@ -60,8 +60,11 @@ def check(settings: GatewaySettings) -> Iterator[PreflightResult]:
     if settings.work.runner is RunnerKind.CONTAINER:
         yield _checked("work.container", partial(_container, settings))
     for destination in settings.destinations:
-        yield _checked(f"destination {destination.name}", partial(_destination, destination))
+        yield _checked(f"destination {destination.name}", partial(probe, destination))
     yield _checked("web", partial(_served, "web", settings.web))
+    now = time.time()
+    for certificate in expiring_certificates(settings, now):
+        yield PreflightResult(name=certificate.setting, warning=certificate.sentence(now))
 
 
 class _Warning(str):
@@ -168,12 +171,3 @@ def _container(settings: GatewaySettings) -> str:
     if done.returncode:
         raise ResourceError(f"{container.docker} has no image {container.image}")
     return f"{container.docker} has the image {container.image}"
-
-
-def _destination(destination: DestinationSection) -> str:
-    if destination.dicom is not None:
-        echo(destination.dicom)
-        return "answers C-ECHO"
-    assert destination.stow is not None  # noqa: S101  one of both is there, says its section
-    search(destination.stow, {"limit": "1"})
-    return "answers a search for studies"
