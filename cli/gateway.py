@@ -4,7 +4,6 @@ import getpass
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,14 +18,12 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from gateway.config import GatewaySettings
-    from gateway.store.conflict import Conflict
     from gateway.store.jobs import JobList
     from gateway.store.workers import WorkerList
 
 app = typer.Typer(help="Looks after the gateway that `totalmap serve` runs.", no_args_is_help=True)
 
-# Every command takes the file as an option; a command without other arguments also takes it as an
-# argument.
+# Every command takes the file as an option or as its last argument.
 Config = Annotated[
     Path | None,
     typer.Option("--config", "-c", help="gateway.yaml; without it, safe defaults."),
@@ -34,9 +31,6 @@ Config = Annotated[
 File = Annotated[
     Path | None, typer.Argument(metavar="CONFIG", help="gateway.yaml; the same as --config.")
 ]
-# The end of a UID, where UIDs differ.
-UID_CHARACTERS = 12
-ATTRIBUTES_SHOWN = 6
 JobId = Annotated[str, typer.Argument(help="The first characters of a job ID.")]
 
 
@@ -69,7 +63,9 @@ def serve(
                 running.enter_context(only_gateway(settings.storage_folder))
                 set_aside_damaged_queue(settings)
                 _show_where_the_page_is(settings)
-            machine = running.enter_context(machine_name(settings.storage_folder))
+            machine = running.enter_context(
+                machine_name(settings.storage_folder, only_work=only_work)
+            )
             stop = running.enter_context(stop_signals())
             running.enter_context(checking_ledger(settings, stop))
             serve(settings, path, roles(settings, machine, only_work=only_work), stop)
@@ -121,9 +117,9 @@ def password_command(file: File = None, config: Config = None) -> None:
 
 
 @app.command("retry")
-def retry_command(job: JobId, config: Config = None) -> None:
+def retry_command(job: JobId, file: File = None, config: Config = None) -> None:
     """Queues a job again that is dead, held back or cancelled."""
-    with _found(job, config) as (jobs, job_id):
+    with _found(job, file, config) as (jobs, job_id):
         _say(
             jobs.retry(job_id, _who()),
             "The job is queued again.",
@@ -132,16 +128,16 @@ def retry_command(job: JobId, config: Config = None) -> None:
 
 
 @app.command("cancel")
-def cancel_command(job: JobId, config: Config = None) -> None:
+def cancel_command(job: JobId, file: File = None, config: Config = None) -> None:
     """Cancels a waiting or running job."""
-    with _found(job, config) as (jobs, job_id):
+    with _found(job, file, config) as (jobs, job_id):
         _say(jobs.cancel(job_id, _who()), "The job is cancelled.", "This job is already finished.")
 
 
 @app.command("urgent")
-def urgent_command(job: JobId, config: Config = None) -> None:
+def urgent_command(job: JobId, file: File = None, config: Config = None) -> None:
     """Makes a waiting job urgent."""
-    with _found(job, config) as (jobs, job_id):
+    with _found(job, file, config) as (jobs, job_id):
         _say(jobs.make_urgent(job_id, _who()), "The job is urgent now.", "This job is not waiting.")
 
 
@@ -150,7 +146,9 @@ def held_command(file: File = None, config: Config = None) -> None:
     """Lists the studies whose instances contradict each other; the page shows both sides."""
     with errors_to_exit_status():
         settings = _settings(_given(file, config))
-        for line in _held_lines(settings):
+        from cli.held_studies import held_lines
+
+        for line in held_lines(settings):
             print_line(line)
 
 
@@ -160,9 +158,9 @@ def confirm_clock_command(file: File = None, config: Config = None) -> None:
     with errors_to_exit_status():
         settings = _settings(_given(file, config))
         from gateway.store.clock_record import ClockRecord
-        from gateway.store.database import open_database
+        from gateway.store.database import open_existing_database
 
-        with open_database(settings) as database:
+        with open_existing_database(settings) as database:
             is_done = ClockRecord(database).confirm(_who())
         _say(is_done, "Retention goes on.", "The clock has not jumped.")
 
@@ -249,14 +247,14 @@ def _show_where_the_page_is(settings: "GatewaySettings") -> None:
 
 
 @contextmanager
-def _found(start: str, config: Path | None) -> Iterator[tuple["JobList", str]]:
+def _found(start: str, file: Path | None, config: Path | None) -> Iterator[tuple["JobList", str]]:
     """Yields the list of jobs and the id of the one job whose id begins with some characters."""
     with errors_to_exit_status():
-        settings = _settings(config)
-        from gateway.store.database import open_database
+        settings = _settings(_given(file, config))
+        from gateway.store.database import open_existing_database
         from gateway.store.jobs import JobList
 
-        with open_database(settings) as database:
+        with open_existing_database(settings) as database:
             jobs = JobList(database)
             found = jobs.starting_with(start)
             if len(found) != 1:
@@ -268,10 +266,10 @@ def _found(start: str, config: Path | None) -> Iterator[tuple["JobList", str]]:
 def _worker_list(file: Path | None, config: Path | None) -> Iterator["WorkerList"]:
     with errors_to_exit_status():
         settings = _settings(_given(file, config))
-        from gateway.store.database import open_database
+        from gateway.store.database import open_existing_database
         from gateway.store.workers import WorkerList
 
-        with open_database(settings) as database:
+        with open_existing_database(settings) as database:
             yield WorkerList(database)
 
 
@@ -283,41 +281,3 @@ def _say(is_done: bool, done: str, not_done: str) -> None:
 
 def _who() -> str:
     return getpass.getuser()
-
-
-def _held_lines(settings: "GatewaySettings") -> Iterator["str | Table"]:
-    """Yields the held studies, without patients, as a table.
-
-    Raises:
-        ConfigError, ResourceError: The database can't be opened, or fails.
-    """
-    from rich.table import Table
-
-    from gateway.store.conflicts import ConflictList
-    from gateway.store.database import open_database
-
-    with open_database(settings) as database:
-        conflicts = ConflictList(database)
-        undecided = conflicts.undecided()
-        yield f"Held studies: {len(undecided)}"
-        if undecided:
-            table = Table("Study", "Found", "Conflict", "Differs in", "Set aside", "Sent by")
-            for conflict in undecided:
-                senders = {kept.sender for kept in conflicts.instances(conflict.conflict_id)}
-                table.add_row(*_held_cells(conflict), ", ".join(sorted(senders)))
-            yield table
-
-
-def _held_cells(conflict: "Conflict") -> tuple[str, ...]:
-    from totalmap.dicom.instance_comparison import attribute_name
-
-    names = [attribute_name(keyword) for keyword in conflict.keywords]
-    more = len(names) - ATTRIBUTES_SHOWN
-    shown = names[:ATTRIBUTES_SHOWN] + ([f"{more} more"] if more > 0 else [])
-    return (
-        f"…{conflict.study_instance_uid[-UID_CHARACTERS:]}",
-        datetime.fromtimestamp(conflict.found_at).astimezone().strftime("%Y-%m-%d %H:%M"),
-        ", ".join(conflict.kinds),
-        ", ".join(shown),
-        f"{conflict.n_instances} instances",
-    )

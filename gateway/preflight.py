@@ -22,9 +22,10 @@ from gateway.config import (
 from gateway.config.named_files import shown
 from gateway.deliver.send_dicom import echo
 from gateway.deliver.send_stow import search
+from gateway.folder_locks import running_machines
 from gateway.receive.dicom_receiver import tls_context
-from gateway.store.database import open_database
-from gateway.store.file_storage import BYTES_PER_GB, Storage
+from gateway.store.database import LEDGER_FILE, look_at_database
+from gateway.store.file_storage import BYTES_PER_GB, free_bytes
 from gateway.work.application_settings import write_overlay
 from totalmap.default_locations import DEFAULT_MODELS, DEFAULT_SETTINGS
 from totalmap.errors import ConfigError, ResourceError, TotalMapError
@@ -81,9 +82,9 @@ def _checked(name: str, look: Callable[[], str]) -> PreflightResult:
 
 
 def _storage(settings: GatewaySettings) -> str:
-    storage = Storage(settings.storage_folder)
-    with tempfile.TemporaryFile(dir=storage.incoming):
-        free_gb = storage.free_bytes() / BYTES_PER_GB
+    """Tests the storage folder, or where it is to be made; makes nothing that stays."""
+    with tempfile.TemporaryFile(dir=_nearest_folder(settings.storage_folder)):
+        free_gb = free_bytes(settings.storage_folder) / BYTES_PER_GB
     if free_gb < settings.receive.keep_free_gb:
         raise ResourceError(
             f"{settings.storage_folder} has {free_gb:.1f} GB left, receive.keep_free_gb is "
@@ -92,8 +93,17 @@ def _storage(settings: GatewaySettings) -> str:
     return f"{settings.storage_folder.absolute()} can be written, {free_gb:.0f} GB are free"
 
 
+def _nearest_folder(folder: Path) -> Path:
+    """Returns a folder, or the nearest folder above it that exists."""
+    while not folder.exists():
+        folder = folder.absolute().parent
+    return folder
+
+
 def _ledger(settings: GatewaySettings) -> str:
-    with open_database(settings) as database:
+    if not settings.ledger_url and not (settings.storage_folder / LEDGER_FILE).exists():
+        return "SQLite in the storage folder, which the first start makes"
+    with look_at_database(settings) as database:
         return "Postgres answers" if database.is_postgres else "SQLite in the storage folder"
 
 
@@ -102,11 +112,9 @@ def _receive(settings: GatewaySettings) -> str:
     if receive.tls:
         tls_context(receive.tls)
     where = f"{receive.ae_title} at {receive.address}:{receive.port}"
-    try:
-        with Storage(settings.storage_folder).only_here():
-            _try_port(receive.address, receive.port)
-    except ResourceError:
+    if any(not machine.only_work for machine in running_machines(settings.storage_folder)):
         return f"{where}; a gateway runs on this folder now"
+    _try_port(receive.address, receive.port)
     return f"{where}, {'encrypted' if receive.tls else 'not encrypted'}"
 
 

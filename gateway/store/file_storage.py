@@ -65,7 +65,7 @@ class Storage:
 
     def free_bytes(self) -> int:
         """Returns the number of free bytes on the disk."""
-        return shutil.disk_usage(self._studies).free
+        return free_bytes(self._studies)
 
     def new_file(self) -> Path:
         """Returns the path of a new file to write while it is received."""
@@ -128,6 +128,13 @@ class Storage:
         """Returns the files of studies that are not in the ledger."""
         on_record = {self.path(instance) for instance in ledger.instances()}
         return sorted({*self._studies.glob("*/*")} - on_record)
+
+
+def free_bytes(folder: Path) -> int:
+    """Returns the number of free bytes on the disk of a folder, which may not exist yet."""
+    while not folder.exists():
+        folder = folder.absolute().parent
+    return shutil.disk_usage(folder).free
 
 
 def _make_private(folder: Path) -> None:

@@ -4,11 +4,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from gateway.store.database import Database
 from gateway.store.events import EventKind, ObjectKind, record
-from gateway.store.schema import CONTROLS, WORKERS
+from gateway.store.schema import CLOCK, CONTROLS, EVENTS, WORKERS
 
 SEEN_SECONDS = 5.0
 LOST_SECONDS = 30.0
@@ -66,6 +66,22 @@ class WorkerList:
         """Returns the names of the workers that have not reported for some seconds."""
         now = time.time()
         return {worker.worker for worker in self.workers() if now - worker.seen_at > silent_seconds}
+
+    def last_sign_of_life(self) -> float | None:
+        """Returns when a process of the gateway last left a trace; None: none ever has.
+
+        Seconds since 1970, UTC: the latest report of a worker, reading of the clock, or start or
+        end of a process.
+        """
+        is_process = EVENTS.c.object_kind == ObjectKind.PROCESS
+        found = [
+            select(func.max(WORKERS.c.seen_at)),
+            select(func.max(CLOCK.c.wall_seconds)),
+            select(func.max(EVENTS.c.at)).where(is_process),
+        ]
+        with self._database.transaction() as connection:
+            moments = [connection.execute(statement).scalar() for statement in found]
+        return max((moment for moment in moments if moment is not None), default=None)
 
     def is_paused(self) -> bool:
         """Returns whether no more jobs are to be begun."""

@@ -8,8 +8,8 @@ from typer.testing import CliRunner
 
 from cli.__main__ import app
 from gateway.config import GatewaySettings, ReceiveSection
+from gateway.folder_locks import machine_name
 from gateway.preflight import PreflightResult, check
-from gateway.store.file_storage import Storage
 from tests.archive import running_archive
 from tests.conftest import DEMO_MODELS
 from tests.servers import LOOPBACK, free_port
@@ -73,7 +73,7 @@ def test_a_port_in_use_is_a_fault(tmp_path: Path) -> None:
 
 def test_a_running_gateway_on_the_folder_is_no_fault(tmp_path: Path) -> None:
     one = settings(tmp_path)
-    with Storage(one.storage_folder).only_here():
+    with machine_name(one.storage_folder):
         assert "a gateway runs on this folder now" in str(found(one)["receive"].good)
 
 
