@@ -53,8 +53,10 @@ def serve(
         settings = _settings(path)
         from gateway.folder_locks import machine_name, only_gateway
         from gateway.job_queue import set_aside_damaged_queue
+        from gateway.preflight import faults_of_settings
         from gateway.process_main import keep_private, stop_signals
         from gateway.supervise.ledger_integrity_check import checking_ledger
+        from gateway.supervise.settings_reload import SettingsReload
         from gateway.supervisor import roles, serve
 
         keep_private(settings.storage_folder)
@@ -64,11 +66,12 @@ def serve(
                 set_aside_damaged_queue(settings)
                 _show_where_the_page_is(settings)
             machine = running.enter_context(
-                machine_name(settings.storage_folder, only_work=only_work)
+                machine_name(settings.storage_folder, path, only_work=only_work)
             )
             stop = running.enter_context(stop_signals())
             running.enter_context(checking_ledger(settings, stop))
-            serve(settings, path, roles(settings, machine, only_work=only_work), stop)
+            reload = SettingsReload(settings, path, machine, faults_of_settings)
+            serve(reload, roles(settings, machine, only_work=only_work), stop)
 
 
 def status(file: File = None, config: Config = None) -> None:
@@ -175,18 +178,19 @@ def pause_command(file: File = None, config: Config = None) -> None:
 
 @app.command("resume")
 def resume_command(file: File = None, config: Config = None) -> None:
-    """Resumes the start of jobs."""
+    """Resumes the start of jobs, and the reception of a drained gateway."""
     with _worker_list(file, config) as worker_list:
         worker_list.pause(_who(), is_paused=False)
-    print_line("Jobs are started again.")
+    print_line("Studies are received, and jobs are started again.")
 
 
 @app.command("drain")
 def drain_command(file: File = None, config: Config = None) -> None:
     """Stops receiving, finishes and delivers all jobs, and ends the gateway, for an upgrade."""
     with _worker_list(file, config) as worker_list:
-        worker_list.drain(is_draining=True)
+        worker_list.drain(_who())
     print_line("The gateway ends when it has finished and delivered what it has.")
+    print_line("Nothing is received until `totalmap gateway resume`, also after another start.")
 
 
 def _given(file: Path | None, config: Path | None) -> Path | None:

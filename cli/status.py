@@ -18,6 +18,7 @@ from gateway.store.overview import (
     arriving_studies,
     count_jobs,
     destinations,
+    is_idle,
     list_jobs,
 )
 from gateway.store.workers import LOST_SECONDS, WorkerList
@@ -95,12 +96,18 @@ def _workers(database: Database) -> Iterator[str]:
     if worker_list.is_paused():
         yield "Paused: no more jobs are started."
     if worker_list.is_draining():
-        yield "Draining: the gateway ends when all jobs are finished and delivered."
+        yield _drain(database)
     for worker in worker_list.workers():
         silent = time.time() - worker.seen_at
         lost = ", LOST" if silent > LOST_SECONDS else ""
         work = f"works on {worker.job_id[:ID_CHARACTERS]}" if worker.job_id else "is idle"
         yield f"Worker {worker.worker} on {worker.device}: {work}, seen {silent:.0f} s ago{lost}"
+
+
+def _drain(database: Database) -> str:
+    if is_idle(database):
+        return "Drained: nothing is received until `totalmap gateway resume`."
+    return "Draining: the gateway ends when all jobs are finished and delivered."
 
 
 def _held(database: Database) -> Iterator[str]:

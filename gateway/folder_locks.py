@@ -37,12 +37,14 @@ class RunningMachine:
         pid: The process ID of `totalmap serve` on that machine.
         since: When it was started, in seconds since 1970, UTC.
         only_work: Whether it only segments, for a gateway on another machine.
+        settings_file: The absolute path of its gateway.yaml; None: it has the defaults.
     """
 
     name: str
     pid: int
     since: float
     only_work: bool
+    settings_file: str | None
 
 
 @contextmanager
@@ -62,7 +64,9 @@ def only_gateway(storage_folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def machine_name(storage_folder: Path, *, only_work: bool = False) -> Iterator[str]:
+def machine_name(
+    storage_folder: Path, settings_file: Path | None = None, *, only_work: bool = False
+) -> Iterator[str]:
     """Yields the unique name of this machine among those that use the storage folder now.
 
     It consists of the host name and a random number, and is the same at each start. Two machines
@@ -71,6 +75,7 @@ def machine_name(storage_folder: Path, *, only_work: bool = False) -> Iterator[s
 
     Args:
         storage_folder: Of the gateway.
+        settings_file: Its gateway.yaml; None: it has the defaults.
         only_work: As in `RunningMachine`.
     """
     folder = storage_folder / MACHINES_FOLDER
@@ -79,7 +84,11 @@ def machine_name(storage_folder: Path, *, only_work: bool = False) -> Iterator[s
         with _locked(file) as is_ours:
             if is_ours:
                 machine = RunningMachine(
-                    name=file.name, pid=os.getpid(), since=time.time(), only_work=only_work
+                    name=file.name,
+                    pid=os.getpid(),
+                    since=time.time(),
+                    only_work=only_work,
+                    settings_file=str(settings_file.resolve()) if settings_file else None,
                 )
                 _write(file, json.dumps(asdict(machine)))
                 yield file.name

@@ -20,6 +20,7 @@ from gateway.config import (
     WebSection,
 )
 from gateway.config.named_files import shown
+from gateway.config.settings_changes import named_files
 from gateway.deliver.send_dicom import echo
 from gateway.deliver.send_stow import search
 from gateway.folder_locks import running_machines
@@ -63,6 +64,39 @@ def check(settings: GatewaySettings) -> Iterator[PreflightResult]:
     for destination in settings.destinations:
         yield _checked(f"destination {destination.name}", partial(_destination, destination))
     yield _checked("web", partial(_served, "web", settings.web))
+
+
+def faults_of_settings(settings: GatewaySettings) -> Iterator[str]:
+    """Yields why the processes of a running gateway could not use other settings.
+
+    Neither ports nor destinations are tested: the gateway itself uses the ports, and a destination
+    may be away.
+    """
+    checks: list[tuple[str, Callable[[], object]]] = [
+        (key, partial(_readable, key, path)) for key, path in named_files(settings)
+    ]
+    receive, web = settings.receive, settings.web
+    if receive.tls is not None:
+        checks.append(("receive.tls", partial(tls_context, receive.tls)))
+    for name, served in (("receive.stow", receive.stow), ("web", web)):
+        if served is not None and served.certificate_file is not None:
+            checks.append((name, partial(_try_certificate, name, served)))
+    checks += [(f"rule {rule.name}", partial(_rule, settings, rule)) for rule in settings.rules]
+    if settings.work.runner is RunnerKind.CONTAINER:
+        checks.append(("work.container", partial(_container, settings)))
+    for name, look in checks:
+        fault = _checked(name, lambda look=look: str(look())).fault  # type: ignore[misc]
+        if fault is not None:
+            yield fault
+
+
+def _readable(key: str, path: Path) -> None:
+    """Raises a ConfigError if a file can't be read; the path may be the secret itself."""
+    try:
+        path.open("rb").close()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is no path"
+        raise ConfigError(f"the file that {key} names can't be read: {reason}") from None
 
 
 class _Warning(str):

@@ -60,7 +60,7 @@ def back_up(settings: GatewaySettings, folder: Path) -> Saved:
     try:
         if folder.exists() and any(folder.iterdir()):
             raise ConfigError(f"{folder} is not empty: name a new folder for each backup")
-        # A SQLite file is copied as it is, and the copy is upgraded; Postgres is read by its tables.
+        # A copy of a SQLite file is upgraded; Postgres is read by the tables of this version.
         open_ledger = open_existing_database if settings.ledger_url else look_at_database
         with open_ledger(settings) as database:
             folder.mkdir(parents=True, exist_ok=True)

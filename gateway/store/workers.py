@@ -12,6 +12,7 @@ from gateway.store.schema import CLOCK, CONTROLS, EVENTS, WORKERS
 
 SEEN_SECONDS = 5.0
 LOST_SECONDS = 30.0
+_RUNNING = {"is_paused": False, "is_draining": False}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,24 +90,24 @@ class WorkerList:
             return bool(connection.execute(select(CONTROLS.c.is_paused)).scalar())
 
     def pause(self, who: str, *, is_paused: bool) -> None:
-        """Stops or resumes the start of jobs."""
-        self._control(is_paused=is_paused)
+        """Stops the start of jobs; or resumes it, and the reception of a drained gateway."""
+        self._control(**{"is_paused": True} if is_paused else _RUNNING)
         with self._database.transaction() as connection:
             kind = EventKind.PAUSED if is_paused else EventKind.RESUMED
             record(connection, kind, "", object_kind=ObjectKind.QUEUE, who=who)
 
     def is_draining(self) -> bool:
-        """Returns whether the gateway is to end when all its work is done."""
+        """Returns whether the gateway receives nothing, and ends when all its work is done."""
         with self._database.transaction() as connection:
             return bool(connection.execute(select(CONTROLS.c.is_draining)).scalar())
 
-    def drain(self, *, is_draining: bool) -> None:
-        """Makes the gateway receive nothing more, and end when all its work is done; or not."""
-        self._control(is_draining=is_draining)
+    def drain(self, who: str) -> None:
+        """Makes the gateway receive nothing until it is resumed, and end when its work is done."""
+        self._control(is_draining=True)
+        with self._database.transaction() as connection:
+            record(connection, EventKind.DRAINING, "", object_kind=ObjectKind.QUEUE, who=who)
 
     def _control(self, **values: bool) -> None:
         with self._database.transaction() as connection:
             if connection.execute(update(CONTROLS).values(**values)).rowcount == 0:
-                connection.execute(
-                    insert(CONTROLS).values({"is_paused": False, "is_draining": False, **values})
-                )
+                connection.execute(insert(CONTROLS).values({**_RUNNING, **values}))

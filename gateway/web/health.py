@@ -9,6 +9,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from tempfile import TemporaryFile
 from threading import Event, Lock, Thread
@@ -38,6 +39,7 @@ LATE_SECONDS = 10.0
 # How long an answer of the receiver counts, so that it is not asked too often.
 RECEIVER_SECONDS = 5.0
 _LOOK_SECONDS = 0.02
+DRAINED = "the gateway was drained: nothing is received until `totalmap gateway resume`"
 _DAMAGED = "the ledger is damaged: nothing is received; the log names the remedy"
 
 
@@ -128,7 +130,7 @@ class HealthCheck:
         self._heartbeats = HeartbeatWatch(heartbeats) if heartbeats else None
         self._probes = (
             _Probe("the storage folder", self._disk),
-            _Probe("the receiver", lambda: ask_receiver(settings.receive), RECEIVER_SECONDS),
+            _Probe("the receiver", self._receiver, RECEIVER_SECONDS),
             _Probe("the database", self._ledger),
         )
 
@@ -171,6 +173,15 @@ class HealthCheck:
                 f"the disk has {self._free_bytes / BYTES_PER_GB:.1f} GB left, "
                 f"receive.keep_free_gb is {limit_gb:g}: nothing is received"
             )
+
+    def _receiver(self) -> Iterator[str]:
+        is_draining = False
+        with suppress(ResourceError):  # the database has its own probe
+            is_draining = self._worker_list.is_draining()
+        if is_draining:
+            yield DRAINED
+        else:
+            yield from ask_receiver(self._settings.receive)
 
     def _ledger(self) -> Iterator[str]:
         self._workers_seen = count_workers(self._worker_list)

@@ -134,6 +134,7 @@ class Overview:
     arriving: Sequence[ArrivingRow]
     n_arriving: int
     is_paused: bool
+    is_draining: bool
     workers: Sequence[WorkerRow]
     destinations: Sequence[DestinationHealth]
     health: Health
@@ -215,6 +216,7 @@ def overview(context: WebContext, group: Group | None, page: int) -> Overview:
         ],
         n_arriving=len(arriving),
         is_paused=context.worker_list.is_paused(),
+        is_draining=context.worker_list.is_draining(),
         workers=_workers(context),
         destinations=destinations(
             context.database, [destination.name for destination in context.settings.destinations]

@@ -295,6 +295,7 @@ def test_internal_steps_of_the_gateway_cause_no_audit_message() -> None:
         EventKind.CLOCK_CONFIRMED,
         EventKind.PAUSED,
         EventKind.RESUMED,
+        EventKind.DRAINING,
     }
     said = {kind for kind in EventKind if audit_message(replace(EVENT, kind=kind), STUDY, SOURCE)}
     assert said == set(EventKind) - silent
