@@ -178,9 +178,7 @@ class HealthCheck:
         is_draining = False
         with suppress(ResourceError):  # the database has its own probe
             is_draining = self._worker_list.is_draining()
-        if is_draining:
-            yield DRAINED
-        else:
+        if not is_draining:
             yield from ask_receiver(self._settings.receive)
 
     def _ledger(self) -> Iterator[str]:
@@ -190,6 +188,8 @@ class HealthCheck:
             yield (
                 f"{self._workers_seen} of {expected} workers were seen within {LOST_SECONDS:.0f} s"
             )
+        if self._worker_list.is_draining():
+            yield DRAINED
         yield from self._dispatcher()
 
     def _dispatcher(self) -> Iterator[str]:

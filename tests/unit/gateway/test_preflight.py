@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from cli.__main__ import app
 from gateway.config import GatewaySettings, ReceiveSection
 from gateway.folder_locks import machine_name
-from gateway.preflight import PreflightResult, check
+from gateway.preflight import PreflightResult, check, faults_of_settings
 from tests.archive import running_archive
 from tests.conftest import DEMO_MODELS
 from tests.servers import LOOPBACK, free_port
@@ -148,3 +148,29 @@ def test_the_check_command_ends_with_64_if_there_is_a_fault(
     done = CliRunner().invoke(app, ["gateway", "check", str(file)])
     assert done.exit_code == status
     assert ("needs either dicom or stow" in done.output) is bool(status)
+
+
+def test_faults_that_would_end_the_processes_of_a_running_gateway_are_named(tmp_path: Path) -> None:
+    assert [*faults_of_settings(settings(tmp_path))] == []
+    token = tmp_path / "token"
+    token.write_text("secret")
+    sections = {
+        "receive": {"tls": {"certificate_file": str(token), "key_file": str(token)}},
+        "web": {"certificate_file": str(token), "key_file": "/nowhere.pem"},
+        "rules": [
+            {"name": "no-weights", "application": {"segmentation": {"task": "lung_vessels"}}}
+        ],
+    }
+    found = [*faults_of_settings(settings(tmp_path, **sections))]
+    assert len(found) == 4
+    for fault, says in zip(
+        found,
+        (
+            "web.key_file names can't be read: No such file or directory",
+            "receive.tls:",
+            "web: ",
+            "totalmap models install",
+        ),
+        strict=True,
+    ):
+        assert says in fault
