@@ -20,6 +20,7 @@ from cli import (
     inspect,
     models,
     run,
+    support,
     trace,
     verify,
 )
@@ -75,6 +76,7 @@ app.command("inspect")(inspect.inspect)
 app.command("check")(check.check)
 app.command("serve")(gateway.serve)
 app.command("status")(gateway.status)
+app.command("support")(support.support)
 app.command("trace")(trace.print_trace)
 app.command("verify")(verify.print_verification)
 app.add_typer(models.app, name="models")

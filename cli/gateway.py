@@ -49,7 +49,7 @@ def serve(
 
     log.configure()
     with errors_to_exit_status():
-        path = _given(file, config)
+        path = given_file(file, config)
         settings = _settings(path)
         from gateway.folder_locks import machine_name, only_gateway
         from gateway.job_queue import set_aside_damaged_queue
@@ -77,7 +77,7 @@ def serve(
 def status(file: File = None, config: Config = None) -> None:
     """Shows what the gateway receives, segments and delivers, and what is wrong."""
     with errors_to_exit_status():
-        path = _given(file, config)
+        path = given_file(file, config)
         settings = _settings(path)
         from cli.status import status_lines
 
@@ -93,7 +93,7 @@ def check_command(file: File = None, config: Config = None) -> None:
     log.configure(level=logging.CRITICAL)
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
     with errors_to_exit_status():
-        path = _given(file, config)
+        path = given_file(file, config)
         settings, faults = _settings(path), 0
         from gateway.preflight import check
 
@@ -111,7 +111,7 @@ def check_command(file: File = None, config: Config = None) -> None:
 def password_command(file: File = None, config: Config = None) -> None:
     """Asks for a new password of the page, and sets it."""
     with errors_to_exit_status():
-        path = _given(file, config)
+        path = given_file(file, config)
         settings = _settings(path)
         from gateway.web.password import set_password
 
@@ -148,7 +148,7 @@ def urgent_command(job: JobId, file: File = None, config: Config = None) -> None
 def held_command(file: File = None, config: Config = None) -> None:
     """Lists the studies whose instances contradict each other; the page shows both sides."""
     with errors_to_exit_status():
-        settings = _settings(_given(file, config))
+        settings = _settings(given_file(file, config))
         from cli.held_studies import held_lines
 
         for line in held_lines(settings):
@@ -159,7 +159,7 @@ def held_command(file: File = None, config: Config = None) -> None:
 def confirm_clock_command(file: File = None, config: Config = None) -> None:
     """Confirms the clock of the machine after a jump, so that retention goes on."""
     with errors_to_exit_status():
-        settings = _settings(_given(file, config))
+        settings = _settings(given_file(file, config))
         from gateway.store.clock_record import ClockRecord
         from gateway.store.database import open_existing_database
 
@@ -193,7 +193,7 @@ def drain_command(file: File = None, config: Config = None) -> None:
     print_line("Nothing is received until `totalmap gateway resume`, also after another start.")
 
 
-def _given(file: Path | None, config: Path | None) -> Path | None:
+def given_file(file: Path | None, config: Path | None) -> Path | None:
     """Returns the settings file, which may be given as an argument or as an option.
 
     Raises:
@@ -217,7 +217,7 @@ def given_settings(config: Path | None, file: Path | None = None) -> "GatewaySet
     Raises:
         ConfigError: They are wrong, two files are given, or the gateway is not installed.
     """
-    return _settings(_given(file, config))
+    return _settings(given_file(file, config))
 
 
 def _settings(config: Path | None) -> "GatewaySettings":
@@ -254,7 +254,7 @@ def _show_where_the_page_is(settings: "GatewaySettings") -> None:
 def _found(start: str, file: Path | None, config: Path | None) -> Iterator[tuple["JobList", str]]:
     """Yields the list of jobs and the id of the one job whose id begins with some characters."""
     with errors_to_exit_status():
-        settings = _settings(_given(file, config))
+        settings = _settings(given_file(file, config))
         from gateway.store.database import open_existing_database
         from gateway.store.jobs import JobList
 
@@ -269,7 +269,7 @@ def _found(start: str, file: Path | None, config: Path | None) -> Iterator[tuple
 @contextmanager
 def _worker_list(file: Path | None, config: Path | None) -> Iterator["WorkerList"]:
     with errors_to_exit_status():
-        settings = _settings(_given(file, config))
+        settings = _settings(given_file(file, config))
         from gateway.store.database import open_existing_database
         from gateway.store.workers import WorkerList
 

@@ -36,7 +36,7 @@ def upgrade_layout(connection: Connection) -> None:
     Raises:
         ConfigError: A later version of TotalMAP has changed the layout.
     """
-    found = _layout(connection)
+    found = layout_of(connection)
     if found == LAYOUT:
         return
     from alembic import command  # only here, for it takes a while
@@ -55,7 +55,7 @@ def require_layout(connection: Connection) -> None:
     Raises:
         ConfigError: There are no tables, or those of an earlier or later version.
     """
-    found = _layout(connection)
+    found = layout_of(connection)
     if found is None:
         raise ConfigError(
             "the database has no ledger of a gateway: name the gateway.yaml of the gateway, or "
@@ -75,7 +75,7 @@ def require_known_layout(connection: Connection) -> None:
     Raises:
         ConfigError: A later version of TotalMAP has changed the layout.
     """
-    found = _layout(connection)
+    found = layout_of(connection)
     if found is not None:
         _require_known(found, _config(connection))
 
@@ -101,7 +101,7 @@ def downgrade_layout(connection: Connection, version: str) -> None:
         command.downgrade(_config(connection), LAYOUTS[version])
 
 
-def _layout(connection: Connection) -> str | None:
+def layout_of(connection: Connection) -> str | None:
     """Returns the layout of the tables; None: there are no tables."""
     tables = inspect(connection)
     if tables.has_table("alembic_version"):
