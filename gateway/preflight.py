@@ -26,7 +26,12 @@ from gateway.deliver.send_stow import search
 from gateway.folder_locks import running_machines
 from gateway.receive.dicom_receiver import tls_context
 from gateway.store.database import LEDGER_FILE, look_at_database
-from gateway.store.file_storage import BYTES_PER_GB, free_bytes
+from gateway.store.file_storage import (
+    BYTES_PER_GB,
+    NETWORK_FILE_SYSTEMS,
+    file_system,
+    free_bytes,
+)
 from gateway.work.application_settings import write_overlay
 from totalmap.default_locations import DEFAULT_MODELS, DEFAULT_SETTINGS
 from totalmap.errors import ConfigError, ResourceError, TotalMapError
@@ -124,7 +129,26 @@ def _storage(settings: GatewaySettings) -> str:
             f"{settings.storage_folder} has {free_gb:.1f} GB left, receive.keep_free_gb is "
             f"{settings.receive.keep_free_gb:g}: nothing would be received"
         )
-    return f"{settings.storage_folder.absolute()} can be written, {free_gb:.0f} GB are free"
+    where = settings.storage_folder.absolute()
+    return network_warning(where, file_system(where), has_postgres=bool(settings.ledger_url)) or (
+        f"{where} can be written, {free_gb:.0f} GB are free"
+    )
+
+
+def network_warning(folder: Path, kind: str, *, has_postgres: bool) -> str:
+    """Returns a warning if the ledger's SQLite file would be on a network file system, or "".
+
+    Args:
+        folder: The storage folder.
+        kind: The type of its file system.
+        has_postgres: Whether the ledger is in Postgres.
+    """
+    if has_postgres or kind not in NETWORK_FILE_SYSTEMS:
+        return ""
+    return _Warning(
+        f"{folder} is on {kind}, where SQLite may lose data: set ledger_url to a Postgres, or "
+        "choose a folder on a disk of this machine"
+    )
 
 
 def _nearest_folder(folder: Path) -> Path:

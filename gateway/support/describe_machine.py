@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 from typing import Any
 
+from gateway.store.file_storage import file_system
 from gateway.supervise.process_info import PROC, machine_bytes
 from totalmap import __version__
 
@@ -59,7 +60,7 @@ def describe_machine(folder: Path) -> Mapping[str, Any]:
         "disk_bytes": disk.total,
         "disk_free_bytes": disk.free,
         "disk_free_inodes": space.f_favail,
-        "file_system": _file_system(folder),
+        "file_system": file_system(folder),
     }
 
 
@@ -86,14 +87,3 @@ def _field(file: Path, name: str) -> str:
             if key.strip() == name:
                 return value.strip()
     return ""
-
-
-def _file_system(folder: Path) -> str:
-    """Returns the type of the file system of a folder, such as ext4 or nfs4 (proc(5))."""
-    best, found = "", "unknown"
-    with suppress(OSError):
-        for line in (PROC / "self" / "mounts").read_text().splitlines():
-            _, place, kind, *_ = line.split()
-            if folder.absolute().is_relative_to(place) and len(place) > len(best):
-                best, found = place, kind
-    return found

@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 from cli.__main__ import app
 from gateway.config import GatewaySettings, ReceiveSection
 from gateway.folder_locks import machine_name
-from gateway.preflight import PreflightResult, check, faults_of_settings
+from gateway.preflight import PreflightResult, check, faults_of_settings, network_warning
+from gateway.store.file_storage import file_system
 from tests.archive import running_archive
 from tests.conftest import DEMO_MODELS
 from tests.servers import LOOPBACK, free_port
@@ -174,3 +175,15 @@ def test_faults_that_would_end_the_processes_of_a_running_gateway_are_named(tmp_
         strict=True,
     ):
         assert says in fault
+
+
+def test_a_sqlite_ledger_on_a_network_file_system_is_a_warning(tmp_path: Path) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text("/dev/sda1 / ext4 rw 0 0\nserver:/totalmap /var/lib/totalmap nfs4 rw 0 0\n")
+    folder = Path("/var/lib/totalmap/storage")
+    kind = file_system(folder, mounts)
+    assert (kind, file_system(Path("/var/lib"), mounts)) == ("nfs4", "ext4")
+    said = network_warning(folder, kind, has_postgres=False)
+    assert "is on nfs4, where SQLite may lose data: set ledger_url to a Postgres" in said
+    assert network_warning(folder, kind, has_postgres=True) == ""
+    assert network_warning(folder, "ext4", has_postgres=False) == ""
