@@ -11,7 +11,19 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from cli import check, deploy, gateway, gateway_store, inspect, models, run, trace, verify
+from cli import (
+    check,
+    deploy,
+    gateway,
+    gateway_reload,
+    gateway_store,
+    inspect,
+    models,
+    run,
+    support,
+    trace,
+    verify,
+)
 from totalmap import __version__
 from totalmap.errors import ExitStatus, without_credentials
 
@@ -64,11 +76,14 @@ app.command("inspect")(inspect.inspect)
 app.command("check")(check.check)
 app.command("serve")(gateway.serve)
 app.command("status")(gateway.status)
+app.command("support")(support.support)
 app.command("trace")(trace.print_trace)
 app.command("verify")(verify.print_verification)
 app.add_typer(models.app, name="models")
 app.add_typer(deploy.app, name="deploy")
-app.add_typer(gateway_store.app, name="gateway")
+# Each of these modules adds its commands to the same group.
+assert gateway_store.app is gateway_reload.app is gateway.app  # noqa: S101
+app.add_typer(gateway.app, name="gateway")
 
 
 def print_version(is_wanted: bool) -> None:

@@ -4,7 +4,6 @@ import getpass
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,14 +18,12 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from gateway.config import GatewaySettings
-    from gateway.store.conflict import Conflict
     from gateway.store.jobs import JobList
     from gateway.store.workers import WorkerList
 
 app = typer.Typer(help="Looks after the gateway that `totalmap serve` runs.", no_args_is_help=True)
 
-# Every command takes the file as an option; a command without other arguments also takes it as an
-# argument.
+# Every command takes the file as an option or as its last argument.
 Config = Annotated[
     Path | None,
     typer.Option("--config", "-c", help="gateway.yaml; without it, safe defaults."),
@@ -34,9 +31,6 @@ Config = Annotated[
 File = Annotated[
     Path | None, typer.Argument(metavar="CONFIG", help="gateway.yaml; the same as --config.")
 ]
-# The end of a UID, where UIDs differ.
-UID_CHARACTERS = 12
-ATTRIBUTES_SHOWN = 6
 JobId = Annotated[str, typer.Argument(help="The first characters of a job ID.")]
 
 
@@ -55,13 +49,15 @@ def serve(
 
     log.configure()
     with errors_to_exit_status():
-        path = _given(file, config)
+        path = given_file(file, config)
         settings = _settings(path)
         from gateway.folder_locks import machine_name, only_gateway
         from gateway.job_queue import set_aside_damaged_queue
+        from gateway.preflight import faults_of_settings
         from gateway.process_main import keep_private, stop_signals
         from gateway.recent_log import keep_recent_log
         from gateway.supervise.ledger_integrity_check import checking_ledger
+        from gateway.supervise.settings_reload import SettingsReload
         from gateway.supervisor import roles, serve
 
         keep_private(settings.storage_folder)
@@ -70,17 +66,20 @@ def serve(
                 running.enter_context(only_gateway(settings.storage_folder))
                 set_aside_damaged_queue(settings)
                 _show_where_the_page_is(settings)
-            machine = running.enter_context(machine_name(settings.storage_folder))
+            machine = running.enter_context(
+                machine_name(settings.storage_folder, path, only_work=only_work)
+            )
             keep_recent_log(settings.storage_folder, f"supervisor-{machine}")
             stop = running.enter_context(stop_signals())
             running.enter_context(checking_ledger(settings, stop))
-            serve(settings, path, roles(settings, machine, only_work=only_work), stop)
+            reload = SettingsReload(settings, path, machine, faults_of_settings)
+            serve(reload, roles(settings, machine, only_work=only_work), stop)
 
 
 def status(file: File = None, config: Config = None) -> None:
     """Shows what the gateway receives, segments and delivers, and what is wrong."""
     with errors_to_exit_status():
-        path = _given(file, config)
+        path = given_file(file, config)
         settings = _settings(path)
         from cli.status import status_lines
 
@@ -96,7 +95,7 @@ def check_command(file: File = None, config: Config = None) -> None:
     log.configure(level=logging.CRITICAL)
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
     with errors_to_exit_status():
-        path = _given(file, config)
+        path = given_file(file, config)
         settings, faults = _settings(path), 0
         from gateway.preflight import check
 
@@ -114,7 +113,7 @@ def check_command(file: File = None, config: Config = None) -> None:
 def password_command(file: File = None, config: Config = None) -> None:
     """Asks for a new password of the page, and sets it."""
     with errors_to_exit_status():
-        path = _given(file, config)
+        path = given_file(file, config)
         settings = _settings(path)
         from gateway.web.password import set_password
 
@@ -123,9 +122,9 @@ def password_command(file: File = None, config: Config = None) -> None:
 
 
 @app.command("retry")
-def retry_command(job: JobId, config: Config = None) -> None:
+def retry_command(job: JobId, file: File = None, config: Config = None) -> None:
     """Queues a job again that is dead, held back or cancelled."""
-    with _found(job, config) as (jobs, job_id):
+    with _found(job, file, config) as (jobs, job_id):
         _say(
             jobs.retry(job_id, _who()),
             "The job is queued again.",
@@ -134,16 +133,16 @@ def retry_command(job: JobId, config: Config = None) -> None:
 
 
 @app.command("cancel")
-def cancel_command(job: JobId, config: Config = None) -> None:
+def cancel_command(job: JobId, file: File = None, config: Config = None) -> None:
     """Cancels a waiting or running job."""
-    with _found(job, config) as (jobs, job_id):
+    with _found(job, file, config) as (jobs, job_id):
         _say(jobs.cancel(job_id, _who()), "The job is cancelled.", "This job is already finished.")
 
 
 @app.command("urgent")
-def urgent_command(job: JobId, config: Config = None) -> None:
+def urgent_command(job: JobId, file: File = None, config: Config = None) -> None:
     """Makes a waiting job urgent."""
-    with _found(job, config) as (jobs, job_id):
+    with _found(job, file, config) as (jobs, job_id):
         _say(jobs.make_urgent(job_id, _who()), "The job is urgent now.", "This job is not waiting.")
 
 
@@ -151,8 +150,10 @@ def urgent_command(job: JobId, config: Config = None) -> None:
 def held_command(file: File = None, config: Config = None) -> None:
     """Lists the studies whose instances contradict each other; the page shows both sides."""
     with errors_to_exit_status():
-        settings = _settings(_given(file, config))
-        for line in _held_lines(settings):
+        settings = _settings(given_file(file, config))
+        from cli.held_studies import held_lines
+
+        for line in held_lines(settings):
             print_line(line)
 
 
@@ -160,11 +161,11 @@ def held_command(file: File = None, config: Config = None) -> None:
 def confirm_clock_command(file: File = None, config: Config = None) -> None:
     """Confirms the clock of the machine after a jump, so that retention goes on."""
     with errors_to_exit_status():
-        settings = _settings(_given(file, config))
+        settings = _settings(given_file(file, config))
         from gateway.store.clock_record import ClockRecord
-        from gateway.store.database import open_database
+        from gateway.store.database import open_existing_database
 
-        with open_database(settings) as database:
+        with open_existing_database(settings) as database:
             is_done = ClockRecord(database).confirm(_who())
         _say(is_done, "Retention goes on.", "The clock has not jumped.")
 
@@ -179,21 +180,22 @@ def pause_command(file: File = None, config: Config = None) -> None:
 
 @app.command("resume")
 def resume_command(file: File = None, config: Config = None) -> None:
-    """Resumes the start of jobs."""
+    """Resumes the start of jobs, and the reception of a drained gateway."""
     with _worker_list(file, config) as worker_list:
         worker_list.pause(_who(), is_paused=False)
-    print_line("Jobs are started again.")
+    print_line("Studies are received, and jobs are started again.")
 
 
 @app.command("drain")
 def drain_command(file: File = None, config: Config = None) -> None:
     """Stops receiving, finishes and delivers all jobs, and ends the gateway, for an upgrade."""
     with _worker_list(file, config) as worker_list:
-        worker_list.drain(is_draining=True)
+        worker_list.drain(_who())
     print_line("The gateway ends when it has finished and delivered what it has.")
+    print_line("Nothing is received until `totalmap gateway resume`, also after another start.")
 
 
-def _given(file: Path | None, config: Path | None) -> Path | None:
+def given_file(file: Path | None, config: Path | None) -> Path | None:
     """Returns the settings file, which may be given as an argument or as an option.
 
     Raises:
@@ -217,7 +219,7 @@ def given_settings(config: Path | None, file: Path | None = None) -> "GatewaySet
     Raises:
         ConfigError: They are wrong, two files are given, or the gateway is not installed.
     """
-    return _settings(_given(file, config))
+    return _settings(given_file(file, config))
 
 
 def _settings(config: Path | None) -> "GatewaySettings":
@@ -251,14 +253,14 @@ def _show_where_the_page_is(settings: "GatewaySettings") -> None:
 
 
 @contextmanager
-def _found(start: str, config: Path | None) -> Iterator[tuple["JobList", str]]:
+def _found(start: str, file: Path | None, config: Path | None) -> Iterator[tuple["JobList", str]]:
     """Yields the list of jobs and the id of the one job whose id begins with some characters."""
     with errors_to_exit_status():
-        settings = _settings(config)
-        from gateway.store.database import open_database
+        settings = _settings(given_file(file, config))
+        from gateway.store.database import open_existing_database
         from gateway.store.jobs import JobList
 
-        with open_database(settings) as database:
+        with open_existing_database(settings) as database:
             jobs = JobList(database)
             found = jobs.starting_with(start)
             if len(found) != 1:
@@ -269,11 +271,11 @@ def _found(start: str, config: Path | None) -> Iterator[tuple["JobList", str]]:
 @contextmanager
 def _worker_list(file: Path | None, config: Path | None) -> Iterator["WorkerList"]:
     with errors_to_exit_status():
-        settings = _settings(_given(file, config))
-        from gateway.store.database import open_database
+        settings = _settings(given_file(file, config))
+        from gateway.store.database import open_existing_database
         from gateway.store.workers import WorkerList
 
-        with open_database(settings) as database:
+        with open_existing_database(settings) as database:
             yield WorkerList(database)
 
 
@@ -285,41 +287,3 @@ def _say(is_done: bool, done: str, not_done: str) -> None:
 
 def _who() -> str:
     return getpass.getuser()
-
-
-def _held_lines(settings: "GatewaySettings") -> Iterator["str | Table"]:
-    """Yields the held studies, without patients, as a table.
-
-    Raises:
-        ConfigError, ResourceError: The database can't be opened, or fails.
-    """
-    from rich.table import Table
-
-    from gateway.store.conflicts import ConflictList
-    from gateway.store.database import open_database
-
-    with open_database(settings) as database:
-        conflicts = ConflictList(database)
-        undecided = conflicts.undecided()
-        yield f"Held studies: {len(undecided)}"
-        if undecided:
-            table = Table("Study", "Found", "Conflict", "Differs in", "Set aside", "Sent by")
-            for conflict in undecided:
-                senders = {kept.sender for kept in conflicts.instances(conflict.conflict_id)}
-                table.add_row(*_held_cells(conflict), ", ".join(sorted(senders)))
-            yield table
-
-
-def _held_cells(conflict: "Conflict") -> tuple[str, ...]:
-    from totalmap.dicom.instance_comparison import attribute_name
-
-    names = [attribute_name(keyword) for keyword in conflict.keywords]
-    more = len(names) - ATTRIBUTES_SHOWN
-    shown = names[:ATTRIBUTES_SHOWN] + ([f"{more} more"] if more > 0 else [])
-    return (
-        f"…{conflict.study_instance_uid[-UID_CHARACTERS:]}",
-        datetime.fromtimestamp(conflict.found_at).astimezone().strftime("%Y-%m-%d %H:%M"),
-        ", ".join(conflict.kinds),
-        ", ".join(shown),
-        f"{conflict.n_instances} instances",
-    )

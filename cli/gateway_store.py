@@ -15,10 +15,10 @@ Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder of th
 
 
 @app.command("backup")
-def backup_command(folder: Folder, config: Config = None) -> None:
+def backup_command(folder: Folder, file: File = None, config: Config = None) -> None:
     """Saves the ledger, the queue and all files into a new folder; the gateway may run."""
     with errors_to_exit_status():
-        settings = given_settings(config)
+        settings = given_settings(config, file)
         from gateway.backup.backup import back_up
 
         saved = back_up(settings, folder)
@@ -28,10 +28,10 @@ def backup_command(folder: Folder, config: Config = None) -> None:
 
 
 @app.command("restore")
-def restore_command(folder: Folder, config: Config = None) -> None:
+def restore_command(folder: Folder, file: File = None, config: Config = None) -> None:
     """Restores a backup into the storage folder of the settings; the gateway must not run."""
     with errors_to_exit_status():
-        settings = given_settings(config)
+        settings = given_settings(config, file)
         from gateway.backup.restore import restore
 
         done = restore(settings, folder)
@@ -47,13 +47,14 @@ def verify_command(
         Path | None,
         typer.Argument(metavar="[FOLDER]", help="A backup; without it, the storage folder."),
     ] = None,
+    file: File = None,
     config: Config = None,
 ) -> None:
     """Reads all files of a backup, or of the gateway, and compares them with the ledger."""
     with errors_to_exit_status():
         from gateway.backup.backup import verify_backup, verify_store
 
-        found = verify_backup(folder) if folder else verify_store(given_settings(config))
+        found = verify_backup(folder) if folder else verify_store(given_settings(config, file))
         n_differences = 0
         for difference in found:
             n_differences += 1
@@ -83,11 +84,14 @@ def repair_command(file: File = None, config: Config = None) -> None:
         settings = given_settings(config, file)
         from gateway.folder_locks import only_gateway
         from gateway.receive.recovery import repair
-        from gateway.store.database import open_database
+        from gateway.store.database import open_existing_database
         from gateway.store.file_storage import Storage
         from gateway.store.ledger import Ledger
 
-        with only_gateway(settings.storage_folder), open_database(settings) as database:
+        with (
+            open_existing_database(settings) as database,
+            only_gateway(settings.storage_folder),
+        ):
             done = repair(Storage(settings.storage_folder), Ledger(database))
         print_line(f"Put on record: {done.recorded} files. Removed: {done.removed} broken files.")
 
@@ -97,14 +101,18 @@ def downgrade_command(
     version: Annotated[
         str, typer.Argument(help="The version of TotalMAP to go back to, for example 0.1.0.")
     ],
+    file: File = None,
     config: Config = None,
 ) -> None:
     """Migrates the ledger back to the layout of an earlier version; the gateway must not run."""
     with errors_to_exit_status():
-        settings = given_settings(config)
+        settings = given_settings(config, file)
         from gateway.folder_locks import only_gateway
-        from gateway.store.database import open_database
+        from gateway.store.database import open_existing_database
 
-        with only_gateway(settings.storage_folder), open_database(settings) as database:
+        with (
+            open_existing_database(settings) as database,
+            only_gateway(settings.storage_folder),
+        ):
             database.downgrade(version)
         print_line(f"The ledger has the layout of version {version}: install that version now.")

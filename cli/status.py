@@ -2,20 +2,23 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 from rich.table import Table
 
 from gateway.config import GatewaySettings
+from gateway.folder_locks import running_machines
 from gateway.store.clock_record import ClockRecord
 from gateway.store.conflicts import ConflictList
-from gateway.store.database import Database, open_database
-from gateway.store.file_storage import BYTES_PER_GB, Storage
+from gateway.store.database import Database, open_existing_database
+from gateway.store.file_storage import BYTES_PER_GB, free_bytes
 from gateway.store.job import Job
 from gateway.store.overview import (
     Group,
     arriving_studies,
     count_jobs,
     destinations,
+    is_idle,
     list_jobs,
 )
 from gateway.store.workers import LOST_SECONDS, WorkerList
@@ -32,11 +35,12 @@ def status_lines(settings: GatewaySettings) -> Iterator[str | Table]:
     Raises:
         ConfigError, ResourceError: The database can't be opened, or fails.
     """
-    with open_database(settings) as database:
+    with open_existing_database(settings) as database:
         yield from _lines(settings, database)
 
 
 def _lines(settings: GatewaySettings, database: Database) -> Iterator[str | Table]:
+    yield from _gateway(settings, database)
     counts = count_jobs(database)
     yield "Jobs: " + ", ".join(f"{n} {state}" for state, n in counts.items())
     yield f"Studies being received: {len(arriving_studies(database))}"
@@ -47,9 +51,28 @@ def _lines(settings: GatewaySettings, database: Database) -> Iterator[str | Tabl
     yield from _workers(database)
     yield from _destinations(settings, database)
     yield from _held(database)
-    free_gb = Storage(settings.storage_folder).free_bytes() / BYTES_PER_GB
+    free_gb = free_bytes(settings.storage_folder) / BYTES_PER_GB
     limit_gb = settings.receive.keep_free_gb
     yield f"Disk: {free_gb:.1f} GB are free; with less than {limit_gb:g} nothing is received"
+
+
+def _gateway(settings: GatewaySettings, database: Database) -> Iterator[str]:
+    """Yields whether a gateway runs, on which machines, and since when."""
+    machines = running_machines(settings.storage_folder)
+    receiving = [machine for machine in machines if not machine.only_work]
+    if not receiving:
+        seen_at = WorkerList(database).last_sign_of_life()
+        since = f", and has not run since {_moment(seen_at)}" if seen_at else ""
+        yield f"No gateway runs{since}: nothing is received; `totalmap serve` starts one"
+    for machine in receiving:
+        yield f"The gateway runs on {machine.name} since {_moment(machine.since)}"
+    for machine in machines:
+        if machine.only_work:
+            yield f"{machine.name} segments since {_moment(machine.since)}"
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _jobs_table(group: Group, jobs: Sequence[Job]) -> Table:
@@ -73,12 +96,18 @@ def _workers(database: Database) -> Iterator[str]:
     if worker_list.is_paused():
         yield "Paused: no more jobs are started."
     if worker_list.is_draining():
-        yield "Draining: the gateway ends when all jobs are finished and delivered."
+        yield _drain(database)
     for worker in worker_list.workers():
         silent = time.time() - worker.seen_at
         lost = ", LOST" if silent > LOST_SECONDS else ""
         work = f"works on {worker.job_id[:ID_CHARACTERS]}" if worker.job_id else "is idle"
         yield f"Worker {worker.worker} on {worker.device}: {work}, seen {silent:.0f} s ago{lost}"
+
+
+def _drain(database: Database) -> str:
+    if is_idle(database):
+        return "Drained: nothing is received until `totalmap gateway resume`."
+    return "Draining: the gateway ends when all jobs are finished and delivered."
 
 
 def _held(database: Database) -> Iterator[str]:

@@ -36,11 +36,12 @@ log = get_logger()
 
 
 class ProcessState(IntEnum):
-    """The state that a process reports."""
+    """The state that a process reports; STOPPED: the supervisor has stopped it on purpose."""
 
     STARTING = 0
     RUNNING = 1
     HANGING = 2
+    STOPPED = 3
 
 
 class UnpausedClock:
@@ -153,6 +154,8 @@ class HeartbeatWatch:
         for index, name in enumerate(self._table.names):
             seconds = self._silences[index].seconds(self._table.beats(index), now)
             state = self._table.state(index)
+            if state is ProcessState.STOPPED:
+                continue
             if state is ProcessState.HANGING or seconds > LATE_SECONDS:
                 self._late.append(f"the process `{name}` does not answer")
             elif state is ProcessState.STARTING:

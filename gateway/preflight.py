@@ -21,10 +21,17 @@ from gateway.config import (
     WebSection,
 )
 from gateway.config.named_files import shown
+from gateway.config.settings_changes import named_files
 from gateway.deliver.destination_probe import probe
+from gateway.folder_locks import running_machines
 from gateway.receive.dicom_receiver import tls_context
-from gateway.store.database import open_database
-from gateway.store.file_storage import BYTES_PER_GB, Storage
+from gateway.store.database import LEDGER_FILE, look_at_database
+from gateway.store.file_storage import (
+    BYTES_PER_GB,
+    NETWORK_FILE_SYSTEMS,
+    file_system,
+    free_bytes,
+)
 from gateway.work.application_settings import write_overlay
 from totalmap.default_locations import DEFAULT_MODELS, DEFAULT_SETTINGS
 from totalmap.errors import ConfigError, ResourceError, TotalMapError
@@ -67,6 +74,39 @@ def check(settings: GatewaySettings) -> Iterator[PreflightResult]:
         yield PreflightResult(name=certificate.setting, warning=certificate.sentence(now))
 
 
+def faults_of_settings(settings: GatewaySettings) -> Iterator[str]:
+    """Yields why the processes of a running gateway could not use other settings.
+
+    Neither ports nor destinations are tested: the gateway itself uses the ports, and a destination
+    may be away.
+    """
+    checks: list[tuple[str, Callable[[], object]]] = [
+        (key, partial(_readable, key, path)) for key, path in named_files(settings)
+    ]
+    receive, web = settings.receive, settings.web
+    if receive.tls is not None:
+        checks.append(("receive.tls", partial(tls_context, receive.tls)))
+    for name, served in (("receive.stow", receive.stow), ("web", web)):
+        if served is not None and served.certificate_file is not None:
+            checks.append((name, partial(_try_certificate, name, served)))
+    checks += [(f"rule {rule.name}", partial(_rule, settings, rule)) for rule in settings.rules]
+    if settings.work.runner is RunnerKind.CONTAINER:
+        checks.append(("work.container", partial(_container, settings)))
+    for name, look in checks:
+        fault = _checked(name, lambda look=look: str(look())).fault  # type: ignore[misc]
+        if fault is not None:
+            yield fault
+
+
+def _readable(key: str, path: Path) -> None:
+    """Raises a ConfigError if a file can't be read; the path may be the secret itself."""
+    try:
+        path.open("rb").close()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is no path"
+        raise ConfigError(f"the file that {key} names can't be read: {reason}") from None
+
+
 class _Warning(str):
     """The text of a check whose subject works but is not safe."""
 
@@ -84,19 +124,47 @@ def _checked(name: str, look: Callable[[], str]) -> PreflightResult:
 
 
 def _storage(settings: GatewaySettings) -> str:
-    storage = Storage(settings.storage_folder)
-    with tempfile.TemporaryFile(dir=storage.incoming):
-        free_gb = storage.free_bytes() / BYTES_PER_GB
+    """Tests the storage folder, or where it is to be made; makes nothing that stays."""
+    with tempfile.TemporaryFile(dir=_nearest_folder(settings.storage_folder)):
+        free_gb = free_bytes(settings.storage_folder) / BYTES_PER_GB
     if free_gb < settings.receive.keep_free_gb:
         raise ResourceError(
             f"{settings.storage_folder} has {free_gb:.1f} GB left, receive.keep_free_gb is "
             f"{settings.receive.keep_free_gb:g}: nothing would be received"
         )
-    return f"{settings.storage_folder.absolute()} can be written, {free_gb:.0f} GB are free"
+    where = settings.storage_folder.absolute()
+    return network_warning(where, file_system(where), has_postgres=bool(settings.ledger_url)) or (
+        f"{where} can be written, {free_gb:.0f} GB are free"
+    )
+
+
+def network_warning(folder: Path, kind: str, *, has_postgres: bool) -> str:
+    """Returns a warning if the ledger's SQLite file would be on a network file system, or "".
+
+    Args:
+        folder: The storage folder.
+        kind: The type of its file system.
+        has_postgres: Whether the ledger is in Postgres.
+    """
+    if has_postgres or kind not in NETWORK_FILE_SYSTEMS:
+        return ""
+    return _Warning(
+        f"{folder} is on {kind}, where SQLite may lose data: set ledger_url to a Postgres, or "
+        "choose a folder on a disk of this machine"
+    )
+
+
+def _nearest_folder(folder: Path) -> Path:
+    """Returns a folder, or the nearest folder above it that exists."""
+    while not folder.exists():
+        folder = folder.absolute().parent
+    return folder
 
 
 def _ledger(settings: GatewaySettings) -> str:
-    with open_database(settings) as database:
+    if not settings.ledger_url and not (settings.storage_folder / LEDGER_FILE).exists():
+        return "SQLite in the storage folder, which the first start makes"
+    with look_at_database(settings) as database:
         return "Postgres answers" if database.is_postgres else "SQLite in the storage folder"
 
 
@@ -105,11 +173,9 @@ def _receive(settings: GatewaySettings) -> str:
     if receive.tls:
         tls_context(receive.tls)
     where = f"{receive.ae_title} at {receive.address}:{receive.port}"
-    try:
-        with Storage(settings.storage_folder).only_here():
-            _try_port(receive.address, receive.port)
-    except ResourceError:
+    if any(not machine.only_work for machine in running_machines(settings.storage_folder)):
         return f"{where}; a gateway runs on this folder now"
+    _try_port(receive.address, receive.port)
     return f"{where}, {'encrypted' if receive.tls else 'not encrypted'}"
 
 

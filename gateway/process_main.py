@@ -14,13 +14,14 @@ from threading import Event
 
 from app.argument_parser_base import ArgumentParser
 from gateway.config import GatewaySettings, load_gateway_settings, use_gpu
+from gateway.config.inherited_settings import read_inherited_settings
 from gateway.heartbeat import Heartbeat
+from gateway.process_ending import STOP_SIGNALS, Ending, end_signals
 from gateway.recent_log import keep_recent_log
 from totalmap import log
 from totalmap.errors import ResourceError, TotalMapError, internal_error
 from totalmap.log import get_logger
 
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _PR_SET_PDEATHSIG = 1
 _NOT_FOR_OTHERS = 0o077
 RECEIVER, WORK = "receiver", "work"
@@ -98,16 +99,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         heartbeat = Heartbeat.attach(given.heartbeat)
         if given.heartbeat is not None or given.channel is not None:
             end_with_parent()
-        with heartbeat.beating(), stop_signals() as stop:
-            settings = load_gateway_settings(given.config)
+        with heartbeat.beating(), end_signals() as ending:
+            settings = _settings(given)
             if role != RECEIVER:  # a receiver gets its settings later
                 keep_recent_log(settings.storage_folder, given.worker if role == WORK else role)
-            _run(given, settings, heartbeat, stop)
+            _run(given, settings, heartbeat, ending)
     except TotalMapError as error:
         return _failed(role, error)
     except Exception as error:  # its message may quote values of a study
         return _failed(role, internal_error(error))
     return 0
+
+
+def _settings(given: argparse.Namespace) -> GatewaySettings:
+    if given.settings is not None:
+        return read_inherited_settings(given.settings)
+    return load_gateway_settings(given.config)
 
 
 def _failed(role: str, error: TotalMapError) -> int:
@@ -120,6 +127,7 @@ def _parser() -> ArgumentParser:
     parser = ArgumentParser(prog="python -m gateway")
     parser.add_argument("role", choices=["receive", RECEIVER, "dispatch", WORK, "web"])
     parser.add_argument("-c", "--config", type=Path)
+    parser.add_argument("--settings", type=int, help="the descriptor of inherited settings")
     parser.add_argument("--channel", type=int, help="of a receiver: the descriptor of its socket")
     parser.add_argument("--number", type=int, default=0, help="of a receiver")
     parser.add_argument("--heartbeat", help="where to beat (gateway/heartbeat.py)")
@@ -129,14 +137,17 @@ def _parser() -> ArgumentParser:
 
 
 def _run(
-    given: argparse.Namespace, settings: GatewaySettings, heartbeat: Heartbeat, stop: Event
+    given: argparse.Namespace, settings: GatewaySettings, heartbeat: Heartbeat, ending: Ending
 ) -> None:
     # Each process imports only what it needs: loading networks takes seconds.
     if given.role == "receive":
+        from gateway.receive.listening_server import Leave
         from gateway.receive.receive_process import receiving
 
-        with receiving(settings, heartbeat):
-            stop.wait()
+        leave = Leave()
+        with receiving(settings, heartbeat, leave):
+            ending.wanted.wait()
+            leave.wait_until_free(ending.stop)
     elif given.role == RECEIVER:
         from gateway.receive.serve_handed_over_connections import serve_handed_over
 
@@ -144,13 +155,13 @@ def _run(
     elif given.role == "dispatch":
         from gateway.dispatch.dispatcher import dispatch
 
-        dispatch(settings, heartbeat, stop)
+        dispatch(settings, heartbeat, ending)
     elif given.role == "web":
         from gateway.web.server import serve_web
 
-        serve_web(settings, heartbeat, stop)
+        serve_web(settings, heartbeat, ending.wanted)
     else:
         use_gpu(given.device)  # before anything asks for the GPUs
         from gateway.work.worker import work
 
-        work(settings, given.worker, given.device, heartbeat, stop)
+        work(settings, given.worker, given.device, heartbeat, ending)

@@ -6,17 +6,17 @@ affect the others.
 
 import socket
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from threading import Event
 
 from gateway.config import GatewaySettings, systemd_socket
+from gateway.config.inherited_settings import InheritedSettings
 from gateway.heartbeat import HeartbeatTable, ProcessState, UnpausedClock
 from gateway.store.database import open_database
-from gateway.store.workers import WorkerList
 from gateway.supervise.job_watch import JobWatch
 from gateway.supervise.process_info import machine_bytes
+from gateway.supervise.settings_reload import SettingsChange, SettingsReload
 from gateway.supervise.supervised_process import BYTES_PER_GB, Limits, SupervisedProcess
 
 # States for systemd (sd_notify(3)).
@@ -67,17 +67,11 @@ def roles(
     return workers if only_work else [[RECEIVE], ["dispatch"], ["web"], *workers]
 
 
-def serve(
-    settings: GatewaySettings,
-    settings_file: Path | None,
-    roles: Sequence[Sequence[str]],
-    stop: Event,
-) -> None:
-    """Runs the processes of the gateway until it is told to stop.
+def serve(reload: SettingsReload, roles: Sequence[Sequence[str]], stop: Event) -> None:
+    """Runs the processes of the gateway until it is told to stop, or is drained.
 
     Args:
-        settings: Of the gateway.
-        settings_file: The file of the settings; None: the defaults.
+        reload: Has the settings of the gateway, and reads them again when it is asked to.
         roles: Arguments of `python -m gateway`, one list a process.
         stop: Set from elsewhere.
 
@@ -85,54 +79,100 @@ def serve(
         ResourceError: The database can't be opened.
         TotalMapError: A process can't run with these settings; its log says why.
     """
-    config = ["--config", str(settings_file)] if settings_file else []
     table = HeartbeatTable.create([SUPERVISOR, *(role[0] for role in roles)])
+    settings = InheritedSettings(reload.settings)
     processes = [
-        SupervisedProcess([*role, *config], _limits(settings, role[0]), table, slot)
+        SupervisedProcess(role, _limits(reload.settings, role[0]), table, slot)
         for slot, role in enumerate(roles, start=_SUPERVISOR_SLOT + 1)
     ]
+    _use(settings, processes)
     workers = {
         role[2]: process for role, process in zip(roles, processes, strict=True) if role[0] == WORK
     }
-    with open_database(settings) as database:
-        if any(role[0] == RECEIVE for role in roles):
-            # A drain ends with the gateway that was drained.
-            WorkerList(database).drain(is_draining=False)
-        job_watch = JobWatch(database, settings.work, list(workers))
-        with job_watch.looking():
+    with open_database(reload.settings) as database:
+        job_watch = JobWatch(database, reload.settings.work, list(workers))
+        gateway = _Gateway(processes, workers, job_watch, table, settings)
+        with job_watch.looking(), reload.reading(database):
             try:
-                _supervise(processes, workers, job_watch, table, stop)
+                gateway.supervise(reload, stop)
             finally:
-                _end(processes, settings.work.stop_seconds + STOP_SECONDS)
+                _end(processes, gateway.settings.work.stop_seconds + STOP_SECONDS)
 
 
-def _supervise(
-    processes: Sequence[SupervisedProcess],
-    workers: "dict[str, SupervisedProcess]",
-    job_watch: JobWatch,
-    table: HeartbeatTable,
-    stop: Event,
-) -> None:
-    """Keeps the processes running until the gateway is told to stop, or is drained."""
-    clock = UnpausedClock()
-    names = {process: name for name, process in workers.items()}
-    is_first = True
-    while not stop.wait(LOOK_SECONDS) and not job_watch.is_drained:
-        now = clock.now()
-        table.beat(_SUPERVISOR_SLOT, ProcessState.RUNNING)
-        overdue = job_watch.overdue
-        for process in processes:
-            if job_watch.is_draining and process.role == RECEIVE:
-                process.tell_to_stop()
-                continue
-            loss = process.keep_up(now)
-            name = names.get(process, "")
-            if loss is None and name in overdue and process.is_running:
-                loss = process.end(overdue[name])
-            if loss is not None and name:
-                process.start_after(job_watch.settle(name, loss))
-        notify_systemd(READY if is_first else ALIVE)
-        is_first = False
+class _Gateway:
+    """The processes of the gateway, with the settings that they use."""
+
+    def __init__(
+        self,
+        processes: Sequence[SupervisedProcess],
+        workers: Mapping[str, SupervisedProcess],
+        job_watch: JobWatch,
+        table: HeartbeatTable,
+        inherited: InheritedSettings,
+    ) -> None:
+        self._processes = processes
+        self._workers = workers
+        self._names = {process: name for name, process in workers.items()}
+        self._job_watch = job_watch
+        self._table = table
+        self._inherited = inherited
+
+    @property
+    def settings(self) -> GatewaySettings:
+        """The settings that processes use which are started now."""
+        return self._inherited.settings
+
+    def supervise(self, reload: SettingsReload, stop: Event) -> None:
+        """Keeps the processes running until the gateway is told to stop, or is drained."""
+        clock, is_first = UnpausedClock(), True
+        while not stop.wait(LOOK_SECONDS) and not self._job_watch.is_drained:
+            now = clock.now()
+            self._table.beat(_SUPERVISOR_SLOT, ProcessState.RUNNING)
+            change = reload.take()
+            if change is not None:
+                self._apply(change)
+            for process in self._processes:
+                self._keep_up(process, now)
+            notify_systemd(READY if is_first else ALIVE)
+            is_first = False
+
+    def _keep_up(self, process: SupervisedProcess, now: float) -> None:
+        if self._job_watch.is_draining and process.role == RECEIVE:
+            process.keep_stopped()
+            return
+        overdue, name = self._job_watch.overdue, self._names.get(process, "")
+        loss = process.keep_up(now)
+        if loss is None and name in overdue and process.is_running:
+            loss = process.end(overdue[name])
+        if loss is not None and name:
+            process.start_after(self._job_watch.settle(name, loss))
+
+    def _apply(self, change: SettingsChange) -> None:
+        """Lets the processes that a change concerns end when their work is done, and start anew."""
+        before, self._inherited = self._inherited, InheritedSettings(change.settings)
+        _use(self._inherited, self._processes)
+        before.close()
+        self._job_watch.use(change.settings.work)
+        for process in self._processes:
+            if change.sections & sections_of(process.role):
+                process.replace()
+
+
+def sections_of(role: str) -> frozenset[str]:
+    """Returns the sections of gateway.yaml that a process uses."""
+    everything = frozenset(GatewaySettings.model_fields)
+    return {
+        RECEIVE: frozenset({"receive", "destinations", "deliver", "supervise"}),
+        "dispatch": everything - {"web"},
+        "web": everything,
+        # A job carries the settings of its rule.
+        WORK: frozenset({"work", "supervise"}),
+    }[role]
+
+
+def _use(settings: InheritedSettings, processes: Sequence[SupervisedProcess]) -> None:
+    for process in processes:
+        process.use(settings, _limits(settings.settings, process.role))
 
 
 def _end(processes: Collection[SupervisedProcess], patience_seconds: float) -> None:

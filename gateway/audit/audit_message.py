@@ -94,6 +94,7 @@ _APPLICATION_START = _dcm(110120, "Application Start")
 _APPLICATION_STOP = _dcm(110121, "Application Stop")
 _LOGIN = _dcm(110122, "Login")
 _NODE_AUTHENTICATION = _dcm(110126, "Node Authentication")
+_SOFTWARE_CONFIGURATION = _dcm(110131, "Software Configuration")
 _RESTRICTED_FUNCTION = _dcm(110132, "Use of Restricted Function")
 _APPLICATION = _dcm(110150, "Application")
 _DESTINATION_ROLE = _dcm(110152, "Destination Role ID")
@@ -172,6 +173,11 @@ def _rejected(event: Event, source: AuditSource) -> Sequence[_Participant]:
     return [_gateway(source), rejected]
 
 
+def _settings_read(event: Event, source: AuditSource) -> Sequence[_Participant]:
+    """The participants when the settings are read again; nobody is known who asked for it."""
+    return [_gateway(source), _gateway(source, name=event.object_name or UNKNOWN)]
+
+
 def _gateway(
     source: AuditSource,
     *,
@@ -203,6 +209,7 @@ _JOB_CHANGED = _MessageKind(_PROCEDURE_RECORD, _UPDATE, _by_user)
 # "R": a sender does not know what the receiver holds
 _DELIVERY = _MessageKind(_INSTANCES_TRANSFERRED, _READ, _sent)
 _SEGMENTATION = _MessageKind(_INSTANCES_ACCESSED, _CREATE, _by_gateway)
+_RELOAD = _MessageKind(_SECURITY_ALERT, _EXECUTE, _settings_read, _SOFTWARE_CONFIGURATION)
 _KINDS: Mapping[EventKind, _MessageKind] = {
     # "C": instances that the gateway held already are not on record again
     EventKind.RECEIVED: _MessageKind(_INSTANCES_TRANSFERRED, _CREATE, _received),
@@ -220,6 +227,8 @@ _KINDS: Mapping[EventKind, _MessageKind] = {
     EventKind.LOGIN_FAILED: _LOGIN_MESSAGE,
     EventKind.REJECTED: _MessageKind(_SECURITY_ALERT, _EXECUTE, _rejected, _NODE_AUTHENTICATION),
     EventKind.REFUSED: _MessageKind(_SECURITY_ALERT, _EXECUTE, _rejected, _RESTRICTED_FUNCTION),
+    EventKind.RELOADED: _RELOAD,
+    EventKind.NOT_RELOADED: _RELOAD,
     EventKind.STARTED_UP: _MessageKind(
         _APPLICATION_ACTIVITY, _EXECUTE, _process, _APPLICATION_START
     ),

@@ -23,7 +23,13 @@ from gateway.backup.sha256sums import (
 )
 from gateway.config import GatewaySettings
 from gateway.job_queue import QUEUE_FILE
-from gateway.store.database import LEDGER_FILE, Database, open_database, save_sqlite
+from gateway.store.database import (
+    LEDGER_FILE,
+    Database,
+    look_at_database,
+    open_existing_database,
+    save_sqlite,
+)
 from gateway.store.file_storage import INPUT_NAME, Storage, sha256_of
 from gateway.store.jobs import JobList
 from gateway.store.ledger import Ledger
@@ -48,36 +54,38 @@ def back_up(settings: GatewaySettings, folder: Path) -> Saved:
     never changed. A backup against the loss of the disk has to be on another one.
 
     Raises:
-        ConfigError: The folder is not empty.
+        ConfigError: The folder is not empty, or there is no ledger of this version.
         ResourceError: The database fails, the disk is full, or files on record are missing.
     """
     try:
         if folder.exists() and any(folder.iterdir()):
             raise ConfigError(f"{folder} is not empty: name a new folder for each backup")
-        folder.mkdir(parents=True, exist_ok=True)
-        return _back_up(settings, folder.absolute())
+        # A copy of a SQLite file is upgraded; Postgres is read by the tables of this version.
+        open_ledger = open_existing_database if settings.ledger_url else look_at_database
+        with open_ledger(settings) as database:
+            folder.mkdir(parents=True, exist_ok=True)
+            return _back_up(settings, database, folder.absolute())
     except OSError as error:
         raise ResourceError(f"the backup can't be written: {error.strerror}") from error
 
 
-def _back_up(settings: GatewaySettings, folder: Path) -> Saved:
+def _back_up(settings: GatewaySettings, database: Database, folder: Path) -> Saved:
     storage, ledger_file = Storage(settings.storage_folder), folder / LEDGER_FILE
-    with open_database(settings) as database:
-        database.check()
-        for _ in range(ROUNDS):
-            ledger_file.unlink(missing_ok=True)
-            database.save_to(ledger_file)
-            with Database(f"sqlite:///{ledger_file}") as snapshot:
-                instances = [*_save_instances(storage, Ledger(snapshot), folder)]
-                jobs = [*_save_jobs(storage, snapshot, folder)]
-            if None not in instances:
-                break
-        else:
-            missing = instances.count(None)
-            raise ResourceError(
-                f"{missing} files of instances on record are missing or changed: "
-                "`totalmap gateway verify` says more"
-            )
+    database.check()
+    for _ in range(ROUNDS):
+        ledger_file.unlink(missing_ok=True)
+        database.save_to(ledger_file)
+        with Database(f"sqlite:///{ledger_file}") as snapshot:
+            instances = [*_save_instances(storage, Ledger(snapshot), folder)]
+            jobs = [*_save_jobs(storage, snapshot, folder)]
+        if None not in instances:
+            break
+    else:
+        missing = instances.count(None)
+        raise ResourceError(
+            f"{missing} files of instances on record are missing or changed: "
+            "`totalmap gateway verify` says more"
+        )
     entries = [Entry(LEDGER_FILE, sha256_of(ledger_file)), *filter(None, instances), *jobs]
     queue = storage.folder / QUEUE_FILE
     if queue.exists() and not settings.ledger_url:
@@ -145,7 +153,7 @@ def verify_store(settings: GatewaySettings) -> Iterator[Difference]:
         ResourceError: The database fails.
         DamagedLedger: It is damaged.
     """
-    with open_database(settings) as database:
+    with open_existing_database(settings) as database:
         database.check()
         yield from _differences(Storage(settings.storage_folder), database)
 

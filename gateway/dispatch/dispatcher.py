@@ -27,6 +27,7 @@ from gateway.dispatch.source_query import ExpectedCounts
 from gateway.dispatch.study_indexing import StudyIndexing
 from gateway.heartbeat import LONG_STEP_SECONDS, Heartbeat, Silence, UnpausedClock
 from gateway.job_queue import Handlers, JobQueue, running_queue
+from gateway.process_ending import Ending, WorkInHand
 from gateway.retention.retention import ClockGuard, Retention
 from gateway.store.clock_record import ClockRecord
 from gateway.store.conflicts import ConflictList
@@ -253,13 +254,13 @@ def _failures_logged() -> Iterator[None]:
         log.warning("not_dispatched", reason=str(error))
 
 
-def dispatch(settings: GatewaySettings, heartbeat: Heartbeat, stop: Event) -> None:
-    """Runs the dispatching process until it is told to stop.
+def dispatch(settings: GatewaySettings, heartbeat: Heartbeat, ending: Ending) -> None:
+    """Runs the dispatching process until it is told to end.
 
     Args:
         settings: Of the gateway.
         heartbeat: Of this process.
-        stop: Set from elsewhere.
+        ending: Set from elsewhere; deliveries in hand are finished, unless it has to stop at once.
 
     Raises:
         ConfigError: The ledger is another version's.
@@ -268,7 +269,8 @@ def dispatch(settings: GatewaySettings, heartbeat: Heartbeat, stop: Event) -> No
     storage = Storage(settings.storage_folder)
     with open_database(settings) as database:
         ledger = Ledger(database)
-        deliverer = Deliverer.open(settings, storage, database)
+        deliverer, in_hand = Deliverer.open(settings, storage, database), WorkInHand()
+        handlers = Handlers(deliver=in_hand.counted(deliverer.deliver))
         retention = Retention(settings, storage, database)
         guard = ClockGuard(SystemClock(), ClockRecord(database))
 
@@ -280,7 +282,7 @@ def dispatch(settings: GatewaySettings, heartbeat: Heartbeat, stop: Event) -> No
         indexing = StudyIndexing(storage, database)
         with (
             watching_destinations(settings, database),
-            running_queue(settings, EXECUTOR, Handlers(deliver=deliverer.deliver)) as queue,
+            running_queue(settings, EXECUTOR, handlers) as queue,
             reporting_to_senders(SenderRequests(settings, storage, database)),
             closing(_expected_counts(settings)) as expected_counts,
             heartbeat.loop("dispatcher", LONG_STEP_SECONDS) as turned,
@@ -298,7 +300,8 @@ def dispatch(settings: GatewaySettings, heartbeat: Heartbeat, stop: Event) -> No
                 quiet_times=QuietTimes(SystemClock()),
                 turned=turned,
                 crashing_studies=CrashingStudies(settings.storage_folder),
-            ).run(stop, also=(delete, auditor.write, indexing.apply))
+            ).run(ending.wanted, also=(delete, auditor.write, indexing.apply))
+        in_hand.wait_until_done(ending.stop)
 
 
 def _expected_counts(settings: GatewaySettings) -> ExpectedCounts:

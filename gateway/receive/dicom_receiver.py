@@ -30,7 +30,7 @@ from gateway.config.named_files import shown
 from gateway.receive.association_limits import AssociationLimits, Sender
 from gateway.receive.event_driven_association import make_event_driven
 from gateway.receive.intake import Intake, MismatchedInstance, ReceivedFile
-from gateway.receive.listening_server import ListeningServer
+from gateway.receive.listening_server import Leave, ListeningServer
 from gateway.receive.message_limits import ReceiptMonitor
 from gateway.receive.receiver_processes import ReceiverProcess
 from gateway.receive.serve_associations import Admission, AssociationServer
@@ -65,6 +65,7 @@ def running_receiver(
     processes: Sequence[ReceiverProcess] = (),
     *,
     turned: Callable[[], None] = lambda: None,
+    leave: Leave | None = None,
 ) -> Iterator[int]:
     """Listens while the block runs, and yields the port; aborts associations at the end.
 
@@ -76,6 +77,7 @@ def running_receiver(
             offered.
         processes: Receiver processes, which serve some of the associations.
         turned: Called at each turn of the loop that accepts connections.
+        leave: Asks the server to take no more associations; None: nobody asks.
 
     Raises:
         ConfigError: A certificate or key can't be used.
@@ -92,6 +94,7 @@ def running_receiver(
         server = cast(ListeningServer, made)
         server.processes = processes
         server.turned = turned
+        server.leave = leave or Leave()
         server.use_limits(
             AssociationLimits(settings.max_associations, settings.associations_per_sender)
         )

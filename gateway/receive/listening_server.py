@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from selectors import EVENT_READ, DefaultSelector
+from threading import Event
 from typing import Any, cast
 
 from pynetdicom.transport import ThreadedAssociationServer
@@ -35,7 +36,37 @@ SEND_BUFFER_BYTES = 65_536
 # The number of this process, for `AssociationLimits`; receiver processes count from 1.
 THIS_PROCESS = 0
 
+# How long a server that is asked to leave goes on to accept, while it waits for a moment without
+# connections.
+LEAVE_SECONDS = 60.0
+
 log = get_logger()
+
+
+class Leave:
+    """Asks a server to take no more associations, and tells when it has none any more."""
+
+    def __init__(self, patience_seconds: float = LEAVE_SECONDS) -> None:
+        self.patience_seconds = patience_seconds
+        self._asked_at: float | None = None
+        self._is_free = Event()
+
+    def wait_until_free(self, stop: Event) -> None:
+        """Asks, and waits until no connection is left, or until `stop` is set."""
+        self._asked_at = time.monotonic()
+        while not stop.is_set() and not self._is_free.wait(LOOK_SECONDS):
+            pass
+
+    def look(self, *, is_free: bool) -> bool:
+        """Notes whether the server has no connection; returns whether it is to accept no more.
+
+        It goes on to accept until it is free for a moment, or for `patience_seconds`.
+        """
+        if self._asked_at is None:
+            return False
+        if is_free:
+            self._is_free.set()
+        return is_free or time.monotonic() - self._asked_at > self.patience_seconds
 
 
 class ListeningServer(AssociationServer):
@@ -48,12 +79,14 @@ class ListeningServer(AssociationServer):
         processes: Receiver processes; a connection is handed over to the one with the fewest.
         limits: The limits of associations, for all processes together.
         turned: Called at each turn of the loop.
+        leave: Asks it to accept no more.
     """
 
     request_queue_size = 128
     processes: Sequence[ReceiverProcess] = ()
     limits: AssociationLimits
     turned: Callable[[], None]
+    leave: Leave
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -61,6 +94,7 @@ class ListeningServer(AssociationServer):
         self._selector = DefaultSelector()
         self._stop_sender, self._stop_receiver = socket.socketpair()
         self.turned = lambda: None
+        self.leave = Leave()
 
     def use_limits(self, limits: AssociationLimits) -> None:
         """Sets the limits, before it serves."""
@@ -92,11 +126,20 @@ class ListeningServer(AssociationServer):
                 looked_at = time.monotonic()
                 self.look()
                 self._keep_processes_up()
+                self._leave_if_asked()
                 self.turned()
         for connection in list(self._waiting):
             self._close(connection)
         self._selector.close()
         self._stop_receiver.close()
+
+    def _leave_if_asked(self) -> None:
+        """Closes the listening socket if it is asked to leave and no connection is waiting."""
+        busy = self.busy + sum(process.busy for process in self.processes)
+        listening = cast(socket.socket, self.socket)
+        if self.leave.look(is_free=not busy and not self._waiting) and listening.fileno() >= 0:
+            self._selector.unregister(listening)
+            listening.close()
 
     def stop(self) -> None:
         """Ends `serve_forever`; associations go on."""

@@ -9,6 +9,7 @@ from gateway.deliver.deliverer import Deliverer
 from gateway.heartbeat import Heartbeat
 from gateway.receive.dicom_receiver import running_receiver
 from gateway.receive.intake import Intake
+from gateway.receive.listening_server import Leave
 from gateway.receive.orthanc_polling import polling_orthanc
 from gateway.receive.receiver_processes import running_receiver_processes
 from gateway.receive.recovery import recover
@@ -27,7 +28,9 @@ log = get_logger()
 
 
 @contextmanager
-def receiving(settings: GatewaySettings, heartbeat: Heartbeat | None = None) -> Iterator[int]:
+def receiving(
+    settings: GatewaySettings, heartbeat: Heartbeat | None = None, leave: Leave | None = None
+) -> Iterator[int]:
     """Runs all receivers that are set while the block runs, and yields the DICOM port.
 
     Files that were being received when the last run ended, and so were never acknowledged, are
@@ -36,6 +39,7 @@ def receiving(settings: GatewaySettings, heartbeat: Heartbeat | None = None) -> 
     Args:
         settings: Of the gateway.
         heartbeat: Of this process; None: no process watches this one.
+        leave: Asks the receiver to take no more associations; None: nobody asks.
 
     Raises:
         ConfigError: The ledger is another version's, or a certificate or secret can't be read.
@@ -61,7 +65,7 @@ def receiving(settings: GatewaySettings, heartbeat: Heartbeat | None = None) -> 
         )
         turned = running.enter_context((heartbeat or Heartbeat()).loop("receiver"))
         port = running.enter_context(
-            running_receiver(ways, intake, storage, commitment, others, turned=turned)
+            running_receiver(ways, intake, storage, commitment, others, turned=turned, leave=leave)
         )
         log.info("receiving", address=ways.address, port=port)
         if ways.stow:

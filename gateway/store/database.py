@@ -2,7 +2,7 @@
 
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -24,7 +24,12 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, Oper
 
 from gateway.config import GatewaySettings
 from gateway.store.damage import DamageMark, is_damage
-from gateway.store.layout import downgrade_layout, upgrade_layout
+from gateway.store.layout import (
+    downgrade_layout,
+    require_known_layout,
+    require_layout,
+    upgrade_layout,
+)
 from gateway.store.schema import METADATA, SCHEMA
 from totalmap.errors import ConfigError, ResourceError
 
@@ -36,7 +41,9 @@ __all__ = [
     "LEDGER_FILE",
     "Connection",
     "Database",
+    "look_at_database",
     "open_database",
+    "open_existing_database",
     "save_sqlite",
 ]
 
@@ -92,16 +99,18 @@ def _continue_numbers(table: Table, target: Connection) -> None:
 class Database:
     """A database with the tables of the gateway; safe to use from many threads and processes."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, require: Callable[[Connection], None] | None = None) -> None:
         """Opens the database, makes its tables, or changes those of an earlier version.
 
         Args:
             url: As SQLAlchemy writes it: `sqlite:////folder/ledger.sqlite`,
                 `postgresql+psycopg://user@host/name`.
+            require: Looks at the layout in place of that, and raises a ConfigError if it is
+                wrong; then nothing is made or changed.
 
         Raises:
-            ConfigError: The URL is not one, or a later version of TotalMAP has changed the layout
-                of the database.
+            ConfigError: The URL is not one, a later version of TotalMAP has changed the layout
+                of the database, or `require` has raised it.
             ResourceError: It can't be opened.
             DamagedLedger: Its file is damaged.
         """
@@ -121,7 +130,11 @@ class Database:
             event.listen(self._engine, "connect", _make_durable)
         self._damage = DamageMark(self._name, self._file)
         try:
-            self._make_tables()
+            if require is None:
+                self._make_tables()
+            else:
+                with self._engine.connect() as connection:
+                    require(connection)
         except DatabaseError as error:
             raise self._failure(error) from None
 
@@ -287,6 +300,41 @@ def open_database(settings: GatewaySettings) -> Database:
     settings.storage_folder.mkdir(parents=True, exist_ok=True)
     file = settings.storage_folder.absolute() / LEDGER_FILE
     return Database(settings.ledger_url or f"sqlite:///{file}")
+
+
+def open_existing_database(settings: GatewaySettings) -> Database:
+    """Opens the database of a gateway that has run with this version; makes and changes nothing.
+
+    Raises:
+        ConfigError: There is no ledger, or it has the layout of another version.
+        ResourceError: As `Database`.
+    """
+    return Database(_existing_url(settings), require_layout)
+
+
+def look_at_database(settings: GatewaySettings) -> Database:
+    """Opens a database that a start of this version would upgrade; makes and changes nothing.
+
+    Raises:
+        ConfigError: There is no ledger, or that of a later version; a Postgres may be empty.
+        ResourceError: As `Database`.
+    """
+    return Database(_existing_url(settings), require_known_layout)
+
+
+def _existing_url(settings: GatewaySettings) -> str:
+    """Returns the URL of the database.
+
+    Raises:
+        ConfigError: There is no ledger.
+    """
+    file = settings.storage_folder.absolute() / LEDGER_FILE
+    if not settings.ledger_url and not file.is_file():
+        raise ConfigError(
+            f"{settings.storage_folder} holds no ledger of a gateway: name the gateway.yaml of the "
+            "gateway, or start it with `totalmap serve`"
+        )
+    return settings.ledger_url or f"sqlite:///{file}"
 
 
 def _make_durable(connection: Any, _record: object) -> None:

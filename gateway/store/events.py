@@ -51,6 +51,9 @@ class EventKind(StrEnum):
     CLOCK_CONFIRMED = "clock confirmed"
     PAUSED = "paused"
     RESUMED = "resumed"
+    DRAINING = "draining"
+    RELOADED = "settings reloaded"
+    NOT_RELOADED = "settings not reloaded"
 
 
 class ObjectKind(StrEnum):
@@ -70,6 +73,7 @@ class ObjectKind(StrEnum):
     SESSION = "session"
     PROCESS = "process"
     QUEUE = "queue"
+    SETTINGS = "settings"
     CLOCK = "clock"
 
 
@@ -90,6 +94,7 @@ _OUTCOMES: Mapping[EventKind, Outcome] = MappingProxyType(
         EventKind.LOGIN_FAILED: Outcome.MINOR_FAILURE,
         EventKind.REJECTED: Outcome.MINOR_FAILURE,
         EventKind.REFUSED: Outcome.MINOR_FAILURE,
+        EventKind.NOT_RELOADED: Outcome.MINOR_FAILURE,
         EventKind.DEAD: Outcome.SERIOUS_FAILURE,
     }
 )
@@ -167,7 +172,7 @@ def history(database: Database, study_instance_uid: str) -> Sequence[Event]:
     statement = select(*_COLUMNS).where(of_study).order_by(EVENTS.c.event_id)
     with database.transaction() as connection:
         rows = connection.execute(statement).all()
-    return [_event(row) for row in rows]
+    return [event_of(row) for row in rows]
 
 
 def events_after(database: Database, event_id: int, limit: int) -> Sequence[tuple[int, Event]]:
@@ -185,13 +190,14 @@ def events_after(database: Database, event_id: int, limit: int) -> Sequence[tupl
             # Ids are given before the commit: wait until all that have one have committed.
             connection.execute(text("LOCK TABLE events IN SHARE MODE"))
         rows = connection.execute(statement.limit(limit)).all()
-    return [(row.event_id, _event(row)) for row in rows]
+    return [(row.event_id, event_of(row)) for row in rows]
 
 
 _COLUMNS = [column for column in EVENTS.c if column is not EVENTS.c.event_id]
 
 
-def _event(row: Row[Any]) -> Event:
+def event_of(row: Row[Any]) -> Event:
+    """Returns the event of a row of `EVENTS`."""
     values = {column.key: getattr(row, column.key) for column in _COLUMNS}
     return Event(
         **{

@@ -24,6 +24,8 @@ from gateway.store.ledger import KeptInstance, Ledger
 from totalmap.errors import ResourceError
 
 STUDY_CHARACTERS = 32
+# On these, processes of several machines would not see each other's changes of a SQLite file.
+NETWORK_FILE_SYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "ceph", "glusterfs")
 BYTES_PER_GB = 1_000_000_000
 # Names in the folder of a job.
 INPUT_NAME = "input"
@@ -65,7 +67,7 @@ class Storage:
 
     def free_bytes(self) -> int:
         """Returns the number of free bytes on the disk."""
-        return shutil.disk_usage(self._studies).free
+        return free_bytes(self._studies)
 
     def new_file(self) -> Path:
         """Returns the path of a new file to write while it is received."""
@@ -128,6 +130,29 @@ class Storage:
         """Returns the files of studies that are not in the ledger."""
         on_record = {self.path(instance) for instance in ledger.instances()}
         return sorted({*self._studies.glob("*/*")} - on_record)
+
+
+def free_bytes(folder: Path) -> int:
+    """Returns the number of free bytes on the disk of a folder, which may not exist yet."""
+    while not folder.exists():
+        folder = folder.absolute().parent
+    return shutil.disk_usage(folder).free
+
+
+def file_system(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
+    """Returns the type of the file system of a folder, such as ext4 or nfs4.
+
+    Args:
+        folder: It may not exist yet.
+        mounts: What is mounted where, as in proc(5).
+    """
+    best, found = "", "unknown"
+    with suppress(OSError):
+        for line in mounts.read_text().splitlines():
+            _, place, kind, *_ = line.split()
+            if folder.absolute().is_relative_to(place) and len(place) >= len(best):
+                best, found = place, kind
+    return found
 
 
 def _make_private(folder: Path) -> None:

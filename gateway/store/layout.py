@@ -36,7 +36,7 @@ def upgrade_layout(connection: Connection) -> None:
     Raises:
         ConfigError: A later version of TotalMAP has changed the layout.
     """
-    found = _layout(connection)
+    found = layout_of(connection)
     if found == LAYOUT:
         return
     from alembic import command  # only here, for it takes a while
@@ -47,6 +47,37 @@ def upgrade_layout(connection: Connection) -> None:
             _require_known(found, config)
             command.stamp(config, found)
         command.upgrade(config, LAYOUT)
+
+
+def require_layout(connection: Connection) -> None:
+    """Makes sure that the tables have the layout of this version, and changes nothing.
+
+    Raises:
+        ConfigError: There are no tables, or those of an earlier or later version.
+    """
+    found = layout_of(connection)
+    if found is None:
+        raise ConfigError(
+            "the database has no ledger of a gateway: name the gateway.yaml of the gateway, or "
+            "start it with `totalmap serve`"
+        )
+    if found != LAYOUT:
+        _require_known(found, _config(connection))
+        raise ConfigError(
+            f"the ledger has layout {found} of an earlier version, and this one has {LAYOUT}: "
+            "start the gateway with this version, which upgrades the ledger"
+        )
+
+
+def require_known_layout(connection: Connection) -> None:
+    """Makes sure that a start of this version can use the tables, if there are any.
+
+    Raises:
+        ConfigError: A later version of TotalMAP has changed the layout.
+    """
+    found = layout_of(connection)
+    if found is not None:
+        _require_known(found, _config(connection))
 
 
 def downgrade_layout(connection: Connection, version: str) -> None:
@@ -70,7 +101,7 @@ def downgrade_layout(connection: Connection, version: str) -> None:
         command.downgrade(_config(connection), LAYOUTS[version])
 
 
-def _layout(connection: Connection) -> str | None:
+def layout_of(connection: Connection) -> str | None:
     """Returns the layout of the tables; None: there are no tables."""
     tables = inspect(connection)
     if tables.has_table("alembic_version"):

@@ -4,14 +4,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from gateway.store.database import Database
 from gateway.store.events import EventKind, ObjectKind, record
-from gateway.store.schema import CONTROLS, WORKERS
+from gateway.store.schema import CLOCK, CONTROLS, EVENTS, WORKERS
 
 SEEN_SECONDS = 5.0
 LOST_SECONDS = 30.0
+_RUNNING = {"is_paused": False, "is_draining": False}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,30 +68,46 @@ class WorkerList:
         now = time.time()
         return {worker.worker for worker in self.workers() if now - worker.seen_at > silent_seconds}
 
+    def last_sign_of_life(self) -> float | None:
+        """Returns when a process of the gateway last left a trace; None: none ever has.
+
+        Seconds since 1970, UTC: the latest report of a worker, reading of the clock, or start or
+        end of a process.
+        """
+        is_process = EVENTS.c.object_kind == ObjectKind.PROCESS
+        found = [
+            select(func.max(WORKERS.c.seen_at)),
+            select(func.max(CLOCK.c.wall_seconds)),
+            select(func.max(EVENTS.c.at)).where(is_process),
+        ]
+        with self._database.transaction() as connection:
+            moments = [connection.execute(statement).scalar() for statement in found]
+        return max((moment for moment in moments if moment is not None), default=None)
+
     def is_paused(self) -> bool:
         """Returns whether no more jobs are to be begun."""
         with self._database.transaction() as connection:
             return bool(connection.execute(select(CONTROLS.c.is_paused)).scalar())
 
     def pause(self, who: str, *, is_paused: bool) -> None:
-        """Stops or resumes the start of jobs."""
-        self._control(is_paused=is_paused)
+        """Stops the start of jobs; or resumes it, and the reception of a drained gateway."""
+        self._control(**{"is_paused": True} if is_paused else _RUNNING)
         with self._database.transaction() as connection:
             kind = EventKind.PAUSED if is_paused else EventKind.RESUMED
             record(connection, kind, "", object_kind=ObjectKind.QUEUE, who=who)
 
     def is_draining(self) -> bool:
-        """Returns whether the gateway is to end when all its work is done."""
+        """Returns whether the gateway receives nothing, and ends when all its work is done."""
         with self._database.transaction() as connection:
             return bool(connection.execute(select(CONTROLS.c.is_draining)).scalar())
 
-    def drain(self, *, is_draining: bool) -> None:
-        """Makes the gateway receive nothing more, and end when all its work is done; or not."""
-        self._control(is_draining=is_draining)
+    def drain(self, who: str) -> None:
+        """Makes the gateway receive nothing until it is resumed, and end when its work is done."""
+        self._control(is_draining=True)
+        with self._database.transaction() as connection:
+            record(connection, EventKind.DRAINING, "", object_kind=ObjectKind.QUEUE, who=who)
 
     def _control(self, **values: bool) -> None:
         with self._database.transaction() as connection:
             if connection.execute(update(CONTROLS).values(**values)).rowcount == 0:
-                connection.execute(
-                    insert(CONTROLS).values({"is_paused": False, "is_draining": False, **values})
-                )
+                connection.execute(insert(CONTROLS).values({**_RUNNING, **values}))

@@ -28,6 +28,8 @@ SECONDS_PER_MINUTE = 60.0
 # The longest step that counts for a time-out: a longer one was a pause of the machine.
 _LONGEST_STEP_SECONDS = 5.0
 
+_RESUME = "nothing is received until `totalmap gateway resume`"
+
 log = get_logger()
 
 
@@ -43,7 +45,8 @@ class JobWatch:
 
     Attributes:
         is_draining: Whether nothing more is to be received.
-        is_drained: Whether the gateway is to end now.
+        is_drained: Whether the gateway is to end now. A gateway that was drained before it was
+            started stays up, and receives nothing, until it is resumed.
         overdue: Workers whose job takes too long, with the loss to settle.
     """
 
@@ -67,10 +70,20 @@ class JobWatch:
         self._begun_at: dict[tuple[str, int, int], float] = {}
         self._requests: SimpleQueue[_Request | None] = SimpleQueue()
         self._trouble = ""
+        self._stays_up: bool | None = None
+
+    def use(self, work: WorkSection) -> None:
+        """Changes the time-out and the number of attempts."""
+        self._work = work
 
     @contextmanager
     def looking(self) -> Iterator[None]:
-        """Looks once a second while the block runs."""
+        """Looks once a second while the block runs; the first time before it.
+
+        Raises:
+            ResourceError: The database fails at the first look.
+        """
+        self._look()
         thread = Thread(target=self._look_until_told, name="ledger", daemon=True)
         thread.start()
         try:
@@ -116,8 +129,7 @@ class JobWatch:
 
     def _look(self) -> None:
         now = self._clock.now()
-        self.is_draining = self._worker_list.is_draining()
-        self.is_drained = self.is_draining and is_idle(self._database)
+        self._look_at_drain()
         keys = {job.worker or "": (job.job_id, job.run, job.attempts) for job in self._own_jobs()}
         self._begun_at = {key: self._begun_at.get(key, now) for key in keys.values()}
         limit = self._work.time_out_minutes
@@ -127,6 +139,19 @@ class JobWatch:
             for worker, key in keys.items()
             if now - self._begun_at[key] > limit * SECONDS_PER_MINUTE
         }
+
+    def _look_at_drain(self) -> None:
+        was_draining, self.is_draining = self.is_draining, self._worker_list.is_draining()
+        has_ended = self.is_draining and is_idle(self._database)
+        if self._stays_up is None and has_ended:
+            log.warning("gateway_is_drained", remedy=_RESUME)
+        elif self.is_draining and not was_draining:
+            log.warning("gateway_is_draining", remedy=_RESUME)
+        elif was_draining and not self.is_draining:
+            log.info("gateway_resumed")
+        self._stays_up = has_ended if self._stays_up is None else self._stays_up
+        self._stays_up = self._stays_up and self.is_draining
+        self.is_drained = has_ended and not self._stays_up
 
     def _own_jobs(self) -> Collection[Job]:
         running = self._jobs.jobs([JobState.RUNNING], limit=1000)

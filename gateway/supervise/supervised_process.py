@@ -12,7 +12,9 @@ from pathlib import Path
 from threading import Event
 from types import MappingProxyType
 
+from gateway.config.inherited_settings import InheritedSettings
 from gateway.heartbeat import HeartbeatTable, ProcessState, Silence
+from gateway.process_ending import FINISH_SIGNAL
 from gateway.store.damage import DamagedLedger
 from gateway.supervise.process_info import is_stopped, used_bytes, with_descendants
 from totalmap.errors import ConfigError, ModelError, TotalMapError
@@ -90,10 +92,9 @@ class SupervisedProcess:
             index: Its slot in the table.
         """
         self.role = arguments[0]
-        self._command = [
-            *(sys.executable, "-m", "gateway", *arguments),
-            *("--heartbeat", f"{table.descriptor}:{index}:{limits.hang_seconds}"),
-        ]
+        self._arguments = arguments
+        self._settings: InheritedSettings | None = None
+        self._is_replaced = False
         self._limits = limits
         self._table = table
         self._index = index
@@ -107,6 +108,25 @@ class SupervisedProcess:
     def is_running(self) -> bool:
         """Whether it runs and was not killed."""
         return self._running is not None and not self._killed_at
+
+    def use(self, settings: InheritedSettings, limits: Limits) -> None:
+        """Sets what the next start uses; the present process goes on with what it has."""
+        self._settings = settings
+        self._limits = limits
+
+    def replace(self) -> None:
+        """Lets the process finish its work in hand and end, and starts it again then."""
+        if self._running is not None and self._running.poll() is None:
+            self._is_replaced = True
+            self._running.send_signal(FINISH_SIGNAL)
+
+    def keep_stopped(self) -> None:
+        """Stops the process if it runs, and notes that this is on purpose."""
+        self.tell_to_stop()
+        if self.has_ended():
+            self._running, self._killed_at = None, 0.0
+            if self._table.state(self._index) is not ProcessState.STOPPED:
+                self._table.beat(self._index, ProcessState.STOPPED)
 
     def keep_up(self, now: float) -> Loss | None:
         """Starts the process if it does not run, and ends it if it hangs or is too large.
@@ -198,8 +218,13 @@ class SupervisedProcess:
     def _ended(self, status: int) -> None:
         now = time.monotonic()
         was_killed, self._killed_at, self._running = self._killed_at, 0.0, None
+        was_replaced, self._is_replaced = self._is_replaced, False
         if status in FATAL_EXIT_CODES:
             raise FATAL_EXIT_CODES[status](f"`{self.role}` can't run like this; see above")
+        if was_replaced and not was_killed:
+            log.info("process_replaced", role=self.role)
+            self._start_at, self._wait_seconds = now, FIRST_WAIT_SECONDS
+            return
         if now - self._started_at > SETTLED_SECONDS:
             self._wait_seconds = FIRST_WAIT_SECONDS
         if not was_killed:
@@ -212,10 +237,18 @@ class SupervisedProcess:
         is_settled = self._settled is None or self._settled.is_set()
         if now < self._start_at or not (is_settled or now > self._start_at + SETTLE_SECONDS):
             return
-        self._settled = None
+        self._settled, self._is_replaced = None, False
         self._table.restart(self._index)
+        inherited = [self._table.descriptor]
+        command = [
+            *(sys.executable, "-m", "gateway", *self._arguments),
+            *("--heartbeat", f"{inherited[0]}:{self._index}:{self._limits.hang_seconds}"),
+        ]
+        if self._settings is not None:
+            inherited.append(self._settings.descriptor)
+            command += ["--settings", str(self._settings.descriptor)]
         self._running = subprocess.Popen(  # noqa: S603  our own
-            self._command, stdin=subprocess.DEVNULL, pass_fds=[self._table.descriptor]
+            command, stdin=subprocess.DEVNULL, pass_fds=inherited
         )
         self._started_at = now
         if self.role == "work":

@@ -9,6 +9,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from tempfile import TemporaryFile
 from threading import Event, Lock, Thread
@@ -41,6 +42,7 @@ RECEIVER_SECONDS = 5.0
 # The same for the files of certificates.
 CERTIFICATE_SECONDS = 60.0
 _LOOK_SECONDS = 0.02
+DRAINED = "the gateway was drained: nothing is received until `totalmap gateway resume`"
 _DAMAGED = "the ledger is damaged: nothing is received; the log names the remedy"
 
 
@@ -133,7 +135,7 @@ class HealthCheck:
         self._heartbeats = HeartbeatWatch(heartbeats) if heartbeats else None
         self._probes = (
             _Probe("the storage folder", self._disk),
-            _Probe("the receiver", lambda: ask_receiver(settings.receive), RECEIVER_SECONDS),
+            _Probe("the receiver", self._receiver, RECEIVER_SECONDS),
             _Probe("the database", self._ledger),
         )
         self._certificates = _Probe(
@@ -190,6 +192,13 @@ class HealthCheck:
                 f"receive.keep_free_gb is {limit_gb:g}: nothing is received"
             )
 
+    def _receiver(self) -> Iterator[str]:
+        is_draining = False
+        with suppress(ResourceError):  # the database has its own probe
+            is_draining = self._worker_list.is_draining()
+        if not is_draining:
+            yield from ask_receiver(self._settings.receive)
+
     def _ledger(self) -> Iterator[str]:
         self._workers_seen = count_workers(self._worker_list)
         expected = len(self._settings.work.devices)
@@ -197,6 +206,8 @@ class HealthCheck:
             yield (
                 f"{self._workers_seen} of {expected} workers were seen within {LOST_SECONDS:.0f} s"
             )
+        if self._worker_list.is_draining():
+            yield DRAINED
         yield from self._dispatcher()
 
     def _dispatcher(self) -> Iterator[str]:

@@ -133,6 +133,7 @@ class Overview:
     arriving: Sequence[ArrivingRow]
     n_arriving: int
     is_paused: bool
+    is_draining: bool
     workers: Sequence[WorkerRow]
     destinations: Sequence[DestinationRow]
     load: Load
@@ -215,6 +216,7 @@ def overview(context: WebContext, group: Group | None, page: int) -> Overview:
         ],
         n_arriving=len(arriving),
         is_paused=context.worker_list.is_paused(),
+        is_draining=context.worker_list.is_draining(),
         workers=_workers(context, workers),
         destinations=destination_rows(context),
         load=load(context, states, workers),

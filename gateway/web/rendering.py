@@ -29,7 +29,7 @@ _SAYINGS = {
     "study-rejected": "The study is rejected, and is not segmented.",
     "clock-confirmed": "The clock is confirmed, and retention goes on.",
     "paused": "No more jobs are started.",
-    "resumed": "Jobs are started again.",
+    "resumed": "Studies are received, and jobs are started again.",
     "unchanged": "Nothing was changed, because the state has changed meanwhile.",
 }
 

@@ -15,6 +15,7 @@ from gateway.config import GatewaySettings, RunnerKind
 from gateway.folder_locks import only_worker
 from gateway.heartbeat import LONG_STEP_SECONDS, Heartbeat, UnpausedClock
 from gateway.job_queue import Handlers, running_queue
+from gateway.process_ending import Ending
 from gateway.store.database import open_database
 from gateway.store.file_storage import Storage
 from gateway.store.job import Job, JobState
@@ -38,16 +39,16 @@ log = get_logger()
 
 
 def work(
-    settings: GatewaySettings, worker: str, device: str, heartbeat: Heartbeat, stop: Event
+    settings: GatewaySettings, worker: str, device: str, heartbeat: Heartbeat, ending: Ending
 ) -> None:
-    """Works until it is told to stop.
+    """Works until it is told to end.
 
     Args:
         settings: Of the gateway.
         worker: The name of this worker: the same at each start, and unique.
         device: As in `work.devices`.
         heartbeat: Of this process.
-        stop: Set from elsewhere.
+        ending: Set from elsewhere; the job in hand is finished, unless it has to stop at once.
 
     Raises:
         ConfigError, ModelError: It can't work with these settings; a restart would not help.
@@ -66,9 +67,11 @@ def work(
         )
         executor.warm_up(settings.rules[0].whole_application)
         watch = _Watch(executor, WorkerList(database), heartbeat)
-        with watch.watching(), running_queue(settings, worker, Handlers(segment=watch.segment)):
-            log.info("working", worker=worker, device=device)
-            stop.wait()
+        with watch.watching():
+            with running_queue(settings, worker, Handlers(segment=watch.segment)):
+                log.info("working", worker=worker, device=device)
+                ending.wanted.wait()
+            watch.wait_for_job(ending.stop)
         watch.finish(settings.work.stop_seconds)
 
 
@@ -89,7 +92,8 @@ class _Watch:
         self._heartbeat = heartbeat
         self._clock = UnpausedClock(_LONGEST_STEP_SECONDS)
         self._worker_list = worker_list
-        self._busy = Lock()
+        self._busy = Lock()  # held while a job runs, and for good when no more are to be begun
+        self._has_ended = False
         self._job: Job | None = None
         self._seen_at = 0.0
 
@@ -120,9 +124,14 @@ class _Watch:
             stop.set()
             thread.join()
 
+    def wait_for_job(self, stop: Event) -> None:
+        """Waits until the running job ends, or until `stop` is set; then no job is begun."""
+        while not stop.is_set() and not self._has_ended:
+            self._has_ended = self._busy.acquire(timeout=LOOK_SECONDS)
+
     def finish(self, stop_seconds: float) -> None:
         """Waits until the running job ends, or else gives it back to the queue."""
-        if self._busy.acquire(timeout=stop_seconds):
+        if self._has_ended or self._busy.acquire(timeout=stop_seconds):
             self._worker_list.leave(self._work.worker)
             return
         job = self._job

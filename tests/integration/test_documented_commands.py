@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway.config import load_gateway_settings
+from gateway.store.database import open_database
 from tests.conftest import DEMO_MODELS, REPOSITORY
 from tests.documents import commands
 from tests.phantom.study import write_study
@@ -25,6 +27,7 @@ PAGES = {
     "docs/monai-deploy.md": "tests/unit/deploy/test_deployment_pages.py",
     "docs/argo.md": "tests/unit/deploy/test_deployment_pages.py",
     "docs/docker.md": "tests/unit/deploy/test_deployment_pages.py",
+    "docs/operations.md": "tests/integration/test_operations.py",
 }
 
 # Commands that are run below, in this order, and their correct exit statuses.
@@ -81,6 +84,7 @@ RUN_ELSEWHERE = {
     f"{TOTALMAP} run /a/folder /results --": "tests/integration/test_inputs.py",
     ".venv/bin/python -m app": "tests/integration/test_application.py",
     f"{TOTALMAP} verify": "tests/integration/test_verify.py",
+    f"{TOTALMAP} gateway reload gateway.yaml": "tests/integration/test_reload.py",
     f"{TOTALMAP} serve gateway.yaml": "tests/integration/test_gateway.py",
     f"{TOTALMAP} serve --only-work gateway.yaml": "tests/integration/test_postgres.py",
     **{
@@ -170,6 +174,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     text = text.replace("storage_folder: totalmap-gateway", f"storage_folder: {folder}/gateway")
     text = text.replace("models_folder: null", f"models_folder: {DEMO_MODELS}")
     gateway.write_text(text.replace("keep_free_gb: 2.0", "keep_free_gb: 0.1"))
+    open_database(load_gateway_settings(gateway)).close()  # as the first start makes it
     return {
         TOTALMAP: f"{sys.executable} -m cli",
         "run /a/folder /another/folder": (

@@ -3,9 +3,11 @@
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
@@ -20,11 +22,12 @@ from gateway.store.file_storage import Storage
 from gateway.store.job import Job, JobState
 from gateway.store.ledger import Ledger
 from gateway.store.workers import WorkerList
+from gateway.web.health import DRAINED
 from tests.archive import Archive, running_archive
 from tests.conftest import DEMO_MODELS
 from tests.phantom.study import SeriesSpec, write_series
 from tests.sending import associate
-from tests.servers import free_port
+from tests.servers import LOOPBACK, free_port
 from tests.service import SMALL, Service, running_service
 from tests.waiting import WAIT_SECONDS, wait_until
 from totalmap.finding import REJECTION_NOTE
@@ -337,5 +340,22 @@ def test_a_drain_finishes_and_delivers_all_jobs_and_ends_the_gateway(
         (job,) = jobs_of(service, instances)
         assert job.state is JobState.SEGMENTED
         assert segs_of(archive, service, job)
-        service.start()
-        assert service.process.poll() is None, "the next start takes it back"
+        service.start(is_receiving=False)
+        wait_until(lambda: DRAINED in reasons(service), "named by /health")
+        assert not service.is_receiving, "it stays drained, as after a start by systemd"
+        said = subprocess.run(
+            [*words[:3], "status", str(service.file)], capture_output=True, text=True, check=True
+        )
+        assert "Drained: nothing is received until `totalmap gateway resume`." in said.stdout
+        subprocess.run([*words[:4], "resume", str(service.file)], check=True)
+        wait_until(lambda: service.is_receiving, "receiving")
+        wait_until(lambda: reasons(service) == [], "healthy")
+        assert service.process.poll() is None
+
+
+def reasons(service: Service) -> list[str]:
+    """Returns the faults that /health names."""
+    with suppress(httpx.TransportError):  # the page is not up yet
+        url = f"http://{LOOPBACK}:{service.settings.web.port}/health"
+        return list(httpx.get(url, timeout=WAIT_SECONDS).json()["reasons"])
+    return ["the page does not answer"]

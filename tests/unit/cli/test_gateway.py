@@ -1,18 +1,22 @@
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from cli.__main__ import app
 from gateway.config import GatewaySettings, load_gateway_settings
+from gateway.folder_locks import machine_name
 from gateway.store.conflict import ConflictKind, Contradiction
 from gateway.store.conflicts import ConflictList
 from gateway.store.job import JobState
 from gateway.store.workers import WorkerList
 from gateway.web.password import check_password, ensure_password
+from tests.conftest import REPOSITORY
 from tests.unit.gateway.instances import ONE, SECOND
 from tests.unit.gateway.web.filling import Filled, open_filled
 
@@ -141,3 +145,69 @@ def test_held_studies_are_listed_without_patients(gateway: Filled, file: Path) -
     said = run("gateway", "held", file).stdout
     for expected in ("Held studies: 1", "…1.2", "patient", "Patient ID", "1 instances", "CT2"):
         assert expected in said
+
+
+def test_status_says_whether_a_gateway_runs_and_since_when(gateway: Filled, file: Path) -> None:
+    never = run("status", file).stdout
+    assert "No gateway runs: nothing is received; `totalmap serve` starts one" in never
+    WorkerList(gateway.database).see("host-1", "cpu", None)
+    since = datetime.now().astimezone().strftime("%Y-%m-%d %H:")
+    assert f"No gateway runs, and has not run since {since}" in run("status", file).stdout
+    with machine_name(gateway.storage.folder) as machine:
+        assert f"The gateway runs on {machine} since {since}" in run("status", file).stdout
+    with machine_name(gateway.storage.folder, only_work=True) as machine:
+        said = run("status", file).stdout
+    assert "No gateway runs" in said
+    assert f"{machine} segments since {since}" in said
+
+
+# Each command, with the words that it needs besides the settings file.
+COMMANDS = {
+    "status": (),
+    **dict.fromkeys(("gateway retry", "gateway cancel", "gateway urgent"), ("12ab",)),
+    **dict.fromkeys(
+        (
+            *("gateway held", "gateway confirm-clock", "gateway pause", "gateway resume"),
+            *("gateway drain", "gateway repair", "gateway reload"),
+        ),
+        (),
+    ),
+    "gateway backup": ("backup",),
+    "gateway downgrade": ("0.1.0",),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("option", [(), ("--config",)], ids=["argument", "option"])
+def test_a_command_for_a_gateway_that_never_ran_names_the_remedy_and_creates_nothing(
+    file: Path,
+    command: str,
+    option: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = run(*command.split(), *COMMANDS[command], *option, file)
+    assert done.exit_code == 64, done.output
+    assert "holds no ledger of a gateway: name the gateway.yaml" in done.output
+    assert done.output.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["gateway.yaml"]
+
+
+def test_the_check_before_the_first_start_creates_nothing(file: Path, tmp_path: Path) -> None:
+    done = run("gateway", "check", file)
+    assert "SQLite in the storage folder, which the first start makes" in done.output
+    assert [path.name for path in tmp_path.iterdir()] == ["gateway.yaml"]
+
+
+def test_a_command_changes_nothing_in_a_ledger_of_an_earlier_version(
+    file: Path, tmp_path: Path
+) -> None:
+    with ZipFile(REPOSITORY / "tests" / "store-0.1.0.zip") as store:
+        store.extractall(tmp_path / "storage")
+    ledger = tmp_path / "storage" / "ledger.sqlite"
+    before = ledger.read_bytes()
+    done = run("status", file)
+    assert done.exit_code == 64
+    assert "start the gateway with this version, which upgrades the ledger" in done.output
+    assert ledger.read_bytes() == before

@@ -1,5 +1,6 @@
 """Tests the locks of a storage folder, and the names of machines and workers."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,9 +8,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gateway.folder_locks import machine_name, only_gateway, only_worker
+from gateway.folder_locks import (
+    machine_name,
+    only_gateway,
+    only_worker,
+    running_machines,
+    serving_process,
+)
 from tests.servers import free_port
-from totalmap.errors import ExitStatus, ResourceError
+from totalmap.errors import ConfigError, ExitStatus, ResourceError
 
 
 def test_a_second_gateway_on_a_folder_ends_with_one_line(tmp_path: Path) -> None:
@@ -48,3 +55,18 @@ def test_a_second_worker_with_the_same_name_is_refused_while_the_first_runs(tmp_
             pass
     with only_worker(tmp_path, "a-1"):
         pass
+
+
+def test_the_machines_of_a_running_gateway_are_known_until_it_ends(tmp_path: Path) -> None:
+    assert running_machines(tmp_path / "missing") == []
+    with machine_name(tmp_path) as receives, machine_name(tmp_path, only_work=True) as works:
+        found = {machine.name: machine for machine in running_machines(tmp_path)}
+        assert {name: machine.only_work for name, machine in found.items()} == {
+            receives: False,
+            works: True,
+        }
+        assert serving_process(tmp_path).pid == os.getpid()
+    assert running_machines(tmp_path) == []
+    with pytest.raises(ConfigError, match="runs on this machine"):
+        serving_process(tmp_path)
+    assert not (tmp_path / "missing").exists()

@@ -9,8 +9,9 @@ from typer.testing import CliRunner
 
 from cli.__main__ import app
 from gateway.config import GatewaySettings, ReceiveSection
-from gateway.preflight import PreflightResult, check
-from gateway.store.file_storage import Storage
+from gateway.folder_locks import machine_name
+from gateway.preflight import PreflightResult, check, faults_of_settings, network_warning
+from gateway.store.file_storage import file_system
 from tests.archive import running_archive
 from tests.conftest import DEMO_MODELS
 from tests.servers import LOOPBACK, free_port
@@ -74,7 +75,7 @@ def test_a_port_in_use_is_a_fault(tmp_path: Path) -> None:
 
 def test_a_running_gateway_on_the_folder_is_no_fault(tmp_path: Path) -> None:
     one = settings(tmp_path)
-    with Storage(one.storage_folder).only_here():
+    with machine_name(one.storage_folder):
         assert "a gateway runs on this folder now" in str(found(one)["receive"].good)
 
 
@@ -161,3 +162,41 @@ def test_a_certificate_that_expires_soon_is_a_warning_and_no_fault(tmp_path: Pat
     points = found(settings(tmp_path, web=web))
     assert "expires on" in str(points["web.certificate_file"].warning)
     assert all(point.fault is None for point in points.values())
+
+
+def test_faults_that_would_end_the_processes_of_a_running_gateway_are_named(tmp_path: Path) -> None:
+    assert [*faults_of_settings(settings(tmp_path))] == []
+    token = tmp_path / "token"
+    token.write_text("secret")
+    sections = {
+        "receive": {"tls": {"certificate_file": str(token), "key_file": str(token)}},
+        "web": {"certificate_file": str(token), "key_file": "/nowhere.pem"},
+        "rules": [
+            {"name": "no-weights", "application": {"segmentation": {"task": "lung_vessels"}}}
+        ],
+    }
+    found = [*faults_of_settings(settings(tmp_path, **sections))]
+    assert len(found) == 4
+    for fault, says in zip(
+        found,
+        (
+            "web.key_file names can't be read: No such file or directory",
+            "receive.tls:",
+            "web: ",
+            "totalmap models install",
+        ),
+        strict=True,
+    ):
+        assert says in fault
+
+
+def test_a_sqlite_ledger_on_a_network_file_system_is_a_warning(tmp_path: Path) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text("/dev/sda1 / ext4 rw 0 0\nserver:/totalmap /var/lib/totalmap nfs4 rw 0 0\n")
+    folder = Path("/var/lib/totalmap/storage")
+    kind = file_system(folder, mounts)
+    assert (kind, file_system(Path("/var/lib"), mounts)) == ("nfs4", "ext4")
+    said = network_warning(folder, kind, has_postgres=False)
+    assert "is on nfs4, where SQLite may lose data: set ledger_url to a Postgres" in said
+    assert network_warning(folder, kind, has_postgres=True) == ""
+    assert network_warning(folder, "ext4", has_postgres=False) == ""

@@ -279,6 +279,27 @@ def test_a_process_that_starts_or_stops_causes_an_application_activity_message(
     assert objects(root) == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "outcome"), [(EventKind.RELOADED, "0"), (EventKind.NOT_RELOADED, "4")]
+)
+def test_settings_that_are_read_again_cause_a_security_alert(kind: EventKind, outcome: str) -> None:
+    event = replace(
+        EVENT, kind=kind, object_kind=ObjectKind.SETTINGS, object_name="host-1", detail="changed"
+    )
+    if outcome != "0":
+        event = replace(event, outcome=Outcome.MINOR_FAILURE)
+    text = audit_message(event, None, SOURCE)
+    assert text is not None
+    root = etree.fromstring(text)
+    SCHEMA.assertValid(root)
+    identification = root.find("EventIdentification")
+    assert identification is not None
+    assert identification.get("EventOutcomeIndicator") == outcome
+    types = [code.get("csd-code") for code in identification.findall("EventTypeCode")]
+    assert types == ["110131"]
+    assert {part.get("UserIsRequestor") for part in root.findall("ActiveParticipant")} == {"false"}
+
+
 def test_internal_steps_of_the_gateway_cause_no_audit_message() -> None:
     silent = {
         EventKind.COMPLETE,
@@ -295,6 +316,7 @@ def test_internal_steps_of_the_gateway_cause_no_audit_message() -> None:
         EventKind.CLOCK_CONFIRMED,
         EventKind.PAUSED,
         EventKind.RESUMED,
+        EventKind.DRAINING,
     }
     said = {kind for kind in EventKind if audit_message(replace(EVENT, kind=kind), STUDY, SOURCE)}
     assert said == set(EventKind) - silent

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.config import GatewaySettings, WorkSection
 from gateway.store.job import Job, JobState
@@ -76,3 +77,43 @@ def test_a_job_that_takes_too_long_is_overdue_until_it_is_dead(gateway: Filled) 
     job = gateway.jobs.job(job_id)
     assert job is not None
     assert (job.state, job.reason) == (JobState.DEAD, "it took longer than 0.001 minutes")
+
+
+def drain_state(watch: JobWatch) -> tuple[bool, bool]:
+    with watch.looking():
+        return watch.is_draining, watch.is_drained
+
+
+def test_a_drain_ends_the_gateway_when_its_work_is_done(gateway: Filled) -> None:
+    job_id = gateway.open_job("1.2")
+    watch = JobWatch(gateway.database, WorkSection(), [WORKER])
+    gateway.worker_list.drain("anna")
+    assert drain_state(watch) == (True, False)
+    gateway.jobs.cancel(job_id, "anna")
+    assert drain_state(watch) == (True, True)
+
+
+def test_a_gateway_that_was_drained_before_its_start_stays_up_until_it_is_resumed(
+    gateway: Filled,
+) -> None:
+    gateway.worker_list.drain("anna")
+    watch = JobWatch(gateway.database, WorkSection(), [WORKER])
+    with capture_logs() as events:
+        assert drain_state(watch) == (True, False)
+        assert drain_state(watch) == (True, False)
+        gateway.worker_list.pause("anna", is_paused=False)
+        assert drain_state(watch) == (False, False)
+        gateway.worker_list.drain("anna")
+        assert drain_state(watch) == (True, True)
+    assert [event["event"] for event in events] == [
+        *("gateway_is_drained", "gateway_resumed", "gateway_is_draining")
+    ]
+
+
+def test_a_drain_that_a_crash_interrupted_goes_on_at_the_next_start(gateway: Filled) -> None:
+    job_id = gateway.open_job("1.2")
+    gateway.worker_list.drain("anna")
+    watch = JobWatch(gateway.database, WorkSection(), [WORKER])
+    assert drain_state(watch) == (True, False)
+    gateway.jobs.cancel(job_id, "anna")
+    assert drain_state(watch) == (True, True)

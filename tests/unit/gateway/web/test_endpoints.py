@@ -330,6 +330,16 @@ def test_the_pause_button_stops_jobs_until_they_are_resumed(
     assert not gateway.worker_list.is_paused()
 
 
+def test_the_page_of_a_drained_gateway_says_so_and_can_resume_it(
+    user: httpx.Client, gateway: Filled
+) -> None:
+    gateway.worker_list.drain("anna")
+    assert "Nothing is received, until somebody resumes the gateway." in user.get("/").text
+    press(user, "/resume")
+    assert not gateway.worker_list.is_draining()
+    assert "drained" not in user.get("/").text
+
+
 def test_a_button_of_a_finished_job_changes_nothing_and_says_so(
     user: httpx.Client, gateway: Filled
 ) -> None:

@@ -20,7 +20,7 @@ from gateway.receive.intake import Intake
 from gateway.store.damage import DamagedLedger
 from gateway.store.database import LEDGER_FILE
 from gateway.store.schema import DELIVERIES, JOBS, STUDIES, WORKERS
-from gateway.web.health import ask_receiver
+from gateway.web.health import DRAINED, ask_receiver
 from gateway.web.server import running_web
 from tests.servers import LOOPBACK, free_port
 from tests.unit.gateway.web.filling import Filled
@@ -141,11 +141,19 @@ def test_a_receiver_that_hangs_is_named_without_delay(working: Filled) -> None:
             assert reasons(client) == ["the receiver has not answered yet"]
 
 
+def test_a_drained_gateway_says_that_it_receives_nothing(
+    stranger: httpx.Client, working: Filled
+) -> None:
+    working.worker_list.drain("anna")
+    assert reasons(stranger) == [DRAINED]
+
+
 def test_a_process_without_heartbeat_is_named() -> None:
-    table = HeartbeatTable.create(["supervisor", "dispatch", "receive"])
+    table = HeartbeatTable.create(["supervisor", "dispatch", "receive", "drained"])
     watch = HeartbeatWatch(table)
     table.beat(0, ProcessState.RUNNING)
     table.beat(2, ProcessState.HANGING)
+    table.beat(3, ProcessState.STOPPED)
     watch.look()
     assert watch.reasons() == [
         "the process `dispatch` is starting",

@@ -1,0 +1,1 @@
+"""Collects what a bug report needs, without patient data."""
