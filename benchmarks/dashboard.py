@@ -34,10 +34,10 @@ from gateway.store.events import EventKind, ObjectKind, Outcome
 from gateway.store.file_storage import OUTPUT_NAME, STATUS_NAME, Storage, sha256_of
 from gateway.store.job import JobState
 from gateway.store.schema import DELIVERIES, EVENTS, INSTANCES, JOBS, RESULTS, STUDIES
-from gateway.web.password import set_password
+from tests.accounts import add_account
 from tests.phantom.study import SeriesSpec, write_series
 from tests.servers import LOOPBACK, free_port
-from tests.unit.gateway.web.browsing import PASSWORD, log_in
+from tests.unit.gateway.web.browsing import log_in
 from tests.unit.gateway.web.filling import write_output
 from tests.waiting import wait_until
 
@@ -150,11 +150,11 @@ def _web_process(settings: GatewaySettings) -> Iterator[None]:
 
 def _fill(settings: GatewaySettings, folder: Path, n_jobs: int) -> None:
     storage = Storage(settings.storage_folder)
-    set_password(settings.storage_folder, PASSWORD)
     image = write_series(folder / "in", 1, SeriesSpec(rows=64, columns=64, n_slices=1)).paths[0]
     write_output(folder / "output")
     templates = Templates(image, sha256_of(image), folder / "output")
     with open_database(settings) as database:
+        add_account(database)
         for start in range(0, n_jobs, BATCH):
             numbers = range(start, min(start + BATCH, n_jobs))
             for number in numbers:
