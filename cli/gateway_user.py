@@ -1,7 +1,7 @@
 """`totalmap gateway user add`, `list`, `role`, `reset`, `logout`, `remove`: users' accounts."""
 
 import getpass
-import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -152,12 +152,26 @@ def _new_password(name: str, password_file: Path | None, *, is_random: bool) -> 
         return random_password()
     if password_file is not None:
         return read_secret(password_file, "--password-file")
-    if not sys.stdin.isatty():
-        raise ConfigError("there is no terminal to ask on: give --password-file or --random")
-    password = getpass.getpass(f"The new password of {name}: ")
-    if getpass.getpass("The same again: ") != password:
+    password = _typed(f"The new password of {name}: ")
+    if _typed("The same again: ") != password:
         raise ConfigError("the two passwords differ: start again")
     return password
+
+
+def _typed(prompt: str) -> str:
+    """Returns what the user types, which the terminal does not show.
+
+    Raises:
+        ConfigError: There is no terminal.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", getpass.GetPassWarning)
+        try:
+            return getpass.getpass(prompt)
+        except getpass.GetPassWarning as error:
+            raise ConfigError(
+                "there is no terminal to ask on: give --password-file or --random"
+            ) from error
 
 
 def _hashed(name: str, password: str) -> str:

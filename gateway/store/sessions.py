@@ -141,7 +141,7 @@ class SessionList:
             .group_by(SESSIONS.c.account_key)
         )
         with self._database.transaction() as connection:
-            return dict(connection.execute(statement).tuples().all())
+            return {row[0]: row[1] for row in connection.execute(statement)}
 
     def _open(self, session: Session, address: str, account: Account | None) -> None:
         """Stores a session, and removes those that have ended."""

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote_plus
+from urllib.parse import quote
 
 import httpx
 from authlib.oauth2.rfc6749.parameters import prepare_grant_uri  # type: ignore[import-untyped]
@@ -167,7 +167,9 @@ class OpenIdConnect:
         headers: dict[str, str] = {}
         methods = provider.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
         if self._secret is not None and "client_secret_basic" in methods:
-            pair = f"{quote_plus(self._settings.client_id)}:{quote_plus(self._secret)}"
+            pair = ":".join(
+                quote(part, safe="") for part in (self._settings.client_id, self._secret)
+            )
             headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
         elif self._secret is not None:
             form["client_secret"] = self._secret
