@@ -14,6 +14,7 @@ from app.preflight import require_ready
 from gateway.config import (
     DestinationSection,
     GatewaySettings,
+    OidcSection,
     RuleSection,
     RunnerKind,
     StowReceiveSection,
@@ -23,8 +24,10 @@ from gateway.config.named_files import shown
 from gateway.deliver.send_dicom import echo
 from gateway.deliver.send_stow import search
 from gateway.receive.dicom_receiver import tls_context
+from gateway.store.accounts import AccountList
 from gateway.store.database import open_database
 from gateway.store.file_storage import BYTES_PER_GB, Storage
+from gateway.web.openid_connect import OpenIdConnect, ProviderAway
 from gateway.work.application_settings import write_overlay
 from totalmap.default_locations import DEFAULT_MODELS, DEFAULT_SETTINGS
 from totalmap.errors import ConfigError, ResourceError, TotalMapError
@@ -62,6 +65,10 @@ def check(settings: GatewaySettings) -> Iterator[PreflightResult]:
     for destination in settings.destinations:
         yield _checked(f"destination {destination.name}", partial(_destination, destination))
     yield _checked("web", partial(_served, "web", settings.web))
+    if settings.web.oidc is not None:
+        yield _checked("web.oidc", partial(_provider, settings.web.oidc))
+    if settings.web.user_header is None:
+        yield _checked("accounts", partial(_accounts, settings))
 
 
 class _Warning(str):
@@ -148,6 +155,26 @@ def _is_loopback(address: str, port: int) -> bool:
     """Returns whether only this machine can reach a server that listens at an address."""
     found = socket.getaddrinfo(address or None, port, flags=socket.AI_PASSIVE)
     return all(ip_address(str(where[0])).is_loopback for *_, where in found)
+
+
+def _provider(oidc: OidcSection) -> str:
+    client = OpenIdConnect(oidc)
+    try:
+        client.ask()
+    except ProviderAway as error:
+        raise ResourceError(f"{oidc.issuer} can't log users in: {error}") from error
+    return f"{oidc.issuer} answers; it has to allow the redirect URI {client.redirect_url}"
+
+
+def _accounts(settings: GatewaySettings) -> str:
+    with open_database(settings) as database:
+        accounts = AccountList(database)
+        if not accounts.has_administrator():
+            return _Warning(
+                "no local account is an administrator's: add one with `totalmap gateway user add "
+                "NAME --role administrator`"
+            )
+        return f"{len(accounts.accounts())} accounts, with an administrator"
 
 
 def _rule(settings: GatewaySettings, rule: RuleSection) -> str:

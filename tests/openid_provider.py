@@ -69,7 +69,7 @@ class Provider:
     token_method: str = TOKEN_METHODS[0]
 
 
-class _Client(ClientMixin):  # type: ignore[misc]
+class _Client(ClientMixin):
     """The gateway, as the provider knows it."""
 
     def __init__(self, provider: Provider) -> None:
@@ -101,7 +101,7 @@ class _Client(ClientMixin):  # type: ignore[misc]
 
 
 @dataclass
-class _Code(AuthorizationCodeMixin):  # type: ignore[misc]
+class _Code(AuthorizationCodeMixin):
     code: str
     redirect_uri: str
     scope: str
@@ -128,7 +128,7 @@ class _Code(AuthorizationCodeMixin):  # type: ignore[misc]
         return None
 
 
-class _CodeGrant(grants.AuthorizationCodeGrant):  # type: ignore[misc]
+class _CodeGrant(grants.AuthorizationCodeGrant):
     TOKEN_ENDPOINT_AUTH_METHODS = TOKEN_METHODS
 
     def save_authorization_code(self, code: str, request: OAuth2Request) -> None:
@@ -148,7 +148,7 @@ class _CodeGrant(grants.AuthorizationCodeGrant):  # type: ignore[misc]
         return claims
 
 
-class _IdToken(OpenIDCode):  # type: ignore[misc]
+class _IdToken(OpenIDCode):
     def __init__(self, provider: Provider) -> None:
         super().__init__(require_nonce=True)
         self._provider = provider
@@ -169,7 +169,7 @@ class _IdToken(OpenIDCode):  # type: ignore[misc]
         return {**user, **self._provider.wrong_claims}
 
 
-class _Request(OAuth2Request):  # type: ignore[misc]
+class _Request(OAuth2Request):
     def __init__(self, request: Request, form: Mapping[str, str]) -> None:
         super().__init__(request.method, str(request.url), headers=request.headers)
         self._form = form
@@ -185,7 +185,7 @@ class _Request(OAuth2Request):  # type: ignore[misc]
         return self._form
 
 
-class _Server(AuthorizationServer):  # type: ignore[misc]
+class _Server(AuthorizationServer):
     def __init__(self, provider: Provider) -> None:
         super().__init__()
         self.provider = provider

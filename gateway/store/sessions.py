@@ -123,11 +123,6 @@ class SessionList:
         with self._database.transaction() as connection:
             connection.execute(delete(SESSIONS).where(SESSIONS.c.token_sha256 == _sha256(token)))
 
-    def close_all(self) -> None:
-        """Ends the sessions of all users."""
-        with self._database.transaction() as connection:
-            connection.execute(delete(SESSIONS))
-
     def counts(self) -> dict[str, int]:
         """Returns the number of open sessions of each account that has one, by its key."""
         now = self._now_seconds()
@@ -172,6 +167,16 @@ class SessionList:
         if idle_seconds < -CLOCK_SECONDS:
             return True
         return row.account_key is not None and row.account_stamp != row.stamp
+
+
+def close_all_sessions(database: Database) -> None:
+    """Ends the sessions of all users.
+
+    Raises:
+        ResourceError: The database fails.
+    """
+    with database.transaction() as connection:
+        connection.execute(delete(SESSIONS))
 
 
 _OF_ACCOUNT = (

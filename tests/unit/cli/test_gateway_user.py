@@ -103,7 +103,7 @@ def test_a_password_is_typed_twice(
 
 
 def test_without_a_terminal_a_password_has_to_come_from_a_file(file: Path) -> None:
-    command = [sys.executable, "-m", "cli", "gateway", "user", "add", "anna", "-c", file]
+    command = [sys.executable, "-m", "cli", "gateway", "user", "add", "anna", "-c", str(file)]
     done = subprocess.run(
         command,
         stdin=subprocess.DEVNULL,

@@ -10,8 +10,10 @@ from cli.__main__ import app
 from gateway.config import GatewaySettings, ReceiveSection
 from gateway.preflight import PreflightResult, check
 from gateway.store.file_storage import Storage
+from tests.accounts import add_account_to
 from tests.archive import running_archive
 from tests.conftest import DEMO_MODELS
+from tests.openid_provider import running_provider
 from tests.servers import LOOPBACK, free_port
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104  nothing is bound to it
@@ -38,7 +40,15 @@ def test_a_working_gateway_has_no_fault(tmp_path: Path) -> None:
     assert points["destination archive"].good == "answers C-ECHO"
     assert points["rule ct"].good == "task total, fast"
     assert list(points) == [
-        *("storage_folder", "ledger_url", "receive", "rule ct", "destination archive", "web")
+        *(
+            "storage_folder",
+            "ledger_url",
+            "receive",
+            "rule ct",
+            "destination archive",
+            "web",
+            "accounts",
+        )
     ]
 
 
@@ -148,3 +158,23 @@ def test_the_check_command_ends_with_64_if_there_is_a_fault(
     done = CliRunner().invoke(app, ["gateway", "check", str(file)])
     assert done.exit_code == status
     assert ("needs either dicom or stow" in done.output) is bool(status)
+
+
+def test_a_gateway_without_an_administrator_is_warned_about(tmp_path: Path) -> None:
+    one = settings(tmp_path)
+    assert "user add NAME --role administrator" in str(found(one)["accounts"].warning)
+    add_account_to(one)
+    assert found(one)["accounts"].good == "1 accounts, with an administrator"
+    behind = settings(tmp_path, web={"user_header": "X-Remote-User"})
+    assert "accounts" not in found(behind)
+
+
+def test_a_provider_of_openid_connect_is_asked(tmp_path: Path) -> None:
+    page = "http://127.0.0.1:8080"
+    with running_provider(tmp_path, page, {"sub": "7"}) as provider:
+        oidc = {"issuer": provider.url, "client_id": "x", "page_url": page}
+        one = settings(tmp_path, web={"oidc": {**oidc, "ca_file": provider.ca_file}})
+        assert f"redirect URI {page}/login/oidc" in str(found(one)["web.oidc"].good)
+        untrusted = settings(tmp_path, web={"oidc": oidc})
+        assert "ConnectError" in str(found(untrusted)["web.oidc"].fault)
+    assert "ConnectError" in str(found(one)["web.oidc"].fault)

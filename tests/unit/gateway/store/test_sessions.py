@@ -5,7 +5,7 @@ import pytest
 from gateway.config import Role
 from gateway.store.accounts import Account, AccountList
 from gateway.store.database import Database
-from gateway.store.sessions import Session, SessionList
+from gateway.store.sessions import Session, SessionList, close_all_sessions
 
 IDLE_SECONDS, LONGEST_SECONDS = 100.0, 1000.0
 
@@ -109,10 +109,12 @@ def test_the_database_holds_no_token(database: Database, sessions: SessionList) 
     assert not any(token in str(rows) for token in tokens)
 
 
-def test_a_session_by_a_proxy_has_the_user_and_role_of_the_proxy(sessions: SessionList) -> None:
+def test_a_session_by_a_proxy_has_the_user_and_role_of_the_proxy(
+    database: Database, sessions: SessionList
+) -> None:
     opened = sessions.open_by_proxy("bert", Role.OPERATOR, "10.0.0.2")
     assert sessions.find(opened.token, is_acting=True) == Session(
         token=opened.token, user="bert", role=Role.OPERATOR, is_by_proxy=True
     )
-    sessions.close_all()
+    close_all_sessions(database)
     assert sessions.find(opened.token, is_acting=True) is None

@@ -201,7 +201,7 @@ def test_a_change_of_the_account_ends_its_sessions_at_once(
 
 
 def test_a_session_survives_a_restart_of_the_page(gateway: Filled) -> None:
-    cookies = {}
+    cookies: dict[str, str] = {}
     for _ in range(2):
         with (
             running_web(gateway.settings) as port,
