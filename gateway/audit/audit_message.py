@@ -309,11 +309,11 @@ def _add_alert(root: Element, event: Event) -> None:
             kind=_SYSTEM_OBJECT,
             role=_SECURITY_USER,
         )
+        said = f"{event.kind}: {event.detail}" if event.detail else event.kind
     else:
+        said = event.detail or ""
         node = event.address or event.who or UNKNOWN
         element = _add_object(root, node, _NODE_ID, kind=_SYSTEM_OBJECT, role=_SECURITY_RESOURCE)
-    text = " ".join(part for part in (event.kind, event.detail) if part)
-    said = text if event.object_kind is ObjectKind.ACCOUNT else event.detail or ""
     value = b64encode(_plain(said).encode()).decode()
     SubElement(element, "ParticipantObjectDetail", type="Alert Description", value=value)
 
