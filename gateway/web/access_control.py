@@ -54,13 +54,6 @@ class Visit:
 class NotPermitted(HTTPException):
     """The role of a user does not allow a request."""
 
-    def __init__(self, role: Role, permission: Permission) -> None:
-        super().__init__(
-            HTTPStatus.FORBIDDEN,
-            f"Your role is {role}. It does not allow you to {permission}. An administrator of the "
-            "gateway can give you another role.",
-        )
-
 
 class PermittedRoute(Route):
     """A route for users with a permission, which are already logged in.
@@ -92,7 +85,11 @@ class _RequirePermission:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         visit: Visit = Request(scope).state.visit
         if not may(visit.role, self._permission):
-            raise NotPermitted(visit.role, self._permission)
+            raise NotPermitted(
+                HTTPStatus.FORBIDDEN,
+                f"Your role is {visit.role}. It does not allow you to {self._permission}. An "
+                "administrator of the gateway can give you another role.",
+            )
         await self._app(scope, receive, send)
 
 

@@ -141,7 +141,7 @@ class Login:
             next=where,
             problem=problem,
             user=user,
-            provider=self._oidc.label if self._oidc else "",
+            provider=self._oidc.name if self._oidc else "",
             provider_path=with_query(BEGIN_PATH, next=where),
             add_first="" if self._authenticator.accounts.accounts() else ADD_FIRST,
         )

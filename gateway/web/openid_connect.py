@@ -91,6 +91,11 @@ class OpenIdConnect:
         return f"{self._settings.page_url}{CALLBACK_PATH}"
 
     @property
+    def name(self) -> str:
+        """The name of the provider within a sentence."""
+        return self._settings.label
+
+    @property
     def label(self) -> str:
         """The name of the provider at the beginning of a sentence."""
         return self._settings.label[:1].upper() + self._settings.label[1:]

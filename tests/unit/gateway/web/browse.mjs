@@ -68,6 +68,12 @@ try {
   await report.goto(url + href);
   const reportShown = await report.locator('h1').first().innerText();
   await report.close();
+  await page.getByRole('link', { name: user }).press('Enter');
+  await page.getByRole('heading', { name: 'Your account' }).waitFor();
+  await look(page, 'account');
+  await page.getByRole('link', { name: 'Accounts' }).press('Enter');
+  await page.getByRole('heading', { name: 'Add an account' }).waitFor();
+  await look(page, 'accounts');
   await page.getByRole('button', { name: 'Log out' }).press('Enter');
   await page.getByLabel('Password').waitFor();
 
