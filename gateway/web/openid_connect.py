@@ -205,8 +205,7 @@ class OpenIdConnect:
                 },
             )
             claims.validate(leeway=LEEWAY_SECONDS)
-            if not isinstance(claims["sub"], str) or len(claims["sub"]) > _SUBJECT_CHARACTERS:
-                raise ValueError("sub")
+            _require_name(claims["sub"])
         except (JoseError, ValueError, TypeError) as error:
             log.warning("oidc_login_refused", reason=type(error).__name__)
             raise LoginRefused(
@@ -292,6 +291,18 @@ def _usable_keys(document: Mapping[str, Any]) -> Mapping[str, Any]:
 def _subject(issuer: str, subject: str) -> str:
     """Returns the name of a user for ever, which a column of the database holds."""
     return f"{hashlib.sha256(issuer.encode()).hexdigest()} {subject}"
+
+
+def _require_name(subject: object) -> None:
+    """Makes sure that a subject can be stored (OpenID Connect Core 2).
+
+    Raises:
+        ValueError: It can't.
+    """
+    if not isinstance(subject, str) or not subject.isprintable():
+        raise ValueError("sub")
+    if len(subject) > _SUBJECT_CHARACTERS:
+        raise ValueError("sub")
 
 
 def _printable(text: str) -> str:

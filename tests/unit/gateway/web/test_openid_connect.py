@@ -210,6 +210,8 @@ def test_a_user_of_the_provider_never_gets_a_local_account_of_the_same_name(
         {"at_hash": "AAAAAAAAAAAAAAAAAAAAAA"},
         {"sub": ""},
         {"sub": "x" * 300},
+        {"sub": "x\0"},
+        {"sub": 7},
     ],
 )
 def test_an_id_token_with_a_wrong_claim_is_refused(
