@@ -63,7 +63,7 @@ class OidcSection(Section):
     client_id: str
     client_secret_file: Path | None = None
     page_url: WebUrl
-    label: str = "the hospital's login"
+    label: str = "the hospital's portal"
     scopes: tuple[str, ...] = ("openid", "profile")
     name_claim: str = "preferred_username"
     role_claim: str = "groups"

@@ -109,7 +109,7 @@ def recorded(gateway: Filled) -> list[tuple[str, str, str | None]]:
 def test_a_user_of_the_provider_logs_in_with_the_highest_role_of_the_groups(
     browser: Browser, gateway: Filled
 ) -> None:
-    assert "Log in by the hospital&#39;s login" in browser.page.get("/login").text
+    assert "Log in through the hospital&#39;s portal" in browser.page.get("/login").text
     done = browser.log_in("/?group=failed")
     assert done.status_code == 200
     assert 'content="0; url=/?group=failed"' in done.text
