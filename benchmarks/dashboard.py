@@ -45,10 +45,10 @@ from gateway.store.schema import (
     STUDY_ATTRIBUTES,
 )
 from gateway.store.search_words import search_words
-from gateway.web.password import set_password
+from tests.accounts import add_account
 from tests.phantom.study import SeriesSpec, write_series
 from tests.servers import LOOPBACK, free_port
-from tests.unit.gateway.web.browsing import PASSWORD, form_token, log_in
+from tests.unit.gateway.web.browsing import form_token, log_in
 from tests.unit.gateway.web.filling import write_output
 from tests.waiting import wait_until
 
@@ -200,11 +200,11 @@ def _web_process(settings: GatewaySettings) -> Iterator[None]:
 
 def _fill(settings: GatewaySettings, folder: Path, n_jobs: int) -> None:
     storage = Storage(settings.storage_folder)
-    set_password(settings.storage_folder, PASSWORD)
     image = write_series(folder / "in", 1, SeriesSpec(rows=64, columns=64, n_slices=1)).paths[0]
     write_output(folder / "output")
     templates = Templates(image, sha256_of(image), folder / "output")
     with open_database(settings) as database:
+        add_account(database)
         for start in range(0, n_jobs, BATCH):
             numbers = range(start, min(start + BATCH, n_jobs))
             for number in numbers:

@@ -17,6 +17,7 @@ from cli import (
     gateway,
     gateway_reload,
     gateway_store,
+    gateway_user,
     inspect,
     models,
     run,
@@ -84,6 +85,7 @@ app.add_typer(deploy.app, name="deploy")
 # Each of these modules adds its commands to the same group.
 assert gateway_store.app is gateway_reload.app is gateway.app  # noqa: S101
 app.add_typer(gateway.app, name="gateway")
+gateway.app.add_typer(gateway_user.app, name="user")
 
 
 def print_version(is_wanted: bool) -> None:

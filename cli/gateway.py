@@ -65,7 +65,7 @@ def serve(
             if not only_work:
                 running.enter_context(only_gateway(settings.storage_folder))
                 set_aside_damaged_queue(settings)
-                _show_where_the_page_is(settings)
+                _show_where_the_page_is(settings, path)
             machine = running.enter_context(
                 machine_name(settings.storage_folder, path, only_work=only_work)
             )
@@ -107,18 +107,6 @@ def check_command(file: File = None, config: Config = None) -> None:
         if faults:
             print_line(f"faults: {faults}")
             raise typer.Exit(ExitStatus.USAGE)
-
-
-@app.command("password")
-def password_command(file: File = None, config: Config = None) -> None:
-    """Asks for a new password of the page, and sets it."""
-    with errors_to_exit_status():
-        path = given_file(file, config)
-        settings = _settings(path)
-        from gateway.web.password import set_password
-
-        settings.storage_folder.mkdir(parents=True, exist_ok=True)
-        set_password(settings.storage_folder, getpass.getpass("The page's new password: "))
 
 
 @app.command("retry")
@@ -240,16 +228,39 @@ def _settings(config: Path | None) -> "GatewaySettings":
     return load_gateway_settings(config)
 
 
-def _show_where_the_page_is(settings: "GatewaySettings") -> None:
-    """Prints the URL of the page, and at the first start the file of its password."""
-    from gateway.web.password import ensure_password
+def _show_where_the_page_is(settings: "GatewaySettings", path: Path | None) -> None:
+    """Prints the URL of the page, and how to add the first administrator if there is none.
+
+    Raises:
+        ConfigError: The ledger is another version's.
+        ResourceError: The shared password of an earlier version can't be removed.
+    """
+    from gateway.web.shared_password import remove_shared_password
 
     web = settings.web
     scheme = "https" if web.certificate_file else "http"
     print_line(f"The page: {scheme}://{web.address}:{web.port}")
-    file = None if web.user_header else ensure_password(settings.storage_folder)
-    if file is not None:
-        print_line(f"Its password is in {file} (`totalmap gateway password` sets another)")
+    if remove_shared_password(settings.storage_folder):
+        print_line("The shared password of the earlier version is removed and lets nobody in.")
+    if web.user_header is None and not _has_administrator(settings):
+        option = f" --config {path}" if path else ""
+        print_line(
+            "No account is an administrator's. Add one: `totalmap gateway user add NAME --role "
+            f"administrator{option}`"
+        )
+
+
+def _has_administrator(settings: "GatewaySettings") -> bool:
+    """Returns whether there is a local administrator, or whether the ledger can't tell now."""
+    from gateway.store.accounts import AccountList
+    from gateway.store.database import open_database
+    from totalmap.errors import ResourceError
+
+    try:
+        with open_database(settings) as database:
+            return AccountList(database).has_administrator()
+    except ResourceError:  # the processes wait for it, or say that it is damaged
+        return True
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Limits how often an address may try a password."""
+"""Limits how often an address may try a password, and how often one of an account is tried."""
 
 import time
 from collections.abc import Callable
@@ -6,6 +6,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from threading import Lock
 
 FAILURES = 5
+# Of one account, from all addresses together: others than its user may cause them.
+FAILURES_OF_ACCOUNT = 20
 WITHIN_SECONDS = 60.0
 # One subscriber has all IPv6 addresses of a /64 network (RFC 6177): they count as one address.
 IPV6_PREFIX_BITS = 64
@@ -13,10 +15,16 @@ _IPV6_BITS = 128
 
 
 class LoginAttempts:
-    """Counts the failures of the last minute by address; safe to use from many threads."""
+    """Counts the failures of the last minute by address; safe to use from many threads.
 
-    def __init__(self, now_seconds: Callable[[], float] = time.monotonic) -> None:
+    The name of an account may take the place of an address.
+    """
+
+    def __init__(
+        self, now_seconds: Callable[[], float] = time.monotonic, *, failures: int = FAILURES
+    ) -> None:
         self._now_seconds = now_seconds
+        self._at_most = failures
         self._lock = Lock()
         self._failures: dict[str, list[float]] = {}
 
@@ -30,10 +38,10 @@ class LoginAttempts:
             self._failures = {
                 peer: recent
                 for peer, moments in self._failures.items()
-                if (recent := _counting_failures(moments, now))
+                if (recent := self._counting_failures(moments, now))
             }
             failures = self._failures.setdefault(_subscriber(address), [])
-            if len(failures) >= FAILURES:
+            if len(failures) >= self._at_most:
                 return False
             failures.append(now)
             return True
@@ -45,12 +53,11 @@ class LoginAttempts:
             if failures:
                 failures.pop()
 
-
-def _counting_failures(moments: list[float], now: float) -> list[float]:
-    """Returns the failures that count; too many count until a minute after the last."""
-    if len(moments) >= FAILURES:
-        return moments if now - moments[-1] < WITHIN_SECONDS else []
-    return [moment for moment in moments if now - moment < WITHIN_SECONDS]
+    def _counting_failures(self, moments: list[float], now: float) -> list[float]:
+        """Returns the failures that count; too many count until a minute after the last."""
+        if len(moments) >= self._at_most:
+            return moments if now - moments[-1] < WITHIN_SECONDS else []
+        return [moment for moment in moments if now - moment < WITHIN_SECONDS]
 
 
 def _subscriber(address: str) -> str:

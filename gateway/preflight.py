@@ -5,6 +5,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
@@ -15,6 +16,7 @@ from app.preflight import require_ready
 from gateway.certificate_expiry import expiring_certificates
 from gateway.config import (
     GatewaySettings,
+    OidcSection,
     RuleSection,
     RunnerKind,
     StowReceiveSection,
@@ -25,13 +27,15 @@ from gateway.config.settings_changes import named_files
 from gateway.deliver.destination_probe import probe
 from gateway.folder_locks import running_machines
 from gateway.receive.dicom_receiver import tls_context
-from gateway.store.database import LEDGER_FILE, look_at_database
+from gateway.store.accounts import AccountList
+from gateway.store.database import LEDGER_FILE, look_at_database, open_existing_database
 from gateway.store.file_storage import (
     BYTES_PER_GB,
     NETWORK_FILE_SYSTEMS,
     file_system,
     free_bytes,
 )
+from gateway.web.openid_connect import OpenIdConnect, ProviderAway
 from gateway.work.application_settings import write_overlay
 from totalmap.default_locations import DEFAULT_MODELS, DEFAULT_SETTINGS
 from totalmap.errors import ConfigError, ResourceError, TotalMapError
@@ -69,6 +73,10 @@ def check(settings: GatewaySettings) -> Iterator[PreflightResult]:
     for destination in settings.destinations:
         yield _checked(f"destination {destination.name}", partial(probe, destination))
     yield _checked("web", partial(_served, "web", settings.web))
+    if settings.web.oidc is not None:
+        yield _checked("web.oidc", partial(_provider, settings.web.oidc))
+    if settings.web.user_header is None:
+        yield _checked("accounts", partial(_accounts, settings))
     now = time.time()
     for certificate in expiring_certificates(settings, now):
         yield PreflightResult(name=certificate.setting, warning=certificate.sentence(now))
@@ -217,6 +225,26 @@ def _is_loopback(address: str, port: int) -> bool:
     """Returns whether only this machine can reach a server that listens at an address."""
     found = socket.getaddrinfo(address or None, port, flags=socket.AI_PASSIVE)
     return all(ip_address(str(where[0])).is_loopback for *_, where in found)
+
+
+def _provider(oidc: OidcSection) -> str:
+    client = OpenIdConnect(oidc)
+    try:
+        client.ask()
+    except ProviderAway as error:
+        raise ResourceError(f"{oidc.issuer} can't log users in: {error}") from error
+    return f"{oidc.issuer} answers; it has to allow the redirect URI {client.redirect_url}"
+
+
+def _accounts(settings: GatewaySettings) -> str:
+    with suppress(ConfigError), open_existing_database(settings) as database:
+        accounts = AccountList(database)
+        if accounts.has_administrator():
+            return f"{len(accounts.accounts())} accounts, with an administrator"
+    return _Warning(
+        "no local account is an administrator's: add one with `totalmap gateway user add "
+        "NAME --role administrator`"
+    )
 
 
 def _rule(settings: GatewaySettings, rule: RuleSection) -> str:

@@ -127,15 +127,20 @@ def notice(packages: Iterable[Licensed]) -> str:
     return "\n".join(lines) + "\n"
 
 
+# Labels of addresses that are not about the package.
+_SPONSORS = ("Funding", "Tidelift")
+
+
 def licensed(found: Mapping[str, Any]) -> Licensed:
     """Returns a package with the licence that its metadata states.
 
     Args:
         found: The metadata as JSON (PEP 566).
     """
+    lines = [line.partition(", ") for line in found.get("project_url") or ()]
     addresses = [
         found.get("home_page"),
-        *(line.partition(", ")[2] for line in found.get("project_url") or ()),
+        *(address for label, _, address in lines if label not in _SPONSORS),
     ]
     return Licensed(
         name=found["name"],

@@ -16,14 +16,16 @@ from typing import Any
 
 import pytest
 
-from gateway.web.password import set_password
+from gateway.config import GatewaySettings
+from gateway.web.passwords import random_password
+from tests.accounts import add_account_to
 from tests.conftest import DEMO_MODELS
 from tests.servers import LOOPBACK, Orthanc, running_orthanc
 from tests.service import Service, running_service
 
 FOLDER = Path("build/demo-gateway")
 TITLE = "TOTALMAP"
-PASSWORD = "demo-password"  # noqa: S105  of a demo on this machine
+USER = "demo"
 WAIT_SECONDS = 300
 LOOK_SECONDS = 0.5
 USUAL_RESULTS = {"SEG", "SR", "RTSTRUCT", "OT"}
@@ -33,7 +35,8 @@ def demo(study: Path) -> None:
     """Runs the demo on the files below a folder."""
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
-    with running_orthanc(FOLDER) as orthanc, _gateway(orthanc) as service:
+    password = random_password()
+    with running_orthanc(FOLDER) as orthanc, _gateway(orthanc, password) as service:
         begun = time.monotonic()
         print(f"Orthanc is the PACS: {orthanc.url}")
         print(f"The gateway is up; its settings: {service.file}")
@@ -53,16 +56,16 @@ def demo(study: Path) -> None:
             print(f"  {tags['Modality']:9} {tags.get('SeriesDescription', '')}")
         print(f"The study in Orthanc: {orthanc.url}/app/explorer.html#study?uuid={own_id}")
         web = service.settings.web
-        print(f"The gateway's page: http://{web.address}:{web.port}  password: {PASSWORD}")
+        print(f"The gateway's page: http://{web.address}:{web.port}")
+        print(f"An account for it, made for this demo: name {USER}, password {password}")
         if sys.stdin.isatty():
             input("Enter ends it. ")
 
 
 @contextmanager
-def _gateway(orthanc: Orthanc) -> Iterator[Service]:
+def _gateway(orthanc: Orthanc, password: str) -> Iterator[Service]:
     pacs = {"ae_title": "ORTHANC", "address": LOOPBACK, "port": orthanc.dicom_port}
-    (FOLDER / "storage").mkdir()
-    set_password(FOLDER / "storage", PASSWORD)
+    add_account_to(GatewaySettings(storage_folder=FOLDER / "storage"), USER, password)
     with running_service(
         FOLDER,
         receive={"ae_title": TITLE},

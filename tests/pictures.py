@@ -24,8 +24,9 @@ import pytest
 from PIL import Image
 
 from app.run_study import RunRequest, run_application
+from gateway.config import GatewaySettings
 from gateway.store.job import JobState
-from gateway.web.password import set_password
+from tests.accounts import PASSWORD, add_account_to
 from tests.conftest import DEMO_MODELS, REPOSITORY
 from tests.ohif.packages import PLAYWRIGHT, require_package
 from tests.ohif.viewer import SCREENSHOTS, ResultToOpen, open_results, require_viewer
@@ -39,8 +40,8 @@ from totalmap.display_names import display_name
 PICTURES = REPOSITORY / "docs" / "pictures"
 PHANTOM = REPOSITORY / "build" / "phantom"
 NAMES = ("preview", "viewer", "dashboard")
+USER = "Demo"
 DRIVER = Path(__file__).with_name("pictures.mjs")
-USER, PASSWORD = "Demo", "a long password"
 COLOURS = 256  # of a palette
 MOST_BYTES = 300_000
 PREVIEW_WIDTH = 900
@@ -139,7 +140,7 @@ class Studies:
 def running_gateway(folder: Path) -> Iterator[Service]:
     """Yields a gateway with one rule for each sender, whose destination is an Orthanc."""
     (folder / "storage").mkdir()
-    set_password(folder / "storage", PASSWORD)
+    add_account_to(GatewaySettings(storage_folder=folder / "storage"), USER)
     with running_orthanc(folder) as orthanc:
         pacs = {"ae_title": "PACS", "address": LOOPBACK, "port": orthanc.dicom_port}
         rule = {"destinations": ["pacs"]}

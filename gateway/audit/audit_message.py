@@ -93,21 +93,25 @@ _USER_AUTHENTICATION = _dcm(110114, "User Authentication")
 _APPLICATION_START = _dcm(110120, "Application Start")
 _APPLICATION_STOP = _dcm(110121, "Application Stop")
 _LOGIN = _dcm(110122, "Login")
+_LOGOUT = _dcm(110123, "Logout")
 _NODE_AUTHENTICATION = _dcm(110126, "Node Authentication")
 _SOFTWARE_CONFIGURATION = _dcm(110131, "Software Configuration")
 _RESTRICTED_FUNCTION = _dcm(110132, "Use of Restricted Function")
+_ROLES_CHANGED = _dcm(110136, "Security Roles Changed")
+_USER_ATTRIBUTES_CHANGED = _dcm(110137, "User Security Attributes Changed")
 _APPLICATION = _dcm(110150, "Application")
 _DESTINATION_ROLE = _dcm(110152, "Destination Role ID")
 _SOURCE_ROLE = _dcm(110153, "Source Role ID")
 _STUDY_INSTANCE_UID = _dcm(110180, "Study Instance UID")
 _NODE_ID = _dcm(110182, "Node ID")
 _PATIENT_NUMBER = _Code("2", "RFC-3881", "Patient Number")
+_USER_IDENTIFIER = _Code("11", "RFC-3881", "User Identifier")
 
 # PS3.15 A.5.1.1
 _CREATE, _READ, _UPDATE, _DELETE, _EXECUTE = "C", "R", "U", "D", "E"
 _MACHINE, _IP_ADDRESS, _URI = "1", "2", "5"
 _PERSON, _SYSTEM_OBJECT = "1", "2"
-_PATIENT, _REPORT, _SECURITY_RESOURCE = "1", "3", "13"
+_PATIENT, _REPORT, _SECURITY_USER, _SECURITY_RESOURCE = "1", "3", "11", "13"
 _APPLICATION_SERVER = "4"
 
 _PROGRAM = "totalmap"
@@ -203,6 +207,7 @@ class _MessageKind:
 
 
 _LOGIN_MESSAGE = _MessageKind(_USER_AUTHENTICATION, _EXECUTE, _by_user, _LOGIN)
+_ACCOUNT_CHANGED = _MessageKind(_SECURITY_ALERT, _EXECUTE, _by_user, _USER_ATTRIBUTES_CHANGED)
 # A job is a procedure step that a user has changed. Application Activity is about a program
 # that starts or stops, and the instances are not touched.
 _JOB_CHANGED = _MessageKind(_PROCEDURE_RECORD, _UPDATE, _by_user)
@@ -225,6 +230,12 @@ _KINDS: Mapping[EventKind, _MessageKind] = {
     EventKind.CONFLICT_DECIDED: _JOB_CHANGED,
     EventKind.LOGGED_IN: _LOGIN_MESSAGE,
     EventKind.LOGIN_FAILED: _LOGIN_MESSAGE,
+    EventKind.LOGGED_OUT: _MessageKind(_USER_AUTHENTICATION, _EXECUTE, _by_user, _LOGOUT),
+    EventKind.ACCOUNT_ADDED: _ACCOUNT_CHANGED,
+    EventKind.ACCOUNT_REMOVED: _ACCOUNT_CHANGED,
+    EventKind.PASSWORD_CHANGED: _ACCOUNT_CHANGED,
+    EventKind.SESSIONS_ENDED: _ACCOUNT_CHANGED,
+    EventKind.ROLE_CHANGED: _MessageKind(_SECURITY_ALERT, _EXECUTE, _by_user, _ROLES_CHANGED),
     EventKind.REJECTED: _MessageKind(_SECURITY_ALERT, _EXECUTE, _rejected, _NODE_AUTHENTICATION),
     EventKind.REFUSED: _MessageKind(_SECURITY_ALERT, _EXECUTE, _rejected, _RESTRICTED_FUNCTION),
     EventKind.RELOADED: _RELOAD,
@@ -299,9 +310,20 @@ def _add_patient(root: Element, patient_id: str) -> None:
 
 def _add_alert(root: Element, event: Event) -> None:
     """PS3.15 A.5.3.11, Alert Subject."""
-    node = event.address or event.who or UNKNOWN
-    element = _add_object(root, node, _NODE_ID, kind=_SYSTEM_OBJECT, role=_SECURITY_RESOURCE)
-    value = b64encode(_plain(event.detail or "").encode()).decode()
+    if event.object_kind is ObjectKind.ACCOUNT:
+        element = _add_object(
+            root,
+            event.object_name or UNKNOWN,
+            _USER_IDENTIFIER,
+            kind=_SYSTEM_OBJECT,
+            role=_SECURITY_USER,
+        )
+        said = f"{event.kind}: {event.detail}" if event.detail else event.kind
+    else:
+        said = event.detail or ""
+        node = event.address or event.who or UNKNOWN
+        element = _add_object(root, node, _NODE_ID, kind=_SYSTEM_OBJECT, role=_SECURITY_RESOURCE)
+    value = b64encode(_plain(said).encode()).decode()
     SubElement(element, "ParticipantObjectDetail", type="Alert Description", value=value)
 
 

@@ -12,6 +12,7 @@ from gateway.receive.recovery import repair
 from gateway.store.database import LEDGER_FILE, Database, open_database, save_sqlite
 from gateway.store.file_storage import Storage
 from gateway.store.ledger import Ledger
+from gateway.store.sessions import close_all_sessions
 from totalmap.errors import ConfigError, ResourceError
 
 _SQLITE_SUFFIXES = ("", "-wal", "-shm", ".damaged")
@@ -56,6 +57,8 @@ def restore(settings: GatewaySettings, backup: Path) -> Restored:
             raise ResourceError(f"the backup can't be restored: {error.strerror}") from error
         with open_database(settings) as database:
             recovered = repair(storage, Ledger(database))
+            # A session may have ended since the backup, or a password may have been changed.
+            close_all_sessions(database)
     return Restored(files=n_files, recorded=recovered.recorded)
 
 

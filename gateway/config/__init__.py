@@ -18,6 +18,7 @@ from gateway.config.receive import (
     WatchedFolderSection,
 )
 from gateway.config.retention import RetentionSection
+from gateway.config.roles import Role
 from gateway.config.rules import CompleteSection, RuleSection
 from gateway.config.settings import (
     GatewaySettings,
@@ -26,7 +27,7 @@ from gateway.config.settings import (
     use_gpu,
 )
 from gateway.config.supervise import MemorySection, SuperviseSection
-from gateway.config.web import WebSection
+from gateway.config.web import OidcSection, WebSection
 from gateway.config.work import ContainerSection, RunnerKind, WorkSection
 
 __all__ = [
@@ -39,9 +40,11 @@ __all__ = [
     "DicomDestination",
     "GatewaySettings",
     "MemorySection",
+    "OidcSection",
     "OrthancSection",
     "ReceiveSection",
     "RetentionSection",
+    "Role",
     "RuleSection",
     "RunnerKind",
     "SenderSection",

@@ -1,12 +1,74 @@
 """The `web` section: where the page is, and who may see it."""
 
-from ipaddress import IPv4Network, IPv6Network
+from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
+from typing import Annotated, Self
+from urllib.parse import urlsplit
 
-from pydantic import PositiveFloat
+from pydantic import AfterValidator, Field, PositiveFloat, model_validator
 
+from gateway.config.roles import Role
 from gateway.config.value_types import ListeningPort
 from totalmap.settings_file import Section
+
+
+def _web_url(url: str) -> str:
+    """Returns the URL of a server without a slash at its end.
+
+    Raises:
+        ValueError: It is not one, or secrets would be sent to another machine without encryption.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = urlsplit("")
+    is_server = parts.scheme in ("http", "https") and bool(parts.hostname)
+    if not is_server or parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError("it has to be a URL such as https://login.hospital.example")
+    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+        raise ValueError("it has to begin with https://")
+    return url.rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+WebUrl = Annotated[str, AfterValidator(_web_url)]
+
+
+class OidcSection(Section):
+    """A login by OpenID Connect: the code flow with PKCE, and discovery.
+
+    Attributes:
+        issuer: The URL of the provider, to which /.well-known/openid-configuration is added.
+        client_id: The name by which the provider knows the gateway.
+        client_secret_file: A file whose first line is the secret of the client; None: it has none.
+        page_url: The URL by which browsers reach the page. The provider has to allow it with
+            /login/oidc added as a redirect URI.
+        label: How the login page names the provider.
+        scopes: What the gateway asks for; openid is always one of them.
+        name_claim: The claim of the ID token that names the user.
+        role_claim: The claim with a role or a list of roles; a dot leads into an object, as in
+            realm_access.roles.
+        ca_file: PEM, with the authorities of the provider's certificate; None: the usual ones.
+        connect_seconds: How long to wait for a connection, and for each response.
+    """
+
+    issuer: WebUrl
+    client_id: str
+    client_secret_file: Path | None = None
+    page_url: WebUrl
+    label: str = "the hospital's portal"
+    scopes: tuple[str, ...] = ("openid", "profile")
+    name_claim: str = "preferred_username"
+    role_claim: str = "groups"
+    ca_file: Path | None = None
+    connect_seconds: PositiveFloat = 5.0
 
 
 class WebSection(Section):
@@ -17,16 +79,42 @@ class WebSection(Section):
         port: The port to listen on; 0: any free port.
         user_header: The header in which a reverse proxy names the user that it has let in, such as
             X-Remote-User; None: users log in here.
-        proxies: The networks from which user_header, X-Forwarded-For and X-Forwarded-Proto are
-            trusted.
+        role_header: The header in which the reverse proxy names the user's roles or groups,
+            separated by commas, such as X-Remote-Groups; None: each user has proxy_role.
+        proxy_role: The role of users of the reverse proxy where role_header is not set.
+        proxies: The networks from which user_header, role_header, X-Forwarded-For and
+            X-Forwarded-Proto are trusted.
+        oidc: The login by OpenID Connect, besides that of local accounts; None: there is none.
+        roles: The role of each value of role_header or oidc.role_claim; of several roles the
+            highest counts. Empty: the values are the names of roles.
         session_minutes: A user who is idle for longer is logged out.
+        session_hours: A user is logged out so long after logging in, also one who is not idle.
         certificate_file: PEM, the gateway's certificate for HTTPS; with key_file.
     """
 
     address: str = "127.0.0.1"
     port: ListeningPort = 8080
     user_header: str | None = None
+    role_header: str | None = None
+    proxy_role: Role = Role.VIEWER
     proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    oidc: OidcSection | None = None
+    roles: Mapping[str, Role] = Field(default_factory=dict)
     session_minutes: PositiveFloat = 30.0
+    session_hours: PositiveFloat = 12.0
     certificate_file: Path | None = None
     key_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _one_login(self) -> Self:
+        if self.user_header is not None and self.oidc is not None:
+            raise ValueError("user_header and oidc can't both be set")
+        if self.role_header is not None and self.user_header is None:
+            raise ValueError("role_header needs user_header")
+        return self
+
+    def role_of(self, values: Iterable[str]) -> Role | None:
+        """Returns the highest of the roles that values of a header or claim mean; None: none."""
+        known = self.roles or {role.value: role for role in Role}
+        found = [known[value] for value in values if value in known]
+        return max(found, key=lambda role: role.rank, default=None)

@@ -140,8 +140,30 @@ def record_logged_in(database: Database, who: str, address: str) -> None:
         )
 
 
+def record_logged_out(database: Database, who: str, address: str) -> None:
+    """Stores that a user has logged out.
+
+    Raises:
+        ResourceError: The database fails.
+    """
+    with database.transaction() as connection:
+        record(
+            connection,
+            EventKind.LOGGED_OUT,
+            "",
+            object_kind=ObjectKind.SESSION,
+            who=_printable(who),
+            address=address,
+        )
+
+
 def record_login_failed(
-    database: Database, who: str, address: str, *, is_locked_out: bool = False
+    database: Database,
+    who: str,
+    address: str,
+    *,
+    why: str = "wrong name or password",
+    is_locked_out: bool = False,
 ) -> None:
     """Stores that a login failed.
 
@@ -149,6 +171,7 @@ def record_login_failed(
         database: With the events.
         who: The name that was given.
         address: From where.
+        why: In words, always the same for the same reason.
         is_locked_out: Whether further attempts are refused for a while; that is a security alert
             of its own.
 
@@ -159,7 +182,7 @@ def record_login_failed(
         database,
         EventKind.LOGIN_FAILED,
         who=who,
-        detail=LOCKED_OUT if is_locked_out else "wrong name or password",
+        detail=LOCKED_OUT if is_locked_out else why,
         address=address,
         object_kind=ObjectKind.SESSION,
         outcome=Outcome.SERIOUS_FAILURE if is_locked_out else Outcome.MINOR_FAILURE,

@@ -45,6 +45,12 @@ class EventKind(StrEnum):
     REFUSED = "refused"
     LOGGED_IN = "logged in"
     LOGIN_FAILED = "login failed"
+    LOGGED_OUT = "logged out"
+    ACCOUNT_ADDED = "account added"
+    ACCOUNT_REMOVED = "account removed"
+    ROLE_CHANGED = "role changed"
+    PASSWORD_CHANGED = "password changed"  # noqa: S105  no password
+    SESSIONS_ENDED = "sessions ended"
     STARTED_UP = "started up"
     SHUT_DOWN = "shut down"
     CLOCK_JUMPED = "clock jumped"
@@ -59,7 +65,8 @@ class EventKind(StrEnum):
 class ObjectKind(StrEnum):
     """The kind of object to which an event happened; `Event.object_name` names the object.
 
-    The name of a delivery is its destination, of a result its path, and of a conflict its number.
+    The name of a delivery is its destination, of a result its path, of a conflict its number, and
+    of an account the name of its user.
     """
 
     STUDY = "study"
@@ -71,6 +78,7 @@ class ObjectKind(StrEnum):
     CONFLICT = "conflict"
     CONNECTION = "connection"
     SESSION = "session"
+    ACCOUNT = "account"
     PROCESS = "process"
     QUEUE = "queue"
     SETTINGS = "settings"

@@ -23,6 +23,7 @@ LAYOUT = "0008"
 # PS3.5 9.1
 UID_CHARACTERS = 64
 _SHA256, _UID, _NAME = String(64), String(UID_CHARACTERS), String(64)
+_ACCOUNT_KEY = String(256)
 
 METADATA = MetaData()
 
@@ -264,6 +265,37 @@ CLOCK = Table(
     Column("boot_seconds", Double, nullable=False),
     Column("wall_seconds", Double, nullable=False),
     Column("jump_seconds", Double),
+)
+# The accounts of users, and their sessions.
+ACCOUNTS = Table(
+    "accounts",
+    METADATA,
+    # The name without regard to case.
+    Column("account_key", _ACCOUNT_KEY, primary_key=True),
+    Column("name", _NAME, nullable=False),
+    Column("role", _NAME, nullable=False),
+    # Empty where a provider of OpenID Connect logs the user in.
+    Column("password_hash", Text),
+    # The issuer and the subject of that provider, which never change.
+    Column("subject", String(512), unique=True),
+    # Changes whenever all sessions of the account end.
+    Column("stamp", _NAME, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("logged_in_at", Double),
+)
+SESSIONS = Table(
+    "sessions",
+    METADATA,
+    # The SHA-256 of the token, which only the browser has.
+    Column("token_sha256", _SHA256, primary_key=True),
+    # Empty where a reverse proxy has named the user.
+    Column("account_key", _ACCOUNT_KEY, index=True),
+    Column("stamp", _NAME),
+    Column("user_name", _NAME, nullable=False),
+    Column("role", _NAME, nullable=False),
+    Column("address", _NAME, nullable=False),
+    Column("opened_at", Double, nullable=False),
+    Column("seen_at", Double, nullable=False),
 )
 CONTROLS = Table(
     "controls",

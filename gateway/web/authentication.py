@@ -1,133 +1,39 @@
-"""Logs users in, by the password or through a reverse proxy, and keeps their sessions."""
+"""Logs users in by password, OpenID Connect or a reverse proxy, and finds their sessions."""
 
 import hashlib
 import hmac
 import secrets
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from http import HTTPStatus
-from ipaddress import IPv4Network, IPv6Network
-from pathlib import Path
-from threading import Lock
 
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.requests import HTTPConnection, Request
-from starlette.responses import RedirectResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
 
-from gateway.config import WebSection
-from gateway.login_attempts import WITHIN_SECONDS, LoginAttempts, parse_address
-from gateway.store.audit_events import record_logged_in, record_login_failed
+from gateway.config import Role, WebSection
+from gateway.login_attempts import FAILURES_OF_ACCOUNT, WITHIN_SECONDS, LoginAttempts
+from gateway.store.accounts import AccountList, NameTaken, account_key
+from gateway.store.audit_events import (
+    record_logged_in,
+    record_logged_out,
+    record_login_failed,
+    record_refused,
+)
 from gateway.store.database import Database
-from gateway.web.forms import TOKEN_FIELD, read_form, with_query
-from gateway.web.password import check_password
+from gateway.store.sessions import TOKEN_BYTES, Session, SessionList
+from gateway.web.openid_claims import ProvidedUser
+from gateway.web.passwords import is_right, stronger_hash
+from gateway.web.request_origin import origin_of
 
-Networks = Sequence[IPv4Network | IPv6Network]
-TOKEN_BYTES = 32
 LOGIN_PATH = "/login"
 # A query parameter of the requests by which a page refreshes itself.
 AUTOMATIC = "automatic"
 USER_CHARACTERS = 64
 SECONDS_PER_MINUTE = 60
+SECONDS_PER_HOUR = 3600
 
 _COOKIE = "totalmap"
-_OUT_OF_DATE = "This page was out of date. Go back, load it again, and repeat what you did."
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
-    """The origin of a request.
-
-    Attributes:
-        address: The address of the client, as far as it is known.
-        is_by_proxy: Whether it came through one of `web.proxies`.
-        is_https: Whether the browser uses HTTPS.
-    """
-
-    address: str
-    is_by_proxy: bool
-    is_https: bool
-
-
-def origin_of(connection: HTTPConnection, proxies: Networks) -> Origin:
-    """Returns the origin of a request.
-
-    Args:
-        connection: The request.
-        proxies: Proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted.
-    """
-    peer = connection.client.host if connection.client else ""
-    scheme = connection.url.scheme
-    if not _is_in(peer, proxies):
-        return Origin(address=peer, is_by_proxy=False, is_https=scheme == "https")
-    said = connection.headers.get("x-forwarded-for", "").split(",")
-    # Our proxy has added the last address; the client may have invented the earlier ones.
-    address = said[-1].strip() if parse_address(said[-1].strip()) else peer
-    scheme = connection.headers.get("x-forwarded-proto", scheme)
-    return Origin(address=address, is_by_proxy=True, is_https=scheme == "https")
-
-
-def _is_in(address: str, networks: Networks) -> bool:
-    parsed = parse_address(address)
-    return parsed is not None and any(parsed in network for network in networks)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
-    """The session of a user; a client with the token acts as that user."""
-
-    token: str
-    user: str
-
-
-class Sessions:
-    """The open sessions of users; safe to use from many threads."""
-
-    def __init__(
-        self, idle_seconds: float, now_seconds: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._idle_seconds = idle_seconds
-        self._now_seconds = now_seconds
-        self._lock = Lock()
-        self._open: dict[str, tuple[Session, float]] = {}
-
-    def open(self, user: str) -> Session:
-        """Opens a session, and removes those that have ended."""
-        session = Session(token=new_token(), user=user)
-        now = self._now_seconds()
-        with self._lock:
-            self._open = {
-                token: (kept, seen_at)
-                for token, (kept, seen_at) in self._open.items()
-                if now - seen_at <= self._idle_seconds
-            }
-            self._open[session.token] = (session, now)
-        return session
-
-    def find(self, token: str, *, is_acting: bool) -> Session | None:
-        """Returns a session that has not ended.
-
-        Args:
-            token: Of the session.
-            is_acting: Whether the user does something. A page that refreshes itself does not extend
-                a session.
-        """
-        now = self._now_seconds()
-        with self._lock:
-            session, seen_at = self._open.get(token, (None, 0.0))
-            if session is None or now - seen_at > self._idle_seconds:
-                return None
-            if is_acting:
-                self._open[token] = (session, now)
-            return session
-
-    def close(self, token: str) -> None:
-        """Logs a user out."""
-        with self._lock:
-            self._open.pop(token, None)
+_NO_ROLE = "Your account has no role on this page. Ask its administrators for one."
 
 
 class FormTokens:
@@ -145,58 +51,92 @@ class FormTokens:
         return hmac.compare_digest(self.of(token).encode(), given.encode())
 
 
-def new_token() -> str:
-    """Returns a random token."""
-    return secrets.token_urlsafe(TOKEN_BYTES)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Visit:
-    """A request of a user who is logged in.
-
-    Attributes:
-        user: The name of the user.
-        form_token: The token of forms for this user.
-    """
-
-    user: str
-    form_token: str
-
-
 class WrongPassword(Exception):
-    """A user gave a wrong password."""
+    """A user gave a wrong name or password."""
+
+
+class LoginRefused(Exception):
+    """A user may not log in; the text says why, for the user."""
 
 
 class Authenticator:
-    """Logs users in and out; safe to use from many threads."""
+    """Logs users in and out; safe to use from many threads.
 
-    def __init__(self, settings: WebSection, storage_folder: Path, database: Database) -> None:
+    Attributes:
+        accounts: Of the users who may log in here.
+        sessions: Of the users who are logged in.
+        form_tokens: Of the forms of this process.
+    """
+
+    def __init__(self, settings: WebSection, database: Database) -> None:
         self._settings = settings
-        self._storage_folder = storage_folder
         self._database = database
-        self._attempts = LoginAttempts()
-        self._sessions = Sessions(settings.session_minutes * SECONDS_PER_MINUTE)
+        self._by_address = LoginAttempts()
+        self._by_account = LoginAttempts(failures=FAILURES_OF_ACCOUNT)
+        self.accounts = AccountList(database)
+        self.sessions = SessionList(
+            database,
+            settings.session_minutes * SECONDS_PER_MINUTE,
+            settings.session_hours * SECONDS_PER_HOUR,
+        )
         self.form_tokens = FormTokens()
 
-    def log_in(self, connection: HTTPConnection, user: str, password: str) -> Session:
-        """Opens a session for a user who gives the right password.
+    def log_in(self, connection: HTTPConnection, name: str, password: str) -> Session:
+        """Opens a session for a user who gives the password of a local account.
 
         Raises:
-            WrongPassword: The password is wrong.
-            HTTPException: There were too many failures from this address.
-            ResourceError: The database fails, or there is no password.
+            WrongPassword: The name or the password is wrong.
+            HTTPException: There were too many failures from this address or for this account.
+            ResourceError: The database fails.
         """
-        address = self._begin(connection, user)
-        if not check_password(self._storage_folder, password):
-            record_login_failed(self._database, user, address)
+        address = self.address_of(connection)
+        account = self.accounts.find(name)
+        self._check(address, name, account.password_hash if account else None, password)
+        if account is None or account.password_hash is None:
             raise WrongPassword
-        self._attempts.succeeded(address)
-        record_logged_in(self._database, user, address)
-        return self._sessions.open(user)
+        better = stronger_hash(account.password_hash, password)
+        if better is not None:
+            self.accounts.strengthen(account, better)
+        record_logged_in(self._database, account.name, address)
+        return self.sessions.open(account, address)
 
-    def log_out(self, connection: HTTPConnection) -> None:
+    def check_password(self, connection: HTTPConnection, name: str, password: str) -> None:
+        """Makes sure that a user who is logged in knows the password of the account.
+
+        Raises:
+            WrongPassword, HTTPException, ResourceError: As `log_in`.
+        """
+        account = self.accounts.find(name)
+        password_hash = account.password_hash if account else None
+        self._check(self.address_of(connection), name, password_hash, password)
+
+    def log_in_provided(self, connection: HTTPConnection, user: ProvidedUser) -> Session:
+        """Opens a session for a user whom a provider of OpenID Connect has logged in.
+
+        Raises:
+            LoginRefused: The user has no role, or another account has the name.
+            ResourceError: The database fails.
+        """
+        address, name = self.address_of(connection), user_name(user.name)
+        role = self._settings.role_of(user.roles)
+        if role is None or not name:
+            record_login_failed(self._database, name or user.subject, address, why="no role")
+            raise LoginRefused(_NO_ROLE)
+        try:
+            account = self.accounts.log_in_provided(user.subject, name, role)
+        except NameTaken:
+            record_login_failed(self._database, name, address, why="the name is taken")
+            raise LoginRefused(
+                f"Another account has the name {name}. Ask an administrator to remove it, or log "
+                "in with its password."
+            ) from None
+        record_logged_in(self._database, account.name, address)
+        return self.sessions.open(account, address)
+
+    def log_out(self, connection: HTTPConnection, user: str) -> None:
         """Ends the session of a user."""
-        self._sessions.close(cookie_of(connection))
+        self.sessions.close(cookie_of(connection))
+        record_logged_out(self._database, user, self.address_of(connection))
 
     def find(self, connection: HTTPConnection) -> Session | None:
         """Returns the session of a request; None: the user has to log in.
@@ -204,101 +144,123 @@ class Authenticator:
         If a proxy names the user, there is always a session.
 
         Raises:
-            HTTPException: The request names a user but does not come from a proxy, or the reverse.
+            HTTPException: The request names a user but does not come from a proxy, or the reverse,
+                or the user has no role.
             ResourceError: The database fails.
         """
         is_acting = AUTOMATIC not in connection.query_params
         header = self._settings.user_header
-        if header is None:
-            return self._sessions.find(cookie_of(connection), is_acting=is_acting)
+        if header is not None:
+            return self._find_by_proxy(connection, header)
+        found = self.sessions.find(cookie_of(connection), is_acting=is_acting)
+        if found is None or found.is_by_proxy:
+            return None
+        return None if found.is_provided and self._settings.oidc is None else found
+
+    def _find_by_proxy(self, connection: HTTPConnection, header: str) -> Session:
         user = user_name(connection.headers.get(header, ""))
         origin = origin_of(connection, self._settings.proxies)
         if user and not origin.is_by_proxy:
-            self._begin(connection, user)
+            self._begin(origin.address, user)
             record_login_failed(self._database, user, origin.address)
         if not user or not origin.is_by_proxy:
             raise HTTPException(HTTPStatus.FORBIDDEN, "Log in through the hospital's portal.")
+        role = self._role_by_proxy(connection)
+        if role is None:
+            record_login_failed(self._database, user, origin.address, why="no role")
+            raise HTTPException(HTTPStatus.FORBIDDEN, _NO_ROLE)
         # The proxy decides how long its user stays logged in.
-        known = self._sessions.find(cookie_of(connection), is_acting=True)
-        if known is not None and known.user == user:
+        known = self.sessions.find(cookie_of(connection), is_acting=True)
+        if known is not None and known.is_by_proxy and (known.user, known.role) == (user, role):
             return known
         record_logged_in(self._database, user, origin.address)
-        return self._sessions.open(user)
+        return self.sessions.open_by_proxy(user, role, origin.address)
+
+    def _role_by_proxy(self, connection: HTTPConnection) -> Role | None:
+        header = self._settings.role_header
+        if header is None:
+            return self._settings.proxy_role
+        values = ",".join(connection.headers.getlist(header)).split(",")
+        return self._settings.role_of(value.strip() for value in values)
+
+    def refuse(self, connection: HTTPConnection, user: str) -> None:
+        """Records that a user tried what the role does not allow."""
+        record_refused(
+            self._database, user, "tried what the role does not allow", self.address_of(connection)
+        )
+
+    def address_of(self, connection: HTTPConnection) -> str:
+        """Returns the address of a client, as far as it is known."""
+        return origin_of(connection, self._settings.proxies).address
 
     def give_cookie(self, headers: MutableHeaders, connection: HTTPConnection, token: str) -> None:
         """Sets the cookie with a token, which a browser sends only from our own pages."""
+        self.set_cookie(headers, connection, _COOKIE, token)
+
+    def set_cookie(
+        self,
+        headers: MutableHeaders,
+        connection: HTTPConnection,
+        name: str,
+        value: str,
+        *,
+        path: str = "/",
+        max_age: int | None = None,
+        is_strict: bool = True,
+    ) -> None:
+        """Sets a cookie that scripts can't read.
+
+        Args:
+            headers: Of the response.
+            connection: The request.
+            name: Of the cookie.
+            value: Of the cookie.
+            path: Of the pages to which it is sent.
+            max_age: How long the browser keeps it, in seconds; None: until it is closed.
+            is_strict: Whether it is sent only from our own pages; else also with a redirect.
+        """
         response = Response()
         response.set_cookie(
-            _COOKIE,
-            token,
+            name,
+            value,
+            path=path,
+            max_age=max_age,
             httponly=True,
-            samesite="strict",
+            samesite="strict" if is_strict else "lax",
             secure=origin_of(connection, self._settings.proxies).is_https,
         )
         headers.append("set-cookie", response.headers["set-cookie"])
 
-    def _begin(self, connection: HTTPConnection, user: str) -> str:
-        """Notes a try to log in, and returns the address of the client."""
-        address = origin_of(connection, self._settings.proxies).address
-        if not self._attempts.begin(address):
-            record_login_failed(self._database, user, address, is_locked_out=True)
-            raise HTTPException(
-                HTTPStatus.TOO_MANY_REQUESTS,
-                "Too many attempts. Wait a minute.",
-                headers={"Retry-After": f"{WITHIN_SECONDS:.0f}"},
-            )
-        return address
+    def _check(self, address: str, name: str, password_hash: str | None, password: str) -> None:
+        """Makes sure that a password is right; without a hash it takes the same time."""
+        self._begin(address, name)
+        if not is_right(password_hash, password):
+            record_login_failed(self._database, name, address)
+            raise WrongPassword
+        self._by_address.succeeded(address)
+        self._by_account.succeeded(_attempts_of(name))
 
-
-class Guard:
-    """Middleware that passes only requests of users who are logged in.
-
-    It sets `request.state.visit` and, for a POST, `request.state.form`.
-    """
-
-    def __init__(self, app: ASGIApp, authenticator: Authenticator) -> None:
-        self._app = app
-        self._authenticator = authenticator
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes a request on, or redirects to the login page."""
-        request = Request(scope, receive)
-        session = await run_in_threadpool(self._authenticator.find, request)
-        if session is None:
-            await _ask_to_log_in(request)(scope, receive, send)
+    def _begin(self, address: str, name: str) -> None:
+        """Notes a try to log in."""
+        if self._by_address.begin(address) and self._by_account.begin(_attempts_of(name)):
             return
-        if request.method not in ("GET", "HEAD"):
-            form = await read_form(request)
-            if not self._authenticator.form_tokens.fits(session.token, form.get(TOKEN_FIELD, "")):
-                raise HTTPException(HTTPStatus.FORBIDDEN, _OUT_OF_DATE)
-            request.state.form = form
-        form_token = self._authenticator.form_tokens.of(session.token)
-        request.state.visit = Visit(user=session.user, form_token=form_token)
+        record_login_failed(self._database, name, address, is_locked_out=True)
+        raise HTTPException(
+            HTTPStatus.TOO_MANY_REQUESTS,
+            "Too many attempts. Wait a minute.",
+            headers={"Retry-After": f"{WITHIN_SECONDS:.0f}"},
+        )
 
-        async def send_with_cookie(message: Message) -> None:
-            if message["type"] == "http.response.start" and session.token != cookie_of(request):
-                self._authenticator.give_cookie(
-                    MutableHeaders(scope=message), request, session.token
-                )
-            await send(message)
 
-        await self._app(scope, receive, send_with_cookie)
+def _attempts_of(name: str) -> str:
+    return f"account {account_key(name)}"
 
 
 def user_name(given: str) -> str:
     """Returns the name that a user gave, without unprintable characters; it may be empty."""
-    return "".join(filter(str.isprintable, given)).strip()[:USER_CHARACTERS]
+    return "".join(filter(str.isprintable, given)).strip()[:USER_CHARACTERS].strip()
 
 
 def cookie_of(connection: HTTPConnection) -> str:
     """Returns the token in the cookie of a browser; empty: there is none."""
     return connection.cookies.get(_COOKIE, "")
-
-
-def _ask_to_log_in(request: Request) -> Response:
-    here = request.url.remove_query_params(AUTOMATIC) if request.method == "GET" else None
-    path = f"{here.path}?{here.query}".removesuffix("?") if here else "/"
-    where = with_query(LOGIN_PATH, next=path)
-    if "hx-request" in request.headers:  # it would put the login page into the middle of the page
-        return Response(status_code=HTTPStatus.UNAUTHORIZED, headers={"HX-Redirect": where})
-    return RedirectResponse(where, HTTPStatus.SEE_OTHER)

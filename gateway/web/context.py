@@ -16,6 +16,7 @@ from gateway.store.study_index import StudyIndex
 from gateway.store.workers import WorkerList
 from gateway.web.authentication import Authenticator
 from gateway.web.health import HealthCheck
+from gateway.web.openid_connect import OpenIdConnect
 from gateway.web.result_files import Results
 from gateway.web.study_titles import Headlines
 
@@ -37,6 +38,7 @@ class WebContext:
     study_index: StudyIndex
     results: Results
     authenticator: Authenticator
+    oidc: OpenIdConnect | None
     health: HealthCheck
 
     @classmethod
@@ -53,6 +55,9 @@ class WebContext:
             database: The database of the ledger.
             heartbeats: The heartbeats of all processes of this machine; None: there is no
                 supervisor.
+
+        Raises:
+            ConfigError: A file that `web.oidc` names can't be read.
         """
         storage, jobs = Storage(settings.storage_folder), JobList(database)
         return cls(
@@ -68,6 +73,7 @@ class WebContext:
             headlines=Headlines(database, storage),
             study_index=StudyIndex(database),
             results=Results(jobs, storage),
-            authenticator=Authenticator(settings.web, settings.storage_folder, database),
+            authenticator=Authenticator(settings.web, database),
+            oidc=OpenIdConnect(settings.web.oidc) if settings.web.oidc else None,
             health=HealthCheck(settings, storage, database, heartbeats),
         )

@@ -1,9 +1,8 @@
-"""Answers the requests of users: pages, files, buttons, and logging in and out."""
+"""Answers the requests of users who are logged in: pages, files and buttons."""
 
 from http import HTTPStatus
 from pathlib import Path
 
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
@@ -12,19 +11,10 @@ from gateway.conflict_detection import ConflictDetector
 from gateway.store.audit_events import record_viewed
 from gateway.store.overview import Group
 from gateway.web import page_data
-from gateway.web.authentication import (
-    AUTOMATIC,
-    LOGIN_PATH,
-    Authenticator,
-    WrongPassword,
-    cookie_of,
-    new_token,
-    origin_of,
-    user_name,
-)
+from gateway.web.authentication import AUTOMATIC
 from gateway.web.context import WebContext
-from gateway.web.forms import NEXT_FIELD, TOKEN_FIELD, own_path, page_number, read_form, with_query
-from gateway.web.rendering import SAID, render, render_inside
+from gateway.web.forms import NEXT_FIELD, own_path, page_number, with_query
+from gateway.web.rendering import SAID, render_inside
 from gateway.web.result_files import PREVIEW_NAME, REPORT_NAME, preview, thumbnail
 
 _TYPES = {
@@ -46,7 +36,6 @@ class Pages:
 
     def __init__(self, context: WebContext) -> None:
         self._context = context
-        self._may_log_out = context.settings.web.user_header is None
 
     def overview(self, request: Request) -> Response:
         """Shows the overview, or the jobs of a group."""
@@ -91,7 +80,7 @@ class Pages:
         return FileResponse(path, media_type=kind, filename=path.name)
 
     def _show(self, name: str, request: Request, view: object) -> Response:
-        return render_inside(name, request, view, may_log_out=self._may_log_out)
+        return render_inside(name, request, view)
 
     def _file(self, request: Request, name: str) -> tuple[str, str, Path]:
         """Returns the study, the job, and the path of a file."""
@@ -105,7 +94,7 @@ class Pages:
         self, request: Request, study: str, job_id: str | None = None, result: str | None = None
     ) -> None:
         user = request.state.visit.user
-        address = origin_of(request, self._context.settings.web.proxies).address
+        address = self._context.authenticator.address_of(request)
         record_viewed(self._context.database, study, user, address, job_id=job_id, result=result)
 
 
@@ -185,56 +174,3 @@ def _done(request: Request, is_done: bool, said: str) -> Response:
     where = own_path(request.state.form.get(NEXT_FIELD, "/"))
     where = with_query(where, **{SAID: said if is_done else "unchanged"})
     return RedirectResponse(where, HTTPStatus.SEE_OTHER)
-
-
-class Login:
-    """Endpoints to log in and out."""
-
-    def __init__(self, authenticator: Authenticator) -> None:
-        self._authenticator = authenticator
-
-    def show(self, request: Request) -> Response:
-        """Shows the login page."""
-        return self._ask(request, own_path(request.query_params.get(NEXT_FIELD, "/")))
-
-    async def log_in(self, request: Request) -> Response:
-        """Logs a user in."""
-        form = await read_form(request)
-        where = own_path(form.get(NEXT_FIELD, "/"))
-        if not self._authenticator.form_tokens.fits(cookie_of(request), form.get(TOKEN_FIELD, "")):
-            return self._ask(request, where, "This page was out of date. Try again.")
-        user = user_name(form.get("user", ""))
-        if not user:
-            return self._ask(request, where, "Enter your name.")
-        try:
-            password = form.get("password", "")
-            session = await run_in_threadpool(self._authenticator.log_in, request, user, password)
-        except WrongPassword:
-            return self._ask(request, where, "Wrong password.", user)
-        except HTTPException as refused:
-            response = self._ask(request, where, refused.detail, user)
-            response.status_code = refused.status_code
-            response.headers.update(refused.headers or {})
-            return response
-        response = RedirectResponse(where, HTTPStatus.SEE_OTHER)
-        self._authenticator.give_cookie(response.headers, request, session.token)
-        return response
-
-    def log_out(self, request: Request) -> Response:
-        """Logs a user out."""
-        self._authenticator.log_out(request)
-        return RedirectResponse(LOGIN_PATH, HTTPStatus.SEE_OTHER)
-
-    def _ask(self, request: Request, where: str, problem: str = "", user: str = "") -> Response:
-        token = cookie_of(request) or new_token()
-        response = render(
-            "login.html.jinja",
-            HTTPStatus.UNAUTHORIZED if problem else HTTPStatus.OK,
-            form_token=self._authenticator.form_tokens.of(token),
-            next=where,
-            problem=problem,
-            user=user,
-        )
-        if token != cookie_of(request):
-            self._authenticator.give_cookie(response.headers, request, token)
-        return response

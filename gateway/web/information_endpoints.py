@@ -61,5 +61,4 @@ class InformationPages:
         return self._show("log.html.jinja", request, events)
 
     def _show(self, name: str, request: Request, view: object) -> Response:
-        may_log_out = self._context.settings.web.user_header is None
-        return render_inside(name, request, view, may_log_out=may_log_out)
+        return render_inside(name, request, view)

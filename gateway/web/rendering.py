@@ -11,7 +11,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from gateway.web.authentication import AUTOMATIC, Visit
+from gateway.web.access_control import Visit
+from gateway.web.authentication import AUTOMATIC
 from gateway.web.forms import with_query
 from gateway.web.study_titles import short_uid
 
@@ -30,6 +31,12 @@ _SAYINGS = {
     "clock-confirmed": "The clock is confirmed, and retention goes on.",
     "paused": "No more jobs are started.",
     "resumed": "Studies are received, and jobs are started again.",
+    "account-added": "The account is added.",
+    "account-removed": "The account is removed, and its sessions have ended.",
+    "role-changed": "The role is changed, and the sessions of the account have ended.",
+    "password-changed": "The password is changed, and the other sessions have ended.",
+    "password-reset": "The password is changed, and the sessions of the account have ended.",
+    "sessions-ended": "The sessions of the account have ended.",
     "unchanged": "Nothing was changed, because the state has changed meanwhile.",
 }
 
@@ -105,24 +112,33 @@ def render(name: str, status: HTTPStatus = HTTPStatus.OK, **values: Any) -> HTML
     return HTMLResponse(_ENVIRONMENT.get_template(name).render(**values), status)
 
 
-def render_inside(name: str, request: Request, view: Any, *, may_log_out: bool) -> HTMLResponse:
-    """Renders a page for a user, which refreshes itself.
+def render_inside(
+    name: str,
+    request: Request,
+    view: Any,
+    *,
+    status: HTTPStatus = HTTPStatus.OK,
+    problem: str = "",
+) -> HTMLResponse:
+    """Renders a page for a user.
 
     Args:
         name: The name of the template.
         request: The request of the user.
         view: The data that it shows.
-        may_log_out: Whether users log in and out here.
+        status: Of the response.
+        problem: Why an action of the user was refused; empty: none was.
     """
     url = request.url.remove_query_params([AUTOMATIC, SAID])
     here = f"{url.path}?{url.query}".removesuffix("?")
     page = Page(visit=request.state.visit, here=here)
     return render(
         name,
+        status,
         page=page,
         visit=page.visit,
         view=view,
-        may_log_out=may_log_out,
+        problem=problem,
         refresh=with_query(here, **{AUTOMATIC: "1"}),
         said=_SAYINGS.get(request.query_params.get(SAID, ""), ""),
     )

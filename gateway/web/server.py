@@ -23,11 +23,21 @@ from gateway.config import GatewaySettings, WebSection
 from gateway.heartbeat import Heartbeat
 from gateway.http_connection_limits import BACKLOG, LimitedProtocol, ListeningSocket
 from gateway.store.database import open_database
-from gateway.web.authentication import LOGIN_PATH, Guard
+from gateway.web.access_control import Endpoint, Guard, PermittedRoute
+from gateway.web.account_endpoints import (
+    ACCOUNT_PATH,
+    ACCOUNTS_PATH,
+    AccountsPage,
+    OwnAccountPage,
+)
+from gateway.web.authentication import LOGIN_PATH
 from gateway.web.context import WebContext
-from gateway.web.endpoints import Actions, Login, Pages
+from gateway.web.endpoints import Actions, Pages
 from gateway.web.information_endpoints import InformationPages
+from gateway.web.login_endpoints import BEGIN_PATH, Login
 from gateway.web.metrics import metrics
+from gateway.web.openid_connect import CALLBACK_PATH
+from gateway.web.permissions import Permission
 from gateway.web.rendering import render
 from totalmap.errors import ConfigError, ResourceError
 from totalmap.log import get_logger
@@ -109,40 +119,76 @@ def _public_routes(context: WebContext) -> list[BaseRoute]:
         Mount("/static", _Static(directory=_STATIC)),
     ]
     if context.settings.web.user_header is None:
-        login = Login(context.authenticator)
+        login = Login(context.authenticator, context.oidc)
         routes += [
             Route(LOGIN_PATH, login.show),
             Route(LOGIN_PATH, login.log_in, methods=["POST"]),
         ]
+        if context.oidc is not None:
+            routes += [Route(BEGIN_PATH, login.begin_oidc), Route(CALLBACK_PATH, login.finish_oidc)]
     return routes
 
 
-def _routes_for_users(context: WebContext) -> list[BaseRoute]:
-    pages, actions, login = Pages(context), Actions(context), Login(context.authenticator)
-    information = InformationPages(context)
-    delivery = "/jobs/{job_id}/deliveries/{destination}"
+def _routes_for_users(context: WebContext) -> list[PermittedRoute]:
+    """Returns the routes for users who are logged in, each with the permission that it needs."""
+    return [*_pages(context), *_actions(context), *_account_routes(context)]
+
+
+def _pages(context: WebContext) -> list[PermittedRoute]:
+    pages, information, view = Pages(context), InformationPages(context), Permission.VIEW
     return [
-        Route("/", pages.overview),
-        Route("/search", information.search),
-        Route("/search", information.start_search, methods=["POST"]),
-        Route("/rules", information.rules),
-        Route("/log", information.log),
-        Route("/studies/{study:path}", pages.study),
-        Route("/jobs/{job_id}/thumbnail", pages.thumbnail),
-        Route("/jobs/{job_id}/files/{path:path}", pages.file),
-        Route("/jobs/{job_id}/retry", actions.retry, methods=["POST"]),
-        Route("/jobs/{job_id}/cancel", actions.cancel, methods=["POST"]),
-        Route("/jobs/{job_id}/urgent", actions.make_urgent, methods=["POST"]),
-        Route(f"{delivery}/retry", actions.retry_delivery, methods=["POST"]),
-        Route(
-            "/conflicts/{conflict_id:int}/{n_instances:int}/{choice}",
-            actions.decide,
-            methods=["POST"],
+        PermittedRoute("/", pages.overview, view),
+        PermittedRoute("/search", information.search, view),
+        PermittedRoute("/search", information.start_search, view, methods=["POST"]),
+        PermittedRoute("/rules", information.rules, view),
+        PermittedRoute("/log", information.log, Permission.OPERATE),
+        PermittedRoute("/studies/{study:path}", pages.study, view),
+        PermittedRoute("/jobs/{job_id}/thumbnail", pages.thumbnail, view),
+        PermittedRoute("/jobs/{job_id}/files/{path:path}", pages.file, view),
+    ]
+
+
+def _actions(context: WebContext) -> list[PermittedRoute]:
+    actions = Actions(context)
+    endpoints: dict[str, Endpoint] = {
+        "/jobs/{job_id}/retry": actions.retry,
+        "/jobs/{job_id}/cancel": actions.cancel,
+        "/jobs/{job_id}/urgent": actions.make_urgent,
+        "/jobs/{job_id}/deliveries/{destination}/retry": actions.retry_delivery,
+        "/conflicts/{conflict_id:int}/{n_instances:int}/{choice}": actions.decide,
+        "/confirm-clock": actions.confirm_clock,
+        "/pause": actions.pause,
+        "/resume": actions.resume,
+    }
+    return [
+        PermittedRoute(path, endpoint, Permission.OPERATE, methods=["POST"])
+        for path, endpoint in endpoints.items()
+    ]
+
+
+def _account_routes(context: WebContext) -> list[PermittedRoute]:
+    if context.settings.web.user_header is not None:
+        return []
+    login, own = Login(context.authenticator), OwnAccountPage(context.authenticator)
+    accounts = AccountsPage(context.authenticator)
+    view, administer = Permission.VIEW, Permission.ADMINISTER
+    changes: dict[str, tuple[Endpoint, Permission]] = {
+        "/logout": (login.log_out, view),
+        f"{ACCOUNT_PATH}/password": (own.change_password, view),
+        f"{ACCOUNT_PATH}/logout-everywhere": (own.log_out_everywhere, view),
+        ACCOUNTS_PATH: (accounts.add, administer),
+        f"{ACCOUNTS_PATH}/role": (accounts.set_role, administer),
+        f"{ACCOUNTS_PATH}/reset": (accounts.reset, administer),
+        f"{ACCOUNTS_PATH}/end-sessions": (accounts.end_sessions, administer),
+        f"{ACCOUNTS_PATH}/remove": (accounts.remove, administer),
+    }
+    return [
+        PermittedRoute(ACCOUNT_PATH, own.show, view),
+        PermittedRoute(ACCOUNTS_PATH, accounts.show, administer),
+        *(
+            PermittedRoute(path, endpoint, permission, methods=["POST"])
+            for path, (endpoint, permission) in changes.items()
         ),
-        Route("/confirm-clock", actions.confirm_clock, methods=["POST"]),
-        Route("/pause", actions.pause, methods=["POST"]),
-        Route("/resume", actions.resume, methods=["POST"]),
-        Route("/logout", login.log_out, methods=["POST"]),
     ]
 
 

@@ -42,6 +42,7 @@ RUN_HERE = {
     f"{TOTALMAP} gateway check gateway.yaml": (0,),
     f"{TOTALMAP} status gateway.yaml": (0,),
     f"{TOTALMAP} gateway held gateway.yaml": (0,),
+    f"{TOTALMAP} gateway user list gateway.yaml": (0,),
     f"{TOTALMAP} gateway confirm-clock gateway.yaml": (64,),  # the clock has not jumped
     f"{TOTALMAP} gateway pause gateway.yaml": (0,),
     f"{TOTALMAP} gateway resume gateway.yaml": (0,),
@@ -89,7 +90,17 @@ RUN_ELSEWHERE = {
     f"{TOTALMAP} serve --only-work gateway.yaml": "tests/integration/test_postgres.py",
     **{
         f"{TOTALMAP} gateway {command}": "tests/unit/cli/test_gateway.py"
-        for command in ("retry JOB", "cancel JOB", "urgent JOB", "password gateway.yaml")
+        for command in ("retry JOB", "cancel JOB", "urgent JOB")
+    },
+    **{
+        f"{TOTALMAP} gateway user {command}": "tests/unit/cli/test_gateway_user.py"
+        for command in (
+            "add NAME --role administrator",
+            "role NAME operator",
+            "reset NAME",
+            "logout NAME",
+            "remove NAME",
+        )
     },
     **{
         f"{TOTALMAP} gateway {command}": "tests/unit/gateway/test_backup.py"

@@ -14,9 +14,9 @@ from gateway.config import GatewaySettings, ReceiveSection, WebSection
 from gateway.dispatch.study_indexing import StudyIndexing
 from gateway.recent_log import RecentLog
 from gateway.store.job import Judgement
-from gateway.web.password import set_password
 from gateway.web.server import running_web
 from gateway.work.application_settings import write_overlay
+from tests.accounts import PASSWORD, USER, add_account
 from tests.conftest import DEMO_MODELS, REPOSITORY
 from tests.ohif.packages import PLAYWRIGHT, Package, require_package
 from tests.phantom.study import WrittenSeries
@@ -28,7 +28,6 @@ from totalmap.finding import Verdict
 
 DRIVER = Path(__file__).parent.parent / "unit" / "gateway" / "web" / "browse.mjs"
 SCREENSHOTS = REPOSITORY / "build" / "gateway"
-USER, PASSWORD = "Dr. Example", "a long password"
 DOUBTS = ("The left kidney lies to the right of the right one.", "The liver is hollow.")
 REASON = "no CT series with slices of at most 5 mm; 3 series rejected, see status.json"
 
@@ -64,8 +63,8 @@ def gateway(tmp_path: Path, phantom_series: WrittenSeries, output: Path) -> Iter
         web=WebSection(port=0),
     )
     filled = open_filled(settings)
-    set_password(settings.storage_folder, PASSWORD)
     with filled.database:
+        add_account(filled.database)
         _fill(filled, phantom_series.paths, output)
         yield filled
 

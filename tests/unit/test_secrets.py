@@ -29,6 +29,11 @@ COMPANIONS: dict[str, dict[str, Any]] = {
     "OrthancSection": {"url": "http://orthanc:8042"},
     "TlsSection": {"certificate_file": "c.pem", "key_file": "k.pem"},
     "WatchedFolderSection": {"folder": "in"},
+    "OidcSection": {
+        "issuer": "https://login.example",
+        "client_id": "totalmap",
+        "page_url": "https://gateway.example",
+    },
     "SyslogSection": {"host": "syslog"},
     "DestinationSection": {"name": "pacs"},
 }

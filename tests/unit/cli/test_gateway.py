@@ -15,7 +15,6 @@ from gateway.store.conflict import ConflictKind, Contradiction
 from gateway.store.conflicts import ConflictList
 from gateway.store.job import JobState
 from gateway.store.workers import WorkerList
-from gateway.web.password import check_password, ensure_password
 from tests.conftest import REPOSITORY
 from tests.unit.gateway.instances import ONE, SECOND
 from tests.unit.gateway.web.filling import Filled, open_filled
@@ -123,15 +122,6 @@ def test_the_commands_pause_resume_and_drain_change_the_queue(gateway: Filled, f
     assert not worker_list.is_paused()
     assert run("gateway", "drain", file).exit_code == 0
     assert worker_list.is_draining()
-
-
-def test_the_command_password_sets_the_password_of_the_page(
-    file: Path, settings: GatewaySettings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("getpass.getpass", lambda _prompt: "a-long-password")
-    assert run("gateway", "password", file).exit_code == 0
-    assert check_password(settings.storage_folder, "a-long-password")
-    assert ensure_password(settings.storage_folder) is None
 
 
 def test_held_studies_are_listed_without_patients(gateway: Filled, file: Path) -> None:

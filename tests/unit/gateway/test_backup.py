@@ -19,12 +19,15 @@ from gateway.backup.backup import back_up, verify_backup
 from gateway.backup.restore import migrate, restore
 from gateway.config import GatewaySettings, load_gateway_settings
 from gateway.receive.intake import Intake
+from gateway.store.accounts import AccountList
 from gateway.store.database import LEDGER_FILE, open_database
 from gateway.store.file_storage import Storage
 from gateway.store.job import JobState
 from gateway.store.jobs import JobList
 from gateway.store.ledger import KeptInstance, Ledger
+from gateway.store.sessions import SessionList
 from gateway.store.workers import WorkerList
+from tests.accounts import USER, add_account
 from tests.phantom.study import WrittenSeries
 from tests.postgres import running_postgres
 from tests.unit.gateway.receive.test_intake import received
@@ -113,6 +116,20 @@ def test_a_backup_is_restored_into_an_empty_folder(
     assert instances(new) == instances(settings)
     assert states(new) == STATES
     assert run("verify", "-c", elsewhere).exit_code == 0
+
+
+def test_a_restore_ends_the_sessions_of_all_users(
+    settings: GatewaySettings, file: Path, tmp_path: Path
+) -> None:
+    with open_database(settings) as database:
+        add_account(database)
+        account = AccountList(database).require(USER)
+        token = SessionList(database, 100.0, 100.0).open(account, "10.0.0.1").token
+    run("backup", tmp_path / "backup", "-c", file)
+    assert run("restore", tmp_path / "backup", "-c", file).exit_code == 0
+    with open_database(settings) as database:
+        assert AccountList(database).find(USER) is not None
+        assert SessionList(database, 100.0, 100.0).find(token, is_acting=True) is None
 
 
 def test_a_backup_made_while_instances_come_in_is_consistent(

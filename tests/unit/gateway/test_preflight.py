@@ -12,8 +12,10 @@ from gateway.config import GatewaySettings, ReceiveSection
 from gateway.folder_locks import machine_name
 from gateway.preflight import PreflightResult, check, faults_of_settings, network_warning
 from gateway.store.file_storage import file_system
+from tests.accounts import add_account_to
 from tests.archive import running_archive
 from tests.conftest import DEMO_MODELS
+from tests.openid_provider import running_provider
 from tests.servers import LOOPBACK, free_port
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104  nothing is bound to it
@@ -40,7 +42,15 @@ def test_a_working_gateway_has_no_fault(tmp_path: Path) -> None:
     assert points["destination archive"].good == "answers C-ECHO"
     assert points["rule ct"].good == "task total, fast"
     assert list(points) == [
-        *("storage_folder", "ledger_url", "receive", "rule ct", "destination archive", "web")
+        *(
+            "storage_folder",
+            "ledger_url",
+            "receive",
+            "rule ct",
+            "destination archive",
+            "web",
+            "accounts",
+        )
     ]
 
 
@@ -200,3 +210,23 @@ def test_a_sqlite_ledger_on_a_network_file_system_is_a_warning(tmp_path: Path) -
     assert "is on nfs4, where SQLite may lose data: set ledger_url to a Postgres" in said
     assert network_warning(folder, kind, has_postgres=True) == ""
     assert network_warning(folder, "ext4", has_postgres=False) == ""
+
+
+def test_a_gateway_without_an_administrator_is_warned_about(tmp_path: Path) -> None:
+    one = settings(tmp_path)
+    assert "user add NAME --role administrator" in str(found(one)["accounts"].warning)
+    add_account_to(one)
+    assert found(one)["accounts"].good == "1 accounts, with an administrator"
+    behind = settings(tmp_path, web={"user_header": "X-Remote-User"})
+    assert "accounts" not in found(behind)
+
+
+def test_a_provider_of_openid_connect_is_asked(tmp_path: Path) -> None:
+    page = "http://127.0.0.1:8080"
+    with running_provider(tmp_path, page, {"sub": "7"}) as provider:
+        oidc = {"issuer": provider.url, "client_id": "x", "page_url": page}
+        one = settings(tmp_path, web={"oidc": {**oidc, "ca_file": provider.ca_file}})
+        assert f"redirect URI {page}/login/oidc" in str(found(one)["web.oidc"].good)
+        untrusted = settings(tmp_path, web={"oidc": oidc})
+        assert "ConnectError" in str(found(untrusted)["web.oidc"].fault)
+    assert "ConnectError" in str(found(one)["web.oidc"].fault)

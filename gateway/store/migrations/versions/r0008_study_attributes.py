@@ -8,7 +8,7 @@ from alembic import op
 from sqlalchemy import Column, Double, Integer, String, Text
 
 revision = "0008"
-down_revision = "0006"
+down_revision = "0007"
 
 _NAME, _UID = String(64), String(64)
 

@@ -219,9 +219,10 @@ def test_a_user_who_views_a_study_causes_an_instances_accessed_message() -> None
         (EventKind.LOGGED_IN, Outcome.SUCCESS, "0"),
         (EventKind.LOGIN_FAILED, Outcome.MINOR_FAILURE, "4"),
         (EventKind.LOGIN_FAILED, Outcome.SERIOUS_FAILURE, "8"),
+        (EventKind.LOGGED_OUT, Outcome.SUCCESS, "0"),
     ],
 )
-def test_a_login_causes_a_user_authentication_message(
+def test_a_login_or_logout_causes_a_user_authentication_message(
     kind: EventKind, outcome: Outcome, indicator: str
 ) -> None:
     root = message(
@@ -234,12 +235,44 @@ def test_a_login_causes_a_user_authentication_message(
         address="10.0.0.7",
     )
     assert event_of(root) == ("110114", "E", indicator)
-    assert event_type(root) == "110122"
+    assert event_type(root) == ("110123" if kind is EventKind.LOGGED_OUT else "110122")
     assert participants(root) == [("anna@box", "true", None), (GATEWAY, "false", None)]
     user = root.find("ActiveParticipant")
     assert user is not None
     assert user.attrib["NetworkAccessPointID"] == "10.0.0.7"
     assert objects(root) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "type_code"),
+    [
+        (EventKind.ACCOUNT_ADDED, "110137"),
+        (EventKind.ACCOUNT_REMOVED, "110137"),
+        (EventKind.PASSWORD_CHANGED, "110137"),
+        (EventKind.SESSIONS_ENDED, "110137"),
+        (EventKind.ROLE_CHANGED, "110136"),
+    ],
+)
+def test_a_change_of_an_account_causes_a_security_alert_that_names_both_users(
+    kind: EventKind, type_code: str
+) -> None:
+    root = message(
+        None,
+        kind=kind,
+        object_kind=ObjectKind.ACCOUNT,
+        object_name="bert",
+        study_instance_uid="",
+        who="anna",
+        detail="from viewer to operator",
+        address="10.0.0.7",
+    )
+    assert event_of(root) == ("110113", "E", "0")
+    assert event_type(root) == type_code
+    assert participants(root) == [("anna@box", "true", None), (GATEWAY, "false", None)]
+    assert objects(root) == [("bert", "11", "2", "11")]
+    (detail,) = root.iter("ParticipantObjectDetail")
+    said = b64decode(detail.attrib["value"]).decode()
+    assert said == f"{kind}: from viewer to operator"
 
 
 @pytest.mark.parametrize(

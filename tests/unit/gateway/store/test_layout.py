@@ -9,9 +9,12 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, NullPool, create_engine, text
+from sqlalchemy import Connection, NullPool, create_engine, inspect, text
 
+from gateway.config import Role
 from gateway.store import layout
+from gateway.store.accounts import AccountList
+from gateway.store.audit_events import record_logged_in
 from gateway.store.database import Database
 from gateway.store.deliveries import DeliveryList
 from gateway.store.events import history
@@ -205,3 +208,21 @@ def test_waiting_notes_of_rejection_get_deliveries_of_their_own(tmp_path: Path) 
                 ("old", "archive", "dead"),
                 *(("old", "viewer", "committed"), ("new", "viewer", "delivered")),
             }
+
+
+def test_a_downgrade_removes_accounts_and_events_that_the_earlier_version_can_not_read(
+    tmp_path: Path,
+) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+    with Database(url) as database:
+        accounts = AccountList(database)
+        accounts.add("anna", Role.ADMINISTRATOR, "a hash", "root")
+        accounts.set_password("anna", "another", "root")
+        record_logged_in(database, "anna", "10.0.0.1")
+    downgrade(url, "0.2.0")
+    with create_engine(url, poolclass=NullPool).connect() as connection:
+        found = connection.execute(text("SELECT what FROM events")).scalars().all()
+        assert found == ["logged in"]
+        assert not inspect(connection).has_table("accounts")
+    with Database(url) as database:
+        assert AccountList(database).accounts() == []

@@ -80,6 +80,12 @@ try {
   await page.keyboard.press('Enter');
   await page.getByRole('link', { name: 'Müller, Hans' }).waitFor();
   await look(page, 'search');
+  await page.getByRole('link', { name: user }).press('Enter');
+  await page.getByRole('heading', { name: 'Your account' }).waitFor();
+  await look(page, 'account');
+  await page.getByRole('link', { name: 'Accounts' }).press('Enter');
+  await page.getByRole('heading', { name: 'Add an account' }).waitFor();
+  await look(page, 'accounts');
   await page.getByRole('button', { name: 'Log out' }).press('Enter');
   await page.getByLabel('Password').waitFor();
 

@@ -4,7 +4,9 @@ import re
 
 import httpx
 
-USER, PASSWORD = "Dr. Example", "a long password"
+from tests.accounts import PASSWORD, USER
+
+__all__ = ["PASSWORD", "USER", "form_token", "log_in", "press"]
 
 
 def form_token(page: httpx.Response) -> str:

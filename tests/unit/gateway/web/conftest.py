@@ -1,4 +1,3 @@
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,22 +7,14 @@ from pynetdicom import AE
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from gateway.config import GatewaySettings, ReceiveSection, WebSection
-from gateway.web.password import FILE_NAME, set_password
 from gateway.web.server import running_web
+from tests.accounts import add_account
 from tests.phantom.study import WrittenSeries
 from tests.servers import LOOPBACK
 from tests.serving import serving_dicom
-from tests.unit.gateway.web.browsing import PASSWORD, log_in
+from tests.unit.gateway.web.browsing import log_in
 from tests.unit.gateway.web.filling import Filled, open_filled
 from tests.waiting import WAIT_SECONDS
-
-
-@pytest.fixture(scope="session")
-def password_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Made once: a password takes its time."""
-    folder = tmp_path_factory.mktemp("password")
-    set_password(folder, PASSWORD)
-    return folder / FILE_NAME
 
 
 @pytest.fixture
@@ -42,18 +33,16 @@ def receiver() -> Iterator[int]:
 
 
 @pytest.fixture
-def gateway(
-    tmp_path: Path, web: WebSection, password_file: Path, receiver: int
-) -> Iterator[Filled]:
-    """An empty gateway."""
+def gateway(tmp_path: Path, web: WebSection, receiver: int) -> Iterator[Filled]:
+    """An empty gateway with the account of an administrator."""
     settings = GatewaySettings(
         storage_folder=tmp_path / "storage",
         receive=ReceiveSection(port=receiver, keep_free_gb=0.0),
         web=web,
     )
     filled = open_filled(settings)
-    shutil.copy(password_file, settings.storage_folder)
     with filled.database:
+        add_account(filled.database)
         yield filled
 
 

@@ -1,4 +1,4 @@
-"""Tests logins by password and through a reverse proxy, and the end of sessions."""
+"""Tests logins by the password of an account and through a reverse proxy, and their sessions."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -6,18 +6,20 @@ from ipaddress import ip_network
 
 import httpx
 import pytest
-from sqlalchemy import select
-from starlette.requests import HTTPConnection
+from sqlalchemy import delete, select
 
-from gateway.config import WebSection
+from gateway.config import Role, WebSection
+from gateway.store.accounts import AccountList
 from gateway.store.events import EventKind
-from gateway.store.schema import EVENTS
-from gateway.web.authentication import FormTokens, Origin, Sessions, origin_of
+from gateway.store.schema import ACCOUNTS, EVENTS
+from gateway.web.authentication import FormTokens
+from gateway.web.server import running_web
+from tests.accounts import add_account
+from tests.servers import LOOPBACK
 from tests.unit.gateway.web.browsing import PASSWORD, USER, form_token, log_in, press
 from tests.unit.gateway.web.filling import Filled
-from tests.waiting import wait_until
+from tests.waiting import WAIT_SECONDS, wait_until
 
-PROXIES = (ip_network("10.0.0.0/24"), ip_network("fd00::/64"))
 BEHIND = ("/", "/?group=failed", "/studies/1.2.3", "/jobs/a/thumbnail", "/jobs/a/files/results/x")
 ACTIONS = (
     "/jobs/a/retry",
@@ -30,62 +32,6 @@ ACTIONS = (
 )
 
 
-def connection(peer: str, **headers: str) -> HTTPConnection:
-    raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-    return HTTPConnection(
-        {
-            "type": "http",
-            "scheme": "http",
-            "path": "/",
-            "server": ("here", 80),
-            "headers": raw,
-            "client": (peer, 1),
-        }
-    )
-
-
-@pytest.mark.parametrize("peer", ["10.0.0.7", "fd00::7", "::ffff:10.0.0.7"])
-def test_only_the_address_that_a_trusted_proxy_added_is_used(peer: str) -> None:
-    said = connection(peer, x_forwarded_for="1.1.1.1, 192.168.1.5", x_forwarded_proto="https")
-    assert origin_of(said, PROXIES) == Origin(
-        address="192.168.1.5", is_by_proxy=True, is_https=True
-    )
-
-
-@pytest.mark.parametrize("peer", ["10.0.1.7", "fd01::7", "127.0.0.1"])
-def test_forwarding_headers_of_untrusted_peers_are_ignored(peer: str) -> None:
-    said = connection(peer, x_forwarded_for="10.0.0.7", x_forwarded_proto="https")
-    assert origin_of(said, PROXIES) == Origin(address=peer, is_by_proxy=False, is_https=False)
-
-
-def test_an_invalid_forwarded_address_is_replaced_by_that_of_the_proxy() -> None:
-    assert origin_of(connection("10.0.0.7", x_forwarded_for="nonsense"), PROXIES).address == (
-        "10.0.0.7"
-    )
-
-
-def test_a_session_ends_when_its_user_is_idle() -> None:
-    now = [0.0]
-    sessions = Sessions(10.0, lambda: now[0])
-    token = sessions.open("user").token
-    for moment in (9.0, 18.0, 27.0):
-        now[0] = moment
-        assert sessions.find(token, is_acting=True)
-    now[0] = 36.0
-    assert sessions.find(token, is_acting=False)  # a page that refreshes itself
-    now[0] = 38.0
-    assert sessions.find(token, is_acting=True) is None
-
-
-def test_closing_a_session_ends_only_that_session() -> None:
-    sessions = Sessions(10.0)
-    one, other = sessions.open("one"), sessions.open("other")
-    assert sessions.find("", is_acting=True) is None
-    sessions.close(one.token)
-    assert sessions.find(one.token, is_acting=True) is None
-    assert sessions.find(other.token, is_acting=True) == other
-
-
 def test_a_form_token_is_valid_for_one_browser_only() -> None:
     tokens = FormTokens()
     assert tokens.fits("one", tokens.of("one"))
@@ -96,8 +42,9 @@ def test_a_form_token_is_valid_for_one_browser_only() -> None:
 
 
 def recorded(gateway: Filled) -> Sequence[tuple[str, str]]:
-    """What happened and who did it, in order."""
-    statement = select(EVENTS.c.kind, EVENTS.c.who).order_by(EVENTS.c.event_id)
+    """What happened and who did it, in order, after the account was added."""
+    is_shown = EVENTS.c.kind != EventKind.ACCOUNT_ADDED
+    statement = select(EVENTS.c.kind, EVENTS.c.who).where(is_shown).order_by(EVENTS.c.event_id)
     with gateway.database.transaction() as connection:
         return [(what, who) for what, who in connection.execute(statement)]
 
@@ -147,19 +94,28 @@ def test_the_session_cookie_is_sent_to_pages_of_the_gateway_only(stranger: httpx
 def test_a_wrong_password_is_refused_and_recorded(stranger: httpx.Client, gateway: Filled) -> None:
     answer = log_in(stranger, "another password")
     assert answer.status_code == 401
-    assert "Wrong password." in answer.text
+    assert "Wrong name or password." in answer.text
     assert "another password" not in answer.text
     assert stranger.get("/").status_code == 303
     assert recorded(gateway) == [(EventKind.LOGIN_FAILED, USER)]
 
 
-def test_a_user_name_is_required_and_cut_for_the_record(
+def test_a_name_without_an_account_is_refused_as_a_wrong_password_is(
     stranger: httpx.Client, gateway: Filled
 ) -> None:
-    assert log_in(stranger, user=" \n ").status_code == 401
-    assert log_in(stranger, user="x\n<b>" + "y" * 100).status_code == 303
-    assert recorded(gateway) == [(EventKind.LOGGED_IN, "x<b>" + "y" * 60)]
-    assert "x&lt;b&gt;yyy" in stranger.get("/").text
+    assert "Enter your name." in log_in(stranger, user=" \n ").text
+    answer = log_in(stranger, user="x\n<b>" + "y" * 100)
+    assert answer.status_code == 401
+    assert "Wrong name or password." in answer.text
+    assert "x&lt;b&gt;yyy" in answer.text
+    assert recorded(gateway) == [(EventKind.LOGIN_FAILED, "x<b>" + "y" * 60)]
+
+
+def test_a_user_logs_in_with_the_name_in_any_case_and_is_named_as_the_account(
+    stranger: httpx.Client, gateway: Filled
+) -> None:
+    assert log_in(stranger, user=USER.upper()).status_code == 303
+    assert recorded(gateway) == [(EventKind.LOGGED_IN, USER)]
 
 
 def test_five_wrong_passwords_lock_an_address_out(stranger: httpx.Client, gateway: Filled) -> None:
@@ -197,6 +153,80 @@ def test_the_cookie_is_invalid_after_logout(user: httpx.Client) -> None:
     assert user.get("/").status_code == 303
 
 
+def test_an_account_is_locked_for_all_addresses_after_twenty_wrong_passwords(
+    gateway: Filled,
+) -> None:
+    web = WebSection(port=0, proxies=(ip_network("127.0.0.1"),))
+    settings = gateway.settings.model_copy(update={"web": web})
+    add_account(gateway.database, "other")
+    with (
+        running_web(settings) as port,
+        httpx.Client(base_url=f"http://{LOOPBACK}:{port}", timeout=WAIT_SECONDS) as client,
+    ):
+
+        def status(number: int, user: str, password: str) -> int:
+            client.headers["X-Forwarded-For"] = f"10.0.0.{number}"
+            return log_in(client, password, user=user).status_code
+
+        guesses = [status(n // 4, USER, "a guess") for n in range(20)]
+        assert set(guesses) == {401}
+        assert status(100, USER.lower(), PASSWORD) == 429
+        assert status(100, "other", PASSWORD) == 303
+
+
+def test_the_account_that_acts_is_named_in_the_history(user: httpx.Client, gateway: Filled) -> None:
+    press(user, "/pause")
+    assert recorded(gateway)[-1] == (EventKind.PAUSED, USER)
+    press(user, "/logout")
+    assert recorded(gateway)[-1] == (EventKind.LOGGED_OUT, USER)
+
+
+@pytest.mark.parametrize("change", ["role", "password", "removal", "logout everywhere"])
+def test_a_change_of_the_account_ends_its_sessions_at_once(
+    user: httpx.Client, gateway: Filled, change: str
+) -> None:
+    accounts = AccountList(gateway.database)
+    add_account(gateway.database, "another administrator")
+    assert user.get("/").status_code == 200
+    if change == "role":
+        accounts.set_role(USER, Role.VIEWER, "root")
+    elif change == "password":
+        accounts.set_password(USER, "no hash", "root")
+    elif change == "removal":
+        accounts.remove(USER, "root")
+    else:
+        accounts.end_sessions(USER, "root")
+    assert user.get("/?automatic=1", headers={"HX-Request": "true"}).status_code == 401
+    assert user.get("/").status_code == 303
+
+
+def test_a_session_survives_a_restart_of_the_page(gateway: Filled) -> None:
+    cookies: dict[str, str] = {}
+    for _ in range(2):
+        with (
+            running_web(gateway.settings) as port,
+            httpx.Client(base_url=f"http://{LOOPBACK}:{port}", cookies=cookies) as client,
+        ):
+            if not cookies:
+                assert log_in(client).status_code == 303
+                cookies = dict(client.cookies)
+            assert client.get("/").status_code == 200
+
+
+class TestNoAccount:
+    @pytest.fixture(autouse=True)
+    def _no_account(self, gateway: Filled) -> None:
+        with gateway.database.transaction() as connection:
+            connection.execute(delete(ACCOUNTS))
+
+    def test_the_login_page_says_how_to_add_the_first_administrator(
+        self, stranger: httpx.Client
+    ) -> None:
+        page = stranger.get("/login").text
+        assert "totalmap gateway user add NAME --role administrator" in page
+        assert log_in(stranger).status_code == 401
+
+
 class TestAShortSession:
     @pytest.fixture
     def web(self) -> WebSection:
@@ -211,7 +241,9 @@ class TestAProxy:
     @pytest.fixture
     def web(self) -> WebSection:
         proxies = (ip_network("127.0.0.1"),)
-        return WebSection(port=0, user_header="X-Remote-User", proxies=proxies)
+        return WebSection(
+            port=0, user_header="X-Remote-User", proxies=proxies, proxy_role=Role.OPERATOR
+        )
 
     def test_a_proxy_names_the_user_and_there_is_no_login_page(
         self, stranger: httpx.Client, gateway: Filled
@@ -238,6 +270,48 @@ class TestAProxy:
             "/pause", data={"form_token": token}, headers={"X-Remote-User": "bert"}
         )
         assert answer.status_code == 403
+
+    def test_the_local_accounts_have_no_page(self, stranger: httpx.Client) -> None:
+        headers = {"X-Remote-User": USER}
+        for path in ("/account", "/accounts"):
+            assert stranger.get(path, headers=headers).status_code == 404
+        assert "/account" not in stranger.get("/", headers=headers).text
+
+
+class TestAProxyWithRoles:
+    @pytest.fixture
+    def web(self) -> WebSection:
+        return WebSection(
+            port=0,
+            user_header="X-Remote-User",
+            role_header="X-Remote-Groups",
+            proxies=(ip_network("127.0.0.1"),),
+            roles={"all-staff": Role.VIEWER, "pacs-team": Role.OPERATOR},
+        )
+
+    def test_the_highest_role_of_the_users_groups_counts(
+        self, stranger: httpx.Client, gateway: Filled
+    ) -> None:
+        stranger.headers.update({"X-Remote-User": "anna", "X-Remote-Groups": "all-staff"})
+        assert "anna, viewer" in stranger.get("/").text
+        stranger.headers["X-Remote-Groups"] = "all-staff, pacs-team"
+        token = form_token(stranger.get("/"))
+        assert press(stranger, "/pause").status_code == 303
+        assert gateway.worker_list.is_paused()
+        stranger.headers["X-Remote-Groups"] = "all-staff"
+        assert stranger.post("/resume", data={"form_token": token}).status_code == 403
+        assert "anna, viewer" in stranger.get("/").text
+        assert gateway.worker_list.is_paused()
+
+    @pytest.mark.parametrize("groups", ["", "administrator", "nurses"])
+    def test_a_user_without_a_role_is_refused(
+        self, stranger: httpx.Client, gateway: Filled, groups: str
+    ) -> None:
+        headers = {"X-Remote-User": "anna", "X-Remote-Groups": groups}
+        answer = stranger.get("/", headers=headers)
+        assert answer.status_code == 403
+        assert "no role" in answer.text
+        assert recorded(gateway) == [(EventKind.LOGIN_FAILED, "anna")]
 
 
 class TestNoProxy:

@@ -26,7 +26,7 @@ TRICKS = (
     "results//seg.dcm",
     "%2e/results/seg.dcm",
     "..%2fsettings.yaml",
-    "..%2f..%2f..%2fweb-password",
+    "..%2f..%2f..%2fledger.sqlite",
     "%2fetc%2fpasswd",
     "results%2fsecret",
     "results/seg.dcm%00.html",
@@ -239,7 +239,7 @@ def test_a_result_that_links_outside_its_folder_can_not_be_downloaded(
 ) -> None:
     seg = gateway.storage.output_folder(done) / "results" / "seg.dcm"
     seg.unlink()
-    seg.symlink_to(gateway.settings.storage_folder / "web-password")
+    seg.symlink_to(gateway.settings.storage_folder / "ledger.sqlite")
     assert user.get(f"/jobs/{done}/files/results/seg.dcm").status_code == 404
 
 

@@ -11,10 +11,10 @@ import trustme
 
 from gateway.config import GatewaySettings, WebSection
 from gateway.heartbeat import Heartbeat
-from gateway.web.password import set_password
 from gateway.web.server import running_web, serve_web
+from tests.accounts import add_account_to
 from tests.servers import LOOPBACK, free_port, is_open
-from tests.unit.gateway.web.browsing import PASSWORD, log_in
+from tests.unit.gateway.web.browsing import log_in
 from tests.waiting import WAIT_SECONDS, wait_until
 from totalmap.errors import ConfigError, ResourceError
 
@@ -65,7 +65,7 @@ def encrypted(folder: Path) -> Iterator[tuple[int, ssl.SSLContext]]:
         part.write_to_path(certificate, append=True)
     web = WebSection(port=0, certificate_file=certificate, key_file=key)
     settings = GatewaySettings(storage_folder=folder / "storage", web=web)
-    set_password(settings.storage_folder, PASSWORD)
+    add_account_to(settings)
     trust = ssl.create_default_context()
     authority.configure_trust(trust)
     with running_web(settings) as port:
