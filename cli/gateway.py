@@ -68,10 +68,11 @@ def serve(
             if not only_work:
                 running.enter_context(only_gateway(settings.storage_folder))
                 set_aside_damaged_queue(settings)
-                _show_where_the_page_is(settings, path)
             machine = running.enter_context(machine_name(settings.storage_folder))
             stop = running.enter_context(stop_signals())
             running.enter_context(checking_ledger(settings, stop))
+            if not only_work:
+                _show_where_the_page_is(settings, path)
             serve(settings, path, roles(settings, machine, only_work=only_work), stop)
 
 
