@@ -65,13 +65,14 @@ def serve(
             if not only_work:
                 running.enter_context(only_gateway(settings.storage_folder))
                 set_aside_damaged_queue(settings)
-                _show_where_the_page_is(settings, path)
             machine = running.enter_context(
                 machine_name(settings.storage_folder, path, only_work=only_work)
             )
             keep_recent_log(settings.storage_folder, f"supervisor-{machine}")
             stop = running.enter_context(stop_signals())
             running.enter_context(checking_ledger(settings, stop))
+            if not only_work:
+                _show_where_the_page_is(settings, path)
             reload = SettingsReload(settings, path, machine, faults_of_settings)
             serve(reload, roles(settings, machine, only_work=only_work), stop)
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -40,6 +41,12 @@ def new_key() -> RSAKey:
     return RSAKey.generate_key(KEY_BITS, {"use": "sig", "kid": secrets.token_hex(4)})
 
 
+@cache
+def _first_key() -> RSAKey:
+    """Makes one key for all providers: it takes its time."""
+    return new_key()
+
+
 @dataclass
 class Provider:
     """A provider that logs the same user in at once; tests may change it while it runs.
@@ -63,7 +70,7 @@ class Provider:
     claims: dict[str, Any]
     user_info: dict[str, Any] = field(default_factory=dict)
     wrong_claims: dict[str, Any] = field(default_factory=dict)
-    key: RSAKey = field(default_factory=new_key)
+    key: RSAKey = field(default_factory=_first_key)
     published_key: RSAKey | None = None
     is_refusing: bool = False
     token_method: str = TOKEN_METHODS[0]
