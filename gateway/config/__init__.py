@@ -1,5 +1,12 @@
 """The settings of gateway.yaml, a module for each section."""
 
+from gateway.config.alarms import (
+    AlarmKind,
+    AlarmsSection,
+    EmailSection,
+    MailEncryption,
+    WebhookSection,
+)
 from gateway.config.audit import AuditSection, SyslogSection
 from gateway.config.deliver import (
     SENDER,
@@ -31,13 +38,17 @@ from gateway.config.work import ContainerSection, RunnerKind, WorkSection
 
 __all__ = [
     "SENDER",
+    "AlarmKind",
+    "AlarmsSection",
     "AuditSection",
     "CompleteSection",
     "ContainerSection",
     "DeliverSection",
     "DestinationSection",
     "DicomDestination",
+    "EmailSection",
     "GatewaySettings",
+    "MailEncryption",
     "MemorySection",
     "OrthancSection",
     "ReceiveSection",
@@ -52,6 +63,7 @@ __all__ = [
     "TlsSection",
     "WatchedFolderSection",
     "WebSection",
+    "WebhookSection",
     "WorkSection",
     "load_gateway_settings",
     "retry_seconds",
