@@ -61,9 +61,32 @@ STUDIES = Table(
     Column("n_instances", Integer, nullable=False),
     Column("n_passed_on", Integer, nullable=False),
     Column("last_received_at", Double, nullable=False),
+    # How many instances there were when its attributes were read (gateway/study_indexing.py).
+    Column("n_indexed", Integer, nullable=False, server_default="0"),
 )
 Index("growing", STUDIES.c.n_instances - STUDIES.c.n_passed_on)
+Index("not_indexed", STUDIES.c.n_instances - STUDIES.c.n_indexed)
 Index("studies_by_age", STUDIES.c.last_received_at)
+# The attributes by which users find a study; deleted with its last file.
+STUDY_ATTRIBUTES = Table(
+    "study_attributes",
+    METADATA,
+    Column("study_instance_uid", _UID, primary_key=True),
+    Column("patient_name", Text, nullable=False),
+    Column("patient_id", Text, nullable=False),
+    Column("accession_number", Text, nullable=False),
+    Column("study_date", _NAME, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("modalities", Text, nullable=False),
+    # The words of name and Patient ID, and the accession number, as they are searched for.
+    Column("patient_words", Text, nullable=False),
+    Column("accession_words", Text, nullable=False),
+)
+Index(
+    "study_attributes_by_date",
+    STUDY_ATTRIBUTES.c.study_date,
+    STUDY_ATTRIBUTES.c.study_instance_uid,
+)
 # Studies whose instances contradict each other, and the decisions of users.
 CONFLICTS = Table(
     "conflicts",
@@ -138,6 +161,7 @@ JOBS = Table(
     Column("tiles_done", Integer),
     Column("tiles", Integer),
 )
+Index("jobs_by_end", JOBS.c.ended_at)
 RESULTS = Table(
     "results",
     METADATA,
@@ -162,6 +186,18 @@ DELIVERIES = Table(
     Column("transaction_uid", _UID, index=True),
     Column("is_asked", Boolean, nullable=False, default=False, index=True),
     Column("committed_at", Double),
+)
+# The last test of each destination.
+DESTINATION_STATES = Table(
+    "destination_states",
+    METADATA,
+    Column("destination", _NAME, primary_key=True),
+    Column("tested_at", Double, nullable=False),
+    # None: it answers.
+    Column("fault", Text),
+    # Since when it answers, or does not.
+    Column("since", Double, nullable=False),
+    Column("answered_at", Double),
 )
 # Results that were delivered, or may have been, and are rejected there, because another content of
 # the study was taken. The delivery of the same job to the destination sends the note of rejection.

@@ -14,7 +14,7 @@ from sqlalchemy import (
 )
 
 revision = "0009"
-down_revision = "0006"
+down_revision = "0008"
 
 _NAME = String(64)
 METADATA = MetaData()
