@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from cli import check, deploy, gateway, gateway_store, inspect, models, run, trace, verify
+from cli import check, deploy, gateway, gateway_alarms, inspect, models, run, trace, verify
 from totalmap import __version__
 from totalmap.errors import ExitStatus, without_credentials
 
@@ -68,7 +68,7 @@ app.command("trace")(trace.print_trace)
 app.command("verify")(verify.print_verification)
 app.add_typer(models.app, name="models")
 app.add_typer(deploy.app, name="deploy")
-app.add_typer(gateway_store.app, name="gateway")
+app.add_typer(gateway_alarms.app, name="gateway")
 
 
 def print_version(is_wanted: bool) -> None:

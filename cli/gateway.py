@@ -57,6 +57,7 @@ def serve(
     with errors_to_exit_status():
         path = _given(file, config)
         settings = _settings(path)
+        from gateway.alarm.alarm_watch import sending_alarms
         from gateway.folder_locks import machine_name, only_gateway
         from gateway.job_queue import set_aside_damaged_queue
         from gateway.process_main import keep_private, stop_signals
@@ -71,8 +72,10 @@ def serve(
                 _show_where_the_page_is(settings)
             machine = running.enter_context(machine_name(settings.storage_folder))
             stop = running.enter_context(stop_signals())
+            alarms = sending_alarms(settings, machine, only_work=only_work)
+            restarts = running.enter_context(alarms)
             running.enter_context(checking_ledger(settings, stop))
-            serve(settings, path, roles(settings, machine, only_work=only_work), stop)
+            serve(settings, path, roles(settings, machine, only_work=only_work), stop, restarts)
 
 
 def status(file: File = None, config: Config = None) -> None:

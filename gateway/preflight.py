@@ -11,12 +11,17 @@ from pathlib import Path
 from ssl import PROTOCOL_TLS_SERVER, SSLContext
 
 from app.preflight import require_ready
+from gateway.alarm.send_email import EmailSender
+from gateway.alarm.send_webhook import WebhookSender
 from gateway.config import (
     DestinationSection,
+    EmailSection,
     GatewaySettings,
+    MailEncryption,
     RuleSection,
     RunnerKind,
     StowReceiveSection,
+    WebhookSection,
     WebSection,
 )
 from gateway.config.named_files import shown
@@ -62,6 +67,10 @@ def check(settings: GatewaySettings) -> Iterator[PreflightResult]:
     for destination in settings.destinations:
         yield _checked(f"destination {destination.name}", partial(_destination, destination))
     yield _checked("web", partial(_served, "web", settings.web))
+    if settings.alarms.email is not None:
+        yield _checked("alarms.email", partial(_email, settings.alarms.email))
+    for webhook in settings.alarms.webhooks:
+        yield _checked(f"alarms.webhooks {webhook.name}", partial(_webhook, webhook))
 
 
 class _Warning(str):
@@ -177,3 +186,14 @@ def _destination(destination: DestinationSection) -> str:
     assert destination.stow is not None  # noqa: S101  one of both is there, says its section
     search(destination.stow, {"limit": "1"})
     return "answers a search for studies"
+
+
+def _email(email: EmailSection) -> str:
+    EmailSender(email, socket.gethostname()).try_to_log_in()
+    encryption = "not encrypted" if email.encryption is MailEncryption.NONE else "encrypted"
+    return f"{email.host}:{email.port_or_usual} answers, {encryption}"
+
+
+def _webhook(webhook: WebhookSection) -> str:
+    goal = WebhookSender(webhook).goal
+    return f"{goal}; `totalmap gateway alarm-test` sends a test message"

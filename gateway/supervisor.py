@@ -8,9 +8,11 @@ import socket
 import time
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from threading import Event
 
+from gateway.alarm.restart_counter import RestartCounter
 from gateway.config import GatewaySettings, systemd_socket
 from gateway.heartbeat import HeartbeatTable, ProcessState, UnpausedClock
 from gateway.store.database import open_database
@@ -72,6 +74,7 @@ def serve(
     settings_file: Path | None,
     roles: Sequence[Sequence[str]],
     stop: Event,
+    restarts: RestartCounter | None = None,
 ) -> None:
     """Runs the processes of the gateway until it is told to stop.
 
@@ -80,6 +83,7 @@ def serve(
         settings_file: The file of the settings; None: the defaults.
         roles: Arguments of `python -m gateway`, one list a process.
         stop: Set from elsewhere.
+        restarts: Where each restart of a process is noted; None: nowhere.
 
     Raises:
         ResourceError: The database can't be opened.
@@ -88,7 +92,13 @@ def serve(
     config = ["--config", str(settings_file)] if settings_file else []
     table = HeartbeatTable.create([SUPERVISOR, *(role[0] for role in roles)])
     processes = [
-        SupervisedProcess([*role, *config], _limits(settings, role[0]), table, slot)
+        SupervisedProcess(
+            [*role, *config],
+            _limits(settings, role[0]),
+            table,
+            slot,
+            partial(restarts.note, role[0]) if restarts else lambda: None,
+        )
         for slot, role in enumerate(roles, start=_SUPERVISOR_SLOT + 1)
     ]
     workers = {

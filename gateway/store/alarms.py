@@ -112,8 +112,8 @@ class AlarmList:
             .group_by(ALARMS.c.kind)
         )
         with self._database.transaction() as connection:
-            counts = dict(connection.execute(statement).all())
-        return {kind: counts.get(kind, 0) for kind in AlarmKind}
+            counts = [(AlarmKind(kind), n) for kind, n in connection.execute(statement)]
+        return dict.fromkeys(AlarmKind, 0) | dict(counts)
 
     def _follow(self, connection: Connection, last: int) -> None:
         if self._database.is_postgres:

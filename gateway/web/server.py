@@ -26,6 +26,7 @@ from gateway.store.database import open_database
 from gateway.web.authentication import LOGIN_PATH, Guard
 from gateway.web.context import WebContext
 from gateway.web.endpoints import Actions, Login, Pages
+from gateway.web.message_links import message_links
 from gateway.web.metrics import metrics
 from gateway.web.rendering import render
 from totalmap.errors import ConfigError, ResourceError
@@ -121,6 +122,7 @@ def _routes_for_users(context: WebContext) -> list[BaseRoute]:
     return [
         Route("/", pages.overview),
         Route("/studies/{study:path}", pages.study),
+        *message_links(context),
         Route("/jobs/{job_id}/thumbnail", pages.thumbnail),
         Route("/jobs/{job_id}/files/{path:path}", pages.file),
         Route("/jobs/{job_id}/retry", actions.retry, methods=["POST"]),

@@ -31,6 +31,12 @@ COMPANIONS: dict[str, dict[str, Any]] = {
     "WatchedFolderSection": {"folder": "in"},
     "SyslogSection": {"host": "syslog"},
     "DestinationSection": {"name": "pacs"},
+    "EmailSection": {
+        "host": "mail",
+        "sender": "totalmap@hospital.example",
+        "recipients": ["it@hospital.example"],
+    },
+    "WebhookSection": {"name": "pager", "url": "https://pager", "secret_file": "secret"},
 }
 URLS = (
     f"postgresql+psycopg://totalmap:{PASSWORD}@127.0.0.1:1/ledger",
