@@ -9,7 +9,7 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 
 from gateway.alarm.message_text import OutgoingMessage
-from gateway.config import EmailSection, MailEncryption
+from gateway.config import EMAIL, EmailSection, MailEncryption
 from gateway.config.named_files import read_secret, shown
 from totalmap.errors import ConfigError, ResourceError
 from totalmap.log import get_logger
@@ -20,7 +20,7 @@ log = get_logger()
 class EmailSender:
     """A mail server that takes messages about alarms."""
 
-    name = "email"
+    name = EMAIL
 
     def __init__(self, settings: EmailSection, host: str) -> None:
         """Does not connect yet.

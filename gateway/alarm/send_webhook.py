@@ -35,7 +35,7 @@ class WebhookSender:
         Raises:
             ConfigError: The file of authorities or of the secret can't be used.
         """
-        self.name = f"webhook {settings.name}"
+        self.name = settings.way_name
         self.kinds = settings.kinds
         self._settings = settings
         self._tls = _tls_context(settings)
@@ -66,9 +66,12 @@ class WebhookSender:
                 status = answer.status_code
         except (httpx.HTTPError, ConfigError) as error:
             reason = str(error) or type(error).__name__
-            raise ResourceError(f"the {self.name} at {self.goal}: {reason}") from None
+            raise self._failure(reason) from None
         if not httpx.codes.is_success(status):
-            raise ResourceError(f"the {self.name} at {self.goal} answers with HTTP {status}")
+            raise self._failure(f"it answers with HTTP {status}")
+
+    def _failure(self, reason: str) -> ResourceError:
+        return ResourceError(f"the {self.name} at {self.goal} does not take messages: {reason}")
 
     def _secret(self) -> bytes:
         """Returns the secret.

@@ -1,6 +1,7 @@
 """The settings of gateway.yaml, a module for each section."""
 
 from gateway.config.alarms import (
+    EMAIL,
     AlarmKind,
     AlarmsSection,
     EmailSection,
@@ -37,6 +38,7 @@ from gateway.config.web import WebSection
 from gateway.config.work import ContainerSection, RunnerKind, WorkSection
 
 __all__ = [
+    "EMAIL",
     "SENDER",
     "AlarmKind",
     "AlarmsSection",

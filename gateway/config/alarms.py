@@ -36,6 +36,8 @@ class MailEncryption(StrEnum):
     NONE = "none"
 
 
+# The name of the way that sends e-mails.
+EMAIL = "email"
 # RFC 6409, RFC 8314 and RFC 5321.
 _MAIL_PORTS = MappingProxyType(
     {MailEncryption.STARTTLS: 587, MailEncryption.TLS: 465, MailEncryption.NONE: 25}
@@ -107,6 +109,11 @@ class WebhookSection(Section):
     kinds: tuple[AlarmKind, ...] = ()
     time_out_seconds: PositiveFloat = 10.0
 
+    @property
+    def way_name(self) -> str:
+        """How messages, the log and the metrics name it."""
+        return f"webhook {self.name}"
+
     @model_validator(mode="after")
     def _is_encrypted(self) -> Self:
         if self.url.scheme != "https" and not _is_this_machine(self.url.host or ""):
@@ -148,6 +155,12 @@ class AlarmsSection(Section):
     first_retry_seconds: PositiveFloat = 30.0
     longest_retry_seconds: PositiveFloat = 3600.0
     give_up_days: PositiveFloat = 7.0
+
+    @property
+    def way_names(self) -> tuple[str, ...]:
+        """The names of all ways by which alarms are sent."""
+        email = () if self.email is None else (EMAIL,)
+        return (*email, *(webhook.way_name for webhook in self.webhooks))
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:

@@ -293,6 +293,13 @@ WORKERS = Table(
     Column("seen_at", Double, nullable=False),
     Column("job_id", _SHA256),
 )
+# What deleted rows add to the counters of /metrics, which must not fall.
+DELETED_TOTALS = Table(
+    "deleted_totals",
+    METADATA,
+    Column("name", _NAME, primary_key=True),
+    Column("value", Double, nullable=False),
+)
 # The last reading of the clocks: one row.
 CLOCK = Table(
     "clock",

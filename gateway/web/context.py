@@ -9,6 +9,7 @@ from gateway.store.clock_record import ClockRecord
 from gateway.store.conflicts import ConflictList
 from gateway.store.database import Database
 from gateway.store.deliveries import DeliveryList
+from gateway.store.event_counts import EventCounts
 from gateway.store.file_storage import Storage
 from gateway.store.jobs import JobList
 from gateway.store.ledger import Ledger
@@ -36,6 +37,7 @@ class WebContext:
     results: Results
     authenticator: Authenticator
     health: HealthCheck
+    event_counts: EventCounts
 
     @classmethod
     def open(
@@ -67,4 +69,5 @@ class WebContext:
             results=Results(jobs, storage),
             authenticator=Authenticator(settings.web, settings.storage_folder, database),
             health=HealthCheck(settings, storage, database, heartbeats),
+            event_counts=EventCounts(database),
         )

@@ -1,4 +1,4 @@
-"""Adds tables of alarms, of notices about them, and of the messages that hold the notices."""
+"""Adds tables of alarms and of messages about them, and of what deleted rows add to counters."""
 
 from alembic import op
 from sqlalchemy import (
@@ -51,7 +51,13 @@ NOTICES = Table(
     Column("is_end", Boolean, primary_key=True),
     Column("message_id", ForeignKey("alarm_messages.message_id"), index=True),
 )
-_TABLES = (ALARMS, MESSAGES, NOTICES)
+TOTALS = Table(
+    "deleted_totals",
+    METADATA,
+    Column("name", _NAME, primary_key=True),
+    Column("value", Double, nullable=False),
+)
+_TABLES = (ALARMS, MESSAGES, NOTICES, TOTALS)
 
 # Events from before raise no alarms. A new database has no rows.
 _BEGIN_NOW = """

@@ -68,7 +68,7 @@ class Mailbox:
         return "250 OK"
 
     async def handle_DATA(  # noqa: N802  aiosmtpd's name
-        self, server: SMTP, session: Session, envelope: Envelope
+        self, server: SMTP, _session: Session, envelope: Envelope
     ) -> str:
         if self.refusal:
             return self.refusal
