@@ -52,6 +52,7 @@ def sending_alarms(
     *,
     only_work: bool = False,
     look_seconds: float = LOOK_SECONDS,
+    patience_seconds: float = PATIENCE_SECONDS,
 ) -> Iterator[RestartCounter]:
     """Sends alarms while the block runs, and yields where restarts of processes are noted.
 
@@ -62,11 +63,12 @@ def sending_alarms(
         machine: The unique name of this machine.
         only_work: Whether another machine sends the alarms: this one only adds its restarts.
         look_seconds: The time between two looks.
+        patience_seconds: How long the ledger and the disk may not answer.
 
     Raises:
         ConfigError: A file of authorities, of a password or of a secret can't be used.
     """
-    watch = _AlarmWatch(settings, machine, only_work=only_work, look_seconds=look_seconds)
+    watch = _AlarmWatch(settings, machine, only_work, look_seconds, patience_seconds)
     watch.start()
     try:
         yield watch.restarts
@@ -81,7 +83,12 @@ class _AlarmWatch:
     """The threads that look for faults, and those that send messages."""
 
     def __init__(
-        self, settings: GatewaySettings, machine: str, *, only_work: bool, look_seconds: float
+        self,
+        settings: GatewaySettings,
+        machine: str,
+        only_work: bool,
+        look_seconds: float,
+        patience_seconds: float,
     ) -> None:
         host = socket.gethostname()
         self.restarts = RestartCounter()
@@ -89,6 +96,7 @@ class _AlarmWatch:
         self._machine = machine
         self._only_work = only_work
         self._look_seconds = look_seconds
+        self._patience_seconds = patience_seconds
         self._ways: Sequence[Way] = [] if only_work else ways_of(settings.alarms, host)
         self._writer = MessageWriter(settings, host)
         self._stop = Event()
@@ -181,7 +189,7 @@ class _AlarmWatch:
         # A start may change the layout of a large ledger first.
         start_seconds = 0.0 if self._answers else self._settings.supervise.start_seconds
         silent = self._silence.seconds(self._answers, self._clock.now())
-        if silent > PATIENCE_SECONDS + start_seconds:
+        if silent > self._patience_seconds + start_seconds:
             self._ledger_alarm.fails(_SILENT)
 
     def _send(self, way: Way) -> None:

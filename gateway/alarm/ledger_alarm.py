@@ -143,8 +143,11 @@ class LedgerAlarm:
 
     def _send(self, way: Way, message: AlarmMessage, episode: _Episode | None) -> bool:
         """Returns whether a message was taken; not, if it is no longer wanted."""
-        failures = 0
+        failures, not_before = 0, 0.0
         while not (self._stop.is_set() or (episode is not None and episode.is_over.is_set())):
+            if time.monotonic() < not_before:
+                self._stop.wait(_LOOK_SECONDS)
+                continue
             try:
                 way.send(self._writer.write(message))
             except ResourceError as error:
@@ -155,8 +158,7 @@ class LedgerAlarm:
             wait = retry_seconds(
                 failures, section.first_retry_seconds, section.longest_retry_seconds
             )
-            failures += 1
-            self._stop.wait(wait)
+            failures, not_before = failures + 1, time.monotonic() + wait
         return False
 
     def _message(self, way: Way, episode: _Episode, *, is_end: bool = False) -> AlarmMessage:

@@ -1,11 +1,11 @@
 """Counts events since the start of a process, for the counters of /metrics."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from threading import Lock
 from typing import Any
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import func, select
 
 from gateway.store.database import Database
 from gateway.store.events import EventKind, ObjectKind
@@ -58,7 +58,7 @@ class EventCounts:
         with self._database.transaction() as connection:
             return connection.execute(select(func.max(EVENTS.c.event_id))).scalar() or 0
 
-    def _new_rows(self, last: int, seen: Collection[int]) -> list[Row[Any]]:
+    def _new_rows(self, last: int, seen: Collection[int]) -> Sequence[Any]:
         """Returns rows after the last one, and late ones before it, that were not returned yet."""
         columns = (EVENTS.c.event_id, EVENTS.c.kind, EVENTS.c.object_kind, EVENTS.c.object_name)
         statement = (
@@ -72,7 +72,7 @@ class EventCounts:
         return [row for row in rows if row.event_id not in seen]
 
 
-def _counted(row: Row[Any]) -> Counted:
+def _counted(row: Any) -> Counted:
     kind, object_kind = EventKind(row.kind), ObjectKind(row.object_kind)
     is_delivery = object_kind is ObjectKind.DELIVERY
     return kind, object_kind, str(row.object_name or "") if is_delivery else ""

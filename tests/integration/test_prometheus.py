@@ -38,7 +38,7 @@ def running_prometheus(folder: Path, target_port: int) -> Iterator[httpx.Client]
     file = folder / "prometheus.yml"
     file.write_text(yaml.safe_dump(settings))
     command = [
-        *(program, f"--config.file={file}", f"--storage.tsdb.path={folder / 'data'}"),
+        *(str(program), f"--config.file={file}", f"--storage.tsdb.path={folder / 'data'}"),
         f"--web.listen-address={LOOPBACK}:{port}",
     ]
     with (folder / "prometheus.log").open("w") as log:
