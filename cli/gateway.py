@@ -72,10 +72,9 @@ def serve(
                 _show_where_the_page_is(settings)
             machine = running.enter_context(machine_name(settings.storage_folder))
             stop = running.enter_context(stop_signals())
-            alarms = sending_alarms(settings, machine, only_work=only_work)
-            restarts = running.enter_context(alarms)
+            alarms = running.enter_context(sending_alarms(settings, machine, only_work=only_work))
             running.enter_context(checking_ledger(settings, stop))
-            serve(settings, path, roles(settings, machine, only_work=only_work), stop, restarts)
+            serve(settings, path, roles(settings, machine, only_work=only_work), stop, alarms)
 
 
 def status(file: File = None, config: Config = None) -> None:

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from threading import Event
 
-from gateway.alarm.restart_counter import RestartCounter
+from gateway.alarm.alarm_watch import AlarmWatch
 from gateway.config import GatewaySettings, systemd_socket
 from gateway.heartbeat import HeartbeatTable, ProcessState, UnpausedClock
 from gateway.store.database import open_database
@@ -74,7 +74,7 @@ def serve(
     settings_file: Path | None,
     roles: Sequence[Sequence[str]],
     stop: Event,
-    restarts: RestartCounter | None = None,
+    alarms: AlarmWatch | None = None,
 ) -> None:
     """Runs the processes of the gateway until it is told to stop.
 
@@ -83,7 +83,7 @@ def serve(
         settings_file: The file of the settings; None: the defaults.
         roles: Arguments of `python -m gateway`, one list a process.
         stop: Set from elsewhere.
-        restarts: Where each restart of a process is noted; None: nowhere.
+        alarms: Notes each restart of a process; None: nothing does.
 
     Raises:
         ResourceError: The database can't be opened.
@@ -97,7 +97,7 @@ def serve(
             _limits(settings, role[0]),
             table,
             slot,
-            partial(restarts.note, role[0]) if restarts else lambda: None,
+            partial(alarms.restarts.note, role[0]) if alarms else lambda: None,
         )
         for slot, role in enumerate(roles, start=_SUPERVISOR_SLOT + 1)
     ]

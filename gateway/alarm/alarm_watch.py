@@ -7,8 +7,9 @@ or the disk keeps the first one waiting.
 
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from threading import Event, Lock, Thread
 
@@ -53,8 +54,8 @@ def sending_alarms(
     only_work: bool = False,
     look_seconds: float = LOOK_SECONDS,
     patience_seconds: float = PATIENCE_SECONDS,
-) -> Iterator[RestartCounter]:
-    """Sends alarms while the block runs, and yields where restarts of processes are noted.
+) -> Iterator["AlarmWatch"]:
+    """Sends alarms while the block runs; yields what notes restarts and takes new settings.
 
     If the block ends with a DamagedLedger, that is told before the error goes on.
 
@@ -68,10 +69,10 @@ def sending_alarms(
     Raises:
         ConfigError: A file of authorities, of a password or of a secret can't be used.
     """
-    watch = _AlarmWatch(settings, machine, only_work, look_seconds, patience_seconds)
+    watch = AlarmWatch(settings, machine, only_work, look_seconds, patience_seconds)
     watch.start()
     try:
-        yield watch.restarts
+        yield watch
     except DamagedLedger:
         watch.tell_damage()
         raise
@@ -79,8 +80,25 @@ def sending_alarms(
         watch.end()
 
 
-class _AlarmWatch:
-    """The threads that look for faults, and those that send messages."""
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Settings, with what is made of them.
+
+    Attributes:
+        ways: The ways of sending, by name.
+    """
+
+    settings: GatewaySettings
+    ways: Mapping[str, Way]
+    writer: MessageWriter
+
+
+class AlarmWatch:
+    """The threads that look for faults, and those that send messages.
+
+    Attributes:
+        restarts: Where each restart of a process is noted.
+    """
 
     def __init__(
         self,
@@ -90,15 +108,12 @@ class _AlarmWatch:
         look_seconds: float,
         patience_seconds: float,
     ) -> None:
-        host = socket.gethostname()
         self.restarts = RestartCounter()
-        self._settings = settings
         self._machine = machine
         self._only_work = only_work
         self._look_seconds = look_seconds
         self._patience_seconds = patience_seconds
-        self._ways: Sequence[Way] = [] if only_work else ways_of(settings.alarms, host)
-        self._writer = MessageWriter(settings, host)
+        self._plan = self._planned(settings)
         self._stop = Event()
         self._threads: list[Thread] = []
         self._database: Database | None = None
@@ -108,17 +123,35 @@ class _AlarmWatch:
         self._answers = 0
         self._silence = Silence()
         self._senders: dict[str, MessageSender] = {}
+        self._sending: set[str] = set()
         self._ledger_alarm = LedgerAlarm(
-            self._ways, self._writer, settings.alarms, settings.storage_folder, self._stop
+            [*self._plan.ways.values()],
+            self._plan.writer,
+            settings.alarms,
+            settings.storage_folder,
+            self._stop,
         )
 
     def start(self) -> None:
         """Starts all threads; none of them keeps the process from ending."""
         self._run("alarm faults", self._look, self._look_seconds)
         self._run("alarm ledger", self._look_at_silence, self._look_seconds)
-        for way in self._ways:
-            seconds = min(_SEND_SECONDS, self._look_seconds)
-            self._run(f"alarm {way.name}", partial(self._send, way), seconds)
+        self._start_sending(self._plan)
+
+    def use(self, settings: GatewaySettings) -> None:
+        """Goes on with other settings, from the next look and the next message on.
+
+        Args:
+            settings: Of the same gateway: its storage folder and its ledger stay.
+
+        Raises:
+            ConfigError: A file of authorities, of a password or of a secret can't be used; then
+                the settings stay as they are.
+        """
+        plan = self._planned(settings)
+        self._ledger_alarm.use([*plan.ways.values()], plan.writer, settings.alarms)
+        self._plan = plan
+        self._start_sending(plan)
 
     def tell_damage(self) -> None:
         """Tells that the ledger is damaged, and waits some seconds until that is told."""
@@ -133,6 +166,19 @@ class _AlarmWatch:
             thread.join(max(0.0, deadline - time.monotonic()))
         if self._database is not None and not any(map(Thread.is_alive, self._threads)):
             self._database.close()
+
+    def _planned(self, settings: GatewaySettings) -> _Plan:
+        host = socket.gethostname()
+        ways = [] if self._only_work else ways_of(settings.alarms, host)
+        return _Plan(settings, {way.name: way for way in ways}, MessageWriter(settings, host))
+
+    def _start_sending(self, plan: _Plan) -> None:
+        """Starts a thread for each way that has none."""
+        seconds = min(_SEND_SECONDS, self._look_seconds)
+        for name in plan.ways:
+            if name not in self._sending:
+                self._sending.add(name)
+                self._run(f"alarm {name}", partial(self._send, name), seconds)
 
     def _run(self, name: str, act: Callable[[], None], wait_seconds: float) -> None:
         def act_again_and_again() -> None:
@@ -157,9 +203,9 @@ class _AlarmWatch:
 
     def _look(self) -> None:
         """Compares the faults that exist now with the alarms on record."""
-        database = self._opened()
+        plan, database = self._plan, self._opened()
         alarms = AlarmList(database)
-        restarts = self.restarts.at_least(self._settings.alarms.restarts)
+        restarts = self.restarts.at_least(plan.settings.alarms.restarts)
         own = f"{self._machine} "
         alarms.update(
             AlarmKind.PROCESS_RESTARTS,
@@ -167,37 +213,38 @@ class _AlarmWatch:
             own,
         )
         if not self._only_work:
-            self._look_at_everything(database, alarms)
+            self._look_at_everything(plan, database, alarms)
         self._answers += 1
         self._ledger_alarm.works()
 
-    def _look_at_everything(self, database: Database, alarms: AlarmList) -> None:
+    def _look_at_everything(self, plan: _Plan, database: Database, alarms: AlarmList) -> None:
         if self._detector is None:
-            storage = Storage(self._settings.storage_folder)
-            self._detector = FaultDetector(self._settings, database, storage)
+            storage = Storage(plan.settings.storage_folder)
+            self._detector = FaultDetector(plan.settings, database, storage)
         alarms.follow_events()
-        for kind, faults in self._detector.find().items():
+        for kind, faults in self._detector.find(plan.settings).items():
             alarms.update(kind, faults)
         messages = AlarmMessages(database)
-        messages.notice({way.name: sent_kinds(way) for way in self._ways})
-        for way in self._ways:
-            messages.gather(way.name, self._settings.alarms.digest_minutes * _SECONDS_PER_MINUTE)
+        messages.notice({name: sent_kinds(way) for name, way in plan.ways.items()})
+        for name in plan.ways:
+            messages.gather(name, plan.settings.alarms.digest_minutes * _SECONDS_PER_MINUTE)
         messages.forget(time.time() - KEEP_DAYS * SECONDS_PER_DAY)
 
     def _look_at_silence(self) -> None:
         """Notices that the thread that looks for faults waits for the ledger or the disk."""
         # A start may change the layout of a large ledger first.
-        start_seconds = 0.0 if self._answers else self._settings.supervise.start_seconds
+        start_seconds = 0.0 if self._answers else self._plan.settings.supervise.start_seconds
         silent = self._silence.seconds(self._answers, self._clock.now())
         if silent > self._patience_seconds + start_seconds:
             self._ledger_alarm.fails(_SILENT)
 
-    def _send(self, way: Way) -> None:
-        if way.name not in self._senders:
-            messages = AlarmMessages(self._opened())
-            sender = MessageSender(way, messages, self._writer, self._settings.alarms)
-            self._senders[way.name] = sender
-        self._senders[way.name].send_due()
+    def _send(self, name: str) -> None:
+        plan = self._plan
+        if name not in plan.ways:  # the settings no longer name it
+            return
+        if name not in self._senders:
+            self._senders[name] = MessageSender(AlarmMessages(self._opened()))
+        self._senders[name].send_due(plan.ways[name], plan.writer, plan.settings.alarms)
 
     def _opened(self) -> Database:
         """Returns the database, which is opened when it answers first.
@@ -208,5 +255,5 @@ class _AlarmWatch:
         """
         with self._opening:
             if self._database is None:
-                self._database = open_database(self._settings)
+                self._database = open_database(self._plan.settings)
             return self._database

@@ -28,11 +28,10 @@ class FaultDetector:
         """Looks at nothing yet.
 
         Args:
-            settings: Of the gateway.
+            settings: Of the gateway, with the time in which a worker starts.
             database: The database of the ledger.
             storage: The storage whose disk is looked at.
         """
-        self._settings = settings
         self._storage = storage
         self._worker_list = WorkerList(database)
         # A worker that starts may load its networks first.
@@ -42,8 +41,11 @@ class FaultDetector:
         self._clock = ClockRecord(database)
         self._is_short = False
 
-    def find(self) -> Mapping[AlarmKind, Faults]:
+    def find(self, settings: GatewaySettings) -> Mapping[AlarmKind, Faults]:
         """Returns the faults of each kind; has to be called every few seconds.
+
+        Args:
+            settings: Of the gateway, as they are now.
 
         Raises:
             ResourceError: The database fails.
@@ -51,23 +53,23 @@ class FaultDetector:
         """
         return {
             AlarmKind.STUDY_HELD: self._held_studies(),
-            AlarmKind.DESTINATION_AWAY: self._destinations(),
-            AlarmKind.DISK_SHORT: self._disk(),
+            AlarmKind.DESTINATION_AWAY: self._destinations(settings),
+            AlarmKind.DISK_SHORT: self._disk(settings),
             AlarmKind.WORKER_LOST: self._workers(),
-            AlarmKind.CERTIFICATE_EXPIRES: self._certificates(),
+            AlarmKind.CERTIFICATE_EXPIRES: self._certificates(settings),
             AlarmKind.CLOCK_JUMPED: self._jumps(),
         }
 
     def _held_studies(self) -> Faults:
         return {str(conflict.conflict_id): None for conflict in self._conflicts.undecided()}
 
-    def _destinations(self) -> Faults:
-        names = {destination.name for destination in self._settings.destinations}
+    def _destinations(self, settings: GatewaySettings) -> Faults:
+        names = {destination.name for destination in settings.destinations}
         states = self._destination_states.all()
         return {name: None for name in sorted(names & set(states)) if states[name].is_away}
 
-    def _disk(self) -> Faults:
-        limit_gb = self._settings.alarms.disk_gb or 2 * self._settings.receive.keep_free_gb
+    def _disk(self, settings: GatewaySettings) -> Faults:
+        limit_gb = settings.alarms.disk_gb or 2 * settings.receive.keep_free_gb
         free_gb = self._storage.free_bytes() / BYTES_PER_GB
         self._is_short = free_gb < limit_gb * (_ENOUGH if self._is_short else 1.0)
         return {_STORAGE: f"{free_gb:.1f} GB are free"} if self._is_short else {}
@@ -76,10 +78,10 @@ class FaultDetector:
         workers = self._worker_list.workers()
         return dict.fromkeys(sorted(self._lost_workers.among(workers)))
 
-    def _certificates(self) -> Faults:
+    def _certificates(self, settings: GatewaySettings) -> Faults:
         """Returns the settings whose certificates expire; their files name no patient."""
-        days = self._settings.alarms.certificate_days
-        found = expiring_certificates(self._settings, days=days)
+        days = settings.alarms.certificate_days
+        found = expiring_certificates(settings, days=days)
         return {certificate.setting: None for certificate in found}
 
     def _jumps(self) -> Faults:

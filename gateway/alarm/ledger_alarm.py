@@ -36,6 +36,7 @@ class _Episode:
         reason: How it fails.
         begun_at: Seconds since 1970, UTC.
         told: The names of the ways that have told the begin.
+        ways: The ways that tell it.
         done: The names of the ways that have nothing more to tell.
         is_over: Set when the ledger works again.
     """
@@ -43,6 +44,7 @@ class _Episode:
     uid: str
     reason: str
     begun_at: float
+    ways: Sequence[Way]
     told: list[str] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
     is_over: Event = field(default_factory=Event)
@@ -68,15 +70,20 @@ class LedgerAlarm:
             folder: Of the file.
             stop: Set from elsewhere, to end all attempts.
         """
-        self._ways = [way for way in ways if AlarmKind.LEDGER_FAILS in sent_kinds(way)]
-        self._writer = writer
-        self._section = section
         self._file = folder / FILE_NAME
         self._stop = stop
         self._lock = Lock()
+        self.use(ways, writer, section)
         self._episode = self._read() if self._ways else None
         if self._episode is not None:
             self._start(self._episode)
+
+    def use(self, ways: Sequence[Way], writer: MessageWriter, section: AlarmsSection) -> None:
+        """Tells the next failures by other ways; the arguments are those of `__init__`."""
+        with self._lock:
+            self._ways = [way for way in ways if AlarmKind.LEDGER_FAILS in sent_kinds(way)]
+            self._writer = writer
+            self._section = section
 
     def fails(self, reason: str) -> None:
         """Tells that the ledger fails, unless it was told already; does not wait.
@@ -86,7 +93,9 @@ class LedgerAlarm:
         """
         with self._lock:
             if self._episode is None and self._ways:
-                self._episode = _Episode(uid=uuid4().hex, reason=reason, begun_at=time.time())
+                self._episode = _Episode(
+                    uid=uuid4().hex, reason=reason, begun_at=time.time(), ways=self._ways
+                )
                 self._write(self._episode)
                 self._start(self._episode)
 
@@ -103,12 +112,12 @@ class LedgerAlarm:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             episode = self._episode
-            if episode is None or len(episode.told) >= len(self._ways):
+            if episode is None or len(episode.told) >= len(episode.ways):
                 return
             time.sleep(_LOOK_SECONDS)
 
     def _start(self, episode: _Episode) -> None:
-        for way in self._ways:
+        for way in episode.ways:
             thread = Thread(
                 target=self._tell, args=[way, episode], name=f"ledger alarm {way.name}", daemon=True
             )
@@ -137,7 +146,7 @@ class LedgerAlarm:
 
     def _remove_file_if_done(self, episode: _Episode) -> None:
         is_newest = self._episode in (None, episode)
-        if is_newest and len(episode.done) == len(self._ways):
+        if is_newest and len(episode.done) == len(episode.ways):
             with suppress(OSError):  # the disk may be read-only; then a restart tells the end again
                 self._file.unlink(missing_ok=True)
 
@@ -188,6 +197,7 @@ class LedgerAlarm:
                 uid=str(found["uid"]),
                 reason=str(found["reason"]),
                 begun_at=float(found["begun_at"]),
+                ways=self._ways,
                 told=[str(way) for way in found["told"]],
             )
         return None

@@ -17,48 +17,45 @@ log = get_logger()
 class MessageSender:
     """Sends the messages of one way; only for one thread."""
 
-    def __init__(
-        self, way: Way, messages: AlarmMessages, writer: MessageWriter, section: AlarmsSection
-    ) -> None:
+    def __init__(self, messages: AlarmMessages) -> None:
         """Sends nothing yet.
 
         Args:
-            way: The way.
             messages: The messages on record.
-            writer: Writes their text.
-            section: With the waits between attempts.
         """
-        self._way = way
         self._messages = messages
-        self._writer = writer
-        self._section = section
         # Taken by the server, but the database did not answer then.
         self._taken: AlarmMessage | None = None
 
-    def send_due(self) -> None:
+    def send_due(self, way: Way, writer: MessageWriter, section: AlarmsSection) -> None:
         """Sends all messages that are due.
+
+        Args:
+            way: The way, always of the same name.
+            writer: Writes the text of messages.
+            section: With the waits between attempts.
 
         Raises:
             ResourceError: The database fails.
         """
         self._store_taken()
-        while (message := self._messages.next(self._way.name)) is not None:
+        while (message := self._messages.next(way.name)) is not None:
             try:
-                self._way.send(self._writer.write(message))
+                way.send(writer.write(message))
             except ResourceError as error:
-                self._try_later(message, str(error))
+                self._try_later(message, str(error), section)
             else:
                 self._taken = message
                 self._store_taken()
-                log.info("alarm_sent", way=self._way.name, kind=message.kind, alarm=message.uid)
+                log.info("alarm_sent", way=way.name, kind=message.kind, alarm=message.uid)
 
     def _store_taken(self) -> None:
         if self._taken is not None:
             self._messages.sent(self._taken)
             self._taken = None
 
-    def _try_later(self, message: AlarmMessage, reason: str) -> None:
-        section, now, way = self._section, time.time(), self._way.name
+    def _try_later(self, message: AlarmMessage, reason: str, section: AlarmsSection) -> None:
+        now, way = time.time(), message.way
         if now - message.created_at > section.give_up_days * SECONDS_PER_DAY:
             log.error("alarm_given_up", way=way, kind=message.kind, reason=reason)
             self._messages.give_up(message)

@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from gateway.alarm.alarm_watch import sending_alarms
-from gateway.alarm.restart_counter import RestartCounter
+from gateway.alarm.alarm_watch import AlarmWatch, sending_alarms
 from gateway.config import GatewaySettings, load_gateway_settings
 from gateway.store.alarm_messages import AlarmMessages, MessageState
 from gateway.store.damage import DamagedLedger
@@ -73,9 +72,9 @@ def settings_file(folder: Path, hook: Hook, mail_port: int | None = None, **alar
 
 
 @contextmanager
-def watching(settings: GatewaySettings) -> Iterator[RestartCounter]:
-    with sending_alarms(settings, "box", look_seconds=LOOK_SECONDS) as restarts:
-        yield restarts
+def watching(settings: GatewaySettings) -> Iterator[AlarmWatch]:
+    with sending_alarms(settings, "box", look_seconds=LOOK_SECONDS) as watch:
+        yield watch
 
 
 @contextmanager
@@ -133,9 +132,9 @@ def test_a_process_that_is_restarted_again_and_again_is_told_with_its_machine(
     tmp_path: Path, hook: Hook
 ) -> None:
     settings = load_gateway_settings(settings_file(tmp_path, hook))
-    with watching(settings) as restarts:
+    with watching(settings) as watch:
         for _ in range(settings.alarms.restarts):
-            restarts.note("web")
+            watch.restarts.note("web")
         told = hook.next().document
     assert told["begun"]["alarms"][0]["subject"] == "box web"
     assert told["begun"]["alarms"][0]["detail"] == "3 times in ten minutes"
@@ -188,6 +187,24 @@ def test_a_message_that_is_not_taken_for_days_is_given_up(tmp_path: Path, hook: 
         assert hook.next().document["kind"] == "job_dead"
         DestinationStates(gateway.database).save("pacs", "Connection refused", 1.0)
         assert hook.next().document["kind"] == "destination_away", "the next, not the first again"
+
+
+def test_new_settings_hold_for_the_next_message(tmp_path: Path, hook: Hook) -> None:
+    settings = load_gateway_settings(settings_file(tmp_path, hook))
+    with (
+        mail_server(Mailbox()) as mailbox,
+        filled(settings) as gateway,
+        watching(settings) as watch,
+    ):
+        gateway.die(gateway.open_job("1.2"), "too thick")
+        assert hook.next().document["kind"] == "job_dead"
+        email = settings_file(tmp_path, hook, mailbox.port)
+        changed = load_gateway_settings(email)
+        alarms = changed.alarms.model_copy(update={"webhooks": ()})
+        watch.use(changed.model_copy(update={"alarms": alarms}))
+        DestinationStates(gateway.database).save("pacs", "Connection refused", 1.0)
+        assert mailbox.next()["Subject"].endswith("1 destination does not answer")
+    assert hook.got.empty()
 
 
 @contextmanager
