@@ -29,7 +29,7 @@ from gateway.store.file_storage import Storage
 from totalmap.errors import ResourceError, TotalMapError, internal_error
 from totalmap.log import get_logger
 
-LOOK_SECONDS = 10.0
+LOOK_SECONDS = 5.0
 _SEND_SECONDS = 2.0
 # A ledger or a disk that does not answer for so long fails.
 PATIENCE_SECONDS = 60.0
@@ -119,7 +119,7 @@ class AlarmWatch:
         self._database: Database | None = None
         self._opening = Lock()
         self._detector: FaultDetector | None = None
-        self._clock = UnpausedClock(2 * LOOK_SECONDS)
+        self._clock = UnpausedClock(2 * look_seconds)
         self._answers = 0
         self._silence = Silence()
         self._senders: dict[str, MessageSender] = {}
