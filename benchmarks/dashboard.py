@@ -2,9 +2,10 @@
 
     python -m benchmarks.dashboard [--jobs 100000] [--runs 5] [--output FILE]
 
-Each job has a study of its own with one stored image, a result, a delivery and six events; one in
-a hundred jobs failed, was cancelled or waits. The pages are asked for by a user who has logged in,
-over HTTP, from the gateway's own web process. The goal is at most 0.5 s a page.
+Each job has a study of its own with one stored image, a patient, a result, a delivery and six
+events; one in a hundred jobs failed, was cancelled or waits. The pages are asked for by a user who
+has logged in, over HTTP, from the gateway's own web process. A search is one request with the form
+and one for the page to which it leads, together. The goal is at most 0.5 s a page.
 """
 
 import argparse
@@ -16,9 +17,10 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +35,20 @@ from gateway.store.deliveries import DeliveryState
 from gateway.store.events import EventKind, ObjectKind, Outcome
 from gateway.store.file_storage import OUTPUT_NAME, STATUS_NAME, Storage, sha256_of
 from gateway.store.job import JobState
-from gateway.store.schema import DELIVERIES, EVENTS, INSTANCES, JOBS, RESULTS, STUDIES
+from gateway.store.schema import (
+    DELIVERIES,
+    EVENTS,
+    INSTANCES,
+    JOBS,
+    RESULTS,
+    STUDIES,
+    STUDY_ATTRIBUTES,
+)
+from gateway.store.search_words import search_words
 from gateway.web.password import set_password
 from tests.phantom.study import SeriesSpec, write_series
 from tests.servers import LOOPBACK, free_port
-from tests.unit.gateway.web.browsing import PASSWORD, log_in
+from tests.unit.gateway.web.browsing import PASSWORD, form_token, log_in
 from tests.unit.gateway.web.filling import write_output
 from tests.waiting import wait_until
 
@@ -47,6 +58,16 @@ LINKS_OF_A_FILE = 50_000
 BEGUN_AT = 1.7e9
 LIMIT_SECONDS = 0.5
 CT = "1.2.840.10008.5.1.4.1.1.2"
+ALL_CONDITIONS = {
+    "accession_number": "A",
+    "first_date": "2019-01-01",
+    "last_date": "2021-12-31",
+    "rule": "ct",
+    "state": "done",
+}
+FAMILIES = ("Müller", "Schmidt", "Nowak", "García", "Dubois", "Rossi", "Jensen", "Kaya", "Smith")
+GIVEN = ("Eva", "Adam", "Piotr", "Ana", "Luc", "Marie", "Deniz")
+FIRST_DAY, DAYS = date(2019, 1, 1), 1000
 # Of each hundred jobs.
 STATES = [JobState.DEAD, JobState.HELD, JobState.CANCELLED, JobState.QUEUED]
 EVENTS_OF_A_JOB = (
@@ -99,8 +120,23 @@ def _measure(port: int, n_jobs: int, runs: int) -> list[str]:
         "failed jobs": "/?group=failed",
         "waiting jobs": "/?group=waiting",
         "a study": f"/studies/{_study(n_jobs // 2)}",
+        "the rules and a study": f"/rules?study={_study(n_jobs // 2)}",
+        "the log": "/log",
         "/metrics": "/metrics",
         "/health": "/health",
+    }
+    searches: dict[str, dict[str, str]] = {
+        "search without conditions": {},
+        "search by name": {"patient": "müller ev"},
+        "search by Patient ID": {"patient": f"PAT-{n_jobs // 3:07}"},
+        "search by accession number": {"accession_number": f"A{n_jobs // 2:07}"},
+        "search that finds nothing": {"patient": "nobody", "accession_number": "x"},
+        "search by date": {"first_date": "2020-02-03", "last_date": "2020-02-04"},
+        "search by rule": {"rule": "ct"},
+        "search by rule, done": {"rule": "ct", "state": "done"},
+        "search for failed jobs": {"state": "failed"},
+        "search without a job": {"state": "no job"},
+        "search by all": {**ALL_CONDITIONS, "patient": "müller"},
     }
     lines = [f"{'':28}median    max  limit"]
     with httpx.Client(base_url=f"http://{LOOPBACK}:{port}", timeout=60) as client:
@@ -108,11 +144,25 @@ def _measure(port: int, n_jobs: int, runs: int) -> list[str]:
         if not log_in(client).is_redirect:
             raise SystemExit("the login was refused")
         for label, path in paths.items():
-            seconds = [_seconds(client, path) for _ in range(runs)]
-            lines.append(
-                f"{label:28}{statistics.median(seconds):6.2f} {max(seconds):6.2f} {LIMIT_SECONDS:6}"
-            )
+            lines.append(_line(label, [_seconds(client, path) for _ in range(runs)]))
+        token = form_token(client.get("/search"))
+        for label, fields in searches.items():
+            form = {"form_token": token, **fields}
+            lines.append(_line(label, [_search_seconds(client, form) for _ in range(runs)]))
     return lines
+
+
+def _line(label: str, seconds: Sequence[float]) -> str:
+    return f"{label:28}{statistics.median(seconds):6.2f} {max(seconds):6.2f} {LIMIT_SECONDS:6}"
+
+
+def _search_seconds(client: httpx.Client, form: Mapping[str, str]) -> float:
+    start = time.perf_counter()
+    answer = client.post("/search", data=form, follow_redirects=True)
+    seconds = time.perf_counter() - start
+    if not answer.is_success or not answer.history:
+        raise SystemExit(f"the search was answered with {answer.status_code}")
+    return seconds
 
 
 def _is_up(client: httpx.Client) -> bool:
@@ -183,6 +233,7 @@ def _link(template: Path, target: Path, number: int) -> None:
 def _add_rows(database: Database, templates: Templates, numbers: range) -> None:
     rows: dict[Table, list[Mapping[str, Any]]] = {
         STUDIES: [_study_row(number) for number in numbers],
+        STUDY_ATTRIBUTES: [_attributes_row(number) for number in numbers],
         INSTANCES: [_instance_row(number, templates.sha256) for number in numbers],
         JOBS: [_job_row(number) for number in numbers],
         RESULTS: [_result_row(n) for n in numbers if _state(n) is JobState.SEGMENTED],
@@ -212,7 +263,24 @@ def _study_row(number: int) -> Mapping[str, Any]:
         "study_instance_uid": _study(number),
         "n_instances": 1,
         "n_passed_on": 1,
+        "n_indexed": 1,
         "last_received_at": BEGUN_AT + number,
+    }
+
+
+def _attributes_row(number: int) -> Mapping[str, str]:
+    name = f"{FAMILIES[number % len(FAMILIES)]}, {GIVEN[number % len(GIVEN)]} {number}"
+    patient_id, accession_number = f"PAT-{number:07}", f"A{number:07}"
+    return {
+        "study_instance_uid": _study(number),
+        "patient_name": name,
+        "patient_id": patient_id,
+        "accession_number": accession_number,
+        "study_date": (FIRST_DAY + timedelta(days=number % DAYS)).isoformat(),
+        "description": "CT thorax",
+        "modalities": "CT",
+        "patient_words": search_words(name, patient_id),
+        "accession_words": search_words(accession_number),
     }
 
 

@@ -61,6 +61,7 @@ def serve(
         from gateway.folder_locks import machine_name, only_gateway
         from gateway.job_queue import set_aside_damaged_queue
         from gateway.process_main import keep_private, stop_signals
+        from gateway.recent_log import keep_recent_log
         from gateway.supervise.ledger_integrity_check import checking_ledger
         from gateway.supervisor import roles, serve
 
@@ -71,6 +72,7 @@ def serve(
                 set_aside_damaged_queue(settings)
                 _show_where_the_page_is(settings)
             machine = running.enter_context(machine_name(settings.storage_folder))
+            keep_recent_log(settings.storage_folder, f"supervisor-{machine}")
             stop = running.enter_context(stop_signals())
             alarms = running.enter_context(sending_alarms(settings, machine, only_work=only_work))
             running.enter_context(checking_ledger(settings, stop))

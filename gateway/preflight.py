@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -13,8 +14,8 @@ from ssl import PROTOCOL_TLS_SERVER, SSLContext
 from app.preflight import require_ready
 from gateway.alarm.send_email import EmailSender
 from gateway.alarm.send_webhook import WebhookSender
+from gateway.certificate_expiry import expiring_certificates
 from gateway.config import (
-    DestinationSection,
     EmailSection,
     GatewaySettings,
     MailEncryption,
@@ -25,8 +26,7 @@ from gateway.config import (
     WebSection,
 )
 from gateway.config.named_files import shown
-from gateway.deliver.send_dicom import echo
-from gateway.deliver.send_stow import search
+from gateway.deliver.destination_probe import probe
 from gateway.receive.dicom_receiver import tls_context
 from gateway.store.database import open_database
 from gateway.store.file_storage import BYTES_PER_GB, Storage
@@ -65,12 +65,15 @@ def check(settings: GatewaySettings) -> Iterator[PreflightResult]:
     if settings.work.runner is RunnerKind.CONTAINER:
         yield _checked("work.container", partial(_container, settings))
     for destination in settings.destinations:
-        yield _checked(f"destination {destination.name}", partial(_destination, destination))
+        yield _checked(f"destination {destination.name}", partial(probe, destination))
     yield _checked("web", partial(_served, "web", settings.web))
     if settings.alarms.email is not None:
         yield _checked("alarms.email", partial(_email, settings.alarms.email))
     for webhook in settings.alarms.webhooks:
         yield _checked(f"alarms.webhooks {webhook.name}", partial(_webhook, webhook))
+    now = time.time()
+    for certificate in expiring_certificates(settings, now):
+        yield PreflightResult(name=certificate.setting, warning=certificate.sentence(now))
 
 
 class _Warning(str):
@@ -177,15 +180,6 @@ def _container(settings: GatewaySettings) -> str:
     if done.returncode:
         raise ResourceError(f"{container.docker} has no image {container.image}")
     return f"{container.docker} has the image {container.image}"
-
-
-def _destination(destination: DestinationSection) -> str:
-    if destination.dicom is not None:
-        echo(destination.dicom)
-        return "answers C-ECHO"
-    assert destination.stow is not None  # noqa: S101  one of both is there, says its section
-    search(destination.stow, {"limit": "1"})
-    return "answers a search for studies"
 
 
 def _email(email: EmailSection) -> str:

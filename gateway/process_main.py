@@ -15,6 +15,7 @@ from threading import Event
 from app.argument_parser_base import ArgumentParser
 from gateway.config import GatewaySettings, load_gateway_settings, use_gpu
 from gateway.heartbeat import Heartbeat
+from gateway.recent_log import keep_recent_log
 from totalmap import log
 from totalmap.errors import ResourceError, TotalMapError, internal_error
 from totalmap.log import get_logger
@@ -22,6 +23,7 @@ from totalmap.log import get_logger
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _PR_SET_PDEATHSIG = 1
 _NOT_FOR_OTHERS = 0o077
+RECEIVER, WORK = "receiver", "work"
 
 
 def end_with_parent() -> None:
@@ -97,7 +99,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.heartbeat is not None or given.channel is not None:
             end_with_parent()
         with heartbeat.beating(), stop_signals() as stop:
-            _run(given, load_gateway_settings(given.config), heartbeat, stop)
+            settings = load_gateway_settings(given.config)
+            if role != RECEIVER:  # a receiver gets its settings later
+                keep_recent_log(settings.storage_folder, given.worker if role == WORK else role)
+            _run(given, settings, heartbeat, stop)
     except TotalMapError as error:
         return _failed(role, error)
     except Exception as error:  # its message may quote values of a study
@@ -113,9 +118,10 @@ def _failed(role: str, error: TotalMapError) -> int:
 
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(prog="python -m gateway")
-    parser.add_argument("role", choices=["receive", "receiver", "dispatch", "work", "web"])
+    parser.add_argument("role", choices=["receive", RECEIVER, "dispatch", WORK, "web"])
     parser.add_argument("-c", "--config", type=Path)
     parser.add_argument("--channel", type=int, help="of a receiver: the descriptor of its socket")
+    parser.add_argument("--number", type=int, default=0, help="of a receiver")
     parser.add_argument("--heartbeat", help="where to beat (gateway/heartbeat.py)")
     parser.add_argument("--worker", default="worker-1")
     parser.add_argument("--device", default="auto")
@@ -131,10 +137,10 @@ def _run(
 
         with receiving(settings, heartbeat):
             stop.wait()
-    elif given.role == "receiver":
+    elif given.role == RECEIVER:
         from gateway.receive.serve_handed_over_connections import serve_handed_over
 
-        serve_handed_over(given.channel)
+        serve_handed_over(given.channel, given.number)
     elif given.role == "dispatch":
         from gateway.dispatch.dispatcher import dispatch
 

@@ -5,16 +5,21 @@ import sys
 import time
 import traceback
 import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal, TextIO
+from typing import Any, Literal, TextIO
 
 import structlog
 
 from totalmap.errors import without_credentials
 
 LogFormat = Literal["text", "json"]
+Receiver = Callable[[Mapping[str, Any]], None]
+
 # The same report of a library is logged again after this time.
 _REPEAT_SECONDS = 60.0
+# Functions that also get every event.
+_RECEIVERS: list[Receiver] = []
 
 
 def configure(log_format: LogFormat = "text", level: int = logging.INFO) -> None:
@@ -41,6 +46,7 @@ def configure(log_format: LogFormat = "text", level: int = logging.INFO) -> None
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _without_credentials,
+            _send_to_receivers,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -97,6 +103,23 @@ def _without_credentials(
         key: without_credentials(value) if isinstance(value, str) else value
         for key, value in event.items()
     }
+
+
+def also_send_to(receiver: Receiver) -> Callable[[], None]:
+    """Has a function also get every event from now on, with its level and time.
+
+    It must not log, nor raise an exception. The function that is returned ends this.
+    """
+    _RECEIVERS.append(receiver)
+    return lambda: _RECEIVERS.remove(receiver)
+
+
+def _send_to_receivers(
+    _logger: object, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    for receiver in _RECEIVERS:
+        receiver(event)
+    return event
 
 
 def _current_standard_error(*_: object) -> structlog.PrintLogger:

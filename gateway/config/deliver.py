@@ -91,12 +91,14 @@ class DeliverSection(Section):
         longest_retry_seconds: The longest wait.
         give_up_days: After so many days a delivery is given up, until a user retries it.
         at_once: The number of deliveries to one destination at the same time.
+        test_seconds: The time between two tests whether a destination answers.
     """
 
     first_retry_seconds: PositiveFloat = 10.0
     longest_retry_seconds: PositiveFloat = 600.0
     give_up_days: PositiveFloat = 7.0
     at_once: PositiveInt = 2
+    test_seconds: PositiveFloat = 60.0
 
 
 def retry_seconds(failures: int, first: float, longest: float) -> float:

@@ -13,6 +13,8 @@ from totalmap.errors import ConfigError, ResourceError
 
 CHUNK_BYTES = 1 << 20
 FAILED_SOP_SEQUENCE = "00081198"
+# The service is there, and does not offer this (RFC 9110 15.5.6 and 15.6.2).
+_NOT_OFFERED = (httpx.codes.METHOD_NOT_ALLOWED, httpx.codes.NOT_IMPLEMENTED)
 
 
 def send_stow(destination: StowDestination, files: Sequence[Path]) -> None:
@@ -47,6 +49,32 @@ def search(destination: StowDestination, query: Mapping[str, str]) -> httpx.Resp
     if answer.is_error:
         raise ResourceError(f"{_name(destination)} answers with HTTP {answer.status_code}")
     return answer
+
+
+def reach(destination: StowDestination) -> str:
+    """Tests a server, which may offer STOW-RS alone; returns what it answers, in words.
+
+    It is asked for one study (QIDO-RS), and if it offers no search, for its capabilities
+    (PS3.18 8.9).
+
+    Raises:
+        ResourceError: It does not answer as it should; with the reason.
+    """
+    with _client(destination) as client:
+        url = f"{str(destination.url).rstrip('/')}/studies"
+        accept = {"Accept": "application/dicom+json"}
+        query = {"limit": "1"}
+        found = _asked(destination, lambda: client.get(url, params=query, headers=accept))
+        if not found.is_error:
+            return "answers a search for studies"
+        status = found.status_code
+        if status in (*_NOT_OFFERED, httpx.codes.NOT_FOUND):
+            capabilities = _asked(destination, lambda: client.options(url))
+            if capabilities.is_success:
+                return "answers a request for its capabilities"
+            if status in _NOT_OFFERED and capabilities.status_code in _NOT_OFFERED:
+                return "answers, and offers no search"
+    raise ResourceError(f"{_name(destination)} answers with HTTP {status}")
 
 
 def _client(destination: StowDestination) -> httpx.Client:

@@ -20,8 +20,10 @@ from gateway.config import GatewaySettings
 from gateway.conflict_detection import ConflictDetector
 from gateway.deliver.deliverer import Deliverer
 from gateway.dispatch.completeness import QuietTimes, is_complete
+from gateway.dispatch.destination_watch import watching_destinations
 from gateway.dispatch.job_rules import decide
 from gateway.dispatch.source_query import ExpectedCounts
+from gateway.dispatch.study_indexing import StudyIndexing
 from gateway.heartbeat import LONG_STEP_SECONDS, Heartbeat
 from gateway.job_queue import Handlers, JobQueue, running_queue
 from gateway.lost_worker_detection import LostWorkers
@@ -248,7 +250,9 @@ def dispatch(settings: GatewaySettings, heartbeat: Heartbeat, stop: Event) -> No
                 retention.apply()
 
         auditor = Auditor(settings, storage, database)
+        indexing = StudyIndexing(storage, database)
         with (
+            watching_destinations(settings, database),
             running_queue(settings, EXECUTOR, Handlers(deliver=deliverer.deliver)) as queue,
             reporting_to_senders(SenderRequests(settings, storage, database)),
             closing(_expected_counts(settings)) as expected_counts,
@@ -267,7 +271,7 @@ def dispatch(settings: GatewaySettings, heartbeat: Heartbeat, stop: Event) -> No
                 quiet_times=QuietTimes(SystemClock()),
                 turned=turned,
                 crashing_studies=CrashingStudies(settings.storage_folder),
-            ).run(stop, also=(delete, auditor.write))
+            ).run(stop, also=(delete, auditor.write, indexing.apply))
 
 
 def _expected_counts(settings: GatewaySettings) -> ExpectedCounts:

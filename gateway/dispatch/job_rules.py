@@ -2,35 +2,14 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-
-from pydicom.tag import Tag
 
 from gateway.config import SENDER, GatewaySettings, RuleSection
+from gateway.rule_matching import compared_with_rules, match
 from gateway.store.file_storage import Storage
 from gateway.store.job import Destinations, NewJob
 from gateway.store.ledger import KeptInstance
 from gateway.store.study_content import content_digest, images
-from totalmap.dicom.file_reader import read_header
-from totalmap.errors import ResourceError
-from totalmap.log import get_logger
-
-_ATTRIBUTES = ("Modality", "BodyPartExamined", "StudyDescription", "SeriesDescription")
-_TAGS = [Tag(keyword) for keyword in _ATTRIBUTES]
-
-log = get_logger()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeriesHeader:
-    """The attributes of a series that rules look at."""
-
-    modality: str
-    body_part: str
-    descriptions: tuple[str, str]
 
 
 def decide(
@@ -49,8 +28,8 @@ def decide(
     found = images(instances)
     if not found:
         return []
+    study = compared_with_rules(found, storage)
     newest = max(found, key=lambda kept: kept.arrival)
-    headers = [_read_header(storage.path(instance)) for instance in _one_of_each_series(found)]
     digest = content_digest(found)
     return [
         NewJob(
@@ -66,26 +45,8 @@ def decide(
             destinations=_destinations(rule, newest.sender, settings),
         )
         for rule in settings.rules
-        if len(found) >= rule.min_instances and fits(rule, newest.sender, headers)
+        if match(rule, study).fits
     ]
-
-
-def fits(rule: RuleSection, sender: str, headers: Sequence[SeriesHeader]) -> bool:
-    """Returns whether a rule matches a study: its sender, and all attributes of one series."""
-    if rule.senders and sender not in rule.senders:
-        return False
-    return any(
-        (not rule.modalities or header.modality in rule.modalities)
-        and _is_any_found(rule.body_parts, (header.body_part,))
-        and _is_any_found(rule.descriptions, header.descriptions)
-        for header in headers
-    )
-
-
-def _is_any_found(patterns: Sequence[str], texts: Sequence[str]) -> bool:
-    return not patterns or any(
-        re.search(pattern, text, re.IGNORECASE) for pattern in patterns for text in texts
-    )
 
 
 def _destinations(rule: RuleSection, sender: str, settings: GatewaySettings) -> Destinations:
@@ -111,25 +72,3 @@ def _name_of(sender: str, settings: GatewaySettings) -> str:
 def _job_id(digest: str, rule: RuleSection) -> str:
     document = json.dumps([digest, rule.name, rule.whole_application], sort_keys=True)
     return hashlib.sha256(document.encode()).hexdigest()
-
-
-def _one_of_each_series(instances: Iterable[KeptInstance]) -> Iterable[KeptInstance]:
-    return {instance.series_instance_uid: instance for instance in instances}.values()
-
-
-def _read_header(path: Path) -> SeriesHeader:
-    """Returns the attributes of a file's series; empty ones for a broken file."""
-    try:
-        with path.open("rb") as file:
-            header = read_header(file, _TAGS, needs_prefix=True)
-    except OSError as error:  # a study must not be ignored because a disk is away
-        raise ResourceError(
-            f"instance {path.name} of a study can't be read: {error.strerror}"
-        ) from error
-    except Exception as error:  # pydicom raises many kinds on broken input
-        log.warning("header_not_read", file=path.name, kind=type(error).__name__)
-        return SeriesHeader(modality="", body_part="", descriptions=("", ""))
-    modality, body_part, study, series = (
-        str(header.get(attribute) or "").strip() for attribute in _ATTRIBUTES
-    )
-    return SeriesHeader(modality=modality, body_part=body_part, descriptions=(study, series))

@@ -152,6 +152,7 @@ class ReceiverProcess:
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             command = [sys.executable, "-m", "gateway", ROLE, "--channel", str(theirs.fileno())]
+            command += ["--number", str(self.number)]
             self._process = subprocess.Popen(  # noqa: S603  our own
                 command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()]
             )

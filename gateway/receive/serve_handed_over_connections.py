@@ -17,6 +17,7 @@ from gateway.receive.dicom_receiver import serving_handed_over
 from gateway.receive.intake import Intake
 from gateway.receive.receiver_processes import MAX_MESSAGE_BYTES, MAX_SETTINGS_BYTES
 from gateway.receive.serve_associations import AssociationServer
+from gateway.recent_log import keep_recent_log
 from gateway.store.database import open_database
 from gateway.store.file_storage import Storage
 from gateway.store.ledger import Ledger
@@ -24,17 +25,19 @@ from gateway.store.ledger import Ledger
 LOOK_SECONDS = 0.2
 
 
-def serve_handed_over(descriptor: int) -> None:
+def serve_handed_over(descriptor: int, number: int) -> None:
     """Serves connections until the listening process closes the channel.
 
     Args:
         descriptor: The descriptor of the channel.
+        number: Of this process among the receivers.
 
     Raises:
         ConfigError, ResourceError: As `receiving`.
     """
     with socket.socket(fileno=descriptor) as channel:
         settings = GatewaySettings.model_validate_json(channel.recv(MAX_SETTINGS_BYTES))
+        keep_recent_log(settings.storage_folder, f"receiver-{number}")
         storage = Storage(settings.storage_folder)
         ways = settings.receive
         parent = _Parent(channel)

@@ -38,6 +38,7 @@ from gateway.store.deletion import (
 from gateway.store.events import EventKind, ObjectKind, record
 from gateway.store.file_storage import INPUT_NAME, Storage
 from gateway.store.retention_state import StudyState, lock_study, read_study_state
+from gateway.store.study_index import delete_study_attributes
 from totalmap.log import get_logger
 
 # NTP moves a clock by less, unless the clock was wrong for long.
@@ -271,6 +272,8 @@ class Retention:
                     detail=detail,
                     at=self._clock(),
                 )
+            if not has_sources(connection, study):
+                self._forget_patient(connection, study, but=job_id)
         self._file_deletion.remove(self._storage.job_folder(job_id), job_id)
 
     def _results_may_go(self, connection: Connection, job_id: str, study: str) -> bool:
@@ -287,6 +290,7 @@ class Retention:
             if self._sources_may_go(connection, study):
                 instances = delete_sources(connection, study)
                 self._file_deletion.begin(connection, study)
+                self._forget_patient(connection, study)
                 detail = f"sources: {instances} instances"
                 record(
                     connection,
@@ -296,6 +300,19 @@ class Retention:
                     detail=detail,
                     at=self._clock(),
                 )
+
+    def _forget_patient(self, connection: Connection, study: str, but: str = "") -> None:
+        """Deletes the attributes of a study that has no sources, unless it has results.
+
+        Args:
+            connection: In a transaction.
+            study: The Study Instance UID.
+            but: A job whose results are being deleted.
+        """
+        jobs = read_study_state(connection, study, self._settings).jobs
+        folders = (self._storage.job_folder(job.job_id) for job in jobs if job.job_id != but)
+        if not any(folder.exists() for folder in folders):
+            delete_study_attributes(connection, study)
 
     def _sources_may_go(self, connection: Connection, study: str) -> bool:
         if not is_passed_on(connection, study):

@@ -42,6 +42,7 @@ from gateway.store.schema import (
     SET_ASIDE,
     STUDIES,
 )
+from gateway.store.study_index import index_again
 
 _LISTED_SENDERS = 5
 
@@ -295,6 +296,7 @@ def _look_again(connection: Connection, study: str) -> None:
     """Makes the dispatcher look at a study again."""
     of_study = STUDIES.c.study_instance_uid == study
     connection.execute(update(STUDIES).where(of_study).values(n_passed_on=0))
+    index_again(connection, study)
 
 
 def _supersede_jobs(connection: Connection, study: str) -> None:

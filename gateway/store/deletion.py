@@ -34,6 +34,7 @@ from gateway.store.schema import (
     TRANSFERS,
     WORKERS,
 )
+from gateway.store.study_index import delete_study_attributes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,6 +242,7 @@ def delete_history(connection: Connection, study: str, before: float) -> tuple[i
     jobs = select(JOBS.c.job_id).where(JOBS.c.study_instance_uid == study)
     for table in (DELIVERIES, RESULTS, REPLACED_RESULTS):
         connection.execute(delete(table).where(table.c.job_id.in_(jobs)))
+    delete_study_attributes(connection, study)
     connection.execute(delete(CONFLICTS).where(CONFLICTS.c.study_instance_uid == study))
     n_jobs = connection.execute(delete(JOBS).where(JOBS.c.study_instance_uid == study)).rowcount
     of_study = (EVENTS.c.study_instance_uid == study, EVENTS.c.at <= before)

@@ -324,3 +324,17 @@ def _unqueued(table: Table, state: str, before: float) -> "Select[int]":
         table.c.created_at < before,
         is_free,
     )
+
+
+def count_segmented_studies(database: Database, since: float) -> int:
+    """Returns how many studies were segmented since a moment, each counted once.
+
+    Args:
+        database: With the jobs.
+        since: Seconds since 1970, UTC.
+    """
+    statement = select(func.count(JOBS.c.study_instance_uid.distinct())).where(
+        JOBS.c.ended_at >= since, JOBS.c.state == JobState.SEGMENTED
+    )
+    with database.transaction() as connection:
+        return connection.execute(statement).scalar_one()

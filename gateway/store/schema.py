@@ -61,7 +61,7 @@ STUDIES = Table(
     Column("n_instances", Integer, nullable=False),
     Column("n_passed_on", Integer, nullable=False),
     Column("last_received_at", Double, nullable=False),
-    # How many instances there were when its attributes were read (gateway/study_indexing.py).
+    # How many instances there were when its attributes were read; see study_index.py.
     Column("n_indexed", Integer, nullable=False, server_default="0"),
 )
 Index("growing", STUDIES.c.n_instances - STUDIES.c.n_passed_on)
@@ -161,7 +161,7 @@ JOBS = Table(
     Column("tiles_done", Integer),
     Column("tiles", Integer),
 )
-Index("jobs_by_end", JOBS.c.ended_at)
+Index("jobs_by_end", JOBS.c.state, JOBS.c.ended_at)
 RESULTS = Table(
     "results",
     METADATA,

@@ -13,6 +13,7 @@ from gateway.store.event_counts import EventCounts
 from gateway.store.file_storage import Storage
 from gateway.store.jobs import JobList
 from gateway.store.ledger import Ledger
+from gateway.store.study_index import StudyIndex
 from gateway.store.workers import WorkerList
 from gateway.web.authentication import Authenticator
 from gateway.web.health import HealthCheck
@@ -34,6 +35,7 @@ class WebContext:
     clock: ClockRecord
     worker_list: WorkerList
     headlines: Headlines
+    study_index: StudyIndex
     results: Results
     authenticator: Authenticator
     health: HealthCheck
@@ -66,6 +68,7 @@ class WebContext:
             clock=ClockRecord(database),
             worker_list=WorkerList(database),
             headlines=Headlines(database, storage),
+            study_index=StudyIndex(database),
             results=Results(jobs, storage),
             authenticator=Authenticator(settings.web, settings.storage_folder, database),
             health=HealthCheck(settings, storage, database, heartbeats),

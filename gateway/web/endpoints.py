@@ -23,7 +23,7 @@ from gateway.web.authentication import (
     user_name,
 )
 from gateway.web.context import WebContext
-from gateway.web.forms import NEXT_FIELD, TOKEN_FIELD, own_path, read_form, with_query
+from gateway.web.forms import NEXT_FIELD, TOKEN_FIELD, own_path, page_number, read_form, with_query
 from gateway.web.rendering import SAID, render, render_inside
 from gateway.web.result_files import PREVIEW_NAME, REPORT_NAME, preview, thumbnail
 
@@ -35,7 +35,6 @@ _TYPES = {
     ".json": "application/json",
     ".png": "image/png",
 }
-PAGE_DIGITS = 6
 # The report contains its styles and pictures, and no scripts.
 REPORT_POLICY = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 # The choices of a user about a conflict, and the message of the page afterwards.
@@ -55,8 +54,7 @@ class Pages:
         group = query.get("group", "")
         if group and group not in tuple(Group):
             raise HTTPException(HTTPStatus.NOT_FOUND, "There is no such list.")
-        number = query.get("page", "1")[:PAGE_DIGITS]
-        page = max(1, int(number)) if number.isascii() and number.isdecimal() else 1
+        page = page_number(query.get("page", "1"))
         view = page_data.overview(
             self._context, Group(group) if group else None, page if group else 1
         )

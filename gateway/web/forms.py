@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 FORM_BYTES = 16_384
 TOKEN_FIELD = "form_token"  # noqa: S105  a name
 NEXT_FIELD = "next"
+_PAGE_DIGITS = 6
 
 
 async def read_form(request: Request) -> Mapping[str, str]:
@@ -32,6 +33,12 @@ async def read_form(request: Request) -> Mapping[str, str]:
             return {name: value for name, value in form.items() if isinstance(value, str)}
     except ClientDisconnect as error:
         raise HTTPException(HTTPStatus.BAD_REQUEST, "The request is incomplete.") from error
+
+
+def page_number(text: str) -> int:
+    """Returns the number of a page in a query; 1 for what is no number."""
+    digits = text[:_PAGE_DIGITS]
+    return max(1, int(digits)) if digits.isascii() and digits.isdecimal() else 1
 
 
 def own_path(path: str) -> str:

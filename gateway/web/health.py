@@ -16,6 +16,7 @@ from threading import Event, Lock, Thread
 from pynetdicom import AE
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at its import
 
+from gateway.certificate_expiry import expiring_certificates
 from gateway.config import GatewaySettings, ReceiveSection
 from gateway.heartbeat import HeartbeatTable, HeartbeatWatch
 from gateway.login_attempts import parse_address
@@ -37,6 +38,8 @@ WAIT_SECONDS = 1.5
 LATE_SECONDS = 10.0
 # How long an answer of the receiver counts, so that it is not asked too often.
 RECEIVER_SECONDS = 5.0
+# The same for the files of certificates.
+CERTIFICATE_SECONDS = 60.0
 _LOOK_SECONDS = 0.02
 _DAMAGED = "the ledger is damaged: nothing is received; the log names the remedy"
 
@@ -94,9 +97,11 @@ class Health:
 
     Attributes:
         reasons: The faults, without patient data; empty: the gateway works.
+        warnings: What will need attention, although the gateway works.
     """
 
     reasons: Sequence[str]
+    warnings: Sequence[str]
     workers_seen: int
     free_bytes: int
 
@@ -131,6 +136,9 @@ class HealthCheck:
             _Probe("the receiver", lambda: ask_receiver(settings.receive), RECEIVER_SECONDS),
             _Probe("the database", self._ledger),
         )
+        self._certificates = _Probe(
+            "the check of certificates", self._expiring, CERTIFICATE_SECONDS
+        )
 
     def look_at_heartbeats(self) -> None:
         """Notes which processes beat; has to be called every second."""
@@ -139,7 +147,7 @@ class HealthCheck:
 
     async def ask(self) -> Health:
         """Returns the health of the gateway, after at most about `WAIT_SECONDS`."""
-        asked = [probe.ask() for probe in self._probes]
+        asked = [probe.ask() for probe in (*self._probes, self._certificates)]
         deadline = time.monotonic() + WAIT_SECONDS
         while time.monotonic() < deadline and not all(done.is_set() for done in asked):
             await asyncio.sleep(_LOOK_SECONDS)
@@ -148,7 +156,7 @@ class HealthCheck:
     def ask_and_wait(self) -> Health:
         """Returns the same; for a thread that may wait."""
         deadline = time.monotonic() + WAIT_SECONDS
-        for done in [probe.ask() for probe in self._probes]:
+        for done in [probe.ask() for probe in (*self._probes, self._certificates)]:
             done.wait(max(0.0, deadline - time.monotonic()))
         return self._answer()
 
@@ -156,7 +164,17 @@ class HealthCheck:
         reasons = [reason for probe in self._probes for reason in probe.reasons()]
         if self._heartbeats is not None:
             reasons += self._heartbeats.reasons()
-        return Health(reasons=reasons, workers_seen=self._workers_seen, free_bytes=self._free_bytes)
+        return Health(
+            reasons=reasons,
+            warnings=self._certificates.reasons(),
+            workers_seen=self._workers_seen,
+            free_bytes=self._free_bytes,
+        )
+
+    def _expiring(self) -> Iterator[str]:
+        now = time.time()
+        for certificate in expiring_certificates(self._settings, now):
+            yield certificate.sentence(now)
 
     def _disk(self) -> Iterator[str]:
         self._free_bytes = self._storage.free_bytes()

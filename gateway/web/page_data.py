@@ -12,20 +12,19 @@ from gateway.store.job import Job
 from gateway.store.overview import (
     GROUP_STATES,
     ArrivingStudy,
-    DestinationHealth,
     Group,
     ListedDelivery,
     arriving_studies,
     count_jobs,
     deliveries_of,
-    destinations,
     list_jobs,
 )
 from gateway.store.workers import LOST_SECONDS, Worker
 from gateway.web.conflict_page_data import ShownConflict, shown_conflicts
 from gateway.web.context import WebContext
 from gateway.web.health import Health
-from gateway.web.result_files import PREVIEW_NAME, ResultFile, ShownStructure, preview
+from gateway.web.load_and_destinations import DestinationRow, Load, destination_rows, load
+from gateway.web.result_files import PREVIEW_NAME, JobReport, ResultFile, preview
 from gateway.web.study_titles import Headline
 
 PAGE_JOBS = 25
@@ -135,7 +134,8 @@ class Overview:
     n_arriving: int
     is_paused: bool
     workers: Sequence[WorkerRow]
-    destinations: Sequence[DestinationHealth]
+    destinations: Sequence[DestinationRow]
+    load: Load
     health: Health
     disk_bytes: int
 
@@ -147,7 +147,7 @@ class StudyJob:
     job: Job
     deliveries: Sequence[Delivery]
     files: Sequence[ResultFile]
-    structures: Sequence[ShownStructure]
+    report: JobReport
 
     @property
     def previews(self) -> Sequence[ResultFile]:
@@ -157,7 +157,7 @@ class StudyJob:
     @property
     def has_series(self) -> bool:
         """Whether several series were segmented."""
-        return any(structure.series for structure in self.structures)
+        return any(structure.series for structure in self.report.structures)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +197,7 @@ def overview(context: WebContext, group: Group | None, page: int) -> Overview:
     counts = {group: sum(states[state] for state in GROUP_STATES[group]) for group in Group}
     shown = {group: PAGE_JOBS} if group else FIRST_PAGE_JOBS
     arriving, held = arriving_studies(context.database), context.conflicts.undecided()
-    clock = context.clock.last()
+    clock, workers = context.clock.last(), context.worker_list.workers()
     return Overview(
         now=time.time(),
         group=group,
@@ -215,10 +215,9 @@ def overview(context: WebContext, group: Group | None, page: int) -> Overview:
         ],
         n_arriving=len(arriving),
         is_paused=context.worker_list.is_paused(),
-        workers=_workers(context),
-        destinations=destinations(
-            context.database, [destination.name for destination in context.settings.destinations]
-        ),
+        workers=_workers(context, workers),
+        destinations=destination_rows(context),
+        load=load(context, states, workers),
         health=context.health.ask_and_wait(),
         disk_bytes=shutil.disk_usage(context.settings.storage_folder).total,
     )
@@ -232,7 +231,7 @@ def study(context: WebContext, study_instance_uid: str) -> Study | None:
     """
     jobs = context.jobs.of_study(study_instance_uid)
     events = history(context.database, study_instance_uid)
-    if not jobs and not events:
+    if not jobs and not events and context.ledger.first_instance(study_instance_uid) is None:
         return None
     return Study(
         now=time.time(),
@@ -244,7 +243,7 @@ def study(context: WebContext, study_instance_uid: str) -> Study | None:
                 job=job,
                 deliveries=context.deliveries.of_job(job.job_id),
                 files=context.results.files(job.job_id),
-                structures=context.results.structures(job.job_id),
+                report=context.results.report(job.job_id),
             )
             for job in reversed(jobs)
         ],
@@ -267,7 +266,7 @@ def _section(context: WebContext, group: Group, page_jobs: int, page: int, total
     return Section(group=group, rows=rows, total=total, page=page, page_jobs=page_jobs)
 
 
-def _workers(context: WebContext) -> Sequence[WorkerRow]:
+def _workers(context: WebContext, workers: Sequence[Worker]) -> Sequence[WorkerRow]:
     now = time.time()
     return [
         WorkerRow(
@@ -275,7 +274,7 @@ def _workers(context: WebContext) -> Sequence[WorkerRow]:
             works_on=_works_on(context, worker),
             is_lost=now - worker.seen_at > LOST_SECONDS,
         )
-        for worker in context.worker_list.workers()
+        for worker in workers
     ]
 
 

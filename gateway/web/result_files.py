@@ -1,17 +1,19 @@
 """Reads the results of jobs that the page may show from their output folders."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from PIL import Image
 
 from gateway.store.file_storage import STATUS_NAME, Storage
 from gateway.store.jobs import JobList
 from totalmap.display_names import display_name
+from totalmap.finding import Severity
 from totalmap.limitation_words import limitation_label
 
 PREVIEW_NAME = "preview.png"
@@ -61,6 +63,42 @@ class ShownStructure:
     remarks: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownFinding:
+    """A finding of quality control about the series or the labels.
+
+    Attributes:
+        series: As in `ShownStructure`.
+        code: As in docs/quality.md.
+    """
+
+    series: str
+    severity: Severity
+    code: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobReport:
+    """What a job found, for people; `warnings` are those for the reader of the result."""
+
+    structures: tuple[ShownStructure, ...] = ()
+    findings: tuple[ShownFinding, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def doubts(self) -> Sequence[ShownFinding]:
+        """The findings that question the results, the most severe first."""
+        order = [Severity.REJECT, Severity.REVIEW]
+        found = [each for each in self.findings if each.severity in order]
+        return sorted(found, key=lambda each: order.index(each.severity))
+
+    @property
+    def remarks(self) -> Sequence[ShownFinding]:
+        """The findings for information."""
+        return [each for each in self.findings if each.severity is Severity.INFORMATION]
+
+
 class Results:
     """The results of jobs; files that are not listed as results are not shown."""
 
@@ -93,21 +131,38 @@ class Results:
             return None
         return self._storage.output_folder(job_id) / path
 
-    def structures(self, job_id: str) -> Sequence[ShownStructure]:
-        """Returns the structures in status.json; none if there is no such file."""
+    def report(self, job_id: str) -> JobReport:
+        """Returns what a job found, from its status.json; nothing if there is no such file."""
         try:
             text = (self._storage.output_folder(job_id) / STATUS_NAME).read_text("utf-8")
-            return [
-                ShownStructure(
-                    series=structure.get("folder", ""),
-                    name=display_name(structure["name"]),
-                    volume_ml=structure["volume_ml"],
-                    remarks=tuple(map(limitation_label, structure["flags"])),
-                )
-                for structure in json.loads(text)["structures"]
-            ]
         except FileNotFoundError:
-            return []
+            return JobReport()
+        status = json.loads(text)
+        # Versions before 0.2.0 wrote no quality control.
+        found = status.get("quality", {}).get("findings", ())
+        return JobReport(
+            structures=tuple(map(_structure, status["structures"])),
+            findings=tuple(map(_finding, found)),
+            warnings=tuple(status.get("warnings", ())),
+        )
+
+
+def _structure(structure: Mapping[str, Any]) -> ShownStructure:
+    return ShownStructure(
+        series=structure.get("folder", ""),
+        name=display_name(structure["name"]),
+        volume_ml=structure["volume_ml"],
+        remarks=tuple(map(limitation_label, structure["flags"])),
+    )
+
+
+def _finding(finding: Mapping[str, Any]) -> ShownFinding:
+    return ShownFinding(
+        series=finding.get("folder", ""),
+        severity=Severity(finding["severity"]),
+        code=finding["code"],
+        sentence=finding["sentence"],
+    )
 
 
 def preview(storage: Storage, job_id: str) -> Path | None:

@@ -26,6 +26,7 @@ from gateway.store.database import open_database
 from gateway.web.authentication import LOGIN_PATH, Guard
 from gateway.web.context import WebContext
 from gateway.web.endpoints import Actions, Login, Pages
+from gateway.web.information_endpoints import InformationPages
 from gateway.web.message_links import message_links
 from gateway.web.metrics import metrics
 from gateway.web.rendering import render
@@ -93,6 +94,7 @@ def _public_routes(context: WebContext) -> list[BaseRoute]:
             {
                 "status": "failing" if found.reasons else "ok",
                 "reasons": [*found.reasons],
+                "warnings": [*found.warnings],
                 "workers_seen": found.workers_seen,
                 "free_bytes": found.free_bytes,
             },
@@ -118,9 +120,14 @@ def _public_routes(context: WebContext) -> list[BaseRoute]:
 
 def _routes_for_users(context: WebContext) -> list[BaseRoute]:
     pages, actions, login = Pages(context), Actions(context), Login(context.authenticator)
+    information = InformationPages(context)
     delivery = "/jobs/{job_id}/deliveries/{destination}"
     return [
         Route("/", pages.overview),
+        Route("/search", information.search),
+        Route("/search", information.start_search, methods=["POST"]),
+        Route("/rules", information.rules),
+        Route("/log", information.log),
         Route("/studies/{study:path}", pages.study),
         *message_links(context),
         Route("/jobs/{job_id}/thumbnail", pages.thumbnail),

@@ -1,31 +1,25 @@
-"""Reads the patient and date of a study from one of its files; they are kept in memory only."""
+"""Returns the patient and date of a study: from the ledger, or from a file of a new study."""
 
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
-from pydicom.dataset import Dataset
-from pydicom.tag import Tag
-from pydicom.valuerep import PersonName
-
+from gateway.read_study_attributes import read_study_attributes
 from gateway.store.database import Database
 from gateway.store.file_storage import Storage
-from gateway.store.ledger import Ledger
-from totalmap.dicom.file_reader import read_header
+from gateway.store.ledger import KeptInstance, Ledger
+from gateway.store.study_index import StudyAttributes, StudyIndex
+from totalmap.errors import ResourceError
 from totalmap.log import get_logger
 
-_ATTRIBUTES = ("PatientName", "PatientID", "StudyDate", "StudyDescription")
-_TAGS = [Tag(keyword) for keyword in _ATTRIBUTES]
+log = get_logger()
+
 # More than a page shows; a decision about a conflict is soon seen here.
 KEPT = 256
 KEPT_SECONDS = 60.0
 UID_CHARACTERS = 12
-_DATE_CHARACTERS = 8
-
-log = get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,13 +36,18 @@ class Headline:
     patient_id: str = ""
     study_date: str = ""
     description: str = ""
+    accession_number: str = ""
 
 
 class Headlines:
-    """The titles of studies, kept for a minute; safe to use from many threads."""
+    """The titles of studies; safe to use from many threads.
+
+    A study that is not indexed yet is read from a file, and its title is kept for a minute.
+    """
 
     def __init__(self, database: Database, storage: Storage) -> None:
         self._ledger = Ledger(database)
+        self._index = StudyIndex(database)
         self._storage = storage
         self._lock = Lock()
         self._kept: OrderedDict[str, tuple[Headline, Path, float]] = OrderedDict()
@@ -59,14 +58,18 @@ class Headlines:
         Raises:
             ResourceError: The database fails.
         """
+        indexed = self._index.of(study_instance_uid)
+        if indexed is not None:
+            return headline_of(indexed)
         with self._lock:
             headline, path, read_at = self._kept.get(study_instance_uid, (None, None, 0.0))
         if headline and path and time.monotonic() - read_at < KEPT_SECONDS and path.exists():
             return headline
-        path = self._first_file(study_instance_uid)
-        headline = _read(path) if path else None
-        if path is None or headline is None:
+        first = self._ledger.first_instance(study_instance_uid)
+        headline = self._read(first) if first else None
+        if first is None or headline is None:
             return Headline(title=short_uid(study_instance_uid))
+        path = self._storage.path(first)
         with self._lock:
             self._kept[study_instance_uid] = (headline, path, time.monotonic())
             self._kept.move_to_end(study_instance_uid)
@@ -79,47 +82,26 @@ class Headlines:
         with self._lock:
             self._kept.pop(study_instance_uid, None)
 
-    def _first_file(self, study_instance_uid: str) -> Path | None:
-        first = self._ledger.first_instance(study_instance_uid)
-        return self._storage.path(first) if first else None
+    def _read(self, first: KeptInstance) -> Headline | None:
+        try:
+            found = read_study_attributes(first.study_instance_uid, [first], self._storage)
+        except ResourceError as error:  # the page is shown without the name
+            log.warning("title_not_read", reason=str(error))
+            return None
+        return headline_of(found) if found is not None else None
+
+
+def headline_of(attributes: StudyAttributes) -> Headline:
+    """Returns the title of a study with known attributes."""
+    return Headline(
+        title=attributes.patient_name or "(no name)",
+        patient_id=attributes.patient_id,
+        study_date=attributes.study_date,
+        description=attributes.description,
+        accession_number=attributes.accession_number,
+    )
 
 
 def short_uid(uid: str) -> str:
     """Returns the end of a UID, where UIDs differ."""
     return f"…{uid[-UID_CHARACTERS:]}"
-
-
-def _read(path: Path) -> Headline | None:
-    try:
-        with path.open("rb") as file:
-            return _headline(read_header(file, _TAGS, needs_prefix=True))
-    except FileNotFoundError:
-        return None
-    except Exception as error:  # pydicom raises many kinds on broken input
-        log.warning("header_not_read", file=path.name, kind=type(error).__name__)
-        return None
-
-
-def _headline(header: Dataset) -> Headline:
-    texts: Mapping[str, str] = {
-        keyword: str(header.get(keyword) or "").strip() for keyword in _ATTRIBUTES[1:]
-    }
-    return Headline(
-        title=_name(header.get("PatientName")) or "(no name)",
-        patient_id=texts["PatientID"],
-        study_date=_iso_date(texts["StudyDate"]),
-        description=texts["StudyDescription"],
-    )
-
-
-def _name(name: PersonName | str | None) -> str:
-    """Returns a name for display: its first representation that is not empty (PS3.5 6.2)."""
-    groups = str(name or "").split("=")
-    parts = next((group for group in groups if group.strip("^ ")), "").split("^")
-    family, *given = (part.strip() for part in parts)
-    return ", ".join(filter(None, (family, " ".join(filter(None, given[:2])))))
-
-
-def _iso_date(date: str) -> str:
-    is_date = len(date) == _DATE_CHARACTERS and date.isdecimal()
-    return f"{date[:4]}-{date[4:6]}-{date[6:]}" if is_date else date

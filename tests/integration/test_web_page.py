@@ -11,6 +11,8 @@ import pytest
 
 from app.run_study import RunRequest, run_application
 from gateway.config import GatewaySettings, ReceiveSection, WebSection
+from gateway.dispatch.study_indexing import StudyIndexing
+from gateway.recent_log import RecentLog
 from gateway.store.job import Judgement
 from gateway.web.password import set_password
 from gateway.web.server import running_web
@@ -96,6 +98,10 @@ def _fill(gateway: Filled, paths: tuple[Path, ...], output: Path) -> None:
     gateway.worker_list.see("box-1", "cuda:0", running)
     gateway.open_job(studies[2])
     gateway.open_job(studies[3], is_urgent=True)
+    StudyIndexing(gateway.storage, gateway.database).apply(batch_seconds=60.0)
+    rejected = {"event": "sender_rejected", "level": "warning", "who": "CT9"}
+    log = RecentLog(gateway.settings.storage_folder, "receive")
+    log.keep({**rejected, "timestamp": "2026-12-01T10:00:00.5Z"})
 
 
 def test_a_user_with_only_a_keyboard_sees_results_and_retries_a_job(gateway: Filled) -> None:

@@ -203,6 +203,9 @@ class _HttpHandler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
+    def do_OPTIONS(self) -> None:
+        self.do_GET()
+
     def log_message(self, *_: object) -> None:
         """Nobody reads it."""
 

@@ -1,5 +1,6 @@
 import socket
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -169,3 +170,15 @@ def test_a_mail_server_is_asked_without_sending_and_a_webhook_is_named(tmp_path:
     assert str(points["alarms.webhooks pager"].good).startswith("pager.example:443; ")
     points = found(settings(tmp_path, alarms=alarms))
     assert "Connection refused" in str(points["alarms.email"].fault)
+
+
+def test_a_certificate_that_expires_soon_is_a_warning_and_no_fault(tmp_path: Path) -> None:
+    expires = datetime.now(UTC) + timedelta(days=12)
+    issued = trustme.CA().issue_cert(LOOPBACK, not_after=expires)
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    issued.cert_chain_pems[0].write_to_path(certificate)
+    issued.private_key_pem.write_to_path(key)
+    web = {"certificate_file": str(certificate), "key_file": str(key)}
+    points = found(settings(tmp_path, web=web))
+    assert "expires on" in str(points["web.certificate_file"].warning)
+    assert all(point.fault is None for point in points.values())

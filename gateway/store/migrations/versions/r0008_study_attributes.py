@@ -29,7 +29,7 @@ def upgrade() -> None:
     op.create_index(
         "study_attributes_by_date", "study_attributes", ["study_date", "study_instance_uid"]
     )
-    op.create_index("jobs_by_end", "jobs", ["ended_at"])
+    op.create_index("jobs_by_end", "jobs", ["state", "ended_at"])
     op.create_table(
         "destination_states",
         Column("destination", _NAME, primary_key=True),

@@ -17,16 +17,13 @@ from gateway.config import (
     RuleSection,
     StowDestination,
 )
-from gateway.dispatch.job_rules import SeriesHeader, decide, fits
+from gateway.dispatch.job_rules import decide
 from gateway.store.file_storage import Storage
 from gateway.store.job import Destinations
 from gateway.store.ledger import KeptInstance
 from tests.phantom.study import WrittenSeries
 from tests.unit.gateway.instances import ONE
 from totalmap.errors import ResourceError
-
-CHEST = SeriesHeader(modality="CT", body_part="CHEST", descriptions=("Thorax nativ", "1.0 B30f"))
-HEAD = SeriesHeader(modality="MR", body_part="HEAD", descriptions=("Neuro", "t1 mprage"))
 
 Keep = Callable[..., KeptInstance]
 
@@ -66,36 +63,6 @@ def settings(*rules: RuleSection) -> GatewaySettings:
             DestinationSection(name="scanner", dicom=dicom),
         ),
     )
-
-
-@pytest.mark.parametrize(
-    ("wanted", "expected"),
-    [
-        ({}, True),
-        ({"modalities": ["MR"]}, False),
-        ({"modalities": ["PT", "CT"]}, True),
-        ({"modalities": []}, True),
-        ({"senders": ["CT2"]}, False),
-        ({"senders": ["CT2", "CT1"]}, True),
-        ({"body_parts": ["abdomen"]}, False),
-        ({"body_parts": ["abdomen", "^chest$"]}, True),
-        ({"descriptions": ["thorax"]}, True),
-        ({"descriptions": ["b30"]}, True),
-        ({"descriptions": ["^b30"]}, False),
-        ({"body_parts": ["head"], "descriptions": ["thorax"]}, False),
-    ],
-)
-def test_a_rule_matches_by_sender_modality_body_part_and_description(
-    wanted: dict[str, Any], expected: bool
-) -> None:
-    assert fits(RuleSection.model_validate(wanted), "CT1", [CHEST]) is expected
-
-
-def test_one_series_has_to_meet_all_conditions_of_a_rule() -> None:
-    rule = RuleSection(modalities=("CT",), body_parts=("HEAD",))
-    assert not fits(rule, "CT1", [CHEST, HEAD])
-    assert fits(rule, "CT1", [HEAD, replace(CHEST, body_part="HEAD")])
-    assert not fits(RuleSection(), "CT1", [])
 
 
 def test_each_matching_rule_makes_one_job(keep: Keep, storage: Storage) -> None:

@@ -24,6 +24,7 @@ from gateway.store.schema import (
     STUDIES,
     TRANSFERS,
 )
+from gateway.store.study_index import StudyAttributes, StudyIndex
 from gateway.store.workers import WorkerList
 from tests.unit.gateway.retention.example_gateway import DAY, Box, box
 
@@ -323,3 +324,25 @@ def test_results_stay_until_their_note_of_rejection_has_arrived() -> None:
         one.deliver("a", "takes")
         one.apply()
         assert not one.has("a", "output")
+
+
+def test_the_attributes_of_a_study_are_deleted_with_its_last_file() -> None:
+    with box(sources_days=5, results_days=10, failed_days=30) as one:
+        index = StudyIndex(one.database)
+        for study in ("1.2", "1.3"):
+            one.receive(study)
+        index.save(
+            (study, StudyAttributes(study_instance_uid=study.study_instance_uid))
+            for study in index.unindexed(10)
+        )
+        one.pass_on("1.2", "a" * 64, destinations=("takes",))
+        one.pass_on("1.3")
+        assert one.jobs.begin("a" * 64, 1, "box-1")
+        one.succeed("a" * 64, days_ago=7)
+        one.deliver("a" * 64, "takes", days_ago=7)
+        one.apply()
+        assert index.of("1.2") is not None, "its results are there"
+        assert index.of("1.3") is None
+        one.now += 5 * DAY
+        one.apply()
+        assert index.of("1.2") is None

@@ -60,7 +60,7 @@ try {
   await alarm.waitFor({ state: 'hidden' });
 
   await page.getByRole('link', { name: patient }).last().press('Enter');
-  await page.getByText('spleen').waitFor();
+  await page.getByRole('rowheader', { name: 'spleen' }).waitFor();
   await look(page, 'study');
   const report = await context.newPage();
   report.on('console', said => said.type() === 'error' && errors.push(said.text()));
@@ -68,6 +68,18 @@ try {
   await report.goto(url + href);
   const reportShown = await report.locator('h1').first().innerText();
   await report.close();
+
+  await page.getByRole('link', { name: 'Which rule would fit this study?' }).press('Enter');
+  await page.getByText('1 rule would fit this study: ct.').waitFor();
+  await look(page, 'rules');
+  await page.getByRole('link', { name: 'Log', exact: true }).press('Enter');
+  await page.getByText('sender rejected').waitFor();
+  await look(page, 'log');
+  await page.getByRole('link', { name: 'Search' }).press('Enter');
+  await page.getByLabel('Patient: name or ID').fill('mueller');
+  await page.keyboard.press('Enter');
+  await page.getByRole('link', { name: 'Müller, Hans' }).waitFor();
+  await look(page, 'search');
   await page.getByRole('button', { name: 'Log out' }).press('Enter');
   await page.getByLabel('Password').waitFor();
 

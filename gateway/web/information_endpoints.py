@@ -1,0 +1,65 @@
+"""Answers requests for the search, the rules and the log."""
+
+from http import HTTPStatus
+from urllib.parse import quote
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from gateway.recent_log import recent_events
+from gateway.store.schema import UID_CHARACTERS
+from gateway.web.context import WebContext
+from gateway.web.forms import page_number
+from gateway.web.rendering import render_inside
+from gateway.web.rules_page_data import rules_page
+from gateway.web.saved_searches import SavedSearches
+from gateway.web.search_page_data import EXPIRED, WrongQuery, query_of, search_page
+
+
+class InformationPages:
+    """Endpoints that show what is not the state of a job."""
+
+    def __init__(self, context: WebContext) -> None:
+        self._context = context
+        self._searches = SavedSearches()
+
+    def search(self, request: Request) -> Response:
+        """Shows the form of the search, and the studies that the last search has found."""
+        name, user = request.query_params.get("search", ""), request.state.visit.user
+        query = self._searches.find(user, name)
+        view = search_page(
+            self._context,
+            query,
+            name=name if query is not None else "",
+            page=page_number(request.query_params.get("page", "1")),
+            problem=EXPIRED if name and query is None else "",
+        )
+        return self._show("search.html.jinja", request, view)
+
+    def start_search(self, request: Request) -> Response:
+        """Searches for what a user has entered, and redirects to a page that does not name it."""
+        fields = request.state.form
+        try:
+            query = query_of(fields)
+        except WrongQuery as wrong:
+            view = search_page(self._context, None, problem=str(wrong), fields=fields)
+            return self._show("search.html.jinja", request, view)
+        name = self._searches.save(request.state.visit.user, query)
+        return RedirectResponse(f"/search?search={quote(name)}", HTTPStatus.SEE_OTHER)
+
+    def rules(self, request: Request) -> Response:
+        """Shows the rules in words, and which of them would match a study."""
+        study = request.query_params.get("study", "").strip()
+        if len(study) > UID_CHARACTERS:
+            raise HTTPException(HTTPStatus.NOT_FOUND, "This study is not known.")
+        return self._show("rules.html.jinja", request, rules_page(self._context, study))
+
+    def log(self, request: Request) -> Response:
+        """Shows the newest warnings and errors of all processes."""
+        events = recent_events(self._context.settings.storage_folder)
+        return self._show("log.html.jinja", request, events)
+
+    def _show(self, name: str, request: Request, view: object) -> Response:
+        may_log_out = self._context.settings.web.user_header is None
+        return render_inside(name, request, view, may_log_out=may_log_out)
