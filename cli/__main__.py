@@ -15,6 +15,7 @@ from cli import (
     check,
     deploy,
     gateway,
+    gateway_alarms,
     gateway_reload,
     gateway_store,
     gateway_user,
@@ -83,7 +84,7 @@ app.command("verify")(verify.print_verification)
 app.add_typer(models.app, name="models")
 app.add_typer(deploy.app, name="deploy")
 # Each of these modules adds its commands to the same group.
-assert gateway_store.app is gateway_reload.app is gateway.app  # noqa: S101
+assert gateway_store.app is gateway_reload.app is gateway_alarms.app is gateway.app  # noqa: S101
 app.add_typer(gateway.app, name="gateway")
 gateway.app.add_typer(gateway_user.app, name="user")
 

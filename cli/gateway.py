@@ -51,6 +51,7 @@ def serve(
     with errors_to_exit_status():
         path = given_file(file, config)
         settings = _settings(path)
+        from gateway.alarm.alarm_watch import sending_alarms
         from gateway.folder_locks import machine_name, only_gateway
         from gateway.job_queue import set_aside_damaged_queue
         from gateway.preflight import faults_of_settings
@@ -70,11 +71,12 @@ def serve(
             )
             keep_recent_log(settings.storage_folder, f"supervisor-{machine}")
             stop = running.enter_context(stop_signals())
+            alarms = running.enter_context(sending_alarms(settings, machine, only_work=only_work))
             running.enter_context(checking_ledger(settings, stop))
             if not only_work:
                 _show_where_the_page_is(settings, path)
             reload = SettingsReload(settings, path, machine, faults_of_settings)
-            serve(reload, roles(settings, machine, only_work=only_work), stop)
+            serve(reload, roles(settings, machine, only_work=only_work), stop, alarms)
 
 
 def status(file: File = None, config: Config = None) -> None:

@@ -102,6 +102,10 @@ def _authority_files(settings: GatewaySettings) -> Iterator[tuple[str, Path | No
             yield f"ca_file of destination {destination.name}", peer.ca_file
     if settings.audit.syslog is not None:
         yield "audit.syslog.ca_file", settings.audit.syslog.ca_file
+    if settings.alarms.email is not None:
+        yield "alarms.email.ca_file", settings.alarms.email.ca_file
+    for webhook in settings.alarms.webhooks:
+        yield f"alarms.webhooks.ca_file of {webhook.name}", webhook.ca_file
 
 
 def _expiries(path: Path | None) -> Sequence[float]:

@@ -13,13 +13,19 @@ from pathlib import Path
 from ssl import PROTOCOL_TLS_SERVER, SSLContext
 
 from app.preflight import require_ready
+from gateway.alarm.send_email import EmailSender
+from gateway.alarm.send_webhook import WebhookSender
+from gateway.alarm.ways import ways_of
 from gateway.certificate_expiry import expiring_certificates
 from gateway.config import (
+    EmailSection,
     GatewaySettings,
+    MailEncryption,
     OidcSection,
     RuleSection,
     RunnerKind,
     StowReceiveSection,
+    WebhookSection,
     WebSection,
 )
 from gateway.config.named_files import shown
@@ -77,6 +83,10 @@ def check(settings: GatewaySettings) -> Iterator[PreflightResult]:
         yield _checked("web.oidc", partial(_provider, settings.web.oidc))
     if settings.web.user_header is None:
         yield _checked("accounts", partial(_accounts, settings))
+    if settings.alarms.email is not None:
+        yield _checked("alarms.email", partial(_email, settings.alarms.email))
+    for webhook in settings.alarms.webhooks:
+        yield _checked(f"alarms.webhooks {webhook.name}", partial(_webhook, webhook))
     now = time.time()
     for certificate in expiring_certificates(settings, now):
         yield PreflightResult(name=certificate.setting, warning=certificate.sentence(now))
@@ -100,6 +110,7 @@ def faults_of_settings(settings: GatewaySettings) -> Iterator[str]:
     checks += [(f"rule {rule.name}", partial(_rule, settings, rule)) for rule in settings.rules]
     if settings.work.runner is RunnerKind.CONTAINER:
         checks.append(("work.container", partial(_container, settings)))
+    checks.append(("alarms", partial(ways_of, settings)))
     for name, look in checks:
         fault = _checked(name, lambda look=look: str(look())).fault  # type: ignore[misc]
         if fault is not None:
@@ -265,3 +276,14 @@ def _container(settings: GatewaySettings) -> str:
     if done.returncode:
         raise ResourceError(f"{container.docker} has no image {container.image}")
     return f"{container.docker} has the image {container.image}"
+
+
+def _email(email: EmailSection) -> str:
+    EmailSender(email, socket.gethostname()).try_to_log_in()
+    encryption = "not encrypted" if email.encryption is MailEncryption.NONE else "encrypted"
+    return f"{email.host}:{email.port_or_usual} answers, {encryption}"
+
+
+def _webhook(webhook: WebhookSection) -> str:
+    goal = WebhookSender(webhook).goal
+    return f"{goal}; `totalmap gateway alarm-test` sends a test message"

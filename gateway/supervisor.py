@@ -8,8 +8,10 @@ import socket
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from threading import Event
 
+from gateway.alarm.alarm_watch import AlarmWatch
 from gateway.config import GatewaySettings, systemd_socket
 from gateway.config.inherited_settings import InheritedSettings
 from gateway.heartbeat import HeartbeatTable, ProcessState, UnpausedClock
@@ -67,13 +69,19 @@ def roles(
     return workers if only_work else [[RECEIVE], ["dispatch"], ["web"], *workers]
 
 
-def serve(reload: SettingsReload, roles: Sequence[Sequence[str]], stop: Event) -> None:
+def serve(
+    reload: SettingsReload,
+    roles: Sequence[Sequence[str]],
+    stop: Event,
+    alarms: AlarmWatch | None = None,
+) -> None:
     """Runs the processes of the gateway until it is told to stop, or is drained.
 
     Args:
         reload: Has the settings of the gateway, and reads them again when it is asked to.
         roles: Arguments of `python -m gateway`, one list a process.
         stop: Set from elsewhere.
+        alarms: Notes each restart of a process; None: nothing does.
 
     Raises:
         ResourceError: The database can't be opened.
@@ -82,7 +90,13 @@ def serve(reload: SettingsReload, roles: Sequence[Sequence[str]], stop: Event) -
     table = HeartbeatTable.create([SUPERVISOR, *(role[0] for role in roles)])
     settings = InheritedSettings(reload.settings)
     processes = [
-        SupervisedProcess(role, _limits(reload.settings, role[0]), table, slot)
+        SupervisedProcess(
+            role,
+            _limits(reload.settings, role[0]),
+            table,
+            slot,
+            partial(alarms.restarts.note, role[0]) if alarms else lambda: None,
+        )
         for slot, role in enumerate(roles, start=_SUPERVISOR_SLOT + 1)
     ]
     _use(settings, processes)
@@ -91,7 +105,7 @@ def serve(reload: SettingsReload, roles: Sequence[Sequence[str]], stop: Event) -
     }
     with open_database(reload.settings) as database:
         job_watch = JobWatch(database, reload.settings.work, list(workers))
-        gateway = _Gateway(processes, workers, job_watch, table, settings)
+        gateway = _Gateway(processes, workers, job_watch, table, settings, alarms)
         with job_watch.looking(), reload.reading(database):
             try:
                 gateway.supervise(reload, stop)
@@ -109,6 +123,7 @@ class _Gateway:
         job_watch: JobWatch,
         table: HeartbeatTable,
         inherited: InheritedSettings,
+        alarms: AlarmWatch | None,
     ) -> None:
         self._processes = processes
         self._workers = workers
@@ -116,6 +131,7 @@ class _Gateway:
         self._job_watch = job_watch
         self._table = table
         self._inherited = inherited
+        self._alarms = alarms
 
     @property
     def settings(self) -> GatewaySettings:
@@ -153,6 +169,8 @@ class _Gateway:
         _use(self._inherited, self._processes)
         before.close()
         self._job_watch.use(change.settings.work)
+        if self._alarms is not None:
+            self._alarms.use(change.settings)
         for process in self._processes:
             if change.sections & sections_of(process.role):
                 process.replace()

@@ -1,5 +1,13 @@
 """The settings of gateway.yaml, a module for each section."""
 
+from gateway.config.alarms import (
+    EMAIL,
+    AlarmKind,
+    AlarmsSection,
+    EmailSection,
+    MailEncryption,
+    WebhookSection,
+)
 from gateway.config.audit import AuditSection, SyslogSection
 from gateway.config.deliver import (
     SENDER,
@@ -31,14 +39,19 @@ from gateway.config.web import OidcSection, WebSection
 from gateway.config.work import ContainerSection, RunnerKind, WorkSection
 
 __all__ = [
+    "EMAIL",
     "SENDER",
+    "AlarmKind",
+    "AlarmsSection",
     "AuditSection",
     "CompleteSection",
     "ContainerSection",
     "DeliverSection",
     "DestinationSection",
     "DicomDestination",
+    "EmailSection",
     "GatewaySettings",
+    "MailEncryption",
     "MemorySection",
     "OidcSection",
     "OrthancSection",
@@ -55,6 +68,7 @@ __all__ = [
     "TlsSection",
     "WatchedFolderSection",
     "WebSection",
+    "WebhookSection",
     "WorkSection",
     "load_gateway_settings",
     "retry_seconds",

@@ -9,6 +9,7 @@ from typing import Self
 from pydantic import Field, model_validator
 from totalsegmentator.map_to_binary import class_map
 
+from gateway.config.alarms import AlarmsSection
 from gateway.config.audit import AuditSection
 from gateway.config.deliver import SENDER, DeliverSection, DestinationSection
 from gateway.config.receive import ReceiveSection
@@ -43,6 +44,7 @@ class GatewaySettings(Section):
     supervise: SuperviseSection = SuperviseSection()
     deliver: DeliverSection = DeliverSection()
     web: WebSection = WebSection()
+    alarms: AlarmsSection = AlarmsSection()
     audit: AuditSection = AuditSection()
     retention: RetentionSection = RetentionSection()
 

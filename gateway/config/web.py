@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, PositiveFloat, model_validator
+from pydantic import AfterValidator, Field, HttpUrl, PositiveFloat, model_validator
 
 from gateway.config.roles import Role
 from gateway.config.value_types import ListeningPort
@@ -77,6 +77,8 @@ class WebSection(Section):
     Attributes:
         address: The address of this machine to listen on.
         port: The port to listen on; 0: any free port.
+        public_url: The URL by which users reach the page, for links in messages, such as
+            https://totalmap.hospital.example; None: messages have no links.
         user_header: The header in which a reverse proxy names the user that it has let in, such as
             X-Remote-User; None: users log in here.
         role_header: The header in which the reverse proxy names the user's roles or groups,
@@ -94,6 +96,7 @@ class WebSection(Section):
 
     address: str = "127.0.0.1"
     port: ListeningPort = 8080
+    public_url: HttpUrl | None = None
     user_header: str | None = None
     role_header: str | None = None
     proxy_role: Role = Role.VIEWER

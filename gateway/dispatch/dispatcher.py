@@ -7,7 +7,6 @@ where the last run was interrupted.
 import hashlib
 import json
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -25,8 +24,9 @@ from gateway.dispatch.destination_watch import watching_destinations
 from gateway.dispatch.job_rules import decide
 from gateway.dispatch.source_query import ExpectedCounts
 from gateway.dispatch.study_indexing import StudyIndexing
-from gateway.heartbeat import LONG_STEP_SECONDS, Heartbeat, Silence, UnpausedClock
+from gateway.heartbeat import LONG_STEP_SECONDS, Heartbeat
 from gateway.job_queue import Handlers, JobQueue, running_queue
+from gateway.lost_worker_detection import LostWorkers
 from gateway.process_ending import Ending, WorkInHand
 from gateway.retention.retention import ClockGuard, Retention
 from gateway.store.clock_record import ClockRecord
@@ -37,7 +37,7 @@ from gateway.store.deliveries import DeliveryList
 from gateway.store.file_storage import Storage
 from gateway.store.jobs import JobList
 from gateway.store.ledger import GrowingStudy, KeptInstance, Ledger
-from gateway.store.workers import LOST_SECONDS, Worker, WorkerList
+from gateway.store.workers import WorkerList
 from totalmap.errors import ResourceError
 from totalmap.log import get_logger
 
@@ -45,8 +45,6 @@ CRASHES_FILE = "dispatching.json"
 CRASHES_ALLOWED = 3
 # After that it is tried once an hour; meanwhile /health says that it is not passed on.
 CRASHED_WAIT_SECONDS = 3600.0
-# The dispatcher looks every ten seconds; a longer time was a pause of its machine.
-_LONGEST_STEP_SECONDS = 15.0
 TICK_SECONDS = 0.5
 SWEEP_SECONDS = 10.0
 # How long the queue keeps entries that have ended.
@@ -107,31 +105,6 @@ class CrashingStudies:
 
 def _key(study_instance_uid: str) -> str:
     return hashlib.sha256(study_instance_uid.encode()).hexdigest()[:16]
-
-
-class LostWorkers:
-    """Detects lost workers, by the monotonic clock of this machine.
-
-    The result does not depend on clocks that differ, are set, or jump after a pause of the machine.
-    A worker is lost if it has not reported for `LOST_SECONDS` since the first look at it.
-    """
-
-    def __init__(self, clock: UnpausedClock | None = None) -> None:
-        self._clock = clock or UnpausedClock(_LONGEST_STEP_SECONDS)
-        self._silences: defaultdict[str, Silence] = defaultdict(Silence)
-
-    def among(self, workers: Iterable[Worker]) -> set[str]:
-        """Returns the names of lost workers; has to be called every few seconds.
-
-        Args:
-            workers: The workers on record now.
-        """
-        now = self._clock.now()
-        silent = {
-            worker.worker: self._silences[worker.worker].seconds(worker.seen_at, now)
-            for worker in workers
-        }
-        return {name for name, seconds in silent.items() if seconds > LOST_SECONDS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

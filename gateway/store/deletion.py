@@ -8,9 +8,17 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, exists, func, select, update
 
+from gateway.store.counter_totals import (
+    INSTANCES_DELETED,
+    SEGMENTATION_LIMITS_SECONDS,
+    SEGMENTATION_SECONDS_DELETED,
+    SEGMENTED_JOBS_DELETED,
+    add_deleted,
+    within_name,
+)
 from gateway.store.database import Database
 from gateway.store.events import EventKind
-from gateway.store.job import UNFINISHED
+from gateway.store.job import UNFINISHED, JobState
 from gateway.store.schema import (
     AUDITED,
     CONFLICTS,
@@ -171,6 +179,7 @@ def delete_sources(connection: Connection, study: str) -> int:
     ).rowcount
     for table in (STUDIES, SET_ASIDE):
         connection.execute(delete(table).where(table.c.study_instance_uid == study))
+    add_deleted(connection, {INSTANCES_DELETED: instances})
     return instances
 
 
@@ -229,6 +238,7 @@ def delete_history(connection: Connection, study: str, before: float) -> tuple[i
     Returns:
         How many jobs, and how many events.
     """
+    add_deleted(connection, _segmented(connection, study))
     jobs = select(JOBS.c.job_id).where(JOBS.c.study_instance_uid == study)
     for table in (DELIVERIES, RESULTS, REPLACED_RESULTS):
         connection.execute(delete(table).where(table.c.job_id.in_(jobs)))
@@ -237,6 +247,22 @@ def delete_history(connection: Connection, study: str, before: float) -> tuple[i
     n_jobs = connection.execute(delete(JOBS).where(JOBS.c.study_instance_uid == study)).rowcount
     of_study = (EVENTS.c.study_instance_uid == study, EVENTS.c.at <= before)
     return n_jobs, connection.execute(delete(EVENTS).where(*of_study)).rowcount
+
+
+def _segmented(connection: Connection, study: str) -> dict[str, float]:
+    """Returns what the jobs of a study add to the counters of segmentation times."""
+    took = select(JOBS.c.ended_at - JOBS.c.started_at).where(
+        JOBS.c.study_instance_uid == study, JOBS.c.state == JobState.SEGMENTED
+    )
+    seconds = [value for value in connection.execute(took).scalars() if value is not None]
+    return {
+        SEGMENTED_JOBS_DELETED: len(seconds),
+        SEGMENTATION_SECONDS_DELETED: sum(seconds),
+        **{
+            within_name(limit): sum(value <= limit for value in seconds)
+            for limit in SEGMENTATION_LIMITS_SECONDS
+        },
+    }
 
 
 def delete_other_events(connection: Connection, before: float, until_id: int, limit: int) -> None:

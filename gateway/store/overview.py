@@ -8,6 +8,14 @@ from typing import Any
 from sqlalchemy import Select, Table, case, exists, func, select
 
 from gateway.store.conflict import is_held
+from gateway.store.counter_totals import (
+    INSTANCES_DELETED,
+    SEGMENTATION_LIMITS_SECONDS,
+    SEGMENTATION_SECONDS_DELETED,
+    SEGMENTED_JOBS_DELETED,
+    deleted_totals,
+    within_name,
+)
 from gateway.store.database import Database
 from gateway.store.deliveries import DeliveryState, is_rejection
 from gateway.store.job import UNFINISHED, Job, JobState
@@ -86,7 +94,7 @@ class Durations:
     Attributes:
         n_jobs: The number of jobs.
         total_seconds: The time of all of them together.
-        n_within: For each limit that was asked for, the number of jobs that took no longer.
+        n_within: For each of `SEGMENTATION_LIMITS_SECONDS`, the number of jobs that took no longer.
     """
 
     n_jobs: int
@@ -249,27 +257,30 @@ def oldest_waiting_at(database: Database) -> float | None:
 
 
 def count_instances(database: Database) -> int:
-    """Returns how many instances are on record."""
+    """Returns how many instances have come, with those that were deleted since."""
+    deleted = deleted_totals(database).get(INSTANCES_DELETED, 0)
     with database.transaction() as connection:
-        return connection.execute(select(func.sum(STUDIES.c.n_instances))).scalar() or 0
+        here = connection.execute(select(func.sum(STUDIES.c.n_instances))).scalar() or 0
+    return here + round(deleted)
 
 
-def segmentation_seconds(database: Database, limits: Sequence[float]) -> Durations:
-    """Returns how long the jobs took that succeeded.
-
-    Args:
-        database: With the jobs.
-        limits: Durations, in seconds, up to which jobs are counted.
-    """
+def segmentation_seconds(database: Database) -> Durations:
+    """Returns how long the jobs took that succeeded, with those that were deleted since."""
     took = JOBS.c.ended_at - JOBS.c.started_at
-    within = [_count(took <= limit) for limit in limits]
+    within = [_count(took <= limit) for limit in SEGMENTATION_LIMITS_SECONDS]
     statement = select(func.count(), func.sum(took), *within).where(
         JOBS.c.state == JobState.SEGMENTED
     )
     with database.transaction() as connection:
         n_jobs, total, *counts = connection.execute(statement).one()
+    deleted = deleted_totals(database)
     return Durations(
-        n_jobs=n_jobs, total_seconds=total or 0.0, n_within=[count or 0 for count in counts]
+        n_jobs=n_jobs + round(deleted.get(SEGMENTED_JOBS_DELETED, 0)),
+        total_seconds=(total or 0.0) + deleted.get(SEGMENTATION_SECONDS_DELETED, 0.0),
+        n_within=[
+            (count or 0) + round(deleted.get(within_name(limit), 0))
+            for limit, count in zip(SEGMENTATION_LIMITS_SECONDS, counts, strict=True)
+        ],
     )
 
 

@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 
 # The newest migration in gateway/store/migrations/versions.
-LAYOUT = "0008"
+LAYOUT = "0009"
 
 # PS3.5 9.1
 UID_CHARACTERS = 64
@@ -242,12 +242,49 @@ EVENTS = Table(
     Column("outcome", _NAME, nullable=False, server_default=""),
 )
 Index("events_by_time", EVENTS.c.at)
-# How far the audit trail was written to each place.
+# How far the audit trail was written to each place, and how far alarms were raised by events.
 AUDITED = Table(
     "audited",
     METADATA,
     Column("place", _NAME, primary_key=True),
     Column("event_id", Integer, nullable=False),
+)
+# Faults of which operators are told (gateway/store/alarms.py); one row from its begin to its end.
+ALARMS = Table(
+    "alarms",
+    METADATA,
+    Column("alarm_id", Integer, primary_key=True, autoincrement=True),
+    Column("kind", _NAME, nullable=False),
+    Column("subject", String(200), nullable=False),
+    Column("detail", Text),
+    Column("begun_at", Double, nullable=False),
+    Column("ended_at", Double, index=True),
+    # Whether each way has a notice of the begin, and of the end.
+    Column("is_begin_noticed", Boolean, nullable=False),
+    Column("is_end_noticed", Boolean, nullable=False),
+)
+# Messages about alarms of one kind, each to be sent by one way.
+ALARM_MESSAGES = Table(
+    "alarm_messages",
+    METADATA,
+    Column("message_id", Integer, primary_key=True, autoincrement=True),
+    Column("uid", _NAME, nullable=False),
+    Column("way", _NAME, nullable=False),
+    Column("kind", _NAME, nullable=False),
+    Column("state", _NAME, nullable=False, index=True),
+    Column("created_at", Double, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("not_before", Double, nullable=False),
+    Column("ended_at", Double),
+)
+# The begin or end of an alarm, which a way has to tell; a message gathers several.
+ALARM_NOTICES = Table(
+    "alarm_notices",
+    METADATA,
+    Column("way", _NAME, primary_key=True),
+    Column("alarm_id", ForeignKey(ALARMS.c.alarm_id), primary_key=True),
+    Column("is_end", Boolean, primary_key=True),
+    Column("message_id", ForeignKey(ALARM_MESSAGES.c.message_id), index=True),
 )
 WORKERS = Table(
     "workers",
@@ -256,6 +293,13 @@ WORKERS = Table(
     Column("device", _NAME, nullable=False),
     Column("seen_at", Double, nullable=False),
     Column("job_id", _SHA256),
+)
+# What deleted rows add to the counters of /metrics, which must not fall.
+DELETED_TOTALS = Table(
+    "deleted_totals",
+    METADATA,
+    Column("name", _NAME, primary_key=True),
+    Column("value", Double, nullable=False),
 )
 # The last reading of the clocks: one row.
 CLOCK = Table(

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +82,7 @@ class SupervisedProcess:
         limits: Limits,
         table: HeartbeatTable,
         index: int,
+        ended: Callable[[], None] = lambda: None,
     ) -> None:
         """Starts nothing yet.
 
@@ -90,6 +91,7 @@ class SupervisedProcess:
             limits: When the process is restarted.
             table: The table of its heartbeat.
             index: Its slot in the table.
+            ended: Called when the process has ended and is to be started again.
         """
         self.role = arguments[0]
         self._arguments = arguments
@@ -98,6 +100,7 @@ class SupervisedProcess:
         self._limits = limits
         self._table = table
         self._index = index
+        self._report_end = ended
         self._silence = Silence()
         self._running: subprocess.Popen[bytes] | None = None
         self._started_at = self._start_at = self._killed_at = 0.0
@@ -229,6 +232,7 @@ class SupervisedProcess:
             self._wait_seconds = FIRST_WAIT_SECONDS
         if not was_killed:
             log.warning("process_ended", role=self.role, status=status)
+        self._report_end()
         self._start_at = now + self._wait_seconds
         self._wait_seconds = min(2 * self._wait_seconds, LONGEST_WAIT_SECONDS)
 

@@ -9,6 +9,7 @@ from gateway.store.clock_record import ClockRecord
 from gateway.store.conflicts import ConflictList
 from gateway.store.database import Database
 from gateway.store.deliveries import DeliveryList
+from gateway.store.event_counts import EventCounts
 from gateway.store.file_storage import Storage
 from gateway.store.jobs import JobList
 from gateway.store.ledger import Ledger
@@ -40,6 +41,7 @@ class WebContext:
     authenticator: Authenticator
     oidc: OpenIdConnect | None
     health: HealthCheck
+    event_counts: EventCounts
 
     @classmethod
     def open(
@@ -76,4 +78,5 @@ class WebContext:
             authenticator=Authenticator(settings.web, database),
             oidc=OpenIdConnect(settings.web.oidc) if settings.web.oidc else None,
             health=HealthCheck(settings, storage, database, heartbeats),
+            event_counts=EventCounts(database),
         )

@@ -35,6 +35,7 @@ from gateway.web.context import WebContext
 from gateway.web.endpoints import Actions, Pages
 from gateway.web.information_endpoints import InformationPages
 from gateway.web.login_endpoints import BEGIN_PATH, Login
+from gateway.web.message_links import message_links
 from gateway.web.metrics import metrics
 from gateway.web.openid_connect import CALLBACK_PATH
 from gateway.web.permissions import Permission
@@ -143,6 +144,7 @@ def _pages(context: WebContext) -> list[PermittedRoute]:
         PermittedRoute("/rules", information.rules, view),
         PermittedRoute("/log", information.log, Permission.OPERATE),
         PermittedRoute("/studies/{study:path}", pages.study, view),
+        *message_links(context),
         PermittedRoute("/jobs/{job_id}/thumbnail", pages.thumbnail, view),
         PermittedRoute("/jobs/{job_id}/files/{path:path}", pages.file, view),
     ]

@@ -36,6 +36,12 @@ COMPANIONS: dict[str, dict[str, Any]] = {
     },
     "SyslogSection": {"host": "syslog"},
     "DestinationSection": {"name": "pacs"},
+    "EmailSection": {
+        "host": "mail",
+        "sender": "totalmap@hospital.example",
+        "recipients": ["it@hospital.example"],
+    },
+    "WebhookSection": {"name": "pager", "url": "https://pager", "secret_file": "secret"},
 }
 URLS = (
     f"postgresql+psycopg://totalmap:{PASSWORD}@127.0.0.1:1/ledger",

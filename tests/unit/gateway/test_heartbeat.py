@@ -6,8 +6,8 @@ from threading import Event, Thread
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.dispatch.dispatcher import LostWorkers
 from gateway.heartbeat import Heartbeat, HeartbeatTable, ProcessState, Silence, UnpausedClock
+from gateway.lost_worker_detection import LostWorkers
 from gateway.store.workers import LOST_SECONDS, Worker
 from tests.waiting import WAIT_SECONDS, wait_until
 

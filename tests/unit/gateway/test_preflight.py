@@ -17,6 +17,7 @@ from tests.archive import running_archive
 from tests.conftest import DEMO_MODELS
 from tests.openid_provider import running_provider
 from tests.servers import LOOPBACK, free_port
+from tests.unit.gateway.alarm.receivers import Mailbox, mail_server
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104  nothing is bound to it
 
@@ -160,6 +161,26 @@ def test_the_check_command_ends_with_64_if_there_is_a_fault(
     done = CliRunner().invoke(app, ["gateway", "check", str(file)])
     assert done.exit_code == status
     assert ("needs either dicom or stow" in done.output) is bool(status)
+
+
+def test_a_mail_server_is_asked_without_sending_and_a_webhook_is_named(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("a secret")
+    email = {
+        "host": LOOPBACK,
+        "encryption": "none",
+        "sender": "totalmap@hospital.example",
+        "recipients": ["it@hospital.example"],
+    }
+    webhook = {"name": "pager", "url": "https://pager.example/a-path", "secret_file": secret}
+    with mail_server(Mailbox()) as mailbox:
+        alarms = {"email": {**email, "port": mailbox.port}, "webhooks": [webhook]}
+        points = found(settings(tmp_path, alarms=alarms))
+        assert mailbox.got.empty()
+    assert points["alarms.email"].good == f"{LOOPBACK}:{mailbox.port} answers, not encrypted"
+    assert str(points["alarms.webhooks pager"].good).startswith("pager.example:443; ")
+    points = found(settings(tmp_path, alarms=alarms))
+    assert "Connection refused" in str(points["alarms.email"].fault)
 
 
 def test_a_certificate_that_expires_soon_is_a_warning_and_no_fault(tmp_path: Path) -> None:

@@ -21,11 +21,11 @@ from gateway.dispatch.dispatcher import (
     CRASHES_FILE,
     CrashingStudies,
     Dispatcher,
-    LostWorkers,
 )
 from gateway.dispatch.source_query import ExpectedCounts
 from gateway.heartbeat import UnpausedClock
 from gateway.job_queue import DELIVER, QUEUE_FILE, SEGMENT, Handlers, running_queue
+from gateway.lost_worker_detection import LostWorkers
 from gateway.store.conflicts import ConflictList
 from gateway.store.database import Database, open_database
 from gateway.store.deliveries import DeliveryList

@@ -1,0 +1,1 @@
+"""Tells operators of faults: by e-mail and by webhooks, without patient data."""
