@@ -110,7 +110,7 @@ def faults_of_settings(settings: GatewaySettings) -> Iterator[str]:
     checks += [(f"rule {rule.name}", partial(_rule, settings, rule)) for rule in settings.rules]
     if settings.work.runner is RunnerKind.CONTAINER:
         checks.append(("work.container", partial(_container, settings)))
-    checks.append(("alarms", partial(ways_of, settings)))
+    checks.append(("alarms", partial(ways_of, settings.alarms, socket.gethostname())))
     for name, look in checks:
         fault = _checked(name, lambda look=look: str(look())).fault  # type: ignore[misc]
         if fault is not None:
