@@ -17,10 +17,12 @@ from pynetdicom.association import Association
 from gateway.conflict_detection import ConflictDetector
 from gateway.store.conflict import ConflictKind
 from gateway.store.conflicts import ConflictList
+from gateway.store.destination_states import DestinationStates
 from gateway.store.events import history
 from gateway.store.file_storage import Storage
 from gateway.store.job import Job, JobState
 from gateway.store.ledger import Ledger
+from gateway.store.study_index import StudyIndex, StudyQuery
 from gateway.store.workers import WorkerList
 from gateway.web.health import DRAINED
 from tests.archive import Archive, running_archive
@@ -89,6 +91,20 @@ def wait_for_jobs(service: Service, instances: list[Dataset], number: int) -> li
 def segs_of(archive: Archive, service: Service, job: Job) -> set[str]:
     uids = {result.sop_instance_uid for result in service.jobs.results(job.job_id)}
     return {uid for uid in archive.of_class(SegmentationStorage) if uid in uids}
+
+
+def test_a_running_gateway_indexes_each_study_and_tests_its_destinations(
+    service: Service, tmp_path: Path
+) -> None:
+    instance = datasets(tmp_path, 31)[0]
+    instance.Modality = "MR"  # no rule makes a job of it
+    send(service, [instance])
+    index, states = StudyIndex(service.database), DestinationStates(service.database)
+    wait_until(lambda: index.of(instance.StudyInstanceUID) is not None, "the study is indexed")
+    found = index.search(StudyQuery(patient=str(instance.PatientID)), limit=5)
+    assert instance.StudyInstanceUID in [study.study_instance_uid for study in found]
+    wait_until(lambda: "archive" in states.all(), "the archive is tested")
+    assert states.all()["archive"].fault is None
 
 
 def test_a_study_that_grows_is_segmented_again_and_an_identical_one_is_not(
