@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import ZipFile
 
 import httpx
 import pydicom
@@ -47,7 +48,8 @@ def is_active():
     if not pid.exists():
         return False
     try:
-        return Path(f"/proc/{{pid.read_text()}}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        state = Path(f"/proc/{{pid.read_text()}}/stat").read_text().rpartition(")")[2].split()[0]
+        return state != "Z"
     except FileNotFoundError:
         return False
 
@@ -71,7 +73,7 @@ if verb in ("start", "enable"):
     notified = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     notified.bind(tempfile.mktemp())  # Type=notify
     environment = {{**os.environ, "NOTIFY_SOCKET": notified.getsockname()}}
-    log = (folder / "totalmap.log").open("ab")
+    log = (folder / "var/log/totalmap.log").open("ab")
     command = line("ExecStart")
     started = subprocess.Popen(
         command, stderr=log, stdout=log, env=environment, start_new_session=True
@@ -200,7 +202,8 @@ def send_study(place: Place) -> None:
     place.wait_until_healthy()
     series = write_series(place.folder / "study", 5, SMALL)
     assert pydicom.dcmread(series.paths[0]).PatientName
-    assert storescu(place.port, [place.folder / "study"]).wait(WAIT_SECONDS) == 0
+    said, _ = (sender := storescu(place.port, [place.folder / "study"])).communicate()
+    assert sender.returncode == 0, said
     wait_until(lambda: place.states() == [JobState.SEGMENTED], "segmented")
 
 
@@ -241,5 +244,6 @@ def test_the_commands_of_the_page_install_run_upgrade_and_restore_a_gateway(plac
         assert place.states() == [JobState.SEGMENTED], "in Postgres"
         place.run("systemctl stop totalmap-gateway")
     assert "The gateway runs on" in said[".venv/bin/totalmap status /etc/totalmap/gateway.yaml"]
-    assert (place.folder / "backup/report.zip").stat().st_size > 0
+    with ZipFile(place.folder / "backup/report.zip") as report:
+        assert b"settings_reloaded" in report.read("log.txt")
     assert len(page) == sum(len(block.splitlines()) for block in blocks(PAGE))
