@@ -80,7 +80,9 @@ def check(settings: GatewaySettings) -> Iterator[PreflightResult]:
         yield _checked(f"destination {destination.name}", partial(probe, destination))
     yield _checked("web", partial(_served, "web", settings.web))
     if settings.web.oidc is not None:
-        yield _checked("web.oidc", partial(_provider, settings.web.oidc))
+        yield _checked(
+            "web.oidc", partial(_provider, settings.web.oidc, settings.web.public_url or "")
+        )
     if settings.web.user_header is None:
         yield _checked("accounts", partial(_accounts, settings))
     if settings.alarms.email is not None:
@@ -238,8 +240,8 @@ def _is_loopback(address: str, port: int) -> bool:
     return all(ip_address(str(where[0])).is_loopback for *_, where in found)
 
 
-def _provider(oidc: OidcSection) -> str:
-    client = OpenIdConnect(oidc)
+def _provider(oidc: OidcSection, public_url: str) -> str:
+    client = OpenIdConnect(oidc, public_url)
     try:
         client.ask()
     except ProviderAway as error:

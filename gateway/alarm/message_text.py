@@ -147,8 +147,7 @@ class MessageWriter:
             settings: With `web.public_url`.
             host: The name of this machine.
         """
-        url = settings.web.public_url
-        self._url = None if url is None else str(url).rstrip("/")
+        self._url = settings.web.public_url
         self._host = host
 
     def write(self, message: AlarmMessage) -> OutgoingMessage:

@@ -6,18 +6,18 @@ from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, HttpUrl, PositiveFloat, model_validator
+from pydantic import AfterValidator, Field, PositiveFloat, model_validator
 
 from gateway.config.roles import Role
 from gateway.config.value_types import ListeningPort
 from totalmap.settings_file import Section
 
 
-def _web_url(url: str) -> str:
+def _server_url(url: str) -> str:
     """Returns the URL of a server without a slash at its end.
 
     Raises:
-        ValueError: It is not one, or secrets would be sent to another machine without encryption.
+        ValueError: It is not one.
     """
     try:
         parts = urlsplit(url)
@@ -26,9 +26,19 @@ def _web_url(url: str) -> str:
     is_server = parts.scheme in ("http", "https") and bool(parts.hostname)
     if not is_server or parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError("it has to be a URL such as https://login.hospital.example")
+    return url.rstrip("/")
+
+
+def _safe_url(url: str) -> str:
+    """Returns a URL to which secrets may be sent.
+
+    Raises:
+        ValueError: They would be sent to another machine without encryption.
+    """
+    parts = urlsplit(url)
     if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
         raise ValueError("it has to begin with https://")
-    return url.rstrip("/")
+    return url
 
 
 def _is_loopback(host: str) -> bool:
@@ -38,18 +48,19 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-WebUrl = Annotated[str, AfterValidator(_web_url)]
+ServerUrl = Annotated[str, AfterValidator(_server_url)]
+SafeUrl = Annotated[ServerUrl, AfterValidator(_safe_url)]
 
 
 class OidcSection(Section):
     """A login by OpenID Connect: the code flow with PKCE, and discovery.
 
+    The provider has to allow `web.public_url` with /login/oidc added as a redirect URI.
+
     Attributes:
         issuer: The URL of the provider, to which /.well-known/openid-configuration is added.
         client_id: The name by which the provider knows the gateway.
         client_secret_file: A file whose first line is the secret of the client; None: it has none.
-        page_url: The URL by which browsers reach the page. The provider has to allow it with
-            /login/oidc added as a redirect URI.
         label: How the login page names the provider.
         scopes: What the gateway asks for; openid is always one of them.
         name_claim: The claim of the ID token that names the user.
@@ -59,10 +70,9 @@ class OidcSection(Section):
         connect_seconds: How long to wait for a connection, and for each response.
     """
 
-    issuer: WebUrl
+    issuer: SafeUrl
     client_id: str
     client_secret_file: Path | None = None
-    page_url: WebUrl
     label: str = "the hospital's portal"
     scopes: tuple[str, ...] = ("openid", "profile")
     name_claim: str = "preferred_username"
@@ -77,8 +87,8 @@ class WebSection(Section):
     Attributes:
         address: The address of this machine to listen on.
         port: The port to listen on; 0: any free port.
-        public_url: The URL by which users reach the page, for links in messages, such as
-            https://totalmap.hospital.example; None: messages have no links.
+        public_url: The URL by which users reach the page, such as
+            https://totalmap.hospital.example; oidc needs it. None: messages have no links.
         user_header: The header in which a reverse proxy names the user that it has let in, such as
             X-Remote-User; None: users log in here.
         role_header: The header in which the reverse proxy names the user's roles or groups,
@@ -96,7 +106,7 @@ class WebSection(Section):
 
     address: str = "127.0.0.1"
     port: ListeningPort = 8080
-    public_url: HttpUrl | None = None
+    public_url: ServerUrl | None = None
     user_header: str | None = None
     role_header: str | None = None
     proxy_role: Role = Role.VIEWER
@@ -112,6 +122,10 @@ class WebSection(Section):
     def _one_login(self) -> Self:
         if self.user_header is not None and self.oidc is not None:
             raise ValueError("user_header and oidc can't both be set")
+        if self.oidc is not None:
+            if self.public_url is None:
+                raise ValueError("oidc needs public_url, to which the provider sends users back")
+            _safe_url(self.public_url)
         if self.role_header is not None and self.user_header is None:
             raise ValueError("role_header needs user_header")
         return self

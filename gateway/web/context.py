@@ -62,6 +62,7 @@ class WebContext:
             ConfigError: A file that `web.oidc` names can't be read.
         """
         storage, jobs = Storage(settings.storage_folder), JobList(database)
+        web = settings.web
         return cls(
             settings=settings,
             database=database,
@@ -75,8 +76,8 @@ class WebContext:
             headlines=Headlines(database, storage),
             study_index=StudyIndex(database),
             results=Results(jobs, storage),
-            authenticator=Authenticator(settings.web, database),
-            oidc=OpenIdConnect(settings.web.oidc) if settings.web.oidc else None,
+            authenticator=Authenticator(web, database),
+            oidc=OpenIdConnect(web.oidc, web.public_url or "") if web.oidc else None,
             health=HealthCheck(settings, storage, database, heartbeats),
             event_counts=EventCounts(database),
         )

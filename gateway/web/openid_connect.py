@@ -70,14 +70,23 @@ class OpenIdConnect:
     """
 
     def __init__(
-        self, settings: OidcSection, now_seconds: Callable[[], float] = time.monotonic
+        self,
+        settings: OidcSection,
+        public_url: str,
+        now_seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         """Reads the files that the settings name; asks the provider nothing yet.
+
+        Args:
+            settings: The `web.oidc` section.
+            public_url: The URL by which browsers reach the page.
+            now_seconds: A clock that is never set.
 
         Raises:
             ConfigError: The secret or the authorities can't be read.
         """
         self._settings = settings
+        self._public_url = public_url
         self._now_seconds = now_seconds
         self._key = secrets.token_bytes(_KEY_BYTES)
         file = settings.client_secret_file
@@ -88,7 +97,7 @@ class OpenIdConnect:
     @property
     def redirect_url(self) -> str:
         """The URL to which the provider sends browsers back."""
-        return f"{self._settings.page_url}{CALLBACK_PATH}"
+        return f"{self._public_url}{CALLBACK_PATH}"
 
     @property
     def name(self) -> str:

@@ -32,7 +32,6 @@ COMPANIONS: dict[str, dict[str, Any]] = {
     "OidcSection": {
         "issuer": "https://login.example",
         "client_id": "totalmap",
-        "page_url": "https://gateway.example",
     },
     "SyslogSection": {"host": "syslog"},
     "DestinationSection": {"name": "pacs"},

@@ -245,9 +245,11 @@ def test_a_gateway_without_an_administrator_is_warned_about(tmp_path: Path) -> N
 def test_a_provider_of_openid_connect_is_asked(tmp_path: Path) -> None:
     page = "http://127.0.0.1:8080"
     with running_provider(tmp_path, page, {"sub": "7"}) as provider:
-        oidc = {"issuer": provider.url, "client_id": "x", "page_url": page}
-        one = settings(tmp_path, web={"oidc": {**oidc, "ca_file": provider.ca_file}})
+        oidc = {"issuer": provider.url, "client_id": "x"}
+        one = settings(
+            tmp_path, web={"public_url": page, "oidc": {**oidc, "ca_file": provider.ca_file}}
+        )
         assert f"redirect URI {page}/login/oidc" in str(found(one)["web.oidc"].good)
-        untrusted = settings(tmp_path, web={"oidc": oidc})
+        untrusted = settings(tmp_path, web={"public_url": page, "oidc": oidc})
         assert "ConnectError" in str(found(untrusted)["web.oidc"].fault)
     assert "ConnectError" in str(found(one)["web.oidc"].fault)

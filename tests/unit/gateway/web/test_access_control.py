@@ -21,12 +21,12 @@ from tests.unit.gateway.web.filling import Filled
 
 # What everybody may reach: it shows nothing of patients, studies or users.
 PUBLIC = {"/health", "/metrics", "/static", "/login", "/login/oidc", "/login/oidc/begin"}
-OIDC = OidcSection(issuer="http://127.0.0.1:1", client_id="totalmap", page_url="http://127.0.0.1:2")
+OIDC = OidcSection(issuer="http://127.0.0.1:1", client_id="totalmap")
 
 
 @pytest.fixture
 def web() -> WebSection:
-    return WebSection(port=0, oidc=OIDC)
+    return WebSection(port=0, public_url="http://127.0.0.1:2", oidc=OIDC)
 
 
 def application(gateway: Filled) -> Starlette:

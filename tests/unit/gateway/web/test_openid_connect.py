@@ -88,10 +88,14 @@ def section(folder: Path, port: int, issuer: str, **values: object) -> WebSectio
         "issuer": issuer,
         "client_id": CLIENT_ID,
         "client_secret_file": secret_file,
-        "page_url": f"http://{LOOPBACK}:{port}/",
         **values,
     }
-    return WebSection(port=port, oidc=OidcSection.model_validate(oidc), roles=ROLES)
+    return WebSection(
+        port=port,
+        public_url=f"http://{LOOPBACK}:{port}/",
+        oidc=OidcSection.model_validate(oidc),
+        roles=ROLES,
+    )
 
 
 @pytest.fixture
@@ -296,7 +300,15 @@ class TestAProviderThatIsAway:
 def test_a_provider_without_encryption_elsewhere_is_refused_in_the_settings() -> None:
     for url in ("http://login.example", "ftp://login.example", "login.example", "https://"):
         with pytest.raises(ValueError, match="issuer"):
-            OidcSection(issuer=url, client_id="x", page_url="https://gateway.example")
+            OidcSection(issuer=url, client_id="x")
+
+
+def test_the_page_needs_a_url_with_encryption_for_a_provider() -> None:
+    oidc = OidcSection(issuer="https://login.example", client_id="x")
+    for url, said in ((None, "oidc needs public_url"), ("http://gateway.example", "https://")):
+        with pytest.raises(ValueError, match=said):
+            WebSection(public_url=url, oidc=oidc)
+    assert WebSection(public_url="http://gateway.example/").public_url == "http://gateway.example"
 
 
 def test_a_proxy_and_a_provider_can_not_both_log_users_in(tmp_path: Path) -> None:
