@@ -10,7 +10,7 @@ BACKUP/SHA256SUMS      written last
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,7 +60,7 @@ def back_up(settings: GatewaySettings, folder: Path) -> Saved:
     try:
         if folder.exists() and any(folder.iterdir()):
             raise ConfigError(f"{folder} is not empty: name a new folder for each backup")
-        # A copy of a SQLite file is upgraded; Postgres is read by the tables of this version.
+        # A SQLite file is saved in its own layout; Postgres is read by the tables of this version.
         open_ledger = open_existing_database if settings.ledger_url else look_at_database
         with open_ledger(settings) as database:
             folder.mkdir(parents=True, exist_ok=True)
@@ -75,7 +75,7 @@ def _back_up(settings: GatewaySettings, database: Database, folder: Path) -> Sav
     for _ in range(ROUNDS):
         ledger_file.unlink(missing_ok=True)
         database.save_to(ledger_file)
-        with Database(f"sqlite:///{ledger_file}") as snapshot:
+        with _readable(ledger_file, folder) as snapshot:
             instances = [*_save_instances(storage, Ledger(snapshot), folder)]
             jobs = [*_save_jobs(storage, snapshot, folder)]
         if None not in instances:
@@ -173,17 +173,28 @@ def verify_backup(folder: Path) -> Iterator[Difference]:
             yield Difference(file=entry.path, reason=reason)
     if not (folder / LEDGER_FILE).exists():
         raise BrokenBackup(f"{folder} has no ledger: it is no backup of a gateway")
-    # A copy, because opening a ledger may migrate its layout.
-    with tempfile.TemporaryDirectory() as name:
+    with _readable(folder / LEDGER_FILE) as database:
+        database.check()
+        storage = Storage(folder)
+        for instance in Ledger(database).instances():
+            path = str(storage.path(instance).relative_to(storage.folder))
+            if path not in listed:
+                yield Difference(file=path, reason="missing")
+
+
+@contextmanager
+def _readable(ledger_file: Path, folder: Path | None = None) -> Iterator[Database]:
+    """Yields a saved ledger, from a copy, because opening it may migrate its layout.
+
+    Args:
+        ledger_file: The file, which stays as it is.
+        folder: Where the copy is until the end; None: the folder of temporary files.
+    """
+    with tempfile.TemporaryDirectory(dir=folder) as name:
         copy = Path(name) / LEDGER_FILE
-        save_sqlite(folder / LEDGER_FILE, copy)
-        with closing(Database(f"sqlite:///{copy}")) as database:
-            database.check()
-            storage = Storage(folder)
-            for instance in Ledger(database).instances():
-                path = str(storage.path(instance).relative_to(storage.folder))
-                if path not in listed:
-                    yield Difference(file=path, reason="missing")
+        save_sqlite(ledger_file, copy)
+        with Database(f"sqlite:///{copy}") as database:
+            yield database
 
 
 def _differences(storage: Storage, database: Database) -> Iterator[Difference]:
