@@ -61,7 +61,7 @@ demo-gateway: $(VENV)/.development $(PHANTOM)/.done
 PYTEST := $(BIN)/pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder
 
 test: $(VENV)/.development
-ifdef COVERAGE
+ifeq ($(COVERAGE)$(TESTS),1)
 	$(MAKE) coverage TESTS="tests/property tests/unit"
 	$(PYTEST) tests/integration
 else
