@@ -6,10 +6,9 @@ import typer
 
 from cli.errors import errors_to_exit_status
 from cli.gateway import Config, File, given_settings, print_line
-from cli.gateway_store import app
 from totalmap.errors import ExitStatus
 
-__all__ = ["app"]  # which has this command, too
+app = typer.Typer()
 
 
 @app.command("alarm-test")

@@ -5,15 +5,17 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from cli.errors import errors_to_exit_status
-from cli.gateway import Config, File, app, given_settings, print_line
+from cli.gateway import Config, File, given_settings, print_line
 from totalmap.errors import ConfigError, ResourceError
 
 if TYPE_CHECKING:
     from gateway.store.database import Database
     from gateway.store.events import Event
 
-__all__ = ["app"]  # which has this command, too
+app = typer.Typer()
 
 # Weights and images are checked before the new settings are used.
 ANSWER_SECONDS = 120.0

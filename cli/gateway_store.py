@@ -6,10 +6,10 @@ from typing import Annotated
 import typer
 
 from cli.errors import errors_to_exit_status
-from cli.gateway import Config, File, app, given_settings, print_line
+from cli.gateway import Config, File, given_settings, print_line
 from totalmap.errors import OutputError
 
-__all__ = ["app"]  # which has these commands, too
+app = typer.Typer()
 
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder of the backup.")]
 

@@ -41,7 +41,7 @@ def run(
 
     with errors_to_exit_status(), segmentation_process() as (console, display):
         from app.run_study import RunRequest, run_application
-        from cli.run_output import print_summary, run_and_summarise
+        from cli.run_summary import print_summary, run_and_summarise
 
         request = RunRequest(
             input_path=input_path,

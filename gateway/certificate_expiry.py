@@ -1,18 +1,25 @@
 """Finds the certificates in gateway.yaml that expire soon."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import ceil
 from pathlib import Path
+from types import MappingProxyType
 
 from cryptography.x509 import Certificate, load_pem_x509_certificates
 
 from gateway.config import GatewaySettings
+from gateway.config.named_files import named_files
 
 WARNING_DAYS = 30.0
 _SECONDS_PER_DAY = 86_400.0
+# Of several certificates in a file: with a chain, the first that expires breaks it; a bundle may
+# hold old authorities.
+_WHICH_COUNTS: Mapping[str, Callable[[Sequence[float]], float]] = MappingProxyType(
+    {"certificate_file": min, "ca_file": max}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,54 +71,16 @@ def expiring_certificates(
 
 def certificates(settings: GatewaySettings) -> Sequence[CertificateExpiry]:
     """Returns every certificate in the settings that can be read."""
-    # With a chain, the first that expires breaks it. A bundle may hold old authorities.
-    own = [(setting, _expiries(path), min) for setting, path in _own_files(settings)]
-    trusted = [(setting, _expiries(path), max) for setting, path in _authority_files(settings)]
     return [
-        CertificateExpiry(setting=setting, expires_at=counts(moments))
-        for setting, moments, counts in (*own, *trusted)
-        if moments
+        CertificateExpiry(setting=setting, expires_at=which(moments))
+        for setting, path in named_files(settings)
+        for suffix, which in _WHICH_COUNTS.items()
+        if setting.endswith(suffix) and (moments := _expiries(path))
     ]
 
 
-def _own_files(settings: GatewaySettings) -> Iterator[tuple[str, Path | None]]:
-    """Yields the files with certificates that the gateway shows to others."""
-    receive = settings.receive
-    yield "web.certificate_file", settings.web.certificate_file
-    if receive.tls is not None:
-        yield "receive.tls.certificate_file", receive.tls.certificate_file
-    if receive.stow is not None:
-        yield "receive.stow.certificate_file", receive.stow.certificate_file
-    for destination in settings.destinations:
-        if destination.dicom is not None:
-            setting = f"certificate_file of destination {destination.name}"
-            yield setting, destination.dicom.certificate_file
-    if settings.audit.syslog is not None:
-        yield "audit.syslog.certificate_file", settings.audit.syslog.certificate_file
-
-
-def _authority_files(settings: GatewaySettings) -> Iterator[tuple[str, Path | None]]:
-    """Yields the files with certificates by which the gateway knows others."""
-    if settings.receive.tls is not None:
-        yield "receive.tls.senders_ca_file", settings.receive.tls.senders_ca_file
-    for number, orthanc in enumerate(settings.receive.orthancs, start=1):
-        yield f"receive.orthancs.ca_file, number {number}", orthanc.ca_file
-    for destination in settings.destinations:
-        peer = destination.dicom or destination.stow
-        if peer is not None:
-            yield f"ca_file of destination {destination.name}", peer.ca_file
-    if settings.audit.syslog is not None:
-        yield "audit.syslog.ca_file", settings.audit.syslog.ca_file
-    if settings.alarms.email is not None:
-        yield "alarms.email.ca_file", settings.alarms.email.ca_file
-    for webhook in settings.alarms.webhooks:
-        yield f"alarms.webhooks.ca_file of {webhook.name}", webhook.ca_file
-
-
-def _expiries(path: Path | None) -> Sequence[float]:
+def _expiries(path: Path) -> Sequence[float]:
     """Returns when each certificate of a file expires; none if the file can't be read."""
-    if path is None:
-        return []
     try:
         found: Sequence[Certificate] = load_pem_x509_certificates(path.read_bytes())
     except (OSError, ValueError):

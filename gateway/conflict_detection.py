@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pydicom.tag import Tag
 
+from gateway.read_stored_header import unreadable
 from gateway.store.conflict import AsideReason, Conflict, ConflictKind, Contradiction
 from gateway.store.conflicts import ConflictList
 from gateway.store.file_storage import Storage
@@ -24,7 +25,6 @@ from totalmap.dicom.patient_comparison import (
     disagreements,
     read_patient,
 )
-from totalmap.errors import ResourceError
 from totalmap.log import get_logger
 
 _TAGS = [Tag(keyword) for keyword in ("SpecificCharacterSet", *PATIENT_KEYWORDS)]
@@ -144,7 +144,7 @@ class ConflictDetector:
         try:
             return differing_keywords(*paths)
         except OSError as error:
-            raise _unreadable(paths[1], error) from error
+            raise unreadable(paths[1], error) from error
 
     def _patient(self, kept: KeptInstance) -> Patient:
         of_study = self._patients.setdefault(kept.study_instance_uid, {})
@@ -177,11 +177,7 @@ def _read_patient(path: Path) -> Patient:
         with path.open("rb") as file:
             return read_patient(read_header(file, _TAGS, needs_prefix=True))
     except OSError as error:  # a disk that is away must not let another patient in
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     except Exception as error:  # pydicom raises many kinds on broken input
         log.warning("header_not_read", file=path.name, kind=type(error).__name__)
         return UNKNOWN
-
-
-def _unreadable(path: Path, error: OSError) -> ResourceError:
-    return ResourceError(f"instance {path.name} of a study can't be read: {error.strerror}")

@@ -28,8 +28,7 @@ from gateway.config import (
     WebhookSection,
     WebSection,
 )
-from gateway.config.named_files import shown
-from gateway.config.settings_changes import named_files
+from gateway.config.named_files import named_files, shown
 from gateway.deliver.destination_probe import probe
 from gateway.folder_locks import running_machines
 from gateway.receive.dicom_receiver import tls_context
@@ -253,7 +252,7 @@ def _accounts(settings: GatewaySettings) -> str:
     with suppress(ConfigError), open_existing_database(settings) as database:
         accounts = AccountList(database)
         if accounts.has_administrator():
-            return f"{len(accounts.accounts())} accounts, with an administrator"
+            return f"accounts: {len(accounts.accounts())}, with an administrator"
     return _Warning(
         "no local account is an administrator's: add one with `totalmap gateway user add "
         "NAME --role administrator`"

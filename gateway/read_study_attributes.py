@@ -1,17 +1,17 @@
 """Reads the attributes by which users find a study from the files of its series."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
+from gateway.read_stored_header import read_stored_header
 from gateway.store.file_storage import Storage
 from gateway.store.ledger import KeptInstance
 from gateway.store.study_index import StudyAttributes
-from totalmap.dicom.file_reader import read_header
-from totalmap.errors import ResourceError
 from totalmap.log import get_logger
 
 _KEYWORDS = (
@@ -68,18 +68,9 @@ def read_study_attributes(
 
 
 def _read(path: Path) -> Dataset | None:
-    try:
-        with path.open("rb") as file:
-            return read_header(file, _TAGS, needs_prefix=True)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise ResourceError(
-            f"instance {path.name} of a study can't be read: {error.strerror}"
-        ) from error
-    except Exception as error:  # pydicom raises many kinds on broken input
-        log.warning("header_not_read", file=path.name, kind=type(error).__name__)
-        return None
+    with suppress(FileNotFoundError):  # the study is being deleted
+        return read_stored_header(path, _TAGS)
+    return None
 
 
 def _text(header: Dataset, keyword: str) -> str:

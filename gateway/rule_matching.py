@@ -8,16 +8,12 @@ from pathlib import Path
 from pydicom.tag import Tag
 
 from gateway.config import RuleSection
+from gateway.read_stored_header import read_stored_header, unreadable
 from gateway.store.file_storage import Storage
 from gateway.store.ledger import KeptInstance
-from totalmap.dicom.file_reader import read_header
-from totalmap.errors import ResourceError
-from totalmap.log import get_logger
 
 _ATTRIBUTES = ("Modality", "BodyPartExamined", "StudyDescription", "SeriesDescription")
 _TAGS = [Tag(keyword) for keyword in _ATTRIBUTES]
-
-log = get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,14 +166,10 @@ def _one_of_each_series(instances: Iterable[KeptInstance]) -> Iterable[KeptInsta
 def _read_header(path: Path) -> SeriesHeader:
     """Returns the attributes of a file's series; empty ones for a broken file."""
     try:
-        with path.open("rb") as file:
-            header = read_header(file, _TAGS, needs_prefix=True)
-    except OSError as error:  # a study must not be ignored because a disk is away
-        raise ResourceError(
-            f"instance {path.name} of a study can't be read: {error.strerror}"
-        ) from error
-    except Exception as error:  # pydicom raises many kinds on broken input
-        log.warning("header_not_read", file=path.name, kind=type(error).__name__)
+        header = read_stored_header(path, _TAGS)
+    except FileNotFoundError as error:  # a study must not be ignored because a disk is away
+        raise unreadable(path, error) from error
+    if header is None:
         return SeriesHeader(modality="", body_part="", descriptions=("", ""))
     modality, body_part, study, series = (
         str(header.get(attribute) or "").strip() for attribute in _ATTRIBUTES

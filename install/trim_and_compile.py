@@ -32,7 +32,7 @@ SWITCHED_OFF_BY = "PYTHONDONTWRITEBYTECODE"
 ENTRY_POINTS = (
     "app.application",
     "cli.run",
-    "cli.run_output",
+    "cli.run_summary",
     "cli.inspect_output",
     "gateway.supervisor",
     "gateway.web.server",

@@ -14,7 +14,7 @@ from functools import partial
 from threading import Event, Lock, Thread
 
 from gateway.alarm.fault_detection import FaultDetector
-from gateway.alarm.ledger_alarm import LedgerAlarm
+from gateway.alarm.ledger_failure_alarm import LedgerAlarm
 from gateway.alarm.message_sending import SECONDS_PER_DAY, MessageSender
 from gateway.alarm.message_text import MessageWriter
 from gateway.alarm.restart_counter import RestartCounter
@@ -26,7 +26,7 @@ from gateway.store.alarms import AlarmList
 from gateway.store.damage import DamagedLedger
 from gateway.store.database import Database, open_database
 from gateway.store.file_storage import Storage
-from totalmap.errors import ResourceError, TotalMapError, internal_error
+from totalmap.errors import ConfigError, ResourceError, TotalMapError, internal_error
 from totalmap.log import get_logger
 
 LOOK_SECONDS = 5.0
@@ -141,14 +141,17 @@ class AlarmWatch:
     def use(self, settings: GatewaySettings) -> None:
         """Goes on with other settings, from the next look and the next message on.
 
+        If a file of authorities, of a password or of a secret can't be used, which the check before
+        a reload names, alarms go on as before, and the log says why.
+
         Args:
             settings: Of the same gateway: its storage folder and its ledger stay.
-
-        Raises:
-            ConfigError: A file of authorities, of a password or of a secret can't be used; then
-                the settings stay as they are.
         """
-        plan = self._planned(settings)
+        try:
+            plan = self._planned(settings)
+        except ConfigError as error:
+            log.error("alarms_keep_their_settings", reason=str(error))
+            return
         self._ledger_alarm.use([*plan.ways.values()], plan.writer, settings.alarms)
         self._plan = plan
         self._start_sending(plan)

@@ -98,7 +98,7 @@ _WORDS: Mapping[AlarmKind, _Words] = MappingProxyType(
             "{n} certificates expire soon, or have expired",
             "1 certificate was replaced",
             "{n} certificates were replaced",
-            "Replace the file, and restart the gateway.",
+            "Replace the file, and run `totalmap gateway reload`.",
         ),
         AlarmKind.CLOCK_JUMPED: _Words(
             "the clock of the machine has jumped",

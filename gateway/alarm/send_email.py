@@ -1,7 +1,6 @@
 """Sends messages about alarms by e-mail (SMTP, RFC 5321), encrypted by STARTTLS or TLS."""
 
 import smtplib
-import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -10,7 +9,7 @@ from email.utils import format_datetime
 
 from gateway.alarm.message_text import OutgoingMessage
 from gateway.config import EMAIL, EmailSection, MailEncryption
-from gateway.config.named_files import read_secret, shown
+from gateway.config.named_files import read_secret, tls_context_of_client
 from totalmap.errors import ConfigError, ResourceError
 from totalmap.log import get_logger
 
@@ -35,7 +34,10 @@ class EmailSender:
         self.kinds = settings.kinds
         self._settings = settings
         self._host = host
-        self._tls = _tls_context(settings)
+        is_encrypted = settings.encryption is not MailEncryption.NONE
+        self._tls = (
+            tls_context_of_client(settings.ca_file, "alarms.email") if is_encrypted else None
+        )
         self._password()
 
     @property
@@ -117,19 +119,6 @@ class EmailSender:
         email["Auto-Submitted"] = "auto-generated"  # RFC 3834: no reply from a machine
         email.set_content(message.body, cte="quoted-printable")
         return email
-
-
-def _tls_context(settings: EmailSection) -> ssl.SSLContext | None:
-    if settings.encryption is MailEncryption.NONE:
-        return None
-    try:
-        context = ssl.create_default_context(cafile=settings.ca_file)
-    except OSError as error:  # SSLError is one
-        raise ConfigError(
-            f"alarms.email: {shown(settings.ca_file, 'ca_file')} can't be used: {error}"
-        ) from error
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
 
 
 def _reason(error: Exception) -> str:

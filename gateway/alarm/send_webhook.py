@@ -9,14 +9,13 @@ import binascii
 import hashlib
 import hmac
 import json
-import ssl
 import time
 
 import httpx
 
 from gateway.alarm.message_text import OutgoingMessage
 from gateway.config import WebhookSection
-from gateway.config.named_files import read_secret, shown
+from gateway.config.named_files import read_secret, tls_context_of_client
 from totalmap.errors import ConfigError, ResourceError
 
 # Standard Webhooks: a secret with this beginning is in Base64.
@@ -38,7 +37,7 @@ class WebhookSender:
         self.name = settings.way_name
         self.kinds = settings.kinds
         self._settings = settings
-        self._tls = _tls_context(settings)
+        self._tls = tls_context_of_client(settings.ca_file, "alarms.webhooks")
         self._secret()
 
     @property
@@ -102,14 +101,3 @@ def _signed(uid: str, timestamp: int, body: bytes, secret: bytes) -> dict[str, s
         "webhook-timestamp": str(timestamp),
         "webhook-signature": f"v1,{base64.b64encode(digest).decode()}",
     }
-
-
-def _tls_context(settings: WebhookSection) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=settings.ca_file)
-    except OSError as error:  # SSLError is one
-        raise ConfigError(
-            f"alarms.webhooks: {shown(settings.ca_file, 'ca_file')} can't be used: {error}"
-        ) from error
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context

@@ -1,14 +1,13 @@
 """The `alarms` section: when operators are told of a fault, and by which ways."""
 
 from enum import StrEnum
-from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Self
 
 from pydantic import Field, HttpUrl, PositiveFloat, PositiveInt, StringConstraints, model_validator
 
-from gateway.config.value_types import Name, Port
+from gateway.config.value_types import Name, Port, is_this_machine
 from totalmap.settings_file import Section
 
 
@@ -116,16 +115,9 @@ class WebhookSection(Section):
 
     @model_validator(mode="after")
     def _is_encrypted(self) -> Self:
-        if self.url.scheme != "https" and not _is_this_machine(self.url.host or ""):
+        if self.url.scheme != "https" and not is_this_machine(self.url.host or ""):
             raise ValueError("url has to begin with https, except for this machine")
         return self
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:  # a name
-        return host == "localhost"
 
 
 class AlarmsSection(Section):

@@ -1,11 +1,32 @@
-"""Reads the files with secrets that settings name, and names files in messages."""
+"""Lists and reads the files that settings name: secrets, certificates; names them in messages."""
 
 import re
+import ssl
+from collections.abc import Iterator
 from pathlib import Path
+
+from pydantic import BaseModel
 
 from totalmap.errors import ConfigError
 
 _LONGEST_NAME = 255  # of a file, in Linux
+_FILE_SUFFIX = "_file"
+
+
+def named_files(value: object, key: str = "") -> Iterator[tuple[str, Path]]:
+    """Yields the keys and paths of all files that a section names: its keys end with `_file`.
+
+    An item of a list has its name in the key, such as `destinations[pacs].dicom.ca_file`; without a
+    name, its number.
+    """
+    if isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from named_files(getattr(value, name), f"{key}.{name}" if key else name)
+    elif isinstance(value, tuple):
+        for number, item in enumerate(value):
+            yield from named_files(item, f"{key}[{getattr(item, 'name', number)}]")
+    elif isinstance(value, Path) and key.endswith(_FILE_SUFFIX):
+        yield key, value
 
 
 def shown(path: Path | None, setting: str) -> str:
@@ -42,3 +63,23 @@ def read_secret(path: Path, setting: str) -> str:
     if not secret:
         raise ConfigError(f"the file that {setting} names has to hold a secret in its first line")
     return secret
+
+
+def tls_context_of_client(ca_file: Path | None, section: str) -> ssl.SSLContext:
+    """Returns a TLS context that checks the certificates of servers.
+
+    Args:
+        ca_file: PEM, with the authorities of these certificates; None: the usual authorities.
+        section: The section that names the file, for the message.
+
+    Raises:
+        ConfigError: The file can't be used.
+    """
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except OSError as error:  # SSLError is one
+        raise ConfigError(
+            f"{section}: {shown(ca_file, 'ca_file')} can't be used: {error}"
+        ) from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context

@@ -1,12 +1,13 @@
 """Compares two readings of gateway.yaml: which sections changed, and which may not change."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
+from gateway.config.named_files import named_files
 from gateway.config.settings import GatewaySettings
 
 # The processes, their ports and their records can't be replaced while the gateway runs.
@@ -21,7 +22,6 @@ FIXED = (
     "web.port",
     "work.devices",
 )
-_FILE_SUFFIX = "_file"
 
 
 def fixed_changes(before: GatewaySettings, after: GatewaySettings) -> Sequence[str]:
@@ -43,18 +43,6 @@ def fingerprints(settings: GatewaySettings) -> Mapping[str, str]:
             digest.update(repr(_state(path)).encode())
         found[name] = digest.hexdigest()
     return found
-
-
-def named_files(value: object, key: str = "") -> Iterator[tuple[str, Path]]:
-    """Yields the keys and paths of all files that a section names: its keys end with `_file`."""
-    if isinstance(value, BaseModel):
-        for name in type(value).model_fields:
-            yield from named_files(getattr(value, name), f"{key}.{name}" if key else name)
-    elif isinstance(value, tuple):
-        for number, item in enumerate(value):
-            yield from named_files(item, f"{key}[{number}]")
-    elif isinstance(value, Path) and key.endswith(_FILE_SUFFIX):
-        yield key, value
 
 
 def _value(settings: GatewaySettings, key: str) -> object:

@@ -1,5 +1,6 @@
-"""Types of values that several sections use."""
+"""Types of values that several sections use, and what they have to be."""
 
+from ipaddress import ip_address
 from typing import Annotated
 
 from pydantic import Field, StringConstraints
@@ -16,3 +17,11 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 ListeningPort = Annotated[int, Field(ge=0, le=65535)]
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+
+
+def is_this_machine(host: str) -> bool:
+    """Returns whether a host in a URL is this machine, to which nothing has to be encrypted."""
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:  # a name
+        return host == "localhost"

@@ -1,7 +1,7 @@
 """The `web` section: where the page is, and who may see it."""
 
 from collections.abc import Iterable, Mapping
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, PositiveFloat, model_validator
 
 from gateway.config.roles import Role
-from gateway.config.value_types import ListeningPort
+from gateway.config.value_types import ListeningPort, is_this_machine
 from totalmap.settings_file import Section
 
 
@@ -36,16 +36,9 @@ def _safe_url(url: str) -> str:
         ValueError: They would be sent to another machine without encryption.
     """
     parts = urlsplit(url)
-    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+    if parts.scheme == "http" and not is_this_machine(parts.hostname or ""):
         raise ValueError("it has to begin with https://")
     return url
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 ServerUrl = Annotated[str, AfterValidator(_server_url)]

@@ -9,7 +9,7 @@ from gateway.store.clock_record import ClockRecord
 from gateway.store.conflicts import ConflictList
 from gateway.store.database import Database
 from gateway.store.deliveries import DeliveryList
-from gateway.store.event_counts import EventCounts
+from gateway.store.events_since_start import EventCounts
 from gateway.store.file_storage import Storage
 from gateway.store.jobs import JobList
 from gateway.store.ledger import Ledger
@@ -19,7 +19,7 @@ from gateway.web.authentication import Authenticator
 from gateway.web.health import HealthCheck
 from gateway.web.openid_connect import OpenIdConnect
 from gateway.web.result_files import Results
-from gateway.web.study_titles import Headlines
+from gateway.web.study_titles import StudyTitles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,7 @@ class WebContext:
     conflicts: ConflictList
     clock: ClockRecord
     worker_list: WorkerList
-    headlines: Headlines
+    study_titles: StudyTitles
     study_index: StudyIndex
     results: Results
     authenticator: Authenticator
@@ -73,7 +73,7 @@ class WebContext:
             conflicts=ConflictList(database),
             clock=ClockRecord(database),
             worker_list=WorkerList(database),
-            headlines=Headlines(database, storage),
+            study_titles=StudyTitles(database, storage),
             study_index=StudyIndex(database),
             results=Results(jobs, storage),
             authenticator=Authenticator(web, database),

@@ -144,7 +144,7 @@ class Actions:
             )
             replaced = conflict_detector.replaced_by(conflict)
             is_done = conflicts.take_new(conflict_id, n_instances, user, replaced)
-            self._context.headlines.forget(conflict.study_instance_uid)
+            self._context.study_titles.forget(conflict.study_instance_uid)
         return _done(request, is_done, _CHOICES[choice])
 
     def confirm_clock(self, request: Request) -> Response:

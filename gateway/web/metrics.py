@@ -22,8 +22,8 @@ from gateway.store.alarms import AlarmList
 from gateway.store.counter_totals import SEGMENTATION_LIMITS_SECONDS
 from gateway.store.database import Database
 from gateway.store.destination_states import DestinationStates
-from gateway.store.event_counts import Counted
 from gateway.store.events import EventKind, ObjectKind
+from gateway.store.events_since_start import Counted
 from gateway.store.file_storage import BYTES_PER_GB
 from gateway.store.overview import (
     arriving_studies,

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import hmac
 import secrets
-import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,10 +19,9 @@ from joserfc.errors import InvalidKeyIdError, JoseError
 from joserfc.jwk import KeySet
 
 from gateway.config import OidcSection
-from gateway.config.named_files import read_secret, shown
+from gateway.config.named_files import read_secret, tls_context_of_client
 from gateway.web.authentication import LoginRefused
 from gateway.web.openid_claims import Claims, ProvidedUser, name_in, roles_in
-from totalmap.errors import ConfigError
 from totalmap.log import get_logger
 
 CALLBACK_PATH = "/login/oidc"
@@ -91,7 +89,7 @@ class OpenIdConnect:
         self._key = secrets.token_bytes(_KEY_BYTES)
         file = settings.client_secret_file
         self._secret = read_secret(file, "web.oidc.client_secret_file") if file else None
-        self._trust = _trust(settings)
+        self._trust = tls_context_of_client(settings.ca_file, "web.oidc")
         self._provider: _Provider | None = None
 
     @property
@@ -265,7 +263,9 @@ class OpenIdConnect:
 
     def _request(self, method: str, url: str, **arguments: Any) -> httpx.Response:
         try:
-            with httpx.Client(verify=self._trust, timeout=self._settings.connect_seconds) as client:
+            with httpx.Client(
+                verify=self._trust, timeout=self._settings.connect_seconds, trust_env=False
+            ) as client:
                 return client.request(method, url, **arguments)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise ProviderAway(f"it does not answer: {type(error).__name__}") from None
@@ -316,14 +316,3 @@ def _require_name(subject: object) -> None:
 
 def _printable(text: str) -> str:
     return "".join(filter(str.isprintable, text))[:64]
-
-
-def _trust(settings: OidcSection) -> ssl.SSLContext:
-    if settings.ca_file is None:
-        return ssl.create_default_context()
-    try:
-        return ssl.create_default_context(cafile=settings.ca_file)
-    except OSError as error:  # SSLError is one
-        raise ConfigError(
-            f"web.oidc: {shown(settings.ca_file, 'ca_file')} can't be used: {error}"
-        ) from error

@@ -25,7 +25,7 @@ from gateway.web.context import WebContext
 from gateway.web.health import Health
 from gateway.web.load_and_destinations import DestinationRow, Load, destination_rows, load
 from gateway.web.result_files import PREVIEW_NAME, JobReport, ResultFile, preview
-from gateway.web.study_titles import Headline
+from gateway.web.study_titles import StudyTitle
 
 PAGE_JOBS = 25
 # The number of jobs of each group on the first page.
@@ -52,7 +52,7 @@ class JobRow:
     """A job in a list."""
 
     job: Job
-    headline: Headline
+    study_title: StudyTitle
     deliveries: Sequence[ListedDelivery]
     has_preview: bool
 
@@ -99,7 +99,7 @@ class ArrivingRow:
     """A study that is still being received."""
 
     study: ArrivingStudy
-    headline: Headline
+    study_title: StudyTitle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +107,7 @@ class HeldRow:
     """A study about which a user has to decide."""
 
     conflict: Conflict
-    headline: Headline
+    study_title: StudyTitle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +167,7 @@ class Study:
 
     now: float
     study_instance_uid: str
-    headline: Headline
+    study_title: StudyTitle
     conflicts: Sequence[ShownConflict]
     jobs: Sequence[StudyJob]
     events: Sequence[Event]
@@ -205,13 +205,15 @@ def overview(context: WebContext, group: Group | None, page: int) -> Overview:
         counts=counts,
         sections=[_section(context, kind, n, page, counts[kind]) for kind, n in shown.items()],
         held=[
-            HeldRow(conflict=conflict, headline=context.headlines.of(conflict.study_instance_uid))
+            HeldRow(
+                conflict=conflict, study_title=context.study_titles.of(conflict.study_instance_uid)
+            )
             for conflict in held[:FIRST_PAGE_HELD]
         ],
         n_held=len(held),
         clock_jump_seconds=clock.jump_seconds if clock else None,
         arriving=[
-            ArrivingRow(study=study, headline=context.headlines.of(study.study_instance_uid))
+            ArrivingRow(study=study, study_title=context.study_titles.of(study.study_instance_uid))
             for study in arriving[:FIRST_PAGE_ARRIVING]
         ],
         n_arriving=len(arriving),
@@ -238,7 +240,7 @@ def study(context: WebContext, study_instance_uid: str) -> Study | None:
     return Study(
         now=time.time(),
         study_instance_uid=study_instance_uid,
-        headline=context.headlines.of(study_instance_uid),
+        study_title=context.study_titles.of(study_instance_uid),
         conflicts=shown_conflicts(context, study_instance_uid),
         jobs=[
             StudyJob(
@@ -259,7 +261,7 @@ def _section(context: WebContext, group: Group, page_jobs: int, page: int, total
     rows = [
         JobRow(
             job=job,
-            headline=context.headlines.of(job.study_instance_uid),
+            study_title=context.study_titles.of(job.study_instance_uid),
             deliveries=deliveries[job.job_id],
             has_preview=preview(context.storage, job.job_id) is not None,
         )
@@ -282,4 +284,4 @@ def _workers(context: WebContext, workers: Sequence[Worker]) -> Sequence[WorkerR
 
 def _works_on(context: WebContext, worker: Worker) -> str:
     job = context.jobs.job(worker.job_id) if worker.job_id else None
-    return context.headlines.of(job.study_instance_uid).title if job else ""
+    return context.study_titles.of(job.study_instance_uid).title if job else ""

@@ -8,7 +8,7 @@ from gateway.rule_matching import ComparedWithRules, RuleMatch, compared_with_ru
 from gateway.store.study_content import images
 from gateway.web.context import WebContext
 from gateway.web.rule_words import rule_sentences
-from gateway.web.study_titles import Headline
+from gateway.web.study_titles import StudyTitle
 
 SERIES_SHOWN = 20
 
@@ -32,14 +32,14 @@ class RulesPage:
 
     Attributes:
         study_instance_uid: The study that they are compared with; empty: none.
-        headline: Of the study.
+        study_title: Of the study.
         compared: What rules look at in the study; None: it has no images here.
         series_shown: The number of series whose unmet conditions are shown.
     """
 
     rules: Sequence[ShownRule]
     study_instance_uid: str
-    headline: Headline | None
+    study_title: StudyTitle | None
     compared: ComparedWithRules | None
     series_shown: int = SERIES_SHOWN
 
@@ -59,9 +59,9 @@ def rules_page(context: WebContext, study_instance_uid: str) -> RulesPage:
     Raises:
         ResourceError: The database or the disk fails.
     """
-    compared, headline = None, None
+    compared, study_title = None, None
     if study_instance_uid:
-        headline = context.headlines.of(study_instance_uid)
+        study_title = context.study_titles.of(study_instance_uid)
         found = images(context.ledger.content(study_instance_uid))
         compared = compared_with_rules(found, context.storage) if found else None
     return RulesPage(
@@ -74,6 +74,6 @@ def rules_page(context: WebContext, study_instance_uid: str) -> RulesPage:
             for rule in context.settings.rules
         ],
         study_instance_uid=study_instance_uid,
-        headline=headline,
+        study_title=study_title,
         compared=compared,
     )

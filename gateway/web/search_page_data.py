@@ -7,7 +7,7 @@ from datetime import date
 from gateway.store.job import Job
 from gateway.store.study_index import SearchedState, StudyAttributes, StudyQuery
 from gateway.web.context import WebContext
-from gateway.web.study_titles import Headline, headline_of
+from gateway.web.study_titles import StudyTitle, study_title_of
 
 PAGE_STUDIES = 25
 # A user needs less; each word costs the database time.
@@ -27,7 +27,7 @@ class FoundStudy:
     """A study that was found."""
 
     attributes: StudyAttributes
-    headline: Headline
+    study_title: StudyTitle
     jobs: Sequence[Job]
 
 
@@ -115,7 +115,7 @@ def search_page(
     rows = [
         FoundStudy(
             attributes=study,
-            headline=headline_of(study),
+            study_title=study_title_of(study),
             jobs=jobs[study.study_instance_uid],
         )
         for study in shown

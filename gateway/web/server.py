@@ -33,13 +33,13 @@ from gateway.web.account_endpoints import (
 from gateway.web.authentication import LOGIN_PATH
 from gateway.web.context import WebContext
 from gateway.web.endpoints import Actions, Pages
-from gateway.web.information_endpoints import InformationPages
 from gateway.web.login_endpoints import BEGIN_PATH, Login
 from gateway.web.message_links import message_links
 from gateway.web.metrics import metrics
 from gateway.web.openid_connect import CALLBACK_PATH
 from gateway.web.permissions import Permission
 from gateway.web.rendering import render
+from gateway.web.search_rules_and_log_endpoints import SearchRulesAndLogPages
 from totalmap.errors import ConfigError, ResourceError
 from totalmap.log import get_logger
 
@@ -136,7 +136,7 @@ def _routes_for_users(context: WebContext) -> list[PermittedRoute]:
 
 
 def _pages(context: WebContext) -> list[PermittedRoute]:
-    pages, information, view = Pages(context), InformationPages(context), Permission.VIEW
+    pages, information, view = Pages(context), SearchRulesAndLogPages(context), Permission.VIEW
     return [
         PermittedRoute("/", pages.overview, view),
         PermittedRoute("/search", information.search, view),

@@ -23,7 +23,7 @@ UID_CHARACTERS = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Headline:
+class StudyTitle:
     """The title of a study on the page.
 
     Attributes:
@@ -39,7 +39,7 @@ class Headline:
     accession_number: str = ""
 
 
-class Headlines:
+class StudyTitles:
     """The titles of studies; safe to use from many threads.
 
     A study that is not indexed yet is read from a file, and its title is kept for a minute.
@@ -50,9 +50,9 @@ class Headlines:
         self._index = StudyIndex(database)
         self._storage = storage
         self._lock = Lock()
-        self._kept: OrderedDict[str, tuple[Headline, Path, float]] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[StudyTitle, Path, float]] = OrderedDict()
 
-    def of(self, study_instance_uid: str) -> Headline:
+    def of(self, study_instance_uid: str) -> StudyTitle:
         """Returns the title of a study.
 
         Raises:
@@ -60,40 +60,40 @@ class Headlines:
         """
         indexed = self._index.of(study_instance_uid)
         if indexed is not None:
-            return headline_of(indexed)
+            return study_title_of(indexed)
         with self._lock:
-            headline, path, read_at = self._kept.get(study_instance_uid, (None, None, 0.0))
-        if headline and path and time.monotonic() - read_at < KEPT_SECONDS and path.exists():
-            return headline
+            study_title, path, read_at = self._kept.get(study_instance_uid, (None, None, 0.0))
+        if study_title and path and time.monotonic() - read_at < KEPT_SECONDS and path.exists():
+            return study_title
         first = self._ledger.first_instance(study_instance_uid)
-        headline = self._read(first) if first else None
-        if first is None or headline is None:
-            return Headline(title=short_uid(study_instance_uid))
+        study_title = self._read(first) if first else None
+        if first is None or study_title is None:
+            return StudyTitle(title=short_uid(study_instance_uid))
         path = self._storage.path(first)
         with self._lock:
-            self._kept[study_instance_uid] = (headline, path, time.monotonic())
+            self._kept[study_instance_uid] = (study_title, path, time.monotonic())
             self._kept.move_to_end(study_instance_uid)
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
-        return headline
+        return study_title
 
     def forget(self, study_instance_uid: str) -> None:
         """Forgets the title of a study of which a user has taken another content."""
         with self._lock:
             self._kept.pop(study_instance_uid, None)
 
-    def _read(self, first: KeptInstance) -> Headline | None:
+    def _read(self, first: KeptInstance) -> StudyTitle | None:
         try:
             found = read_study_attributes(first.study_instance_uid, [first], self._storage)
         except ResourceError as error:  # the page is shown without the name
             log.warning("title_not_read", reason=str(error))
             return None
-        return headline_of(found) if found is not None else None
+        return study_title_of(found) if found is not None else None
 
 
-def headline_of(attributes: StudyAttributes) -> Headline:
+def study_title_of(attributes: StudyAttributes) -> StudyTitle:
     """Returns the title of a study with known attributes."""
-    return Headline(
+    return StudyTitle(
         title=attributes.patient_name or "(no name)",
         patient_id=attributes.patient_id,
         study_date=attributes.study_date,

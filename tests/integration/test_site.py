@@ -13,7 +13,7 @@ from tests.ohif.packages import PLAYWRIGHT, require_package
 from tests.servers import require_program
 from tests.waiting import WAIT_SECONDS
 from website.find_external_resources import external_resources
-from website.links import linked_paths, repository_path, site_path
+from website.rewrite_links import linked_paths, repository_path, site_path
 
 DRIVER = REPOSITORY / "tests" / "site.mjs"
 BUILD = ("-m", "mkdocs", "build", "--config-file", "website/mkdocs.yml")

@@ -40,11 +40,19 @@ def test_certificates_that_expire_within_30_days_are_named_the_next_first(tmp_pa
         }
     )
     assert names(settings) == [
-        "certificate_file of destination pacs",
+        "destinations[pacs].dicom.certificate_file",
         "receive.tls.certificate_file",
         "web.certificate_file",
     ]
     assert len(certificates(settings)) == 5
+
+
+def test_the_certificate_authority_of_the_identity_provider_is_named(tmp_path: Path) -> None:
+    oidc = {"issuer": "https://id.example", "client_id": "totalmap", "client_secret_file": "s"}
+    oidc |= {"ca_file": str(issued(tmp_path / "ca.pem", 3))}
+    web = {"oidc": oidc, "public_url": "https://totalmap.example"}
+    settings = GatewaySettings.model_validate({"web": web})
+    assert names(settings) == ["web.oidc.ca_file"]
 
 
 def test_a_chain_expires_with_its_first_certificate_and_a_bundle_with_its_last(

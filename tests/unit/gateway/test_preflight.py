@@ -237,7 +237,7 @@ def test_a_gateway_without_an_administrator_is_warned_about(tmp_path: Path) -> N
     one = settings(tmp_path)
     assert "user add NAME --role administrator" in str(found(one)["accounts"].warning)
     add_account_to(one)
-    assert found(one)["accounts"].good == "1 accounts, with an administrator"
+    assert found(one)["accounts"].good == "accounts: 1, with an administrator"
     behind = settings(tmp_path, web={"user_header": "X-Remote-User"})
     assert "accounts" not in found(behind)
 

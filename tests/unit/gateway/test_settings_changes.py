@@ -4,7 +4,8 @@ from pathlib import Path
 
 from gateway.config import GatewaySettings
 from gateway.config.inherited_settings import InheritedSettings, read_inherited_settings
-from gateway.config.settings_changes import fingerprints, fixed_changes, named_files
+from gateway.config.named_files import named_files
+from gateway.config.settings_changes import fingerprints, fixed_changes
 from tests.conftest import REPOSITORY
 from totalmap.settings_file import read_sections
 

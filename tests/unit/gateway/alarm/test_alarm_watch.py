@@ -207,6 +207,17 @@ def test_new_settings_hold_for_the_next_message(tmp_path: Path, hook: Hook) -> N
     assert hook.got.empty()
 
 
+def test_settings_whose_secret_is_gone_leave_alarms_as_they_are(tmp_path: Path, hook: Hook) -> None:
+    settings = load_gateway_settings(settings_file(tmp_path, hook))
+    with filled(settings) as gateway, watching(settings) as watch:
+        (webhook,) = settings.alarms.webhooks
+        gone = webhook.model_copy(update={"secret_file": tmp_path / "gone"})
+        alarms = settings.alarms.model_copy(update={"webhooks": (gone,)})
+        watch.use(settings.model_copy(update={"alarms": alarms}))
+        gateway.die(gateway.open_job("1.2"), "too thick")
+        assert hook.next().document["kind"] == "job_dead"
+
+
 @contextmanager
 def alarm_process(file: Path) -> Iterator["subprocess.Popen[bytes]"]:
     command = [sys.executable, "-m", "tests.unit.gateway.alarm.alarm_process", str(file)]

@@ -4,17 +4,17 @@ from pathlib import Path
 import pytest
 
 from gateway.dispatch.study_indexing import StudyIndexing
-from gateway.web.study_titles import Headline, Headlines
+from gateway.web.study_titles import StudyTitle, StudyTitles
 from tests.unit.gateway.web.filling import Filled
 
 
 @pytest.fixture
-def headlines(gateway: Filled) -> Headlines:
-    return Headlines(gateway.database, gateway.storage)
+def study_titles(gateway: Filled) -> StudyTitles:
+    return StudyTitles(gateway.database, gateway.storage)
 
 
 def test_the_headline_is_read_from_a_file_of_the_study(
-    gateway: Filled, headlines: Headlines, instance: Path
+    gateway: Filled, study_titles: StudyTitles, instance: Path
 ) -> None:
     study = gateway.receive(
         instance,
@@ -24,7 +24,7 @@ def test_the_headline_is_read_from_a_file_of_the_study(
         StudyDescription="CT Hüfte",
         AccessionNumber="A-100",
     )
-    assert headlines.of(study) == Headline(
+    assert study_titles.of(study) == StudyTitle(
         title="Müller, Eva Maria",
         patient_id="4711",
         study_date="2026-11-26",
@@ -45,34 +45,34 @@ def test_the_headline_is_read_from_a_file_of_the_study(
     ],
 )
 def test_a_dicom_name_is_shown_as_family_name_and_given_names(
-    gateway: Filled, headlines: Headlines, instance: Path, name: str, title: str
+    gateway: Filled, study_titles: StudyTitles, instance: Path, name: str, title: str
 ) -> None:
-    assert headlines.of(gateway.receive(instance, PatientName=name)).title == title
+    assert study_titles.of(gateway.receive(instance, PatientName=name)).title == title
 
 
 def test_the_headline_of_an_indexed_study_needs_no_file(
-    gateway: Filled, headlines: Headlines, instance: Path
+    gateway: Filled, study_titles: StudyTitles, instance: Path
 ) -> None:
     study = gateway.receive(instance, PatientName="Müller^Eva")
     StudyIndexing(gateway.storage, gateway.database).apply()
     shutil.rmtree(gateway.storage.study_folder(study))
-    assert headlines.of(study).title == "Müller, Eva"
+    assert study_titles.of(study).title == "Müller, Eva"
 
 
 def test_a_study_without_files_is_shown_by_the_end_of_its_uid(
-    gateway: Filled, headlines: Headlines, instance: Path
+    gateway: Filled, study_titles: StudyTitles, instance: Path
 ) -> None:
     study = gateway.receive(instance, PatientName="Müller^Eva")
-    assert headlines.of(study).title == "Müller, Eva"
+    assert study_titles.of(study).title == "Müller, Eva"
     shutil.rmtree(gateway.storage.study_folder(study))
-    assert headlines.of(study) == Headline(title=f"…{study[-12:]}")
+    assert study_titles.of(study) == StudyTitle(title=f"…{study[-12:]}")
 
 
 def test_an_unknown_or_broken_study_is_shown_by_the_end_of_its_uid(
-    gateway: Filled, headlines: Headlines, instance: Path
+    gateway: Filled, study_titles: StudyTitles, instance: Path
 ) -> None:
-    assert headlines.of("1.2.840.99").title == "…1.2.840.99"
+    assert study_titles.of("1.2.840.99").title == "…1.2.840.99"
     study = gateway.receive(instance)
     (file,) = gateway.storage.study_folder(study).iterdir()
     file.write_bytes(b"no DICOM")
-    assert headlines.of(study).title == f"…{study[-12:]}"
+    assert study_titles.of(study).title == f"…{study[-12:]}"

@@ -6,7 +6,7 @@ import pytest
 
 from app.run_study import RunOutcome
 from cli.console_without_markup import plain_console
-from cli.run_output import summary
+from cli.run_summary import summary
 from totalmap.dicom.series_selection import judge
 from totalmap.dicom.study import read_study
 from totalmap.errors import NoSuitableSeries

@@ -7,8 +7,8 @@ import pytest
 
 from gateway.config import GatewaySettings
 from gateway.store.deletion import delete_history, delete_sources
-from gateway.store.event_counts import EventCounts
 from gateway.store.events import EventKind, ObjectKind
+from gateway.store.events_since_start import EventCounts
 from gateway.store.overview import count_instances, segmentation_seconds
 from tests.phantom.study import WrittenSeries
 from tests.unit.gateway.web.filling import Filled, open_filled

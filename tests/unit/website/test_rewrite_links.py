@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
-from website.links import (
+from website.rewrite_links import (
     linked_paths,
     outside_files,
     repository_path,

@@ -1,4 +1,4 @@
-"""Answers requests for the search, the rules and the log."""
+"""Endpoints of the search, the rules and the log."""
 
 from http import HTTPStatus
 from urllib.parse import quote
@@ -17,7 +17,7 @@ from gateway.web.saved_searches import SavedSearches
 from gateway.web.search_page_data import EXPIRED, WrongQuery, query_of, search_page
 
 
-class InformationPages:
+class SearchRulesAndLogPages:
     """Endpoints that show what is not the state of a job."""
 
     def __init__(self, context: WebContext) -> None:
