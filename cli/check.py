@@ -34,7 +34,7 @@ def check(
     import logging
 
     from cli.console_without_markup import plain_console
-    from cli.result_lines import finding_lines
+    from cli.format_series_and_findings import finding_lines
     from totalmap import log
     from totalmap.open_input import open_input
     from totalmap.quality.assess_existing_seg import (

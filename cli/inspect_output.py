@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cli.result_lines import series_table
+from cli.format_series_and_findings import series_table
 from totalmap.dicom.anonymous_file_names import anonymous_name
 from totalmap.dicom.geometry import Geometry
 from totalmap.dicom.header import printable

@@ -9,8 +9,8 @@ from rich.text import Text
 
 from app.all_studies import StudyRun, run_all_studies, worst_exit_status
 from app.run_study import RunOutcome, RunRequest
+from cli.format_series_and_findings import finding_lines, series_table
 from cli.progress import STAGES, ProgressDisplay
-from cli.result_lines import finding_lines, series_table
 from totalmap.dicom.study_choice import StudyEntry
 from totalmap.display_names import display_name
 from totalmap.errors import ConfigError

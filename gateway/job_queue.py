@@ -14,9 +14,9 @@ from dbos import DBOS, DBOSConfig, EnqueueOptions
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.config import GatewaySettings
-from gateway.store.damage import is_sound_sqlite
 from gateway.store.deliveries import Delivery
 from gateway.store.job import Job
+from gateway.store.ledger_damage import is_sound_sqlite
 from totalmap.errors import ResourceError
 from totalmap.log import get_logger
 

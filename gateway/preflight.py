@@ -13,9 +13,9 @@ from pathlib import Path
 from ssl import PROTOCOL_TLS_SERVER, SSLContext
 
 from app.preflight import require_ready
+from gateway.alarm.channels import ways_of
 from gateway.alarm.send_email import EmailSender
 from gateway.alarm.send_webhook import WebhookSender
-from gateway.alarm.ways import ways_of
 from gateway.certificate_expiry import expiring_certificates
 from gateway.config import (
     EmailSection,

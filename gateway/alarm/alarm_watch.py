@@ -13,19 +13,19 @@ from dataclasses import dataclass
 from functools import partial
 from threading import Event, Lock, Thread
 
+from gateway.alarm.channels import Way, sent_kinds, ways_of
 from gateway.alarm.fault_detection import FaultDetector
 from gateway.alarm.ledger_failure_alarm import LedgerAlarm
 from gateway.alarm.message_sending import SECONDS_PER_DAY, MessageSender
 from gateway.alarm.message_text import MessageWriter
 from gateway.alarm.restart_counter import RestartCounter
-from gateway.alarm.ways import Way, sent_kinds, ways_of
 from gateway.config import AlarmKind, GatewaySettings
 from gateway.heartbeat import Silence, UnpausedClock
 from gateway.store.alarm_messages import AlarmMessages
 from gateway.store.alarms import AlarmList
-from gateway.store.damage import DamagedLedger
 from gateway.store.database import Database, open_database
 from gateway.store.file_storage import Storage
+from gateway.store.ledger_damage import DamagedLedger
 from totalmap.errors import ConfigError, ResourceError, TotalMapError, internal_error
 from totalmap.log import get_logger
 

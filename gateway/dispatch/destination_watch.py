@@ -11,9 +11,9 @@ from threading import Event, Thread
 
 from gateway.config import DestinationSection, GatewaySettings
 from gateway.deliver.destination_probe import probe
-from gateway.store.damage import DamagedLedger
 from gateway.store.database import Database
 from gateway.store.destination_states import DestinationStates
+from gateway.store.ledger_damage import DamagedLedger
 from totalmap.errors import ResourceError, internal_error
 from totalmap.log import get_logger
 

@@ -31,12 +31,12 @@ from gateway.process_ending import Ending, WorkInHand
 from gateway.retention.retention import ClockGuard, Retention
 from gateway.store.clock_record import ClockRecord
 from gateway.store.conflicts import ConflictList
-from gateway.store.damage import DamagedLedger
 from gateway.store.database import open_database
 from gateway.store.deliveries import DeliveryList
 from gateway.store.file_storage import Storage
 from gateway.store.jobs import JobList
 from gateway.store.ledger import GrowingStudy, KeptInstance, Ledger
+from gateway.store.ledger_damage import DamagedLedger
 from gateway.store.workers import WorkerList
 from totalmap.errors import ResourceError
 from totalmap.log import get_logger

@@ -19,9 +19,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gateway.store.database import Connection, Database
-from gateway.store.deletion import LeavingStudies
 from gateway.store.file_storage import Storage, sync
 from gateway.store.ledger import Ledger
+from gateway.store.row_deletion import LeavingStudies
 from totalmap.log import get_logger
 
 # Longer than an instance takes from its file to its row, even with a busy database.

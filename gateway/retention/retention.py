@@ -21,7 +21,10 @@ from gateway.retention.rules import (
 )
 from gateway.store.clock_record import ClockReading, ClockRecord
 from gateway.store.database import Connection, Database
-from gateway.store.deletion import (
+from gateway.store.events import EventKind, ObjectKind, record
+from gateway.store.file_storage import INPUT_NAME, Storage
+from gateway.store.retention_state import StudyState, lock_study, read_study_state
+from gateway.store.row_deletion import (
     count_results,
     delete_history,
     delete_other_events,
@@ -35,9 +38,6 @@ from gateway.store.deletion import (
     studies_received_before,
     studies_without_sources,
 )
-from gateway.store.events import EventKind, ObjectKind, record
-from gateway.store.file_storage import INPUT_NAME, Storage
-from gateway.store.retention_state import StudyState, lock_study, read_study_state
 from gateway.store.study_index import delete_study_attributes
 from totalmap.log import get_logger
 

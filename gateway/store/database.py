@@ -23,8 +23,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
 
 from gateway.config import GatewaySettings
-from gateway.store.damage import DamageMark, is_damage
-from gateway.store.layout import (
+from gateway.store.ledger_damage import DamageMark, is_damage
+from gateway.store.migrate_schema import (
     downgrade_layout,
     require_known_layout,
     require_layout,

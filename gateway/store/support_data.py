@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 
 from gateway.store.database import Database
 from gateway.store.events import EventKind, Outcome
-from gateway.store.layout import layout_of
+from gateway.store.migrate_schema import layout_of
 from gateway.store.overview import (
     arriving_studies,
     count_deliveries,

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from threading import Event, Thread
 
 from gateway.config import GatewaySettings
-from gateway.store.damage import DamagedLedger
 from gateway.store.database import Database, open_database
+from gateway.store.ledger_damage import DamagedLedger
 from totalmap.errors import ResourceError
 from totalmap.log import get_logger
 

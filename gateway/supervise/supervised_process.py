@@ -15,7 +15,7 @@ from types import MappingProxyType
 from gateway.config.inherited_settings import InheritedSettings
 from gateway.heartbeat import HeartbeatTable, ProcessState, Silence
 from gateway.process_ending import FINISH_SIGNAL
-from gateway.store.damage import DamagedLedger
+from gateway.store.ledger_damage import DamagedLedger
 from gateway.supervise.process_info import is_stopped, used_bytes, with_descendants
 from totalmap.errors import ConfigError, ModelError, TotalMapError
 from totalmap.log import get_logger

@@ -32,11 +32,11 @@ from gateway.web.account_endpoints import (
 )
 from gateway.web.authentication import LOGIN_PATH
 from gateway.web.context import WebContext
-from gateway.web.endpoints import Actions, Pages
 from gateway.web.login_endpoints import BEGIN_PATH, Login
 from gateway.web.message_links import message_links
 from gateway.web.metrics import metrics
 from gateway.web.openid_connect import CALLBACK_PATH
+from gateway.web.page_endpoints import Actions, Pages
 from gateway.web.permissions import Permission
 from gateway.web.rendering import render
 from gateway.web.search_rules_and_log_endpoints import SearchRulesAndLogPages

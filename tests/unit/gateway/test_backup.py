@@ -31,7 +31,7 @@ from tests.accounts import USER, add_account
 from tests.phantom.study import WrittenSeries
 from tests.postgres import running_postgres
 from tests.unit.gateway.receive.test_intake import received
-from tests.unit.gateway.store.test_layout import OLD_STORE
+from tests.unit.gateway.store.test_migrate_schema import OLD_STORE
 from totalmap.errors import ConfigError, ExitStatus
 
 N_INSTANCES = 48

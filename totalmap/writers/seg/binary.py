@@ -31,7 +31,7 @@ from totalmap.writers.dicom.slice_boxes import SliceBox, slice_boxes
 from totalmap.writers.seg.functional_groups import per_frame_groups
 from totalmap.writers.seg.header import EncodedSeg, dimensions, seg_header
 from totalmap.writers.seg.read_back import compare_seg
-from totalmap.writers.seg.split import SegPart, seg_parts
+from totalmap.writers.seg.split_by_body_system import SegPart, seg_parts
 
 KIND = ObjectKind(name=ResultKind.SEG, sop_class=SegmentationStorage, modality="SEG")
 

@@ -28,7 +28,7 @@ from totalmap.writers.dicom.header import (
     referenced_series,
 )
 from totalmap.writers.seg.functional_groups import shared_groups
-from totalmap.writers.seg.split import SegPart, would_hold
+from totalmap.writers.seg.split_by_body_system import SegPart, would_hold
 
 _SEGMENT = ("ReferencedSegmentNumber", "SegmentIdentificationSequence")
 _POSITION = ("ImagePositionPatient", "PlanePositionSequence")

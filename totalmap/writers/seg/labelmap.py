@@ -27,7 +27,7 @@ from totalmap.writers.dicom.encoding import encapsulated_pixels
 from totalmap.writers.dicom.header import ObjectKind
 from totalmap.writers.seg.functional_groups import FunctionalGroups, per_frame_groups
 from totalmap.writers.seg.header import EncodedSeg, dimensions, seg_header
-from totalmap.writers.seg.split import SegPart, seg_parts, undivided
+from totalmap.writers.seg.split_by_body_system import SegPart, seg_parts, undivided
 
 FILE_NAME = "seg_labelmap.dcm"
 LABEL_MAP_SEGMENTATION_STORAGE = UID("1.2.840.10008.5.1.4.1.1.66.7")  # PS3.6 A; not in pydicom yet

@@ -10,7 +10,7 @@ from totalmap.settings import ResultKind, Settings
 from totalmap.structures import Structure
 from totalmap.writers.dicom import identifiers
 from totalmap.writers.seg import binary, labelmap
-from totalmap.writers.seg.split import seg_parts, undivided
+from totalmap.writers.seg.split_by_body_system import seg_parts, undivided
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,9 +16,9 @@ import yaml
 from gateway.alarm.alarm_watch import AlarmWatch, sending_alarms
 from gateway.config import GatewaySettings, load_gateway_settings
 from gateway.store.alarm_messages import AlarmMessages, MessageState
-from gateway.store.damage import DamagedLedger
 from gateway.store.database import LEDGER_FILE
 from gateway.store.destination_states import DestinationStates
+from gateway.store.ledger_damage import DamagedLedger
 from gateway.supervise.ledger_integrity_check import checking_ledger
 from tests.servers import LOOPBACK
 from tests.unit.gateway.alarm.receivers import (

@@ -17,8 +17,8 @@ from gateway.config import GatewaySettings, ReceiveSection, SenderSection, WebSe
 from gateway.heartbeat import HeartbeatTable, HeartbeatWatch, ProcessState
 from gateway.receive.dicom_receiver import running_receiver
 from gateway.receive.intake import Intake
-from gateway.store.damage import DamagedLedger
 from gateway.store.database import LEDGER_FILE
+from gateway.store.ledger_damage import DamagedLedger
 from gateway.store.schema import DELIVERIES, JOBS, STUDIES, WORKERS
 from gateway.web.health import DRAINED, ask_receiver
 from gateway.web.server import running_web

@@ -11,10 +11,10 @@ import pytest
 
 from gateway.config import GatewaySettings
 from gateway.receive.intake import Intake
-from gateway.store.damage import DamagedLedger
 from gateway.store.database import LEDGER_FILE, Database, open_database
 from gateway.store.file_storage import Storage
 from gateway.store.ledger import Ledger
+from gateway.store.ledger_damage import DamagedLedger
 from gateway.supervise.ledger_integrity_check import checking_ledger
 from tests.phantom.study import WrittenSeries
 from tests.unit.gateway.instances import ELSEWHERE, ONE, SECOND

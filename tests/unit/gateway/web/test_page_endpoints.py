@@ -10,7 +10,7 @@ from sqlalchemy import insert, select
 from gateway.store.events import EventKind, history
 from gateway.store.job import Judgement
 from gateway.store.schema import EVENTS, JOBS
-from gateway.web.endpoints import REPORT_POLICY
+from gateway.web.page_endpoints import REPORT_POLICY
 from tests.unit.gateway.store.test_jobs import REJECTED
 from tests.unit.gateway.web.browsing import USER, press
 from tests.unit.gateway.web.filling import Filled

@@ -12,7 +12,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, NullPool, create_engine, inspect, text
 
 from gateway.config import Role
-from gateway.store import layout
+from gateway.store import migrate_schema
 from gateway.store.accounts import AccountList
 from gateway.store.audit_events import record_logged_in
 from gateway.store.database import Database
@@ -63,7 +63,7 @@ def test_the_migrations_make_the_tables_of_the_schema(tmp_path: Path) -> None:
 
 def test_the_newest_migration_is_the_layout_of_the_code() -> None:
     config = Config()
-    config.set_main_option("script_location", str(Path(layout.__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(Path(migrate_schema.__file__).parent / "migrations"))
     assert ScriptDirectory.from_config(config).get_heads() == [LAYOUT]
 
 
