@@ -233,6 +233,30 @@ def record_viewed(
             )
 
 
+def record_searched(database: Database, who: str, address: str, conditions: str) -> None:
+    """Stores that a user has searched for studies.
+
+    Args:
+        database: With the events.
+        who: The user.
+        address: From where.
+        conditions: The attributes that were searched by, without what was entered.
+
+    Raises:
+        ResourceError: The database fails.
+    """
+    with database.transaction() as connection:
+        record(
+            connection,
+            EventKind.SEARCHED,
+            "",
+            object_kind=ObjectKind.SEARCH,
+            who=_printable(who),
+            detail=conditions,
+            address=address,
+        )
+
+
 def record_started_up(database: Database, process: str) -> None:
     """Stores that a process of the gateway begins its work.
 
