@@ -86,6 +86,7 @@ soak: $(VENV)/.development
 	KILLS=100 STUDIES=40 SLICES=250 \
 	    $(BIN)/pytest tests/integration/test_service_kills.py
 	ROUNDS=20 $(BIN)/pytest tests/integration/test_worker_kills.py
+	HANG_SECONDS=20 PAUSE_SECONDS=120 $(BIN)/pytest tests/integration/test_hung_processes.py
 	QUEUED=100 $(BIN)/pytest tests/unit/gateway/test_job_queue.py -k upgrade
 	$(BIN)/python -m benchmarks.soak --minutes $(MINUTES) --output benchmarks/results/soak.md
 
