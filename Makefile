@@ -43,6 +43,7 @@ WEIGHTS ?=
 OPTIONS ?=
 
 BENCH ?= --output benchmarks/results/speed-$(DEVICE).md
+EXACTNESS ?= --output benchmarks/results/exactness.md
 MINUTES ?= $(if $(filter fuzz,$(MAKECMDGOALS)),60,120)
 BUNDLE ?= build/bundle
 
@@ -80,6 +81,7 @@ coverage: $(VENV)/.development
 
 bench: $(VENV)/.development
 	$(BIN)/python -m benchmarks.speed --device $(DEVICE) $(BENCH)
+	$(BIN)/python -m benchmarks.exactness $(EXACTNESS)
 
 soak: $(VENV)/.development
 	KILLS=100 INSTANCES=10000 $(BIN)/pytest tests/integration/test_receiver_kills.py
