@@ -1,0 +1,130 @@
+"""Networks are measured in boxes against the whole volume, and the record decides."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.networks import build_boxes, build_finder
+from tests.phantom.study import SeriesSpec, WrittenSeries, write_series
+from tests.segmentations import volume_of
+from tests.unit.test_run_log import Recorder
+from totalmap.dicom.volume import Volume
+from totalmap.engine.bf16_agreement import dice_by_label
+from totalmap.engine.box_agreement import measure_boxes
+from totalmap.engine.engine import Engine
+from totalmap.engine.predict import Networks
+from totalmap.engine.segment import segment
+from totalmap.engine.tasks import load_task
+from totalmap.engine.weights import require_good_boxes
+from totalmap.engine.weights_manifest import ModelRecord, adopt, read_manifest
+from totalmap.errors import InputError, ModelError
+from totalmap.settings import Search, SegmentationSection, Variant
+
+GALLBLADDER, VERTEBRA = 4, 31
+TASK = load_task("total", Variant.FULL, search=Search.BOXES)
+SPEC = SeriesSpec(
+    rows=26,
+    columns=28,
+    n_slices=20,
+    pixel_spacing_mm=(3.5, 3.3),
+    slice_spacing_mm=4.5,
+    slice_thickness_mm=4.5,
+    centre_lps_mm=(-29.0, -59.0, 110.0),
+    stained=(GALLBLADDER,),
+)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_boxes(tmp_path_factory.mktemp("models"), TASK, GALLBLADDER, VERTEBRA)
+
+
+@pytest.fixture(scope="module")
+def volume(tmp_path_factory: pytest.TempPathFactory) -> Volume:
+    return volume_of(write_series(tmp_path_factory.mktemp("in"), 3, SPEC).folder)
+
+
+@pytest.fixture(scope="module")
+def measured(
+    models: Path, volume: Volume, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, ModelRecord]:
+    """The records of the networks after the measurement, by dataset."""
+    folder = Path(shutil.copytree(models, tmp_path_factory.mktemp("measured") / "models"))
+    return {record.dataset: record for record in measure_boxes(folder, volume).models}
+
+
+def test_each_network_is_compared_with_its_own_labels_of_the_whole_volume(
+    models: Path, volume: Volume, measured: dict[str, ModelRecord]
+) -> None:
+    organs = TASK.boxes[0]
+    names = tuple(structure.name for structure in organs.structures)
+    alone = SegmentationSection(variant=Variant.FULL, structures=names)
+    boxed = Engine(alone, models).segment(volume, Recorder().progress).labels
+    networks = Networks(replace(organs, crop=None), models)
+    everywhere = segment(volume, (networks,), Recorder().progress).labels
+    expected = dice_by_label(everywhere, boxed)
+    record = measured[organs.models[0].dataset]
+    assert record.boxes is not None
+    assert record.boxes.dice == {
+        structure.name: round(expected[structure.label], 4)
+        for structure in organs.structures
+        if structure.label in expected
+    }
+    assert 0 <= record.boxes.min_dice < 0.98  # the labels of random networks are noise
+
+
+def test_a_network_without_a_box_has_a_dice_of_0(measured: dict[str, ModelRecord]) -> None:
+    """The rough network finds no rib, and the random network finds ribs everywhere."""
+    record = measured[TASK.models[-1].dataset]
+    assert record.boxes is not None
+    assert set(record.boxes.dice.values()) == {0.0}
+
+
+def test_networks_that_agree_may_search_in_boxes(volume: Volume, tmp_path: Path) -> None:
+    settings = SegmentationSection(
+        variant=Variant.FULL, structures=("gallbladder",), search=Search.BOXES
+    )
+    (part,) = load_task("total", Variant.FULL, ("gallbladder",), Search.BOXES).boxes
+    build_finder(tmp_path, part.chain[0], GALLBLADDER)
+    build_finder(tmp_path, part, part.models[0].label_table.index(GALLBLADDER))
+    with pytest.raises(ModelError, match="search boxes was not measured"):
+        Engine(settings, tmp_path)
+    measure_boxes(tmp_path, volume)
+    found = Engine(settings, tmp_path).segment(volume, Recorder().progress)
+    assert [one.structure.name for one in found.found()] == ["gallbladder"]
+
+
+def test_a_measurement_names_the_rough_network_and_is_kept_until_files_change(
+    models: Path, volume: Volume, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(models, tmp_path / "models"))
+    measure_boxes(folder, volume)
+    with pytest.raises(ModelError, match=r"search boxes is refused for .*: the Dice of .* is 0\."):
+        require_good_boxes(folder, TASK)
+    first, rough = (task.models[0].dataset for task in (TASK, TASK.chain[0]))
+    adopt(folder, datasets=[first])
+    records = {record.dataset: record for record in read_manifest(folder).models}
+    assert records[first].boxes is not None
+    checkpoint = TASK.chain[0].models[0].checkpoint
+    assert records[first].boxes.rough_sha256 == records[rough].checkpoint_sha256(checkpoint)
+    plans = next(folder.glob(f"{first}/*/plans.json"))
+    plans.write_text(plans.read_text() + "\n")
+    adopt(folder)
+    with pytest.raises(ModelError, match=f"search boxes was not measured .*{first}"):
+        require_good_boxes(folder, TASK)
+
+
+def test_boxes_are_not_measured_without_networks_that_can_search_in_them(
+    fast_models: Path, phantom_series: WrittenSeries
+) -> None:
+    with pytest.raises(InputError, match="boxes can't be measured"):
+        measure_boxes(fast_models, volume_of(phantom_series.folder))
+
+
+def test_boxes_are_not_measured_without_the_rough_network(
+    full_models: Path, volume: Volume
+) -> None:
+    with pytest.raises(ModelError, match="models install total --variant fastest"):
+        measure_boxes(full_models, volume)
