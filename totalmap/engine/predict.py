@@ -9,7 +9,7 @@ from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -122,7 +122,7 @@ class Networks:
         self._models = tuple(_model(model, arithmetic, chosen) for model in verified)
         self.identities = tuple(model.identity for model in self._models)
         self._sharing_memory = self._models
-        self.parts: tuple[Self, ...] = tuple(
+        self.parts: tuple[Networks, ...] = tuple(
             self._alone(part, model)
             for part, model in zip(task.boxes, self._models if task.boxes else (), strict=True)
             if any(structure.label in model.learnt for structure in part.structures)
@@ -130,7 +130,7 @@ class Networks:
         for model in self._models:
             model.fallbacks.load()
 
-    def _alone(self, part: Task, model: _Model) -> Self:
+    def _alone(self, part: Task, model: _Model) -> "Networks":
         """Returns one of the loaded networks, as the network of a task of its own."""
         alone = copy(self)
         alone.task = narrowed(part, (model.learnt,))
@@ -161,7 +161,7 @@ class Networks:
             ResourceError: The memory is too small.
             OutputError: A logit is not finite.
         """
-        keep_loaded = self.require_memory(image.shape)
+        keep_loaded = self._ensure_memory(image.shape)
         places = undivided(image.shape[0])
         if self.task.several_models and is_split(image.shape, self._split_above_voxels):
             places = thirds(image.shape[0])
@@ -192,11 +192,16 @@ class Networks:
         padded = tuple(map(max, shape, plans.patch_size))
         return tiles(padded, plans.patch_size, self.task.step_size)
 
-    def require_memory(self, shape: tuple[int, ...]) -> bool:
-        """Returns whether all networks may stay loaded; frees memory if it is short.
+    def require_memory(self, shape: tuple[int, ...]) -> None:
+        """Makes sure that an image, (z, y, x), fits the memory; frees memory if it is short.
 
-        Args:
-            shape: (z, y, x) of an image.
+        Raises:
+            ResourceError: The memory is too small.
+        """
+        self._ensure_memory(shape)
+
+    def _ensure_memory(self, shape: tuple[int, ...]) -> bool:
+        """Returns whether all networks may stay loaded; frees memory if it is short.
 
         Raises:
             ResourceError: The memory is too small.

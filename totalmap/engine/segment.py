@@ -106,11 +106,9 @@ def box_around(mask: NDArray[np.bool_], geometry: Geometry, margin_mm: float) ->
     """
     if not mask.any():
         return None
-    k, j, i = (
-        np.flatnonzero(mask.any(axis=others))[[0, -1]] for others in ((1, 2), (0, 2), (0, 1))
-    )
-    extent = tuple(slice(int(first), int(last) + 1) for first, last in (k, j, i))
-    return with_margin(extent, geometry, margin_mm)
+    ends = (np.flatnonzero(mask.any(axis=others))[[0, -1]] for others in ((1, 2), (0, 2), (0, 1)))
+    k, j, i = (slice(int(first), int(last) + 1) for first, last in ends)
+    return with_margin((k, j, i), geometry, margin_mm)
 
 
 def with_margin(extent: Box, geometry: Geometry, margin_mm: float) -> Box:

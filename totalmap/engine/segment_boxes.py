@@ -187,7 +187,7 @@ def _contacts(labels: NDArray[np.uint8], part: _Found, geometry: Geometry) -> It
         inner = {0: side.start > 0, -1: side.stop < geometry.shape[axis]}
         for place, face in zip((0, -1), pair, strict=True):
             if inner[place]:
-                plane = labels[part.box].take(place, axis=axis)
+                plane = labels[part.box].take([place], axis=axis)
                 for structure in _present(part.task.structures, plane):
                     touched.setdefault(structure, set()).add(face)
     for structure in part.task.structures:

@@ -4,6 +4,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.networks import build_boxes, build_finder
@@ -15,10 +16,10 @@ from totalmap.engine.bf16_agreement import dice_by_label
 from totalmap.engine.box_agreement import measure_boxes
 from totalmap.engine.engine import Engine
 from totalmap.engine.predict import Networks
-from totalmap.engine.segment import segment
-from totalmap.engine.tasks import load_task
+from totalmap.engine.segment import find
+from totalmap.engine.tasks import Task, load_task
 from totalmap.engine.weights import require_good_boxes
-from totalmap.engine.weights_manifest import ModelRecord, adopt, read_manifest
+from totalmap.engine.weights_manifest import BoxAgreement, ModelRecord, adopt, read_manifest
 from totalmap.errors import InputError, ModelError
 from totalmap.settings import Search, SegmentationSection, Variant
 
@@ -55,6 +56,12 @@ def measured(
     return {record.dataset: record for record in measure_boxes(folder, volume).models}
 
 
+def agreement(records: dict[str, ModelRecord], part: Task) -> BoxAgreement:
+    found = records[part.models[0].dataset].boxes
+    assert found is not None
+    return found
+
+
 def test_each_network_is_compared_with_its_own_labels_of_the_whole_volume(
     models: Path, volume: Volume, measured: dict[str, ModelRecord]
 ) -> None:
@@ -63,23 +70,20 @@ def test_each_network_is_compared_with_its_own_labels_of_the_whole_volume(
     alone = SegmentationSection(variant=Variant.FULL, structures=names)
     boxed = Engine(alone, models).segment(volume, Recorder().progress).labels
     networks = Networks(replace(organs, crop=None), models)
-    everywhere = segment(volume, (networks,), Recorder().progress).labels
-    expected = dice_by_label(everywhere, boxed)
-    record = measured[organs.models[0].dataset]
-    assert record.boxes is not None
-    assert record.boxes.dice == {
+    everywhere, _ = find(volume, networks, None, Recorder().progress)
+    expected = dice_by_label(everywhere, boxed.astype(np.uint8))
+    measurement = agreement(measured, organs)
+    assert measurement.dice == {
         structure.name: round(expected[structure.label], 4)
         for structure in organs.structures
         if structure.label in expected
     }
-    assert 0 <= record.boxes.min_dice < 0.98  # the labels of random networks are noise
+    assert 0 <= measurement.min_dice < 0.98  # the labels of random networks are noise
 
 
 def test_a_network_without_a_box_has_a_dice_of_0(measured: dict[str, ModelRecord]) -> None:
     """The rough network finds no rib, and the random network finds ribs everywhere."""
-    record = measured[TASK.models[-1].dataset]
-    assert record.boxes is not None
-    assert set(record.boxes.dice.values()) == {0.0}
+    assert set(agreement(measured, TASK.boxes[-1]).dice.values()) == {0.0}
 
 
 def test_networks_that_agree_may_search_in_boxes(volume: Volume, tmp_path: Path) -> None:
@@ -106,9 +110,9 @@ def test_a_measurement_names_the_rough_network_and_is_kept_until_files_change(
     first, rough = (task.models[0].dataset for task in (TASK, TASK.chain[0]))
     adopt(folder, datasets=[first])
     records = {record.dataset: record for record in read_manifest(folder).models}
-    assert records[first].boxes is not None
     checkpoint = TASK.chain[0].models[0].checkpoint
-    assert records[first].boxes.rough_sha256 == records[rough].checkpoint_sha256(checkpoint)
+    measurement = agreement(records, TASK.boxes[0])
+    assert measurement.rough_sha256 == records[rough].checkpoint_sha256(checkpoint)
     plans = next(folder.glob(f"{first}/*/plans.json"))
     plans.write_text(plans.read_text() + "\n")
     adopt(folder)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tests.networks import allow_boxes, build_boxes
 from tests.phantom.study import SeriesSpec, write_series
 from tests.segmentations import MODEL, volume_of
-from tests.unit.engine.test_inference_resampling import geometry_of
+from tests.unit.engine.test_inference_resampling import UNEVEN, geometry_of
 from tests.unit.engine.test_inference_resampling import volume_of as grid_volume_of
 from tests.unit.test_run_log import Recorder
 from totalmap.dicom.volume import Volume
@@ -78,10 +78,10 @@ class Levels:
             raise ResourceError("too large")
 
 
-@pytest.fixture(params=[0.0, 20.0], ids=["grid", "tilted"])
+@pytest.fixture(params=[None, UNEVEN], ids=["grid", "uneven"])
 def volume(request: pytest.FixtureRequest) -> Volume:
     """A small volume with a liver of 1000 and a vertebra of -900."""
-    geometry = geometry_of(tilt_degrees=request.param)
+    geometry = geometry_of(steps=request.param)
     voxels = np.full(geometry.shape, -100, dtype=np.int16)
     voxels[5:9, 7:12, 5:9] = 1000
     voxels[10:12, 13:16, 11:13] = -900
