@@ -1,9 +1,10 @@
 """Counts the tiles of each 1.5 mm network in the whole volume and in the box of its structures.
 
-    python -m benchmarks.box_tiles [--fields-of-view 400 500] [--slices 224] [--size 512] [--seed 0]
+    python -m benchmarks.box_tiles [--fields-of-view 400 500] [--slices 112] [--size 256] [--seed 0]
         [--output FILE]
 
-A phantom of the trunk is drawn at each field of view, with slices every 1.5 mm. Random weights find
+A phantom of the trunk is drawn at each field of view, with slices every 3 mm. On the grid of the
+networks it has the size of a CT of 512 x 512 x 224 voxels with slices every 1.5 mm. Random weights find
 no structures, so the demo network finds those that it has learnt, and the boxes are made of them
 (`demo`) or of all true labels of the phantom (`true`), with the margin of `--roi_subset`, 20 mm.
 A body has structures that the phantom lacks, so the true boxes are larger where they reach
@@ -38,15 +39,15 @@ from totalmap.settings import Search, Variant
 DEMO_MODELS = Path(__file__).parent.parent / "models" / "demo"
 TASK = load_task("total", Variant.FULL, search=Search.BOXES)
 ROUGH = load_task("total", Variant.FAST)
-SLICE_MM = 1.5
+SLICE_MM = 3.0
 
 
 def main() -> None:
     """Counts, prints the tables, and writes them to a file if one is named."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--fields-of-view", type=int, nargs="+", default=[400, 500], metavar="MM")
-    parser.add_argument("--slices", type=int, default=224)
-    parser.add_argument("--size", type=int, default=512, help="rows and columns")
+    parser.add_argument("--slices", type=int, default=112)
+    parser.add_argument("--size", type=int, default=256, help="rows and columns")
     parser.add_argument("--seed", type=int, default=0, help="chooses the body")
     parser.add_argument("--output", type=Path, help="also write the tables to this file")
     given = parser.parse_args()

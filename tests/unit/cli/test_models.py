@@ -1,12 +1,11 @@
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 from typer.testing import CliRunner
 
 from cli.__main__ import app
 from tests.conftest import DEMO_MODELS
-from tests.networks import build_boxes
+from tests.networks import build_finder
 from tests.phantom.study import SeriesSpec, write_series
 from tests.processor import require_bf16
 from totalmap.engine.tasks import load_task
@@ -15,7 +14,17 @@ from totalmap.settings import Search, Variant
 
 runner = CliRunner()
 
-GALLBLADDER, VERTEBRA = 4, 31
+GALLBLADDER = 4
+AROUND_GALLBLADDER = SeriesSpec(
+    rows=26,
+    columns=28,
+    n_slices=20,
+    pixel_spacing_mm=(3.5, 3.3),
+    slice_spacing_mm=4.5,
+    slice_thickness_mm=4.5,
+    centre_lps_mm=(-29.0, -59.0, 110.0),
+    stained=(GALLBLADDER,),
+)
 SMALL = SeriesSpec(rows=96, columns=96, n_slices=60, pixel_spacing_mm=(4.3, 4.3))
 
 
@@ -80,21 +89,18 @@ def test_models_adopt_measures_bf16_on_a_study(tmp_path: Path) -> None:
 def test_models_adopt_measures_boxes_on_a_study_and_lists_the_dice_of_each_structure(
     tmp_path: Path,
 ) -> None:
-    task = load_task("total", Variant.FULL, search=Search.BOXES)
-    models = build_boxes(tmp_path / "models", task, GALLBLADDER, VERTEBRA)
-    spec = SeriesSpec(rows=24, columns=22, n_slices=14, pixel_spacing_mm=(3.5, 3.3))
-    study = write_series(tmp_path / "in", 3, replace(spec, stained=(GALLBLADDER,))).folder
-    arguments = ["models", "adopt", str(models), "--boxes-on", str(study)]
-    done = runner.invoke(app, arguments)
+    (part,) = load_task("total", Variant.FULL, ("gallbladder",), Search.BOXES).boxes
+    models = tmp_path / "models"
+    build_finder(models, part.chain[0], GALLBLADDER)
+    build_finder(models, part, part.models[0].label_table.index(GALLBLADDER))
+    study = write_series(tmp_path / "in", 3, AROUND_GALLBLADDER).folder
+    done = runner.invoke(app, ["models", "adopt", str(models), "--boxes-on", str(study)])
     assert done.exit_code == 0, done.output
-    measured = [record for record in read_manifest(models).models if record.boxes]
-    assert measured
-    for record in measured:
-        assert record.boxes is not None
-        verdict = "are allowed" if record.boxes.is_good else "are refused"
-        assert f"boxes {verdict} with {record.dataset}" in done.output
-        for structure, dice in record.boxes.dice.items():
-            assert f"{dice:.4f} {structure}" in done.output
+    (record,) = (record for record in read_manifest(models).models if record.boxes)
+    assert record.boxes is not None
+    assert list(record.boxes.dice) == ["gallbladder"]
+    assert f"boxes are allowed with {record.dataset}: Dice of 1 structures" in done.output
+    assert f"  {record.boxes.min_dice:.4f} gallbladder" in done.output
 
 
 def test_models_adopt_refuses_an_empty_study_for_bf16(fast_models: Path, tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """Networks are measured in boxes against the whole volume, and the record decides."""
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from totalmap.engine.bf16_agreement import dice_by_label
 from totalmap.engine.box_agreement import measure_boxes
 from totalmap.engine.engine import Engine
 from totalmap.engine.predict import Networks
-from totalmap.engine.segment import find
+from totalmap.engine.segment import find, segment
 from totalmap.engine.tasks import Task, load_task
 from totalmap.engine.weights import require_good_boxes
 from totalmap.engine.weights_manifest import BoxAgreement, ModelRecord, adopt, read_manifest
@@ -48,12 +47,9 @@ def volume(tmp_path_factory: pytest.TempPathFactory) -> Volume:
 
 
 @pytest.fixture(scope="module")
-def measured(
-    models: Path, volume: Volume, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, ModelRecord]:
+def measured(models: Path, volume: Volume) -> dict[str, ModelRecord]:
     """The records of the networks after the measurement, by dataset."""
-    folder = Path(shutil.copytree(models, tmp_path_factory.mktemp("measured") / "models"))
-    return {record.dataset: record for record in measure_boxes(folder, volume).models}
+    return {record.dataset: record for record in measure_boxes(models, volume).models}
 
 
 def agreement(records: dict[str, ModelRecord], part: Task) -> BoxAgreement:
@@ -67,9 +63,9 @@ def test_each_network_is_compared_with_its_own_labels_of_the_whole_volume(
 ) -> None:
     organs = TASK.boxes[0]
     names = tuple(structure.name for structure in organs.structures)
-    alone = SegmentationSection(variant=Variant.FULL, structures=names)
-    boxed = Engine(alone, models).segment(volume, Recorder().progress).labels
-    networks = Networks(replace(organs, crop=None), models)
+    networks = Networks(load_task("total", Variant.FULL, names), models)
+    rough = Networks(TASK.chain[0], models)
+    boxed = segment(volume, (rough, networks), Recorder().progress).labels
     everywhere, _ = find(volume, networks, None, Recorder().progress)
     expected = dice_by_label(everywhere, boxed.astype(np.uint8))
     measurement = agreement(measured, organs)
@@ -101,15 +97,15 @@ def test_networks_that_agree_may_search_in_boxes(volume: Volume, tmp_path: Path)
 
 
 def test_a_measurement_names_the_rough_network_and_is_kept_until_files_change(
-    models: Path, volume: Volume, tmp_path: Path
+    models: Path, measured: dict[str, ModelRecord], tmp_path: Path
 ) -> None:
     folder = Path(shutil.copytree(models, tmp_path / "models"))
-    measure_boxes(folder, volume)
     with pytest.raises(ModelError, match=r"search boxes is refused for .*: the Dice of .* is 0\."):
         require_good_boxes(folder, TASK)
     first, rough = (task.models[0].dataset for task in (TASK, TASK.chain[0]))
     adopt(folder, datasets=[first])
     records = {record.dataset: record for record in read_manifest(folder).models}
+    assert agreement(records, TASK.boxes[0]) == agreement(measured, TASK.boxes[0])
     checkpoint = TASK.chain[0].models[0].checkpoint
     measurement = agreement(records, TASK.boxes[0])
     assert measurement.rough_sha256 == records[rough].checkpoint_sha256(checkpoint)
