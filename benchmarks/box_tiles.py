@@ -4,13 +4,13 @@
         [--output FILE]
 
 A phantom of the trunk is drawn at each field of view, with slices every 3 mm. On the grid of the
-networks it has the size of a CT of 512 x 512 x 224 voxels with slices every 1.5 mm. Random weights find
-no structures, so the demo network finds those that it has learnt, and the boxes are made of them
-(`demo`) or of all true labels of the phantom (`true`), with the margin of `--roi_subset`, 20 mm.
-A body has structures that the phantom lacks, so the true boxes are larger where they reach
-further. The networks at 1.5 mm do not run: their tiles are counted as the engine lays them. Their
-patch of 128 x 128 x 128 voxels is a guess. A network without a structure in the labels does not
-run. The rough network at 6 mm needs one tile more; it is not counted.
+networks it has the size of a CT of 512 x 512 x 224 voxels with slices every 1.5 mm. Random weights
+find no structures, so the demo network finds those that it has learnt, and the boxes are made of
+them (`demo`) or of all true labels of the phantom (`true`), with the margin of `--roi_subset`, 20
+mm. A body has more structures than the phantom, so that its boxes may be larger. The networks at
+1.5 mm do not run: their tiles are counted as the engine lays them. Their patch of 128 x 128 x 128
+voxels is a guess. A network without a structure in the labels does not run. The rough network at 6
+mm needs one tile more; it is not counted.
 """
 
 import argparse
