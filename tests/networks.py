@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
+from tests.phantom.study import SeriesSpec
 from totalmap.engine.nnunet_plans import read_plans
 from totalmap.engine.tasks import SubModel, Task, load_task
 from totalmap.engine.weights_manifest import (
@@ -25,6 +26,19 @@ STAGES = {Variant.FULL: 6, Variant.FAST: 5, Variant.FASTEST: 5}
 # In a phantom, only stained voxels are this bright after any normalization.
 BRIGHT = 2.0
 BONE = 0.45  # 176 HU, normalized as INTENSITY says
+GALLBLADDER, VERTEBRA = 4, 31  # labels of task total; the second one is vertebrae_L1
+# A small volume around the stained gallbladder of the body of SEED_WITH_GALLBLADDER.
+AROUND_GALLBLADDER = SeriesSpec(
+    rows=26,
+    columns=28,
+    n_slices=20,
+    pixel_spacing_mm=(3.5, 3.3),
+    slice_spacing_mm=4.5,
+    slice_thickness_mm=4.5,
+    centre_lps_mm=(-29.0, -59.0, 110.0),
+    stained=(GALLBLADDER,),
+)
+SEED_WITH_GALLBLADDER = 3
 CONV = "torch.nn.modules.conv.Conv3d"
 Size = tuple[int, int, int]
 
@@ -104,13 +118,14 @@ def build_walk(folder: Path, task: Task) -> Path:
     return build_task(folder, whole, patch_size=(64, 64, 64) if is_fine else (32, 32, 32))
 
 
-def build_boxes(folder: Path, task: Task, stained_label: int, bone_label: int) -> Path:
-    """Writes random networks for a task with boxes, and a rough one; records that they agree.
+def build_boxes(folder: Path, task: Task) -> Path:
+    """Writes random networks for task total with boxes, and records that they agree.
 
-    The rough network finds the stained voxels and the bones of a phantom.
+    The rough network finds the stained voxels of a phantom (gallbladder), and the bones and the
+    borders of what is stained (vertebra).
     """
     (rough,) = task.chain[:-1]
-    build_finder(folder, rough, stained_label, bone_label)
+    build_finder(folder, rough, GALLBLADDER, VERTEBRA)
     build_task(folder, load_task(task.name, task.variant), patch_size=(64, 64, 64))
     allow_boxes(folder, task)
     return folder

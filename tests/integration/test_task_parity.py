@@ -27,7 +27,7 @@ from totalmap.segmentation import EngineKind, Segmentation
 from totalmap.selection_settings import SelectionRule
 from totalmap.settings import Search, SegmentationSection, Variant
 
-GALLBLADDER, VERTEBRA = 4, 31
+GALLBLADDER = 4
 AROUND_GALLBLADDER = SeriesSpec(
     rows=40,
     columns=44,
@@ -167,7 +167,7 @@ def test_boxes_give_the_merged_labels_of_totalsegmentators_command_run_for_each_
     """The rough network finds organs and vertebrae, and no structure of the third network."""
     task = load_task("total", Variant.FULL, search=Search.BOXES)
     written = write_series(tmp_path / "in", SEED, AROUND_GALLBLADDER)
-    models = build_boxes(tmp_path / "models", task, GALLBLADDER, VERTEBRA)
+    models = build_boxes(tmp_path / "models", task)
     volume = volume_of(written.folder)
     settings = SegmentationSection(variant=Variant.FULL, search=Search.BOXES)
     found = Engine(settings, models).segment(volume, SilentObserver().progress)

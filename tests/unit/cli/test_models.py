@@ -5,7 +5,12 @@ from typer.testing import CliRunner
 
 from cli.__main__ import app
 from tests.conftest import DEMO_MODELS
-from tests.networks import build_finder
+from tests.networks import (
+    AROUND_GALLBLADDER,
+    GALLBLADDER,
+    SEED_WITH_GALLBLADDER,
+    build_finder,
+)
 from tests.phantom.study import SeriesSpec, write_series
 from tests.processor import require_bf16
 from totalmap.engine.tasks import load_task
@@ -14,17 +19,6 @@ from totalmap.settings import Search, Variant
 
 runner = CliRunner()
 
-GALLBLADDER = 4
-AROUND_GALLBLADDER = SeriesSpec(
-    rows=26,
-    columns=28,
-    n_slices=20,
-    pixel_spacing_mm=(3.5, 3.3),
-    slice_spacing_mm=4.5,
-    slice_thickness_mm=4.5,
-    centre_lps_mm=(-29.0, -59.0, 110.0),
-    stained=(GALLBLADDER,),
-)
 SMALL = SeriesSpec(rows=96, columns=96, n_slices=60, pixel_spacing_mm=(4.3, 4.3))
 
 
@@ -93,7 +87,7 @@ def test_models_adopt_measures_boxes_on_a_study_and_lists_the_dice_of_each_struc
     models = tmp_path / "models"
     build_finder(models, part.chain[0], GALLBLADDER)
     build_finder(models, part, part.models[0].label_table.index(GALLBLADDER))
-    study = write_series(tmp_path / "in", 3, AROUND_GALLBLADDER).folder
+    study = write_series(tmp_path / "in", SEED_WITH_GALLBLADDER, AROUND_GALLBLADDER).folder
     done = runner.invoke(app, ["models", "adopt", str(models), "--boxes-on", str(study)])
     assert done.exit_code == 0, done.output
     (record,) = (record for record in read_manifest(models).models if record.boxes)

@@ -6,8 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.networks import build_boxes, build_finder
-from tests.phantom.study import SeriesSpec, WrittenSeries, write_series
+from tests.networks import (
+    AROUND_GALLBLADDER,
+    GALLBLADDER,
+    SEED_WITH_GALLBLADDER,
+    build_boxes,
+    build_finder,
+)
+from tests.phantom.study import WrittenSeries, write_series
 from tests.segmentations import volume_of
 from tests.unit.test_run_log import Recorder
 from totalmap.dicom.volume import Volume
@@ -22,28 +28,18 @@ from totalmap.engine.weights_manifest import BoxAgreement, ModelRecord, adopt, r
 from totalmap.errors import InputError, ModelError
 from totalmap.settings import Search, SegmentationSection, Variant
 
-GALLBLADDER, VERTEBRA = 4, 31
 TASK = load_task("total", Variant.FULL, search=Search.BOXES)
-SPEC = SeriesSpec(
-    rows=26,
-    columns=28,
-    n_slices=20,
-    pixel_spacing_mm=(3.5, 3.3),
-    slice_spacing_mm=4.5,
-    slice_thickness_mm=4.5,
-    centre_lps_mm=(-29.0, -59.0, 110.0),
-    stained=(GALLBLADDER,),
-)
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_boxes(tmp_path_factory.mktemp("models"), TASK, GALLBLADDER, VERTEBRA)
+    return build_boxes(tmp_path_factory.mktemp("models"), TASK)
 
 
 @pytest.fixture(scope="module")
 def volume(tmp_path_factory: pytest.TempPathFactory) -> Volume:
-    return volume_of(write_series(tmp_path_factory.mktemp("in"), 3, SPEC).folder)
+    folder = tmp_path_factory.mktemp("in")
+    return volume_of(write_series(folder, SEED_WITH_GALLBLADDER, AROUND_GALLBLADDER).folder)
 
 
 @pytest.fixture(scope="module")

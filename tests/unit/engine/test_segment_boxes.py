@@ -8,15 +8,23 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.networks import allow_boxes, build_boxes
-from tests.phantom.study import SeriesSpec, write_series
+from tests.networks import (
+    AROUND_GALLBLADDER,
+    SEED_WITH_GALLBLADDER,
+    VERTEBRA,
+    allow_boxes,
+    build_boxes,
+)
+from tests.phantom.study import write_series
 from tests.segmentations import MODEL, volume_of
 from tests.unit.engine.test_inference_resampling import UNEVEN, geometry_of
 from tests.unit.engine.test_inference_resampling import volume_of as grid_volume_of
 from tests.unit.test_run_log import Recorder
 from totalmap.dicom.volume import Volume
+from totalmap.engine.confidence import segment_with_confidence
 from totalmap.engine.engine import Engine
 from totalmap.engine.inference_resampling import inference_grid, to_inference_grid
+from totalmap.engine.logit_margins import TaskMargins
 from totalmap.engine.predict import Networks
 from totalmap.engine.segment import Progress, segment
 from totalmap.engine.segment_boxes import segment_in_boxes
@@ -24,11 +32,11 @@ from totalmap.engine.tasks import Task, load_task
 from totalmap.engine.weights_manifest import BoxAgreement, adopt, record_box_agreements
 from totalmap.errors import ConfigError, ModelError, ResourceError
 from totalmap.segmentation import ModelIdentity, Segmentation
-from totalmap.settings import QualitySection, Search, SegmentationSection, Variant
+from totalmap.settings import Search, SegmentationSection, Variant
 from totalmap.structures import Face
 from totalmap.writers.dicom.read_back_positions import is_placed
 
-LIVER, GALLBLADDER, VERTEBRA = 5, 4, 31
+LIVER = 5
 Ranges = dict[tuple[int, int], int]
 # In `volume`, the liver is brighter than the rest, and the vertebra darker.
 ROUGH: Ranges = {(700, 9000): LIVER, (-9000, -700): VERTEBRA}
@@ -36,17 +44,6 @@ IN_LIVER: Ranges = {(500, 9000): LIVER}
 IN_VERTEBRA: Ranges = {(-9000, -500): VERTEBRA}
 ANYWHERE: Ranges = {(-9000, 9000): LIVER}
 SETTINGS = SegmentationSection(variant=Variant.FULL, search=Search.BOXES)
-SEED = 3  # of a body with a gallbladder in the middle of AROUND_GALLBLADDER
-AROUND_GALLBLADDER = SeriesSpec(
-    rows=40,
-    columns=44,
-    n_slices=26,
-    pixel_spacing_mm=(3.5, 3.3),
-    slice_spacing_mm=4.5,
-    slice_thickness_mm=4.5,
-    centre_lps_mm=(-29.0, -59.0, 110.0),
-    stained=(GALLBLADDER,),
-)
 
 
 def boxes_of(*structures: str) -> Task:
@@ -64,8 +61,11 @@ class Levels:
     arithmetic: str = "exact"
     seen: list[tuple[int, ...]] = field(default_factory=list)
 
-    def predict(self, image: NDArray[np.generic], progress: Progress) -> NDArray[np.uint8]:
+    def predict(
+        self, image: NDArray[np.generic], progress: Progress, margins: TaskMargins | None = None
+    ) -> NDArray[np.uint8]:
         self.seen.append(image.shape)
+        self.is_measured = margins is not None
         progress(1, 1)
         labels = np.zeros(image.shape, dtype=np.uint8)
         for (lowest, highest), label in self.ranges.items():
@@ -231,13 +231,13 @@ def test_results_in_boxes_have_other_uids_than_those_of_the_whole_volume(volume:
 @pytest.fixture(scope="module")
 def phantom(tmp_path_factory: pytest.TempPathFactory) -> Volume:
     folder = tmp_path_factory.mktemp("around-gallbladder")
-    return volume_of(write_series(folder, SEED, AROUND_GALLBLADDER).folder)
+    return volume_of(write_series(folder, SEED_WITH_GALLBLADDER, AROUND_GALLBLADDER).folder)
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Random networks, and a rough one that finds the gallbladder and bones."""
-    return build_boxes(tmp_path_factory.mktemp("models"), boxes_of(), GALLBLADDER, VERTEBRA)
+    return build_boxes(tmp_path_factory.mktemp("models"), boxes_of())
 
 
 @pytest.fixture(scope="module")
@@ -249,18 +249,19 @@ def test_boxes_equal_each_network_run_with_its_structures_and_merged(
     phantom: Volume, models: Path, in_boxes: Segmentation
 ) -> None:
     merged = np.zeros(phantom.geometry.shape, dtype=np.uint8)
-    shares = []
+    extents = []
     rough = Networks(boxes_of().chain[0], models)
     for part in boxes_of().boxes:
         names = tuple(structure.name for structure in part.structures)
         alone = Networks(load_task("total", Variant.FULL, names), models)
         found = segment(phantom, (rough, alone), Recorder().progress).labels
         np.copyto(merged, found, where=found != 0)
-        shares.append(float((found != 0).mean()))
+        extents.append([int(np.ptp(places)) if len(places) else 0 for places in np.nonzero(found)])
     np.testing.assert_array_equal(in_boxes.labels, merged)
-    organs, vertebrae, *others = shares
-    assert 0 < organs < vertebrae < 1  # the boxes differ
-    assert not any(others)
+    organs, vertebrae, *others = extents
+    assert all(0 < size < whole - 1 for size, whole in zip(organs, merged.shape, strict=True))
+    assert organs != vertebrae  # their boxes differ
+    assert not np.any(others)
     assert len(np.unique(merged)) > 10
 
 
@@ -325,18 +326,22 @@ def test_boxes_of_networks_that_totalsegmentators_api_runs_are_refused(
         Engine(SETTINGS, copied)
 
 
-def test_a_second_opinion_is_given_on_structures_found_in_boxes(
-    phantom: Volume, models: Path, fast_models: Path, in_boxes: Segmentation, tmp_path: Path
-) -> None:
-    (tmp_path / "boxes").symlink_to(models)
-    (tmp_path / "fast").symlink_to(fast_models)
+def test_a_second_opinion_compares_the_labels_of_all_boxes(volume: Volume) -> None:
+    task = with_margin(boxes_of("liver", "vertebrae_L1"), 3.0)
+    parts = [
+        Levels(part, levels)
+        for part, levels in zip(task.boxes, (IN_LIVER, IN_VERTEBRA), strict=True)
+    ]
+    chain = (rough_levels(task, ROUGH), Levels(task, {}))
+    other = Levels(load_task("total", Variant.FAST), IN_LIVER | IN_VERTEBRA)
     recorder = Recorder()
-    engine = Engine(SETTINGS, tmp_path, QualitySection(second_opinion=True))
-    found = engine.segment(phantom, recorder.progress)
-    np.testing.assert_array_equal(found.labels, in_boxes.labels)
+    found = segment_with_confidence(volume, chain, (other,), recorder.progress, parts)
+    assert found.search == "boxes"
+    assert all(part.is_measured for part in parts)
     assert found.confidence is not None
-    assert found.confidence.opinions
-    assert found.models[:6] == in_boxes.models
+    dice = {one.structure.name: one.dice for one in found.confidence.opinions or ()}
+    assert set(dice) == {"liver", "vertebrae_L1"}
+    assert min(dice.values()) > 0.5
     shares = [done / total for done, total in recorder.tiles]
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
