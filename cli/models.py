@@ -96,6 +96,10 @@ def adopt_command(
         Path | None,
         typer.Option(help="CT study on which bf16 is compared with exact arithmetic."),
     ] = None,
+    boxes_on: Annotated[
+        Path | None,
+        typer.Option(help="CT study on which search boxes is compared with search whole."),
+    ] = None,
 ) -> None:
     """Records the SHA-256 of weights in TotalSegmentator's folder layout."""
     from totalmap import log
@@ -111,6 +115,10 @@ def adopt_command(
             from totalmap.engine.bf16_agreement import measure_bf16
 
             manifest = measure_bf16(folder, _volume(bf16_on))
+        if boxes_on:
+            from totalmap.engine.box_agreement import measure_boxes
+
+            manifest = measure_boxes(folder, _volume(boxes_on))
         _show(folder, manifest)
 
 
@@ -160,7 +168,7 @@ def install_command(
 
 def _show(folder: Path, manifest: "Manifest") -> None:
     from cli.console_without_markup import plain_console
-    from totalmap.engine.weights_manifest import BF16_MIN_DICE
+    from totalmap.engine.weights_manifest import BF16_MIN_DICE, BOXES_MIN_DICE
 
     console = plain_console()
     for record in manifest.models:
@@ -175,4 +183,14 @@ def _show(folder: Path, manifest: "Manifest") -> None:
                 f"required {BF16_MIN_DICE}",
                 soft_wrap=True,
             )
+        if record.boxes:
+            verdict = "are allowed" if record.boxes.is_good else "are refused"
+            console.print(
+                f"boxes {verdict} with {record.dataset}: Dice of {len(record.boxes.dice)} "
+                f"structures at least {record.boxes.min_dice:.4f} ({record.boxes.worst}), "
+                f"required {BOXES_MIN_DICE}",
+                soft_wrap=True,
+            )
+            for structure, dice in record.boxes.dice.items():
+                console.print(f"  {dice:.4f} {structure}", soft_wrap=True)
     console.print(f"{len(manifest.models)} models are on record in {folder}", soft_wrap=True)

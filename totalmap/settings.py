@@ -56,6 +56,17 @@ class Arithmetic(StrEnum):
     BF16 = "bf16"
 
 
+class Search(StrEnum):
+    """Where each network of a task with several networks searches.
+
+    `whole` is the whole volume. `boxes` is the box of the network's own structures, which a coarse
+    network finds first; it is allowed for weights that were measured with it.
+    """
+
+    WHOLE = "whole"
+    BOXES = "boxes"
+
+
 class Device(StrEnum):
     """The device that runs the networks; `auto` takes an NVIDIA GPU if there is one.
 
@@ -169,6 +180,7 @@ class SegmentationSection(Section):
     task: str = "total"
     variant: Variant | None = None
     structures: tuple[str, ...] = ()
+    search: Search = Search.WHOLE
     arithmetic: Arithmetic = Arithmetic.EXACT
     device: Device = Device.AUTO
     memory_short: MemoryShort = MemoryShort.SMALLER

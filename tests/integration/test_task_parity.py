@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.conftest import REPOSITORY
-from tests.networks import build_finder, build_task, build_walk
+from tests.networks import build_boxes, build_finder, build_task, build_walk
 from tests.peer import LICENCE_NUMBER, Peer
 from tests.phantom.study import SeriesSpec, write_series
 from tests.results import result_in
@@ -25,7 +25,7 @@ from totalmap.engine.tasks import Task, load_task
 from totalmap.run_log import SilentObserver
 from totalmap.segmentation import EngineKind, Segmentation
 from totalmap.selection_settings import SelectionRule
-from totalmap.settings import SegmentationSection, Variant
+from totalmap.settings import Search, SegmentationSection, Variant
 
 GALLBLADDER = 4
 AROUND_GALLBLADDER = SeriesSpec(
@@ -159,6 +159,31 @@ def test_chosen_structures_are_searched_in_a_box_and_get_totalsegmentators_label
     assert is_real_crop(found.labels)
     assert len(found.models) == networks
     assert {one.structure.name for one in found.found()} <= set(structures)
+
+
+def test_boxes_give_the_merged_labels_of_totalsegmentators_command_run_for_each_network(
+    peer: Peer, tmp_path: Path
+) -> None:
+    """The rough network finds organs and vertebrae, and no structure of the third network."""
+    task = load_task("total", Variant.FULL, search=Search.BOXES)
+    written = write_series(tmp_path / "in", SEED, AROUND_GALLBLADDER)
+    models = build_boxes(tmp_path / "models", task)
+    volume = volume_of(written.folder)
+    settings = SegmentationSection(variant=Variant.FULL, search=Search.BOXES)
+    found = Engine(settings, models).segment(volume, SilentObserver().progress)
+    merged = np.zeros(volume.geometry.shape[::-1], dtype=np.uint8)
+    shares = []
+    for part in task.boxes[:3]:
+        path = tmp_path / f"{part.models[0].dataset}.nii.gz"
+        names = [structure.name for structure in part.structures]
+        peer.totalsegmentator(written.folder, path, models, "--roi_subset", *names)
+        theirs = np.asarray(nibabel.load(path).dataobj)
+        np.copyto(merged, theirs, where=theirs != 0)
+        shares.append(float((theirs != 0).mean()))
+    differing = int(np.count_nonzero(to_las(found.labels, volume.geometry)[0] != merged))
+    assert differing == 0, f"{differing} of {merged.size} voxels differ"
+    assert 0 < shares[0] < shares[1] < 1
+    assert shares[2] == 0
 
 
 def test_an_unsupported_task_gets_its_labels_from_totalsegmentators_python_api(

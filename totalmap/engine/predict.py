@@ -6,6 +6,7 @@ one process.
 """
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ from totalmap.engine.tile_layout import (
 from totalmap.engine.weights import VerifiedModel, require_good_bf16, verify_models
 from totalmap.errors import ModelError, ResourceError
 from totalmap.log import get_logger
+from totalmap.segmentation import ModelIdentity
 from totalmap.settings import Arithmetic, Device, MemoryShort
 
 log = get_logger()
@@ -54,6 +56,8 @@ class _Model:
     fallbacks: NetworkFallbacks
     label_table: tuple[int, ...]
     weights_bytes: int
+    learnt: frozenset[int]
+    identity: ModelIdentity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -66,7 +70,14 @@ class _Part:
 
 
 class Networks:
-    """The networks of one task, loaded once, for any number of images."""
+    """The networks of one task, loaded once, for any number of images.
+
+    Attributes:
+        task: The task, with the structures that its networks have learnt.
+        identities: The networks.
+        parts: One for each of `Task.boxes`, with the network of that box; a network that has learnt
+            none of its structures has none. They share the loaded networks and the memory.
+    """
 
     def __init__(
         self,
@@ -103,15 +114,30 @@ class Networks:
         if arithmetic is Arithmetic.BF16 and measured_only:
             require_good_bf16(verified)
         self.task = narrowed(task, (model.learnt for model in verified))
-        self.identities = tuple(model.identity for model in verified)
         self._arithmetic = arithmetic
         self._memory_short = memory_short
         self._free_bytes = free_bytes
         self._split_above_voxels = split_above_voxels
         chosen = choose_device(device)
         self._models = tuple(_model(model, arithmetic, chosen) for model in verified)
+        self.identities = tuple(model.identity for model in self._models)
+        self._sharing_memory = self._models
+        self.parts: tuple[Networks, ...] = tuple(
+            self._alone(part, model)
+            for part, model in zip(task.boxes, self._models if task.boxes else (), strict=True)
+            if any(structure.label in model.learnt for structure in part.structures)
+        )
         for model in self._models:
             model.fallbacks.load()
+
+    def _alone(self, part: Task, model: _Model) -> "Networks":
+        """Returns one of the loaded networks, as the network of a task of its own."""
+        alone = copy(self)
+        alone.task = narrowed(part, (model.learnt,))
+        alone.identities = (model.identity,)
+        alone.parts = ()
+        alone._models = (model,)
+        return alone
 
     @property
     def arithmetic(self) -> str:
@@ -166,6 +192,14 @@ class Networks:
         padded = tuple(map(max, shape, plans.patch_size))
         return tiles(padded, plans.patch_size, self.task.step_size)
 
+    def require_memory(self, shape: tuple[int, ...]) -> None:
+        """Makes sure that an image, (z, y, x), fits the memory; frees memory if it is short.
+
+        Raises:
+            ResourceError: The memory is too small.
+        """
+        self._ensure_memory(shape)
+
     def _ensure_memory(self, shape: tuple[int, ...]) -> bool:
         """Returns whether all networks may stay loaded; frees memory if it is short.
 
@@ -175,14 +209,16 @@ class Networks:
         if self._arithmetic is Arithmetic.EXACT:  # the others manage their memory themselves
             keep_freed_memory()
         plans = tuple(model.plans for model in self._models)
+        unloaded = (model for model in self._models if not model.fallbacks.is_loaded)
         needed = bytes_needed(shape, plans, self._arithmetic)
+        needed += sum(model.weights_bytes for model in unloaded)
         if needed <= self._free_bytes():
             return True
         give_back_freed_memory()
         if needed <= self._free_bytes():
             return True
         if self._memory_short is MemoryShort.SMALLER:
-            for model in self._models:
+            for model in self._sharing_memory:
                 model.fallbacks.unload()
             keep_no_memory()
             needed = bytes_needed(shape, plans, self._arithmetic, SMALLER_TILE_BYTES)
@@ -214,6 +250,8 @@ def _model(verified: VerifiedModel, arithmetic: Arithmetic, device: torch.device
         fallbacks=network_fallbacks(load, plans, arithmetic, device),
         label_table=verified.label_table,
         weights_bytes=verified.checkpoint.stat().st_size,
+        learnt=verified.learnt,
+        identity=verified.identity,
     )
 
 

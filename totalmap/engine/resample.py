@@ -38,8 +38,10 @@ def resample_image(
     if np.array_equal(zooms_mm, target):
         return image
     x, y, z = (
-        _LinearAxis.of(before, round(before * zoom))
-        for before, zoom in zip(image.shape, zooms_mm / target, strict=True)
+        _LinearAxis.of(before, after)
+        for before, after in zip(
+            image.shape, resampled_shape(image.shape, zooms_mm, spacing_mm), strict=True
+        )
     )
     source = image.transpose(2, 1, 0)
     dtype = np.int16 if image.dtype == np.int16 else np.int32
@@ -58,6 +60,20 @@ def resample_image(
 
     _in_threads(fill, z.size)
     return result.transpose(2, 1, 0)
+
+
+def resampled_shape(
+    shape: tuple[int, ...], zooms_mm: NDArray[np.float32], spacing_mm: tuple[float, ...]
+) -> tuple[int, ...]:
+    """Returns the shape, (x, y, z), that `resample_image` gives an image of `shape`.
+
+    Args:
+        shape: (x, y, z).
+        zooms_mm: (3,) spacing of the image, float32 as in a NIfTI header.
+        spacing_mm: (3,) the network's spacing, (x, y, z).
+    """
+    zooms = zooms_mm / np.asarray(spacing_mm, dtype=np.float64)
+    return tuple(round(before * zoom) for before, zoom in zip(shape, zooms, strict=True))
 
 
 def resample_labels(labels: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:

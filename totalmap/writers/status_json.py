@@ -139,6 +139,7 @@ class ModelStatus:
     variant: str | None
     engine: str | None
     arithmetic: str | None
+    search: str | None
     accepted_licences: tuple[str, ...]
     checkpoints: tuple[CheckpointStatus, ...]
 
@@ -265,6 +266,7 @@ def _model(run_log: RunLog, settings: Settings) -> ModelStatus:
         variant=run_log.variant or settings.segmentation.variant,
         engine=run_log.engine,
         arithmetic=run_log.arithmetic,
+        search=run_log.search,
         accepted_licences=settings.segmentation.accepted_licences,
         checkpoints=tuple(
             CheckpointStatus(
