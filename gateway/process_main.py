@@ -21,6 +21,8 @@ from gateway.recent_log import keep_recent_log
 from totalmap import log
 from totalmap.errors import ResourceError, TotalMapError, internal_error
 from totalmap.log import get_logger
+from totalmap.machine_limits import usable_processors
+from totalmap.process_environment import chosen_threads, prepare_threads
 
 _PR_SET_PDEATHSIG = 1
 _NOT_FOR_OTHERS = 0o077
@@ -161,7 +163,10 @@ def _run(
 
         serve_web(settings, heartbeat, ending.wanted)
     else:
-        use_gpu(given.device)  # before anything asks for the GPUs
+        # Before PyTorch is loaded, which reads both.
+        use_gpu(given.device)
+        if chosen_threads() is None or settings.work.threads is not None:
+            prepare_threads(settings.work.threads_of_a_worker(usable_processors()))
         from gateway.work.worker import work
 
         work(settings, given.worker, given.device, heartbeat, ending)

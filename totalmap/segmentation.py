@@ -113,6 +113,7 @@ class Segmentation:
             settings choose and that the networks have learnt.
         models: The networks that were used.
         arithmetic: How the networks were computed: exact, compiled, bf16, or float16 on a GPU.
+        threads: With how many threads of the processor; None if it is not known.
         findings: Sentences for the reader of the result.
         engine: The engine that ran the networks.
         confidence: None if the engine does not compute it.
@@ -128,6 +129,7 @@ class Segmentation:
     structures: tuple[Structure, ...]
     models: tuple[ModelIdentity, ...]
     arithmetic: str = "exact"
+    threads: int | None = None
     findings: tuple[str, ...] = ()
     engine: EngineKind = EngineKind.TOTALMAP
     confidence: Confidence | None = None
