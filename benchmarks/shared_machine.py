@@ -12,6 +12,7 @@ the medians of the measured process alone.
 """
 
 import argparse
+import logging
 import os
 import resource
 import statistics
@@ -34,7 +35,6 @@ POLICIES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "spin 30,000": {"GOMP_SPINCOUNT": "30000"},
         "spin 3,000": {"GOMP_SPINCOUNT": "3000"},
         "passive": {"OMP_WAIT_POLICY": "PASSIVE"},
-        "active": {"OMP_WAIT_POLICY": "ACTIVE"},
     }
 )
 LOWEST_PRIORITY = 19
@@ -45,6 +45,7 @@ ALONE, BESIDE_IDLE, BESIDE_BUSY, BESIDE_NETWORK = (
     "beside 2 processes",
     "beside a network, 2 threads",
 )
+SITUATIONS = (ALONE, BESIDE_IDLE, BESIDE_BUSY, BESIDE_NETWORK)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +121,8 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--output", type=Path, help="also write the table to this file")
     parser.add_argument("--policies", nargs="+", default=list(POLICIES), choices=POLICIES)
+    parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=NETWORKS)
+    parser.add_argument("--situations", nargs="+", default=list(SITUATIONS), choices=SITUATIONS)
     parser.add_argument("--measure", choices=NETWORKS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -127,7 +130,7 @@ def main() -> None:
         _measure(NETWORKS[given.measure], given.folder)
         return
     with tempfile.TemporaryDirectory() as folder:
-        table = "\n".join(_tables(Path(folder), given.policies, given.runs))
+        table = "\n".join(_tables(Path(folder), given))
     print(table)
     if given.output:
         title = "Waiting threads on a shared machine"
@@ -140,10 +143,12 @@ def _measure(network: Network, folder: Path) -> None:
 
     from benchmarks.speed.network_sizes import WIDEST
     from tests.networks import build_models
+    from totalmap import log
     from totalmap.engine.predict import Networks
     from totalmap.engine.tasks import load_task
     from totalmap.settings import Variant
 
+    log.configure(level=logging.CRITICAL)
     if not folder.exists():
         width = {"base_features": network.features, "max_features": network.features * WIDEST}
         build_models(folder, Variant.FAST, patch_size=network.patch, **width)
@@ -157,19 +162,19 @@ def _measure(network: Network, folder: Path) -> None:
         print(wall, used, flush=True)
 
 
-def _tables(folder: Path, policies: Sequence[str], runs: int) -> Iterator[str]:
-    yield f"{os.cpu_count()} cores, 2 threads; {runs} runs in turn"
-    for name in NETWORKS:
-        situations = (ALONE, BESIDE_IDLE, BESIDE_BUSY, BESIDE_NETWORK)
-        measured = _measured(folder / name, name, policies, runs, situations)
+def _tables(folder: Path, given: argparse.Namespace) -> Iterator[str]:
+    load = os.getloadavg()[0]
+    yield f"{os.cpu_count()} cores, 2 threads; {given.runs} runs in turn; load before: {load:.2f}"
+    for name in given.networks:
+        measured = _measured(folder / name, name, given.policies, given.runs, given.situations)
         yield ""
-        yield f"{name:14}{'situation':30}{'median':>8}{'range':>14}{'processors':>12}"
+        yield f"{name:14}{'situation':30}{'median':>8}{'range':>14}{'processors':>12}{'least':>8}"
         for (situation, policy), seconds in measured.items():
-            wall = seconds.wall
+            wall, used = seconds.wall, seconds.processors
             yield (
                 f"{policy:14}{situation:30}{statistics.median(wall):8.2f}"
                 f"{f'{min(wall):.2f}-{max(wall):.2f}':>14}"
-                f"{statistics.median(seconds.processors):12.2f}"
+                f"{statistics.median(used):12.2f}{min(used):8.2f}"
             )
 
 

@@ -138,6 +138,16 @@ def _parser() -> ArgumentParser:
     return parser
 
 
+def _threads(settings: GatewaySettings) -> int | None:
+    """Returns the threads of a worker; None: those of its environment, or as many as PyTorch takes.
+
+    work.threads counts more than the environment, and the environment more than an equal share.
+    """
+    if settings.work.threads is None and chosen_threads() is not None:
+        return None
+    return settings.work.threads_of_a_worker(usable_processors())
+
+
 def _run(
     given: argparse.Namespace, settings: GatewaySettings, heartbeat: Heartbeat, ending: Ending
 ) -> None:
@@ -165,8 +175,7 @@ def _run(
     else:
         # Before PyTorch is loaded, which reads both.
         use_gpu(given.device)
-        if chosen_threads() is None or settings.work.threads is not None:
-            prepare_threads(settings.work.threads_of_a_worker(usable_processors()))
+        prepare_threads(_threads(settings))
         from gateway.work.worker import work
 
         work(settings, given.worker, given.device, heartbeat, ending)

@@ -61,6 +61,11 @@ class WorkSection(Section):
     retry_seconds: PositiveFloat = 60.0
     stop_seconds: PositiveFloat = 20.0
 
+    @property
+    def workers_without_gpu(self) -> int:
+        """How many workers compute on the processor, as far as the settings say."""
+        return sum(not device.startswith("cuda") for device in self.devices)
+
     def threads_of_a_worker(self, processors: int) -> int | None:
         """Returns with how many threads each worker computes; None: as many as one alone.
 
@@ -70,7 +75,6 @@ class WorkSection(Section):
         Args:
             processors: The number that this machine or container has.
         """
-        workers = sum(not device.startswith("cuda") for device in self.devices)
-        if self.threads is None and workers > 1:
-            return max(1, processors // workers)
+        if self.threads is None and self.workers_without_gpu > 1:
+            return max(1, processors // self.workers_without_gpu)
         return self.threads

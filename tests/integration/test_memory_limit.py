@@ -14,7 +14,7 @@ from tests.phantom.study import SeriesSpec, write_series
 from tests.waiting import WAIT_SECONDS
 
 # One tile of a narrow network, but more than 4 GB for the sums of its planes.
-WIDE = SeriesSpec(rows=512, columns=512, n_slices=8, pixel_spacing_mm=(3.0, 3.0))
+WIDE = SeriesSpec(rows=512, columns=512, n_slices=12, pixel_spacing_mm=(3.0, 3.0))
 GB = 10**9
 JOIN = 'echo $$ > "$0" && exec "$@"'
 
