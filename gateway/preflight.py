@@ -75,10 +75,7 @@ def check(settings: GatewaySettings) -> Iterator[PreflightResult]:
         yield _checked("receive.stow", partial(_served, "receive.stow", settings.receive.stow))
     for rule in settings.rules:
         yield _checked(f"rule {rule.name}", partial(_rule, settings, rule))
-    if settings.work.runner is RunnerKind.CONTAINER:
-        yield _checked("work.container", partial(_container, settings))
-    for warning in workers_warnings(settings.work, usable_processors(), machine_bytes()):
-        yield PreflightResult(name="work.devices", warning=warning)
+    yield from _workers(settings)
     for destination in settings.destinations:
         yield _checked(f"destination {destination.name}", partial(probe, destination))
     yield _checked("web", partial(_served, "web", settings.web))
@@ -176,6 +173,13 @@ def network_warning(folder: Path, kind: str, *, has_postgres: bool) -> str:
         f"{folder} is on {kind}, where SQLite may lose data: set ledger_url to a Postgres, or "
         "choose a folder on a disk of this machine"
     )
+
+
+def _workers(settings: GatewaySettings) -> Iterator[PreflightResult]:
+    if settings.work.runner is RunnerKind.CONTAINER:
+        yield _checked("work.container", partial(_container, settings))
+    for warning in workers_warnings(settings.work, usable_processors(), machine_bytes()):
+        yield PreflightResult(name="work.devices", warning=warning)
 
 
 def workers_warnings(work: WorkSection, processors: int, memory_bytes: int) -> Iterator[str]:
