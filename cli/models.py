@@ -112,6 +112,9 @@ def adopt_command(
         )
         if bf16_on:
             # Imported only if needed: torch takes seconds.
+            from totalmap.process_environment import prepare_threads
+
+            prepare_threads()
             from totalmap.engine.bf16_agreement import measure_bf16
 
             manifest = measure_bf16(folder, _volume(bf16_on))

@@ -118,6 +118,7 @@ class Segmentation:
         arithmetic: How the networks were computed: exact, compiled, bf16, or float16 on a GPU.
         search: Where each network searched: `whole` or `boxes`, as in `totalmap.settings.Search`.
         box_contacts: Structures that reach the edge of the box in which their network searched.
+        threads: With how many threads of the processor; None if it is not known.
         findings: Sentences for the reader of the result.
         engine: The engine that ran the networks.
         confidence: None if the engine does not compute it.
@@ -135,6 +136,7 @@ class Segmentation:
     arithmetic: str = "exact"
     search: str = "whole"
     box_contacts: tuple[BoxContact, ...] = ()
+    threads: int | None = None
     findings: tuple[str, ...] = ()
     engine: EngineKind = EngineKind.TOTALMAP
     confidence: Confidence | None = None

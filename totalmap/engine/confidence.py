@@ -117,6 +117,10 @@ class _Measured:
     def arithmetic(self) -> str:
         return self.predictor.arithmetic
 
+    @property
+    def threads(self) -> int | None:
+        return self.predictor.threads
+
     def predict(self, image: NDArray[np.generic], progress: Progress) -> NDArray[np.uint8]:
         return self.predictor.predict(image, progress, self.margins)
 

@@ -8,7 +8,6 @@ computed at once, in threads, instead of single voxels.
 Arrays are (x, y, z) in canonical orientation; their memory is best laid out with x innermost.
 """
 
-import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +15,8 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+
+from totalmap.process_environment import processor_threads
 
 Plane = NDArray[np.float64]
 
@@ -146,7 +147,7 @@ def _corners(plane: NDArray[np.generic], y: _LinearAxis, x: _LinearAxis) -> list
 
 
 def _in_threads(fill: Callable[[Iterable[int]], None], planes: int) -> None:
-    """Distributes the planes over as many threads as there are cores for this process."""
-    threads = min(len(os.sched_getaffinity(0)), planes)
+    """Distributes the planes over as many threads as this process may have."""
+    threads = min(processor_threads(), planes)
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(fill, np.array_split(np.arange(planes), threads)))

@@ -48,6 +48,10 @@ class Predictor(Protocol):
     def arithmetic(self) -> str:
         """Arithmetic of the last prediction: exact, compiled, bf16 or float16."""
 
+    @property
+    def threads(self) -> int | None:
+        """Number of threads of the networks on a CPU; None if it is not known."""
+
     def predict(self, image: NDArray[np.generic], progress: Progress) -> NDArray[np.uint8]:
         """Returns the labels of an image, both (z, y, x)."""
 
@@ -86,6 +90,7 @@ def segment(volume: Volume, predictors: Sequence[Predictor], progress: Progress)
         inference=found[1],
         structures=task.structures,
         arithmetic=predictors[-1].arithmetic,
+        threads=predictors[-1].threads,
         models=tuple(
             dict.fromkeys(identity for each in predictors for identity in each.identities)
         ),
