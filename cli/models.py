@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.errors import errors_to_exit_status
-from cli.options import Models
-from totalmap.default_locations import ADOPTED, DEFAULT_MODELS, RELEASES_URL
+from cli.options import Config, Models
+from totalmap.default_locations import ADOPTED, DEFAULT_MODELS, DEFAULT_SETTINGS, RELEASES_URL
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from totalmap.dicom.volume import Volume
     from totalmap.engine.installed_weights import TaskWeights
+    from totalmap.engine.shortcut_report import ShortcutReport
     from totalmap.engine.weights_manifest import Manifest
 
 BYTES_PER_MB = 1_000_000
@@ -197,3 +198,60 @@ def _show(folder: Path, manifest: "Manifest") -> None:
             for structure, dice in record.boxes.dice.items():
                 console.print(f"  {dice:.4f} {structure}", soft_wrap=True)
     console.print(f"{len(manifest.models)} models are on record in {folder}", soft_wrap=True)
+
+
+@app.command("shortcuts")
+def shortcuts_command(
+    task: Annotated[str, typer.Argument(help="Task, for example total.")] = "total",
+    variant: Annotated[
+        str | None,
+        typer.Option(
+            help="Resolution: full, fast or fastest; default: fast if the task has it, or full."
+        ),
+    ] = None,
+    models: Models = DEFAULT_MODELS,
+    config: Config = DEFAULT_SETTINGS,
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Forget what was proven before, and compare again.")
+    ] = False,
+) -> None:
+    """Shows which shortcuts of exact arithmetic hold on this machine, and keeps it for later runs.
+
+    Each network of the task computes a tile, in some seconds. Labels are exact in any case; runs
+    are fastest where all shortcuts hold (docs/speed.md).
+    """
+    from totalmap import log
+
+    log.configure()
+    with errors_to_exit_status():
+        # Imported here: torch takes seconds.
+        from totalmap.engine.shortcut_report import compare_shortcuts
+        from totalmap.engine.tasks import load_task
+        from totalmap.private_cache import PrivateCache, cache_home
+        from totalmap.settings import load_settings, parse_variant
+
+        settings = load_settings(config).segmentation
+        wanted = parse_variant(variant) if variant is not None else None
+        cache = PrivateCache(cache_home(settings.cache_folder))
+        _show_shortcuts(compare_shortcuts(load_task(task, wanted), models, cache, anew=anew))
+
+
+def _show_shortcuts(report: "ShortcutReport") -> None:
+    from rich.table import Table
+
+    from cli.console_without_markup import plain_console
+
+    table = Table()
+    for title in ("Shortcut", "Layer", "Operand", "Holds"):
+        table.add_column(title, overflow="fold")
+    for fact in report.facts:
+        table.add_row(fact.name, fact.layer, fact.operand, "yes" if fact.holds else "no")
+    console = plain_console()
+    console.print(table)
+    held = sum(fact.holds for fact in report.facts)
+    for line in (
+        f"{held} of {len(report.facts)} shortcuts hold with {report.processor}, "
+        f"{report.instructions}, {report.threads} threads, torch {report.torch_version}",
+        f"Kept in {report.folder}" if report.folder else "Not kept: there is no cache folder",
+    ):
+        console.print(line, soft_wrap=True)

@@ -14,6 +14,7 @@ from totalmap.engine.totalsegmentator_api import ApiSegmenter
 from totalmap.engine.weights import require_good_boxes
 from totalmap.errors import ConfigError, InputError
 from totalmap.log import get_logger
+from totalmap.private_cache import PrivateCache, cache_home
 from totalmap.segmentation import Segmentation
 from totalmap.settings import QualitySection, SegmentationSection
 
@@ -84,7 +85,11 @@ def _require_supported(setting: str, reason: str, remedy: str) -> None:
 def _own_engine(
     task: Task, other: Task | None, settings: SegmentationSection, models_folder: Path
 ) -> Segment:
-    from totalmap.engine.predict import Networks  # imported here: torch takes seconds
+    # Imported here: torch takes seconds.
+    from totalmap.engine.arithmetic.proven_shortcuts import remember_in
+    from totalmap.engine.predict import Networks
+
+    remember_in(PrivateCache(cache_home(settings.cache_folder)))
 
     @cache  # both opinions may use the same rough networks
     def load(part: Task) -> Networks:

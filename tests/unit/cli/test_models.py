@@ -1,6 +1,8 @@
+import re
 import shutil
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from cli.__main__ import app
@@ -145,3 +147,18 @@ def test_models_list_names_weights_that_are_not_on_record(
     models = Path(shutil.copytree(fast_models, tmp_path / "models"))
     (models / MANIFEST_NAME).unlink()
     assert row(listed("-m", models), "total", "fast")[1] == "not on record"
+
+
+def test_models_shortcuts_shows_which_shortcuts_hold_and_where_that_is_kept(
+    fast_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOTALMAP_SEGMENTATION__CACHE_FOLDER", str(tmp_path))
+    arguments = ["models", "shortcuts", "total", "--variant", "fast", "-m", str(fast_models)]
+    done = runner.invoke(app, [*arguments, "--anew"])
+    assert done.exit_code == 0, done.output
+    assert "last layer as" in done.stdout
+    assert re.search(r"\d+ of \d+ shortcuts hold with .*, \d+ threads, torch ", done.stdout)
+    assert f"Kept in {tmp_path / 'totalmap'}" in done.stdout
+    monkeypatch.setenv("TOTALMAP_SEGMENTATION__CACHE_FOLDER", "/proc/none")
+    done = runner.invoke(app, arguments)
+    assert "Not kept: there is no cache folder" in done.stdout
