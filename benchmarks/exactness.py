@@ -169,7 +169,7 @@ def _compare(
     ours, affine_ras = to_las(found, volume.geometry)
     if not np.allclose(affine_ras, nibabel.load(theirs).affine, atol=1e-3):
         raise SystemExit(f"{shape}: the labels of both programs lie at different places")
-    return compare(ours, load_labels(theirs))
+    return compare(ours.astype(np.uint8), load_labels(theirs))
 
 
 if __name__ == "__main__":

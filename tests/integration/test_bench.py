@@ -107,7 +107,30 @@ def test_the_benchmark_of_receivers_runs(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout in report.read_text()
     names = [line[:24].strip() for line in done.stdout.splitlines()[2:]]
-    assert names == ["TotalMAP", "Orthanc", "Orthanc, TCP_NODELAY=1"]
+    assert names == [
+        "TotalMAP",
+        "TotalMAP, one process",
+        "pynetdicom, one process",
+        "Orthanc",
+        "Orthanc, TCP_NODELAY=1",
+    ]
+
+
+def test_the_benchmark_beside_idle_associations_runs(tmp_path: Path) -> None:
+    require_program("storescu", "dcmtk")
+    report = tmp_path / "idle.md"
+    command = [sys.executable, "-m", "benchmarks.idle_associations", "--instances", "8"]
+    command += ["--runs", "1", "--output", str(report)]
+    done = subprocess.run(
+        command, cwd=REPOSITORY, capture_output=True, text=True, timeout=WAIT_SECONDS, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout in report.read_text()
+    assert [line[:26].strip() for line in done.stdout.splitlines()[2:]] == [
+        "TotalMAP, one process",
+        "pynetdicom, one process",
+        "ratio",
+    ]
 
 
 def test_the_benchmark_of_the_dashboard_measures_every_page(tmp_path: Path) -> None:
