@@ -1,8 +1,8 @@
 """Keeps files between processes, in a folder that only its owner can read and write.
 
-What lies in such a folder changes how labels are computed, or is loaded by a library. Therefore
-nothing is read from a folder or file that another user owns, may write, or put there as a link: it
-is ignored, with a line in the log. Without a folder that can be written, nothing is kept.
+What lies in such a folder changes how labels are computed. Therefore nothing is read from a folder
+or file that another user owns or may use, or from a link: it is ignored, with a line in the log.
+Without a folder that can be written, nothing is kept.
 """
 
 import errno
@@ -102,30 +102,6 @@ class PrivateCache:
                 with suppress(OSError):
                     os.unlink(name, dir_fd=folder)
 
-    def subfolder(self, name: str) -> Path | None:
-        """Returns a folder for files of a library; None if there is none that can be trusted."""
-        with self._opened(make=True) as folder:
-            if folder is None or self._path is None:
-                return None
-            path = self._path / name
-            try:
-                with suppress(FileExistsError):
-                    os.mkdir(name, _ONLY_OWNER, dir_fd=folder)
-                opened = _open_folder(name, folder)
-                try:
-                    self._require_private(os.fstat(opened), name)
-                    for entry in os.scandir(opened):
-                        self._require_own(entry.stat(follow_symlinks=False), f"{name}/{entry.name}")
-                finally:
-                    os.close(opened)
-            except OSError as error:
-                self._unavailable(error)
-                return None
-            except _UntrustedError as error:
-                self._ignore(str(error))
-                return None
-        return path
-
     @contextmanager
     def _opened(self, *, make: bool = False) -> Iterator[int | None]:
         """Yields a descriptor of the folder; None if it is missing or can't be trusted."""
@@ -153,7 +129,8 @@ class PrivateCache:
         if make:
             with suppress(FileExistsError):  # it may be a link
                 self._path.mkdir(_ONLY_OWNER)
-        descriptor = _open_folder(str(self._path))
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(self._path, flags)
         try:
             self._require_private(os.fstat(descriptor), "the folder")
         except _UntrustedError:
@@ -188,16 +165,10 @@ class PrivateCache:
 
     @staticmethod
     def _require_private(status: os.stat_result, name: str) -> None:
-        PrivateCache._require_own(status, name)
-        if status.st_mode & _OF_OTHERS:
-            raise _UntrustedError(f"other users may use {name}")
-
-    @staticmethod
-    def _require_own(status: os.stat_result, name: str) -> None:
         if status.st_uid != os.geteuid():
             raise _UntrustedError(f"another user owns {name}")
-        if stat.S_ISLNK(status.st_mode):
-            raise _UntrustedError(f"{name} is a link")
+        if status.st_mode & _OF_OTHERS:
+            raise _UntrustedError(f"other users may use {name}")
 
     def ignored(self, name: str, reason: str) -> None:
         """Logs that the content of a file is not used."""
@@ -216,11 +187,6 @@ class PrivateCache:
 
 class _UntrustedError(Exception):
     """A file or folder does not belong to this user alone."""
-
-
-def _open_folder(path: str, inside: int | None = None) -> int:
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    return os.open(path, flags, dir_fd=inside)
 
 
 def _is_locked(folder: int) -> bool:

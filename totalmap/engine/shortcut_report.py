@@ -12,6 +12,7 @@ import torch
 from totalmap.engine.arithmetic import proven_shortcuts
 from totalmap.engine.arithmetic.exact_network import ExactNetwork
 from totalmap.engine.arithmetic.shortcut_conditions import current_conditions, processor_name
+from totalmap.engine.arithmetic.shortcut_memory import Facts
 from totalmap.engine.network_loader import load_network
 from totalmap.engine.nnunet_plans import read_plans
 from totalmap.engine.tasks import Task
@@ -86,7 +87,7 @@ def compare_shortcuts(
     )
 
 
-def _facts(known: proven_shortcuts.Facts) -> list[ShortcutFact]:
+def _facts(known: Facts) -> list[ShortcutFact]:
     facts = []
     for text, holds in sorted(known.items()):
         operation = proven_shortcuts.Operation.parse(text)

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -62,7 +63,7 @@ def test_a_second_process_compares_nothing_and_finds_the_same_labels(
 
 
 @pytest.fixture
-def _own_knowledge() -> object:
+def _own_knowledge() -> Iterator[None]:
     before = proven_shortcuts._knowledge
     proven_shortcuts._knowledge = proven_shortcuts._Knowledge()
     yield

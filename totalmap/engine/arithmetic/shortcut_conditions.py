@@ -123,9 +123,7 @@ def _modes() -> str:
         map(
             str,
             (
-                mkldnn.is_available(),
                 torch._C._get_mkldnn_enabled(),
-                torch.backends.mkl.is_available(),
                 torch.get_float32_matmul_precision(),
                 torch.are_deterministic_algorithms_enabled(),
                 getattr(mkldnn, "deterministic", None),
