@@ -17,6 +17,7 @@ import statistics
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pydicom
@@ -166,18 +167,16 @@ def _segment(service: Service, folders: Sequence[Path]) -> Sequence[Job]:
         for folder in folders
     ]
     for uid in uids:
-        job = service.job_of(uid)
-        wait_until(
-            lambda job=job: _state(service, job) is JobState.SEGMENTED, "done", LONGEST_SECONDS
-        )
+        is_done = partial(_is_segmented, service, service.job_of(uid))
+        wait_until(is_done, "done", LONGEST_SECONDS)
     return [service.job_of(uid) for uid in uids]
 
 
-def _state(service: Service, job: Job) -> JobState | None:
+def _is_segmented(service: Service, job: Job) -> bool:
     found = service.jobs.job(job.job_id)
     if found is not None and found.state is JobState.DEAD:
         raise RuntimeError(f"a job is dead: {found.reason}")
-    return found.state if found else None
+    return found is not None and found.state is JobState.SEGMENTED
 
 
 def _workers(service: Service) -> list[int]:

@@ -140,6 +140,7 @@ def _segmentation(
         inference=_on_one_grid([part.inference for part in found], shape, affine_lps),
         structures=task.structures,
         arithmetic=predictors[-1].arithmetic,
+        threads=predictors[-1].threads,
         search=Search.BOXES,
         box_contacts=tuple(
             contact for part in found for contact in _contacts(labels, part, volume.geometry)

@@ -59,6 +59,7 @@ class Levels:
     too_large: bool = False
     identities: tuple[ModelIdentity, ...] = (MODEL,)
     arithmetic: str = "exact"
+    threads: int | None = None
     seen: list[tuple[int, ...]] = field(default_factory=list)
 
     def predict(
