@@ -150,8 +150,13 @@ def _measure(network: Network, folder: Path) -> None:
 
     log.configure(level=logging.CRITICAL)
     if not folder.exists():
-        width = {"base_features": network.features, "max_features": network.features * WIDEST}
-        build_models(folder, Variant.FAST, patch_size=network.patch, **width)
+        build_models(
+            folder,
+            Variant.FAST,
+            patch_size=network.patch,
+            base_features=network.features,
+            max_features=network.features * WIDEST,
+        )
     networks = Networks(load_task("total", Variant.FAST), folder)
     image = np.random.default_rng(0).integers(-1000, 1000, network.image, dtype=np.int16)
     for _ in sys.stdin:

@@ -17,6 +17,7 @@ import statistics
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pydicom
@@ -115,8 +116,13 @@ def _tables(folder: Path, networks: Sequence[str], studies: int) -> Iterator[str
         models, spec = DEMO_MODELS, SMALL
         if network == "real":
             spec, models = LARGE, folder / "models"
-            width = {"base_features": REAL_FEATURES, "max_features": WIDEST * REAL_FEATURES}
-            build_models(models, Variant.FAST, patch_size=PATCH_SIZES[Variant.FAST], **width)
+            build_models(
+                models,
+                Variant.FAST,
+                patch_size=PATCH_SIZES[Variant.FAST],
+                base_features=REAL_FEATURES,
+                max_features=WIDEST * REAL_FEATURES,
+            )
         written = [
             write_series(folder / network / str(n), n, spec).folder for n in range(studies + 4)
         ]
@@ -166,18 +172,16 @@ def _segment(service: Service, folders: Sequence[Path]) -> Sequence[Job]:
         for folder in folders
     ]
     for uid in uids:
-        job = service.job_of(uid)
-        wait_until(
-            lambda job=job: _state(service, job) is JobState.SEGMENTED, "done", LONGEST_SECONDS
-        )
+        done = partial(_is_done, service, service.job_of(uid).job_id)
+        wait_until(done, "segmented", LONGEST_SECONDS)
     return [service.job_of(uid) for uid in uids]
 
 
-def _state(service: Service, job: Job) -> JobState | None:
-    found = service.jobs.job(job.job_id)
+def _is_done(service: Service, job_id: str) -> bool:
+    found = service.jobs.job(job_id)
     if found is not None and found.state is JobState.DEAD:
         raise RuntimeError(f"a job is dead: {found.reason}")
-    return found.state if found else None
+    return found is not None and found.state is JobState.SEGMENTED
 
 
 def _workers(service: Service) -> list[int]:
