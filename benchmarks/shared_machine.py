@@ -5,10 +5,10 @@
 PyTorch shares each operation among threads (libgomp, OpenMP). A thread without work spins for a
 while before it sleeps; on a shared machine it spins on a processor that the thread it waits for
 needs. A narrow network with many short operations and one of real width run under several policies
-in turn: with nothing added, beside two busy processes of the lowest priority, beside two of its own priority,
-and beside another network with two threads of the same policy. Each policy has a process of its
-own, whose network stays loaded. Wall seconds are medians, with the range; processor seconds are
-the medians of the measured process alone.
+in turn: with nothing added, beside two busy processes of the lowest priority, beside two of its own
+priority, and beside another network with two threads of the same policy. Each policy has a process
+of its own, whose network stays loaded. Wall seconds are medians, with the range; processor seconds
+are those of the measured process alone, the median and the least.
 """
 
 import argparse
