@@ -5,10 +5,10 @@
 PyTorch shares each operation among threads (libgomp, OpenMP). A thread without work spins for a
 while before it sleeps; on a shared machine it spins on a processor that the thread it waits for
 needs. A narrow network with many short operations and one of real width run under several policies
-in turn: alone, beside two busy processes of the lowest priority, beside two of its own priority,
-and beside another network with two threads of the same policy. Each policy has a process of its
-own, whose network stays loaded. Wall seconds are medians, with the range; processor seconds are
-the medians of the measured process alone.
+in turn: with nothing added, beside two busy processes of the lowest priority, beside two of its own
+priority, and beside another network with two threads of the same policy. Each policy has a process
+of its own, whose network stays loaded. Wall seconds are medians, with the range; processor seconds
+are those of the measured process alone, the median and the least.
 """
 
 import argparse
@@ -40,7 +40,7 @@ POLICIES: Mapping[str, Mapping[str, str]] = MappingProxyType(
 LOWEST_PRIORITY = 19
 BUSY = "while True: pass"
 ALONE, BESIDE_IDLE, BESIDE_BUSY, BESIDE_NETWORK = (
-    "alone",
+    "nothing added",
     "beside 2 processes, nice 19",
     "beside 2 processes",
     "beside a network, 2 threads",
@@ -150,8 +150,13 @@ def _measure(network: Network, folder: Path) -> None:
 
     log.configure(level=logging.CRITICAL)
     if not folder.exists():
-        width = {"base_features": network.features, "max_features": network.features * WIDEST}
-        build_models(folder, Variant.FAST, patch_size=network.patch, **width)
+        build_models(
+            folder,
+            Variant.FAST,
+            patch_size=network.patch,
+            base_features=network.features,
+            max_features=network.features * WIDEST,
+        )
     networks = Networks(load_task("total", Variant.FAST), folder)
     image = np.random.default_rng(0).integers(-1000, 1000, network.image, dtype=np.int16)
     for _ in sys.stdin:

@@ -116,8 +116,13 @@ def _tables(folder: Path, networks: Sequence[str], studies: int) -> Iterator[str
         models, spec = DEMO_MODELS, SMALL
         if network == "real":
             spec, models = LARGE, folder / "models"
-            width = {"base_features": REAL_FEATURES, "max_features": WIDEST * REAL_FEATURES}
-            build_models(models, Variant.FAST, patch_size=PATCH_SIZES[Variant.FAST], **width)
+            build_models(
+                models,
+                Variant.FAST,
+                patch_size=PATCH_SIZES[Variant.FAST],
+                base_features=REAL_FEATURES,
+                max_features=WIDEST * REAL_FEATURES,
+            )
         written = [
             write_series(folder / network / str(n), n, spec).folder for n in range(studies + 4)
         ]
@@ -167,13 +172,13 @@ def _segment(service: Service, folders: Sequence[Path]) -> Sequence[Job]:
         for folder in folders
     ]
     for uid in uids:
-        is_done = partial(_is_segmented, service, service.job_of(uid))
-        wait_until(is_done, "done", LONGEST_SECONDS)
+        done = partial(_is_done, service, service.job_of(uid).job_id)
+        wait_until(done, "segmented", LONGEST_SECONDS)
     return [service.job_of(uid) for uid in uids]
 
 
-def _is_segmented(service: Service, job: Job) -> bool:
-    found = service.jobs.job(job.job_id)
+def _is_done(service: Service, job_id: str) -> bool:
+    found = service.jobs.job(job_id)
     if found is not None and found.state is JobState.DEAD:
         raise RuntimeError(f"a job is dead: {found.reason}")
     return found is not None and found.state is JobState.SEGMENTED
