@@ -160,7 +160,8 @@ def is_telling(result: torch.Tensor) -> bool:
     """Returns whether a result has enough different values to show another order of summation."""
     values = result.reshape(-1)
     looked_at = values[:: max(1, values.numel() // _VALUES_LOOKED_AT)]
-    return looked_at.unique().numel() >= int(looked_at.numel() * _DIFFERENT_VALUES)
+    different: int = looked_at.unique().numel()  # type: ignore[no-untyped-call]
+    return different >= int(looked_at.numel() * _DIFFERENT_VALUES)
 
 
 class Shortcut:
