@@ -46,7 +46,7 @@ def segmented(models: Path, folder: Path) -> tuple[str, list[str]]:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    labels, compared = json.loads(done.stdout)
+    labels, compared = json.loads(done.stdout.splitlines()[-1])  # after the log
     return labels, compared
 
 
