@@ -217,8 +217,7 @@ def shortcuts_command(
 ) -> None:
     """Shows which shortcuts of exact arithmetic hold on this machine, and keeps it for later runs.
 
-    Each network of the task computes a tile, in some seconds. Labels are exact in any case; runs
-    are fastest where all shortcuts hold (docs/speed.md).
+    Labels are exact in any case; runs are fastest where all shortcuts hold (docs/speed.md).
     """
     from totalmap import log
 
