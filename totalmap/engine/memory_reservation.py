@@ -69,10 +69,14 @@ def wait_for_others() -> None:
 def one_at_a_time() -> Iterator[None]:
     """Lets only one process of this user decide whether its memory is free, and reserve it."""
     with ExitStack() as held:
-        folder = _folder()
         with suppress(OSError):  # without a lock nothing is reserved either
-            if folder is not None:
-                _lock(held.enter_context((folder / _LOCK).open("w")))
+            while (folder := _folder()) is not None:
+                with suppress(FileNotFoundError):  # the last run has just removed the folder
+                    held.callback(_remove_if_unused, folder)
+                    lock = held.enter_context((folder / _LOCK).open("w"))
+                    _lock(lock)
+                    if _is_still_there(folder / _LOCK, lock):
+                        break
         yield
 
 
@@ -93,6 +97,7 @@ def _reserve(n_bytes: int, folder: Path, held: ExitStack) -> None:
     )
     file = folder / f"{wanted.pid}-{next(_numbers)}{_SUFFIX}"
     new = file.with_suffix(".new")
+    held.callback(_remove_if_unused, folder)
     held.callback(new.unlink, missing_ok=True)
     held.callback(file.unlink, missing_ok=True)
     opened = held.enter_context(new.open("w", encoding="ascii"))
@@ -100,6 +105,23 @@ def _reserve(n_bytes: int, folder: Path, held: ExitStack) -> None:
     json.dump(asdict(wanted), opened)
     opened.flush()
     new.rename(file)  # whoever sees it finds it locked
+
+
+def _remove_if_unused(folder: Path) -> None:
+    """Removes the folder after the last reservation, so that no run leaves anything behind."""
+    with suppress(OSError), (folder / _LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails if another run decides now
+        if [file.name for file in folder.iterdir()] == [_LOCK]:
+            (folder / _LOCK).unlink()
+            folder.rmdir()
+
+
+def _is_still_there(path: Path, opened: TextIO) -> bool:
+    """Returns whether an open file is still the one at its path: its folder may be removed."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(opened.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def _lock(opened: TextIO) -> None:

@@ -55,7 +55,14 @@ def test_a_process_does_not_count_its_own_reservation(folder: Path) -> None:
     with one_at_a_time(), reserved(GB):
         assert len(list(folder.glob("*/*.reserved"))) == 1
         assert other_reservations() == []
-    assert not list(folder.glob("*/*.reserved"))
+    assert not list(folder.iterdir()), "the last run leaves nothing behind"
+
+
+def test_the_folder_stays_while_another_process_holds_memory(folder: Path) -> None:
+    with memory_held(1.0, folder):
+        with one_at_a_time(), reserved(1000):
+            pass
+        assert len(list(folder.glob("*/*.reserved"))) == 1
 
 
 def test_waiting_ends_when_the_process_that_holds_memory_is_killed(folder: Path) -> None:
