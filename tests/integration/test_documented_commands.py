@@ -85,6 +85,7 @@ RUN_ELSEWHERE = {
         )
         for option in ("bf16-on", "boxes-on")
     },
+    f"{TOTALMAP} models shortcuts total --variant fast": "tests/unit/cli/test_models.py",
     f"{TOTALMAP} run /a/folder /results --": "tests/integration/test_inputs.py",
     ".venv/bin/python -m app": "tests/integration/test_application.py",
     f"{TOTALMAP} verify": "tests/integration/test_verify.py",
