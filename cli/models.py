@@ -9,6 +9,7 @@ import typer
 from cli.errors import errors_to_exit_status
 from cli.options import Config, Models
 from totalmap.default_locations import ADOPTED, DEFAULT_MODELS, DEFAULT_SETTINGS, RELEASES_URL
+from totalmap.process_environment import prepare_threads
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -17,6 +18,15 @@ if TYPE_CHECKING:
     from totalmap.engine.installed_weights import TaskWeights
     from totalmap.engine.shortcut_report import ShortcutReport
     from totalmap.engine.weights_manifest import Manifest
+
+Task = Annotated[str, typer.Argument(help="Task, for example total.")]
+TaskVariant = Annotated[
+    str | None,
+    typer.Option(
+        "--variant",
+        help="Resolution: full, fast or fastest; default: fast if the task has it, or full.",
+    ),
+]
 
 BYTES_PER_MB = 1_000_000
 
@@ -111,11 +121,10 @@ def adopt_command(
         manifest = adopt(
             folder, source=source, licence=licence, notice=notice, datasets=dataset or ()
         )
-        if bf16_on:
-            # Imported only if needed: torch takes seconds.
-            from totalmap.process_environment import prepare_threads
-
+        if bf16_on or boxes_on:
             prepare_threads()
+        # Imported only if needed: torch takes seconds.
+        if bf16_on:
             from totalmap.engine.bf16_agreement import measure_bf16
 
             manifest = measure_bf16(folder, _volume(bf16_on))
@@ -142,13 +151,8 @@ def _volume(folder: Path) -> "Volume":
 
 @app.command("install")
 def install_command(
-    task: Annotated[str, typer.Argument(help="Task, for example total.")],
-    variant: Annotated[
-        str | None,
-        typer.Option(
-            help="Resolution: full, fast or fastest; default: fast if the task has it, or full."
-        ),
-    ] = None,
+    task: Task,
+    variant: TaskVariant = None,
     models: Models = DEFAULT_MODELS,
     url: Annotated[
         str, typer.Option(help="Address of the archives, for example of a mirror.")
@@ -202,13 +206,8 @@ def _show(folder: Path, manifest: "Manifest") -> None:
 
 @app.command("shortcuts")
 def shortcuts_command(
-    task: Annotated[str, typer.Argument(help="Task, for example total.")] = "total",
-    variant: Annotated[
-        str | None,
-        typer.Option(
-            help="Resolution: full, fast or fastest; default: fast if the task has it, or full."
-        ),
-    ] = None,
+    task: Task = "total",
+    variant: TaskVariant = None,
     models: Models = DEFAULT_MODELS,
     config: Config = DEFAULT_SETTINGS,
     anew: Annotated[
@@ -222,6 +221,7 @@ def shortcuts_command(
     from totalmap import log
 
     log.configure()
+    prepare_threads()  # what is proven holds for one number of threads
     with errors_to_exit_status():
         # Imported here: torch takes seconds.
         from totalmap.engine.shortcut_report import compare_shortcuts

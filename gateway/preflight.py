@@ -13,7 +13,7 @@ from pathlib import Path
 from ssl import PROTOCOL_TLS_SERVER, SSLContext
 
 from app.preflight import require_ready
-from gateway.alarm.channels import ways_of
+from gateway.alarm.message_ways import ways_of
 from gateway.alarm.send_email import EmailSender
 from gateway.alarm.send_webhook import WebhookSender
 from gateway.certificate_expiry import expiring_certificates

@@ -1,25 +1,43 @@
-"""Limits the memory of a process by a control group, as a container does."""
+"""Limits the memory or the processors of a process by a control group, as a container does."""
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
 
 _GROUPS = Path("/sys/fs/cgroup")
-# The folder of the hierarchy, and the files of a limit, of each version.
-_VERSIONS = ((_GROUPS / "memory", "memory.limit_in_bytes"), (_GROUPS, "memory.max"))
+_PERIOD_US = 100_000
+
+
+def memory_limit(limit_bytes: int) -> AbstractContextManager[Path]:
+    """Limits what all processes of a group may use together, as `_limited_group`."""
+    return _limited_group(
+        "memory", ("memory.limit_in_bytes", str(limit_bytes)), ("memory.max", str(limit_bytes))
+    )
+
+
+def processor_limit(processors: int) -> AbstractContextManager[Path]:
+    """Limits the processors that all processes of a group may use, as `_limited_group`."""
+    quota = processors * _PERIOD_US
+    return _limited_group(
+        "cpu", ("cpu.cfs_quota_us", str(quota)), ("cpu.max", f"{quota} {_PERIOD_US}")
+    )
 
 
 @contextmanager
-def memory_limit(limit_bytes: int) -> Iterator[Path]:
+def _limited_group(
+    controller: str, version_1: tuple[str, str], version_2: tuple[str, str]
+) -> Iterator[Path]:
     """Yields the file to which a process writes its ID to be limited; skips where none is allowed.
 
     Args:
-        limit_bytes: What all processes of the group may use together.
+        controller: The folder of the hierarchy in version 1.
+        version_1: The file of the limit, and its content.
+        version_2: The same for version 2.
     """
-    for folder, limit in _VERSIONS:
+    for folder, (limit, content) in ((_GROUPS / controller, version_1), (_GROUPS, version_2)):
         group = folder / f"totalmap-test-{os.getpid()}"
         try:
             group.mkdir()
@@ -27,9 +45,9 @@ def memory_limit(limit_bytes: int) -> Iterator[Path]:
             continue
         try:
             if (group / limit).exists():
-                (group / limit).write_text(str(limit_bytes))
+                (group / limit).write_text(content)
                 yield group / "cgroup.procs"
                 return
         finally:
             group.rmdir()
-    pytest.skip("no control group with a memory limit can be made here (root, cgroups)")
+    pytest.skip(f"no control group with a limit of {controller} can be made here (root, cgroups)")

@@ -22,6 +22,8 @@ from totalmap.log import get_logger
 from totalmap.process_environment import THREADS_VARIABLE, chosen_threads
 from totalmap.run_log import Observer
 
+log = get_logger()
+
 # The stage of a job whose memory is used by another run.
 WAITS_FOR_MEMORY = "waits_for_memory"
 _DIGEST_CHARACTERS = 8
@@ -89,7 +91,7 @@ class WarmRunner:
         )
         outcome = self._application.run(request, observer)
         while isinstance(outcome.error, MemoryInUse):
-            get_logger().info("waits_for_memory", reason=str(outcome.error))
+            log.info("waits_for_memory", reason=str(outcome.error))
             observer.stage_started(WAITS_FOR_MEMORY)
             self._application.wait_for_memory()
             outcome = self._application.run(request, observer)
