@@ -42,7 +42,8 @@ VARIANT ?= cpu
 WEIGHTS ?=
 OPTIONS ?=
 
-BENCH ?= --output benchmarks/results/speed-$(DEVICE).md
+PROCESSOR := $(if $(shell grep -m 1 AuthenticAMD /proc/cpuinfo),amd,intel)
+BENCH ?= --output benchmarks/results/speed-$(if $(filter cpu,$(DEVICE)),cpu-$(PROCESSOR),$(DEVICE)).md
 EXACTNESS ?= --output benchmarks/results/exactness.md
 MINUTES ?= $(if $(filter fuzz,$(MAKECMDGOALS)),60,120)
 BUNDLE ?= build/bundle

@@ -1,15 +1,16 @@
 """Compares speed, memory and labels of this application with the unmodified TotalSegmentator.
 
     python -m benchmarks.speed [--variant fast full] [--arithmetic exact compiled bf16]
-        [--warm exact] [--runs 2] [--peer-runs 2] [--warm-runs 1] [--narrow]
-        [--patch 112 112 128] [--slices 224] [--size 512] [--spacing 0.8 1.5] [--device cpu]
-        [--output FILE]
+        [--warm exact] [--boxes exact compiled] [--runs 2] [--peer-runs 2] [--warm-runs 1]
+        [--narrow] [--patch 112 112 128] [--slices 224] [--size 512] [--spacing 0.8 1.5]
+        [--device cpu] [--output FILE]
 
 The contenders segment the same DICOM folder with the same networks, in turn: TotalSegmentator, our
-arithmetics exact, compiled and bf16, our warm engine, then again. The networks have the size of the
-real networks (--narrow: a quarter of the width) and random weights. All labels are compared with
-TotalSegmentator's, voxel by voxel. If our application refuses a setting, the table shows the
-reason. After any other failure the exit status is 1; the other rows are still measured.
+arithmetics exact, compiled and bf16, our warm engine, at 1.5 mm also our engine with each network
+in the box of its structures, then again. The networks have the size of the real networks (--narrow:
+a quarter of the width) and random weights. All labels are compared with TotalSegmentator's, voxel
+by voxel. If our application refuses a setting, the table shows the reason. After any other failure
+the exit status is 1; the other rows are still measured.
 """
 
 import argparse
@@ -18,7 +19,7 @@ import platform
 import statistics
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -35,12 +36,14 @@ from benchmarks.speed.contenders import (
     Device,
     Precision,
     our_application,
+    our_engine_in_boxes,
     our_warm_engine,
     totalsegmentator_command,
 )
 from benchmarks.speed.network_sizes import NARROW_FEATURES, PATCH_SIZES, REAL_FEATURES, WIDEST
 from benchmarks.speed.process_measurement import measure
 from benchmarks.speed.race import Race, print_progress
+from benchmarks.speed.run_in_boxes import save_rough_labels
 from benchmarks.speed.table import FOOTNOTES, Limit, table
 from tests.networks import build_models
 from tests.peer import peer_command
@@ -54,6 +57,7 @@ VARIANTS = (Variant.FAST, Variant.FULL)
 DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 TOTALSEGMENTATOR = "TotalSegmentator"
 WORK = REPOSITORY / "build"
+DEMO_MODELS = REPOSITORY / "models" / "demo"
 EMPTY_STARTS = 5
 
 
@@ -68,6 +72,7 @@ class Options:
     variants: tuple[Variant, ...]
     arithmetics: tuple[Arithmetic, ...]
     warm: tuple[Arithmetic, ...]
+    boxes: tuple[Arithmetic, ...]
     runs: int
     peer_runs: int
     warm_runs: int
@@ -100,6 +105,9 @@ def parse_options(arguments: Sequence[str] | None) -> Options:
     parser.add_argument("--variant", nargs="+", choices=[variant.value for variant in VARIANTS])
     parser.add_argument("--arithmetic", nargs="*", choices=ARITHMETICS, default=ARITHMETICS)
     parser.add_argument("--warm", nargs="*", choices=ARITHMETICS, default=("exact",))
+    parser.add_argument(
+        "--boxes", nargs="*", choices=ARITHMETICS, default=("exact", "compiled"), help="at 1.5 mm"
+    )
     parser.add_argument("--runs", type=int, default=2)
     parser.add_argument(
         "--peer-runs", type=int, help="runs of TotalSegmentator; default: as --runs"
@@ -126,6 +134,7 @@ def parse_options(arguments: Sequence[str] | None) -> Options:
         variants=tuple(map(Variant, given.variant or VARIANTS)),
         arithmetics=tuple(given.arithmetic),
         warm=tuple(given.warm),
+        boxes=tuple(given.boxes),
         runs=given.runs,
         peer_runs=given.runs if given.peer_runs is None else given.peer_runs,
         warm_runs=given.warm_runs,
@@ -173,7 +182,18 @@ def _contenders(case: Case, options: Options) -> list[Contender]:
         totalsegmentator_command(case, TOTALSEGMENTATOR, options.peer_runs),
         *(our_application(case, arithmetic, options.runs) for arithmetic in options.arithmetics),
         *(our_warm_engine(case, arithmetic, options.warm_runs) for arithmetic in options.warm),
+        *_contenders_in_boxes(case, options),
     ]
+
+
+def _contenders_in_boxes(case: Case, options: Options) -> Iterator[Contender]:
+    if case.variant is not Variant.FULL or not options.boxes or case.device != "cpu":
+        return
+    print_progress("the demo network finds the structures, for the boxes")
+    rough_labels = case.models / "rough_labels.npy"
+    save_rough_labels(case.source, DEMO_MODELS, rough_labels)
+    for arithmetic in options.boxes:
+        yield our_engine_in_boxes(case, arithmetic, options.runs, rough_labels)
 
 
 def _series(options: Options) -> SeriesSpec:
@@ -189,13 +209,16 @@ def _series(options: Options) -> SeriesSpec:
 
 def _build(folder: Path, variant: Variant, options: Options) -> Path:
     features = _features(options)
-    models = build_models(
-        folder,
-        variant,
-        patch_size=options.patch_size or PATCH_SIZES[variant],
-        base_features=features,
-        max_features=WIDEST * features,
-    )
+    models = folder
+    # At 1.5 mm the rough network of the boxes, too.
+    for each in (variant, Variant.FASTEST) if variant is Variant.FULL else (variant,):
+        build_models(
+            models,
+            each,
+            patch_size=options.patch_size or PATCH_SIZES[each],
+            base_features=features,
+            max_features=WIDEST * features,
+        )
     # Without a record, bf16 would be refused for random weights.
     passed = Agreement(min_dice=1.0, structure="none: random weights", structures=0)
     record_agreements(models, dict.fromkeys(_datasets(models), passed))

@@ -161,6 +161,33 @@ def our_warm_engine(case: Case, arithmetic: Arithmetic, rounds: int) -> Contende
     )
 
 
+def our_engine_in_boxes(
+    case: Case, arithmetic: Arithmetic, rounds: int, rough_labels: Path
+) -> Contender:
+    """Returns our engine with each network in the box of its own structures, as a contender.
+
+    Args:
+        rough_labels: The labels whose boxes are taken, as `run_in_boxes` reads them.
+    """
+
+    def segment(folder: Path) -> tuple[Run, Labels]:
+        labels = folder / "labels.nii.gz"
+        words = [sys.executable, "-m", "benchmarks.speed.run_in_boxes", str(case.source)]
+        words += [str(case.models), str(rough_labels), arithmetic, str(labels)]
+        finished = _measured(words, _our_environment(case, "exact"))
+        network = from_log(finished.stderr)
+        if network is None:
+            raise RunFailed("no time of the networks was found", _tail(finished), refused=False)
+        return _run(finished, network, is_known=True), _labels(labels, finished)
+
+    return Contender(
+        name=f"{arithmetic}, boxes",
+        rounds=rounds,
+        precision=_precision(case, arithmetic),
+        segment=segment,
+    )
+
+
 def _measured(words: tuple[str, ...] | list[str], environment: Mapping[str, str]) -> Finished:
     finished = measure(words, environment, REPOSITORY)
     if finished.status != 0:

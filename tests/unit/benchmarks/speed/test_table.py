@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from benchmarks.speed.contenders import Run, RunFailed
 from benchmarks.speed.label_agreement import Agreement
 from benchmarks.speed.parse_network_seconds import NetworkTime
@@ -38,12 +40,18 @@ PEER = entry("TotalSegmentator", run(48, 28), run(52, 32))
 
 def test_the_speed_table_shows_medians_ranges_and_ratios() -> None:
     rows = cells(table("fast", [PEER, entry("exact", run(25, 20), differing=0)], LIMIT))
-    peer = ["50.0", "48.0-52.0", "30.0", "33%", "20.0", "67%", "3.0", UNKNOWN]
+    peer = ["50.0", "48.0-52.0", "4", "30.0", "33%", "20.0", "67%", "3.0", UNKNOWN]
     assert rows["TotalSegmentator"] == peer
-    ours = ["25.0 (2.0x)", UNKNOWN, "20.0 (1.5x)", "50%", "5.0 (4.0x)", "25%", "3.0", "0"]
+    ours = ["25.0 (2.0x)", UNKNOWN, "4", "20.0 (1.5x)", "50%", "5.0 (4.0x)", "25%", "3.0", "0"]
     assert rows["exact"] == ours
-    assert rows["limit, fp32"][2] == "10.0 (3.0x)"
-    assert rows["limit, bf16"][2] == "2.0 (15.0x)"
+    assert rows["limit, fp32"][3] == "10.0 (3.0x)"
+    assert rows["limit, bf16"][3] == "2.0 (15.0x)"
+
+
+def test_a_run_of_fewer_tiles_is_compared_with_the_limit_of_its_own_tiles() -> None:
+    in_boxes = replace(run(10, 5), network=NetworkTime(tiles=1, seconds=5))
+    rows = cells(table("full", [PEER, entry("exact, boxes", in_boxes)], LIMIT))
+    assert rows["exact, boxes"][2:5] == ["1", "5.0 (6.0x)", "50%"]
 
 
 def test_the_speed_table_counts_differing_voxels() -> None:
@@ -53,7 +61,7 @@ def test_the_speed_table_counts_differing_voxels() -> None:
 
 def test_an_unknown_network_time_has_a_star() -> None:
     starred = table("fast", [PEER, entry("exact", run(25, 20, is_known=False))], LIMIT)
-    assert cells(starred)["exact"][2:6] == ["\\* 20.0", UNKNOWN, UNKNOWN, UNKNOWN]
+    assert cells(starred)["exact"][3:7] == ["\\* 20.0", UNKNOWN, UNKNOWN, UNKNOWN]
     assert "\\* The command reports no time" in starred
     assert "\\*" not in table("fast", [PEER, entry("exact", run(25, 20))], LIMIT)
 
