@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from totalmap.allocator import give_back_freed_memory, keep_freed_memory, keep_no_memory
 from totalmap.engine.arithmetic.device_fallbacks import (
+    Load,
     NetworkFallbacks,
     choose_device,
     network_fallbacks,
@@ -28,7 +29,7 @@ from totalmap.engine.network_loader import load_network
 from totalmap.engine.nnunet_plans import Plans, read_plans
 from totalmap.engine.normalize import scaling
 from totalmap.engine.segment import Progress
-from totalmap.engine.sliding_window import TileCounter, TileSource, predict_labels
+from totalmap.engine.sliding_window import TileCounter, predict_labels
 from totalmap.engine.tasks import Task
 from totalmap.engine.tile_layout import (
     SPLIT_ABOVE_VOXELS,
@@ -38,6 +39,12 @@ from totalmap.engine.tile_layout import (
     tiles,
     undivided,
 )
+from totalmap.engine.tile_source import (
+    CpuTileSource,
+    DeviceTileSource,
+    TileSource,
+    UploadedImage,
+)
 from totalmap.engine.weights import VerifiedModel, require_good_bf16, verify_models
 from totalmap.errors import ModelError, ResourceError
 from totalmap.log import get_logger
@@ -46,6 +53,8 @@ from totalmap.settings import Arithmetic, Device, MemoryShort
 log = get_logger()
 
 GIGABYTE = 1e9
+
+Fallbacks = Callable[[Load, Plans, Arithmetic, torch.device], NetworkFallbacks]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -62,6 +71,7 @@ class _Part:
 
     image: NDArray[np.generic]
     box: Slices
+    cropped: UploadedImage
     layouts: tuple[list[Slices], ...]
 
 
@@ -79,6 +89,7 @@ class Networks:
         split_above_voxels: int = SPLIT_ABOVE_VOXELS,
         measured_only: bool = True,
         free_bytes: Callable[[], int] = available_bytes,
+        fallbacks: Fallbacks = network_fallbacks,
     ) -> None:
         """Verifies and loads the networks.
 
@@ -91,6 +102,7 @@ class Networks:
             split_above_voxels: Larger images are segmented in three parts if the task has several
                 networks, as in TotalSegmentator.
             free_bytes: Returns the available memory in bytes.
+            fallbacks: Returns the options of a network; replaced to rehearse a GPU on a CPU.
             measured_only: Whether bf16 has to be measured and good; False to measure it.
 
         Raises:
@@ -109,7 +121,7 @@ class Networks:
         self._free_bytes = free_bytes
         self._split_above_voxels = split_above_voxels
         chosen = choose_device(device)
-        self._models = tuple(_model(model, arithmetic, chosen) for model in verified)
+        self._models = tuple(_model(model, arithmetic, chosen, fallbacks) for model in verified)
         for model in self._models:
             model.fallbacks.load()
 
@@ -160,7 +172,7 @@ class Networks:
     def _part(self, image: NDArray[np.generic]) -> _Part:
         box = nonzero_box(image)
         layouts = tuple(self._layout(image[box].shape, model.plans) for model in self._models)
-        return _Part(image=image, box=box, layouts=layouts)
+        return _Part(image=image, box=box, cropped=UploadedImage(image[box]), layouts=layouts)
 
     def _layout(self, shape: tuple[int, ...], plans: Plans) -> list[Slices]:
         padded = tuple(map(max, shape, plans.patch_size))
@@ -198,7 +210,9 @@ class Networks:
         )
 
 
-def _model(verified: VerifiedModel, arithmetic: Arithmetic, device: torch.device) -> _Model:
+def _model(
+    verified: VerifiedModel, arithmetic: Arithmetic, device: torch.device, fallbacks: Fallbacks
+) -> _Model:
     plans = read_plans(verified.trainer_folder)
     if plans.heads > len(verified.label_table):
         raise ModelError(
@@ -211,7 +225,7 @@ def _model(verified: VerifiedModel, arithmetic: Arithmetic, device: torch.device
 
     return _Model(
         plans=plans,
-        fallbacks=network_fallbacks(load, plans, arithmetic, device),
+        fallbacks=fallbacks(load, plans, arithmetic, device),
         label_table=verified.label_table,
         weights_bytes=verified.checkpoint.stat().st_size,
     )
@@ -222,11 +236,18 @@ def _predict(
 ) -> tuple[NDArray[np.uint8], MarginSums]:
     """Returns the labels of one network in the box, (z, y, x), by its own numbers, and margins."""
     scale = scaling(part.image, part.box, model.plans.normalization)
-    source = TileSource(part.image[part.box], scale, model.plans.patch_size)
+
+    def source_for(network: TileNetwork) -> TileSource:
+        if network.on_gpu:
+            image = part.cropped.on(network.device)
+            return DeviceTileSource(image, scale, model.plans.patch_size)
+        part.cropped.free()
+        return CpuTileSource(part.cropped.voxels, scale, model.plans.patch_size)
 
     def work(
         network: TileNetwork, sums_device: torch.device
     ) -> tuple[NDArray[np.uint8], MarginSums]:
+        source = source_for(network)
         margins = MarginSums(source.inside)  # new for each attempt
         with counter.attempt():
             labels = predict_labels(

@@ -63,7 +63,9 @@ def test_the_migrations_make_the_tables_of_the_schema(tmp_path: Path) -> None:
 
 def test_the_newest_migration_is_the_layout_of_the_code() -> None:
     config = Config()
-    config.set_main_option("script_location", str(Path(migrate_schema.__file__).parent / "migrations"))
+    config.set_main_option(
+        "script_location", str(Path(migrate_schema.__file__).parent / "migrations")
+    )
     assert ScriptDirectory.from_config(config).get_heads() == [LAYOUT]
 
 
