@@ -65,7 +65,7 @@ COARSE = 16
 Labels = NDArray[np.uint8]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Bench:
     """The device and sizes of the benchmark, and its lines so far.
 

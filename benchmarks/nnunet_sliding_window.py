@@ -52,9 +52,16 @@ def nnunet_labels(
     return labels
 
 
+class _StandIn(ModuleType):
+    """A module of which names can be imported, and none used."""
+
+    def __getattr__(self, name: str) -> type[object]:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return object
+
+
 def _stand_in_for_readers() -> None:
     for name in _READERS:
         if name not in sys.modules and find_spec(name) is None:
-            module = ModuleType(name)
-            module.__getattr__ = lambda _attribute: object  # type: ignore[method-assign]
-            sys.modules[name] = module
+            sys.modules[name] = _StandIn(name)

@@ -98,16 +98,16 @@ class UploadedImage:
 
     def __init__(self, voxels: NDArray[np.generic]) -> None:
         self.voxels = voxels
-        self._there: torch.Tensor | None = None
+        self._there: tuple[torch.device, torch.Tensor] | None = None
 
     def on(self, device: torch.device) -> torch.Tensor:
         """Returns the image on a device, (z, y, x) in its own dtype."""
-        if self._there is None or self._there.device != device:
+        if self._there is None or self._there[0] != device:
             # Locking the pages of memory that is copied once would take longer than the copy.
             native = self.voxels.dtype.newbyteorder("=")
             own = np.array(self.voxels, dtype=native, order="C")
-            self._there = torch.from_numpy(own).to(device)
-        return self._there
+            self._there = (device, torch.from_numpy(own).to(device))
+        return self._there[1]
 
     def free(self) -> None:
         """Frees the memory on the device."""

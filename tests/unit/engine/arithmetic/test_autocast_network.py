@@ -7,7 +7,12 @@ import torch
 from torch.nn import functional
 
 from tests.unit.engine.arithmetic.small_networks import HEADS, PATCH, plain, residual, tile
-from totalmap.engine.arithmetic.autocast_network import AutocastNetwork, _InstanceNorm
+from totalmap.engine.arithmetic.autocast_network import (
+    AutocastNetwork,
+    _InstanceNorm,
+    _keep_layout,
+)
+from totalmap.engine.arithmetic.feature_network import FeatureNetwork
 
 CPU = torch.device("cpu")
 
@@ -79,7 +84,9 @@ def test_all_layers_keep_the_channels_side_by_side(build: Callable[[], torch.nn.
 def test_weights_rounded_once_give_the_bits_of_weights_rounded_for_each_tile() -> None:
     network = AutocastNetwork(plain(), CPU, PATCH[0], torch.bfloat16)
     found = network.features(tile())
-    network._unet.float()
+    unrounded = FeatureNetwork(plain())
+    _keep_layout(unrounded)
+    network._unet = unrounded.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     assert torch.equal(network.features(tile()), found)
 
 
