@@ -63,8 +63,11 @@ class AutocastNetwork:
 
     def logits(self, features: torch.Tensor, planes: slice) -> torch.Tensor:
         """Returns the logits of some planes, (channel, z, y, x) float16."""
+        some = features[:, planes]
+        # The stride that `some[None]` gives the first axis would hide the layout.
+        image = some.as_strided((1, *some.shape), (some.numel(), *some.stride()))
         with self._settings():
-            return functional.conv3d(features[None, :, planes], self._weight, self._bias)[0]
+            return functional.conv3d(image, self._weight, self._bias)[0]
 
     def free_tile_memory(self) -> None:
         """Does nothing, since all networks share the memory of the device."""
