@@ -43,6 +43,7 @@ WEIGHTS ?=
 OPTIONS ?=
 
 BENCH ?= --output benchmarks/results/speed-$(DEVICE).md
+EXACTNESS ?= --output benchmarks/results/exactness.md
 MINUTES ?= $(if $(filter fuzz,$(MAKECMDGOALS)),60,120)
 BUNDLE ?= build/bundle
 
@@ -80,12 +81,14 @@ coverage: $(VENV)/.development
 
 bench: $(VENV)/.development
 	$(BIN)/python -m benchmarks.speed --device $(DEVICE) $(BENCH)
+	$(BIN)/python -m benchmarks.exactness $(EXACTNESS)
 
 soak: $(VENV)/.development
 	KILLS=100 INSTANCES=10000 $(BIN)/pytest tests/integration/test_receiver_kills.py
 	KILLS=100 STUDIES=40 SLICES=250 \
 	    $(BIN)/pytest tests/integration/test_service_kills.py
 	ROUNDS=20 $(BIN)/pytest tests/integration/test_worker_kills.py
+	HANG_SECONDS=20 PAUSE_SECONDS=120 $(BIN)/pytest tests/integration/test_hung_processes.py
 	QUEUED=100 $(BIN)/pytest tests/unit/gateway/test_job_queue.py -k upgrade
 	$(BIN)/python -m benchmarks.soak --minutes $(MINUTES) --output benchmarks/results/soak.md
 

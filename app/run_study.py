@@ -63,7 +63,7 @@ class RunRequest:
         """
         settings = load_settings(self.settings_file, overrides=self.overrides)
         wanted = settings.segmentation
-        load_task(wanted.task, wanted.variant, wanted.structures)
+        load_task(wanted.task, wanted.variant, wanted.structures, wanted.search)
         return settings
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from app.run_study import RunOutcome, RunRequest, run_application
 from totalmap.allocator import give_back_freed_memory
 from totalmap.engine.engine import Engine
+from totalmap.engine.memory_reservation import wait_for_others
 from totalmap.errors import TotalMapError
 from totalmap.open_input import OpenedInput
 from totalmap.run_log import Observer
@@ -44,6 +45,10 @@ class WarmApplication:
             return run_application(request, observer, self._load, source, stopped)
         finally:
             give_back_freed_memory()
+
+    def wait_for_memory(self) -> None:
+        """Waits until all runs on this machine that hold memory now are done."""
+        wait_for_others()
 
     def _load(
         self, settings: SegmentationSection, models_folder: Path, quality: QualitySection

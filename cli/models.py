@@ -7,15 +7,26 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.errors import errors_to_exit_status
-from cli.options import Models
-from totalmap.default_locations import ADOPTED, DEFAULT_MODELS, RELEASES_URL
+from cli.options import Config, Models
+from totalmap.default_locations import ADOPTED, DEFAULT_MODELS, DEFAULT_SETTINGS, RELEASES_URL
+from totalmap.process_environment import prepare_threads
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from totalmap.dicom.volume import Volume
     from totalmap.engine.installed_weights import TaskWeights
+    from totalmap.engine.shortcut_report import ShortcutReport
     from totalmap.engine.weights_manifest import Manifest
+
+Task = Annotated[str, typer.Argument(help="Task, for example total.")]
+TaskVariant = Annotated[
+    str | None,
+    typer.Option(
+        "--variant",
+        help="Resolution: full, fast or fastest; default: fast if the task has it, or full.",
+    ),
+]
 
 BYTES_PER_MB = 1_000_000
 
@@ -96,6 +107,10 @@ def adopt_command(
         Path | None,
         typer.Option(help="CT study on which bf16 is compared with exact arithmetic."),
     ] = None,
+    boxes_on: Annotated[
+        Path | None,
+        typer.Option(help="CT study on which search boxes is compared with search whole."),
+    ] = None,
 ) -> None:
     """Records the SHA-256 of weights in TotalSegmentator's folder layout."""
     from totalmap import log
@@ -106,11 +121,17 @@ def adopt_command(
         manifest = adopt(
             folder, source=source, licence=licence, notice=notice, datasets=dataset or ()
         )
+        if bf16_on or boxes_on:
+            prepare_threads()
+        # Imported only if needed: torch takes seconds.
         if bf16_on:
-            # Imported only if needed: torch takes seconds.
             from totalmap.engine.bf16_agreement import measure_bf16
 
             manifest = measure_bf16(folder, _volume(bf16_on))
+        if boxes_on:
+            from totalmap.engine.box_agreement import measure_boxes
+
+            manifest = measure_boxes(folder, _volume(boxes_on))
         _show(folder, manifest)
 
 
@@ -130,13 +151,8 @@ def _volume(folder: Path) -> "Volume":
 
 @app.command("install")
 def install_command(
-    task: Annotated[str, typer.Argument(help="Task, for example total.")],
-    variant: Annotated[
-        str | None,
-        typer.Option(
-            help="Resolution: full, fast or fastest; default: fast if the task has it, or full."
-        ),
-    ] = None,
+    task: Task,
+    variant: TaskVariant = None,
     models: Models = DEFAULT_MODELS,
     url: Annotated[
         str, typer.Option(help="Address of the archives, for example of a mirror.")
@@ -160,7 +176,7 @@ def install_command(
 
 def _show(folder: Path, manifest: "Manifest") -> None:
     from cli.console_without_markup import plain_console
-    from totalmap.engine.weights_manifest import BF16_MIN_DICE
+    from totalmap.engine.weights_manifest import BF16_MIN_DICE, BOXES_MIN_DICE
 
     console = plain_console()
     for record in manifest.models:
@@ -175,4 +191,66 @@ def _show(folder: Path, manifest: "Manifest") -> None:
                 f"required {BF16_MIN_DICE}",
                 soft_wrap=True,
             )
+        if record.boxes:
+            verdict = "are allowed" if record.boxes.is_good else "are refused"
+            console.print(
+                f"boxes {verdict} with {record.dataset}: Dice of {len(record.boxes.dice)} "
+                f"structures at least {record.boxes.min_dice:.4f} ({record.boxes.worst}), "
+                f"required {BOXES_MIN_DICE}",
+                soft_wrap=True,
+            )
+            for structure, dice in record.boxes.dice.items():
+                console.print(f"  {dice:.4f} {structure}", soft_wrap=True)
     console.print(f"{len(manifest.models)} models are on record in {folder}", soft_wrap=True)
+
+
+@app.command("shortcuts")
+def shortcuts_command(
+    task: Task = "total",
+    variant: TaskVariant = None,
+    models: Models = DEFAULT_MODELS,
+    config: Config = DEFAULT_SETTINGS,
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Forget what was proven before, and compare again.")
+    ] = False,
+) -> None:
+    """Shows which shortcuts of exact arithmetic hold on this machine, and keeps it for later runs.
+
+    Labels are exact in any case; runs are fastest where all shortcuts hold (docs/speed.md).
+    """
+    from totalmap import log
+
+    log.configure()
+    prepare_threads()  # what is proven holds for one number of threads
+    with errors_to_exit_status():
+        # Imported here: torch takes seconds.
+        from totalmap.engine.shortcut_report import compare_shortcuts
+        from totalmap.engine.tasks import load_task
+        from totalmap.private_cache import PrivateCache, cache_home
+        from totalmap.settings import load_settings, parse_variant
+
+        settings = load_settings(config).segmentation
+        wanted = parse_variant(variant) if variant is not None else None
+        cache = PrivateCache(cache_home(settings.cache_folder))
+        _show_shortcuts(compare_shortcuts(load_task(task, wanted), models, cache, anew=anew))
+
+
+def _show_shortcuts(report: "ShortcutReport") -> None:
+    from rich.table import Table
+
+    from cli.console_without_markup import plain_console
+
+    table = Table()
+    for title in ("Shortcut", "Layer", "Operand", "Holds"):
+        table.add_column(title, overflow="fold")
+    for fact in report.facts:
+        table.add_row(fact.name, fact.layer, fact.operand, "yes" if fact.holds else "no")
+    console = plain_console()
+    console.print(table)
+    held = sum(fact.holds for fact in report.facts)
+    for line in (
+        f"{held} of {len(report.facts)} shortcuts hold with {report.processor}, "
+        f"{report.instructions}, {report.threads} threads, torch {report.torch_version}",
+        f"Kept in {report.folder}" if report.folder else "Not kept: there is no cache folder",
+    ):
+        console.print(line, soft_wrap=True)

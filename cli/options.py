@@ -21,6 +21,13 @@ VariantName = Annotated[
         "--variant", help="Resolution: full, fast or fastest; default: that of the settings."
     ),
 ]
+SearchName = Annotated[
+    str | None,
+    typer.Option(
+        "--search",
+        help="Where each network searches, whole or boxes; default: that of the settings.",
+    ),
+]
 DeviceName = Annotated[
     str | None,
     typer.Option("--device", help="auto, cpu or cuda; default: that of the settings."),
@@ -39,6 +46,7 @@ def segmentation_settings(
     variant: str | None = None,
     device: str | None = None,
     structures: Sequence[str] | None = None,
+    search: str | None = None,
 ) -> dict[str, dict[str, object]]:
     """Returns the options that were given, as the section `segmentation` of the settings."""
     names = [name.strip() for text in structures or () for name in text.split(",")]
@@ -47,5 +55,6 @@ def segmentation_settings(
         "variant": variant,
         "device": device,
         "structures": [name for name in names if name] if structures else None,
+        "search": search,
     }
     return {"segmentation": {key: value for key, value in given.items() if value is not None}}

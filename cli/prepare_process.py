@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from app.stack_size import restart_with_larger_stack
 from app.stop_signals import hold_stop_signals
+from totalmap.process_environment import prepare_threads
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,6 +23,7 @@ def segmentation_process() -> Iterator[tuple["Console", "ProgressDisplay"]]:
     process. Libraries print nothing on the terminal.
     """
     hold_stop_signals()
+    prepare_threads()
     restart_with_larger_stack()
     from cli.console_without_markup import plain_console
     from cli.progress import ProgressDisplay

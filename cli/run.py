@@ -13,6 +13,7 @@ from cli.options import (
     Config,
     DeviceName,
     Models,
+    SearchName,
     StructureNames,
     TaskName,
     VariantName,
@@ -30,6 +31,7 @@ def run(
     variant: VariantName = None,
     device: DeviceName = None,
     structures: StructureNames = None,
+    search: SearchName = None,
     study: Annotated[str | None, typer.Option(help=STUDY_HELP)] = None,
     every_study: Annotated[
         bool,
@@ -49,7 +51,7 @@ def run(
             models_folder=models,
             settings_file=config,
             study=study,
-            overrides=segmentation_settings(task, variant, device, structures),
+            overrides=segmentation_settings(task, variant, device, structures, search),
         )
         if every_study:
             sys.exit(run_and_summarise(request, display, console))

@@ -11,6 +11,12 @@ from gateway.folder_locks import running_machines
 from gateway.store.clock_record import ClockRecord
 from gateway.store.conflicts import ConflictList
 from gateway.store.database import Database, open_existing_database
+from gateway.store.destination_states import (
+    DestinationState,
+    DestinationStates,
+    Reachability,
+    reachability,
+)
 from gateway.store.file_storage import BYTES_PER_GB, free_bytes
 from gateway.store.job import Job
 from gateway.store.overview import (
@@ -124,9 +130,21 @@ def _held(database: Database) -> Iterator[str]:
 
 def _destinations(settings: GatewaySettings, database: Database) -> Iterator[str]:
     names = [section.name for section in settings.destinations]
+    states = DestinationStates(database).all()
     for health in destinations(database, names):
-        reason = f": {health.last_reason}" if health.last_reason else ""
+        state = states.get(health.destination)
         yield (
-            f"Destination {health.destination}: {health.waiting} waiting, {health.failing} of them "
-            f"failing, {health.dead} given up{reason}"
+            f"Destination {health.destination}: {_reachability(settings, state)}; "
+            f"{health.waiting} waiting, {health.failing} of them failing, {health.dead} given up"
+            + (f": {health.last_reason}" if health.last_reason else "")
         )
+
+
+def _reachability(settings: GatewaySettings, state: DestinationState | None) -> str:
+    """Returns whether a destination answers, and why it does not."""
+    found = reachability(state, settings.deliver.test_seconds)
+    if state is None or found is Reachability.UNKNOWN:
+        return "not known whether it answers"
+    if found is Reachability.AWAY:
+        return f"AWAY since {_moment(state.since)} ({state.fault})"
+    return "answers"

@@ -46,7 +46,8 @@ def _table(result_trace: "Trace") -> "Table":
     table.add_row("Instance", result_trace.sop_instance_uid)
     table.add_row("Made by", f"TotalMAP {origin.version}")
     table.add_row("Task", f"{origin.task}, variant {origin.variant}")
-    table.add_row("Computed by", f"engine {origin.engine}, {origin.arithmetic}, on {origin.device}")
+    how = f"{origin.arithmetic}, search {origin.search}, on {origin.device}"
+    table.add_row("Computed by", f"engine {origin.engine}, {how}")
     for weights in origin.weights:
         table.add_row("Weights", f"{weights.dataset}, SHA-256 {weights.sha256}")
         table.add_row("Licence", weights.licence or "not recorded")

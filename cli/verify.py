@@ -11,6 +11,7 @@ from cli.options import (
     Config,
     DeviceName,
     Models,
+    SearchName,
     StructureNames,
     TaskName,
     VariantName,
@@ -31,6 +32,7 @@ def print_verification(
     variant: VariantName = None,
     device: DeviceName = None,
     structures: StructureNames = None,
+    search: SearchName = None,
 ) -> None:
     """Segments the source again and compares the new result with the given one.
 
@@ -49,7 +51,7 @@ def print_verification(
                 output_folder=Path(),
                 models_folder=models,
                 settings_file=config,
-                overrides=segmentation_settings(task, variant, device, structures),
+                overrides=segmentation_settings(task, variant, device, structures, search),
             )
             reproduction = reproduce(result, request, display, display.stopped)
         if reproduction.is_same:

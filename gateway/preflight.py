@@ -13,7 +13,7 @@ from pathlib import Path
 from ssl import PROTOCOL_TLS_SERVER, SSLContext
 
 from app.preflight import require_ready
-from gateway.alarm.channels import ways_of
+from gateway.alarm.message_ways import ways_of
 from gateway.alarm.send_email import EmailSender
 from gateway.alarm.send_webhook import WebhookSender
 from gateway.certificate_expiry import expiring_certificates
@@ -27,6 +27,7 @@ from gateway.config import (
     StowReceiveSection,
     WebhookSection,
     WebSection,
+    WorkSection,
 )
 from gateway.config.named_files import named_files, shown
 from gateway.deliver.destination_probe import probe
@@ -44,6 +45,7 @@ from gateway.web.openid_connect import OpenIdConnect, ProviderAway
 from gateway.work.application_settings import write_overlay
 from totalmap.default_locations import DEFAULT_MODELS, DEFAULT_SETTINGS
 from totalmap.errors import ConfigError, ResourceError, TotalMapError
+from totalmap.machine_limits import machine_bytes, usable_processors
 from totalmap.settings import load_settings
 
 
@@ -73,8 +75,7 @@ def check(settings: GatewaySettings) -> Iterator[PreflightResult]:
         yield _checked("receive.stow", partial(_served, "receive.stow", settings.receive.stow))
     for rule in settings.rules:
         yield _checked(f"rule {rule.name}", partial(_rule, settings, rule))
-    if settings.work.runner is RunnerKind.CONTAINER:
-        yield _checked("work.container", partial(_container, settings))
+    yield from _workers(settings)
     for destination in settings.destinations:
         yield _checked(f"destination {destination.name}", partial(probe, destination))
     yield _checked("web", partial(_served, "web", settings.web))
@@ -172,6 +173,37 @@ def network_warning(folder: Path, kind: str, *, has_postgres: bool) -> str:
         f"{folder} is on {kind}, where SQLite may lose data: set ledger_url to a Postgres, or "
         "choose a folder on a disk of this machine"
     )
+
+
+def _workers(settings: GatewaySettings) -> Iterator[PreflightResult]:
+    if settings.work.runner is RunnerKind.CONTAINER:
+        yield _checked("work.container", partial(_container, settings))
+    for warning in workers_warnings(settings.work, usable_processors(), machine_bytes()):
+        yield PreflightResult(name="work.devices", warning=warning)
+
+
+def workers_warnings(work: WorkSection, processors: int, memory_bytes: int) -> Iterator[str]:
+    """Yields why the workers together are too much for this machine, if they are.
+
+    Args:
+        work: The section `work`.
+        processors: The number that the machine has.
+        memory_bytes: The memory of the machine.
+    """
+    threads = (work.threads_of_a_worker(processors) or 1) * work.workers_without_gpu
+    if threads > processors:
+        yield (
+            f"the workers without a GPU compute with {threads} threads, and the machine has "
+            f"{processors} processors: they slow each other down; use fewer, or leave "
+            "work.threads out"
+        )
+    memory_gb = len(work.devices) * work.container.memory_gb
+    if work.runner is RunnerKind.CONTAINER and memory_gb > memory_bytes / BYTES_PER_GB:
+        yield (
+            f"the containers of all workers together may use {memory_gb:g} GB of memory, and the "
+            f"machine has {memory_bytes / BYTES_PER_GB:.0f} GB: use fewer workers, or lower "
+            "work.container.memory_gb"
+        )
 
 
 def _nearest_folder(folder: Path) -> Path:

@@ -21,6 +21,8 @@ from gateway.recent_log import keep_recent_log
 from totalmap import log
 from totalmap.errors import ResourceError, TotalMapError, internal_error
 from totalmap.log import get_logger
+from totalmap.machine_limits import usable_processors
+from totalmap.process_environment import chosen_threads, prepare_threads
 
 _PR_SET_PDEATHSIG = 1
 _NOT_FOR_OTHERS = 0o077
@@ -136,6 +138,16 @@ def _parser() -> ArgumentParser:
     return parser
 
 
+def _threads(settings: GatewaySettings) -> int | None:
+    """Returns the threads of a worker; None: those of its environment, or as many as PyTorch takes.
+
+    work.threads counts more than the environment, and the environment more than an equal share.
+    """
+    if settings.work.threads is None and chosen_threads() is not None:
+        return None
+    return settings.work.threads_of_a_worker(usable_processors())
+
+
 def _run(
     given: argparse.Namespace, settings: GatewaySettings, heartbeat: Heartbeat, ending: Ending
 ) -> None:
@@ -161,7 +173,9 @@ def _run(
 
         serve_web(settings, heartbeat, ending.wanted)
     else:
-        use_gpu(given.device)  # before anything asks for the GPUs
+        # Before PyTorch is loaded, which reads both.
+        use_gpu(given.device)
+        prepare_threads(_threads(settings))
         from gateway.work.worker import work
 
         work(settings, given.worker, given.device, heartbeat, ending)

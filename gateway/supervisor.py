@@ -17,9 +17,9 @@ from gateway.config.inherited_settings import InheritedSettings
 from gateway.heartbeat import HeartbeatTable, ProcessState, UnpausedClock
 from gateway.store.database import open_database
 from gateway.supervise.job_watch import JobWatch
-from gateway.supervise.process_info import machine_bytes
 from gateway.supervise.settings_reload import SettingsChange, SettingsReload
 from gateway.supervise.supervised_process import BYTES_PER_GB, Limits, SupervisedProcess
+from totalmap.machine_limits import machine_bytes
 
 # States for systemd (sd_notify(3)).
 READY = "READY=1"

@@ -39,6 +39,12 @@ def _logging_of_its_own() -> Iterator[None]:
     structlog.reset_defaults()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keeps what is proven about this machine out of the developer's cache, and not for long."""
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def phantom_series(tmp_path_factory: pytest.TempPathFactory) -> WrittenSeries:
     """A small axial CT of the trunk; tests may read it only."""

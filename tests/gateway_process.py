@@ -33,7 +33,7 @@ def running_gateway(
     command = [sys.executable, "-m", "tests.gateway_process", *given]
     process = subprocess.Popen(command)
     try:
-        _wait_until_up(process, port)
+        wait_until_up(process, port)
         yield process
     finally:
         process.kill()
@@ -91,7 +91,9 @@ def storescu(port: int, folders: Sequence[Path], *options: str) -> subprocess.Po
     )
 
 
-def _wait_until_up(process: subprocess.Popen[bytes], port: int) -> None:
+def wait_until_up(process: subprocess.Popen[bytes], port: int) -> None:
+    """Returns when a process of this machine listens at a port; fails if it has ended."""
+
     def is_up() -> bool:
         try:
             socket.create_connection((LOOPBACK, port)).close()

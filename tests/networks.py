@@ -9,9 +9,15 @@ from typing import Any
 import torch
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
+from tests.phantom.study import SeriesSpec
 from totalmap.engine.nnunet_plans import read_plans
 from totalmap.engine.tasks import SubModel, Task, load_task
-from totalmap.engine.weights_manifest import adopt
+from totalmap.engine.weights_manifest import (
+    BoxAgreement,
+    adopt,
+    read_manifest,
+    record_box_agreements,
+)
 from totalmap.settings import Variant
 
 # Published with the weights of the 3 mm model.
@@ -19,6 +25,20 @@ INTENSITY = {"mean": -50.38, "std": 503.39, "percentile_00_5": -1004.0, "percent
 STAGES = {Variant.FULL: 6, Variant.FAST: 5, Variant.FASTEST: 5}
 # In a phantom, only stained voxels are this bright after any normalization.
 BRIGHT = 2.0
+BONE = 0.45  # 176 HU, normalized as INTENSITY says
+GALLBLADDER, VERTEBRA = 4, 31  # labels of task total; the second one is vertebrae_L1
+# A small volume around the stained gallbladder of the body of SEED_WITH_GALLBLADDER.
+AROUND_GALLBLADDER = SeriesSpec(
+    rows=26,
+    columns=28,
+    n_slices=20,
+    pixel_spacing_mm=(3.5, 3.3),
+    slice_spacing_mm=4.5,
+    slice_thickness_mm=4.5,
+    centre_lps_mm=(-29.0, -59.0, 110.0),
+    stained=(GALLBLADDER,),
+)
+SEED_WITH_GALLBLADDER = 3
 CONV = "torch.nn.modules.conv.Conv3d"
 Size = tuple[int, int, int]
 
@@ -60,16 +80,25 @@ def build_task(
     return folder
 
 
-def build_finder(folder: Path, task: Task, label: int) -> Path:
-    """Writes a network that labels all stained voxels of a phantom, and records it."""
+def build_finder(folder: Path, task: Task, label: int, bone_label: int = 0) -> Path:
+    """Writes a network that labels all stained voxels of a phantom, and records it.
+
+    Args:
+        bone_label: Label of unstained voxels that are about as bright as bone; 0 for none.
+    """
 
     def aim(name: str, weight: torch.Tensor) -> None:
         weight.zero_()
         if "seg_layers" in name and name.endswith("weight"):
-            weight[label] = 10.0
+            weight[label] = 20.0 if bone_label else 10.0
+            if bone_label:
+                weight[bone_label] = 10.0
         elif "seg_layers" in name:
             weight[1:] = -50.0
             weight[label] = -10.0 * BRIGHT
+            if bone_label:  # of three lines, the one of bone is the highest between two limits
+                weight[bone_label] = -10.0 * BONE
+                weight[label] -= 10.0 * BONE
         elif name.endswith("weight") and "stages.0" in name:
             weight[0, -1, 1, 1, 1] = 1.0  # passes the image on, past what is below
 
@@ -87,6 +116,32 @@ def build_walk(folder: Path, task: Task) -> Path:
     is_fine = 0 < min(task.spacing_mm) < 1.5  # few tiles for many voxels
     whole = load_task(task.name, task.variant)  # TotalSegmentator wants all folders of a task
     return build_task(folder, whole, patch_size=(64, 64, 64) if is_fine else (32, 32, 32))
+
+
+def build_boxes(folder: Path, task: Task) -> Path:
+    """Writes random networks for task total with boxes, and records that they agree.
+
+    The rough network finds the stained voxels of a phantom (gallbladder), and the bones and the
+    borders of what is stained (vertebra).
+    """
+    (rough,) = task.chain[:-1]
+    build_finder(folder, rough, GALLBLADDER, VERTEBRA)
+    build_task(folder, load_task(task.name, task.variant), patch_size=(64, 64, 64))
+    allow_boxes(folder, task)
+    return folder
+
+
+def allow_boxes(folder: Path, task: Task) -> None:
+    """Records for each network of a task with boxes that its boxes were measured and are good."""
+    (rough,) = task.chain[:-1]
+    (rough_model,) = rough.models
+    (record,) = (
+        found for found in read_manifest(folder).models if found.dataset == rough_model.dataset
+    )
+    good = BoxAgreement(
+        rough_sha256=record.checkpoint_sha256(rough_model.checkpoint), dice={"liver": 1.0}
+    )
+    record_box_agreements(folder, {model.dataset: good for model in task.models})
 
 
 def _write(

@@ -76,6 +76,7 @@ class StainFinder:
     spacing_mm: float = TASK.spacing_mm[0]
     identities: tuple[ModelIdentity, ...] = field(default=(MODEL,))
     arithmetic: str = "exact"
+    threads: int | None = None
 
     @property
     def task(self) -> Task:

@@ -13,6 +13,7 @@ TotalMapError
 ├── OutputError            70   our own check of a result failed: nothing is released
 ├── InternalError          70   a defect of TotalMAP
 └── ResourceError          75   disk full, out of memory: try again
+    ├── MemoryInUse             the memory is free when other runs of this machine are done
     └── Stopped                 a signal stopped the run
 
 The numbers follow BSD sysexits.h. A message names the problem, the value, the limit and the
@@ -132,6 +133,10 @@ class ResourceError(TotalMapError):
     """Memory, disk space or a peer is unavailable; the same study may succeed later."""
 
     exit_status = ExitStatus.TRY_AGAIN
+
+
+class MemoryInUse(ResourceError):
+    """A study fits the memory only when other runs on this machine are done."""
 
 
 class Stopped(ResourceError):

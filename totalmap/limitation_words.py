@@ -102,6 +102,19 @@ def incomplete_sentence(name: str, faces: Sequence[Face]) -> str:
     return template.format(structure=in_sentence(name), edges=_edges(faces))
 
 
+def box_edge_sentence(name: str, faces: Sequence[Face]) -> str:
+    """Returns the sentence of a finding: the box of a network cuts a structure.
+
+    Args:
+        name: TotalSegmentator's name of the structure.
+        faces: The sides of the box that it touches.
+    """
+    return (
+        f"The {in_sentence(name)} may be cut: it touches the {_edges(faces)} of the box in which "
+        "its network searched."
+    )
+
+
 def several_pieces_sentence(name: str, second_ml: float, limit_ml: float) -> str:
     """Returns the sentence of a finding: a structure of one piece is found in several.
 

@@ -23,7 +23,8 @@ MANUFACTURER = "TotalMAP"
 
 _HOW = re.compile(
     r"TotalMAP (?P<version>\S+); task (?P<task>\S+), variant (?P<variant>\S+); "
-    r"engine (?P<engine>\S+), arithmetic (?P<arithmetic>\S+), device (?P<device>\S+); "
+    r"engine (?P<engine>\S+), arithmetic (?P<arithmetic>\S+), "
+    r"(search (?P<search>\S+), )?device (?P<device>\S+); "
     r"AI result, unverified; SHA-256 of settings (?P<settings>[0-9a-f]{64}), "
     r"of weights (?P<weights>.*)"
 )
@@ -56,6 +57,8 @@ class Origin:
 
     Attributes:
         version: Version of TotalMAP.
+        search: Where each network searched: `whole`, also in objects of earlier versions, or
+            `boxes`.
         settings_sha256: `Settings.fingerprint` of the run.
         weights: The networks that were used.
         looked_for: Labels of the structures that the object holds if they are found, as `1-3,5`;
@@ -70,6 +73,7 @@ class Origin:
     device: str
     settings_sha256: str
     weights: tuple[Weights, ...]
+    search: str = "whole"
     looked_for: str = ""
 
     @classmethod
@@ -94,6 +98,7 @@ class Origin:
             variant=segmentation.variant,
             engine=segmentation.engine,
             arithmetic=segmentation.arithmetic,
+            search=segmentation.search,
             device=segmentation.device,
             settings_sha256=settings.fingerprint(),
             weights=tuple(
@@ -119,7 +124,8 @@ class Origin:
         """Returns the origin as texts of at most 1024 characters, which `read` understands."""
         how = (
             f"TotalMAP {self.version}; task {self.task}, variant {self.variant}; "
-            f"engine {self.engine}, arithmetic {self.arithmetic}, device {self.device}; "
+            f"engine {self.engine}, arithmetic {self.arithmetic}, search {self.search}, "
+            f"device {self.device}; "
             f"AI result, unverified; SHA-256 of settings {self.settings_sha256}, "
             "of weights "
         )
@@ -160,6 +166,7 @@ class Origin:
             variant=how["variant"],
             engine=how["engine"],
             arithmetic=how["arithmetic"],
+            search=how["search"] or "whole",
             device=how["device"],
             settings_sha256=how["settings"],
             weights=tuple(

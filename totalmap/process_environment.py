@@ -1,7 +1,12 @@
-"""Reads the environment variables of this process; no other module does."""
+"""Reads and sets the environment variables of this process; no other module does."""
 
 import os
 from collections.abc import Mapping
+
+from totalmap.machine_limits import has_processor_quota, usable_processors
+
+# The number of threads of PyTorch (OpenMP), of NumPy's and of MKL's matrix products.
+THREADS_VARIABLE = "OMP_NUM_THREADS"
 
 
 def process_environment() -> Mapping[str, str]:
@@ -12,3 +17,33 @@ def process_environment() -> Mapping[str, str]:
 def child_environment(changes: Mapping[str, str]) -> dict[str, str]:
     """Returns the environment of this process with changes, for a process that it starts."""
     return {**os.environ, **changes}
+
+
+def chosen_threads() -> int | None:
+    """Returns the number of threads that OMP_NUM_THREADS names; None: it names none."""
+    first = os.environ.get(THREADS_VARIABLE, "").partition(",")[0].strip()
+    return int(first) if first.isdecimal() and int(first) > 0 else None
+
+
+def processor_threads() -> int:
+    """Returns with how many threads this process may compute, at least 1.
+
+    This is OMP_NUM_THREADS, or else the number of processors that the process may use.
+    """
+    return chosen_threads() or usable_processors()
+
+
+def prepare_threads(threads: int | None = None) -> None:
+    """Tells PyTorch, which is loaded later, with how many threads it may compute.
+
+    Without a number, OMP_NUM_THREADS stays as it is. If it is not set, it is set only where a
+    control group allows fewer processors than the process can see, because PyTorch would start a
+    thread for each of them.
+
+    Args:
+        threads: The number of threads.
+    """
+    if threads is None and chosen_threads() is None and has_processor_quota():
+        threads = usable_processors()
+    if threads is not None:
+        os.environ[THREADS_VARIABLE] = str(threads)

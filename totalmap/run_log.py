@@ -91,6 +91,8 @@ class RunLog:
         self.variant: str | None = None
         self.engine: EngineKind | None = None
         self.arithmetic: str | None = None
+        self.search: str | None = None
+        self.threads: int | None = None
         self.timings_seconds: dict[str, float] = {}
 
     @contextmanager
@@ -145,7 +147,8 @@ class RunLog:
         )
         self.models = segmentation.models
         self.variant, self.engine = segmentation.variant, segmentation.engine
-        self.arithmetic = segmentation.arithmetic
+        self.arithmetic, self.search = segmentation.arithmetic, segmentation.search
+        self.threads = segmentation.threads
         prefix = f"{folder}: " if folder else ""
         self.warn(*(f"{prefix}{finding}" for finding in segmentation.findings))
         if not found:

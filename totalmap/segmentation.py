@@ -12,7 +12,7 @@ from totalmap.dicom.geometry import Affine
 from totalmap.dicom.volume import Volume
 from totalmap.finding import Assessment, Finding, Verdict
 from totalmap.measure.label_statistics import Labels, LabelStatistics, label_statistics
-from totalmap.structures import MeasuredStructure, Structure
+from totalmap.structures import BoxContact, MeasuredStructure, Structure
 
 
 class EngineKind(StrEnum):
@@ -40,10 +40,13 @@ class InferenceLabels:
     Attributes:
         labels: (x, y, z) on the inference grid.
         affine_lps: (4, 4), maps (x, y, z, 1) to mm in LPS.
+        of_boxes: Where each network searched in a box: the labels of each on its own grid. `labels`
+            then holds all of them, at the nearest voxels of the grid of the whole volume.
     """
 
     labels: Labels
     affine_lps: Affine
+    of_boxes: tuple["InferenceLabels", ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +116,9 @@ class Segmentation:
             settings choose and that the networks have learnt.
         models: The networks that were used.
         arithmetic: How the networks were computed: exact, compiled, bf16, or float16 on a GPU.
+        search: Where each network searched: `whole` or `boxes`, as in `totalmap.settings.Search`.
+        box_contacts: Structures that reach the edge of the box in which their network searched.
+        threads: With how many threads of the processor; None if it is not known.
         findings: Sentences for the reader of the result.
         engine: The engine that ran the networks.
         confidence: None if the engine does not compute it.
@@ -128,6 +134,9 @@ class Segmentation:
     structures: tuple[Structure, ...]
     models: tuple[ModelIdentity, ...]
     arithmetic: str = "exact"
+    search: str = "whole"
+    box_contacts: tuple[BoxContact, ...] = ()
+    threads: int | None = None
     findings: tuple[str, ...] = ()
     engine: EngineKind = EngineKind.TOTALMAP
     confidence: Confidence | None = None
@@ -176,6 +185,7 @@ class Segmentation:
             self.variant,
             self.engine,
             self.arithmetic,
+            self.search,
             self.device,
             *(structure.name for structure in self.structures),
             *(model.sha256 for model in self.models),

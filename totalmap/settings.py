@@ -56,6 +56,17 @@ class Arithmetic(StrEnum):
     BF16 = "bf16"
 
 
+class Search(StrEnum):
+    """Where each network of a task with several networks searches.
+
+    `whole` is the whole volume. `boxes` is the box of the network's own structures, which a coarse
+    network finds first; it is allowed for weights that were measured with it.
+    """
+
+    WHOLE = "whole"
+    BOXES = "boxes"
+
+
 class Device(StrEnum):
     """The device that runs the networks; `auto` takes an NVIDIA GPU if there is one.
 
@@ -161,6 +172,8 @@ class SegmentationSection(Section):
     Attributes:
         variant: None: `fast` if the task has it, else `full`.
         structures: The structures to look for, by TotalSegmentator's names; empty: all.
+        cache_folder: Where a folder `totalmap` keeps what was proven about this machine
+            (docs/speed.md); None: $XDG_CACHE_HOME or $HOME/.cache.
         licence_number: The number of TotalSegmentator's licence, for tasks that need one.
         accepted_licences: Licences of weights, beyond those that allow any use, under which the
             site may use them; SPDX identifiers.
@@ -169,9 +182,11 @@ class SegmentationSection(Section):
     task: str = "total"
     variant: Variant | None = None
     structures: tuple[str, ...] = ()
+    search: Search = Search.WHOLE
     arithmetic: Arithmetic = Arithmetic.EXACT
     device: Device = Device.AUTO
     memory_short: MemoryShort = MemoryShort.SMALLER
+    cache_folder: Path | None = None
     licence_number: SecretStr | None = None
     accepted_licences: tuple[str, ...] = ()
 
@@ -262,13 +277,20 @@ class Settings(Section):
     def fingerprint(self) -> str:
         """Returns the SHA-256 of all settings that decide a result, as canonical JSON.
 
-        The device and what is done if memory is short are left out: a result states its device
-        itself. The licence number is a secret, and the accepted licences change no result.
+        The device, what is done if memory is short, and the cache folder are left out: a result
+        states its device itself. The licence number is a secret, and the accepted licences change
+        no result.
         """
         document = self.model_dump_json(
             include={"study", "selection", "geometry", "segmentation", "results", "quality"},
             exclude={
-                "segmentation": {"device", "memory_short", "licence_number", "accepted_licences"}
+                "segmentation": {
+                    "device",
+                    "memory_short",
+                    "cache_folder",
+                    "licence_number",
+                    "accepted_licences",
+                }
             },
         )
         return hashlib.sha256(document.encode()).hexdigest()

@@ -73,6 +73,18 @@ class MeasuredStructure:
         return tuple(limitation for limitation in Limitation if applies[limitation])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoxContact:
+    """A structure that reaches the edge of the box in which its network searched.
+
+    Attributes:
+        faces: The sides of the box that it touches, of those that lie within the volume.
+    """
+
+    structure: Structure
+    faces: tuple[Face, ...]
+
+
 def chosen(structures: Iterable[Structure], names: tuple[str, ...]) -> tuple[Structure, ...]:
     """Returns the structures with one of these names, or all if there are no names."""
     return tuple(structure for structure in structures if not names or structure.name in names)

@@ -38,7 +38,7 @@ from benchmarks.speed.contenders import (
     our_warm_engine,
     totalsegmentator_command,
 )
-from benchmarks.speed.network_sizes import PATCH_SIZES, REAL_FEATURES, WIDEST
+from benchmarks.speed.network_sizes import NARROW_FEATURES, PATCH_SIZES, REAL_FEATURES, WIDEST
 from benchmarks.speed.process_measurement import measure
 from benchmarks.speed.race import Race, print_progress
 from benchmarks.speed.table import FOOTNOTES, Limit, table
@@ -52,7 +52,6 @@ from totalmap.settings import Variant
 
 ARITHMETICS: tuple[Arithmetic, ...] = ("exact", "compiled", "bf16")
 VARIANTS = (Variant.FAST, Variant.FULL)
-NARROW_FEATURES = 8
 DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 TOTALSEGMENTATOR = "TotalSegmentator"
 WORK = REPOSITORY / "build"

@@ -2,7 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from xml.etree.ElementTree import Element, SubElement, tostring
@@ -59,6 +59,8 @@ def audit_message(event: Event, study: AuditedStudy | None, source: AuditSource)
     SubElement(own, "AuditSourceTypeCode", {"csd-code": _APPLICATION_SERVER})
     if kind.event_id is _SECURITY_ALERT:
         _add_alert(root, event)
+    elif kind.event_id is _QUERY:
+        _add_query(root, event)
     elif study is not None:
         _add_study(root, event.study_instance_uid, study)
         _add_patient(root, study.patient_id)
@@ -88,6 +90,7 @@ _INSTANCES_ACCESSED = _dcm(110103, "DICOM Instances Accessed")
 _INSTANCES_TRANSFERRED = _dcm(110104, "DICOM Instances Transferred")
 _STUDY_DELETED = _dcm(110105, "DICOM Study Deleted")
 _PROCEDURE_RECORD = _dcm(110111, "Procedure Record")
+_QUERY = _dcm(110112, "Query")
 _SECURITY_ALERT = _dcm(110113, "Security Alert")
 _USER_AUTHENTICATION = _dcm(110114, "User Authentication")
 _APPLICATION_START = _dcm(110120, "Application Start")
@@ -103,6 +106,7 @@ _APPLICATION = _dcm(110150, "Application")
 _DESTINATION_ROLE = _dcm(110152, "Destination Role ID")
 _SOURCE_ROLE = _dcm(110153, "Source Role ID")
 _STUDY_INSTANCE_UID = _dcm(110180, "Study Instance UID")
+_SOP_CLASS_UID = _dcm(110181, "SOP Class UID")
 _NODE_ID = _dcm(110182, "Node ID")
 _PATIENT_NUMBER = _Code("2", "RFC-3881", "Patient Number")
 _USER_IDENTIFIER = _Code("11", "RFC-3881", "User Identifier")
@@ -115,6 +119,8 @@ _PATIENT, _REPORT, _SECURITY_USER, _SECURITY_RESOURCE = "1", "3", "11", "13"
 _APPLICATION_SERVER = "4"
 
 _PROGRAM = "totalmap"
+# Study Root Query/Retrieve Information Model - FIND (PS3.4 C.4.1), which the page's search is like.
+_STUDY_QUERY = "1.2.840.10008.5.1.4.1.2.2.1"
 # The longest text from elsewhere, so that a message stays below the 32768 bytes of PS3.15 A.6.
 _LONGEST = 2000
 
@@ -164,6 +170,12 @@ def _by_user(event: Event, source: AuditSource) -> Sequence[_Participant]:
         address=event.address or UNKNOWN,
     )
     return [user, _gateway(source)]
+
+
+def _searched(event: Event, source: AuditSource) -> Sequence[_Participant]:
+    """The participants of a query (PS3.15 A.5.3.10): who asks, and who answers."""
+    user, _ = _by_user(event, source)
+    return [replace(user, role=_SOURCE_ROLE), _gateway(source, role=_DESTINATION_ROLE)]
 
 
 def _process(event: Event, source: AuditSource) -> Sequence[_Participant]:
@@ -223,6 +235,7 @@ _KINDS: Mapping[EventKind, _MessageKind] = {
     EventKind.SEGMENTED: _SEGMENTATION,
     EventKind.DEAD: _SEGMENTATION,
     EventKind.VIEWED: _MessageKind(_INSTANCES_ACCESSED, _READ, _by_user),
+    EventKind.SEARCHED: _MessageKind(_QUERY, _EXECUTE, _searched),
     EventKind.DELETED: _MessageKind(_STUDY_DELETED, _DELETE, _by_gateway),
     EventKind.RETRIED: _JOB_CHANGED,
     EventKind.CANCELLED: _JOB_CHANGED,
@@ -327,7 +340,15 @@ def _add_alert(root: Element, event: Event) -> None:
     SubElement(element, "ParticipantObjectDetail", type="Alert Description", value=value)
 
 
-def _add_object(root: Element, name: str, id_type: _Code, *, kind: str, role: str) -> Element:
+def _add_query(root: Element, event: Event) -> None:
+    """PS3.15 A.5.3.10, SOP Queried: the attributes that were searched by, without their values."""
+    query = b64encode(_plain(event.detail or "").encode()).decode()
+    _add_object(root, _STUDY_QUERY, _SOP_CLASS_UID, kind=_SYSTEM_OBJECT, role=_REPORT, query=query)
+
+
+def _add_object(
+    root: Element, name: str, id_type: _Code, *, kind: str, role: str, query: str | None = None
+) -> Element:
     element = SubElement(
         root,
         "ParticipantObjectIdentification",
@@ -336,8 +357,11 @@ def _add_object(root: Element, name: str, id_type: _Code, *, kind: str, role: st
         ParticipantObjectTypeCodeRole=role,
     )
     _add_code(element, "ParticipantObjectIDTypeCode", id_type)
-    # The schema demands one; the name of the patient stays out of it.
-    SubElement(element, "ParticipantObjectName")
+    # The schema demands one of them; the name of the patient stays out of it.
+    if query is None:
+        SubElement(element, "ParticipantObjectName")
+    else:
+        SubElement(element, "ParticipantObjectQuery").text = query
     return element
 
 

@@ -40,6 +40,8 @@ class WorkSection(Section):
         settings_file: The app.yaml of the application.
         models_folder: The folder of TotalSegmentator's weights.
         devices: The device of each worker: auto, cpu, cuda, or cuda:N for the GPU of number N.
+        threads: The threads of each worker; None: the processors of the machine or container,
+            divided by the number of workers without a GPU.
         time_out_minutes: A job that takes longer is ended, and is dead.
         attempts: How often a job is begun that ends its worker or runs out of memory; then it is
             dead.
@@ -53,7 +55,26 @@ class WorkSection(Section):
     settings_file: Path | None = None
     models_folder: Path | None = None
     devices: tuple[WorkDevice, ...] = Field(default=("auto",), min_length=1)
+    threads: PositiveInt | None = None
     time_out_minutes: PositiveFloat = 60.0
     attempts: PositiveInt = 3
     retry_seconds: PositiveFloat = 60.0
     stop_seconds: PositiveFloat = 20.0
+
+    @property
+    def workers_without_gpu(self) -> int:
+        """How many workers compute on the processor, as far as the settings say."""
+        return sum(not device.startswith("cuda") for device in self.devices)
+
+    def threads_of_a_worker(self, processors: int) -> int | None:
+        """Returns with how many threads each worker computes; None: as many as one alone.
+
+        A worker on its own leaves the number to PyTorch, as `totalmap run` does: it is fewer where
+        a core has two hardware threads.
+
+        Args:
+            processors: The number that this machine or container has.
+        """
+        if self.threads is None and self.workers_without_gpu > 1:
+            return max(1, processors // self.workers_without_gpu)
+        return self.threads

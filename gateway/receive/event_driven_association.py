@@ -2,7 +2,8 @@
 
 pynetdicom has two threads for each association, each of which polls a thousand times a second. With
 a few associations they mostly compete for Python's lock. Here one thread waits for the network and
-for a wake-up, and the other one for the next message.
+for a wake-up, and the other one for the next message. Beside 16 idle associations this receives
+three times as many instances a second (benchmarks/idle_associations.py).
 """
 
 import os

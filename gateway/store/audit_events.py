@@ -129,15 +129,7 @@ def record_logged_in(database: Database, who: str, address: str) -> None:
     Raises:
         ResourceError: The database fails.
     """
-    with database.transaction() as connection:
-        record(
-            connection,
-            EventKind.LOGGED_IN,
-            "",
-            object_kind=ObjectKind.SESSION,
-            who=_printable(who),
-            address=address,
-        )
+    _record_of_user(database, EventKind.LOGGED_IN, ObjectKind.SESSION, who, address)
 
 
 def record_logged_out(database: Database, who: str, address: str) -> None:
@@ -146,15 +138,7 @@ def record_logged_out(database: Database, who: str, address: str) -> None:
     Raises:
         ResourceError: The database fails.
     """
-    with database.transaction() as connection:
-        record(
-            connection,
-            EventKind.LOGGED_OUT,
-            "",
-            object_kind=ObjectKind.SESSION,
-            who=_printable(who),
-            address=address,
-        )
+    _record_of_user(database, EventKind.LOGGED_OUT, ObjectKind.SESSION, who, address)
 
 
 def record_login_failed(
@@ -233,6 +217,23 @@ def record_viewed(
             )
 
 
+def record_searched(database: Database, who: str, address: str, conditions: str) -> None:
+    """Stores that a user has searched for studies.
+
+    Args:
+        database: With the events.
+        who: The user.
+        address: From where.
+        conditions: The attributes that were searched by, without what was entered.
+
+    Raises:
+        ResourceError: The database fails.
+    """
+    _record_of_user(
+        database, EventKind.SEARCHED, ObjectKind.SEARCH, who, address, detail=conditions
+    )
+
+
 def record_started_up(database: Database, process: str) -> None:
     """Stores that a process of the gateway begins its work.
 
@@ -252,6 +253,28 @@ def record_shut_down(database: Database, process: str) -> None:
     Args and Raises are those of `record_started_up`.
     """
     _record_process(database, EventKind.SHUT_DOWN, process)
+
+
+def _record_of_user(
+    database: Database,
+    kind: EventKind,
+    object_kind: ObjectKind,
+    who: str,
+    address: str,
+    *,
+    detail: str | None = None,
+) -> None:
+    """Stores what a user did that is not about a study."""
+    with database.transaction() as connection:
+        record(
+            connection,
+            kind,
+            "",
+            object_kind=object_kind,
+            who=_printable(who),
+            detail=detail,
+            address=address,
+        )
 
 
 def _record_process(database: Database, kind: EventKind, process: str) -> None:

@@ -1,12 +1,27 @@
 """Stores whether each destination answers, as the dispatcher last found."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 from sqlalchemy import ColumnElement, case, delete, select
 
 from gateway.store.database import Database
 from gateway.store.schema import DESTINATION_STATES
+
+# The outcome of a test counts for so many times the wait between two tests, plus the time that a
+# test may take.
+_TESTS_MISSED = 2
+_TEST_SECONDS = 60.0
+
+
+class Reachability(StrEnum):
+    """Whether a destination answers, in words."""
+
+    ANSWERS = "answers"
+    AWAY = "away"
+    UNKNOWN = "not known"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +45,19 @@ class DestinationState:
     def is_away(self) -> bool:
         """Whether the destination did not answer as it should."""
         return self.fault is not None
+
+
+def reachability(state: DestinationState | None, test_seconds: float) -> Reachability:
+    """Returns whether a destination answers; not known if its last test is too old.
+
+    Args:
+        state: The last test; None: it was never tested.
+        test_seconds: The setting `deliver.test_seconds`.
+    """
+    longest = _TESTS_MISSED * test_seconds + _TEST_SECONDS
+    if state is None or time.time() - state.tested_at > longest:
+        return Reachability.UNKNOWN
+    return Reachability.AWAY if state.is_away else Reachability.ANSWERS
 
 
 class DestinationStates:

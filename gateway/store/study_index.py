@@ -1,7 +1,7 @@
 """Stores the attributes by which users find a study, and searches for studies."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import date
 from enum import StrEnum
 from typing import Any
@@ -97,6 +97,10 @@ class StudyQuery:
     last_date: date | None = None
     rule: str = ""
     state: SearchedState | None = None
+
+    def conditions(self) -> Sequence[str]:
+        """Returns the names of the conditions that are set, without their values."""
+        return [field.name for field in fields(self) if getattr(self, field.name)]
 
 
 class StudyIndex:

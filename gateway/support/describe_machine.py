@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from gateway.store.file_storage import file_system
-from gateway.supervise.process_info import PROC, machine_bytes
 from totalmap import __version__
+from totalmap.machine_limits import PROC, available_bytes, machine_bytes, usable_processors
 
 _UNKNOWN = "not installed"
 
@@ -53,9 +53,10 @@ def describe_machine(folder: Path) -> Mapping[str, Any]:
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
+        "usable_processors": usable_processors(),
         "load": [round(load, 2) for load in os.getloadavg()],
         "memory_bytes": machine_bytes(),
-        "memory_available_bytes": _available_bytes(),
+        "memory_available_bytes": available_bytes(),
         "gpus": len([*Path("/dev").glob("nvidia[0-9]*")]),
         "disk_bytes": disk.total,
         "disk_free_bytes": disk.free,
@@ -73,11 +74,6 @@ def _version(package: str) -> str:
 
 def _processor() -> str:
     return _field(PROC / "cpuinfo", "model name") or platform.machine()
-
-
-def _available_bytes() -> int:
-    words = _field(PROC / "meminfo", "MemAvailable").split()
-    return int(words[0]) * 1024 if words else 0
 
 
 def _field(file: Path, name: str) -> str:

@@ -3,9 +3,13 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
-from gateway.store.destination_states import DestinationState, DestinationStates
+from gateway.store.destination_states import (
+    DestinationState,
+    DestinationStates,
+    Reachability,
+    reachability,
+)
 from gateway.store.job import JobState
 from gateway.store.overview import (
     DestinationHealth,
@@ -17,10 +21,6 @@ from gateway.store.workers import LOST_SECONDS, Worker
 from gateway.web.context import WebContext
 
 _HOUR, _DAY = 3600.0, 86_400.0
-# The outcome of a test counts for so many times the wait between two tests, plus the time that a
-# test may take.
-_TESTS_MISSED = 2
-_TEST_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,14 +41,6 @@ class Load:
     n_workers: int
     n_waiting: int
     oldest_wait_seconds: float | None
-
-
-class Reachability(StrEnum):
-    """Whether a destination answers, as the page says it."""
-
-    ANSWERS = "answers"
-    AWAY = "away"
-    UNKNOWN = "not known"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,18 +90,12 @@ def destination_rows(context: WebContext) -> Sequence[DestinationRow]:
     """
     names = [destination.name for destination in context.settings.destinations]
     states = DestinationStates(context.database).all()
-    longest = _TESTS_MISSED * context.settings.deliver.test_seconds + _TEST_SECONDS
+    seconds = context.settings.deliver.test_seconds
     return [
         DestinationRow(
             health=health,
             state=states.get(health.destination),
-            reachability=_reachability(states.get(health.destination), longest),
+            reachability=reachability(states.get(health.destination), seconds),
         )
         for health in destinations(context.database, names)
     ]
-
-
-def _reachability(state: DestinationState | None, longest_seconds: float) -> Reachability:
-    if state is None or time.time() - state.tested_at > longest_seconds:
-        return Reachability.UNKNOWN
-    return Reachability.AWAY if state.is_away else Reachability.ANSWERS

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from gateway.recent_log import recent_events
+from gateway.store.audit_events import record_searched
 from gateway.store.schema import UID_CHARACTERS
 from gateway.web.context import WebContext
 from gateway.web.forms import page_number
@@ -45,7 +46,9 @@ class SearchRulesAndLogPages:
         except WrongQuery as wrong:
             view = search_page(self._context, None, problem=str(wrong), fields=fields)
             return self._show("search.html.jinja", request, view)
-        name = self._searches.save(request.state.visit.user, query)
+        user, address = request.state.visit.user, self._context.authenticator.address_of(request)
+        record_searched(self._context.database, user, address, ", ".join(query.conditions()))
+        name = self._searches.save(user, query)
         return RedirectResponse(f"/search?search={quote(name)}", HTTPStatus.SEE_OTHER)
 
     def rules(self, request: Request) -> Response:

@@ -16,10 +16,16 @@ from app.warm_application import WarmApplication
 from gateway.config import ContainerSection
 from gateway.store.file_storage import INPUT_NAME, OUTPUT_NAME, SETTINGS_NAME, STATUS_NAME
 from gateway.store.job import NO_DOUBT, Judgement, KeptResult
-from totalmap.errors import ResourceError
+from totalmap.errors import MemoryInUse, ResourceError
 from totalmap.finding import Verdict
+from totalmap.log import get_logger
+from totalmap.process_environment import THREADS_VARIABLE, chosen_threads
 from totalmap.run_log import Observer
 
+log = get_logger()
+
+# The stage of a job whose memory is used by another run.
+WAITS_FOR_MEMORY = "waits_for_memory"
 _DIGEST_CHARACTERS = 8
 # Exit statuses of Docker, when it could not start the container.
 _DOCKER_FAILED = (125, 126, 127)
@@ -76,7 +82,7 @@ class WarmRunner:
         self._application.warm_up(settings_file, self._models_folder)
 
     def run(self, folder: Path, observer: Observer) -> Outcome:
-        """Segments the study of a job."""
+        """Segments the study of a job; waits while its memory is used by other runs."""
         request = RunRequest(
             input_path=folder / INPUT_NAME,
             output_folder=folder / OUTPUT_NAME,
@@ -84,6 +90,11 @@ class WarmRunner:
             settings_file=folder / SETTINGS_NAME,
         )
         outcome = self._application.run(request, observer)
+        while isinstance(outcome.error, MemoryInUse):
+            log.info("waits_for_memory", reason=str(outcome.error))
+            observer.stage_started(WAITS_FOR_MEMORY)
+            self._application.wait_for_memory()
+            outcome = self._application.run(request, observer)
         if outcome.error is not None:
             return Outcome(
                 failure=Failure(
@@ -153,6 +164,9 @@ class ContainerRunner:
         words += ["--user", f"{os.getuid()}:{os.getgid()}", "--network=none", "--read-only"]
         words += ["--tmpfs", "/tmp", "--cap-drop", "ALL"]  # noqa: S108  inside the container
         words += ["--security-opt", "no-new-privileges", "--memory", f"{settings.memory_gb}g"]
+        threads = chosen_threads()
+        if threads is not None:
+            words += ["--env", f"{THREADS_VARIABLE}={threads}"]
         if settings.gpus is not None:
             words += ["--gpus", settings.gpus]
         if self._models_folder is not None:

@@ -38,6 +38,20 @@ def test_the_speed_benchmark_writes_its_table(tmp_path: Path) -> None:
     assert "Limit: 1 tiles" in text
 
 
+def test_the_sweep_of_shapes_finds_no_voxel_that_differs_from_totalsegmentator(
+    tmp_path: Path,
+) -> None:
+    """Its first shape is one in which 6,860 voxels differed."""
+    report = tmp_path / "exactness.md"
+    command = [sys.executable, "-m", "benchmarks.exactness", "--shapes", "2", "--narrow"]
+    command += ["--variant", "fast", "--output", str(report)]
+    done = subprocess.run(
+        command, cwd=REPOSITORY, capture_output=True, text=True, timeout=WAIT_SECONDS, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert report.read_text().count(" 0 of ") == 2
+
+
 def test_the_benchmark_of_seg_writers_runs() -> None:
     command = [
         sys.executable,
@@ -93,7 +107,30 @@ def test_the_benchmark_of_receivers_runs(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout in report.read_text()
     names = [line[:24].strip() for line in done.stdout.splitlines()[2:]]
-    assert names == ["TotalMAP", "Orthanc", "Orthanc, TCP_NODELAY=1"]
+    assert names == [
+        "TotalMAP",
+        "TotalMAP, one process",
+        "pynetdicom, one process",
+        "Orthanc",
+        "Orthanc, TCP_NODELAY=1",
+    ]
+
+
+def test_the_benchmark_beside_idle_associations_runs(tmp_path: Path) -> None:
+    require_program("storescu", "dcmtk")
+    report = tmp_path / "idle.md"
+    command = [sys.executable, "-m", "benchmarks.idle_associations", "--instances", "8"]
+    command += ["--runs", "1", "--output", str(report)]
+    done = subprocess.run(
+        command, cwd=REPOSITORY, capture_output=True, text=True, timeout=WAIT_SECONDS, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout in report.read_text()
+    assert [line[:26].strip() for line in done.stdout.splitlines()[2:]] == [
+        "TotalMAP, one process",
+        "pynetdicom, one process",
+        "ratio",
+    ]
 
 
 def test_the_benchmark_of_the_dashboard_measures_every_page(tmp_path: Path) -> None:

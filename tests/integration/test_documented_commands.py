@@ -79,9 +79,13 @@ RUN_ELSEWHERE = {
     "docker run": "tests/acceptance/test_docker_commands_of_documents.py",
     "monai-deploy run": "tests/acceptance/test_docker_commands_of_documents.py",
     f"{TOTALMAP} models install total --variant fast": "tests/unit/engine/test_weights_download.py",
-    f"{TOTALMAP} models adopt models/totalsegmentator --bf16-on /a/folder": (
-        "tests/unit/cli/test_models.py"
-    ),
+    **{
+        f"{TOTALMAP} models adopt models/totalsegmentator --{option} /a/folder": (
+            "tests/unit/cli/test_models.py"
+        )
+        for option in ("bf16-on", "boxes-on")
+    },
+    f"{TOTALMAP} models shortcuts total --variant fast": "tests/unit/cli/test_models.py",
     f"{TOTALMAP} run /a/folder /results --": "tests/integration/test_inputs.py",
     ".venv/bin/python -m app": "tests/integration/test_application.py",
     f"{TOTALMAP} verify": "tests/integration/test_verify.py",

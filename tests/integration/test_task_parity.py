@@ -13,7 +13,14 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.conftest import REPOSITORY
-from tests.networks import build_finder, build_task, build_walk
+from tests.networks import (
+    AROUND_GALLBLADDER,
+    SEED_WITH_GALLBLADDER,
+    build_boxes,
+    build_finder,
+    build_task,
+    build_walk,
+)
 from tests.peer import LICENCE_NUMBER, Peer
 from tests.phantom.study import SeriesSpec, write_series
 from tests.results import result_in
@@ -25,23 +32,12 @@ from totalmap.engine.tasks import Task, load_task
 from totalmap.run_log import SilentObserver
 from totalmap.segmentation import EngineKind, Segmentation
 from totalmap.selection_settings import SelectionRule
-from totalmap.settings import SegmentationSection, Variant
+from totalmap.settings import Search, SegmentationSection, Variant
 
-GALLBLADDER = 4
-AROUND_GALLBLADDER = SeriesSpec(
-    rows=40,
-    columns=44,
-    n_slices=32,
-    pixel_spacing_mm=(3.5, 3.3),
-    slice_spacing_mm=4.5,
-    slice_thickness_mm=4.5,
-    centre_lps_mm=(-29.0, -59.0, 110.0),
-    stained=(GALLBLADDER,),
-)
+WIDE_AROUND_GALLBLADDER = replace(AROUND_GALLBLADDER, rows=40, columns=44, n_slices=32)
 SMALL = SeriesSpec(
     rows=24, columns=20, n_slices=14, pixel_spacing_mm=(3.5, 3.3), slice_spacing_mm=5.0
 )
-SEED = 3  # of a body with a gallbladder in the middle of AROUND_GALLBLADDER
 
 Labels = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -77,7 +73,7 @@ def equal_labels(
     """Segments a phantom with both, with untrained networks, and compares every voxel."""
     task = load_task(settings.task, settings.variant, settings.structures)
     spec = replace(spec, modality=task.modality)
-    written = write_series(folder / "in", SEED, spec)
+    written = write_series(folder / "in", SEED_WITH_GALLBLADDER, spec)
     models = build(folder / "models", task)
     engine = Engine(settings, models)
     rule = SelectionRule(**(RULE.model_dump() | {"modalities": (task.modality,)}))
@@ -114,7 +110,7 @@ def is_real_crop(labels: Labels) -> bool:
 def test_a_task_that_searches_the_whole_volume_gives_totalsegmentators_labels(
     peer: Peer, tmp_path: Path, task: str, variant: Variant
 ) -> None:
-    spec = SMALL if variant is Variant.FULL else AROUND_GALLBLADDER
+    spec = SMALL if variant is Variant.FULL else WIDE_AROUND_GALLBLADDER
     equal_labels(peer, section(task, variant), spec, tmp_path)
 
 
@@ -124,7 +120,7 @@ def test_vertebrae_are_postprocessed_as_in_totalsegmentator(peer: Peer, tmp_path
     def build(folder: Path, task: Task) -> Path:
         return build_finder(folder, task, 5)
 
-    equal_labels(peer, section("vertebrae_pp"), AROUND_GALLBLADDER, tmp_path, build)
+    equal_labels(peer, section("vertebrae_pp"), WIDE_AROUND_GALLBLADDER, tmp_path, build)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +136,7 @@ def test_vertebrae_are_postprocessed_as_in_totalsegmentator(peer: Peer, tmp_path
 def test_a_task_that_searches_around_another_gives_totalsegmentators_labels(
     peer: Peer, tmp_path: Path, task: str
 ) -> None:
-    found = equal_labels(peer, section(task), AROUND_GALLBLADDER, tmp_path)
+    found = equal_labels(peer, section(task), WIDE_AROUND_GALLBLADDER, tmp_path)
     assert is_real_crop(found.labels)
     assert len(found.models) > 1
 
@@ -155,10 +151,37 @@ def test_a_task_that_searches_around_another_gives_totalsegmentators_labels(
 def test_chosen_structures_are_searched_in_a_box_and_get_totalsegmentators_labels(
     peer: Peer, tmp_path: Path, variant: Variant, structures: tuple[str, ...], networks: int
 ) -> None:
-    found = equal_labels(peer, section("total", variant, structures), AROUND_GALLBLADDER, tmp_path)
+    found = equal_labels(
+        peer, section("total", variant, structures), WIDE_AROUND_GALLBLADDER, tmp_path
+    )
     assert is_real_crop(found.labels)
     assert len(found.models) == networks
     assert {one.structure.name for one in found.found()} <= set(structures)
+
+
+def test_boxes_give_the_merged_labels_of_totalsegmentators_command_run_for_each_network(
+    peer: Peer, tmp_path: Path
+) -> None:
+    """The rough network finds organs and vertebrae, and no structure of the third network."""
+    task = load_task("total", Variant.FULL, search=Search.BOXES)
+    written = write_series(tmp_path / "in", SEED_WITH_GALLBLADDER, WIDE_AROUND_GALLBLADDER)
+    models = build_boxes(tmp_path / "models", task)
+    volume = volume_of(written.folder)
+    settings = SegmentationSection(variant=Variant.FULL, search=Search.BOXES)
+    found = Engine(settings, models).segment(volume, SilentObserver().progress)
+    merged = np.zeros(volume.geometry.shape[::-1], dtype=np.uint8)
+    shares = []
+    for part in task.boxes[:3]:
+        path = tmp_path / f"{part.models[0].dataset}.nii.gz"
+        names = [structure.name for structure in part.structures]
+        peer.totalsegmentator(written.folder, path, models, "--roi_subset", *names)
+        theirs = np.asarray(nibabel.load(path).dataobj)
+        np.copyto(merged, theirs, where=theirs != 0)
+        shares.append(float((theirs != 0).mean()))
+    differing = int(np.count_nonzero(to_las(found.labels, volume.geometry)[0] != merged))
+    assert differing == 0, f"{differing} of {merged.size} voxels differ"
+    assert 0 < shares[0] < shares[1] < 1
+    assert shares[2] == 0
 
 
 def test_an_unsupported_task_gets_its_labels_from_totalsegmentators_python_api(
@@ -166,7 +189,7 @@ def test_an_unsupported_task_gets_its_labels_from_totalsegmentators_python_api(
 ) -> None:
     """TotalMAP needs no timm and no torchvision, which nnU-Net imports to find the trainer."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    found = equal_labels(peer, section("hip_implant"), AROUND_GALLBLADDER, tmp_path)
+    found = equal_labels(peer, section("hip_implant"), WIDE_AROUND_GALLBLADDER, tmp_path)
     assert is_real_crop(found.labels)
     assert found.engine is EngineKind.TOTALSEGMENTATOR_API
 
@@ -175,7 +198,7 @@ def test_the_application_labels_an_mr_study_as_totalsegmentator_does(
     peer: Peer, tmp_path: Path
 ) -> None:
     """No other setting than the task selects MR."""
-    written = write_series(tmp_path / "in", SEED, replace(SMALL, modality="MR"))
+    written = write_series(tmp_path / "in", SEED_WITH_GALLBLADDER, replace(SMALL, modality="MR"))
     models = build_task(tmp_path / "models", load_task("total_mr", Variant.FAST))
     overrides = {"TOTALMAP_SEGMENTATION__TASK": "total_mr", "TOTALMAP_RESULTS__KINDS": "[nifti]"}
     subprocess.run(

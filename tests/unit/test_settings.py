@@ -151,7 +151,9 @@ def test_the_fingerprint_changes_only_with_settings_that_decide_a_result() -> No
         Settings(results=ResultsSection(series_description="ours")),
     ):
         assert changed.fingerprint() != usual.fingerprint()
-    elsewhere = SegmentationSection(device=Device.CPU, licence_number=SecretStr("1234"))
+    elsewhere = SegmentationSection(
+        device=Device.CPU, cache_folder=Path("/elsewhere"), licence_number=SecretStr("1234")
+    )
     assert Settings(segmentation=elsewhere).fingerprint() == usual.fingerprint()
 
 

@@ -97,6 +97,17 @@ def test_origin_of_an_earlier_version_is_read_without_licences(
     assert Origin.read(origin.lines()[1:]) is None
 
 
+def test_origin_states_where_the_networks_searched_and_an_older_one_searched_everywhere(
+    true_segmentation: Segmentation,
+) -> None:
+    origin = Origin.of(replace(true_segmentation, search="boxes"), Settings())
+    how, *others = origin.lines()
+    assert Origin.read([how, *others]) == origin
+    assert origin.search == "boxes"
+    older = Origin.read([how.replace("search boxes, ", ""), *others])
+    assert older == replace(origin, search="whole")
+
+
 def test_licence_with_odd_characters_is_written_in_a_readable_form(
     true_segmentation: Segmentation,
 ) -> None:

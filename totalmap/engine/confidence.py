@@ -7,7 +7,7 @@ detected.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from totalmap.dicom.volume import Volume
 from totalmap.engine.logit_margins import TaskMargins
 from totalmap.engine.segment import Predictor, Progress, segment, share
+from totalmap.engine.segment_boxes import BoxPredictor, segment_in_boxes
 from totalmap.engine.tasks import WHOLE_BODY_TASKS, Task, load_task
 from totalmap.errors import ConfigError
 from totalmap.measure.label_statistics import Labels
@@ -56,24 +57,35 @@ class MarginPredictor(Predictor, Protocol):
         """Returns the labels of an image, (z, y, x), and adds to the margins."""
 
 
+class MarginBoxPredictor(MarginPredictor, BoxPredictor, Protocol):
+    """A predictor of one network that also returns margins."""
+
+
 def segment_with_confidence(
     volume: Volume,
     predictors: Sequence[MarginPredictor],
     others: Sequence[Predictor],
     progress: Progress,
+    parts: Sequence[MarginBoxPredictor] = (),
 ) -> Segmentation:
-    """Returns the segmentation of `segment` with its confidence.
+    """Returns the segmentation of `segment`, or of `segment_in_boxes`, with its confidence.
 
     Args:
         volume: The volume.
         predictors: As in `segment`.
         others: Predictors of a second opinion, at a coarser resolution; empty for none.
         progress: Called with tiles done and all tiles. Both opinions have the same share.
+        parts: Predictors of the networks that search in boxes, as in `segment_in_boxes`; empty if
+            the last predictor runs them together.
     """
     runs = 2 if others else 1
-    last = _Measured(predictors[-1])
-    found = segment(volume, (*predictors[:-1], last), share(progress, 0, runs))
-    confidence = Confidence(margins=last.margins.of(found.structures))
+    first, margins = share(progress, 0, runs), TaskMargins()
+    if parts:
+        measured = [_MeasuredInBox(part, margins) for part in parts]
+        found = segment_in_boxes(volume, predictors, measured, first)
+    else:
+        found = segment(volume, (*predictors[:-1], _Measured(predictors[-1], margins)), first)
+    confidence = Confidence(margins=margins.of(found.structures))
     if not others:
         return replace(found, confidence=confidence)
     second = segment(volume, others, share(progress, 1, runs))
@@ -88,10 +100,10 @@ def segment_with_confidence(
 
 @dataclass(frozen=True)
 class _Measured:
-    """A predictor that keeps the margins of one volume."""
+    """A predictor that adds to the margins of one volume."""
 
     predictor: MarginPredictor
-    margins: TaskMargins = field(default_factory=TaskMargins)
+    margins: TaskMargins
 
     @property
     def task(self) -> Task:
@@ -105,8 +117,20 @@ class _Measured:
     def arithmetic(self) -> str:
         return self.predictor.arithmetic
 
+    @property
+    def threads(self) -> int | None:
+        return self.predictor.threads
+
     def predict(self, image: NDArray[np.generic], progress: Progress) -> NDArray[np.uint8]:
         return self.predictor.predict(image, progress, self.margins)
+
+
+@dataclass(frozen=True)
+class _MeasuredInBox(_Measured):
+    predictor: MarginBoxPredictor
+
+    def require_memory(self, shape: tuple[int, ...]) -> None:
+        self.predictor.require_memory(shape)
 
 
 def opinions(

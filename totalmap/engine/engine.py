@@ -11,8 +11,10 @@ from totalmap.engine.segment import Progress
 from totalmap.engine.task_support import why_unsupported
 from totalmap.engine.tasks import Task, load_task
 from totalmap.engine.totalsegmentator_api import ApiSegmenter
+from totalmap.engine.weights import require_good_boxes
 from totalmap.errors import ConfigError, InputError
 from totalmap.log import get_logger
+from totalmap.private_cache import PrivateCache, cache_home
 from totalmap.segmentation import Segmentation
 from totalmap.settings import QualitySection, SegmentationSection
 
@@ -33,17 +35,22 @@ class Engine:
         """Verifies and loads the networks of the task and of the rough tasks that it needs.
 
         Raises:
-            ConfigError: The task, variant or structure does not exist, or has no second opinion.
-            ModelError: Weights are missing, not on record or changed, or a licence is missing or
-                not accepted.
+            ConfigError: The task, variant or structure does not exist, or the task has no second
+                opinion or no boxes.
+            ModelError: Weights are missing, not on record, changed or not measured with boxes, or a
+                licence is missing or not accepted.
         """
-        self.task = load_task(settings.task, settings.variant, settings.structures)
+        self.task = load_task(settings.task, settings.variant, settings.structures, settings.search)
         other = second_opinion_task(self.task) if quality.second_opinion else None
         for task in (self.task, other) if other else (self.task,):
             require_licences(task, settings, models_folder)
         reason = why_unsupported(self.task, models_folder)
         if other:
-            _require_supported(reason or why_unsupported(other, models_folder))
+            reason_of_either = reason or why_unsupported(other, models_folder)
+            _require_supported("quality.second_opinion", reason_of_either, "set it to false")
+        if self.task.boxes:
+            _require_supported("segmentation.search boxes", reason, "choose whole")
+            require_good_boxes(models_folder, self.task)
         if reason:
             log.info("totalsegmentator_api_used", task=self.task.name, reason=reason)
             self._segment: Segment = ApiSegmenter(
@@ -68,18 +75,21 @@ class Engine:
         return self._segment(volume, progress)
 
 
-def _require_supported(reason: str) -> None:
+def _require_supported(setting: str, reason: str, remedy: str) -> None:
     if reason:
         raise ConfigError(
-            f"quality.second_opinion is for networks that our own engine runs, but {reason}: "
-            "set it to false"
+            f"{setting} is for networks that our own engine runs, but {reason}: {remedy}"
         )
 
 
 def _own_engine(
     task: Task, other: Task | None, settings: SegmentationSection, models_folder: Path
 ) -> Segment:
-    from totalmap.engine.predict import Networks  # imported here: torch takes seconds
+    # Imported here: torch takes seconds.
+    from totalmap.engine.arithmetic.proven_shortcuts import remember_in
+    from totalmap.engine.predict import Networks
+
+    remember_in(PrivateCache(cache_home(settings.cache_folder)))
 
     @cache  # both opinions may use the same rough networks
     def load(part: Task) -> Networks:
@@ -93,4 +103,7 @@ def _own_engine(
 
     networks = tuple(load(part) for part in task.chain)
     others = tuple(load(part) for part in other.chain) if other else ()
-    return lambda volume, progress: segment_with_confidence(volume, networks, others, progress)
+    parts = networks[-1].parts
+    return lambda volume, progress: segment_with_confidence(
+        volume, networks, others, progress, parts
+    )

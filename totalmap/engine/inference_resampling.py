@@ -24,7 +24,7 @@ from totalmap.dicom.geometry import (
     to_canonical,
 )
 from totalmap.dicom.volume import Volume
-from totalmap.engine.resample import resample_image, resample_labels
+from totalmap.engine.resample import resample_image, resample_labels, resampled_shape
 
 Spacing = tuple[float, float, float]
 
@@ -53,6 +53,35 @@ def to_inference_grid(volume: Volume, spacing_mm: Spacing) -> InferenceImage:
     return _straightened(volume, along_axes(spacing_mm, _Straight(volume.geometry).frame))
 
 
+def inference_grid(geometry: Geometry, spacing_mm: Spacing) -> tuple[tuple[int, ...], Affine]:
+    """Returns the grid of `to_inference_grid`: its shape, (x, y, z), and its affine to mm in LPS.
+
+    Args:
+        geometry: That of the volume.
+        spacing_mm: The network's spacing along x, y, z.
+    """
+    if geometry.is_grid:
+        before = _canonical_shape(geometry)
+        after = resampled_shape(before, canonical_zooms(geometry), spacing_mm)
+        return after, _zoomed_affine(geometry, after)
+    straight = _Straight(geometry)
+    grid = straight.grid(along_axes(spacing_mm, straight.frame))
+    return _canonical_shape(grid), canonical_affine_lps(grid)
+
+
+def _canonical_shape(geometry: Geometry) -> tuple[int, ...]:
+    nothing = np.broadcast_to(np.uint8(0), geometry.shape)  # takes no memory
+    return to_canonical(nothing, geometry).shape
+
+
+def _zoomed_affine(geometry: Geometry, after: tuple[int, ...]) -> Affine:
+    """Returns the affine of a zoomed grid; a zoom aligns the first and last voxels of both."""
+    affine = canonical_affine_lps(geometry)
+    for axis, (n_before, n_after) in enumerate(zip(_canonical_shape(geometry), after, strict=True)):
+        affine[:3, axis] *= (n_before - 1) / max(n_after - 1, 1)
+    return affine
+
+
 def to_straight_grid(volume: Volume) -> InferenceImage:
     """Returns the volume at its own spacing; interpolates only slices that do not form a grid."""
     geometry = volume.geometry
@@ -79,12 +108,11 @@ def _zoomed(volume: Volume, spacing_mm: Spacing) -> InferenceImage:
     # totalsegmentator.resampling.change_spacing writes this affine into the file for nnU-Net.
     stored = canonical_affine_lps(geometry).astype(np.float32).astype(np.float64)
     stored[:3, :3] /= zooms_mm / np.array(spacing_mm)
-    # A zoom aligns the first and the last voxels of both grids.
-    affine = canonical_affine_lps(geometry)
-    for axis, (before, after) in enumerate(zip(canonical.shape, voxels.shape, strict=True)):
-        affine[:3, axis] *= (before - 1) / max(after - 1, 1)
     return InferenceImage(
-        voxels=voxels, affine_lps=affine, zooms_mm=stored_zooms(stored), to_source=to_source
+        voxels=voxels,
+        affine_lps=_zoomed_affine(geometry, voxels.shape),
+        zooms_mm=stored_zooms(stored),
+        to_source=to_source,
     )
 
 

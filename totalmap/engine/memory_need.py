@@ -1,9 +1,7 @@
-"""Estimates the memory that a prediction needs, and reads how much is available."""
+"""Estimates the memory that a prediction needs."""
 
-import os
 from collections.abc import Mapping
 from math import prod
-from pathlib import Path
 
 from totalmap.engine.nnunet_plans import Plans, ZScoreNormalization
 from totalmap.settings import Arithmetic
@@ -15,7 +13,6 @@ TILE_BYTES = {Arithmetic.EXACT: 32, Arithmetic.COMPILED: 24, Arithmetic.BF16: 16
 SMALLER_TILE_BYTES = TILE_BYTES | {Arithmetic.EXACT: 29}
 
 _FLOAT32, _FLOAT16, _UINT8 = 4, 2, 1
-_CGROUP = Path("/sys/fs/cgroup")
 
 
 def bytes_needed(
@@ -45,30 +42,3 @@ def _tile(shape: tuple[int, ...], plans: Plans, tile_bytes: int) -> int:
     plane = prod(map(max, shape[1:], plans.patch_size[1:]))
     sums = depth * plane * (plans.heads + 1) * _FLOAT16
     return prod(plans.patch_size) * plans.features * tile_bytes + sums
-
-
-def available_bytes() -> int:
-    """Returns the bytes that this process may still allocate, by machine and container."""
-    return min([_free_on_machine(), *_free_in_container()])
-
-
-def _free_on_machine() -> int:
-    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-
-
-def _free_in_container() -> list[int]:
-    """Returns the bytes below the limit of our control group; empty without a limit."""
-    try:
-        limit = (_CGROUP / "memory.max").read_text(encoding="ascii").strip()
-        used = int((_CGROUP / "memory.current").read_text(encoding="ascii"))
-        statistics = (_CGROUP / "memory.stat").read_text(encoding="ascii").splitlines()
-    except (OSError, ValueError):
-        return []
-    if limit == "max":
-        return []
-    # The kernel frees inactive file pages when memory is needed.
-    cache = sum(int(line.split()[1]) for line in statistics if line.startswith("inactive_file "))
-    return [int(limit) - used + cache]

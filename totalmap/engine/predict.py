@@ -6,6 +6,8 @@ one process.
 """
 
 from collections.abc import Callable
+from contextlib import ExitStack
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,13 @@ from totalmap.engine.arithmetic.device_fallbacks import (
 from totalmap.engine.arithmetic.network_interface import TileNetwork
 from totalmap.engine.learnt_structures import narrowed
 from totalmap.engine.logit_margins import MarginSums, TaskMargins
-from totalmap.engine.memory_need import SMALLER_TILE_BYTES, available_bytes, bytes_needed
+from totalmap.engine.memory_need import SMALLER_TILE_BYTES, bytes_needed
+from totalmap.engine.memory_reservation import (
+    one_at_a_time,
+    other_reservations,
+    reserved,
+    unreserved_bytes,
+)
 from totalmap.engine.network_loader import load_network
 from totalmap.engine.nnunet_plans import Plans, read_plans
 from totalmap.engine.normalize import scaling
@@ -46,8 +54,9 @@ from totalmap.engine.tile_source import (
     UploadedImage,
 )
 from totalmap.engine.weights import VerifiedModel, require_good_bf16, verify_models
-from totalmap.errors import ModelError, ResourceError
+from totalmap.errors import MemoryInUse, ModelError, ResourceError
 from totalmap.log import get_logger
+from totalmap.segmentation import ModelIdentity
 from totalmap.settings import Arithmetic, Device, MemoryShort
 
 log = get_logger()
@@ -63,6 +72,8 @@ class _Model:
     fallbacks: NetworkFallbacks
     label_table: tuple[int, ...]
     weights_bytes: int
+    learnt: frozenset[int]
+    identity: ModelIdentity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -76,7 +87,14 @@ class _Part:
 
 
 class Networks:
-    """The networks of one task, loaded once, for any number of images."""
+    """The networks of one task, loaded once, for any number of images.
+
+    Attributes:
+        task: The task, with the structures that its networks have learnt.
+        identities: The networks.
+        parts: One for each of `Task.boxes`, with the network of that box; a network that has learnt
+            none of its structures has none. They share the loaded networks and the memory.
+    """
 
     def __init__(
         self,
@@ -88,7 +106,7 @@ class Networks:
         memory_short: MemoryShort = MemoryShort.SMALLER,
         split_above_voxels: int = SPLIT_ABOVE_VOXELS,
         measured_only: bool = True,
-        free_bytes: Callable[[], int] = available_bytes,
+        free_bytes: Callable[[], int] = unreserved_bytes,
         fallbacks: Fallbacks = network_fallbacks,
     ) -> None:
         """Verifies and loads the networks.
@@ -101,7 +119,7 @@ class Networks:
             memory_short: Policy if the memory is too small for all networks.
             split_above_voxels: Larger images are segmented in three parts if the task has several
                 networks, as in TotalSegmentator.
-            free_bytes: Returns the available memory in bytes.
+            free_bytes: Returns the memory in bytes that is free and not reserved by other runs.
             fallbacks: Returns the options of a network; replaced to rehearse a GPU on a CPU.
             measured_only: Whether bf16 has to be measured and good; False to measure it.
 
@@ -115,20 +133,40 @@ class Networks:
         if arithmetic is Arithmetic.BF16 and measured_only:
             require_good_bf16(verified)
         self.task = narrowed(task, (model.learnt for model in verified))
-        self.identities = tuple(model.identity for model in verified)
         self._arithmetic = arithmetic
         self._memory_short = memory_short
         self._free_bytes = free_bytes
         self._split_above_voxels = split_above_voxels
         chosen = choose_device(device)
         self._models = tuple(_model(model, arithmetic, chosen, fallbacks) for model in verified)
+        self.identities = tuple(model.identity for model in self._models)
+        self._sharing_memory = self._models
+        self.parts: tuple[Networks, ...] = tuple(
+            self._alone(part, model)
+            for part, model in zip(task.boxes, self._models if task.boxes else (), strict=True)
+            if any(structure.label in model.learnt for structure in part.structures)
+        )
         for model in self._models:
             model.fallbacks.load()
+
+    def _alone(self, part: Task, model: _Model) -> "Networks":
+        """Returns one of the loaded networks, as the network of a task of its own."""
+        alone = copy(self)
+        alone.task = narrowed(part, (model.learnt,))
+        alone.identities = (model.identity,)
+        alone.parts = ()
+        alone._models = (model,)
+        return alone
 
     @property
     def arithmetic(self) -> str:
         """Arithmetic of the last prediction; several joined by + if the memory ran out."""
         return "+".join(sorted({model.fallbacks.arithmetic for model in self._models}))
+
+    @property
+    def threads(self) -> int:
+        """Number of threads of the networks on a CPU."""
+        return torch.get_num_threads()
 
     def predict(
         self, image: NDArray[np.generic], progress: Progress, margins: TaskMargins | None = None
@@ -144,10 +182,23 @@ class Networks:
             (z, y, x) labels of the task.
 
         Raises:
-            ResourceError: The memory is too small.
+            ResourceError: The memory is too small, or other runs need it now.
             OutputError: A logit is not finite.
         """
-        keep_loaded = self._ensure_memory(image.shape)
+        with ExitStack() as held:
+            with one_at_a_time():
+                keep_loaded, needed = self._ensure_memory(image.shape)
+                held.enter_context(reserved(needed))
+            return self._predict(image, progress, margins, keep_loaded=keep_loaded)
+
+    def _predict(
+        self,
+        image: NDArray[np.generic],
+        progress: Progress,
+        margins: TaskMargins | None,
+        *,
+        keep_loaded: bool,
+    ) -> NDArray[np.uint8]:
         places = undivided(image.shape[0])
         if self.task.several_models and is_split(image.shape, self._split_above_voxels):
             places = thirds(image.shape[0])
@@ -178,34 +229,60 @@ class Networks:
         padded = tuple(map(max, shape, plans.patch_size))
         return tiles(padded, plans.patch_size, self.task.step_size)
 
-    def _ensure_memory(self, shape: tuple[int, ...]) -> bool:
-        """Returns whether all networks may stay loaded; frees memory if it is short.
+    def require_memory(self, shape: tuple[int, ...]) -> None:
+        """Makes sure that an image, (z, y, x), fits the memory; frees memory if it is short.
 
         Raises:
             ResourceError: The memory is too small.
         """
+        self._ensure_memory(shape)
+
+    def _ensure_memory(self, shape: tuple[int, ...]) -> tuple[bool, int]:
+        """Returns whether all networks may stay loaded, and the bytes that the prediction needs.
+
+        Frees memory if it is short.
+
+        Raises:
+            ResourceError: The memory is too small, or other runs need it now.
+        """
         if self._arithmetic is Arithmetic.EXACT:  # the others manage their memory themselves
             keep_freed_memory()
         plans = tuple(model.plans for model in self._models)
+        unloaded = (model for model in self._models if not model.fallbacks.is_loaded)
         needed = bytes_needed(shape, plans, self._arithmetic)
+        needed += sum(model.weights_bytes for model in unloaded)
         if needed <= self._free_bytes():
-            return True
+            return True, needed
         give_back_freed_memory()
         if needed <= self._free_bytes():
-            return True
+            return True, needed
         if self._memory_short is MemoryShort.SMALLER:
-            for model in self._models:
+            for model in self._sharing_memory:
                 model.fallbacks.unload()
             keep_no_memory()
             needed = bytes_needed(shape, plans, self._arithmetic, SMALLER_TILE_BYTES)
             needed += max(model.weights_bytes for model in self._models)
             if needed <= self._free_bytes():
                 log.warning("memory_short", going_on_with="one network at a time, and slower")
-                return False
-        raise ResourceError(
-            f"an image of {' x '.join(map(str, shape))} voxels for task {self.task.name}, variant "
-            f"{self.task.variant}, needs {needed / GIGABYTE:.1f} GB of memory, and "
-            f"{self._free_bytes() / GIGABYTE:.1f} GB are free: give the run more, or choose a "
+                return False, needed
+        raise self._too_large(shape, needed)
+
+    def _too_large(self, shape: tuple[int, ...], needed: int) -> ResourceError:
+        """Returns the error for an image that does not fit into the memory that is free."""
+        voxels, need = " x ".join(map(str, shape)), f"{needed / GIGABYTE:.1f}"
+        free_bytes = self._free_bytes()
+        others_bytes = sum(other.reserved_bytes for other in other_reservations())
+        free, others = f"{max(free_bytes, 0) / GIGABYTE:.1f}", f"{others_bytes / GIGABYTE:.1f}"
+        if others_bytes and needed <= free_bytes + others_bytes:
+            return MemoryInUse(
+                f"an image of {voxels} voxels for task {self.task.name}, variant "
+                f"{self.task.variant}, needs {need} GB of memory, and {free} GB are free beside "
+                f"other runs of this machine, which need {others} GB: run it again when they are "
+                "done, or run fewer at a time"
+            )
+        return ResourceError(
+            f"an image of {voxels} voxels for task {self.task.name}, variant {self.task.variant}, "
+            f"needs {need} GB of memory, and {free} GB are free: give the run more, or choose a "
             "coarser variant"
         )
 
@@ -228,6 +305,8 @@ def _model(
         fallbacks=fallbacks(load, plans, arithmetic, device),
         label_table=verified.label_table,
         weights_bytes=verified.checkpoint.stat().st_size,
+        learnt=verified.learnt,
+        identity=verified.identity,
     )
 
 

@@ -8,7 +8,6 @@ computed at once, in threads, instead of single voxels.
 Arrays are (x, y, z) in canonical orientation; their memory is best laid out with x innermost.
 """
 
-import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +15,8 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+
+from totalmap.process_environment import processor_threads
 
 Plane = NDArray[np.float64]
 
@@ -38,8 +39,10 @@ def resample_image(
     if np.array_equal(zooms_mm, target):
         return image
     x, y, z = (
-        _LinearAxis.of(before, round(before * zoom))
-        for before, zoom in zip(image.shape, zooms_mm / target, strict=True)
+        _LinearAxis.of(before, after)
+        for before, after in zip(
+            image.shape, resampled_shape(image.shape, zooms_mm, spacing_mm), strict=True
+        )
     )
     source = image.transpose(2, 1, 0)
     dtype = np.int16 if image.dtype == np.int16 else np.int32
@@ -58,6 +61,20 @@ def resample_image(
 
     _in_threads(fill, z.size)
     return result.transpose(2, 1, 0)
+
+
+def resampled_shape(
+    shape: tuple[int, ...], zooms_mm: NDArray[np.float32], spacing_mm: tuple[float, ...]
+) -> tuple[int, ...]:
+    """Returns the shape, (x, y, z), that `resample_image` gives an image of `shape`.
+
+    Args:
+        shape: (x, y, z).
+        zooms_mm: (3,) spacing of the image, float32 as in a NIfTI header.
+        spacing_mm: (3,) the network's spacing, (x, y, z).
+    """
+    zooms = zooms_mm / np.asarray(spacing_mm, dtype=np.float64)
+    return tuple(round(before * zoom) for before, zoom in zip(shape, zooms, strict=True))
 
 
 def resample_labels(labels: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -130,7 +147,7 @@ def _corners(plane: NDArray[np.generic], y: _LinearAxis, x: _LinearAxis) -> list
 
 
 def _in_threads(fill: Callable[[Iterable[int]], None], planes: int) -> None:
-    """Distributes the planes over as many threads as there are cores for this process."""
-    threads = min(len(os.sched_getaffinity(0)), planes)
+    """Distributes the planes over as many threads as this process may have."""
+    threads = min(processor_threads(), planes)
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(fill, np.array_split(np.arange(planes), threads)))

@@ -1,7 +1,7 @@
 """Segments a volume: resamples it, runs the predictors, and brings the labels back.
 
 A task may search only a box around the structures that a rough task finds. Then the rough task is
-segmented first.
+segmented first. totalmap/engine/segment_boxes.py does it for each network of a task.
 """
 
 from collections.abc import Callable, Sequence
@@ -48,6 +48,10 @@ class Predictor(Protocol):
     def arithmetic(self) -> str:
         """Arithmetic of the last prediction: exact, compiled, bf16 or float16."""
 
+    @property
+    def threads(self) -> int | None:
+        """Number of threads of the networks on a CPU; None if it is not known."""
+
     def predict(self, image: NDArray[np.generic], progress: Progress) -> NDArray[np.uint8]:
         """Returns the labels of an image, both (z, y, x)."""
 
@@ -74,7 +78,7 @@ def segment(volume: Volume, predictors: Sequence[Predictor], progress: Progress)
                 found, findings = _empty(volume), (_why_nothing(predictor.task, search),)
                 break
             box = box or whole(volume.geometry)
-        found = _find(volume, predictor, box, share(progress, n, len(predictors)))
+        found = find(volume, predictor, box, share(progress, n, len(predictors)))
     task = predictors[-1].task
     if fewer := why_fewer(task):
         findings = (*findings, fewer)
@@ -86,6 +90,7 @@ def segment(volume: Volume, predictors: Sequence[Predictor], progress: Progress)
         inference=found[1],
         structures=task.structures,
         arithmetic=predictors[-1].arithmetic,
+        threads=predictors[-1].threads,
         models=tuple(
             dict.fromkeys(identity for each in predictors for identity in each.identities)
         ),
@@ -106,21 +111,32 @@ def box_around(mask: NDArray[np.bool_], geometry: Geometry, margin_mm: float) ->
     """
     if not mask.any():
         return None
+    ends = (np.flatnonzero(mask.any(axis=others))[[0, -1]] for others in ((1, 2), (0, 2), (0, 1)))
+    k, j, i = (slice(int(first), int(last) + 1) for first, last in ends)
+    return with_margin((k, j, i), geometry, margin_mm)
+
+
+def with_margin(extent: Box, geometry: Geometry, margin_mm: float) -> Box:
+    """Returns a box with a margin on all sides, as far as the volume reaches.
+
+    Args:
+        extent: The box, (k, j, i) on the slices of `geometry`.
+        geometry: That of the volume.
+        margin_mm: Rounded down to whole voxels.
+    """
+    k, j, i = extent
     margin_i, margin_j, margin_steps = (margin_mm / stored_zooms(geometry.affine_lps)).astype(int)
-    k, j, i = (
-        np.flatnonzero(mask.any(axis=others))[[0, -1]] for others in ((1, 2), (0, 2), (0, 1))
-    )
     steps = np.asarray(geometry.slice_steps)
-    first = int(np.searchsorted(steps, steps[k[0]] - margin_steps, "left"))
-    last = int(np.searchsorted(steps, steps[k[1]] + margin_steps, "right"))
+    first = int(np.searchsorted(steps, steps[k.start] - margin_steps, "left"))
+    last = int(np.searchsorted(steps, steps[k.stop - 1] + margin_steps, "right"))
     if not geometry.is_grid:  # interpolation needs two slices
         first = min(first, len(steps) - 2)
         last = max(last, first + 2)
     _, rows, columns = geometry.shape
     return (
         slice(first, last),
-        slice(max(int(j[0] - margin_j), 0), min(int(j[1] + margin_j) + 1, rows)),
-        slice(max(int(i[0] - margin_i), 0), min(int(i[1] + margin_i) + 1, columns)),
+        slice(max(int(j.start - margin_j), 0), min(int(j.stop + margin_j), rows)),
+        slice(max(int(i.start - margin_i), 0), min(int(i.stop + margin_i), columns)),
     )
 
 
@@ -141,7 +157,8 @@ def crop(volume: Volume, box: Box) -> Volume:
     )
 
 
-def _find(volume: Volume, predictor: Predictor, box: Box | None, progress: Progress) -> Found:
+def find(volume: Volume, predictor: Predictor, box: Box | None, progress: Progress) -> Found:
+    """Returns what a predictor finds in a box of the volume; None is the whole volume."""
     part = volume if box is None else crop(volume, box)
     image = to_inference_grid(part, predictor.task.spacing_mm)
     labels = predictor.predict(image.voxels.transpose(2, 1, 0), progress).transpose(2, 1, 0)

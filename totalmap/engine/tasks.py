@@ -1,7 +1,7 @@
 """Reads TotalSegmentator's tasks from its own tables: networks, labels, resolution, crop."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from totalsegmentator.map_tasks_config import (
@@ -23,7 +23,7 @@ from totalsegmentator.map_to_binary import (
 from totalsegmentator.registry import TASKS, requires_license, task_modality
 
 from totalmap.errors import ConfigError
-from totalmap.settings import Variant
+from totalmap.settings import Search, Variant
 from totalmap.structures import Structure
 from totalmap.suggestions import did_you_mean, quoted_if_close
 
@@ -115,6 +115,8 @@ class Task:
         structures: Structures of the result.
         unlearnt: Structures of the task that the weights have not learnt.
         crop: The box to search; None for the whole volume.
+        boxes: The task of each network alone, whose `crop` is the box of its own structures. They
+            are run instead of the networks together; empty if all networks search the same place.
         refined_by: A task whose result trims the result of this task.
         unsupported: Why our engine does not support the task; empty if it does.
     """
@@ -130,13 +132,15 @@ class Task:
     structures: tuple[Structure, ...]
     unlearnt: tuple[Structure, ...] = ()
     crop: Crop | None = None
+    boxes: tuple["Task", ...] = ()
     refined_by: "Task | None" = None
     unsupported: str = ""
 
     @property
     def chain(self) -> tuple["Task", ...]:
         """All tasks that take part; each follows the tasks that it needs."""
-        before = self.crop.task.chain if self.crop else ()
+        crops = (part.crop for part in (self, *self.boxes) if part.crop)
+        before = dict.fromkeys(rough for crop in crops for rough in crop.task.chain)
         beside = self.refined_by.chain if self.refined_by else ()
         return (*before, *beside, self)
 
@@ -157,7 +161,12 @@ def _ids(config: Mapping[str, Any]) -> list[int]:
 SUPPORTED_TASKS: tuple[str, ...] = tuple(name for name in TASKS if _has_weights(name))
 
 
-def load_task(name: str, variant: Variant | None = None, structures: tuple[str, ...] = ()) -> Task:
+def load_task(
+    name: str,
+    variant: Variant | None = None,
+    structures: tuple[str, ...] = (),
+    search: Search = Search.WHOLE,
+) -> Task:
     """Returns a task with its networks, and the rough tasks that it needs.
 
     Source: totalsegmentator.python_api.get_task_config and totalsegmentator.
@@ -168,9 +177,11 @@ def load_task(name: str, variant: Variant | None = None, structures: tuple[str, 
             without `fastest`, as in TotalSegmentator.
         structures: Structures of the result; empty for all. Tasks of the whole body search around
             these and run only the networks that know them, as `--roi_subset` does.
+        search: `boxes` adds `Task.boxes`: for each network the task with its own structures.
 
     Raises:
-        ConfigError: TotalSegmentator has no such task, variant or structure.
+        ConfigError: TotalSegmentator has no such task, variant or structure, or the task has no
+            networks that can search in boxes.
     """
     if name not in SUPPORTED_TASKS:
         raise ConfigError(
@@ -182,7 +193,7 @@ def load_task(name: str, variant: Variant | None = None, structures: tuple[str, 
     kept = _structures(name, structures)
     config = _config(name, chosen)
     searched_around = structures if name in WHOLE_BODY_TASKS else config["crop"]
-    return Task(
+    task = Task(
         name=name,
         variant=chosen,
         modality=task_modality(name),
@@ -195,6 +206,25 @@ def load_task(name: str, variant: Variant | None = None, structures: tuple[str, 
         crop=_crop(name, config, tuple(searched_around)) if searched_around else None,
         refined_by=load_task("vertebrae_body") if name == "vertebrae_pp_refined" else None,
         unsupported=_why_unsupported(name, config),
+    )
+    return task if search is Search.WHOLE else replace(task, boxes=_boxes(task))
+
+
+def _boxes(task: Task) -> tuple[Task, ...]:
+    """Returns the task of each network, as `--roi_subset` with its structures would run it."""
+    if task.name not in WHOLE_BODY_TASKS or not task.several_models:
+        raise ConfigError(
+            f"segmentation.search boxes is not for task {task.name}, variant {task.variant}: only "
+            f"{', '.join(WHOLE_BODY_TASKS)} in variant full have several networks that search the "
+            "whole volume; choose whole"
+        )
+    return tuple(
+        load_task(
+            task.name,
+            task.variant,
+            tuple(part.name for part in task.structures if part.label in model.label_table),
+        )
+        for model in task.models
     )
 
 

@@ -13,6 +13,7 @@ from totalmap.engine.learnt_structures import learnt_labels
 from totalmap.engine.tasks import CHECKPOINT_NAME, SubModel, Task, load_task
 from totalmap.engine.weights_manifest import (
     BF16_MIN_DICE,
+    BOXES_MIN_DICE,
     Agreement,
     ModelRecord,
     read_manifest,
@@ -61,6 +62,37 @@ def require_good_bf16(models: Iterable[VerifiedModel]) -> None:
                 f"segmentation.arithmetic bf16 is refused for {name}: the Dice of "
                 f"{measured.structure} against exact arithmetic is {measured.min_dice:.4f}, at "
                 f"least {BF16_MIN_DICE} is required; choose exact or compiled"
+            )
+
+
+def require_good_boxes(models_folder: Path, task: Task) -> None:
+    """Makes sure that each network of `Task.boxes` was measured in its box and agrees.
+
+    A measurement holds for the rough network that found the box, too.
+
+    Raises:
+        ModelError: A network was not measured with this rough network, or agrees too little; or
+            weights are missing.
+    """
+    for part in task.boxes:
+        if part.crop is None:  # it searches the whole volume
+            continue
+        (rough,), (model,) = part.crop.task.models, part.models
+        rough_record = find_record(models_folder, part.crop.task, rough, task)
+        record = find_record(models_folder, part, model, task)
+        measured = record.boxes if record else None
+        rough_sha256 = rough_record.checkpoint_sha256(rough.checkpoint) if rough_record else ""
+        if measured is None or measured.rough_sha256 != rough_sha256:
+            raise ModelError(
+                f"segmentation.search boxes was not measured with the weights of {model.dataset} "
+                f"and {rough.dataset}: `totalmap models adopt FOLDER --boxes-on CT_FOLDER` does "
+                "that; or choose whole"
+            )
+        if not measured.is_good:
+            raise ModelError(
+                f"segmentation.search boxes is refused for {model.dataset}: the Dice of "
+                f"{measured.worst} against search whole is {measured.min_dice:.4f}, at least "
+                f"{BOXES_MIN_DICE} is required; choose whole"
             )
 
 

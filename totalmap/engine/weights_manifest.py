@@ -26,6 +26,8 @@ _RECORDED_FOR_ALL = ("Apache-2.0", "unknown")
 
 # Below this Dice, borders have moved too far, and segmentation.arithmetic bf16 is refused.
 BF16_MIN_DICE = 0.98
+# Below this Dice, a box cuts a structure, and segmentation.search boxes is refused.
+BOXES_MIN_DICE = 0.98
 
 
 class _Record(BaseModel):
@@ -58,8 +60,35 @@ class Agreement(_Record):
         return self.min_dice >= BF16_MIN_DICE
 
 
+class BoxAgreement(_Record):
+    """Agreement of a network that searches the box of its structures with the whole volume.
+
+    Attributes:
+        rough_sha256: The SHA-256 of the checkpoint of the rough network that found the box.
+        dice: Dice of each structure that was compared, by name.
+    """
+
+    rough_sha256: str
+    dice: dict[str, float]
+
+    @property
+    def worst(self) -> str:
+        """The structure with the lowest Dice."""
+        return min(self.dice, key=lambda name: self.dice[name])
+
+    @property
+    def min_dice(self) -> float:
+        """The lowest Dice of a structure."""
+        return self.dice[self.worst]
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the network may search in boxes."""
+        return self.min_dice >= BOXES_MIN_DICE
+
+
 class ModelRecord(_Record):
-    """The record of a network: files, source, licence and agreement in bf16.
+    """The record of a network: files, source, licence, and agreement in bf16 and in boxes.
 
     Attributes:
         licence_told: Whether the licence was given when the weights were recorded. If not, it is
@@ -72,7 +101,12 @@ class ModelRecord(_Record):
     licence_told: bool = False
     notice: str = ""
     bf16: Agreement | None = None
+    boxes: BoxAgreement | None = None
     files: tuple[FileRecord, ...]
+
+    def checkpoint_sha256(self, path: str) -> str:
+        """Returns the SHA-256 of a checkpoint, by its path below the models folder; else empty."""
+        return next((file.sha256 for file in self.files if file.path == path), "")
 
     def with_valid_licence(self) -> Self:
         """Returns the record with the valid licence of the weights.
@@ -139,7 +173,8 @@ def adopt(
         if old is None or old.files != fresh.files:
             on_record[dataset] = fresh
         elif datasets:
-            on_record[dataset] = fresh.model_copy(update={"bf16": old.bf16})
+            measured = {"bf16": old.bf16, "boxes": old.boxes}
+            on_record[dataset] = fresh.model_copy(update=measured)
     models = tuple(on_record[dataset] for dataset in present if dataset in on_record)
     manifest = Manifest(models=models)
     _write_manifest(folder, manifest)
@@ -163,9 +198,22 @@ def record_agreements(folder: Path, agreements: Mapping[str, Agreement]) -> Mani
 
     They are deleted when a changed file of the network is adopted.
     """
+    return _record_measured(folder, "bf16", agreements)
+
+
+def record_box_agreements(folder: Path, agreements: Mapping[str, BoxAgreement]) -> Manifest:
+    """Adds measurements of boxes, by dataset, as `record_agreements` adds those of bf16."""
+    return _record_measured(folder, "boxes", agreements)
+
+
+def _record_measured(
+    folder: Path, field: str, measured: Mapping[str, Agreement] | Mapping[str, BoxAgreement]
+) -> Manifest:
     manifest = Manifest(
         models=tuple(
-            record.model_copy(update={"bf16": agreements.get(record.dataset, record.bf16)})
+            record.model_copy(update={field: measured[record.dataset]})
+            if record.dataset in measured
+            else record
             for record in read_manifest(folder).models
         )
     )

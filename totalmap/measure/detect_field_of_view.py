@@ -1,6 +1,5 @@
 """Finds the field of view of a volume: the part of its array that is not padding."""
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from totalmap.dicom.geometry import Geometry
 from totalmap.dicom.pixels import Voxels
+from totalmap.process_environment import processor_threads
 from totalmap.structures import Face
 
 Places = NDArray[np.intp]
@@ -123,7 +123,7 @@ def field_of_view(values: Voxels, geometry: Geometry) -> FieldOfView:
     if padding is None:
         return _whole(geometry)
     starts = range(0, len(values), _SLAB)
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(processor_threads()) as pool:
         slabs = list(pool.map(lambda start: _slab_runs(values, start, padding), starts))
     stacks, columns, rows = zip(*slabs, strict=True)
     along_k = np.stack(

@@ -1,6 +1,5 @@
 """Computes the statistics of all labels: volume, values, position, edges and pieces."""
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from scipy import ndimage
 from totalmap.dicom.geometry import Geometry
 from totalmap.dicom.pixels import Voxels
 from totalmap.measure.detect_field_of_view import FieldOfView, field_of_view
+from totalmap.process_environment import processor_threads
 from totalmap.structures import Face
 
 Labels = NDArray[np.uint8] | NDArray[np.uint16]
@@ -128,7 +128,7 @@ def label_statistics(
     rows = 1 + max(int(labels.max(initial=0)), int(inference.max(initial=0)))
     steps = np.asarray(geometry.slice_steps)
     slabs = [slice(start, start + _SLAB) for start in range(0, len(labels), _SLAB)]
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(processor_threads()) as pool:
         parts = pool.map(
             lambda slab: _slab_sums(labels[slab], values[slab], steps[slab], rows), slabs
         )

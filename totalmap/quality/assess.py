@@ -1,11 +1,13 @@
-"""Assesses a segmentation: plausibility, second opinion and suitability of the images."""
+"""Assesses a segmentation: plausibility, boxes, second opinion and suitability of the images."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from totalmap.display_names import in_sentence
 from totalmap.finding import Assessment, Finding, Severity
+from totalmap.limitation_words import box_edge_sentence
 from totalmap.quality.plausibility.assess_plausibility import assess_plausibility
 from totalmap.segmentation import Confidence, Opinion, Segmentation
+from totalmap.structures import BoxContact
 
 # On the reference labels of a CT, brought to both resolutions, structures above 1 mL have a Dice of
 # at least 0.81. Of 30 labels that were corrupted at one resolution, 29 lie below 0.7.
@@ -23,7 +25,23 @@ def assess(segmentation: Segmentation) -> Assessment:
     implausible = assess_plausibility(segmentation.statistics, segmentation.structures, is_hu=is_hu)
     cut = {found.structure.name for found in segmentation.found() if found.faces}
     disagreeing = disagreements(segmentation.confidence, cut)
-    return Assessment(findings=(*implausible, *disagreeing, *segmentation.volume.suitability))
+    cut_by_boxes = box_edges(segmentation.box_contacts)
+    suitability = segmentation.volume.suitability
+    return Assessment(findings=(*implausible, *cut_by_boxes, *disagreeing, *suitability))
+
+
+def box_edges(contacts: Iterable[BoxContact]) -> Iterator[Finding]:
+    """Yields BOX_EDGE for structures that reach the edge of the box of their network.
+
+    The network did not see what lies beyond that edge, and the volume continues there.
+    """
+    for contact in contacts:
+        yield Finding(
+            code="BOX_EDGE",
+            severity=Severity.REVIEW,
+            sentence=box_edge_sentence(contact.structure.name, contact.faces),
+            structure=contact.structure.name,
+        )
 
 
 def disagreements(

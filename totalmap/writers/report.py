@@ -226,6 +226,7 @@ def _origin(segmentation: Segmentation, settings: Settings) -> tuple[Fact, ...]:
         Fact(name="Algorithm", value=identifiers.algorithm_name(segmentation)),
         Fact(name="Engine", value=segmentation.engine),
         Fact(name="Arithmetic", value=segmentation.arithmetic),
+        Fact(name="Search", value=segmentation.search),
         Fact(name="Device", value=segmentation.device),
         Fact(name="SHA-256 of settings", value=settings.fingerprint(), is_code=True),
     )

@@ -131,6 +131,7 @@ class ModelStatus:
     """The task of the engine, and the networks that it used.
 
     Attributes:
+        threads: Of the processor that ran the networks; labels may depend on it in the last bit.
         accepted_licences: Licences of weights that the settings accept, besides licences that
             allow any use.
     """
@@ -139,6 +140,8 @@ class ModelStatus:
     variant: str | None
     engine: str | None
     arithmetic: str | None
+    search: str | None
+    threads: int | None
     accepted_licences: tuple[str, ...]
     checkpoints: tuple[CheckpointStatus, ...]
 
@@ -265,6 +268,8 @@ def _model(run_log: RunLog, settings: Settings) -> ModelStatus:
         variant=run_log.variant or settings.segmentation.variant,
         engine=run_log.engine,
         arithmetic=run_log.arithmetic,
+        search=run_log.search,
+        threads=run_log.threads,
         accepted_licences=settings.segmentation.accepted_licences,
         checkpoints=tuple(
             CheckpointStatus(

@@ -37,6 +37,7 @@ class RunMetadata:
     variant: str | None
     engine: str | None
     arithmetic: str | None
+    search: str | None
     series: int
     series_chosen: int
     structures_found: int
@@ -68,6 +69,7 @@ def summarise(status: RunStatus) -> RunMetadata:
         variant=model.variant if model else None,
         engine=model.engine if model else None,
         arithmetic=model.arithmetic if model else None,
+        search=model.search if model else None,
         series=len({series.series_instance_uid for series in status.series}),
         series_chosen=sum(series.chosen for series in status.series),
         structures_found=len(found),

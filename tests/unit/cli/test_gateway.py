@@ -1,3 +1,4 @@
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,6 +14,7 @@ from gateway.config import GatewaySettings, load_gateway_settings
 from gateway.folder_locks import machine_name
 from gateway.store.conflict import ConflictKind, Contradiction
 from gateway.store.conflicts import ConflictList
+from gateway.store.destination_states import DestinationStates
 from gateway.store.job import JobState
 from gateway.store.workers import WorkerList
 from tests.conftest import REPOSITORY
@@ -62,12 +64,21 @@ def test_status_shows_jobs_workers_destinations_and_disk(gateway: Filled, file: 
         "segment, 3 of 12 tiles, for ",
         "no series has 10 slices",
         f"Worker host-1 on cpu: works on {running[:12]}, seen ",
-        "Destination pacs: 0 waiting, 0 of them failing, 0 given up",
+        "Destination pacs: not known whether it answers; 0 waiting, 0 of them failing, 0 given up",
         "Paused: no more jobs are started.",
         "GB are free; with less than 2 nothing is received",
     ):
         assert expected in done.stdout
     assert "│ urgent" in done.stdout
+
+
+def test_status_says_whether_a_destination_answers(gateway: Filled, file: Path) -> None:
+    states = DestinationStates(gateway.database)
+    states.save("pacs", None, time.time())
+    assert "Destination pacs: answers; 0 waiting" in run("status", file).stdout
+    states.save("pacs", "no connection", time.time())
+    said = run("status", file).stdout
+    assert re.search(r"pacs: AWAY since 2\S+ [\d:]+ \(no connection\); 0 waiting", said)
 
 
 def test_status_marks_a_lost_worker(

@@ -1,13 +1,23 @@
+import re
 import shutil
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from cli.__main__ import app
 from tests.conftest import DEMO_MODELS
+from tests.networks import (
+    AROUND_GALLBLADDER,
+    GALLBLADDER,
+    SEED_WITH_GALLBLADDER,
+    build_finder,
+)
 from tests.phantom.study import SeriesSpec, write_series
 from tests.processor import require_bf16
+from totalmap.engine.tasks import load_task
 from totalmap.engine.weights_manifest import MANIFEST_NAME, read_manifest
+from totalmap.settings import Search, Variant
 
 runner = CliRunner()
 
@@ -72,6 +82,23 @@ def test_models_adopt_measures_bf16_on_a_study(tmp_path: Path) -> None:
     assert f"{record.bf16.min_dice:.4f} ({record.bf16.structure})" in done.output
 
 
+def test_models_adopt_measures_boxes_on_a_study_and_lists_the_dice_of_each_structure(
+    tmp_path: Path,
+) -> None:
+    (part,) = load_task("total", Variant.FULL, ("gallbladder",), Search.BOXES).boxes
+    models = tmp_path / "models"
+    build_finder(models, part.chain[0], GALLBLADDER)
+    build_finder(models, part, part.models[0].label_table.index(GALLBLADDER))
+    study = write_series(tmp_path / "in", SEED_WITH_GALLBLADDER, AROUND_GALLBLADDER).folder
+    done = runner.invoke(app, ["models", "adopt", str(models), "--boxes-on", str(study)])
+    assert done.exit_code == 0, done.output
+    (record,) = (record for record in read_manifest(models).models if record.boxes)
+    assert record.boxes is not None
+    assert list(record.boxes.dice) == ["gallbladder"]
+    assert f"boxes are allowed with {record.dataset}: Dice of 1 structures" in done.output
+    assert f"  {record.boxes.min_dice:.4f} gallbladder" in done.output
+
+
 def test_models_adopt_refuses_an_empty_study_for_bf16(fast_models: Path, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
@@ -120,3 +147,18 @@ def test_models_list_names_weights_that_are_not_on_record(
     models = Path(shutil.copytree(fast_models, tmp_path / "models"))
     (models / MANIFEST_NAME).unlink()
     assert row(listed("-m", models), "total", "fast")[1] == "not on record"
+
+
+def test_models_shortcuts_shows_which_shortcuts_hold_and_where_that_is_kept(
+    fast_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOTALMAP_SEGMENTATION__CACHE_FOLDER", str(tmp_path))
+    arguments = ["models", "shortcuts", "total", "--variant", "fast", "-m", str(fast_models)]
+    done = runner.invoke(app, [*arguments, "--anew"])
+    assert done.exit_code == 0, done.output
+    assert "last layer as" in done.stdout
+    assert re.search(r"\d+ of \d+ shortcuts hold with .*, \d+ threads, torch ", done.stdout)
+    assert f"Kept in {tmp_path / 'totalmap'}" in done.stdout
+    monkeypatch.setenv("TOTALMAP_SEGMENTATION__CACHE_FOLDER", "/proc/none")
+    done = runner.invoke(app, arguments)
+    assert "Not kept: there is no cache folder" in done.stdout

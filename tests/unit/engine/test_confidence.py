@@ -166,6 +166,7 @@ class Sure:
     label: int
     identities: tuple[ModelIdentity, ...] = (MODEL,)
     arithmetic: str = "exact"
+    threads: int | None = 2
 
     def predict(
         self, image: NDArray[np.generic], progress: Progress, margins: TaskMargins | None = None

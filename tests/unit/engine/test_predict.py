@@ -1,3 +1,4 @@
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from structlog.testing import capture_logs
 
+from tests.memory_holder import memory_held
 from tests.unit.test_run_log import Recorder
 from totalmap.engine.arithmetic.autocast_network import AutocastNetwork
 from totalmap.engine.arithmetic.device_fallbacks import (
@@ -19,7 +21,8 @@ from totalmap.engine.logit_margins import TaskMargins
 from totalmap.engine.nnunet_plans import Plans
 from totalmap.engine.predict import Networks, nonzero_box, overwrite_labels
 from totalmap.engine.tasks import load_task
-from totalmap.errors import ResourceError
+from totalmap.errors import MemoryInUse, ResourceError
+from totalmap.machine_limits import available_bytes
 from totalmap.settings import Arithmetic, MemoryShort, Variant
 
 TASK = load_task("total", Variant.FAST)
@@ -162,6 +165,39 @@ def test_a_gpu_that_is_full_in_any_step_begins_the_image_anew_with_less_memory(
     np.testing.assert_array_equal(labels, expected)
     assert voxels == expected_voxels
     assert sum(voxels) == np.count_nonzero(labels)
+
+
+def test_an_image_that_fits_only_without_other_runs_is_refused_with_the_memory_they_need(
+    fast_models: Path,
+    image: NDArray[np.int32],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    networks = Networks(TASK, fast_models)
+    expected = networks.predict(image, Recorder().progress)
+    with memory_held(available_bytes() / 1e9, tmp_path):
+        with pytest.raises(MemoryInUse, match=r"0\.\d GB are free beside other runs .* \d+\.\d GB"):
+            networks.predict(image, Recorder().progress)
+        assert MemoryInUse.exit_status == 75
+    np.testing.assert_array_equal(networks.predict(image, Recorder().progress), expected)
+
+
+def test_a_run_reserves_its_memory_while_its_networks_work(
+    networks: Networks,
+    image: NDArray[np.int32],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    files: list[int] = []
+
+    def count_files(_done: int, _total: int) -> None:
+        files.append(len(list(tmp_path.glob("*/*.reserved"))))
+
+    networks.predict(image, count_files)
+    assert set(files) == {1}
+    assert not list(tmp_path.glob("*/*.reserved"))
 
 
 def test_the_box_of_an_image_excludes_its_border_of_zeros() -> None:

@@ -39,6 +39,7 @@ class Threshold:
     tiles: int = 1
     identities: tuple[ModelIdentity, ...] = (MODEL,)
     arithmetic: str = "exact"
+    threads: int | None = 2
     seen: list[tuple[int, ...]] = field(default_factory=list)
 
     def predict(self, image: NDArray[Any], progress: Progress) -> NDArray[np.uint8]:

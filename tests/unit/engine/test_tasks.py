@@ -4,7 +4,7 @@ from totalsegmentator.registry import TASKS
 
 from totalmap.engine.tasks import NO_SPACING_MM, SUPPORTED_TASKS, Task, load_task, variants
 from totalmap.errors import ConfigError
-from totalmap.settings import Variant
+from totalmap.settings import Search, Variant
 
 
 @pytest.mark.parametrize(
@@ -150,6 +150,44 @@ def test_chosen_structures_load_only_the_networks_that_know_them(
     assert datasets(task) == numbers
     assert {one.name for one in task.structures} == set(structures)
     assert task.several_models == load_task(name, variant).several_models
+
+
+@pytest.mark.parametrize(
+    ("name", "structures", "rough", "networks"),
+    [
+        ("total", (), [298], 5),
+        ("total", ("liver", "rib_left_1", "spleen"), [298], 2),
+        ("total_v3", (), [298], 5),
+        ("total_mr", (), [852], 2),
+    ],
+)
+def test_in_boxes_each_network_is_the_task_with_its_own_structures(
+    name: str, structures: tuple[str, ...], rough: list[int], networks: int
+) -> None:
+    task = load_task(name, Variant.FULL, structures, Search.BOXES)
+    assert len(task.boxes) == networks
+    assert tuple(model for part in task.boxes for model in part.models) == task.models
+    assert datasets(task) == [
+        *rough,
+        *datasets(load_task(name, Variant.FULL, structures))[-networks:],
+    ]
+    for part in task.boxes:
+        names = tuple(structure.name for structure in part.structures)
+        assert part == load_task(name, Variant.FULL, names)
+        assert len(part.models) == 1
+    found = [structure for part in task.boxes for structure in part.structures]
+    assert sorted(found, key=lambda structure: structure.label) == list(task.structures)
+
+
+@pytest.mark.parametrize(
+    ("name", "variant"),
+    [("total", Variant.FAST), ("lung_nodules", None), ("headneck_muscles", Variant.FULL)],
+)
+def test_boxes_are_refused_for_a_task_without_several_networks_of_the_whole_body(
+    name: str, variant: Variant | None
+) -> None:
+    with pytest.raises(ConfigError, match=f"search boxes is not for task {name}.*choose whole"):
+        load_task(name, variant, search=Search.BOXES)
 
 
 def test_an_unknown_structure_gets_a_hint() -> None:

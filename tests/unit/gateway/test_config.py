@@ -9,6 +9,7 @@ from gateway.config import (
     DestinationSection,
     GatewaySettings,
     RunnerKind,
+    WorkSection,
     load_gateway_settings,
 )
 from totalmap.errors import ConfigError
@@ -177,3 +178,21 @@ def test_invalid_ae_titles_are_refused(tmp_path: Path, title: str) -> None:
 def test_unknown_devices_are_refused(tmp_path: Path, device: str) -> None:
     with pytest.raises(ConfigError, match=r"work\.devices\.0"):
         load(tmp_path, {"work": {"devices": [device]}})
+
+
+@pytest.mark.parametrize(
+    ("work", "threads"),
+    [
+        ({}, None),
+        ({"threads": 5}, 5),
+        ({"devices": ["cpu", "cpu"]}, 8),
+        ({"devices": ["auto", "cpu", "cpu"]}, 5),
+        ({"devices": ["cpu"] * 40}, 1),
+        ({"devices": ["cpu", "cuda:0"]}, None),
+        ({"devices": ["cpu", "cpu", "cuda"], "threads": 16}, 16),
+    ],
+)
+def test_workers_without_a_gpu_share_the_processors_unless_threads_are_set(
+    work: dict[str, Any], threads: int | None
+) -> None:
+    assert WorkSection.model_validate(work).threads_of_a_worker(16) == threads

@@ -1,16 +1,24 @@
+import re
 import socket
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
 from typer.testing import CliRunner
 
 from cli.__main__ import app
-from gateway.config import GatewaySettings, ReceiveSection
+from gateway.config import GatewaySettings, ReceiveSection, WorkSection
 from gateway.folder_locks import machine_name
-from gateway.preflight import PreflightResult, check, faults_of_settings, network_warning
+from gateway.preflight import (
+    PreflightResult,
+    check,
+    faults_of_settings,
+    network_warning,
+    workers_warnings,
+)
 from gateway.store.file_storage import file_system
 from tests.accounts import add_account_to
 from tests.archive import running_archive
@@ -253,3 +261,22 @@ def test_a_provider_of_openid_connect_is_asked(tmp_path: Path) -> None:
         untrusted = settings(tmp_path, web={"public_url": page, "oidc": oidc})
         assert "ConnectError" in str(found(untrusted)["web.oidc"].fault)
     assert "ConnectError" in str(found(one)["web.oidc"].fault)
+
+
+@pytest.mark.parametrize(
+    ("work", "warning"),
+    [
+        ({"devices": ["cpu"] * 4, "threads": 4}, "compute with 16 threads, .* has 8 processors"),
+        ({"devices": ["cpu"] * 9}, "compute with 9 threads"),
+        ({"devices": ["cpu"] * 8, "runner": "container"}, "may use 64 GB .* the machine has 32 GB"),
+        ({"devices": ["cpu", "cpu"], "threads": 4}, None),
+        ({"devices": ["cuda:0", "cuda:1"], "threads": 8}, None),
+        ({"devices": ["cpu"] * 4, "runner": "container"}, None),
+    ],
+)
+def test_workers_that_are_too_much_for_the_machine_are_a_warning(
+    work: dict[str, Any], warning: str | None
+) -> None:
+    said = [*workers_warnings(WorkSection.model_validate(work), 8, 32 * 10**9)]
+    assert len(said) == bool(warning)
+    assert not warning or re.search(warning, said[0])

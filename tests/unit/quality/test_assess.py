@@ -1,6 +1,7 @@
 """Errors of one network are reported, and differences of two good results are not."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,9 +9,9 @@ from numpy.typing import NDArray
 
 from totalmap.engine.confidence import opinions
 from totalmap.finding import Finding, Severity
-from totalmap.quality.assess import LOWEST_DICE, disagreements
-from totalmap.segmentation import Confidence, InferenceLabels, Opinion
-from totalmap.structures import Structure
+from totalmap.quality.assess import LOWEST_DICE, assess, box_edges, disagreements
+from totalmap.segmentation import Confidence, InferenceLabels, Opinion, Segmentation
+from totalmap.structures import BoxContact, Face, Structure
 
 LIVER, KIDNEY, SPLEEN, GLAND = (
     Structure(label=label, name=name)
@@ -163,3 +164,16 @@ def test_the_sentence_on_a_disagreement_has_the_dice_and_both_volumes() -> None:
 
 def test_a_result_without_second_opinion_has_no_disagreement() -> None:
     assert disagreements(None) == disagreements(Confidence(margins=())) == ()
+
+
+def test_a_structure_that_reaches_the_edge_of_its_box_needs_a_review(
+    true_segmentation: Segmentation,
+) -> None:
+    contact = BoxContact(structure=KIDNEY, faces=(Face.LEFT, Face.SUPERIOR))
+    (finding,) = box_edges([contact])
+    assert (finding.code, finding.structure) == ("BOX_EDGE", "kidney_right")
+    assert finding.severity is Severity.REVIEW
+    assert "right kidney" in finding.sentence
+    assert "left and superior edges of the box" in finding.sentence
+    assert finding in assess(replace(true_segmentation, box_contacts=(contact,))).findings
+    assert finding not in assess(true_segmentation).findings

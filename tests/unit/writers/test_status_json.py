@@ -1,4 +1,4 @@
-"""Tests the licences in status.json: those of the weights, and those that the site accepts."""
+"""Tests what status.json says of the networks: licences, and the number of threads."""
 
 from dataclasses import replace
 
@@ -20,3 +20,11 @@ def test_status_has_the_licence_of_the_weights_and_the_accepted_licences(
     assert [checkpoint["licence"] for checkpoint in status["model"]["checkpoints"]] == [
         "CC-BY-NC-4.0"
     ]
+
+
+def test_status_has_the_number_of_threads_that_ran_the_networks(
+    true_segmentation: Segmentation,
+) -> None:
+    run_log = RunLog()
+    run_log.segmented(replace(true_segmentation, threads=3))
+    assert describe_run(run_log, Settings(), None).as_json()["model"]["threads"] == 3

@@ -94,14 +94,15 @@ def test_metadata_of_unreadable_settings_has_no_model_keys() -> None:
     status = describe_run(RunLog(), None, ConfigError("settings file a.yaml is not valid YAML"))
     metadata = metadata_of(status)
     assert metadata["exception"] == "ConfigError"
-    assert not {"task", "variant", "engine", "arithmetic"} & set(metadata)
+    assert not {"task", "variant", "engine", "arithmetic", "search"} & set(metadata)
 
 
-def test_metadata_has_the_variant_of_the_run(run_log: RunLog) -> None:
-    run_log.variant, run_log.arithmetic = Variant.FASTEST, "exact"
+def test_metadata_has_variant_arithmetic_and_search_of_the_run(run_log: RunLog) -> None:
+    run_log.variant, run_log.arithmetic, run_log.search = Variant.FASTEST, "exact", "boxes"
     metadata = metadata_of(status_of(run_log))
     assert metadata["variant"] == "fastest"
     assert metadata["arithmetic"] == "exact"
+    assert metadata["search"] == "boxes"
 
 
 @pytest.mark.parametrize("error", [None, NoSuitableSeries("none of 3 series")])

@@ -64,6 +64,11 @@ class NetworkFallbacks:
         """The arithmetic of the option in use, or of the first one before any was used."""
         return (self._built[0] if self._built else self._options[0]).arithmetic
 
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the network is in memory."""
+        return self._built is not None
+
     def unload(self) -> None:
         """Frees the network; the next `run` loads it again."""
         self._built = None

@@ -18,7 +18,7 @@ from dynamic_network_architectures.building_blocks.simple_conv_blocks import (
 from totalmap.allocator import give_back_freed_memory
 from totalmap.engine.arithmetic.feature_network import FeatureNetwork
 from totalmap.engine.arithmetic.last_layer import LastLayer
-from totalmap.engine.arithmetic.proven_shortcuts import Shortcut
+from totalmap.engine.arithmetic.proven_shortcuts import Shortcut, keep_new_facts, layer_text
 from totalmap.engine.arithmetic.slab_convolution import SlabConvolution, joined
 from totalmap.engine.arithmetic.tensor_pool import TensorPool
 
@@ -54,6 +54,7 @@ class ExactNetwork:
         if not self._proven:
             give_back_freed_memory()  # the comparisons need the most memory
             self._proven = True
+        keep_new_facts()
         return features
 
     def logits(self, features: torch.Tensor, planes: slice) -> torch.Tensor:
@@ -139,7 +140,7 @@ class _Upsampling(torch.nn.Module):
         bias = torch.zeros(self._outputs) if layer.bias is None else layer.bias.detach()
         self._bias = bias.repeat(copies)[:, None].contiguous()
         self._shortcut = Shortcut(
-            f"upsampling {tuple(layer.weight.shape)}", usual=layer, fast=self._multiply
+            "upsampling as a matrix product", layer_text(layer), usual=layer, fast=self._multiply
         )
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:

@@ -3,7 +3,14 @@
 import torch
 from torch.nn import functional
 
-from totalmap.engine.arithmetic.proven_shortcuts import proven, record
+from totalmap.engine.arithmetic.proven_shortcuts import (
+    Operation,
+    is_telling,
+    layer_text,
+    operand_text,
+    proven,
+    record,
+)
 
 # The logits of a whole tile would need the most memory. A convolution computes its channels in
 # blocks of at most 16, so that some of them have the same bits as in the whole.
@@ -19,6 +26,7 @@ class LastLayer:
     """
 
     def __init__(self, convolution: torch.nn.Conv3d) -> None:
+        self._layer = layer_text(convolution)
         self._weight = convolution.weight.detach()
         self.heads = self._weight.shape[0]
         bias = convolution.bias
@@ -33,14 +41,15 @@ class LastLayer:
         Args:
             features: (feature, z, y, x) float32 of one tile.
         """
-        way = ("head", self.heads, features.shape)
-        if proven(*way) is None:
+        operation = Operation("last layer as a matrix product", self._layer, operand_text(features))
+        if proven(operation) is None:
             parts = range(0, self.heads, HEADS_AT_ONCE)
             agree = all(
                 self._agree(features, slice(first, first + HEADS_AT_ONCE)) for first in parts
             )
-            record(*way, is_exact=agree)
-        self._whole = None if proven(*way) else self._convolve(features, slice(None))
+            if not agree or is_telling(features):
+                record(operation, is_exact=agree)
+        self._whole = None if proven(operation) else self._convolve(features, slice(None))
 
     def _agree(self, features: torch.Tensor, heads: slice) -> bool:
         expected = self._convolve(features, heads)

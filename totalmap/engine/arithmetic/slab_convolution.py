@@ -4,7 +4,14 @@ import torch
 from torch.nn import functional
 
 from totalmap.allocator import give_back_freed_memory
-from totalmap.engine.arithmetic.proven_shortcuts import proven, record
+from totalmap.engine.arithmetic.proven_shortcuts import (
+    Operation,
+    is_telling,
+    layer_text,
+    operand_text,
+    proven,
+    record,
+)
 from totalmap.engine.arithmetic.tensor_pool import TensorPool
 
 # The channels of an image may come in parts, which are not joined. The list is emptied, so that the
@@ -47,18 +54,19 @@ class SlabConvolution(torch.nn.Module):
         parts = [image] if isinstance(image, torch.Tensor) else image
         shape = self._result_shape(parts)
         thickness = self._thickness(parts, shape)
-        exact = thickness * FEWEST_SLABS < shape[2] and proven(*self._way(parts))
+        operation = self._operation(parts, thickness)
+        exact = thickness * FEWEST_SLABS < shape[2] and proven(operation)
         if exact is False:
             whole: torch.Tensor = self._layer(joined(parts))
             return whole
         if exact is None:
-            return self._prove(joined(parts), thickness)
+            return self._prove(operation, joined(parts), thickness)
         result = self._pool.empty(shape)
         for planes in _slabs(shape[2], thickness):
             result[:, :, planes] = self._slab(parts, planes)
         return result
 
-    def _prove(self, image: torch.Tensor, thickness: int) -> torch.Tensor:
+    def _prove(self, operation: Operation, image: torch.Tensor, thickness: int) -> torch.Tensor:
         """Returns the whole result, after comparing with it slabs at the edges and inside."""
         give_back_freed_memory()  # the comparison needs the most memory
         expected: torch.Tensor = self._layer(image)
@@ -68,13 +76,16 @@ class SlabConvolution(torch.nn.Module):
             torch.equal(self._slab([image], planes), expected[:, :, planes])
             for planes in (every[0], every[len(every) // 2], every[-1])
         )
-        record(*self._way([image]), is_exact=is_exact)
+        if not is_exact or is_telling(expected):
+            record(operation, is_exact=is_exact)
         return expected
 
-    def _way(self, parts: Parts) -> tuple[object, ...]:
-        layer = self._layer
-        kernels = layer.weight.shape, layer.stride, layer.padding, layer.groups
-        return "slabs", *kernels, parts[0].shape[2:]
+    def _operation(self, parts: Parts, thickness: int) -> Operation:
+        return Operation(
+            "convolution in slabs",
+            f"{layer_text(self._layer)}, {thickness} planes",
+            operand_text(parts[0]),
+        )
 
     def _slab(self, parts: Parts, planes: slice) -> torch.Tensor:
         """Returns some planes of the result."""

@@ -26,8 +26,17 @@ def is_placed(
     Args:
         positions_lps: (n, 3) mm.
         labels: (n,) labels at these positions.
-        inference: The labels on the inference grid.
+        inference: The labels on the inference grid; on the grids of all boxes if there are any.
     """
+    is_equal = np.zeros(len(labels), dtype=bool)
+    for grid in inference.of_boxes or (inference,):
+        is_equal |= _is_placed_on_grid(positions_lps, labels, grid)
+    return is_equal
+
+
+def _is_placed_on_grid(
+    positions_lps: NDArray[np.float64], labels: NDArray[np.integer[Any]], inference: InferenceLabels
+) -> NDArray[np.bool_]:
     to_index = np.linalg.inv(inference.affine_lps)
     index = positions_lps @ to_index[:3, :3].T + to_index[:3, 3]
     tolerance = TOLERANCE_MM / np.linalg.norm(inference.affine_lps[:3, :3], axis=0)

@@ -4,7 +4,6 @@ A structure fills a small part of most slices. The writers of SEG and RTSTRUCT l
 rectangles only.
 """
 
-import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from totalmap.measure.label_statistics import Labels
+from totalmap.process_environment import processor_threads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ def slice_boxes(labels: Labels) -> Mapping[int, Sequence[SliceBox]]:
         labels: (k, j, i).
     """
     boxes_of: dict[int, list[SliceBox]] = defaultdict(list)
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(processor_threads()) as pool:
         for k, boxes in enumerate(pool.map(_boxes, labels)):
             for label, box in boxes:
                 boxes_of[label].append(SliceBox(label=label, k=k, box=box))

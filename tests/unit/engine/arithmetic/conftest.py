@@ -7,9 +7,8 @@ from totalmap.engine.arithmetic import proven_shortcuts
 
 @pytest.fixture(autouse=True)
 def nothing_is_proven() -> Iterator[None]:
-    """Empties the record of compared operations for each test, and restores it afterwards."""
-    before = dict(proven_shortcuts._found)
-    proven_shortcuts._found.clear()
+    """Starts each test as in a new process: nothing is proven, and nothing is remembered."""
+    before = proven_shortcuts._knowledge
+    proven_shortcuts._knowledge = proven_shortcuts._Knowledge()
     yield
-    proven_shortcuts._found.clear()
-    proven_shortcuts._found.update(before)
+    proven_shortcuts._knowledge = before

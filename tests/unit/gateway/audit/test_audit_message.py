@@ -213,6 +213,23 @@ def test_a_user_who_views_a_study_causes_an_instances_accessed_message() -> None
     assert objects(root) == STUDY_AND_PATIENT
 
 
+def test_a_search_causes_a_query_message_with_the_attributes_and_not_their_values() -> None:
+    root = message(
+        None,
+        kind=EventKind.SEARCHED,
+        object_kind=ObjectKind.SEARCH,
+        study_instance_uid="",
+        who="anna",
+        detail="patient, first_date",
+        address="10.0.0.7",
+    )
+    assert event_of(root) == ("110112", "E", "0")
+    assert participants(root) == [("anna@box", "true", "110153"), (GATEWAY, "false", "110152")]
+    assert objects(root) == [("1.2.840.10008.5.1.4.1.2.2.1", "110181", "2", "3")]
+    (query,) = root.iter("ParticipantObjectQuery")
+    assert b64decode(query.text or "") == b"patient, first_date"
+
+
 @pytest.mark.parametrize(
     ("kind", "outcome", "indicator"),
     [

@@ -12,11 +12,12 @@ import yaml
 from structlog.testing import capture_logs
 
 from gateway.heartbeat import HeartbeatTable, UnpausedClock
-from gateway.supervise.process_info import used_bytes, with_descendants
+from gateway.supervise.process_info import with_descendants
 from gateway.supervise.supervised_process import Limits, Loss, SupervisedProcess
 from gateway.supervisor import ALIVE, READY, notify_systemd
 from tests.servers import free_port
 from tests.waiting import NEVER_SECONDS, wait_until
+from totalmap.machine_limits import used_bytes
 
 
 @pytest.fixture

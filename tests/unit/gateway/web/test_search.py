@@ -3,8 +3,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import select
 
 from gateway.dispatch.study_indexing import StudyIndexing
+from gateway.store.events import EventKind
+from gateway.store.schema import EVENTS
 from gateway.store.study_index import StudyQuery
 from gateway.web.saved_searches import SavedSearches
 from gateway.web.search_page_data import EXPIRED, PROBLEM_DATE, PROBLEM_ORDER, PROBLEM_STATE
@@ -79,6 +82,16 @@ def test_no_address_of_the_page_names_the_patient_that_a_user_searches_for(
     addresses = [*(str(answer.url) for answer in page.history), str(page.url)]
     assert not any(word in address for address in addresses for word in ("ller", "A-100"))
     assert found(user.get(str(page.url))) == ["Müller, Eva"], "the address can be opened again"
+
+
+def test_the_history_names_who_searched_and_by_which_attributes_and_not_the_patient(
+    user: httpx.Client, gateway: Filled
+) -> None:
+    search(user, patient="Müller", first_date="2026-11-20")
+    statement = select(EVENTS.c.who, EVENTS.c.detail).where(EVENTS.c.kind == EventKind.SEARCHED)
+    with gateway.database.transaction() as connection:
+        (event,) = connection.execute(statement).all()
+    assert tuple(event) == ("Dr. Example", "patient, first_date")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -31,7 +32,7 @@ class OneWorker:
     folder: Path
 
     @contextmanager
-    def worker(self, **work: float) -> Iterator[subprocess.Popen[bytes]]:
+    def worker(self, **work: Any) -> Iterator[subprocess.Popen[bytes]]:
         """Yields a worker; it is killed at the end."""
         file = self.folder / "gateway.yaml"
         settings = {
@@ -170,3 +171,22 @@ def test_a_worker_goes_on_after_an_entry_of_a_cancelled_job(one_worker: OneWorke
         wait_until(lambda: one_worker.bench.jobs("1.3")[0].state is JobState.SEGMENTED)
         assert process.poll() is None
     assert one_worker.runs() == 1
+
+
+@pytest.mark.parametrize(
+    ("work", "words"),
+    [
+        ({"threads": 3}, ["--env OMP_NUM_THREADS=3"]),
+        ({"devices": ["cpu"] * 1000}, ["--env OMP_NUM_THREADS=1"]),
+        ({}, []),
+    ],
+)
+def test_a_worker_runs_the_application_with_its_share_of_the_processors(
+    one_worker: OneWorker, monkeypatch: pytest.MonkeyPatch, work: dict[str, Any], words: list[str]
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    with one_worker.worker(**work):
+        wait_until(one_worker.is_done, "done")
+    (run,) = [" ".join(words) for words in one_worker.docker.calls() if words[0] == "run"]
+    assert [word for word in words if word in run] == words
+    assert ("OMP_NUM_THREADS" in run) == bool(words)
