@@ -38,6 +38,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+import benchmarks.bare_machine  # noqa: F401  before all that imports missing packages
 from benchmarks.nnunet_sliding_window import nnunet_labels
 from benchmarks.report_file import NO_GPU, write_report
 from benchmarks.speed.network_sizes import PATCH_SIZES, REAL_FEATURES, WIDEST
@@ -58,7 +59,7 @@ from totalmap.errors import ConfigError
 from totalmap.settings import Arithmetic, Variant
 
 SIZE, ZOOMS_MM = (512, 512, 280), (0.8, 0.8, 1.5)
-NARROW_SIZE, NARROW_PATCH, NARROW_FEATURES = (100, 90, 70), (64, 64, 64), 4
+NARROW_SIZE, NARROW_PATCH, NARROW_FEATURES = (60, 50, 70), (64, 32, 32), 4
 WARM_RUNS = 2
 COARSE = 16
 
