@@ -11,18 +11,18 @@ The stages are those of another run, with a wait for the device after each of th
 cpu, the engine's code for a GPU runs on the CPU, and in bfloat16, to rehearse it. A part that would
 begin after --minutes is left out and named. FILE is written only after a run on a GPU.
 
-On a bare machine with PyTorch for CUDA and Python 3.11, no Holoscan, OpenVINO, SimpleITK or command
-of TotalSegmentator is needed. Collect the wheels of the versions of this environment:
+On a bare machine, Python, PyTorch for CUDA, NumPy and SciPy have to be there. The other packages
+are carried as wheels: 12 MB with the locked versions for Python 3.11 (2026-12-02). This repository
+has another 12 MB. Holoscan, OpenVINO, the readers of files and the command of TotalSegmentator are
+left out (benchmarks/bare_machine.py). Make the wheels with the version of Python of the bare machine,
+here 3.12:
 
-    pip download --no-deps --only-binary :all: -d wheels $(pip freeze | grep -iE '^(\
-numpy|scipy|nnunetv2|dynamic[-_]network[-_]architectures|acvl[-_]utils|batchgenerators|\
-batchgeneratorsv2|totalsegmentator|nibabel|pydicom|pydantic|pydantic[-_]core|annotated-types|\
-typing-inspection|structlog|pyyaml|tqdm|einops|timm|connected-components-3d)==')
+    python3.12 -m pip wheel --no-deps -w wheels $(.venv/bin/python -m benchmarks.bare_machine)
 
-There, in a copy of this repository:
+There, in a copy of this repository with the wheels:
 
-    pip install --no-deps --no-index --target packages wheels/*.whl
-    PYTHONPATH=packages python -m benchmarks.gpu --output benchmarks/results/speed-cuda.md
+    python3 -m pip install --no-deps --no-index --target packages wheels/*.whl
+    PYTHONPATH=packages python3 -m benchmarks.gpu --output benchmarks/results/speed-cuda.md
 """
 
 import argparse
@@ -50,6 +50,7 @@ from totalmap.engine.arithmetic.device_fallbacks import (
     NetworkOption,
     gpu_options,
 )
+from totalmap.engine.device_resampling import resample_image_on
 from totalmap.engine.nnunet_plans import Plans
 from totalmap.engine.predict import Fallbacks, Networks
 from totalmap.engine.resample import resample_image, resample_labels
@@ -58,7 +59,7 @@ from totalmap.engine.tile_source import UploadedImage
 from totalmap.errors import ConfigError
 from totalmap.settings import Arithmetic, Variant
 
-SIZE, ZOOMS_MM = (512, 512, 280), (0.8, 0.8, 1.5)
+SIZE, ZOOMS_MM = (512, 512, 280), np.array([0.8, 0.8, 1.5], dtype=np.float32)
 NARROW_SIZE, NARROW_PATCH, NARROW_FEATURES = (60, 50, 70), (64, 32, 32), 4
 WARM_RUNS = 2
 COARSE = 16
@@ -122,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         until=time.monotonic() + 60 * given.minutes,
     )
     name = torch.cuda.get_device_name() if given.device == "cuda" else "rehearsal on the CPU"
-    bench.note(f"torch {torch.__version__}, {name}", "")
+    bench.note(f"torch {torch.__version__}, {name}, {torch.get_num_threads()} threads", "")
     for variant in (Variant.FAST, Variant.FULL):
         if bench.has_time(f"{variant}"):
             with tempfile.TemporaryDirectory() as folder:
@@ -162,11 +163,11 @@ def _measure(bench: Bench, variant: Variant, folder: Path) -> None:
     warm = min(seconds for _, seconds in runs[1:])
     bench.note(f"{title}: cold, s", f"{runs[0][1]:.2f}")
     bench.note(f"{title}: warm, s", f"{warm:.2f}")
-    bench.note(f"{title}: arithmetic", networks.arithmetic)
     bench.note(f"{title}: voxels that differ when repeated", _differing(runs[1][0], runs[2][0]))
     if bench.device.type == "cuda":
         peak = torch.cuda.max_memory_allocated() / 1e9
         bench.note(f"{title}: peak of the GPU's memory, GB", f"{peak:.1f}")
+    _compare_resampling(bench, networks, title)
     if bench.has_time(f"{title}: nnU-Net"):
         _compare(bench, networks, folder, title, runs[1][0])
     if bench.has_time(f"{title}: stages"):
@@ -194,8 +195,8 @@ def _fallbacks(bench: Bench, clock: "_Clock", *, timed: bool) -> Fallbacks:
 
 def _resampled(bench: Bench, networks: Networks) -> NDArray[np.generic]:
     """Returns the image of the networks, (z, y, x)."""
-    zooms = np.array(ZOOMS_MM, dtype=np.float32)
-    return resample_image(bench.image, zooms, networks.task.spacing_mm).transpose(2, 1, 0)
+    spacing_mm = networks.task.spacing_mm
+    return resample_image_on(bench.device, bench.image, ZOOMS_MM, spacing_mm).transpose(2, 1, 0)
 
 
 def _study(bench: Bench, networks: Networks) -> tuple[Labels, float]:
@@ -204,6 +205,14 @@ def _study(bench: Bench, networks: Networks) -> tuple[Labels, float]:
     labels = networks.predict(_resampled(bench, networks), lambda *_: None)
     resample_labels(labels.transpose(2, 1, 0), bench.image.shape)
     return labels, time.perf_counter() - begin
+
+
+def _compare_resampling(bench: Bench, networks: Networks, title: str) -> None:
+    begin = time.perf_counter()
+    image = resample_image(bench.image, ZOOMS_MM, networks.task.spacing_mm)
+    bench.note(f"{title}: image resampled by the CPU, s", f"{time.perf_counter() - begin:.3f}")
+    differing = _differing(_resampled(bench, networks), image.transpose(2, 1, 0))
+    bench.note(f"{title}: voxels that differ from the CPU's", differing)
 
 
 def _compare(bench: Bench, networks: Networks, folder: Path, title: str, ours: Labels) -> None:
@@ -219,7 +228,7 @@ def _compare(bench: Bench, networks: Networks, folder: Path, title: str, ours: L
     bench.note(f"{title}: voxels that differ from nnU-Net", _differing(ours, theirs))
 
 
-def _differing(one: Labels, other: Labels) -> str:
+def _differing(one: NDArray[np.generic], other: NDArray[np.generic]) -> str:
     return f"{np.count_nonzero(one != other):,} of {one.size:,}"
 
 

@@ -24,6 +24,7 @@ from totalmap.engine.arithmetic.device_fallbacks import (
     network_fallbacks,
 )
 from totalmap.engine.arithmetic.network_interface import TileNetwork
+from totalmap.engine.device_resampling import resampling_on
 from totalmap.engine.learnt_structures import narrowed
 from totalmap.engine.logit_margins import MarginSums, TaskMargins
 from totalmap.engine.memory_need import SMALLER_TILE_BYTES, bytes_needed
@@ -92,6 +93,7 @@ class Networks:
     Attributes:
         task: The task, with the structures that its networks have learnt.
         identities: The networks.
+        resample: Resamples images for `predict`, on the device of the networks.
         parts: One for each of `Task.boxes`, with the network of that box; a network that has learnt
             none of its structures has none. They share the loaded networks and the memory.
     """
@@ -138,6 +140,7 @@ class Networks:
         self._free_bytes = free_bytes
         self._split_above_voxels = split_above_voxels
         chosen = choose_device(device)
+        self.resample = resampling_on(chosen)
         self._models = tuple(_model(model, arithmetic, chosen, fallbacks) for model in verified)
         self.identities = tuple(model.identity for model in self._models)
         self._sharing_memory = self._models

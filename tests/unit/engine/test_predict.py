@@ -137,11 +137,22 @@ def margins_of(networks: Networks, image: NDArray[np.int32]) -> tuple[NDArray[np
     return labels, [margin.voxels for margin in margins.of(networks.task.structures)]
 
 
-@pytest.mark.parametrize("full_in", ["device", "features", "logits"])
+@pytest.fixture(scope="module")
+def on_rehearsed_gpu(
+    fast_models: Path, image: NDArray[np.int32]
+) -> tuple[NDArray[np.uint8], list[int]]:
+    """Labels and numbers of voxels of a part of the image."""
+    return margins_of(Networks(TASK, fast_models, fallbacks=rehearsed_gpu), image[:, :70])
+
+
+@pytest.mark.parametrize("full_in", ["device", "heads", "features", "logits"])
 def test_a_gpu_that_is_full_in_any_step_begins_the_image_anew_with_less_memory(
-    fast_models: Path, image: NDArray[np.int32], full_in: str
+    fast_models: Path,
+    image: NDArray[np.int32],
+    full_in: str,
+    on_rehearsed_gpu: tuple[NDArray[np.uint8], list[int]],
 ) -> None:
-    """The image is uploaded when the device is first asked for."""
+    """The image is uploaded when the device is first asked for; heads, when sums are allocated."""
 
     def fallbacks(
         load: Load, plans: Plans, _arithmetic: Arithmetic, _device: torch.device
@@ -154,14 +165,11 @@ def test_a_gpu_that_is_full_in_any_step_begins_the_image_anew_with_less_memory(
         )
         return NetworkFallbacks([full, *gpu_options(load, plans, CPU, torch.bfloat16)])
 
-    part = image[:, :70]
     networks = Networks(TASK, fast_models, fallbacks=fallbacks)
     with capture_logs() as events:
-        labels, voxels = margins_of(networks, part)
+        labels, voxels = margins_of(networks, image[:, :70])
     assert [event["on"] for event in events if event["event"] == "out_of_memory"] == ["full GPU"]
-    expected, expected_voxels = margins_of(
-        Networks(TASK, fast_models, fallbacks=rehearsed_gpu), part
-    )
+    expected, expected_voxels = on_rehearsed_gpu
     np.testing.assert_array_equal(labels, expected)
     assert voxels == expected_voxels
     assert sum(voxels) == np.count_nonzero(labels)

@@ -83,7 +83,7 @@ class NetworkFallbacks:
             try:
                 return work(self._network(option), option.sums_device)
             except (MemoryError, RuntimeError) as error:
-                if not _is_out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
                 if slower is None:
                     raise ResourceError(f"out of memory on the {option.name}") from error
@@ -99,7 +99,8 @@ class NetworkFallbacks:
         return self._built[1]
 
 
-def _is_out_of_memory(error: Exception) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
+    """Returns whether a CPU or GPU raises this error if its memory is full."""
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
         words in str(error).lower() for words in _OUT_OF_MEMORY
     )
