@@ -14,8 +14,8 @@ begin after --minutes is left out and named. FILE is written only after a run on
 On a bare machine, Python, PyTorch for CUDA, NumPy and SciPy have to be there. The other packages
 are carried as wheels: 12 MB with the locked versions for Python 3.11 (2026-12-02). This repository
 has another 12 MB. Holoscan, OpenVINO, the readers of files and the command of TotalSegmentator are
-left out (benchmarks/bare_machine.py). Make the wheels with the version of Python of the bare machine,
-here 3.12:
+left out (benchmarks/bare_machine.py). Make the wheels with the version of Python of the bare
+machine, here 3.12:
 
     python3.12 -m pip wheel --no-deps -w wheels $(.venv/bin/python -m benchmarks.bare_machine)
 

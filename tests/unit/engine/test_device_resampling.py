@@ -74,11 +74,11 @@ def test_an_image_with_the_spacing_of_the_network_is_not_resampled_on_a_device()
     assert resampling_on(CPU) is resample_image
 
 
-class FullDevice(TorchDispatchMode):
+class FullDevice(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Raises an error for each interpolation."""
 
     def __init__(self, error: Exception) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._error = error
 
     def __torch_dispatch__(

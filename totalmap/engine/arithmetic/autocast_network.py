@@ -106,7 +106,7 @@ class _InstanceNorm(torch.nn.Module):
         result: torch.Tensor = torch.native_batch_norm(
             flat, self.weight, self.bias, None, None, True, 0.0, self._eps
         )[0]
-        return result.unflatten(2, image.shape[2:4])
+        return result.view(image.shape)
 
 
 def _keep_layout(module: torch.nn.Module) -> None:
