@@ -8,6 +8,13 @@ from totalmap.machine_limits import has_processor_quota, usable_processors
 # The number of threads of PyTorch (OpenMP), of NumPy's and of MKL's matrix products.
 THREADS_VARIABLE = "OMP_NUM_THREADS"
 
+# How long a thread of OpenMP (libgomp) without work spins before it sleeps. libgomp's own number is
+# 300,000; then threads that wait take the processors from those that compute, wherever other
+# programs run (benchmarks.shared_machine).
+SPIN_VARIABLE = "GOMP_SPINCOUNT"
+SPIN_COUNT = 3000
+WAIT_POLICY_VARIABLE = "OMP_WAIT_POLICY"
+
 
 def process_environment() -> Mapping[str, str]:
     """Returns the environment of this process."""
@@ -34,11 +41,12 @@ def processor_threads() -> int:
 
 
 def prepare_threads(threads: int | None = None) -> None:
-    """Tells PyTorch, which is loaded later, with how many threads it may compute.
+    """Tells PyTorch, which is loaded later, how many threads compute, and how long they wait.
 
     Without a number, OMP_NUM_THREADS stays as it is. If it is not set, it is set only where a
     control group allows fewer processors than the process can see, because PyTorch would start a
-    thread for each of them.
+    thread for each of them. A thread without work soon sleeps, unless GOMP_SPINCOUNT or
+    OMP_WAIT_POLICY is set.
 
     Args:
         threads: The number of threads.
@@ -47,3 +55,5 @@ def prepare_threads(threads: int | None = None) -> None:
         threads = usable_processors()
     if threads is not None:
         os.environ[THREADS_VARIABLE] = str(threads)
+    if WAIT_POLICY_VARIABLE not in os.environ:
+        os.environ.setdefault(SPIN_VARIABLE, str(SPIN_COUNT))

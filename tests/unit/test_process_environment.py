@@ -71,3 +71,23 @@ def test_without_a_processor_quota_pytorch_chooses_the_number_of_threads_itself(
     prepare_threads()
     expected = str(usable_processors()) if has_processor_quota() else None
     assert process_environment().get("OMP_NUM_THREADS") == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, "3000"),
+        ({"GOMP_SPINCOUNT": "70"}, "70"),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, None),
+    ],
+)
+def test_threads_without_work_soon_sleep_unless_the_environment_says_how_they_wait(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], expected: str | None
+) -> None:
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.setenv(name, "")  # so that the value of before comes back
+        monkeypatch.delenv(name)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    prepare_threads()
+    assert process_environment().get("GOMP_SPINCOUNT") == expected
