@@ -123,10 +123,10 @@ def _by_top_two(sums: torch.Tensor, weights: torch.Tensor) -> Labels:
 
 def _with_sums(sums: torch.Tensor, weights: torch.Tensor) -> Labels:
     found = top_two(sums, weights)
-    labels: Labels = found.labels.numpy()
     everything = slice(None)
     margins = MarginSums((slice(0, 1), everything, everything))
-    margins.add(slice(0, 1), labels, found.margins.numpy())
+    margins.add(slice(0, 1), found.labels, found.margins)
+    labels: Labels = found.labels.numpy()
     return labels
 
 

@@ -3,6 +3,8 @@
 import platform
 from pathlib import Path
 
+NO_GPU = "--device cuda: PyTorch finds no NVIDIA GPU here; choose --device cpu"
+
 
 def write_report(path: Path, title: str, module: str, description: str, table: str) -> None:
     """Writes a table with the description of its benchmark.

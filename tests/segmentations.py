@@ -12,6 +12,7 @@ from totalmap.dicom.geometry import canonical_affine_lps, to_canonical
 from totalmap.dicom.series_selection import judge, selected
 from totalmap.dicom.study import read_study
 from totalmap.dicom.volume import Volume, build_volume
+from totalmap.engine.resample import Resample, resample_image
 from totalmap.engine.segment import Progress
 from totalmap.engine.tasks import Task, load_task
 from totalmap.segmentation import InferenceLabels, ModelIdentity, Segmentation
@@ -77,6 +78,7 @@ class StainFinder:
     identities: tuple[ModelIdentity, ...] = field(default=(MODEL,))
     arithmetic: str = "exact"
     threads: int | None = None
+    resample: Resample = resample_image
 
     @property
     def task(self) -> Task:

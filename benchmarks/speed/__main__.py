@@ -26,7 +26,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.report_file import cpu_model
+from benchmarks.report_file import NO_GPU, cpu_model
 from benchmarks.speed.arithmetic_limit import flop_of_tile, gemm_flop_per_second
 from benchmarks.speed.contenders import (
     REPOSITORY,
@@ -50,6 +50,7 @@ from tests.peer import peer_command
 from tests.phantom import SeriesSpec, write_series
 from totalmap.engine.tasks import load_task
 from totalmap.engine.weights_manifest import Agreement, read_manifest, record_agreements
+from totalmap.errors import ConfigError
 from totalmap.settings import Variant
 
 ARITHMETICS: tuple[Arithmetic, ...] = ("exact", "compiled", "bf16")
@@ -89,6 +90,9 @@ class Options:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures, prints the tables and returns the exit status."""
     options = parse_options(arguments)
+    if options.device == "cuda" and not torch.cuda.is_available():
+        print(NO_GPU, file=sys.stderr)
+        return ConfigError.exit_status
     WORK.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=WORK) as name:
         report, failed = _measure_all(options, Path(name))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from totalmap.dicom.volume import Volume
 from totalmap.engine.logit_margins import TaskMargins
+from totalmap.engine.resample import Resample
 from totalmap.engine.segment import Predictor, Progress, segment, share
 from totalmap.engine.segment_boxes import BoxPredictor, segment_in_boxes
 from totalmap.engine.tasks import WHOLE_BODY_TASKS, Task, load_task
@@ -120,6 +121,10 @@ class _Measured:
     @property
     def threads(self) -> int | None:
         return self.predictor.threads
+
+    @property
+    def resample(self) -> Resample:
+        return self.predictor.resample
 
     def predict(self, image: NDArray[np.generic], progress: Progress) -> NDArray[np.uint8]:
         return self.predictor.predict(image, progress, self.margins)

@@ -24,7 +24,7 @@ from totalmap.dicom.geometry import (
     to_canonical,
 )
 from totalmap.dicom.volume import Volume
-from totalmap.engine.resample import resample_image, resample_labels, resampled_shape
+from totalmap.engine.resample import Resample, resample_image, resample_labels, resampled_shape
 
 Spacing = tuple[float, float, float]
 
@@ -46,10 +46,18 @@ class InferenceImage:
     to_source: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 
 
-def to_inference_grid(volume: Volume, spacing_mm: Spacing) -> InferenceImage:
-    """Returns the volume at a network's spacing along x, y, z, linearly interpolated."""
+def to_inference_grid(
+    volume: Volume, spacing_mm: Spacing, resample: Resample = resample_image
+) -> InferenceImage:
+    """Returns the volume at a network's spacing along x, y, z, linearly interpolated.
+
+    Args:
+        volume: The volume.
+        spacing_mm: The network's spacing along x, y, z.
+        resample: Interpolates slices that form a grid; others are interpolated on the CPU.
+    """
     if volume.geometry.is_grid:
-        return _zoomed(volume, spacing_mm)
+        return _zoomed(volume, spacing_mm, resample)
     return _straightened(volume, along_axes(spacing_mm, _Straight(volume.geometry).frame))
 
 
@@ -95,12 +103,12 @@ def to_straight_grid(volume: Volume) -> InferenceImage:
     )
 
 
-def _zoomed(volume: Volume, spacing_mm: Spacing) -> InferenceImage:
+def _zoomed(volume: Volume, spacing_mm: Spacing, resample: Resample) -> InferenceImage:
     """Zooms a volume in canonical orientation, as totalsegmentator.nnunet.nnUNet_predict_image."""
     geometry = volume.geometry
     canonical = to_canonical(volume.voxels, geometry)
     zooms_mm = canonical_zooms(geometry)
-    voxels = resample_image(canonical, zooms_mm, spacing_mm)
+    voxels = resample(canonical, zooms_mm, spacing_mm)
 
     def to_source(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return from_canonical(resample_labels(labels, canonical.shape), geometry)

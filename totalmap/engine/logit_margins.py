@@ -5,6 +5,7 @@ networks are sure of wrong labels, too, and logits have no fixed scale.
 """
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from totalmap.segmentation import Margin
@@ -16,24 +17,43 @@ LABELS = 256
 class MarginSums:
     """Sums of margins and numbers of voxels of each label of one network.
 
-    Attributes:
-        totals: (label,) sums of margins.
-        voxels: (label,) numbers of voxels.
+    They stay on the device of the labels. Margins are multiples of 2**-24, so float64 sums below
+    2**29 are exact, whatever the order in which a GPU adds them.
     """
 
     def __init__(self, inside: tuple[slice, slice, slice]) -> None:
         """Takes the box (z, y, x) of the image within its padding."""
         self._inside = inside
-        self.totals = np.zeros(LABELS)
-        self.voxels = np.zeros(LABELS, dtype=np.int64)
+        self._totals = torch.zeros(LABELS, dtype=torch.float64)
+        self._voxels = torch.zeros(LABELS, dtype=torch.int64)
 
-    def add(self, planes: slice, labels: NDArray[np.uint8], margins: NDArray[np.float32]) -> None:
-        """Adds the voxels of some planes, (z, y, x) both, in the order of the planes."""
+    @property
+    def totals(self) -> NDArray[np.float64]:
+        """(label,) sums of margins."""
+        totals: NDArray[np.float64] = self._totals.cpu().numpy()
+        return totals
+
+    @property
+    def voxels(self) -> NDArray[np.int64]:
+        """(label,) numbers of voxels."""
+        voxels: NDArray[np.int64] = self._voxels.cpu().numpy()
+        return voxels
+
+    def add(self, planes: slice, labels: torch.Tensor, margins: torch.Tensor) -> None:
+        """Adds the voxels of some planes in the order of the planes.
+
+        Args:
+            planes: Their places in the image with its padding.
+            labels: (z, y, x) uint8.
+            margins: (z, y, x) float32, on the same device.
+        """
         z, y, x = self._inside
         box = slice(max(z.start - planes.start, 0), max(z.stop - planes.start, 0)), y, x
         of = labels[box].ravel()
-        self.voxels += np.bincount(of, minlength=LABELS)
-        self.totals += np.bincount(of, weights=margins[box].ravel(), minlength=LABELS)
+        weights = margins[box].ravel().double()
+        voxels = torch.bincount(of, minlength=LABELS)
+        self._voxels = self._voxels.to(of.device).add_(voxels)
+        self._totals = self._totals.to(of.device).add_(torch.bincount(of, weights, LABELS))
 
 
 class TaskMargins:

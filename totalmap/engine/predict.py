@@ -18,11 +18,13 @@ from numpy.typing import NDArray
 
 from totalmap.allocator import give_back_freed_memory, keep_freed_memory, keep_no_memory
 from totalmap.engine.arithmetic.device_fallbacks import (
+    Load,
     NetworkFallbacks,
     choose_device,
     network_fallbacks,
 )
 from totalmap.engine.arithmetic.network_interface import TileNetwork
+from totalmap.engine.device_resampling import resampling_on
 from totalmap.engine.learnt_structures import narrowed
 from totalmap.engine.logit_margins import MarginSums, TaskMargins
 from totalmap.engine.memory_need import SMALLER_TILE_BYTES, bytes_needed
@@ -36,7 +38,7 @@ from totalmap.engine.network_loader import load_network
 from totalmap.engine.nnunet_plans import Plans, read_plans
 from totalmap.engine.normalize import scaling
 from totalmap.engine.segment import Progress
-from totalmap.engine.sliding_window import TileCounter, TileSource, predict_labels
+from totalmap.engine.sliding_window import TileCounter, predict_labels
 from totalmap.engine.tasks import Task
 from totalmap.engine.tile_layout import (
     SPLIT_ABOVE_VOXELS,
@@ -45,6 +47,12 @@ from totalmap.engine.tile_layout import (
     thirds,
     tiles,
     undivided,
+)
+from totalmap.engine.tile_source import (
+    CpuTileSource,
+    DeviceTileSource,
+    TileSource,
+    UploadedImage,
 )
 from totalmap.engine.weights import VerifiedModel, require_good_bf16, verify_models
 from totalmap.errors import MemoryInUse, ModelError, ResourceError
@@ -55,6 +63,8 @@ from totalmap.settings import Arithmetic, Device, MemoryShort
 log = get_logger()
 
 GIGABYTE = 1e9
+
+Fallbacks = Callable[[Load, Plans, Arithmetic, torch.device], NetworkFallbacks]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -73,6 +83,7 @@ class _Part:
 
     image: NDArray[np.generic]
     box: Slices
+    cropped: UploadedImage
     layouts: tuple[list[Slices], ...]
 
 
@@ -82,6 +93,7 @@ class Networks:
     Attributes:
         task: The task, with the structures that its networks have learnt.
         identities: The networks.
+        resample: Resamples images for `predict`, on the device of the networks.
         parts: One for each of `Task.boxes`, with the network of that box; a network that has learnt
             none of its structures has none. They share the loaded networks and the memory.
     """
@@ -97,6 +109,7 @@ class Networks:
         split_above_voxels: int = SPLIT_ABOVE_VOXELS,
         measured_only: bool = True,
         free_bytes: Callable[[], int] = unreserved_bytes,
+        fallbacks: Fallbacks = network_fallbacks,
     ) -> None:
         """Verifies and loads the networks.
 
@@ -109,6 +122,7 @@ class Networks:
             split_above_voxels: Larger images are segmented in three parts if the task has several
                 networks, as in TotalSegmentator.
             free_bytes: Returns the memory in bytes that is free and not reserved by other runs.
+            fallbacks: Returns the options of a network; replaced to rehearse a GPU on a CPU.
             measured_only: Whether bf16 has to be measured and good; False to measure it.
 
         Raises:
@@ -126,7 +140,8 @@ class Networks:
         self._free_bytes = free_bytes
         self._split_above_voxels = split_above_voxels
         chosen = choose_device(device)
-        self._models = tuple(_model(model, arithmetic, chosen) for model in verified)
+        self.resample = resampling_on(chosen)
+        self._models = tuple(_model(model, arithmetic, chosen, fallbacks) for model in verified)
         self.identities = tuple(model.identity for model in self._models)
         self._sharing_memory = self._models
         self.parts: tuple[Networks, ...] = tuple(
@@ -211,7 +226,7 @@ class Networks:
     def _part(self, image: NDArray[np.generic]) -> _Part:
         box = nonzero_box(image)
         layouts = tuple(self._layout(image[box].shape, model.plans) for model in self._models)
-        return _Part(image=image, box=box, layouts=layouts)
+        return _Part(image=image, box=box, cropped=UploadedImage(image[box]), layouts=layouts)
 
     def _layout(self, shape: tuple[int, ...], plans: Plans) -> list[Slices]:
         padded = tuple(map(max, shape, plans.patch_size))
@@ -275,7 +290,9 @@ class Networks:
         )
 
 
-def _model(verified: VerifiedModel, arithmetic: Arithmetic, device: torch.device) -> _Model:
+def _model(
+    verified: VerifiedModel, arithmetic: Arithmetic, device: torch.device, fallbacks: Fallbacks
+) -> _Model:
     plans = read_plans(verified.trainer_folder)
     if plans.heads > len(verified.label_table):
         raise ModelError(
@@ -288,7 +305,7 @@ def _model(verified: VerifiedModel, arithmetic: Arithmetic, device: torch.device
 
     return _Model(
         plans=plans,
-        fallbacks=network_fallbacks(load, plans, arithmetic, device),
+        fallbacks=fallbacks(load, plans, arithmetic, device),
         label_table=verified.label_table,
         weights_bytes=verified.checkpoint.stat().st_size,
         learnt=verified.learnt,
@@ -301,11 +318,18 @@ def _predict(
 ) -> tuple[NDArray[np.uint8], MarginSums]:
     """Returns the labels of one network in the box, (z, y, x), by its own numbers, and margins."""
     scale = scaling(part.image, part.box, model.plans.normalization)
-    source = TileSource(part.image[part.box], scale, model.plans.patch_size)
+
+    def source_for(network: TileNetwork) -> TileSource:
+        if network.on_gpu:
+            image = part.cropped.on(network.device)
+            return DeviceTileSource(image, scale, model.plans.patch_size)
+        part.cropped.free()
+        return CpuTileSource(part.cropped.voxels, scale, model.plans.patch_size)
 
     def work(
         network: TileNetwork, sums_device: torch.device
     ) -> tuple[NDArray[np.uint8], MarginSums]:
+        source = source_for(network)
         margins = MarginSums(source.inside)  # new for each attempt
         with counter.attempt():
             labels = predict_labels(

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,10 @@ from numpy.typing import NDArray
 from totalmap.process_environment import processor_threads
 
 Plane = NDArray[np.float64]
+Resample = Callable[
+    [NDArray[np.generic], NDArray[np.float32], tuple[float, ...]], NDArray[np.generic]
+]
+"""`resample_image`, or a function with the same result that runs on a GPU."""
 
 
 def resample_image(
@@ -38,15 +43,9 @@ def resample_image(
     target = np.asarray(spacing_mm, dtype=np.float64)
     if np.array_equal(zooms_mm, target):
         return image
-    x, y, z = (
-        _LinearAxis.of(before, after)
-        for before, after in zip(
-            image.shape, resampled_shape(image.shape, zooms_mm, spacing_mm), strict=True
-        )
-    )
+    x, y, z = linear_axes(image.shape, zooms_mm, spacing_mm)
     source = image.transpose(2, 1, 0)
-    dtype = np.int16 if image.dtype == np.int16 else np.int32
-    result = np.empty((z.size, y.size, x.size), dtype=dtype)
+    result = np.empty((z.size, y.size, x.size), dtype=resampled_type(image.dtype))
 
     def fill(planes: Iterable[int]) -> None:
         corners = lru_cache(maxsize=2)(lambda k: _corners(source[k], y, x))
@@ -77,6 +76,26 @@ def resampled_shape(
     return tuple(round(before * zoom) for before, zoom in zip(shape, zooms, strict=True))
 
 
+def resampled_type(dtype: np.dtype[Any]) -> type[np.int16 | np.int32]:
+    """Returns the type that `resample_image` gives an image of `dtype`."""
+    return np.int16 if dtype == np.int16 else np.int32
+
+
+def linear_axes(
+    shape: tuple[int, ...], zooms_mm: NDArray[np.float32], spacing_mm: tuple[float, ...]
+) -> "tuple[LinearAxis, LinearAxis, LinearAxis]":
+    """Returns how `resample_image` interpolates along x, y and z.
+
+    Args:
+        shape: (x, y, z) of the image.
+        zooms_mm: (3,) spacing of the image, float32 as in a NIfTI header.
+        spacing_mm: (3,) the network's spacing, (x, y, z).
+    """
+    after = resampled_shape(shape, zooms_mm, spacing_mm)
+    x, y, z = (LinearAxis.of(*sizes) for sizes in zip(shape, after, strict=True))
+    return x, y, z
+
+
 def resample_labels(labels: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """Returns the labels on a grid of `shape`, nearest neighbour; (x, y, z) both."""
     if labels.shape == shape:
@@ -95,7 +114,7 @@ def resample_labels(labels: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArra
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _LinearAxis:
+class LinearAxis:
     """Linear interpolation along an axis.
 
     Attributes:
@@ -107,7 +126,8 @@ class _LinearAxis:
     weight: NDArray[np.float64]
 
     @classmethod
-    def of(cls, before: int, after: int) -> "_LinearAxis":
+    def of(cls, before: int, after: int) -> "LinearAxis":
+        """Returns how an axis of `before` voxels is interpolated at `after` voxels."""
         place = _places(before, after)
         first = np.floor(place)
         weight = 1.0 - (place - first)
@@ -118,6 +138,7 @@ class _LinearAxis:
 
     @property
     def size(self) -> int:
+        """Number of new voxels."""
         return int(self.index.shape[1])
 
 
@@ -134,7 +155,7 @@ def _nearest(before: int, after: int) -> NDArray[np.intp]:
     return np.minimum(np.floor(_places(before, after) + 0.5), before - 1).astype(np.intp)
 
 
-def _corners(plane: NDArray[np.generic], y: _LinearAxis, x: _LinearAxis) -> list[Plane]:
+def _corners(plane: NDArray[np.generic], y: LinearAxis, x: LinearAxis) -> list[Plane]:
     """Returns the weighted values of the four neighbours in a plane (y, x) of each new voxel."""
     corners = []
     for x_index, x_weight in zip(x.index, x.weight, strict=True):

@@ -23,6 +23,7 @@ from totalmap.dicom.volume import Volume
 from totalmap.engine.inference_resampling import to_inference_grid
 from totalmap.engine.label_cleanup import clean
 from totalmap.engine.learnt_structures import why_fewer
+from totalmap.engine.resample import Resample
 from totalmap.engine.tasks import Crop, Task
 from totalmap.segmentation import InferenceLabels, ModelIdentity, Segmentation
 
@@ -51,6 +52,10 @@ class Predictor(Protocol):
     @property
     def threads(self) -> int | None:
         """Number of threads of the networks on a CPU; None if it is not known."""
+
+    @property
+    def resample(self) -> Resample:
+        """Resamples images for `predict`: `resample_image`, or the same on a GPU."""
 
     def predict(self, image: NDArray[np.generic], progress: Progress) -> NDArray[np.uint8]:
         """Returns the labels of an image, both (z, y, x)."""
@@ -160,7 +165,7 @@ def crop(volume: Volume, box: Box) -> Volume:
 def find(volume: Volume, predictor: Predictor, box: Box | None, progress: Progress) -> Found:
     """Returns what a predictor finds in a box of the volume; None is the whole volume."""
     part = volume if box is None else crop(volume, box)
-    image = to_inference_grid(part, predictor.task.spacing_mm)
+    image = to_inference_grid(part, predictor.task.spacing_mm, predictor.resample)
     labels = predictor.predict(image.voxels.transpose(2, 1, 0), progress).transpose(2, 1, 0)
     labels = clean(labels, predictor.task, image.zooms_mm)
     on_slices = np.zeros(volume.geometry.shape, dtype=np.uint8)

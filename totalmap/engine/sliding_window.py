@@ -20,40 +20,9 @@ from numpy.typing import NDArray
 
 from totalmap.engine.arithmetic.network_interface import TileNetwork
 from totalmap.engine.logit_margins import MarginSums
-from totalmap.engine.normalize import Scaling
 from totalmap.engine.segment import Progress
-from totalmap.engine.tile_layout import Slices, gaussian_weights, inside_padding
+from totalmap.engine.tile_layout import Slices, gaussian_weights
 from totalmap.errors import OutputError
-
-
-class TileSource:
-    """Cuts tiles out of an image that is normalized and padded with 0 to at least a tile.
-
-    No normalized copy of the whole image is made.
-
-    Attributes:
-        shape: (z, y, x) with the padding.
-        inside: The box of the image within the padding.
-    """
-
-    def __init__(
-        self, image: NDArray[np.generic], scaling: Scaling, patch_size: tuple[int, int, int]
-    ) -> None:
-        """Takes an image, (z, y, x), cropped to its nonzero voxels."""
-        self._image = image
-        self._scaling = scaling
-        self.shape, self.inside = inside_padding(image.shape, patch_size)
-
-    def __call__(self, tile: Slices) -> torch.Tensor:
-        """Returns a tile, (z, y, x) float32."""
-        seen, target = [], []
-        for wanted, there in zip(tile, self.inside, strict=True):
-            first, last = max(wanted.start, there.start), min(wanted.stop, there.stop)
-            seen.append(slice(first - there.start, last - there.start))
-            target.append(slice(first - wanted.start, last - wanted.start))
-        result = np.zeros([axis.stop - axis.start for axis in tile], dtype=np.float32)
-        result[tuple(target)] = self._scaling(self._image[tuple(seen)])
-        return torch.from_numpy(result)
 
 
 class TileCounter:
@@ -81,11 +50,17 @@ class TileCounter:
             raise
 
     @contextmanager
-    def tile(self) -> Iterator[None]:
-        """Counts a tile after its block and reports the progress."""
+    def clock(self) -> Iterator[None]:
+        """Adds the duration of its block to the seconds."""
         start = time.perf_counter()
         yield
         self.seconds += time.perf_counter() - start
+
+    @contextmanager
+    def tile(self) -> Iterator[None]:
+        """Counts a tile after its block and reports the progress."""
+        with self.clock():
+            yield
         self._done += 1
         self._progress(self._done, self.total)
 
@@ -116,13 +91,15 @@ def predict_labels(
     """
     labels = np.empty(shape, dtype=np.uint8)
     patch = tuple(axis.stop - axis.start for axis in layout[0])
-    sums = LogitSums(network.heads, patch, shape[1:], sums_device, network.planes_at_once)
+    sums = LogitSums(network, patch, shape[1:], sums_device)
     for first, tiles in groupby(layout, key=lambda tile: tile[0].start):
         sums.take_labels(first, labels, margins)
         for tile in tiles:
             with counter.tile():
                 # Features have no name here, so that they are freed before the next ones.
                 sums.add(tile, _logits(network, source(tile)))
+        with counter.clock():
+            _wait_for(network.device)
     sums.take_labels(shape[0], labels, margins)
     network.free_tile_memory()
     return labels
@@ -130,6 +107,12 @@ def predict_labels(
 
 def _logits(network: TileNetwork, tile: torch.Tensor) -> Callable[[slice], torch.Tensor]:
     return partial(network.logits, network.features(tile.to(network.device)))
+
+
+def _wait_for(device: torch.device) -> None:
+    """Waits for a GPU, which computes while the next tiles are prepared."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 class LogitSums:
@@ -141,39 +124,44 @@ class LogitSums:
 
     def __init__(
         self,
-        heads: int,
+        network: TileNetwork,
         patch: tuple[int, ...],
         plane_shape: tuple[int, ...],
         device: torch.device,
-        planes_at_once: int,
     ) -> None:
         self._depth = patch[0]
-        self._most = planes_at_once
-        # A plane has to stay in the processor's cache while its channels are compared.
-        self._most_labels = 1 if device.type == "cpu" else planes_at_once
-        self._sums = _zeros((self._depth, heads, *plane_shape), device)
+        self._most = network.planes_at_once
+        on_gpu = network.on_gpu and device == network.device
+        # On a CPU, a plane has to stay in the cache while its channels are compared.
+        self._most_labels = self._depth if on_gpu else 1
+        self._top_two = top_two_in_place if on_gpu else top_two
+        self._sums = _zeros((self._depth, network.heads, *plane_shape), device, on_gpu=on_gpu)
         self._weights = self._sums.new_zeros((self._depth, 1, *plane_shape))
         self._gaussian = gaussian_weights((patch[0], patch[1], patch[2])).to(device)
         # On a CPU, nnU-Net multiplies float32 by float16, in float32.
-        self._factors = self._gaussian.float() if device.type == "cpu" else self._gaussian
+        self._factors = self._gaussian if on_gpu else self._gaussian.float()
         self._taken = 0
 
     def add(self, tile: Slices, logits: Callable[[slice], torch.Tensor]) -> None:
         """Adds the logits of a tile, (channel, z, y, x), computed for some planes at a time."""
         z, y, x = tile
-        for planes, rows in self._runs(z.start, z.stop, self._most):
-            inside = slice(planes.start - z.start, planes.stop - z.start)
+        # Always the same numbers of planes: for each new one, cuDNN measures its algorithms.
+        for first in range(0, self._depth, self._most):
+            inside = slice(first, min(first + self._most, self._depth))
             some = logits(inside).to(self._sums.device)
             some *= self._factors[inside]
-            self._sums[rows, :, y, x] += some.transpose(0, 1)
-            self._weights[rows, 0, y, x] += self._gaussian[inside]
+            low, high = z.start + inside.start, z.start + inside.stop
+            for planes, rows in self._runs(low, high, self._depth):
+                part = slice(planes.start - low, planes.stop - low)
+                self._sums[rows, :, y, x] += some[:, part].transpose(0, 1)
+                self._weights[rows, 0, y, x] += self._gaussian[inside][part]
 
     def take_labels(self, until: int, labels: NDArray[np.uint8], margins: MarginSums) -> None:
         """Writes the labels of all planes below `until` and clears their sums."""
         for planes, rows in self._runs(self._taken, until, self._most_labels):
-            found = top_two(self._sums[rows], self._weights[rows])
+            found = self._top_two(self._sums[rows], self._weights[rows])
             labels[planes] = found.labels.cpu().numpy()
-            margins.add(planes, labels[planes], found.margins.cpu().numpy())
+            margins.add(planes, found.labels, found.margins)
             self._sums[rows] = 0
             self._weights[rows] = 0
         self._taken = until
@@ -234,13 +222,33 @@ def top_two(sums: torch.Tensor, weights: torch.Tensor) -> TopTwo:
     return TopTwo(labels=labels.to(torch.uint8), margins=best.sub_(second))
 
 
-def _zeros(shape: tuple[int, ...], device: torch.device) -> torch.Tensor:
-    """Returns float16 zeros, on a CPU in a memory mapping.
+def top_two_in_place(sums: torch.Tensor, weights: torch.Tensor) -> TopTwo:
+    """Returns the same as `top_two` with few kernels, as a GPU needs it; the sums are lost.
+
+    The channels of a voxel should be side by side in memory.
+
+    Raises:
+        OutputError: A largest value is not finite.
+    """
+    means = sums.div_(weights)
+    best, labels = means.max(1, keepdim=True)  # the first of equal ones
+    lowest = torch.finfo(torch.half).min  # finite, unlike -inf
+    second = means.scatter_(1, labels, lowest).amax(1).clamp_(min=lowest)
+    if not torch.isfinite(best).all():
+        raise OutputError("the network's logits are not finite")
+    return TopTwo(labels=labels[:, 0].to(torch.uint8), margins=best[:, 0].float().sub_(second))
+
+
+def _zeros(shape: tuple[int, ...], device: torch.device, *, on_gpu: bool) -> torch.Tensor:
+    """Returns float16 zeros: with channels side by side for a GPU, else in a memory mapping.
 
     In the heap, they would lie for many tiles between the large blocks of each tile, and fragments
     would enlarge the heap by a gigabyte.
     """
-    if device.type != "cpu":
-        return torch.zeros(shape, dtype=torch.half, device=device)
+    if on_gpu:
+        empty = torch.empty(
+            shape, dtype=torch.half, device=device, memory_format=torch.channels_last
+        )
+        return empty.zero_()
     memory = mmap.mmap(-1, prod(shape) * torch.half.itemsize)
     return torch.frombuffer(memory, dtype=torch.half).view(shape)

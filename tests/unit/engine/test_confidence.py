@@ -31,6 +31,7 @@ from totalmap.engine.engine import Engine
 from totalmap.engine.inference_resampling import InferenceImage, to_inference_grid
 from totalmap.engine.logit_margins import MarginSums, TaskMargins
 from totalmap.engine.predict import Networks
+from totalmap.engine.resample import Resample, resample_image
 from totalmap.engine.segment import Progress, segment
 from totalmap.engine.tasks import Crop, Task, load_task
 from totalmap.errors import ConfigError, ModelError
@@ -167,6 +168,7 @@ class Sure:
     identities: tuple[ModelIdentity, ...] = (MODEL,)
     arithmetic: str = "exact"
     threads: int | None = 2
+    resample: Resample = resample_image
 
     def predict(
         self, image: NDArray[np.generic], progress: Progress, margins: TaskMargins | None = None

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 
 from totalmap.engine.logit_margins import MarginSums, TaskMargins
 from totalmap.structures import Structure
@@ -20,7 +21,7 @@ def sums() -> MarginSums:
     """Of all planes, one by one and in runs."""
     result = MarginSums(INSIDE)
     for planes in (slice(0, 1), slice(1, 3), slice(3, 8), slice(8, 9)):
-        result.add(planes, CHOSEN[planes], MARGINS[planes])
+        result.add(planes, torch.from_numpy(CHOSEN[planes]), torch.from_numpy(MARGINS[planes]))
     return result
 
 

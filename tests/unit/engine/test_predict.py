@@ -4,16 +4,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from structlog.testing import capture_logs
 
 from tests.memory_holder import memory_held
 from tests.unit.test_run_log import Recorder
+from totalmap.engine.arithmetic.autocast_network import AutocastNetwork
+from totalmap.engine.arithmetic.device_fallbacks import (
+    Load,
+    NetworkFallbacks,
+    NetworkOption,
+    gpu_options,
+)
+from totalmap.engine.logit_margins import TaskMargins
+from totalmap.engine.nnunet_plans import Plans
 from totalmap.engine.predict import Networks, nonzero_box, overwrite_labels
 from totalmap.engine.tasks import load_task
 from totalmap.errors import MemoryInUse, ResourceError
 from totalmap.machine_limits import available_bytes
-from totalmap.settings import MemoryShort, Variant
+from totalmap.settings import Arithmetic, MemoryShort, Variant
 
 TASK = load_task("total", Variant.FAST)
 FULL = load_task("total", Variant.FULL)
@@ -94,6 +104,75 @@ def test_the_policy_refuse_ends_a_prediction_that_would_run_slower(
     )
     with pytest.raises(ResourceError, match="task total, variant full"):
         networks.predict(image, Recorder().progress)
+
+
+CPU = torch.device("cpu")
+
+
+def rehearsed_gpu(
+    load: Load, plans: Plans, _arithmetic: Arithmetic, _device: torch.device
+) -> NetworkFallbacks:
+    """The options of a GPU, computed on the CPU."""
+    return NetworkFallbacks(gpu_options(load, plans, CPU, torch.bfloat16))
+
+
+class FullGpu(AutocastNetwork):
+    """Runs out of memory in one step of its work."""
+
+    def __init__(self, network: torch.nn.Module, plans: Plans, full_in: str) -> None:
+        super().__init__(network, CPU, plans.patch_size[0], torch.bfloat16)
+        self._full_in = full_in
+
+    def __getattribute__(self, name: str) -> object:
+        if name in ("_full_in", "__dict__", "__class__"):
+            return super().__getattribute__(name)
+        if name == self.__dict__.get("_full_in"):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return super().__getattribute__(name)
+
+
+def margins_of(networks: Networks, image: NDArray[np.int32]) -> tuple[NDArray[np.uint8], list[int]]:
+    margins = TaskMargins()
+    labels = networks.predict(image, Recorder().progress, margins)
+    return labels, [margin.voxels for margin in margins.of(networks.task.structures)]
+
+
+@pytest.fixture(scope="module")
+def on_rehearsed_gpu(
+    fast_models: Path, image: NDArray[np.int32]
+) -> tuple[NDArray[np.uint8], list[int]]:
+    """Labels and numbers of voxels of a part of the image."""
+    return margins_of(Networks(TASK, fast_models, fallbacks=rehearsed_gpu), image[:, :70])
+
+
+@pytest.mark.parametrize("full_in", ["device", "heads", "features", "logits"])
+def test_a_gpu_that_is_full_in_any_step_begins_the_image_anew_with_less_memory(
+    fast_models: Path,
+    image: NDArray[np.int32],
+    full_in: str,
+    on_rehearsed_gpu: tuple[NDArray[np.uint8], list[int]],
+) -> None:
+    """The image is uploaded when the device is first asked for; heads, when sums are allocated."""
+
+    def fallbacks(
+        load: Load, plans: Plans, _arithmetic: Arithmetic, _device: torch.device
+    ) -> NetworkFallbacks:
+        full = NetworkOption(
+            name="full GPU",
+            arithmetic="float16",
+            build=lambda: FullGpu(load(), plans, full_in),
+            sums_device=CPU,
+        )
+        return NetworkFallbacks([full, *gpu_options(load, plans, CPU, torch.bfloat16)])
+
+    networks = Networks(TASK, fast_models, fallbacks=fallbacks)
+    with capture_logs() as events:
+        labels, voxels = margins_of(networks, image[:, :70])
+    assert [event["on"] for event in events if event["event"] == "out_of_memory"] == ["full GPU"]
+    expected, expected_voxels = on_rehearsed_gpu
+    np.testing.assert_array_equal(labels, expected)
+    assert voxels == expected_voxels
+    assert sum(voxels) == np.count_nonzero(labels)
 
 
 def test_an_image_that_fits_only_without_other_runs_is_refused_with_the_memory_they_need(

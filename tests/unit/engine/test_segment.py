@@ -20,6 +20,7 @@ from tests.unit.engine.test_inference_resampling import (
 )
 from tests.unit.test_run_log import Recorder
 from totalmap.dicom.volume import Volume
+from totalmap.engine.resample import Resample, resample_image
 from totalmap.engine.segment import Progress, box_around, crop, segment, whole
 from totalmap.engine.tasks import Crop, Task
 from totalmap.segmentation import ModelIdentity
@@ -40,6 +41,7 @@ class Threshold:
     identities: tuple[ModelIdentity, ...] = (MODEL,)
     arithmetic: str = "exact"
     threads: int | None = 2
+    resample: Resample = resample_image
     seen: list[tuple[int, ...]] = field(default_factory=list)
 
     def predict(self, image: NDArray[Any], progress: Progress) -> NDArray[np.uint8]:

@@ -26,6 +26,7 @@ from totalmap.engine.engine import Engine
 from totalmap.engine.inference_resampling import inference_grid, to_inference_grid
 from totalmap.engine.logit_margins import TaskMargins
 from totalmap.engine.predict import Networks
+from totalmap.engine.resample import Resample, resample_image
 from totalmap.engine.segment import Progress, segment
 from totalmap.engine.segment_boxes import segment_in_boxes
 from totalmap.engine.tasks import Task, load_task
@@ -60,6 +61,7 @@ class Levels:
     identities: tuple[ModelIdentity, ...] = (MODEL,)
     arithmetic: str = "exact"
     threads: int | None = None
+    resample: Resample = resample_image
     seen: list[tuple[int, ...]] = field(default_factory=list)
 
     def predict(

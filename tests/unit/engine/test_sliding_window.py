@@ -3,14 +3,18 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from acvl_utils.cropping_and_padding.padding import pad_nd_image
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from totalmap.engine.logit_margins import LABELS, MarginSums
-from totalmap.engine.normalize import Scaling
-from totalmap.engine.sliding_window import TileCounter, TileSource, predict_labels, top_two
+from totalmap.engine.sliding_window import (
+    TileCounter,
+    TopTwo,
+    predict_labels,
+    top_two,
+    top_two_in_place,
+)
 from totalmap.engine.tile_layout import Slices, gaussian_weights, tiles
 from totalmap.errors import OutputError
 
@@ -27,7 +31,8 @@ class Noise:
     heads = HEADS
     device = CPU
 
-    def __init__(self, planes_at_once: int, scale: float = 1.0) -> None:
+    def __init__(self, planes_at_once: int, scale: float = 1.0, *, on_gpu: bool = False) -> None:
+        self.on_gpu = on_gpu
         self.planes_at_once = planes_at_once
         self.freed = False
         generator = torch.Generator().manual_seed(0)
@@ -66,14 +71,15 @@ def all_at_once(image: NDArray[np.float32], step_size: float, network: Noise) ->
     return torch.div(sums, weight_sums, out=sums)
 
 
-@given(sizes, st.sampled_from([0.5, 0.8]), st.integers(1, 7), st.integers(0, 99))
+@given(sizes, st.sampled_from([0.5, 0.8]), st.integers(1, 7), st.booleans(), st.integers(0, 99))
 @settings(max_examples=60)
 def test_labels_computed_plane_by_plane_equal_those_of_the_whole_image(
-    size: tuple[int, int, int], step_size: float, planes_at_once: int, seed: int
+    size: tuple[int, int, int], step_size: float, planes_at_once: int, on_gpu: bool, seed: int
 ) -> None:
+    """Also in the layout and with the kernels that a GPU uses, computed on the CPU."""
     # Few different values, so that several channels are often equal and the first has to win.
     image = np.random.default_rng(seed).integers(-2, 3, size).astype(np.float32)
-    network, layout = Noise(planes_at_once), tiles(size, PATCH, step_size)
+    network, layout = Noise(planes_at_once, on_gpu=on_gpu), tiles(size, PATCH, step_size)
     told: list[tuple[int, int]] = []
     counter = TileCounter(len(layout), lambda done, total: told.append((done, total)))
     margins = everywhere(image)
@@ -97,24 +103,6 @@ def test_logits_that_are_not_finite_are_an_error(scale: float) -> None:
     network, margins = Noise(1, scale), everywhere(image)
     with pytest.raises(OutputError, match="not finite"):
         predict_labels(tiles_of(image), image.shape, layout, network, CPU, counter, margins)
-
-
-TILE = (16, 24, 32)
-SCALING = Scaling(limits=(-900.0, 900.0), mean=3.0, std=7.0)
-image_sizes = st.tuples(*[st.integers(1, 70)] * 3)
-
-
-@given(image_sizes, st.integers(0, 9))
-def test_tiles_equal_those_of_the_image_that_nnunet_pads(
-    size: tuple[int, int, int], seed: int
-) -> None:
-    image = np.random.default_rng(seed).integers(-1000, 1000, size, dtype=np.int16)
-    expected, slicer = pad_nd_image(SCALING(image), TILE, "constant", {"constant_values": 0}, True)
-    source = TileSource(image, SCALING, TILE)
-    assert source.shape == expected.shape
-    assert source.inside == slicer
-    for tile in tiles(source.shape, TILE, 0.8):
-        assert torch.equal(source(tile), torch.from_numpy(expected[tile].copy()))
 
 
 def test_tiles_of_a_failed_attempt_are_not_counted() -> None:
@@ -167,6 +155,10 @@ def test_labels_and_margins_equal_those_of_sorted_logits(
     kept = sums.clone()
     found = top_two(sums, weights)
     means = sums / weights
+    side_by_side = sums.clone(memory_format=torch.channels_last)
+    same = top_two_in_place(side_by_side, weights)
+    assert torch.equal(same.labels, found.labels)
+    assert torch.equal(same.margins, found.margins)
     best, second = means.float().topk(2, 1).values.unbind(1)
     torch.testing.assert_close(found.labels, means.argmax(1).to(torch.uint8), rtol=0, atol=0)
     torch.testing.assert_close(found.margins, best - second, rtol=0, atol=0)
@@ -178,17 +170,25 @@ def one_voxel(*values: float) -> tuple[torch.Tensor, torch.Tensor]:
     return sums, torch.ones((1, 1, 1, 1), dtype=torch.half)
 
 
-def test_an_overflow_in_another_channel_gives_a_finite_margin() -> None:
+ChooseLabels = Callable[[torch.Tensor, torch.Tensor], TopTwo]
+both_ways = pytest.mark.parametrize("choose", [top_two, top_two_in_place])
+
+
+@both_ways
+def test_an_overflow_in_another_channel_gives_a_finite_margin(choose: ChooseLabels) -> None:
     """An absent structure's logit may overflow; the margin stays finite."""
-    found = top_two(*one_voxel(-np.inf, 3.0, -np.inf))
+    found = choose(*one_voxel(-np.inf, 3.0, -np.inf))
     assert int(found.labels) == 1
     assert float(found.margins) == 3.0 - LOWEST
 
 
+@both_ways
 @pytest.mark.parametrize("worst", [np.inf, np.nan])
 @pytest.mark.parametrize("place", range(3))
-def test_a_largest_logit_that_is_not_finite_is_an_error(worst: float, place: int) -> None:
+def test_a_largest_logit_that_is_not_finite_is_an_error(
+    choose: ChooseLabels, worst: float, place: int
+) -> None:
     values = [1.0, 2.0, 3.0]
     values[place] = worst
     with pytest.raises(OutputError, match="not finite"):
-        top_two(*one_voxel(*values))
+        choose(*one_voxel(*values))

@@ -1,7 +1,4 @@
-"""Chooses the device and arithmetic of a network, and slower ones for when memory runs out.
-
-The network for a GPU is defined here, since it is PyTorch's own with automatic mixed precision.
-"""
+"""Chooses the device and arithmetic of a network, and slower ones for when memory runs out."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,10 +6,9 @@ from importlib.util import find_spec
 from typing import TypeVar
 
 import torch
-from torch.nn import functional
 
+from totalmap.engine.arithmetic.autocast_network import AutocastNetwork
 from totalmap.engine.arithmetic.exact_network import ExactNetwork
-from totalmap.engine.arithmetic.feature_network import FeatureNetwork
 from totalmap.engine.arithmetic.network_interface import TileNetwork
 from totalmap.engine.nnunet_plans import Plans
 from totalmap.errors import ConfigError, ResourceError
@@ -24,8 +20,15 @@ log = get_logger()
 Result = TypeVar("Result")
 Work = Callable[[TileNetwork, torch.device], Result]
 
-# PyTorch has no exception type for this on a CPU.
-_CPU_OUT_OF_MEMORY = "can't allocate memory"
+# PyTorch has no exception type for these: a CPU, CUDA outside PyTorch's memory, its libraries, and
+# cuDNN without room for any of its algorithms.
+_OUT_OF_MEMORY = (
+    "can't allocate memory",
+    "cuda error: out of memory",
+    "cublas_status_alloc_failed",
+    "cudnn_status_alloc_failed",
+    "unable to find an engine to execute this computation",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,11 +83,13 @@ class NetworkFallbacks:
             try:
                 return work(self._network(option), option.sums_device)
             except (MemoryError, RuntimeError) as error:
-                if not _is_out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
                 if slower is None:
                     raise ResourceError(f"out of memory on the {option.name}") from error
+            # The exception is gone here, and with it the tensors of the failed attempt.
             self.unload()
+            torch.cuda.empty_cache()
             log.warning("out_of_memory", on=option.name, going_on_with=slower.name)
         raise AssertionError("there is at least one option")
 
@@ -94,10 +99,10 @@ class NetworkFallbacks:
         return self._built[1]
 
 
-def _is_out_of_memory(error: Exception) -> bool:
-    return (
-        isinstance(error, MemoryError | torch.OutOfMemoryError)
-        or _CPU_OUT_OF_MEMORY in str(error).lower()
+def is_out_of_memory(error: Exception) -> bool:
+    """Returns whether a CPU or GPU raises this error if its memory is full."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
+        words in str(error).lower() for words in _OUT_OF_MEMORY
     )
 
 
@@ -143,22 +148,30 @@ def network_fallbacks(
     )
     if device.type == "cpu":
         return NetworkFallbacks([on_cpu])
+    return NetworkFallbacks([*gpu_options(load, plans, device), on_cpu])
 
-    def on_gpu() -> TileNetwork:
-        return AutocastNetwork(load(), device, planes_at_once=plans.patch_size[0])
 
-    return NetworkFallbacks(
-        [
-            NetworkOption(name="GPU", arithmetic=ON_GPU, build=on_gpu, sums_device=device),
-            NetworkOption(
-                name="GPU, sums in main memory",
-                arithmetic=ON_GPU,
-                build=on_gpu,
-                sums_device=_CPU,
-            ),
-            on_cpu,
-        ]
-    )
+def gpu_options(
+    load: Load, plans: Plans, device: torch.device, dtype: torch.dtype = torch.float16
+) -> list[NetworkOption]:
+    """Returns the options of a network on a GPU.
+
+    Args:
+        load: As in `network_fallbacks`.
+        plans: Those of the network.
+        device: The GPU; a CPU to rehearse what runs on a GPU.
+        dtype: Of features and logits; a CPU may be faster with bfloat16.
+    """
+
+    def build() -> TileNetwork:
+        return AutocastNetwork(load(), device, plans.patch_size[0], dtype)
+
+    return [
+        NetworkOption(name="GPU", arithmetic=ON_GPU, build=build, sums_device=device),
+        NetworkOption(
+            name="GPU, sums in main memory", arithmetic=ON_GPU, build=build, sums_device=_CPU
+        ),
+    ]
 
 
 def _on_cpu(load: Load, plans: Plans, arithmetic: Arithmetic) -> Callable[[], TileNetwork]:
@@ -173,40 +186,3 @@ def _on_cpu(load: Load, plans: Plans, arithmetic: Arithmetic) -> Callable[[], Ti
 
     bfloat16 = arithmetic is Arithmetic.BF16
     return lambda: OpenVinoNetwork(load(), plans.patch_size, bfloat16=bfloat16)
-
-
-class AutocastNetwork:
-    """A U-Net on a GPU with automatic mixed precision, as in nnU-Net.
-
-    Features and logits are float16 and stay on the GPU.
-    """
-
-    def __init__(self, network: torch.nn.Module, device: torch.device, planes_at_once: int) -> None:
-        """Takes the network over and moves it to the device."""
-        self.device = device
-        self.planes_at_once = planes_at_once
-        self._unet = FeatureNetwork(network)
-        last = self._unet.last_layer.to(device)
-        self._weight, self._bias = last.weight.detach(), last.bias
-        # NVIDIA's tensor cores need the channels side by side in memory.
-        self._unet.to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-
-    @property
-    def heads(self) -> int:
-        """Number of channels of the logits."""
-        return int(self._weight.shape[0])
-
-    def features(self, tile: torch.Tensor) -> torch.Tensor:
-        """Returns the input of the last layer, (feature, z, y, x) float16."""
-        image = tile[None, None].contiguous(memory_format=torch.channels_last_3d)
-        with torch.autocast(self.device.type, dtype=torch.float16):
-            features: torch.Tensor = self._unet(image)[0]
-        return features
-
-    def logits(self, features: torch.Tensor, planes: slice) -> torch.Tensor:
-        """Returns the logits of some planes, (channel, z, y, x) float16."""
-        with torch.autocast(self.device.type, dtype=torch.float16):
-            return functional.conv3d(features[None, :, planes], self._weight, self._bias)[0]
-
-    def free_tile_memory(self) -> None:
-        """Does nothing, since all networks share the memory of the device."""

@@ -27,6 +27,7 @@ class ExactNetwork:
     """A U-Net of dynamic_network_architectures for single tiles."""
 
     device = torch.device("cpu")
+    on_gpu = False
     planes_at_once = 1
 
     def __init__(self, network: torch.nn.Module) -> None:

@@ -20,6 +20,10 @@ class TileNetwork(Protocol):
         """The device of tiles and logits."""
 
     @property
+    def on_gpu(self) -> bool:
+        """Whether tiles are cut and summed on its device, all planes at once."""
+
+    @property
     def planes_at_once(self) -> int:
         """Best number of planes for a call of `logits`."""
 

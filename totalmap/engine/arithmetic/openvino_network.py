@@ -27,6 +27,7 @@ class OpenVinoNetwork:
     """A U-Net compiled for one patch size; its last layer stays float32."""
 
     device = torch.device("cpu")
+    on_gpu = False
     planes_at_once = 1
 
     def __init__(

@@ -5,9 +5,8 @@ import torch
 from structlog.testing import capture_logs
 
 from tests.processor import require_bf16
-from tests.unit.engine.arithmetic.small_networks import HEADS, PATCH, plain, tile
+from tests.unit.engine.arithmetic.small_networks import plain
 from totalmap.engine.arithmetic.device_fallbacks import (
-    AutocastNetwork,
     NetworkFallbacks,
     NetworkOption,
     choose_device,
@@ -25,6 +24,13 @@ GPU_IS_FULL = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00
 CPU_IS_FULL = RuntimeError(
     "[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory"
 )
+
+LIBRARY_IS_FULL = [
+    RuntimeError("CUDA error: out of memory"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    RuntimeError("GET was unable to find an engine to execute this computation"),
+]
 
 
 class FakeDevice:
@@ -62,7 +68,7 @@ def test_the_first_option_is_built_once() -> None:
     assert (gpu.built, cpu.built) == (1, 0)
 
 
-@pytest.mark.parametrize("failure", [GPU_IS_FULL, MemoryError(), CPU_IS_FULL])
+@pytest.mark.parametrize("failure", [GPU_IS_FULL, MemoryError(), CPU_IS_FULL, *LIBRARY_IS_FULL])
 def test_out_of_memory_changes_to_the_next_option_with_a_warning(failure: Exception) -> None:
     gpu, cpu = FakeDevice("GPU", failure), FakeDevice("CPU")
     fallbacks = NetworkFallbacks([gpu.option, cpu.option])
@@ -149,19 +155,3 @@ def test_without_a_gpu_auto_uses_the_cpu_and_cuda_is_refused() -> None:
     assert choose_device(Device.AUTO) == choose_device(Device.CPU) == CPU
     with pytest.raises(ConfigError, match="no NVIDIA GPU"):
         choose_device(Device.CUDA)
-
-
-@torch.inference_mode()
-def test_the_network_on_a_gpu_is_as_exact_as_pytorch_with_autocast() -> None:
-    """No GPU is needed: PyTorch's automatic mixed precision runs on a CPU as well."""
-    image = tile()
-    exact = plain()(image[None, None])[0]
-    with torch.autocast("cpu", dtype=torch.float16):
-        expected = plain()(image[None, None])[0]
-    network = AutocastNetwork(plain(), torch.device("cpu"), planes_at_once=PATCH[0])
-    assert network.heads == HEADS
-    found = network.logits(network.features(image), slice(0, PATCH[0]))
-    assert found.dtype == expected.dtype == torch.float16
-    error = (found.float() - exact).abs().max()
-    assert error < 2 * (expected.float() - exact).abs().max()
-    assert torch.equal(network.logits(network.features(image), slice(3, 5)), found[:, 3:5])
