@@ -21,6 +21,7 @@ from totalmap.errors import (
     internal_error,
 )
 from totalmap.finding import Verdict
+from totalmap.import_without_collection import no_collection_during_imports
 from totalmap.open_input import OpenedInput, open_input
 from totalmap.run_log import Observer, RunLog
 from totalmap.settings import Arithmetic, Overrides, Rejected, Settings, load_settings
@@ -204,10 +205,11 @@ def _run_chain(
     opened: OpenedInput | None,
 ) -> None:
     # Imported here, since wrong arguments need not wait for Holoscan.
-    from holoscan.logger import LogLevel, set_log_level
+    with no_collection_during_imports():
+        from holoscan.logger import LogLevel, set_log_level
 
-    from app.application import TotalMapApplication
-    from totalmap.engine.engine import Engine
+        from app.application import TotalMapApplication
+        from totalmap.engine.engine import Engine
 
     # Holoscan prints tracebacks; TotalMAP prints one line instead.
     set_log_level(LogLevel.CRITICAL)

@@ -7,6 +7,8 @@ import signal
 import sys
 from types import FrameType
 
+from totalmap.import_without_collection import no_collection_during_imports
+
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -21,8 +23,9 @@ def main() -> None:
     """
     # Until there is something to clean up: an interrupted import shows no traceback.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from cli.__main__ import app
-    from totalmap.errors import ExitStatus
+    with no_collection_during_imports():
+        from cli.__main__ import app
+        from totalmap.errors import ExitStatus
 
     for number in STOP_SIGNALS:
         signal.signal(number, _raise)

@@ -11,6 +11,7 @@ import typer
 
 from cli.errors import errors_to_exit_status
 from totalmap.errors import ConfigError, ExitStatus
+from totalmap.import_without_collection import no_collection_during_imports
 
 # Only the commands of the gateway import it: other commands need not wait for it, and the image of
 # the application comes without it.
@@ -51,15 +52,16 @@ def serve(
     with errors_to_exit_status():
         path = given_file(file, config)
         settings = _settings(path)
-        from gateway.alarm.alarm_watch import sending_alarms
-        from gateway.folder_locks import machine_name, only_gateway
-        from gateway.job_queue import set_aside_damaged_queue
-        from gateway.preflight import faults_of_settings
-        from gateway.process_main import keep_private, stop_signals
-        from gateway.recent_log import keep_recent_log
-        from gateway.supervise.ledger_integrity_check import checking_ledger
-        from gateway.supervise.settings_reload import SettingsReload
-        from gateway.supervisor import roles, serve
+        with no_collection_during_imports():
+            from gateway.alarm.alarm_watch import sending_alarms
+            from gateway.folder_locks import machine_name, only_gateway
+            from gateway.job_queue import set_aside_damaged_queue
+            from gateway.preflight import faults_of_settings
+            from gateway.process_main import keep_private, stop_signals
+            from gateway.recent_log import keep_recent_log
+            from gateway.supervise.ledger_integrity_check import checking_ledger
+            from gateway.supervise.settings_reload import SettingsReload
+            from gateway.supervisor import roles, serve
 
         keep_private(settings.storage_folder)
         with ExitStack() as running:

@@ -20,6 +20,7 @@ from cli.options import (
     segmentation_settings,
 )
 from totalmap.default_locations import DEFAULT_MODELS, DEFAULT_SETTINGS
+from totalmap.import_without_collection import no_collection_during_imports
 
 
 def run(
@@ -42,8 +43,9 @@ def run(
     from cli.prepare_process import segmentation_process
 
     with errors_to_exit_status(), segmentation_process() as (console, display):
-        from app.run_study import RunRequest, run_application
-        from cli.run_summary import print_summary, run_and_summarise
+        with no_collection_during_imports():
+            from app.run_study import RunRequest, run_application
+            from cli.run_summary import print_summary, run_and_summarise
 
         request = RunRequest(
             input_path=input_path,

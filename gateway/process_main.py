@@ -20,6 +20,7 @@ from gateway.process_ending import STOP_SIGNALS, Ending, end_signals
 from gateway.recent_log import keep_recent_log
 from totalmap import log
 from totalmap.errors import ResourceError, TotalMapError, internal_error
+from totalmap.import_without_collection import no_collection_during_imports
 from totalmap.log import get_logger
 from totalmap.machine_limits import usable_processors
 from totalmap.process_environment import chosen_threads, prepare_threads
@@ -153,29 +154,34 @@ def _run(
 ) -> None:
     # Each process imports only what it needs: loading networks takes seconds.
     if given.role == "receive":
-        from gateway.receive.listening_server import Leave
-        from gateway.receive.receive_process import receiving
+        with no_collection_during_imports():
+            from gateway.receive.listening_server import Leave
+            from gateway.receive.receive_process import receiving
 
         leave = Leave()
         with receiving(settings, heartbeat, leave):
             ending.wanted.wait()
             leave.wait_until_free(ending.stop)
     elif given.role == RECEIVER:
-        from gateway.receive.serve_handed_over_connections import serve_handed_over
+        with no_collection_during_imports():
+            from gateway.receive.serve_handed_over_connections import serve_handed_over
 
         serve_handed_over(given.channel, given.number)
     elif given.role == "dispatch":
-        from gateway.dispatch.dispatcher import dispatch
+        with no_collection_during_imports():
+            from gateway.dispatch.dispatcher import dispatch
 
         dispatch(settings, heartbeat, ending)
     elif given.role == "web":
-        from gateway.web.server import serve_web
+        with no_collection_during_imports():
+            from gateway.web.server import serve_web
 
         serve_web(settings, heartbeat, ending.wanted)
     else:
         # Before PyTorch is loaded, which reads both.
         use_gpu(given.device)
         prepare_threads(_threads(settings))
-        from gateway.work.worker import work
+        with no_collection_during_imports():
+            from gateway.work.worker import work
 
         work(settings, given.worker, given.device, heartbeat, ending)

@@ -13,6 +13,7 @@ from totalmap.engine.tasks import Task, load_task
 from totalmap.engine.totalsegmentator_api import ApiSegmenter
 from totalmap.engine.weights import require_good_boxes
 from totalmap.errors import ConfigError, InputError
+from totalmap.import_without_collection import no_collection_during_imports
 from totalmap.log import get_logger
 from totalmap.private_cache import PrivateCache, cache_home
 from totalmap.segmentation import Segmentation
@@ -86,8 +87,9 @@ def _own_engine(
     task: Task, other: Task | None, settings: SegmentationSection, models_folder: Path
 ) -> Segment:
     # Imported here: torch takes seconds.
-    from totalmap.engine.arithmetic.proven_shortcuts import remember_in
-    from totalmap.engine.predict import Networks
+    with no_collection_during_imports():
+        from totalmap.engine.arithmetic.proven_shortcuts import remember_in
+        from totalmap.engine.predict import Networks
 
     remember_in(PrivateCache(cache_home(settings.cache_folder)))
 
