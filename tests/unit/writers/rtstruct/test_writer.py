@@ -176,21 +176,6 @@ def test_decimal_strings_have_at_most_16_characters(rtstruct_path: Path) -> None
             assert contour.ContourGeometricType == "CLOSED_PLANAR"
 
 
-def test_contour_longer_than_an_explicit_vr_allows_is_written(
-    true_segmentation: Segmentation, tmp_path: Path
-) -> None:
-    """The contour of a comb is longer than an explicit DS can be, and is written nevertheless."""
-    labels = np.zeros_like(true_segmentation.labels)
-    labels[3, 1:-1, 1:-1:2] = 5
-    labels[3, 1, 1:-1] = 5
-    labels[3, 2:-1:2, 1:-1] |= np.random.default_rng(0).choice([0, 5], (47, 94)).astype(np.uint8)
-    comb = on_straight_grid(replace(true_segmentation, labels=labels))
-    (roi,) = pydicom.dcmread(written_rtstruct(comb, tmp_path)).ROIContourSequence
-    assert (
-        max(len(contour.get_item("ContourData").value) for contour in roi.ContourSequence) > 2**16
-    )
-
-
 def test_same_labels_give_the_same_rtstruct_bytes(
     true_segmentation: Segmentation, rtstruct_path: Path, tmp_path: Path
 ) -> None:
