@@ -62,6 +62,8 @@ def seg_header(
     found = tuple(measured.structure for measured in segmentation.found())
     structures = would_hold(part, segmentation.structures, found, settings.results)
     header = derived_header(segmentation, settings, kind, part.name, structures)
+    if body_part := segmentation.volume.slices[0].instance.body_part:
+        header.BodyPartExamined = body_part
     header.ContentLabel = "SEGMENTATION"
     header.ContentDescription = header.SeriesDescription
     header.ContentCreatorName = None

@@ -1,4 +1,4 @@
-"""Tests sending structure sets to peers that take only an explicit VR."""
+"""Tests sending to peers that take only an explicit VR: structure sets, and pixels in RLE."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,9 +6,16 @@ from pathlib import Path
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, RTStructureSetStorage
+from pydicom.uid import (
+    UID,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    RLELossless,
+    RTStructureSetStorage,
+)
 
 from gateway.deliver.send_dicom import send_dicom
+from tests.phantom.study import WrittenSeries
 from tests.unit.gateway.peers import running_dicom_peer, unchanged
 from totalmap.errors import ResourceError
 
@@ -59,3 +66,20 @@ def test_a_contour_too_long_for_the_explicit_vr_of_the_peer_is_not_sent(
             else:
                 send_dicom(peer.destination(), [path])
                 assert unchanged(peer.received, [path])
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+def test_pixels_in_rle_are_unpacked_for_a_peer_that_takes_no_compression(
+    phantom_series: WrittenSeries, tmp_path: Path, syntax: UID
+) -> None:
+    packed = pydicom.dcmread(phantom_series.paths[0])
+    pixels = packed.pixel_array
+    packed.compress(RLELossless, generate_instance_uid=False)
+    path = tmp_path / "rle.dcm"
+    packed.save_as(path)
+    with running_dicom_peer(syntaxes=[syntax]) as peer:
+        send_dicom(peer.destination(), [path])
+        (got,) = peer.datasets()
+    assert got.file_meta.TransferSyntaxUID == syntax
+    assert got.SOPInstanceUID == packed.SOPInstanceUID
+    assert (got.pixel_array == pixels).all()
