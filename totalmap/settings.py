@@ -119,6 +119,20 @@ class SegSplit(StrEnum):
     BODY_SYSTEM = "body_system"
 
 
+class RoiNames(StrEnum):
+    """The names of ROIs in an RTSTRUCT: TotalSegmentator's, or those of AAPM's TG-263."""
+
+    TOTALSEGMENTATOR = "totalsegmentator"
+    TG263 = "tg263"
+
+
+class NiftiGrid(StrEnum):
+    """The grid of the NIfTI file: the slices of the source, or the grid of the network."""
+
+    SOURCE = "source"
+    INFERENCE = "inference"
+
+
 class GapPolicy(StrEnum):
     """What to do with a stack in which slices are missing, unusable or unevenly spaced."""
 
@@ -131,6 +145,9 @@ USUAL_RESULTS = tuple(kind for kind in ResultKind if kind is not ResultKind.SEG_
 
 # What can be sent to a PACS.
 DICOM_RESULTS = frozenset(ResultKind) - {ResultKind.REPORT, ResultKind.CSV, ResultKind.NIFTI}
+
+# What can be put into the template of a Series Description.
+PLACEHOLDERS = ("task", "variant", "rule", "source_number", "source_description", "version")
 
 MAX_INTEGER_STRING = 2**31 - 1  # PS3.5 6.2, IS
 
@@ -211,27 +228,34 @@ class ResultsSection(Section):
     """What is written, and how.
 
     Attributes:
-        series_description: Template of the Series Description, with {task} and {variant}. A warning
-            that nobody has verified the result always follows it.
+        series_description: Template of the Series Description, with the PLACEHOLDERS; {rule} is
+            empty if there is only one rule. A warning that nobody has verified the result always
+            follows it.
         seg_structures: The structures in the SEGs, by TotalSegmentator's names; empty: all.
         rtstruct_structures: The same for the RTSTRUCT.
+        rtstruct_names: The ROI Names: TotalSegmentator's, or the primary names of AAPM's TG-263.
+        nifti_grid: `source` writes the NIfTI file on the slices of the source. `inference` writes
+            the grid of the network, which is straight also if the gantry was tilted.
     """
 
     kinds: tuple[ResultKind, ...] = Field(default=USUAL_RESULTS, min_length=1)
-    series_description: str = Field(default="TotalMAP {task} {variant}", min_length=1)
+    series_description: str = Field(default="TotalMAP {task} {variant} {rule}", min_length=1)
     series_numbers: SeriesNumbersSection = SeriesNumbersSection()
     seg_transfer_syntax: SegTransferSyntax = SegTransferSyntax.NATIVE
     seg_split: SegSplit = SegSplit.NONE
     seg_structures: tuple[str, ...] = ()
     rtstruct_structures: tuple[str, ...] = ()
+    rtstruct_names: RoiNames = RoiNames.TOTALSEGMENTATOR
+    nifti_grid: NiftiGrid = NiftiGrid.SOURCE
 
     @field_validator("series_description")
     @classmethod
     def _can_be_filled_in(cls, text: str) -> str:
         try:
-            text.format(task="", variant="")
-        except (KeyError, IndexError, ValueError) as error:
-            raise ValueError("only {task} and {variant} can be put in") from error
+            text.format(**dict.fromkeys(PLACEHOLDERS, ""))
+        except (KeyError, IndexError, ValueError, AttributeError) as error:
+            known = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
+            raise ValueError(f"only {known} can be put in") from error
         return text
 
 

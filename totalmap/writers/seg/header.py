@@ -64,7 +64,8 @@ def seg_header(
     header = derived_header(segmentation, settings, kind, part.name, structures)
     if body_part := segmentation.volume.slices[0].instance.body_part:
         header.BodyPartExamined = body_part
-    header.ContentLabel = "SEGMENTATION"
+    # A code string (CS) has capitals, digits, spaces and underscores.
+    header.ContentLabel = identifiers.label(segmentation).upper()
     header.ContentDescription = header.SeriesDescription
     header.ContentCreatorName = None
     header.ImageType = ["DERIVED", "PRIMARY"]

@@ -70,7 +70,9 @@ def limited(whole: Segmentation) -> Segmentation:
     """The same and a structure with every limitation."""
     labels = whole.labels.copy()
     labels[0, 60, 60] = labels[-1, 60, 0] = KIDNEY_LEFT
-    inference = replace(whole.inference, labels=np.moveaxis(labels, 0, 2))
+    # Voxels of some millilitres on the grid of the network, where single ones count as pieces.
+    affine = whole.inference.affine_lps @ np.diag([3, 3, 3, 1])
+    inference = replace(whole.inference, labels=np.moveaxis(labels, 0, 2), affine_lps=affine)
     return replace(whole, labels=labels, inference=inference)
 
 
