@@ -5,9 +5,9 @@
     python -m tests.structure_colours picture FILE         # draws all colours of task total
 
 Neighbours are two vertebrae in a row, two ribs in a row, a rib and its mirror, structures that
-touch in reference labels of TotalSegmentator, and some that touch in everybody. A colour stays as it
-is unless it is too close to that of a neighbour, or nearly black. Distances are CIEDE2000 (CIE
-142-2001).
+touch in reference labels of TotalSegmentator, and some that touch in everybody. A colour stays
+as it is unless it is too close to that of a neighbour, or nearly black. Distances are CIEDE2000
+(CIE 142-2001).
 """
 
 import argparse
@@ -128,7 +128,7 @@ def assigned(colours: Mapping[str, Rgb], pairs: set[Pair]) -> dict[str, Rgb]:
     result = dict(colours)
     values = np.arange(0, 256, _STEP)
     grid = np.stack(np.meshgrid(values, values, values), axis=-1).reshape(-1, 3)
-    in_lab = lab(map(tuple, grid.tolist()))
+    in_lab = lab([(red, green, blue) for red, green, blue in grid.tolist()])
     chroma = np.hypot(in_lab[:, 1], in_lab[:, 2])
     usable = (in_lab[:, 0] > LEAST_LIGHTNESS + 5) & (chroma > _LEAST_CHROMA)
     grid, in_lab = grid[usable], in_lab[usable]

@@ -1,10 +1,11 @@
 """Writes the labels as one multi-label NIfTI file, as `TotalSegmentator --ml` does."""
 
 import gzip
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import nibabel
 import numpy as np
+from numpy.typing import NDArray
 
 from totalmap.dicom.geometry import (
     LPS_TO_RAS,
@@ -15,7 +16,6 @@ from totalmap.dicom.geometry import (
     to_own_axes,
 )
 from totalmap.errors import OutputError
-from totalmap.measure.label_statistics import Labels
 from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import NiftiGrid, Settings
@@ -75,7 +75,7 @@ def nifti_warnings(segmentation: Segmentation, settings: Settings) -> tuple[str,
     )
 
 
-def _laid_out(segmentation: Segmentation, grid: NiftiGrid) -> tuple[Labels, Affine]:
+def _laid_out(segmentation: Segmentation, grid: NiftiGrid) -> tuple[NDArray[Any], Affine]:
     """Returns the labels of the file, (x, y, z), and its affine, to mm in RAS."""
     if grid is NiftiGrid.INFERENCE:
         return segmentation.inference.labels, LPS_TO_RAS @ segmentation.inference.affine_lps

@@ -84,7 +84,8 @@ def test_nifti_on_the_grid_of_the_network_opens_in_itk_though_the_gantry_was_til
     assert (labels.transpose(2, 1, 0) == tilted.inference.labels).all()
     index = tuple(int(n) for n in np.argwhere(tilted.inference.labels)[0])
     position = tilted.inference.affine_lps @ [*index, 1]
-    assert image.TransformIndexToPhysicalPoint(index) == pytest.approx(position[:3])
+    in_itk = image.TransformIndexToPhysicalPoint(index)  # type: ignore[no-untyped-call]
+    assert in_itk == pytest.approx(position[:3])
 
 
 def test_a_sheared_nifti_is_named_in_a_warning_with_its_remedy(

@@ -27,7 +27,7 @@ def roi_name(structure_name: str, naming: RoiNames) -> str:
     """Returns the ROI Name of a structure.
 
     A name of TotalSegmentator is kept, unless its first 16 characters are also those of another
-    structure: then its words are shortened to 16 characters, `gluteus_maximu_L`.
+    structure: then its words are shortened to 16 characters, `gluteu_maximus_L`.
 
     Args:
         structure_name: TotalSegmentator's name.

@@ -9,7 +9,7 @@ from totalsegmentator.map_to_binary import class_map
 from tests.conftest import REPOSITORY
 from tests.unit.writers.rtstruct.test_writer import written_rtstruct
 from totalmap.display_names import structure_names
-from totalmap.engine.task_support import SUPPORTED_TASKS
+from totalmap.engine.tasks import SUPPORTED_TASKS
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultsSection, RoiNames, Settings
 from totalmap.writers.rtstruct.roi_names import roi_name, tg263_names
@@ -36,7 +36,7 @@ def test_only_ambiguous_names_of_totalsegmentator_are_shortened() -> None:
         for name in class_map["total"].values()
         if roi_name(name, RoiNames.TOTALSEGMENTATOR) != name
     }
-    assert roi_name("gluteus_maximus_left", RoiNames.TOTALSEGMENTATOR) == "gluteus_maximu_L"
+    assert roi_name("gluteus_maximus_left", RoiNames.TOTALSEGMENTATOR) == "gluteu_maximus_L"
     assert len(changed) == 15
     assert not [name for name in changed if len(name) <= KEPT]
 
