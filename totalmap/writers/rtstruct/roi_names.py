@@ -49,8 +49,6 @@ def tg263_names() -> dict[str, str]:
 
 def _shortened(name: str) -> str:
     """Returns a name of at most 16 characters; its last word stays whole, the side is a letter."""
-    if len(name) <= _LENGTH:
-        return name
     *words, last = name.split("_")
     last = _SIDES.get(last, last)
     while words and len("_".join([*words, last])) > _LENGTH:

@@ -27,6 +27,7 @@ def test_roi_names_of_each_task_differ_within_16_characters(naming: RoiNames) ->
 def test_roi_names_of_tg263_have_at_most_16_characters() -> None:
     names = [roi_name(name, RoiNames.TG263) for name in structure_names()]
     assert max(map(len, names)) <= KEPT
+    assert roi_name("hip_left", RoiNames.TG263) == "hip_L"
     assert all(all(word.isalnum() for word in name.split("_")) for name in names)
 
 
