@@ -18,7 +18,7 @@ from totalsegmentator.map_to_binary import class_map
 
 from tests.phantom.study import WrittenSeries, decimal
 from totalmap.display_names import display_name
-from totalmap.settings import RoiNames
+from totalmap.result_options import RoiNames
 from totalmap.writers.rtstruct.roi_names import roi_name
 
 SEGIMAGE2ITKIMAGE = Path(sys.executable).with_name("segimage2itkimage")

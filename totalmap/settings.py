@@ -21,6 +21,7 @@ from totalsegmentator.registry import task_modality
 from totalmap.errors import ConfigError
 from totalmap.log import LogFormat
 from totalmap.process_environment import process_environment
+from totalmap.result_options import NiftiGrid, RoiNames, require_known_placeholders
 from totalmap.selection_settings import SelectionSection
 from totalmap.settings_errors import key_elsewhere, not_one_of
 from totalmap.settings_file import Section, read_sections, validated
@@ -119,20 +120,6 @@ class SegSplit(StrEnum):
     BODY_SYSTEM = "body_system"
 
 
-class RoiNames(StrEnum):
-    """The names of ROIs in an RTSTRUCT: TotalSegmentator's, or those of AAPM's TG-263."""
-
-    TOTALSEGMENTATOR = "totalsegmentator"
-    TG263 = "tg263"
-
-
-class NiftiGrid(StrEnum):
-    """The grid of the NIfTI file: the slices of the source, or the grid of the network."""
-
-    SOURCE = "source"
-    INFERENCE = "inference"
-
-
 class GapPolicy(StrEnum):
     """What to do with a stack in which slices are missing, unusable or unevenly spaced."""
 
@@ -145,9 +132,6 @@ USUAL_RESULTS = tuple(kind for kind in ResultKind if kind is not ResultKind.SEG_
 
 # What can be sent to a PACS.
 DICOM_RESULTS = frozenset(ResultKind) - {ResultKind.REPORT, ResultKind.CSV, ResultKind.NIFTI}
-
-# What can be put into the template of a Series Description.
-PLACEHOLDERS = ("task", "variant", "rule", "source_number", "source_description", "version")
 
 MAX_INTEGER_STRING = 2**31 - 1  # PS3.5 6.2, IS
 
@@ -228,9 +212,9 @@ class ResultsSection(Section):
     """What is written, and how.
 
     Attributes:
-        series_description: Template of the Series Description, with the PLACEHOLDERS; {rule} is
-            empty if there is only one rule. A warning that nobody has verified the result always
-            follows it.
+        series_description: Template of the Series Description, with PLACEHOLDERS of
+            `totalmap.result_options`; {rule} is empty if there is only one rule. A warning that
+            nobody has verified the result always follows it.
         seg_structures: The structures in the SEGs, by TotalSegmentator's names; empty: all.
         rtstruct_structures: The same for the RTSTRUCT.
         rtstruct_names: The ROI Names: TotalSegmentator's, or the primary names of AAPM's TG-263.
@@ -251,12 +235,7 @@ class ResultsSection(Section):
     @field_validator("series_description")
     @classmethod
     def _can_be_filled_in(cls, text: str) -> str:
-        try:
-            text.format(**dict.fromkeys(PLACEHOLDERS, ""))
-        except (KeyError, IndexError, ValueError, AttributeError) as error:
-            known = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
-            raise ValueError(f"only {known} can be put in") from error
-        return text
+        return require_known_placeholders(text)
 
 
 class Rejected(StrEnum):

@@ -16,9 +16,10 @@ from totalmap.dicom.geometry import (
     to_own_axes,
 )
 from totalmap.errors import OutputError
+from totalmap.result_options import NiftiGrid
 from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
-from totalmap.settings import NiftiGrid, Settings
+from totalmap.settings import Settings
 from totalmap.writers.all_or_nothing import RESULTS_NAME, Release
 from totalmap.writers.dicom.identifiers import result_name
 

@@ -9,8 +9,9 @@ from totalsegmentator.nifti_ext_header import load_multilabel_nifti
 
 from tests.phantom.study import SeriesSpec, write_series
 from tests.segmentations import segmentation_of
+from totalmap.result_options import NiftiGrid
 from totalmap.segmentation import Segmentation
-from totalmap.settings import NiftiGrid, ResultsSection, Settings
+from totalmap.settings import ResultsSection, Settings
 from totalmap.writers.all_or_nothing import open_release
 from totalmap.writers.nifti import nifti_warnings, write_nifti
 

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from pydicom.dataset import Dataset
 
 from totalmap.dicom.volume import Volume
+from totalmap.result_options import RoiNames
 from totalmap.segmentation import Segmentation
-from totalmap.settings import RoiNames, Settings
+from totalmap.settings import Settings
 from totalmap.structures import Structure
 from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.codes import (

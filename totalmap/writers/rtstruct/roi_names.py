@@ -15,7 +15,7 @@ from functools import cache
 from importlib.resources import files
 
 from totalmap.display_names import structure_names
-from totalmap.settings import RoiNames
+from totalmap.result_options import RoiNames
 
 # What all planning systems keep of a name.
 _LENGTH = 16

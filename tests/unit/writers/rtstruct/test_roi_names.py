@@ -10,8 +10,9 @@ from tests.conftest import REPOSITORY
 from tests.unit.writers.rtstruct.test_writer import written_rtstruct
 from totalmap.display_names import structure_names
 from totalmap.engine.tasks import SUPPORTED_TASKS
+from totalmap.result_options import RoiNames
 from totalmap.segmentation import Segmentation
-from totalmap.settings import ResultsSection, RoiNames, Settings
+from totalmap.settings import ResultsSection, Settings
 from totalmap.writers.rtstruct.roi_names import roi_name, tg263_names
 
 KEPT = 16
