@@ -45,7 +45,7 @@ WRITERS: Mapping[ResultKind, Write] = {
     ResultKind.PREVIEW: write_preview,
     ResultKind.REPORT: write_report,
     ResultKind.CSV: lambda segmentation, _, release: write_measurements_csv(segmentation, release),
-    ResultKind.NIFTI: lambda segmentation, _, release: write_nifti(segmentation, release),
+    ResultKind.NIFTI: write_nifti,
 }
 
 

@@ -8,7 +8,7 @@ from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
 from totalmap.writers.all_or_nothing import Release
 from totalmap.writers.measurements_csv import write_measurements_csv
-from totalmap.writers.nifti import write_nifti
+from totalmap.writers.nifti import nifti_warnings, write_nifti
 from totalmap.writers.preview.writer import write_preview, write_preview_picture
 from totalmap.writers.repaired_source import needs_repaired_source, write_repaired_source
 from totalmap.writers.report import write_report
@@ -159,8 +159,9 @@ class NiftiWriterOperator(ResultWriterOperator):
     def write(
         self, segmentation: Segmentation, settings: Settings, release: Release
     ) -> tuple[Result, ...]:
-        """Writes the NIfTI and reads it back."""
-        return (write_nifti(segmentation, release),)
+        """Writes the NIfTI and reads it back; warns if some programs can't open its grid."""
+        self.run_log.warn(*nifti_warnings(segmentation, settings))
+        return (write_nifti(segmentation, settings, release),)
 
 
 class RepairedSourceWriterOperator(ResultWriterOperator):

@@ -18,9 +18,14 @@ from totalsegmentator.map_to_binary import class_map
 
 from tests.phantom.study import WrittenSeries, decimal
 from totalmap.display_names import display_name
+from totalmap.result_options import RoiNames
+from totalmap.writers.rtstruct.roi_names import roi_name
 
 SEGIMAGE2ITKIMAGE = Path(sys.executable).with_name("segimage2itkimage")
 NUMBER_OF: dict[str, int] = {name: number for number, name in class_map["total"].items()}
+NUMBER_OF_ROI = {
+    roi_name(name, RoiNames.TOTALSEGMENTATOR): number for name, number in NUMBER_OF.items()
+}
 NUMBER_OF_LABEL = {display_name(name): number for name, number in NUMBER_OF.items()}
 # The SEG repeats the decimal strings of its source.
 SAME_PLACE_MM = 1e-3
@@ -109,7 +114,7 @@ def read_by_filling(path: Path, written: WrittenSeries) -> Labels:
     The phantom's geometry gives the slice of a contour.
     """
     rtstruct = pydicom.dcmread(path)
-    names = {roi.ROINumber: roi.ROIName for roi in rtstruct.StructureSetROISequence}
+    names = {roi.ROINumber: roi.ROIDescription for roi in rtstruct.StructureSetROISequence}
     to_index = np.linalg.inv(written.affine_lps)
     labels = np.zeros(written.hu.shape, dtype=np.uint8)
     for roi in rtstruct.ROIContourSequence:
@@ -142,4 +147,4 @@ def read_by_plastimatch(
     for line in names.read_text().splitlines():
         number, _colour, name = line.split("|")
         byte, bit = divmod(int(number), 8)
-        yield NUMBER_OF[name], (image[..., byte] >> bit & 1).astype(bool)
+        yield NUMBER_OF_ROI[name], (image[..., byte] >> bit & 1).astype(bool)

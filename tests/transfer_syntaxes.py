@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-import gdcm  # type: ignore[import-untyped]
+import gdcm
 import imagecodecs
 import numpy as np
 import pydicom

@@ -4,6 +4,7 @@ SR, CSV, report, preview, dashboard and the findings of quality control take the
 so a translation replaces only this table.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -56,9 +57,6 @@ LIMITATION_WORDS: Mapping[Limitation, LimitationWords] = {
         "(expected at most {limit_ml:g} mL).",
     ),
 }
-
-# Larger shares would be rounded up to 100 %.
-_NEARLY_ALL = 0.995
 
 # The mark before an incomplete volume in the preview and the report, and its explanation.
 INCOMPLETE_MARK = ">"
@@ -137,8 +135,9 @@ def _filled(template: str, found: MeasuredStructure) -> str:
 
 
 def _percent(share: float) -> str:
-    """Returns a share below 1 in percent, never rounded up to all."""
-    return f"{share:.0%}" if share < _NEARLY_ALL else "over 99%"
+    """Returns a share in whole percent, rounded down, so that nearly all is not 100 %."""
+    # The share has four decimals; the small number makes up for its binary form.
+    return f"{math.floor(100 * share + 1e-9)}%"
 
 
 def _edges(faces: Sequence[Face]) -> str:

@@ -48,6 +48,11 @@ class InferenceLabels:
     affine_lps: Affine
     of_boxes: tuple["InferenceLabels", ...] = ()
 
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of a voxel of the inference grid in mL."""
+        return abs(float(np.linalg.det(self.affine_lps[:3, :3]))) / 1000.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Margin:
@@ -210,7 +215,11 @@ class Segmentation:
         ):
             return measured.statistics
         return label_statistics(
-            self.labels, self.volume.voxels, self.volume.geometry, self.inference.labels
+            self.labels,
+            self.volume.voxels,
+            self.volume.geometry,
+            self.inference.labels,
+            self.inference.voxel_ml,
         )
 
     @cached_property

@@ -21,6 +21,7 @@ from totalsegmentator.registry import task_modality
 from totalmap.errors import ConfigError
 from totalmap.log import LogFormat
 from totalmap.process_environment import process_environment
+from totalmap.result_options import NiftiGrid, RoiNames, require_known_placeholders
 from totalmap.selection_settings import SelectionSection
 from totalmap.settings_errors import key_elsewhere, not_one_of
 from totalmap.settings_file import Section, read_sections, validated
@@ -211,28 +212,30 @@ class ResultsSection(Section):
     """What is written, and how.
 
     Attributes:
-        series_description: Template of the Series Description, with {task} and {variant}. A warning
-            that nobody has verified the result always follows it.
+        series_description: Template of the Series Description, with PLACEHOLDERS of
+            `totalmap.result_options`; {rule} is empty if there is only one rule. A warning that
+            nobody has verified the result always follows it.
         seg_structures: The structures in the SEGs, by TotalSegmentator's names; empty: all.
         rtstruct_structures: The same for the RTSTRUCT.
+        rtstruct_names: The ROI Names: TotalSegmentator's, or the primary names of AAPM's TG-263.
+        nifti_grid: `source` writes the NIfTI file on the slices of the source. `inference` writes
+            the grid of the network, which is straight also if the gantry was tilted.
     """
 
     kinds: tuple[ResultKind, ...] = Field(default=USUAL_RESULTS, min_length=1)
-    series_description: str = Field(default="TotalMAP {task} {variant}", min_length=1)
+    series_description: str = Field(default="TotalMAP {task} {variant} {rule}", min_length=1)
     series_numbers: SeriesNumbersSection = SeriesNumbersSection()
     seg_transfer_syntax: SegTransferSyntax = SegTransferSyntax.NATIVE
     seg_split: SegSplit = SegSplit.NONE
     seg_structures: tuple[str, ...] = ()
     rtstruct_structures: tuple[str, ...] = ()
+    rtstruct_names: RoiNames = RoiNames.TOTALSEGMENTATOR
+    nifti_grid: NiftiGrid = NiftiGrid.SOURCE
 
     @field_validator("series_description")
     @classmethod
     def _can_be_filled_in(cls, text: str) -> str:
-        try:
-            text.format(task="", variant="")
-        except (KeyError, IndexError, ValueError) as error:
-            raise ValueError("only {task} and {variant} can be put in") from error
-        return text
+        return require_known_placeholders(text)
 
 
 class Rejected(StrEnum):

@@ -23,7 +23,8 @@ class Limitation(StrEnum):
     """A limitation of a measurement; `totalmap.limitation_words` has the words for each.
 
     `incomplete`: the structure touches the edge of the field of view, so its true volume is larger.
-    `few_voxels`: fewer than 27 voxels. `several_components`: it is not one connected piece.
+    `few_voxels`: fewer than 27 voxels. `several_components`: it has more than one piece of
+    some size.
     """
 
     INCOMPLETE = "incomplete"
@@ -49,7 +50,8 @@ class MeasuredStructure:
         mean: Mean of their values: HU in CT, the scanner's own units in MR.
         sd: Standard deviation of these values.
         faces: The sides of the field of view that the structure touches.
-        components: Number of pieces on the inference grid, connected by faces, edges or corners.
+        components: Number of pieces on the inference grid, connected by faces, edges or corners:
+            the largest, and all others of more than 1 % of the structure and more than 1 mL.
         largest_share: Share of the structure in the largest of them, 0..1.
     """
 

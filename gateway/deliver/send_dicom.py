@@ -4,8 +4,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pydicom
+from pydicom.datadict import dictionary_has_tag, dictionary_VR, keyword_for_tag
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
+from pydicom.valuerep import EXPLICIT_VR_LENGTH_32, VR
 from pynetdicom.association import Association
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at its import
 
@@ -16,12 +19,14 @@ from totalmap.errors import ResourceError
 # Nearly every DICOM node takes the first, and every one the second (PS3.5 10.1).
 _UNCOMPRESSED = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
 _SUCCESS, _WARNING_CLASS = 0x0000, 0xB000
+_LONGEST_EXPLICIT = 0xFFFE
 
 
 def send_dicom(destination: DicomDestination, files: Sequence[Path]) -> None:
     """Sends files over one association, in the order given.
 
-    A file is sent in its transfer syntax if the destination takes that, else uncompressed.
+    A file is sent in its transfer syntax if the destination takes that, else uncompressed: RLE, in
+    which TotalMAP writes, is unpacked, and other compressed pixels are not.
 
     Raises:
         ResourceError: The destination did not take all of them; with the reason.
@@ -66,9 +71,16 @@ def _store(established: Association, dataset: Dataset) -> None:
         raise ResourceError(f"{peer} does not take objects of {sop_class.name}")
     own = dataset.file_meta.TransferSyntaxUID
     if own not in accepted:
-        if own.is_encapsulated or not accepted & set(_UNCOMPRESSED):
+        if (own.is_encapsulated and own != RLELossless) or not accepted & set(_UNCOMPRESSED):
             raise ResourceError(f"{peer} does not take {sop_class.name} as {own.name}")
         other = next(syntax for syntax in _UNCOMPRESSED if syntax in accepted)
+        if not other.is_implicit_VR and (keyword := _too_long_for_explicit_vr(dataset)):
+            raise ResourceError(
+                f"{peer} takes {sop_class.name} only with an explicit VR, for which the value of "
+                f"{keyword} is too long: let it accept {ImplicitVRLittleEndian.name}"
+            )
+        if own == RLELossless:
+            dataset.decompress(generate_instance_uid=False)
         dataset.file_meta.TransferSyntaxUID = other
         dataset.set_original_encoding(
             is_implicit_vr=other.is_implicit_VR, is_little_endian=other.is_little_endian
@@ -80,3 +92,25 @@ def _store(established: Association, dataset: Dataset) -> None:
         raise ResourceError(f"{peer} did not answer, or ended the association")
     if status != _SUCCESS and status & 0xF000 != _WARNING_CLASS:
         raise ResourceError(f"{peer} answers to {sop_class.name} with {status_text(status)}")
+
+
+def _too_long_for_explicit_vr(dataset: Dataset) -> str:
+    """Returns the keyword of a value that an explicit VR can't hold; empty if all fit.
+
+    A VR with a length of 16 bits (PS3.5 7.1.2) would be replaced by UN, and many readers lose such
+    a value. An object that TotalMAP writes has no such value; one of an earlier version may.
+    """
+    for element in dataset.elements():
+        vr = dictionary_VR(element.tag)[:2] if dictionary_has_tag(element.tag) else VR.UN
+        if vr == VR.SQ:
+            found = map(_too_long_for_explicit_vr, dataset[element.tag].value)
+            if keyword := next(filter(None, found), ""):
+                return keyword
+        elif vr not in EXPLICIT_VR_LENGTH_32 and _encoded_length(element) > _LONGEST_EXPLICIT:
+            return keyword_for_tag(element.tag)
+    return ""
+
+
+def _encoded_length(element: DataElement | RawDataElement) -> int:
+    """Returns the length of a value as it was read, in bytes; 0 if it was changed since."""
+    return element.length if isinstance(element, RawDataElement) else 0

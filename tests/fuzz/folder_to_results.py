@@ -84,7 +84,7 @@ def _run(run: Run, folder: Path, output: Path, policy: GeometrySection) -> None:
         write_sr(segmentation, Settings(), release)
         write_rtstruct(segmentation, Settings(), release)
         write_measurements_csv(segmentation, release)
-        write_nifti(segmentation, release)
+        write_nifti(segmentation, Settings(), release)
         if needs_repaired_source(run.volume):
             write_repaired_source(run.volume, release)
         release.publish({})

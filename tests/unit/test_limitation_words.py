@@ -59,7 +59,7 @@ def test_remarks_have_the_numbers_of_every_limitation() -> None:
 
 def test_remark_on_pieces_never_rounds_the_largest_share_up_to_all() -> None:
     crumb = replace(WHOLE, components=2, largest_share=0.9997)
-    assert remarks(crumb) == "2 separate pieces, the largest is over 99%"
+    assert remarks(crumb) == "2 separate pieces, the largest is 99%"
 
 
 def test_legend_note_is_that_of_the_first_limitation_that_has_one() -> None:

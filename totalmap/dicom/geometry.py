@@ -143,12 +143,16 @@ class Geometry:
         return float(abs(normal @ step) / np.linalg.norm(normal) * self.slice_steps[-1])
 
     @property
+    def voxel_ml(self) -> float:
+        """Volume of a voxel of one step in mL."""
+        return abs(float(np.linalg.det(self.affine_lps[:3, :3]))) / 1000.0
+
+    @property
     def voxel_volumes_ml(self) -> NDArray[np.float64]:
         """(k,) volume of a voxel in mL; each slice extends half way to its neighbours."""
-        step_ml = abs(float(np.linalg.det(self.affine_lps[:3, :3]))) / 1000.0
         distances = np.diff(self.slice_steps)
         reach = np.concatenate([distances[:1], distances, distances[-1:]])
-        volumes: NDArray[np.float64] = step_ml * (reach[:-1] + reach[1:]) / 2
+        volumes: NDArray[np.float64] = self.voxel_ml * (reach[:-1] + reach[1:]) / 2
         return volumes
 
     def positions_lps(self, kji: NDArray[np.integer[Any]]) -> NDArray[np.float64]:

@@ -25,6 +25,8 @@ _Box = tuple[slice, ...]
 _STRAY_SHARE = 0.01
 # Voxels are connected by faces, edges or corners.
 _NEIGHBOURS = np.ones((3, 3, 3), dtype=bool)
+# Smaller pieces are crumbs of a network and are not counted as pieces of a structure.
+_PIECE_SHARE, _PIECE_ML = 0.01, 1.0
 # In larger boxes, holes are looked for in every second voxel along each axis.
 _LARGE_VOXELS = 100_000
 
@@ -51,7 +53,8 @@ class LabelStatistics:
             voxels (1 %), in the order of `Face`, mm in LPS.
         faces: For each label the sides of the field of view that it touches.
         field: The field of view: the array without its padding.
-        components: (label,) number of connected pieces, on the inference grid.
+        components: (label,) number of connected pieces, on the inference grid: the largest, and
+            all others of more than 1 % of the voxels and more than 1 mL.
         largest: (label,) voxels of the largest piece, on that grid.
         second: (label,) voxels of the second largest piece, on that grid.
         holes: (label,) unlabelled voxels that a label encloses, on that grid.
@@ -112,7 +115,11 @@ class _Pieces(NamedTuple):
 
 
 def label_statistics(
-    labels: Labels, values: Voxels, geometry: Geometry, inference: Labels
+    labels: Labels,
+    values: Voxels,
+    geometry: Geometry,
+    inference: Labels,
+    inference_voxel_ml: float | None = None,
 ) -> LabelStatistics:
     """Returns the statistics of all labels.
 
@@ -124,6 +131,8 @@ def label_statistics(
         values: (k, j, i), HU or the scanner's units.
         inference: The labels on the inference grid, in any axis order; pieces and holes are
             counted here, since the slices of the source may be thick.
+        inference_voxel_ml: The volume of a voxel of the inference grid in mL; None: of a voxel of
+            `geometry`.
     """
     rows = 1 + max(int(labels.max(initial=0)), int(inference.max(initial=0)))
     steps = np.asarray(geometry.slice_steps)
@@ -133,7 +142,10 @@ def label_statistics(
             lambda slab: _slab_sums(labels[slab], values[slab], steps[slab], rows), slabs
         )
         sums = _added(parts)
-        pieces = np.array([*pool.map(partial(_pieces, inference), *_boxes(inference, rows))])
+        if inference_voxel_ml is None:
+            inference_voxel_ml = geometry.voxel_ml
+        pieces_of = partial(_pieces, inference, _PIECE_ML / inference_voxel_ml)
+        pieces = np.array([*pool.map(pieces_of, *_boxes(inference, rows))])
     planes = _planes(sums, steps)
     voxels, (total, squares) = planes[0].voxels.sum(axis=1), sums.of_values
     field = field_of_view(values, geometry)
@@ -275,8 +287,15 @@ def _boxes(labels: Labels, rows: int) -> tuple[list[_Box | None], range]:
     return [None, *boxes], range(rows)
 
 
-def _pieces(labels: Labels, box: _Box | None, label: int) -> _Pieces:
-    """Returns the pieces of a label in the box around it."""
+def _pieces(labels: Labels, smallest: float, box: _Box | None, label: int) -> _Pieces:
+    """Returns the pieces of a label in the box around it.
+
+    Args:
+        labels: Labels on the inference grid.
+        smallest: Number of voxels that a further piece has to exceed.
+        box: The box around the label.
+        label: The label.
+    """
     if box is None:
         return _Pieces()
     part = labels[box]
@@ -287,8 +306,9 @@ def _pieces(labels: Labels, box: _Box | None, label: int) -> _Pieces:
     holes = _holes(part, mask)
     if number == 1:  # the usual case; counting sizes takes as long as finding pieces
         return _Pieces(number, voxels, 0, holes, voxels)
-    second, largest = np.sort(np.bincount(pieces.ravel())[1:])[-2:]
-    return _Pieces(number, int(largest), int(second), holes, voxels)
+    sizes = np.sort(np.bincount(pieces.ravel())[1:])
+    further = int(np.count_nonzero(sizes[:-1] > max(smallest, _PIECE_SHARE * voxels)))
+    return _Pieces(1 + further, int(sizes[-1]), int(sizes[-2]), holes, voxels)
 
 
 def _holes(part: Labels, mask: NDArray[np.bool_]) -> int:

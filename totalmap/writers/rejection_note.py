@@ -23,10 +23,16 @@ from totalmap.origin_in_dicom import MANUFACTURER
 from totalmap.run_log import Result
 from totalmap.settings import Settings
 from totalmap.writers.all_or_nothing import RESULTS_NAME, Release
+from totalmap.writers.dicom.content_items import separate_containers
+from totalmap.writers.dicom.copied_attributes import (
+    institution_of,
+    patient_and_study,
+    referenced_requests,
+)
 from totalmap.writers.dicom.encoding import write_parts
 
 FILE_NAME = "rejection.dcm"
-# Attributes that the results copied from the source, or that all results share.
+# Attributes that all results share; those of patient and study are copied as for every result.
 _FROM_RESULT = (
     "ContentDate",
     "ContentTime",
@@ -102,6 +108,10 @@ def encode_rejection(
         instance_number=1,
         manufacturer=MANUFACTURER,
     )
+    note.update(patient_and_study(rejected[0]))
+    note.update(institution_of(rejected[0]))
+    note.update(referenced_requests(rejected[0]))
+    separate_containers(note)
     note.SeriesDescription = f"TotalMAP {rejection.title.meaning.lower()}"
     for keyword in _FROM_RESULT:
         note[keyword] = rejected[0][keyword]

@@ -19,6 +19,7 @@ from pydicom.uid import EnhancedCTImageStorage, LegacyConvertedEnhancedMRImageSt
 
 from tests.phantom import write_enhanced
 from tests.phantom.study import SeriesSpec, WrittenSeries, write_series
+from totalmap.dicom.instance import read_dataset
 from totalmap.dicom.series_selection import judge, selected
 from totalmap.dicom.study import read_study
 from totalmap.dicom.volume import Volume, build_volume
@@ -119,7 +120,7 @@ def test_a_name_in_any_character_set_is_carried_over_or_left_out(
     assert name in written.paths[0].read_bytes()
     volume = chosen_volume(written.folder)
     assert np.array_equal(volume.voxels, written.hu)
-    carried = patient_and_study(volume.slices[0].instance)
+    carried = patient_and_study(read_dataset(volume.slices[0].instance))
     assert carried.PatientID
     if kind in NAMES:
         assert carried.PatientName == NAMES[kind]

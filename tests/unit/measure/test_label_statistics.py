@@ -130,4 +130,25 @@ def test_the_second_largest_piece_of_a_structure_is_counted() -> None:
     labels[10, 10, 10] = 1
     geometry = Geometry.regular(np.eye(4), labels.shape)
     table = label_statistics(labels, np.zeros(labels.shape, np.int16), geometry, labels)
-    assert (table.components[1], table.largest[1], table.second[1]) == (3, 27, 8)
+    assert (table.largest[1], table.second[1]) == (27, 8)
+    assert table.components[1] == 1  # of 1 mm3, all are crumbs
+
+
+@pytest.mark.parametrize(("voxel_ml", "pieces"), [(0.1, 1), (0.125, 1), (0.2, 2), (1.1, 3)])
+def test_a_further_piece_counts_from_one_millilitre_on(voxel_ml: float, pieces: int) -> None:
+    labels = np.zeros((12, 12, 12), np.uint8)
+    labels[1:4, 1:4, 1:4] = labels[6:8, 6:8, 6:8] = labels[10, 10, 10] = 1
+    geometry = Geometry.regular(np.eye(4), labels.shape)
+    values = np.zeros(labels.shape, np.int16)
+    table = label_statistics(labels, values, geometry, labels, voxel_ml)
+    assert table.components[1] == pieces
+
+
+def test_a_further_piece_of_one_percent_or_less_is_not_counted() -> None:
+    labels = np.zeros((12, 12, 12), np.uint8)
+    labels[:10, :10, :10] = labels[11, 11, 2:12] = 1
+    geometry = Geometry.regular(np.eye(4), labels.shape)
+    values = np.zeros(labels.shape, np.int16)
+    assert label_statistics(labels, values, geometry, labels, 1.0).components[1] == 1
+    labels[11, 11, 1] = 1
+    assert label_statistics(labels, values, geometry, labels, 1.0).components[1] == 2

@@ -1,12 +1,15 @@
 """Tests the rejection note, which makes archives hide rejected results."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
+from tests.segmentations import volume_of
+from tests.unit.writers.dicom.test_header import with_request
 from tests.validators import findings_of_dciodvfy, rendered_by_dcmtk
 from totalmap.finding import Finding, Severity
 from totalmap.run_log import Result
@@ -78,6 +81,21 @@ def test_rejection_note_belongs_to_the_patient_and_study_of_the_results(
     for keyword in ("PatientID", "PatientName", "StudyInstanceUID", "StudyDate", "ContentDate"):
         assert note[keyword] == seg[keyword]
     assert note.SeriesNumber == SETTINGS.results.series_numbers.rejection
+    assert note.ContinuityOfContent == "SEPARATE"
+
+
+def test_rejection_note_has_every_attribute_of_patient_study_and_request_of_the_results(
+    true_segmentation: Segmentation, phantom_copy: Path, tmp_path: Path
+) -> None:
+    source = with_request(phantom_copy)
+    segmentation = replace(true_segmentation, volume=volume_of(phantom_copy))
+    path = written(segmentation, tmp_path / "out")
+    note = pydicom.dcmread(path)
+    for keyword in ("IssuerOfPatientID", "PatientWeight", "StudyDescription", "InstitutionName"):
+        assert note[keyword] == source[keyword]
+    (request,) = note.ReferencedRequestSequence
+    assert request.RequestedProcedureID == "P 1"
+    assert findings_of_dciodvfy(path, IOD) == []
 
 
 def test_dciodvfy_and_dcmtk_accept_the_rejection_note(path: Path, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ patient and study that can be read is copied unchanged, so that patients are nev
 attribute that can't be read, such as an invalid date, is left out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from highdicom.enum import PatientSexValues, SpecificCharacterSetValues
 from pydicom.datadict import dictionary_VR
@@ -15,7 +15,6 @@ from pydicom.multival import MultiValue
 from pydicom.valuerep import DA, TM, VR, DSfloat
 
 from totalmap.dicom.header import BROKEN_VALUE
-from totalmap.dicom.instance import Instance, read_dataset
 from totalmap.dicom.slices import Slice
 from totalmap.dicom.volume import Volume
 
@@ -40,6 +39,7 @@ _MORE_OF_THE_STUDY = (
     "NameOfPhysiciansReadingStudy",
     "AdmittingDiagnosesDescription",
 )
+_INSTITUTION = ("InstitutionName", "InstitutionAddress", "InstitutionalDepartmentName")
 # Patient and clinical trial.
 _GROUPS = (0x0010, 0x0012)
 _WANTED = frozenset(CARRIED_OVER + _MORE_OF_THE_STUDY)
@@ -94,10 +94,66 @@ def _decimals(values: Sequence[float]) -> list[DSfloat]:
     return [DSfloat(value, auto_format=True) for value in values]
 
 
-def patient_and_study(instance: Instance) -> Dataset:
-    """Returns the attributes of patient and study that can be read, unchanged."""
+def institution_of(source: Dataset) -> Dataset:
+    """Returns the institution where the source was made (PS3.3 C.7.5.1), where it can be read."""
+    return _readable(source, _INSTITUTION)
+
+
+def requests_of(source: Dataset) -> Dataset:
+    """Returns Request Attributes Sequence of the source (PS3.3 C.7.3.1), where it can be read."""
+    return _readable(source, ["RequestAttributesSequence"])
+
+
+def referenced_requests(source: Dataset) -> Dataset:
+    """Returns the requests in the form of reports: Referenced Request Sequence (PS3.3 C.17.2).
+
+    Args:
+        source: A source instance, or an object that was made from one.
+    """
+    made = Dataset()
+    requests = _readable(source, ["ReferencedRequestSequence"])
+    if requests:
+        return requests
+    items = requests_of(source).get("RequestAttributesSequence", ())
+    if items:
+        made.ReferencedRequestSequence = [_referenced_request(item, source) for item in items]
+    return made
+
+
+def _referenced_request(request: Dataset, source: Dataset) -> Dataset:
+    """Returns a request with every attribute that PS3.3 C.17.2 requires, empty if not known."""
+    item = Dataset()
+    item.StudyInstanceUID = request.get("StudyInstanceUID") or source.StudyInstanceUID
+    item.ReferencedStudySequence = []
+    item.AccessionNumber = request.get("AccessionNumber") or source.get("AccessionNumber")
+    for keyword in ("PlacerOrderNumberImagingServiceRequest", "RequestedProcedureID"):
+        setattr(item, keyword, request.get(keyword))
+    item.FillerOrderNumberImagingServiceRequest = None
+    item.RequestedProcedureDescription = request.get("RequestedProcedureDescription")
+    item.RequestedProcedureCodeSequence = request.get("RequestedProcedureCodeSequence") or []
+    return item
+
+
+def _readable(source: Dataset, keywords: Iterable[str]) -> Dataset:
+    """Returns the attributes among the keywords that are present, not empty and can be read."""
     carried = Dataset()
-    source = read_dataset(instance)
+    for keyword in keywords:
+        try:
+            element = source[keyword]
+            if not element.is_empty:
+                carried.add(_understood(element))
+        except BROKEN_VALUE:
+            continue  # no other reader could read it either
+    return carried
+
+
+def patient_and_study(source: Dataset) -> Dataset:
+    """Returns the attributes of patient and study that can be read, unchanged.
+
+    Args:
+        source: A source instance, or an object that was made from one.
+    """
+    carried = Dataset()
     for tag in sorted(source.keys()):
         try:
             element = source[tag]
@@ -108,7 +164,7 @@ def patient_and_study(instance: Instance) -> Dataset:
     if not _is_known(carried.get("SpecificCharacterSet")):
         carried.SpecificCharacterSet = UTF_8
     for keyword in CARRIED_OVER:
-        if not _is_plain(keyword, carried.get(keyword)):
+        if not is_plain(keyword, carried.get(keyword)):
             setattr(carried, keyword, None)
     return carried
 
@@ -144,8 +200,8 @@ def _understood_item(source: Dataset, depth: int) -> Dataset:
     return item
 
 
-def _is_plain(keyword: str, value: object) -> bool:
-    """Returns whether highdicom accepts a value: it parses dates, times and sexes."""
+def is_plain(keyword: str, value: object) -> bool:
+    """Returns whether a value is single and, if it is a date, a time or a sex, a valid one."""
     try:
         if keyword.endswith("Date"):
             DA(value)

@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 from pydicom.uid import UID
 
+from totalmap.dicom.instance import read_dataset
 from totalmap.dicom.volume import Volume
 from totalmap.origin_in_dicom import MANUFACTURER, Origin
 from totalmap.segmentation import Segmentation
@@ -18,11 +19,18 @@ from totalmap.settings import ResultKind, Settings
 from totalmap.structures import Structure
 from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.codes import code_item
-from totalmap.writers.dicom.copied_attributes import patient_and_study
+from totalmap.writers.dicom.copied_attributes import (
+    institution_of,
+    is_plain,
+    patient_and_study,
+    referenced_requests,
+    requests_of,
+)
 
-# Content Date and Content Time are required. If the study has none, these values are used, which
-# nobody mistakes for real ones.
-_NO_DATE, _NO_TIME = "19000101", "000000"
+# Dates of the source that can stand for the date of the content, each with its time.
+_DATES = ("Study", "Series", "Acquisition", "Content")
+# SOP classes whose series state the requests that led to them in another way: PS3.3 C.17.1, C.17.2.
+_DOCUMENTS = frozenset(("SR", "KO"))
 
 # CID 7162 Surface Processing / Algorithm Family; 123110 in PS3.16 annex D.
 ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
@@ -63,7 +71,10 @@ def derived_header(
             segmentation.
     """
     source = segmentation.volume.slices[0].instance
-    header = patient_and_study(source)
+    dataset = read_dataset(source)
+    header = patient_and_study(dataset)
+    header.update(institution_of(dataset))
+    header.update(_requests(dataset, kind.modality))
     header.SOPClassUID = kind.sop_class
     header.SOPInstanceUID = identifiers.instance_uid(segmentation, settings, kind.name, part)
     header.Modality = kind.modality
@@ -76,10 +87,26 @@ def derived_header(
     header.InstanceNumber = 1
     header.FrameOfReferenceUID = source.frame_of_reference_uid
     header.PositionReferenceIndicator = None
-    header.ContentDate = header.StudyDate or _NO_DATE
-    header.ContentTime = header.StudyTime or _NO_TIME
+    header.ContentDate, header.ContentTime = _date_and_time(dataset)
     _add_equipment(header, Origin.of(segmentation, settings, structures))
     return header
+
+
+def _requests(source: Dataset, modality: str) -> Dataset:
+    return referenced_requests(source) if modality in _DOCUMENTS else requests_of(source)
+
+
+def _date_and_time(source: Dataset) -> tuple[str | None, str | None]:
+    """Returns the date of the content: the first date of the source that is valid, or none.
+
+    Some objects require a date (type 1). If the source has none, it is empty nevertheless: a date
+    that was invented would be believed.
+    """
+    for name in _DATES:
+        date, time = source.get(f"{name}Date"), source.get(f"{name}Time")
+        if date and is_plain(f"{name}Date", date):
+            return date, time if time and is_plain(f"{name}Time", time) else None
+    return None, None
 
 
 def algorithm_identification(segmentation: Segmentation) -> Dataset:

@@ -18,8 +18,9 @@ _WARNINGS = {
     Verdict.REJECT: "AI, REJECTED",
 }
 
-# An LO value holds 64 characters (PS3.5 6.2).
-_LONG_STRING = 64
+# The characters that values of the VRs SH, LO and ST hold (PS3.5 6.2).
+_SHORT_STRING, _LONG_STRING, _SHORT_TEXT = 16, 64, 1024
+_LABEL_PREFIX = "TM "
 
 
 def result_name(segmentation: Segmentation, file_name: str) -> str:
@@ -72,11 +73,55 @@ def series_description(segmentation: Segmentation, settings: Settings, title: st
     warning = f" ({_WARNINGS[segmentation.verdict]})"
     if is_demo(segmentation):
         warning = " DEMO MODEL (not for patients)"
-    text = settings.results.series_description.format(
-        task=segmentation.task, variant=segmentation.variant
+    end = f" {title}" if title else ""
+    text = _filled(settings.results.series_description, segmentation)
+    return text[: _LONG_STRING - len(end) - len(warning)].rstrip() + end + warning
+
+
+def label(segmentation: Segmentation) -> str:
+    """Returns a label of at most 16 characters (SH) that tells task and variant, `TM total fast`.
+
+    The name of a long task is cut, so that the variant stays.
+    """
+    if is_demo(segmentation):
+        return "TM DEMO"
+    room = _SHORT_STRING - len(_LABEL_PREFIX) - len(segmentation.variant) - 1
+    return f"{_LABEL_PREFIX}{segmentation.task[:room]} {segmentation.variant}"
+
+
+def content_description(segmentation: Segmentation) -> str:
+    """Returns a sentence of what a result was made of, with the rule, the series and our version.
+
+    It has at most 1024 characters (ST).
+    """
+    source = segmentation.volume.slices[0].instance
+    number = "" if source.series_number is None else f" {source.series_number}"
+    rule = f", rule {segmentation.volume.folder}" if segmentation.volume.folder else ""
+    return _plain(
+        f"{algorithm_name(segmentation)}{rule}, of series{number} {source.series_description}, "
+        f"by {MODEL_NAME} {software_versions()}: AI result, unverified"
+    )[:_SHORT_TEXT]
+
+
+def _filled(template: str, segmentation: Segmentation) -> str:
+    """Returns a template with its placeholders replaced; empty ones leave no gap."""
+    source = segmentation.volume.slices[0].instance
+    number = source.series_number
+    text = template.format(
+        task=segmentation.task,
+        variant=segmentation.variant,
+        rule=segmentation.volume.folder,
+        source_number="" if number is None else number,
+        source_description=source.series_description,
+        version=software_versions(),
     )
-    text += f" {title}" if title else ""
-    return text[: _LONG_STRING - len(warning)].rstrip() + warning
+    return _plain(text)
+
+
+def _plain(text: str) -> str:
+    r"""Returns a text without repeated spaces, control characters and the \ of several values."""
+    printable = "".join(" " if char == "\\" or ord(char) < ord(" ") else char for char in text)
+    return " ".join(printable.split())
 
 
 def software_versions() -> str:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
-from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+from pydicom.uid import RLELossless, SecondaryCaptureImageStorage
 
 from totalmap.dicom.derived_uids import derived_uid
 from totalmap.dicom.volume import Volume
@@ -24,8 +24,9 @@ from totalmap.settings import ResultKind, Settings
 from totalmap.writers.all_or_nothing import RESULTS_NAME, Release
 from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.codes import code_item
-from totalmap.writers.dicom.encoding import write_parts
+from totalmap.writers.dicom.encoding import encapsulated_pixels, write_parts
 from totalmap.writers.dicom.header import ObjectKind, derived_header, references_to
+from totalmap.writers.dicom.run_lengths import run_lengths
 from totalmap.writers.preview.pages import render_pages
 
 FOLDER_NAME = "preview"
@@ -112,7 +113,7 @@ def _header(segmentation: Segmentation, settings: Settings) -> Dataset:
     header.SourceImageSequence = _source_images(segmentation.volume)
     header.SamplesPerPixel = 3
     header.PhotometricInterpretation = "RGB"
-    header.PlanarConfiguration = 0
+    header.PlanarConfiguration = 1
     header.BitsAllocated = header.BitsStored = 8
     header.HighBit = 7
     header.PixelRepresentation = 0
@@ -145,10 +146,9 @@ def _write_page(
 ) -> Result:
     name = f"{FOLDER_NAME}/page_{header.InstanceNumber}.dcm"
     name = identifiers.result_name(segmentation, name)
-    header.PixelData = page.tobytes()
-    header["PixelData"].VR = "OB"
+    parts = [encapsulated_pixels([run_lengths(page)])]
     staged = release.write(
-        name, partial(write_parts, dataset=header, parts=(), syntax=ExplicitVRLittleEndian)
+        name, partial(write_parts, dataset=header, parts=parts, syntax=RLELossless)
     )
     if not np.array_equal(pydicom.dcmread(staged).pixel_array, page):
         raise OutputError(f"{name} differs from the page after writing")

@@ -5,6 +5,9 @@ other does not. Contours that are filled give the same mask, pixel by pixel.
 
 A hole is joined to the contour around it by a channel without width, there and back: the "keyhole"
 of PS3.3 C.8.8.6.3, the only form of a hole that every planning system reads.
+
+A contour with too many points is cut along lines half way between two rows. The pieces share the
+cut and fill the same area, and no centre of a pixel lies on a cut.
 """
 
 from collections import defaultdict
@@ -46,14 +49,19 @@ class Contours:
     ends: NDArray[np.intp]
 
 
-def slice_contours(labels: Labels, boxes: Sequence[SliceBox]) -> Contours:
+def slice_contours(
+    labels: Labels, boxes: Sequence[SliceBox], max_points: int | None = None
+) -> Contours:
     """Returns the contours around structures in a slice.
 
     Args:
         labels: (j, i).
         boxes: The structures, and the rows and columns around them.
+        max_points: The largest number of points of a contour, at least 64; longer ones are cut.
+            None: no limit.
     """
-    rings = [(box.label, ring) for box in boxes for ring in _rings(labels, box)]
+    limit = float("inf") if max_points is None else max_points
+    rings = [(box.label, ring) for box in boxes for ring in _rings(labels, box, limit)]
     points = np.concatenate([ring for _, ring in rings])
     ends = np.cumsum([len(ring) for _, ring in rings])
     is_corner = _corners(points, ends)
@@ -73,7 +81,7 @@ def positions_lps(plane: Plane, points: Points) -> NDArray[np.float64]:
     return positions + plane.position_mm
 
 
-def _rings(labels: Labels, box: SliceBox) -> Iterator[Points]:
+def _rings(labels: Labels, box: SliceBox, max_points: float) -> Iterator[Points]:
     """Yields the contours of one structure, each without a repeated last point."""
     rows, columns = box.box
     # One more pixel on each side closes all lines, also those at the edge of the image.
@@ -81,12 +89,55 @@ def _rings(labels: Labels, box: SliceBox) -> Iterator[Points]:
     j = np.arange(rows.start - 1, rows.stop + 1, dtype=np.float64)
     mask = np.zeros((len(j), len(i)))
     mask[1:-1, 1:-1] = labels[box.box] == box.label
-    for points, offsets in zip(*_filled(i, j, mask), strict=True):
-        if len(offsets) == 2:
-            yield points[:-1]
-        else:
-            once = np.delete(points, offsets[1:].astype(np.intp) - 1, axis=0)
-            yield _joined(once, offsets[:-1].astype(np.intp) - np.arange(len(offsets) - 1))
+    yield from _rings_of_rows(i, j, mask, max_points)
+
+
+def _rings_of_rows(
+    i: NDArray[np.float64], j: NDArray[np.float64], mask: NDArray[np.float64], max_points: float
+) -> list[Points]:
+    """Returns the contours between the first and the last row, cut where they are too long.
+
+    Args:
+        i: (columns,) positions of the columns.
+        j: (rows,) positions of the rows: whole numbers, except a first or last one on a cut.
+        mask: (rows, columns); a row on a cut has the mean of its neighbours.
+        max_points: The largest number of points of a contour.
+    """
+    rings = [
+        _joined_region(points, offsets)
+        for points, offsets in zip(*_filled(i, j, mask), strict=True)
+    ]
+    corners = (_without_repetitions(ring) for ring in rings if len(ring) > max_points)
+    longest = max(corners, key=len, default=None)
+    (possible,) = np.nonzero((j[:-1] % 1 == 0) & (j[1:] % 1 == 0))
+    if longest is None or len(longest) <= max_points or not possible.size:
+        return rings
+    before = int(possible[np.abs(j[possible] + 0.5 - np.median(longest[:, 1])).argmin()])
+    after = before + 1
+    cut, on_cut = (j[before] + j[after]) / 2, (mask[before] + mask[after]) / 2
+    above = np.append(j[:after], cut), np.vstack([mask[:after], on_cut])
+    below = np.append(cut, j[after:]), np.vstack([on_cut, mask[after:]])
+    parts = (_rings_of_rows(i, rows, part, max_points) for rows, part in (above, below))
+    return [_without_repetitions(ring) for part in parts for ring in part]
+
+
+def _joined_region(points: Points, offsets: NDArray[np.uint32]) -> Points:
+    """Returns the contour of a region, without a repeated last point.
+
+    Args:
+        points: (n, 2) the outer line and the lines of the holes, all closed.
+        offsets: Index in `points` at which each line begins, and n.
+    """
+    if len(offsets) == 2:
+        return points[:-1]
+    once = np.delete(points, offsets[1:].astype(np.intp) - 1, axis=0)
+    return _joined(once, offsets[:-1].astype(np.intp) - np.arange(len(offsets) - 1))
+
+
+def _without_repetitions(ring: Points) -> Points:
+    """Returns a contour without points that equal the next one, or that lie on a straight line."""
+    ring = ring[(ring != np.roll(ring, -1, axis=0)).any(axis=1)]
+    return ring[_corners(ring, np.array([len(ring)]))]
 
 
 def _filled(i: NDArray[np.float64], j: NDArray[np.float64], mask: NDArray[np.float64]) -> _Filled:
@@ -164,8 +215,7 @@ def _with(
 def _corners(points: Points, ends: NDArray[np.intp]) -> NDArray[np.bool_]:
     """Returns for each point of closed lines whether the line changes its direction there.
 
-    Steps in one direction have one length, so a line runs straight where a step equals the one
-    before it.
+    Lines run along rows, along columns or diagonally, so the signs of a step are its direction.
     """
     starts = np.concatenate([[0], ends[:-1]])
     steps = np.empty_like(points)
@@ -174,5 +224,5 @@ def _corners(points: Points, ends: NDArray[np.intp]) -> NDArray[np.bool_]:
     before = np.empty_like(steps)
     before[1:] = steps[:-1]
     before[starts] = steps[ends - 1]
-    turns: NDArray[np.bool_] = (steps != before).any(axis=1)
+    turns: NDArray[np.bool_] = (np.sign(steps) != np.sign(before)).any(axis=1)
     return turns

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pydicom.dataset import Dataset
 
 from totalmap.dicom.volume import Volume
+from totalmap.result_options import RoiNames
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
 from totalmap.structures import Structure
@@ -21,9 +22,8 @@ from totalmap.writers.dicom.header import (
     derived_header,
     referenced_series,
 )
+from totalmap.writers.rtstruct.roi_names import roi_name
 
-# At most 16 characters (SH).
-_LABEL = "TotalMAP"
 # Detached Study Management: retired, but PS3.3 C.8.8.5 requires it in references to a study.
 _STUDY_CLASS = "1.2.840.10008.3.1.2.3.1"
 
@@ -41,13 +41,15 @@ def structure_set(
     """
     header = derived_header(segmentation, settings, kind)
     header.OperatorsName = None
-    header.StructureSetLabel = _LABEL
+    header.StructureSetLabel = identifiers.label(segmentation)
     header.StructureSetName = header.SeriesDescription
+    header.StructureSetDescription = identifiers.content_description(segmentation)
     header.StructureSetDate, header.StructureSetTime = header.ContentDate, header.ContentTime
     del header.ContentDate, header.ContentTime
     header.ReferencedFrameOfReferenceSequence = [_frame_of_reference(segmentation.volume)]
     header.StructureSetROISequence = [
-        _roi(segmentation, number, structure) for number, structure in numbered(structures)
+        _roi(segmentation, settings.results.rtstruct_names, number, structure)
+        for number, structure in numbered(structures)
     ]
     if any(structure_code(structure.name).is_private for structure in structures):
         header.CodingSchemeIdentificationSequence = [private_scheme()]
@@ -90,14 +92,17 @@ def _frame_of_reference(volume: Volume) -> Dataset:
     return frame_of_reference
 
 
-def _roi(segmentation: Segmentation, number: int, structure: Structure) -> Dataset:
+def _roi(
+    segmentation: Segmentation, naming: RoiNames, number: int, structure: Structure
+) -> Dataset:
     """Returns the item of Structure Set ROI Sequence (PS3.3 C.8.8.5) of a structure."""
     roi = Dataset()
     roi.ROINumber = number
     roi.ReferencedFrameOfReferenceUID = segmentation.volume.slices[
         0
     ].instance.frame_of_reference_uid
-    roi.ROIName = structure.name
+    roi.ROIName = roi_name(structure.name, naming)
+    roi.ROIDescription = structure.name
     roi.ROIGenerationAlgorithm = "AUTOMATIC"
     roi.ROIGenerationDescription = identifiers.algorithm_name(segmentation)
     roi.ROIDerivationAlgorithmIdentificationSequence = [algorithm_identification(segmentation)]

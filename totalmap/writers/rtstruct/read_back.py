@@ -19,6 +19,9 @@ from totalmap.writers.rtstruct.header import numbered
 
 # Rounded positions could change few of many voxels; in fact, all masks are exact.
 MIN_DICE = 0.999
+# With an explicit VR, a decimal string has at most 65,534 bytes (PS3.5 7.1.2). An archive that
+# stores longer ones with an explicit VR writes them as unknown (UN), and readers lose the contour.
+LONGEST_CONTOUR = 65_532
 # Positions are rounded to a thousandth of a millimetre.
 _OFF_PLANE_MM = 0.002
 
@@ -233,9 +236,15 @@ def _positions(contour: Dataset) -> NDArray[np.float64]:
     """Returns (n, 3) mm without pydicom, which makes an object of each of a million numbers.
 
     Raises:
-        OutputError: The number of points is not the stated one.
+        OutputError: The number of points is not the stated one, or the text is too long for an
+            explicit VR.
     """
     text = contour.get_item("ContourData").value
+    if len(text) > LONGEST_CONTOUR:
+        raise OutputError(
+            f"a contour of the RTSTRUCT has {len(text)} bytes, more than the {LONGEST_CONTOUR} "
+            "that fit an explicit VR"
+        )
     positions = np.fromstring(text, sep="\\")
     if len(positions) != 3 * int(contour.NumberOfContourPoints):
         raise OutputError("a contour of the RTSTRUCT has another number of points than it says")

@@ -3,13 +3,15 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, product
 from typing import BinaryIO
 
+import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import ImplicitVRLittleEndian, RTStructureSetStorage
 
+from totalmap.dicom.geometry import Plane
 from totalmap.dicom.slices import Slice
 from totalmap.errors import OutputError
 from totalmap.run_log import Result
@@ -31,12 +33,14 @@ from totalmap.writers.dicom.header import ObjectKind
 from totalmap.writers.dicom.slice_boxes import SliceBox, slice_boxes
 from totalmap.writers.rtstruct.contours import positions_lps, slice_contours
 from totalmap.writers.rtstruct.header import numbered, observations, structure_set
-from totalmap.writers.rtstruct.read_back import compare_rtstruct
+from totalmap.writers.rtstruct.read_back import LONGEST_CONTOUR, compare_rtstruct
 
 FILE_NAME = "rtstruct.dcm"
 KIND = ObjectKind(
     name=ResultKind.RTSTRUCT, sop_class=RTStructureSetStorage, modality="RTSTRUCT", title="contours"
 )
+# The sign, the point and three decimals of a coordinate, and the separator after it.
+_BESIDE_WHOLE_MM = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -56,8 +60,8 @@ class EncodedRtstruct:
     def write(self, file: BinaryIO) -> None:
         """Writes the whole file.
 
-        The VR is implicit: with an explicit one, a decimal string has at most 64 kB (PS3.5 7.1.2),
-        too little for a long contour.
+        The VR is implicit, as in the one transfer syntax that every node takes (PS3.5 10.1). All
+        values also fit an explicit VR, so that an archive can store the object with one.
         """
         parts = [
             sequence("ROIContourSequence", *self.contours, implicit=True),
@@ -121,13 +125,28 @@ def _contours(segmentation: Segmentation, boxes: Iterable[SliceBox]) -> Iterator
     for box in boxes:
         by_slice[box.k].append(box)
     for k, of_slice in sorted(by_slice.items()):
-        contours = slice_contours(segmentation.labels[k], of_slice)
         source = segmentation.volume.slices[k]
+        labels = segmentation.labels[k]
+        contours = slice_contours(labels, of_slice, _max_points(source.plane, labels.shape))
         positions = positions_lps(source.plane, contours.points)
         image = _image(source)
         texts = decimal_strings(positions.ravel(), contours.ends * 3)
         for label, text in zip(contours.labels, texts, strict=True):
             yield label, image + _contour(text)
+
+
+def _max_points(plane: Plane, shape: tuple[int, ...]) -> int:
+    """Returns how many points of a slice fit into a text, however long their coordinates are.
+
+    Args:
+        plane: The plane of the slice.
+        shape: Its rows and columns.
+    """
+    rows, columns = shape
+    corners = np.array(list(product((-1, columns), (-1, rows))), dtype=np.float64)
+    farthest_mm = np.ceil(np.abs(positions_lps(plane, corners)).max(axis=0))
+    digits = sum(len(str(int(mm))) for mm in farthest_mm)
+    return LONGEST_CONTOUR // (digits + 3 * _BESIDE_WHOLE_MM)
 
 
 def _image(source: Slice) -> bytes:

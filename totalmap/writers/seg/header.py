@@ -62,7 +62,10 @@ def seg_header(
     found = tuple(measured.structure for measured in segmentation.found())
     structures = would_hold(part, segmentation.structures, found, settings.results)
     header = derived_header(segmentation, settings, kind, part.name, structures)
-    header.ContentLabel = "SEGMENTATION"
+    if body_part := segmentation.volume.slices[0].instance.body_part:
+        header.BodyPartExamined = body_part
+    # A code string (CS) has capitals, digits, spaces and underscores.
+    header.ContentLabel = identifiers.label(segmentation).upper()
     header.ContentDescription = header.SeriesDescription
     header.ContentCreatorName = None
     header.ImageType = ["DERIVED", "PRIMARY"]

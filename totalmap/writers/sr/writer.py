@@ -22,6 +22,7 @@ from totalmap.structures import MeasuredStructure
 from totalmap.writers.all_or_nothing import RESULTS_NAME, Release
 from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.codes import limitation_codes, private_scheme, structure_code
+from totalmap.writers.dicom.content_items import separate_containers
 from totalmap.writers.dicom.encoding import write_parts
 from totalmap.writers.dicom.header import ObjectKind, derived_header, reference, references_to
 from totalmap.writers.seg.segment_lookup import SegmentReference, segment_references
@@ -88,6 +89,7 @@ def encode_sr(segmentation: Segmentation, settings: Settings) -> Dataset:
     )
     if segmentation.assessment is not None:
         content.ContentSequence.append(evaluations(segmentation.assessment))
+    separate_containers(content)
     report.update(content)
     return report
 

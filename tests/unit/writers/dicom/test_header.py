@@ -1,5 +1,6 @@
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pydicom
@@ -7,10 +8,15 @@ import pytest
 from pydicom.dataset import Dataset
 
 from tests.phantom.study import SeriesSpec, WrittenSeries, write_series
-from tests.segmentations import segmentation_of
+from tests.segmentations import segmentation_of, volume_of
 from tests.validators import findings_of_dciodvfy
+from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
 from totalmap.writers.all_or_nothing import open_release
+from totalmap.writers.dicom.header import derived_header
+from totalmap.writers.preview.writer import write_preview
+from totalmap.writers.rtstruct.writer import write_rtstruct
+from totalmap.writers.seg.binary import KIND as SEG
 from totalmap.writers.seg.binary import write_seg
 from totalmap.writers.sr.writer import write_sr
 
@@ -51,6 +57,72 @@ def results_of(series: WrittenSeries, source: Dataset, folder: Path) -> dict[str
         "Comprehensive3DSR": folder / "out" / sr.path,
         "Segmentation": folder / "out" / seg.path,
     }
+
+
+def with_request(folder: Path) -> Dataset:
+    """Adds the request, the institution and the patient's weight to all files of a series."""
+    request = Dataset()
+    request.RequestedProcedureID, request.ScheduledProcedureStepID = "P 1", "S 1"
+    request.RequestedProcedureDescription = "CT abdomen"
+    source = Dataset()
+    source.RequestAttributesSequence = [request]
+    source.InstitutionName, source.InstitutionalDepartmentName = "Hospital A", "Radiology"
+    source.IssuerOfPatientID, source.StudyDescription = "Ward A", "Abdomen"
+    source.PatientWeight = "81.5"
+    for path in folder.iterdir():
+        dataset = pydicom.dcmread(path)
+        dataset.update(source)
+        dataset.save_as(path)
+    return pydicom.dcmread(path)
+
+
+def test_request_institution_and_body_part_are_carried_into_every_kind_of_result(
+    true_segmentation: Segmentation, phantom_copy: Path, tmp_path: Path
+) -> None:
+    source = with_request(phantom_copy)
+    segmentation = replace(true_segmentation, volume=volume_of(phantom_copy))
+    with open_release(tmp_path / "out") as release:
+        written = [
+            write(segmentation, Settings(), release)[0]
+            for write in (write_seg, write_sr, write_rtstruct, write_preview)
+        ]
+        release.publish({})
+    seg, sr, rtstruct, page = (pydicom.dcmread(tmp_path / "out" / item.path) for item in written)
+    for result in (seg, sr, rtstruct, page):
+        assert result.InstitutionName == source.InstitutionName
+        assert result.InstitutionalDepartmentName == source.InstitutionalDepartmentName
+        assert result.PatientWeight == source.PatientWeight
+    for result in (seg, rtstruct, page):
+        assert result.RequestAttributesSequence == source.RequestAttributesSequence
+    (request,) = sr.ReferencedRequestSequence
+    assert request.RequestedProcedureDescription == "CT abdomen"
+    assert request.AccessionNumber == source.AccessionNumber
+    assert seg.BodyPartExamined == page.BodyPartExamined == source.BodyPartExamined
+    iods = ("Segmentation", "Comprehensive3DSR", "RTStructureSet", "SCImage")
+    for item, iod in zip(written, iods, strict=True):
+        assert findings_of(tmp_path / "out" / item.path, iod) == []
+
+
+def test_results_of_an_undated_study_have_no_invented_date(
+    true_segmentation: Segmentation, phantom_copy: Path
+) -> None:
+    for path in phantom_copy.iterdir():
+        dataset = pydicom.dcmread(path)
+        for element in list(dataset):
+            if element.VR in ("DA", "TM"):
+                dataset[element.tag].value = ""
+        dataset.save_as(path)
+    undated = replace(true_segmentation, volume=volume_of(phantom_copy))
+    header = derived_header(undated, Settings(), SEG)
+    assert not header.ContentDate
+    assert not header.ContentTime
+    for path in phantom_copy.iterdir():
+        dataset = pydicom.dcmread(path)
+        dataset.SeriesDate, dataset.SeriesTime = "20260103", "101500"
+        dataset.save_as(path)
+    dated = replace(true_segmentation, volume=volume_of(phantom_copy))
+    header = derived_header(dated, Settings(), SEG)
+    assert (header.ContentDate, header.ContentTime) == ("20260103", "101500")
 
 
 def findings_of(path: Path, iod: str) -> list[str]:

@@ -8,7 +8,7 @@ import pydicom
 import pytest
 from PIL import Image
 from pydicom.dataset import Dataset
-from pydicom.uid import SecondaryCaptureImageStorage
+from pydicom.uid import RLELossless, SecondaryCaptureImageStorage
 
 from tests.segmentations import volume_of
 from totalmap.run_log import Result
@@ -56,6 +56,15 @@ def test_pages_and_png_hold_the_rendered_pixels(
     for page, pixels in zip(pages, drawn, strict=True):
         np.testing.assert_array_equal(page.pixel_array, pixels)
     np.testing.assert_array_equal(np.asarray(Image.open(folder / results[-1].path)), drawn[0])
+
+
+def test_pages_are_compressed_by_run_lengths(written: Written, pages: list[Dataset]) -> None:
+    """Every viewer with compression reads RLE, and a page has large areas of one colour."""
+    folder, results = written
+    for result, page in zip(results, pages, strict=False):
+        assert page.file_meta.TransferSyntaxUID == RLELossless
+        pixels = page.Rows * page.Columns * page.SamplesPerPixel
+        assert (folder / result.path).stat().st_size < 0.6 * pixels
 
 
 def test_each_page_of_the_preview_is_a_result_of_its_own(

@@ -25,8 +25,8 @@ SPARSE = SHAPES.flatmap(
 )
 
 
-def contours_of(labels: Slice) -> Contours:
-    return slice_contours(labels, boxes_of(labels[None], [1, 2]))
+def contours_of(labels: Slice, max_points: int | None = None) -> Contours:
+    return slice_contours(labels, boxes_of(labels[None], [1, 2]), max_points)
 
 
 def drawn(text: str) -> Slice:
@@ -62,6 +62,27 @@ def test_filled_contours_equal_the_mask(labels: Slice) -> None:
             (1, *labels.shape),
         )
         np.testing.assert_array_equal(mask[0], labels == label)
+
+
+def area(lines: list[Points]) -> float:
+    """Returns the area of lines of one direction; channels to holes have none."""
+    x_y = [(line, np.roll(line, -1, axis=0)) for line in lines]
+    return float(sum(np.sum(a[:, 0] * b[:, 1] - b[:, 0] * a[:, 1]) / 2 for a, b in x_y))
+
+
+@given(labels=NOISE.filter(np.any), max_points=st.integers(8, 30))
+def test_cut_contours_fill_the_same_area_and_the_same_pixels(
+    labels: Slice, max_points: int
+) -> None:
+    """Only a piece of one row may be longer than the limit: there is nothing to cut in it."""
+    cut, whole = contours_of(labels, max_points), contours_of(labels)
+    for label in np.unique(labels[labels > 0]):
+        lines, uncut = lines_of(cut, label), lines_of(whole, label)
+        assert all(len(line) <= max_points or np.ptp(line[:, 1]) <= 1 for line in lines)
+        np.testing.assert_allclose(area(lines), area(uncut), atol=1e-9)
+        assert not (np.concatenate(lines)[:, 1] % 0.5).any()
+        masks = [polygon2mask(labels.shape, line[:, ::-1]) for line in lines]
+        np.testing.assert_array_equal(np.sum(masks, axis=0), labels == label)
 
 
 @given(labels=NOISE.filter(np.any))

@@ -16,6 +16,7 @@ from tests.phantom import write_enhanced
 from tests.phantom.study import CORONAL, SAGITTAL, SeriesSpec, WrittenSeries, write_series
 from tests.readers import read_by_filling, read_by_plastimatch
 from tests.segmentations import segmentation_of, segmentation_with, volume_of
+from totalmap import __version__
 from totalmap.dicom.geometry import Geometry, canonical_affine_lps, to_canonical
 from totalmap.errors import OutputError
 from totalmap.segmentation import InferenceLabels, Segmentation
@@ -32,10 +33,14 @@ SMALL = SeriesSpec(
 
 
 def written_rtstruct(
-    segmentation: Segmentation, folder: Path, structures: tuple[str, ...] = ()
+    segmentation: Segmentation,
+    folder: Path,
+    structures: tuple[str, ...] = (),
+    settings: Settings | None = None,
 ) -> Path:
+    chosen = Settings(results=ResultsSection(rtstruct_structures=structures))
     with open_release(folder) as release:
-        settings = Settings(results=ResultsSection(rtstruct_structures=structures))
+        settings = settings or chosen
         (result,) = write_rtstruct(segmentation, settings, release)
         release.publish({})
     return folder / result.path
@@ -67,13 +72,32 @@ def test_rtstruct_refers_to_its_source(rtstruct_path: Path, phantom_series: Writ
     assert rtstruct.ApprovalStatus == "UNAPPROVED"
 
 
+def test_structure_sets_of_two_rules_and_series_are_told_apart(
+    true_segmentation: Segmentation, tmp_path: Path
+) -> None:
+    """Planning systems list the label; viewers list the description of the series."""
+    template = "{task} {rule} {source_number} {source_description}"
+    settings = Settings(results=ResultsSection(series_description=template))
+    volume = replace(true_segmentation.volume, folder="soft")
+    soft = replace(true_segmentation, volume=volume, variant="full")
+    path = written_rtstruct(soft, tmp_path / "soft", settings=settings)
+    rtstruct = pydicom.dcmread(path)
+    source = true_segmentation.volume.slices[0].instance
+    assert rtstruct.StructureSetLabel == "TM total full"
+    assert f"total soft {source.series_number} Trunk" in rtstruct.SeriesDescription
+    assert rtstruct.SeriesDescription.endswith(" contours (AI, unverified)")
+    assert "rule soft, of series 2 Trunk" in rtstruct.StructureSetDescription
+    assert __version__ in rtstruct.StructureSetDescription
+    assert findings_of_dciodvfy(path) == []
+
+
 def test_rtstruct_has_one_coded_roi_for_each_structure(
     rtstruct_path: Path, true_segmentation: Segmentation
 ) -> None:
     rtstruct = pydicom.dcmread(rtstruct_path)
     found = [measured.structure for measured in true_segmentation.found()]
     rois = rtstruct.StructureSetROISequence
-    assert [roi.ROIName for roi in rois] == [structure.name for structure in found]
+    assert [roi.ROIDescription for roi in rois] == [structure.name for structure in found]
     assert [roi.ROINumber for roi in rois] == list(range(1, len(found) + 1))
     labels = [observation.ObservationNumber for observation in rtstruct.RTROIObservationsSequence]
     assert labels == [structure.label for structure in found]
@@ -176,21 +200,6 @@ def test_decimal_strings_have_at_most_16_characters(rtstruct_path: Path) -> None
             assert contour.ContourGeometricType == "CLOSED_PLANAR"
 
 
-def test_contour_longer_than_an_explicit_vr_allows_is_written(
-    true_segmentation: Segmentation, tmp_path: Path
-) -> None:
-    """The contour of a comb is longer than an explicit DS can be, and is written nevertheless."""
-    labels = np.zeros_like(true_segmentation.labels)
-    labels[3, 1:-1, 1:-1:2] = 5
-    labels[3, 1, 1:-1] = 5
-    labels[3, 2:-1:2, 1:-1] |= np.random.default_rng(0).choice([0, 5], (47, 94)).astype(np.uint8)
-    comb = on_straight_grid(replace(true_segmentation, labels=labels))
-    (roi,) = pydicom.dcmread(written_rtstruct(comb, tmp_path)).ROIContourSequence
-    assert (
-        max(len(contour.get_item("ContourData").value) for contour in roi.ContourSequence) > 2**16
-    )
-
-
 def test_same_labels_give_the_same_rtstruct_bytes(
     true_segmentation: Segmentation, rtstruct_path: Path, tmp_path: Path
 ) -> None:
@@ -214,7 +223,7 @@ def test_choice_of_structures_changes_neither_contours_nor_colours(
 
 
 def contours_by_name(rtstruct: Dataset) -> dict[str, Dataset]:
-    names = {roi.ROINumber: roi.ROIName for roi in rtstruct.StructureSetROISequence}
+    names = {roi.ROINumber: roi.ROIDescription for roi in rtstruct.StructureSetROISequence}
     return {names[roi.ReferencedROINumber]: roi for roi in rtstruct.ROIContourSequence}
 
 

@@ -15,11 +15,11 @@ from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultsSection, Settings
 from totalmap.structures import Structure
 from totalmap.writers.all_or_nothing import open_release
+from totalmap.writers.dicom.run_lengths import run_lengths
 from totalmap.writers.seg.binary import encode_segs
 from totalmap.writers.seg.labelmap import (
     compare_seg_labelmap,
     encode_seg_labelmaps,
-    run_lengths,
     write_seg_labelmap,
 )
 

@@ -1,8 +1,10 @@
 import json
+import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +70,9 @@ def limited(whole: Segmentation) -> Segmentation:
     """The same and a structure with every limitation."""
     labels = whole.labels.copy()
     labels[0, 60, 60] = labels[-1, 60, 0] = KIDNEY_LEFT
-    inference = replace(whole.inference, labels=np.moveaxis(labels, 0, 2))
+    # Voxels of some millilitres on the grid of the network, where single ones count as pieces.
+    affine = whole.inference.affine_lps @ np.diag([3, 3, 3, 1])
+    inference = replace(whole.inference, labels=np.moveaxis(labels, 0, 2), affine_lps=affine)
     return replace(whole, labels=labels, inference=inference)
 
 
@@ -164,6 +168,23 @@ def test_dcmtk_renders_the_sr(sr_path: Path, tmp_path: Path) -> None:
     html = rendered_by_dcmtk(sr_path, tmp_path)
     assert "Imaging Measurement Report" in html
     assert "touches superior edge of field of view" in html
+    text = " ".join(re.sub(r"<[^>]*>", " ", html).split())
+    assert re.search(r"Volume: *[0-9.]+ mL", text)
+    assert re.search(r"Attenuation Coefficient: *-?[0-9.]+ \[hnsf'U\]", unescape(text))
+
+
+def test_every_container_of_the_sr_is_a_list_of_items(sr_path: Path) -> None:
+    """Readers show the items of a continuous text without their names."""
+    report = pydicom.dcmread(sr_path)
+    assert set(continuities(report)) == {"SEPARATE"}
+    assert len(list(continuities(report))) > len(groups_of(report))
+
+
+def continuities(item: Dataset) -> Iterator[str]:
+    if item.ValueType == "CONTAINER":
+        yield item.ContinuityOfContent
+    for below in item.get("ContentSequence", ()):
+        yield from continuities(below)
 
 
 def test_sr_refers_to_its_source_and_names_its_observer(
