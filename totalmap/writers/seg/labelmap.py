@@ -6,7 +6,6 @@ It is far smaller than BINARY, but fewer readers know it: docs/results.md.
 from collections.abc import Iterator
 from typing import Any
 
-import imagecodecs
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
@@ -25,6 +24,7 @@ from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.codes import code_item
 from totalmap.writers.dicom.encoding import encapsulated_pixels
 from totalmap.writers.dicom.header import ObjectKind
+from totalmap.writers.dicom.run_lengths import run_length_frame
 from totalmap.writers.seg.functional_groups import FunctionalGroups, per_frame_groups
 from totalmap.writers.seg.header import EncodedSeg, dimensions, seg_header
 from totalmap.writers.seg.split_by_body_system import SegPart, seg_parts, undivided
@@ -41,7 +41,6 @@ KIND = ObjectKind(
 SegmentNumbers = NDArray[np.unsignedinteger[Any]]
 
 _BACKGROUND = Code("125040", "DCM", "Background")
-_RLE_HEADER_BYTES = 64  # PS3.5 G.5: number and offsets of at most 15 segments
 
 
 def write_seg_labelmap(
@@ -160,16 +159,4 @@ def run_lengths(frame: NDArray[np.unsignedinteger[Any]]) -> bytes:
     """Returns a frame in RLE (PS3.5 G): a segment for each byte of a pixel, the highest first."""
     planes = frame.astype(frame.dtype.newbyteorder(">")).view(np.uint8)
     planes = planes.reshape(*frame.shape, frame.itemsize)
-    segments = [
-        _even(imagecodecs.packbits_encode(np.ascontiguousarray(planes[..., byte]), axis=-1))
-        for byte in range(frame.itemsize)
-    ]
-    offsets = np.zeros(_RLE_HEADER_BYTES // 4, dtype="<u4")
-    offsets[0] = len(segments)
-    lengths = [_RLE_HEADER_BYTES, *map(len, segments)]
-    offsets[1 : 1 + len(segments)] = np.cumsum(lengths[:-1])
-    return offsets.tobytes() + b"".join(segments)
-
-
-def _even(data: bytes | bytearray) -> bytes:
-    return bytes(data) + bytes(len(data) % 2)
+    return run_length_frame([planes[..., byte] for byte in range(frame.itemsize)])
