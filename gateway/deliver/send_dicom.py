@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 from pynetdicom.association import Association
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at its import
 
@@ -21,7 +21,8 @@ _SUCCESS, _WARNING_CLASS = 0x0000, 0xB000
 def send_dicom(destination: DicomDestination, files: Sequence[Path]) -> None:
     """Sends files over one association, in the order given.
 
-    A file is sent in its transfer syntax if the destination takes that, else uncompressed.
+    A file is sent in its transfer syntax if the destination takes that, else uncompressed; of
+    compressed pixels, only those in RLE are decompressed, in which we write images.
 
     Raises:
         ResourceError: The destination did not take all of them; with the reason.
@@ -65,6 +66,9 @@ def _store(established: Association, dataset: Dataset) -> None:
     if not accepted:
         raise ResourceError(f"{peer} does not take objects of {sop_class.name}")
     own = dataset.file_meta.TransferSyntaxUID
+    if own == RLELossless and own not in accepted:
+        dataset.decompress(generate_instance_uid=False)
+        own = dataset.file_meta.TransferSyntaxUID
     if own not in accepted:
         if own.is_encapsulated or not accepted & set(_UNCOMPRESSED):
             raise ResourceError(f"{peer} does not take {sop_class.name} as {own.name}")

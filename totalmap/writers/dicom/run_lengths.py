@@ -32,8 +32,9 @@ def frame_planes(frame: bytes, rows: int, columns: int) -> NDArray[np.uint8]:
     Raises:
         ValueError: The frame is no RLE, or holds another number of pixels.
     """
-    offsets = np.frombuffer(frame[:_HEADER_BYTES], dtype="<u4")
-    if len(offsets) != _HEADER_BYTES // 4 or not 0 < offsets[0] <= _MOST_SEGMENTS:
+    header = frame[:_HEADER_BYTES].ljust(_HEADER_BYTES, b"\0")
+    offsets = np.frombuffer(header, dtype="<u4")
+    if not 0 < offsets[0] <= _MOST_SEGMENTS:
         raise ValueError("the frame has no RLE header")
     ends = [*offsets[2 : 1 + int(offsets[0])].tolist(), len(frame)]
     segments = [
