@@ -1,6 +1,6 @@
 """Encodes and decodes frames in RLE Lossless (PS3.5 G), row by row, without a loop over pixels."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import imagecodecs
 import numpy as np
@@ -10,7 +10,7 @@ _HEADER_BYTES = 64  # number of segments, and offsets of at most 15
 _MOST_SEGMENTS = 15
 
 
-def run_length_frame(planes: Sequence[NDArray[np.uint8]]) -> bytes:
+def run_length_frame(planes: Iterable[NDArray[np.uint8]]) -> bytes:
     """Returns a frame with a segment for each plane.
 
     Args:

@@ -105,7 +105,8 @@ def annotations(segmentation: Segmentation, windows: Sequence[str]) -> Annotatio
             top += line_size + 3
     cosines = segmentation.volume.slices[0].plane.cosines
     right, below = (direction(cosines[n : n + 3]) for n in (0, 3))
-    middle, centre = rows // 2, columns // 2
+    # Viewers draw their own letters at the middle of the sides.
+    middle, centre = rows // 3, columns // 2
     places = (
         (opposite(right), (_EDGE, middle), "lm"),
         (right, (columns - _EDGE, middle), "rm"),

@@ -1,11 +1,13 @@
 """Paints slices: grey values of the source, tinted structures, and opaque contours around them."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from totalmap.dicom.pixels import Voxels
 from totalmap.segmentation import Segmentation
 from totalmap.writers.dicom.run_lengths import run_length_frame
 from totalmap.writers.overlay.windows import Window
@@ -34,6 +36,7 @@ class GreyScale:
     smoothings: int
 
 
+# The finest first.
 GREY_SCALES = (
     GreyScale(step=1, smoothings=0),
     GreyScale(step=4, smoothings=1),
@@ -97,11 +100,14 @@ def suitable_painter(
     count = min(len(slices), _SAMPLED_SLICES)
     sampled = [slices[int(n)] for n in np.linspace(0, len(slices) - 1, count)]
     most = _MOST_BYTES_PER_PIXEL * max(segmentation.labels[0].size, _USUAL_PIXELS) * count
-    for scale in GREY_SCALES:
-        painter = SlicePainter(segmentation, windows, scale)
-        if sum(len(run_length_frame(painter.planes(k))) for k in sampled) <= most:
-            break
-    return painter
+
+    def is_small(painter: SlicePainter) -> bool:
+        size = sum(len(run_length_frame(painter.planes(k))) for k in sampled)
+        return bool(size <= most)
+
+    painters = [SlicePainter(segmentation, windows, scale) for scale in GREY_SCALES]
+    finest = bisect_left(painters, True, key=is_small)
+    return painters[min(finest, len(painters) - 1)]
 
 
 def _tables(colours: NDArray[np.uint8], step: int) -> NDArray[np.uint8]:
@@ -119,11 +125,12 @@ def _in_steps(grey: NDArray[np.number], step: int) -> NDArray[np.float64]:
     return levels
 
 
-def _grey(values: NDArray[np.generic], window: Window) -> NDArray[np.uint8]:
-    scaled = (values - np.float32(window.low)) * np.float32(
-        (_GREYS - 1) / (window.high - window.low)
-    )
-    return np.clip(scaled, 0, _GREYS - 1, out=scaled).astype(np.uint8)
+def _grey(values: Voxels, window: Window) -> NDArray[np.uint8]:
+    scaled = values.astype(np.float32)
+    scaled -= window.low
+    scaled *= (_GREYS - 1) / (window.high - window.low)
+    grey: NDArray[np.uint8] = np.clip(scaled, 0, _GREYS - 1, out=scaled).astype(np.uint8)
+    return grey
 
 
 def _smoothed(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
