@@ -183,11 +183,11 @@ def compare_overlay_image(written: Dataset, source: Slice, planes: NDArray[np.ui
     Raises:
         OutputError: It refers to another image, lies elsewhere, or has other pixels.
     """
-    name = f"image {written.InstanceNumber} of the overlay"
+    number = written.InstanceNumber
     (image,) = written.SourceImageSequence
     key = str(image.ReferencedSOPInstanceUID), int(image.get("ReferencedFrameNumber", 1))
     if key != source.key:
-        raise OutputError(f"{name} refers to another image than its source")
+        raise OutputError(f"image {number} of the overlay refers to another image than its source")
     plane = source.plane
     expected = (*plane.position_mm, *plane.cosines, *plane.pixel_spacing_mm)
     found = (
@@ -196,7 +196,7 @@ def compare_overlay_image(written: Dataset, source: Slice, planes: NDArray[np.ui
         *written.PixelSpacing,
     )
     if not np.allclose(np.array(found, float), expected, rtol=0, atol=_SAME_MM):
-        raise OutputError(f"{name} does not lie where its source lies")
+        raise OutputError(f"image {number} of the overlay does not lie where its source lies")
     frame = get_frame(written.PixelData, 0, number_of_frames=1)
     if not np.array_equal(frame_planes(frame, written.Rows, written.Columns), planes):
-        raise OutputError(f"{name} differs from its slice after writing")
+        raise OutputError(f"image {number} of the overlay differs from its slice after writing")

@@ -18,6 +18,7 @@ from totalmap.errors import OutputError
 from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultsSection, Settings
+from totalmap.trace_result import trace
 from totalmap.writers.all_or_nothing import open_release
 from totalmap.writers.dicom.codes import structure_code
 from totalmap.writers.dicom.run_lengths import frame_planes
@@ -121,6 +122,17 @@ def test_the_liver_is_drawn_where_it_is_in_the_patient(
     assert len(drawn) > 500
     assert (written.labels[k, j, i] == NUMBER_OF["liver"]).all()
     assert drawn[:, 0].mean() < -20  # the patient's right
+
+
+def test_the_trace_of_an_overlay_image_names_its_source_and_its_weights(
+    written: Written, images: list[Dataset], true_segmentation: Segmentation
+) -> None:
+    folder, results = written
+    found = trace(folder / results[7].path)
+    source = images[7].SourceImageSequence[0].ReferencedSOPInstanceUID
+    assert found.instances == (source,)
+    assert found.series_instance_uid == images[7].SeriesInstanceUID
+    assert true_segmentation.models[0].sha256 in str(found.origin)
 
 
 def test_dciodvfy_finds_no_error_in_the_overlay(written: Written) -> None:
