@@ -14,6 +14,7 @@ from operators.quality_assessor import QualityAssessorOperator
 from operators.result_writers import (
     CsvWriterOperator,
     NiftiWriterOperator,
+    OverlayWriterOperator,
     PreviewPictureWriterOperator,
     PreviewWriterOperator,
     RepairedSourceWriterOperator,
@@ -41,6 +42,7 @@ WRITERS: Mapping[ResultKind, type[ResultWriterOperator]] = {
     ResultKind.SR: SrWriterOperator,
     ResultKind.RTSTRUCT: RtstructWriterOperator,
     ResultKind.PREVIEW: PreviewWriterOperator,
+    ResultKind.OVERLAY: OverlayWriterOperator,
     ResultKind.REPORT: ReportWriterOperator,
     ResultKind.CSV: CsvWriterOperator,
     ResultKind.NIFTI: NiftiWriterOperator,

@@ -1,7 +1,8 @@
 """Prints the summary of a run, and of the runs of all studies of an input."""
 
-from collections.abc import Iterable
-from pathlib import Path
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
 
 from rich.console import Console, Group
 from rich.table import Table
@@ -18,6 +19,8 @@ from totalmap.finding import Verdict
 from totalmap.writers.all_or_nothing import STATUS_NAME
 from totalmap.writers.status_json import RunStatus
 
+# A folder with more results, such as an overlay, is one line.
+_MOST_FILES = 20
 _STYLES = {Verdict.OK: "green", Verdict.REVIEW: "yellow", Verdict.REJECT: "red"}
 
 
@@ -36,13 +39,25 @@ def summary(outcome: RunOutcome, output_folder: Path) -> Group:
     if outcome.error is None:
         tables += [_structures_table(status), _timings_table(status)]
         lines += _verdict_lines(status)
-        paths = [*(result.path for result in status.results), STATUS_NAME]
+        paths = [*_listed([result.path for result in status.results]), STATUS_NAME]
         lines.append(Text("Results:", style="green"))
         lines += [Text(f"  {output_folder / path}") for path in paths]
     else:
         lines.append(Text(f"Failed: {outcome.error}", style="red"))
         lines.append(Text(f"Nothing was released. Exit status {outcome.exit_status}."))
     return Group(*tables, *lines)
+
+
+def _listed(paths: Sequence[str]) -> list[str]:
+    """Returns the paths, and of a folder with many files its own path and their number."""
+    folders = [str(PurePosixPath(path).parent) for path in paths]
+    count = Counter(folders)
+    return list(
+        dict.fromkeys(
+            path if count[folder] <= _MOST_FILES else f"{folder} ({count[folder]} files)"
+            for path, folder in zip(paths, folders, strict=True)
+        )
+    )
 
 
 def _verdict_lines(status: RunStatus) -> list[Text]:

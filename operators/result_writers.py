@@ -9,6 +9,7 @@ from totalmap.settings import Settings
 from totalmap.writers.all_or_nothing import Release
 from totalmap.writers.measurements_csv import write_measurements_csv
 from totalmap.writers.nifti import nifti_warnings, write_nifti
+from totalmap.writers.overlay.writer import write_overlay
 from totalmap.writers.preview.writer import write_preview, write_preview_picture
 from totalmap.writers.repaired_source import needs_repaired_source, write_repaired_source
 from totalmap.writers.report import write_report
@@ -125,6 +126,18 @@ class PreviewPictureWriterOperator(ResultWriterOperator):
     ) -> tuple[Result, ...]:
         """Draws the page, writes it and reads it back."""
         return write_preview_picture(segmentation, release)
+
+
+class OverlayWriterOperator(ResultWriterOperator):
+    """Writes an overlay, slice by slice, for viewers that show no SEG."""
+
+    stage = "write_overlay"
+
+    def write(
+        self, segmentation: Segmentation, settings: Settings, release: Release
+    ) -> tuple[Result, ...]:
+        """Paints the slices, writes them and reads them back."""
+        return write_overlay(segmentation, settings, release)
 
 
 class ReportWriterOperator(ResultWriterOperator):

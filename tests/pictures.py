@@ -4,6 +4,7 @@ Writes to docs/pictures:
 
 - preview.png: the preview of the demo study
 - viewer.png: the SEG of the demo study in OHIF
+- overlay.png: the overlay of the demo study beside its CT in OHIF
 - dashboard.png: the page of a gateway that segments synthetic studies for an Orthanc
 
 Without a name it makes all. Needs the demo study (`make demo` writes it), Chromium, node, npm,
@@ -29,17 +30,25 @@ from gateway.store.job import JobState
 from tests.accounts import PASSWORD, add_account_to
 from tests.conftest import DEMO_MODELS, REPOSITORY
 from tests.ohif.packages import PLAYWRIGHT, require_package
-from tests.ohif.viewer import SCREENSHOTS, ResultToOpen, open_results, require_viewer
+from tests.ohif.viewer import (
+    OVERLAY_SCREENSHOT,
+    SCREENSHOTS,
+    ResultToOpen,
+    open_results,
+    require_viewer,
+    scroll_in_step,
+)
 from tests.phantom.study import FIELD_OF_VIEW_MM, SeriesSpec, write_series
 from tests.servers import LOOPBACK, require_program, running_orthanc
 from tests.service import Service, running_service
 from tests.waiting import wait_until
 from totalmap.default_locations import DEFAULT_SETTINGS
 from totalmap.display_names import display_name
+from totalmap.settings import USUAL_RESULTS, ResultKind
 
 PICTURES = REPOSITORY / "docs" / "pictures"
 PHANTOM = REPOSITORY / "build" / "phantom"
-NAMES = ("preview", "viewer", "dashboard")
+NAMES = ("preview", "viewer", "overlay", "dashboard")
 USER = "Demo"
 DRIVER = Path(__file__).with_name("pictures.mjs")
 COLOURS = 256  # of a palette
@@ -66,6 +75,7 @@ def segment_demo_study(output: Path) -> None:
             output_folder=output,
             models_folder=DEMO_MODELS,
             settings_file=DEFAULT_SETTINGS,
+            overrides={"results": {"kinds": [*USUAL_RESULTS, ResultKind.OVERLAY]}},
         )
     )
     if outcome.error is not None:
@@ -89,6 +99,26 @@ def write_viewer(output: Path, folder: Path, picture: Path) -> None:
         liver = ResultToOpen(series=seg.SeriesInstanceUID, marker=display_name("liver"))
         open_results(orthanc.url, seg.StudyInstanceUID, {"SEG": liver})
     save_small(Image.open(SCREENSHOTS / "SEG.png").convert("RGB"), picture)
+
+
+def write_overlay_picture(output: Path, folder: Path, picture: Path) -> None:
+    """Shows the overlay of a run beside its CT in OHIF, and writes that."""
+    require_viewer()
+    images = sorted((output / "results" / "overlay").iterdir())
+    image = pydicom.dcmread(images[0], stop_before_pixels=True)
+    source = image.SourceImageSequence[0].ReferencedSOPInstanceUID
+    headers = (pydicom.dcmread(path) for path in sorted(PHANTOM.rglob("*.dcm")))
+    series = next(one.SeriesInstanceUID for one in headers if one.SOPInstanceUID == source)
+    with running_orthanc(folder) as orthanc:
+        orthanc.stow(*sorted(PHANTOM.rglob("*.dcm")), *images)
+        scroll_in_step(
+            orthanc.url,
+            study=image.StudyInstanceUID,
+            series=series,
+            overlay=image.SeriesInstanceUID,
+            steps=[(0, len(images) // 3)],
+        )
+    save_small(Image.open(OVERLAY_SCREENSHOT).convert("RGB"), picture)
 
 
 def write_dashboard(folder: Path, picture: Path) -> None:
@@ -212,6 +242,8 @@ def _make(name: str) -> None:
         segment_demo_study(output)
         if name == "preview":
             write_preview(output, picture)
+        elif name == "overlay":
+            write_overlay_picture(output, Path(folder), picture)
         else:
             write_viewer(output, Path(folder), picture)
 

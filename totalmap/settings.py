@@ -101,6 +101,7 @@ class ResultKind(StrEnum):
     SR = "sr"
     RTSTRUCT = "rtstruct"
     PREVIEW = "preview"
+    OVERLAY = "overlay"
     REPORT = "report"
     CSV = "csv"
     NIFTI = "nifti"
@@ -127,8 +128,9 @@ class GapPolicy(StrEnum):
     FILL = "fill"
 
 
-# A label map is left out: few viewers read it.
-USUAL_RESULTS = tuple(kind for kind in ResultKind if kind is not ResultKind.SEG_LABELMAP)
+# Few viewers read a label map, and an overlay is needed only where viewers show no SEG.
+_UNUSUAL_RESULTS = (ResultKind.SEG_LABELMAP, ResultKind.OVERLAY)
+USUAL_RESULTS = tuple(kind for kind in ResultKind if kind not in _UNUSUAL_RESULTS)
 
 # What can be sent to a PACS.
 DICOM_RESULTS = frozenset(ResultKind) - {ResultKind.REPORT, ResultKind.CSV, ResultKind.NIFTI}
@@ -201,6 +203,7 @@ class SeriesNumbersSection(Section):
     rtstruct: int = Field(default=9004, ge=0, le=MAX_INTEGER_STRING)
     preview: int = Field(default=9005, ge=0, le=MAX_INTEGER_STRING)
     rejection: int = Field(default=9006, ge=0, le=MAX_INTEGER_STRING)
+    overlay: int = Field(default=9007, ge=0, le=MAX_INTEGER_STRING)
 
     def of(self, kind: ResultKind) -> int:
         """Returns the number of a kind that is a DICOM object."""
@@ -220,6 +223,7 @@ class ResultsSection(Section):
         rtstruct_names: The ROI Names: TotalSegmentator's, or the primary names of AAPM's TG-263.
         nifti_grid: `source` writes the NIfTI file on the slices of the source. `inference` writes
             the grid of the network, which is straight also if the gantry was tilted.
+        overlay_every: The overlay has an image for every n-th slice; 1: for each.
     """
 
     kinds: tuple[ResultKind, ...] = Field(default=USUAL_RESULTS, min_length=1)
@@ -231,6 +235,7 @@ class ResultsSection(Section):
     rtstruct_structures: tuple[str, ...] = ()
     rtstruct_names: RoiNames = RoiNames.TOTALSEGMENTATOR
     nifti_grid: NiftiGrid = NiftiGrid.SOURCE
+    overlay_every: PositiveInt = 1
 
     @field_validator("series_description")
     @classmethod

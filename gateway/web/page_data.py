@@ -24,7 +24,14 @@ from gateway.web.conflict_page_data import ShownConflict, shown_conflicts
 from gateway.web.context import WebContext
 from gateway.web.health import Health
 from gateway.web.load_and_destinations import DestinationRow, Load, destination_rows, load
-from gateway.web.result_files import PREVIEW_NAME, JobReport, ResultFile, preview
+from gateway.web.result_files import (
+    PREVIEW_NAME,
+    JobReport,
+    ResultFile,
+    ResultFolder,
+    preview,
+    result_folders,
+)
 from gateway.web.study_titles import StudyTitle
 
 PAGE_JOBS = 25
@@ -37,6 +44,8 @@ FIRST_PAGE_JOBS: Mapping[Group, int] = {
 }
 FIRST_PAGE_ARRIVING = 8
 FIRST_PAGE_HELD = 8
+# A folder with more files is one line.
+LISTED_FILES = 20
 
 _NOTHING: Mapping[Group, str] = {
     Group.FAILED: "No job has failed.",
@@ -154,6 +163,17 @@ class StudyJob:
     def previews(self) -> Sequence[ResultFile]:
         """The preview images, one for each series."""
         return [file for file in self.files if file.name == PREVIEW_NAME]
+
+    @property
+    def listed_files(self) -> Sequence[ResultFile]:
+        """The files that the page lists one by one."""
+        full = {folder.path for folder in self.full_folders}
+        return [file for file in self.files if file.folder not in full]
+
+    @property
+    def full_folders(self) -> Sequence[ResultFolder]:
+        """The folders with many files, such as that of an overlay, of which each is one line."""
+        return [folder for folder in result_folders(self.files) if folder.files > LISTED_FILES]
 
     @property
     def has_series(self) -> bool:

@@ -47,6 +47,25 @@ class ResultFile:
         """The name, without folders."""
         return PurePosixPath(self.path).name
 
+    @property
+    def folder(self) -> str:
+        """The path of its folder, relative to the output folder of the job."""
+        return str(PurePosixPath(self.path).parent)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultFolder:
+    """A folder of result files.
+
+    Attributes:
+        path: The path, relative to the output folder of the job.
+        files: The number of its files, without those of its folders.
+    """
+
+    path: str
+    files: int
+    size_bytes: int
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownStructure:
@@ -163,6 +182,17 @@ def _finding(finding: Mapping[str, Any]) -> ShownFinding:
         code=finding["code"],
         sentence=finding["sentence"],
     )
+
+
+def result_folders(files: Sequence[ResultFile]) -> Sequence[ResultFolder]:
+    """Returns the folders of some files, in the order of the files."""
+    sizes: dict[str, list[int]] = {}
+    for file in files:
+        sizes.setdefault(file.folder, []).append(file.size_bytes)
+    return [
+        ResultFolder(path=path, files=len(of_files), size_bytes=sum(of_files))
+        for path, of_files in sizes.items()
+    ]
 
 
 def preview(storage: Storage, job_id: str) -> Path | None:

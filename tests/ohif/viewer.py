@@ -1,12 +1,13 @@
 """OHIF, a viewer that runs in a browser, as a reader of our results.
 
 OHIF and the library that steers the browser come from the npm registry, once, into build/ohif. The
-browser is Debian's Chromium, without a window, steered by open.mjs. serve.py is the web server.
+browser is Debian's Chromium, without a window, steered by open.mjs and scroll.mjs. serve.py is the
+web server.
 """
 
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from tests.waiting import WAIT_SECONDS
 
 HERE = Path(__file__).parent
 SCREENSHOTS = BUILD / "screenshots"
+OVERLAY_SCREENSHOT = SCREENSHOTS / "overlay.png"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +68,20 @@ class Shown:
     segments: dict[str, dict[str, ShownSegment]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scrolled:
+    """What OHIF shows after scrolling.
+
+    Attributes:
+        errors: What went wrong in the page.
+        positions_mm: After each step, the Image Position (Patient) of the image of the series, and
+            that of the overlay.
+    """
+
+    errors: tuple[str, ...]
+    positions_mm: tuple[tuple[tuple[float, ...], tuple[float, ...]], ...]
+
+
 def require_viewer() -> None:
     """Gets what is needed to run OHIF, or skips the test that needs it."""
     require_program("chromium", "chromium")
@@ -100,15 +116,7 @@ def open_in(viewer_url: str, study: str, results: Mapping[str, ResultToOpen]) ->
         "results": {name: asdict(result) for name, result in results.items()},
         "screenshots": str(SCREENSHOTS),
     }
-    done = subprocess.run(
-        ["node", HERE / "open.mjs", json.dumps(task)],
-        capture_output=True,
-        text=True,
-        timeout=WAIT_SECONDS,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout)
+    said = _driven("open.mjs", task)
     return Shown(
         errors=tuple(said["errors"]),
         segments={
@@ -116,6 +124,55 @@ def open_in(viewer_url: str, study: str, results: Mapping[str, ResultToOpen]) ->
             for name, segments in said["seen"].items()
         },
     )
+
+
+def scroll_in_step(
+    orthanc_url: str, study: str, series: str, overlay: str, steps: Sequence[tuple[int, int]]
+) -> Scrolled:
+    """Shows a series and its overlay beside each other in an OHIF of its own, and scrolls in them.
+
+    A picture of the end is kept in build/ohif/screenshots/overlay.png.
+
+    Args:
+        orthanc_url: Of the Orthanc that holds both.
+        study: Study Instance UID.
+        series: Series Instance UID of the source, on the left.
+        overlay: Series Instance UID of the overlay, on the right.
+        steps: Where to scroll, 0 for the series and 1 for the overlay, and by how many images.
+    """
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    with serving_viewer(orthanc_url) as viewer_url:
+        said = _driven(
+            "scroll.mjs",
+            {
+                "playwright": str(PLAYWRIGHT.folder / "index.js"),
+                "chromium": str(require_program("chromium", "chromium")),
+                "viewer": viewer_url,
+                "study": study,
+                "series": series,
+                "overlay": overlay,
+                "steps": [{"pane": pane, "images": images} for pane, images in steps],
+                "screenshot": str(OVERLAY_SCREENSHOT),
+            },
+        )
+    return Scrolled(
+        errors=tuple(said["errors"]),
+        positions_mm=tuple((tuple(one), tuple(other)) for one, other in said["seen"]),
+    )
+
+
+def _driven(driver: str, task: Mapping[str, Any]) -> dict[str, Any]:
+    """Runs a driver of the browser, and returns what it printed."""
+    done = subprocess.run(
+        ["node", HERE / driver, json.dumps(task)],
+        capture_output=True,
+        text=True,
+        timeout=WAIT_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    said: dict[str, Any] = json.loads(done.stdout)
+    return said
 
 
 def _segment(shown: dict[str, Any]) -> ShownSegment:

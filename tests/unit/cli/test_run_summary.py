@@ -49,6 +49,15 @@ def test_run_summary_of_a_success_shows_series_structures_times_and_paths(run_lo
         assert expected in text
 
 
+def test_run_summary_shows_a_folder_with_many_results_in_one_line(run_log: RunLog) -> None:
+    for number in range(30):
+        run_log.wrote(Result(kind="overlay", path=f"results/overlay/image_{number:04}.dcm"))
+    text = printed(RunOutcome(error=None, status=describe_run(run_log, Settings(), None)))
+    assert "out/results/overlay (30 files)" in text
+    assert "image_0007.dcm" not in text
+    assert "out/results/seg.dcm" in text
+
+
 def test_run_summary_shows_the_findings_of_a_rejected_result(
     run_log: RunLog, true_segmentation: Segmentation
 ) -> None:

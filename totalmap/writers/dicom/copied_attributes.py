@@ -72,10 +72,21 @@ def plane_orientation(volume: Volume) -> Dataset:
     return orientation
 
 
-def pixel_measures(volume: Volume) -> Dataset:
+def image_plane(slice_: Slice) -> Dataset:
+    """Returns position, orientation and spacing of a single image (PS3.3 C.7.6.2)."""
+    plane = plane_position(slice_)
+    plane.ImageOrientationPatient = _decimals(slice_.plane.cosines)
+    plane.PixelSpacing = _decimals(slice_.plane.pixel_spacing_mm)
+    return plane
+
+
+def pixel_measures(volume: Volume, every: int = 1) -> Dataset:
     """Returns the item of Pixel Measures Sequence (PS3.3 C.7.6.16.2.1).
 
     Without a Slice Thickness, it is the distance between slices.
+
+    Args:
+        every: An object has every n-th slice of the volume.
     """
     first = volume.slices[0]
     step_mm = volume.geometry.spacing_mm[2]
@@ -86,7 +97,7 @@ def pixel_measures(volume: Volume) -> Dataset:
     measures.PixelSpacing = _decimals(first.plane.pixel_spacing_mm)
     (measures.SliceThickness,) = _decimals([thickness_mm])
     if volume.geometry.is_grid:
-        (measures.SpacingBetweenSlices,) = _decimals([step_mm])
+        (measures.SpacingBetweenSlices,) = _decimals([every * step_mm])
     return measures
 
 

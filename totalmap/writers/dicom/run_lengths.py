@@ -1,12 +1,14 @@
-"""Encodes images by run lengths (RLE, PS3.5 G), which every viewer with compression reads."""
+"""Encodes and decodes frames in RLE Lossless (PS3.5 G), row by row, without a loop over pixels."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-_HEADER_BYTES = 64  # PS3.5 G.5: number and offsets of at most 15 segments
+_HEADER_BYTES = 64  # number of segments, and offsets of at most 15
+_MOST_SEGMENTS = 15
 
 
 def run_lengths(frame: NDArray[np.unsignedinteger[Any]]) -> bytes:
@@ -19,15 +21,44 @@ def run_lengths(frame: NDArray[np.unsignedinteger[Any]]) -> bytes:
     """
     planes = np.ascontiguousarray(frame.astype(frame.dtype.newbyteorder(">"))).view(np.uint8)
     planes = planes.reshape(*frame.shape[:2], -1)
+    return run_length_frame(planes[..., byte] for byte in range(planes.shape[2]))
+
+
+def run_length_frame(planes: Iterable[NDArray[np.uint8]]) -> bytes:
+    """Returns a frame with a segment for each plane.
+
+    Args:
+        planes: (rows, columns) each: the bytes of a pixel, the highest first, or red, green, blue.
+    """
     segments = [
-        _even(imagecodecs.packbits_encode(np.ascontiguousarray(planes[..., byte]), axis=-1))
-        for byte in range(planes.shape[2])
+        _even(imagecodecs.packbits_encode(np.ascontiguousarray(plane), axis=-1)) for plane in planes
     ]
     offsets = np.zeros(_HEADER_BYTES // 4, dtype="<u4")
     offsets[0] = len(segments)
     lengths = [_HEADER_BYTES, *map(len, segments)]
     offsets[1 : 1 + len(segments)] = np.cumsum(lengths[:-1])
     return offsets.tobytes() + b"".join(segments)
+
+
+def frame_planes(frame: bytes, rows: int, columns: int) -> NDArray[np.uint8]:
+    """Returns the planes of a frame, (segments, rows, columns).
+
+    Raises:
+        ValueError: The frame is no RLE, or holds another number of pixels.
+    """
+    header = frame[:_HEADER_BYTES].ljust(_HEADER_BYTES, b"\0")
+    offsets = np.frombuffer(header, dtype="<u4")
+    if not 0 < offsets[0] <= _MOST_SEGMENTS:
+        raise ValueError("the frame has no RLE header")
+    ends = [*offsets[2 : 1 + int(offsets[0])].tolist(), len(frame)]
+    segments = [
+        imagecodecs.packbits_decode(frame[start:end])
+        for start, end in zip(offsets[1:].tolist(), ends, strict=False)
+    ]
+    count = rows * columns
+    # A segment of odd length is padded with a null byte, which decodes to nothing or to one pixel.
+    planes = [np.frombuffer(segment, dtype=np.uint8, count=count) for segment in segments]
+    return np.stack(planes).reshape(len(planes), rows, columns)
 
 
 def _even(data: bytes | bytearray) -> bytes:

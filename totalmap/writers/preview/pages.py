@@ -268,12 +268,12 @@ def painted(view: SampledView, window: tuple[float, float], colours: Rgb) -> Rgb
     labelled = view.labels > 0
     colour = colours[view.labels[labelled]]
     image[labelled] = ((1 - _OPACITY) * image[labelled] + _OPACITY * colour).astype(np.uint8)
-    contours = _contours(view.labels)
+    contours = contour_pixels(view.labels)
     image[contours] = colours[view.labels[contours]]
     return image
 
 
-def _contours(labels: Labels) -> NDArray[np.bool_]:
+def contour_pixels(labels: Labels) -> NDArray[np.bool_]:
     """Returns a mask of the pixels of structures that touch another structure or none."""
     contours = np.zeros(labels.shape, dtype=bool)
     beside, below = labels[:, 1:] != labels[:, :-1], labels[1:] != labels[:-1]

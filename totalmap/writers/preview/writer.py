@@ -12,21 +12,19 @@ import pydicom
 from numpy.typing import NDArray
 from PIL import Image
 from pydicom.dataset import Dataset
-from pydicom.sr.coding import Code
 from pydicom.uid import RLELossless, SecondaryCaptureImageStorage
 
 from totalmap.dicom.derived_uids import derived_uid
-from totalmap.dicom.volume import Volume
 from totalmap.errors import OutputError
 from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultKind, Settings
 from totalmap.writers.all_or_nothing import RESULTS_NAME, Release
 from totalmap.writers.dicom import identifiers
-from totalmap.writers.dicom.codes import code_item
 from totalmap.writers.dicom.encoding import encapsulated_pixels, write_parts
-from totalmap.writers.dicom.header import ObjectKind, derived_header, references_to
+from totalmap.writers.dicom.header import ObjectKind, references_to
 from totalmap.writers.dicom.run_lengths import run_lengths
+from totalmap.writers.dicom.secondary_capture import secondary_capture_header, source_images
 from totalmap.writers.preview.pages import render_pages
 
 FOLDER_NAME = "preview"
@@ -34,21 +32,6 @@ PNG_NAME = "preview.png"
 # Modality "other", not that of the source, so that nobody mistakes a page for a scan.
 KIND = ObjectKind(
     name=ResultKind.PREVIEW, sop_class=SecondaryCaptureImageStorage, modality="OT", title="preview"
-)
-
-# CID 7203 Image Derivation, CID 7202 Source Image Purposes of Reference.
-_SEGMENTATION = Code("113076", "DCM", "Segmentation")
-_SOURCE_IMAGE = Code("121322", "DCM", "Source image for image processing operation")
-# PS3.16 annex L, Table L-1: terms of regions and organs that are not paired.
-_UNPAIRED_BODY_PARTS = frozenset(
-    (
-        *("ABDOMEN", "ABDOMENPELVIS", "CHEST", "CHESTABDOMEN", "CHESTABDPELVIS", "PELVIS"),
-        *("NECK", "NECKCHEST", "NECKCHESTABDOMEN", "NECKCHESTABDPELV", "WHOLEBODY"),
-        *("BRAIN", "HEAD", "HEADNECK", "SKULL"),
-        *("SPINE", "CSPINE", "CTSPINE", "TSPINE", "TLSPINE", "LSPINE", "LSSPINE", "SSPINE"),
-        *("AORTA", "BLADDER", "COLON", "HEART", "LIVER", "MEDIASTINUM", "PANCREAS", "PROSTATE"),
-        *("SPLEEN", "STOMACH", "UTERUS"),
-    )
 )
 # A higher level takes three times as long and saves a tenth.
 _PNG_LEVEL = 3
@@ -95,50 +78,14 @@ def page_header(first: Dataset, page: NDArray[np.uint8], number: int) -> Dataset
 
 
 def _header(segmentation: Segmentation, settings: Settings) -> Dataset:
-    """Returns the header of the first page (PS3.3 C.7.6.1, C.7.6.3, C.8.6.1)."""
-    header = derived_header(segmentation, settings, KIND)
+    """Returns the header of the first page."""
+    derivation = "Overview of an automatic segmentation"
+    header = secondary_capture_header(segmentation, settings, KIND, derivation)
     # A page has no position in the patient.
     del header.FrameOfReferenceUID
     del header.PositionReferenceIndicator
-    header.ConversionType = "WSD"
-    header.ImageType = ["DERIVED", "SECONDARY"]
-    header.PatientOrientation = None
-    header.update(_body_part(segmentation.volume.slices[0].instance.body_part))
-    header.BurnedInAnnotation = "YES"
-    header.RecognizableVisualFeatures = "NO"
-    header.LossyImageCompression = "00"
-    header.ImageComments = f"{identifiers.algorithm_name(segmentation)}: AI result, not verified"
-    header.DerivationDescription = "Overview of an automatic segmentation"
-    header.DerivationCodeSequence = [code_item(_SEGMENTATION)]
-    header.SourceImageSequence = _source_images(segmentation.volume)
-    header.SamplesPerPixel = 3
-    header.PhotometricInterpretation = "RGB"
-    header.PlanarConfiguration = 1
-    header.BitsAllocated = header.BitsStored = 8
-    header.HighBit = 7
-    header.PixelRepresentation = 0
+    header.SourceImageSequence = source_images(references_to(segmentation.volume))
     return header
-
-
-def _body_part(name: str) -> Dataset:
-    """Returns the body part of the source (PS3.3 C.7.3.1).
-
-    Laterality may be left out only for body parts without one; an empty value means unknown.
-    """
-    body_part = Dataset()
-    if name:
-        body_part.BodyPartExamined = name
-    if name not in _UNPAIRED_BODY_PARTS:
-        body_part.Laterality = None
-    return body_part
-
-
-def _source_images(volume: Volume) -> list[Dataset]:
-    """Returns the items of Source Image Sequence (PS3.3 C.12.4.1): each file of the source."""
-    images = references_to(volume)
-    for image in images:
-        image.PurposeOfReferenceCodeSequence = [code_item(_SOURCE_IMAGE)]
-    return images
 
 
 def _write_page(

@@ -13,7 +13,7 @@ from gateway.store.schema import EVENTS, JOBS
 from gateway.web.page_endpoints import REPORT_POLICY
 from tests.unit.gateway.store.test_jobs import REJECTED
 from tests.unit.gateway.web.browsing import USER, press
-from tests.unit.gateway.web.filling import Filled
+from tests.unit.gateway.web.filling import Filled, write_output
 from totalmap.finding import Verdict
 
 HOSTILE = '<script>alert("x")</script>'
@@ -158,6 +158,22 @@ def test_the_study_page_shows_results_deliveries_and_events(
     assert f'action="/jobs/{done}/deliveries/pacs/retry"' not in page
     assert f'href="/jobs/{done}/files/results/seg.dcm"' in page
     assert "<td>segmented</td>" in page
+
+
+def test_a_folder_with_many_results_is_one_line_of_the_study_page(
+    user: httpx.Client, gateway: Filled, instance: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "output"
+    write_output(output)
+    (output / "results" / "overlay").mkdir()
+    for number in range(30):
+        (output / "results" / "overlay" / f"image_{number:04}.dcm").write_bytes(bytes(2000))
+    job = gateway.open_job(gateway.receive(instance))
+    gateway.succeed(job, output)
+    page = user.get(f"/studies/{study_of(gateway, job)}").text
+    assert "image_0007.dcm" not in page
+    assert re.search(r'<li>overlay <span class="more">30 files, 60\S* kB</span></li>', page)
+    assert f'href="/jobs/{job}/files/results/seg.dcm"' in page
 
 
 def test_views_of_a_study_and_its_results_are_recorded(

@@ -1,0 +1,1 @@
+"""Writes the overlay: one colour image for each slice of the source, for viewers without SEG."""
