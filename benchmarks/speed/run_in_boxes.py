@@ -24,6 +24,7 @@ from totalmap.engine.arithmetic.proven_shortcuts import remember_in
 from totalmap.engine.confidence import segment_with_confidence
 from totalmap.engine.logit_margins import TaskMargins
 from totalmap.engine.predict import Networks
+from totalmap.engine.resample import Resample
 from totalmap.engine.segment import Progress, find
 from totalmap.engine.tasks import Task, load_task
 from totalmap.log import configure
@@ -43,6 +44,7 @@ class KnownRoughNetwork:
         identities: The rough network.
         arithmetic: That of the rough network.
         threads: Those of the rough network.
+        resample: Resamples images, on the device of the rough network.
     """
 
     def __init__(self, networks: Networks, labels: NDArray[np.uint8]) -> None:
@@ -51,6 +53,7 @@ class KnownRoughNetwork:
         self.identities: tuple[ModelIdentity, ...] = networks.identities
         self.arithmetic: str = networks.arithmetic
         self.threads: int | None = networks.threads
+        self.resample: Resample = networks.resample
         self._networks = networks
         self._labels = labels
 
