@@ -1,11 +1,13 @@
 """Writes the header that all derived objects share: patient, study, series, equipment, references.
 
 PS3.3 C.7.1.1 (patient), C.7.2.1 (study), C.7.3.1 (series), C.7.4.1 (frame of reference), C.7.5.1
-(equipment), C.12.1 (SOP common). Two runs write the same bytes, so no clock is read.
+(equipment), C.12.1 (SOP common). Two runs write the same bytes, so no clock is read, except for the
+date of the results of an undated study.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
@@ -29,6 +31,7 @@ from totalmap.writers.dicom.copied_attributes import (
 
 # Dates of the source that can stand for the date of the content, each with its time.
 _DATES = ("Study", "Series", "Acquisition", "Content")
+_MIDNIGHT = "000000"
 # SOP classes whose series state the requests that led to them in another way: PS3.3 C.17.1, C.17.2.
 _DOCUMENTS = frozenset(("SR", "KO"))
 
@@ -96,17 +99,18 @@ def _requests(source: Dataset, modality: str) -> Dataset:
     return referenced_requests(source) if modality in _DOCUMENTS else requests_of(source)
 
 
-def _date_and_time(source: Dataset) -> tuple[str | None, str | None]:
-    """Returns the date of the content: the first date of the source that is valid, or none.
+def _date_and_time(source: Dataset) -> tuple[str, str | None]:
+    """Returns the date of the content: the first date of the source that is valid.
 
-    Some objects require a date (type 1). If the source has none, it is empty nevertheless: a date
-    that was invented would be believed.
+    SEG, SR and Key Object Selection require a date and a time (type 1). If the source has no date,
+    the content has the day of the run, and its time is midnight, so that two runs on a day write
+    the same bytes.
     """
     for name in _DATES:
         date, time = source.get(f"{name}Date"), source.get(f"{name}Time")
         if date and is_plain(f"{name}Date", date):
             return date, time if time and is_plain(f"{name}Time", time) else None
-    return None, None
+    return f"{datetime.now().astimezone():%Y%m%d}", _MIDNIGHT
 
 
 def algorithm_identification(segmentation: Segmentation) -> Dataset:
