@@ -14,6 +14,7 @@ from operators.quality_assessor import QualityAssessorOperator
 from operators.result_writers import (
     CsvWriterOperator,
     NiftiWriterOperator,
+    PdfWriterOperator,
     PreviewPictureWriterOperator,
     PreviewWriterOperator,
     RepairedSourceWriterOperator,
@@ -42,6 +43,7 @@ WRITERS: Mapping[ResultKind, type[ResultWriterOperator]] = {
     ResultKind.RTSTRUCT: RtstructWriterOperator,
     ResultKind.PREVIEW: PreviewWriterOperator,
     ResultKind.REPORT: ReportWriterOperator,
+    ResultKind.PDF: PdfWriterOperator,
     ResultKind.CSV: CsvWriterOperator,
     ResultKind.NIFTI: NiftiWriterOperator,
 }

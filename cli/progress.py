@@ -24,6 +24,7 @@ STAGES = {
     "write_sr": "Writing DICOM SR",
     "write_rtstruct": "Writing RT Structure Set",
     "write_preview": "Writing preview",
+    "write_pdf": "Writing PDF",
     "write_report": "Writing report",
     "write_csv": "Writing measurements",
     "write_nifti": "Writing NIfTI",

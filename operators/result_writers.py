@@ -9,6 +9,7 @@ from totalmap.settings import Settings
 from totalmap.writers.all_or_nothing import Release
 from totalmap.writers.measurements_csv import write_measurements_csv
 from totalmap.writers.nifti import write_nifti
+from totalmap.writers.pdf.writer import write_pdf
 from totalmap.writers.preview.writer import write_preview, write_preview_picture
 from totalmap.writers.repaired_source import needs_repaired_source, write_repaired_source
 from totalmap.writers.report import write_report
@@ -124,7 +125,7 @@ class PreviewPictureWriterOperator(ResultWriterOperator):
         self, segmentation: Segmentation, settings: Settings, release: Release
     ) -> tuple[Result, ...]:
         """Draws the page, writes it and reads it back."""
-        return write_preview_picture(segmentation, release)
+        return write_preview_picture(segmentation, settings, release)
 
 
 class ReportWriterOperator(ResultWriterOperator):
@@ -137,6 +138,18 @@ class ReportWriterOperator(ResultWriterOperator):
     ) -> tuple[Result, ...]:
         """Writes the report."""
         return (write_report(segmentation, settings, release),)
+
+
+class PdfWriterOperator(ResultWriterOperator):
+    """Writes the report as an Encapsulated PDF."""
+
+    stage = "write_pdf"
+
+    def write(
+        self, segmentation: Segmentation, settings: Settings, release: Release
+    ) -> tuple[Result, ...]:
+        """Writes the PDF and reads it back."""
+        return (write_pdf(segmentation, settings, release),)
 
 
 class CsvWriterOperator(ResultWriterOperator):

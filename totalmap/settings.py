@@ -21,6 +21,7 @@ from totalsegmentator.registry import task_modality
 from totalmap.errors import ConfigError
 from totalmap.log import LogFormat
 from totalmap.process_environment import process_environment
+from totalmap.report_settings import ReportSection
 from totalmap.selection_settings import SelectionSection
 from totalmap.settings_errors import key_elsewhere, not_one_of
 from totalmap.settings_file import Section, read_sections, validated
@@ -103,6 +104,7 @@ class ResultKind(StrEnum):
     REPORT = "report"
     CSV = "csv"
     NIFTI = "nifti"
+    PDF = "pdf"
 
 
 class SegTransferSyntax(StrEnum):
@@ -126,8 +128,10 @@ class GapPolicy(StrEnum):
     FILL = "fill"
 
 
-# A label map is left out: few viewers read it.
-USUAL_RESULTS = tuple(kind for kind in ResultKind if kind is not ResultKind.SEG_LABELMAP)
+# A label map is left out, since few viewers read it, and so is the PDF, which repeats the report.
+USUAL_RESULTS = tuple(
+    kind for kind in ResultKind if kind not in {ResultKind.SEG_LABELMAP, ResultKind.PDF}
+)
 
 # What can be sent to a PACS.
 DICOM_RESULTS = frozenset(ResultKind) - {ResultKind.REPORT, ResultKind.CSV, ResultKind.NIFTI}
@@ -200,6 +204,7 @@ class SeriesNumbersSection(Section):
     rtstruct: int = Field(default=9004, ge=0, le=MAX_INTEGER_STRING)
     preview: int = Field(default=9005, ge=0, le=MAX_INTEGER_STRING)
     rejection: int = Field(default=9006, ge=0, le=MAX_INTEGER_STRING)
+    pdf: int = Field(default=9008, ge=0, le=MAX_INTEGER_STRING)
 
     def of(self, kind: ResultKind) -> int:
         """Returns the number of a kind that is a DICOM object."""
@@ -261,6 +266,17 @@ class LoggingSection(Section):
     format: LogFormat = "text"
 
 
+_DECIDING_SECTIONS = {
+    "study",
+    "selection",
+    "geometry",
+    "segmentation",
+    "results",
+    "report",
+    "quality",
+}
+
+
 class Settings(Section):
     """All sections of app.yaml."""
 
@@ -271,6 +287,7 @@ class Settings(Section):
     geometry: GeometrySection = GeometrySection()
     segmentation: SegmentationSection = SegmentationSection()
     results: ResultsSection = ResultsSection()
+    report: ReportSection = ReportSection()
     quality: QualitySection = QualitySection()
     logging: LoggingSection = LoggingSection()
 
@@ -282,7 +299,7 @@ class Settings(Section):
         no result.
         """
         document = self.model_dump_json(
-            include={"study", "selection", "geometry", "segmentation", "results", "quality"},
+            include=_DECIDING_SECTIONS,
             exclude={
                 "segmentation": {
                     "device",

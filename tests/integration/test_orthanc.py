@@ -14,6 +14,7 @@ from tests.servers import Orthanc, require_program, running_orthanc
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultsSection, SegTransferSyntax, Settings
 from totalmap.writers.all_or_nothing import Release, open_release
+from totalmap.writers.pdf.writer import write_pdf
 from totalmap.writers.preview.writer import write_preview
 from totalmap.writers.repaired_source import write_repaired_source
 from totalmap.writers.rtstruct.writer import write_rtstruct
@@ -34,6 +35,7 @@ OBJECTS: dict[str, Write] = {
     "SR": lambda one, release: write_sr(one, NATIVE, release),
     "RTSTRUCT": lambda one, release: write_rtstruct(one, NATIVE, release),
     "preview": lambda one, release: write_preview(one, NATIVE, release),
+    "PDF": lambda one, release: write_pdf(one, NATIVE, release),
     "source": lambda one, release: write_repaired_source(one.volume, release),
 }
 
