@@ -1,8 +1,9 @@
 """Finishes an installation: removes files that no run needs, and compiles the modules of a run.
 
 The removed files are the tests of the packages, PyTorch's C++ headers and test programs,
-OpenVINO's plug-ins for devices that TotalMAP does not use, and a font of reportlab. Modules are compiled so that every start
-is fast. pip compiles nothing, because it would compile more modules than a run needs.
+OpenVINO's plug-ins for devices that TotalMAP does not use, and a font of reportlab. Modules are
+compiled so that every start is fast. pip compiles nothing, because it would compile more modules
+than a run needs.
 Python compiles a module when it first imports it, but not if PYTHONDONTWRITEBYTECODE is set.
 """
 

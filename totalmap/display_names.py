@@ -29,6 +29,11 @@ def is_structure(name: str) -> bool:
     return name in _names()
 
 
+def known_names() -> tuple[str, ...]:
+    """Returns TotalSegmentator's names of all structures that we offer."""
+    return tuple(_names())
+
+
 def in_sentence(name: str) -> str:
     """Returns a display name for use within a sentence, such as `left kidney`."""
     shown = display_name(name)

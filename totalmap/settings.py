@@ -128,10 +128,9 @@ class GapPolicy(StrEnum):
     FILL = "fill"
 
 
-# A label map is left out, since few viewers read it, and so is the PDF, which repeats the report.
-USUAL_RESULTS = tuple(
-    kind for kind in ResultKind if kind not in {ResultKind.SEG_LABELMAP, ResultKind.PDF}
-)
+# Left out are a label map, which few viewers read, and the PDF, which repeats the report.
+_UNUSUAL = {ResultKind.SEG_LABELMAP, ResultKind.PDF}
+USUAL_RESULTS = tuple(kind for kind in ResultKind if kind not in _UNUSUAL)
 
 # What can be sent to a PACS.
 DICOM_RESULTS = frozenset(ResultKind) - {ResultKind.REPORT, ResultKind.CSV, ResultKind.NIFTI}
@@ -266,15 +265,8 @@ class LoggingSection(Section):
     format: LogFormat = "text"
 
 
-_DECIDING_SECTIONS = {
-    "study",
-    "selection",
-    "geometry",
-    "segmentation",
-    "results",
-    "report",
-    "quality",
-}
+# The sections that decide a result.
+_DECIDING = {"study", "selection", "geometry", "segmentation", "results", "report", "quality"}
 
 
 class Settings(Section):
@@ -299,7 +291,7 @@ class Settings(Section):
         no result.
         """
         document = self.model_dump_json(
-            include=_DECIDING_SECTIONS,
+            include=_DECIDING,
             exclude={
                 "segmentation": {
                     "device",

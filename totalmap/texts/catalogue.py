@@ -13,7 +13,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Self
 
-from totalmap.display_names import display_name, in_sentence
+from totalmap.display_names import display_name, in_sentence, pair_in_sentence
 
 _DIGITS = 3
 _LONG_NUMBER = 10_000
@@ -35,10 +35,10 @@ class StructureName:
 
 
 @dataclass(frozen=True, slots=True)
-class Term:
-    """A value of a text: another text of the catalogue, without values of its own."""
+class PairName:
+    """A value of a text: a pair of structures, by TotalSegmentator's name of the left one."""
 
-    key: str
+    left: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,8 @@ class Joined:
     with_and: bool = False
 
 
-Value = str | int | float | StructureName | Term | Joined
+# A string is told as it is; a Message in it is told in the language of the text.
+Value = str | int | float | StructureName | PairName | Joined
 
 
 class Message(str):
@@ -72,6 +73,9 @@ class Message(str):
         message = super().__new__(cls, texts_in(Language.ENGLISH)(key, **values))
         message.key, message.values = key, values
         return message
+
+    def __getnewargs_ex__(self) -> tuple[tuple[str], dict[str, Value]]:
+        return (self.key,), dict(self.values)
 
 
 class _Number(float):
@@ -129,8 +133,8 @@ class Texts:
         """
         if not value:
             return "0"
-        magnitude = len(str(int(abs(value)))) if abs(value) >= 1 else 0
-        decimals = digits - magnitude
+        exponent = int(f"{value:.{digits - 1}e}".partition("e")[2])
+        decimals = digits - 1 - exponent
         rounded = round(value, decimals)
         separator = "," if abs(rounded) >= _LONG_NUMBER else ""
         text = f"{rounded:{separator}.{max(decimals, 0)}f}"
@@ -147,8 +151,10 @@ class Texts:
         match value:
             case StructureName():
                 return self.within_sentence(value.name)
-            case Term():
-                return self(value.key)
+            case PairName():
+                return self._pair(value.left)
+            case Message():
+                return self.told(value)
             case Joined():
                 return self._joined([str(self._shown(part)) for part in value.values], value)
             case float():
@@ -161,6 +167,11 @@ class Texts:
     def within_sentence(self, name: str) -> str:
         """Returns the display name of a structure for use within a sentence."""
         return self.structures.get(name) or in_sentence(name)
+
+    def _pair(self, left: str) -> str:
+        if left not in self.structures:
+            return pair_in_sentence(left)
+        return self.structures[left].replace(self.entries["side.left"], "")
 
     def _joined(self, parts: list[str], joined: Joined) -> str:
         if not joined.with_and or len(parts) < 2:
@@ -175,7 +186,7 @@ def texts_in(language: Language) -> Texts:
     return Texts(
         language=language,
         entries=_flat(_read(f"{language}.toml")),
-        structures={} if language is Language.ENGLISH else _read(names),
+        structures={} if language == Language.ENGLISH else _read(names),
     )
 
 

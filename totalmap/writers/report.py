@@ -130,7 +130,7 @@ def report_of(segmentation: Segmentation, settings: Settings, texts: Texts) -> R
     Raises:
         OutputError: A structure has no name and colour.
     """
-    unit = "HU" if segmentation.volume.modality == "CT" else texts("report.scanner_units")
+    unit = texts("report.hu" if segmentation.volume.modality == "CT" else "report.scanner_units")
     return Report(
         language=texts.language,
         title=title_of(segmentation, texts),

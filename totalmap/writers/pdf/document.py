@@ -150,7 +150,7 @@ class _Layout:
         explained = (
             texts("report.caption"),
             f"{texts('legend.incomplete')}.",
-            texts("report.values", unit="HU" if is_ct else texts("report.scanner_units")),
+            texts("report.values", unit=texts("report.hu" if is_ct else "report.scanner_units")),
             texts("report.remarks_explained", voxels=FEW_VOXELS),
         )
         self._paragraph(" ".join(explained), _SMALL, GREY)
