@@ -11,10 +11,10 @@ from tests.segmentations import TASK
 from tests.unit.writers.test_report import Page
 from totalmap.quality.assess import assess
 from totalmap.quality.suitability.assess_suitability import with_suitability
-from totalmap.report_settings import Identify, Language, ReportSection
+from totalmap.report_settings import Identify, ReportSection
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
-from totalmap.texts.catalogue import Message, texts_in
+from totalmap.texts.catalogue import Language, Message, texts_in
 from totalmap.writers.pdf.document import pdf_document
 from totalmap.writers.preview.pages import drawn_pages
 from totalmap.writers.report import report_html
