@@ -15,7 +15,7 @@ def title_of(segmentation: Segmentation, texts: Texts) -> str:
     """Returns what a result is, such as "Automatic segmentation (TotalSegmentator, 3 mm)"."""
     if identifiers.is_demo(segmentation):
         return texts("title.demo")
-    resolution = texts.number(_resolution_mm(segmentation), digits=2)
+    resolution = round(_resolution_mm(segmentation), 1)
     task = segmentation.task
     if task == _WHOLE_BODY:
         return texts("title.total", resolution=resolution)

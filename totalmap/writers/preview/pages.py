@@ -49,6 +49,7 @@ from totalmap.writers.preview.views import (
 
 _SUMMARY_WIDTH = 520
 _LINE = 22  # height of a line of text in pixels
+_LOWEST_ROW = 17  # of the legend beside the views, in pixels
 _MOST_LINES = 5  # of a finding in the summary
 _NOTHING_FOUND_TEXT = 28
 _WEIGHT_COLOURS: dict[Weight, Colour] = {
@@ -84,10 +85,12 @@ class _Content:
         return any(line.row and line.row.is_incomplete for line in self.legend)
 
     @property
-    def fits_beside_the_views(self) -> bool:
-        """Whether the first page has room for the whole legend below the findings."""
+    def row_beside_the_views(self) -> int | None:
+        """Height of a row at which the whole legend fits below the findings; None: none does."""
         words = sum(map(len, _summary_lines(self))) + 2
-        return words * _LINE + len(self.legend) * ROW <= self.summary.height
+        room = self.summary.height - words * _LINE
+        rows = range(ROW, _LOWEST_ROW - 1, -1)
+        return next((row for row in rows if row * len(self.legend) <= room), None)
 
 
 def render_pages(
@@ -136,7 +139,7 @@ def _painters(content: _Content) -> list[Callable[[Page], None]]:
         partial(_paint_summary, content),
         partial(_paint_axial_views, content),
     ]
-    if not content.fits_beside_the_views:
+    if content.row_beside_the_views is None:
         pages, row = legend_pages(content.legend, content.heading.body.height)
         painters += [partial(_paint_legend, content, columns, row) for columns in pages]
     return painters
@@ -148,8 +151,9 @@ def _paint_summary(content: _Content, page: Page) -> None:
     _paint_views(content, page)
     box, texts = content.summary, content.texts
     top = _paint_findings(content, page)
-    if content.fits_beside_the_views:
-        draw_column(page, box._replace(top=top), content.legend, texts)
+    row = content.row_beside_the_views
+    if row is not None:
+        draw_column(page, box._replace(top=top), content.legend, texts, row)
     else:
         rows = (box.bottom - top) // ROW - 3
         lines = [LegendLine(heading=texts("summary.volumes"))]
