@@ -15,6 +15,7 @@ from operators.result_writers import (
     CsvWriterOperator,
     NiftiWriterOperator,
     OverlayWriterOperator,
+    PdfWriterOperator,
     PreviewPictureWriterOperator,
     PreviewWriterOperator,
     RepairedSourceWriterOperator,
@@ -44,6 +45,7 @@ WRITERS: Mapping[ResultKind, type[ResultWriterOperator]] = {
     ResultKind.PREVIEW: PreviewWriterOperator,
     ResultKind.OVERLAY: OverlayWriterOperator,
     ResultKind.REPORT: ReportWriterOperator,
+    ResultKind.PDF: PdfWriterOperator,
     ResultKind.CSV: CsvWriterOperator,
     ResultKind.NIFTI: NiftiWriterOperator,
 }

@@ -30,6 +30,7 @@ from totalmap.settings import USUAL_RESULTS, ResultKind, Settings
 from totalmap.writers.all_or_nothing import Release, open_release
 from totalmap.writers.measurements_csv import write_measurements_csv
 from totalmap.writers.nifti import write_nifti
+from totalmap.writers.pdf.writer import write_pdf
 from totalmap.writers.preview.writer import write_preview
 from totalmap.writers.report import write_report
 from totalmap.writers.rtstruct.writer import write_rtstruct
@@ -44,6 +45,7 @@ WRITERS: Mapping[ResultKind, Write] = {
     ResultKind.RTSTRUCT: write_rtstruct,
     ResultKind.PREVIEW: write_preview,
     ResultKind.REPORT: write_report,
+    ResultKind.PDF: write_pdf,
     ResultKind.CSV: lambda segmentation, _, release: write_measurements_csv(segmentation, release),
     ResultKind.NIFTI: write_nifti,
 }

@@ -16,8 +16,9 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from tests.segmentations import TASK, segmentation_with, volume_of
 from totalmap.dicom.geometry import to_canonical
+from totalmap.result_options import SegTransferSyntax
 from totalmap.segmentation import Segmentation
-from totalmap.settings import ResultsSection, SegTransferSyntax, Settings
+from totalmap.settings import ResultsSection, Settings
 from totalmap.writers.dicom.codes import structure_code
 
 Write = Callable[[Path], None]

@@ -25,6 +25,7 @@ STAGES = {
     "write_rtstruct": "Writing RT Structure Set",
     "write_preview": "Writing preview",
     "write_overlay": "Writing overlay",
+    "write_pdf": "Writing PDF",
     "write_report": "Writing report",
     "write_csv": "Writing measurements",
     "write_nifti": "Writing NIfTI",

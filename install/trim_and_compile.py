@@ -1,8 +1,9 @@
 """Finishes an installation: removes files that no run needs, and compiles the modules of a run.
 
-The removed files are the tests of the packages, PyTorch's C++ headers and test programs, and
-OpenVINO's plug-ins for devices that TotalMAP does not use. Modules are compiled so that every start
-is fast. pip compiles nothing, because it would compile more modules than a run needs.
+The removed files are the tests of the packages, PyTorch's C++ headers and test programs,
+OpenVINO's plug-ins for devices that TotalMAP does not use, and a font of reportlab. Modules are
+compiled so that every start is fast. pip compiles nothing, because it would compile more modules
+than a run needs.
 Python compiles a module when it first imports it, but not if PYTHONDONTWRITEBYTECODE is set.
 """
 
@@ -27,6 +28,8 @@ OPENVINO_FILES = (
     "libopenvino_intel_npu_plugin.so",
     "cache.json",
 )
+# A font of reportlab that is under the GPL; no code uses it.
+REPORTLAB_FONTS = "DarkGarden*"
 SWITCHED_OFF_BY = "PYTHONDONTWRITEBYTECODE"
 # Importing these compiles what a run and the gateway need, and nothing else.
 ENTRY_POINTS = (
@@ -59,6 +62,7 @@ def _unneeded(packages: Path) -> Iterator[Path]:
     for program in (packages / "torch" / "bin").glob("*"):
         if program.name != TORCH_PROGRAM:
             yield program
+    yield from (packages / "reportlab" / "fonts").glob(REPORTLAB_FONTS)
     for name in OPENVINO_FILES:
         yield packages / "openvino" / "libs" / name
 

@@ -10,6 +10,7 @@ from totalmap.writers.all_or_nothing import Release
 from totalmap.writers.measurements_csv import write_measurements_csv
 from totalmap.writers.nifti import nifti_warnings, write_nifti
 from totalmap.writers.overlay.writer import write_overlay
+from totalmap.writers.pdf.writer import write_pdf
 from totalmap.writers.preview.writer import write_preview, write_preview_picture
 from totalmap.writers.repaired_source import needs_repaired_source, write_repaired_source
 from totalmap.writers.report import write_report
@@ -125,7 +126,7 @@ class PreviewPictureWriterOperator(ResultWriterOperator):
         self, segmentation: Segmentation, settings: Settings, release: Release
     ) -> tuple[Result, ...]:
         """Draws the page, writes it and reads it back."""
-        return write_preview_picture(segmentation, release)
+        return write_preview_picture(segmentation, settings, release)
 
 
 class OverlayWriterOperator(ResultWriterOperator):
@@ -150,6 +151,18 @@ class ReportWriterOperator(ResultWriterOperator):
     ) -> tuple[Result, ...]:
         """Writes the report."""
         return (write_report(segmentation, settings, release),)
+
+
+class PdfWriterOperator(ResultWriterOperator):
+    """Writes the report as an Encapsulated PDF."""
+
+    stage = "write_pdf"
+
+    def write(
+        self, segmentation: Segmentation, settings: Settings, release: Release
+    ) -> tuple[Result, ...]:
+        """Writes the PDF and reads it back."""
+        return (write_pdf(segmentation, settings, release),)
 
 
 class CsvWriterOperator(ResultWriterOperator):

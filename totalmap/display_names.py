@@ -29,7 +29,7 @@ def is_structure(name: str) -> bool:
     return name in _names()
 
 
-def structure_names() -> tuple[str, ...]:
+def known_names() -> tuple[str, ...]:
     """Returns TotalSegmentator's names of all structures that we offer."""
     return tuple(_names())
 

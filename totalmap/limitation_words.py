@@ -1,15 +1,15 @@
 """Holds the words for the limitations of a measurement: one table for every result and page.
 
-SR, CSV, report, preview, dashboard and the findings of quality control take their words from here,
-so a translation replaces only this table.
+SR, CSV and dashboard take their words from here, in English. The sentences of findings are in the
+catalogues (totalmap.texts), as are the words of preview, report and PDF.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from totalmap.display_names import in_sentence
 from totalmap.structures import FEW_VOXELS, Face, Limitation, MeasuredStructure
+from totalmap.texts.catalogue import Joined, Message, StructureName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,14 +24,12 @@ class LimitationWords:
         note: At most two words, for the legend of the preview; empty: the legend marks the volume.
         remark: A clause with the numbers, for the report and the CSV.
         code_meaning: Code Meaning in the SR, at most 64 characters; `{face}` is the side.
-        finding: The sentence of the finding about it; empty if there is none.
     """
 
     label: str
     note: str
     remark: str
     code_meaning: str
-    finding: str = ""
 
 
 LIMITATION_WORDS: Mapping[Limitation, LimitationWords] = {
@@ -40,7 +38,6 @@ LIMITATION_WORDS: Mapping[Limitation, LimitationWords] = {
         note="",
         remark="incomplete: touches the {edges} of the field of view",
         code_meaning="Incomplete: touches {face} edge of field of view",
-        finding="The {structure} is incomplete: it touches the {edges} of the field of view.",
     ),
     Limitation.FEW_VOXELS: LimitationWords(
         label="very small",
@@ -53,8 +50,6 @@ LIMITATION_WORDS: Mapping[Limitation, LimitationWords] = {
         note="{components} pieces",
         remark="{components} separate pieces, the largest is {largest_share}",
         code_meaning="Several separate pieces",
-        finding="The {structure} is in several pieces: the second largest has {second_ml:.0f} mL "
-        "(expected at most {limit_ml:g} mL).",
     ),
 }
 
@@ -89,31 +84,27 @@ def edge_meaning(face: Face) -> str:
     return LIMITATION_WORDS[Limitation.INCOMPLETE].code_meaning.format(face=face)
 
 
-def incomplete_sentence(name: str, faces: Sequence[Face]) -> str:
+def incomplete_sentence(name: str, faces: Sequence[Face]) -> Message:
     """Returns the sentence of a finding: the field of view cuts a structure.
 
     Args:
         name: TotalSegmentator's name of the structure.
         faces: The sides of the field of view that it touches.
     """
-    template = LIMITATION_WORDS[Limitation.INCOMPLETE].finding
-    return template.format(structure=in_sentence(name), edges=_edges(faces))
+    return Message("finding.INCOMPLETE", structure=StructureName(name), edges=_edges(faces))
 
 
-def box_edge_sentence(name: str, faces: Sequence[Face]) -> str:
+def box_edge_sentence(name: str, faces: Sequence[Face]) -> Message:
     """Returns the sentence of a finding: the box of a network cuts a structure.
 
     Args:
         name: TotalSegmentator's name of the structure.
         faces: The sides of the box that it touches.
     """
-    return (
-        f"The {in_sentence(name)} may be cut: it touches the {_edges(faces)} of the box in which "
-        "its network searched."
-    )
+    return Message("finding.BOX_EDGE", structure=StructureName(name), edges=_edges(faces))
 
 
-def several_pieces_sentence(name: str, second_ml: float, limit_ml: float) -> str:
+def several_pieces_sentence(name: str, second_ml: float, limit_ml: float) -> Message:
     """Returns the sentence of a finding: a structure of one piece is found in several.
 
     Args:
@@ -121,8 +112,12 @@ def several_pieces_sentence(name: str, second_ml: float, limit_ml: float) -> str
         second_ml: Volume of the second largest piece, in mL.
         limit_ml: The largest expected volume, in mL.
     """
-    template = LIMITATION_WORDS[Limitation.SEVERAL_COMPONENTS].finding
-    return template.format(structure=in_sentence(name), second_ml=second_ml, limit_ml=limit_ml)
+    return Message(
+        "finding.FRAGMENT",
+        structure=StructureName(name),
+        second_ml=float(second_ml),
+        limit_ml=float(limit_ml),
+    )
 
 
 def _filled(template: str, found: MeasuredStructure) -> str:
@@ -140,8 +135,8 @@ def _percent(share: float) -> str:
     return f"{math.floor(100 * share + 1e-9)}%"
 
 
-def _edges(faces: Sequence[Face]) -> str:
+def _edges(faces: Sequence[Face]) -> Message:
     """Returns, for example, "superior edge", or "left, inferior and superior edges"."""
-    if len(faces) < 2:
-        return f"{''.join(faces)} edge"
-    return f"{', '.join(faces[:-1])} and {faces[-1]} edges"
+    names = tuple(Message(f"face.{face}") for face in faces)
+    number = "one" if len(faces) < 2 else "many"
+    return Message(f"edges.{number}", faces=Joined(names, with_and=True))

@@ -29,6 +29,7 @@ from totalmap.dicom.slice_audit import refuse_size, tilt_findings
 from totalmap.dicom.volume import Volume
 from totalmap.errors import InputError, UnsupportedGeometry
 from totalmap.settings import GeometrySection
+from totalmap.texts.catalogue import Message
 
 SUFFIXES = (".nii", ".nii.gz")
 _GZIP_SIGNATURE = b"\x1f\x8b"
@@ -86,7 +87,7 @@ def read_nifti(path: Path, modality: str, policy: GeometrySection) -> Volume:
         modality=modality,
         slices=(),
         findings=(
-            f"a NIfTI file does not say its modality: its values are taken for {modality}",
+            Message("warning.nifti_modality", modality=modality),
             *_ambiguity(image),
             *tilt_findings(geometry),
         ),

@@ -6,6 +6,20 @@ from enum import StrEnum
 PLACEHOLDERS = ("task", "variant", "rule", "source_number", "source_description", "version")
 
 
+class SegTransferSyntax(StrEnum):
+    """How a SEG is encoded: uncompressed, which every reader reads, or deflated and small."""
+
+    NATIVE = "native"
+    DEFLATED = "deflated"
+
+
+class SegSplit(StrEnum):
+    """Whether one SEG holds all structures, or each body system has a SEG."""
+
+    NONE = "none"
+    BODY_SYSTEM = "body_system"
+
+
 class RoiNames(StrEnum):
     """The names of ROIs in an RTSTRUCT: TotalSegmentator's, or those of AAPM's TG-263."""
 

@@ -21,7 +21,14 @@ from totalsegmentator.registry import task_modality
 from totalmap.errors import ConfigError
 from totalmap.log import LogFormat
 from totalmap.process_environment import process_environment
-from totalmap.result_options import NiftiGrid, RoiNames, require_known_placeholders
+from totalmap.report_settings import ReportSection
+from totalmap.result_options import (
+    NiftiGrid,
+    RoiNames,
+    SegSplit,
+    SegTransferSyntax,
+    require_known_placeholders,
+)
 from totalmap.selection_settings import SelectionSection
 from totalmap.settings_errors import key_elsewhere, not_one_of
 from totalmap.settings_file import Section, read_sections, validated
@@ -105,20 +112,7 @@ class ResultKind(StrEnum):
     REPORT = "report"
     CSV = "csv"
     NIFTI = "nifti"
-
-
-class SegTransferSyntax(StrEnum):
-    """How a SEG is encoded: uncompressed, which every reader reads, or deflated and small."""
-
-    NATIVE = "native"
-    DEFLATED = "deflated"
-
-
-class SegSplit(StrEnum):
-    """Whether one SEG holds all structures, or each body system has a SEG."""
-
-    NONE = "none"
-    BODY_SYSTEM = "body_system"
+    PDF = "pdf"
 
 
 class GapPolicy(StrEnum):
@@ -128,8 +122,9 @@ class GapPolicy(StrEnum):
     FILL = "fill"
 
 
-# Few viewers read a label map, and an overlay is needed only where viewers show no SEG.
-_UNUSUAL_RESULTS = (ResultKind.SEG_LABELMAP, ResultKind.OVERLAY)
+# Few viewers read a label map, an overlay is needed only where viewers show no SEG, and the PDF
+# repeats the report.
+_UNUSUAL_RESULTS = (ResultKind.SEG_LABELMAP, ResultKind.OVERLAY, ResultKind.PDF)
 USUAL_RESULTS = tuple(kind for kind in ResultKind if kind not in _UNUSUAL_RESULTS)
 
 # What can be sent to a PACS.
@@ -204,6 +199,7 @@ class SeriesNumbersSection(Section):
     preview: int = Field(default=9005, ge=0, le=MAX_INTEGER_STRING)
     rejection: int = Field(default=9006, ge=0, le=MAX_INTEGER_STRING)
     overlay: int = Field(default=9007, ge=0, le=MAX_INTEGER_STRING)
+    pdf: int = Field(default=9008, ge=0, le=MAX_INTEGER_STRING)
 
     def of(self, kind: ResultKind) -> int:
         """Returns the number of a kind that is a DICOM object."""
@@ -269,6 +265,10 @@ class LoggingSection(Section):
     format: LogFormat = "text"
 
 
+# The sections that decide a result.
+_DECIDING = {"study", "selection", "geometry", "segmentation", "results", "report", "quality"}
+
+
 class Settings(Section):
     """All sections of app.yaml."""
 
@@ -279,6 +279,7 @@ class Settings(Section):
     geometry: GeometrySection = GeometrySection()
     segmentation: SegmentationSection = SegmentationSection()
     results: ResultsSection = ResultsSection()
+    report: ReportSection = ReportSection()
     quality: QualitySection = QualitySection()
     logging: LoggingSection = LoggingSection()
 
@@ -290,7 +291,7 @@ class Settings(Section):
         no result.
         """
         document = self.model_dump_json(
-            include={"study", "selection", "geometry", "segmentation", "results", "quality"},
+            include=_DECIDING,
             exclude={
                 "segmentation": {
                     "device",

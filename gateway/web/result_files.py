@@ -1,7 +1,7 @@
 """Reads the results of jobs that the page may show from their output folders."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
@@ -14,7 +14,9 @@ from gateway.store.file_storage import STATUS_NAME, Storage
 from gateway.store.jobs import JobList
 from totalmap.display_names import display_name
 from totalmap.finding import Severity
-from totalmap.limitation_words import limitation_label
+from totalmap.limitation_words import INCOMPLETE_MARK, limitation_label
+from totalmap.structures import Limitation
+from totalmap.texts.catalogue import Language, texts_in
 
 PREVIEW_NAME = "preview.png"
 REPORT_NAME = "report.html"
@@ -73,12 +75,13 @@ class ShownStructure:
 
     Attributes:
         series: The folder of its series, if a job segmented several series; otherwise empty.
+        volume: In mL with three significant digits, with a mark in front if it is incomplete.
         remarks: Limitations of the volume.
     """
 
     series: str
     name: str
-    volume_ml: float
+    volume: str
     remarks: tuple[str, ...]
 
 
@@ -170,9 +173,14 @@ def _structure(structure: Mapping[str, Any]) -> ShownStructure:
     return ShownStructure(
         series=structure.get("folder", ""),
         name=display_name(structure["name"]),
-        volume_ml=structure["volume_ml"],
+        volume=_volume(structure["volume_ml"], structure["flags"]),
         remarks=tuple(map(limitation_label, structure["flags"])),
     )
+
+
+def _volume(volume_ml: float, flags: Collection[str]) -> str:
+    text = texts_in(Language.ENGLISH).number(volume_ml)
+    return f"{INCOMPLETE_MARK} {text}" if Limitation.INCOMPLETE in flags else text
 
 
 def _finding(finding: Mapping[str, Any]) -> ShownFinding:

@@ -11,10 +11,12 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from tests.servers import Orthanc, require_program, running_orthanc
+from totalmap.result_options import SegTransferSyntax
 from totalmap.segmentation import Segmentation
-from totalmap.settings import ResultsSection, SegTransferSyntax, Settings
+from totalmap.settings import ResultsSection, Settings
 from totalmap.writers.all_or_nothing import Release, open_release
 from totalmap.writers.overlay.writer import write_overlay
+from totalmap.writers.pdf.writer import write_pdf
 from totalmap.writers.preview.writer import write_preview
 from totalmap.writers.repaired_source import write_repaired_source
 from totalmap.writers.rtstruct.writer import write_rtstruct
@@ -36,6 +38,7 @@ OBJECTS: dict[str, Write] = {
     "RTSTRUCT": lambda one, release: write_rtstruct(one, NATIVE, release),
     "overlay": lambda one, release: write_overlay(one, NATIVE, release),
     "preview": lambda one, release: write_preview(one, NATIVE, release),
+    "PDF": lambda one, release: write_pdf(one, NATIVE, release),
     "source": lambda one, release: write_repaired_source(one.volume, release),
 }
 

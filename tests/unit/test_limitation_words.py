@@ -40,7 +40,6 @@ def test_every_result_names_a_limitation_by_the_same_word(limitation: Limitation
     for text in (words.label, words.remark, words.code_meaning):
         assert word in text.lower()
     assert word in (words.note or INCOMPLETE_EXPLAINED).lower()
-    assert not words.finding or word in words.finding.lower()
     assert limitation_label(limitation.value) == words.label
 
 

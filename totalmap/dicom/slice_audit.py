@@ -25,6 +25,7 @@ from totalmap.dicom.slices import (
 from totalmap.dicom.stacks import Stack
 from totalmap.errors import IncompleteSeries, UnsupportedGeometry
 from totalmap.settings import GapPolicy, GeometrySection
+from totalmap.texts.catalogue import Message
 
 # Two voxels of TotalSegmentator's coarsest network.
 MIN_EXTENT_MM = 12.0
@@ -120,7 +121,7 @@ def describe_faults(stack: Stack) -> str:
     if not faulty:
         return ""
     named = _named(faulty, lambda item: f"{item.instance.file_name} ({item.frame.fault})")
-    return f"{len(faulty)} of {len(stack.slices)} images can't be used: {named}"
+    return Message("warning.faulty", faulty=len(faulty), of=len(stack.slices), names=named)
 
 
 def _named(slices: Iterable[Slice], name_of: Callable[[Slice], str]) -> str:
@@ -139,7 +140,7 @@ def _audit_faults(stack: Stack, policy: GeometrySection) -> list[str]:
         return []
     if policy.gaps is GapPolicy.REJECT and not _is_complete_without_faulty(stack):
         raise IncompleteSeries(f"{finding}; {ALLOW_GAPS}")
-    return [f"{finding}; left out"]
+    return [Message("warning.left_out", finding=finding)]
 
 
 def _is_complete_without_faulty(stack: Stack) -> bool:
@@ -158,7 +159,7 @@ def _notes(left_out: tuple[LeftOut, ...]) -> Iterator[str]:
     for reason in dict.fromkeys(item.reason for item in left_out):
         slices = [item.slice for item in left_out if item.reason == reason]
         named = _named(slices, lambda item: item.instance.file_name)
-        yield f"{len(slices)} images are left out ({reason}): {named}"
+        yield Message("warning.images", count=len(slices), reason=reason, names=named)
 
 
 def _refuse_doubled(distances: NDArray[np.float64], slices: tuple[Slice, ...]) -> None:
@@ -197,12 +198,9 @@ def _steps(
     whole = np.rint(places / typical)
     missing = int(whole[-1]) - count
     if is_close(whole, places) and missing <= GAP_SHARE * count:
-        finding = (
-            f"{missing} slices are missing: gaps of up to {largest:.2f} mm between slices "
-            f"{typical:.2f} mm apart"
-        )
+        finding = Message("warning.missing", missing=missing, largest=largest, typical=typical)
     else:
-        finding = f"the distances of slices vary from {gaps.min():.2f} to {largest:.2f} mm"
+        finding = Message("warning.distances", smallest=float(gaps.min()), largest=largest)
         whole = places / float(gaps.min())
     if policy.gaps is GapPolicy.REJECT:
         raise IncompleteSeries(f"{finding}; {ALLOW_GAPS}")
@@ -210,7 +208,7 @@ def _steps(
         raise IncompleteSeries(
             f"{finding}; geometry.max_gap_mm allows at most {policy.max_gap_mm:g} mm"
         )
-    return whole, [f"{finding}; values between the slices were interpolated for the network"]
+    return whole, [Message("warning.interpolated", finding=finding)]
 
 
 def _refuse_shifts(deviations: NDArray[np.float64]) -> None:
@@ -256,17 +254,11 @@ def tilt_findings(geometry: Geometry) -> list[str]:
     """Returns sentences about slices that are not stacked along their normal."""
     if geometry.tilt_degrees <= NEGLIGIBLE_TILT_DEGREES:
         return []
-    return [
-        f"the gantry was tilted by {geometry.tilt_degrees:.1f} degrees: straightened for the "
-        "network, masks lie on the tilted slices"
-    ]
+    return [Message("warning.tilt", degrees=geometry.tilt_degrees)]
 
 
 def _rescales(slices: tuple[Slice, ...]) -> list[str]:
     without = sum(item.frame.rescale is None for item in slices)
     if slices[0].instance.modality != "CT" or not without:
         return []
-    return [
-        f"{without} of {len(slices)} slices have no Rescale Slope and Intercept: their stored "
-        "values are used as HU"
-    ]
+    return [Message("warning.rescale", without=without, of=len(slices))]

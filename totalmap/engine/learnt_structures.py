@@ -15,6 +15,7 @@ from totalmap.engine.nnunet_plans import IGNORE_LABEL
 from totalmap.engine.tasks import Task
 from totalmap.errors import ConfigError, ModelError
 from totalmap.structures import Structure
+from totalmap.texts.catalogue import Joined, Message
 
 LEARNT_KEY = "learnt"
 _BACKGROUND = 0
@@ -75,10 +76,11 @@ def why_fewer(task: Task) -> str:
     """Returns a sentence about the structures that are not looked for; empty if there are none."""
     if not task.unlearnt:
         return ""
-    return (
-        f"the weights have not learnt {_names(task.unlearnt)}"
-        f"{_of_the_task(task)}; these are not looked for"
-    )
+    if len(task.unlearnt) <= _FEW:
+        names = Joined(tuple(structure.name for structure in task.unlearnt))
+        return Message("warning.unlearnt", names=names)
+    of = len(task.structures) + len(task.unlearnt)
+    return Message("warning.unlearnt_many", count=len(task.unlearnt), of=of, task=task.name)
 
 
 def _declared(path: Path, dataset: Mapping[str, Any], labels: Mapping[str, int]) -> list[str]:
@@ -94,9 +96,3 @@ def _names(structures: Sequence[Structure]) -> str:
     if len(structures) > _FEW:
         return f"{len(structures)} structures"
     return ", ".join(structure.name for structure in structures)
-
-
-def _of_the_task(task: Task) -> str:
-    if len(task.unlearnt) <= _FEW:
-        return ""
-    return f" of the {len(task.structures) + len(task.unlearnt)} of task {task.name}"

@@ -26,6 +26,7 @@ from totalmap.engine.learnt_structures import why_fewer
 from totalmap.engine.resample import Resample
 from totalmap.engine.tasks import Crop, Task
 from totalmap.segmentation import InferenceLabels, ModelIdentity, Segmentation
+from totalmap.texts.catalogue import Joined, Message, StructureName
 
 Progress = Callable[[int, int], None]
 """Called with the number of tiles done and the number of all tiles."""
@@ -184,7 +185,5 @@ def _why_nothing(task: Task, search: Crop) -> str:
     names = [
         structure.name for structure in search.task.structures if structure.label in search.labels
     ]
-    return (
-        f"task {task.name} searches only around {', '.join(names)}, and the rough network found "
-        "none of them"
-    )
+    around = Joined(tuple(map(StructureName, names)))
+    return Message("warning.nothing_around", task=task.name, names=around)

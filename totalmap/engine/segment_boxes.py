@@ -23,6 +23,7 @@ from totalmap.engine.tasks import Task
 from totalmap.segmentation import InferenceLabels, Segmentation
 from totalmap.settings import Search
 from totalmap.structures import BoxContact, Face, Structure
+from totalmap.texts.catalogue import Message
 
 
 class BoxPredictor(Predictor, Protocol):
@@ -205,7 +206,5 @@ def _present(structures: Iterable[Structure], labels: NDArray[np.uint8]) -> Iter
 
 def _why_not_run(task: Task) -> str:
     networks = ", ".join(model.dataset for model in task.models)
-    return (
-        f"network {networks} did not run: the rough network found none of the "
-        f"{len(task.structures) + len(task.unlearnt)} structures that it searches around"
-    )
+    around = len(task.structures) + len(task.unlearnt)
+    return Message("warning.not_run", networks=networks, around=around)

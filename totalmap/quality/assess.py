@@ -2,12 +2,12 @@
 
 from collections.abc import Collection, Iterable, Iterator
 
-from totalmap.display_names import in_sentence
 from totalmap.finding import Assessment, Finding, Severity
 from totalmap.limitation_words import box_edge_sentence
 from totalmap.quality.plausibility.assess_plausibility import assess_plausibility
 from totalmap.segmentation import Confidence, Opinion, Segmentation
 from totalmap.structures import BoxContact
+from totalmap.texts.catalogue import Message, StructureName
 
 # On the reference labels of a CT, brought to both resolutions, structures above 1 mL have a Dice of
 # at least 0.81. Of 30 labels that were corrupted at one resolution, 29 lie below 0.7.
@@ -69,9 +69,14 @@ def _disagreements(opinions: tuple[Opinion, ...], incomplete: Collection[str]) -
             yield Finding(
                 code="DISAGREEMENT",
                 severity=Severity.REVIEW,
-                sentence=f"Two networks disagree about the {in_sentence(name)}: Dice {dice:.2f} "
-                f"(expected at least {LOWEST_DICE}), {opinion.volume_ml:.0f} mL in this result and "
-                f"{opinion.other_volume_ml:.0f} mL in the other one.",
+                sentence=Message(
+                    "finding.DISAGREEMENT",
+                    structure=StructureName(name),
+                    dice=float(dice),
+                    limit=LOWEST_DICE,
+                    volume_ml=float(opinion.volume_ml),
+                    other_ml=float(opinion.other_volume_ml),
+                ),
                 structure=name,
                 value=round(dice, 4),
                 limit=LOWEST_DICE,

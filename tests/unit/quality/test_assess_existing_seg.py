@@ -21,8 +21,9 @@ from totalmap.quality.assess_existing_seg import (
     structure_name,
 )
 from totalmap.quality.suitability.assess_suitability import with_suitability
+from totalmap.result_options import SegSplit
 from totalmap.segmentation import Segmentation
-from totalmap.settings import ResultsSection, SegSplit, Settings
+from totalmap.settings import ResultsSection, Settings
 from totalmap.writers.all_or_nothing import open_release
 from totalmap.writers.seg.binary import write_seg
 from totalmap.writers.seg.labelmap import write_seg_labelmap

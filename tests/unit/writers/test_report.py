@@ -10,11 +10,13 @@ import pytest
 from PIL import Image
 
 from tests.segmentations import MODEL
-from totalmap.limitation_words import remarks
+from totalmap.report_settings import Identify, ReportSection
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
+from totalmap.texts.catalogue import Language, texts_in
 from totalmap.writers.all_or_nothing import open_release
 from totalmap.writers.dicom.codes import structure_code
+from totalmap.writers.presentation.structure_tables import note_on
 from totalmap.writers.report import report_html, write_report
 
 # Elements that need no end.
@@ -62,12 +64,13 @@ def page(html: str) -> Page:
 def test_report_shows_every_structure_with_its_numbers_and_remarks(
     page: Page, true_segmentation: Segmentation
 ) -> None:
+    english = texts_in(Language.ENGLISH)
     for found in true_segmentation.found():
         name = structure_code(found.structure.name).display_name
         row = re.search(rf"^{re.escape(name)}\n(.*?)\n\n", page.text, re.MULTILINE | re.DOTALL)
         assert row, name
-        assert f"{found.mean:,.1f}\n{found.sd:,.1f}\n{found.voxels:,}" in row[1]
-        assert remarks(found) in row[1]
+        assert f"{english.number(found.volume_ml)}\n{round(found.mean)}\n" in row[1]
+        assert note_on(found, english) in row[1]
     missing = structure_code("urinary_bladder").display_name
     assert re.search(rf"Looked for and not found \(\d+\): .*{missing}", page.text)
 
@@ -86,7 +89,7 @@ def test_report_of_a_demo_model_says_so(true_segmentation: Segmentation) -> None
     demo = replace(true_segmentation, models=(replace(MODEL, notice="for trying out only"),))
     text = Page(report_html(demo, Settings())).text
     assert "DEMO MODEL, not for patients" in text
-    assert "for trying out only" in text
+    assert "Warning: For trying out only" in text
 
 
 def test_report_escapes_all_values(true_segmentation: Segmentation) -> None:
@@ -124,7 +127,7 @@ def test_report_contains_its_pictures_with_descriptions(page: Page) -> None:
 
 def test_report_has_the_marks_that_screen_readers_need(page: Page) -> None:
     assert page.all("html") == [{"lang": "en"}]
-    assert len(page.all("caption")) == len(page.all("table")) == 2
+    assert len(page.all("caption")) == len(page.all("table")) > 2
     assert all(header.get("scope") in ("col", "row") for header in page.all("th"))
     assert len(page.all("h1")) == len(page.all("main")) == 1
 
@@ -144,3 +147,25 @@ def test_same_result_gives_the_same_report_bytes(
         release.publish({})
     assert result.path == "results/report.html"
     assert (tmp_path / result.path).read_text(encoding="utf-8") == html
+
+
+NAME, PATIENT_ID, ACCESSION = "PHANTOM, TOTALMAP", "TM-PHANTOM-0001", "TMACC0001"
+
+
+@pytest.mark.parametrize(
+    ("identify", "shown"),
+    [
+        (Identify.NONE, set()),
+        (Identify.ACCESSION, {ACCESSION, "Trunk 3.0 STANDARD"}),
+        (Identify.FULL, {ACCESSION, "Trunk 3.0 STANDARD", NAME, PATIENT_ID, "1970-01-02"}),
+    ],
+)
+def test_report_identifies_the_patient_only_as_far_as_the_settings_allow(
+    true_segmentation: Segmentation, identify: Identify, shown: set[str]
+) -> None:
+    settings = Settings(report=ReportSection(identify=identify))
+    text = Page(report_html(true_segmentation, settings)).text
+    everything = (ACCESSION, "Trunk 3.0 STANDARD", NAME, PATIENT_ID, "1970-01-02")
+    assert {value for value in everything if value in text} == shown
+    assert re.search(r"Study date\s*2020-03-04", text)
+    assert re.search(r"Series\s*2\b", text)

@@ -9,7 +9,6 @@ from itertools import combinations
 
 import numpy as np
 
-from totalmap.display_names import in_sentence, pair_in_sentence
 from totalmap.finding import Finding, Severity
 from totalmap.quality.plausibility.anatomy_table import (
     LEFT,
@@ -22,11 +21,13 @@ from totalmap.quality.plausibility.anatomy_table import (
     level_name,
 )
 from totalmap.quality.plausibility.body_statistics import Body, SpineScale
+from totalmap.texts.catalogue import Joined, Message, PairName, StructureName
 
 # Closer to the middle, a structure may lie on either side, since a spine may be bent.
 _MARGIN_MM = 10.0
 # A structure whose second largest piece has this share of it is in pieces.
 _IN_PIECES_SHARE = 0.1
+_NAMED = 3  # pairs that a sentence names
 # Unpaired organs show the sides if they usually lie this far from the middle.
 _ASIDE_MM = 12.0
 _SITUS_ORGANS = (
@@ -70,13 +71,13 @@ def mirrored(body: Body) -> Iterator[Finding]:
         pair for pair in swapped if all(body.second_share(name) < _IN_PIECES_SHARE for name in pair)
     ]
     most = 2 * len(swapped) > len(body.pairs)
-    names = [pair_in_sentence(left) for left, _ in swapped]
-    some = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    names = Joined(tuple(PairName(left) for left, _ in swapped[:_NAMED]))
+    more = len(swapped) - _NAMED
+    some = Message("names.more", names=names, more=more) if more > 0 else names
     yield Finding(
         code="MIRRORED",
         severity=Severity.REJECT if sure or most else Severity.REVIEW,
-        sentence=f"Left and right are swapped in {len(swapped)} of {len(body.pairs)} pairs of "
-        f"structures (expected 0): {some}.",
+        sentence=Message("finding.MIRRORED", swapped=len(swapped), of=len(body.pairs), names=some),
         structure=swapped[0][0] if len(swapped) == 1 else None,
         value=float(len(swapped)),
         limit=0.0,
@@ -93,9 +94,12 @@ def situs(body: Body) -> Iterator[Finding]:
         yield Finding(
             code="SITUS",
             severity=Severity.REJECT,
-            sentence=f"{len(wrong)} organs lie on the wrong side of the body (expected at most "
-            f"{_SITUS_MINIMUM - 1}): {', '.join(map(in_sentence, wrong))}. "
-            "The images may be mirrored, or the patient has a situs inversus.",
+            sentence=Message(
+                "finding.SITUS",
+                wrong=len(wrong),
+                limit=_SITUS_MINIMUM - 1,
+                names=Joined(tuple(map(StructureName, wrong))),
+            ),
             value=float(len(wrong)),
             limit=float(_SITUS_MINIMUM - 1),
             unit="{organs}",
@@ -122,16 +126,10 @@ def orientation(body: Body) -> Iterator[Finding]:
     """
     upside_down = _share_upside_down(body)
     if upside_down is not None and upside_down > _MOST:
-        yield _wrong_way(
-            "The body is upside down", "pairs of structures are in reverse order", upside_down
-        )
+        yield _wrong_way("upside_down", upside_down)
     reversed_share = _share_back_to_front(body)
     if reversed_share is not None and reversed_share > _MOST:
-        yield _wrong_way(
-            "Front and back are swapped",
-            "structures lie on the wrong side of the spine",
-            reversed_share,
-        )
+        yield _wrong_way("back_to_front", reversed_share)
 
 
 def level(body: Body) -> Iterator[Finding]:
@@ -169,8 +167,9 @@ def absent(body: Body) -> Iterator[Finding]:
             yield Finding(
                 code="ABSENT",
                 severity=Severity.REVIEW,
-                sentence=f"The {in_sentence(name)} was not found, although its usual levels "
-                f"({_between(known.levels)}) are in view.",
+                sentence=Message(
+                    "finding.ABSENT", structure=StructureName(name), levels=_between(known.levels)
+                ),
                 structure=name,
             )
 
@@ -197,8 +196,12 @@ def _wrong_side(body: Body, name: str) -> Finding:
     return Finding(
         code="SIDE",
         severity=Severity.REVIEW,
-        sentence=f"The {in_sentence(name)} lies {beyond_mm:.0f} mm on the wrong side of the spine "
-        f"(expected at most {_MARGIN_MM:.0f} mm).",
+        sentence=Message(
+            "finding.SIDE",
+            structure=StructureName(name),
+            beyond_mm=float(beyond_mm),
+            limit=_MARGIN_MM,
+        ),
         structure=name,
         value=round(beyond_mm, 1),
         limit=_MARGIN_MM,
@@ -206,12 +209,11 @@ def _wrong_side(body: Body, name: str) -> Finding:
     )
 
 
-def _wrong_way(fault: str, counted: str, share: float) -> Finding:
+def _wrong_way(fault: str, share: float) -> Finding:
     return Finding(
         code="ORIENTATION",
         severity=Severity.REJECT,
-        sentence=f"{fault}: {100 * share:.0f} % of the {counted} (expected at most "
-        f"{100 * _MOST:.0f} %).",
+        sentence=Message(f"finding.ORIENTATION.{fault}", percent=100 * share, limit=100 * _MOST),
         value=round(share, 2),
         limit=_MOST,
         unit="1",
@@ -265,8 +267,13 @@ def _off_level(name: str, usual: Range, at: float, excess: float) -> Finding:
     return Finding(
         code="LEVEL",
         severity=Severity.REJECT if is_impossible else Severity.REVIEW,
-        sentence=f"The {in_sentence(name)} lies at the level of {level_name(at)}, {excess:.1f} "
-        f"vertebrae outside its expected levels ({_between(usual)}).",
+        sentence=Message(
+            "finding.LEVEL",
+            structure=StructureName(name),
+            level=level_name(at),
+            excess=float(excess),
+            levels=_between(usual),
+        ),
         structure=name,
         value=round(excess, 1),
         limit=_IMPOSSIBLE_LEVELS if is_impossible else _UNUSUAL_LEVELS,
@@ -276,7 +283,7 @@ def _off_level(name: str, usual: Range, at: float, excess: float) -> Finding:
 
 def _between(levels: Range) -> str:
     high, low = level_name(levels.low), level_name(levels.high)
-    return high if high == low else f"{high} to {low}"
+    return high if high == low else Message("word.to", first=high, last=low)
 
 
 def _is_in_view(body: Body, scale: SpineScale, known: Anatomy, levels: Range) -> bool:

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from totalmap.display_names import in_sentence, pair_in_sentence
 from totalmap.finding import Finding, Severity
 from totalmap.limitation_words import incomplete_sentence, several_pieces_sentence
 from totalmap.quality.plausibility.anatomy_table import Range, anatomy
 from totalmap.quality.plausibility.body_statistics import Body
+from totalmap.texts.catalogue import Message, PairName, StructureName
 
 # Networks often leave smaller second pieces.
 _FRAGMENT_ML, _FRAGMENT_SHARE = 2.0, 0.01
@@ -61,8 +61,12 @@ def hole(body: Body) -> Iterator[Finding]:
             yield Finding(
                 code="HOLE",
                 severity=Severity.REVIEW,
-                sentence=f"{100 * share:.0f} % of the {in_sentence(name)} are unlabelled holes "
-                f"(expected at most {100 * _HOLE_SHARE:.0f} %).",
+                sentence=Message(
+                    "finding.HOLE",
+                    structure=StructureName(name),
+                    percent=100 * share,
+                    limit=100 * _HOLE_SHARE,
+                ),
                 structure=name,
                 value=round(share, 3),
                 limit=_HOLE_SHARE,
@@ -85,9 +89,14 @@ def volume(body: Body) -> Iterator[Finding]:
         yield Finding(
             code="VOLUME",
             severity=Severity.REVIEW if is_implausible else Severity.INFORMATION,
-            sentence=f"The volume of the {in_sentence(name)} is "
-            f"{'implausible' if is_implausible else 'unusual'}: {volume_ml:.0f} mL (expected "
-            f"{band.low:.0f} to {band.high:.0f} mL).",
+            sentence=Message(
+                "finding.VOLUME",
+                structure=StructureName(name),
+                how=Message("word.implausible" if is_implausible else "word.unusual"),
+                volume_ml=float(volume_ml),
+                low=float(band.low),
+                high=float(band.high),
+            ),
             structure=name,
             value=round(volume_ml, 1),
             limit=round(band.low if volume_ml < band.low else band.high, 1),
@@ -106,8 +115,12 @@ def asymmetry(body: Body) -> Iterator[Finding]:
         yield Finding(
             code="ASYMMETRY",
             severity=Severity.REVIEW,
-            sentence=f"The {pair_in_sentence(left)} of one side is {large / small:.1f} times as "
-            f"large as that of the other side (expected at most {_ASYMMETRY:g} times).",
+            sentence=Message(
+                "finding.ASYMMETRY",
+                pair=PairName(left),
+                times=float(large / small),
+                limit=_ASYMMETRY,
+            ),
             structure=left if body.volume_ml(left) == small else right,
             value=round(large / small, 1),
             limit=_ASYMMETRY,
@@ -128,9 +141,14 @@ def density(body: Body) -> Iterator[Finding]:
             yield Finding(
                 code="HU",
                 severity=Severity.REVIEW,
-                sentence=f"25 % of the {in_sentence(name)} is "
-                f"{'below' if is_too_light else 'above'} {value:.0f} HU (expected "
-                f"{known.hu.low:.0f} to {known.hu.high:.0f} HU).",
+                sentence=Message(
+                    "finding.HU",
+                    structure=StructureName(name),
+                    side=Message("word.below" if is_too_light else "word.above"),
+                    value=float(value),
+                    low=float(known.hu.low),
+                    high=float(known.hu.high),
+                ),
                 structure=name,
                 value=value,
                 limit=limit,

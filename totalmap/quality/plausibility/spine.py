@@ -17,6 +17,7 @@ from totalmap.quality.plausibility.anatomy_table import (
 )
 from totalmap.quality.plausibility.body_statistics import Body, SpineScale
 from totalmap.structures import Face
+from totalmap.texts.catalogue import Message
 
 # Expected distance of two neighbouring vertebrae, as a multiple of the distances around them.
 _SHORTEST_STEP, _LONGEST_STEP = 0.6, 1.45
@@ -48,8 +49,12 @@ def vertebra_order(body: Body) -> Iterator[Finding]:
             yield Finding(
                 code="VERTEBRA_ORDER",
                 severity=Severity.REJECT,
-                sentence=f"Vertebra {level_name(next_number)} lies {-above:.0f} mm above "
-                f"{level_name(number)} (expected below).",
+                sentence=Message(
+                    "finding.VERTEBRA_ORDER",
+                    lower=level_name(next_number),
+                    upper=level_name(number),
+                    distance_mm=abs(above),
+                ),
                 structure=lower,
                 value=round(above, 1),
                 limit=0.0,
@@ -70,8 +75,12 @@ def vertebra_missing(body: Body) -> Iterator[Finding]:
                 yield Finding(
                     code="VERTEBRA_MISSING",
                     severity=Severity.REJECT,
-                    sentence=f"Vertebra {level_name(missing)} was not found, but "
-                    f"{level_name(upper)} above and {level_name(lower)} below were.",
+                    sentence=Message(
+                        "finding.VERTEBRA_MISSING",
+                        missing=level_name(missing),
+                        upper=level_name(upper),
+                        lower=level_name(lower),
+                    ),
                     structure=vertebra_name(missing),
                 )
 
@@ -91,8 +100,14 @@ def vertebra_step(body: Body) -> Iterator[Finding]:
         yield Finding(
             code="VERTEBRA_STEP",
             severity=Severity.REVIEW,
-            sentence=f"The distance of vertebrae {upper} and {lower} is {share:.2f} times that of "
-            f"their neighbours (expected {_SHORTEST_STEP} to {_LONGEST_STEP} times).",
+            sentence=Message(
+                "finding.VERTEBRA_STEP",
+                upper=upper,
+                lower=lower,
+                times=share,
+                shortest=_SHORTEST_STEP,
+                longest=_LONGEST_STEP,
+            ),
             structure=vertebra_name(int(scale.levels[n])),
             value=round(share, 2),
             limit=_SHORTEST_STEP if share < 1 else _LONGEST_STEP,
@@ -120,9 +135,14 @@ def rib_vertebra(body: Body) -> Iterator[Finding]:
     yield Finding(
         code="RIB_VERTEBRA",
         severity=Severity.REJECT,
-        sentence=f"The heads of {len(off)} of {len(heads)} ribs lie {abs(offset):.1f} vertebrae "
-        f"{'below' if offset > 0 else 'above'} their expected level (expected at most "
-        f"{_RIB_LIMIT_LEVELS}): ribs and vertebrae do not match.",
+        sentence=Message(
+            "finding.RIB_VERTEBRA",
+            off=len(off),
+            of=len(heads),
+            offset=abs(offset),
+            side=Message("word.below" if offset > 0 else "word.above"),
+            limit=_RIB_LIMIT_LEVELS,
+        ),
         value=round(offset, 2),
         limit=_RIB_LIMIT_LEVELS,
         unit="{vertebrae}",
@@ -141,18 +161,17 @@ def sacrum(body: Body) -> Iterator[Finding]:
     top = float(body.end(_SACRUM, Face.SUPERIOR)[2])
     gap = float(body.centre(vertebra_name(lowest))[2]) - top
     if lowest != LOWEST_VERTEBRA:
-        yield _mismatch(
-            f"The lowest vertebra above the sacrum is {level_name(lowest)} (expected L5)"
-        )
+        yield _mismatch(Message("finding.SACRUM.lowest", lowest=level_name(lowest)))
     elif body.scale is not None:
         levels = gap / body.scale.step_at(LOWEST_VERTEBRA)
         if not -_SACRUM_LIMIT_LEVELS < levels < _SACRUM_LIMIT_LEVELS:
-            where = "above" if levels > 0 else "below"
-            yield _mismatch(
-                f"Vertebra L5 lies {abs(levels):.1f} vertebrae {where} the top of the sacrum "
-                f"(expected at most {_SACRUM_LIMIT_LEVELS})",
-                round(levels, 2),
+            sentence = Message(
+                "finding.SACRUM.distance",
+                levels=abs(levels),
+                side=Message("word.above" if levels > 0 else "word.below"),
+                limit=_SACRUM_LIMIT_LEVELS,
             )
+            yield _mismatch(sentence, round(levels, 2))
 
 
 def _can_be_compared(body: Body, upper: str, lower: str) -> bool:
@@ -167,11 +186,11 @@ def _can_be_compared(body: Body, upper: str, lower: str) -> bool:
     return Face.SUPERIOR in of_lower - of_upper or Face.INFERIOR in of_upper - of_lower
 
 
-def _mismatch(sentence: str, levels: float | None = None) -> Finding:
+def _mismatch(sentence: Message, levels: float | None = None) -> Finding:
     return Finding(
         code="SACRUM",
         severity=Severity.REJECT,
-        sentence=f"{sentence}: vertebrae and sacrum do not match.",
+        sentence=sentence,
         structure=_ABOVE_SACRUM,
         value=levels,
         limit=None if levels is None else _SACRUM_LIMIT_LEVELS,

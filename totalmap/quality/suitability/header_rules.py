@@ -10,11 +10,12 @@ from totalmap.dicom.file_reader import read_header
 from totalmap.dicom.frame import is_sharp_kernel
 from totalmap.dicom.geometry import NEGLIGIBLE_TILT_DEGREES, Geometry
 from totalmap.dicom.header import Header
-from totalmap.dicom.image_kinds import IMAGE_TYPE_WORDS, NOT_HU
+from totalmap.dicom.image_kinds import NOT_HU
 from totalmap.dicom.volume import Volume
 from totalmap.finding import Finding, Severity
 from totalmap.selection_settings import Orientation
 from totalmap.structures import Face
+from totalmap.texts.catalogue import Joined, Message
 
 # Dice 0.81 in adults, 0.73 in children: 10.1007/s10278-024-01273-w.
 ADULT_YEARS = 16
@@ -44,11 +45,13 @@ _KINDS = (
     ("PROJECTION", ("AVERAGE", "MEAN")),
     ("DERIVED", ("SECONDARY", "DERIVED")),
 )
-_MEANINGS = {
-    "LOCALIZER": "a localizer",
-    "PROJECTION": "a projection of several slices",
-    "REFORMAT": IMAGE_TYPE_WORDS["MPR"],
-    "DERIVED": "computed from other images",
+# The words for a kind in the catalogues, where they say more than its code.
+_KIND_KEYS = {
+    "MIP": "maximum",
+    "MAX_IP": "maximum",
+    "MINIP": "minimum",
+    "MIN_IP": "minimum",
+    "SECONDARY": "secondary",
 }
 
 _AGE = re.compile(r"(\d{1,3})([DWMY])")  # VR AS
@@ -107,8 +110,7 @@ def _other_patient(volume: Volume) -> Iterator[Finding]:
         yield Finding(
             code="OTHER_PATIENT",
             severity=Severity.REVIEW,
-            sentence=f"Series of the study disagree in {', '.join(names)}: make sure that the "
-            "segmented series belongs to the patient it names.",
+            sentence=Message("finding.OTHER_PATIENT", names=Joined(tuple(names))),
         )
 
 
@@ -120,8 +122,7 @@ def _child(volume: Volume) -> Iterator[Finding]:
         yield Finding(
             code="CHILD",
             severity=Severity.REVIEW,
-            sentence=f"The patient is younger than {ADULT_YEARS} years: the networks were trained "
-            "on adults, and small organs are often wrong.",
+            sentence=Message("finding.CHILD", years=ADULT_YEARS),
             limit=ADULT_YEARS,
             unit="a",
         )
@@ -167,7 +168,12 @@ def _part(volume: Volume) -> Iterator[Finding]:
         yield Finding(
             code="PARTIAL_SERIES",
             severity=Severity.REVIEW,
-            sentence=f"The result {coverage}.",
+            sentence=Message(
+                "finding.PARTIAL_SERIES",
+                used=coverage.used,
+                of=coverage.of,
+                elsewhere=f": {coverage.elsewhere}" if coverage.elsewhere else "",
+            ),
             value=coverage.used,
             limit=coverage.of,
             unit="{slices}",
@@ -182,19 +188,23 @@ def _kind(volume: Volume) -> Iterator[Finding]:
         found = [word for word in candidates if word in words]
         if found:
             severity = Severity.INFORMATION if found[0] == "DERIVED" else Severity.REVIEW
-            yield _of_kind(code, IMAGE_TYPE_WORDS.get(found[0], _MEANINGS[code]), severity)
+            yield _of_kind(code, _KIND_KEYS.get(found[0], code), severity)
             return
         if code == "REFORMAT" and volume.modality == "CT" and orientation is not Orientation.AXIAL:
-            yield _of_kind(code, f"{_MEANINGS[code]} ({orientation})", Severity.REVIEW)
+            yield _of_kind(code, code, Severity.REVIEW, orientation)
             return
 
 
-def _of_kind(code: str, meaning: str, severity: Severity) -> Finding:
-    return Finding(
-        code=code,
-        severity=severity,
-        sentence=f"The series is {meaning}: the networks were trained on original slices.",
-    )
+def _of_kind(
+    code: str, kind: str, severity: Severity, orientation: Orientation | None = None
+) -> Finding:
+    """Returns the finding that a series is no original slices, of a kind of the catalogues."""
+    meaning = Message(f"kind.{kind}")
+    if orientation is not None:
+        words = Message(f"orientation.{orientation}")
+        meaning = Message("kind.with_orientation", kind=meaning, orientation=words)
+    sentence = Message("finding.KIND", kind=meaning)
+    return Finding(code=code, severity=severity, sentence=sentence)
 
 
 def _short(geometry: Geometry) -> Iterator[Finding]:
@@ -203,8 +213,9 @@ def _short(geometry: Geometry) -> Iterator[Finding]:
         yield Finding(
             code="SHORT_COVERAGE",
             severity=Severity.REVIEW,
-            sentence=f"The series covers {height_mm:.0f} mm from feet to head (expected at least "
-            f"{MIN_COVERAGE_MM:g} mm): vertebrae may be misnumbered, and most structures are cut.",
+            sentence=Message(
+                "finding.SHORT_COVERAGE", height_mm=float(height_mm), limit=MIN_COVERAGE_MM
+            ),
             value=round(height_mm, 1),
             limit=MIN_COVERAGE_MM,
             unit="mm",
@@ -229,7 +240,7 @@ def _unit(volume: Volume) -> Iterator[Finding]:
         yield Finding(
             code="NOT_HU",
             severity=Severity.REVIEW,
-            sentence=f"The values are {NOT_HU[units[0]]}: the networks were trained on HU.",
+            sentence=Message("finding.NOT_HU", unit=Message(f"unit.{units[0]}")),
         )
 
 
@@ -240,8 +251,11 @@ def _thick(volume: Volume) -> Iterator[Finding]:
         yield Finding(
             code="THICK_SLICES",
             severity=Severity.REVIEW,
-            sentence=f"Slices are {thickness_mm:g} mm thick or apart (expected at most "
-            f"{MAX_THICKNESS_MM:g} mm): small structures are blurred or missed.",
+            sentence=Message(
+                "finding.THICK_SLICES",
+                thickness_mm=float(thickness_mm),
+                limit=MAX_THICKNESS_MM,
+            ),
             value=thickness_mm,
             limit=MAX_THICKNESS_MM,
             unit="mm",
@@ -253,8 +267,11 @@ def _tilt(geometry: Geometry) -> Iterator[Finding]:
         yield Finding(
             code="TILT",
             severity=Severity.INFORMATION,
-            sentence=f"The gantry was tilted by {geometry.tilt_degrees:.1f} degrees (expected at "
-            f"most {NEGLIGIBLE_TILT_DEGREES:g}): the slices were straightened by interpolation.",
+            sentence=Message(
+                "finding.TILT",
+                degrees=float(geometry.tilt_degrees),
+                limit=float(NEGLIGIBLE_TILT_DEGREES),
+            ),
             value=round(geometry.tilt_degrees, 1),
             limit=NEGLIGIBLE_TILT_DEGREES,
             unit="deg",
@@ -266,7 +283,7 @@ def _contrast(volume: Volume, task: str) -> Iterator[Finding]:
         yield Finding(
             code="CONTRAST",
             severity=Severity.REVIEW,
-            sentence=f"The header names no contrast agent, and the task {task} needs one.",
+            sentence=Message("finding.CONTRAST", task=task),
         )
 
 
@@ -276,8 +293,7 @@ def _low_voltage(volume: Volume) -> Iterator[Finding]:
         yield Finding(
             code="LOW_KVP",
             severity=Severity.INFORMATION,
-            sentence=f"The tube voltage is {kvp:g} kV (expected at least {MIN_KVP:g} kV): bone and "
-            "contrast agent have higher values than usual, and noise is higher.",
+            sentence=Message("finding.LOW_KVP", kvp=float(kvp), limit=MIN_KVP),
             value=kvp,
             limit=MIN_KVP,
             unit="kV",
@@ -289,6 +305,5 @@ def _sharp(volume: Volume) -> Iterator[Finding]:
         yield Finding(
             code="SHARP_KERNEL",
             severity=Severity.INFORMATION,
-            sentence="The kernel is made for bone or lung (expected a soft one): soft tissue is "
-            "noisier than in most of the training data.",
+            sentence=Message("finding.SHARP_KERNEL"),
         )

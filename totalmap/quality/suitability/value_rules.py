@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 from totalmap.finding import Finding, Severity
 from totalmap.quality.suitability.measures import METAL_HU, Measures
+from totalmap.texts.catalogue import Message
 
 HU = "[hnsf'U]"
 """Hounsfield units, in UCUM."""
@@ -47,8 +48,7 @@ def _eight_bit(measures: Measures) -> Iterator[Finding]:
         yield Finding(
             code="EIGHT_BIT",
             severity=Severity.REVIEW,
-            sentence=f"The images have {measures.grey_levels} grey levels (expected more than "
-            f"{GREY_LEVELS}): they were converted to 8 bits for viewing.",
+            sentence=Message("finding.EIGHT_BIT", levels=measures.grey_levels, limit=GREY_LEVELS),
             value=measures.grey_levels,
             limit=GREY_LEVELS,
         )
@@ -68,8 +68,9 @@ def _windowed(value: int, side: str, limit: int) -> Finding:
     return Finding(
         code="WINDOWED",
         severity=Severity.REVIEW,
-        sentence=f"Values {side} {value} HU are cut off (expected a limit {side} {limit} HU), as "
-        "by a viewing window: the networks need the whole range.",
+        sentence=Message(
+            "finding.WINDOWED", side=Message(f"word.{side}"), value=value, limit=limit
+        ),
         value=value,
         limit=limit,
         unit=HU,
@@ -79,8 +80,7 @@ def _windowed(value: int, side: str, limit: int) -> Finding:
 def _nothing_light(measures: Measures) -> Iterator[Finding]:
     if measures.lightest_hu > LIGHTEST_HU:
         yield _not_hu(
-            f"99 % of the values are above {measures.lightest_hu} HU (expected fat or air below "
-            f"{LIGHTEST_HU} HU)",
+            Message("finding.SHIFTED_HU.light", value=measures.lightest_hu, limit=LIGHTEST_HU),
             measures.lightest_hu,
             LIGHTEST_HU,
             HU,
@@ -91,8 +91,7 @@ def _little_tissue(measures: Measures) -> Iterator[Finding]:
     percent = round(100 * measures.tissue)
     if measures.tissue < MIN_TISSUE:
         yield _not_hu(
-            f"{percent} % of the voxels denser than air have values of fat or soft tissue "
-            f"(expected at least {100 * MIN_TISSUE:.0f} %)",
+            Message("finding.SHIFTED_HU.tissue", percent=percent, limit=100 * MIN_TISSUE),
             percent,
             100 * MIN_TISSUE,
             "%",
@@ -105,19 +104,23 @@ def _odd_air(measures: Measures) -> Iterator[Finding]:
         return  # the air at the sides of a cropped body is that of a lung
     if abs(air_hu - AIR_HU) > MAX_AIR_SHIFT_HU:
         yield _not_hu(
-            f"The air beside the patient has {air_hu:.0f} HU (expected {AIR_HU - MAX_AIR_SHIFT_HU} "
-            f"to {AIR_HU + MAX_AIR_SHIFT_HU} HU)",
+            Message(
+                "finding.SHIFTED_HU.air",
+                value=float(air_hu),
+                low=AIR_HU - MAX_AIR_SHIFT_HU,
+                high=AIR_HU + MAX_AIR_SHIFT_HU,
+            ),
             air_hu,
             AIR_HU,
             HU,
         )
 
 
-def _not_hu(evidence: str, value: float, limit: float, unit: str) -> Finding:
+def _not_hu(sentence: Message, value: float, limit: float, unit: str) -> Finding:
     return Finding(
         code="SHIFTED_HU",
         severity=Severity.REVIEW,
-        sentence=f"{evidence}: the values are shifted or scaled, or the rescale is wrong.",
+        sentence=sentence,
         value=value,
         limit=limit,
         unit=unit,
@@ -141,8 +144,7 @@ def _cropped(measures: Measures) -> Iterator[Finding]:
         yield Finding(
             code="CROPPED",
             severity=Severity.REVIEW,
-            sentence=f"The body touches {percent} % of the sides of the field of view (expected at "
-            f"most {100 * MAX_BODY_AT_SIDE:g} %): structures near the skin are cut off.",
+            sentence=Message("finding.CROPPED", percent=percent, limit=100 * MAX_BODY_AT_SIDE),
             value=percent,
             limit=100 * MAX_BODY_AT_SIDE,
             unit="%",
@@ -154,8 +156,12 @@ def _metal(measures: Measures) -> Iterator[Finding]:
         yield Finding(
             code="METAL",
             severity=Severity.REVIEW,
-            sentence=f"The images show {measures.metal_ml:.0f} mL of metal above {METAL_HU} HU "
-            f"(expected at most {MAX_METAL_ML:g} mL): structures beside it may be wrong.",
+            sentence=Message(
+                "finding.METAL",
+                volume_ml=float(measures.metal_ml),
+                hu=METAL_HU,
+                limit=MAX_METAL_ML,
+            ),
             value=round(measures.metal_ml, 1),
             limit=MAX_METAL_ML,
             unit="mL",
@@ -167,8 +173,7 @@ def _noise(measures: Measures) -> Iterator[Finding]:
         yield Finding(
             code="NOISE",
             severity=Severity.REVIEW,
-            sentence=f"The noise in soft tissue is {measures.noise_hu:.0f} HU (expected at most "
-            f"{MAX_NOISE_HU:g} HU): organs can hardly be distinguished.",
+            sentence=Message("finding.NOISE", value=float(measures.noise_hu), limit=MAX_NOISE_HU),
             value=round(measures.noise_hu, 1),
             limit=MAX_NOISE_HU,
             unit=HU,

@@ -11,18 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from totalmap.finding import VERDICT_WORDS, Verdict
+from totalmap.finding import Verdict
 from totalmap.segmentation import Segmentation
-from totalmap.writers.dicom import identifiers
+from totalmap.texts.catalogue import Texts
 from totalmap.writers.overlay.painting import Planes
+from totalmap.writers.presentation.fonts import font
+from totalmap.writers.presentation.wording import ai_notice, demo_notice, verdict_words
 from totalmap.writers.preview.page_drawing import (
-    AI_NOTICE,
     AMBER,
-    DEMO_NOTICE,
     TEXT,
     Colour,
     fitting_size,
-    font,
 )
 
 _RED: Colour = (255, 96, 88)  # readable on black
@@ -89,7 +88,7 @@ class Annotations:
             stamp.draw(planes)
 
 
-def annotations(segmentation: Segmentation, windows: Sequence[str]) -> Annotations:
+def annotations(segmentation: Segmentation, windows: Sequence[str], texts: Texts) -> Annotations:
     """Returns the texts on the images of a segmentation.
 
     Args:
@@ -98,7 +97,7 @@ def annotations(segmentation: Segmentation, windows: Sequence[str]) -> Annotatio
     _, rows, columns = segmentation.volume.geometry.shape
     size = text_size(columns)
     notices, top = [], _EDGE
-    for words, colour in _notices(segmentation):
+    for words, colour in _notices(segmentation, texts):
         lines, line_size = _wrapped(words, size, columns - 2 * _EDGE)
         for line in lines:
             notices.append(_stamp(line, line_size, colour, (columns // 2, top), "ma"))
@@ -117,7 +116,7 @@ def annotations(segmentation: Segmentation, windows: Sequence[str]) -> Annotatio
         notices=tuple(notices),
         directions=tuple(_stamp(letter, size, TEXT, *place) for letter, *place in places),
         windows={
-            name: _stamp(spaced(name), max(SMALLEST_TEXT, size - 3), TEXT, corner, "ld")
+            name: _stamp(spaced(texts(name)), max(SMALLEST_TEXT, size - 3), TEXT, corner, "ld")
             for name in dict.fromkeys(windows)
             if name
         },
@@ -125,12 +124,12 @@ def annotations(segmentation: Segmentation, windows: Sequence[str]) -> Annotatio
     )
 
 
-def _notices(segmentation: Segmentation) -> list[tuple[str, Colour]]:
-    notices = [(AI_NOTICE, AMBER)]
+def _notices(segmentation: Segmentation, texts: Texts) -> list[tuple[str, Colour]]:
+    notices = [(ai_notice(texts), AMBER)]
     if segmentation.verdict is not Verdict.OK:
-        notices.append((VERDICT_WORDS[segmentation.verdict].upper(), _RED))
-    if identifiers.is_demo(segmentation):
-        notices.append((DEMO_NOTICE, _RED))
+        notices.append((verdict_words(segmentation, texts).upper(), _RED))
+    if demo := demo_notice(segmentation, texts):
+        notices.append((demo, _RED))
     return notices
 
 

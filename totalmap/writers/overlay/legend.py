@@ -7,10 +7,13 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from totalmap.segmentation import Segmentation
+from totalmap.texts.catalogue import Texts
 from totalmap.writers.dicom.codes import structure_code
 from totalmap.writers.overlay.annotations import SMALLEST_TEXT, spaced, text_size
 from totalmap.writers.overlay.painting import Planes
-from totalmap.writers.preview.page_drawing import MUTED, TEXT, Colour, font
+from totalmap.writers.presentation.fonts import font
+from totalmap.writers.presentation.wording import found_words
+from totalmap.writers.preview.page_drawing import MUTED, TEXT, Colour
 
 _DARKER = 5  # the image below the legend is so many times darker
 _EDGE = 4
@@ -41,7 +44,9 @@ LegendPart = tuple[LegendColumn, ...]
 class Legend:
     """The structures that were found, with their colours, on as many images as needed."""
 
-    def __init__(self, segmentation: Segmentation, body_top: int, images: int) -> None:
+    def __init__(
+        self, segmentation: Segmentation, body_top: int, images: int, texts: Texts
+    ) -> None:
         """Arranges the legend.
 
         Args:
@@ -49,16 +54,21 @@ class Legend:
             body_top: The first row of an image that is free.
             images: How many images there are. If they are too few, the last one says how many
                 structures are left out.
+            texts: The texts of the language.
         """
+        self._texts = texts
         _, rows, columns = segmentation.volume.geometry.shape
-        codes = [structure_code(found.structure.name) for found in segmentation.found()]
-        entries = [LegendRow(name=spaced(code.display_name), rgb=code.rgb) for code in codes]
-        self._count = len(entries)
+        names = [found.structure.name for found in segmentation.found()]
+        entries = [
+            LegendRow(name=spaced(texts.structure(name)), rgb=structure_code(name).rgb)
+            for name in names
+        ]
+        self._title = found_words(segmentation, texts)
         self._title_top = body_top + 2
         self._title_size = text_size(columns)
         self._top = self._title_top + self._title_size + 5
         self._size, parts = _arranged(entries, rows - self._top, columns - _EDGE)
-        self.parts = _shortened(parts, images)
+        self.parts = _shortened(parts, images, texts)
 
     def __len__(self) -> int:
         """The number of images with a part of the legend."""
@@ -73,9 +83,9 @@ class Legend:
         """
         image = Image.fromarray(np.ascontiguousarray((planes // _DARKER).transpose(1, 2, 0)))
         draw = ImageDraw.Draw(image)
-        title = "1 structure" if self._count == 1 else f"{self._count} structures"
+        title = self._title
         if len(self) > 1:
-            title += f", {number + 1} of {len(self)}"
+            title = self._texts("overlay.part", title=title, part=number + 1, parts=len(self))
         draw.text((_EDGE, self._title_top), spaced(title), TEXT, font(self._title_size))
         for column in self.parts[number]:
             for row, entry in enumerate(column.rows):
@@ -124,13 +134,13 @@ def _parts(entries: Sequence[LegendRow], rows: int, size: int, width: int) -> li
     return parts
 
 
-def _shortened(parts: Sequence[LegendPart], images: int) -> list[LegendPart]:
+def _shortened(parts: Sequence[LegendPart], images: int, texts: Texts) -> list[LegendPart]:
     """Returns at most so many parts; the last one names the number of entries that are left out."""
     shown = list(parts[:images])
     left_out = sum(len(column.rows) for part in parts[images:] for column in part)
     if left_out:
         *others, last = shown[-1]
-        remark = LegendRow(name=spaced(f"and {left_out + 1} more"), rgb=None)
+        remark = LegendRow(name=spaced(texts("overlay.more", count=left_out + 1)), rgb=None)
         shown[-1] = (*others, replace(last, rows=(*last.rows[:-1], remark)))
     return shown
 

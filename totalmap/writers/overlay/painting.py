@@ -11,7 +11,7 @@ from totalmap.dicom.pixels import Voxels
 from totalmap.segmentation import Segmentation
 from totalmap.writers.dicom.run_lengths import run_length_frame
 from totalmap.writers.overlay.windows import Window
-from totalmap.writers.preview.pages import contour_pixels, palette
+from totalmap.writers.preview.painting import contour_pixels, palette
 
 # (3, rows, columns): red, green and blue, as RLE stores them.
 Planes = NDArray[np.uint8]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from totalmap.segmentation import Segmentation
 from totalmap.structures import Structure
 from totalmap.writers.dicom.codes import BodySystem, structure_code
-from totalmap.writers.preview.pages import CT_WINDOW_HU, grey_window
+from totalmap.writers.preview.painting import CT_WINDOW_HU, grey_window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +19,7 @@ class Window:
     """A range of values, shown from black to white.
 
     Attributes:
-        name: For people; empty for MR, whose values have no unit.
+        name: The key of its name in the catalogues; empty for MR, whose values have no unit.
         low: The value that is shown in black, HU in CT.
         high: The value that is shown in white.
     """
@@ -29,12 +29,12 @@ class Window:
     high: float
 
 
-SOFT_TISSUE = Window(name="soft tissue window", low=CT_WINDOW_HU[0], high=CT_WINDOW_HU[1])
+SOFT_TISSUE = Window(name="overlay.soft_tissue_window", low=CT_WINDOW_HU[0], high=CT_WINDOW_HU[1])
 # The usual lung window has a width of 1500 HU and shows the air around the patient in grey. This
 # one begins at air.
-LUNG = Window(name="lung window", low=-1000.0, high=150.0)
-BRAIN = Window(name="brain window", low=0.0, high=80.0)
-BONE = Window(name="bone window", low=-500.0, high=1300.0)
+LUNG = Window(name="overlay.lung_window", low=-1000.0, high=150.0)
+BRAIN = Window(name="overlay.brain_window", low=0.0, high=80.0)
+BONE = Window(name="overlay.bone_window", low=-500.0, high=1300.0)
 
 # Of the pixels with a structure in a slice: the share of lung or brain that makes its region, and
 # the share of bones, which lie in every region.

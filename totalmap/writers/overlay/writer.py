@@ -26,6 +26,7 @@ from totalmap.process_environment import processor_threads
 from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultKind, Settings
+from totalmap.texts.catalogue import texts_in
 from totalmap.writers.all_or_nothing import RESULTS_NAME, Release
 from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.copied_attributes import image_plane, pixel_measures
@@ -104,7 +105,8 @@ def _series(segmentation: Segmentation, settings: Settings) -> _Series:
     numbers = instance_numbers(volume.slices)
     slices = sorted(range(0, len(volume.slices), every), key=lambda k: numbers[k])
     windows = slice_windows(segmentation)
-    texts = annotations(segmentation, [window.name for window in windows])
+    texts = texts_in(settings.report.language)
+    notes = annotations(segmentation, [window.name for window in windows], texts)
     header = _header(segmentation, settings)
     uid = str(header.pop("SOPInstanceUID").value)
     del header.InstanceNumber
@@ -116,8 +118,8 @@ def _series(segmentation: Segmentation, settings: Settings) -> _Series:
         slices=tuple(slices),
         windows=windows,
         painter=suitable_painter(segmentation, windows, slices),
-        annotations=texts,
-        legend=Legend(segmentation, texts.body_top, len(slices)),
+        annotations=notes,
+        legend=Legend(segmentation, notes.body_top, len(slices), texts),
     )
 
 

@@ -1,11 +1,10 @@
-"""Draws the legend of the preview: colour, name, volume and limitations of each structure."""
+"""Draws the legend of the preview: the structures of each body system with colour and volume."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from totalmap.limitation_words import INCOMPLETE_MARK, legend_note
-from totalmap.segmentation import Segmentation
-from totalmap.structures import Limitation, MeasuredStructure
-from totalmap.writers.dicom.codes import structure_code
+from totalmap.texts.catalogue import Texts
+from totalmap.writers.presentation.structure_tables import Row, SystemTable
 from totalmap.writers.preview.page_drawing import (
     AMBER,
     BODY_TEXT,
@@ -13,85 +12,101 @@ from totalmap.writers.preview.page_drawing import (
     SMALL_TEXT,
     TEXT,
     Box,
-    Colour,
-    Page,
+    Canvas,
     fitting_size,
 )
 
-ROW = 24  # in pixels
+ROW = 21  # in pixels
+_LOWEST_ROW = 18
 GAP = 32  # between two columns, in pixels
-_HEADER = 34
-_PATCH = 15
-_NAME = 27  # distance of the names from the left
-_VOLUME, _NOTE = 84, 84  # width of the columns
+_PATCH = 13
+_NAME = 22  # distance of the names from the left
+_VOLUME, _NOTE = 84, 76  # width of the columns
+_MOST_COLUMNS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LegendEntry:
-    """A row of the legend.
+class LegendLine:
+    """A line of the legend: the name of a body system, a structure, or space between systems."""
 
-    Attributes:
-        volume: In mL, with a mark in front if the structure is incomplete.
-        note: Further limitations in a word or two, or empty.
-    """
-
-    name: str
-    rgb: Colour
-    volume: str
-    is_incomplete: bool
-    note: str
+    heading: str = ""
+    row: Row | None = None
 
 
-def legend_entries(segmentation: Segmentation) -> tuple[LegendEntry, ...]:
-    """Returns a row for every structure that was found, by label."""
-    return tuple(_entry(found) for found in segmentation.found())
+Column = Sequence[LegendLine]
 
 
-def _entry(found: MeasuredStructure) -> LegendEntry:
-    code = structure_code(found.structure.name)
-    return LegendEntry(
-        name=code.display_name,
-        rgb=code.rgb,
-        volume=volume_text(found),
-        is_incomplete=Limitation.INCOMPLETE in found.limitations,
-        note=legend_note(found),
-    )
+def legend_lines(tables: Iterable[SystemTable]) -> tuple[LegendLine, ...]:
+    """Returns all lines of the legend."""
+    lines: list[LegendLine] = []
+    for table in tables:
+        lines += [LegendLine()] if lines else []
+        lines.append(LegendLine(heading=table.name))
+        lines += [LegendLine(row=row) for row in table.rows]
+    return tuple(lines)
 
 
-def volume_text(found: MeasuredStructure) -> str:
-    """Returns a volume in mL for people, with a mark in front if the structure is incomplete."""
-    volume_ml = found.volume_ml
-    text = f"{volume_ml:,.1f}" if volume_ml >= 1 else f"{volume_ml:.2f}"
-    return f"{INCOMPLETE_MARK} {text}" if Limitation.INCOMPLETE in found.limitations else text
+def legend_columns(lines: Sequence[LegendLine], rows: int) -> list[Column]:
+    """Returns the lines as columns of a number of rows; none ends with the name of a system."""
+    longest = max(rows, 2)
+    columns: list[list[LegendLine]] = [[]]
+    for line in lines:
+        if len(columns[-1]) == longest:
+            moved = [columns[-1].pop()] if columns[-1][-1].heading else []
+            columns.append(moved)
+        if columns[-1] or line.heading or line.row:
+            columns[-1].append(line)
+    return [column for column in columns if column]
 
 
-def rows_in(box: Box) -> int:
-    """Returns the number of rows of a column in a box, without its header."""
-    return (box.height - _HEADER) // ROW
+def legend_pages(lines: Sequence[LegendLine], height: int) -> tuple[list[list[Column]], int]:
+    """Returns the columns of each page, and the height of a row at which most fit on the first."""
+    row = ROW
+    columns = legend_columns(lines, height // row)
+    while len(columns) > _MOST_COLUMNS and row > _LOWEST_ROW:
+        row -= 1
+        columns = legend_columns(lines, height // row)
+    pages = [columns[n : n + _MOST_COLUMNS] for n in range(0, len(columns), _MOST_COLUMNS)]
+    return pages, row
 
 
-def draw_legend(page: Page, box: Box, entries: tuple[LegendEntry, ...], columns: int) -> None:
-    """Draws as many entries as fit, column by column, with all names in one size of text."""
-    width = (box.width - (columns - 1) * GAP) // columns
-    rows = rows_in(box)
-    names = [entry.name for entry in entries]
-    size = fitting_size(names, BODY_TEXT, width - _NAME - _VOLUME - _NOTE)
-    for column in range(min(columns, -(-len(entries) // rows))):
-        left = box.left + column * (width + GAP)
-        part = entries[column * rows : (column + 1) * rows]
-        _draw_column(page, Box(left, box.top, left + width, box.bottom), part, size)
+def draw_legend(
+    canvas: Canvas, box: Box, columns: Sequence[Column], row: int, texts: Texts
+) -> None:
+    """Draws the columns of a page side by side; a row is `row` pixels high."""
+    width = (box.width - (_MOST_COLUMNS - 1) * GAP) // _MOST_COLUMNS
+    for number, column in enumerate(columns):
+        left = box.left + number * (width + GAP)
+        part = Box(left, box.top, left + width, box.bottom)
+        draw_column(canvas, part, column, texts, row)
 
 
-def _draw_column(page: Page, box: Box, entries: tuple[LegendEntry, ...], size: int) -> None:
+def draw_column(canvas: Canvas, box: Box, column: Column, texts: Texts, row: int = ROW) -> None:
+    """Draws a column of the legend, with all names in one size of text."""
+    names = [line.row.name for line in column if line.row]
+    size = fitting_size(names, min(BODY_TEXT, row - 4), box.width - _NAME - _VOLUME - _NOTE)
+    for number, line in enumerate(column):
+        top = box.top + number * row
+        if line.row:
+            _draw_row(canvas, box, top + row // 2 + 1, line.row, size)
+        elif line.heading:
+            bottom = top + row - 4
+            canvas.text((box.left, bottom), line.heading, BODY_TEXT, TEXT, "ls", bold=True)
+            unit = texts("legend.volume")
+            canvas.text((box.right - _NOTE, bottom), unit, SMALL_TEXT, MUTED, "rs")
+            canvas.line(box.left, box.right, top + row)
+
+
+def _draw_row(canvas: Canvas, box: Box, middle: int, row: Row, size: int) -> None:
     volume_right = box.right - _NOTE
-    page.text((box.left, box.top), "Structure", SMALL_TEXT, MUTED)
-    page.text((volume_right, box.top), "mL", SMALL_TEXT, MUTED, "ra")
-    page.line(box.left, box.right, box.top + 24)
-    for row, entry in enumerate(entries):
-        middle = box.top + _HEADER + row * ROW + ROW // 2
-        top = middle - _PATCH // 2
-        page.patch(Box(box.left, top, box.left + _PATCH, top + _PATCH), entry.rgb)
-        page.text((box.left + _NAME, middle), entry.name, size, TEXT, "lm")
-        colour = AMBER if entry.is_incomplete else TEXT
-        page.text((volume_right, middle), entry.volume, BODY_TEXT, colour, "rm")
-        page.text((volume_right + 10, middle), entry.note, SMALL_TEXT, MUTED, "lm")
+    if row.colour:
+        upper = middle - _PATCH // 2
+        canvas.patch(Box(box.left, upper, box.left + _PATCH, upper + _PATCH), row.colour)
+    bold = row.is_total
+    width = box.width - _NAME - _VOLUME - _NOTE
+    name_size = fitting_size([row.name], size, width, bold=bold)
+    canvas.text((box.left + _NAME, middle), row.name, name_size, TEXT, "lm", bold=bold)
+    colour = AMBER if row.is_incomplete else TEXT
+    canvas.text((volume_right, middle), row.volume, size, colour, "rm", bold=bold)
+    note = fitting_size([row.note], SMALL_TEXT, _NOTE - 8)
+    canvas.text((volume_right + 8, middle), row.note, note, MUTED, "lm")

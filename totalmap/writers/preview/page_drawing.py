@@ -1,41 +1,49 @@
-"""Draws texts, pictures and notices on a page of the preview.
-
-The pages show no patient data: this module receives none.
-"""
+"""Draws texts, pictures and notices on a page of the preview."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageChops, ImageDraw
 
-from totalmap.finding import VERDICT_WORDS, Severity, Verdict
+from totalmap.finding import Verdict
 from totalmap.segmentation import Segmentation
+from totalmap.settings import Settings
+from totalmap.texts.catalogue import Texts
 from totalmap.writers.dicom import identifiers
-from totalmap.writers.preview.view_sampling import View
+from totalmap.writers.presentation.fonts import drawable, font
+from totalmap.writers.presentation.identity import identity_of
+from totalmap.writers.presentation.wording import (
+    ai_notice,
+    demo_notice,
+    quality_notice,
+    title_of,
+)
 
 Colour = tuple[int, int, int]
 
 WIDTH, HEIGHT = 1600, 1200
 EDGE = 36  # empty on all sides
 
-AI_NOTICE = "AI result, not verified, not for diagnosis"
-DEMO_NOTICE = "DEMO MODEL, not for patients"
-
 BACKGROUND: Colour = (18, 21, 26)
 TEXT: Colour = (230, 234, 239)
-MUTED: Colour = (146, 154, 165)
+MUTED: Colour = (158, 166, 177)
 LINE: Colour = (52, 58, 67)
 AMBER: Colour = (247, 184, 48)
-_INK: Colour = (24, 20, 8)
-_RED: Colour = (196, 32, 38)
+INK: Colour = (24, 20, 8)
+# Bands that lie below each other differ in lightness, so that everybody can tell them apart.
+PALE: Colour = (226, 232, 240)
+RED: Colour = (178, 24, 32)
+PURPLE: Colour = (112, 48, 160)
 _BLACK: Colour = (0, 0, 0)
 
-_BAND = 46
-_BAND_TEXT, _TITLE, BODY_TEXT, SMALL_TEXT = 27, 34, 17, 15
+BAND = 46
+_BAND_GAP = 4
+_BAND_TEXT, _TITLE, BODY_TEXT, SMALL_TEXT = 25, 30, 16, 14
+_HEADING_HEIGHT = 92
+_FOOT = 48
 _BAR_LENGTHS_CM = (0.5, 1, 2, 5, 10, 20)
 
 
@@ -59,104 +67,102 @@ class Box(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """A warning across the page, with the colours of its text and background."""
+
+    words: str
+    colour: Colour
+    background: Colour
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Heading:
     """The heading that all pages of a preview share.
 
     Attributes:
-        title: Task and variant.
-        notices: Warnings, each with the colours of its text and background.
-        identity: Version, engine and weights, line by line.
+        title: What the result is.
+        notices: Warnings, the one about AI first.
+        identity: The series and the date, and the patient as far as the settings allow.
+        made_by: Version, engine and weights, for the foot of the page.
     """
 
     title: str
-    notices: tuple[tuple[str, Colour, Colour], ...]
-    identity: tuple[str, ...]
+    notices: tuple[Notice, ...]
+    identity: str
+    made_by: str
 
     @property
     def bottom(self) -> int:
         """The row below the notices."""
-        return len(self.notices) * _BAND
+        return len(self.notices) * (BAND + _BAND_GAP) - _BAND_GAP
 
     @property
     def body(self) -> Box:
         """The part of a page that is left for its content."""
-        return Box(EDGE, self.bottom + 100, WIDTH - EDGE, HEIGHT - 48)
+        return Box(EDGE, self.bottom + _HEADING_HEIGHT, WIDTH - EDGE, HEIGHT - _FOOT)
 
 
-def heading(segmentation: Segmentation) -> Heading:
+def heading(segmentation: Segmentation, settings: Settings, texts: Texts) -> Heading:
     """Returns the heading of a result."""
-    is_demo = identifiers.is_demo(segmentation)
-    demo = ((DEMO_NOTICE, TEXT, _RED),) if is_demo else ()
-    words = quality_notice(segmentation)
-    quality = ((words, TEXT, _RED),) if words else ()
-    weights = ", ".join(model.sha256[:12] for model in segmentation.models)
+    rejected = segmentation.verdict is Verdict.REJECT
+    quality = Notice(
+        words=quality_notice(segmentation, texts),
+        colour=TEXT if rejected else INK,
+        background=RED if rejected else PALE,
+    )
+    notices = (
+        Notice(words=ai_notice(texts), colour=INK, background=AMBER),
+        quality,
+        Notice(words=demo_notice(segmentation, texts), colour=TEXT, background=PURPLE),
+    )
+    identity = identity_of(segmentation, settings.report, texts).line
     return Heading(
-        title=f"TotalMAP {segmentation.task} {segmentation.variant}",
-        notices=((AI_NOTICE, _INK, AMBER), *quality, *demo),
-        identity=(
-            f"TotalMAP {identifiers.software_versions()} · engine {segmentation.engine} · "
-            f"{segmentation.arithmetic} arithmetic on {segmentation.device}",
-            f"weights {weights}",
+        title=title_of(segmentation, texts),
+        notices=tuple(notice for notice in notices if notice.words),
+        identity=" · ".join(
+            part if drawable(part) else texts("identity.in_header")
+            for part in identity.split(" · ")
+        ),
+        made_by=texts(
+            "page.made_by",
+            version=identifiers.software_versions(),
+            engine=str(segmentation.engine),
+            arithmetic=segmentation.arithmetic,
+            device=segmentation.device,
+            weights=", ".join(model.sha256[:12] for model in segmentation.models),
         ),
     )
 
 
-def quality_notice(segmentation: Segmentation) -> str:
-    """Returns the verdict with its first reason; empty where quality control has no objection."""
-    if segmentation.verdict is Verdict.OK:
-        return ""
-    reasons = [
-        finding.sentence
-        for finding in segmentation.quality_findings
-        if finding.severity is not Severity.INFORMATION
-    ]
-    more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
-    return f"{VERDICT_WORDS[segmentation.verdict].upper()}: {reasons[0]}{more}"
-
-
-@cache
-def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Returns the font that Pillow brings, so that no font of the system is needed."""
-    return ImageFont.load_default(size=size)
-
-
-def fitting_size(texts: Sequence[str], size: int, width: int) -> int:
+def fitting_size(texts: Sequence[str], size: int, width: int, *, bold: bool = False) -> int:
     """Returns the largest size, at most `size`, at which all texts fit into a width."""
-    widest = max((font(size).getlength(text) for text in texts), default=0.0)
+    widest = max((font(size, bold=bold).getlength(text) for text in texts), default=0.0)
     return size if widest <= width else int(size * width / widest)
 
 
-class Page:
-    """One page, which starts with its notices and its heading."""
+def wrapped(text: str, size: int, width: int) -> list[str]:
+    """Returns a text as lines that fit into a width; a longer word has a line of its own."""
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and font(size).getlength(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
 
-    def __init__(self, heading: Heading, number: int, of: int) -> None:
-        self._image = Image.new("RGB", (WIDTH, HEIGHT), BACKGROUND)
+
+class Canvas:
+    """A picture to draw on; it keeps the words that were drawn.
+
+    Attributes:
+        words: All texts on it, in the order in which they were drawn.
+    """
+
+    def __init__(self, width: int, height: int) -> None:
+        self._image = Image.new("RGB", (width, height), BACKGROUND)
         self._draw = ImageDraw.Draw(self._image)
-        self._notices(heading)
-        top = heading.bottom
-        self.text((EDGE, top + 16), heading.title, _TITLE)
-        self._subtitle_top = top + 60
-        for line, words in enumerate(heading.identity):
-            size = fitting_size([words], SMALL_TEXT, WIDTH // 2)
-            self.text((WIDTH - EDGE, top + 24 + 22 * line), words, size, MUTED, anchor="ra")
-        self.text((WIDTH - EDGE, HEIGHT - 32), f"page {number} of {of}", SMALL_TEXT, MUTED, "ra")
-
-    def _notices(self, heading: Heading) -> None:
-        """Draws the notices across the page, one below the other."""
-        for row, (words, colour, background) in enumerate(heading.notices):
-            top = row * _BAND
-            self._draw.rectangle((0, top, WIDTH - 1, top + _BAND - 1), background)
-            middle = (WIDTH // 2, top + _BAND // 2)
-            size = fitting_size([words], _BAND_TEXT, WIDTH - 2 * EDGE)
-            self.text(middle, words, size, colour, anchor="mm")
-
-    def subtitle(self, words: str) -> None:
-        """Draws a line below the title."""
-        self.text((EDGE, self._subtitle_top), words, BODY_TEXT, MUTED)
-
-    def footnote(self, words: str, colour: Colour) -> None:
-        """Draws a line at the lower left."""
-        self.text((EDGE, HEIGHT - 32), words, SMALL_TEXT, colour)
+        self.words: list[str] = []
 
     def text(
         self,
@@ -165,9 +171,16 @@ class Page:
         size: int,
         colour: Colour = TEXT,
         anchor: str = "la",
+        *,
+        bold: bool = False,
     ) -> None:
         """Draws a line of text; `anchor` is Pillow's."""
-        self._draw.text(place, words, colour, font(size), anchor)
+        self.words.append(words)
+        self._draw.text(place, words, colour, font(size, bold=bold), anchor)
+
+    def rectangle(self, box: Box, colour: Colour) -> None:
+        """Fills a box."""
+        self._draw.rectangle((box.left, box.top, box.right - 1, box.bottom - 1), colour)
 
     def patch(self, box: Box, colour: Colour) -> None:
         """Fills a box; a thin frame makes dark colours visible."""
@@ -183,19 +196,6 @@ class Page:
         rows, columns = pixels.shape[:2]
         return Box(*place, place[0] + columns, place[1] + rows)
 
-    def edges(self, box: Box, view: View) -> None:
-        """Draws the directions at the edges of a picture: R, L, A, P, H or F."""
-        middle, centre = (box.left + box.right) // 2, (box.top + box.bottom) // 2
-        left, right, top, bottom = view.edges
-        self._over((box.left + 8, centre), left, "lm")
-        self._over((box.right - 8, centre), right, "rm")
-        self._over((middle, box.top + 6), top, "ma")
-        self._over((middle, box.bottom - 6), bottom, "md")
-
-    def position(self, box: Box, words: str) -> None:
-        """Draws the position of a view into the upper left corner of its picture."""
-        self._over((box.left + 8, box.top + 6), words, "la")
-
     def scale_bar(self, box: Box, pixels_per_mm: float) -> None:
         """Draws a scale bar with its length into the lower left corner of a picture."""
         fitting = [cm for cm in _BAR_LENGTHS_CM if cm * 10 * pixels_per_mm < box.width / 4]
@@ -205,14 +205,65 @@ class Page:
         left, bottom = box.left + 14, box.bottom - 14
         self._draw.line((left, bottom, left + length, bottom), _BLACK, 6)
         self._draw.line((left, bottom, left + length, bottom), TEXT, 2)
-        self._over((left + length + 8, bottom), f"{fitting[-1]:g} cm", "lm")
-
-    def _over(self, place: tuple[int, int], words: str, anchor: str) -> None:
-        """Draws text on a picture, with an outline to be readable on any grey."""
+        words = f"{fitting[-1]:g} cm"
+        self.words.append(words)
+        place = (left + length + 8, bottom)
         self._draw.text(
-            place, words, TEXT, font(BODY_TEXT), anchor, stroke_width=2, stroke_fill=_BLACK
+            place, words, TEXT, font(BODY_TEXT), "lm", stroke_width=2, stroke_fill=_BLACK
         )
 
     def pixels(self) -> NDArray[np.uint8]:
-        """Returns the page as (rows, columns, 3)."""
+        """Returns the picture as (rows, columns, 3)."""
         return np.asarray(self._image)
+
+    def cropped(self, edge: int) -> NDArray[np.uint8]:
+        """Returns what was drawn, (rows, columns, 3), with an empty edge of so many pixels."""
+        empty = Image.new("RGB", self._image.size, BACKGROUND)
+        drawn = ImageChops.difference(self._image, empty).getbbox() or (0, 0, 1, 1)
+        left, top, right, bottom = drawn
+        width, height = self._image.size
+        part = (
+            max(left - edge, 0),
+            max(top - edge, 0),
+            min(right + edge, width),
+            min(bottom + edge, height),
+        )
+        return np.asarray(self._image.crop(part))
+
+
+class Page(Canvas):
+    """One page, which starts with its notices and its heading."""
+
+    def __init__(self, heading: Heading, texts: Texts, number: int, of: int) -> None:
+        super().__init__(WIDTH, HEIGHT)
+        self._notices(heading)
+        top = heading.bottom
+        right = fitting_size([heading.identity], BODY_TEXT + 2, WIDTH // 2)
+        self.text((WIDTH - EDGE, top + 26), heading.identity, right, TEXT, "ra", bold=True)
+        width = WIDTH - 3 * EDGE - round(font(right, bold=True).getlength(heading.identity))
+        size = fitting_size([heading.title], _TITLE, width, bold=True)
+        self.text((EDGE, top + 14), heading.title, size, bold=True)
+        self._subtitle_top = top + 56
+        words = texts("page.of", number=number, all=of)
+        self.text((WIDTH - EDGE, HEIGHT - 28), words, SMALL_TEXT, MUTED, "ra")
+        size = fitting_size([heading.made_by], SMALL_TEXT - 2, WIDTH // 2)
+        self.text((WIDTH // 2 + WIDTH // 2 - 180, HEIGHT - 27), heading.made_by, size, MUTED, "ra")
+
+    def _notices(self, heading: Heading) -> None:
+        """Draws the notices across the page, one below the other."""
+        for row, notice in enumerate(heading.notices):
+            top = row * (BAND + _BAND_GAP)
+            self.rectangle(Box(0, top, WIDTH, top + BAND), notice.background)
+            middle = (WIDTH // 2, top + BAND // 2)
+            width = WIDTH - 2 * EDGE
+            size = fitting_size([notice.words], _BAND_TEXT, width, bold=True)
+            self.text(middle, notice.words, size, notice.colour, "mm", bold=True)
+
+    def subtitle(self, words: str) -> None:
+        """Draws a line below the title."""
+        self.text((EDGE, self._subtitle_top), words, BODY_TEXT, MUTED)
+
+    def footnote(self, words: str, colour: Colour) -> None:
+        """Draws a line at the lower left."""
+        size = fitting_size([words], SMALL_TEXT, WIDTH // 2 - 2 * EDGE)
+        self.text((EDGE, HEIGHT - 28), words, size, colour)

@@ -1,7 +1,7 @@
 """Draws the pages of the preview, for viewers that show neither SEG nor RTSTRUCT.
 
-The first page is a summary, the second page shows axial views from head to feet, and a long legend
-follows on further pages.
+The first page is a summary: three views, what matters, and the key volumes or the whole legend. The
+second page shows axial views from head to feet. A long legend follows on further pages.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,275 +11,232 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from totalmap.dicom.volume import Volume
-from totalmap.limitation_words import INCOMPLETE_EXPLAINED
-from totalmap.measure.label_statistics import Labels
 from totalmap.segmentation import Segmentation
-from totalmap.writers.dicom.codes import structure_code
-from totalmap.writers.preview.legend import LegendEntry, draw_legend, legend_entries, rows_in
+from totalmap.settings import Settings
+from totalmap.texts.catalogue import Texts, texts_in
+from totalmap.writers.presentation.finding_summary import SummaryLine, Weight, finding_summary
+from totalmap.writers.presentation.structure_tables import Row, key_volumes, system_tables
+from totalmap.writers.presentation.wording import found_words, source_words
+from totalmap.writers.preview.legend import (
+    ROW,
+    Column,
+    LegendLine,
+    draw_column,
+    draw_legend,
+    legend_lines,
+    legend_pages,
+)
 from totalmap.writers.preview.page_drawing import (
     AMBER,
     BODY_TEXT,
     EDGE,
     MUTED,
-    SMALL_TEXT,
+    TEXT,
     Box,
+    Colour,
     Heading,
     Page,
     heading,
+    wrapped,
 )
-from totalmap.writers.preview.view_sampling import (
-    AXIAL,
-    CORONAL,
-    SAGITTAL,
-    Millimetres,
-    SampledView,
-    View,
-    ViewPositions,
-    evenly_spaced,
-    position_name,
-    sampled_view,
-    view_positions,
+from totalmap.writers.preview.views import (
+    Scene,
+    axial_words,
+    draw_axial_views,
+    draw_three_views,
+    scene_of,
 )
 
-Rgb = NDArray[np.uint8]
-
-# The soft tissue window of a CT: centre 40 HU, width 400 HU.
-CT_WINDOW_HU = (-160.0, 240.0)
-# The units of an MR are the scanner's own: the window runs from nearly the darkest to nearly the
-# brightest value.
-MR_PERCENTILES = (1.0, 99.0)
-_MR_SAMPLES = 64
-_OPACITY = 0.4
-
-# Possible arrangements of the three views in rows; the one that makes them largest is used.
-_ARRANGEMENTS = (
-    ((CORONAL, SAGITTAL), (AXIAL,)),
-    ((CORONAL,), (SAGITTAL,), (AXIAL,)),
-    ((CORONAL, SAGITTAL, AXIAL),),
-)
-_SUMMARY_LEGEND_WIDTH = 520
-_CAPTION_HEIGHT = 26
-_GAP = 20
-_MOST_AXIAL_VIEWS = 20
-_LEGEND_COLUMNS = 3
-_NOTHING_FOUND_TEXT = 30
+_SUMMARY_WIDTH = 520
+_LINE = 22  # height of a line of text in pixels
+_LOWEST_ROW = 17  # of the legend beside the views, in pixels
+_MOST_LINES = 5  # of a finding in the summary
+_NOTHING_FOUND_TEXT = 28
+_WEIGHT_COLOURS: dict[Weight, Colour] = {
+    Weight.REJECT: AMBER,
+    Weight.REVIEW: AMBER,
+    Weight.WARNING: TEXT,
+    Weight.INFORMATION: MUTED,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Scene:
+class _Content:
     """The content of all pages."""
 
-    segmentation: Segmentation
+    scene: Scene
     heading: Heading
-    positions: ViewPositions
-    window: tuple[float, float]
-    colours: Rgb
-    entries: tuple[LegendEntry, ...]
+    texts: Texts
+    legend: tuple[LegendLine, ...]
+    key_volumes: tuple[Row, ...]
+    findings: tuple[SummaryLine, ...]
 
     @property
-    def summary_legend(self) -> Box:
-        """The place of the legend on the first page."""
-        return self.heading.body._replace(left=self.heading.body.right - _SUMMARY_LEGEND_WIDTH)
+    def segmentation(self) -> Segmentation:
+        return self.scene.segmentation
 
-    def picture(self, view: View, position_mm: float, pixels_per_mm: float) -> Rgb:
-        """Returns a painted view, (rows, columns, 3)."""
-        region = self.positions.region
-        sampled = sampled_view(self.segmentation, view, position_mm, region, pixels_per_mm)
-        return painted(sampled, self.window, self.colours)
+    @property
+    def summary(self) -> Box:
+        """The place of the words on the first page."""
+        return self.heading.body._replace(left=self.heading.body.right - _SUMMARY_WIDTH)
+
+    @property
+    def has_incomplete(self) -> bool:
+        return any(line.row and line.row.is_incomplete for line in self.legend)
+
+    @property
+    def row_beside_the_views(self) -> int | None:
+        """Height of a row at which the whole legend fits below the findings; None: none does."""
+        words = sum(map(len, _summary_lines(self))) + 2
+        room = self.summary.height - words * _LINE
+        rows = range(ROW, _LOWEST_ROW - 1, -1)
+        return next((row for row in rows if row * len(self.legend) <= room), None)
 
 
-def render_pages(segmentation: Segmentation) -> list[NDArray[np.uint8]]:
+def render_pages(
+    segmentation: Segmentation, settings: Settings, texts: Texts | None = None
+) -> list[NDArray[np.uint8]]:
     """Returns the pages, (1200, 1600, 3) RGB each.
+
+    Args:
+        segmentation: The result.
+        settings: The settings with language and identity.
+        texts: The texts; None: those of the language of the settings.
 
     Raises:
         OutputError: A structure has no name and colour.
     """
-    scene = _Scene(
-        segmentation=segmentation,
-        heading=heading(segmentation),
-        positions=view_positions(segmentation),
-        window=grey_window(segmentation.volume),
-        colours=palette(segmentation),
-        entries=legend_entries(segmentation),
+    return [page.pixels() for page in drawn_pages(segmentation, settings, texts)]
+
+
+def drawn_pages(
+    segmentation: Segmentation, settings: Settings, texts: Texts | None = None
+) -> list[Page]:
+    """Returns the pages with the words on them; arguments and errors as `render_pages`."""
+    told = texts or texts_in(settings.report.language)
+    content = _Content(
+        scene=scene_of(segmentation, told),
+        heading=heading(segmentation, settings, told),
+        texts=told,
+        legend=legend_lines(system_tables(segmentation, told)),
+        key_volumes=key_volumes(segmentation, told),
+        findings=finding_summary(segmentation, told),
     )
-    painters = _painters(scene)
+    painters = _painters(content)
     pages = []
     for number, painter in enumerate(painters, start=1):
-        page = Page(scene.heading, number, len(painters))
+        page = Page(content.heading, told, number, len(painters))
         painter(page)
-        pages.append(page.pixels())
+        pages.append(page)
     return pages
 
 
-def _painters(scene: _Scene) -> list[Callable[[Page], None]]:
+def _painters(content: _Content) -> list[Callable[[Page], None]]:
     """Returns the function that paints each page."""
-    if not scene.entries:
-        return [partial(_paint_nothing_found, scene)]
+    if not content.legend:
+        return [partial(_paint_nothing_found, content)]
     painters: list[Callable[[Page], None]] = [
-        partial(_paint_summary, scene),
-        partial(_paint_axial_views, scene),
+        partial(_paint_summary, content),
+        partial(_paint_axial_views, content),
     ]
-    if len(scene.entries) > rows_in(scene.summary_legend):
-        a_page = _LEGEND_COLUMNS * rows_in(scene.heading.body)
-        parts = [scene.entries[n : n + a_page] for n in range(0, len(scene.entries), a_page)]
-        painters += [partial(_paint_legend, scene, part) for part in parts]
+    if content.row_beside_the_views is None:
+        pages, row = legend_pages(content.legend, content.heading.body.height)
+        painters += [partial(_paint_legend, content, columns, row) for columns in pages]
     return painters
 
 
-def _paint_summary(scene: _Scene, page: Page) -> None:
-    """Paints the three views, and as much of the legend as fits beside them."""
-    number = "1 structure" if len(scene.entries) == 1 else f"{len(scene.entries)} structures"
-    page.subtitle(f"{number} · {_source(scene.segmentation)}")
-    body, legend = scene.heading.body, scene.summary_legend
-    _paint_views(scene, page, Box(body.left, body.top, legend.left - EDGE, body.bottom))
-    rows, entries = rows_in(legend), scene.entries
-    is_all = len(entries) <= rows
-    shown = entries if is_all else entries[: rows - 1]
-    draw_legend(page, legend, shown, columns=1)
-    if not is_all:
-        words = f"and {len(entries) - len(shown)} more: see page 3"
-        page.text((legend.left + 27, legend.bottom - 20), words, BODY_TEXT, MUTED)
-    _explain_incomplete(page, shown)
+def _paint_summary(content: _Content, page: Page) -> None:
+    """Paints the three views, and beside them what matters and the volumes."""
+    _paint_subtitle(content, page)
+    _paint_views(content, page)
+    box, texts = content.summary, content.texts
+    top = _paint_findings(content, page)
+    row = content.row_beside_the_views
+    if row is not None:
+        draw_column(page, box._replace(top=top), content.legend, texts, row)
+    else:
+        rows = (box.bottom - top) // ROW - 3
+        lines = [LegendLine(heading=texts("summary.volumes"))]
+        lines += [LegendLine(row=row) for row in content.key_volumes[: max(rows, 0)]]
+        draw_column(page, box._replace(top=top), lines, texts)
+        words = texts("legend.see_page", page=3)
+        page.text((box.left, top + (len(lines) + 1) * ROW), words, BODY_TEXT, MUTED)
+    _explain_incomplete(content, page)
 
 
-def _paint_views(scene: _Scene, page: Page, box: Box) -> None:
-    """Paints a coronal, a sagittal and an axial view, all at one scale."""
-    size_mm = scene.positions.region.size_mm
-    pixels_per_mm, arrangement = max(
-        ((_fitting_scale(rows, size_mm, box), rows) for rows in _ARRANGEMENTS),
-        key=lambda pair: pair[0],
-    )
-    top = box.top
-    for row in arrangement:
-        left, below = box.left, top
-        for view in row:
-            position_mm = scene.positions.positions_mm[view.through]
-            caption = f"{view.name}  {position_name(view.through, position_mm)}"
-            page.text((left, top), caption, SMALL_TEXT, MUTED)
-            pixels = scene.picture(view, position_mm, pixels_per_mm)
-            picture = page.picture((left, top + _CAPTION_HEIGHT), pixels)
-            page.edges(picture, view)
-            page.scale_bar(picture, pixels_per_mm)
-            left, below = picture.right + _GAP, picture.bottom + _GAP
-        top = below
+def _paint_subtitle(content: _Content, page: Page) -> None:
+    segmentation, texts = content.segmentation, content.texts
+    parts = [found_words(segmentation, texts), source_words(segmentation, texts)]
+    if content.scene.shows_lungs:
+        parts.append(texts("view.lung_window"))
+    page.subtitle(" · ".join(parts))
 
 
-def _fitting_scale(
-    rows: Sequence[Sequence[View]], size_mm: Millimetres, box: Box, caption: int = _CAPTION_HEIGHT
-) -> float:
-    """Returns the largest scale, in pixels per mm, at which rows of views fit into a box."""
-    widths = [
-        (box.width - (len(row) - 1) * _GAP) / sum(size_mm[view.across] for view in row)
-        for row in rows
-    ]
-    height = box.height - len(rows) * caption - (len(rows) - 1) * _GAP
-    return float(min(*widths, height / sum(size_mm[row[0].down] for row in rows)))
+def _paint_views(content: _Content, page: Page) -> None:
+    body = content.heading.body
+    box = Box(body.left, body.top, content.summary.left - EDGE // 2, body.bottom)
+    draw_three_views(page, box, content.scene)
 
 
-def _paint_axial_views(scene: _Scene, page: Page) -> None:
-    """Paints axial views from head to feet, all at one scale."""
-    page.subtitle("Axial views from head to feet, through all structures that were found")
-    positions_mm = evenly_spaced(scene.positions.heights_mm, _MOST_AXIAL_VIEWS)[::-1]
-    size_mm, body = scene.positions.region.size_mm, scene.heading.body
-    pixels_per_mm, columns = max(
-        (_fitting_scale(_grid(len(positions_mm), columns), size_mm, body, caption=0), columns)
-        for columns in range(1, len(positions_mm) + 1)
-    )
-    for number, position_mm in enumerate(positions_mm):
-        pixels = scene.picture(AXIAL, position_mm, pixels_per_mm)
-        row, column = divmod(number, columns)
-        left = body.left + column * (pixels.shape[1] + _GAP)
-        top = body.top + row * (pixels.shape[0] + _GAP)
-        picture = page.picture((left, top), pixels)
-        page.edges(picture, AXIAL)
-        page.position(picture, position_name(AXIAL.through, position_mm))
-        if number == 0:
-            page.scale_bar(picture, pixels_per_mm)
+def _summary_lines(content: _Content) -> list[list[str]]:
+    """Returns the lines of each finding that the first page has room for."""
+    texts = content.texts
+    if not content.findings:
+        return [wrapped(texts("summary.nothing"), BODY_TEXT, _SUMMARY_WIDTH)]
+    room = content.summary.height // _LINE // 2
+    shown: list[list[str]] = []
+    for finding in content.findings:
+        lines = wrapped(f"{finding.label}: {finding.text}", BODY_TEXT, _SUMMARY_WIDTH)
+        if len(lines) > _MOST_LINES:
+            lines = [*lines[: _MOST_LINES - 1], f"{lines[_MOST_LINES - 1]} ..."]
+        if sum(map(len, shown)) + len(lines) > room:
+            break
+        shown.append(lines)
+    return shown
 
 
-def _grid(number: int, columns: int) -> list[list[View]]:
-    """Returns rows of axial views; the last row may be shorter."""
-    return [[AXIAL] * min(columns, number - first) for first in range(0, number, columns)]
+def _paint_findings(content: _Content, page: Page) -> int:
+    """Paints what matters, the gravest first; returns the row below."""
+    box, texts, top = content.summary, content.texts, content.summary.top
+    page.text((box.left, top), texts("summary.title"), BODY_TEXT + 2, TEXT, bold=True)
+    top += _LINE + 6
+    shown = _summary_lines(content)
+    for number, lines in enumerate(shown):
+        weight = content.findings[number].weight if content.findings else Weight.INFORMATION
+        for line in lines:
+            page.text((box.left, top), line, BODY_TEXT, _WEIGHT_COLOURS[weight])
+            top += _LINE
+    left_out = len(content.findings) - len(shown)
+    if left_out > 0:
+        page.text((box.left, top), texts("summary.more", count=left_out), BODY_TEXT, MUTED)
+        top += _LINE
+    return top + 12
 
 
-def _paint_legend(scene: _Scene, entries: tuple[LegendEntry, ...], page: Page) -> None:
+def _paint_axial_views(content: _Content, page: Page) -> None:
+    """Paints axial views from head to feet."""
+    page.subtitle(axial_words(content.scene))
+    draw_axial_views(page, content.heading.body, content.scene)
+
+
+def _paint_legend(content: _Content, columns: Sequence[Column], row: int, page: Page) -> None:
     """Paints one page of the legend."""
-    page.subtitle("All structures that were found")
-    draw_legend(page, scene.heading.body, entries, _LEGEND_COLUMNS)
-    _explain_incomplete(page, entries)
+    page.subtitle(content.texts("legend.all"))
+    draw_legend(page, content.heading.body, columns, row, content.texts)
+    _explain_incomplete(content, page)
 
 
-def _paint_nothing_found(scene: _Scene, page: Page) -> None:
+def _paint_nothing_found(content: _Content, page: Page) -> None:
     """Paints the views of a volume without any structure, and says that none was found."""
-    page.subtitle(_source(scene.segmentation))
-    body, legend = scene.heading.body, scene.summary_legend
-    _paint_views(scene, page, Box(body.left, body.top, legend.left - EDGE, body.bottom))
-    looked_for = f"{len(scene.segmentation.structures)} were looked for"
-    page.text((legend.left, legend.top), "No structure was found", _NOTHING_FOUND_TEXT)
-    page.text((legend.left, legend.top + 46), looked_for, BODY_TEXT, MUTED)
+    texts, box = content.texts, content.summary
+    page.subtitle(source_words(content.segmentation, texts))
+    _paint_views(content, page)
+    looked_for = texts("found.looked_for", count=len(content.segmentation.structures))
+    top = _paint_findings(content, page)
+    page.text((box.left, top), texts("found.none"), _NOTHING_FOUND_TEXT)
+    page.text((box.left, top + 42), looked_for, BODY_TEXT, MUTED)
 
 
-def _explain_incomplete(page: Page, entries: Sequence[LegendEntry]) -> None:
-    if any(entry.is_incomplete for entry in entries):
-        page.footnote(INCOMPLETE_EXPLAINED, AMBER)
-
-
-def _source(segmentation: Segmentation) -> str:
-    """Returns modality and size of the source in words."""
-    volume = segmentation.volume
-    i, j, step = volume.geometry.spacing_mm
-    slices, rows, columns = volume.geometry.shape
-    return (
-        f"{volume.modality}, {slices} slices of {rows} x {columns} pixels, "
-        f"{j:.2f} x {i:.2f} x {step:.2f} mm"
-    )
-
-
-def grey_window(volume: Volume) -> tuple[float, float]:
-    """Returns the values that are shown in black and in white."""
-    if volume.modality == "CT":
-        return CT_WINDOW_HU
-    steps = [-(-length // _MR_SAMPLES) for length in volume.voxels.shape]
-    low, high = np.percentile(
-        volume.voxels[tuple(slice(None, None, n) for n in steps)], MR_PERCENTILES
-    )
-    return float(low), float(max(high, low + 1))
-
-
-def palette(segmentation: Segmentation) -> Rgb:
-    """Returns the colour of each label, (label, 3); black for unused numbers.
-
-    Raises:
-        OutputError: A structure has no colour.
-    """
-    highest = max(structure.label for structure in segmentation.structures)
-    colours = np.zeros((highest + 1, 3), dtype=np.uint8)
-    for structure in segmentation.structures:
-        colours[structure.label] = structure_code(structure.name).rgb
-    return colours
-
-
-def painted(view: SampledView, window: tuple[float, float], colours: Rgb) -> Rgb:
-    """Returns a view in colour, (rows, columns, 3): tinted structures with opaque contours."""
-    low, high = window
-    grey = (np.clip((view.values - low) / (high - low), 0, 1) * 255).astype(np.uint8)
-    image = np.repeat(grey[:, :, None], 3, axis=2)
-    labelled = view.labels > 0
-    colour = colours[view.labels[labelled]]
-    image[labelled] = ((1 - _OPACITY) * image[labelled] + _OPACITY * colour).astype(np.uint8)
-    contours = contour_pixels(view.labels)
-    image[contours] = colours[view.labels[contours]]
-    return image
-
-
-def contour_pixels(labels: Labels) -> NDArray[np.bool_]:
-    """Returns a mask of the pixels of structures that touch another structure or none."""
-    contours = np.zeros(labels.shape, dtype=bool)
-    beside, below = labels[:, 1:] != labels[:, :-1], labels[1:] != labels[:-1]
-    contours[:, 1:] |= beside
-    contours[:, :-1] |= beside
-    contours[1:] |= below
-    contours[:-1] |= below
-    contours &= labels > 0
-    return contours
+def _explain_incomplete(content: _Content, page: Page) -> None:
+    if content.has_incomplete:
+        page.footnote(content.texts("legend.incomplete"), AMBER)

@@ -14,6 +14,7 @@ from scipy import ndimage
 from totalmap.dicom.geometry import Geometry
 from totalmap.measure.label_statistics import Labels
 from totalmap.segmentation import Segmentation
+from totalmap.selection_settings import Orientation
 
 Millimetres = NDArray[np.float64]
 
@@ -33,6 +34,7 @@ class View:
     """A view in a radiologist's orientation: patient's right on the left, head above.
 
     Attributes:
+        orientation: The orientation of slices that show the same plane.
         across: The axis of LPS that runs from left to right.
         down: The axis of LPS that runs from top to bottom, or from bottom to top.
         is_down_growing: Whether it runs from top to bottom.
@@ -40,7 +42,7 @@ class View:
         edges: The direction in the patient at the left, right, upper and lower edge.
     """
 
-    name: str
+    orientation: Orientation
     across: int
     down: int
     is_down_growing: bool
@@ -49,18 +51,30 @@ class View:
 
 
 CORONAL = View(
-    name="Coronal", across=0, down=2, is_down_growing=False, through=1, edges=("R", "L", "H", "F")
+    orientation=Orientation.CORONAL,
+    across=0,
+    down=2,
+    is_down_growing=False,
+    through=1,
+    edges=("R", "L", "H", "F"),
 )
 SAGITTAL = View(
-    name="Sagittal", across=1, down=2, is_down_growing=False, through=0, edges=("A", "P", "H", "F")
+    orientation=Orientation.SAGITTAL,
+    across=1,
+    down=2,
+    is_down_growing=False,
+    through=0,
+    edges=("A", "P", "H", "F"),
 )
 AXIAL = View(
-    name="Axial", across=0, down=1, is_down_growing=True, through=2, edges=("R", "L", "A", "P")
+    orientation=Orientation.AXIAL,
+    across=0,
+    down=1,
+    is_down_growing=True,
+    through=2,
+    edges=("R", "L", "A", "P"),
 )
 VIEWS = (CORONAL, SAGITTAL, AXIAL)
-
-# The directions at the negative and the positive end of the axes of LPS.
-_DIRECTIONS = (("R", "L"), ("A", "P"), ("F", "H"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -104,10 +118,14 @@ class SampledView:
     labels: Labels
 
 
-def position_name(axis: int, position_mm: float) -> str:
-    """Returns a position on an axis of LPS as viewers write it, such as "H 120 mm"."""
-    rounded = round(position_mm)
-    return f"{_DIRECTIONS[axis][rounded > 0]} {abs(rounded)} mm" if rounded else "0 mm"
+def slice_through(geometry: Geometry, view: View, position_mm: float, region: Region) -> int | None:
+    """Returns the slice k nearest to the middle of a view; None if slices lie across the view."""
+    if geometry.orientation is not view.orientation:
+        return None
+    middle = (region.low_mm + region.high_mm) / 2
+    middle[view.through] = position_mm
+    step = float((np.linalg.inv(geometry.affine_lps) @ [*middle, 1.0])[2])
+    return int(np.argmin(np.abs(np.asarray(geometry.slice_steps) - step)))
 
 
 def view_positions(segmentation: Segmentation) -> ViewPositions:

@@ -49,7 +49,7 @@ def write_preview(
         OutputError: A structure has no name and colour, or a file that was written differs from
             its page.
     """
-    pages = render_pages(segmentation)
+    pages = render_pages(segmentation, settings)
     first = _header(segmentation, settings)
     results = [
         _write_page(segmentation, release, page_header(first, page, number), page)
@@ -58,13 +58,15 @@ def write_preview(
     return (*results, _write_png(segmentation, release, pages[0]))
 
 
-def write_preview_picture(segmentation: Segmentation, release: Release) -> tuple[Result, ...]:
+def write_preview_picture(
+    segmentation: Segmentation, settings: Settings, release: Release
+) -> tuple[Result, ...]:
     """Writes the first page as PNG and compares the file with it.
 
     Raises:
         OutputError: A structure has no name and colour, or the file differs from the page.
     """
-    return (_write_png(segmentation, release, render_pages(segmentation)[0]),)
+    return (_write_png(segmentation, release, render_pages(segmentation, settings)[0]),)
 
 
 def page_header(first: Dataset, page: NDArray[np.uint8], number: int) -> Dataset:

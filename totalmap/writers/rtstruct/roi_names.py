@@ -14,7 +14,7 @@ from collections import Counter
 from functools import cache
 from importlib.resources import files
 
-from totalmap.display_names import structure_names
+from totalmap.display_names import known_names
 from totalmap.result_options import RoiNames
 
 # What all planning systems keep of a name.
@@ -59,4 +59,4 @@ def _shortened(name: str) -> str:
 
 @cache
 def _beginnings() -> Counter[str]:
-    return Counter(name[:_LENGTH] for name in structure_names())
+    return Counter(name[:_LENGTH] for name in known_names())

@@ -19,9 +19,10 @@ from pydicom.uid import (
 
 from totalmap.errors import OutputError
 from totalmap.measure.label_statistics import Labels
+from totalmap.result_options import SegTransferSyntax
 from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
-from totalmap.settings import ResultKind, SegTransferSyntax, Settings
+from totalmap.settings import ResultKind, Settings
 from totalmap.structures import chosen
 from totalmap.writers.all_or_nothing import RESULTS_NAME, Release
 from totalmap.writers.dicom import identifiers

@@ -6,7 +6,8 @@ Some viewers refuse an object of many frames, or take minutes to open it.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from totalmap.settings import ResultsSection, SegSplit
+from totalmap.result_options import SegSplit
+from totalmap.settings import ResultsSection
 from totalmap.structures import Structure, chosen
 from totalmap.writers.dicom.codes import BodySystem, structure_code
 

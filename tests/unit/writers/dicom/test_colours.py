@@ -14,7 +14,7 @@ from tests.structure_colours import (
     read_pairs,
     touching_pairs,
 )
-from totalmap.display_names import structure_names
+from totalmap.display_names import known_names
 from totalmap.writers.dicom.codes import structure_code
 
 REFERENCE_LABELS = ("ct_3mm_small_reference_labels.nii.gz", "ct_dicom_reference_labels.nii.gz")
@@ -34,7 +34,7 @@ def test_neighbours_have_colours_that_differ_clearly() -> None:
 
 
 def test_no_colour_is_nearly_black() -> None:
-    names = structure_names()
+    names = known_names()
     lightness = lab(structure_code(name).rgb for name in names)[:, 0]
     assert {
         name: value for name, value in zip(names, lightness, strict=True) if value < LEAST_LIGHTNESS

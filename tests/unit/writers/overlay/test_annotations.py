@@ -5,10 +5,13 @@ import pytest
 
 from totalmap.finding import Assessment, Finding, Severity
 from totalmap.segmentation import Segmentation
+from totalmap.texts.catalogue import Language, texts_in
 from totalmap.writers.overlay.annotations import annotations, direction, opposite
 from totalmap.writers.overlay.legend import Legend
 
 SIDE = 480
+
+ENGLISH = texts_in(Language.ENGLISH)
 
 
 def magnified(segmentation: Segmentation, factor: int = 5) -> Segmentation:
@@ -41,7 +44,9 @@ def test_a_direction_is_the_side_of_the_patient_that_it_points_to(
 def test_a_result_that_needs_review_has_a_second_notice(true_segmentation: Segmentation) -> None:
     finding = Finding(code="LEVEL", severity=Severity.REVIEW, sentence="A rib is missing.")
     reviewed = replace(true_segmentation, assessment=Assessment(findings=(finding,)))
-    plain, marked = (annotations(magnified(one), []) for one in (true_segmentation, reviewed))
+    plain, marked = (
+        annotations(magnified(one), [], ENGLISH) for one in (true_segmentation, reviewed)
+    )
     assert len(plain.notices) == 1
     assert len(marked.notices) == 2
     assert marked.body_top > plain.body_top
@@ -51,7 +56,7 @@ def test_a_result_that_needs_review_has_a_second_notice(true_segmentation: Segme
 def test_the_notice_has_as_many_lines_as_a_narrow_image_needs(
     true_segmentation: Segmentation, factor: int, lines: int
 ) -> None:
-    notices = annotations(magnified(true_segmentation, factor), []).notices
+    notices = annotations(magnified(true_segmentation, factor), [], ENGLISH).notices
     assert len(notices) == lines
     for notice in notices:
         rows, columns = notice.halo.shape
@@ -60,9 +65,9 @@ def test_the_notice_has_as_many_lines_as_a_narrow_image_needs(
 
 
 def test_texts_change_only_the_pixels_around_them(true_segmentation: Segmentation) -> None:
-    texts = annotations(magnified(true_segmentation), ["lung window"])
+    texts = annotations(magnified(true_segmentation), ["overlay.lung_window"], ENGLISH)
     planes = np.full((3, SIDE, SIDE), 100, dtype=np.uint8)
-    texts.draw(planes, "lung window")
+    texts.draw(planes, "overlay.lung_window")
     is_changed = (planes != 100).any(axis=0)
     assert 0.002 < is_changed.mean() < 0.02
     assert is_changed[-20:, :100].any()  # the window
@@ -72,7 +77,7 @@ def test_texts_change_only_the_pixels_around_them(true_segmentation: Segmentatio
 
 
 def test_all_structures_are_in_the_legend_of_one_image(true_segmentation: Segmentation) -> None:
-    legend = Legend(magnified(true_segmentation), 20, images=40)
+    legend = Legend(magnified(true_segmentation), 20, images=40, texts=ENGLISH)
     (part,) = legend.parts
     names = [row.name for column in part for row in column.rows]
     assert len(names) == len(true_segmentation.found())
@@ -82,7 +87,7 @@ def test_all_structures_are_in_the_legend_of_one_image(true_segmentation: Segmen
 def test_a_legend_that_needs_more_images_than_there_are_says_so(
     true_segmentation: Segmentation,
 ) -> None:
-    legend = Legend(true_segmentation, 40, images=2)
+    legend = Legend(true_segmentation, 40, images=2, texts=ENGLISH)
     assert len(legend) == 2
     rows = [row for part in legend.parts for column in part for row in column.rows]
     left_out = len(true_segmentation.found()) - len(rows) + 1

@@ -4,7 +4,7 @@ from totalmap.segmentation import Segmentation
 from totalmap.writers.dicom.codes import structure_code
 from totalmap.writers.overlay.painting import GREY_SCALES, SlicePainter, suitable_painter
 from totalmap.writers.overlay.windows import SOFT_TISSUE
-from totalmap.writers.preview.pages import contour_pixels
+from totalmap.writers.preview.painting import contour_pixels
 
 FULL, COARSE = GREY_SCALES[0], GREY_SCALES[-1]
 

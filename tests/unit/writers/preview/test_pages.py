@@ -8,11 +8,16 @@ from numpy.typing import NDArray
 from tests.phantom.study import CORONAL, SAGITTAL, SeriesSpec, write_series
 from tests.segmentations import MODEL, RULE, TASK, segmentation_of, volume_of
 from totalmap.segmentation import Segmentation
+from totalmap.settings import Settings
+from totalmap.texts.catalogue import Language, texts_in
 from totalmap.writers.dicom.codes import structure_code
-from totalmap.writers.preview.legend import legend_entries
-from totalmap.writers.preview.page_drawing import AMBER, HEIGHT, WIDTH, Page, heading
-from totalmap.writers.preview.pages import grey_window, render_pages
+from totalmap.writers.presentation.structure_tables import Row, system_tables
+from totalmap.writers.preview.page_drawing import AMBER, BAND, HEIGHT, WIDTH, Page, heading
+from totalmap.writers.preview.pages import drawn_pages, render_pages
+from totalmap.writers.preview.painting import grey_window
 
+SETTINGS = Settings()
+ENGLISH = texts_in(Language.ENGLISH)
 SIZE = 40
 CUBE = SeriesSpec(
     rows=SIZE,
@@ -33,12 +38,14 @@ ORIENTATIONS = {
 
 @pytest.fixture(scope="module")
 def pages(true_segmentation: Segmentation) -> list[NDArray[np.uint8]]:
-    return render_pages(true_segmentation)
+    return render_pages(true_segmentation, SETTINGS)
 
 
 @pytest.fixture(scope="module")
 def axial_pages(tmp_path_factory: pytest.TempPathFactory) -> list[NDArray[np.uint8]]:
-    return render_pages(segmentation_of(write_series(tmp_path_factory.mktemp("axial"), 1, CUBE)))
+    return render_pages(
+        segmentation_of(write_series(tmp_path_factory.mktemp("axial"), 1, CUBE)), SETTINGS
+    )
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +61,19 @@ def crowded(true_segmentation: Segmentation) -> Segmentation:
     return replace(true_segmentation, labels=labels, inference=inference)
 
 
+def empty_page(segmentation: Segmentation) -> Page:
+    return Page(heading(segmentation, SETTINGS, ENGLISH), ENGLISH, 1, 1)
+
+
+def structure_rows(segmentation: Segmentation) -> list[Row]:
+    tables = system_tables(segmentation, ENGLISH)
+    return [row for table in tables for row in table.rows if row.colour]
+
+
+def words_of(segmentation: Segmentation) -> list[list[str]]:
+    return [page.words for page in drawn_pages(segmentation, SETTINGS)]
+
+
 def colours_of(page: NDArray[np.uint8]) -> set[tuple[int, ...]]:
     red, green, blue = np.moveaxis(page.astype(np.int32), 2, 0)
     packed = np.unique(red << 16 | green << 8 | blue)
@@ -67,7 +87,9 @@ def test_same_voxels_give_the_same_pages_in_any_orientation(
     orientation: tuple[float, float, float, float, float, float],
 ) -> None:
     written = write_series(tmp_path, 1, replace(CUBE, orientation=orientation))
-    for page, axial in zip(render_pages(segmentation_of(written)), axial_pages, strict=True):
+    for page, axial in zip(
+        render_pages(segmentation_of(written), SETTINGS), axial_pages, strict=True
+    ):
         differs = (np.abs(page.astype(int) - axial) > 16).any(axis=2)
         assert differs.mean() < 0.01
 
@@ -75,7 +97,7 @@ def test_same_voxels_give_the_same_pages_in_any_orientation(
 def test_left_of_the_patient_is_shown_on_the_right(true_segmentation: Segmentation) -> None:
     """The spleen is on the patient's left, the gallbladder on the right."""
     labels = np.where(np.isin(true_segmentation.labels, (1, 4)), true_segmentation.labels, 0)
-    page = render_pages(replace(true_segmentation, labels=labels.astype(np.uint8)))[0]
+    page = render_pages(replace(true_segmentation, labels=labels.astype(np.uint8)), SETTINGS)[0]
     legend_left = 1040
     columns = [
         np.nonzero((page[:, :legend_left] == structure_code(name).rgb).all(axis=2))[1].mean()
@@ -85,10 +107,10 @@ def test_left_of_the_patient_is_shown_on_the_right(true_segmentation: Segmentati
 
 
 def test_every_page_shows_the_ai_notice(crowded: Segmentation) -> None:
-    expected = Page(heading(crowded), 1, 1).pixels()[:46]
+    expected = empty_page(crowded).pixels()[:46]
     assert (expected == AMBER).all(axis=2).mean() > 0.8
     assert not (expected == AMBER).all()
-    pages = render_pages(crowded)
+    pages = render_pages(crowded, SETTINGS)
     assert len(pages) == 3
     for page in pages:
         assert page.shape == (HEIGHT, WIDTH, 3)
@@ -97,29 +119,31 @@ def test_every_page_shows_the_ai_notice(crowded: Segmentation) -> None:
 
 def test_pages_of_a_demo_model_show_the_demo_notice_too(true_segmentation: Segmentation) -> None:
     demo = replace(true_segmentation, models=(replace(MODEL, notice="for trying out"),))
-    both = Page(heading(demo), 1, 1).pixels()[:92]
-    without = Page(heading(true_segmentation), 1, 1).pixels()[:92]
-    np.testing.assert_array_equal(both[:46], without[:46])
-    assert (both[46:, :, 0] > both[46:, :, 1] + 100).mean() > 0.8, "a red band"
-    for page in render_pages(demo):
-        np.testing.assert_array_equal(page[:92], both)
+    lower = slice(BAND + 4, 2 * BAND + 4)
+    both = empty_page(demo).pixels()[: lower.stop]
+    without = empty_page(true_segmentation).pixels()[:BAND]
+    np.testing.assert_array_equal(both[:BAND], without)
+    assert (both[lower, :, 2] > both[lower, :, 1] + 80).mean() > 0.8, "a purple band"
+    for page in render_pages(demo, SETTINGS):
+        np.testing.assert_array_equal(page[: lower.stop], both)
 
 
 def test_legend_has_every_structure(
     crowded: Segmentation, true_segmentation: Segmentation, pages: list[NDArray[np.uint8]]
 ) -> None:
-    assert [entry.name for entry in legend_entries(crowded)] == [
+    rows = structure_rows(crowded)
+    assert {row.name for row in rows} == {
         structure_code(structure.name).display_name for structure in TASK.structures
-    ]
-    last = colours_of(render_pages(crowded)[-1])
-    assert {entry.rgb for entry in legend_entries(crowded)} <= last
+    }
+    last = colours_of(render_pages(crowded, SETTINGS)[-1])
+    assert {row.colour for row in rows} <= last
     assert len(pages) == 2, "a short legend needs no page of its own"
     legend = colours_of(pages[0][:, 1044:])
-    assert {entry.rgb for entry in legend_entries(true_segmentation)} <= legend
+    assert {row.colour for row in structure_rows(true_segmentation)} <= legend
 
 
 def test_legend_marks_the_limitations_of_a_structure(true_segmentation: Segmentation) -> None:
-    entries = {entry.name: entry for entry in legend_entries(true_segmentation)}
+    entries = {row.name: row for row in structure_rows(true_segmentation)}
     assert entries["Liver"].is_incomplete
     assert entries["Liver"].volume.startswith("> ")
     assert not entries["Gallbladder"].is_incomplete
@@ -131,8 +155,8 @@ def test_legend_marks_the_limitations_of_a_structure(true_segmentation: Segmenta
 def test_preview_without_structures_says_so(true_segmentation: Segmentation) -> None:
     empty = np.zeros_like(true_segmentation.labels)
     inference = replace(true_segmentation.inference, labels=empty)
-    (page,) = render_pages(replace(true_segmentation, labels=empty, inference=inference))
-    np.testing.assert_array_equal(page[:46], Page(heading(true_segmentation), 1, 1).pixels()[:46])
+    (page,) = render_pages(replace(true_segmentation, labels=empty, inference=inference), SETTINGS)
+    np.testing.assert_array_equal(page[:46], empty_page(true_segmentation).pixels()[:46])
     assert (page[:, 1044:] > 200).any(), "words where the legend would be"
 
 
@@ -144,3 +168,35 @@ def test_grey_window_of_an_mr_runs_from_nearly_its_darkest_to_nearly_its_brighte
     low, high = grey_window(volume_of(written.folder, rule=rule))
     assert written.hu.min() <= low < high <= written.hu.max()
     assert (written.hu > high).mean() < 0.02
+
+
+def test_views_name_series_and_image_so_that_one_can_scroll_there(
+    true_segmentation: Segmentation,
+) -> None:
+    first, second, *_ = words_of(true_segmentation)
+    numbers = {item.frame.instance_number for item in true_segmentation.volume.slices}
+    series = true_segmentation.volume.slices[0].instance.series_number
+    shown = [word for word in first if word.startswith(f"Axial, series {series}, image ")]
+    assert len(shown) == 1
+    assert int(shown[0].split()[-1]) in numbers
+    images = [int(word.removeprefix("Im ")) for word in second if word.startswith("Im ")]
+    assert images[0] == max(numbers)
+    assert images[-1] == min(numbers)
+    assert {"Coronal", "Sagittal"} <= set(first), "no image of an axial series shows these planes"
+
+
+def test_every_page_has_series_and_date_and_the_legend_has_totals_of_organs_in_parts(
+    crowded: Segmentation,
+) -> None:
+    pages = words_of(crowded)
+    for words in pages:
+        assert any("Series 2" in word and "2020-03-04" in word for word in words)
+    for total in ("Lungs, total", "Right lung, total", "Kidneys, total"):
+        assert total in pages[0]
+        assert total in pages[-1]
+
+
+def test_letters_of_directions_stand_outside_of_the_views(true_segmentation: Segmentation) -> None:
+    page = drawn_pages(true_segmentation, SETTINGS)[0]
+    for letter, count in (("R", 2), ("L", 2), ("H", 2), ("F", 2), ("A", 2), ("P", 2)):
+        assert page.words.count(letter) == count

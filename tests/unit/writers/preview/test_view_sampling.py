@@ -18,8 +18,8 @@ from totalmap.writers.preview.view_sampling import (
     Region,
     View,
     evenly_spaced,
-    position_name,
     sampled_view,
+    slice_through,
     view_positions,
 )
 
@@ -134,17 +134,17 @@ def test_view_never_reaches_beyond_the_volume(true_segmentation: Segmentation) -
 
 
 @pytest.mark.parametrize(
-    ("axis", "position_mm", "name"),
-    [
-        (0, 12.4, "L 12 mm"),
-        (0, -3, "R 3 mm"),
-        (1, 7, "P 7 mm"),
-        (2, -90, "F 90 mm"),
-        (2, 0.4, "0 mm"),
-    ],
+    ("source", "view"), [("axial", AXIAL), ("upside down", AXIAL), ("coronal", CORONAL)]
 )
-def test_positions_are_named_as_in_viewers(axis: int, position_mm: float, name: str) -> None:
-    assert position_name(axis, position_mm) == name
+def test_slice_through_a_view_is_the_nearest_one(source: str, view: View, tmp_path: Path) -> None:
+    written = write_series(tmp_path, 1, SOURCES[source])
+    volume = volume_of(written.folder)
+    whole = view_positions(segmentation_with(volume, written.labels)).region
+    positions = volume.geometry.positions_lps(np.array([[7, 0, 0], [30, 0, 0]]))
+    for k, position_mm in zip((7, 30), positions[:, view.through], strict=True):
+        near = float(position_mm) + 0.4 * volume.geometry.spacing_mm[2]
+        assert slice_through(volume.geometry, view, near, whole) == k
+    assert slice_through(volume.geometry, SAGITTAL, 0.0, whole) is None
 
 
 def test_positions_are_spread_evenly_from_the_first_to_the_last() -> None:
@@ -154,7 +154,7 @@ def test_positions_are_spread_evenly_from_the_first_to_the_last() -> None:
 
 
 def test_views_name_their_edges() -> None:
-    left_to_right = {view.name: view.edges[:2] for view in VIEWS}
+    left_to_right = {view.orientation.capitalize(): view.edges[:2] for view in VIEWS}
     assert left_to_right == {"Coronal": ("R", "L"), "Sagittal": ("A", "P"), "Axial": ("R", "L")}
     top_to_bottom: dict[View, tuple[str, ...]] = {view: view.edges[2:] for view in VIEWS}
     assert top_to_bottom == {CORONAL: ("H", "F"), SAGITTAL: ("H", "F"), AXIAL: ("A", "P")}

@@ -52,7 +52,7 @@ def test_pages_and_png_hold_the_rendered_pixels(
     written: Written, pages: list[Dataset], true_segmentation: Segmentation
 ) -> None:
     folder, results = written
-    drawn = render_pages(true_segmentation)
+    drawn = render_pages(true_segmentation, Settings())
     for page, pixels in zip(pages, drawn, strict=True):
         np.testing.assert_array_equal(page.pixel_array, pixels)
     np.testing.assert_array_equal(np.asarray(Image.open(folder / results[-1].path)), drawn[0])

@@ -8,7 +8,7 @@ from totalsegmentator.map_to_binary import class_map
 
 from tests.conftest import REPOSITORY
 from tests.unit.writers.rtstruct.test_writer import written_rtstruct
-from totalmap.display_names import structure_names
+from totalmap.display_names import known_names
 from totalmap.engine.tasks import SUPPORTED_TASKS
 from totalmap.result_options import RoiNames
 from totalmap.segmentation import Segmentation
@@ -26,7 +26,7 @@ def test_roi_names_of_each_task_differ_within_16_characters(naming: RoiNames) ->
 
 
 def test_roi_names_of_tg263_have_at_most_16_characters() -> None:
-    names = [roi_name(name, RoiNames.TG263) for name in structure_names()]
+    names = [roi_name(name, RoiNames.TG263) for name in known_names()]
     assert max(map(len, names)) <= KEPT
     assert roi_name("hip_left", RoiNames.TG263) == "hip_L"
     assert all(all(word.isalnum() for word in name.split("_")) for name in names)
@@ -45,7 +45,7 @@ def test_only_ambiguous_names_of_totalsegmentator_are_shortened() -> None:
 
 def test_primary_names_of_tg263_belong_to_structures_that_we_offer() -> None:
     table = tg263_names()
-    assert set(table) <= set(structure_names())
+    assert set(table) <= set(known_names())
     assert list(table) == sorted(table)
     assert len(set(table.values())) == len(table)
     for name, primary in table.items():

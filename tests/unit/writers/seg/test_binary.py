@@ -24,8 +24,9 @@ from totalmap.dicom.study import read_study
 from totalmap.dicom.volume import build_volume
 from totalmap.display_names import display_name
 from totalmap.errors import OutputError
+from totalmap.result_options import SegTransferSyntax
 from totalmap.segmentation import Segmentation
-from totalmap.settings import GeometrySection, ResultsSection, SegTransferSyntax, Settings
+from totalmap.settings import GeometrySection, ResultsSection, Settings
 from totalmap.structures import Structure
 from totalmap.writers.all_or_nothing import open_release
 from totalmap.writers.dicom import identifiers

@@ -13,6 +13,7 @@ from totalmap.errors import OutputError
 from totalmap.finding import Assessment, Finding, Severity
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
+from totalmap.texts.catalogue import Language, texts_in
 from totalmap.writers.dicom.identifiers import series_description
 from totalmap.writers.preview.page_drawing import heading
 from totalmap.writers.report import report_html
@@ -105,14 +106,16 @@ def test_preview_and_report_show_the_verdict_with_its_reason(
     true_segmentation: Segmentation,
 ) -> None:
     doubt = doubted(true_segmentation, FOUND)
-    notices = [words for words, _, _ in heading(doubt).notices]
+    english = texts_in(Language.ENGLISH)
+    notices = [notice.words for notice in heading(doubt, Settings(), english).notices]
     assert notices[1] == "NEEDS REVIEW: Rib 5 does not meet vertebra T5."
     page = report_html(doubt, Settings())
     assert "NEEDS REVIEW" in page
-    assert "<li>Rib 5 does not meet vertebra T5.</li>" in page
+    assert "<b>Review:</b> Rib 5 does not meet vertebra T5.</li>" in page
 
 
 def test_finding_for_information_is_no_notice(true_segmentation: Segmentation) -> None:
     known = doubted(true_segmentation, replace(FOUND, severity=Severity.INFORMATION))
-    assert len(heading(known).notices) == len(heading(true_segmentation).notices)
+    english = texts_in(Language.ENGLISH)
+    assert len(heading(known, Settings(), english).notices) == 1
     assert "Rib 5 does not meet vertebra T5." in report_html(known, Settings())

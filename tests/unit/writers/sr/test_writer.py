@@ -19,8 +19,9 @@ from tests.phantom.study import SeriesSpec, WrittenSeries, write_series
 from tests.segmentations import RULE, segmentation_with, volume_of
 from tests.validators import errors_of_pixelmed, findings_of_dciodvfy, rendered_by_dcmtk
 from totalmap.errors import OutputError
+from totalmap.result_options import SegSplit
 from totalmap.segmentation import Segmentation
-from totalmap.settings import ResultKind, ResultsSection, SegSplit, Settings
+from totalmap.settings import ResultKind, ResultsSection, Settings
 from totalmap.structures import Limitation, Structure
 from totalmap.writers.all_or_nothing import open_release
 from totalmap.writers.dicom.codes import intensity_of

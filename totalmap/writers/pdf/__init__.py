@@ -1,0 +1,1 @@
+"""Writes the report as an Encapsulated PDF, for archives and viewers that show no HTML."""
