@@ -22,10 +22,10 @@ from totalmap.dicom.study import read_study
 from totalmap.dicom.volume import Volume, build_volume
 from totalmap.engine.arithmetic.proven_shortcuts import remember_in
 from totalmap.engine.confidence import segment_with_confidence
-from totalmap.engine.logit_margins import TaskMargins
 from totalmap.engine.predict import Networks
 from totalmap.engine.resample import Resample
 from totalmap.engine.segment import Progress, find
+from totalmap.engine.task_margins import TaskMargins
 from totalmap.engine.tasks import Task, load_task
 from totalmap.log import configure
 from totalmap.private_cache import PrivateCache, cache_home

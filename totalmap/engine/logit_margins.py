@@ -1,4 +1,4 @@
-"""Sums the margins of the labels that networks choose, label by label.
+"""Sums the margins of the labels that a network chooses, label by label, on its device.
 
 The margin of a voxel is its largest logit minus the second largest. It is not a probability:
 networks are sure of wrong labels, too, and logits have no fixed scale.
@@ -8,10 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from totalmap.segmentation import Margin
-from totalmap.structures import Structure
-
-LABELS = 256
+from totalmap.engine.task_margins import LABELS
 
 
 class MarginSums:
@@ -54,38 +51,3 @@ class MarginSums:
         voxels = torch.bincount(of, minlength=LABELS)
         self._voxels = self._voxels.to(of.device).add_(voxels)
         self._totals = self._totals.to(of.device).add_(torch.bincount(of, weights, LABELS))
-
-
-class TaskMargins:
-    """The sums of all networks of a task, by the task's labels.
-
-    A voxel counts for the structure that its network chose, even if another label replaces it
-    later. In an image that is split into three parts, planes that two parts share count twice.
-    """
-
-    def __init__(self) -> None:
-        self._totals = np.zeros(LABELS)
-        self._voxels = np.zeros(LABELS, dtype=np.int64)
-
-    def add(self, sums: MarginSums, label_table: tuple[int, ...]) -> None:
-        """Adds the sums of a network.
-
-        Args:
-            sums: Sums by the network's own labels.
-            label_table: Place n holds the task's label for the network's label n.
-        """
-        table = np.asarray(label_table)
-        np.add.at(self._totals, table, sums.totals[: len(table)])
-        np.add.at(self._voxels, table, sums.voxels[: len(table)])
-
-    def of(self, structures: tuple[Structure, ...]) -> tuple[Margin, ...]:
-        """Returns the mean margin of each structure that a network chose in any voxel."""
-        return tuple(
-            Margin(
-                structure=structure,
-                mean=float(self._totals[structure.label] / self._voxels[structure.label]),
-                voxels=int(self._voxels[structure.label]),
-            )
-            for structure in structures
-            if self._voxels[structure.label]
-        )

@@ -26,7 +26,7 @@ from totalmap.engine.arithmetic.device_fallbacks import (
 from totalmap.engine.arithmetic.network_interface import TileNetwork
 from totalmap.engine.device_resampling import resampling_on
 from totalmap.engine.learnt_structures import narrowed
-from totalmap.engine.logit_margins import MarginSums, TaskMargins
+from totalmap.engine.logit_margins import MarginSums
 from totalmap.engine.memory_need import SMALLER_TILE_BYTES, bytes_needed
 from totalmap.engine.memory_reservation import (
     one_at_a_time,
@@ -39,6 +39,7 @@ from totalmap.engine.nnunet_plans import Plans, read_plans
 from totalmap.engine.normalize import scaling
 from totalmap.engine.segment import Progress
 from totalmap.engine.sliding_window import TileCounter, predict_labels
+from totalmap.engine.task_margins import TaskMargins
 from totalmap.engine.tasks import Task
 from totalmap.engine.tile_layout import (
     SPLIT_ABOVE_VOXELS,

@@ -29,10 +29,11 @@ from totalmap.engine.confidence import (
 )
 from totalmap.engine.engine import Engine
 from totalmap.engine.inference_resampling import InferenceImage, to_inference_grid
-from totalmap.engine.logit_margins import MarginSums, TaskMargins
+from totalmap.engine.logit_margins import MarginSums
 from totalmap.engine.predict import Networks
 from totalmap.engine.resample import Resample, resample_image
 from totalmap.engine.segment import Progress, segment
+from totalmap.engine.task_margins import TaskMargins
 from totalmap.engine.tasks import Crop, Task, load_task
 from totalmap.errors import ConfigError, ModelError
 from totalmap.segmentation import InferenceLabels, Margin, ModelIdentity, Segmentation

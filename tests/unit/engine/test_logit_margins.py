@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from totalmap.engine.logit_margins import MarginSums, TaskMargins
+from totalmap.engine.logit_margins import MarginSums
+from totalmap.engine.task_margins import TaskMargins
 from totalmap.structures import Structure
 
 SHAPE = (9, 5, 6)

@@ -17,9 +17,9 @@ from totalmap.engine.arithmetic.device_fallbacks import (
     NetworkOption,
     gpu_options,
 )
-from totalmap.engine.logit_margins import TaskMargins
 from totalmap.engine.nnunet_plans import Plans
 from totalmap.engine.predict import Networks, nonzero_box, overwrite_labels
+from totalmap.engine.task_margins import TaskMargins
 from totalmap.engine.tasks import load_task
 from totalmap.errors import MemoryInUse, ResourceError
 from totalmap.machine_limits import available_bytes

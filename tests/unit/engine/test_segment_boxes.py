@@ -24,11 +24,11 @@ from totalmap.dicom.volume import Volume
 from totalmap.engine.confidence import segment_with_confidence
 from totalmap.engine.engine import Engine
 from totalmap.engine.inference_resampling import inference_grid, to_inference_grid
-from totalmap.engine.logit_margins import TaskMargins
 from totalmap.engine.predict import Networks
 from totalmap.engine.resample import Resample, resample_image
 from totalmap.engine.segment import Progress, segment
 from totalmap.engine.segment_boxes import segment_in_boxes
+from totalmap.engine.task_margins import TaskMargins
 from totalmap.engine.tasks import Task, load_task
 from totalmap.engine.weights_manifest import BoxAgreement, adopt, record_box_agreements
 from totalmap.errors import ConfigError, ModelError, ResourceError

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from totalmap.engine.logit_margins import LABELS, MarginSums
+from totalmap.engine.logit_margins import MarginSums
 from totalmap.engine.sliding_window import (
     TileCounter,
     TopTwo,
@@ -15,6 +15,7 @@ from totalmap.engine.sliding_window import (
     top_two,
     top_two_in_place,
 )
+from totalmap.engine.task_margins import LABELS
 from totalmap.engine.tile_layout import Slices, gaussian_weights, tiles
 from totalmap.errors import OutputError
 
