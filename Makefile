@@ -62,7 +62,12 @@ demo-gateway: $(VENV)/.development $(PHANTOM)/.done
 # run in one process, so that they share its fixtures; the longest files come first (pyproject.toml).
 PYTEST := $(BIN)/pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder
 
+# Tests start hundreds of processes, and where PYTHONDONTWRITEBYTECODE is set (in CI), each would
+# compile our modules again.
+COMPILE := $(BIN)/python -m compileall -q app benchmarks cli deploy gateway operators totalmap tests
+
 test: $(VENV)/.development
+	$(COMPILE)
 ifeq ($(COVERAGE)$(TESTS),1)
 	$(MAKE) coverage TESTS="tests/property tests/unit"
 	$(PYTEST) tests/integration
@@ -74,6 +79,7 @@ endif
 coverage: $(VENV)/.development
 	rm -rf build/coverage
 	mkdir -p build/coverage
+	$(COMPILE)
 	$(BIN)/coverage run $(PYTEST) $(TESTS)
 	$(BIN)/python -m tests.coverage_data build/coverage
 	$(BIN)/coverage combine --quiet
