@@ -14,6 +14,8 @@ from pathlib import Path
 from totalmap.engine.memory_reservation import one_at_a_time, reserved
 
 BYTES_PER_GB = 1_000_000_000
+# What is free on the machine is never more, however much of it other processes give back.
+ALL_GIGABYTES = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / BYTES_PER_GB
 
 
 @contextmanager

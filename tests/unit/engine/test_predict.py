@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from structlog.testing import capture_logs
 
-from tests.memory_holder import memory_held
+from tests.memory_holder import ALL_GIGABYTES, memory_held
 from tests.unit.test_run_log import Recorder
 from totalmap.engine.arithmetic.autocast_network import AutocastNetwork
 from totalmap.engine.arithmetic.device_fallbacks import (
@@ -22,7 +22,6 @@ from totalmap.engine.predict import Networks, nonzero_box, overwrite_labels
 from totalmap.engine.task_margins import TaskMargins
 from totalmap.engine.tasks import load_task
 from totalmap.errors import MemoryInUse, ResourceError
-from totalmap.machine_limits import available_bytes
 from totalmap.settings import Arithmetic, MemoryShort, Variant
 
 TASK = load_task("total", Variant.FAST)
@@ -184,7 +183,7 @@ def test_an_image_that_fits_only_without_other_runs_is_refused_with_the_memory_t
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     networks = Networks(TASK, fast_models)
     expected = networks.predict(image, Recorder().progress)
-    with memory_held(available_bytes() / 1e9, tmp_path):
+    with memory_held(ALL_GIGABYTES, tmp_path):
         with pytest.raises(MemoryInUse, match=r"0\.\d GB are free beside other runs .* \d+\.\d GB"):
             networks.predict(image, Recorder().progress)
         assert MemoryInUse.exit_status == 75

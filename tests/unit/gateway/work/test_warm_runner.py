@@ -11,9 +11,8 @@ import yaml
 
 from gateway.store.file_storage import INPUT_NAME, SETTINGS_NAME
 from gateway.work.application_runner import WAITS_FOR_MEMORY, WarmRunner
-from tests.memory_holder import memory_held
+from tests.memory_holder import ALL_GIGABYTES, memory_held
 from tests.phantom.study import SeriesSpec, write_series
-from totalmap.machine_limits import available_bytes
 
 SMALL = SeriesSpec(rows=30, columns=30, n_slices=24, pixel_spacing_mm=(4.5, 4.5))
 
@@ -46,7 +45,7 @@ def test_a_job_waits_until_the_run_of_another_worker_releases_the_memory(
         "quality": {"rejected": "deliver"},
     }
     (job / SETTINGS_NAME).write_text(yaml.safe_dump(sections))
-    with memory_held(available_bytes() / 1e9, tmp_path) as other_run:
+    with memory_held(ALL_GIGABYTES, tmp_path) as other_run:
         stages = Stages(waits=other_run.kill)
         outcome = WarmRunner(fast_models).run(job, stages)
     assert stages.names.count(WAITS_FOR_MEMORY) == 1, "as often as the other run was in the way"
