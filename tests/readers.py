@@ -23,7 +23,8 @@ from totalmap.writers.rtstruct.roi_names import roi_name
 
 SEGIMAGE2ITKIMAGE = Path(sys.executable).with_name("segimage2itkimage")
 NUMBER_OF: dict[str, int] = {name: number for number, name in class_map["total"].items()}
-NUMBER_OF_ROI = {
+# Other writers of structure sets use the names of the structures themselves.
+NUMBER_OF_ROI = NUMBER_OF | {
     roi_name(name, RoiNames.TOTALSEGMENTATOR): number for name, number in NUMBER_OF.items()
 }
 NUMBER_OF_LABEL = {display_name(name): number for name, number in NUMBER_OF.items()}

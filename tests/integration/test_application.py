@@ -229,6 +229,6 @@ def test_a_rough_task_that_finds_nothing_gives_results_without_seg(tmp_path: Pat
     assert finished.files == REPORTS | {"results/labels.nii.gz"}
     status = finished.status
     assert status["structures"] == []
-    assert any("lung_upper_lobe_left" in warning for warning in status["warnings"])
+    assert any("left upper lobe of lung" in warning for warning in status["warnings"])
     assert status["model"]["variant"] == "full"
     assert status["model"]["engine"] == "totalmap"
