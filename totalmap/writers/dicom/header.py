@@ -99,17 +99,17 @@ def _requests(source: Dataset, modality: str) -> Dataset:
     return referenced_requests(source) if modality in _DOCUMENTS else requests_of(source)
 
 
-def _date_and_time(source: Dataset) -> tuple[str, str | None]:
-    """Returns the date of the content: the first date of the source that is valid.
+def _date_and_time(source: Dataset) -> tuple[str, str]:
+    """Returns date and time of the content: of the first date of the source that is valid.
 
-    SEG, SR and Key Object Selection require a date and a time (type 1). If the source has no date,
-    the content has the day of the run, and its time is midnight, so that two runs on a day write
-    the same bytes.
+    SEG, SR and Key Object Selection require both (type 1). A date without a valid time has
+    midnight. If the source has no date, the content has the day of the run, at midnight, so that
+    two runs on a day write the same bytes.
     """
     for name in _DATES:
         date, time = source.get(f"{name}Date"), source.get(f"{name}Time")
         if date and is_plain(f"{name}Date", date):
-            return date, time if time and is_plain(f"{name}Time", time) else None
+            return date, time if time and is_plain(f"{name}Time", time) else _MIDNIGHT
     return f"{datetime.now().astimezone():%Y%m%d}", _MIDNIGHT
 
 

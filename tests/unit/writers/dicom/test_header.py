@@ -126,6 +126,20 @@ def test_results_of_an_undated_study_have_the_date_of_the_run(
     assert (header.ContentDate, header.ContentTime) == ("20260103", "101500")
 
 
+@pytest.mark.parametrize("time", ["", "25:99"])
+def test_a_dated_study_without_a_valid_time_gives_a_result_at_midnight(
+    true_segmentation: Segmentation, phantom_copy: Path, time: str
+) -> None:
+    for path in phantom_copy.iterdir():
+        dataset = pydicom.dcmread(path)
+        dataset.StudyTime = time
+        dataset.save_as(path)
+    untimed = replace(true_segmentation, volume=volume_of(phantom_copy))
+    header = derived_header(untimed, Settings(), SEG)
+    assert header.ContentDate == header.StudyDate != ""
+    assert header.ContentTime == "000000"
+
+
 def _today() -> str:
     return f"{datetime.now().astimezone():%Y%m%d}"
 
