@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from totalmap.engine.memory_reservation import remove_reservations
 from totalmap.temporary_folders import remove_temporary_folders
 
 STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
@@ -55,4 +56,5 @@ def _wait(stop: Callable[[str], int | None], done: threading.Event) -> None:
         status = stop(signal.Signals(received.si_signo).name)
         if status is not None:
             remove_temporary_folders()
+            remove_reservations()
             os._exit(status)  # the main thread may be inside C++ code

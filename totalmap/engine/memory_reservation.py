@@ -22,9 +22,11 @@ from totalmap.machine_limits import available_bytes, used_bytes
 
 _FOLDER = "totalmap-memory-{user}"
 _LOCK = "lock"
-_SUFFIX = ".reserved"
+_SUFFIX, _NEW_SUFFIX = ".reserved", ".new"
 _ONLY_OWNER = 0o700
 _numbers = count()
+# os._exit runs no `finally`; app/stop_signals.py removes these files before it.
+_own_files: set[Path] = set()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,15 +98,28 @@ def _reserve(n_bytes: int, folder: Path, held: ExitStack) -> None:
         pid=os.getpid(), reserved_bytes=n_bytes, used_before_bytes=used_bytes("self")
     )
     file = folder / f"{wanted.pid}-{next(_numbers)}{_SUFFIX}"
-    new = file.with_suffix(".new")
-    held.callback(_remove_if_unused, folder)
-    held.callback(new.unlink, missing_ok=True)
-    held.callback(file.unlink, missing_ok=True)
+    new = file.with_suffix(_NEW_SUFFIX)
+    _own_files.add(file)
+    held.callback(_remove, file)
     opened = held.enter_context(new.open("w", encoding="ascii"))
     _lock(opened)
     json.dump(asdict(wanted), opened)
     opened.flush()
     new.rename(file)  # whoever sees it finds it locked
+
+
+def remove_reservations() -> None:
+    """Removes the reservations of this process, which is about to end."""
+    for file in tuple(_own_files):
+        _remove(file)
+
+
+def _remove(file: Path) -> None:
+    _own_files.discard(file)
+    with suppress(OSError):
+        file.unlink(missing_ok=True)
+        file.with_suffix(_NEW_SUFFIX).unlink(missing_ok=True)
+    _remove_if_unused(file.parent)
 
 
 def _remove_if_unused(folder: Path) -> None:

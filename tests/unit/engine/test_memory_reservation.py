@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from tests.memory_holder import memory_held
 from totalmap.engine.memory_reservation import (
     one_at_a_time,
     other_reservations,
+    remove_reservations,
     reserved,
     unreserved_bytes,
     wait_for_others,
@@ -56,6 +58,17 @@ def test_a_process_does_not_count_its_own_reservation(folder: Path) -> None:
         assert len(list(folder.glob("*/*.reserved"))) == 1
         assert other_reservations() == []
     assert not list(folder.iterdir()), "the last run leaves nothing behind"
+
+
+def test_a_process_that_ends_at_once_removes_its_reservations_first(folder: Path) -> None:
+    with one_at_a_time():
+        held = ExitStack()
+        held.enter_context(reserved(GB))
+    assert list(folder.glob("*/*.reserved"))
+    remove_reservations()
+    assert not list(folder.iterdir())
+    held.close()
+    assert not list(folder.iterdir())
 
 
 def test_the_folder_stays_while_another_process_holds_memory(folder: Path) -> None:
