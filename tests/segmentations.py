@@ -87,3 +87,16 @@ class StainFinder:
     def predict(self, image: NDArray[np.generic], progress: Progress) -> NDArray[np.uint8]:
         progress(1, 1)
         return np.where(np.asarray(image) > STAIN_HU / 2, self.label, 0).astype(np.uint8)
+
+
+def crowded(segmentation: Segmentation) -> Segmentation:
+    """Returns all 117 structures of task total as small boxes in the volume of a segmentation."""
+    labels = np.zeros_like(segmentation.labels)
+    for place, structure in enumerate(TASK.structures):
+        row, column = divmod(place, 12)
+        labels[10:14, 6 * row + 5 : 6 * row + 10, 6 * column + 5 : 6 * column + 10] = (
+            structure.label
+        )
+    return replace(
+        segmentation, labels=labels, inference=replace(segmentation.inference, labels=labels)
+    )

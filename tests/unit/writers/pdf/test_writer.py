@@ -1,16 +1,14 @@
 import shutil
 import subprocess
 from copy import deepcopy
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import EncapsulatedPDFStorage
 
-from tests.segmentations import TASK
+from tests import segmentations
 from tests.validators import findings_of_dciodvfy
 from totalmap.errors import OutputError
 from totalmap.origin_in_dicom import origin_of
@@ -31,15 +29,7 @@ def path(true_segmentation: Segmentation, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="module")
 def crowded(true_segmentation: Segmentation) -> Segmentation:
-    """All 117 structures in one volume."""
-    labels = np.zeros_like(true_segmentation.labels)
-    for place, structure in enumerate(TASK.structures):
-        row, column = divmod(place, 12)
-        labels[10:14, 6 * row + 5 : 6 * row + 10, 6 * column + 5 : 6 * column + 10] = (
-            structure.label
-        )
-    inference = replace(true_segmentation.inference, labels=labels)
-    return replace(true_segmentation, labels=labels, inference=inference)
+    return segmentations.crowded(true_segmentation)
 
 
 def written(segmentation: Segmentation, folder: Path) -> Path:

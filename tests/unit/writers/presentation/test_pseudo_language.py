@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.pseudo_language import pseudo_texts
-from tests.segmentations import TASK
+from tests.segmentations import crowded
 from tests.unit.writers.test_report import Page
 from totalmap.quality.assess import assess
 from totalmap.quality.suitability.assess_suitability import with_suitability
@@ -32,19 +32,12 @@ SAME = re.compile(
 @pytest.fixture(scope="module")
 def doubted(true_segmentation: Segmentation) -> Segmentation:
     """All 117 structures at wrong places, so that many rules of quality control find faults."""
-    labels = np.zeros_like(true_segmentation.labels)
-    for place, structure in enumerate(TASK.structures):
-        row, column = divmod(place, 12)
-        labels[10:14, 6 * row + 5 : 6 * row + 10, 6 * column + 5 : 6 * column + 10] = (
-            structure.label
-        )
-    inference = replace(true_segmentation.inference, labels=labels)
     warned = replace(
         true_segmentation.volume,
         findings=(Message("warning.tilt", degrees=3.0),),
     )
     volume = with_suitability(warned, "total")
-    segmentation = replace(true_segmentation, labels=labels, inference=inference, volume=volume)
+    segmentation = replace(crowded(true_segmentation), volume=volume)
     return segmentation.with_assessment(assess(segmentation))
 
 

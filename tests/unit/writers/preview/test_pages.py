@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests import segmentations
 from tests.phantom.study import CORONAL, SAGITTAL, SeriesSpec, write_series
 from tests.segmentations import MODEL, RULE, TASK, segmentation_of, volume_of
 from totalmap.segmentation import Segmentation
@@ -50,15 +51,7 @@ def axial_pages(tmp_path_factory: pytest.TempPathFactory) -> list[NDArray[np.uin
 
 @pytest.fixture(scope="module")
 def crowded(true_segmentation: Segmentation) -> Segmentation:
-    """All 117 structures in one volume."""
-    labels = np.zeros_like(true_segmentation.labels)
-    for place, structure in enumerate(TASK.structures):
-        row, column = divmod(place, 12)
-        labels[10:14, 6 * row + 5 : 6 * row + 10, 6 * column + 5 : 6 * column + 10] = (
-            structure.label
-        )
-    inference = replace(true_segmentation.inference, labels=labels)
-    return replace(true_segmentation, labels=labels, inference=inference)
+    return segmentations.crowded(true_segmentation)
 
 
 def empty_page(segmentation: Segmentation) -> Page:
