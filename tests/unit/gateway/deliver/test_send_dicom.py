@@ -19,7 +19,6 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
-    SecondaryCaptureImageStorage,
     SegmentationStorage,
 )
 from pynetdicom import evt
@@ -40,10 +39,6 @@ from tests.unit.gateway.peers import (
 from tests.unit.gateway.receive.test_tls import Certificates, certificates  # noqa: F401  a fixture
 from tests.waiting import WAIT_SECONDS, wait_until
 from totalmap.errors import ResourceError
-from totalmap.segmentation import Segmentation
-from totalmap.settings import ResultsSection, Settings
-from totalmap.writers.all_or_nothing import open_release
-from totalmap.writers.overlay.writer import write_overlay
 
 CONTEXT = 1
 OUT_OF_RESOURCES, COERCED = 0xA700, 0xB000
@@ -214,24 +209,6 @@ def test_compressed_pixels_are_sent_unchanged_or_not_at_all(
         pytest.raises(ResourceError, match="PACS does not take CT Image Storage as JPEG 2000"),
     ):
         send_dicom(peer.destination(), [compressed])
-
-
-@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian])
-def test_run_lengths_are_decompressed_for_a_peer_that_does_not_take_them(
-    true_segmentation: Segmentation, tmp_path: Path, syntax: UID
-) -> None:
-    settings = Settings(results=ResultsSection(overlay_every=20))
-    with open_release(tmp_path) as release:
-        results = write_overlay(true_segmentation, settings, release)
-        release.publish({})
-    files = [tmp_path / result.path for result in results]
-    with running_dicom_peer(classes=[SecondaryCaptureImageStorage], syntaxes=[syntax]) as peer:
-        send_dicom(peer.destination(), files)
-        for got, path in zip(peer.datasets(), files, strict=True):
-            sent = pydicom.dcmread(path)
-            assert got.file_meta.TransferSyntaxUID == syntax
-            assert got.SOPInstanceUID == sent.SOPInstanceUID
-            assert (got.pixel_array == sent.pixel_array).all()
 
 
 def test_a_sop_class_that_the_peer_does_not_take_is_named(paths: list[Path], seg: Path) -> None:

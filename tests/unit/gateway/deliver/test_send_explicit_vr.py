@@ -12,12 +12,17 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     RLELossless,
     RTStructureSetStorage,
+    SecondaryCaptureImageStorage,
 )
 
 from gateway.deliver.send_dicom import send_dicom
 from tests.phantom.study import WrittenSeries
 from tests.unit.gateway.peers import running_dicom_peer, unchanged
 from totalmap.errors import ResourceError
+from totalmap.segmentation import Segmentation
+from totalmap.settings import ResultsSection, Settings
+from totalmap.writers.all_or_nothing import open_release
+from totalmap.writers.overlay.writer import write_overlay
 
 
 @pytest.fixture
@@ -83,3 +88,21 @@ def test_pixels_in_rle_are_unpacked_for_a_peer_that_takes_no_compression(
     assert got.file_meta.TransferSyntaxUID == syntax
     assert got.SOPInstanceUID == packed.SOPInstanceUID
     assert (got.pixel_array == pixels).all()
+
+
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian])
+def test_an_overlay_in_rle_is_unpacked_for_a_peer_that_takes_no_compression(
+    true_segmentation: Segmentation, tmp_path: Path, syntax: UID
+) -> None:
+    settings = Settings(results=ResultsSection(overlay_every=20))
+    with open_release(tmp_path) as release:
+        results = write_overlay(true_segmentation, settings, release)
+        release.publish({})
+    files = [tmp_path / result.path for result in results]
+    with running_dicom_peer(classes=[SecondaryCaptureImageStorage], syntaxes=[syntax]) as peer:
+        send_dicom(peer.destination(), files)
+        for got, path in zip(peer.datasets(), files, strict=True):
+            sent = pydicom.dcmread(path)
+            assert got.file_meta.TransferSyntaxUID == syntax
+            assert got.SOPInstanceUID == sent.SOPInstanceUID
+            assert (got.pixel_array == sent.pixel_array).all()
