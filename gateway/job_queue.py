@@ -5,9 +5,10 @@ of the same Postgres. The jobs themselves are in the ledger (gateway/store/jobs.
 """
 
 import logging
+import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 
 from dbos import DBOS, DBOSConfig, EnqueueOptions
@@ -186,6 +187,7 @@ def running_queue(
         ResourceError: The database can't be opened.
     """
     logging.getLogger("dbos").setLevel(logging.ERROR)
+    _let_readers_and_writers_go_on(settings)
     DBOS(config=_config(settings, executor))
     queues = [SEGMENT] * bool(handlers.segment) + [DELIVER] * bool(handlers.deliver)
     DBOS.listen_queues(queues)
@@ -211,6 +213,20 @@ def running_queue(
         raise ResourceError(f"the queue does not answer: {type(error).__name__}") from error
     finally:
         DBOS.destroy(destroy_registry=True)
+
+
+def _let_readers_and_writers_go_on(settings: GatewaySettings) -> None:
+    """Gives the SQLite file of the queue a write-ahead log, as the ledger has one.
+
+    DBOS leaves SQLite's default, where a process that is stopped while it reads keeps all others
+    from writing (https://www.sqlite.org/wal.html). The file remembers the choice.
+    """
+    if settings.ledger_url:
+        return
+    file = settings.storage_folder / QUEUE_FILE
+    # DBOS reports a file that it can't open; one that others use keeps its present mode.
+    with suppress(sqlite3.Error), closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
 
 
 def _config(settings: GatewaySettings, executor: str) -> DBOSConfig:

@@ -2,11 +2,12 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -16,7 +17,8 @@ import yaml
 from sqlalchemy import select
 
 from gateway.config import GatewaySettings, load_gateway_settings
-from gateway.store.database import Database, open_database
+from gateway.job_queue import QUEUE_FILE
+from gateway.store.database import LEDGER_FILE, Database, open_database
 from gateway.store.deliveries import DeliveryList, DeliveryState
 from gateway.store.job import Job, JobState
 from gateway.store.jobs import JobList
@@ -146,10 +148,20 @@ class Service:
 
     @contextmanager
     def stopped(self, role: str) -> Iterator[None]:
-        """Stops one of its processes while the block runs."""
+        """Stops one of its processes, outside its transactions, while the block runs."""
         pid = self.pid(role)
         assert pid, f"there is no process that does {role}"
-        os.kill(pid, signal.SIGSTOP)
+
+        def is_stopped_outside_transactions() -> bool:
+            os.kill(pid, signal.SIGSTOP)
+            wait_until(lambda: set(_thread_states(pid)) == {"T"}, "stopped")
+            files = [self.settings.storage_folder / name for name in (LEDGER_FILE, QUEUE_FILE)]
+            if all(_can_be_written(file) for file in files):
+                return True
+            os.kill(pid, signal.SIGCONT)
+            return False
+
+        wait_until(is_stopped_outside_transactions, "stopped outside its transactions")
         try:
             yield
         finally:
@@ -250,6 +262,22 @@ def _listens(port: int) -> bool:
     return any(
         line in row and " 0A " in row for row in Path("/proc/net/tcp").read_text().splitlines()
     )
+
+
+def _thread_states(pid: int) -> Iterator[str]:
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        yield (task / "stat").read_text().rpartition(")")[2].split()[0]
+
+
+def _can_be_written(file: Path) -> bool:
+    """Returns whether no process holds a lock of an SQLite file for longer than a moment."""
+    with closing(sqlite3.connect(file, timeout=2)) as connection:
+        try:
+            connection.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError:
+            return False
+        connection.rollback()
+    return True
 
 
 def _session(folder: Path) -> int:

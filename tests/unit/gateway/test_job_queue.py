@@ -1,8 +1,10 @@
 """Tests the queue (DBOS on SQLite) with real processes that are killed."""
 
 import os
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -310,6 +312,22 @@ def test_a_job_whose_handler_fails_leaves_the_queue(settings: GatewaySettings) -
             queue.put_job(job(name))
         wait_until(lambda: done == ["b"])
         wait_until(lambda: queue.knows_jobs([job("a"), job("b")]) == [False, False])
+
+
+def test_a_process_that_is_stopped_while_it_reads_the_queue_keeps_nobody_from_writing(
+    queue: JobQueue, tmp_path: Path
+) -> None:
+    queue.put_job(job("a"))
+    file = tmp_path / QUEUE_FILE
+    with (
+        closing(sqlite3.connect(file)) as reader,
+        closing(sqlite3.connect(file, timeout=0)) as writer,
+    ):
+        reader.execute("BEGIN")
+        assert reader.execute("SELECT count(*) FROM workflow_status").fetchone() == (1,)
+        writer.execute("DELETE FROM workflow_status")
+        writer.commit()
+    assert queue.knows_jobs([job("a")]) == [False]
 
 
 def test_a_damaged_queue_is_set_aside_and_a_new_one_is_made(
