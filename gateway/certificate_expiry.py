@@ -12,6 +12,7 @@ from cryptography.x509 import Certificate, load_pem_x509_certificates
 
 from gateway.config import GatewaySettings
 from gateway.config.named_files import named_files
+from totalmap.texts.catalogue import Message, counted_key
 
 WARNING_DAYS = 30.0
 _SECONDS_PER_DAY = 86_400.0
@@ -38,18 +39,19 @@ class CertificateExpiry:
         """Returns how many days are left at a moment; below 0 if it has expired."""
         return (self.expires_at - now) / _SECONDS_PER_DAY
 
-    def sentence(self, now: float) -> str:
+    def sentence(self, now: float) -> Message:
         """Returns what to tell people, without a full stop.
 
         Args:
             now: Seconds since 1970, UTC.
         """
-        day = datetime.fromtimestamp(self.expires_at, UTC).strftime("%Y-%m-%d")
-        days = ceil(self.days_left(now))
+        year, month, date = f"{datetime.fromtimestamp(self.expires_at, UTC):%Y-%m-%d}".split("-")
+        day = Message("date", year=year, month=month, day=date)
         if self.expires_at <= now:
-            return f"the certificate in {self.setting} expired on {day}: replace the file"
-        unit = "day" if days == 1 else "days"
-        return f"the certificate in {self.setting} expires on {day}, in {days} {unit}"
+            return Message("certificate.expired", setting=self.setting, day=day)
+        n_days = ceil(self.days_left(now))
+        days = Message(counted_key("count.day", n_days), count=n_days)
+        return Message("certificate.expires", setting=self.setting, day=day, days=days)
 
 
 def expiring_certificates(

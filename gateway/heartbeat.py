@@ -19,6 +19,7 @@ from types import FrameType
 from typing import Self
 
 from totalmap.log import get_logger
+from totalmap.texts.catalogue import Message
 
 BEAT_SECONDS = 0.5
 # The longest time between two looks that counts. A longer one was a pause of the machine or of the
@@ -157,9 +158,9 @@ class HeartbeatWatch:
             if state is ProcessState.STOPPED:
                 continue
             if state is ProcessState.HANGING or seconds > LATE_SECONDS:
-                self._late.append(f"the process `{name}` does not answer")
+                self._late.append(Message("health.process_silent", process=name))
             elif state is ProcessState.STARTING:
-                self._late.append(f"the process `{name}` is starting")
+                self._late.append(Message("health.process_starting", process=name))
 
     def reasons(self) -> list[str]:
         """Returns the faults that the last look found."""

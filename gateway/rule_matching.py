@@ -11,6 +11,7 @@ from gateway.config import RuleSection
 from gateway.read_stored_header import read_stored_header, unreadable
 from gateway.store.file_storage import Storage
 from gateway.store.ledger import KeptInstance
+from totalmap.texts.catalogue import Joined, Message
 
 _ATTRIBUTES = ("Modality", "BodyPartExamined", "StudyDescription", "SeriesDescription")
 _TAGS = [Tag(keyword) for keyword in _ATTRIBUTES]
@@ -49,7 +50,7 @@ class UnmetCondition:
     """A condition of a rule that a study or series does not meet.
 
     Attributes:
-        name: The condition, in words.
+        name: The condition, in English words.
         value: What the study or series has; empty if it has nothing there.
         wanted: What the rule wants.
     """
@@ -57,6 +58,12 @@ class UnmetCondition:
     name: str
     value: str
     wanted: str
+
+    @property
+    def sentence(self) -> Message:
+        """Returns the sentence for people."""
+        key = f"unmet.{self.name.replace(' ', '_')}"
+        return Message(key, value=self.value or Message("unmet.empty"), wanted=self.wanted)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +130,7 @@ def _unmet_by_study(rule: RuleSection, study: ComparedWithRules) -> Iterable[Unm
         yield UnmetCondition(
             name="number of images",
             value=str(study.n_images),
-            wanted=f"at least {rule.min_instances}",
+            wanted=Message("unmet.at_least", count=rule.min_instances),
         )
 
 
@@ -138,19 +145,23 @@ def _unmet_by_series(rule: RuleSection, header: SeriesHeader) -> Iterable[UnmetC
     if not _is_any_found(rule.descriptions, header.descriptions):
         yield UnmetCondition(
             name="description of the study or series",
-            value=" and ".join(map(_quoted, filter(None, header.descriptions))),
+            value=all_of([*map(_quoted, filter(None, header.descriptions))]),
             wanted=one_of([*map(_quoted, rule.descriptions)]),
         )
 
 
-def one_of(values: Sequence[str]) -> str:
+def one_of(values: Sequence[str]) -> Message:
     """Returns values in words: `CT1, CT2 or CT3`."""
-    *others, last = values
-    return f"{', '.join(others)} or {last}" if others else last
+    return Message("list.named", names=Joined(tuple(values), with_or=True))
+
+
+def all_of(values: Sequence[str]) -> Message:
+    """Returns values in words: `CT1, CT2 and CT3`."""
+    return Message("list.named", names=Joined(tuple(values), with_and=True))
 
 
 def _quoted(text: str) -> str:
-    return f"“{text}”" if text else ""
+    return Message("rule.quoted", text=text) if text else ""
 
 
 def _is_any_found(patterns: Sequence[str], texts: Sequence[str]) -> bool:

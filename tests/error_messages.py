@@ -4,16 +4,19 @@ A message is returned as a template: the literal text, with VALUE where the code
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from tests.conftest import REPOSITORY
+from totalmap.texts.catalogue import Language, texts_in
 
 PACKAGES = ("app", "cli", "deploy", "gateway", "operators", "totalmap")
 BASE = "TotalMapError"
 VALUE = "\0"
+_VALUE_IN_TEXT = re.compile(r"\{[^}]*\}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,8 +101,17 @@ def _templates(message: ast.expr, constants: dict[str, ast.expr]) -> Iterator[st
         yield "".join(_part(part, constants) for part in message.values)
     elif isinstance(message, ast.Name) and message.id in constants:
         yield from _templates(constants[message.id], constants)
+    elif isinstance(message, ast.Call) and ast.unparse(message.func) == "Message":
+        yield _text_of(message.args[0])
     else:
         yield None
+
+
+def _text_of(key: ast.expr) -> str | None:
+    """Returns the text of a key of the catalogues; None if it is no literal text."""
+    if not isinstance(key, ast.Constant):
+        return None
+    return _VALUE_IN_TEXT.sub(VALUE, texts_in(Language.ENGLISH).entries[str(key.value)])
 
 
 def _part(part: ast.expr, constants: dict[str, ast.expr]) -> str:

@@ -48,8 +48,8 @@ class ExitStatus(IntEnum):
 
 
 def without_credentials(text: str) -> str:
-    """Returns the text without users and passwords in URLs."""
-    return _USER_INFORMATION.sub("", text)
+    """Returns the text without users and passwords in URLs; the same object if it has none."""
+    return _USER_INFORMATION.sub("", text) if _USER_INFORMATION.search(text) else text
 
 
 class TotalMapError(Exception):

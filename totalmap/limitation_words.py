@@ -1,7 +1,7 @@
 """Holds the words for the limitations of a measurement: one table for every result and page.
 
-SR, CSV and dashboard take their words from here, in English. The sentences of findings are in the
-catalogues (totalmap.texts), as are the words of preview, report and PDF.
+SR and CSV take their words from here, in English. The sentences of findings are in the catalogues
+(totalmap.texts), as are the words of preview, report, PDF and dashboard.
 """
 
 import math
@@ -20,13 +20,11 @@ class LimitationWords:
     of the field of view that it touches, and `{structure}` for its name.
 
     Attributes:
-        label: At most three words, for the dashboard.
         note: At most two words, for the legend of the preview; empty: the legend marks the volume.
         remark: A clause with the numbers, for the report and the CSV.
         code_meaning: Code Meaning in the SR, at most 64 characters; `{face}` is the side.
     """
 
-    label: str
     note: str
     remark: str
     code_meaning: str
@@ -34,19 +32,16 @@ class LimitationWords:
 
 LIMITATION_WORDS: Mapping[Limitation, LimitationWords] = {
     Limitation.INCOMPLETE: LimitationWords(
-        label="incomplete",
         note="",
         remark="incomplete: touches the {edges} of the field of view",
         code_meaning="Incomplete: touches {face} edge of field of view",
     ),
     Limitation.FEW_VOXELS: LimitationWords(
-        label="very small",
         note="very small",
         remark=f"very small: fewer than {FEW_VOXELS} voxels ({{voxels}})",
         code_meaning="Very small: few voxels",
     ),
     Limitation.SEVERAL_COMPONENTS: LimitationWords(
-        label="several pieces",
         note="{components} pieces",
         remark="{components} separate pieces, the largest is {largest_share}",
         code_meaning="Several separate pieces",
@@ -59,12 +54,6 @@ INCOMPLETE_EXPLAINED = (
     f"{INCOMPLETE_MARK} incomplete: the structure touches the edge of the field of view, so its "
     "true volume is larger"
 )
-
-
-def limitation_label(value: str) -> str:
-    """Returns the label of a limitation by its value; a value of another version as it is."""
-    known = {limitation.value for limitation in Limitation}
-    return LIMITATION_WORDS[Limitation(value)].label if value in known else value
 
 
 def remarks(found: MeasuredStructure) -> str:

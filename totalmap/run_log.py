@@ -18,6 +18,7 @@ from totalmap.finding import Finding, Severity, Verdict, verdict
 from totalmap.open_input import InputKind
 from totalmap.segmentation import Confidence, EngineKind, ModelIdentity, Segmentation
 from totalmap.structures import MeasuredStructure
+from totalmap.texts.catalogue import Message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,8 +136,7 @@ class RunLog:
         self.volume_findings.append(
             VolumeFindings(folder=volume.folder, findings=volume.suitability)
         )
-        folder = f"{volume.folder}: " if volume.folder else ""
-        self.warn(*(f"{folder}{finding}" for finding in volume.findings))
+        self.warn(*(_of_series(volume.folder, finding) for finding in volume.findings))
 
     def segmented(self, segmentation: Segmentation) -> None:
         """Records the structures that were found, and the weights that were used."""
@@ -149,10 +149,9 @@ class RunLog:
         self.variant, self.engine = segmentation.variant, segmentation.engine
         self.arithmetic, self.search = segmentation.arithmetic, segmentation.search
         self.threads = segmentation.threads
-        prefix = f"{folder}: " if folder else ""
-        self.warn(*(f"{prefix}{finding}" for finding in segmentation.findings))
+        self.warn(*(_of_series(folder, finding) for finding in segmentation.findings))
         if not found:
-            self.warn(f"{prefix}no structure was found; no SEG is written, since it can't be empty")
+            self.warn(_of_series(folder, Message("warning.no_structure")))
         notices = (model.notice for model in segmentation.models if model.notice)
         self.warn(*(notice for notice in dict.fromkeys(notices) if notice not in self.warnings))
 
@@ -189,3 +188,8 @@ class RunLog:
     def wrote(self, *results: Result) -> None:
         """Records results that were written."""
         self.results.extend(results)
+
+
+def _of_series(folder: str, warning: str) -> str:
+    """Returns a warning with the folder of its series in front, if there are several series."""
+    return Message("warning.of_series", folder=folder, warning=warning) if folder else warning

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, PositiveFloat, model_validator
 from gateway.config.roles import Role
 from gateway.config.value_types import ListeningPort, is_this_machine
 from totalmap.settings_file import Section
+from totalmap.texts.catalogue import Language
 
 
 def _server_url(url: str) -> str:
@@ -54,7 +55,7 @@ class OidcSection(Section):
         issuer: The URL of the provider, to which /.well-known/openid-configuration is added.
         client_id: The name by which the provider knows the gateway.
         client_secret_file: A file whose first line is the secret of the client; None: it has none.
-        label: How the login page names the provider.
+        label: How the login page names the provider; None: the hospital's portal.
         scopes: What the gateway asks for; openid is always one of them.
         name_claim: The claim of the ID token that names the user.
         role_claim: The claim with a role or a list of roles; a dot leads into an object, as in
@@ -66,7 +67,7 @@ class OidcSection(Section):
     issuer: SafeUrl
     client_id: str
     client_secret_file: Path | None = None
-    label: str = "the hospital's portal"
+    label: str | None = None
     scopes: tuple[str, ...] = ("openid", "profile")
     name_claim: str = "preferred_username"
     role_claim: str = "groups"
@@ -78,6 +79,8 @@ class WebSection(Section):
     """The page, and /metrics and /health for other programs.
 
     Attributes:
+        language: The language of the page: English (en) or German (de). Errors, the command line,
+            the log, messages and audit records are English.
         address: The address of this machine to listen on.
         port: The port to listen on; 0: any free port.
         public_url: The URL by which users reach the page, such as
@@ -97,6 +100,7 @@ class WebSection(Section):
         certificate_file: PEM, the gateway's certificate for HTTPS; with key_file.
     """
 
+    language: Language = Language.ENGLISH
     address: str = "127.0.0.1"
     port: ListeningPort = 8080
     public_url: ServerUrl | None = None

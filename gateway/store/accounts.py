@@ -27,6 +27,7 @@ from gateway.store.database import Database
 from gateway.store.events import EventKind, ObjectKind, record
 from gateway.store.schema import ACCOUNTS, SESSIONS
 from totalmap.errors import ConfigError
+from totalmap.texts.catalogue import Message
 
 NAME_CHARACTERS = 64
 _NAME = re.compile(rf"\w(?:[\w .@'-]{{0,{NAME_CHARACTERS - 2}}}[\w.])?")
@@ -116,15 +117,12 @@ class AccountList:
             ConfigError: The name can't be one, or is taken.
         """
         if not _NAME.fullmatch(name):
-            raise ConfigError(
-                f"an account's name has 1 to {NAME_CHARACTERS} letters, digits, spaces and "
-                "characters of . _ - @ ', and begins and ends with a letter or digit"
-            )
+            raise ConfigError(Message("account_error.name", characters=NAME_CHARACTERS))
         row = _new_row(name, role, password_hash=password_hash)
         added = self._database.insert_or(ACCOUNTS).on_conflict_do_nothing()
         with self._database.transaction() as connection:
             if not connection.execute(added, row).rowcount:
-                raise ConfigError(f"there is an account {name} already: choose another name")
+                raise ConfigError(Message("account_error.taken", name=name))
             _record(connection, EventKind.ACCOUNT_ADDED, name, who, address, f"as {role}")
 
     def remove(self, name: str, who: str, address: str | None = None) -> None:
@@ -269,16 +267,14 @@ def _found(connection: Connection, condition: ColumnElement[bool]) -> Account | 
 def _required(connection: Connection, name: str) -> Account:
     account = _found(connection, ACCOUNTS.c.account_key == account_key(name))
     if account is None:
-        raise ConfigError(f"there is no account {name}: `totalmap gateway user list` shows all")
+        raise ConfigError(Message("account_error.unknown", name=name))
     return account
 
 
 def _require_local(account: Account, what: str) -> None:
     if not account.is_local:
-        raise ConfigError(
-            f"the provider of OpenID Connect gives the account {account.name} its {what}: change "
-            "it there"
-        )
+        given = Message(f"account_error.provided_{what}")
+        raise ConfigError(Message("account_error.provided", name=account.name, what=given))
 
 
 def _require_another_administrator(connection: Connection, account: Account) -> None:
@@ -286,9 +282,7 @@ def _require_another_administrator(connection: Connection, account: Account) -> 
         return
     others = select(exists().where(*_IS_ADMINISTRATOR, ACCOUNTS.c.account_key != account.key))
     if not connection.execute(others).scalar():
-        raise ConfigError(
-            f"{account.name} is the last administrator: make another account an administrator first"
-        )
+        raise ConfigError(Message("account_error.last_administrator", name=account.name))
 
 
 def _change(connection: Connection, key: str, **values: Any) -> None:

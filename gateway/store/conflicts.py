@@ -43,6 +43,7 @@ from gateway.store.schema import (
     STUDIES,
 )
 from gateway.store.study_index import index_again
+from totalmap.texts.catalogue import Message
 
 _LISTED_SENDERS = 5
 
@@ -180,7 +181,7 @@ class ConflictList:
 
         The arguments and what is returned are as in `keep_first`.
         """
-        reason = f"the study was rejected by {who}"
+        reason = str(Message("reason.rejected", who=who))
         with self._database.transaction() as connection:
             study = _decide(connection, conflict_id, n_instances, ConflictState.REJECTED, who)
             if study is None:
@@ -302,7 +303,7 @@ def _look_again(connection: Connection, study: str) -> None:
 def _supersede_jobs(connection: Connection, study: str) -> None:
     """Supersedes all jobs of a study, and has their results rejected where they were delivered."""
     reject_delivered_results(connection, study)
-    reason = "another content of the study was taken"
+    reason = str(Message("reason.other_content"))
     connection.execute(
         update(JOBS)
         .where(

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from totalmap.finding import Verdict
+from totalmap.texts.catalogue import Language, Texts, texts_in
 
 
 class JobState(StrEnum):
@@ -25,7 +26,8 @@ class JobState(StrEnum):
 
 # The number of findings in a summary.
 REASONS_SHOWN = 3
-_ADVICE = {Verdict.REVIEW: "Needs review:", Verdict.REJECT: "Rejected by quality control:"}
+# The first words of a summary, in the catalogue of texts.
+_ADVICE = {Verdict.REVIEW: "reason.review", Verdict.REJECT: "reason.reject"}
 
 UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
 # In these states nothing was delivered; a retry with other weights or settings may succeed.
@@ -69,12 +71,16 @@ class Judgement:
 
     @property
     def summary(self) -> str | None:
-        """The verdict and the first reasons; None if the verdict is ok."""
+        """The verdict and the first reasons in English; None if the verdict is ok."""
+        return self.summary_in(texts_in(Language.ENGLISH))
+
+    def summary_in(self, texts: Texts) -> str | None:
+        """Returns the summary in a language; the reasons have to be in this language already."""
         if self.verdict is Verdict.OK:
             return None
         more = len(self.reasons) - REASONS_SHOWN
-        rest = (f"And {more} more.",) if more > 0 else ()
-        return " ".join((_ADVICE[self.verdict], *self.reasons[:REASONS_SHOWN], *rest))
+        rest = (texts("reason.more", count=more),) if more > 0 else ()
+        return " ".join((texts(_ADVICE[self.verdict]), *self.reasons[:REASONS_SHOWN], *rest))
 
 
 NO_DOUBT = Judgement()

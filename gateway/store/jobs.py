@@ -37,6 +37,7 @@ from gateway.store.job_statements import (
 )
 from gateway.store.ledger import GrowingStudy
 from gateway.store.schema import DELIVERIES, JOBS, RESULTS, STUDIES
+from totalmap.texts.catalogue import Message
 
 
 class JobList:
@@ -161,7 +162,7 @@ class JobList:
 
     def cancel(self, job_id: str, who: str) -> bool:
         """Ends a job that a user does not want any more; returns whether it was unfinished."""
-        reason = f"cancelled by {who}"
+        reason = str(Message("reason.cancelled", who=who))
         return self._stop(job_id, JobState.CANCELLED, EventKind.CANCELLED, reason, who=who)
 
     def postpone(
@@ -299,7 +300,7 @@ class JobList:
     def _open(self, connection: Connection, job: NewJob) -> bool:
         if connection.execute(self._add.values(row_of(job))).one_or_none() is None:
             return False
-        reason = "the study has grown"
+        reason = str(Message("reason.grown"))
         for row in connection.execute(superseding(job, reason)).all():
             _record(connection, EventKind.SUPERSEDED, job_of(row), detail=reason)
         record(

@@ -16,8 +16,9 @@ from gateway.config import Role
 from gateway.web.authentication import AUTOMATIC, LOGIN_PATH, Authenticator, cookie_of
 from gateway.web.forms import TOKEN_FIELD, read_form, with_query
 from gateway.web.permissions import Permission, may
+from totalmap.texts.catalogue import Message as Sentence
 
-_OUT_OF_DATE = "This page was out of date. Go back, load it again, and repeat what you did."
+_OUT_OF_DATE = Sentence("problem.out_of_date")
 
 Endpoint = Callable[[Request], Response | Awaitable[Response]]
 
@@ -87,8 +88,11 @@ class _RequirePermission:
         if not may(visit.role, self._permission):
             raise NotPermitted(
                 HTTPStatus.FORBIDDEN,
-                f"Your role is {visit.role}. It does not allow you to {self._permission}. An "
-                "administrator of the gateway can give you another role.",
+                Sentence(
+                    "problem.role",
+                    role=Sentence(f"role.{visit.role}"),
+                    permission=Sentence(f"permission.{self._permission}"),
+                ),
             )
         await self._app(scope, receive, send)
 

@@ -13,16 +13,11 @@ from gateway.store.accounts import Account
 from gateway.web.authentication import LOGIN_PATH, Authenticator, WrongPassword
 from gateway.web.forms import with_query
 from gateway.web.passwords import LEAST_CHARACTERS, hash_password
-from gateway.web.rendering import SAID, render_inside
+from gateway.web.rendering import SAID, render_inside, texts_of
 from totalmap.errors import ConfigError
+from totalmap.texts.catalogue import Message, Texts
 
 ACCOUNT_PATH, ACCOUNTS_PATH = "/account", "/accounts"
-_ROLES = {
-    Role.VIEWER: "sees the page",
-    Role.REVIEWER: "may also decide about results",
-    Role.OPERATOR: "may also change jobs, deliveries and held studies",
-    Role.ADMINISTRATOR: "may also manage accounts",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +39,12 @@ class AllAccounts:
 
     Attributes:
         accounts: By their names, each with the number of its open sessions.
-        roles: Each with what it may do.
+        roles: All roles, each of which may do more than the one before.
         least_characters: Of a password.
     """
 
     accounts: tuple[tuple[Account, int], ...]
-    roles: tuple[tuple[Role, str], ...] = tuple(_ROLES.items())
+    roles: tuple[Role, ...] = tuple(Role)
     least_characters: int = LEAST_CHARACTERS
 
 
@@ -67,16 +62,16 @@ class OwnAccountPage:
         """Changes the password of a user who knows the old one; the user stays logged in here."""
         form, user = request.state.form, request.state.visit.user
         if not request.state.visit.has_password:
-            raise HTTPException(HTTPStatus.NOT_FOUND, "You have no password here.")
+            raise HTTPException(HTTPStatus.NOT_FOUND, Message("account.no_password"))
         try:
             self._authenticator.check_password(request, user, form.get("old", ""))
             if form.get("new", "") != form.get("again", ""):
-                return self._show(request, "The new passwords differ.")
+                return self._show(request, Message("account.passwords_differ"))
             hashed = hash_password(user, form.get("new", ""))
         except WrongPassword:
-            return self._show(request, "The present password is wrong.")
+            return self._show(request, Message("account.old_wrong"))
         except ConfigError as error:
-            return self._show(request, _sentence(error))
+            return self._show(request, _sentence(error, texts_of(request)))
         address = self._authenticator.address_of(request)
         self._authenticator.accounts.set_password(user, hashed, user, address)
         account = self._authenticator.accounts.find(user)
@@ -164,7 +159,7 @@ class AccountsPage:
         try:
             act(request.state.visit.user, self._authenticator.address_of(request))
         except ConfigError as error:
-            return self._show(request, _sentence(error))
+            return self._show(request, _sentence(error, texts_of(request)))
         where = with_query(ACCOUNTS_PATH, **{SAID: said})
         return RedirectResponse(where, HTTPStatus.SEE_OTHER)
 
@@ -184,7 +179,7 @@ def _page(name: str, request: Request, view: object, problem: str) -> Response:
 
 def _account_of(request: Request) -> str:
     if not request.state.visit.has_account:
-        raise HTTPException(HTTPStatus.NOT_FOUND, "You have no account here.")
+        raise HTTPException(HTTPStatus.NOT_FOUND, Message("account.none"))
     user: str = request.state.visit.user
     return user
 
@@ -198,9 +193,10 @@ def _role(request: Request) -> Role:
     try:
         return Role(request.state.form.get("role", ""))
     except ValueError as error:
-        raise HTTPException(HTTPStatus.BAD_REQUEST, "There is no such role.") from error
+        raise HTTPException(HTTPStatus.BAD_REQUEST, Message("accounts.no_such_role")) from error
 
 
-def _sentence(error: ConfigError) -> str:
-    text = str(error)
+def _sentence(error: ConfigError, texts: Texts) -> str:
+    (refusal,) = error.args
+    text = texts.told(refusal)
     return f"{text[:1].upper()}{text[1:]}."

@@ -24,6 +24,7 @@ from gateway.store.sessions import TOKEN_BYTES, Session, SessionList
 from gateway.web.openid_claims import ProvidedUser
 from gateway.web.passwords import is_right, stronger_hash
 from gateway.web.request_origin import origin_of
+from totalmap.texts.catalogue import Message
 
 LOGIN_PATH = "/login"
 # A query parameter of the requests by which a page refreshes itself.
@@ -33,7 +34,7 @@ SECONDS_PER_MINUTE = 60
 SECONDS_PER_HOUR = 3600
 
 _COOKIE = "totalmap"
-_NO_ROLE = "Your account has no role on this page. Ask its administrators for one."
+_NO_ROLE = Message("login.no_role")
 
 
 class FormTokens:
@@ -56,7 +57,15 @@ class WrongPassword(Exception):
 
 
 class LoginRefused(Exception):
-    """A user may not log in; the text says why, for the user."""
+    """A user may not log in.
+
+    Attributes:
+        problem: Why, for the user.
+    """
+
+    def __init__(self, problem: Message) -> None:
+        super().__init__(problem)
+        self.problem = problem
 
 
 class Authenticator:
@@ -126,10 +135,7 @@ class Authenticator:
             account = self.accounts.log_in_provided(user.subject, name, role)
         except NameTaken:
             record_login_failed(self._database, name, address, why="the name is taken")
-            raise LoginRefused(
-                f"Another account has the name {name}. Ask an administrator to remove it, or log "
-                "in with its password."
-            ) from None
+            raise LoginRefused(Message("login.name_taken", name=name)) from None
         record_logged_in(self._database, account.name, address)
         return self.sessions.open(account, address)
 
@@ -164,7 +170,7 @@ class Authenticator:
             self._begin(origin.address, user)
             record_login_failed(self._database, user, origin.address)
         if not user or not origin.is_by_proxy:
-            raise HTTPException(HTTPStatus.FORBIDDEN, "Log in through the hospital's portal.")
+            raise HTTPException(HTTPStatus.FORBIDDEN, Message("login.portal_only"))
         role = self._role_by_proxy(connection)
         if role is None:
             record_login_failed(self._database, user, origin.address, why="no role")
@@ -247,7 +253,7 @@ class Authenticator:
         record_login_failed(self._database, name, address, is_locked_out=True)
         raise HTTPException(
             HTTPStatus.TOO_MANY_REQUESTS,
-            "Too many attempts. Wait a minute.",
+            Message("login.too_many"),
             headers={"Retry-After": f"{WITHIN_SECONDS:.0f}"},
         )
 

@@ -17,6 +17,7 @@ from totalmap.dicom.file_reader import read_header
 from totalmap.dicom.instance_comparison import PIXEL_DATA, attribute_name
 from totalmap.dicom.patient_comparison import PATIENT_KEYWORDS
 from totalmap.log import get_logger
+from totalmap.texts.catalogue import Message, counted_key
 
 # The number of files read of each side: a page is refreshed every two seconds.
 FILES_READ = 12
@@ -163,5 +164,6 @@ def _text(element: object) -> str:
     if value is None:
         return ""
     if isinstance(value, ItemSequence):
-        return f"{len(value)} items" if len(value) else ""
+        number = len(value)
+        return Message(counted_key("count.item", number), count=number) if number else ""
     return str(value)[:_VALUE_CHARACTERS]

@@ -20,13 +20,19 @@ from gateway.web.health import HealthCheck
 from gateway.web.openid_connect import OpenIdConnect
 from gateway.web.result_files import Results
 from gateway.web.study_titles import StudyTitles
+from totalmap.texts.catalogue import Texts, texts_in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebContext:
-    """Everything that the page needs to answer requests."""
+    """Everything that the page needs to answer requests.
+
+    Attributes:
+        texts: The texts of the page, in the language of `web.language`.
+    """
 
     settings: GatewaySettings
+    texts: Texts
     database: Database
     storage: Storage
     jobs: JobList
@@ -65,6 +71,7 @@ class WebContext:
         web = settings.web
         return cls(
             settings=settings,
+            texts=texts_in(web.language),
             database=database,
             storage=storage,
             jobs=jobs,

@@ -7,6 +7,8 @@ from urllib.parse import urlencode
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
+from totalmap.texts.catalogue import Message
+
 # Our forms are much shorter; an unknown client must not fill the memory.
 FORM_BYTES = 16_384
 TOKEN_FIELD = "form_token"  # noqa: S105  a name
@@ -22,17 +24,17 @@ async def read_form(request: Request) -> Mapping[str, str]:
     """
     length = request.headers.get("content-length", "")
     if not length.isdecimal():
-        raise HTTPException(HTTPStatus.LENGTH_REQUIRED, "The request has no length.")
+        raise HTTPException(HTTPStatus.LENGTH_REQUIRED, Message("problem.no_length"))
     if int(length) > FORM_BYTES:
         raise HTTPException(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            f"The request has {length} bytes, {FORM_BYTES} are allowed.",
+            Message("problem.too_long", bytes=length, allowed=FORM_BYTES),
         )
     try:
         async with request.form() as form:
             return {name: value for name, value in form.items() if isinstance(value, str)}
     except ClientDisconnect as error:
-        raise HTTPException(HTTPStatus.BAD_REQUEST, "The request is incomplete.") from error
+        raise HTTPException(HTTPStatus.BAD_REQUEST, Message("problem.incomplete")) from error
 
 
 def page_number(text: str) -> int:

@@ -27,6 +27,7 @@ from gateway.store.ledger_damage import DamagedLedger
 from gateway.store.overview import count_overdue_studies, count_unqueued
 from gateway.store.workers import LOST_SECONDS, WorkerList
 from totalmap.errors import ResourceError
+from totalmap.texts.catalogue import Message
 
 ANSWER_SECONDS = 10.0
 _LOOPBACKS = {4: "127.0.0.1", 6: "::1"}
@@ -42,8 +43,8 @@ RECEIVER_SECONDS = 5.0
 # The same for the files of certificates.
 CERTIFICATE_SECONDS = 60.0
 _LOOK_SECONDS = 0.02
-DRAINED = "the gateway was drained: nothing is received until `totalmap gateway resume`"
-_DAMAGED = "the ledger is damaged: nothing is received; the log names the remedy"
+DRAINED = Message("health.drained")
+_DAMAGED = Message("health.damaged")
 
 
 def ask_receiver(receive: ReceiveSection) -> Iterator[str]:
@@ -59,12 +60,13 @@ def ask_receiver(receive: ReceiveSection) -> Iterator[str]:
     try:
         socket.create_connection((address, receive.port), ANSWER_SECONDS).close()
     except OSError as error:
-        yield f"no receiver listens at port {receive.port}: {error.strerror or 'no answer'}"
+        reason = error.strerror or Message("health.no_answer")
+        yield Message("health.no_receiver", port=receive.port, reason=reason)
         return
     if receive.tls is not None and receive.tls.senders_ca_file is not None:
         return
     if not _answers(receive, address):
-        yield f"the receiver does not answer C-ECHO at port {receive.port}"
+        yield Message("health.receiver_silent", port=receive.port)
 
 
 def _answers(receive: ReceiveSection, address: str) -> bool:
@@ -98,8 +100,9 @@ class Health:
     """The health of the gateway.
 
     Attributes:
-        reasons: The faults, without patient data; empty: the gateway works.
-        warnings: What will need attention, although the gateway works.
+        reasons: The faults, without patient data; empty: the gateway works. They are `Message`s:
+            English for programs, and in the language of a page.
+        warnings: What will need attention, although the gateway works; as `reasons`.
     """
 
     reasons: Sequence[str]
@@ -134,12 +137,12 @@ class HealthCheck:
         self._workers_seen = self._free_bytes = 0
         self._heartbeats = HeartbeatWatch(heartbeats) if heartbeats else None
         self._probes = (
-            _Probe("the storage folder", self._disk),
-            _Probe("the receiver", self._receiver, RECEIVER_SECONDS),
-            _Probe("the database", self._ledger),
+            _Probe(Message("health.storage_folder"), self._disk),
+            _Probe(Message("health.receiver"), self._receiver, RECEIVER_SECONDS),
+            _Probe(Message("health.database"), self._ledger),
         )
         self._certificates = _Probe(
-            "the check of certificates", self._expiring, CERTIFICATE_SECONDS
+            Message("health.certificates"), self._expiring, CERTIFICATE_SECONDS
         )
 
     def look_at_heartbeats(self) -> None:
@@ -184,12 +187,11 @@ class HealthCheck:
             with TemporaryFile(dir=self._storage.incoming) as file:
                 file.write(b"written")
         except OSError as error:  # it is read-only or full
-            yield f"the storage folder can't be written: {error.strerror}"
+            yield Message("health.not_written", reason=error.strerror or "")
         limit_gb = self._settings.receive.keep_free_gb
         if self._free_bytes < limit_gb * BYTES_PER_GB:
-            yield (
-                f"the disk has {self._free_bytes / BYTES_PER_GB:.1f} GB left, "
-                f"receive.keep_free_gb is {limit_gb:g}: nothing is received"
+            yield Message(
+                "health.disk_full", free_gb=self._free_bytes / BYTES_PER_GB, limit_gb=limit_gb
             )
 
     def _receiver(self) -> Iterator[str]:
@@ -203,8 +205,11 @@ class HealthCheck:
         self._workers_seen = count_workers(self._worker_list)
         expected = len(self._settings.work.devices)
         if self._workers_seen < expected:
-            yield (
-                f"{self._workers_seen} of {expected} workers were seen within {LOST_SECONDS:.0f} s"
+            yield Message(
+                "health.workers",
+                seen=self._workers_seen,
+                expected=expected,
+                seconds=float(LOST_SECONDS),
             )
         if self._worker_list.is_draining():
             yield DRAINED
@@ -218,9 +223,9 @@ class HealthCheck:
         overdue = count_overdue_studies(self._database, now - quiet - PATIENCE_SECONDS)
         unqueued = count_unqueued(self._database, now - PATIENCE_SECONDS)
         if overdue:
-            yield f"the dispatcher has not passed on {overdue} studies that are complete"
+            yield Message("health.overdue", count=overdue)
         if unqueued:
-            yield f"the dispatcher has not queued {unqueued} jobs or deliveries"
+            yield Message("health.unqueued", count=unqueued)
 
 
 class _Probe:
@@ -260,9 +265,9 @@ class _Probe:
         waited = time.monotonic() - self._asked_at
         if not self._done.is_set():
             if self._reasons is None:
-                return [f"{self._name} has not answered yet"]
+                return [Message("health.not_yet", part=self._name)]
             if waited > LATE_SECONDS:
-                return [f"{self._name} has not answered for {waited:.0f} s"]
+                return [Message("health.late", part=self._name, seconds=waited)]
         return self._reasons or []
 
     def _ask(self, done: Event) -> None:
@@ -271,7 +276,7 @@ class _Probe:
         except DamagedLedger:
             self._reasons = [_DAMAGED]
         except (OSError, ResourceError):  # its message may name what is not public
-            self._reasons = [f"{self._name} does not answer"]
+            self._reasons = [Message("health.silent", part=self._name)]
         finally:
             done.set()
 

@@ -22,6 +22,7 @@ from gateway.web.forms import NEXT_FIELD, TOKEN_FIELD, own_path, read_form, with
 from gateway.web.openid_connect import CALLBACK_PATH, OpenIdConnect, ProviderAway
 from gateway.web.rendering import render
 from totalmap.log import get_logger
+from totalmap.texts.catalogue import Message
 
 ADD_FIRST = "totalmap gateway user add NAME --role administrator"
 BEGIN_PATH = f"{CALLBACK_PATH}/begin"
@@ -51,14 +52,14 @@ class Login:
     def _log_in(self, request: Request, form: Mapping[str, str]) -> Response:
         where = own_path(form.get(NEXT_FIELD, "/"))
         if not self._authenticator.form_tokens.fits(cookie_of(request), form.get(TOKEN_FIELD, "")):
-            return self._ask(request, where, "This page was out of date. Try again.")
+            return self._ask(request, where, Message("login.out_of_date"))
         user = user_name(form.get("user", ""))
         if not user:
-            return self._ask(request, where, "Enter your name.")
+            return self._ask(request, where, Message("login.no_name"))
         try:
             session = self._authenticator.log_in(request, user, form.get("password", ""))
         except WrongPassword:
-            return self._ask(request, where, "Wrong name or password.", user)
+            return self._ask(request, where, Message("login.wrong"), user)
         except HTTPException as refused:
             response = self._ask(request, where, refused.detail, user)
             response.status_code = refused.status_code
@@ -91,11 +92,11 @@ class Login:
         except ProviderAway as error:
             return self._say_away(request, where, error)
         except LoginRefused as refused:
-            response = self._ask(request, where, str(refused))
+            response = self._ask(request, where, refused.problem)
             response.status_code = HTTPStatus.FORBIDDEN
         else:
             # The browser would not send our cookie with a redirect, since the provider began it.
-            response = render("logged_in.html.jinja", where=where)
+            response = render(request, "logged_in.html.jinja", where=where)
             self._authenticator.give_cookie(response.headers, request, session.token)
         self._set_state(response, request, "", 0)
         return response
@@ -107,17 +108,13 @@ class Login:
 
     def _required_oidc(self) -> OpenIdConnect:
         if self._oidc is None:
-            raise HTTPException(HTTPStatus.NOT_FOUND, "There is no such page.")
+            raise HTTPException(HTTPStatus.NOT_FOUND, Message("problem.page"))
         return self._oidc
 
     def _say_away(self, request: Request, where: str, error: ProviderAway) -> Response:
         log.warning("oidc_provider_away", reason=str(error))
         label = self._required_oidc().label
-        response = self._ask(
-            request,
-            where,
-            f"{label} does not answer. Try again later, or log in with an account of this gateway.",
-        )
+        response = self._ask(request, where, Message("login.provider_away", provider=label))
         response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
         return response
 
@@ -135,6 +132,7 @@ class Login:
     def _ask(self, request: Request, where: str, problem: str = "", user: str = "") -> Response:
         token = cookie_of(request) or new_token()
         response = render(
+            request,
             "login.html.jinja",
             HTTPStatus.UNAUTHORIZED if problem else HTTPStatus.OK,
             form_token=self._authenticator.form_tokens.of(token),

@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from gateway.web.access_control import PermittedRoute
 from gateway.web.context import WebContext
 from gateway.web.permissions import Permission
+from totalmap.texts.catalogue import Message
 
 
 def message_links(context: WebContext) -> Sequence[PermittedRoute]:
@@ -32,5 +33,5 @@ def message_links(context: WebContext) -> Sequence[PermittedRoute]:
 
 def _go_on(study_instance_uid: str | None) -> Response:
     if study_instance_uid is None:
-        raise HTTPException(HTTPStatus.NOT_FOUND, "Its study was deleted.")
+        raise HTTPException(HTTPStatus.NOT_FOUND, Message("problem.deleted"))
     return RedirectResponse(f"/studies/{quote(study_instance_uid)}", HTTPStatus.SEE_OTHER)

@@ -23,6 +23,7 @@ from gateway.config.named_files import read_secret, tls_context_of_client
 from gateway.web.authentication import LoginRefused
 from gateway.web.openid_claims import Claims, ProvidedUser, name_in, roles_in
 from totalmap.log import get_logger
+from totalmap.texts.catalogue import Message
 
 CALLBACK_PATH = "/login/oidc"
 METADATA_PATH = "/.well-known/openid-configuration"
@@ -36,7 +37,7 @@ _STATE_BYTES = 32
 _KEY_BYTES = 32
 _ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 _SUBJECT_CHARACTERS = 255
-_OUT_OF_DATE = "This login was out of date. Try again."
+_OUT_OF_DATE = Message("login.login_out_of_date")
 
 log = get_logger()
 
@@ -100,12 +101,13 @@ class OpenIdConnect:
     @property
     def name(self) -> str:
         """The name of the provider within a sentence."""
-        return self._settings.label
+        return self._settings.label or Message("login.portal")
 
     @property
     def label(self) -> str:
         """The name of the provider at the beginning of a sentence."""
-        return self._settings.label[:1].upper() + self._settings.label[1:]
+        label = self._settings.label
+        return label[:1].upper() + label[1:] if label else Message("login.portal_first")
 
     def begin(self) -> tuple[str, str]:
         """Begins a login; returns the URL of the provider's page, and the state for the cookie.
@@ -142,10 +144,10 @@ class OpenIdConnect:
             raise LoginRefused(_OUT_OF_DATE)
         issuer = self._provider_now().metadata["issuer"]
         if query.get("iss", issuer) != issuer:  # RFC 9207
-            raise LoginRefused("Another provider has answered. Try again.")
+            raise LoginRefused(Message("login.other_provider"))
         if "code" not in query:
             log.warning("oidc_login_refused", reason=_printable(query.get("error", "no code")))
-            raise LoginRefused(f"{self.label} has refused or cancelled the login.")
+            raise LoginRefused(Message("login.refused", provider=self.label))
         token = self._redeem(query["code"], self._derived("verifier", state))
         claims = self._verified(token, self._derived("nonce", state))
         claims = self._with_user_info(claims, token)
@@ -215,10 +217,7 @@ class OpenIdConnect:
             _require_name(claims["sub"])
         except (JoseError, ValueError, TypeError) as error:
             log.warning("oidc_login_refused", reason=type(error).__name__)
-            raise LoginRefused(
-                f"{self.label} has given an answer that is not valid. Try again, or ask an "
-                "administrator: the log says more."
-            ) from None
+            raise LoginRefused(Message("login.not_valid", provider=self.label)) from None
         verified: Claims = claims
         return verified
 

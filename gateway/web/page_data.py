@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.store.conflict import Conflict
 from gateway.store.deliveries import Delivery
@@ -32,6 +32,7 @@ from gateway.web.result_files import (
     preview,
     result_folders,
 )
+from gateway.web.stored_reasons import told_job, told_reason
 from gateway.web.study_titles import StudyTitle
 
 PAGE_JOBS = 25
@@ -46,14 +47,6 @@ FIRST_PAGE_ARRIVING = 8
 FIRST_PAGE_HELD = 8
 # A folder with more files is one line.
 LISTED_FILES = 20
-
-_NOTHING: Mapping[Group, str] = {
-    Group.FAILED: "No job has failed.",
-    Group.RUNNING: "No job is running.",
-    Group.WAITING: "No job is waiting.",
-    Group.DONE: "No job is done yet.",
-    Group.WITHDRAWN: "No job was cancelled or superseded.",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,11 +89,6 @@ class Section:
     def pages(self) -> int:
         """The number of pages."""
         return -(-self.total // self.page_jobs)
-
-    @property
-    def nothing(self) -> str:
-        """The text to show if there is no job."""
-        return _NOTHING[self.group]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,10 +252,13 @@ def study(context: WebContext, study_instance_uid: str) -> Study | None:
         conflicts=shown_conflicts(context, study_instance_uid),
         jobs=[
             StudyJob(
-                job=job,
-                deliveries=context.deliveries.of_job(job.job_id),
+                job=told_job(context, job),
+                deliveries=[
+                    replace(delivery, reason=told_reason(delivery.reason))
+                    for delivery in context.deliveries.of_job(job.job_id)
+                ],
                 files=context.results.files(job.job_id),
-                report=context.results.report(job.job_id),
+                report=context.results.report(job.job_id, context.texts),
             )
             for job in reversed(jobs)
         ],
@@ -280,7 +271,7 @@ def _section(context: WebContext, group: Group, page_jobs: int, page: int, total
     deliveries = deliveries_of(context.database, [job.job_id for job in jobs])
     rows = [
         JobRow(
-            job=job,
+            job=told_job(context, job),
             study_title=context.study_titles.of(job.study_instance_uid),
             deliveries=deliveries[job.job_id],
             has_preview=preview(context.storage, job.job_id) is not None,

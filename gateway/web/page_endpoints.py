@@ -16,6 +16,7 @@ from gateway.web.context import WebContext
 from gateway.web.forms import NEXT_FIELD, own_path, page_number, with_query
 from gateway.web.rendering import SAID, render_inside
 from gateway.web.result_files import PREVIEW_NAME, REPORT_NAME, preview, thumbnail
+from totalmap.texts.catalogue import Message
 
 _TYPES = {
     ".csv": "text/csv",
@@ -42,7 +43,7 @@ class Pages:
         query = request.query_params
         group = query.get("group", "")
         if group and group not in tuple(Group):
-            raise HTTPException(HTTPStatus.NOT_FOUND, "There is no such list.")
+            raise HTTPException(HTTPStatus.NOT_FOUND, Message("problem.list"))
         page = page_number(query.get("page", "1"))
         view = page_data.overview(
             self._context, Group(group) if group else None, page if group else 1
@@ -54,7 +55,7 @@ class Pages:
         uid = request.path_params["study"]
         view = page_data.study(self._context, uid)
         if view is None:
-            raise HTTPException(HTTPStatus.NOT_FOUND, "This study is not known.")
+            raise HTTPException(HTTPStatus.NOT_FOUND, Message("problem.study"))
         if AUTOMATIC not in request.query_params:
             self._viewed(request, uid)
         return self._show("study.html.jinja", request, view)
@@ -64,7 +65,7 @@ class Pages:
         job = self._context.jobs.job(request.path_params["job_id"])
         path = preview(self._context.storage, job.job_id) if job else None
         if path is None:
-            raise HTTPException(HTTPStatus.NOT_FOUND, "There is no such file.")
+            raise HTTPException(HTTPStatus.NOT_FOUND, Message("problem.file"))
         return Response(thumbnail(path), media_type="image/jpeg")
 
     def file(self, request: Request) -> Response:
@@ -87,7 +88,7 @@ class Pages:
         job = self._context.jobs.job(request.path_params["job_id"])
         path = self._context.results.find(job.job_id, name) if job else None
         if job is None or path is None:
-            raise HTTPException(HTTPStatus.NOT_FOUND, "There is no such file.")
+            raise HTTPException(HTTPStatus.NOT_FOUND, Message("problem.file"))
         return job.study_instance_uid, job.job_id, path
 
     def _viewed(
@@ -121,7 +122,7 @@ class Actions:
         job_id, user = _job_and_user(request)
         delivery = self._context.deliveries.delivery(job_id, request.path_params["destination"])
         if delivery is None:
-            raise HTTPException(HTTPStatus.NOT_FOUND, "There is no such delivery.")
+            raise HTTPException(HTTPStatus.NOT_FOUND, Message("problem.delivery"))
         return _done(request, self._context.deliveries.retry(delivery, user), "delivering")
 
     def decide(self, request: Request) -> Response:
@@ -132,7 +133,7 @@ class Actions:
         )
         conflict = self._context.conflicts.conflict(conflict_id)
         if conflict is None or choice not in _CHOICES:
-            raise HTTPException(HTTPStatus.NOT_FOUND, "There is no such conflict.")
+            raise HTTPException(HTTPStatus.NOT_FOUND, Message("problem.conflict"))
         user, conflicts = request.state.visit.user, self._context.conflicts
         if choice == "keep":
             is_done = conflicts.keep_first(conflict_id, n_instances, user)

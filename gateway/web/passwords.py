@@ -15,6 +15,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from totalmap.errors import ConfigError
+from totalmap.texts.catalogue import Message
 
 LEAST_CHARACTERS = 12
 MOST_CHARACTERS = 256
@@ -49,23 +50,18 @@ def hash_password(name: str, password: str) -> str:
     normal = _normal(password)
     if len(normal) < LEAST_CHARACTERS:
         raise ConfigError(
-            f"the password has {len(normal)} characters, {LEAST_CHARACTERS} are needed: choose a "
-            "longer one"
+            Message("account_error.short", characters=len(normal), needed=LEAST_CHARACTERS)
         )
     if len(normal) > MOST_CHARACTERS:
         raise ConfigError(
-            f"the password has {len(normal)} characters, {MOST_CHARACTERS} are allowed: choose a "
-            "shorter one"
+            Message("account_error.long", characters=len(normal), allowed=MOST_CHARACTERS)
         )
     if _is_pattern(normal):
-        raise ConfigError(
-            "the password repeats a few characters or is a row of keys: choose another one"
-        )
+        raise ConfigError(Message("account_error.pattern"))
     n_left = len(_without_common_words(name, normal))
     if n_left < LEAST_OTHER_CHARACTERS:
         raise ConfigError(
-            f"the password has {n_left} characters besides common words and the account's name, "
-            f"{LEAST_OTHER_CHARACTERS} are needed: choose another one"
+            Message("account_error.common", characters=n_left, needed=LEAST_OTHER_CHARACTERS)
         )
     with _AT_ONCE:
         return _HASHER.hash(normal)

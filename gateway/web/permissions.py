@@ -8,12 +8,12 @@ from gateway.config import Role
 
 
 class Permission(StrEnum):
-    """What a user may do, in the words of a refusal."""
+    """What a user may do; the words of a refusal are in the catalogue of texts."""
 
-    VIEW = "see the page"
-    DECIDE_RESULTS = "decide about results"
-    OPERATE = "change jobs, deliveries and held studies"
-    ADMINISTER = "manage accounts"
+    VIEW = "view"
+    DECIDE_RESULTS = "decide_results"
+    OPERATE = "operate"
+    ADMINISTER = "administer"
 
 
 _VIEWER = frozenset({Permission.VIEW})

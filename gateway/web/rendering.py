@@ -1,98 +1,35 @@
-"""Renders templates as pages, and formats the moments, durations and sizes in them."""
+"""Renders templates as pages, in the language of `web.language`."""
 
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from http import HTTPStatus
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import escape
+from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from gateway.web.access_control import Visit
 from gateway.web.authentication import AUTOMATIC
+from gateway.web.formatting import (
+    count,
+    day,
+    duration,
+    exact_moment,
+    iso_moment,
+    moment,
+    size,
+    time_zone,
+)
 from gateway.web.forms import with_query
 from gateway.web.study_titles import short_uid
+from totalmap.texts.catalogue import Message, Texts, Value
 
-_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
-_GB, _MB, _KB = 1e9, 1e6, 1e3
 # A query parameter with the outcome of an action, for a message.
 SAID = "said"
-_SAYINGS = {
-    "retried": "The job is queued again.",
-    "cancelled": "The job is cancelled.",
-    "urgent": "The job is urgent now.",
-    "delivering": "The delivery is tried again at once.",
-    "first-kept": "The first content of the study is kept.",
-    "new-taken": "The new content is taken, and the study is segmented again.",
-    "study-rejected": "The study is rejected, and is not segmented.",
-    "clock-confirmed": "The clock is confirmed, and retention goes on.",
-    "paused": "No more jobs are started.",
-    "resumed": "Studies are received, and jobs are started again.",
-    "account-added": "The account is added.",
-    "account-removed": "The account is removed, and its sessions have ended.",
-    "role-changed": "The role is changed, and the sessions of the account have ended.",
-    "password-changed": "The password is changed, and the other sessions have ended.",
-    "password-reset": "The password is changed, and the sessions of the account have ended.",
-    "sessions-ended": "The sessions of the account have ended.",
-    "unchanged": "Nothing was changed, because the state has changed meanwhile.",
-}
-
-
-def moment(seconds: float) -> str:
-    """Returns a time in the local time zone.
-
-    Args:
-        seconds: Since 1970, UTC.
-    """
-    return _local(seconds).strftime("%Y-%m-%d %H:%M")
-
-
-def exact_moment(seconds: float) -> str:
-    """Returns a time with seconds, in the local time zone."""
-    return _local(seconds).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def iso_moment(seconds: float) -> str:
-    """Returns a time with its time zone, for programs (ISO 8601)."""
-    return _local(seconds).isoformat(timespec="seconds")
-
-
-def time_zone() -> str:
-    """Returns the name of the local time zone, and its offset from UTC."""
-    now = _local(time.time())
-    return f"{now.tzname()} (UTC{now.isoformat()[-6:]})"
-
-
-def duration(seconds: float) -> str:
-    """Returns a duration in its two largest units."""
-    whole = max(0, round(seconds))
-    if whole < _MINUTE:
-        return f"{whole} s"
-    if whole < _HOUR:
-        return f"{whole // _MINUTE} min {whole % _MINUTE} s"
-    if whole < _DAY:
-        return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
-    return f"{whole // _DAY} d {whole % _DAY // _HOUR} h"
-
-
-def count(n: int, noun: str, plural: str = "") -> str:
-    """Returns a number with its noun; without a plural, an s is added."""
-    return f"{n} {noun}" if n == 1 else f"{n} {plural or f'{noun}s'}"
-
-
-def size(n_bytes: float) -> str:
-    """Returns a number of bytes in the largest unit."""
-    for unit, name in ((_GB, "GB"), (_MB, "MB"), (_KB, "kB")):
-        if n_bytes >= unit:
-            return f"{n_bytes / unit:.1f} {name}"
-    return f"{n_bytes:.0f} bytes"
-
-
-def _local(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds).astimezone()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,9 +44,36 @@ class Page:
     here: str
 
 
-def render(name: str, status: HTTPStatus = HTTPStatus.OK, **values: Any) -> HTMLResponse:
+def use_texts(application: Starlette, texts: Texts) -> None:
+    """Has all pages of an application speak a language."""
+    application.state.texts = texts
+
+
+def texts_of(request: Request) -> Texts:
+    """Returns the texts in the language of the page."""
+    texts: Texts = request.app.state.texts
+    return texts
+
+
+def render(
+    request: Request, name: str, status: HTTPStatus = HTTPStatus.OK, **values: Any
+) -> HTMLResponse:
     """Renders a template as a page."""
-    return HTMLResponse(_ENVIRONMENT.get_template(name).render(**values), status)
+    template = _environment(texts_of(request)).get_template(name)
+    return HTMLResponse(template.render(**values), status)
+
+
+def render_problem(request: Request, status: HTTPStatus, detail: str) -> HTMLResponse:
+    """Renders the page of a request that is refused.
+
+    Args:
+        request: The request.
+        status: Of the response.
+        detail: Why; the phrase of the status if there is nothing to add.
+    """
+    title = texts_of(request).entries.get(f"status.{status.value}", status.phrase)
+    shown = title if detail == status.phrase else detail
+    return render(request, "problem.html.jinja", status, title=title, detail=shown)
 
 
 def render_inside(
@@ -132,7 +96,9 @@ def render_inside(
     url = request.url.remove_query_params([AUTOMATIC, SAID])
     here = f"{url.path}?{url.query}".removesuffix("?")
     page = Page(visit=request.state.visit, here=here)
+    said = f"said.{request.query_params.get(SAID, '')}"
     return render(
+        request,
         name,
         status,
         page=page,
@@ -140,35 +106,69 @@ def render_inside(
         view=view,
         problem=problem,
         refresh=with_query(here, **{AUTOMATIC: "1"}),
-        said=_SAYINGS.get(request.query_params.get(SAID, ""), ""),
+        said=texts_of(request).entries.get(said, ""),
     )
 
 
-def _capitalise(text: str) -> str:
-    return text[:1].upper() + text[1:]
+class _TemplateTexts:
+    """The texts for templates; values are escaped, unless they are HTML already."""
+
+    def __init__(self, texts: Texts) -> None:
+        entries = {key: escape(text) for key, text in texts.entries.items()}
+        self._texts = replace(texts, entries=entries)
+
+    def text(self, key: str, /, **values: Value) -> str:
+        """Returns the text of a key; most have no values, and need no formatting."""
+        return self._texts(key, **values) if values else self._texts.entries[key]
+
+    def counted(self, key: str, number: int, /, **values: Value) -> str:
+        """Returns the text of a number of things."""
+        return self._texts.counted(key, number, **values)
+
+    def either(self, key: str, other: str) -> str:
+        """Returns the text of a key; for one that no catalogue has, the words of its value."""
+        return self._texts.entries.get(key) or other.replace("_", " ")
 
 
-def _environment() -> Environment:
+def _told(texts: Texts, value: Any) -> Any:
+    """Returns the value of an expression in a template; a message in the language of the page."""
+    return texts.told(value) if type(value) is Message else value
+
+
+def _capitalise(texts: Texts, text: str) -> str:
+    told = texts.told(text)
+    return told[:1].upper() + told[1:]
+
+
+@cache
+def _environment(texts: Texts) -> Environment:
+    """Returns the compiled templates of a language."""
     environment = Environment(
         loader=PackageLoader("gateway.web"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=partial(_told, texts),
     )
     filters: Mapping[str, Any] = {
-        "capitalise": _capitalise,
-        "count": count,
-        "duration": duration,
-        "exact_moment": exact_moment,
+        "capitalise": partial(_capitalise, texts),
+        "count": partial(count, texts=texts),
+        "day": partial(day, texts=texts),
+        "duration": partial(duration, texts=texts),
+        "exact_moment": partial(exact_moment, texts=texts),
         "iso_moment": iso_moment,
-        "moment": moment,
+        "moment": partial(moment, texts=texts),
         "short_uid": short_uid,
-        "size": size,
+        "size": partial(size, texts=texts),
     }
     environment.filters.update(filters)
-    environment.globals["time_zone"] = time_zone
+    in_templates = _TemplateTexts(texts)
+    environment.globals.update(
+        language=texts.language,
+        time_zone=time_zone,
+        t=in_templates.text,
+        counted=in_templates.counted,
+        either=in_templates.either,
+    )
     return environment
-
-
-_ENVIRONMENT = _environment()

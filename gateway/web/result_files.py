@@ -11,12 +11,13 @@ from typing import Any
 from PIL import Image
 
 from gateway.store.file_storage import STATUS_NAME, Storage
+from gateway.store.job import NO_DOUBT, Judgement
 from gateway.store.jobs import JobList
-from totalmap.display_names import display_name
-from totalmap.finding import Severity
-from totalmap.limitation_words import INCOMPLETE_MARK, limitation_label
+from totalmap.finding import Severity, Verdict
+from totalmap.limitation_words import INCOMPLETE_MARK
 from totalmap.structures import Limitation
-from totalmap.texts.catalogue import Language, texts_in
+from totalmap.texts.catalogue import Texts
+from totalmap.texts.stored_message import restored_message
 
 PREVIEW_NAME = "preview.png"
 REPORT_NAME = "report.html"
@@ -29,6 +30,8 @@ _ALWAYS_SHOWN = (*_PREVIEWS, *(f"{folder}/{REPORT_NAME}" for folder in _FOLDERS)
 # Twice the size on the page, for screens with small pixels.
 THUMBNAIL_PIXELS = (192, 144)
 THUMBNAILS_KEPT = 128
+# More than a page shows; each is the content of a status.json.
+REPORTS_KEPT = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +119,16 @@ class JobReport:
         return sorted(found, key=lambda each: order.index(each.severity))
 
     @property
+    def judgement(self) -> Judgement:
+        """The verdict, and the findings that explain it."""
+        doubts = self.doubts
+        if not doubts:
+            return NO_DOUBT
+        gravest = doubts[0].severity
+        reasons = (each.sentence for each in doubts if each.severity is gravest)
+        return Judgement(verdict=Verdict(gravest.value), reasons=tuple(reasons))
+
+    @property
     def remarks(self) -> Sequence[ShownFinding]:
         """The findings for information."""
         return [each for each in self.findings if each.severity is Severity.INFORMATION]
@@ -153,42 +166,63 @@ class Results:
             return None
         return self._storage.output_folder(job_id) / path
 
-    def report(self, job_id: str) -> JobReport:
-        """Returns what a job found, from its status.json; nothing if there is no such file."""
+    def report(self, job_id: str, texts: Texts) -> JobReport:
+        """Returns what a job found, from its status.json; nothing if there is no such file.
+
+        Args:
+            job_id: Of the job.
+            texts: Of the language of the page.
+        """
+        file = self._storage.output_folder(job_id) / STATUS_NAME
         try:
-            text = (self._storage.output_folder(job_id) / STATUS_NAME).read_text("utf-8")
+            modified_ns = file.stat().st_mtime_ns
+            return _report(file, modified_ns, texts)
         except FileNotFoundError:
             return JobReport()
-        status = json.loads(text)
-        # Versions before 0.2.0 wrote no quality control.
-        found = status.get("quality", {}).get("findings", ())
-        return JobReport(
-            structures=tuple(map(_structure, status["structures"])),
-            findings=tuple(map(_finding, found)),
-            warnings=tuple(status.get("warnings", ())),
-        )
 
 
-def _structure(structure: Mapping[str, Any]) -> ShownStructure:
-    return ShownStructure(
-        series=structure.get("folder", ""),
-        name=display_name(structure["name"]),
-        volume=_volume(structure["volume_ml"], structure["flags"]),
-        remarks=tuple(map(limitation_label, structure["flags"])),
+@lru_cache(maxsize=REPORTS_KEPT)
+def _report(status_file: Path, _modified_ns: int, texts: Texts) -> JobReport:
+    status = json.loads(status_file.read_text("utf-8"))
+    # Versions before 0.2.0 wrote no quality control, and before 0.3.0 no messages.
+    found = status.get("quality", {}).get("findings", ())
+    warnings = status.get("warnings", ())
+    messages = status.get("warning_messages") or [None] * len(warnings)
+    return JobReport(
+        structures=tuple(_structure(each, texts) for each in status["structures"]),
+        findings=tuple(_finding(each, texts) for each in found),
+        warnings=tuple(
+            texts.told(restored_message(warning, message))
+            for warning, message in zip(warnings, messages, strict=False)
+        ),
     )
 
 
-def _volume(volume_ml: float, flags: Collection[str]) -> str:
-    text = texts_in(Language.ENGLISH).number(volume_ml)
+def _structure(structure: Mapping[str, Any], texts: Texts) -> ShownStructure:
+    return ShownStructure(
+        series=structure.get("folder", ""),
+        name=texts.structure(structure["name"]),
+        volume=_volume(structure["volume_ml"], structure["flags"], texts),
+        remarks=tuple(_limitation(flag, texts) for flag in structure["flags"]),
+    )
+
+
+def _volume(volume_ml: float, flags: Collection[str], texts: Texts) -> str:
+    text = texts.number(volume_ml)
     return f"{INCOMPLETE_MARK} {text}" if Limitation.INCOMPLETE in flags else text
 
 
-def _finding(finding: Mapping[str, Any]) -> ShownFinding:
+def _limitation(flag: str, texts: Texts) -> str:
+    """Returns the words for a limitation by its value; a value of another version as it is."""
+    return texts.entries.get(f"limitation.{flag}", flag)
+
+
+def _finding(finding: Mapping[str, Any], texts: Texts) -> ShownFinding:
     return ShownFinding(
         series=finding.get("folder", ""),
         severity=Severity(finding["severity"]),
         code=finding["code"],
-        sentence=finding["sentence"],
+        sentence=texts.told(restored_message(finding["sentence"], finding.get("message"))),
     )
 
 

@@ -1,18 +1,17 @@
-"""Writes a rule of gateway.yaml in words."""
+"""Writes a rule of gateway.yaml in words, for the language of the page."""
 
 from collections.abc import Iterator, Sequence
 
 from gateway.config import SENDER, GatewaySettings, RuleSection
-from gateway.rule_matching import one_of
+from gateway.rule_matching import all_of, one_of
 from totalmap.default_locations import DEFAULT_SETTINGS
 from totalmap.errors import ConfigError
 from totalmap.finding import Verdict
 from totalmap.settings import Rejected, Settings, load_settings
+from totalmap.texts.catalogue import Message
 
-_NOTE = "with a note that rejects them"
 
-
-def rule_sentences(rule: RuleSection, settings: GatewaySettings) -> Sequence[str]:
+def rule_sentences(rule: RuleSection, settings: GatewaySettings) -> Sequence[Message]:
     """Returns what a rule does, in sentences.
 
     Args:
@@ -23,50 +22,58 @@ def rule_sentences(rule: RuleSection, settings: GatewaySettings) -> Sequence[str
     try:
         application = load_settings(file, {}, rule.whole_application)
     except ConfigError:  # the file has changed since the start; `totalmap gateway check` names it
-        return [*_condition(rule), "The settings of the application can't be read now."]
+        return [*_condition(rule), Message("rule.unreadable")]
     return [*_condition(rule), *_work(rule, application), *_ways(rule, application)]
 
 
-def _condition(rule: RuleSection) -> Iterator[str]:
-    senders = f" from {one_of(rule.senders)}" if rule.senders else ""
-    modalities = f" of modality {one_of(rule.modalities)}" if rule.modalities else ""
+def _condition(rule: RuleSection) -> Iterator[Message]:
     conditions = [
-        f"{name} matches {one_of([f'“{pattern}”' for pattern in patterns])}"
-        for name, patterns in (
-            ("Body Part Examined", rule.body_parts),
-            ("the description of the study or series", rule.descriptions),
+        Message(key, patterns=one_of([Message("rule.quoted", text=text) for text in patterns]))
+        for key, patterns in (
+            ("rule.body_part", rule.body_parts),
+            ("rule.description", rule.descriptions),
         )
         if patterns
     ]
-    where = f" in which {' and '.join(conditions)}" if conditions else ""
-    yield f"Applies to every study{senders} that has a series{modalities}{where}."
+    yield Message(
+        "rule.applies",
+        senders=_named("rule.senders", rule.senders),
+        modalities=_named("rule.modalities", rule.modalities),
+        conditions=Message("rule.conditions", conditions=all_of(conditions)) if conditions else "",
+    )
     if rule.min_instances > 1:
-        yield f"The study needs at least {rule.min_instances} images."
+        yield Message("rule.at_least", count=rule.min_instances)
 
 
-def _work(rule: RuleSection, application: Settings) -> Iterator[str]:
+def _named(key: str, names: Sequence[str]) -> str:
+    return Message(key, names=one_of(names)) if names else ""
+
+
+def _work(rule: RuleSection, application: Settings) -> Iterator[Message]:
     segmentation = application.segmentation
     variant = f", {segmentation.variant}" if segmentation.variant else ""
-    yield (
-        f"Segments with the task {segmentation.task}{variant}, and writes "
-        f"{', '.join(application.results.kinds)}."
+    yield Message(
+        "rule.segments",
+        task=f"{segmentation.task}{variant}",
+        kinds=", ".join(application.results.kinds),
     )
     if rule.urgent:
-        yield "Its jobs start before all jobs that are not urgent."
+        yield Message("rule.urgent")
 
 
-def _ways(rule: RuleSection, application: Settings) -> Iterator[str]:
+def _ways(rule: RuleSection, application: Settings) -> Iterator[Message]:
     ok, review, reject = (rule.destinations_of[verdict] for verdict in Verdict)
-    yield f"Sends the results to {_names(ok)}." if ok else "Sends the results nowhere."
+    yield _sent(ok, "rule.sends", "rule.sends_nowhere")
     if review != ok:
-        where = f"go to {_names(review)}" if review else "are sent nowhere"
-        yield f"Results that need review {where}."
+        yield _sent(review, "rule.review", "rule.review_nowhere")
     if application.quality.rejected is Rejected.HOLD:
-        yield "Results that quality control rejects are held back."
+        yield Message("rule.held")
     elif reject:
-        yield f"Results that quality control rejects go to {_names(reject)}, {_NOTE}."
+        yield _sent(reject, "rule.reject")
 
 
-def _names(destinations: Sequence[str]) -> str:
-    shown = ["the sender" if name == SENDER else name for name in destinations]
-    return one_of(shown).replace(" or ", " and ") if len(shown) > 1 else shown[0]
+def _sent(destinations: Sequence[str], key: str, nowhere: str = "") -> Message:
+    if not destinations:
+        return Message(nowhere)
+    shown = [Message("rule.sender") if name == SENDER else name for name in destinations]
+    return Message(key, names=all_of(shown))

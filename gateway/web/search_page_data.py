@@ -8,18 +8,27 @@ from gateway.store.job import Job
 from gateway.store.study_index import SearchedState, StudyAttributes, StudyQuery
 from gateway.web.context import WebContext
 from gateway.web.study_titles import StudyTitle, study_title_of
+from totalmap.texts.catalogue import Message
 
 PAGE_STUDIES = 25
 # A user needs less; each word costs the database time.
 _MOST_CHARACTERS = 100
-PROBLEM_DATE = "Enter dates as year, month and day: 2026-11-26."
-PROBLEM_ORDER = "The first date is later than the last."
-PROBLEM_STATE = "There is no such state."
-EXPIRED = "This search is kept no longer. Search again."
+PROBLEM_DATE = Message("search.wrong_date")
+PROBLEM_ORDER = Message("search.wrong_order")
+PROBLEM_STATE = Message("search.wrong_state")
+EXPIRED = Message("search.expired")
 
 
 class WrongQuery(Exception):
-    """What a user entered is no query; the message says why."""
+    """What a user entered is no query.
+
+    Attributes:
+        problem: Why, for the user.
+    """
+
+    def __init__(self, problem: Message) -> None:
+        super().__init__(problem)
+        self.problem = problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

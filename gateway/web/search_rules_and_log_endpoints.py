@@ -16,6 +16,7 @@ from gateway.web.rendering import render_inside
 from gateway.web.rules_page_data import rules_page
 from gateway.web.saved_searches import SavedSearches
 from gateway.web.search_page_data import EXPIRED, WrongQuery, query_of, search_page
+from totalmap.texts.catalogue import Message
 
 
 class SearchRulesAndLogPages:
@@ -44,7 +45,7 @@ class SearchRulesAndLogPages:
         try:
             query = query_of(fields)
         except WrongQuery as wrong:
-            view = search_page(self._context, None, problem=str(wrong), fields=fields)
+            view = search_page(self._context, None, problem=wrong.problem, fields=fields)
             return self._show("search.html.jinja", request, view)
         user, address = request.state.visit.user, self._context.authenticator.address_of(request)
         record_searched(self._context.database, user, address, ", ".join(query.conditions()))
@@ -55,7 +56,7 @@ class SearchRulesAndLogPages:
         """Shows the rules in words, and which of them would match a study."""
         study = request.query_params.get("study", "").strip()
         if len(study) > UID_CHARACTERS:
-            raise HTTPException(HTTPStatus.NOT_FOUND, "This study is not known.")
+            raise HTTPException(HTTPStatus.NOT_FOUND, Message("problem.study"))
         return self._show("rules.html.jinja", request, rules_page(self._context, study))
 
     def log(self, request: Request) -> Response:

@@ -38,10 +38,11 @@ from gateway.web.metrics import metrics
 from gateway.web.openid_connect import CALLBACK_PATH
 from gateway.web.page_endpoints import Actions, Pages
 from gateway.web.permissions import Permission
-from gateway.web.rendering import render
+from gateway.web.rendering import render_problem, use_texts
 from gateway.web.search_rules_and_log_endpoints import SearchRulesAndLogPages
 from totalmap.errors import ConfigError, ResourceError
 from totalmap.log import get_logger
+from totalmap.texts.catalogue import Message as Sentence
 
 _HEADERS = {
     "Content-Security-Policy": (
@@ -88,11 +89,13 @@ def create_application(context: WebContext) -> Starlette:
         routes=_routes_for_users(context),
         middleware=[Middleware(Guard, context.authenticator)],
     )
-    return Starlette(
+    application = Starlette(
         routes=[*_public_routes(context), for_users],
         middleware=[Middleware(SecurityHeaders)],
         exception_handlers={HTTPException: _refused, ResourceError: _failed},
     )
+    use_texts(application, context.texts)
+    return application
 
 
 def _public_routes(context: WebContext) -> list[BaseRoute]:
@@ -203,19 +206,17 @@ class _Static(StaticFiles):
         return response
 
 
-def _refused(_request: Request, error: Exception) -> Response:
+def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  for mypy
     status = HTTPStatus(error.status_code)
-    page = render("problem.html.jinja", status, title=status.phrase, detail=error.detail)
+    page = render_problem(request, status, error.detail)
     page.headers.update(error.headers or {})
     return page
 
 
-def _failed(_request: Request, error: Exception) -> Response:
+def _failed(request: Request, error: Exception) -> Response:
     log.warning("page_not_shown", reason=str(error))
-    detail = "The database or the disk does not answer. The log says more."
-    status = HTTPStatus.SERVICE_UNAVAILABLE
-    return render("problem.html.jinja", status, title=status.phrase, detail=detail)
+    return render_problem(request, HTTPStatus.SERVICE_UNAVAILABLE, Sentence("problem.no_database"))
 
 
 def serve_web(settings: GatewaySettings, heartbeat: Heartbeat, stop: Event) -> None:

@@ -13,6 +13,7 @@ from gateway.store.ledger import KeptInstance, Ledger
 from gateway.store.study_index import StudyAttributes, StudyIndex
 from totalmap.errors import ResourceError
 from totalmap.log import get_logger
+from totalmap.texts.catalogue import Message
 
 log = get_logger()
 
@@ -94,7 +95,7 @@ class StudyTitles:
 def study_title_of(attributes: StudyAttributes) -> StudyTitle:
     """Returns the title of a study with known attributes."""
     return StudyTitle(
-        title=attributes.patient_name or "(no name)",
+        title=attributes.patient_name or Message("study.no_name"),
         patient_id=attributes.patient_id,
         study_date=attributes.study_date,
         description=attributes.description,

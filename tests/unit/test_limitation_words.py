@@ -8,11 +8,11 @@ from totalmap.limitation_words import (
     edge_meaning,
     incomplete_sentence,
     legend_note,
-    limitation_label,
     remarks,
     several_pieces_sentence,
 )
 from totalmap.structures import Face, Limitation, MeasuredStructure, Structure
+from totalmap.texts.catalogue import Language, texts_in
 
 LIMITED = MeasuredStructure(
     structure=Structure(label=3, name="kidney_left"),
@@ -37,14 +37,10 @@ WORD = {
 @pytest.mark.parametrize("limitation", Limitation)
 def test_every_result_names_a_limitation_by_the_same_word(limitation: Limitation) -> None:
     words, word = LIMITATION_WORDS[limitation], WORD[limitation]
-    for text in (words.label, words.remark, words.code_meaning):
+    label = texts_in(Language.ENGLISH)(f"limitation.{limitation}")
+    for text in (label, words.remark, words.code_meaning):
         assert word in text.lower()
     assert word in (words.note or INCOMPLETE_EXPLAINED).lower()
-    assert limitation_label(limitation.value) == words.label
-
-
-def test_limitation_label_of_another_version_is_its_value() -> None:
-    assert limitation_label("blurred") == "blurred"
 
 
 def test_remarks_have_the_numbers_of_every_limitation() -> None:

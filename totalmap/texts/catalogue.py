@@ -1,8 +1,10 @@
 """Reads the catalogues of texts that people read: preview, report, PDF, and the gateway's pages.
 
-A catalogue is a TOML file beside this module, one for each language, with the same keys. A text may
-have values in braces, with a format as in Python: `{volume:.0f} mL`. English is the language of the
-SR, the CSV, status.json, the log and the command line, whatever the setting says.
+A catalogue is some TOML files beside this module, the same for each language, with the same keys:
+those of preview, report and PDF (en.toml) and those of the gateway's pages (dashboard.en.toml,
+studies.en.toml). A text may have values in braces, with a format as in Python: `{volume:.0f} mL`.
+English is the language of the SR, the CSV, status.json, the log and the command line, whatever the
+setting says.
 """
 
 import tomllib
@@ -18,6 +20,8 @@ from totalmap.display_names import display_name, in_sentence, pair_in_sentence
 _DIGITS = 3
 _LONG_NUMBER = 10_000
 _NAMES = "structures"
+# The beginnings of the names of the files of a catalogue.
+FILES = ("", "dashboard.", "studies.")
 
 
 class Language(StrEnum):
@@ -43,10 +47,16 @@ class PairName:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """A value of a text: several values, as "left, inferior and superior" or with commas only."""
+    """A value of a text: several values, as "left, inferior and superior" or with commas only.
+
+    Attributes:
+        with_and: Whether the last value comes after an "and".
+        with_or: Whether it comes after an "or".
+    """
 
     values: tuple["Value", ...]
     with_and: bool = False
+    with_or: bool = False
 
 
 # A string is told as it is; a Message in it is told in the language of the text.
@@ -114,7 +124,7 @@ class Texts:
 
     def counted(self, key: str, count: int, /, **values: Value) -> str:
         """Returns the text of a number of things: `key.one` or `key.many`, with `{count}`."""
-        return self(f"{key}.{'one' if count == 1 else 'many'}", count=count, **values)
+        return self(counted_key(key, count), count=count, **values)
 
     def told(self, sentence: str) -> str:
         """Returns a sentence in this language; one that is no `Message` stays as it is."""
@@ -174,9 +184,15 @@ class Texts:
         return self.structures[left].replace(self.entries["side.left"], "")
 
     def _joined(self, parts: list[str], joined: Joined) -> str:
-        if not joined.with_and or len(parts) < 2:
+        if not (joined.with_and or joined.with_or) or len(parts) < 2:
             return ", ".join(parts)
-        return f"{', '.join(parts[:-1])} {self.entries['list.and']} {parts[-1]}"
+        word = self.entries["list.and" if joined.with_and else "list.or"]
+        return f"{', '.join(parts[:-1])} {word} {parts[-1]}"
+
+
+def counted_key(key: str, count: int) -> str:
+    """Returns the key of the text of a number of things, which has one of two forms."""
+    return f"{key}.{'one' if count == 1 else 'many'}"
 
 
 @cache
@@ -185,9 +201,19 @@ def texts_in(language: Language) -> Texts:
     names = f"{_NAMES}.{language}.toml"
     return Texts(
         language=language,
-        entries=_flat(_read(f"{language}.toml")),
+        entries={key: text for name in FILES for key, text in entries_in(name, language).items()},
         structures={} if language == Language.ENGLISH else _read(names),
     )
+
+
+def entries_in(name: str, language: Language) -> Mapping[str, str]:
+    """Returns the texts in one file of a catalogue.
+
+    Args:
+        name: One of `FILES`.
+        language: The language of the catalogue.
+    """
+    return _flat(_read(f"{name}{language}.toml"))
 
 
 def _read(file_name: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from totalmap.run_log import FoundStructures, Result, RunLog
 from totalmap.segmentation import Confidence
 from totalmap.settings import Settings
 from totalmap.structures import Face, Limitation, MeasuredStructure
+from totalmap.texts.stored_message import stored_message
 from totalmap.writers.series_status import SeriesStatus, series_status
 
 SCHEMA_VERSION = 1
@@ -91,7 +92,12 @@ class StructureStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FindingStatus:
-    """A reason to doubt the result."""
+    """A reason to doubt the result.
+
+    Attributes:
+        message: The key and values of the sentence (totalmap/texts/stored_message.py); None if it
+            is in no catalogue.
+    """
 
     folder: str
     code: str
@@ -101,6 +107,7 @@ class FindingStatus:
     limit: float | None
     unit: str
     sentence: str
+    message: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +155,11 @@ class ModelStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStatus:
-    """The content of status.json; docs/results.md explains each field."""
+    """The content of status.json; docs/results.md explains each field.
+
+    Attributes:
+        warning_messages: For each of `warnings`, as `FindingStatus.message`.
+    """
 
     schema_version: int
     outcome: Literal["succeeded", "failed"]
@@ -163,6 +174,7 @@ class RunStatus:
     model: ModelStatus | None
     versions: Mapping[str, str | None]
     warnings: tuple[str, ...]
+    warning_messages: tuple[Mapping[str, Any] | None, ...]
 
     def as_json(self) -> dict[str, Any]:
         """Returns the status for json.dump."""
@@ -195,6 +207,7 @@ def describe_run(
         model=None if settings is None else _model(run_log, settings),
         versions=_versions(),
         warnings=tuple(run_log.warnings),
+        warning_messages=tuple(map(stored_message, run_log.warnings)),
     )
 
 
@@ -259,6 +272,7 @@ def _finding(folder: str, finding: Finding) -> FindingStatus:
         limit=finding.limit,
         unit=finding.unit,
         sentence=finding.sentence,
+        message=stored_message(finding.sentence),
     )
 
 

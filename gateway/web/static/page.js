@@ -2,7 +2,9 @@
 const alarm = document.getElementById('alarm');
 const said = document.getElementById('said');
 
-function warn(text) {
+// The page has the text for each fault in its language.
+function warn(fault) {
+  const text = alarm?.dataset[fault];
   if (alarm && alarm.textContent !== text) {
     alarm.textContent = text; // said once, not with each request that fails
     alarm.hidden = false;
@@ -16,16 +18,12 @@ function isUpToDate() {
   }
 }
 
-const lost = () => warn('The gateway does not answer. What you see may be out of date.');
+const lost = () => warn('lost');
 document.body.addEventListener('htmx:sendError', lost);
 document.body.addEventListener('htmx:timeout', lost);
 document.body.addEventListener('htmx:responseError', ({ detail }) => {
   const isAction = detail.requestConfig.verb === 'post';
-  warn(
-    isAction
-      ? 'That was not done. Load the page again, and repeat it.'
-      : 'The gateway has a problem. What you see may be out of date.'
-  );
+  warn(isAction ? 'notDone' : 'failing');
 });
 document.body.addEventListener('htmx:afterSettle', ({ detail }) => {
   isUpToDate();

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway.web import rendering
+from gateway.web import formatting
 
 NOON_UTC = 1_795_694_400.0  # 2026-11-26
 
@@ -19,10 +19,10 @@ def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_times_are_shown_in_the_local_time_zone() -> None:
-    assert rendering.moment(NOON_UTC) == "2026-11-26 13:00"
-    assert rendering.exact_moment(NOON_UTC + 5) == "2026-11-26 13:00:05"
-    assert rendering.iso_moment(NOON_UTC) == "2026-11-26T13:00:00+01:00"
-    assert rendering.time_zone() in ("CET (UTC+01:00)", "CEST (UTC+02:00)")
+    assert formatting.moment(NOON_UTC) == "2026-11-26 13:00"
+    assert formatting.exact_moment(NOON_UTC + 5) == "2026-11-26 13:00:05"
+    assert formatting.iso_moment(NOON_UTC) == "2026-11-26T13:00:00+01:00"
+    assert formatting.time_zone() in ("CET (UTC+01:00)", "CEST (UTC+02:00)")
 
 
 @pytest.mark.parametrize(
@@ -37,14 +37,14 @@ def test_times_are_shown_in_the_local_time_zone() -> None:
     ],
 )
 def test_durations_are_shown_in_their_two_largest_units(seconds: float, expected: str) -> None:
-    assert rendering.duration(seconds) == expected
+    assert formatting.duration(seconds) == expected
 
 
 def test_sizes_and_counts_are_shown_with_their_units() -> None:
-    assert [rendering.size(n) for n in (12, 3400, 5.8e6, 78.5e9)] == [
+    assert [formatting.size(n) for n in (12, 3400, 5.8e6, 78.5e9)] == [
         "12 bytes",
         "3.4 kB",
         "5.8 MB",
         "78.5 GB",
     ]
-    assert [rendering.count(n, "image") for n in (0, 1, 2)] == ["0 images", "1 image", "2 images"]
+    assert [formatting.count(n, "image") for n in (0, 1, 2)] == ["0 images", "1 image", "2 images"]
