@@ -6,12 +6,14 @@ import pytest
 
 from totalmap.display_names import known_names
 from totalmap.texts.catalogue import (
+    FILES,
     Joined,
     Language,
     Message,
     PairName,
     StructureName,
     Texts,
+    entries_in,
     texts_in,
 )
 from totalmap.writers.presentation.fonts import drawable
@@ -30,6 +32,12 @@ def test_every_catalogue_has_the_same_texts_with_the_same_values(language: Langu
     assert texts.entries.keys() == ENGLISH.entries.keys()
     for key, text in texts.entries.items():
         assert values_in(text) == values_in(ENGLISH.entries[key]), key
+
+
+def test_no_two_files_of_a_catalogue_have_the_same_key() -> None:
+    numbers = [len(entries_in(name, Language.ENGLISH)) for name in FILES]
+    assert len(ENGLISH.entries) == sum(numbers)
+    assert min(numbers) > 0
 
 
 @pytest.mark.parametrize("language", Language)
@@ -91,3 +99,10 @@ def test_sentence_that_is_no_message_stays_as_it_is() -> None:
 def test_date_is_written_as_in_the_language(texts: Texts, shown: str) -> None:
     assert texts.date("20200304") == shown
     assert texts.date("unknown") == "unknown"
+
+
+def test_values_are_joined_by_the_word_of_the_language() -> None:
+    either = Message("list.named", names=Joined(("CT1", "CT2", "CT3"), with_or=True))
+    both = Message("list.named", names=Joined(("CT1", "CT2"), with_and=True))
+    assert [either, both] == ["CT1, CT2 or CT3", "CT1 and CT2"]
+    assert [GERMAN.told(either), GERMAN.told(both)] == ["CT1, CT2 oder CT3", "CT1 und CT2"]

@@ -31,6 +31,14 @@ from totalmap.texts.catalogue import Joined, Message, PairName
 from totalmap.texts.stored_message import stored_message
 
 AN_HOUR = 3600.0
+# Attributes of every instance that a page shows.
+DATA = {
+    "PatientID": "data-id",
+    "StudyDescription": "data",
+    "SeriesDescription": "data",
+    "AccessionNumber": "data-1",
+    "StudyDate": "20261126",
+}
 DESTINATIONS = ("data-answers", "data-away", "data-never", "data-old")
 RULES = (
     RuleSection(name="data-fitting"),
@@ -114,10 +122,11 @@ class EveryState:
         self._fill_conflicts()
         self._fill_machine()
 
+    def _receive(self, patient: str, **attributes: Any) -> str:
+        return self.gateway.receive(self.instance, **DATA | attributes, PatientName=patient)
+
     def _job(self, name: str, **choices: Any) -> str:
-        attributes = {"PatientName": f"data-{name}", "PatientID": "data-id"}
-        texts = {"StudyDescription": "data", "AccessionNumber": "data-1", "StudyDate": "20261126"}
-        self.studies[name] = self.gateway.receive(self.instance, **attributes, **texts)
+        self.studies[name] = self._receive(f"data-{name}")
         self.jobs[name] = self.gateway.open_job(self.studies[name], **choices)
         return self.jobs[name]
 
@@ -138,7 +147,7 @@ class EveryState:
         self._job("superseded")
         self.jobs["newer"] = self.gateway.open_job(self.studies["superseded"])
         for number in range(10):
-            self.gateway.receive(self.instance, PatientName=f"data-arriving-{number}")
+            self._receive(f"data-arriving-{number}")
 
     def _fill_results(self) -> None:
         review = Judgement(verdict=Verdict.REVIEW, reasons=("unused",))
@@ -146,7 +155,7 @@ class EveryState:
         self.gateway.succeed(self._job("done"))
         self._succeed("review", status(["review", "information"], "data-series"), review)
         self._succeed("held", status(["reject", "review"]), held)
-        self.studies["nameless"] = self.gateway.receive(self.instance, PatientName="")
+        self.studies["nameless"] = self._receive("")
         self.gateway.open_job(self.studies["nameless"])
 
     def _succeed(self, name: str, content: dict[str, Any], judgement: Judgement) -> None:
@@ -187,13 +196,13 @@ class EveryState:
             "StudyInstanceUID": pydicom.uid.generate_uid(),
             "SOPInstanceUID": header.SOPInstanceUID,
         }
-        study = self.gateway.receive(self.instance, **uids, PatientName=f"data-{name}")
+        study = self._receive(f"data-{name}", **uids)
         waiting, job = (self.gateway.open_job(study) for _ in range(2))
         self.gateway.succeed(job, judgement=Judgement())
         delivery = self.gateway.deliveries.delivery(job, "pacs")
         assert delivery
         assert self.gateway.deliveries.delivered(delivery)
-        self.gateway.receive(self.instance, **uids, PatientName="data-new", PatientID="data-2")
+        self._receive("data-new", **uids, PatientID="data-2")
         conflicts = ConflictList(self.gateway.database)
         ConflictDetector(self.gateway.ledger, conflicts, self.gateway.storage).detect(study)
         self.jobs[name] = waiting

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from gateway.web import formatting
+from totalmap.texts.catalogue import Language, texts_in
 
 NOON_UTC = 1_795_694_400.0  # 2026-11-26
 
@@ -48,3 +49,13 @@ def test_sizes_and_counts_are_shown_with_their_units() -> None:
         "78.5 GB",
     ]
     assert [formatting.count(n, "image") for n in (0, 1, 2)] == ["0 images", "1 image", "2 images"]
+
+
+def test_dates_numbers_and_units_are_written_as_in_german() -> None:
+    german = texts_in(Language.GERMAN)
+    assert formatting.moment(NOON_UTC, german) == "26.11.2026, 13:00"
+    assert formatting.exact_moment(NOON_UTC + 5, german) == "26.11.2026, 13:00:05"
+    assert formatting.day("2026-11-26", german) == "26.11.2026"
+    assert formatting.day("unknown", german) == "unknown"
+    assert formatting.size(78.5e9, german) == "78,5 GB"
+    assert formatting.count(2, "image", german) == "2 Bilder"
