@@ -55,6 +55,7 @@ class WebContext:
         settings: GatewaySettings,
         database: Database,
         heartbeats: HeartbeatTable | None = None,
+        texts: Texts | None = None,
     ) -> Self:
         """Returns the context for a database and its storage folder.
 
@@ -63,6 +64,7 @@ class WebContext:
             database: The database of the ledger.
             heartbeats: The heartbeats of all processes of this machine; None: there is no
                 supervisor.
+            texts: The texts of the page; None: those of `web.language`.
 
         Raises:
             ConfigError: A file that `web.oidc` names can't be read.
@@ -71,7 +73,7 @@ class WebContext:
         web = settings.web
         return cls(
             settings=settings,
-            texts=texts_in(web.language),
+            texts=texts or texts_in(web.language),
             database=database,
             storage=storage,
             jobs=jobs,

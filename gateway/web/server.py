@@ -43,6 +43,7 @@ from gateway.web.search_rules_and_log_endpoints import SearchRulesAndLogPages
 from totalmap.errors import ConfigError, ResourceError
 from totalmap.log import get_logger
 from totalmap.texts.catalogue import Message as Sentence
+from totalmap.texts.catalogue import Texts
 
 _HEADERS = {
     "Content-Security-Policy": (
@@ -237,12 +238,15 @@ def serve_web(settings: GatewaySettings, heartbeat: Heartbeat, stop: Event) -> N
 
 
 @contextmanager
-def running_web(settings: GatewaySettings, heartbeat: Heartbeat | None = None) -> Iterator[int]:
+def running_web(
+    settings: GatewaySettings, heartbeat: Heartbeat | None = None, texts: Texts | None = None
+) -> Iterator[int]:
     """Serves the page while the block runs, and yields its port.
 
     Args:
         settings: Of the gateway.
         heartbeat: Of this process; None: no process watches this one.
+        texts: The texts of the page; None: those of `web.language`.
 
     Raises:
         ConfigError, ResourceError: As `serve_web`.
@@ -253,7 +257,7 @@ def running_web(settings: GatewaySettings, heartbeat: Heartbeat | None = None) -
         _listening(settings.web) as listener,
         beats.loop("page") as turned,
     ):
-        context = WebContext.open(settings, database, beats.table)
+        context = WebContext.open(settings, database, beats.table, texts)
         server = uvicorn.Server(_config(settings, context, turned))
         listener.accepted = server.server_state.connections
         thread = Thread(target=server.run, args=[[listener]], name="web")
