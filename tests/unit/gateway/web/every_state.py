@@ -38,6 +38,7 @@ DATA = {
     "SeriesDescription": "data",
     "AccessionNumber": "data-1",
     "StudyDate": "20261126",
+    "BodyPartExamined": "data",
 }
 DESTINATIONS = ("data-answers", "data-away", "data-never", "data-old")
 RULES = (
