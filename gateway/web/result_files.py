@@ -75,11 +75,13 @@ class ShownStructure:
 
     Attributes:
         series: The folder of its series, if a job segmented several series; otherwise empty.
+        key: TotalSegmentator's name.
         volume: In mL with three significant digits, with a mark in front if it is incomplete.
         remarks: Limitations of the volume.
     """
 
     series: str
+    key: str
     name: str
     volume: str
     remarks: tuple[str, ...]
@@ -92,12 +94,14 @@ class ShownFinding:
     Attributes:
         series: As in `ShownStructure`.
         code: As in docs/quality.md.
+        structure: TotalSegmentator's name of the structure in question; None: the study.
     """
 
     series: str
     severity: Severity
     code: str
     sentence: str
+    structure: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +176,7 @@ class Results:
 def _structure(structure: Mapping[str, Any]) -> ShownStructure:
     return ShownStructure(
         series=structure.get("folder", ""),
+        key=structure["name"],
         name=display_name(structure["name"]),
         volume=_volume(structure["volume_ml"], structure["flags"]),
         remarks=tuple(map(limitation_label, structure["flags"])),
@@ -189,6 +194,7 @@ def _finding(finding: Mapping[str, Any]) -> ShownFinding:
         severity=Severity(finding["severity"]),
         code=finding["code"],
         sentence=finding["sentence"],
+        structure=finding.get("structure"),
     )
 
 
