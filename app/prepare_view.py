@@ -20,8 +20,8 @@ from totalmap.settings import GapPolicy, GeometrySection
 from totalmap.viewer_files import FAILED
 from totalmap.writers.viewer_data import write_viewer_data
 
-# The result exists, so gaps were accepted or there were none.
-_POLICY = GeometrySection(gaps=GapPolicy.FILL)
+# The result exists, so its gaps were accepted.
+_POLICY = GeometrySection(gaps=GapPolicy.FILL, max_gap_mm=1000.0)
 
 
 def prepare_view(source: Path, folder: Path, segs: Sequence[Path]) -> None:

@@ -1,4 +1,3 @@
-import gzip
 import json
 import shutil
 from pathlib import Path
@@ -8,7 +7,7 @@ import numpy as np
 import pytest
 
 from gateway.store.events import EventKind, history
-from tests.phantom.study import SeriesSpec, WrittenSeries, write_series
+from tests.phantom.study import WrittenSeries
 from tests.unit.gateway.web.filling import Filled
 from tests.unit.writers.test_viewer_data import seg, series  # noqa: F401
 
@@ -116,4 +115,3 @@ def test_a_held_result_can_be_viewed(
     gateway.succeed(job_id, output)
     labels = user.get(f"/jobs/{job_id}/view/0/labels.gz").content
     assert np.frombuffer(labels, np.uint8).any()
-
