@@ -48,11 +48,7 @@ async function look(page, { structure }) {
   await page.locator(`li[data-structure="${structure}"] input`).check();
   const found = {};
   for (const [kind, low, high, opacity] of [['bright', 1000, 1500, 0], ['coloured', 9000, 9001, 100]]) {
-    await page.locator('#low').fill(String(low));
-    await page.locator('#high').fill(String(high));
-    await page.locator('#high').press('Enter');
-    await page.locator('#low').fill(String(low));
-    await page.locator('#low').press('Enter');
+    await page.evaluate(setWindow, [low, high]);
     await page.locator('#opacity').fill(String(opacity));
     await drawn(page);
     found[kind] = await page.evaluate(centres);
@@ -62,6 +58,12 @@ async function look(page, { structure }) {
   found.pointed = await page.locator('#pointed').innerText();
   found.isTilted = await page.locator('#tilt').isVisible();
   return found;
+}
+
+function setWindow(ends) {
+  const [low, high] = ['#low', '#high'].map((id) => document.querySelector(id));
+  [low.value, high.value] = ends;
+  high.dispatchEvent(new Event('change'));
 }
 
 async function drawn(page) {
