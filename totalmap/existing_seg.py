@@ -1,11 +1,12 @@
 """Reads SEG objects, ours or another tool's, onto the grid of the images they were made from."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from math import ceil
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pydicom
@@ -15,7 +16,8 @@ from pydicom.errors import InvalidDicomError
 from pydicom.pixels.utils import iter_pixels
 from pydicom.uid import UID, SegmentationStorage
 
-from totalmap.dicom.file_reader import native_pixels, read_all, syntax_of
+from totalmap.dicom.file_reader import NativePixels, native_pixels, read_all, syntax_of
+from totalmap.dicom.functional_groups import FunctionalGroups
 from totalmap.dicom.geometry import Geometry
 from totalmap.dicom.header import BROKEN_FILE
 from totalmap.dicom.series_selection import Selection
@@ -28,8 +30,11 @@ from totalmap.errors import InputError
 from totalmap.origin_in_dicom import Origin, origin_of
 from totalmap.settings import GeometrySection
 
+LabelArray = NDArray[np.unsignedinteger[Any]]
 _LABEL_MAP_STORAGE = UID("1.2.840.10008.5.1.4.1.1.66.7")  # PS3.6 A; not in pydicom yet
 _SEG_CLASSES = (SegmentationStorage, _LABEL_MAP_STORAGE)
+_BITS = 8  # in a byte
+_REFERENCES = "ReferencedSeriesSequence"
 _SIDES = ("left", "right")
 # A frame lies on a slice if their distance is at most this share of a voxel.
 _SAME_PLACE = 0.1
@@ -38,21 +43,28 @@ _MAX_ITEMS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ExistingSegs:
-    """SEG objects of one source.
+class ExistingSeg:
+    """A SEG object.
 
     Attributes:
-        paths: Their files.
-        headers: Their attributes without pixels.
+        header: Its attributes without pixels.
+        pixels: The place of its pixels in the file; None: they are compressed.
     """
 
-    paths: tuple[Path, ...]
-    headers: tuple[Dataset, ...]
+    path: Path
+    header: Dataset
+    pixels: NativePixels | None
 
     @property
-    def origins(self) -> tuple[Origin, ...]:
-        """How they were made; empty for objects of another tool."""
-        return tuple(filter(None, map(origin_of, self.headers)))
+    def origin(self) -> Origin | None:
+        """How it was made; None for an object of another tool."""
+        return origin_of(self.header)
+
+    @property
+    def offset_of_bits(self) -> int | None:
+        """The offset of BINARY pixels in the file, if the bits of each row fill whole bytes."""
+        is_packed = self.header.BitsAllocated == 1 and self.header.Columns % _BITS == 0
+        return self.pixels.offset if is_packed and self.pixels else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -65,7 +77,7 @@ class SegLabels:
             the SEG.
     """
 
-    labels: NDArray[np.uint16]
+    labels: LabelArray
     numbers: Mapping[str, int]
 
 
@@ -82,39 +94,60 @@ def seg_objects(result: Path) -> tuple[Path, ...]:
     return found
 
 
-def read_seg_headers(paths: Sequence[Path]) -> ExistingSegs:
+def read_segs(paths: Sequence[Path]) -> tuple[ExistingSeg, ...]:
     """Returns SEG objects without their pixels.
 
     Raises:
         InputError: A SEG is damaged, or pixels are missing.
     """
-    headers = [_read_header(path, number, len(paths)) for number, path in enumerate(paths, start=1)]
-    return ExistingSegs(paths=tuple(paths), headers=tuple(headers))
+    return tuple(_read(path, number, len(paths)) for number, path in enumerate(paths, start=1))
 
 
-def source_of(segs: ExistingSegs, study: Study, policy: GeometrySection) -> Selection:
-    """Returns the stack that the SEGs were made from, the largest of its series.
+def read_referenced_series(paths: Sequence[Path]) -> frozenset[str]:
+    """Returns the UIDs of the series that SEG objects were made from, without reading the rest.
+
+    Raises:
+        InputError: A SEG is damaged.
+    """
+    headers = []
+    for number, path in enumerate(paths, start=1):
+        with _errors_naming_seg(number, len(paths)):
+            headers.append(pydicom.dcmread(path, specific_tags=[_REFERENCES]))
+    return referenced_series(headers)
+
+
+def referenced_series(headers: Iterable[Dataset]) -> frozenset[str]:
+    """Returns the UIDs of the series that SEG objects were made from."""
+    return frozenset(
+        str(reference.get("SeriesInstanceUID"))
+        for header in headers
+        for reference in header.get(_REFERENCES, ())
+    )
+
+
+def source_of(series: Collection[str], study: Study, policy: GeometrySection) -> Selection:
+    """Returns the largest stack of some series of a study.
 
     Raises:
         InputError: The study holds no such series, or its slices can't be used.
     """
-    stack, *siblings = _source_stacks(segs.headers, study)
+    stack, *siblings = _source_stacks(series, study)
     audit = audit_stack(stack, policy)
     return Selection(folder="", stack=stack, audit=audit, siblings=tuple(siblings))
 
 
-def read_labels(segs: ExistingSegs, geometry: Geometry) -> SegLabels:
-    """Returns the segments of the SEGs on the grid of their source.
+def read_labels(segs: Sequence[ExistingSeg], geometry: Geometry) -> SegLabels:
+    """Returns the segments of SEGs on the grid of their source.
 
     Raises:
         InputError: A SEG is damaged, or its frames lie on another grid.
     """
     numbers: dict[str, int] = {}
-    labels: NDArray[np.uint16] = np.zeros(geometry.shape, dtype=np.uint16)
-    n_segs = len(segs.paths)
-    for number, (path, header) in enumerate(zip(segs.paths, segs.headers, strict=True), start=1):
-        with _errors_naming_seg(number, n_segs):
-            _paint(path, header, geometry, numbers, labels)
+    most = sum(len(seg.header.SegmentSequence) for seg in segs)
+    labels: LabelArray = np.zeros(geometry.shape, dtype=np.min_scalar_type(most))
+    for number, seg in enumerate(segs, start=1):
+        with _errors_naming_seg(number, len(segs)):
+            _paint(seg, geometry, numbers, labels)
     return SegLabels(labels=labels, numbers=numbers)
 
 
@@ -146,13 +179,8 @@ def _is_seg(path: Path) -> bool:
     return dataset.get("SOPClassUID") in _SEG_CLASSES
 
 
-def _source_stacks(segs: Sequence[Dataset], source: Study) -> tuple[Stack, ...]:
-    """Returns the largest stack that the SEGs refer to, then the other stacks of its series."""
-    wanted = {
-        str(reference.get("SeriesInstanceUID"))
-        for seg in segs
-        for reference in seg.get("ReferencedSeriesSequence", ())
-    }
+def _source_stacks(wanted: Collection[str], source: Study) -> tuple[Stack, ...]:
+    """Returns the largest stack of the wanted series, then the other stacks of its series."""
     stacks_of = split_study(source, may_decode=lambda stack: stack.series.uid in wanted)
     split = [stacks for uid, stacks in stacks_of.items() if uid in wanted and stacks]
     if not split:
@@ -163,13 +191,10 @@ def _source_stacks(segs: Sequence[Dataset], source: Study) -> tuple[Stack, ...]:
 
 
 def _paint(
-    path: Path,
-    seg: Dataset,
-    geometry: Geometry,
-    numbers: dict[str, int],
-    labels: NDArray[np.uint16],
+    existing: ExistingSeg, geometry: Geometry, numbers: dict[str, int], labels: LabelArray
 ) -> None:
     """Writes the segments of a SEG into `labels`; adds new names to `numbers`."""
+    seg = existing.header
     label_of: dict[int, int] = {}
     for segment in seg.SegmentSequence:
         if int(segment.SegmentNumber) > 0:  # 0 is the background of a labelmap
@@ -182,21 +207,44 @@ def _paint(
         )
     table = np.zeros(1 + max(label_of, default=0), dtype=labels.dtype)
     table[list(label_of)] = list(label_of.values())
-    slices = _slices_of_frames(seg, geometry)
+    groups = FunctionalGroups(seg)
+    slices = _slices_of_frames(groups, geometry)
     if seg.get("SegmentationType") == "LABELMAP":
-        for k, pixels in zip(slices, iter_pixels(path), strict=True):
+        for k, pixels in zip(slices, iter_pixels(existing.path), strict=True):
             values = table[np.minimum(pixels, len(table) - 1)]
             labels[k][values > 0] = values[values > 0]
         return
     half = int(seg.get("MaximumFractionalValue", 1)) / 2
-    segments = _values(seg, "SegmentIdentificationSequence", "ReferencedSegmentNumber")[:, 0]
-    for frame, (k, pixels) in enumerate(zip(slices, iter_pixels(path), strict=True)):
+    segments = _values(groups, "SegmentIdentificationSequence", "ReferencedSegmentNumber")[:, 0]
+    for frame, (k, mask) in enumerate(zip(slices, _masks(existing, half), strict=True)):
         number = int(segments[frame])
         if number not in label_of:
             raise InputError(
                 f"frame {frame + 1} of the SEG belongs to segment {number}, which is missing"
             )
-        labels[k][pixels > half] = label_of[number]
+        labels[k][mask.rows][mask.pixels] = label_of[number]
+
+
+class _Mask(NamedTuple):
+    """The rows of a frame between its first and its last pixel, and those pixels."""
+
+    rows: slice
+    pixels: NDArray[np.bool_]
+
+
+def _masks(seg: ExistingSeg, half: float) -> Iterator[_Mask]:
+    """Yields the mask of each frame; a structure fills few rows of an image."""
+    if seg.offset_of_bits is None:
+        for pixels in iter_pixels(seg.path):
+            yield _Mask(rows=slice(None), pixels=pixels > half)
+        return
+    # Frames follow each other without padding, the first pixel in the lowest bit (PS3.5 8.1.1).
+    shape = int(seg.header.NumberOfFrames), seg.header.Rows, seg.header.Columns // _BITS
+    for packed in np.memmap(seg.path, np.uint8, "r", seg.offset_of_bits, shape):
+        rows = np.flatnonzero(packed.any(axis=1))
+        used = slice(rows[0], rows[-1] + 1) if rows.size else slice(0)
+        bits = np.unpackbits(packed[used], axis=1, bitorder="little")
+        yield _Mask(rows=used, pixels=bits.view(np.bool_))
 
 
 def _normal(name: str) -> tuple[str, ...]:
@@ -232,8 +280,8 @@ def _errors_naming_seg(number: int, of: int) -> Iterator[None]:
         raise InputError(f"SEG file {number} of {of} is broken ({type(error).__name__})") from error
 
 
-def _read_header(path: Path, number: int, of: int) -> Dataset:
-    """Returns the attributes of a SEG without its pixels, and makes sure that all pixels are there.
+def _read(path: Path, number: int, of: int) -> ExistingSeg:
+    """Returns a SEG without its pixels, and makes sure that all pixels are there.
 
     Args:
         path: The SEG file.
@@ -256,18 +304,18 @@ def _read_header(path: Path, number: int, of: int) -> Dataset:
             raise InputError(
                 f"the SEG has {seg.NumberOfFrames} frames and positions for {placed} of them"
             )
-        return seg
+        return ExistingSeg(path=path, header=seg, pixels=pixels)
 
 
-def _slices_of_frames(seg: Dataset, geometry: Geometry) -> NDArray[np.intp]:
+def _slices_of_frames(groups: FunctionalGroups, geometry: Geometry) -> NDArray[np.intp]:
     """Returns the index k of the slice that each frame lies on.
 
     Raises:
         InputError: A frame lies on no slice, or has no position.
     """
-    origin = _values(seg, "PlanePositionSequence", "ImagePositionPatient")
-    cosines = _values(seg, "PlaneOrientationSequence", "ImageOrientationPatient")
-    spacing = _values(seg, "PixelMeasuresSequence", "PixelSpacing")
+    origin = _values(groups, "PlanePositionSequence", "ImagePositionPatient")
+    cosines = _values(groups, "PlaneOrientationSequence", "ImageOrientationPatient")
+    spacing = _values(groups, "PixelMeasuresSequence", "PixelSpacing")
     next_column = origin + cosines[:, :3] * spacing[:, 1:]
     next_row = origin + cosines[:, 3:] * spacing[:, :1]
     at = np.stack([_indices(points, geometry) for points in (origin, next_column, next_row)], 1)
@@ -292,18 +340,19 @@ def _indices(points: NDArray[np.float64], geometry: Geometry) -> NDArray[np.floa
     return indices
 
 
-def _values(seg: Dataset, sequence: str, attribute: str) -> NDArray[np.float64]:
-    """Returns an attribute of a functional group for each frame, (frame, value) (PS3.3 C.7.6.16).
+def _values(groups: FunctionalGroups, sequence: str, attribute: str) -> NDArray[np.float64]:
+    """Returns an attribute of a functional group for each frame, (frame, value).
 
     Raises:
         InputError: A frame has no such functional group.
     """
-    shared = seg.SharedFunctionalGroupsSequence[0]
-    of_all = shared[sequence].value[0][attribute].value if sequence in shared else None
-    values = []
-    for number, own in enumerate(seg.PerFrameFunctionalGroupsSequence, start=1):
-        value = own[sequence].value[0][attribute].value if sequence in own else of_all
-        if value is None:
-            raise InputError(f"frame {number} of the SEG has no {sequence}")
-        values.append(value)
-    return np.array(values, dtype=float).reshape(len(values), -1)
+    values, known = [], {}
+    for frame in range(len(groups)):
+        try:
+            item = groups.item(frame, sequence)
+        except KeyError as error:
+            raise InputError(f"frame {frame + 1} of the SEG has no {sequence}") from error
+        if id(item) not in known:
+            known[id(item)] = np.array(item[attribute].value, dtype=float, ndmin=1)
+        values.append(known[id(item)])
+    return np.array(values)

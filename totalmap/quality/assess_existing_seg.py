@@ -9,7 +9,7 @@ from totalsegmentator.map_to_binary import class_map
 from totalmap.dicom.geometry import canonical_affine_lps, to_canonical
 from totalmap.dicom.study import Study
 from totalmap.dicom.volume import build_volume
-from totalmap.existing_seg import read_labels, read_seg_headers, source_of
+from totalmap.existing_seg import read_labels, read_segs, referenced_series, source_of
 from totalmap.finding import Assessment, Finding, Severity
 from totalmap.origin_in_dicom import Origin
 from totalmap.quality.assess import assess
@@ -46,12 +46,14 @@ def read_existing_result(segs: Sequence[Path], source: Study) -> ExistingResult:
     Raises:
         InputError: The source is missing, a SEG is damaged, or its frames lie on another grid.
     """
-    objects, policy = read_seg_headers(segs), GeometrySection()
-    origin = next(iter(objects.origins), None)
-    volume = build_volume(source_of(objects, source, policy), policy)
+    objects, policy = read_segs(segs), GeometrySection()
+    origins = tuple(filter(None, (seg.origin for seg in objects)))
+    origin = next(iter(origins), None)
+    series = referenced_series(seg.header for seg in objects)
+    volume = build_volume(source_of(series, source, policy), policy)
     found = read_labels(objects, volume.geometry)
     labels, numbers = found.labels, found.numbers
-    names = _looked_for(objects.origins, numbers)
+    names = _looked_for(origins, numbers)
     segmentation = Segmentation(
         task=origin.task if origin else "",
         variant=origin.variant if origin else "",

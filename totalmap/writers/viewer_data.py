@@ -11,13 +11,13 @@ file appears whole.
 """
 
 import json
-import zlib
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,12 +27,11 @@ from totalmap.dicom.pixels import AIR_HU, INT16, decode_slices
 from totalmap.dicom.series_selection import Selection
 from totalmap.dicom.slices import Slice
 from totalmap.display_names import is_structure
-from totalmap.existing_seg import ExistingSegs, SegLabels, read_labels
+from totalmap.existing_seg import SegLabels
 from totalmap.viewer_files import DESCRIPTION, FINISHED, LABELS, STRUCTURES, block_name
 from totalmap.writers.dicom.codes import structure_code
 
 SLICES_AT_ONCE = 16
-_GZIP = zlib.MAX_WBITS | 16
 # The browser waits for the first block; a better compression would take longer than it saves.
 _LEVEL = 1
 _THREADS = 2
@@ -87,16 +86,17 @@ def blocks(n_slices: int) -> tuple[Block, ...]:
     )
 
 
-def write_viewer_data(selection: Selection, segs: ExistingSegs, folder: Path) -> None:
-    """Writes the files of a series and of the SEGs that were made from it.
+def write_voxels(selection: Selection, folder: Path) -> tuple[int, ...]:
+    """Writes the description and the blocks of a series.
 
     Args:
         selection: The stack of the series.
-        segs: Its SEGs.
         folder: An existing folder.
 
+    Returns:
+        The indices k of the slices that can't be decoded.
+
     Raises:
-        InputError: A SEG is damaged, or lies on another grid.
         ResourceError: The memory is too small.
     """
     wanted = blocks(len(selection.audit.slices))
@@ -107,9 +107,24 @@ def write_viewer_data(selection: Selection, segs: ExistingSegs, folder: Path) ->
             lambda block: _write_block(selection.audit.slices, block, folder, is_whole=is_whole),
             wanted,
         )
-        found = read_labels(segs, selection.audit.geometry)
-        _write_labels(found, folder)
-        undecodable = sorted(k for lost in written for k in lost)
+        return tuple(sorted(k for lost in written for k in lost))
+
+
+def write_labels(found: SegLabels, folder: Path) -> None:
+    """Writes the labels, and the structures with their places, into an existing folder."""
+    is_small = found.labels.dtype == np.uint8
+    _put_compressed(folder / LABELS, found.labels.astype("u1" if is_small else "<u2", copy=False))
+    places = structure_places(found)
+    structures = [
+        asdict(ShownLabel(label=label, name=name, rgb=_rgb(name), place=places.get(label)))
+        for name, label in found.numbers.items()
+    ]
+    label_type = "uint8" if is_small else "uint16"
+    _put_json(folder / STRUCTURES, {"label_type": label_type, "structures": structures})
+
+
+def write_finished(undecodable: tuple[int, ...], folder: Path) -> None:
+    """Writes the last file: all others are there."""
     _put_json(folder / FINISHED, {"undecodable_slices": undecodable})
 
 
@@ -174,23 +189,6 @@ def _write_block(
     return tuple(block.first + k for k in lost)
 
 
-def _write_labels(found: SegLabels, folder: Path) -> None:
-    highest = max(found.numbers.values(), default=0)
-    is_small = highest <= np.iinfo(np.uint8).max
-    _put_compressed(folder / LABELS, found.labels.astype("u1" if is_small else "<u2"))
-    places = structure_places(found)
-    _put_json(
-        folder / STRUCTURES,
-        {
-            "label_type": "uint8" if is_small else "uint16",
-            "structures": [
-                asdict(ShownLabel(label=label, name=name, rgb=_rgb(name), place=places.get(label)))
-                for name, label in found.numbers.items()
-            ],
-        },
-    )
-
-
 def _rgb(name: str) -> tuple[int, int, int]:
     return structure_code(name).rgb if is_structure(name) else _UNKNOWN_RGB
 
@@ -206,8 +204,7 @@ def _fits_int16(item: Slice) -> bool:
 
 
 def _put_compressed(path: Path, values: NDArray[Any]) -> None:
-    compressor = zlib.compressobj(_LEVEL, wbits=_GZIP)
-    content = compressor.compress(np.ascontiguousarray(values).data) + compressor.flush()
+    content = imagecodecs.gzip_encode(np.ascontiguousarray(values), level=_LEVEL)
     _put(path, content)
 
 

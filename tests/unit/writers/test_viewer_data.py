@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydicom.encaps import encapsulate
 from pydicom.uid import RLELossless
 
-from app.prepare_view import main, prepare_view
+from app.prepare_view import main
 from tests.phantom.study import SeriesSpec, WrittenSeries, write_series
 from tests.segmentations import segmentation_of
 from totalmap.errors import ExitStatus
@@ -40,7 +40,7 @@ def seg(series: WrittenSeries, tmp_path_factory: pytest.TempPathFactory) -> Path
 @pytest.fixture(scope="module")
 def view(series: WrittenSeries, seg: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("view")
-    prepare_view(series.folder, folder, [seg])
+    assert main([str(series.folder), str(folder), str(seg)]) == ExitStatus.SUCCEEDED
     return folder
 
 
@@ -103,7 +103,7 @@ def test_a_slice_that_cannot_be_decoded_is_named(
     damaged.PixelData = encapsulate([bytes(100)])
     damaged["PixelData"].is_undefined_length = True
     damaged.save_as(source / series.paths[7].name)
-    prepare_view(source, folder, [seg])
+    assert main([str(source), str(folder), str(seg)]) == ExitStatus.SUCCEEDED
     assert json.loads((folder / FINISHED).read_text()) == {"undecodable_slices": [7]}
 
 

@@ -1,6 +1,7 @@
 // Loads the files of a view: its description, then labels and blocks of slices at the same time.
 
-const AT_ONCE = 4;
+const AT_ONCE = 2;
+const BUFFER_BYTES = 1 << 20;
 // The status of a response that says why the images can't be shown.
 const CONFLICT = 409;
 
@@ -10,16 +11,28 @@ export async function loadJson(base, name) {
   return (await request(base, name)).json();
 }
 
-export async function loadBytes(base, name) {
-  return (await request(base, name)).arrayBuffer();
+// Loads a file into an array of bytes through one small buffer, so that it is never held twice.
+export async function loadInto(base, name, bytes) {
+  const reader = (await request(base, name)).body.getReader({ mode: 'byob' });
+  let buffer = new ArrayBuffer(BUFFER_BYTES);
+  let at = 0;
+  for (;;) {
+    const { done, value } = await reader.read(new Uint8Array(buffer));
+    if (done) break;
+    bytes.set(value, at);
+    at += value.length;
+    buffer = value.buffer;
+  }
+  if (at !== bytes.length) throw new LoadingError('');
 }
 
-// Loads blocks in their order, some at once, and passes each on when it is there.
-export async function loadBlocks(base, blocks, receive) {
+// Loads blocks in their order, some at once, and tells when each is there.
+export async function loadBlocks(base, blocks, bytesOf, receive) {
   const waiting = [...blocks];
   const work = async () => {
     for (let block = waiting.shift(); block; block = waiting.shift()) {
-      receive(block, await loadBytes(base, block.name));
+      await loadInto(base, block.name, bytesOf(block));
+      receive(block);
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, work));

@@ -1,6 +1,6 @@
 // The viewer: three planes, the structures, and what a reader does with them.
 
-import { LoadingError, loadBlocks, loadBytes, loadJson } from './loading.js';
+import { LoadingError, loadBlocks, loadInto, loadJson } from './loading.js';
 import { listenToPlane } from './gestures.js';
 import { PLANES, Plane } from './plane.js';
 import { Volume } from './volume.js';
@@ -162,6 +162,15 @@ function windowOf(values) {
   return [some[Math.floor(some.length * 0.01)], some[Math.ceil(some.length * 0.99) - 1]];
 }
 
+async function loadLabels() {
+  const found = await loadJson(base, 'structures.json');
+  const Labels = found.label_type === 'uint8' ? Uint8Array : Uint16Array;
+  const labels = new Labels(volume.voxels.length);
+  await loadInto(base, 'labels.gz', new Uint8Array(labels.buffer));
+  volume.labels = labels;
+  showStructures(found);
+}
+
 async function open() {
   const description = await loadJson(base, 'description.json');
   volume = new Volume(description);
@@ -171,17 +180,9 @@ async function open() {
   if (description.tilt_degrees) find('#tilt').hidden = false;
   const progress = find('#progress');
   progress.max = description.blocks.length;
-  const labels = Promise.all([
-    loadJson(base, 'structures.json'), loadBytes(base, 'labels.gz'),
-  ]).then(([found, bytes]) => {
-    volume.putLabels(found.label_type, bytes);
-    showStructures(found);
-  });
-  await loadBlocks(base, description.blocks, (block, bytes) => {
-    volume.putSlices(block.first, bytes);
-    if (!progress.value && volume.modality !== 'CT') {
-      setWindow(...windowOf(new volume.voxels.constructor(bytes)));
-    }
+  const labels = loadLabels();
+  await loadBlocks(base, description.blocks, (block) => volume.bytesOf(block), (block) => {
+    if (!progress.value && volume.modality !== 'CT') setWindow(...windowOf(volume.valuesOf(block)));
     progress.value += 1;
     redraw();
     if (progress.value === 1) requestAnimationFrame(() => performance.mark('first-picture'));

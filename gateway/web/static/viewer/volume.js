@@ -17,7 +17,7 @@ export class Volume {
     const isWhole = description.voxel_type === 'int16';
     this.voxels = isWhole ? new Int16Array(count) : new Float32Array(count);
     this.voxels.fill(isWhole ? NOT_LOADED : NaN);
-    this.labels = new Uint8Array(0);
+    this.labels = new Uint8Array(0); // until all labels are there
     this.slices = slices;
     this.modality = description.modality;
     this.axes = description.axes.map((axis) => displayAxis(axis, description));
@@ -54,13 +54,14 @@ export class Volume {
     return offset < 0 ? 0 : (this.labels[offset] ?? 0);
   }
 
-  putSlices(first, bytes) {
-    const values = new this.voxels.constructor(bytes);
-    this.voxels.set(values, first * this.sliceSize);
+  // The values of a block of slices.
+  valuesOf({ first, count }) {
+    return this.voxels.subarray(first * this.sliceSize, (first + count) * this.sliceSize);
   }
 
-  putLabels(type, bytes) {
-    this.labels = type === 'uint8' ? new Uint8Array(bytes) : new Uint16Array(bytes);
+  bytesOf(block) {
+    const { buffer, byteOffset, byteLength } = this.valuesOf(block);
+    return new Uint8Array(buffer, byteOffset, byteLength);
   }
 }
 
