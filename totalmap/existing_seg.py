@@ -34,6 +34,13 @@ LabelArray = NDArray[np.unsignedinteger[Any]]
 _LABEL_MAP_STORAGE = UID("1.2.840.10008.5.1.4.1.1.66.7")  # PS3.6 A; not in pydicom yet
 _SEG_CLASSES = (SegmentationStorage, _LABEL_MAP_STORAGE)
 _BITS = 8  # in a byte
+_REQUIRED = (
+    "BitsStored",
+    "PhotometricInterpretation",
+    "PixelRepresentation",
+    "SamplesPerPixel",
+    "SegmentSequence",
+)
 _REFERENCES = "ReferencedSeriesSequence"
 _SIDES = ("left", "right")
 # A frame lies on a slice if their distance is at most this share of a voxel.
@@ -293,6 +300,7 @@ def _read(path: Path, number: int, of: int) -> ExistingSeg:
     """
     with _errors_naming_seg(number, of), path.open("rb") as file:
         seg, element = read_all(file, max_items=_MAX_ITEMS)
+        _require_attributes(seg)
         pixels = native_pixels(element, syntax_of(seg, seg.file_meta.TransferSyntaxUID, element))
         bits = seg.Rows * seg.Columns * int(seg.NumberOfFrames) * seg.BitsAllocated
         if pixels is not None and pixels.length < bits / 8:
@@ -305,6 +313,12 @@ def _read(path: Path, number: int, of: int) -> ExistingSeg:
                 f"the SEG has {seg.NumberOfFrames} frames and positions for {placed} of them"
             )
         return ExistingSeg(path=path, header=seg, pixels=pixels)
+
+
+def _require_attributes(seg: Dataset) -> None:
+    """Raises KeyError if attributes are missing without which pixels or names mean nothing."""
+    for keyword in _REQUIRED:
+        seg[keyword]
 
 
 def _slices_of_frames(groups: FunctionalGroups, geometry: Geometry) -> NDArray[np.intp]:
@@ -346,13 +360,14 @@ def _values(groups: FunctionalGroups, sequence: str, attribute: str) -> NDArray[
     Raises:
         InputError: A frame has no such functional group.
     """
-    values, known = [], {}
+    values = []
+    known: dict[int, tuple[Dataset, NDArray[np.float64]]] = {}  # keeps each item, and thus its id
     for frame in range(len(groups)):
         try:
             item = groups.item(frame, sequence)
         except KeyError as error:
             raise InputError(f"frame {frame + 1} of the SEG has no {sequence}") from error
         if id(item) not in known:
-            known[id(item)] = np.array(item[attribute].value, dtype=float, ndmin=1)
-        values.append(known[id(item)])
+            known[id(item)] = item, np.array(item[attribute].value, dtype=float, ndmin=1)
+        values.append(known[id(item)][1])
     return np.array(values)
