@@ -6,13 +6,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from app.run_study import (
-    RunOutcome,
-    RunRequest,
-    foreign_errors_translated,
-    refuse_overlap,
-    stop_run,
-)
+from app.foreign_errors import foreign_errors_translated
+from app.run_study import RunOutcome, RunRequest, refuse_overlap, stop_run
 from app.stop_signals import stop_signals_answered
 from app.warm_application import WarmApplication
 from totalmap.dicom.study_choice import StudyEntry, list_studies

@@ -1,12 +1,13 @@
 """Runs the application on one study; writes status.json after a success and after a failure."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from app.foreign_errors import foreign_errors_translated
 from app.stop_signals import stop_signals_answered
 from totalmap import log
 from totalmap.allocator import keep_freed_memory
@@ -14,11 +15,8 @@ from totalmap.engine.tasks import load_task
 from totalmap.errors import (
     ConfigError,
     ExitStatus,
-    InternalError,
-    ResourceError,
     Stopped,
     TotalMapError,
-    internal_error,
 )
 from totalmap.finding import Verdict
 from totalmap.import_without_collection import no_collection_during_imports
@@ -32,10 +30,6 @@ from totalmap.writers.workflow_metadata import summarise
 
 if TYPE_CHECKING:
     from operators.segmenter import EngineLoader
-
-OUT_OF_MEMORY = "out of memory: give the run more memory, or use a coarser variant"
-# Part of PyTorch's message on a CPU, which raises a RuntimeError.
-TORCH_ALLOCATION_FAILED = "can't allocate memory"
 
 logger = log.get_logger()
 
@@ -174,26 +168,6 @@ def refuse_overlap(request: RunRequest) -> None:
     source, output = request.input_path.resolve(), request.output_folder.resolve()
     if source.is_relative_to(output):
         raise ConfigError("the input lies in the output folder: name another output folder")
-
-
-@contextmanager
-def foreign_errors_translated() -> Iterator[None]:
-    """Turns all other exceptions into TotalMapErrors, so that every failure has a status.
-
-    The message of a foreign exception may quote patient data and is not repeated.
-    """
-    try:
-        yield
-    except TotalMapError:
-        raise
-    except MemoryError as error:
-        raise ResourceError(OUT_OF_MEMORY) from error
-    except ImportError as error:
-        raise InternalError(f"the installation is incomplete: {error}") from error
-    except Exception as error:  # the boundary of the process: every failure needs a status
-        if TORCH_ALLOCATION_FAILED in str(error):
-            raise ResourceError(OUT_OF_MEMORY) from error
-        raise internal_error(error) from error
 
 
 def _run_chain(

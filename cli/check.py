@@ -36,12 +36,9 @@ def check(
     from cli.console_without_markup import plain_console
     from cli.format_series_and_findings import finding_lines
     from totalmap import log
+    from totalmap.existing_seg import seg_objects
     from totalmap.open_input import open_input
-    from totalmap.quality.assess_existing_seg import (
-        assess_existing_result,
-        read_existing_result,
-        seg_objects,
-    )
+    from totalmap.quality.assess_existing_seg import assess_existing_result, read_existing_result
 
     log.configure(level=logging.CRITICAL)
     console = plain_console()

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from tests.phantom import STAIN_HU
 from tests.phantom.study import WrittenSeries
-from totalmap.dicom.geometry import canonical_affine_lps, to_canonical
+from totalmap.dicom.geometry import canonical_affine_lps, to_canonical, to_equidistant
 from totalmap.dicom.series_selection import judge, selected
 from totalmap.dicom.study import read_study
 from totalmap.dicom.volume import Volume, build_volume
@@ -52,14 +52,14 @@ def segmentation_of(written: WrittenSeries) -> Segmentation:
 
 def segmentation_with(volume: Volume, labels: NDArray[np.uint8]) -> Segmentation:
     """Returns labels (k, j, i) as if a network had found them in a volume."""
+    on_grid, grid = to_equidistant(labels, volume.geometry)
     return Segmentation(
         task="total",
         variant="fast",
         volume=volume,
         labels=labels,
         inference=InferenceLabels(
-            labels=to_canonical(labels, volume.geometry),
-            affine_lps=canonical_affine_lps(volume.geometry),
+            labels=to_canonical(on_grid, grid), affine_lps=canonical_affine_lps(grid)
         ),
         structures=TASK.structures,
         models=(MODEL,),

@@ -10,14 +10,16 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, islice
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from pydicom.dataset import Dataset
 
 from totalmap import __version__
-from totalmap.segmentation import Segmentation
-from totalmap.settings import Settings
 from totalmap.structures import Structure
+
+if TYPE_CHECKING:
+    from totalmap.segmentation import Segmentation
+    from totalmap.settings import Settings
 
 MANUFACTURER = "TotalMAP"
 
@@ -79,8 +81,8 @@ class Origin:
     @classmethod
     def of(
         cls,
-        segmentation: Segmentation,
-        settings: Settings,
+        segmentation: "Segmentation",
+        settings: "Settings",
         structures: Iterable[Structure] | None = None,
     ) -> Self:
         """Returns the origin of a result of this run.

@@ -30,7 +30,7 @@ from gateway.store.database import (
     open_existing_database,
     save_sqlite,
 )
-from gateway.store.file_storage import INPUT_NAME, Storage, sha256_of
+from gateway.store.file_storage import INPUT_NAME, VIEW_NAME, Storage, sha256_of
 from gateway.store.jobs import JobList
 from gateway.store.ledger import Ledger
 from totalmap.errors import ConfigError, ResourceError
@@ -124,7 +124,8 @@ def _save_jobs(storage: Storage, snapshot: Database, folder: Path) -> Iterator[E
     for job_id in JobList(snapshot).ended_ids():
         for source in sorted(storage.job_folder(job_id).rglob("*")):
             path = source.relative_to(storage.folder)
-            if not source.is_file() or INPUT_NAME in path.parts[2:3]:
+            is_temporary = path.parts[2] in (INPUT_NAME, VIEW_NAME)
+            if not source.is_file() or is_temporary:
                 continue
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)

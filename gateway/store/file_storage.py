@@ -3,7 +3,7 @@
 ```
 STORAGE/incoming/     being received, or not yet in the ledger; emptied at each start
 STORAGE/studies/S/I   S: hash of the Study Instance UID; I: SHA-256 of the file
-STORAGE/jobs/J        a job's input, settings and output
+STORAGE/jobs/J        a job's input, settings and output, and what the viewer has shown of it
 ```
 
 Names are hashes because UIDs come from outside, and because a file that is named after its content
@@ -31,6 +31,7 @@ BYTES_PER_GB = 1_000_000_000
 INPUT_NAME = "input"
 SETTINGS_NAME = "settings.yaml"
 OUTPUT_NAME = "output"
+VIEW_NAME = "view"
 # The name of a file in its output, which the application always writes (docs/results.md).
 STATUS_NAME = "status.json"
 
@@ -89,6 +90,22 @@ class Storage:
     def output_folder(self, job_id: str) -> Path:
         """Returns the folder of the output of a job."""
         return self.job_folder(job_id) / OUTPUT_NAME
+
+    def views(self) -> Sequence[Path]:
+        """Returns the folders of all views of the viewer."""
+        return sorted(self._jobs.glob(f"*/{VIEW_NAME}/*"))
+
+    def link(self, instances: Sequence[KeptInstance], folder: Path) -> None:
+        """Links the files of instances into a folder.
+
+        Raises:
+            ResourceError: A file is not on the disk.
+        """
+        for instance in instances:
+            try:
+                os.link(self.path(instance), folder / f"{instance.sha256}.dcm")
+            except FileNotFoundError as error:
+                raise ResourceError("images of the study are not on the disk") from error
 
     def keep(self, file: Path, study_instance_uid: str, sha256: str) -> Path:
         """Links a received file into the folder of its study, and returns that folder.

@@ -18,6 +18,7 @@ from gateway.store.workers import WorkerList
 from gateway.web.authentication import Authenticator
 from gateway.web.health import HealthCheck
 from gateway.web.openid_connect import OpenIdConnect
+from gateway.web.prepared_views import PreparedViews
 from gateway.web.result_files import Results
 from gateway.web.study_titles import StudyTitles
 from totalmap.texts.catalogue import Texts, texts_in
@@ -44,6 +45,7 @@ class WebContext:
     study_titles: StudyTitles
     study_index: StudyIndex
     results: Results
+    views: PreparedViews
     authenticator: Authenticator
     oidc: OpenIdConnect | None
     health: HealthCheck
@@ -70,6 +72,7 @@ class WebContext:
             ConfigError: A file that `web.oidc` names can't be read.
         """
         storage, jobs = Storage(settings.storage_folder), JobList(database)
+        ledger = Ledger(database)
         web = settings.web
         return cls(
             settings=settings,
@@ -78,13 +81,14 @@ class WebContext:
             storage=storage,
             jobs=jobs,
             deliveries=DeliveryList(database),
-            ledger=Ledger(database),
+            ledger=ledger,
             conflicts=ConflictList(database),
             clock=ClockRecord(database),
             worker_list=WorkerList(database),
             study_titles=StudyTitles(database, storage),
             study_index=StudyIndex(database),
             results=Results(jobs, storage),
+            views=PreparedViews(storage, ledger),
             authenticator=Authenticator(web, database),
             oidc=OpenIdConnect(web.oidc, web.public_url or "") if web.oidc else None,
             health=HealthCheck(settings, storage, database, heartbeats),

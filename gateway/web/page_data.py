@@ -24,6 +24,7 @@ from gateway.web.conflict_page_data import ShownConflict, shown_conflicts
 from gateway.web.context import WebContext
 from gateway.web.health import Health
 from gateway.web.load_and_destinations import DestinationRow, Load, destination_rows, load
+from gateway.web.prepared_views import ViewableSeries, viewable_series
 from gateway.web.result_files import (
     PREVIEW_NAME,
     JobReport,
@@ -151,6 +152,11 @@ class StudyJob:
     def previews(self) -> Sequence[ResultFile]:
         """The preview images, one for each series."""
         return [file for file in self.files if file.name == PREVIEW_NAME]
+
+    @property
+    def viewable_series(self) -> Sequence[ViewableSeries]:
+        """The series that the viewer can show."""
+        return viewable_series(self.files)
 
     @property
     def listed_files(self) -> Sequence[ResultFile]:

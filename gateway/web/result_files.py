@@ -78,11 +78,13 @@ class ShownStructure:
 
     Attributes:
         series: The folder of its series, if a job segmented several series; otherwise empty.
+        key: TotalSegmentator's name.
         volume: In mL with three significant digits, with a mark in front if it is incomplete.
         remarks: Limitations of the volume.
     """
 
     series: str
+    key: str
     name: str
     volume: str
     remarks: tuple[str, ...]
@@ -95,12 +97,14 @@ class ShownFinding:
     Attributes:
         series: As in `ShownStructure`.
         code: As in docs/quality.md.
+        structure: TotalSegmentator's name of the structure in question; None: the study.
     """
 
     series: str
     severity: Severity
     code: str
     sentence: str
+    structure: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +205,7 @@ def _report(status_file: Path, _modified_ns: int, texts: Texts) -> JobReport:
 def _structure(structure: Mapping[str, Any], texts: Texts) -> ShownStructure:
     return ShownStructure(
         series=structure.get("folder", ""),
+        key=structure["name"],
         name=texts.structure(structure["name"]),
         volume=_volume(structure["volume_ml"], structure["flags"], texts),
         remarks=tuple(_limitation(flag, texts) for flag in structure["flags"]),
@@ -223,6 +228,7 @@ def _finding(finding: Mapping[str, Any], texts: Texts) -> ShownFinding:
         severity=Severity(finding["severity"]),
         code=finding["code"],
         sentence=texts.told(restored_message(finding["sentence"], finding.get("message"))),
+        structure=finding.get("structure"),
     )
 
 

@@ -40,6 +40,7 @@ from gateway.web.page_endpoints import Actions, Pages
 from gateway.web.permissions import Permission
 from gateway.web.rendering import render_problem, use_texts
 from gateway.web.search_rules_and_log_endpoints import SearchRulesAndLogPages
+from gateway.web.viewer_endpoints import Viewer
 from totalmap.errors import ConfigError, ResourceError
 from totalmap.log import get_logger
 from totalmap.texts.catalogue import Message as Sentence
@@ -141,6 +142,7 @@ def _routes_for_users(context: WebContext) -> list[PermittedRoute]:
 
 def _pages(context: WebContext) -> list[PermittedRoute]:
     pages, information, view = Pages(context), SearchRulesAndLogPages(context), Permission.VIEW
+    viewer = Viewer(context)
     return [
         PermittedRoute("/", pages.overview, view),
         PermittedRoute("/search", information.search, view),
@@ -148,6 +150,8 @@ def _pages(context: WebContext) -> list[PermittedRoute]:
         PermittedRoute("/rules", information.rules, view),
         PermittedRoute("/log", information.log, Permission.OPERATE),
         PermittedRoute("/studies/{study:path}", pages.study, view),
+        PermittedRoute("/jobs/{job_id}/view/{number:int}", viewer.page, view),
+        PermittedRoute("/jobs/{job_id}/view/{number:int}/{name}", viewer.file, view),
         *message_links(context),
         PermittedRoute("/jobs/{job_id}/thumbnail", pages.thumbnail, view),
         PermittedRoute("/jobs/{job_id}/files/{path:path}", pages.file, view),

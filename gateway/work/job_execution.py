@@ -1,6 +1,5 @@
 """Runs one job: prepares its input, runs the application, and stores the outcome."""
 
-import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -13,7 +12,7 @@ from gateway.config import WorkSection
 from gateway.store.file_storage import INPUT_NAME, SETTINGS_NAME, Storage
 from gateway.store.job import Job
 from gateway.store.jobs import JobList
-from gateway.store.ledger import KeptInstance, Ledger
+from gateway.store.ledger import Ledger
 from gateway.store.study_content import content_digest, images
 from gateway.work.application_runner import Failure, Outcome, Runner
 from gateway.work.application_settings import write_overlay
@@ -131,11 +130,7 @@ class JobExecutor:
         with suppress(FileNotFoundError):
             shutil.rmtree(folder)
         (folder / INPUT_NAME).mkdir(parents=True)
-        for image in images(found):
-            try:
-                os.link(self.storage.path(image), folder / INPUT_NAME / _name(image))
-            except FileNotFoundError as error:
-                raise ResourceError("images of the study are not on the disk") from error
+        self.storage.link(images(found), folder / INPUT_NAME)
         self._write_settings(folder, job.application)
 
     def _write_settings(self, folder: Path, application: Mapping[str, Any]) -> Path:
@@ -180,7 +175,3 @@ def _failure_logged() -> Iterator[None]:
 def _why_killed(job: Job) -> str:
     where = f", the last time at {job.stage}" if job.stage else ""
     return f"it has ended its worker{where}"
-
-
-def _name(instance: KeptInstance) -> str:
-    return f"{instance.sha256}.dcm"

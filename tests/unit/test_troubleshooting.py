@@ -23,7 +23,7 @@ COMPOSED_MESSAGES = {
     "gateway/deliver/send_stow.py": "The name of a STOW-RS destination and an error",
     "gateway/receive/stow_protocol.py": "a request has at most ... MB",
     "gateway/supervise/settings_reload.py": "the text before it is an error of this page",
-    "totalmap/quality/assess_existing_seg.py": "A path, a colon and a reason of the DICOM reader",
+    "totalmap/existing_seg.py": "A path, a colon and a reason of the DICOM reader",
     "totalmap/writers/all_or_nothing.py": "The output folder, a colon and an error of the",
 }
 

@@ -11,14 +11,13 @@ from tests.phantom.study import SeriesSpec, WrittenSeries, write_series
 from tests.segmentations import segmentation_of
 from totalmap.dicom.study import read_study
 from totalmap.errors import InputError
+from totalmap.existing_seg import seg_objects, structure_name
 from totalmap.finding import Finding
 from totalmap.quality.assess import assess
 from totalmap.quality.assess_existing_seg import (
     ExistingResult,
     assess_existing_result,
     read_existing_result,
-    seg_objects,
-    structure_name,
 )
 from totalmap.quality.suitability.assess_suitability import with_suitability
 from totalmap.result_options import SegSplit

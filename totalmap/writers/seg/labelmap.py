@@ -14,6 +14,7 @@ from pydicom.pixels.utils import pixel_array
 from pydicom.sr.coding import Code
 from pydicom.uid import UID, RLELossless
 
+from totalmap.dicom.functional_groups import FunctionalGroups
 from totalmap.errors import OutputError
 from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
@@ -25,7 +26,7 @@ from totalmap.writers.dicom.codes import code_item
 from totalmap.writers.dicom.encoding import encapsulated_pixels
 from totalmap.writers.dicom.header import ObjectKind
 from totalmap.writers.dicom.run_lengths import run_lengths
-from totalmap.writers.seg.functional_groups import FunctionalGroups, per_frame_groups
+from totalmap.writers.seg.functional_groups import per_frame_groups
 from totalmap.writers.seg.header import EncodedSeg, dimensions, seg_header
 from totalmap.writers.seg.split_by_body_system import SegPart, seg_parts, undivided
 

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from totalmap.dicom.functional_groups import FunctionalGroups
 from totalmap.display_names import in_sentence
 from totalmap.errors import OutputError
 from totalmap.segmentation import InferenceLabels, Segmentation
 from totalmap.structures import Structure
 from totalmap.writers.dicom.read_back_positions import is_placed
-from totalmap.writers.seg.functional_groups import FunctionalGroups
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

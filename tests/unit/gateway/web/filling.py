@@ -115,7 +115,14 @@ class Filled:
             for path in folder.rglob("*")
             if path.is_file() and path.parent != folder
         )
-        results = [KeptResult(path=name, kind="other", sop_instance_uid=None) for name in names]
+        results = [
+            KeptResult(
+                path=name,
+                kind="seg" if name.endswith("/seg.dcm") else "other",
+                sop_instance_uid=None,
+            )
+            for name in names
+        ]
         assert self.jobs.succeed(job_id, results, judgement=judgement)
 
     def die(self, job_id: str, reason: str) -> None:

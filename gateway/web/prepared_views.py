@@ -1,0 +1,176 @@
+"""Prepares what the viewer loads, in a process for each series, and hands out its files.
+
+```
+jobs/J/view/N/    the files of series N of job J, in the order of its folders of SEGs
+```
+
+The files stay until a newer view takes their place, or the folder of the job is deleted.
+"""
+
+import asyncio
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path, PurePosixPath
+from threading import Lock, Thread
+
+from starlette.concurrency import run_in_threadpool
+
+from gateway.store.file_storage import STATUS_NAME, VIEW_NAME, Storage
+from gateway.store.job import Job
+from gateway.store.ledger import KeptInstance, Ledger
+from gateway.store.study_content import images
+from gateway.web.result_files import ResultFile
+from totalmap.errors import ResourceError
+from totalmap.log import get_logger
+from totalmap.viewer_files import FAILED, FINISHED, is_loaded_by_viewer
+
+# Two processes keep two readers going; each needs about a gigabyte for 500 slices.
+AT_ONCE = 2
+# The newest views, of some 80 MB each.
+KEPT_VIEWS = 20
+LOOK_SECONDS = 0.02
+_SOURCE = "source"
+# The kinds of results that hold the labels; the first one that exists is shown.
+_SEG_KINDS = ("seg", "seg_labelmap")
+
+log = get_logger()
+
+
+class ViewFailedError(Exception):
+    """A view can't be prepared; the text says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewableSeries:
+    """A series of a job that the viewer can show.
+
+    Attributes:
+        number: Its number among those of the job, from 0.
+        folder: The folder of its results, relative to the output folder.
+        segs: The paths of its SEGs, relative to the output folder.
+    """
+
+    number: int
+    folder: str
+    segs: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The folder of the series as status.json names it; empty for a single series."""
+        return "/".join(PurePosixPath(self.folder).parts[1:])
+
+
+def viewable_series(files: Sequence[ResultFile]) -> Sequence[ViewableSeries]:
+    """Returns the series that have a SEG, in the order of their folders."""
+    found: list[ViewableSeries] = []
+    for folder, group in groupby(sorted(files, key=_folder), key=_folder):
+        of_folder = list(group)
+        kinds = {file.kind for file in of_folder}
+        kind = next((kind for kind in _SEG_KINDS if kind in kinds), None)
+        if kind is not None:
+            segs = tuple(file.path for file in of_folder if file.kind == kind)
+            found.append(ViewableSeries(number=len(found), folder=folder, segs=segs))
+    return found
+
+
+class PreparedViews:
+    """The views of jobs, as far as they are prepared."""
+
+    def __init__(self, storage: Storage, ledger: Ledger) -> None:
+        self._storage = storage
+        self._ledger = ledger
+        self._running: dict[Path, subprocess.Popen[bytes]] = {}
+        self._lock = Lock()
+
+    async def file(self, job: Job, series: ViewableSeries, name: str) -> Path | None:
+        """Returns a file of a view as soon as it is written; None: there is no such file.
+
+        Raises:
+            ViewFailedError: The view can't be prepared.
+            ResourceError: The database fails.
+        """
+        if not is_loaded_by_viewer(name):
+            return None
+        folder = self._folder(job, series)
+        path = folder / name
+        while not path.exists():
+            if (folder / FINISHED).exists():
+                return None
+            if folder not in self._running:
+                await run_in_threadpool(self._begin, job, series, folder)
+            await asyncio.sleep(LOOK_SECONDS)
+            _require_success(folder)
+        return path
+
+    def forget_failure(self, job: Job, series: ViewableSeries) -> None:
+        """Removes a view that could not be prepared, so that it is tried again."""
+        folder = self._folder(job, series)
+        if (folder / FAILED).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _folder(self, job: Job, series: ViewableSeries) -> Path:
+        return self._storage.job_folder(job.job_id) / VIEW_NAME / str(series.number)
+
+    def _begin(self, job: Job, series: ViewableSeries, folder: Path) -> None:
+        """Starts the process of a view, unless it runs, or too many others do."""
+        with self._lock:
+            if folder in self._running or len(self._running) >= AT_ONCE:
+                return
+            with suppress(FileNotFoundError):  # of a process that was killed
+                shutil.rmtree(folder)
+            source = folder / _SOURCE
+            source.mkdir(parents=True)
+            output = self._storage.output_folder(job.job_id)
+            content = images(self._ledger.content(job.study_instance_uid, job.content_until))
+            try:
+                self._storage.link(_of_series(content, output), source)
+            except ResourceError as error:
+                raise ViewFailedError("The images of the study are deleted.") from error
+            segs = [str(output / path) for path in series.segs]
+            command = [sys.executable, "-m", "app.prepare_view", str(source), str(folder), *segs]
+            self._running[folder] = subprocess.Popen(  # noqa: S603  our own
+                command, stdin=subprocess.DEVNULL
+            )
+        Thread(target=self._finish, args=[folder], name="view").start()
+
+    def _finish(self, folder: Path) -> None:
+        """Waits for the process of a view; removes what nobody needs any more."""
+        status = self._running[folder].wait()
+        if status and not (folder / FAILED).exists():
+            log.warning("view_process_ended", status=status)
+            with suppress(OSError):
+                reason = f"The preparation ended with status {status}."
+                (folder / FAILED).write_text(json.dumps({"reason": reason}), "utf-8")
+        shutil.rmtree(folder / _SOURCE, ignore_errors=True)
+        self._remove_older_views()
+        del self._running[folder]
+
+    def _remove_older_views(self) -> None:
+        finished = self._storage.views()
+        by_age = sorted(finished, key=lambda path: path.stat().st_mtime, reverse=True)
+        for folder in by_age[KEPT_VIEWS:]:
+            if folder not in self._running:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _require_success(folder: Path) -> None:
+    """Raises the reason for which a view can't be prepared."""
+    with suppress(FileNotFoundError):
+        raise ViewFailedError(json.loads((folder / FAILED).read_text("utf-8"))["reason"])
+
+
+def _of_series(content: Sequence[KeptInstance], output: Path) -> Sequence[KeptInstance]:
+    """Returns the images of the series that were segmented; all, if their UIDs were repaired."""
+    status = json.loads((output / STATUS_NAME).read_text("utf-8"))
+    chosen = {each["series_instance_uid"] for each in status.get("series", ()) if each["chosen"]}
+    return [image for image in content if image.series_instance_uid in chosen] or content
+
+
+def _folder(file: ResultFile) -> str:
+    return file.folder

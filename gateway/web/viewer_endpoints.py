@@ -1,0 +1,95 @@
+"""Answers the requests of the viewer: its page, and the files that it loads."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, PlainTextResponse, Response
+
+from gateway.store.audit_events import record_viewed
+from gateway.store.job import Job
+from gateway.web.context import WebContext
+from gateway.web.prepared_views import ViewableSeries, ViewFailedError, viewable_series
+from gateway.web.rendering import render_inside
+from gateway.web.result_files import ShownFinding, ShownStructure
+from gateway.web.study_titles import StudyTitle
+
+_NOTHING = "There is nothing to view."
+_TYPES = {".json": "application/json", ".gz": "application/octet-stream"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewerPage:
+    """What the page of the viewer shows beside the images.
+
+    Attributes:
+        number: The number of the series among those of the job, from 0.
+        of: How many series of the job can be viewed.
+        structures: The structures that were found in the series.
+        findings: Those that question the result, the most severe first, then the remarks.
+    """
+
+    job: Job
+    study_title: StudyTitle
+    number: int
+    of: int
+    structures: Sequence[ShownStructure]
+    findings: Sequence[ShownFinding]
+
+
+class Viewer:
+    """Endpoints of the viewer."""
+
+    def __init__(self, context: WebContext) -> None:
+        self._context = context
+
+    def page(self, request: Request) -> Response:
+        """Shows the viewer, and records that the user has opened the result."""
+        job, series, of = self._find(request)
+        self._context.views.forget_failure(job, series)
+        address = self._context.authenticator.address_of(request)
+        record_viewed(
+            self._context.database,
+            job.study_instance_uid,
+            request.state.visit.user,
+            address,
+            job_id=job.job_id,
+            result=series.segs[0],
+        )
+        report = self._context.results.report(job.job_id)
+        name = series.name
+        view = ViewerPage(
+            job=job,
+            study_title=self._context.study_titles.of(job.study_instance_uid),
+            number=series.number,
+            of=of,
+            structures=[each for each in report.structures if each.series == name],
+            findings=[
+                each for each in (*report.doubts, *report.remarks) if each.series in (name, "")
+            ],
+        )
+        return render_inside("viewer.html.jinja", request, view)
+
+    async def file(self, request: Request) -> Response:
+        """Sends a file of the viewer as soon as it is there."""
+        job, series, _ = await run_in_threadpool(self._find, request)
+        try:
+            path = await self._context.views.file(job, series, request.path_params["name"])
+        except ViewFailedError as error:
+            return PlainTextResponse(str(error), HTTPStatus.CONFLICT)
+        if path is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND, "There is no such file.")
+        encoding = {"Content-Encoding": "gzip"} if path.suffix == ".gz" else {}
+        return FileResponse(path, media_type=_TYPES[path.suffix], headers=encoding)
+
+    def _find(self, request: Request) -> tuple[Job, ViewableSeries, int]:
+        """Returns the job, its series, and how many series it has."""
+        job = self._context.jobs.job(request.path_params["job_id"])
+        found = viewable_series(self._context.results.files(job.job_id)) if job else []
+        number = request.path_params["number"]
+        if job is None or number >= len(found):
+            raise HTTPException(HTTPStatus.NOT_FOUND, _NOTHING)
+        return job, found[number], len(found)

@@ -1,0 +1,117 @@
+import json
+import shutil
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from gateway.store.events import EventKind, history
+from tests.phantom.study import WrittenSeries
+from tests.unit.gateway.web.filling import Filled
+from tests.unit.writers.test_viewer_data import seg, series  # noqa: F401
+
+STATUS = {
+    "series": [],
+    "structures": [{"name": "liver", "folder": "", "volume_ml": 1500.0, "flags": []}],
+    "quality": {
+        "findings": [
+            {"code": "SMALL", "severity": "review", "sentence": "Small.", "structure": "liver"}
+        ]
+    },
+}
+
+
+@pytest.fixture
+def output(seg: Path, series: WrittenSeries, tmp_path: Path) -> Path:  # noqa: F811
+    folder = tmp_path / "output"
+    (folder / "results").mkdir(parents=True)
+    shutil.copy(seg, folder / "results" / "seg.dcm")
+    chosen = {"series_instance_uid": series.series_uid, "chosen": True}
+    (folder / "status.json").write_text(json.dumps({**STATUS, "series": [chosen]}))
+    return folder
+
+
+@pytest.fixture
+def job(gateway: Filled, series: WrittenSeries, output: Path) -> str:  # noqa: F811
+    job_id = gateway.open_job(gateway.receive_files(series.paths))
+    gateway.succeed(job_id, output)
+    return job_id
+
+
+def test_the_files_of_a_view_come_when_they_are_ready_and_are_not_kept_by_the_browser(
+    user: httpx.Client,
+    job: str,
+    series: WrittenSeries,  # noqa: F811
+) -> None:
+    description = user.get(f"/jobs/{job}/view/0/description.json")
+    first = description.json()["blocks"][0]
+    block = user.get(f"/jobs/{job}/view/0/{first['name']}")
+    part = np.frombuffer(block.content, "<i2").reshape(first["count"], *series.hu.shape[1:])
+    assert np.array_equal(part, series.hu[first["first"] : first["first"] + first["count"]])
+    assert block.headers["Content-Encoding"] == "gzip"
+    assert {description.headers["Cache-Control"], block.headers["Cache-Control"]} == {"no-store"}
+    assert user.get(f"/jobs/{job}/view/0/structures.json").json()["structures"]
+
+
+def test_opening_a_view_is_on_record(user: httpx.Client, gateway: Filled, job: str) -> None:
+    page = user.get(f"/jobs/{job}/view/0")
+    assert page.status_code == 200
+    assert "AI result, not verified, not for diagnosis" in page.text
+    assert 'data-go="liver"' in page.text
+    found = gateway.jobs.job(job)
+    assert found is not None
+    viewed = [
+        event
+        for event in history(gateway.database, found.study_instance_uid)
+        if event.kind is EventKind.VIEWED
+    ]
+    assert [event.object_name for event in viewed] == ["results/seg.dcm"]
+
+
+def test_only_files_of_the_view_are_sent(user: httpx.Client, job: str) -> None:
+    for name in ("voxels-999.gz", "status.json", "..%2F..%2Fsettings.yaml", "failed.json"):
+        assert user.get(f"/jobs/{job}/view/0/{name}").status_code == 404, name
+    assert user.get(f"/jobs/{job}/view/1").status_code == 404
+    assert user.get("/jobs/unknown/view/0").status_code == 404
+
+
+def test_a_stranger_sees_no_view(stranger: httpx.Client, job: str) -> None:
+    for path in (f"/jobs/{job}/view/0", f"/jobs/{job}/view/0/description.json"):
+        assert stranger.get(path).status_code == 303
+
+
+def test_a_view_whose_images_are_deleted_says_so(
+    user: httpx.Client, gateway: Filled, job: str
+) -> None:
+    found = gateway.jobs.job(job)
+    assert found is not None
+    shutil.rmtree(gateway.storage.study_folder(found.study_instance_uid))
+    refused = user.get(f"/jobs/{job}/view/0/description.json")
+    assert (refused.status_code, refused.text) == (409, "The images of the study are deleted.")
+
+
+def test_a_view_that_failed_is_tried_again_when_it_is_opened_again(
+    user: httpx.Client, gateway: Filled, job: str, output: Path
+) -> None:
+    seg_file = gateway.storage.output_folder(job) / "results" / "seg.dcm"
+    seg_file.write_bytes(b"nothing")
+    refused = user.get(f"/jobs/{job}/view/0/description.json")
+    assert refused.status_code == 409
+    assert refused.text.startswith("SEG file 1 of 1")
+    shutil.copy(output / "results" / "seg.dcm", seg_file)
+    assert user.get(f"/jobs/{job}/view/0").status_code == 200
+    assert user.get(f"/jobs/{job}/view/0/description.json").status_code == 200
+
+
+def test_a_held_result_can_be_viewed(
+    user: httpx.Client,
+    gateway: Filled,
+    series: WrittenSeries,  # noqa: F811
+    output: Path,
+) -> None:
+    (output / "results").rename(output / "rejected")
+    job_id = gateway.open_job(gateway.receive_files(series.paths))
+    gateway.succeed(job_id, output)
+    labels = user.get(f"/jobs/{job_id}/view/0/labels.gz").content
+    assert np.frombuffer(labels, np.uint8).any()

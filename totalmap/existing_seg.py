@@ -1,0 +1,373 @@
+"""Reads SEG objects, ours or another tool's, onto the grid of the images they were made from."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from math import ceil
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+from pydicom.pixels.utils import iter_pixels
+from pydicom.uid import UID, SegmentationStorage
+
+from totalmap.dicom.file_reader import NativePixels, native_pixels, read_all, syntax_of
+from totalmap.dicom.functional_groups import FunctionalGroups
+from totalmap.dicom.geometry import Geometry
+from totalmap.dicom.header import BROKEN_FILE
+from totalmap.dicom.series_selection import Selection
+from totalmap.dicom.slice_audit import audit_stack
+from totalmap.dicom.split_into_stacks import split_study
+from totalmap.dicom.stacks import Stack
+from totalmap.dicom.study import Study
+from totalmap.display_names import is_structure, known_names
+from totalmap.errors import InputError
+from totalmap.origin_in_dicom import Origin, origin_of
+from totalmap.settings import GeometrySection
+
+LabelArray = NDArray[np.unsignedinteger[Any]]
+_LABEL_MAP_STORAGE = UID("1.2.840.10008.5.1.4.1.1.66.7")  # PS3.6 A; not in pydicom yet
+_SEG_CLASSES = (SegmentationStorage, _LABEL_MAP_STORAGE)
+_BITS = 8  # in a byte
+_REQUIRED = (
+    "BitsStored",
+    "PhotometricInterpretation",
+    "PixelRepresentation",
+    "SamplesPerPixel",
+    "SegmentSequence",
+)
+_REFERENCES = "ReferencedSeriesSequence"
+_SIDES = ("left", "right")
+# A frame lies on a slice if their distance is at most this share of a voxel.
+_SAME_PLACE = 0.1
+# A SEG of a hundred structures has more frames than any image, with ten items each.
+_MAX_ITEMS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ExistingSeg:
+    """A SEG object.
+
+    Attributes:
+        header: Its attributes without pixels.
+        pixels: The place of its pixels in the file; None: they are compressed.
+    """
+
+    path: Path
+    header: Dataset
+    pixels: NativePixels | None
+
+    @property
+    def origin(self) -> Origin | None:
+        """How it was made; None for an object of another tool."""
+        return origin_of(self.header)
+
+    @property
+    def offset_of_bits(self) -> int | None:
+        """The offset of BINARY pixels in the file, if the bits of each row fill whole bytes."""
+        is_packed = self.header.BitsAllocated == 1 and self.header.Columns % _BITS == 0
+        return self.pixels.offset if is_packed and self.pixels else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SegLabels:
+    """The segments of SEG objects as one volume of labels.
+
+    Attributes:
+        labels: (k, j, i) on the grid of the source; where segments overlap, the last one counts.
+        numbers: The label of each structure, from 1, by TotalSegmentator's name, or by its name in
+            the SEG.
+    """
+
+    labels: LabelArray
+    numbers: Mapping[str, int]
+
+
+def seg_objects(result: Path) -> tuple[Path, ...]:
+    """Returns the paths of the SEG objects of a result: of a file, or of all files below a folder.
+
+    Raises:
+        InputError: There is no SEG object.
+    """
+    files = sorted(result.rglob("*")) if result.is_dir() else [result]
+    found = tuple(path for path in files if path.is_file() and _is_seg(path))
+    if not found:
+        raise InputError("the result holds no SEG object")
+    return found
+
+
+def read_segs(paths: Sequence[Path]) -> tuple[ExistingSeg, ...]:
+    """Returns SEG objects without their pixels.
+
+    Raises:
+        InputError: A SEG is damaged, or pixels are missing.
+    """
+    return tuple(_read(path, number, len(paths)) for number, path in enumerate(paths, start=1))
+
+
+def read_referenced_series(paths: Sequence[Path]) -> frozenset[str]:
+    """Returns the UIDs of the series that SEG objects were made from, without reading the rest.
+
+    Raises:
+        InputError: A SEG is damaged.
+    """
+    headers = []
+    for number, path in enumerate(paths, start=1):
+        with _errors_naming_seg(number, len(paths)):
+            headers.append(pydicom.dcmread(path, specific_tags=[_REFERENCES]))
+    return referenced_series(headers)
+
+
+def referenced_series(headers: Iterable[Dataset]) -> frozenset[str]:
+    """Returns the UIDs of the series that SEG objects were made from."""
+    return frozenset(
+        str(reference.get("SeriesInstanceUID"))
+        for header in headers
+        for reference in header.get(_REFERENCES, ())
+    )
+
+
+def source_of(series: Collection[str], study: Study, policy: GeometrySection) -> Selection:
+    """Returns the largest stack of some series of a study.
+
+    Raises:
+        InputError: The study holds no such series, or its slices can't be used.
+    """
+    stack, *siblings = _source_stacks(series, study)
+    audit = audit_stack(stack, policy)
+    return Selection(folder="", stack=stack, audit=audit, siblings=tuple(siblings))
+
+
+def read_labels(segs: Sequence[ExistingSeg], geometry: Geometry) -> SegLabels:
+    """Returns the segments of SEGs on the grid of their source.
+
+    Raises:
+        InputError: A SEG is damaged, or its frames lie on another grid.
+    """
+    numbers: dict[str, int] = {}
+    most = sum(len(seg.header.SegmentSequence) for seg in segs)
+    labels: LabelArray = np.zeros(geometry.shape, dtype=np.min_scalar_type(most))
+    for number, seg in enumerate(segs, start=1):
+        with _errors_naming_seg(number, len(segs)):
+            _paint(seg, geometry, numbers, labels)
+    return SegLabels(labels=labels, numbers=numbers)
+
+
+def structure_name(segment: Dataset) -> str:
+    """Returns TotalSegmentator's name of a segment, else its label.
+
+    A tracking identifier that is one of TotalSegmentator's names decides: TotalMAP writes it. Else
+    label, tracking identifier and coded type with its side are compared in turn: `Left kidney`,
+    `kidney_left` and (Kidney, Left) name the same structure.
+    """
+    tracking_id = str(segment.get("TrackingID", ""))
+    if is_structure(tracking_id):
+        return tracking_id
+    type_item = (segment.get("SegmentedPropertyTypeCodeSequence") or [Dataset()])[0]
+    side = (type_item.get("SegmentedPropertyTypeModifierCodeSequence") or [Dataset()])[0]
+    coded = f"{type_item.get('CodeMeaning', '')} {side.get('CodeMeaning', '')}"
+    label = str(segment.get("SegmentLabel", ""))
+    for name in (label, tracking_id, coded):
+        if _normal(name) in _normal_names():
+            return _normal_names()[_normal(name)]
+    return label or f"segment {segment.SegmentNumber}"
+
+
+def _is_seg(path: Path) -> bool:
+    try:
+        dataset = pydicom.dcmread(path, specific_tags=["SOPClassUID"], stop_before_pixels=True)
+    except (InvalidDicomError, EOFError):
+        return False
+    return dataset.get("SOPClassUID") in _SEG_CLASSES
+
+
+def _source_stacks(wanted: Collection[str], source: Study) -> tuple[Stack, ...]:
+    """Returns the largest stack of the wanted series, then the other stacks of its series."""
+    stacks_of = split_study(source, may_decode=lambda stack: stack.series.uid in wanted)
+    split = [stacks for uid, stacks in stacks_of.items() if uid in wanted and stacks]
+    if not split:
+        raise InputError("the source holds none of the series that the SEG was made from")
+    largest = max((stack for stacks in split for stack in stacks), key=lambda s: len(s.usable))
+    series = next(stacks for stacks in split if largest in stacks)
+    return (largest, *(stack for stack in series if stack is not largest))
+
+
+def _paint(
+    existing: ExistingSeg, geometry: Geometry, numbers: dict[str, int], labels: LabelArray
+) -> None:
+    """Writes the segments of a SEG into `labels`; adds new names to `numbers`."""
+    seg = existing.header
+    label_of: dict[int, int] = {}
+    for segment in seg.SegmentSequence:
+        if int(segment.SegmentNumber) > 0:  # 0 is the background of a labelmap
+            name = structure_name(segment)
+            label_of[int(segment.SegmentNumber)] = numbers.setdefault(name, len(numbers) + 1)
+    if (seg.Rows, seg.Columns) != geometry.shape[1:]:
+        raise InputError(
+            f"the SEG has {seg.Rows} x {seg.Columns} voxels a slice, its source "
+            f"{geometry.shape[1]} x {geometry.shape[2]}"
+        )
+    table = np.zeros(1 + max(label_of, default=0), dtype=labels.dtype)
+    table[list(label_of)] = list(label_of.values())
+    groups = FunctionalGroups(seg)
+    slices = _slices_of_frames(groups, geometry)
+    if seg.get("SegmentationType") == "LABELMAP":
+        for k, pixels in zip(slices, iter_pixels(existing.path), strict=True):
+            values = table[np.minimum(pixels, len(table) - 1)]
+            labels[k][values > 0] = values[values > 0]
+        return
+    half = int(seg.get("MaximumFractionalValue", 1)) / 2
+    segments = _values(groups, "SegmentIdentificationSequence", "ReferencedSegmentNumber")[:, 0]
+    for frame, (k, mask) in enumerate(zip(slices, _masks(existing, half), strict=True)):
+        number = int(segments[frame])
+        if number not in label_of:
+            raise InputError(
+                f"frame {frame + 1} of the SEG belongs to segment {number}, which is missing"
+            )
+        labels[k][mask.rows][mask.pixels] = label_of[number]
+
+
+class _Mask(NamedTuple):
+    """The rows of a frame between its first and its last pixel, and those pixels."""
+
+    rows: slice
+    pixels: NDArray[np.bool_]
+
+
+def _masks(seg: ExistingSeg, half: float) -> Iterator[_Mask]:
+    """Yields the mask of each frame; a structure fills few rows of an image."""
+    if seg.offset_of_bits is None:
+        for pixels in iter_pixels(seg.path):
+            yield _Mask(rows=slice(None), pixels=pixels > half)
+        return
+    # Frames follow each other without padding, the first pixel in the lowest bit (PS3.5 8.1.1).
+    shape = int(seg.header.NumberOfFrames), seg.header.Rows, seg.header.Columns // _BITS
+    for packed in np.memmap(seg.path, np.uint8, "r", seg.offset_of_bits, shape):
+        rows = np.flatnonzero(packed.any(axis=1))
+        used = slice(rows[0], rows[-1] + 1) if rows.size else slice(0)
+        bits = np.unpackbits(packed[used], axis=1, bitorder="little")
+        yield _Mask(rows=used, pixels=bits.view(np.bool_))
+
+
+def _normal(name: str) -> tuple[str, ...]:
+    """Returns the words of a name, its side last."""
+    words = name.lower().replace("_", " ").split()
+    sides = [word for word in words if word in _SIDES]
+    return (*(word for word in words if word not in _SIDES), *sides)
+
+
+@cache
+def _normal_names() -> dict[tuple[str, ...], str]:
+    return {_normal(name): name for name in reversed(known_names())}
+
+
+@contextmanager
+def _errors_naming_seg(number: int, of: int) -> Iterator[None]:
+    """Turns errors of reading a SEG into InputErrors that name it by its number.
+
+    pydicom raises many kinds of errors for damaged files.
+
+    Args:
+        number: Number of the SEG, from 1; its path may hold a patient's name.
+        of: Number of all SEGs.
+
+    Raises:
+        InputError: The SEG can't be read.
+    """
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"SEG file {number} of {of}: {error}") from error
+    except (*BROKEN_FILE, InvalidDicomError) as error:
+        raise InputError(f"SEG file {number} of {of} is broken ({type(error).__name__})") from error
+
+
+def _read(path: Path, number: int, of: int) -> ExistingSeg:
+    """Returns a SEG without its pixels, and makes sure that all pixels are there.
+
+    Args:
+        path: The SEG file.
+        number: Number of the SEG, from 1, for messages.
+        of: Number of all SEGs.
+
+    Raises:
+        InputError: Pixels are missing, or the file is damaged.
+    """
+    with _errors_naming_seg(number, of), path.open("rb") as file:
+        seg, element = read_all(file, max_items=_MAX_ITEMS)
+        _require_attributes(seg)
+        pixels = native_pixels(element, syntax_of(seg, seg.file_meta.TransferSyntaxUID, element))
+        bits = seg.Rows * seg.Columns * int(seg.NumberOfFrames) * seg.BitsAllocated
+        if pixels is not None and pixels.length < bits / 8:
+            raise InputError(
+                f"the SEG has {pixels.length} bytes of pixels and needs {ceil(bits / 8)}"
+            )
+        placed = len(seg.PerFrameFunctionalGroupsSequence)
+        if placed != seg.NumberOfFrames:
+            raise InputError(
+                f"the SEG has {seg.NumberOfFrames} frames and positions for {placed} of them"
+            )
+        return ExistingSeg(path=path, header=seg, pixels=pixels)
+
+
+def _require_attributes(seg: Dataset) -> None:
+    """Raises KeyError if attributes are missing without which pixels or names mean nothing."""
+    for keyword in _REQUIRED:
+        seg[keyword]
+
+
+def _slices_of_frames(groups: FunctionalGroups, geometry: Geometry) -> NDArray[np.intp]:
+    """Returns the index k of the slice that each frame lies on.
+
+    Raises:
+        InputError: A frame lies on no slice, or has no position.
+    """
+    origin = _values(groups, "PlanePositionSequence", "ImagePositionPatient")
+    cosines = _values(groups, "PlaneOrientationSequence", "ImageOrientationPatient")
+    spacing = _values(groups, "PixelMeasuresSequence", "PixelSpacing")
+    next_column = origin + cosines[:, :3] * spacing[:, 1:]
+    next_row = origin + cosines[:, 3:] * spacing[:, :1]
+    at = np.stack([_indices(points, geometry) for points in (origin, next_column, next_row)], 1)
+    steps = np.asarray(geometry.slice_steps)
+    slices = np.abs(at[:, 0, 2, None] - steps).argmin(axis=1)
+    expected = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    expected = (
+        expected + np.stack([np.zeros_like(steps), np.zeros_like(steps), steps], 1)[slices, None]
+    )
+    elsewhere = np.flatnonzero(np.abs(at - expected).max(axis=(1, 2)) > _SAME_PLACE)
+    if elsewhere.size:
+        raise InputError(
+            f"frame {elsewhere[0] + 1} of the SEG lies on another grid than its source"
+        )
+    return slices
+
+
+def _indices(points: NDArray[np.float64], geometry: Geometry) -> NDArray[np.float64]:
+    """Returns (i, j, s) of points, (n, 3) mm in LPS."""
+    homogeneous = np.column_stack([points, np.ones(len(points))])
+    indices: NDArray[np.float64] = (homogeneous @ np.linalg.inv(geometry.affine_lps).T)[:, :3]
+    return indices
+
+
+def _values(groups: FunctionalGroups, sequence: str, attribute: str) -> NDArray[np.float64]:
+    """Returns an attribute of a functional group for each frame, (frame, value).
+
+    Raises:
+        InputError: A frame has no such functional group.
+    """
+    values = []
+    known: dict[int, tuple[Dataset, NDArray[np.float64]]] = {}  # keeps each item, and thus its id
+    for frame in range(len(groups)):
+        try:
+            item = groups.item(frame, sequence)
+        except KeyError as error:
+            raise InputError(f"frame {frame + 1} of the SEG has no {sequence}") from error
+        if id(item) not in known:
+            known[id(item)] = item, np.array(item[attribute].value, dtype=float, ndmin=1)
+        values.append(known[id(item)][1])
+    return np.array(values)
