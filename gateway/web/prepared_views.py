@@ -28,6 +28,7 @@ from gateway.store.study_content import images
 from gateway.web.result_files import ResultFile
 from totalmap.errors import ResourceError
 from totalmap.log import get_logger
+from totalmap.texts.catalogue import Message
 from totalmap.viewer_files import FAILED, FINISHED, is_loaded_by_viewer
 
 # Two processes keep two readers going; each needs about a gigabyte for 500 slices.
@@ -43,7 +44,15 @@ log = get_logger()
 
 
 class ViewFailedError(Exception):
-    """A view can't be prepared; the text says why."""
+    """A view can't be prepared.
+
+    Attributes:
+        reason: Why; an error of the application stays in English.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +140,7 @@ class PreparedViews:
             try:
                 self._storage.link(_of_series(content, output), source)
             except ResourceError as error:
-                raise ViewFailedError("The images of the study are deleted.") from error
+                raise ViewFailedError(Message("viewer.deleted")) from error
             segs = [str(output / path) for path in series.segs]
             command = [sys.executable, "-m", "app.prepare_view", str(source), str(folder), *segs]
             self._running[folder] = subprocess.Popen(  # noqa: S603  our own

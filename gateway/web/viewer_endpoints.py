@@ -13,11 +13,11 @@ from gateway.store.audit_events import record_viewed
 from gateway.store.job import Job
 from gateway.web.context import WebContext
 from gateway.web.prepared_views import ViewableSeries, ViewFailedError, viewable_series
-from gateway.web.rendering import render_inside
+from gateway.web.rendering import render_inside, texts_of
 from gateway.web.result_files import ShownFinding, ShownStructure
 from gateway.web.study_titles import StudyTitle
+from totalmap.texts.catalogue import Message
 
-_NOTHING = "There is nothing to view."
 _TYPES = {".json": "application/json", ".gz": "application/octet-stream"}
 
 
@@ -59,7 +59,7 @@ class Viewer:
             job_id=job.job_id,
             result=series.segs[0],
         )
-        report = self._context.results.report(job.job_id)
+        report = self._context.results.report(job.job_id, texts_of(request))
         name = series.name
         view = ViewerPage(
             job=job,
@@ -79,9 +79,10 @@ class Viewer:
         try:
             path = await self._context.views.file(job, series, request.path_params["name"])
         except ViewFailedError as error:
-            return PlainTextResponse(str(error), HTTPStatus.CONFLICT)
+            reason = texts_of(request).told(error.reason)
+            return PlainTextResponse(reason, HTTPStatus.CONFLICT)
         if path is None:
-            raise HTTPException(HTTPStatus.NOT_FOUND, "There is no such file.")
+            raise HTTPException(HTTPStatus.NOT_FOUND, Message("problem.file"))
         encoding = {"Content-Encoding": "gzip"} if path.suffix == ".gz" else {}
         return FileResponse(path, media_type=_TYPES[path.suffix], headers=encoding)
 
@@ -91,5 +92,5 @@ class Viewer:
         found = viewable_series(self._context.results.files(job.job_id)) if job else []
         number = request.path_params["number"]
         if job is None or number >= len(found):
-            raise HTTPException(HTTPStatus.NOT_FOUND, _NOTHING)
+            raise HTTPException(HTTPStatus.NOT_FOUND, Message("viewer.nothing"))
         return job, found[number], len(found)

@@ -49,7 +49,7 @@ def test_a_template_has_no_text_outside_the_catalogue(template: Path) -> None:
 
 def attributes(tag: str) -> list[str]:
     """Returns the attributes of a tag that a user reads or hears."""
-    names = "alt|aria-label|placeholder|title|data-lost|data-not-done|data-failing"
+    names = "alt|aria-label|placeholder|title|data-lost|data-not-done|data-failing|data-failed"
     return re.findall(rf'\b(?:{names})="([^"]*)"', tag)
 
 

@@ -36,12 +36,13 @@ NO_PAGES = {
     "/jobs/{job_id}",
     "/jobs/{job_id}/thumbnail",
     "/jobs/{job_id}/files/{path:path}",
+    "/jobs/{job_id}/view/{number:int}/{name}",
     "/conflicts/{conflict_id:int}",
 }
 # What is the same in every language: data of the test, names of users, rules, files, attributes,
 # tasks, settings and units of DICOM, and errors of the system.
 SAME = re.compile(
-    r"\bdata\b[-\w.^]*|Dr\. Example|\bCT1?\b|\bMR\b|\bct\b|\bcpu\b|\bpacs\b|\bbox-1\b|\b[FMO]\b"
+    r"\bdata\b[-\w.^]*|Dr\. Example|\bCT1?\b|\bMR\b|\bct\b|\bcpu\b|\b[RLAPHF]\b|\bpacs\b|\bbox-1\b|\b[FMO]\b"
     r"|\bUTC\b|TotalMAP|OpenID Connect"
     r"|\b(?:seg|report|preview|status)\.\w+|rejected/|\btotal, fast\b|\btotal\b"
     r"|(?:\b(?:seg.labelmap|seg|sr|rtstruct|preview|report|csv|nifti)\b(?:, )?)+"
@@ -121,6 +122,10 @@ def urls(everything: EveryState) -> dict[str, list[str]]:
         "/studies/{study:path}": [
             "/studies/1.2.3",
             *(f"/studies/{uid}" for uid in study.values()),
+        ],
+        "/jobs/{job_id}/view/{number:int}": [
+            *(f"/jobs/{everything.jobs[name]}/view/0" for name in ("review", "held")),
+            "/jobs/unknown/view/0",
         ],
         "/account": ["/account"],
         "/accounts": ["/accounts"],
