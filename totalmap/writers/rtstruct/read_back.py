@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from pydicom.tag import Tag
 
 from totalmap.dicom.geometry import Plane
 from totalmap.dicom.volume import Volume
@@ -22,6 +23,8 @@ MIN_DICE = 0.999
 # With an explicit VR, a decimal string has at most 65,534 bytes (PS3.5 7.1.2). An archive that
 # stores longer ones with an explicit VR writes them as unknown (UN), and readers lose the contour.
 LONGEST_CONTOUR = 65_532
+_IMAGE, _DATA = Tag("ContourImageSequence"), Tag("ContourData")
+_NUMBER_OF_POINTS = Tag("NumberOfContourPoints")
 # Positions are rounded to a thousandth of a millimetre.
 _OFF_PLANE_MM = 0.002
 
@@ -220,7 +223,7 @@ class _Images:
         Raises:
             OutputError: The slice is not one of the volume.
         """
-        item: bytes = contour.get_item("ContourImageSequence").value
+        item: bytes = contour.get_item(_IMAGE).value
         if item not in self._slice_of_item:
             (image,) = contour.ContourImageSequence
             key = str(image.ReferencedSOPInstanceUID), int(image.get("ReferencedFrameNumber", 1))
@@ -235,18 +238,20 @@ class _Images:
 def _positions(contour: Dataset) -> NDArray[np.float64]:
     """Returns (n, 3) mm without pydicom, which makes an object of each of a million numbers.
 
+    Their number is read without pydicom, too: there are thousands of contours.
+
     Raises:
         OutputError: The number of points is not the stated one, or the text is too long for an
             explicit VR.
     """
-    text = contour.get_item("ContourData").value
+    text = contour.get_item(_DATA).value
     if len(text) > LONGEST_CONTOUR:
         raise OutputError(
             f"a contour of the RTSTRUCT has {len(text)} bytes, more than the {LONGEST_CONTOUR} "
             "that fit an explicit VR"
         )
     positions = np.fromstring(text, sep="\\")
-    if len(positions) != 3 * int(contour.NumberOfContourPoints):
+    if len(positions) != 3 * int(contour.get_item(_NUMBER_OF_POINTS).value):
         raise OutputError("a contour of the RTSTRUCT has another number of points than it says")
     return positions.reshape(-1, 3)
 

@@ -5,13 +5,14 @@ pydicom would take most of the time of a SEG to write each item, and most of the
 comparison to read it. Here equal items are encoded once and read once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from struct import pack
+from typing import TypeVar, cast
 
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
-from pydicom.tag import Tag
+from pydicom.tag import BaseTag, Tag
 from pydicom.valuerep import DSfloat
 
 from totalmap.dicom.slices import Slice
@@ -24,6 +25,11 @@ from totalmap.writers.dicom.copied_attributes import (
 )
 from totalmap.writers.dicom.encoding import element, encoded, sequence
 
+T = TypeVar("T")
+
+_DERIVATION = Tag("DerivationImageSequence")
+_SEGMENT = Tag("SegmentIdentificationSequence")
+_PLANE = Tag("PlanePositionSequence")
 # CID 7203 Image Derivation; CID 7202 Source Image Purposes of Reference.
 _SEGMENTATION = encoded(code_item(Code("113076", "DCM", "Segmentation")))
 _SOURCE_IMAGE = encoded(
@@ -69,7 +75,7 @@ class FunctionalGroups:
     def __init__(self, dataset: Dataset) -> None:
         self._frames = dataset.PerFrameFunctionalGroupsSequence
         self._shared = dataset.SharedFunctionalGroupsSequence[0]
-        self._read: dict[tuple[str, bytes], Dataset] = {}
+        self._read: dict[tuple[Callable[[Dataset], object], bytes], object] = {}
 
     def __len__(self) -> int:
         """The number of frames that have groups."""
@@ -78,30 +84,44 @@ class FunctionalGroups:
     def item(self, frame: int, sequence: str) -> Dataset:
         """Returns the item of a group for a frame: its own, or else the shared one.
 
-        Do not change the item: other frames may have the same.
-
         Args:
             frame: Index of the frame, from 0.
             sequence: Keyword of the group's sequence.
         """
         own = self._frames[frame]
-        if sequence not in own:
-            return _first(self._shared, sequence)
-        element = own.get_item(Tag(sequence))
-        if not isinstance(element, RawDataElement) or element.value is None:
-            return _first(own, sequence)
-        key = sequence, element.value
-        if key not in self._read:
-            self._read[key] = _first(own, sequence)
-        return self._read[key]
+        return _first(own if sequence in own else self._shared, sequence)
 
     def source(self, frame: int) -> tuple[str, int]:
         """Returns the source of a frame as `Slice.key`: instance and frame number, from 1.
 
         It stands in Derivation Image (PS3.3 C.7.6.16.2.6).
         """
-        (image,) = self.item(frame, "DerivationImageSequence").SourceImageSequence
-        return str(image.ReferencedSOPInstanceUID), int(image.get("ReferencedFrameNumber", 1))
+        return self._read_once(frame, _DERIVATION, _source)
+
+    def segment_number(self, frame: int) -> int:
+        """Returns the Segment Number of a frame (PS3.3 C.8.20.3.2)."""
+        return self._read_once(frame, _SEGMENT, _segment_number)
+
+    def position_mm(self, frame: int) -> tuple[float, ...]:
+        """Returns the position of the first pixel of a frame, mm in LPS (PS3.3 C.7.6.16.2.3)."""
+        return self._read_once(frame, _PLANE, _position_mm)
+
+    def _read_once(self, frame: int, sequence: BaseTag, read: Callable[[Dataset], T]) -> T:
+        """Returns what is read of the item of a group; equal items of frames are read once.
+
+        Args:
+            frame: Index of the frame, from 0.
+            sequence: Tag of the group's sequence.
+            read: Reads an item.
+        """
+        own = self._frames[frame]
+        element = own.get_item(sequence)
+        if not isinstance(element, RawDataElement) or element.value is None:
+            return read((own if element is not None else self._shared)[sequence].value[0])
+        key = read, element.value
+        if key not in self._read:
+            self._read[key] = read(own[sequence].value[0])
+        return cast(T, self._read[key])
 
 
 def _derivation(slice_: Slice) -> bytes:
@@ -133,6 +153,19 @@ def _content(index: tuple[int, ...]) -> bytes:
 def _identification(segment: int) -> bytes:
     number = element("ReferencedSegmentNumber", pack("<H", segment))
     return sequence("SegmentIdentificationSequence", number)
+
+
+def _source(derivation: Dataset) -> tuple[str, int]:
+    (image,) = derivation.SourceImageSequence
+    return str(image.ReferencedSOPInstanceUID), int(image.get("ReferencedFrameNumber", 1))
+
+
+def _segment_number(identification: Dataset) -> int:
+    return int(identification.ReferencedSegmentNumber)
+
+
+def _position_mm(plane: Dataset) -> tuple[float, ...]:
+    return tuple(map(float, plane.ImagePositionPatient))
 
 
 def _first(dataset: Dataset, sequence: str) -> Dataset:
