@@ -22,11 +22,11 @@ from totalmap.structures import Structure, chosen
 from totalmap.writers.all_or_nothing import RESULTS_NAME, Release
 from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.codes import structure_code
+from totalmap.writers.dicom.dataset_encoding import encoded
 from totalmap.writers.dicom.encoding import (
     LONGEST_VALUE,
     decimal_strings,
     element,
-    encoded,
     sequence,
     write_parts,
 )

@@ -23,7 +23,8 @@ from totalmap.writers.dicom.copied_attributes import (
     plane_orientation,
     plane_position,
 )
-from totalmap.writers.dicom.encoding import element, encoded, sequence
+from totalmap.writers.dicom.dataset_encoding import encoded
+from totalmap.writers.dicom.encoding import element, sequence
 
 T = TypeVar("T")
 
