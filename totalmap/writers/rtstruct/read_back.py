@@ -1,6 +1,7 @@
 """Compares an RT Structure Set that was written with the labels: fills its contours to masks."""
 
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,8 @@ from totalmap.dicom.geometry import Plane
 from totalmap.dicom.volume import Volume
 from totalmap.display_names import in_sentence
 from totalmap.errors import OutputError
+from totalmap.measure.label_statistics import Labels
+from totalmap.process_environment import processor_threads
 from totalmap.segmentation import Segmentation
 from totalmap.structures import Structure
 from totalmap.writers.dicom.read_back_positions import is_placed
@@ -54,26 +57,48 @@ def compare_rtstruct(
     """
     voxels = {found.structure.label: found.voxels for found in segmentation.found()}
     missing = dict(numbered(structures))
-    samples: list[NDArray[np.intp]] = []
-    for number, outlines in _rois(written, segmentation):
-        structure = missing.pop(number, None)
-        if structure is None:
-            raise OutputError(
-                "the RTSTRUCT has contours of an ROI that is not one of its structures"
+    # Contours are filled while those of the next structure are read.
+    with ThreadPoolExecutor(processor_threads()) as pool:
+        compared: list[Future[NDArray[np.intp]]] = []
+        for number, outlines in _rois(written, segmentation):
+            structure = missing.pop(number, None)
+            if structure is None:
+                raise OutputError(
+                    "the RTSTRUCT has contours of an ROI that is not one of its structures"
+                )
+            count = voxels[structure.label]
+            compared.append(
+                pool.submit(_compare_structure, outlines, structure, segmentation.labels, count)
             )
-        mask, box = _filled(outlines, segmentation.labels.shape)
-        label = structure.label
-        common = int(np.count_nonzero(mask & (segmentation.labels[box] == label)))
-        dice = 2 * common / (int(np.count_nonzero(mask)) + voxels[label])
-        if dice < MIN_DICE:
-            raise OutputError(
-                f"the contours of the {in_sentence(structure.name)} in the RTSTRUCT differ from "
-                f"its labels: Dice {dice:.4f}, at least {MIN_DICE} is required"
-            )
-        samples.append(_outermost(mask, box, label))
+        samples = [pixels.result() for pixels in compared]
     if missing:
         raise OutputError(f"the RTSTRUCT has no contours of {len(missing)} structures")
     _compare_placement(np.concatenate(samples), segmentation)
+
+
+def _compare_structure(
+    outlines: _Outlines, structure: Structure, labels: Labels, voxels: int
+) -> NDArray[np.intp]:
+    """Compares the filled contours of a structure with its labels; returns some of its pixels.
+
+    Args:
+        outlines: The contours.
+        structure: The structure.
+        labels: (k, j, i).
+        voxels: Number of voxels of the structure.
+
+    Raises:
+        OutputError: The mask differs, or a contour leaves its image.
+    """
+    mask, box = _filled(outlines, labels.shape)
+    common = int(np.count_nonzero(mask & (labels[box] == structure.label)))
+    dice = 2 * common / (int(np.count_nonzero(mask)) + voxels)
+    if dice < MIN_DICE:
+        raise OutputError(
+            f"the contours of the {in_sentence(structure.name)} in the RTSTRUCT differ from "
+            f"its labels: Dice {dice:.4f}, at least {MIN_DICE} is required"
+        )
+    return _outermost(mask, box, structure.label)
 
 
 def _filled(
