@@ -176,7 +176,7 @@ def _slab_sums(labels: Labels, values: Voxels, steps: Numbers, rows: int) -> _Su
     of_values, of_slices, cells = np.zeros((2, rows)), np.zeros((3, rows, len(steps))), []
     of_rows, of_columns = np.zeros((3, rows, n_j)), np.zeros((3, rows, n_i))
     for k, step in enumerate(steps):
-        labelled = np.flatnonzero(labels[k]).astype(np.int32)
+        labelled = np.flatnonzero(labels[k] != 0).astype(np.int32)
         of = labels[k].ravel()[labelled]
         value = values[k].ravel()[labelled].astype(np.float64)
         j, i = np.divmod(labelled, np.int32(n_i))
@@ -333,9 +333,10 @@ def _holes(part: Labels, mask: NDArray[np.bool_]) -> int:
 
 
 def _faces(labels: Labels, field: FieldOfView, rows: int) -> tuple[tuple[Face, ...], ...]:
-    """Returns the sides of the field of view that each label touches."""
+    """Returns the sides of the field of view that each label touches; none for the background."""
     touched: list[set[Face]] = [set() for _ in range(rows)]
-    for face, places in field.edge():
+    for face, places in field.edge(labels):
         for label in np.flatnonzero(np.bincount(labels[tuple(places.T)], minlength=rows)):
-            touched[label].add(face)
+            if label:
+                touched[label].add(face)
     return tuple(tuple(face for face in Face if face in faces) for faces in touched)
