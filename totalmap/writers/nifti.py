@@ -1,7 +1,6 @@
 """Writes the labels as one multi-label NIfTI file, as `TotalSegmentator --ml` does."""
 
 import gzip
-import zlib
 from typing import Any, BinaryIO
 
 import nibabel
@@ -27,7 +26,6 @@ from totalmap.writers.dicom.identifiers import result_name
 FILE_NAME = "labels.nii.gz"
 # The default of zlib: files are three times smaller than at level 1.
 COMPRESSION_LEVEL = 6
-_GZIP = zlib.MAX_WBITS | 16  # zlib's number for the format of gzip
 
 
 def write_nifti(segmentation: Segmentation, settings: Settings, release: Release) -> Result:
@@ -58,10 +56,10 @@ def write_nifti(segmentation: Segmentation, settings: Settings, release: Release
 
     name = result_name(segmentation, FILE_NAME)
     staged = release.write(name, write)
-    content = zlib.decompress(staged.read_bytes(), _GZIP)  # in a piece, and with its checksum
-    written = nibabel.Nifti1Image.from_bytes(content)
-    if not np.array_equal(np.asanyarray(written.dataobj), labels):
-        raise OutputError(f"{name} differs from the labels after writing")
+    with gzip.open(staged) as packed:
+        written = nibabel.Nifti1Image.from_stream(packed)
+        if not np.array_equal(np.asanyarray(written.dataobj), labels):
+            raise OutputError(f"{name} differs from the labels after writing")
     return Result(kind="nifti", path=f"{RESULTS_NAME}/{name}")
 
 
