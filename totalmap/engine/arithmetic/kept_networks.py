@@ -40,11 +40,14 @@ class KeptNetwork:
             head = json.loads(content[: max(end, 0)])
             conditions, checksum = dict(head["conditions"]), head["sha256"]
         except (ValueError, KeyError, TypeError):  # also JSONDecodeError and UnicodeDecodeError
-            return self.ignore("is damaged")
+            self.ignore("is damaged")
+            return None
         if conditions != self._conditions:
-            return self.ignore("was made under other conditions")
+            self.ignore("was made under other conditions")
+            return None
         if checksum != hashlib.sha256(exported).hexdigest():
-            return self.ignore("is damaged")
+            self.ignore("is damaged")
+            return None
         return exported
 
     def write(self, exported: bytes) -> None:

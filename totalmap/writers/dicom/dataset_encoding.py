@@ -8,7 +8,7 @@ to pydicom.
 import struct
 from functools import cache
 
-from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_data_element, write_dataset
@@ -25,7 +25,7 @@ _ASCII_CHARACTER_SETS = frozenset((None, "", "ISO_IR 6", "ISO_IR 100", "ISO_IR 1
 _CHARACTER_SET = 0x00080005
 # VRs of one text in ASCII, with a short length; the null byte pads UIDs, a space the others.
 _TEXTS = frozenset((VR.CS, VR.DS, VR.IS, VR.LO, VR.LT, VR.SH, VR.ST, VR.UI))
-_UNSIGNED = {VR.US: struct.Struct("<H"), VR.UL: struct.Struct("<L")}
+_UNSIGNED: dict[str, struct.Struct] = {VR.US: struct.Struct("<H"), VR.UL: struct.Struct("<L")}
 _LONGEST_SHORT = 0xFFFF
 _UNDEFINED_LENGTH = "is_undefined_length_sequence_item"
 
@@ -65,9 +65,8 @@ class _Encoder:
         )
 
     def _element(self, dataset: Dataset, tag: BaseTag) -> bytes:
-        element = dataset.get_item(tag)
-        if isinstance(element, RawDataElement) or element is None:
-            element = dataset[tag]
+        stored: object = dataset.get_item(tag)
+        element = stored if isinstance(stored, DataElement) else dataset[tag]
         vr = element.VR
         if len(vr) != 2:
             raise _AmbiguousError
@@ -82,7 +81,7 @@ class _Encoder:
 
     def _sequence(self, element: DataElement) -> bytes | None:
         """Returns the items of a sequence; None: they have lengths or texts of another kind."""
-        parts = []
+        parts: list[bytes] = []
         for item in element.value:
             if getattr(item, _UNDEFINED_LENGTH, False) or _CHARACTER_SET in item:
                 return None

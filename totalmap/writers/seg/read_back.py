@@ -114,9 +114,12 @@ def _compare_frame(
     begin, end, last = (first + row * width for row in (frame.rows.start, frame.rows.stop, height))
     is_equal = packed.size * _BITS >= last
     is_equal = is_equal and _is_empty(packed, first, begin) and _is_empty(packed, end, last)
-    mask = _unpacked(packed, begin, end).reshape(-1, width) if is_equal else np.empty((0, 0))
-    labels = segmentation.labels[frame.k, frame.rows]
-    if not is_equal or not np.array_equal(mask, labels == frame.structure.label):
+    mask = np.zeros((0, width), dtype=np.bool_)
+    if is_equal:
+        mask = _unpacked(packed, begin, end).reshape(-1, width)
+        labels = segmentation.labels[frame.k, frame.rows]
+        is_equal = np.array_equal(mask, labels == frame.structure.label)
+    if not is_equal:
         name = in_sentence(frame.structure.name)
         raise OutputError(f"a frame of the {name} in the SEG differs from its labels")
     return int(np.count_nonzero(mask)), _outermost(mask, frame)

@@ -210,7 +210,7 @@ def _coded(item: Dataset, sequence: BaseTag) -> str:
 
     Each structure has the same concepts and units, so equal sequences are read once.
     """
-    element = item.get_item(sequence)
+    element: object = item.get_item(sequence)
     if isinstance(element, RawDataElement) and element.value is not None:
         return _code_in(element.value, element.is_implicit_VR, element.is_little_endian)
     return _code(item[sequence].value[0])
