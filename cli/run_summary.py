@@ -85,7 +85,7 @@ def _timings_table(status: RunStatus) -> Table:
     table.add_column("Seconds", justify="right")
     for stage, seconds in status.timings_seconds.items():
         table.add_row(STAGES.get(stage, stage), f"{seconds:.2f}")
-    table.add_row("All", f"{sum(status.timings_seconds.values()):.2f}")
+    table.add_row("Sum", f"{sum(status.timings_seconds.values()):.2f}")
     return table
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.pixels.utils import iter_pixels
+from pydicom.tag import Tag
 from pydicom.uid import UID, SegmentationStorage
 
 from totalmap.dicom.file_reader import NativePixels, native_pixels, read_all, syntax_of
@@ -360,14 +361,14 @@ def _values(groups: FunctionalGroups, sequence: str, attribute: str) -> NDArray[
     Raises:
         InputError: A frame has no such functional group.
     """
+
+    def read(item: Dataset) -> NDArray[np.float64]:
+        return np.array(item[attribute].value, dtype=float, ndmin=1)
+
     values = []
-    known: dict[int, tuple[Dataset, NDArray[np.float64]]] = {}  # keeps each item, and thus its id
     for frame in range(len(groups)):
         try:
-            item = groups.item(frame, sequence)
+            values.append(groups.read_once(frame, Tag(sequence), read))
         except KeyError as error:
             raise InputError(f"frame {frame + 1} of the SEG has no {sequence}") from error
-        if id(item) not in known:
-            known[id(item)] = item, np.array(item[attribute].value, dtype=float, ndmin=1)
-        values.append(known[id(item)][1])
     return np.array(values)

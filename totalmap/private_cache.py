@@ -68,10 +68,10 @@ class PrivateCache:
         with self._opened() as folder:
             return folder is not None
 
-    def read(self, name: str) -> bytes | None:
-        """Returns the content of a file; None if it is missing or can't be trusted."""
+    def read(self, name: str, largest_bytes: int = LARGEST_FILE_BYTES) -> bytes | None:
+        """Returns the content of a file; None if it is missing, too large or can't be trusted."""
         with self._opened() as folder:
-            return None if folder is None else self._content(folder, name)
+            return None if folder is None else self._content(folder, name, largest_bytes)
 
     def update(self, name: str, change: Callable[[bytes | None], bytes]) -> bool:
         """Replaces a file in one step; other processes that update it wait.
@@ -94,6 +94,26 @@ class PrivateCache:
                 self._unavailable(error)
                 return False
         return True
+
+    def put(self, name: str, content: bytes, *, family: str, most_bytes: int) -> None:
+        """Replaces a file in one step, whatever it held, and removes the oldest of its family.
+
+        Args:
+            name: Name of the file.
+            content: Its content.
+            family: The names of the files of its family begin so.
+            most_bytes: The size of all files of the family together.
+        """
+        with self._opened(make=True) as folder:
+            if folder is None:
+                return
+            try:
+                if _is_locked(folder):  # no other process writes
+                    _remove_parts(folder)
+                _remove_oldest(folder, family, most_bytes - len(content))
+                _replace(folder, name, content)
+            except OSError as error:
+                self._unavailable(error)
 
     def remove(self, name: str) -> None:
         """Removes a file if it exists."""
@@ -138,7 +158,9 @@ class PrivateCache:
             raise
         return descriptor
 
-    def _content(self, folder: int, name: str) -> bytes | None:
+    def _content(
+        self, folder: int, name: str, largest_bytes: int = LARGEST_FILE_BYTES
+    ) -> bytes | None:
         try:
             # A pipe would wait for its writer.
             flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -154,9 +176,9 @@ class PrivateCache:
                 if not stat.S_ISREG(status.st_mode):
                     raise _UntrustedError(f"{name} is not a file")
                 self._require_private(status, name)
-                if status.st_size > LARGEST_FILE_BYTES:
+                if status.st_size > largest_bytes:
                     raise _UntrustedError(f"{name} is too large")
-                return file.read(LARGEST_FILE_BYTES)
+                return file.read(largest_bytes)
             except _UntrustedError as error:
                 self._ignore(str(error))
             except OSError as error:
@@ -215,6 +237,18 @@ def _remove_parts(folder: int) -> None:
     for name in os.listdir(folder):
         if name.endswith(_PART_SUFFIX):
             os.unlink(name, dir_fd=folder)
+
+
+def _remove_oldest(folder: int, family: str, most_bytes: int) -> None:
+    """Removes the oldest files whose names begin so, until the rest has at most `most_bytes`."""
+    names = [name for name in os.listdir(folder) if name.startswith(family)]
+    states = {name: os.stat(name, dir_fd=folder, follow_symlinks=False) for name in names}
+    size = sum(state.st_size for state in states.values())
+    for name in sorted(names, key=lambda name: states[name].st_mtime_ns):
+        if size <= most_bytes:
+            return
+        os.unlink(name, dir_fd=folder)
+        size -= states[name].st_size
 
 
 def _replace(folder: int, name: str, content: bytes) -> None:

@@ -1,6 +1,7 @@
 """Holds the labels of a volume, how they were made, their measurements and their assessment."""
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
@@ -12,6 +13,7 @@ from totalmap.dicom.geometry import Affine
 from totalmap.dicom.volume import Volume
 from totalmap.finding import Assessment, Finding, Verdict
 from totalmap.measure.label_statistics import Labels, LabelStatistics, label_statistics
+from totalmap.measure.slice_boxes import SliceBox, slice_boxes
 from totalmap.structures import BoxContact, MeasuredStructure, Structure
 
 
@@ -221,6 +223,11 @@ class Segmentation:
             self.inference.labels,
             self.inference.voxel_ml,
         )
+
+    @cached_property
+    def slice_boxes(self) -> Mapping[int, Sequence[SliceBox]]:
+        """The rows and columns around each structure in each slice, by label, found once."""
+        return slice_boxes(self.labels)
 
     @cached_property
     def _found(self) -> tuple[MeasuredStructure, ...]:

@@ -170,8 +170,8 @@ class SegmentationSection(Section):
     Attributes:
         variant: None: `fast` if the task has it, else `full`.
         structures: The structures to look for, by TotalSegmentator's names; empty: all.
-        cache_folder: Where a folder `totalmap` keeps what was proven about this machine
-            (docs/speed.md); None: $XDG_CACHE_HOME or $HOME/.cache.
+        cache_folder: Where a folder `totalmap` keeps what was proven about this machine, and
+            compiled networks (docs/speed.md); None: $XDG_CACHE_HOME or $HOME/.cache.
         licence_number: The number of TotalSegmentator's licence, for tasks that need one.
         accepted_licences: Licences of weights, beyond those that allow any use, under which the
             site may use them; SPDX identifiers.

@@ -133,3 +133,20 @@ def test_an_update_that_fails_leaves_the_old_content(cache: PrivateCache) -> Non
     assert path.read_bytes() == b"content"
     cache.remove("facts")
     assert cache.read("facts") is None
+
+
+def test_the_oldest_files_of_a_family_make_room_for_a_new_one(cache: PrivateCache) -> None:
+    kept(cache)
+    for number in range(3):
+        cache.put(f"network-{number}", bytes(40), family="network-", most_bytes=100)
+    assert cache.read("network-0") is None
+    assert cache.read("network-1") == cache.read("network-2") == bytes(40)
+    assert cache.read("facts") == b"content"
+    assert cache.read("network-1", largest_bytes=39) is None
+
+
+def test_a_file_is_put_only_into_a_folder_of_the_owner_alone(cache: PrivateCache) -> None:
+    folder = kept(cache).parent
+    folder.chmod(0o755)
+    cache.put("network", b"content", family="network", most_bytes=100)
+    assert not (folder / "network").exists()

@@ -88,10 +88,13 @@ def _own_engine(
 ) -> Segment:
     # Imported here: torch takes seconds.
     with no_collection_during_imports():
+        from totalmap.engine.arithmetic.kept_networks import keep_in
         from totalmap.engine.arithmetic.proven_shortcuts import remember_in
         from totalmap.engine.predict import Networks
 
-    remember_in(PrivateCache(cache_home(settings.cache_folder)))
+    private_cache = PrivateCache(cache_home(settings.cache_folder))
+    remember_in(private_cache)
+    keep_in(private_cache)
 
     @cache  # both opinions may use the same rough networks
     def load(part: Task) -> Networks:

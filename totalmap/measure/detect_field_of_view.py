@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,25 +54,42 @@ class FieldOfView:
                 return False
         return True
 
-    def edge(self) -> Iterator[tuple[Face, Places]]:
+    def edge(self, labels: NDArray[Any] | None = None) -> Iterator[tuple[Face, Places]]:
         """Yields for each side of the field of view the voxels next to it, (n, 3) as k, j, i.
 
         A round field of view has all sides, too: each voxel belongs to the side of the array that
         it is closest to. The padding next to these voxels counts too, since resampled labels reach
         over an edge by a voxel.
+
+        Args:
+            labels: (k, j, i); lines that end without a label are left out, which saves most of the
+                time. None: no line is left out.
         """
         for axis, pair in enumerate(self.geometry.faces):
             runs = (self.along_k, self.along_j, self.along_i)[axis]
             lines = np.argwhere(runs[..., 0] <= runs[..., 1])
             for end, face in enumerate(pair):
                 places = np.insert(lines, axis, runs[(*lines.T, end)], axis=1)
+                if labels is not None:
+                    places = places[self._is_labelled(axis, end, places, labels)]
                 places = places[self._is_closest(axis, end, places)]
-                outside = places.copy()
-                outside[:, axis] += 2 * end - 1
-                inside_array = (outside[:, axis] >= 0) & (
-                    outside[:, axis] < self.geometry.shape[axis]
-                )
+                outside, inside_array = self._outside(axis, end, places)
                 yield face, np.concatenate([places, outside[inside_array]])
+
+    def _outside(self, axis: int, end: int, places: Places) -> tuple[Places, NDArray[np.bool_]]:
+        """Returns the next places beyond an end of lines, and whether they are in the array."""
+        outside = places.copy()
+        outside[:, axis] += 2 * end - 1
+        return outside, (outside[:, axis] >= 0) & (outside[:, axis] < self.geometry.shape[axis])
+
+    def _is_labelled(
+        self, axis: int, end: int, places: Places, labels: NDArray[Any]
+    ) -> NDArray[np.bool_]:
+        """Returns whether places at an end of lines, or the next places, have a label."""
+        found: NDArray[np.bool_] = labels[tuple(places.T)] != 0
+        outside, inside_array = self._outside(axis, end, places)
+        found[inside_array] |= labels[tuple(outside[inside_array].T)] != 0
+        return found
 
     @property
     def _spacing_mm(self) -> tuple[float, float, float]:

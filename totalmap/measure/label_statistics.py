@@ -176,18 +176,24 @@ def _slab_sums(labels: Labels, values: Voxels, steps: Numbers, rows: int) -> _Su
     of_values, of_slices, cells = np.zeros((2, rows)), np.zeros((3, rows, len(steps))), []
     of_rows, of_columns = np.zeros((3, rows, n_j)), np.zeros((3, rows, n_i))
     for k, step in enumerate(steps):
-        labelled = np.flatnonzero(labels[k]).astype(np.int32)
-        of = labels[k].ravel()[labelled].astype(np.int32)
+        labelled = np.flatnonzero(labels[k] != 0).astype(np.int32)
+        of = labels[k].ravel()[labelled]
         value = values[k].ravel()[labelled].astype(np.float64)
         j, i = np.divmod(labelled, np.int32(n_i))
-        in_rows, i_of_rows = _counted(of, j, i, (rows, n_j))
-        in_columns, j_of_columns = _counted(of, i, j, (rows, n_i))
-        of_values += [
-            np.bincount(of, weights=weights, minlength=rows) for weights in (value, value**2)
+        # A slice has few of the labels, so only their rows are counted.
+        present = np.flatnonzero(np.bincount(of, minlength=rows))
+        row_of = np.zeros(rows, dtype=np.int32)
+        row_of[present] = np.arange(len(present))
+        row = row_of[of]
+        in_rows, i_of_rows = _counted(row, j, i, (len(present), n_j))
+        in_columns, j_of_columns = _counted(row, i, j, (len(present), n_i))
+        of_values[:, present] += [
+            np.bincount(row, weights=weights, minlength=len(present))
+            for weights in (value, value**2)
         ]
-        of_slices[:, :, k] = [sums.sum(axis=1) for sums in (in_rows, j_of_columns, i_of_rows)]
-        of_rows += in_rows, step * in_rows, i_of_rows
-        of_columns += in_columns, step * in_columns, j_of_columns
+        of_slices[:, present, k] = [sums.sum(axis=1) for sums in (in_rows, j_of_columns, i_of_rows)]
+        of_rows[:, present] += in_rows, step * in_rows, i_of_rows
+        of_columns[:, present] += in_columns, step * in_columns, j_of_columns
         cells.append(of * np.int32(_BINS) + _bin_of(value))
     histogram = np.bincount(np.concatenate(cells), minlength=rows * _BINS).reshape(rows, _BINS)
     return _Sums(of_values, of_slices, of_rows, of_columns, histogram)
@@ -327,9 +333,10 @@ def _holes(part: Labels, mask: NDArray[np.bool_]) -> int:
 
 
 def _faces(labels: Labels, field: FieldOfView, rows: int) -> tuple[tuple[Face, ...], ...]:
-    """Returns the sides of the field of view that each label touches."""
+    """Returns the sides of the field of view that each label touches; none for the background."""
     touched: list[set[Face]] = [set() for _ in range(rows)]
-    for face, places in field.edge():
+    for face, places in field.edge(labels):
         for label in np.flatnonzero(np.bincount(labels[tuple(places.T)], minlength=rows)):
-            touched[label].add(face)
+            if label:
+                touched[label].add(face)
     return tuple(tuple(face for face in Face if face in faces) for faces in touched)

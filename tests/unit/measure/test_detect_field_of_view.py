@@ -29,7 +29,12 @@ def touched(field: FieldOfView, *voxels: tuple[int, int, int]) -> set[Face]:
     mask = np.zeros(SHAPE, dtype=bool)
     for voxel in voxels:
         mask[voxel] = True
-    return {face for face, places in field.edge() if mask[tuple(places.T)].any()}
+    faces, of_labels = (
+        {face for face, places in edge if mask[tuple(places.T)].any()}
+        for edge in (field.edge(), field.edge(mask.astype(np.uint8)))
+    )
+    assert of_labels == faces
+    return faces
 
 
 def test_the_edge_of_a_volume_without_padding_is_the_edge_of_the_array() -> None:

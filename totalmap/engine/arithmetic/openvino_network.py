@@ -3,8 +3,11 @@
 No compiler is needed, since OpenVINO contains its own kernels.
 """
 
+import io
+import json
 import sys
 import warnings
+from collections.abc import Mapping
 
 import torch
 
@@ -12,13 +15,15 @@ import torch
 # Analytics. It is made unavailable here, and the frontend is called directly.
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
 
-from openvino import Core, InferRequest, Model  # noqa: E402
+from openvino import CompiledModel, Core, InferRequest, Model, get_version  # noqa: E402
 from openvino.frontend import FrontEndManager  # noqa: E402
 from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder  # noqa: E402
 
 from totalmap.engine.arithmetic.feature_network import FeatureNetwork  # noqa: E402
+from totalmap.engine.arithmetic.kept_networks import kept_network  # noqa: E402
 from totalmap.engine.arithmetic.last_layer import LastLayer  # noqa: E402
 
+_DEVICE = "CPU"
 # Tracing needs an example with several voxels at the bottom of the U-Net.
 _VOXELS_AT_THE_BOTTOM = 2
 
@@ -35,16 +40,12 @@ class OpenVinoNetwork:
     ) -> None:
         unet = FeatureNetwork(network)
         self._head = LastLayer(unet.last_layer)
-        precision = "bf16" if bfloat16 else "f32"
-        self._compiled = Core().compile_model(
-            _converted(unet, patch_size),
-            "CPU",
-            {
-                "INFERENCE_PRECISION_HINT": precision,
-                "PERFORMANCE_HINT": "LATENCY",
-                "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-            },
-        )
+        options = {
+            "INFERENCE_PRECISION_HINT": "bf16" if bfloat16 else "f32",
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        }
+        self._compiled = _compiled(unet, patch_size, options)
         self._request: InferRequest | None = None
 
     @property
@@ -68,6 +69,32 @@ class OpenVinoNetwork:
         """Frees the memory of intermediate results, which each network has separately."""
         self._request = None
         self._compiled.release_memory()
+
+
+def _compiled(
+    network: FeatureNetwork, patch_size: tuple[int, int, int], options: Mapping[str, str | int]
+) -> CompiledModel:
+    """Returns a network that is kept, or else compiles it and keeps it."""
+    kept = kept_network(
+        network,
+        {
+            "openvino": get_version(),
+            "options": json.dumps(options, sort_keys=True),
+            "patch": " x ".join(map(str, patch_size)),
+        },
+    )
+    exported = kept.read() if kept else None
+    if kept and exported is not None:
+        try:
+            return Core().import_model(io.BytesIO(exported), _DEVICE, dict(options))
+        except RuntimeError:
+            kept.ignore("can't be used by OpenVINO")
+    compiled = Core().compile_model(_converted(network, patch_size), _DEVICE, dict(options))
+    if kept:
+        buffer = io.BytesIO()
+        compiled.export_model(buffer)
+        kept.write(buffer.getvalue())
+    return compiled
 
 
 def _converted(network: FeatureNetwork, patch_size: tuple[int, int, int]) -> Model:

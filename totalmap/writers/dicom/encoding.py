@@ -13,38 +13,34 @@ from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_dataset, write_file_meta_info
+from pydicom.filewriter import write_file_meta_info
 from pydicom.tag import Tag
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+
+from totalmap.writers.dicom.dataset_encoding import (
+    IMPLICIT_HEADER,
+    ITEM,
+    LONG_HEADER,
+    SHORT_HEADER,
+    encoded,
+)
 
 _PREAMBLE = bytes(128) + b"DICM"  # PS3.10 7.1
 # PS3.5 7.1.1: a length is even, and the largest number means "undefined".
 LONGEST_VALUE = 2**32 - 2
 _UNDEFINED = 2**32 - 1
-_ITEM = struct.Struct("<HHL")
-_SHORT_HEADER = struct.Struct("<4s2sH")
-_LONG_HEADER = struct.Struct("<4s2sHL")  # PS3.5 7.1.2: tag, VR, reserved, length
-_IMPLICIT_HEADER = struct.Struct("<4sL")  # PS3.5 7.1.3: tag, length
 
 # Positions are written to a thousandth of a millimetre, far less than any pixel. Decimal strings
 # (VR DS, PS3.5 6.2) have at most 16 characters, so this leaves 11 for whole millimetres.
 _STEPS_PER_MM = 1000
 
 
-def encoded(dataset: Dataset, *, implicit: bool = False) -> bytes:
-    """Returns the elements of a dataset in Explicit or Implicit VR Little Endian."""
-    buffer = DicomBytesIO()
-    buffer.is_little_endian, buffer.is_implicit_VR = True, implicit
-    write_dataset(buffer, dataset)
-    return buffer.getvalue()
-
-
 def element_header(keyword: str, vr: bytes, length: int, *, implicit: bool = False) -> bytes:
     """Returns tag, VR and length of an element whose VR has a long length."""
     tag, _ = _tag_and_vr(keyword)
     if implicit:
-        return _IMPLICIT_HEADER.pack(tag, length)
-    return _LONG_HEADER.pack(tag, vr, 0, length)
+        return IMPLICIT_HEADER.pack(tag, length)
+    return LONG_HEADER.pack(tag, vr, 0, length)
 
 
 def element(keyword: str, value: str | bytes, *, implicit: bool = False) -> bytes:
@@ -60,13 +56,13 @@ def element(keyword: str, value: str | bytes, *, implicit: bool = False) -> byte
     if len(data) % 2:
         data += b"\0" if vr == b"UI" else b" "
     if implicit:
-        return _IMPLICIT_HEADER.pack(tag, len(data)) + data
-    return _SHORT_HEADER.pack(tag, vr, len(data)) + data
+        return IMPLICIT_HEADER.pack(tag, len(data)) + data
+    return SHORT_HEADER.pack(tag, vr, len(data)) + data
 
 
 def sequence(keyword: str, *items: bytes, implicit: bool = False) -> bytes:
     """Returns a sequence of items, all of explicit length (PS3.5 7.5)."""
-    value = b"".join([_ITEM.pack(0xFFFE, 0xE000, len(item)) + item for item in items])
+    value = b"".join([ITEM.pack(0xFFFE, 0xE000, len(item)) + item for item in items])
     return element_header(keyword, b"SQ", len(value), implicit=implicit) + value
 
 
@@ -80,7 +76,7 @@ def _tag_and_vr(keyword: str) -> tuple[bytes, bytes]:
 def encapsulated_pixels(frames: list[bytes]) -> bytes:
     """Returns the whole element Pixel Data with one fragment for each frame (PS3.5 A.4)."""
     header = element_header("PixelData", b"OB", _UNDEFINED)
-    return header + encapsulate(frames) + _ITEM.pack(0xFFFE, 0xE0DD, 0)
+    return header + encapsulate(frames) + ITEM.pack(0xFFFE, 0xE0DD, 0)
 
 
 def write_parts(

@@ -6,6 +6,8 @@ from typing import Any
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.encaps import get_frame
 
 _HEADER_BYTES = 64  # number of segments, and offsets of at most 15
 _MOST_SEGMENTS = 15
@@ -59,6 +61,18 @@ def frame_planes(frame: bytes, rows: int, columns: int) -> NDArray[np.uint8]:
     # A segment of odd length is padded with a null byte, which decodes to nothing or to one pixel.
     planes = [np.frombuffer(segment, dtype=np.uint8, count=count) for segment in segments]
     return np.stack(planes).reshape(len(planes), rows, columns)
+
+
+def single_frame(written: Dataset) -> NDArray[np.uint8]:
+    """Returns the planes of an image of one frame in RLE, (segments, rows, columns).
+
+    pydicom unpacks run lengths in Python, which takes longer than to make them.
+
+    Raises:
+        ValueError: As `frame_planes`.
+    """
+    frame = get_frame(written.PixelData, 0, number_of_frames=1)
+    return frame_planes(frame, written.Rows, written.Columns)
 
 
 def _even(data: bytes | bytearray) -> bytes:

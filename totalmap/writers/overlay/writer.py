@@ -16,7 +16,6 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.encaps import get_frame
 from pydicom.uid import RLELossless, SecondaryCaptureImageStorage
 
 from totalmap.dicom.derived_uids import derived_uid
@@ -32,7 +31,7 @@ from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.copied_attributes import image_plane, pixel_measures
 from totalmap.writers.dicom.encoding import encapsulated_pixels, write_parts
 from totalmap.writers.dicom.header import ObjectKind, reference
-from totalmap.writers.dicom.run_lengths import frame_planes, run_length_frame
+from totalmap.writers.dicom.run_lengths import run_length_frame, single_frame
 from totalmap.writers.dicom.secondary_capture import secondary_capture_header, source_images
 from totalmap.writers.overlay.annotations import Annotations, annotations, direction
 from totalmap.writers.overlay.legend import Legend
@@ -199,6 +198,5 @@ def compare_overlay_image(written: Dataset, source: Slice, planes: NDArray[np.ui
     )
     if not np.allclose(np.array(found, float), expected, rtol=0, atol=_SAME_MM):
         raise OutputError(f"image {number} of the overlay does not lie where its source lies")
-    frame = get_frame(written.PixelData, 0, number_of_frames=1)
-    if not np.array_equal(frame_planes(frame, written.Rows, written.Columns), planes):
+    if not np.array_equal(single_frame(written), planes):
         raise OutputError(f"image {number} of the overlay differs from its slice after writing")

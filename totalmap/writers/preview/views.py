@@ -1,8 +1,10 @@
 """Draws the views of the preview: three planes, and axial views from head to feet."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from totalmap.process_environment import processor_threads
 from totalmap.segmentation import Segmentation
 from totalmap.texts.catalogue import Texts
 from totalmap.writers.preview.page_drawing import (
@@ -193,8 +195,9 @@ def draw_axial_views(canvas: Canvas, box: Box, scene: Scene) -> None:
         (min(_row_scales(_grid(len(positions_mm), columns), size_mm, box)), columns)
         for columns in range(1, len(positions_mm) + 1)
     )
-    for number, position_mm in enumerate(positions_mm):
-        pixels = scene.picture(AXIAL, position_mm, scale)
+    with ThreadPoolExecutor(processor_threads()) as pool:
+        pictures = list(pool.map(lambda mm: scene.picture(AXIAL, mm, scale), positions_mm))
+    for number, (position_mm, pixels) in enumerate(zip(positions_mm, pictures, strict=True)):
         row, column = divmod(number, columns)
         left = box.left + column * (pixels.shape[1] + 2 * _SIDE + _GAP) + _SIDE
         top = box.top + row * (pixels.shape[0] + _CAPTION + _BELOW + _GAP) + _CAPTION

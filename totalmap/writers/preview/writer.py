@@ -23,7 +23,7 @@ from totalmap.writers.all_or_nothing import RESULTS_NAME, Release
 from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.encoding import encapsulated_pixels, write_parts
 from totalmap.writers.dicom.header import ObjectKind, references_to
-from totalmap.writers.dicom.run_lengths import run_lengths
+from totalmap.writers.dicom.run_lengths import run_lengths, single_frame
 from totalmap.writers.dicom.secondary_capture import secondary_capture_header, source_images
 from totalmap.writers.preview.pages import render_pages
 
@@ -99,7 +99,7 @@ def _write_page(
     staged = release.write(
         name, partial(write_parts, dataset=header, parts=parts, syntax=RLELossless)
     )
-    if not np.array_equal(pydicom.dcmread(staged).pixel_array, page):
+    if not np.array_equal(np.moveaxis(single_frame(pydicom.dcmread(staged)), 0, -1), page):
         raise OutputError(f"{name} differs from the page after writing")
     uid = str(header.SOPInstanceUID)
     return Result(kind=KIND.name, path=f"{RESULTS_NAME}/{name}", sop_instance_uid=uid)

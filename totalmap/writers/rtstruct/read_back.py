@@ -1,16 +1,20 @@
 """Compares an RT Structure Set that was written with the labels: fills its contours to masks."""
 
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from pydicom.tag import Tag
 
 from totalmap.dicom.geometry import Plane
 from totalmap.dicom.volume import Volume
 from totalmap.display_names import in_sentence
 from totalmap.errors import OutputError
+from totalmap.measure.label_statistics import Labels
+from totalmap.process_environment import processor_threads
 from totalmap.segmentation import Segmentation
 from totalmap.structures import Structure
 from totalmap.writers.dicom.read_back_positions import is_placed
@@ -22,6 +26,8 @@ MIN_DICE = 0.999
 # With an explicit VR, a decimal string has at most 65,534 bytes (PS3.5 7.1.2). An archive that
 # stores longer ones with an explicit VR writes them as unknown (UN), and readers lose the contour.
 LONGEST_CONTOUR = 65_532
+_IMAGE, _DATA = Tag("ContourImageSequence"), Tag("ContourData")
+_NUMBER_OF_POINTS = Tag("NumberOfContourPoints")
 # Positions are rounded to a thousandth of a millimetre.
 _OFF_PLANE_MM = 0.002
 
@@ -51,26 +57,48 @@ def compare_rtstruct(
     """
     voxels = {found.structure.label: found.voxels for found in segmentation.found()}
     missing = dict(numbered(structures))
-    samples: list[NDArray[np.intp]] = []
-    for number, outlines in _rois(written, segmentation):
-        structure = missing.pop(number, None)
-        if structure is None:
-            raise OutputError(
-                "the RTSTRUCT has contours of an ROI that is not one of its structures"
+    # Contours are filled while those of the next structure are read.
+    with ThreadPoolExecutor(processor_threads()) as pool:
+        compared: list[Future[NDArray[np.intp]]] = []
+        for number, outlines in _rois(written, segmentation):
+            structure = missing.pop(number, None)
+            if structure is None:
+                raise OutputError(
+                    "the RTSTRUCT has contours of an ROI that is not one of its structures"
+                )
+            count = voxels[structure.label]
+            compared.append(
+                pool.submit(_compare_structure, outlines, structure, segmentation.labels, count)
             )
-        mask, box = _filled(outlines, segmentation.labels.shape)
-        label = structure.label
-        common = int(np.count_nonzero(mask & (segmentation.labels[box] == label)))
-        dice = 2 * common / (int(np.count_nonzero(mask)) + voxels[label])
-        if dice < MIN_DICE:
-            raise OutputError(
-                f"the contours of the {in_sentence(structure.name)} in the RTSTRUCT differ from "
-                f"its labels: Dice {dice:.4f}, at least {MIN_DICE} is required"
-            )
-        samples.append(_outermost(mask, box, label))
+        samples = [pixels.result() for pixels in compared]
     if missing:
         raise OutputError(f"the RTSTRUCT has no contours of {len(missing)} structures")
     _compare_placement(np.concatenate(samples), segmentation)
+
+
+def _compare_structure(
+    outlines: _Outlines, structure: Structure, labels: Labels, voxels: int
+) -> NDArray[np.intp]:
+    """Compares the filled contours of a structure with its labels; returns some of its pixels.
+
+    Args:
+        outlines: The contours.
+        structure: The structure.
+        labels: (k, j, i).
+        voxels: Number of voxels of the structure.
+
+    Raises:
+        OutputError: The mask differs, or a contour leaves its image.
+    """
+    mask, box = _filled(outlines, labels.shape)
+    common = int(np.count_nonzero(mask & (labels[box] == structure.label)))
+    dice = 2 * common / (int(np.count_nonzero(mask)) + voxels)
+    if dice < MIN_DICE:
+        raise OutputError(
+            f"the contours of the {in_sentence(structure.name)} in the RTSTRUCT differ from "
+            f"its labels: Dice {dice:.4f}, at least {MIN_DICE} is required"
+        )
+    return _outermost(mask, box, structure.label)
 
 
 def _filled(
@@ -220,7 +248,7 @@ class _Images:
         Raises:
             OutputError: The slice is not one of the volume.
         """
-        item: bytes = contour.get_item("ContourImageSequence").value
+        item: bytes = contour.get_item(_IMAGE).value
         if item not in self._slice_of_item:
             (image,) = contour.ContourImageSequence
             key = str(image.ReferencedSOPInstanceUID), int(image.get("ReferencedFrameNumber", 1))
@@ -235,18 +263,20 @@ class _Images:
 def _positions(contour: Dataset) -> NDArray[np.float64]:
     """Returns (n, 3) mm without pydicom, which makes an object of each of a million numbers.
 
+    Their number is read without pydicom, too: there are thousands of contours.
+
     Raises:
         OutputError: The number of points is not the stated one, or the text is too long for an
             explicit VR.
     """
-    text = contour.get_item("ContourData").value
+    text = contour.get_item(_DATA).value
     if len(text) > LONGEST_CONTOUR:
         raise OutputError(
             f"a contour of the RTSTRUCT has {len(text)} bytes, more than the {LONGEST_CONTOUR} "
             "that fit an explicit VR"
         )
     positions = np.fromstring(text, sep="\\")
-    if len(positions) != 3 * int(contour.NumberOfContourPoints):
+    if len(positions) != 3 * int(contour.get_item(_NUMBER_OF_POINTS).value):
         raise OutputError("a contour of the RTSTRUCT has another number of points than it says")
     return positions.reshape(-1, 3)
 

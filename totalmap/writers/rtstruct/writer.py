@@ -14,6 +14,7 @@ from pydicom.uid import ImplicitVRLittleEndian, RTStructureSetStorage
 from totalmap.dicom.geometry import Plane
 from totalmap.dicom.slices import Slice
 from totalmap.errors import OutputError
+from totalmap.measure.slice_boxes import SliceBox
 from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultKind, Settings
@@ -21,16 +22,15 @@ from totalmap.structures import Structure, chosen
 from totalmap.writers.all_or_nothing import RESULTS_NAME, Release
 from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.codes import structure_code
+from totalmap.writers.dicom.dataset_encoding import encoded
 from totalmap.writers.dicom.encoding import (
     LONGEST_VALUE,
     decimal_strings,
     element,
-    encoded,
     sequence,
     write_parts,
 )
 from totalmap.writers.dicom.header import ObjectKind
-from totalmap.writers.dicom.slice_boxes import SliceBox, slice_boxes
 from totalmap.writers.rtstruct.contours import positions_lps, slice_contours
 from totalmap.writers.rtstruct.header import numbered, observations, structure_set
 from totalmap.writers.rtstruct.read_back import LONGEST_CONTOUR, compare_rtstruct
@@ -99,7 +99,7 @@ def encode_rtstruct(segmentation: Segmentation, settings: Settings) -> EncodedRt
         OutputError: A structure has no code, or the contours are larger than an element can be.
     """
     wanted = chosen(segmentation.structures, settings.results.rtstruct_structures)
-    boxes = slice_boxes(segmentation.labels)
+    boxes = segmentation.slice_boxes
     structures = tuple(structure for structure in wanted if structure.label in boxes)
     header = structure_set(segmentation, settings, KIND, structures)
     contours: dict[int, list[bytes]] = defaultdict(list)

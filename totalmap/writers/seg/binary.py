@@ -19,6 +19,7 @@ from pydicom.uid import (
 
 from totalmap.errors import OutputError
 from totalmap.measure.label_statistics import Labels
+from totalmap.measure.slice_boxes import SliceBox
 from totalmap.result_options import SegTransferSyntax
 from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
@@ -28,7 +29,6 @@ from totalmap.writers.all_or_nothing import RESULTS_NAME, Release
 from totalmap.writers.dicom import identifiers
 from totalmap.writers.dicom.encoding import LONGEST_VALUE, element_header
 from totalmap.writers.dicom.header import ObjectKind
-from totalmap.writers.dicom.slice_boxes import SliceBox, slice_boxes
 from totalmap.writers.seg.functional_groups import per_frame_groups
 from totalmap.writers.seg.header import EncodedSeg, dimensions, seg_header
 from totalmap.writers.seg.read_back import compare_seg
@@ -78,7 +78,7 @@ def encode_segs(segmentation: Segmentation, settings: Settings) -> tuple[Encoded
         OutputError: A structure has no code, or the pixel data are larger than an element can be.
     """
     wanted = chosen(segmentation.structures, settings.results.seg_structures)
-    boxes = slice_boxes(segmentation.labels)
+    boxes = segmentation.slice_boxes
     found = (structure for structure in wanted if structure.label in boxes)
     return tuple(
         _encode(segmentation, settings, part, boxes) for part in seg_parts(found, settings.results)

@@ -4,7 +4,7 @@ The positions of the masks are computed as a viewer does: only from the orientat
 pixel spacing in the file.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,14 +18,23 @@ from totalmap.segmentation import InferenceLabels, Segmentation
 from totalmap.structures import Structure
 from totalmap.writers.dicom.read_back_positions import is_placed
 
+_BITS = 8
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Frame:
-    """A frame of the SEG: its index from 0, its structure, and the index of its slice."""
+    """A frame of the SEG.
+
+    Attributes:
+        index: Its index, from 0.
+        k: Index of its slice.
+        rows: The rows in which the labels have its structure; outside of them, no pixel is set.
+    """
 
     index: int
     structure: Structure
     k: int
+    rows: slice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,13 +80,25 @@ def _frames(
     groups: FunctionalGroups, segmentation: Segmentation, structures: tuple[Structure, ...]
 ) -> Iterator[_Frame]:
     slice_of = {slice_.key: k for k, slice_ in enumerate(segmentation.volume.slices)}
+    rows_of = _labelled_rows(segmentation, structures)
     for index in range(len(groups)):
         key = groups.source(index)
         if key not in slice_of:
             raise OutputError("the SEG has a frame that refers to an image that is not a source")
-        segment = groups.item(index, "SegmentIdentificationSequence")
-        structure = structures[int(segment.ReferencedSegmentNumber) - 1]
-        yield _Frame(index=index, structure=structure, k=slice_of[key])
+        structure, k = structures[groups.segment_number(index) - 1], slice_of[key]
+        rows = rows_of.get((structure.label, k), slice(0, 0))
+        yield _Frame(index=index, structure=structure, k=k, rows=rows)
+
+
+def _labelled_rows(
+    segmentation: Segmentation, structures: tuple[Structure, ...]
+) -> Mapping[tuple[int, int], slice]:
+    """Returns the rows in which the labels have a structure, by its label and the slice."""
+    return {
+        (box.label, box.k): box.box[0]
+        for structure in structures
+        for box in segmentation.slice_boxes.get(structure.label, ())
+    }
 
 
 def _compare_frame(
@@ -88,35 +109,63 @@ def _compare_frame(
     Raises:
         OutputError: The frame differs from the labels.
     """
-    labels = segmentation.labels[frame.k]
-    mask = _unpacked(packed, frame.index, labels.size).reshape(labels.shape)
-    if not np.array_equal(mask, labels == frame.structure.label):
+    height, width = segmentation.labels.shape[1:]
+    first = frame.index * height * width
+    begin, end, last = (first + row * width for row in (frame.rows.start, frame.rows.stop, height))
+    is_equal = packed.size * _BITS >= last
+    is_equal = is_equal and _is_empty(packed, first, begin) and _is_empty(packed, end, last)
+    mask = np.zeros((0, width), dtype=np.bool_)
+    if is_equal:
+        mask = _unpacked(packed, begin, end).reshape(-1, width)
+        labels = segmentation.labels[frame.k, frame.rows]
+        is_equal = np.array_equal(mask, labels == frame.structure.label)
+    if not is_equal:
         name = in_sentence(frame.structure.name)
         raise OutputError(f"a frame of the {name} in the SEG differs from its labels")
     return int(np.count_nonzero(mask)), _outermost(mask, frame)
 
 
-def _unpacked(packed: NDArray[np.uint8], index: int, size: int) -> NDArray[np.bool_]:
-    """Returns the pixels of a frame.
+def _unpacked(packed: NDArray[np.uint8], begin: int, end: int) -> NDArray[np.bool_]:
+    """Returns the pixels from one bit up to another.
 
     Frames of BINARY pixel data follow each other without padding, first pixel in the lowest
-    bit (PS3.5 8.1.1), so a frame may begin in the middle of a byte.
+    bit (PS3.5 8.1.1), so a row may begin in the middle of a byte.
     """
-    first = index * size
-    chunk = packed[first // 8 : -(-(first + size) // 8)]
-    bits = np.unpackbits(chunk, bitorder="little")[first % 8 : first % 8 + size]
+    chunk = packed[begin // _BITS : -(-end // _BITS)]
+    bits = np.unpackbits(chunk, bitorder="little")[begin % _BITS :][: end - begin]
     return bits.view(np.bool_)
 
 
+def _is_empty(packed: NDArray[np.uint8], begin: int, end: int) -> bool:
+    """Returns whether no pixel is set from one bit up to another; whole bytes stay packed."""
+    whole, after = -(-begin // _BITS), end // _BITS
+    if whole >= after:
+        return not _unpacked(packed, begin, end).any()
+    edges = (begin, whole * _BITS), (after * _BITS, end)
+    if any(_unpacked(packed, *edge).any() for edge in edges if edge[0] < edge[1]):
+        return False
+    return not np.count_nonzero(packed[whole:after])
+
+
 def _outermost(mask: NDArray[np.bool_], frame: _Frame) -> list[_Pixel]:
-    """Returns a pixel in the first and last labelled row and column of a frame."""
+    """Returns a pixel in the first and last labelled row and column of a frame.
+
+    Args:
+        mask: The rows of the frame.
+        frame: The frame.
+    """
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not rows.size:
         return []
     places = [(row, mask[row].argmax()) for row in (rows[0], rows[-1])]
     places += [(mask[:, column].argmax(), column) for column in (columns[0], columns[-1])]
     return [
-        _Pixel(label=frame.structure.label, frame=frame.index, row=int(row), column=int(column))
+        _Pixel(
+            label=frame.structure.label,
+            frame=frame.index,
+            row=frame.rows.start + int(row),
+            column=int(column),
+        )
         for row, column in places
     ]
 
@@ -144,8 +193,7 @@ def _positions_lps(groups: FunctionalGroups, pixels: Sequence[_Pixel]) -> NDArra
     orientation = groups.item(0, "PlaneOrientationSequence").ImageOrientationPatient
     rows_mm, columns_mm = map(float, groups.item(0, "PixelMeasuresSequence").PixelSpacing)
     cosines = np.asarray(orientation, dtype=float)
-    planes = [groups.item(frame, "PlanePositionSequence") for frame in range(len(groups))]
-    first_pixels = np.array([plane.ImagePositionPatient for plane in planes], dtype=float)
+    first_pixels = np.array([groups.position_mm(frame) for frame in range(len(groups))])
     positions = first_pixels[[pixel.frame for pixel in pixels]]
     columns = np.array([pixel.column for pixel in pixels])
     rows = np.array([pixel.row for pixel in pixels])

@@ -2,9 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
+from pydicom.tag import BaseTag, Tag
+from pydicom.values import convert_SQ
 
 from totalmap.display_names import in_sentence
 from totalmap.errors import OutputError
@@ -37,6 +41,8 @@ from totalmap.writers.sr.quality_evaluations import (
     finding_code,
 )
 
+_CONCEPT, _CODE = Tag("ConceptNameCodeSequence"), Tag("ConceptCodeSequence")
+_UNIT = Tag("MeasurementUnitsCodeSequence")
 # Concepts of TID 1500, 1411, 1419, 4108 and 4019.
 _IMAGING_MEASUREMENTS = "126010 DCM"
 _MEASUREMENT_GROUP = "125007 DCM"
@@ -95,7 +101,7 @@ def _has_findings(written: Dataset, assessment: Assessment) -> bool:
         expected.append((_text(REASON), _text(finding_code(finding))))
         expected.append((_text(COMMENT), finding.sentence))
     present = [
-        (_coded(item.ConceptNameCodeSequence[0]), _value(item))
+        (_coded(item, _CONCEPT), _value(item))
         for container in _items(written, _text(EVALUATIONS))
         for item in container.ContentSequence
     ]
@@ -169,13 +175,13 @@ def _evidence(report: Dataset) -> Iterator[str]:
 def _items(parent: Dataset, concept: str) -> Iterator[Dataset]:
     """Yields the items with a concept directly below another item."""
     for item in parent.ContentSequence:
-        if _coded(item.ConceptNameCodeSequence[0]) == concept:
+        if _coded(item, _CONCEPT) == concept:
             yield item
 
 
 def _below(parent: Dataset) -> frozenset[Item]:
     return frozenset(
-        Item(_coded(item.ConceptNameCodeSequence[0]), _value(item), _below(item))
+        Item(_coded(item, _CONCEPT), _value(item), _below(item))
         for item in parent.get("ContentSequence", ())
     )
 
@@ -188,11 +194,10 @@ def _value(item: Dataset) -> str:
         case "UIDREF":
             return str(item.UID)
         case "CODE":
-            return _coded(item.ConceptCodeSequence[0])
+            return _coded(item, _CODE)
         case "NUM":
             (measured,) = item.MeasuredValueSequence
-            unit = _coded(measured.MeasurementUnitsCodeSequence[0])
-            return f"{float(measured.NumericValue)} {unit}"
+            return f"{float(measured.NumericValue)} {_coded(measured, _UNIT)}"
         case "IMAGE":
             (referenced,) = item.ReferencedSOPSequence
             uid, number = referenced.ReferencedSOPInstanceUID, referenced.ReferencedSegmentNumber
@@ -200,7 +205,23 @@ def _value(item: Dataset) -> str:
     raise OutputError(f"the SR holds an item of type {item.ValueType}, which we never write")
 
 
-def _coded(item: Dataset) -> str:
+def _coded(item: Dataset, sequence: BaseTag) -> str:
+    """Returns value and scheme of the code in a sequence of an item.
+
+    Each structure has the same concepts and units, so equal sequences are read once.
+    """
+    element: object = item.get_item(sequence)
+    if isinstance(element, RawDataElement) and element.value is not None:
+        return _code_in(element.value, element.is_implicit_VR, element.is_little_endian)
+    return _code(item[sequence].value[0])
+
+
+@lru_cache(maxsize=1024)
+def _code_in(items: bytes, is_implicit_vr: bool, is_little_endian: bool) -> str:
+    return _code(convert_SQ(items, is_implicit_vr, is_little_endian)[0])
+
+
+def _code(item: Dataset) -> str:
     return f"{item.CodeValue} {item.CodingSchemeDesignator}"
 
 

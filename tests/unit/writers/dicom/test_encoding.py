@@ -15,11 +15,11 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
+from totalmap.writers.dicom.dataset_encoding import encoded
 from totalmap.writers.dicom.encoding import (
     decimal_strings,
     element,
     element_header,
-    encoded,
     sequence,
     write_parts,
 )

@@ -214,6 +214,32 @@ def test_read_back_notices_a_single_changed_voxel_of_the_seg(
         compare_seg(seg, true_segmentation, structures)
 
 
+@pytest.mark.parametrize("place", [0, -1], ids=["in the first row", "in the last row"])
+def test_read_back_notices_a_voxel_far_from_the_structure_in_the_seg(
+    seg_path: Path, true_segmentation: Segmentation, place: int
+) -> None:
+    structures = tuple(found.structure for found in true_segmentation.found())
+    seg = pydicom.dcmread(seg_path)
+    size = seg.Rows * seg.Columns
+    bits = np.unpackbits(np.frombuffer(seg.PixelData, np.uint8), bitorder="little")
+    frames = bits[: seg.NumberOfFrames * size].reshape(-1, size)
+    empty = np.flatnonzero(frames[:, place] == 0)
+    frames[empty[len(empty) // 2], place] = 1
+    seg.PixelData = np.packbits(bits, bitorder="little").tobytes()
+    with pytest.raises(OutputError, match="differs"):
+        compare_seg(seg, true_segmentation, structures)
+
+
+def test_read_back_notices_that_the_pixels_of_the_seg_break_off(
+    seg_path: Path, true_segmentation: Segmentation
+) -> None:
+    structures = tuple(found.structure for found in true_segmentation.found())
+    seg = pydicom.dcmread(seg_path)
+    seg.PixelData = seg.PixelData[:-2]
+    with pytest.raises(OutputError, match="differs"):
+        compare_seg(seg, true_segmentation, structures)
+
+
 def test_read_back_notices_a_missing_frame_of_the_seg(
     seg_path: Path, true_segmentation: Segmentation
 ) -> None:
