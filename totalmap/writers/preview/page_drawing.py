@@ -275,10 +275,11 @@ class Page(Canvas):
             if fitting_size(lines, size, width, bold=True) < _LEAST_BAND_TEXT:
                 size = _LEAST_BAND_TEXT
                 lines = wrapped(notice.words, size, width, bold=True)
-            size = min(size, int(BAND / len(lines)), fitting_size(lines, size, width, bold=True))
+            pitch = min(size + 2, BAND // len(lines))
+            size = min(size, pitch, fitting_size(lines, size, width, bold=True))
+            first = top + (BAND - (len(lines) - 1) * pitch) // 2
             for number, line in enumerate(lines):
-                middle = top + round((number + 0.5) * BAND / len(lines))
-                place = (WIDTH // 2, middle)
+                place = (WIDTH // 2, first + number * pitch)
                 self.text(place, line, size, notice.colour, "mm", bold=True)
 
     def subtitle(self, words: str) -> None:

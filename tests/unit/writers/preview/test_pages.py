@@ -223,9 +223,7 @@ def test_axial_views_of_a_short_series_are_few_and_at_least_5_mm_apart(tmp_path:
     assert min(np.diff(images)) >= 5
 
 
-def test_short_findings_are_shown_in_large_text(
-    true_segmentation: Segmentation, crowded: Segmentation
-) -> None:
+def test_short_findings_are_shown_in_large_text(crowded: Segmentation) -> None:
     """Words have the largest size at which the findings and the volumes fit."""
     few, many = (
         SummaryPanel(
