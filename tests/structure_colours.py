@@ -38,7 +38,8 @@ VISIONS: tuple[Vision, ...] = (None, *RED_GREEN_CONFUSIONS)
 # CIEDE2000 between neighbours, for each vision.
 LEAST_DISTANCES: Mapping[Vision, float] = {
     None: 20.0,
-    **dict.fromkeys(RED_GREEN_CONFUSIONS, 10.0),
+    Confusion.PROTANOPIA: 10.0,
+    Confusion.DEUTERANOPIA: 10.0,
 }
 LEAST_LIGHTNESS = 35.0  # L* of CIELAB; black has 0
 LEAST_CHROMA_OF_A_VERTEBRA = 45.0  # C*ab of CIELAB; grey, as bone is, has 0

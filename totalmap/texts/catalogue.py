@@ -93,8 +93,8 @@ class TranslatedSentence(str):
         translated.translations = translations
         return translated
 
-    def __getnewargs__(self) -> tuple[str, dict[str, str]]:
-        return str(self), dict(self.translations)
+    def __getnewargs_ex__(self) -> tuple[tuple[str, dict[str, str]], dict[str, str]]:
+        return (str(self), dict(self.translations)), {}
 
 
 class _Number(float):
