@@ -26,6 +26,7 @@ _SIZES = (20, 18, BODY_TEXT)  # of text, in pixels; the largest one that fits is
 _ROW_OF_TEXT, _LINE_OF_TEXT = 1.3, 1.375  # heights of a legend row and of a line, for a text size
 _LOWEST_ROW = 17  # of the whole legend, in pixels
 _MOST_LINES = 5  # of a finding
+_ELLIPSIS = " ..."
 _BELOW_TITLE, _BELOW_FINDINGS, _BETWEEN_FINDINGS = 6, 12, 4
 _WEIGHT_COLOURS: dict[Weight, Colour] = {
     Weight.REJECT: AMBER,
@@ -101,6 +102,7 @@ class SummaryPanel:
     def _fits(self, style: _Style, rows: int) -> bool:
         shown = self._lines(style)
         is_complete = len(shown) == len(self.findings) or not self.findings
+        is_complete &= not any(lines[-1].endswith(_ELLIPSIS) for lines in shown)
         return is_complete and self._height(shown, style) + rows * style.row <= self.box.height
 
     def _height(self, shown: Sequence[Sequence[str]], style: _Style) -> int:
@@ -119,7 +121,8 @@ class SummaryPanel:
             indent = _label_width(finding, style)
             lines = wrapped(finding.text, style.text, self.box.width, indent)
             if len(lines) > _MOST_LINES:
-                lines = [*lines[: _MOST_LINES - 1], f"{lines[_MOST_LINES - 1]} ..."]
+                last = _shortened(lines[_MOST_LINES - 1], style.text, self.box.width)
+                lines = [*lines[: _MOST_LINES - 1], last]
             if sum(map(len, shown)) + len(lines) > room:
                 break
             shown.append(lines)
@@ -152,6 +155,13 @@ class SummaryPanel:
 
 def _style_of(text: int) -> _Style:
     return _Style(text=text, row=round(text * _ROW_OF_TEXT))
+
+
+def _shortened(line: str, size: int, width: int) -> str:
+    """Returns the words of a line that fit into a width before an ellipsis."""
+    while " " in line and text_width(line + _ELLIPSIS, size) > width:
+        line = line.rpartition(" ")[0]
+    return line + _ELLIPSIS
 
 
 def _label_width(finding: SummaryLine, style: _Style) -> int:
