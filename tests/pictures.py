@@ -226,21 +226,23 @@ def main() -> None:
     if not PHANTOM.is_dir():
         sys.exit(f"{PHANTOM} holds no study: `make demo` writes it")
     try:
-        for name in names:
-            _make(name)
+        with TemporaryDirectory() as folder:
+            output = Path(folder) / "output"
+            if set(names) != {"dashboard"}:
+                segment_demo_study(output)
+            for name in names:
+                _make(name, output)
     except pytest.skip.Exception as missing:
         sys.exit(f"the pictures need it: {missing}")
 
 
-def _make(name: str) -> None:
+def _make(name: str, output: Path) -> None:
+    """Makes a picture, if need be of a run's output."""
     picture = PICTURES / f"{name}.png"
     with TemporaryDirectory() as folder:
         if name == "dashboard":
             write_dashboard(Path(folder), picture)
-            return
-        output = Path(folder) / "output"
-        segment_demo_study(output)
-        if name == "preview":
+        elif name == "preview":
             write_preview(output, picture)
         elif name == "overlay":
             write_overlay_picture(output, Path(folder), picture)

@@ -4,17 +4,18 @@
     python -m tests.structure_colours assign               # changes the colours in codes.csv
     python -m tests.structure_colours picture FILE         # draws all colours of task total
 
-Neighbours are two vertebrae in a row, two ribs in a row, a rib and its mirror, structures that
-touch in reference labels of TotalSegmentator, and some that touch in everybody. A colour stays
-as it is unless it is too close to that of a neighbour, or nearly black. Distances are CIEDE2000
-(CIE 142-2001).
+Neighbours are each of three vertebrae in a row, two ribs in a row, a rib and its mirror, structures
+that touch in reference labels of TotalSegmentator, and some that touch in everybody. A colour stays
+as it is unless it is too close to that of a neighbour (also for a person who confuses red and
+green), nearly black, or that of a vertebra and nearly as grey as bone. Distances are CIEDE2000 (CIE
+142-2001); tests/colour_vision.py simulates colour vision.
 """
 
 import argparse
 import csv
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import nibabel
@@ -24,18 +25,31 @@ from PIL import Image, ImageDraw
 from skimage.color import deltaE_ciede2000, rgb2lab
 from totalsegmentator.map_to_binary import class_map
 
+from tests.colour_vision import RED_GREEN_CONFUSIONS, Confusion, Rgb, seen
+
 TOUCHING = Path(__file__).with_name("touching_structures.csv")
 CODES = Path(__file__).parents[1] / "totalmap" / "codes.csv"
 
-Rgb = tuple[int, int, int]
 Pair = tuple[str, str]
+# How a person sees colours: as most do, or confusing red and green.
+Vision = Confusion | None
 
-LEAST_DISTANCE = 20.0  # CIEDE2000 between neighbours
+VISIONS: tuple[Vision, ...] = (None, *RED_GREEN_CONFUSIONS)
+# CIEDE2000 between neighbours, for each vision.
+LEAST_DISTANCES: Mapping[Vision, float] = {
+    None: 20.0,
+    Confusion.PROTANOPIA: 10.0,
+    Confusion.DEUTERANOPIA: 10.0,
+}
 LEAST_LIGHTNESS = 35.0  # L* of CIELAB; black has 0
-_WANTED_DISTANCE = 22.0
+LEAST_CHROMA_OF_A_VERTEBRA = 45.0  # C*ab of CIELAB; grey, as bone is, has 0
+_SPARE_DISTANCE = 2.0  # of a new colour
 _DISTINCT = 3.0  # CIE76, between any two structures
 _STEP = 15  # of the red, green and blue values that are tried
 _LEAST_CHROMA = 25.0  # of a new colour, so that it stands out from a grey image
+_LEAST_NEW_LIGHTNESS = 50.0
+_LEAST_LIGHTNESS_OF_A_VERTEBRA = 65.0  # of a new one
+_KEPT_CHROMA = 0.8  # the share of its chroma that a new colour has at least
 
 VERTEBRAE = (
     *(f"vertebrae_C{n}" for n in range(1, 8)),
@@ -100,7 +114,9 @@ def read_pairs() -> set[Pair]:
 
 def neighbours() -> set[Pair]:
     """Returns all pairs of structures that need different colours."""
-    pairs = read_pairs() | set(pairwise(VERTEBRAE))
+    pairs = (
+        read_pairs() | set(pairwise(VERTEBRAE)) | set(zip(VERTEBRAE, VERTEBRAE[2:], strict=False))
+    )
     for side in ("left", "right"):
         pairs |= {(f"rib_{side}_{n}", f"rib_{side}_{n + 1}") for n in RIBS[:-1]}
     for template in _IN_EVERYBODY:
@@ -110,56 +126,103 @@ def neighbours() -> set[Pair]:
     return pairs | {(f"rib_left_{n}", f"rib_right_{n}") for n in RIBS}
 
 
-def lab(rgb: Iterable[Rgb]) -> NDArray[np.float64]:
-    """Returns colours in CIELAB (D65), (n, 3)."""
+def lab(rgb: Iterable[Rgb], vision: Vision = None) -> NDArray[np.float64]:
+    """Returns colours in CIELAB (D65), (n, 3), as a person with a vision sees them."""
     values = np.asarray(list(rgb), dtype=np.float64) / 255
+    if vision is not None:
+        values = seen(values, vision)
     converted: NDArray[np.float64] = rgb2lab(values[:, None])[:, 0]
     return converted
 
 
-def distance(first: Rgb, second: Rgb) -> float:
-    """Returns the distance of two colours."""
-    a, b = lab([first, second])
+def chroma(in_lab: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Returns the chroma C*ab of colours in CIELAB, (..., 3)."""
+    saturation: NDArray[np.float64] = np.hypot(in_lab[..., 1], in_lab[..., 2])
+    return saturation
+
+
+def distance(first: Rgb, second: Rgb, vision: Vision = None) -> float:
+    """Returns the distance of two colours for a person with a vision."""
+    a, b = lab([first, second], vision)
     return float(deltaE_ciede2000(a, b))
 
 
-def assigned(colours: Mapping[str, Rgb], pairs: set[Pair]) -> dict[str, Rgb]:
-    """Returns colours of which only those too close to a neighbour or too dark have changed."""
-    result = dict(colours)
-    values = np.arange(0, 256, _STEP)
-    grid = np.stack(np.meshgrid(values, values, values), axis=-1).reshape(-1, 3)
-    in_lab = lab([(red, green, blue) for red, green, blue in grid.tolist()])
-    chroma = np.hypot(in_lab[:, 1], in_lab[:, 2])
-    usable = (in_lab[:, 0] > LEAST_LIGHTNESS + 5) & (chroma > _LEAST_CHROMA)
-    grid, in_lab = grid[usable], in_lab[usable]
-    near: dict[str, set[str]] = {name: set() for name in colours}
-    for first, second in pairs:
-        near[first].add(second)
-        near[second].add(first)
-    while faults := list(_faults(result, near)):
-        name = max(faults, key=lambda fault: (fault[0], len(near[fault[1]]), fault[1]))[1]
-        own = lab([colours[name]])
-        others = lab(rgb for other, rgb in result.items() if other != name)
-        free = np.linalg.norm(in_lab[:, None] - others, axis=2).min(axis=1) > _DISTINCT
-        for other in near[name]:
-            free &= deltaE_ciede2000(in_lab, lab([result[other]])) > _WANTED_DISTANCE
+class _Colours:
+    """Colours of all structures, of which single ones are changed."""
+
+    def __init__(self, colours: Mapping[str, Rgb], pairs: set[Pair]) -> None:
+        self.colours = dict(colours)
+        self.near: dict[str, set[str]] = {name: set() for name in colours}
+        for first, second in pairs:
+            self.near[first].add(second)
+            self.near[second].add(first)
+        values = range(0, 256, _STEP)
+        self._grid = list(product(values, values, values))
+        self._in_lab = {vision: lab(self._grid, vision) for vision in VISIONS}
+
+    def change(self, name: str) -> tuple[float, Rgb]:
+        """Returns the nearest colour without a fault for a structure, and its distance."""
+        own, in_lab = lab([self.colours[name]]), self._in_lab[None]
+        others = lab(rgb for other, rgb in self.colours.items() if other != name)
+        free = self._usable(name, own)
+        for other in self.near[name]:
+            for vision, least in LEAST_DISTANCES.items():
+                its = lab([self.colours[other]], vision)
+                between = deltaE_ciede2000(self._in_lab[vision], its)
+                free &= between > least + _SPARE_DISTANCE
+        apart = np.linalg.norm(in_lab[free][:, None] - others, axis=2).min(axis=1) > _DISTINCT
+        free[free] = apart
         cost = np.where(free, deltaE_ciede2000(in_lab, own), np.inf)
-        if not np.isfinite(cost).any():
+        return float(cost.min()), self._grid[int(cost.argmin())]
+
+    def _usable(self, name: str, own: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Returns which colours are light and colourful enough for a structure."""
+        in_lab, is_vertebra = self._in_lab[None], name in VERTEBRAE
+        lightness = _LEAST_LIGHTNESS_OF_A_VERTEBRA if is_vertebra else _LEAST_NEW_LIGHTNESS
+        least = LEAST_CHROMA_OF_A_VERTEBRA if is_vertebra else _LEAST_CHROMA
+        least = max(least, _KEPT_CHROMA * float(chroma(own)[0]))
+        mask: NDArray[np.bool_] = (in_lab[:, 0] > lightness) & (chroma(in_lab) > least)
+        return mask
+
+    def faults(self) -> Iterator[tuple[str, bool, int]]:
+        """Yields each structure with a fault, whether it is faint, and how many are close."""
+        in_lab = {
+            vision: dict(zip(self.colours, lab(self.colours.values(), vision), strict=True))
+            for vision in VISIONS
+        }
+        for name, own in in_lab[None].items():
+            close = sum(
+                any(
+                    float(deltaE_ciede2000(its[name], its[other])) <= LEAST_DISTANCES[vision]
+                    for vision, its in in_lab.items()
+                )
+                for other in self.near[name]
+            )
+            is_grey = name in VERTEBRAE and chroma(own) < LEAST_CHROMA_OF_A_VERTEBRA
+            is_faint = own[0] < LEAST_LIGHTNESS or bool(is_grey)
+            if is_faint or close:
+                yield name, is_faint, close
+
+
+def assigned(colours: Mapping[str, Rgb], pairs: set[Pair]) -> dict[str, Rgb]:
+    """Returns colours of which only those with a fault have changed: see the module's docstring.
+
+    Faint colours change first, then those that change least for each close neighbour.
+
+    Raises:
+        ValueError: A structure has a fault, and no colour is left for it.
+    """
+    result = _Colours(colours, pairs)
+    while faults := list(result.faults()):
+        changes = []
+        for name, is_faint, close in faults:
+            cost, rgb = result.change(name)
+            changes.append((not is_faint, cost / max(close, 1), name, rgb))
+        _, cost, name, rgb = min(changes)
+        if not np.isfinite(cost):
             raise ValueError(f"no colour is left for {name}")
-        red, green, blue = grid[int(cost.argmin())].tolist()
-        result[name] = (red, green, blue)
-    return result
-
-
-def _faults(colours: Mapping[str, Rgb], near: Mapping[str, set[str]]) -> Iterator[tuple[int, str]]:
-    """Yields each structure with a fault: 1000 if too dark, and its number of close neighbours."""
-    in_lab = dict(zip(colours, lab(colours.values()), strict=True))
-    for name, own in in_lab.items():
-        close = sum(
-            float(deltaE_ciede2000(own, in_lab[other])) <= LEAST_DISTANCE for other in near[name]
-        )
-        if own[0] < LEAST_LIGHTNESS or close:
-            yield (1000 if own[0] < LEAST_LIGHTNESS else 0) + close, name
+        result.colours[name] = rgb
+    return result.colours
 
 
 def read_colours() -> dict[str, Rgb]:

@@ -41,6 +41,7 @@ USABLE_DICE = 0.7
 SOURCE = "training/demo_model.py"
 LICENCE = "Apache-2.0"
 NOTICE = "demo model: it knows synthetic bodies only, not for patients"
+NOTICE_IN = {"de": "Demomodell: kennt nur synthetische Körper, nicht für Patienten"}
 WARM_UP_STEPS = 50
 
 
@@ -180,7 +181,9 @@ class Trainer:
         # the full-resolution head is untrained in the coarse phase
         if finest == 0 and (last or mean >= max(self.progress.best, USABLE_DICE)):
             folder = export(self.network.state_dict(), self.plan.models)
-            adopt(self.plan.models, source=SOURCE, licence=LICENCE, notice=NOTICE)
+            adopt(
+                self.plan.models, source=SOURCE, licence=LICENCE, notice=NOTICE, notice_in=NOTICE_IN
+            )
             log.info("exported to %s", folder)
         self.progress.best = max(self.progress.best, mean) if finest == 0 else 0.0
 

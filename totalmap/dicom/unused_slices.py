@@ -1,5 +1,6 @@
 """Counts the slices of a series that a chosen stack covers, so that missing parts are reported."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from totalmap.dicom.slices import (
     places_mm,
 )
 from totalmap.dicom.stacks import Stack
+from totalmap.texts.catalogue import Joined, Language, Message, texts_in
 
 # Fewer slices of another size are planning or timing images.
 FEWEST_SLICES = 2
@@ -76,7 +78,7 @@ def cover(stack: Stack, slices: tuple[Slice, ...], siblings: Iterable[Stack]) ->
     unused = {item.key for item in stack.slices} - {item.key for item in slices}
     faulty = [item for item in stack.placed if item.key in unused]
     count = lost(faulty) + len(stack.slices) - len(stack.placed)
-    reasons = [f"{count} of them can't be used"] if count else []
+    reasons = [Message("coverage.unusable", count=count)] if count else []
     others: list[Slice] = []
     names: dict[str, None] = {}
     for sibling in siblings:
@@ -85,11 +87,21 @@ def cover(stack: Stack, slices: tuple[Slice, ...], siblings: Iterable[Stack]) ->
             others += beyond
             names |= dict.fromkeys(sibling.differs_in)
     if others:
-        reasons.append(
-            f"{lost(others)} of them are in other volumes of the series, which differ in "
-            f"{' and '.join(names) or 'their order'}"
-        )
-    return Coverage(used=used, of=used + count + lost(others), elsewhere="; ".join(reasons))
+        told = Joined(tuple(map(_told, names)), with_and=True)
+        differ = told if names else Message("coverage.order")
+        reasons.append(Message("coverage.other_volumes", count=lost(others), names=differ))
+    elsewhere: str = ""
+    if len(reasons) == 1:
+        (elsewhere,) = reasons
+    elif reasons:
+        elsewhere = Message("coverage.both", first=reasons[0], second=reasons[1])
+    return Coverage(used=used, of=used + count + lost(others), elsewhere=elsewhere)
+
+
+def _told(name: str) -> str:
+    """Returns what two volumes differ in; names of attributes in the standard stay English."""
+    key = f"difference.{re.sub('[ -]', '_', name)}"
+    return Message(key) if key in texts_in(Language.ENGLISH).entries else name
 
 
 def _comparable(

@@ -22,6 +22,7 @@ from totalmap.engine.weights_manifest import (
 from totalmap.errors import ModelError
 from totalmap.log import get_logger
 from totalmap.segmentation import ModelIdentity
+from totalmap.texts.catalogue import TranslatedSentence
 
 log = get_logger()
 
@@ -242,7 +243,7 @@ def verify_model(
                 sha256=on_record[checkpoint.relative_to(home).as_posix()],
                 source=record.source,
                 licence=record.licence,
-                notice=record.notice,
+                notice=TranslatedSentence(record.notice, record.notice_in),
             ),
             bf16=record.bf16,
             learnt=learnt,

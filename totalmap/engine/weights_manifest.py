@@ -93,6 +93,9 @@ class ModelRecord(_Record):
     Attributes:
         licence_told: Whether the licence was given when the weights were recorded. If not, it is
             that of TotalSegmentator's weights of this name.
+        notice: A warning in English, to show with every result.
+        notice_in: The same warning in other languages, by their codes in ISO 639-1. A page in a
+            language without one shows the English warning.
     """
 
     dataset: str
@@ -100,6 +103,7 @@ class ModelRecord(_Record):
     licence: str
     licence_told: bool = False
     notice: str = ""
+    notice_in: dict[str, str] = {}
     bf16: Agreement | None = None
     boxes: BoxAgreement | None = None
     files: tuple[FileRecord, ...]
@@ -139,6 +143,7 @@ def adopt(
     source: str = ADOPTED,
     licence: str | None = None,
     notice: str = "",
+    notice_in: Mapping[str, str] | None = None,
     datasets: Collection[str] = (),
 ) -> Manifest:
     """Records the SHA-256 of the models below a folder of TotalSegmentator's layout.
@@ -149,7 +154,8 @@ def adopt(
         folder: Models folder.
         source: Source of the weights.
         licence: SPDX identifier; None for the licence of TotalSegmentator's weights of this name.
-        notice: A warning to show with every result.
+        notice: A warning in English, to show with every result.
+        notice_in: The same warning in other languages, by their codes in ISO 639-1.
         datasets: Dataset folders to record again; all others keep their record. Empty: all folders
             that are new or whose files changed.
 
@@ -167,6 +173,7 @@ def adopt(
             licence=licence or published_licence(dataset),
             licence_told=bool(licence),
             notice=notice,
+            notice_in=dict(notice_in or {}),
             files=_hash_files(folder, folder / dataset),
         )
         old = on_record.get(dataset)

@@ -88,6 +88,25 @@ class Message(str):
         return (self.key,), dict(self.values)
 
 
+class TranslatedSentence(str):
+    """An English sentence with its translations, which are in no catalogue.
+
+    Attributes:
+        translations: The sentence in other languages, by their codes in ISO 639-1.
+    """
+
+    translations: Mapping[str, str]
+
+    def __new__(cls, sentence: str, translations: Mapping[str, str]) -> Self:
+        """Returns the sentence."""
+        translated = super().__new__(cls, sentence)
+        translated.translations = translations
+        return translated
+
+    def __getnewargs_ex__(self) -> tuple[tuple[str, dict[str, str]], dict[str, str]]:
+        return (str(self), dict(self.translations)), {}
+
+
 class _Number(float):
     """A number that is written with the decimal mark of a language."""
 
@@ -127,10 +146,20 @@ class Texts:
         return self(counted_key(key, count), count=count, **values)
 
     def told(self, sentence: str) -> str:
-        """Returns a sentence in this language; one that is no `Message` stays as it is."""
+        """Returns a sentence in this language; one without a translation stays as it is."""
         if isinstance(sentence, Message):
             return self(sentence.key, **sentence.values)
+        if isinstance(sentence, TranslatedSentence):
+            return sentence.translations.get(self.language, str(sentence))
         return sentence
+
+    def language_of(self, sentence: str) -> str:
+        """Returns the language in which a sentence is told: English if it has no translation."""
+        if isinstance(sentence, TranslatedSentence):
+            is_told = self.language in sentence.translations
+        else:
+            is_told = isinstance(sentence, Message)
+        return self.language if is_told else str(Language.ENGLISH)
 
     def structure(self, name: str) -> str:
         """Returns the display name of a structure by TotalSegmentator's name."""

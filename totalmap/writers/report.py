@@ -31,6 +31,7 @@ from totalmap.writers.presentation.wording import (
     demo_notice,
     found_words,
     origin_facts,
+    print_notice,
     quality_notice,
     source_facts,
     source_words,
@@ -76,6 +77,7 @@ class Report:
     summary: str
     source_summary: str
     notice: str
+    print_notice: str
     demo_notice: str
     quality_notice: str
     verdict_class: str
@@ -139,6 +141,7 @@ def report_of(segmentation: Segmentation, settings: Settings, texts: Texts) -> R
         summary=found_words(segmentation, texts),
         source_summary=source_words(segmentation, texts),
         notice=ai_notice(texts),
+        print_notice=print_notice(segmentation, texts),
         demo_notice=demo_notice(segmentation, texts),
         quality_notice=quality_notice(segmentation, texts),
         verdict_class=segmentation.verdict,

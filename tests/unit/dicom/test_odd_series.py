@@ -1,7 +1,9 @@
 """Tests unusual series that public reports describe; comments name the reports."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from tests.unit.dicom.odd_series import (
 )
 from totalmap.finding import Severity
 from totalmap.quality.suitability.header_rules import header_findings
+from totalmap.texts.catalogue import Language, texts_in
 
 
 @pytest.fixture
@@ -74,7 +77,24 @@ def test_one_of_two_volumes_shifted_by_half_a_step_gives_a_partial_series_findin
         "The result uses 12 of 24 slices of the series: 12 of them are in other volumes of the "
         "series, which differ in acquisition."
     )
+    assert texts_in(Language.GERMAN).told(found["PARTIAL_SERIES"].sentence) == (
+        "Das Ergebnis nutzt 12 von 24 Schichten der Serie: 12 davon geh\u00f6ren zu anderen "
+        "Volumen der Serie, die sich unterscheiden in: Aufnahme."
+    )
     assert "uses 12 of 24 slices of the series" in judged(tmp_path).decisions[0].reason
+
+
+def test_everything_that_splits_a_series_has_a_text() -> None:
+    folder = files("totalmap.dicom")
+    names = {
+        name
+        for path in ("split_criteria.py", "stacks.py")
+        for name in re.findall(r'Distinction\(\s*name="(.*?)"', (folder / path).read_text())
+    }
+    assert len(names) > 15
+    english = texts_in(Language.ENGLISH)
+    for name in names:
+        assert english(f"difference.{re.sub('[ -]', '_', name)}") == name
 
 
 @pytest.mark.parametrize("other", ["35.0000001", "35.001"])

@@ -16,6 +16,7 @@ from totalmap.engine.weights_manifest import (
 )
 from totalmap.errors import ModelError
 from totalmap.settings import Variant
+from totalmap.texts.catalogue import Language, texts_in
 
 TASK = load_task("total", Variant.FAST)
 (MODEL,) = TASK.models
@@ -102,6 +103,13 @@ def test_adopting_a_named_model_records_it_again_and_keeps_other_records(models:
     assert after[unnamed] == before[unnamed]
     assert (after[MODEL.dataset].source, after[MODEL.dataset].licence) == ("elsewhere", "MIT")
     assert after[MODEL.dataset].bf16 == agreement(0.99)
+
+
+def test_notice_of_a_model_is_told_in_the_languages_of_its_record(models: Path) -> None:
+    adopt(models, notice="a try", notice_in={"de": "ein Versuch"}, datasets=[MODEL.dataset])
+    (model,) = verify_models(models, TASK)
+    assert model.identity.notice == "a try"
+    assert texts_in(Language.GERMAN).told(model.identity.notice) == "ein Versuch"
 
 
 def test_adopting_a_missing_model_is_refused_with_its_name(models: Path) -> None:

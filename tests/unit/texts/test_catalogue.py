@@ -13,6 +13,7 @@ from totalmap.texts.catalogue import (
     PairName,
     StructureName,
     Texts,
+    TranslatedSentence,
     entries_in,
     texts_in,
 )
@@ -91,8 +92,19 @@ def test_pair_and_decimals_are_told_in_the_language() -> None:
     assert GERMAN.told(message).startswith("Niere: auf einer Seite 3,5-mal so gro\u00df")
 
 
-def test_sentence_that_is_no_message_stays_as_it_is() -> None:
-    assert GERMAN.told("a notice of a model") == "a notice of a model"
+def test_sentence_without_a_translation_stays_english() -> None:
+    sentence = "a notice of a model"
+    assert (GERMAN.told(sentence), GERMAN.language_of(sentence)) == (sentence, "en")
+
+
+def test_sentence_with_translations_is_told_in_the_language_if_it_has_one() -> None:
+    notice = TranslatedSentence("not for patients", {"de": "nicht f\u00fcr Patienten"})
+    for copied in (notice, deepcopy(notice), pickle.loads(pickle.dumps(notice))):  # noqa: S301
+        assert copied == ENGLISH.told(copied) == "not for patients"
+        assert GERMAN.told(copied) == "nicht f\u00fcr Patienten"
+        assert GERMAN.language_of(copied) == "de"
+    french = TranslatedSentence("not for patients", {"fr": "pas pour les patients"})
+    assert (GERMAN.told(french), GERMAN.language_of(french)) == ("not for patients", "en")
 
 
 @pytest.mark.parametrize(("texts", "shown"), [(ENGLISH, "2020-03-04"), (GERMAN, "04.03.2020")])

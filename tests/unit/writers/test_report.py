@@ -10,10 +10,11 @@ import pytest
 from PIL import Image
 
 from tests.segmentations import MODEL
+from totalmap.finding import Assessment, Finding, Severity
 from totalmap.report_settings import Identify, ReportSection
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
-from totalmap.texts.catalogue import Language, texts_in
+from totalmap.texts.catalogue import Language, TranslatedSentence, texts_in
 from totalmap.writers.all_or_nothing import open_release
 from totalmap.writers.dicom.codes import structure_code
 from totalmap.writers.presentation.structure_tables import note_on
@@ -90,6 +91,31 @@ def test_report_of_a_demo_model_says_so(true_segmentation: Segmentation) -> None
     text = Page(report_html(demo, Settings())).text
     assert "DEMO MODEL, not for patients" in text
     assert "Warning: For trying out only" in text
+
+
+def test_notice_of_a_model_is_told_in_the_language_of_the_report_or_marked_as_english(
+    true_segmentation: Segmentation,
+) -> None:
+    german = Settings(report=ReportSection(language=Language.GERMAN))
+    for translations, shown, marked in (
+        ({"de": "nicht f\u00fcr Patienten"}, "Nicht f\u00fcr Patienten", []),
+        ({}, "Not for patients", ["en"]),
+    ):
+        notice = TranslatedSentence("not for patients", translations)
+        demo = replace(true_segmentation, models=(replace(MODEL, notice=notice),))
+        page = Page(report_html(demo, german))
+        assert f"Warnung: {shown}" in page.text
+        assert [tag["lang"] for tag in page.all("span") if "lang" in tag] == marked
+
+
+def test_head_of_every_printed_page_has_the_verdict(true_segmentation: Segmentation) -> None:
+    finding = Finding(code="MIRRORED", severity=Severity.REJECT, sentence="Left is right.")
+    rejected = true_segmentation.with_assessment(Assessment(findings=(finding,)))
+    head = re.search(r"@top-center \{ content: \"(.*?)\"", report_html(rejected, Settings()))
+    assert head
+    assert head[1] == (
+        "AI result, not verified, not for diagnosis \u00b7 REJECTED BY QUALITY CONTROL"
+    )
 
 
 def test_report_escapes_all_values(true_segmentation: Segmentation) -> None:

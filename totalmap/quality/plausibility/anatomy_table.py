@@ -17,6 +17,8 @@ from enum import StrEnum
 from functools import cache
 from importlib.resources import files
 
+from totalmap.texts.catalogue import Message
+
 _TABLE = "anatomy.csv"
 
 # Number of vertebrae above the first one of each part of the spine.
@@ -97,7 +99,8 @@ def level_name(level: float) -> str:
     """Returns the name of the vertebra closest to a level."""
     number = max(round(level), 1)
     if number > LOWEST_VERTEBRA:
-        return "the sacrum" if number <= LOWEST_VERTEBRA + _SACRUM_LEVELS else "below the sacrum"
+        is_sacrum = number <= LOWEST_VERTEBRA + _SACRUM_LEVELS
+        return Message("level.sacrum" if is_sacrum else "level.below_sacrum")
     part = max((part for part, above in _ABOVE.items() if above < number), key=_ABOVE.__getitem__)
     return f"{part}{number - _ABOVE[part]}"
 

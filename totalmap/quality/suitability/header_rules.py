@@ -172,7 +172,9 @@ def _part(volume: Volume) -> Iterator[Finding]:
                 "finding.PARTIAL_SERIES",
                 used=coverage.used,
                 of=coverage.of,
-                elsewhere=f": {coverage.elsewhere}" if coverage.elsewhere else "",
+                elsewhere=Message("coverage.where", elsewhere=coverage.elsewhere)
+                if coverage.elsewhere
+                else "",
             ),
             value=coverage.used,
             limit=coverage.of,

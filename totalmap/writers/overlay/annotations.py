@@ -24,7 +24,7 @@ from totalmap.writers.preview.page_drawing import (
     fitting_size,
 )
 
-_RED: Colour = (255, 96, 88)  # readable on black
+ALARM: Colour = (255, 96, 88)  # readable on black
 # Smaller letters can't be read.
 SMALLEST_TEXT = 9
 _WIDTH_PER_SIZE = 36  # a text size of 14 for 512 columns
@@ -127,9 +127,9 @@ def annotations(segmentation: Segmentation, windows: Sequence[str], texts: Texts
 def _notices(segmentation: Segmentation, texts: Texts) -> list[tuple[str, Colour]]:
     notices = [(ai_notice(texts), AMBER)]
     if segmentation.verdict is not Verdict.OK:
-        notices.append((verdict_words(segmentation, texts).upper(), _RED))
+        notices.append((verdict_words(segmentation, texts).upper(), ALARM))
     if demo := demo_notice(segmentation, texts):
-        notices.append((demo, _RED))
+        notices.append((demo, ALARM))
     return notices
 
 

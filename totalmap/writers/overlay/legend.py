@@ -13,7 +13,7 @@ from totalmap.writers.overlay.annotations import SMALLEST_TEXT, spaced, text_siz
 from totalmap.writers.overlay.painting import Planes
 from totalmap.writers.presentation.fonts import font
 from totalmap.writers.presentation.wording import found_words
-from totalmap.writers.preview.page_drawing import MUTED, TEXT, Colour
+from totalmap.writers.preview.page_drawing import MUTED, TEXT, Colour, fitting_size
 
 _DARKER = 5  # the image below the legend is so many times darker
 _EDGE = 4
@@ -86,7 +86,8 @@ class Legend:
         title = self._title
         if len(self) > 1:
             title = self._texts("overlay.part", title=title, part=number + 1, parts=len(self))
-        draw.text((_EDGE, self._title_top), spaced(title), TEXT, font(self._title_size))
+        size = fitting_size([spaced(title)], self._title_size, image.width - 2 * _EDGE)
+        draw.text((_EDGE, self._title_top), spaced(title), TEXT, font(max(size, SMALLEST_TEXT)))
         for column in self.parts[number]:
             for row, entry in enumerate(column.rows):
                 self._draw_row(draw, column.left, row, entry)

@@ -54,6 +54,7 @@ _EDGE = 12
 _VIEWS_HEIGHT = 460.0
 _BODY, _SMALL, _HEADING, _TITLE = 8.5, 7.0, 11.0, 14.0
 _LEADING = 11.5
+_LINE = 1.35  # height of a line of a paragraph, for a text size of 1
 _ROW = 9.4
 _COLUMN_GAP = 20.0
 _COLUMNS = 2
@@ -189,11 +190,15 @@ class _Layout:
             sheets.text(MARGIN, self._top, network.sha256, _SMALL, GREY, code=True)
 
     def _notices(self) -> None:
-        """Draws the verdict, with its reason if there is room, and the notice of a demo model."""
+        """Draws the verdict, with its reason if there is room, and the notice of a demo model.
+
+        The reason is on page 1 only, and the rest on every page, since one may be printed alone.
+        """
         segmentation, texts = self._segmentation, self._texts
         rejected = segmentation.verdict is Verdict.REJECT
         quality = quality_notice(segmentation, texts)
-        if fitting(quality, _BODY, _INNER - _EDGE, bold=True) < _SMALL:
+        is_long = fitting(quality, _BODY, _INNER - _EDGE, bold=True) < _SMALL
+        if quality and (is_long or self.sheets.pages > 1):
             quality = verdict_words(segmentation, texts).upper()
         colours = (RED, WHITE) if rejected else (PALE, BLACK)
         for words, colour, ink in (
@@ -226,15 +231,18 @@ class _Layout:
             self._paragraph(texts("summary.nothing"), _BODY, BLACK)
         room = _MOST_FINDING_LINES
         for number, finding in enumerate(findings):
-            words = f"{finding.label}: {finding.text}"
-            lines = wrapped(words, _BODY, _INNER)
+            label = f"{finding.label}:"
+            indent = _width(f"{label} ", bold=True)
+            lines = wrapped(finding.text, _BODY, _INNER, indent)
             if len(lines) > room:
                 more = texts("summary.more", count=len(findings) - number)
                 self._paragraph(more, _BODY, GREY)
                 return
             room -= len(lines)
-            is_note = finding.weight is Weight.INFORMATION
-            self._paragraph(words, _BODY, GREY if is_note else BLACK)
+            colour = GREY if finding.weight is Weight.INFORMATION else BLACK
+            baseline = self._top + _BODY * _LINE
+            self.sheets.text(MARGIN, baseline, label, _BODY, colour, bold=True)
+            self._lines(lines, _BODY, colour, indent)
 
     def _views(self) -> None:
         scene = scene_of(self._segmentation, self._texts)
@@ -307,13 +315,20 @@ class _Layout:
         self._top += 3
 
     def _paragraph(self, words: str, size: float, colour: tuple[int, int, int]) -> None:
-        for line in wrapped(words, size, _INNER):
-            self._top += size * 1.35
-            self.sheets.text(MARGIN, self._top, line, size, colour)
+        self._lines(wrapped(words, size, _INNER), size, colour)
+
+    def _lines(
+        self, lines: Iterable[str], size: float, colour: tuple[int, int, int], indent: float = 0.0
+    ) -> None:
+        for line in lines:
+            self._top += size * _LINE
+            self.sheets.text(MARGIN + indent, self._top, line, size, colour)
+            indent = 0.0
 
     def _next_sheet(self) -> None:
         self.sheets.next_sheet()
         self._frame()
+        self._notices()
 
     def _frame(self) -> None:
         """Draws the notice at the head of a sheet, and whose result it is at its foot."""

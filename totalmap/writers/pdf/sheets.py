@@ -156,12 +156,20 @@ def fitting(words: str, size: float, width: float, *, bold: bool = False) -> flo
     return size if needed <= width else size * width / needed
 
 
-def wrapped(words: str, size: float, width: float) -> Sequence[str]:
-    """Returns a text as lines that fit into a width; a longer word has a line of its own."""
+def wrapped(words: str, size: float, width: float, indent: float = 0.0) -> Sequence[str]:
+    """Returns a text as lines that fit into a width; a longer word has a line of its own.
+
+    Args:
+        words: The text.
+        size: The size of the text.
+        width: The width in points.
+        indent: Points that are taken on the first line.
+    """
     lines: list[str] = []
     for word in words.split():
         longer = f"{lines[-1]} {word}" if lines else word
-        if lines and width_of(longer, size) <= width:
+        room = width - indent if len(lines) <= 1 else width
+        if lines and width_of(longer, size) <= room:
             lines[-1] = longer
         else:
             lines.append(word)

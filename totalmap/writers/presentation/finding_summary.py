@@ -1,7 +1,7 @@
 """Groups findings and warnings for a reader in a hurry: the gravest first, alike ones together."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from totalmap.finding import Finding, Severity
@@ -38,18 +38,20 @@ class SummaryLine:
         weight: How much it matters.
         label: The weight in a word.
         text: The sentence.
+        language: Its language, by its code in ISO 639-1.
     """
 
     weight: Weight
     label: str
     text: str
+    language: str
 
 
 def finding_summary(segmentation: Segmentation, texts: Texts) -> tuple[SummaryLine, ...]:
     """Returns the findings of quality control and the warnings, the gravest first."""
     notices = (model.notice for model in segmentation.models if model.notice)
     warnings = (*segmentation.volume.findings, *segmentation.findings, *notices)
-    lines = [_line(Weight.WARNING, texts.told(text), texts) for text in dict.fromkeys(warnings)]
+    lines = [_warning(text, texts) for text in dict.fromkeys(warnings)]
     for group in _alike(segmentation.quality_findings):
         weight = _OF_SEVERITY[group[0].severity]
         lines += [_line(weight, text, texts) for text in _sentences(group, texts)]
@@ -57,9 +59,18 @@ def finding_summary(segmentation: Segmentation, texts: Texts) -> tuple[SummaryLi
     return tuple(sorted(lines, key=lambda line: order.index(line.weight)))
 
 
+def _warning(sentence: str, texts: Texts) -> SummaryLine:
+    line = _line(Weight.WARNING, texts.told(sentence), texts)
+    return replace(line, language=texts.language_of(sentence))
+
+
 def _line(weight: Weight, text: str, texts: Texts) -> SummaryLine:
-    label = texts(f"summary.{weight}")
-    return SummaryLine(weight=weight, label=label, text=text[:1].upper() + text[1:])
+    return SummaryLine(
+        weight=weight,
+        label=texts(f"summary.{weight}"),
+        text=text[:1].upper() + text[1:],
+        language=texts.language,
+    )
 
 
 def _alike(findings: Iterable[Finding]) -> list[list[Finding]]:

@@ -54,6 +54,17 @@ def quality_notice(segmentation: Segmentation, texts: Texts) -> str:
     return texts("verdict.with_reasons", verdict=verdict, reason=reason, more=len(reasons) - 1)
 
 
+def print_notice(segmentation: Segmentation, texts: Texts) -> str:
+    """Returns the notices in short, for the head of every printed page."""
+    doubted = segmentation.verdict is not Verdict.OK
+    parts = (
+        ai_notice(texts),
+        verdict_words(segmentation, texts).upper() if doubted else "",
+        demo_notice(segmentation, texts),
+    )
+    return " · ".join(part for part in parts if part)
+
+
 def verdict_words(segmentation: Segmentation, texts: Texts) -> str:
     """Returns the verdict of quality control in words."""
     return texts(f"verdict.{segmentation.verdict}")

@@ -17,8 +17,9 @@ from totalmap.writers.preview.page_drawing import (
 )
 
 ROW = 21  # in pixels
-_LOWEST_ROW = 18
+_HIGHEST_ROW, _LOWEST_ROW = 26, 18
 GAP = 32  # between two columns, in pixels
+_ROW_OF_TEXT = 1.3
 _PATCH = 13
 _NAME = 22  # distance of the names from the left
 _VOLUME, _NOTE = 84, 76  # width of the columns
@@ -60,8 +61,11 @@ def legend_columns(lines: Sequence[LegendLine], rows: int) -> list[Column]:
 
 
 def legend_pages(lines: Sequence[LegendLine], height: int) -> tuple[list[list[Column]], int]:
-    """Returns the columns of each page, and the height of a row at which most fit on the first."""
-    row = ROW
+    """Returns the columns of each page, and the greatest height of a row at which one is enough.
+
+    If no height is enough, it is the lowest.
+    """
+    row = _HIGHEST_ROW
     columns = legend_columns(lines, height // row)
     while len(columns) > _MOST_COLUMNS and row > _LOWEST_ROW:
         row -= 1
@@ -81,17 +85,22 @@ def draw_legend(
         draw_column(canvas, part, column, texts, row)
 
 
+def text_of(row: int) -> int:
+    """Returns the size of the text in a row of the legend."""
+    return min(row - 4, round(row / _ROW_OF_TEXT))
+
+
 def draw_column(canvas: Canvas, box: Box, column: Column, texts: Texts, row: int = ROW) -> None:
-    """Draws a column of the legend, with all names in one size of text."""
-    names = [line.row.name for line in column if line.row]
-    size = fitting_size(names, min(BODY_TEXT, row - 4), box.width - _NAME - _VOLUME - _NOTE)
+    """Draws a column of the legend; the height of a row decides the size of the text."""
+    size = text_of(row)
+    heading = max(size, BODY_TEXT)
     for number, line in enumerate(column):
         top = box.top + number * row
         if line.row:
             _draw_row(canvas, box, top + row // 2 + 1, line.row, size)
         elif line.heading:
             bottom = top + row - 4
-            canvas.text((box.left, bottom), line.heading, BODY_TEXT, TEXT, "ls", bold=True)
+            canvas.text((box.left, bottom), line.heading, heading, TEXT, "ls", bold=True)
             unit = texts("legend.volume")
             canvas.text((box.right - _NOTE, bottom), unit, SMALL_TEXT, MUTED, "rs")
             canvas.line(box.left, box.right, top + row)

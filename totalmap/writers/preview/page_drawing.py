@@ -42,6 +42,7 @@ _BLACK: Colour = (0, 0, 0)
 BAND = 46
 _BAND_GAP = 4
 _BAND_TEXT, _TITLE, BODY_TEXT, SMALL_TEXT = 25, 30, 16, 14
+_LEAST_BAND_TEXT = 19  # a longer notice has two lines
 _HEADING_HEIGHT = 92
 _FOOT = 48
 _BAR_LENGTHS_CM = (0.5, 1, 2, 5, 10, 20)
@@ -140,12 +141,26 @@ def fitting_size(texts: Sequence[str], size: int, width: int, *, bold: bool = Fa
     return size if widest <= width else int(size * width / widest)
 
 
-def wrapped(text: str, size: int, width: int) -> list[str]:
-    """Returns a text as lines that fit into a width; a longer word has a line of its own."""
+def text_width(text: str, size: int, *, bold: bool = False) -> float:
+    """Returns the width of a line of text in pixels."""
+    return font(size, bold=bold).getlength(text)
+
+
+def wrapped(text: str, size: int, width: int, indent: int = 0, *, bold: bool = False) -> list[str]:
+    """Returns a text as lines that fit into a width; a longer word has a line of its own.
+
+    Args:
+        text: The text.
+        size: The size of the text.
+        width: The width in pixels.
+        indent: Pixels that are taken on the first line.
+        bold: Whether the text is bold.
+    """
     lines: list[str] = []
     for word in text.split():
         longer = f"{lines[-1]} {word}" if lines else word
-        if lines and font(size).getlength(longer) <= width:
+        room = width - indent if len(lines) <= 1 else width
+        if lines and text_width(longer, size, bold=bold) <= room:
             lines[-1] = longer
         else:
             lines.append(word)
@@ -239,10 +254,11 @@ class Page(Canvas):
         self._notices(heading)
         top = heading.bottom
         right = fitting_size([heading.identity], BODY_TEXT + 2, WIDTH // 2)
-        self.text((WIDTH - EDGE, top + 26), heading.identity, right, TEXT, "ra", bold=True)
-        width = WIDTH - 3 * EDGE - round(font(right, bold=True).getlength(heading.identity))
+        baseline = top + 42
+        self.text((WIDTH - EDGE, baseline), heading.identity, right, TEXT, "rs", bold=True)
+        width = WIDTH - 3 * EDGE - round(text_width(heading.identity, right, bold=True))
         size = fitting_size([heading.title], _TITLE, width, bold=True)
-        self.text((EDGE, top + 14), heading.title, size, bold=True)
+        self.text((EDGE, baseline), heading.title, size, TEXT, "ls", bold=True)
         self._subtitle_top = top + 56
         words = texts("page.of", number=number, all=of)
         self.text((WIDTH - EDGE, HEIGHT - 28), words, SMALL_TEXT, MUTED, "ra")
@@ -254,10 +270,17 @@ class Page(Canvas):
         for row, notice in enumerate(heading.notices):
             top = row * (BAND + _BAND_GAP)
             self.rectangle(Box(0, top, WIDTH, top + BAND), notice.background)
-            middle = (WIDTH // 2, top + BAND // 2)
+            lines, size = [notice.words], _BAND_TEXT
             width = WIDTH - 2 * EDGE
-            size = fitting_size([notice.words], _BAND_TEXT, width, bold=True)
-            self.text(middle, notice.words, size, notice.colour, "mm", bold=True)
+            if fitting_size(lines, size, width, bold=True) < _LEAST_BAND_TEXT:
+                size = _LEAST_BAND_TEXT
+                lines = wrapped(notice.words, size, width, bold=True)
+            pitch = min(size + 2, BAND // len(lines))
+            size = min(size, pitch, fitting_size(lines, size, width, bold=True))
+            first = top + (BAND - (len(lines) - 1) * pitch) // 2
+            for number, line in enumerate(lines):
+                place = (WIDTH // 2, first + number * pitch)
+                self.text(place, line, size, notice.colour, "mm", bold=True)
 
     def subtitle(self, words: str) -> None:
         """Draws a line below the title."""
@@ -265,5 +288,5 @@ class Page(Canvas):
 
     def footnote(self, words: str, colour: Colour) -> None:
         """Draws a line at the lower left."""
-        size = fitting_size([words], SMALL_TEXT, WIDTH // 2 - 2 * EDGE)
-        self.text((EDGE, HEIGHT - 28), words, size, colour)
+        size = fitting_size([words], BODY_TEXT, WIDTH // 2 - 2 * EDGE)
+        self.text((EDGE, HEIGHT - 30), words, size, colour)

@@ -10,7 +10,6 @@ from totalmap.texts.catalogue import Texts
 from totalmap.writers.preview.page_drawing import (
     BODY_TEXT,
     MUTED,
-    SMALL_TEXT,
     TEXT,
     Box,
     Canvas,
@@ -49,7 +48,9 @@ _CAPTION = 24
 _SIDE, _BELOW = 22, 22
 _GAP = 12
 _EDGE = 8
-_MOST_AXIAL_VIEWS = 20
+_FEWEST_AXIAL_VIEWS, _MOST_AXIAL_VIEWS = 6, 20
+# Views that lie closer to each other look alike; fewer ones are larger.
+_LEAST_STEP_MM = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -122,7 +123,7 @@ def draw_three_views(canvas: Canvas, box: Box, scene: Scene) -> None:
             pixels = scene.picture(view, position_mm, scale)
             width = pixels.shape[1] + 2 * _SIDE
             words = _caption(scene, view, position_mm)
-            size = fitting_size([words], SMALL_TEXT, width // 2 - 12)
+            size = fitting_size([words], BODY_TEXT, width // 2 - 12)
             canvas.text((left + _SIDE, top), words, size, MUTED)
             picture = canvas.picture((left + _SIDE, top + _CAPTION), pixels)
             _draw_letters(canvas, picture, view)
@@ -189,7 +190,10 @@ def _height_left(rows: int, box: Box) -> int:
 
 def draw_axial_views(canvas: Canvas, box: Box, scene: Scene) -> None:
     """Draws axial views from head to feet, all at one scale, into a box."""
-    positions_mm = evenly_spaced(scene.positions.heights_mm, _MOST_AXIAL_VIEWS)[::-1]
+    heights_mm = scene.positions.heights_mm
+    covered_mm = float(heights_mm[-1] - heights_mm[0])
+    most = min(_MOST_AXIAL_VIEWS, max(_FEWEST_AXIAL_VIEWS, int(covered_mm / _LEAST_STEP_MM) + 1))
+    positions_mm = evenly_spaced(heights_mm, most)[::-1]
     size_mm = scene.positions.region.size_mm
     scale, columns = max(
         (min(_row_scales(_grid(len(positions_mm), columns), size_mm, box)), columns)

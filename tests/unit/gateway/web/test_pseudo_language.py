@@ -42,7 +42,8 @@ NO_PAGES = {
 # What is the same in every language: data of the test, names of users, rules, files, attributes,
 # tasks, settings and units of DICOM, and errors of the system.
 SAME = re.compile(
-    r"\bdata\b[-\w.^]*|Dr\. Example|\bCT1?\b|\bMR\b|\bct\b|\bcpu\b|\bpacs\b|\bbox-1\b|\b[AFHLMOPR]\b"
+    r"\bdata\b[-\w.^]*|Dr\. Example|\bCT1?\b|\bMR\b|\bct\b|\bcpu\b|\bpacs\b|\bbox-1\b"
+    r"|\b[AFHLMOPR]\b"
     r"|\bUTC\b|TotalMAP|OpenID Connect"
     r"|\b(?:seg|report|preview|status)\.\w+|rejected/|\btotal, fast\b|\btotal\b"
     r"|(?:\b(?:seg.labelmap|seg|sr|rtstruct|preview|report|csv|nifti)\b(?:, )?)+"

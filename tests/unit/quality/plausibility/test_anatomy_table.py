@@ -11,6 +11,7 @@ from totalmap.quality.plausibility.anatomy_table import (
     level_name,
     vertebra_name,
 )
+from totalmap.texts.catalogue import Language, texts_in
 
 
 def test_the_table_has_every_structure_of_task_total_with_a_source() -> None:
@@ -48,6 +49,7 @@ def test_vertebrae_are_numbered_from_head_to_foot() -> None:
     assert set(names) < set(known_structures())
     assert level_name(19.4) == "T12"
     assert level_name(26.0) == "the sacrum"
+    assert texts_in(Language.GERMAN).told(level_name(26.0)) == "Kreuzbein"
 
 
 def test_a_range_gives_the_distance_of_a_value_outside_it() -> None:

@@ -6,8 +6,13 @@ import pytest
 
 from tests.conftest import REAL_DATA
 from tests.structure_colours import (
-    LEAST_DISTANCE,
+    LEAST_CHROMA_OF_A_VERTEBRA,
+    LEAST_DISTANCES,
     LEAST_LIGHTNESS,
+    VERTEBRAE,
+    VISIONS,
+    Vision,
+    chroma,
     distance,
     lab,
     neighbours,
@@ -20,17 +25,29 @@ from totalmap.writers.dicom.codes import structure_code
 REFERENCE_LABELS = ("ct_3mm_small_reference_labels.nii.gz", "ct_dicom_reference_labels.nii.gz")
 
 
-def test_neighbours_have_colours_that_differ_clearly() -> None:
+@pytest.mark.parametrize("vision", VISIONS)
+def test_neighbours_have_colours_that_differ_clearly_also_without_red_and_green(
+    vision: Vision,
+) -> None:
     """By CIEDE2000: neighbours in spine and ribs, mirrored ribs, and structures that touch."""
     pairs = neighbours()
-    assert len(pairs) > 130
+    assert len(pairs) > 150
     close = {
         (first, second): between
         for first, second in pairs
-        if (between := distance(structure_code(first).rgb, structure_code(second).rgb))
-        <= LEAST_DISTANCE
+        if (between := distance(structure_code(first).rgb, structure_code(second).rgb, vision))
+        <= LEAST_DISTANCES[vision]
     }
     assert close == {}
+
+
+def test_no_vertebra_is_nearly_as_grey_as_bone() -> None:
+    saturation = chroma(lab(structure_code(name).rgb for name in VERTEBRAE))
+    assert {
+        name: value
+        for name, value in zip(VERTEBRAE, saturation, strict=True)
+        if value < LEAST_CHROMA_OF_A_VERTEBRA
+    } == {}
 
 
 def test_no_colour_is_nearly_black() -> None:

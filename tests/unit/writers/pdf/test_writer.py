@@ -11,7 +11,9 @@ from pydicom.uid import EncapsulatedPDFStorage
 from tests import segmentations
 from tests.validators import findings_of_dciodvfy
 from totalmap.errors import OutputError
+from totalmap.finding import Verdict
 from totalmap.origin_in_dicom import origin_of
+from totalmap.quality.assess import assess
 from totalmap.report_settings import Identify, ReportSection
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
@@ -101,6 +103,16 @@ def test_pdf_of_117_structures_has_three_pages_with_every_structure(crowded: Seg
     names = {"Gallbladder", "Left rib 12", "Vertebra C1", "Right iliopsoas muscle"}
     assert names <= set(document.words)
     assert "PHANTOM, TOTALMAP" in document.words
+
+
+def test_every_page_of_a_pdf_has_the_verdict_since_one_may_be_printed_alone(
+    crowded: Segmentation,
+) -> None:
+    rejected = crowded.with_assessment(assess(crowded))
+    assert rejected.verdict is Verdict.REJECT
+    document = pdf_document(rejected, SETTINGS)
+    verdicts = [word for word in document.words if word.startswith("REJECTED BY QUALITY CONTROL")]
+    assert len(verdicts) == document.pages == 3
 
 
 def test_read_back_of_a_pdf_finds_another_document_and_another_header(

@@ -8,14 +8,27 @@ from numpy.typing import NDArray
 from tests import segmentations
 from tests.phantom.study import CORONAL, SAGITTAL, SeriesSpec, write_series
 from tests.segmentations import MODEL, RULE, TASK, segmentation_of, volume_of
+from totalmap.finding import Assessment, Finding, Severity
+from totalmap.quality.assess import assess
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
 from totalmap.texts.catalogue import Language, texts_in
 from totalmap.writers.dicom.codes import structure_code
-from totalmap.writers.presentation.structure_tables import Row, system_tables
-from totalmap.writers.preview.page_drawing import AMBER, BAND, HEIGHT, WIDTH, Page, heading
+from totalmap.writers.presentation.finding_summary import finding_summary
+from totalmap.writers.presentation.structure_tables import Row, key_volumes, system_tables
+from totalmap.writers.preview.page_drawing import (
+    AMBER,
+    BAND,
+    HEIGHT,
+    WIDTH,
+    Box,
+    Canvas,
+    Page,
+    heading,
+)
 from totalmap.writers.preview.pages import drawn_pages, render_pages
 from totalmap.writers.preview.painting import grey_window
+from totalmap.writers.preview.summary_panel import SummaryPanel
 
 SETTINGS = Settings()
 ENGLISH = texts_in(Language.ENGLISH)
@@ -187,6 +200,48 @@ def test_every_page_has_series_and_date_and_the_legend_has_totals_of_organs_in_p
     for total in ("Lungs, total", "Right lung, total", "Kidneys, total"):
         assert total in pages[0]
         assert total in pages[-1]
+
+
+def test_long_verdict_has_two_lines_that_can_be_read(true_segmentation: Segmentation) -> None:
+    reason = "The images may be mirrored, or the patient has a situs inversus. " * 3
+    finding = Finding(code="SITUS", severity=Severity.REVIEW, sentence=reason)
+    doubted = true_segmentation.with_assessment(Assessment(findings=(finding,)))
+    page = empty_page(doubted)
+    start = page.words.index("AI result, not verified, not for diagnosis") + 1
+    lines = page.words[start : start + 2]
+    assert " ".join(lines) == f"NEEDS REVIEW: {reason}".strip()
+    both = page.pixels()[BAND + 4 : 2 * BAND + 4]
+    dark = np.flatnonzero(both.max(axis=2).min(axis=1) < 100)
+    assert 2 < dark[0] < dark[-1] < BAND - 2, "letters within the band"
+
+
+def test_axial_views_of_a_short_series_are_few_and_at_least_5_mm_apart(tmp_path: Path) -> None:
+    spec = replace(CUBE, n_slices=30, slice_spacing_mm=1.0)
+    views = words_of(segmentation_of(write_series(tmp_path, 1, spec)))[1]
+    images = sorted(int(word.removeprefix("Im ")) for word in views if word.startswith("Im "))
+    assert len(images) == 6
+    assert min(np.diff(images)) >= 5
+
+
+def test_short_findings_are_shown_in_large_text(crowded: Segmentation) -> None:
+    """Words have the largest size at which the findings and the volumes fit."""
+    few, many = (
+        SummaryPanel(
+            findings=findings,
+            legend=(),
+            key_volumes=key_volumes(crowded, ENGLISH),
+            box=Box(1044, 138, 1564, 1152),
+            texts=ENGLISH,
+        )
+        for findings in ((), finding_summary(crowded.with_assessment(assess(crowded)), ENGLISH))
+    )
+    heights = []
+    for panel in (few, many):
+        canvas = Canvas(WIDTH, HEIGHT)
+        panel.draw(canvas)
+        title = canvas.pixels()[138:162, 1044:1300]
+        heights.append(int((title.min(axis=2).max(axis=1) > 100).sum()))
+    assert heights[0] > heights[1]
 
 
 def test_letters_of_directions_stand_outside_of_the_views(true_segmentation: Segmentation) -> None:
