@@ -21,7 +21,7 @@ from totalmap.dicom.geometry import Geometry, canonical_affine_lps, to_canonical
 from totalmap.dicom.header import BROKEN_FILE
 from totalmap.dicom.series_selection import Selection
 from totalmap.dicom.slice_audit import audit_stack
-from totalmap.dicom.split_into_stacks import split_study
+from totalmap.dicom.split_study_into_stacks import split_study
 from totalmap.dicom.stacks import Stack
 from totalmap.dicom.study import Study
 from totalmap.dicom.volume import build_volume
@@ -32,7 +32,7 @@ from totalmap.measure.label_statistics import Labels
 from totalmap.origin_in_dicom import Origin, origin_of
 from totalmap.quality.assess import assess
 from totalmap.quality.plausibility.anatomy_table import known_structures, vertebra_name
-from totalmap.quality.plausibility.body_statistics import vertebrae_in
+from totalmap.quality.plausibility.structure_statistics_lookup import vertebrae_in
 from totalmap.quality.suitability.assess_suitability import with_suitability
 from totalmap.segmentation import InferenceLabels, Segmentation
 from totalmap.settings import GeometrySection

@@ -16,8 +16,8 @@ from openvino import Core, InferRequest, Model  # noqa: E402
 from openvino.frontend import FrontEndManager  # noqa: E402
 from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder  # noqa: E402
 
-from totalmap.engine.arithmetic.feature_network import FeatureNetwork  # noqa: E402
 from totalmap.engine.arithmetic.last_layer import LastLayer  # noqa: E402
+from totalmap.engine.arithmetic.split_off_last_layer import FeatureNetwork  # noqa: E402
 
 # Tracing needs an example with several voxels at the bottom of the U-Net.
 _VOXELS_AT_THE_BOTTOM = 2
