@@ -125,7 +125,9 @@ def _drawn(random: Random, largest_mm: float) -> Shape:
 
 
 def _thin(shape: Shape) -> Shape:
-    columns, rows, slices = map(min, shape.voxels, THIN)
+    columns, rows, slices = (
+        min(voxels, most) for voxels, most in zip(shape.voxels, THIN, strict=True)
+    )
     return Shape((columns, rows, slices), shape.spacing_mm)
 
 
