@@ -4,8 +4,8 @@ import sys
 
 from app.stack_size import restart_with_larger_stack
 from app.stop_signals import hold_stop_signals
+from totalmap.environment_variables import prepare_threads
 from totalmap.import_without_collection import no_collection_during_imports
-from totalmap.process_environment import prepare_threads
 
 if __name__ == "__main__":
     hold_stop_signals()

@@ -32,9 +32,9 @@ from operators.series_selector import SeriesSelectorOperator
 from operators.study_loader import StudyLoaderOperator
 from operators.volume_builder import VolumeBuilderOperator
 from totalmap.engine.engine import Engine
+from totalmap.environment_variables import processor_threads
 from totalmap.errors import ConfigError, OutputError
 from totalmap.open_input import InputKind, OpenedInput
-from totalmap.process_environment import processor_threads
 from totalmap.run_log import RunLog
 from totalmap.settings import ResultKind, Settings
 from totalmap.writers.all_or_nothing import Release

@@ -7,8 +7,8 @@ from app.argument_parser_base import ArgumentParser
 from app.run_study import RunRequest, run_application
 from totalmap import log
 from totalmap.default_locations import DEFAULT_MODELS, DEFAULT_SETTINGS
+from totalmap.environment_variables import process_environment
 from totalmap.errors import ConfigError, TotalMapError
-from totalmap.process_environment import process_environment
 
 INPUT_VARIABLE = "HOLOSCAN_INPUT_PATH"
 

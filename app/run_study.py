@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from app.foreign_errors import foreign_errors_translated
 from app.stop_signals import stop_signals_answered
 from totalmap import log
-from totalmap.allocator import keep_freed_memory
 from totalmap.engine.tasks import load_task
 from totalmap.errors import (
     ConfigError,
@@ -20,6 +19,7 @@ from totalmap.errors import (
 )
 from totalmap.finding import Verdict
 from totalmap.import_without_collection import no_collection_during_imports
+from totalmap.keep_freed_memory import keep_freed_memory
 from totalmap.open_input import OpenedInput, open_input
 from totalmap.run_log import Observer, RunLog
 from totalmap.settings import Arithmetic, Overrides, Rejected, Settings, load_settings

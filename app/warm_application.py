@@ -4,10 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from app.run_study import RunOutcome, RunRequest, run_application
-from totalmap.allocator import give_back_freed_memory
 from totalmap.engine.engine import Engine
 from totalmap.engine.memory_reservation import wait_for_others
 from totalmap.errors import TotalMapError
+from totalmap.keep_freed_memory import give_back_freed_memory
 from totalmap.open_input import OpenedInput
 from totalmap.run_log import Observer
 from totalmap.settings import QualitySection, SegmentationSection, load_settings

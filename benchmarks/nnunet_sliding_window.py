@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from totalmap.engine.network_loader import load_network
 from totalmap.engine.nnunet_plans import read_plans
-from totalmap.engine.normalize import scaling
+from totalmap.engine.normalize_intensity import scaling
 from totalmap.engine.predict import nonzero_box, overwrite_labels
 from totalmap.engine.tasks import SubModel, Task
 

@@ -1,6 +1,7 @@
 """Measures the seconds that commands need to start: every help, `inspect`, the application.
 
-    python -m benchmarks.startup [--runs 7] [--instances 10000] [--commands-only] [--output FILE]
+    python -m benchmarks.startup [--runs 7] [--instances 10000] [--helps "models list" ...]
+        [--commands-only] [--output FILE]
 
 Each command is a process of its own. Its first run is not counted. The table has the median and the
 range of the runs, and the median of the processor time, which a busy machine changes less.
@@ -58,13 +59,18 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--instances", type=int, default=10_000, help="of the large study")
     parser.add_argument(
+        "--helps", nargs="*", metavar="COMMAND", help="only the helps of these; default: of all"
+    )
+    parser.add_argument(
         "--commands-only", action="store_true", help="without large study, application and peer"
     )
     parser.add_argument("--output", type=Path, help="also write the table to this file")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        timed = [*_helps(), _inspect(folder)]
+        wanted = None if given.helps is None else [help_name(name.split()) for name in given.helps]
+        timed = [shown for shown in helps() if wanted is None or shown.name in wanted]
+        timed.append(_inspect(folder))
         if not given.commands_only:
             timed.append(_inspect_large(folder, given.instances))
             timed += [_application(folder), Timed(name="import monai.deploy.core", words=PEER)]
@@ -79,7 +85,12 @@ def main() -> None:
         write_report(given.output, title, "benchmarks.startup", __doc__, table)
 
 
-def _helps() -> Iterator[Timed]:
+def help_name(words: Sequence[str]) -> str:
+    """Returns the name in the table of the help of a command, such as `models list`."""
+    return " ".join(("totalmap", *words, "--help"))
+
+
+def helps() -> Iterator[Timed]:
     """Yields the help of every command and every group of commands."""
 
     def below(words: tuple[str, ...], command: Any) -> Iterator[tuple[str, ...]]:
@@ -89,7 +100,7 @@ def _helps() -> Iterator[Timed]:
 
     for words in below((), typer.main.get_command(app)):
         yield Timed(
-            name=" ".join(("totalmap", *words, "--help")),
+            name=help_name(words),
             words=(TOTALMAP, *words, "--help"),
             limit_seconds=HELP_LIMIT_SECONDS,
         )

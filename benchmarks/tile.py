@@ -20,13 +20,13 @@ import torch
 
 from benchmarks.speed.network_sizes import PATCH_SIZES, REAL_FEATURES, WIDEST
 from tests.networks import build_models
-from totalmap.allocator import keep_freed_memory
 from totalmap.engine.arithmetic.exact_network import ExactNetwork
 from totalmap.engine.arithmetic.network_interface import TileNetwork
 from totalmap.engine.arithmetic.openvino_network import OpenVinoNetwork
 from totalmap.engine.network_loader import load_network
 from totalmap.engine.nnunet_plans import read_plans
 from totalmap.engine.tasks import load_task
+from totalmap.keep_freed_memory import keep_freed_memory
 from totalmap.settings import Variant
 
 Logits = Callable[[torch.Tensor], torch.Tensor]

@@ -7,7 +7,7 @@ import typer
 
 from cli.errors import errors_to_exit_status
 from cli.options import Config
-from deploy.site import Priority, Site, Target
+from deploy.site_options import Priority, Site, Target
 from totalmap.default_locations import DEFAULT_SETTINGS
 from totalmap.errors import ExitStatus
 
@@ -25,7 +25,7 @@ _NEXT_PAGE = {
 _DEFAULTS = Site()
 
 
-# The options of a site (deploy/site.py), with their help texts.
+# The options of a site (deploy/site_options.py), with their help texts.
 _AeTitle = Annotated[str, typer.Option(help="AE title that studies are sent to.")]
 _Pacs = Annotated[
     str, typer.Option(help="Informatics Gateway's name of the PACS that gets the results.")

@@ -9,7 +9,7 @@ import typer
 from cli.errors import errors_to_exit_status
 from cli.options import Config, Models
 from totalmap.default_locations import ADOPTED, DEFAULT_MODELS, DEFAULT_SETTINGS, RELEASES_URL
-from totalmap.process_environment import prepare_threads
+from totalmap.environment_variables import prepare_threads
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from app.stack_size import restart_with_larger_stack
 from app.stop_signals import hold_stop_signals
-from totalmap.process_environment import prepare_threads
+from totalmap.environment_variables import prepare_threads
 
 if TYPE_CHECKING:
     from rich.console import Console

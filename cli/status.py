@@ -10,6 +10,14 @@ from gateway.config import GatewaySettings
 from gateway.folder_locks import running_machines
 from gateway.store.clock_record import ClockRecord
 from gateway.store.conflicts import ConflictList
+from gateway.store.counts_for_page_and_metrics import (
+    Group,
+    arriving_studies,
+    count_jobs,
+    destinations,
+    is_idle,
+    list_jobs,
+)
 from gateway.store.database import Database, open_existing_database
 from gateway.store.destination_states import (
     DestinationState,
@@ -19,14 +27,6 @@ from gateway.store.destination_states import (
 )
 from gateway.store.file_storage import BYTES_PER_GB, free_bytes
 from gateway.store.job import Job
-from gateway.store.overview import (
-    Group,
-    arriving_studies,
-    count_jobs,
-    destinations,
-    is_idle,
-    list_jobs,
-)
 from gateway.store.workers import LOST_SECONDS, WorkerList
 
 ID_CHARACTERS = 12

@@ -19,11 +19,11 @@ from gateway.heartbeat import Heartbeat
 from gateway.process_ending import STOP_SIGNALS, Ending, end_signals
 from gateway.recent_log import keep_recent_log
 from totalmap import log
+from totalmap.environment_variables import chosen_threads, prepare_threads
 from totalmap.errors import ResourceError, TotalMapError, internal_error
 from totalmap.import_without_collection import no_collection_during_imports
 from totalmap.log import get_logger
 from totalmap.machine_limits import usable_processors
-from totalmap.process_environment import chosen_threads, prepare_threads
 
 _PR_SET_PDEATHSIG = 1
 _NOT_FOR_OTHERS = 0o077

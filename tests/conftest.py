@@ -10,10 +10,11 @@ import pytest
 import structlog
 
 import app  # noqa: F401  before any test imports Holoscan
-from tests.networks import build_models
+from tests.networks import GALLBLADDER, VERTEBRA, build_finder, build_models
 from tests.peer import Peer
 from tests.phantom.study import WrittenSeries, write_series
 from tests.segmentations import segmentation_of
+from totalmap.engine.tasks import load_task
 from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings, Variant, load_settings
 
@@ -41,8 +42,14 @@ def _logging_of_its_own() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _cache_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Keeps what is proven about this machine out of the developer's cache, and not for long."""
-    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+    """Keeps what is proven about this machine out of the developer's cache, and not for long.
+
+    The processes of `make test` share it, so that each shortcut is proven once.
+    """
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "cache"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    os.environ["XDG_CACHE_HOME"] = str(folder)
 
 
 @pytest.fixture(scope="session")
@@ -82,6 +89,13 @@ def real_ct() -> Path:
 def fast_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A narrow random 3 mm network."""
     return build_models(tmp_path_factory.mktemp("fast-models"), Variant.FAST)
+
+
+@pytest.fixture(scope="session")
+def quick_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A 3 mm network that labels bones and takes no time, for tests of the way of a study."""
+    folder = tmp_path_factory.mktemp("quick-models")
+    return build_finder(folder, load_task("total", Variant.FAST), GALLBLADDER, bone_label=VERTEBRA)
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,8 +35,10 @@ QUIET_SECONDS = 0.5
 SECONDS_PER_HOUR = 3600
 # A study that is segmented in seconds: one tile of the demo model.
 SMALL = SeriesSpec(rows=64, columns=64, n_slices=30, pixel_spacing_mm=(4.4, 4.4))
+# For tests of the way of a study, which do not look at its results.
+FEW_RESULTS = ("seg", "sr")
 # What is found in so small a study is, rightly, not always believed.
-_DELIVER_ALL = {"quality": {"rejected": "deliver"}}
+_DELIVER_ALL: dict[str, Any] = {"quality": {"rejected": "deliver"}}
 # No sender is too slow for it.
 _PATIENT = {"request_seconds": NEVER_SECONDS, "idle_seconds": NEVER_SECONDS}
 _CLOCK = """
@@ -205,14 +207,22 @@ class Service:
 
 @contextmanager
 def running_service(
-    folder: Path, **sections: Mapping[str, Any] | list[Any] | str
+    folder: Path,
+    result_kinds: Sequence[str] | None = None,
+    **sections: Mapping[str, Any] | list[Any] | str,
 ) -> Iterator[Service]:
     """Yields a gateway in a folder, with the given settings and short waits.
 
     Whatever the verdict on results, they are delivered, but for `work={"settings_file": None}`.
+
+    Args:
+        folder: Holds its settings and its storage folder.
+        result_kinds: The kinds of results that it makes; None: those of app.yaml.
+        **sections: Sections of gateway.yaml.
     """
     settings_file = folder / "app.yaml"
-    write_overlay(DEFAULT_SETTINGS, _DELIVER_ALL, "auto", settings_file)
+    kinds = {} if result_kinds is None else {"results": {"kinds": [*result_kinds]}}
+    write_overlay(DEFAULT_SETTINGS, _DELIVER_ALL | kinds, "auto", settings_file)
     receive = {"port": free_port(), "processes": 1, "keep_free_gb": 0.1, **_PATIENT}
     web = {"port": free_port()}
     complete = {"quiet_seconds": QUIET_SECONDS, "quiet_unreleased_seconds": NEVER_SECONDS}

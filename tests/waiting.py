@@ -12,6 +12,9 @@ WAIT_SECONDS = 600
 # For a time-out of the program under test, or of its peer, that must not expire in a test.
 NEVER_SECONDS = 10 * WAIT_SECONDS
 LOOK_SECONDS = 0.005
+LONGEST_PAUSE_SECONDS = 0.25
+# Of the processor time of a look, so that a wait takes a tenth of a processor from the program.
+PAUSE = 9
 
 
 def wait_until(
@@ -22,7 +25,10 @@ def wait_until(
 ) -> None:
     """Returns when a condition holds, and acts before each check; fails if it never holds."""
     deadline = time.monotonic() + seconds
+    begun = time.thread_time()
     while not is_so():
         assert time.monotonic() < deadline, f"after {seconds:g} s: not {what}"
         act()
-        time.sleep(LOOK_SECONDS)
+        pause = PAUSE * (time.thread_time() - begun)
+        time.sleep(min(max(pause, LOOK_SECONDS), LONGEST_PAUSE_SECONDS))
+        begun = time.thread_time()

@@ -23,7 +23,7 @@ from totalmap.dicom.geometry import Geometry
 from totalmap.dicom.header import BROKEN_FILE
 from totalmap.dicom.series_selection import Selection
 from totalmap.dicom.slice_audit import audit_stack
-from totalmap.dicom.split_into_stacks import split_study
+from totalmap.dicom.split_study_into_stacks import split_study
 from totalmap.dicom.stacks import Stack
 from totalmap.dicom.study import Study
 from totalmap.display_names import is_structure, known_names

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from totalmap.environment_variables import process_environment
 from totalmap.log import get_logger
-from totalmap.process_environment import process_environment
 
 log = get_logger()
 

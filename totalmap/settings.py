@@ -18,9 +18,9 @@ from pydantic import (
 from totalsegmentator.map_to_binary import class_map
 from totalsegmentator.registry import task_modality
 
+from totalmap.environment_variables import process_environment
 from totalmap.errors import ConfigError
 from totalmap.log import LogFormat
-from totalmap.process_environment import process_environment
 from totalmap.report_settings import ReportSection
 from totalmap.result_options import (
     NiftiGrid,
@@ -32,7 +32,7 @@ from totalmap.result_options import (
 from totalmap.selection_settings import SelectionSection
 from totalmap.settings_errors import key_elsewhere, not_one_of
 from totalmap.settings_file import Section, read_sections, validated
-from totalmap.suggestions import did_you_mean, nearest, quoted_if_close
+from totalmap.suggest_similar_words import did_you_mean, nearest, quoted_if_close
 
 # Sources that override the settings file, in messages.
 _OVERRIDING_SOURCES = ("the environment", "the arguments")

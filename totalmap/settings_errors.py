@@ -11,7 +11,7 @@ from typing import Any, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from totalmap.suggestions import did_you_mean, nearest, quoted_if_close
+from totalmap.suggest_similar_words import did_you_mean, nearest, quoted_if_close
 
 _OUT_OF_RANGE = frozenset(
     {"greater_than", "greater_than_equal", "less_than", "less_than_equal", "int_from_float"}

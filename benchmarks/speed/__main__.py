@@ -3,7 +3,7 @@
     python -m benchmarks.speed [--variant fast full] [--arithmetic exact compiled bf16]
         [--warm exact] [--boxes exact compiled] [--runs 2] [--peer-runs 2] [--warm-runs 1]
         [--narrow] [--patch 112 112 128] [--slices 224] [--size 512] [--spacing 0.8 1.5]
-        [--device cpu] [--output FILE]
+        [--device cpu] [--gemm-size 4096] [--output FILE]
 
 The contenders segment the same DICOM folder with the same networks, in turn: TotalSegmentator, our
 arithmetics exact, compiled and bf16, our warm engine, at 1.5 mm also our engine with each network
@@ -27,7 +27,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.report_file import NO_GPU, cpu_model
-from benchmarks.speed.arithmetic_limit import flop_of_tile, gemm_flop_per_second
+from benchmarks.speed.arithmetic_limit import GEMM_SIZE, flop_of_tile, gemm_flop_per_second
 from benchmarks.speed.contenders import (
     REPOSITORY,
     Arithmetic,
@@ -68,6 +68,7 @@ class Options:
 
     Attributes:
         patch_size: In voxels; None: the patch size of the real networks.
+        gemm_size: Rows and columns of the matrices that give the limit.
     """
 
     variants: tuple[Variant, ...]
@@ -84,6 +85,7 @@ class Options:
     pixel_mm: float
     slice_mm: float
     device: Device
+    gemm_size: int
     output: Path | None
 
 
@@ -132,6 +134,9 @@ def parse_options(arguments: Sequence[str] | None) -> Options:
         help="of pixels and of slices",
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument(
+        "--gemm-size", type=int, default=GEMM_SIZE, metavar="N", help="of the matrices of the limit"
+    )
     parser.add_argument("--output", type=Path, help="also write the report to this file")
     given = parser.parse_args(arguments)
     return Options(
@@ -149,6 +154,7 @@ def parse_options(arguments: Sequence[str] | None) -> Options:
         pixel_mm=given.spacing[0],
         slice_mm=given.spacing[1],
         device=given.device,
+        gemm_size=given.gemm_size,
         output=given.output,
     )
 
@@ -165,9 +171,9 @@ def _measure_all(options: Options, folder: Path) -> tuple[str, bool]:
         models = _build(folder / f"models-{variant}", variant, options)
         case = Case(variant=variant, source=source, models=models, device=options.device)
         race = Race(_contenders(case, options), folder)
-        before = _gemm_rates(options.device)
+        before = _gemm_rates(options)
         race.run()
-        after = _gemm_rates(options.device)
+        after = _gemm_rates(options)
         failed |= race.failed
         task = load_task("total", variant)
         limit = Limit(
@@ -237,9 +243,12 @@ def _features(options: Options) -> int:
     return NARROW_FEATURES if options.narrow else REAL_FEATURES
 
 
-def _gemm_rates(device: Device) -> dict[Precision, float]:
+def _gemm_rates(options: Options) -> dict[Precision, float]:
     print_progress("  measuring torch.mm")
-    return {name: gemm_flop_per_second(dtype, device) for name, dtype in DTYPES.items()}
+    return {
+        name: gemm_flop_per_second(dtype, options.device, options.gemm_size)
+        for name, dtype in DTYPES.items()
+    }
 
 
 def _start_once(folder: Path) -> None:

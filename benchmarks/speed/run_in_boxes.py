@@ -27,9 +27,9 @@ from totalmap.engine.resample import Resample
 from totalmap.engine.segment import Progress, find
 from totalmap.engine.task_margins import TaskMargins
 from totalmap.engine.tasks import Task, load_task
+from totalmap.environment_variables import prepare_threads
 from totalmap.log import configure
 from totalmap.private_cache import PrivateCache, cache_home
-from totalmap.process_environment import prepare_threads
 from totalmap.segmentation import ModelIdentity
 from totalmap.settings import Arithmetic, Search, Settings, Variant
 

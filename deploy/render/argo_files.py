@@ -21,7 +21,7 @@ from deploy.render.write_clinical_workflow import (
     TEMPLATE_NAME,
     argo_clinical_workflow,
 )
-from deploy.site import Application, Priority, Site
+from deploy.site_options import Application, Priority, Site
 from totalmap.errors import ExitStatus
 
 SERVICE_ACCOUNT = "totalmap"

@@ -6,7 +6,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from deploy.render.write_clinical_workflow import docker_clinical_workflow
-from deploy.site import Application, Site
+from deploy.site_options import Application, Site
 
 ORTHANC_IMAGE = "orthancteam/orthanc:24.6.1"
 

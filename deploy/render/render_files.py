@@ -6,7 +6,7 @@ from pathlib import Path
 
 from deploy.render.argo_files import argo_files
 from deploy.render.docker_files import docker_files
-from deploy.site import Site, Target, application
+from deploy.site_options import Site, Target, application
 from deploy.validate.validate_files import validate_texts
 from totalmap.errors import ConfigError
 from totalmap.settings import Settings

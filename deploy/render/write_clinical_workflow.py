@@ -11,7 +11,13 @@ from deploy.container_interface import (
     MODELS_VARIABLE,
     OUTPUT_FOLDER,
 )
-from deploy.site import DOCKER_GRACE_MINUTES, EXPORT_MINUTES, QUEUE_MINUTES, Application, Site
+from deploy.site_options import (
+    DOCKER_GRACE_MINUTES,
+    EXPORT_MINUTES,
+    QUEUE_MINUTES,
+    Application,
+    Site,
+)
 from deploy.validate.docker_task_rules import INPUT_ARTIFACT, OUTPUT_ARTIFACT, VARIABLE_PREFIX
 
 TASK_ID = "totalmap"

@@ -8,8 +8,8 @@ from deploy.validate.argo_pod_rules import ARGO_POD_RULES
 from deploy.validate.argo_template_rules import ARGO_TEMPLATE_RULES
 from deploy.validate.clinical_condition_rules import condition_faults
 from deploy.validate.clinical_task_rules import task_faults
+from deploy.validate.clinical_workflow_and_argo_template_rules import cross_file_faults
 from deploy.validate.clinical_workflow_rules import CLINICAL_WORKFLOW_RULES
-from deploy.validate.cross_file_rules import cross_file_faults
 from deploy.validate.file_fault import FileFault
 from deploy.validate.json_schema import DocumentKind, schema_faults
 from deploy.validate.read_argo_template import WorkflowTemplate, read_argo_template

@@ -8,7 +8,7 @@ from gateway.backup.sha256sums import BrokenBackup, Entry, copy_with_sha256, rea
 from gateway.config import GatewaySettings
 from gateway.folder_locks import only_gateway
 from gateway.job_queue import QUEUE_FILE
-from gateway.receive.recovery import repair
+from gateway.receive.recover_unrecorded_files import repair
 from gateway.store.database import LEDGER_FILE, Database, open_database, save_sqlite
 from gateway.store.file_storage import Storage
 from gateway.store.ledger import Ledger

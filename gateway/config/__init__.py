@@ -1,6 +1,6 @@
 """The settings of gateway.yaml, a module for each section."""
 
-from gateway.config.alarms import (
+from gateway.config.alarms_section import (
     EMAIL,
     AlarmKind,
     AlarmsSection,
@@ -8,8 +8,8 @@ from gateway.config.alarms import (
     MailEncryption,
     WebhookSection,
 )
-from gateway.config.audit import AuditSection, SyslogSection
-from gateway.config.deliver import (
+from gateway.config.audit_section import AuditSection, SyslogSection
+from gateway.config.deliver_section import (
     SENDER,
     DeliverSection,
     DestinationSection,
@@ -17,7 +17,7 @@ from gateway.config.deliver import (
     StowDestination,
     retry_seconds,
 )
-from gateway.config.receive import (
+from gateway.config.receive_section import (
     OrthancSection,
     ReceiveSection,
     SenderSection,
@@ -25,18 +25,18 @@ from gateway.config.receive import (
     TlsSection,
     WatchedFolderSection,
 )
-from gateway.config.retention import RetentionSection
+from gateway.config.retention_section import RetentionSection
 from gateway.config.roles import Role
-from gateway.config.rules import CompleteSection, RuleSection
+from gateway.config.rules_section import CompleteSection, RuleSection
 from gateway.config.settings import (
     GatewaySettings,
     load_gateway_settings,
     systemd_socket,
     use_gpu,
 )
-from gateway.config.supervise import MemorySection, SuperviseSection
-from gateway.config.web import OidcSection, WebSection
-from gateway.config.work import ContainerSection, RunnerKind, WorkSection
+from gateway.config.supervise_section import MemorySection, SuperviseSection
+from gateway.config.web_section import OidcSection, WebSection
+from gateway.config.work_section import ContainerSection, RunnerKind, WorkSection
 
 __all__ = [
     "EMAIL",

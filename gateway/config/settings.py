@@ -9,20 +9,20 @@ from typing import Self
 from pydantic import Field, model_validator
 from totalsegmentator.map_to_binary import class_map
 
-from gateway.config.alarms import AlarmsSection
-from gateway.config.audit import AuditSection
-from gateway.config.deliver import SENDER, DeliverSection, DestinationSection
-from gateway.config.receive import ReceiveSection
-from gateway.config.retention import RetentionSection
-from gateway.config.rules import CompleteSection, RuleSection
-from gateway.config.supervise import SuperviseSection
-from gateway.config.web import WebSection
-from gateway.config.work import WorkSection
+from gateway.config.alarms_section import AlarmsSection
+from gateway.config.audit_section import AuditSection
+from gateway.config.deliver_section import SENDER, DeliverSection, DestinationSection
+from gateway.config.receive_section import ReceiveSection
+from gateway.config.retention_section import RetentionSection
+from gateway.config.rules_section import CompleteSection, RuleSection
+from gateway.config.supervise_section import SuperviseSection
+from gateway.config.web_section import WebSection
+from gateway.config.work_section import WorkSection
 from totalmap.default_locations import DEFAULT_SETTINGS
 from totalmap.errors import ConfigError
 from totalmap.settings import load_settings
 from totalmap.settings_file import Section, read_sections, validated
-from totalmap.suggestions import did_you_mean, quoted_if_close
+from totalmap.suggest_similar_words import did_you_mean, quoted_if_close
 
 
 class GatewaySettings(Section):

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 
 from gateway.config import SENDER, GatewaySettings, RuleSection
 from gateway.rule_matching import compared_with_rules, match
+from gateway.store.current_images_of_study import content_digest, images
 from gateway.store.file_storage import Storage
 from gateway.store.job import Destinations, NewJob
 from gateway.store.ledger import KeptInstance
-from gateway.store.study_content import content_digest, images
 
 
 def decide(

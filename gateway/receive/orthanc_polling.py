@@ -23,7 +23,7 @@ from gateway.config import OrthancSection
 from gateway.config.named_files import read_secret, shown
 from gateway.receive.free_space import FreeSpace
 from gateway.receive.intake import Intake, ReceivedFile
-from gateway.receive.polling import polling
+from gateway.receive.periodic_callback import polling
 from gateway.store.database import Database
 from gateway.store.file_storage import Storage
 from gateway.store.ledger import Ledger

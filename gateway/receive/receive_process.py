@@ -12,7 +12,7 @@ from gateway.receive.intake import Intake
 from gateway.receive.listening_server import Leave
 from gateway.receive.orthanc_polling import polling_orthanc
 from gateway.receive.receiver_processes import running_receiver_processes
-from gateway.receive.recovery import recover
+from gateway.receive.recover_unrecorded_files import recover
 from gateway.receive.stow import running_stow
 from gateway.receive.watched_folder import watching
 from gateway.store.audit_events import record_received, record_shut_down, record_started_up

@@ -23,7 +23,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from gateway.config import WatchedFolderSection
 from gateway.receive.intake import Intake, ReceivedFile
-from gateway.receive.polling import polling
+from gateway.receive.periodic_callback import polling
 from gateway.store.file_storage import Storage
 from totalmap.dicom.bounded_reader import MAX_HEADER_BYTES, BoundedReader, Budget, SequenceSkipper
 from totalmap.dicom.file_reader import read_file_meta

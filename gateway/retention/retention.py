@@ -12,18 +12,17 @@ from itertools import islice
 
 from gateway.clock import Clock
 from gateway.config import GatewaySettings
-from gateway.retention.file_deletion import STEP_SECONDS, FileDeletion
-from gateway.retention.rules import (
+from gateway.retention.deletion_rules import (
     SECONDS_PER_DAY,
     history_may_go,
     results_may_go,
     sources_may_go,
 )
+from gateway.retention.file_deletion import STEP_SECONDS, FileDeletion
 from gateway.store.clock_record import ClockReading, ClockRecord
 from gateway.store.database import Connection, Database
 from gateway.store.events import EventKind, ObjectKind, record
 from gateway.store.file_storage import INPUT_NAME, Storage
-from gateway.store.retention_state import StudyState, lock_study, read_study_state
 from gateway.store.row_deletion import (
     count_results,
     delete_history,
@@ -39,6 +38,7 @@ from gateway.store.row_deletion import (
     studies_without_sources,
 )
 from gateway.store.study_index import delete_study_attributes
+from gateway.store.study_progress_for_retention import StudyState, lock_study, read_study_state
 from totalmap.log import get_logger
 
 # NTP moves a clock by less, unless the clock was wrong for long.

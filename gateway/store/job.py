@@ -93,7 +93,7 @@ class NewJob:
     Attributes:
         job_id: A digest of rule and content: the same again is the same job.
         sender: Who sent the newest image.
-        content_digest: The digest of the images (gateway/store/study_content.py).
+        content_digest: The digest of the images (gateway/store/current_images_of_study.py).
         content_until: The `arrival` of the last image (gateway/store/ledger.py).
         application: Sections of app.yaml that the rule overrides.
     """

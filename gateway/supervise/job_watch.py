@@ -14,10 +14,10 @@ from threading import Event, Thread
 
 from gateway.config import WorkSection
 from gateway.heartbeat import UnpausedClock
+from gateway.store.counts_for_page_and_metrics import is_idle
 from gateway.store.database import Database
 from gateway.store.job import Job, JobState
 from gateway.store.jobs import JobList
-from gateway.store.overview import is_idle
 from gateway.store.workers import WorkerList
 from gateway.supervise.supervised_process import Loss
 from totalmap.errors import ResourceError

@@ -16,7 +16,7 @@ from gateway.config.inherited_settings import InheritedSettings
 from gateway.heartbeat import HeartbeatTable, ProcessState, Silence
 from gateway.process_ending import FINISH_SIGNAL
 from gateway.store.ledger_damage import DamagedLedger
-from gateway.supervise.process_info import is_stopped, with_descendants
+from gateway.supervise.read_process_state import is_stopped, with_descendants
 from totalmap.errors import ConfigError, ModelError, TotalMapError
 from totalmap.log import get_logger
 from totalmap.machine_limits import used_bytes

@@ -17,9 +17,14 @@ import yaml
 
 from gateway.config import GatewaySettings, load_gateway_settings
 from gateway.folder_locks import running_machines
+from gateway.store.bug_report_queries import (
+    check_file,
+    present_layout,
+    queue_counts,
+    recent_failures,
+)
 from gateway.store.database import LEDGER_FILE, look_at_database, open_existing_database
 from gateway.store.schema import LAYOUT
-from gateway.store.support_data import check_file, present_layout, queue_counts, recent_failures
 from gateway.support.describe_machine import (
     describe_machine,
     describe_versions,

@@ -21,10 +21,10 @@ from gateway.certificate_expiry import expiring_certificates
 from gateway.config import GatewaySettings, ReceiveSection
 from gateway.heartbeat import HeartbeatTable, HeartbeatWatch
 from gateway.login_attempts import parse_address
+from gateway.store.counts_for_page_and_metrics import count_overdue_studies, count_unqueued
 from gateway.store.database import Database
 from gateway.store.file_storage import BYTES_PER_GB, Storage
 from gateway.store.ledger_damage import DamagedLedger
-from gateway.store.overview import count_overdue_studies, count_unqueued
 from gateway.store.workers import LOST_SECONDS, WorkerList
 from totalmap.errors import ResourceError
 from totalmap.texts.catalogue import Message

@@ -4,6 +4,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from gateway.store.counts_for_page_and_metrics import (
+    DestinationHealth,
+    count_segmented_studies,
+    destinations,
+    oldest_waiting_at,
+)
 from gateway.store.destination_states import (
     DestinationState,
     DestinationStates,
@@ -11,12 +17,6 @@ from gateway.store.destination_states import (
     reachability,
 )
 from gateway.store.job import JobState
-from gateway.store.overview import (
-    DestinationHealth,
-    count_segmented_studies,
-    destinations,
-    oldest_waiting_at,
-)
 from gateway.store.workers import LOST_SECONDS, Worker
 from gateway.web.context import WebContext
 

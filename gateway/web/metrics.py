@@ -20,12 +20,7 @@ from gateway.certificate_expiry import certificates
 from gateway.store.alarm_messages import AlarmMessages
 from gateway.store.alarms import AlarmList
 from gateway.store.counter_totals import SEGMENTATION_LIMITS_SECONDS
-from gateway.store.database import Database
-from gateway.store.destination_states import DestinationStates
-from gateway.store.events import EventKind, ObjectKind
-from gateway.store.events_since_start import Counted
-from gateway.store.file_storage import BYTES_PER_GB
-from gateway.store.overview import (
+from gateway.store.counts_for_page_and_metrics import (
     arriving_studies,
     count_deliveries,
     count_instances,
@@ -34,6 +29,11 @@ from gateway.store.overview import (
     oldest_waiting_at,
     segmentation_seconds,
 )
+from gateway.store.database import Database
+from gateway.store.destination_states import DestinationStates
+from gateway.store.events import EventKind, ObjectKind
+from gateway.store.events_since_start import Counted
+from gateway.store.file_storage import BYTES_PER_GB
 from gateway.store.workers import LOST_SECONDS
 from gateway.web.context import WebContext
 from gateway.web.health import count_workers

@@ -6,10 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gateway.store.conflict import Conflict
-from gateway.store.deliveries import Delivery
-from gateway.store.events import Event, history
-from gateway.store.job import Job
-from gateway.store.overview import (
+from gateway.store.counts_for_page_and_metrics import (
     GROUP_STATES,
     ArrivingStudy,
     Group,
@@ -19,6 +16,9 @@ from gateway.store.overview import (
     deliveries_of,
     list_jobs,
 )
+from gateway.store.deliveries import Delivery
+from gateway.store.events import Event, history
+from gateway.store.job import Job
 from gateway.store.workers import LOST_SECONDS, Worker
 from gateway.web.conflict_page_data import ShownConflict, shown_conflicts
 from gateway.web.context import WebContext

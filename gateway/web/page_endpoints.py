@@ -9,7 +9,7 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 
 from gateway.conflict_detection import ConflictDetector
 from gateway.store.audit_events import record_viewed
-from gateway.store.overview import Group
+from gateway.store.counts_for_page_and_metrics import Group
 from gateway.web import page_data
 from gateway.web.authentication import AUTOMATIC
 from gateway.web.context import WebContext

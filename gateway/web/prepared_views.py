@@ -21,10 +21,10 @@ from threading import Lock, Thread
 
 from starlette.concurrency import run_in_threadpool
 
+from gateway.store.current_images_of_study import images
 from gateway.store.file_storage import STATUS_NAME, VIEW_NAME, Storage
 from gateway.store.job import Job
 from gateway.store.ledger import KeptInstance, Ledger
-from gateway.store.study_content import images
 from gateway.web.result_files import ResultFile
 from totalmap.errors import ResourceError
 from totalmap.log import get_logger

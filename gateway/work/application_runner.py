@@ -16,10 +16,10 @@ from app.warm_application import WarmApplication
 from gateway.config import ContainerSection
 from gateway.store.file_storage import INPUT_NAME, OUTPUT_NAME, SETTINGS_NAME, STATUS_NAME
 from gateway.store.job import NO_DOUBT, Judgement, KeptResult
+from totalmap.environment_variables import THREADS_VARIABLE, chosen_threads
 from totalmap.errors import MemoryInUse, ResourceError
 from totalmap.finding import Verdict
 from totalmap.log import get_logger
-from totalmap.process_environment import THREADS_VARIABLE, chosen_threads
 from totalmap.run_log import Observer
 
 log = get_logger()

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from gateway.config import WorkSection
+from gateway.store.current_images_of_study import content_digest, images
 from gateway.store.file_storage import INPUT_NAME, SETTINGS_NAME, Storage
 from gateway.store.job import Job
 from gateway.store.jobs import JobList
 from gateway.store.ledger import Ledger
-from gateway.store.study_content import content_digest, images
 from gateway.work.application_runner import Failure, Outcome, Runner
 from gateway.work.application_settings import write_overlay
 from totalmap.default_locations import DEFAULT_SETTINGS

@@ -24,9 +24,9 @@ from gateway.store.ledger import Ledger
 from gateway.store.workers import LOST_SECONDS, SEEN_SECONDS, WorkerList
 from gateway.work.application_runner import ContainerRunner, Runner, WarmRunner, container_name
 from gateway.work.job_execution import JobExecutor
-from totalmap.allocator import keep_freed_memory
 from totalmap.default_locations import DEFAULT_MODELS
 from totalmap.errors import ResourceError
+from totalmap.keep_freed_memory import keep_freed_memory
 from totalmap.log import get_logger
 
 LOOK_SECONDS = 1.0

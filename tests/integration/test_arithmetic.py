@@ -12,12 +12,12 @@ from tests.phantom.study import SeriesSpec, write_series
 from tests.segmentations import volume_of
 from totalmap.dicom.geometry import to_canonical
 from totalmap.dicom.volume import Volume
-from totalmap.engine.arithmetic.feature_network import FeatureNetwork
+from totalmap.engine.arithmetic.split_off_last_layer import FeatureNetwork
 from totalmap.engine.bf16_agreement import dice_by_label
 from totalmap.engine.inference_resampling import to_inference_grid
 from totalmap.engine.network_loader import load_network
 from totalmap.engine.nnunet_plans import read_plans
-from totalmap.engine.normalize import scaling
+from totalmap.engine.normalize_intensity import scaling
 from totalmap.engine.predict import Networks
 from totalmap.engine.resample import resample_labels
 from totalmap.engine.tasks import Task, load_task

@@ -9,6 +9,7 @@ from tests.servers import require_program
 from tests.waiting import WAIT_SECONDS
 
 SMALL = "--narrow --patch 64 64 64 --variant fast --arithmetic exact --runs 1 --slices 20 --size 64"
+SMALL += " --gemm-size 512"
 
 
 def test_the_speed_benchmark_writes_its_table(tmp_path: Path) -> None:
@@ -41,10 +42,10 @@ def test_the_speed_benchmark_writes_its_table(tmp_path: Path) -> None:
 def test_the_sweep_of_shapes_finds_no_voxel_that_differs_from_totalsegmentator(
     tmp_path: Path,
 ) -> None:
-    """Its first shape is one in which 6,860 voxels differed."""
+    """Its first shape has the columns of one in which 6,860 voxels differed in the last column."""
     report = tmp_path / "exactness.md"
     command = [sys.executable, "-m", "benchmarks.exactness", "--shapes", "2", "--narrow"]
-    command += ["--variant", "fast", "--output", str(report)]
+    command += ["--variant", "fast", "--thin", "--output", str(report)]
     done = subprocess.run(
         command, cwd=REPOSITORY, capture_output=True, text=True, timeout=WAIT_SECONDS, check=False
     )

@@ -5,10 +5,9 @@ from pathlib import Path
 from gateway.store.deliveries import DeliveryState
 from gateway.store.job import Job, JobState
 from tests.archive import running_archive
-from tests.conftest import DEMO_MODELS
 from tests.integration.test_worker_kills import send_study
 from tests.servers import LOOPBACK, free_port
-from tests.service import Service, running_service
+from tests.service import FEW_RESULTS, Service, running_service
 from tests.waiting import wait_until
 
 STUDIES = 2
@@ -26,14 +25,15 @@ def attempts(service: Service, job: Job) -> int:
 
 
 def test_a_destination_that_was_away_for_a_day_gets_all_results_and_delays_no_other(
-    tmp_path: Path,
+    quick_models: Path, tmp_path: Path
 ) -> None:
     port = free_port()
     with (
         running_archive() as archive,
         running_service(
             tmp_path,
-            work={"models_folder": str(DEMO_MODELS)},
+            FEW_RESULTS,
+            work={"models_folder": str(quick_models)},
             rules=[{"name": "ct", "destinations": ["away", "archive"]}],
             destinations=[
                 {"name": "archive", "dicom": archive.destination},

@@ -30,7 +30,7 @@ from tests.conftest import DEMO_MODELS
 from tests.phantom.study import SeriesSpec, write_series
 from tests.sending import associate
 from tests.servers import LOOPBACK, free_port
-from tests.service import SMALL, Service, running_service
+from tests.service import FEW_RESULTS, SMALL, Service, running_service
 from tests.waiting import WAIT_SECONDS, wait_until
 from totalmap.finding import REJECTION_NOTE
 
@@ -344,6 +344,7 @@ def test_a_drain_finishes_and_delivers_all_jobs_and_ends_the_gateway(
 ) -> None:
     with running_service(
         tmp_path,
+        FEW_RESULTS,
         work={"models_folder": str(DEMO_MODELS)},
         rules=[{"name": "ct", "destinations": ["archive"]}],
         destinations=[{"name": "archive", "dicom": archive.destination}],

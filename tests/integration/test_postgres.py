@@ -14,7 +14,7 @@ from gateway.store.workers import LOST_SECONDS, WorkerList
 from tests.conftest import DEMO_MODELS
 from tests.integration.test_worker_kills import at_stage, send_study
 from tests.postgres import running_postgres
-from tests.service import Service, running_service
+from tests.service import FEW_RESULTS, Service, running_service
 from tests.waiting import wait_until
 
 TAKEN_OVER_SECONDS = 60
@@ -24,7 +24,9 @@ TAKEN_OVER_SECONDS = 60
 def service(tmp_path: Path) -> Iterator[Service]:
     with (
         running_postgres() as url,
-        running_service(tmp_path, ledger_url=url, work={"models_folder": str(DEMO_MODELS)}) as one,
+        running_service(
+            tmp_path, FEW_RESULTS, ledger_url=url, work={"models_folder": str(DEMO_MODELS)}
+        ) as one,
     ):
         yield one
 

@@ -19,10 +19,9 @@ from pydicom.uid import SegmentationStorage
 
 from gateway.store.ledger import Ledger
 from tests.archive import running_archive
-from tests.conftest import DEMO_MODELS
 from tests.phantom.study import write_series
 from tests.sending import associate
-from tests.service import SMALL, Service, running_service
+from tests.service import FEW_RESULTS, SMALL, Service, running_service
 from tests.waiting import WAIT_SECONDS, wait_until
 
 KILLS = int(os.environ.get("KILLS", "3"))
@@ -111,14 +110,17 @@ def _is_further(sender: Sender, before: int) -> bool:
     return sender.n_acknowledged > before or sender.holds_the_last
 
 
-def test_every_study_is_segmented_once_while_the_receiver_is_killed(tmp_path: Path) -> None:
+def test_every_study_is_segmented_once_while_the_receiver_is_killed(
+    quick_models: Path, tmp_path: Path
+) -> None:
     studies = [study(tmp_path / str(seed), 200 + seed) for seed in range(STUDIES)]
     with (
         running_archive() as archive,
         running_service(
             tmp_path,
+            FEW_RESULTS,
             receive={"processes": 2},
-            work={"models_folder": str(DEMO_MODELS)},
+            work={"models_folder": str(quick_models)},
             rules=[{"name": "ct", "destinations": ["archive"]}],
             destinations=[{"name": "archive", "dicom": archive.destination}],
         ) as service,

@@ -10,17 +10,19 @@ from gateway.store.database import LEDGER_FILE, open_database
 from gateway.store.events import history
 from gateway.store.job import JobState
 from gateway.store.jobs import JobList
-from tests.conftest import DEMO_MODELS, REPOSITORY
+from tests.conftest import REPOSITORY
 from tests.postgres import running_postgres
-from tests.service import running_service
+from tests.service import FEW_RESULTS, running_service
 
 OLD_STORE = REPOSITORY / "tests" / "store-0.1.0.zip"
 
 
-def test_jobs_that_version_0_1_0_queued_are_run_once(tmp_path: Path) -> None:
+def test_jobs_that_version_0_1_0_queued_are_run_once(quick_models: Path, tmp_path: Path) -> None:
     with ZipFile(OLD_STORE) as store:
         store.extractall(tmp_path / "storage")
-    with running_service(tmp_path, work={"models_folder": str(DEMO_MODELS)}) as service:
+    with running_service(
+        tmp_path, FEW_RESULTS, work={"models_folder": str(quick_models)}
+    ) as service:
         jobs = service.jobs.jobs(list(JobState))
         assert len(jobs) == 3
         for job in jobs:
@@ -47,7 +49,9 @@ def is_open(path: Path) -> bool:
     return bool(path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
 
 
-def test_a_ledger_that_is_migrated_to_postgres_segments_nothing_again(tmp_path: Path) -> None:
+def test_a_ledger_that_is_migrated_to_postgres_segments_nothing_again(
+    quick_models: Path, tmp_path: Path
+) -> None:
     storage = tmp_path / "storage"
     with ZipFile(OLD_STORE) as store:
         store.extractall(storage)
@@ -56,7 +60,7 @@ def test_a_ledger_that_is_migrated_to_postgres_segments_nothing_again(tmp_path: 
     with running_postgres() as url:
         migrate(GatewaySettings(storage_folder=storage, ledger_url=url))
         with running_service(
-            tmp_path, ledger_url=url, work={"models_folder": str(DEMO_MODELS)}
+            tmp_path, FEW_RESULTS, ledger_url=url, work={"models_folder": str(quick_models)}
         ) as service:
             for job in before.values():
                 after = service.wait_for(job, JobState.SEGMENTED)

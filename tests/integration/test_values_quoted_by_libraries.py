@@ -6,7 +6,6 @@ import pydicom
 import pytest
 
 from gateway.store.job import JobState
-from tests.conftest import DEMO_MODELS
 from tests.phantom.study import WrittenSeries, write_series
 from tests.service import SMALL, running_service
 from tests.waiting import wait_until
@@ -35,10 +34,10 @@ def write_telling_study(folder: Path) -> WrittenSeries:
 
 
 def test_no_process_of_the_gateway_logs_a_value_that_a_library_quotes(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    quick_models: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     series = write_telling_study(tmp_path / "study")
-    with running_service(tmp_path, work={"models_folder": str(DEMO_MODELS)}) as service:
+    with running_service(tmp_path, work={"models_folder": str(quick_models)}) as service:
         service.send(tmp_path / "study")
         header = pydicom.dcmread(series.paths[0], stop_before_pixels=True)
         job = service.job_of(header.StudyInstanceUID)

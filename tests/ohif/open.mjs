@@ -8,6 +8,8 @@ const { playwright, chromium, viewer, study, results, screenshots } = JSON.parse
 const { default: { chromium: browserType } } = await import(playwright);
 
 const TIMEOUT_MS = 300_000; // ends a hang
+// By default the page is asked before each frame, and each frame is drawn without a GPU.
+const POLL = { polling: 100 };
 const VIEWPORT = { width: 1200, height: 1150 }; // high enough for all segments
 const WITHOUT_GPU = ['--use-gl=angle', '--use-angle=swiftshader', '--enable-unsafe-swiftshader'];
 const AS_ROOT = process.getuid() === 0 ? ['--no-sandbox'] : [];
@@ -32,16 +34,16 @@ async function open(series, marker, screenshot, errors) {
   await page.route(url => url.origin !== viewer, route => route.abort());
   try {
     await page.goto(`${viewer}/viewer?StudyInstanceUIDs=${study}`);
-    await page.waitForFunction(isDrawn); // OHIF loses what is asked for earlier
+    await page.waitForFunction(isDrawn, undefined, POLL); // OHIF loses what is asked for earlier
     await page.locator(`#thumbnail-${await displaySetOf(page, series)}`).dblclick();
-    await page.waitForFunction(isLoaded);
+    await page.waitForFunction(isLoaded, undefined, POLL);
     await page.locator('[data-cy="panelSegmentation-btn"]').click();
     const segmentInList = page.getByText(marker, { exact: true });
     await segmentInList.waitFor();
     const segments = await page.evaluate(segmentsShown);
     await segmentInList.click(); // leads to the middle of the segment
     await page
-      .waitForFunction(showsMarker, marker)
+      .waitForFunction(showsMarker, marker, POLL)
       .catch(() => errors.push(`${marker} is not in sight after a click on it in the list`));
     await page.mouse.move(0, 0); // away from the segment, whose statistics would cover the image
     return segments;
@@ -54,10 +56,14 @@ async function open(series, marker, screenshot, errors) {
 }
 
 async function displaySetOf(page, series) {
-  const found = await page.waitForFunction(uid => {
-    const sets = window.services?.displaySetService?.getActiveDisplaySets() ?? [];
-    return sets.find(set => set.SeriesInstanceUID === uid)?.displaySetInstanceUID;
-  }, series);
+  const found = await page.waitForFunction(
+    uid => {
+      const sets = window.services?.displaySetService?.getActiveDisplaySets() ?? [];
+      return sets.find(set => set.SeriesInstanceUID === uid)?.displaySetInstanceUID;
+    },
+    series,
+    POLL
+  );
   return found.jsonValue();
 }
 

@@ -7,6 +7,8 @@ const { playwright, chromium, viewer, study, series, overlay, steps, screenshot 
 const { default: { chromium: browserType } } = await import(playwright);
 
 const TIMEOUT_MS = 300_000; // ends a hang
+// By default the page is asked before each frame, and each frame is drawn without a GPU.
+const POLL = { polling: 100 };
 const VIEWPORT = { width: 1300, height: 700 };
 const WITHOUT_GPU = ['--use-gl=angle', '--use-angle=swiftshader', '--enable-unsafe-swiftshader'];
 const AS_ROOT = process.getuid() === 0 ? ['--no-sandbox'] : [];
@@ -20,9 +22,9 @@ try {
   page.on('pageerror', error => errors.push(String(error)));
   await page.route(url => url.origin !== viewer, route => route.abort());
   await page.goto(`${viewer}/viewer?StudyInstanceUIDs=${study}`);
-  await page.waitForFunction(areDrawn, 1);
+  await page.waitForFunction(areDrawn, 1, POLL);
   await page.evaluate(showBoth, [series, overlay]);
-  await page.waitForFunction(areDrawn, 2);
+  await page.waitForFunction(areDrawn, 2, POLL);
   const seen = [];
   for (const { pane, images } of steps) {
     const box = await page.locator('[data-cy="viewport-pane"]').nth(pane).boundingBox();
@@ -30,9 +32,10 @@ try {
     for (let n = 0; n < Math.abs(images); n++) {
       const before = (await page.evaluate(positions))[pane];
       await page.mouse.wheel(0, 100 * Math.sign(images));
-      await page.waitForFunction(hasMoved, [pane, before]);
+      await page.waitForFunction(hasMoved, [pane, before], POLL);
     }
-    await page.waitForFunction(areEqual).catch(() => errors.push('the other does not follow'));
+    await page.waitForFunction(areEqual, undefined, POLL)
+      .catch(() => errors.push('the other does not follow'));
     seen.push(await page.evaluate(positions));
   }
   await page.mouse.move(0, 0);

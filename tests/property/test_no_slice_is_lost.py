@@ -17,7 +17,7 @@ from pydicom.uid import UID
 from tests.phantom import write_enhanced
 from tests.phantom.study import SeriesSpec, write_series
 from totalmap.dicom.series_selection import Judgement, judge
-from totalmap.dicom.split_into_stacks import split_study
+from totalmap.dicom.split_study_into_stacks import split_study
 from totalmap.dicom.study import read_study
 from totalmap.dicom.volume import Volume, build_volume
 from totalmap.quality.suitability.assess_suitability import assess_suitability

@@ -22,7 +22,7 @@ from totalmap.dicom.slice_audit import (
     typical_spacing_mm,
     unpacked_gb,
 )
-from totalmap.dicom.split_into_stacks import split_study
+from totalmap.dicom.split_study_into_stacks import split_study
 from totalmap.dicom.stacks import Stack
 from totalmap.dicom.study import Series, Study
 from totalmap.dicom.unused_slices import cover

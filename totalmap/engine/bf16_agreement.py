@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from totalmap.dicom.volume import Volume
 from totalmap.engine.inference_resampling import to_inference_grid
 from totalmap.engine.predict import Networks
-from totalmap.engine.task_support import why_unsupported
+from totalmap.engine.supported_tasks import why_unsupported
 from totalmap.engine.tasks import SUPPORTED_TASKS, Task, load_task, variants
 from totalmap.engine.weights_manifest import Agreement, Manifest, read_manifest, record_agreements
 from totalmap.errors import InputError

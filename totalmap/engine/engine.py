@@ -8,7 +8,7 @@ from totalmap.dicom.volume import Volume
 from totalmap.engine.confidence import second_opinion_task, segment_with_confidence
 from totalmap.engine.licence_rules import require_licences
 from totalmap.engine.segment import Progress
-from totalmap.engine.task_support import why_unsupported
+from totalmap.engine.supported_tasks import why_unsupported
 from totalmap.engine.tasks import Task, load_task
 from totalmap.engine.totalsegmentator_api import ApiSegmenter
 from totalmap.engine.weights import require_good_boxes

@@ -9,7 +9,8 @@ from totalmap.settings import Arithmetic
 # Peak bytes of a tile for each voxel and feature of the first stage, measured with networks of real
 # size (benchmarks/memory.py), and a fifth more.
 TILE_BYTES = {Arithmetic.EXACT: 32, Arithmetic.COMPILED: 24, Arithmetic.BF16: 16}
-# The same if freed memory is not kept (totalmap/allocator.py); the other arithmetics never keep it.
+# The same if freed memory is not kept (totalmap/keep_freed_memory.py); the other arithmetics never
+# keep it.
 SMALLER_TILE_BYTES = TILE_BYTES | {Arithmetic.EXACT: 29}
 
 _FLOAT32, _FLOAT16, _UINT8 = 4, 2, 1

@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from totalmap.allocator import give_back_freed_memory, keep_freed_memory, keep_no_memory
 from totalmap.engine.arithmetic.device_fallbacks import (
     Load,
     NetworkFallbacks,
@@ -36,7 +35,7 @@ from totalmap.engine.memory_reservation import (
 )
 from totalmap.engine.network_loader import load_network
 from totalmap.engine.nnunet_plans import Plans, read_plans
-from totalmap.engine.normalize import scaling
+from totalmap.engine.normalize_intensity import scaling
 from totalmap.engine.segment import Progress
 from totalmap.engine.sliding_window import TileCounter, predict_labels
 from totalmap.engine.task_margins import TaskMargins
@@ -57,6 +56,7 @@ from totalmap.engine.tile_source import (
 )
 from totalmap.engine.weights import VerifiedModel, require_good_bf16, verify_models
 from totalmap.errors import MemoryInUse, ModelError, ResourceError
+from totalmap.keep_freed_memory import give_back_freed_memory, keep_freed_memory, keep_no_memory
 from totalmap.log import get_logger
 from totalmap.segmentation import ModelIdentity
 from totalmap.settings import Arithmetic, Device, MemoryShort

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from totalmap.process_environment import processor_threads
+from totalmap.environment_variables import processor_threads
 
 Plane = NDArray[np.float64]
 Resample = Callable[

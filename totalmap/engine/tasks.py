@@ -25,7 +25,7 @@ from totalsegmentator.registry import TASKS, requires_license, task_modality
 from totalmap.errors import ConfigError
 from totalmap.settings import Search, Variant
 from totalmap.structures import Structure
-from totalmap.suggestions import did_you_mean, quoted_if_close
+from totalmap.suggest_similar_words import did_you_mean, quoted_if_close
 
 # The names of the variants in TASK_CONFIGS[...]["sub_modes"].
 _SUB_MODES = {Variant.FULL: "default", Variant.FAST: "fast", Variant.FASTEST: "fastest"}

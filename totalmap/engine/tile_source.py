@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from totalmap.engine.normalize import SMALLEST_STD, Scaling
+from totalmap.engine.normalize_intensity import SMALLEST_STD, Scaling
 from totalmap.engine.tile_layout import Slices, inside_padding
 
 

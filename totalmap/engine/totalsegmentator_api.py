@@ -29,9 +29,9 @@ from totalmap.engine.learnt_structures import narrowed, why_fewer
 from totalmap.engine.segment import Progress
 from totalmap.engine.tasks import WHOLE_BODY_TASKS, Task, load_task
 from totalmap.engine.weights import VerifiedModel, verify_models
+from totalmap.environment_variables import child_environment
 from totalmap.errors import ModelError, ResourceError
 from totalmap.log import get_logger
-from totalmap.process_environment import child_environment
 from totalmap.segmentation import EngineKind, InferenceLabels, Segmentation
 from totalmap.settings import Variant
 

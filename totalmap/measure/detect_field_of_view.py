@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from totalmap.dicom.geometry import Geometry
 from totalmap.dicom.pixels import Voxels
-from totalmap.process_environment import processor_threads
+from totalmap.environment_variables import processor_threads
 from totalmap.structures import Face
 
 Places = NDArray[np.intp]

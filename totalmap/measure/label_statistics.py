@@ -12,8 +12,8 @@ from scipy import ndimage
 
 from totalmap.dicom.geometry import Geometry
 from totalmap.dicom.pixels import Voxels
+from totalmap.environment_variables import processor_threads
 from totalmap.measure.detect_field_of_view import FieldOfView, field_of_view
-from totalmap.process_environment import processor_threads
 from totalmap.structures import Face
 
 Labels = NDArray[np.uint8] | NDArray[np.uint16]

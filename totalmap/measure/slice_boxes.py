@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from totalmap.environment_variables import processor_threads
 from totalmap.measure.label_statistics import Labels
-from totalmap.process_environment import processor_threads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from totalmap.finding import Assessment, Finding, Severity
 from totalmap.origin_in_dicom import Origin
 from totalmap.quality.assess import assess
 from totalmap.quality.plausibility.anatomy_table import known_structures, vertebra_name
-from totalmap.quality.plausibility.body_statistics import vertebrae_in
+from totalmap.quality.plausibility.structure_statistics_lookup import vertebrae_in
 from totalmap.quality.suitability.assess_suitability import with_suitability
 from totalmap.segmentation import InferenceLabels, Segmentation
 from totalmap.settings import GeometrySection

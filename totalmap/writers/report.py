@@ -24,9 +24,9 @@ from totalmap.texts.catalogue import Texts, texts_in
 from totalmap.writers.all_or_nothing import RESULTS_NAME, Release
 from totalmap.writers.dicom import identifiers
 from totalmap.writers.presentation.finding_summary import SummaryLine, finding_summary
-from totalmap.writers.presentation.identity import Fact, identity_of
+from totalmap.writers.presentation.patient_identification import Fact, identity_of
 from totalmap.writers.presentation.structure_tables import SystemTable, system_tables
-from totalmap.writers.presentation.wording import (
+from totalmap.writers.presentation.title_and_notices import (
     ai_notice,
     demo_notice,
     found_words,

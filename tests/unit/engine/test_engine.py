@@ -8,7 +8,7 @@ from tests.phantom.study import SeriesSpec, WrittenSeries, write_series
 from tests.segmentations import volume_of
 from tests.unit.test_run_log import Recorder
 from totalmap.engine.engine import Engine
-from totalmap.engine.task_support import why_unsupported
+from totalmap.engine.supported_tasks import why_unsupported
 from totalmap.engine.tasks import load_task
 from totalmap.errors import InputError, ModelError
 from totalmap.settings import SegmentationSection, Variant

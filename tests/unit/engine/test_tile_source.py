@@ -5,7 +5,7 @@ from acvl_utils.cropping_and_padding.padding import pad_nd_image
 from hypothesis import given
 from hypothesis import strategies as st
 
-from totalmap.engine.normalize import Scaling
+from totalmap.engine.normalize_intensity import Scaling
 from totalmap.engine.tile_layout import tiles
 from totalmap.engine.tile_source import CpuTileSource, DeviceTileSource, UploadedImage
 

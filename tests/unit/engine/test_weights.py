@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from tests.networks import build_task
-from totalmap.engine.task_support import why_unsupported
+from totalmap.engine.supported_tasks import why_unsupported
 from totalmap.engine.tasks import load_task
 from totalmap.engine.weights import require_good_bf16, verify_chain, verify_models
 from totalmap.engine.weights_manifest import (

@@ -9,7 +9,7 @@ import pytest
 
 from tests.networks import build_task, build_walk
 from tests.serving import serving
-from totalmap.engine.task_support import why_unsupported
+from totalmap.engine.supported_tasks import why_unsupported
 from totalmap.engine.tasks import SubModel, load_task
 from totalmap.engine.weights import verify_models
 from totalmap.engine.weights_download import install

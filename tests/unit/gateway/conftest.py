@@ -9,6 +9,7 @@ from gateway.receive.intake import Intake
 from gateway.store.database import Database
 from gateway.store.file_storage import Storage
 from gateway.store.ledger import Ledger
+from tests.ledgers import write_empty_ledger
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +25,7 @@ def storage(tmp_path: Path) -> Storage:
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    with Database(f"sqlite:///{tmp_path / 'ledger.sqlite'}") as opened:
+    with Database(write_empty_ledger(tmp_path)) as opened:
         yield opened
 
 

@@ -20,11 +20,11 @@ from gateway.config import (
 from gateway.receive.intake import Intake, ReceivedFile
 from gateway.store.conflict import Conflict, ConflictKind, ConflictState
 from gateway.store.conflicts import ConflictList
+from gateway.store.counts_for_page_and_metrics import is_idle
 from gateway.store.deliveries import DeliveryState
 from gateway.store.events import EventKind
 from gateway.store.job import Job, JobState
 from gateway.store.ledger import KeptInstance
-from gateway.store.overview import is_idle
 from tests.phantom.study import WrittenSeries
 from tests.unit.gateway.dispatch.test_dispatcher import DispatchBench, dispatching
 from tests.unit.gateway.store.test_jobs import SEG

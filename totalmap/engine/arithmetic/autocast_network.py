@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch.nn import functional
 
-from totalmap.engine.arithmetic.feature_network import FeatureNetwork
+from totalmap.engine.arithmetic.split_off_last_layer import FeatureNetwork
 
 _CONVOLUTIONS = (torch.nn.Conv3d, torch.nn.ConvTranspose3d)
 

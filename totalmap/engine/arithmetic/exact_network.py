@@ -15,12 +15,12 @@ from dynamic_network_architectures.building_blocks.simple_conv_blocks import (
     StackedConvBlocks,
 )
 
-from totalmap.allocator import give_back_freed_memory
-from totalmap.engine.arithmetic.feature_network import FeatureNetwork
 from totalmap.engine.arithmetic.last_layer import LastLayer
 from totalmap.engine.arithmetic.proven_shortcuts import Shortcut, keep_new_facts, layer_text
 from totalmap.engine.arithmetic.slab_convolution import SlabConvolution, joined
+from totalmap.engine.arithmetic.split_off_last_layer import FeatureNetwork
 from totalmap.engine.arithmetic.tensor_pool import TensorPool
+from totalmap.keep_freed_memory import give_back_freed_memory
 
 
 class ExactNetwork:

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 import torch
 
-from totalmap.allocator import give_back_freed_memory
 from totalmap.engine.arithmetic.shortcut_conditions import current_conditions
 from totalmap.engine.arithmetic.shortcut_memory import Facts, ShortcutMemory
+from totalmap.keep_freed_memory import give_back_freed_memory
 from totalmap.log import get_logger
 from totalmap.private_cache import PrivateCache
 

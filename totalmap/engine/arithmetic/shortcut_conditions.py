@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from totalmap import __version__
-from totalmap.process_environment import process_environment
+from totalmap.environment_variables import process_environment
 
 Conditions = dict[str, str]
 

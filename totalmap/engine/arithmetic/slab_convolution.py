@@ -3,7 +3,6 @@
 import torch
 from torch.nn import functional
 
-from totalmap.allocator import give_back_freed_memory
 from totalmap.engine.arithmetic.proven_shortcuts import (
     Operation,
     is_telling,
@@ -13,6 +12,7 @@ from totalmap.engine.arithmetic.proven_shortcuts import (
     record,
 )
 from totalmap.engine.arithmetic.tensor_pool import TensorPool
+from totalmap.keep_freed_memory import give_back_freed_memory
 
 # The channels of an image may come in parts, which are not joined. The list is emptied, so that the
 # parts can be freed.

@@ -16,8 +16,8 @@ BLOCK_BYTES = 16 * 2**20
 class TensorPool:
     """Lends float32 tensors; a block is free again when the last tensor on it is deleted.
 
-    In the heap, which keeps freed memory (totalmap/allocator.py), the largest tensors would lie
-    between smaller ones and leave fragments of up to 1.5 GB.
+    In the heap, which keeps freed memory (totalmap/keep_freed_memory.py), the largest tensors would
+    lie between smaller ones and leave fragments of up to 1.5 GB.
     """
 
     def __init__(self) -> None:

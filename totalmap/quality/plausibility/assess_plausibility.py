@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 from totalmap.finding import Finding, Severity
 from totalmap.measure.label_statistics import LabelStatistics
-from totalmap.quality.plausibility import position, single_structures, spine
-from totalmap.quality.plausibility.body_statistics import Body, body_of
+from totalmap.quality.plausibility import position_rules, single_structure_rules, spine_rules
+from totalmap.quality.plausibility.structure_statistics_lookup import Body, body_of
 from totalmap.structures import Structure
 
 Rule = Callable[[Body], Iterator[Finding]]
@@ -14,23 +14,23 @@ Rule = Callable[[Body], Iterator[Finding]]
 MINIMUM_LENGTH_MM = 100.0
 
 SIDES_AND_ORDER: tuple[Rule, ...] = (
-    position.mirrored,
-    position.situs,
-    position.wrong_side,
-    position.orientation,
-    spine.vertebra_order,
-    spine.vertebra_missing,
+    position_rules.mirrored,
+    position_rules.situs,
+    position_rules.wrong_side,
+    position_rules.orientation,
+    spine_rules.vertebra_order,
+    spine_rules.vertebra_missing,
 )
 NEED_LENGTH: tuple[Rule, ...] = (
-    spine.vertebra_step,
-    spine.rib_vertebra,
-    spine.sacrum,
-    position.level,
-    position.absent,
-    single_structures.fragment,
-    single_structures.hole,
-    single_structures.volume,
-    single_structures.asymmetry,
+    spine_rules.vertebra_step,
+    spine_rules.rib_vertebra,
+    spine_rules.sacrum,
+    position_rules.level,
+    position_rules.absent,
+    single_structure_rules.fragment,
+    single_structure_rules.hole,
+    single_structure_rules.volume,
+    single_structure_rules.asymmetry,
 )
 
 
@@ -49,9 +49,9 @@ def assess_plausibility(
     body = body_of(table, structures)
     rules = SIDES_AND_ORDER
     if body.length_mm >= MINIMUM_LENGTH_MM:
-        rules += (*NEED_LENGTH, single_structures.density) if is_hu else NEED_LENGTH
+        rules += (*NEED_LENGTH, single_structure_rules.density) if is_hu else NEED_LENGTH
     findings = [
-        finding for rule in (*rules, single_structures.incomplete) for finding in rule(body)
+        finding for rule in (*rules, single_structure_rules.incomplete) for finding in rule(body)
     ]
     return tuple(sorted(findings, key=_severity, reverse=True))
 

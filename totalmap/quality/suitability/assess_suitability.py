@@ -4,13 +4,13 @@ from dataclasses import replace
 
 from totalmap.dicom.volume import Volume
 from totalmap.finding import Finding
+from totalmap.quality.suitability.ct_value_rules import value_findings
 from totalmap.quality.suitability.header_rules import (
     ct_header_findings,
     geometry_findings,
     header_findings,
 )
-from totalmap.quality.suitability.measures import measure
-from totalmap.quality.suitability.value_rules import value_findings
+from totalmap.quality.suitability.measure_ct_values import measure
 
 
 def with_suitability(volume: Volume, task: str) -> Volume:

@@ -16,7 +16,7 @@ from totalmap.segmentation import Segmentation
 from totalmap.texts.catalogue import Texts
 from totalmap.writers.overlay.painting import Planes
 from totalmap.writers.presentation.fonts import font
-from totalmap.writers.presentation.wording import ai_notice, demo_notice, verdict_words
+from totalmap.writers.presentation.title_and_notices import ai_notice, demo_notice, verdict_words
 from totalmap.writers.preview.page_drawing import (
     AMBER,
     TEXT,

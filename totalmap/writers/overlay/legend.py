@@ -12,7 +12,7 @@ from totalmap.writers.dicom.codes import structure_code
 from totalmap.writers.overlay.annotations import SMALLEST_TEXT, spaced, text_size
 from totalmap.writers.overlay.painting import Planes
 from totalmap.writers.presentation.fonts import font
-from totalmap.writers.presentation.wording import found_words
+from totalmap.writers.presentation.title_and_notices import found_words
 from totalmap.writers.preview.page_drawing import MUTED, TEXT, Colour, fitting_size
 
 _DARKER = 5  # the image below the legend is so many times darker

@@ -20,8 +20,8 @@ from pydicom.uid import RLELossless, SecondaryCaptureImageStorage
 
 from totalmap.dicom.derived_uids import derived_uid
 from totalmap.dicom.slices import Slice
+from totalmap.environment_variables import processor_threads
 from totalmap.errors import OutputError
-from totalmap.process_environment import processor_threads
 from totalmap.run_log import Result
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultKind, Settings

@@ -8,7 +8,7 @@ from totalmap.segmentation import Segmentation
 from totalmap.settings import Settings
 from totalmap.structures import FEW_VOXELS
 from totalmap.texts.catalogue import Texts, texts_in
-from totalmap.writers.pdf.sheets import (
+from totalmap.writers.pdf.page_drawing import (
     AMBER,
     BLACK,
     BROWN,
@@ -27,14 +27,14 @@ from totalmap.writers.pdf.sheets import (
 )
 from totalmap.writers.presentation.finding_summary import Weight, finding_summary
 from totalmap.writers.presentation.fonts import drawable
-from totalmap.writers.presentation.identity import Fact, Identity, identity_of
+from totalmap.writers.presentation.patient_identification import Fact, Identity, identity_of
 from totalmap.writers.presentation.structure_tables import (
     Row,
     SystemTable,
     key_volumes,
     system_tables,
 )
-from totalmap.writers.presentation.wording import (
+from totalmap.writers.presentation.title_and_notices import (
     ai_notice,
     demo_notice,
     found_words,

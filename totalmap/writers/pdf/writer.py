@@ -20,7 +20,7 @@ from totalmap.writers.dicom.dataset_encoding import encoded
 from totalmap.writers.dicom.encoding import write_parts
 from totalmap.writers.dicom.header import ObjectKind, derived_header, references_to
 from totalmap.writers.pdf.document import pdf_document
-from totalmap.writers.presentation.wording import title_of
+from totalmap.writers.presentation.title_and_notices import title_of
 
 FILE_NAME = "report.dcm"
 KIND = ObjectKind(

@@ -14,8 +14,8 @@ from totalmap.settings import Settings
 from totalmap.texts.catalogue import Texts
 from totalmap.writers.dicom import identifiers
 from totalmap.writers.presentation.fonts import drawable, font
-from totalmap.writers.presentation.identity import identity_of
-from totalmap.writers.presentation.wording import (
+from totalmap.writers.presentation.patient_identification import identity_of
+from totalmap.writers.presentation.title_and_notices import (
     ai_notice,
     demo_notice,
     quality_notice,

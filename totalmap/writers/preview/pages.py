@@ -16,7 +16,7 @@ from totalmap.settings import Settings
 from totalmap.texts.catalogue import Texts, texts_in
 from totalmap.writers.presentation.finding_summary import SummaryLine, finding_summary
 from totalmap.writers.presentation.structure_tables import Row, key_volumes, system_tables
-from totalmap.writers.presentation.wording import found_words, source_words
+from totalmap.writers.presentation.title_and_notices import found_words, source_words
 from totalmap.writers.preview.legend import (
     Column,
     LegendLine,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from totalmap.process_environment import processor_threads
+from totalmap.environment_variables import processor_threads
 from totalmap.segmentation import Segmentation
 from totalmap.texts.catalogue import Texts
 from totalmap.writers.preview.page_drawing import (

@@ -12,9 +12,9 @@ from pydicom.tag import Tag
 from totalmap.dicom.geometry import Plane
 from totalmap.dicom.volume import Volume
 from totalmap.display_names import in_sentence
+from totalmap.environment_variables import processor_threads
 from totalmap.errors import OutputError
 from totalmap.measure.label_statistics import Labels
-from totalmap.process_environment import processor_threads
 from totalmap.segmentation import Segmentation
 from totalmap.structures import Structure
 from totalmap.writers.dicom.read_back_positions import is_placed

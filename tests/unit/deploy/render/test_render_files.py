@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from deploy.render.render_files import render_files, write_files
-from deploy.site import Priority, Site, Target
+from deploy.site_options import Priority, Site, Target
 from deploy.validate.validate_files import validate_files
 from tests.conftest import REPOSITORY
 from tests.servers import require_program

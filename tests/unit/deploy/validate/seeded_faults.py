@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.render.render_files import render_files
-from deploy.site import Site, Target
+from deploy.site_options import Site, Target
 from deploy.validate.file_fault import FileFault
 from deploy.validate.validate_files import ValidationReport, validate_texts
 from totalmap.settings import Settings

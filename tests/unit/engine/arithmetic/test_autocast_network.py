@@ -10,7 +10,7 @@ from totalmap.engine.arithmetic.autocast_network import (
     _InstanceNorm,
     _keep_layout,
 )
-from totalmap.engine.arithmetic.feature_network import FeatureNetwork
+from totalmap.engine.arithmetic.split_off_last_layer import FeatureNetwork
 
 CPU = torch.device("cpu")
 

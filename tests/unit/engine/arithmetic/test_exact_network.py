@@ -6,7 +6,7 @@ import torch
 
 from tests.unit.engine.arithmetic.small_networks import PATCH, plain, residual, tile
 from totalmap.engine.arithmetic.exact_network import ExactNetwork
-from totalmap.engine.arithmetic.feature_network import FeatureNetwork
+from totalmap.engine.arithmetic.split_off_last_layer import FeatureNetwork
 from totalmap.errors import ModelError
 
 

@@ -29,6 +29,7 @@ from gateway.store.schema import (
     DELIVERIES,
     JOBS,
 )
+from tests.ledgers import write_empty_ledger
 from tests.unit.gateway.instances import ONE
 
 DAY = 86_400.0
@@ -167,5 +168,8 @@ class Box:
 
 @contextmanager
 def box(**rules: float | None) -> Iterator[Box]:
-    with TemporaryDirectory() as folder, Database(f"sqlite:///{folder}/ledger.sqlite") as database:
+    with (
+        TemporaryDirectory() as folder,
+        Database(write_empty_ledger(Path(folder))) as database,
+    ):
         yield Box(Path(folder), database, **rules)

@@ -12,7 +12,7 @@ import yaml
 from structlog.testing import capture_logs
 
 from gateway.heartbeat import HeartbeatTable, UnpausedClock
-from gateway.supervise.process_info import with_descendants
+from gateway.supervise.read_process_state import with_descendants
 from gateway.supervise.supervised_process import Limits, Loss, SupervisedProcess
 from gateway.supervisor import ALIVE, READY, notify_systemd
 from tests.servers import free_port

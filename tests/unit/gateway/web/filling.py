@@ -16,13 +16,14 @@ from pydicom.uid import generate_uid
 
 from gateway.config import GatewaySettings
 from gateway.receive.intake import Intake, ReceivedFile
-from gateway.store.database import Database, open_database
+from gateway.store.database import LEDGER_FILE, Database, open_database
 from gateway.store.deliveries import DeliveryList
 from gateway.store.file_storage import Storage
 from gateway.store.job import NO_DOUBT, Destinations, Judgement, KeptResult, NewJob
 from gateway.store.jobs import JobList
 from gateway.store.ledger import EndedTransfer, GrowingStudy, KeptInstance, Ledger
 from gateway.store.workers import WorkerList
+from tests.ledgers import write_empty_ledger
 
 STATUS = {
     "structures": [
@@ -142,6 +143,10 @@ class Filled:
 
 def open_filled(settings: GatewaySettings) -> Filled:
     """Returns an empty gateway; its database is to be closed."""
+    folder = settings.storage_folder
+    if not settings.ledger_url and not (folder / LEDGER_FILE).exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_empty_ledger(folder)
     database = open_database(settings)
     return Filled(
         settings=settings,

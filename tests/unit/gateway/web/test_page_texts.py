@@ -11,11 +11,11 @@ from jinja2 import Environment
 
 from gateway.config import Role
 from gateway.store.conflict import ConflictKind, ConflictState
+from gateway.store.counts_for_page_and_metrics import Group
 from gateway.store.deliveries import DeliveryState
 from gateway.store.destination_states import Reachability
 from gateway.store.events import EventKind, ObjectKind
 from gateway.store.job import JobState
-from gateway.store.overview import Group
 from gateway.store.study_index import SearchedState
 from gateway.web.permissions import Permission
 from tests.conftest import REPOSITORY

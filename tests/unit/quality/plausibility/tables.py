@@ -11,7 +11,7 @@ from totalmap.finding import Finding
 from totalmap.measure.detect_field_of_view import field_of_view
 from totalmap.measure.label_statistics import LabelStatistics
 from totalmap.quality.plausibility.anatomy_table import vertebra_name
-from totalmap.quality.plausibility.body_statistics import Body, body_of
+from totalmap.quality.plausibility.structure_statistics_lookup import Body, body_of
 from totalmap.structures import Face, Structure
 
 STEP_MM = 30.0

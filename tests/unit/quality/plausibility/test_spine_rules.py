@@ -2,7 +2,7 @@ from dataclasses import replace
 
 from tests.phantom.drawing import LABELS
 from tests.unit.quality.plausibility.tables import STEP_MM, Placed, body, found, height, spine
-from totalmap.quality.plausibility import spine as rules
+from totalmap.quality.plausibility import spine_rules as rules
 from totalmap.quality.plausibility.anatomy_table import vertebra_name
 from totalmap.structures import Face
 

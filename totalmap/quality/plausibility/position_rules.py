@@ -20,7 +20,7 @@ from totalmap.quality.plausibility.anatomy_table import (
     known_structures,
     level_name,
 )
-from totalmap.quality.plausibility.body_statistics import Body, SpineScale
+from totalmap.quality.plausibility.structure_statistics_lookup import Body, SpineScale
 from totalmap.texts.catalogue import Joined, Message, PairName, StructureName
 
 # Closer to the middle, a structure may lie on either side, since a spine may be bent.

@@ -15,7 +15,7 @@ from totalmap.quality.plausibility.anatomy_table import (
     level_name,
     vertebra_name,
 )
-from totalmap.quality.plausibility.body_statistics import Body, SpineScale
+from totalmap.quality.plausibility.structure_statistics_lookup import Body, SpineScale
 from totalmap.structures import Face
 from totalmap.texts.catalogue import Message
 

@@ -9,16 +9,16 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from gateway.store.database import Database
-from gateway.store.events import EventKind, Outcome
-from gateway.store.migrate_schema import layout_of
-from gateway.store.overview import (
+from gateway.store.counts_for_page_and_metrics import (
     arriving_studies,
     count_deliveries,
     count_instances,
     count_jobs,
     oldest_waiting_at,
 )
+from gateway.store.database import Database
+from gateway.store.events import EventKind, Outcome
+from gateway.store.migrate_schema import layout_of
 from gateway.store.schema import CONFLICTS, EVENTS
 from gateway.store.workers import WorkerList
 

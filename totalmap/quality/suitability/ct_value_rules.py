@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from totalmap.finding import Finding, Severity
-from totalmap.quality.suitability.measures import METAL_HU, Measures
+from totalmap.quality.suitability.measure_ct_values import METAL_HU, Measures
 from totalmap.texts.catalogue import Message
 
 HU = "[hnsf'U]"

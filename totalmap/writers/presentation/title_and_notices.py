@@ -6,7 +6,7 @@ from totalmap.finding import Severity, Verdict
 from totalmap.segmentation import Segmentation
 from totalmap.texts.catalogue import Texts
 from totalmap.writers.dicom import identifiers
-from totalmap.writers.presentation.identity import Fact
+from totalmap.writers.presentation.patient_identification import Fact
 
 _WHOLE_BODY = "total"
 

@@ -3,8 +3,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.store.current_images_of_study import content_digest, current
 from gateway.store.ledger import KeptInstance
-from gateway.store.study_content import content_digest, current
 from tests.unit.gateway.instances import ONE
 
 INSTANCES = st.lists(

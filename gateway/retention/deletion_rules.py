@@ -1,7 +1,7 @@
 """Decides when sources, results and histories may be deleted."""
 
 from gateway.config import RetentionSection
-from gateway.store.retention_state import JobOfStudy, StudyState
+from gateway.store.study_progress_for_retention import JobOfStudy, StudyState
 
 SECONDS_PER_DAY = 86_400
 

@@ -1,4 +1,4 @@
-"""Tests the environment of the process, which `totalmap/process_environment.py` alone reads."""
+"""Tests the environment of the process, which `totalmap/environment_variables.py` alone reads."""
 
 import ast
 from pathlib import Path
@@ -6,18 +6,18 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
-from totalmap.machine_limits import has_processor_quota, usable_processors
-from totalmap.process_environment import (
+from totalmap.environment_variables import (
     child_environment,
     chosen_threads,
     prepare_threads,
     process_environment,
     processor_threads,
 )
+from totalmap.machine_limits import has_processor_quota, usable_processors
 
 PACKAGES = ("app", "cli", "operators", "totalmap")
 READERS = {"environ", "getenv", "environb", "putenv"}
-ALLOWED = {REPOSITORY / "totalmap" / "process_environment.py"}
+ALLOWED = {REPOSITORY / "totalmap" / "environment_variables.py"}
 
 
 def reads_environment(path: Path) -> bool:

@@ -83,7 +83,7 @@ def repair_command(file: File = None, config: Config = None) -> None:
     with errors_to_exit_status():
         settings = given_settings(config, file)
         from gateway.folder_locks import only_gateway
-        from gateway.receive.recovery import repair
+        from gateway.receive.recover_unrecorded_files import repair
         from gateway.store.database import open_existing_database
         from gateway.store.file_storage import Storage
         from gateway.store.ledger import Ledger

@@ -1,7 +1,7 @@
 import pytest
 
 from gateway.config import RetentionSection
-from gateway.retention.rules import (
+from gateway.retention.deletion_rules import (
     SECONDS_PER_DAY,
     history_may_go,
     results_may_go,
@@ -9,7 +9,7 @@ from gateway.retention.rules import (
 )
 from gateway.store.deliveries import DeliveryState
 from gateway.store.job import JobState
-from gateway.store.retention_state import DeliveryOfJob, JobOfStudy, StudyState
+from gateway.store.study_progress_for_retention import DeliveryOfJob, JobOfStudy, StudyState
 
 RULES = RetentionSection(sources_days=2, results_days=3, failed_days=7)
 NOW = 100.0 * SECONDS_PER_DAY

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tests.unit.quality.suitability.series import outside_circle, written
 from totalmap.dicom.geometry import Geometry
 from totalmap.dicom.volume import Volume
-from totalmap.quality.suitability.measures import Measures, measure
+from totalmap.quality.suitability.measure_ct_values import Measures, measure
 
 SHAPE = (40, 128, 128)
 AFFINE = np.diag([1.5, 1.5, 3.0, 1.0])

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from totalmap.finding import Finding, Severity
 from totalmap.limitation_words import incomplete_sentence, several_pieces_sentence
 from totalmap.quality.plausibility.anatomy_table import Range, anatomy
-from totalmap.quality.plausibility.body_statistics import Body
+from totalmap.quality.plausibility.structure_statistics_lookup import Body
 from totalmap.texts.catalogue import Message, PairName, StructureName
 
 # Networks often leave smaller second pieces.

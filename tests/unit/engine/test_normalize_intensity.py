@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from totalmap.dicom.geometry import Box
 from totalmap.engine.nnunet_plans import CtNormalization
 from totalmap.engine.nnunet_plans import ZScoreNormalization as ZScore
-from totalmap.engine.normalize import scaling
+from totalmap.engine.normalize_intensity import scaling
 
 PROPERTIES = {"percentile_00_5": -1004.0, "percentile_99_5": 1588.0, "mean": -50.4, "std": 503.4}
 CT = CtNormalization(lower=-1004.0, upper=1588.0, mean=-50.4, std=503.4)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.receive.intake import Intake, describe
-from gateway.receive.recovery import SENDER, recover, repair
+from gateway.receive.recover_unrecorded_files import SENDER, recover, repair
 from gateway.store.file_storage import Storage
 from gateway.store.ledger import KeptInstance, Ledger
 from tests.phantom.study import WrittenSeries

@@ -5,9 +5,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config import GatewaySettings
-from gateway.store.deliveries import DeliveryState
-from gateway.store.job import JobState
-from gateway.store.overview import (
+from gateway.store.counts_for_page_and_metrics import (
     Group,
     arriving_studies,
     count_deliveries,
@@ -16,6 +14,8 @@ from gateway.store.overview import (
     destinations,
     list_jobs,
 )
+from gateway.store.deliveries import DeliveryState
+from gateway.store.job import JobState
 from tests.phantom.study import WrittenSeries
 from tests.unit.gateway.web.filling import Filled, open_filled
 
