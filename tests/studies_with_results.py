@@ -1,11 +1,15 @@
 """Writes small studies with their results, for readers of others."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
+import nibabel
 import numpy as np
+from numpy.typing import NDArray
+from skimage.color import lab2rgb
+from skimage.draw import polygon2mask
 
 from tests.phantom.study import CORONAL, SeriesSpec, WrittenSeries, write_series
 from tests.readers import Labels
@@ -21,6 +25,7 @@ from totalmap.writers.seg.binary import write_seg
 from totalmap.writers.seg.labelmap import write_seg_labelmap
 from totalmap.writers.sr.writer import write_sr
 
+SAME_PLACE = 1e-3  # voxels
 # Pixels are not square, and the columns no multiple of 8: frames of a SEG begin within a byte.
 AXIAL_SPEC = SeriesSpec(
     rows=34,
@@ -79,11 +84,29 @@ class StudyWithResults:
             origin_lps_mm: The centre of the first voxel of the first of these slices.
         """
         index = np.linalg.inv(self.written.affine_lps) @ [*origin_lps_mm, 1.0]
-        np.testing.assert_allclose(index, np.rint(index), atol=1e-3)
+        np.testing.assert_allclose(index, np.rint(index), atol=SAME_PLACE)
         i, j, first = np.rint(index[:3]).astype(int)
         assert (i, j) == (0, 0)
         labels = np.zeros_like(self.written.labels)
         labels[first : first + len(part)] = part
+        return labels
+
+    def filled(self, contours: Mapping[int, Iterable[Sequence[float]]]) -> Labels:
+        """Returns the labels (k, j, i) that contours enclose.
+
+        Args:
+            contours: By label: the coordinates of each contour, x, y, z of each point, LPS mm.
+        """
+        to_index = np.linalg.inv(self.written.affine_lps)
+        labels = np.zeros_like(self.written.labels)
+        for label, of_structure in contours.items():
+            for contour in of_structure:
+                points = np.reshape(contour, (-1, 3)).astype(float)
+                i, j, k = nibabel.affines.apply_affine(to_index, points).T
+                assert np.ptp(k) < SAME_PLACE
+                mask = polygon2mask(labels.shape[1:], np.column_stack([j, i]))
+                assert not labels[round(k[0])][mask].any(), "contours overlap"
+                labels[round(k[0])][mask] = label
         return labels
 
 
@@ -103,3 +126,10 @@ def write_study_with_results(folder: Path, spec: SeriesSpec) -> StudyWithResults
 def colour_of(structure: str) -> tuple[int, int, int]:
     """Returns the colour of a structure by TotalSegmentator's name, 0..255."""
     return structure_code(structure).rgb
+
+
+def rgb_of_cielab(stored: Sequence[int]) -> NDArray[np.float64]:
+    """Returns the colour, 0..255, of a Recommended Display CIELab Value (PS3.3 C.10.7.1.1)."""
+    lab = np.array(stored) / 65535 * [100, 255, 255] - [0, 128, 128]
+    rgb: NDArray[np.float64] = 255 * lab2rgb(lab)
+    return rgb

@@ -1,7 +1,6 @@
 """Readers in Python that are older than NumPy 2 find our labels in SEG and RTSTRUCT."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,15 +8,14 @@ import nibabel
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from skimage.color import lab2rgb
-from skimage.draw import polygon2mask
 
 from tests.python_readers.environment import run_reader
-from tests.readers import NUMBER_OF_LABEL, NUMBER_OF_ROI, Labels
+from tests.readers import NUMBER_OF_LABEL, NUMBER_OF_ROI
 from tests.studies_with_results import (
     SPECS,
     StudyWithResults,
     colour_of,
+    rgb_of_cielab,
     write_study_with_results,
 )
 from totalmap.display_names import display_name
@@ -98,9 +96,9 @@ def test_pydicom_seg_reads_names_colours_and_source_of_a_seg(
     voxels = [np.count_nonzero(study.written.labels == one.structure.label) for one in found]
     assert list(read["alone"]) == voxels
     for cielab, one in zip(read["cielab"], found, strict=True):
-        lab = cielab / 65535 * [100, 255, 255] - [0, 128, 128]
-        rgb = 255 * lab2rgb(lab)
-        assert rgb == pytest.approx(colour_of(one.structure.name), abs=SAME_COLOUR)
+        assert rgb_of_cielab(cielab) == pytest.approx(
+            colour_of(one.structure.name), abs=SAME_COLOUR
+        )
     assert read["series"] == study.written.series_uid
     assert set(read["instances"]) <= set(study.written.sop_uids)
 
@@ -135,27 +133,15 @@ def test_dicompyler_reads_names_colours_and_contours_of_a_structure_set(
     ]
     assert [tuple(roi["rgb"]) for roi in rois] == [colour_of(name) for name in names]
     assert {roi["type"] for roi in rois} == {"ORGAN"}
-    labels = np.zeros_like(study.written.labels)
-    for roi in rois:
-        for k, mask in filled(roi["contours_lps_mm"], study):
-            labels[k][mask] = NUMBER_OF_ROI[roi["name"]]
-    np.testing.assert_array_equal(labels, study.written.labels)
-
-
-def filled(contours: list[list[list[float]]], study: StudyWithResults) -> Iterator[Any]:
-    """Yields the slice and the mask (j, i) of each contour."""
-    to_index = np.linalg.inv(study.written.affine_lps)
-    for contour in contours:
-        i, j, k = nibabel.affines.apply_affine(to_index, contour).T
-        assert np.ptp(k) < SAME_PLACE_MM
-        yield round(k[0]), polygon2mask(study.written.labels.shape[1:], np.column_stack([j, i]))
+    contours = {NUMBER_OF_ROI[roi["name"]]: map(np.ravel, roi["contours_lps_mm"]) for roi in rois}
+    np.testing.assert_array_equal(study.filled(contours), study.written.labels)
 
 
 def test_dicompyler_gives_each_structure_of_an_axial_ct_the_volume_of_its_voxels(
     study: StudyWithResults, read_structure_set: ReadStructureSet
 ) -> None:
     """The volume is that of a dose-volume histogram: coronal slices have none there."""
-    labels: Labels = study.written.labels
+    labels = study.written.labels
     voxel_ml = abs(np.linalg.det(study.written.affine_lps)) / 1000
     for roi in read_structure_set.rois:
         voxels = np.count_nonzero(labels == NUMBER_OF_ROI[roi["name"]])

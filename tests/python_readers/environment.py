@@ -51,7 +51,8 @@ def _make(folder: Path) -> str:
     """Makes the environment; returns what pip can't get, or nothing."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     pip = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "install"]
-    pip += ["--quiet", "--no-cache-dir", "--no-deps", "--require-hashes", "--no-build-isolation"]
+    pip += ["--quiet", "--disable-pip-version-check", "--retries=1", "--no-cache-dir"]
+    pip += ["--no-deps", "--require-hashes", "--no-build-isolation"]
     for lock in (BUILD_LOCK, LOCK):
         done = subprocess.run(
             [*pip, "--requirement", str(lock)],
