@@ -13,7 +13,7 @@ import pydicom
 from dcmrtstruct2nii import dcmrtstruct2nii
 from dicompylercore import dicomparser, dvhcalc
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, RTDoseStorage
+from pydicom.uid import ExplicitVRLittleEndian, RTDoseStorage, generate_uid
 
 AXIAL = 0.99  # the least part of a slice's normal along the axis of the body
 
@@ -60,8 +60,9 @@ def flat_dose(slices: list[Dataset]) -> Dataset:
     dose = Dataset()
     dose.file_meta = FileMetaDataset()
     dose.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dose.file_meta.MediaStorageSOPClassUID = dose.SOPClassUID = RTDoseStorage
+    dose.file_meta.MediaStorageSOPInstanceUID = dose.SOPInstanceUID = generate_uid()
     dose.is_little_endian, dose.is_implicit_VR = True, False
-    dose.SOPClassUID = RTDoseStorage
     for keyword in ("Rows", "Columns", "ImageOrientationPatient", "ImagePositionPatient"):
         setattr(dose, keyword, first[keyword].value)
     dose.PixelSpacing = first.PixelSpacing
