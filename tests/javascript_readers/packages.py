@@ -1,7 +1,7 @@
 """Gets the npm packages of the readers, and runs them with node.
 
-They are fetched once for each version of package-lock.json, which has the hash of every file. No
-script of a package runs while it is installed.
+They are fetched and bundled once for each version of package-lock.json, which has the hash of every
+file. No script of a package runs while it is installed.
 """
 
 import json
@@ -18,10 +18,10 @@ from tests.kept_downloads import kept_folder, last_line
 from tests.servers import require_program
 
 HERE = Path(__file__).parent
-MANIFESTS = (HERE / "package.json", HERE / "package-lock.json")
-DRIVER = HERE / "read_results.mjs"
-INSTALL_SECONDS = 600
-READ_SECONDS = 300
+MANIFEST = HERE / "package.json"
+SOURCES = (MANIFEST, HERE / "package-lock.json", HERE / "readers.mjs")
+BUNDLE = "bundle.mjs"
+SECONDS = 600
 # npm's word for a file that was changed: no reason to leave a reader out.
 CHANGED = "EINTEGRITY"
 
@@ -30,42 +30,44 @@ def read_results(task: Mapping[str, Any]) -> dict[str, Any]:
     """Returns what read_results.mjs writes for a task, or skips the test that needs it.
 
     Args:
-        task: As read_results.mjs takes it, without `out`.
+        task: As read_results.mjs takes it, without `readers` and `out`.
     """
     for name, package in (("node", "nodejs"), ("npm", "npm")):
         require_program(name, package)
-    texts = [path.read_text() for path in (*MANIFESTS, DRIVER)]
+    texts = [path.read_text() for path in SOURCES]
     made = kept_folder("javascript-readers", "\n".join(texts), _make)
     if isinstance(made, str):
         pytest.skip(f"dcmjs and the adapters of cornerstone were not tried: {made}")
     with TemporaryDirectory() as name:
         out = Path(name) / "read.json"
-        done = subprocess.run(
-            ["node", made / DRIVER.name, json.dumps({**task, "out": str(out)})],
-            capture_output=True,
-            text=True,
-            timeout=READ_SECONDS,
-            check=False,
-        )
+        whole = {**task, "readers": str(made / BUNDLE), "out": str(out)}
+        done = _run("node", str(HERE / "read_results.mjs"), json.dumps(whole))
         assert done.returncode == 0, done.stderr[-2000:]
         read: dict[str, Any] = json.loads(out.read_text())
     return read
 
 
 def _make(folder: Path) -> str:
-    """Installs the packages beside the driver; returns what npm can't get, or nothing."""
-    folder.mkdir()
-    for path in (*MANIFESTS, DRIVER):
-        shutil.copy(path, folder)
-    done = subprocess.run(
-        ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=INSTALL_SECONDS,
-        check=False,
-    )
-    assert CHANGED not in done.stderr, done.stderr
-    if done.returncode:
-        return f"npm can't install their packages ({last_line(done.stderr, done.stdout)})"
+    """Bundles the packages into one file; returns what npm can't get, or nothing."""
+    with TemporaryDirectory() as name:
+        for path in SOURCES:
+            shutil.copy(path, name)
+        npm = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
+        done = _run(*npm, cwd=Path(name))
+        assert CHANGED not in done.stderr, done.stderr
+        if done.returncode:
+            return f"npm can't install their packages ({last_line(done.stderr, done.stdout)})"
+        esbuild = ("node_modules/esbuild/bin/esbuild", "readers.mjs", "--bundle", "--format=esm")
+        done = _run(
+            *(*esbuild, "--platform=node", "--main-fields=browser,module,main"),
+            *("--log-level=error", f"--outfile={folder / BUNDLE}"),
+            cwd=Path(name),
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
     return ""
+
+
+def _run(*command: str, cwd: Path = HERE) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, timeout=SECONDS, check=False
+    )

@@ -1,22 +1,19 @@
 // Reads the results of a study with dcmjs and the adapters of cornerstone, and writes what they
 // return into a file: node read_results.mjs TASK, in JSON.
 //
-// TASK: source (paths of the images, in the order of the slices), segs (paths by name),
-// structureSet, report and out (paths).
+// TASK: readers (path of the bundle), source (paths of the images, in the order of the slices), segs
+// (paths by name), structureSet, report and out (paths).
 
 import { readFileSync, writeFileSync } from "node:fs";
 
-// The adapters are made for browsers: they ask for these while they are loaded.
+const task = JSON.parse(process.argv[2]);
+
+// The readers are made for browsers: they ask for these while they are loaded.
 globalThis.self = globalThis;
 globalThis.window = globalThis;
-
-const { default: dcmjs } = await import("dcmjs");
-const { adaptersSEG, adaptersSR } = await import("@cornerstonejs/adapters");
-const { metaData } = await import("@cornerstonejs/core");
+const { adaptersSEG, adaptersSR, dcmjs, metaData } = await import(task.readers);
 
 const { DicomMessage, DicomMetaDictionary } = dcmjs.data;
-
-const task = JSON.parse(process.argv[2]);
 
 function bytesOf(path) {
   const file = readFileSync(path);

@@ -10,7 +10,7 @@ import pytest
 
 from install.locks import lock_of
 from tests.conftest import REPOSITORY
-from tests.javascript_readers.packages import MANIFESTS
+from tests.javascript_readers.packages import MANIFEST
 from tests.ohif.packages import OHIF
 from tests.python_readers.environment import LOCK
 
@@ -51,7 +51,7 @@ def pinned_versions() -> dict[str, str]:
     pins = [pin for name in ("run", "gateway", "development") for pin in lock_of(name).pins]
     pins += re.findall(r"^[\w.-]+==\S+", LOCK.read_text(), re.MULTILINE)
     versions = dict(pin.split("==") for pin in reversed(pins))
-    packages = json.loads(MANIFESTS[0].read_text())["dependencies"]
+    packages = json.loads(MANIFEST.read_text())["dependencies"]
     return versions | packages | {"ohif": OHIF.version}
 
 
