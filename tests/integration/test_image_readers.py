@@ -1,6 +1,7 @@
-"""SimpleITK, GDCM and dcmtk read the pixels and the places of SEG and overlay."""
+"""What SimpleITK, GDCM and dcmtk read of SEG and overlay, as docs/viewers.md says."""
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import gdcm
@@ -12,10 +13,22 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydicom.dataset import Dataset
 
+from tests.phantom.study import write_series
+from tests.segmentations import segmentation_of
 from tests.servers import require_program
-from tests.studies_with_results import SPECS, StudyWithResults, write_study_with_results
+from tests.studies_with_results import (
+    AXIAL_SPEC,
+    SPECS,
+    StudyWithResults,
+    write_study_with_results,
+)
+from totalmap.segmentation import Segmentation
+from totalmap.settings import ResultsSection, Settings
+from totalmap.writers.all_or_nothing import open_release
+from totalmap.writers.seg.binary import write_seg
 
 SAME_PLACE_MM = 1e-3
+LIVER = 5
 
 
 @pytest.fixture(scope="module", params=SPECS)
@@ -75,3 +88,65 @@ def test_gdcm_and_dcmtk_decode_each_image_of_the_overlay(
     subprocess.run(["dcmj2pnm", "--write-raw-pnm", path, tmp_path / "out.ppm"], check=True)
     with Image.open(tmp_path / "out.ppm") as image:
         np.testing.assert_array_equal(np.asarray(image), pydicom.dcmread(path).pixel_array)
+
+
+@pytest.fixture(scope="module")
+def whole_bytes(tmp_path_factory: pytest.TempPathFactory) -> Segmentation:
+    """A segmentation whose rows fill whole bytes, as those of scanners do: 40 columns."""
+    spec = replace(AXIAL_SPEC, columns=40)
+    return segmentation_of(write_series(tmp_path_factory.mktemp("ct"), 1, spec))
+
+
+def written_seg(segmentation: Segmentation, folder: Path, *structures: str) -> Path:
+    settings = Settings(results=ResultsSection(seg_structures=structures))
+    with open_release(folder) as release:
+        (result,) = write_seg(segmentation, settings, release)
+        release.publish({})
+    return folder / result.path
+
+
+def test_simpleitk_reads_a_seg_of_one_structure_at_its_place(
+    whole_bytes: Segmentation, tmp_path: Path
+) -> None:
+    image = sitk.ReadImage(str(written_seg(whole_bytes, tmp_path, "liver")))
+    slices = np.flatnonzero((whole_bytes.labels == LIVER).any(axis=(1, 2)))
+    expected = whole_bytes.volume.geometry.affine_lps.copy()
+    expected[:3, 3] = (expected @ [0, 0, slices[0], 1])[:3]
+    np.testing.assert_allclose(affine_of_simpleitk(image), expected, atol=SAME_PLACE_MM)
+    mask = sitk.GetArrayFromImage(image) > 0
+    np.testing.assert_array_equal(mask, whole_bytes.labels[slices] == LIVER)
+
+
+def test_simpleitk_reads_the_frames_of_several_structures_without_their_spacing(
+    whole_bytes: Segmentation, tmp_path: Path
+) -> None:
+    """It takes all frames as one stack: those of the second structure begin at the bottom again."""
+    path = written_seg(whole_bytes, tmp_path)
+    image = sitk.ReadImage(str(path))
+    assert image.GetSpacing() == (1.0, 1.0, 1.0)
+    frames = pydicom.dcmread(path).pixel_array
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(image) > 0, frames > 0)
+
+
+def test_gdcm_reads_every_frame_whose_rows_fill_whole_bytes(
+    whole_bytes: Segmentation, tmp_path: Path
+) -> None:
+    path = written_seg(whole_bytes, tmp_path)
+    assert pixels_of_gdcm(path) == pydicom.dcmread(path).PixelData
+
+
+def test_gdcm_expects_padded_rows_in_a_seg_with_other_columns(study: StudyWithResults) -> None:
+    """PS3.5 8.1.1 has no padding: the next row begins in the same byte."""
+    path = study.path("SEG")
+    seg = pydicom.dcmread(path)
+    padded = seg.NumberOfFrames * seg.Rows * -(-seg.Columns // 8)
+    assert len(pixels_of_gdcm(path)) == padded > len(seg.PixelData)
+
+
+def test_gdcm_and_simpleitk_take_a_label_map_for_no_image(study: StudyWithResults) -> None:
+    path = str(study.path("SEG label map"))
+    reader = gdcm.ImageReader()
+    reader.SetFileName(path)
+    assert not reader.Read()
+    with pytest.raises(RuntimeError, match="Unable to determine ImageIO reader"):
+        sitk.ReadImage(path)
