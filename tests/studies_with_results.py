@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import nibabel
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from skimage.color import lab2rgb
 from skimage.draw import polygon2mask
 
@@ -91,7 +91,7 @@ class StudyWithResults:
         labels[first : first + len(part)] = part
         return labels
 
-    def filled(self, contours: Mapping[int, Iterable[Sequence[float]]]) -> Labels:
+    def filled(self, contours: Mapping[int, Iterable[ArrayLike]]) -> Labels:
         """Returns the labels (k, j, i) that contours enclose.
 
         Args:
@@ -101,7 +101,7 @@ class StudyWithResults:
         labels = np.zeros_like(self.written.labels)
         for label, of_structure in contours.items():
             for contour in of_structure:
-                points = np.reshape(contour, (-1, 3)).astype(float)
+                points = np.asarray(contour, float).reshape(-1, 3)
                 i, j, k = nibabel.affines.apply_affine(to_index, points).T
                 assert np.ptp(k) < SAME_PLACE
                 mask = polygon2mask(labels.shape[1:], np.column_stack([j, i]))

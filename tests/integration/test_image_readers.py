@@ -3,6 +3,7 @@
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import gdcm
 import numpy as np
@@ -49,7 +50,7 @@ def pixels_of_gdcm(path: Path) -> bytes:
     return data
 
 
-def affine_of_simpleitk(image: sitk.Image) -> NDArray[np.float64]:
+def affine_of_simpleitk(image: Any) -> NDArray[np.float64]:
     """Returns the affine (4, 4), index (i, j, k) to LPS mm, of an image."""
     affine = np.eye(4)
     affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
@@ -67,7 +68,7 @@ def in_order_of_slices(study: StudyWithResults) -> list[Dataset]:
 def test_simpleitk_reads_the_overlay_as_a_series_on_the_grid_of_its_source(
     study: StudyWithResults,
 ) -> None:
-    reader = sitk.ImageSeriesReader()
+    reader: Any = sitk.ImageSeriesReader()  # type: ignore[no-untyped-call]
     folder = study.results["overlay"][0].parent
     reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(folder)))
     image = reader.Execute()
@@ -122,7 +123,7 @@ def test_simpleitk_reads_the_frames_of_several_structures_without_their_spacing(
 ) -> None:
     """It takes all frames as one stack: those of the second structure begin at the bottom again."""
     path = written_seg(whole_bytes, tmp_path)
-    image = sitk.ReadImage(str(path))
+    image: Any = sitk.ReadImage(str(path))
     assert image.GetSpacing() == (1.0, 1.0, 1.0)
     frames = pydicom.dcmread(path).pixel_array
     np.testing.assert_array_equal(sitk.GetArrayFromImage(image) > 0, frames > 0)

@@ -47,12 +47,12 @@ OBJECTS: dict[str, Write] = {
 VERSIONS = {"installed": installed_orthanc, "of Debian 13": orthanc_of_debian_13}
 
 
-@pytest.fixture(scope="module", params=VERSIONS.values(), ids=VERSIONS)
+@pytest.fixture(scope="module", params=VERSIONS)
 def orthanc(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Orthanc]:
     require_program("dcmsend", "dcmtk")
-    program = request.param()
+    program = VERSIONS[request.param]()
     with running_orthanc(tmp_path_factory.mktemp("orthanc"), program=program) as server:
         yield server
 
