@@ -6,6 +6,7 @@ Usage: read_structure_set.py FOLDER RTSTRUCT SERIES writes FOLDER/mask_NAME.nii.
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -53,10 +54,10 @@ def volume_ml(structure_set: Dataset, dose: Dataset, number: int) -> float:
     return float(histogram.volume)
 
 
-def flat_dose(slices: list[Dataset]) -> Dataset:
+def flat_dose(slices: Sequence[Dataset]) -> Dataset:
     """Returns an RT Dose of 1 Gy in each voxel of a CT with axial slices of equal distance."""
-    slices = sorted(slices, key=lambda one: float(one.ImagePositionPatient[2]))
-    first = slices[0]
+    ordered = sorted(slices, key=lambda one: float(one.ImagePositionPatient[2]))
+    first = ordered[0]
     dose = Dataset()
     dose.file_meta = FileMetaDataset()
     dose.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -66,7 +67,7 @@ def flat_dose(slices: list[Dataset]) -> Dataset:
     for keyword in ("Rows", "Columns", "ImageOrientationPatient", "ImagePositionPatient"):
         setattr(dose, keyword, first[keyword].value)
     dose.PixelSpacing = first.PixelSpacing
-    heights = [float(one.ImagePositionPatient[2]) for one in slices]
+    heights = [float(one.ImagePositionPatient[2]) for one in ordered]
     dose.GridFrameOffsetVector = [height - heights[0] for height in heights]
     dose.NumberOfFrames = len(slices)
     dose.SamplesPerPixel, dose.PhotometricInterpretation = 1, "MONOCHROME2"

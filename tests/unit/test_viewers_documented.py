@@ -51,7 +51,7 @@ def pinned_versions() -> dict[str, str]:
     pins = [pin for name in ("run", "gateway", "development") for pin in lock_of(name).pins]
     pins += re.findall(r"^[\w.-]+==\S+", LOCK.read_text(), re.MULTILINE)
     versions = dict(pin.split("==") for pin in reversed(pins))
-    packages = json.loads(MANIFEST.read_text())["dependencies"]
+    packages: dict[str, str] = json.loads(MANIFEST.read_text())["dependencies"]
     return versions | packages | {"ohif": OHIF.version}
 
 
