@@ -1,5 +1,7 @@
 """dcmjs and the adapters of cornerstone, on which OHIF is built, read SEG, RTSTRUCT and SR."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,13 +29,18 @@ SAME_COLOUR = 3  # of 255; CIELab, in which a SEG says it, is stored in steps
 def study(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> StudyWithResults:
+    """The pixels of a frame fill whole bytes, as they do in images of scanners."""
     folder = tmp_path_factory.mktemp(request.param)
-    return write_study_with_results(folder, SPECS[request.param])
+    return write_study_with_results(folder, replace(SPECS[request.param], columns=40))
 
 
 @pytest.fixture(scope="module")
 def read(study: StudyWithResults) -> dict[str, Any]:
-    """What read_results.mjs says of the results."""
+    return results_read(study)
+
+
+def results_read(study: StudyWithResults) -> dict[str, Any]:
+    """Returns what read_results.mjs says of the results."""
     return read_results(
         {
             "source": [str(path) for path in study.written.paths],
@@ -69,6 +76,15 @@ def test_cornerstone_reads_names_codes_and_colours_of_a_seg(
         segment, code = segments[display_name(structure)], structure_code(structure)
         assert rgb_of_cielab(segment["cielab"]) == pytest.approx(code.rgb, abs=SAME_COLOUR)
         assert segment["type"][0]["CodeValue"] == code.type.value
+
+
+def test_cornerstone_refuses_a_binary_seg_whose_frames_begin_within_a_byte(tmp_path: Path) -> None:
+    """PS3.5 8.1.1 has frames follow each other without padding: docs/viewers.md says so."""
+    spec = SPECS["axial"]
+    assert spec.rows * spec.columns % 8
+    segs = results_read(write_study_with_results(tmp_path, spec))["segs"]
+    refused = [name for name in SEGS if "PixelData length" in segs[name].get("refused", "")]
+    assert refused == ["SEG", "SEG deflated"]
 
 
 def test_dcmjs_reads_names_colours_and_contours_of_a_structure_set(

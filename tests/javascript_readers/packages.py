@@ -21,6 +21,16 @@ HERE = Path(__file__).parent
 MANIFEST = HERE / "package.json"
 SOURCES = (MANIFEST, HERE / "package-lock.json", HERE / "readers.mjs")
 BUNDLE = "bundle.mjs"
+BUNDLING = (
+    "--bundle",
+    "--format=esm",
+    "--platform=node",
+    "--main-fields=browser,module,main",
+    "--log-level=error",
+    # Old packages call require, which a module of node has to make for itself.
+    "--banner:js=import { createRequire as requireOf } from 'node:module'; "
+    "const require = requireOf(import.meta.url);",
+)
 SECONDS = 600
 # npm's word for a file that was changed: no reason to leave a reader out.
 CHANGED = "EINTEGRITY"
@@ -34,7 +44,7 @@ def read_results(task: Mapping[str, Any]) -> dict[str, Any]:
     """
     for name, package in (("node", "nodejs"), ("npm", "npm")):
         require_program(name, package)
-    texts = [path.read_text() for path in SOURCES]
+    texts = [*(path.read_text() for path in SOURCES), *BUNDLING]
     made = kept_folder("javascript-readers", "\n".join(texts), _make)
     if isinstance(made, str):
         pytest.skip(f"dcmjs and the adapters of cornerstone were not tried: {made}")
@@ -57,12 +67,12 @@ def _make(folder: Path) -> str:
         assert CHANGED not in done.stderr, done.stderr
         if done.returncode:
             return f"npm can't install their packages ({last_line(done.stderr, done.stdout)})"
-        esbuild = ("node_modules/esbuild/bin/esbuild", "readers.mjs", "--bundle", "--format=esm")
-        done = _run(
-            *(*esbuild, "--platform=node", "--main-fields=browser,module,main"),
-            *("--log-level=error", f"--outfile={folder / BUNDLE}"),
-            cwd=Path(name),
+        esbuild = (
+            "node_modules/esbuild/bin/esbuild",
+            "readers.mjs",
+            f"--outfile={folder / BUNDLE}",
         )
+        done = _run(*esbuild, *BUNDLING, cwd=Path(name))
         assert done.returncode == 0, done.stderr[-2000:]
     return ""
 
