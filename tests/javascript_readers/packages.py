@@ -72,7 +72,7 @@ def _make(folder: Path) -> str:
             "readers.mjs",
             f"--outfile={folder / BUNDLE}",
         )
-        done = _run(*esbuild, *BUNDLING, cwd=Path(name))
+        done = _run(*esbuild, f"--outfile={folder / BUNDLE}", *BUNDLING, cwd=Path(name))
         assert done.returncode == 0, done.stderr[-2000:]
     return ""
 
