@@ -34,6 +34,7 @@ def orthanc_of_debian_13() -> OrthancProgram:
     return OrthancProgram(
         command=(loader, "--library-path", libraries, str(root / "usr/sbin/Orthanc")),
         dicomweb=root / DICOMWEB.relative_to("/"),
+        knows_label_maps=True,
         environment=MappingProxyType({"DCMDICTPATH": str(root / "usr/share/dcmtk/dicom.dic")}),
     )
 

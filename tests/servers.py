@@ -194,11 +194,14 @@ class OrthancProgram:
     Attributes:
         command: The program, without its settings.
         dicomweb: Its plugin for DICOMweb.
+        knows_label_maps: Whether it takes Label Map Segmentation by C-STORE as it is. If not, it is
+            started with `UnknownSopClassAccepted`.
         environment: Variables that it needs besides those of the machine.
     """
 
     command: tuple[str, ...]
     dicomweb: Path
+    knows_label_maps: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -230,7 +233,11 @@ def running_orthanc(
     settings = folder / "orthanc.json"
     nodes = {name: [title, LOOPBACK, port] for name, (title, port) in modalities.items()}
     content = _settings(orthanc, folder) | {"DicomModalities": nodes}
-    settings.write_text(json.dumps(content | {"Plugins": [str(program.dicomweb)]}))
+    content |= {
+        "Plugins": [str(program.dicomweb)],
+        "UnknownSopClassAccepted": not program.knows_label_maps,
+    }
+    settings.write_text(json.dumps(content))
     with (folder / "orthanc.log").open("w+") as log:
         process = subprocess.Popen(
             [*program.command, settings],
@@ -258,7 +265,6 @@ def _settings(orthanc: Orthanc, folder: Path) -> dict[str, object]:
         "HttpPort": orthanc.http_port,
         "DicomPort": orthanc.dicom_port,
         "RemoteAccessAllowed": False,
-        "UnknownSopClassAccepted": True,  # Orthanc 1.10 is older than Label Map Segmentation
         "DicomWeb": {"Enable": True, "StudiesMetadata": "Full", "SeriesMetadata": "Full"},
     }
 
