@@ -14,13 +14,20 @@ from typing import Any
 
 import pytest
 
-from tests.kept_downloads import kept_folder, last_line
+from tests.kept_downloads import kept_folder
 from tests.servers import require_program
 
 HERE = Path(__file__).parent
 MANIFEST = HERE / "package.json"
 SOURCES = (MANIFEST, HERE / "package-lock.json", HERE / "readers.mjs")
 BUNDLE = "bundle.mjs"
+INSTALLING = (
+    "--ignore-scripts",
+    "--no-audit",
+    "--no-fund",
+    "--loglevel=error",
+    "--fetch-retries=1",
+)
 BUNDLING = (
     "--bundle",
     "--format=esm",
@@ -62,11 +69,11 @@ def _make(folder: Path) -> str:
     with TemporaryDirectory() as name:
         for path in SOURCES:
             shutil.copy(path, name)
-        npm = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
-        done = _run(*npm, cwd=Path(name))
+        done = _run("npm", "ci", *INSTALLING, cwd=Path(name))
         assert CHANGED not in done.stderr, done.stderr
         if done.returncode:
-            return f"npm can't install their packages ({last_line(done.stderr, done.stdout)})"
+            reason = done.stderr.strip().partition("\n")[0]  # such as: npm error code ENOTFOUND
+            return f"npm can't install their packages ({reason})"
         esbuild = (
             "node_modules/esbuild/bin/esbuild",
             "readers.mjs",
