@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.client import HTTPConnection
 from pathlib import Path
@@ -187,30 +187,61 @@ class Orthanc:
         return answer
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrthancProgram:
+    """A version of Orthanc that can be started.
+
+    Attributes:
+        command: The program, without its settings.
+        dicomweb: Its plugin for DICOMweb.
+        knows_label_maps: Whether it takes Label Map Segmentation by C-STORE as it is. If not, it is
+            started with `UnknownSopClassAccepted`.
+        environment: Variables that it needs besides those of the machine.
+    """
+
+    command: tuple[str, ...]
+    dicomweb: Path
+    knows_label_maps: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def installed_orthanc() -> OrthancProgram:
+    """Returns the Orthanc of this machine, or skips the test that needs it."""
+    program = require_program("Orthanc", "orthanc")
+    if not DICOMWEB.exists():
+        pytest.skip("Orthanc's DICOMweb is not installed (Debian: orthanc-dicomweb)")
+    return OrthancProgram(command=(str(program),), dicomweb=DICOMWEB)
+
+
 @contextmanager
 def running_orthanc(
     folder: Path,
     environment: Mapping[str, str] = MappingProxyType({}),
     modalities: Mapping[str, tuple[str, int]] = MappingProxyType({}),
+    program: OrthancProgram | None = None,
 ) -> Iterator[Orthanc]:
     """Yields an empty Orthanc that stores into a folder, and stops it at the end of the block.
 
     The environment is added to that of the machine. Modalities are the DICOM nodes of this machine
-    that Orthanc knows, by name: an AE title and a port for each.
+    that Orthanc knows, by name: an AE title and a port for each. Without a program it is the
+    installed one.
 
     Skips the test if Orthanc or its DICOMweb plugin is not installed.
     """
-    program = require_program("Orthanc", "orthanc")
-    if not DICOMWEB.exists():
-        pytest.skip("Orthanc's DICOMweb is not installed (Debian: orthanc-dicomweb)")
+    program = program or installed_orthanc()
     orthanc = Orthanc(http_port=free_port(), dicom_port=free_port())
     settings = folder / "orthanc.json"
     nodes = {name: [title, LOOPBACK, port] for name, (title, port) in modalities.items()}
-    settings.write_text(json.dumps(_settings(orthanc, folder) | {"DicomModalities": nodes}))
+    content = _settings(orthanc, folder) | {"DicomModalities": nodes}
+    content |= {
+        "Plugins": [str(program.dicomweb)],
+        "UnknownSopClassAccepted": not program.knows_label_maps,
+    }
+    settings.write_text(json.dumps(content))
     with (folder / "orthanc.log").open("w+") as log:
         process = subprocess.Popen(
-            [program, settings],
-            env=os.environ | environment,
+            [*program.command, settings],
+            env={**os.environ, **program.environment, **environment},
             stdout=log,
             stderr=subprocess.STDOUT,
         )
@@ -234,8 +265,6 @@ def _settings(orthanc: Orthanc, folder: Path) -> dict[str, object]:
         "HttpPort": orthanc.http_port,
         "DicomPort": orthanc.dicom_port,
         "RemoteAccessAllowed": False,
-        "UnknownSopClassAccepted": True,  # Orthanc 1.10 is older than Label Map Segmentation
-        "Plugins": [str(DICOMWEB)],
         "DicomWeb": {"Enable": True, "StudiesMetadata": "Full", "SeriesMetadata": "Full"},
     }
 

@@ -10,7 +10,8 @@ import pytest
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from tests.servers import Orthanc, require_program, running_orthanc
+from tests.orthanc_of_debian_13 import orthanc_of_debian_13
+from tests.servers import Orthanc, installed_orthanc, require_program, running_orthanc
 from totalmap.result_options import SegTransferSyntax
 from totalmap.segmentation import Segmentation
 from totalmap.settings import ResultsSection, Settings
@@ -43,10 +44,16 @@ OBJECTS: dict[str, Write] = {
 }
 
 
-@pytest.fixture(scope="module")
-def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
+VERSIONS = {"installed": installed_orthanc, "of Debian 13": orthanc_of_debian_13}
+
+
+@pytest.fixture(scope="module", params=VERSIONS)
+def orthanc(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Orthanc]:
     require_program("dcmsend", "dcmtk")
-    with running_orthanc(tmp_path_factory.mktemp("orthanc")) as server:
+    program = VERSIONS[request.param]()
+    with running_orthanc(tmp_path_factory.mktemp("orthanc"), program=program) as server:
         yield server
 
 
