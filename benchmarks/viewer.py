@@ -161,7 +161,7 @@ def _open(port: int, job: str) -> Opening:
 
 def _row(name: str, openings: list[Opening]) -> str:
     def median(attribute: str) -> float:
-        return statistics.median(getattr(opening, attribute) for opening in openings)
+        return float(statistics.median(getattr(opening, attribute) for opening in openings))
 
     return (
         f"| {name} | {median('first_seconds'):.1f} | {median('all_seconds'):.1f} | "

@@ -12,7 +12,7 @@ WAIT_SECONDS = 600
 # For a time-out of the program under test, or of its peer, that must not expire in a test.
 NEVER_SECONDS = 10 * WAIT_SECONDS
 LOOK_SECONDS = 0.005
-LONGEST_PAUSE_SECONDS = 0.25
+LONGEST_PAUSE_SECONDS = 0.05  # a state that passes is seen
 # Of the processor time of a look, so that a wait takes a tenth of a processor from the program.
 PAUSE = 9
 

@@ -335,11 +335,9 @@ def _slices_of_frames(groups: FunctionalGroups, geometry: Geometry) -> NDArray[n
     next_row = origin + cosines[:, 3:] * spacing[:, :1]
     at = np.stack([_indices(points, geometry) for points in (origin, next_column, next_row)], 1)
     steps = np.asarray(geometry.slice_steps)
-    slices = np.abs(at[:, 0, 2, None] - steps).argmin(axis=1)
-    expected = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
-    expected = (
-        expected + np.stack([np.zeros_like(steps), np.zeros_like(steps), steps], 1)[slices, None]
-    )
+    slices: NDArray[np.intp] = np.abs(at[:, 0, 2, None] - steps).argmin(axis=1)
+    expected = np.tile([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], (len(at), 1, 1))
+    expected[:, :, 2] = steps[slices, None]
     elsewhere = np.flatnonzero(np.abs(at - expected).max(axis=(1, 2)) > _SAME_PLACE)
     if elsewhere.size:
         raise InputError(

@@ -144,7 +144,7 @@ def structure_places(found: SegLabels) -> Mapping[int, Place]:
     voxels = np.stack([np.bincount(part.ravel(), minlength=n_labels) for part in labels])
     largest = voxels.argmax(axis=0)
     places = {}
-    for label in np.flatnonzero(voxels.any(axis=0)[1:]) + 1:
+    for label in np.flatnonzero(voxels[:, 1:].any(axis=0)) + 1:
         k = int(largest[label])
         rows, columns = np.nonzero(labels[k] == label)
         away = (rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2
@@ -204,8 +204,7 @@ def _fits_int16(item: Slice) -> bool:
 
 
 def _put_compressed(path: Path, values: NDArray[Any]) -> None:
-    content = imagecodecs.gzip_encode(np.ascontiguousarray(values), level=_LEVEL)
-    _put(path, content)
+    _put(path, bytes(imagecodecs.gzip_encode(values.tobytes(), level=_LEVEL)))
 
 
 def _put_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.colour_vision import RED_GREEN_CONFUSIONS, Confusion, Rgb, contrast
 from tests.structure_colours import distance
 from totalmap.writers.overlay import annotations
-from totalmap.writers.pdf import sheets
+from totalmap.writers.pdf import page_drawing as pdf_drawing
 from totalmap.writers.preview import page_drawing
 
 # WCAG 2.2, 1.4.3 (AA): text; 1.4.11: parts of a page that tell something.
@@ -71,9 +71,9 @@ def test_gateway_page_is_readable_on_light_and_dark_screens(scheme: str) -> None
 
 
 def test_texts_of_preview_overlay_and_pdf_are_readable() -> None:
-    on_paper = [(ink, WHITE) for ink in (sheets.BLACK, sheets.GREY, sheets.BROWN)]
-    on_paper += [(sheets.BLACK, sheets.AMBER), (sheets.BLACK, sheets.PALE)]
-    on_paper += [(sheets.WHITE, sheets.RED), (sheets.WHITE, sheets.PURPLE)]
+    on_paper = [(ink, WHITE) for ink in (pdf_drawing.BLACK, pdf_drawing.GREY, pdf_drawing.BROWN)]
+    on_paper += [(pdf_drawing.BLACK, pdf_drawing.AMBER), (pdf_drawing.BLACK, pdf_drawing.PALE)]
+    on_paper += [(pdf_drawing.WHITE, pdf_drawing.RED), (pdf_drawing.WHITE, pdf_drawing.PURPLE)]
     drawn = page_drawing
     on_screen = [(ink, drawn.BACKGROUND) for ink in (drawn.TEXT, drawn.MUTED, drawn.AMBER)]
     on_screen += [(drawn.INK, drawn.AMBER), (drawn.INK, drawn.PALE)]
